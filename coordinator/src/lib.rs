@@ -1,0 +1,7 @@
+//! Runs fleets of agent processes on one machine over a shared-memory bus.
+//!
+//! It has never heard of the harness or of reports.
+#![deny(unsafe_code)]
+
+pub mod bus;
+pub mod config;

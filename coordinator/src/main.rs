@@ -1,0 +1,2 @@
+//! The program `coordinator`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Asks whether a fleet of agent processes is good enough, and ends in a verdict.
+#![forbid(unsafe_code)]

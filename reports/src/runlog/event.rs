@@ -1,0 +1,487 @@
+//! What can happen in a run, as the log spells it.
+//!
+//! Times named `*_ns` are nanoseconds on the monotonic clock since the start of the run, unless
+//! the name says otherwise. Kernel figures keep the kernel's units in their names. Adding an
+//! optional field raises the minor version; anything else raises the major one.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this crate writes.
+pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 0 };
+
+/// A reader accepts any minor version of its own major version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormatVersion {
+    pub major: u16,
+    pub minor: u16,
+}
+
+/// One line of the log, without its checksum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Position in the log, from 0, without gaps.
+    pub seq: u64,
+    /// When the recorder took the event.
+    pub t_ns: u64,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ev", rename_all = "kebab-case")]
+pub enum Event {
+    /// Always the first line, and only there.
+    Header(Box<Header>),
+    /// A phase begins.
+    Phase(PhaseBegan),
+    /// Agents that `/proc` has confirmed: pid and start time were read there.
+    Agents(Agents),
+    /// An agent process is gone.
+    AgentExit(AgentExit),
+    /// A round is over: every task of it is answered or failed.
+    Round(Round),
+    /// One task was not answered in time, or answered with an error. At most
+    /// [`TASK_FAILURES_MAX`] of these are written; the rounds count them all.
+    TaskFailed(TaskFailed),
+    /// A histogram over an interval.
+    Latency(LatencyInterval),
+    /// One sweep of the sampler over all agents.
+    Sample(Sample),
+    /// A sweep that was due and did not happen, or could not read what it should.
+    SampleMissed(SampleMissed),
+    /// Something an operator wants to know while the run goes on.
+    Alert(Alert),
+    /// Both ends' counts, read when the load had drained.
+    Ledger(Ledger),
+    /// What was looked for after the fleet had ended, and what was found.
+    Verify(Verify),
+    /// Always the last line of a complete log.
+    End(End),
+}
+
+/// Task failures beyond this many are only counted: a fleet that fails every task for a day must
+/// not fill the disk with the same sentence.
+pub const TASK_FAILURES_MAX: u64 = 1_000;
+
+/// Everything that was decided before the first fork.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub format: FormatVersion,
+    pub run_id: String,
+    /// RFC 3339, UTC.
+    pub started_utc: String,
+    pub scenario: ScenarioFacts,
+    /// The command line that repeats this run.
+    pub command: String,
+    pub seed: u64,
+    /// Present if the schedule was compressed: by how much. Such a run satisfies no gate.
+    pub rehearsal: Option<f64>,
+    pub plan: PlanFacts,
+    pub criteria: Vec<CriterionSpec>,
+    pub host: HostFacts,
+    pub build: BuildFacts,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioFacts {
+    pub name: String,
+    /// The question that the run answers, in a sentence.
+    pub asks: String,
+    /// As given on the command line.
+    pub file: String,
+    pub sha256: String,
+    pub profile: Option<String>,
+    /// `key=value`, as given.
+    pub overrides: Vec<String>,
+    /// Ids from the requirements, such as `C1`.
+    pub requirements: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanFacts {
+    pub topology: Topology,
+    pub coordinators: u32,
+    pub workers_per_coordinator: u32,
+    /// Supervisor + coordinators + workers.
+    pub processes: u32,
+    /// Bytes the fleet reserves in /dev/shm.
+    pub shm_bytes: u64,
+    /// Descriptors that the hungriest process needs.
+    pub fds_max: u64,
+    /// In words: `echo 256 B`.
+    pub workload: String,
+    pub load: LoadModel,
+    /// Time between the scheduled starts of two rounds; 0 in a closed loop.
+    pub round_every_ns: u64,
+    pub warm_up_ns: u64,
+    /// Of the load phase, without the warm-up.
+    pub duration_ns: u64,
+    /// In the load phase; 0 if unknown before (closed loop).
+    pub rounds_planned: u64,
+    pub task_timeout_ns: u64,
+    pub rounds_in_flight_max: u32,
+    pub sample_every_ns: u64,
+    pub pss_every_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    Flat,
+    Hybrid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadModel {
+    /// Rounds start on schedule, whether or not the last one is back.
+    Open,
+    /// A round starts when the last one is back.
+    Closed,
+}
+
+/// A criterion as the scenario states it; the grammar lives in `reports::criterion`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CriterionSpec {
+    pub name: String,
+    /// Id from the requirements, such as `C2`.
+    pub requirement: Option<String>,
+    pub pass: String,
+    pub conditional: Option<String>,
+    /// Ends the run as soon as it is hopeless.
+    pub abort: bool,
+    /// Not looked at for an abort before this much of the load phase has passed.
+    pub grace_ns: u64,
+    /// `file:line`.
+    pub source: String,
+}
+
+/// What the machine is: two runs are comparable only if these agree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Hash over the facts below that do not change between runs.
+    pub fingerprint: String,
+    pub hostname: String,
+    pub kernel: String,
+    pub boot_id: String,
+    pub cpu_model: String,
+    pub cpus: u32,
+    pub memory_bytes: u64,
+    pub swap_bytes: u64,
+    pub shm_bytes: u64,
+    pub shm_inodes: u64,
+    pub nofile_soft: u64,
+    pub nofile_hard: u64,
+    /// The least of `pid_max`, `RLIMIT_NPROC` and the cgroup's limit.
+    pub pids_max: u64,
+    pub clock_source: String,
+    /// `kvm`, `docker`, … or `none`.
+    pub virtualization: String,
+    pub load1_at_start: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildFacts {
+    pub version: String,
+    /// Short commit hash, or `unknown`.
+    pub git: String,
+    pub dirty: bool,
+    /// `release` or `debug`.
+    pub profile: String,
+    pub rustc: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseBegan {
+    pub phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Launch,
+    WarmUp,
+    Load,
+    Drain,
+    Verify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Harness,
+    Supervisor,
+    Coordinator,
+    Worker,
+}
+
+/// Stable number of an agent within the run; 0 is the harness itself.
+pub type AgentId = u32;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agents {
+    pub agents: Vec<AgentInfo>,
+    /// From the start of the launch until the last of them had attached to the bus.
+    pub launch_ns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    pub id: AgentId,
+    pub role: Role,
+    /// As `ps` shows it: `coord/3`, `worker/3.17`.
+    pub name: String,
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`: with the pid it is the process's identity.
+    pub start_ticks: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentExit {
+    pub agent: AgentId,
+    pub name: String,
+    pub pid: u32,
+    /// In words: `killed by SIGKILL`, `exited with status 3`, `ended when its coordinator died`.
+    pub how: String,
+    /// The run asked for it (stop after the drain). Anything else is a crash.
+    pub expected: bool,
+    /// When it was noticed.
+    pub seen_ns: u64,
+}
+
+/// A round: one task to every worker, and every answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// From 0, over the whole run, warm-up included.
+    pub round: u64,
+    /// `warm-up` or `load`.
+    pub phase: Phase,
+    pub scheduled_ns: u64,
+    /// When the first task was sent: minus `scheduled_ns` it is the harness's own lateness.
+    pub started_ns: u64,
+    /// When the last answer, or the last time-out, was recorded at the client.
+    pub finished_ns: u64,
+    /// Tasks accepted by the bus. `tasks = answered + failed`.
+    pub tasks: u32,
+    /// By unique id, within the deadline, right content.
+    pub answered: u32,
+    pub failed: u32,
+    /// Answers that came after their deadline; the task stays failed.
+    pub late: u32,
+    /// Second answers to a task; never counted as answered.
+    pub duplicates: u32,
+    /// Answers with the wrong content (counted under `failed`).
+    pub corrupt: u32,
+    /// Latency of the answered tasks, from the scheduled start of the round; absent without any.
+    pub task_p50_ns: Option<u64>,
+    pub task_p99_ns: Option<u64>,
+    pub task_max_ns: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailed {
+    pub round: u64,
+    /// As the bus spells it.
+    pub task: String,
+    pub worker: AgentId,
+    /// In words: `no answer within 30s`, `worker/3.17 died (killed by SIGKILL)`.
+    pub reason: String,
+}
+
+/// A V2-compressed HdrHistogram in base64, as an `.hlog` line carries it. Values are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyInterval {
+    pub tag: LatencyTag,
+    pub phase: Phase,
+    pub start_ns: u64,
+    pub length_ns: u64,
+    pub max_ns: u64,
+    pub count: u64,
+    pub histogram: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatencyTag {
+    /// Whole rounds, from the scheduled start.
+    Coordination,
+    /// Single tasks, from the scheduled start of their round.
+    Task,
+    /// Single tasks, from the moment they were sent: what a closed loop would have shown.
+    TaskFromSend,
+}
+
+/// One sweep over `/proc`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// From 0.
+    pub sweep: u64,
+    pub due_ns: u64,
+    pub started_ns: u64,
+    /// Wall time of the sweep.
+    pub took_ns: u64,
+    /// CPU time of the sampling thread for this sweep.
+    pub cpu_ns: u64,
+    /// Fleet processes (without the harness) that were there with the right start time.
+    pub live: u32,
+    pub agents: Vec<AgentSample>,
+    pub host: HostSample,
+}
+
+/// A tuple in JSON, to keep a long soak's log small: id, then the figures in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "AgentTuple", into = "AgentTuple")]
+pub struct AgentSample {
+    pub agent: AgentId,
+    pub rss_kib: u64,
+    /// RssAnon.
+    pub anon_kib: u64,
+    pub vsz_kib: u64,
+    pub fds: u32,
+    pub threads: u32,
+    /// User + system, since the process began.
+    pub cpu_ms: u64,
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    /// Only in the sweeps that read it.
+    pub pss_kib: Option<u64>,
+}
+
+type AgentTuple = (AgentId, u64, u64, u64, u32, u32, u64, u64, u64, Option<u64>);
+
+impl From<AgentTuple> for AgentSample {
+    fn from(t: AgentTuple) -> Self {
+        Self {
+            agent: t.0,
+            rss_kib: t.1,
+            anon_kib: t.2,
+            vsz_kib: t.3,
+            fds: t.4,
+            threads: t.5,
+            cpu_ms: t.6,
+            voluntary_switches: t.7,
+            involuntary_switches: t.8,
+            pss_kib: t.9,
+        }
+    }
+}
+
+impl From<AgentSample> for AgentTuple {
+    fn from(s: AgentSample) -> Self {
+        (
+            s.agent,
+            s.rss_kib,
+            s.anon_kib,
+            s.vsz_kib,
+            s.fds,
+            s.threads,
+            s.cpu_ms,
+            s.voluntary_switches,
+            s.involuntary_switches,
+            s.pss_kib,
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HostSample {
+    pub load1: f64,
+    pub load5: f64,
+    pub load15: f64,
+    pub mem_available_kib: u64,
+    /// All of /dev/shm, whoever uses it.
+    pub shm_used_bytes: u64,
+    pub shm_used_inodes: u64,
+    /// The fleet's own directory.
+    pub fleet_shm_bytes: u64,
+    pub fleet_shm_files: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleMissed {
+    pub sweep: u64,
+    pub due_ns: u64,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    pub severity: Severity,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Info,
+    Minor,
+    Critical,
+}
+
+/// `accepted = answered + failed + in_flight`, at each end. A difference between the ends is a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    pub client: LedgerRow,
+    /// What the client asked of each coordinator, and what that coordinator says of itself.
+    pub coordinators: Vec<CoordinatorLedger>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinatorLedger {
+    pub name: String,
+    pub client: LedgerRow,
+    /// Absent if its region could not be read any more.
+    pub coordinator: Option<LedgerRow>,
+    /// Tasks its workers say they have executed.
+    pub executed_by_workers: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRow {
+    pub accepted: u64,
+    pub answered: u64,
+    pub failed: u64,
+    pub in_flight: u64,
+    pub late: u64,
+    pub duplicates: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// `pid name`, of this run and still there after the stop.
+    pub processes_left: Vec<String>,
+    /// Paths of this run still there after the stop.
+    pub files_left: Vec<String>,
+    /// What had to be killed or removed by the harness because the fleet had not.
+    pub cleaned: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    pub reason: EndReason,
+    /// In words, where the reason has more to say.
+    pub detail: Option<String>,
+    pub rounds: u64,
+    /// Of the harness process over the whole run: user + system.
+    pub harness_cpu_ns: u64,
+    pub harness_rss_max_kib: u64,
+    /// Task failures that were counted but not written.
+    pub task_failures_unwritten: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// The schedule was carried out to its end.
+    Completed,
+    /// Somebody asked it to stop.
+    Interrupted,
+    /// A criterion with `abort = true` was beyond hope.
+    Aborted,
+    /// The supervisor died, or no coordinator was left.
+    FleetLost,
+    /// The fleet never came up.
+    LaunchFailed,
+    /// The run log or another file could not be written.
+    RecordingFailed,
+}
