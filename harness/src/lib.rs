@@ -1,2 +1,4 @@
 //! Asks whether a fleet of agent processes is good enough, and ends in a verdict.
 #![forbid(unsafe_code)]
+
+pub mod scenario;

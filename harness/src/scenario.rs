@@ -1,0 +1,105 @@
+//! A scenario: the question a run answers, and what is done to answer it.
+//!
+//! `text -> tree -> Raw -> Scenario -> Plan`. The tree knows where each value was written; [`raw`]
+//! gives the values their types; [`Scenario`] has private fields and cannot be wrong; [`Plan`] holds
+//! whatever can be decided before the first fork. All mistakes of a file are found in one pass.
+//! Deliberately absent: clock, file system, environment, processes.
+
+mod check;
+mod criteria;
+mod cursor;
+pub mod mistake;
+mod overlay;
+pub mod plan;
+mod raw;
+mod read;
+pub mod seed;
+mod tree;
+pub mod unit;
+pub mod workload;
+
+pub use check::{Load, Sampling, Scenario};
+pub use mistake::{Mistake, Mistakes};
+pub use plan::{Plan, PlanOptions, Rehearsal};
+pub use workload::{SleepTime, Workload};
+
+/// A scenario file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// As given on the command line: what messages call the file.
+    pub name: String,
+    pub text: String,
+}
+
+/// Which variant of a file is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// A table under `[profile]`.
+    pub profile: Option<String>,
+    /// `key=value`, applied in order, after the profile.
+    pub sets: Vec<String>,
+}
+
+impl Scenario {
+    /// Reads a file's text, with a profile and overrides applied.
+    ///
+    /// Every profile of the file is checked, the chosen one with the overrides: a mistake in a
+    /// profile that only CI uses is found on the desk.
+    pub fn parse(source: &Source, selection: &Selection) -> Result<Self, Mistakes> {
+        let mut found = Vec::new();
+        let scenario = parse(source, selection, &mut found);
+        mistake::settle(&mut found);
+        match scenario {
+            Some(scenario) if found.is_empty() => Ok(scenario),
+            _ => Err(Mistakes::new(source, selection, found)),
+        }
+    }
+}
+
+fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Option<Scenario> {
+    let mut base = tree::parse(&source.text, found)?;
+    let profiles = overlay::take_profiles(&mut base, found);
+
+    let mut base_mistakes = Vec::new();
+    let plain = build(&base, source, selection, &mut base_mistakes);
+
+    for (name, profile) in &profiles {
+        if selection.profile.as_deref() == Some(name) {
+            continue;
+        }
+        let mut merged = base.clone();
+        let mut mistakes = Vec::new();
+        overlay::apply(&mut merged, profile, &mut mistakes);
+        build(&merged, source, selection, &mut mistakes);
+        mistakes.retain(|mistake| !base_mistakes.contains(mistake));
+        found.extend(mistakes.into_iter().map(|mistake| mistake.within_profile(name)));
+    }
+
+    if selection.profile.is_none() && selection.sets.is_empty() {
+        found.extend(base_mistakes);
+        return plain;
+    }
+    let mut chosen = base;
+    let mut mistakes = Vec::new();
+    if let Some(name) = &selection.profile {
+        overlay::choose(&mut chosen, name, &profiles, &mut mistakes);
+    }
+    for (index, set) in selection.sets.iter().enumerate() {
+        overlay::set(&mut chosen, index, set, &mut mistakes);
+    }
+    let scenario = build(&chosen, source, selection, &mut mistakes);
+    // What the file says without the overrides must be right as well, or the next run without them fails.
+    mistakes.extend(base_mistakes.into_iter().filter(Mistake::is_in_file));
+    found.extend(mistakes);
+    scenario
+}
+
+fn build(
+    tree: &tree::Node,
+    source: &Source,
+    selection: &Selection,
+    found: &mut Vec<Mistake>,
+) -> Option<Scenario> {
+    let raw = read::read(tree, found);
+    check::check(raw, source, selection, found)
+}

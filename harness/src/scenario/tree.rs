@@ -1,0 +1,134 @@
+//! The parsed TOML as an owned tree in which every value remembers where it was written.
+//!
+//! Owned, because a profile from the file and `--set` arguments from elsewhere are laid over it.
+
+use super::mistake::{Mistake, Origin};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) origin: Origin,
+    pub(super) value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    String(String),
+    /// Digits and radix: a seed may be larger than TOML's own integers.
+    Integer(String, u32),
+    Float(String),
+    Boolean(bool),
+    Datetime(String),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+pub(super) type Table = BTreeMap<String, Entry>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    /// Where the key stands.
+    pub(super) key: Origin,
+    pub(super) node: Node,
+}
+
+impl Value {
+    /// With its article, as messages say it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::String(_) => "a string",
+            Self::Integer(..) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Boolean(_) => "a boolean",
+            Self::Datetime(_) => "a date",
+            Self::Array(_) => "an array",
+            Self::Table(_) => "a table",
+        }
+    }
+
+    /// As TOML writes it; only for values that fit into a message.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::String(text) => format!("\"{text}\""),
+            Self::Integer(text, _) | Self::Float(text) | Self::Datetime(text) => text.clone(),
+            Self::Boolean(value) => value.to_string(),
+            Self::Array(_) => "[…]".to_owned(),
+            Self::Table(_) => "{…}".to_owned(),
+        }
+    }
+}
+
+/// A whole file. Every syntax error is reported; with any, there is no tree.
+pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let place = |span: Range<usize>| Origin::File { start: span.start, end: span.end };
+        let value = Value::Table(convert_table(table.get_ref(), &place));
+        // The root's own span is the whole text: too much to underline where a key is missing.
+        return Some(Node { origin: Origin::File { start: 0, end: 0 }, value });
+    }
+    found.extend(errors.iter().map(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim().replace('\n', ", ");
+        Mistake::new(
+            Origin::File { start: span.start, end: span.end },
+            format!("not TOML: {message}"),
+            syntax_hint(text, span.start),
+        )
+    }));
+    None
+}
+
+/// A value from a `--set` argument: TOML if it is that, and otherwise a string as it stands, so that
+/// `--set load.duration=10s` needs no quotes inside quotes.
+pub(super) fn parse_set(text: &str, index: usize, offset: usize) -> Node {
+    let place =
+        |span: Range<usize>| Origin::Set { index, start: offset + span.start, end: offset + span.end };
+    let (value, errors) = DeValue::parse_recoverable(text);
+    if errors.is_empty() && !text.trim().is_empty() {
+        convert(&value, &place)
+    } else {
+        Node { origin: place(0..text.len()), value: Value::String(text.to_owned()) }
+    }
+}
+
+fn convert(value: &Spanned<DeValue<'_>>, place: &dyn Fn(Range<usize>) -> Origin) -> Node {
+    let converted = match value.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(integer) => Value::Integer(integer.as_str().to_owned(), integer.radix()),
+        DeValue::Float(float) => Value::Float(float.as_str().to_owned()),
+        DeValue::Boolean(value) => Value::Boolean(*value),
+        DeValue::Datetime(value) => Value::Datetime(value.to_string()),
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| convert(item, place)).collect()),
+        DeValue::Table(table) => Value::Table(convert_table(table, place)),
+    };
+    Node { origin: place(value.span()), value: converted }
+}
+
+fn convert_table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Origin) -> Table {
+    table
+        .iter()
+        .map(|(key, value)| {
+            let entry = Entry { key: place(key.span()), node: convert(value, place) };
+            (key.get_ref().to_string(), entry)
+        })
+        .collect()
+}
+
+fn syntax_hint(text: &str, offset: usize) -> &'static str {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let line_start = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+    if value.starts_with(|c: char| c.is_ascii_digit()) && value.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        "a value with a unit is written in quotes: \"30s\""
+    } else {
+        ""
+    }
+}
