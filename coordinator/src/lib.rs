@@ -4,4 +4,9 @@
 #![deny(unsafe_code)]
 
 pub mod bus;
+pub mod cli;
+pub mod client;
 pub mod config;
+pub mod plan;
+pub mod process;
+pub mod wire;

@@ -1,2 +1,7 @@
 //! The program `coordinator`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coordinator::cli::main(std::env::args_os(), &[])
+}

@@ -1,19 +1,51 @@
 //! Where everything lies in the files of a fleet, computed from its shape alone.
+//!
+//! Every part is a line of a sum, so that the cost of a topology can be printed and refused.
 
+use super::bitmap::ReadyBitmap;
+use super::doorbell::Doorbell;
+use super::ring::{RingHeader, SLOT, ring_slots};
+use super::slot::{CoordinatorEntry, Counters, FleetState, RegionState, Stamp, TableEntry, WorkerSlot};
 use crate::config::FleetShape;
 
 /// Pages are reserved whole.
 pub const PAGE: u64 = 4096;
+/// Parts begin at multiples of this: two cache lines.
+const ALIGN: u64 = 128;
+
+/// Hands out consecutive parts.
+struct Cursor(u64);
+
+impl Cursor {
+    fn part(&mut self, bytes: u64) -> u64 {
+        let start = self.0.next_multiple_of(ALIGN);
+        self.0 = start + bytes;
+        start
+    }
+
+    fn parts_of<T>(&mut self, count: u64) -> u64 {
+        self.part(count * size_of::<T>() as u64)
+    }
+}
 
 /// Offsets in the `control` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControlLayout {
+    pub stamp: u64,
+    pub state: u64,
+    pub client_bell: u64,
+    pub coordinators: u64,
     bytes: u64,
 }
 
 impl ControlLayout {
     pub fn new(shape: &FleetShape) -> Self {
-        Self { bytes: PAGE * (1 + u64::from(shape.coordinators())) }
+        let mut cursor = Cursor(0);
+        let stamp = cursor.parts_of::<Stamp>(1);
+        let state = cursor.parts_of::<FleetState>(1);
+        let client_bell = cursor.parts_of::<Doorbell>(1);
+        let coordinators = cursor.parts_of::<CoordinatorEntry>(shape.coordinators().into());
+        Self { stamp, state, client_bell, coordinators, bytes: cursor.0.next_multiple_of(PAGE) }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -24,15 +56,129 @@ impl ControlLayout {
 /// Offsets in a coordinator's region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegionLayout {
+    pub stamp: u64,
+    pub state: u64,
+    pub counters: u64,
+    pub ready: u64,
+    pub client_down: u64,
+    pub client_down_slots: u64,
+    pub client_up: u64,
+    pub client_up_slots: u64,
+    pub workers: u64,
+    pub worker_rings: u64,
+    pub worker_slots: u64,
+    pub table: u64,
+    pub bodies: u64,
     bytes: u64,
+    /// Slots of a client ring.
+    pub client_ring: u64,
+    /// Slots of a worker's ring.
+    pub worker_ring: u64,
+    /// Entries of the task table.
+    pub entries: u64,
+    /// Bytes of a body in the table.
+    pub body: u64,
 }
 
 impl RegionLayout {
     pub fn new(shape: &FleetShape) -> Self {
-        Self { bytes: PAGE * (1 + u64::from(shape.workers_per_coordinator())) }
+        let workers = u64::from(shape.workers_per_coordinator());
+        let entries = workers * u64::from(shape.depth());
+        let payload = shape.payload_max() as usize;
+        // every task that the table can hold is in the client's ring at worst
+        let client_ring = ring_slots(entries, payload);
+        // every task that may wait for the worker
+        let worker_ring = ring_slots(shape.depth().into(), payload);
+        let body = u64::from(shape.payload_max()).next_multiple_of(SLOT as u64);
+
+        let mut cursor = Cursor(0);
+        let stamp = cursor.parts_of::<Stamp>(1);
+        let state = cursor.parts_of::<RegionState>(1);
+        let counters = cursor.parts_of::<Counters>(1);
+        let ready = cursor.parts_of::<ReadyBitmap>(1);
+        let client_down = cursor.parts_of::<RingHeader>(1);
+        let client_up = cursor.parts_of::<RingHeader>(1);
+        let client_down_slots = cursor.part(client_ring * SLOT as u64);
+        let client_up_slots = cursor.part(client_ring * SLOT as u64);
+        let worker_parts = cursor.parts_of::<WorkerSlot>(workers);
+        let worker_rings = cursor.parts_of::<RingHeader>(2 * workers);
+        let worker_slots = cursor.part(2 * workers * worker_ring * SLOT as u64);
+        let table = cursor.parts_of::<TableEntry>(entries);
+        let bodies = cursor.part(entries * body);
+        Self {
+            stamp,
+            state,
+            counters,
+            ready,
+            client_down,
+            client_down_slots,
+            client_up,
+            client_up_slots,
+            workers: worker_parts,
+            worker_rings,
+            worker_slots,
+            table,
+            bodies,
+            bytes: cursor.0.next_multiple_of(PAGE),
+            client_ring,
+            worker_ring,
+            entries,
+            body,
+        }
     }
 
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// Two builds that lay the files out differently must not meet in one.
+pub fn layout_hash(shape: &FleetShape) -> u64 {
+    let text = format!(
+        "{:?} {:?} {} {} {} {}",
+        ControlLayout::new(shape),
+        RegionLayout::new(shape),
+        size_of::<CoordinatorEntry>(),
+        size_of::<WorkerSlot>(),
+        size_of::<TableEntry>(),
+        size_of::<Counters>(),
+    );
+    u64::from(crc32c::crc32c(text.as_bytes())) << 32
+        | u64::from(crc32c::crc32c(env!("CARGO_PKG_VERSION").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_do_not_overlap(c in 1_u32..20, w in 1_u32..200, payload in 0_u32..5000, depth in 1_u32..9) {
+            let shape = FleetShape::new(c, w, payload, depth).unwrap();
+            let l = RegionLayout::new(&shape);
+            let w = u64::from(w);
+            let slot = SLOT as u64;
+            let parts = [
+                (l.stamp, size_of::<Stamp>() as u64),
+                (l.state, size_of::<RegionState>() as u64),
+                (l.counters, size_of::<Counters>() as u64),
+                (l.ready, size_of::<ReadyBitmap>() as u64),
+                (l.client_down, size_of::<RingHeader>() as u64),
+                (l.client_up, size_of::<RingHeader>() as u64),
+                (l.client_down_slots, l.client_ring * slot),
+                (l.client_up_slots, l.client_ring * slot),
+                (l.workers, w * size_of::<WorkerSlot>() as u64),
+                (l.worker_rings, 2 * w * size_of::<RingHeader>() as u64),
+                (l.worker_slots, 2 * w * l.worker_ring * slot),
+                (l.table, l.entries * size_of::<TableEntry>() as u64),
+                (l.bodies, l.entries * l.body),
+            ];
+            for pair in parts.windows(2) {
+                prop_assert!(pair[0].0 + pair[0].1 <= pair[1].0);
+            }
+            let last = parts[parts.len() - 1];
+            prop_assert!(last.0 + last.1 <= l.bytes());
+        }
     }
 }

@@ -1,0 +1,171 @@
+//! A fleet's directory in /dev/shm: made whole, found, and removed by its owner or after its death.
+//!
+//! It is filled under a temporary name that carries its owner's identity and then renamed: nobody
+//! meets a half-made fleet, and what is left of one can be told from one in the making.
+
+use super::error::BusError;
+use super::view::{Control, Region, Stamped, peek_owner};
+use crate::process::identity::{Identity, boot_id};
+use rustix::fs::{Mode, OFlags};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where fleets live unless told otherwise.
+pub const SHM: &str = "/dev/shm";
+/// How their directories' names begin.
+pub const PREFIX: &str = "coord";
+/// In a fleet's directory.
+const CONTROL: &str = "control";
+
+/// The directory of the fleet `id`.
+pub fn fleet_dir(root: &Path, id: &str) -> PathBuf {
+    root.join(format!("{PREFIX}-{id}"))
+}
+
+pub fn control_path(dir: &Path) -> PathBuf {
+    dir.join(CONTROL)
+}
+
+pub fn region_path(dir: &Path, coordinator: u32) -> PathBuf {
+    dir.join(format!("c{coordinator}"))
+}
+
+/// An id is part of a file name: letters, digits, `_` and `-` only.
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Makes the directory with all its files. Nothing stays behind on failure.
+pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Control), BusError> {
+    let dir = fleet_dir(root, id);
+    if dir.exists() {
+        return Err(BusError::refused(&dir, "a fleet of that name is there already"));
+    }
+    let Identity { pid, start_ticks } = stamped.owner;
+    let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}"));
+    rustix::fs::mkdir(&staged, Mode::RWXU).map_err(|e| BusError::io(&staged, "make the directory", e))?;
+    let made = fill(&staged, stamped).and_then(|control| {
+        rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            &staged,
+            rustix::fs::CWD,
+            &dir,
+            rustix::fs::RenameFlags::NOREPLACE,
+        )
+        .map_err(|e| BusError::io(&dir, "give the fleet its name", e))?;
+        Ok(control)
+    });
+    match made {
+        Ok(control) => Ok((dir, control)),
+        Err(error) => {
+            let _ = remove(&staged);
+            Err(error)
+        }
+    }
+}
+
+fn fill(dir: &Path, stamped: &Stamped) -> Result<Control, BusError> {
+    for coordinator in 0..stamped.shape.coordinators() {
+        Region::create(&region_path(dir, coordinator), stamped, coordinator)?;
+    }
+    Control::create(&control_path(dir), stamped)
+}
+
+/// Removes a fleet's directory: the files first, never below, never through a link.
+pub fn remove(dir: &Path) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let fd = match rustix::fs::open(dir, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    for entry in rustix::fs::Dir::read_from(&fd)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            match rustix::fs::unlinkat(&fd, name, rustix::fs::AtFlags::empty()) {
+                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    match rustix::fs::rmdir(dir) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// What lies under a root, and whether its owner lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub path: PathBuf,
+    pub id: String,
+    pub owner: Owner,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    Alive(Identity),
+    /// No process has its pid and start time, or the machine has been booted since.
+    Dead(Identity),
+    /// The directory does not say: it is left alone.
+    Unknown,
+}
+
+impl Owner {
+    fn of(identity: Identity, boot: u128) -> Self {
+        if boot == boot_id() && identity.is_alive() { Self::Alive(identity) } else { Self::Dead(identity) }
+    }
+}
+
+/// Every fleet of this user's under `root`, whole or half-made, in the order of names.
+pub fn find(root: &Path) -> io::Result<Vec<Found>> {
+    let me = rustix::process::geteuid().as_raw();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let whole = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-'));
+        let staged = name
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_prefix(PREFIX))
+            .and_then(|r| r.strip_prefix('-'));
+        if whole.is_none() && staged.is_none() {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(stat) = rustix::fs::lstat(&path) else { continue };
+        let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory;
+        if !is_dir || stat.st_uid != me {
+            continue;
+        }
+        let (id, owner) = match (whole, staged) {
+            (Some(id), _) => (id, owner_of(&path)),
+            (None, Some(rest)) => {
+                let Some((id, owner)) = rest.rsplit_once('.') else { continue };
+                (id, staged_owner(owner))
+            }
+            (None, None) => continue,
+        };
+        found.push(Found { id: id.to_owned(), path, owner });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn owner_of(dir: &Path) -> Owner {
+    match peek_owner(&control_path(dir)) {
+        Ok((owner, boot)) => Owner::of(owner, boot),
+        Err(_) => Owner::Unknown,
+    }
+}
+
+/// /dev/shm does not outlive a boot, so the temporary name needs no boot id.
+fn staged_owner(text: &str) -> Owner {
+    text.split_once('-')
+        .and_then(|(pid, start)| Some(Identity { pid: pid.parse().ok()?, start_ticks: start.parse().ok()? }))
+        .map_or(Owner::Unknown, |identity| Owner::of(identity, boot_id()))
+}

@@ -1,0 +1,99 @@
+//! A futex that is rung only when somebody sleeps on it.
+//!
+//! The sleeper arms the bell, looks once more for work, and sleeps; who has work publishes it and
+//! then looks whether the bell is armed. The two fences make sure that one of them sees the other.
+//! A wake-up lost all the same (a peer killed between its two steps) costs at most the time-out
+//! that every sleeper gives.
+
+use super::mapping::Shared;
+use super::sync::{AtomicU32, Ordering, fence};
+use rustix::thread::futex;
+use rustix::time::Timespec;
+use std::time::Duration;
+
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Doorbell {
+    /// The futex word; not private, since the sleeper is another process.
+    rung: AtomicU32,
+    /// 1 while somebody sleeps or is about to.
+    armed: AtomicU32,
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for Doorbell {}
+
+impl Doorbell {
+    /// Call after publishing: wakes the sleeper if there is one. True if it cost a system call.
+    pub fn ring(&self) -> bool {
+        // Pairs with the fence in `wait`: either we see it armed, or it sees what we published.
+        fence(Ordering::SeqCst);
+        if self.armed.load(Ordering::Relaxed) == 0 || self.armed.swap(0, Ordering::AcqRel) == 0 {
+            return false;
+        }
+        self.shout();
+        true
+    }
+
+    /// Wakes the sleeper whether or not it is armed: for changes of state, and from signal handlers.
+    pub fn shout(&self) {
+        self.rung.fetch_add(1, Ordering::Release);
+        let _ = futex::wake(&self.rung, futex::Flags::empty(), 1);
+    }
+
+    /// Sleeps until rung, unless `has_work` says at the last moment that there is no need to.
+    pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) {
+        let rung = self.rung.load(Ordering::Acquire);
+        self.armed.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !has_work() {
+            let timeout =
+                Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+            // Woken, timed out, interrupted or already rung: the caller looks again in each case.
+            let _ = futex::wait(&self.rung, futex::Flags::empty(), rung, Some(&timeout));
+        }
+        self.armed.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn a_bell_that_nobody_waits_on_costs_no_system_call() {
+        let bell = Doorbell { rung: AtomicU32::new(0), armed: AtomicU32::new(0) };
+        assert!(!bell.ring());
+    }
+
+    #[test]
+    fn work_published_before_the_sleep_is_never_slept_over() {
+        let bell = Arc::new(Doorbell { rung: AtomicU32::new(0), armed: AtomicU32::new(0) });
+        let (asked, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let rounds = 20_000;
+        let sleeper = std::thread::spawn({
+            let (bell, asked, done) = (bell.clone(), asked.clone(), done.clone());
+            move || {
+                for round in 1..=rounds {
+                    while asked.load(Ordering::Acquire) < round {
+                        // A lost wake-up would stand here for an hour: the test's own time limit
+                        // is the watchdog.
+                        let hour = Duration::from_secs(3600);
+                        bell.wait(hour, || asked.load(Ordering::Acquire) >= round);
+                    }
+                    done.store(round, Ordering::Release);
+                }
+            }
+        });
+        for round in 1..=rounds {
+            asked.store(round, Ordering::Release);
+            bell.ring();
+            while done.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+        }
+        sleeper.join().unwrap();
+    }
+}

@@ -1,0 +1,201 @@
+//! What lies in the files: stamps, states, counts, worker slots, task entries.
+//!
+//! Each word has a single writer, named at the field's group, unless it is said otherwise; words of
+//! different writers are 128 bytes apart.
+
+use super::doorbell::Doorbell;
+use super::mapping::Shared;
+use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+/// `coordfleet` in eight bytes, more or less.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
+/// Of the layout's meaning; its offsets have a hash of their own.
+pub const VERSION: u32 = 1;
+
+/// Written once, before the fleet's directory gets its name.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Stamp {
+    pub magic: AtomicU64,
+    pub layout: AtomicU64,
+    pub boot: [AtomicU64; 2],
+    pub created_unix_ns: AtomicU64,
+    /// Field 22 of `/proc/PID/stat` of the supervisor.
+    pub owner_start: AtomicU64,
+    pub owner_pid: AtomicU32,
+    pub version: AtomicU32,
+    pub epoch: AtomicU32,
+    pub coordinators: AtomicU32,
+    pub workers: AtomicU32,
+    pub payload_max: AtomicU32,
+    pub depth: AtomicU32,
+    /// 0 in `control`, 1 + its number in a coordinator's region.
+    pub file: AtomicU32,
+}
+const _: () = assert!(size_of::<Stamp>() == 128);
+
+/// Where the fleet stands. Written by the supervisor.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct FleetState {
+    /// A [`Stage`].
+    pub stage: AtomicU32,
+    /// Counts the clients that have attached; written by them.
+    pub clients: AtomicU32,
+    /// Deaths of coordinators and workers that nobody asked for; raised by whoever saw one.
+    pub deaths: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    Starting = 0,
+    Ready = 1,
+    Stopping = 2,
+    Stopped = 3,
+}
+
+impl Stage {
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        [Self::Starting, Self::Ready, Self::Stopping, Self::Stopped].into_iter().find(|s| *s as u32 == raw)
+    }
+}
+
+/// A process of the fleet, as its parent sees it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ProcessCell {
+    pub start_ticks: AtomicU64,
+    pub pid: AtomicU32,
+    /// A [`Life`].
+    pub life: AtomicU32,
+    /// As `waitpid` gave it; valid once dead.
+    pub wait_status: AtomicI32,
+    _pad: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Life {
+    Absent = 0,
+    /// Forked, not attached yet.
+    Starting = 1,
+    Live = 2,
+    /// Gone, and nobody had asked it to.
+    Dead = 3,
+    /// Gone on request.
+    Stopped = 4,
+}
+
+impl Life {
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        [Self::Absent, Self::Starting, Self::Live, Self::Dead, Self::Stopped]
+            .into_iter()
+            .find(|life| *life as u32 == raw)
+    }
+}
+
+impl ProcessCell {
+    pub fn life(&self) -> Life {
+        Life::from_raw(self.life.load(Ordering::Acquire)).unwrap_or(Life::Dead)
+    }
+
+    pub fn set_life(&self, life: Life) {
+        self.life.store(life as u32, Ordering::Release);
+    }
+
+    /// Parent only, right after the fork.
+    pub fn born(&self, pid: u32, start_ticks: u64) {
+        self.pid.store(pid, Ordering::Relaxed);
+        self.start_ticks.store(start_ticks, Ordering::Relaxed);
+        // The child may have said `Live` already.
+        let _ = self.life.compare_exchange(
+            Life::Absent as u32,
+            Life::Starting as u32,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+}
+
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct CoordinatorEntry {
+    pub process: ProcessCell,
+    /// Where this coordinator sleeps.
+    pub bell: Doorbell,
+}
+
+/// Written by the coordinator.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct RegionState {
+    /// 1 when the workers are to end.
+    pub stopping: AtomicU32,
+    pub heartbeat: AtomicU64,
+}
+
+/// The coordinator's ledger: accepted = answered + failed + in flight. Written by the coordinator.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Counters {
+    pub accepted: AtomicU64,
+    pub answered: AtomicU64,
+    pub failed: AtomicU64,
+    pub late: AtomicU64,
+    pub duplicates: AtomicU64,
+}
+
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct WorkerSlot {
+    /// Written by the coordinator (life also by the worker, once, when it has attached).
+    pub process: ProcessCell,
+    pub own: WorkerOwn,
+    /// Where this worker sleeps.
+    pub bell: Doorbell,
+}
+
+/// Written by the worker.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct WorkerOwn {
+    pub heartbeat: AtomicU64,
+    /// Tasks carried out.
+    pub executed: AtomicU64,
+    /// Sequence + 1 of the task in hand, 0 if idle.
+    pub task: AtomicU64,
+    /// CLOCK_MONOTONIC, of the last change of the above.
+    pub progress_ns: AtomicU64,
+    /// Process group of the command it runs, 0 if none; with its leader's start time.
+    pub command_pid: AtomicU32,
+    pub command_start: AtomicU64,
+}
+
+/// A line of the task table. Written by the coordinator.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct TableEntry {
+    /// A `plan::lease::Word`.
+    pub word: AtomicU64,
+    pub body_len: AtomicU32,
+    /// A `wire::AnswerStatus` once done or failed.
+    pub status: AtomicU32,
+    /// The task's header, then the answer's.
+    pub header: [AtomicU64; 7],
+}
+
+// SAFETY: these consist of atomics and of each other; no padding is ever read.
+unsafe impl Shared for Stamp {}
+// SAFETY: as above.
+unsafe impl Shared for FleetState {}
+// SAFETY: as above.
+unsafe impl Shared for CoordinatorEntry {}
+// SAFETY: as above.
+unsafe impl Shared for RegionState {}
+// SAFETY: as above.
+unsafe impl Shared for Counters {}
+// SAFETY: as above.
+unsafe impl Shared for WorkerSlot {}
+// SAFETY: as above.
+unsafe impl Shared for TableEntry {}

@@ -1,0 +1,274 @@
+//! The files of a fleet, each with its parts by name.
+
+use super::bitmap::ReadyBitmap;
+use super::doorbell::Doorbell;
+use super::error::BusError;
+use super::layout::{ControlLayout, RegionLayout, layout_hash};
+use super::mapping::Mapping;
+use super::ring::{Ring, SLOT};
+use super::slot::{
+    CoordinatorEntry, Counters, FleetState, MAGIC, RegionState, Stage, Stamp, TableEntry, VERSION, WorkerSlot,
+};
+use super::sync::{AtomicU64, Ordering};
+use crate::config::FleetShape;
+use crate::process::identity::{Identity, boot_id};
+use std::path::Path;
+
+/// What a stamp says, copied out once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamped {
+    pub owner: Identity,
+    pub boot: u128,
+    pub epoch: u32,
+    pub created_unix_ns: u64,
+    pub shape: FleetShape,
+    layout: u64,
+    file: u32,
+}
+
+impl Stamped {
+    pub fn new(owner: Identity, created_unix_ns: u64, shape: FleetShape) -> Self {
+        Self {
+            owner,
+            boot: boot_id(),
+            epoch: 1,
+            created_unix_ns,
+            shape,
+            layout: layout_hash(&shape),
+            file: 0,
+        }
+    }
+
+    fn write(&self, to: &Stamp, file: u32) {
+        let relaxed = Ordering::Relaxed;
+        to.layout.store(self.layout, relaxed);
+        to.boot[0].store((self.boot >> 64) as u64, relaxed);
+        to.boot[1].store(self.boot as u64, relaxed);
+        to.created_unix_ns.store(self.created_unix_ns, relaxed);
+        to.owner_start.store(self.owner.start_ticks, relaxed);
+        to.owner_pid.store(self.owner.pid, relaxed);
+        to.version.store(VERSION, relaxed);
+        to.epoch.store(self.epoch, relaxed);
+        to.coordinators.store(self.shape.coordinators(), relaxed);
+        to.workers.store(self.shape.workers_per_coordinator(), relaxed);
+        to.payload_max.store(self.shape.payload_max(), relaxed);
+        to.depth.store(self.shape.depth(), relaxed);
+        to.file.store(file, relaxed);
+        // Last, so that a stamp is there whole or not at all.
+        to.magic.store(MAGIC, Ordering::Release);
+    }
+
+    fn read(from: &Stamp, path: &Path) -> Result<Self, BusError> {
+        if from.magic.load(Ordering::Acquire) != MAGIC {
+            return Err(BusError::refused(path, "it is not a file of a fleet"));
+        }
+        let relaxed = Ordering::Relaxed;
+        let version = from.version.load(relaxed);
+        if version != VERSION {
+            return Err(BusError::refused(
+                path,
+                format!("its layout has version {version}, this build knows {VERSION}"),
+            ));
+        }
+        let shape = FleetShape::new(
+            from.coordinators.load(relaxed),
+            from.workers.load(relaxed),
+            from.payload_max.load(relaxed),
+            from.depth.load(relaxed),
+        )
+        .map_err(|error| BusError::refused(path, error.to_string()))?;
+        let layout = from.layout.load(relaxed);
+        if layout != layout_hash(&shape) {
+            return Err(BusError::refused(path, "another build of this program made it"));
+        }
+        Ok(Self {
+            owner: Identity {
+                pid: from.owner_pid.load(relaxed),
+                start_ticks: from.owner_start.load(relaxed),
+            },
+            boot: u128::from(from.boot[0].load(relaxed)) << 64 | u128::from(from.boot[1].load(relaxed)),
+            epoch: from.epoch.load(relaxed),
+            created_unix_ns: from.created_unix_ns.load(relaxed),
+            shape,
+            layout,
+            file: from.file.load(relaxed),
+        })
+    }
+}
+
+/// Who made the fleet with this control file, and since which boot: whatever build laid it out.
+pub fn peek_owner(path: &Path) -> Result<(Identity, u128), BusError> {
+    let map = Mapping::attach(path)?;
+    if map.bytes() < size_of::<Stamp>() as u64 {
+        return Err(BusError::refused(path, "it is too short for a fleet's control file"));
+    }
+    let stamp: &Stamp = map.at(0);
+    if stamp.magic.load(Ordering::Acquire) != MAGIC {
+        return Err(BusError::refused(path, "it is not a file of a fleet"));
+    }
+    let relaxed = Ordering::Relaxed;
+    let owner = Identity { pid: stamp.owner_pid.load(relaxed), start_ticks: stamp.owner_start.load(relaxed) };
+    let boot = u128::from(stamp.boot[0].load(relaxed)) << 64 | u128::from(stamp.boot[1].load(relaxed));
+    Ok((owner, boot))
+}
+
+fn check_size(map: &Mapping, wanted: u64) -> Result<(), BusError> {
+    if map.bytes() == wanted {
+        Ok(())
+    } else {
+        Err(BusError::refused(map.path(), format!("it has {} bytes instead of {wanted}", map.bytes())))
+    }
+}
+
+/// The control file: who is there, and where to ring.
+#[derive(Debug, Clone, Copy)]
+pub struct Control {
+    map: &'static Mapping,
+    layout: ControlLayout,
+    stamped: Stamped,
+}
+
+impl Control {
+    pub fn create(path: &Path, stamped: &Stamped) -> Result<Self, BusError> {
+        let layout = ControlLayout::new(&stamped.shape);
+        let map = Mapping::create(path, layout.bytes())?.leak();
+        stamped.write(map.at(layout.stamp), 0);
+        Ok(Self { map, layout, stamped: *stamped })
+    }
+
+    pub fn attach(path: &Path) -> Result<Self, BusError> {
+        let map = Mapping::attach(path)?;
+        if map.bytes() < size_of::<Stamp>() as u64 {
+            return Err(BusError::refused(path, "it is too short for a fleet's control file"));
+        }
+        let stamped = Stamped::read(map.at(0), path)?;
+        if stamped.file != 0 {
+            return Err(BusError::refused(path, "it is a coordinator's region"));
+        }
+        let layout = ControlLayout::new(&stamped.shape);
+        check_size(&map, layout.bytes())?;
+        Ok(Self { map: map.leak(), layout, stamped })
+    }
+
+    pub fn stamped(&self) -> &Stamped {
+        &self.stamped
+    }
+
+    pub fn shape(&self) -> &FleetShape {
+        &self.stamped.shape
+    }
+
+    pub fn state(&self) -> &'static FleetState {
+        self.map.at(self.layout.state)
+    }
+
+    pub fn stage(&self) -> Stage {
+        Stage::from_raw(self.state().stage.load(Ordering::Acquire)).unwrap_or(Stage::Stopped)
+    }
+
+    pub fn client_bell(&self) -> &'static Doorbell {
+        self.map.at(self.layout.client_bell)
+    }
+
+    pub fn coordinator(&self, index: u32) -> &'static CoordinatorEntry {
+        let all: &'static [CoordinatorEntry] =
+            self.map.slice(self.layout.coordinators, self.shape().coordinators() as usize);
+        &all[index as usize]
+    }
+}
+
+/// A coordinator's region.
+#[derive(Debug, Clone, Copy)]
+pub struct Region {
+    map: &'static Mapping,
+    layout: RegionLayout,
+    shape: FleetShape,
+}
+
+impl Region {
+    /// Makes the region of coordinator `index`; it stays in memory, not in this process's map.
+    pub fn create(path: &Path, stamped: &Stamped, index: u32) -> Result<(), BusError> {
+        let layout = RegionLayout::new(&stamped.shape);
+        let map = Mapping::create(path, layout.bytes())?;
+        stamped.write(map.at(layout.stamp), 1 + index);
+        Ok(())
+    }
+
+    /// Maps the region of coordinator `index`, which must belong to the same fleet as `control`.
+    pub fn attach(path: &Path, control: &Stamped, index: u32) -> Result<Self, BusError> {
+        let map = Mapping::attach(path)?;
+        let layout = RegionLayout::new(&control.shape);
+        check_size(&map, layout.bytes())?;
+        let found = Stamped::read(map.at(layout.stamp), path)?;
+        if found != (Stamped { file: 1 + index, ..*control }) {
+            return Err(BusError::refused(path, "it belongs to another fleet or coordinator"));
+        }
+        Ok(Self { map: map.leak(), layout, shape: control.shape })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.map.path()
+    }
+
+    pub fn shape(&self) -> &FleetShape {
+        &self.shape
+    }
+
+    pub fn state(&self) -> &'static RegionState {
+        self.map.at(self.layout.state)
+    }
+
+    pub fn counters(&self) -> &'static Counters {
+        self.map.at(self.layout.counters)
+    }
+
+    pub fn ready(&self) -> &'static ReadyBitmap {
+        self.map.at(self.layout.ready)
+    }
+
+    fn ring(&self, header: u64, slots_at: u64, slots: u64) -> Ring {
+        Ring::new(self.map.at(header), self.map.slice(slots_at, slots as usize * SLOT / 8))
+    }
+
+    /// Client → coordinator.
+    pub fn client_down(&self) -> Ring {
+        self.ring(self.layout.client_down, self.layout.client_down_slots, self.layout.client_ring)
+    }
+
+    /// Coordinator → client.
+    pub fn client_up(&self) -> Ring {
+        self.ring(self.layout.client_up, self.layout.client_up_slots, self.layout.client_ring)
+    }
+
+    pub fn worker(&self, worker: u32) -> &'static WorkerSlot {
+        let all: &'static [WorkerSlot] =
+            self.map.slice(self.layout.workers, self.shape.workers_per_coordinator() as usize);
+        &all[worker as usize]
+    }
+
+    /// Coordinator → worker.
+    pub fn worker_down(&self, worker: u32) -> Ring {
+        self.worker_ring(2 * u64::from(worker))
+    }
+
+    /// Worker → coordinator.
+    pub fn worker_up(&self, worker: u32) -> Ring {
+        self.worker_ring(2 * u64::from(worker) + 1)
+    }
+
+    fn worker_ring(&self, ring: u64) -> Ring {
+        let header = self.layout.worker_rings + ring * size_of::<super::ring::RingHeader>() as u64;
+        let slots = self.layout.worker_slots + ring * self.layout.worker_ring * SLOT as u64;
+        self.ring(header, slots, self.layout.worker_ring)
+    }
+
+    pub fn table(&self) -> &'static [TableEntry] {
+        self.map.slice(self.layout.table, self.layout.entries as usize)
+    }
+
+    /// The words that hold the body of a table entry.
+    pub fn body(&self, entry: u32) -> &'static [AtomicU64] {
+        let at = self.layout.bodies + u64::from(entry) * self.layout.body;
+        self.map.slice(at, self.layout.body as usize / 8)
+    }
+}

@@ -1,0 +1,86 @@
+//! The command line of the coordinator: the only place in the crate that prints or reads arguments.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks")]
+
+mod clean;
+mod run;
+mod status;
+mod stop;
+mod up;
+
+use crate::bus::directory::SHM;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Everything went as asked.
+const OK: u8 = 0;
+/// It ran, and something that was asked for failed.
+const FAILED: u8 = 10;
+/// This host cannot run it.
+const UNFIT: u8 = 20;
+/// Somebody stopped it half-way.
+const INTERRUPTED: u8 = 21;
+/// The command line makes no sense.
+const USAGE: u8 = 64;
+
+/// Runs fleets of agent processes on one machine over a shared-memory bus.
+#[derive(Debug, Parser)]
+#[command(
+    name = "coordinator",
+    version,
+    before_help = "Example: coordinator run --agents 50 -- sh -c 'echo agent {}'",
+    subcommand_required = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a command once for each agent or each input, many at a time
+    Run(run::Args),
+    /// Start a fleet and keep it until it is told to stop
+    Up(up::Args),
+    /// Tell who is there and what is in flight
+    Status(status::Args),
+    /// End a fleet
+    Stop(stop::Args),
+    /// Remove what fleets have left behind whose supervisor is proven dead
+    Clean(clean::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Where fleets keep their shared memory
+    #[arg(long, value_name = "DIR", default_value = SHM, env = "COORDINATOR_SHM_DIR")]
+    shm_dir: PathBuf,
+}
+
+/// `program` is how this program is to be called again as a supervisor: nothing, or `coordinator`
+/// where it is a part of another one.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { OK });
+        }
+    };
+    ExitCode::from(match cli.verb {
+        Verb::Run(args) => run::main(&args, program),
+        Verb::Up(args) => up::main(&args),
+        Verb::Status(args) => status::main(&args),
+        Verb::Stop(args) => stop::main(&args),
+        Verb::Clean(args) => clean::main(&args),
+    })
+}
+
+/// Says what went wrong, and what to do where there is something.
+fn complain(what: impl std::fmt::Display, hint: &str) {
+    eprintln!("error: {what}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
+    }
+}

@@ -1,0 +1,148 @@
+//! `coordinator status`.
+
+use super::{FAILED, OK, Place, UNFIT, complain};
+use crate::bus::directory::{Found, Owner, find};
+use crate::client::status::{FleetStatus, ProcessStatus, of};
+use crate::process::clock::unix_ns;
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: coordinator status --json")]
+pub(super) struct Args {
+    /// Only this fleet
+    name: Option<String>,
+    /// Everything, each worker too, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// `alive`, `dead`, `unknown`: of its supervisor.
+    owner: &'static str,
+    status: Option<FleetStatus>,
+    error: Option<String>,
+}
+
+pub(super) fn main(args: &Args) -> u8 {
+    let found = match find(&args.place.shm_dir) {
+        Ok(found) => found,
+        Err(error) => {
+            complain(format!("{}: {error}", args.place.shm_dir.display()), "is it a directory you may read?");
+            return UNFIT;
+        }
+    };
+    let chosen = |fleet: &&Found| args.name.as_ref().is_none_or(|name| *name == fleet.id);
+    let rows: Vec<Row> = found.iter().filter(chosen).map(row).collect();
+    if let Some(name) = &args.name
+        && rows.is_empty()
+    {
+        complain(format!("there is no fleet `{name}`"), "`coordinator status` lists those that are there");
+        return FAILED;
+    }
+    if args.json {
+        match serde_json::to_string_pretty(&rows) {
+            Ok(text) => println!("{text}"),
+            Err(error) => complain(error, ""),
+        }
+    } else if rows.is_empty() {
+        println!("no fleets under {}", args.place.shm_dir.display());
+    } else {
+        for row in &rows {
+            print(row);
+        }
+    }
+    OK
+}
+
+fn row(found: &Found) -> Row {
+    let (owner, status) = match found.owner {
+        Owner::Alive(_) => ("alive", Some(of(&found.path))),
+        Owner::Dead(_) => ("dead", None),
+        Owner::Unknown => ("unknown", Some(of(&found.path))),
+    };
+    let (status, error) = match status.transpose() {
+        Ok(status) => (status, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Row { name: found.id.clone(), owner, status, error }
+}
+
+fn print(row: &Row) {
+    let Some(status) = &row.status else {
+        match &row.error {
+            Some(error) => println!("{}  cannot be read: {error}", row.name),
+            None => {
+                println!("{}  its supervisor is dead; `coordinator clean` removes what it left", row.name)
+            }
+        }
+        return;
+    };
+    let age = Duration::from_nanos(unix_ns().saturating_sub(status.started_unix_ns)).as_secs();
+    let ledger = status.ledger();
+    let workers = status.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
+    println!(
+        "{}  {} for {age} s  supervisor {}  {} coordinators  {} workers  {} deaths",
+        row.name,
+        status.stage,
+        status.supervisor.pid,
+        status.coordinators.len(),
+        workers.count(),
+        status.deaths,
+    );
+    println!(
+        "  tasks: {} accepted = {} answered + {} failed + {} in flight; {} late, {} duplicates",
+        ledger.accepted, ledger.answered, ledger.failed, ledger.in_flight, ledger.late, ledger.duplicates
+    );
+    for coordinator in &status.coordinators {
+        let live = coordinator.workers.iter().filter(|worker| worker.process.life == "live").count();
+        let busy = coordinator.workers.iter().filter(|worker| worker.task.is_some()).count();
+        println!(
+            "  {:<10} pid {:<8} {}  workers: {live} live of {}, {busy} busy; {} in flight",
+            coordinator.process.name,
+            coordinator.process.pid,
+            life(&coordinator.process),
+            coordinator.workers.len(),
+            coordinator.ledger.in_flight
+        );
+        for worker in coordinator.workers.iter().filter(|worker| worker.process.is_dead()) {
+            println!(
+                "    {:<10} pid {:<8} {}",
+                worker.process.name,
+                worker.process.pid,
+                life(&worker.process)
+            );
+        }
+    }
+    stuck(status);
+}
+
+fn life(process: &ProcessStatus) -> String {
+    match &process.ended {
+        Some(how) => format!("{} ({how})", process.life),
+        None => process.life.to_owned(),
+    }
+}
+
+/// The tasks that have been in somebody's hands for longest.
+fn stuck(status: &FleetStatus) {
+    let mut busy: Vec<_> = status
+        .coordinators
+        .iter()
+        .flat_map(|coordinator| &coordinator.workers)
+        .filter_map(|worker| Some((worker.idle_or_busy_ns?, worker.task?, worker)))
+        .filter(|(busy_ns, ..)| *busy_ns > 1_000_000_000)
+        .collect();
+    busy.sort_by_key(|(busy_ns, ..)| std::cmp::Reverse(*busy_ns));
+    for (busy_ns, task, worker) in busy.iter().take(10) {
+        println!(
+            "  {} has had task {task} in hand for {:.1} s",
+            worker.process.name,
+            Duration::from_nanos(*busy_ns).as_secs_f64()
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! `coordinator up`: the supervisor itself, in the foreground.
+
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
+use crate::bus::directory::{fleet_dir, is_id};
+use crate::bus::error::BusError;
+use crate::config::FleetShape;
+use crate::process::clock::unix_ns;
+use crate::process::identity::Identity;
+use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
+use std::io::Write;
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: coordinator up --name demo --coordinators 2 --workers 10")]
+pub(super) struct Args {
+    /// Name of the fleet; by default one is made up
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    coordinators: u32,
+    /// Workers of each coordinator
+    #[arg(long, value_name = "N")]
+    workers: u32,
+    /// Largest task or answer, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    payload_max: u32,
+    /// Tasks that may wait for one worker
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    depth: u32,
+    /// The fleet ends when this process does (pid and start time in clock ticks)
+    #[arg(long, value_name = "PID:START", value_parser = owner)]
+    owner: Option<Identity>,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn owner(text: &str) -> Result<Identity, String> {
+    let wrong = || "expected a pid and a start time, as in 1234:567890".to_owned();
+    let (pid, start) = text.split_once(':').ok_or_else(wrong)?;
+    Ok(Identity { pid: pid.parse().map_err(|_| wrong())?, start_ticks: start.parse().map_err(|_| wrong())? })
+}
+
+/// Unique enough for a name: a clash is refused, not overwritten.
+pub(super) fn made_up_name() -> String {
+    format!("{:x}-{:x}", std::process::id(), unix_ns() / 1_000_000)
+}
+
+pub(super) fn main(args: &Args) -> u8 {
+    let id = args.name.clone().unwrap_or_else(made_up_name);
+    if !is_id(&id) {
+        complain(format!("`{id}` is no name for a fleet"), "use letters, digits, `_` and `-`");
+        return USAGE;
+    }
+    let shape = match FleetShape::new(args.coordinators, args.workers, args.payload_max, args.depth) {
+        Ok(shape) => shape,
+        Err(error) => {
+            complain(error, "");
+            return USAGE;
+        }
+    };
+    let launch = Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, owner: args.owner };
+    let ready = |dir: &std::path::Path| {
+        let mut out = std::io::stdout();
+        // A reader that has gone away does not concern the fleet.
+        let _ = writeln!(out, "ready {}", dir.display()).and_then(|()| out.flush());
+    };
+    match run(&launch, ready) {
+        Ok(Ending::Signal(_)) => OK,
+        Ok(Ending::OwnerDied) => INTERRUPTED,
+        Err(error) => {
+            let dir = fleet_dir(&launch.root, &id);
+            let (hint, status) = match &error {
+                SuperviseError::Bus(BusError::NoSpace { .. }) => (
+                    "`df -h /dev/shm` tells what is there; fewer workers or a smaller payload need less",
+                    UNFIT,
+                ),
+                SuperviseError::Bus(BusError::Refused { .. }) if dir.exists() => {
+                    ("choose another name, or `coordinator stop` that fleet first", USAGE)
+                }
+                SuperviseError::AllDead(_) => ("", FAILED),
+                _ => ("", UNFIT),
+            };
+            complain(error, hint);
+            status
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How a fleet is, read from its shared memory: the same words that the fleet itself works with.
+
+use super::Ledger;
+use crate::bus::directory::{control_path, region_path};
+use crate::bus::error::BusError;
+use crate::bus::slot::{Life, ProcessCell, Stage};
+use crate::bus::sync::Ordering;
+use crate::bus::view::{Control, Region};
+use crate::process::clock::now_ns;
+use crate::process::coordinator::HowEnded;
+use crate::process::identity::Identity;
+use serde::Serialize;
+use std::path::Path;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct FleetStatus {
+    /// `starting`, `ready`, `stopping`, `stopped`.
+    pub stage: &'static str,
+    pub started_unix_ns: u64,
+    pub supervisor: ProcessStatus,
+    /// Deaths that nobody asked for.
+    pub deaths: u64,
+    pub coordinators: Vec<CoordinatorStatus>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ProcessStatus {
+    /// As `ps` shows it.
+    pub name: String,
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+    /// `absent`, `starting`, `live`, `dead`, `stopped`.
+    pub life: &'static str,
+    /// Of one that has ended.
+    pub ended: Option<String>,
+}
+
+impl ProcessStatus {
+    pub fn is_dead(&self) -> bool {
+        self.life == word(Life::Dead)
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity { pid: self.pid, start_ticks: self.start_ticks }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CoordinatorStatus {
+    pub process: ProcessStatus,
+    pub ledger: Ledger,
+    pub workers: Vec<WorkerStatus>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkerStatus {
+    pub process: ProcessStatus,
+    /// Tasks carried out.
+    pub executed: u64,
+    /// Sequence of the task in hand.
+    pub task: Option<u64>,
+    /// How long ago it last began or ended a task; absent if it never did.
+    pub idle_or_busy_ns: Option<u64>,
+}
+
+impl FleetStatus {
+    /// The supervisor, the coordinators, the workers.
+    pub fn processes(&self) -> impl Iterator<Item = &ProcessStatus> {
+        std::iter::once(&self.supervisor).chain(self.coordinators.iter().flat_map(|coordinator| {
+            std::iter::once(&coordinator.process)
+                .chain(coordinator.workers.iter().map(|worker| &worker.process))
+        }))
+    }
+
+    /// Summed over the coordinators.
+    pub fn ledger(&self) -> Ledger {
+        let mut sum = Ledger::default();
+        for coordinator in &self.coordinators {
+            sum += coordinator.ledger;
+        }
+        sum
+    }
+}
+
+fn word(life: Life) -> &'static str {
+    match life {
+        Life::Absent => "absent",
+        Life::Starting => "starting",
+        Life::Live => "live",
+        Life::Dead => "dead",
+        Life::Stopped => "stopped",
+    }
+}
+
+fn process(name: String, cell: &ProcessCell) -> ProcessStatus {
+    let life = cell.life();
+    let ended = matches!(life, Life::Dead | Life::Stopped)
+        .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).to_string());
+    ProcessStatus {
+        name,
+        pid: cell.pid.load(Ordering::Relaxed),
+        start_ticks: cell.start_ticks.load(Ordering::Relaxed),
+        life: word(life),
+        ended,
+    }
+}
+
+/// Reads the status of the fleet in `dir`, without becoming its client.
+pub fn of(dir: &Path) -> Result<FleetStatus, BusError> {
+    let control = Control::attach(&control_path(dir))?;
+    let regions = (0..control.shape().coordinators())
+        .map(|index| Region::attach(&region_path(dir, index), control.stamped(), index))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(read(&control, &regions))
+}
+
+pub(super) fn read(control: &Control, regions: &[Region]) -> FleetStatus {
+    let owner = control.stamped().owner;
+    let now = now_ns();
+    let coordinators = regions
+        .iter()
+        .zip(0..)
+        .map(|(region, index)| CoordinatorStatus {
+            process: process(format!("coord/{index}"), &control.coordinator(index).process),
+            ledger: ledger(region),
+            workers: (0..control.shape().workers_per_coordinator())
+                .map(|number| worker(region, index, number, now))
+                .collect(),
+        })
+        .collect();
+    FleetStatus {
+        stage: match control.stage() {
+            Stage::Starting => "starting",
+            Stage::Ready => "ready",
+            Stage::Stopping => "stopping",
+            Stage::Stopped => "stopped",
+        },
+        started_unix_ns: control.stamped().created_unix_ns,
+        supervisor: ProcessStatus {
+            name: "supervisor".to_owned(),
+            pid: owner.pid,
+            start_ticks: owner.start_ticks,
+            life: word(if owner.is_alive() { Life::Live } else { Life::Dead }),
+            ended: None,
+        },
+        deaths: control.state().deaths.load(Ordering::Acquire),
+        coordinators,
+    }
+}
+
+/// In flight is what the other counts leave: no second count that could disagree.
+fn ledger(region: &Region) -> Ledger {
+    let counters = region.counters();
+    let read = |counter: &crate::bus::sync::AtomicU64| counter.load(Ordering::Relaxed);
+    // Ended before accepted: read the other way round, a task that ends in between would be missing.
+    let (answered, failed) = (read(&counters.answered), read(&counters.failed));
+    let accepted = read(&counters.accepted).max(answered + failed);
+    Ledger {
+        accepted,
+        answered,
+        failed,
+        in_flight: accepted - answered - failed,
+        late: read(&counters.late),
+        duplicates: read(&counters.duplicates),
+    }
+}
+
+fn worker(region: &Region, coordinator: u32, number: u32, now: u64) -> WorkerStatus {
+    let slot = region.worker(number);
+    let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);
+    WorkerStatus {
+        process: process(format!("worker/{coordinator}.{number}"), &slot.process),
+        executed: slot.own.executed.load(Ordering::Relaxed),
+        task: slot.own.task.load(Ordering::Acquire).checked_sub(1),
+        idle_or_busy_ns: (progress_ns > 0).then(|| now.saturating_sub(progress_ns)),
+    }
+}

@@ -1,0 +1,4 @@
+//! What to do next, as functions of what is known: no clock, no file, no process in here.
+
+pub mod lease;
+pub mod routing;

@@ -1,0 +1,160 @@
+//! The life of a task, packed into one word: every step is one compare-and-swap.
+//!
+//! free → queued → leased {worker, attempt} → done | failed → free. The generation counts how often
+//! the entry was used, so that an answer to an earlier tenant is told apart.
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    Free = 0,
+    /// Accepted, waits for its worker's ring.
+    Queued = 1,
+    /// In the worker's hands.
+    Leased = 2,
+    /// Answered; the answer waits for the client's ring.
+    Done = 3,
+    /// Will not be answered; the reason waits for the client's ring.
+    Failed = 4,
+}
+
+/// {generation: 32, worker: 16, attempt: 8, state: 8}.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word(u64);
+
+/// An answer, held against the entry that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The one answer that counts.
+    Accept,
+    /// The entry is not, or no longer, leased to this worker at this attempt.
+    Stale,
+}
+
+impl Word {
+    pub fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub fn raw(self) -> u64 {
+        self.0
+    }
+
+    fn new(generation: u32, worker: u16, attempt: u8, state: State) -> Self {
+        Self(
+            u64::from(generation) << 32
+                | u64::from(worker) << 16
+                | u64::from(attempt) << 8
+                | u64::from(state as u8),
+        )
+    }
+
+    /// `None` if the byte is no state: somebody scribbled over the table.
+    pub fn state(self) -> Option<State> {
+        Some(match self.0 as u8 {
+            0 => State::Free,
+            1 => State::Queued,
+            2 => State::Leased,
+            3 => State::Done,
+            4 => State::Failed,
+            _ => return None,
+        })
+    }
+
+    pub fn attempt(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// Number of the worker within its coordinator.
+    pub fn worker(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    pub fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// A free entry takes a task for `worker`.
+    pub fn queue(self, worker: u16) -> Option<Self> {
+        (self.state()? == State::Free)
+            .then(|| Self::new(self.generation().wrapping_add(1), worker, 0, State::Queued))
+    }
+
+    /// The task goes into its worker's ring.
+    pub fn lease(self) -> Option<Self> {
+        (self.state()? == State::Queued).then(|| {
+            Self::new(self.generation(), self.worker(), self.attempt().wrapping_add(1), State::Leased)
+        })
+    }
+
+    /// Holds an answer against the entry.
+    pub fn claim(self, worker: u16, attempt: u8) -> Claim {
+        if self.state() == Some(State::Leased) && self.worker() == worker && self.attempt() == attempt {
+            Claim::Accept
+        } else {
+            Claim::Stale
+        }
+    }
+
+    /// The answer is in.
+    pub fn finish(self) -> Option<Self> {
+        (self.state()? == State::Leased)
+            .then(|| Self::new(self.generation(), self.worker(), self.attempt(), State::Done))
+    }
+
+    /// There will be no answer that counts.
+    pub fn fail(self) -> Option<Self> {
+        matches!(self.state()?, State::Queued | State::Leased)
+            .then(|| Self::new(self.generation(), self.worker(), self.attempt(), State::Failed))
+    }
+
+    /// The client has been told.
+    pub fn free(self) -> Option<Self> {
+        matches!(self.state()?, State::Done | State::Failed)
+            .then(|| Self::new(self.generation(), 0, 0, State::Free))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_task_is_answered_once() {
+        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        assert_eq!(leased.claim(7, 1), Claim::Accept);
+        let done = leased.finish().unwrap();
+        assert_eq!(done.claim(7, 1), Claim::Stale);
+        assert_eq!(done.finish(), None);
+        assert_eq!(done.fail(), None);
+    }
+
+    #[test]
+    fn an_answer_after_the_time_out_is_stale() {
+        let failed = Word::from_raw(0).queue(7).unwrap().lease().unwrap().fail().unwrap();
+        assert_eq!(failed.claim(7, 1), Claim::Stale);
+    }
+
+    #[test]
+    fn another_worker_or_attempt_cannot_answer() {
+        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        assert_eq!(leased.claim(8, 1), Claim::Stale);
+        assert_eq!(leased.claim(7, 2), Claim::Stale);
+    }
+
+    proptest! {
+        /// Every step keeps the word readable, and only `queue` begins a new generation.
+        #[test]
+        fn no_step_leaves_the_states(raw: u64, worker: u16) {
+            let word = Word::from_raw(raw);
+            for next in [word.queue(worker), word.lease(), word.finish(), word.fail(), word.free()] {
+                if let Some(next) = next {
+                    prop_assert!(word.state().is_some() && next.state().is_some());
+                    let begun = next.state() == Some(State::Queued);
+                    prop_assert_eq!(next.generation(), word.generation().wrapping_add(u32::from(begun)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The edge that obeys the plans: supervisor, coordinators, workers, as real processes.
+//!
+//! supervisor --forks--> coordinators --fork--> workers. Each is single-threaded and small when it
+//! forks, so it is its own zygote: a child is loaded already, has a real parent that reaps it, and
+//! dies with it.
+
+pub mod clock;
+pub mod coordinator;
+pub mod exec;
+pub mod fork;
+pub mod identity;
+pub mod supervisor;
+pub mod worker;

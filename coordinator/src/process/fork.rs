@@ -1,0 +1,139 @@
+//! Forking, and what a child must do first. The second of the two places with `unsafe`.
+#![expect(unsafe_code, reason = "fork, signal handlers and the process title have no safe form")]
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::unistd::{ForkResult, Pid, fork, getppid};
+use procfs::process::Process;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+
+use crate::bus::doorbell::Doorbell;
+use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
+
+/// Forks a child that runs `body` and exits with what it returns. The child dies with its parent.
+///
+/// Only for single-threaded processes: the child goes on with everything its parent had loaded.
+pub fn spawn(name: &str, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    let parent = nix::unistd::getpid();
+    // SAFETY: the caller is single-threaded (asserted in debug builds), so no lock is held by a
+    // thread that the child does not have.
+    debug_assert_eq!(thread_count(), Some(1), "fork in a process with threads");
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                if die_with(parent).is_err() {
+                    return 70;
+                }
+                set_title(name);
+                body()
+            }))
+            .unwrap_or(70);
+            // No destructors of the parent's may run here a second time.
+            // SAFETY: ends this process; nothing of it is used afterwards.
+            unsafe { nix::libc::_exit(status) }
+        }
+    }
+}
+
+fn thread_count() -> Option<i64> {
+    Some(Process::myself().ok()?.stat().ok()?.num_threads)
+}
+
+/// SIGKILL for this process when `parent` is gone, also if it went before we could ask.
+fn die_with(parent: Pid) -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == parent { Ok(()) } else { Err(nix::Error::ESRCH) }
+}
+
+/// The name in `ps -e` (15 bytes) and in `ps -f` (as much as the first command line had room for).
+pub fn set_title(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+    let Some((start, end)) = Process::myself()
+        .ok()
+        .and_then(|process| process.stat().ok())
+        .and_then(|stat| Some((stat.arg_start?, stat.arg_end?)))
+    else {
+        return;
+    };
+    let Some(room) = end.checked_sub(start).and_then(|room| usize::try_from(room).ok()) else { return };
+    let text = &name.as_bytes()[..name.len().min(room.saturating_sub(1))];
+    if room == 0 {
+        return;
+    }
+    // SAFETY: the kernel says that this process's arguments lie in [start, end), which is writable
+    // memory of its own stack. The standard library copied them at start-up; nobody holds a
+    // reference into them.
+    unsafe {
+        let arguments = start as *mut u8;
+        ptr::write_bytes(arguments, 0, room);
+        ptr::copy_nonoverlapping(text.as_ptr(), arguments, text.len());
+    }
+}
+
+/// The bell that a SIGCHLD rings, so that a sleeper on it wakes for a death as for a message.
+static CHILD_BELL: AtomicPtr<Doorbell> = AtomicPtr::new(ptr::null_mut());
+
+/// A SIGCHLD came since somebody last asked.
+static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// True once after a child ended; ask again after reaping.
+pub fn child_ended() -> bool {
+    CHILD_ENDED.swap(false, Ordering::AcqRel)
+}
+
+/// As [`child_ended`], but leaves the question open.
+pub fn child_ended_pending() -> bool {
+    CHILD_ENDED.load(Ordering::Acquire)
+}
+
+extern "C" fn on_child(_signal: i32) {
+    CHILD_ENDED.store(true, Ordering::Release);
+    let bell = CHILD_BELL.load(Ordering::Acquire);
+    if !bell.is_null() {
+        // SAFETY: set only from a `&'static Doorbell`. `shout` is an atomic add and a system call:
+        // async-signal-safe.
+        unsafe { (*bell).shout() };
+    }
+}
+
+/// From now on the end of a child rings `bell`.
+pub fn ring_on_child(bell: &'static Doorbell) -> nix::Result<()> {
+    CHILD_BELL.store(ptr::from_ref(bell).cast_mut(), Ordering::Release);
+    let action = SigAction::new(SigHandler::Handler(on_child), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler is async-signal-safe (see there).
+    unsafe { sigaction(Signal::SIGCHLD, &action) }.map(|_| ())
+}
+
+/// What a coordinator and a worker make of signals: the terminal's Ctrl-C is the supervisor's
+/// business; everything else as the system has it.
+pub fn child_signals() -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed, only default and ignore.
+    unsafe {
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+            sigaction(signal, &default)?;
+        }
+        sigaction(Signal::SIGINT, &ignore)?;
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Makes `command` run in a process group of its own, with default signals, and die with the
+/// worker that starts it.
+pub fn own_group(command: &mut Command) -> &mut Command {
+    let parent = nix::unistd::getpid();
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.process_group(0).pre_exec(move || {
+            let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+            sigaction(Signal::SIGINT, &default)?;
+            die_with(parent).map_err(io::Error::from)
+        })
+    }
+}

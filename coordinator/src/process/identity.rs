@@ -1,0 +1,68 @@
+//! Who a process is: its pid and when it began. A pid alone is not identity, since it is used again.
+
+use procfs::process::Process;
+use std::fs;
+use std::sync::OnceLock;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+}
+
+impl Identity {
+    /// `None` if there is no such process.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+        Some(Self { pid, start_ticks: stat.starttime })
+    }
+
+    /// This process.
+    pub fn own() -> Self {
+        Self::of(std::process::id()).expect("/proc shows the process that reads it")
+    }
+
+    /// True while the process is there; a zombie has ended.
+    pub fn is_alive(&self) -> bool {
+        i32::try_from(self.pid)
+            .ok()
+            .and_then(|pid| Process::new(pid).ok()?.stat().ok())
+            .is_some_and(|stat| stat.starttime == self.start_ticks && !matches!(stat.state, 'Z' | 'X'))
+    }
+}
+
+/// Changes with every boot: what shared memory says of another boot is not about this one.
+pub fn boot_id() -> u128 {
+    static BOOT: OnceLock<u128> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()
+            .and_then(|text| u128::from_str_radix(&text.trim().replace('-', ""), 16).ok())
+            .unwrap_or(0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_with_another_start_time_is_somebody_else() {
+        let own = Identity::own();
+        assert!(own.is_alive());
+        assert!(!Identity { start_ticks: own.start_ticks + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        while identity.is_alive() {
+            std::thread::yield_now();
+        }
+        // Not reaped yet, so /proc still shows it.
+        assert_eq!(Identity::of(child.id()), Some(identity));
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,339 @@
+//! The supervisor: the control plane of a fleet. It makes the bus, forks the coordinators, watches
+//! them and its owner, and takes everything down again. It never carries a task.
+
+use super::coordinator::{self, HowEnded, reap_any};
+use super::fork;
+use super::identity::Identity;
+use crate::bus::directory::{self, region_path};
+use crate::bus::error::BusError;
+use crate::bus::slot::{Life, Stage};
+use crate::bus::sync::Ordering;
+use crate::bus::view::{Control, Region, Stamped};
+use crate::config::FleetShape;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// What coordinators get to end by themselves. More than they give their workers.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+/// From the first fork to the last coordinator's word.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Children are looked over this often even if no signal came.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What to start, and for whom.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub root: PathBuf,
+    pub id: String,
+    pub shape: FleetShape,
+    /// The fleet ends when this process does.
+    pub owner: Option<Identity>,
+}
+
+#[derive(Debug, Error)]
+pub enum SuperviseError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("cannot {what}: {errno}")]
+    System { what: &'static str, errno: nix::Error },
+    #[error("the fleet's owner, process {0}, is not there")]
+    OwnerGone(u32),
+    #[error("coord/{coordinator}: {why}")]
+    Coordinator { coordinator: u32, why: String },
+    #[error("the coordinators did not come up within {START_MAX:?}")]
+    TooSlow,
+    #[error("every coordinator has died; the last one was {0}")]
+    AllDead(String),
+    #[error("{path}: cannot remove: {error}")]
+    Remove { path: PathBuf, error: io::Error },
+}
+
+/// Why a fleet ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Signal(Signal),
+    OwnerDied,
+}
+
+struct Child {
+    index: u32,
+    pid: Pid,
+    alive: bool,
+}
+
+struct Supervisor {
+    control: Control,
+    dir: PathBuf,
+    children: Vec<Child>,
+    signals: SignalFd,
+    owner: Option<OwnedFd>,
+}
+
+/// Makes the fleet and serves until it is told to stop; `ready` hears when every worker is there.
+/// Whatever happens, no process and no file of the fleet is left.
+pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, SuperviseError> {
+    let system = |what| move |errno| SuperviseError::System { what, errno };
+    let owner = launch.owner.map(open_owner).transpose()?;
+    // From here on a signal waits until the loop reads it: none can come between two steps.
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        mask.add(signal);
+    }
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(system("watch for signals"))?;
+    // Orphans of the fleet come here, and not to init, so that none gets away.
+    nix::sys::prctl::set_child_subreaper(true).map_err(system("adopt orphans"))?;
+    fork::set_title("supervisor");
+
+    let stamped = Stamped::new(Identity::own(), super::clock::unix_ns(), launch.shape);
+    let (dir, control) = directory::create(&launch.root, &launch.id, &stamped)?;
+    let mut supervisor = Supervisor { control, dir, children: Vec::new(), signals, owner };
+    let served = supervisor.start().and_then(|()| {
+        supervisor.set_stage(Stage::Ready);
+        ready(&supervisor.dir);
+        supervisor.serve()
+    });
+    supervisor.stop();
+    let removed = directory::remove(&supervisor.dir);
+    let ending = served?;
+    removed.map_err(|error| SuperviseError::Remove { path: supervisor.dir.clone(), error })?;
+    Ok(ending)
+}
+
+fn open_owner(owner: Identity) -> Result<OwnedFd, SuperviseError> {
+    let gone = SuperviseError::OwnerGone(owner.pid);
+    let Some(pid) = rustix::process::Pid::from_raw(owner.pid as i32) else { return Err(gone) };
+    let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| SuperviseError::OwnerGone(owner.pid))?;
+    // After the open: now the pid cannot be given to somebody else unnoticed.
+    if owner.is_alive() { Ok(fd) } else { Err(gone) }
+}
+
+impl Supervisor {
+    fn set_stage(&self, stage: Stage) {
+        self.control.state().stage.store(stage as u32, Ordering::Release);
+    }
+
+    fn start(&mut self) -> Result<(), SuperviseError> {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
+            .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
+        let (mut reader, mut writer) = (Some(reader), Some(writer));
+        for index in 0..self.control.shape().coordinators() {
+            let (control, dir) = (self.control, self.dir.clone());
+            let pid = fork::spawn(&format!("coord/{index}"), || {
+                // Not this process's business; closed here, still open in the parent.
+                drop(reader.take());
+                let Some(writer) = writer.take() else { return 70 };
+                become_coordinator(control, &dir, index, writer)
+            })
+            .map_err(|errno| SuperviseError::System { what: "start a coordinator", errno })?;
+            let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
+            self.control.coordinator(index).process.born(pid.as_raw() as u32, start_ticks);
+            self.children.push(Child { index, pid, alive: true });
+        }
+        drop(writer);
+        let reader = reader.expect("taken only in the children");
+        self.wait_for_coordinators(reader)
+    }
+
+    /// A line from each: `<number> ready`, or `<number> <why not>`.
+    fn wait_for_coordinators(&mut self, reader: OwnedFd) -> Result<(), SuperviseError> {
+        let deadline = Instant::now() + START_MAX;
+        let flags = rustix::fs::OFlags::NONBLOCK;
+        rustix::fs::fcntl_setfl(&reader, flags).map_err(|errno| SuperviseError::System {
+            what: "read from a pipe",
+            errno: nix::Error::from_raw(errno.raw_os_error()),
+        })?;
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        let mut waited_for = self.children.len();
+        while waited_for > 0 {
+            match lines.read_line(&mut line) {
+                Ok(n) if n > 0 && line.ends_with('\n') => {
+                    let (number, word) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+                    if word != "ready" {
+                        let coordinator = number.parse().unwrap_or(u32::MAX);
+                        return Err(SuperviseError::Coordinator { coordinator, why: word.to_owned() });
+                    }
+                    waited_for -= 1;
+                    line.clear();
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Cut off: whoever did not answer has died, which the next look finds.
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() > deadline {
+                return Err(SuperviseError::TooSlow);
+            }
+            if let Some(ending) = self.look(Some(lines.get_ref()), Duration::from_millis(100))? {
+                let why = match ending {
+                    Ending::Signal(signal) => format!("interrupted by {signal} while starting"),
+                    Ending::OwnerDied => "the owner died while the fleet started".to_owned(),
+                };
+                return Err(SuperviseError::Coordinator { coordinator: 0, why });
+            }
+            if let Some(dead) = self.children.iter().find(|child| !child.alive) {
+                let raw = self.control.coordinator(dead.index).process.wait_status.load(Ordering::Relaxed);
+                // Its own words may still be in the pipe.
+                let mut last = String::new();
+                let _ = lines.read_line(&mut last);
+                let why = last.split_once(' ').map(|(_, why)| why.trim().to_owned());
+                return Err(SuperviseError::Coordinator {
+                    coordinator: dead.index,
+                    why: why
+                        .filter(|why| why != "ready")
+                        .unwrap_or_else(|| format!("{} while it started", HowEnded::from_raw(raw))),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) -> Result<Ending, SuperviseError> {
+        loop {
+            if let Some(ending) = self.look(None, TICK)? {
+                return Ok(ending);
+            }
+            if let Some(last) = self.children.last()
+                && self.children.iter().all(|child| !child.alive)
+            {
+                let raw = self.control.coordinator(last.index).process.wait_status.load(Ordering::Relaxed);
+                return Err(SuperviseError::AllDead(HowEnded::from_raw(raw).to_string()));
+            }
+        }
+    }
+
+    /// Waits for a signal, the owner's end or `also`; tells if the fleet is to end.
+    fn look(&mut self, also: Option<&File>, timeout: Duration) -> Result<Option<Ending>, SuperviseError> {
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if let Some(owner) = &self.owner {
+            fds.push(PollFd::new(owner.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(also) = also {
+            fds.push(PollFd::new(also.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut fds, PollTimeout::from(timeout.as_millis() as u16)) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(SuperviseError::System { what: "wait", errno }),
+        }
+        let owner_ended = self.owner.is_some() && fds[1].revents().is_some_and(|events| !events.is_empty());
+        drop(fds);
+        let mut asked = None;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            match Signal::try_from(info.ssi_signo as i32) {
+                Ok(Signal::SIGCHLD) | Err(_) => {}
+                Ok(signal) => asked = Some(Ending::Signal(signal)),
+            }
+        }
+        self.reap(false);
+        Ok(asked.or(owner_ended.then_some(Ending::OwnerDied)))
+    }
+
+    fn reap(&mut self, stopping: bool) {
+        while let Some((pid, how)) = reap_any() {
+            // Anyone else is an orphan of the fleet that has ended.
+            let Some(child) = self.children.iter_mut().find(|child| child.pid == pid) else { continue };
+            child.alive = false;
+            let process = &self.control.coordinator(child.index).process;
+            process.wait_status.store(how.raw(), Ordering::Relaxed);
+            process.set_life(if stopping { Life::Stopped } else { Life::Dead });
+            if !stopping {
+                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+                self.control.client_bell().shout();
+                // Its workers went with it; what they were running comes to this process.
+                self.kill_strays();
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.set_stage(Stage::Stopping);
+        for child in &self.children {
+            self.control.coordinator(child.index).bell.shout();
+        }
+        let deadline = Instant::now() + STOP_GRACE;
+        let mut killed = false;
+        while self.children.iter().any(|child| child.alive) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() && !killed {
+                for child in self.children.iter().filter(|child| child.alive) {
+                    // A stopped process is killed all the same.
+                    let _ = kill(child.pid, Signal::SIGKILL);
+                }
+                killed = true;
+            }
+            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let wait = if killed { Duration::from_millis(20) } else { left.min(Duration::from_millis(100)) };
+            let _ = poll(&mut fds, PollTimeout::from(wait.as_millis() as u16));
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+            self.reap(true);
+        }
+        // Whoever was orphaned on the way. Bounded: SIGKILL cannot be refused, only delayed.
+        let deadline = Instant::now() + STOP_GRACE;
+        while self.kill_strays() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+            self.reap(true);
+        }
+        self.set_stage(Stage::Stopped);
+        self.control.client_bell().shout();
+    }
+
+    /// Ends every child that is not a coordinator: orphans of coordinators and workers. True if
+    /// there were any.
+    fn kill_strays(&self) -> bool {
+        let mut any = false;
+        for pid in children_of(std::process::id()) {
+            let pid = Pid::from_raw(pid as i32);
+            if !self.children.iter().any(|child| child.pid == pid) {
+                let _ = kill(pid, Signal::SIGKILL);
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+/// Pids of the children of a process, zombies included.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    all.filter_map(|process| {
+        let stat = process.ok()?.stat().ok()?;
+        (stat.ppid == parent as i32).then_some(stat.pid as u32)
+    })
+    .collect()
+}
+
+/// In the child: from a copy of the supervisor to coordinator `index`.
+fn become_coordinator(control: Control, dir: &Path, index: u32, writer: OwnedFd) -> i32 {
+    let mut words = File::from(writer);
+    let mut report = move |said: Result<(), String>| {
+        let word = said.err().unwrap_or_else(|| "ready".to_owned());
+        // If nobody listens the supervisor is gone, and this process with it.
+        let _ = words.write_all(format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
+    };
+    if fork::child_signals().is_err() {
+        return 70;
+    }
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+    }
+    match Region::attach(&region_path(dir, index), control.stamped(), index) {
+        Ok(region) => coordinator::run(control, region, index, report),
+        Err(error) => {
+            report(Err(error.to_string()));
+            20
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A worker: takes tasks out of its ring, carries them out, puts the answers into the other.
+
+use super::clock::{now_ns, thread_cpu_ns};
+use super::exec;
+use crate::bus::doorbell::Doorbell;
+use crate::bus::ring::{Consumer, Producer, Record};
+use crate::bus::slot::{Life, WorkerSlot};
+use crate::bus::sync::Ordering;
+use crate::bus::view::{Control, Region};
+use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, arguments};
+use std::time::Duration;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// An idle worker shows this often that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A full ring is looked at again after this long; its coordinator is busy, not gone (this process
+/// would have gone with it).
+const FULL_RING: Duration = Duration::from_millis(1);
+
+/// Why a worker ended, as its exit status.
+const STATUS_STOPPED: i32 = 0;
+const STATUS_OWN_BUG: i32 = 70;
+/// The coordinator wrote what cannot be.
+const STATUS_BAD_RING: i32 = 71;
+
+struct Worker {
+    region: Region,
+    number: u32,
+    slot: &'static WorkerSlot,
+    coordinator: &'static Doorbell,
+    answers: Producer,
+}
+
+/// Runs until the region says stop; what it returns is the exit status.
+pub fn run(control: &Control, region: Region, coordinator: u32, number: u32) -> i32 {
+    let slot = region.worker(number);
+    let (Some(mut tasks), Some(answers)) =
+        (region.worker_down(number).consumer(), region.worker_up(number).producer())
+    else {
+        return STATUS_OWN_BUG;
+    };
+    let bell = &control.coordinator(coordinator).bell;
+    let mut worker = Worker { region, number, slot, coordinator: bell, answers };
+    slot.process.set_life(Life::Live);
+    bell.ring();
+    worker.serve(&mut tasks)
+}
+
+impl Worker {
+    fn is_stopping(&self) -> bool {
+        self.region.state().stopping.load(Ordering::Acquire) != 0
+    }
+
+    fn serve(&mut self, tasks: &mut Consumer) -> i32 {
+        let mut record = Record::empty();
+        loop {
+            loop {
+                if self.is_stopping() {
+                    return STATUS_STOPPED;
+                }
+                match tasks.pop(&mut record) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(_) => return STATUS_BAD_RING,
+                }
+                if record.kind != TASK {
+                    return STATUS_BAD_RING;
+                }
+                self.carry_out(&mut record);
+                // Only now: a worker killed before has left the task in the ring and in the table.
+                tasks.acknowledge();
+            }
+            let own = &self.slot.own;
+            own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.slot.bell.wait(HEARTBEAT, || tasks.is_ready() || self.is_stopping());
+        }
+    }
+
+    fn carry_out(&mut self, record: &mut Record) {
+        let task = TaskHeader::read_from_bytes(&record.header).expect("headers have one size");
+        let own = &self.slot.own;
+        let started_ns = now_ns();
+        own.progress_ns.store(started_ns, Ordering::Relaxed);
+        own.task.store(task.id.sequence + 1, Ordering::Release);
+        let mut answer = AnswerHeader {
+            id: task.id,
+            started_ns,
+            finished_ns: 0,
+            worker: self.number,
+            entry: task.entry,
+            attempt: task.attempt,
+            status: AnswerStatus::Ok as u32,
+            code: 0,
+            stdout_len: 0,
+        };
+        if let Err(why) = self.work(&task, &mut answer, &mut record.body) {
+            answer.status = AnswerStatus::Refused as u32;
+            record.body = why.into_bytes();
+            record.body.truncate(self.region.shape().payload_max() as usize);
+        }
+        answer.finished_ns = now_ns();
+        let own = &self.slot.own;
+        own.executed.store(own.executed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        own.task.store(0, Ordering::Release);
+        own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
+        self.send(&answer, &record.body);
+    }
+
+    /// Carries out the task; `body` becomes the answer's.
+    fn work(&self, task: &TaskHeader, answer: &mut AnswerHeader, body: &mut Vec<u8>) -> Result<(), String> {
+        match TaskKind::from_raw(task.kind) {
+            Some(TaskKind::Echo) => {}
+            Some(TaskKind::Sleep) => {
+                let until = now_ns().saturating_add(task.parameter);
+                loop {
+                    let now = now_ns();
+                    if now >= until || self.is_stopping() {
+                        break;
+                    }
+                    self.slot.bell.wait(Duration::from_nanos(until - now), || self.is_stopping());
+                }
+                body.clear();
+            }
+            Some(TaskKind::Compute) => {
+                let end = thread_cpu_ns().saturating_add(task.parameter);
+                let mut value = task.id.sequence;
+                while thread_cpu_ns() < end && !self.is_stopping() {
+                    for _ in 0..1_000 {
+                        value = std::hint::black_box(
+                            value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1),
+                        );
+                    }
+                }
+                body.clear();
+            }
+            Some(TaskKind::Exec) => self.exec(task, answer, body)?,
+            None => return Err(format!("unknown kind of task {}", task.kind)),
+        }
+        Ok(())
+    }
+
+    fn exec(&self, task: &TaskHeader, answer: &mut AnswerHeader, body: &mut Vec<u8>) -> Result<(), String> {
+        let own = &self.slot.own;
+        let ended = {
+            let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
+            let output_max = self.region.shape().payload_max() as usize;
+            let started = |identity: super::identity::Identity| {
+                own.command_start.store(identity.start_ticks, Ordering::Relaxed);
+                own.command_pid.store(identity.pid, Ordering::Release);
+            };
+            exec::run(&arguments, task.deadline_ns, output_max, started, || self.is_stopping())
+                .map_err(|error| format!("cannot run {:?}: {error}", String::from_utf8_lossy(arguments[0])))
+        };
+        own.command_pid.store(0, Ordering::Release);
+        let ended = ended?;
+        answer.code = ended.code;
+        answer.stdout_len = ended.stdout.len() as u32 | if ended.truncated { TRUNCATED } else { 0 };
+        *body = ended.stdout;
+        body.extend_from_slice(&ended.stderr);
+        Ok(())
+    }
+
+    fn send(&mut self, answer: &AnswerHeader, body: &[u8]) {
+        let mut header = [0; crate::bus::ring::HEADER];
+        header.copy_from_slice(answer.as_bytes());
+        while self.answers.push(ANSWER, &header, body).is_err() {
+            if self.is_stopping() {
+                return;
+            }
+            self.slot.bell.wait(FULL_RING, || false);
+        }
+        self.answers.publish();
+        self.region.ready().set(self.number as usize);
+        self.coordinator.ring();
+    }
+}
