@@ -381,13 +381,13 @@ impl Client {
                 format!("an answer of status {}", answer.status),
             )),
         };
-        self.settle(answer.id, task, result, each);
+        self.settle(answer.id, &task, result, each);
     }
 
     fn settle(
         &mut self,
         id: TaskId,
-        task: InFlight,
+        task: &InFlight,
         result: Result<Answer<'_>, Failure>,
         each: &mut impl FnMut(Event<'_>),
     ) {
@@ -477,7 +477,7 @@ impl Client {
                 let id =
                     TaskId { epoch: self.control.stamped().epoch, sender: self.sender, sequence: *sequence };
                 let failure = why(&task);
-                self.settle(id, task, Err(failure), each);
+                self.settle(id, &task, Err(failure), each);
             }
         }
         sequences.len()

@@ -73,10 +73,10 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    serve(args, program, &shape, jobs)
+    serve(args, program, &shape, &jobs)
 }
 
-fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: Vec<Job>) -> u8 {
+fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: &[Job]) -> u8 {
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
@@ -156,7 +156,7 @@ fn watch_signals() -> nix::Result<()> {
     Ok(())
 }
 
-fn work(args: &Args, mut client: Client, jobs: Vec<Job>) -> u8 {
+fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
     let timeout = Duration::from_secs_f64(args.timeout);
     let shape = *client.shape();
     let total = jobs.len();

@@ -77,7 +77,7 @@ fn print(row: &Row) {
         match &row.error {
             Some(error) => println!("{}  cannot be read: {error}", row.name),
             None => {
-                println!("{}  its supervisor is dead; `coordinator clean` removes what it left", row.name)
+                println!("{}  its supervisor is dead; `coordinator clean` removes what it left", row.name);
             }
         }
         return;

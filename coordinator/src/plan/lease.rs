@@ -148,12 +148,11 @@ mod tests {
         #[test]
         fn no_step_leaves_the_states(raw: u64, worker: u16) {
             let word = Word::from_raw(raw);
-            for next in [word.queue(worker), word.lease(), word.finish(), word.fail(), word.free()] {
-                if let Some(next) = next {
-                    prop_assert!(word.state().is_some() && next.state().is_some());
-                    let begun = next.state() == Some(State::Queued);
-                    prop_assert_eq!(next.generation(), word.generation().wrapping_add(u32::from(begun)));
-                }
+            let steps = [word.queue(worker), word.lease(), word.finish(), word.fail(), word.free()];
+            for next in steps.into_iter().flatten() {
+                prop_assert!(word.state().is_some() && next.state().is_some());
+                let begun = next.state() == Some(State::Queued);
+                prop_assert_eq!(next.generation(), word.generation().wrapping_add(u32::from(begun)));
             }
         }
     }
