@@ -1,4 +1,6 @@
 //! Asks whether a fleet of agent processes is good enough, and ends in a verdict.
 #![forbid(unsafe_code)]
 
+pub mod host;
+pub mod sample;
 pub mod scenario;

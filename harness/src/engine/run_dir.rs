@@ -1,0 +1,73 @@
+//! The directory of a run: `runs/<scenario>/<UTC>-<id>/`, and the link `latest` beside it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+#[error("{path}: cannot {what}: {error}")]
+pub struct RunDirError {
+    pub path: PathBuf,
+    pub what: &'static str,
+    pub error: io::Error,
+}
+
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// `stamp` is the start in UTC, as it goes into the name.
+    pub fn create(out: &Path, scenario: &str, stamp: &str, id: &str) -> Result<Self, RunDirError> {
+        let parent = out.join(scenario);
+        let path = parent.join(format!("{stamp}-{id}"));
+        let failed = |path: &Path, what| {
+            let path = path.to_owned();
+            move |error| RunDirError { path, what, error }
+        };
+        fs::create_dir_all(&parent).map_err(failed(&parent, "make the directory"))?;
+        fs::create_dir(&path).map_err(failed(&path, "make the run directory"))?;
+        // A name of its own first: a link is replaced in one step, also with another run beside this one.
+        let staged = parent.join(format!(".latest-{id}"));
+        std::os::unix::fs::symlink(format!("{stamp}-{id}"), &staged)
+            .and_then(|()| fs::rename(&staged, parent.join("latest")))
+            .map_err(failed(&parent, "set the link `latest` in"))?;
+        Ok(Self { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path.join("run.log")
+    }
+
+    /// What the fleet's processes said on stderr.
+    pub fn fleet_stderr(&self) -> PathBuf {
+        self.path.join("fleet.stderr")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latest_points_to_the_newest() {
+        let out = tempfile::tempdir().unwrap();
+        RunDir::create(out.path(), "smoke", "20261122T100000Z", "a").unwrap();
+        let second = RunDir::create(out.path(), "smoke", "20261122T100001Z", "b").unwrap();
+        let latest = fs::canonicalize(out.path().join("smoke/latest")).unwrap();
+        assert_eq!(latest, fs::canonicalize(second.path()).unwrap());
+    }
+
+    #[test]
+    fn a_run_is_never_written_over() {
+        let out = tempfile::tempdir().unwrap();
+        RunDir::create(out.path(), "smoke", "t", "a").unwrap();
+        assert_eq!(RunDir::create(out.path(), "smoke", "t", "a").unwrap_err().error.kind(), io::ErrorKind::AlreadyExists);
+    }
+}

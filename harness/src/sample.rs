@@ -1,0 +1,191 @@
+//! The kernel's own figures about every process of a fleet, about the harness itself, and about the host.
+//!
+//! [`figures`] is pure: what `/proc` says, in; what the log keeps, out. [`Sampler`] reads. A process is
+//! the one that was meant only if its start time is the one that was recorded: a pid alone is soon
+//! another's. No descriptor is kept open between sweeps: 708 of them would be the harness's own limit
+//! (`ulimit -n` is 1024 on many hosts), and opening costs a few microseconds.
+//! Deliberately absent: a schedule, and any opinion about the figures.
+
+pub mod figures;
+mod host;
+mod own;
+
+pub use own::{OwnUsage, own_usage};
+
+use figures::{Life, agent_sample, life};
+use procfs::ProcError;
+use procfs::process::Process;
+use reports::runlog::event::{AgentId, AgentInfo, AgentSample, HostSample, Role};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// The harness is agent 0 of every run.
+pub const HARNESS: AgentId = 0;
+
+#[derive(Debug, Error)]
+pub enum SampleError {
+    #[error("cannot read {what} of this process: {source}")]
+    Own { what: &'static str, source: ProcError },
+}
+
+/// Reads what is asked for, when it is asked for.
+#[derive(Debug)]
+pub struct Sampler {
+    own: AgentInfo,
+    agents: Vec<AgentInfo>,
+    shm_dir: PathBuf,
+    fleet_dir: PathBuf,
+    ticks_per_second: u64,
+}
+
+/// One sweep over all agents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepResult {
+    /// The harness first, then the fleet in the order it was given.
+    pub agents: Vec<AgentSample>,
+    pub host: HostSample,
+    /// Fleet processes that were there with the right start time.
+    pub live: u32,
+    /// Agents that are not there any more; each is named in one sweep, and not looked for again.
+    pub gone: Vec<AgentId>,
+    /// What should have been read and could not be, in words: a reason for a `SampleMissed`.
+    pub unread: Vec<String>,
+    /// Wall time of the sweep.
+    pub took: Duration,
+    /// CPU time that the calling thread spent on it.
+    pub cpu: Duration,
+}
+
+impl Sampler {
+    /// `shm_dir` is the file system whose use is watched (`/dev/shm`), `fleet_dir` the fleet's own
+    /// directory in it.
+    pub fn new(agents: Vec<AgentInfo>, fleet_dir: PathBuf, shm_dir: PathBuf) -> Result<Self, SampleError> {
+        Ok(Self {
+            own: own_info()?,
+            agents,
+            shm_dir,
+            fleet_dir,
+            ticks_per_second: procfs::ticks_per_second(),
+        })
+    }
+
+    /// The harness as an agent, for the log.
+    pub fn own(&self) -> &AgentInfo {
+        &self.own
+    }
+
+    /// Looks after one more agent from the next sweep on.
+    pub fn watch(&mut self, agent: AgentInfo) {
+        self.agents.push(agent);
+    }
+
+    /// Stops looking after an agent; it will not be named as gone.
+    pub fn forget(&mut self, agent: AgentId) {
+        self.agents.retain(|info| info.id != agent);
+    }
+
+    /// Reads everything once. PSS costs the kernel a walk over the page tables of each process.
+    pub fn sweep(&mut self, with_pss: bool) -> SweepResult {
+        let (wall, cpu) = (Instant::now(), clock_gettime(ClockId::ThreadCPUTime));
+        let mut unread = Vec::new();
+        let mut samples = Vec::with_capacity(1 + self.agents.len());
+        if let Reading::Alive(sample) = self.read(&self.own, with_pss, &mut unread) {
+            samples.push(sample);
+        }
+        let (mut live, mut gone) = (0, Vec::new());
+        for agent in &self.agents {
+            match self.read(agent, with_pss, &mut unread) {
+                Reading::Alive(sample) => {
+                    live += 1;
+                    samples.push(sample);
+                }
+                Reading::Gone => gone.push(agent.id),
+                Reading::Unread => {}
+            }
+        }
+        self.agents.retain(|agent| !gone.contains(&agent.id));
+        let host = host::read(&self.shm_dir, &self.fleet_dir, &mut unread);
+        SweepResult {
+            agents: samples,
+            host,
+            live,
+            gone,
+            unread,
+            took: wall.elapsed(),
+            cpu: own::since(cpu, clock_gettime(ClockId::ThreadCPUTime)),
+        }
+    }
+
+    fn read(&self, agent: &AgentInfo, with_pss: bool, unread: &mut Vec<String>) -> Reading {
+        match self.try_read(agent, with_pss, unread) {
+            Ok(reading) => reading,
+            Err(error) if is_gone(&error) => Reading::Gone,
+            Err(error) => {
+                unread.push(format!("{} ({}): {error}", agent.name, agent.pid));
+                Reading::Unread
+            }
+        }
+    }
+
+    fn try_read(
+        &self,
+        agent: &AgentInfo,
+        with_pss: bool,
+        unread: &mut Vec<String>,
+    ) -> Result<Reading, ProcError> {
+        let Ok(pid) = i32::try_from(agent.pid) else { return Ok(Reading::Gone) };
+        // One directory descriptor for all files of a process: they cannot be of two processes.
+        let process = Process::new(pid)?;
+        let stat = process.stat()?;
+        if life(&stat, agent.start_ticks) == Life::Gone {
+            return Ok(Reading::Gone);
+        }
+        let status = process.status()?;
+        let fds = process.fd_count()?;
+        let pss_kib = if with_pss { read_pss(&process, agent, unread)? } else { None };
+        Ok(Reading::Alive(agent_sample(agent.id, &stat, &status, fds, pss_kib, self.ticks_per_second)))
+    }
+}
+
+enum Reading {
+    Alive(AgentSample),
+    Gone,
+    Unread,
+}
+
+/// A process that may be looked at but not into (another user's, a hardened kernel) still has its
+/// other figures.
+fn read_pss(process: &Process, agent: &AgentInfo, unread: &mut Vec<String>) -> Result<Option<u64>, ProcError> {
+    match process.smaps_rollup() {
+        Ok(rollup) => Ok(figures::pss_kib(&rollup)),
+        Err(error) if is_gone(&error) => Err(error),
+        Err(error) => {
+            unread.push(format!("PSS of {} ({}): {error}", agent.name, agent.pid));
+            Ok(None)
+        }
+    }
+}
+
+/// A process that ends while it is read answers ESRCH, one that had ended before has no directory.
+fn is_gone(error: &ProcError) -> bool {
+    match error {
+        ProcError::NotFound(_) => true,
+        ProcError::Io(error, _) => error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()),
+        _ => false,
+    }
+}
+
+fn own_info() -> Result<AgentInfo, SampleError> {
+    let stat = Process::myself()
+        .and_then(|me| me.stat())
+        .map_err(|source| SampleError::Own { what: "/proc/self/stat", source })?;
+    Ok(AgentInfo {
+        id: HARNESS,
+        role: Role::Harness,
+        name: "harness".to_owned(),
+        pid: std::process::id(),
+        start_ticks: stat.starttime,
+    })
+}

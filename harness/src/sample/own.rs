@@ -1,0 +1,49 @@
+//! What the harness itself has used: measure the measurer.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use rustix::time::Timespec;
+use std::time::Duration;
+
+/// Over the whole life of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnUsage {
+    /// User + system.
+    pub cpu_ns: u64,
+    pub rss_max_kib: u64,
+}
+
+/// The kernel's account of this process; zeros if it gives none.
+pub fn own_usage() -> OwnUsage {
+    getrusage(UsageWho::RUSAGE_SELF).map_or_else(
+        |_| OwnUsage::default(),
+        |usage| {
+            let cpu = usage.user_time() + usage.system_time();
+            OwnUsage {
+                cpu_ns: u64::try_from(cpu.num_nanoseconds()).unwrap_or(0),
+                rss_max_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+            }
+        },
+    )
+}
+
+/// Between two readings of the same clock.
+pub(super) fn since(earlier: Timespec, later: Timespec) -> Duration {
+    let ns = |time: Timespec| i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    Duration::from_nanos(u64::try_from(ns(later) - ns(earlier)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_grows_and_is_not_nothing() {
+        let before = own_usage();
+        let sum = (0..5_000_000_u64).fold(0_u64, |sum, n| std::hint::black_box(sum.wrapping_add(n)));
+        std::hint::black_box(sum);
+        let after = own_usage();
+        assert!(after.cpu_ns > before.cpu_ns, "{before:?} {after:?}");
+        assert!(after.rss_max_kib > 100);
+    }
+}
