@@ -5,4 +5,9 @@
 //! run: no report knows a fact that is not in here. Deliberately absent: any knowledge of how the
 //! facts were obtained.
 
+pub mod codec;
 pub mod event;
+pub mod validate;
+
+pub use codec::{LogError, Reader, Writer};
+pub use event::{Event, Header, Record};

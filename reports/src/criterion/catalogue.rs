@@ -1,0 +1,312 @@
+//! Everything that a criterion can be about.
+//!
+//! One table: name, kind, unit, and what it means when it gates. The kind decides which aggregations
+//! are legal; the unit decides how a threshold is written.
+
+/// What is measured, apart from whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MetricId {
+    CoordinationTime,
+    TaskTime,
+    DeliveryRate,
+    DeliveryLate,
+    DeliveryDuplicates,
+    DeliveryCorrupt,
+    DeliveryFailed,
+    ThroughputTasks,
+    ThroughputMessages,
+    MemoryPss,
+    MemoryRss,
+    MemoryAnon,
+    MemoryVsz,
+    Fds,
+    FdsUse,
+    Threads,
+    Cpu,
+    ShmUsed,
+    Incidents,
+    AgentsLive,
+    LoadLateness,
+    SamplerLateness,
+    SamplerCost,
+    HarnessCpu,
+    HarnessRss,
+    LaunchTime,
+}
+
+/// Whose figure it is; the fleet is supervisor, coordinators and workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    Fleet,
+    Workers,
+    Coordinators,
+    Supervisor,
+    Harness,
+}
+
+impl Scope {
+    pub const ALL: [Self; 5] =
+        [Self::Fleet, Self::Workers, Self::Coordinators, Self::Supervisor, Self::Harness];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet",
+            Self::Workers => "workers",
+            Self::Coordinators => "coordinators",
+            Self::Supervisor => "supervisor",
+            Self::Harness => "harness",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One share over the whole load phase, or the least of its windows.
+    Ratio,
+    /// Many values; a percentile, `max`, `mean` or `drift` must be named.
+    Distribution,
+    /// A figure read again and again; `max`, `mean`, `slope`, … must be named.
+    Gauge,
+    /// One number over the whole load phase.
+    Count,
+    /// So many a second over the whole load phase, or the least of its windows.
+    Rate,
+    /// One value a run.
+    Value,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ratio => "ratio",
+            Self::Distribution => "distribution",
+            Self::Gauge => "gauge",
+            Self::Count => "count",
+            Self::Rate => "rate",
+            Self::Value => "value",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Seconds,
+    Bytes,
+    Count,
+    PerSecond,
+    /// Cannot exceed 100 %.
+    Share,
+    /// Can: CPU as a share of one core.
+    OfOneCore,
+    Cores,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Aggregation {
+    /// For kinds that need none: the whole run, or the worst window.
+    Whole,
+    P50,
+    P90,
+    P95,
+    P99,
+    P999,
+    Max,
+    Min,
+    Mean,
+    /// Robust slope over bucket medians, after the warm-up of the series, per hour.
+    Slope,
+    /// From the first steady bucket to the last, in percent.
+    Growth,
+    /// Median of the last window over the median of the first steady one, minus 1.
+    Drift,
+}
+
+impl Aggregation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Mean => "mean",
+            Self::Slope => "slope",
+            Self::Growth => "growth",
+            Self::Drift => "drift",
+        }
+    }
+
+    /// The share of values below it.
+    pub fn quantile(self) -> Option<f64> {
+        Some(match self {
+            Self::P50 => 0.5,
+            Self::P90 => 0.9,
+            Self::P95 => 0.95,
+            Self::P99 => 0.99,
+            Self::P999 => 0.999,
+            _ => return None,
+        })
+    }
+}
+
+const DISTRIBUTION: &[Aggregation] = &[
+    Aggregation::P50,
+    Aggregation::P90,
+    Aggregation::P95,
+    Aggregation::P99,
+    Aggregation::P999,
+    Aggregation::Max,
+    Aggregation::Min,
+    Aggregation::Mean,
+];
+const DRIFTING: &[Aggregation] = &[
+    Aggregation::P50,
+    Aggregation::P90,
+    Aggregation::P95,
+    Aggregation::P99,
+    Aggregation::P999,
+    Aggregation::Max,
+    Aggregation::Min,
+    Aggregation::Mean,
+    Aggregation::Drift,
+];
+const TREND: &[Aggregation] = &[
+    Aggregation::Max,
+    Aggregation::Mean,
+    Aggregation::Min,
+    Aggregation::Slope,
+    Aggregation::Growth,
+    Aggregation::Drift,
+];
+const EXTREMES: &[Aggregation] = &[Aggregation::Max, Aggregation::Mean];
+const LEAST: &[Aggregation] = &[Aggregation::Min];
+const MOST: &[Aggregation] = &[Aggregation::Max];
+const WHOLE: &[Aggregation] = &[Aggregation::Whole];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    pub id: MetricId,
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub aggregations: &'static [Aggregation],
+    /// `.workers`, `.coordinators`, `.supervisor` or `.harness` may follow the name.
+    pub scoped: bool,
+    /// What it means when it gates, in a sentence.
+    pub says: &'static str,
+}
+
+impl Metric {
+    pub fn of(id: MetricId) -> &'static Self {
+        CATALOGUE.iter().find(|m| m.id == id).expect("a test holds that the catalogue names every metric")
+    }
+
+    /// Needs the sweeps that read PSS.
+    pub fn needs_pss(&self) -> bool {
+        self.id == MetricId::MemoryPss
+    }
+
+    /// Has windows: `every 15m`.
+    pub fn has_windows(&self) -> bool {
+        matches!(self.kind, Kind::Ratio | Kind::Rate)
+    }
+}
+
+/// In the order of the documents.
+pub fn catalogue() -> &'static [Metric] {
+    CATALOGUE
+}
+
+/// All names, with scopes.
+pub fn names() -> Vec<String> {
+    let mut out = Vec::new();
+    for m in CATALOGUE {
+        out.push(m.name.to_owned());
+        if m.scoped {
+            out.extend(Scope::ALL.iter().skip(1).map(|s| format!("{}.{}", m.name, s.name())));
+        }
+    }
+    // The name that people look for first.
+    out.push("agents.deaths".to_owned());
+    out
+}
+
+const fn metric(
+    id: MetricId,
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    aggregations: &'static [Aggregation],
+    says: &'static str,
+) -> Metric {
+    Metric { id, name, kind, unit, aggregations, scoped: false, says }
+}
+
+const fn scoped(
+    id: MetricId,
+    name: &'static str,
+    unit: Unit,
+    aggregations: &'static [Aggregation],
+    says: &'static str,
+) -> Metric {
+    Metric { id, name, kind: Kind::Gauge, unit, aggregations, scoped: true, says }
+}
+
+#[rustfmt::skip]
+const CATALOGUE: &[Metric] = &[
+    metric(MetricId::CoordinationTime, "coordination.time", Kind::Distribution, Unit::Seconds, DRIFTING,
+        "from the scheduled start of a round to the moment its last answer or last time-out is recorded at the client"),
+    metric(MetricId::TaskTime, "task.time", Kind::Distribution, Unit::Seconds, DRIFTING,
+        "from the scheduled start of its round to the answer of a single task; its drift follows the rounds' medians"),
+    metric(MetricId::DeliveryRate, "delivery.rate", Kind::Ratio, Unit::Share, WHOLE,
+        "tasks answered, by unique id, with the right content and within their deadline, over tasks accepted"),
+    metric(MetricId::DeliveryLate, "delivery.late", Kind::Count, Unit::Count, WHOLE,
+        "answers after their deadline; their tasks are lost"),
+    metric(MetricId::DeliveryDuplicates, "delivery.duplicates", Kind::Count, Unit::Count, WHOLE,
+        "second answers to a task; never counted as answered"),
+    metric(MetricId::DeliveryCorrupt, "delivery.corrupt", Kind::Count, Unit::Count, WHOLE,
+        "answers with the wrong content; their tasks are lost"),
+    metric(MetricId::DeliveryFailed, "delivery.failed", Kind::Count, Unit::Count, WHOLE,
+        "tasks accepted and not answered in time and right"),
+    metric(MetricId::ThroughputTasks, "throughput.tasks", Kind::Rate, Unit::PerSecond, WHOLE,
+        "answered tasks a second, from the start of the load to its last answer"),
+    metric(MetricId::ThroughputMessages, "throughput.messages", Kind::Rate, Unit::PerSecond, WHOLE,
+        "bus messages a second: the round trip of one task is four (client to coordinator to worker, and back)"),
+    scoped(MetricId::MemoryPss, "memory.pss", Unit::Bytes, TREND,
+        "proportional set size, summed over the processes: shared pages count once"),
+    scoped(MetricId::MemoryRss, "memory.rss", Unit::Bytes, TREND,
+        "resident set size, summed over the processes: shared pages count once a process"),
+    scoped(MetricId::MemoryAnon, "memory.anon", Unit::Bytes, TREND,
+        "anonymous resident memory (RssAnon), summed over the processes"),
+    scoped(MetricId::MemoryVsz, "memory.vsz", Unit::Bytes, TREND,
+        "virtual size, summed over the processes"),
+    scoped(MetricId::Fds, "fds", Unit::Count, TREND,
+        "open file descriptors, summed over the processes"),
+    scoped(MetricId::FdsUse, "fds.use", Unit::Share, MOST,
+        "descriptors of the hungriest process over its soft limit"),
+    scoped(MetricId::Threads, "threads", Unit::Count, TREND,
+        "threads, summed over the processes"),
+    scoped(MetricId::Cpu, "cpu", Unit::Cores, TREND,
+        "CPU time a second, user and system, summed over the processes"),
+    metric(MetricId::ShmUsed, "shm.used", Kind::Gauge, Unit::Bytes, TREND,
+        "bytes of the fleet's own directory in /dev/shm"),
+    metric(MetricId::Incidents, "incidents", Kind::Count, Unit::Count, WHOLE,
+        "agents that ended and were not asked to, over the whole run; also called agents.deaths"),
+    metric(MetricId::AgentsLive, "agents.live", Kind::Gauge, Unit::Count, LEAST,
+        "fleet processes that a sweep found, each with the right start time"),
+    metric(MetricId::LoadLateness, "load.lateness", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "how late the harness itself was: from a round's scheduled start to its first task sent"),
+    metric(MetricId::SamplerLateness, "sampler.lateness", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "from the moment a sweep was due to its start"),
+    metric(MetricId::SamplerCost, "sampler.cost", Kind::Gauge, Unit::OfOneCore, EXTREMES,
+        "CPU time of the sampling thread, as a share of one core"),
+    metric(MetricId::HarnessCpu, "harness.cpu", Kind::Gauge, Unit::OfOneCore, EXTREMES,
+        "CPU time of the harness itself, as a share of one core"),
+    metric(MetricId::HarnessRss, "harness.rss", Kind::Gauge, Unit::Bytes, TREND,
+        "resident memory of the harness itself"),
+    metric(MetricId::LaunchTime, "launch.time", Kind::Value, Unit::Seconds, WHOLE,
+        "from the start of the launch until the last agent had attached to the bus"),
+];

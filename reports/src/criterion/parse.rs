@@ -1,0 +1,231 @@
+//! Text to [`Criterion`]: what stands where, what is wrong with it, and what was meant.
+
+use std::ops::Range;
+
+use super::catalogue::{Aggregation, Kind, Metric, Scope, catalogue, names};
+use super::{Comparator, Criterion, CriterionError, Field, Threshold};
+use crate::units;
+
+/// Two-character symbols first, so that `<` does not take the half of `<=`.
+const COMPARATORS: [Comparator; 5] =
+    [Comparator::AtMost, Comparator::AtLeast, Comparator::Equal, Comparator::Less, Comparator::Greater];
+
+pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
+    let Some((at, comparator)) = find_comparator(text) else {
+        return Err(error(
+            0..text.len(),
+            "a comparison is missing",
+            Some("write `metric [aggregation] comparator threshold`, such as `coordination.time p99 < 5s`; the comparators are < <= > >= ==".into()),
+        ));
+    };
+    let after = at + comparator.symbol().len();
+    let mut words = words(text, 0..at);
+    if words.is_empty() {
+        return Err(error(0..after, "a metric is missing before the comparison", None));
+    }
+    let subject = words.remove(0);
+    let (metric, scope, dotted) = find_metric(text, subject.clone())?;
+    let aggregation = match (dotted, words.as_slice()) {
+        (Some(dotted), []) => find_aggregation(text, dotted, metric)?,
+        (None, []) => default_aggregation(metric, subject)?,
+        (None, [word]) => find_aggregation(text, word.clone(), metric)?,
+        (_, more) => {
+            let last = more.last().cloned().unwrap_or(subject);
+            return Err(error(last, "one aggregation is enough", None));
+        }
+    };
+    let (limit, every) = split_every(text, after);
+    let every_ns = every.map(|span| window(text, span, metric, aggregation)).transpose()?;
+    if text[limit.clone()].is_empty() {
+        return Err(error(at..text.len(), "a threshold is missing after the comparison", None));
+    }
+    let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
+        .map_err(|message| error(limit, &message, None))?;
+    Ok(Criterion { metric: metric.id, scope, aggregation, comparator, threshold, every_ns })
+}
+
+fn find_comparator(text: &str) -> Option<(usize, Comparator)> {
+    let at = text.find(['<', '>', '='])?;
+    COMPARATORS.iter().find(|c| text[at..].starts_with(c.symbol())).map(|c| (at, *c))
+}
+
+/// `name`, `name.scope`, or either with `.aggregation`: returns where the aggregation stands.
+type Found = (&'static Metric, Scope, Option<Range<usize>>);
+
+fn find_metric(text: &str, span: Range<usize>) -> Result<Found, CriterionError> {
+    let word = &text[span.clone()];
+    if let Some((metric, scope)) = by_name(word) {
+        return Ok((metric, scope, None));
+    }
+    if let Some((head, tail)) = word.rsplit_once('.')
+        && let Some((metric, scope)) = by_name(head)
+        && (aggregation(tail).is_some() || !metric.scoped)
+    {
+        return Ok((metric, scope, Some(span.start + head.len() + 1..span.end)));
+    }
+    Err(error(span, &format!("there is no metric `{word}`"), Some(nearest(word))))
+}
+
+fn by_name(word: &str) -> Option<(&'static Metric, Scope)> {
+    let word = if word == "agents.deaths" { "incidents" } else { word };
+    if let Some(metric) = catalogue().iter().find(|m| m.name == word) {
+        return Some((metric, Scope::Fleet));
+    }
+    let (name, scope) = word.rsplit_once('.')?;
+    let metric = catalogue().iter().find(|m| m.scoped && m.name == name)?;
+    Scope::ALL.into_iter().find(|s| s.name() == scope).map(|scope| (metric, scope))
+}
+
+fn nearest(word: &str) -> String {
+    let best = names()
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(word, &name), name))
+        .min_by_key(|(distance, _)| *distance);
+    match best {
+        Some((distance, name)) if distance <= 2 + word.len() / 4 => format!("did you mean `{name}`?"),
+        _ => {
+            let names: Vec<&str> = catalogue().iter().map(|m| m.name).collect();
+            format!("the metrics are {}", names.join(", "))
+        }
+    }
+}
+
+fn aggregation(word: &str) -> Option<Aggregation> {
+    use Aggregation::{Drift, Growth, Max, Mean, Min, P50, P90, P95, P99, P999, Slope};
+    [P50, P90, P95, P99, P999, Max, Min, Mean, Slope, Growth, Drift].into_iter().find(|a| a.name() == word)
+}
+
+fn find_aggregation(text: &str, span: Range<usize>, metric: &Metric) -> Result<Aggregation, CriterionError> {
+    let word = &text[span.clone()];
+    if let Some(found) = aggregation(word).filter(|a| metric.aggregations.contains(a)) {
+        return Ok(found);
+    }
+    let message = format!("`{}` is a {} and has no `{word}`", metric.name, metric.kind.name());
+    Err(error(span, &message, Some(legal(metric))))
+}
+
+fn default_aggregation(metric: &Metric, span: Range<usize>) -> Result<Aggregation, CriterionError> {
+    match metric.kind {
+        Kind::Distribution | Kind::Gauge => {
+            let message = format!("`{}` is a {}: say which value of it", metric.name, metric.kind.name());
+            Err(error(span, &message, Some(legal(metric))))
+        }
+        Kind::Ratio | Kind::Count | Kind::Rate | Kind::Value => Ok(Aggregation::Whole),
+    }
+}
+
+fn legal(metric: &Metric) -> String {
+    let names: Vec<&str> =
+        metric.aggregations.iter().filter(|a| **a != Aggregation::Whole).map(|a| a.name()).collect();
+    if names.is_empty() {
+        format!("`{}` takes no aggregation; leave it out", metric.name)
+    } else {
+        format!("`{}` has {}", metric.name, names.join(", "))
+    }
+}
+
+/// Threshold and window, both trimmed.
+fn split_every(text: &str, from: usize) -> (Range<usize>, Option<Range<usize>>) {
+    let found = words(text, from..text.len()).into_iter().find(|w| &text[w.clone()] == "every");
+    match found {
+        Some(word) => (trim(text, from..word.start), Some(trim(text, word.end..text.len()))),
+        None => (trim(text, from..text.len()), None),
+    }
+}
+
+fn window(
+    text: &str,
+    span: Range<usize>,
+    metric: &Metric,
+    aggregation: Aggregation,
+) -> Result<u64, CriterionError> {
+    if !metric.has_windows() || aggregation != Aggregation::Whole {
+        let message = format!("`{}` has no windows", metric.name);
+        let hint = "`every` is for ratios and rates: delivery.rate, throughput.tasks, throughput.messages";
+        return Err(error(span, &message, Some(hint.into())));
+    }
+    match units::parse_duration(&text[span.clone()]) {
+        Ok(0) => Err(error(span, "a window must be longer than nothing", None)),
+        Ok(ns) => Ok(ns),
+        Err(message) => Err(error(span, &message, None)),
+    }
+}
+
+fn words(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let base = range.start;
+    let part = &text[range];
+    part.split_whitespace()
+        .map(|word| {
+            // Both point into the same string: the difference is the word's place in it.
+            let start = base + (word.as_ptr() as usize - part.as_ptr() as usize);
+            start..start + word.len()
+        })
+        .collect()
+}
+
+fn trim(text: &str, range: Range<usize>) -> Range<usize> {
+    let part = &text[range.clone()];
+    let start = range.start + (part.len() - part.trim_start().len());
+    start..start + part.trim().len()
+}
+
+fn error(span: Range<usize>, message: &str, hint: Option<String>) -> CriterionError {
+    CriterionError { field: Field::Pass, span, message: message.to_owned(), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refuses(text: &str, at: &str, message: &str, hint: &str) {
+        let e = criterion(text).unwrap_err();
+        assert_eq!(&text[e.span.clone()], at, "span of {e:?}");
+        assert!(e.message.contains(message), "{e:?}");
+        assert!(e.hint.clone().unwrap_or_default().contains(hint), "{e:?}");
+    }
+
+    #[test]
+    fn what_people_write_is_read() {
+        for text in [
+            "delivery.rate >= 95% every 15m",
+            "coordination.time p99 < 5s",
+            "coordination.time p99.9 < 1m 30s",
+            "coordination.time drift < 20%",
+            "memory.pss.workers slope < 10%/h",
+            "memory.pss.harness slope < 1MiB/h",
+            "memory.anon growth <= 10%",
+            "fds slope <= 0/h",
+            "fds.use max < 80%",
+            "throughput.messages > 8000/s every 1m",
+            "incidents == 0",
+            "agents.live min >= 708",
+            "cpu max < 1.5 cores",
+            "launch.time < 15s",
+            "harness.cpu mean < 20%",
+            "shm.used max < 64MiB",
+        ] {
+            assert_eq!(criterion(text).unwrap().to_string(), text);
+        }
+        assert_eq!(criterion("fds.max<80").unwrap().to_string(), "fds max < 80");
+        assert_eq!(criterion("agents.deaths==0").unwrap().to_string(), "incidents == 0");
+    }
+
+    #[test]
+    fn mistakes_are_pointed_at() {
+        refuses("delivery.rat >= 95%", "delivery.rat", "no metric", "did you mean `delivery.rate`?");
+        refuses("coordination.time < 5s", "coordination.time", "say which value", "p50, p90");
+        refuses("delivery.rate p99 > 5%", "p99", "has no `p99`", "leave it out");
+        refuses("delivery.rate >= 120%", "120%", "cannot exceed 100%", "");
+        refuses("coordination.time p99 < 5", "5", "has no unit", "");
+        refuses("coordination.time p99 < 5M", "5M", "minutes or months", "");
+        refuses("memory.pss max < 64", "64", "no unit", "");
+        refuses("memory.pss slope < 64MiB", "64MiB", "so much a time", "");
+        refuses("coordination.time p99", "coordination.time p99", "comparison is missing", "");
+        refuses("coordination.time p99 <", "<", "threshold is missing", "");
+        refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");
+        refuses("delivery.rate > 5% every 0s", "0s", "longer than nothing", "");
+        refuses("memory.pss.worker max < 5B", "memory.pss.worker", "no metric", "memory.pss.workers");
+        refuses("coordination.time p99 max < 5s", "max", "one aggregation", "");
+    }
+}

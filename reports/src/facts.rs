@@ -1,0 +1,268 @@
+//! What a run's records amount to, in bounded memory.
+//!
+//! [`Facts`] takes one record at a time and holds no more for a month than for a minute: counts,
+//! histograms, and series that coarsen themselves. The judge and all renderers read it; the harness
+//! feeds it while the run goes on, for progress and for aborts. Only the load phase counts for
+//! criteria; warm-up is shown and not judged.
+
+mod load;
+mod samples;
+mod series;
+
+use std::collections::BTreeMap;
+
+use crate::criterion::{CriterionPair, Kind};
+use crate::runlog::event::{
+    AgentExit, AgentInfo, Alert, CriterionSpec, End, Event, Header, Ledger, Phase, PhaseBegan, Record, Role,
+    Severity, TaskFailed, Verify,
+};
+
+pub use load::{Counts, Distribution, LoadFacts};
+pub use samples::{Gauge, SampleFacts};
+pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
+
+/// Of each list that a person reads; the rest is counted.
+const LISTED_MAX: usize = 100;
+
+/// A criterion of the header, parsed.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub spec: CriterionSpec,
+    /// The text of the error, if the log holds a criterion that this version cannot read.
+    pub pair: Result<CriterionPair, String>,
+}
+
+/// A list that stops growing, and how much was left out.
+#[derive(Debug, Clone)]
+pub struct Listed<T> {
+    pub items: Vec<T>,
+    pub total: u64,
+}
+
+impl<T> Listed<T> {
+    fn new() -> Self {
+        Self { items: Vec::new(), total: 0 }
+    }
+
+    fn push(&mut self, item: T) {
+        self.total += 1;
+        if self.items.len() < LISTED_MAX {
+            self.items.push(item);
+        }
+    }
+
+    pub fn left_out(&self) -> u64 {
+        self.total - self.items.len() as u64
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub header: Header,
+    pub criteria: Vec<Asked>,
+    /// In order, each with its start.
+    pub phases: Vec<(Phase, u64)>,
+    pub agents: BTreeMap<u32, AgentInfo>,
+    /// Until the last agent had attached.
+    pub launch_ns: Option<u64>,
+    pub load: LoadFacts,
+    pub samples: SampleFacts,
+    pub exits_unexpected: Listed<AgentExit>,
+    pub exits_expected: u64,
+    pub alerts: Listed<(u64, Alert)>,
+    pub alerts_critical: u64,
+    pub task_failures: Listed<TaskFailed>,
+    pub ledger: Option<Ledger>,
+    pub verify: Option<Verify>,
+    pub end: Option<End>,
+    pub records: u64,
+    /// Of the newest record.
+    pub last_ns: u64,
+}
+
+/// What a progress line shows. Cheap to make.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LiveView {
+    pub phase: Option<Phase>,
+    /// Of the load phase, as all figures below unless they say otherwise.
+    pub rounds: u64,
+    pub rounds_planned: u64,
+    pub warm_up_rounds: u64,
+    pub tasks: u64,
+    pub answered: u64,
+    pub failed: u64,
+    pub duplicates: u64,
+    /// `None` before the first task.
+    pub delivery: Option<f64>,
+    pub coordination_p50_ns: Option<u64>,
+    pub coordination_p99_ns: Option<u64>,
+    pub coordination_max_ns: Option<u64>,
+    pub coordination_last_ns: Option<u64>,
+    /// Answered tasks a second.
+    pub throughput_tasks: Option<f64>,
+    /// Fleet processes that the newest sweep saw.
+    pub agents_live: Option<u32>,
+    pub agents_planned: u32,
+    /// Over the whole run.
+    pub deaths: u64,
+    pub alerts: u64,
+    /// Sum over the fleet, as the newest sweep that read it saw it.
+    pub fleet_pss_bytes: Option<f64>,
+}
+
+impl Facts {
+    pub fn new(header: &Header) -> Self {
+        let criteria: Vec<Asked> = header
+            .criteria
+            .iter()
+            .map(|spec| Asked {
+                spec: spec.clone(),
+                pair: CriterionPair::parse(&spec.pass, spec.conditional.as_deref())
+                    .map_err(|e| e.to_string()),
+            })
+            .collect();
+        let factor = time_factor(header);
+        let windows = criteria
+            .iter()
+            .filter_map(|asked| asked.pair.as_ref().ok())
+            .filter_map(|pair| {
+                let every = pair.pass().every_ns()?;
+                Some((pair.pass().metric().kind == Kind::Ratio, (every as f64 / factor).max(1.0) as u64))
+            })
+            .collect();
+        Self {
+            load: LoadFacts::new(&header.plan, factor, windows),
+            samples: SampleFacts::new(&header.plan, &header.host, factor),
+            header: header.clone(),
+            criteria,
+            phases: Vec::new(),
+            agents: BTreeMap::new(),
+            launch_ns: None,
+            exits_unexpected: Listed::new(),
+            exits_expected: 0,
+            alerts: Listed::new(),
+            alerts_critical: 0,
+            task_failures: Listed::new(),
+            ledger: None,
+            verify: None,
+            end: None,
+            records: 0,
+            last_ns: 0,
+        }
+    }
+
+    /// Records in the order of the log, the header included.
+    pub fn push(&mut self, record: &Record) {
+        self.records += 1;
+        self.last_ns = self.last_ns.max(record.t_ns);
+        match &record.event {
+            Event::Header(_) => {}
+            Event::Phase(PhaseBegan { phase }) => {
+                self.phases.push((*phase, record.t_ns));
+                let (start, end) = (self.load_start_ns(), self.load_end_ns());
+                self.load.set_span(start);
+                self.samples.set_span(start, end);
+            }
+            Event::Agents(event) => {
+                self.launch_ns = Some(self.launch_ns.unwrap_or(0).max(event.launch_ns));
+                for agent in &event.agents {
+                    self.samples.introduce(agent.id, agent.role);
+                    self.agents.insert(agent.id, agent.clone());
+                }
+            }
+            Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
+            Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
+            Event::Round(round) => self.load.push_round(round),
+            Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
+            Event::Latency(interval) => self.load.push_latency(interval),
+            Event::Sample(sample) => self.samples.push(sample),
+            Event::SampleMissed(missed) => self.samples.push_missed(missed),
+            Event::Alert(alert) => {
+                self.alerts_critical += u64::from(alert.severity == Severity::Critical);
+                self.alerts.push((record.t_ns, alert.clone()));
+            }
+            Event::Ledger(ledger) => self.ledger = Some(ledger.clone()),
+            Event::Verify(verify) => self.verify = Some(verify.clone()),
+            Event::End(end) => self.end = Some(end.clone()),
+        }
+    }
+
+    pub fn phase(&self) -> Option<Phase> {
+        self.phases.last().map(|p| p.0)
+    }
+
+    fn phase_start(&self, wanted: Phase) -> Option<u64> {
+        self.phases.iter().find(|(phase, _)| *phase == wanted).map(|p| p.1)
+    }
+
+    pub fn load_start_ns(&self) -> Option<u64> {
+        self.phase_start(Phase::Load)
+    }
+
+    /// The start of what came after the load.
+    pub fn load_end_ns(&self) -> Option<u64> {
+        self.phases.iter().find(|(phase, _)| *phase > Phase::Load).map(|p| p.1)
+    }
+
+    /// Observed length of the load phase so far: to its end, or to the newest record.
+    pub fn load_ns(&self) -> u64 {
+        let Some(start) = self.load_start_ns() else { return 0 };
+        self.load_end_ns().unwrap_or(self.last_ns).saturating_sub(start)
+    }
+
+    /// Scenario time over real time: 1, or the factor of a rehearsal.
+    pub fn time_factor(&self) -> f64 {
+        time_factor(&self.header)
+    }
+
+    pub fn role_of(&self, agent: u32) -> Option<Role> {
+        if agent == 0 { Some(Role::Harness) } else { self.agents.get(&agent).map(|a| a.role) }
+    }
+
+    pub fn agent_name(&self, agent: u32) -> String {
+        match self.agents.get(&agent) {
+            Some(info) => info.name.clone(),
+            None if agent == 0 => "harness".into(),
+            None => format!("agent {agent}"),
+        }
+    }
+
+    /// Answered tasks a second: from the start of the load to its end or its last answer.
+    pub fn throughput_tasks(&self) -> Option<f64> {
+        let start = self.load_start_ns()?;
+        let end = self.load_end_ns().unwrap_or(0).max(self.load.last_finished_ns?);
+        let seconds = end.saturating_sub(start) as f64 / 1e9;
+        (seconds > 0.0).then(|| self.load.counts.answered as f64 / seconds)
+    }
+
+    pub fn live(&self) -> LiveView {
+        let counts = &self.load.counts;
+        let time = &self.load.coordination;
+        LiveView {
+            phase: self.phase(),
+            rounds: counts.rounds,
+            rounds_planned: self.header.plan.rounds_planned,
+            warm_up_rounds: self.load.warm_up.rounds,
+            tasks: counts.tasks,
+            answered: counts.answered,
+            failed: counts.failed,
+            duplicates: counts.duplicates,
+            delivery: counts.delivery(),
+            coordination_p50_ns: time.quantile_ns(0.5),
+            coordination_p99_ns: time.quantile_ns(0.99),
+            coordination_max_ns: time.max_ns(),
+            coordination_last_ns: self.load.last_coordination_ns,
+            throughput_tasks: self.throughput_tasks(),
+            agents_live: self.samples.live_last,
+            agents_planned: self.header.plan.processes,
+            deaths: self.exits_unexpected.total,
+            alerts: self.alerts.total,
+            fleet_pss_bytes: self.samples.fleet_pss_last,
+        }
+    }
+}
+
+fn time_factor(header: &Header) -> f64 {
+    header.rehearsal.filter(|f| f.is_finite() && *f > 0.0).unwrap_or(1.0)
+}

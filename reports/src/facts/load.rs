@@ -1,0 +1,242 @@
+//! Rounds: counts, times, windows.
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+
+use super::series::{Medians, Series, Windows};
+use crate::runlog::event::{LatencyInterval, LatencyTag, Phase, PlanFacts, Round};
+
+/// Buckets of five minutes, as the requirements define growth and drift.
+pub(super) const BUCKET_NS: f64 = 300e9;
+/// A shorter run has shorter buckets: so many of them.
+const BUCKETS_MIN: u64 = 40;
+/// Bins of a plot to begin with; the series coarsens itself when the run is longer than planned.
+const PLOT_BINS: u64 = 600;
+
+/// Sums over rounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub rounds: u64,
+    pub tasks: u64,
+    pub answered: u64,
+    pub failed: u64,
+    pub late: u64,
+    pub duplicates: u64,
+    pub corrupt: u64,
+}
+
+impl Counts {
+    /// Answered over accepted; `None` without a task.
+    pub fn delivery(&self) -> Option<f64> {
+        (self.tasks > 0).then(|| self.answered as f64 / self.tasks as f64)
+    }
+
+    fn add(&mut self, round: &Round) {
+        self.rounds += 1;
+        self.tasks += u64::from(round.tasks);
+        self.answered += u64::from(round.answered);
+        self.failed += u64::from(round.failed);
+        self.late += u64::from(round.late);
+        self.duplicates += u64::from(round.duplicates);
+        self.corrupt += u64::from(round.corrupt);
+    }
+}
+
+/// A histogram with three significant digits, and exact extremes.
+#[derive(Debug, Clone)]
+pub struct Distribution {
+    histogram: Histogram<u64>,
+    min_ns: u64,
+    max_ns: u64,
+    sum_ns: f64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        let histogram = Histogram::new(3).expect("three digits are legal");
+        Self { histogram, min_ns: u64::MAX, max_ns: 0, sum_ns: 0.0 }
+    }
+}
+
+impl Distribution {
+    pub fn record(&mut self, ns: u64) {
+        // An auto-resizing histogram takes every value there is.
+        self.histogram.saturating_record(ns);
+        self.min_ns = self.min_ns.min(ns);
+        self.max_ns = self.max_ns.max(ns);
+        self.sum_ns += ns as f64;
+    }
+
+    fn merge(&mut self, other: &Histogram<u64>, max_ns: u64) -> bool {
+        if other.is_empty() {
+            return true;
+        }
+        if self.histogram.add(other).is_err() {
+            return false;
+        }
+        self.min_ns = self.min_ns.min(other.min());
+        self.max_ns = self.max_ns.max(max_ns);
+        self.sum_ns += other.mean() * other.len() as f64;
+        true
+    }
+
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// To within a thousandth, never above the exact maximum.
+    pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
+        (!self.histogram.is_empty())
+            .then(|| self.histogram.value_at_quantile(quantile).clamp(self.min_ns, self.max_ns))
+    }
+
+    pub fn min_ns(&self) -> Option<u64> {
+        (!self.histogram.is_empty()).then_some(self.min_ns)
+    }
+
+    pub fn max_ns(&self) -> Option<u64> {
+        (!self.histogram.is_empty()).then_some(self.max_ns)
+    }
+
+    pub fn mean_ns(&self) -> Option<f64> {
+        (!self.histogram.is_empty()).then(|| self.sum_ns / self.histogram.len() as f64)
+    }
+
+    /// How many lie above a value.
+    pub fn above(&self, ns: u64) -> u64 {
+        self.histogram.len() - self.histogram.count_between(0, ns)
+    }
+
+    /// `(value, count)` of the recorded buckets.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_since_last_iteration()))
+    }
+}
+
+/// Whether it counts answered tasks over accepted ones (else over time), and the windows.
+pub(super) type WindowOf = (bool, Windows);
+
+#[derive(Debug, Clone)]
+pub struct LoadFacts {
+    /// Of the load phase.
+    pub counts: Counts,
+    pub warm_up: Counts,
+    pub coordination: Distribution,
+    /// Of answered tasks, from the scheduled start of their round.
+    pub task: Distribution,
+    /// The same from the moment of sending.
+    pub task_from_send: Distribution,
+    pub lateness: Distribution,
+    /// Medians over time, in seconds, for drift.
+    pub coordination_medians: Medians,
+    pub task_medians: Medians,
+    pub last_coordination_ns: Option<u64>,
+    pub last_scheduled_ns: Option<u64>,
+    pub last_finished_ns: Option<u64>,
+    /// Histograms in the log that could not be decoded.
+    pub latency_unreadable: u64,
+    /// Warm-up and load, for plots: seconds by scheduled time.
+    pub coordination_series: Series,
+    /// Answered by tasks, by scheduled time.
+    pub delivery_series: Series,
+    /// Answered tasks, by the time of their round's end.
+    pub throughput_series: Series,
+    pub lateness_series: Series,
+    windows: Vec<WindowOf>,
+    start_ns: u64,
+}
+
+impl LoadFacts {
+    pub(super) fn new(plan: &PlanFacts, factor: f64, windows: Vec<(bool, u64)>) -> Self {
+        let whole = plan.warm_up_ns + plan.duration_ns;
+        let bin = (whole / PLOT_BINS).max(1_000_000);
+        let coarse = (whole / 120).max(plan.round_every_ns.saturating_mul(2)).max(bin);
+        let bucket = bucket_ns(plan.duration_ns, factor).max(plan.round_every_ns);
+        Self {
+            counts: Counts::default(),
+            warm_up: Counts::default(),
+            coordination: Distribution::default(),
+            task: Distribution::default(),
+            task_from_send: Distribution::default(),
+            lateness: Distribution::default(),
+            coordination_medians: Medians::new(bucket),
+            task_medians: Medians::new(bucket),
+            last_coordination_ns: None,
+            last_scheduled_ns: None,
+            last_finished_ns: None,
+            latency_unreadable: 0,
+            coordination_series: Series::new(bin),
+            delivery_series: Series::new(coarse),
+            throughput_series: Series::new(coarse),
+            lateness_series: Series::new(bin),
+            windows: windows.into_iter().map(|(ratio, width)| (ratio, Windows::new(width))).collect(),
+            start_ns: 0,
+        }
+    }
+
+    pub(super) fn set_span(&mut self, start: Option<u64>) {
+        self.start_ns = start.unwrap_or(0);
+    }
+
+    /// The windows of this width, over tasks (ratios) or over time (rates).
+    pub fn windows(&self, ratio: bool, width_ns: u64) -> Option<&Windows> {
+        self.windows.iter().find(|w| w.0 == ratio && w.1.width_ns() == width_ns).map(|w| &w.1)
+    }
+
+    pub(super) fn push_round(&mut self, round: &Round) {
+        let took = round.finished_ns.saturating_sub(round.scheduled_ns);
+        let late = round.started_ns.saturating_sub(round.scheduled_ns);
+        self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
+        self.lateness_series.push(round.scheduled_ns, late as f64 / 1e9);
+        let (answered, tasks) = (u64::from(round.answered), u64::from(round.tasks));
+        self.delivery_series.push_weighted(round.scheduled_ns, answered as f64, tasks as f64);
+        self.throughput_series.push(round.finished_ns, answered as f64);
+        if round.phase != Phase::Load {
+            self.warm_up.add(round);
+            return;
+        }
+        self.counts.add(round);
+        self.coordination.record(took);
+        self.lateness.record(late);
+        let since = round.scheduled_ns.saturating_sub(self.start_ns);
+        self.coordination_medians.push(since, took as f64 / 1e9);
+        if let Some(p50) = round.task_p50_ns {
+            self.task_medians.push(since, p50 as f64 / 1e9);
+        }
+        self.last_coordination_ns = Some(took);
+        self.last_scheduled_ns = self.last_scheduled_ns.max(Some(round.scheduled_ns));
+        self.last_finished_ns = self.last_finished_ns.max(Some(round.finished_ns));
+        for (ratio, windows) in &mut self.windows {
+            if *ratio {
+                windows.push(since, answered, tasks);
+            } else {
+                windows.push(round.finished_ns.saturating_sub(self.start_ns), answered, 0);
+            }
+        }
+    }
+
+    pub(super) fn push_latency(&mut self, interval: &LatencyInterval) {
+        let target = match interval.tag {
+            LatencyTag::Task => &mut self.task,
+            LatencyTag::TaskFromSend => &mut self.task_from_send,
+            // The rounds themselves say it, without rounding.
+            LatencyTag::Coordination => return,
+        };
+        if interval.phase != Phase::Load {
+            return;
+        }
+        let merged = decode(&interval.histogram).is_some_and(|h| target.merge(&h, interval.max_ns));
+        self.latency_unreadable += u64::from(!merged);
+    }
+}
+
+/// Width of the buckets that medians are taken over, in real time.
+pub(super) fn bucket_ns(duration_ns: u64, factor: f64) -> u64 {
+    ((BUCKET_NS / factor) as u64).min(duration_ns / BUCKETS_MIN).max(1_000_000)
+}
+
+fn decode(base64: &str) -> Option<Histogram<u64>> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}

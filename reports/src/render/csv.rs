@@ -1,0 +1,202 @@
+//! `samples.csv` and `rounds.csv`: for spreadsheets. Units are the last word of a column's name; times
+//! are given in UTC for people and in seconds since the start for sums. Written row by row.
+
+use std::io::{self, Write};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::facts::Facts;
+use crate::runlog::event::{Header, Role, Round, Sample};
+
+/// The run's own clock in UTC. If the header's start cannot be read, the column stays empty.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    start: Option<Timestamp>,
+}
+
+impl Clock {
+    pub(super) fn new(header: &Header) -> Self {
+        Self { start: header.started_utc.parse().ok() }
+    }
+
+    pub(super) fn start(&self) -> Option<Timestamp> {
+        self.start
+    }
+
+    fn utc(self, t_ns: u64) -> String {
+        let at = self.start.and_then(|s| {
+            s.checked_add(SignedDuration::from_nanos(i64::try_from(t_ns).unwrap_or(i64::MAX))).ok()
+        });
+        // Milliseconds: what spreadsheets read.
+        at.map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+    }
+}
+
+fn seconds(ns: u64) -> String {
+    format!("{}.{:06}", ns / 1_000_000_000, ns / 1_000 % 1_000_000)
+}
+
+fn optional_seconds(ns: Option<u64>) -> String {
+    ns.map_or_else(String::new, seconds)
+}
+
+fn role(role: Option<Role>) -> &'static str {
+    match role {
+        Some(Role::Harness) => "harness",
+        Some(Role::Supervisor) => "supervisor",
+        Some(Role::Coordinator) => "coordinator",
+        Some(Role::Worker) => "worker",
+        None => "",
+    }
+}
+
+/// In every row, so that a file taken out of its directory still says so.
+fn rehearsal(header: &Header) -> String {
+    header.rehearsal.map_or_else(String::new, |f| f.to_string())
+}
+
+/// A row an agent and sweep.
+#[derive(Debug)]
+pub struct Samples<W: Write> {
+    out: csv::Writer<W>,
+    clock: Clock,
+    rehearsal: String,
+}
+
+impl<W: Write> Samples<W> {
+    pub fn new(out: W, header: &Header) -> io::Result<Self> {
+        let mut out = csv::Writer::from_writer(out);
+        out.write_record([
+            "time_utc",
+            "since_start_s",
+            "sweep",
+            "agent",
+            "name",
+            "role",
+            "rss_kib",
+            "rss_anon_kib",
+            "pss_kib",
+            "vsz_kib",
+            "fds",
+            "threads",
+            "cpu_total_ms",
+            "voluntary_switches",
+            "involuntary_switches",
+            "agents_live",
+            "load1",
+            "load5",
+            "load15",
+            "mem_available_kib",
+            "shm_used_bytes",
+            "shm_used_inodes",
+            "fleet_shm_bytes",
+            "fleet_shm_files",
+            "rehearsal_factor",
+        ])?;
+        Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
+    }
+
+    pub fn push(&mut self, facts: &Facts, sample: &Sample) -> io::Result<()> {
+        let h = &sample.host;
+        let time = self.clock.utc(sample.started_ns);
+        let since = seconds(sample.started_ns);
+        let sweep = sample.sweep.to_string();
+        let host = [
+            sample.live.to_string(),
+            h.load1.to_string(),
+            h.load5.to_string(),
+            h.load15.to_string(),
+            h.mem_available_kib.to_string(),
+            h.shm_used_bytes.to_string(),
+            h.shm_used_inodes.to_string(),
+            h.fleet_shm_bytes.to_string(),
+            h.fleet_shm_files.to_string(),
+        ];
+        for a in &sample.agents {
+            let own = [
+                a.agent.to_string(),
+                facts.agent_name(a.agent),
+                role(facts.role_of(a.agent)).to_owned(),
+                a.rss_kib.to_string(),
+                a.anon_kib.to_string(),
+                a.pss_kib.map_or_else(String::new, |p| p.to_string()),
+                a.vsz_kib.to_string(),
+                a.fds.to_string(),
+                a.threads.to_string(),
+                a.cpu_ms.to_string(),
+                a.voluntary_switches.to_string(),
+                a.involuntary_switches.to_string(),
+            ];
+            for field in [&time, &since, &sweep].into_iter().chain(&own).chain(&host) {
+                self.out.write_field(field)?;
+            }
+            self.out.write_field(&self.rehearsal)?;
+            self.out.write_record(None::<&[u8]>)?;
+        }
+        Ok(())
+    }
+
+    pub fn into_inner(self) -> io::Result<W> {
+        self.out.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+}
+
+/// A row a round.
+#[derive(Debug)]
+pub struct Rounds<W: Write> {
+    out: csv::Writer<W>,
+    clock: Clock,
+    rehearsal: String,
+}
+
+impl<W: Write> Rounds<W> {
+    pub fn new(out: W, header: &Header) -> io::Result<Self> {
+        let mut out = csv::Writer::from_writer(out);
+        out.write_record([
+            "scheduled_utc",
+            "scheduled_since_start_s",
+            "round",
+            "phase",
+            "lateness_s",
+            "coordination_time_s",
+            "tasks",
+            "answered",
+            "failed",
+            "late",
+            "duplicates",
+            "corrupt",
+            "task_p50_s",
+            "task_p99_s",
+            "task_max_s",
+            "rehearsal_factor",
+        ])?;
+        Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
+    }
+
+    pub fn push(&mut self, r: &Round) -> io::Result<()> {
+        let phase = if r.phase == crate::runlog::event::Phase::Load { "load" } else { "warm-up" };
+        self.out.write_record([
+            &self.clock.utc(r.scheduled_ns),
+            &seconds(r.scheduled_ns),
+            &r.round.to_string(),
+            phase,
+            &seconds(r.started_ns.saturating_sub(r.scheduled_ns)),
+            &seconds(r.finished_ns.saturating_sub(r.scheduled_ns)),
+            &r.tasks.to_string(),
+            &r.answered.to_string(),
+            &r.failed.to_string(),
+            &r.late.to_string(),
+            &r.duplicates.to_string(),
+            &r.corrupt.to_string(),
+            &optional_seconds(r.task_p50_ns),
+            &optional_seconds(r.task_p99_ns),
+            &optional_seconds(r.task_max_ns),
+            &self.rehearsal,
+        ])?;
+        Ok(())
+    }
+
+    pub fn into_inner(self) -> io::Result<W> {
+        self.out.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+}

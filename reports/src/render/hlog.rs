@@ -1,0 +1,63 @@
+//! `latency.hlog`: a HdrHistogram log, version 1.3, for other people's tools.
+//!
+//! Written as HdrHistogram's own `HistogramLogWriter` does: three decimals, seconds since the start,
+//! the maximum in milliseconds, the histogram as the run log carries it. Tags are the names of
+//! the run log, `warm-up-` before them for what no criterion counts.
+
+use std::io::{self, Write};
+
+use super::csv::Clock;
+use crate::runlog::event::{Header, LatencyInterval, LatencyTag, Phase};
+
+/// Nanoseconds to milliseconds: the ratio that readers of the format assume.
+const MAX_VALUE_UNIT: f64 = 1_000_000.0;
+
+#[derive(Debug)]
+pub struct Log<W: Write> {
+    out: W,
+}
+
+impl<W: Write> Log<W> {
+    pub fn new(mut out: W, header: &Header) -> io::Result<Self> {
+        writeln!(out, "#[Latency of run {}, in nanoseconds]", one_line(&header.run_id))?;
+        if let Some(factor) = header.rehearsal {
+            writeln!(out, "#[REHEARSAL: the schedule was compressed {factor} times]")?;
+        }
+        writeln!(out, "#[Histogram log format version 1.3]")?;
+        if let Some(start) = Clock::new(header).start() {
+            let seconds = start.as_millisecond() as f64 / 1e3;
+            let date = start.strftime("%Y-%m-%dT%H:%M:%SZ");
+            writeln!(out, "#[StartTime: {seconds:.3} (seconds since epoch), {date}]")?;
+        }
+        writeln!(
+            out,
+            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\""
+        )?;
+        Ok(Self { out })
+    }
+
+    pub fn push(&mut self, interval: &LatencyInterval) -> io::Result<()> {
+        let tag = match interval.tag {
+            LatencyTag::Coordination => "coordination",
+            LatencyTag::Task => "task",
+            LatencyTag::TaskFromSend => "task-from-send",
+        };
+        let phase = if interval.phase == Phase::Load { "" } else { "warm-up-" };
+        writeln!(
+            self.out,
+            "Tag={phase}{tag},{:.3},{:.3},{:.3},{}",
+            interval.start_ns as f64 / 1e9,
+            interval.length_ns as f64 / 1e9,
+            interval.max_ns as f64 / MAX_VALUE_UNIT,
+            one_line(&interval.histogram),
+        )
+    }
+
+    pub fn into_inner(self) -> io::Result<W> {
+        Ok(self.out)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}

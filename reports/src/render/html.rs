@@ -1,0 +1,306 @@
+//! `report.html`: one file, no network, no script; for a reader who was not there.
+//!
+//! The template is `templates/report.html`; here is only what it shows, already in words.
+
+use askama::Template;
+
+use super::plot;
+use crate::criterion::{MetricId, Scope};
+use crate::facts::Facts;
+use crate::runlog::event::{LedgerRow, LoadModel, Severity, Topology};
+use crate::units;
+use crate::verdict::{Outcome, Verdict};
+
+/// Of lists that may be long.
+const LISTED_MAX: usize = 20;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    verdict: &'a Verdict,
+    headline: String,
+    explained: &'static str,
+    summary: Vec<Fact>,
+    plots: Vec<Drawn>,
+    harness: Vec<Fact>,
+    ledger: Vec<LedgerLine>,
+    deaths: Vec<String>,
+    failures: Vec<String>,
+    failures_more: String,
+    alerts: Vec<AlertLine>,
+    alerts_more: String,
+    plan: Vec<Fact>,
+    host: Vec<Fact>,
+    provenance: Vec<Fact>,
+    command: &'a str,
+    light: String,
+    dark: String,
+}
+
+struct Fact {
+    label: &'static str,
+    value: String,
+}
+
+struct Drawn {
+    name: &'static str,
+    caption: &'static str,
+    title: String,
+    svg: String,
+}
+
+struct LedgerLine {
+    name: String,
+    end: &'static str,
+    cells: Vec<String>,
+}
+
+struct AlertLine {
+    at: String,
+    severity: &'static str,
+    text: String,
+}
+
+pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+    let (light, dark) = plot::css_variables();
+    let page = Page {
+        verdict,
+        headline: verdict.headline(),
+        explained: explained(verdict),
+        summary: summary(facts),
+        plots: plot::all(facts)
+            .iter()
+            .map(|p| Drawn { name: p.name, caption: p.caption, title: p.title.clone(), svg: p.inline() })
+            .collect(),
+        harness: harness(facts),
+        ledger: ledger(facts),
+        deaths: facts
+            .exits_unexpected
+            .items
+            .iter()
+            .map(|e| format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns)))
+            .collect(),
+        failures: facts
+            .task_failures
+            .items
+            .iter()
+            .take(LISTED_MAX)
+            .map(|f| {
+                format!("round {}, task {}, {}: {}", f.round, f.task, facts.agent_name(f.worker), f.reason)
+            })
+            .collect(),
+        failures_more: more(facts.task_failures.total, LISTED_MAX),
+        alerts: facts
+            .alerts
+            .items
+            .iter()
+            .take(LISTED_MAX)
+            .map(|(t, a)| AlertLine {
+                at: units::nanos(*t),
+                severity: match a.severity {
+                    Severity::Info => "info",
+                    Severity::Minor => "minor",
+                    Severity::Critical => "critical",
+                },
+                text: a.text.clone(),
+            })
+            .collect(),
+        alerts_more: more(facts.alerts.total, LISTED_MAX),
+        plan: plan(facts),
+        host: host(facts),
+        provenance: provenance(verdict, facts),
+        command: &facts.header.command,
+        light,
+        dark,
+    };
+    // Rendering into a string fails only if a value's own formatting does, and these are strings.
+    page.render().unwrap_or_default()
+}
+
+fn explained(verdict: &Verdict) -> &'static str {
+    match verdict.verdict {
+        Outcome::Pass => "Everything that was asked holds, and the evidence for it is complete.",
+        Outcome::Conditional => {
+            "What was asked does not hold in full, but within the limits set for a conditional pass."
+        }
+        Outcome::Inconclusive => {
+            "This run does not show whether what was asked holds. It is neither a pass nor a failure: something is missing."
+        }
+        Outcome::Fail => "What was asked does not hold, or the run shows a fault that no criterion excuses.",
+    }
+}
+
+fn more(total: u64, shown: usize) -> String {
+    let left = total.saturating_sub(shown as u64);
+    if left == 0 { String::new() } else { format!("… and {} more.", units::count(left as f64)) }
+}
+
+fn fact(label: &'static str, value: impl Into<String>) -> Fact {
+    Fact { label, value: value.into() }
+}
+
+fn n(value: u64) -> String {
+    units::count(value as f64)
+}
+
+fn time(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "—".into(), units::nanos)
+}
+
+fn summary(facts: &Facts) -> Vec<Fact> {
+    let counts = &facts.load.counts;
+    let coordination = &facts.load.coordination;
+    vec![
+        fact("processes", n(u64::from(facts.header.plan.processes))),
+        fact("rounds", n(counts.rounds)),
+        fact("tasks answered", format!("{} of {}", n(counts.answered), n(counts.tasks))),
+        fact("delivery", counts.delivery().map_or_else(|| "—".into(), units::percent)),
+        fact("coordination p50", time(coordination.quantile_ns(0.5))),
+        fact("coordination p99", time(coordination.quantile_ns(0.99))),
+        fact("coordination max", time(coordination.max_ns())),
+        fact(
+            "bus messages",
+            facts
+                .throughput_tasks()
+                .map_or_else(|| "—".into(), |r| format!("{}/s", units::count((4.0 * r).round()))),
+        ),
+    ]
+}
+
+fn harness(facts: &Facts) -> Vec<Fact> {
+    let samples = &facts.samples;
+    let gauge = |metric| samples.gauge(metric, Scope::Fleet).filter(|g| g.count > 0);
+    let mean =
+        |metric| gauge(metric).and_then(crate::facts::Gauge::mean).map_or_else(|| "—".into(), units::percent);
+    let peak = |metric| gauge(metric).map_or_else(|| "—".into(), |g| units::percent(g.max));
+    let memory = gauge(MetricId::HarnessRss);
+    let late = &facts.load.lateness;
+    let mut out = vec![
+        fact("CPU, mean (of one core)", mean(MetricId::HarnessCpu)),
+        fact("CPU, max (of one core)", peak(MetricId::HarnessCpu)),
+        fact(
+            "memory (RSS), least to greatest",
+            memory.map_or_else(
+                || "—".into(),
+                |g| format!("{} to {}", units::bytes(g.min), units::bytes(g.max)),
+            ),
+        ),
+        fact("rounds started late by, p50 / p99 / max", three(late)),
+        fact("sampling, CPU mean (of one core)", mean(MetricId::SamplerCost)),
+        fact("sweeps started late by, p50 / p99 / max", three(&samples.lateness)),
+        fact("longest sweep", units::nanos(samples.took_max_ns)),
+        fact("sweeps in the load phase", format!("{} ({} missed)", n(samples.sweeps), n(samples.missed))),
+    ];
+    if let Some(end) = &facts.end {
+        out.push(fact("CPU time, whole run", units::nanos(end.harness_cpu_ns)));
+        out.push(fact("memory peak, whole run", units::bytes(end.harness_rss_max_kib as f64 * 1024.0)));
+    }
+    out
+}
+
+fn three(d: &crate::facts::Distribution) -> String {
+    format!("{} / {} / {}", time(d.quantile_ns(0.5)), time(d.quantile_ns(0.99)), time(d.max_ns()))
+}
+
+fn ledger(facts: &Facts) -> Vec<LedgerLine> {
+    let Some(ledger) = &facts.ledger else { return Vec::new() };
+    let line = |name: &str, end, row: &LedgerRow, executed: Option<u64>| {
+        let figures = [row.accepted, row.answered, row.failed, row.in_flight, row.late, row.duplicates];
+        let mut cells: Vec<_> = figures.into_iter().map(n).collect();
+        cells.push(executed.map_or_else(String::new, n));
+        LedgerLine { name: name.to_owned(), end, cells }
+    };
+    let mut out = vec![line("all", "client", &ledger.client, None)];
+    for c in &ledger.coordinators {
+        out.push(line(&c.name, "client", &c.client, None));
+        match &c.coordinator {
+            Some(own) => out.push(line("", "coordinator", own, c.executed_by_workers)),
+            None => {
+                let cells = vec!["could not be read".to_owned()];
+                out.push(LedgerLine { name: String::new(), end: "coordinator", cells });
+            }
+        }
+    }
+    out
+}
+
+fn plan(facts: &Facts) -> Vec<Fact> {
+    let p = &facts.header.plan;
+    let topology = match p.topology {
+        Topology::Flat => "flat",
+        Topology::Hybrid => "hybrid",
+    };
+    let load = match p.load {
+        LoadModel::Open => format!("open loop: a round every {}", units::nanos(p.round_every_ns)),
+        LoadModel::Closed => "closed loop: a round when the last one is back".to_owned(),
+    };
+    vec![
+        fact(
+            "topology",
+            format!(
+                "{topology}: {} × {} workers, {} processes with the supervisor",
+                n(u64::from(p.coordinators)),
+                n(u64::from(p.workers_per_coordinator)),
+                n(u64::from(p.processes))
+            ),
+        ),
+        fact("workload", p.workload.clone()),
+        fact("load", load),
+        fact("warm-up, load", format!("{}, {}", units::nanos(p.warm_up_ns), units::nanos(p.duration_ns))),
+        fact("rounds planned", if p.rounds_planned == 0 { "open".into() } else { n(p.rounds_planned) }),
+        fact("rounds in flight, at most", n(u64::from(p.rounds_in_flight_max))),
+        fact("task time-out", units::nanos(p.task_timeout_ns)),
+        fact(
+            "sampled every",
+            format!("{} (PSS {})", units::nanos(p.sample_every_ns), units::nanos(p.pss_every_ns)),
+        ),
+        fact("shared memory reserved", units::bytes(p.shm_bytes as f64)),
+        fact("descriptors of the hungriest process", n(p.fds_max)),
+        fact("launched in", time(facts.launch_ns)),
+    ]
+}
+
+fn host(facts: &Facts) -> Vec<Fact> {
+    let h = &facts.header.host;
+    vec![
+        fact("fingerprint", h.fingerprint.clone()),
+        fact("name", h.hostname.clone()),
+        fact("kernel", h.kernel.clone()),
+        fact("CPU", format!("{} × {}", h.cpus, h.cpu_model)),
+        fact(
+            "memory, swap",
+            format!("{}, {}", units::bytes(h.memory_bytes as f64), units::bytes(h.swap_bytes as f64)),
+        ),
+        fact("/dev/shm", format!("{}, {} inodes", units::bytes(h.shm_bytes as f64), n(h.shm_inodes))),
+        fact("descriptors, soft and hard limit", format!("{}, {}", n(h.nofile_soft), n(h.nofile_hard))),
+        fact("processes, at most", n(h.pids_max)),
+        fact("clock", h.clock_source.clone()),
+        fact("virtualization", h.virtualization.clone()),
+        fact("load at the start (1 min)", format!("{:.2}", h.load1_at_start)),
+        fact("boot", h.boot_id.clone()),
+    ]
+}
+
+fn provenance(verdict: &Verdict, facts: &Facts) -> Vec<Fact> {
+    let h = &facts.header;
+    let dirty = if h.build.dirty { ", with uncommitted changes" } else { "" };
+    let mut out = vec![
+        fact("run", verdict.run_id.clone()),
+        fact("started", h.started_utc.clone()),
+        fact("scenario file", format!("{} (SHA-256 {})", h.scenario.file, h.scenario.sha256)),
+        fact("seed", h.seed.to_string()),
+        fact(
+            "build",
+            format!("{} ({}{dirty}), {}, {}", h.build.version, h.build.git, h.build.profile, h.build.rustc),
+        ),
+        fact("requirements", h.scenario.requirements.join(", ")),
+    ];
+    if let Some(profile) = &h.scenario.profile {
+        out.push(fact("profile", profile.clone()));
+    }
+    if !h.scenario.overrides.is_empty() {
+        out.push(fact("overrides", h.scenario.overrides.join(", ")));
+    }
+    out.push(fact("exit code", format!("{} ({})", verdict.exit.code, verdict.exit.name)));
+    out
+}

@@ -1,0 +1,60 @@
+//! `junit.xml`: a case a criterion, a case a check of the evidence, for pipelines.
+//!
+//! JUnit knows no CONDITIONAL: it is a failure of type `conditional`, as its exit code is not 0 either.
+//! INCONCLUSIVE is an error: the test itself could not tell. Values stand in the message, for readers
+//! that drop properties.
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::facts::Facts;
+use crate::verdict::{Outcome, Verdict};
+
+pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+    let mut suite = TestSuite::new(verdict.scenario.as_str());
+    suite.add_property(Property::new("verdict", verdict.headline()));
+    suite.add_property(Property::new("run_id", verdict.run_id.as_str()));
+    suite.add_property(Property::new("command", facts.header.command.as_str()));
+    if let Some(factor) = verdict.rehearsal {
+        suite.add_property(Property::new("rehearsal", factor.to_string()));
+    }
+    for c in &verdict.criteria {
+        let mut message = format!(
+            "{}: asked `{}`, measured {} (margin {}, {} samples, {})",
+            c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
+        );
+        if let Some(note) = &c.note {
+            message += &format!("; {note}");
+        }
+        suite.add_test_case(case("criterion", &verdict.scenario, &c.name, c.outcome, &message));
+    }
+    for e in &verdict.evidence {
+        let mut message = format!("wanted {}, found {}", e.wanted, e.found);
+        if let Some(note) = &e.note {
+            message += &format!("; {note}");
+        }
+        suite.add_test_case(case("evidence", &verdict.scenario, &e.name, e.outcome, &message));
+    }
+    let reasons = format!("{}\n{}", verdict.headline(), verdict.reasons.join("\n"));
+    suite.set_system_out(reasons);
+    let mut report = Report::new(format!("{} {}", verdict.scenario, verdict.headline()));
+    report.add_test_suite(suite);
+    // Writing to a string fails only if memory does.
+    report.to_string().unwrap_or_default()
+}
+
+fn case(kind: &str, scenario: &str, name: &str, outcome: Outcome, message: &str) -> TestCase {
+    let failing = |kind, ty: &str| {
+        let mut status = TestCaseStatus::non_success(kind);
+        status.set_message(message).set_type(ty);
+        status
+    };
+    let status = match outcome {
+        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Conditional => failing(NonSuccessKind::Failure, "conditional"),
+        Outcome::Fail => failing(NonSuccessKind::Failure, "fail"),
+        Outcome::Inconclusive => failing(NonSuccessKind::Error, "inconclusive"),
+    };
+    let mut case = TestCase::new(name, status);
+    case.set_classname(format!("{scenario}.{kind}")).set_system_out(message);
+    case
+}

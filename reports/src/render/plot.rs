@@ -1,0 +1,227 @@
+//! The plots: what each shows. How one is drawn is in [`draw`].
+//!
+//! Coordinates come from series of bounded size, so a plot of a month is as big as one of a minute.
+
+mod draw;
+mod palette;
+
+use crate::criterion::{MetricId, Scope};
+use crate::facts::{Distribution, Facts, Series};
+use crate::runlog::event::Role;
+
+use draw::{Axis, Figure, Line, Point};
+use palette::Colour;
+pub use palette::css_variables;
+
+/// One plot. The drawing names its colours by CSS variable.
+#[derive(Debug, Clone)]
+pub struct Plot {
+    /// File name without its ending.
+    pub name: &'static str,
+    pub title: String,
+    /// What one sees, in a sentence.
+    pub caption: &'static str,
+    svg: String,
+}
+
+impl Plot {
+    /// To stand in a page that defines [`css_variables`].
+    pub fn inline(&self) -> String {
+        palette::with_variables(&self.svg)
+    }
+
+    /// A file of its own: light by attribute, dark by style, so that plain viewers show it too.
+    pub fn standalone(&self) -> String {
+        palette::with_own_style(&self.svg)
+    }
+}
+
+/// Those that have something to show, in the order of the report.
+pub fn all(facts: &Facts) -> Vec<Plot> {
+    [
+        coordination(facts),
+        distribution(facts),
+        delivery(facts),
+        throughput(facts),
+        by_role(
+            facts,
+            MetricId::MemoryPss,
+            "memory-pss",
+            "Memory by role, PSS",
+            Axis::bytes("PSS, sum"),
+            "Proportional set size, summed over the processes of a role: shared pages count once.",
+        ),
+        by_role(
+            facts,
+            MetricId::MemoryRss,
+            "memory-rss",
+            "Memory by role, RSS",
+            Axis::bytes("RSS, sum"),
+            "Resident set size, summed: pages that processes share count once for each of them.",
+        ),
+        by_role(
+            facts,
+            MetricId::Fds,
+            "fds",
+            "Open file descriptors by role",
+            Axis::count("descriptors, sum"),
+            "A line that rises without end is a leak.",
+        ),
+        by_role(
+            facts,
+            MetricId::Cpu,
+            "cpu",
+            "CPU by role",
+            Axis::count("CPU in use [cores]"),
+            "User and system time, summed over the processes of a role.",
+        ),
+        shm(facts),
+        lateness(facts),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Mean with its band of extremes.
+fn points(series: &Series) -> Vec<Point> {
+    series
+        .bins()
+        .filter_map(|(t, b)| Some(Point { t_ns: t as f64, mean: b.mean()?, low: b.min, high: b.max }))
+        .collect()
+}
+
+fn line(label: impl Into<String>, colour: Colour, series: &Series, band: draw::Band) -> Line {
+    Line { label: label.into(), colour, points: points(series), band }
+}
+
+fn coordination(facts: &Facts) -> Option<Plot> {
+    let series = facts.load.coordination_series.at_most(400);
+    let lines =
+        vec![line("mean, with the range from least to greatest", Colour::One, &series, draw::Band::Shown)];
+    Figure::over_time(
+        "coordination",
+        "Coordination time of the rounds",
+        Axis::seconds("coordination time"),
+        lines,
+    )
+    .caption("From the scheduled start of a round to its last answer; lower is better.")
+    .plot(facts)
+}
+
+fn delivery(facts: &Facts) -> Option<Plot> {
+    let series = facts.load.delivery_series.at_most(200);
+    let lines =
+        vec![line("answered of accepted, with the worst round", Colour::Three, &series, draw::Band::Shown)];
+    Figure::over_time("delivery", "Delivery", Axis::percent("tasks answered"), lines)
+        .caption(
+            "Tasks answered in time and right, over tasks accepted. The honest bar on one machine is 100 %.",
+        )
+        .plot(facts)
+}
+
+fn throughput(facts: &Facts) -> Option<Plot> {
+    let series = facts.load.throughput_series.at_most(120);
+    let seconds = series.width_ns() as f64 / 1e9;
+    let mut points: Vec<Point> = series
+        .bins()
+        .map(|(t, b)| {
+            let rate = b.sum / seconds;
+            Point { t_ns: t as f64, mean: rate, low: rate, high: rate }
+        })
+        .collect();
+    // The first and the last bin are covered in part, and would read as a dip.
+    if points.len() > 4 {
+        points.pop();
+        points.remove(0);
+    }
+    let lines = vec![Line {
+        label: "answered tasks a second".into(),
+        colour: Colour::One,
+        points,
+        band: draw::Band::Hidden,
+    }];
+    Figure::over_time("throughput", "Throughput", Axis::count("tasks [1/s]"), lines)
+        .caption("The round trip of one task is four bus messages. An open loop shows what was asked of the fleet, not what it could do.")
+        .plot(facts)
+}
+
+fn by_role(
+    facts: &Facts,
+    metric: MetricId,
+    name: &'static str,
+    title: &str,
+    axis: Axis,
+    caption: &'static str,
+) -> Option<Plot> {
+    let roles = [
+        (Scope::Workers, Role::Worker, Colour::One),
+        (Scope::Coordinators, Role::Coordinator, Colour::Two),
+        (Scope::Supervisor, Role::Supervisor, Colour::Three),
+        (Scope::Harness, Role::Harness, Colour::Four),
+    ];
+    let lines = roles
+        .into_iter()
+        .filter_map(|(scope, role, colour)| {
+            let gauge = facts.samples.gauge(metric, scope)?;
+            let agents = facts.agents.values().filter(|a| a.role == role).count();
+            let label =
+                if agents > 1 { format!("{agents} {}", scope.name()) } else { scope.name().to_owned() };
+            Some(line(label, colour, &gauge.series.at_most(400), draw::Band::Hidden))
+        })
+        .collect();
+    Figure::over_time(name, title, axis, lines).caption(caption).plot(facts)
+}
+
+fn shm(facts: &Facts) -> Option<Plot> {
+    let gauge = facts.samples.gauge(MetricId::ShmUsed, Scope::Fleet)?;
+    let lines =
+        vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)];
+    Figure::over_time("shm", "Shared memory in /dev/shm", Axis::bytes("bytes in use"), lines)
+        .caption("Reserved at the start: a line that is not flat is a finding.")
+        .plot(facts)
+}
+
+fn lateness(facts: &Facts) -> Option<Plot> {
+    let series = facts.load.lateness_series.at_most(400);
+    let lines = vec![line("rounds started late by", Colour::Four, &series, draw::Band::Shown)];
+    Figure::over_time("lateness", "The harness's own lateness", Axis::seconds("lateness"), lines)
+        .caption("From a round's scheduled start to its first task sent: it is part of the coordination time above.")
+        .plot(facts)
+}
+
+/// By percentile, so that one outlier does not press everything else into one bar.
+fn distribution(facts: &Facts) -> Option<Plot> {
+    let load = &facts.load;
+    let curves = [
+        ("whole rounds", Colour::One, &load.coordination),
+        ("single tasks", Colour::Two, &load.task),
+        ("single tasks, from sending", Colour::Three, &load.task_from_send),
+    ];
+    let lines = curves
+        .into_iter()
+        .filter(|(_, _, d)| d.count() > 0)
+        .map(|(label, colour, d)| Line {
+            label: label.into(),
+            colour,
+            points: percentiles(d),
+            band: draw::Band::Hidden,
+        })
+        .collect();
+    Figure::over_percentiles("distribution", "Distribution of the times", Axis::seconds("time"), lines)
+        .caption("Read: so many percent of the rounds (or tasks) took at most so long.")
+        .plot(facts)
+}
+
+/// `x` is the number of nines: 1 is 90 %, 2 is 99 %. Only as far as the sample supports it.
+fn percentiles(d: &Distribution) -> Vec<Point> {
+    let nines_max = (d.count() as f64).log10().max(0.31);
+    let steps = 120;
+    (0..=steps)
+        .filter_map(|i| {
+            let nines = nines_max * f64::from(i) / f64::from(steps);
+            let s = d.quantile_ns(1.0 - 10f64.powf(-nines))? as f64 / 1e9;
+            Some(Point { t_ns: nines, mean: s, low: s, high: s })
+        })
+        .collect()
+}

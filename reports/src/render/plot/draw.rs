@@ -1,0 +1,302 @@
+//! One figure: axes with units, a legend above the plot, bands, phases, the mark of a rehearsal.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::Plot;
+use super::palette::Colour;
+use crate::facts::Facts;
+use crate::runlog::event::Phase;
+
+const WIDTH: u32 = 760;
+const HEIGHT: u32 = 320;
+/// The library takes 1.24 times what comes out in the file.
+const LABEL: f64 = 15.0;
+const TITLE: f64 = 19.0;
+/// A character of a label, roughly: the legend is laid out without a font.
+const CHARACTER: i32 = 7;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    /// Nanoseconds since the start; in a figure over percentiles, nines.
+    pub(super) t_ns: f64,
+    pub(super) mean: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Band {
+    Shown,
+    Hidden,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) label: String,
+    pub(super) colour: Colour,
+    pub(super) points: Vec<Point>,
+    pub(super) band: Band,
+}
+
+/// The vertical axis: what, and in which units it may be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Axis {
+    what: &'static str,
+    units: &'static [(&'static str, f64)],
+    /// 100 % is drawn even if nothing comes near.
+    percent: bool,
+}
+
+impl Axis {
+    pub(super) fn seconds(what: &'static str) -> Self {
+        Self { what, units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)], percent: false }
+    }
+
+    pub(super) fn bytes(what: &'static str) -> Self {
+        const KIB: f64 = 1024.0;
+        let units: &[_] = &[("KiB", KIB), ("MiB", KIB * KIB), ("GiB", KIB * KIB * KIB)];
+        Self { what, units, percent: false }
+    }
+
+    pub(super) fn percent(what: &'static str) -> Self {
+        Self { what, units: &[("%", 0.01)], percent: true }
+    }
+
+    /// `what` says the unit itself.
+    pub(super) fn count(what: &'static str) -> Self {
+        Self { what, units: &[("", 1.0)], percent: false }
+    }
+
+    /// The largest unit of which the greatest value has at least one and a half.
+    fn unit(&self, max: f64) -> (&'static str, f64) {
+        *self.units.iter().rev().find(|(_, scale)| max >= 1.5 * scale).unwrap_or(&self.units[0])
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Time,
+    Percentiles,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Figure {
+    name: &'static str,
+    title: String,
+    caption: &'static str,
+    axis: Axis,
+    lines: Vec<Line>,
+    over: Over,
+}
+
+impl Figure {
+    pub(super) fn over_time(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
+        Self { name, title: title.to_owned(), caption: "", axis, lines, over: Over::Time }
+    }
+
+    pub(super) fn over_percentiles(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
+        Self { over: Over::Percentiles, ..Self::over_time(name, title, axis, lines) }
+    }
+
+    pub(super) fn caption(mut self, caption: &'static str) -> Self {
+        self.caption = caption;
+        self
+    }
+
+    /// `None` if there is nothing to show.
+    pub(super) fn plot(mut self, facts: &Facts) -> Option<Plot> {
+        self.lines.retain(|l| !l.points.is_empty());
+        if self.lines.is_empty() {
+            return None;
+        }
+        let mut svg = String::new();
+        // Drawing into a string fails only for a coordinate that is no number, which no series holds.
+        self.draw(facts, &mut svg).ok()?;
+        let caption = self.caption;
+        Some(Plot { name: self.name, title: self.title, caption, svg })
+    }
+
+    fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        let frame = Frame::of(self, facts);
+        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+        self.head(&root, facts)?;
+        let mut chart = ChartBuilder::on(&root)
+            .margin_top(58)
+            .margin_right(24)
+            .margin_bottom(4)
+            .x_label_area_size(46)
+            .y_label_area_size(76)
+            .build_cartesian_2d(frame.x.0..frame.x.1, frame.y.0..frame.y.1)?;
+        for (from, to) in frame.unjudged(self.over, facts) {
+            let area = Rectangle::new(
+                [(from, frame.y.0), (to, frame.y.1)],
+                Colour::Shade.marker().mix(0.16).filled(),
+            );
+            chart.draw_series(std::iter::once(area))?;
+        }
+        let label = ("sans-serif", LABEL).into_font().color(&Colour::Text.marker());
+        chart
+            .configure_mesh()
+            .axis_style(Colour::Grid.marker())
+            .bold_line_style(Colour::Grid.marker())
+            .light_line_style(TRANSPARENT)
+            .label_style(label.clone())
+            .axis_desc_style(label)
+            .x_labels(frame.x_labels)
+            .y_labels(7)
+            .x_desc(frame.x_title.clone())
+            .y_desc(frame.y_title.clone())
+            .x_label_formatter(&|x| frame.x_label(*x, self.over))
+            .y_label_formatter(&|y| number(*y, frame.y.1 - frame.y.0))
+            .draw()?;
+        for line in &self.lines {
+            let at = |p: &Point, v: f64| (p.t_ns / frame.x_scale, v / frame.y_scale);
+            if line.band == Band::Shown && line.points.len() > 1 {
+                let upper = line.points.iter().map(|p| at(p, p.high));
+                let lower = line.points.iter().rev().map(|p| at(p, p.low));
+                let band =
+                    Polygon::new(upper.chain(lower).collect::<Vec<_>>(), line.colour.marker().mix(0.22));
+                chart.draw_series(std::iter::once(band))?;
+            }
+            let colour = line.colour.marker();
+            let means: Vec<_> = line.points.iter().map(|p| at(p, p.mean)).collect();
+            if means.len() <= 60 && self.over == Over::Time {
+                chart.draw_series(means.iter().map(|m| Circle::new(*m, 2, colour.filled())))?;
+            }
+            chart.draw_series(LineSeries::new(means, colour.stroke_width(2)))?;
+        }
+        root.present()?;
+        Ok(())
+    }
+
+    /// Title, legend, and the mark of a rehearsal.
+    fn head(
+        &self,
+        root: &DrawingArea<SVGBackend<'_>, Shift>,
+        facts: &Facts,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let text = Colour::Text.marker();
+        let title = ("sans-serif", TITLE).into_font().color(&text);
+        root.draw(&Text::new(self.title.clone(), (12, 8), title))?;
+        let label = ("sans-serif", LABEL).into_font().color(&text);
+        let mut x = 12;
+        for line in &self.lines {
+            let swatch = Rectangle::new([(x, 37), (x + 18, 41)], line.colour.marker().filled());
+            root.draw(&swatch)?;
+            root.draw(&Text::new(line.label.clone(), (x + 24, 32), label.clone()))?;
+            x += 24 + CHARACTER * line.label.chars().count() as i32 + 20;
+        }
+        if let Some(factor) = facts.header.rehearsal {
+            let mark = ("sans-serif", 44.0)
+                .into_font()
+                .color(&Colour::Four.marker().mix(0.35))
+                .pos(Pos::new(HPos::Center, VPos::Center));
+            let middle = (WIDTH as i32 / 2 + 30, HEIGHT as i32 / 2);
+            root.draw(&Text::new(format!("REHEARSAL {factor}x"), middle, mark))?;
+        }
+        Ok(())
+    }
+}
+
+/// Ranges, units and titles of the axes.
+struct Frame {
+    x: (f64, f64),
+    y: (f64, f64),
+    x_scale: f64,
+    y_scale: f64,
+    x_title: String,
+    y_title: String,
+    x_labels: usize,
+}
+
+impl Frame {
+    fn of(figure: &Figure, facts: &Facts) -> Self {
+        let points = || figure.lines.iter().flat_map(|l| &l.points);
+        let max = points().map(|p| p.high.max(p.mean)).fold(0.0, f64::max);
+        let min = points().map(|p| p.low.min(p.mean)).fold(f64::INFINITY, f64::min);
+        let (unit, y_scale) = figure.axis.unit(max);
+        let y = if figure.axis.percent {
+            let low = (min * 100.0).min(99.0);
+            ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.05)
+        } else {
+            // From zero: a axis that does not start there makes a mole-hill a mountain.
+            (0.0, if max > 0.0 { max / y_scale * 1.08 } else { 1.0 })
+        };
+        let y_title = match unit {
+            "" => figure.axis.what.to_owned(),
+            unit => format!("{} [{unit}]", figure.axis.what),
+        };
+        let end = points().map(|p| p.t_ns).fold(0.0, f64::max);
+        match figure.over {
+            Over::Percentiles => Self {
+                x: (0.0, end.max(0.5)),
+                y,
+                x_scale: 1.0,
+                y_scale,
+                x_title: "share of rounds or tasks".into(),
+                y_title,
+                x_labels: 6,
+            },
+            Over::Time => {
+                let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
+                let (unit, x_scale) = match end / 1e9 {
+                    s if s < 240.0 => ("s", 1e9),
+                    s if s < 4.0 * 3600.0 => ("min", 60e9),
+                    s if s < 4.0 * 86_400.0 => ("h", 3600e9),
+                    _ => ("d", 86_400e9),
+                };
+                Self {
+                    x: (0.0, end / x_scale),
+                    y,
+                    x_scale,
+                    y_scale,
+                    x_title: format!("time since the start of the run [{unit}]; shaded: not judged"),
+                    y_title,
+                    x_labels: 9,
+                }
+            }
+        }
+    }
+
+    fn x_label(&self, x: f64, over: Over) -> String {
+        match over {
+            Over::Time => number(x, self.x.1 - self.x.0),
+            Over::Percentiles => {
+                let share = 100.0 - 10f64.powf(2.0 - x);
+                format!("{} %", (share * 1e4).round() / 1e4)
+            }
+        }
+    }
+
+    /// What lies before and after the load phase.
+    fn unjudged(&self, over: Over, facts: &Facts) -> Vec<(f64, f64)> {
+        if over == Over::Percentiles {
+            return Vec::new();
+        }
+        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
+        let has_load = facts.phases.iter().any(|p| p.0 == Phase::Load);
+        let mut out = Vec::new();
+        if let Some(start) = facts.load_start_ns() {
+            out.push((self.x.0, at(start)));
+        }
+        if let (true, Some(end)) = (has_load, facts.load_end_ns()) {
+            out.push((at(end), self.x.1));
+        }
+        out.retain(|(from, to)| to > from);
+        out
+    }
+}
+
+/// As many decimals as the range needs.
+fn number(value: f64, range: f64) -> String {
+    let decimals = match range {
+        r if r >= 8.0 => 0,
+        r if r >= 0.8 => 1,
+        r if r >= 0.08 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { "0".into() } else { text }
+}

@@ -1,0 +1,62 @@
+//! The summary for a terminal: plain, 100 columns or so; the caller colours it.
+
+use std::fmt::Write;
+
+use crate::facts::Facts;
+use crate::units;
+use crate::verdict::{Outcome, Verdict};
+
+pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+    let mut out = String::new();
+    let counts = &facts.load.counts;
+    let time = &facts.load.coordination;
+    let _ = writeln!(out, "{}  {}", verdict.headline(), verdict.scenario);
+    let _ = writeln!(out, "  {}", verdict.asks);
+    out.push('\n');
+    let _ = writeln!(
+        out,
+        "  {} processes, {} rounds, {} of {} tasks answered ({})",
+        units::count(f64::from(facts.header.plan.processes)),
+        units::count(counts.rounds as f64),
+        units::count(counts.answered as f64),
+        units::count(counts.tasks as f64),
+        counts.delivery().map_or_else(|| "no delivery".into(), units::percent),
+    );
+    let show = |ns: Option<u64>| ns.map_or_else(|| "—".into(), units::nanos);
+    let _ = writeln!(
+        out,
+        "  coordination time: p50 {}, p99 {}, max {}",
+        show(time.quantile_ns(0.5)),
+        show(time.quantile_ns(0.99)),
+        show(time.max_ns()),
+    );
+    if !verdict.criteria.is_empty() {
+        out.push_str("\ncriteria\n");
+        let width = |f: fn(&crate::verdict::CriterionResult) -> &str| {
+            verdict.criteria.iter().map(|c| f(c).chars().count()).max().unwrap_or(0)
+        };
+        let (name, pass, value) = (width(|c| &c.name), width(|c| &c.pass), width(|c| &c.value_text));
+        for c in &verdict.criteria {
+            let _ = writeln!(
+                out,
+                "  {:<12}  {:<name$}  {:<pass$}  {:>value$}  margin {}",
+                c.outcome.word(),
+                c.name,
+                c.pass,
+                c.value_text,
+                c.margin_text
+            );
+        }
+    }
+    let held = verdict.evidence.iter().filter(|e| e.outcome == Outcome::Pass).count();
+    let _ = writeln!(out, "\nevidence: {held} of {} checks hold", verdict.evidence.len());
+    for e in verdict.evidence.iter().filter(|e| e.outcome != Outcome::Pass) {
+        let _ =
+            writeln!(out, "  {:<12}  {}: wanted {}, found {}", e.outcome.word(), e.name, e.wanted, e.found);
+    }
+    out.push('\n');
+    for reason in &verdict.reasons {
+        let _ = writeln!(out, "{reason}");
+    }
+    out
+}

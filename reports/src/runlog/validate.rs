@@ -1,0 +1,119 @@
+//! Whether the records of a log make sense together.
+//!
+//! A checksum says that a line is what was written; this says that what was written can be true. A
+//! pure step function; its memory grows with the number of agents and with nothing else.
+
+use std::collections::HashSet;
+
+use super::event::{AgentId, Event, Phase, Record};
+
+/// A record that contradicts those before it, or itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq}: {what}")]
+pub struct Contradiction {
+    pub seq: u64,
+    pub what: String,
+}
+
+/// Feed it every record in order; it stays usable after an error.
+#[derive(Debug, Default)]
+pub struct Validator {
+    records: u64,
+    t_ns: u64,
+    phase: Option<Phase>,
+    agents: HashSet<AgentId>,
+    next_sweep: u64,
+    ended: bool,
+}
+
+impl Validator {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn step(&mut self, record: &Record) -> Result<(), Contradiction> {
+        let first = self.records == 0;
+        self.records += 1;
+        let verdict = self.check(record, first);
+        self.t_ns = self.t_ns.max(record.t_ns);
+        verdict.map_err(|what| Contradiction { seq: record.seq, what })
+    }
+
+    /// The last record was the end of a complete log.
+    pub fn is_complete(&self) -> bool {
+        self.ended
+    }
+
+    fn check(&mut self, record: &Record, first: bool) -> Result<(), String> {
+        if self.ended {
+            return Err("a record after the end".into());
+        }
+        if first != matches!(record.event, Event::Header(_)) {
+            return Err(if first { "the first record is not the header" } else { "a second header" }.into());
+        }
+        if record.t_ns < self.t_ns {
+            return Err(format!("time runs backwards: {} ns after {} ns", record.t_ns, self.t_ns));
+        }
+        match &record.event {
+            Event::Phase(began) => {
+                if self.phase >= Some(began.phase) {
+                    return Err(format!("phase {:?} after {:?}", began.phase, self.phase));
+                }
+                self.phase = Some(began.phase);
+            }
+            Event::Agents(event) => {
+                for agent in &event.agents {
+                    if !self.agents.insert(agent.id) {
+                        return Err(format!("agent {} is introduced twice", agent.id));
+                    }
+                }
+            }
+            Event::AgentExit(exit) => self.knows(exit.agent)?,
+            Event::Round(r) => {
+                if u64::from(r.tasks) != u64::from(r.answered) + u64::from(r.failed) {
+                    return Err(format!(
+                        "round {}: {} tasks, but {} answered and {} failed",
+                        r.round, r.tasks, r.answered, r.failed
+                    ));
+                }
+                if r.finished_ns < r.started_ns || r.finished_ns < r.scheduled_ns {
+                    return Err(format!("round {} was over before it began", r.round));
+                }
+                if !matches!(r.phase, Phase::WarmUp | Phase::Load) {
+                    return Err(format!("round {} in phase {:?}", r.round, r.phase));
+                }
+                if r.corrupt > r.failed {
+                    return Err(format!("round {}: more corrupt answers than failed tasks", r.round));
+                }
+            }
+            Event::TaskFailed(failed) => self.knows(failed.worker)?,
+            Event::Sample(sample) => {
+                self.sweep(sample.sweep)?;
+                for agent in &sample.agents {
+                    self.knows(agent.agent)?;
+                }
+            }
+            Event::SampleMissed(missed) => self.sweep(missed.sweep)?,
+            Event::End(_) => self.ended = true,
+            Event::Header(_) | Event::Latency(_) | Event::Alert(_) | Event::Ledger(_) | Event::Verify(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Number 0 is the harness, which nobody introduces.
+    fn knows(&self, agent: AgentId) -> Result<(), String> {
+        if agent == 0 || self.agents.contains(&agent) {
+            Ok(())
+        } else {
+            Err(format!("agent {agent} was never introduced"))
+        }
+    }
+
+    fn sweep(&mut self, sweep: u64) -> Result<(), String> {
+        if sweep < self.next_sweep {
+            return Err(format!("sweep {sweep} is counted twice"));
+        }
+        self.next_sweep = sweep + 1;
+        Ok(())
+    }
+}

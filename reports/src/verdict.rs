@@ -1,0 +1,181 @@
+//! The verdict of a run: what `verdict.json` holds, and what every other format is drawn from.
+//!
+//! Merging takes the worst of all outcomes. Missing, short or thin data is INCONCLUSIVE and never
+//! better. Computed here and nowhere else.
+
+mod abort;
+mod evidence;
+mod judge;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
+use crate::runlog::event::EndReason;
+use crate::stats::Interval;
+
+pub use abort::hopeless;
+
+/// The version of `verdict.json`.
+pub const VERDICT_VERSION: u32 = 1;
+
+/// From best to worst: merging is taking the maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Outcome {
+    Pass,
+    Conditional,
+    Inconclusive,
+    Fail,
+}
+
+impl Outcome {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Conditional => "CONDITIONAL",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// How the program that judged this should end. Part of the interface: see `docs/exit-codes.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Exit {
+    pub code: u8,
+    pub name: &'static str,
+}
+
+/// How far the log goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogState {
+    pub lines: u64,
+    /// Where the last, incomplete line begins: line and byte.
+    pub torn: Option<(u64, u64)>,
+    /// Events of a newer format that were skipped.
+    pub unknown_events: u64,
+    /// The first record that contradicts the others.
+    pub contradiction: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    pub version: u32,
+    pub run_id: String,
+    pub started_utc: String,
+    pub scenario: String,
+    /// The question.
+    pub asks: String,
+    pub requirements: Vec<String>,
+    pub verdict: Outcome,
+    pub exit: Exit,
+    /// The schedule was compressed so many times: such a run satisfies no gate.
+    pub rehearsal: Option<f64>,
+    pub satisfies_gate: bool,
+    /// In words, the gravest first.
+    pub reasons: Vec<String>,
+    pub criteria: Vec<CriterionResult>,
+    pub evidence: Vec<EvidenceResult>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CriterionResult {
+    pub name: String,
+    pub requirement: Option<String>,
+    /// `file:line`.
+    pub source: String,
+    pub metric: String,
+    pub aggregation: String,
+    pub pass: String,
+    pub conditional: Option<String>,
+    pub outcome: Outcome,
+    /// In `unit`; absent if there was nothing to measure.
+    pub value: Option<f64>,
+    /// `seconds`, `bytes`, `ratio`, …
+    pub unit: String,
+    pub value_text: String,
+    pub comparator: String,
+    pub threshold: f64,
+    pub threshold_text: String,
+    /// 95 %; of a slope.
+    pub interval: Option<Interval>,
+    pub interval_text: Option<String>,
+    pub samples: u64,
+    /// Distance to `threshold`, positive on the good side.
+    pub margin: Option<f64>,
+    pub margin_text: String,
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvidenceResult {
+    pub name: String,
+    pub outcome: Outcome,
+    pub wanted: String,
+    pub found: String,
+    pub note: Option<String>,
+}
+
+impl Verdict {
+    pub fn of(facts: &Facts, log: &LogState) -> Self {
+        let interrupted = facts.end.as_ref().is_some_and(|e| e.reason == EndReason::Interrupted);
+        let partial = facts.end.is_none() || interrupted;
+        let criteria: Vec<_> = facts.criteria.iter().map(|c| judge::criterion(c, facts, partial)).collect();
+        let evidence = evidence::all(facts, log);
+        let worst = criteria
+            .iter()
+            .map(|c| c.outcome)
+            .chain(evidence.iter().map(|e| e.outcome))
+            .max()
+            .unwrap_or(Outcome::Inconclusive);
+        // Whoever interrupts a run gets what there is, not a judgement of the fleet.
+        let verdict = if interrupted { Outcome::Inconclusive } else { worst };
+        let header = &facts.header;
+        Self {
+            version: VERDICT_VERSION,
+            run_id: header.run_id.clone(),
+            started_utc: header.started_utc.clone(),
+            scenario: header.scenario.name.clone(),
+            asks: header.scenario.asks.clone(),
+            requirements: header.scenario.requirements.clone(),
+            verdict,
+            exit: exit(verdict, interrupted),
+            rehearsal: header.rehearsal,
+            satisfies_gate: verdict == Outcome::Pass && header.rehearsal.is_none(),
+            reasons: judge::reasons(verdict, &criteria, &evidence, facts, log),
+            criteria,
+            evidence,
+        }
+    }
+
+    /// The verdict as one word, with what limits its use: `PASS (rehearsal 1440x)`.
+    pub fn headline(&self) -> String {
+        match self.rehearsal {
+            Some(factor) => format!("{} (rehearsal {factor}x)", self.verdict.word()),
+            None => self.verdict.word().to_owned(),
+        }
+    }
+}
+
+fn exit(verdict: Outcome, interrupted: bool) -> Exit {
+    let (code, name) = match verdict {
+        _ if interrupted => (21, "interrupted"),
+        Outcome::Pass => (0, "pass"),
+        Outcome::Fail => (10, "fail"),
+        Outcome::Conditional => (11, "conditional"),
+        Outcome::Inconclusive => (12, "inconclusive"),
+    };
+    Exit { code, name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_takes_the_worst() {
+        assert!(Outcome::Fail > Outcome::Inconclusive);
+        assert!(Outcome::Inconclusive > Outcome::Conditional);
+        assert!(Outcome::Conditional > Outcome::Pass);
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether a run should end early, because a criterion with `abort = true` is beyond hope.
+
+use super::Outcome;
+use super::judge::{compare, is_monotone};
+use crate::criterion::evaluate::{evaluate, trend_points};
+use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
+use crate::facts::Facts;
+use crate::stats;
+use crate::units;
+
+/// A trend must have shown itself for long before it ends a run.
+const TREND_POINTS_FOR_ABORT: usize = 24;
+
+/// The first criterion that nothing can save any more: its name, and why. `now_ns` is on the run's clock.
+///
+/// Figures that can only get worse (counts, maxima, the least window) are beyond hope as soon as they
+/// fail. Delivery and percentiles of a schedule of known length are when even a perfect rest would not
+/// do. A slope is when it has twice its limit; other figures are never.
+pub fn hopeless(facts: &Facts, now_ns: u64) -> Option<(String, String)> {
+    let since = now_ns.checked_sub(facts.load_start_ns()?)?;
+    facts.criteria.iter().filter(|a| a.spec.abort && since >= a.spec.grace_ns).find_map(|asked| {
+        let pair = asked.pair.as_ref().ok()?;
+        let why = why_hopeless(pair, facts)?;
+        Some((asked.spec.name.clone(), why))
+    })
+}
+
+fn why_hopeless(pair: &CriterionPair, facts: &Facts) -> Option<String> {
+    let weakest = pair.conditional().unwrap_or(pair.pass());
+    if is_monotone(weakest) {
+        let measured = evaluate(weakest, facts);
+        // The window that is still open may look worse than it will be.
+        let settled =
+            weakest.every_ns().is_none() || facts.load_ns() > 0 && open_window_is_judged_late(weakest, facts);
+        let failed = settled && compare(pair, &measured) == Outcome::Fail;
+        return failed.then(|| format!("`{weakest}` has failed and cannot recover"));
+    }
+    if weakest.metric().id == MetricId::DeliveryRate {
+        return delivery(weakest, facts);
+    }
+    if weakest.aggregation().quantile().is_some() {
+        return percentile(weakest, facts);
+    }
+    (weakest.aggregation() == Aggregation::Slope).then(|| slope(weakest, facts)).flatten()
+}
+
+/// Within the first half of a window, only the complete ones are counted.
+fn open_window_is_judged_late(c: &Criterion, facts: &Facts) -> bool {
+    let width = (c.every_ns().unwrap_or(1) as f64 / facts.time_factor()).max(1.0) as u64;
+    let into = facts.load_ns() % width;
+    facts.load_ns() >= width && into.saturating_mul(2) < width
+}
+
+/// Even if every task to come were answered.
+fn delivery(c: &Criterion, facts: &Facts) -> Option<String> {
+    let counts = &facts.load.counts;
+    let planned = facts.header.plan.rounds_planned;
+    let per_round = counts.tasks.checked_div(counts.rounds)?;
+    let to_come = planned.checked_sub(counts.rounds)? * per_round;
+    let best = (counts.answered + to_come) as f64 / (counts.tasks + to_come).max(1) as f64;
+    let lost = planned > 0 && c.comparator().is_floor() && !c.comparator().holds(best, c.threshold().value());
+    lost.then(|| format!("`{c}`: at best {} if every task to come is answered", units::percent(best)))
+}
+
+/// Even if every round to come took no time.
+fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
+    let quantile = c.aggregation().quantile()?;
+    let planned = facts.header.plan.rounds_planned;
+    let values = match c.metric().id {
+        MetricId::CoordinationTime => &facts.load.coordination,
+        MetricId::LoadLateness => &facts.load.lateness,
+        _ => return None,
+    };
+    let limit_ns = (c.threshold().value() * 1e9) as u64;
+    let above = values.above(limit_ns);
+    let allowed = ((1.0 - quantile) * planned.max(values.count()) as f64).ceil() as u64;
+    let lost = planned > 0 && c.comparator().is_ceiling() && above > allowed;
+    lost.then(|| format!("`{c}`: {above} of {planned} rounds are over it, and {allowed} may be"))
+}
+
+fn slope(c: &Criterion, facts: &Facts) -> Option<String> {
+    let gauge = facts.samples.gauge(c.metric().id, c.scope())?;
+    let points = trend_points(gauge, facts);
+    if points.len() < TREND_POINTS_FOR_ABORT || !c.comparator().is_ceiling() {
+        return None;
+    }
+    let values: Vec<f64> = points.iter().map(|p| p.1).collect();
+    let steady = &points[stats::plateau(&values)..];
+    let level = if c.threshold().is_relative() { steady.first()?.1 } else { 1.0 };
+    let slope = stats::theil_sen(steady)? / level;
+    (slope > 2.0 * c.threshold().value()).then(|| format!("`{c}`: it rises at twice the limit and more"))
+}

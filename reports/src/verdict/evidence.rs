@@ -1,0 +1,366 @@
+//! Whether the run is fit to be judged at all, and what no scenario needs to ask for.
+//!
+//! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
+//! fleet did wrong (a death, a leftover, a difference between the two ends' books) makes it FAIL.
+
+use super::{EvidenceResult, LogState, Outcome};
+use crate::facts::Facts;
+use crate::runlog::event::{EndReason, LedgerRow, LoadModel};
+use crate::units;
+
+/// Of the declared load duration.
+const DURATION_SHARE_MIN: f64 = 0.99;
+/// Of the sweeps that were due.
+const COVERAGE_MIN: f64 = 0.95;
+/// Longest time without a sweep, in periods.
+const GAP_PERIODS_MAX: u64 = 5;
+
+pub(super) fn all(facts: &Facts, log: &LogState) -> Vec<EvidenceResult> {
+    let mut out = vec![
+        log_complete(facts),
+        log_consistent(log),
+        criteria_given(facts),
+        load_duration(facts),
+        rounds_done(facts),
+        work_done(facts),
+        agents_live(facts),
+        sampling_coverage(facts),
+        sampler_on_time(facts),
+    ];
+    out.extend(pss_read(facts));
+    out.extend([counted_once(facts), ledger(facts), no_deaths(facts), nothing_left(facts)]);
+    out
+}
+
+fn check(
+    name: &str,
+    outcome: Outcome,
+    wanted: impl Into<String>,
+    found: impl Into<String>,
+) -> EvidenceResult {
+    EvidenceResult { name: name.into(), outcome, wanted: wanted.into(), found: found.into(), note: None }
+}
+
+fn pass_or(bad: Outcome, good: bool) -> Outcome {
+    if good { Outcome::Pass } else { bad }
+}
+
+fn n(count: u64) -> String {
+    units::count(count as f64)
+}
+
+fn log_complete(facts: &Facts) -> EvidenceResult {
+    let wanted = "a run carried out to its end";
+    let Some(end) = &facts.end else {
+        return check("run complete", Outcome::Inconclusive, wanted, "a log without an end");
+    };
+    let (outcome, found) = match end.reason {
+        EndReason::Completed => (Outcome::Pass, "completed"),
+        EndReason::Interrupted => (Outcome::Inconclusive, "interrupted by somebody"),
+        EndReason::Aborted => (Outcome::Fail, "aborted: a criterion was beyond hope"),
+        EndReason::FleetLost => (Outcome::Fail, "the fleet was lost"),
+        EndReason::LaunchFailed => (Outcome::Fail, "the fleet never came up"),
+        EndReason::RecordingFailed => (Outcome::Inconclusive, "the run could not be recorded"),
+    };
+    let mut result = check("run complete", outcome, wanted, found);
+    result.note.clone_from(&end.detail);
+    result
+}
+
+fn log_consistent(log: &LogState) -> EvidenceResult {
+    let wanted = "records that agree with each other";
+    let (outcome, found) = match &log.contradiction {
+        Some(what) => (Outcome::Inconclusive, what.clone()),
+        None => (Outcome::Pass, format!("{} records, no contradiction", n(log.lines))),
+    };
+    let mut result = check("log consistent", outcome, wanted, found);
+    if log.unknown_events > 0 {
+        result.note = Some(format!("{} events of a newer format were skipped", n(log.unknown_events)));
+    }
+    result
+}
+
+fn criteria_given(facts: &Facts) -> EvidenceResult {
+    let given = facts.criteria.len() as u64;
+    check("criteria given", pass_or(Outcome::Inconclusive, given > 0), "at least 1", n(given))
+}
+
+fn load_duration(facts: &Facts) -> EvidenceResult {
+    let plan = &facts.header.plan;
+    let declared = plan.duration_ns;
+    let mut observed = facts.load_ns();
+    // A schedule that was carried out covers its last slot, even if the run went on before its end.
+    if let (LoadModel::Open, Some(start), Some(last)) =
+        (plan.load, facts.load_start_ns(), facts.load.last_scheduled_ns)
+        && plan.rounds_planned > 0
+        && facts.load.counts.rounds >= plan.rounds_planned
+    {
+        observed = observed.max((last + plan.round_every_ns).saturating_sub(start));
+    }
+    let enough = observed > 0 && observed as f64 >= declared as f64 * DURATION_SHARE_MIN;
+    check(
+        "load duration",
+        pass_or(Outcome::Inconclusive, enough),
+        format!("99 % of {} at least", units::nanos(declared)),
+        units::nanos(observed),
+    )
+}
+
+fn rounds_done(facts: &Facts) -> EvidenceResult {
+    let planned = facts.header.plan.rounds_planned;
+    let done = facts.load.counts.rounds;
+    let recorded = done + facts.load.warm_up.rounds;
+    let wanted = if planned == 0 { "at least 1 (closed loop)".into() } else { n(planned) };
+    let outcome = pass_or(Outcome::Inconclusive, done >= planned.max(1));
+    let mut result = check("rounds done", outcome, wanted, n(done));
+    if let Some(end) = &facts.end
+        && end.rounds != recorded
+        && end.rounds != done
+    {
+        result.outcome = result.outcome.max(Outcome::Inconclusive);
+        result.note =
+            Some(format!("the end counts {} rounds, and {} are recorded", n(end.rounds), n(recorded)));
+    }
+    result
+}
+
+/// A run that did nothing proves nothing.
+fn work_done(facts: &Facts) -> EvidenceResult {
+    let counts = &facts.load.counts;
+    let outcome = match (counts.tasks, counts.answered) {
+        (0, _) => Outcome::Inconclusive,
+        (_, 0) => Outcome::Fail,
+        _ => Outcome::Pass,
+    };
+    let found = format!("{} of {} tasks", n(counts.answered), n(counts.tasks));
+    check("work done", outcome, "answered tasks in the load phase", found)
+}
+
+fn agents_live(facts: &Facts) -> EvidenceResult {
+    let planned = u64::from(facts.header.plan.processes);
+    let samples = &facts.samples;
+    let wanted = format!("{} processes in every sweep", n(planned));
+    let Some(least) = samples.live_min else {
+        return check("agents seen", Outcome::Inconclusive, wanted, "no sweep in the load phase");
+    };
+    let mut result = check(
+        "agents seen",
+        pass_or(Outcome::Inconclusive, samples.sweeps_short == 0),
+        wanted,
+        format!("{} at least, over {} sweeps", n(u64::from(least)), n(samples.sweeps)),
+    );
+    if samples.sweeps_short > 0 {
+        result.note = Some(format!("{} sweeps saw fewer than planned", n(samples.sweeps_short)));
+    }
+    result
+}
+
+fn sampling_coverage(facts: &Facts) -> EvidenceResult {
+    let every = facts.header.plan.sample_every_ns;
+    let samples = &facts.samples;
+    let due = facts.load_ns().checked_div(every).unwrap_or(0);
+    let needed = ((due as f64 * COVERAGE_MIN).floor() as u64).max(1);
+    let gap_max = every.saturating_mul(GAP_PERIODS_MAX);
+    let good = samples.sweeps >= needed && samples.gap_max_ns <= gap_max;
+    let mut result = check(
+        "sampling coverage",
+        pass_or(Outcome::Inconclusive, good),
+        format!("{} of {} sweeps, no gap over {}", n(needed), n(due), units::nanos(gap_max)),
+        format!("{} sweeps, longest gap {}", n(samples.sweeps), units::nanos(samples.gap_max_ns)),
+    );
+    if samples.missed > 0 {
+        result.note = Some(format!("{} sweeps missed: {}", n(samples.missed), samples.missed_why.join("; ")));
+    }
+    result
+}
+
+fn sampler_on_time(facts: &Facts) -> EvidenceResult {
+    let every = facts.header.plan.sample_every_ns;
+    let wanted = format!("p99 of the lateness within {}", units::nanos(every));
+    let lateness = &facts.samples.lateness;
+    let Some(p99) = lateness.quantile_ns(0.99) else {
+        return check("sampler on time", Outcome::Inconclusive, wanted, "no sweep in the load phase");
+    };
+    check("sampler on time", pass_or(Outcome::Inconclusive, p99 <= every), wanted, units::nanos(p99))
+}
+
+/// Only where a criterion rests on it.
+fn pss_read(facts: &Facts) -> Option<EvidenceResult> {
+    let needed = facts
+        .criteria
+        .iter()
+        .filter_map(|c| c.pair.as_ref().ok())
+        .any(|pair| pair.pass().metric().needs_pss());
+    if !needed {
+        return None;
+    }
+    let due = facts.load_ns().checked_div(facts.header.plan.pss_every_ns).unwrap_or(0);
+    let wanted = ((due as f64 * COVERAGE_MIN).floor() as u64).max(1);
+    let found = facts.samples.sweeps_with_pss;
+    Some(check(
+        "PSS read",
+        pass_or(Outcome::Inconclusive, found >= wanted),
+        format!("{} sweeps that read it from every process", n(wanted)),
+        n(found),
+    ))
+}
+
+/// Each accepted task is answered or failed, once.
+fn counted_once(facts: &Facts) -> EvidenceResult {
+    let c = &facts.load.counts;
+    let good = c.answered + c.failed == c.tasks;
+    let mut result = check(
+        "each task counted once",
+        pass_or(Outcome::Fail, good),
+        "accepted = answered + failed",
+        format!("{} = {} + {}", n(c.tasks), n(c.answered), n(c.failed)),
+    );
+    if c.duplicates > 0 {
+        result.note = Some(format!("{} second answers came, and none was counted", n(c.duplicates)));
+    }
+    result
+}
+
+fn ledger(facts: &Facts) -> EvidenceResult {
+    let wanted = "both ends count the same";
+    let Some(ledger) = &facts.ledger else {
+        return check("ledger", Outcome::Inconclusive, wanted, "no ledger in the log");
+    };
+    let mut wrong = Vec::new();
+    let mut unread = Vec::new();
+    wrong.extend(unbalanced("client", &ledger.client));
+    let mut total = LedgerRow::default();
+    for row in &ledger.coordinators {
+        total = sum(total, row.client);
+        match &row.coordinator {
+            None => unread.push(row.name.clone()),
+            Some(own) => {
+                wrong.extend(unbalanced(&row.name, own));
+                wrong.extend(difference(&row.name, &row.client, own, facts.load.counts.corrupt));
+            }
+        }
+        if row.executed_by_workers.is_some_and(|executed| executed < row.client.answered) {
+            wrong.push(format!("{}: more answers than its workers have executed tasks", row.name));
+        }
+    }
+    if total.accepted != ledger.client.accepted || total.answered != ledger.client.answered {
+        wrong.push("the client's rows do not add up to its total".into());
+    }
+    wrong.extend(against_rounds(facts, &ledger.client));
+    let found = format!(
+        "{} accepted, {} answered, {} failed, {} in flight",
+        n(ledger.client.accepted),
+        n(ledger.client.answered),
+        n(ledger.client.failed),
+        n(ledger.client.in_flight)
+    );
+    let outcome = match (wrong.is_empty(), unread.is_empty()) {
+        (false, _) => Outcome::Fail,
+        (true, false) => Outcome::Inconclusive,
+        (true, true) => Outcome::Pass,
+    };
+    let mut result = check("ledger", outcome, wanted, found);
+    if !wrong.is_empty() {
+        result.note = Some(shorten(&wrong));
+    } else if !unread.is_empty() {
+        result.note = Some(format!("could not be read: {}", shorten(&unread)));
+    } else if ledger.coordinators.is_empty() {
+        result.outcome = Outcome::Inconclusive;
+        result.note = Some("no coordinator's own count is in the log".into());
+    }
+    result
+}
+
+fn unbalanced(name: &str, row: &LedgerRow) -> Option<String> {
+    if row.accepted != row.answered + row.failed + row.in_flight {
+        return Some(format!("{name}: accepted is not answered + failed + in flight"));
+    }
+    (row.in_flight > 0).then(|| format!("{name}: {} tasks still in flight after the drain", n(row.in_flight)))
+}
+
+/// A coordinator may have had an answer that came to the client too late, or with the wrong content:
+/// the client calls these failed.
+fn difference(name: &str, client: &LedgerRow, own: &LedgerRow, corrupt: u64) -> Option<String> {
+    if client.accepted != own.accepted {
+        return Some(format!(
+            "{name}: the client counts {} accepted, it counts {}",
+            n(client.accepted),
+            n(own.accepted)
+        ));
+    }
+    let explained = client.late + corrupt;
+    let good = own.answered >= client.answered && own.answered - client.answered <= explained;
+    (!good).then(|| {
+        format!("{name}: the client counts {} answered, it counts {}", n(client.answered), n(own.answered))
+    })
+}
+
+fn against_rounds(facts: &Facts, client: &LedgerRow) -> Option<String> {
+    let (load, warm) = (&facts.load.counts, &facts.load.warm_up);
+    let rounds = (load.tasks + warm.tasks, load.answered + warm.answered);
+    (rounds != (client.accepted, client.answered)).then(|| {
+        format!(
+            "the rounds hold {} tasks and {} answers, the client's ledger {} and {}",
+            n(rounds.0),
+            n(rounds.1),
+            n(client.accepted),
+            n(client.answered)
+        )
+    })
+}
+
+fn sum(a: LedgerRow, b: LedgerRow) -> LedgerRow {
+    LedgerRow {
+        accepted: a.accepted + b.accepted,
+        answered: a.answered + b.answered,
+        failed: a.failed + b.failed,
+        in_flight: a.in_flight + b.in_flight,
+        late: a.late + b.late,
+        duplicates: a.duplicates + b.duplicates,
+    }
+}
+
+fn no_deaths(facts: &Facts) -> EvidenceResult {
+    let exits = &facts.exits_unexpected;
+    let outcome = pass_or(Outcome::Fail, exits.total == 0);
+    let mut result = check("no undeclared death", outcome, "0", n(exits.total));
+    let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
+    if !who.is_empty() {
+        result.note = Some(shorten(&who));
+    }
+    result
+}
+
+fn nothing_left(facts: &Facts) -> EvidenceResult {
+    let wanted = "no process and no file of the run";
+    let Some(verify) = &facts.verify else {
+        return check("nothing left behind", Outcome::Inconclusive, wanted, "nobody looked");
+    };
+    let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
+    // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.
+    let (outcome, names) = match (left.is_empty(), verify.cleaned.is_empty()) {
+        (false, _) => (Outcome::Fail, left),
+        (true, false) => (Outcome::Conditional, verify.cleaned.clone()),
+        (true, true) => (Outcome::Pass, Vec::new()),
+    };
+    let found = match outcome {
+        Outcome::Fail => format!("{} left", n(names.len() as u64)),
+        Outcome::Conditional => {
+            format!("nothing, after the harness had cleaned up {}", n(names.len() as u64))
+        }
+        _ => "nothing".into(),
+    };
+    let mut result = check("nothing left behind", outcome, wanted, found);
+    result.note = (!names.is_empty()).then(|| shorten(&names));
+    result
+}
+
+/// The first few of a list.
+fn shorten(items: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if items.len() > SHOWN {
+        text += &format!("; and {} more", items.len() - SHOWN);
+    }
+    text
+}

@@ -1,0 +1,255 @@
+//! One criterion against its figure, and the words for the whole.
+
+use super::{CriterionResult, EvidenceResult, LogState, Outcome};
+use crate::criterion::evaluate::{Measured, evaluate};
+use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
+use crate::facts::{Asked, Facts};
+use crate::units;
+
+pub(super) fn criterion(asked: &Asked, facts: &Facts, partial: bool) -> CriterionResult {
+    let spec = &asked.spec;
+    let pair = match &asked.pair {
+        Ok(pair) => pair,
+        Err(why) => return unreadable(asked, why),
+    };
+    let pass = pair.pass();
+    let measured = evaluate(pass, facts);
+    let mut outcome = compare(pair, &measured);
+    let mut note = measured.note.clone();
+    if partial && outcome != Outcome::Inconclusive {
+        let so_far = format!("{} as far as the run went", outcome.word());
+        note = Some(note.map_or(so_far.clone(), |note| format!("{so_far}; {note}")));
+        outcome = Outcome::Inconclusive;
+    }
+    let show = |value: f64| show(pass, value);
+    let worst = measured
+        .interval
+        .map_or(measured.value, |i| Some(if pass.comparator().is_floor() { i.low } else { i.high }));
+    let threshold = pass.threshold().value();
+    let margin = worst.map(|v| margin(pass, v, threshold));
+    CriterionResult {
+        name: spec.name.clone(),
+        requirement: spec.requirement.clone(),
+        source: spec.source.clone(),
+        metric: pass.metric_name(),
+        aggregation: pass.aggregation().name().to_owned(),
+        pass: pass.to_string(),
+        conditional: pair.conditional().map(ToString::to_string),
+        outcome,
+        value: measured.value,
+        unit: unit(pass).to_owned(),
+        value_text: measured.value.map_or_else(|| "no value".into(), show),
+        comparator: pass.comparator().symbol().to_owned(),
+        threshold,
+        threshold_text: pass.threshold().to_string(),
+        interval: measured.interval,
+        interval_text: measured.interval.map(|i| format!("{} to {}", show(i.low), show(i.high))),
+        samples: measured.samples,
+        margin,
+        margin_text: margin.map_or_else(|| "—".into(), |m| margin_text(pass, m, threshold)),
+        note,
+    }
+}
+
+fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
+    let spec = &asked.spec;
+    CriterionResult {
+        name: spec.name.clone(),
+        requirement: spec.requirement.clone(),
+        source: spec.source.clone(),
+        metric: String::new(),
+        aggregation: String::new(),
+        pass: spec.pass.clone(),
+        conditional: spec.conditional.clone(),
+        outcome: Outcome::Inconclusive,
+        value: None,
+        unit: String::new(),
+        value_text: "no value".into(),
+        comparator: String::new(),
+        threshold: 0.0,
+        threshold_text: String::new(),
+        interval: None,
+        interval_text: None,
+        samples: 0,
+        margin: None,
+        margin_text: "—".into(),
+        note: Some(format!("the criterion cannot be read: {why}")),
+    }
+}
+
+/// With an interval: PASS if its bad end still holds, FAIL if not even its good end does.
+pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Outcome {
+    let Some(value) = measured.value.filter(|v| v.is_finite()) else { return Outcome::Inconclusive };
+    let (low, high) = measured.interval.map_or((value, value), |i| (i.low, i.high));
+    let ends = |c: &Criterion| {
+        let limit = c.threshold().value();
+        let holds = |v| c.comparator().holds(v, limit);
+        if c.comparator().is_floor() {
+            (holds(low), holds(high))
+        } else if c.comparator().is_ceiling() {
+            (holds(high), holds(low))
+        } else {
+            let inside = low <= limit && limit <= high;
+            (inside, inside)
+        }
+    };
+    let (bad, good) = ends(pair.pass());
+    if bad {
+        return Outcome::Pass;
+    }
+    let Some((weak_bad, weak_good)) = pair.conditional().map(ends) else {
+        return if good { Outcome::Inconclusive } else { Outcome::Fail };
+    };
+    match (weak_bad, weak_good) {
+        // Whether it passes is open, but no worse than conditional.
+        (true, _) => Outcome::Conditional,
+        (false, true) => Outcome::Inconclusive,
+        (false, false) => Outcome::Fail,
+    }
+}
+
+fn margin(c: &Criterion, value: f64, threshold: f64) -> f64 {
+    if c.comparator().is_floor() {
+        value - threshold
+    } else if c.comparator().is_ceiling() {
+        threshold - value
+    } else {
+        -(value - threshold).abs()
+    }
+}
+
+fn margin_text(c: &Criterion, margin: f64, threshold: f64) -> String {
+    let sign = match margin {
+        m if m > 0.0 => "+",
+        m if m < 0.0 => "−",
+        _ => "±",
+    };
+    let amount = show(c, margin.abs());
+    let relative = margin / threshold.abs();
+    let is_share = amount.ends_with('%') || amount.contains("%/");
+    if is_share || !relative.is_finite() || margin == 0.0 {
+        format!("{sign}{}", amount.replace(" %", " points"))
+    } else {
+        format!("{sign}{amount} ({sign}{:.0} %)", (relative.abs() * 100.0))
+    }
+}
+
+/// The value in words, with its unit.
+fn show(c: &Criterion, value: f64) -> String {
+    match c.aggregation() {
+        Aggregation::Growth | Aggregation::Drift => return units::percent(value),
+        Aggregation::Slope if c.threshold().is_relative() => return format!("{}/h", units::percent(value)),
+        _ => {}
+    }
+    let text = match c.metric().unit {
+        Unit::Seconds => units::seconds(value),
+        Unit::Bytes => units::bytes(value),
+        Unit::Share | Unit::OfOneCore => units::percent(value),
+        Unit::Count => units::count(value),
+        Unit::Cores => format!("{value:.3} cores"),
+        Unit::PerSecond => format!("{}/s", units::count(value.round())),
+    };
+    if c.aggregation() == Aggregation::Slope { format!("{text}/h") } else { text }
+}
+
+fn unit(c: &Criterion) -> &'static str {
+    match (c.aggregation(), c.metric().unit) {
+        (Aggregation::Growth | Aggregation::Drift, _) => "ratio",
+        (Aggregation::Slope, _) if c.threshold().is_relative() => "ratio per hour",
+        (Aggregation::Slope, Unit::Bytes) => "bytes per hour",
+        (Aggregation::Slope, _) => "per hour",
+        (_, Unit::Seconds) => "seconds",
+        (_, Unit::Bytes) => "bytes",
+        (_, Unit::Share) => "ratio",
+        (_, Unit::OfOneCore) => "ratio of one core",
+        (_, Unit::Count) => "count",
+        (_, Unit::Cores) => "cores",
+        (_, Unit::PerSecond) => "per second",
+    }
+}
+
+/// Why the verdict is what it is, the gravest first, in sentences that need no glossary.
+pub(super) fn reasons(
+    verdict: Outcome,
+    criteria: &[CriterionResult],
+    evidence: &[EvidenceResult],
+    facts: &Facts,
+    log: &LogState,
+) -> Vec<String> {
+    let mut out = Vec::new();
+    if let Some((line, byte)) = log.torn {
+        out.push(format!(
+            "The run log ends in the middle of line {line} (byte {byte}); what stands before it was judged."
+        ));
+    } else if facts.end.is_none() {
+        out.push(format!(
+            "The run log stops after line {} without an end; what it holds was judged.",
+            log.lines
+        ));
+    }
+    for outcome in [Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional] {
+        for e in evidence.iter().filter(|e| e.outcome == outcome) {
+            let note = e.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
+            out.push(format!(
+                "{}: {}: wanted {}, found {}{note}.",
+                outcome.word(),
+                e.name,
+                e.wanted,
+                e.found
+            ));
+        }
+        for c in criteria.iter().filter(|c| c.outcome == outcome) {
+            out.push(criterion_reason(c));
+        }
+    }
+    if verdict == Outcome::Pass {
+        out.push(praise(criteria.len(), evidence.len(), facts));
+    }
+    if let Some(factor) = facts.header.rehearsal {
+        out.push(format!(
+            "This is a rehearsal: the schedule was compressed {factor} times. It shows that the scenario works, and satisfies no gate."
+        ));
+    }
+    out
+}
+
+fn criterion_reason(c: &CriterionResult) -> String {
+    let mut text = format!("{}: {}: asked `{}`, measured {}", c.outcome.word(), c.name, c.pass, c.value_text);
+    if let Some(interval) = &c.interval_text {
+        text += &format!(" (95 % interval {interval})");
+    }
+    if let (Outcome::Conditional, Some(weaker)) = (c.outcome, &c.conditional) {
+        text += &format!(", which still meets `{weaker}`");
+    }
+    if let Some(note) = &c.note {
+        text += &format!(" ({note})");
+    }
+    text + "."
+}
+
+fn praise(criteria: usize, evidence: usize, facts: &Facts) -> String {
+    let counts = &facts.load.counts;
+    format!(
+        "All {criteria} {} and all {evidence} checks of the evidence hold: {} of {} tasks answered in {} rounds by {} processes over {}.",
+        if criteria == 1 { "criterion" } else { "criteria" },
+        units::count(counts.answered as f64),
+        units::count(counts.tasks as f64),
+        units::count(counts.rounds as f64),
+        units::count(f64::from(facts.header.plan.processes)),
+        units::nanos(facts.load_ns()),
+    )
+}
+
+/// Used for aborts: whether more of the run could still change a figure for the better.
+pub(super) fn is_monotone(c: &Criterion) -> bool {
+    match c.metric().kind {
+        Kind::Count => c.comparator().is_ceiling() || c.comparator() == crate::criterion::Comparator::Equal,
+        Kind::Value => true,
+        Kind::Ratio | Kind::Rate => c.every_ns().is_some() && c.comparator().is_floor(),
+        Kind::Distribution | Kind::Gauge => match c.aggregation() {
+            Aggregation::Max => c.comparator().is_ceiling(),
+            Aggregation::Min => c.comparator().is_floor(),
+            _ => false,
+        },
+    }
+}
