@@ -96,7 +96,9 @@ pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
 pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, PreflightError> {
     let readings = read::readings(shm_dir);
     let mut found = judge::needed(&readings, &Need::of(plan));
-    found.extend(judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES));
+    found.extend(
+        judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES),
+    );
     let (missing, rest): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|capability| capability.status == Status::Missing);
     if missing.is_empty() {

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `harness`.
+
+use harness::exit::ExitCode;
+
+fn main() -> ExitCode {
+    harness::cli::main()
+}

@@ -157,7 +157,11 @@ enum Reading {
 
 /// A process that may be looked at but not into (another user's, a hardened kernel) still has its
 /// other figures.
-fn read_pss(process: &Process, agent: &AgentInfo, unread: &mut Vec<String>) -> Result<Option<u64>, ProcError> {
+fn read_pss(
+    process: &Process,
+    agent: &AgentInfo,
+    unread: &mut Vec<String>,
+) -> Result<Option<u64>, ProcError> {
     match process.smaps_rollup() {
         Ok(rollup) => Ok(figures::pss_kib(&rollup)),
         Err(error) if is_gone(&error) => Err(error),

@@ -13,6 +13,7 @@ mod overlay;
 pub mod plan;
 mod raw;
 mod read;
+mod schema;
 pub mod seed;
 mod tree;
 pub mod unit;
@@ -21,6 +22,7 @@ pub mod workload;
 pub use check::{Load, Sampling, Scenario};
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Plan, PlanOptions, Rehearsal};
+pub use schema::schema_json;
 pub use workload::{SleepTime, Workload};
 
 /// A scenario file as it was read.

@@ -100,7 +100,10 @@ fn descriptors(readings: &Readings, need: &Need) -> Capability {
     let remedy = if limit.hard >= need.fds {
         format!("ulimit -n {}", need.fds)
     } else {
-        format!("raise the hard limit to {} (limits.conf, LimitNOFILE=, docker: --ulimit nofile=), or fewer workers under each coordinator", need.fds)
+        format!(
+            "raise the hard limit to {} (limits.conf, LimitNOFILE=, docker: --ulimit nofile=), or fewer workers under each coordinator",
+            need.fds
+        )
     };
     missing(NAME, found, remedy)
 }
@@ -125,10 +128,8 @@ fn pid_limits(readings: &Readings) -> Vec<PidLimit> {
         used: now,
         remedy: format!("sysctl -w {key}=4194304"),
     };
-    let mut limits = vec![
-        sysctl("kernel.pid_max", readings.pid_max),
-        sysctl("kernel.threads-max", readings.threads_max),
-    ];
+    let mut limits =
+        vec![sysctl("kernel.pid_max", readings.pid_max), sysctl("kernel.threads-max", readings.threads_max)];
     limits.extend(readings.nproc.map(|max| PidLimit {
         name: "ulimit -u".to_owned(),
         max,
@@ -147,7 +148,8 @@ fn pid_limits(readings: &Readings) -> Vec<PidLimit> {
 
 fn processes(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "processes";
-    let Some(tightest) = pid_limits(readings).into_iter().min_by_key(|limit| limit.max.saturating_sub(limit.used))
+    let Some(tightest) =
+        pid_limits(readings).into_iter().min_by_key(|limit| limit.max.saturating_sub(limit.used))
     else {
         return ok(NAME, "no limit".to_owned());
     };
@@ -217,7 +219,9 @@ fn clock_source(readings: &Readings) -> Capability {
     let source = readings.clock_source.clone();
     match source.as_str() {
         "tsc" | "kvm-clock" | "arch_sys_counter" | "hyperv_clocksource_tsc_page" => ok(NAME, source),
-        "unknown" => warn(NAME, source, "if reading the clock is a system call here, small times are too long"),
+        "unknown" => {
+            warn(NAME, source, "if reading the clock is a system call here, small times are too long")
+        }
         _ => warn(
             NAME,
             format!("{source}: reading the clock costs microseconds"),
@@ -254,7 +258,11 @@ fn remove_ipc(readings: &Readings) -> Capability {
     const NAME: &str = "systemd RemoveIPC";
     if readings.remove_ipc {
         let found = "logind removes this user's shared memory when the last session ends".to_owned();
-        warn(NAME, found, "RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger, for long runs")
+        warn(
+            NAME,
+            found,
+            "RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger, for long runs",
+        )
     } else {
         ok(NAME, "does not concern this user".to_owned())
     }
@@ -330,7 +338,11 @@ mod tests {
 
     #[test]
     fn a_good_host_has_nothing_to_mend() {
-        assert!(all(&good()).iter().all(|c| c.status == Status::Ok && c.remedy.is_none()), "{:?}", all(&good()));
+        assert!(
+            all(&good()).iter().all(|c| c.status == Status::Ok && c.remedy.is_none()),
+            "{:?}",
+            all(&good())
+        );
     }
 
     #[test]
@@ -343,7 +355,11 @@ mod tests {
                 "remount,size=1087m",
             ),
             (complaint(|r| r.shm = Ok(ShmReading { free_inodes: 3, ..shm(r) })), "needs 9", "nr_inodes"),
-            (complaint(|r| r.shm = Ok(ShmReading { writable: false, ..shm(r) })), "cannot be written", "chmod"),
+            (
+                complaint(|r| r.shm = Ok(ShmReading { writable: false, ..shm(r) })),
+                "cannot be written",
+                "chmod",
+            ),
             (complaint(|r| r.nofile.soft = 64), "needs 109", "ulimit -n 109"),
             (complaint(|r| r.nofile = Limit { soft: 64, hard: 64 }), "needs 109", "hard limit"),
             (complaint(|r| r.pid_max = 900), "600 more (kernel.pid_max is 900)", "sysctl"),

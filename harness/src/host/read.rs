@@ -96,16 +96,15 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
             .map_err(|error| error.to_string()),
         user_namespaces: user_namespaces(),
         memory: memory(),
-        clock_source: known(
-            text("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim(),
-        ),
+        clock_source: known(text("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim()),
         governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
             .ok()
             .map(|governor| governor.trim().to_owned()),
         remove_ipc: !root && remove_ipc(),
         virtualization: virtualization(),
         load1: load.map_or(0.0, |load| f64::from(load.one)),
-        cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+        cpus: std::thread::available_parallelism()
+            .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
     }
 }
 

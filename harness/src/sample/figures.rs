@@ -13,7 +13,11 @@ pub enum Life {
 
 /// A zombie has ended: what is left of it is an exit status that nobody has fetched.
 pub fn life(stat: &Stat, start_ticks: u64) -> Life {
-    if stat.starttime != start_ticks || matches!(stat.state, 'Z' | 'X' | 'x') { Life::Gone } else { Life::Alive }
+    if stat.starttime != start_ticks || matches!(stat.state, 'Z' | 'X' | 'x') {
+        Life::Gone
+    } else {
+        Life::Alive
+    }
 }
 
 /// A kernel thread has no memory of its own: an absent figure is 0.

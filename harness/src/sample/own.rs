@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnUsage {
     /// User + system.
-    pub cpu_ns: u64,
+    pub cpu: Duration,
     pub rss_max_kib: u64,
 }
 
@@ -20,7 +20,7 @@ pub fn own_usage() -> OwnUsage {
         |usage| {
             let cpu = usage.user_time() + usage.system_time();
             OwnUsage {
-                cpu_ns: u64::try_from(cpu.num_nanoseconds()).unwrap_or(0),
+                cpu: Duration::from_nanos(u64::try_from(cpu.num_nanoseconds()).unwrap_or(0)),
                 rss_max_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
             }
         },
@@ -43,7 +43,7 @@ mod tests {
         let sum = (0..5_000_000_u64).fold(0_u64, |sum, n| std::hint::black_box(sum.wrapping_add(n)));
         std::hint::black_box(sum);
         let after = own_usage();
-        assert!(after.cpu_ns > before.cpu_ns, "{before:?} {after:?}");
+        assert!(after.cpu > before.cpu, "{before:?} {after:?}");
         assert!(after.rss_max_kib > 100);
     }
 }

@@ -3,10 +3,11 @@
 use super::check::{Load, Sampling, Scenario};
 use super::criteria;
 use super::seed;
-use super::unit::{duration_text, nanos};
+use super::unit::nanos;
 use super::workload::Workload;
 use coordinator::config::FleetShape;
 use reports::runlog::event::{CriterionSpec, PlanFacts, ScenarioFacts, Topology};
+use reports::units;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -91,8 +92,8 @@ impl Plan {
             if wanted < least {
                 notes.push(format!(
                     "{key} would be {} in this rehearsal and is held at {}",
-                    duration_text(wanted),
-                    duration_text(least)
+                    units::seconds(wanted.as_secs_f64()),
+                    units::seconds(least.as_secs_f64())
                 ));
             }
             wanted.max(least)

@@ -1,0 +1,54 @@
+//! The words of the program: arguments in, text and exit codes out.
+//!
+//! stdout is data, stderr is talk. Nobody outside this folder prints, reads arguments or the
+//! environment, or ends the process. Each verb is a file with one function, and gives an [`ExitCode`].
+
+pub mod args;
+mod doctor;
+mod list;
+mod load;
+mod plan;
+mod schema;
+mod talk;
+mod validate;
+
+use crate::exit::ExitCode;
+use args::{Cli, Verb};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The whole program, with the arguments of this process.
+pub fn main() -> ExitCode {
+    talk::explain_panics();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The hook has said what happened.
+    catch_unwind(AssertUnwindSafe(|| dispatch(arguments))).unwrap_or(ExitCode::Bug)
+}
+
+fn dispatch(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return explain_usage(&error),
+    };
+    match cli.verb {
+        Verb::Validate(args) => validate::validate(&args),
+        Verb::Plan(args) => plan::plan(&args),
+        Verb::List(args) => list::list(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Schema => schema::schema(),
+        Verb::Completions(args) => schema::completions(&args),
+        Verb::Run(_) | Verb::Judge(_) | Verb::Report(_) | Verb::Coordinator(_) => ExitCode::Usage,
+    }
+}
+
+/// Help that was asked for is data; a wrong command line is talk, and has a code of its own.
+fn explain_usage(error: &clap::Error) -> ExitCode {
+    // Whoever closed the pipe does not want to read it.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Pass,
+        _ => ExitCode::Usage,
+    }
+}

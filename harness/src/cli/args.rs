@@ -1,0 +1,160 @@
+//! What can be written on the command line.
+
+use crate::scenario::{Rehearsal, Selection};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    about = "Asks whether a fleet of agent processes is good enough, and ends in a verdict",
+    before_help = "Example:  harness run scenarios/smoke.toml",
+    after_help = "Exit codes: 0 pass, 10 fail, 11 conditional, 12 inconclusive, 13 regression, \
+                  20 this host cannot run it, 21 interrupted, 64 usage or bad input, 70 our own bug.",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Carry out a scenario and judge it
+    #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
+    Run(RunArgs),
+    /// Find all mistakes of scenario files
+    #[command(before_help = "Example:  harness validate scenarios/*.toml")]
+    Validate(ValidateArgs),
+    /// Show what a run would do, and what it needs
+    #[command(before_help = "Example:  harness plan scenarios/gate1-24h.toml --rehearse 1440x")]
+    Plan(PlanArgs),
+    /// List the scenarios of a directory
+    #[command(before_help = "Example:  harness list scenarios")]
+    List(ListArgs),
+    /// Judge a run again from its log
+    #[command(before_help = "Example:  harness judge runs/load-100/latest")]
+    Judge(JudgeArgs),
+    /// Draw the documents of a run again from its log
+    #[command(before_help = "Example:  harness report runs/load-100/latest")]
+    Report(ReportArgs),
+    /// Say what this host can do and cannot do, and how to mend it
+    #[command(before_help = "Example:  harness doctor scenarios/load-708.toml")]
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of scenario files
+    #[command(before_help = "Example:  harness schema > scenarios/scenario.schema.json")]
+    Schema,
+    /// Print completions for a shell
+    #[command(
+        before_help = "Example:  harness completions bash > ~/.local/share/bash-completion/completions/harness"
+    )]
+    Completions(CompletionsArgs),
+    /// The fleet's own program: up, run, status, stop, clean
+    #[command(
+        before_help = "Example:  harness coordinator run --agents 50 -- sh -c 'echo {}'",
+        disable_help_flag = true
+    )]
+    Coordinator(CoordinatorArgs),
+}
+
+/// What a scenario file can be changed by.
+#[derive(Debug, Clone, Default, Args)]
+pub struct VariantArgs {
+    /// Lay the file's table [profile.NAME] over it
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Set one key, such as load.duration=10s; may be given more than once, the last one wins
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The root of everything that is drawn at random
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Compress the schedule, such as 1440x; a rehearsal satisfies no gate
+    #[arg(long, value_name = "FACTOR")]
+    pub rehearse: Option<Rehearsal>,
+}
+
+impl VariantArgs {
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { profile: self.profile.clone(), sets: self.sets.clone() }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub variant: VariantArgs,
+    /// Where runs are kept: DIR/<scenario>/<time>-<id>
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Show no progress; the verdict is still told
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {
+    /// The scenarios
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub variant: VariantArgs,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Where scenarios are kept
+    #[arg(value_name = "DIR", default_value = "scenarios")]
+    pub directory: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct JudgeArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Also ask whether this scenario fits
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub variant: VariantArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CoordinatorArgs {
+    /// Handed on as they are
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}

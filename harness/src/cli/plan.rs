@@ -1,0 +1,133 @@
+//! `harness plan FILE`: what a run would do and need, before anything is started.
+
+use super::args::PlanArgs;
+use super::{load, talk};
+use crate::exit::ExitCode;
+use crate::scenario::Plan;
+use crate::scenario::unit::{bytes_text, duration_text};
+use reports::runlog::event::{LoadModel, Topology};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+pub(super) fn plan(args: &PlanArgs) -> ExitCode {
+    let plan = match load::plan(&args.file, &args.variant) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    talk::data(&if args.json { json(&plan) } else { text(&plan) });
+    ExitCode::Pass
+}
+
+fn json(plan: &Plan) -> String {
+    let value = serde_json::json!({
+        "scenario": plan.scenario_facts(),
+        "seed": plan.seed(),
+        "rehearsal": plan.rehearsal().map(crate::scenario::Rehearsal::factor),
+        "plan": plan.facts(),
+        "shm_inodes": plan.shape().shm_inodes(),
+        "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
+        "criteria": plan.criteria(),
+        "notes": plan.notes(),
+    });
+    format!("{value:#}\n")
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = format!("{}\n{}\n\n", plan.name(), plan.asks());
+    for (name, value) in rows(plan) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {name:<16}{value}");
+    }
+    text.push_str("\ncriteria\n");
+    for spec in plan.criteria() {
+        let requirement = spec.requirement.as_deref().unwrap_or("-");
+        let _ = writeln!(text, "  {:<4}{:<28}{}", requirement, spec.name, spec.pass);
+        if let Some(conditional) = &spec.conditional {
+            let _ = writeln!(text, "  {:<4}{:<28}{conditional}", "", "  else conditional");
+        }
+    }
+    if !plan.notes().is_empty() {
+        text.push_str("\nnotes\n");
+        for note in plan.notes() {
+            let _ = writeln!(text, "  {note}");
+        }
+    }
+    text
+}
+
+fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
+    let (shape, load, sampling) = (plan.shape(), plan.load(), plan.sampling());
+    let topology = match plan.topology() {
+        Topology::Flat => "flat",
+        Topology::Hybrid => "hybrid",
+    };
+    let rounds = match (load.model(), load.every()) {
+        (LoadModel::Open, Some(every)) => format!(
+            "open loop, one every {}, {} of them; at most {} in flight",
+            short(every),
+            load.rounds_planned().unwrap_or(0),
+            load.rounds_in_flight_max()
+        ),
+        _ => "closed loop: each begins when the last one is back".to_owned(),
+    };
+    let mut rows = vec![
+        (
+            "fleet",
+            format!(
+                "{topology}: {} × {} workers = {} processes with the supervisor",
+                shape.coordinators(),
+                shape.workers_per_coordinator(),
+                shape.processes()
+            ),
+        ),
+        (
+            "shared memory",
+            format!(
+                "{} ({} bytes) in {} files",
+                bytes_text(shape.shm_bytes()),
+                shape.shm_bytes(),
+                shape.shm_inodes()
+            ),
+        ),
+        ("descriptors", format!("{} at most in one process", shape.fds_max())),
+        ("workload", plan.workload().words()),
+        ("rounds", rounds),
+        ("task time-out", short(load.task_timeout())),
+        (
+            "takes",
+            format!(
+                "{} (warm-up {}, load {}), and launch and drain",
+                short(plan.expected_duration()),
+                short(load.warm_up()),
+                short(load.duration())
+            ),
+        ),
+        (
+            "sampling",
+            match sampling.pss_every() {
+                Some(pss) => format!("every {}, PSS every {}", short(sampling.every()), short(pss)),
+                None => format!("every {}, no PSS", short(sampling.every())),
+            },
+        ),
+        ("seed", plan.seed().to_string()),
+    ];
+    if let Some(profile) = &plan.scenario_facts().profile {
+        rows.push(("profile", profile.clone()));
+    }
+    if !plan.scenario_facts().overrides.is_empty() {
+        rows.push(("set", plan.scenario_facts().overrides.join(", ")));
+    }
+    if let Some(rehearsal) = plan.rehearsal() {
+        rows.push((
+            "rehearsal",
+            format!("{rehearsal}: the schedule is compressed, and no gate is satisfied"),
+        ));
+    }
+    rows
+}
+
+/// A rehearsal's times have nanoseconds that nobody wants to read.
+fn short(duration: Duration) -> String {
+    let exact = duration_text(duration);
+    if exact.split(' ').count() <= 2 { exact } else { reports::units::seconds(duration.as_secs_f64()) }
+}

@@ -1,0 +1,114 @@
+//! How things are said: mistakes, refusals, and our own bugs.
+//!
+//! To a terminal, a mistake is shown in its line of the file; to a pipe it is three plain lines with
+//! `file:line:column`, which editors and `grep` understand.
+
+use crate::host::PreflightError;
+use crate::scenario::Mistakes;
+use anstream::{AutoStream, ColorChoice};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
+pub(crate) fn data(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Writes one line of talk to stderr.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `error: …` and a hint.
+pub(crate) fn error(message: &str, hint: Option<&str>) {
+    let mut text = format!("error: {message}");
+    if let Some(hint) = hint {
+        let _ = write!(text, "\nhint: {hint}");
+    }
+    say(&text);
+}
+
+/// All mistakes of a file, in the order of the file.
+pub(crate) fn mistakes(found: &Mistakes) {
+    if io::stderr().is_terminal() {
+        let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        say(graphical(found, coloured).trim_end());
+    } else {
+        say(found.to_string().trim_end());
+    }
+}
+
+pub(crate) fn unfit(error: &PreflightError) {
+    say("error: this host cannot run it; nothing was started");
+    for capability in &error.missing {
+        say(&format!("  {}: {}", capability.name, capability.found));
+        if let Some(remedy) = &capability.remedy {
+            say(&format!("  hint: {remedy}"));
+        }
+    }
+}
+
+fn graphical(found: &Mistakes, coloured: bool) -> String {
+    let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme);
+    let mut text = String::new();
+    for mistake in found.iter() {
+        let mut diagnostic = MietteDiagnostic::new(mistake.message());
+        if let Some(hint) = mistake.hint() {
+            diagnostic = diagnostic.with_help(hint);
+        }
+        let report = match found.text_of(mistake) {
+            Some((name, source, span)) => {
+                let label = LabeledSpan::underline(span);
+                Report::new(diagnostic.with_label(label))
+                    .with_source_code(NamedSource::new(name, source.to_owned()).with_language("toml"))
+            }
+            None => Report::new(diagnostic),
+        };
+        // What cannot be drawn can still be said.
+        if handler.render_report(&mut text, report.as_ref()).is_err() {
+            let _ = writeln!(text, "error: {}", mistake.message());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A panic is our bug, whatever brought it about: it is said so, and the process ends with 70.
+pub(crate) fn explain_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place =
+            panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        say(&format!(
+            "error: this is a bug in harness {}, not in your scenario: {message}{place}\n\
+             hint: please report it with the command line and the scenario; RUST_BACKTRACE=1 says more",
+            env!("CARGO_PKG_VERSION"),
+        ));
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+            say(&std::backtrace::Backtrace::force_capture().to_string());
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Scenario, Selection, Source};
+
+    #[test]
+    fn a_mistake_is_shown_in_its_line() {
+        let text = include_str!("../../../scenarios/smoke.toml").replacen("duration = ", "duratoin = ", 1);
+        let source = Source { name: "scenarios/broken.toml".into(), text };
+        let found = Scenario::parse(&source, &Selection::default()).unwrap_err();
+        insta::assert_snapshot!(graphical(&found, false));
+    }
+}

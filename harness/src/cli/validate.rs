@@ -1,0 +1,22 @@
+//! `harness validate FILE...`: all mistakes of all files.
+
+use super::args::ValidateArgs;
+use super::{load, talk};
+use crate::exit::ExitCode;
+use crate::scenario::Selection;
+
+pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
+    let mut bad = 0_usize;
+    for file in &args.files {
+        let scenario = load::source(file).and_then(|source| load::scenario(&source, &Selection::default()));
+        match scenario {
+            Ok(_) => talk::data(&format!("{}: ok\n", file.display())),
+            Err(_) => bad += 1,
+        }
+    }
+    if bad == 0 {
+        return ExitCode::Pass;
+    }
+    talk::say(&format!("{bad} of {} files cannot be used", args.files.len()));
+    ExitCode::Usage
+}

@@ -1,0 +1,80 @@
+//! Exit codes are API: pipelines branch on them.
+//!
+//! Verdicts stay off 1, 2 and 101, which make, clap and panics use.
+
+use std::process::Termination;
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// PASS or GO; for verbs without a verdict: done.
+    Pass,
+    /// FAIL or NO-GO.
+    Fail,
+    Conditional,
+    Inconclusive,
+    /// Worse than the baseline.
+    Regression,
+    /// This host cannot run it; nothing was started.
+    HostUnfit,
+    /// Ended by request before its time; resumable.
+    Interrupted,
+    /// The command line, a scenario or a log cannot be understood.
+    Usage,
+    /// Our own bug.
+    Bug,
+    /// Ended by signal n.
+    Signal(u8),
+}
+
+impl ExitCode {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 10,
+            Self::Conditional => 11,
+            Self::Inconclusive => 12,
+            Self::Regression => 13,
+            Self::HostUnfit => 20,
+            Self::Interrupted => 21,
+            Self::Usage => 64,
+            Self::Bug => 70,
+            Self::Signal(number) => 128_u8.saturating_add(number),
+        }
+    }
+}
+
+impl Termination for ExitCode {
+    fn report(self) -> std::process::ExitCode {
+        std::process::ExitCode::from(self.code())
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_that_pipelines_know() {
+        use ExitCode::*;
+        let all = [
+            Pass,
+            Fail,
+            Conditional,
+            Inconclusive,
+            Regression,
+            HostUnfit,
+            Interrupted,
+            Usage,
+            Bug,
+            Signal(15),
+        ];
+        assert_eq!(all.map(ExitCode::code), [0, 10, 11, 12, 13, 20, 21, 64, 70, 143]);
+    }
+}

@@ -1,0 +1,209 @@
+//! Every kind of mistake in a scenario: what is said about it, word for word.
+
+use harness::scenario::{Scenario, Selection, Source};
+use proptest::prelude::*;
+
+const GOOD: &str = r#"schema = 1
+name = "probe"
+asks = "Does it work?"
+
+[fleet]
+topology = "hybrid"
+coordinators = 2
+workers = 4
+
+[workload]
+kind = "echo"
+payload = "256B"
+
+[load]
+model = "open"
+every = "50ms"
+duration = "6s"
+
+[sampling]
+every = "500ms"
+
+[[criterion]]
+name = "delivery"
+pass = "delivery.rate >= 100%"
+
+[profile.ci]
+load.duration = "3s"
+"#;
+
+fn said(text: &str, selection: &Selection) -> String {
+    let source = Source { name: "probe.toml".into(), text: text.to_owned() };
+    match Scenario::parse(&source, selection) {
+        Ok(_) => "no mistake\n".into(),
+        Err(found) => found.to_string(),
+    }
+}
+
+/// What is said when `from` stands as `to` in a good file.
+#[track_caller]
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    said(&GOOD.replacen(from, to, 1), &Selection::default())
+}
+
+fn with_set(sets: &[&str]) -> String {
+    let sets = sets.iter().map(|&set| set.to_owned()).collect();
+    said(GOOD, &Selection { profile: None, sets })
+}
+
+#[test]
+fn a_good_file_has_no_mistake() {
+    assert_eq!(said(GOOD, &Selection::default()), "no mistake\n");
+    let ci = Selection { profile: Some("ci".into()), sets: vec!["load.every=10ms".into(), "seed=7".into()] };
+    assert_eq!(said(GOOD, &ci), "no mistake\n");
+}
+
+#[test]
+fn an_unknown_key_is_met_with_the_nearest_known_one() {
+    insta::assert_snapshot!(changed("duration = \"6s\"", "duration = \"6s\"\nwarmup = \"1s\""));
+    insta::assert_snapshot!(changed("[sampling]", "[samplign]"));
+}
+
+#[test]
+fn a_wrong_type_is_named_with_the_right_one() {
+    insta::assert_snapshot!(changed("coordinators = 2", "coordinators = \"two\""));
+    insta::assert_snapshot!(changed("[fleet]", "fleet = 3\n[other]"));
+}
+
+#[test]
+fn a_missing_unit_is_asked_for() {
+    insta::assert_snapshot!(changed("\"6s\"", "6"));
+    insta::assert_snapshot!(changed("\"6s\"", "\"6\""));
+    insta::assert_snapshot!(changed("\"6s\"", "\"6M\""));
+    insta::assert_snapshot!(changed("\"6s\"", "6s"));
+    insta::assert_snapshot!(changed("\"256B\"", "256"));
+    insta::assert_snapshot!(changed("\"256B\"", "\"256KB\""));
+}
+
+#[test]
+fn a_ratio_over_one_is_refused() {
+    insta::assert_snapshot!(changed(">= 100%", ">= 120%"));
+}
+
+#[test]
+fn zero_workers_and_impossible_topologies_are_refused() {
+    insta::assert_snapshot!(changed("workers = 4", "workers = 0"));
+    insta::assert_snapshot!(changed("\"hybrid\"", "\"flat\""));
+    insta::assert_snapshot!(changed("\"hybrid\"", "\"hybird\""));
+    insta::assert_snapshot!(changed("workers = 4", "workers = 100000"));
+}
+
+#[test]
+fn a_criterion_is_held_to_the_catalogue_of_metrics() {
+    insta::assert_snapshot!(changed("delivery.rate", "delivery.rat"));
+    insta::assert_snapshot!(changed("delivery.rate", "delivery.rate p99"));
+    insta::assert_snapshot!(changed("delivery.rate >= 100%", "coordination.time < 1s"));
+    insta::assert_snapshot!(changed("delivery.rate >= 100%", "memory.pss slope < 10%/h"));
+    insta::assert_snapshot!(changed(">= 100%\"", ">= 95%\"\nconditional = \"delivery.rate >= 99%\""));
+}
+
+#[test]
+fn criteria_are_there_and_have_names_of_their_own() {
+    insta::assert_snapshot!(changed(
+        "[[criterion]]\nname = \"delivery\"\npass = \"delivery.rate >= 100%\"\n",
+        ""
+    ));
+    let twice = "[[criterion]]\nname = \"delivery\"\npass = \"incidents == 0\"\n\n[profile.ci]";
+    insta::assert_snapshot!(changed("[profile.ci]", twice));
+    insta::assert_snapshot!(changed(">= 100%\"", ">= 100%\"\ngrace = \"1s\""));
+}
+
+#[test]
+fn a_load_that_cannot_be_is_refused() {
+    insta::assert_snapshot!(changed("every = \"50ms\"\n", ""));
+    insta::assert_snapshot!(changed("\"open\"", "\"closed\""));
+    insta::assert_snapshot!(changed("\"6s\"", "\"0s\"\nwarm_up = \"9s\"\ntask_timeout = \"0s\""));
+    insta::assert_snapshot!(changed("\"50ms\"", "\"7s\"\nrounds_in_flight_max = 65"));
+}
+
+#[test]
+fn a_workload_takes_the_keys_of_its_kind() {
+    insta::assert_snapshot!(changed("\"echo\"", "\"sleep\""));
+    insta::assert_snapshot!(changed("\"256B\"", "\"2MiB\""));
+    insta::assert_snapshot!(changed("kind = \"echo\"\npayload = \"256B\"", "kind = \"exec\"\ncommand = []"));
+    let uniform = "kind = \"sleep\"\ndistribution = \"uniform\"\nmin = \"9ms\"\nmean = \"5ms\"";
+    insta::assert_snapshot!(changed("kind = \"echo\"\npayload = \"256B\"", uniform));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = GOOD
+        .replacen("schema = 1", "schema = 2", 1)
+        .replacen("\"probe\"", "\"Probe One\"", 1)
+        .replacen("workers = 4", "workers = 0\ncolour = \"red\"", 1)
+        .replacen("\"256B\"", "256", 1)
+        .replacen("\"500ms\"", "\"1ms\"", 1)
+        .replacen("100%", "120%", 1)
+        .replacen("load.duration = \"3s\"", "load.duration = \"3\"", 1);
+    insta::assert_snapshot!(said(&text, &Selection::default()));
+}
+
+#[test]
+fn profiles_are_checked_though_nobody_chose_them() {
+    insta::assert_snapshot!(changed(
+        "load.duration = \"3s\"",
+        "load.duration = \"3ms\"\nlaod.every = \"1s\""
+    ));
+    insta::assert_snapshot!(changed("load.duration = \"3s\"", "criterion.deliver.pass = \"incidents == 0\""));
+}
+
+#[test]
+fn an_unknown_profile_is_met_with_the_nearest_known_one() {
+    let selection = Selection { profile: Some("cl".into()), sets: Vec::new() };
+    insta::assert_snapshot!(said(GOOD, &selection));
+}
+
+#[test]
+fn mistakes_in_set_arguments_point_at_the_argument() {
+    insta::assert_snapshot!(with_set(&[
+        "load.duration=10",
+        "load.durations=10s",
+        "novalue",
+        "profile.ci.x=1"
+    ]));
+    insta::assert_snapshot!(with_set(&["criterion.delivery.pass=delivery.rate >= 120%"]));
+}
+
+#[test]
+fn set_arguments_replace_values_and_a_new_kind_begins_anew() {
+    for sets in [
+        &["load.duration=10s"][..],
+        &["load.model=closed"],
+        &["workload.kind=sleep", "workload.time=10ms"],
+        &["workload={ kind = \"compute\", cpu = \"2ms\" }"],
+        &["criterion.delivery.pass=delivery.rate >= 95%"],
+    ] {
+        assert_eq!(with_set(sets), "no mistake\n", "{sets:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        said(&text, &Selection::default());
+    }
+
+    /// Every half-typed file that an editor might validate.
+    #[test]
+    fn no_mutation_of_a_good_file_makes_the_reader_panic(
+        start in 0..GOOD.len(),
+        length in 0..40_usize,
+        inserted in prop_oneof!["\\PC{0,12}", "[\\[\\]{}=\"',.0-9a-z\n#-]{0,12}"],
+    ) {
+        let end = (start + length).min(GOOD.len());
+        let text = format!("{}{inserted}{}", &GOOD[..start], &GOOD[end..]);
+        let found = said(&text, &Selection::default());
+        prop_assert!(found == "no mistake\n" || found.starts_with("error: "), "{found}");
+    }
+
+    #[test]
+    fn no_set_argument_makes_the_reader_panic(set in "[a-z.]{0,20}=?\\PC{0,20}") {
+        with_set(&[&set]);
+    }
+}

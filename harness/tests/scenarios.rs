@@ -1,0 +1,190 @@
+//! The committed scenarios: each can be read, planned in all its variants, and decided.
+
+use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source, schema_json};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
+}
+
+fn sources() -> Vec<Source> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| path.file_name().is_some_and(|name| name != "phases.toml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 7, "{files:?}");
+    files
+        .into_iter()
+        .map(|path| Source {
+            name: format!("scenarios/{}", path.file_name().unwrap().to_str().unwrap()),
+            text: std::fs::read_to_string(path).unwrap(),
+        })
+        .collect()
+}
+
+fn source(name: &str) -> Source {
+    sources().into_iter().find(|source| source.name == format!("scenarios/{name}.toml")).unwrap()
+}
+
+fn plan(source: &Source, profile: Option<&str>, rehearse: Option<&str>) -> Plan {
+    let selection = Selection { profile: profile.map(str::to_owned), sets: Vec::new() };
+    let scenario = Scenario::parse(source, &selection).unwrap_or_else(|found| panic!("{found}"));
+    let rehearsal = rehearse.map(|factor| factor.parse::<Rehearsal>().unwrap());
+    Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal })
+}
+
+fn profiles(source: &Source) -> Vec<String> {
+    let table: toml::Table = source.text.parse().unwrap();
+    table
+        .get("profile")
+        .and_then(toml::Value::as_table)
+        .map(|profiles| profiles.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn every_scenario_is_named_after_its_file_and_plans_without_a_note() {
+    for source in sources() {
+        let plan = plan(&source, None, None);
+        assert_eq!(source.name, format!("scenarios/{}.toml", plan.name()));
+        assert_eq!(plan.notes(), [] as [String; 0], "{}", source.name);
+        assert!(source.text.starts_with("#:schema scenario.schema.json\n"), "{}", source.name);
+    }
+}
+
+#[test]
+fn every_profile_plans_without_a_note_and_is_shorter() {
+    for source in sources() {
+        for profile in profiles(&source) {
+            let (full, short) = (plan(&source, None, None), plan(&source, Some(&profile), None));
+            assert_eq!(short.notes(), [] as [String; 0], "{} {profile}", source.name);
+            assert!(short.expected_duration() < full.expected_duration(), "{} {profile}", source.name);
+        }
+    }
+}
+
+#[test]
+fn the_fleets_are_those_of_the_requirements() {
+    for (name, coordinators, workers, processes) in [
+        ("load-100", 1, 100, 102),
+        ("load-300", 1, 300, 302),
+        ("load-500", 10, 50, 511),
+        ("load-708", 7, 100, 708),
+        ("gate1-24h", 10, 50, 511),
+        ("sprint0-8h", 5, 50, 256),
+    ] {
+        let facts = plan(&source(name), None, None).facts();
+        let found = (facts.coordinators, facts.workers_per_coordinator, facts.processes);
+        assert_eq!(found, (coordinators, workers, processes), "{name}");
+    }
+}
+
+#[test]
+fn every_scenario_watches_all_of_its_processes_and_asks_for_every_task() {
+    for source in sources() {
+        let plan = plan(&source, None, None);
+        let asks = |pass: &str| plan.criteria().iter().any(|spec| spec.pass == pass);
+        assert!(asks(&format!("agents.live min >= {}", plan.shape().processes())), "{}", source.name);
+        assert!(asks("delivery.rate >= 100%") || asks("delivery.rate >= 100% every 15m"), "{}", source.name);
+        assert!(asks("delivery.duplicates == 0") && asks("incidents == 0"), "{}", source.name);
+    }
+}
+
+#[test]
+fn a_day_is_rehearsed_in_a_minute_and_says_what_it_does_not_compress() {
+    let plan = plan(&source("gate1-24h"), None, Some("1440x"));
+    assert_eq!(plan.load().duration().as_secs(), 60);
+    assert_eq!(plan.load().rounds_planned(), Some(1440));
+    assert_eq!(plan.load().task_timeout().as_secs(), 30);
+    assert_eq!(plan.sampling().every().as_millis(), 250);
+    assert_eq!(plan.notes().len(), 2, "{:?}", plan.notes());
+    assert!(plan.notes()[0].contains("sampling.every"), "{:?}", plan.notes());
+    assert_eq!(plan.criteria()[0].grace_ns, 1_250_000_000);
+    assert_eq!(plan.criteria()[0].pass, "delivery.rate >= 95% every 15m");
+}
+
+#[test]
+fn the_seed_is_the_command_lines_then_the_files_then_the_callers() {
+    let with = |text: &str, seed| {
+        let source = Source { name: "x.toml".into(), text: text.to_owned() };
+        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+        Plan::new(scenario, &PlanOptions { seed, fallback_seed: 3, rehearsal: None }).seed()
+    };
+    let text = source("smoke").text;
+    let seeded = text.replacen("schema = 1", "schema = 1\nseed = 2", 1);
+    assert_eq!((with(&seeded, Some(1)), with(&seeded, None), with(&text, None)), (1, 2, 3));
+}
+
+#[test]
+fn a_criterion_remembers_its_line() {
+    let source = source("smoke");
+    let plan = plan(&source, None, None);
+    for spec in plan.criteria() {
+        let (file, line) = spec.source.rsplit_once(':').unwrap();
+        assert_eq!(file, "scenarios/smoke.toml");
+        let line = source.text.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap();
+        assert!(line.contains(&spec.pass), "{spec:?}: {line}");
+    }
+}
+
+#[test]
+fn every_key_of_every_scenario_is_in_the_schema() {
+    let schema: Value = serde_json::from_str(&schema_json()).unwrap();
+    for source in sources() {
+        let table: toml::Table = source.text.parse().unwrap();
+        let instance = serde_json::to_value(table).unwrap();
+        let mut strangers = Vec::new();
+        compare(&schema, &schema, &instance, "", &mut strangers);
+        assert_eq!(strangers, [] as [String; 0], "{}", source.name);
+    }
+}
+
+/// Walks instance and schema side by side; what the schema has no place for is a stranger, and what it
+/// requires and the instance lacks is one too.
+fn compare(root: &Value, schema: &Value, instance: &Value, path: &str, strangers: &mut Vec<String>) {
+    let schema = match schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str)
+    {
+        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    match instance {
+        Value::Object(object) => {
+            for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+                if !object.contains_key(key.as_str().unwrap()) {
+                    strangers.push(format!("{path}: lacks {key}"));
+                }
+            }
+            for (key, value) in object {
+                let place = schema
+                    .pointer(&format!("/properties/{key}"))
+                    .or_else(|| schema.get("additionalProperties").filter(|more| more.is_object()));
+                match place {
+                    Some(place) => compare(root, place, value, &format!("{path}.{key}"), strangers),
+                    None => strangers.push(format!("{path}.{key}")),
+                }
+            }
+        }
+        Value::Array(items) => {
+            let place = schema.get("items").unwrap_or(&Value::Null);
+            for (index, item) in items.iter().enumerate() {
+                compare(root, place, item, &format!("{path}[{index}]"), strangers);
+            }
+        }
+        leaf => {
+            let kind = schema.get("type").and_then(Value::as_str).unwrap_or("string");
+            let fits = match leaf {
+                Value::String(_) => kind == "string",
+                Value::Number(_) => kind == "integer",
+                Value::Bool(_) => kind == "boolean",
+                _ => false,
+            };
+            if !fits {
+                strangers.push(format!("{path} is not {kind}"));
+            }
+        }
+    }
+}
