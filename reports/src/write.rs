@@ -110,7 +110,7 @@ fn read(
     let mut facts: Option<Facts> = None;
     let mut validator = Validator::new();
     let mut log = LogState::default();
-    while let Some(read) = reader.next() {
+    for read in reader.by_ref() {
         let record = match read {
             Ok(record) => record,
             Err(LogError::Torn { line, offset }) if facts.is_some() => {

@@ -60,8 +60,8 @@ impl Default for Distribution {
 
 impl Distribution {
     pub fn record(&mut self, ns: u64) {
-        // An auto-resizing histogram takes every value there is.
-        self.histogram.saturating_record(ns);
+        // Not `saturating_record`: that one never grows the histogram, and would clip everything.
+        self.histogram.record(ns).expect("an auto-resizing histogram of u64 takes every value");
         self.min_ns = self.min_ns.min(ns);
         self.max_ns = self.max_ns.max(ns);
         self.sum_ns += ns as f64;
@@ -148,7 +148,7 @@ pub struct LoadFacts {
 
 impl LoadFacts {
     pub(super) fn new(plan: &PlanFacts, factor: f64, windows: Vec<(bool, u64)>) -> Self {
-        let whole = plan.warm_up_ns + plan.duration_ns;
+        let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bin = (whole / PLOT_BINS).max(1_000_000);
         let coarse = (whole / 120).max(plan.round_every_ns.saturating_mul(2)).max(bin);
         let bucket = bucket_ns(plan.duration_ns, factor).max(plan.round_every_ns);
@@ -239,4 +239,37 @@ fn decode(base64: &str) -> Option<Histogram<u64>> {
     use base64::Engine;
     let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
     Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_that_of_the_sorted_values(
+            values in prop::collection::vec(0u64..100_000_000_000, 1..300),
+            quantile in 0.0..1.0f64,
+        ) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let mut d = Distribution::default();
+            for v in values {
+                d.record(v);
+            }
+            let rank = ((sorted.len() as f64 * quantile).ceil() as usize).clamp(1, sorted.len());
+            let exact = sorted[rank - 1] as f64;
+            let found = d.quantile_ns(quantile).unwrap() as f64;
+            prop_assert!((found - exact).abs() <= exact * 1e-3 + 1.0, "{found} for {exact}");
+            prop_assert_eq!(d.max_ns(), sorted.last().copied());
+        }
+
+        #[test]
+        fn extreme_values_are_taken(value in prop::sample::select(vec![0, 1, u64::MAX / 2, u64::MAX])) {
+            let mut d = Distribution::default();
+            d.record(value);
+            prop_assert_eq!(d.quantile_ns(0.5), Some(value));
+        }
+    }
 }

@@ -129,7 +129,7 @@ pub struct SampleFacts {
 
 impl SampleFacts {
     pub(super) fn new(plan: &PlanFacts, host: &HostFacts, factor: f64) -> Self {
-        let whole = plan.warm_up_ns + plan.duration_ns;
+        let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bucket = bucket_ns(plan.duration_ns, factor);
         Self {
             gauges: BTreeMap::new(),

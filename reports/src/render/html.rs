@@ -213,13 +213,14 @@ fn ledger(facts: &Facts) -> Vec<LedgerLine> {
     let mut out = vec![line("all", "client", &ledger.client, None)];
     for c in &ledger.coordinators {
         out.push(line(&c.name, "client", &c.client, None));
-        match &c.coordinator {
-            Some(own) => out.push(line("", "coordinator", own, c.executed_by_workers)),
-            None => {
-                let cells = vec!["could not be read".to_owned()];
-                out.push(LedgerLine { name: String::new(), end: "coordinator", cells });
-            }
-        }
+        out.push(c.coordinator.as_ref().map_or_else(
+            || LedgerLine {
+                name: String::new(),
+                end: "coordinator",
+                cells: vec!["could not be read".into()],
+            },
+            |own| line("", "coordinator", own, c.executed_by_workers),
+        ));
     }
     out
 }

@@ -23,14 +23,14 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
             c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
         );
         if let Some(note) = &c.note {
-            message += &format!("; {note}");
+            message.extend(["; ", note.as_str()]);
         }
         suite.add_test_case(case("criterion", &verdict.scenario, &c.name, c.outcome, &message));
     }
     for e in &verdict.evidence {
         let mut message = format!("wanted {}, found {}", e.wanted, e.found);
         if let Some(note) = &e.note {
-            message += &format!("; {note}");
+            message.extend(["; ", note.as_str()]);
         }
         suite.add_test_case(case("evidence", &verdict.scenario, &e.name, e.outcome, &message));
     }

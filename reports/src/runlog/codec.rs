@@ -137,13 +137,12 @@ impl<R: BufRead> Reader<R> {
         LogError::Damaged { line: self.lines + 1, offset: self.offset, what: what.into() }
     }
 
-    /// `None` at a clean end, `Some(None)` for an event that is skipped.
-    fn read(&mut self) -> Result<Option<Option<Record>>, LogError> {
+    fn read(&mut self) -> Result<Line, LogError> {
         self.line.clear();
         let limit = LINE_BYTES_MAX as u64 + 1;
         let got = (&mut self.input).take(limit).read_until(b'\n', &mut self.line)?;
         if got == 0 {
-            return if self.lines == 0 { Err(LogError::Empty) } else { Ok(None) };
+            return if self.lines == 0 { Err(LogError::Empty) } else { Ok(Line::None) };
         }
         if self.line.last() != Some(&b'\n') {
             return Err(if got > LINE_BYTES_MAX {
@@ -174,10 +173,10 @@ impl<R: BufRead> Reader<R> {
         self.offset += got as u64;
         self.lines += 1;
         self.seq += 1;
-        Ok(Some(record))
+        Ok(record)
     }
 
-    fn parse(&mut self, json: &[u8], first: bool) -> Result<Option<Record>, LogError> {
+    fn parse(&mut self, json: &[u8], first: bool) -> Result<Line, LogError> {
         let frame: Frame = serde_json::from_slice(json).map_err(|e| self.damaged(e.to_string()))?;
         if first {
             if frame.ev != "header" {
@@ -196,10 +195,10 @@ impl<R: BufRead> Reader<R> {
             return Err(LogError::SequenceGap { line, offset, wanted: self.seq, found: frame.seq });
         }
         match serde_json::from_slice(json) {
-            Ok(record) => Ok(Some(record)),
+            Ok(record) => Ok(Line::Known(Box::new(record))),
             Err(_) if self.is_newer() && !KNOWN.contains(&frame.ev.as_str()) => {
                 self.unknown += 1;
-                Ok(None)
+                Ok(Line::Unknown)
             }
             Err(e) if first => Err(LogError::BadHeader { what: e.to_string() }),
             Err(e) => Err(self.damaged(e.to_string())),
@@ -217,9 +216,9 @@ impl<R: BufRead> Iterator for Reader<R> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.done {
             match self.read() {
-                Ok(Some(Some(record))) => return Some(Ok(record)),
-                Ok(Some(None)) => {}
-                Ok(None) => self.done = true,
+                Ok(Line::Known(record)) => return Some(Ok(*record)),
+                Ok(Line::Unknown) => {}
+                Ok(Line::None) => self.done = true,
                 Err(e) => {
                     self.done = true;
                     return Some(Err(e));
@@ -228,6 +227,14 @@ impl<R: BufRead> Iterator for Reader<R> {
         }
         None
     }
+}
+
+enum Line {
+    Known(Box<Record>),
+    /// Of a newer minor version.
+    Unknown,
+    /// A clean end.
+    None,
 }
 
 /// What every version of the format says of a line.

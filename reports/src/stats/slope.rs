@@ -12,7 +12,7 @@ use super::{TREND_POINTS_MIN, median, plateau};
 
 /// Resamples: enough for a 95 % interval whose ends move little with the seed.
 const RESAMPLES: usize = 400;
-const SEED: u64 = 0x5eed_0f_51_09e5;
+const SEED: u64 = 0x5eed_0f51_09e5;
 
 /// Both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]

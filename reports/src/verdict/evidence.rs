@@ -3,6 +3,8 @@
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
 //! fleet did wrong (a death, a leftover, a difference between the two ends' books) makes it FAIL.
 
+use std::fmt::Write;
+
 use super::{EvidenceResult, LogState, Outcome};
 use crate::facts::Facts;
 use crate::runlog::event::{EndReason, LedgerRow, LoadModel};
@@ -95,7 +97,7 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
         && plan.rounds_planned > 0
         && facts.load.counts.rounds >= plan.rounds_planned
     {
-        observed = observed.max((last + plan.round_every_ns).saturating_sub(start));
+        observed = observed.max(last.saturating_add(plan.round_every_ns).saturating_sub(start));
     }
     let enough = observed > 0 && observed as f64 >= declared as f64 * DURATION_SHARE_MIN;
     check(
@@ -272,7 +274,7 @@ fn ledger(facts: &Facts) -> EvidenceResult {
 }
 
 fn unbalanced(name: &str, row: &LedgerRow) -> Option<String> {
-    if row.accepted != row.answered + row.failed + row.in_flight {
+    if row.accepted != row.answered.saturating_add(row.failed).saturating_add(row.in_flight) {
         return Some(format!("{name}: accepted is not answered + failed + in flight"));
     }
     (row.in_flight > 0).then(|| format!("{name}: {} tasks still in flight after the drain", n(row.in_flight)))
@@ -288,7 +290,7 @@ fn difference(name: &str, client: &LedgerRow, own: &LedgerRow, corrupt: u64) -> 
             n(own.accepted)
         ));
     }
-    let explained = client.late + corrupt;
+    let explained = client.late.saturating_add(corrupt);
     let good = own.answered >= client.answered && own.answered - client.answered <= explained;
     (!good).then(|| {
         format!("{name}: the client counts {} answered, it counts {}", n(client.answered), n(own.answered))
@@ -311,12 +313,12 @@ fn against_rounds(facts: &Facts, client: &LedgerRow) -> Option<String> {
 
 fn sum(a: LedgerRow, b: LedgerRow) -> LedgerRow {
     LedgerRow {
-        accepted: a.accepted + b.accepted,
-        answered: a.answered + b.answered,
-        failed: a.failed + b.failed,
-        in_flight: a.in_flight + b.in_flight,
-        late: a.late + b.late,
-        duplicates: a.duplicates + b.duplicates,
+        accepted: a.accepted.saturating_add(b.accepted),
+        answered: a.answered.saturating_add(b.answered),
+        failed: a.failed.saturating_add(b.failed),
+        in_flight: a.in_flight.saturating_add(b.in_flight),
+        late: a.late.saturating_add(b.late),
+        duplicates: a.duplicates.saturating_add(b.duplicates),
     }
 }
 
@@ -360,7 +362,7 @@ fn shorten(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
     if items.len() > SHOWN {
-        text += &format!("; and {} more", items.len() - SHOWN);
+        let _ = write!(text, "; and {} more", items.len() - SHOWN);
     }
     text
 }

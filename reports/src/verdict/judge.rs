@@ -1,5 +1,7 @@
 //! One criterion against its figure, and the words for the whole.
 
+use std::fmt::Write;
+
 use super::{CriterionResult, EvidenceResult, LogState, Outcome};
 use crate::criterion::evaluate::{Measured, evaluate};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
@@ -216,13 +218,13 @@ pub(super) fn reasons(
 fn criterion_reason(c: &CriterionResult) -> String {
     let mut text = format!("{}: {}: asked `{}`, measured {}", c.outcome.word(), c.name, c.pass, c.value_text);
     if let Some(interval) = &c.interval_text {
-        text += &format!(" (95 % interval {interval})");
+        let _ = write!(text, " (95 % interval {interval})");
     }
     if let (Outcome::Conditional, Some(weaker)) = (c.outcome, &c.conditional) {
-        text += &format!(", which still meets `{weaker}`");
+        let _ = write!(text, ", which still meets `{weaker}`");
     }
     if let Some(note) = &c.note {
-        text += &format!(" ({note})");
+        let _ = write!(text, " ({note})");
     }
     text + "."
 }

@@ -78,7 +78,10 @@ pub(super) fn with_own_style(svg: &str) -> String {
 /// `(light, dark)` declarations for a page that holds inline plots.
 pub fn css_variables() -> (String, String) {
     let list = |pick: fn(&Shade) -> &'static str| {
-        SHADES.iter().map(|s| format!("{}:{};", s.variable, pick(s))).collect::<String>()
+        SHADES.iter().fold(String::new(), |mut text, s| {
+            let _ = write!(text, "{}:{};", s.variable, pick(s));
+            text
+        })
     };
     (list(|s| s.light), list(|s| s.dark))
 }

@@ -1,0 +1,176 @@
+//! A log that was changed, cut or never was one: named, refused, and never judged as good.
+
+use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
+use reports::runlog::{LogError, Reader, Writer};
+use reports::{JudgeError, Outcome};
+
+use crate::synthetic::{self, Run, log_of, run_dir};
+
+/// Small enough to try every byte of it, and with every kind of record.
+fn small() -> Run {
+    Run { coordinators: 1, workers: 1, rounds: 2, warm_up_rounds: 1, ..Run::default() }
+}
+
+fn first_error(log: &[u8]) -> Option<LogError> {
+    Reader::new(log).find_map(Result::err)
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let log = small().log();
+    for at in 0..log.len() {
+        for bit in [0x01, 0x20, 0x80] {
+            let mut bent = log.clone();
+            bent[at] ^= bit;
+            let error = first_error(&bent);
+            assert!(
+                matches!(
+                    error,
+                    Some(LogError::Damaged { .. } | LogError::Torn { .. } | LogError::BadHeader { .. })
+                ),
+                "byte {at} ^ {bit:#x}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_log_cut_anywhere_never_passes() {
+    let log = small().log();
+    let dir = run_dir(&log);
+    for at in 0..log.len() {
+        std::fs::write(dir.path().join("run.log"), &log[..at]).unwrap();
+        match reports::judge_run(dir.path()) {
+            Ok(verdict) => assert_eq!(verdict.verdict, Outcome::Inconclusive, "cut at {at}: {verdict:?}"),
+            Err(e) => assert!(matches!(e, JudgeError::NotARunLog { .. }), "cut at {at}: {e}"),
+        }
+    }
+}
+
+#[test]
+fn a_cut_log_says_where_it_ends_and_is_rendered() {
+    let log = Run::default().log();
+    let dir = run_dir(&log[..log.len() / 2]);
+    let (verdict, files) = reports::report_run(dir.path()).unwrap();
+    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Inconclusive, 12));
+    assert!(verdict.reasons[0].contains("ends in the middle of line"), "{:?}", verdict.reasons);
+    assert!(files.iter().any(|f| f.ends_with("report.html")));
+}
+
+#[test]
+fn lines_removed_swapped_or_repeated_break_the_chain() {
+    let log = small().log();
+    let lines: Vec<&[u8]> = log.split_inclusive(|b| *b == b'\n').collect();
+    let damaged = |lines: Vec<&[u8]>| matches!(first_error(&lines.concat()), Some(LogError::Damaged { .. }));
+    for at in 1..lines.len() - 1 {
+        let mut without = lines.clone();
+        without.remove(at);
+        assert!(damaged(without), "line {at} removed");
+        let mut swapped = lines.clone();
+        swapped.swap(at, at + 1);
+        assert!(damaged(swapped), "lines {at} and {} swapped", at + 1);
+        let mut twice = lines.clone();
+        twice.insert(at, lines[at]);
+        assert!(damaged(twice), "line {at} twice");
+    }
+}
+
+#[test]
+fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
+    let mut log = Run::default().log();
+    let dir = run_dir(&log);
+    reports::report_run(dir.path()).unwrap();
+    let before = synthetic::read(dir.path(), "verdict.json");
+    let middle = log.len() / 2;
+    log[middle] ^= 1;
+    std::fs::write(dir.path().join("run.log"), &log).unwrap();
+    let error = reports::report_run(dir.path()).unwrap_err();
+    assert_eq!(error.exit_code(), 12);
+    let line = log[..middle].iter().filter(|b| **b == b'\n').count() + 1;
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("line {line}")) && text.contains("byte") && text.contains("run.log"),
+        "{text}"
+    );
+    assert_eq!(synthetic::read(dir.path(), "verdict.json"), before);
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("tmp"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_is_no_run_log_is_refused_as_usage() {
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(reports::judge_run(empty.path()).unwrap_err().exit_code(), 64);
+    for text in ["", "hello\n", "{}\n", "\n\n", "{\"seq\":0,\"crc\":\"00000000\"}\n"] {
+        let dir = run_dir(text.as_bytes());
+        let error = reports::judge_run(dir.path()).unwrap_err();
+        assert!(matches!(error.exit_code(), 64 | 12), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_newer_major_version_is_refused_by_name() {
+    let mut events = small().events();
+    if let Event::Header(header) = &mut events[0].1 {
+        header.format = FormatVersion { major: 2, minor: 7 };
+    }
+    let error = first_error(&log_of(events)).unwrap();
+    assert_eq!(error.to_string(), "the run log has format 2.7, and this program reads 1.x");
+}
+
+#[test]
+fn a_newer_minor_version_is_read_and_its_unknown_events_are_counted() {
+    let mut events = small().events();
+    if let Event::Header(header) = &mut events[0].1 {
+        header.format.minor += 1;
+    }
+    events.insert(2, (0, Event::Alert(Alert { severity: Severity::Info, text: "x".into() })));
+    // The same length of name, and the chain made again from there on.
+    let log = rewritten(&log_of(events), "\"alert\"", "\"tidal\"");
+    let mut reader = Reader::new(log.as_slice());
+    assert!(reader.by_ref().all(|r| r.is_ok()));
+    assert_eq!(reader.unknown_events(), 1);
+    // In the format that this program knows, such a name is damage.
+    let log = rewritten(&small().log(), "\"agent-exit\"", "\"agent-exut\"");
+    assert!(matches!(first_error(&log), Some(LogError::Damaged { .. })));
+}
+
+/// Replaces text and puts the checksums right: what a forger or another version would do.
+fn rewritten(log: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut crc = 0;
+    let mut out = Vec::new();
+    for line in std::str::from_utf8(log).unwrap().lines() {
+        let body = line[..line.len() - 18].replace(from, to);
+        crc = crc32c::crc32c_append(crc, body.as_bytes());
+        out.extend(format!("{body},\"crc\":\"{crc:08x}\"}}\n").into_bytes());
+    }
+    out
+}
+
+#[test]
+fn a_line_without_end_is_not_read_into_memory() {
+    struct Endless;
+    impl std::io::Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            buffer.fill(b'x');
+            Ok(buffer.len())
+        }
+    }
+    let mut reader = Reader::new(std::io::BufReader::new(Endless));
+    let error = reader.next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+#[test]
+fn a_writer_returns_what_a_reader_reads() {
+    let mut writer = Writer::new(Vec::new());
+    let written: Vec<_> =
+        small().events().into_iter().map(|(t, event)| writer.append(t, event).unwrap()).collect();
+    let log = writer.into_inner();
+    let read: Vec<_> = Reader::new(log.as_slice()).map(Result::unwrap).collect();
+    assert_eq!(read, written);
+}

@@ -1,0 +1,183 @@
+//! Every document says the same, and what a person reads is what a person was meant to read.
+
+use reports::render;
+use reports::runlog::event::{Alert, EndReason, Event, Severity};
+
+use crate::synthetic::{Run, criterion, facts, judge, log_of, read, run_dir};
+
+/// A run with something to say in every section.
+fn troubled() -> Run {
+    Run {
+        failed: |n| u32::from(n % 40 == 7),
+        criteria: vec![
+            criterion("all delivered", "delivery.rate >= 100%", Some("delivery.rate >= 99%")),
+            criterion("fast", "coordination.time p99 < 1s", None),
+            criterion("rare outliers", "coordination.time p99.9 < 1s", None),
+            criterion("no slow round", "coordination.time max < 12ms", None),
+            criterion("memory level", "memory.pss.workers slope < 10%/h", None),
+        ],
+        ..Run::default()
+    }
+}
+
+#[test]
+fn all_formats_agree_on_the_verdict_and_on_every_value() {
+    for run in [Run::default(), troubled(), Run { rehearsal: Some(1440.0), ..Run::default() }] {
+        let dir = run_dir(&run.log());
+        let (verdict, _) = reports::report_run(dir.path()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
+        assert_eq!(json["verdict"], verdict.verdict.word());
+        assert_eq!(json["exit"]["code"], verdict.exit.code);
+        let text = render::text::render(&verdict, &facts(&run.log()));
+        let documents = [
+            read(dir.path(), "report.html"),
+            read(dir.path(), "report.md"),
+            read(dir.path(), "junit.xml"),
+            text,
+        ];
+        for document in &documents {
+            assert!(document.contains(&verdict.headline()));
+            for (c, in_json) in verdict.criteria.iter().zip(json["criteria"].as_array().unwrap()) {
+                assert_eq!(in_json["value_text"], c.value_text.as_str());
+                for said in [&c.name, &c.value_text, &c.margin_text] {
+                    assert!(document.contains(said.as_str()), "{said} is not in:\n{document}");
+                }
+            }
+        }
+        // The figures in words are those of the numbers.
+        let delivery = verdict.criteria[0].value.unwrap();
+        assert!((delivery - json["criteria"][0]["value"].as_f64().unwrap()).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_report_made_twice_and_elsewhere_is_the_same() {
+    let log = troubled().log();
+    let (here, there) = (run_dir(&log), run_dir(&log));
+    let (_, files) = reports::report_run(here.path()).unwrap();
+    let first: Vec<_> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
+    reports::report_run(here.path()).unwrap();
+    let (_, elsewhere) = reports::report_run(there.path()).unwrap();
+    for ((file, bytes), other) in files.iter().zip(&first).zip(&elsewhere) {
+        assert!(std::fs::read(file).unwrap() == *bytes, "{} changed", file.display());
+        assert!(std::fs::read(other).unwrap() == *bytes, "{} depends on its place", other.display());
+        assert!(!String::from_utf8_lossy(bytes).contains(&*here.path().to_string_lossy()));
+    }
+    let names: Vec<_> =
+        files.iter().map(|f| f.strip_prefix(here.path()).unwrap().to_str().unwrap()).collect();
+    for name in [
+        "samples.csv",
+        "rounds.csv",
+        "latency.hlog",
+        "verdict.json",
+        "report.html",
+        "report.md",
+        "junit.xml",
+        "plots/coordination.svg",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+}
+
+#[test]
+fn a_rehearsal_is_marked_in_every_file() {
+    let dir = run_dir(&Run { rehearsal: Some(1440.0), ..Run::default() }.log());
+    let (_, files) = reports::report_run(dir.path()).unwrap();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.to_lowercase().contains("rehearsal") && text.contains("1440"), "{}", file.display());
+    }
+}
+
+#[test]
+fn the_html_needs_nothing_from_outside() {
+    let log = troubled().log();
+    let html = render::html::render(&judge(&log), &facts(&log));
+    // The one address is the name of the SVG namespace.
+    assert_eq!(html.matches("://").count(), html.matches("http://www.w3.org/2000/svg").count());
+    for outside in ["<script", "<link", "<img", "@import", "url("] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    assert!(!html.contains("#0102A"), "a marker colour was left in a plot");
+}
+
+#[test]
+fn what_a_log_says_cannot_break_out_of_a_document() {
+    let mut run = troubled();
+    run.criteria[0].name = "<script>alert(1)</script> | \u{1b}[31m & \"x\"".into();
+    let mut events = run.events();
+    events.insert(3, (1_000_000_000, alert("</style><b>x\u{0}")));
+    let log = log_of(events);
+    let (verdict, facts) = (judge(&log), facts(&log));
+    let html = render::html::render(&verdict, &facts);
+    assert!(!html.contains("<script>") && !html.contains("</style><b>"));
+    let junit = render::junit::render(&verdict, &facts);
+    assert!(!junit.contains("<script>") && !junit.contains('\u{1b}'));
+    let markdown = render::markdown::render(&verdict, &facts);
+    assert!(markdown.contains("\\|") && !markdown.contains('\u{1b}'));
+}
+
+fn alert(text: &str) -> Event {
+    Event::Alert(Alert { severity: Severity::Critical, text: text.into() })
+}
+
+#[test]
+fn a_summary_fits_into_a_comment_however_much_went_wrong() {
+    let mut run = troubled();
+    run.criteria = (0..2_000)
+        .map(|i| criterion(&format!("{i} {}", "long ".repeat(200)), "coordination.time max < 1ms", None))
+        .collect();
+    let log = run.log();
+    let markdown = render::markdown::render(&judge(&log), &facts(&log));
+    assert!(markdown.len() < 64 << 10, "{} bytes", markdown.len());
+}
+
+#[test]
+fn tables_have_a_row_for_everything_and_units_in_their_names() {
+    let run = Run::default();
+    let dir = run_dir(&run.log());
+    reports::report_run(dir.path()).unwrap();
+    let rounds = read(dir.path(), "rounds.csv");
+    assert_eq!(rounds.lines().count(), 1 + 130);
+    assert!(
+        rounds.lines().nth(1).unwrap().starts_with("2026-01-02T03:04:06.000Z,1.000000,0,warm-up,"),
+        "{rounds}"
+    );
+    let samples = read(dir.path(), "samples.csv");
+    let sweeps = run.events().iter().filter(|e| matches!(e.1, Event::Sample(_))).count();
+    assert_eq!(samples.lines().count(), 1 + sweeps * 10);
+    assert!(samples.contains(",worker/1.2,worker,"));
+    let columns = samples.lines().next().unwrap().split(',').count();
+    assert!(samples.lines().all(|l| l.split(',').count() == columns));
+}
+
+#[test]
+fn the_latency_log_opens_in_hdrhistogram() {
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+    let dir = run_dir(&Run::default().log());
+    reports::report_run(dir.path()).unwrap();
+    let text = std::fs::read(dir.path().join("latency.hlog")).unwrap();
+    let entries: Vec<_> = IntervalLogIterator::new(&text).map(Result::unwrap).collect();
+    assert!(entries.iter().any(|e| matches!(e, LogEntry::StartTime(_))));
+    let interval =
+        entries.iter().find_map(|e| if let LogEntry::Interval(i) = e { Some(i) } else { None }).unwrap();
+    assert_eq!(interval.tag().map(|t| t.as_str()), Some("task"));
+    assert!((interval.max() - 15.0).abs() < 0.02, "milliseconds: {}", interval.max());
+}
+
+#[test]
+fn what_people_read() {
+    let log = troubled().log();
+    let (verdict, facts) = (judge(&log), facts(&log));
+    insta::assert_snapshot!("text", render::text::render(&verdict, &facts));
+    insta::assert_snapshot!("markdown", render::markdown::render(&verdict, &facts));
+    insta::assert_snapshot!("junit", render::junit::render(&verdict, &facts));
+    insta::assert_snapshot!("verdict", render::json::render(&verdict));
+}
+
+#[test]
+fn what_people_read_of_a_cut_run() {
+    let run = Run { end: Some(EndReason::Interrupted), ..Run::default() };
+    let log = run.log();
+    insta::assert_snapshot!("interrupted", render::text::render(&judge(&log), &facts(&log)));
+}

@@ -1,0 +1,363 @@
+//! For each check and each kind of criterion, a run that must not pass.
+
+use reports::runlog::event::*;
+use reports::{Outcome, Verdict};
+
+use crate::synthetic::{Run, criterion, judge, log_of};
+
+const MS: u64 = 1_000_000;
+
+fn judged(run: &Run) -> Verdict {
+    judge(&run.log())
+}
+
+/// The run with one of its events bent, or taken out (`false`).
+fn bent(run: &Run, mut bend: impl FnMut(&mut Event) -> bool) -> Verdict {
+    let mut events = run.events();
+    events.retain_mut(|(_, event)| bend(event));
+    judge(&log_of(events))
+}
+
+#[track_caller]
+fn evidence(verdict: &Verdict, name: &str, outcome: Outcome) {
+    let check = verdict.evidence.iter().find(|e| e.name == name).unwrap();
+    assert_eq!(check.outcome, outcome, "{check:?}");
+    assert!(verdict.verdict >= outcome, "{verdict:?}");
+    assert!(verdict.verdict != Outcome::Pass && verdict.exit.code != 0);
+}
+
+#[track_caller]
+fn asked(run: Run, outcome: Outcome) -> Verdict {
+    let verdict = judged(&run);
+    assert_eq!(verdict.criteria[0].outcome, outcome, "{:#?}", verdict.criteria[0]);
+    verdict
+}
+
+#[test]
+fn a_good_run_passes() {
+    let verdict = judged(&Run::default());
+    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Pass, 0), "{:#?}", verdict.reasons);
+    assert!(verdict.satisfies_gate);
+}
+
+#[test]
+fn a_log_without_an_end_is_inconclusive() {
+    let verdict = judged(&Run { end: None, ..Run::default() });
+    evidence(&verdict, "run complete", Outcome::Inconclusive);
+    assert!(verdict.criteria.iter().all(|c| c.outcome == Outcome::Inconclusive));
+}
+
+#[test]
+fn every_other_end_is_no_pass() {
+    for (reason, outcome, code) in [
+        (EndReason::Interrupted, Outcome::Inconclusive, 21),
+        (EndReason::Aborted, Outcome::Fail, 10),
+        (EndReason::FleetLost, Outcome::Fail, 10),
+        (EndReason::LaunchFailed, Outcome::Fail, 10),
+        (EndReason::RecordingFailed, Outcome::Inconclusive, 12),
+    ] {
+        let verdict = judged(&Run { end: Some(reason), ..Run::default() });
+        evidence(&verdict, "run complete", outcome);
+        assert_eq!((verdict.verdict, verdict.exit.code), (outcome, code));
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_inconclusive_whatever_it_shows() {
+    let verdict = judged(&Run { end: Some(EndReason::Interrupted), failed: |_| 3, ..Run::default() });
+    assert_eq!((verdict.verdict, verdict.exit.name), (Outcome::Inconclusive, "interrupted"));
+    assert!(
+        verdict.reasons.iter().any(|r| r.contains("FAIL as far as the run went")),
+        "{:#?}",
+        verdict.reasons
+    );
+}
+
+#[test]
+fn records_that_contradict_each_other_are_inconclusive() {
+    let verdict = bent(&Run::default(), |event| {
+        if let Event::Round(r) = event {
+            r.answered += u32::from(r.round == 20);
+        }
+        true
+    });
+    evidence(&verdict, "log consistent", Outcome::Inconclusive);
+    evidence(&verdict, "each task counted once", Outcome::Fail);
+}
+
+#[test]
+fn a_scenario_without_criteria_proves_nothing() {
+    evidence(&judged(&Run { criteria: vec![], ..Run::default() }), "criteria given", Outcome::Inconclusive);
+}
+
+/// Thirty minutes declared, and one minute done: the mistake this project began with.
+#[test]
+fn a_run_shorter_than_declared_is_inconclusive() {
+    let verdict = bent(&Run::default(), |event| {
+        if let Event::Header(h) = event {
+            h.plan.duration_ns *= 30;
+            h.plan.rounds_planned *= 30;
+        }
+        true
+    });
+    evidence(&verdict, "load duration", Outcome::Inconclusive);
+    evidence(&verdict, "rounds done", Outcome::Inconclusive);
+}
+
+#[test]
+fn missing_rounds_are_inconclusive() {
+    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Round(r) if r.round == 50));
+    evidence(&verdict, "rounds done", Outcome::Inconclusive);
+    // And the two books differ.
+    evidence(&verdict, "ledger", Outcome::Fail);
+}
+
+#[test]
+fn a_run_that_did_nothing_does_not_pass() {
+    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Round(_)));
+    evidence(&verdict, "work done", Outcome::Inconclusive);
+    evidence(&judged(&Run { failed: |_| 6, ..Run::default() }), "work done", Outcome::Fail);
+}
+
+#[test]
+fn fewer_processes_than_declared_are_inconclusive() {
+    let mut sweeps = 0;
+    let verdict = bent(&Run::default(), |event| {
+        if let Event::Sample(s) = event {
+            sweeps += 1;
+            s.live -= u32::from(sweeps == 30);
+        }
+        true
+    });
+    evidence(&verdict, "agents seen", Outcome::Inconclusive);
+    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Sample(_)));
+    evidence(&verdict, "agents seen", Outcome::Inconclusive);
+}
+
+#[test]
+fn missed_sweeps_and_gaps_are_inconclusive() {
+    let verdict = bent(&Run::default(), |e| !matches!(e, Event::Sample(s) if s.sweep % 10 == 9));
+    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
+    let long = Run { rounds: 600, ..Run::default() };
+    let verdict = bent(&long, |e| !matches!(e, Event::Sample(s) if (100..106).contains(&s.sweep)));
+    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
+    let verdict = bent(&long, |e| !matches!(e, Event::Sample(s) if s.sweep > 298));
+    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
+}
+
+#[test]
+fn a_sampler_that_is_late_is_inconclusive() {
+    let verdict = bent(&Run::default(), |event| {
+        if let Event::Sample(s) = event {
+            s.due_ns = s.started_ns.saturating_sub(1_100 * MS);
+        }
+        true
+    });
+    evidence(&verdict, "sampler on time", Outcome::Inconclusive);
+}
+
+#[test]
+fn pss_that_was_not_read_is_missed_by_the_criterion_that_needs_it() {
+    let run = Run { pss_every_ns: 1_000_000_000, ..Run::asking("memory.pss max < 1GiB") };
+    let verdict = bent(&run, |event| {
+        if let Event::Sample(s) = event {
+            s.agents[2].pss_kib = None;
+        }
+        true
+    });
+    evidence(&verdict, "PSS read", Outcome::Inconclusive);
+    assert_eq!(verdict.criteria[0].outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn an_undeclared_death_is_a_failure() {
+    let mut exits = 0;
+    let verdict = bent(&Run::default(), |event| {
+        if let Event::AgentExit(exit) = event {
+            exits += 1;
+            if exits == 3 {
+                exit.expected = false;
+                exit.how = "killed by SIGKILL".into();
+            }
+        }
+        true
+    });
+    evidence(&verdict, "no undeclared death", Outcome::Fail);
+    assert!(verdict.reasons[0].contains("killed by SIGKILL"), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
+    let left = |bend: fn(&mut Verify)| {
+        bent(&Run::default(), |event| {
+            if let Event::Verify(v) = event {
+                bend(v);
+            }
+            true
+        })
+    };
+    let processes = left(|v| v.processes_left.push("1234 worker/0.1".into()));
+    evidence(&processes, "nothing left behind", Outcome::Fail);
+    evidence(&left(|v| v.files_left.push("/dev/shm/x".into())), "nothing left behind", Outcome::Fail);
+    let cleaned = left(|v| v.cleaned.push("/dev/shm/x".into()));
+    evidence(&cleaned, "nothing left behind", Outcome::Conditional);
+    assert_eq!(cleaned.verdict, Outcome::Conditional);
+    let unseen = bent(&Run::default(), |event| !matches!(event, Event::Verify(_)));
+    evidence(&unseen, "nothing left behind", Outcome::Inconclusive);
+}
+
+#[test]
+fn books_that_differ_are_a_failure_and_books_unread_are_inconclusive() {
+    let ledger = |bend: fn(&mut Ledger)| {
+        let verdict = bent(&Run::default(), |event| {
+            if let Event::Ledger(l) = event {
+                bend(l);
+            }
+            true
+        });
+        verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap().outcome
+    };
+    let own = |l: &mut Ledger| l.coordinators[1].coordinator.as_mut().unwrap().accepted;
+    assert_eq!(ledger(|_| ()), Outcome::Pass);
+    assert_eq!(ledger(|l| l.coordinators[0].coordinator = None), Outcome::Inconclusive);
+    assert_eq!(ledger(|l| l.coordinators.clear()), Outcome::Fail);
+    assert_eq!(ledger(|l| l.client.in_flight = 1), Outcome::Fail);
+    assert_eq!(ledger(|l| l.client.answered -= 1), Outcome::Fail);
+    assert_eq!(ledger(|l| l.coordinators[1].executed_by_workers = Some(3)), Outcome::Fail);
+    assert_eq!(ledger(|l| l.coordinators[1].coordinator = Some(LedgerRow::default())), Outcome::Fail);
+    assert_ne!(own(&mut ledger_of(&Run::default())), 0);
+    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Ledger(_)));
+    evidence(&verdict, "ledger", Outcome::Inconclusive);
+}
+
+fn ledger_of(run: &Run) -> Ledger {
+    run.events()
+        .into_iter()
+        .find_map(|(_, event)| if let Event::Ledger(l) = event { Some(l) } else { None })
+        .unwrap()
+}
+
+#[test]
+fn a_percentile_needs_a_sample_that_supports_it() {
+    asked(Run { rounds: 99, ..Run::asking("coordination.time p99 < 1s") }, Outcome::Inconclusive);
+    asked(Run { rounds: 100, ..Run::asking("coordination.time p99 < 1s") }, Outcome::Pass);
+    asked(Run::asking("coordination.time p99.9 < 1s"), Outcome::Inconclusive);
+    asked(Run { rounds: 20, ..Run::asking("coordination.time max < 1s") }, Outcome::Pass);
+}
+
+#[test]
+fn slow_rounds_fail_each_aggregation() {
+    let slow: fn(u64) -> u64 = |n| if n % 20 == 0 { 2_000 * MS } else { 400 * MS };
+    for (text, outcome) in [
+        ("coordination.time p50 < 300ms", Outcome::Fail),
+        ("coordination.time p99 < 1s", Outcome::Fail),
+        ("coordination.time max < 1s", Outcome::Fail),
+        ("coordination.time mean < 450ms", Outcome::Fail),
+        ("coordination.time p90 < 1s", Outcome::Pass),
+        ("task.time max < 1s", Outcome::Fail),
+        ("load.lateness p99 < 10us", Outcome::Fail),
+        ("launch.time < 10ms", Outcome::Fail),
+    ] {
+        asked(Run { round_ns: slow, ..Run::asking(text) }, outcome);
+    }
+}
+
+#[test]
+fn rounds_that_slow_down_drift() {
+    let run = Run { round_ns: |n| (100 + n) * MS, ..Run::asking("coordination.time drift < 20%") };
+    asked(run, Outcome::Fail);
+    asked(Run::asking("coordination.time drift < 20%"), Outcome::Pass);
+}
+
+#[test]
+fn lost_tasks_fail_and_a_little_loss_is_conditional() {
+    let lossy = |failed| Run { failed, ..Run::default() };
+    let verdict = judged(&lossy(|n| u32::from(n % 40 == 7)));
+    assert_eq!(verdict.criteria[0].outcome, Outcome::Conditional);
+    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Conditional, 11), "{:#?}", verdict.reasons);
+    let verdict = judged(&lossy(|n| u32::from(n % 2 == 0)));
+    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Fail, 10));
+}
+
+#[test]
+fn the_worst_window_decides_where_windows_are_asked() {
+    let bad_minute: fn(u64) -> u32 = |n| if (40..50).contains(&n) { 6 } else { 0 };
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90%") }, Outcome::Pass);
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90% every 10s") }, Outcome::Fail);
+    let verdict = asked(Run::asking("delivery.rate >= 90% every 1h"), Outcome::Pass);
+    assert!(verdict.criteria[0].note.as_ref().unwrap().contains("no window is complete"));
+}
+
+#[test]
+fn counts_and_rates_fail() {
+    for text in [
+        "delivery.failed == 0",
+        "throughput.tasks >= 13/s",
+        "throughput.messages >= 48/s",
+        "delivery.failed < 20",
+    ] {
+        asked(Run { failed: |n| u32::from(n < 20), ..Run::asking(text) }, Outcome::Fail);
+    }
+    asked(Run::asking("throughput.messages >= 47/s"), Outcome::Pass);
+}
+
+#[test]
+fn figures_of_the_sampler_fail() {
+    for text in [
+        "memory.pss max < 10MiB",
+        "memory.rss.workers mean < 1MiB",
+        "memory.anon.supervisor max < 1MiB",
+        "memory.rss.harness max < 5MiB",
+        "harness.rss max < 5MiB",
+        "harness.cpu mean < 1%",
+        "fds max < 12",
+        "fds.use max < 1%",
+        "threads max < 9",
+        "cpu mean < 0.01 cores",
+        "shm.used max < 1MiB",
+        "agents.live min >= 10",
+        "sampler.lateness max < 10us",
+        "sampler.cost mean < 0.01%",
+    ] {
+        asked(Run::asking(text), Outcome::Fail);
+    }
+}
+
+#[test]
+fn a_leak_fails_a_level_passes_and_noise_is_open() {
+    let hour = |worker_pss_kib| Run {
+        rounds: 720,
+        round_every_ns: 5_000 * MS,
+        sample_every_ns: 5_000 * MS,
+        pss_every_ns: 10_000 * MS,
+        worker_pss_kib,
+        ..Run::asking("memory.pss.workers slope < 10%/h")
+    };
+    asked(hour(|n| 2_000 + n * 2), Outcome::Fail);
+    asked(hour(|n| 2_000 + n % 3), Outcome::Pass);
+    let noise: fn(u64) -> u64 = |n| 2_000 + n * n * 2_654_435_761 % 4_001;
+    let verdict = judged(&Run { rounds: 120, ..hour(noise) });
+    assert_eq!(verdict.criteria[0].outcome, Outcome::Inconclusive, "{:#?}", verdict.criteria[0]);
+    assert!(verdict.criteria[0].interval.is_some());
+}
+
+#[test]
+fn a_rehearsal_is_held_to_the_slope_of_the_scenarios_time() {
+    // One minute stands for an hour: 1 % in a real minute is 1 % an hour.
+    let run = |pass| Run { rehearsal: Some(60.0), worker_pss_kib: |n| 100_000 + n * 17, ..Run::asking(pass) };
+    asked(run("memory.pss.workers slope < 3%/h"), Outcome::Pass);
+    let verdict = asked(run("memory.pss.workers slope < 0.5%/h"), Outcome::Fail);
+    assert!(!verdict.satisfies_gate && verdict.headline().contains("rehearsal 60x"));
+}
+
+#[test]
+fn a_criterion_that_cannot_be_read_is_inconclusive() {
+    asked(Run::asking("latency.future p99 < 1s"), Outcome::Inconclusive);
+}
+
+#[test]
+fn an_incomplete_criterion_pair_never_rescues() {
+    let run =
+        Run { criteria: vec![criterion("x", "incidents == 0", Some("incidents <= 3"))], ..Run::default() };
+    assert_eq!(judged(&run).criteria[0].outcome, Outcome::Pass);
+}

@@ -1,0 +1,124 @@
+//! What the harness asks while a run goes on.
+
+use proptest::prelude::*;
+use reports::runlog::event::{CriterionSpec, Event, Phase};
+use reports::{Criterion, CriterionPair, Facts, hopeless};
+
+use crate::synthetic::{Run, criterion};
+
+/// The facts after every record, and what was beyond hope first: at which round of the load.
+fn first_hopeless(run: &Run) -> Option<(u64, String)> {
+    let mut facts = Facts::new(&run.header());
+    let mut writer = reports::runlog::Writer::new(Vec::new());
+    for (t, event) in run.events() {
+        facts.push(&writer.append(t, event).unwrap());
+        if let Some((name, _)) = hopeless(&facts, t) {
+            return Some((facts.live().rounds, name));
+        }
+    }
+    None
+}
+
+fn aborting(pass: &str, grace_ns: u64) -> Vec<CriterionSpec> {
+    vec![CriterionSpec { abort: true, grace_ns, ..criterion("a", pass, None) }]
+}
+
+#[test]
+fn delivery_is_given_up_when_a_perfect_rest_would_not_do() {
+    let run = |criteria| Run { criteria, failed: |n| if n < 30 { 6 } else { 0 }, ..Run::default() };
+    // 10 % of 120 rounds may be lost: the 13th loss decides.
+    assert_eq!(first_hopeless(&run(aborting("delivery.rate >= 90%", 0))), Some((13, "a".into())));
+    assert_eq!(first_hopeless(&run(aborting("delivery.rate >= 70%", 0))), None);
+}
+
+#[test]
+fn nothing_is_given_up_within_its_grace_or_without_abort() {
+    let run = |criteria| Run { criteria, failed: |n| u32::from(n == 3), ..Run::default() };
+    assert_eq!(first_hopeless(&run(aborting("delivery.failed == 0", 0))).unwrap().0, 4);
+    let graced = first_hopeless(&run(aborting("delivery.failed == 0", 20_000_000_000))).unwrap();
+    assert!(graced.0 >= 39, "{graced:?}");
+    assert_eq!(first_hopeless(&run(vec![criterion("a", "delivery.failed == 0", None)])), None);
+}
+
+#[test]
+fn percentiles_and_windows_are_given_up_when_they_cannot_recover() {
+    let slow = |criteria| Run { criteria, round_ns: |_| 400_000_000, ..Run::default() };
+    // Two of 120 rounds may be over the limit of p99.
+    assert_eq!(first_hopeless(&slow(aborting("coordination.time p99 < 100ms", 0))).unwrap().0, 3);
+    assert_eq!(first_hopeless(&slow(aborting("coordination.time max < 100ms", 0))).unwrap().0, 1);
+    assert_eq!(first_hopeless(&slow(aborting("coordination.time p99 < 1s", 0))), None);
+    let lossy = Run {
+        criteria: aborting("delivery.rate >= 99% every 10s", 0),
+        failed: |n| u32::from(n == 25),
+        ..Run::default()
+    };
+    let at = first_hopeless(&lossy).unwrap().0;
+    assert!((38..=42).contains(&at), "the second window ends with round 40, and it was {at}");
+}
+
+#[test]
+fn a_live_view_tells_what_the_log_holds() {
+    let run = Run::default();
+    let mut facts = Facts::new(&run.header());
+    assert_eq!(facts.live().delivery, None);
+    let mut writer = reports::runlog::Writer::new(Vec::new());
+    for (t, event) in run.events() {
+        let done = matches!(event, Event::Phase(p) if p.phase == Phase::Drain);
+        facts.push(&writer.append(t, event).unwrap());
+        if done {
+            break;
+        }
+    }
+    let live = facts.live();
+    assert_eq!((live.rounds, live.warm_up_rounds, live.tasks), (120, 10, 720));
+    assert_eq!(live.delivery, Some(1.0));
+    assert_eq!(live.agents_live, Some(9));
+    assert_eq!(live.coordination_max_ns, Some(15_000_000));
+    assert!((live.throughput_tasks.unwrap() - 12.0).abs() < 0.1);
+}
+
+#[test]
+fn a_conditional_must_be_weaker_and_of_the_same_figure() {
+    let pair = |pass, weaker| CriterionPair::parse(pass, Some(weaker));
+    assert!(pair("delivery.rate >= 95%", "delivery.rate >= 90%").is_ok());
+    assert!(pair("delivery.rate > 95%", "delivery.rate >= 95%").is_ok());
+    assert!(pair("incidents == 0", "incidents < 3").is_ok());
+    for (pass, weaker) in [
+        ("delivery.rate >= 95%", "delivery.rate >= 95%"),
+        ("delivery.rate >= 95%", "delivery.rate >= 97%"),
+        ("delivery.rate >= 95%", "delivery.rate <= 90%"),
+        ("delivery.rate >= 95%", "delivery.rate >= 90% every 1m"),
+        ("coordination.time p99 < 1s", "coordination.time p50 < 2s"),
+        ("memory.pss slope < 1%/h", "memory.pss.workers slope < 2%/h"),
+        ("memory.pss slope < 1%/h", "memory.pss slope < 1MiB/h"),
+        ("incidents < 3", "incidents == 0"),
+    ] {
+        let error = pair(pass, weaker).unwrap_err();
+        assert_eq!(error.field, reports::criterion::Field::Conditional);
+        assert!(error.hint.is_some());
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_prints_and_reads_again(
+        metric in prop::sample::select(reports::criterion::names()),
+        aggregation in prop::sample::select(vec!["", "p50", "p99", "p99.9", "max", "min", "mean", "slope", "growth", "drift"]),
+        comparator in prop::sample::select(vec!["<", "<=", ">", ">=", "=="]),
+        number in 0u32..100_000,
+        unit in prop::sample::select(vec!["", "s", "ms", "h", "%", "MiB", "B", "/s", " cores", "%/h", "/d", "KiB/h"]),
+        every in prop::sample::select(vec!["", " every 15m", " every 1h 30m"]),
+    ) {
+        let text = format!("{metric} {aggregation}{comparator}{number}{unit}{every}");
+        if let Ok(read) = Criterion::parse(&text) {
+            prop_assert_eq!(Criterion::parse(&read.to_string()), Ok(read));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,60}") {
+        if let Err(e) = Criterion::parse(&text) {
+            prop_assert!(text.get(e.span).is_some());
+        }
+    }
+}

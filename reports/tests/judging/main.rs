@@ -1,0 +1,8 @@
+//! What a run log leads to: one verdict, the same in every document, and never a better one than the
+//! log supports.
+
+mod damage;
+mod documents;
+mod gates;
+mod live;
+mod synthetic;

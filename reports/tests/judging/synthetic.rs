@@ -1,0 +1,371 @@
+//! A run that never happened, in full: deterministic, and bendable in one place at a time.
+
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use reports::runlog::event::*;
+use reports::runlog::{Reader, Writer};
+use reports::{Facts, Verdict};
+
+const SECOND: u64 = 1_000_000_000;
+const MS: u64 = 1_000_000;
+
+/// What a synthetic run is like. [`Run::default`] passes.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) coordinators: u32,
+    pub(crate) workers: u32,
+    pub(crate) rounds: u64,
+    pub(crate) warm_up_rounds: u64,
+    pub(crate) round_every_ns: u64,
+    pub(crate) sample_every_ns: u64,
+    pub(crate) pss_every_ns: u64,
+    pub(crate) rehearsal: Option<f64>,
+    pub(crate) criteria: Vec<CriterionSpec>,
+    /// Time of the n-th round of the load, in ns.
+    pub(crate) round_ns: fn(u64) -> u64,
+    /// Failed tasks of the n-th round of the load.
+    pub(crate) failed: fn(u64) -> u32,
+    /// PSS of one worker at the n-th sweep.
+    pub(crate) worker_pss_kib: fn(u64) -> u64,
+    pub(crate) late: u32,
+    pub(crate) end: Option<EndReason>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            coordinators: 2,
+            workers: 3,
+            rounds: 120,
+            warm_up_rounds: 10,
+            round_every_ns: SECOND / 2,
+            sample_every_ns: SECOND,
+            pss_every_ns: SECOND,
+            rehearsal: None,
+            criteria: vec![
+                criterion("all delivered", "delivery.rate >= 100%", Some("delivery.rate >= 99%")),
+                criterion("fast", "coordination.time p99 < 1s", None),
+            ],
+            round_ns: |n| (5 + n * 7 % 11) * MS,
+            failed: |_| 0,
+            worker_pss_kib: |n| 2_000 + n % 3,
+            late: 0,
+            end: Some(EndReason::Completed),
+        }
+    }
+}
+
+pub(crate) fn criterion(name: &str, pass: &str, conditional: Option<&str>) -> CriterionSpec {
+    CriterionSpec {
+        name: name.into(),
+        requirement: Some("C1".into()),
+        pass: pass.into(),
+        conditional: conditional.map(Into::into),
+        abort: false,
+        grace_ns: 0,
+        source: "scenarios/synthetic.toml:12".into(),
+    }
+}
+
+impl Run {
+    pub(crate) fn asking(pass: &str) -> Self {
+        Self { criteria: vec![criterion("asked", pass, None)], ..Self::default() }
+    }
+
+    pub(crate) fn processes(&self) -> u32 {
+        1 + self.coordinators + self.coordinators * self.workers
+    }
+
+    fn tasks(&self) -> u32 {
+        self.coordinators * self.workers
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            format: FORMAT,
+            run_id: "20260102T030405Z-abc123".into(),
+            started_utc: "2026-01-02T03:04:05Z".into(),
+            scenario: ScenarioFacts {
+                name: "synthetic".into(),
+                asks: "Do six workers under two coordinators answer every task within a second?".into(),
+                file: "scenarios/synthetic.toml".into(),
+                sha256: "00".repeat(32),
+                profile: None,
+                overrides: vec![],
+                requirements: vec!["C1".into(), "C2".into()],
+            },
+            command: "harness run scenarios/synthetic.toml --seed 7".into(),
+            seed: 7,
+            rehearsal: self.rehearsal,
+            plan: PlanFacts {
+                topology: Topology::Hybrid,
+                coordinators: self.coordinators,
+                workers_per_coordinator: self.workers,
+                processes: self.processes(),
+                shm_bytes: 8 << 20,
+                fds_max: 64,
+                workload: "echo 256 B".into(),
+                load: LoadModel::Open,
+                round_every_ns: self.round_every_ns,
+                warm_up_ns: self.warm_up_rounds * self.round_every_ns,
+                duration_ns: self.rounds * self.round_every_ns,
+                rounds_planned: self.rounds,
+                task_timeout_ns: 30 * SECOND,
+                rounds_in_flight_max: 4,
+                sample_every_ns: self.sample_every_ns,
+                pss_every_ns: self.pss_every_ns,
+            },
+            criteria: self.criteria.clone(),
+            host: HostFacts {
+                fingerprint: "f00d".into(),
+                hostname: "testbed".into(),
+                kernel: "6.18.0".into(),
+                boot_id: "b007".into(),
+                cpu_model: "Synthetic 3000".into(),
+                cpus: 2,
+                memory_bytes: 8 << 30,
+                swap_bytes: 0,
+                shm_bytes: 4 << 30,
+                shm_inodes: 1_000_000,
+                nofile_soft: 1_024,
+                nofile_hard: 4_096,
+                pids_max: 32_768,
+                clock_source: "tsc".into(),
+                virtualization: "kvm".into(),
+                load1_at_start: 0.25,
+            },
+            build: BuildFacts {
+                version: "0.1.0".into(),
+                git: "1234567".into(),
+                dirty: false,
+                profile: "release".into(),
+                rustc: "1.95.0".into(),
+            },
+        }
+    }
+
+    pub(crate) fn agents(&self) -> Vec<AgentInfo> {
+        let mut out = vec![(Role::Supervisor, "supervisor".to_owned())];
+        for c in 0..self.coordinators {
+            out.push((Role::Coordinator, format!("coord/{c}")));
+            out.extend((0..self.workers).map(|w| (Role::Worker, format!("worker/{c}.{w}"))));
+        }
+        (1..)
+            .zip(out)
+            .map(|(id, (role, name))| AgentInfo { id, role, name, pid: 1_000 + id, start_ticks: 42 })
+            .collect()
+    }
+
+    /// All events with their times, in order.
+    pub(crate) fn events(&self) -> Vec<(u64, Event)> {
+        let mut out = vec![(0, Event::Header(Box::new(self.header())))];
+        out.push((0, Event::Phase(PhaseBegan { phase: Phase::Launch })));
+        let launched = SECOND;
+        out.push((launched, Event::Agents(Agents { agents: self.agents(), launch_ns: 40 * MS })));
+        out.push((launched, Event::Phase(PhaseBegan { phase: Phase::WarmUp })));
+        let load = launched + self.warm_up_rounds * self.round_every_ns;
+        let end = load + self.rounds * self.round_every_ns;
+        let mut timed = vec![(load, Event::Phase(PhaseBegan { phase: Phase::Load }))];
+        let mut tasks = Histogram::<u64>::new(3).unwrap();
+        for n in 0..self.warm_up_rounds + self.rounds {
+            let round = self.round(n, launched);
+            for _ in 0..round.answered {
+                tasks.record(round.finished_ns - round.scheduled_ns).unwrap();
+            }
+            timed.push((round.finished_ns, Event::Round(round)));
+        }
+        let mut sweep = 0;
+        while launched + sweep * self.sample_every_ns < end {
+            let due = launched + sweep * self.sample_every_ns;
+            timed.push((due + 3 * MS, Event::Sample(self.sample(sweep, due))));
+            sweep += 1;
+        }
+        timed.sort_by_key(|e| e.0);
+        // A last answer may come after the end of the schedule.
+        let drain = timed.last().map_or(end, |e| e.0.max(end));
+        out.extend(timed);
+        out.push((drain, Event::Latency(latency(&tasks, load, end - load))));
+        out.push((drain, Event::Phase(PhaseBegan { phase: Phase::Drain })));
+        out.push((drain + MS, Event::Ledger(self.ledger())));
+        for agent in self.agents() {
+            out.push((drain + 2 * MS, Event::AgentExit(self.exit(&agent, drain))));
+        }
+        out.push((drain + 3 * MS, Event::Phase(PhaseBegan { phase: Phase::Verify })));
+        let verify = Verify { processes_left: vec![], files_left: vec![], cleaned: vec![] };
+        out.push((drain + 4 * MS, Event::Verify(verify)));
+        if let Some(reason) = self.end {
+            let end = End {
+                reason,
+                detail: None,
+                rounds: self.warm_up_rounds + self.rounds,
+                harness_cpu_ns: 300 * MS,
+                harness_rss_max_kib: 9_000,
+                task_failures_unwritten: 0,
+            };
+            out.push((drain + 5 * MS, Event::End(end)));
+        }
+        out
+    }
+
+    fn exit(&self, agent: &AgentInfo, seen_ns: u64) -> AgentExit {
+        AgentExit {
+            agent: agent.id,
+            name: agent.name.clone(),
+            pid: agent.pid,
+            how: "exited with status 0".into(),
+            expected: true,
+            seen_ns,
+        }
+    }
+
+    fn round(&self, n: u64, start_ns: u64) -> Round {
+        let scheduled_ns = start_ns + n * self.round_every_ns;
+        let in_load = n.checked_sub(self.warm_up_rounds);
+        let took = in_load.map_or(9 * MS, self.round_ns);
+        let failed = in_load.map_or(0, self.failed);
+        Round {
+            round: n,
+            phase: if in_load.is_some() { Phase::Load } else { Phase::WarmUp },
+            scheduled_ns,
+            started_ns: scheduled_ns + took.min(40_000 + n % 5 * 1_000),
+            finished_ns: scheduled_ns + took,
+            tasks: self.tasks(),
+            answered: self.tasks() - failed,
+            failed,
+            late: if in_load == Some(0) { self.late } else { 0 },
+            duplicates: 0,
+            corrupt: 0,
+            task_p50_ns: Some(took / 2),
+            task_p99_ns: Some(took),
+            task_max_ns: Some(took),
+        }
+    }
+
+    fn sample(&self, sweep: u64, due_ns: u64) -> Sample {
+        let has_pss = (sweep * self.sample_every_ns).is_multiple_of(self.pss_every_ns);
+        let mut agents: Vec<AgentSample> = self
+            .agents()
+            .iter()
+            .map(|a| {
+                let base = match a.role {
+                    Role::Worker => (self.worker_pss_kib)(sweep),
+                    _ => 4_000,
+                };
+                AgentSample {
+                    agent: a.id,
+                    rss_kib: base + 1_500,
+                    anon_kib: base / 2,
+                    vsz_kib: 20_000,
+                    fds: 12,
+                    threads: 1,
+                    cpu_ms: sweep * 10 * u64::from(a.id % 3 + 1),
+                    voluntary_switches: sweep * 100,
+                    involuntary_switches: sweep,
+                    pss_kib: has_pss.then_some(base),
+                }
+            })
+            .collect();
+        agents.push(AgentSample { agent: 0, rss_kib: 9_000, fds: 20, threads: 3, ..agents[0] });
+        Sample {
+            sweep,
+            due_ns,
+            started_ns: due_ns + MS,
+            took_ns: 2 * MS,
+            cpu_ns: MS,
+            live: self.processes(),
+            agents,
+            host: HostSample {
+                load1: 0.5,
+                load5: 0.4,
+                load15: 0.3,
+                mem_available_kib: 4_000_000,
+                shm_used_bytes: 9 << 20,
+                shm_used_inodes: 12,
+                fleet_shm_bytes: 8 << 20,
+                fleet_shm_files: 4,
+            },
+        }
+    }
+
+    fn ledger(&self) -> Ledger {
+        let each = u64::from(self.workers);
+        let rounds = self.warm_up_rounds + self.rounds;
+        let failed_total: u64 = (0..self.rounds).map(|n| u64::from((self.failed)(n))).sum();
+        let mut coordinators = Vec::new();
+        let mut client = LedgerRow::default();
+        for c in 0..self.coordinators {
+            // The losses lie with the first coordinator, as far as it has tasks.
+            let failed =
+                failed_total.saturating_sub(u64::from(c) * self.rounds * each).min(self.rounds * each);
+            let accepted = rounds * each;
+            let row = LedgerRow { accepted, answered: accepted - failed, failed, ..LedgerRow::default() };
+            client.accepted += row.accepted;
+            client.answered += row.answered;
+            client.failed += row.failed;
+            coordinators.push(CoordinatorLedger {
+                name: format!("coord/{c}"),
+                client: row,
+                coordinator: Some(row),
+                executed_by_workers: Some(row.answered),
+            });
+        }
+        Ledger { client, coordinators }
+    }
+
+    pub(crate) fn log(&self) -> Vec<u8> {
+        log_of(self.events())
+    }
+}
+
+fn latency(histogram: &Histogram<u64>, start_ns: u64, length_ns: u64) -> LatencyInterval {
+    use base64::Engine;
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(histogram, &mut bytes).unwrap();
+    LatencyInterval {
+        tag: LatencyTag::Task,
+        phase: Phase::Load,
+        start_ns,
+        length_ns,
+        max_ns: histogram.max(),
+        count: histogram.len(),
+        histogram: base64::engine::general_purpose::STANDARD.encode(bytes),
+    }
+}
+
+pub(crate) fn log_of(events: Vec<(u64, Event)>) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for (t, event) in events {
+        writer.append(t, event).unwrap();
+    }
+    writer.into_inner()
+}
+
+/// A run directory that holds this log.
+pub(crate) fn run_dir(log: &[u8]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("run.log"), log).unwrap();
+    dir
+}
+
+pub(crate) fn judge(log: &[u8]) -> Verdict {
+    let dir = run_dir(log);
+    reports::judge_run(dir.path()).unwrap()
+}
+
+pub(crate) fn facts(log: &[u8]) -> Facts {
+    let mut facts: Option<Facts> = None;
+    for record in Reader::new(log) {
+        let record = record.unwrap();
+        if let Event::Header(header) = &record.event {
+            facts = Some(Facts::new(header));
+        }
+        facts.as_mut().unwrap().push(&record);
+    }
+    facts.unwrap()
+}
+
+pub(crate) fn read(dir: &Path, name: &str) -> String {
+    std::fs::read_to_string(dir.join(name)).unwrap()
+}
