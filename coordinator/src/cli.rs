@@ -11,7 +11,6 @@ use crate::bus::directory::SHM;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Everything went as asked.
 const OK: u8 = 0;
@@ -59,22 +58,22 @@ struct Place {
 }
 
 /// `program` is how this program is to be called again as a supervisor: nothing, or `coordinator`
-/// where it is a part of another one.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> ExitCode {
+/// where it is a part of another one. Returns the exit code: `docs/exit-codes.md`.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { OK });
+            return if error.use_stderr() { USAGE } else { OK };
         }
     };
-    ExitCode::from(match cli.verb {
+    match cli.verb {
         Verb::Run(args) => run::main(&args, program),
         Verb::Up(args) => up::main(&args),
         Verb::Status(args) => status::main(&args),
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
-    })
+    }
 }
 
 /// Says what went wrong, and what to do where there is something.

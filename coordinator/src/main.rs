@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    coordinator::cli::main(std::env::args_os(), &[])
+    ExitCode::from(coordinator::cli::main(std::env::args_os(), &[]))
 }

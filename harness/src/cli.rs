@@ -8,9 +8,12 @@ mod doctor;
 mod list;
 mod load;
 mod plan;
+mod progress;
+mod run;
 mod schema;
 mod talk;
 mod validate;
+mod verdict;
 
 use crate::exit::ExitCode;
 use args::{Cli, Verb};
@@ -39,8 +42,17 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Schema => schema::schema(),
         Verb::Completions(args) => schema::completions(&args),
-        Verb::Run(_) | Verb::Judge(_) | Verb::Report(_) | Verb::Coordinator(_) => ExitCode::Usage,
+        Verb::Run(args) => run::run(&args),
+        Verb::Judge(args) => verdict::judge(&args.run),
+        Verb::Report(args) => verdict::report(&args.run),
+        Verb::Coordinator(args) => coordinator(args.arguments),
     }
+}
+
+/// The fleet's own command line, as the program `coordinator` has it.
+fn coordinator(arguments: Vec<OsString>) -> ExitCode {
+    let named = std::iter::once("harness coordinator".into()).chain(arguments);
+    ExitCode::of_coordinator(coordinator::cli::main(named, &["coordinator"]))
 }
 
 /// Help that was asked for is data; a wrong command line is talk, and has a code of its own.

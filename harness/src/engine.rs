@@ -7,7 +7,7 @@
 
 mod books;
 mod failure;
-pub mod load;
+mod load;
 mod payload;
 pub mod recorder;
 mod roster;
@@ -76,7 +76,8 @@ pub fn run(request: &Request, dir: &RunDir, stop: &Stop, live: &LiveSlot) -> Res
     let recorder = Recorder::start(&path, &header, start_ns, stop.clone(), live.clone())
         .map_err(|error| EngineError::Recording { path, error })?;
     let log = recorder.handle();
-    let mut run = Run { request, dir, stop, log: log.clone(), start_ns, rounds: 0, failures: Failures::new() };
+    let mut run =
+        Run { request, dir, stop, log: log.clone(), start_ns, rounds: 0, failures: Failures::new() };
     let (reason, detail) = run.carry_out();
     let usage = own_usage();
     log.record(Event::End(End {
@@ -183,7 +184,8 @@ impl Run<'_> {
             Ok(sweeps) => sweeps,
             Err(error) => return (EndReason::LaunchFailed, Some(error.to_string())),
         };
-        let mut loader = Loader::new(&self.request.plan, client, roster, &self.log, self.start_ns, &mut self.failures);
+        let mut loader =
+            Loader::new(&self.request.plan, client, roster, &self.log, self.start_ns, &mut self.failures);
         let end = loader.run(self.stop);
         self.rounds = loader.rounds();
         sweeps.finish();
@@ -214,7 +216,8 @@ impl Run<'_> {
             }
             roster
         });
-        let verify = books::verify(&roster, fleet.dir(), &self.request.shm_dir, &self.request.run_id, stopped.cleaned);
+        let verify =
+            books::verify(&roster, fleet.dir(), &self.request.shm_dir, &self.request.run_id, stopped.cleaned);
         self.log.record(Event::Verify(verify));
         outcome
     }

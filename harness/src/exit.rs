@@ -28,6 +28,18 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
+    /// What the fleet's own command line ended with: the same table.
+    pub fn of_coordinator(code: u8) -> Self {
+        match code {
+            0 => Self::Pass,
+            10 => Self::Fail,
+            20 => Self::HostUnfit,
+            21 => Self::Interrupted,
+            64 => Self::Usage,
+            _ => Self::Bug,
+        }
+    }
+
     pub fn code(self) -> u8 {
         match self {
             Self::Pass => 0,

@@ -1,6 +1,9 @@
 //! Asks whether a fleet of agent processes is good enough, and ends in a verdict.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod engine;
+pub mod exit;
 pub mod host;
 pub mod sample;
 pub mod scenario;

@@ -73,7 +73,8 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Op
         let mut mistakes = Vec::new();
         overlay::apply(&mut merged, profile, &mut mistakes);
         build(&merged, source, selection, &mut mistakes);
-        mistakes.retain(|mistake| !base_mistakes.contains(mistake));
+        // What is wrong without the profile is told once.
+        mistakes.retain(|mistake| !base_mistakes.iter().any(|told| told.is_same_place(mistake)));
         found.extend(mistakes.into_iter().map(|mistake| mistake.within_profile(name)));
     }
 

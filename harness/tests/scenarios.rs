@@ -120,6 +120,15 @@ fn the_seed_is_the_command_lines_then_the_files_then_the_callers() {
 }
 
 #[test]
+fn a_percentile_of_too_few_rounds_is_noted_before_the_run() {
+    let selection = Selection { profile: None, sets: vec!["load.every=1s".into()] };
+    let scenario = Scenario::parse(&source("load-100"), &selection).unwrap();
+    let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+    let about_rounds = plan.notes().iter().filter(|note| note.contains("p99 of 60 rounds")).count();
+    assert_eq!(about_rounds, 2, "{:?}", plan.notes());
+}
+
+#[test]
 fn a_criterion_remembers_its_line() {
     let source = source("smoke");
     let plan = plan(&source, None, None);

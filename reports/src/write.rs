@@ -57,16 +57,37 @@ impl JudgeError {
     }
 }
 
-/// Reads the run's log and writes `verdict.json`.
-pub fn judge_run(run_dir: &Path) -> Result<Verdict, JudgeError> {
-    let (facts, log) = read(run_dir, |_, _| Ok(()))?;
-    let verdict = Verdict::of(&facts, &log);
-    replace(&run_dir.join("verdict.json"), render::json::render(&verdict).as_bytes())?;
-    Ok(verdict)
+/// A run that has been judged, and what was written about it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// For a terminal, plain.
+    pub summary: String,
+    /// In the order of their writing.
+    pub files: Vec<PathBuf>,
 }
 
-/// Makes everything again that can be made from the log; returns the files written, in order.
+/// Reads the run's log and writes `verdict.json`.
+pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
+    let (facts, log) = read(run_dir, |_, _| Ok(()))?;
+    let verdict = Verdict::of(&facts, &log);
+    let path = run_dir.join("verdict.json");
+    replace(&path, render::json::render(&verdict).as_bytes())?;
+    Ok(Judged { summary: render::text::render(&verdict, &facts), verdict, files: vec![path] })
+}
+
+/// As [`judge`], the verdict alone.
+pub fn judge_run(run_dir: &Path) -> Result<Verdict, JudgeError> {
+    judge(run_dir).map(|judged| judged.verdict)
+}
+
+/// As [`report`], without the summary.
 pub fn report_run(run_dir: &Path) -> Result<(Verdict, Vec<PathBuf>), JudgeError> {
+    report(run_dir).map(|judged| (judged.verdict, judged.files))
+}
+
+/// Makes everything again that can be made from the log.
+pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     let mut tables: Option<Tables> = None;
     let (facts, log) = read(run_dir, |facts, record| {
         if tables.is_none() {
@@ -97,7 +118,7 @@ pub fn report_run(run_dir: &Path) -> Result<(Verdict, Vec<PathBuf>), JudgeError>
     for plot in render::plot::all(&facts) {
         write(&format!("plots/{}.svg", plot.name), plot.standalone().as_bytes())?;
     }
-    Ok((verdict, files))
+    Ok(Judged { summary: render::text::render(&verdict, &facts), verdict, files })
 }
 
 /// One pass over the log. `each` sees every record after the facts have taken it.

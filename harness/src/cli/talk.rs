@@ -17,6 +17,31 @@ pub(crate) fn data(text: &str) {
     let _ = out.flush();
 }
 
+/// The words of a verdict in their colours, each time they begin a line. Colour repeats what the word
+/// says and never replaces it.
+pub(crate) fn coloured_verdict(text: &str) -> String {
+    use anstyle::{AnsiColor, Style};
+    let style = |colour: AnsiColor| Style::new().fg_color(Some(colour.into())).bold();
+    let words = [
+        ("PASS", style(AnsiColor::Green)),
+        ("CONDITIONAL", style(AnsiColor::Yellow)),
+        ("INCONCLUSIVE", style(AnsiColor::Magenta)),
+        ("FAIL", style(AnsiColor::Red)),
+    ];
+    let mut out = String::with_capacity(text.len() + 256);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_start();
+        match words.iter().find(|(word, _)| bare.starts_with(word)) {
+            Some((word, style)) => {
+                let indent = &line[..line.len() - bare.len()];
+                let _ = write!(out, "{indent}{style}{word}{style:#}{}", &bare[word.len()..]);
+            }
+            None => out.push_str(line),
+        }
+    }
+    out
+}
+
 /// Writes one line of talk to stderr.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");

@@ -3,14 +3,20 @@
 use super::args::ValidateArgs;
 use super::{load, talk};
 use crate::exit::ExitCode;
-use crate::scenario::Selection;
+use crate::scenario::{Plan, PlanOptions, Selection};
 
 pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
     let mut bad = 0_usize;
     for file in &args.files {
         let scenario = load::source(file).and_then(|source| load::scenario(&source, &Selection::default()));
         match scenario {
-            Ok(_) => talk::data(&format!("{}: ok\n", file.display())),
+            Ok(scenario) => {
+                talk::data(&format!("{}: ok\n", file.display()));
+                let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
+                for note in Plan::new(scenario, &options).notes() {
+                    talk::say(&format!("note: {note}"));
+                }
+            }
             Err(_) => bad += 1,
         }
     }

@@ -7,7 +7,7 @@ use reports::facts::{Facts, LiveView};
 use reports::runlog::codec::Writer;
 use reports::runlog::event::{EndReason, Event, Header};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +33,8 @@ pub struct Live {
 /// Where events go in.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    to: SyncSender<(u64, Event)>,
+    /// Stamped and queued under one lock: times in the log never go back.
+    to: Arc<Mutex<SyncSender<(u64, Event)>>>,
     start_ns: u64,
 }
 
@@ -41,8 +42,9 @@ impl Handle {
     /// Hands an event over; it is stamped here. After a failed write nothing is kept, and the stop
     /// switch has been thrown.
     pub fn record(&self, event: Event) {
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let t_ns = now_ns() - self.start_ns;
-        let _ = self.to.send((t_ns, event));
+        let _ = to.send((t_ns, event));
     }
 }
 
@@ -57,7 +59,13 @@ pub type LiveSlot = Arc<Mutex<Option<Live>>>;
 
 impl Recorder {
     /// Begins the log with its header. `start_ns` is the run's zero on the fleet's clock.
-    pub fn start(path: &Path, header: &Header, start_ns: u64, stop: Stop, live: LiveSlot) -> io::Result<Self> {
+    pub fn start(
+        path: &Path,
+        header: &Header,
+        start_ns: u64,
+        stop: Stop,
+        live: LiveSlot,
+    ) -> io::Result<Self> {
         let file = File::options().write(true).create_new(true).open(path)?;
         let mut log = Log {
             writer: Writer::new(BufWriter::with_capacity(1 << 16, file)),
@@ -71,7 +79,7 @@ impl Recorder {
         log.sync()?;
         let (to, from) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || log.run(&from))?;
-        Ok(Self { handle: Handle { to, start_ns }, thread })
+        Ok(Self { handle: Handle { to: Arc::new(Mutex::new(to)), start_ns }, thread })
     }
 
     pub fn handle(&self) -> Handle {
@@ -104,7 +112,11 @@ impl Log {
     fn run(mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {
         let done = self.record_all(from);
         if let Err(error) = &done {
-            self.stop.ask(Wish::Drain, EndReason::RecordingFailed, format!("the run log cannot be written: {error}"));
+            self.stop.ask(
+                Wish::Drain,
+                EndReason::RecordingFailed,
+                format!("the run log cannot be written: {error}"),
+            );
             // Nobody may wait for a queue that is not emptied any more.
             for _ in from {}
         }
@@ -152,7 +164,11 @@ impl Log {
         if self.stop.wish() == Wish::GoOn
             && let Some((name, why)) = reports::hopeless(&self.facts, now_ns() - self.start_ns)
         {
-            self.stop.ask(Wish::Drain, EndReason::Aborted, format!("criterion `{name}` is beyond hope: {why}"));
+            self.stop.ask(
+                Wish::Drain,
+                EndReason::Aborted,
+                format!("criterion `{name}` is beyond hope: {why}"),
+            );
         }
         let live = Live { view: self.facts.live(), alerts: self.alerts.clone() };
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);

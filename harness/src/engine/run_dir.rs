@@ -68,6 +68,9 @@ mod tests {
     fn a_run_is_never_written_over() {
         let out = tempfile::tempdir().unwrap();
         RunDir::create(out.path(), "smoke", "t", "a").unwrap();
-        assert_eq!(RunDir::create(out.path(), "smoke", "t", "a").unwrap_err().error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            RunDir::create(out.path(), "smoke", "t", "a").unwrap_err().error.kind(),
+            io::ErrorKind::AlreadyExists
+        );
     }
 }

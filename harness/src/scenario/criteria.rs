@@ -108,7 +108,9 @@ fn relocate(
         origin => origin,
     };
     let message = format!("`{}`: {}", text.path, error.message);
-    Mistake::new(origin, message, error.hint.clone().unwrap_or_default())
+    let hint =
+        error.hint.as_deref().unwrap_or("such as `delivery.rate >= 95%` or `coordination.time p99 < 5s`");
+    Mistake::new(origin, message, hint)
 }
 
 /// `file:line`.

@@ -48,6 +48,12 @@ impl Mistake {
         matches!(self.origin, Origin::File { .. })
     }
 
+    /// About the same value; missing tables all stand at the top of the file and are told apart by words.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        let top = Origin::File { start: 0, end: 0 };
+        self.origin == other.origin && (self.origin != top || self.message == other.message)
+    }
+
     pub(super) fn within_profile(mut self, profile: &str) -> Self {
         self.message = format!("{} (with --profile {profile})", self.message);
         self
@@ -70,16 +76,17 @@ pub struct Mistakes {
 
 /// A place in a text, as an editor counts it: from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file's name, or `--set key=value`.
-    pub text_name: String,
-    pub line: usize,
-    pub column: usize,
+pub enum Place {
+    File { name: String, line: usize, column: usize },
+    Set { argument: String, column: usize },
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.text_name, self.line, self.column)
+        match self {
+            Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
+            Self::Set { argument, column } => write!(f, "--set {argument}, column {column}"),
+        }
     }
 }
 
@@ -114,9 +121,12 @@ impl Mistakes {
     }
 
     pub fn place_of(&self, mistake: &Mistake) -> Option<Place> {
-        let (text_name, text, span) = self.text_of(mistake)?;
+        let (name, text, span) = self.text_of(mistake)?;
         let (line, column) = line_and_column(text, span.start);
-        Some(Place { text_name, line, column })
+        Some(match mistake.origin {
+            Origin::Set { .. } => Place::Set { argument: text.to_owned(), column },
+            _ => Place::File { name, line, column },
+        })
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
             ("", "write it like"),
             ("30", "`30s`"),
             ("30M", "`30m` for minutes"),
-            ("-5s", "write it like"),
+            ("-5s", "they are ns, us, ms"),
             ("9999w", "ten years"),
         ] {
             let error = duration(text).unwrap_err();

@@ -1,0 +1,130 @@
+//! What the user sees while a run goes on: a line that changes on a terminal, plain lines elsewhere.
+
+use super::talk;
+use crate::engine::recorder::{Live, LiveSlot};
+use crate::scenario::Plan;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reports::runlog::event::Phase;
+use std::io::IsTerminal as _;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// Plain lines come this often, or a hundred times in a run.
+const LINE_EVERY_MIN: Duration = Duration::from_secs(5);
+const LINE_EVERY_MAX: Duration = Duration::from_secs(60);
+
+enum Form {
+    Quiet,
+    Bar(ProgressBar),
+    Lines { every: Duration, next: Instant, phase: Option<Phase> },
+}
+
+pub(crate) struct Progress {
+    form: Form,
+    started: Instant,
+    expected: Duration,
+    alerts_told: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(plan: &Plan, quiet: bool) -> Self {
+        let expected = plan.expected_duration();
+        let form = if quiet {
+            Form::Quiet
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(
+                Some(expected.as_millis() as u64),
+                ProgressDrawTarget::stderr_with_hz(5),
+            );
+            let style = ProgressStyle::with_template("{bar:24} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style);
+            Form::Bar(bar)
+        } else {
+            let every = (expected / 100).clamp(LINE_EVERY_MIN, LINE_EVERY_MAX);
+            Form::Lines { every, next: Instant::now() + every, phase: None }
+        };
+        Self { form, started: Instant::now(), expected, alerts_told: 0 }
+    }
+
+    /// Says something beside the progress.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.form {
+            Form::Bar(bar) => bar.suspend(|| talk::say(text)),
+            Form::Quiet | Form::Lines { .. } => talk::say(text),
+        }
+    }
+
+    pub(crate) fn show(&mut self, live: &LiveSlot) {
+        let live = live.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(live) = live else { return };
+        if matches!(self.form, Form::Quiet) {
+            return;
+        }
+        self.tell_alerts(&live);
+        let elapsed = self.started.elapsed();
+        let line = line(&live, elapsed, self.expected.saturating_sub(elapsed));
+        match &mut self.form {
+            Form::Quiet => {}
+            Form::Bar(bar) => {
+                bar.set_position(elapsed.min(self.expected).as_millis() as u64);
+                bar.set_message(line);
+            }
+            Form::Lines { every, next, phase } => {
+                let now = Instant::now();
+                if *phase != live.view.phase || now >= *next {
+                    *phase = live.view.phase;
+                    *next = now + *every;
+                    talk::say(&line);
+                }
+            }
+        }
+    }
+
+    fn tell_alerts(&mut self, live: &Live) {
+        let new = live.view.alerts.saturating_sub(self.alerts_told) as usize;
+        self.alerts_told = live.view.alerts;
+        let shown = new.min(live.alerts.len());
+        for alert in &live.alerts[live.alerts.len() - shown..] {
+            self.say(&format!("alert: {alert}"));
+        }
+    }
+
+    pub(crate) fn finish(self) {
+        if let Form::Bar(bar) = self.form {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line(live: &Live, elapsed: Duration, left: Duration) -> String {
+    let view = &live.view;
+    let phase = match view.phase {
+        None | Some(Phase::Launch) => "launch",
+        Some(Phase::WarmUp) => "warm-up",
+        Some(Phase::Load) => "load",
+        Some(Phase::Drain) => "drain",
+        Some(Phase::Verify) => "verify",
+    };
+    let rounds = if view.rounds_planned > 0 {
+        format!("{}/{}", view.rounds, view.rounds_planned)
+    } else {
+        view.rounds.to_string()
+    };
+    let p99 = view.coordination_p99_ns.map_or_else(|| "-".to_owned(), |ns| reports::units::nanos(ns));
+    let delivery = view.delivery.map_or_else(|| "-".to_owned(), reports::units::percent);
+    let agents =
+        view.agents_live.map_or_else(String::new, |live| format!("  agents {live}/{}", view.agents_planned));
+    let alerts = if view.alerts > 0 { format!("  alerts {}", view.alerts) } else { String::new() };
+    format!(
+        "{phase:<8} {} gone, {} left  rounds {rounds}  delivery {delivery}  p99 {p99}{agents}{alerts}",
+        clock(elapsed),
+        clock(left)
+    )
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}

@@ -1,0 +1,70 @@
+//! The two ends' counts side by side, and what is left when all should be gone.
+
+use super::roster::Roster;
+use coordinator::client::{Client, Identity, Ledger as Counts};
+use reports::runlog::event::{CoordinatorLedger, Ledger, LedgerRow, Verify};
+use std::path::Path;
+
+fn row(counts: Counts) -> LedgerRow {
+    LedgerRow {
+        accepted: counts.accepted,
+        answered: counts.answered,
+        failed: counts.failed,
+        in_flight: counts.in_flight,
+        late: counts.late,
+        duplicates: counts.duplicates,
+    }
+}
+
+/// Read when the load has drained.
+pub fn ledger(client: &Client) -> Ledger {
+    let coordinators = client
+        .status()
+        .coordinators
+        .iter()
+        .zip(0..)
+        .map(|(coordinator, index)| {
+            // A dead coordinator's words are those of its last moment; they balance no books.
+            let alive = coordinator.process.identity().is_alive();
+            CoordinatorLedger {
+                name: coordinator.process.name.clone(),
+                client: row(client.ledger_of(index)),
+                coordinator: alive.then(|| row(coordinator.ledger)),
+                executed_by_workers: alive
+                    .then(|| coordinator.workers.iter().map(|worker| worker.executed).sum()),
+            }
+        })
+        .collect();
+    Ledger { client: row(client.ledger()), coordinators }
+}
+
+/// Looks for processes and files of this run after its end, and for nothing else's.
+pub fn verify(
+    roster: &Roster,
+    fleet_dir: &Path,
+    shm_dir: &Path,
+    run_id: &str,
+    cleaned: Vec<String>,
+) -> Verify {
+    let processes_left = roster
+        .fleet()
+        .iter()
+        .filter(|agent| Identity { pid: agent.pid, start_ticks: agent.start_ticks }.is_alive())
+        .map(|agent| format!("{} {}", agent.pid, agent.name))
+        .collect();
+    let mut files_left = Vec::new();
+    if fleet_dir.exists() {
+        files_left.push(fleet_dir.display().to_string());
+    }
+    // Half-made ones carry the run's id in their temporary names.
+    if let Ok(entries) = std::fs::read_dir(shm_dir) {
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path != fleet_dir && name.to_string_lossy().contains(run_id) {
+                files_left.push(path.display().to_string());
+            }
+        }
+    }
+    Verify { processes_left, files_left, cleaned }
+}

@@ -1,0 +1,109 @@
+//! A round on its way.
+
+use reports::runlog::event::{Phase, Round};
+
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub number: u64,
+    pub phase: Phase,
+    pub scheduled_ns: u64,
+    pub corrupt: u32,
+    started_ns: u64,
+    /// When the last outcome so far was recorded.
+    last_ns: u64,
+    tasks: u32,
+    failed: u32,
+    /// Of the answered tasks. Bounded by the fleet's size.
+    latencies_ns: Vec<u64>,
+}
+
+impl InFlight {
+    pub fn new(number: u64, phase: Phase, scheduled_ns: u64, started_ns: u64, tasks: usize) -> Self {
+        Self {
+            number,
+            phase,
+            scheduled_ns,
+            corrupt: 0,
+            started_ns,
+            last_ns: started_ns,
+            tasks: tasks as u32,
+            failed: 0,
+            latencies_ns: Vec::with_capacity(tasks),
+        }
+    }
+
+    pub fn answered(&mut self, latency_ns: u64, received_ns: u64) {
+        self.latencies_ns.push(latency_ns);
+        self.last_ns = self.last_ns.max(received_ns);
+        assert!(self.ended() <= self.tasks, "a task has one outcome");
+    }
+
+    pub fn failed(&mut self, now_ns: u64) {
+        self.failed += 1;
+        self.last_ns = self.last_ns.max(now_ns);
+        assert!(self.ended() <= self.tasks, "a task has one outcome");
+    }
+
+    fn ended(&self) -> u32 {
+        self.latencies_ns.len() as u32 + self.failed
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.ended() == self.tasks
+    }
+
+    /// For the log. `late` and `duplicates` came in while this round was the one to end next.
+    pub fn finish(mut self, late: u32, duplicates: u32) -> Round {
+        assert!(self.is_finished());
+        self.latencies_ns.sort_unstable();
+        let at = |share: f64| {
+            let rank = (share * self.latencies_ns.len() as f64).ceil() as usize;
+            self.latencies_ns.get(rank.saturating_sub(1)).copied()
+        };
+        Round {
+            round: self.number,
+            phase: self.phase,
+            scheduled_ns: self.scheduled_ns,
+            started_ns: self.started_ns,
+            finished_ns: self.last_ns,
+            tasks: self.tasks,
+            answered: self.latencies_ns.len() as u32,
+            failed: self.failed,
+            late,
+            duplicates,
+            corrupt: self.corrupt,
+            task_p50_ns: at(0.5),
+            task_p99_ns: at(0.99),
+            task_max_ns: self.latencies_ns.last().copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let mut round = InFlight::new(0, Phase::Load, 1_000, 1_010, 101);
+        for n in 1..=100 {
+            round.answered(n, 1_000 + n);
+        }
+        assert!(!round.is_finished());
+        round.failed(5_000);
+        let round = round.finish(0, 0);
+        assert_eq!((round.answered, round.failed, round.finished_ns), (100, 1, 5_000));
+        assert_eq!(
+            (round.task_p50_ns, round.task_p99_ns, round.task_max_ns),
+            (Some(50), Some(99), Some(100))
+        );
+    }
+
+    #[test]
+    fn a_round_without_answers_has_no_latency() {
+        let mut round = InFlight::new(0, Phase::Load, 0, 0, 1);
+        round.failed(7);
+        let round = round.finish(0, 0);
+        assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));
+    }
+}

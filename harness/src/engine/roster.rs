@@ -1,0 +1,155 @@
+//! Who takes part, as `/proc` showed it, and what became of each.
+
+use coordinator::client::WorkerRef;
+use coordinator::client::status::{FleetStatus, ProcessStatus};
+use reports::runlog::event::{AgentExit, AgentId, AgentInfo, Role};
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+pub struct Roster {
+    /// The harness first, then the fleet in the order of its status; an agent's id is its place.
+    agents: Vec<AgentInfo>,
+    by_name: BTreeMap<String, AgentId>,
+    /// Whose end is in the log.
+    ended: Vec<bool>,
+}
+
+impl Roster {
+    pub fn empty() -> Self {
+        Self { agents: Vec::new(), by_name: BTreeMap::new(), ended: Vec::new() }
+    }
+
+    /// Everyone that the fleet says it has and that `/proc` shows with that start time. An agent that
+    /// is not there is an error: nothing it seems to answer would count.
+    pub fn seen(status: &FleetStatus) -> Result<Self, String> {
+        let own = coordinator::client::Identity::own();
+        let mut agents = vec![AgentInfo {
+            id: 0,
+            role: Role::Harness,
+            name: "harness".to_owned(),
+            pid: own.pid,
+            start_ticks: own.start_ticks,
+        }];
+        for (process, id) in status.processes().zip(1..) {
+            if !process.identity().is_alive() {
+                return Err(format!(
+                    "{} (pid {}) is not in /proc right after the launch",
+                    process.name, process.pid
+                ));
+            }
+            agents.push(AgentInfo {
+                id,
+                role: role_of(process),
+                name: process.name.clone(),
+                pid: process.pid,
+                start_ticks: process.start_ticks,
+            });
+        }
+        let by_name = agents.iter().map(|agent| (agent.name.clone(), agent.id)).collect();
+        Ok(Self { ended: vec![false; agents.len()], agents, by_name })
+    }
+
+    pub fn agents(&self) -> &[AgentInfo] {
+        &self.agents
+    }
+
+    /// The fleet without the harness.
+    pub fn fleet(&self) -> &[AgentInfo] {
+        self.agents.get(1..).unwrap_or(&[])
+    }
+
+    pub fn id_of(&self, worker: WorkerRef) -> AgentId {
+        self.by_name.get(&worker.to_string()).copied().unwrap_or_default()
+    }
+
+    /// Those who have ended since the last look although nobody had asked them to.
+    pub fn crashed(&mut self, status: &FleetStatus, seen_ns: u64) -> Vec<AgentExit> {
+        let mut exits = Vec::new();
+        let supervisor_dead = status.supervisor.is_dead();
+        if supervisor_dead {
+            self.note(&mut exits, &status.supervisor, "gone from /proc".to_owned(), seen_ns);
+        }
+        for coordinator in &status.coordinators {
+            // With the supervisor gone there is nobody left to say how the others ended.
+            let gone = |process: &ProcessStatus| supervisor_dead && !process.identity().is_alive();
+            let dead = coordinator.process.is_dead() || gone(&coordinator.process);
+            if dead {
+                let how = words(&coordinator.process, "ended when the supervisor died");
+                self.note(&mut exits, &coordinator.process, how, seen_ns);
+            }
+            for worker in &coordinator.workers {
+                if worker.process.is_dead() || (dead && !worker.process.identity().is_alive()) {
+                    let how = words(&worker.process, "ended when its coordinator died");
+                    self.note(&mut exits, &worker.process, how, seen_ns);
+                }
+            }
+        }
+        exits
+    }
+
+    /// Everyone else's end, after the fleet was told to stop (`forced`: killed). Whoever is still there
+    /// is not named: that is a leftover.
+    pub fn after_stop(&mut self, status: &FleetStatus, forced: bool, seen_ns: u64) -> Vec<AgentExit> {
+        // A death in the last moment before the stop is a death all the same.
+        let mut exits = if forced { Vec::new() } else { self.crashed_before_stop(status, seen_ns) };
+        for process in status.processes() {
+            if !process.identity().is_alive() {
+                let how = if forced { "killed by the harness" } else { "stopped on request" };
+                if let Some(exit) = self.end(process, how.to_owned(), true, seen_ns) {
+                    exits.push(exit);
+                }
+            }
+        }
+        exits
+    }
+
+    /// The status words outlive the processes: what their parents wrote last.
+    fn crashed_before_stop(&mut self, status: &FleetStatus, seen_ns: u64) -> Vec<AgentExit> {
+        let mut exits = Vec::new();
+        for coordinator in &status.coordinators {
+            for process in
+                std::iter::once(&coordinator.process).chain(coordinator.workers.iter().map(|w| &w.process))
+            {
+                if process.is_dead() {
+                    let how = words(process, "died");
+                    self.note(&mut exits, process, how, seen_ns);
+                }
+            }
+        }
+        exits
+    }
+
+    fn note(&mut self, exits: &mut Vec<AgentExit>, process: &ProcessStatus, how: String, seen_ns: u64) {
+        exits.extend(self.end(process, how, false, seen_ns));
+    }
+
+    fn end(
+        &mut self,
+        process: &ProcessStatus,
+        how: String,
+        expected: bool,
+        seen_ns: u64,
+    ) -> Option<AgentExit> {
+        let id = *self.by_name.get(&process.name)?;
+        let ended = &mut self.ended[id as usize];
+        if std::mem::replace(ended, true) {
+            return None;
+        }
+        Some(AgentExit { agent: id, name: process.name.clone(), pid: process.pid, how, expected, seen_ns })
+    }
+}
+
+fn words(process: &ProcessStatus, otherwise: &str) -> String {
+    match &process.ended {
+        Some(how) if process.is_dead() => how.clone(),
+        _ => otherwise.to_owned(),
+    }
+}
+
+fn role_of(process: &ProcessStatus) -> Role {
+    match process.name.split('/').next() {
+        Some("coord") => Role::Coordinator,
+        Some("worker") => Role::Worker,
+        _ => Role::Supervisor,
+    }
+}

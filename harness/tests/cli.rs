@@ -1,0 +1,186 @@
+//! The program itself: exit codes, and what goes to which stream.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn harness(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(arguments).env_remove("COORDINATOR_SHM_DIR").env_remove("RUST_BACKTRACE");
+    command
+}
+
+fn scenario(name: &str) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Refused with 64, said on stderr, nothing on stdout, and no panic.
+#[track_caller]
+fn refuses(arguments: &[&str], words: &str) {
+    let output = harness(arguments);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 64, "{said}");
+    assert_eq!(stdout(&output), "");
+    assert!(said.contains(words), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("bug"), "{said}");
+}
+
+#[test]
+fn help_is_data_and_opens_with_an_example() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["doctor", "--help"]] {
+        let output = harness(arguments);
+        assert_eq!(code(&output), 0);
+        assert!(stdout(&output).starts_with("Example:  harness "), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_64_and_never_2() {
+    refuses(&[], "Example:");
+    refuses(&["rnu"], "run");
+    refuses(&["plan"], "FILE");
+    refuses(&["plan", "x.toml", "--seed", "many"], "many");
+    refuses(&["plan", "x.toml", "--rehearse", "1440"], "such as `1440x`");
+    refuses(&["completions", "klingon"], "bash");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("latin1.toml"), b"name = \"caf\xe9\"\n").unwrap();
+    refuses(&["validate", &path("none.toml")], "none.toml");
+    refuses(&["plan", &path("none.toml")], "hint: `harness list`");
+    refuses(&["plan", &path("latin1.toml")], "UTF-8");
+    refuses(&["plan", directory.path().to_str().unwrap()], "cannot read");
+    refuses(&["list", &path("nowhere")], "nowhere");
+}
+
+#[test]
+fn mistakes_in_a_scenario_are_64_with_file_line_and_column() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
+    for (name, from, to, words) in [
+        ("unknown-key", "workers = 4", "wrokers = 4", "did you mean `workers`?"),
+        ("wrong-type", "workers = 4", "workers = true", "is an integer, not a boolean"),
+        ("unit", "\"6s\"", "6", "without a unit"),
+        ("ratio", ">= 100%", ">= 120%", "cannot exceed 100%"),
+        ("zero", "workers = 4", "workers = 0", "`fleet.workers` is 0"),
+        ("metric", "delivery.rate", "delivery.ratio", "there is no metric"),
+        ("aggregation", "delivery.rate", "delivery.rate p99", "has no `p99`"),
+        ("syntax", "workers = 4", "workers = ", "not TOML"),
+        ("cut", &good[good.len() / 2..], "", "missing"),
+    ] {
+        let file = directory.path().join(format!("{name}.toml"));
+        std::fs::write(&file, good.replacen(from, to, 1)).unwrap();
+        let file = file.to_str().unwrap();
+        refuses(&["plan", file], words);
+        refuses(&["validate", file], &format!("  at {file}:"));
+    }
+}
+
+#[test]
+fn validate_tells_the_good_from_the_bad() {
+    let good = scenario("smoke.toml");
+    let output = harness(&["validate", &good, "/none.toml"]);
+    assert_eq!(code(&output), 64);
+    assert_eq!(stdout(&output), format!("{good}: ok\n"));
+    assert!(stderr(&output).contains("1 of 2 files"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_as_json_is_what_the_text_says() {
+    let file = scenario("load-708.toml");
+    let output = harness(&["plan", &file, "--json", "--set", "load.duration=90s", "--seed", "5"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["plan"]["processes"], 708);
+    assert_eq!(plan["plan"]["rounds_planned"], 180);
+    assert_eq!(plan["seed"], 5);
+    assert_eq!(plan["scenario"]["overrides"][0], "load.duration=90s");
+    let text = stdout(&harness(&["plan", &file]));
+    for words in ["7 × 100 workers = 708 processes", "descriptors", "echo 256 B", "takes           1m 5s"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.contains(&plan["plan"]["shm_bytes"].to_string()), "{text}");
+}
+
+#[test]
+fn the_same_file_plans_the_same_seed() {
+    let plan = || stdout(&harness(&["plan", &scenario("smoke.toml"), "--json"]));
+    assert_eq!(plan(), plan());
+}
+
+#[test]
+fn list_names_every_scenario() {
+    let output = harness(&["list", &scenario("")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    for name in ["smoke", "load-100", "load-300", "load-500", "load-708", "gate1-24h", "sprint0-8h"] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}: {text}");
+    }
+}
+
+#[test]
+fn schema_and_completions_go_to_stdout() {
+    let schema: serde_json::Value = serde_json::from_slice(&harness(&["schema"]).stdout).unwrap();
+    assert_eq!(schema["title"], "Scenario");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = harness(&["completions", shell]);
+        assert_eq!(code(&output), 0);
+        assert!(stdout(&output).contains("harness"), "{shell}");
+    }
+}
+
+#[test]
+fn a_host_that_cannot_run_the_fleet_is_20_with_a_remedy() {
+    // A terabyte of shared memory: 256 × 4096 workers with megabytes each.
+    let too_large =
+        ["fleet.coordinators=256", "fleet.workers=4096", "workload.payload=1MiB"].map(|set| ["--set", set]);
+    let arguments: Vec<&str> = ["doctor"].into_iter().chain(too_large.into_iter().flatten()).collect();
+    let file = scenario("smoke.toml");
+    let output = harness(&[arguments.as_slice(), &[&file]].concat());
+    assert_eq!(code(&output), 20, "{}", stdout(&output));
+    assert!(stdout(&output).contains("shared memory, space") && stdout(&output).contains("remount,size="));
+}
+
+#[test]
+fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
+    let script =
+        format!("ulimit -n 24; exec {} doctor {}", env!("CARGO_BIN_EXE_harness"), scenario("load-100.toml"));
+    let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
+    assert_eq!(code(&output), 20, "{}", stdout(&output));
+    let text = stdout(&output);
+    assert!(text.contains("ulimit -n is 24") && text.contains("the hungriest process needs"), "{text}");
+}
+
+#[test]
+fn shared_memory_elsewhere_is_looked_at_there() {
+    let output = command(&["doctor"]).env("COORDINATOR_SHM_DIR", "/nowhere").output().unwrap();
+    assert_eq!(code(&output), 20);
+    assert!(stdout(&output).contains("/nowhere"), "{}", stdout(&output));
+}
+
+#[test]
+fn nothing_is_coloured_in_a_pipe() {
+    for arguments in [&["--help"][..], &["doctor"], &["plan", "/none.toml"]] {
+        let output = harness(arguments);
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{arguments:?}");
+    }
+}
