@@ -116,6 +116,13 @@ pub struct EvidenceResult {
     pub note: Option<String>,
 }
 
+impl CriterionResult {
+    /// With its thousands apart.
+    pub fn samples_text(&self) -> String {
+        crate::units::count(self.samples as f64)
+    }
+}
+
 impl Verdict {
     pub fn of(facts: &Facts, log: &LogState) -> Self {
         let interrupted = facts.end.as_ref().is_some_and(|e| e.reason == EndReason::Interrupted);

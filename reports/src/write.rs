@@ -5,12 +5,12 @@
 //! directory is, so the same log gives the same bytes.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::facts::Facts;
 use crate::render;
-use crate::runlog::codec::{self, LogError};
+use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::{Event, Header, Record};
 use crate::runlog::validate::Validator;
 use crate::verdict::{LogState, Verdict};
@@ -69,7 +69,7 @@ pub struct Judged {
 
 /// Reads the run's log and writes `verdict.json`.
 pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
-    let (facts, log) = read(run_dir, |_, _| Ok(()))?;
+    let (facts, log) = read_dir(run_dir, |_, _| Ok(()))?;
     let verdict = Verdict::of(&facts, &log);
     let path = run_dir.join("verdict.json");
     replace(&path, render::json::render(&verdict).as_bytes())?;
@@ -86,10 +86,17 @@ pub fn report_run(run_dir: &Path) -> Result<(Verdict, Vec<PathBuf>), JudgeError>
     report(run_dir).map(|judged| (judged.verdict, judged.files))
 }
 
+/// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
+/// damaged, or has no whole header, is an error.
+pub fn judge_log(log: impl BufRead) -> Result<(Verdict, Facts), LogError> {
+    let (facts, log) = read(&mut Reader::new(log), |_, _| Ok::<(), LogError>(()))?;
+    Ok((Verdict::of(&facts, &log), facts))
+}
+
 /// Makes everything again that can be made from the log.
 pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     let mut tables: Option<Tables> = None;
-    let (facts, log) = read(run_dir, |facts, record| {
+    let (facts, log) = read_dir(run_dir, |facts, record| {
         if tables.is_none() {
             tables = Some(Tables::create(run_dir, &facts.header)?);
         }
@@ -121,13 +128,37 @@ pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     Ok(Judged { summary: render::text::render(&verdict, &facts), verdict, files })
 }
 
-/// One pass over the log. `each` sees every record after the facts have taken it.
-fn read(
+fn read_dir(
     run_dir: &Path,
-    mut each: impl FnMut(&Facts, &Record) -> Result<(), JudgeError>,
+    each: impl FnMut(&Facts, &Record) -> Result<(), JudgeError>,
 ) -> Result<(Facts, LogState), JudgeError> {
     let path = run_dir.join(RUN_LOG);
     let mut reader = codec::open(&path).map_err(|source| JudgeError::NoRun { path: path.clone(), source })?;
+    read(&mut reader, each).map_err(|stop| match stop {
+        Stop::Log(source) => refuse(path, source),
+        Stop::Each(e) => e,
+    })
+}
+
+/// Why a pass over the log ended early.
+enum Stop<E> {
+    Log(LogError),
+    Each(E),
+}
+
+impl From<Stop<Self>> for LogError {
+    fn from(stop: Stop<Self>) -> Self {
+        match stop {
+            Stop::Log(e) | Stop::Each(e) => e,
+        }
+    }
+}
+
+/// One pass over the log. `each` sees every record after the facts have taken it.
+fn read<E>(
+    reader: &mut Reader<impl BufRead>,
+    mut each: impl FnMut(&Facts, &Record) -> Result<(), E>,
+) -> Result<(Facts, LogState), Stop<E>> {
     let mut facts: Option<Facts> = None;
     let mut validator = Validator::new();
     let mut log = LogState::default();
@@ -138,7 +169,7 @@ fn read(
                 log.torn = Some((line, offset));
                 break;
             }
-            Err(source) => return Err(refuse(path, source)),
+            Err(e) => return Err(Stop::Log(e)),
         };
         if let Err(contradiction) = validator.step(&record) {
             log.contradiction.get_or_insert_with(|| contradiction.to_string());
@@ -147,16 +178,16 @@ fn read(
             (Some(facts), _) => facts,
             (none, Event::Header(header)) => none.insert(Facts::new(header)),
             (None, _) => {
-                let source = LogError::BadHeader { what: "its first line is not a header".into() };
-                return Err(refuse(path, source));
+                let what = "its first line is not a header".into();
+                return Err(Stop::Log(LogError::BadHeader { what }));
             }
         };
         facts.push(&record);
-        each(facts, &record)?;
+        each(facts, &record).map_err(Stop::Each)?;
     }
     log.lines = reader.lines();
     log.unknown_events = reader.unknown_events();
-    facts.map(|facts| (facts, log)).ok_or_else(|| refuse(path, LogError::Empty))
+    facts.map(|facts| (facts, log)).ok_or(Stop::Log(LogError::Empty))
 }
 
 fn refuse(path: PathBuf, source: LogError) -> JudgeError {

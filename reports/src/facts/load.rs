@@ -150,7 +150,8 @@ impl LoadFacts {
     pub(super) fn new(plan: &PlanFacts, factor: f64, windows: Vec<(bool, u64)>) -> Self {
         let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bin = (whole / PLOT_BINS).max(1_000_000);
-        let coarse = (whole / 120).max(plan.round_every_ns.saturating_mul(2)).max(bin);
+        // Whole rounds fall into each bin, or a steady throughput would read as a saw.
+        let coarse = (whole / 60).max(bin).next_multiple_of(plan.round_every_ns.max(1));
         let bucket = bucket_ns(plan.duration_ns, factor).max(plan.round_every_ns);
         Self {
             counts: Counts::default(),

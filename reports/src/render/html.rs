@@ -20,6 +20,7 @@ struct Page<'a> {
     verdict: &'a Verdict,
     headline: String,
     explained: &'static str,
+    reasons: Vec<Vec<Part>>,
     summary: Vec<Fact>,
     plots: Vec<Drawn>,
     harness: Vec<Fact>,
@@ -35,6 +36,12 @@ struct Page<'a> {
     command: &'a str,
     light: String,
     dark: String,
+}
+
+/// A piece of a sentence; what stood between backticks is code.
+struct Part {
+    code: bool,
+    text: String,
 }
 
 struct Fact {
@@ -67,6 +74,7 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
         verdict,
         headline: verdict.headline(),
         explained: explained(verdict),
+        reasons: verdict.reasons.iter().map(|r| parts(r)).collect(),
         summary: summary(facts),
         plots: plot::all(facts)
             .iter()
@@ -128,6 +136,11 @@ fn explained(verdict: &Verdict) -> &'static str {
         }
         Outcome::Fail => "What was asked does not hold, or the run shows a fault that no criterion excuses.",
     }
+}
+
+fn parts(sentence: &str) -> Vec<Part> {
+    let pieces = sentence.split('`').enumerate();
+    pieces.map(|(i, text)| Part { code: i % 2 == 1, text: text.to_owned() }).collect()
 }
 
 fn more(total: u64, shown: usize) -> String {

@@ -44,7 +44,7 @@ fn criteria(out: &mut String, verdict: &Verdict) {
             cell(&c.value_text),
             cell(&interval),
             cell(&c.margin_text),
-            units::count(c.samples as f64),
+            c.samples_text(),
         );
     }
     left_out(out, verdict.criteria.len());

@@ -216,7 +216,11 @@ pub(super) fn reasons(
 }
 
 fn criterion_reason(c: &CriterionResult) -> String {
-    let mut text = format!("{}: {}: asked `{}`, measured {}", c.outcome.word(), c.name, c.pass, c.value_text);
+    let measured = match c.value {
+        Some(_) => format!("measured {}", c.value_text),
+        None => "not measured".into(),
+    };
+    let mut text = format!("{}: {}: asked `{}`, {measured}", c.outcome.word(), c.name, c.pass);
     if let Some(interval) = &c.interval_text {
         let _ = write!(text, " (95 % interval {interval})");
     }

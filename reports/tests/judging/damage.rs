@@ -1,8 +1,8 @@
 //! A log that was changed, cut or never was one: named, refused, and never judged as good.
 
+use reports::Outcome;
 use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
 use reports::runlog::{LogError, Reader, Writer};
-use reports::{JudgeError, Outcome};
 
 use crate::synthetic::{self, Run, log_of, run_dir};
 
@@ -37,14 +37,18 @@ fn every_flipped_byte_is_found() {
 #[test]
 fn a_log_cut_anywhere_never_passes() {
     let log = small().log();
-    let dir = run_dir(&log);
     for at in 0..log.len() {
-        std::fs::write(dir.path().join("run.log"), &log[..at]).unwrap();
-        match reports::judge_run(dir.path()) {
-            Ok(verdict) => assert_eq!(verdict.verdict, Outcome::Inconclusive, "cut at {at}: {verdict:?}"),
-            Err(e) => assert!(matches!(e, JudgeError::NotARunLog { .. }), "cut at {at}: {e}"),
+        match reports::judge_log(&log[..at]) {
+            Ok((verdict, _)) => {
+                assert_eq!(verdict.verdict, Outcome::Inconclusive, "cut at {at}: {verdict:?}");
+            }
+            Err(e) => {
+                assert!(matches!(e, LogError::Empty | LogError::Torn { line: 1, .. }), "cut at {at}: {e}");
+            }
         }
     }
+    let (whole, _) = reports::judge_log(log.as_slice()).unwrap();
+    assert!(whole.evidence.iter().all(|e| e.outcome == Outcome::Pass), "{:#?}", whole.evidence);
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
     std::fs::write(dir.path().join("run.log"), &log).unwrap();
     let error = reports::report_run(dir.path()).unwrap_err();
     assert_eq!(error.exit_code(), 12);
-    let line = log[..middle].iter().filter(|b| **b == b'\n').count() + 1;
+    let line = log[..middle].split(|b| *b == b'\n').count();
     let text = error.to_string();
     assert!(
         text.contains(&format!("line {line}")) && text.contains("byte") && text.contains("run.log"),

@@ -27,8 +27,8 @@ fn evidence(verdict: &Verdict, name: &str, outcome: Outcome) {
 }
 
 #[track_caller]
-fn asked(run: Run, outcome: Outcome) -> Verdict {
-    let verdict = judged(&run);
+fn asked(run: impl std::borrow::Borrow<Run>, outcome: Outcome) -> Verdict {
+    let verdict = judged(run.borrow());
     assert_eq!(verdict.criteria[0].outcome, outcome, "{:#?}", verdict.criteria[0]);
     verdict
 }

@@ -1,6 +1,8 @@
 //! What a run log leads to: one verdict, the same in every document, and never a better one than the
 //! log supports.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod damage;
 mod documents;
 mod gates;

@@ -190,7 +190,7 @@ impl Run {
         out.push((drain, Event::Phase(PhaseBegan { phase: Phase::Drain })));
         out.push((drain + MS, Event::Ledger(self.ledger())));
         for agent in self.agents() {
-            out.push((drain + 2 * MS, Event::AgentExit(self.exit(&agent, drain))));
+            out.push((drain + 2 * MS, Event::AgentExit(Self::exit(&agent, drain))));
         }
         out.push((drain + 3 * MS, Event::Phase(PhaseBegan { phase: Phase::Verify })));
         let verify = Verify { processes_left: vec![], files_left: vec![], cleaned: vec![] };
@@ -209,7 +209,7 @@ impl Run {
         out
     }
 
-    fn exit(&self, agent: &AgentInfo, seen_ns: u64) -> AgentExit {
+    fn exit(agent: &AgentInfo, seen_ns: u64) -> AgentExit {
         AgentExit {
             agent: agent.id,
             name: agent.name.clone(),

@@ -8,14 +8,19 @@ use super::Plot;
 use super::palette::Colour;
 use crate::facts::Facts;
 use crate::runlog::event::Phase;
+use crate::units;
 
-const WIDTH: u32 = 760;
-const HEIGHT: u32 = 320;
+/// Two beside each other fill a page, and one is still readable on a phone.
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 290;
+/// Where the legend begins, and the height of one row of it.
+const LEGEND_TOP: i32 = 34;
+const LEGEND_ROW: i32 = 18;
 /// The library takes 1.24 times what comes out in the file.
 const LABEL: f64 = 15.0;
-const TITLE: f64 = 19.0;
+const TITLE: f64 = 18.0;
 /// A character of a label, roughly: the legend is laid out without a font.
-const CHARACTER: i32 = 7;
+const CHARACTER: i32 = 6;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
@@ -47,26 +52,28 @@ pub(super) struct Axis {
     units: &'static [(&'static str, f64)],
     /// 100 % is drawn even if nothing comes near.
     percent: bool,
+    /// A value with its unit.
+    show: fn(f64) -> String,
 }
 
 impl Axis {
     pub(super) fn seconds(what: &'static str) -> Self {
-        Self { what, units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)], percent: false }
+        Self { what, units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)], percent: false, show: units::seconds }
     }
 
     pub(super) fn bytes(what: &'static str) -> Self {
         const KIB: f64 = 1024.0;
         let units: &[_] = &[("KiB", KIB), ("MiB", KIB * KIB), ("GiB", KIB * KIB * KIB)];
-        Self { what, units, percent: false }
+        Self { what, units, percent: false, show: units::bytes }
     }
 
     pub(super) fn percent(what: &'static str) -> Self {
-        Self { what, units: &[("%", 0.01)], percent: true }
+        Self { what, units: &[("%", 0.01)], percent: true, show: units::percent }
     }
 
     /// `what` says the unit itself.
     pub(super) fn count(what: &'static str) -> Self {
-        Self { what, units: &[("", 1.0)], percent: false }
+        Self { what, units: &[("", 1.0)], percent: false, show: units::count }
     }
 
     /// The largest unit of which the greatest value has at least one and a half.
@@ -121,13 +128,13 @@ impl Figure {
     fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let frame = Frame::of(self, facts);
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        self.head(&root, facts)?;
+        let legend_bottom = self.head(&root, facts)?;
         let mut chart = ChartBuilder::on(&root)
-            .margin_top(58)
-            .margin_right(24)
+            .margin_top(legend_bottom + 8)
+            .margin_right(20)
             .margin_bottom(4)
             .x_label_area_size(46)
-            .y_label_area_size(76)
+            .y_label_area_size(64)
             .build_cartesian_2d(frame.x.0..frame.x.1, frame.y.0..frame.y.1)?;
         for (from, to) in frame.unjudged(self.over, facts) {
             let area = Rectangle::new(
@@ -176,27 +183,42 @@ impl Figure {
         &self,
         root: &DrawingArea<SVGBackend<'_>, Shift>,
         facts: &Facts,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    ) -> Result<i32, Box<dyn std::error::Error>> {
         let text = Colour::Text.marker();
         let title = ("sans-serif", TITLE).into_font().color(&text);
         root.draw(&Text::new(self.title.clone(), (12, 8), title))?;
         let label = ("sans-serif", LABEL).into_font().color(&text);
-        let mut x = 12;
+        let (mut x, mut y) = (12, LEGEND_TOP);
         for line in &self.lines {
-            let swatch = Rectangle::new([(x, 37), (x + 18, 41)], line.colour.marker().filled());
+            let text = self.legend(line);
+            let width = 24 + CHARACTER * text.chars().count() as i32;
+            if x > 12 && x + width > WIDTH as i32 - 8 {
+                (x, y) = (12, y + LEGEND_ROW);
+            }
+            let swatch = Rectangle::new([(x, y + 5), (x + 18, y + 9)], line.colour.marker().filled());
             root.draw(&swatch)?;
-            root.draw(&Text::new(line.label.clone(), (x + 24, 32), label.clone()))?;
-            x += 24 + CHARACTER * line.label.chars().count() as i32 + 20;
+            root.draw(&Text::new(text, (x + 24, y), label.clone()))?;
+            x += width + 18;
         }
         if let Some(factor) = facts.header.rehearsal {
-            let mark = ("sans-serif", 44.0)
+            let mark = ("sans-serif", 38.0)
                 .into_font()
                 .color(&Colour::Four.marker().mix(0.35))
                 .pos(Pos::new(HPos::Center, VPos::Center));
             let middle = (WIDTH as i32 / 2 + 30, HEIGHT as i32 / 2);
             root.draw(&Text::new(format!("REHEARSAL {factor}x"), middle, mark))?;
         }
-        Ok(())
+        Ok(y + LEGEND_ROW)
+    }
+
+    /// With the newest value, where several lines share an axis: the small ones lie on its bottom.
+    fn legend(&self, line: &Line) -> String {
+        match line.points.last() {
+            Some(last) if self.lines.len() > 1 && self.over == Over::Time => {
+                format!("{}: {}", line.label, (self.axis.show)(last.mean))
+            }
+            _ => line.label.clone(),
+        }
     }
 }
 
@@ -218,8 +240,8 @@ impl Frame {
         let min = points().map(|p| p.low.min(p.mean)).fold(f64::INFINITY, f64::min);
         let (unit, y_scale) = figure.axis.unit(max);
         let y = if figure.axis.percent {
-            let low = (min * 100.0).min(99.0);
-            ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.05)
+            let low = (min * 100.0).min(98.0);
+            ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.06)
         } else {
             // From zero: a axis that does not start there makes a mole-hill a mountain.
             (0.0, if max > 0.0 { max / y_scale * 1.08 } else { 1.0 })
@@ -252,7 +274,7 @@ impl Frame {
                     y,
                     x_scale,
                     y_scale,
-                    x_title: format!("time since the start of the run [{unit}]; shaded: not judged"),
+                    x_title: format!("time since the start [{unit}]; shaded: not judged"),
                     y_title,
                     x_labels: 9,
                 }
