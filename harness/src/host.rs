@@ -9,7 +9,7 @@ mod judge;
 mod parse;
 mod read;
 
-use crate::scenario::Plan;
+use crate::scenario::{Plan, hex};
 use reports::runlog::event::HostFacts;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -119,8 +119,8 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
         boot_id: read::boot_id(),
         cpu_model: read::cpu_model(),
         cpus: readings.cpus,
-        memory_bytes: readings.memory.total_bytes,
-        swap_bytes: readings.memory.swap_bytes,
+        memory_bytes: readings.memory.total,
+        swap_bytes: readings.memory.swap,
         shm_bytes: shm.map_or(0, |shm| shm.total_bytes),
         shm_inodes: shm.map_or(0, |shm| shm.total_inodes),
         nofile_soft: readings.nofile.soft,
@@ -152,7 +152,7 @@ fn fingerprint(facts: &HostFacts) -> String {
         facts.virtualization.clone(),
     ];
     let digest = Sha256::digest(stable.join("\n").as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..8])
 }
 
 #[cfg(test)]

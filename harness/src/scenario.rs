@@ -19,6 +19,7 @@ mod tree;
 pub mod unit;
 pub mod workload;
 
+pub(crate) use check::hex;
 pub use check::{Load, Sampling, Scenario};
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Plan, PlanOptions, Rehearsal};

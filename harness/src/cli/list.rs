@@ -5,6 +5,7 @@ use super::{load, talk};
 use crate::exit::ExitCode;
 use crate::scenario::unit::duration_text;
 use crate::scenario::{Plan, PlanOptions, Selection};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 pub(super) fn list(args: &ListArgs) -> ExitCode {
@@ -57,8 +58,10 @@ fn table(rows: &[[String; 4]]) -> String {
     let lines: Vec<&[String; 4]> = std::iter::once(&head).chain(rows).collect();
     let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name, processes, takes) = (width(0), width(1), width(2));
-    lines
-        .iter()
-        .map(|row| format!("{:<name$}  {:>processes$}  {:>takes$}  {}\n", row[0], row[1], row[2], row[3]))
-        .collect()
+    let mut text = String::new();
+    for [scenario, count, duration, asks] in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{scenario:<name$}  {count:>processes$}  {duration:>takes$}  {asks}");
+    }
+    text
 }

@@ -194,7 +194,7 @@ fn kernel(readings: &Readings) -> Vec<Capability> {
 
 fn memory(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "memory";
-    let host = readings.memory.available_bytes;
+    let host = readings.memory.available;
     let group = readings.cgroup_memory.as_ref().map(|group| group.limit.saturating_sub(group.used));
     let available = group.map_or(host, |group| group.min(host));
     let mut found = format!("{} available", bytes_text(available));
@@ -311,7 +311,7 @@ mod tests {
             pidfd: Ok(()),
             futex: Ok(()),
             user_namespaces: 10_000,
-            memory: MemoryReading { total_bytes: 8 << 30, available_bytes: 6 << 30, swap_bytes: 0 },
+            memory: MemoryReading { total: 8 << 30, available: 6 << 30, swap: 0 },
             clock_source: "tsc".into(),
             governor: Some("performance".into()),
             remove_ipc: false,
@@ -389,7 +389,7 @@ mod tests {
             complaint(|r| r.clock_source = "hpet".into()),
             complaint(|r| r.user_namespaces = 0),
             complaint(|r| r.remove_ipc = true),
-            complaint(|r| r.memory.available_bytes = 200 << 20),
+            complaint(|r| r.memory.available = 200 << 20),
             complaint(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),
         ] {
             assert_eq!(capability.status, Status::Warn, "{capability:?}");

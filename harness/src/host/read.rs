@@ -61,11 +61,12 @@ pub(super) struct CgroupReading {
     pub(super) file: PathBuf,
 }
 
+/// In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct MemoryReading {
-    pub(super) total_bytes: u64,
-    pub(super) available_bytes: u64,
-    pub(super) swap_bytes: u64,
+    pub(super) total: u64,
+    pub(super) available: u64,
+    pub(super) swap: u64,
 }
 
 pub(super) fn readings(shm_dir: &Path) -> Readings {
@@ -115,7 +116,7 @@ fn read_shm(shm_dir: &Path) -> Result<ShmReading, String> {
     let file_system = rustix::fs::statfs(shm_dir).map_err(|error| error.to_string())?;
     let writable = rustix::fs::access(shm_dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
     Ok(ShmReading {
-        tmpfs: i64::from(file_system.f_type) == TMPFS_MAGIC,
+        tmpfs: file_system.f_type == TMPFS_MAGIC,
         writable: writable.is_ok(),
         total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
         free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -150,7 +151,7 @@ fn tightest(
         .filter_map(|directory| {
             let file = directory.join(max);
             let limit = parse::limit(&fs::read_to_string(&file).ok()?)?;
-            let used = text(&directory.join(used)).trim().parse().unwrap_or(0);
+            let used = text(directory.join(used)).trim().parse().unwrap_or(0);
             Some(CgroupReading { limit, used, file })
         })
         .min_by_key(|reading| reading.limit.saturating_sub(reading.used))
@@ -160,9 +161,9 @@ fn memory() -> MemoryReading {
     Meminfo::current().map_or_else(
         |_| MemoryReading::default(),
         |memory| MemoryReading {
-            total_bytes: memory.mem_total,
-            available_bytes: memory.mem_available.unwrap_or(memory.mem_free),
-            swap_bytes: memory.swap_total,
+            total: memory.mem_total,
+            available: memory.mem_available.unwrap_or(memory.mem_free),
+            swap: memory.swap_total,
         },
     )
 }
@@ -188,7 +189,7 @@ fn remove_ipc() -> bool {
         more.sort();
         files.extend(more);
     }
-    parse::remove_ipc(&files.iter().map(|file| text(file)).collect::<Vec<_>>().join("\n")).unwrap_or(true)
+    parse::remove_ipc(&files.iter().map(text).collect::<Vec<_>>().join("\n")).unwrap_or(true)
 }
 
 fn virtualization() -> String {

@@ -174,7 +174,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean …?`, and all that is known where that is few enough to read.
-pub(super) fn suggest<'a>(word: &str, known: &[&'a str]) -> String {
+pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     let list = || known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),

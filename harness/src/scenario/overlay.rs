@@ -131,13 +131,13 @@ fn states_another(key: &str, below: &Table, above: &Table) -> bool {
 fn merge_criteria(criteria: &mut [Node], above: &Table, found: &mut Vec<Mistake>) {
     for (name, entry) in above {
         let names: Vec<String> = criteria.iter().filter_map(name_of).collect();
-        match criteria.iter_mut().find(|criterion| name_of(criterion).as_ref() == Some(name)) {
-            Some(criterion) => merge(criterion, &entry.node, &format!("criterion.{name}"), found),
-            None => {
-                let known: Vec<&str> = names.iter().map(String::as_str).collect();
-                let message = format!("the scenario has no criterion `{name}`");
-                found.push(Mistake::new(entry.key, message, suggest(name, &known)));
-            }
+        let named = |criterion: &&mut Node| name_of(criterion).as_ref() == Some(name);
+        if let Some(criterion) = criteria.iter_mut().find(named) {
+            merge(criterion, &entry.node, &format!("criterion.{name}"), found);
+        } else {
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            let message = format!("the scenario has no criterion `{name}`");
+            found.push(Mistake::new(entry.key, message, suggest(name, &known)));
         }
     }
 }

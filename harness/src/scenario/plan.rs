@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_rehearsal_is_a_factor_with_an_x() {
-        assert_eq!("1440x".parse::<Rehearsal>().unwrap().factor(), 1440.0);
+        assert_eq!("1440x".parse::<Rehearsal>(), Ok(Rehearsal(1440.0)));
         for text in ["", "x", "1440", "0x", "0.5x", "NaNx", "infx", "-3x", "1e9x"] {
             assert!(text.parse::<Rehearsal>().is_err(), "{text}");
         }
