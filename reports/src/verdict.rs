@@ -126,8 +126,8 @@ impl CriterionResult {
 impl Verdict {
     pub fn of(facts: &Facts, log: &LogState) -> Self {
         let interrupted = facts.end.as_ref().is_some_and(|e| e.reason == EndReason::Interrupted);
-        let partial = facts.end.is_none() || interrupted;
-        let criteria: Vec<_> = facts.criteria.iter().map(|c| judge::criterion(c, facts, partial)).collect();
+        let reach = judge::Reach::of(facts);
+        let criteria: Vec<_> = facts.criteria.iter().map(|c| judge::criterion(c, facts, reach)).collect();
         let evidence = evidence::all(facts, log);
         let worst = criteria
             .iter()

@@ -117,3 +117,49 @@ impl Validator {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runlog::event::{Alert, PhaseBegan, SampleMissed, Severity};
+
+    /// The first contradiction after a header that is taken for granted.
+    fn first(events: Vec<(u64, Event)>) -> Option<String> {
+        let mut validator = Validator { records: 1, ..Validator::new() };
+        (1..)
+            .zip(events)
+            .find_map(|(seq, (t_ns, event))| validator.step(&Record { seq, t_ns, event }).err())
+            .map(|c| c.to_string())
+    }
+
+    fn phase(phase: Phase) -> Event {
+        Event::Phase(PhaseBegan { phase })
+    }
+
+    fn missed(sweep: u64) -> Event {
+        Event::SampleMissed(SampleMissed { sweep, due_ns: 0, reason: String::new() })
+    }
+
+    #[test]
+    fn phases_come_in_order_and_once() {
+        assert_eq!(first(vec![(0, phase(Phase::Launch)), (1, phase(Phase::Load))]), None);
+        for bad in [Phase::Load, Phase::WarmUp] {
+            let found = first(vec![(0, phase(Phase::Load)), (1, phase(bad))]).unwrap();
+            assert!(found.starts_with("record 2: phase"), "{found}");
+        }
+    }
+
+    #[test]
+    fn time_and_sweeps_do_not_run_backwards() {
+        assert!(first(vec![(5, missed(0)), (4, missed(1))]).unwrap().contains("backwards"));
+        assert!(first(vec![(0, missed(3)), (1, missed(3))]).unwrap().contains("counted twice"));
+    }
+
+    #[test]
+    fn the_first_record_is_the_header_and_no_other() {
+        let alert = || Event::Alert(Alert { severity: Severity::Info, text: String::new() });
+        let mut validator = Validator::new();
+        assert!(validator.step(&Record { seq: 0, t_ns: 0, event: alert() }).is_err());
+        assert_eq!(first(vec![(0, alert())]), None);
+    }
+}

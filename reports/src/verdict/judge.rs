@@ -6,9 +6,38 @@ use super::{CriterionResult, EvidenceResult, LogState, Outcome};
 use crate::criterion::evaluate::{Measured, evaluate};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
 use crate::facts::{Asked, Facts};
+use crate::runlog::event::EndReason;
 use crate::units;
 
-pub(super) fn criterion(asked: &Asked, facts: &Facts, partial: bool) -> CriterionResult {
+/// How much of the declared run the facts hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Whole,
+    /// The run itself ended early: what has failed has failed, what holds so far need not have.
+    Stopped,
+    /// Nobody knows how the run would have gone on: nothing is settled.
+    Cut,
+}
+
+impl Reach {
+    pub(super) fn of(facts: &Facts) -> Self {
+        match facts.end.as_ref().map(|e| e.reason) {
+            Some(EndReason::Completed) => Self::Whole,
+            Some(EndReason::Aborted | EndReason::FleetLost | EndReason::LaunchFailed) => Self::Stopped,
+            None | Some(EndReason::Interrupted | EndReason::RecordingFailed) => Self::Cut,
+        }
+    }
+
+    fn settles(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Stopped => outcome == Outcome::Fail,
+            Self::Cut => false,
+        }
+    }
+}
+
+pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> CriterionResult {
     let spec = &asked.spec;
     let pair = match &asked.pair {
         Ok(pair) => pair,
@@ -18,7 +47,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, partial: bool) -> Criterio
     let measured = evaluate(pass, facts);
     let mut outcome = compare(pair, &measured);
     let mut note = measured.note.clone();
-    if partial && outcome != Outcome::Inconclusive {
+    if !reach.settles(outcome) && outcome != Outcome::Inconclusive {
         let so_far = format!("{} as far as the run went", outcome.word());
         note = Some(note.map_or(so_far.clone(), |note| format!("{so_far}; {note}")));
         outcome = Outcome::Inconclusive;
@@ -132,7 +161,8 @@ fn margin_text(c: &Criterion, margin: f64, threshold: f64) -> String {
     if is_share || !relative.is_finite() || margin == 0.0 {
         format!("{sign}{}", amount.replace(" %", " points"))
     } else {
-        format!("{sign}{amount} ({sign}{:.0} %)", (relative.abs() * 100.0))
+        // Rounded down: 99.9 % of a limit is not all of it.
+        format!("{sign}{amount} ({sign}{:.0} %)", (relative.abs() * 100.0).floor())
     }
 }
 

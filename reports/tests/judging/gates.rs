@@ -59,6 +59,7 @@ fn every_other_end_is_no_pass() {
         let verdict = judged(&Run { end: Some(reason), ..Run::default() });
         evidence(&verdict, "run complete", outcome);
         assert_eq!((verdict.verdict, verdict.exit.code), (outcome, code));
+        assert!(verdict.criteria.iter().all(|c| c.outcome == Outcome::Inconclusive), "nothing holds so far");
     }
 }
 
@@ -360,4 +361,11 @@ fn an_incomplete_criterion_pair_never_rescues() {
     let run =
         Run { criteria: vec![criterion("x", "incidents == 0", Some("incidents <= 3"))], ..Run::default() };
     assert_eq!(judged(&run).criteria[0].outcome, Outcome::Pass);
+}
+
+#[test]
+fn a_stopped_run_keeps_its_failures() {
+    let verdict = judged(&Run { end: Some(EndReason::Aborted), failed: |_| 1, ..Run::default() });
+    let outcomes: Vec<_> = verdict.criteria.iter().map(|c| c.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Fail, Outcome::Inconclusive]);
 }

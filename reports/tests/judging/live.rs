@@ -122,3 +122,36 @@ proptest! {
         }
     }
 }
+
+/// A month of rounds must not cost the memory of a month.
+#[test]
+fn the_facts_of_a_long_run_are_no_bigger_than_those_of_a_short_one() {
+    let size = |rounds: u64| {
+        let run = Run {
+            rounds,
+            round_every_ns: 100_000_000,
+            failed: |n| u32::from(n % 3 == 0),
+            criteria: vec![criterion("a", "delivery.rate >= 1% every 1m", None)],
+            ..Run::default()
+        };
+        let mut header = run.header();
+        // What was planned decides the size of the bins: the same for both.
+        header.plan.duration_ns = 60_000_000_000;
+        let mut facts = Facts::new(&header);
+        for (seq, (t_ns, event)) in (0..).zip(run.events()) {
+            facts.push(&reports::runlog::Record { seq, t_ns, event });
+        }
+        let points = [
+            &facts.load.coordination_series,
+            &facts.load.delivery_series,
+            &facts.load.throughput_series,
+            &facts.load.lateness_series,
+        ]
+        .map(|series| series.bins().count());
+        let medians = facts.load.coordination_medians.points(facts.load_ns()).len();
+        (points, medians, facts.task_failures.items.len())
+    };
+    let (points, medians, failures) = size(60_000);
+    assert!(points.iter().all(|n| *n <= 1_200), "{points:?}");
+    assert!(medians <= 401 && failures <= 100, "{medians} {failures}");
+}
