@@ -178,3 +178,12 @@ fn a_writer_returns_what_a_reader_reads() {
     let read: Vec<_> = Reader::new(log.as_slice()).map(Result::unwrap).collect();
     assert_eq!(read, written);
 }
+
+/// The bytes of the format. If this changes, so does `FORMAT`, and old logs must still be read.
+#[test]
+fn the_bytes_of_a_log_are_those_of_the_format() {
+    let mut events = small().events();
+    // Its compression is another library's affair.
+    events.retain(|(_, event)| !matches!(event, Event::Latency(_)));
+    insta::assert_snapshot!("run_log", String::from_utf8(log_of(events)).unwrap());
+}

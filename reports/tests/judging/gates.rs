@@ -369,3 +369,42 @@ fn a_stopped_run_keeps_its_failures() {
     let outcomes: Vec<_> = verdict.criteria.iter().map(|c| c.outcome).collect();
     assert_eq!(outcomes, [Outcome::Fail, Outcome::Inconclusive]);
 }
+
+/// No name in the catalogue is an empty promise.
+#[test]
+fn every_metric_with_every_aggregation_has_a_value_in_a_good_run() {
+    use reports::criterion::{Aggregation, Scope, Unit, catalogue};
+    let mut criteria = Vec::new();
+    for metric in catalogue() {
+        for aggregation in metric.aggregations {
+            let threshold = match (aggregation, metric.unit) {
+                (Aggregation::Growth | Aggregation::Drift, _) => "5%",
+                (Aggregation::Slope, _) => "5%/h",
+                (_, Unit::Seconds) => "5s",
+                (_, Unit::Bytes) => "5MiB",
+                (_, Unit::Share | Unit::OfOneCore) => "5%",
+                (_, Unit::Count) => "5",
+                (_, Unit::Cores) => "5 cores",
+                (_, Unit::PerSecond) => "5/s",
+            };
+            let scopes = if metric.scoped { &Scope::ALL[..] } else { &Scope::ALL[..1] };
+            for scope in scopes {
+                let whose = if *scope == Scope::Fleet { String::new() } else { format!(".{}", scope.name()) };
+                let text = format!("{}{whose} {} < {threshold}", metric.name, aggregation.name());
+                criteria.push(criterion(&text, &text, None));
+            }
+        }
+    }
+    assert!(criteria.len() > 200);
+    let run = Run {
+        rounds: 1_000,
+        round_every_ns: 100 * MS,
+        sample_every_ns: 100 * MS,
+        round_ns: |n| (1 + n % 50) * MS,
+        criteria,
+        ..Run::default()
+    };
+    for c in judged(&run).criteria {
+        assert!(c.value.is_some_and(f64::is_finite), "{c:#?}");
+    }
+}

@@ -45,6 +45,13 @@ pub(super) struct Line {
     pub(super) band: Band,
 }
 
+/// Which value of a line stands beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Legend {
+    Newest,
+    Mean,
+}
+
 /// The vertical axis: what, and in which units it may be shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis {
@@ -54,26 +61,38 @@ pub(super) struct Axis {
     percent: bool,
     /// A value with its unit.
     show: fn(f64) -> String,
+    legend: Legend,
 }
 
 impl Axis {
     pub(super) fn seconds(what: &'static str) -> Self {
-        Self { what, units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)], percent: false, show: units::seconds }
+        Self {
+            what,
+            units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)],
+            percent: false,
+            show: units::seconds,
+            legend: Legend::Newest,
+        }
     }
 
     pub(super) fn bytes(what: &'static str) -> Self {
         const KIB: f64 = 1024.0;
         let units: &[_] = &[("KiB", KIB), ("MiB", KIB * KIB), ("GiB", KIB * KIB * KIB)];
-        Self { what, units, percent: false, show: units::bytes }
+        Self { what, units, percent: false, show: units::bytes, legend: Legend::Newest }
     }
 
     pub(super) fn percent(what: &'static str) -> Self {
-        Self { what, units: &[("%", 0.01)], percent: true, show: units::percent }
+        Self { what, units: &[("%", 0.01)], percent: true, show: units::percent, legend: Legend::Newest }
     }
 
     /// `what` says the unit itself.
     pub(super) fn count(what: &'static str) -> Self {
-        Self { what, units: &[("", 1.0)], percent: false, show: units::count }
+        Self { what, units: &[("", 1.0)], percent: false, show: units::count, legend: Legend::Newest }
+    }
+
+    /// Noisy: the newest value would say nothing.
+    pub(super) fn cores(what: &'static str) -> Self {
+        Self { show: |cores| format!("{cores:.3}"), legend: Legend::Mean, ..Self::count(what) }
     }
 
     /// The largest unit of which the greatest value has at least one and a half.
@@ -211,11 +230,17 @@ impl Figure {
         Ok(y + LEGEND_ROW)
     }
 
-    /// With the newest value, where several lines share an axis: the small ones lie on its bottom.
+    /// With a value, where several lines share an axis: the small ones lie on its bottom.
     fn legend(&self, line: &Line) -> String {
         match line.points.last() {
             Some(last) if self.lines.len() > 1 && self.over == Over::Time => {
-                format!("{}: {}", line.label, (self.axis.show)(last.mean))
+                let value = match self.axis.legend {
+                    Legend::Newest => last.mean,
+                    Legend::Mean => {
+                        line.points.iter().map(|p| p.mean).sum::<f64>() / line.points.len() as f64
+                    }
+                };
+                format!("{}: {}", line.label, (self.axis.show)(value))
             }
             _ => line.label.clone(),
         }
