@@ -150,6 +150,7 @@ impl Figure {
         let legend_bottom = self.head(&root, facts)?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(legend_bottom + 8)
+            .margin_left(8)
             .margin_right(20)
             .margin_bottom(4)
             .x_label_area_size(46)
