@@ -154,7 +154,7 @@ fn start_workers(control: Control, region: Region, index: u32) -> Result<Vec<Lin
 fn fork_patiently(name: &str, body: impl Fn() -> i32) -> nix::Result<Pid> {
     let mut pause = Duration::from_millis(5);
     for _ in 1..FORK_TRIES {
-        match fork::spawn(name, &body) {
+        match fork::spawn(name, None, &body) {
             Err(nix::Error::EAGAIN | nix::Error::ENOMEM) => {
                 std::thread::sleep(pause);
                 pause *= 2;
@@ -162,7 +162,7 @@ fn fork_patiently(name: &str, body: impl Fn() -> i32) -> nix::Result<Pid> {
             done => return done,
         }
     }
-    fork::spawn(name, body)
+    fork::spawn(name, None, body)
 }
 
 impl Coordinator {

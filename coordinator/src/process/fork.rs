@@ -5,6 +5,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -12,10 +13,11 @@ use std::ptr;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
 
-/// Forks a child that runs `body` and exits with what it returns. The child dies with its parent.
+/// Forks a child that runs `body` and exits with what it returns. The child dies with its parent. Of
+/// the parent's descriptors it has stdin, stdout, stderr and `keep`.
 ///
 /// Only for single-threaded processes: the child goes on with everything its parent had loaded.
-pub fn spawn(name: &str, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
     let parent = nix::unistd::getpid();
     // SAFETY: the caller is single-threaded (asserted in debug builds), so no lock is held by a
     // thread that the child does not have.
@@ -27,6 +29,7 @@ pub fn spawn(name: &str, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
                 if die_with(parent).is_err() {
                     return 70;
                 }
+                close_all_but(keep);
                 set_title(name);
                 body()
             }))
@@ -35,6 +38,26 @@ pub fn spawn(name: &str, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
             // SAFETY: ends this process; nothing of it is used afterwards.
             unsafe { nix::libc::_exit(status) }
         }
+    }
+}
+
+/// Closes what the parent had open, whoever it was inherited from. The parent's owners of these
+/// descriptors are never dropped here: the child ends with `_exit`.
+fn close_all_but(keep: Option<BorrowedFd<'_>>) {
+    const FIRST: u32 = 3;
+    let close = |first: u32, last: u32| {
+        if first <= last {
+            // SAFETY: nothing in this process uses these descriptors after the fork. Kernels before 5.9
+            // do not know the call and leave them open, which costs descriptors and nothing else.
+            unsafe { nix::libc::syscall(nix::libc::SYS_close_range, first, last, 0) };
+        }
+    };
+    match keep.map(|fd| fd.as_raw_fd() as u32) {
+        Some(kept) => {
+            close(FIRST, kept - 1);
+            close(kept + 1, u32::MAX);
+        }
+        None => close(FIRST, u32::MAX),
     }
 }
 

@@ -17,8 +17,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -127,13 +127,9 @@ impl Supervisor {
     fn start(&mut self) -> Result<(), SuperviseError> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
             .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
-        let (mut reader, mut writer) = (Some(reader), Some(writer));
         for index in 0..self.control.shape().coordinators() {
-            let (control, dir) = (self.control, self.dir.clone());
-            let pid = fork::spawn(&format!("coord/{index}"), || {
-                // Not this process's business; closed here, still open in the parent.
-                drop(reader.take());
-                let Some(writer) = writer.take() else { return 70 };
+            let (control, dir, writer) = (self.control, self.dir.clone(), &writer);
+            let pid = fork::spawn(&format!("coord/{index}"), Some(writer.as_fd()), || {
                 become_coordinator(control, &dir, index, writer)
             })
             .map_err(|errno| SuperviseError::System { what: "start a coordinator", errno })?;
@@ -141,8 +137,8 @@ impl Supervisor {
             self.control.coordinator(index).process.born(pid.as_raw() as u32, start_ticks);
             self.children.push(Child { index, pid, alive: true });
         }
+        // The children have it; when the last of them closes it, the reader sees the end.
         drop(writer);
-        let reader = reader.expect("taken only in the children");
         self.wait_for_coordinators(reader)
     }
 
@@ -315,12 +311,13 @@ pub fn children_of(parent: u32) -> Vec<u32> {
 }
 
 /// In the child: from a copy of the supervisor to coordinator `index`.
-fn become_coordinator(control: Control, dir: &Path, index: u32, writer: OwnedFd) -> i32 {
-    let mut words = File::from(writer);
-    let mut report = move |said: Result<(), String>| {
+fn become_coordinator(control: Control, dir: &Path, index: u32, writer: &OwnedFd) -> i32 {
+    let report = |said: Result<(), String>| {
         let word = said.err().unwrap_or_else(|| "ready".to_owned());
         // If nobody listens the supervisor is gone, and this process with it.
-        let _ = words.write_all(format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
+        let _ = rustix::io::write(writer, format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
+        // Nothing more is said. The parent's owner of it is never dropped in this process.
+        let _ = nix::unistd::close(writer.as_raw_fd());
     };
     if fork::child_signals().is_err() {
         return 70;

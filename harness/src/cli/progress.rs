@@ -111,7 +111,7 @@ fn line(live: &Live, elapsed: Duration, left: Duration) -> String {
     } else {
         view.rounds.to_string()
     };
-    let p99 = view.coordination_p99_ns.map_or_else(|| "-".to_owned(), |ns| reports::units::nanos(ns));
+    let p99 = view.coordination_p99_ns.map_or_else(|| "-".to_owned(), reports::units::nanos);
     let delivery = view.delivery.map_or_else(|| "-".to_owned(), reports::units::percent);
     let agents =
         view.agents_live.map_or_else(String::new, |live| format!("  agents {live}/{}", view.agents_planned));
