@@ -1,0 +1,200 @@
+//! Runs that do not reach their end. Whatever happens, nothing of them stays.
+
+use super::{Bench, HARNESS, scenario, verdict, wait_until};
+use coordinator::client::Identity;
+use nix::sys::signal::Signal;
+use reports::runlog::event::AgentInfo;
+use std::process::Command;
+
+fn kill(agents: &[AgentInfo], name: &str, signal: Signal) {
+    let agent = agents.iter().find(|agent| agent.name == name).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.pid as i32), signal).unwrap();
+}
+
+fn is_alive(agent: &AgentInfo) -> bool {
+    Identity { pid: agent.pid, start_ticks: agent.start_ticks }.is_alive()
+}
+
+/// Kills `name` under load; what the log says about it.
+fn killed(name: &str) -> String {
+    let bench = Bench::new(&scenario(3));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    kill(&agents, name, Signal::SIGKILL);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("FAIL"), "{}", done.stdout);
+    bench.assert_nothing_left(&agents);
+    let verdict = verdict(&bench.latest());
+    assert_eq!(verdict["verdict"], "FAIL");
+    let evidence = verdict["evidence"].as_array().unwrap();
+    let deaths = evidence.iter().find(|check| check["name"] == "no undeclared death").unwrap();
+    assert_eq!(deaths["outcome"], "FAIL", "{deaths}");
+    std::fs::read_to_string(bench.latest().join("run.log")).unwrap()
+}
+
+#[test]
+fn a_killed_worker_is_a_finding() {
+    let log = killed("worker/1.2");
+    assert!(log.contains("\"name\":\"worker/1.2\"") && log.contains("killed by SIGKILL"), "{log}");
+}
+
+#[test]
+fn a_killed_coordinator_is_a_finding() {
+    let log = killed("coord/1");
+    assert!(log.contains("coord/1 died (killed by SIGKILL)"), "{log}");
+    assert!(log.contains("ended when its coordinator died"), "{log}");
+}
+
+#[test]
+fn a_killed_supervisor_is_a_finding() {
+    let log = killed("supervisor");
+    assert!(log.contains("\"reason\":\"fleet-lost\""), "{log}");
+}
+
+#[test]
+fn a_killed_harness_takes_its_fleet_along_and_its_log_is_inconclusive() {
+    let bench = Bench::new(&scenario(60));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    run.signal(Signal::SIGKILL);
+    run.end();
+    wait_until("the fleet has ended itself", || !agents.iter().any(is_alive));
+    wait_until("its files are gone", || std::fs::read_dir(bench.shm.path()).unwrap().next().is_none());
+    let judged = bench.command().arg("report").arg(bench.latest()).output().unwrap();
+    assert_eq!(judged.status.code(), Some(12));
+}
+
+#[test]
+fn harness_and_supervisor_killed_together_leave_files_that_clean_removes() {
+    let bench = Bench::new(&scenario(60));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    // Stopped first, so that it cannot clean up while the other one dies.
+    kill(&agents, "supervisor", Signal::SIGSTOP);
+    run.signal(Signal::SIGKILL);
+    kill(&agents, "supervisor", Signal::SIGKILL);
+    run.end();
+    wait_until("the fleet has ended", || !agents.iter().any(is_alive));
+    assert!(std::fs::read_dir(bench.shm.path()).unwrap().next().is_some());
+    let cleaned = bench.command().args(["coordinator", "clean"]).output().unwrap();
+    assert_eq!(cleaned.status.code(), Some(0));
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
+fn an_interrupt_drains_and_judges_what_there_is() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let bench = Bench::new(&scenario(60));
+        let run = bench.start(&["--quiet"]);
+        let agents = run.agents_under_load();
+        run.signal(signal);
+        let done = run.end();
+        assert_eq!(done.status.code(), Some(21), "{}{}", done.stdout, done.stderr);
+        assert!(done.stdout.starts_with("INCONCLUSIVE"), "{}", done.stdout);
+        assert!(bench.latest().join("report.html").exists());
+        bench.assert_nothing_left(&agents);
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_now() {
+    // A worker that sleeps for an hour would hold the drain up until its time-out.
+    let text = scenario(60)
+        .replace("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntime = \"1h\"")
+        .replace("task_timeout = \"3s\"", "task_timeout = \"2h\"");
+    let bench = Bench::new(&text);
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    run.signal(Signal::SIGINT);
+    run.signal(Signal::SIGINT);
+    // Two of the same may have been merged into one before they were read.
+    wait_until("the fleet has ended", || {
+        run.signal(Signal::SIGINT);
+        !agents.iter().any(is_alive)
+    });
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(130), "{}{}", done.stdout, done.stderr);
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_without_a_pass() {
+    let bench = Bench::new(&scenario(60));
+    let script = r#"mkdir runs && mount -t tmpfs -o size=48k tmpfs runs && exec "$0" run small.toml --out runs --quiet"#;
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, HARNESS])
+        .env("COORDINATOR_SHM_DIR", bench.shm.path())
+        .current_dir(bench.dir.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(12), "{stderr}");
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    bench.assert_nothing_left(&[]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_refused_before_anything_starts() {
+    let bench = Bench::new(&scenario(1));
+    let output = bench.command().args(["run", "small.toml", "--out", "/proc/nowhere"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(20), "{stderr}");
+    assert!(stderr.contains("/proc/nowhere") && stderr.contains("hint:"), "{stderr}");
+    bench.assert_nothing_left(&[]);
+}
+
+#[test]
+fn two_runs_side_by_side_do_not_disturb_each_other() {
+    let bench = Bench::new(&scenario(4));
+    let other = Bench::new(&scenario(60));
+    // In one directory of shared memory, as two users of one machine would be.
+    let run = bench.start(&["--quiet"]);
+    let doomed = Command::new(HARNESS)
+        .args(["run", "small.toml", "--out", "runs", "--quiet"])
+        .env("COORDINATOR_SHM_DIR", bench.shm.path())
+        .current_dir(other.dir.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let doomed = super::Run { bench: &other, child: doomed };
+    let theirs = doomed.agents_under_load();
+    let ours = run.agents_under_load();
+    doomed.signal(Signal::SIGKILL);
+    doomed.end();
+    wait_until("the other fleet has ended", || !theirs.iter().any(is_alive));
+    let cleaned = bench.command().args(["coordinator", "clean"]).output().unwrap();
+    assert_eq!(cleaned.status.code(), Some(0));
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    bench.assert_nothing_left(&ours);
+}
+
+#[test]
+fn a_stopped_worker_is_a_failed_task_and_no_hang() {
+    let text = scenario(2).replace("task_timeout = \"3s\"", "task_timeout = \"500ms\"");
+    let bench = Bench::new(&text);
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    kill(&agents, "worker/0.1", Signal::SIGSTOP);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    let log = std::fs::read_to_string(bench.latest().join("run.log")).unwrap();
+    assert!(log.contains("no answer within 500ms"), "{log}");
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
+fn an_abort_criterion_ends_the_run_early() {
+    let text =
+        scenario(60).replacen("pass = \"incidents == 0\"", "pass = \"incidents == 0\"\nabort = true", 1);
+    let bench = Bench::new(&text);
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    kill(&agents, "worker/0.0", Signal::SIGKILL);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("beyond hope"), "{}", done.stdout);
+    bench.assert_nothing_left(&agents);
+}

@@ -1,0 +1,187 @@
+//! Whole runs through the real program: to a verdict, and to every end that is not one.
+
+mod endings;
+mod verdicts;
+
+use coordinator::client::Identity;
+use reports::runlog::codec;
+use reports::runlog::event::{AgentInfo, Event, Phase, Role};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+
+/// What may hang carries a watchdog. Far above anything that is waited for here.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < WATCHDOG, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A small fleet, asked for everything that a run can be asked for in `seconds`.
+fn scenario(seconds: u32) -> String {
+    format!(
+        r#"
+schema = 1
+name = "small"
+asks = "Does a small fleet answer?"
+[fleet]
+topology = "hybrid"
+coordinators = 2
+workers = 3
+[workload]
+kind = "echo"
+payload = "256B"
+[load]
+model = "open"
+every = "50ms"
+duration = "{seconds}s"
+warm_up = "200ms"
+task_timeout = "3s"
+[sampling]
+every = "100ms"
+pss_every = "1s"
+[[criterion]]
+name = "delivery"
+pass = "delivery.rate >= 100%"
+[[criterion]]
+name = "exactly-once"
+pass = "delivery.duplicates == 0"
+[[criterion]]
+name = "deaths"
+pass = "incidents == 0"
+[[criterion]]
+name = "coordination"
+pass = "coordination.time max < 3s"
+"#
+    )
+}
+
+/// A directory with a scenario, a place for runs, and a shared-memory directory of its own.
+struct Bench {
+    dir: tempfile::TempDir,
+    shm: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(scenario: &str) -> Self {
+        let bench =
+            Self { dir: tempfile::tempdir().unwrap(), shm: tempfile::tempdir_in("/dev/shm").unwrap() };
+        std::fs::write(bench.file(), scenario).unwrap();
+        bench
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("small.toml")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.dir.path().join("runs")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(HARNESS);
+        command.env("COORDINATOR_SHM_DIR", self.shm.path()).current_dir(self.dir.path());
+        command
+    }
+
+    fn start(&self, extra: &[&str]) -> Run<'_> {
+        let child = self
+            .command()
+            .args(["run", "small.toml", "--out", "runs"])
+            .args(extra)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Run { bench: self, child }
+    }
+
+    /// The newest run's directory.
+    fn latest(&self) -> PathBuf {
+        std::fs::canonicalize(self.out().join("small/latest")).unwrap()
+    }
+
+    fn assert_nothing_left(&self, agents: &[AgentInfo]) {
+        let left: Vec<_> = agents
+            .iter()
+            .filter(|agent| Identity { pid: agent.pid, start_ticks: agent.start_ticks }.is_alive())
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+        let files: Vec<_> =
+            std::fs::read_dir(self.shm.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.is_empty(), "{files:?}");
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    bench: &'a Bench,
+    child: Child,
+}
+
+/// A run that has ended.
+struct Done {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run<'_> {
+    /// Waits for the load phase; the fleet's processes.
+    fn agents_under_load(&self) -> Vec<AgentInfo> {
+        let mut agents = Vec::new();
+        wait_until("the load has begun", || {
+            let log = self.bench.out().join("small/latest/run.log");
+            let Ok(reader) = codec::open(&log) else { return false };
+            let mut under_load = false;
+            for record in reader.map_while(Result::ok) {
+                match record.event {
+                    Event::Agents(event) => agents = event.agents,
+                    Event::Phase(began) => under_load = began.phase == Phase::Load,
+                    _ => {}
+                }
+            }
+            under_load
+        });
+        agents.into_iter().filter(|agent| agent.role != Role::Harness).collect()
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    fn end(self) -> Done {
+        let output = self.child.wait_with_output().unwrap();
+        Done {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+fn verdict(run: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(run.join("verdict.json")).unwrap()).unwrap()
+}
+
+/// Every file of a run that is made from its log, with its bytes.
+fn documents(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for dir in [run.to_owned(), run.join("plots")] {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_file() && name != "run.log" && name != "fleet.stderr" {
+                all.push((path.clone(), std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    all.sort();
+    all
+}
