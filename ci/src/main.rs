@@ -1,2 +1,60 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: what keeps this repository as it says it is.
+//!
+//! Links no crate of the workspace and asks the programs instead: it builds in seconds, and says
+//! what is wrong with a tree that does not compile. stdout belongs to the commands that it runs;
+//! what it says itself goes to stderr.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stderr, reason = "this program is a command line and nothing else")]
+
+mod check;
+mod coverage;
+mod schema;
+mod tidy;
+mod workspace;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", about, before_help = "Example: cargo xtask check")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What keeps this repository as it says it is
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Everything that CI runs, cheapest first, up to the first failure
+    Check(check::Args),
+    /// Look whether the walls between the crates and the habits of the code hold
+    Tidy,
+    /// Write the JSON Schema of scenario files
+    Schema(schema::Args),
+    /// Run the tests and say which lines they reach (wants cargo-llvm-cov)
+    Coverage(coverage::Args),
+}
+
+fn main() -> ExitCode {
+    let Some(verb) = Cli::parse().verb else {
+        // Asked for nothing in particular: help is the answer, not an error.
+        return match Cli::command().print_help() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    };
+    let done = Workspace::find().and_then(|workspace| match verb {
+        Verb::Check(args) => check::check(&workspace, &args),
+        Verb::Tidy => tidy::tidy(&workspace),
+        Verb::Schema(args) => schema::schema(&workspace, &args),
+        Verb::Coverage(args) => coverage::coverage(&workspace, &args),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

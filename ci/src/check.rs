@@ -1,0 +1,206 @@
+//! `cargo xtask check`: what CI runs, on any machine, cheapest first.
+//!
+//! A tool that is not installed skips its step on a desk, with a word; where `CI` is set it is an
+//! error, so that nothing is ever skipped there.
+
+use crate::workspace::{Outcome, Workspace, said};
+use crate::{schema, tidy};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: cargo xtask check")]
+pub(crate) struct Args {
+    /// Also look for known vulnerabilities in the dependencies (fetches a database)
+    #[arg(long)]
+    advisories: bool,
+}
+
+/// A program that not every machine has.
+#[derive(Debug, Clone, Copy)]
+struct Tool {
+    name: &'static str,
+    probe: &'static [&'static str],
+    install: &'static str,
+}
+
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    probe: &["cargo", "deny", "--version"],
+    install: "cargo install cargo-deny --locked --version 0.20.2",
+};
+const FMT: Tool =
+    Tool { name: "rustfmt", probe: &["cargo", "fmt", "--version"], install: "rustup component add rustfmt" };
+const CLIPPY: Tool =
+    Tool { name: "clippy", probe: &["cargo", "clippy", "--version"], install: "rustup component add clippy" };
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    needs: Option<Tool>,
+    words: Vec<String>,
+    /// What runs for the words, where that is a part of this program.
+    own: Option<fn(&Workspace) -> Outcome>,
+}
+
+fn step(name: &'static str, needs: Option<Tool>, words: &[&str]) -> Step {
+    Step { name, needs, words: words.iter().map(|word| (*word).to_owned()).collect(), own: None }
+}
+
+fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
+    let mut validate =
+        step("scenarios", None, &["cargo", "run", "--quiet", "--package", "harness", "--", "validate"]);
+    validate.words.extend(workspace.files()?.into_iter().filter(|file| tidy::is_scenario(file)));
+    let deny = ["cargo", "deny", "--workspace", "check", "--hide-inclusion-graph"];
+    let mut steps = vec![
+        step("fmt", Some(FMT), &["cargo", "fmt", "--all", "--check"]),
+        Step { own: Some(tidy::tidy), ..step("tidy", None, &["cargo", "xtask", "tidy"]) },
+        step("deny", Some(DENY), &[&deny[..], &["bans", "licenses", "sources"]].concat()),
+        step(
+            "clippy",
+            Some(CLIPPY),
+            &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        ),
+        Step { own: Some(schema::check), ..step("schema", None, &["cargo", "xtask", "schema", "--check"]) },
+        validate,
+        step("test", None, &["cargo", "test", "--workspace"]),
+    ];
+    if args.advisories {
+        steps.push(step("advisories", Some(DENY), &["cargo", "deny", "--workspace", "check", "advisories"]));
+    }
+    Ok(steps)
+}
+
+pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
+    let ci = is_ci(std::env::var("CI").ok().as_deref());
+    let steps = steps(workspace, args)?;
+    let began = Instant::now();
+    let summary = carry_out(
+        &steps,
+        ci,
+        |tool| workspace.answers(tool.probe),
+        |step| match step.own {
+            Some(own) => own(workspace),
+            None => workspace.run(&step.words),
+        },
+    )?;
+    if !args.advisories {
+        eprintln!(
+            "not part of this: advisories, which need a database from the network; --advisories adds them"
+        );
+    }
+    eprintln!("check: {summary} in {}", seconds(began.elapsed()));
+    Ok(())
+}
+
+fn is_ci(variable: Option<&str>) -> bool {
+    matches!(variable, Some("true" | "1"))
+}
+
+/// Runs the steps up to the first that fails; says how it went.
+fn carry_out(
+    steps: &[Step],
+    ci: bool,
+    has: impl Fn(&Tool) -> bool,
+    run: impl Fn(&Step) -> Outcome,
+) -> Outcome<String> {
+    let mut skipped = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let Step { name, words, .. } = step;
+        if let Some(tool) = step.needs.filter(|tool| !has(tool)) {
+            let Tool { name: tool, install, .. } = tool;
+            if ci {
+                return Err(format!(
+                    "check: `{name}` wants {tool}, and nothing is skipped in CI\nhint: {install}"
+                ));
+            }
+            eprintln!("==> {name}: skipped: {tool} is not installed (install with: {install})");
+            skipped.push(*name);
+            continue;
+        }
+        eprintln!("==> {name}: {}", said(words));
+        let began = Instant::now();
+        let outcome = run(step);
+        let took = seconds(began.elapsed());
+        if let Err(error) = outcome {
+            let left = steps.len() - index - 1;
+            let word = if left == 0 { String::new() } else { format!(", {left} steps not run") };
+            return Err(format!(
+                "{error}\ncheck: `{name}` failed after {took}{word}; again: {}",
+                said(words)
+            ));
+        }
+        eprintln!("    {name}: ok, {took}");
+    }
+    let passed = steps.len() - skipped.len();
+    Ok(if skipped.is_empty() {
+        format!("{passed} steps passed")
+    } else {
+        format!("{passed} steps passed, {} skipped ({})", skipped.len(), skipped.join(", "))
+    })
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    fn three() -> Vec<Step> {
+        vec![step("a", None, &["one"]), step("b", Some(DENY), &["two", "words"]), step("c", None, &["three"])]
+    }
+
+    #[test]
+    fn all_steps_run_in_order() {
+        let ran = RefCell::new(Vec::new());
+        let summary = carry_out(
+            &three(),
+            true,
+            |_| true,
+            |step| {
+                ran.borrow_mut().push(step.name);
+                Ok(())
+            },
+        );
+        assert_eq!(summary.as_deref(), Ok("3 steps passed"));
+        assert_eq!(*ran.borrow(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_first_failure_ends_it_and_names_its_command() {
+        let ran = RefCell::new(Vec::new());
+        let error = carry_out(
+            &three(),
+            true,
+            |_| true,
+            |step| {
+                ran.borrow_mut().push(step.name);
+                if step.name == "b" { Err("broken".to_owned()) } else { Ok(()) }
+            },
+        )
+        .unwrap_err();
+        assert_eq!(*ran.borrow(), ["a", "b"]);
+        assert!(error.starts_with("broken\ncheck: `b` failed after"), "{error}");
+        assert!(error.ends_with("1 steps not run; again: two words"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_tool_skips_on_a_desk_and_the_summary_says_so() {
+        let summary = carry_out(&three(), false, |_| false, |_| Ok(()));
+        assert_eq!(summary.as_deref(), Ok("2 steps passed, 1 skipped (b)"));
+    }
+
+    #[test]
+    fn a_missing_tool_is_an_error_in_ci() {
+        let error = carry_out(&three(), true, |_| false, |_| Ok(())).unwrap_err();
+        assert!(error.contains("`b` wants cargo-deny") && error.contains("cargo install"), "{error}");
+    }
+
+    #[test]
+    fn ci_is_what_ci_services_say() {
+        assert!(is_ci(Some("true")) && is_ci(Some("1")));
+        assert!(!is_ci(None) && !is_ci(Some("")) && !is_ci(Some("false")) && !is_ci(Some("0")));
+    }
+}
