@@ -12,7 +12,7 @@ mod own;
 
 pub use own::{OwnUsage, own_usage};
 
-use figures::{Life, agent_sample, life};
+use figures::{Cpu, Life, agent_sample, life};
 use procfs::ProcError;
 use procfs::process::Process;
 use reports::runlog::event::{AgentId, AgentInfo, AgentSample, HostSample, Role};
@@ -145,7 +145,11 @@ impl Sampler {
         let status = process.status()?;
         let fds = process.fd_count()?;
         let pss_kib = if with_pss { read_pss(&process, agent, unread)? } else { None };
-        Ok(Reading::Alive(agent_sample(agent.id, &stat, &status, fds, pss_kib, self.ticks_per_second)))
+        let exact = if stat.num_threads == 1 { process.schedstat().ok() } else { None };
+        let cpu = exact.map_or(Cpu::Ticks { per_second: self.ticks_per_second }, |times| Cpu::Exact {
+            ns: times.sum_exec_runtime,
+        });
+        Ok(Reading::Alive(agent_sample(agent.id, &stat, &status, fds, pss_kib, cpu)))
     }
 }
 

@@ -68,6 +68,11 @@ fn a_waiting_child_is_sampled_as_proc_shows_it() {
     assert_eq!(sample.anon_kib, figure(pid, "status", "RssAnon"));
     assert_eq!(sample.vsz_kib, figure(pid, "status", "VmSize"));
     assert_eq!(u64::from(sample.threads), figure(pid, "status", "Threads"));
+    // Exact: in ticks of 10 ms this child has used nothing at all.
+    let ran_ns = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    let ran_ns: u64 = ran_ns.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(ran_ns > 0);
+    assert_eq!(sample.cpu_us, ran_ns / 1_000);
     assert_eq!(sample.voluntary_switches, figure(pid, "status", "voluntary_ctxt_switches"));
     assert_eq!(sample.fds as usize, std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count());
     // Other processes come and go, and with them this one's share of the pages of the C library.

@@ -20,6 +20,27 @@ pub fn life(stat: &Stat, start_ticks: u64) -> Life {
     }
 }
 
+/// Where a process's CPU time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cpu {
+    /// `/proc/PID/stat`: right for any number of threads, in steps of 10 ms on most kernels, which an
+    /// idle worker does not reach in minutes.
+    Ticks { per_second: u64 },
+    /// `/proc/PID/schedstat`: exact, of the main thread alone.
+    Exact { ns: u64 },
+}
+
+impl Cpu {
+    fn micros(self, stat: &Stat) -> u64 {
+        match self {
+            Self::Ticks { per_second } => {
+                stat.utime.saturating_add(stat.stime).saturating_mul(1_000_000) / per_second.max(1)
+            }
+            Self::Exact { ns } => ns / 1_000,
+        }
+    }
+}
+
 /// A kernel thread has no memory of its own: an absent figure is 0.
 pub fn agent_sample(
     agent: AgentId,
@@ -27,9 +48,8 @@ pub fn agent_sample(
     status: &Status,
     fds: usize,
     pss_kib: Option<u64>,
-    ticks_per_second: u64,
+    cpu: Cpu,
 ) -> AgentSample {
-    let ticks = stat.utime.saturating_add(stat.stime);
     AgentSample {
         agent,
         rss_kib: status.vmrss.unwrap_or(0),
@@ -37,7 +57,7 @@ pub fn agent_sample(
         vsz_kib: status.vmsize.unwrap_or(0),
         fds: u32::try_from(fds).unwrap_or(u32::MAX),
         threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
-        cpu_ms: ticks.saturating_mul(1000) / ticks_per_second.max(1),
+        cpu_us: cpu.micros(stat),
         voluntary_switches: status.voluntary_ctxt_switches.unwrap_or(0),
         involuntary_switches: status.nonvoluntary_ctxt_switches.unwrap_or(0),
         pss_kib,
@@ -76,12 +96,12 @@ mod tests {
             vsz_kib: 9216,
             fds: 9,
             threads: 2,
-            cpu_ms: 3200,
+            cpu_us: 3_200_000,
             voluntary_switches: 91,
             involuntary_switches: 7,
             pss_kib: None,
         };
-        assert_eq!(agent_sample(17, &stat, &status, 9, None, 100), expected);
+        assert_eq!(agent_sample(17, &stat, &status, 9, None, Cpu::Ticks { per_second: 100 }), expected);
     }
 
     #[test]

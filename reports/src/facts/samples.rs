@@ -75,7 +75,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, s: &AgentSample, cpu_ms: u64) {
+    fn add(&mut self, s: &AgentSample, cpu_us: u64) {
         self.agents += 1;
         self.rss += s.rss_kib as f64 * 1024.0;
         self.anon += s.anon_kib as f64 * 1024.0;
@@ -83,7 +83,7 @@ impl Sums {
         self.fds += f64::from(s.fds);
         self.fds_max = self.fds_max.max(f64::from(s.fds));
         self.threads += f64::from(s.threads);
-        self.cpu_s += cpu_ms as f64 / 1e3;
+        self.cpu_s += cpu_us as f64 / 1e6;
         if let Some(pss) = s.pss_kib {
             self.pss += pss as f64 * 1024.0;
             self.pss_agents += 1;
@@ -265,8 +265,8 @@ impl SampleFacts {
     fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); 5] {
         let mut out = Scope::ALL.map(|scope| (scope, Sums::default()));
         for agent in &sample.agents {
-            let before = self.cpu_before.insert(agent.agent, agent.cpu_ms);
-            let cpu_ms = before.map_or(0, |before| agent.cpu_ms.saturating_sub(before));
+            let before = self.cpu_before.insert(agent.agent, agent.cpu_us);
+            let cpu_us = before.map_or(0, |before| agent.cpu_us.saturating_sub(before));
             let Some(role) = self.roles.get(&agent.agent) else { continue };
             let own = match role {
                 Role::Worker => Scope::Workers,
@@ -276,7 +276,7 @@ impl SampleFacts {
             };
             for (scope, sums) in &mut out {
                 if *scope == own || (*scope == Scope::Fleet && own != Scope::Harness) {
-                    sums.add(agent, cpu_ms);
+                    sums.add(agent, cpu_us);
                 }
             }
         }

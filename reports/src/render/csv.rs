@@ -79,7 +79,7 @@ impl<W: Write> Samples<W> {
             "vsz_kib",
             "fds",
             "threads",
-            "cpu_total_ms",
+            "cpu_total_us",
             "voluntary_switches",
             "involuntary_switches",
             "agents_live",
@@ -123,7 +123,7 @@ impl<W: Write> Samples<W> {
                 a.vsz_kib.to_string(),
                 a.fds.to_string(),
                 a.threads.to_string(),
-                a.cpu_ms.to_string(),
+                a.cpu_us.to_string(),
                 a.voluntary_switches.to_string(),
                 a.involuntary_switches.to_string(),
             ];

@@ -339,8 +339,9 @@ pub struct AgentSample {
     pub vsz_kib: u64,
     pub fds: u32,
     pub threads: u32,
-    /// User + system, since the process began.
-    pub cpu_ms: u64,
+    /// User + system, since the process began. Of a process with one thread the exact time; of others in
+    /// the steps that the kernel counts in.
+    pub cpu_us: u64,
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
     /// Only in the sweeps that read it.
@@ -358,7 +359,7 @@ impl From<AgentTuple> for AgentSample {
             vsz_kib: t.3,
             fds: t.4,
             threads: t.5,
-            cpu_ms: t.6,
+            cpu_us: t.6,
             voluntary_switches: t.7,
             involuntary_switches: t.8,
             pss_kib: t.9,
@@ -375,7 +376,7 @@ impl From<AgentSample> for AgentTuple {
             s.vsz_kib,
             s.fds,
             s.threads,
-            s.cpu_ms,
+            s.cpu_us,
             s.voluntary_switches,
             s.involuntary_switches,
             s.pss_kib,

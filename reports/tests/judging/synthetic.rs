@@ -260,7 +260,7 @@ impl Run {
                     vsz_kib: 20_000,
                     fds: 12,
                     threads: 1,
-                    cpu_ms: sweep * 10 * u64::from(a.id % 3 + 1),
+                    cpu_us: sweep * 10_000 * u64::from(a.id % 3 + 1),
                     voluntary_switches: sweep * 100,
                     involuntary_switches: sweep,
                     pss_kib: has_pss.then_some(base),
