@@ -36,7 +36,7 @@ impl Progress {
                 Some(expected.as_millis() as u64),
                 ProgressDrawTarget::stderr_with_hz(5),
             );
-            let style = ProgressStyle::with_template("{bar:24} {msg}")
+            let style = ProgressStyle::with_template("{bar:16} {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
             Form::Bar(bar)

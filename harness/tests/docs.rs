@@ -1,0 +1,56 @@
+//! What the documents say about the program is what the program says.
+
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
+#[test]
+fn the_guide_knows_every_metric_by_its_meaning() {
+    let guide = read("docs/scenarios.md");
+    for metric in reports::criterion::catalogue() {
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{}`", metric.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/scenarios.md does not list {}", metric.name));
+        assert!(row.contains(metric.says), "{row}\nshould say: {}", metric.says);
+        for aggregation in metric.aggregations.iter().filter(|aggregation| !aggregation.name().is_empty()) {
+            assert!(row.contains(&format!("`{}`", aggregation.name())), "{row}: {}", aggregation.name());
+        }
+    }
+}
+
+#[test]
+fn the_guide_knows_every_key() {
+    let guide = read("docs/scenarios.md");
+    let schema: serde_json::Value = serde_json::from_str(&read("scenarios/scenario.schema.json")).unwrap();
+    let mut keys = Vec::new();
+    collect_keys(&schema, &mut keys);
+    assert!(keys.len() > 25, "{keys:?}");
+    for key in keys {
+        let spellings = [format!("`{key}`"), format!(".{key}`"), format!("`{key}."), format!("[{key}")];
+        assert!(spellings.iter().any(|spelling| guide.contains(spelling)), "{key}");
+    }
+}
+
+/// The names of all properties, wherever they are.
+fn collect_keys(value: &serde_json::Value, keys: &mut Vec<String>) {
+    if let Some(object) = value.as_object() {
+        if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+            keys.extend(properties.keys().cloned());
+        }
+        object.values().for_each(|value| collect_keys(value, keys));
+    } else if let Some(array) = value.as_array() {
+        array.iter().for_each(|value| collect_keys(value, keys));
+    }
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    let page = read("docs/exit-codes.md");
+    use harness::exit::ExitCode::*;
+    for code in
+        [Pass, Fail, Conditional, Inconclusive, Regression, HostUnfit, Interrupted, Usage, Bug, Signal(2)]
+    {
+        assert!(page.contains(&format!("| {} |", code.code())), "{}", code.code());
+    }
+}
