@@ -126,6 +126,7 @@ type Outcome = (EndReason, Option<String>);
 
 impl Run<'_> {
     fn phase(&self, phase: Phase) {
+        tracing::debug!(?phase, "begins");
         self.log.record(Event::Phase(PhaseBegan { phase }));
     }
 
@@ -150,7 +151,10 @@ impl Run<'_> {
         let errors = self.dir.fleet_stderr();
         let cancelled = || self.stop.wish() != Wish::GoOn;
         match launch(program, shm_dir, run_id, plan.shape(), &errors, cancelled) {
-            Ok(fleet) => Ok(fleet),
+            Ok(fleet) => {
+                tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
+                Ok(fleet)
+            }
             Err(LaunchError::Cancelled) => Err(self.stop.outcome()),
             Err(error) => Err((EndReason::LaunchFailed, Some(error.to_string()))),
         }

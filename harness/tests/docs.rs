@@ -1,5 +1,9 @@
 //! What the documents say about the program is what the program says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use harness::exit::ExitCode::{
+    Bug, Conditional, Fail, HostUnfit, Inconclusive, Interrupted, Pass, Regression, Signal, Usage,
+};
 use std::path::Path;
 
 fn read(path: &str) -> String {
@@ -38,16 +42,19 @@ fn collect_keys(value: &serde_json::Value, keys: &mut Vec<String>) {
         if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
             keys.extend(properties.keys().cloned());
         }
-        object.values().for_each(|value| collect_keys(value, keys));
+        for value in object.values() {
+            collect_keys(value, keys);
+        }
     } else if let Some(array) = value.as_array() {
-        array.iter().for_each(|value| collect_keys(value, keys));
+        for value in array {
+            collect_keys(value, keys);
+        }
     }
 }
 
 #[test]
 fn every_exit_code_is_documented() {
     let page = read("docs/exit-codes.md");
-    use harness::exit::ExitCode::*;
     for code in
         [Pass, Fail, Conditional, Inconclusive, Regression, HostUnfit, Interrupted, Usage, Bug, Signal(2)]
     {

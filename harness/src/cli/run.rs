@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const SHOW_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    talk::trace();
     let plan = match load::plan(&args.file, &args.variant) {
         Ok(plan) => plan,
         Err(code) => return code,

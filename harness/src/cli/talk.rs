@@ -10,6 +10,14 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnost
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
+/// What the engine has to tell to whoever looks for a fault in it: `HARNESS_LOG=debug harness run …`.
+pub(crate) fn trace() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("HARNESS_LOG") {
+        // Refused if somebody has set one already, as tests in one process do.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    }
+}
+
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn data(text: &str) {
     let mut out = anstream::stdout().lock();

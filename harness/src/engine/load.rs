@@ -110,6 +110,7 @@ impl<'a> Loader<'a> {
     }
 
     fn phase(&self, phase: Phase) {
+        tracing::debug!(?phase, "begins");
         self.log.record(Event::Phase(PhaseBegan { phase }));
     }
 
