@@ -30,7 +30,7 @@ fn a_command_runs_once_for_each_agent() {
 fn more_inputs_than_agents_are_all_done() {
     let shm = shm();
     let inputs = shm.path().join("inputs");
-    std::fs::write(&inputs, (0..100).map(|n| format!("line {n}\n")).collect::<String>()).unwrap();
+    std::fs::write(&inputs, (0..100).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n")).unwrap();
     let output = Command::new(PROGRAM)
         .args(["run", "--agents", "3", "--inputs"])
         .arg(&inputs)
