@@ -9,5 +9,6 @@ pub mod coordinator;
 pub mod exec;
 pub mod fork;
 pub mod identity;
+pub mod reap;
 pub mod supervisor;
 pub mod worker;

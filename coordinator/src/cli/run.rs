@@ -2,15 +2,15 @@
 
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
 use crate::bus::layout::RegionLayout;
+use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::client::{Answer, Client, Event, Task, WorkerRef};
 use crate::config::FleetShape;
-use crate::process::coordinator::HowEnded;
+use crate::process::reap::HowEnded;
 use crate::wire::command_body;
 use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A coordinator with more workers than this is the bottleneck of its fleet.

@@ -7,8 +7,8 @@ use crate::bus::slot::{Life, ProcessCell, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
 use crate::process::clock::now_ns;
-use crate::process::coordinator::HowEnded;
 use crate::process::identity::Identity;
+use crate::process::reap::HowEnded;
 use serde::Serialize;
 use std::path::Path;
 

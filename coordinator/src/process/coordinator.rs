@@ -6,6 +6,7 @@
 use super::clock::now_ns;
 use super::fork;
 use super::identity::Identity;
+use super::reap::reap_any;
 use super::worker;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::mapping::{copy_in, copy_out};
@@ -16,7 +17,6 @@ use crate::bus::view::{Control, Region};
 use crate::plan::lease::{Claim, State, Word};
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskId};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -489,11 +489,11 @@ impl Coordinator {
     }
 
     fn reap(&mut self) {
-        while let Some((pid, status)) = reap_one() {
+        while let Some((pid, how)) = reap_any() {
             let Some(&number) = self.by_pid.get(&pid) else { continue };
             let stopping = self.is_stopping() || self.region.state().stopping.load(Ordering::Relaxed) != 0;
             let slot = self.region.worker(number);
-            slot.process.wait_status.store(status, Ordering::Relaxed);
+            slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
             slot.process.set_life(if stopping { Life::Stopped } else { Life::Dead });
             self.links[number as usize].alive = false;
             let command = Identity {
@@ -543,57 +543,6 @@ impl Coordinator {
             }
             let left = if killed { TICK } else { Duration::from_nanos(deadline.saturating_sub(now)) };
             self.bell.wait(left.min(TICK), fork::child_ended_pending);
-        }
-    }
-}
-
-/// The next child that has ended, with its status as the kernel packs it.
-fn reap_one() -> Option<(Pid, i32)> {
-    reap_any().map(|(pid, how)| (pid, how.raw()))
-}
-
-/// How a child ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HowEnded {
-    Exited(i32),
-    Signaled(i32),
-}
-
-impl HowEnded {
-    /// The status where it exited, minus the signal where it was killed.
-    pub fn raw(self) -> i32 {
-        match self {
-            Self::Exited(status) => status,
-            Self::Signaled(signal) => -signal,
-        }
-    }
-
-    pub fn from_raw(raw: i32) -> Self {
-        if raw < 0 { Self::Signaled(-raw) } else { Self::Exited(raw) }
-    }
-}
-
-impl std::fmt::Display for HowEnded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "exited with status {status}"),
-            Self::Signaled(signal) => match Signal::try_from(*signal) {
-                Ok(signal) => write!(f, "killed by {signal}"),
-                Err(_) => write!(f, "killed by signal {signal}"),
-            },
-        }
-    }
-}
-
-/// The next child of this process that has ended; `None` if there is none right now.
-pub(super) fn reap_any() -> Option<(Pid, HowEnded)> {
-    use nix::sys::wait::WaitStatus::{Exited, Signaled};
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(Exited(pid, status)) => return Some((pid, HowEnded::Exited(status))),
-            Ok(Signaled(pid, signal, _)) => return Some((pid, HowEnded::Signaled(signal as i32))),
-            Ok(nix::sys::wait::WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return None,
-            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The supervisor: the control plane of a fleet. It makes the bus, forks the coordinators, watches
 //! them and its owner, and takes everything down again. It never carries a task.
 
-use super::coordinator::{self, HowEnded, reap_any};
+use super::coordinator;
 use super::fork;
 use super::identity::Identity;
+use super::reap::{HowEnded, reap_any};
 use crate::bus::directory::{self, region_path};
 use crate::bus::error::BusError;
 use crate::bus::slot::{Life, Stage};
