@@ -311,6 +311,8 @@ impl Frame {
     fn x_label(&self, x: f64, over: Over) -> String {
         match over {
             Over::Time => number(x, self.x.1 - self.x.0),
+            // Between the nines a grid line says enough: nobody looks for 96.8377 %.
+            Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
             Over::Percentiles => {
                 let share = 100.0 - 10f64.powf(2.0 - x);
                 format!("{} %", (share * 1e4).round() / 1e4)
