@@ -86,10 +86,21 @@ fn kill(identity: Identity, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(identity.pid as i32), signal).unwrap();
 }
 
-/// Some faults can be made by root alone. On a desk the test says that it was skipped; in CI it fails.
-fn is_root_or_skips(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
+/// Some faults take what not every desk gives. There the test says that it was skipped; in CI it fails.
+fn has_or_skips(what: &str, has: bool) -> bool {
     let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-    assert!(root || !ci, "{test} wants root, and nothing is skipped in CI");
-    root
+    assert!(has || !ci, "this test wants {what}, and nothing is skipped in CI");
+    has
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A user and a mount namespace of its own.
+fn has_namespaces() -> bool {
+    Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
 }

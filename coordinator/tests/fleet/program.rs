@@ -207,6 +207,10 @@ fn an_owner_with_another_start_time_is_no_owner() {
 
 #[test]
 fn a_file_system_without_room_is_an_error_and_nothing_stays() {
+    if !super::has_or_skips("user namespaces", super::has_namespaces()) {
+        println!("skipped: no user namespaces here");
+        return;
+    }
     let script = r#"mount -t tmpfs -o size=64k tmpfs "$1" && "$2" up --workers 50 --shm-dir "$1"; s=$?; ls -A "$1"; exit $s"#;
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
@@ -224,7 +228,7 @@ fn a_file_system_without_room_is_an_error_and_nothing_stays() {
 #[test]
 fn a_worker_that_cannot_be_forked_is_told_and_the_rest_ends() {
     // Root has no limit on processes, so somebody else runs this one; only root can become somebody else.
-    if !super::is_root_or_skips("a_worker_that_cannot_be_forked") {
+    if !super::has_or_skips("root", super::is_root()) {
         println!("skipped: only root can become another user");
         return;
     }
