@@ -1,5 +1,5 @@
 //! The command line of the coordinator: the only place in the crate that prints or reads arguments.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program talks")]
+#![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
 mod clean;
 mod run;
@@ -10,6 +10,7 @@ mod up;
 use crate::bus::directory::SHM;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Everything went as asked.
@@ -74,6 +75,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
     }
+}
+
+/// Hands data to stdout. A reader that has gone away (`| head`) has what it wants; anything else that
+/// keeps the data from getting there is an error, since the data is what was asked for.
+fn hand_out(bytes: &[u8]) -> Result<(), u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(format!("cannot write to standard output: {error}"), "");
+            Err(UNFIT)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says what is worth knowing and no reason to stop.
+fn warn(what: impl std::fmt::Display) {
+    eprintln!("warning: {what}");
 }
 
 /// Says what went wrong, and what to do where there is something.

@@ -1,7 +1,8 @@
 //! `coordinator clean`: removes leftovers of owners that are proven dead, and of nobody else.
 
-use super::{FAILED, OK, Place, UNFIT, complain};
+use super::{FAILED, OK, Place, UNFIT, complain, hand_out, warn};
 use crate::bus::directory::{Owner, find, remove};
+use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator clean --dry-run")]
@@ -22,29 +23,33 @@ pub(super) fn main(args: &Args) -> u8 {
         }
     };
     let mut status = OK;
-    let mut dead = 0;
+    let (mut dead, mut said) = (0, String::new());
     for fleet in &found {
         let path = fleet.path.display();
         match fleet.owner {
             Owner::Alive(_) => {}
             Owner::Unknown => {
-                complain(format!("{path}: does not say whose it is; left alone"), "");
+                warn(format!("{path} does not say whose it is; left alone"));
             }
             Owner::Dead(owner) => {
                 dead += 1;
                 if args.dry_run {
-                    println!("would remove {path} (its supervisor, process {}, is dead)", owner.pid);
+                    let _ = writeln!(
+                        said,
+                        "would remove {path} (its supervisor, process {}, is dead)",
+                        owner.pid
+                    );
                 } else if let Err(error) = remove(&fleet.path) {
                     complain(format!("{path}: {error}"), "");
                     status = FAILED;
                 } else {
-                    println!("removed {path} (its supervisor, process {}, is dead)", owner.pid);
+                    let _ = writeln!(said, "removed {path} (its supervisor, process {}, is dead)", owner.pid);
                 }
             }
         }
     }
     if dead == 0 {
-        println!("nothing to remove under {}", args.place.shm_dir.display());
+        said = format!("nothing to remove under {}\n", args.place.shm_dir.display());
     }
-    status
+    hand_out(said.as_bytes()).err().unwrap_or(status)
 }

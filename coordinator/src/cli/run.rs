@@ -1,6 +1,6 @@
 //! `coordinator run`: a fleet for one command, a task for each agent or each line of input.
 
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, hand_out, warn};
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::launch::{LaunchError, Program, launch};
@@ -26,9 +26,9 @@ pub(super) struct Args {
     /// A task for each line of this file (`-` is standard input) instead of one for each agent
     #[arg(long, value_name = "FILE")]
     inputs: Option<PathBuf>,
-    /// Time that a task may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
-    timeout: f64,
+    /// Time that a task may take, such as 500ms, 30s, 10m, 2h
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    timeout: Duration,
     /// Output kept of each task, in bytes; what is more is cut off, with a word
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
     output_max: u32,
@@ -44,6 +44,21 @@ pub(super) struct Args {
 
 /// Signals that asked to stop so far.
 static STOPS: AtomicU32 = AtomicU32::new(0);
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; write 500ms, 30s, 10m or 2h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let unit = match text[split..].trim_start() {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        _ => return Err(wrong()),
+    };
+    let count = u32::try_from(number).ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+    unit.checked_mul(count).ok_or_else(wrong)
+}
 
 struct Job {
     name: String,
@@ -65,10 +80,6 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
             return USAGE;
         }
     };
-    if !args.timeout.is_finite() || args.timeout <= 0.0 || args.timeout > 1e9 {
-        complain(format!("a time-out of {} s is none", args.timeout), "give seconds, as in --timeout 30");
-        return USAGE;
-    }
     if let Err(errno) = watch_signals() {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
@@ -157,12 +168,13 @@ fn watch_signals() -> nix::Result<()> {
 }
 
 fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
-    let timeout = Duration::from_secs_f64(args.timeout);
+    let timeout = args.timeout;
     let shape = *client.shape();
     let total = jobs.len();
     let mut waiting: VecDeque<(usize, &Job)> = jobs.iter().enumerate().collect();
     let mut idle: VecDeque<WorkerRef> = (0..args.agents).map(|n| WorkerRef::nth(&shape, n)).collect();
     let (mut ended, mut failed, mut interrupted) = (0, 0, false);
+    let mut unwritten = None;
     while ended < total {
         if STOPS.load(Ordering::Relaxed) > 0 {
             interrupted = true;
@@ -185,7 +197,7 @@ fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
             let name = &jobs[outcome.tag as usize].name;
             ended += 1;
             let fine = match outcome.result {
-                Ok(answer) => show(name, &answer, timeout),
+                Ok(answer) => show(name, &answer, timeout, &mut unwritten),
                 Err(why) => {
                     complain(format!("task {name:?}: {why}"), "");
                     false
@@ -194,6 +206,10 @@ fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
             failed += usize::from(!fine);
             idle.push_back(outcome.worker);
         });
+        if let Some(status) = unwritten {
+            // The output is what was asked for: going on would only lose more of it.
+            return status;
+        }
         if events == 0 {
             client.wait(Duration::from_millis(100));
         }
@@ -209,14 +225,16 @@ fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
     }
 }
 
-/// Hands on what a command said; true if it ended well.
-fn show(name: &str, answer: &Answer<'_>, timeout: Duration) -> bool {
+/// Hands on what a command said; true if it ended well. `unwritten` becomes the exit status if that is
+/// not possible.
+fn show(name: &str, answer: &Answer<'_>, timeout: Duration, unwritten: &mut Option<u8>) -> bool {
     let (stdout, stderr) = answer.body.split_at(answer.stdout_len);
-    // A reader that has gone away (`| head`) does not concern the tasks.
-    let _ = std::io::stdout().write_all(stdout);
+    if unwritten.is_none() {
+        *unwritten = hand_out(stdout).err();
+    }
     let _ = std::io::stderr().write_all(stderr);
     if answer.truncated {
-        complain(format!("task {name:?}: output cut off"), "--output-max keeps more");
+        warn(format!("task {name:?}: output cut off; --output-max keeps more"));
     }
     if answer.code == 0 {
         return true;

@@ -1,10 +1,11 @@
 //! `coordinator status`.
 
-use super::{FAILED, OK, Place, UNFIT, complain};
+use super::{FAILED, OK, Place, UNFIT, complain, hand_out};
 use crate::bus::directory::{Found, Owner, find};
 use crate::client::status::{FleetStatus, ProcessStatus, of};
 use crate::process::clock::unix_ns;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -44,19 +45,20 @@ pub(super) fn main(args: &Args) -> u8 {
         complain(format!("there is no fleet `{name}`"), "`coordinator status` lists those that are there");
         return FAILED;
     }
-    if args.json {
+    let text = if args.json {
         match serde_json::to_string_pretty(&rows) {
-            Ok(text) => println!("{text}"),
-            Err(error) => complain(error, ""),
+            Ok(text) => text + "\n",
+            Err(error) => {
+                complain(error, "");
+                return FAILED;
+            }
         }
     } else if rows.is_empty() {
-        println!("no fleets under {}", args.place.shm_dir.display());
+        format!("no fleets under {}\n", args.place.shm_dir.display())
     } else {
-        for row in &rows {
-            print(row);
-        }
-    }
-    OK
+        rows.iter().map(shown).collect()
+    };
+    hand_out(text.as_bytes()).err().unwrap_or(OK)
 }
 
 fn row(found: &Found) -> Row {
@@ -72,20 +74,22 @@ fn row(found: &Found) -> Row {
     Row { name: found.id.clone(), owner, status, error }
 }
 
-fn print(row: &Row) {
+fn shown(row: &Row) -> String {
     let Some(status) = &row.status else {
-        match &row.error {
-            Some(error) => println!("{}  cannot be read: {error}", row.name),
+        return match &row.error {
+            Some(error) => format!("{}  cannot be read: {error}\n", row.name),
             None => {
-                println!("{}  its supervisor is dead; `coordinator clean` removes what it left", row.name);
+                format!("{}  its supervisor is dead; `coordinator clean` removes what it left\n", row.name)
             }
-        }
-        return;
+        };
     };
+    // Writing into a string cannot fail.
+    let mut out = String::new();
     let age = Duration::from_nanos(unix_ns().saturating_sub(status.started_unix_ns)).as_secs();
     let ledger = status.ledger();
     let workers = status.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
-    println!(
+    let _ = writeln!(
+        out,
         "{}  {} for {age} s  supervisor {}  {} coordinators  {} workers  {} deaths",
         row.name,
         status.stage,
@@ -94,14 +98,16 @@ fn print(row: &Row) {
         workers.count(),
         status.deaths,
     );
-    println!(
+    let _ = writeln!(
+        out,
         "  tasks: {} accepted = {} answered + {} failed + {} in flight; {} late, {} duplicates",
         ledger.accepted, ledger.answered, ledger.failed, ledger.in_flight, ledger.late, ledger.duplicates
     );
     for coordinator in &status.coordinators {
         let live = coordinator.workers.iter().filter(|worker| worker.process.life == "live").count();
         let busy = coordinator.workers.iter().filter(|worker| worker.task.is_some()).count();
-        println!(
+        let _ = writeln!(
+            out,
             "  {:<10} pid {:<8} {}  workers: {live} live of {}, {busy} busy; {} in flight",
             coordinator.process.name,
             coordinator.process.pid,
@@ -110,7 +116,8 @@ fn print(row: &Row) {
             coordinator.ledger.in_flight
         );
         for worker in coordinator.workers.iter().filter(|worker| worker.process.is_dead()) {
-            println!(
+            let _ = writeln!(
+                out,
                 "    {:<10} pid {:<8} {}",
                 worker.process.name,
                 worker.process.pid,
@@ -118,7 +125,8 @@ fn print(row: &Row) {
             );
         }
     }
-    stuck(status);
+    stuck(&mut out, status);
+    out
 }
 
 fn life(process: &ProcessStatus) -> String {
@@ -129,7 +137,7 @@ fn life(process: &ProcessStatus) -> String {
 }
 
 /// The tasks that have been in somebody's hands for longest.
-fn stuck(status: &FleetStatus) {
+fn stuck(out: &mut String, status: &FleetStatus) {
     let mut busy: Vec<_> = status
         .coordinators
         .iter()
@@ -139,7 +147,8 @@ fn stuck(status: &FleetStatus) {
         .collect();
     busy.sort_by_key(|(busy_ns, ..)| std::cmp::Reverse(*busy_ns));
     for (busy_ns, task, worker) in busy.iter().take(10) {
-        println!(
+        let _ = writeln!(
+            out,
             "  {} has had task {task} in hand for {:.1} s",
             worker.process.name,
             Duration::from_nanos(*busy_ns).as_secs_f64()

@@ -50,7 +50,10 @@ pub(super) fn main(args: &Args) -> u8 {
             let mut fds = [nix::poll::PollFd::new(fd.as_fd(), nix::poll::PollFlags::POLLIN)];
             let timeout = nix::poll::PollTimeout::from(STOP_GRACE.as_millis() as u16);
             match nix::poll::poll(&mut fds, timeout) {
-                Ok(n) if n > 0 => OK,
+                Ok(n) if n > 0 => {
+                    eprintln!("stopped {}", args.name);
+                    OK
+                }
                 _ => {
                     complain(format!("`{}` did not end within {STOP_GRACE:?}", args.name), "");
                     FAILED

@@ -62,7 +62,7 @@ fn failures_are_counted_and_told() {
 fn a_time_out_ends_the_command() {
     let shm = shm();
     let output =
-        coordinator(shm.path(), &["run", "--agents", "1", "--timeout", "0.2", "--", "sleep", "1000"]);
+        coordinator(shm.path(), &["run", "--agents", "1", "--timeout", "200ms", "--", "sleep", "1000"]);
     assert_eq!(output.status.code(), Some(10));
     let stderr = text(&output.stderr);
     assert!(stderr.contains("no answer within") || stderr.contains("time-out"), "{stderr}");
@@ -78,11 +78,51 @@ fn a_command_that_does_not_exist_is_named() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let shm = shm();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let run = ["run", "--agents", "2", "--", "echo", "hi"];
+    for arguments in [&run[..], &["status"], &["clean"]] {
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .env("COORDINATOR_SHM_DIR", shm.path())
+            .stdout(full())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(20), "{arguments:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("cannot write to standard output: No space left"), "{stderr}");
+    }
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 3, &[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(PROGRAM)
+        .args(["status", "--json"])
+        .env("COORDINATOR_SHM_DIR", shm.path())
+        .stdout(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_has_a_code_of_its_own() {
     let shm = shm();
     for arguments in [
         &["run"][..],
         &["run", "--agents", "0", "--", "true"],
+        &["run", "--agents", "1", "--timeout", "1", "--", "true"],
+        &["run", "--agents", "1", "--timeout", "0s", "--", "true"],
         &["up", "--workers", "0"],
         &["up", "--workers", "1", "--name", "../escape"],
         &["nonsense"],
