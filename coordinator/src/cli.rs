@@ -7,7 +7,7 @@ mod status;
 mod stop;
 mod up;
 
-use crate::bus::directory::SHM;
+use crate::bus::directory::{Found, SHM, find};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
@@ -56,6 +56,16 @@ struct Place {
     /// Where fleets keep their shared memory
     #[arg(long, value_name = "DIR", default_value = SHM, env = "COORDINATOR_SHM_DIR")]
     shm_dir: PathBuf,
+}
+
+impl Place {
+    /// Every fleet there; what is wrong has been said.
+    fn fleets(&self) -> Result<Vec<Found>, u8> {
+        find(&self.shm_dir).map_err(|error| {
+            complain(format!("{}: {error}", self.shm_dir.display()), "is it a directory you may read?");
+            UNFIT
+        })
+    }
 }
 
 /// `program` is how this program is to be called again as a supervisor: nothing, or `coordinator`

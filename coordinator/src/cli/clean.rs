@@ -1,7 +1,7 @@
 //! `coordinator clean`: removes leftovers of owners that are proven dead, and of nobody else.
 
-use super::{FAILED, OK, Place, UNFIT, complain, hand_out, warn};
-use crate::bus::directory::{Owner, find, remove};
+use super::{FAILED, OK, Place, complain, hand_out, warn};
+use crate::bus::directory::{Owner, remove};
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
@@ -15,12 +15,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: &Args) -> u8 {
-    let found = match find(&args.place.shm_dir) {
+    let found = match args.place.fleets() {
         Ok(found) => found,
-        Err(error) => {
-            complain(format!("{}: {error}", args.place.shm_dir.display()), "is it a directory you may read?");
-            return UNFIT;
-        }
+        Err(status) => return status,
     };
     let mut status = OK;
     let (mut dead, mut said) = (0, String::new());

@@ -1,7 +1,7 @@
 //! `coordinator status`.
 
-use super::{FAILED, OK, Place, UNFIT, complain, hand_out};
-use crate::bus::directory::{Found, Owner, find};
+use super::{FAILED, OK, Place, complain, hand_out};
+use crate::bus::directory::{Found, Owner};
 use crate::client::status::{FleetStatus, ProcessStatus, of};
 use crate::process::clock::unix_ns;
 use serde::Serialize;
@@ -30,12 +30,9 @@ struct Row {
 }
 
 pub(super) fn main(args: &Args) -> u8 {
-    let found = match find(&args.place.shm_dir) {
+    let found = match args.place.fleets() {
         Ok(found) => found,
-        Err(error) => {
-            complain(format!("{}: {error}", args.place.shm_dir.display()), "is it a directory you may read?");
-            return UNFIT;
-        }
+        Err(status) => return status,
     };
     let chosen = |fleet: &&Found| args.name.as_ref().is_none_or(|name| *name == fleet.id);
     let rows: Vec<Row> = found.iter().filter(chosen).map(row).collect();

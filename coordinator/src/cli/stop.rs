@@ -1,7 +1,7 @@
 //! `coordinator stop`.
 
-use super::{FAILED, OK, Place, UNFIT, complain};
-use crate::bus::directory::{Owner, find};
+use super::{FAILED, OK, Place, complain};
+use crate::bus::directory::Owner;
 use crate::client::launch::STOP_GRACE;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::AsFd;
@@ -16,12 +16,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: &Args) -> u8 {
-    let found = match find(&args.place.shm_dir) {
+    let found = match args.place.fleets() {
         Ok(found) => found,
-        Err(error) => {
-            complain(format!("{}: {error}", args.place.shm_dir.display()), "");
-            return UNFIT;
-        }
+        Err(status) => return status,
     };
     let Some(fleet) = found.iter().find(|fleet| fleet.id == args.name) else {
         complain(

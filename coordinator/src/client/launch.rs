@@ -63,7 +63,8 @@ pub struct Stopped {
 
 /// Starts a fleet whose owner is this process, and waits until every worker is there.
 ///
-/// `errors` gets the fleet's stderr. `cancelled` is asked while waiting.
+/// `errors` gets the fleet's stderr. `cancelled` is asked while waiting. From here on this process
+/// adopts its descendants' orphans, and ends them with the fleet: it must have no other children.
 pub fn launch(
     program: &Program,
     root: &Path,
@@ -205,7 +206,7 @@ impl Drop for Fleet {
 }
 
 /// Ends and reaps every child of this process: with the supervisor gone they are the fleet's
-/// orphans. Bounded, since SIGKILL cannot be refused, only delayed.
+/// orphans. So a program that launches fleets has no other children. Bounded, since SIGKILL cannot be refused, only delayed.
 fn end_orphans() -> Vec<String> {
     let mut ended = Vec::new();
     let deadline = Instant::now() + STOP_GRACE;
