@@ -179,6 +179,36 @@ fn shared_memory_elsewhere_is_looked_at_there() {
 }
 
 #[test]
+fn data_that_cannot_be_written_is_20_and_said() {
+    let smoke = scenario("smoke.toml");
+    let directory = scenario("");
+    for arguments in [
+        &["schema"][..],
+        &["completions", "bash"],
+        &["plan", &smoke],
+        &["plan", &smoke, "--json"],
+        &["validate", &smoke],
+        &["list", &directory],
+        &["doctor"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(arguments).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 20, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: cannot write to standard output: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_no_error() {
+    for arguments in [&["schema"][..], &["plan", &scenario("smoke.toml")]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(arguments).stdout(writer).output().unwrap();
+        assert_eq!((code(&output), stderr(&output)), (0, String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn nothing_is_coloured_in_a_pipe() {
     for arguments in [&["--help"][..], &["doctor"], &["plan", "/none.toml"]] {
         let output = harness(arguments);

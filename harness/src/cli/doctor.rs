@@ -13,7 +13,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
         Err(code) => return code,
     };
     let capabilities = host::examine(&load::shm_dir(), &need);
-    talk::data(&text(&capabilities));
+    if let Err(code) = talk::data(&text(&capabilities)) {
+        return code;
+    }
     let missing = capabilities.iter().filter(|capability| capability.status == Status::Missing).count();
     let what = args.file.as_ref().map_or_else(|| "fleets".to_owned(), |file| file.display().to_string());
     if missing > 0 {

@@ -34,8 +34,7 @@ pub(super) fn list(args: &ListArgs) -> ExitCode {
             Err(refused) => code = refused,
         }
     }
-    talk::data(&table(&rows));
-    code
+    talk::data(&table(&rows)).err().unwrap_or(code)
 }
 
 fn files(args: &ListArgs) -> std::io::Result<Vec<PathBuf>> {

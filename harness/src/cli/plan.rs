@@ -14,8 +14,7 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(code) => return code,
     };
-    talk::data(&if args.json { json(&plan) } else { text(&plan) });
-    ExitCode::Pass
+    talk::data_is_all(&if args.json { json(&plan) } else { text(&plan) })
 }
 
 fn json(plan: &Plan) -> String {

@@ -7,13 +7,11 @@ use crate::scenario::schema_json;
 use clap::CommandFactory as _;
 
 pub(super) fn schema() -> ExitCode {
-    talk::data(&schema_json());
-    ExitCode::Pass
+    talk::data_is_all(&schema_json())
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "harness", &mut script);
-    talk::data(&String::from_utf8_lossy(&script));
-    ExitCode::Pass
+    talk::data_is_all(&String::from_utf8_lossy(&script))
 }

@@ -3,6 +3,7 @@
 //! To a terminal, a mistake is shown in its line of the file; to a pipe it is three plain lines with
 //! `file:line:column`, which editors and `grep` understand.
 
+use crate::exit::ExitCode;
 use crate::host::PreflightError;
 use crate::scenario::Mistakes;
 use anstream::{AutoStream, ColorChoice};
@@ -18,11 +19,23 @@ pub(crate) fn trace() {
     }
 }
 
-/// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
-pub(crate) fn data(text: &str) {
+/// Writes data to stdout. A reader that has gone away (`| head`) is not an error; data that could not
+/// be written for another reason is, has been said, and is the exit code's to tell.
+pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(found) if found.kind() != io::ErrorKind::BrokenPipe => {
+            let hint = "is the disk full, or the terminal gone? nothing that was written can be relied on";
+            error(&format!("cannot write to standard output: {found}"), Some(hint));
+            Err(ExitCode::HostUnfit)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// For verbs whose whole work is what they write: [`ExitCode::Pass`] if it could be written.
+pub(crate) fn data_is_all(text: &str) -> ExitCode {
+    data(text).err().unwrap_or(ExitCode::Pass)
 }
 
 /// The words of a verdict in their colours, each time they begin a line. Colour repeats what the word

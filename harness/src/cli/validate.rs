@@ -11,7 +11,9 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
         let scenario = load::source(file).and_then(|source| load::scenario(&source, &Selection::default()));
         match scenario {
             Ok(scenario) => {
-                talk::data(&format!("{}: ok\n", file.display()));
+                if let Err(code) = talk::data(&format!("{}: ok\n", file.display())) {
+                    return code;
+                }
                 let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
                 for note in Plan::new(scenario, &options).notes() {
                     talk::say(&format!("note: {note}"));

@@ -18,7 +18,9 @@ pub(crate) fn report(run: &Path) -> ExitCode {
 fn tell(judged: Result<Judged, JudgeError>, run: &Path, document: &str) -> ExitCode {
     match judged {
         Ok(judged) => {
-            talk::data(&talk::coloured_verdict(&judged.summary));
+            if let Err(code) = talk::data(&talk::coloured_verdict(&judged.summary)) {
+                return code;
+            }
             talk::say(&format!("{}", run.join(document).display()));
             code(judged.verdict.exit.code)
         }
