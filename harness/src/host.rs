@@ -9,7 +9,7 @@ mod judge;
 mod parse;
 mod read;
 
-use crate::scenario::{Plan, hex};
+use crate::scenario::{Plan, Workload, hex};
 use reports::runlog::event::HostFacts;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -40,7 +40,7 @@ pub enum Status {
 }
 
 /// What a plan asks of its host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Need {
     pub shm_bytes: u64,
     pub shm_inodes: u64,
@@ -48,6 +48,8 @@ pub struct Need {
     pub fds: u64,
     /// The fleet's; the harness is there already.
     pub processes: u64,
+    /// The program that workers start; nothing if none is, or if its name holds the task's number.
+    pub program: Option<String>,
 }
 
 impl Need {
@@ -58,8 +60,14 @@ impl Need {
             shm_inodes: shape.shm_inodes(),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes()),
+            program: program(plan.workload()),
         }
     }
+}
+
+fn program(workload: &Workload) -> Option<String> {
+    let Workload::Exec { command, .. } = workload else { return None };
+    command.first().filter(|program| !program.contains("{}")).cloned()
 }
 
 /// This host cannot carry out the plan; nothing was started.
@@ -88,6 +96,7 @@ impl fmt::Display for PreflightError {
 pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     let readings = read::readings(shm_dir);
     let mut capabilities = judge::needed(&readings, need);
+    capabilities.extend(command(need));
     capabilities.extend(judge::advisory(&readings));
     capabilities
 }
@@ -95,7 +104,9 @@ pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
 /// What a run of this plan should be told about this host; or all that makes it impossible.
 pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, PreflightError> {
     let readings = read::readings(shm_dir);
-    let mut found = judge::needed(&readings, &Need::of(plan));
+    let need = Need::of(plan);
+    let mut found = judge::needed(&readings, &need);
+    found.extend(command(&need));
     found.extend(
         judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES),
     );
@@ -106,6 +117,11 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     } else {
         Err(PreflightError { missing })
     }
+}
+
+fn command(need: &Need) -> Option<Capability> {
+    let program = need.program.as_deref()?;
+    Some(judge::command(program, &read::program(program, std::env::var_os("PATH").as_deref())))
 }
 
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.

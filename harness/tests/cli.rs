@@ -172,6 +172,24 @@ fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
 }
 
 #[test]
+fn a_command_that_cannot_be_started_is_20_before_anything_is() {
+    let smoke = scenario("smoke.toml");
+    let out = tempfile::tempdir().unwrap();
+    let with = |verb: &str, command: &str, more: &[&str]| {
+        let workload = format!("workload={{ kind = \"exec\", command = [\"{command}\"] }}");
+        harness(&[&[verb, &smoke, "--set", &workload][..], more].concat())
+    };
+    let output = with("run", "no-such-agent", &["--out", out.path().to_str().unwrap()]);
+    assert_eq!(code(&output), 20, "{}", stderr(&output));
+    assert!(stderr(&output).contains("command: `no-such-agent` is in no directory of PATH\n  hint: "));
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+    let output = with("doctor", "/etc/passwd", &[]);
+    assert_eq!(code(&output), 20, "{}", stdout(&output));
+    assert!(stdout(&output).contains("`/etc/passwd` may not be executed"), "{}", stdout(&output));
+    assert!(stdout(&with("doctor", "sh", &[])).contains("/sh\n"));
+}
+
+#[test]
 fn shared_memory_elsewhere_is_looked_at_there() {
     let output = command(&["doctor"]).env("COORDINATOR_SHM_DIR", "/nowhere").output().unwrap();
     assert_eq!(code(&output), 20);

@@ -1,7 +1,7 @@
 //! Readings against needs. Pure: every host there is can be written down in a test.
 
 use super::parse;
-use super::read::Readings;
+use super::read::{ProgramReading, Readings};
 use super::{Capability, Need, Status};
 use crate::scenario::unit::bytes_text;
 
@@ -31,6 +31,33 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found.extend(kernel(readings));
     found.push(memory(readings, need));
     found
+}
+
+/// The program of an `exec` workload.
+pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
+    const NAME: &str = "command";
+    let other = "or name another program in `workload.command`";
+    match reading {
+        ProgramReading::Found(path) => ok(NAME, path.display().to_string()),
+        ProgramReading::Nowhere => missing(
+            NAME,
+            format!("`{program}` is in no directory of PATH"),
+            "install it, or write its whole path into `workload.command`",
+        ),
+        ProgramReading::Absent(error) => {
+            missing(NAME, format!("`{program}`: {error}"), format!("install it, {other}"))
+        }
+        ProgramReading::NoFile(path) => missing(
+            NAME,
+            format!("`{}` is not a file", path.display()),
+            "name a program in `workload.command`",
+        ),
+        ProgramReading::NotExecutable(path) => missing(
+            NAME,
+            format!("`{}` may not be executed", path.display()),
+            format!("chmod +x {}, {other}", path.display()),
+        ),
+    }
 }
 
 /// What a run can do without, at a price.
@@ -287,7 +314,7 @@ mod tests {
     use super::super::read::{CgroupReading, Limit, MemoryReading, ShmReading};
     use super::*;
 
-    const NEED: Need = Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708 };
+    const NEED: Need = Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708, program: None };
 
     fn good() -> Readings {
         Readings {
@@ -401,6 +428,22 @@ mod tests {
         let capability = complaint(|r| r.shm = Err("No such file or directory".into()));
         assert_eq!(capability.status, Status::Missing);
         assert!(capability.remedy.unwrap().contains("mount -t tmpfs"));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_missing() {
+        for (reading, found, remedy) in [
+            (ProgramReading::Nowhere, "`agent` is in no directory of PATH", "install it"),
+            (ProgramReading::Absent("No such file".into()), "`agent`: No such file", "install it"),
+            (ProgramReading::NoFile("/opt/agent".into()), "`/opt/agent` is not a file", "name a program"),
+            (ProgramReading::NotExecutable("/opt/agent".into()), "may not be", "chmod +x /opt/agent"),
+        ] {
+            let capability = command("agent", &reading);
+            assert_eq!(capability.status, Status::Missing);
+            assert!(capability.found.contains(found), "{capability:?}");
+            assert!(capability.remedy.as_ref().unwrap().contains(remedy), "{capability:?}");
+        }
+        assert_eq!(command("sh", &ProgramReading::Found("/bin/sh".into())).status, Status::Ok);
     }
 
     #[test]
