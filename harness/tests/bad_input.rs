@@ -123,6 +123,24 @@ fn a_load_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_schedule_that_nobody_can_keep_is_met_with_the_closed_loop() {
+    insta::assert_snapshot!(changed("every = \"50ms\"", "every = \"100us\""));
+}
+
+#[test]
+fn a_criterion_that_can_never_hold_is_refused() {
+    let asking = |pass: &str| changed("delivery.rate >= 100%", pass);
+    assert_eq!(asking("agents.live min >= 11"), "no mistake\n");
+    insta::assert_snapshot!(asking("agents.live min >= 12"));
+    assert!(asking("agents.live min > 11").contains("can never hold"));
+    let smaller = said(
+        &GOOD.replacen("delivery.rate >= 100%", "agents.live min >= 11", 1),
+        &Selection { profile: None, sets: vec!["fleet.workers=2".into()] },
+    );
+    insta::assert_snapshot!(smaller);
+}
+
+#[test]
 fn a_workload_takes_the_keys_of_its_kind() {
     insta::assert_snapshot!(changed("\"echo\"", "\"sleep\""));
     insta::assert_snapshot!(changed("\"256B\"", "\"2MiB\""));

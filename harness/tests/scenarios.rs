@@ -130,6 +130,25 @@ fn a_percentile_of_too_few_rounds_is_noted_before_the_run() {
 }
 
 #[test]
+fn a_window_longer_than_the_load_is_noted_before_the_run() {
+    let with = |duration: &str, rehearsal: Option<&str>| {
+        let sets = vec![
+            format!("load.duration={duration}"),
+            "criterion.delivery.pass=delivery.rate >= 95% every 15m".into(),
+        ];
+        let scenario = Scenario::parse(&source("smoke"), &Selection { profile: None, sets }).unwrap();
+        let rehearsal = rehearsal.map(|factor| factor.parse::<Rehearsal>().unwrap());
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal });
+        plan.notes().iter().filter(|note| note.contains("windows of 15m")).cloned().collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(with("5m", None).join("\n"));
+    assert_eq!(with("15m", None), [] as [String; 0]);
+    // Windows are of the scenario's time, as its duration is: a rehearsal shortens both.
+    assert_eq!(with("1h", Some("60x")), [] as [String; 0]);
+    assert_eq!(with("5m", Some("60x")).len(), 1);
+}
+
+#[test]
 fn a_criterion_remembers_its_line() {
     let source = source("smoke");
     let plan = plan(&source, None, None);

@@ -20,6 +20,8 @@ pub(super) const TASK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub(super) const ROUNDS_IN_FLIGHT_DEFAULT: u32 = 4;
 /// A sweep over hundreds of processes takes tens of milliseconds: closer together, the sampler measures itself.
 pub(super) const SAMPLE_EVERY_MIN: Duration = Duration::from_millis(100);
+/// Closer together, rounds are a flood and no schedule; who wants that wants the closed loop.
+pub(super) const ROUND_EVERY_MIN: Duration = Duration::from_millis(1);
 const OUTPUT_MAX_DEFAULT: u64 = 4096;
 const NAME_MAX: usize = 64;
 const ASKS_MAX: usize = 400;
@@ -155,6 +157,7 @@ pub(super) fn check(
                 found.push(Mistake::new(Origin::File { start: 0, end: 0 }, error.to_string(), hint));
             })
             .ok()?;
+    criteria::refuse_unreachable(&raw.criteria, shape.processes(), found);
     Some(Scenario {
         facts: ScenarioFacts {
             name: raw.name?.value,
@@ -278,6 +281,14 @@ fn check_load(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
                 found.push(Mistake::new(raw.origin, message, hint));
             }
             let every = raw.every?;
+            if !every.value.is_zero() && every.value < ROUND_EVERY_MIN {
+                let message = format!("`{}` ({}) is too often", every.path, duration_text(every.value));
+                let hint = format!(
+                    "at least \"{}\"; `model = \"closed\"` is as fast as possible",
+                    duration_text(ROUND_EVERY_MIN)
+                );
+                every.complain(found, message, hint);
+            }
             if let Some(duration) = &duration
                 && every.value > duration.value
             {

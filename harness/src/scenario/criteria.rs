@@ -6,7 +6,7 @@ use super::mistake::{Mistake, Origin};
 use super::raw::RawCriterion;
 use super::unit::{duration_text, nanos};
 use super::{Source, mistake};
-use reports::criterion::{CriterionError, CriterionPair, Field, MetricId};
+use reports::criterion::{Comparator, Criterion, CriterionError, CriterionPair, Field, MetricId};
 use reports::runlog::event::CriterionSpec;
 use std::time::Duration;
 
@@ -86,6 +86,27 @@ fn check_one(
     })
 }
 
+/// More processes at once than are ever started: no run could pass.
+pub(super) fn refuse_unreachable(raw: &[RawCriterion], processes: u32, found: &mut Vec<Mistake>) {
+    for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()) {
+        let Ok(criterion) = Criterion::parse(&pass.value) else { continue };
+        let most = f64::from(processes);
+        let wanted = criterion.threshold().value();
+        let out_of_reach = match criterion.comparator() {
+            Comparator::AtLeast | Comparator::Equal => wanted > most,
+            Comparator::Greater => wanted >= most,
+            Comparator::Less | Comparator::AtMost => false,
+        };
+        if criterion.metric().id == MetricId::AgentsLive && out_of_reach {
+            let message = format!(
+                "`{}` (`{criterion}`) can never hold: this scenario starts {processes} processes",
+                pass.path
+            );
+            pass.complain(found, message, format!("write `agents.live min >= {processes}`"));
+        }
+    }
+}
+
 /// Points at the word in the file that the grammar complains about.
 fn relocate(
     error: &CriterionError,
@@ -143,6 +164,26 @@ pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64
                 criterion.aggregation().name(),
             ));
         }
+    }
+    notes
+}
+
+/// Says which criteria ask for windows that are longer than the load: they are judged as if they asked
+/// for none. `duration` is in the scenario's own time, as windows are.
+pub(super) fn unwindowed(criteria: &[CriterionSpec], duration: Duration) -> Vec<String> {
+    let mut notes = Vec::new();
+    for spec in criteria {
+        let Ok(pair) = check(&spec.pass, spec.conditional.as_deref()) else { continue };
+        let Some(every_ns) = pair.pass().every_ns().filter(|every| *every > nanos(duration)) else {
+            continue;
+        };
+        notes.push(format!(
+            "criterion `{}` asks for windows of {} and the load takes {}: no window will be complete, and \
+             the load is judged as a whole; lengthen load.duration, or leave out `every`",
+            spec.name,
+            duration_text(Duration::from_nanos(every_ns)),
+            duration_text(duration),
+        ));
     }
     notes
 }

@@ -74,10 +74,12 @@ impl Plan {
     pub fn new(scenario: Scenario, options: &PlanOptions) -> Self {
         let seed = options.seed.or(scenario.seed).unwrap_or(options.fallback_seed);
         let mut plan = Self { scenario, seed, rehearsal: options.rehearsal, notes: Vec::new() };
+        let unwindowed = criteria::unwindowed(&plan.scenario.criteria, plan.load().duration());
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
         let undecidable = criteria::undecidable(&plan.scenario.criteria, plan.load().rounds_planned());
+        plan.notes.extend(unwindowed);
         plan.notes.extend(undecidable);
         plan
     }
