@@ -235,6 +235,14 @@ fn ledger(facts: &Facts) -> Vec<LedgerLine> {
             |own| line("", "coordinator", own, c.executed_by_workers),
         ));
     }
+    // They stand in the rounds alone: there they failed, and in the books they did not.
+    for (count, name) in [(ledger.refused, "refused by the bus"), (ledger.rejected, "answered and not right")]
+    {
+        if count > 0 {
+            let cells = vec![String::new(), String::new(), n(count)];
+            out.push(LedgerLine { name: name.into(), end: "rounds", cells });
+        }
+    }
     out
 }
 

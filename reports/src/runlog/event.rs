@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 0 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 1 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,7 +261,7 @@ pub struct Round {
     pub started_ns: u64,
     /// When the last answer, or the last time-out, was recorded at the client.
     pub finished_ns: u64,
-    /// Tasks accepted by the bus. `tasks = answered + failed`.
+    /// Tasks of the round, with those that the bus refused ([`Ledger::refused`]). `tasks = answered + failed`.
     pub tasks: u32,
     /// By unique id, within the deadline, right content.
     pub answered: u32,
@@ -425,6 +425,14 @@ pub struct Ledger {
     pub client: LedgerRow,
     /// What the client asked of each coordinator, and what that coordinator says of itself.
     pub coordinators: Vec<CoordinatorLedger>,
+    /// Tasks of rounds that the bus did not accept, since their worker's coordinator was dead: failed,
+    /// and in nobody's books.
+    #[serde(default)]
+    pub refused: u64,
+    /// Answers that the bus delivered and the harness did not take for right (other content, a command
+    /// that failed): answered in the books of both ends, failed in the rounds.
+    #[serde(default)]
+    pub rejected: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

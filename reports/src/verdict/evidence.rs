@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::{EvidenceResult, LogState, Outcome};
 use crate::facts::Facts;
-use crate::runlog::event::{EndReason, LedgerRow, LoadModel};
+use crate::runlog::event::{EndReason, Ledger, LedgerRow, LoadModel};
 use crate::units;
 
 /// Of the declared load duration.
@@ -19,7 +19,7 @@ const GAP_PERIODS_MAX: u64 = 5;
 
 pub(super) fn all(facts: &Facts, log: &LogState) -> Vec<EvidenceResult> {
     let mut out = vec![
-        log_complete(facts),
+        log_complete(facts, log),
         log_consistent(log),
         criteria_given(facts),
         load_duration(facts),
@@ -51,7 +51,7 @@ fn n(count: u64) -> String {
     units::count(count as f64)
 }
 
-fn log_complete(facts: &Facts) -> EvidenceResult {
+fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     let wanted = "a run carried out to its end";
     let Some(end) = &facts.end else {
         return check("run complete", Outcome::Inconclusive, wanted, "a log without an end");
@@ -66,6 +66,11 @@ fn log_complete(facts: &Facts) -> EvidenceResult {
     };
     let mut result = check("run complete", outcome, wanted, found);
     result.note.clone_from(&end.detail);
+    if let Some((line, _)) = log.torn {
+        // Whoever wrote on after the end has changed the log, and may have changed more.
+        result.outcome = result.outcome.max(Outcome::Inconclusive);
+        result.note = Some(format!("after its end the log goes on, and breaks off in line {line}"));
+    }
     result
 }
 
@@ -248,14 +253,19 @@ fn ledger(facts: &Facts) -> EvidenceResult {
     if total.accepted != ledger.client.accepted || total.answered != ledger.client.answered {
         wrong.push("the client's rows do not add up to its total".into());
     }
-    wrong.extend(against_rounds(facts, &ledger.client));
-    let found = format!(
+    wrong.extend(against_rounds(facts, ledger));
+    let mut found = format!(
         "{} accepted, {} answered, {} failed, {} in flight",
         n(ledger.client.accepted),
         n(ledger.client.answered),
         n(ledger.client.failed),
         n(ledger.client.in_flight)
     );
+    for (count, how) in [(ledger.refused, "refused"), (ledger.rejected, "answered and not right")] {
+        if count > 0 {
+            let _ = write!(found, ", {} {how}", n(count));
+        }
+    }
     let outcome = match (wrong.is_empty(), unread.is_empty()) {
         (false, _) => Outcome::Fail,
         (true, false) => Outcome::Inconclusive,
@@ -297,16 +307,24 @@ fn difference(name: &str, client: &LedgerRow, own: &LedgerRow, corrupt: u64) -> 
     })
 }
 
-fn against_rounds(facts: &Facts, client: &LedgerRow) -> Option<String> {
+/// What the bus refused is in the rounds and in no book; what was answered and not right is an answer in
+/// the books alone.
+fn against_rounds(facts: &Facts, ledger: &Ledger) -> Option<String> {
     let (load, warm) = (&facts.load.counts, &facts.load.warm_up);
     let rounds = (load.tasks + warm.tasks, load.answered + warm.answered);
-    (rounds != (client.accepted, client.answered)).then(|| {
+    let books = (
+        ledger.client.accepted.saturating_add(ledger.refused),
+        ledger.client.answered.saturating_sub(ledger.rejected),
+    );
+    (rounds != books).then(|| {
         format!(
-            "the rounds hold {} tasks and {} answers, the client's ledger {} and {}",
+            "the rounds hold {} tasks and {} answers, the books {} ({} never accepted) and {} ({} not right)",
             n(rounds.0),
             n(rounds.1),
-            n(client.accepted),
-            n(client.answered)
+            n(books.0),
+            n(ledger.refused),
+            n(books.1),
+            n(ledger.rejected)
         )
     })
 }

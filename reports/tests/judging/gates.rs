@@ -231,6 +231,60 @@ fn books_that_differ_are_a_failure_and_books_unread_are_inconclusive() {
     evidence(&verdict, "ledger", Outcome::Inconclusive);
 }
 
+/// A coordinator that died takes no more tasks: the rounds hold them as failed, and no book does.
+#[test]
+fn refused_tasks_close_the_gap_between_the_rounds_and_the_books() {
+    let books = |refused: u64| {
+        let run = Run { failed: |n| u32::from(n < 20), ..Run::default() };
+        let mut events = run.events();
+        for (_, event) in &mut events {
+            if let Event::Ledger(l) = event {
+                let row = &mut l.coordinators[0];
+                for row in [&mut l.client, &mut row.client, row.coordinator.as_mut().unwrap()] {
+                    row.accepted -= 20;
+                    row.failed -= 20;
+                }
+                l.refused = refused;
+            }
+        }
+        let log = log_of(events);
+        let verdict = judge(&log);
+        let html = reports::render::html::render(&verdict, &crate::synthetic::facts(&log));
+        (verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap(), html)
+    };
+    let (told, html) = books(20);
+    assert_eq!(told.outcome, Outcome::Pass, "{told:?}");
+    assert!(told.found.ends_with("20 refused"), "{told:?}");
+    assert!(html.contains("refused by the bus"));
+    let (untold, html) = books(0);
+    assert_eq!(untold.outcome, Outcome::Fail);
+    assert!(!untold.found.contains("refused") && !html.contains("refused by the bus"), "{untold:?}");
+    assert_eq!(books(19).0.outcome, Outcome::Fail);
+}
+
+/// The bus did its part: an answer that is not right is one in the books, and none in the rounds.
+#[test]
+fn rejected_answers_close_the_gap_between_the_rounds_and_the_books() {
+    let books = |rejected: u64| {
+        let verdict = bent(&Run { failed: |n| u32::from(n < 20), ..Run::default() }, |event| {
+            if let Event::Ledger(l) = event {
+                let row = &mut l.coordinators[0];
+                row.executed_by_workers = None;
+                for row in [&mut l.client, &mut row.client, row.coordinator.as_mut().unwrap()] {
+                    row.answered += 20;
+                    row.failed -= 20;
+                }
+                l.rejected = rejected;
+            }
+            true
+        });
+        verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap()
+    };
+    assert_eq!(books(20).outcome, Outcome::Pass, "{:?}", books(20));
+    assert!(books(20).found.ends_with("20 answered and not right"));
+    assert_eq!(books(0).outcome, Outcome::Fail);
+}
+
 fn ledger_of(run: &Run) -> Ledger {
     run.events()
         .into_iter()

@@ -311,7 +311,7 @@ impl Run {
                 executed_by_workers: Some(row.answered),
             });
         }
-        Ledger { client, coordinators }
+        Ledger { client, coordinators, refused: 0, rejected: 0 }
     }
 
     pub(crate) fn log(&self) -> Vec<u8> {
