@@ -95,6 +95,14 @@ fn zero_workers_and_impossible_topologies_are_refused() {
 }
 
 #[test]
+fn a_number_that_cannot_be_is_met_with_the_range_of_its_key() {
+    insta::assert_snapshot!(changed("workers = 4", "workers = -4"));
+    insta::assert_snapshot!(changed("workers = 4", "workers = \"2\""));
+    insta::assert_snapshot!(changed("coordinators = 2", "coordinators = 99999999999999999999999"));
+    insta::assert_snapshot!(with_set(&["fleet.workers=-1", "load.rounds_in_flight_max=65"]));
+}
+
+#[test]
 fn a_criterion_is_held_to_the_catalogue_of_metrics() {
     insta::assert_snapshot!(changed("delivery.rate", "delivery.rat"));
     insta::assert_snapshot!(changed("delivery.rate", "delivery.rate p99"));

@@ -79,7 +79,7 @@ fn mistakes_in_a_scenario_are_64_with_file_line_and_column() {
     let good = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
     for (name, from, to, words) in [
         ("unknown-key", "workers = 4", "wrokers = 4", "did you mean `workers`?"),
-        ("wrong-type", "workers = 4", "workers = true", "is an integer, not a boolean"),
+        ("wrong-type", "workers = 4", "workers = true", "must be an integer, not a boolean"),
         ("unit", "\"6s\"", "6", "without a unit"),
         ("ratio", ">= 100%", ">= 120%", "cannot exceed 100%"),
         ("zero", "workers = 4", "workers = 0", "`fleet.workers` is 0"),

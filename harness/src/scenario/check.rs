@@ -7,9 +7,7 @@ use super::raw::{DistributionKind, Raw, RawFleet, RawLoad, RawSampling, RawWorkl
 use super::unit::{bytes_text, duration_text};
 use super::workload::{Drawn, Shape, SleepTime, Workload};
 use super::{Selection, Source};
-use coordinator::config::{
-    COORDINATORS_MAX, DEPTH_MAX, FleetShape, PAYLOAD_MAX, WORKERS_PER_COORDINATOR_MAX,
-};
+use coordinator::config::{FleetShape, PAYLOAD_MAX};
 use reports::runlog::event::{CriterionSpec, LoadModel, ScenarioFacts, Topology};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -224,30 +222,15 @@ pub(super) fn check_requirement<T>(at: &Sited<T>, id: &str, found: &mut Vec<Mist
 }
 
 fn check_fleet(raw: &RawFleet, found: &mut Vec<Mistake>) -> Option<(Topology, u32, u32)> {
-    let mut counted = |value: &Option<Sited<u64>>, max: u32, noun: &str| -> Option<u32> {
-        let value = value.as_ref()?;
-        let hint = format!("1 to {max} {noun}");
-        if value.value == 0 {
-            value.complain(found, format!("`{}` is 0", value.path), hint);
-            return None;
-        }
-        if value.value > u64::from(max) {
-            value.complain(found, format!("`{}` is {}, which is too many", value.path, value.value), hint);
-            return None;
-        }
-        Some(value.value as u32)
-    };
-    let coordinators = counted(&raw.coordinators, COORDINATORS_MAX, "coordinators in a fleet");
-    let workers = counted(&raw.workers, WORKERS_PER_COORDINATOR_MAX, "workers under each coordinator");
-    if let (Some(topology), Some(count), Some(at)) = (&raw.topology, coordinators, &raw.coordinators)
+    if let (Some(topology), Some(at)) = (&raw.topology, &raw.coordinators)
         && topology.value == Topology::Flat
-        && count != 1
+        && at.value != 1
     {
-        let message = format!("a flat fleet has exactly one coordinator, and `{}` is {count}", at.path);
+        let message = format!("a flat fleet has exactly one coordinator, and `{}` is {}", at.path, at.value);
         at.complain(found, message, "write `topology = \"hybrid\"`, or `coordinators = 1`");
         return None;
     }
-    Some((raw.topology.as_ref()?.value, coordinators?, workers?))
+    Some((raw.topology.as_ref()?.value, raw.coordinators.as_ref()?.value, raw.workers.as_ref()?.value))
 }
 
 fn check_load(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
@@ -312,20 +295,15 @@ fn check_load(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
     })
 }
 
-fn check_in_flight(raw: Option<Sited<u64>>, model: LoadModel, found: &mut Vec<Mistake>) -> Option<u32> {
+fn check_in_flight(raw: Option<Sited<u32>>, model: LoadModel, found: &mut Vec<Mistake>) -> Option<u32> {
     let default = if model == LoadModel::Open { ROUNDS_IN_FLIGHT_DEFAULT } else { 1 };
     let Some(at) = raw else { return Some(default) };
-    if !(1..=u64::from(DEPTH_MAX)).contains(&at.value) {
-        let message = format!("`{}` cannot be {}", at.path, at.value);
-        at.complain(found, message, format!("1 to {DEPTH_MAX} rounds may be in flight"));
-        return None;
-    }
     if model == LoadModel::Closed && at.value != 1 {
         let message = format!("a closed loop has one round in flight, and `{}` is {}", at.path, at.value);
         at.complain(found, message, "leave it out, or write `model = \"open\"`");
         return None;
     }
-    Some(at.value as u32)
+    Some(at.value)
 }
 
 fn check_sampling(raw: RawSampling, load: Option<&Load>, found: &mut Vec<Mistake>) -> Option<Sampling> {

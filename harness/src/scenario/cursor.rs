@@ -56,7 +56,7 @@ impl<'t> Fields<'t> {
         let table = match &node.value {
             Value::Table(table) => Some(table),
             other => {
-                let message = format!("`{path}` is a table, not {}", other.kind());
+                let message = format!("`{path}` must be a table, not {}", other.kind());
                 found.push(Mistake::new(node.origin, message, format!("write [{path}] and its keys below")));
                 None
             }
@@ -134,7 +134,10 @@ impl<'t> Fields<'t> {
 }
 
 fn wrong_kind(wanted: &str, value: &Value, example: &str) -> Complaint {
-    Complaint(format!("is {wanted}, not {} ({})", value.kind(), value.text()), format!("such as {example}"))
+    Complaint(
+        format!("must be {wanted}, not {} ({})", value.kind(), value.text()),
+        format!("such as {example}"),
+    )
 }
 
 pub(super) fn string(value: &Value) -> Result<String, Complaint> {
@@ -157,6 +160,23 @@ pub(super) fn integer(value: &Value) -> Result<u64, Complaint> {
             Complaint(format!("is {text}"), "a whole number from 0 to 18446744073709551615 is wanted".into())
         }),
         other => Err(wrong_kind("an integer", other, "10")),
+    }
+}
+
+/// A number of things: 1 to `max` of them.
+pub(super) fn count(max: u32, things: &'static str) -> impl Fn(&Value) -> Result<u32, Complaint> {
+    move |value| {
+        let hint = format!("1 to {max} {things}");
+        let Value::Integer(text, radix) = value else {
+            let Complaint(message, _) = wrong_kind("an integer", value, "");
+            return Err(Complaint(message, hint));
+        };
+        match u64::from_str_radix(text, *radix) {
+            Err(_) if text.starts_with('-') => Err(Complaint(format!("is {text}, which is too few"), hint)),
+            Ok(0) => Err(Complaint("is 0".to_owned(), hint)),
+            Ok(fitting) if fitting <= u64::from(max) => Ok(fitting as u32),
+            _ => Err(Complaint(format!("is {text}, which is too many"), hint)),
+        }
     }
 }
 
@@ -201,7 +221,7 @@ pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Val
         let listed = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let Value::String(text) = value else {
             return Err(Complaint(
-                format!("is a string, not {} ({})", value.kind(), value.text()),
+                format!("must be a string, not {} ({})", value.kind(), value.text()),
                 format!("one of {listed}"),
             ));
         };

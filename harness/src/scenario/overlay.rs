@@ -16,7 +16,7 @@ pub(super) fn take_profiles(root: &mut Node, found: &mut Vec<Mistake>) -> Profil
     let kind = entry.node.value.kind();
     let Value::Table(named) = entry.node.value else {
         let hint = "write [profile.ci] and below it the keys that differ, such as `load.duration = \"10s\"`";
-        found.push(Mistake::new(entry.key, format!("`profile` is a table of tables, not {kind}"), hint));
+        found.push(Mistake::new(entry.key, format!("`profile` must be a table of tables, not {kind}"), hint));
         return Vec::new();
     };
     let mut profiles = Vec::new();
@@ -24,7 +24,11 @@ pub(super) fn take_profiles(root: &mut Node, found: &mut Vec<Mistake>) -> Profil
         let kind = entry.node.value.kind();
         let Value::Table(table) = &mut entry.node.value else {
             let hint = format!("write [profile.{name}] and below it the keys that differ");
-            found.push(Mistake::new(entry.key, format!("`profile.{name}` is a table, not {kind}"), hint));
+            found.push(Mistake::new(
+                entry.key,
+                format!("`profile.{name}` must be a table, not {kind}"),
+                hint,
+            ));
             continue;
         };
         for fixed in ["schema", "name", "profile"] {

@@ -74,8 +74,8 @@ pub(super) struct Raw {
 #[derive(Debug)]
 pub(super) struct RawFleet {
     pub(super) topology: Option<Sited<Topology>>,
-    pub(super) coordinators: Option<Sited<u64>>,
-    pub(super) workers: Option<Sited<u64>>,
+    pub(super) coordinators: Option<Sited<u32>>,
+    pub(super) workers: Option<Sited<u32>>,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub(super) struct RawLoad {
     pub(super) duration: Option<Sited<Duration>>,
     pub(super) warm_up: Option<Sited<Duration>>,
     pub(super) task_timeout: Option<Sited<Duration>>,
-    pub(super) rounds_in_flight_max: Option<Sited<u64>>,
+    pub(super) rounds_in_flight_max: Option<Sited<u32>>,
 }
 
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! Tree to [`Raw`]: types and known keys, table by table.
 
-use super::cursor::{Fields, boolean, bytes, duration, integer, string, strings, word};
+use super::cursor::{Fields, boolean, bytes, count, duration, integer, string, strings, word};
 use super::mistake::{Mistake, Origin};
 use super::raw::{
     DistributionKind, Raw, RawCriterion, RawFleet, RawLoad, RawSampling, RawWorkload, WorkloadKind, keys,
 };
 use super::tree::{Node, Value};
+use coordinator::config::{COORDINATORS_MAX, DEPTH_MAX, WORKERS_PER_COORDINATOR_MAX};
 use reports::runlog::event::{LoadModel, Topology};
 
 /// The only version of the format there is.
@@ -66,8 +67,18 @@ fn read_fleet(node: &Node, origin: Origin, found: &mut Vec<Mistake>) -> RawFleet
     let fields = Fields::open(node, origin, "fleet", keys::FLEET, found);
     RawFleet {
         topology: fields.required("topology", "\"flat\"", word(TOPOLOGIES), found),
-        coordinators: fields.required("coordinators", "1", integer, found),
-        workers: fields.required("workers", "100", integer, found),
+        coordinators: fields.required(
+            "coordinators",
+            "1",
+            count(COORDINATORS_MAX, "coordinators in a fleet"),
+            found,
+        ),
+        workers: fields.required(
+            "workers",
+            "100",
+            count(WORKERS_PER_COORDINATOR_MAX, "workers under each coordinator"),
+            found,
+        ),
     }
 }
 
@@ -103,7 +114,11 @@ fn read_load(node: &Node, origin: Origin, found: &mut Vec<Mistake>) -> RawLoad {
         duration: fields.required("duration", "\"60s\"", duration, found),
         warm_up: fields.optional("warm_up", duration, found),
         task_timeout: fields.optional("task_timeout", duration, found),
-        rounds_in_flight_max: fields.optional("rounds_in_flight_max", integer, found),
+        rounds_in_flight_max: fields.optional(
+            "rounds_in_flight_max",
+            count(DEPTH_MAX, "rounds may be in flight"),
+            found,
+        ),
     }
 }
 
@@ -124,7 +139,7 @@ fn read_criteria(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawCriterio
         return Vec::new();
     };
     let Value::Array(items) = &node.value else {
-        let message = format!("`criterion` is an array of tables, not {}", node.value.kind());
+        let message = format!("`criterion` must be an array of tables, not {}", node.value.kind());
         found.push(Mistake::new(node.origin, message, EXAMPLE));
         return Vec::new();
     };
