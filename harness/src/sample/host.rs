@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) fn read(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>) -> HostSample {
     let mut note = |what: &str, error: &dyn std::fmt::Display| unread.push(format!("{what}: {error}"));
     let (load1, load5, load15) = match LoadAverage::current() {
-        Ok(load) => (f64::from(load.one), f64::from(load.five), f64::from(load.fifteen)),
+        Ok(load) => (average(load.one), average(load.five), average(load.fifteen)),
         Err(error) => {
             note("load average", &error);
             (0.0, 0.0, 0.0)
@@ -50,6 +50,11 @@ pub(super) fn read(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>) -
     }
 }
 
+/// The kernel writes two decimals; widened from 32 bits, 3.27 would be 3.2699999809265137.
+fn average(load: f32) -> f64 {
+    (f64::from(load) * 100.0).round() / 100.0
+}
+
 fn used(stat: &StatVfs) -> (u64, u64) {
     let blocks = stat.f_blocks.saturating_sub(stat.f_bfree);
     (blocks.saturating_mul(stat.f_frsize), stat.f_files.saturating_sub(stat.f_ffree))
@@ -82,6 +87,13 @@ fn directory_size(directory: &Path) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_average_has_the_decimals_that_the_kernel_wrote() {
+        for (read, wanted) in [(3.27_f32, "3.27"), (0.0, "0"), (0.1, "0.1"), (708.01, "708.01")] {
+            assert_eq!(average(read).to_string(), wanted);
+        }
+    }
 
     #[test]
     fn a_directory_counts_what_is_allocated_and_a_missing_one_nothing() {
