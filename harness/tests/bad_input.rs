@@ -95,6 +95,19 @@ fn zero_workers_and_impossible_topologies_are_refused() {
 }
 
 #[test]
+fn what_is_there_twice_is_named() {
+    insta::assert_snapshot!(changed("workers = 4", "workers = 4\nworkers = 5"));
+    insta::assert_snapshot!(changed("[sampling]", "[fleet]\nworkers = 5\n\n[sampling]"));
+}
+
+#[test]
+fn a_criterion_with_one_pair_of_brackets_is_told_of_the_other() {
+    insta::assert_snapshot!(changed("[[criterion]]", "[criterion]"));
+    let two = "[criterion]\nname = \"first\"\npass = \"incidents == 0\"\n\n[criterion]";
+    insta::assert_snapshot!(changed("[[criterion]]", two));
+}
+
+#[test]
 fn a_number_that_cannot_be_is_met_with_the_range_of_its_key() {
     insta::assert_snapshot!(changed("workers = 4", "workers = -4"));
     insta::assert_snapshot!(changed("workers = 4", "workers = \"2\""));

@@ -5,7 +5,7 @@ use super::mistake::{Mistake, Origin};
 use super::raw::{
     DistributionKind, Raw, RawCriterion, RawFleet, RawLoad, RawSampling, RawWorkload, WorkloadKind, keys,
 };
-use super::tree::{Node, Value};
+use super::tree::{CRITERIA_HINT, Node, Value};
 use coordinator::config::{COORDINATORS_MAX, DEPTH_MAX, WORKERS_PER_COORDINATOR_MAX};
 use reports::runlog::event::{LoadModel, Topology};
 
@@ -140,7 +140,8 @@ fn read_criteria(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawCriterio
     };
     let Value::Array(items) = &node.value else {
         let message = format!("`criterion` must be an array of tables, not {}", node.value.kind());
-        found.push(Mistake::new(node.origin, message, EXAMPLE));
+        let hint = if matches!(node.value, Value::Table(_)) { CRITERIA_HINT } else { EXAMPLE };
+        found.push(Mistake::new(node.origin, message, hint));
         return Vec::new();
     };
     if items.is_empty() {

@@ -61,6 +61,9 @@ impl Value {
     }
 }
 
+/// What whoever forgets a pair of brackets is told.
+pub(super) const CRITERIA_HINT: &str = "write `[[criterion]]`, with two brackets, for each";
+
 /// A whole file. Every syntax error is reported; with any, there is no tree.
 pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -70,16 +73,33 @@ pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
         // The root's own span is the whole text: too much to underline where a key is missing.
         return Some(Node { origin: Origin::File { start: 0, end: 0 }, value });
     }
-    found.extend(errors.iter().map(|error| {
+    // In a table that is there twice, keys are as well: that is told once.
+    let mut told_until = 0;
+    for error in &errors {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().trim().replace('\n', ", ");
-        Mistake::new(
-            Origin::File { start: span.start, end: span.end },
-            format!("not TOML: {message}"),
-            syntax_hint(text, span.start),
-        )
-    }));
+        let origin = Origin::File { start: span.start, end: span.end };
+        if message != "duplicate key" {
+            found.push(Mistake::new(origin, format!("not TOML: {message}"), syntax_hint(text, span.start)));
+        } else if span.start >= told_until {
+            let header = line_at(text, span.start).trim_start().starts_with('[');
+            if header {
+                let next = text.get(span.end..).and_then(|rest| rest.find("\n["));
+                told_until = next.map_or(text.len(), |next| span.end + next);
+            }
+            found.push(twice(origin, text.get(span).unwrap_or_default(), header));
+        }
+    }
     None
+}
+
+fn twice(origin: Origin, key: &str, header: bool) -> Mistake {
+    let (message, hint) = match (key, header) {
+        ("criterion", true) => ("the table [criterion] is there twice".to_owned(), CRITERIA_HINT),
+        (_, true) => (format!("the table [{key}] is there twice"), "put the keys of both under one of them"),
+        (_, false) => (format!("the key `{key}` is there twice in its table"), "keep one of them"),
+    };
+    Mistake::new(origin, message, hint)
 }
 
 /// A value from a `--set` argument: TOML if it is that, and otherwise a string as it stands, so that
@@ -118,13 +138,17 @@ fn convert_table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Origin) ->
         .collect()
 }
 
-fn syntax_hint(text: &str, offset: usize) -> &'static str {
+fn line_at(text: &str, offset: usize) -> &str {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let line_start = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[line_start..].lines().next().unwrap_or_default();
+    text[line_start..].lines().next().unwrap_or_default()
+}
+
+fn syntax_hint(text: &str, offset: usize) -> &'static str {
+    let line = line_at(text, offset);
     let value = line.split_once('=').map_or("", |(_, value)| value.trim());
     if value.starts_with(|c: char| c.is_ascii_digit()) && value.ends_with(|c: char| c.is_ascii_alphabetic()) {
         "a value with a unit is written in quotes: \"30s\""
