@@ -65,12 +65,32 @@ fn a_command_line_that_makes_no_sense_is_64_and_never_2() {
 fn a_file_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("latin1.toml"), b"name = \"caf\xe9\"\n").unwrap();
+    std::fs::write(path("latin1.toml"), b"schema = 1\nname = \"caf\xe9\"\n").unwrap();
+    std::fs::write(path("large.toml"), vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert!(Command::new("mkfifo").arg(path("fifo.toml")).status().unwrap().success());
     refuses(&["validate", &path("none.toml")], "none.toml");
     refuses(&["plan", &path("none.toml")], "hint: `harness list`");
-    refuses(&["plan", &path("latin1.toml")], "UTF-8");
+    refuses(&["plan", &path("latin1.toml")], "byte 0xe9 in line 2 (offset 22) is not UTF-8");
+    refuses(&["plan", &path("large.toml")], "larger than 1 MiB");
+    refuses(&["plan", &path("fifo.toml")], "it is a pipe or a device");
+    refuses(&["validate", "/dev/zero"], "it is a pipe or a device");
     refuses(&["plan", directory.path().to_str().unwrap()], "cannot read");
     refuses(&["list", &path("nowhere")], "nowhere");
+}
+
+#[test]
+fn a_scenario_named_by_its_name_is_met_with_its_file() {
+    for (name, directory, meant) in [
+        ("smoke", "..", "scenarios/smoke.toml"),
+        ("smoke.toml", "..", "scenarios/smoke.toml"),
+        ("scenarios/smoke", "..", "scenarios/smoke.toml"),
+        ("smoke", "../scenarios", "smoke.toml"),
+    ] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let output = command(&["run", name]).current_dir(directory).output().unwrap();
+        assert_eq!(code(&output), 64);
+        assert!(stderr(&output).ends_with(&format!("hint: did you mean {meant}?\n")), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -116,7 +136,13 @@ fn a_plan_as_json_is_what_the_text_says() {
     assert_eq!(plan["seed"], 5);
     assert_eq!(plan["scenario"]["overrides"][0], "load.duration=90s");
     let text = stdout(&harness(&["plan", &file]));
-    for words in ["7 × 100 workers = 708 processes", "descriptors", "echo 256 B", "takes           1m 5s"] {
+    for words in [
+        "7 × 100 workers = 708 processes",
+        "in 8 files in a directory",
+        "descriptors",
+        "echo 256 B",
+        "takes           1m 5s",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(text.contains(&plan["plan"]["shm_bytes"].to_string()), "{text}");
@@ -136,6 +162,15 @@ fn list_names_every_scenario() {
     for name in ["smoke", "load-100", "load-300", "load-500", "load-708", "gate1-24h", "sprint0-8h"] {
         assert!(text.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}: {text}");
     }
+}
+
+#[test]
+fn a_directory_without_scenarios_is_said_to_be_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let output = harness(&["list", path]);
+    assert_eq!((code(&output), stdout(&output)), (0, String::new()));
+    assert_eq!(stderr(&output), format!("no scenario in `{path}`: no file there ends in .toml\n"));
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub(super) fn list(args: &ListArgs) -> ExitCode {
             return ExitCode::Usage;
         }
     };
+    if files.is_empty() {
+        talk::say(&format!("no scenario in `{}`: no file there ends in .toml", args.directory.display()));
+        return ExitCode::Pass;
+    }
     let mut code = ExitCode::Pass;
     let mut rows = Vec::new();
     for file in files {

@@ -4,26 +4,98 @@ use super::args::VariantArgs;
 use super::talk;
 use crate::exit::ExitCode;
 use crate::host::SHM_DIR;
+use crate::scenario::unit::bytes_text;
 use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source, seed};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// The largest committed scenario has a few KiB; what is far larger is something else.
+const FILE_MAX: u64 = 1 << 20;
 
 pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
     let name = file.display().to_string();
-    match std::fs::read_to_string(file) {
+    let refuse = |message: String, hint: &str| {
+        talk::error(&message, Some(hint));
+        Err(ExitCode::Usage)
+    };
+    let bytes = match read(file) {
+        Ok(bytes) => bytes,
+        Err(Unread::Failed(error)) => {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => meant(file),
+                io::ErrorKind::PermissionDenied => "you may not read it; `ls -l` says who may".to_owned(),
+                _ => "name a scenario file, such as scenarios/smoke.toml".to_owned(),
+            };
+            return refuse(format!("cannot read `{name}`: {error}"), &hint);
+        }
+        Err(Unread::Directory) => {
+            let message = format!("cannot read `{name}`: it is a directory");
+            return refuse(message, "name a file in it; `harness list DIR` shows them");
+        }
+        Err(Unread::Stream) => {
+            let message = format!("cannot read `{name}`: it is a pipe or a device");
+            return refuse(message, "write the scenario to a file, and name that");
+        }
+        Err(Unread::TooLarge) => {
+            let message = format!("cannot read `{name}`: it is larger than {}", bytes_text(FILE_MAX));
+            return refuse(message, "a scenario has a few KiB; is this one?");
+        }
+    };
+    match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { name, text }),
         Err(error) => {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => "`harness list` shows the scenarios that there are",
-                io::ErrorKind::PermissionDenied => "you may not read it; `ls -l` says who may",
-                io::ErrorKind::InvalidData => "a scenario is text in UTF-8",
-                io::ErrorKind::IsADirectory => "name a file in it; `harness list DIR` shows them",
-                _ => "name a scenario file, such as scenarios/smoke.toml",
-            };
-            talk::error(&format!("cannot read `{name}`: {error}"), Some(hint));
-            Err(ExitCode::Usage)
+            let offset = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let byte = error.as_bytes()[offset];
+            refuse(
+                format!(
+                    "cannot read `{name}`: byte 0x{byte:02x} in line {line} (offset {offset}) is not UTF-8"
+                ),
+                "a scenario is text in UTF-8; `iconv -t UTF-8` converts other text",
+            )
         }
     }
+}
+
+enum Unread {
+    Failed(io::Error),
+    Directory,
+    /// Opening it might wait for a writer, and reading it might never end.
+    Stream,
+    TooLarge,
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Unread> {
+    let metadata = std::fs::metadata(file)?;
+    if metadata.is_dir() {
+        return Err(Unread::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(Unread::Stream);
+    }
+    let mut bytes = Vec::new();
+    // The bound is held while reading: files of /proc say that they are empty.
+    std::fs::File::open(file)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX { Err(Unread::TooLarge) } else { Ok(bytes) }
+}
+
+/// A hint for whoever names a scenario by its name, or forgets the directory or the extension.
+fn meant(file: &Path) -> String {
+    let with_toml = || PathBuf::from(format!("{}.toml", file.display()));
+    let in_scenarios = |file: &Path| Path::new("scenarios").join(file);
+    [with_toml(), in_scenarios(file), in_scenarios(&with_toml())]
+        .into_iter()
+        .find(|candidate| candidate.is_file())
+        .map_or_else(
+            || "`harness list` shows the scenarios that there are".to_owned(),
+            |candidate| format!("did you mean {}?", candidate.display()),
+        )
 }
 
 pub(crate) fn scenario(source: &Source, selection: &Selection) -> Result<Scenario, ExitCode> {

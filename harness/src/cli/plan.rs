@@ -5,6 +5,7 @@ use super::{load, talk};
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::scenario::unit::{bytes_text, duration_text};
+use coordinator::config::FleetShape;
 use reports::runlog::event::{LoadModel, Topology};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -82,10 +83,10 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         (
             "shared memory",
             format!(
-                "{} ({} bytes) in {} files",
+                "{} ({} bytes) in {} files in a directory of their own",
                 bytes_text(shape.shm_bytes()),
                 shape.shm_bytes(),
-                shape.shm_inodes()
+                shm_files(shape)
             ),
         ),
         ("descriptors", format!("{} at most in one process", shape.fds_max())),
@@ -123,6 +124,11 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+/// What `ls` shows in the fleet's directory, which takes an inode as well.
+fn shm_files(shape: &FleetShape) -> u64 {
+    shape.shm_inodes() - 1
 }
 
 /// A rehearsal's times have nanoseconds that nobody wants to read.
