@@ -61,6 +61,19 @@ fn a_cut_log_says_where_it_ends_and_is_rendered() {
     assert!(files.iter().any(|f| f.ends_with("report.html")));
 }
 
+/// A good run, and half a line after its end: it did not end where it says.
+#[test]
+fn a_whole_log_that_goes_on_after_its_end_is_inconclusive() {
+    let mut log = Run::default().log();
+    let lines = log.split_inclusive(|b| *b == b'\n').count();
+    log.extend(b"hello");
+    let (verdict, _) = reports::judge_log(log.as_slice()).unwrap();
+    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Inconclusive, 12), "{:#?}", verdict.reasons);
+    let complete = verdict.evidence.iter().find(|e| e.name == "run complete").unwrap();
+    assert_eq!(complete.outcome, Outcome::Inconclusive);
+    assert!(complete.note.as_ref().unwrap().contains(&format!("line {}", lines + 1)), "{complete:?}");
+}
+
 #[test]
 fn lines_removed_swapped_or_repeated_break_the_chain() {
     let log = small().log();
