@@ -192,9 +192,10 @@ impl Run<'_> {
             Loader::new(&self.request.plan, client, roster, &self.log, self.start_ns, &mut self.failures);
         let end = loader.run(self.stop);
         self.rounds = loader.rounds();
+        let (refused, rejected) = (loader.refused(), loader.rejected());
         sweeps.finish();
         if self.stop.wish() != Wish::Now {
-            self.log.record(Event::Ledger(books::ledger(client)));
+            self.log.record(Event::Ledger(books::ledger(client, refused, rejected)));
         }
         match end {
             LoadEnd::Completed => (EndReason::Completed, None),

@@ -5,6 +5,7 @@ use crate::engine::recorder::{Live, LiveSlot};
 use crate::scenario::Plan;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reports::runlog::event::Phase;
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -36,8 +37,8 @@ impl Progress {
                 Some(expected.as_millis() as u64),
                 ProgressDrawTarget::stderr_with_hz(5),
             );
-            let style = ProgressStyle::with_template("{bar:16} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.set_style(style);
             Form::Bar(bar)
         } else {
@@ -111,16 +112,28 @@ fn line(live: &Live, elapsed: Duration, left: Duration) -> String {
     } else {
         view.rounds.to_string()
     };
-    let p99 = view.coordination_p99_ns.map_or_else(|| "-".to_owned(), reports::units::nanos);
-    let delivery = view.delivery.map_or_else(|| "-".to_owned(), reports::units::percent);
-    let agents =
-        view.agents_live.map_or_else(String::new, |live| format!("  agents {live}/{}", view.agents_planned));
-    let alerts = if view.alerts > 0 { format!("  alerts {}", view.alerts) } else { String::new() };
-    format!(
-        "{phase:<8} {} gone, {} left  rounds {rounds}  delivery {delivery}  p99 {p99}{agents}{alerts}",
-        clock(elapsed),
-        clock(left)
-    )
+    // Short enough for 80 columns: a figure that falls off the edge is not shown.
+    let mut text = format!("{phase:<7} {}, {} left | {rounds} rounds", clock(elapsed), clock(left));
+    if let Some(delivery) = view.delivery {
+        let _ = write!(text, " | {}", reports::units::percent(delivery));
+    }
+    match (view.coordination_p99_ns, view.coordination_max_ns) {
+        (Some(p99), _) => {
+            let _ = write!(text, " | p99 {}", reports::units::nanos(p99));
+        }
+        // Too few rounds for a percentile.
+        (None, Some(max)) => {
+            let _ = write!(text, " | max {}", reports::units::nanos(max));
+        }
+        (None, None) => {}
+    }
+    if let Some(live) = view.agents_live {
+        let _ = write!(text, " | {live}/{} up", view.agents_planned);
+    }
+    if view.alerts > 0 {
+        let _ = write!(text, " | {} alerts", view.alerts);
+    }
+    text
 }
 
 fn clock(time: Duration) -> String {

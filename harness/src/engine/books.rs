@@ -16,8 +16,9 @@ fn row(counts: Counts) -> LedgerRow {
     }
 }
 
-/// Read when the load has drained.
-pub fn ledger(client: &Client) -> Ledger {
+/// Read when the load has drained. `refused` tasks were never accepted, so no end has them in its books;
+/// `rejected` answers were delivered, so both ends have them as answered.
+pub fn ledger(client: &Client, refused: u64, rejected: u64) -> Ledger {
     let coordinators = client
         .status()
         .coordinators
@@ -35,7 +36,7 @@ pub fn ledger(client: &Client) -> Ledger {
             }
         })
         .collect();
-    Ledger { client: row(client.ledger()), coordinators }
+    Ledger { client: row(client.ledger()), coordinators, refused, rejected }
 }
 
 /// Looks for processes and files of this run after its end, and for nothing else's.

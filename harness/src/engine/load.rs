@@ -65,6 +65,8 @@ pub struct Loader<'a> {
     /// Late and second answers since the last round that ended; they belong to rounds that are over.
     late: u32,
     duplicates: u32,
+    refused: u64,
+    rejected: u64,
     buffer: Vec<u8>,
     alerted_ns: [Option<u64>; 2],
 }
@@ -95,6 +97,8 @@ impl<'a> Loader<'a> {
             deaths_seen: 0,
             late: 0,
             duplicates: 0,
+            refused: 0,
+            rejected: 0,
             buffer: Vec::new(),
             alerted_ns: [None; 2],
         }
@@ -103,6 +107,16 @@ impl<'a> Loader<'a> {
     /// Rounds begun.
     pub fn rounds(&self) -> u64 {
         self.next
+    }
+
+    /// Tasks of rounds that could not be sent: failed, and in nobody's books.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Answers that were delivered and not right.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
     }
 
     fn now_ns(&self) -> u64 {
@@ -232,7 +246,8 @@ impl<'a> Loader<'a> {
             };
             if let Err(refused) = sent {
                 // A worker that cannot even be asked has failed its task: nothing vanishes.
-                let reason = format!("not sent: {refused}");
+                self.refused += 1;
+                let reason = format!("not sent to {worker}: {refused}");
                 self.fail(tag, "none".to_owned(), worker, reason);
             }
         }
@@ -294,7 +309,16 @@ impl<'a> Loader<'a> {
                 if matches!(wrong, Wrong::Content(_)) {
                     round.corrupt += 1;
                 }
-                let (Wrong::Content(reason) | Wrong::Failed(reason)) = wrong;
+                if !matches!(wrong, Wrong::Undelivered(_)) {
+                    self.rejected += 1;
+                }
+                let (Wrong::Content(reason) | Wrong::Failed(reason) | Wrong::Undelivered(reason)) = wrong;
+                // Some reasons name the worker already.
+                let reason = if reason.contains("worker/") || reason.contains("coord/") {
+                    reason
+                } else {
+                    format!("{}: {reason}", outcome.worker)
+                };
                 self.fail(outcome.tag, outcome.id.to_string(), outcome.worker, reason);
             }
         }
@@ -305,7 +329,7 @@ impl<'a> Loader<'a> {
         let Some(round) = self.round_of(tag) else { return };
         round.failed(now);
         let number = round.number;
-        self.alert(1, Severity::Minor, || format!("round {number}: {worker}: {reason}"));
+        self.alert(1, Severity::Minor, || format!("round {number}: {reason}"));
         let worker = self.roster.id_of(worker);
         self.failures.record(self.log, TaskFailed { round: number, task, worker, reason });
     }
@@ -368,7 +392,10 @@ impl Slots {
 enum Wrong {
     /// It was answered, with something else than was asked for.
     Content(String),
+    /// It was answered: what was asked for has failed.
     Failed(String),
+    /// The bus says that it was not answered.
+    Undelivered(String),
 }
 
 /// An outcome, after a look at what the answer says.
@@ -385,7 +412,7 @@ impl Checked {
     fn new(outcome: &Outcome<'_>, plan: &Plan, seed: u64, start_ns: u64, buffer: &mut Vec<u8>) -> Self {
         let wrong = match &outcome.result {
             Ok(answer) => check(answer, plan, seed, outcome.tag, buffer),
-            Err(failure) => Some(Wrong::Failed(failure.to_string())),
+            Err(failure) => Some(Wrong::Undelivered(failure.to_string())),
         };
         Self {
             id: outcome.id,

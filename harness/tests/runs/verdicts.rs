@@ -121,6 +121,24 @@ fn a_command_that_fails_is_no_answer() {
     assert!(log.contains("the command exited with status 3: no"), "{log}");
 }
 
+/// One in six commands fails: the books of both ends call it answered, the rounds do not, and that is
+/// no contradiction.
+#[test]
+fn some_failed_commands_are_a_matter_of_the_criteria_alone() {
+    let script = "test $(({} % 6)) != 5";
+    let workload = format!("kind = \"exec\"\ncommand = [\"sh\", \"-c\", \"{script}\"]");
+    let text = scenario(1)
+        .replace("kind = \"echo\"\npayload = \"256B\"", &workload)
+        .replace("every = \"50ms\"", "every = \"250ms\"")
+        .replace("delivery.rate >= 100%", "delivery.rate >= 80%");
+    let bench = Bench::new(&text);
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let criteria = verdict(&bench.latest())["criteria"].clone();
+    let delivery = criteria[0]["value"].as_f64().unwrap();
+    assert!((delivery - 5.0 / 6.0).abs() < 1e-9, "{delivery}");
+}
+
 #[test]
 fn a_rehearsal_is_marked_everywhere_and_satisfies_no_gate() {
     let text = scenario(2)
