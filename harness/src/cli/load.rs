@@ -45,7 +45,7 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
         Ok(text) => Ok(Source { name, text }),
         Err(error) => {
             let offset = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = error.as_bytes()[..offset].split(|byte| *byte == b'\n').count();
             let byte = error.as_bytes()[offset];
             refuse(
                 format!(
