@@ -66,6 +66,27 @@ fn an_unknown_key_is_met_with_the_nearest_known_one() {
 }
 
 #[test]
+fn what_is_misspelt_is_not_missing_as_well() {
+    for (from, to) in [
+        ("[sampling]", "[samplin]"),
+        ("[[criterion]]", "[[criteria]]"),
+        ("asks =", "ask ="),
+        ("workers = 4", "worker = 4"),
+        ("payload =", "paylod ="),
+        ("every = \"50ms\"", "evry = \"50ms\""),
+        ("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntme = \"1ms\""),
+        (
+            "kind = \"echo\"\npayload = \"256B\"",
+            "kind = \"sleep\"\ndistribution = \"exponential\"\nmeen = \"1ms\"",
+        ),
+    ] {
+        let said = changed(from, to);
+        assert_eq!(said.matches("error: ").count(), 1, "{to}: {said}");
+        assert!(said.contains("hint: did you mean `"), "{to}: {said}");
+    }
+}
+
+#[test]
 fn a_wrong_type_is_named_with_the_right_one() {
     insta::assert_snapshot!(changed("coordinators = 2", "coordinators = \"two\""));
     insta::assert_snapshot!(changed("[fleet]", "fleet = 3\n[other]"));

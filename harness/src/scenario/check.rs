@@ -258,7 +258,7 @@ fn check_load(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
             None
         }
         LoadModel::Open => {
-            if raw.every_present.is_none() {
+            if raw.every_present.is_none() && !raw.every_misspelt {
                 let hint = "write `every = \"500ms\"` under [load], or `model = \"closed\"`";
                 let message = "`load.every` is missing: an open loop starts rounds on a schedule";
                 found.push(Mistake::new(raw.origin, message, hint));
@@ -332,7 +332,8 @@ fn check_workload(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload
     let kind = raw.kind.as_ref()?.value;
     refuse_foreign_keys(&raw, kind, found);
     let missing = |key: &str, example: &str, found: &mut Vec<Mistake>| {
-        if !raw.present.iter().any(|(present, _)| *present == key) {
+        let present = raw.present.iter().any(|(present, _)| *present == key);
+        if !present && !raw.misspelt.contains(&key) {
             let message = format!("`workload.{key}` is missing");
             found.push(Mistake::new(
                 raw.origin,
@@ -435,6 +436,9 @@ fn check_sleep(raw: &RawWorkload, found: &mut Vec<Mistake>) -> Option<SleepTime>
         return raw.time.as_ref().map(|time| SleepTime::Fixed(time.value));
     }
     if present("distribution").is_none() {
+        if raw.misspelt.iter().any(|key| matches!(*key, "time" | "distribution")) {
+            return None;
+        }
         let hint = "write `time = \"10ms\"`, or `distribution = \"exponential\"` and `mean = \"10ms\"`";
         found.push(Mistake::new(raw.origin, "`workload.time` is missing", hint));
         return None;
@@ -446,7 +450,7 @@ fn check_sleep(raw: &RawWorkload, found: &mut Vec<Mistake>) -> Option<SleepTime>
         DistributionKind::Normal => ("normal", &["mean", "deviation"], &[]),
         DistributionKind::Lognormal => ("lognormal", &["mean", "deviation"], &[]),
     };
-    for key in needed.iter().filter(|key| present(key).is_none()) {
+    for key in needed.iter().filter(|key| present(key).is_none() && !raw.misspelt.contains(key)) {
         let message = format!("`workload.{key}` is missing: the distribution \"{name}\" needs it");
         found.push(Mistake::new(raw.origin, message, format!("write `{key} = \"10ms\"` under [workload]")));
     }

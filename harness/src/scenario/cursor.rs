@@ -2,7 +2,7 @@
 //!
 //! A reader that stops at the first mistake makes a person run it five times to find five.
 
-use super::mistake::{Mistake, Origin, suggest};
+use super::mistake::{Mistake, Origin, nearest, suggest};
 use super::tree::{Node, Table, Value};
 use super::unit;
 use std::time::Duration;
@@ -85,6 +85,15 @@ impl<'t> Fields<'t> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// An unknown key stands where `key` is missing, and has been told what it is near to.
+    pub(super) fn misspells(&self, key: &str) -> bool {
+        self.node(key).is_none()
+            && self.table.into_iter().flatten().any(|(unknown, _)| {
+                !self.known.contains(&unknown.as_str())
+                    && nearest(unknown, self.known.iter().copied()) == Some(key)
+            })
+    }
+
     /// The node under `key`, and where the key stands.
     pub(super) fn node(&self, key: &str) -> Option<(&'t Node, Origin)> {
         debug_assert!(self.known.contains(&key), "`{key}` is read but not known");
@@ -116,7 +125,7 @@ impl<'t> Fields<'t> {
         read: impl Fn(&Value) -> Result<T, Complaint>,
         found: &mut Vec<Mistake>,
     ) -> Option<Sited<T>> {
-        if self.table.is_some() && self.node(key).is_none() {
+        if self.table.is_some() && self.node(key).is_none() && !self.misspells(key) {
             self.missing(key, example, found);
         }
         self.optional(key, read, found)
@@ -234,7 +243,7 @@ pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Val
 }
 
 fn suggest_word(text: &str, names: &[&str], listed: &str) -> String {
-    match super::mistake::nearest(text, names.iter().copied()) {
+    match nearest(text, names.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"? it is one of {listed}"),
         None => format!("one of {listed}"),
     }

@@ -94,6 +94,8 @@ pub(super) struct RawWorkload {
     pub(super) output_max: Option<Sited<u64>>,
     /// Keys that are in the file, right or wrong, and where they stand.
     pub(super) present: Vec<(&'static str, Origin)>,
+    /// Keys that are not in the file, while one that is near to them is.
+    pub(super) misspelt: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub(super) struct RawLoad {
     pub(super) every: Option<Sited<Duration>>,
     /// `every` is in the file, right or wrong.
     pub(super) every_present: Option<Origin>,
+    /// It is not, while a key that is near to it is.
+    pub(super) every_misspelt: bool,
     pub(super) duration: Option<Sited<Duration>>,
     pub(super) warm_up: Option<Sited<Duration>>,
     pub(super) task_timeout: Option<Sited<Duration>>,

@@ -58,6 +58,9 @@ fn table<T>(
     if let Some((node, origin)) = root.node(key) {
         return Some(read(node, origin, found));
     }
+    if root.misspells(key) {
+        return None;
+    }
     let message = format!("the table [{key}] is missing");
     found.push(Mistake::new(root.origin(), message, format!("write [{key}] and below it `{example}`")));
     None
@@ -101,6 +104,7 @@ fn read_workload(node: &Node, origin: Origin, found: &mut Vec<Mistake>) -> RawWo
             .iter()
             .filter_map(|key| fields.node(key).map(|(_, origin)| (*key, origin)))
             .collect(),
+        misspelt: keys::WORKLOAD.iter().copied().filter(|key| fields.misspells(key)).collect(),
     }
 }
 
@@ -111,6 +115,7 @@ fn read_load(node: &Node, origin: Origin, found: &mut Vec<Mistake>) -> RawLoad {
         model: fields.required("model", "\"open\"", word(MODELS), found),
         every: fields.optional("every", duration, found),
         every_present: fields.node("every").map(|(_, origin)| origin),
+        every_misspelt: fields.misspells("every"),
         duration: fields.required("duration", "\"60s\"", duration, found),
         warm_up: fields.optional("warm_up", duration, found),
         task_timeout: fields.optional("task_timeout", duration, found),
@@ -134,6 +139,9 @@ fn read_criteria(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawCriterio
     const EXAMPLE: &str =
         "write [[criterion]] and below it `name = …` and `pass = \"delivery.rate >= 100%\"`";
     let Some((node, _)) = root.node("criterion") else {
+        if root.misspells("criterion") {
+            return Vec::new();
+        }
         let message = "the scenario has no criterion, so no run of it could fail";
         found.push(Mistake::new(root.origin(), message, EXAMPLE));
         return Vec::new();
