@@ -18,4 +18,4 @@ mod write;
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
 pub use verdict::{Outcome, Verdict, hopeless};
-pub use write::{JudgeError, Judged, judge, judge_log, judge_run, report, report_run};
+pub use write::{JudgeError, Judged, judge, judge_log, report};

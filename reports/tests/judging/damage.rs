@@ -4,7 +4,7 @@ use reports::Outcome;
 use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
 use reports::runlog::{LogError, Reader, Writer};
 
-use crate::synthetic::{self, Run, log_of, run_dir};
+use crate::synthetic::{self, Run, log_of, report, run_dir};
 
 /// Small enough to try every byte of it, and with every kind of record.
 fn small() -> Run {
@@ -55,7 +55,7 @@ fn a_log_cut_anywhere_never_passes() {
 fn a_cut_log_says_where_it_ends_and_is_rendered() {
     let log = Run::default().log();
     let dir = run_dir(&log[..log.len() / 2]);
-    let (verdict, files) = reports::report_run(dir.path()).unwrap();
+    let (verdict, files) = report(dir.path());
     assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Inconclusive, 12));
     assert!(verdict.reasons[0].contains("ends in the middle of line"), "{:?}", verdict.reasons);
     assert!(files.iter().any(|f| f.ends_with("report.html")));
@@ -96,12 +96,12 @@ fn lines_removed_swapped_or_repeated_break_the_chain() {
 fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
     let mut log = Run::default().log();
     let dir = run_dir(&log);
-    reports::report_run(dir.path()).unwrap();
+    report(dir.path());
     let before = synthetic::read(dir.path(), "verdict.json");
     let middle = log.len() / 2;
     log[middle] ^= 1;
     std::fs::write(dir.path().join("run.log"), &log).unwrap();
-    let error = reports::report_run(dir.path()).unwrap_err();
+    let error = reports::report(dir.path()).unwrap_err();
     assert_eq!(error.exit_code(), 12);
     let line = log[..middle].split(|b| *b == b'\n').count();
     let text = error.to_string();
@@ -110,23 +110,92 @@ fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
         "{text}"
     );
     assert_eq!(synthetic::read(dir.path(), "verdict.json"), before);
-    let left: Vec<_> = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains("tmp"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(temporary(dir.path()), Vec::<String>::new());
 }
 
 #[test]
 fn what_is_no_run_log_is_refused_as_usage() {
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(reports::judge_run(empty.path()).unwrap_err().exit_code(), 64);
+    assert_eq!(reports::judge(empty.path()).unwrap_err().exit_code(), 64);
     for text in ["", "hello\n", "{}\n", "\n\n", "{\"seq\":0,\"crc\":\"00000000\"}\n"] {
         let dir = run_dir(text.as_bytes());
-        let error = reports::judge_run(dir.path()).unwrap_err();
+        let error = reports::judge(dir.path()).unwrap_err();
         assert!(matches!(error.exit_code(), 64 | 12), "{text:?}: {error}");
     }
+}
+
+/// Names of files that were left under their temporary name.
+fn temporary(dir: &std::path::Path) -> Vec<String> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("tmp"))
+        .collect()
+}
+
+/// Each obstacle stands for a disk that is full or an archive that cannot be written.
+#[test]
+fn what_cannot_be_written_is_told_and_the_verdict_given() {
+    let full = |dir: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink("/dev/full", dir.join(format!("{name}.tmp"))).unwrap();
+    };
+    let taken = |dir: &std::path::Path, name: &str| std::fs::create_dir(dir.join(name)).unwrap();
+    let judged = |obstruct: &dyn Fn(&std::path::Path)| {
+        let dir = run_dir(&Run::default().log());
+        obstruct(dir.path());
+        let judged = reports::report(dir.path()).unwrap();
+        assert_eq!(judged.verdict.exit.code, 0);
+        assert!(judged.summary.starts_with("PASS"));
+        assert_eq!(temporary(dir.path()), Vec::<String>::new());
+        let files: Vec<String> = judged
+            .files
+            .iter()
+            .map(|f| f.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let error = judged.unwritten.expect("something could not be written");
+        assert_eq!(error.exit_code(), 20);
+        (files, error.to_string())
+    };
+    // The disk is full while a table is streamed: no table, and all the rest.
+    for table in ["samples.csv", "rounds.csv"] {
+        let (files, error) = judged(&|dir| full(dir, table));
+        assert!(error.contains(table), "{error}");
+        assert_eq!(files[..4], ["verdict.json", "report.html", "report.md", "junit.xml"]);
+        assert!(!files.iter().any(|f| f == table), "{files:?}");
+    }
+    // A table gives way to the verdict.
+    let (files, error) = judged(&|dir| full(dir, "verdict.json"));
+    assert!(files[0] == "verdict.json" && error.contains("samples.csv"), "{files:?} {error}");
+    // One document cannot be written: the others are.
+    let (files, error) = judged(&|dir| taken(dir, "report.html"));
+    assert!(!files.contains(&"report.html".into()) && files.contains(&"junit.xml".into()), "{error}");
+    // Not even the verdict: it is told all the same.
+    let dir = run_dir(&Run::default().log());
+    taken(dir.path(), "verdict.json");
+    let judged = reports::judge(dir.path()).unwrap();
+    assert_eq!((judged.verdict.verdict, judged.files.len()), (Outcome::Pass, 0));
+    assert!(judged.unwritten.unwrap().to_string().contains("verdict.json cannot be written"));
+}
+
+#[test]
+fn a_run_that_is_not_there_is_told_from_one_that_cannot_be_read() {
+    let none = tempfile::tempdir().unwrap();
+    let error = reports::judge(none.path()).unwrap_err();
+    assert!(error.to_string().starts_with("there is no run at "), "{error}");
+    assert!(error.hint().contains("runs/SCENARIO/latest"));
+    // The directory of the scenario was given, and its runs lie below it.
+    let latest = none.path().join("latest");
+    std::fs::create_dir(&latest).unwrap();
+    std::fs::write(latest.join("run.log"), Run::default().log()).unwrap();
+    let error = reports::judge(none.path()).unwrap_err();
+    assert_eq!(error.hint(), format!("did you mean {}?", latest.display()));
+    // A file was given.
+    let error = reports::judge(&latest.join("run.log")).unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
+    assert!(error.hint().contains("not a file in it") && error.exit_code() == 64);
+    std::fs::create_dir(none.path().join("run.log")).unwrap();
+    let error = reports::judge(none.path()).unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use reports::render;
 use reports::runlog::event::{Alert, EndReason, Event, Severity};
 
-use crate::synthetic::{Run, criterion, facts, judge, log_of, read, run_dir};
+use crate::synthetic::{Run, criterion, facts, judge, log_of, read, report, run_dir};
 
 /// A run with something to say in every section.
 fn troubled() -> Run {
@@ -24,7 +24,7 @@ fn troubled() -> Run {
 fn all_formats_agree_on_the_verdict_and_on_every_value() {
     for run in [Run::default(), troubled(), Run { rehearsal: Some(1440.0), ..Run::default() }] {
         let dir = run_dir(&run.log());
-        let (verdict, _) = reports::report_run(dir.path()).unwrap();
+        let (verdict, _) = report(dir.path());
         let json: serde_json::Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
         assert_eq!(json["verdict"], verdict.verdict.word());
         assert_eq!(json["exit"]["code"], verdict.exit.code);
@@ -54,10 +54,10 @@ fn all_formats_agree_on_the_verdict_and_on_every_value() {
 fn a_report_made_twice_and_elsewhere_is_the_same() {
     let log = troubled().log();
     let (here, there) = (run_dir(&log), run_dir(&log));
-    let (_, files) = reports::report_run(here.path()).unwrap();
+    let (_, files) = report(here.path());
     let first: Vec<_> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
-    reports::report_run(here.path()).unwrap();
-    let (_, elsewhere) = reports::report_run(there.path()).unwrap();
+    report(here.path());
+    let (_, elsewhere) = report(there.path());
     for ((file, bytes), other) in files.iter().zip(&first).zip(&elsewhere) {
         assert!(std::fs::read(file).unwrap() == *bytes, "{} changed", file.display());
         assert!(std::fs::read(other).unwrap() == *bytes, "{} depends on its place", other.display());
@@ -82,7 +82,7 @@ fn a_report_made_twice_and_elsewhere_is_the_same() {
 #[test]
 fn a_rehearsal_is_marked_in_every_file() {
     let dir = run_dir(&Run { rehearsal: Some(1440.0), ..Run::default() }.log());
-    let (_, files) = reports::report_run(dir.path()).unwrap();
+    let (_, files) = report(dir.path());
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.to_lowercase().contains("rehearsal") && text.contains("1440"), "{}", file.display());
@@ -136,7 +136,7 @@ fn a_summary_fits_into_a_comment_however_much_went_wrong() {
 fn tables_have_a_row_for_everything_and_units_in_their_names() {
     let run = Run::default();
     let dir = run_dir(&run.log());
-    reports::report_run(dir.path()).unwrap();
+    report(dir.path());
     let rounds = read(dir.path(), "rounds.csv");
     assert_eq!(rounds.lines().count(), 1 + 130);
     assert!(
@@ -155,7 +155,7 @@ fn tables_have_a_row_for_everything_and_units_in_their_names() {
 fn the_latency_log_opens_in_hdrhistogram() {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     let dir = run_dir(&Run::default().log());
-    reports::report_run(dir.path()).unwrap();
+    report(dir.path());
     let text = std::fs::read(dir.path().join("latency.hlog")).unwrap();
     let entries: Vec<_> = IntervalLogIterator::new(&text).map(Result::unwrap).collect();
     assert!(entries.iter().any(|e| matches!(e, LogEntry::StartTime(_))));

@@ -1,12 +1,12 @@
 //! A run that never happened, in full: deterministic, and bendable in one place at a time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use reports::runlog::event::*;
 use reports::runlog::{Reader, Writer};
-use reports::{Facts, Verdict};
+use reports::{Facts, Judged, Verdict};
 
 const SECOND: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -351,7 +351,19 @@ pub(crate) fn run_dir(log: &[u8]) -> tempfile::TempDir {
 
 pub(crate) fn judge(log: &[u8]) -> Verdict {
     let dir = run_dir(log);
-    reports::judge_run(dir.path()).unwrap()
+    written(reports::judge(dir.path()).unwrap()).0
+}
+
+/// Makes all documents, and every one can be written.
+#[track_caller]
+pub(crate) fn report(dir: &Path) -> (Verdict, Vec<PathBuf>) {
+    written(reports::report(dir).unwrap())
+}
+
+#[track_caller]
+fn written(judged: Judged) -> (Verdict, Vec<PathBuf>) {
+    assert!(judged.unwritten.is_none(), "{:?}", judged.unwritten);
+    (judged.verdict, judged.files)
 }
 
 pub(crate) fn facts(log: &[u8]) -> Facts {
