@@ -18,11 +18,20 @@ pub(crate) fn report(run: &Path) -> ExitCode {
 fn tell(judged: Result<Judged, JudgeError>, run: &Path, document: &str) -> ExitCode {
     match judged {
         Ok(judged) => {
-            if let Err(code) = talk::data(&talk::coloured_verdict(&judged.summary)) {
-                return code;
+            let verdict = code(judged.verdict.exit.code);
+            // The verdict is told first: it stands, whatever becomes of the documents.
+            let told = talk::data(&talk::coloured_verdict(&judged.summary));
+            if let Some(error) = &judged.unwritten {
+                talk::error(&error.to_string(), Some(error.hint()));
+            } else {
+                talk::say(&run.join(document).display().to_string());
             }
-            talk::say(&format!("{}", run.join(document).display()));
-            code(judged.verdict.exit.code)
+            match verdict {
+                // A pass that nobody can read is none.
+                ExitCode::Pass if judged.unwritten.is_some() => ExitCode::HostUnfit,
+                ExitCode::Pass => told.err().unwrap_or(verdict),
+                _ => verdict,
+            }
         }
         Err(error) => {
             talk::error(&error.to_string(), Some(error.hint()));

@@ -193,6 +193,25 @@ fn a_log_that_was_cut_is_inconclusive_and_says_where() {
     assert!(reasons.contains("line"), "{reasons}");
 }
 
+/// Root may write anywhere, so the directory's file system is what says no.
+#[test]
+fn a_pass_that_cannot_be_written_down_is_told_and_is_no_success() {
+    let bench = Bench::new(&scenario(1));
+    assert_eq!(bench.start(&["--quiet"]).end().status.code(), Some(0));
+    // In the way of every document: directories of their names.
+    let run = bench.latest();
+    for (path, _) in documents(&run) {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir_all(path.join("in the way")).unwrap();
+    }
+    for verb in ["judge", "report"] {
+        let output = bench.command().arg(verb).arg(&run).output().unwrap();
+        assert_eq!(output.status.code(), Some(20));
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("PASS"));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be written"));
+    }
+}
+
 #[test]
 fn what_is_no_run_has_the_code_of_bad_input() {
     let bench = Bench::new(&scenario(1));
