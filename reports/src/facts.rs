@@ -17,6 +17,7 @@ use crate::runlog::event::{
     Severity, TaskFailed, Verify,
 };
 
+pub(crate) use load::samples_needed;
 pub use load::{Counts, Distribution, LoadFacts};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
@@ -96,6 +97,7 @@ pub struct LiveView {
     /// `None` before the first task.
     pub delivery: Option<f64>,
     pub coordination_p50_ns: Option<u64>,
+    /// `None` below 100 rounds: the sample does not support it.
     pub coordination_p99_ns: Option<u64>,
     pub coordination_max_ns: Option<u64>,
     pub coordination_last_ns: Option<u64>,
@@ -250,7 +252,7 @@ impl Facts {
             duplicates: counts.duplicates,
             delivery: counts.delivery(),
             coordination_p50_ns: time.quantile_ns(0.5),
-            coordination_p99_ns: time.quantile_ns(0.99),
+            coordination_p99_ns: time.supported_quantile_ns(0.99),
             coordination_max_ns: time.max_ns(),
             coordination_last_ns: self.load.last_coordination_ns,
             throughput_tasks: self.throughput_tasks(),

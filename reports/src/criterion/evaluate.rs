@@ -3,7 +3,7 @@
 //! Missing or thin data is no value, and says why; the verdict makes INCONCLUSIVE of it.
 
 use super::{Aggregation, Criterion, Kind, MetricId};
-use crate::facts::{Distribution, Facts, Gauge, Windows};
+use crate::facts::{Distribution, Facts, Gauge, Windows, samples_needed};
 use crate::stats::{self, Interval, TREND_POINTS_MIN};
 use crate::units;
 
@@ -155,11 +155,6 @@ fn distribution(criterion: &Criterion, facts: &Facts) -> Measured {
         Some(ns) => Measured::exact(ns / 1e9, samples),
         None => Measured::nothing(0, "no value was recorded in the load phase"),
     }
-}
-
-/// A percentile is shown by a sample only if one value at least can lie above it.
-fn samples_needed(quantile: f64) -> u64 {
-    (1.0 / (1.0 - quantile) - 1e-6).ceil() as u64
 }
 
 fn gauge(criterion: &Criterion, facts: &Facts) -> Measured {

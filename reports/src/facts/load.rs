@@ -42,6 +42,11 @@ impl Counts {
     }
 }
 
+/// A percentile is shown by a sample only if one value at least can lie above it.
+pub(crate) fn samples_needed(quantile: f64) -> u64 {
+    (1.0 / (1.0 - quantile) - 1e-6).ceil() as u64
+}
+
 /// A histogram with three significant digits, and exact extremes.
 #[derive(Debug, Clone)]
 pub struct Distribution {
@@ -88,6 +93,12 @@ impl Distribution {
     pub fn quantile_ns(&self, quantile: f64) -> Option<u64> {
         (!self.histogram.is_empty())
             .then(|| self.histogram.value_at_quantile(quantile).clamp(self.min_ns, self.max_ns))
+    }
+
+    /// As [`Self::quantile_ns`], if the sample supports it: p99 from 100 values on, p99.9 from 1,000. For
+    /// whatever shows a percentile; below that it is the maximum under another name.
+    pub fn supported_quantile_ns(&self, quantile: f64) -> Option<u64> {
+        (self.count() >= samples_needed(quantile)).then(|| self.quantile_ns(quantile)).flatten()
     }
 
     pub fn min_ns(&self) -> Option<u64> {

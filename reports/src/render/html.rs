@@ -169,7 +169,7 @@ fn summary(facts: &Facts) -> Vec<Fact> {
         fact("tasks answered", format!("{} of {}", n(counts.answered), n(counts.tasks))),
         fact("delivery", counts.delivery().map_or_else(|| "—".into(), units::percent)),
         fact("coordination p50", time(coordination.quantile_ns(0.5))),
-        fact("coordination p99", time(coordination.quantile_ns(0.99))),
+        fact("coordination p99", time(coordination.supported_quantile_ns(0.99))),
         fact("coordination max", time(coordination.max_ns())),
         fact(
             "bus messages",
@@ -212,7 +212,7 @@ fn harness(facts: &Facts) -> Vec<Fact> {
 }
 
 fn three(d: &crate::facts::Distribution) -> String {
-    format!("{} / {} / {}", time(d.quantile_ns(0.5)), time(d.quantile_ns(0.99)), time(d.max_ns()))
+    format!("{} / {} / {}", time(d.quantile_ns(0.5)), time(d.supported_quantile_ns(0.99)), time(d.max_ns()))
 }
 
 fn ledger(facts: &Facts) -> Vec<LedgerLine> {

@@ -73,7 +73,7 @@ fn run(out: &mut String, facts: &Facts) {
         out,
         "- coordination time: p50 {}, p99 {}, max {} over {} rounds",
         show(time.quantile_ns(0.5)),
-        show(time.quantile_ns(0.99)),
+        show(time.supported_quantile_ns(0.99)),
         show(time.max_ns()),
         units::count(time.count() as f64),
     );

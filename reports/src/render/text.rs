@@ -27,7 +27,7 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
         out,
         "  coordination time: p50 {}, p99 {}, max {}",
         show(time.quantile_ns(0.5)),
-        show(time.quantile_ns(0.99)),
+        show(time.supported_quantile_ns(0.99)),
         show(time.max_ns()),
     );
     if !verdict.criteria.is_empty() {

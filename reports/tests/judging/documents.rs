@@ -166,6 +166,22 @@ fn the_latency_log_opens_in_hdrhistogram() {
 }
 
 #[test]
+fn no_document_shows_a_percentile_that_the_sample_does_not_support() {
+    for (rounds, shown) in [(99, "p99 —"), (100, "p99 15 ms")] {
+        let log = Run { rounds, criteria: vec![], ..Run::default() }.log();
+        let (verdict, facts) = (judge(&log), facts(&log));
+        for document in [render::text::render(&verdict, &facts), render::markdown::render(&verdict, &facts)] {
+            assert!(document.contains(shown), "{document}");
+        }
+        assert_eq!(facts.live().coordination_p99_ns.is_some(), rounds >= 100);
+        assert_eq!(facts.load.coordination.supported_quantile_ns(0.999), None);
+        let html = render::html::render(&verdict, &facts);
+        let tile = html.split("coordination p99").nth(1).unwrap();
+        assert_eq!(tile.starts_with("</span><b>—"), rounds < 100, "{}", &tile[..60]);
+    }
+}
+
+#[test]
 fn what_people_read() {
     let log = troubled().log();
     let (verdict, facts) = (judge(&log), facts(&log));
