@@ -105,6 +105,9 @@ pub struct CriterionResult {
     pub margin: Option<f64>,
     pub margin_text: String,
     pub note: Option<String>,
+    /// What the figures say as far as the run went: `outcome`, if it went to its end.
+    #[serde(skip)]
+    pub so_far: Outcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -149,7 +152,7 @@ impl Verdict {
             exit: exit(verdict, interrupted),
             rehearsal: header.rehearsal,
             satisfies_gate: verdict == Outcome::Pass && header.rehearsal.is_none(),
-            reasons: judge::reasons(verdict, &criteria, &evidence, facts, log),
+            reasons: judge::reasons(verdict, reach, &criteria, &evidence, facts, log),
             criteria,
             evidence,
         }

@@ -134,7 +134,17 @@ fn explained(verdict: &Verdict) -> &'static str {
         Outcome::Inconclusive => {
             "This run does not show whether what was asked holds. It is neither a pass nor a failure: something is missing."
         }
-        Outcome::Fail => "What was asked does not hold, or the run shows a fault that no criterion excuses.",
+        Outcome::Fail => {
+            let asked = verdict.criteria.iter().any(|c| c.outcome == Outcome::Fail);
+            let fault = verdict.evidence.iter().any(|e| e.outcome == Outcome::Fail);
+            match (asked, fault) {
+                (true, true) => {
+                    "What was asked does not hold, and the run shows a fault that no criterion excuses."
+                }
+                (true, false) => "What was asked does not hold.",
+                (false, _) => "The run shows a fault that no criterion excuses.",
+            }
+        }
     }
 }
 

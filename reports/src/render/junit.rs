@@ -4,6 +4,8 @@
 //! INCONCLUSIVE is an error: the test itself could not tell. Values stand in the message, for readers
 //! that drop properties.
 
+use std::fmt::Write;
+
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
@@ -22,6 +24,9 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
             "{}: asked `{}`, measured {} (margin {}, {} samples, {})",
             c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
         );
+        if let (Outcome::Conditional, Some(weaker)) = (c.outcome, &c.conditional) {
+            let _ = write!(message, "; it still meets `{weaker}`, which was set for a conditional pass");
+        }
         if let Some(note) = &c.note {
             message.extend(["; ", note.as_str()]);
         }

@@ -47,6 +47,11 @@ fn pass_or(bad: Outcome, good: bool) -> Outcome {
     if good { Outcome::Pass } else { bad }
 }
 
+/// `1 sweep`, `2 sweeps`.
+fn sweeps(count: u64) -> String {
+    format!("{} sweep{}", n(count), if count == 1 { "" } else { "s" })
+}
+
 fn n(count: u64) -> String {
     units::count(count as f64)
 }
@@ -154,10 +159,10 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
         "agents seen",
         pass_or(Outcome::Inconclusive, samples.sweeps_short == 0),
         wanted,
-        format!("{} at least, over {} sweeps", n(u64::from(least)), n(samples.sweeps)),
+        format!("{} at least, over {}", n(u64::from(least)), sweeps(samples.sweeps)),
     );
     if samples.sweeps_short > 0 {
-        result.note = Some(format!("{} sweeps saw fewer than planned", n(samples.sweeps_short)));
+        result.note = Some(format!("{} saw fewer than planned", sweeps(samples.sweeps_short)));
     }
     result
 }
@@ -172,11 +177,11 @@ fn sampling_coverage(facts: &Facts) -> EvidenceResult {
     let mut result = check(
         "sampling coverage",
         pass_or(Outcome::Inconclusive, good),
-        format!("{} of {} sweeps, no gap over {}", n(needed), n(due), units::nanos(gap_max)),
-        format!("{} sweeps, longest gap {}", n(samples.sweeps), units::nanos(samples.gap_max_ns)),
+        format!("{} of {}, no gap over {}", n(needed), sweeps(due), units::nanos(gap_max)),
+        format!("{}, longest gap {}", sweeps(samples.sweeps), units::nanos(samples.gap_max_ns)),
     );
     if samples.missed > 0 {
-        result.note = Some(format!("{} sweeps missed: {}", n(samples.missed), samples.missed_why.join("; ")));
+        result.note = Some(format!("{} missed: {}", sweeps(samples.missed), samples.missed_why.join("; ")));
     }
     result
 }
@@ -207,7 +212,7 @@ fn pss_read(facts: &Facts) -> Option<EvidenceResult> {
     Some(check(
         "PSS read",
         pass_or(Outcome::Inconclusive, found >= wanted),
-        format!("{} sweeps that read it from every process", n(wanted)),
+        format!("{} that read it from every process", sweeps(wanted)),
         n(found),
     ))
 }
@@ -354,7 +359,7 @@ fn no_deaths(facts: &Facts) -> EvidenceResult {
 fn nothing_left(facts: &Facts) -> EvidenceResult {
     let wanted = "no process and no file of the run";
     let Some(verify) = &facts.verify else {
-        return check("nothing left behind", Outcome::Inconclusive, wanted, "nobody looked");
+        return check("nothing left behind", Outcome::Inconclusive, wanted, "not looked for");
     };
     let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
     // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.
@@ -376,7 +381,7 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
 }
 
 /// The first few of a list.
-fn shorten(items: &[String]) -> String {
+pub(super) fn shorten(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
     if items.len() > SHOWN {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::evidence::shorten;
 use super::{CriterionResult, EvidenceResult, LogState, Outcome};
 use crate::criterion::evaluate::{Measured, evaluate};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
@@ -45,11 +46,12 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
     };
     let pass = pair.pass();
     let measured = evaluate(pass, facts);
-    let mut outcome = compare(pair, &measured);
+    let so_far = compare(pair, &measured);
+    let mut outcome = so_far;
     let mut note = measured.note.clone();
     if !reach.settles(outcome) && outcome != Outcome::Inconclusive {
-        let so_far = format!("{} as far as the run went", outcome.word());
-        note = Some(note.map_or(so_far.clone(), |note| format!("{so_far}; {note}")));
+        let words = format!("{} as far as the run went", outcome.word());
+        note = Some(note.map_or(words.clone(), |note| format!("{words}; {note}")));
         outcome = Outcome::Inconclusive;
     }
     let show = |value: f64| show(pass, value);
@@ -79,6 +81,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
         margin,
         margin_text: margin.map_or_else(|| "—".into(), |m| margin_text(pass, m, threshold)),
         note,
+        so_far,
     }
 }
 
@@ -105,6 +108,7 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
         margin: None,
         margin_text: "—".into(),
         note: Some(format!("the criterion cannot be read: {why}")),
+        so_far: Outcome::Inconclusive,
     }
 }
 
@@ -203,35 +207,29 @@ fn unit(c: &Criterion) -> &'static str {
 /// Why the verdict is what it is, the gravest first, in sentences that need no glossary.
 pub(super) fn reasons(
     verdict: Outcome,
+    reach: Reach,
     criteria: &[CriterionResult],
     evidence: &[EvidenceResult],
     facts: &Facts,
     log: &LogState,
 ) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some((line, byte)) = log.torn {
-        out.push(format!(
-            "The run log ends in the middle of line {line} (byte {byte}); what stands before it was judged."
-        ));
-    } else if facts.end.is_none() {
-        out.push(format!(
-            "The run log stops after line {} without an end; what it holds was judged.",
-            log.lines
-        ));
-    }
-    for outcome in [Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional] {
-        for e in evidence.iter().filter(|e| e.outcome == outcome) {
-            let note = e.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
-            out.push(format!(
-                "{}: {}: wanted {}, found {}{note}.",
-                outcome.word(),
-                e.name,
-                e.wanted,
-                e.found
-            ));
-        }
-        for c in criteria.iter().filter(|c| c.outcome == outcome) {
-            out.push(criterion_reason(c));
+    out.extend(cut_short(facts, log));
+    if reach == Reach::Cut {
+        // What is missing because the run is cut needs no line each.
+        out.extend(evidence.iter().filter(|e| e.outcome == Outcome::Fail).map(evidence_reason));
+        out.extend(so_far(criteria));
+    } else {
+        let mut first_failed = first_failed_task(facts);
+        for outcome in [Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional] {
+            for e in evidence.iter().filter(|e| e.outcome == outcome) {
+                let tasks = outcome == Outcome::Fail && e.name == "work done";
+                out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
+            }
+            for c in criteria.iter().filter(|c| c.outcome == outcome) {
+                let tasks = outcome != Outcome::Inconclusive && c.metric.starts_with("delivery.");
+                out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
+            }
         }
     }
     if verdict == Outcome::Pass {
@@ -243,6 +241,91 @@ pub(super) fn reasons(
         ));
     }
     out
+}
+
+/// Why there is less than a whole run, and how much there is.
+fn cut_short(facts: &Facts, log: &LogState) -> Option<String> {
+    let went = match facts.load_ns() {
+        0 => "before the load".into(),
+        ns => {
+            format!("after {} of {} of load", units::nanos(ns), units::nanos(facts.header.plan.duration_ns))
+        }
+    };
+    if let Some((line, byte)) = log.torn {
+        return Some(format!(
+            "The run log ends in the middle of line {line} (byte {byte}), {went}; what stands before it was judged as far as it goes."
+        ));
+    }
+    let Some(end) = &facts.end else {
+        return Some(format!(
+            "The run log stops after line {} without an end, {went}; what it holds was judged as far as it goes.",
+            log.lines
+        ));
+    };
+    let what = match end.reason {
+        EndReason::Interrupted => "Interrupted",
+        EndReason::RecordingFailed => "The recording failed",
+        EndReason::Completed | EndReason::Aborted | EndReason::FleetLost | EndReason::LaunchFailed => {
+            return None;
+        }
+    };
+    let why = end.detail.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
+    Some(format!("{what} {went}{why}: what there is was not judged."))
+}
+
+/// One line for all criteria of a run that did not come to its end.
+fn so_far(criteria: &[CriterionResult]) -> Option<String> {
+    let those = |outcome| criteria.iter().filter(move |c| c.so_far == outcome);
+    let mut parts = Vec::new();
+    for (outcome, words) in [
+        (Outcome::Pass, "held as far as the run went"),
+        (Outcome::Conditional, "would have been conditional"),
+        (Outcome::Fail, "failed as far as the run went"),
+        (Outcome::Inconclusive, "could not be measured"),
+    ] {
+        let count = those(outcome).count();
+        if count == 0 {
+            continue;
+        }
+        let noun = match (parts.is_empty(), count) {
+            (false, _) => "",
+            (true, 1) => " criterion",
+            (true, _) => " criteria",
+        };
+        let mut part = format!("{count}{noun} {words}");
+        if outcome == Outcome::Fail {
+            let names: Vec<String> = those(outcome).map(|c| c.name.clone()).collect();
+            let _ = write!(part, " ({})", shorten(&names));
+        }
+        parts.push(part);
+    }
+    (!parts.is_empty()).then(|| format!("{}.", parts.join(", ")))
+}
+
+/// Of the load phase, as the log names it.
+fn first_failed_task(facts: &Facts) -> Option<String> {
+    let warm_up = facts.load.warm_up.rounds;
+    let task = facts.task_failures.items.iter().find(|t| t.round >= warm_up)?;
+    Some(format!(
+        "first failed task: {}, round {}: {}",
+        facts.agent_name(task.worker),
+        task.round,
+        task.reason
+    ))
+}
+
+/// A sentence with one thing more at its end.
+fn with(mut sentence: String, more: Option<String>) -> String {
+    if let Some(more) = more {
+        sentence.pop();
+        let _ = write!(sentence, "; {more}.");
+    }
+    sentence
+}
+
+fn evidence_reason(e: &EvidenceResult) -> String {
+    let note = e.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
+    format!("{}: {}: wanted {}, found {}{note}.", e.outcome.word(), e.name, e.wanted, e.found)
 }
 
 fn criterion_reason(c: &CriterionResult) -> String {

@@ -67,11 +67,76 @@ fn every_other_end_is_no_pass() {
 fn an_interrupted_run_is_inconclusive_whatever_it_shows() {
     let verdict = judged(&Run { end: Some(EndReason::Interrupted), failed: |_| 3, ..Run::default() });
     assert_eq!((verdict.verdict, verdict.exit.name), (Outcome::Inconclusive, "interrupted"));
-    assert!(
-        verdict.reasons.iter().any(|r| r.contains("FAIL as far as the run went")),
-        "{:#?}",
-        verdict.reasons
+    assert_eq!(
+        verdict.reasons,
+        [
+            "Interrupted after 1 min of 1 min of load: what there is was not judged."
+                .replace("1 min", "60 s"),
+            "1 criterion held as far as the run went, 1 failed as far as the run went (all delivered)."
+                .into(),
+        ]
     );
+}
+
+#[test]
+fn a_cut_run_tells_in_one_line_what_its_criteria_were_so_far() {
+    let criteria = ["delivery.rate >= 99%", "coordination.time p50 < 1s", "coordination.time p99.9 < 1s"];
+    let run = Run {
+        end: None,
+        criteria: criteria.map(|text| criterion(text, text, None)).to_vec(),
+        ..Run::default()
+    };
+    let mut exits = 0;
+    let verdict = bent(&run, |event| {
+        if let Event::AgentExit(exit) = event {
+            exits += 1;
+            exit.expected = exits != 1;
+        }
+        true
+    });
+    let reasons = &verdict.reasons;
+    assert!(reasons[0].contains("without an end, after 60 s of 60 s of load"), "{reasons:#?}");
+    assert!(reasons[1].starts_with("FAIL: no undeclared death"), "{reasons:#?}");
+    assert_eq!(reasons[2], "2 criteria held as far as the run went, 1 could not be measured.");
+    assert_eq!(reasons.len(), 3, "{reasons:#?}");
+}
+
+#[test]
+fn a_loss_names_the_first_task_of_the_load_that_failed() {
+    let run = Run { failed: |n| if n == 7 { 6 } else { 0 }, ..Run::asking("delivery.rate >= 100%") };
+    let mut events = run.events();
+    let at = events.iter().position(|(_, e)| matches!(e, Event::Round(r) if r.round == 17)).unwrap();
+    let task = |round, reason: &str| {
+        let failed = TaskFailed { round, task: "1:2".into(), worker: 5, reason: reason.into() };
+        (events[at].0, Event::TaskFailed(failed))
+    };
+    let told = [task(3, "of the warm-up"), task(17, "no answer within 3s"), task(17, "another")];
+    events.splice(at..at, told);
+    let verdict = judge(&log_of(events));
+    let reason = verdict.reasons.iter().find(|r| r.contains("asked `delivery.rate")).unwrap();
+    assert!(reason.ends_with("; first failed task: worker/0.2, round 17: no answer within 3s."), "{reason}");
+    assert_eq!(verdict.reasons.iter().filter(|r| r.contains("first failed task")).count(), 1);
+}
+
+#[test]
+fn a_failure_says_whether_what_was_asked_failed_or_the_evidence() {
+    let asked = "What was asked does not hold";
+    let fault = "run shows a fault that no criterion excuses.";
+    for (pass, dies, says) in [
+        ("delivery.rate >= 100%", true, (false, true)),
+        ("coordination.time max < 1ms", false, (true, false)),
+        ("coordination.time max < 1ms", true, (true, true)),
+    ] {
+        let mut events = Run::asking(pass).events();
+        for (_, event) in &mut events {
+            if let Event::AgentExit(exit) = event {
+                exit.expected = !dies;
+            }
+        }
+        let log = log_of(events);
+        let html = reports::render::html::render(&judge(&log), &crate::synthetic::facts(&log));
+        assert_eq!((html.contains(asked), html.contains(fault)), says, "{pass} {dies}");
+    }
 }
 
 #[test]
