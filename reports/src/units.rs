@@ -18,31 +18,53 @@ const DURATIONS: [(&str, u64); 8] = [
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
-/// `5s`, `1h 30m`, `250ms`, as nanoseconds.
+/// `5s`, `1h 30m`, `1h30m`, `250 ms`, as nanoseconds: whole numbers, each with its unit, spaces as one likes.
+/// Units are ns, us, ms, s, m, h, d, w; no bare number, no `M` and no sign.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
-    let mut total = 0u64;
-    let mut parts = 0;
-    for part in text.split_whitespace() {
-        let (number, unit) = split_number(part);
-        if unit.is_empty() {
-            return Err(format!("`{part}` has no unit; write `{part}s`, `{part}ms` or `{part}m`"));
-        }
-        let Some(&(_, scale)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
-            return Err(if unit == "M" {
-                format!("`{part}` could be minutes or months; write `{number}m` for minutes")
-            } else {
-                format!("`{unit}` is no unit of time; they are ns, us, ms, s, m, h, d, w")
-            });
-        };
-        let number: u64 =
-            number.parse().map_err(|_| format!("`{part}` does not begin with a whole number"))?;
-        total = number
-            .checked_mul(scale)
-            .and_then(|ns| total.checked_add(ns))
-            .ok_or_else(|| format!("`{text}` is longer than 584 years"))?;
-        parts += 1;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err("a duration is missing".into());
     }
-    if parts == 0 { Err("a duration is missing".into()) } else { Ok(total) }
+    if rest.starts_with(['-', '−']) {
+        return Err("a duration cannot be negative".into());
+    }
+    let mut total = 0u64;
+    while !rest.is_empty() {
+        let ns;
+        (ns, rest) = duration_part(rest)?;
+        total = total.checked_add(ns).ok_or_else(|| format!("`{text}` is longer than 584 years"))?;
+    }
+    Ok(total)
+}
+
+/// The first number with its unit, and what follows them.
+fn duration_part(text: &str) -> Result<(u64, &str), String> {
+    let (number, after) = split_number(text);
+    let after = after.trim_start();
+    let ends = after.find(|c: char| c.is_whitespace() || c.is_ascii_digit()).unwrap_or(after.len());
+    let (unit, rest) = after.split_at(ends);
+    if number.is_empty() {
+        return Err(format!("`{unit}` does not begin with a whole number"));
+    }
+    if unit.is_empty() {
+        return Err(format!("`{number}` has no unit; write `{number}s`, `{number}ms` or `{number}m`"));
+    }
+    let Some(&(_, scale)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
+        return Err(if unit == "M" {
+            format!("`{number}M` could be minutes or months; write `{number}m` for minutes")
+        } else {
+            format!("`{unit}` is no unit of time; they are ns, us, ms, s, m, h, d, w")
+        });
+    };
+    let whole: u64 = match number.parse() {
+        Ok(whole) => whole,
+        Err(_) if number.bytes().all(|b| b.is_ascii_digit()) => {
+            return Err(format!("`{number}{unit}` is longer than 584 years"));
+        }
+        Err(_) => return Err(format!("`{number}{unit}` does not begin with a whole number")),
+    };
+    let ns = whole.checked_mul(scale).ok_or_else(|| format!("`{number}{unit}` is longer than 584 years"))?;
+    Ok((ns, rest.trim_start()))
 }
 
 /// `64MiB`, as bytes.
@@ -200,7 +222,22 @@ mod tests {
 
     #[test]
     fn doubtful_units_are_refused() {
-        for bad in ["5", "5M", "1h30", "", "s", "1.5h", "5 s", "99999999999w"] {
+        for bad in [
+            "5",
+            "5 M",
+            "5M",
+            "1h30",
+            "",
+            " ",
+            "s",
+            "1.5h",
+            "s 5",
+            "5 5 s",
+            "5s s",
+            "5µs",
+            "99999999999w",
+            "6 seconds",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         for bad in ["64", "64MB", "64M", "-1B", "MiB"] {
@@ -208,7 +245,49 @@ mod tests {
         }
     }
 
+    #[test]
+    fn durations_are_read_with_and_without_spaces() {
+        let s = 1_000_000_000;
+        for (text, ns) in [
+            ("6 s", 6 * s),
+            ("90s", 90 * s),
+            ("1m30s", 90 * s),
+            ("1m 30s", 90 * s),
+            (" 1 m 30 s ", 90 * s),
+            ("1h\t30m", 5_400 * s),
+            ("250 ms", s / 4),
+            ("1s1ms1us1ns", 1_001_001_001),
+        ] {
+            assert_eq!(parse_duration(text), Ok(ns), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_duration_says_what_is_wrong() {
+        for (text, says) in [
+            ("-5s", "a duration cannot be negative"),
+            ("- 5 s", "a duration cannot be negative"),
+            ("5", "`5` has no unit; write `5s`"),
+            ("1h30", "`30` has no unit"),
+            ("5 M", "minutes or months; write `5m`"),
+            ("1h2M", "`2M` could be minutes or months"),
+            ("6 seconds", "`seconds` is no unit of time"),
+            ("1.5h", "`1.5h` does not begin with a whole number"),
+            ("soon", "`soon` does not begin with a whole number"),
+            ("99999999999999999999s", "longer than 584 years"),
+            ("600y", "`y` is no unit of time"),
+        ] {
+            let message = parse_duration(text).unwrap_err();
+            assert!(message.contains(says), "{text}: {message}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_text_makes_a_duration_panic(text in "\\PC{0,20}") {
+            let _ = parse_duration(&text);
+        }
+
         #[test]
         fn exact_spellings_come_back_unchanged(n in any::<u64>()) {
             prop_assert_eq!(parse_duration(&exact_duration(n)), Ok(n));
