@@ -26,7 +26,7 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
         return Err("a duration is missing".into());
     }
     if rest.starts_with(['-', '−']) {
-        return Err("a duration cannot be negative".into());
+        return Err("a duration cannot be negative; write a whole number and its unit: they are ns, us, ms, s, m, h, d, w".into());
     }
     let mut total = 0u64;
     while !rest.is_empty() {

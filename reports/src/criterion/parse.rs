@@ -10,7 +10,18 @@ use crate::units;
 const COMPARATORS: [Comparator; 5] =
     [Comparator::AtMost, Comparator::AtLeast, Comparator::Equal, Comparator::Less, Comparator::Greater];
 
+/// What people write for one of them, and which they mean.
+const SLIPS: [(&str, Comparator); 6] = [
+    ("===", Comparator::Equal),
+    ("=<", Comparator::AtMost),
+    ("=>", Comparator::AtLeast),
+    ("≤", Comparator::AtMost),
+    ("≥", Comparator::AtLeast),
+    ("=", Comparator::Equal),
+];
+
 pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
+    refuse_slips(text)?;
     let Some((at, comparator)) = find_comparator(text) else {
         return Err(error(
             0..text.len(),
@@ -40,8 +51,22 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
         return Err(error(at..text.len(), "a threshold is missing after the comparison", None));
     }
     let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
-        .map_err(|message| error(limit, &message, None))?;
+        .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
     Ok(Criterion { metric: metric.id, scope, aggregation, comparator, threshold, every_ns })
+}
+
+/// At the first sign of a comparison: one that is none, and looks like one.
+fn refuse_slips(text: &str) -> Result<(), CriterionError> {
+    let Some(at) = text.find(['<', '>', '=', '≤', '≥']) else { return Ok(()) };
+    let Some((slip, meant)) = SLIPS.into_iter().find(|(slip, _)| text[at..].starts_with(slip)) else {
+        return Ok(());
+    };
+    // `==` begins with `=`, and is right.
+    if slip == "=" && text[at..].starts_with(Comparator::Equal.symbol()) {
+        return Ok(());
+    }
+    let message = format!("`{slip}` is no comparator");
+    Err(error(at..at + slip.len(), &message, Some(format!("did you mean `{}`?", meant.symbol()))))
 }
 
 fn find_comparator(text: &str) -> Option<(usize, Comparator)> {
@@ -130,6 +155,30 @@ fn split_every(text: &str, from: usize) -> (Range<usize>, Option<Range<usize>>) 
     match found {
         Some(word) => (trim(text, from..word.start), Some(trim(text, word.end..text.len()))),
         None => (trim(text, from..text.len()), None),
+    }
+}
+
+/// If its first words are a threshold, the next one is the mistake.
+fn wrong_threshold(
+    text: &str,
+    limit: Range<usize>,
+    message: &str,
+    metric: &Metric,
+    aggregation: Aggregation,
+) -> CriterionError {
+    let words = words(text, limit.clone());
+    // The longest: of `1m 30s please`, `1m` alone would be one too.
+    let extra = words.windows(2).rev().find(|pair| {
+        Threshold::parse(&text[limit.start..pair[0].end], metric, aggregation).is_ok()
+            && !text[pair[1].clone()].starts_with(|c: char| c.is_ascii_digit())
+    });
+    match extra {
+        Some(pair) => {
+            let word = pair[1].clone();
+            let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
+            error(word, &message, Some("only `every` and a window may follow it".into()))
+        }
+        None => error(limit, message, None),
     }
 }
 
@@ -226,6 +275,16 @@ mod tests {
         refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");
         refuses("delivery.rate > 5% every 0s", "0s", "longer than nothing", "");
         refuses("memory.pss.worker max < 5B", "memory.pss.worker", "no metric", "memory.pss.workers");
+        refuses("coordination.time p99 = 1s", "=", "`=` is no comparator", "did you mean `==`?");
+        refuses("coordination.time p99 =< 1s", "=<", "`=<` is no comparator", "did you mean `<=`?");
+        refuses("delivery.rate => 95%", "=>", "no comparator", "did you mean `>=`?");
+        refuses("delivery.rate ≥ 95%", "≥", "no comparator", "did you mean `>=`?");
+        refuses("incidents === 0", "===", "no comparator", "did you mean `==`?");
+        refuses("coordination.time p99 < 1s please", "please", "unexpected `please` after the threshold", "");
+        refuses("coordination.time p99 < 1m 30s or so", "or", "unexpected `or` after the threshold", "");
+        refuses("memory.pss slope < 1MiB/h often", "often", "unexpected `often`", "every");
+        refuses("incidents == 0 at all", "at", "unexpected `at`", "");
+        refuses("coordination.time p99 < 5s 3M", "5s 3M", "minutes or months", "");
         refuses("coordination.time p99 max < 5s", "max", "one aggregation", "");
     }
 }
