@@ -237,8 +237,9 @@ impl Windows {
         self.overflowed
     }
 
-    /// Windows that lie in a phase of this length, each with the time it covers: a last, partial one
-    /// counts if it is at least half a window long.
+    /// Windows of a phase of this length, each with the time it covers. A last, partial one counts for
+    /// itself if it is at least half a window long, and belongs to the one before it if it is shorter:
+    /// what happens at the end of a run is never left out. Empty if the phase is shorter than half a window.
     pub fn within(&self, length_ns: u64) -> Vec<(u64, (u64, u64))> {
         let mut out = Vec::new();
         let mut start = 0u64;
@@ -250,6 +251,14 @@ impl Windows {
             }
             start += self.width_ns;
             index += 1;
+        }
+        let counted = out.len();
+        if let Some((covered, last)) = out.last_mut() {
+            *covered = (*covered).max(length_ns - (counted as u64 - 1) * self.width_ns);
+            for (part, whole) in self.sums.iter().skip(counted) {
+                last.0 += part;
+                last.1 += whole;
+            }
         }
         out
     }
@@ -279,7 +288,7 @@ mod tests {
         let mut windows = Windows::new(100);
         windows.push(0, 1, 1);
         windows.push(250, 0, 1);
-        assert_eq!(windows.within(249).len(), 2);
+        assert_eq!(windows.within(249), vec![(100, (1, 1)), (149, (0, 1))], "the short tail is not lost");
         assert_eq!(windows.within(250), vec![(100, (1, 1)), (100, (0, 0)), (50, (0, 1))]);
         assert!(windows.within(49).is_empty());
     }

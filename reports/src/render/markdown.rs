@@ -11,13 +11,13 @@ const LISTED_MAX: usize = 50;
 
 pub fn render(verdict: &Verdict, facts: &Facts) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "# {}: {}\n", verdict.headline(), cell(&verdict.scenario));
-    let _ = writeln!(out, "> {}\n", cell(&verdict.asks));
+    let _ = writeln!(out, "# {}: {}\n", verdict.headline(), prose(&verdict.scenario));
+    let _ = writeln!(out, "> {}\n", prose(&verdict.asks));
     if let Some(factor) = verdict.rehearsal {
         let _ = writeln!(out, "**REHEARSAL**: schedule compressed {factor} times; satisfies no gate.\n");
     }
     for reason in verdict.reasons.iter().take(LISTED_MAX) {
-        let _ = writeln!(out, "- {}", cell(reason));
+        let _ = writeln!(out, "- {}", sentence(reason));
     }
     left_out(&mut out, verdict.reasons.len());
     criteria(&mut out, verdict);
@@ -36,11 +36,11 @@ fn criteria(out: &mut String, verdict: &Verdict) {
         let id = c.requirement.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
         let _ = writeln!(
             out,
-            "| {} | {}{} | `{}` | {}{} | {} | {} |",
+            "| {} | {}{} | {} | {}{} | {} | {} |",
             c.outcome.word(),
             cell(&c.name),
             cell(&id),
-            cell(&c.pass),
+            code(&c.pass).replace('|', "\\|"),
             cell(&c.value_text),
             cell(&interval),
             cell(&c.margin_text),
@@ -83,18 +83,18 @@ fn run(out: &mut String, facts: &Facts) {
         h.plan.processes,
         h.plan.coordinators,
         h.plan.workers_per_coordinator,
-        cell(&h.plan.workload)
+        prose(&h.plan.workload)
     );
     let _ = writeln!(
         out,
         "- host: {} CPUs ({}), {}, Linux {}",
         h.host.cpus,
-        cell(&h.host.cpu_model),
+        prose(&h.host.cpu_model),
         units::bytes(h.host.memory_bytes as f64),
-        cell(&h.host.kernel)
+        prose(&h.host.kernel)
     );
-    let _ = writeln!(out, "- run `{}`, started {}, seed {}", cell(&h.run_id), cell(&h.started_utc), h.seed);
-    let _ = writeln!(out, "- again: `{}`", cell(&h.command));
+    let _ = writeln!(out, "- run {}, started {}, seed {}", code(&h.run_id), prose(&h.started_utc), h.seed);
+    let _ = writeln!(out, "- again: {}", code(&h.command));
 }
 
 fn left_out(out: &mut String, total: usize) {
@@ -103,13 +103,75 @@ fn left_out(out: &mut String, total: usize) {
     }
 }
 
-/// One line, no cell borders, and of a length that fits the whole into a comment.
-fn cell(text: &str) -> String {
+/// One line, of a length that fits the whole into a comment.
+fn line(text: &str) -> String {
     const CHARS_MAX: usize = 400;
     let mut out: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS_MAX).collect();
     if text.chars().count() > CHARS_MAX {
         out.push('…');
     }
-    out.replace('|', "\\|")
+    out
+}
+
+/// Text that is no markup.
+fn prose(text: &str) -> String {
+    escaped(&line(text))
+}
+
+fn escaped(line: &str) -> String {
+    line.replace('\\', "\\\\").replace('`', "\\`").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// As [`prose`], in a table: a bar would be the cell's border.
+fn cell(text: &str) -> String {
+    prose(text).replace('|', "\\|")
+}
+
+/// Prose in which pairs of backticks hold code, as our own sentences do.
+fn sentence(text: &str) -> String {
+    let line = line(text);
+    let pieces: Vec<&str> = line.split('`').collect();
+    // An odd backtick opens nothing.
+    let paired = pieces.len() - usize::from(pieces.len().is_multiple_of(2));
+    let mut out = String::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        match i {
+            _ if i >= paired => out.extend(["\\`", escaped(piece).as_str()]),
+            _ if i.is_multiple_of(2) || piece.is_empty() => out.push_str(&escaped(piece)),
+            _ => out.push_str(&code(piece)),
+        }
+    }
+    out
+}
+
+/// A code span, with more backticks around it than it has in a row.
+fn code(text: &str) -> String {
+    let line = line(text);
+    let longest = line.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    // Markdown takes one space off either end, where there is one at both.
+    let pad = if line.starts_with(['`', ' ']) || line.ends_with(['`', ' ']) { " " } else { "" };
+    format!("{fence}{pad}{line}{pad}{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_spans_are_longer_than_the_backticks_in_them() {
+        assert_eq!(code("a | b"), "`a | b`");
+        assert_eq!(code("echo `date`"), "`` echo `date` ``");
+        assert_eq!(code("a ``` b"), "````a ``` b````");
+        assert_eq!(code("<b>"), "`<b>`");
+    }
+
+    #[test]
+    fn prose_is_no_markup_and_bars_are_escaped_in_tables_alone() {
+        assert_eq!(prose("a <b> `c` | d"), "a &lt;b&gt; \\`c\\` | d");
+        assert_eq!(cell("a | b"), "a \\| b");
+        assert_eq!(sentence("asked `x < 1s`, <i> | measured"), "asked `x < 1s`, &lt;i&gt; | measured");
+        assert_eq!(sentence("one ` alone"), "one \\` alone");
+    }
 }

@@ -114,7 +114,7 @@ fn what_a_log_says_cannot_break_out_of_a_document() {
     let junit = render::junit::render(&verdict, &facts);
     assert!(!junit.contains("<script>") && !junit.contains('\u{1b}'));
     let markdown = render::markdown::render(&verdict, &facts);
-    assert!(markdown.contains("\\|") && !markdown.contains('\u{1b}'));
+    assert!(markdown.contains("\\|") && !markdown.contains('\u{1b}') && !markdown.contains("<script>"));
 }
 
 fn alert(text: &str) -> Event {
@@ -179,6 +179,24 @@ fn no_document_shows_a_percentile_that_the_sample_does_not_support() {
         let tile = html.split("coordination p99").nth(1).unwrap();
         assert_eq!(tile.starts_with("</span><b>—"), rounds < 100, "{}", &tile[..60]);
     }
+}
+
+#[test]
+fn what_stands_beside_a_lines_name_says_of_when_it_is() {
+    let plots = render::plot::all(&facts(&Run::default().log()));
+    let svg = |name| plots.iter().find(|p| p.name == name).unwrap().standalone();
+    for name in ["memory-pss", "memory-rss", "fds"] {
+        assert!(svg(name).contains("6 workers: ") && svg(name).contains(" at the end"), "{name}");
+    }
+    assert!(svg("cpu").contains("6 workers: mean ") && !svg("cpu").contains("at the end"));
+}
+
+#[test]
+fn a_single_sweep_is_one() {
+    let log = Run { rounds: 2, ..Run::default() }.log();
+    let text = serde_json::to_string(&judge(&log).evidence).unwrap();
+    assert!(text.contains("over 1 sweep\"") && text.contains("of 1 sweep,"), "{text}");
+    assert!(!text.contains("1 sweeps"), "{text}");
 }
 
 #[test]

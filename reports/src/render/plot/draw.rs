@@ -235,13 +235,14 @@ impl Figure {
     fn legend(&self, line: &Line) -> String {
         match line.points.last() {
             Some(last) if self.lines.len() > 1 && self.over == Over::Time => {
-                let value = match self.axis.legend {
-                    Legend::Newest => last.mean,
+                let show = self.axis.show;
+                match self.axis.legend {
+                    Legend::Newest => format!("{}: {} at the end", line.label, show(last.mean)),
                     Legend::Mean => {
-                        line.points.iter().map(|p| p.mean).sum::<f64>() / line.points.len() as f64
+                        let sum: f64 = line.points.iter().map(|p| p.mean).sum();
+                        format!("{}: mean {}", line.label, show(sum / line.points.len() as f64))
                     }
-                };
-                format!("{}: {}", line.label, (self.axis.show)(value))
+                }
             }
             _ => line.label.clone(),
         }
