@@ -15,11 +15,11 @@ use crate::bus::view::{Control, Region};
 use crate::config::FleetShape;
 pub use crate::plan::routing::WorkerRef;
 pub use crate::process::clock::now_ns;
-pub use crate::process::identity::Identity;
+pub use crate::process::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::TaskId;
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -28,6 +28,8 @@ use zerocopy::{FromBytes, IntoBytes};
 /// The coordinator gives a task up at its deadline; if it does not even say that by then, the client
 /// gives the coordinator up for this task.
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
+/// Tasks given up by the client that are remembered, to tell a late answer from a second one.
+const GIVEN_UP_MAX: usize = 4096;
 /// A sleeping client looks this often whether its fleet is still there.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -166,6 +168,8 @@ pub struct Client {
     waiting: Vec<u32>,
     earliest_ns: u64,
     looked_ns: u64,
+    /// Given up by this end alone, the newest last: what comes of them is late, and no second answer.
+    given_up: VecDeque<u64>,
     record: Record,
 }
 
@@ -208,6 +212,7 @@ impl Client {
             waiting: vec![0; workers as usize],
             earliest_ns: u64::MAX,
             looked_ns: 0,
+            given_up: VecDeque::new(),
             record: Record::empty(),
         })
     }
@@ -354,6 +359,16 @@ impl Client {
         let here = self.in_flight.get(&answer.id.sequence).is_some_and(|task| {
             task.worker == WorkerRef { coordinator: index as u32, worker: answer.worker }
         });
+        let given_up = answer.id.sender == self.sender && self.given_up.contains(&answer.id.sequence);
+        if !here && given_up {
+            self.given_up.retain(|sequence| *sequence != answer.id.sequence);
+            if matches!(status, Some(AnswerStatus::Ok | AnswerStatus::Refused)) {
+                ledger.late += 1;
+                each(Event::Late(answer.id));
+            }
+            // That the coordinator has given it up too is no news.
+            return;
+        }
         if status == Some(AnswerStatus::Duplicate) || answer.id.sender != self.sender || !here {
             ledger.duplicates += 1;
             return each(Event::Duplicate(answer.id));
@@ -412,7 +427,7 @@ impl Client {
 
     fn look_for_losses(&mut self, each: &mut impl FnMut(Event<'_>)) -> usize {
         let mut events = 0;
-        if !self.supervisor_lost && self.control.stage() != Stage::Stopped && !self.supervisor.is_alive() {
+        if !self.supervisor_lost && self.control.stage() != Stage::Stopped && self.supervisor.is_gone() {
             self.supervisor_lost = true;
         }
         for index in 0..self.links.len() {
@@ -477,6 +492,10 @@ impl Client {
                 let id =
                     TaskId { epoch: self.control.stamped().epoch, sender: self.sender, sequence: *sequence };
                 let failure = why(&task);
+                if self.given_up.len() == GIVEN_UP_MAX {
+                    self.given_up.pop_front();
+                }
+                self.given_up.push_back(*sequence);
                 self.settle(id, &task, Err(failure), each);
             }
         }

@@ -207,16 +207,17 @@ impl Run<'_> {
     /// Ends the fleet and looks what is left of it.
     fn take_down(&mut self, fleet: &mut Fleet, known: Option<(Client, Roster)>, outcome: Outcome) -> Outcome {
         self.phase(Phase::Verify);
-        let mut stopped = if self.stop.wish() == Wish::Now { fleet.kill() } else { fleet.stop() };
+        let stopped = if self.stop.wish() == Wish::Now { fleet.kill() } else { fleet.stop() };
         if let Some(how) = &stopped.how
             && outcome.0 != EndReason::FleetLost
         {
             self.alert(Severity::Critical, how.clone());
-            stopped.cleaned.insert(0, how.clone());
         }
         let roster = known.map_or_else(Roster::empty, |(client, mut roster)| {
             let forced = self.stop.wish() == Wish::Now;
-            for exit in roster.after_stop(&client.status(), forced, now_ns() - self.start_ns) {
+            for exit in
+                roster.after_stop(&client.status(), stopped.how.as_deref(), forced, now_ns() - self.start_ns)
+            {
                 self.log.record(Event::AgentExit(exit));
             }
             roster

@@ -27,10 +27,10 @@ impl ReadyBitmap {
     /// Call after publishing and before ringing.
     pub fn set(&self, index: usize) {
         let (word, bit) = (index / 64, 1 << (index % 64));
-        if self.words[word].0.load(Ordering::Relaxed) & bit == 0 {
-            // The word before the summary: who takes the summary bit must find the word's.
-            self.words[word].0.fetch_or(bit, Ordering::AcqRel);
-        }
+        // Always, also if the bit looks set: a plain look could be taken before the record is visible,
+        // and the bit be taken away in between. The word before the summary: who takes the summary bit
+        // must find the word's.
+        self.words[word].0.fetch_or(bit, Ordering::AcqRel);
         self.summary.0.fetch_or(1 << word, Ordering::AcqRel);
     }
 

@@ -5,7 +5,7 @@
 
 use super::error::BusError;
 use super::view::{Control, Region, Stamped, peek_owner};
-use crate::process::identity::{Identity, boot_id};
+use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
 use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::io;
@@ -44,7 +44,7 @@ pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Cont
         return Err(BusError::refused(&dir, "a fleet of that name is there already"));
     }
     let Identity { pid, start_ticks } = stamped.owner;
-    let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}"));
+    let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}-{}", stamped.namespace));
     rustix::fs::mkdir(&staged, Mode::RWXU).map_err(|e| BusError::io(&staged, "make the directory", e))?;
     let made = fill(&staged, stamped).and_then(|control| {
         rustix::fs::renameat_with(
@@ -110,13 +110,24 @@ pub enum Owner {
     Alive(Identity),
     /// No process has its pid and start time, or the machine has been booted since.
     Dead(Identity),
-    /// The directory does not say: it is left alone.
+    /// The directory does not say, or the process cannot be looked at from here: it is left alone.
     Unknown,
 }
 
 impl Owner {
-    fn of(identity: Identity, boot: u128) -> Self {
-        if boot == boot_id() && identity.is_alive() { Self::Alive(identity) } else { Self::Dead(identity) }
+    fn of(identity: Identity, boot: u128, namespace: u64) -> Self {
+        if boot != boot_id() {
+            return Self::Dead(identity);
+        }
+        if namespace != pid_namespace() {
+            // Another container's: its pids mean nothing here.
+            return Self::Unknown;
+        }
+        match identity.presence() {
+            Presence::Alive => Self::Alive(identity),
+            Presence::Gone => Self::Dead(identity),
+            Presence::Unknown => Self::Unknown,
+        }
     }
 }
 
@@ -158,14 +169,19 @@ pub fn find(root: &Path) -> io::Result<Vec<Found>> {
 
 fn owner_of(dir: &Path) -> Owner {
     match peek_owner(&control_path(dir)) {
-        Ok((owner, boot)) => Owner::of(owner, boot),
+        Ok((owner, boot, namespace)) => Owner::of(owner, boot, namespace),
         Err(_) => Owner::Unknown,
     }
 }
 
 /// /dev/shm does not outlive a boot, so the temporary name needs no boot id.
 fn staged_owner(text: &str) -> Owner {
-    text.split_once('-')
-        .and_then(|(pid, start)| Some(Identity { pid: pid.parse().ok()?, start_ticks: start.parse().ok()? }))
-        .map_or(Owner::Unknown, |identity| Owner::of(identity, boot_id()))
+    let mut parts = text.split('-').map(str::parse::<u64>);
+    let (Some(Ok(pid)), Some(Ok(start_ticks)), Some(Ok(namespace)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Owner::Unknown;
+    };
+    let Ok(pid) = u32::try_from(pid) else { return Owner::Unknown };
+    Owner::of(Identity { pid, start_ticks }, boot_id(), namespace)
 }

@@ -22,6 +22,8 @@ pub struct Stamp {
     pub created_unix_ns: AtomicU64,
     /// Field 22 of `/proc/PID/stat` of the supervisor.
     pub owner_start: AtomicU64,
+    /// The pid namespace that the owner's pid belongs to.
+    pub owner_namespace: AtomicU64,
     pub owner_pid: AtomicU32,
     pub version: AtomicU32,
     pub epoch: AtomicU32,

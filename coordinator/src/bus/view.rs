@@ -11,7 +11,7 @@ use super::slot::{
 };
 use super::sync::{AtomicU64, Ordering};
 use crate::config::FleetShape;
-use crate::process::identity::{Identity, boot_id};
+use crate::process::identity::{Identity, boot_id, pid_namespace};
 use std::path::Path;
 
 /// What a stamp says, copied out once.
@@ -19,6 +19,7 @@ use std::path::Path;
 pub struct Stamped {
     pub owner: Identity,
     pub boot: u128,
+    pub namespace: u64,
     pub epoch: u32,
     pub created_unix_ns: u64,
     pub shape: FleetShape,
@@ -31,6 +32,7 @@ impl Stamped {
         Self {
             owner,
             boot: boot_id(),
+            namespace: pid_namespace(),
             epoch: 1,
             created_unix_ns,
             shape,
@@ -46,6 +48,7 @@ impl Stamped {
         to.boot[1].store(self.boot as u64, relaxed);
         to.created_unix_ns.store(self.created_unix_ns, relaxed);
         to.owner_start.store(self.owner.start_ticks, relaxed);
+        to.owner_namespace.store(self.namespace, relaxed);
         to.owner_pid.store(self.owner.pid, relaxed);
         to.version.store(VERSION, relaxed);
         to.epoch.store(self.epoch, relaxed);
@@ -87,6 +90,7 @@ impl Stamped {
                 start_ticks: from.owner_start.load(relaxed),
             },
             boot: u128::from(from.boot[0].load(relaxed)) << 64 | u128::from(from.boot[1].load(relaxed)),
+            namespace: from.owner_namespace.load(relaxed),
             epoch: from.epoch.load(relaxed),
             created_unix_ns: from.created_unix_ns.load(relaxed),
             shape,
@@ -96,8 +100,9 @@ impl Stamped {
     }
 }
 
-/// Who made the fleet with this control file, and since which boot: whatever build laid it out.
-pub fn peek_owner(path: &Path) -> Result<(Identity, u128), BusError> {
+/// Who made the fleet with this control file, since which boot and in which pid namespace: whatever
+/// build laid it out.
+pub fn peek_owner(path: &Path) -> Result<(Identity, u128, u64), BusError> {
     let map = Mapping::attach(path)?;
     if map.bytes() < size_of::<Stamp>() as u64 {
         return Err(BusError::refused(path, "it is too short for a fleet's control file"));
@@ -109,7 +114,7 @@ pub fn peek_owner(path: &Path) -> Result<(Identity, u128), BusError> {
     let relaxed = Ordering::Relaxed;
     let owner = Identity { pid: stamp.owner_pid.load(relaxed), start_ticks: stamp.owner_start.load(relaxed) };
     let boot = u128::from(stamp.boot[0].load(relaxed)) << 64 | u128::from(stamp.boot[1].load(relaxed));
-    Ok((owner, boot))
+    Ok((owner, boot, stamp.owner_namespace.load(relaxed)))
 }
 
 fn check_size(map: &Mapping, wanted: u64) -> Result<(), BusError> {

@@ -1,8 +1,10 @@
 //! Starts a fleet as a child of this process, and makes sure that it is gone afterwards.
 
-use crate::bus::directory::{fleet_dir, remove};
+use crate::bus::directory::{control_path, fleet_dir, remove};
+use crate::bus::view::peek_owner;
 use crate::config::FleetShape;
 use crate::process::identity::Identity;
+use crate::process::reap::reap_any;
 use crate::process::supervisor::children_of;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -16,6 +18,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// From the start of the supervisor to its word that everyone is there. More than it gives itself.
+const START_MAX: Duration = Duration::from_secs(90);
 /// What a supervisor gets to take its fleet down. More than it gives its coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -50,6 +54,8 @@ pub struct Fleet {
     supervisor: Child,
     dir: PathBuf,
     ended: Option<ExitStatus>,
+    /// Children that this process had before: nobody's business here.
+    spared: Vec<u32>,
 }
 
 /// How a fleet went down.
@@ -64,7 +70,7 @@ pub struct Stopped {
 /// Starts a fleet whose owner is this process, and waits until every worker is there.
 ///
 /// `errors` gets the fleet's stderr. `cancelled` is asked while waiting. From here on this process
-/// adopts its descendants' orphans, and ends them with the fleet: it must have no other children.
+/// adopts its descendants' orphans, and ends and reaps them with the fleet: it must start no other children.
 pub fn launch(
     program: &Program,
     root: &Path,
@@ -75,6 +81,7 @@ pub fn launch(
 ) -> Result<Fleet, LaunchError> {
     // Orphans of a supervisor that is killed come to this process, and can be ended.
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| LaunchError::Spawn(errno.into()))?;
+    let spared = children_of(std::process::id());
     let own = Identity::own();
     let said = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
     let mut command = Command::new(&program.path);
@@ -96,12 +103,17 @@ pub fn launch(
         // Ctrl-C on the terminal is this process's business.
         .process_group(0);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
-    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), ended: None };
+    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), ended: None, spared };
     match fleet.wait_until_ready(&cancelled) {
         Ok(true) => Ok(fleet),
         Ok(false) => {
             fleet.stop();
             Err(LaunchError::Cancelled)
+        }
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            fleet.kill();
+            let said = format!("no word from the supervisor within {START_MAX:?}");
+            Err(LaunchError::Failed { said, status: fleet.ended })
         }
         Err(_) => {
             fleet.stop();
@@ -130,7 +142,11 @@ impl Fleet {
     fn wait_until_ready(&mut self, cancelled: &impl Fn() -> bool) -> io::Result<bool> {
         let mut pipe = self.supervisor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut said = Vec::new();
+        let deadline = Instant::now() + START_MAX;
         while !said.contains(&b'\n') {
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             if cancelled() {
                 return Ok(false);
             }
@@ -189,8 +205,12 @@ impl Fleet {
                 how = self.ended.map(|status| format!("the supervisor ended with {status}"));
             }
         }
-        let mut cleaned = end_orphans();
-        if self.dir.exists() && remove(&self.dir).is_ok() {
+        let mut cleaned = end_orphans(&self.spared);
+        // Only what this fleet's supervisor made: the name may have been another's.
+        let own = self.dir.exists()
+            && peek_owner(&control_path(&self.dir))
+                .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id());
+        if own && remove(&self.dir).is_ok() {
             cleaned.push(self.dir.display().to_string());
         }
         Stopped { how, cleaned }
@@ -199,19 +219,20 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        if self.ended.is_none() || self.dir.exists() {
+        if self.ended.is_none() {
             self.kill();
         }
     }
 }
 
-/// Ends and reaps every child of this process: with the supervisor gone they are the fleet's
-/// orphans. So a program that launches fleets has no other children. Bounded, since SIGKILL cannot be refused, only delayed.
-fn end_orphans() -> Vec<String> {
+/// Ends and reaps the fleet's orphans: with the supervisor gone they are the children of this process
+/// that it did not have before. Bounded, since SIGKILL cannot be refused, only delayed.
+fn end_orphans(spared: &[u32]) -> Vec<String> {
     let mut ended = Vec::new();
     let deadline = Instant::now() + STOP_GRACE;
     while Instant::now() < deadline {
-        let orphans = children_of(std::process::id());
+        let mut orphans = children_of(std::process::id());
+        orphans.retain(|pid| !spared.contains(pid));
         if orphans.is_empty() {
             break;
         }
@@ -226,9 +247,7 @@ fn end_orphans() -> Vec<String> {
                 ended.push(word);
             }
         }
-        while nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG))
-            .is_ok_and(|status| status != nix::sys::wait::WaitStatus::StillAlive)
-        {}
+        while reap_any().is_some() {}
         std::thread::sleep(Duration::from_millis(2));
     }
     ended

@@ -41,6 +41,11 @@ impl ProcessStatus {
         self.life == word(Life::Dead)
     }
 
+    /// Ended in order, and had been asked to.
+    pub fn is_stopped(&self) -> bool {
+        self.life == word(Life::Stopped)
+    }
+
     pub fn identity(&self) -> Identity {
         Identity { pid: self.pid, start_ticks: self.start_ticks }
     }
@@ -141,7 +146,7 @@ pub(super) fn read(control: &Control, regions: &[Region]) -> FleetStatus {
             name: "supervisor".to_owned(),
             pid: owner.pid,
             start_ticks: owner.start_ticks,
-            life: word(if owner.is_alive() { Life::Live } else { Life::Dead }),
+            life: word(if owner.is_gone() { Life::Dead } else { Life::Live }),
             ended: None,
         },
         deaths: control.state().deaths.load(Ordering::Acquire),

@@ -361,11 +361,13 @@ impl Coordinator {
     fn answer(&mut self, number: usize, record: &Record) {
         let answer = AnswerHeader::read_from_bytes(&record.header).expect("headers have one size");
         let counters = self.region.counters();
+        let mut deadline_ns = None;
         let accepted = self.table.get(answer.entry as usize).is_some_and(|slot| {
             let word = Word::from_raw(slot.word.load(Ordering::Relaxed));
             let mut header = [0; HEADER];
             copy_out(&slot.header, &mut header);
             let task = TaskHeader::read_from_bytes(&header).expect("headers have one size");
+            deadline_ns = Some(task.deadline_ns);
             task.id == answer.id
                 && answer.worker == number as u32
                 && word.claim(number as u16, answer.attempt as u8) == Claim::Accept
@@ -373,7 +375,12 @@ impl Coordinator {
         let known =
             matches!(AnswerStatus::from_raw(answer.status), Some(AnswerStatus::Ok | AnswerStatus::Refused));
         let fits = record.body.len() <= self.region.shape().payload_max() as usize;
-        if accepted && known && fits {
+        // Too late at the worker is too late, also if the coordinator was too busy to say so first.
+        let in_time = deadline_ns.is_some_and(|deadline_ns| answer.finished_ns <= deadline_ns);
+        if accepted && !in_time {
+            self.fail(answer.entry, AnswerStatus::TimedOut);
+        }
+        if accepted && known && fits && in_time {
             let slot = &self.table[answer.entry as usize];
             copy_in(&slot.header, answer.as_bytes());
             copy_in(self.region.body(answer.entry), &record.body);
@@ -494,7 +501,12 @@ impl Coordinator {
             let stopping = self.is_stopping() || self.region.state().stopping.load(Ordering::Relaxed) != 0;
             let slot = self.region.worker(number);
             slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
-            slot.process.set_life(if stopping { Life::Stopped } else { Life::Dead });
+            // Asked to end and ended in order; killed after its grace it is as dead as any other.
+            let orderly = stopping && how.is_orderly();
+            slot.process.set_life(if orderly { Life::Stopped } else { Life::Dead });
+            if !orderly {
+                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+            }
             self.links[number as usize].alive = false;
             let command = Identity {
                 pid: slot.own.command_pid.load(Ordering::Acquire),
@@ -516,7 +528,6 @@ impl Coordinator {
                     self.fail(entry, AnswerStatus::WorkerDied);
                 }
             }
-            self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
             self.control.client_bell().shout();
         }
     }

@@ -1,5 +1,6 @@
 //! Who a process is: its pid and when it began. A pid alone is not identity, since it is used again.
 
+use procfs::ProcError;
 use procfs::process::Process;
 use std::fs;
 use std::sync::OnceLock;
@@ -23,13 +24,48 @@ impl Identity {
         Self::of(std::process::id()).expect("/proc shows the process that reads it")
     }
 
-    /// True while the process is there; a zombie has ended.
-    pub fn is_alive(&self) -> bool {
-        i32::try_from(self.pid)
-            .ok()
-            .and_then(|pid| Process::new(pid).ok()?.stat().ok())
-            .is_some_and(|stat| stat.starttime == self.start_ticks && !matches!(stat.state, 'Z' | 'X'))
+    /// What `/proc` says of it.
+    pub fn presence(&self) -> Presence {
+        let Ok(pid) = i32::try_from(self.pid) else { return Presence::Gone };
+        match Process::new(pid).and_then(|process| process.stat()) {
+            Ok(stat) if stat.starttime == self.start_ticks && !matches!(stat.state, 'Z' | 'X') => {
+                Presence::Alive
+            }
+            Ok(_) | Err(ProcError::NotFound(_)) => Presence::Gone,
+            // It ended while it was read.
+            Err(ProcError::Io(error, _))
+                if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+            {
+                Presence::Gone
+            }
+            Err(_) => Presence::Unknown,
+        }
     }
+
+    /// Seen; a zombie has ended.
+    pub fn is_alive(&self) -> bool {
+        self.presence() == Presence::Alive
+    }
+
+    /// Proven to have ended: not the same as not seen.
+    pub fn is_gone(&self) -> bool {
+        self.presence() == Presence::Gone
+    }
+}
+
+/// Whether a process is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Alive,
+    /// No process has its pid, or another one has.
+    Gone,
+    /// `/proc` could not be read: no descriptors left, no permission.
+    Unknown,
+}
+
+/// The pid namespace of this process: pids of another one mean nothing here. 0 if it cannot be told.
+pub fn pid_namespace() -> u64 {
+    rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino)
 }
 
 /// Changes with every boot: what shared memory says of another boot is not about this one.

@@ -1,14 +1,14 @@
 //! Children that have ended, and how.
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus::{self, Exited, Signaled};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, wait};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HowEnded {
     Exited(i32),
+    /// Any signal, real-time ones too: they have numbers and no names.
     Signaled(i32),
 }
 
@@ -23,6 +23,11 @@ impl HowEnded {
 
     pub fn from_raw(raw: i32) -> Self {
         if raw < 0 { Self::Signaled(-raw) } else { Self::Exited(raw) }
+    }
+
+    /// As a process ends that was asked to.
+    pub fn is_orderly(self) -> bool {
+        self == Self::Exited(0)
     }
 }
 
@@ -39,13 +44,20 @@ impl std::fmt::Display for HowEnded {
 }
 
 /// The next child of this process that has ended; `None` if there is none right now.
-pub(super) fn reap_any() -> Option<(Pid, HowEnded)> {
+pub fn reap_any() -> Option<(Pid, HowEnded)> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(Exited(pid, status)) => return Some((pid, HowEnded::Exited(status))),
-            Ok(Signaled(pid, signal, _)) => return Some((pid, HowEnded::Signaled(signal as i32))),
-            Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return None,
-            Ok(_) | Err(_) => {}
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                let how = match (status.exit_status(), status.terminating_signal()) {
+                    (Some(status), _) => HowEnded::Exited(status),
+                    (None, Some(signal)) => HowEnded::Signaled(signal),
+                    // Stopped or continued: not asked for, and no end.
+                    (None, None) => continue,
+                };
+                return Some((Pid::from_raw(pid.as_raw_nonzero().get()), how));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(None) | Err(_) => return None,
         }
     }
 }

@@ -78,6 +78,9 @@ struct Supervisor {
     children: Vec<Child>,
     signals: SignalFd,
     owner: Option<OwnedFd>,
+    /// Children that this process had before it became a supervisor (a shell that ended in `exec`):
+    /// nobody's business here.
+    spared: Vec<u32>,
 }
 
 /// Makes the fleet and serves until it is told to stop; `ready` hears when every worker is there.
@@ -93,13 +96,14 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(system("watch for signals"))?;
+    let spared = children_of(std::process::id());
     // Orphans of the fleet come here, and not to init, so that none gets away.
     nix::sys::prctl::set_child_subreaper(true).map_err(system("adopt orphans"))?;
     fork::set_title("supervisor");
 
     let stamped = Stamped::new(Identity::own(), super::clock::unix_ns(), launch.shape);
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped)?;
-    let mut supervisor = Supervisor { control, dir, children: Vec::new(), signals, owner };
+    let mut supervisor = Supervisor { control, dir, children: Vec::new(), signals, owner, spared };
     let served = supervisor.start().and_then(|()| {
         supervisor.set_stage(Stage::Ready);
         ready(&supervisor.dir);
@@ -244,9 +248,12 @@ impl Supervisor {
             child.alive = false;
             let process = &self.control.coordinator(child.index).process;
             process.wait_status.store(how.raw(), Ordering::Relaxed);
-            process.set_life(if stopping { Life::Stopped } else { Life::Dead });
-            if !stopping {
+            let orderly = stopping && how.is_orderly();
+            process.set_life(if orderly { Life::Stopped } else { Life::Dead });
+            if !orderly {
                 self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+            }
+            if !stopping {
                 self.control.client_bell().shout();
                 // Its workers went with it; what they were running comes to this process.
                 self.kill_strays();
@@ -292,7 +299,8 @@ impl Supervisor {
         let mut any = false;
         for pid in children_of(std::process::id()) {
             let pid = Pid::from_raw(pid as i32);
-            if !self.children.iter().any(|child| child.pid == pid) {
+            let before = self.spared.contains(&(pid.as_raw() as u32));
+            if !before && !self.children.iter().any(|child| child.pid == pid) {
                 let _ = kill(pid, Signal::SIGKILL);
                 any = true;
             }

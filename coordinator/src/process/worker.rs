@@ -80,6 +80,11 @@ impl Worker {
         let task = TaskHeader::read_from_bytes(&record.header).expect("headers have one size");
         let own = &self.slot.own;
         let started_ns = now_ns();
+        if started_ns >= task.deadline_ns {
+            // Its coordinator has given it up, or does at this moment. To do it all the same would make
+            // the tasks behind it late as well.
+            return;
+        }
         own.progress_ns.store(started_ns, Ordering::Relaxed);
         own.task.store(task.id.sequence + 1, Ordering::Release);
         let mut answer = AnswerHeader {

@@ -189,16 +189,73 @@ fn a_stopped_worker_does_not_hold_up_its_neighbours() {
     let outcomes = collect(&mut client, 3);
     assert!(outcomes[&0].is_ok() && outcomes[&2].is_ok());
     assert_eq!(outcomes[&1], Err(Failure::TimedOut(timeout)));
-    // Not mistaken for dead: it goes on, and its answer counts as late.
+    // Not mistaken for dead: it goes on, and does not waste its time on what was given up.
     kill(stopped, Signal::SIGCONT);
-    wait_until("the late answer is in", || {
-        client.poll(|_| ());
-        client.ledger().late == 1
-    });
     client.send(worker(0, 1), Task::Echo(b"again"), LONG, 3).unwrap();
     client.flush();
     assert_eq!(collect(&mut client, 1)[&3], Ok(b"again".to_vec()));
     assert_eq!(client.deaths(), 0);
+    assert_eq!(client.status().coordinators[0].workers[1].executed, 1);
+}
+
+#[test]
+fn a_death_by_any_signal_is_seen() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let status = client.status();
+    // A real-time signal has a number and no name.
+    let kill_40 = |identity: coordinator::client::Identity| {
+        let pid = identity.pid.to_string();
+        assert!(std::process::Command::new("kill").args(["-40", &pid]).status().unwrap().success());
+    };
+    kill_40(status.coordinators[0].workers[0].process.identity());
+    wait_until("the worker's death is seen", || client.deaths() == 1);
+    client.send(worker(0, 0), Task::Echo(b""), LONG, 0).unwrap();
+    client.flush();
+    let reason = collect(&mut client, 1)[&0].clone().unwrap_err().to_string();
+    assert_eq!(reason, "worker/0.0 was dead already (killed by signal 40)");
+    kill_40(status.coordinators[1].process.identity());
+    wait_until("the coordinator's death is seen", || client.deaths() == 2);
+    assert_eq!(up.stop(), Some(0));
+    assert!(super::is_empty(shm.path()));
+}
+
+#[test]
+fn who_has_to_be_killed_at_the_end_is_dead_and_not_stopped() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &[]);
+    let client = Client::attach(&up.dir).unwrap();
+    let status = client.status();
+    kill(status.coordinators[0].workers[1].process.identity(), Signal::SIGSTOP);
+    kill(status.coordinators[1].process.identity(), Signal::SIGSTOP);
+    assert_eq!(up.stop(), Some(0));
+    let status = client.status();
+    assert_eq!(status.coordinators[0].workers[0].process.life, "stopped");
+    assert_eq!(status.coordinators[0].workers[1].process.ended.as_deref(), Some("killed by SIGKILL"));
+    assert!(status.coordinators[0].workers[1].process.is_dead());
+    assert!(status.coordinators[1].process.is_dead());
+    assert_eq!(status.deaths, 2);
+}
+
+#[test]
+fn what_comes_of_a_task_that_the_client_gave_up_is_no_second_answer() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let coordinator = client.status().coordinators[0].process.identity();
+    kill(coordinator, Signal::SIGSTOP);
+    for n in 0..2 {
+        client.send(worker(0, n), Task::Echo(b"x"), Duration::from_millis(10), u64::from(n)).unwrap();
+    }
+    client.flush();
+    collect(&mut client, 2);
+    kill(coordinator, Signal::SIGCONT);
+    client.send(worker(0, 0), Task::Echo(b"again"), LONG, 2).unwrap();
+    client.flush();
+    assert_eq!(collect(&mut client, 1)[&2], Ok(b"again".to_vec()));
+    let ledger = client.ledger();
+    assert_eq!((ledger.answered, ledger.failed, ledger.duplicates), (1, 2, 0));
 }
 
 #[test]

@@ -198,7 +198,9 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
     wait_until("the fleet is gone", || everyone.iter().all(|process| !process.is_alive()));
     std::fs::rename(&dead.dir, shm.path().join("coord-dead")).unwrap();
     // Half-made by a process that is no more; a stranger's; and a live one.
-    let half = shm.path().join(format!(".coord-half.{}-{}", everyone[0].pid, everyone[0].start_ticks));
+    let namespace = coordinator::process::identity::pid_namespace();
+    let half =
+        shm.path().join(format!(".coord-half.{}-{}-{namespace}", everyone[0].pid, everyone[0].start_ticks));
     std::fs::create_dir(&half).unwrap();
     std::fs::create_dir(shm.path().join("coord-unreadable")).unwrap();
     let live = Up::start(shm.path(), 1, 1, &[]);
@@ -217,6 +219,58 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
     left.sort();
     assert_eq!(left, ["coord-test", "coord-unreadable"]);
     assert_eq!(live.stop(), Some(0));
+}
+
+/// `/proc` that cannot be read, and pids of another namespace, prove nobody's death.
+#[test]
+fn clean_leaves_alone_what_it_cannot_look_at() {
+    if !super::has_or_skips("user namespaces", super::has_namespaces()) {
+        println!("skipped: no user namespaces here");
+        return;
+    }
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &[]);
+    let elsewhere = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let without = Command::new("unshare")
+        .args(elsewhere)
+        .arg(PROGRAM)
+        .arg("clean")
+        .arg("--shm-dir")
+        .arg(shm.path())
+        .output()
+        .unwrap();
+    assert!(!text(&without.stdout).contains("removed"), "{}", text(&without.stdout));
+    let poor = Command::new("prlimit")
+        .args(["--nofile=5", PROGRAM, "clean", "--shm-dir"])
+        .arg(shm.path())
+        .output()
+        .unwrap();
+    assert!(!text(&poor.stdout).contains("removed"), "{}", text(&poor.stdout));
+    assert!(up.dir.exists());
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn children_from_before_are_nobodys_business() {
+    let shm = shm();
+    let script = format!("sleep 1000 & echo $!; exec {PROGRAM} run --agents 2 -- true");
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .env("COORDINATOR_SHM_DIR", shm.path())
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut child = output;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut first)
+        .unwrap();
+    let bystander = coordinator::client::Identity::of(first.trim().parse().unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(bystander.is_alive());
+    kill(bystander, Signal::SIGKILL);
+    assert!(is_empty(shm.path()));
 }
 
 #[test]

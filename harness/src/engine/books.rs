@@ -1,7 +1,7 @@
 //! The two ends' counts side by side, and what is left when all should be gone.
 
 use super::roster::Roster;
-use coordinator::client::{Client, Identity, Ledger as Counts};
+use coordinator::client::{Client, Identity, Ledger as Counts, Presence};
 use reports::runlog::event::{CoordinatorLedger, Ledger, LedgerRow, Verify};
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub fn ledger(client: &Client, refused: u64, rejected: u64) -> Ledger {
         .zip(0..)
         .map(|(coordinator, index)| {
             // A dead coordinator's words are those of its last moment; they balance no books.
-            let alive = coordinator.process.identity().is_alive();
+            let alive = !coordinator.process.identity().is_gone() && !coordinator.process.is_dead();
             CoordinatorLedger {
                 name: coordinator.process.name.clone(),
                 client: row(client.ledger_of(index)),
@@ -50,22 +50,29 @@ pub fn verify(
     let processes_left = roster
         .fleet()
         .iter()
-        .filter(|agent| Identity { pid: agent.pid, start_ticks: agent.start_ticks }.is_alive())
-        .map(|agent| format!("{} {}", agent.pid, agent.name))
+        .filter_map(|agent| match (Identity { pid: agent.pid, start_ticks: agent.start_ticks }.presence()) {
+            Presence::Gone => None,
+            Presence::Alive => Some(format!("{} {}", agent.pid, agent.name)),
+            // Not to be seen is not to be gone.
+            Presence::Unknown => Some(format!("{} {} (/proc cannot be read)", agent.pid, agent.name)),
+        })
         .collect();
     let mut files_left = Vec::new();
     if fleet_dir.exists() {
         files_left.push(fleet_dir.display().to_string());
     }
     // Half-made ones carry the run's id in their temporary names.
-    if let Ok(entries) = std::fs::read_dir(shm_dir) {
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let name = entry.file_name();
-            if path != fleet_dir && name.to_string_lossy().contains(run_id) {
-                files_left.push(path.display().to_string());
+    match std::fs::read_dir(shm_dir) {
+        Ok(entries) => {
+            for entry in entries.flatten() {
+                let path = entry.path();
+                let name = entry.file_name();
+                if path != fleet_dir && name.to_string_lossy().contains(run_id) {
+                    files_left.push(path.display().to_string());
+                }
             }
         }
+        Err(error) => files_left.push(format!("{} cannot be looked into: {error}", shm_dir.display())),
     }
     Verify { processes_left, files_left, cleaned }
 }

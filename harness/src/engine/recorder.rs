@@ -36,6 +36,7 @@ pub struct Handle {
     /// Stamped and queued under one lock: times in the log never go back.
     to: Arc<Mutex<SyncSender<(u64, Event)>>>,
     start_ns: u64,
+    stop: Stop,
 }
 
 impl Handle {
@@ -44,7 +45,11 @@ impl Handle {
     pub fn record(&self, event: Event) {
         let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let t_ns = now_ns() - self.start_ns;
-        let _ = to.send((t_ns, event));
+        if to.send((t_ns, event)).is_err() {
+            // Its thread is gone: a run that nobody writes down is not worth going on with.
+            let why = "the recorder has ended".to_owned();
+            self.stop.ask(Wish::Drain, EndReason::RecordingFailed, why);
+        }
     }
 }
 
@@ -71,7 +76,7 @@ impl Recorder {
             writer: Writer::new(BufWriter::with_capacity(1 << 16, file)),
             facts: Facts::new(header),
             live,
-            stop,
+            stop: stop.clone(),
             alerts: Vec::new(),
             start_ns,
         };
@@ -79,7 +84,7 @@ impl Recorder {
         log.sync()?;
         let (to, from) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || log.run(&from))?;
-        Ok(Self { handle: Handle { to: Arc::new(Mutex::new(to)), start_ns }, thread })
+        Ok(Self { handle: Handle { to: Arc::new(Mutex::new(to)), start_ns, stop }, thread })
     }
 
     pub fn handle(&self) -> Handle {

@@ -70,15 +70,15 @@ impl Roster {
             self.note(&mut exits, &status.supervisor, "gone from /proc".to_owned(), seen_ns);
         }
         for coordinator in &status.coordinators {
-            // With the supervisor gone there is nobody left to say how the others ended.
-            let gone = |process: &ProcessStatus| supervisor_dead && !process.identity().is_alive();
-            let dead = coordinator.process.is_dead() || gone(&coordinator.process);
+            // With the supervisor gone there is nobody left to say how the others ended, and with a
+            // coordinator nobody for its workers; but the kernel ends each with its parent.
+            let dead = coordinator.process.is_dead() || supervisor_dead;
             if dead {
                 let how = words(&coordinator.process, "ended when the supervisor died");
                 self.note(&mut exits, &coordinator.process, how, seen_ns);
             }
             for worker in &coordinator.workers {
-                if worker.process.is_dead() || (dead && !worker.process.identity().is_alive()) {
+                if dead || worker.process.is_dead() {
                     let how = words(&worker.process, "ended when its coordinator died");
                     self.note(&mut exits, &worker.process, how, seen_ns);
                 }
@@ -87,33 +87,33 @@ impl Roster {
         exits
     }
 
-    /// Everyone else's end, after the fleet was told to stop (`forced`: killed). Whoever is still there
-    /// is not named: that is a leftover.
-    pub fn after_stop(&mut self, status: &FleetStatus, forced: bool, seen_ns: u64) -> Vec<AgentExit> {
-        // A death in the last moment before the stop is a death all the same.
-        let mut exits = if forced { Vec::new() } else { self.crashed_before_stop(status, seen_ns) };
-        for process in status.processes() {
-            if !process.identity().is_alive() {
-                let how = if forced { "killed by the harness" } else { "stopped on request" };
-                if let Some(exit) = self.end(process, how.to_owned(), true, seen_ns) {
-                    exits.push(exit);
-                }
-            }
-        }
-        exits
-    }
-
-    /// The status words outlive the processes: what their parents wrote last.
-    fn crashed_before_stop(&mut self, status: &FleetStatus, seen_ns: u64) -> Vec<AgentExit> {
+    /// Everyone else's end, after the fleet was told to stop. Who ended in order was asked to; who had to
+    /// be killed, or went down with one who had, was not. Whoever is still there is not named: that is a
+    /// leftover. `supervisor_how` says what the supervisor's end lacked; `forced`: the harness killed them.
+    pub fn after_stop(
+        &mut self,
+        status: &FleetStatus,
+        supervisor_how: Option<&str>,
+        forced: bool,
+        seen_ns: u64,
+    ) -> Vec<AgentExit> {
         let mut exits = Vec::new();
+        let mut end = |process: &ProcessStatus, orderly: bool, otherwise: &str| {
+            if !process.identity().is_gone() {
+                return;
+            }
+            let how = match (forced, orderly) {
+                (true, _) => "killed by the harness".to_owned(),
+                (false, true) => "stopped on request".to_owned(),
+                (false, false) => words(process, otherwise),
+            };
+            exits.extend(self.end(process, how, forced || orderly, seen_ns));
+        };
+        end(&status.supervisor, supervisor_how.is_none(), supervisor_how.unwrap_or_default());
         for coordinator in &status.coordinators {
-            for process in
-                std::iter::once(&coordinator.process).chain(coordinator.workers.iter().map(|w| &w.process))
-            {
-                if process.is_dead() {
-                    let how = words(process, "died");
-                    self.note(&mut exits, process, how, seen_ns);
-                }
+            end(&coordinator.process, coordinator.process.is_stopped(), "ended with the supervisor");
+            for worker in &coordinator.workers {
+                end(&worker.process, worker.process.is_stopped(), "ended with its coordinator");
             }
         }
         exits

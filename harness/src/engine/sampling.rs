@@ -4,7 +4,7 @@ use super::recorder::Handle;
 use crate::sample::{SampleError, Sampler};
 use crate::scenario::Plan;
 use coordinator::client::now_ns;
-use reports::runlog::event::{AgentInfo, Event, Role, Sample, SampleMissed};
+use reports::runlog::event::{AgentInfo, Alert, Event, Role, Sample, SampleMissed, Severity};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -36,6 +36,7 @@ impl Sweeps {
             next_pss_ns: 0,
             log,
             start_ns,
+            told_unread: false,
         };
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || schedule.run(&stopped));
@@ -59,6 +60,7 @@ struct Schedule {
     next_pss_ns: u64,
     log: Handle,
     start_ns: u64,
+    told_unread: bool,
 }
 
 impl Schedule {
@@ -104,10 +106,16 @@ impl Schedule {
             agents: result.agents,
             host: result.host,
         }));
-        if let Some(first) = result.unread.first() {
-            let more = result.unread.len() - 1;
-            let reason = if more == 0 { first.clone() } else { format!("{first}, and {more} more") };
-            self.log.record(Event::SampleMissed(SampleMissed { sweep, due_ns, reason }));
+        // Said once: what cannot be read in one sweep cannot be read in the next, and the figures are
+        // simply not there.
+        if let Some(first) = result.unread.first()
+            && !std::mem::replace(&mut self.told_unread, true)
+        {
+            let text = match result.unread.len() - 1 {
+                0 => format!("the sampler cannot read {first}"),
+                more => format!("the sampler cannot read {first}, and {more} more"),
+            };
+            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
         }
         for gone in result.gone {
             let name = self.names.get(gone as usize).map_or("?", |agent| &agent.name);

@@ -192,6 +192,33 @@ fn a_stopped_worker_is_a_failed_task_and_no_hang() {
     bench.assert_nothing_left(&agents);
 }
 
+/// Hung after its last answer: the fleet has to kill it, and that is no orderly end.
+#[test]
+fn who_has_to_be_killed_at_the_end_is_a_finding() {
+    for name in ["worker/0.1", "coord/1", "supervisor"] {
+        // One round, and then time to do harm in.
+        let text = scenario(2).replace("every = \"50ms\"", "every = \"2s\"").replace("200ms", "2s");
+        let bench = Bench::new(&text);
+        let run = bench.start(&["--quiet"]);
+        let agents = run.agents_under_load();
+        wait_until("the only round of the load is over", || {
+            std::fs::read_to_string(bench.latest().join("run.log"))
+                .unwrap()
+                .matches("\"ev\":\"sample\"")
+                .count()
+                > 25
+        });
+        kill(&agents, name, Signal::SIGSTOP);
+        let done = run.end();
+        assert_eq!(done.status.code(), Some(10), "{name}: {}{}", done.stdout, done.stderr);
+        let verdict = verdict(&bench.latest());
+        let evidence = verdict["evidence"].as_array().unwrap();
+        let deaths = evidence.iter().find(|check| check["name"] == "no undeclared death").unwrap();
+        assert_eq!(deaths["outcome"], "FAIL", "{name}: {deaths}");
+        bench.assert_nothing_left(&agents);
+    }
+}
+
 #[test]
 fn an_abort_criterion_ends_the_run_early() {
     let text =

@@ -253,7 +253,8 @@ impl Windows {
             index += 1;
         }
         let counted = out.len();
-        if let Some((covered, last)) = out.last_mut() {
+        let has_tail = counted as u64 * self.width_ns < length_ns;
+        if let Some((covered, last)) = out.last_mut().filter(|_| has_tail) {
             *covered = (*covered).max(length_ns - (counted as u64 - 1) * self.width_ns);
             for (part, whole) in self.sums.iter().skip(counted) {
                 last.0 += part;
