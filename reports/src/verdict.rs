@@ -119,6 +119,12 @@ pub struct EvidenceResult {
     pub note: Option<String>,
 }
 
+impl EvidenceResult {
+    pub fn wanted_and_found(&self) -> String {
+        format!("wanted: {}; found: {}", self.wanted, self.found)
+    }
+}
+
 impl CriterionResult {
     /// With its thousands apart.
     pub fn samples_text(&self) -> String {

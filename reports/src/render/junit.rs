@@ -33,7 +33,7 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
         suite.add_test_case(case("criterion", &verdict.scenario, &c.name, c.outcome, &message));
     }
     for e in &verdict.evidence {
-        let mut message = format!("wanted {}, found {}", e.wanted, e.found);
+        let mut message = e.wanted_and_found();
         if let Some(note) = &e.note {
             message.extend(["; ", note.as_str()]);
         }

@@ -51,8 +51,7 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
     let held = verdict.evidence.iter().filter(|e| e.outcome == Outcome::Pass).count();
     let _ = writeln!(out, "\nevidence: {held} of {} checks hold", verdict.evidence.len());
     for e in verdict.evidence.iter().filter(|e| e.outcome != Outcome::Pass) {
-        let _ =
-            writeln!(out, "  {:<12}  {}: wanted {}, found {}", e.outcome.word(), e.name, e.wanted, e.found);
+        let _ = writeln!(out, "  {:<12}  {}: {}", e.outcome.word(), e.name, e.wanted_and_found());
     }
     out.push('\n');
     for reason in &verdict.reasons {

@@ -325,7 +325,7 @@ fn with(mut sentence: String, more: Option<String>) -> String {
 
 fn evidence_reason(e: &EvidenceResult) -> String {
     let note = e.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
-    format!("{}: {}: wanted {}, found {}{note}.", e.outcome.word(), e.name, e.wanted, e.found)
+    format!("{}: {}: {}{note}.", e.outcome.word(), e.name, e.wanted_and_found())
 }
 
 fn criterion_reason(c: &CriterionResult) -> String {

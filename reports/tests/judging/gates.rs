@@ -270,6 +270,7 @@ fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
     assert_eq!(cleaned.verdict, Outcome::Conditional);
     let unseen = bent(&Run::default(), |event| !matches!(event, Event::Verify(_)));
     evidence(&unseen, "nothing left behind", Outcome::Inconclusive);
+    assert!(unseen.reasons[0].ends_with("found: not looked for."), "{:?}", unseen.reasons);
 }
 
 #[test]
@@ -395,6 +396,9 @@ fn lost_tasks_fail_and_a_little_loss_is_conditional() {
     let verdict = judged(&lossy(|n| u32::from(n % 40 == 7)));
     assert_eq!(verdict.criteria[0].outcome, Outcome::Conditional);
     assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Conditional, 11), "{:#?}", verdict.reasons);
+    let facts = crate::synthetic::facts(&lossy(|n| u32::from(n % 40 == 7)).log());
+    let junit = reports::render::junit::render(&verdict, &facts);
+    assert!(junit.contains("it still meets `delivery.rate &gt;= 99%`"), "{junit}");
     let verdict = judged(&lossy(|n| u32::from(n % 2 == 0)));
     assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Fail, 10));
 }
