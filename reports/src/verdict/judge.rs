@@ -221,7 +221,14 @@ pub(super) fn reasons(
         out.extend(so_far(criteria));
     } else {
         let mut first_failed = first_failed_task(facts);
-        for outcome in [Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional] {
+        // Of a run that ended itself early, what has failed is the news; the rest is a line.
+        let whole = reach == Reach::Whole;
+        let told: &[Outcome] = if whole {
+            &[Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional]
+        } else {
+            &[Outcome::Fail]
+        };
+        for &outcome in told {
             for e in evidence.iter().filter(|e| e.outcome == outcome) {
                 let tasks = outcome == Outcome::Fail && e.name == "work done";
                 out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
@@ -230,6 +237,9 @@ pub(super) fn reasons(
                 let tasks = outcome != Outcome::Inconclusive && c.metric.starts_with("delivery.");
                 out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
             }
+        }
+        if !whole {
+            out.extend(so_far(criteria));
         }
     }
     if verdict == Outcome::Pass {
