@@ -299,12 +299,10 @@ impl Coordinator {
                 link.waiting.pop_front();
                 continue;
             };
-            let mut header = [0; HEADER];
-            copy_out(&slot.header, &mut header);
-            let mut task = TaskHeader::read_from_bytes(&header).expect("headers have one size");
-            task.attempt = leased.attempt().into();
+            let task = TaskHeader { attempt: leased.attempt().into(), ..task_of(slot) };
             let mut body = vec![0; slot.body_len.load(Ordering::Relaxed) as usize];
             copy_out(self.region.body(entry), &mut body);
+            let mut header = [0; HEADER];
             header.copy_from_slice(task.as_bytes());
             if link.tasks.push(TASK, &header, &body).is_err() {
                 return;
@@ -364,9 +362,7 @@ impl Coordinator {
         let mut deadline_ns = None;
         let accepted = self.table.get(answer.entry as usize).is_some_and(|slot| {
             let word = Word::from_raw(slot.word.load(Ordering::Relaxed));
-            let mut header = [0; HEADER];
-            copy_out(&slot.header, &mut header);
-            let task = TaskHeader::read_from_bytes(&header).expect("headers have one size");
+            let task = task_of(slot);
             deadline_ns = Some(task.deadline_ns);
             task.id == answer.id
                 && answer.worker == number as u32
@@ -422,9 +418,7 @@ impl Coordinator {
     /// Gives entry up. Its header becomes that of the answer that says so.
     fn fail(&mut self, entry: u32, status: AnswerStatus) {
         let slot = &self.table[entry as usize];
-        let mut header = [0; HEADER];
-        copy_out(&slot.header, &mut header);
-        let task = TaskHeader::read_from_bytes(&header).expect("headers have one size");
+        let task = task_of(slot);
         let code = self.region.worker(task.worker).process.wait_status.load(Ordering::Relaxed);
         let answer = AnswerHeader {
             id: task.id,
@@ -456,11 +450,7 @@ impl Coordinator {
         (0..table.len() as u32).filter_map(move |entry| {
             let slot = &table[entry as usize];
             let word = Word::from_raw(slot.word.load(Ordering::Relaxed));
-            matches!(word.state(), Some(State::Queued | State::Leased)).then(|| {
-                let mut header = [0; HEADER];
-                copy_out(&slot.header, &mut header);
-                (entry, TaskHeader::read_from_bytes(&header).expect("headers have one size"))
-            })
+            matches!(word.state(), Some(State::Queued | State::Leased)).then(|| (entry, task_of(slot)))
         })
     }
 
@@ -556,6 +546,13 @@ impl Coordinator {
             self.bell.wait(left.min(TICK), fork::child_ended_pending);
         }
     }
+}
+
+/// The task that an entry holds, while it is queued or leased.
+fn task_of(slot: &TableEntry) -> TaskHeader {
+    let mut header = [0; HEADER];
+    copy_out(&slot.header, &mut header);
+    TaskHeader::read_from_bytes(&header).expect("headers have one size")
 }
 
 fn add(counter: &AtomicU64) {
