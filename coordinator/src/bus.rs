@@ -1,16 +1,23 @@
 //! The shared-memory bus: who may touch which byte, and when.
 //!
 //! Files → [`mapping`] → typed parts ([`view`], [`slot`], laid out by [`layout`]) → [`ring`],
-//! [`doorbell`], [`bitmap`]. The only `unsafe` is where bytes become atomics.
+//! [`doorbell`], [`bitmap`]. A [`channel`] is two rings in a file of their own, for two processes that
+//! are no fleet. The only `unsafe` is where bytes become atomics.
 #![expect(unsafe_code, reason = "shared memory is mapped here, and nowhere else")]
 
 pub mod bitmap;
+pub mod channel;
+pub mod copy;
 pub mod directory;
 pub mod doorbell;
 pub mod error;
+pub mod futex;
 pub mod layout;
 pub mod mapping;
 pub mod ring;
+pub mod shared;
 pub mod slot;
+pub mod spin;
 pub mod sync;
+pub mod tune;
 pub mod view;

@@ -3,7 +3,7 @@
 //! A bit set for nothing costs a look; a bit lost (its writer was killed between ring and bit) is
 //! made good by the periodic scan of the rings.
 
-use super::mapping::Shared;
+use super::shared::Shared;
 use super::sync::{AtomicU64, Ordering};
 
 /// A summary word over as many words.

@@ -5,10 +5,9 @@
 //! A wake-up lost all the same (a peer killed between its two steps) costs at most the time-out
 //! that every sleeper gives.
 
-use super::mapping::Shared;
-use super::sync::{AtomicU32, Ordering, fence};
-use rustix::thread::futex;
-use rustix::time::Timespec;
+use super::futex;
+use super::shared::Shared;
+use super::sync::{AtomicU32, Bug, Ordering, full_fence, planted};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -23,11 +22,24 @@ pub struct Doorbell {
 // SAFETY: atomics only.
 unsafe impl Shared for Doorbell {}
 
+impl Default for Doorbell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Doorbell {
+    /// As zeroed memory would be.
+    pub fn new() -> Self {
+        Self { rung: AtomicU32::new(0), armed: AtomicU32::new(0) }
+    }
+
     /// Call after publishing: wakes the sleeper if there is one. True if it cost a system call.
     pub fn ring(&self) -> bool {
         // Pairs with the fence in `wait`: either we see it armed, or it sees what we published.
-        fence(Ordering::SeqCst);
+        if !planted(Bug::RingWithoutFence) {
+            full_fence();
+        }
         if self.armed.load(Ordering::Relaxed) == 0 || self.armed.swap(0, Ordering::AcqRel) == 0 {
             return false;
         }
@@ -35,22 +47,28 @@ impl Doorbell {
         true
     }
 
+    /// As [`Doorbell::ring`], without the fence: may overlook one who is just going to sleep. For those
+    /// who come by again soon.
+    #[inline]
+    pub fn nudge(&self) {
+        if self.armed.load(Ordering::Relaxed) != 0 {
+            self.ring();
+        }
+    }
+
     /// Wakes the sleeper whether or not it is armed: for changes of state, and from signal handlers.
     pub fn shout(&self) {
         self.rung.fetch_add(1, Ordering::Release);
-        let _ = futex::wake(&self.rung, futex::Flags::empty(), 1);
+        futex::wake(&self.rung);
     }
 
     /// Sleeps until rung, unless `has_work` says at the last moment that there is no need to.
     pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) {
         let rung = self.rung.load(Ordering::Acquire);
         self.armed.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        full_fence();
         if !has_work() {
-            let timeout =
-                Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-            // Woken, timed out, interrupted or already rung: the caller looks again in each case.
-            let _ = futex::wait(&self.rung, futex::Flags::empty(), rung, Some(&timeout));
+            futex::wait(&self.rung, rung, timeout);
         }
         self.armed.store(0, Ordering::Relaxed);
     }
@@ -64,13 +82,13 @@ mod tests {
 
     #[test]
     fn a_bell_that_nobody_waits_on_costs_no_system_call() {
-        let bell = Doorbell { rung: AtomicU32::new(0), armed: AtomicU32::new(0) };
+        let bell = Doorbell::new();
         assert!(!bell.ring());
     }
 
     #[test]
     fn work_published_before_the_sleep_is_never_slept_over() {
-        let bell = Arc::new(Doorbell { rung: AtomicU32::new(0), armed: AtomicU32::new(0) });
+        let bell = Arc::new(Doorbell::new());
         let (asked, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let rounds = 20_000;
         let sleeper = std::thread::spawn({

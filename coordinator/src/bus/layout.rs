@@ -4,7 +4,7 @@
 
 use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
-use super::ring::{RingHeader, SLOT, ring_slots};
+use super::ring::{Geometry, HEADER, LINE, RingHeader};
 use super::slot::{CoordinatorEntry, Counters, FleetState, RegionState, Stamp, TableEntry, WorkerSlot};
 use crate::config::FleetShape;
 
@@ -70,10 +70,8 @@ pub struct RegionLayout {
     pub table: u64,
     pub bodies: u64,
     bytes: u64,
-    /// Slots of a client ring.
-    pub client_ring: u64,
-    /// Slots of a worker's ring.
-    pub worker_ring: u64,
+    pub client_ring: Geometry,
+    pub worker_ring: Geometry,
     /// Entries of the task table.
     pub entries: u64,
     /// Bytes of a body in the table.
@@ -84,12 +82,12 @@ impl RegionLayout {
     pub fn new(shape: &FleetShape) -> Self {
         let workers = u64::from(shape.workers_per_coordinator());
         let entries = workers * u64::from(shape.depth());
-        let payload = shape.payload_max() as usize;
+        let payload = HEADER + shape.payload_max() as usize;
         // every task that the table can hold is in the client's ring at worst
-        let client_ring = ring_slots(entries, payload);
+        let client_ring = Geometry::new(entries, payload);
         // every task that may wait for the worker
-        let worker_ring = ring_slots(shape.depth().into(), payload);
-        let body = u64::from(shape.payload_max()).next_multiple_of(SLOT as u64);
+        let worker_ring = Geometry::new(shape.depth().into(), payload);
+        let body = u64::from(shape.payload_max()).next_multiple_of(LINE as u64);
 
         let mut cursor = Cursor(0);
         let stamp = cursor.parts_of::<Stamp>(1);
@@ -98,11 +96,11 @@ impl RegionLayout {
         let ready = cursor.parts_of::<ReadyBitmap>(1);
         let client_down = cursor.parts_of::<RingHeader>(1);
         let client_up = cursor.parts_of::<RingHeader>(1);
-        let client_down_slots = cursor.part(client_ring * SLOT as u64);
-        let client_up_slots = cursor.part(client_ring * SLOT as u64);
+        let client_down_slots = cursor.part(client_ring.bytes());
+        let client_up_slots = cursor.part(client_ring.bytes());
         let worker_parts = cursor.parts_of::<WorkerSlot>(workers);
         let worker_rings = cursor.parts_of::<RingHeader>(2 * workers);
-        let worker_slots = cursor.part(2 * workers * worker_ring * SLOT as u64);
+        let worker_slots = cursor.part(2 * workers * worker_ring.bytes());
         let table = cursor.parts_of::<TableEntry>(entries);
         let bodies = cursor.part(entries * body);
         Self {
@@ -158,7 +156,6 @@ mod tests {
             let shape = FleetShape::new(c, w, payload, depth).unwrap();
             let l = RegionLayout::new(&shape);
             let w = u64::from(w);
-            let slot = SLOT as u64;
             let parts = [
                 (l.stamp, size_of::<Stamp>() as u64),
                 (l.state, size_of::<RegionState>() as u64),
@@ -166,11 +163,11 @@ mod tests {
                 (l.ready, size_of::<ReadyBitmap>() as u64),
                 (l.client_down, size_of::<RingHeader>() as u64),
                 (l.client_up, size_of::<RingHeader>() as u64),
-                (l.client_down_slots, l.client_ring * slot),
-                (l.client_up_slots, l.client_ring * slot),
+                (l.client_down_slots, l.client_ring.bytes()),
+                (l.client_up_slots, l.client_ring.bytes()),
                 (l.workers, w * size_of::<WorkerSlot>() as u64),
                 (l.worker_rings, 2 * w * size_of::<RingHeader>() as u64),
-                (l.worker_slots, 2 * w * l.worker_ring * slot),
+                (l.worker_slots, 2 * w * l.worker_ring.bytes()),
                 (l.table, l.entries * size_of::<TableEntry>() as u64),
                 (l.bodies, l.entries * l.body),
             ];

@@ -5,26 +5,12 @@
 //! any time, so no plain reference into them may exist.
 
 use super::error::BusError;
-use super::sync::{AtomicI32, AtomicU32, AtomicU64};
+use super::shared::Shared;
 use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-
-/// Types that may be referenced while another process writes them.
-///
-/// # Safety
-/// The type is `repr(C)` and consists of atomics, of arrays of them and of other `Shared` types
-/// alone; every bit pattern is valid.
-pub unsafe trait Shared {}
-
-// SAFETY: an atomic integer has no invalid bit pattern.
-unsafe impl Shared for AtomicU32 {}
-// SAFETY: as above.
-unsafe impl Shared for AtomicI32 {}
-// SAFETY: as above.
-unsafe impl Shared for AtomicU64 {}
 
 /// Unmapped when dropped; [`Mapping::leak`] keeps it for the life of the process.
 #[derive(Debug)]
@@ -164,38 +150,6 @@ fn reserve(fd: impl AsFd, bytes: u64) -> rustix::io::Result<()> {
     }
 }
 
-/// Copies `bytes` into shared words; the last word is filled up with zeros.
-pub(crate) fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
-    use super::sync::Ordering::Relaxed;
-    let chunks = bytes.chunks_exact(8);
-    let rest = chunks.remainder();
-    let whole = bytes.len() / 8;
-    for (word, chunk) in words.iter().zip(chunks) {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(chunk);
-        word.store(u64::from_ne_bytes(eight), Relaxed);
-    }
-    if !rest.is_empty() {
-        let mut eight = [0; 8];
-        eight[..rest.len()].copy_from_slice(rest);
-        words[whole].store(u64::from_ne_bytes(eight), Relaxed);
-    }
-}
-
-/// Copies shared words out, once: what is parsed afterwards is the copy.
-pub(crate) fn copy_out(words: &[AtomicU64], bytes: &mut [u8]) {
-    use super::sync::Ordering::Relaxed;
-    let whole = bytes.len() / 8;
-    let mut chunks = bytes.chunks_exact_mut(8);
-    for (word, chunk) in words.iter().zip(&mut chunks) {
-        chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
-    }
-    let rest = chunks.into_remainder();
-    if !rest.is_empty() {
-        rest.copy_from_slice(&words[whole].load(Relaxed).to_ne_bytes()[..rest.len()]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,17 +174,5 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(Mapping::attach(&link).is_err());
-    }
-
-    #[test]
-    fn bytes_of_every_length_survive_the_words() {
-        let words: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(u64::MAX)).collect();
-        for len in 0..=64_usize {
-            let bytes: Vec<u8> = (0..len).map(|i| i as u8 ^ 0x5a).collect();
-            copy_in(&words, &bytes);
-            let mut back = vec![0; len];
-            copy_out(&words, &mut back);
-            assert_eq!(bytes, back);
-        }
     }
 }

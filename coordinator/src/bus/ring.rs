@@ -1,65 +1,128 @@
 //! A ring with one producer and one consumer, in shared memory.
 //!
-//! A record is one or more consecutive 64-byte slots: one word {length, kind}, a fixed header, a
-//! body. It never wraps: a padding record fills the end. Everything is written before the tail is
-//! published, so a producer killed at any instant has published nothing half-written. Positions
-//! are 64-bit, count slots, and never go back.
+//! Slots have one size. A slot is one word {sequence, epoch, kind, length} and a payload; record `i`
+//! lies in slot `i` modulo the capacity. A record is published by the release store of its word, and
+//! by nothing else: a producer killed at any instant has published it whole or not at all. The tail
+//! is a hint for consumers that take many at once; it may lag. The head says what the consumer has
+//! done with: the producer may write there again.
 //!
-//! Absent: any lock, and any word that both sides write.
+//! Each end counts its holders. A successor of a *dead* producer writes in the next epoch, so that
+//! what its predecessor had staged but not published can never be taken for its own; a successor of
+//! a dead consumer begins at the head. A producer that lives but must not be heard any more is sealed
+//! off by its consumer.
+//!
+//! Absent: any lock, and any word that both sides write while both are at work.
 
-use super::mapping::{Shared, copy_in, copy_out};
+#[path = "ring/consumer.rs"]
+mod consumer;
+#[path = "ring/pace.rs"]
+mod pace;
+#[path = "ring/producer.rs"]
+mod producer;
+#[path = "ring/word.rs"]
+mod word;
+
+pub use consumer::{Consumer, Message, Record};
+pub use producer::{Claim, Full, Producer};
+pub use word::{KIND_MAX, LEN_MAX};
+
+use super::shared::Shared;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use thiserror::Error;
+use word::{Word, epoch_of};
 
-/// Bytes of a slot: a cache line.
-pub const SLOT: usize = 64;
-const WORDS_PER_SLOT: usize = SLOT / 8;
-/// Bytes of a record's fixed header; with its length word it fills the first slot.
-pub const HEADER: usize = SLOT - 8;
-/// The kind of a record that only fills the ring up to its end.
-const PADDING: u32 = u32::MAX;
+/// Bytes of a cache line; slots begin at one.
+pub const LINE: usize = 64;
+pub(super) const WORDS_PER_LINE: usize = LINE / 8;
+/// Bytes of a record's fixed header, where it has one; with the slot's word it fills a line.
+pub const HEADER: usize = LINE - 8;
+/// Set in a holder's count when the consumer wants to hear no more of it.
+const SEALED: u32 = 1 << 31;
+/// Positions have this many bits in the head's word: 10 million records a second for 228 years.
+const POSITION_BITS: u32 = 56;
 
-/// Words of one side are 128 bytes from the other's: the adjacent-line prefetcher pairs lines.
+/// One end's words, 128 bytes from the other's: the adjacent-line prefetcher pairs lines.
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Side {
     position: AtomicU64,
-    claimed: AtomicU32,
+    /// 0 while nobody has had this end, then how many have; [`SEALED`] beside it.
+    holder: AtomicU32,
 }
 
 /// The control words of a ring; its slots lie elsewhere.
 #[derive(Debug)]
 #[repr(C)]
 pub struct RingHeader {
-    /// Written by the producer.
+    /// Written by the producer: how many records are published. A hint.
     tail: Side,
-    /// Written by the consumer.
+    /// Written by the consumer: {epoch: 8, position: 56} of what it has done with.
     head: Side,
 }
 
 // SAFETY: atomics only.
 unsafe impl Shared for RingHeader {}
-const _: () = assert!(size_of::<RingHeader>() == 256);
+
+impl RingHeader {
+    /// As zeroed memory would be.
+    pub fn new() -> Self {
+        let side = || Side { position: AtomicU64::new(0), holder: AtomicU32::new(0) };
+        Self { tail: side(), head: side() }
+    }
+}
+
+impl Default for RingHeader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What a peer wrote into the ring cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RingError {
-    #[error("positions {head} and {tail} do not fit a ring of {capacity} slots")]
+    #[error("positions {head} and {tail} do not fit a ring of {capacity} records")]
     Positions { head: u64, tail: u64, capacity: u64 },
-    #[error("a record of {len} bytes at position {position} does not fit what was published")]
-    Length { position: u64, len: u32 },
+    #[error("record {position} claims {len} bytes; a slot holds {max}")]
+    Length { position: u64, len: usize, max: usize },
+    #[error("record {position} is of no kind")]
+    Kind { position: u64 },
+    #[error("the tail says {tail}, but record {position} is not there")]
+    Unwritten { position: u64, tail: u64 },
+    #[error("this end never had a holder")]
+    NeverHeld,
 }
 
-/// Slots that a record with `body` bytes takes.
-pub const fn record_slots(body: usize) -> u64 {
-    (8 + HEADER + body).div_ceil(SLOT) as u64
+/// How many records of what size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    capacity: u64,
+    payload_max: usize,
 }
 
-/// A power of two that holds `records` records of `body` bytes, wherever the end of the ring falls.
-pub const fn ring_slots(records: u64, body: usize) -> u64 {
-    let record = record_slots(body);
-    let padding = record - 1;
-    (records * record + padding).next_power_of_two()
+impl Geometry {
+    /// Room for `records` at least, a power of two, with payloads of `payload_max` bytes.
+    pub const fn new(records: u64, payload_max: usize) -> Self {
+        assert!(payload_max <= LEN_MAX);
+        Self { capacity: records.next_power_of_two(), payload_max }
+    }
+
+    pub const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    pub const fn payload_max(&self) -> usize {
+        self.payload_max
+    }
+
+    /// Bytes of a slot: whole lines.
+    pub const fn stride(&self) -> usize {
+        (8 + self.payload_max).next_multiple_of(LINE)
+    }
+
+    /// Bytes of all slots.
+    pub const fn bytes(&self) -> u64 {
+        self.capacity * self.stride() as u64
+    }
 }
 
 /// A ring, before either end is taken.
@@ -67,213 +130,129 @@ pub const fn ring_slots(records: u64, body: usize) -> u64 {
 pub struct Ring {
     header: &'static RingHeader,
     slots: &'static [AtomicU64],
+    geometry: Geometry,
 }
 
 impl Ring {
-    /// `slots` are the words of a power of two of slots.
-    pub fn new(header: &'static RingHeader, slots: &'static [AtomicU64]) -> Self {
-        assert!(slots.len().is_multiple_of(WORDS_PER_SLOT));
-        assert!((slots.len() / WORDS_PER_SLOT).is_power_of_two());
-        Self { header, slots }
+    /// `slots` are the words of [`Geometry::bytes`].
+    pub fn new(header: &'static RingHeader, slots: &'static [AtomicU64], geometry: Geometry) -> Self {
+        assert_eq!(slots.len() as u64 * 8, geometry.bytes());
+        Self { header, slots, geometry }
     }
 
-    fn capacity(&self) -> u64 {
-        (self.slots.len() / WORDS_PER_SLOT) as u64
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
     }
 
-    fn words(&self, position: u64, slots: u64) -> &'static [AtomicU64] {
-        let first = (position & (self.capacity() - 1)) as usize * WORDS_PER_SLOT;
-        &self.slots[first..first + slots as usize * WORDS_PER_SLOT]
+    #[inline]
+    fn words(&self, index: u64) -> &'static [AtomicU64] {
+        let stride = self.geometry.stride() / 8;
+        let first = (index & (self.geometry.capacity - 1)) as usize * stride;
+        &self.slots[first..first + stride]
     }
 
-    /// Slots from `position` to the end of the ring.
-    fn until_end(&self, position: u64) -> u64 {
-        self.capacity() - (position & (self.capacity() - 1))
-    }
-
-    fn positions(&self) -> Result<(u64, u64), RingError> {
-        let head = self.header.head.position.load(Ordering::Acquire);
-        let tail = self.header.tail.position.load(Ordering::Acquire);
-        if tail.wrapping_sub(head) > self.capacity() {
-            return Err(RingError::Positions { head, tail, capacity: self.capacity() });
-        }
-        Ok((head, tail))
-    }
-
-    /// The producing end; `None` if somebody has it.
+    /// The producing end; `None` if somebody has it, or has had it.
     pub fn producer(self) -> Option<Producer> {
-        claim(&self.header.tail.claimed)?;
-        let (head, tail) = self.positions().ok()?;
-        Some(Producer { ring: self, tail, published: tail, head })
+        claim(&self.header.tail.holder)?;
+        let (head, epoch) = self.head();
+        let next = self.published(head, epoch).ok()?.0;
+        Some(Producer::new(self, next, head, 1))
     }
 
-    /// The consuming end; `None` if somebody has it.
+    /// The consuming end; `None` if somebody has it, or has had it.
     pub fn consumer(self) -> Option<Consumer> {
-        claim(&self.header.head.claimed)?;
-        let (head, tail) = self.positions().ok()?;
-        Some(Consumer { ring: self, head, acknowledged: head, tail })
+        claim(&self.header.head.holder)?;
+        let (head, epoch) = self.head();
+        Some(Consumer::new(self, head, epoch))
     }
-}
 
-fn claim(word: &AtomicU32) -> Option<()> {
-    word.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).ok().map(|_| ())
-}
+    /// The producing end after its holder's **death**, which the caller has made sure of: a process
+    /// that is only stopped could still write into the slots that its successor uses. Goes on after
+    /// the last record that was published, in a new epoch.
+    pub fn take_over_producer(self) -> Result<Producer, RingError> {
+        let holder = succeed(&self.header.tail.holder)?;
+        let (head, epoch) = self.head();
+        let (next, _) = self.published(head, epoch)?;
+        // The hint may lag by one: its writer died between word and tail.
+        self.header.tail.position.store(next, Ordering::Release);
+        Ok(Producer::new(self, next, head, holder))
+    }
 
-/// The one who writes. Nothing is seen before [`Producer::publish`].
-#[derive(Debug)]
-pub struct Producer {
-    ring: Ring,
-    /// Where the next record goes.
-    tail: u64,
-    published: u64,
-    /// The consumer's head when we last looked.
-    head: u64,
-}
+    /// The consuming end after its holder's **death**: begins with the first record that was not
+    /// acknowledged, so what its predecessor had taken but not acknowledged comes again.
+    pub fn take_over_consumer(self) -> Result<Consumer, RingError> {
+        succeed(&self.header.head.holder)?;
+        let (head, epoch) = self.head();
+        Ok(Consumer::new(self, head, epoch))
+    }
 
-/// There is no room: the consumer is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the ring is full")]
-pub struct Full;
-
-impl Producer {
-    /// Stages a record. A record larger than the ring is a fault of the caller's.
-    pub fn push(&mut self, kind: u32, header: &[u8; HEADER], body: &[u8]) -> Result<(), Full> {
-        assert_ne!(kind, PADDING);
-        let slots = record_slots(body.len());
-        assert!(slots <= self.ring.capacity(), "a record of {slots} slots can never fit");
-        let until_end = self.ring.until_end(self.tail);
-        let padding = if slots > until_end { until_end } else { 0 };
-        if !self.has_room(padding + slots) {
-            return Err(Full);
-        }
-        if padding > 0 {
-            let words = self.ring.words(self.tail, 1);
-            words[0].store(pack((padding as usize * SLOT - 8) as u32, PADDING), Ordering::Relaxed);
-            self.tail += padding;
-        }
-        let words = self.ring.words(self.tail, slots);
-        words[0].store(pack((HEADER + body.len()) as u32, kind), Ordering::Relaxed);
-        copy_in(&words[1..WORDS_PER_SLOT], header);
-        copy_in(&words[WORDS_PER_SLOT..], body);
-        self.tail += slots;
+    /// Drops everything and frees both ends, whose holders are **dead**. What was in the slots stays
+    /// invalid for those who come.
+    pub fn reset(self) -> Result<(), RingError> {
+        let (head, epoch) = self.head();
+        let (next, epoch) = self.published(head, epoch)?;
+        self.header.head.position.store(pack_head(next, epoch), Ordering::Release);
+        self.header.tail.position.store(next, Ordering::Release);
         Ok(())
     }
 
-    fn has_room(&mut self, slots: u64) -> bool {
-        let capacity = self.ring.capacity();
-        if self.tail + slots <= self.head + capacity {
-            return true;
-        }
+    /// How often the producing end has been taken, and the consuming end.
+    pub fn holders(&self) -> (u32, u32) {
+        let of = |side: &Side| side.holder.load(Ordering::Acquire) & !SEALED;
+        (of(&self.header.tail), of(&self.header.head))
+    }
+
+    /// Records published and not acknowledged, counted at the slots.
+    pub fn backlog(&self) -> Result<u64, RingError> {
+        let (head, epoch) = self.head();
+        Ok(self.published(head, epoch)?.0 - head)
+    }
+
+    fn head(&self) -> (u64, u8) {
         // Pairs with the Release in `Consumer::acknowledge`: the consumer has copied what it frees.
-        let head = self.ring.header.head.position.load(Ordering::Acquire);
-        // A head that goes back or runs ahead of us is nonsense from the peer: treated as no news.
-        if head >= self.head && head <= self.published {
-            self.head = head;
-        }
-        self.tail + slots <= self.head + capacity
+        let word = self.header.head.position.load(Ordering::Acquire);
+        (word & ((1 << POSITION_BITS) - 1), ((word >> POSITION_BITS) as u8).max(1))
     }
 
-    /// Shows everything staged to the consumer; true if there was anything.
-    pub fn publish(&mut self) -> bool {
-        if self.published == self.tail {
-            return false;
-        }
-        // Pairs with the Acquire in `Consumer::pop`: the records are written before they are seen.
-        self.ring.header.tail.position.store(self.tail, Ordering::Release);
-        self.published = self.tail;
-        true
-    }
-}
-
-/// A record, copied out of the ring.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub kind: u32,
-    pub header: [u8; HEADER],
-    pub body: Vec<u8>,
-}
-
-impl Record {
-    pub fn empty() -> Self {
-        Self { kind: 0, header: [0; HEADER], body: Vec::new() }
-    }
-}
-
-/// The one who reads. The producer gets the room back at [`Consumer::acknowledge`].
-#[derive(Debug)]
-pub struct Consumer {
-    ring: Ring,
-    head: u64,
-    acknowledged: u64,
-    /// The producer's tail when we last looked.
-    tail: u64,
-}
-
-impl Consumer {
-    /// Copies the next record into `record`; false if there is none.
-    pub fn pop(&mut self, record: &mut Record) -> Result<bool, RingError> {
-        loop {
-            if self.head == self.tail && !self.look()? {
-                return Ok(false);
+    /// The first record after `from` that is not published, and the epoch there.
+    fn published(&self, from: u64, mut epoch: u8) -> Result<(u64, u8), RingError> {
+        let mut index = from;
+        while index - from < self.geometry.capacity {
+            // Pairs with the Release in `Producer::publish`.
+            let word = Word(self.words(index)[0].load(Ordering::Acquire));
+            if word.is_of_successor(index, epoch) {
+                epoch = word.epoch();
+            } else if !word.is(Word::tag(index, epoch)) {
+                break;
             }
-            let published = self.tail - self.head;
-            let until_end = self.ring.until_end(self.head);
-            // Copied once; what is checked is what is used.
-            let (len, kind) = unpack(self.ring.words(self.head, 1)[0].load(Ordering::Relaxed));
-            let slots = (8 + u64::from(len)).div_ceil(SLOT as u64);
-            let bad = RingError::Length { position: self.head, len };
-            if slots > published || slots > until_end {
-                return Err(bad);
+            if word.len() > self.geometry.payload_max {
+                let max = self.geometry.payload_max;
+                return Err(RingError::Length { position: index, len: word.len(), max });
             }
-            if kind == PADDING {
-                if slots != until_end {
-                    return Err(bad);
-                }
-                self.head += slots;
-                continue;
-            }
-            let Some(body) = (len as usize).checked_sub(HEADER) else { return Err(bad) };
-            let words = self.ring.words(self.head, slots);
-            record.kind = kind;
-            copy_out(&words[1..WORDS_PER_SLOT], &mut record.header);
-            record.body.resize(body, 0);
-            copy_out(&words[WORDS_PER_SLOT..], &mut record.body);
-            self.head += slots;
-            return Ok(true);
+            index += 1;
         }
-    }
-
-    /// True if something is published that has not been taken.
-    pub fn is_ready(&mut self) -> bool {
-        self.head != self.tail || self.look().unwrap_or(true)
-    }
-
-    fn look(&mut self) -> Result<bool, RingError> {
-        // Pairs with the Release in `Producer::publish`.
-        let tail = self.ring.header.tail.position.load(Ordering::Acquire);
-        if tail < self.head || tail - self.acknowledged > self.ring.capacity() {
-            return Err(RingError::Positions { head: self.head, tail, capacity: self.ring.capacity() });
-        }
-        self.tail = tail;
-        Ok(self.head != self.tail)
-    }
-
-    /// Gives the room of everything taken back to the producer: call it when the work is recorded.
-    pub fn acknowledge(&mut self) {
-        if self.acknowledged != self.head {
-            // Pairs with the Acquire in `Producer::has_room`.
-            self.ring.header.head.position.store(self.head, Ordering::Release);
-            self.acknowledged = self.head;
-        }
+        Ok((index, epoch))
     }
 }
 
-fn pack(len: u32, kind: u32) -> u64 {
-    u64::from(len) | u64::from(kind) << 32
+fn pack_head(position: u64, epoch: u8) -> u64 {
+    debug_assert!(position < 1 << POSITION_BITS);
+    u64::from(epoch) << POSITION_BITS | position
 }
 
-fn unpack(word: u64) -> (u32, u32) {
-    (word as u32, (word >> 32) as u32)
+fn claim(holder: &AtomicU32) -> Option<()> {
+    holder.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).ok().map(|_| ())
+}
+
+/// Counts a successor; the old holder finds out at its next step, if it lives against all promises.
+fn succeed(holder: &AtomicU32) -> Result<u32, RingError> {
+    let before = holder.load(Ordering::Acquire);
+    if before == 0 {
+        return Err(RingError::NeverHeld);
+    }
+    let next = (before & !SEALED) % (SEALED - 1) + 1;
+    holder.store(next, Ordering::Release);
+    Ok(next)
 }
 
 #[cfg(test)]

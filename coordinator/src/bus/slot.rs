@@ -4,7 +4,7 @@
 //! different writers are 128 bytes apart.
 
 use super::doorbell::Doorbell;
-use super::mapping::Shared;
+use super::shared::Shared;
 use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 /// `coordfleet` in eight bytes, more or less.

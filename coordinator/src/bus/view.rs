@@ -5,7 +5,7 @@ use super::doorbell::Doorbell;
 use super::error::BusError;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
 use super::mapping::Mapping;
-use super::ring::{Ring, SLOT};
+use super::ring::{Geometry, Ring};
 use super::slot::{
     CoordinatorEntry, Counters, FleetState, MAGIC, RegionState, Stage, Stamp, TableEntry, VERSION, WorkerSlot,
 };
@@ -231,8 +231,9 @@ impl Region {
         self.map.at(self.layout.ready)
     }
 
-    fn ring(&self, header: u64, slots_at: u64, slots: u64) -> Ring {
-        Ring::new(self.map.at(header), self.map.slice(slots_at, slots as usize * SLOT / 8))
+    fn ring(&self, header: u64, slots_at: u64, geometry: Geometry) -> Ring {
+        let slots = self.map.slice(slots_at, geometry.bytes() as usize / 8);
+        Ring::new(self.map.at(header), slots, geometry)
     }
 
     /// Client → coordinator.
@@ -263,7 +264,7 @@ impl Region {
 
     fn worker_ring(&self, ring: u64) -> Ring {
         let header = self.layout.worker_rings + ring * size_of::<super::ring::RingHeader>() as u64;
-        let slots = self.layout.worker_slots + ring * self.layout.worker_ring * SLOT as u64;
+        let slots = self.layout.worker_slots + ring * self.layout.worker_ring.bytes();
         self.ring(header, slots, self.layout.worker_ring)
     }
 

@@ -2,16 +2,31 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-fn ring(slots: usize) -> Ring {
-    let side = || Side { position: AtomicU64::new(0), claimed: AtomicU32::new(0) };
-    let header = Box::leak(Box::new(RingHeader { tail: side(), head: side() }));
-    let words: Vec<AtomicU64> = (0..slots * WORDS_PER_SLOT).map(|_| AtomicU64::new(0)).collect();
-    Ring::new(header, Box::leak(words.into_boxed_slice()))
+fn ring(records: u64, payload_max: usize) -> Ring {
+    let geometry = Geometry::new(records, payload_max);
+    let header = Box::leak(Box::new(RingHeader::new()));
+    let words: Vec<AtomicU64> = (0..geometry.bytes() / 8).map(|_| AtomicU64::new(0)).collect();
+    Ring::new(header, Box::leak(words.into_boxed_slice()), geometry)
+}
+
+/// Everything that there is, without acknowledging more than `poll` does by itself.
+fn taken(consumer: &mut Consumer) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut record = Record::empty();
+    while consumer.pop(&mut record).unwrap() {
+        all.push(record.body.clone());
+    }
+    all
+}
+
+#[test]
+fn the_header_has_two_pairs_of_lines() {
+    assert_eq!(size_of::<RingHeader>(), 256);
 }
 
 #[test]
 fn each_end_is_taken_once() {
-    let ring = ring(4);
+    let ring = ring(4, 64);
     let (_producer, _consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     assert!(ring.producer().is_none());
     assert!(ring.consumer().is_none());
@@ -19,129 +34,334 @@ fn each_end_is_taken_once() {
 
 #[test]
 fn what_is_not_published_is_not_seen() {
-    let ring = ring(4);
+    let ring = ring(4, 100);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     producer.push(1, &[7; HEADER], b"staged").unwrap();
-    let mut record = Record::empty();
-    assert_eq!(consumer.pop(&mut record), Ok(false));
+    producer.push(2, &[7; HEADER], b"too").unwrap();
+    assert!(taken(&mut consumer).is_empty());
     assert!(producer.publish());
-    assert_eq!(consumer.pop(&mut record), Ok(true));
-    assert_eq!((record.kind, &record.body[..]), (1, &b"staged"[..]));
+    assert_eq!(taken(&mut consumer), [&b"staged"[..], b"too"]);
+    assert!(!producer.publish());
 }
 
 #[test]
 fn room_comes_back_only_with_the_acknowledgement() {
-    let ring = ring(2);
+    let ring = ring(2, 64);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    producer.push(1, &[0; HEADER], b"").unwrap();
-    producer.push(2, &[0; HEADER], b"").unwrap();
+    producer.put(1, b"1").unwrap();
+    producer.put(1, b"2").unwrap();
     producer.publish();
-    let mut record = Record::empty();
-    assert_eq!(consumer.pop(&mut record), Ok(true));
-    assert_eq!(producer.push(3, &[0; HEADER], b""), Err(Full));
+    assert_eq!(consumer.take(&mut |_| {}), Ok(true));
+    assert_eq!(producer.put(1, b"3"), Err(Full));
     consumer.acknowledge();
-    assert_eq!(producer.push(3, &[0; HEADER], b""), Ok(()));
+    assert_eq!(producer.put(1, b"3"), Ok(()));
+}
+
+#[test]
+fn a_claim_that_is_dropped_never_was() {
+    let ring = ring(2, 64);
+    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    drop(producer.claim().unwrap());
+    let claim = producer.claim().unwrap();
+    claim.words()[0].store(0x0102_0304, Ordering::Relaxed);
+    claim.commit(3, 4);
+    producer.publish();
+    let mut got = Vec::new();
+    let each = |message: Message<'_>| {
+        assert_eq!((message.kind(), message.len()), (3, 4));
+        got.extend_from_slice(message.copy_to(&mut [0; 64]));
+    };
+    assert_eq!(consumer.poll(9, each), Ok(1));
+    assert_eq!(got, 0x0102_0304_u32.to_ne_bytes());
 }
 
 #[test]
 fn a_producer_that_writes_nonsense_is_told_apart() {
-    let mut record = Record::empty();
-
-    let lying_tail = ring(4);
-    let mut consumer = lying_tail.consumer().unwrap();
-    lying_tail.header.tail.position.store(99, Ordering::Release);
-    assert!(matches!(consumer.pop(&mut record), Err(RingError::Positions { tail: 99, .. })));
-
-    for len in [0, 1, HEADER as u32 - 1, 4 * SLOT as u32, u32::MAX] {
-        let lying_length = ring(4);
-        let mut consumer = lying_length.consumer().unwrap();
-        lying_length.slots[0].store(pack(len, 1), Ordering::Relaxed);
-        lying_length.header.tail.position.store(1, Ordering::Release);
-        assert!(matches!(consumer.pop(&mut record), Err(RingError::Length { .. })), "length {len}");
+    let lying_tail = ring(4, 64);
+    let (mut producer, mut consumer) = (lying_tail.producer().unwrap(), lying_tail.consumer().unwrap());
+    for _ in 0..4 {
+        producer.put(1, b"").unwrap();
     }
+    producer.publish();
+    // it streams after a look that found four, and only then reads the tail
+    assert_eq!(consumer.poll(256, |_| {}), Ok(4));
+    lying_tail.header.tail.position.store(99, Ordering::Release);
+    assert!(matches!(consumer.poll(256, |_| {}), Err(RingError::Positions { tail: 99, .. })));
+    consumer.acknowledge();
+    lying_tail.header.tail.position.store(5, Ordering::Release);
+    let unwritten = RingError::Unwritten { position: 4, tail: 5 };
+    assert_eq!(consumer.poll(256, |_| {}), Err(unwritten));
+
+    for len in [65, 100, LEN_MAX] {
+        let lying = ring(4, 64);
+        let mut consumer = lying.consumer().unwrap();
+        lying.slots[0].store(Word::new(0, 1, 1, len).0, Ordering::Release);
+        assert_eq!(consumer.poll(1, |_| {}), Err(RingError::Length { position: 0, len, max: 64 }));
+        assert!(matches!(lying.backlog(), Err(RingError::Length { .. })));
+    }
+    let no_kind = ring(4, 64);
+    let mut consumer = no_kind.consumer().unwrap();
+    no_kind.slots[0].store(Word::new(0, 1, 0, 1).0, Ordering::Release);
+    assert_eq!(consumer.poll(1, |_| {}), Err(RingError::Kind { position: 0 }));
+}
+
+#[test]
+fn a_consumer_that_lies_about_its_head_frees_nothing() {
+    let ring = ring(2, 8);
+    let mut producer = ring.producer().unwrap();
+    producer.put(1, b"1").unwrap();
+    producer.put(1, b"2").unwrap();
+    producer.publish();
+    for lie in [3, 99, u64::MAX] {
+        ring.header.head.position.store(lie, Ordering::Release);
+        assert_eq!(producer.put(1, b"3"), Err(Full), "head {lie}");
+    }
+}
+
+#[test]
+fn what_a_dead_producer_had_staged_is_not_its_successors() {
+    let ring = ring(8, 64);
+    let mut consumer = ring.consumer().unwrap();
+    let mut dead = ring.producer().unwrap();
+    dead.push(1, &[0; HEADER], b"a").unwrap();
+    dead.publish();
+    // Died with three staged: the words of the second and third are in the slots already.
+    for body in [b"x", b"y", b"z"] {
+        dead.push(1, &[0; HEADER], body).unwrap();
+    }
+    let mut heir = ring.take_over_producer().unwrap();
+    assert!(dead.is_fenced() && !heir.is_fenced());
+    heir.push(1, &[0; HEADER], b"b").unwrap();
+    heir.publish();
+    assert_eq!(taken(&mut consumer), [b"a", b"b"]);
+    // And the heir's heir, which nobody heard of in between.
+    heir.push(1, &[0; HEADER], b"p").unwrap();
+    heir.push(1, &[0; HEADER], b"q").unwrap();
+    let mut second = ring.take_over_producer().unwrap();
+    second.push(1, &[0; HEADER], b"c").unwrap();
+    second.publish();
+    assert_eq!(taken(&mut consumer), [b"c"]);
+    assert_eq!(ring.holders(), (3, 1));
+}
+
+#[test]
+fn a_dead_consumers_successor_begins_at_what_was_not_acknowledged() {
+    let ring = ring(8, 64);
+    let mut producer = ring.producer().unwrap();
+    let mut dead = ring.consumer().unwrap();
+    for body in [b"a", b"b", b"c"] {
+        producer.push(1, &[0; HEADER], body).unwrap();
+    }
+    producer.publish();
+    let mut record = Record::empty();
+    assert_eq!(dead.pop(&mut record), Ok(true));
+    dead.acknowledge();
+    assert_eq!(dead.pop(&mut record), Ok(true));
+    let mut heir = ring.take_over_consumer().unwrap();
+    assert_eq!(taken(&mut heir), [b"b", b"c"]);
+}
+
+#[test]
+fn nobody_succeeds_whom_nobody_preceded() {
+    let ring = ring(8, 64);
+    assert!(matches!(ring.take_over_producer(), Err(RingError::NeverHeld)));
+    assert!(matches!(ring.take_over_consumer(), Err(RingError::NeverHeld)));
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push(usize),
+    Put(usize),
     Publish,
+    Poll(usize),
     Pop,
     Acknowledge,
+    ProducerDies,
+    ConsumerDies,
+    BothDieAndReset,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0_usize..300).prop_map(Step::Push),
-        2 => Just(Step::Publish),
-        3 => Just(Step::Pop),
-        2 => Just(Step::Acknowledge),
+        60 => (0_usize..200).prop_map(Step::Put),
+        30 => Just(Step::Publish),
+        20 => (1_usize..20).prop_map(Step::Poll),
+        30 => Just(Step::Pop),
+        20 => Just(Step::Acknowledge),
+        3 => Just(Step::ProducerDies),
+        3 => Just(Step::ConsumerDies),
+        1 => Just(Step::BothDieAndReset),
     ]
 }
 
+/// Records from the last acknowledged on, as a queue would hold them.
+#[derive(Default)]
+struct Model {
+    staged: Vec<Vec<u8>>,
+    published: VecDeque<Vec<u8>>,
+    /// Of `published`, taken and not acknowledged.
+    taken: usize,
+}
+
+impl Model {
+    /// The ring acknowledges by itself at times: what it says is checked against what was taken.
+    fn acknowledge(&mut self, count: u64) {
+        for _ in 0..count {
+            assert!(self.taken > 0, "acknowledged what was never taken");
+            self.published.pop_front();
+            self.taken -= 1;
+        }
+    }
+}
+
 proptest! {
-    /// Whatever the order of writes, publications, reads and acknowledgements, the reader gets
-    /// what was published, in order, whole, once.
+    /// Whatever the order of writes, publications, reads, acknowledgements and deaths: every reader
+    /// gets what was published and not acknowledged, in order, whole, and nothing else.
     #[test]
-    fn behaves_like_a_queue(steps in prop::collection::vec(step(), 1..400)) {
-        let ring = ring(16);
-        let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-        let (mut staged, mut published) = (VecDeque::new(), VecDeque::new());
-        let mut sent = 0_u32;
-        let mut record = Record::empty();
+    fn behaves_like_a_queue(
+        steps in prop::collection::vec(step(), 1..500),
+        records in 1_u64..20,
+        touch: bool,
+    ) {
+        let ring = ring(records, 200);
+        let capacity = ring.geometry().capacity();
+        let mut producer = ring.producer().unwrap();
+        let mut consumer = ring.consumer().unwrap().tuned(touch, 0);
+        let mut model = Model::default();
+        let (mut sent, mut acknowledged) = (0_u32, 0);
         for step in steps {
             match step {
-                Step::Push(len) => {
+                Step::Put(len) => {
                     let body: Vec<u8> = (0..len).map(|i| (i as u32 ^ sent) as u8).collect();
-                    if producer.push(sent, &[sent as u8; HEADER], &body).is_ok() {
-                        staged.push_back((sent, body));
+                    let full = (model.staged.len() + model.published.len()) as u64 == capacity;
+                    prop_assert_eq!(producer.put(1 + sent % 7, &body).is_err(), full);
+                    if !full {
+                        model.staged.push(body);
                         sent += 1;
                     }
                 }
                 Step::Publish => {
-                    producer.publish();
-                    published.append(&mut staged);
+                    prop_assert_eq!(producer.publish(), !model.staged.is_empty());
+                    model.published.extend(model.staged.drain(..));
+                }
+                Step::Poll(limit) => {
+                    let mut got = Vec::new();
+                    let mut out = [0; 200];
+                    let each = |message: Message<'_>| got.push(message.copy_to(&mut out).to_vec());
+                    let count = consumer.poll(limit, each).unwrap();
+                    prop_assert_eq!(count, got.len());
+                    let expected: Vec<_> = model.published.iter().skip(model.taken).take(count).cloned().collect();
+                    prop_assert_eq!(got, expected);
+                    model.taken += count;
                 }
                 Step::Pop => {
-                    let got = consumer.pop(&mut record).expect("an honest producer is never refused");
-                    prop_assert_eq!(got, !published.is_empty());
-                    if let Some((kind, body)) = published.pop_front() {
-                        prop_assert_eq!(record.kind, kind);
-                        prop_assert_eq!(record.header, [kind as u8; HEADER]);
-                        prop_assert_eq!(&record.body, &body);
-                    }
+                    let mut got = None;
+                    let mut out = [0; 200];
+                    let there = consumer.take(&mut |message| got = Some(message.copy_to(&mut out).to_vec()));
+                    let expected = model.published.get(model.taken).cloned();
+                    prop_assert_eq!(there, Ok(expected.is_some()));
+                    prop_assert_eq!(got, expected.clone());
+                    model.taken += usize::from(expected.is_some());
+                    prop_assert_eq!(consumer.is_ready(), model.published.len() > model.taken);
                 }
-                Step::Acknowledge => consumer.acknowledge(),
+                Step::Acknowledge => {
+                    consumer.acknowledge();
+                    prop_assert_eq!(consumer.acknowledged() - acknowledged, model.taken as u64);
+                }
+                Step::ProducerDies => {
+                    model.staged.clear();
+                    producer = ring.take_over_producer().unwrap();
+                }
+                Step::ConsumerDies => {
+                    model.taken = 0;
+                    consumer = ring.take_over_consumer().unwrap().tuned(touch, 0);
+                }
+                Step::BothDieAndReset => {
+                    ring.reset().unwrap();
+                    model = Model::default();
+                    producer = ring.take_over_producer().unwrap();
+                    consumer = ring.take_over_consumer().unwrap().tuned(touch, 0);
+                    acknowledged = consumer.acknowledged();
+                }
             }
+            model.acknowledge(consumer.acknowledged() - acknowledged);
+            acknowledged = consumer.acknowledged();
+            prop_assert_eq!(ring.backlog(), Ok(model.published.len() as u64));
+        }
+    }
+
+    /// Arbitrary bytes as header and slots: everything ends, nothing panics, nothing longer than a
+    /// slot comes out.
+    #[test]
+    fn arbitrary_memory_is_survived(
+        words in prop::collection::vec(any::<u64>(), 8 * 16),
+        near in prop::collection::vec((0_u64..12, 0_u8..4, 0_u32..8, 0_usize..80), 8),
+        tail: u64, head: u64, holders: (u32, u32),
+    ) {
+        let ring = ring(8, 64);
+        for (slot, word) in ring.slots.iter().zip(&words) {
+            slot.store(*word, Ordering::Relaxed);
+        }
+        for (slot, (index, epoch, kind, len)) in near.iter().enumerate() {
+            ring.slots[slot * 16].store(Word::new(*index, *epoch, *kind, *len).0, Ordering::Relaxed);
+        }
+        for head in [head, head % 9] {
+            ring.header.tail.position.store(tail, Ordering::Relaxed);
+            ring.header.head.position.store(head, Ordering::Relaxed);
+            ring.header.tail.holder.store(holders.0, Ordering::Relaxed);
+            ring.header.head.holder.store(holders.1, Ordering::Relaxed);
+            let mut out = [0; 64];
+            let mut bound = 0;
+            if let Ok(mut consumer) = ring.take_over_consumer() {
+                while let Ok(1..) = consumer.poll(4, |message| { message.copy_to(&mut out); }) {
+                    bound += 1;
+                    prop_assert!(bound < 100);
+                }
+                let _ = consumer.pop(&mut Record::empty());
+            }
+            let _ = ring.backlog();
+            if let Ok(mut producer) = ring.take_over_producer() {
+                for _ in 0..9 {
+                    let _ = producer.put(1, b"after");
+                    producer.publish();
+                }
+            }
+            let _ = ring.reset();
         }
     }
 }
 
 #[test]
 fn two_threads_agree_on_content_and_order() {
-    let ring = ring(64);
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let last = 50_000_u32;
-    let writer = std::thread::spawn(move || {
-        for n in 0..last {
-            let body = vec![n as u8; (n % 200) as usize];
-            while producer.push(n, &[n as u8; HEADER], &body).is_err() {
-                producer.publish();
+    for touch in [false, true] {
+        let ring = ring(64, 200);
+        let (mut producer, consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        let mut consumer = consumer.tuned(touch, 1);
+        let last = 50_000_u32;
+        let writer = std::thread::spawn(move || {
+            for n in 0..last {
+                let body = vec![n as u8; (n % 200) as usize];
+                while producer.put(1 + n % 7, &body).is_err() {
+                    producer.publish();
+                    std::thread::yield_now();
+                }
+                if n % 7 == 0 {
+                    producer.publish();
+                }
+            }
+            producer.publish();
+        });
+        let mut n = 0;
+        let mut out = [0; 200];
+        while n < last {
+            let each = |message: Message<'_>| {
+                assert_eq!((message.kind(), message.len()), (1 + n % 7, (n % 200) as usize));
+                assert!(message.copy_to(&mut out).iter().all(|byte| *byte == n as u8));
+                n += 1;
+            };
+            if consumer.poll(256, each).unwrap() == 0 {
                 std::thread::yield_now();
             }
-            if n % 7 == 0 {
-                producer.publish();
-            }
         }
-        producer.publish();
-    });
-    let mut record = Record::empty();
-    for n in 0..last {
-        while !consumer.pop(&mut record).unwrap() {
-            consumer.acknowledge();
-            std::thread::yield_now();
-        }
-        assert_eq!(record.kind, n);
-        assert!(record.body.len() == (n % 200) as usize && record.body.iter().all(|b| *b == n as u8));
+        writer.join().unwrap();
     }
-    writer.join().unwrap();
 }

@@ -1,0 +1,463 @@
+//! Two processes and the two rings between them, in a file of their own.
+//!
+//! What a fleet's region is made of, for those who want the bus alone: each side has a [`Sender`] and
+//! a [`Receiver`]. Sending publishes at once and wakes the other side if it sleeps; receiving adapts
+//! to the load, and spins before it sleeps for as long as that pays.
+
+use super::doorbell::Doorbell;
+use super::error::BusError;
+use super::mapping::Mapping;
+use super::ring::{Claim, Consumer, Full, Geometry, Message, Producer, Ring, RingError, RingHeader};
+use super::shared::Shared;
+use super::spin::Spin;
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::tune::Tuning;
+use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"coordchn");
+const VERSION: u32 = 1;
+/// Slots begin here, behind everything else.
+const SLOTS_AT: u64 = 4096;
+/// More would not fit the address space of small machines: 64 Ki records of 64 KiB.
+pub const BYTES_MAX: u64 = 1 << 33;
+/// A ring of a channel keeps this share of its slots for control records, and this many at most.
+const RESERVED_SHARE: u64 = 16;
+const RESERVED_MAX: u64 = 8;
+/// A sleeping sender looks this often, in case its receiver died between acknowledgement and bell.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What one side writes about itself.
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct SideState {
+    /// Where its receiver sleeps, and where its sender does when the ring is full.
+    bell: Doorbell,
+    room: Doorbell,
+    holder_start: AtomicU64,
+    holder_namespace: AtomicU64,
+    holder_pid: AtomicU32,
+}
+
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct ChannelHeader {
+    /// Written last.
+    magic: AtomicU64,
+    version: AtomicU32,
+    records: AtomicU32,
+    payload_max: AtomicU32,
+    /// Of the creator's [`Tuning`].
+    touch: AtomicU32,
+    step: AtomicU32,
+    spin_ns: AtomicU64,
+    boot: [AtomicU64; 2],
+    /// From first to second, and back.
+    rings: [RingHeader; 2],
+    sides: [SideState; 2],
+}
+
+// SAFETY: atomics, and structs of them; no padding is ever read.
+unsafe impl Shared for ChannelHeader {}
+const _: () = assert!(size_of::<ChannelHeader>() as u64 <= SLOTS_AT);
+
+/// The two ends of a channel are alike; these are their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    First = 0,
+    Second = 1,
+}
+
+/// Why nothing was sent, or nothing can be any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SendError {
+    #[error("the ring is full: the receiver is behind")]
+    Full,
+    #[error("the receiver made no room within {0:?}")]
+    TimedOut(Duration),
+    #[error("a payload of {len} bytes; this channel was made for {max}")]
+    TooLarge { len: usize, max: usize },
+    #[error("this sender has been replaced, or sealed off by its receiver; what it sends is not heard")]
+    Fenced,
+}
+
+/// A file with both rings, mapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Channel {
+    map: &'static Mapping,
+    geometry: Geometry,
+    tuning: Tuning,
+}
+
+impl Channel {
+    /// Makes the file at `path`, for at least `records` records of at most `payload_max` bytes each
+    /// way. The mapping stays for the life of the process; the file until somebody removes it.
+    pub fn create(path: &Path, records: u32, payload_max: u32) -> Result<Self, BusError> {
+        let geometry = geometry(path, records, payload_max)?;
+        let tuning = Tuning::get();
+        let map = Mapping::create(path, SLOTS_AT + 2 * geometry.bytes())?;
+        let channel = Self { map: map.leak(), geometry, tuning };
+        let header = channel.header();
+        let relaxed = Ordering::Relaxed;
+        header.version.store(VERSION, relaxed);
+        header.records.store(records, relaxed);
+        header.payload_max.store(payload_max, relaxed);
+        header.touch.store(tuning.touch.into(), relaxed);
+        header.step.store(tuning.step, relaxed);
+        header.spin_ns.store(tuning.spin.as_nanos() as u64, relaxed);
+        header.boot[0].store((boot_id() >> 64) as u64, relaxed);
+        header.boot[1].store(boot_id() as u64, relaxed);
+        header.magic.store(MAGIC, Ordering::Release);
+        Ok(channel)
+    }
+
+    /// Maps a channel that somebody else made.
+    pub fn attach(path: &Path) -> Result<Self, BusError> {
+        let map = Mapping::attach(path)?;
+        if map.bytes() < SLOTS_AT {
+            return Err(BusError::refused(path, "it is too short for a channel"));
+        }
+        let header: &ChannelHeader = map.at(0);
+        if header.magic.load(Ordering::Acquire) != MAGIC {
+            return Err(BusError::refused(path, "it is not a channel, or not a whole one"));
+        }
+        let relaxed = Ordering::Relaxed;
+        let version = header.version.load(relaxed);
+        if version != VERSION {
+            let why = format!("its layout has version {version}, this build knows {VERSION}");
+            return Err(BusError::refused(path, why));
+        }
+        let boot = u128::from(header.boot[0].load(relaxed)) << 64 | u128::from(header.boot[1].load(relaxed));
+        if boot != boot_id() {
+            return Err(BusError::refused(path, "it was made before the machine was booted"));
+        }
+        let geometry = geometry(path, header.records.load(relaxed), header.payload_max.load(relaxed))?;
+        let wanted = SLOTS_AT + 2 * geometry.bytes();
+        if map.bytes() != wanted {
+            return Err(BusError::refused(path, format!("it has {} bytes instead of {wanted}", map.bytes())));
+        }
+        let tuning = Tuning {
+            touch: header.touch.load(relaxed) == 1,
+            step: header.step.load(relaxed).clamp(1, 64),
+            spin: Duration::from_nanos(header.spin_ns.load(relaxed).min(1_000_000)),
+        };
+        Ok(Self { map: map.leak(), geometry, tuning })
+    }
+
+    fn header(&self) -> &'static ChannelHeader {
+        self.map.at(0)
+    }
+
+    /// What the channel was tuned for when it was made.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// The ring from `side` to the other.
+    pub fn ring(&self, side: Side) -> Ring {
+        let slots = SLOTS_AT + side as u64 * self.geometry.bytes();
+        let words = self.map.slice(slots, self.geometry.bytes() as usize / 8);
+        Ring::new(&self.header().rings[side as usize], words, self.geometry)
+    }
+
+    /// Both ends of `side`, which nobody has had before.
+    pub fn ends(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
+        let taken = || BusError::EndTaken { path: self.map.path().to_owned() };
+        let producer = self.ring(side).producer().ok_or_else(taken)?;
+        let consumer = self.ring(side.other()).consumer().ok_or_else(taken)?;
+        Ok(self.hold(side, producer, consumer))
+    }
+
+    /// Both ends of `side` after the death of the process that had them. A process that lives, stopped
+    /// or not, is refused its successor: end it first.
+    pub fn take_over(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
+        let state = &self.header().sides[side as usize];
+        let refused = |why: String| BusError::refused(self.map.path(), why);
+        let holder = Identity {
+            pid: state.holder_pid.load(Ordering::Acquire),
+            start_ticks: state.holder_start.load(Ordering::Relaxed),
+        };
+        if state.holder_namespace.load(Ordering::Relaxed) != pid_namespace() {
+            return Err(refused("its holder is of another pid namespace, and cannot be looked at".into()));
+        }
+        match holder.presence() {
+            Presence::Gone => {}
+            Presence::Alive => return Err(refused(format!("process {} has it, and lives", holder.pid))),
+            Presence::Unknown => {
+                return Err(refused(format!("whether process {} lives cannot be told", holder.pid)));
+            }
+        }
+        let broken = |error: RingError| refused(error.to_string());
+        let producer = self.ring(side).take_over_producer().map_err(broken)?;
+        let consumer = self.ring(side.other()).take_over_consumer().map_err(broken)?;
+        Ok(self.hold(side, producer, consumer))
+    }
+
+    fn hold(&self, side: Side, producer: Producer, consumer: Consumer) -> (Sender, Receiver) {
+        let (own, other) = (&self.header().sides[side as usize], &self.header().sides[side.other() as usize]);
+        let me = Identity::own();
+        own.holder_start.store(me.start_ticks, Ordering::Relaxed);
+        own.holder_namespace.store(pid_namespace(), Ordering::Relaxed);
+        own.holder_pid.store(me.pid, Ordering::Release);
+        let reserved = (self.geometry.capacity() / RESERVED_SHARE).min(RESERVED_MAX);
+        let sender = Sender {
+            producer: producer.reserving(reserved),
+            payload_max: self.geometry.payload_max(),
+            peer: &other.bell,
+            room: &own.room,
+        };
+        let receiver = Receiver {
+            consumer: consumer.tuned(self.tuning.touch, self.tuning.step),
+            spin: Spin::new(self.tuning.spin),
+            bell: &own.bell,
+            peer_room: &other.room,
+        };
+        (sender, receiver)
+    }
+}
+
+impl Side {
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+fn geometry(path: &Path, records: u32, payload_max: u32) -> Result<Geometry, BusError> {
+    let too_large =
+        || BusError::refused(path, format!("{records} records of {payload_max} bytes are too many"));
+    if records == 0 || payload_max as usize > super::ring::LEN_MAX {
+        return Err(too_large());
+    }
+    let geometry = Geometry::new(records.into(), payload_max as usize);
+    if geometry.bytes() > BYTES_MAX {
+        return Err(too_large());
+    }
+    Ok(geometry)
+}
+
+/// The sending end of one side.
+#[derive(Debug)]
+pub struct Sender {
+    producer: Producer,
+    payload_max: usize,
+    peer: &'static Doorbell,
+    room: &'static Doorbell,
+}
+
+impl Sender {
+    /// Sends now or not at all. When this returns `Ok` the receiver has it, or will find it.
+    #[inline]
+    pub fn try_send(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
+        self.check(payload.len())?;
+        self.producer.put(kind, payload).map_err(|Full| SendError::Full)?;
+        self.show()
+    }
+
+    /// As [`Sender::try_send`], also into the room that data may not use.
+    pub fn try_send_control(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
+        self.check(payload.len())?;
+        self.producer.control(kind, payload).map_err(|Full| SendError::Full)?;
+        self.show()
+    }
+
+    /// Waits for room, at most `timeout`.
+    pub fn send(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+        let began = Instant::now();
+        loop {
+            match self.try_send(kind, payload) {
+                Err(SendError::Full) => {}
+                done => return done,
+            }
+            let left = timeout.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(SendError::TimedOut(timeout));
+            }
+            let before = self.producer.unacknowledged();
+            let producer = &mut self.producer;
+            self.room.wait(left.min(LOOK), || producer.unacknowledged() < before || producer.is_fenced());
+        }
+    }
+
+    /// Puts a record into the ring without showing it: [`Sender::flush`] shows all that were.
+    #[inline]
+    pub fn stage(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
+        self.check(payload.len())?;
+        self.producer.put(kind, payload).map_err(|Full| SendError::Full)
+    }
+
+    #[inline]
+    pub fn flush(&mut self) -> Result<(), SendError> {
+        self.show()
+    }
+
+    /// Lends the next slot: write it in place, then [`Sender::commit`].
+    #[inline]
+    pub fn claim(&mut self) -> Result<Claim<'_>, SendError> {
+        if self.producer.is_fenced() {
+            return Err(SendError::Fenced);
+        }
+        self.producer.claim().map_err(|Full| SendError::Full)
+    }
+
+    fn check(&self, len: usize) -> Result<(), SendError> {
+        if len > self.payload_max {
+            return Err(SendError::TooLarge { len, max: self.payload_max });
+        }
+        if self.producer.is_fenced() {
+            return Err(SendError::Fenced);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn show(&mut self) -> Result<(), SendError> {
+        self.producer.publish();
+        self.peer.ring();
+        // Behind the bell's fence: whoever sealed us off has seen the record, or we see the seal.
+        if self.producer.is_fenced() { Err(SendError::Fenced) } else { Ok(()) }
+    }
+}
+
+/// The receiving end of one side.
+#[derive(Debug)]
+pub struct Receiver {
+    consumer: Consumer,
+    spin: Spin,
+    bell: &'static Doorbell,
+    peer_room: &'static Doorbell,
+}
+
+impl Receiver {
+    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from is
+    /// acknowledged and will not come again. Never sleeps.
+    #[inline]
+    pub fn poll(&mut self, limit: usize, each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
+        let taken = self.consumer.poll(limit, each);
+        // Whoever polls comes by again, and whoever sleeps rings with a fence before.
+        self.peer_room.nudge();
+        taken
+    }
+
+    /// Waits until there is something, at most `timeout`; true if there is.
+    pub fn wait(&mut self, timeout: Duration) -> bool {
+        let consumer = &mut self.consumer;
+        if self.spin.until(|| consumer.is_ready()) {
+            return true;
+        }
+        // The sender may wait for the room of what we have taken.
+        consumer.acknowledge();
+        self.peer_room.ring();
+        self.bell.wait(timeout, || consumer.is_ready());
+        consumer.is_ready()
+    }
+
+    /// Hears no more of the sender after what it was told is sent: see [`Consumer::seal`].
+    pub fn seal(&mut self) {
+        self.consumer.seal();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(records: u32, payload_max: u32) -> (tempfile::TempDir, Channel) {
+        let dir = tempfile::tempdir().unwrap();
+        let channel = Channel::create(&dir.path().join("channel"), records, payload_max).unwrap();
+        (dir, channel)
+    }
+
+    fn all(receiver: &mut Receiver) -> Vec<Vec<u8>> {
+        let mut got = Vec::new();
+        loop {
+            let each = |message: Message<'_>| {
+                let mut bytes = vec![0; message.len()];
+                message.copy_to(&mut bytes);
+                got.push(bytes);
+            };
+            if receiver.poll(256, each).unwrap() == 0 {
+                return got;
+            }
+        }
+    }
+
+    #[test]
+    fn both_sides_hear_each_other() {
+        let (dir, channel) = channel(4, 100);
+        let other = Channel::attach(&dir.path().join("channel")).unwrap();
+        let (mut ask, mut hear) = channel.ends(Side::First).unwrap();
+        let (mut reply, mut listen) = other.ends(Side::Second).unwrap();
+        ask.try_send(1, b"question").unwrap();
+        assert!(listen.wait(Duration::ZERO));
+        assert_eq!(all(&mut listen), [b"question".to_vec()]);
+        reply.try_send(1, b"answer").unwrap();
+        assert_eq!(all(&mut hear), [b"answer".to_vec()]);
+        assert!(matches!(channel.ends(Side::First), Err(BusError::EndTaken { .. })));
+    }
+
+    #[test]
+    fn a_flood_of_data_leaves_room_for_control() {
+        let (_dir, channel) = channel(32, 8);
+        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
+        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
+        let mut sent = 0;
+        while sender.try_send(1, b"data").is_ok() {
+            sent += 1;
+        }
+        assert_eq!(sent, 30);
+        sender.try_send_control(2, b"stop").unwrap();
+        sender.try_send_control(2, b"stop").unwrap();
+        assert_eq!(sender.try_send_control(2, b"stop"), Err(SendError::Full));
+        assert_eq!(all(&mut receiver).len(), 32);
+    }
+
+    #[test]
+    fn a_sender_waits_for_room_until_its_deadline() {
+        let (_dir, channel) = channel(2, 8);
+        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
+        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
+        sender.try_send(1, b"1").unwrap();
+        sender.try_send(1, b"2").unwrap();
+        let timeout = Duration::from_millis(20);
+        assert_eq!(sender.send(1, b"3", timeout), Err(SendError::TimedOut(timeout)));
+        let sleeper = std::thread::spawn(move || sender.send(1, b"3", Duration::from_secs(3600)));
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            got.append(&mut all(&mut receiver));
+            receiver.wait(Duration::from_millis(1));
+        }
+        assert_eq!(sleeper.join().unwrap(), Ok(()));
+        assert_eq!(got, [b"1", b"2", b"3"]);
+    }
+
+    #[test]
+    fn too_much_for_a_slot_is_refused() {
+        let (_dir, channel) = channel(2, 8);
+        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
+        assert_eq!(sender.try_send(1, &[0; 9]), Err(SendError::TooLarge { len: 9, max: 8 }));
+    }
+
+    #[test]
+    fn a_sealed_sender_is_told_and_what_it_was_told_is_sent_is_found() {
+        let (_dir, channel) = channel(8, 8);
+        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
+        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
+        sender.try_send(1, b"heard").unwrap();
+        receiver.seal();
+        assert_eq!(sender.try_send(1, b"unheard"), Err(SendError::Fenced));
+        assert_eq!(all(&mut receiver), [b"heard".to_vec()]);
+    }
+
+    #[test]
+    fn nobody_takes_over_from_the_living() {
+        let (_dir, channel) = channel(8, 8);
+        let (_sender, _receiver) = channel.ends(Side::First).unwrap();
+        let refused = channel.take_over(Side::First).unwrap_err().to_string();
+        assert!(refused.contains("lives"), "{refused}");
+    }
+}
