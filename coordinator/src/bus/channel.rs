@@ -36,9 +36,11 @@ struct SideState {
     /// Where its receiver sleeps, and where its sender does when the ring is full.
     bell: Doorbell,
     room: Doorbell,
-    holder_start: AtomicU64,
-    holder_namespace: AtomicU64,
-    holder_pid: AtomicU32,
+    /// {start time: 42, pid: 22} of the process that has it: one word, so that there is no moment at
+    /// which it names nobody. 0 if nobody has had it.
+    holder: AtomicU64,
+    /// The pid namespace of all holders; 0 until there is one.
+    namespace: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -165,6 +167,8 @@ impl Channel {
     /// Both ends of `side`, which nobody has had before.
     pub fn ends(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
         let taken = || BusError::EndTaken { path: self.map.path().to_owned() };
+        // Who it is comes first: whoever finds an end taken can look whether its holder lives.
+        self.enter(side, 0).map_err(|_| taken())?;
         let producer = self.ring(side).producer().ok_or_else(taken)?;
         let consumer = self.ring(side.other()).consumer().ok_or_else(taken)?;
         Ok(self.hold(side, producer, consumer))
@@ -173,34 +177,45 @@ impl Channel {
     /// Both ends of `side` after the death of the process that had them. A process that lives, stopped
     /// or not, is refused its successor: end it first.
     pub fn take_over(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
-        let state = &self.header().sides[side as usize];
         let refused = |why: String| BusError::refused(self.map.path(), why);
-        let holder = Identity {
-            pid: state.holder_pid.load(Ordering::Acquire),
-            start_ticks: state.holder_start.load(Ordering::Relaxed),
-        };
-        if state.holder_namespace.load(Ordering::Relaxed) != pid_namespace() {
+        let state = &self.header().sides[side as usize];
+        let holder = state.holder.load(Ordering::Acquire);
+        if holder == 0 {
+            return Err(refused("nobody has had this side: there is nothing to take over".into()));
+        }
+        let identity = unpack_holder(holder);
+        if state.namespace.load(Ordering::Acquire) != pid_namespace() {
             return Err(refused("its holder is of another pid namespace, and cannot be looked at".into()));
         }
-        match holder.presence() {
+        match identity.presence() {
             Presence::Gone => {}
-            Presence::Alive => return Err(refused(format!("process {} has it, and lives", holder.pid))),
+            Presence::Alive => return Err(refused(format!("process {} has it, and lives", identity.pid))),
             Presence::Unknown => {
-                return Err(refused(format!("whether process {} lives cannot be told", holder.pid)));
+                return Err(refused(format!("whether process {} lives cannot be told", identity.pid)));
             }
         }
+        self.enter(side, holder).map_err(|_| refused("somebody else has just taken it over".into()))?;
         let broken = |error: RingError| refused(error.to_string());
-        let producer = self.ring(side).take_over_producer().map_err(broken)?;
-        let consumer = self.ring(side.other()).take_over_consumer().map_err(broken)?;
+        // Its holder may have died before it had both ends, or either.
+        let (down, up) = (self.ring(side), self.ring(side.other()));
+        let producer = down.producer().map_or_else(|| down.take_over_producer().map_err(broken), Ok)?;
+        let consumer = up.consumer().map_or_else(|| up.take_over_consumer().map_err(broken), Ok)?;
         Ok(self.hold(side, producer, consumer))
+    }
+
+    /// Writes this process down as the holder of `side` after `before`.
+    fn enter(&self, side: Side, before: u64) -> Result<u64, u64> {
+        let state = &self.header().sides[side as usize];
+        if before == 0 {
+            let (order, namespace) = (Ordering::AcqRel, pid_namespace());
+            let _ = state.namespace.compare_exchange(0, namespace, order, Ordering::Relaxed);
+        }
+        let own = pack_holder(Identity::own());
+        state.holder.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire)
     }
 
     fn hold(&self, side: Side, producer: Producer, consumer: Consumer) -> (Sender, Receiver) {
         let (own, other) = (&self.header().sides[side as usize], &self.header().sides[side.other() as usize]);
-        let me = Identity::own();
-        own.holder_start.store(me.start_ticks, Ordering::Relaxed);
-        own.holder_namespace.store(pid_namespace(), Ordering::Relaxed);
-        own.holder_pid.store(me.pid, Ordering::Release);
         let reserved = (self.geometry.capacity() / RESERVED_SHARE).min(RESERVED_MAX);
         let sender = Sender {
             producer: producer.reserving(reserved),
@@ -218,7 +233,19 @@ impl Channel {
     }
 }
 
+/// `PID_MAX_LIMIT` of the kernel is 2²²; 2⁴² ticks are 1,400 years.
+const PID_BITS: u32 = 22;
+
+fn pack_holder(identity: Identity) -> u64 {
+    identity.start_ticks << PID_BITS | u64::from(identity.pid) & ((1 << PID_BITS) - 1)
+}
+
+fn unpack_holder(word: u64) -> Identity {
+    Identity { pid: (word & ((1 << PID_BITS) - 1)) as u32, start_ticks: word >> PID_BITS }
+}
+
 impl Side {
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::First => Self::Second,

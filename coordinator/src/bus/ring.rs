@@ -90,6 +90,8 @@ pub enum RingError {
     Unwritten { position: u64, tail: u64 },
     #[error("this end never had a holder")]
     NeverHeld,
+    #[error("somebody else takes this end over")]
+    Contended,
 }
 
 /// How many records of what size.
@@ -251,8 +253,10 @@ fn succeed(holder: &AtomicU32) -> Result<u32, RingError> {
         return Err(RingError::NeverHeld);
     }
     let next = (before & !SEALED) % (SEALED - 1) + 1;
-    holder.store(next, Ordering::Release);
-    Ok(next)
+    holder
+        .compare_exchange(before, next, Ordering::AcqRel, Ordering::Relaxed)
+        .map(|_| next)
+        .map_err(|_| RingError::Contended)
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ const PAUSE_FIRST: u32 = PAUSE_MAX / 4 + 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
     streaming: bool,
-    /// The current pause, and the one before the next look; in steps.
+    /// How long a pause is by now, and the one before the next look; in steps.
+    length: u32,
     pause: u32,
-    pending: u32,
     threshold: u32,
     misses: u32,
     thin: u32,
@@ -40,15 +40,7 @@ pub struct Pace {
 
 impl Pace {
     pub fn new() -> Self {
-        Self {
-            streaming: false,
-            pause: 0,
-            pending: 0,
-            threshold: THRESHOLD_MAX,
-            misses: 0,
-            thin: 0,
-            spell: 0,
-        }
+        Self { streaming: false, length: 0, pause: 0, threshold: THRESHOLD_MAX, misses: 0, thin: 0, spell: 0 }
     }
 
     #[inline]
@@ -58,7 +50,7 @@ impl Pace {
 
     /// Steps to pause before the next look.
     pub fn pause(&self) -> u32 {
-        self.pending
+        self.pause
     }
 
     /// A close look took `taken` records, more than none.
@@ -75,27 +67,27 @@ impl Pace {
         };
         self.spell = 0;
         self.streaming = true;
+        self.length = PAUSE_FIRST;
         self.pause = PAUSE_FIRST;
-        self.pending = PAUSE_FIRST;
     }
 
     /// A streaming look took `taken` records of at most `limit`.
     pub fn streamed(&mut self, taken: usize, limit: usize) {
         if taken == limit {
             // There is more.
-            self.pending = 0;
+            self.pause = 0;
         } else if taken < self.threshold as usize {
             self.misses += 1;
             if taken == 0 || self.misses == 2 {
                 self.streaming = false;
-                (self.pause, self.pending, self.misses) = (0, 0, 0);
+                (self.length, self.pause, self.misses) = (0, 0, 0);
             } else {
-                self.pending = self.pause;
+                self.pause = self.length;
             }
         } else {
             self.misses = 0;
-            self.pause = (self.pause + self.pause / 2 + 1).min(PAUSE_MAX);
-            self.pending = self.pause;
+            self.length = (self.length + self.length / 2 + 1).min(PAUSE_MAX);
+            self.pause = self.length;
             if taken >= THRESHOLD_MAX as usize {
                 self.thin = 0;
             } else {
