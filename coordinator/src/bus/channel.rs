@@ -23,9 +23,11 @@ const VERSION: u32 = 1;
 const SLOTS_AT: u64 = 4096;
 /// More would not fit the address space of small machines: 64 Ki records of 64 KiB.
 pub const BYTES_MAX: u64 = 1 << 33;
-/// A ring of a channel keeps this share of its slots for control records, and this many at most.
+/// A ring of a channel keeps this share of its slots for control records, one at least, this many at
+/// most; one of fewer slots than that needs none, for want of data that could fill it for long.
 const RESERVED_SHARE: u64 = 16;
 const RESERVED_MAX: u64 = 8;
+const RESERVED_FROM: u64 = 4;
 /// A sleeping sender looks this often, in case its receiver died between acknowledgement and bell.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -216,7 +218,9 @@ impl Channel {
 
     fn hold(&self, side: Side, producer: Producer, consumer: Consumer) -> (Sender, Receiver) {
         let (own, other) = (&self.header().sides[side as usize], &self.header().sides[side.other() as usize]);
-        let reserved = (self.geometry.capacity() / RESERVED_SHARE).min(RESERVED_MAX);
+        let capacity = self.geometry.capacity();
+        let reserved = (capacity / RESERVED_SHARE).clamp(1, RESERVED_MAX);
+        let reserved = if capacity < RESERVED_FROM { 0 } else { reserved };
         let sender = Sender {
             producer: producer.reserving(reserved),
             payload_max: self.geometry.payload_max(),
