@@ -22,6 +22,7 @@ fn messages<const BYTES: usize>(criterion: &mut Criterion) {
     copies(&mut group, &body);
     channel(&mut group, &body);
     one_by_one(&mut group, &body);
+    in_place(&mut group, &body);
     batched(&mut group, &body);
     group.finish();
 }
@@ -63,6 +64,26 @@ fn one_by_one<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body
             assert_eq!(consumer.pop(&mut record), Ok(true));
             consumer.acknowledge();
             black_box(&mut record);
+        });
+    });
+}
+
+/// As a channel does it: published at once, polled, read where it lies, acknowledged in passing.
+fn in_place<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: &[u8; BYTES]) {
+    let ring = Bus::new(4, BYTES as u32).region.client_up();
+    let mut producer = ring.producer().expect("nobody has it");
+    let mut consumer = ring.consumer().expect("nobody has it");
+    let mut out = [0; BYTES];
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("put and poll", |bencher| {
+        bencher.iter(|| {
+            producer.put(1, black_box(body)).expect("there is room");
+            producer.publish();
+            let taken = consumer.poll(1, |message| {
+                black_box(message.copy_to(&mut out));
+            });
+            assert_eq!(taken, Ok(1));
+            consumer.acknowledge();
         });
     });
 }

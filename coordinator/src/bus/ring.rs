@@ -6,10 +6,11 @@
 //! is a hint for consumers that take many at once; it may lag. The head says what the consumer has
 //! done with: the producer may write there again.
 //!
-//! Each end counts its holders. A successor of a *dead* producer writes in the next epoch, so that
-//! what its predecessor had staged but not published can never be taken for its own; a successor of
-//! a dead consumer begins at the head. A producer that lives but must not be heard any more is sealed
-//! off by its consumer.
+//! Each end counts its holders. A successor of a *dead* producer wipes what its predecessor had staged
+//! and not published, and writes in the next epoch: neither can be taken for its own. A successor of a
+//! dead consumer begins at the head. A producer that lives but must not be heard any more is sealed
+//! off by its consumer; what it writes after the consumer has heard the last of it counts for nothing,
+//! for its successor too.
 //!
 //! Absent: any lock, and any word that both sides write while both are at work.
 
@@ -27,9 +28,9 @@ pub use producer::{Claim, Full, Producer};
 pub use word::{KIND_MAX, LEN_MAX};
 
 use super::shared::Shared;
-use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::sync::{AtomicU32, AtomicU64, Bug, Ordering, planted};
 use thiserror::Error;
-use word::{Word, epoch_of};
+use word::{Word, after};
 
 /// Bytes of a cache line; slots begin at one.
 pub const LINE: usize = 64;
@@ -38,6 +39,9 @@ pub(super) const WORDS_PER_LINE: usize = LINE / 8;
 pub const HEADER: usize = LINE - 8;
 /// Set in a holder's count when the consumer wants to hear no more of it.
 const SEALED: u32 = 1 << 31;
+/// Set beside it once the consumer has heard the last of that holder.
+const CLOSED: u32 = 1 << 30;
+const HOLDERS: u32 = CLOSED - 1;
 /// Positions have this many bits in the head's word: 10 million records a second for 228 years.
 const POSITION_BITS: u32 = 56;
 
@@ -46,7 +50,7 @@ const POSITION_BITS: u32 = 56;
 #[repr(C, align(128))]
 struct Side {
     position: AtomicU64,
-    /// 0 while nobody has had this end, then how many have; [`SEALED`] beside it.
+    /// 0 while nobody has had this end, then how many have; [`SEALED`] and [`CLOSED`] beside it.
     holder: AtomicU32,
 }
 
@@ -157,35 +161,68 @@ impl Ring {
     pub fn producer(self) -> Option<Producer> {
         claim(&self.header.tail.holder)?;
         let (head, epoch) = self.head();
-        let next = self.published(head, epoch).ok()?.0;
-        Some(Producer::new(self, next, head, 1))
+        let (next, epoch) = self.published(head, epoch).ok()?;
+        Some(Producer::new(self, next, head, 1, epoch))
     }
 
     /// The consuming end; `None` if somebody has it, or has had it.
     pub fn consumer(self) -> Option<Consumer> {
         claim(&self.header.head.holder)?;
-        let (head, epoch) = self.head();
-        Some(Consumer::new(self, head, epoch))
+        Some(Consumer::new(self))
     }
 
     /// The producing end after its holder's **death**, which the caller has made sure of: a process
     /// that is only stopped could still write into the slots that its successor uses. Goes on after
-    /// the last record that was published, in a new epoch.
+    /// the last record that was published, or that the consumer heard before it closed its ear.
     pub fn take_over_producer(self) -> Result<Producer, RingError> {
-        let holder = succeed(&self.header.tail.holder)?;
-        let (head, epoch) = self.head();
-        let (next, _) = self.published(head, epoch)?;
-        // The hint may lag by one: its writer died between word and tail.
-        self.header.tail.position.store(next, Ordering::Release);
-        Ok(Producer::new(self, next, head, holder))
+        let holder = &self.header.tail.holder;
+        let mut before = holder.load(Ordering::Acquire);
+        loop {
+            if before == 0 {
+                return Err(RingError::NeverHeld);
+            }
+            let (head, epoch) = self.head();
+            let (next, epoch) =
+                if before & CLOSED == 0 { self.published(head, epoch)? } else { (head, epoch) };
+            // Before the holder's count changes: a consumer that has closed its ear opens it then.
+            self.wipe(next, head);
+            // The hint may lag: its writer died between word and tail. Or it counts what was refused.
+            self.header.tail.position.store(next, Ordering::Release);
+            let successor = (before & HOLDERS) % HOLDERS + 1;
+            // The AcqRel pairs with that in `Consumer::seal` and in `Consumer::close`: whether the
+            // ear is closed is known for good from here on.
+            match holder.compare_exchange(before, successor, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    let epoch = if planted(Bug::SameEpoch) { epoch } else { after(epoch) };
+                    return Ok(Producer::new(self, next, head, successor, epoch));
+                }
+                // The consumer sealed the dead one off, or closed its ear, at this moment.
+                Err(now) if now & HOLDERS == before & HOLDERS => before = now,
+                Err(_) => return Err(RingError::Contended),
+            }
+        }
+    }
+
+    /// Takes away what a dead producer had staged from record `next` on. Dead before it is through,
+    /// its caller leaves the rest to whoever comes next.
+    fn wipe(&self, next: u64, head: u64) {
+        if planted(Bug::SameEpoch) {
+            return;
+        }
+        for index in next..head + self.geometry.capacity {
+            let word = &self.words(index)[0];
+            if Word(word.load(Ordering::Relaxed)).claims(index) {
+                // Seen by whoever sees what is published here later, or the new holder's count.
+                word.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The consuming end after its holder's **death**: begins with the first record that was not
     /// acknowledged, so what its predecessor had taken but not acknowledged comes again.
     pub fn take_over_consumer(self) -> Result<Consumer, RingError> {
         succeed(&self.header.head.holder)?;
-        let (head, epoch) = self.head();
-        Ok(Consumer::new(self, head, epoch))
+        Ok(Consumer::new(self))
     }
 
     /// Drops everything and frees both ends, whose holders are **dead**. What was in the slots stays
@@ -200,7 +237,7 @@ impl Ring {
 
     /// How often the producing end has been taken, and the consuming end.
     pub fn holders(&self) -> (u32, u32) {
-        let of = |side: &Side| side.holder.load(Ordering::Acquire) & !SEALED;
+        let of = |side: &Side| side.holder.load(Ordering::Acquire) & HOLDERS;
         (of(&self.header.tail), of(&self.header.head))
     }
 
@@ -238,21 +275,21 @@ impl Ring {
 }
 
 fn pack_head(position: u64, epoch: u8) -> u64 {
-    debug_assert!(position < 1 << POSITION_BITS);
-    u64::from(epoch) << POSITION_BITS | position
+    // Masked: a peer may have put the head at its very end.
+    u64::from(epoch) << POSITION_BITS | position & ((1 << POSITION_BITS) - 1)
 }
 
 fn claim(holder: &AtomicU32) -> Option<()> {
     holder.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).ok().map(|_| ())
 }
 
-/// Counts a successor; the old holder finds out at its next step, if it lives against all promises.
+/// Counts a successor of a consumer.
 fn succeed(holder: &AtomicU32) -> Result<u32, RingError> {
     let before = holder.load(Ordering::Acquire);
     if before == 0 {
         return Err(RingError::NeverHeld);
     }
-    let next = (before & !SEALED) % (SEALED - 1) + 1;
+    let next = (before & HOLDERS) % HOLDERS + 1;
     holder
         .compare_exchange(before, next, Ordering::AcqRel, Ordering::Relaxed)
         .map(|_| next)

@@ -119,6 +119,21 @@ fn a_consumer_that_lies_about_its_head_frees_nothing() {
 }
 
 #[test]
+fn a_head_at_the_end_of_all_positions_is_survived() {
+    let ring = ring(4, 64);
+    let last = (1_u64 << POSITION_BITS) - 1;
+    ring.header.head.position.store(pack_head(last, 1), Ordering::Release);
+    let mut producer = ring.producer().unwrap();
+    let mut consumer = ring.consumer().unwrap();
+    for _ in 0..9 {
+        let _ = producer.put(1, b"beyond");
+        producer.publish();
+        let _ = consumer.poll(4, |_| {});
+        consumer.acknowledge();
+    }
+}
+
+#[test]
 fn what_a_dead_producer_had_staged_is_not_its_successors() {
     let ring = ring(8, 64);
     let mut consumer = ring.consumer().unwrap();
