@@ -13,7 +13,7 @@ use super::spin::Spin;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::tune::Tuning;
 use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -83,6 +83,7 @@ pub enum SendError {
     TimedOut(Duration),
     #[error("a payload of {len} bytes; this channel was made for {max}")]
     TooLarge { len: usize, max: usize },
+    /// The record of this call may have been heard, as the last of this sender; later ones are not.
     #[error("this sender has been replaced, or sealed off by its receiver; what it sends is not heard")]
     Fenced,
 }
@@ -91,18 +92,21 @@ pub enum SendError {
 #[derive(Debug, Clone, Copy)]
 pub struct Channel {
     map: &'static Mapping,
+    path: &'static Path,
     geometry: Geometry,
     tuning: Tuning,
 }
 
 impl Channel {
     /// Makes the file at `path`, for at least `records` records of at most `payload_max` bytes each
-    /// way. The mapping stays for the life of the process; the file until somebody removes it.
+    /// way. It has another name until it is whole: whoever finds the path finds a channel. The mapping
+    /// stays for the life of the process; the file until somebody removes it.
     pub fn create(path: &Path, records: u32, payload_max: u32) -> Result<Self, BusError> {
         let geometry = geometry(path, records, payload_max)?;
         let tuning = Tuning::get();
-        let map = Mapping::create(path, SLOTS_AT + 2 * geometry.bytes())?;
-        let channel = Self { map: map.leak(), geometry, tuning };
+        let unfinished = unfinished(path);
+        let map = Mapping::create(&unfinished, SLOTS_AT + 2 * geometry.bytes())?;
+        let channel = Self::over(map, path, geometry, tuning);
         let header = channel.header();
         let relaxed = Ordering::Relaxed;
         header.version.store(VERSION, relaxed);
@@ -114,7 +118,17 @@ impl Channel {
         header.boot[0].store((boot_id() >> 64) as u64, relaxed);
         header.boot[1].store(boot_id() as u64, relaxed);
         header.magic.store(MAGIC, Ordering::Release);
+        let (here, keep) = (rustix::fs::CWD, rustix::fs::RenameFlags::NOREPLACE);
+        rustix::fs::renameat_with(here, &unfinished, here, path, keep).map_err(|errno| {
+            // Nothing else to do if even this fails: the directory is its owner's to remove.
+            let _ = rustix::fs::unlink(&unfinished);
+            BusError::io(path, "create", errno)
+        })?;
         Ok(channel)
+    }
+
+    fn over(map: Mapping, path: &Path, geometry: Geometry, tuning: Tuning) -> Self {
+        Self { map: map.leak(), path: Box::leak(path.into()), geometry, tuning }
     }
 
     /// Maps a channel that somebody else made.
@@ -147,7 +161,7 @@ impl Channel {
             step: header.step.load(relaxed).clamp(1, 64),
             spin: Duration::from_nanos(header.spin_ns.load(relaxed).min(1_000_000)),
         };
-        Ok(Self { map: map.leak(), geometry, tuning })
+        Ok(Self::over(map, path, geometry, tuning))
     }
 
     fn header(&self) -> &'static ChannelHeader {
@@ -168,7 +182,14 @@ impl Channel {
 
     /// Both ends of `side`, which nobody has had before.
     pub fn ends(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
-        let taken = || BusError::EndTaken { path: self.map.path().to_owned() };
+        let taken = || BusError::EndTaken { path: self.path.to_owned() };
+        let namespace = &self.header().sides[side as usize].namespace;
+        let own = pid_namespace();
+        let _ = namespace.compare_exchange(0, own, Ordering::AcqRel, Ordering::Relaxed);
+        if own == 0 || namespace.load(Ordering::Acquire) != own {
+            // Whoever wrote it died before it had the side; its successors could not look at us.
+            return Err(BusError::refused(self.path, "this side belongs to another pid namespace"));
+        }
         // Who it is comes first: whoever finds an end taken can look whether its holder lives.
         self.enter(side, 0).map_err(|_| taken())?;
         let producer = self.ring(side).producer().ok_or_else(taken)?;
@@ -179,14 +200,15 @@ impl Channel {
     /// Both ends of `side` after the death of the process that had them. A process that lives, stopped
     /// or not, is refused its successor: end it first.
     pub fn take_over(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
-        let refused = |why: String| BusError::refused(self.map.path(), why);
+        let refused = |why: String| BusError::refused(self.path, why);
         let state = &self.header().sides[side as usize];
         let holder = state.holder.load(Ordering::Acquire);
         if holder == 0 {
             return Err(refused("nobody has had this side: there is nothing to take over".into()));
         }
         let identity = unpack_holder(holder);
-        if state.namespace.load(Ordering::Acquire) != pid_namespace() {
+        let own = pid_namespace();
+        if own == 0 || state.namespace.load(Ordering::Acquire) != own {
             return Err(refused("its holder is of another pid namespace, and cannot be looked at".into()));
         }
         match identity.presence() {
@@ -202,16 +224,16 @@ impl Channel {
         let (down, up) = (self.ring(side), self.ring(side.other()));
         let producer = down.producer().map_or_else(|| down.take_over_producer().map_err(broken), Ok)?;
         let consumer = up.consumer().map_or_else(|| up.take_over_consumer().map_err(broken), Ok)?;
+        // The dead one may not have come to ring for what it had published, or had made room for.
+        let peer = &self.header().sides[side.other() as usize];
+        peer.bell.shout();
+        peer.room.shout();
         Ok(self.hold(side, producer, consumer))
     }
 
     /// Writes this process down as the holder of `side` after `before`.
     fn enter(&self, side: Side, before: u64) -> Result<u64, u64> {
         let state = &self.header().sides[side as usize];
-        if before == 0 {
-            let (order, namespace) = (Ordering::AcqRel, pid_namespace());
-            let _ = state.namespace.compare_exchange(0, namespace, order, Ordering::Relaxed);
-        }
         let own = pack_holder(Identity::own());
         state.holder.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire)
     }
@@ -235,6 +257,17 @@ impl Channel {
         };
         (sender, receiver)
     }
+}
+
+/// Beside `path`, of this call alone. One that was left by a process killed in between is debris, and
+/// in nobody's way.
+fn unfinished(path: &Path) -> PathBuf {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let identity = Identity::own();
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}-{}-{call}.unfinished", identity.pid, identity.start_ticks));
+    name.into()
 }
 
 /// `PID_MAX_LIMIT` of the kernel is 2²²; 2⁴² ticks are 1,400 years.
@@ -296,7 +329,8 @@ impl Sender {
         self.show()
     }
 
-    /// Waits for room, at most `timeout`.
+    /// Waits for room, at most `timeout`. What was staged before is shown meanwhile: its receiver makes
+    /// the room.
     pub fn send(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let began = Instant::now();
         loop {
@@ -308,9 +342,9 @@ impl Sender {
             if left.is_zero() {
                 return Err(SendError::TimedOut(timeout));
             }
-            let before = self.producer.unacknowledged();
+            self.show()?;
             let producer = &mut self.producer;
-            self.room.wait(left.min(LOOK), || producer.unacknowledged() < before || producer.is_fenced());
+            self.room.wait(left.min(LOOK), || !producer.is_full() || producer.is_fenced());
         }
     }
 
@@ -326,7 +360,7 @@ impl Sender {
         self.show()
     }
 
-    /// Lends the next slot: write it in place, then [`Sender::commit`].
+    /// Lends the next slot: write it in place, [`Claim::commit`] it, then [`Sender::flush`].
     #[inline]
     pub fn claim(&mut self) -> Result<Claim<'_>, SendError> {
         if self.producer.is_fenced() {
@@ -364,8 +398,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from is
-    /// acknowledged and will not come again. Never sleeps.
+    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from will not
+    /// come again to this receiver. It is acknowledged now and then, and when a look finds nothing: a
+    /// successor of this receiver begins with what was not. Never sleeps.
     #[inline]
     pub fn poll(&mut self, limit: usize, each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
         let taken = self.consumer.poll(limit, each);
@@ -464,6 +499,32 @@ mod tests {
         }
         assert_eq!(sleeper.join().unwrap(), Ok(()));
         assert_eq!(got, [b"1", b"2", b"3"]);
+    }
+
+    #[test]
+    fn who_waits_for_room_has_shown_what_it_staged() {
+        let (_dir, channel) = channel(2, 8);
+        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
+        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
+        sender.stage(1, b"1").unwrap();
+        sender.stage(1, b"2").unwrap();
+        let sleeper = std::thread::spawn(move || sender.send(1, b"3", Duration::from_secs(3600)));
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            got.append(&mut all(&mut receiver));
+            receiver.wait(Duration::from_millis(1));
+        }
+        assert_eq!(sleeper.join().unwrap(), Ok(()));
+        assert_eq!(got, [b"1", b"2", b"3"]);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_replaced() {
+        let (dir, _channel) = channel(2, 8);
+        let path = dir.path().join("channel");
+        assert!(Channel::create(&path, 2, 8).is_err());
+        let names = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 1, "what was unfinished is gone");
     }
 
     #[test]

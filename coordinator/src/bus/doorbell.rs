@@ -2,8 +2,9 @@
 //!
 //! The sleeper arms the bell, looks once more for work, and sleeps; who has work publishes it and
 //! then looks whether the bell is armed. The two fences make sure that one of them sees the other.
-//! A wake-up lost all the same (a peer killed between its two steps) costs at most the time-out
-//! that every sleeper gives.
+//! Whoever rings disarms the bell after the wake-up and not before: one who is killed in between
+//! leaves it armed, and the next to ring wakes the sleeper. A wake-up lost all the same (a peer killed
+//! before it rang, and nobody rings again) costs at most the time-out that every sleeper gives.
 
 use super::futex;
 use super::shared::Shared;
@@ -15,7 +16,8 @@ use std::time::Duration;
 pub struct Doorbell {
     /// The futex word; not private, since the sleeper is another process.
     rung: AtomicU32,
-    /// 1 while somebody sleeps or is about to.
+    /// Not 0 while somebody sleeps or is about to: then of which value of `rung` it will sleep, so that
+    /// one who rings late does not disarm the next sleep.
     armed: AtomicU32,
 }
 
@@ -40,10 +42,16 @@ impl Doorbell {
         if !planted(Bug::RingWithoutFence) {
             full_fence();
         }
-        if self.armed.load(Ordering::Relaxed) == 0 || self.armed.swap(0, Ordering::AcqRel) == 0 {
+        let armed = self.armed.load(Ordering::Relaxed);
+        if armed == 0 {
             return false;
         }
+        if planted(Bug::DisarmFirst) {
+            self.armed.store(0, Ordering::Relaxed);
+        }
         self.shout();
+        // Fails if the sleeper has disarmed it, or has armed it anew.
+        let _ = self.armed.compare_exchange(armed, 0, Ordering::Release, Ordering::Relaxed);
         true
     }
 
@@ -65,7 +73,7 @@ impl Doorbell {
     /// Sleeps until rung, unless `has_work` says at the last moment that there is no need to.
     pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) {
         let rung = self.rung.load(Ordering::Acquire);
-        self.armed.store(1, Ordering::Relaxed);
+        self.armed.store(rung << 1 | 1, Ordering::Relaxed);
         full_fence();
         if !has_work() {
             futex::wait(&self.rung, rung, timeout);

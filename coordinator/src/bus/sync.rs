@@ -1,10 +1,13 @@
 //! The one door to atomics: nothing else in the crate names `std::sync::atomic`, so that a model
 //! checker's types can stand in for these, and so that a test can count them.
 
+mod bug;
 #[cfg(feature = "kill-points")]
 pub mod counted;
+
+pub use bug::Bug;
 #[cfg(feature = "kill-points")]
-pub use counted::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, as_std, planted};
+pub use counted::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, as_std, call, planted};
 
 #[cfg(not(feature = "kill-points"))]
 pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
@@ -32,29 +35,14 @@ pub fn as_std(word: &AtomicU32) -> &std::sync::atomic::AtomicU32 {
     word
 }
 
-/// Mistakes that the tests of the tests make on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Bug {
-    /// The hint is stored before the word that it counts.
-    TailBeforeWord = 1,
-    /// A record's word is stored without ordering.
-    PublishRelaxed = 2,
-    /// A fenced producer is not told.
-    NoFence = 3,
-    /// The bell is looked at without a fence behind the publication.
-    RingWithoutFence = 4,
-    /// A record is acknowledged before it is recorded.
-    AcknowledgeFirst = 5,
-    /// A record is shown before its payload is written.
-    PublishBeforeBytes = 6,
-    /// A successor writes in its predecessor's epoch.
-    SameEpoch = 7,
-}
-
 /// True in a test that planted `bug`; otherwise nothing is left of the question.
 #[cfg(not(feature = "kill-points"))]
 #[inline]
 pub const fn planted(_bug: Bug) -> bool {
     false
 }
+
+/// A system call that others see comes next: a step like a change of memory.
+#[cfg(not(feature = "kill-points"))]
+#[inline]
+pub const fn call() {}

@@ -3,7 +3,7 @@
 use super::super::copy::copy_out;
 use super::super::sync::{AtomicU64, Bug, Ordering, full_fence, planted, spin_loop};
 use super::pace::{CLOSE_LIMIT, Pace};
-use super::{HEADER, LINE, Ring, RingError, SEALED, WORDS_PER_LINE, Word, pack_head};
+use super::{CLOSED, HEADER, HOLDERS, LINE, Ring, RingError, SEALED, WORDS_PER_LINE, Word, pack_head};
 
 /// While many records come, the producer is told of the room after so many.
 const ACKNOWLEDGE_EVERY: u64 = 64;
@@ -77,11 +77,17 @@ pub struct Consumer {
     touch: bool,
     /// `spin_loop` hints of a step of pause.
     step: u32,
-    sealed: bool,
+    /// The holder's word as we sealed it; 0 while nobody is sealed off.
+    sealed: u32,
+    /// Nothing is taken until somebody else holds the producing end.
+    closed: bool,
 }
 
 impl Consumer {
-    pub(super) fn new(ring: Ring, head: u64, epoch: u8) -> Self {
+    /// At the head; goes on with what its predecessor had begun.
+    pub(super) fn new(ring: Ring) -> Self {
+        let (head, epoch) = ring.head();
+        let holder = ring.header.tail.holder.load(Ordering::Acquire);
         Self {
             ring,
             next: head,
@@ -91,7 +97,8 @@ impl Consumer {
             pace: Pace::new(),
             touch: false,
             step: 1,
-            sealed: false,
+            sealed: if holder & SEALED == 0 { 0 } else { holder & !CLOSED },
+            closed: holder & CLOSED != 0,
         }
     }
 
@@ -106,6 +113,9 @@ impl Consumer {
     /// Hands the next record to `each`, and does not acknowledge it; false if there is none.
     #[inline]
     pub fn take(&mut self, each: &mut impl FnMut(Message<'_>)) -> Result<bool, RingError> {
+        if self.closed && !self.reopens() {
+            return Ok(false);
+        }
         let words = self.ring.words(self.next);
         // Pairs with the Release in `Producer::publish`. Copied once; what is checked is what is used.
         let word = Word(words[0].load(Ordering::Acquire));
@@ -174,7 +184,7 @@ impl Consumer {
             taken += 1;
         }
         if taken == 0 {
-            self.acknowledge();
+            self.found_nothing();
             return Ok(0);
         }
         self.pace.looked_closely(taken);
@@ -205,7 +215,7 @@ impl Consumer {
             }
         }
         if taken == 0 {
-            self.acknowledge();
+            self.found_nothing();
         }
         self.pace.streamed(taken, limit);
         Ok(taken)
@@ -228,6 +238,9 @@ impl Consumer {
     /// True if something is published that has not been taken. Looks at the slot, not at the hint.
     #[inline]
     pub fn is_ready(&mut self) -> bool {
+        if self.closed && !self.reopens() {
+            return false;
+        }
         let word = Word(self.ring.words(self.next)[0].load(Ordering::Acquire));
         word.is(Word::tag(self.next, self.epoch)) || word.is_of_successor(self.next, self.epoch)
     }
@@ -243,6 +256,37 @@ impl Consumer {
         }
     }
 
+    /// Nobody who sends much waits for the room of little; and what was sealed off has now been heard.
+    fn found_nothing(&mut self) {
+        self.acknowledge();
+        if self.sealed != 0 && !self.closed {
+            self.close();
+        }
+    }
+
+    /// The first look that finds nothing behind a seal is the last.
+    #[cold]
+    fn close(&mut self) {
+        // Pairs with the AcqRel in `Ring::take_over_producer`: either its successor sees that it counts
+        // from the head, or it has counted what the dead one published, and we see that it is there.
+        let (order, holder) = (Ordering::AcqRel, &self.ring.header.tail.holder);
+        self.closed =
+            holder.compare_exchange(self.sealed, self.sealed | CLOSED, order, Ordering::Acquire).is_ok();
+        if !self.closed {
+            self.sealed = 0;
+        }
+    }
+
+    #[cold]
+    fn reopens(&mut self) -> bool {
+        // Pairs with the AcqRel in `Ring::take_over_producer`: the slots are wiped.
+        let holder = self.ring.header.tail.holder.load(Ordering::Acquire);
+        if holder & HOLDERS != self.sealed & HOLDERS {
+            (self.sealed, self.closed) = (0, false);
+        }
+        !self.closed
+    }
+
     /// How many records have ever been acknowledged on this ring.
     #[inline]
     pub fn acknowledged(&self) -> u64 {
@@ -250,11 +294,23 @@ impl Consumer {
     }
 
     /// Seals the producer off: it need not be dead, and may be stopped in the middle of a record. What
-    /// it has been told is published will be found by the looks that follow; after the first that
-    /// finds nothing there is no more, and what it writes later is refused ([`super::Producer::is_fenced`]).
+    /// it has been told is published will be found by the calls of [`Consumer::poll`] that follow; after
+    /// the first that finds nothing there is no more until it has a successor. What it writes later is
+    /// neither taken here nor counted by that successor, and it is told ([`super::Producer::is_fenced`]).
+    /// Nobody is sealed off where nobody ever was.
     pub fn seal(&mut self) {
-        self.sealed = true;
-        self.ring.header.tail.holder.fetch_or(SEALED, Ordering::AcqRel);
+        let holder = &self.ring.header.tail.holder;
+        let mut before = holder.load(Ordering::Acquire);
+        while before & HOLDERS != 0 {
+            let sealed = before | SEALED;
+            match holder.compare_exchange(before, sealed, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    self.sealed = sealed & !CLOSED;
+                    break;
+                }
+                Err(now) => before = now,
+            }
+        }
         // Pairs with the fence behind a publication: either the producer sees the seal, or we see
         // what it published.
         if !planted(Bug::NoFence) {
@@ -263,6 +319,6 @@ impl Consumer {
     }
 
     pub fn is_sealed(&self) -> bool {
-        self.sealed
+        self.sealed != 0
     }
 }

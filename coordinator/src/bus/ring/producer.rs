@@ -2,7 +2,7 @@
 
 use super::super::copy::copy_in;
 use super::super::sync::{AtomicU64, Bug, Ordering, planted};
-use super::{HEADER, KIND_MAX, Ring, SEALED, WORDS_PER_LINE, Word, epoch_of};
+use super::{HEADER, KIND_MAX, Ring, SEALED, WORDS_PER_LINE, Word};
 use thiserror::Error;
 
 /// The one who writes. Nothing is seen before [`Producer::publish`].
@@ -53,8 +53,7 @@ impl Claim<'_> {
 }
 
 impl Producer {
-    pub(super) fn new(ring: Ring, next: u64, head: u64, holder: u32) -> Self {
-        let epoch = epoch_of(if planted(Bug::SameEpoch) { 1 } else { holder });
+    pub(super) fn new(ring: Ring, next: u64, head: u64, holder: u32, epoch: u8) -> Self {
         Self { ring, next, published: next, held: Word(0), head, holder, epoch, reserved: 0 }
     }
 
@@ -172,10 +171,9 @@ impl Producer {
         self.ring.header.tail.holder.load(Ordering::Acquire) != self.holder
     }
 
-    /// Records that the consumer has not acknowledged, as far as this end knows.
-    pub fn unacknowledged(&mut self) -> u64 {
-        self.has_room(0);
-        self.next - self.head
+    /// True if a record of data finds no room at this moment.
+    pub fn is_full(&mut self) -> bool {
+        !self.has_room(self.reserved)
     }
 
     /// True once the consumer has sealed this end off (rather than a successor taken it).

@@ -160,6 +160,96 @@ fn what_a_dead_producer_had_staged_is_not_its_successors() {
 }
 
 #[test]
+fn what_a_dead_producer_had_staged_stays_dead_whatever_number_its_successor_has() {
+    let ring = ring(8, 64);
+    let mut consumer = ring.consumer().unwrap();
+    let mut dead = ring.producer().unwrap();
+    for body in [b"x", b"y", b"z"] {
+        dead.push(1, &[0; HEADER], body).unwrap();
+    }
+    // Epochs come round; and a consumer that heard of none of these goes on with the last.
+    for successors in 1..1000 {
+        let mut heir = ring.take_over_producer().unwrap();
+        if successors % 127 == 0 || successors % 255 == 0 {
+            heir.push(1, &[0; HEADER], b"a").unwrap();
+            heir.publish();
+            assert_eq!(taken(&mut consumer), [b"a"], "successor {successors}");
+            consumer.acknowledge();
+        }
+        heir.push(1, &[0; HEADER], b"p").unwrap();
+        heir.push(1, &[0; HEADER], b"q").unwrap();
+    }
+}
+
+/// One record `body`, shown.
+fn show(producer: &mut Producer, body: &[u8]) {
+    producer.put(1, body).unwrap();
+    producer.publish();
+}
+
+fn heard(consumer: &mut Consumer) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut out = [0; 64];
+    while consumer.poll(256, |message| all.push(message.copy_to(&mut out).to_vec())).unwrap() > 0 {}
+    all
+}
+
+#[test]
+fn what_a_sealed_producer_writes_after_the_last_was_heard_is_refused_for_good() {
+    for streaming in [false, true] {
+        let ring = ring(16, 64);
+        let mut consumer = ring.consumer().unwrap();
+        let mut sealed = ring.producer().unwrap();
+        if streaming {
+            (0..8).for_each(|_| show(&mut sealed, b"load"));
+            assert_eq!(consumer.poll(256, |_| {}), Ok(8));
+        }
+        show(&mut sealed, b"heard");
+        consumer.seal();
+        assert!(sealed.is_fenced() && sealed.is_sealed());
+        assert_eq!(heard(&mut consumer), [b"heard"]);
+        show(&mut sealed, b"late");
+        assert!(heard(&mut consumer).is_empty());
+        assert!(!consumer.is_ready());
+        // Who takes the consumer's end over refuses it as well.
+        let mut consumer = ring.take_over_consumer().unwrap();
+        assert!(heard(&mut consumer).is_empty());
+        show(&mut sealed, b"later");
+        let mut heir = ring.take_over_producer().unwrap();
+        assert!(heard(&mut consumer).is_empty());
+        show(&mut heir, b"heir");
+        assert_eq!(heard(&mut consumer), [b"heir"]);
+        assert!(!consumer.is_sealed());
+    }
+}
+
+#[test]
+fn a_successor_that_comes_before_the_last_was_heard_leaves_it_to_be_heard() {
+    let ring = ring(16, 64);
+    let mut consumer = ring.consumer().unwrap();
+    let mut sealed = ring.producer().unwrap();
+    show(&mut sealed, b"a");
+    consumer.seal();
+    show(&mut sealed, b"b");
+    let mut heir = ring.take_over_producer().unwrap();
+    show(&mut heir, b"c");
+    assert_eq!(heard(&mut consumer), [b"a", b"b", b"c"]);
+    show(&mut heir, b"d");
+    assert_eq!(heard(&mut consumer), [b"d"]);
+}
+
+#[test]
+fn nobody_is_sealed_off_where_nobody_was() {
+    let ring = ring(16, 64);
+    let mut consumer = ring.consumer().unwrap();
+    consumer.seal();
+    let mut producer = ring.producer().unwrap();
+    assert!(!producer.is_fenced());
+    show(&mut producer, b"a");
+    assert_eq!(heard(&mut consumer), [b"a"]);
+}
+
+#[test]
 fn a_dead_consumers_successor_begins_at_what_was_not_acknowledged() {
     let ring = ring(8, 64);
     let mut producer = ring.producer().unwrap();

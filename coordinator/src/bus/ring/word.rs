@@ -41,11 +41,15 @@ impl Word {
         self.0 >> EPOCH_AT == tag
     }
 
-    /// True if this is record `index` of a producer after the one of `epoch`.
+    /// True if this is record `index` of the producer after the one of `epoch`.
     #[inline]
     pub fn is_of_successor(self, index: u64, epoch: u8) -> bool {
-        let ahead = self.epoch().wrapping_sub(epoch);
-        self.0 >> 32 == u64::from((index + 1) as u32) && (1..128).contains(&ahead) && self.epoch() != 0
+        self.is(Self::tag(index, after(epoch)))
+    }
+
+    /// True if it says to be record `index`, whoever wrote it.
+    pub fn claims(self, index: u64) -> bool {
+        self.0 >> 32 == u64::from((index + 1) as u32)
     }
 
     pub fn epoch(self) -> u8 {
@@ -63,7 +67,8 @@ impl Word {
     }
 }
 
-/// The epoch of a ring end's `holder`-th holder, counted from 1: 1 to 255 and around, never 0.
-pub fn epoch_of(holder: u32) -> u8 {
-    (holder.wrapping_sub(1) % 255) as u8 + 1
+/// The epoch of a successor: 1 to 255 and around, never 0.
+#[inline]
+pub fn after(epoch: u8) -> u8 {
+    epoch % 255 + 1
 }

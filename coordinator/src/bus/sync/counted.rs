@@ -1,4 +1,4 @@
-//! Atomics that count every change, and can end or stop the process at the n-th: for the tests that
+//! Atomics that count every change, beside the system calls that others see, and can end or stop the process at the n-th: for the tests that
 //! kill at every step. Compiled in with the feature `kill-points` only.
 
 use super::{Bug, Ordering};
@@ -11,7 +11,7 @@ static KILL_AT: StdU64 = StdU64::new(u64::MAX);
 static STOP_AT: StdU64 = StdU64::new(u64::MAX);
 static PLANTED: StdU32 = StdU32::new(0);
 
-/// Changes of atomics by this process since the last [`arm`].
+/// Changes of atomics by this process and calls since it was last told when to end.
 pub fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
@@ -42,6 +42,11 @@ pub fn plant(bug: Option<Bug>) {
 
 pub fn planted(bug: Bug) -> bool {
     PLANTED.load(Ordering::Relaxed) == bug as u32
+}
+
+/// A system call that others see comes next.
+pub fn call() {
+    step();
 }
 
 fn step() {

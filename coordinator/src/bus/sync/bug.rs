@@ -1,0 +1,23 @@
+//! Mistakes that the tests of the tests make on purpose.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Bug {
+    /// The hint is stored before the word that it counts.
+    TailBeforeWord = 1,
+    /// A record's word is stored without ordering.
+    PublishRelaxed = 2,
+    /// A fenced producer is not told.
+    NoFence = 3,
+    /// The bell is looked at without a fence behind the publication.
+    RingWithoutFence = 4,
+    /// A record is acknowledged before it is recorded.
+    AcknowledgeFirst = 5,
+    /// A record is shown before its payload is written.
+    PublishBeforeBytes = 6,
+    /// A successor takes what its predecessor had staged for its own: it goes on in the same epoch,
+    /// and wipes nothing.
+    SameEpoch = 7,
+    /// The bell is disarmed before the sleeper is woken.
+    DisarmFirst = 8,
+}
