@@ -3,12 +3,17 @@
 //! It is filled under a temporary name that carries its owner's identity and then renamed: nobody
 //! meets a half-made fleet, and what is left of one can be told from one in the making.
 
-use super::error::BusError;
+use super::error::{BusError, Cause};
+use super::fault;
+use super::mapping::PrivateDir;
 use super::view::{Control, Region, Stamped, peek_owner};
+use crate::config::FleetShape;
 use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where fleets live unless told otherwise.
@@ -28,7 +33,11 @@ pub fn control_path(dir: &Path) -> PathBuf {
 }
 
 pub fn region_path(dir: &Path, coordinator: u32) -> PathBuf {
-    dir.join(format!("c{coordinator}"))
+    dir.join(region_name(coordinator))
+}
+
+fn region_name(coordinator: u32) -> String {
+    format!("c{coordinator}")
 }
 
 /// An id is part of a file name: letters, digits, `_` and `-` only.
@@ -40,61 +49,100 @@ pub fn is_id(text: &str) -> bool {
 /// Makes the directory with all its files. Nothing stays behind on failure.
 pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Control), BusError> {
     let dir = fleet_dir(root, id);
-    if dir.exists() {
-        return Err(BusError::refused(&dir, "a fleet of that name is there already"));
+    if fs::symlink_metadata(&dir).is_ok() {
+        return Err(taken(&dir));
     }
     let Identity { pid, start_ticks } = stamped.owner;
     let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}-{}", stamped.namespace));
-    rustix::fs::mkdir(&staged, Mode::RWXU).map_err(|e| BusError::io(&staged, "make the directory", e))?;
-    let made = fill(&staged, stamped).and_then(|control| {
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &staged,
-            rustix::fs::CWD,
-            &dir,
-            rustix::fs::RenameFlags::NOREPLACE,
-        )
-        .map_err(|e| BusError::io(&dir, "give the fleet its name", e))?;
-        Ok(control)
+    let inside = PrivateDir::make(&staged, &dir)?;
+    let coordinators = stamped.shape.coordinators();
+    let made = fill(&inside, stamped).and_then(|control| {
+        let flags = rustix::fs::RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(CWD, &staged, CWD, &dir, flags) {
+            Ok(()) => Ok(control),
+            Err(Errno::EXIST) => Err(taken(&dir)),
+            Err(errno) => Err(BusError::io(&dir, "give the fleet its name", errno)),
+        }
     });
     match made {
-        Ok(control) => Ok((dir, control)),
+        Ok(control) => {
+            fault::made(&dir, coordinators);
+            Ok((dir, control))
+        }
         Err(error) => {
-            let _ = remove(&staged);
-            Err(error)
+            // Through the descriptor that is open: there may be no other to be had.
+            for coordinator in 0..coordinators {
+                inside.unlink(region_name(coordinator).as_ref());
+            }
+            inside.unlink(CONTROL.as_ref());
+            let _ = rustix::fs::rmdir(&staged);
+            Err(of_the_whole(error, &dir, &stamped.shape))
         }
     }
 }
 
-fn fill(dir: &Path, stamped: &Stamped) -> Result<Control, BusError> {
-    for coordinator in 0..stamped.shape.coordinators() {
-        Region::create(&region_path(dir, coordinator), stamped, coordinator)?;
+fn taken(dir: &Path) -> BusError {
+    let whose = fs::symlink_metadata(dir).ok().map(|found| found.uid());
+    let other = whose.filter(|uid| *uid != rustix::process::geteuid().as_raw());
+    BusError::refused(
+        dir,
+        match other {
+            Some(uid) => format!("user {uid} has something of that name there"),
+            None => "a fleet of that name is there already".to_owned(),
+        },
+    )
+}
+
+/// What a file did not find room for is only a part of what is wanted.
+fn of_the_whole(error: BusError, dir: &Path, shape: &FleetShape) -> BusError {
+    match error {
+        BusError::NoSpace { .. } => {
+            BusError::kernel(dir, "reserve its pages", shape.shm_bytes(), Errno::NOSPC)
+        }
+        other => other,
     }
-    Control::create(&control_path(dir), stamped)
+}
+
+fn fill(dir: &PrivateDir, stamped: &Stamped) -> Result<Control, BusError> {
+    for coordinator in 0..stamped.shape.coordinators() {
+        Region::create_in(dir, region_name(coordinator).as_ref(), stamped, coordinator)?;
+    }
+    Control::create_in(dir, CONTROL.as_ref(), stamped)
 }
 
 /// Removes a fleet's directory: the files first, never below, never through a link.
 pub fn remove(dir: &Path) -> io::Result<()> {
+    let refused = |errno| in_words(dir, errno);
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let fd = match rustix::fs::open(dir, flags, Mode::empty()) {
         Ok(fd) => fd,
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(refused(errno)),
     };
-    for entry in rustix::fs::Dir::read_from(&fd)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            match rustix::fs::unlinkat(&fd, name, rustix::fs::AtFlags::empty()) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+    fault::unmade(dir);
+    let mut entries = rustix::fs::Dir::new(fd).map_err(refused)?;
+    let mut names = Vec::new();
+    while let Some(entry) = entries.read() {
+        let name = entry.map_err(refused)?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.push(name);
+        }
+    }
+    let fd = entries.fd().map_err(refused)?;
+    for name in names {
+        match rustix::fs::unlinkat(fd, &name, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(refused(errno)),
         }
     }
     match rustix::fs::rmdir(dir) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(refused(errno)),
     }
+}
+
+fn in_words(path: &Path, errno: Errno) -> io::Error {
+    io::Error::new(io::Error::from(errno).kind(), Cause::of(path, "", 0, errno).to_string())
 }
 
 /// What lies under a root, and whether its owner lives.
@@ -135,8 +183,12 @@ impl Owner {
 pub fn find(root: &Path) -> io::Result<Vec<Found>> {
     let me = rustix::process::geteuid().as_raw();
     let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
+    let refused = |error: io::Error| match Errno::from_io_error(&error) {
+        Some(errno) => in_words(root, errno),
+        None => error,
+    };
+    for entry in fs::read_dir(root).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let whole = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-'));

@@ -1,29 +1,321 @@
-//! What the bus can refuse, in words for the one who meets it.
+//! What the bus can refuse, or the kernel refuses it, in words for the one who meets it: where, what,
+//! why, and what to do.
 
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub enum BusError {
     #[error(
-        "{path}: cannot reserve {bytes} bytes of shared memory: {errno} (make /dev/shm larger, or the fleet smaller)"
+        "{path}: cannot reserve {wanted} bytes of shared memory: {}",
+        lacking_room(*.wanted, *.free, path)
     )]
-    NoSpace { path: PathBuf, bytes: u64, errno: Errno },
-    #[error("{path}: cannot {what}: {errno}")]
-    Io { path: PathBuf, what: &'static str, errno: Errno },
+    NoSpace {
+        path: PathBuf,
+        /// Bytes.
+        wanted: u64,
+        /// Bytes free on that file system when it was refused, if it says so.
+        free: Option<u64>,
+    },
+    #[error("{path}: cannot {what}: {cause}")]
+    Kernel { path: PathBuf, what: &'static str, cause: Cause },
     #[error("{path}: refused, {why}")]
     Refused { path: PathBuf, why: String },
     #[error("{path}: this end of the ring is already taken")]
     EndTaken { path: PathBuf },
 }
 
-impl BusError {
-    pub(crate) fn io(path: &Path, what: &'static str, errno: Errno) -> Self {
-        Self::Io { path: path.to_owned(), what, errno }
-    }
+/// Why the kernel refused, as far as it can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Bytes.
+    NoRoom {
+        wanted: u64,
+        free: Option<u64>,
+    },
+    /// The file system has room for bytes, but for no more files.
+    NoInodes {
+        mount: PathBuf,
+    },
+    ReadOnly {
+        mount: PathBuf,
+    },
+    Permission {
+        user: u32,
+    },
+    /// Of this process.
+    NoDescriptors {
+        limit: Option<u64>,
+    },
+    /// Of the whole system.
+    NoFiles,
+    /// `limit` is RLIMIT_AS.
+    NoAddressSpace {
+        wanted: u64,
+        limit: Option<u64>,
+    },
+    LockedMemory,
+    NoMemory,
+    FileSize {
+        wanted: u64,
+        limit: Option<u64>,
+    },
+    /// The file system cannot reserve pages or map files: it is no tmpfs.
+    Unsuitable {
+        mount: PathBuf,
+    },
+    Absent,
+    Taken {
+        owner: Option<u32>,
+    },
+    Link,
+    NotADirectory,
+    NameTooLong,
+    Quota,
+    Busy,
+    Other(Errno),
+}
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom { wanted, .. } => write!(f, "there is no room for {wanted} bytes (make some)"),
+            Self::NoInodes { mount } => {
+                let mount = mount.display();
+                write!(
+                    f,
+                    "{mount} is out of inodes (remove what is left there, \
+                     `coordinator clean` what fleets left, or `mount -o remount,nr_inodes=0 {mount}`)"
+                )
+            }
+            Self::ReadOnly { mount } => {
+                let mount = mount.display();
+                write!(f, "{mount} is read-only (`mount -o remount,rw {mount}`, or choose another directory)")
+            }
+            Self::Permission { user } => write!(
+                f,
+                "user {user} may not (chmod or chown it, become its owner, or choose another directory)"
+            ),
+            Self::NoDescriptors { limit } => {
+                let limit = limit.map(|limit| format!(" {limit}")).unwrap_or_default();
+                write!(f, "this process has all the{limit} files open that it may have (raise `ulimit -n`)")
+            }
+            Self::NoFiles => {
+                write!(f, "the system has all the files open that it may have (raise `sysctl fs.file-max`)")
+            }
+            Self::NoAddressSpace { wanted, limit: Some(limit) } => write!(
+                f,
+                "{wanted} bytes more do not fit the {limit} bytes of address space that this process may \
+                 have (raise `ulimit -v`, or make the fleet smaller)"
+            ),
+            Self::NoAddressSpace { wanted, limit: None } => write!(
+                f,
+                "{wanted} bytes more find no place in this process's address space (make the fleet smaller, \
+                 or raise `sysctl vm.max_map_count`)"
+            ),
+            Self::LockedMemory => {
+                write!(f, "this process locks its memory, and may not lock more (raise `ulimit -l`)")
+            }
+            Self::NoMemory => write!(
+                f,
+                "there is not enough memory (make the fleet smaller, or raise the limit of the container \
+                 or cgroup)"
+            ),
+            Self::FileSize { wanted, limit: Some(limit) } => write!(
+                f,
+                "{wanted} bytes are more than the {limit} that a file of this process may have \
+                 (raise `ulimit -f`)"
+            ),
+            Self::FileSize { wanted, limit: None } => {
+                write!(f, "a file of {wanted} bytes is larger than this file system allows (use a tmpfs)")
+            }
+            Self::Unsuitable { mount } => write!(
+                f,
+                "the file system at {} cannot hold shared memory (choose a directory on a tmpfs, as \
+                 /dev/shm is)",
+                mount.display()
+            ),
+            Self::Absent => write!(f, "it is not there (has the fleet ended, or been removed?)"),
+            Self::Taken { owner } => {
+                let whose = owner.map(|owner| format!(" of user {owner}")).unwrap_or_default();
+                write!(f, "something{whose} has that name already (choose another name, or remove it)")
+            }
+            Self::Link => write!(f, "it is a symbolic link, and none is followed here (name what it means)"),
+            Self::NotADirectory => write!(f, "a part of the path is no directory (choose one that is)"),
+            Self::NameTooLong => write!(f, "the name is too long (choose a shorter one)"),
+            Self::Quota => write!(f, "the user's quota is used up (free some of it, or use a tmpfs)"),
+            Self::Busy => write!(f, "somebody keeps it (a lease or a mount on it; end that first)"),
+            Self::Other(errno) => write!(f, "{errno}"),
+        }
+    }
+}
+
+impl Cause {
+    /// What `errno` means where `what` was asked of the kernel at `path`; `wanted` is in bytes.
+    pub(crate) fn of(path: &Path, what: &str, wanted: u64, errno: Errno) -> Self {
+        match errno {
+            Errno::NOSPC => match room_at(path) {
+                Some(room) if room.is_out_of_inodes => Self::NoInodes { mount: mount_of(path) },
+                // A name takes a byte at least.
+                room => Self::NoRoom { wanted: wanted.max(1), free: room.map(|room| room.free) },
+            },
+            Errno::ROFS => Self::ReadOnly { mount: mount_of(path) },
+            Errno::ACCESS | Errno::PERM => Self::Permission { user: rustix::process::geteuid().as_raw() },
+            Errno::MFILE => Self::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
+            Errno::NFILE => Self::NoFiles,
+            Errno::FBIG => Self::FileSize { wanted, limit: getrlimit(Resource::Fsize).current },
+            Errno::NOMEM if what == MAP => {
+                Self::NoAddressSpace { wanted, limit: getrlimit(Resource::As).current }
+            }
+            Errno::NOMEM => Self::NoMemory,
+            Errno::AGAIN if what == MAP => Self::LockedMemory,
+            Errno::AGAIN | Errno::BUSY | Errno::TXTBSY => Self::Busy,
+            Errno::OPNOTSUPP | Errno::NODEV | Errno::NOSYS => Self::Unsuitable { mount: mount_of(path) },
+            Errno::NOENT => Self::Absent,
+            Errno::EXIST => Self::Taken { owner: owner_of(path) },
+            Errno::LOOP => Self::Link,
+            Errno::NOTDIR => Self::NotADirectory,
+            Errno::NAMETOOLONG => Self::NameTooLong,
+            Errno::DQUOT => Self::Quota,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl BusError {
     pub(crate) fn refused(path: &Path, why: impl Into<String>) -> Self {
         Self::Refused { path: path.to_owned(), why: why.into() }
+    }
+
+    /// What the kernel said when it was asked for something at `path`; `wanted` is in bytes.
+    pub(crate) fn kernel(path: &Path, what: &'static str, wanted: u64, errno: Errno) -> Self {
+        let path = path.to_owned();
+        match Cause::of(&path, what, wanted, errno) {
+            Cause::NoRoom { wanted, free } => Self::NoSpace { path, wanted, free },
+            cause => Self::Kernel { path, what, cause },
+        }
+    }
+
+    pub(crate) fn io(path: &Path, what: &'static str, errno: Errno) -> Self {
+        Self::kernel(path, what, 0, errno)
+    }
+}
+
+/// What was wanted of the kernel where ENOMEM and EAGAIN have a meaning of their own.
+pub(crate) const MAP: &str = "map it";
+
+struct Room {
+    /// Bytes.
+    free: u64,
+    is_out_of_inodes: bool,
+}
+
+/// Of the file system that `path` is on, or would be.
+fn room_at(path: &Path) -> Option<Room> {
+    let there = path.ancestors().find(|part| part.exists())?;
+    let stat = rustix::fs::statfs(there).ok()?;
+    Some(Room {
+        free: stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?),
+        // A tmpfs without a limit of inodes says that it has none at all.
+        is_out_of_inodes: stat.f_files > 0 && stat.f_ffree == 0,
+    })
+}
+
+/// The directory that the file system of `path` is mounted at.
+fn mount_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut there = absolute.ancestors().filter_map(|part| Some((part, std::fs::metadata(part).ok()?.dev())));
+    let Some((mut mount, device)) = there.next() else { return absolute };
+    for (part, other) in there {
+        if other != device {
+            break;
+        }
+        mount = part;
+    }
+    mount.to_owned()
+}
+
+fn owner_of(path: &Path) -> Option<u32> {
+    Some(std::fs::symlink_metadata(path).ok()?.uid())
+}
+
+fn lacking_room(wanted: u64, free: Option<u64>, path: &Path) -> String {
+    const MIB: u64 = 1 << 20;
+    let mount = mount_of(path);
+    let is = free.map_or_else(|| "there is less".to_owned(), |free| format!("{free} are free"));
+    let size = std::fs::metadata(&mount)
+        .ok()
+        .and_then(|_| rustix::fs::statfs(&mount).ok())
+        .and_then(|stat| stat.f_blocks.checked_mul(u64::try_from(stat.f_bsize).ok()?))
+        .map_or_else(
+            || "...".to_owned(),
+            |all| {
+                let lacking = wanted.saturating_sub(free.unwrap_or(0));
+                format!("{}m", all.saturating_add(lacking).div_ceil(MIB))
+            },
+        );
+    format!(
+        "{is} (make {mount} larger, `mount -o remount,size={size} {mount}`, or --shm-size of a container; or \
+         the fleet smaller)",
+        mount = mount.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_says_what_to_do() {
+        let mount = || PathBuf::from("/dev/shm");
+        let causes = [
+            (Cause::NoRoom { wanted: 1, free: None }, "make some"),
+            (Cause::NoInodes { mount: mount() }, "nr_inodes"),
+            (Cause::ReadOnly { mount: mount() }, "remount,rw"),
+            (Cause::Permission { user: 7 }, "chown"),
+            (Cause::NoDescriptors { limit: Some(3) }, "ulimit -n"),
+            (Cause::NoFiles, "fs.file-max"),
+            (Cause::NoAddressSpace { wanted: 1, limit: Some(1) }, "ulimit -v"),
+            (Cause::NoAddressSpace { wanted: 1, limit: None }, "vm.max_map_count"),
+            (Cause::LockedMemory, "ulimit -l"),
+            (Cause::NoMemory, "cgroup"),
+            (Cause::FileSize { wanted: 1, limit: Some(1) }, "ulimit -f"),
+            (Cause::FileSize { wanted: 1, limit: None }, "tmpfs"),
+            (Cause::Unsuitable { mount: mount() }, "tmpfs"),
+            (Cause::Absent, "removed"),
+            (Cause::Taken { owner: None }, "another name"),
+            (Cause::Link, "name what it means"),
+            (Cause::NotADirectory, "choose"),
+            (Cause::NameTooLong, "shorter"),
+            (Cause::Quota, "free some"),
+            (Cause::Busy, "end that first"),
+        ];
+        for (cause, remedy) in causes {
+            let words = cause.to_string();
+            assert!(words.contains(remedy), "{words}");
+            assert!(!words.contains("os error"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_mount_is_found_from_what_is_below_it() {
+        assert_eq!(mount_of(Path::new("/proc/self/status")), Path::new("/proc"));
+        assert_eq!(mount_of(Path::new("/proc/nobody/nothing")), Path::new("/proc"));
+    }
+
+    /// Nobody gives the kernel's refusals of a whole machine to a test; the words are looked at here.
+    #[test]
+    fn the_same_errno_means_another_thing_elsewhere() {
+        let path = Path::new("/dev/shm/x");
+        let said = |what, errno| BusError::kernel(path, what, 4096, errno).to_string();
+        assert!(said(MAP, Errno::NOMEM).contains("address space"));
+        assert!(said("reserve its pages", Errno::NOMEM).contains("not enough memory"));
+        assert!(said(MAP, Errno::AGAIN).contains("ulimit -l"));
+        assert!(said("open it", Errno::AGAIN).contains("lease"));
+        assert!(said("open it", Errno::NFILE).contains("fs.file-max"));
     }
 }

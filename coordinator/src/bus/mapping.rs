@@ -4,13 +4,138 @@
 //! never a SIGBUS later. What comes out is references to atomics only: peers write these bytes at
 //! any time, so no plain reference into them may exist.
 
-use super::error::BusError;
+use super::error::{BusError, Cause, MAP};
+use super::fault::{self, Watch};
 use super::shared::Shared;
-use rustix::fs::{FallocateFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
-use std::os::fd::AsFd;
+use rustix::process::{Resource, getrlimit};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+
+/// `f_type` of a tmpfs.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// A directory that is this user's alone, held open: what is made in it is made there, and taken back
+/// from there, whatever becomes of its name, and without one more descriptor.
+#[derive(Debug)]
+pub struct PrivateDir {
+    fd: OwnedFd,
+    /// What its files are called in errors.
+    path: PathBuf,
+}
+
+impl PrivateDir {
+    /// Makes the directory `at`, which is to be known as `path`.
+    pub fn make(at: &Path, path: &Path) -> Result<Self, BusError> {
+        rustix::fs::mkdir(at, Mode::RWXU).map_err(|e| BusError::io(at, "make the directory", e))?;
+        let opened = Self::open(at);
+        if opened.is_err() {
+            let _ = rustix::fs::rmdir(at);
+        }
+        Ok(Self { path: path.to_owned(), ..opened? })
+    }
+
+    /// Opens one that is there, after a look at whose it is.
+    pub fn open(path: &Path) -> Result<Self, BusError> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+            // With O_DIRECTORY the kernel does not tell a link from a file.
+            Errno::NOTDIR if is_link(path) => BusError::io(path, OPEN, Errno::LOOP),
+            _ => BusError::io(path, OPEN, errno),
+        })?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| BusError::io(path, LOOK, e))?;
+        is_private(&stat, path)?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// The directory that `path` lies in, and its name there.
+    pub fn around(path: &Path) -> Result<(Self, &OsStr), BusError> {
+        let name = path.file_name().ok_or_else(|| BusError::refused(path, "it names no file"))?;
+        let parent = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return Err(BusError::refused(path, "it names no file")),
+        };
+        Ok((Self::open(parent)?, name))
+    }
+
+    /// Takes a file back. What is not there need not be removed.
+    pub fn unlink(&self, name: &OsStr) {
+        let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
+    }
+}
+
+const OPEN: &str = "open it";
+const LOOK: &str = "look at it";
+
+fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// Belongs to this user, who alone may reach it.
+fn is_private(stat: &Stat, path: &Path) -> Result<(), BusError> {
+    let me = rustix::process::geteuid().as_raw();
+    if stat.st_uid != me {
+        return Err(BusError::refused(
+            path,
+            format!("it belongs to user {}, and this is user {me}", stat.st_uid),
+        ));
+    }
+    if stat.st_mode & 0o077 != 0 {
+        return Err(BusError::refused(
+            path,
+            format!("others may reach it (mode {:03o})", stat.st_mode & 0o777),
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a file that somebody else made, after a look at who; how many bytes it has.
+fn open(dir: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<(OwnedFd, u64), BusError> {
+    // Not blocking: a lease on it would keep this process waiting for as long as its holder likes.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(|e| BusError::io(path, OPEN, e))?;
+    let stat = rustix::fs::fstat(&fd).map_err(|e| BusError::io(path, LOOK, e))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(BusError::refused(path, "it is not a regular file"));
+    }
+    is_private(&stat, path)?;
+    let bytes = u64::try_from(stat.st_size).unwrap_or(0);
+    if bytes == 0 {
+        return Err(BusError::refused(path, "it is empty"));
+    }
+    // A page that is not there would be asked for at the first touch, and may be refused.
+    let reserved = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+    if reserved < bytes && rustix::fs::fstatfs(&fd).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC) {
+        return Err(BusError::refused(
+            path,
+            format!("it has holes: only {reserved} of its {bytes} bytes are reserved"),
+        ));
+    }
+    Ok((fd, bytes))
+}
+
+/// The first bytes of a fleet's file, without mapping it: whatever its maker does to it meanwhile,
+/// this is read or refused.
+pub fn read_head<const N: usize>(path: &Path) -> Result<[u8; N], BusError> {
+    let (dir, name) = PrivateDir::around(path)?;
+    let (fd, _) = open(dir.fd.as_fd(), name.as_ref(), path)?;
+    let mut bytes = [0; N];
+    let mut read = 0;
+    while read < N {
+        match rustix::io::pread(&fd, &mut bytes[read..], read as u64) {
+            Ok(0) => return Err(BusError::refused(path, "it is too short for a file of a fleet")),
+            Ok(more) => read += more,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(BusError::io(path, "read it", errno)),
+        }
+    }
+    Ok(bytes)
+}
 
 /// Unmapped when dropped; [`Mapping::leak`] keeps it for the life of the process.
 #[derive(Debug)]
@@ -18,6 +143,8 @@ pub struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
     path: PathBuf,
+    /// Dropped before the memory is unmapped.
+    watch: Option<Watch>,
 }
 
 // SAFETY: the memory is reached through atomics only, and belongs to no thread.
@@ -28,47 +155,39 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Makes the file, reserves all its pages and maps them. The file is removed again on failure.
     pub fn create(path: &Path, bytes: u64) -> Result<Self, BusError> {
+        Self::create_at(CWD, path, path, bytes)
+    }
+
+    /// As [`Mapping::create`], in a directory that is held open.
+    pub fn create_in(dir: &PrivateDir, name: &OsStr, bytes: u64) -> Result<Self, BusError> {
+        Self::create_at(dir.fd.as_fd(), name.as_ref(), &dir.path.join(name), bytes)
+    }
+
+    fn create_at(dir: BorrowedFd<'_>, name: &Path, path: &Path, bytes: u64) -> Result<Self, BusError> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| match errno {
-            rustix::io::Errno::NOSPC => BusError::NoSpace { path: path.to_owned(), bytes, errno },
-            _ => BusError::io(path, "create", errno),
-        })?;
-        let made = reserve(&fd, bytes)
-            .map_err(|errno| BusError::NoSpace { path: path.to_owned(), bytes, errno })
+        let fd = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| BusError::kernel(path, "make the file", bytes, errno))?;
+        let made = reserve(&fd, path, bytes)
             .and_then(|()| Self::map(&fd, path, bytes))
             .and_then(|mapping| mapping.populate().map(|()| mapping));
         if made.is_err() {
             // Nothing else to do if even this fails: the directory's owner removes it as a whole.
-            let _ = rustix::fs::unlink(path);
+            let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
         }
         made
     }
 
     /// Maps a file that somebody else made, after a look at who.
     pub fn attach(path: &Path) -> Result<Self, BusError> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| BusError::io(path, "open", e))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|e| BusError::io(path, "look at", e))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(BusError::refused(path, "it is not a regular file"));
-        }
-        let me = rustix::process::geteuid().as_raw();
-        if stat.st_uid != me {
-            return Err(BusError::refused(
-                path,
-                format!("it belongs to user {}, and this is user {me}", stat.st_uid),
-            ));
-        }
-        if stat.st_mode & 0o077 != 0 {
-            return Err(BusError::refused(
-                path,
-                format!("others may reach it (mode {:03o})", stat.st_mode & 0o777),
-            ));
-        }
-        if stat.st_size <= 0 {
-            return Err(BusError::refused(path, "it is empty"));
-        }
-        Self::map(&fd, path, stat.st_size as u64)
+        let (fd, bytes) = open(CWD, path, path)?;
+        Self::map(&fd, path, bytes)
+    }
+
+    /// As [`Mapping::attach`], of a file in a directory that must be this user's alone.
+    pub fn attach_private(path: &Path) -> Result<Self, BusError> {
+        let (dir, name) = PrivateDir::around(path)?;
+        let (fd, bytes) = open(dir.fd.as_fd(), name.as_ref(), path)?;
+        Self::map(&fd, path, bytes)
     }
 
     fn map(fd: impl AsFd, path: &Path, bytes: u64) -> Result<Self, BusError> {
@@ -84,9 +203,10 @@ impl Mapping {
                 0,
             )
         }
-        .map_err(|e| BusError::io(path, "map", e))?;
+        .map_err(|e| BusError::kernel(path, MAP, bytes, e))?;
         let start = NonNull::new(start.cast()).expect("the kernel never maps at address 0");
-        Ok(Self { start, bytes: len, path: path.to_owned() })
+        let watch = Some(fault::watch(start.as_ptr(), len, path));
+        Ok(Self { start, bytes: len, path: path.to_owned(), watch })
     }
 
     fn populate(&self) -> Result<(), BusError> {
@@ -96,9 +216,15 @@ impl Mapping {
         };
         match done {
             // Kernels before 5.14 do not know the advice; the pages are reserved all the same.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
-            Err(errno) => Err(BusError::NoSpace { path: self.path.clone(), bytes: self.bytes as u64, errno }),
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            // What would have been a SIGBUS: somebody took the room away again.
+            Err(Errno::FAULT) => Err(self.refused(Errno::NOSPC)),
+            Err(errno) => Err(self.refused(errno)),
         }
+    }
+
+    fn refused(&self, errno: Errno) -> BusError {
+        BusError::kernel(&self.path, "fill it with pages", self.bytes as u64, errno)
     }
 
     /// Keeps the mapping for the life of the process.
@@ -135,17 +261,24 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        self.watch = None;
         // SAFETY: the range is this mapping's own, and borrows of it end before it does.
         let unmapped = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.bytes) };
         debug_assert!(unmapped.is_ok());
     }
 }
 
-fn reserve(fd: impl AsFd, bytes: u64) -> rustix::io::Result<()> {
+fn reserve(fd: impl AsFd, path: &Path, bytes: u64) -> Result<(), BusError> {
+    const RESERVE: &str = "reserve its pages";
+    // The kernel would not only refuse: it would send SIGXFSZ, which ends the process.
+    if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|limit| *limit < bytes) {
+        let cause = Cause::FileSize { wanted: bytes, limit: Some(limit) };
+        return Err(BusError::Kernel { path: path.to_owned(), what: RESERVE, cause });
+    }
     loop {
         match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, bytes) {
-            Err(rustix::io::Errno::INTR) => {}
-            done => return done,
+            Err(Errno::INTR) => {}
+            done => return done.map_err(|errno| BusError::kernel(path, RESERVE, bytes, errno)),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
 use super::error::BusError;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
-use super::mapping::Mapping;
+use super::mapping::{Mapping, PrivateDir, read_head};
 use super::ring::{Geometry, Ring};
 use super::slot::{
     CoordinatorEntry, Counters, FleetState, MAGIC, RegionState, Stage, Stamp, TableEntry, VERSION, WorkerSlot,
@@ -12,6 +12,8 @@ use super::slot::{
 use super::sync::{AtomicU64, Ordering};
 use crate::config::FleetShape;
 use crate::process::identity::{Identity, boot_id, pid_namespace};
+use std::ffi::OsStr;
+use std::mem::offset_of;
 use std::path::Path;
 
 /// What a stamp says, copied out once.
@@ -101,20 +103,22 @@ impl Stamped {
 }
 
 /// Who made the fleet with this control file, since which boot and in which pid namespace: whatever
-/// build laid it out.
+/// build laid it out. Nothing is mapped for it, so a file that is cut short meanwhile is an error and
+/// no more.
 pub fn peek_owner(path: &Path) -> Result<(Identity, u128, u64), BusError> {
-    let map = Mapping::attach(path)?;
-    if map.bytes() < size_of::<Stamp>() as u64 {
-        return Err(BusError::refused(path, "it is too short for a fleet's control file"));
-    }
-    let stamp: &Stamp = map.at(0);
-    if stamp.magic.load(Ordering::Acquire) != MAGIC {
+    let head: [u8; size_of::<Stamp>()] = read_head(path)?;
+    let long = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().expect("eight bytes"));
+    let short = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().expect("four bytes"));
+    if long(offset_of!(Stamp, magic)) != MAGIC {
         return Err(BusError::refused(path, "it is not a file of a fleet"));
     }
-    let relaxed = Ordering::Relaxed;
-    let owner = Identity { pid: stamp.owner_pid.load(relaxed), start_ticks: stamp.owner_start.load(relaxed) };
-    let boot = u128::from(stamp.boot[0].load(relaxed)) << 64 | u128::from(stamp.boot[1].load(relaxed));
-    Ok((owner, boot, stamp.owner_namespace.load(relaxed)))
+    let owner = Identity {
+        pid: short(offset_of!(Stamp, owner_pid)),
+        start_ticks: long(offset_of!(Stamp, owner_start)),
+    };
+    let boot = offset_of!(Stamp, boot);
+    let boot = u128::from(long(boot)) << 64 | u128::from(long(boot + 8));
+    Ok((owner, boot, long(offset_of!(Stamp, owner_namespace))))
 }
 
 fn check_size(map: &Mapping, wanted: u64) -> Result<(), BusError> {
@@ -135,14 +139,19 @@ pub struct Control {
 
 impl Control {
     pub fn create(path: &Path, stamped: &Stamped) -> Result<Self, BusError> {
+        let (dir, name) = PrivateDir::around(path)?;
+        Self::create_in(&dir, name, stamped)
+    }
+
+    pub fn create_in(dir: &PrivateDir, name: &OsStr, stamped: &Stamped) -> Result<Self, BusError> {
         let layout = ControlLayout::new(&stamped.shape);
-        let map = Mapping::create(path, layout.bytes())?.leak();
+        let map = Mapping::create_in(dir, name, layout.bytes())?.leak();
         stamped.write(map.at(layout.stamp), 0);
         Ok(Self { map, layout, stamped: *stamped })
     }
 
     pub fn attach(path: &Path) -> Result<Self, BusError> {
-        let map = Mapping::attach(path)?;
+        let map = Mapping::attach_private(path)?;
         if map.bytes() < size_of::<Stamp>() as u64 {
             return Err(BusError::refused(path, "it is too short for a fleet's control file"));
         }
@@ -193,15 +202,21 @@ pub struct Region {
 impl Region {
     /// Makes the region of coordinator `index`; it stays in memory, not in this process's map.
     pub fn create(path: &Path, stamped: &Stamped, index: u32) -> Result<(), BusError> {
+        let (dir, name) = PrivateDir::around(path)?;
+        Self::create_in(&dir, name, stamped, index)
+    }
+
+    /// As [`Region::create`], in a directory that is held open.
+    pub fn create_in(dir: &PrivateDir, name: &OsStr, stamped: &Stamped, index: u32) -> Result<(), BusError> {
         let layout = RegionLayout::new(&stamped.shape);
-        let map = Mapping::create(path, layout.bytes())?;
+        let map = Mapping::create_in(dir, name, layout.bytes())?;
         stamped.write(map.at(layout.stamp), 1 + index);
         Ok(())
     }
 
     /// Maps the region of coordinator `index`, which must belong to the same fleet as `control`.
     pub fn attach(path: &Path, control: &Stamped, index: u32) -> Result<Self, BusError> {
-        let map = Mapping::attach(path)?;
+        let map = Mapping::attach_private(path)?;
         let layout = RegionLayout::new(&control.shape);
         check_size(&map, layout.bytes())?;
         let found = Stamped::read(map.at(layout.stamp), path)?;

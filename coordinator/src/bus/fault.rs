@@ -1,0 +1,353 @@
+//! A page of shared memory that is gone when it is touched: somebody truncated the file, or punched a
+//! hole into it that a full file system cannot fill. The kernel answers with SIGBUS.
+//!
+//! Nothing can be saved then, since what lay there is lost; but it can be said. The handler finds the
+//! file that the address belongs to, writes one line to stderr, removes the fleet's directory if this
+//! process made it, and ends the process with [`STATUS`]. An address of no file of ours is not its
+//! business: whoever handled SIGBUS before gets it.
+//!
+//! Everything that a handler may touch is a fixed table of atomics: there is no lock and no allocation.
+
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use nix::libc;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// How a process ends whose shared memory was taken away: `docs/exit-codes.md`.
+pub const STATUS: i32 = 74;
+/// What a parent says of a process that ended so.
+pub const IN_WORDS: &str = "its shared memory was truncated or taken away";
+
+/// A client maps a control file and a region for each of at most 256 coordinators; a supervisor one
+/// file more than it has. Mappings beyond are without words, and as they would be without this module.
+const FILES_MAX: usize = 1024;
+/// Bytes of a path, with the NUL at its end. Of a longer one the end is told.
+const NAME: usize = 240;
+
+/// A name is written before `start` and read after it.
+struct File {
+    /// 0 while this place is free, 1 while it is being filled, else the address of the first byte.
+    start: AtomicU64,
+    bytes: AtomicU64,
+    name: [AtomicU64; NAME / 8],
+}
+
+const FREE: u64 = 0;
+const FILLING: u64 = 1;
+
+impl File {
+    const fn new() -> Self {
+        Self {
+            start: AtomicU64::new(FREE),
+            bytes: AtomicU64::new(0),
+            name: [const { AtomicU64::new(0) }; NAME / 8],
+        }
+    }
+
+    fn set_name(&self, path: &Path) {
+        let all = path.as_os_str().as_bytes();
+        let mut bytes = [0; NAME];
+        let kept = &all[all.len().saturating_sub(NAME - 1)..];
+        bytes[..kept.len()].copy_from_slice(kept);
+        for (word, chunk) in self.name.iter().zip(bytes.as_chunks::<8>().0) {
+            word.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
+        }
+    }
+
+    fn name(&self) -> [u8; NAME] {
+        let mut bytes = [0; NAME];
+        for (word, chunk) in self.name.iter().zip(bytes.as_chunks_mut::<8>().0) {
+            *chunk = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        bytes[NAME - 1] = 0;
+        bytes
+    }
+}
+
+static FILES: [File; FILES_MAX] = [const { File::new() }; FILES_MAX];
+
+/// What the process that made a fleet removes, if it cannot end in order.
+struct Made {
+    /// 0 while there is none. Children inherit the words, and are not meant by them.
+    pid: AtomicU32,
+    coordinators: AtomicU32,
+    dir: File,
+}
+
+static MADE: Made = Made { pid: AtomicU32::new(0), coordinators: AtomicU32::new(0), dir: File::new() };
+
+/// As long as it lives, its range of addresses is known by name.
+#[derive(Debug)]
+pub struct Watch(Option<usize>);
+
+/// Has the handler know `bytes` from `start` as the file at `path`; installs it if need be.
+pub fn watch(start: *const u8, bytes: usize, path: &Path) -> Watch {
+    install();
+    let free = |file: &&File| {
+        file.start.compare_exchange(FREE, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    let place = FILES.iter().position(|file| free(&file));
+    if let Some(place) = place {
+        let file = &FILES[place];
+        file.set_name(path);
+        file.bytes.store(bytes as u64, Ordering::Relaxed);
+        // Pairs with the Acquire in `find`.
+        file.start.store(start as u64, Ordering::Release);
+    }
+    Watch(place)
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(place) = self.0 {
+            FILES[place].start.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+/// This process made the fleet in `dir`: if its memory is taken away, the directory goes too.
+pub fn made(dir: &Path, coordinators: u32) {
+    MADE.dir.set_name(dir);
+    MADE.coordinators.store(coordinators, Ordering::Relaxed);
+    // Pairs with the Acquire in `remove_made`. A path that does not fit is not removed.
+    let fits = dir.as_os_str().len() + "/c4294967295".len() < NAME;
+    MADE.pid.store(if fits { std::process::id() } else { 0 }, Ordering::Release);
+}
+
+/// The fleet in `dir` is being removed in order.
+pub fn unmade(dir: &Path) {
+    if until_nul(&MADE.dir.name()) == dir.as_os_str().as_bytes() {
+        MADE.pid.store(0, Ordering::Release);
+    }
+}
+
+/// What SIGBUS did before.
+static BEFORE: OnceLock<Disposition> = OnceLock::new();
+
+struct Disposition(libc::sigaction);
+
+// SAFETY: plain data: an address of code, flags and a mask.
+unsafe impl Send for Disposition {}
+// SAFETY: as above; never changed.
+unsafe impl Sync for Disposition {}
+
+/// Once in a process; its children inherit it. A handler that somebody installs later replaces this
+/// one, as it would any other, and finds it as what was there before.
+fn install() {
+    BEFORE.get_or_init(|| {
+        // SAFETY: zero is a valid `sigaction` (its fields are integers and a set of bits), and both
+        // calls are given valid pointers. The handler keeps to what a handler may do (see there).
+        unsafe {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_bus as extern "C" fn(_, _, _) as usize;
+            // On the stack for signals where there is one; the call before last may have been ours.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigemptyset(&raw mut action.sa_mask);
+            libc::sigaction(libc::SIGBUS, &raw const action, &raw mut before);
+            Disposition(before)
+        }
+    });
+}
+
+/// Only loads, `stat`, `prctl`, `write`, `unlink`, `rmdir`, `getpid` and `_exit`: async-signal-safe.
+extern "C" fn on_bus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid one; a fault has an address in it.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as u64) };
+    // Sent by a process (0 and below), it has no address.
+    match (code > 0).then(|| find(address)).flatten() {
+        Some(file) => {
+            say(file, address, code);
+            remove_made();
+            // SAFETY: ends this process; nothing of it is used afterwards.
+            unsafe { libc::_exit(STATUS) }
+        }
+        None => pass_on(signal, code, info, context),
+    }
+}
+
+fn find(address: u64) -> Option<&'static File> {
+    FILES.iter().find(|file| {
+        // Pairs with the Release in `watch`.
+        let start = file.start.load(Ordering::Acquire);
+        start > FILLING
+            && address.checked_sub(start).is_some_and(|at| at < file.bytes.load(Ordering::Relaxed))
+    })
+}
+
+/// To whoever handled SIGBUS before.
+fn pass_on(signal: libc::c_int, code: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let before = BEFORE.get().map(|before| &before.0);
+    let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
+    if handler == libc::SIG_IGN && code <= 0 {
+        return;
+    }
+    if handler != libc::SIG_DFL && handler != libc::SIG_IGN {
+        // SAFETY: what the kernel had as a handler is a function of the kind that its flags say.
+        unsafe {
+            if before.is_some_and(|before| before.sa_flags & libc::SA_SIGINFO != 0) {
+                let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(handler);
+                handler(signal, info, context);
+            } else {
+                let handler: extern "C" fn(libc::c_int) = std::mem::transmute(handler);
+                handler(signal);
+            }
+        }
+        return;
+    }
+    // The fault comes again when this returns, and finds nobody; what was sent is sent again.
+    // SAFETY: zero is a valid `sigaction`: the default; `raise` is async-signal-safe.
+    unsafe {
+        let default: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, &raw const default, std::ptr::null_mut());
+        if code <= 0 {
+            libc::raise(signal);
+        }
+    }
+}
+
+/// `error: <process>: <file>: <what happened>; <what to do>`, in one write.
+fn say(file: &File, address: u64, code: libc::c_int) {
+    let name = file.name();
+    let bytes = file.bytes.load(Ordering::Relaxed);
+    let mut line = Line::new();
+    line.text(b"error: ");
+    let mut process = [0_u8; 16];
+    // SAFETY: the kernel writes at most 16 bytes, a NUL among them.
+    unsafe { libc::prctl(libc::PR_GET_NAME, process.as_mut_ptr()) };
+    line.text(until_nul(&process));
+    line.text(b": ");
+    line.text(until_nul(&name));
+    line.text(b": ");
+    // SAFETY: zero is a valid `stat`; `name` ends with a NUL, and the pointers outlive the call.
+    let (found, stat) = unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        (libc::stat(name.as_ptr().cast(), &raw mut stat) == 0, stat)
+    };
+    if code == libc::BUS_MCEERR_AR || code == libc::BUS_MCEERR_AO {
+        line.text(b"the hardware lost its memory at byte ");
+        line.number(address - file.start.load(Ordering::Relaxed));
+    } else if !found {
+        line.text(b"was removed and truncated while it was mapped");
+    } else if (stat.st_size as u64) < bytes {
+        line.text(b"was truncated to ");
+        line.number(stat.st_size as u64);
+        line.text(b" of ");
+        line.number(bytes);
+        line.text(b" bytes while it was mapped");
+    } else {
+        line.text(b"its memory was taken away while it was mapped, and there is no room to have it back");
+    }
+    line.text(b"; what it held is lost: find out who did that, and start the fleet anew\n");
+    // SAFETY: the buffer is valid for as many bytes. If stderr takes nothing there is nobody to tell.
+    let _ = unsafe { libc::write(libc::STDERR_FILENO, line.bytes.as_ptr().cast(), line.len) };
+}
+
+/// The files of the fleet that this very process made.
+fn remove_made() {
+    // SAFETY: async-signal-safe, and cannot fail.
+    let own = unsafe { libc::getpid() } as u32;
+    // Pairs with the Release in `made`.
+    if MADE.pid.load(Ordering::Acquire) != own {
+        return;
+    }
+    let dir = MADE.dir.name();
+    let dir = until_nul(&dir);
+    let path = |name: &[u8], number: Option<u32>| {
+        let mut path = Line::new();
+        path.text(dir);
+        path.text(name);
+        if let Some(number) = number {
+            path.number(number.into());
+        }
+        path.text(b"\0");
+        path.bytes
+    };
+    // SAFETY: paths that end with a NUL. What is not there need not be removed.
+    unsafe {
+        for coordinator in 0..MADE.coordinators.load(Ordering::Relaxed) {
+            libc::unlink(path(b"/c", Some(coordinator)).as_ptr().cast());
+        }
+        libc::unlink(path(b"/control", None).as_ptr().cast());
+        libc::rmdir(path(b"", None).as_ptr().cast());
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// Text without an allocation; what does not fit is left out.
+struct Line {
+    bytes: [u8; 640],
+    len: usize,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { bytes: [0; 640], len: 0 }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        for (to, from) in self.bytes[self.len..].iter_mut().zip(text) {
+            *to = *from;
+        }
+        self.len = (self.len + text.len()).min(self.bytes.len());
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut digits = [0_u8; 20];
+        let mut first = digits.len();
+        let mut rest = number;
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.text(&digits[first..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_text_without_an_allocation_read_as_usual() {
+        let mut line = Line::new();
+        for number in [0, 7, 10, u64::MAX] {
+            line.number(number);
+            line.text(b" ");
+        }
+        assert_eq!(&line.bytes[..line.len], b"0 7 10 18446744073709551615 ");
+        line.text(&[b'x'; 1000]);
+        assert_eq!(line.len, line.bytes.len());
+    }
+
+    #[test]
+    fn an_address_is_found_within_its_file_only_while_it_is_watched() {
+        let bytes = [0_u8; 64];
+        let start = bytes.as_ptr() as u64;
+        let watch = watch(bytes.as_ptr(), bytes.len(), Path::new("/dev/shm/x/c0"));
+        assert!(find(start - 1).is_none());
+        assert_eq!(until_nul(&find(start).unwrap().name()), b"/dev/shm/x/c0");
+        assert!(find(start + 63).is_some());
+        assert!(find(start + 64).is_none());
+        drop(watch);
+        assert!(find(start).is_none());
+    }
+
+    #[test]
+    fn of_a_path_that_is_too_long_the_end_is_kept() {
+        let file = File::new();
+        file.set_name(Path::new(&format!("{}/c0", "d".repeat(1000))));
+        let name = file.name();
+        assert_eq!(until_nul(&name).len(), NAME - 1);
+        assert!(until_nul(&name).ends_with(b"d/c0"));
+    }
+}
