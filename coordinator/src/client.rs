@@ -18,7 +18,7 @@ pub use crate::process::clock::now_ns;
 pub use crate::process::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::TaskId;
-use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind};
+use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, attempt_of};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
@@ -75,6 +75,8 @@ pub enum Failure {
     CoordinatorSilent(u32, Duration),
     #[error("coord/{0} wrote what cannot be: {1}")]
     CoordinatorBroken(u32, String),
+    #[error("a successor of coord/{0} found the task damaged in its table")]
+    Damaged(u32),
     #[error("the supervisor died, and the fleet with it")]
     SupervisorDied,
 }
@@ -83,6 +85,8 @@ pub enum Failure {
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     pub body: &'a [u8],
+    /// 1, and one more for each worker that died with the task in hand.
+    pub attempt: u8,
     /// At the worker, on the clock of [`now_ns`].
     pub started_ns: u64,
     pub finished_ns: u64,
@@ -114,6 +118,9 @@ pub enum Event<'a> {
     Late(TaskId),
     /// A second answer.
     Duplicate(TaskId),
+    /// The same answer once more: a coordinator died after it had told, and its successor could not
+    /// know. Nothing was done twice.
+    Repeated(TaskId),
 }
 
 /// accepted = answered + failed + `in_flight`.
@@ -138,11 +145,18 @@ impl std::ops::AddAssign for Ledger {
     }
 }
 
+/// What makes an answer itself: sequence, lease, end and status.
+type Told = (u64, u32, u64, u32);
+
 struct Link {
     region: Region,
     tasks: Producer,
     answers: Consumer,
     ledger: Ledger,
+    /// The last that was told from each entry of the coordinator's table. An entry has no other task
+    /// before its coordinator knows that it has told, so what is told once more is always the last.
+    told: Vec<Option<Told>>,
+    repeated: u64,
     lost: Option<Failure>,
     staged: bool,
 }
@@ -195,6 +209,8 @@ impl Client {
                 tasks: region.client_down().producer().ok_or_else(taken)?,
                 answers: region.client_up().consumer().ok_or_else(taken)?,
                 ledger: Ledger::default(),
+                told: vec![None; region.table().len()],
+                repeated: 0,
                 lost: None,
                 staged: false,
             });
@@ -261,7 +277,7 @@ impl Client {
             sent_ns,
             worker: worker.worker,
             entry: 0,
-            attempt: 0,
+            lease: 0,
             kind: kind as u32,
         };
         let link = &mut self.links[worker.coordinator as usize];
@@ -356,6 +372,11 @@ impl Client {
             ledger.late += 1;
             return each(Event::Late(answer.id));
         }
+        if self.is_repeated(index, &answer, status) {
+            self.links[index].repeated += 1;
+            return each(Event::Repeated(answer.id));
+        }
+        let ledger = &mut self.links[index].ledger;
         let here = self.in_flight.get(&answer.id.sequence).is_some_and(|task| {
             task.worker == WorkerRef { coordinator: index as u32, worker: answer.worker }
         });
@@ -379,6 +400,7 @@ impl Client {
         let result = match status {
             Some(AnswerStatus::Ok) => Ok(Answer {
                 body: &record.body,
+                attempt: attempt_of(answer.lease),
                 started_ns: answer.started_ns,
                 finished_ns: answer.finished_ns,
                 code: answer.code,
@@ -391,12 +413,26 @@ impl Client {
             Some(AnswerStatus::Refused) => {
                 Err(Failure::Refused(task.worker, String::from_utf8_lossy(&record.body).into_owned()))
             }
+            Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index as u32)),
             Some(AnswerStatus::Late | AnswerStatus::Duplicate) | None => Err(Failure::CoordinatorBroken(
                 index as u32,
                 format!("an answer of status {}", answer.status),
             )),
         };
         self.settle(answer.id, &task, result, each);
+    }
+
+    /// Only a successor repeats anything.
+    fn is_repeated(&mut self, index: usize, answer: &AnswerHeader, status: Option<AnswerStatus>) -> bool {
+        if answer.id.sender != self.sender || status == Some(AnswerStatus::Duplicate) {
+            return false;
+        }
+        let process = &self.control.coordinator(index as u32).process;
+        let is_successor = process.incarnation.load(Ordering::Acquire) > 1;
+        let Some(last) = self.links[index].told.get_mut(answer.entry as usize) else { return false };
+        let told = (answer.id.sequence, answer.lease, answer.finished_ns, answer.status);
+        let before = last.replace(told);
+        is_successor && before == Some(told)
     }
 
     fn settle(
@@ -522,6 +558,11 @@ impl Client {
     /// This end's counts for one coordinator.
     pub fn ledger_of(&self, coordinator: u32) -> Ledger {
         self.links[coordinator as usize].ledger
+    }
+
+    /// Answers that came once more from a coordinator's successor.
+    pub fn repeated(&self) -> u64 {
+        self.links.iter().map(|link| link.repeated).sum()
     }
 
     /// Deaths of coordinators and workers that nobody asked for, and that their parents have seen.

@@ -4,6 +4,7 @@
 //! an error in mid-run.
 
 use crate::bus::layout::{ControlLayout, RegionLayout};
+use std::time::Duration;
 use thiserror::Error;
 
 /// A coordinator holds at most this many workers: two levels of a 64-bit ready bitmap.
@@ -14,6 +15,33 @@ pub const COORDINATORS_MAX: u32 = 256;
 pub const PAYLOAD_MAX: u32 = 1 << 20;
 /// Tasks that may wait for one worker at the same time.
 pub const DEPTH_MAX: u32 = 64;
+
+/// A task is begun by at most so many workers; when the last of them dies of it too, it fails.
+pub const ATTEMPTS_MAX: u8 = 3;
+/// A place whose processes have died so often within [`RESTART_WINDOW`] stays empty at the next death.
+/// More than one task that kills its workers, less than a processor's worth of forks.
+pub const RESTARTS_MAX: u32 = 16;
+pub const RESTART_WINDOW: Duration = Duration::from_secs(10);
+
+/// What is done about deaths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// 1 to 255.
+    pub attempts_max: u8,
+    /// Of one place, within `restart_window`.
+    pub restarts_max: u32,
+    pub restart_window: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts_max: ATTEMPTS_MAX,
+            restarts_max: RESTARTS_MAX,
+            restart_window: RESTART_WINDOW,
+        }
+    }
+}
 
 /// How many processes, and how large the bus between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

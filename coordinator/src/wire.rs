@@ -11,7 +11,7 @@ use crate::bus::ring::HEADER;
 )]
 #[repr(C)]
 pub struct TaskId {
-    /// Of the fleet; raised when a region is taken over.
+    /// Of the fleet.
     pub epoch: u32,
     /// Counts the clients that have attached to the fleet.
     pub sender: u32,
@@ -44,7 +44,8 @@ pub struct TaskHeader {
     pub worker: u32,
     /// In the coordinator's task table; filled in by the coordinator and echoed by the worker.
     pub entry: u32,
-    pub attempt: u32,
+    /// See [`lease`]; filled in by the coordinator and echoed by the worker.
+    pub lease: u32,
     /// A [`TaskKind`].
     pub kind: u32,
 }
@@ -78,7 +79,8 @@ pub struct AnswerHeader {
     pub finished_ns: u64,
     pub worker: u32,
     pub entry: u32,
-    pub attempt: u32,
+    /// See [`lease`].
+    pub lease: u32,
     /// An [`AnswerStatus`].
     pub status: u32,
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
@@ -109,15 +111,33 @@ pub enum AnswerStatus {
     Late = 6,
     /// A second answer. Counted, never used.
     Duplicate = 7,
+    /// A successor found words in the task's entry that cannot be.
+    Damaged = 8,
 }
 
 impl AnswerStatus {
     pub fn from_raw(raw: u32) -> Option<Self> {
-        use AnswerStatus::{Duplicate, Late, Ok, Refused, TimedOut, WorkerDead, WorkerDied};
-        [Ok, Refused, TimedOut, WorkerDied, WorkerDead, Late, Duplicate]
+        use AnswerStatus::{Damaged, Duplicate, Late, Ok, Refused, TimedOut, WorkerDead, WorkerDied};
+        [Ok, Refused, TimedOut, WorkerDied, WorkerDead, Late, Duplicate, Damaged]
             .into_iter()
             .find(|status| *status as u32 == raw)
     }
+}
+
+/// Which lease of a task: {epoch of the region: 24, attempt: 8}. An answer of another epoch than the
+/// coordinator's own was made under one who is dead.
+pub fn lease(epoch: u32, attempt: u8) -> u32 {
+    epoch << 8 | u32::from(attempt)
+}
+
+/// The attempt in a [`lease`].
+pub fn attempt_of(lease: u32) -> u8 {
+    lease as u8
+}
+
+/// The epoch in a [`lease`]: its low 24 bits.
+pub fn epoch_of(lease: u32) -> u32 {
+    lease >> 8
 }
 
 /// Splits an [`TaskKind::Exec`] body into its arguments; `None` if it is not one.

@@ -188,11 +188,20 @@ impl Run<'_> {
             Ok(sweeps) => sweeps,
             Err(error) => return (EndReason::LaunchFailed, Some(error.to_string())),
         };
-        let mut loader =
-            Loader::new(&self.request.plan, client, roster, &self.log, self.start_ns, &mut self.failures);
+        let mut loader = Loader::new(
+            &self.request.plan,
+            client,
+            roster,
+            sweeps.replaced(),
+            &self.log,
+            self.start_ns,
+            &mut self.failures,
+        );
         let end = loader.run(self.stop);
         self.rounds = loader.rounds();
         let (refused, rejected) = (loader.refused(), loader.rejected());
+        // With its end of the sweeps' news.
+        drop(loader);
         sweeps.finish();
         if self.stop.wish() != Wish::Now {
             self.log.record(Event::Ledger(books::ledger(client, refused, rejected)));

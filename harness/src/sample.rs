@@ -81,6 +81,15 @@ impl Sampler {
         self.agents.push(agent);
     }
 
+    /// Another process has an agent's place: from the next sweep on it is looked after, also if the one
+    /// before it has been found gone.
+    pub fn replace(&mut self, agent: AgentInfo) {
+        match self.agents.binary_search_by_key(&agent.id, |info| info.id) {
+            Ok(at) => self.agents[at] = agent,
+            Err(at) => self.agents.insert(at, agent),
+        }
+    }
+
     /// Stops looking after an agent; it will not be named as gone.
     pub fn forget(&mut self, agent: AgentId) {
         self.agents.retain(|info| info.id != agent);

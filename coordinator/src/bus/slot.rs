@@ -10,7 +10,7 @@ use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
 /// Of the layout's meaning; its offsets have a hash of their own.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Written once, before the fleet's directory gets its name.
 #[derive(Debug)]
@@ -63,18 +63,35 @@ impl Stage {
     }
 }
 
-/// A process of the fleet, as its parent sees it.
+/// A place for a process of the fleet, as the parent sees it: who has it now, and who had it when it
+/// last died unasked.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ProcessCell {
     pub start_ticks: AtomicU64,
+    /// Field 22 of `/proc/PID/stat` of the last one that died unasked.
+    pub dead_start: AtomicU64,
+    /// CLOCK_MONOTONIC: when that death was seen by its parent,
+    pub dead_seen_ns: AtomicU64,
+    /// when a successor had what it left (a coordinator: its region),
+    pub attached_ns: AtomicU64,
+    /// and when nothing waited for it any more: a worker's tasks were queued again, a coordinator's
+    /// successor was serving.
+    pub recovered_ns: AtomicU64,
     pub pid: AtomicU32,
     /// A [`Life`].
     pub life: AtomicU32,
-    /// As `waitpid` gave it; valid once dead.
+    /// As `waitpid` gave it; valid once dead or stopped.
     pub wait_status: AtomicI32,
+    /// How many processes have had this place.
+    pub incarnation: AtomicU32,
+    /// How many of them died unasked; raised last of all that is said of a death.
+    pub deaths: AtomicU32,
+    pub dead_pid: AtomicU32,
+    pub dead_status: AtomicI32,
     _pad: AtomicU32,
 }
+const _: () = assert!(size_of::<ProcessCell>() == 72);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -87,11 +104,13 @@ pub enum Life {
     Dead = 3,
     /// Gone on request.
     Stopped = 4,
+    /// Gone unasked, and its place is being taken: another one will live here.
+    Replacing = 5,
 }
 
 impl Life {
     pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Absent, Self::Starting, Self::Live, Self::Dead, Self::Stopped]
+        [Self::Absent, Self::Starting, Self::Live, Self::Dead, Self::Stopped, Self::Replacing]
             .into_iter()
             .find(|life| *life as u32 == raw)
     }
@@ -110,13 +129,28 @@ impl ProcessCell {
     pub fn born(&self, pid: u32, start_ticks: u64) {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
+        self.incarnation.store(self.incarnation.load(Ordering::Relaxed) + 1, Ordering::Release);
         // The child may have said `Live` already.
-        let _ = self.life.compare_exchange(
-            Life::Absent as u32,
-            Life::Starting as u32,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        for before in [Life::Absent, Life::Replacing] {
+            let _ = self.life.compare_exchange(
+                before as u32,
+                Life::Starting as u32,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Parent only: the process that is here died, and nobody had asked it to. Its life is told apart,
+    /// when it is known whether another one comes.
+    pub fn died(&self, wait_status: i32, seen_ns: u64) {
+        self.wait_status.store(wait_status, Ordering::Relaxed);
+        self.dead_status.store(wait_status, Ordering::Relaxed);
+        self.dead_pid.store(self.pid.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.dead_start.store(self.start_ticks.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.dead_seen_ns.store(seen_ns, Ordering::Relaxed);
+        // Who counts a death finds who it was.
+        self.deaths.store(self.deaths.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 }
 
@@ -134,6 +168,9 @@ pub struct CoordinatorEntry {
 pub struct RegionState {
     /// 1 when the workers are to end.
     pub stopping: AtomicU32,
+    /// Counts the coordinators that this region has had, from 1: raised by each as its first word.
+    /// Leases carry it, and a worker of another epoch than this ends.
+    pub epoch: AtomicU32,
     pub heartbeat: AtomicU64,
 }
 
@@ -146,7 +183,17 @@ pub struct Counters {
     pub failed: AtomicU64,
     pub late: AtomicU64,
     pub duplicates: AtomicU64,
+    /// Answers of an epoch that is over. Refused, never used.
+    pub fenced: AtomicU64,
+    /// Tasks taken back from dead workers and queued again.
+    pub requeued: AtomicU64,
+    /// Entries whose words could not be, found at a takeover.
+    pub damaged: AtomicU64,
+    /// How the entry under way will be counted: a `plan::recover::Ending`. Between its last state and its count a
+    /// coordinator may be killed; its successor finds one ending too few, and here which.
+    pub ending: AtomicU32,
 }
+const _: () = assert!(size_of::<Counters>() == 128);
 
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -174,18 +221,21 @@ pub struct WorkerOwn {
     pub command_start: AtomicU64,
 }
 
-/// A line of the task table. Written by the coordinator.
+/// A line of the task table. Written by the coordinator, in the order that `process::table` says.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct TableEntry {
     /// A `plan::lease::Word`.
     pub word: AtomicU64,
-    pub body_len: AtomicU32,
-    /// A `wire::AnswerStatus` once done or failed.
-    pub status: AtomicU32,
-    /// The task's header, then the answer's.
-    pub header: [AtomicU64; 7],
+    /// Bytes of the task's body; of the answer's, once done or failed.
+    pub task_len: AtomicU32,
+    pub answer_len: AtomicU32,
+    /// A `wire::TaskHeader`, as long as the entry is not free.
+    pub task: [AtomicU64; 7],
+    /// A `wire::AnswerHeader`, once done or failed.
+    pub answer: [AtomicU64; 7],
 }
+const _: () = assert!(size_of::<TableEntry>() == 128);
 
 // SAFETY: these consist of atomics and of each other; no padding is ever read.
 unsafe impl Shared for Stamp {}

@@ -2,7 +2,7 @@
 
 use super::{FAILED, OK, Place, complain, hand_out};
 use crate::bus::directory::{Found, Owner};
-use crate::client::status::{FleetStatus, ProcessStatus, of};
+use crate::client::status::{FleetStatus, ProcessStatus, WorkerStatus, of};
 use crate::process::clock::unix_ns;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -105,20 +105,24 @@ fn shown(row: &Row) -> String {
         let busy = coordinator.workers.iter().filter(|worker| worker.task.is_some()).count();
         let _ = writeln!(
             out,
-            "  {:<10} pid {:<8} {}  workers: {live} live of {}, {busy} busy; {} in flight",
+            "  {:<10} pid {:<8} {}  epoch {}  workers: {live} live of {}, {busy} busy; {} in flight{}",
             coordinator.process.name,
             coordinator.process.pid,
             life(&coordinator.process),
+            coordinator.epoch,
             coordinator.workers.len(),
-            coordinator.ledger.in_flight
+            coordinator.ledger.in_flight,
+            restarts(&coordinator.process),
         );
-        for worker in coordinator.workers.iter().filter(|worker| worker.process.is_dead()) {
+        let died = |worker: &&WorkerStatus| worker.process.deaths > 0 || worker.process.is_dead();
+        for worker in coordinator.workers.iter().filter(died) {
             let _ = writeln!(
                 out,
-                "    {:<10} pid {:<8} {}",
+                "    {:<10} pid {:<8} {}{}",
                 worker.process.name,
                 worker.process.pid,
-                life(&worker.process)
+                life(&worker.process),
+                restarts(&worker.process),
             );
         }
     }
@@ -130,6 +134,18 @@ fn life(process: &ProcessStatus) -> String {
     match &process.ended {
         Some(how) => format!("{} ({how})", process.life),
         None => process.life.to_owned(),
+    }
+}
+
+/// Who had this place before, and how the last of them died.
+fn restarts(process: &ProcessStatus) -> String {
+    match &process.last_death {
+        Some(death) => format!(
+            "; incarnation {} after {} deaths, the last of pid {} ({})",
+            process.incarnation, process.deaths, death.pid, death.how
+        ),
+        None if process.restarts() > 0 => format!("; incarnation {}", process.incarnation),
+        None => String::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
-use crate::config::FleetShape;
+use crate::config::{ATTEMPTS_MAX, FleetShape, Policy, RESTART_WINDOW, RESTARTS_MAX};
 use crate::process::clock::unix_ns;
 use crate::process::identity::Identity;
 use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
@@ -26,6 +26,12 @@ pub(super) struct Args {
     /// Tasks that may wait for one worker
     #[arg(long, value_name = "N", default_value_t = 4)]
     depth: u32,
+    /// Workers that may die of a task before it fails
+    #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = clap::value_parser!(u8).range(1..))]
+    attempts_max: u8,
+    /// Deaths of one worker or coordinator within ten seconds after which it is not started again
+    #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
+    restarts_max: u32,
     /// The fleet ends when this process does (pid and start time in clock ticks)
     #[arg(long, value_name = "PID:START", value_parser = owner)]
     owner: Option<Identity>,
@@ -57,7 +63,13 @@ pub(super) fn main(args: &Args) -> u8 {
             return USAGE;
         }
     };
-    let launch = Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, owner: args.owner };
+    let policy = Policy {
+        attempts_max: args.attempts_max,
+        restarts_max: args.restarts_max,
+        restart_window: RESTART_WINDOW,
+    };
+    let launch =
+        Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, policy, owner: args.owner };
     let ready = |dir: &std::path::Path| {
         let mut out = std::io::stdout();
         // A reader that has gone away does not concern the fleet.

@@ -1,7 +1,8 @@
 //! The life of a task, packed into one word: every step is one compare-and-swap.
 //!
-//! free → queued → leased {worker, attempt} → done | failed → free. The generation counts how often
-//! the entry was used, so that an answer to an earlier tenant is told apart.
+//! free → queued → leased {worker, attempt} → done | failed → free; leased → queued when its worker is
+//! dead. The generation counts how often the entry was used, so that an answer to an earlier tenant is
+//! told apart.
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,16 @@ pub enum Claim {
     Accept,
     /// The entry is not, or no longer, leased to this worker at this attempt.
     Stale,
+}
+
+/// How far a dead worker had come with a task that was leased to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// It was at it when it died: that was an attempt.
+    Begun,
+    /// It waited in the ring behind another one, or had not been published at all: nobody began it, so
+    /// no answer to it can exist, and the next lease may have the same number.
+    Waiting,
 }
 
 impl Word {
@@ -108,6 +119,28 @@ impl Word {
             .then(|| Self::new(self.generation(), self.worker(), self.attempt(), State::Failed))
     }
 
+    /// Its worker is dead, and everything that it had published has been taken: back into the queue.
+    pub fn requeue(self, hand: Hand) -> Option<Self> {
+        let attempt = match hand {
+            Hand::Begun => self.attempt(),
+            Hand::Waiting => self.attempt().checked_sub(1)?,
+        };
+        (self.state()? == State::Leased)
+            .then(|| Self::new(self.generation(), self.worker(), attempt, State::Queued))
+    }
+
+    /// Whatever the word says: the entry cannot be trusted, and its client is to be told so.
+    #[must_use]
+    pub fn condemn(self, worker: u16) -> Self {
+        Self::new(self.generation(), worker, self.attempt(), State::Failed)
+    }
+
+    /// Whatever the word says: nobody can be told, since not even whose task it was is known.
+    #[must_use]
+    pub fn clear(self) -> Self {
+        Self::new(self.generation(), 0, 0, State::Free)
+    }
+
     /// The client has been told.
     pub fn free(self) -> Option<Self> {
         matches!(self.state()?, State::Done | State::Failed)
@@ -143,15 +176,46 @@ mod tests {
         assert_eq!(leased.claim(7, 2), Claim::Stale);
     }
 
+    #[test]
+    fn a_task_that_was_begun_has_another_number_at_its_next_worker() {
+        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        let again = leased.requeue(Hand::Begun).unwrap();
+        assert_eq!(again.claim(7, 1), Claim::Stale);
+        let again = again.lease().unwrap();
+        assert_eq!((again.attempt(), again.claim(7, 1), again.claim(7, 2)), (2, Claim::Stale, Claim::Accept));
+    }
+
+    #[test]
+    fn a_task_that_nobody_began_has_lost_no_attempt() {
+        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        assert_eq!(leased.requeue(Hand::Waiting).unwrap().lease(), Some(leased));
+    }
+
+    #[test]
+    fn what_has_ended_does_not_go_back_into_the_queue() {
+        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        for ended in [leased.finish().unwrap(), leased.fail().unwrap()] {
+            assert_eq!(ended.requeue(Hand::Begun), None);
+        }
+    }
+
     proptest! {
         /// Every step keeps the word readable, and only `queue` begins a new generation.
         #[test]
         fn no_step_leaves_the_states(raw: u64, worker: u16) {
             let word = Word::from_raw(raw);
-            let steps = [word.queue(worker), word.lease(), word.finish(), word.fail(), word.free()];
+            let steps = [
+                word.queue(worker),
+                word.lease(),
+                word.finish(),
+                word.fail(),
+                word.free(),
+                word.requeue(Hand::Begun),
+                word.requeue(Hand::Waiting),
+            ];
             for next in steps.into_iter().flatten() {
                 prop_assert!(word.state().is_some() && next.state().is_some());
-                let begun = next.state() == Some(State::Queued);
+                let begun = word.state() == Some(State::Free);
                 prop_assert_eq!(next.generation(), word.generation().wrapping_add(u32::from(begun)));
             }
         }

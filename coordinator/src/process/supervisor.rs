@@ -10,13 +10,15 @@ use crate::bus::error::BusError;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region, Stamped};
-use crate::config::FleetShape;
+use crate::config::{FleetShape, Policy};
+use crate::plan::restart::{Restart, Restarts};
+use crate::process::clock::now_ns;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, WaitOptions, pidfd_open, waitpgid};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -30,6 +32,8 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 const START_MAX: Duration = Duration::from_secs(60);
 /// Children are looked over this often even if no signal came.
 const TICK: Duration = Duration::from_secs(1);
+/// While a dead coordinator's workers are not all gone, or a fork was refused.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What to start, and for whom.
 #[derive(Debug, Clone)]
@@ -37,6 +41,7 @@ pub struct Launch {
     pub root: PathBuf,
     pub id: String,
     pub shape: FleetShape,
+    pub policy: Policy,
     /// The fleet ends when this process does.
     pub owner: Option<Identity>,
 }
@@ -66,10 +71,22 @@ pub enum Ending {
     OwnerDied,
 }
 
+/// A coordinator's place.
 struct Child {
     index: u32,
+    /// Of the last process here, and of its group: its workers are in it, and nobody else.
     pid: Pid,
-    alive: bool,
+    there: There,
+    restarts: Restarts,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    Alive,
+    /// Dead; a successor is forked as soon as the last of its workers is gone.
+    Replacing,
+    /// Nobody comes any more.
+    Gone,
 }
 
 struct Supervisor {
@@ -81,6 +98,11 @@ struct Supervisor {
     /// Children that this process had before it became a supervisor (a shell that ended in `exec`):
     /// nobody's business here.
     spared: Vec<u32>,
+    policy: Policy,
+    /// Whoever dies now is replaced.
+    serving: bool,
+    /// Somebody died whose commands may have come to this process.
+    strays: bool,
 }
 
 /// Makes the fleet and serves until it is told to stop; `ready` hears when every worker is there.
@@ -103,7 +125,17 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
 
     let stamped = Stamped::new(Identity::own(), super::clock::unix_ns(), launch.shape);
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped)?;
-    let mut supervisor = Supervisor { control, dir, children: Vec::new(), signals, owner, spared };
+    let mut supervisor = Supervisor {
+        control,
+        dir,
+        children: Vec::new(),
+        signals,
+        owner,
+        spared,
+        policy: launch.policy,
+        serving: false,
+        strays: false,
+    };
     let served = supervisor.start().and_then(|()| {
         supervisor.set_stage(Stage::Ready);
         ready(&supervisor.dir);
@@ -133,18 +165,26 @@ impl Supervisor {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
             .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
         for index in 0..self.control.shape().coordinators() {
-            let (control, dir, writer) = (self.control, self.dir.clone(), &writer);
-            let pid = fork::spawn(&format!("coord/{index}"), Some(writer.as_fd()), || {
-                become_coordinator(control, &dir, index, writer)
-            })
-            .map_err(|errno| SuperviseError::System { what: "start a coordinator", errno })?;
-            let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
-            self.control.coordinator(index).process.born(pid.as_raw() as u32, start_ticks);
-            self.children.push(Child { index, pid, alive: true });
+            let pid = self
+                .start_coordinator(index, Some(&writer))
+                .map_err(|errno| SuperviseError::System { what: "start a coordinator", errno })?;
+            self.children.push(Child { index, pid, there: There::Alive, restarts: Restarts::default() });
         }
         // The children have it; when the last of them closes it, the reader sees the end.
         drop(writer);
         self.wait_for_coordinators(reader)
+    }
+
+    /// The first of its region says through `writer` whether its workers are there; a successor does
+    /// not.
+    fn start_coordinator(&self, index: u32, writer: Option<&OwnedFd>) -> nix::Result<Pid> {
+        let (control, dir, policy) = (self.control, &self.dir, self.policy);
+        let pid = fork::spawn(&format!("coord/{index}"), writer.map(AsFd::as_fd), || {
+            become_coordinator(control, dir, index, policy, writer)
+        })?;
+        let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
+        control.coordinator(index).process.born(pid.as_raw() as u32, start_ticks);
+        Ok(pid)
     }
 
     /// A line from each: `<number> ready`, or `<number> <why not>`.
@@ -184,7 +224,7 @@ impl Supervisor {
                 };
                 return Err(SuperviseError::Coordinator { coordinator: 0, why });
             }
-            if let Some(dead) = self.children.iter().find(|child| !child.alive) {
+            if let Some(dead) = self.children.iter().find(|child| child.there != There::Alive) {
                 let raw = self.control.coordinator(dead.index).process.wait_status.load(Ordering::Relaxed);
                 // Its own words may still be in the pipe.
                 let mut last = String::new();
@@ -202,12 +242,15 @@ impl Supervisor {
     }
 
     fn serve(&mut self) -> Result<Ending, SuperviseError> {
+        self.serving = true;
         loop {
-            if let Some(ending) = self.look(None, TICK)? {
+            let replacing = self.children.iter().any(|child| child.there == There::Replacing);
+            if let Some(ending) = self.look(None, if replacing { SOON } else { TICK })? {
                 return Ok(ending);
             }
+            self.replace();
             if let Some(last) = self.children.last()
-                && self.children.iter().all(|child| !child.alive)
+                && self.children.iter().all(|child| child.there == There::Gone)
             {
                 let raw = self.control.coordinator(last.index).process.wait_status.load(Ordering::Relaxed);
                 return Err(SuperviseError::AllDead(HowEnded::from_raw(raw).to_string()));
@@ -243,21 +286,50 @@ impl Supervisor {
 
     fn reap(&mut self, stopping: bool) {
         while let Some((pid, how)) = reap_any() {
+            let here = |child: &&mut Child| child.pid == pid && child.there == There::Alive;
             // Anyone else is an orphan of the fleet that has ended.
-            let Some(child) = self.children.iter_mut().find(|child| child.pid == pid) else { continue };
-            child.alive = false;
+            let Some(child) = self.children.iter_mut().find(here) else { continue };
+            child.there = There::Gone;
             let process = &self.control.coordinator(child.index).process;
-            process.wait_status.store(how.raw(), Ordering::Relaxed);
-            let orderly = stopping && how.is_orderly();
-            process.set_life(if orderly { Life::Stopped } else { Life::Dead });
-            if !orderly {
-                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+            if stopping && how.is_orderly() {
+                process.wait_status.store(how.raw(), Ordering::Relaxed);
+                process.set_life(Life::Stopped);
+                continue;
             }
+            let now = now_ns();
+            process.died(how.raw(), now);
+            let again = self.serving && !stopping && child.restarts.died(now, &self.policy) == Restart::Again;
+            if again {
+                child.there = There::Replacing;
+            }
+            process.set_life(if again { Life::Replacing } else { Life::Dead });
+            self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
             if !stopping {
                 self.control.client_bell().shout();
-                // Its workers went with it; what they were running comes to this process.
-                self.kill_strays();
+                self.strays = true;
             }
+        }
+    }
+
+    /// A successor for each dead coordinator whose workers are gone, all of them. They died with it;
+    /// as this process adopts orphans they are its children, and the kernel says when the last one of
+    /// their group has been reaped. Before that they could still write.
+    fn replace(&mut self) {
+        for at in 0..self.children.len() {
+            let child = &self.children[at];
+            if child.there != There::Replacing || !group_is_gone(child.pid) {
+                continue;
+            }
+            // A fork that is refused for now is tried again soon.
+            if let Ok(pid) = self.start_coordinator(child.index, None) {
+                self.children[at].pid = pid;
+                self.children[at].there = There::Alive;
+            }
+        }
+        // After the forks: what the dead were running cannot reach the bus, and waits for nobody.
+        let waiting = self.children.iter().any(|child| child.there == There::Replacing);
+        if self.strays && !waiting {
+            self.strays = self.kill_strays();
         }
     }
 
@@ -268,10 +340,14 @@ impl Supervisor {
         }
         let deadline = Instant::now() + STOP_GRACE;
         let mut killed = false;
-        while self.children.iter().any(|child| child.alive) {
+        for child in self.children.iter_mut().filter(|child| child.there == There::Replacing) {
+            child.there = There::Gone;
+            self.control.coordinator(child.index).process.set_life(Life::Dead);
+        }
+        while self.children.iter().any(|child| child.there == There::Alive) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() && !killed {
-                for child in self.children.iter().filter(|child| child.alive) {
+                for child in self.children.iter().filter(|child| child.there == There::Alive) {
                     // A stopped process is killed all the same.
                     let _ = kill(child.pid, Signal::SIGKILL);
                 }
@@ -300,7 +376,8 @@ impl Supervisor {
         for pid in children_of(std::process::id()) {
             let pid = Pid::from_raw(pid as i32);
             let before = self.spared.contains(&(pid.as_raw() as u32));
-            if !before && !self.children.iter().any(|child| child.pid == pid) {
+            let ours = |child: &Child| child.pid == pid && child.there == There::Alive;
+            if !before && !self.children.iter().any(ours) {
                 let _ = kill(pid, Signal::SIGKILL);
                 any = true;
             }
@@ -319,16 +396,37 @@ pub fn children_of(parent: u32) -> Vec<u32> {
     .collect()
 }
 
+/// True if no child of this process is left in the group of `leader`; reaps those that have ended.
+fn group_is_gone(leader: Pid) -> bool {
+    let Some(group) = rustix::process::Pid::from_raw(leader.as_raw()) else { return true };
+    loop {
+        match waitpgid(group, WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
+        }
+    }
+}
+
 /// In the child: from a copy of the supervisor to coordinator `index`.
-fn become_coordinator(control: Control, dir: &Path, index: u32, writer: &OwnedFd) -> i32 {
+fn become_coordinator(
+    control: Control,
+    dir: &Path,
+    index: u32,
+    policy: Policy,
+    writer: Option<&OwnedFd>,
+) -> i32 {
     let report = |said: Result<(), String>| {
+        let Some(writer) = writer else { return };
         let word = said.err().unwrap_or_else(|| "ready".to_owned());
         // If nobody listens the supervisor is gone, and this process with it.
         let _ = rustix::io::write(writer, format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
         // Nothing more is said. The parent's owner of it is never dropped in this process.
         let _ = nix::unistd::close(writer.as_raw_fd());
     };
-    if fork::child_signals().is_err() {
+    // A group of its own, before it has a child: by it the supervisor knows when all of them are gone.
+    let own = Pid::from_raw(0);
+    if nix::unistd::setpgid(own, own).is_err() || fork::child_signals().is_err() {
         return 70;
     }
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
@@ -336,7 +434,8 @@ fn become_coordinator(control: Control, dir: &Path, index: u32, writer: &OwnedFd
         let _ = nix::unistd::dup2_stdout(&null);
     }
     match Region::attach(&region_path(dir, index), control.stamped(), index) {
-        Ok(region) => coordinator::run(control, region, index, report),
+        Ok(region) if writer.is_some() => coordinator::run(control, region, index, policy, report),
+        Ok(region) => coordinator::succeed(control, region, index, policy),
         Err(error) => {
             report(Err(error.to_string()));
             20

@@ -1,6 +1,7 @@
 //! A worker: takes tasks out of its ring, carries them out, puts the answers into the other.
 
 use super::clock::{now_ns, thread_cpu_ns};
+use super::coordinator::{take_consumer, take_producer};
 use super::exec;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::ring::{Consumer, Producer, Record};
@@ -22,6 +23,8 @@ const STATUS_STOPPED: i32 = 0;
 const STATUS_OWN_BUG: i32 = 70;
 /// The coordinator wrote what cannot be.
 const STATUS_BAD_RING: i32 = 71;
+/// The region has another coordinator than the one that forked this process.
+const STATUS_FENCED: i32 = 72;
 
 struct Worker {
     region: Region,
@@ -29,18 +32,21 @@ struct Worker {
     slot: &'static WorkerSlot,
     coordinator: &'static Doorbell,
     answers: Producer,
+    /// Of the region, when this process was forked.
+    epoch: u32,
 }
 
-/// Runs until the region says stop; what it returns is the exit status.
-pub fn run(control: &Control, region: Region, coordinator: u32, number: u32) -> i32 {
+/// Runs until the region says stop, or has another epoch than `epoch`; what it returns is the exit
+/// status. The rings' other ends are the coordinator's, and whoever had these is dead.
+pub fn run(control: &Control, region: Region, coordinator: u32, number: u32, epoch: u32) -> i32 {
     let slot = region.worker(number);
-    let (Some(mut tasks), Some(answers)) =
-        (region.worker_down(number).consumer(), region.worker_up(number).producer())
+    let (Ok(mut tasks), Ok(answers)) =
+        (take_consumer(region.worker_down(number)), take_producer(region.worker_up(number)))
     else {
         return STATUS_OWN_BUG;
     };
     let bell = &control.coordinator(coordinator).bell;
-    let mut worker = Worker { region, number, slot, coordinator: bell, answers };
+    let mut worker = Worker { region, number, slot, coordinator: bell, answers, epoch };
     slot.process.set_life(Life::Live);
     bell.ring();
     worker.serve(&mut tasks)
@@ -48,13 +54,23 @@ pub fn run(control: &Control, region: Region, coordinator: u32, number: u32) -> 
 
 impl Worker {
     fn is_stopping(&self) -> bool {
-        self.region.state().stopping.load(Ordering::Acquire) != 0
+        self.region.state().stopping.load(Ordering::Acquire) != 0 || self.is_fenced()
+    }
+
+    /// This process lives on under nobody: another coordinator has the region. It cannot be, since it
+    /// dies with its own; if it is all the same, nothing more is said by it.
+    fn is_fenced(&self) -> bool {
+        // Pairs with the Release in `takeover`.
+        self.region.state().epoch.load(Ordering::Acquire) != self.epoch
     }
 
     fn serve(&mut self, tasks: &mut Consumer) -> i32 {
         let mut record = Record::empty();
         loop {
             loop {
+                if self.is_fenced() {
+                    return STATUS_FENCED;
+                }
                 if self.is_stopping() {
                     return STATUS_STOPPED;
                 }
@@ -93,7 +109,7 @@ impl Worker {
             finished_ns: 0,
             worker: self.number,
             entry: task.entry,
-            attempt: task.attempt,
+            lease: task.lease,
             status: AnswerStatus::Ok as u32,
             code: 0,
             stdout_len: 0,
@@ -173,6 +189,9 @@ impl Worker {
                 return;
             }
             self.slot.bell.wait(FULL_RING, || false);
+        }
+        if self.is_fenced() {
+            return;
         }
         self.answers.publish();
         self.region.ready().set(self.number as usize);

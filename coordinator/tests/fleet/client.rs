@@ -105,60 +105,6 @@ fn a_task_without_an_answer_times_out_and_a_late_answer_is_counted_apart() {
 }
 
 #[test]
-fn a_killed_worker_fails_its_tasks_and_nobody_elses() {
-    let shm = shm();
-    let up = Up::start(shm.path(), 2, 2, &[]);
-    let mut client = Client::attach(&up.dir).unwrap();
-    let victim = client.status().coordinators[1].workers[0].process.identity();
-    client.send(worker(1, 0), Task::Sleep(LONG), LONG, 0).unwrap();
-    client.send(worker(1, 1), Task::Sleep(Duration::from_millis(30)), LONG, 1).unwrap();
-    client.send(worker(0, 0), Task::Echo(b"else"), LONG, 2).unwrap();
-    client.flush();
-    wait_until("the victim has its task", || client.status().coordinators[1].workers[0].task.is_some());
-    kill(victim, Signal::SIGKILL);
-    let outcomes = collect(&mut client, 3);
-    let reason = outcomes[&0].clone().unwrap_err().to_string();
-    assert_eq!(reason, "worker/1.0 died with the task in hand (killed by SIGKILL)");
-    assert!(outcomes[&1].is_ok() && outcomes[&2].is_ok());
-    assert_eq!(client.deaths(), 1);
-    // And from then on it is known to be dead.
-    client.send(worker(1, 0), Task::Echo(b""), LONG, 3).unwrap();
-    client.flush();
-    let reason = collect(&mut client, 1)[&3].clone().unwrap_err().to_string();
-    assert_eq!(reason, "worker/1.0 was dead already (killed by SIGKILL)");
-    assert_eq!(client.ledger(), client.status().ledger());
-    assert_eq!(up.stop(), Some(0));
-}
-
-#[test]
-fn a_killed_coordinator_takes_its_workers_along_and_fails_what_it_had() {
-    let shm = shm();
-    let up = Up::start(shm.path(), 2, 3, &[]);
-    let mut client = Client::attach(&up.dir).unwrap();
-    let status = client.status();
-    let coordinator = &status.coordinators[0];
-    for n in 0..3 {
-        client.send(worker(0, n), Task::Sleep(LONG), LONG, u64::from(n)).unwrap();
-    }
-    client.send(worker(1, 0), Task::Echo(b"other"), LONG, 3).unwrap();
-    client.flush();
-    kill(coordinator.process.identity(), Signal::SIGKILL);
-    let outcomes = collect(&mut client, 4);
-    for tag in 0..3 {
-        let reason = outcomes[&tag].clone().unwrap_err().to_string();
-        assert_eq!(reason, "coord/0 died (killed by SIGKILL)");
-    }
-    assert_eq!(outcomes[&3], Ok(b"other".to_vec()));
-    assert_eq!(client.send(worker(0, 0), Task::Echo(b""), LONG, 4), Err(SendError::DeadRecipient));
-    assert!(!client.is_lost());
-    wait_until("its workers are gone", || {
-        coordinator.workers.iter().all(|worker| !worker.process.identity().is_alive())
-    });
-    assert_eq!(up.stop(), Some(0));
-    assert!(super::is_empty(shm.path()));
-}
-
-#[test]
 fn a_killed_supervisor_ends_the_fleet_and_the_client_hears_of_it() {
     let shm = shm();
     let mut up = Up::start(shm.path(), 2, 3, &[]);
@@ -202,7 +148,7 @@ fn a_stopped_worker_does_not_hold_up_its_neighbours() {
 fn a_death_by_any_signal_is_seen() {
     let shm = shm();
     let up = Up::start(shm.path(), 2, 2, &[]);
-    let mut client = Client::attach(&up.dir).unwrap();
+    let client = Client::attach(&up.dir).unwrap();
     let status = client.status();
     // A real-time signal has a number and no name.
     let kill_40 = |identity: coordinator::client::Identity| {
@@ -211,12 +157,12 @@ fn a_death_by_any_signal_is_seen() {
     };
     kill_40(status.coordinators[0].workers[0].process.identity());
     wait_until("the worker's death is seen", || client.deaths() == 1);
-    client.send(worker(0, 0), Task::Echo(b""), LONG, 0).unwrap();
-    client.flush();
-    let reason = collect(&mut client, 1)[&0].clone().unwrap_err().to_string();
-    assert_eq!(reason, "worker/0.0 was dead already (killed by signal 40)");
+    let death = client.status().coordinators[0].workers[0].process.last_death.clone().unwrap();
+    assert_eq!(death.how, "killed by signal 40");
+    assert_eq!(death.pid, status.coordinators[0].workers[0].process.pid);
     kill_40(status.coordinators[1].process.identity());
     wait_until("the coordinator's death is seen", || client.deaths() == 2);
+    assert_eq!(client.status().coordinators[1].process.last_death.clone().unwrap().how, "killed by signal 40");
     assert_eq!(up.stop(), Some(0));
     assert!(super::is_empty(shm.path()));
 }

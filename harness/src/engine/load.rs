@@ -16,9 +16,10 @@ use crate::scenario::{Plan, Workload};
 use coordinator::client::{Answer, Client, Event as Got, HowEnded, Outcome, Task, TaskId, WorkerRef, now_ns};
 use coordinator::wire::command_body;
 use latency::Latencies;
-use reports::runlog::event::{Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed};
+use reports::runlog::event::{AgentInfo, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed};
 use round::InFlight;
 use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 /// From the end of the launch to the first round.
@@ -52,6 +53,8 @@ pub struct Loader<'a> {
     plan: &'a Plan,
     client: &'a mut Client,
     roster: &'a mut Roster,
+    /// Who looks after the agents hears of new processes in their places.
+    replaced: Sender<AgentInfo>,
     log: &'a Handle,
     start_ns: u64,
     failures: &'a mut Failures,
@@ -62,6 +65,8 @@ pub struct Loader<'a> {
     in_flight: VecDeque<InFlight>,
     latencies: Latencies,
     deaths_seen: u64,
+    /// While somebody who died is not replaced: when to look for that again.
+    unsettled_ns: Option<u64>,
     /// Late and second answers since the last round that ended; they belong to rounds that are over.
     late: u32,
     duplicates: u32,
@@ -76,6 +81,7 @@ impl<'a> Loader<'a> {
         plan: &'a Plan,
         client: &'a mut Client,
         roster: &'a mut Roster,
+        replaced: Sender<AgentInfo>,
         log: &'a Handle,
         start_ns: u64,
         failures: &'a mut Failures,
@@ -86,6 +92,7 @@ impl<'a> Loader<'a> {
             plan,
             client,
             roster,
+            replaced,
             log,
             start_ns,
             failures,
@@ -95,6 +102,7 @@ impl<'a> Loader<'a> {
             in_flight: VecDeque::new(),
             latencies: Latencies::new(),
             deaths_seen: 0,
+            unsettled_ns: None,
             late: 0,
             duplicates: 0,
             refused: 0,
@@ -270,6 +278,8 @@ impl<'a> Loader<'a> {
             Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, plan, seed, start_ns, &mut got)),
             Got::Late(_) => *late += 1,
             Got::Duplicate(_) => *duplicates += 1,
+            // What a coordinator's successor tells once more has been counted.
+            Got::Repeated(_) => {}
         });
         self.buffer = got;
         for outcome in outcomes {
@@ -277,7 +287,8 @@ impl<'a> Loader<'a> {
         }
         self.close_finished();
         let lost = self.client.is_lost();
-        if lost || self.client.deaths() != self.deaths_seen {
+        let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= self.now_ns());
+        if lost || unsettled || self.client.deaths() != self.deaths_seen {
             self.look_for_deaths();
         }
         lost.then(|| {
@@ -349,7 +360,23 @@ impl<'a> Loader<'a> {
 
     fn look_for_deaths(&mut self) {
         self.deaths_seen = self.client.deaths();
-        let exits = self.roster.crashed(&self.client.status(), self.now_ns());
+        let status = self.client.status();
+        let now = self.now_ns();
+        let exits = self.roster.crashed(&status, now);
+        let (replaced, settled) = self.roster.replaced(&status);
+        self.unsettled_ns = (!settled).then(|| now + LOOK.as_nanos() as u64);
+        if let Some(first) = replaced.first() {
+            let more = match replaced.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more processes were replaced"),
+            };
+            let text = format!("{} goes on as pid {}{more}", first.name, first.pid);
+            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+        }
+        for agent in replaced {
+            // Its receiver ends after the load.
+            let _ = self.replaced.send(agent);
+        }
         let Some(first) = exits.first() else { return };
         let text = match exits.len() - 1 {
             0 => format!("{} (pid {}) {}", first.name, first.pid, first.how),

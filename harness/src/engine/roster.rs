@@ -5,18 +5,28 @@ use coordinator::client::status::{FleetStatus, ProcessStatus};
 use reports::runlog::event::{AgentExit, AgentId, AgentInfo, Role};
 use std::collections::BTreeMap;
 
+/// An agent is a place in the fleet; processes may follow each other in it.
 #[derive(Debug)]
 pub struct Roster {
-    /// The harness first, then the fleet in the order of its status; an agent's id is its place.
+    /// The harness first, then the fleet in the order of its status; an agent's id is its place. Who
+    /// is there is the last that `/proc` confirmed.
     agents: Vec<AgentInfo>,
     by_name: BTreeMap<String, AgentId>,
-    /// Whose end is in the log.
-    ended: Vec<bool>,
+    noted: Vec<Noted>,
+}
+
+/// What the log has of a place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Noted {
+    /// Deaths, as the fleet counts them.
+    deaths: u32,
+    /// Nobody comes any more.
+    ended: bool,
 }
 
 impl Roster {
     pub fn empty() -> Self {
-        Self { agents: Vec::new(), by_name: BTreeMap::new(), ended: Vec::new() }
+        Self { agents: Vec::new(), by_name: BTreeMap::new(), noted: Vec::new() }
     }
 
     /// Everyone that the fleet says it has and that `/proc` shows with that start time. An agent that
@@ -46,7 +56,9 @@ impl Roster {
             });
         }
         let by_name = agents.iter().map(|agent| (agent.name.clone(), agent.id)).collect();
-        Ok(Self { ended: vec![false; agents.len()], agents, by_name })
+        let mut noted = vec![Noted::default()];
+        noted.extend(status.processes().map(|process| Noted { deaths: process.deaths, ended: false }));
+        Ok(Self { agents, by_name, noted })
     }
 
     pub fn agents(&self) -> &[AgentInfo] {
@@ -62,7 +74,8 @@ impl Roster {
         self.by_name.get(&worker.to_string()).copied().unwrap_or_default()
     }
 
-    /// Those who have ended since the last look although nobody had asked them to.
+    /// Those who have ended since the last look although nobody had asked them to, also where somebody
+    /// else has their place already.
     pub fn crashed(&mut self, status: &FleetStatus, seen_ns: u64) -> Vec<AgentExit> {
         let mut exits = Vec::new();
         let supervisor_dead = status.supervisor.is_dead();
@@ -70,6 +83,7 @@ impl Roster {
             self.note(&mut exits, &status.supervisor, "gone from /proc".to_owned(), seen_ns);
         }
         for coordinator in &status.coordinators {
+            let died = self.note_deaths(&mut exits, &coordinator.process, seen_ns);
             // With the supervisor gone there is nobody left to say how the others ended, and with a
             // coordinator nobody for its workers; but the kernel ends each with its parent.
             let dead = coordinator.process.is_dead() || supervisor_dead;
@@ -78,13 +92,36 @@ impl Roster {
                 self.note(&mut exits, &coordinator.process, how, seen_ns);
             }
             for worker in &coordinator.workers {
+                let how = words(&worker.process, "ended when its coordinator died");
+                let own = self.note_deaths(&mut exits, &worker.process, seen_ns);
                 if dead || worker.process.is_dead() {
-                    let how = words(&worker.process, "ended when its coordinator died");
                     self.note(&mut exits, &worker.process, how, seen_ns);
+                } else if died && !own {
+                    exits.extend(self.exit(&worker.process.name, how, false, seen_ns));
                 }
             }
         }
         exits
+    }
+
+    /// Who has come to the places of the dead, as `/proc` shows them; and whether everybody has.
+    pub fn replaced(&mut self, status: &FleetStatus) -> (Vec<AgentInfo>, bool) {
+        let (mut replaced, mut settled) = (Vec::new(), true);
+        for process in status.processes() {
+            let Some(id) = self.by_name.get(&process.name) else { continue };
+            let agent = &mut self.agents[*id as usize];
+            let here = (agent.pid, agent.start_ticks) == (process.pid, process.start_ticks);
+            if process.is_dead() || here && process.is_there() {
+                continue;
+            }
+            if here || !process.identity().is_alive() {
+                settled = false;
+                continue;
+            }
+            (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
+            replaced.push(agent.clone());
+        }
+        (replaced, settled)
     }
 
     /// Everyone else's end, after the fleet was told to stop. Who ended in order was asked to; who had to
@@ -97,7 +134,8 @@ impl Roster {
         forced: bool,
         seen_ns: u64,
     ) -> Vec<AgentExit> {
-        let mut exits = Vec::new();
+        // Who died between the last look and the stop, and has been replaced.
+        let mut exits = if forced { Vec::new() } else { self.crashed_before_stop(status, seen_ns) };
         let mut end = |process: &ProcessStatus, orderly: bool, otherwise: &str| {
             if !process.identity().is_gone() {
                 return;
@@ -119,6 +157,39 @@ impl Roster {
         exits
     }
 
+    fn crashed_before_stop(&mut self, status: &FleetStatus, seen_ns: u64) -> Vec<AgentExit> {
+        let mut exits = Vec::new();
+        for process in status.processes().filter(|process| !process.is_dead()) {
+            self.note_deaths(&mut exits, process, seen_ns);
+        }
+        exits
+    }
+
+    /// The deaths at a place that are not in the log yet; the fleet knows how the last of them was.
+    fn note_deaths(&mut self, exits: &mut Vec<AgentExit>, process: &ProcessStatus, seen_ns: u64) -> bool {
+        let Some(id) = self.by_name.get(&process.name).copied() else { return false };
+        let noted = &mut self.noted[id as usize];
+        let new = process.deaths.saturating_sub(noted.deaths);
+        let Some(death) = process.last_death.as_ref().filter(|_| new > 0 && !noted.ended) else {
+            return false;
+        };
+        noted.deaths = process.deaths;
+        noted.ended = process.is_dead();
+        for _ in 1..new {
+            let how = "died, and so did who came after it".to_owned();
+            exits.extend(self.exit(&process.name, how, false, seen_ns));
+        }
+        exits.push(AgentExit {
+            agent: id,
+            name: process.name.clone(),
+            pid: death.pid,
+            how: death.how.clone(),
+            expected: false,
+            seen_ns,
+        });
+        true
+    }
+
     fn note(&mut self, exits: &mut Vec<AgentExit>, process: &ProcessStatus, how: String, seen_ns: u64) {
         exits.extend(self.end(process, how, false, seen_ns));
     }
@@ -131,11 +202,18 @@ impl Roster {
         seen_ns: u64,
     ) -> Option<AgentExit> {
         let id = *self.by_name.get(&process.name)?;
-        let ended = &mut self.ended[id as usize];
+        let ended = &mut self.noted[id as usize].ended;
         if std::mem::replace(ended, true) {
             return None;
         }
         Some(AgentExit { agent: id, name: process.name.clone(), pid: process.pid, how, expected, seen_ns })
+    }
+
+    /// The end of whom the log has at that place; somebody else is there, or will be.
+    fn exit(&self, name: &str, how: String, expected: bool, seen_ns: u64) -> Option<AgentExit> {
+        let id = *self.by_name.get(name)?;
+        let pid = self.agents[id as usize].pid;
+        Some(AgentExit { agent: id, name: name.to_owned(), pid, how, expected, seen_ns })
     }
 }
 

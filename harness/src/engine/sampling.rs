@@ -13,7 +13,8 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub struct Sweeps {
-    stop: Sender<()>,
+    /// Closed when the sweeps are to end.
+    replaced: Sender<AgentInfo>,
     thread: JoinHandle<()>,
 }
 
@@ -38,14 +39,19 @@ impl Sweeps {
             start_ns,
             told_unread: false,
         };
-        let (stop, stopped) = channel();
-        let thread = std::thread::spawn(move || schedule.run(&stopped));
-        Ok(Self { stop, thread })
+        let (replaced, news) = channel();
+        let thread = std::thread::spawn(move || schedule.run(&news));
+        Ok(Self { replaced, thread })
+    }
+
+    /// Where the load hears of a new process in an agent's place, the sweeps do.
+    pub fn replaced(&self) -> Sender<AgentInfo> {
+        self.replaced.clone()
     }
 
     /// Waits for the sweep that is under way.
     pub fn finish(self) {
-        drop(self.stop);
+        drop(self.replaced);
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
@@ -68,15 +74,18 @@ impl Schedule {
         now_ns() - self.start_ns
     }
 
-    fn run(&mut self, stopped: &Receiver<()>) {
+    fn run(&mut self, news: &Receiver<AgentInfo>) {
         let first_ns = self.now_ns();
         let mut sweep = 0;
         loop {
             let due_ns = first_ns + sweep * self.every_ns;
-            let wait = Duration::from_nanos(due_ns.saturating_sub(self.now_ns()));
-            match stopped.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            loop {
+                let wait = Duration::from_nanos(due_ns.saturating_sub(self.now_ns()));
+                match news.recv_timeout(wait) {
+                    Ok(agent) => self.sampler.replace(agent),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
             }
             // The next one is due already: this one would only push the others along.
             if self.now_ns() >= due_ns + self.every_ns {

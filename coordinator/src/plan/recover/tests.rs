@@ -1,0 +1,159 @@
+use super::*;
+use crate::wire::TaskId;
+use proptest::prelude::*;
+
+const LIMITS: Limits = Limits { workers: 8, payload_max: 100, attempts_max: 3, epoch: 1 };
+
+fn found(word: Word) -> Found {
+    let id = TaskId { epoch: 1, sender: 1, sequence: 42 };
+    let task = TaskHeader {
+        id,
+        deadline_ns: 9,
+        parameter: 0,
+        sent_ns: 1,
+        worker: 5,
+        entry: 3,
+        lease: 0,
+        kind: TaskKind::Echo as u32,
+    };
+    let answer = AnswerHeader {
+        id,
+        started_ns: 0,
+        finished_ns: 0,
+        worker: 5,
+        entry: 3,
+        lease: 1,
+        status: AnswerStatus::Ok as u32,
+        code: 0,
+        stdout_len: 0,
+    };
+    Found { entry: 3, word, task, task_len: 10, answer, answer_len: 10, in_hand: false }
+}
+
+fn queued() -> Word {
+    Word::from_raw(0).queue(5).unwrap()
+}
+
+#[test]
+fn a_leased_task_goes_back_until_it_was_begun_too_often() {
+    let mut word = queued().lease().unwrap();
+    for _ in 1..LIMITS.attempts_max {
+        let begun = Found { in_hand: true, ..found(word) };
+        assert_eq!(decide(&begun, &LIMITS), Action::Requeue(Hand::Begun));
+        word = word.requeue(Hand::Begun).unwrap().lease().unwrap();
+    }
+    assert_eq!(decide(&found(word), &LIMITS), Action::Requeue(Hand::Waiting));
+    let begun = Found { in_hand: true, ..found(word) };
+    assert_eq!(decide(&begun, &LIMITS), Action::Fail(AnswerStatus::WorkerDied));
+}
+
+#[test]
+fn what_is_done_is_told_once_more_and_what_waits_waits_on() {
+    let done = queued().lease().unwrap().finish().unwrap();
+    assert_eq!(decide(&found(done), &LIMITS), Action::Tell);
+    assert_eq!(decide(&found(queued()), &LIMITS), Action::Wait);
+    assert_eq!(decide(&found(done.free().unwrap()), &LIMITS), Action::Leave);
+}
+
+#[test]
+fn what_cannot_be_is_told_or_cleared() {
+    let leased = queued().lease().unwrap();
+    let done = leased.finish().unwrap();
+    let right = found(done);
+    let wrong = |change: fn(&mut Found)| {
+        let mut found = right;
+        change(&mut found);
+        decide(&found, &LIMITS)
+    };
+    assert_eq!(wrong(|f| f.answer_len = 101), Action::Condemn);
+    assert_eq!(wrong(|f| f.answer.id.sequence += 1), Action::Condemn);
+    assert_eq!(wrong(|f| f.answer.entry += 1), Action::Condemn);
+    assert_eq!(wrong(|f| f.answer.status = 77), Action::Condemn);
+    assert_eq!(wrong(|f| f.answer.status = AnswerStatus::TimedOut as u32), Action::Condemn);
+    assert_eq!(wrong(|f| f.word = Word::from_raw(f.word.raw() | 0xff)), Action::Condemn);
+    assert_eq!(wrong(|f| f.word = Word::from_raw(0).queue(6).unwrap()), Action::Condemn);
+    assert_eq!(wrong(|f| f.task.worker = 8), Action::Clear);
+    assert_eq!(wrong(|f| f.task_len = 101), Action::Clear);
+    assert_eq!(wrong(|f| f.task.kind = 0), Action::Clear);
+    assert_eq!(wrong(|f| f.task.id.epoch = 0), Action::Clear);
+}
+
+#[test]
+fn the_ending_that_was_under_way_is_counted() {
+    assert_eq!(balanced(10, 3, 5, 2, Some(Ending::Failed)), (5, 2));
+    assert_eq!(balanced(10, 3, 5, 1, Some(Ending::Answered)), (6, 1));
+    assert_eq!(balanced(10, 3, 5, 1, Some(Ending::Failed)), (5, 2));
+}
+
+proptest! {
+    /// Whatever lies in an entry: what is done with it is a step that its state allows, and nothing is
+    /// told whose lengths or worker could lead anybody astray.
+    #[test]
+    fn nonsense_is_never_trusted(raw: u64, worker in 0_u32..20, task_len in 0_u32..200,
+                                 answer_len in 0_u32..200, status in 0_u32..12, in_hand: bool) {
+        let mut entry = found(Word::from_raw(raw));
+        entry.task.worker = worker;
+        entry.task_len = task_len;
+        entry.answer.worker = worker;
+        entry.answer_len = answer_len;
+        entry.answer.status = status;
+        entry.in_hand = in_hand;
+        let action = decide(&entry, &LIMITS);
+        let word = entry.word;
+        if !matches!(action, Action::Leave | Action::Clear) {
+            prop_assert!(worker < LIMITS.workers && task_len <= LIMITS.payload_max);
+        }
+        match action {
+            Action::Leave => prop_assert_eq!(word.state(), Some(State::Free)),
+            Action::Wait => prop_assert!(word.lease().is_some()),
+            Action::Requeue(hand) => prop_assert!(word.requeue(hand).and_then(Word::lease).is_some()),
+            Action::Fail(_) => prop_assert!(word.fail().is_some()),
+            Action::Tell => {
+                prop_assert!(word.free().is_some());
+                prop_assert!(answer_len <= LIMITS.payload_max);
+            }
+            Action::Condemn | Action::Clear => {}
+        }
+        prop_assert_eq!(word.condemn(worker as u16).state(), Some(State::Failed));
+        prop_assert_eq!(word.clear().state(), Some(State::Free));
+    }
+
+    /// However counts were left: the ledger balances afterwards, and never counts up what was not there.
+    #[test]
+    fn the_ledger_balances(accepted in 0_u64..50, in_flight in 0_u64..50, answered in 0_u64..50,
+                           failed in 0_u64..50, under_way in 0_u32..4) {
+        let in_flight = in_flight.min(accepted);
+        let (now_answered, now_failed) =
+            balanced(accepted, in_flight, answered, failed, Ending::from_raw(under_way));
+        prop_assert_eq!(accepted, in_flight + now_answered + now_failed);
+        prop_assert!(now_answered <= answered + 1);
+    }
+
+    /// A task's whole life with deaths at random: it is begun `attempts_max` times at most, and
+    /// ends once.
+    #[test]
+    fn a_task_ends_once_however_often_its_workers_die(deaths in prop::collection::vec(any::<bool>(), 0..20)) {
+        let mut word = queued();
+        let mut begun = 0;
+        let mut ended = false;
+        for in_hand in deaths {
+            word = word.lease().unwrap();
+            begun += u32::from(in_hand);
+            match decide(&Found { in_hand, ..found(word) }, &LIMITS) {
+                Action::Requeue(hand) => word = word.requeue(hand).unwrap(),
+                Action::Fail(status) => {
+                    prop_assert_eq!(status, AnswerStatus::WorkerDied);
+                    word = word.fail().unwrap();
+                    ended = true;
+                    break;
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        prop_assert_eq!(ended, begun == u32::from(LIMITS.attempts_max));
+        prop_assert!(begun <= u32::from(LIMITS.attempts_max));
+        if ended {
+            prop_assert_eq!(word.fail(), None);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The task table, and the order of its stores.
+//!
+//! A coordinator may be killed between any two instructions; its successor decides by what it finds
+//! here and in the rings. So each change writes what the next state needs first, and the state word
+//! last, with Release; and the ring record that a change came from is acknowledged only afterwards:
+//!
+//! - *accept*: task, length, body, then `queued`. Killed before: the entry is free, and the client's
+//!   record comes again.
+//! - *lease*: staged in the worker's ring, then `leased`, then published. Killed in between: leased to a
+//!   worker that never saw it, and it goes back.
+//! - *finish*: body, answer, length, then `done`. Killed before: still leased, with the task's body
+//!   half overwritten. That is sound because the answer's record is still unacknowledged in the ring of
+//!   its worker, and a successor applies what is in there once more before it decides about any lease.
+//! - *fail*: answer, length, then `failed`. The task itself is not touched: killed before, it is as it was.
+//! - *free*: only when the answer is published in the client's ring. Killed before: it is told once more,
+//!   and the client knows it again.
+
+use crate::bus::copy::{copy_in, copy_out};
+use crate::bus::ring::HEADER;
+use crate::bus::slot::TableEntry;
+use crate::bus::sync::Ordering;
+use crate::bus::view::Region;
+use crate::plan::lease::{Hand, State, Word};
+use crate::plan::recover::Found;
+use crate::wire::{AnswerHeader, TaskHeader};
+use zerocopy::{FromBytes, IntoBytes};
+
+#[derive(Clone, Copy)]
+pub(super) struct Table {
+    region: Region,
+    entries: &'static [TableEntry],
+}
+
+impl Table {
+    pub(super) fn new(region: Region) -> Self {
+        Self { region, entries: region.table() }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    pub(super) fn has(&self, entry: u32) -> bool {
+        entry < self.len()
+    }
+
+    fn slot(&self, entry: u32) -> &'static TableEntry {
+        &self.entries[entry as usize]
+    }
+
+    pub(super) fn word(&self, entry: u32) -> Word {
+        // Pairs with the Release in `change`: what the word promises is there.
+        Word::from_raw(self.slot(entry).word.load(Ordering::Acquire))
+    }
+
+    /// The task that the entry holds, unless it is free.
+    pub(super) fn task(&self, entry: u32) -> TaskHeader {
+        let mut header = [0; HEADER];
+        copy_out(&self.slot(entry).task, &mut header);
+        TaskHeader::read_from_bytes(&header).expect("headers have one size")
+    }
+
+    pub(super) fn answer(&self, entry: u32) -> AnswerHeader {
+        AnswerHeader::read_from_bytes(&self.answer_bytes(entry)).expect("headers have one size")
+    }
+
+    pub(super) fn answer_bytes(&self, entry: u32) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        copy_out(&self.slot(entry).answer, &mut header);
+        header
+    }
+
+    pub(super) fn task_body(&self, entry: u32, body: &mut Vec<u8>) {
+        self.body(entry, self.slot(entry).task_len.load(Ordering::Relaxed), body);
+    }
+
+    pub(super) fn answer_body(&self, entry: u32, body: &mut Vec<u8>) {
+        self.body(entry, self.slot(entry).answer_len.load(Ordering::Relaxed), body);
+    }
+
+    fn body(&self, entry: u32, len: u32, body: &mut Vec<u8>) {
+        body.resize(len as usize, 0);
+        copy_out(self.region.body(entry), body);
+    }
+
+    /// Everything about an entry whose words are not to be trusted yet.
+    pub(super) fn found(&self, entry: u32, in_hand: impl FnOnce(Word, &TaskHeader) -> bool) -> Found {
+        let slot = self.slot(entry);
+        let (word, task) = (self.word(entry), self.task(entry));
+        Found {
+            entry,
+            word,
+            task,
+            task_len: slot.task_len.load(Ordering::Relaxed),
+            answer: self.answer(entry),
+            answer_len: slot.answer_len.load(Ordering::Relaxed),
+            in_hand: in_hand(word, &task),
+        }
+    }
+
+    /// Queued or leased, with their tasks.
+    pub(super) fn open(&self) -> impl Iterator<Item = (u32, Word, TaskHeader)> + use<> {
+        let table = *self;
+        (0..table.len()).filter_map(move |entry| {
+            let word = table.word(entry);
+            matches!(word.state(), Some(State::Queued | State::Leased))
+                .then(|| (entry, word, table.task(entry)))
+        })
+    }
+
+    pub(super) fn accept(&self, entry: u32, task: &TaskHeader, body: &[u8]) {
+        let slot = self.slot(entry);
+        copy_in(&slot.task, task.as_bytes());
+        slot.task_len.store(body.len() as u32, Ordering::Relaxed);
+        copy_in(self.region.body(entry), body);
+        self.step(entry, |word| word.queue(task.worker as u16));
+    }
+
+    /// The record is staged in the worker's ring, and not published yet.
+    pub(super) fn lease(&self, entry: u32) {
+        self.step(entry, Word::lease);
+    }
+
+    pub(super) fn finish(&self, entry: u32, answer: &AnswerHeader, body: &[u8]) {
+        let slot = self.slot(entry);
+        copy_in(self.region.body(entry), body);
+        copy_in(&slot.answer, answer.as_bytes());
+        slot.answer_len.store(body.len() as u32, Ordering::Relaxed);
+        self.step(entry, Word::finish);
+    }
+
+    pub(super) fn fail(&self, entry: u32, answer: &AnswerHeader) {
+        self.no_answer(entry, answer);
+        self.step(entry, Word::fail);
+    }
+
+    pub(super) fn requeue(&self, entry: u32, hand: Hand) {
+        self.step(entry, |word| word.requeue(hand));
+    }
+
+    /// The client's ring has published the answer.
+    pub(super) fn free(&self, entry: u32) {
+        self.step(entry, Word::free);
+    }
+
+    /// As [`Table::fail`], from words that cannot be.
+    pub(super) fn condemn(&self, entry: u32, answer: &AnswerHeader) {
+        self.no_answer(entry, answer);
+        let word = self.word(entry);
+        self.change(entry, word, word.condemn(answer.worker as u16));
+    }
+
+    pub(super) fn clear(&self, entry: u32) {
+        let word = self.word(entry);
+        self.change(entry, word, word.clear());
+    }
+
+    fn no_answer(&self, entry: u32, answer: &AnswerHeader) {
+        let slot = self.slot(entry);
+        copy_in(&slot.answer, answer.as_bytes());
+        slot.answer_len.store(0, Ordering::Relaxed);
+    }
+
+    fn step(&self, entry: u32, step: impl Fn(Word) -> Option<Word>) {
+        let word = self.word(entry);
+        let next = step(word).expect("the coordinator takes only steps that the state allows");
+        self.change(entry, word, next);
+    }
+
+    fn change(&self, entry: u32, from: Word, to: Word) {
+        // Pairs with the Acquire in `word`, also a successor's: the entry is whole before its state.
+        let swapped = self.slot(entry).word.compare_exchange(
+            from.raw(),
+            to.raw(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        assert!(swapped.is_ok(), "the task table has one writer");
+    }
+}

@@ -1,0 +1,248 @@
+//! A dead coordinator's region, and the one who goes on with it.
+//!
+//! By the time this runs the predecessor is reaped, and so is every process that it had forked: the
+//! supervisor has waited for their process group, and each identity in the worker slots is looked for
+//! once more here. Nothing in the region moves but the client's ends. The order:
+//!
+//! 1. raise the epoch: whoever still acts in the name of the old one is refused;
+//! 2. the client's records that are in the table already: acknowledge them, and balance the ledger;
+//! 3. take what the dead workers had published, once more where that was begun;
+//! 4. look at every entry, and do what `plan::recover` says;
+//! 5. empty the workers' rings, hand out what is queued, serve, and fork a worker between two rounds.
+//!
+//! Killed anywhere in here, the next successor begins again: each step finds done what was done.
+
+use super::workers::{take_consumer, take_producer};
+use super::{Coordinator, Rings, add};
+use crate::bus::ring::{Record, RingError};
+use crate::bus::slot::Life;
+use crate::bus::sync::Ordering;
+use crate::bus::view::{Control, Region};
+use crate::config::Policy;
+use crate::plan::lease::State;
+use crate::plan::recover::{Action, Ending, Limits, balanced, decide};
+use crate::process::clock::now_ns;
+use crate::process::fork;
+use crate::process::identity::Identity;
+use crate::wire::{TASK, TaskHeader, TaskId};
+use std::collections::HashMap;
+use std::time::Duration;
+use zerocopy::FromBytes;
+
+/// A dead worker that is still seen is looked for again after this long.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
+/// The rings to the client cannot be read: exit status.
+const STATUS_BAD_RING: i32 = 71;
+
+/// Runs the successor of a dead coordinator `index`. Returns the exit status.
+pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
+    let cell = &control.coordinator(index).process;
+    if fork::ring_on_child(&control.coordinator(index).bell).is_err() {
+        return 70;
+    }
+    wait_for_the_end_of_all(region);
+    let state = region.state();
+    let epoch = state.epoch.load(Ordering::Relaxed).wrapping_add(1);
+    // Pairs with the Acquire in `Worker::is_over`.
+    state.epoch.store(epoch, Ordering::Release);
+    state.stopping.store(0, Ordering::Release);
+    cell.attached_ns.store(now_ns(), Ordering::Relaxed);
+    let Ok(mut coordinator) = take_over(control, region, index, policy) else {
+        return STATUS_BAD_RING;
+    };
+    cell.recovered_ns.store(now_ns(), Ordering::Release);
+    cell.set_life(Life::Live);
+    control.client_bell().shout();
+    coordinator.serve();
+    coordinator.stop();
+    0
+}
+
+/// The supervisor has seen to it; this holds it against what the slots say. A process that is there
+/// may write, so there is no end to this wait but its own.
+fn wait_for_the_end_of_all(region: Region) {
+    for number in 0..region.shape().workers_per_coordinator() {
+        let cell = &region.worker(number).process;
+        let worker = Identity {
+            pid: cell.pid.load(Ordering::Acquire),
+            start_ticks: cell.start_ticks.load(Ordering::Relaxed),
+        };
+        while worker.pid != 0 && !worker.is_gone() {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Result<Coordinator, RingError> {
+    // What a predecessor had taken and not acknowledged is looked at first: to see where it ends, an
+    // end of its own goes ahead, and is not used any more.
+    let mut ahead = take_consumer(region.client_down())?;
+    let from_client = take_consumer(region.client_down())?;
+    let to_client = take_producer(region.client_up())?;
+    let mut coordinator = Coordinator::new(control, region, index, policy, from_client, to_client);
+    let mut record = Record::empty();
+
+    let known = coordinator.ids();
+    let mut accepted_already = 0;
+    while let Ok(true) = ahead.pop(&mut record)
+        && record.kind == TASK
+        && TaskHeader::read_from_bytes(&record.header).is_ok_and(|task| known.contains_key(&task.id))
+    {
+        accepted_already += 1;
+    }
+    for _ in 0..accepted_already {
+        coordinator.from_client.pop(&mut record)?;
+    }
+    coordinator.from_client.acknowledge();
+    coordinator.balance();
+
+    coordinator.taking_over = true;
+    for number in 0..coordinator.links.len() {
+        let (down, up) = (region.worker_down(number as u32), region.worker_up(number as u32));
+        let rings = take_producer(down).and_then(|tasks| Ok(Rings { tasks, answers: take_consumer(up)? }));
+        coordinator.links[number].rings = rings.ok();
+        coordinator.drain(number, &mut record);
+        coordinator.end_command(number as u32);
+    }
+    coordinator.taking_over = false;
+    coordinator.sort_out(&known);
+    coordinator.open_for_workers();
+    Ok(coordinator)
+}
+
+impl Coordinator {
+    /// Whose tasks are in the table, and where.
+    fn ids(&self) -> HashMap<TaskId, u32> {
+        (0..self.table.len())
+            .filter(|entry| self.table.word(*entry).state() != Some(State::Free))
+            .map(|entry| (self.table.task(entry).id, entry))
+            .collect()
+    }
+
+    /// Counts anew what the predecessor may have been killed over. Before anything ends here.
+    fn balance(&self) {
+        let counters = self.region.counters();
+        let relaxed = Ordering::Relaxed;
+        // Exactly the records of this ring were accepted, each once.
+        let accepted = self.from_client.acknowledged();
+        let ended = |entry: &u32| {
+            matches!(
+                self.table.word(*entry).state(),
+                Some(State::Free | State::Done | State::Failed)
+            )
+        };
+        let in_flight = (0..self.table.len()).filter(|entry| !ended(entry)).count() as u64;
+        let (answered, failed) = balanced(
+            accepted,
+            in_flight,
+            counters.answered.load(relaxed),
+            counters.failed.load(relaxed),
+            Ending::from_raw(counters.ending.load(Ordering::Acquire)),
+        );
+        counters.answered.store(answered, relaxed);
+        counters.failed.store(failed, relaxed);
+        counters.accepted.store(accepted, relaxed);
+        counters.ending.store(0, Ordering::Release);
+    }
+
+    /// Every entry gets what the plan says; `known` says which entry a task is in.
+    fn sort_out(&mut self, known: &HashMap<TaskId, u32>) {
+        let shape = self.region.shape();
+        let limits = Limits {
+            workers: shape.workers_per_coordinator(),
+            payload_max: shape.payload_max(),
+            attempts_max: self.policy.attempts_max,
+            epoch: self.control.stamped().epoch,
+        };
+        // Found again below, with those of the predecessor.
+        self.untold.clear();
+        let mut untold = Vec::new();
+        let mut waiting: Vec<Vec<(TaskId, u32)>> = vec![Vec::new(); self.links.len()];
+        let counters = self.region.counters();
+        for entry in 0..self.table.len() {
+            let found = self.table.found(entry, |word, task| self.was_in_hand(word, task));
+            let (word, task) = (found.word, found.task);
+            let mut action = decide(&found, &limits);
+            // The same task twice: one of them cannot be, and its client has one outcome.
+            if action != Action::Leave && known.get(&task.id).is_some_and(|first| *first != entry) {
+                action = Action::Clear;
+            }
+            match action {
+                Action::Leave => {}
+                Action::Wait => waiting[task.worker as usize].push((task.id, entry)),
+                Action::Requeue(hand) => {
+                    self.table.requeue(entry, hand);
+                    add(&counters.requeued);
+                    waiting[task.worker as usize].push((task.id, entry));
+                }
+                Action::Fail(status) => {
+                    self.fail(entry, status);
+                    untold.push((task.id, entry));
+                }
+                Action::Tell => untold.push((task.id, entry)),
+                Action::Condemn => {
+                    self.condemn(entry, word.state());
+                    untold.push((task.id, entry));
+                }
+                Action::Clear => {
+                    add(&counters.damaged);
+                    if !matches!(word.state(), Some(State::Done | State::Failed)) {
+                        add(&counters.failed);
+                    }
+                    self.table.clear(entry);
+                }
+            }
+            if matches!(self.table.word(entry).state(), Some(State::Queued)) {
+                self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
+            }
+        }
+        untold.sort_unstable();
+        self.untold = untold.into_iter().map(|(_, entry)| entry).collect();
+        for (number, queued) in waiting.into_iter().enumerate() {
+            self.links[number].waiting.clear();
+            self.put_back(number, queued);
+        }
+        self.free = (0..self.table.len())
+            .rev()
+            .filter(|entry| self.table.word(*entry).state() == Some(State::Free))
+            .collect();
+    }
+
+    fn condemn(&mut self, entry: u32, state: Option<State>) {
+        let answer = self.no_answer(entry, crate::wire::AnswerStatus::Damaged);
+        let counters = self.region.counters();
+        add(&counters.damaged);
+        match state {
+            // Counted as answered; its client will hear otherwise.
+            Some(State::Done) => {
+                let answered = counters.answered.load(Ordering::Relaxed);
+                counters.answered.store(answered.saturating_sub(1), Ordering::Relaxed);
+                add(&counters.failed);
+            }
+            Some(State::Failed) => {}
+            _ => add(&counters.failed),
+        }
+        self.table.condemn(entry, &answer);
+    }
+
+    /// Empty rings, tasks in them, and a fork due for each place: those first whose tasks wait.
+    fn open_for_workers(&mut self) {
+        for number in 0..self.links.len() {
+            let damaged = self.links[number].rings.is_none();
+            let cell = &self.region.worker(number as u32).process;
+            cell.set_life(Life::Replacing);
+            if damaged || !self.renew_rings(number) {
+                self.abandon(number);
+                continue;
+            }
+            self.hand_over(number);
+            let wanted = self.links[number].touched;
+            if wanted {
+                self.due.push_front((0, number as u32));
+            } else {
+                self.due.push_back((0, number as u32));
+            }
+        }
+        self.publish_tasks();
+    }
+}

@@ -1,0 +1,270 @@
+//! Kills, stops and goes at random, under load, and an exact ledger of every task's content.
+//!
+//! Small by default. The long one, with recovery times, and any of its episodes again:
+//!
+//!     STORM_KILLS=10000 cargo test --release -p coordinator --test recovery storm -- --nocapture
+//!     STORM_KILLS=500 STORM_SEED=<the episode's> cargo test … (the same)
+//!
+//! A seed gives the same choices; when they meet the fleet is the machine's business.
+
+use super::outcomes::Outcomes;
+use super::{LONG, Up, is_empty, shm};
+use coordinator::client::status::{FleetStatus, ProcessStatus};
+use coordinator::client::{Client, Failure, Identity, SendError, Task, WorkerRef, now_ns};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+const KILLS: u64 = 60;
+const SEED: u64 = 1;
+/// An episode has a fleet of its own, so that any can be had again without those before it.
+const EPISODE_KILLS: u64 = 500;
+const COORDINATORS: u32 = 3;
+const WORKERS: u32 = 5;
+/// Without an outcome for this long something hangs.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// SplitMix64: small, and good enough for choices.
+struct Choice(u64);
+
+impl Choice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// What a task carries: nobody can guess it without its tag.
+fn content(seed: u64, tag: u64) -> Vec<u8> {
+    let mut choice = Choice(seed ^ tag.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let len = choice.below(1500);
+    (0..len).map(|_| choice.next() as u8).collect()
+}
+
+/// A process of the fleet, held so that its pid cannot become somebody else's.
+fn hold(process: &ProcessStatus) -> Option<(Identity, OwnedFd)> {
+    let identity = process.identity();
+    let fd = pidfd_open(rustix::process::Pid::from_raw(identity.pid as i32)?, PidfdFlags::empty()).ok()?;
+    identity.is_alive().then_some((identity, fd))
+}
+
+/// From the kill to the parent's notice, and to the recovery; ns.
+#[derive(Default)]
+struct Times {
+    seen: Vec<u64>,
+    recovered: Vec<u64>,
+}
+
+impl Times {
+    fn line(times: &mut [u64]) -> String {
+        times.sort_unstable();
+        if times.is_empty() {
+            return "none".to_owned();
+        }
+        let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize] as f64 / 1e6;
+        format!(
+            "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms (n = {})",
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            times.len()
+        )
+    }
+}
+
+#[derive(Default)]
+struct Storm {
+    kills: u64,
+    stops: u64,
+    tasks: u64,
+    failed: u64,
+    repeated: u64,
+    second_attempts: u64,
+    requeued: u64,
+    workers: Times,
+    coordinators: Times,
+}
+
+struct Episode<'a> {
+    seed: u64,
+    choice: Choice,
+    client: Client,
+    outcomes: Outcomes,
+    sent: u64,
+    /// Whom to let go on, and when.
+    stopped: Vec<(u64, Identity, OwnedFd)>,
+    /// When whom was killed, until the fleet says how it went on.
+    killed: BTreeMap<(u32, u64), (u64, bool)>,
+    storm: &'a mut Storm,
+}
+
+#[test]
+fn a_storm_of_kills_and_stops_loses_nothing_and_does_nothing_twice() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+    };
+    let (kills, first) = (number("STORM_KILLS", KILLS), number("STORM_SEED", SEED));
+    let mut storm = Storm::default();
+    let mut seed = first;
+    while storm.kills < kills {
+        let goal = kills.min(storm.kills + EPISODE_KILLS);
+        println!("seed {seed}: from kill {} to {goal}", storm.kills);
+        episode(seed, goal, &mut storm);
+        seed += 1;
+    }
+    let Storm { stops, tasks, failed, repeated, second_attempts, requeued, .. } = storm;
+    println!("{} kills, {stops} stops, from seed {first}", storm.kills);
+    println!(
+        "{tasks} tasks = {} answered + {failed} failed; {requeued} taken back, \
+         {second_attempts} answered at a later attempt, {repeated} told twice",
+        tasks - failed
+    );
+    println!("worker killed → seen:                {}", Times::line(&mut storm.workers.seen));
+    println!("worker killed → tasks queued again:  {}", Times::line(&mut storm.workers.recovered));
+    println!("coordinator killed → seen:           {}", Times::line(&mut storm.coordinators.seen));
+    println!("coordinator killed → serving again:  {}", Times::line(&mut storm.coordinators.recovered));
+}
+
+fn episode(seed: u64, goal: u64, storm: &mut Storm) {
+    let shm = shm();
+    let up = Up::start(shm.path(), COORDINATORS, WORKERS, &["--restarts-max", "1000000"]);
+    let mut episode = Episode {
+        seed,
+        choice: Choice(seed),
+        client: Client::attach(&up.dir).unwrap(),
+        outcomes: Outcomes::default(),
+        sent: 0,
+        stopped: Vec::new(),
+        killed: BTreeMap::new(),
+        storm,
+    };
+    let mut next_ns = now_ns();
+    while episode.storm.kills < goal {
+        episode.load();
+        episode.take();
+        let now = now_ns();
+        episode.let_go(now);
+        if now >= next_ns {
+            episode.strike(now);
+            next_ns = now + episode.choice.below(6_000_000);
+        }
+        episode.client.wait(Duration::from_micros(200));
+    }
+    episode.end();
+    assert_eq!(up.stop(), Some(0), "seed {seed}");
+    assert!(is_empty(shm.path()), "seed {seed}");
+}
+
+impl Episode<'_> {
+    /// A handful of tasks, to whom it may be.
+    fn load(&mut self) {
+        for _ in 0..self.choice.below(40) {
+            let to = WorkerRef::nth(self.client.shape(), self.choice.below((COORDINATORS * WORKERS).into()) as u32);
+            let body = content(self.seed, self.sent);
+            match self.client.send(to, Task::Echo(&body), LONG, self.sent) {
+                Ok(_) => self.sent += 1,
+                Err(SendError::Backpressure) => {}
+                Err(other) => panic!("seed {}: {to}: {other}", self.seed),
+            }
+        }
+        self.client.flush();
+    }
+
+    /// Checks every outcome and keeps its count alone.
+    fn take(&mut self) {
+        self.outcomes.take(&mut self.client);
+        for (tag, came) in std::mem::take(&mut self.outcomes.all) {
+            self.storm.tasks += 1;
+            match came {
+                Ok(came) => {
+                    assert!(came.body == content(self.seed, tag), "seed {}: task {tag}: other bytes", self.seed);
+                    self.storm.second_attempts += u64::from(came.attempt > 1);
+                }
+                Err(Failure::WorkerDied(..)) => self.storm.failed += 1,
+                Err(other) => panic!("seed {}: task {tag}: {other}", self.seed),
+            }
+        }
+    }
+
+    fn let_go(&mut self, now: u64) {
+        self.stopped.retain(|(until_ns, _, fd)| {
+            if *until_ns <= now {
+                // It may have been killed meanwhile.
+                let _ = pidfd_send_signal(fd, Signal::CONT);
+            }
+            *until_ns > now
+        });
+    }
+
+    fn strike(&mut self, now: u64) {
+        let status = self.client.status();
+        self.note(&status);
+        let coordinator = &status.coordinators[self.choice.below(COORDINATORS.into()) as usize];
+        let worker = &coordinator.workers[self.choice.below(WORKERS.into()) as usize];
+        let what = self.choice.below(100);
+        let process = if what.is_multiple_of(4) { &coordinator.process } else { &worker.process };
+        let Some((identity, fd)) = hold(process) else { return };
+        if what < 70 {
+            let killed_ns = now_ns();
+            if pidfd_send_signal(&fd, Signal::KILL).is_ok() {
+                self.storm.kills += 1;
+                self.killed
+                    .insert((identity.pid, identity.start_ticks), (killed_ns, process.name.starts_with("coord")));
+            }
+        } else if pidfd_send_signal(&fd, Signal::STOP).is_ok() {
+            self.storm.stops += 1;
+            self.stopped.push((now + 1_000_000 + self.choice.below(40_000_000), identity, fd));
+        }
+    }
+
+    /// What the fleet says of its last deaths. Who died again before we looked is not counted here.
+    fn note(&mut self, status: &FleetStatus) {
+        for process in status.processes() {
+            let Some(death) = &process.last_death else { continue };
+            let Some(recovered_ns) = death.recovered_ns else { continue };
+            let Some((killed_ns, coordinator)) = self.killed.remove(&(death.pid, death.start_ticks)) else {
+                continue;
+            };
+            let times =
+                if coordinator { &mut self.storm.coordinators } else { &mut self.storm.workers };
+            times.seen.push(death.seen_ns.saturating_sub(killed_ns));
+            times.recovered.push(recovered_ns.saturating_sub(killed_ns));
+        }
+    }
+
+    /// Everybody goes on, everything comes in, and both ends agree.
+    fn end(mut self) {
+        let seed = self.seed;
+        self.let_go(u64::MAX);
+        let begun = now_ns();
+        let watchdog = WATCHDOG.as_nanos() as u64;
+        while self.client.in_flight() > 0 {
+            self.take();
+            assert!(now_ns() - begun < watchdog, "seed {seed}: {:#?}", self.client.status());
+            self.client.wait(Duration::from_millis(5));
+        }
+        let all_there = |status: &FleetStatus| status.processes().all(|process| process.life == "live");
+        while !all_there(&self.client.status()) {
+            assert!(now_ns() - begun < watchdog, "seed {seed}: {:#?}", self.client.status());
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        self.take();
+        let status = self.client.status();
+        self.note(&status);
+        let (own, theirs) = (self.client.ledger(), status.ledger());
+        assert_eq!(own, theirs, "seed {seed}");
+        assert_eq!((own.accepted, own.in_flight, own.duplicates), (self.sent, 0, 0), "seed {seed}");
+        assert_eq!(own.accepted, own.answered + own.failed, "seed {seed}");
+        assert!(status.coordinators.iter().all(|c| c.damaged == 0 && c.fenced == 0), "seed {seed}: {status:#?}");
+        self.storm.repeated += self.client.repeated();
+        self.storm.requeued += status.coordinators.iter().map(|c| c.requeued).sum::<u64>();
+    }
+}
