@@ -15,6 +15,8 @@ pub mod fault;
 pub mod futex;
 pub mod layout;
 pub mod mapping;
+#[cfg(any(test, feature = "probe"))]
+pub mod probe;
 pub mod ring;
 pub mod shared;
 pub mod slot;

@@ -229,7 +229,10 @@ impl Mapping {
 
     /// Keeps the mapping for the life of the process.
     pub fn leak(self) -> &'static Self {
-        Box::leak(Box::new(self))
+        let kept = Box::leak(Box::new(self));
+        #[cfg(any(test, feature = "probe"))]
+        super::probe::keep(std::ptr::from_mut(kept));
+        kept
     }
 
     pub fn path(&self) -> &Path {

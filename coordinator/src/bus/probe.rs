@@ -1,0 +1,440 @@
+//! Bytes of a stranger's, run through everything that reads them: what the fuzz targets in
+//! `coordinator/fuzz/` call, and the test that replays their corpus. Compiled for these alone.
+//!
+//! An input is a small program, so that a fuzzer gets behind the first check: it patches files that are
+//! right, or writes slots that could be. The oracle is that every call returns, with a value or an
+//! error, and that what it returns is within its bounds.
+
+use super::directory::{self, control_path, fleet_dir, region_path};
+use super::mapping::Mapping;
+use super::ring::{Consumer, Geometry, KIND_MAX, Producer, Record, Ring, RingHeader};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::view::{Control, Region, Stamped, peek_owner};
+use crate::client::{Client, Task, WorkerRef, status};
+use crate::config::FleetShape;
+use crate::plan::lease::{Hand, Word};
+use crate::plan::recover::{Found, Limits, balanced, decide};
+use crate::process::identity::Identity;
+use crate::wire;
+use std::cell::RefCell;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+use zerocopy::FromBytes;
+
+/// What lies in an input, front to back; behind its end there are zeros.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn number(&mut self, bytes: usize) -> u64 {
+        let mut eight = [0; 8];
+        let taken = self.bytes(bytes);
+        eight[..taken.len()].copy_from_slice(taken);
+        u64::from_le_bytes(eight)
+    }
+}
+
+thread_local! {
+    /// Mappings of this thread that were to be kept for the life of the process, while an input runs.
+    static KEPT: RefCell<Option<Vec<*mut Mapping>>> = const { RefCell::new(None) };
+}
+
+/// [`Mapping::leak`] has leaked it.
+pub(super) fn keep(kept: *mut Mapping) {
+    KEPT.with_borrow_mut(|all| {
+        if let Some(all) = all {
+            all.push(kept);
+        }
+    });
+}
+
+/// Runs `with` and then unmaps what it mapped: an input may not leave anything, or the millionth fails.
+fn unmapping<T>(with: impl FnOnce() -> T) -> T {
+    KEPT.set(Some(Vec::new()));
+    let value = with();
+    for kept in KEPT.take().unwrap_or_default() {
+        // SAFETY: it came out of a Box in `Mapping::leak`, on this thread and within `with`, whose
+        // value holds none of it: the callers return nothing that could.
+        drop(unsafe { Box::from_raw(kept) });
+    }
+    value
+}
+
+/// A fleet's two files as they should be: one coordinator, one worker, the least of everything.
+fn images() -> &'static [Vec<u8>; 2] {
+    static IMAGES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    IMAGES.get_or_init(|| {
+        unmapping(|| {
+            let room = Room::new();
+            let shape = FleetShape::new(1, 1, 0, 1).expect("a small shape");
+            let stamped = Stamped::new(Identity::own(), 1, shape);
+            let (dir, _) = directory::create(&room.0, "probe", &stamped).expect("room for a small fleet");
+            [control_path(&dir), region_path(&dir, 0)].map(|file| fs::read(file).expect("just made"))
+        })
+    })
+}
+
+/// A directory of the input's own.
+struct Room(PathBuf);
+
+impl Room {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new(directory::SHM).join(format!("probe-{}-{number}", std::process::id()));
+        fs::DirBuilder::new().mode(0o700).create(&path).expect("room in shared memory");
+        Self(path)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A fleet's control file and region as somebody left them: attached, and read, and sent to.
+///
+/// The first byte says how the files come about: 0, both whole from the input, the first as long as
+/// the next two bytes say; else patches of {file: 1, offset: 2, length: 1} and that many bytes, or of
+/// a file's length with the top bit of `file` set.
+pub fn attach(input: &[u8]) {
+    let mut input = Input(input);
+    let mut files = images().clone();
+    if input.number(1) == 0 {
+        let first = input.number(2) as usize;
+        files[0] = input.bytes(first).to_vec();
+        files[1] = input.bytes(usize::MAX).to_vec();
+    } else {
+        while !input.is_empty() {
+            let (file, at) = (input.number(1), input.number(2) as usize);
+            let image = &mut files[(file & 1) as usize];
+            if file & 0x80 != 0 {
+                image.truncate(at);
+                continue;
+            }
+            let len = input.number(1) as usize;
+            let patch = input.bytes(len);
+            let at = at.min(image.len());
+            let len = patch.len().min(image.len() - at);
+            image[at..at + len].copy_from_slice(&patch[..len]);
+        }
+    }
+    let room = Room::new();
+    let dir = fleet_dir(&room.0, "probe");
+    fs::DirBuilder::new().mode(0o700).create(&dir).expect("room in shared memory");
+    for (path, bytes) in [control_path(&dir), region_path(&dir, 0)].iter().zip(&files) {
+        let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(bytes)).expect("room in shared memory");
+    }
+    unmapping(|| {
+        let _ = peek_owner(&control_path(&dir));
+        let _ = directory::find(&room.0);
+        if let Ok(control) = Control::attach(&control_path(&dir)) {
+            let _ = Region::attach(&region_path(&dir, 0), control.stamped(), 0);
+        }
+        read_status(&dir);
+        use_fleet(&dir);
+    });
+}
+
+fn read_status(dir: &Path) {
+    let Ok(status) = status::of(dir) else { return };
+    assert!(status.processes().count() as u64 <= 2 + status.coordinators.len() as u64 * 4097);
+    let ledger = status.ledger();
+    assert!(ledger.in_flight <= ledger.accepted);
+    serde_json::to_string(&status).expect("a status is text");
+}
+
+/// As a client that is sent nonsense: what it is answered, and what it counts.
+fn use_fleet(dir: &Path) {
+    let Ok(mut client) = Client::attach(dir) else { return };
+    let worker = WorkerRef { coordinator: 0, worker: 0 };
+    for _ in 0..3 {
+        let _ = client.send(worker, Task::Echo(b""), Duration::from_secs(1), 7);
+        client.flush();
+        let mut outcomes = 0_u64;
+        client.poll(|_| outcomes += 1);
+        let ledger = client.ledger();
+        assert_eq!(ledger.accepted, ledger.answered + ledger.failed + ledger.in_flight);
+        assert_eq!(ledger.in_flight, client.in_flight() as u64);
+        // A ring's worth of records, and a failure for each task in flight.
+        assert!(outcomes < 64, "{outcomes} events out of a ring of one record");
+    }
+    let _ = client.status();
+}
+
+/// Words that begin where a [`RingHeader`] may.
+#[repr(C, align(128))]
+struct Lines([AtomicU64; 16]);
+
+/// A ring's memory, taken back when it is dropped.
+struct Memory {
+    lines: *mut [Lines],
+    geometry: Geometry,
+}
+
+const HEADER_WORDS: usize = size_of::<RingHeader>() / 8;
+
+impl Memory {
+    fn new(geometry: Geometry) -> Self {
+        let words = HEADER_WORDS + geometry.bytes() as usize / 8;
+        let lines: Box<[Lines]> =
+            (0..words.div_ceil(16)).map(|_| Lines([const { AtomicU64::new(0) }; 16])).collect();
+        Self { lines: Box::into_raw(lines), geometry }
+    }
+
+    fn words(&self) -> &'static [AtomicU64] {
+        let count = HEADER_WORDS + self.geometry.bytes() as usize / 8;
+        // SAFETY: so many words were allocated, aligned for more than that; the ring's ends, which
+        // hold on to them, are dropped before the memory is (`records`).
+        unsafe { std::slice::from_raw_parts(self.lines.cast::<AtomicU64>(), count) }
+    }
+
+    fn ring(&self) -> Ring {
+        // SAFETY: as above; a header is `Shared`: any bytes are one.
+        let header: &'static RingHeader = unsafe { &*self.lines.cast::<RingHeader>() };
+        Ring::new(header, &self.words()[HEADER_WORDS..], self.geometry)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: it came out of a Box in `new`, and nothing of it is used any more.
+        drop(unsafe { Box::from_raw(self.lines) });
+    }
+}
+
+/// A ring whose words somebody scribbles over while both ends are at work.
+///
+/// Two bytes for its shape, then steps: a byte for what, and what it needs.
+pub fn records(input: &[u8]) {
+    let mut input = Input(input);
+    let capacity = 1 + input.number(1) % 16;
+    let payload_max = input.number(1) as usize;
+    let memory = Memory::new(Geometry::new(capacity, payload_max));
+    let (ring, words) = (memory.ring(), memory.words());
+    let capacity = ring.geometry().capacity();
+    let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
+    let mut record = Record::empty();
+    while !input.is_empty() {
+        let what = input.number(1);
+        match what % 16 {
+            // A word anywhere.
+            0 => {
+                let at = input.number(2) as usize % words.len();
+                words[at].store(input.number(8), Ordering::Relaxed);
+            }
+            // A slot's word that could be: which record, in what epoch, of what kind and length.
+            1 => {
+                let index = input.number(1);
+                let (epoch, kind, len) = (input.number(1), input.number(1) & 7, input.number(2));
+                let stride = ring.geometry().stride() as u64 / 8;
+                let at = HEADER_WORDS + (index % capacity * stride) as usize;
+                let word = (index + 1) << 32 | epoch << 24 | kind << 21 | len;
+                words[at].store(word, Ordering::Relaxed);
+            }
+            // A small number in a word of the header: positions and holders that could be.
+            2 => {
+                let at = input.number(1) as usize % HEADER_WORDS;
+                words[at].store(input.number(1), Ordering::Relaxed);
+            }
+            3..8 => produce(&mut producer, what % 16, &mut input, payload_max, capacity),
+            8..13 => consume(&mut consumer, what % 16, &mut input, &mut record, capacity),
+            13 => {
+                let dead = producer.take();
+                drop(dead);
+                producer = ring.take_over_producer().ok();
+            }
+            14 => {
+                consumer = None;
+                consumer = ring.take_over_consumer().ok().or(consumer);
+            }
+            _ => {
+                if let Ok(backlog) = ring.backlog() {
+                    assert!(backlog <= capacity);
+                }
+                let _ = ring.holders();
+                if what & 0x10 != 0 {
+                    (producer, consumer) = (None, None);
+                    let _ = ring.reset();
+                }
+            }
+        }
+    }
+    // The ends go before the memory.
+    drop((producer, consumer));
+    drop(memory);
+}
+
+fn produce(end: &mut Option<Producer>, what: u64, input: &mut Input<'_>, payload_max: usize, capacity: u64) {
+    let Some(producer) = end else { return };
+    let kind = 1 + input.number(1) as u32 % KIND_MAX;
+    match what {
+        3 | 4 => {
+            let len = (input.number(1) as usize).min(payload_max);
+            let payload = vec![kind as u8; len];
+            let _ = if what == 3 { producer.put(kind, &payload) } else { producer.control(kind, &payload) };
+        }
+        5 => {
+            let mut staged = 0;
+            while let Ok(claim) = producer.claim() {
+                claim.commit(kind, 0);
+                staged += 1;
+                assert!(staged <= capacity, "a ring has room for {staged} of {capacity} records");
+            }
+        }
+        6 => {
+            producer.publish();
+        }
+        _ => {
+            let _ = (producer.is_fenced(), producer.is_full(), producer.is_sealed());
+        }
+    }
+}
+
+fn consume(
+    end: &mut Option<Consumer>,
+    what: u64,
+    input: &mut Input<'_>,
+    record: &mut Record,
+    capacity: u64,
+) {
+    let Some(consumer) = end else { return };
+    match what {
+        8 => {
+            let mut taken = 0;
+            while consumer.pop(record) == Ok(true) {
+                taken += 1;
+                // Nobody writes meanwhile: each slot can be one record, and no more.
+                assert!(taken <= capacity, "{taken} records out of a ring of {capacity}");
+            }
+        }
+        9 => {
+            let limit = 1 + input.number(1) as usize;
+            let mut bytes = Vec::new();
+            let taken = consumer.poll(limit, |message| {
+                bytes.resize(message.len(), 0);
+                assert_eq!(message.copy_to(&mut bytes).len(), message.len());
+                assert_eq!(message.words().len(), message.len().div_ceil(8));
+            });
+            assert!(taken.is_ok_and(|taken| taken <= limit) || taken.is_err());
+        }
+        10 => consumer.acknowledge(),
+        11 => consumer.seal(),
+        _ => {
+            let _ = (consumer.is_ready(), consumer.is_sealed(), consumer.acknowledged());
+        }
+    }
+}
+
+/// Messages, commands and table words as a stranger may write them.
+pub fn wire(input: &[u8]) {
+    let mut input = Input(input);
+    let mut header = [0; super::ring::HEADER];
+    let taken = input.bytes(header.len());
+    header[..taken.len()].copy_from_slice(taken);
+    let task = wire::TaskHeader::read_from_bytes(&header).expect("headers have one size");
+    let taken = input.bytes(header.len());
+    header[..taken.len()].copy_from_slice(taken);
+    let answer = wire::AnswerHeader::read_from_bytes(&header).expect("headers have one size");
+    let _ = (task.id.to_string(), wire::TaskKind::from_raw(task.kind));
+    let _ = (wire::AnswerStatus::from_raw(answer.status), wire::epoch_of(answer.lease));
+    let _ = crate::process::reap::HowEnded::from_raw(answer.code).to_string();
+
+    let found = Found {
+        entry: answer.entry,
+        word: Word::from_raw(input.number(8)),
+        task,
+        task_len: input.number(4) as u32,
+        answer,
+        answer_len: input.number(4) as u32,
+        in_hand: task.parameter & 1 == 1,
+    };
+    let limits = Limits { workers: 4, payload_max: 64, attempts_max: 3, epoch: 1 };
+    let _ = decide(&found, &limits);
+    let word = found.word;
+    let _ = (word.queue(1), word.lease(), word.finish(), word.fail(), word.free(), word.clear().state());
+    let _ = (word.requeue(Hand::Begun), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
+    let (answered, failed) =
+        balanced(task.deadline_ns, task.parameter, answer.started_ns, answer.finished_ns, None);
+    assert!(answered.checked_add(failed).is_some_and(|ended| ended <= task.deadline_ns));
+
+    // What is a command goes there and back unchanged.
+    let body = input.bytes(usize::MAX);
+    if let Some(arguments) = wire::arguments(body) {
+        assert!(!arguments.is_empty());
+        let text: Option<Vec<&str>> =
+            arguments.iter().map(|argument| std::str::from_utf8(argument).ok()).collect();
+        if let Some(text) = text {
+            assert_eq!(wire::command_body(&text).as_deref(), Some(body));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Each file of the corpus, through the function of its folder.
+    #[test]
+    fn what_fuzzing_has_found_worth_keeping_still_passes() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (target, run) in [("attach", attach as fn(&[u8])), ("records", records), ("wire", wire)] {
+            let files: Vec<_> = fs::read_dir(corpus.join(target)).unwrap().collect();
+            assert!(!files.is_empty(), "no corpus for {target}");
+            for file in files {
+                run(&fs::read(file.unwrap().path()).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_files_that_inputs_patch_are_right() {
+        let room = Room::new();
+        let dir = fleet_dir(&room.0, "probe");
+        fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        for (path, bytes) in [control_path(&dir), region_path(&dir, 0)].iter().zip(images()) {
+            let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+            file.unwrap().write_all(bytes).unwrap();
+        }
+        unmapping(|| {
+            status::of(&dir).unwrap();
+            Client::attach(&dir).unwrap();
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_as_a_fleets_files_are_read_or_refused(
+            mode in 0_u8..4,
+            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            attach(&[&[mode][..], &bytes].concat());
+        }
+
+        #[test]
+        fn any_bytes_in_a_ring_are_records_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            records(&bytes);
+        }
+
+        #[test]
+        fn any_bytes_as_messages_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            wire(&bytes);
+        }
+    }
+}
