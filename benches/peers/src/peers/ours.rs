@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use coordinator::bus::channel::{self, Channel, Receiver, SendError, Sender};
 use std::time::Duration;
 
-/// As deep as the buffers of the peers; a quarter of that for large messages, as the library's fleets have it.
+/// The library's default.
 pub fn records(size: usize) -> u32 {
-    if size > 256 { 256 } else { 1024 }
+    channel::default_records(size as u32)
 }
 
 const KIND: u32 = 1;

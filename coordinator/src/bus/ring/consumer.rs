@@ -1,6 +1,6 @@
 //! The end that reads.
 
-use super::super::copy::copy_out;
+use super::super::copy::{copy_out, prefetch};
 use super::super::sync::{AtomicU64, Bug, Ordering, full_fence, planted, spin_loop};
 use super::pace::{CLOSE_LIMIT, Pace};
 use super::{CLOSED, HEADER, HOLDERS, LINE, Ring, RingError, SEALED, WORDS_PER_LINE, Word, pack_head};
@@ -185,6 +185,10 @@ impl Consumer {
         }
         if taken == 0 {
             self.found_nothing();
+            // It is written before the first, and can be on its way while we look at that.
+            if let Some(second) = self.ring.words(self.next).get(WORDS_PER_LINE) {
+                prefetch(second);
+            }
             return Ok(0);
         }
         self.pace.looked_closely(taken);

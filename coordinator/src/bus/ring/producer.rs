@@ -38,7 +38,8 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// The payload's words.
+    /// The payload's words. Write the first seven last: they share a line with what the consumer
+    /// looks at, and it would take that away in between.
     #[inline]
     pub fn words(&self) -> &'static [AtomicU64] {
         self.words
