@@ -63,13 +63,13 @@ pub enum SendError {
 pub enum Failure {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    #[error("{0} died with the task in hand ({1})")]
+    #[error("{0} died with the task in hand ({how})", how = .1.in_fleet())]
     WorkerDied(WorkerRef, HowEnded),
-    #[error("{0} was dead already ({1})")]
+    #[error("{0} was dead already ({how})", how = .1.in_fleet())]
     WorkerDead(WorkerRef, HowEnded),
     #[error("{0} refused: {1}")]
     Refused(WorkerRef, String),
-    #[error("coord/{0} died ({1})")]
+    #[error("coord/{0} died ({how})", how = .1.in_fleet())]
     CoordinatorDied(u32, HowEnded),
     #[error("coord/{0} did not say within {1:?} what became of it")]
     CoordinatorSilent(u32, Duration),
@@ -136,12 +136,14 @@ pub struct Ledger {
 
 impl std::ops::AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
-        self.accepted += other.accepted;
-        self.answered += other.answered;
-        self.failed += other.failed;
-        self.in_flight += other.in_flight;
-        self.late += other.late;
-        self.duplicates += other.duplicates;
+        // What a coordinator counts is read from where anybody of its user's may write.
+        let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
+        add(&mut self.accepted, other.accepted);
+        add(&mut self.answered, other.answered);
+        add(&mut self.failed, other.failed);
+        add(&mut self.in_flight, other.in_flight);
+        add(&mut self.late, other.late);
+        add(&mut self.duplicates, other.duplicates);
     }
 }
 
@@ -215,7 +217,7 @@ impl Client {
                 staged: false,
             });
         }
-        let sender = control.state().clients.fetch_add(1, Ordering::AcqRel) + 1;
+        let sender = control.state().clients.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         let workers = shape.coordinators() * shape.workers_per_coordinator();
         Ok(Self {
             control,

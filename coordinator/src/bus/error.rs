@@ -208,6 +208,21 @@ impl BusError {
 /// What was wanted of the kernel where ENOMEM and EAGAIN have a meaning of their own.
 pub(crate) const MAP: &str = "map it";
 
+/// What a refusal means where no file is asked for: a descriptor, a process, memory.
+pub(crate) fn in_words(errno: nix::Error) -> String {
+    let cause = match errno {
+        nix::Error::EMFILE => Cause::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
+        nix::Error::ENFILE => Cause::NoFiles,
+        nix::Error::ENOMEM => Cause::NoMemory,
+        nix::Error::EAGAIN => {
+            return "no more processes may be started (raise `ulimit -u`, or the limit of the container)"
+                .into();
+        }
+        other => return other.to_string(),
+    };
+    cause.to_string()
+}
+
 struct Room {
     /// Bytes.
     free: u64,

@@ -8,6 +8,7 @@
 //!
 //! Everything that a handler may touch is a fixed table of atomics: there is no lock and no allocation.
 
+use super::error::{BusError, Cause};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use nix::libc;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,15 @@ use std::sync::OnceLock;
 pub const STATUS: i32 = 74;
 /// What a parent says of a process that ended so.
 pub const IN_WORDS: &str = "its shared memory was truncated or taken away";
+
+/// How a process ends that cannot attach to a fleet's file: what lies there instead of what its maker
+/// left is the same loss, met a little earlier.
+pub fn status_of(error: &BusError) -> i32 {
+    match error {
+        BusError::Refused { .. } | BusError::Kernel { cause: Cause::Absent, .. } => STATUS,
+        _ => 20,
+    }
+}
 
 /// A client maps a control file and a region for each of at most 256 coordinators; a supervisor one
 /// file more than it has. Mappings beyond are without words, and as they would be without this module.

@@ -225,6 +225,7 @@ pub fn records(input: &[u8]) {
     let mut input = Input(input);
     let capacity = 1 + input.number(1) % 16;
     let payload_max = input.number(1) as usize;
+    // Before the ends, so that it is dropped after them.
     let memory = Memory::new(Geometry::new(capacity, payload_max));
     let (ring, words) = (memory.ring(), memory.words());
     let capacity = ring.geometry().capacity();
@@ -255,13 +256,10 @@ pub fn records(input: &[u8]) {
             3..8 => produce(&mut producer, what % 16, &mut input, payload_max, capacity),
             8..13 => consume(&mut consumer, what % 16, &mut input, &mut record, capacity),
             13 => {
-                let dead = producer.take();
-                drop(dead);
                 producer = ring.take_over_producer().ok();
             }
             14 => {
-                consumer = None;
-                consumer = ring.take_over_consumer().ok().or(consumer);
+                consumer = ring.take_over_consumer().ok();
             }
             _ => {
                 if let Ok(backlog) = ring.backlog() {
@@ -275,9 +273,6 @@ pub fn records(input: &[u8]) {
             }
         }
     }
-    // The ends go before the memory.
-    drop((producer, consumer));
-    drop(memory);
 }
 
 fn produce(end: &mut Option<Producer>, what: u64, input: &mut Input<'_>, payload_max: usize, capacity: u64) {
@@ -306,13 +301,7 @@ fn produce(end: &mut Option<Producer>, what: u64, input: &mut Input<'_>, payload
     }
 }
 
-fn consume(
-    end: &mut Option<Consumer>,
-    what: u64,
-    input: &mut Input<'_>,
-    record: &mut Record,
-    capacity: u64,
-) {
+fn consume(end: &mut Option<Consumer>, what: u64, input: &mut Input<'_>, record: &mut Record, capacity: u64) {
     let Some(consumer) = end else { return };
     match what {
         8 => {

@@ -129,7 +129,7 @@ impl ProcessCell {
     pub fn born(&self, pid: u32, start_ticks: u64) {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
-        self.incarnation.store(self.incarnation.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.incarnation.store(self.incarnation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         // The child may have said `Live` already.
         for before in [Life::Absent, Life::Replacing] {
             let _ = self.life.compare_exchange(
@@ -150,7 +150,7 @@ impl ProcessCell {
         self.dead_start.store(self.start_ticks.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dead_seen_ns.store(seen_ns, Ordering::Relaxed);
         // Who counts a death finds who it was.
-        self.deaths.store(self.deaths.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.deaths.store(self.deaths.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 }
 

@@ -141,7 +141,7 @@ fn process(name: String, cell: &ProcessCell) -> ProcessStatus {
     let life = cell.life();
     let deaths = cell.deaths.load(Ordering::Acquire);
     let ended = matches!(life, Life::Dead | Life::Stopped)
-        .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).to_string());
+        .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).in_fleet().to_string());
     ProcessStatus {
         name,
         pid: cell.pid.load(Ordering::Relaxed),
@@ -160,7 +160,7 @@ fn last_death(cell: &ProcessCell) -> Death {
     Death {
         pid: cell.dead_pid.load(Ordering::Relaxed),
         start_ticks: cell.dead_start.load(Ordering::Relaxed),
-        how: HowEnded::from_raw(cell.dead_status.load(Ordering::Relaxed)).to_string(),
+        how: HowEnded::from_raw(cell.dead_status.load(Ordering::Relaxed)).in_fleet().to_string(),
         seen_ns,
         attached_ns: since(&cell.attached_ns),
         recovered_ns: since(&cell.recovered_ns),
@@ -223,12 +223,12 @@ fn ledger(region: &Region) -> Ledger {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     // Ended before accepted: read the other way round, a task that ends in between would be missing.
     let (answered, failed) = (read(&counters.answered), read(&counters.failed));
-    let accepted = read(&counters.accepted).max(answered + failed);
+    let accepted = read(&counters.accepted).max(answered.saturating_add(failed));
     Ledger {
         accepted,
         answered,
         failed,
-        in_flight: accepted - answered - failed,
+        in_flight: accepted.saturating_sub(answered).saturating_sub(failed),
         late: read(&counters.late),
         duplicates: read(&counters.duplicates),
     }

@@ -253,7 +253,9 @@ impl Coordinator {
             }
             if now >= next_scan {
                 let state = self.region.state();
-                state.heartbeat.store(state.heartbeat.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                state
+                    .heartbeat
+                    .store(state.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
                 for number in 0..self.links.len() {
                     self.drain(number, &mut record);
                 }
@@ -315,5 +317,5 @@ impl Coordinator {
 }
 
 fn add(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }

@@ -1,5 +1,6 @@
 //! Children that have ended, and how.
 
+use crate::bus::fault;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait};
@@ -22,12 +23,31 @@ impl HowEnded {
     }
 
     pub fn from_raw(raw: i32) -> Self {
-        if raw < 0 { Self::Signaled(-raw) } else { Self::Exited(raw) }
+        // It may have been read from where anybody writes.
+        if raw < 0 { Self::Signaled(raw.saturating_neg()) } else { Self::Exited(raw) }
+    }
+
+    /// Of a process of the fleet, whose statuses have a meaning; a command's are its own affair.
+    pub fn in_fleet(self) -> InFleet {
+        InFleet(self)
     }
 
     /// As a process ends that was asked to.
     pub fn is_orderly(self) -> bool {
         self == Self::Exited(0)
+    }
+}
+
+/// A [`HowEnded`] with the cause in words where its status tells one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFleet(HowEnded);
+
+impl std::fmt::Display for InFleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            HowEnded::Exited(fault::STATUS) => write!(f, "{}: {}", self.0, fault::IN_WORDS),
+            how => how.fmt(f),
+        }
     }
 }
 
@@ -59,5 +79,27 @@ pub fn reap_any() -> Option<(Pid, HowEnded)> {
             Err(rustix::io::Errno::INTR) => {}
             Ok(None) | Err(_) => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_is_an_end_of_some_kind() {
+        for raw in [i32::MIN, -9, -1, 0, 3, i32::MAX] {
+            assert!(!HowEnded::from_raw(raw).to_string().is_empty());
+        }
+        assert_eq!(HowEnded::from_raw(-9), HowEnded::Signaled(9));
+        assert_eq!(HowEnded::from_raw(HowEnded::Exited(3).raw()), HowEnded::Exited(3));
+    }
+
+    #[test]
+    fn a_status_has_a_meaning_in_the_fleet_and_none_in_a_command() {
+        let how = HowEnded::Exited(fault::STATUS);
+        assert_eq!(how.to_string(), "exited with status 74");
+        assert!(how.in_fleet().to_string().contains("its shared memory was truncated"));
+        assert_eq!(HowEnded::Exited(3).in_fleet().to_string(), "exited with status 3");
     }
 }

@@ -3,10 +3,11 @@
 
 use super::coordinator;
 use super::fork;
-use super::identity::Identity;
+use super::identity::{Identity, Presence};
 use super::reap::{HowEnded, reap_any};
 use crate::bus::directory::{self, region_path};
-use crate::bus::error::BusError;
+use crate::bus::error::{BusError, in_words};
+use crate::bus::fault;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region, Stamped};
@@ -50,7 +51,7 @@ pub struct Launch {
 pub enum SuperviseError {
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("cannot {what}: {errno}")]
+    #[error("cannot {what}: {}", in_words(*.errno))]
     System { what: &'static str, errno: nix::Error },
     #[error("the fleet's owner, process {0}, is not there")]
     OwnerGone(u32),
@@ -151,9 +152,18 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
 fn open_owner(owner: Identity) -> Result<OwnedFd, SuperviseError> {
     let gone = SuperviseError::OwnerGone(owner.pid);
     let Some(pid) = rustix::process::Pid::from_raw(owner.pid as i32) else { return Err(gone) };
-    let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| SuperviseError::OwnerGone(owner.pid))?;
+    let refused = |errno| SuperviseError::System { what: "watch the fleet's owner", errno };
+    let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
+        rustix::io::Errno::SRCH | rustix::io::Errno::INVAL => SuperviseError::OwnerGone(owner.pid),
+        errno => refused(nix::Error::from_raw(errno.raw_os_error())),
+    })?;
     // After the open: now the pid cannot be given to somebody else unnoticed.
-    if owner.is_alive() { Ok(fd) } else { Err(gone) }
+    match owner.presence() {
+        Presence::Alive => Ok(fd),
+        Presence::Gone => Err(gone),
+        // The descriptor above was the last one.
+        Presence::Unknown => Err(refused(nix::Error::EMFILE)),
+    }
 }
 
 impl Supervisor {
@@ -232,9 +242,9 @@ impl Supervisor {
                 let why = last.split_once(' ').map(|(_, why)| why.trim().to_owned());
                 return Err(SuperviseError::Coordinator {
                     coordinator: dead.index,
-                    why: why
-                        .filter(|why| why != "ready")
-                        .unwrap_or_else(|| format!("{} while it started", HowEnded::from_raw(raw))),
+                    why: why.filter(|why| why != "ready").unwrap_or_else(|| {
+                        format!("{} while it started", HowEnded::from_raw(raw).in_fleet())
+                    }),
                 });
             }
         }
@@ -253,7 +263,7 @@ impl Supervisor {
                 && self.children.iter().all(|child| child.there == There::Gone)
             {
                 let raw = self.control.coordinator(last.index).process.wait_status.load(Ordering::Relaxed);
-                return Err(SuperviseError::AllDead(HowEnded::from_raw(raw).to_string()));
+                return Err(SuperviseError::AllDead(HowEnded::from_raw(raw).in_fleet().to_string()));
             }
         }
     }
@@ -298,7 +308,12 @@ impl Supervisor {
             }
             let now = now_ns();
             process.died(how.raw(), now);
-            let again = self.serving && !stopping && child.restarts.died(now, &self.policy) == Restart::Again;
+            // A region whose memory is gone is of no use to a successor.
+            let lost = how == HowEnded::Exited(fault::STATUS);
+            let again = !lost
+                && self.serving
+                && !stopping
+                && child.restarts.died(now, &self.policy) == Restart::Again;
             if again {
                 child.there = There::Replacing;
             }
@@ -438,7 +453,7 @@ fn become_coordinator(
         Ok(region) => coordinator::succeed(control, region, index, policy),
         Err(error) => {
             report(Err(error.to_string()));
-            20
+            fault::status_of(&error)
         }
     }
 }

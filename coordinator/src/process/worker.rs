@@ -87,7 +87,7 @@ impl Worker {
                 tasks.acknowledge();
             }
             let own = &self.slot.own;
-            own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
             self.slot.bell.wait(HEARTBEAT, || tasks.is_ready() || self.is_stopping());
         }
     }
@@ -102,7 +102,7 @@ impl Worker {
             return;
         }
         own.progress_ns.store(started_ns, Ordering::Relaxed);
-        own.task.store(task.id.sequence + 1, Ordering::Release);
+        own.task.store(task.id.sequence.wrapping_add(1), Ordering::Release);
         let mut answer = AnswerHeader {
             id: task.id,
             started_ns,
@@ -121,7 +121,7 @@ impl Worker {
         }
         answer.finished_ns = now_ns();
         let own = &self.slot.own;
-        own.executed.store(own.executed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        own.executed.store(own.executed.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         own.task.store(0, Ordering::Release);
         own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
         self.send(&answer, &record.body);

@@ -70,11 +70,8 @@ impl Coordinator {
         let counters = self.region.counters();
         let status = match self.worth(number, &answer, record.body.len()) {
             Worth::Counts => {
-                let ending = if answer.status == AnswerStatus::Ok as u32 {
-                    Ending::Answered
-                } else {
-                    Ending::Failed
-                };
+                let ending =
+                    if answer.status == AnswerStatus::Ok as u32 { Ending::Answered } else { Ending::Failed };
                 self.ending(ending, |c| c.table.finish(answer.entry, &answer, &record.body));
                 self.untold.push_back(answer.entry);
                 return true;

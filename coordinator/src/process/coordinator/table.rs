@@ -169,12 +169,8 @@ impl Table {
 
     fn change(&self, entry: u32, from: Word, to: Word) {
         // Pairs with the Acquire in `word`, also a successor's: the entry is whole before its state.
-        let swapped = self.slot(entry).word.compare_exchange(
-            from.raw(),
-            to.raw(),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let swapped =
+            self.slot(entry).word.compare_exchange(from.raw(), to.raw(), Ordering::AcqRel, Ordering::Relaxed);
         assert!(swapped.is_ok(), "the task table has one writer");
     }
 }

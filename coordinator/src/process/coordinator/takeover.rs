@@ -126,10 +126,7 @@ impl Coordinator {
         // Exactly the records of this ring were accepted, each once.
         let accepted = self.from_client.acknowledged();
         let ended = |entry: &u32| {
-            matches!(
-                self.table.word(*entry).state(),
-                Some(State::Free | State::Done | State::Failed)
-            )
+            matches!(self.table.word(*entry).state(), Some(State::Free | State::Done | State::Failed))
         };
         let in_flight = (0..self.table.len()).filter(|entry| !ended(entry)).count() as u64;
         let (answered, failed) = balanced(
