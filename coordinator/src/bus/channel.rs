@@ -266,6 +266,7 @@ impl Channel {
         let sender = Sender {
             producer: producer.reserving(reserved),
             payload_max: self.geometry.payload_max(),
+            spin: Spin::new(self.tuning.spin),
             peer: &other.bell,
             room: &own.room,
         };
@@ -329,6 +330,8 @@ fn geometry(path: &Path, records: u32, payload_max: u32) -> Result<Geometry, Bus
 pub struct Sender {
     producer: Producer,
     payload_max: usize,
+    /// While the ring is full.
+    spin: Spin,
     peer: &'static Doorbell,
     room: &'static Doorbell,
 }
@@ -351,20 +354,31 @@ impl Sender {
 
     /// Waits for room, at most `timeout`. What was staged before is shown meanwhile: its receiver makes
     /// the room.
+    #[inline]
     pub fn send(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+        match self.try_send(kind, payload) {
+            Err(SendError::Full) => self.send_patiently(kind, payload, timeout),
+            done => done,
+        }
+    }
+
+    fn send_patiently(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let began = Instant::now();
         loop {
+            // What was staged before is shown: its receiver makes the room.
+            self.show()?;
+            let producer = &mut self.producer;
+            if !self.spin.until(|| !producer.is_full() || producer.is_fenced()) {
+                let left = timeout.saturating_sub(began.elapsed());
+                if left.is_zero() {
+                    return Err(SendError::TimedOut(timeout));
+                }
+                self.room.wait(left.min(LOOK), || !producer.is_full() || producer.is_fenced());
+            }
             match self.try_send(kind, payload) {
                 Err(SendError::Full) => {}
                 done => return done,
             }
-            let left = timeout.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Err(SendError::TimedOut(timeout));
-            }
-            self.show()?;
-            let producer = &mut self.producer;
-            self.room.wait(left.min(LOOK), || !producer.is_full() || producer.is_fenced());
         }
     }
 
