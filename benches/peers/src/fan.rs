@@ -147,6 +147,7 @@ fn star<S: Star>(plan: &Plan<'_>, workers: usize, window: usize, messages: u64) 
             cpu_s: cpu_after - cpu_before + of_workers() - workers_before,
             server_cpu_s: 0.0,
             sleeps: sleeps_after - sleeps_before,
+            disturbed: 0.0,
             figures: book.figures()?,
         })
     })?;

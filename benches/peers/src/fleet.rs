@@ -88,6 +88,7 @@ pub fn fork_floor(plan: &Plan<'_>, processes: usize) -> Result<Measured> {
                 cpu_s: cpu_after - cpu_before,
                 server_cpu_s: 0.0,
                 sleeps: sleeps_after - sleeps_before,
+                disturbed: 0.0,
                 figures: Figures {
                     messages: processes as u64,
                     p50_ns: Some(started.as_nanos() as f64),

@@ -53,7 +53,50 @@ pub struct Measured {
     pub server_cpu_s: f64,
     /// Times that one of the two gave its processor up by itself.
     pub sleeps: i64,
+    /// The share of the time in which somebody else had the processor that one of the two wanted; 0 where that
+    /// cannot be told.
+    pub disturbed: f64,
     pub figures: Figures,
+}
+
+/// What a process has used and missed.
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    cpu_s: f64,
+    sleeps: i64,
+    /// Ready to run, and did not; without what its own other threads ran meanwhile.
+    waited_s: f64,
+}
+
+impl Account {
+    fn read() -> Result<Self> {
+        let (cpu_s, sleeps) = usage()?;
+        // of the first thread: ns that it ran, ns that it waited to
+        let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+        let mut fields = text.split(' ').map(|field| field.parse::<f64>().unwrap_or(0.0) / 1e9);
+        let (ran_s, missed_s) = (fields.next().unwrap_or(0.0), fields.next().unwrap_or(0.0));
+        Ok(Self { cpu_s, sleeps, waited_s: missed_s - (cpu_s - ran_s).max(0.0) })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            cpu_s: self.cpu_s - before.cpu_s,
+            sleeps: self.sleeps - before.sleeps,
+            waited_s: self.waited_s - before.waited_s,
+        }
+    }
+}
+
+/// What one side reports.
+#[derive(Debug, Serialize, Deserialize)]
+struct Half {
+    bounce_ns: (f64, f64),
+    wall_s: f64,
+    cpu_s: f64,
+    waited_s: f64,
+    sleeps: i64,
+    server_cpu_s: f64,
+    figures: Option<Figures>,
 }
 
 #[derive(Debug, Clone)]
@@ -185,7 +228,7 @@ pub fn sample<P: Peer>(
     let servers = peer.servers();
     let step = Step::new()?;
 
-    let side_of = |side: Side| -> Result<Measured> {
+    let side_of = |side: Side| -> Result<Half> {
         let at_work = match plan.placing {
             Placing::Apart => side.index(),
             Placing::Together => 1,
@@ -198,32 +241,44 @@ pub fn sample<P: Peer>(
         pin(at_work)?;
         step.meet(side);
         let of_servers = || servers.iter().map(|server| cpu_seconds(*server)).sum::<f64>();
-        let (servers_before, (cpu_before, sleeps_before)) = (of_servers(), usage()?);
+        let (began, servers_before, before) = (Instant::now(), of_servers(), Account::read()?);
         let figures = work(side, &mut link, plan.clock)?;
-        let (cpu_after, sleeps_after) = usage()?;
+        let account = Account::read()?.since(before);
         step.meet(side);
+        let wall_s = began.elapsed().as_secs_f64();
         let server_cpu_s = of_servers() - servers_before;
         pin(side.index())?;
         let bounce_after_ns = step.bounce(side, plan.clock);
         step.meet(side);
         drop(link);
-        Ok(Measured {
-            bounce_before_ns,
-            bounce_after_ns,
-            cpu_s: cpu_after - cpu_before,
+        Ok(Half {
+            bounce_ns: (bounce_before_ns, bounce_after_ns),
+            wall_s,
+            cpu_s: account.cpu_s,
+            waited_s: account.waited_s,
+            sleeps: account.sleeps,
             server_cpu_s,
-            sleeps: sleeps_after - sleeps_before,
-            figures: figures.unwrap_or_default(),
+            figures,
         })
     };
 
     let (near, far) = both(plan.limit, side_of)?;
-    // who has figures is the side that could measure; the near one knows the bounce
-    let figures = if near.figures.messages > 0 { near.figures } else { far.figures };
-    if figures.messages == 0 {
-        bail!("neither side measured anything");
-    }
-    Ok(Measured { cpu_s: near.cpu_s + far.cpu_s, sleeps: near.sleeps + far.sleeps, figures, ..near })
+    let disturbed = match plan.placing {
+        // a server of the peer's own may well have had a processor of theirs
+        Placing::Apart => near.waited_s + far.waited_s - near.server_cpu_s,
+        // one of the two always runs; with servers, who runs where cannot be told
+        Placing::Together if servers.is_empty() => near.wall_s - near.cpu_s - far.cpu_s,
+        Placing::Together => 0.0,
+    };
+    Ok(Measured {
+        bounce_before_ns: near.bounce_ns.0,
+        bounce_after_ns: near.bounce_ns.1,
+        cpu_s: near.cpu_s + far.cpu_s,
+        server_cpu_s: near.server_cpu_s,
+        sleeps: near.sleeps + far.sleeps,
+        disturbed: (disturbed / near.wall_s).max(0.0),
+        figures: near.figures.or(far.figures).context("neither side measured anything")?,
+    })
 }
 
 /// Measures the line bounce around a work that is not a pair's.

@@ -74,6 +74,9 @@ fn short(sample: &Sample) -> String {
     if let (Some(p50), Some(p99)) = (figures.p50_ns, figures.p99_ns) {
         let _ = write!(text, ", p50 {p50:.0} ns, p99 {p99:.0} ns");
     }
+    if sample.measured.disturbed > 0.01 {
+        let _ = write!(text, ", disturbed {:.0} %", sample.measured.disturbed * 100.0);
+    }
     if sample.dropped {
         text += ", dropped";
     }

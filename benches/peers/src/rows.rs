@@ -59,7 +59,6 @@ impl Who {
             Who::Batch100 => "fixed batches of 100",
         }
     }
-
 }
 
 /// Which of the tables a row belongs to.

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// In what share of the time somebody else may have had a processor that the sample wanted.
+pub const DISTURBED: f64 = 0.1;
 /// How far the line bounce may differ between before and after.
 pub const DRIFT: f64 = 1.3;
 
@@ -46,7 +48,7 @@ pub struct Sample {
     pub round: usize,
     /// Of the line bounce before it.
     pub mode: Mode,
-    /// The line bounce changed inside it: shown as dropped, used for nothing.
+    /// The line bounce changed inside it, or others were at work: shown as dropped, used for nothing.
     pub dropped: bool,
     pub measured: Measured,
 }
@@ -54,7 +56,7 @@ pub struct Sample {
 impl Sample {
     pub fn new(who: Who, round: usize, measured: Measured) -> Self {
         let (before, after) = (measured.bounce_before_ns, measured.bounce_after_ns);
-        let dropped = before.max(after) > DRIFT * before.min(after);
+        let dropped = before.max(after) > DRIFT * before.min(after) || measured.disturbed > DISTURBED;
         Self { who, round, mode: Mode::of(before), dropped, measured }
     }
 }
@@ -143,6 +145,7 @@ mod tests {
             cpu_s: 0.0,
             server_cpu_s: 0.0,
             sleeps: 0,
+            disturbed: 0.0,
             figures: Figures::default(),
         };
         Sample::new(Who::Ours, 0, measured)

@@ -1,7 +1,7 @@
 //! The tables: one a row, medians with their spread by mode, ratios within a round and a mode only.
 
 use crate::rows::{Table, Who, Work};
-use crate::store::{DRIFT, Mode, Results, RowResult, Sample};
+use crate::store::{DISTURBED, DRIFT, Mode, Results, RowResult, Sample};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -147,11 +147,12 @@ fn preamble(out: &mut String, results: &Results) -> Result<()> {
         "\nEvery sample is two processes bound to a processor each (or both to one); every word of every message is \
          written, read and checked, and so are order and count. Peers take turns, round by round. The time of a cache \
          line from one processor to the other is measured before and after each sample and gives its mode (smt below \
-         25 ns, near to 80, far above); a sample in which it changed by more than {DRIFT}× is dropped and repeated at \
-         most twice. Figures are medians (least–greatest) of n samples of a mode; \"faster by\" is the median of the \
+         25 ns, near to 80, far above); a sample in which it changed by more than {DRIFT}×, or in which others had a \
+         processor for more than {:.0} % of the time that the sample wanted it, is dropped and repeated at most twice. Figures are medians (least–greatest) of n samples of a mode; \"faster by\" is the median of the \
          ratios of samples of the same round and mode, never of medians. CPU time is of both processes and of the \
          servers that the peer needs. Latency of a ping-pong is half the round trip; of the open loop, receipt minus \
-         due time."
+         due time.",
+        DISTURBED * 100.0
     )?;
     Ok(())
 }
@@ -333,6 +334,7 @@ pub fn csv(results: &Results) -> Result<Vec<u8>> {
         "cpu_s",
         "server_cpu_s",
         "sleeps",
+        "disturbed",
     ])?;
     for row in &results.rows {
         for sample in &row.samples {
@@ -355,6 +357,7 @@ pub fn csv(results: &Results) -> Result<Vec<u8>> {
                 measured.cpu_s.to_string(),
                 measured.server_cpu_s.to_string(),
                 measured.sleeps.to_string(),
+                measured.disturbed.to_string(),
             ])?;
         }
     }
@@ -375,6 +378,7 @@ mod tests {
             cpu_s: 0.0,
             server_cpu_s: 0.0,
             sleeps: 0,
+            disturbed: 0.0,
             figures,
         };
         Sample::new(who, round, measured)
