@@ -23,7 +23,19 @@ pub struct ReadyBitmap {
 // SAFETY: atomics only.
 unsafe impl Shared for ReadyBitmap {}
 
+impl Default for ReadyBitmap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ReadyBitmap {
+    /// As zeroed memory would be.
+    pub fn new() -> Self {
+        let clear = || Word(AtomicU64::new(0));
+        Self { summary: clear(), words: std::array::from_fn(|_| clear()) }
+    }
+
     /// Call after publishing and before ringing.
     pub fn set(&self, index: usize) {
         let (word, bit) = (index / 64, 1 << (index % 64));
@@ -58,17 +70,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn bitmap() -> ReadyBitmap {
-        ReadyBitmap {
-            summary: Word(AtomicU64::new(0)),
-            words: std::array::from_fn(|_| Word(AtomicU64::new(0))),
-        }
-    }
-
     proptest! {
         #[test]
         fn takes_exactly_what_was_set(set in prop::collection::btree_set(0..READY_MAX, 0..200)) {
-            let bitmap = bitmap();
+            let bitmap = ReadyBitmap::new();
             for index in &set {
                 bitmap.set(*index);
             }

@@ -78,7 +78,8 @@ impl Doorbell {
         if !has_work() {
             futex::wait(&self.rung, rung, timeout);
         }
-        self.armed.store(0, Ordering::Relaxed);
+        // A swap, so that a late disarming by one who rang comes before the next arming for good.
+        self.armed.swap(0, Ordering::Relaxed);
     }
 }
 
