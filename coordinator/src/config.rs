@@ -31,6 +31,16 @@ pub struct Policy {
     /// Of one place, within `restart_window`.
     pub restarts_max: u32,
     pub restart_window: Duration,
+    /// Who ends itself, the n-th successor at the n-th change of shared memory: for tests.
+    #[cfg(feature = "kill-points")]
+    pub kill: Option<KillAtEachStep>,
+}
+
+#[cfg(feature = "kill-points")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum KillAtEachStep {
+    Coordinators,
+    Workers,
 }
 
 impl Default for Policy {
@@ -39,6 +49,8 @@ impl Default for Policy {
             attempts_max: ATTEMPTS_MAX,
             restarts_max: RESTARTS_MAX,
             restart_window: RESTART_WINDOW,
+            #[cfg(feature = "kill-points")]
+            kill: None,
         }
     }
 }

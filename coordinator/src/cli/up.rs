@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Deaths of one worker or coordinator within ten seconds after which it is not started again
     #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
     restarts_max: u32,
+    #[cfg(feature = "kill-points")]
+    #[arg(long, hide = true)]
+    kill_at_each_step: Option<crate::config::KillAtEachStep>,
     /// The fleet ends when this process does (pid and start time in clock ticks)
     #[arg(long, value_name = "PID:START", value_parser = owner)]
     owner: Option<Identity>,
@@ -67,6 +70,8 @@ pub(super) fn main(args: &Args) -> u8 {
         attempts_max: args.attempts_max,
         restarts_max: args.restarts_max,
         restart_window: RESTART_WINDOW,
+        #[cfg(feature = "kill-points")]
+        kill: args.kill_at_each_step,
     };
     let launch =
         Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, policy, owner: args.owner };

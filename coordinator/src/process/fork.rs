@@ -98,6 +98,14 @@ pub fn set_title(name: &str) {
     }
 }
 
+/// In a child: if `wanted`, the first successor at a place (`before` is how many came before it) is
+/// killed at its first change of shared memory, the n-th at its n-th. The first of all goes on.
+#[cfg(feature = "kill-points")]
+pub fn end_at_step(wanted: bool, before: u32) {
+    let step = if wanted { before.checked_sub(1).map_or(u64::MAX, u64::from) } else { u64::MAX };
+    crate::bus::sync::counted::kill_at(step);
+}
+
 /// The bell that a SIGCHLD rings, so that a sleeper on it wakes for a death as for a message.
 static CHILD_BELL: AtomicPtr<Doorbell> = AtomicPtr::new(ptr::null_mut());
 

@@ -189,7 +189,11 @@ impl Supervisor {
     /// not.
     fn start_coordinator(&self, index: u32, writer: Option<&OwnedFd>) -> nix::Result<Pid> {
         let (control, dir, policy) = (self.control, &self.dir, self.policy);
+        #[cfg(feature = "kill-points")]
+        let before = control.coordinator(index).process.incarnation.load(Ordering::Relaxed);
         let pid = fork::spawn(&format!("coord/{index}"), writer.map(AsFd::as_fd), || {
+            #[cfg(feature = "kill-points")]
+            fork::end_at_step(policy.kill == Some(crate::config::KillAtEachStep::Coordinators), before);
             become_coordinator(control, dir, index, policy, writer)
         })?;
         let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);

@@ -162,7 +162,10 @@ fn a_death_by_any_signal_is_seen() {
     assert_eq!(death.pid, status.coordinators[0].workers[0].process.pid);
     kill_40(status.coordinators[1].process.identity());
     wait_until("the coordinator's death is seen", || client.deaths() == 2);
-    assert_eq!(client.status().coordinators[1].process.last_death.clone().unwrap().how, "killed by signal 40");
+    assert_eq!(
+        client.status().coordinators[1].process.last_death.clone().unwrap().how,
+        "killed by signal 40"
+    );
     assert_eq!(up.stop(), Some(0));
     assert!(super::is_empty(shm.path()));
 }

@@ -116,7 +116,8 @@ fn a_successor_killed_while_it_takes_over_has_a_successor() {
                 let next = status(&client, 0).process.identity();
                 let killed = Some(next) != last && next.is_alive();
                 if killed {
-                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(next.pid as i32), Signal::SIGKILL);
+                    let _ =
+                        nix::sys::signal::kill(nix::unistd::Pid::from_raw(next.pid as i32), Signal::SIGKILL);
                     last = Some(next);
                 }
                 killed

@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod coordinators;
+mod figures;
 mod outcomes;
+#[cfg(feature = "kill-points")]
+mod steps;
 mod storm;
+mod times;
 #[path = "../support/up.rs"]
 mod up;
 mod workers;

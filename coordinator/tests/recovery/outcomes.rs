@@ -24,9 +24,8 @@ impl Outcomes {
     pub fn take(&mut self, client: &mut Client) -> usize {
         client.poll(|event| match event {
             Event::Outcome(outcome) => {
-                let came = outcome
-                    .result
-                    .map(|answer| Came { body: answer.body.to_vec(), attempt: answer.attempt });
+                let came =
+                    outcome.result.map(|answer| Came { body: answer.body.to_vec(), attempt: answer.attempt });
                 let before = self.all.insert(outcome.tag, came);
                 assert!(before.is_none(), "a second outcome for {}", outcome.tag);
             }

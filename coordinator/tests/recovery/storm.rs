@@ -8,10 +8,11 @@
 //! A seed gives the same choices; when they meet the fleet is the machine's business.
 
 use super::outcomes::Outcomes;
+use super::times::{Times, hold};
 use super::{LONG, Up, is_empty, shm};
-use coordinator::client::status::{FleetStatus, ProcessStatus};
+use coordinator::client::status::FleetStatus;
 use coordinator::client::{Client, Failure, Identity, SendError, Task, WorkerRef, now_ns};
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -42,6 +43,10 @@ impl Choice {
     }
 }
 
+/// One task in so many takes a while, so that some are met in their workers' hands.
+const LONG_ONES: u64 = 16;
+const A_WHILE: Duration = Duration::from_millis(2);
+
 /// What a task carries: nobody can guess it without its tag.
 fn content(seed: u64, tag: u64) -> Vec<u8> {
     let mut choice = Choice(seed ^ tag.wrapping_mul(0x2545_f491_4f6c_dd1d));
@@ -49,35 +54,8 @@ fn content(seed: u64, tag: u64) -> Vec<u8> {
     (0..len).map(|_| choice.next() as u8).collect()
 }
 
-/// A process of the fleet, held so that its pid cannot become somebody else's.
-fn hold(process: &ProcessStatus) -> Option<(Identity, OwnedFd)> {
-    let identity = process.identity();
-    let fd = pidfd_open(rustix::process::Pid::from_raw(identity.pid as i32)?, PidfdFlags::empty()).ok()?;
-    identity.is_alive().then_some((identity, fd))
-}
-
-/// From the kill to the parent's notice, and to the recovery; ns.
-#[derive(Default)]
-struct Times {
-    seen: Vec<u64>,
-    recovered: Vec<u64>,
-}
-
-impl Times {
-    fn line(times: &mut [u64]) -> String {
-        times.sort_unstable();
-        if times.is_empty() {
-            return "none".to_owned();
-        }
-        let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize] as f64 / 1e6;
-        format!(
-            "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms (n = {})",
-            at(0.5),
-            at(0.99),
-            at(1.0),
-            times.len()
-        )
-    }
+fn is_long(tag: u64) -> bool {
+    tag.is_multiple_of(LONG_ONES)
 }
 
 #[derive(Default)]
@@ -127,10 +105,9 @@ fn a_storm_of_kills_and_stops_loses_nothing_and_does_nothing_twice() {
          {second_attempts} answered at a later attempt, {repeated} told twice",
         tasks - failed
     );
-    println!("worker killed → seen:                {}", Times::line(&mut storm.workers.seen));
-    println!("worker killed → tasks queued again:  {}", Times::line(&mut storm.workers.recovered));
-    println!("coordinator killed → seen:           {}", Times::line(&mut storm.coordinators.seen));
-    println!("coordinator killed → serving again:  {}", Times::line(&mut storm.coordinators.recovered));
+    println!("Times of a storm: who has to see a death may itself be stopped, or dead.");
+    storm.workers.tell("worker", "tasks queued again");
+    storm.coordinators.tell("coordinator", "serving again");
 }
 
 fn episode(seed: u64, goal: u64, storm: &mut Storm) {
@@ -167,9 +144,13 @@ impl Episode<'_> {
     /// A handful of tasks, to whom it may be.
     fn load(&mut self) {
         for _ in 0..self.choice.below(40) {
-            let to = WorkerRef::nth(self.client.shape(), self.choice.below((COORDINATORS * WORKERS).into()) as u32);
+            let to = WorkerRef::nth(
+                self.client.shape(),
+                self.choice.below((COORDINATORS * WORKERS).into()) as u32,
+            );
             let body = content(self.seed, self.sent);
-            match self.client.send(to, Task::Echo(&body), LONG, self.sent) {
+            let task = if is_long(self.sent) { Task::Sleep(A_WHILE) } else { Task::Echo(&body) };
+            match self.client.send(to, task, LONG, self.sent) {
                 Ok(_) => self.sent += 1,
                 Err(SendError::Backpressure) => {}
                 Err(other) => panic!("seed {}: {to}: {other}", self.seed),
@@ -185,7 +166,8 @@ impl Episode<'_> {
             self.storm.tasks += 1;
             match came {
                 Ok(came) => {
-                    assert!(came.body == content(self.seed, tag), "seed {}: task {tag}: other bytes", self.seed);
+                    let sent = if is_long(tag) { Vec::new() } else { content(self.seed, tag) };
+                    assert!(came.body == sent, "seed {}: task {tag}: other bytes", self.seed);
                     self.storm.second_attempts += u64::from(came.attempt > 1);
                 }
                 Err(Failure::WorkerDied(..)) => self.storm.failed += 1,
@@ -216,8 +198,10 @@ impl Episode<'_> {
             let killed_ns = now_ns();
             if pidfd_send_signal(&fd, Signal::KILL).is_ok() {
                 self.storm.kills += 1;
-                self.killed
-                    .insert((identity.pid, identity.start_ticks), (killed_ns, process.name.starts_with("coord")));
+                self.killed.insert(
+                    (identity.pid, identity.start_ticks),
+                    (killed_ns, process.name.starts_with("coord")),
+                );
             }
         } else if pidfd_send_signal(&fd, Signal::STOP).is_ok() {
             self.storm.stops += 1;
@@ -233,10 +217,8 @@ impl Episode<'_> {
             let Some((killed_ns, coordinator)) = self.killed.remove(&(death.pid, death.start_ticks)) else {
                 continue;
             };
-            let times =
-                if coordinator { &mut self.storm.coordinators } else { &mut self.storm.workers };
-            times.seen.push(death.seen_ns.saturating_sub(killed_ns));
-            times.recovered.push(recovered_ns.saturating_sub(killed_ns));
+            let times = if coordinator { &mut self.storm.coordinators } else { &mut self.storm.workers };
+            times.note(killed_ns, death.seen_ns, recovered_ns);
         }
     }
 
@@ -263,7 +245,10 @@ impl Episode<'_> {
         assert_eq!(own, theirs, "seed {seed}");
         assert_eq!((own.accepted, own.in_flight, own.duplicates), (self.sent, 0, 0), "seed {seed}");
         assert_eq!(own.accepted, own.answered + own.failed, "seed {seed}");
-        assert!(status.coordinators.iter().all(|c| c.damaged == 0 && c.fenced == 0), "seed {seed}: {status:#?}");
+        assert!(
+            status.coordinators.iter().all(|c| c.damaged == 0 && c.fenced == 0),
+            "seed {seed}: {status:#?}"
+        );
         self.storm.repeated += self.client.repeated();
         self.storm.requeued += status.coordinators.iter().map(|c| c.requeued).sum::<u64>();
     }

@@ -16,7 +16,9 @@ use crate::scenario::{Plan, Workload};
 use coordinator::client::{Answer, Client, Event as Got, HowEnded, Outcome, Task, TaskId, WorkerRef, now_ns};
 use coordinator::wire::command_body;
 use latency::Latencies;
-use reports::runlog::event::{AgentInfo, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed};
+use reports::runlog::event::{
+    AgentInfo, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed,
+};
 use round::InFlight;
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;

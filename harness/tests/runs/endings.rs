@@ -75,10 +75,11 @@ fn harness_and_supervisor_killed_together_leave_files_that_clean_removes() {
     let bench = Bench::new(&scenario(60));
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
-    // Stopped first, so that it cannot clean up while the other one dies.
-    kill(&agents, "supervisor", Signal::SIGSTOP);
-    run.signal(Signal::SIGKILL);
+    // Stopped first, so that it cannot clean up while the other one dies. (Not the supervisor: when its
+    // parent dies, the kernel lets a stopped group go on.)
+    run.signal(Signal::SIGSTOP);
     kill(&agents, "supervisor", Signal::SIGKILL);
+    run.signal(Signal::SIGKILL);
     run.end();
     wait_until("the fleet has ended", || !agents.iter().any(is_alive));
     assert!(std::fs::read_dir(bench.shm.path()).unwrap().next().is_some());

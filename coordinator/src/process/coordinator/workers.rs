@@ -44,7 +44,11 @@ impl Coordinator {
         // its hand.
         slot.own.task.store(0, Ordering::Release);
         slot.own.command_pid.store(0, Ordering::Release);
+        #[cfg(feature = "kill-points")]
+        let (kill, before) = (self.policy.kill, slot.process.incarnation.load(Ordering::Relaxed));
         let pid = fork::spawn(&format!("worker/{index}.{number}"), None, || {
+            #[cfg(feature = "kill-points")]
+            fork::end_at_step(kill == Some(crate::config::KillAtEachStep::Workers), before);
             if fork::child_signals().is_err() {
                 return 70;
             }
@@ -61,7 +65,8 @@ impl Coordinator {
     /// waits for a hundred of them.
     pub(super) fn start_due(&mut self, now: u64) {
         let Some(&(at_ns, number)) = self.due.front() else { return };
-        if at_ns > now {
+        // Where more have died the tasks of those come first.
+        if at_ns > now || fork::child_ended_pending() {
             return;
         }
         self.due.pop_front();
