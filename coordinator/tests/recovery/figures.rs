@@ -72,7 +72,7 @@ fn figures_of_a_killed_worker() {
         assert_eq!(Outcomes::wait_for(&mut client, 2).attempt(0), 2);
         wait_until("it is replaced", || all_live(&client));
     }
-    times.tell("worker", "tasks queued again");
+    println!("{}", times.told("worker", "tasks queued again"));
     assert_balanced(&client);
     assert_eq!(up.stop(), Some(0));
 }
@@ -109,7 +109,7 @@ fn figures_of_a_killed_coordinator() {
             outcomes.all.len() == workers() as usize
         });
     }
-    times.tell("coordinator", "serving again");
+    println!("{}", times.told("coordinator", "serving again"));
     println!(
         "coordinator killed → first answer, less the task's own time: {}",
         super::times::line(&mut first_answers)

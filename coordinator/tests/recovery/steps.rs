@@ -19,8 +19,8 @@ fn content(tag: u64) -> Vec<u8> {
     (0..43).map(|at| (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (at % 8)) as u8 ^ at as u8).collect()
 }
 
-/// Keeps a small fleet at work until whoever is `watched` has died so often.
-fn live_through(who: &str, watched: impl Fn(&FleetStatus) -> ProcessStatus) {
+/// Keeps a small fleet at work until whoever is `watched` has died so often; what it went through.
+fn live_through(who: &str, watched: impl Fn(&FleetStatus) -> ProcessStatus) -> String {
     let steps = std::env::var("STEPS").ok().map_or(STEPS, |text| text.parse().expect("a number"));
     let shm = shm();
     let shape = ["--depth", "2", "--payload-max", "64"];
@@ -64,15 +64,15 @@ fn live_through(who: &str, watched: impl Fn(&FleetStatus) -> ProcessStatus) {
     assert_eq!(up.stop(), Some(0));
     assert!(everyone.iter().all(Identity::is_gone));
     assert!(is_empty(shm.path()));
-    println!("{who}: {seen} deaths, each a step later than the one before; {sent} tasks, each answered once");
+    format!("{who}: {seen} deaths, each a step later than the one before; {sent} tasks, each answered once")
 }
 
 #[test]
 fn a_coordinator_killed_at_any_step_loses_nothing() {
-    live_through("coordinators", |status| status.coordinators[0].process.clone());
+    println!("{}", live_through("coordinators", |status| status.coordinators[0].process.clone()));
 }
 
 #[test]
 fn a_worker_killed_at_any_step_loses_nothing() {
-    live_through("workers", |status| status.coordinators[0].workers[0].process.clone());
+    println!("{}", live_through("workers", |status| status.coordinators[0].workers[0].process.clone()));
 }

@@ -106,8 +106,8 @@ fn a_storm_of_kills_and_stops_loses_nothing_and_does_nothing_twice() {
         tasks - failed
     );
     println!("Times of a storm: who has to see a death may itself be stopped, or dead.");
-    storm.workers.tell("worker", "tasks queued again");
-    storm.coordinators.tell("coordinator", "serving again");
+    println!("{}", storm.workers.told("worker", "tasks queued again"));
+    println!("{}", storm.coordinators.told("coordinator", "serving again"));
 }
 
 fn episode(seed: u64, goal: u64, storm: &mut Storm) {

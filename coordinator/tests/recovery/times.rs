@@ -25,9 +25,10 @@ impl Times {
         self.recovered.push(recovered_ns.saturating_sub(killed_ns));
     }
 
-    pub fn tell(&mut self, whose: &str, recovered: &str) {
-        println!("{whose} killed → seen: {}", line(&mut self.seen));
-        println!("{whose} killed → {recovered}: {}", line(&mut self.recovered));
+    /// A line for each.
+    pub fn told(&mut self, whose: &str, recovered: &str) -> String {
+        let seen = line(&mut self.seen);
+        format!("{whose} killed → seen: {seen}\n{whose} killed → {recovered}: {}", line(&mut self.recovered))
     }
 }
 
