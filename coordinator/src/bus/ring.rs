@@ -297,4 +297,5 @@ fn succeed(holder: &AtomicU32) -> Result<u32, RingError> {
 }
 
 #[cfg(test)]
+#[path = "ring/tests.rs"]
 mod tests;

@@ -54,6 +54,7 @@ const BUGS: [Bug; 8] = [
 
 impl Victim {
     /// Starts `role` in `dir`: to end at step `at`, and to commit `bug`.
+    #[expect(clippy::zombie_processes, reason = "`wait` asks the kernel itself, which also tells of stops")]
     fn start(role: &str, dir: &Path, end: End, at: u64, bug: Option<Bug>) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "victim::a_victim_does_what_it_is_told", "--nocapture", "--test-threads=1"])

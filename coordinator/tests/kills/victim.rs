@@ -22,6 +22,8 @@ const SHORT: Duration = Duration::from_millis(15);
 #[test]
 fn a_victim_does_what_it_is_told() {
     let Ok(role) = std::env::var(ROLE) else { return };
+    // Stopped or flooding, it outlives nobody.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
     let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
     match role.as_str() {
         "create" => create(&dir),

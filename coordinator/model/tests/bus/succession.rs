@@ -4,7 +4,7 @@
 use super::{check_within, put, ring, take, take_all, value};
 use bus_model::sync::{call, dies_at};
 use loom::thread;
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The successor's.
@@ -13,16 +13,18 @@ const LAST: u64 = 100;
 /// Tries every step: `model(at)` is true if nobody had died by its end.
 fn every_step(model: impl Fn(u32) -> bool + Copy + Send + Sync + 'static) {
     for at in 0.. {
-        static LIVED: Mutex<()> = Mutex::new(());
-        let _one = LIVED.lock();
-        static ALL: AtomicBool = AtomicBool::new(true);
-        ALL.store(true, Ordering::Relaxed);
-        check_within(4, move || {
-            if !model(at) {
-                ALL.store(false, Ordering::Relaxed);
+        // The standard library's, which the model checker does not see.
+        let lived = Arc::new(AtomicBool::new(true));
+        let model = {
+            let lived = lived.clone();
+            move || {
+                if !model(at) {
+                    lived.store(false, Ordering::Relaxed);
+                }
             }
-        });
-        if ALL.load(Ordering::Relaxed) {
+        };
+        check_within(4, model);
+        if lived.load(Ordering::Relaxed) {
             assert!(at > 0);
             return;
         }
