@@ -35,6 +35,10 @@ pub(super) struct Args {
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true)]
     kill_at_each_step: Option<crate::config::KillAtEachStep>,
+    /// A mistake that every process of the fleet makes, for the tests of the tests
+    #[cfg(feature = "kill-points")]
+    #[arg(long, hide = true, value_parser = bug)]
+    plant: Option<crate::bus::sync::Bug>,
     /// The fleet ends when this process does (pid and start time in clock ticks)
     #[arg(long, value_name = "PID:START", value_parser = owner)]
     owner: Option<Identity>,
@@ -46,6 +50,15 @@ fn owner(text: &str) -> Result<Identity, String> {
     let wrong = || "expected a pid and a start time, as in 1234:567890".to_owned();
     let (pid, start) = text.split_once(':').ok_or_else(wrong)?;
     Ok(Identity { pid: pid.parse().map_err(|_| wrong())?, start_ticks: start.parse().map_err(|_| wrong())? })
+}
+
+#[cfg(feature = "kill-points")]
+fn bug(name: &str) -> Result<crate::bus::sync::Bug, String> {
+    use crate::bus::sync::Bug;
+    [Bug::FreeBeforeTold, Bug::AcknowledgeBeforeTable, Bug::LeasesBeforeAnswers]
+        .into_iter()
+        .find(|bug| format!("{bug:?}") == name)
+        .ok_or_else(|| format!("a fleet makes no mistake `{name}`"))
 }
 
 /// Unique enough for a name: a clash is refused, not overwritten.
@@ -66,6 +79,8 @@ pub(super) fn main(args: &Args) -> u8 {
             return USAGE;
         }
     };
+    #[cfg(feature = "kill-points")]
+    crate::bus::sync::counted::plant(args.plant);
     let policy = Policy {
         attempts_max: args.attempts_max,
         restarts_max: args.restarts_max,

@@ -20,4 +20,10 @@ pub enum Bug {
     SameEpoch = 7,
     /// The bell is disarmed before the sleeper is woken.
     DisarmFirst = 8,
+    /// An entry is free before its answer is published in the client's ring.
+    FreeBeforeTold = 9,
+    /// The client's record is acknowledged before it is in the table.
+    AcknowledgeBeforeTable = 10,
+    /// A successor decides about leases before it has taken what the dead workers had published.
+    LeasesBeforeAnswers = 11,
 }

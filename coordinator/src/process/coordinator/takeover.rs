@@ -16,7 +16,7 @@ use super::workers::{take_consumer, take_producer};
 use super::{Coordinator, Rings, add};
 use crate::bus::ring::{Record, RingError};
 use crate::bus::slot::Life;
-use crate::bus::sync::Ordering;
+use crate::bus::sync::{Bug, Ordering, planted};
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
 use crate::plan::lease::State;
@@ -101,7 +101,9 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
         let (down, up) = (region.worker_down(number as u32), region.worker_up(number as u32));
         let rings = take_producer(down).and_then(|tasks| Ok(Rings { tasks, answers: take_consumer(up)? }));
         coordinator.links[number].rings = rings.ok();
-        coordinator.drain(number, &mut record);
+        if !planted(Bug::LeasesBeforeAnswers) {
+            coordinator.drain(number, &mut record);
+        }
         coordinator.end_command(number as u32);
     }
     coordinator.taking_over = false;

@@ -2,7 +2,7 @@
 
 use super::{Coordinator, add};
 use crate::bus::ring::{HEADER, Record};
-use crate::bus::sync::Ordering;
+use crate::bus::sync::{Bug, Ordering, planted};
 use crate::plan::lease::{State, Word};
 use crate::plan::recover::Ending;
 use crate::process::clock::now_ns;
@@ -35,6 +35,9 @@ impl Coordinator {
             }
             self.free.pop();
             taken = true;
+            if planted(Bug::AcknowledgeBeforeTable) {
+                self.from_client.acknowledge();
+            }
             task.entry = entry;
             task.lease = 0;
             self.table.accept(entry, &task, &record.body);
@@ -154,10 +157,17 @@ impl Coordinator {
             self.untold.pop_front();
             self.told.push(entry);
         }
+        if planted(Bug::FreeBeforeTold) {
+            self.free_told();
+        }
         if self.to_client.publish() {
             self.control.client_bell().ring();
         }
         // Published, so it cannot be lost any more.
+        self.free_told();
+    }
+
+    fn free_told(&mut self) {
         for entry in self.told.drain(..) {
             self.table.free(entry);
             self.free.push(entry);
