@@ -164,6 +164,10 @@ pub enum Owner {
 
 impl Owner {
     fn of(identity: Identity, boot: u128, namespace: u64) -> Self {
+        // 0 where `/proc` cannot be read: then nothing is proven.
+        if boot == 0 || boot_id() == 0 {
+            return Self::Unknown;
+        }
         if boot != boot_id() {
             return Self::Dead(identity);
         }

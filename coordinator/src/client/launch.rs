@@ -5,7 +5,7 @@ use crate::bus::view::peek_owner;
 use crate::config::FleetShape;
 use crate::process::identity::Identity;
 use crate::process::reap::reap_any;
-use crate::process::supervisor::children_of;
+use crate::process::supervisor::{children_of, try_children_of};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -81,7 +81,7 @@ pub fn launch(
 ) -> Result<Fleet, LaunchError> {
     // Orphans of a supervisor that is killed come to this process, and can be ended.
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| LaunchError::Spawn(errno.into()))?;
-    let spared = children_of(std::process::id());
+    let spared = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let own = Identity::own();
     let said = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
     let mut command = Command::new(&program.path);

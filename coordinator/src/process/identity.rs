@@ -21,7 +21,13 @@ impl Identity {
 
     /// This process.
     pub fn own() -> Self {
-        Self::of(std::process::id()).expect("/proc shows the process that reads it")
+        Self::try_own().expect("/proc shows the process that reads it")
+    }
+
+    /// This process, where `/proc` may refuse: no descriptor may be left to read it with.
+    pub fn try_own() -> Result<Self, ProcError> {
+        let stat = Process::myself()?.stat()?;
+        Ok(Self { pid: std::process::id(), start_ticks: stat.starttime })
     }
 
     /// What `/proc` says of it.

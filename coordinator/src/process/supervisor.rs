@@ -19,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use procfs::ProcError;
 use rustix::process::{PidfdFlags, WaitOptions, pidfd_open, waitpgid};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -119,12 +120,14 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(system("watch for signals"))?;
-    let spared = children_of(std::process::id());
+    // Both read `/proc`: whom it does not show now would later be taken for an orphan of the fleet.
+    let own = Identity::try_own().map_err(|error| system("read /proc")(errno_of(&error)))?;
+    let spared = try_children_of(own.pid).map_err(system("read /proc"))?;
     // Orphans of the fleet come here, and not to init, so that none gets away.
     nix::sys::prctl::set_child_subreaper(true).map_err(system("adopt orphans"))?;
     fork::set_title("supervisor");
 
-    let stamped = Stamped::new(Identity::own(), super::clock::unix_ns(), launch.shape);
+    let stamped = Stamped::new(own, super::clock::unix_ns(), launch.shape);
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped)?;
     let mut supervisor = Supervisor {
         control,
@@ -407,12 +410,35 @@ impl Supervisor {
 
 /// Pids of the children of a process, zombies included.
 pub fn children_of(parent: u32) -> Vec<u32> {
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    all.filter_map(|process| {
-        let stat = process.ok()?.stat().ok()?;
-        (stat.ppid == parent as i32).then_some(stat.pid as u32)
-    })
-    .collect()
+    try_children_of(parent).unwrap_or_default()
+}
+
+/// As [`children_of`], where nobody may be overlooked for want of descriptors or memory.
+pub fn try_children_of(parent: u32) -> nix::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for process in procfs::process::all_processes().map_err(|error| errno_of(&error))? {
+        match process.and_then(|process| process.stat()) {
+            Ok(stat) if stat.ppid == parent as i32 => children.push(stat.pid as u32),
+            Ok(_) => {}
+            Err(error) => match errno_of(&error) {
+                lacking @ (nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOMEM) => {
+                    return Err(lacking);
+                }
+                // It has ended meanwhile, or is somebody else's and hidden.
+                _ => {}
+            },
+        }
+    }
+    Ok(children)
+}
+
+fn errno_of(error: &ProcError) -> nix::Error {
+    match error {
+        ProcError::PermissionDenied(_) => nix::Error::EACCES,
+        ProcError::NotFound(_) => nix::Error::ENOENT,
+        ProcError::Io(error, _) => error.raw_os_error().map_or(nix::Error::EIO, nix::Error::from_raw),
+        ProcError::Incomplete(_) | ProcError::Other(_) | ProcError::InternalError(_) => nix::Error::EIO,
+    }
 }
 
 /// True if no child of this process is left in the group of `leader`; reaps those that have ended.
