@@ -22,6 +22,7 @@ mod pair;
 mod payload;
 mod peers;
 mod plot;
+mod rooms;
 mod rounds;
 mod rows;
 mod shared;
@@ -106,8 +107,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         };
     }
-    let rooms =
-        tempfile::Builder::new().prefix("peers-").tempdir_in("/dev/shm").context("a room in /dev/shm")?;
+    rooms::sweep();
+    let rooms = tempfile::Builder::new()
+        .prefix(&rooms::prefix())
+        .tempdir_in(rooms::SHARED)
+        .context("a room in /dev/shm")?;
     let clock = pair::Clock::new();
     let rounds = rounds::Rounds {
         count: if arguments.quick { 2 } else { arguments.rounds.into() },

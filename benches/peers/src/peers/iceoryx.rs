@@ -58,7 +58,8 @@ pub fn config_in(room: &std::path::Path) -> Result<Config> {
     let root = Path::new(room.to_string_lossy().as_bytes()).map_err(text("root path"))?;
     config.global.set_root_path(&root);
     let name = room.file_name().context("a directory with a name")?.to_string_lossy().into_owned();
-    config.global.prefix = FileName::new(format!("peers-iox2-{name}-").as_bytes()).map_err(text("prefix"))?;
+    config.global.prefix = FileName::new(format!("{}iox2-{name}-", crate::rooms::prefix()).as_bytes())
+        .map_err(text("prefix"))?;
     Ok(config)
 }
 
