@@ -18,6 +18,7 @@ mod fan;
 mod fleet;
 mod link;
 mod machine;
+mod own;
 mod pair;
 mod payload;
 mod peers;
@@ -60,6 +61,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // Our own fleets are started as their users start them: by a program, and here that is this one.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == own::SUPERVISE) {
+        return ExitCode::from(coordinator::cli::main(std::env::args_os().skip(1), &[own::SUPERVISE]));
+    }
     match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -76,10 +81,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         for row in &all {
             println!("{:20} {}", row.key, row.title);
         }
+        println!("{:20} {}", own::KEY, "our own fleets: start, what they hold, recoveries");
         return Ok(ExitCode::SUCCESS);
     }
     for key in &arguments.only {
-        if !order.iter().any(|known| known.starts_with(key.as_str())) {
+        if !order.iter().map(String::as_str).chain([own::KEY]).any(|known| known.starts_with(key.as_str())) {
             bail!("no row's key begins with `{key}`: --list names them");
         }
     }
@@ -95,7 +101,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("two processors are needed; this process may use {}", now.machine.processors);
     }
     more_descriptors()?;
-    let mut results = store::Results { rows: before.map_or(Vec::new(), |before| before.rows), ..now };
+    let (rows, fleets) = before.map_or_else(Default::default, |before| (before.rows, before.fleets));
+    let mut results = store::Results { rows, fleets, ..now };
     let mut absent = Vec::new();
     for (name, who, presence) in rows::presence() {
         match presence {
@@ -132,6 +139,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         results.put(measured, &order);
         // after every row: an interrupted run has lost one row
         results.save(&arguments.out)?;
+    }
+    if chosen(own::KEY) {
+        match own::measure(rounds.count, |line| eprintln!("{line}")) {
+            Ok(figures) => results.fleets = figures,
+            Err(why) => {
+                failures.insert(own::KEY.to_owned(), format!("{why:#}"));
+            }
+        }
     }
     results.lost_ids = lost_ids(rooms.path())?;
     results.save(&arguments.out)?;

@@ -81,7 +81,7 @@ impl Table {
             Table::Sleep => "Sleep against sleep: each waits by the means it has for waiting",
             Table::Fan => "Fan-out and gather: one process asks, as many as named answer",
             Table::Batch => {
-                "Batching: messages at a fixed rate to a receiver that works on each, asleep when idle"
+                "Batching: messages at a fixed rate to a receiver that waits when it finds nothing"
             }
             Table::Fleet => "Fleets",
         }

@@ -80,6 +80,9 @@ pub struct Results {
     /// Of the origin's ids: replies in one second, share lost (median of the draws).
     pub lost_ids: Vec<(usize, f64)>,
     pub rows: Vec<RowResult>,
+    /// Of our own fleets.
+    #[serde(default)]
+    pub fleets: Vec<crate::own::Figure>,
 }
 
 impl Results {
@@ -90,6 +93,7 @@ impl Results {
             absent: BTreeMap::new(),
             lost_ids: Vec::new(),
             rows: Vec::new(),
+            fleets: Vec::new(),
         }
     }
 

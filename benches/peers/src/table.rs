@@ -119,6 +119,7 @@ pub fn markdown(results: &Results) -> Result<String> {
             batching(&mut out, results)?;
         }
     }
+    own_fleets(&mut out, results)?;
     lost_ids(&mut out, results)?;
     Ok(out)
 }
@@ -293,6 +294,26 @@ fn batching(out: &mut String, results: &Results) -> Result<()> {
                 batching.rate_of_best.count
             )?;
         }
+    }
+    Ok(())
+}
+
+fn own_fleets(out: &mut String, results: &Results) -> Result<()> {
+    if results.fleets.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## Our own fleets\n")?;
+    writeln!(
+        out,
+        "Started, killed in and stopped as users' fleets are; times of recoveries are from the instant before the kill \
+         to what the fleet itself wrote down. Every task of every one of these fleets was answered, once.\n"
+    )?;
+    writeln!(out, "| what | median (least–greatest) | p99 | n |\n|---|---|---|---|")?;
+    for figure in &results.fleets {
+        let (values, p99) = figure.spread();
+        let unit = if figure.unit.is_empty() { String::new() } else { format!(" {}", figure.unit) };
+        let p99 = p99.map_or("–".to_owned(), |p99| format!("{}{unit}", digits(p99)));
+        writeln!(out, "| {} | {}{unit} | {p99} | {} |", figure.what, spread(values), figure.values.len())?;
     }
     Ok(())
 }
