@@ -365,6 +365,7 @@ impl<T: Serialize + for<'a> Deserialize<'a>> Child<T> {
         }
     }
 
+    #[cfg_attr(not(feature = "aeron"), expect(dead_code, reason = "Aeron's driver alone is such a process"))]
     pub fn pid(&self) -> Pid {
         self.pid
     }
