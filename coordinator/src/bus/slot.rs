@@ -141,6 +141,14 @@ impl ProcessCell {
         }
     }
 
+    /// The process itself, once: it is at work. It says who it is, as its parent does ([`ProcessCell::born`]),
+    /// so that nobody finds it living under its predecessor's pid.
+    pub fn arrived(&self, pid: u32, start_ticks: u64) {
+        self.pid.store(pid, Ordering::Relaxed);
+        self.start_ticks.store(start_ticks, Ordering::Relaxed);
+        self.set_life(Life::Live);
+    }
+
     /// Parent only: the process that is here died, and nobody had asked it to. Its life is told apart,
     /// when it is known whether another one comes.
     pub fn died(&self, wait_status: i32, seen_ns: u64) {
@@ -198,7 +206,7 @@ const _: () = assert!(size_of::<Counters>() == 128);
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct WorkerSlot {
-    /// Written by the coordinator (life also by the worker, once, when it has attached).
+    /// Written by the coordinator (who it is and its life also by the worker, once, when it has attached).
     pub process: ProcessCell,
     pub own: WorkerOwn,
     /// Where this worker sleeps.

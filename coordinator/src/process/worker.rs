@@ -3,6 +3,7 @@
 use super::clock::{now_ns, thread_cpu_ns};
 use super::coordinator::{take_consumer, take_producer};
 use super::exec;
+use super::identity::Identity;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::ring::{Consumer, Producer, Record};
 use crate::bus::slot::{Life, WorkerSlot};
@@ -47,7 +48,11 @@ pub fn run(control: &Control, region: Region, coordinator: u32, number: u32, epo
     };
     let bell = &control.coordinator(coordinator).bell;
     let mut worker = Worker { region, number, slot, coordinator: bell, answers, epoch };
-    slot.process.set_life(Life::Live);
+    match Identity::of(std::process::id()) {
+        Some(own) => slot.process.arrived(own.pid, own.start_ticks),
+        // Its parent says so.
+        None => slot.process.set_life(Life::Live),
+    }
     bell.ring();
     worker.serve(&mut tasks)
 }
@@ -165,7 +170,7 @@ impl Worker {
         let ended = {
             let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
             let output_max = self.region.shape().payload_max() as usize;
-            let started = |identity: super::identity::Identity| {
+            let started = |identity: Identity| {
                 own.command_start.store(identity.start_ticks, Ordering::Relaxed);
                 own.command_pid.store(identity.pid, Ordering::Release);
             };

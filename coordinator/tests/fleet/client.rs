@@ -249,7 +249,8 @@ fn compute_and_sleep_take_the_time_they_were_asked_for() {
 #[test]
 fn a_commands_orphans_end_with_its_worker() {
     let shm = shm();
-    let up = Up::start(shm.path(), 1, 1, &[]);
+    // Once: another worker would begin it again.
+    let up = Up::start(shm.path(), 1, 1, &["--attempts-max", "1"]);
     let mut client = Client::attach(&up.dir).unwrap();
     let worker_process = client.status().coordinators[0].workers[0].process.identity();
     let mark = shm.path().join("pids");

@@ -51,7 +51,11 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
         return STATUS_BAD_RING;
     };
     cell.recovered_ns.store(now_ns(), Ordering::Release);
-    cell.set_life(Life::Live);
+    match Identity::of(std::process::id()) {
+        Some(own) => cell.arrived(own.pid, own.start_ticks),
+        // Its parent says so.
+        None => cell.set_life(Life::Live),
+    }
     control.client_bell().shout();
     coordinator.serve();
     coordinator.stop();
