@@ -162,15 +162,26 @@ impl Region {
         book: &mut Book,
         copy: &mut [u8; SIZE],
     ) -> Result<()> {
-        let check = &mut book.checks[worker];
-        let taken =
-            consumer.poll(RECORDS as usize, |message: Message<'_>| check.bytes(message.copy_to(copy)))?;
-        consumer.acknowledge();
-        book.answers(worker, taken)?;
-        for _ in 0..taken {
-            if let Some(question) = book.next(worker) {
-                put(producer, question)?;
+        let mut served = 0;
+        // One look need not find everything, and the bit is gone: go on, but not past what is the others' turn.
+        while served < book.window {
+            let check = &mut book.checks[worker];
+            let taken =
+                consumer.poll(RECORDS as usize, |message: Message<'_>| check.bytes(message.copy_to(copy)))?;
+            consumer.acknowledge();
+            book.answers(worker, taken)?;
+            for _ in 0..taken {
+                if let Some(question) = book.next(worker) {
+                    put(producer, question)?;
+                }
             }
+            served += taken;
+            if !consumer.is_ready() {
+                break;
+            }
+        }
+        if consumer.is_ready() {
+            self.ready().set(worker);
         }
         producer.publish();
         self.worker_bell(worker).ring();
