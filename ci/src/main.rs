@@ -8,6 +8,7 @@
 
 mod check;
 mod coverage;
+mod fuzz;
 mod schema;
 mod tidy;
 mod workspace;
@@ -34,6 +35,8 @@ enum Verb {
     Schema(schema::Args),
     /// Run the tests and say which lines they reach (wants cargo-llvm-cov)
     Coverage(coverage::Args),
+    /// Run the fuzz targets for a while (wants the nightly toolchain and cargo-fuzz)
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::tidy(&workspace),
         Verb::Schema(args) => schema::schema(&workspace, &args),
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
+        Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

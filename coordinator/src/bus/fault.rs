@@ -360,4 +360,72 @@ mod tests {
         assert_eq!(until_nul(&name).len(), NAME - 1);
         assert!(until_nul(&name).ends_with(b"d/c0"));
     }
+
+    /// A page behind the end of its file, in a mapping that nobody registered; and a file that is.
+    fn touch(registered: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("region");
+        let map = crate::bus::mapping::Mapping::create(&path, 4096).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        if !registered {
+            FILES.iter().for_each(|file| file.start.store(FREE, Ordering::Release));
+        }
+        map.at::<AtomicU64>(0).load(Ordering::Relaxed);
+    }
+
+    extern "C" fn somebody_elses(_: libc::c_int) {
+        // SAFETY: async-signal-safe.
+        unsafe { libc::_exit(5) }
+    }
+
+    fn handle_first() {
+        // SAFETY: zero is a valid `sigaction`, and the pointers are valid for the call.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = somebody_elses as extern "C" fn(_) as usize;
+            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
+        }
+    }
+
+    /// Not a claim of its own: what the test below runs in processes of their own.
+    #[test]
+    fn child_that_is_sent_or_meets_a_sigbus() {
+        match std::env::var("MEET").as_deref() {
+            Ok("ours") => touch(true),
+            Ok("nobodys") => touch(false),
+            Ok("ours-after-somebody") => {
+                handle_first();
+                touch(true);
+            }
+            Ok("somebodys") => {
+                handle_first();
+                touch(false);
+            }
+            Ok(sent @ ("sent" | "sent-without-us")) => {
+                let _watch = (sent == "sent").then(|| watch(std::ptr::null(), 0, Path::new("x")));
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGBUS).unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_told_and_any_other_goes_to_whoever_was_there_before() {
+        use std::os::unix::process::ExitStatusExt;
+        let meet = |what| {
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "bus::fault::tests::child_that_is_sent_or_meets_a_sigbus", "--nocapture"])
+                .env("MEET", what)
+                .output()
+                .unwrap();
+            let said =
+                String::from_utf8_lossy(&output.stderr).contains("/region: was truncated to 0 of 4096");
+            (output.status.code(), output.status.signal(), said)
+        };
+        assert_eq!(meet("ours"), (Some(STATUS), None, true));
+        assert_eq!(meet("ours-after-somebody"), (Some(STATUS), None, true));
+        assert_eq!(meet("nobodys"), (None, Some(libc::SIGBUS), false));
+        assert_eq!(meet("somebodys"), (Some(5), None, false));
+        assert_eq!(meet("sent"), meet("sent-without-us"));
+    }
 }
