@@ -368,7 +368,9 @@ mod tests {
         let map = crate::bus::mapping::Mapping::create(&path, 4096).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
         if !registered {
-            FILES.iter().for_each(|file| file.start.store(FREE, Ordering::Release));
+            for file in &FILES {
+                file.start.store(FREE, Ordering::Release);
+            }
         }
         map.at::<AtomicU64>(0).load(Ordering::Relaxed);
     }

@@ -420,13 +420,13 @@ pub fn try_children_of(parent: u32) -> nix::Result<Vec<u32>> {
         match process.and_then(|process| process.stat()) {
             Ok(stat) if stat.ppid == parent as i32 => children.push(stat.pid as u32),
             Ok(_) => {}
-            Err(error) => match errno_of(&error) {
-                lacking @ (nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOMEM) => {
-                    return Err(lacking);
+            Err(error) => {
+                let errno = errno_of(&error);
+                if matches!(errno, nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOMEM) {
+                    return Err(errno);
                 }
                 // It has ended meanwhile, or is somebody else's and hidden.
-                _ => {}
-            },
+            }
         }
     }
     Ok(children)
