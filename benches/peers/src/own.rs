@@ -177,8 +177,16 @@ pub fn measure(rounds: usize, mut tell: impl FnMut(&str)) -> Result<Vec<Figure>>
         up.stop()?;
     }
     figures.insert(0, Figure::new("708 processes: launch to the last worker's word", "ms", attached));
-    figures.push(Figure::new("700 workers killed at once: all seen, all tasks queued again", "ms", all_queued));
-    figures.push(Figure::new("700 workers killed at once: all there again, all tasks answered", "ms", all_there));
+    figures.push(Figure::new(
+        "700 workers killed at once: all seen, all tasks queued again",
+        "ms",
+        all_queued,
+    ));
+    figures.push(Figure::new(
+        "700 workers killed at once: all there again, all tasks answered",
+        "ms",
+        all_there,
+    ));
     tell("fleets: kill of a worker");
     figures.extend(kill_a_worker(rounds * 50)?);
     tell("fleets: kill of a coordinator");
@@ -273,7 +281,11 @@ fn kill_a_coordinator(kills: usize) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new("a coordinator of 100 workers killed: seen", "ms", seen),
         Figure::new("a coordinator of 100 workers killed: successor serving", "ms", serving),
-        Figure::new("a coordinator of 100 workers killed: first answer, less the task's own time", "ms", answered),
+        Figure::new(
+            "a coordinator of 100 workers killed: first answer, less the task's own time",
+            "ms",
+            answered,
+        ),
     ])
 }
 
