@@ -15,6 +15,7 @@ pub mod fault;
 pub mod futex;
 pub mod layout;
 pub mod mapping;
+mod memory;
 #[cfg(any(test, feature = "probe"))]
 pub mod probe;
 pub mod ring;

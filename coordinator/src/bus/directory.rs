@@ -6,6 +6,7 @@
 use super::error::{BusError, Cause};
 use super::fault;
 use super::mapping::PrivateDir;
+use super::memory::{self, Left};
 use super::view::{Control, Region, Stamped, peek_owner};
 use crate::config::FleetShape;
 use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
@@ -51,6 +52,11 @@ pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Cont
     let dir = fleet_dir(root, id);
     if fs::symlink_metadata(&dir).is_ok() {
         return Err(taken(&dir));
+    }
+    let wanted = stamped.shape.shm_bytes();
+    if let Some(Left { bytes: left, limit }) = memory::left().filter(|left| left.bytes < wanted) {
+        let cause = Cause::GroupLimit { wanted, left, limit };
+        return Err(BusError::Kernel { path: dir, what: "reserve its pages", cause });
     }
     let Identity { pid, start_ticks } = stamped.owner;
     let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}-{}", stamped.namespace));

@@ -60,6 +60,12 @@ pub enum Cause {
     },
     LockedMemory,
     NoMemory,
+    /// The cgroup of this process has less left: `left` and `wanted` are in bytes, `limit` is the file.
+    GroupLimit {
+        wanted: u64,
+        left: u64,
+        limit: PathBuf,
+    },
     FileSize {
         wanted: u64,
         limit: Option<u64>,
@@ -124,6 +130,12 @@ impl fmt::Display for Cause {
                 f,
                 "there is not enough memory (make the fleet smaller, or raise the limit of the container \
                  or cgroup)"
+            ),
+            Self::GroupLimit { wanted, left, limit } => write!(
+                f,
+                "of the memory of this container or cgroup {left} bytes are left, and {wanted} are wanted \
+                 (raise {}, or make the fleet smaller)",
+                limit.display()
             ),
             Self::FileSize { wanted, limit: Some(limit) } => write!(
                 f,
@@ -298,6 +310,7 @@ mod tests {
             (Cause::NoAddressSpace { wanted: 1, limit: None }, "vm.max_map_count"),
             (Cause::LockedMemory, "ulimit -l"),
             (Cause::NoMemory, "cgroup"),
+            (Cause::GroupLimit { wanted: 1, left: 0, limit: mount() }, "raise /dev/shm"),
             (Cause::FileSize { wanted: 1, limit: Some(1) }, "ulimit -f"),
             (Cause::FileSize { wanted: 1, limit: None }, "tmpfs"),
             (Cause::Unsuitable { mount: mount() }, "tmpfs"),

@@ -99,3 +99,53 @@ fn maps_that_are_too_many_are_told() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("1 passed"));
 }
+
+/// Removed again however the test ends.
+struct Group(std::path::PathBuf);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+impl Group {
+    /// A cgroup with so many bytes of memory, where this user may make one.
+    fn with(bytes: u64) -> Option<Self> {
+        let name = format!("refusals-{}", std::process::id());
+        for (mount, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
+            let path = Path::new(mount).join(&name);
+            if Path::new(mount).join("cgroup.procs").exists() && std::fs::create_dir(&path).is_ok() {
+                let group = Self(path);
+                if std::fs::write(group.0.join(limit), bytes.to_string()).is_ok() {
+                    return Some(group);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn memory_that_a_container_does_not_have_is_told_and_nobody_is_killed_for_it() {
+    let Some(group) = Group::with(16 << 20) else {
+        println!("skipped: no cgroup of one's own to be had here");
+        return;
+    };
+    let shm = shm();
+    let script =
+        r#"echo $$ > "$1/cgroup.procs" && exec "$0" up --workers 64 --payload-max 200000 --shm-dir "$2""#;
+    let output = Command::new("sh")
+        .args(["-c", script, PROGRAM])
+        .args([&group.0, shm.path()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    is_refused(
+        &output,
+        &["of the memory of this container or cgroup", "bytes are left", "the fleet smaller"],
+    );
+    assert!(is_empty(shm.path()));
+}
