@@ -429,8 +429,8 @@ impl Client {
         if answer.id.sender != self.sender || status == Some(AnswerStatus::Duplicate) {
             return false;
         }
-        let process = &self.control.coordinator(index as u32).process;
-        let is_successor = process.incarnation.load(Ordering::Acquire) > 1;
+        // By its own word, which it writes before it tells anything; its parent may not have counted it yet.
+        let is_successor = self.links[index].region.state().epoch.load(Ordering::Acquire) > 1;
         let Some(last) = self.links[index].told.get_mut(answer.entry as usize) else { return false };
         let told = (answer.id.sequence, answer.lease, answer.finished_ns, answer.status);
         let before = last.replace(told);

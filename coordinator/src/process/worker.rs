@@ -127,9 +127,10 @@ impl Worker {
         answer.finished_ns = now_ns();
         let own = &self.slot.own;
         own.executed.store(own.executed.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        own.task.store(0, Ordering::Release);
         own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
         self.send(&answer, &record.body);
+        // In hand until its answer is published: killed before, it was begun, and that was an attempt.
+        self.slot.own.task.store(0, Ordering::Release);
     }
 
     /// Carries out the task; `body` becomes the answer's.

@@ -129,6 +129,60 @@ fn a_worker_killed_at_any_step_loses_nothing() {
     println!("{}", Trial::of("workers").live_through());
 }
 
+/// An attempt is one process that began the task: deaths of coordinators alone cost none.
+#[test]
+fn a_task_that_nobody_began_again_has_lost_no_attempt_however_often_its_coordinator_dies() {
+    let shm = shm();
+    let policy =
+        ["--restarts-max", "1000000", "--attempts-max", "255", "--kill-at-each-step", "coordinators"];
+    let up = Up::start(shm.path(), 1, 1, &[&["--depth", "1"][..], &policy[..]].concat());
+    let mut client = Client::attach(&up.dir).unwrap();
+    client.send(worker(0, 0), Task::Sleep(Duration::from_millis(300)), TIMEOUT, 0).unwrap();
+    client.flush();
+    let place = |client: &Client| client.status().coordinators[0].workers[0].clone();
+    wait_until("it is in hand", || place(&client).task.is_some());
+    kill(client.status().coordinators[0].process.identity(), Signal::SIGKILL);
+    let outcomes = Outcomes::wait_for(&mut client, 1);
+    let (status, attempt) = (client.status(), outcomes.attempt(0));
+    let (deaths, begun) = (status.coordinators[0].process.deaths, place(&client).process.incarnation);
+    println!("{deaths} deaths of the coordinator, {begun} workers, attempt {attempt}");
+    // Fewer than there were workers: some died before they began.
+    assert!(u32::from(attempt) <= begun, "attempt {attempt} of {begun} workers");
+    assert_eq!(up.stop(), Some(0));
+}
+
+/// A worker that is killed anywhere after it began a task has used up an attempt: a command runs as
+/// often as its answer says, or less often.
+#[test]
+fn no_command_runs_more_often_than_its_attempts_say() {
+    let shm = shm();
+    let policy = ["--restarts-max", "1000000", "--attempts-max", "255", "--kill-at-each-step", "workers"];
+    let up = Up::start(shm.path(), 1, 1, &[&["--depth", "1"][..], &policy[..]].concat());
+    let mut client = Client::attach(&up.dir).unwrap();
+    let first = client.status().coordinators[0].workers[0].process.identity();
+    kill(first, Signal::SIGKILL);
+    let ran = shm.path().join("ran");
+    let mut attempts = Vec::new();
+    while client.status().coordinators[0].workers[0].process.deaths < 120 {
+        let tag = attempts.len() as u64;
+        let script = format!("echo {tag} >> {}", ran.display());
+        let command = command_body(&["/bin/sh", "-c", &script]).unwrap();
+        client.send(worker(0, 0), Task::Exec(&command), TIMEOUT, tag).unwrap();
+        client.flush();
+        attempts.push(Outcomes::wait_for(&mut client, 1).attempt(tag));
+    }
+    let ran_as = std::fs::read_to_string(&ran).unwrap();
+    std::fs::remove_file(ran).unwrap();
+    for (tag, attempt) in attempts.iter().enumerate() {
+        let times = ran_as.lines().filter(|line| *line == tag.to_string()).count();
+        assert!(
+            (1..=usize::from(*attempt)).contains(&times),
+            "task {tag} ran {times} times, attempt {attempt}"
+        );
+    }
+    assert_eq!(up.stop(), Some(0));
+}
+
 /// A fleet that makes a mistake on purpose does not live through it.
 fn is_found(bug: &'static str, commands: u64) {
     // Enough for many rounds of everything, and not so long that the loss is waited for.

@@ -40,9 +40,7 @@ impl Coordinator {
     pub(super) fn start_worker(&mut self, number: u32) -> nix::Result<()> {
         let (control, region, index, epoch) = (self.control, self.region, self.index, self.epoch);
         let slot = region.worker(number);
-        // The dead one's words, which nobody writes any more; what is leased from here on is not in
-        // its hand.
-        slot.own.task.store(0, Ordering::Release);
+        // The dead one's word, which nobody writes any more.
         slot.own.command_pid.store(0, Ordering::Release);
         #[cfg(feature = "kill-points")]
         let (kill, before) = (self.policy.kill, slot.process.incarnation.load(Ordering::Relaxed));
@@ -88,9 +86,10 @@ impl Coordinator {
                 slot.process.set_life(Life::Stopped);
             } else {
                 slot.process.died(how.raw(), now_ns());
-                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
                 let replaced = self.serving && !stopping;
                 slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
+                // Who looks because of it finds nobody living there.
+                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
             }
             self.links[number as usize].pid = None;
             self.end_command(number);
@@ -177,6 +176,9 @@ impl Coordinator {
         // The ends that this process has are not used after this.
         self.links[number].rings = None;
         self.links[number].touched = false;
+        // The dead one's word, which nobody writes any more. Its task is in the queue again; what is leased
+        // from here on is in nobody's hand until somebody lives here, also for whoever takes this over.
+        self.region.worker(number as u32).own.task.store(0, Ordering::Release);
         let renew = || -> Result<Rings, RingError> {
             down.reset()?;
             up.reset()?;
