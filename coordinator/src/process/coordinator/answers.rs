@@ -39,7 +39,14 @@ impl Coordinator {
 
     /// Everything that worker `number` has published.
     pub(super) fn drain(&mut self, number: usize, record: &mut Record) {
-        loop {
+        // No more than an honest worker can have published: one that writes into its ring without
+        // waiting for room must not keep its coordinator here.
+        let most = self.region.worker_up(number as u32).geometry().capacity();
+        for taken in 0.. {
+            if taken == most {
+                self.region.ready().set(number);
+                break;
+            }
             let Some(rings) = &mut self.links[number].rings else { return };
             let popped = rings.answers.pop(record);
             match popped {
