@@ -58,7 +58,9 @@ pub fn config_in(room: &std::path::Path) -> Result<Config> {
     let root = Path::new(room.to_string_lossy().as_bytes()).map_err(text("root path"))?;
     config.global.set_root_path(&root);
     let name = room.file_name().context("a directory with a name")?.to_string_lossy().into_owned();
-    config.global.prefix = FileName::new(format!("{}iox2-{name}-", crate::rooms::prefix()).as_bytes())
+    // Short: its sockets' names begin with this, and have 108 bytes in all.
+    let own = name.trim_start_matches("sample-");
+    config.global.prefix = FileName::new(format!("{}{own}-", crate::rooms::prefix()).as_bytes())
         .map_err(text("prefix"))?;
     Ok(config)
 }
