@@ -33,6 +33,10 @@ const FMT: Tool =
 const CLIPPY: Tool =
     Tool { name: "clippy", probe: &["cargo", "clippy", "--version"], install: "rustup component add clippy" };
 
+/// The tests that kill processes at every step, which want atomics that count.
+const KILLS: [&str; 8] =
+    ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "recovery"];
+
 #[derive(Debug)]
 struct Step {
     name: &'static str,
@@ -60,9 +64,15 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
             Some(CLIPPY),
             &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         ),
+        step(
+            "clippy-kills",
+            Some(CLIPPY),
+            &[&["cargo", "clippy"], &KILLS[..], &["--", "-D", "warnings"]].concat(),
+        ),
         Step { own: Some(schema::check), ..step("schema", None, &["cargo", "xtask", "schema", "--check"]) },
         validate,
         step("test", None, &["cargo", "test", "--workspace"]),
+        step("kills", None, &[&["cargo", "test"], &KILLS[..]].concat()),
     ];
     if args.advisories {
         steps.push(step("advisories", Some(DENY), &["cargo", "deny", "--workspace", "check", "advisories"]));

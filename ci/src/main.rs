@@ -9,7 +9,9 @@
 mod check;
 mod coverage;
 mod fuzz;
+mod sanitize;
 mod schema;
+mod storm;
 mod tidy;
 mod workspace;
 
@@ -37,6 +39,10 @@ enum Verb {
     Coverage(coverage::Args),
     /// Run the fuzz targets for a while (wants the nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Args),
+    /// Kill and stop the bus's processes by the thousand, and account for every record
+    Storm(storm::Args),
+    /// Run the bus's tests under the address and the thread sanitizer (wants the nightly toolchain)
+    Sanitize(sanitize::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         Verb::Schema(args) => schema::schema(&workspace, &args),
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
+        Verb::Storm(args) => storm::storm(&workspace, &args),
+        Verb::Sanitize(args) => sanitize::sanitize(&workspace, &args),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
