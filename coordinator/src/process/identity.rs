@@ -48,6 +48,12 @@ impl Identity {
         }
     }
 
+    /// The pid of its parent; `None` if it is not there.
+    pub fn parent(&self) -> Option<i32> {
+        let stat = Process::new(i32::try_from(self.pid).ok()?).ok()?.stat().ok()?;
+        (stat.starttime == self.start_ticks).then_some(stat.ppid)
+    }
+
     /// Seen; a zombie has ended.
     pub fn is_alive(&self) -> bool {
         self.presence() == Presence::Alive

@@ -103,8 +103,6 @@ struct Supervisor {
     policy: Policy,
     /// Whoever dies now is replaced.
     serving: bool,
-    /// Somebody died whose commands may have come to this process.
-    strays: bool,
 }
 
 /// Makes the fleet and serves until it is told to stop; `ready` hears when every worker is there.
@@ -138,7 +136,6 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
         spared,
         policy: launch.policy,
         serving: false,
-        strays: false,
     };
     let served = supervisor.start().and_then(|()| {
         supervisor.set_stage(Stage::Ready);
@@ -328,14 +325,15 @@ impl Supervisor {
             self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
             if !stopping {
                 self.control.client_bell().shout();
-                self.strays = true;
             }
         }
     }
 
     /// A successor for each dead coordinator whose workers are gone, all of them. They died with it;
     /// as this process adopts orphans they are its children, and the kernel says when the last one of
-    /// their group has been reaped. Before that they could still write.
+    /// their group has been reaped. Before that they could still write. What they were running is its
+    /// successor's to end, by the slots; orphans that left their groups may be of the living, and stay until
+    /// the fleet stops.
     fn replace(&mut self) {
         for at in 0..self.children.len() {
             let child = &self.children[at];
@@ -347,11 +345,6 @@ impl Supervisor {
                 self.children[at].pid = pid;
                 self.children[at].there = There::Alive;
             }
-        }
-        // After the forks: what the dead were running cannot reach the bus, and waits for nobody.
-        let waiting = self.children.iter().any(|child| child.there == There::Replacing);
-        if self.strays && !waiting {
-            self.strays = self.kill_strays();
         }
     }
 

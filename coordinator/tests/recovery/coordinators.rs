@@ -73,7 +73,7 @@ fn a_killed_coordinators_tasks_are_done_by_its_successor() {
 }
 
 #[test]
-fn coordinators_killed_under_load_lose_nothing_and_do_nothing_twice() {
+fn coordinators_killed_under_load_lose_nothing_and_answer_each_task_once() {
     let shm = shm();
     let up = Up::start(shm.path(), 2, 5, &["--restarts-max", "1000"]);
     let mut client = Client::attach(&up.dir).unwrap();

@@ -85,7 +85,7 @@ struct Episode<'a> {
 }
 
 #[test]
-fn a_storm_of_kills_and_stops_loses_nothing_and_does_nothing_twice() {
+fn a_storm_of_kills_and_stops_loses_nothing_and_answers_each_task_once() {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
     };

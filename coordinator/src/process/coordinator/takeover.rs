@@ -62,16 +62,18 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     0
 }
 
-/// The supervisor has seen to it; this holds it against what the slots say. A process that is there
-/// may write, so there is no end to this wait but its own.
+/// The supervisor has seen to it; this holds it against what the slots say. Only a child of the
+/// supervisor's can be a predecessor's worker, now that that is dead: what a worker has scribbled into its
+/// slot makes nobody wait for a stranger.
 fn wait_for_the_end_of_all(region: Region) {
+    let supervisor = nix::unistd::getppid().as_raw();
     for number in 0..region.shape().workers_per_coordinator() {
         let cell = &region.worker(number).process;
         let worker = Identity {
             pid: cell.pid.load(Ordering::Acquire),
             start_ticks: cell.start_ticks.load(Ordering::Relaxed),
         };
-        while worker.pid != 0 && !worker.is_gone() {
+        while worker.pid != 0 && !worker.is_gone() && worker.parent() == Some(supervisor) {
             std::thread::sleep(LOOK_AGAIN);
         }
     }
@@ -214,6 +216,9 @@ impl Coordinator {
     fn condemn(&mut self, entry: u32, state: Option<State>) {
         let answer = self.no_answer(entry, crate::wire::AnswerStatus::Damaged);
         let counters = self.region.counters();
+        // First, so that a successor of this one finds it done; then it has told less of it than it was,
+        // and never twice.
+        self.table.condemn(entry, &answer);
         add(&counters.damaged);
         match state {
             // Counted as answered; its client will hear otherwise.
@@ -225,7 +230,6 @@ impl Coordinator {
             Some(State::Failed) => {}
             _ => add(&counters.failed),
         }
-        self.table.condemn(entry, &answer);
     }
 
     /// Empty rings, tasks in them, and a fork due for each place: those first whose tasks wait.
