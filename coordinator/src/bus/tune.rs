@@ -22,6 +22,9 @@ const GAIN: f64 = 1.5;
 /// Wakes that are timed.
 const WAKES: u64 = 16;
 const SPIN_MAX: Duration = Duration::from_micros(200);
+/// Processes a processor from which on nobody looks. (Measured with 2 processors: 16 workers do twice as
+/// many rounds if they look, 708 do more if they do not.)
+const CROWD: usize = 16;
 /// What nobody should ever wait for in vain.
 const WATCHDOG: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,12 @@ pub struct Tuning {
 impl Tuning {
     /// For those who do not measure.
     pub const PLAIN: Self = Self { touch: false, step: 1, spin: Duration::ZERO };
+
+    /// How long to look where `processes` of the same bus share this machine: one among many more than
+    /// there are processors takes the time that it looks from those it waits for.
+    pub fn spin_among(&self, processes: usize) -> Duration {
+        if processes > CROWD * allowed().len() { Duration::ZERO } else { self.spin }
+    }
 
     /// Of this process, measured at the first call.
     pub fn get() -> Self {
@@ -158,6 +167,13 @@ fn median(mut samples: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_looks_in_a_crowd() {
+        let tuning = Tuning { spin: Duration::from_micros(50), ..Tuning::PLAIN };
+        assert_eq!(tuning.spin_among(2), tuning.spin);
+        assert_eq!(tuning.spin_among(1_000_000), Duration::ZERO);
+    }
 
     #[test]
     fn what_is_measured_is_within_bounds() {

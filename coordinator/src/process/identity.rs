@@ -34,7 +34,11 @@ impl Identity {
     pub fn presence(&self) -> Presence {
         let Ok(pid) = i32::try_from(self.pid) else { return Presence::Gone };
         match Process::new(pid).and_then(|process| process.stat()) {
-            Ok(stat) if stat.starttime == self.start_ticks && !matches!(stat.state, 'Z' | 'X') => {
+            // One whose first thread has ended shows as a zombie while others of its threads go on.
+            Ok(stat)
+                if stat.starttime == self.start_ticks
+                    && (!matches!(stat.state, 'Z' | 'X') || stat.num_threads > 1) =>
+            {
                 Presence::Alive
             }
             Ok(_) | Err(ProcError::NotFound(_)) => Presence::Gone,

@@ -91,6 +91,7 @@ impl Star for Region {
         let slots_at = (WORKERS_AT + workers as u64 * WORKER_BYTES).next_multiple_of(4096);
         let bytes = slots_at + 2 * workers as u64 * geometry().bytes();
         let map = Mapping::create(&room.join("region"), bytes)?;
+        let tuning = Tuning { spin: tuning.spin_among(workers + 1), ..tuning };
         Ok(Self { map: map.leak(), tuning, workers })
     }
 
