@@ -17,8 +17,11 @@ use std::time::Duration;
 const WORKERS_WISHED: u32 = 100;
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Example: coordinator run --agents 50 -- sh -c 'echo agent {}'\n         \
-                   ls *.log | coordinator run --agents 8 --inputs - -- gzip -k {}")]
+#[command(
+    before_help = "Example: coordinator run --agents 50 -- sh -c 'echo agent {}'\n         \
+                   ls *.log | coordinator run --agents 8 --inputs - -- gzip -k {}",
+    after_help = "A command whose agent is killed is ended and run again, three times in all."
+)]
 pub(super) struct Args {
     /// Agents that work at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
