@@ -9,6 +9,8 @@ use coordinator::bus::error::BusError;
 use coordinator::bus::view::{Control, Region, Stamped};
 use coordinator::client::Identity;
 use coordinator::config::FleetShape;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 /// The shared memory of one coordinator, with nobody in it but this process.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +32,9 @@ impl Bus {
         const TASKS_WAITING: u32 = 8;
         let shape = FleetShape::new(1, workers, payload_max, TASKS_WAITING).expect("a small shape");
         let stamped = Stamped::new(Identity::own(), 0, shape);
-        let dir = tempfile::tempdir_in(SHM).expect("a directory in shared memory");
+        let own = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(own).tempdir_in(SHM);
+        let dir = dir.expect("a directory in shared memory");
         let control = Control::create(&dir.path().join("control"), &stamped)?;
         let file = dir.path().join("region");
         Region::create(&file, &stamped, 0)?;
