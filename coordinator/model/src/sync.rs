@@ -3,6 +3,9 @@
 
 #[path = "../../src/bus/sync/bug.rs"]
 mod bug;
+#[macro_use]
+#[path = "../../src/bus/sync/changes.rs"]
+mod changes;
 
 pub use bug::Bug;
 pub use loom::hint::spin_loop;
@@ -51,6 +54,10 @@ pub fn dies_at(steps: u32, life: impl FnOnce()) -> bool {
 
 /// A step without a change of memory.
 pub fn call() {
+    step();
+}
+
+fn step() {
     let left = LEFT.with(Cell::get);
     if left == 0 {
         // Not a panic: nobody is told.
@@ -70,42 +77,9 @@ macro_rules! counted {
             pub fn new(value: $value) -> Self {
                 Self(loom::sync::atomic::$name::new(value))
             }
-
-            pub fn load(&self, order: Ordering) -> $value {
-                self.0.load(order)
-            }
-
-            pub fn store(&self, value: $value, order: Ordering) {
-                call();
-                self.0.store(value, order);
-            }
-
-            pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                call();
-                self.0.swap(value, order)
-            }
-
-            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                call();
-                self.0.fetch_add(value, order)
-            }
-
-            pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                call();
-                self.0.fetch_or(value, order)
-            }
-
-            pub fn compare_exchange(
-                &self,
-                current: $value,
-                new: $value,
-                success: Ordering,
-                failure: Ordering,
-            ) -> Result<$value, $value> {
-                call();
-                self.0.compare_exchange(current, new, success, failure)
-            }
         }
+
+        changes!($name, $value);
     };
 }
 

@@ -1,6 +1,10 @@
 //! Atomics that count every change, beside the system calls that others see, and can end or stop the process at the n-th: for the tests that
 //! kill at every step. Compiled in with the feature `kill-points` only.
 
+#[macro_use]
+#[path = "changes.rs"]
+mod changes;
+
 use super::{Bug, Ordering};
 use nix::sys::signal::{Signal, raise};
 pub use std::sync::atomic::{AtomicBool, AtomicPtr};
@@ -69,42 +73,9 @@ macro_rules! counted {
             pub const fn new(value: $value) -> Self {
                 Self(std::sync::atomic::$name::new(value))
             }
-
-            pub fn load(&self, order: Ordering) -> $value {
-                self.0.load(order)
-            }
-
-            pub fn store(&self, value: $value, order: Ordering) {
-                step();
-                self.0.store(value, order);
-            }
-
-            pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.swap(value, order)
-            }
-
-            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_add(value, order)
-            }
-
-            pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                step();
-                self.0.fetch_or(value, order)
-            }
-
-            pub fn compare_exchange(
-                &self,
-                current: $value,
-                new: $value,
-                success: Ordering,
-                failure: Ordering,
-            ) -> Result<$value, $value> {
-                step();
-                self.0.compare_exchange(current, new, success, failure)
-            }
         }
+
+        changes!($name, $value);
     };
 }
 
