@@ -5,12 +5,12 @@
 //! so that every flush at a low rate costs a wake-up: what batches are for. It is our bus on both sides, in the
 //! same configuration as everywhere; only who decides when to flush differs.
 
-use crate::link::{Link, Side};
+use crate::link::Side;
 use crate::pair::{Clock, Figures, Measured, Plan, sample};
-use crate::payload::{Checker, Stamped};
+use crate::payload::Stamped;
 use crate::peers::ours;
 use crate::rows::Who;
-use crate::work::{histogram, percentiles};
+use crate::work::arrivals;
 use anyhow::{Result, bail};
 
 /// Messages a second; none: all are due at once.
@@ -65,28 +65,7 @@ fn send(
 }
 
 fn receive(link: &mut End, clock: &Clock, messages: u64) -> Result<Option<Figures>> {
-    let mut latency_ns = histogram();
-    let skip = messages / 8;
-    let mut ends = (0, 0);
-    let mut checker = Checker::<SIZE, _>::new(|number, due| {
-        let now = clock.now();
-        if number == skip {
-            ends.0 = now;
-        }
-        ends.1 = now;
-        if number >= skip {
-            latency_ns.saturating_record(clock.ns(due, now).max(1));
-        }
-    });
-    let mut takes = 0_u64;
-    while checker.seen() < messages {
-        link.take(MOST as usize, &mut checker)?;
-        takes += 1;
-        checker.verdict()?;
-    }
-    let mut figures = percentiles(messages, &latency_ns, 1.0);
-    let seconds = clock.ns(ends.0, ends.1) as f64 / 1e9;
-    figures.rate_per_s = Some((messages - skip) as f64 / seconds);
+    let (mut figures, takes) = arrivals::<_, SIZE>(link, clock, messages, MOST as usize)?;
     figures.batch = Some(messages as f64 / takes as f64);
     Ok(Some(figures))
 }

@@ -112,6 +112,17 @@ pub fn open_loop<L: Link, const SIZE: usize>(
         }
         return Ok(None);
     }
+    arrivals::<L, SIZE>(link, clock, messages, LIMIT).map(|(figures, _)| Some(figures))
+}
+
+/// Takes messages that carry the time at which they were due, `most` at a time; how late they came, after the first
+/// eighth, and in how many takes.
+pub fn arrivals<L: Link, const SIZE: usize>(
+    link: &mut L,
+    clock: &Clock,
+    messages: u64,
+    most: usize,
+) -> Result<(Figures, u64)> {
     let mut latency_ns = histogram();
     let skip = messages / 8;
     let mut ends = (0, 0);
@@ -125,11 +136,13 @@ pub fn open_loop<L: Link, const SIZE: usize>(
             latency_ns.saturating_record(clock.ns(due, now).max(1));
         }
     });
+    let mut takes = 0_u64;
     while checker.seen() < messages {
-        link.take(LIMIT, &mut checker)?;
+        link.take(most, &mut checker)?;
+        takes += 1;
         checker.verdict()?;
     }
     let mut figures = percentiles(messages, &latency_ns, 1.0);
     figures.rate_per_s = Some((messages - skip) as f64 / (clock.ns(ends.0, ends.1) as f64 / 1e9));
-    Ok(Some(figures))
+    Ok((figures, takes))
 }

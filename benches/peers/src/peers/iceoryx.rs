@@ -60,8 +60,8 @@ pub fn config_in(room: &std::path::Path) -> Result<Config> {
     let name = room.file_name().context("a directory with a name")?.to_string_lossy().into_owned();
     // Short: its sockets' names begin with this, and have 108 bytes in all.
     let own = name.trim_start_matches("sample-");
-    config.global.prefix = FileName::new(format!("{}{own}-", crate::rooms::prefix()).as_bytes())
-        .map_err(text("prefix"))?;
+    config.global.prefix =
+        FileName::new(format!("{}{own}-", crate::rooms::prefix()).as_bytes()).map_err(text("prefix"))?;
     Ok(config)
 }
 
