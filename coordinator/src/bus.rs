@@ -11,6 +11,7 @@ pub mod copy;
 pub mod directory;
 pub mod doorbell;
 pub mod error;
+pub mod events;
 pub mod fault;
 pub mod futex;
 pub mod layout;

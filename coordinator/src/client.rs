@@ -277,10 +277,12 @@ impl Client {
             deadline_ns,
             parameter,
             sent_ns,
-            worker: worker.worker,
             entry: 0,
             lease: 0,
-            kind: kind as u32,
+            timeout_ms: 0,
+            worker: worker.worker as u16,
+            kind: kind as u8,
+            attempts_max: 0,
         };
         let link = &mut self.links[worker.coordinator as usize];
         if link.lost.is_some() {
@@ -416,7 +418,14 @@ impl Client {
                 Err(Failure::Refused(task.worker, String::from_utf8_lossy(&record.body).into_owned()))
             }
             Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index as u32)),
-            Some(AnswerStatus::Late | AnswerStatus::Duplicate) | None => Err(Failure::CoordinatorBroken(
+            Some(
+                AnswerStatus::Late
+                | AnswerStatus::Duplicate
+                | AnswerStatus::Returned
+                | AnswerStatus::Cancelled
+                | AnswerStatus::WorkerHung,
+            )
+            | None => Err(Failure::CoordinatorBroken(
                 index as u32,
                 format!("an answer of status {}", answer.status),
             )),

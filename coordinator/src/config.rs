@@ -23,17 +23,92 @@ pub const ATTEMPTS_MAX: u8 = 3;
 pub const RESTARTS_MAX: u32 = 16;
 pub const RESTART_WINDOW: Duration = Duration::from_secs(10);
 
-/// What is done about deaths.
+/// Before a failed attempt is followed by the next; each further one waits twice as long.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(10);
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A process whose progress stops for so long is taken for dead and ended; it is suspected after half of that.
+pub const HANG_AFTER: Duration = Duration::from_secs(10);
+
+/// What is done about deaths, failures, hangs and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// 1 to 255.
+    /// 1 to 255; a task may say otherwise.
     pub attempts_max: u8,
     /// Of one place, within `restart_window`.
     pub restarts_max: u32,
     pub restart_window: Duration,
+    /// Between two attempts.
+    pub backoff_first: Duration,
+    pub backoff_max: Duration,
+    /// `None`: nobody is ever taken for hung.
+    pub hang_after: Option<Duration>,
+    pub failover: Failover,
+    pub supervisor_death: SupervisorDeath,
+    /// How many coordinators of those that the shape has room for.
+    pub coordinators: Span,
+    /// How many workers of each coordinator.
+    pub workers: Span,
+    /// A worker is thrown away after so many tasks,
+    pub recycle_after: Option<u32>,
+    /// or when it has grown by so many bytes.
+    pub recycle_growth: Option<u64>,
+    /// What each worker keeps running for tasks of kind `Agent`.
+    pub agent: Option<&'static Agent>,
     /// Who ends itself, the n-th successor at the n-th change of shared memory: for tests.
     #[cfg(feature = "kill-points")]
     pub kill: Option<KillAtEachStep>,
+}
+
+/// A long-lived program that does a task for each line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// The program and its arguments; never empty.
+    pub command: Vec<String>,
+}
+
+/// Who goes on for a dead coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Failover {
+    /// A process forked then.
+    #[default]
+    Fresh,
+    /// A process forked before, which waits.
+    Spare,
+    /// The others: what was not answered goes to them, and the place stays empty.
+    Survivors,
+}
+
+/// What the supervisor's death means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum SupervisorDeath {
+    /// The fleet ends.
+    #[default]
+    End,
+    /// The fleet goes on; another supervisor adopts it.
+    Adopt,
+}
+
+/// How many of the places that a shape has are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Never fewer.
+    pub min: u32,
+    /// At the start.
+    pub start: u32,
+    /// By load, between `min` and all; otherwise by hand only.
+    pub by_load: bool,
+}
+
+impl Span {
+    /// Every place, always.
+    pub const ALL: Self = Self { min: u32::MAX, start: u32::MAX, by_load: false };
+
+    /// In a shape with `max` places.
+    #[must_use]
+    pub fn within(self, max: u32) -> Self {
+        let min = self.min.clamp(1, max);
+        Self { min, start: self.start.clamp(min, max), by_load: self.by_load && min < max }
+    }
 }
 
 #[cfg(feature = "kill-points")]
@@ -49,6 +124,16 @@ impl Default for Policy {
             attempts_max: ATTEMPTS_MAX,
             restarts_max: RESTARTS_MAX,
             restart_window: RESTART_WINDOW,
+            backoff_first: BACKOFF_FIRST,
+            backoff_max: BACKOFF_MAX,
+            hang_after: Some(HANG_AFTER),
+            failover: Failover::default(),
+            supervisor_death: SupervisorDeath::default(),
+            coordinators: Span::ALL,
+            workers: Span::ALL,
+            recycle_after: None,
+            recycle_growth: None,
+            agent: None,
             #[cfg(feature = "kill-points")]
             kill: None,
         }

@@ -28,31 +28,44 @@ impl fmt::Display for TaskId {
 pub const TASK: u32 = 1;
 /// Record kinds, worker → coordinator → client.
 pub const ANSWER: u32 = 2;
+/// Record kinds, client or operator → coordinator, in the control rings.
+pub const CONTROL: u32 = 3;
+
+/// The address of a task that any worker of its coordinator may carry out.
+pub const ANY: u16 = u16::MAX;
 
 /// A task's fixed part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct TaskHeader {
     pub id: TaskId,
-    /// CLOCK_MONOTONIC; after it the task is failed.
+    /// CLOCK_MONOTONIC; after it the task is failed, whatever attempts are left.
     pub deadline_ns: u64,
     /// What the workload wants to know: nanoseconds to sleep or to compute.
     pub parameter: u64,
     /// CLOCK_MONOTONIC, at the client.
     pub sent_ns: u64,
-    /// Number of the worker within the coordinator.
-    pub worker: u32,
     /// In the coordinator's task table; filled in by the coordinator and echoed by the worker.
     pub entry: u32,
     /// See [`lease`]; filled in by the coordinator and echoed by the worker.
     pub lease: u32,
-    /// A [`TaskKind`].
-    pub kind: u32,
+    /// Of one attempt, from its beginning; 0 if only the deadline counts.
+    pub timeout_ms: u32,
+    /// Number of the worker within the coordinator, or [`ANY`].
+    pub worker: u16,
+    /// A [`TaskKind`], and [`RETRY_FAILURES`].
+    pub kind: u8,
+    /// Workers that may begin it; 0 where the fleet's policy counts.
+    pub attempts_max: u8,
 }
 const _: () = assert!(size_of::<TaskHeader>() == HEADER);
 
+/// In [`TaskHeader::kind`]: an answer that says that it could not be done, or a command that ends badly, is an
+/// attempt that failed, and the task is tried again as long as it has others.
+pub const RETRY_FAILURES: u8 = 1 << 7;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u8)]
 pub enum TaskKind {
     /// The body comes back unchanged.
     Echo = 1,
@@ -62,11 +75,79 @@ pub enum TaskKind {
     Compute = 3,
     /// The body is a command: arguments, each ended by a NUL.
     Exec = 4,
+    /// The body is a command with its surroundings, as JSON.
+    Command = 5,
+    /// The body is a line of JSON for the long-lived agent that the worker keeps.
+    Agent = 6,
+    /// Leaves traces in the worker, or looks for them: what the next task must not find.
+    Canary = 7,
 }
 
 impl TaskKind {
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        use TaskKind::{Agent, Canary, Command, Compute, Echo, Exec, Sleep};
+        [Echo, Sleep, Compute, Exec, Command, Agent, Canary]
+            .into_iter()
+            .find(|kind| *kind as u8 == raw & !RETRY_FAILURES)
+    }
+}
+
+impl TaskHeader {
+    /// One worker alone, or `None` where any will do.
+    pub fn place(&self) -> Option<u32> {
+        (self.worker != ANY).then_some(self.worker.into())
+    }
+
+    pub fn retries_failures(&self) -> bool {
+        self.kind & RETRY_FAILURES != 0
+    }
+
+    /// Workers that may begin it.
+    pub fn attempts(&self, policy: u8) -> u8 {
+        if self.attempts_max == 0 { policy } else { self.attempts_max }
+    }
+
+    /// From its sending to its deadline.
+    pub fn lifetime_ns(&self) -> u64 {
+        self.deadline_ns.saturating_sub(self.sent_ns)
+    }
+
+    /// When an attempt that began at `started_ns` is over.
+    pub fn attempt_ends_ns(&self, started_ns: u64) -> u64 {
+        if self.timeout_ms == 0 {
+            return self.deadline_ns;
+        }
+        started_ns.saturating_add(u64::from(self.timeout_ms) * 1_000_000).min(self.deadline_ns)
+    }
+}
+
+/// What a client or an operator asks of a coordinator, before any task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ControlHeader {
+    /// The task meant; all of them where an [`Order`] takes all and `all` is 1.
+    pub id: TaskId,
+    /// An [`Order`].
+    pub order: u32,
+    pub all: u32,
+    pub _unused: [u64; 4],
+}
+const _: () = assert!(size_of::<ControlHeader>() == HEADER);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Order {
+    /// The task fails as cancelled, and what runs for it is ended.
+    Cancel = 1,
+    /// A dead letter becomes a task again, with all its attempts and its whole time.
+    Revive = 2,
+    /// A dead letter is forgotten.
+    Drop = 3,
+}
+
+impl Order {
     pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Echo, Self::Sleep, Self::Compute, Self::Exec].into_iter().find(|kind| *kind as u32 == raw)
+        [Self::Cancel, Self::Revive, Self::Drop].into_iter().find(|order| *order as u32 == raw)
     }
 }
 
@@ -81,12 +162,12 @@ pub struct AnswerHeader {
     pub entry: u32,
     /// See [`lease`].
     pub lease: u32,
-    /// An [`AnswerStatus`].
+    /// An [`AnswerStatus`], and [`REVIVED`].
     pub status: u32,
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
     /// the wait status.
     pub code: i32,
-    /// Of a command: the body is this many bytes of stdout, then stderr. The top bit says that
+    /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). The top bit says that
     /// something was cut off.
     pub stdout_len: u32,
 }
@@ -95,13 +176,33 @@ const _: () = assert!(size_of::<AnswerHeader>() == HEADER);
 /// The top bit of [`AnswerHeader::stdout_len`].
 pub const TRUNCATED: u32 = 1 << 31;
 
+/// In [`AnswerHeader::stdout_len`]: the body ends with a [`Usage`], which is no part of the output.
+pub const WITH_USAGE: u32 = 1 << 30;
+
+/// Bytes of a [`Usage`].
+pub const USAGE_LEN: usize = size_of::<Usage>();
+
+/// What a command took, at the end of its answer's body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Usage {
+    /// Microseconds of CPU time.
+    pub user_us: u64,
+    pub system_us: u64,
+    /// Bytes.
+    pub max_rss: u64,
+}
+
+/// In [`AnswerHeader::status`]: an operator had made the task of a dead letter; its client has heard of its failure.
+pub const REVIVED: u32 = 1 << 31;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum AnswerStatus {
     Ok = 1,
     /// The worker could not do it; the body says why.
     Refused = 2,
-    /// The coordinator waited until the deadline.
+    /// The coordinator waited until the deadline, or the worker until the end of the attempt.
     TimedOut = 3,
     /// The worker died with the task in its hands.
     WorkerDied = 4,
@@ -113,14 +214,26 @@ pub enum AnswerStatus {
     Duplicate = 7,
     /// A successor found words in the task's entry that cannot be.
     Damaged = 8,
+    /// Nobody began it, or whoever did is dead, and nobody here will: to be sent to another coordinator.
+    Returned = 9,
+    /// As its client or an operator asked.
+    Cancelled = 10,
+    /// The worker hung with the task in its hands, and was ended.
+    WorkerHung = 11,
 }
 
 impl AnswerStatus {
     pub fn from_raw(raw: u32) -> Option<Self> {
-        use AnswerStatus::{Damaged, Duplicate, Late, Ok, Refused, TimedOut, WorkerDead, WorkerDied};
-        [Ok, Refused, TimedOut, WorkerDied, WorkerDead, Late, Duplicate, Damaged]
-            .into_iter()
-            .find(|status| *status as u32 == raw)
+        use AnswerStatus::{
+            Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut, WorkerDead, WorkerDied,
+            WorkerHung,
+        };
+        [
+            Ok, Refused, TimedOut, WorkerDied, WorkerDead, Late, Duplicate, Damaged, Returned, Cancelled,
+            WorkerHung,
+        ]
+        .into_iter()
+        .find(|status| *status as u32 == raw & !REVIVED)
     }
 }
 

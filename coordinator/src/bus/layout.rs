@@ -4,14 +4,25 @@
 
 use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
+use super::events::EventCell;
 use super::ring::{Geometry, HEADER, LINE, RingHeader};
-use super::slot::{CoordinatorEntry, Counters, FleetState, RegionState, Stamp, TableEntry, WorkerSlot};
+use super::slot::{
+    CoordinatorEntry, Counters, FleetState, LetterEntry, Orders, RegionState, Stamp, TableEntry, WorkerSlot,
+};
 use crate::config::FleetShape;
 
 /// Pages are reserved whole.
 pub const PAGE: u64 = 4096;
 /// Parts begin at multiples of this: two cache lines.
 const ALIGN: u64 = 128;
+
+/// Orders that may wait in a control ring.
+const CONTROL_RECORDS: u64 = 64;
+/// Events that are kept, of the supervisor and of each coordinator.
+pub const EVENTS: u64 = 1024;
+/// Dead letters that a coordinator keeps: as many as its table has entries, within these bounds.
+const LETTERS_MIN: u64 = 16;
+const LETTERS_MAX: u64 = 128;
 
 /// Hands out consecutive parts.
 struct Cursor(u64);
@@ -35,6 +46,8 @@ pub struct ControlLayout {
     pub state: u64,
     pub client_bell: u64,
     pub coordinators: u64,
+    pub orders: u64,
+    pub events: u64,
     bytes: u64,
 }
 
@@ -45,7 +58,10 @@ impl ControlLayout {
         let state = cursor.parts_of::<FleetState>(1);
         let client_bell = cursor.parts_of::<Doorbell>(1);
         let coordinators = cursor.parts_of::<CoordinatorEntry>(shape.coordinators().into());
-        Self { stamp, state, client_bell, coordinators, bytes: cursor.0.next_multiple_of(PAGE) }
+        let orders = cursor.parts_of::<Orders>(1);
+        let events = cursor.parts_of::<EventCell>(EVENTS);
+        let bytes = cursor.0.next_multiple_of(PAGE);
+        Self { stamp, state, client_bell, coordinators, orders, events, bytes }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -69,9 +85,18 @@ pub struct RegionLayout {
     pub worker_slots: u64,
     pub table: u64,
     pub bodies: u64,
+    /// Two, each with its slots behind it: the client's and the operator's.
+    pub control: [u64; 2],
+    pub control_slots: [u64; 2],
+    pub letters: u64,
+    pub letter_bodies: u64,
+    pub events: u64,
     bytes: u64,
     pub client_ring: Geometry,
     pub worker_ring: Geometry,
+    pub control_ring: Geometry,
+    /// Dead letters that are kept.
+    pub letters_max: u64,
     /// Entries of the task table.
     pub entries: u64,
     /// Bytes of a body in the table.
@@ -103,6 +128,13 @@ impl RegionLayout {
         let worker_slots = cursor.part(2 * workers * worker_ring.bytes());
         let table = cursor.parts_of::<TableEntry>(entries);
         let bodies = cursor.part(entries * body);
+        let control_ring = Geometry::new(CONTROL_RECORDS, HEADER);
+        let letters_max = entries.clamp(LETTERS_MIN, LETTERS_MAX);
+        let control = [(); 2].map(|()| cursor.parts_of::<RingHeader>(1));
+        let control_slots = [(); 2].map(|()| cursor.part(control_ring.bytes()));
+        let letters = cursor.parts_of::<LetterEntry>(letters_max);
+        let letter_bodies = cursor.part(letters_max * body);
+        let events = cursor.parts_of::<EventCell>(EVENTS);
         Self {
             stamp,
             state,
@@ -117,9 +149,16 @@ impl RegionLayout {
             worker_slots,
             table,
             bodies,
+            control,
+            control_slots,
+            letters,
+            letter_bodies,
+            events,
             bytes: cursor.0.next_multiple_of(PAGE),
             client_ring,
             worker_ring,
+            control_ring,
+            letters_max,
             entries,
             body,
         }
@@ -133,13 +172,15 @@ impl RegionLayout {
 /// Two builds that lay the files out differently must not meet in one.
 pub fn layout_hash(shape: &FleetShape) -> u64 {
     let text = format!(
-        "{:?} {:?} {} {} {} {}",
+        "{:?} {:?} {} {} {} {} {} {}",
         ControlLayout::new(shape),
         RegionLayout::new(shape),
         size_of::<CoordinatorEntry>(),
         size_of::<WorkerSlot>(),
         size_of::<TableEntry>(),
         size_of::<Counters>(),
+        size_of::<LetterEntry>(),
+        size_of::<EventCell>(),
     );
     u64::from(crc32c::crc32c(text.as_bytes())) << 32
         | u64::from(crc32c::crc32c(env!("CARGO_PKG_VERSION").as_bytes()))
@@ -170,6 +211,13 @@ mod tests {
                 (l.worker_slots, 2 * w * l.worker_ring.bytes()),
                 (l.table, l.entries * size_of::<TableEntry>() as u64),
                 (l.bodies, l.entries * l.body),
+                (l.control[0], size_of::<RingHeader>() as u64),
+                (l.control[1], size_of::<RingHeader>() as u64),
+                (l.control_slots[0], l.control_ring.bytes()),
+                (l.control_slots[1], l.control_ring.bytes()),
+                (l.letters, l.letters_max * size_of::<LetterEntry>() as u64),
+                (l.letter_bodies, l.letters_max * l.body),
+                (l.events, EVENTS * size_of::<EventCell>() as u64),
             ];
             for pair in parts.windows(2) {
                 prop_assert!(pair[0].0 + pair[0].1 <= pair[1].0);

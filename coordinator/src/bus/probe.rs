@@ -13,7 +13,7 @@ use super::view::{Control, Region, Stamped, peek_owner};
 use crate::client::{Client, Task, WorkerRef, status};
 use crate::config::FleetShape;
 use crate::plan::lease::{Hand, Word};
-use crate::plan::recover::{Found, Limits, balanced, decide};
+use crate::plan::recover::{Endings, Found, Limits, balanced, decide};
 use crate::process::identity::Identity;
 use crate::wire;
 use std::cell::RefCell;
@@ -356,11 +356,12 @@ pub fn wire(input: &[u8]) {
     let limits = Limits { workers: 4, payload_max: 64, attempts_max: 3, epoch: 1 };
     let _ = decide(&found, &limits);
     let word = found.word;
-    let _ = (word.queue(1), word.lease(), word.finish(), word.fail(), word.free(), word.clear().state());
-    let _ = (word.requeue(Hand::Begun), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
-    let (answered, failed) =
-        balanced(task.deadline_ns, task.parameter, answer.started_ns, answer.finished_ns, None);
-    assert!(answered.checked_add(failed).is_some_and(|ended| ended <= task.deadline_ns));
+    let _ = (word.queue(1), word.lease(1), word.finish(), word.fail(), word.free(), word.clear().state());
+    let _ = (word.requeue(Hand::Begun, 1), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
+    let counted = Endings { answered: answer.started_ns, failed: answer.finished_ns, returned: task.sent_ns };
+    let now = balanced(task.deadline_ns, task.parameter, counted, None);
+    let ended = now.answered.checked_add(now.failed).and_then(|ended| ended.checked_add(now.returned));
+    assert!(ended.is_some_and(|ended| ended <= task.deadline_ns));
 
     // What is a command goes there and back unchanged.
     let body = input.bytes(usize::MAX);

@@ -10,7 +10,7 @@ use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
 /// Of the layout's meaning; its offsets have a hash of their own.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Written once, before the fleet's directory gets its name.
 #[derive(Debug)]
@@ -46,6 +46,30 @@ pub struct FleetState {
     pub clients: AtomicU32,
     /// Deaths of coordinators and workers that nobody asked for; raised by whoever saw one.
     pub deaths: AtomicU64,
+    /// Counts the supervisors; raised by one who adopts the fleet, so that only one does.
+    pub supervisors: AtomicU32,
+    /// Counts what the supervisor has looked over; it stands still if that hangs.
+    pub beat: AtomicU64,
+    /// The client that holds the fleet's rings: its pid, and field 22 of its `/proc/PID/stat`. 0 if none.
+    pub client_pid: AtomicU32,
+    pub client_start: AtomicU64,
+}
+
+/// What an operator wants. Written by whoever holds the lock on the fleet.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Orders {
+    /// Not 0: coordinators are to stand still, and to say so with this very number.
+    pub pause: AtomicU32,
+    /// Who wants it; a pause ends with its operator.
+    pub pause_pid: AtomicU32,
+    pub pause_start: AtomicU64,
+    /// How many coordinators there shall be; 0 as long as nobody has said.
+    pub coordinators: AtomicU32,
+    /// How many workers each shall have; 0 as long as nobody has said.
+    pub workers: AtomicU32,
+    /// Raised with each change of the two above.
+    pub scaled: AtomicU32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +192,28 @@ pub struct CoordinatorEntry {
     pub process: ProcessCell,
     /// Where this coordinator sleeps.
     pub bell: Doorbell,
+    pub own: CoordinatorOwn,
+    /// 1 when this coordinator takes no new tasks, ends what it has, and then itself. Written by the supervisor.
+    pub retire: AtomicU32,
+    /// CLOCK_MONOTONIC, since when its progress has stopped, by whoever saw it; 0 if it has not.
+    pub suspected_ns: AtomicU64,
+}
+
+/// Written by the coordinator, each time it looks all over its workers.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct CoordinatorOwn {
+    /// Counts those times; it stands still if the coordinator hangs.
+    pub beat: AtomicU64,
+    /// Workers that are there, and those of them that have something to do.
+    pub live: AtomicU32,
+    pub busy: AtomicU32,
+    /// Tasks that wait for a worker.
+    pub queued: AtomicU32,
+    /// The pause that it keeps: see [`Orders::pause`]. 0 if none.
+    pub paused: AtomicU32,
+    /// Workers that it wants: by load, or as an operator has said.
+    pub wanted: AtomicU32,
 }
 
 /// Written by the coordinator.
@@ -179,10 +225,9 @@ pub struct RegionState {
     /// Counts the coordinators that this region has had, from 1: raised by each as its first word.
     /// Leases carry it, and a worker of another epoch than this ends.
     pub epoch: AtomicU32,
-    pub heartbeat: AtomicU64,
 }
 
-/// The coordinator's ledger: accepted = answered + failed + in flight. Written by the coordinator.
+/// The coordinator's ledger: accepted = answered + failed + returned + in flight. Written by the coordinator.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Counters {
@@ -200,8 +245,34 @@ pub struct Counters {
     /// How the entry under way will be counted: a `plan::recover::Ending`. Between its last state and its count a
     /// coordinator may be killed; its successor finds one ending too few, and here which.
     pub ending: AtomicU32,
+    /// Handed back to the client for another coordinator.
+    pub returned: AtomicU64,
+    /// Of the accepted: dead letters that an operator made tasks again.
+    pub revived: AtomicU64,
+    /// Attempts that failed and were followed by another one.
+    pub retried: AtomicU64,
+    /// Of the failed: cancelled.
+    pub cancelled: AtomicU64,
+    /// Dead letters written, and those of them that had to make room for newer ones.
+    pub letters: AtomicU64,
+    pub letters_lost: AtomicU64,
+    /// Tasks that met a worker which was there, and those for which one had to be started.
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    /// Workers started in place of others, for whatever reason.
+    pub refills: AtomicU64,
+    /// Workers thrown away because they had worked enough or grown.
+    pub recycled: AtomicU64,
+    /// Workers thrown away because their state could not be reset.
+    pub poisoned: AtomicU64,
+    /// Workers ended because their progress had stopped.
+    pub hung: AtomicU64,
+    /// Suspicions that were none.
+    pub healed: AtomicU64,
+    /// Forks that the kernel refused.
+    pub refused: AtomicU64,
 }
-const _: () = assert!(size_of::<Counters>() == 128);
+const _: () = assert!(size_of::<Counters>() == 256);
 
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -211,6 +282,7 @@ pub struct WorkerSlot {
     pub own: WorkerOwn,
     /// Where this worker sleeps.
     pub bell: Doorbell,
+    pub orders: WorkerOrders,
 }
 
 /// Written by the worker.
@@ -229,6 +301,19 @@ pub struct WorkerOwn {
     pub command_start: AtomicU64,
 }
 
+/// Written by the coordinator, for one worker.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct WorkerOrders {
+    /// Sequence + 1 of the task that is to be cut short, and its sender; 0 if none.
+    pub cancel: AtomicU64,
+    pub cancel_sender: AtomicU32,
+    /// 1 when the worker ends as soon as its ring is empty.
+    pub retire: AtomicU32,
+    /// CLOCK_MONOTONIC, since when its progress has stopped; 0 if it has not.
+    pub suspected_ns: AtomicU64,
+}
+
 /// A line of the task table. Written by the coordinator, in the order that `process::table` says.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -245,6 +330,40 @@ pub struct TableEntry {
 }
 const _: () = assert!(size_of::<TableEntry>() == 128);
 
+/// A task that was given up, with the reason: kept for whoever wants to know, or to try again. Written by the
+/// coordinator; its body lies elsewhere.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct LetterEntry {
+    /// A [`LetterState`], written last.
+    pub state: AtomicU32,
+    /// Bytes of the task's body.
+    pub task_len: AtomicU32,
+    /// While it becomes a task again: the value of [`Counters::revived`] with it counted. Before: CLOCK_REALTIME, ns, of its
+    /// writing.
+    pub stamp: AtomicU64,
+    /// A `wire::TaskHeader`.
+    pub task: [AtomicU64; 7],
+    /// A `wire::AnswerHeader`: why.
+    pub answer: [AtomicU64; 7],
+}
+const _: () = assert!(size_of::<LetterEntry>() == 128);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum LetterState {
+    Empty = 0,
+    Dead = 1,
+    /// Becomes a task again; a coordinator killed now has left it in the table or not.
+    Reviving = 2,
+}
+
+impl LetterState {
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        [Self::Empty, Self::Dead, Self::Reviving].into_iter().find(|state| *state as u32 == raw)
+    }
+}
+
 // SAFETY: these consist of atomics and of each other; no padding is ever read.
 unsafe impl Shared for Stamp {}
 // SAFETY: as above.
@@ -259,3 +378,8 @@ unsafe impl Shared for Counters {}
 unsafe impl Shared for WorkerSlot {}
 // SAFETY: as above.
 unsafe impl Shared for TableEntry {}
+
+// SAFETY: as above.
+unsafe impl Shared for Orders {}
+// SAFETY: as above.
+unsafe impl Shared for LetterEntry {}

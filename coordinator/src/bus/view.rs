@@ -3,11 +3,14 @@
 use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
 use super::error::BusError;
+use super::events::EventCell;
+use super::layout::EVENTS;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
 use super::mapping::{Mapping, PrivateDir, read_head};
 use super::ring::{Geometry, Ring};
 use super::slot::{
-    CoordinatorEntry, Counters, FleetState, MAGIC, RegionState, Stage, Stamp, TableEntry, VERSION, WorkerSlot,
+    CoordinatorEntry, Counters, FleetState, LetterEntry, MAGIC, Orders, RegionState, Stage, Stamp,
+    TableEntry, VERSION, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
 use crate::config::FleetShape;
@@ -184,6 +187,15 @@ impl Control {
         self.map.at(self.layout.client_bell)
     }
 
+    pub fn orders(&self) -> &'static Orders {
+        self.map.at(self.layout.orders)
+    }
+
+    /// Of the supervisor.
+    pub fn events(&self) -> &'static [EventCell] {
+        self.map.slice(self.layout.events, EVENTS as usize)
+    }
+
     pub fn coordinator(&self, index: u32) -> &'static CoordinatorEntry {
         let all: &'static [CoordinatorEntry] =
             self.map.slice(self.layout.coordinators, self.shape().coordinators() as usize);
@@ -220,7 +232,8 @@ impl Region {
         let layout = RegionLayout::new(&control.shape);
         check_size(&map, layout.bytes())?;
         let found = Stamped::read(map.at(layout.stamp), path)?;
-        if found != (Stamped { file: 1 + index, ..*control }) {
+        // The owner may be another by now: a supervisor that has adopted the fleet.
+        if found != (Stamped { file: 1 + index, owner: found.owner, ..*control }) {
             return Err(BusError::refused(path, "it belongs to another fleet or coordinator"));
         }
         Ok(Self { map: map.leak(), layout, shape: control.shape })
@@ -291,5 +304,34 @@ impl Region {
     pub fn body(&self, entry: u32) -> &'static [AtomicU64] {
         let at = self.layout.bodies + u64::from(entry) * self.layout.body;
         self.map.slice(at, self.layout.body as usize / 8)
+    }
+
+    /// Client → coordinator: what goes before tasks.
+    pub fn client_control(&self) -> Ring {
+        self.control_ring(0)
+    }
+
+    /// Operator → coordinator. Its producing end belongs to whoever holds the lock on the fleet.
+    pub fn operator_control(&self) -> Ring {
+        self.control_ring(1)
+    }
+
+    fn control_ring(&self, which: usize) -> Ring {
+        self.ring(self.layout.control[which], self.layout.control_slots[which], self.layout.control_ring)
+    }
+
+    pub fn letters(&self) -> &'static [LetterEntry] {
+        self.map.slice(self.layout.letters, self.layout.letters_max as usize)
+    }
+
+    /// The words that hold the body of a dead letter's task.
+    pub fn letter_body(&self, letter: u32) -> &'static [AtomicU64] {
+        let at = self.layout.letter_bodies + u64::from(letter) * self.layout.body;
+        self.map.slice(at, self.layout.body as usize / 8)
+    }
+
+    /// Of the coordinator.
+    pub fn events(&self) -> &'static [EventCell] {
+        self.map.slice(self.layout.events, EVENTS as usize)
     }
 }

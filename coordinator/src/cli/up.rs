@@ -87,6 +87,7 @@ pub(super) fn main(args: &Args) -> u8 {
         restart_window: RESTART_WINDOW,
         #[cfg(feature = "kill-points")]
         kill: args.kill_at_each_step,
+        ..Policy::default()
     };
     let launch =
         Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, policy, owner: args.owner };

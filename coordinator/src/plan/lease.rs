@@ -19,6 +19,9 @@ pub enum State {
     Failed = 4,
 }
 
+/// In a word: no worker has it yet. See [`crate::wire::ANY`].
+pub const NOBODY: u16 = u16::MAX;
+
 /// {generation: 32, worker: 16, attempt: 8, state: 8}.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word(u64);
@@ -85,17 +88,17 @@ impl Word {
         (self.0 >> 32) as u32
     }
 
-    /// A free entry takes a task for `worker`.
+    /// A free entry takes a task for `worker`, or for [`NOBODY`] yet.
     pub fn queue(self, worker: u16) -> Option<Self> {
         (self.state()? == State::Free)
             .then(|| Self::new(self.generation().wrapping_add(1), worker, 0, State::Queued))
     }
 
-    /// The task goes into its worker's ring.
-    pub fn lease(self) -> Option<Self> {
-        (self.state()? == State::Queued).then(|| {
-            Self::new(self.generation(), self.worker(), self.attempt().wrapping_add(1), State::Leased)
-        })
+    /// The task goes into the ring of `worker`; one that has a worker goes to no other.
+    pub fn lease(self, worker: u16) -> Option<Self> {
+        let here = self.worker() == worker || self.worker() == NOBODY;
+        (self.state()? == State::Queued && here && worker != NOBODY)
+            .then(|| Self::new(self.generation(), worker, self.attempt().wrapping_add(1), State::Leased))
     }
 
     /// Holds an answer against the entry.
@@ -119,14 +122,16 @@ impl Word {
             .then(|| Self::new(self.generation(), self.worker(), self.attempt(), State::Failed))
     }
 
-    /// Its worker is dead, and everything that it had published has been taken: back into the queue.
-    pub fn requeue(self, hand: Hand) -> Option<Self> {
+    /// Its worker is dead or has failed, and everything that it had published has been taken: back into the queue
+    /// of `worker`, or of [`NOBODY`] where any will do.
+    pub fn requeue(self, hand: Hand, worker: u16) -> Option<Self> {
         let attempt = match hand {
             Hand::Begun => self.attempt(),
             Hand::Waiting => self.attempt().checked_sub(1)?,
         };
-        (self.state()? == State::Leased)
-            .then(|| Self::new(self.generation(), self.worker(), attempt, State::Queued))
+        let here = self.worker() == worker || worker == NOBODY;
+        (self.state()? == State::Leased && here)
+            .then(|| Self::new(self.generation(), worker, attempt, State::Queued))
     }
 
     /// Whatever the word says: the entry cannot be trusted, and its client is to be told so.
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_task_is_answered_once() {
-        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
         assert_eq!(leased.claim(7, 1), Claim::Accept);
         let done = leased.finish().unwrap();
         assert_eq!(done.claim(7, 1), Claim::Stale);
@@ -165,38 +170,58 @@ mod tests {
 
     #[test]
     fn an_answer_after_the_time_out_is_stale() {
-        let failed = Word::from_raw(0).queue(7).unwrap().lease().unwrap().fail().unwrap();
+        let failed = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap().fail().unwrap();
         assert_eq!(failed.claim(7, 1), Claim::Stale);
     }
 
     #[test]
     fn another_worker_or_attempt_cannot_answer() {
-        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
         assert_eq!(leased.claim(8, 1), Claim::Stale);
         assert_eq!(leased.claim(7, 2), Claim::Stale);
     }
 
     #[test]
     fn a_task_that_was_begun_has_another_number_at_its_next_worker() {
-        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
-        let again = leased.requeue(Hand::Begun).unwrap();
+        let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
+        let again = leased.requeue(Hand::Begun, 7).unwrap();
         assert_eq!(again.claim(7, 1), Claim::Stale);
-        let again = again.lease().unwrap();
+        let again = again.lease(7).unwrap();
         assert_eq!((again.attempt(), again.claim(7, 1), again.claim(7, 2)), (2, Claim::Stale, Claim::Accept));
     }
 
     #[test]
     fn a_task_that_nobody_began_has_lost_no_attempt() {
-        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
-        assert_eq!(leased.requeue(Hand::Waiting).unwrap().lease(), Some(leased));
+        let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
+        assert_eq!(leased.requeue(Hand::Waiting, 7).unwrap().lease(7), Some(leased));
     }
 
     #[test]
     fn what_has_ended_does_not_go_back_into_the_queue() {
-        let leased = Word::from_raw(0).queue(7).unwrap().lease().unwrap();
+        let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
         for ended in [leased.finish().unwrap(), leased.fail().unwrap()] {
-            assert_eq!(ended.requeue(Hand::Begun), None);
+            assert_eq!(ended.requeue(Hand::Begun, 7), None);
         }
+    }
+
+    #[test]
+    fn a_task_for_anybody_is_had_by_whoever_gets_it_and_goes_back_to_all() {
+        let queued = Word::from_raw(0).queue(NOBODY).unwrap();
+        assert_eq!(queued.lease(NOBODY), None);
+        let leased = queued.lease(3).unwrap();
+        assert_eq!((leased.claim(3, 1), leased.claim(NOBODY, 1)), (Claim::Accept, Claim::Stale));
+        let again = leased.requeue(Hand::Begun, NOBODY).unwrap().lease(4).unwrap();
+        assert_eq!(
+            (again.claim(3, 1), again.claim(3, 2), again.claim(4, 2)),
+            (Claim::Stale, Claim::Stale, Claim::Accept)
+        );
+    }
+
+    #[test]
+    fn a_task_of_one_worker_goes_to_no_other() {
+        let queued = Word::from_raw(0).queue(7).unwrap();
+        assert_eq!(queued.lease(8), None);
+        assert_eq!(queued.lease(7).unwrap().requeue(Hand::Begun, 8), None);
     }
 
     proptest! {
@@ -206,12 +231,12 @@ mod tests {
             let word = Word::from_raw(raw);
             let steps = [
                 word.queue(worker),
-                word.lease(),
+                word.lease(worker),
                 word.finish(),
                 word.fail(),
                 word.free(),
-                word.requeue(Hand::Begun),
-                word.requeue(Hand::Waiting),
+                word.requeue(Hand::Begun, worker),
+                word.requeue(Hand::Waiting, NOBODY),
             ];
             for next in steps.into_iter().flatten() {
                 prop_assert!(word.state().is_some() && next.state().is_some());

@@ -4,7 +4,7 @@
 //! have written nonsense: what does not fit is failed with a reason or cleared, never trusted. By the
 //! time anything is decided here, every answer that the dead workers had published is in the table.
 
-use super::lease::{Hand, State, Word};
+use super::lease::{Hand, NOBODY, State, Word};
 use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskKind};
 
 /// An entry as it was found; each word read once.
@@ -40,7 +40,7 @@ pub enum Action {
     Wait,
     /// Leased to a dead worker: queued again.
     Requeue(Hand),
-    /// Leased to a dead worker too often.
+    /// Begun by workers that died too often.
     Fail(AnswerStatus),
     /// Done or failed; its client may have been told or not, and is told once more.
     Tell,
@@ -57,38 +57,52 @@ pub fn decide(found: &Found, limits: &Limits) -> Action {
         return Action::Leave;
     }
     let known = task.id.epoch == limits.epoch
-        && task.worker < limits.workers
+        && task.place().is_none_or(|place| place < limits.workers)
         && TaskKind::from_raw(task.kind).is_some()
         && found.task_len <= limits.payload_max;
     if !known {
         return Action::Clear;
     }
-    let attempts = word.attempt();
-    let placed = u32::from(word.worker()) == task.worker && attempts <= limits.attempts_max;
+    let (attempts, most) = (word.attempt(), task.attempts(limits.attempts_max));
+    let somebodys = u32::from(word.worker()) < limits.workers;
+    let nobodys = word.worker() == NOBODY;
+    // Of one worker, and its own; of any, and had by one, or by none as long as nobody needs to have it.
+    let (placed, waits) = match task.place() {
+        Some(place) => (u32::from(word.worker()) == place, u32::from(word.worker()) == place),
+        None => (somebodys, nobodys),
+    };
     match word.state() {
-        Some(State::Queued) if placed && attempts < limits.attempts_max => Action::Wait,
-        Some(State::Leased) if placed && attempts > 0 => {
+        Some(State::Queued) if waits && attempts < most => Action::Wait,
+        Some(State::Leased) if placed && (1..=most).contains(&attempts) => {
             let hand = if found.in_hand { Hand::Begun } else { Hand::Waiting };
-            after_death(*word, hand, limits.attempts_max)
+            after_death(*word, hand, most)
         }
-        Some(State::Done | State::Failed) if placed && tells(found, answer, limits) => Action::Tell,
+        Some(State::Done) if placed && attempts <= most && tells(found, answer, limits) => Action::Tell,
+        Some(State::Failed) if (placed || waits) && attempts <= most && tells(found, answer, limits) => {
+            Action::Tell
+        }
         _ => Action::Condemn,
     }
 }
 
 fn tells(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool {
-    use AnswerStatus::{Damaged, Duplicate, Late, Ok, Refused, TimedOut, WorkerDead, WorkerDied};
+    use AnswerStatus::{
+        Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut, WorkerDead, WorkerDied,
+        WorkerHung,
+    };
     let fits = match (found.word.state(), AnswerStatus::from_raw(answer.status)) {
-        (Some(State::Done), Some(Ok | Refused)) => true,
+        (Some(State::Done), Some(Ok | Refused | TimedOut)) => true,
         (Some(State::Failed), Some(status)) => match status {
-            TimedOut | WorkerDied | WorkerDead | Damaged => found.answer_len == 0,
+            TimedOut | WorkerDied | WorkerDead | WorkerHung | Damaged | Returned | Cancelled => {
+                found.answer_len == 0
+            }
             Ok | Refused | Late | Duplicate => false,
         },
         _ => false,
     };
     fits && answer.id == found.task.id
         && answer.entry == found.entry
-        && answer.worker == found.task.worker
+        && answer.worker == u32::from(found.word.worker())
         && found.answer_len <= limits.payload_max
 }
 
@@ -116,28 +130,39 @@ pub fn abandoned(word: Word, in_hand: bool) -> AnswerStatus {
 pub enum Ending {
     Answered = 1,
     Failed = 2,
+    /// Here; its client sends it elsewhere.
+    Returned = 3,
 }
 
 impl Ending {
     pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Answered, Self::Failed].into_iter().find(|ending| *ending as u32 == raw)
+        [Self::Answered, Self::Failed, Self::Returned].into_iter().find(|ending| *ending as u32 == raw)
     }
 }
 
-/// Answered and failed so that they balance: a coordinator killed between an entry's last state and
-/// its count leaves one ending uncounted, and `under_way` says which it was.
-pub fn balanced(
-    accepted: u64,
-    in_flight: u64,
-    answered: u64,
-    failed: u64,
-    under_way: Option<Ending>,
-) -> (u64, u64) {
+/// How many tasks ended, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Endings {
+    pub answered: u64,
+    pub failed: u64,
+    pub returned: u64,
+}
+
+/// The endings so that they balance: a coordinator killed between an entry's last state and
+/// its count leaves one uncounted, and `under_way` says which it was.
+pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Option<Ending>) -> Endings {
     let ended = accepted.saturating_sub(in_flight);
-    match (ended.checked_sub(answered.saturating_add(failed)), under_way) {
-        (Some(1), Some(Ending::Answered)) => (answered + 1, failed),
+    let Endings { answered, failed, returned } = counted;
+    match (ended.checked_sub(answered.saturating_add(failed).saturating_add(returned)), under_way) {
+        (Some(0), _) => counted,
+        (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
+        (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },
         // Entries that were cleared, or counts that somebody scribbled over: not answered.
-        _ => (answered.min(ended), ended.saturating_sub(answered)),
+        _ => {
+            let answered = answered.min(ended);
+            let returned = returned.min(ended - answered);
+            Endings { answered, returned, failed: ended - answered - returned }
+        }
     }
 }
 

@@ -252,10 +252,7 @@ impl Coordinator {
                 self.expire(now);
             }
             if now >= next_scan {
-                let state = self.region.state();
-                state
-                    .heartbeat
-                    .store(state.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+                add(&self.control.coordinator(self.index).own.beat);
                 for number in 0..self.links.len() {
                     self.drain(number, &mut record);
                 }

@@ -161,7 +161,9 @@ impl Worker {
                 body.clear();
             }
             Some(TaskKind::Exec) => self.exec(task, answer, body)?,
-            None => return Err(format!("unknown kind of task {}", task.kind)),
+            Some(TaskKind::Command | TaskKind::Agent | TaskKind::Canary) | None => {
+                return Err(format!("unknown kind of task {}", task.kind));
+            }
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::TaskId;
+use crate::wire::{ANY, TaskId};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { workers: 8, payload_max: 100, attempts_max: 3, epoch: 1 };
@@ -11,10 +11,12 @@ fn found(word: Word) -> Found {
         deadline_ns: 9,
         parameter: 0,
         sent_ns: 1,
-        worker: 5,
         entry: 3,
         lease: 0,
-        kind: TaskKind::Echo as u32,
+        timeout_ms: 0,
+        worker: 5,
+        kind: TaskKind::Echo as u8,
+        attempts_max: 0,
     };
     let answer = AnswerHeader {
         id,
@@ -36,11 +38,11 @@ fn queued() -> Word {
 
 #[test]
 fn a_leased_task_goes_back_until_it_was_begun_too_often() {
-    let mut word = queued().lease().unwrap();
+    let mut word = queued().lease(5).unwrap();
     for _ in 1..LIMITS.attempts_max {
         let begun = Found { in_hand: true, ..found(word) };
         assert_eq!(decide(&begun, &LIMITS), Action::Requeue(Hand::Begun));
-        word = word.requeue(Hand::Begun).unwrap().lease().unwrap();
+        word = word.requeue(Hand::Begun, 5).unwrap().lease(5).unwrap();
     }
     assert_eq!(decide(&found(word), &LIMITS), Action::Requeue(Hand::Waiting));
     let begun = Found { in_hand: true, ..found(word) };
@@ -49,7 +51,7 @@ fn a_leased_task_goes_back_until_it_was_begun_too_often() {
 
 #[test]
 fn what_is_done_is_told_once_more_and_what_waits_waits_on() {
-    let done = queued().lease().unwrap().finish().unwrap();
+    let done = queued().lease(5).unwrap().finish().unwrap();
     assert_eq!(decide(&found(done), &LIMITS), Action::Tell);
     assert_eq!(decide(&found(queued()), &LIMITS), Action::Wait);
     assert_eq!(decide(&found(done.free().unwrap()), &LIMITS), Action::Leave);
@@ -57,7 +59,7 @@ fn what_is_done_is_told_once_more_and_what_waits_waits_on() {
 
 #[test]
 fn what_cannot_be_is_told_or_cleared() {
-    let leased = queued().lease().unwrap();
+    let leased = queued().lease(5).unwrap();
     let done = leased.finish().unwrap();
     let right = found(done);
     let wrong = |change: fn(&mut Found)| {
@@ -69,7 +71,7 @@ fn what_cannot_be_is_told_or_cleared() {
     assert_eq!(wrong(|f| f.answer.id.sequence += 1), Action::Condemn);
     assert_eq!(wrong(|f| f.answer.entry += 1), Action::Condemn);
     assert_eq!(wrong(|f| f.answer.status = 77), Action::Condemn);
-    assert_eq!(wrong(|f| f.answer.status = AnswerStatus::TimedOut as u32), Action::Condemn);
+    assert_eq!(wrong(|f| f.answer.status = AnswerStatus::Cancelled as u32), Action::Condemn);
     assert_eq!(wrong(|f| f.word = Word::from_raw(f.word.raw() | 0xff)), Action::Condemn);
     assert_eq!(wrong(|f| f.word = Word::from_raw(0).queue(6).unwrap()), Action::Condemn);
     assert_eq!(wrong(|f| f.task.worker = 8), Action::Clear);
@@ -80,19 +82,21 @@ fn what_cannot_be_is_told_or_cleared() {
 
 #[test]
 fn the_ending_that_was_under_way_is_counted() {
-    assert_eq!(balanced(10, 3, 5, 2, Some(Ending::Failed)), (5, 2));
-    assert_eq!(balanced(10, 3, 5, 1, Some(Ending::Answered)), (6, 1));
-    assert_eq!(balanced(10, 3, 5, 1, Some(Ending::Failed)), (5, 2));
+    let counted = |answered, failed, returned| Endings { answered, failed, returned };
+    assert_eq!(balanced(10, 3, counted(5, 2, 0), Some(Ending::Failed)), counted(5, 2, 0));
+    assert_eq!(balanced(10, 3, counted(5, 1, 0), Some(Ending::Answered)), counted(6, 1, 0));
+    assert_eq!(balanced(10, 3, counted(5, 1, 0), Some(Ending::Failed)), counted(5, 2, 0));
+    assert_eq!(balanced(10, 3, counted(5, 0, 1), Some(Ending::Returned)), counted(5, 0, 2));
 }
 
 proptest! {
     /// Whatever lies in an entry: what is done with it is a step that its state allows, and nothing is
     /// told whose lengths or worker could lead anybody astray.
     #[test]
-    fn nonsense_is_never_trusted(raw: u64, worker in 0_u32..20, task_len in 0_u32..200,
-                                 answer_len in 0_u32..200, status in 0_u32..12, in_hand: bool) {
+    fn nonsense_is_never_trusted(raw: u64, worker in 0_u32..20, anybody: bool, task_len in 0_u32..200,
+                                 answer_len in 0_u32..200, status in 0_u32..14, in_hand: bool) {
         let mut entry = found(Word::from_raw(raw));
-        entry.task.worker = worker;
+        entry.task.worker = if anybody { ANY } else { worker as u16 };
         entry.task_len = task_len;
         entry.answer.worker = worker;
         entry.answer_len = answer_len;
@@ -101,12 +105,18 @@ proptest! {
         let action = decide(&entry, &LIMITS);
         let word = entry.word;
         if !matches!(action, Action::Leave | Action::Clear) {
-            prop_assert!(worker < LIMITS.workers && task_len <= LIMITS.payload_max);
+            prop_assert!((anybody || worker < LIMITS.workers) && task_len <= LIMITS.payload_max);
         }
         match action {
             Action::Leave => prop_assert_eq!(word.state(), Some(State::Free)),
-            Action::Wait => prop_assert!(word.lease().is_some()),
-            Action::Requeue(hand) => prop_assert!(word.requeue(hand).and_then(Word::lease).is_some()),
+            Action::Wait => {
+                let to = if anybody { 0 } else { worker as u16 };
+                prop_assert!(word.lease(to).is_some());
+            }
+            Action::Requeue(hand) => {
+                let next = word.requeue(hand, if anybody { NOBODY } else { worker as u16 });
+                prop_assert!(next.and_then(|next| next.lease(word.worker())).is_some());
+            }
             Action::Fail(_) => prop_assert!(word.fail().is_some()),
             Action::Tell => {
                 prop_assert!(word.free().is_some());
@@ -121,12 +131,11 @@ proptest! {
     /// However counts were left: the ledger balances afterwards, and never counts up what was not there.
     #[test]
     fn the_ledger_balances(accepted in 0_u64..50, in_flight in 0_u64..50, answered in 0_u64..50,
-                           failed in 0_u64..50, under_way in 0_u32..4) {
+                           failed in 0_u64..50, returned in 0_u64..50, under_way in 0_u32..5) {
         let in_flight = in_flight.min(accepted);
-        let (now_answered, now_failed) =
-            balanced(accepted, in_flight, answered, failed, Ending::from_raw(under_way));
-        prop_assert_eq!(accepted, in_flight + now_answered + now_failed);
-        prop_assert!(now_answered <= answered + 1);
+        let now = balanced(accepted, in_flight, Endings { answered, failed, returned }, Ending::from_raw(under_way));
+        prop_assert_eq!(accepted, in_flight + now.answered + now.failed + now.returned);
+        prop_assert!(now.answered <= answered + 1 && now.returned <= returned + 1);
     }
 
     /// A task's whole life with deaths at random: it is begun `attempts_max` times at most, and
@@ -137,10 +146,10 @@ proptest! {
         let mut begun = 0;
         let mut ended = false;
         for in_hand in deaths {
-            word = word.lease().unwrap();
+            word = word.lease(5).unwrap();
             begun += u32::from(in_hand);
             match decide(&Found { in_hand, ..found(word) }, &LIMITS) {
-                Action::Requeue(hand) => word = word.requeue(hand).unwrap(),
+                Action::Requeue(hand) => word = word.requeue(hand, word.worker()).unwrap(),
                 Action::Fail(status) => {
                     prop_assert_eq!(status, AnswerStatus::WorkerDied);
                     word = word.fail().unwrap();

@@ -120,7 +120,9 @@ impl Coordinator {
             return Worth::Fenced;
         }
         let (word, task) = (self.table.word(answer.entry), self.table.task(answer.entry));
-        let here = word.state() != Some(State::Free) && task.id == answer.id && task.worker == answer.worker;
+        let here = word.state() != Some(State::Free)
+            && task.id == answer.id
+            && u32::from(task.worker) == answer.worker;
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
             // Too late at the worker is too late, also if the coordinator was too busy to say so first.
             if answer.finished_ns <= task.deadline_ns {

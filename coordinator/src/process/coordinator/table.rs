@@ -116,12 +116,12 @@ impl Table {
         copy_in(&slot.task, task.as_bytes());
         slot.task_len.store(body.len() as u32, Ordering::Relaxed);
         copy_in(self.region.body(entry), body);
-        self.step(entry, |word| word.queue(task.worker as u16));
+        self.step(entry, |word| word.queue(task.worker));
     }
 
     /// The record is staged in the worker's ring, and not published yet.
     pub(super) fn lease(&self, entry: u32) {
-        self.step(entry, Word::lease);
+        self.step(entry, |word| word.lease(word.worker()));
     }
 
     pub(super) fn finish(&self, entry: u32, answer: &AnswerHeader, body: &[u8]) {
@@ -138,7 +138,7 @@ impl Table {
     }
 
     pub(super) fn requeue(&self, entry: u32, hand: Hand) {
-        self.step(entry, |word| word.requeue(hand));
+        self.step(entry, |word| word.requeue(hand, word.worker()));
     }
 
     /// The client's ring has published the answer.

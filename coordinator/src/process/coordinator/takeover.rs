@@ -20,7 +20,7 @@ use crate::bus::sync::{Bug, Ordering, planted};
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
 use crate::plan::lease::State;
-use crate::plan::recover::{Action, Ending, Limits, balanced, decide};
+use crate::plan::recover::{Action, Ending, Endings, Limits, balanced, decide};
 use crate::process::clock::now_ns;
 use crate::process::fork;
 use crate::process::identity::Identity;
@@ -137,15 +137,16 @@ impl Coordinator {
             matches!(self.table.word(*entry).state(), Some(State::Free | State::Done | State::Failed))
         };
         let in_flight = (0..self.table.len()).filter(|entry| !ended(entry)).count() as u64;
-        let (answered, failed) = balanced(
-            accepted,
-            in_flight,
-            counters.answered.load(relaxed),
-            counters.failed.load(relaxed),
-            Ending::from_raw(counters.ending.load(Ordering::Acquire)),
-        );
+        let counted = Endings {
+            answered: counters.answered.load(relaxed),
+            failed: counters.failed.load(relaxed),
+            returned: counters.returned.load(relaxed),
+        };
+        let under_way = Ending::from_raw(counters.ending.load(Ordering::Acquire));
+        let Endings { answered, failed, returned } = balanced(accepted, in_flight, counted, under_way);
         counters.answered.store(answered, relaxed);
         counters.failed.store(failed, relaxed);
+        counters.returned.store(returned, relaxed);
         counters.accepted.store(accepted, relaxed);
         counters.ending.store(0, Ordering::Release);
     }

@@ -65,7 +65,7 @@ impl Coordinator {
         let Some(rings) = &mut link.rings else { return };
         while let Some(&entry) = link.waiting.front() {
             let word = self.table.word(entry);
-            let Some(leased) = word.lease() else {
+            let Some(leased) = word.lease(number as u16) else {
                 // It timed out while it waited here.
                 link.waiting.pop_front();
                 continue;
@@ -97,12 +97,12 @@ impl Coordinator {
     /// The answer that says that there will be none.
     pub(super) fn no_answer(&self, entry: u32, status: AnswerStatus) -> AnswerHeader {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
-        let process = &self.region.worker(task.worker).process;
+        let process = &self.region.worker(task.worker.into()).process;
         AnswerHeader {
             id: task.id,
             started_ns: 0,
             finished_ns: now_ns(),
-            worker: task.worker,
+            worker: task.worker.into(),
             entry,
             lease: lease(self.epoch, word.attempt()),
             status: status as u32,
@@ -133,6 +133,7 @@ impl Coordinator {
         add(match ending {
             Ending::Answered => &counters.answered,
             Ending::Failed => &counters.failed,
+            Ending::Returned => &counters.returned,
         });
     }
 
@@ -178,7 +179,7 @@ impl Coordinator {
     pub(super) fn was_in_hand(&self, word: Word, task: &TaskHeader) -> bool {
         word.state() == Some(State::Leased)
             && (task.worker as usize) < self.links.len()
-            && self.region.worker(task.worker).own.task.load(Ordering::Acquire)
+            && self.region.worker(task.worker.into()).own.task.load(Ordering::Acquire)
                 == task.id.sequence.wrapping_add(1)
     }
 }
