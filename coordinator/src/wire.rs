@@ -130,7 +130,8 @@ pub struct ControlHeader {
     /// An [`Order`].
     pub order: u32,
     pub all: u32,
-    pub _unused: [u64; 4],
+    /// Zeros.
+    pub spare: [u64; 4],
 }
 const _: () = assert!(size_of::<ControlHeader>() == HEADER);
 

@@ -207,7 +207,7 @@ impl Control {
 #[derive(Debug, Clone, Copy)]
 pub struct Region {
     map: &'static Mapping,
-    layout: RegionLayout,
+    layout: &'static RegionLayout,
     shape: FleetShape,
 }
 
@@ -236,7 +236,8 @@ impl Region {
         if found != (Stamped { file: 1 + index, owner: found.owner, ..*control }) {
             return Err(BusError::refused(path, "it belongs to another fleet or coordinator"));
         }
-        Ok(Self { map: map.leak(), layout, shape: control.shape })
+        // As the map: as long as the process.
+        Ok(Self { map: map.leak(), layout: Box::leak(Box::new(layout)), shape: control.shape })
     }
 
     pub fn path(&self) -> &Path {
