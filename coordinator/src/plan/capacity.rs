@@ -1,0 +1,221 @@
+//! How many processes a host allows, and a cap on them that cannot be raced.
+//!
+//! Read before the first fork, so that "it does not fit" is said in words and figures, and is never met as
+//! an error in mid-run. What a host says may be wrong a moment later (others live there too): a fork that
+//! is refused all the same is tried again by whoever forks.
+
+use crate::config::{COORDINATORS_MAX, FleetShape, WORKERS_PER_COORDINATOR_MAX};
+use std::fmt;
+
+/// What is left on a host, as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Host {
+    /// Open files that a process may have.
+    pub fds_soft: u64,
+    /// Processes that the group of processes may still have; `None` without such a limit.
+    pub pids_free: Option<u64>,
+    /// Processes that the user may still have; `None` without such a limit.
+    pub processes_free: Option<u64>,
+    /// Bytes.
+    pub memory_available: u64,
+    /// Bytes in /dev/shm.
+    pub shm_free: u64,
+    /// Files in /dev/shm; `None` where they are not counted.
+    pub shm_inodes_free: Option<u64>,
+}
+
+/// What something costs: so much for the fleet, and so much more for each worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub fixed: u64,
+    pub each: u64,
+}
+
+/// What a fleet costs a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Costs {
+    /// The workers are shared out among so many processes with descriptors of their own.
+    pub coordinators: u32,
+    /// Of a coordinator, and of it for each of its workers.
+    pub fds: Cost,
+    pub processes: Cost,
+    /// Bytes.
+    pub memory: Cost,
+    /// Bytes in /dev/shm.
+    pub shm: Cost,
+    /// Files in /dev/shm, whatever the number of workers.
+    pub shm_inodes: u64,
+}
+
+impl Costs {
+    /// Of fleets with the coordinators, payloads and depth of `shape`; a process that does nothing yet
+    /// holds `memory_each` bytes of its own.
+    pub fn of(shape: &FleetShape, memory_each: u64) -> Self {
+        let coordinators = shape.coordinators();
+        let leaders = 1 + u64::from(coordinators);
+        let workers = u64::from(coordinators) * u64::from(shape.workers_per_coordinator());
+        let others = shape.fds_max() - u64::from(coordinators.max(shape.workers_per_coordinator()));
+        Self {
+            coordinators,
+            fds: Cost { fixed: others, each: 1 },
+            processes: Cost { fixed: leaders, each: 1 },
+            memory: Cost { fixed: leaders * memory_each, each: memory_each },
+            shm: Cost { fixed: 0, each: shape.shm_bytes().div_ceil(workers) },
+            shm_inodes: shape.shm_inodes(),
+        }
+    }
+}
+
+/// What ends first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Descriptors(u64),
+    Pids(u64),
+    Processes(u64),
+    Memory(u64),
+    Shm(u64),
+    ShmInodes(u64),
+    /// Of this program, with so many coordinators.
+    Places {
+        coordinators: u32,
+    },
+}
+
+impl Limit {
+    /// What to do to get beyond it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Descriptors(_) => "raise `ulimit -n`, or use more coordinators",
+            Self::Pids(_) => {
+                "raise the limit on processes of the container or service (`pids.max`, TasksMax=)"
+            }
+            Self::Processes(_) => "raise `ulimit -u`",
+            Self::Memory(_) => "add memory, or end what else uses it",
+            Self::Shm(_) => {
+                "mount /dev/shm larger (`mount -o remount,size=…`, docker `--shm-size`), or use a smaller payload or depth"
+            }
+            Self::ShmInodes(_) => {
+                "mount /dev/shm with more files (`mount -o remount,nr_inodes=…`), or use fewer coordinators"
+            }
+            Self::Places { coordinators } if *coordinators >= COORDINATORS_MAX => {
+                "start another fleet beside this one"
+            }
+            Self::Places { .. } => "use more coordinators",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Descriptors(each) => write!(f, "open files ({each} a process)"),
+            Self::Pids(free) => write!(f, "processes of the container or service ({free} left)"),
+            Self::Processes(free) => write!(f, "processes of the user ({free} left)"),
+            Self::Memory(free) => write!(f, "memory ({} MiB available)", free >> 20),
+            Self::Shm(free) => write!(f, "/dev/shm ({} MiB free)", free >> 20),
+            Self::ShmInodes(free) => write!(f, "files in /dev/shm ({free} free)"),
+            Self::Places { coordinators } => {
+                write!(f, "places ({coordinators} coordinators of {WORKERS_PER_COORDINATOR_MAX} workers)")
+            }
+        }
+    }
+}
+
+/// What a host allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    pub workers: u64,
+    pub limited_by: Limit,
+}
+
+/// How many workers `host` has room for, and why not more.
+pub fn capacity(host: &Host, costs: &Costs) -> Capacity {
+    let fits = |free: u64, cost: Cost| match (free.checked_sub(cost.fixed), cost.each) {
+        (None, _) => 0,
+        (Some(_), 0) => u64::MAX,
+        (Some(left), each) => left / each,
+    };
+    let coordinators = u64::from(costs.coordinators);
+    let inodes = Cost { fixed: costs.shm_inodes, each: 0 };
+    let bounds = [
+        Some((
+            coordinators * u64::from(WORKERS_PER_COORDINATOR_MAX),
+            Limit::Places { coordinators: costs.coordinators },
+        )),
+        Some((
+            fits(host.fds_soft, costs.fds).saturating_mul(coordinators),
+            Limit::Descriptors(host.fds_soft),
+        )),
+        host.pids_free.map(|free| (fits(free, costs.processes), Limit::Pids(free))),
+        host.processes_free.map(|free| (fits(free, costs.processes), Limit::Processes(free))),
+        Some((fits(host.memory_available, costs.memory), Limit::Memory(host.memory_available))),
+        Some((fits(host.shm_free, costs.shm), Limit::Shm(host.shm_free))),
+        host.shm_inodes_free.map(|free| (fits(free, inodes), Limit::ShmInodes(free))),
+    ];
+    let (workers, limited_by) = bounds
+        .into_iter()
+        .flatten()
+        .min_by_key(|(workers, _)| *workers)
+        .expect("some bounds are always there");
+    Capacity { workers, limited_by }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workers, limited_by } = self;
+        let remedy = limited_by.remedy();
+        write!(
+            f,
+            "this host has room for {workers} workers; the first limit is {limited_by}; to go beyond: {remedy}"
+        )
+    }
+}
+
+/// Leave to fork one process. Given before the fork; given back when the fork was refused or its process is
+/// reaped. One that is lost makes the cap smaller, never larger.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a token that is dropped is a place that nobody gets"]
+pub struct Token(());
+
+/// So many processes at a time, and no more. It has one owner, who forks and reaps: between the look and the
+/// fork nobody else can take the last place.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission {
+    cap: u32,
+    out: u32,
+}
+
+impl Admission {
+    pub fn new(cap: u32) -> Self {
+        Self { cap, out: 0 }
+    }
+
+    /// `None` when as many are out as there may be.
+    pub fn take(&mut self) -> Option<Token> {
+        (self.out < self.cap).then(|| {
+            self.out += 1;
+            Token(())
+        })
+    }
+
+    pub fn give_back(&mut self, _token: Token) {
+        self.out = self.out.checked_sub(1).expect("a token is given back once");
+    }
+
+    /// Another cap from now on; those that are out beyond it come back as they end.
+    pub fn set_cap(&mut self, cap: u32) {
+        self.cap = cap;
+    }
+
+    /// Tokens that are out.
+    pub fn out(&self) -> u32 {
+        self.out
+    }
+
+    pub fn room(&self) -> u32 {
+        self.cap.saturating_sub(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use super::*;
+use proptest::prelude::*;
+
+const MIB: u64 = 1 << 20;
+
+fn host() -> Host {
+    Host {
+        fds_soft: 1 << 20,
+        pids_free: Some(1 << 20),
+        processes_free: Some(1 << 20),
+        memory_available: 1 << 50,
+        shm_free: 1 << 50,
+        shm_inodes_free: Some(1 << 20),
+    }
+}
+
+fn costs() -> Costs {
+    Costs::of(&FleetShape::new(4, 100, 64, 1).unwrap(), MIB)
+}
+
+#[test]
+fn what_ends_first_is_named_with_its_figure_and_what_to_do() {
+    let said = |host: Host| capacity(&host, &costs()).to_string();
+    assert_eq!(
+        said(Host { fds_soft: 1024, ..host() }),
+        "this host has room for 4060 workers; the first limit is open files (1024 a process); \
+         to go beyond: raise `ulimit -n`, or use more coordinators"
+    );
+    assert_eq!(
+        said(Host { pids_free: Some(500), ..host() }),
+        "this host has room for 495 workers; the first limit is processes of the container or service \
+         (500 left); to go beyond: raise the limit on processes of the container or service (`pids.max`, \
+         TasksMax=)"
+    );
+    assert_eq!(
+        said(Host { memory_available: 505 * MIB, ..host() }),
+        "this host has room for 500 workers; the first limit is memory (505 MiB available); \
+         to go beyond: add memory, or end what else uses it"
+    );
+    assert_eq!(
+        said(host()),
+        "this host has room for 16384 workers; the first limit is places (4 coordinators of 4096 workers); \
+         to go beyond: use more coordinators"
+    );
+}
+
+#[test]
+fn a_host_that_has_not_even_room_for_the_supervisor_has_room_for_nobody() {
+    for (poor, limit) in [
+        (Host { fds_soft: 3, ..host() }, Limit::Descriptors(3)),
+        (Host { processes_free: Some(2), ..host() }, Limit::Processes(2)),
+        (Host { shm_inodes_free: Some(1), ..host() }, Limit::ShmInodes(1)),
+        (Host { shm_free: 0, ..host() }, Limit::Shm(0)),
+    ] {
+        assert_eq!(capacity(&poor, &costs()), Capacity { workers: 0, limited_by: limit });
+    }
+}
+
+#[test]
+fn a_fleet_that_fits_exactly_fits() {
+    let shape = FleetShape::new(3, 50, 1000, 4).unwrap();
+    let costs = Costs::of(&shape, MIB);
+    let exactly = Host {
+        fds_soft: shape.fds_max(),
+        pids_free: Some(u64::from(shape.processes())),
+        processes_free: None,
+        memory_available: u64::from(shape.processes()) * MIB,
+        shm_free: shape.shm_bytes() + 150,
+        shm_inodes_free: Some(shape.shm_inodes()),
+    };
+    assert_eq!(capacity(&exactly, &costs).workers, 150);
+}
+
+/// What may happen to a process, in any order and to any of them.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Want,
+    Forked,
+    ForkRefused,
+    Dies(usize),
+    Reaped(usize),
+    Cap(u32),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Want),
+        4 => Just(Event::Forked),
+        1 => Just(Event::ForkRefused),
+        2 => any::<usize>().prop_map(Event::Dies),
+        2 => any::<usize>().prop_map(Event::Reaped),
+        1 => (0_u32..12).prop_map(Event::Cap),
+    ]
+}
+
+proptest! {
+    /// In whatever order forks, refusals, deaths and reaps come: no more processes are there, living or
+    /// unreaped, than the cap allowed when the last of them was let in; and nothing is lost of it.
+    #[test]
+    fn the_cap_cannot_be_raced(events in prop::collection::vec(event(), 1..300)) {
+        let mut cap = 5;
+        let mut admission = Admission::new(cap);
+        let (mut asked, mut living, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        for event in events {
+            match event {
+                Event::Want => {
+                    let before = asked.len() + living.len() + dead.len();
+                    let token = admission.take();
+                    prop_assert_eq!(token.is_some(), before < cap as usize);
+                    asked.extend(token);
+                }
+                Event::Forked => living.extend(asked.pop()),
+                Event::ForkRefused => {
+                    if let Some(token) = asked.pop() {
+                        admission.give_back(token);
+                    }
+                }
+                Event::Dies(which) if !living.is_empty() => {
+                    dead.push(living.swap_remove(which % living.len()));
+                }
+                Event::Reaped(which) if !dead.is_empty() => {
+                    admission.give_back(dead.swap_remove(which % dead.len()));
+                }
+                Event::Dies(_) | Event::Reaped(_) => {}
+                Event::Cap(new) => {
+                    cap = new;
+                    admission.set_cap(new);
+                }
+            }
+            prop_assert_eq!(admission.out() as usize, asked.len() + living.len() + dead.len());
+            prop_assert_eq!(admission.room(), cap.saturating_sub(admission.out()));
+        }
+    }
+
+    /// More of anything never makes room for fewer.
+    #[test]
+    fn more_is_never_less(fds in 0_u64..5000, pids in 0_u64..5000, memory in 0_u64..1 << 33, shm in 0_u64..1 << 33) {
+        let less = Host { fds_soft: fds, pids_free: Some(pids), memory_available: memory, shm_free: shm, ..host() };
+        let workers = capacity(&less, &costs()).workers;
+        for more in [
+            Host { fds_soft: fds + 1, ..less },
+            Host { pids_free: Some(pids + 1), ..less },
+            Host { pids_free: None, ..less },
+            Host { memory_available: memory + MIB, ..less },
+            Host { shm_free: shm + MIB, ..less },
+        ] {
+            prop_assert!(capacity(&more, &costs()).workers >= workers);
+        }
+    }
+}
