@@ -4,6 +4,7 @@
 //! count of the other side's; the two are there to be compared.
 
 pub mod launch;
+pub mod operator;
 pub mod status;
 
 use crate::bus::directory::{control_path, region_path};

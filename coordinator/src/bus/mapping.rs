@@ -63,6 +63,11 @@ impl PrivateDir {
         Ok((Self::open(parent)?, name))
     }
 
+    /// Opens a file in it that must be this user's alone, and maps nothing.
+    pub fn open_file(&self, name: &OsStr) -> Result<OwnedFd, BusError> {
+        open(self.fd.as_fd(), name.as_ref(), &self.path.join(name)).map(|(fd, _)| fd)
+    }
+
     /// Takes a file back. What is not there need not be removed.
     pub fn unlink(&self, name: &OsStr) {
         let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());

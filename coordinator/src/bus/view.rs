@@ -175,6 +175,26 @@ impl Control {
         &self.stamped.shape
     }
 
+    /// The supervisor as of now: another one than the stamp had at attaching, if the fleet has been adopted. Its
+    /// pid is 0 while that is written.
+    pub fn owner(&self) -> Identity {
+        let stamp: &Stamp = self.map.at(self.layout.stamp);
+        let pid = stamp.owner_pid.load(Ordering::Acquire);
+        let start_ticks = stamp.owner_start.load(Ordering::Acquire);
+        let unchanged = stamp.owner_pid.load(Ordering::Acquire) == pid;
+        Identity { pid: if unchanged { pid } else { 0 }, start_ticks }
+    }
+
+    /// The fleet is `owner`'s from now on. Only for one who has the lock on its directory, and has seen that its
+    /// owner is gone.
+    pub fn adopt(&self, owner: Identity) {
+        let stamp: &Stamp = self.map.at(self.layout.stamp);
+        stamp.owner_pid.store(0, Ordering::Release);
+        stamp.owner_start.store(owner.start_ticks, Ordering::Release);
+        stamp.owner_pid.store(owner.pid, Ordering::Release);
+        self.state().supervisors.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub fn state(&self) -> &'static FleetState {
         self.map.at(self.layout.state)
     }

@@ -112,7 +112,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let owner = launch.owner.map(open_owner).transpose()?;
     // From here on a signal waits until the loop reads it: none can come between two steps.
     let mut mask = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1] {
         mask.add(signal);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
@@ -290,7 +290,7 @@ impl Supervisor {
         let mut asked = None;
         while let Ok(Some(info)) = self.signals.read_signal() {
             match Signal::try_from(info.ssi_signo as i32) {
-                Ok(Signal::SIGCHLD) | Err(_) => {}
+                Ok(Signal::SIGCHLD | Signal::SIGUSR1) | Err(_) => {}
                 Ok(signal) => asked = Some(Ending::Signal(signal)),
             }
         }
