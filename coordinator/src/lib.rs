@@ -9,4 +9,5 @@ pub mod client;
 pub mod config;
 pub mod plan;
 pub mod process;
+pub mod snapshot;
 pub mod wire;

@@ -1,0 +1,62 @@
+//! Why a backup or a journal cannot be read or written: where, what, and what to do.
+
+use crate::bus::error::Cause;
+use rustix::io::Errno;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+use super::record::{FORMAT, Kind};
+
+/// Lines count from 1, bytes from 0.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    #[error("{path}: cannot {what}: {why}")]
+    Refused { path: PathBuf, what: &'static str, why: String },
+    #[error("{path}: this is no backup and no journal of a fleet: {why}")]
+    Foreign { path: PathBuf, why: String },
+    #[error("{path}: this is a {found}, and a {wanted} is asked for")]
+    OtherKind { path: PathBuf, found: Kind, wanted: Kind },
+    #[error("{path}: it has format {found}, and this program reads formats up to {FORMAT}")]
+    Newer { path: PathBuf, found: u32 },
+    /// Its writer was stopped, or the file was cut short.
+    #[error("{path}: it ends in the middle, at line {line} (byte {offset}): {why}")]
+    Torn { path: PathBuf, line: u64, offset: u64, why: String },
+    #[error("{path}: it is damaged at line {line} (byte {offset}): {why}")]
+    Damaged { path: PathBuf, line: u64, offset: u64, why: String },
+    #[error("{path}: there is more behind its end, from line {line} on (byte {offset})")]
+    Trailing { path: PathBuf, line: u64, offset: u64 },
+    #[error("{path}: another process appends to it")]
+    Locked { path: PathBuf },
+    /// A write may or may not have reached the disk; only a new look at the file can tell.
+    #[error("{path}: an earlier write failed, and what the disk holds is not known any more")]
+    Unsure { path: PathBuf },
+}
+
+impl SnapshotError {
+    pub(super) fn io(path: &Path, what: &'static str, error: &io::Error) -> Self {
+        Self::sized(path, what, 0, error)
+    }
+
+    /// `wanted` is in bytes.
+    pub(super) fn sized(path: &Path, what: &'static str, wanted: u64, error: &io::Error) -> Self {
+        let why = Errno::from_io_error(error)
+            .map_or_else(|| error.to_string(), |errno| Cause::of(path, what, wanted, errno).to_string());
+        Self::Refused { path: path.to_owned(), what, why }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "",
+            Self::Foreign { .. } => "give a file that `coordinator backup` or `run --journal` has written",
+            Self::OtherKind { .. } => "give the other file, or choose another name for this one",
+            Self::Newer { .. } => "use the program that wrote it, or a newer one",
+            Self::Torn { .. } | Self::Damaged { .. } | Self::Trailing { .. } => {
+                "nothing of it was used; take an earlier backup, or another copy of this one"
+            }
+            Self::Locked { .. } => "end that process first, or choose another file",
+            Self::Unsure { .. } => "make sure of the disk, then open the file anew",
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Backup files: all of a fleet at one moment.
+
+use super::durable::{Staged, Taken};
+use super::error::SnapshotError;
+use super::lines::{Chain, Lines, Next, append};
+use super::record::{Counters, DeadLetter, Header, Kind, OpenTask, Record, Untold};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Written at once when so much has come together; in bytes.
+const CHUNK: usize = 1 << 18;
+
+/// A fleet at one moment: *accepted = answered + failed + in flight* held in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub header: Header,
+    pub counters: Vec<Counters>,
+    /// Accepted and not ended, in the order of their tables.
+    pub tasks: Vec<OpenTask>,
+    pub untold: Vec<Untold>,
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Snapshot {
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let counters = self.counters.iter().map(|one| Record::Counters(*one));
+        let tasks = self.tasks.iter().map(|one| Record::Task(one.clone()));
+        let untold = self.untold.iter().map(|one| Record::Untold(one.clone()));
+        let dead = self.dead.iter().map(|one| Record::DeadLetter(one.clone()));
+        counters.chain(tasks).chain(untold).chain(dead)
+    }
+}
+
+/// Writes the file; its size in bytes. Under the name `path` there is a whole file or what was there
+/// before, whatever happens.
+pub fn write_snapshot(path: &Path, snapshot: &Snapshot) -> Result<u64, SnapshotError> {
+    assert_eq!(snapshot.header.file, Kind::Backup, "a backup says that it is one");
+    let mut staged = Staged::create(path)?;
+    let (mut chain, mut text, mut written) = (Chain::default(), Vec::new(), 0);
+    let mut count = 0;
+    let header = std::iter::once(Record::Header(snapshot.header.clone()));
+    for record in header.chain(snapshot.records()) {
+        if !append(&mut chain, &mut text, &record) {
+            return Err(too_long(path));
+        }
+        count += 1;
+        if text.len() >= CHUNK {
+            staged.write(written, &text)?;
+            written += text.len() as u64;
+            text.clear();
+        }
+    }
+    let fits = append(&mut chain, &mut text, &Record::End { records: count });
+    assert!(fits, "the last line is short");
+    staged.write(written, &text)?;
+    staged.publish(Taken::Replace)?;
+    Ok(written + text.len() as u64)
+}
+
+pub(super) fn too_long(path: &Path) -> SnapshotError {
+    SnapshotError::Refused {
+        path: path.to_owned(),
+        what: "write it",
+        why: format!("a record has more than {} bytes", super::record::LINE_BYTES_MAX),
+    }
+}
+
+/// Reads the file, all of it or nothing.
+pub fn read_snapshot(path: &Path) -> Result<Snapshot, SnapshotError> {
+    read(path, open(path)?)
+}
+
+/// What a file says that it is. No more than its header is looked at.
+pub fn kind_of(path: &Path) -> Result<Kind, SnapshotError> {
+    Ok(Lines::open(path, open(path)?, None)?.1.file)
+}
+
+pub(super) fn open(path: &Path) -> Result<BufReader<File>, SnapshotError> {
+    let refused = |error| SnapshotError::io(path, "read it", &error);
+    let file = File::open(path).map_err(refused)?;
+    if !file.metadata().map_err(refused)?.is_file() {
+        return Err(SnapshotError::Foreign { path: path.to_owned(), why: "it is no file".into() });
+    }
+    Ok(BufReader::with_capacity(CHUNK, file))
+}
+
+fn read(path: &Path, input: impl BufRead) -> Result<Snapshot, SnapshotError> {
+    let (mut lines, header) = Lines::open(path, input, Some(Kind::Backup))?;
+    let mut snapshot =
+        Snapshot { header, counters: Vec::new(), tasks: Vec::new(), untold: Vec::new(), dead: Vec::new() };
+    loop {
+        let before = lines.count;
+        match lines.next()? {
+            Next::Record(record) => match *record {
+                Record::Counters(one) => snapshot.counters.push(one),
+                Record::Task(one) => snapshot.tasks.push(one),
+                Record::Untold(one) => snapshot.untold.push(one),
+                Record::DeadLetter(one) => snapshot.dead.push(one),
+                Record::End { records } if records == before => break,
+                Record::End { records } => {
+                    return Err(lines.wrong(format!("it ends after {before} records, and says {records}")));
+                }
+                Record::Header(_)
+                | Record::Accepted { .. }
+                | Record::Ended { .. }
+                | Record::Commit { .. } => {
+                    return Err(lines.wrong("a record that no backup has".into()));
+                }
+            },
+            Next::End => return Err(lines.torn("its last line is missing")),
+            Next::Torn(_) => return Err(lines.torn("the line is not whole")),
+        }
+    }
+    match lines.next() {
+        Ok(Next::End) => Ok(snapshot),
+        _ => Err(lines.trailing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::sample;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(snapshot: &Snapshot) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("backup");
+        let said = write_snapshot(&path, snapshot).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(said, bytes.len() as u64);
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
+        read(Path::new("backup"), bytes)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(parse(&bytes(&sample())).unwrap(), sample());
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let whole = bytes(&sample());
+        for len in 0..whole.len() {
+            let error = parse(&whole[..len]).unwrap_err();
+            match error {
+                SnapshotError::Torn { .. } => assert!(len > 0),
+                SnapshotError::Foreign { .. } => assert_eq!(len, 0),
+                other => panic!("{len} bytes: {other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_is_refused() {
+        let whole = bytes(&sample());
+        for at in 0..whole.len() {
+            for change in [0x01, 0x20, 0x80, whole[at], whole[at] ^ b'\n'] {
+                if change != 0 {
+                    let mut changed = whole.clone();
+                    changed[at] ^= change;
+                    assert!(parse(&changed).is_err(), "byte {at} ^ {change:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_that_is_missing_moved_or_repeated_is_refused() {
+        let whole = bytes(&sample());
+        let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        for at in 0..lines.len() {
+            let mut missing = lines.clone();
+            missing.remove(at);
+            assert!(parse(&missing.concat()).is_err(), "without line {at}");
+            let mut twice = lines.clone();
+            twice.insert(at, lines[at]);
+            assert!(parse(&twice.concat()).is_err(), "line {at} twice");
+            let mut moved = lines.clone();
+            moved.swap(at, (at + 1) % lines.len());
+            assert!(parse(&moved.concat()).is_err(), "line {at} moved");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_end_is_refused() {
+        let whole = bytes(&sample());
+        for more in [&b"x"[..], b"\n", b"{}\n", &whole] {
+            let error = parse(&[&whole, more].concat()).unwrap_err();
+            assert!(matches!(error, SnapshotError::Trailing { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_named_as_such() {
+        let mut newer = sample();
+        newer.header.format = 2;
+        let error = parse(&bytes(&newer)).unwrap_err();
+        assert!(matches!(error, SnapshotError::Newer { found: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_journal_is_no_backup() {
+        let (mut chain, mut text) = (Chain::default(), Vec::new());
+        let header = Header { file: Kind::Journal, ..sample().header };
+        assert!(append(&mut chain, &mut text, &Record::Header(header)));
+        let error = parse(&text).unwrap_err();
+        assert!(matches!(error, SnapshotError::OtherKind { .. }), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_refused(bytes: Vec<u8>) {
+            prop_assert!(parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_behind_the_magic_are_refused(rest: Vec<u8>) {
+            let magic = super::super::record::MAGIC.as_bytes();
+            prop_assert!(parse(&[magic, &rest].concat()).is_err());
+        }
+    }
+}

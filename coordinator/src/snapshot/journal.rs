@@ -1,0 +1,337 @@
+//! The journal of a client: what was accepted and what has ended, so that a reboot loses nothing.
+//!
+//! Appended to, never changed; a group of records counts from its commit line on, which is written and
+//! brought to the disk together with them. So a process that is killed, or a machine that loses its
+//! power, leaves whole groups and at most the beginning of one more: that was promised to nobody, and is
+//! cut off when the journal is opened again. Anything else that is wrong is damage, and refused.
+//!
+//! It numbers its entries itself: the ids of tasks begin anew with each fleet, and a journal may see
+//! many.
+
+use super::durable::{Staged, Taken, lock, may_grow};
+use super::error::SnapshotError;
+use super::file::{open, too_long};
+use super::lines::{Chain, Lines, Next, append};
+use super::record::{Header, Kind, OpenTask, Record};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufRead;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Smaller journals are not worth rewriting; in bytes.
+const COMPACT_MIN: u64 = 1 << 20;
+/// A journal is rewritten when of so many entries in the file one is still open.
+const COMPACT_SHARE: u64 = 4;
+
+/// A task in a journal, for as long as it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry(u64);
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    Answered,
+    /// Its client was told that there will be no answer.
+    Failed,
+    Cancelled,
+}
+
+/// What a journal holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    pub header: Header,
+    /// Accepted and not ended, in the order of their acceptance.
+    pub open: BTreeMap<Entry, OpenTask>,
+    /// Of the entries in the file; those that a compaction left out are not counted any more.
+    pub accepted: u64,
+    pub ended: u64,
+    /// What the last writer had begun and promised to nobody.
+    pub torn: Option<Torn>,
+}
+
+/// A group that was not brought to its end. Lines count from 1, bytes from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Torn {
+    pub line: u64,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+/// An open journal. One process at a time appends to it.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Bytes, and the checksum of the lines in them, that the disk has.
+    committed: u64,
+    chain: Chain,
+    /// What has come since, with the checksum that it leads to.
+    group: Vec<u8>,
+    group_chain: Chain,
+    group_records: u64,
+    next: u64,
+    open: BTreeSet<u64>,
+    /// Entries in the file, ended ones too.
+    entries: u64,
+    /// The next compaction is tried beyond this; in bytes.
+    compact_from: u64,
+    /// A write failed in a way that leaves open what the disk holds.
+    unsure: bool,
+}
+
+impl Journal {
+    /// Makes a new journal. What is there under that name is not touched.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, SnapshotError> {
+        let (text, chain) = beginning(path, header)?;
+        let mut staged = Staged::create(path)?;
+        // Before it has its name: nobody else can come first.
+        staged.lock()?;
+        staged.write(0, &text)?;
+        let file = staged.publish(Taken::Refuse)?;
+        Ok(Self::new(path, file, text.len() as u64, chain))
+    }
+
+    fn new(path: &Path, file: File, committed: u64, chain: Chain) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            committed,
+            chain,
+            group: Vec::new(),
+            group_chain: chain,
+            group_records: 0,
+            next: 1,
+            open: BTreeSet::new(),
+            entries: 0,
+            compact_from: COMPACT_MIN,
+            unsure: false,
+        }
+    }
+
+    /// Opens a journal to go on with it. What was torn off is cut off, and told in the replay.
+    pub fn open(path: &Path) -> Result<(Self, Replay), SnapshotError> {
+        let refused = |what, error: &std::io::Error| SnapshotError::io(path, what, error);
+        let file = loop {
+            let file =
+                File::options().read(true).write(true).open(path).map_err(|e| refused("open it", &e))?;
+            lock(&file, path)?;
+            let (own, named) = (file.metadata(), std::fs::metadata(path));
+            let own = own.map_err(|e| refused("open it", &e))?;
+            let named = named.map_err(|e| refused("open it", &e))?;
+            // It may have been rewritten, and renamed over, before the lock was had.
+            if (own.dev(), own.ino()) == (named.dev(), named.ino()) {
+                break file;
+            }
+        };
+        let read = read(path, open(path)?)?;
+        if let Some(torn) = read.replay.torn {
+            file.set_len(torn.offset)
+                .and_then(|()| file.sync_all())
+                .map_err(|error| refused("cut off what is torn", &error))?;
+        }
+        let mut journal = Self::new(path, file, read.committed, read.chain);
+        journal.next = read.next;
+        journal.open = read.replay.open.keys().map(|entry| entry.0).collect();
+        journal.entries = read.replay.accepted;
+        Ok((journal, read.replay))
+    }
+
+    /// Notes a task. It is on the disk after the next [`Journal::commit`]: only then may anybody be told
+    /// that it is accepted.
+    pub fn accepted(&mut self, task: &OpenTask) -> Result<Entry, SnapshotError> {
+        let number = self.next;
+        self.append(&Record::Accepted { number, task: task.clone() })?;
+        self.next += 1;
+        self.open.insert(number);
+        self.entries += 1;
+        Ok(Entry(number))
+    }
+
+    /// Notes that a task has ended. Without a commit after it, it is done once more after a crash.
+    pub fn ended(&mut self, entry: Entry, how: Ended) {
+        assert!(self.open.remove(&entry.0), "a task ends once");
+        let fits = self.append(&Record::Ended { number: entry.0, how });
+        assert!(fits.is_ok(), "a record without a body is short");
+    }
+
+    fn append(&mut self, record: &Record) -> Result<(), SnapshotError> {
+        if !append(&mut self.group_chain, &mut self.group, record) {
+            return Err(too_long(&self.path));
+        }
+        self.group_records += 1;
+        Ok(())
+    }
+
+    /// Brings everything since the last commit to the disk, in one write. On an error nothing of it
+    /// counts, what was committed before stands, and it may be tried again (after room has been made).
+    pub fn commit(&mut self) -> Result<(), SnapshotError> {
+        if self.unsure {
+            return Err(SnapshotError::Unsure { path: self.path.clone() });
+        }
+        if self.group_records == 0 {
+            return Ok(());
+        }
+        let (records_end, mut chain) = (self.group.len(), self.group_chain);
+        let fits = append(&mut chain, &mut self.group, &Record::Commit { records: self.group_records });
+        assert!(fits, "a record without a body is short");
+        let bytes = self.group.len() as u64;
+        let written = may_grow(self.committed + bytes)
+            .and_then(|()| self.file.write_all_at(&self.group, self.committed));
+        if let Err(error) = written {
+            self.group.truncate(records_end);
+            // Whoever opens it meanwhile would cut it off as well.
+            self.unsure = self.file.set_len(self.committed).is_err();
+            return Err(SnapshotError::sized(&self.path, "append to it", bytes, &error));
+        }
+        if let Err(error) = self.file.sync_data() {
+            // The kernel may have dropped the pages, and would say nothing the next time.
+            self.unsure = true;
+            return Err(SnapshotError::io(&self.path, "bring it to the disk", &error));
+        }
+        self.committed += bytes;
+        self.chain = chain;
+        self.group.clear();
+        self.group_chain = chain;
+        self.group_records = 0;
+        if self.committed >= self.compact_from && self.entries >= COMPACT_SHARE * self.open.len() as u64 {
+            // Nothing is lost if it fails: it is tried again when the journal has grown.
+            let _ = self.compact();
+            self.compact_from = COMPACT_MIN.max(2 * self.committed);
+        }
+        Ok(())
+    }
+
+    /// Rewrites the file with its open tasks alone. Before the new one is whole, the old one is the
+    /// journal.
+    pub fn compact(&mut self) -> Result<(), SnapshotError> {
+        assert_eq!(self.group_records, 0, "what is compacted has been committed");
+        let path = &self.path;
+        let Found { replay, .. } = read(path, open(path)?)?;
+        let (mut text, mut chain) = beginning(path, &replay.header)?;
+        for (entry, task) in &replay.open {
+            let fits =
+                append(&mut chain, &mut text, &Record::Accepted { number: entry.0, task: task.clone() });
+            assert!(fits, "it was read from such a line");
+        }
+        let open = replay.open.len() as u64;
+        if open > 0 {
+            let fits = append(&mut chain, &mut text, &Record::Commit { records: open });
+            assert!(fits, "a record without a body is short");
+        }
+        let mut staged = Staged::create(path)?;
+        staged.lock()?;
+        staged.write(0, &text)?;
+        self.file = staged.publish(Taken::Replace)?;
+        self.committed = text.len() as u64;
+        (self.chain, self.group_chain) = (chain, chain);
+        self.entries = open;
+        Ok(())
+    }
+
+    /// Tasks accepted and not ended, whether committed or not.
+    pub fn open_tasks(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Bytes that the disk has.
+    pub fn bytes(&self) -> u64 {
+        self.committed
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Reads a journal that nobody needs to go on with; what is torn off stays there.
+pub fn replay(path: &Path) -> Result<Replay, SnapshotError> {
+    Ok(read(path, open(path)?)?.replay)
+}
+
+fn beginning(path: &Path, header: &Header) -> Result<(Vec<u8>, Chain), SnapshotError> {
+    assert_eq!(header.file, Kind::Journal, "a journal says that it is one");
+    let (mut text, mut chain) = (Vec::new(), Chain::default());
+    if !append(&mut chain, &mut text, &Record::Header(header.clone())) {
+        return Err(too_long(path));
+    }
+    Ok((text, chain))
+}
+
+struct Found {
+    replay: Replay,
+    /// Bytes up to the last commit, and the checksum there.
+    committed: u64,
+    chain: Chain,
+    next: u64,
+}
+
+fn read(path: &Path, input: impl BufRead) -> Result<Found, SnapshotError> {
+    let (mut lines, header) = Lines::open(path, input, Some(Kind::Journal))?;
+    let mut replay = Replay { header, open: BTreeMap::new(), accepted: 0, ended: 0, torn: None };
+    let (mut committed, mut committed_lines, mut chain) = (lines.offset, lines.count, lines.chain);
+    let mut next = 1;
+    let mut group = Group::default();
+    let partial = loop {
+        match lines.next()? {
+            Next::End => break 0,
+            Next::Torn(bytes) => break bytes,
+            Next::Record(record) => match *record {
+                Record::Accepted { number, task } if number >= next => {
+                    next = number + 1;
+                    group.accepted.push((Entry(number), task));
+                }
+                Record::Accepted { number, .. } => {
+                    return Err(lines.wrong(format!("entry {number} comes after entry {}", next - 1)));
+                }
+                Record::Ended { number, .. } => group.ended.push(Entry(number)),
+                Record::Commit { records } if records == group.records() => {
+                    if let Some(entry) = group.settle(&mut replay) {
+                        return Err(lines.wrong(format!("entry {} ends and is not open", entry.0)));
+                    }
+                    (committed, committed_lines, chain) = (lines.offset, lines.count, lines.chain);
+                }
+                Record::Commit { records } => {
+                    let found = group.records();
+                    return Err(lines.wrong(format!("a group of {found} records says that it has {records}")));
+                }
+                _ => return Err(lines.wrong("a record that no journal has".into())),
+            },
+        }
+    };
+    let bytes = lines.offset - committed + partial;
+    if bytes > 0 {
+        replay.torn = Some(Torn { line: committed_lines + 1, offset: committed, bytes });
+        // What was not committed never had these numbers.
+        next = group.accepted.first().map_or(next, |(entry, _)| entry.0);
+    }
+    Ok(Found { replay, committed, chain, next })
+}
+
+/// What stands since the last commit.
+#[derive(Default)]
+struct Group {
+    accepted: Vec<(Entry, OpenTask)>,
+    ended: Vec<Entry>,
+}
+
+impl Group {
+    fn records(&self) -> u64 {
+        (self.accepted.len() + self.ended.len()) as u64
+    }
+
+    /// Counts the group; an entry that ended without being open, if there is one.
+    fn settle(&mut self, replay: &mut Replay) -> Option<Entry> {
+        replay.accepted += self.accepted.len() as u64;
+        replay.ended += self.ended.len() as u64;
+        replay.open.extend(self.accepted.drain(..));
+        let not_open = self.ended.iter().find(|entry| replay.open.remove(entry).is_none()).copied();
+        self.ended.clear();
+        not_open
+    }
+}
+
+#[cfg(test)]
+mod tests;
