@@ -3,6 +3,7 @@
 
 mod clean;
 mod run;
+mod shown;
 mod status;
 mod stop;
 mod up;

@@ -3,7 +3,9 @@
 //! The client keeps a ledger of its own: *accepted = answered + failed + in flight*. It believes no
 //! count of the other side's; the two are there to be compared.
 
+pub mod events;
 pub mod launch;
+pub mod letters;
 pub mod operator;
 pub mod status;
 
@@ -584,7 +586,6 @@ impl Client {
 
     /// Who is there, and what is in flight.
     pub fn status(&self) -> status::FleetStatus {
-        let regions: Vec<_> = self.links.iter().map(|link| link.region).collect();
-        status::read(&self.control, &regions)
+        status::read(&self.control, |index| self.links.get(index as usize).map(|link| link.region))
     }
 }

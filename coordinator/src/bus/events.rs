@@ -157,10 +157,10 @@ impl EventCell {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn cells(count: usize) -> &'static [EventCell] {
+    pub(crate) fn cells(count: usize) -> &'static [EventCell] {
         let cell = || EventCell {
             number: AtomicU64::new(0),
             at_ns: AtomicU64::new(0),

@@ -1,11 +1,11 @@
-//! `coordinator status`.
+//! `coordinator status`. The keys of its JSON are listed in `docs/status.md`.
 
+use super::shown::fleet;
 use super::{FAILED, OK, Place, complain, hand_out};
 use crate::bus::directory::{Found, Owner};
-use crate::client::status::{FleetStatus, ProcessStatus, WorkerStatus, of};
+use crate::client::status::{FleetStatus, of};
 use crate::process::clock::unix_ns;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -80,91 +80,6 @@ fn shown(row: &Row) -> String {
             }
         };
     };
-    // Writing into a string cannot fail.
-    let mut out = String::new();
-    let age = Duration::from_nanos(unix_ns().saturating_sub(status.started_unix_ns)).as_secs();
-    let ledger = status.ledger();
-    let workers = status.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
-    let _ = writeln!(
-        out,
-        "{}  {} for {age} s  supervisor {}  {} coordinators  {} workers  {} deaths",
-        row.name,
-        status.stage,
-        status.supervisor.pid,
-        status.coordinators.len(),
-        workers.count(),
-        status.deaths,
-    );
-    let _ = writeln!(
-        out,
-        "  tasks: {} accepted = {} answered + {} failed + {} in flight; {} late, {} duplicates",
-        ledger.accepted, ledger.answered, ledger.failed, ledger.in_flight, ledger.late, ledger.duplicates
-    );
-    for coordinator in &status.coordinators {
-        let live = coordinator.workers.iter().filter(|worker| worker.process.life == "live").count();
-        let busy = coordinator.workers.iter().filter(|worker| worker.task.is_some()).count();
-        let _ = writeln!(
-            out,
-            "  {:<10} pid {:<8} {}  epoch {}  workers: {live} live of {}, {busy} busy; {} in flight{}",
-            coordinator.process.name,
-            coordinator.process.pid,
-            life(&coordinator.process),
-            coordinator.epoch,
-            coordinator.workers.len(),
-            coordinator.ledger.in_flight,
-            restarts(&coordinator.process),
-        );
-        let died = |worker: &&WorkerStatus| worker.process.deaths > 0 || worker.process.is_dead();
-        for worker in coordinator.workers.iter().filter(died) {
-            let _ = writeln!(
-                out,
-                "    {:<10} pid {:<8} {}{}",
-                worker.process.name,
-                worker.process.pid,
-                life(&worker.process),
-                restarts(&worker.process),
-            );
-        }
-    }
-    stuck(&mut out, status);
-    out
-}
-
-fn life(process: &ProcessStatus) -> String {
-    match &process.ended {
-        Some(how) => format!("{} ({how})", process.life),
-        None => process.life.to_owned(),
-    }
-}
-
-/// Who had this place before, and how the last of them died.
-fn restarts(process: &ProcessStatus) -> String {
-    match &process.last_death {
-        Some(death) => format!(
-            "; incarnation {} after {} deaths, the last of pid {} ({})",
-            process.incarnation, process.deaths, death.pid, death.how
-        ),
-        None if process.restarts() > 0 => format!("; incarnation {}", process.incarnation),
-        None => String::new(),
-    }
-}
-
-/// The tasks that have been in somebody's hands for longest.
-fn stuck(out: &mut String, status: &FleetStatus) {
-    let mut busy: Vec<_> = status
-        .coordinators
-        .iter()
-        .flat_map(|coordinator| &coordinator.workers)
-        .filter_map(|worker| Some((worker.idle_or_busy_ns?, worker.task?, worker)))
-        .filter(|(busy_ns, ..)| *busy_ns > 1_000_000_000)
-        .collect();
-    busy.sort_by_key(|(busy_ns, ..)| std::cmp::Reverse(*busy_ns));
-    for (busy_ns, task, worker) in busy.iter().take(10) {
-        let _ = writeln!(
-            out,
-            "  {} has had task {task} in hand for {:.1} s",
-            worker.process.name,
-            Duration::from_nanos(*busy_ns).as_secs_f64()
-        );
-    }
+    let age = Duration::from_nanos(unix_ns().saturating_sub(status.started_unix_ns));
+    fleet(&row.name, status, age)
 }

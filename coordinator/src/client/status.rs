@@ -1,26 +1,71 @@
 //! How a fleet is, read from its shared memory: the same words that the fleet itself works with.
+//!
+//! Nothing here is counted a second time: what the words do not say is computed from them at each reading. The keys are
+//! the program's interface, `docs/status.md` lists them.
+
+mod read;
+mod stuck;
 
 use super::Ledger;
-use crate::bus::directory::{control_path, region_path};
-use crate::bus::error::BusError;
-use crate::bus::slot::{Life, ProcessCell, Stage};
-use crate::bus::sync::{AtomicU64, Ordering};
-use crate::bus::view::{Control, Region};
-use crate::process::clock::now_ns;
+use crate::bus::slot::Life;
 use crate::process::identity::Identity;
-use crate::process::reap::HowEnded;
 use serde::Serialize;
-use std::path::Path;
+
+pub(super) use read::read;
+pub use read::{Watch, of};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStatus {
     /// `starting`, `ready`, `stopping`, `stopped`.
     pub stage: &'static str,
     pub started_unix_ns: u64,
+    /// CLOCK_MONOTONIC, when this was read.
+    pub read_ns: u64,
+    /// What the fleet has room for.
+    pub capacity: Capacity,
     pub supervisor: ProcessStatus,
     /// Deaths that nobody asked for.
     pub deaths: u64,
+    /// Who sends the fleet its tasks, if it has said so.
+    pub client: Option<Holder>,
+    /// Who wants the coordinators to stand still.
+    pub pause: Option<Holder>,
+    /// What an operator has asked for by hand.
+    pub wanted: Wanted,
+    /// Summed over the coordinators.
+    pub ledger: Ledger,
+    pub counts: Counts,
+    /// One for each place; one that nobody has ever had is `absent`, and has no workers.
     pub coordinators: Vec<CoordinatorStatus>,
+    /// What does not go on, the longest first.
+    pub stuck: Vec<Stuck>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capacity {
+    pub coordinators: u32,
+    /// Of each coordinator.
+    pub workers: u32,
+    /// Bytes, of a task's body and of an answer's.
+    pub payload_max: u32,
+    /// Tasks that may wait for one worker.
+    pub depth: u32,
+}
+
+/// A process that holds something of the fleet's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+    pub alive: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    pub coordinators: Option<u32>,
+    /// Of each coordinator.
+    pub workers: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -30,6 +75,8 @@ pub struct ProcessStatus {
     pub pid: u32,
     /// Field 22 of `/proc/PID/stat`.
     pub start_ticks: u64,
+    /// For how long it has been there; absent if it is not.
+    pub up_ns: Option<u64>,
     /// `absent`, `starting`, `live`, `replacing`, `dead`, `stopped`.
     pub life: &'static str,
     /// Of one that has ended.
@@ -40,6 +87,10 @@ pub struct ProcessStatus {
     pub deaths: u32,
     /// and the last of these.
     pub last_death: Option<Death>,
+    /// For how long its progress has stopped, where somebody suspects it.
+    pub suspected_ns: Option<u64>,
+    /// It takes no new tasks, and ends when it has done what it has.
+    pub retiring: bool,
 }
 
 /// A death that nobody asked for, and what came of it. Times are CLOCK_MONOTONIC, ns.
@@ -56,9 +107,25 @@ pub struct Death {
     pub recovered_ns: Option<u64>,
 }
 
+impl Death {
+    /// From the death until nothing waited for the dead one any more.
+    pub fn recovery_ns(&self) -> Option<u64> {
+        Some(self.recovered_ns?.saturating_sub(self.seen_ns))
+    }
+}
+
 impl ProcessStatus {
+    pub fn is_live(&self) -> bool {
+        self.life == word(Life::Live)
+    }
+
     pub fn is_dead(&self) -> bool {
         self.life == word(Life::Dead)
+    }
+
+    /// Nobody has ever been here.
+    pub fn is_absent(&self) -> bool {
+        self.pid == 0 && self.incarnation == 0
     }
 
     /// Nobody is to come who is not here yet.
@@ -93,7 +160,82 @@ pub struct CoordinatorStatus {
     pub fenced: u64,
     /// Entries of the task table whose words could not be.
     pub damaged: u64,
+    pub counts: Counts,
+    /// Tasks that wait for a worker.
+    pub queued: u32,
+    /// Workers that are there, and those of them that have something to do.
+    pub live: u32,
+    pub busy: u32,
+    /// Workers that it wants; absent as long as it has not said.
+    pub wanted: Option<u32>,
+    /// It stands still, as an operator wants.
+    pub paused: bool,
     pub workers: Vec<WorkerStatus>,
+}
+
+/// What happened to tasks and workers beside the ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tasks handed back to the client for another coordinator.
+    pub returned: u64,
+    /// Attempts that failed and were followed by another one.
+    pub retried: u64,
+    /// Tasks that were cancelled.
+    pub cancelled: u64,
+    /// Dead letters that became tasks again.
+    pub revived: u64,
+    /// Dead letters written,
+    pub letters: u64,
+    /// those that are there,
+    pub letters_kept: u64,
+    /// and those that had to make room for newer ones.
+    pub letters_lost: u64,
+    /// Tasks that met a worker which was there,
+    pub hits: u64,
+    /// and those for which one had to be started.
+    pub misses: u64,
+    /// Workers started in place of others.
+    pub refills: u64,
+    /// Workers thrown away because they had worked enough or grown.
+    pub recycled: u64,
+    /// Workers thrown away because their state could not be reset.
+    pub poisoned: u64,
+    /// Workers ended because their progress had stopped.
+    pub hung: u64,
+    /// Suspicions that were none.
+    pub healed: u64,
+    /// Forks that the kernel refused.
+    pub refused_forks: u64,
+}
+
+impl Counts {
+    /// Of the tasks that wanted a worker, those that met one which was there: 0 to 1. `None` before the first.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let all = self.hits.saturating_add(self.misses);
+        (all > 0).then(|| self.hits as f64 / all as f64)
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        // Read from where anybody of the user's may write.
+        let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
+        add(&mut self.returned, other.returned);
+        add(&mut self.retried, other.retried);
+        add(&mut self.cancelled, other.cancelled);
+        add(&mut self.revived, other.revived);
+        add(&mut self.letters, other.letters);
+        add(&mut self.letters_kept, other.letters_kept);
+        add(&mut self.letters_lost, other.letters_lost);
+        add(&mut self.hits, other.hits);
+        add(&mut self.misses, other.misses);
+        add(&mut self.refills, other.refills);
+        add(&mut self.recycled, other.recycled);
+        add(&mut self.poisoned, other.poisoned);
+        add(&mut self.hung, other.hung);
+        add(&mut self.healed, other.healed);
+        add(&mut self.refused_forks, other.refused_forks);
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -103,26 +245,45 @@ pub struct WorkerStatus {
     pub executed: u64,
     /// Sequence of the task in hand.
     pub task: Option<u64>,
+    /// The task in hand by its whole name, where the table says it too.
+    pub task_id: Option<String>,
+    /// Counts the workers that have begun that task.
+    pub attempt: Option<u8>,
     /// How long ago it last began or ended a task; absent if it never did.
     pub idle_or_busy_ns: Option<u64>,
 }
 
+/// Something that does not go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stuck {
+    /// Who has it, or is to take it.
+    pub who: String,
+    /// `in-hand`, `queued`, `suspected`, `paused`.
+    pub kind: &'static str,
+    /// In words.
+    pub why: String,
+    /// How many tasks wait for that.
+    pub tasks: u64,
+    /// The one that waits longest.
+    pub task_id: Option<String>,
+    /// For how long.
+    pub for_ns: u64,
+}
+
 impl FleetStatus {
-    /// The supervisor, the coordinators, the workers.
+    /// The supervisor, the coordinators, the workers, as far as anybody has ever been there.
     pub fn processes(&self) -> impl Iterator<Item = &ProcessStatus> {
-        std::iter::once(&self.supervisor).chain(self.coordinators.iter().flat_map(|coordinator| {
-            std::iter::once(&coordinator.process)
-                .chain(coordinator.workers.iter().map(|worker| &worker.process))
-        }))
+        std::iter::once(&self.supervisor)
+            .chain(self.coordinators.iter().flat_map(|coordinator| {
+                std::iter::once(&coordinator.process)
+                    .chain(coordinator.workers.iter().map(|worker| &worker.process))
+            }))
+            .filter(|process| !process.is_absent())
     }
 
     /// Summed over the coordinators.
     pub fn ledger(&self) -> Ledger {
-        let mut sum = Ledger::default();
-        for coordinator in &self.coordinators {
-            sum += coordinator.ledger;
-        }
-        sum
+        self.ledger
     }
 }
 
@@ -134,113 +295,5 @@ fn word(life: Life) -> &'static str {
         Life::Dead => "dead",
         Life::Stopped => "stopped",
         Life::Replacing => "replacing",
-    }
-}
-
-fn process(name: String, cell: &ProcessCell) -> ProcessStatus {
-    let life = cell.life();
-    let deaths = cell.deaths.load(Ordering::Acquire);
-    let ended = matches!(life, Life::Dead | Life::Stopped)
-        .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).in_fleet().to_string());
-    ProcessStatus {
-        name,
-        pid: cell.pid.load(Ordering::Relaxed),
-        start_ticks: cell.start_ticks.load(Ordering::Relaxed),
-        life: word(life),
-        ended,
-        incarnation: cell.incarnation.load(Ordering::Acquire),
-        deaths,
-        last_death: (deaths > 0).then(|| last_death(cell)),
-    }
-}
-
-fn last_death(cell: &ProcessCell) -> Death {
-    let seen_ns = cell.dead_seen_ns.load(Ordering::Acquire);
-    let since = |at: &AtomicU64| Some(at.load(Ordering::Acquire)).filter(|at_ns| *at_ns >= seen_ns);
-    Death {
-        pid: cell.dead_pid.load(Ordering::Relaxed),
-        start_ticks: cell.dead_start.load(Ordering::Relaxed),
-        how: HowEnded::from_raw(cell.dead_status.load(Ordering::Relaxed)).in_fleet().to_string(),
-        seen_ns,
-        attached_ns: since(&cell.attached_ns),
-        recovered_ns: since(&cell.recovered_ns),
-    }
-}
-
-/// Reads the status of the fleet in `dir`, without becoming its client.
-pub fn of(dir: &Path) -> Result<FleetStatus, BusError> {
-    let control = Control::attach(&control_path(dir))?;
-    let regions = (0..control.shape().coordinators())
-        .map(|index| Region::attach(&region_path(dir, index), control.stamped(), index))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(read(&control, &regions))
-}
-
-pub(super) fn read(control: &Control, regions: &[Region]) -> FleetStatus {
-    let owner = control.stamped().owner;
-    let now = now_ns();
-    let coordinators = regions
-        .iter()
-        .zip(0..)
-        .map(|(region, index)| CoordinatorStatus {
-            process: process(format!("coord/{index}"), &control.coordinator(index).process),
-            epoch: region.state().epoch.load(Ordering::Acquire),
-            ledger: ledger(region),
-            requeued: region.counters().requeued.load(Ordering::Relaxed),
-            fenced: region.counters().fenced.load(Ordering::Relaxed),
-            damaged: region.counters().damaged.load(Ordering::Relaxed),
-            workers: (0..control.shape().workers_per_coordinator())
-                .map(|number| worker(region, index, number, now))
-                .collect(),
-        })
-        .collect();
-    FleetStatus {
-        stage: match control.stage() {
-            Stage::Starting => "starting",
-            Stage::Ready => "ready",
-            Stage::Stopping => "stopping",
-            Stage::Stopped => "stopped",
-        },
-        started_unix_ns: control.stamped().created_unix_ns,
-        supervisor: ProcessStatus {
-            name: "supervisor".to_owned(),
-            pid: owner.pid,
-            start_ticks: owner.start_ticks,
-            life: word(if owner.is_gone() { Life::Dead } else { Life::Live }),
-            ended: None,
-            incarnation: 1,
-            deaths: 0,
-            last_death: None,
-        },
-        deaths: control.state().deaths.load(Ordering::Acquire),
-        coordinators,
-    }
-}
-
-/// In flight is what the other counts leave: no second count that could disagree.
-fn ledger(region: &Region) -> Ledger {
-    let counters = region.counters();
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    // Ended before accepted: read the other way round, a task that ends in between would be missing.
-    let (answered, failed) = (read(&counters.answered), read(&counters.failed));
-    let accepted = read(&counters.accepted).max(answered.saturating_add(failed));
-    Ledger {
-        accepted,
-        answered,
-        failed,
-        in_flight: accepted.saturating_sub(answered).saturating_sub(failed),
-        late: read(&counters.late),
-        duplicates: read(&counters.duplicates),
-    }
-}
-
-fn worker(region: &Region, coordinator: u32, number: u32, now: u64) -> WorkerStatus {
-    let slot = region.worker(number);
-    let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);
-    WorkerStatus {
-        process: process(format!("worker/{coordinator}.{number}"), &slot.process),
-        executed: slot.own.executed.load(Ordering::Relaxed),
-        task: slot.own.task.load(Ordering::Acquire).checked_sub(1),
-        idle_or_busy_ns: (progress_ns > 0).then(|| now.saturating_sub(progress_ns)),
     }
 }

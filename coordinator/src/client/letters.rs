@@ -1,0 +1,132 @@
+//! Dead letters: tasks that were given up, with the reason, as a coordinator keeps them.
+
+use super::events::reason;
+use super::status::Watch;
+use crate::bus::copy::copy_out;
+use crate::bus::error::BusError;
+use crate::bus::ring::HEADER;
+use crate::bus::slot::{LetterEntry, LetterState};
+use crate::bus::sync::{Ordering, full_fence};
+use crate::bus::view::Region;
+use crate::process::reap::HowEnded;
+use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskId, TaskKind, arguments, attempt_of};
+use std::path::Path;
+use zerocopy::FromBytes;
+
+/// Looks at a letter that is being written before it is left to the next reading.
+const LOOKS: usize = 8;
+
+/// A task that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    pub id: TaskId,
+    /// Who keeps it.
+    pub coordinator: u32,
+    /// Its place among that coordinator's letters.
+    pub place: u32,
+    /// `None`: the words are none that this program writes.
+    pub kind: Option<TaskKind>,
+    /// The worker that it was for; `None`: any.
+    pub worker: Option<u32>,
+    /// Workers that have begun it.
+    pub attempts: u8,
+    pub status: Option<AnswerStatus>,
+    /// Of a command its exit status or minus its signal, of a death the wait status.
+    pub code: i32,
+    /// CLOCK_REALTIME, ns, when it was written; `None` while it becomes a task again.
+    pub written_unix_ns: Option<u64>,
+    /// What the workload was told: nanoseconds to sleep or to compute.
+    pub parameter: u64,
+    /// As it was sent.
+    pub body: Vec<u8>,
+}
+
+impl Letter {
+    /// In words.
+    pub fn reason(&self) -> String {
+        let words = reason(self.status.map_or(0, |status| status as u64));
+        let how = HowEnded::from_raw(self.code);
+        match self.status {
+            Some(AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung)
+                if self.code != 0 =>
+            {
+                format!("{words} ({})", how.in_fleet())
+            }
+            Some(AnswerStatus::Ok) => format!("{words} ({how})"),
+            _ => words.to_owned(),
+        }
+    }
+
+    /// The name of its kind, as in `docs/status.md`.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Some(TaskKind::Echo) => "echo",
+            Some(TaskKind::Sleep) => "sleep",
+            Some(TaskKind::Compute) => "compute",
+            Some(TaskKind::Exec) => "exec",
+            Some(TaskKind::Command) => "command",
+            Some(TaskKind::Agent) => "agent",
+            Some(TaskKind::Canary) => "canary",
+            None => "unknown",
+        }
+    }
+
+    /// The command's arguments, where the body is a command of arguments alone.
+    pub fn arguments(&self) -> Option<Vec<&[u8]>> {
+        (self.kind == Some(TaskKind::Exec)).then(|| arguments(&self.body)).flatten()
+    }
+}
+
+/// Every dead letter of the fleet in `dir`, in the order of their writing.
+pub fn of(dir: &Path) -> Result<Vec<Letter>, BusError> {
+    let watch = Watch::attach(dir)?;
+    let mut letters: Vec<_> = watch.regions().flat_map(|(index, region)| of_region(index, &region)).collect();
+    letters.sort_by_key(|letter| (letter.written_unix_ns.unwrap_or(u64::MAX), letter.id));
+    Ok(letters)
+}
+
+pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<Letter> {
+    let entries = region.letters();
+    (0..entries.len() as u32)
+        .filter_map(|place| {
+            (0..LOOKS).find_map(|_| read(coordinator, region, place, &entries[place as usize]))?
+        })
+        .collect()
+}
+
+/// `None` if it changed while it was read, `Some(None)` if there is none.
+#[expect(clippy::option_option, reason = "to be read again, or nothing there")]
+fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> Option<Option<Letter>> {
+    let (raw, stamp) = (entry.state.load(Ordering::Acquire), entry.stamp.load(Ordering::Acquire));
+    let Some(state) = LetterState::from_raw(raw).filter(|state| *state != LetterState::Empty) else {
+        return Some(None);
+    };
+    let header = |words| {
+        let mut bytes = [0; HEADER];
+        copy_out(words, &mut bytes);
+        bytes
+    };
+    let task = TaskHeader::read_from_bytes(&header(&entry.task)).ok()?;
+    let answer = AnswerHeader::read_from_bytes(&header(&entry.answer)).ok()?;
+    let len = entry.task_len.load(Ordering::Relaxed).min(region.shape().payload_max());
+    let mut body = vec![0; len as usize];
+    copy_out(region.letter_body(place), &mut body);
+    full_fence();
+    // A letter that made room for another one has another time.
+    if entry.state.load(Ordering::Relaxed) != raw || entry.stamp.load(Ordering::Relaxed) != stamp {
+        return None;
+    }
+    Some(Some(Letter {
+        id: task.id,
+        coordinator,
+        place,
+        kind: TaskKind::from_raw(task.kind),
+        worker: task.place(),
+        attempts: attempt_of(answer.lease),
+        status: AnswerStatus::from_raw(answer.status),
+        code: answer.code,
+        written_unix_ns: (state == LetterState::Dead).then_some(stamp),
+        parameter: task.parameter,
+        body,
+    }))
+}
