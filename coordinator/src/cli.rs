@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
 mod clean;
+pub(crate) mod policy;
 mod run;
 mod shown;
 mod status;

@@ -48,6 +48,9 @@ pub struct Policy {
     pub coordinators: Span,
     /// How many workers of each coordinator.
     pub workers: Span,
+    /// The fleet is ready with the processes that the host allows; those that were refused come later. Otherwise
+    /// it does not come up without all of them.
+    pub partial: bool,
     /// A worker is thrown away after so many tasks,
     pub recycle_after: Option<u32>,
     /// or when it has grown by so many bytes.
@@ -131,6 +134,7 @@ impl Default for Policy {
             supervisor_death: SupervisorDeath::default(),
             coordinators: Span::ALL,
             workers: Span::ALL,
+            partial: false,
             recycle_after: None,
             recycle_growth: None,
             agent: None,

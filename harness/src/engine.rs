@@ -19,6 +19,7 @@ use crate::sample::own_usage;
 use crate::scenario::Plan;
 use coordinator::client::launch::{Fleet, LaunchError, Program, launch};
 use coordinator::client::{Client, now_ns};
+use coordinator::config::Policy;
 use failure::Failures;
 use load::{LoadEnd, Loader};
 use recorder::{Handle, LiveSlot, Recorder};
@@ -150,7 +151,7 @@ impl Run<'_> {
         let Request { plan, shm_dir, run_id, program, .. } = self.request;
         let errors = self.dir.fleet_stderr();
         let cancelled = || self.stop.wish() != Wish::GoOn;
-        match launch(program, shm_dir, run_id, plan.shape(), &errors, cancelled) {
+        match launch(program, shm_dir, run_id, (plan.shape(), &Policy::default()), &errors, cancelled) {
             Ok(fleet) => {
                 tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
                 Ok(fleet)

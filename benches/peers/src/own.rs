@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use coordinator::client::launch::{Fleet, Program, launch};
 use coordinator::client::status::{Death, FleetStatus, ProcessStatus};
 use coordinator::client::{Client, Event, Task, WorkerRef, now_ns};
-use coordinator::config::FleetShape;
+use coordinator::config::{FleetShape, Policy};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,7 @@ impl Up {
         let program = Program::own(&[SUPERVISE]);
         let id = format!("peers-{}", std::process::id());
         let began = Instant::now();
-        let fleet = launch(&program, Path::new(SHM), &id, &shape, &room.path().join("errors"), || false)
+        let fleet = launch(&program, Path::new(SHM), &id, (&shape, &Policy::default()), &room.path().join("errors"), || false)
             .context("launching a fleet")?;
         let started = began.elapsed();
         let client = Client::attach(fleet.dir())?;

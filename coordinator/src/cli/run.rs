@@ -5,7 +5,7 @@ use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::client::{Answer, Client, Event, Task, WorkerRef};
-use crate::config::FleetShape;
+use crate::config::{FleetShape, Policy};
 use crate::process::reap::HowEnded;
 use crate::wire::command_body;
 use std::collections::VecDeque;
@@ -48,7 +48,7 @@ pub(super) struct Args {
 /// Signals that asked to stop so far.
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write 500ms, 30s, 10m or 2h");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..split].parse().map_err(|_| wrong())?;
@@ -94,7 +94,14 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: &[Job]) -> u8 
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
-    let launched = launch(&Program::own(program), &args.place.shm_dir, &id, shape, &errors, stopped);
+    let launched = launch(
+        &Program::own(program),
+        &args.place.shm_dir,
+        &id,
+        (shape, &Policy::default()),
+        &errors,
+        stopped,
+    );
     let mut fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {

@@ -3,7 +3,6 @@
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
-use crate::config::{ATTEMPTS_MAX, FleetShape, Policy, RESTART_WINDOW, RESTARTS_MAX};
 use crate::process::clock::unix_ns;
 use crate::process::identity::Identity;
 use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
@@ -15,26 +14,8 @@ pub(super) struct Args {
     /// Name of the fleet; by default one is made up
     #[arg(long)]
     name: Option<String>,
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    coordinators: u32,
-    /// Workers of each coordinator
-    #[arg(long, value_name = "N")]
-    workers: u32,
-    /// Largest task or answer, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
-    payload_max: u32,
-    /// Tasks that may wait for one worker
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    depth: u32,
-    /// Workers that may die of a task before it fails
-    #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = clap::value_parser!(u8).range(1..))]
-    attempts_max: u8,
-    /// Deaths of one worker or coordinator within ten seconds after which it is not started again
-    #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
-    restarts_max: u32,
-    #[cfg(feature = "kill-points")]
-    #[arg(long, hide = true)]
-    kill_at_each_step: Option<crate::config::KillAtEachStep>,
+    #[command(flatten)]
+    policy: super::policy::Args,
     /// A mistake that every process of the fleet makes, for the tests of the tests
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true, value_parser = bug)]
@@ -72,7 +53,11 @@ pub(super) fn main(args: &Args) -> u8 {
         complain(format!("`{id}` is no name for a fleet"), "use letters, digits, `_` and `-`");
         return USAGE;
     }
-    let shape = match FleetShape::new(args.coordinators, args.workers, args.payload_max, args.depth) {
+    if let Err(error) = args.policy.check() {
+        complain(error, "");
+        return USAGE;
+    }
+    let shape = match args.policy.shape() {
         Ok(shape) => shape,
         Err(error) => {
             complain(error, "");
@@ -81,16 +66,13 @@ pub(super) fn main(args: &Args) -> u8 {
     };
     #[cfg(feature = "kill-points")]
     crate::bus::sync::counted::plant(args.plant);
-    let policy = Policy {
-        attempts_max: args.attempts_max,
-        restarts_max: args.restarts_max,
-        restart_window: RESTART_WINDOW,
-        #[cfg(feature = "kill-points")]
-        kill: args.kill_at_each_step,
-        ..Policy::default()
+    let launch = Launch {
+        root: args.place.shm_dir.clone(),
+        id: id.clone(),
+        shape,
+        policy: args.policy.policy(),
+        owner: args.owner,
     };
-    let launch =
-        Launch { root: args.place.shm_dir.clone(), id: id.clone(), shape, policy, owner: args.owner };
     let ready = |dir: &std::path::Path| {
         let mut out = std::io::stdout();
         // A reader that has gone away does not concern the fleet.

@@ -2,7 +2,8 @@
 
 use crate::bus::directory::{control_path, fleet_dir, remove};
 use crate::bus::view::peek_owner;
-use crate::config::FleetShape;
+use crate::cli::policy::arguments;
+use crate::config::{FleetShape, Policy};
 use crate::process::identity::Identity;
 use crate::process::reap::reap_any;
 use crate::process::supervisor::{children_of, try_children_of};
@@ -75,7 +76,7 @@ pub fn launch(
     program: &Program,
     root: &Path,
     id: &str,
-    shape: &FleetShape,
+    (shape, policy): (&FleetShape, &Policy),
     errors: &Path,
     cancelled: impl Fn() -> bool,
 ) -> Result<Fleet, LaunchError> {
@@ -90,10 +91,7 @@ pub fn launch(
         .args(&program.arguments)
         .arg("up")
         .args(["--name", id])
-        .args(["--coordinators", &shape.coordinators().to_string()])
-        .args(["--workers", &shape.workers_per_coordinator().to_string()])
-        .args(["--payload-max", &shape.payload_max().to_string()])
-        .args(["--depth", &shape.depth().to_string()])
+        .args(arguments(shape, policy))
         .args(["--owner", &format!("{}:{}", own.pid, own.start_ticks)])
         .arg("--shm-dir")
         .arg(root)

@@ -1,0 +1,279 @@
+//! The options of `up` that say what is done about deaths, failures, hangs and load.
+
+use super::run::time;
+use crate::config::{
+    ATTEMPTS_MAX, Agent, Failover, FleetShape, Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath,
+};
+use std::ffi::OsString;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Coordinators at the start
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    coordinators: u32,
+    /// Room for so many coordinators; by default for those at the start
+    #[arg(long, value_name = "N")]
+    coordinators_max: Option<u32>,
+    /// Never fewer coordinators; by default 1
+    #[arg(long, value_name = "N")]
+    coordinators_min: Option<u32>,
+    /// Workers of each coordinator, at the start
+    #[arg(long, value_name = "N")]
+    workers: u32,
+    /// Room for so many workers of each coordinator; by default for those at the start
+    #[arg(long, value_name = "N")]
+    workers_max: Option<u32>,
+    /// Never fewer workers of a coordinator; by default 1
+    #[arg(long, value_name = "N")]
+    workers_min: Option<u32>,
+    /// Start and retire coordinators and workers by load, between the numbers above
+    #[arg(long)]
+    by_load: bool,
+    /// Largest task or answer, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    payload_max: u32,
+    /// Tasks that may wait for one worker
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    depth: u32,
+    /// Attempts that a task has before it fails
+    #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = clap::value_parser!(u8).range(1..))]
+    attempts_max: u8,
+    /// Before a failed attempt is followed by the next, doubled each time
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = time)]
+    backoff: Duration,
+    /// What the doubling ends at
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    backoff_max: Duration,
+    /// Deaths of one worker or coordinator within the restart window after which it is not started again
+    #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
+    restarts_max: u32,
+    /// See above
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    restart_window: Duration,
+    /// A process whose progress stops for so long is ended and replaced; `never` waits for ever
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_or_never)]
+    hang_after: Patience,
+    /// Who goes on for a dead coordinator
+    #[arg(long, value_enum, default_value_t)]
+    failover: Failover,
+    /// What the death of the supervisor means: the end, or another supervisor
+    #[arg(long, value_enum, default_value_t)]
+    on_supervisor_death: SupervisorDeath,
+    /// Come up with the processes that the host allows, and start the rest when it does
+    #[arg(long)]
+    partial: bool,
+    /// Tasks after which a worker makes room for a new one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    recycle_after: Option<u32>,
+    /// Bytes by which a worker may grow before it makes room for a new one
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    recycle_growth: Option<u64>,
+    /// What each worker keeps running for tasks of an agent, as in '["python3", "agent.py"]'
+    #[arg(long, value_name = "JSON", value_parser = agent)]
+    agent: Option<Agent>,
+    #[cfg(feature = "kill-points")]
+    #[arg(long, hide = true)]
+    kill_at_each_step: Option<crate::config::KillAtEachStep>,
+}
+
+/// How long nothing may happen; `None` is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Patience(Option<Duration>);
+
+fn time_or_never(text: &str) -> Result<Patience, String> {
+    if text == "never" {
+        return Ok(Patience(None));
+    }
+    time(text).map(|time| Patience(Some(time))).map_err(|wrong| format!("{wrong}, or never"))
+}
+
+/// As [`time`] reads it.
+fn text(time: Duration) -> String {
+    format!("{}ms", time.as_millis().max(1))
+}
+
+fn agent(text: &str) -> Result<Agent, String> {
+    let command: Vec<String> = serde_json::from_str(text).map_err(|error| {
+        format!("expected a program and its arguments as a JSON array of strings, as in [\"python3\", \"agent.py\"]: {error}")
+    })?;
+    match command.first() {
+        Some(program) if !program.is_empty() => Ok(Agent { command }),
+        _ => Err("the array is empty: its first string is the program".to_owned()),
+    }
+}
+
+impl Args {
+    /// The capacity of the fleet.
+    pub(super) fn shape(&self) -> Result<FleetShape, ShapeError> {
+        let coordinators = self.coordinators_max.unwrap_or(self.coordinators);
+        let workers = self.workers_max.unwrap_or(self.workers);
+        FleetShape::new(coordinators, workers, self.payload_max, self.depth)
+    }
+
+    /// What contradicts itself: in words.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let order = |what: &str, min: Option<u32>, start: u32, max: Option<u32>| {
+            if start == 0 {
+                return Err(format!("--{what} 0: a fleet has at least one"));
+            }
+            if max.is_some_and(|max| max < start) {
+                return Err(format!("--{what}-max is below --{what}, with which the fleet is to start"));
+            }
+            if min.is_some_and(|min| min > start) {
+                return Err(format!("--{what}-min is above --{what}, with which the fleet is to start"));
+            }
+            Ok(())
+        };
+        order("coordinators", self.coordinators_min, self.coordinators, self.coordinators_max)?;
+        order("workers", self.workers_min, self.workers, self.workers_max)
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        let span = |min: Option<u32>, start| Span { min: min.unwrap_or(1), start, by_load: self.by_load };
+        Policy {
+            attempts_max: self.attempts_max,
+            restarts_max: self.restarts_max,
+            restart_window: self.restart_window,
+            backoff_first: self.backoff,
+            backoff_max: self.backoff_max.max(self.backoff),
+            hang_after: self.hang_after.0,
+            failover: self.failover,
+            supervisor_death: self.on_supervisor_death,
+            coordinators: span(self.coordinators_min, self.coordinators),
+            workers: span(self.workers_min, self.workers),
+            partial: self.partial,
+            recycle_after: self.recycle_after,
+            recycle_growth: self.recycle_growth,
+            // As long as the process.
+            agent: self.agent.clone().map(|agent| &*Box::leak(Box::new(agent))),
+            #[cfg(feature = "kill-points")]
+            kill: self.kill_at_each_step,
+        }
+    }
+}
+
+/// The options that make a supervisor of this shape and policy: what [`Args`] reads.
+pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
+    let coordinators = policy.coordinators.within(shape.coordinators());
+    let workers = policy.workers.within(shape.workers_per_coordinator());
+    let never = || "never".to_owned();
+    let mut all = vec![
+        ("--coordinators", coordinators.start.to_string()),
+        ("--coordinators-max", shape.coordinators().to_string()),
+        ("--coordinators-min", coordinators.min.to_string()),
+        ("--workers", workers.start.to_string()),
+        ("--workers-max", shape.workers_per_coordinator().to_string()),
+        ("--workers-min", workers.min.to_string()),
+        ("--payload-max", shape.payload_max().to_string()),
+        ("--depth", shape.depth().to_string()),
+        ("--attempts-max", policy.attempts_max.to_string()),
+        ("--restarts-max", policy.restarts_max.to_string()),
+        ("--restart-window", text(policy.restart_window)),
+        ("--backoff", text(policy.backoff_first)),
+        ("--backoff-max", text(policy.backoff_max)),
+        ("--hang-after", policy.hang_after.map_or_else(never, text)),
+        ("--failover", name(policy.failover)),
+        ("--on-supervisor-death", name(policy.supervisor_death)),
+    ];
+    let optional = [
+        ("--recycle-after", policy.recycle_after.map(|tasks| tasks.to_string())),
+        ("--recycle-growth", policy.recycle_growth.map(|bytes| bytes.to_string())),
+        ("--agent", policy.agent.and_then(|agent| serde_json::to_string(&agent.command).ok())),
+    ];
+    all.extend(optional.into_iter().filter_map(|(option, value)| Some((option, value?))));
+    let flags =
+        [("--by-load", policy.coordinators.by_load || policy.workers.by_load), ("--partial", policy.partial)];
+    all.into_iter()
+        .flat_map(|(option, value)| [option.to_owned(), value])
+        .chain(flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()))
+        .map(OsString::from)
+        .collect()
+}
+
+fn name(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &[&str]) -> Result<Args, String> {
+        let words = ["up"].iter().chain(line);
+        Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_passed_on_is_read_back() {
+        let shape = FleetShape::new(5, 7, 100, 2).unwrap();
+        let within = |policy: Policy| Policy {
+            coordinators: policy.coordinators.within(5),
+            workers: policy.workers.within(7),
+            ..policy
+        };
+        let others = Policy {
+            attempts_max: 9,
+            restarts_max: 0,
+            restart_window: Duration::from_secs(3),
+            backoff_first: Duration::from_millis(7),
+            backoff_max: Duration::from_millis(70),
+            hang_after: None,
+            failover: Failover::Survivors,
+            supervisor_death: SupervisorDeath::Adopt,
+            coordinators: Span { min: 2, start: 3, by_load: true },
+            workers: Span { min: 1, start: 4, by_load: true },
+            partial: true,
+            recycle_after: Some(12),
+            recycle_growth: Some(1 << 20),
+            agent: Some(Box::leak(Box::new(Agent { command: vec!["a b".to_owned(), "\"".to_owned()] }))),
+            ..Policy::default()
+        };
+        for policy in [Policy::default(), others] {
+            let line = arguments(&shape, &policy);
+            let line: Vec<_> = line.iter().map(|word| word.to_str().unwrap()).collect();
+            let read = parse(&line).unwrap();
+            assert_eq!(read.check(), Ok(()));
+            assert_eq!(read.shape().unwrap(), shape);
+            assert_eq!(within(read.policy()), within(policy));
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_by_default() {
+        let read = parse(&["--workers", "3"]).unwrap().policy();
+        let (coordinators, workers) = (read.coordinators, read.workers);
+        assert_eq!(read, Policy { coordinators, workers, ..Policy::default() });
+        assert_eq!((coordinators.start, workers.start), (1, 3));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_what_would() {
+        for (line, words) in [
+            (&["--hang-after", "5"][..], "write 500ms, 30s, 10m or 2h, or never"),
+            (&["--agent", "python3"], "a JSON array of strings"),
+            (&["--agent", "[]"], "its first string is the program"),
+            (&["--failover", "none"], "fresh, spare, survivors"),
+            (&["--on-supervisor-death", "x"], "end, adopt"),
+            (&["--attempts-max", "0"], "--attempts-max"),
+        ] {
+            let error = parse(&[&["--workers", "1"], line].concat()).unwrap_err();
+            assert!(error.contains(words), "{line:?}: {error}");
+        }
+        for (line, words) in [
+            (&["--workers", "0"][..], "at least one"),
+            (&["--workers", "5", "--workers-max", "4"], "--workers-max is below --workers"),
+            (&["--workers", "5", "--coordinators-min", "2"], "--coordinators-min is above"),
+        ] {
+            let error = parse(line).unwrap().check().unwrap_err();
+            assert!(error.contains(words), "{line:?}: {error}");
+        }
+    }
+}
