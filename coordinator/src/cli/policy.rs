@@ -69,7 +69,7 @@ pub(super) struct Args {
     /// Bytes by which a worker may grow before it makes room for a new one
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     recycle_growth: Option<u64>,
-    /// What each worker keeps running for tasks of an agent, as in '["python3", "agent.py"]'
+    /// What each worker keeps running for tasks of an agent: a JSON array of program and arguments
     #[arg(long, value_name = "JSON", value_parser = agent)]
     agent: Option<Agent>,
     #[cfg(feature = "kill-points")]
@@ -173,8 +173,8 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         ("--backoff", text(policy.backoff_first)),
         ("--backoff-max", text(policy.backoff_max)),
         ("--hang-after", policy.hang_after.map_or_else(never, text)),
-        ("--failover", name(policy.failover)),
-        ("--on-supervisor-death", name(policy.supervisor_death)),
+        ("--failover", name(&policy.failover)),
+        ("--on-supervisor-death", name(&policy.supervisor_death)),
     ];
     let optional = [
         ("--recycle-after", policy.recycle_after.map(|tasks| tasks.to_string())),
@@ -191,7 +191,7 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         .collect()
 }
 
-fn name(value: impl clap::ValueEnum) -> String {
+fn name(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
@@ -234,7 +234,8 @@ mod tests {
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
             agent: Some(Box::leak(Box::new(Agent { command: vec!["a b".to_owned(), "\"".to_owned()] }))),
-            ..Policy::default()
+            #[cfg(feature = "kill-points")]
+            kill: None,
         };
         for policy in [Policy::default(), others] {
             let line = arguments(&shape, &policy);
