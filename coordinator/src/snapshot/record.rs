@@ -1,6 +1,6 @@
 //! The records of backups and journals. The names of fields and their meaning are the file format.
 
-use crate::config::{FleetShape, PAYLOAD_MAX, Policy, ShapeError};
+use crate::config::{FleetShape, PAYLOAD_MAX, ShapeError};
 use crate::process::identity::boot_id;
 use crate::wire::{AnswerStatus, TaskId, TaskKind};
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,8 @@ pub struct Header {
     pub format: u32,
     pub fleet: String,
     pub shape: Shape,
-    pub policy: Rules,
+    /// How its supervisor was started, as `coordinator up` takes it; empty if that is not known.
+    pub options: Vec<String>,
     /// Of the fleet.
     pub epoch: u32,
     /// Of the machine that the fleet ran on: 32 hexadecimal digits.
@@ -90,7 +91,7 @@ impl Header {
         file: Kind,
         fleet: &str,
         shape: &FleetShape,
-        policy: &Policy,
+        options: &[String],
         epoch: u32,
         taken_unix_ns: u64,
     ) -> Self {
@@ -99,7 +100,7 @@ impl Header {
             format: FORMAT,
             fleet: fleet.to_owned(),
             shape: Shape::of(shape),
-            policy: Rules::of(policy),
+            options: options.to_vec(),
             epoch,
             boot: format!("{:032x}", boot_id()),
             taken_unix_ns,
@@ -133,25 +134,7 @@ impl Shape {
     }
 }
 
-/// A [`Policy`] as a file holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules {
-    pub attempts_max: u8,
-    pub restarts_max: u32,
-    pub restart_window_ns: u64,
-}
-
-impl Rules {
-    pub fn of(policy: &Policy) -> Self {
-        Self {
-            attempts_max: policy.attempts_max,
-            restarts_max: policy.restarts_max,
-            restart_window_ns: policy.restart_window.as_nanos() as u64,
-        }
-    }
-}
-
-/// What a coordinator had counted: accepted = answered + failed + `in_flight`.
+/// What a coordinator had counted: accepted = answered + failed + returned + `in_flight`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub coordinator: u32,
@@ -160,6 +143,7 @@ pub struct Counters {
     pub accepted: u64,
     pub answered: u64,
     pub failed: u64,
+    pub returned: u64,
     pub in_flight: u64,
     pub late: u64,
     pub duplicates: u64,
@@ -392,13 +376,21 @@ pub(super) mod tests {
             body: Body(vec![0xff, 0xfe]),
         };
         Snapshot {
-            header: Header::new(Kind::Backup, "demo", &shape, &Policy::default(), 1, 1_700_000_000),
+            header: Header::new(
+                Kind::Backup,
+                "demo",
+                &shape,
+                &["--depth".into(), "2".into()],
+                1,
+                1_700_000_000,
+            ),
             counters: vec![Counters {
                 coordinator: 0,
                 epoch: 2,
                 accepted: 9,
                 answered: 4,
                 failed: 2,
+                returned: 0,
                 in_flight: 3,
                 late: 1,
                 duplicates: 0,
@@ -416,7 +408,7 @@ pub(super) mod tests {
     #[test]
     fn the_header_begins_with_the_magic() {
         let shape = FleetShape::new(1, 1, 1, 1).unwrap();
-        let header = Header::new(Kind::Backup, "a", &shape, &Policy::default(), 1, 0);
+        let header = Header::new(Kind::Backup, "a", &shape, &[], 1, 0);
         let text = serde_json::to_string(&Record::Header(header)).unwrap();
         assert!(text.starts_with(MAGIC), "{text}");
     }
