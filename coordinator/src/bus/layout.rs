@@ -23,6 +23,8 @@ pub const EVENTS: u64 = 1024;
 /// Dead letters that a coordinator keeps: as many as its table has entries, within these bounds.
 const LETTERS_MIN: u64 = 16;
 const LETTERS_MAX: u64 = 128;
+/// For how the supervisor was started, in words; the first is how many bytes follow.
+pub const OPTIONS_WORDS: u64 = 1024;
 
 /// Hands out consecutive parts.
 struct Cursor(u64);
@@ -48,6 +50,7 @@ pub struct ControlLayout {
     pub coordinators: u64,
     pub orders: u64,
     pub events: u64,
+    pub options: u64,
     bytes: u64,
 }
 
@@ -60,8 +63,9 @@ impl ControlLayout {
         let coordinators = cursor.parts_of::<CoordinatorEntry>(shape.coordinators().into());
         let orders = cursor.parts_of::<Orders>(1);
         let events = cursor.parts_of::<EventCell>(EVENTS);
+        let options = cursor.parts_of::<u64>(OPTIONS_WORDS);
         let bytes = cursor.0.next_multiple_of(PAGE);
-        Self { stamp, state, client_bell, coordinators, orders, events, bytes }
+        Self { stamp, state, client_bell, coordinators, orders, events, options, bytes }
     }
 
     pub fn bytes(&self) -> u64 {

@@ -27,6 +27,7 @@ pub use consumer::{Consumer, Message, Record};
 pub use producer::{Claim, Full, Producer};
 pub use word::{KIND_MAX, LEN_MAX};
 
+use super::copy::copy_out;
 use super::shared::Shared;
 use super::sync::{AtomicU32, AtomicU64, Bug, Ordering, planted};
 use thiserror::Error;
@@ -239,6 +240,27 @@ impl Ring {
     pub fn holders(&self) -> (u32, u32) {
         let of = |side: &Side| side.holder.load(Ordering::Acquire) & HOLDERS;
         (of(&self.header.tail), of(&self.header.head))
+    }
+
+    /// Copies what is published and not acknowledged, for one who is neither end: of rings whose records have
+    /// headers. Its producer must stand still, or not be near the head again; its consumer need not.
+    pub fn unread(&self) -> Result<Vec<Record>, RingError> {
+        let (head, epoch) = self.head();
+        let mut records = Vec::new();
+        let (end, _) = self.published(head, epoch)?;
+        for position in head..end {
+            let words = self.words(position);
+            let word = Word(words[0].load(Ordering::Acquire));
+            let len = word.len().min(self.geometry.payload_max);
+            let Some(body) = len.checked_sub(HEADER) else {
+                return Err(RingError::Length { position, len, max: self.geometry.payload_max });
+            };
+            let mut record = Record { kind: word.kind(), header: [0; HEADER], body: vec![0; body] };
+            copy_out(&words[1..WORDS_PER_LINE], &mut record.header);
+            copy_out(&words[WORDS_PER_LINE..], &mut record.body);
+            records.push(record);
+        }
+        Ok(records)
     }
 
     /// Records published and not acknowledged, counted at the slots.

@@ -1,11 +1,12 @@
 //! The files of a fleet, each with its parts by name.
 
 use super::bitmap::ReadyBitmap;
+use super::copy::{copy_in, copy_out};
 use super::doorbell::Doorbell;
 use super::error::BusError;
 use super::events::EventCell;
-use super::layout::EVENTS;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
+use super::layout::{EVENTS, OPTIONS_WORDS};
 use super::mapping::{Mapping, PrivateDir, read_head};
 use super::ring::{Geometry, Ring};
 use super::slot::{
@@ -216,6 +217,36 @@ impl Control {
         self.map.slice(self.layout.events, EVENTS as usize)
     }
 
+    /// Notes how the supervisor was started, for whoever is to start another fleet like this one. What is too
+    /// long is not noted at all.
+    pub fn note_options(&self, options: &[impl AsRef<OsStr>]) {
+        let mut text = Vec::new();
+        for option in options {
+            text.extend_from_slice(option.as_ref().as_encoded_bytes());
+            text.push(0);
+        }
+        let words = self.option_words();
+        if text.len() <= (words.len() - 1) * 8 {
+            copy_in(&words[1..], &text);
+            words[0].store(text.len() as u64, Ordering::Release);
+        }
+    }
+
+    /// As noted; empty if nothing was, or if it cannot be read.
+    pub fn options(&self) -> Vec<String> {
+        let words = self.option_words();
+        let len = words[0].load(Ordering::Acquire).min((words.len() as u64 - 1) * 8);
+        let mut text = vec![0; len as usize];
+        copy_out(&words[1..], &mut text);
+        let whole = String::from_utf8(text).ok();
+        let options = whole.as_deref().and_then(|text| text.strip_suffix('\0'));
+        options.map_or_else(Vec::new, |text| text.split('\0').map(str::to_owned).collect())
+    }
+
+    fn option_words(&self) -> &'static [AtomicU64] {
+        self.map.slice(self.layout.options, OPTIONS_WORDS as usize)
+    }
+
     pub fn coordinator(&self, index: u32) -> &'static CoordinatorEntry {
         let all: &'static [CoordinatorEntry] =
             self.map.slice(self.layout.coordinators, self.shape().coordinators() as usize);
@@ -354,5 +385,28 @@ impl Region {
     /// Of the coordinator.
     pub fn events(&self) -> &'static [EventCell] {
         self.map.slice(self.layout.events, EVENTS as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::identity::Identity;
+
+    #[test]
+    fn how_a_supervisor_was_started_is_read_back_whole_or_not_at_all() {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
+        let path = dir.path().join("control");
+        let shape = FleetShape::new(1, 1, 64, 1).unwrap();
+        let nobody = Identity { pid: 0, start_ticks: 0 };
+        let control = Control::create(&path, &Stamped::new(nobody, 0, shape)).unwrap();
+        assert_eq!(control.options(), Vec::<String>::new());
+        control.note_options(&["x".repeat(1 << 16)]);
+        assert_eq!(control.options(), Vec::<String>::new());
+        let options = ["--agent", "[\"a b\", \"\u{e9}\"]", ""];
+        control.note_options(&options);
+        assert_eq!(Control::attach(&path).unwrap().options(), options);
     }
 }

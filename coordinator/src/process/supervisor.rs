@@ -11,6 +11,7 @@ use crate::bus::fault;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region, Stamped};
+use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::plan::restart::{Restart, Restarts};
 use crate::process::clock::now_ns;
@@ -127,6 +128,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
 
     let stamped = Stamped::new(own, super::clock::unix_ns(), launch.shape);
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped)?;
+    control.note_options(&arguments(&launch.shape, &launch.policy));
     let mut supervisor = Supervisor {
         control,
         dir,

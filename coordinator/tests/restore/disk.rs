@@ -93,7 +93,7 @@ fn fill(journal: &mut Journal) -> (Vec<Entry>, SnapshotError) {
 
 fn journal_on_a_full_disk(dir: &Path) {
     let (ballast, path) = (dir.join("ballast"), dir.join("journal"));
-    std::fs::write(&ballast, [0; 100_000]).unwrap();
+    std::fs::write(&ballast, vec![0; 100_000]).unwrap();
     let mut journal = Journal::create(&path, &header(Kind::Journal)).unwrap();
     let (mut committed, error) = fill(&mut journal);
     let said = error.to_string();

@@ -4,7 +4,8 @@ use super::{child, header, task};
 use coordinator::snapshot::journal::{Ended, Entry, Journal, replay};
 use coordinator::snapshot::record::Kind;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -40,11 +41,11 @@ pub fn append(dir: &Path, seed: u64) {
             if open.is_empty() || random.below(2) == 0 {
                 next += 1;
                 open.push((journal.accepted(&task(next, &[next as u8; BODY])).unwrap(), next));
-                words += &format!(" +{next}");
+                let _ = write!(words, " +{next}");
             } else {
                 let (entry, sequence) = open.swap_remove(random.below(open.len() as u64) as usize);
                 journal.ended(entry, Ended::Answered);
-                words += &format!(" -{sequence}");
+                let _ = write!(words, " -{sequence}");
             }
         }
         writeln!(said, "{words}").unwrap();

@@ -424,6 +424,7 @@ proptest! {
                 let _ = consumer.pop(&mut Record::empty());
             }
             let _ = ring.backlog();
+            let _ = ring.unread();
             if let Ok(mut producer) = ring.take_over_producer() {
                 for _ in 0..9 {
                     let _ = producer.put(1, b"after");
@@ -432,6 +433,29 @@ proptest! {
             }
             let _ = ring.reset();
         }
+    }
+}
+
+#[test]
+fn a_stranger_reads_what_the_consumer_has_not_acknowledged() {
+    let ring = ring(4, HEADER + 40);
+    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let mut taken = Record::empty();
+    for round in 0..20_u8 {
+        for n in 0..3 {
+            producer.push(2, &[round; HEADER], &vec![n; usize::from(n) * 20]).unwrap();
+        }
+        assert!(ring.unread().unwrap().is_empty(), "staged is not published");
+        producer.publish();
+        assert!(consumer.pop(&mut taken).unwrap());
+        let seen = ring.unread().unwrap();
+        assert_eq!((seen.len(), &seen[0]), (3, &taken), "taken is not acknowledged");
+        for record in &seen[1..] {
+            assert!(consumer.pop(&mut taken).unwrap());
+            assert_eq!(record, &taken);
+        }
+        consumer.acknowledge();
+        assert!(ring.unread().unwrap().is_empty());
     }
 }
 
