@@ -1,7 +1,11 @@
 //! The command line of the coordinator: the only place in the crate that prints or reads arguments.
 #![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
+mod cancel;
+mod choose;
 mod clean;
+mod dead_letters;
+mod events;
 pub(crate) mod policy;
 mod run;
 mod shown;
@@ -47,6 +51,12 @@ enum Verb {
     Up(up::Args),
     /// Tell who is there and what is in flight
     Status(status::Args),
+    /// Tell what happened lately, one line an event
+    Events(events::Args),
+    /// List the tasks that were given up, and why; try them again, or forget them
+    DeadLetters(dead_letters::Args),
+    /// Give tasks up that are queued or in hand
+    Cancel(cancel::Args),
     /// End a fleet
     Stop(stop::Args),
     /// Remove what fleets have left behind whose supervisor is proven dead
@@ -84,6 +94,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Run(args) => run::main(&args, program),
         Verb::Up(args) => up::main(&args),
         Verb::Status(args) => status::main(&args),
+        Verb::Events(args) => events::main(&args),
+        Verb::DeadLetters(args) => dead_letters::main(&args),
+        Verb::Cancel(args) => cancel::main(&args),
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
     }

@@ -7,6 +7,7 @@ pub mod events;
 pub mod launch;
 pub mod letters;
 pub mod operator;
+pub mod orders;
 pub mod status;
 
 use crate::bus::directory::{control_path, region_path};

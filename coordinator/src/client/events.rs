@@ -11,7 +11,7 @@ use crate::bus::sync::Ordering;
 use crate::process::clock::{now_ns, unix_ns};
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
-use crate::wire::{AnswerStatus, TaskId};
+use crate::wire::{ANY, AnswerStatus, TaskId};
 use serde::Serialize;
 use std::path::Path;
 
@@ -221,7 +221,8 @@ impl Source {
     fn who(&self, event: &Event) -> String {
         match self.coordinator {
             _ if event.place == SELF && event.kind == EventKind::Stage => "fleet".to_owned(),
-            _ if event.place == SELF => self.name(),
+            // A task of nobody yet.
+            _ if event.place == SELF || event.place == u32::from(ANY) => self.name(),
             None => format!("coord/{}", event.place),
             Some(index) => format!("worker/{index}.{}", event.place),
         }

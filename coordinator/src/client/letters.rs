@@ -37,6 +37,8 @@ pub struct Letter {
     pub written_unix_ns: Option<u64>,
     /// What the workload was told: nanoseconds to sleep or to compute.
     pub parameter: u64,
+    /// What its worker said of it, as far as there was room to keep it.
+    pub said: String,
     /// As it was sent.
     pub body: Vec<u8>,
 }
@@ -46,6 +48,9 @@ impl Letter {
     pub fn reason(&self) -> String {
         let words = reason(self.status.map_or(0, |status| status as u64));
         let how = HowEnded::from_raw(self.code);
+        if !self.said.is_empty() {
+            return format!("{words}: {}", self.said.trim_end());
+        }
         match self.status {
             Some(AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung)
                 if self.code != 0 =>
@@ -108,14 +113,19 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> O
     };
     let task = TaskHeader::read_from_bytes(&header(&entry.task)).ok()?;
     let answer = AnswerHeader::read_from_bytes(&header(&entry.answer)).ok()?;
-    let len = entry.task_len.load(Ordering::Relaxed).min(region.shape().payload_max());
-    let mut body = vec![0; len as usize];
+    // The task's body, and behind it what was said.
+    let most = region.shape().payload_max() as usize;
+    let len = (entry.task_len.load(Ordering::Relaxed) as usize).min(most);
+    let said = (answer.stdout_len as usize).min(most - len);
+    let mut body = vec![0; len + said];
     copy_out(region.letter_body(place), &mut body);
     full_fence();
     // A letter that made room for another one has another time.
     if entry.state.load(Ordering::Relaxed) != raw || entry.stamp.load(Ordering::Relaxed) != stamp {
         return None;
     }
+    let said = String::from_utf8_lossy(&body[len..]).into_owned();
+    body.truncate(len);
     Some(Some(Letter {
         id: task.id,
         coordinator,
@@ -127,6 +137,7 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> O
         code: answer.code,
         written_unix_ns: (state == LetterState::Dead).then_some(stamp),
         parameter: task.parameter,
+        said,
         body,
     }))
 }

@@ -11,8 +11,8 @@ use crate::bus::slot::Life;
 use crate::process::identity::Identity;
 use serde::Serialize;
 
-pub(super) use read::read;
 pub use read::{Watch, of};
+pub(super) use read::{answer_of, open_tasks, read};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStatus {

@@ -16,7 +16,7 @@ use crate::plan::lease::{State, Word};
 use crate::process::clock::{now_ns, since_boot_ns};
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
-use crate::wire::TaskHeader;
+use crate::wire::{AnswerHeader, TaskHeader};
 use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
@@ -338,4 +338,16 @@ fn open_entry(entry: &TableEntry) -> Option<Open> {
         leased_to: (state == State::Leased).then(|| word.worker().into()),
         attempt: word.attempt(),
     })
+}
+
+/// The tasks that are queued or in hand, by their entries.
+pub(crate) fn open_tasks(region: Region) -> impl Iterator<Item = (u32, TaskHeader)> {
+    (0..).zip(region.table()).filter_map(|(at, entry)| Some((at, open_entry(entry)?.task)))
+}
+
+/// The last answer that an entry held.
+pub(crate) fn answer_of(entry: &TableEntry) -> AnswerHeader {
+    let mut header = [0; HEADER];
+    copy_out(&entry.answer, &mut header);
+    AnswerHeader::read_from_bytes(&header).expect("headers have one size")
 }

@@ -1,0 +1,146 @@
+//! `coordinator events`: one line an event.
+
+use super::choose::{fleet, unreadable};
+use super::{FAILED, OK, Place, complain};
+use crate::client::events::{Follower, Seen};
+use crate::process::clock::unix_ns;
+use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::Write;
+use std::os::fd::AsFd;
+
+/// How often a follower looks.
+const LOOK_MS: u16 = 50;
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: coordinator events demo --follow --since 5m")]
+pub(super) struct Args {
+    /// The fleet; may be left out where there is only one
+    name: Option<String>,
+    /// Go on with what happens from now on, until the fleet ends
+    #[arg(long, short)]
+    follow: bool,
+    /// One object a line; `docs/status.md` lists the keys
+    #[arg(long)]
+    json: bool,
+    /// Only what happened since: a time ago such as 30s, 5m, 2h, or a moment as it is written here
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// CLOCK_REALTIME, ns.
+#[derive(Debug, Clone, Copy)]
+struct Since(u64);
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(ago) = super::run::time(text) {
+        return Ok(Since(unix_ns().saturating_sub(ago.as_nanos() as u64)));
+    }
+    let at: Timestamp = text.parse().map_err(|_| {
+        format!("`{text}` is no time; write 30s, 5m or 2h, or a moment like 2026-01-31T12:00:00Z")
+    })?;
+    Ok(Since(u64::try_from(at.as_nanosecond()).unwrap_or(0)))
+}
+
+pub(super) fn main(args: &Args) -> u8 {
+    let found = match fleet(&args.place, args.name.as_deref()) {
+        Ok(found) => found,
+        Err(status) => return status,
+    };
+    let mut follower = match Follower::attach(&found.path) {
+        Ok(follower) => follower,
+        Err(error) => return unreadable(error),
+    };
+    loop {
+        // Asked before the look: whatever was written before the end is seen by it.
+        let is_last = !args.follow || follower.has_ended();
+        let seen = match follower.poll() {
+            Ok(seen) => seen,
+            Err(error) => return unreadable(error),
+        };
+        let mut text = String::new();
+        for seen in &seen {
+            if args.since.is_some_and(|since| seen.unix_ns < since.0) {
+                continue;
+            }
+            match line(seen, args.json) {
+                Ok(line) => text.push_str(&line),
+                Err(error) => {
+                    complain(error, "");
+                    return FAILED;
+                }
+            }
+            text.push('\n');
+        }
+        match written(text.as_bytes()) {
+            Ok(true) => {}
+            Ok(false) => return OK,
+            Err(status) => return status,
+        }
+        if is_last {
+            return OK;
+        }
+        if reader_has_gone() {
+            return OK;
+        }
+    }
+}
+
+/// True as long as somebody reads.
+fn written(bytes: &[u8]) -> Result<bool, u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            complain(format!("cannot write to standard output: {error}"), "");
+            Err(super::UNFIT)
+        }
+    }
+}
+
+/// Waits for the next look; true if nobody reads what is written here any more.
+fn reader_has_gone() -> bool {
+    let out = std::io::stdout();
+    // Nothing is asked for: errors are told in any case.
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let told = poll(&mut fds, PollTimeout::from(LOOK_MS));
+    let gone = fds[0].revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
+    told.is_ok_and(|told| told > 0) && gone
+}
+
+#[derive(serde::Serialize)]
+struct Line<'a> {
+    time: &'a str,
+    #[serde(flatten)]
+    seen: &'a Seen,
+}
+
+fn line(seen: &Seen, json: bool) -> Result<String, serde_json::Error> {
+    let at = moment(seen.unix_ns);
+    if !json {
+        return Ok(format!("{at} {} {} {}", seen.source, seen.who, seen.what));
+    }
+    serde_json::to_string(&Line { time: &at, seen })
+}
+
+/// In UTC, to the microsecond.
+pub(super) fn moment(unix_ns: u64) -> String {
+    Timestamp::from_nanosecond(unix_ns.into()).map_or_else(|_| unix_ns.to_string(), |at| format!("{at:.6}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_has_its_microseconds_and_is_read_again() {
+        let text = moment(1_700_000_000_000_001_999);
+        assert_eq!(text, "2023-11-14T22:13:20.000001Z");
+        assert_eq!(since(&text).unwrap().0, 1_700_000_000_000_001_000);
+        assert!(since("yesterday").is_err());
+        assert!(since("5m").unwrap().0 < unix_ns());
+    }
+}
