@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
+// Two groups of arguments in one command want different names.
+#[group(id = "policy")]
 pub(super) struct Args {
     /// Coordinators at the start
     #[arg(long, value_name = "N", default_value_t = 1)]
