@@ -120,6 +120,11 @@ fn warn(what: impl std::fmt::Display) {
     eprintln!("warning: {what}");
 }
 
+/// As [`warn`], for those who pass it on.
+fn warn_of(what: &str) {
+    warn(what);
+}
+
 /// Says what went wrong, and what to do where there is something.
 fn complain(what: impl std::fmt::Display, hint: &str) {
     eprintln!("error: {what}");

@@ -5,6 +5,7 @@
 
 use super::error::{BusError, Cause};
 use super::fault;
+use super::layout::RegionLayout;
 use super::mapping::PrivateDir;
 use super::memory::{self, Left};
 use super::view::{Control, Region, Stamped, peek_owner};
@@ -47,13 +48,19 @@ pub fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// Makes the directory with all its files. Nothing stays behind on failure.
-pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Control), BusError> {
+/// Makes the directory with its control file and the regions of the first `regions` coordinators; the others are
+/// made when they are started ([`add_region`]). Nothing stays behind on failure.
+pub fn create(
+    root: &Path,
+    id: &str,
+    stamped: &Stamped,
+    regions: u32,
+) -> Result<(PathBuf, Control), BusError> {
     let dir = fleet_dir(root, id);
     if fs::symlink_metadata(&dir).is_ok() {
         return Err(taken(&dir));
     }
-    let wanted = stamped.shape.shm_bytes();
+    let wanted = bytes_with(&stamped.shape, regions);
     if let Some(Left { bytes: left, limit }) = memory::left().filter(|left| left.bytes < wanted) {
         let cause = Cause::GroupLimit { wanted, left, limit };
         return Err(BusError::Kernel { path: dir, what: "reserve its pages", cause });
@@ -62,7 +69,7 @@ pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Cont
     let staged = root.join(format!(".{PREFIX}-{id}.{pid}-{start_ticks}-{}", stamped.namespace));
     let inside = PrivateDir::make(&staged, &dir)?;
     let coordinators = stamped.shape.coordinators();
-    let made = fill(&inside, stamped).and_then(|control| {
+    let made = fill(&inside, stamped, regions).and_then(|control| {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(CWD, &staged, CWD, &dir, flags) {
             Ok(()) => Ok(control),
@@ -82,7 +89,7 @@ pub fn create(root: &Path, id: &str, stamped: &Stamped) -> Result<(PathBuf, Cont
             }
             inside.unlink(CONTROL.as_ref());
             let _ = rustix::fs::rmdir(&staged);
-            Err(of_the_whole(error, &dir, &stamped.shape))
+            Err(of_the_whole(error, &dir, wanted))
         }
     }
 }
@@ -100,17 +107,43 @@ fn taken(dir: &Path) -> BusError {
 }
 
 /// What a file did not find room for is only a part of what is wanted.
-fn of_the_whole(error: BusError, dir: &Path, shape: &FleetShape) -> BusError {
+fn of_the_whole(error: BusError, dir: &Path, wanted: u64) -> BusError {
     match error {
-        BusError::NoSpace { .. } => {
-            BusError::kernel(dir, "reserve its pages", shape.shm_bytes(), Errno::NOSPC)
-        }
+        BusError::NoSpace { .. } => BusError::kernel(dir, "reserve its pages", wanted, Errno::NOSPC),
         other => other,
     }
 }
 
-fn fill(dir: &PrivateDir, stamped: &Stamped) -> Result<Control, BusError> {
-    for coordinator in 0..stamped.shape.coordinators() {
+/// Bytes of a fleet of which so many coordinators have lived.
+fn bytes_with(shape: &FleetShape, regions: u32) -> u64 {
+    shape.shm_bytes() - u64::from(shape.coordinators() - regions) * RegionLayout::new(shape).bytes()
+}
+
+/// Makes the region of a coordinator that is to live for the first time. One that is there already stays.
+pub fn add_region(dir: &Path, stamped: &Stamped, coordinator: u32) -> Result<(), BusError> {
+    let name = region_path(dir, coordinator);
+    if fs::symlink_metadata(&name).is_ok() {
+        return Ok(());
+    }
+    let wanted = RegionLayout::new(&stamped.shape).bytes();
+    if let Some(Left { bytes: left, limit }) = memory::left().filter(|left| left.bytes < wanted) {
+        let cause = Cause::GroupLimit { wanted, left, limit };
+        return Err(BusError::Kernel { path: name, what: "reserve its pages", cause });
+    }
+    let inside = PrivateDir::open(dir)?;
+    let staged = format!(".{}", region_name(coordinator));
+    // Of one who was killed at it.
+    inside.unlink(staged.as_ref());
+    Region::create_in(&inside, staged.as_ref(), stamped, coordinator)?;
+    let named = rustix::fs::rename(dir.join(&staged), &name);
+    named.map_err(|errno| {
+        inside.unlink(staged.as_ref());
+        BusError::io(&name, "give the region its name", errno)
+    })
+}
+
+fn fill(dir: &PrivateDir, stamped: &Stamped, regions: u32) -> Result<Control, BusError> {
+    for coordinator in 0..regions {
         Region::create_in(dir, region_name(coordinator).as_ref(), stamped, coordinator)?;
     }
     Control::create_in(dir, CONTROL.as_ref(), stamped)
@@ -181,7 +214,9 @@ impl Owner {
             // Another container's: its pids mean nothing here.
             return Self::Unknown;
         }
+        // 0 while an adopter writes down who it is.
         match identity.presence() {
+            _ if identity.pid == 0 => Self::Unknown,
             Presence::Alive => Self::Alive(identity),
             Presence::Gone => Self::Dead(identity),
             Presence::Unknown => Self::Unknown,

@@ -90,6 +90,12 @@ impl EventKind {
 /// Of an event's place: the writer itself, a coordinator or the supervisor.
 pub const SELF: u32 = u32::MAX;
 
+/// Of an event's place in a region: the rest of the number is not a worker but another coordinator, as the writer
+/// sees it.
+pub const PEER: u32 = 1 << 31;
+/// Of an event's place in a region: the supervisor, as the writer sees it.
+pub const SUPERVISOR: u32 = u32::MAX - 1;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     /// Counts the writer's events from 1.
@@ -97,7 +103,8 @@ pub struct Event {
     /// CLOCK_MONOTONIC.
     pub at_ns: u64,
     pub kind: EventKind,
-    /// In a region: the number of a worker. In the control file: that of a coordinator. Or [`SELF`].
+    /// In a region: the number of a worker, [`PEER`] and that of a coordinator, or [`SUPERVISOR`]. In the control
+    /// file: the number of a coordinator. Or [`SELF`].
     pub place: u32,
     pub details: [u64; 4],
 }

@@ -68,6 +68,18 @@ impl PrivateDir {
         open(self.fd.as_fd(), name.as_ref(), &self.path.join(name)).map(|(fd, _)| fd)
     }
 
+    /// Nobody else has it from now on, as long as this is open.
+    pub fn lock(&self, wait: bool) -> Result<(), Errno> {
+        use rustix::fs::{FlockOperation, flock};
+        let how = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+        loop {
+            match flock(&self.fd, how) {
+                Err(Errno::INTR) => {}
+                done => return done,
+            }
+        }
+    }
+
     /// Takes a file back. What is not there need not be removed.
     pub fn unlink(&self, name: &OsStr) {
         let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());

@@ -81,7 +81,8 @@ fn images() -> &'static [Vec<u8>; 2] {
             let room = Room::new();
             let shape = FleetShape::new(1, 1, 0, 1).expect("a small shape");
             let stamped = Stamped::new(Identity::own(), 1, shape);
-            let (dir, _) = directory::create(&room.0, "probe", &stamped).expect("room for a small fleet");
+            let (dir, _) = directory::create(&room.0, "probe", &stamped, shape.coordinators())
+                .expect("room for a small fleet");
             [control_path(&dir), region_path(&dir, 0)].map(|file| fs::read(file).expect("just made"))
         })
     })

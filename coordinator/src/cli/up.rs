@@ -72,6 +72,7 @@ pub(super) fn main(args: &Args) -> u8 {
         shape,
         policy: args.policy.policy(),
         owner: args.owner,
+        say: super::warn_of,
     };
     let ready = |dir: &std::path::Path| {
         let mut out = std::io::stdout();

@@ -6,6 +6,8 @@
 
 #[path = "coordinator/answers.rs"]
 mod answers;
+#[path = "coordinator/peers.rs"]
+pub mod peers;
 #[path = "coordinator/table.rs"]
 mod table;
 #[path = "coordinator/takeover.rs"]

@@ -42,6 +42,59 @@ pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i3
     }
 }
 
+/// This child lives on when its parent dies.
+pub fn outlive_parent() -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(None)
+}
+
+/// Forks a process that is nobody's child here: in a session of its own, and whoever adopts orphans has it. It
+/// runs `body` and exits with what that returns. As for [`spawn`]: only in single-threaded processes.
+pub fn spawn_detached(name: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
+    let between = spawn(name, None, || {
+        if nix::unistd::setsid().is_err() {
+            return 70;
+        }
+        // SAFETY: as in `spawn`; this child has one thread as its parent had.
+        match unsafe { fork() } {
+            // What it was told to die with has ended already when it goes on; nothing is to be undone.
+            Ok(ForkResult::Child) => body(),
+            Ok(ForkResult::Parent { .. }) => 0,
+            Err(errno) => errno as i32,
+        }
+    })?;
+    loop {
+        match nix::sys::wait::waitpid(between, None) {
+            Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => return Ok(()),
+            Ok(nix::sys::wait::WaitStatus::Exited(_, errno)) => return Err(nix::Error::from_raw(errno)),
+            Err(nix::Error::EINTR) => {}
+            Ok(_) => return Err(nix::Error::ECHILD),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// How the process behind a pidfd ended, in the words of `wait`; `None` where the kernel does not tell anybody
+/// but its parent (before Linux 6.15), or it has not been reaped yet.
+pub fn exit_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    /// `struct pidfd_info`, its first version.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const _: () = assert!(size_of::<Info>() == 64);
+    const EXIT: u64 = 1 << 3;
+    // _IOWR(0xff, 11, struct pidfd_info)
+    const GET_INFO: u64 = 3 << 30 | (size_of::<Info>() as u64) << 16 | 0xff << 8 | 11;
+    let mut info = Info { mask: EXIT, ..Info::default() };
+    // SAFETY: the kernel writes as many bytes as the request's number says, into a struct of that size.
+    let done = unsafe { nix::libc::ioctl(pidfd.as_raw_fd(), GET_INFO, &raw mut info) };
+    (done == 0 && info.mask & EXIT != 0).then_some(info.exit_code)
+}
+
 /// Closes what the parent had open, whoever it was inherited from. The parent's owners of these
 /// descriptors are never dropped here: the child ends with `_exit`.
 fn close_all_but(keep: Option<BorrowedFd<'_>>) {

@@ -11,6 +11,8 @@ pub enum HowEnded {
     Exited(i32),
     /// Any signal, real-time ones too: they have numbers and no names.
     Signaled(i32),
+    /// Nobody was there to see it: it was no child of who noticed, and the kernel tells others nothing.
+    Unseen,
 }
 
 impl HowEnded {
@@ -19,12 +21,24 @@ impl HowEnded {
         match self {
             Self::Exited(status) => status,
             Self::Signaled(signal) => -signal,
+            Self::Unseen => UNSEEN,
         }
     }
 
     pub fn from_raw(raw: i32) -> Self {
+        if raw == UNSEEN {
+            return Self::Unseen;
+        }
         // It may have been read from where anybody writes.
         if raw < 0 { Self::Signaled(raw.saturating_neg()) } else { Self::Exited(raw) }
+    }
+
+    /// From the number that `wait` gives.
+    pub fn from_wait(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Self::Exited(status >> 8 & 0xff),
+            signal => Self::Signaled(signal),
+        }
     }
 
     /// Of a process of the fleet, whose statuses have a meaning; a command's are its own affair.
@@ -37,6 +51,9 @@ impl HowEnded {
         self == Self::Exited(0)
     }
 }
+
+/// No status and no signal.
+const UNSEEN: i32 = i32::MIN;
 
 /// A [`HowEnded`] with the cause in words where its status tells one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +72,7 @@ impl std::fmt::Display for HowEnded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Unseen => f.write_str("ended while nobody could see how"),
             Self::Signaled(signal) => match Signal::try_from(*signal) {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
@@ -92,6 +110,9 @@ mod tests {
             assert!(!HowEnded::from_raw(raw).to_string().is_empty());
         }
         assert_eq!(HowEnded::from_raw(-9), HowEnded::Signaled(9));
+        assert_eq!(HowEnded::from_raw(HowEnded::Unseen.raw()), HowEnded::Unseen);
+        assert_eq!(HowEnded::from_wait(9), HowEnded::Signaled(9));
+        assert_eq!(HowEnded::from_wait(3 << 8), HowEnded::Exited(3));
         assert_eq!(HowEnded::from_raw(HowEnded::Exited(3).raw()), HowEnded::Exited(3));
     }
 

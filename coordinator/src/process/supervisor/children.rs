@@ -1,0 +1,67 @@
+//! Which processes are whose, by `/proc` and by the kernel's word to a parent.
+
+use procfs::ProcError;
+use procfs::process::Stat;
+use rustix::process::{WaitOptions, waitpgid};
+
+/// Pids of the children of a process, zombies included.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    try_children_of(parent).unwrap_or_default()
+}
+
+/// As [`children_of`], where nobody may be overlooked for want of descriptors or memory.
+pub fn try_children_of(parent: u32) -> nix::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    each_process(|stat| {
+        if stat.ppid == parent as i32 {
+            children.push(stat.pid as u32);
+        }
+    })?;
+    Ok(children)
+}
+
+fn each_process(mut each: impl FnMut(&Stat)) -> nix::Result<()> {
+    for process in procfs::process::all_processes().map_err(|error| errno_of(&error))? {
+        match process.and_then(|process| process.stat()) {
+            Ok(stat) => each(&stat),
+            Err(error) => {
+                let errno = errno_of(&error);
+                if matches!(errno, nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOMEM) {
+                    return Err(errno);
+                }
+                // It has ended meanwhile, or is somebody else's and hidden.
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn errno_of(error: &ProcError) -> nix::Error {
+    match error {
+        ProcError::PermissionDenied(_) => nix::Error::EACCES,
+        ProcError::NotFound(_) => nix::Error::ENOENT,
+        ProcError::Io(error, _) => error.raw_os_error().map_or(nix::Error::EIO, nix::Error::from_raw),
+        ProcError::Incomplete(_) | ProcError::Other(_) | ProcError::InternalError(_) => nix::Error::EIO,
+    }
+}
+
+/// True if no child of this process is left in the group of `leader`; reaps those that have ended.
+pub(super) fn children_are_gone(leader: u32) -> bool {
+    let Some(group) = rustix::process::Pid::from_raw(leader as i32) else { return true };
+    loop {
+        match waitpgid(group, WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
+        }
+    }
+}
+
+/// True if `/proc` shows nobody of the group of `leader` who lives, whoever's child it is.
+pub(super) fn group_is_gone(leader: u32) -> bool {
+    let mut alive = false;
+    let looked = each_process(|stat| {
+        alive |= stat.pgrp == leader as i32 && (!matches!(stat.state, 'Z' | 'X') || stat.num_threads > 1);
+    });
+    looked.is_ok() && !alive
+}

@@ -1,0 +1,178 @@
+//! Deaths of coordinators, and what follows: a successor, or the return of what they had.
+
+use super::Supervisor;
+use super::children::{children_are_gone, group_is_gone};
+use super::places::{Role, There};
+use crate::bus::events::EventKind;
+use crate::bus::fault;
+use crate::bus::slot::Life;
+use crate::bus::sync::Ordering;
+use crate::client::operator::OperatorLock;
+use crate::config::Failover;
+use crate::plan::restart::Restart;
+use crate::process::clock::now_ns;
+use crate::process::fork;
+use crate::process::reap::{HowEnded, reap_any};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// Whether somebody comes to the place of a dead one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    Again,
+    GivenUp,
+}
+
+impl Supervisor {
+    /// Takes note of everybody who has ended.
+    pub(super) fn reap(&mut self, stopping: bool) {
+        while let Some((pid, how)) = reap_any() {
+            if self.spare.as_ref().is_some_and(|spare| spare.pid == pid) {
+                self.spare = None;
+                continue;
+            }
+            // Anyone else is an orphan of the fleet that has ended.
+            let Some(at) = self.places.iter().position(|place| place.is_here(pid)) else { continue };
+            self.ended(at, how, stopping);
+        }
+        for at in 0..self.places.len() {
+            let Some(process) = &self.places[at].process else { continue };
+            if process.is_child || self.places[at].there != There::Alive || !process.identity.is_gone() {
+                continue;
+            }
+            // Whoever reaps it has its status; the kernel tells it to others only lately.
+            let status = process.pidfd.as_ref().and_then(|fd| fork::exit_of(fd.as_fd()));
+            self.ended(at, status.map_or(HowEnded::Unseen, HowEnded::from_wait), stopping);
+        }
+    }
+
+    fn ended(&mut self, at: usize, how: HowEnded, stopping: bool) {
+        let now = now_ns();
+        let place = &mut self.places[at];
+        let index = place.index;
+        let was_settling = place.there == There::Settling;
+        let pid = place.process.as_mut().map_or(0, |process| {
+            process.pidfd = None;
+            process.identity.pid
+        });
+        let entry = self.control.coordinator(index);
+        entry.suspected_ns.store(0, Ordering::Release);
+        if was_settling {
+            return self.settler_ended(at, how, now, stopping);
+        }
+        let retiring = entry.retire.load(Ordering::Acquire) != 0;
+        place.there = There::Gone;
+        if (stopping || retiring) && how.is_orderly() {
+            entry.process.wait_status.store(how.raw(), Ordering::Relaxed);
+            if retiring && !stopping {
+                place.there = There::Absent;
+            }
+            entry.process.set_life(Life::Stopped);
+            self.event(EventKind::Stopped, index, &[pid.into(), how.raw() as u64]);
+            if !stopping {
+                self.control.client_bell().shout();
+            }
+            return;
+        }
+        entry.process.died(how.raw(), now);
+        // A region whose memory is gone is of no use to a successor.
+        let lost = how == HowEnded::Exited(fault::STATUS);
+        let again = !lost
+            && self.serving
+            && !stopping
+            && place.restarts.died(now, &self.launch.policy) == Restart::Again;
+        place.due_ns = now;
+        self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
+        self.settled(at, if again { Settled::Again } else { Settled::GivenUp }, stopping);
+        self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+        if !stopping {
+            self.control.client_bell().shout();
+        }
+    }
+
+    /// What a dead coordinator had is told and returned; or who does that has died of it, and another tries.
+    fn settler_ended(&mut self, at: usize, how: HowEnded, now: u64, stopping: bool) {
+        let place = &mut self.places[at];
+        let process = &self.control.coordinator(place.index).process;
+        let again =
+            !how.is_orderly() && !stopping && place.restarts.died(now, &self.launch.policy) == Restart::Again;
+        if again {
+            place.there = There::Replacing;
+            place.due_ns = now;
+            return;
+        }
+        place.there = There::Gone;
+        process.recovered_ns.store(now, Ordering::Release);
+        process.set_life(Life::Dead);
+        let index = place.index;
+        // The others do its work; nobody is missing.
+        self.scaling.wanted = (self.scaling.wanted - 1).max(1);
+        self.event(EventKind::Settled, index, &[]);
+        self.control.client_bell().shout();
+        if !stopping {
+            self.share_out_workers(index);
+        }
+    }
+
+    /// The survivors get as many workers more as the dead one had, where they have room for them.
+    fn share_out_workers(&mut self, dead: u32) {
+        let wanted = |index: u32| self.control.coordinator(index).own.wanted.load(Ordering::Relaxed);
+        let serving = self.serving_places();
+        let survivors = serving.len() as u32;
+        if survivors == 0 {
+            return;
+        }
+        let before = serving.iter().map(|index| wanted(*index)).max().unwrap_or(0);
+        let max = self.control.shape().workers_per_coordinator();
+        let after = before.saturating_add(wanted(dead).div_ceil(survivors)).min(max);
+        if after <= before {
+            return;
+        }
+        // An operator who is at it has the last word.
+        let Ok(lock) = OperatorLock::take(&self.dir, Duration::ZERO) else { return };
+        let orders = self.control.orders();
+        orders.workers.store(after, Ordering::Relaxed);
+        orders.scaled.fetch_add(1, Ordering::AcqRel);
+        lock.nudge();
+    }
+
+    /// Coordinators that are there and stay.
+    pub(super) fn serving_places(&self) -> Vec<u32> {
+        self.places
+            .iter()
+            .filter(|place| {
+                let retire = &self.control.coordinator(place.index).retire;
+                place.there == There::Alive && retire.load(Ordering::Acquire) == 0
+            })
+            .map(|place| place.index)
+            .collect()
+    }
+
+    /// Fills the places of dead coordinators whose workers are gone, all of them. They died with it; as this
+    /// process adopts orphans they are its children, and the kernel says when the last one of their group has been
+    /// reaped. Before that they could still write. What they were running is its successor's to end, by the
+    /// slots; orphans that left their groups may be of the living, and stay until the fleet stops.
+    pub(super) fn replace(&mut self, now: u64) {
+        let survivors = !self.serving_places().is_empty();
+        for at in 0..self.places.len() {
+            let place = &self.places[at];
+            if place.there != There::Replacing || place.due_ns > now || !self.is_vacant(at) {
+                continue;
+            }
+            let retiring = self.control.coordinator(place.index).retire.load(Ordering::Acquire) != 0;
+            let had_one = place.process.is_some();
+            // One who was to go hands nothing to others: a successor ends what it had. And where nobody survives,
+            // somebody must.
+            let settle =
+                self.launch.policy.failover == Failover::Survivors && survivors && !retiring && had_one;
+            self.try_fill(at, if settle { Role::Settler } else { Role::Coordinator }, now);
+        }
+    }
+
+    /// Nobody is left who was here.
+    fn is_vacant(&self, at: usize) -> bool {
+        let Some(process) = &self.places[at].process else { return true };
+        // Of an adopted one's workers init or another is the parent now.
+        children_are_gone(process.identity.pid) && (process.is_child || group_is_gone(process.identity.pid))
+    }
+}

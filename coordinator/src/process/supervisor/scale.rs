@@ -1,0 +1,123 @@
+//! How many coordinators there are: as an operator has said, or by load.
+
+use super::Supervisor;
+use super::places::{Role, There};
+use crate::bus::events::{EventKind, SELF};
+use crate::bus::slot::Life;
+use crate::bus::sync::Ordering;
+use crate::config::Span;
+use crate::plan::scaling::{Decision, Load, Marks, Scaler};
+
+/// Load is counted in hundredths of a coordinator.
+const WHOLE: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Scaling {
+    pub wanted: u32,
+    pub span: Span,
+    /// The order that was last looked at.
+    pub order: u32,
+    scaler: Scaler,
+}
+
+impl Scaling {
+    pub fn new(wanted: u32, span: Span, order: u32) -> Self {
+        Self { wanted, span, order, scaler: Scaler::default() }
+    }
+}
+
+impl Supervisor {
+    /// Decides how many are wanted, and starts or retires towards that.
+    pub(super) fn scale(&mut self, now: u64) {
+        let orders = self.control.orders();
+        let order = orders.scaled.load(Ordering::Acquire);
+        let by_hand = orders.coordinators.load(Ordering::Relaxed);
+        let before = self.scaling.wanted;
+        let max = self.control.shape().coordinators();
+        let how = if std::mem::replace(&mut self.scaling.order, order) != order && by_hand != 0 {
+            self.scaling.wanted = by_hand.clamp(1, max);
+            2
+        } else {
+            if self.scaling.span.by_load {
+                self.scale_by_load(now, max);
+            }
+            1
+        };
+        let wanted = self.scaling.wanted;
+        if wanted != before {
+            self.event(EventKind::Scaled, SELF, &[before.into(), wanted.into(), how]);
+        }
+        self.approach(now);
+    }
+
+    fn scale_by_load(&mut self, now: u64, max: u32) {
+        let load = self.load();
+        let scaling = &mut self.scaling;
+        let marks = Marks::between(scaling.span.min * WHOLE, max * WHOLE);
+        let load = Load { busy: load * scaling.wanted, live: WHOLE * scaling.wanted };
+        scaling.wanted = match scaling.scaler.step(load, now, &marks) {
+            Decision::Stay => scaling.wanted,
+            Decision::Grow(more) => scaling.wanted + more.div_ceil(WHOLE),
+            Decision::Shrink(fewer) => scaling.wanted - fewer.div_ceil(WHOLE),
+        }
+        .clamp(scaling.span.min, max);
+    }
+
+    /// Percent of the workers that are at work or would be, on the average of the coordinators that serve. Where
+    /// coordinators add workers by load too, of those that they may have: they go first.
+    fn load(&self) -> u32 {
+        let serving = self.serving_places();
+        let most = self.control.shape().workers_per_coordinator();
+        let sum: u64 = serving
+            .iter()
+            .map(|index| {
+                let own = &self.control.coordinator(*index).own;
+                let live = own.live.load(Ordering::Relaxed);
+                let places = if self.launch.policy.workers.by_load { most } else { live };
+                let busy = u64::from(own.busy.load(Ordering::Relaxed))
+                    + u64::from(own.queued.load(Ordering::Relaxed));
+                // One with more than it can do is as full as three: no more is needed to decide.
+                (busy * 100 / u64::from(places.max(1))).min(300)
+            })
+            .sum();
+        (sum / serving.len().max(1) as u64) as u32
+    }
+
+    fn approach(&mut self, now: u64) {
+        let wanted = self.scaling.wanted as usize;
+        // Those who come back count: somebody is wanted where they are.
+        let stays = |s: &Self, at: usize| {
+            let place = &s.places[at];
+            let retiring = s.control.coordinator(place.index).retire.load(Ordering::Acquire) != 0;
+            !retiring && matches!(place.there, There::Alive | There::Replacing | There::Settling)
+        };
+        let mut there = (0..self.places.len()).filter(|at| stays(self, *at)).count();
+        for at in 0..self.places.len() {
+            if there >= wanted {
+                break;
+            }
+            if self.places[at].there != There::Absent {
+                continue;
+            }
+            there += 1;
+            let entry = self.control.coordinator(self.places[at].index);
+            entry.retire.store(0, Ordering::Release);
+            if self.places[at].due_ns <= now {
+                entry.process.set_life(Life::Absent);
+                self.try_fill(at, Role::Coordinator, now);
+            }
+        }
+        for at in (0..self.places.len()).rev() {
+            if there <= wanted {
+                break;
+            }
+            if self.places[at].there == There::Alive && stays(self, at) {
+                there -= 1;
+                let entry = self.control.coordinator(self.places[at].index);
+                entry.retire.store(1, Ordering::Release);
+                entry.bell.shout();
+                self.control.client_bell().shout();
+            }
+        }
+    }
+}

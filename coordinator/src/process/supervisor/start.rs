@@ -1,0 +1,109 @@
+//! From the first fork to the last coordinator's word.
+
+use super::places::{Refusal, Role, There};
+use super::{Ending, SuperviseError, Supervisor};
+use crate::bus::sync::Ordering;
+use crate::process::clock::now_ns;
+use crate::process::reap::HowEnded;
+use nix::fcntl::OFlag;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+pub(super) const START_MAX: Duration = Duration::from_secs(60);
+/// A fork that is refused at the start is tried again for so long; then the fleet comes up without, or not at all.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    pub(super) fn start(&mut self) -> Result<(), SuperviseError> {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
+            .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
+        for at in 0..self.scaling.wanted as usize {
+            if let Err(refusal) = self.fill_patiently(at, &writer) {
+                if !self.launch.policy.partial || !refusal.passes() {
+                    return Err(match refusal {
+                        Refusal::Fork(errno) => SuperviseError::System { what: "start a coordinator", errno },
+                        Refusal::Region(error) => error.into(),
+                    });
+                }
+                let pause = self.refused(at, &refusal);
+                let place = &mut self.places[at];
+                place.there = There::Replacing;
+                place.due_ns = now_ns() + pause.as_nanos() as u64;
+            }
+        }
+        // The children have it; when the last of them closes it, the reader sees the end.
+        drop(writer);
+        self.wait_for_coordinators(reader)
+    }
+
+    fn fill_patiently(&mut self, at: usize, writer: &OwnedFd) -> Result<(), Refusal> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.fill(at, Role::Coordinator, Some(writer)) {
+                Err(refusal) if refusal.passes() && Instant::now() < deadline => {
+                    std::thread::sleep(self.refused(at, &refusal));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// A line from each: `<number> ready`, or `<number> <why not>`.
+    fn wait_for_coordinators(&mut self, reader: OwnedFd) -> Result<(), SuperviseError> {
+        let deadline = Instant::now() + START_MAX;
+        let flags = rustix::fs::OFlags::NONBLOCK;
+        rustix::fs::fcntl_setfl(&reader, flags).map_err(|errno| SuperviseError::System {
+            what: "read from a pipe",
+            errno: nix::Error::from_raw(errno.raw_os_error()),
+        })?;
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        let mut waited_for = self.places.iter().filter(|place| place.there == There::Alive).count();
+        if waited_for == 0 {
+            return Err(SuperviseError::System { what: "start any coordinator", errno: nix::Error::EAGAIN });
+        }
+        while waited_for > 0 {
+            match lines.read_line(&mut line) {
+                Ok(n) if n > 0 && line.ends_with('\n') => {
+                    let (number, word) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+                    if word != "ready" {
+                        let coordinator = number.parse().unwrap_or(u32::MAX);
+                        return Err(SuperviseError::Coordinator { coordinator, why: word.to_owned() });
+                    }
+                    waited_for -= 1;
+                    line.clear();
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Cut off: whoever did not answer has died, which the next look finds.
+                Ok(_) | Err(_) => {}
+            }
+            if Instant::now() > deadline {
+                return Err(SuperviseError::TooSlow);
+            }
+            if let Some(ending) = self.look(Some(lines.get_ref()), Duration::from_millis(100))? {
+                let why = match ending {
+                    Ending::Signal(signal) => format!("interrupted by {signal} while starting"),
+                    Ending::OwnerDied => "the owner died while the fleet started".to_owned(),
+                };
+                return Err(SuperviseError::Coordinator { coordinator: 0, why });
+            }
+            if let Some(dead) = self.places.iter().find(|place| place.there == There::Gone) {
+                let raw = self.control.coordinator(dead.index).process.wait_status.load(Ordering::Relaxed);
+                // Its own words may still be in the pipe.
+                let mut last = String::new();
+                let _ = lines.read_line(&mut last);
+                let why = last.split_once(' ').map(|(_, why)| why.trim().to_owned());
+                return Err(SuperviseError::Coordinator {
+                    coordinator: dead.index,
+                    why: why.filter(|why| why != "ready").unwrap_or_else(|| {
+                        format!("{} while it started", HowEnded::from_raw(raw).in_fleet())
+                    }),
+                });
+            }
+        }
+        Ok(())
+    }
+}
