@@ -88,11 +88,11 @@ pub fn exit_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     const _: () = assert!(size_of::<Info>() == 64);
     const EXIT: u64 = 1 << 3;
     // _IOWR(0xff, 11, struct pidfd_info)
-    const GET_INFO: u64 = 3 << 30 | (size_of::<Info>() as u64) << 16 | 0xff << 8 | 11;
+    const GET_INFO: u64 = 3 << 30 | (size_of::<Info>() as u64) << 16 | 0xff << 8 | 0xb;
     let mut info = Info { mask: EXIT, ..Info::default() };
     // SAFETY: the kernel writes as many bytes as the request's number says, into a struct of that size.
-    let done = unsafe { nix::libc::ioctl(pidfd.as_raw_fd(), GET_INFO, &raw mut info) };
-    (done == 0 && info.mask & EXIT != 0).then_some(info.exit_code)
+    let done = unsafe { nix::libc::ioctl(pidfd.as_raw_fd(), GET_INFO as _, &raw mut info) };
+    (done == 0 && info.mask & EXIT == EXIT).then_some(info.exit_code)
 }
 
 /// Closes what the parent had open, whoever it was inherited from. The parent's owners of these

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// A fleet with nobody in it.
 fn files(shm: &Path) -> PathBuf {
     let shape = FleetShape::new(1, 2, 64, 2).unwrap();
-    directory::create(shm, "test", &Stamped::new(Identity::own(), 0, shape)).unwrap().0
+    directory::create(shm, "test", &Stamped::new(Identity::own(), 0, shape), shape.coordinators()).unwrap().0
 }
 
 fn open(path: &Path) -> File {

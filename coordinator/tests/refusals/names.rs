@@ -114,7 +114,7 @@ fn a_guessed_temporary_name_is_not_used_whatever_lies_there() {
     let staged = format!(".coord-test.{pid}-{start_ticks}-{}", stamped.namespace);
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), shm.path().join(&staged)).unwrap();
-    let refused = directory::create(shm.path(), "test", &stamped).unwrap_err().to_string();
+    let refused = directory::create(shm.path(), "test", &stamped, 1).unwrap_err().to_string();
     assert!(refused.contains(&staged) && refused.contains("has that name already"), "{refused}");
     assert_eq!(names(shm.path()), [staged]);
     assert!(is_empty(elsewhere.path()));
@@ -159,7 +159,7 @@ fn a_fleet_of_another_users_is_not_attached_even_where_it_could_be() {
     let shm = shared();
     let shape = FleetShape::new(1, 1, 64, 1).unwrap();
     let stamped = Stamped::new(Identity::own(), 0, shape);
-    let (dir, _) = directory::create(shm.path(), "test", &stamped).unwrap();
+    let (dir, _) = directory::create(shm.path(), "test", &stamped, 1).unwrap();
     let control = control_path(&dir);
     let refused = || Control::attach(&control).unwrap_err().to_string();
 

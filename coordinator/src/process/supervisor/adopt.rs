@@ -11,7 +11,7 @@ use crate::bus::fault;
 use crate::bus::mapping::PrivateDir;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
-use crate::bus::view::{Control, Stamped};
+use crate::bus::view::Control;
 use crate::process::clock::now_ns;
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
@@ -23,7 +23,8 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     let Ok((signals, own, _)) = become_supervisor() else { return 70 };
     let Some(dead) = claim(control, dir, own) else { return 0 };
     fault::made(dir, launch.shape.coordinators());
-    let stamped = Stamped { owner: own, ..*control.stamped() };
+    let mut stamped = *control.stamped();
+    stamped.owner = own;
     let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir.to_owned(), signals);
     supervisor.event(EventKind::Adopted, SELF, &[own.pid.into(), dead.pid.into()]);
     supervisor.say(&format!(

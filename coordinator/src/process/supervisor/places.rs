@@ -152,8 +152,6 @@ impl Supervisor {
         let opened = rustix::process::Pid::from_raw(identity.pid as i32)
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        // What is opened is its alone only if it is still there.
-        let pidfd = opened.as_ref().ok().filter(|_| is_child || !identity.is_gone()).is_some();
         let refused = matches!(
             opened,
             Err(rustix::io::Errno::MFILE
@@ -166,7 +164,9 @@ impl Supervisor {
             let how = if is_child { "SIGCHLD and waitpid" } else { "a look at /proc now and then" };
             self.say(&format!("no pidfd to be had: deaths of coordinators are seen by {how}"));
         }
-        Watched { identity, pidfd: opened.ok().filter(|_| pidfd), is_child }
+        // What is opened is its alone only if it is still there.
+        let pidfd = opened.ok().filter(|_| is_child || !identity.is_gone());
+        Watched { identity, pidfd, is_child }
     }
 
     /// Forks somebody for the place, or gives it to the spare. One who is the first in its region says through
