@@ -11,6 +11,7 @@ mod run;
 mod shown;
 mod status;
 mod stop;
+mod top;
 mod up;
 
 use crate::bus::directory::{Found, SHM, find};
@@ -51,6 +52,8 @@ enum Verb {
     Up(up::Args),
     /// Tell who is there and what is in flight
     Status(status::Args),
+    /// Show the same live
+    Top(top::Args),
     /// Tell what happened lately, one line an event
     Events(events::Args),
     /// List the tasks that were given up, and why; try them again, or forget them
@@ -94,6 +97,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Run(args) => run::main(&args, program),
         Verb::Up(args) => up::main(&args),
         Verb::Status(args) => status::main(&args),
+        Verb::Top(args) => top::main(&args),
         Verb::Events(args) => events::main(&args),
         Verb::DeadLetters(args) => dead_letters::main(&args),
         Verb::Cancel(args) => cancel::main(&args),

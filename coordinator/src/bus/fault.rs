@@ -135,6 +135,41 @@ pub fn unmade(dir: &Path) {
 /// What SIGBUS did before.
 static BEFORE: OnceLock<Disposition> = OnceLock::new();
 
+/// A terminal that shows a screen of this process's, and how it was before.
+static TERMINAL: OnceLock<libc::termios> = OnceLock::new();
+static ON_SCREEN: AtomicU32 = AtomicU32::new(0);
+
+/// This process shows something on the whole terminal that is its standard input, from now on or no more: whoever
+/// finds its memory gone leaves the terminal as it is when this is called first.
+pub fn on_screen(yes: bool) {
+    // SAFETY: zero is a valid `termios`, and the pointer is valid for the call. One that is no terminal has no state.
+    let before = unsafe {
+        let mut before: libc::termios = std::mem::zeroed();
+        (libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) == 0).then_some(before)
+    };
+    if let Some(before) = before {
+        TERMINAL.get_or_init(|| before);
+    }
+    // Pairs with the Acquire in `leave_screen`.
+    ON_SCREEN.store(u32::from(yes), Ordering::Release);
+}
+
+/// Ends a synchronized update, shows the cursor, and leaves the alternate screen.
+const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?25h\x1b[?1049l";
+
+fn leave_screen() {
+    if ON_SCREEN.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    // SAFETY: both are async-signal-safe, and their pointers are valid. A terminal that refuses cannot be helped.
+    unsafe {
+        if let Some(before) = TERMINAL.get() {
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before);
+        }
+        libc::write(libc::STDOUT_FILENO, LEAVE.as_ptr().cast(), LEAVE.len());
+    }
+}
+
 struct Disposition(libc::sigaction);
 
 // SAFETY: plain data: an address of code, flags and a mask.
@@ -161,13 +196,14 @@ fn install() {
     });
 }
 
-/// Only loads, `stat`, `prctl`, `write`, `unlink`, `rmdir`, `getpid` and `_exit`: async-signal-safe.
+/// Only loads, `stat`, `prctl`, `tcsetattr`, `write`, `unlink`, `rmdir`, `getpid` and `_exit`: async-signal-safe.
 extern "C" fn on_bus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid one; a fault has an address in it.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as u64) };
     // Sent by a process (0 and below), it has no address.
     match (code > 0).then(|| find(address)).flatten() {
         Some(file) => {
+            leave_screen();
             say(file, address, code);
             remove_made();
             // SAFETY: ends this process; nothing of it is used afterwards.

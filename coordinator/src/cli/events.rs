@@ -1,16 +1,16 @@
 //! `coordinator events`: one line an event.
 
 use super::choose::{fleet, unreadable};
+use super::top::reader_has_gone;
 use super::{FAILED, OK, Place, complain};
 use crate::client::events::{Follower, Seen};
 use crate::process::clock::unix_ns;
 use jiff::Timestamp;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// How often a follower looks.
-const LOOK_MS: u16 = 50;
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator events demo --follow --since 5m")]
@@ -82,7 +82,7 @@ pub(super) fn main(args: &Args) -> u8 {
         if is_last {
             return OK;
         }
-        if reader_has_gone() {
+        if reader_has_gone(LOOK) {
             return OK;
         }
     }
@@ -99,16 +99,6 @@ fn written(bytes: &[u8]) -> Result<bool, u8> {
             Err(super::UNFIT)
         }
     }
-}
-
-/// Waits for the next look; true if nobody reads what is written here any more.
-fn reader_has_gone() -> bool {
-    let out = std::io::stdout();
-    // Nothing is asked for: errors are told in any case.
-    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
-    let told = poll(&mut fds, PollTimeout::from(LOOK_MS));
-    let gone = fds[0].revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
-    told.is_ok_and(|told| told > 0) && gone
 }
 
 #[derive(serde::Serialize)]

@@ -1,5 +1,6 @@
 //! `coordinator status`. The keys of its JSON are listed in `docs/status.md`.
 
+use super::choose::unreadable;
 use super::shown::fleet;
 use super::{FAILED, OK, Place, complain, hand_out};
 use crate::bus::directory::{Found, Owner};
@@ -42,6 +43,9 @@ pub(super) fn main(args: &Args) -> u8 {
         complain(format!("there is no fleet `{name}`"), "`coordinator status` lists those that are there");
         return FAILED;
     }
+    if let ([Row { error: Some(error), .. }], Some(_), false) = (rows.as_slice(), &args.name, args.json) {
+        return unreadable(error);
+    }
     let text = if args.json {
         match serde_json::to_string_pretty(&rows) {
             Ok(text) => text + "\n",
@@ -61,7 +65,16 @@ pub(super) fn main(args: &Args) -> u8 {
 fn row(found: &Found) -> Row {
     let (owner, status) = match found.owner {
         Owner::Alive(_) => ("alive", Some(of(&found.path))),
-        Owner::Dead(_) => ("dead", None),
+        // Its coordinators may go on until another supervisor adopts them.
+        Owner::Dead(_) => {
+            let goes_on = |status: &FleetStatus| {
+                status
+                    .coordinators
+                    .iter()
+                    .any(|one| one.process.is_live() && one.process.identity().is_alive())
+            };
+            ("dead", of(&found.path).ok().filter(goes_on).map(Ok))
+        }
         Owner::Unknown => ("unknown", Some(of(&found.path))),
     };
     let (status, error) = match status.transpose() {

@@ -6,10 +6,8 @@
 use super::status::Watch;
 use crate::bus::error::BusError;
 use crate::bus::events::{Event, EventCell, EventKind, SELF, read};
-use crate::bus::slot::{Life, Stage};
-use crate::bus::sync::Ordering;
+use crate::bus::slot::Stage;
 use crate::process::clock::{now_ns, unix_ns};
-use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
 use crate::wire::{ANY, AnswerStatus, TaskId};
 use serde::Serialize;
@@ -158,7 +156,7 @@ impl Follower {
     /// What has come since the last call, in order of time. Each event comes once.
     pub fn poll(&mut self) -> Result<Vec<Seen>, BusError> {
         // A region whose fleet has just removed it has nothing new to say.
-        let looked = if self.has_ended() { Ok(()) } else { self.watch.look() };
+        let looked = if self.watch.has_ended() { Ok(()) } else { self.watch.look() };
         for (index, region) in self.watch.regions() {
             if !self.sources.iter().any(|source| source.coordinator == Some(index)) {
                 self.sources.push(Source { coordinator: Some(index), cells: region.events(), last: 0 });
@@ -195,20 +193,7 @@ impl Follower {
 
     /// Nothing will come any more but what a last [`Follower::poll`] finds.
     pub fn has_ended(&self) -> bool {
-        let control = self.watch.control();
-        if control.stage() == Stage::Stopped {
-            return true;
-        }
-        // Its coordinators may go on without it, until another supervisor adopts them.
-        control.owner().is_gone()
-            && (0..control.shape().coordinators()).all(|index| {
-                let cell = &control.coordinator(index).process;
-                let identity = Identity {
-                    pid: cell.pid.load(Ordering::Acquire),
-                    start_ticks: cell.start_ticks.load(Ordering::Acquire),
-                };
-                matches!(cell.life(), Life::Absent | Life::Dead | Life::Stopped) || identity.is_gone()
-            })
+        self.watch.has_ended()
     }
 }
 

@@ -64,6 +64,24 @@ impl Watch {
         self.look()?;
         Ok(read(&self.control, |index| self.regions[index as usize]))
     }
+
+    /// True when the fleet has stopped, or everybody is gone who could go on with it.
+    pub fn has_ended(&self) -> bool {
+        let control = &self.control;
+        if control.stage() == Stage::Stopped {
+            return true;
+        }
+        // Its coordinators may go on without it, until another supervisor adopts them.
+        control.owner().is_gone()
+            && (0..control.shape().coordinators()).all(|index| {
+                let cell = &control.coordinator(index).process;
+                let identity = Identity {
+                    pid: cell.pid.load(Ordering::Acquire),
+                    start_ticks: cell.start_ticks.load(Ordering::Acquire),
+                };
+                matches!(cell.life(), Life::Absent | Life::Dead | Life::Stopped) || identity.is_gone()
+            })
+    }
 }
 
 /// `None` where no coordinator has ever lived.

@@ -1,0 +1,173 @@
+//! The terminal as long as frames are shown on it, and as it was before however that ends.
+
+use super::frame::Size;
+use crate::bus::fault;
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::style::Print;
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
+};
+use crossterm::{execute, queue};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::Once;
+use std::time::Duration;
+
+/// As sent by the keys `q`, Escape, Ctrl-C and Ctrl-D.
+const ENDING: [u8; 5] = [b'q', b'Q', 0x1b, 0x03, 0x04];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    Nothing,
+    Resized,
+    /// A key that ends.
+    End,
+    Signal,
+}
+
+pub(super) struct Screen {
+    signals: SignalFd,
+    /// Standard input is a terminal too, and has not been closed.
+    keys: bool,
+    out: io::Stdout,
+    size: Size,
+}
+
+impl Screen {
+    pub(super) fn enter() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH] {
+            mask.add(signal);
+        }
+        mask.thread_block()?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        restore_before_a_panic_talks();
+        let keys = io::stdin().is_terminal();
+        // As it is now: memory that is taken away ends the process where it stands.
+        fault::on_screen(true);
+        let mut screen = Self { signals, keys, out: io::stdout(), size: Size { columns: 80, rows: 24 } };
+        screen.measure();
+        if keys {
+            enable_raw_mode()?;
+        }
+        execute!(screen.out, EnterAlternateScreen, Hide)?;
+        Ok(screen)
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.size
+    }
+
+    fn measure(&mut self) {
+        // One that does not say keeps the size that it had.
+        if let Ok((columns, rows)) = size()
+            && columns > 0
+            && rows > 0
+        {
+            self.size = Size { columns: columns.into(), rows: rows.into() };
+        }
+    }
+
+    /// In one write, over what was there: nothing flickers.
+    pub(super) fn show(&mut self, lines: &[String]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        queue!(bytes, BeginSynchronizedUpdate)?;
+        for (row, line) in (0..).zip(lines) {
+            queue!(bytes, MoveTo(0, row), Print(line), Clear(ClearType::UntilNewLine))?;
+        }
+        queue!(bytes, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
+        self.out.write_all(&bytes)?;
+        self.out.flush()
+    }
+
+    /// Until a key, a signal, or the end of `time`.
+    pub(super) fn wait(&mut self, time: Duration) -> io::Result<Input> {
+        let stdin = io::stdin();
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if self.keys {
+            fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut fds, timeout(time)) {
+            Ok(0) | Err(nix::Error::EINTR) => return Ok(Input::Nothing),
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut resized = false;
+        while let Some(signal) = self.signals.read_signal()? {
+            if signal.ssi_signo != Signal::SIGWINCH as u32 {
+                return Ok(Input::Signal);
+            }
+            resized = true;
+        }
+        if fds.get(1).and_then(PollFd::any) == Some(true) {
+            let mut bytes = [0; 64];
+            match stdin.lock().read(&mut bytes) {
+                // The terminal has gone away.
+                Ok(0) => return Ok(Input::End),
+                Ok(count) if bytes[..count].iter().any(|byte| ENDING.contains(byte)) => {
+                    return Ok(Input::End);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.keys = false,
+            }
+        }
+        if resized {
+            self.measure();
+            return Ok(Input::Resized);
+        }
+        Ok(Input::Nothing)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    fault::on_screen(false);
+    // A terminal that takes nothing more cannot be helped.
+    let _ = disable_raw_mode();
+    let _ = execute!(io::stdout(), EndSynchronizedUpdate, Show, LeaveAlternateScreen);
+}
+
+/// What a panic says would be gone with the screen that it is said on.
+fn restore_before_a_panic_talks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            before(panic);
+        }));
+    });
+}
+
+fn timeout(time: Duration) -> PollTimeout {
+    // Rounded up: the time is over when this returns.
+    let ms = time.as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}
+
+/// Waits for `time`; true as soon as nobody reads what is written here any more.
+pub(in crate::cli) fn reader_has_gone(time: Duration) -> bool {
+    let out = io::stdout();
+    let until = std::time::Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        // Nothing is asked for: errors are told in any case.
+        let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        if poll(&mut fds, timeout(left)).is_ok_and(|told| told > 0) {
+            return true;
+        }
+    }
+}
