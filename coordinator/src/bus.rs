@@ -16,7 +16,7 @@ pub mod fault;
 pub mod futex;
 pub mod layout;
 pub mod mapping;
-mod memory;
+pub mod memory;
 #[cfg(any(test, feature = "probe"))]
 pub mod probe;
 pub mod ring;

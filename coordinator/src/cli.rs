@@ -2,12 +2,14 @@
 #![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
 mod cancel;
+mod capacity;
 mod choose;
 mod clean;
 mod dead_letters;
 mod events;
 pub(crate) mod policy;
 mod run;
+mod scale;
 mod shown;
 mod status;
 mod stop;
@@ -60,6 +62,10 @@ enum Verb {
     DeadLetters(dead_letters::Args),
     /// Give tasks up that are queued or in hand
     Cancel(cancel::Args),
+    /// Say how many coordinators and workers there shall be, and wait until there are
+    Scale(scale::Args),
+    /// Tell how large a fleet this host has room for, and what ends first
+    Capacity(capacity::Args),
     /// End a fleet
     Stop(stop::Args),
     /// Remove what fleets have left behind whose supervisor is proven dead
@@ -101,6 +107,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Events(args) => events::main(&args),
         Verb::DeadLetters(args) => dead_letters::main(&args),
         Verb::Cancel(args) => cancel::main(&args),
+        Verb::Scale(args) => scale::main(&args),
+        Verb::Capacity(args) => capacity::main(&args),
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
     }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod coordinator;
 pub mod exec;
 pub mod fork;
+pub mod host;
 pub mod identity;
 pub mod reap;
 pub mod supervisor;

@@ -186,6 +186,18 @@ impl Control {
         Identity { pid: if unchanged { pid } else { 0 }, start_ticks }
     }
 
+    /// A coordinator is in `/proc`: with its supervisor gone, another one may come. Not known counts as there.
+    pub fn has_living_coordinator(&self) -> bool {
+        (0..self.shape().coordinators()).any(|index| {
+            let cell = &self.coordinator(index).process;
+            let identity = Identity {
+                pid: cell.pid.load(Ordering::Acquire),
+                start_ticks: cell.start_ticks.load(Ordering::Relaxed),
+            };
+            identity.pid != 0 && !identity.is_gone()
+        })
+    }
+
     /// The fleet is `owner`'s from now on. Only for one who has the lock on its directory, and has seen that its
     /// owner is gone.
     pub fn adopt(&self, owner: Identity) {

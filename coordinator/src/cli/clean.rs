@@ -1,7 +1,8 @@
 //! `coordinator clean`: removes leftovers of owners that are proven dead, and of nobody else.
 
 use super::{FAILED, OK, Place, complain, hand_out, warn};
-use crate::bus::directory::{Owner, remove};
+use crate::bus::directory::{Owner, control_path, remove};
+use crate::bus::view::Control;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
@@ -12,6 +13,12 @@ pub(super) struct Args {
     dry_run: bool,
     #[command(flatten)]
     place: Place,
+}
+
+/// A coordinator of the fleet in `dir` is there. One whose words this build cannot read has its supervisor's death
+/// alone to go by.
+fn has_living(dir: &std::path::Path) -> bool {
+    Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
 }
 
 pub(super) fn main(args: &Args) -> u8 {
@@ -27,6 +34,13 @@ pub(super) fn main(args: &Args) -> u8 {
             Owner::Alive(_) => {}
             Owner::Unknown => {
                 warn(format!("{path} does not say whose it is; left alone"));
+            }
+            // It may be adopted.
+            Owner::Dead(owner) if has_living(&fleet.path) => {
+                warn(format!(
+                    "{path}: its supervisor, process {}, is dead, and a coordinator lives; left alone",
+                    owner.pid
+                ));
             }
             Owner::Dead(owner) => {
                 dead += 1;

@@ -1,10 +1,15 @@
 //! `coordinator stop`.
 
 use super::{FAILED, OK, Place, complain};
-use crate::bus::directory::Owner;
+use crate::bus::directory::{Owner, control_path};
+use crate::bus::view::Control;
 use crate::client::launch::STOP_GRACE;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// While a fleet has no supervisor and may get one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator stop demo")]
@@ -16,23 +21,33 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: &Args) -> u8 {
-    let found = match args.place.fleets() {
-        Ok(found) => found,
-        Err(status) => return status,
-    };
-    let Some(fleet) = found.iter().find(|fleet| fleet.id == args.name) else {
-        complain(
-            format!("there is no fleet `{}`", args.name),
-            "`coordinator status` lists those that are there",
-        );
-        return FAILED;
-    };
-    let Owner::Alive(owner) = fleet.owner else {
-        complain(
-            format!("the supervisor of `{}` is not alive", args.name),
-            "`coordinator clean` removes what it left",
-        );
-        return FAILED;
+    let deadline = Instant::now() + STOP_GRACE;
+    let owner = loop {
+        let found = match args.place.fleets() {
+            Ok(found) => found,
+            Err(status) => return status,
+        };
+        let Some(fleet) = found.iter().find(|fleet| fleet.id == args.name) else {
+            complain(
+                format!("there is no fleet `{}`", args.name),
+                "`coordinator status` lists those that are there",
+            );
+            return FAILED;
+        };
+        if let Owner::Alive(owner) = fleet.owner {
+            break owner;
+        }
+        // Its coordinators may be starting another supervisor at this moment.
+        let orphaned =
+            Control::attach(&control_path(&fleet.path)).is_ok_and(|control| control.has_living_coordinator());
+        if !orphaned || Instant::now() >= deadline {
+            complain(
+                format!("the supervisor of `{}` is not alive", args.name),
+                "`coordinator clean` removes what it left",
+            );
+            return FAILED;
+        }
+        std::thread::sleep(LOOK_AGAIN);
     };
     let asked = Pid::from_raw(owner.pid as i32).ok_or(rustix::io::Errno::SRCH).and_then(|pid| {
         let fd = pidfd_open(pid, PidfdFlags::empty())?;

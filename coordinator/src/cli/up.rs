@@ -16,6 +16,9 @@ pub(super) struct Args {
     name: Option<String>,
     #[command(flatten)]
     policy: super::policy::Args,
+    /// Only tell what it costs, and whether this host has room for it
+    #[arg(long)]
+    dry_run: bool,
     /// A mistake that every process of the fleet makes, for the tests of the tests
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true, value_parser = bug)]
@@ -64,6 +67,9 @@ pub(super) fn main(args: &Args) -> u8 {
             return USAGE;
         }
     };
+    if args.dry_run {
+        return super::capacity::dry_run(&shape, &args.place.shm_dir);
+    }
     #[cfg(feature = "kill-points")]
     crate::bus::sync::counted::plant(args.plant);
     let launch = Launch {
@@ -96,6 +102,11 @@ pub(super) fn main(args: &Args) -> u8 {
                 _ => ("", UNFIT),
             };
             complain(error, hint);
+            let room = super::capacity::of(&shape, &args.place.shm_dir);
+            let asked = super::capacity::workers(&shape);
+            if status == UNFIT && room.workers < asked {
+                complain(format!("a fleet with {asked} workers does not fit here: {room}"), "");
+            }
             status
         }
     }

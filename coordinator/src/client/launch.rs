@@ -1,7 +1,7 @@
 //! Starts a fleet as a child of this process, and makes sure that it is gone afterwards.
 
 use crate::bus::directory::{control_path, fleet_dir, remove};
-use crate::bus::view::peek_owner;
+use crate::bus::view::{Control, peek_owner};
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::process::identity::Identity;
@@ -10,9 +10,11 @@ use crate::process::supervisor::{children_of, try_children_of};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -54,6 +56,8 @@ pub enum LaunchError {
 pub struct Fleet {
     supervisor: Child,
     dir: PathBuf,
+    /// Device and inode of that directory: another fleet's may have its name afterwards.
+    made: Option<(u64, u64)>,
     ended: Option<ExitStatus>,
     /// Children that this process had before: nobody's business here.
     spared: Vec<u32>,
@@ -101,9 +105,12 @@ pub fn launch(
         // Ctrl-C on the terminal is this process's business.
         .process_group(0);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
-    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), ended: None, spared };
+    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), made: None, ended: None, spared };
     match fleet.wait_until_ready(&cancelled) {
-        Ok(true) => Ok(fleet),
+        Ok(true) => {
+            fleet.made = fleet.directory();
+            Ok(fleet)
+        }
         Ok(false) => {
             fleet.stop();
             Err(LaunchError::Cancelled)
@@ -161,12 +168,42 @@ impl Fleet {
         if said.starts_with(b"ready ") { Ok(true) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
-    /// The supervisor's exit status, if it has ended.
+    fn directory(&self) -> Option<(u64, u64)> {
+        let found = std::fs::symlink_metadata(&self.dir).ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    /// The exit status of the supervisor that was started here, if it has ended. Another one may have adopted its
+    /// fleet.
     pub fn poll_ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.supervisor.try_wait().ok().flatten();
+        } else {
+            // What it left without a parent comes here.
+            while reap_any().is_some() {}
         }
         self.ended
+    }
+
+    /// The supervisor that has adopted this fleet, if there is one; `patience` long one that is to come is waited
+    /// for, as long as a coordinator lives.
+    fn adopter(&self, patience: Duration) -> Option<Identity> {
+        if self.made.is_none() || self.made != self.directory() {
+            return None;
+        }
+        let control = Control::attach(&control_path(&self.dir)).ok()?;
+        let deadline = Instant::now() + patience;
+        loop {
+            let owner = control.owner();
+            if owner.is_alive() {
+                return Some(owner);
+            }
+            while reap_any().is_some() {}
+            if !control.has_living_coordinator() || Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Asks the fleet to end, and makes sure of it.
@@ -185,6 +222,10 @@ impl Fleet {
         let mut how = None;
         if self.poll_ended().is_some() {
             how = self.ended.map(|status| format!("the supervisor had ended already ({status})"));
+            if let Some(adopter) = self.adopter(grace) {
+                let words = end_adopter(adopter, ask, grace);
+                how = how.map(|how| format!("{how}; {words}"));
+            }
         } else {
             if let Some(signal) = ask {
                 let _ = kill(pid, signal);
@@ -206,8 +247,9 @@ impl Fleet {
         let mut cleaned = end_orphans(&self.spared);
         // Only what this fleet's supervisor made: the name may have been another's.
         let own = self.dir.exists()
-            && peek_owner(&control_path(&self.dir))
-                .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id());
+            && (self.made.is_some() && self.made == self.directory()
+                || peek_owner(&control_path(&self.dir))
+                    .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id()));
         if own && remove(&self.dir).is_ok() {
             cleaned.push(self.dir.display().to_string());
         }
@@ -221,6 +263,33 @@ impl Drop for Fleet {
             self.kill();
         }
     }
+}
+
+/// Ends a supervisor that is not this process's child; how, in words.
+fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> String {
+    let pid = adopter.pid;
+    let opened = rustix::process::Pid::from_raw(pid as i32)
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let fd = match opened {
+        // After the open: the pid cannot be given to somebody else any more.
+        Ok(fd) if adopter.is_alive() => fd,
+        Ok(_) | Err(rustix::io::Errno::SRCH) => {
+            return format!("process {pid}, which adopted its fleet, has too");
+        }
+        Err(errno) => {
+            return format!("process {pid}, which adopted its fleet, cannot be told to end: {errno}");
+        }
+    };
+    let signal = if ask.is_some() { rustix::process::Signal::TERM } else { rustix::process::Signal::KILL };
+    let _ = pidfd_send_signal(&fd, signal);
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let ended = poll(&mut fds, PollTimeout::from(grace.as_millis() as u16)).unwrap_or(0) > 0;
+    if ended && ask.is_some() {
+        return format!("process {pid} had adopted its fleet, and ended as asked");
+    }
+    let _ = pidfd_send_signal(&fd, rustix::process::Signal::KILL);
+    format!("process {pid}, which had adopted its fleet, was killed")
 }
 
 /// Ends and reaps the fleet's orphans: with the supervisor gone they are the children of this process

@@ -1,0 +1,64 @@
+//! `coordinator capacity`: what this host has room for, before anything is started.
+
+use super::{OK, Place, UNFIT, USAGE, complain, hand_out};
+use crate::config::FleetShape;
+use crate::plan::capacity::{Capacity, Costs, capacity};
+use crate::process::host;
+use std::path::Path;
+
+/// Memory of its own that a worker holds before it has done anything: its page tables, stack and heap, measured as
+/// PSS and rounded up. What a task takes comes on top.
+const MEMORY_EACH: u64 = 512 << 10;
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: coordinator capacity --coordinators 10")]
+pub(super) struct Args {
+    /// Coordinators that share the workers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    coordinators: u32,
+    /// Largest task or answer, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    payload_max: u32,
+    /// Tasks that may wait for one worker
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    depth: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What the host has room for, in fleets like this one.
+pub(super) fn of(shape: &FleetShape, shm: &Path) -> Capacity {
+    capacity(&host::read(shm), &Costs::of(shape, MEMORY_EACH))
+}
+
+/// How many workers a fleet of this shape has at most.
+pub(super) fn workers(shape: &FleetShape) -> u64 {
+    u64::from(shape.coordinators()) * u64::from(shape.workers_per_coordinator())
+}
+
+pub(super) fn main(args: &Args) -> u8 {
+    // The cost of a worker in shared memory hardly depends on how many there are.
+    let shape = match FleetShape::new(args.coordinators, 100, args.payload_max, args.depth) {
+        Ok(shape) => shape,
+        Err(error) => {
+            complain(error, "");
+            return USAGE;
+        }
+    };
+    let room = of(&shape, &args.place.shm_dir);
+    hand_out(format!("{room}\n").as_bytes()).err().unwrap_or(if room.workers == 0 { UNFIT } else { OK })
+}
+
+/// `up --dry-run`: whether this shape fits, and what it costs.
+pub(super) fn dry_run(shape: &FleetShape, shm: &Path) -> u8 {
+    let room = of(shape, shm);
+    let fits = room.workers >= workers(shape);
+    let said = format!(
+        "this fleet has up to {} processes and {} bytes of shared memory in {} files; it {}\n{room}\n",
+        shape.processes(),
+        shape.shm_bytes(),
+        shape.shm_inodes(),
+        if fits { "fits" } else { "does not fit" },
+    );
+    hand_out(said.as_bytes()).err().unwrap_or(if fits { OK } else { UNFIT })
+}

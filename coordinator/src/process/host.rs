@@ -1,0 +1,114 @@
+//! What this host has left for a fleet, read from the kernel. What cannot be read does not count as a limit.
+
+use crate::bus::memory;
+use crate::plan::capacity::Host;
+use rustix::process::{Resource, getrlimit};
+use std::fs;
+use std::path::Path;
+
+/// As of now; `shm` is where fleets keep their shared memory.
+pub fn read(shm: &Path) -> Host {
+    let available = meminfo("MemAvailable:").map_or(u64::MAX, |kib| kib.saturating_mul(1024));
+    let group = memory::left().map_or(u64::MAX, |left| left.bytes);
+    let room = rustix::fs::statvfs(shm).ok();
+    Host {
+        fds_soft: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+        pids_free: [group_pids_free(), threads_free()].into_iter().flatten().min(),
+        processes_free: user_processes_free(),
+        memory_available: available.min(group),
+        shm_free: room.as_ref().map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize)),
+        // Some file systems do not count them.
+        shm_inodes_free: room.filter(|room| room.f_files > 0).map(|room| room.f_favail),
+    }
+}
+
+fn number(path: impl AsRef<Path>) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn meminfo(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Of the control groups of this process, the tightest on the way up.
+fn group_pids_free() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let (mount, group) = pids_hierarchy(&groups)?;
+    let group = Path::new(mount).join(group.trim_start_matches('/'));
+    let of = |dir: &Path| {
+        let max: u64 = number(dir.join("pids.max"))?;
+        Some(max.saturating_sub(number(dir.join("pids.current"))?))
+    };
+    group.ancestors().take_while(|dir| dir.starts_with(mount)).filter_map(of).min()
+}
+
+/// Where the pids controller of `/proc/self/cgroup` is: mount and group.
+fn pids_hierarchy(groups: &str) -> Option<(&'static str, &str)> {
+    let mut unified = None;
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, group) = (parts.next()?, parts.next()?, parts.next()?);
+        if controllers.split(',').any(|controller| controller == "pids") {
+            return Some(("/sys/fs/cgroup/pids", group));
+        }
+        if controllers.is_empty() {
+            unified = Some(("/sys/fs/cgroup", group));
+        }
+    }
+    unified
+}
+
+/// Of the whole machine: each process needs a number, and its thread a place.
+fn threads_free() -> Option<u64> {
+    let max = [number("/proc/sys/kernel/pid_max"), number("/proc/sys/kernel/threads-max")];
+    // The fourth field of loadavg is runnable/all.
+    let load = fs::read_to_string("/proc/loadavg").ok()?;
+    let there: u64 = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
+    Some(max.into_iter().flatten().min()?.saturating_sub(there))
+}
+
+/// `RLIMIT_NPROC`, which does not bind whoever may raise it.
+fn user_processes_free() -> Option<u64> {
+    let max = getrlimit(Resource::Nproc).current?;
+    if is_privileged() {
+        return None;
+    }
+    let me = rustix::process::getuid().as_raw();
+    let there: i64 = procfs::process::all_processes()
+        .ok()?
+        .flatten()
+        .filter(|process| process.uid().is_ok_and(|uid| uid == me))
+        .filter_map(|process| process.stat().ok())
+        .map(|stat| stat.num_threads)
+        .sum();
+    Some(max.saturating_sub(there.max(0) as u64))
+}
+
+/// `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`, by the status file.
+fn is_privileged() -> bool {
+    const EITHER: u64 = 1 << 24 | 1 << 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|caps| caps & EITHER != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pids_controller_is_found_in_both_kinds_of_hierarchy() {
+        let old = "9:name=systemd:/\n8:pids:/box/7\n0::/elsewhere\n";
+        assert_eq!(pids_hierarchy(old), Some(("/sys/fs/cgroup/pids", "/box/7")));
+        assert_eq!(pids_hierarchy("0::/box\n"), Some(("/sys/fs/cgroup", "/box")));
+        assert_eq!(pids_hierarchy(""), None);
+    }
+
+    #[test]
+    fn a_running_host_has_something_left() {
+        let host = read(Path::new("/dev/shm"));
+        assert!(host.fds_soft > 0 && host.memory_available > 0 && host.shm_free > 0, "{host:?}");
+        assert!(host.pids_free.is_none_or(|free| free > 0), "{host:?}");
+    }
+}
