@@ -9,8 +9,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// For another operator, and then for each coordinator.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an order waits.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[group(skip)]
+pub(super) struct Patience {
+    /// How long another operator is waited for, and then each coordinator's acknowledgement
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::run::time)]
+    patience: Duration,
+}
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator cancel demo 1.1.17 1.1.18")]
@@ -21,6 +27,8 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "ID|all", value_parser = parse)]
     tasks: Vec<Which>,
     #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
     place: Place,
 }
 
@@ -29,7 +37,7 @@ pub(super) fn main(args: &Args) -> u8 {
         Ok(found) => found,
         Err(status) => return status,
     };
-    ordered(&found.path, "cancelled", &joined(&args.tasks), Operator::cancel)
+    ordered(&found.path, args.patience, "cancelled", &joined(&args.tasks), Operator::cancel)
 }
 
 pub(super) fn parse(text: &str) -> Result<Which, String> {
@@ -58,11 +66,12 @@ type Ends = Result<Vec<(TaskId, Became)>, OrderError>;
 /// Gives an order as the fleet's operator, and says of each task what came of it.
 pub(super) fn ordered(
     dir: &Path,
+    Patience { patience }: Patience,
     verb: &str,
     which: &Which,
     order: impl FnOnce(&mut Operator, &Which) -> Ends,
 ) -> u8 {
-    let ends = Operator::attach(dir, PATIENCE).and_then(|mut operator| order(&mut operator, which));
+    let ends = Operator::attach(dir, patience).and_then(|mut operator| order(&mut operator, which));
     let ends = match ends {
         Ok(ends) => ends,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! `coordinator dead-letters`: tasks that were given up, and another try for them.
 
-use super::cancel::{joined, kebab, ordered, parse};
+use super::cancel::{Patience, joined, kebab, ordered, parse};
 use super::choose::{fleet, unreadable};
 use super::events::moment;
 use super::{FAILED, OK, Place, complain, hand_out};
@@ -21,12 +21,14 @@ pub(super) struct Args {
     /// One object a line, each with the whole task; `docs/status.md` lists the keys
     #[arg(long)]
     json: bool,
-    /// Make a task of this letter again, or of `all`; its result counts in `status`, no client waits for it any more
+    /// Make a task of this letter again, or of `all`; what becomes of it is counted by `status`
     #[arg(long, value_name = "ID|all", value_parser = parse, conflicts_with_all = ["drop", "json"])]
     requeue: Vec<Which>,
     /// Forget this letter, or `all`
     #[arg(long, value_name = "ID|all", value_parser = parse, conflicts_with = "json")]
     drop: Vec<Which>,
+    #[command(flatten)]
+    patience: Patience,
     #[command(flatten)]
     place: Place,
 }
@@ -62,7 +64,7 @@ pub(super) fn main(args: &Args) -> u8 {
         (_, drop) => (drop, "dropped"),
     };
     let which = joined(which);
-    ordered(&found.path, verb, &which, |operator: &mut Operator, which| {
+    ordered(&found.path, args.patience, verb, &which, |operator: &mut Operator, which| {
         if verb == "requeued" { operator.requeue(which) } else { operator.forget(which) }
     })
 }

@@ -56,7 +56,7 @@ pub(super) fn main(args: &Args) -> u8 {
     loop {
         // Asked before the look: whatever was written before the end is seen by it.
         let is_last = !args.follow || follower.has_ended();
-        let seen = match follower.poll() {
+        let seen = match if is_last { follower.rest() } else { follower.poll() } {
             Ok(seen) => seen,
             Err(error) => return unreadable(error),
         };

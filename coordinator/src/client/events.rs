@@ -12,7 +12,10 @@ use crate::process::reap::HowEnded;
 use crate::wire::{ANY, AnswerStatus, TaskId};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
+/// An event is told when it is so old: who writes takes the time first, and another source may be faster.
+const SETTLED: Duration = Duration::from_millis(50);
 /// No ring counts so far: such a number was written by somebody else.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
@@ -132,6 +135,8 @@ struct Source {
 pub struct Follower {
     watch: Watch,
     sources: Vec<Source>,
+    /// Too new to be told in the order of time.
+    held: Vec<Seen>,
     /// CLOCK_REALTIME less CLOCK_MONOTONIC, when this began.
     offset_ns: u64,
     epoch: u32,
@@ -150,11 +155,25 @@ impl Follower {
         let control = watch.control();
         let sources = vec![Source { coordinator: None, cells: control.events(), last: 0 }];
         let epoch = control.stamped().epoch;
-        Ok(Self { watch, sources, offset_ns: unix_ns().saturating_sub(now_ns()), epoch })
+        Ok(Self { watch, sources, held: Vec::new(), offset_ns: unix_ns().saturating_sub(now_ns()), epoch })
     }
 
-    /// What has come since the last call, in order of time. Each event comes once.
+    /// What has come since the last call, in order of time. Each event comes once, a moment after it happened.
     pub fn poll(&mut self) -> Result<Vec<Seen>, BusError> {
+        let until = now_ns().saturating_sub(SETTLED.as_nanos() as u64);
+        self.look()?;
+        let rest = self.held.partition_point(|seen| seen.at_ns < until);
+        let later = self.held.split_off(rest);
+        Ok(std::mem::replace(&mut self.held, later))
+    }
+
+    /// As [`Follower::poll`], with what has just happened: for the last call, or the only one.
+    pub fn rest(&mut self) -> Result<Vec<Seen>, BusError> {
+        self.look()?;
+        Ok(std::mem::take(&mut self.held))
+    }
+
+    fn look(&mut self) -> Result<(), BusError> {
         // A region whose fleet has just removed it has nothing new to say.
         let looked = if self.watch.has_ended() { Ok(()) } else { self.watch.look() };
         for (index, region) in self.watch.regions() {
@@ -162,7 +181,8 @@ impl Follower {
                 self.sources.push(Source { coordinator: Some(index), cells: region.events(), last: 0 });
             }
         }
-        let mut seen = Vec::new();
+        let before = self.held.len();
+        let seen = &mut self.held;
         for source in &mut self.sources {
             let (missed, events) = source.take();
             if missed > 0 {
@@ -185,13 +205,13 @@ impl Follower {
         }
         // Stable: what one source says of the same instant stays in its order.
         seen.sort_by_key(|seen| seen.at_ns);
-        if seen.is_empty() {
+        if seen.len() == before {
             looked?;
         }
-        Ok(seen)
+        Ok(())
     }
 
-    /// Nothing will come any more but what a last [`Follower::poll`] finds.
+    /// Nothing will come any more but what a last [`Follower::rest`] finds.
     pub fn has_ended(&self) -> bool {
         self.watch.has_ended()
     }
