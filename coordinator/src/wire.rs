@@ -53,7 +53,7 @@ pub struct TaskHeader {
     pub timeout_ms: u32,
     /// Number of the worker within the coordinator, or [`ANY`].
     pub worker: u16,
-    /// A [`TaskKind`], and [`RETRY_FAILURES`].
+    /// A [`TaskKind`], and [`RETRY_FAILURES`] and [`WAS_LETTER`].
     pub kind: u8,
     /// Workers that may begin it; 0 where the fleet's policy counts.
     pub attempts_max: u8,
@@ -63,6 +63,9 @@ const _: () = assert!(size_of::<TaskHeader>() == HEADER);
 /// In [`TaskHeader::kind`]: an answer that says that it could not be done, or a command that ends badly, is an
 /// attempt that failed, and the task is tried again as long as it has others.
 pub const RETRY_FAILURES: u8 = 1 << 7;
+
+/// In [`TaskHeader::kind`]: it was a dead letter, and its client has heard of its failure. Set by the coordinator alone.
+pub const WAS_LETTER: u8 = 1 << 6;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -88,7 +91,7 @@ impl TaskKind {
         use TaskKind::{Agent, Canary, Command, Compute, Echo, Exec, Sleep};
         [Echo, Sleep, Compute, Exec, Command, Agent, Canary]
             .into_iter()
-            .find(|kind| *kind as u8 == raw & !RETRY_FAILURES)
+            .find(|kind| *kind as u8 == raw & !(RETRY_FAILURES | WAS_LETTER))
     }
 }
 
@@ -100,6 +103,10 @@ impl TaskHeader {
 
     pub fn retries_failures(&self) -> bool {
         self.kind & RETRY_FAILURES != 0
+    }
+
+    pub fn was_letter(&self) -> bool {
+        self.kind & WAS_LETTER != 0
     }
 
     /// Workers that may begin it.

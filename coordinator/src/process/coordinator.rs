@@ -6,8 +6,14 @@
 
 #[path = "coordinator/answers.rs"]
 mod answers;
+#[path = "coordinator/control.rs"]
+mod control;
+#[path = "coordinator/letters.rs"]
+mod letters;
 #[path = "coordinator/peers.rs"]
 pub mod peers;
+#[path = "coordinator/pool.rs"]
+mod pool;
 #[path = "coordinator/table.rs"]
 mod table;
 #[path = "coordinator/takeover.rs"]
@@ -20,20 +26,24 @@ mod workers;
 use super::clock::now_ns;
 use super::fork;
 use crate::bus::doorbell::Doorbell;
-use crate::bus::ring::{Consumer, Producer, Record};
+use crate::bus::ring::{Consumer, Producer, Record, RingError};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
-use crate::config::Policy;
+use crate::bus::events::{EventKind, EventLog, SELF};
+use crate::config::{Policy, Span};
+use crate::plan::health::Watch;
 use crate::plan::restart::Restarts;
+use crate::plan::scaling::Scaler;
 use crate::wire::TaskId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 use table::Table;
 
-pub use takeover::succeed;
+pub use takeover::{settle, succeed};
 pub(super) use workers::{take_consumer, take_producer};
 
 /// Without work the rings are looked over this often: it repairs a wake-up lost with its writer.
@@ -66,6 +76,15 @@ struct Link {
     /// Something was staged since the last publication.
     touched: bool,
     restarts: Restarts,
+    /// Records in its ring that it has not answered.
+    outstanding: u32,
+    /// Among the idle.
+    listed: bool,
+    /// It gets no more tasks, and goes when it has done what it has.
+    retiring: bool,
+    /// It was ended because its progress had stopped.
+    hung: bool,
+    watch: Watch,
 }
 
 struct Coordinator {
@@ -79,7 +98,27 @@ struct Coordinator {
     bell: &'static Doorbell,
     from_client: Consumer,
     to_client: Producer,
+    from_client_control: Consumer,
+    from_operator: Consumer,
+    events: EventLog,
     links: Vec<Link>,
+    /// Queued in the table for whoever has nothing to do.
+    anyone: VecDeque<u32>,
+    /// Who may have nothing to do; looked at once more before it is believed.
+    idle: VecDeque<u32>,
+    /// Queued in the table, and not before a time: when, the entry, its generation.
+    later: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    /// Dead letters for which the table had no room yet.
+    to_revive: VecDeque<u32>,
+    /// How many workers there shall be, within what, and what was last said of it by hand.
+    wanted: u32,
+    span: Span,
+    scaler: Scaler,
+    scaled: u32,
+    /// Forks refused one after the other.
+    refused: u32,
+    /// Something was staged in a worker's ring since the last publication.
+    touched: bool,
     by_pid: HashMap<Pid, u32>,
     /// Workers to be started: when, and whose place.
     due: VecDeque<(u64, u32)>,
@@ -115,13 +154,10 @@ pub fn run(
         report(Err(format!("cannot watch its workers: {errno}")));
         return 70;
     }
-    let (Some(from_client), Some(to_client)) =
-        (region.client_down().consumer(), region.client_up().producer())
-    else {
+    let Ok(mut coordinator) = Coordinator::new(control, region, index, policy) else {
         report(Err("its rings to the client are taken".to_owned()));
         return 70;
     };
-    let mut coordinator = Coordinator::new(control, region, index, policy, from_client, to_client);
     coordinator.free = (0..coordinator.table.len()).rev().collect();
     if let Err(why) = coordinator.start_all() {
         report(Err(why));
@@ -146,11 +182,13 @@ impl Coordinator {
         region: Region,
         index: u32,
         policy: Policy,
-        from_client: Consumer,
-        to_client: Producer,
-    ) -> Self {
+    ) -> Result<Self, RingError> {
         let workers = region.shape().workers_per_coordinator();
-        Self {
+        let span = policy.workers.within(workers);
+        // As the predecessor had it, if there was one.
+        let before = control.coordinator(index).own.wanted.load(Ordering::Relaxed);
+        let wanted = if before == 0 { span.start } else { before.clamp(1, workers) };
+        Ok(Self {
             index,
             control,
             region,
@@ -158,9 +196,22 @@ impl Coordinator {
             epoch: region.state().epoch.load(Ordering::Relaxed),
             table: Table::new(region),
             bell: &control.coordinator(index).bell,
-            from_client,
-            to_client,
+            from_client: take_consumer(region.client_down())?,
+            to_client: take_producer(region.client_up())?,
+            from_client_control: take_consumer(region.client_control())?,
+            from_operator: take_consumer(region.operator_control())?,
+            events: EventLog::new(region.events()),
             links: (0..workers).map(|_| Link::new(None)).collect(),
+            anyone: VecDeque::new(),
+            idle: VecDeque::new(),
+            later: BinaryHeap::new(),
+            to_revive: VecDeque::new(),
+            wanted,
+            span,
+            scaler: Scaler::default(),
+            scaled: control.orders().scaled.load(Ordering::Acquire),
+            refused: 0,
+            touched: false,
             by_pid: HashMap::new(),
             due: VecDeque::new(),
             free: Vec::new(),
@@ -172,7 +223,7 @@ impl Coordinator {
             serving: false,
             ready: Vec::with_capacity(workers as usize),
             body: Vec::new(),
-        }
+        })
     }
 
     fn start_all(&mut self) -> Result<(), String> {
@@ -183,6 +234,9 @@ impl Coordinator {
             let tasks = self.region.worker_down(number).producer().ok_or_else(taken)?;
             let answers = self.region.worker_up(number).consumer().ok_or_else(taken)?;
             self.links[number as usize].rings = Some(Rings { tasks, answers });
+            if number >= self.wanted {
+                continue;
+            }
             self.start_patiently(number).map_err(|errno| {
                 format!("cannot start {name}: {errno} (is the limit on processes reached?)")
             })?;
@@ -211,7 +265,7 @@ impl Coordinator {
 
     fn wait_for_workers(&mut self) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
-        let workers = self.links.len() as u32;
+        let workers = self.wanted;
         let mut seen = 0;
         loop {
             if fork::child_ended() {
@@ -242,24 +296,34 @@ impl Coordinator {
     fn serve(&mut self) {
         self.serving = true;
         let mut record = Record::empty();
-        let mut next_scan = now_ns() + TICK.as_nanos() as u64;
+        self.show(self.census());
+        let mut next_scan = Self::tick_after(now_ns());
         while !self.is_stopping() {
             if fork::child_ended() {
                 self.reap();
             }
+            self.take_orders(&mut record);
             self.take_tasks(&mut record);
             self.take_answers(&mut record);
+            if let Some(ticket) = self.pause_wanted() {
+                self.pause(ticket, &mut record);
+            }
             let now = now_ns();
             if now >= self.earliest_ns {
                 self.expire(now);
             }
+            if self.later.peek().is_some_and(|Reverse((at_ns, ..))| *at_ns <= now) {
+                self.resume(now);
+            }
             if now >= next_scan {
-                add(&self.control.coordinator(self.index).own.beat);
                 for number in 0..self.links.len() {
                     self.drain(number, &mut record);
                 }
-                self.publish_tasks();
-                next_scan = now + TICK.as_nanos() as u64;
+                self.look_around(now);
+                next_scan = Self::tick_after(now);
+                if self.is_retiring() && self.is_drained() {
+                    break;
+                }
             }
             self.tell();
             self.start_due(now);
@@ -267,23 +331,32 @@ impl Coordinator {
         }
     }
 
+    /// This coordinator is one too many: it takes what was sent to it, but nobody sends it more.
+    fn is_retiring(&self) -> bool {
+        self.control.coordinator(self.index).retire.load(Ordering::Acquire) != 0
+    }
+
     fn sleep(&mut self, now: u64, next_scan: u64) {
         let due = self.due.front().map_or(u64::MAX, |(at_ns, _)| *at_ns);
         if due <= now {
             return;
         }
-        let wake = next_scan.min(self.earliest_ns).min(due);
+        let later = self.later.peek().map_or(u64::MAX, |Reverse((at_ns, ..))| *at_ns);
+        let wake = next_scan.min(self.earliest_ns).min(due).min(later);
         let mut timeout = Duration::from_nanos(wake.saturating_sub(now));
         if !self.untold.is_empty() {
             timeout = timeout.min(BLOCKED);
         }
         let (ready, control) = (self.region.ready(), self.control);
-        let (client, room) = (&mut self.from_client, !self.free.is_empty() && !self.client_broken);
+        let room = !self.free.is_empty() && !self.client_broken;
+        let (client, orders) =
+            (&mut self.from_client, [&mut self.from_client_control, &mut self.from_operator]);
         self.bell.wait(timeout, || {
             !ready.is_clear()
                 || (room && client.is_ready())
-                || control.stage() != Stage::Ready && control.stage() != Stage::Starting
-                || fork::child_ended_pending()
+                || orders.into_iter().any(Consumer::is_ready)
+                || control.orders().pause.load(Ordering::Acquire) != 0
+                || has_to_stop(control)
         });
     }
 
@@ -313,6 +386,11 @@ impl Coordinator {
             self.bell.wait(left.min(TICK), fork::child_ended_pending);
         }
     }
+}
+
+/// A sleeper is not to go on sleeping.
+fn has_to_stop(control: Control) -> bool {
+    !matches!(control.stage(), Stage::Ready | Stage::Starting) || fork::child_ended_pending()
 }
 
 fn add(counter: &AtomicU64) {

@@ -9,6 +9,7 @@ use crate::bus::ring::{Consumer, Producer, Record};
 use crate::bus::slot::{Life, WorkerSlot};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
+use crate::config::Policy;
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, arguments};
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
@@ -19,6 +20,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// would have gone with it).
 const FULL_RING: Duration = Duration::from_millis(1);
 
+/// A command may take so long to end when its time is over; then it is killed.
 /// Why a worker ended, as its exit status.
 const STATUS_STOPPED: i32 = 0;
 const STATUS_OWN_BUG: i32 = 70;
@@ -26,6 +28,12 @@ const STATUS_OWN_BUG: i32 = 70;
 const STATUS_BAD_RING: i32 = 71;
 /// The region has another coordinator than the one that forked this process.
 const STATUS_FENCED: i32 = 72;
+/// It has carried out as many tasks as a worker may.
+pub const STATUS_WORN: i32 = 75;
+/// It has grown more than a worker may.
+pub const STATUS_GROWN: i32 = 76;
+/// A task left something behind that cannot be undone.
+pub const STATUS_POISONED: i32 = 77;
 
 struct Worker {
     region: Region,
@@ -35,11 +43,23 @@ struct Worker {
     answers: Producer,
     /// Of the region, when this process was forked.
     epoch: u32,
+    policy: Policy,
+    /// Tasks carried out by this process.
+    done: u32,
+    /// Bytes resident before the first task; 0 if nobody asks.
+    began_with: u64,
 }
 
 /// Runs until the region says stop, or has another epoch than `epoch`; what it returns is the exit
 /// status. The rings' other ends are the coordinator's, and whoever had these is dead.
-pub fn run(control: &Control, region: Region, coordinator: u32, number: u32, epoch: u32) -> i32 {
+pub fn run(
+    control: &Control,
+    region: Region,
+    coordinator: u32,
+    number: u32,
+    epoch: u32,
+    policy: &Policy,
+) -> i32 {
     let slot = region.worker(number);
     let (Ok(mut tasks), Ok(answers)) =
         (take_consumer(region.worker_down(number)), take_producer(region.worker_up(number)))
@@ -47,7 +67,9 @@ pub fn run(control: &Control, region: Region, coordinator: u32, number: u32, epo
         return STATUS_OWN_BUG;
     };
     let bell = &control.coordinator(coordinator).bell;
-    let mut worker = Worker { region, number, slot, coordinator: bell, answers, epoch };
+    let began_with = policy.recycle_growth.map_or(0, |_| resident());
+    let mut worker =
+        Worker { region, number, slot, coordinator: bell, answers, epoch, policy: *policy, done: 0, began_with };
     match Identity::of(std::process::id()) {
         Some(own) => slot.process.arrived(own.pid, own.start_ticks),
         // Its parent says so.
@@ -90,11 +112,47 @@ impl Worker {
                 self.carry_out(&mut record);
                 // Only now: a worker killed before has left the task in the ring and in the table.
                 tasks.acknowledge();
+                if let Some(status) = self.is_worn() {
+                    return status;
+                }
             }
-            let own = &self.slot.own;
-            own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-            self.slot.bell.wait(HEARTBEAT, || tasks.is_ready() || self.is_stopping());
+            self.beat();
+            if self.is_retired() {
+                return STATUS_STOPPED;
+            }
+            let wait = |tasks: &mut Consumer| tasks.is_ready() || self.is_stopping() || self.is_retired();
+            self.slot.bell.wait(HEARTBEAT, || wait(tasks));
         }
+    }
+
+    /// It gets on.
+    fn beat(&self) {
+        let own = &self.slot.own;
+        own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.slot.orders.retire.load(Ordering::Acquire) != 0
+    }
+
+    /// Its client or an operator wants no answer to this task any more.
+    fn is_cancelled(&self, task: &TaskHeader) -> bool {
+        let orders = &self.slot.orders;
+        orders.cancel.load(Ordering::Acquire) == task.id.sequence.wrapping_add(1)
+            && orders.cancel_sender.load(Ordering::Relaxed) == task.id.sender
+    }
+
+    /// What is under way is to end before its time.
+    fn is_cut_short(&self, task: &TaskHeader) -> bool {
+        self.beat();
+        self.is_stopping() || self.is_cancelled(task)
+    }
+
+    /// The exit status of one that is to make room for another.
+    fn is_worn(&mut self) -> Option<i32> {
+        self.done = self.done.saturating_add(1);
+        let wear = Wear { tasks: self.done, ..Wear::default() };
+        None
     }
 
     fn carry_out(&mut self, record: &mut Record) {
@@ -104,21 +162,13 @@ impl Worker {
         if started_ns >= task.deadline_ns {
             // Its coordinator has given it up, or does at this moment. To do it all the same would make
             // the tasks behind it late as well.
+            let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
+            self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
             return;
         }
         own.progress_ns.store(started_ns, Ordering::Relaxed);
         own.task.store(task.id.sequence.wrapping_add(1), Ordering::Release);
-        let mut answer = AnswerHeader {
-            id: task.id,
-            started_ns,
-            finished_ns: 0,
-            worker: self.number,
-            entry: task.entry,
-            lease: task.lease,
-            status: AnswerStatus::Ok as u32,
-            code: 0,
-            stdout_len: 0,
-        };
+        let mut answer = self.answer_to(&task, started_ns);
         if let Err(why) = self.work(&task, &mut answer, &mut record.body) {
             answer.status = AnswerStatus::Refused as u32;
             record.body = why.into_bytes();
@@ -133,25 +183,49 @@ impl Worker {
         self.slot.own.task.store(0, Ordering::Release);
     }
 
+    fn answer_to(&self, task: &TaskHeader, started_ns: u64) -> AnswerHeader {
+        AnswerHeader {
+            id: task.id,
+            started_ns,
+            finished_ns: 0,
+            worker: self.number,
+            entry: task.entry,
+            lease: task.lease,
+            status: AnswerStatus::Ok as u32,
+            code: 0,
+            stdout_len: 0,
+        }
+    }
+
     /// Carries out the task; `body` becomes the answer's.
     fn work(&self, task: &TaskHeader, answer: &mut AnswerHeader, body: &mut Vec<u8>) -> Result<(), String> {
+        let ends_ns = task.attempt_ends_ns(answer.started_ns);
         match TaskKind::from_raw(task.kind) {
             Some(TaskKind::Echo) => {}
             Some(TaskKind::Sleep) => {
-                let until = now_ns().saturating_add(task.parameter);
+                let until = answer.started_ns.saturating_add(task.parameter);
                 loop {
                     let now = now_ns();
-                    if now >= until || self.is_stopping() {
+                    if now >= until || self.is_cut_short(task) {
                         break;
                     }
-                    self.slot.bell.wait(Duration::from_nanos(until - now), || self.is_stopping());
+                    if now >= ends_ns {
+                        answer.status = AnswerStatus::TimedOut as u32;
+                        break;
+                    }
+                    let slice = Duration::from_nanos(until.min(ends_ns) - now).min(HEARTBEAT);
+                    self.slot.bell.wait(slice, || self.is_stopping() || self.is_cancelled(task));
                 }
                 body.clear();
             }
             Some(TaskKind::Compute) => {
                 let end = thread_cpu_ns().saturating_add(task.parameter);
                 let mut value = task.id.sequence;
-                while thread_cpu_ns() < end && !self.is_stopping() {
+                while thread_cpu_ns() < end && !self.is_cut_short(task) {
+                    if now_ns() >= ends_ns {
+                        answer.status = AnswerStatus::TimedOut as u32;
+                        break;
+                    }
                     for _ in 0..1_000 {
                         value = std::hint::black_box(
                             value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1),
@@ -177,12 +251,16 @@ impl Worker {
                 own.command_start.store(identity.start_ticks, Ordering::Relaxed);
                 own.command_pid.store(identity.pid, Ordering::Release);
             };
-            exec::run(&arguments, task.deadline_ns, output_max, started, || self.is_stopping())
+            let ends_ns = task.attempt_ends_ns(answer.started_ns);
+            exec::run(&arguments, ends_ns, output_max, started, || self.is_cut_short(task))
                 .map_err(|error| format!("cannot run {:?}: {error}", String::from_utf8_lossy(arguments[0])))
         };
         own.command_pid.store(0, Ordering::Release);
         let ended = ended?;
         answer.code = ended.code;
+        if ended.cut_short && !self.is_stopping() {
+            answer.status = AnswerStatus::TimedOut as u32;
+        }
         answer.stdout_len = ended.stdout.len() as u32 | if ended.truncated { TRUNCATED } else { 0 };
         *body = ended.stdout;
         body.extend_from_slice(&ended.stderr);

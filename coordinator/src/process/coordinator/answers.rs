@@ -4,8 +4,11 @@ use super::tasks::attempt;
 use super::{Coordinator, add};
 use crate::bus::ring::{HEADER, Record};
 use crate::plan::lease::{Claim, State};
+use crate::bus::events::EventKind;
 use crate::plan::recover::Ending;
-use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, epoch_of};
+use crate::plan::retry::Cause;
+use crate::process::clock::now_ns;
+use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, REVIVED, TaskHeader, TaskKind, epoch_of};
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -69,6 +72,7 @@ impl Coordinator {
         if !link.waiting.is_empty() {
             self.hand_over(number);
         }
+        self.note_idle(number);
     }
 
     /// False if the answer cannot be.
@@ -77,10 +81,7 @@ impl Coordinator {
         let counters = self.region.counters();
         let status = match self.worth(number, &answer, record.body.len()) {
             Worth::Counts => {
-                let ending =
-                    if answer.status == AnswerStatus::Ok as u32 { Ending::Answered } else { Ending::Failed };
-                self.ending(ending, |c| c.table.finish(answer.entry, &answer, &record.body));
-                self.untold.push_back(answer.entry);
+                self.count(&answer, &record.body);
                 return true;
             }
             Worth::Seen => return true,
@@ -91,6 +92,8 @@ impl Coordinator {
             }
             Worth::Late => {
                 add(&counters.late);
+                let said = [answer.id.sequence, answer.id.sender.into()];
+                self.events.write(now_ns(), EventKind::Late, number as u32, &said);
                 AnswerStatus::Late
             }
             Worth::Second => {
@@ -106,11 +109,31 @@ impl Coordinator {
         true
     }
 
+    /// The one answer that counts: it ends its task, or is an attempt that failed.
+    fn count(&mut self, answer: &AnswerHeader, body: &[u8]) {
+        let (entry, task) = (answer.entry, self.table.task(answer.entry));
+        let status = AnswerStatus::from_raw(answer.status).unwrap_or(AnswerStatus::Damaged);
+        let failed = failure(answer, &task);
+        if let Some(cause) = failed {
+            if self.try_again(entry, cause, status).is_some() {
+                return;
+            }
+            self.write_letter(entry, answer, if status == AnswerStatus::Refused { body } else { &[] });
+        }
+        // A command that ends badly has answered all the same, unless its task says that this is a failure.
+        let ending = if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
+        let revived = if task.was_letter() { REVIVED } else { 0 };
+        let told = AnswerHeader { status: answer.status | revived, ..*answer };
+        self.ending(ending, |c| c.table.finish(entry, &told, body));
+        self.untold.push_back(entry);
+    }
+
     fn worth(&mut self, number: usize, answer: &AnswerHeader, body_len: usize) -> Worth {
-        let known =
-            matches!(AnswerStatus::from_raw(answer.status), Some(AnswerStatus::Ok | AnswerStatus::Refused));
+        let status = [AnswerStatus::Ok, AnswerStatus::Refused, AnswerStatus::TimedOut]
+            .into_iter()
+            .find(|status| *status as u32 == answer.status);
         let fits = body_len <= self.region.shape().payload_max() as usize;
-        if !known || !fits || !self.table.has(answer.entry) || answer.worker != number as u32 {
+        if status.is_none() || !fits || !self.table.has(answer.entry) || answer.worker != number as u32 {
             return Worth::Nonsense;
         }
         // What lies in the rings at a takeover was made under a predecessor, and counts; later nothing
@@ -119,18 +142,32 @@ impl Coordinator {
         if current == self.taking_over {
             return Worth::Fenced;
         }
+        if current {
+            // One answer to each record that was put into its ring.
+            let link = &mut self.links[number];
+            link.outstanding = link.outstanding.saturating_sub(1);
+        }
         let (word, task) = (self.table.word(answer.entry), self.table.task(answer.entry));
         let here = word.state() != Some(State::Free)
             && task.id == answer.id
-            && u32::from(task.worker) == answer.worker;
+            && task.place().is_none_or(|place| place == answer.worker);
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
             // Too late at the worker is too late, also if the coordinator was too busy to say so first.
             if answer.finished_ns <= task.deadline_ns {
                 return Worth::Counts;
             }
             self.fail(answer.entry, AnswerStatus::TimedOut);
+        } else if here
+            && self.taking_over
+            && word.state() == Some(State::Queued)
+            && word.attempt() == attempt(answer)
+        {
+            // It failed, and is to be tried again.
+            return Worth::Seen;
         } else if here && word.state() == Some(State::Done) {
-            return if self.taking_over && self.table.answer(answer.entry) == *answer {
+            let told = self.table.answer(answer.entry);
+            let told = AnswerHeader { status: told.status & !REVIVED, ..told };
+            return if self.taking_over && told == *answer {
                 Worth::Seen
             } else {
                 Worth::Second
@@ -139,10 +176,24 @@ impl Coordinator {
         let given_up = &mut self.links[number].given_up;
         if let Some(at) = given_up.iter().position(|id| *id == answer.id) {
             given_up.remove(at);
-            return Worth::Late;
+            // That its time is over the worker says too: nothing was delivered late.
+            return if status == Some(AnswerStatus::TimedOut) { Worth::Seen } else { Worth::Late };
         }
         // Whom its predecessor had given up a successor cannot know; but a worker that answers twice it
         // would not find here first.
         if here || self.taking_over { Worth::Late } else { Worth::Second }
+    }
+}
+
+/// What an answer says of the attempt; `None` if it was a success, or if nobody asked.
+fn failure(answer: &AnswerHeader, task: &TaskHeader) -> Option<Cause> {
+    let command = matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
+    match AnswerStatus::from_raw(answer.status) {
+        Some(AnswerStatus::TimedOut) => Some(Cause::TimedOut),
+        Some(AnswerStatus::Refused) => Some(Cause::Refused),
+        Some(AnswerStatus::Ok) if command && task.retries_failures() && answer.code != 0 => {
+            Some(Cause::ExitedBadly)
+        }
+        _ => None,
     }
 }

@@ -120,8 +120,8 @@ impl Table {
     }
 
     /// The record is staged in the worker's ring, and not published yet.
-    pub(super) fn lease(&self, entry: u32) {
-        self.step(entry, |word| word.lease(word.worker()));
+    pub(super) fn lease(&self, entry: u32, worker: u16) {
+        self.step(entry, |word| word.lease(worker));
     }
 
     pub(super) fn finish(&self, entry: u32, answer: &AnswerHeader, body: &[u8]) {
@@ -137,8 +137,10 @@ impl Table {
         self.step(entry, Word::fail);
     }
 
+    /// For its own worker again, or for any.
     pub(super) fn requeue(&self, entry: u32, hand: Hand) {
-        self.step(entry, |word| word.requeue(hand, word.worker()));
+        let address = self.task(entry).worker;
+        self.step(entry, |word| word.requeue(hand, address));
     }
 
     /// The client's ring has published the answer.

@@ -13,7 +13,8 @@
 //! Killed anywhere in here, the next successor begins again: each step finds done what was done.
 
 use super::workers::{take_consumer, take_producer};
-use super::{Coordinator, Rings, add};
+use super::{Coordinator, Rings, SELF, add};
+use crate::bus::events::EventKind;
 use crate::bus::ring::{Record, RingError};
 use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
@@ -24,11 +25,13 @@ use crate::plan::recover::{Action, Ending, Endings, Limits, balanced, decide};
 use crate::process::clock::now_ns;
 use crate::process::fork;
 use crate::process::identity::Identity;
-use crate::wire::{TASK, TaskHeader, TaskId};
+use crate::wire::{AnswerStatus, TASK, TaskHeader, TaskId};
 use std::collections::HashMap;
 use std::time::Duration;
 use zerocopy::FromBytes;
 
+/// A client gets so long to listen to what became of its tasks.
+const TELL_MAX: Duration = Duration::from_secs(5);
 /// A dead worker that is still seen is looked for again after this long.
 const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// The rings to the client cannot be read: exit status.
@@ -50,6 +53,9 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     let Ok(mut coordinator) = take_over(control, region, index, policy) else {
         return STATUS_BAD_RING;
     };
+    coordinator.open_for_workers();
+    coordinator.show(coordinator.census());
+    coordinator.control.coordinator(index).suspected_ns.store(0, Ordering::Release);
     cell.recovered_ns.store(now_ns(), Ordering::Release);
     match Identity::of(std::process::id()) {
         Some(own) => cell.arrived(own.pid, own.start_ticks),
@@ -59,6 +65,41 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     control.client_bell().shout();
     coordinator.serve();
     coordinator.stop();
+    0
+}
+
+/// Ends what a dead coordinator `index` had begun, where nobody takes its place: what is answered is told, what is not
+/// goes back to the client, which sends it to the living. Returns the exit status.
+pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
+    wait_for_the_end_of_all(region);
+    let state = region.state();
+    state.epoch.store(state.epoch.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    let Ok(mut coordinator) = take_over(control, region, index, policy) else {
+        return STATUS_BAD_RING;
+    };
+    let mut record = Record::empty();
+    coordinator.take_tasks(&mut record);
+    coordinator.take_orders(&mut record);
+    let (mut returned, mut told) = (0, coordinator.untold.len() as u64);
+    for (entry, _, task) in coordinator.table.open() {
+        if task.place().is_some() {
+            coordinator.fail(entry, AnswerStatus::WorkerDead);
+            told += 1;
+        } else {
+            coordinator.fail(entry, AnswerStatus::Returned);
+            returned += 1;
+        }
+    }
+    for number in 0..coordinator.links.len() as u32 {
+        region.worker(number).process.set_life(Life::Dead);
+    }
+    coordinator.events.write(now_ns(), EventKind::Settled, SELF, &[returned, told]);
+    let deadline = now_ns() + TELL_MAX.as_nanos() as u64;
+    // A client that does not listen is not waited for: it has all of this in its own book.
+    while !coordinator.untold.is_empty() && !coordinator.is_stopping() && now_ns() < deadline {
+        coordinator.tell();
+        coordinator.bell.wait(super::BLOCKED, || false);
+    }
     0
 }
 
@@ -83,9 +124,7 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     // What a predecessor had taken and not acknowledged is looked at first: to see where it ends, an
     // end of its own goes ahead, and is not used any more.
     let mut ahead = take_consumer(region.client_down())?;
-    let from_client = take_consumer(region.client_down())?;
-    let to_client = take_producer(region.client_up())?;
-    let mut coordinator = Coordinator::new(control, region, index, policy, from_client, to_client);
+    let mut coordinator = Coordinator::new(control, region, index, policy)?;
     let mut record = Record::empty();
 
     let known = coordinator.ids();
@@ -100,6 +139,7 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
         coordinator.from_client.pop(&mut record)?;
     }
     coordinator.from_client.acknowledge();
+    coordinator.settle_letters(&known);
     coordinator.balance();
 
     coordinator.taking_over = true;
@@ -114,7 +154,6 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     }
     coordinator.taking_over = false;
     coordinator.sort_out(&known);
-    coordinator.open_for_workers();
     Ok(coordinator)
 }
 
@@ -131,8 +170,8 @@ impl Coordinator {
     fn balance(&self) {
         let counters = self.region.counters();
         let relaxed = Ordering::Relaxed;
-        // Exactly the records of this ring were accepted, each once.
-        let accepted = self.from_client.acknowledged();
+        self.count_accepted();
+        let accepted = counters.accepted.load(relaxed);
         let ended = |entry: &u32| {
             matches!(self.table.word(*entry).state(), Some(State::Free | State::Done | State::Failed))
         };
@@ -147,7 +186,6 @@ impl Coordinator {
         counters.answered.store(answered, relaxed);
         counters.failed.store(failed, relaxed);
         counters.returned.store(returned, relaxed);
-        counters.accepted.store(accepted, relaxed);
         counters.ending.store(0, Ordering::Release);
     }
 
@@ -163,7 +201,7 @@ impl Coordinator {
         // Found again below, with those of the predecessor.
         self.untold.clear();
         let mut untold = Vec::new();
-        let mut waiting: Vec<Vec<(TaskId, u32)>> = vec![Vec::new(); self.links.len()];
+        let mut waiting: Vec<(TaskId, u32)> = Vec::new();
         let counters = self.region.counters();
         for entry in 0..self.table.len() {
             let found = self.table.found(entry, |word, task| self.was_in_hand(word, task));
@@ -175,11 +213,11 @@ impl Coordinator {
             }
             match action {
                 Action::Leave => {}
-                Action::Wait => waiting[task.worker as usize].push((task.id, entry)),
+                Action::Wait => waiting.push((task.id, entry)),
                 Action::Requeue(hand) => {
                     self.table.requeue(entry, hand);
                     add(&counters.requeued);
-                    waiting[task.worker as usize].push((task.id, entry));
+                    waiting.push((task.id, entry));
                 }
                 Action::Fail(status) => {
                     self.fail(entry, status);
@@ -204,10 +242,11 @@ impl Coordinator {
         }
         untold.sort_unstable();
         self.untold = untold.into_iter().map(|(_, entry)| entry).collect();
-        for (number, queued) in waiting.into_iter().enumerate() {
-            self.links[number].waiting.clear();
-            self.put_back(number, queued);
+        for link in &mut self.links {
+            link.waiting.clear();
         }
+        self.anyone.clear();
+        self.put_back(waiting);
         self.free = (0..self.table.len())
             .rev()
             .filter(|entry| self.table.word(*entry).state() == Some(State::Free))
@@ -244,11 +283,13 @@ impl Coordinator {
                 continue;
             }
             self.hand_over(number);
-            let wanted = self.links[number].touched;
-            if wanted {
-                self.due.push_front((0, number as u32));
-            } else {
-                self.due.push_back((0, number as u32));
+            if (number as u32) < self.wanted {
+                // Those whose tasks wait are first: they are in this list already.
+                if !self.due.iter().any(|(_, due)| *due == number as u32) {
+                    self.due.push_back((0, number as u32));
+                }
+            } else if self.links[number].outstanding == 0 {
+                cell.set_life(Life::Absent);
             }
         }
         self.publish_tasks();

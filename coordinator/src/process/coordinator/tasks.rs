@@ -1,12 +1,18 @@
 //! From the client's ring into the table, and on into the workers' rings.
 
 use super::{Coordinator, add};
+use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
+use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
-use crate::plan::lease::{State, Word};
+use crate::plan::lease::{Hand, NOBODY, State, Word};
 use crate::plan::recover::Ending;
+use crate::plan::retry::{Backoff, Cause, Next, after_failure};
 use crate::process::clock::now_ns;
-use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, attempt_of, lease};
+use crate::wire::{
+    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, WAS_LETTER, attempt_of, lease,
+};
+use std::cmp::Reverse;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Given-up tasks remembered per worker, to tell a late answer from a second one.
@@ -29,7 +35,8 @@ impl Coordinator {
             let mut task = TaskHeader::read_from_bytes(&record.header).expect("headers have one size");
             let fits = record.body.len() <= self.region.shape().payload_max() as usize;
             let here = task.id.epoch == self.control.stamped().epoch;
-            if record.kind != TASK || task.worker as usize >= self.links.len() || !fits || !here {
+            let known = task.place().is_none_or(|place| (place as usize) < self.links.len());
+            if record.kind != TASK || !known || !fits || !here {
                 self.client_broken = true;
                 break;
             }
@@ -40,50 +47,127 @@ impl Coordinator {
             }
             task.entry = entry;
             task.lease = 0;
+            task.kind &= !WAS_LETTER;
             self.table.accept(entry, &task, &record.body);
-            self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
             // Now that it is in the table. One by one: what is broken is never acknowledged, so a
             // successor finds it broken too, and the ring's count is that of the accepted.
             self.from_client.acknowledge();
-            let link = &mut self.links[task.worker as usize];
-            if link.rings.is_some() {
-                link.waiting.push_back(entry);
-                self.hand_over(task.worker as usize);
-            } else {
-                self.fail(entry, AnswerStatus::WorkerDead);
-            }
+            self.enter(entry, &task);
         }
         if taken {
-            self.region.counters().accepted.store(self.from_client.acknowledged(), Ordering::Relaxed);
+            self.count_accepted();
             self.publish_tasks();
+        }
+    }
+
+    /// Exactly the records of the client's ring were accepted, each once, and the letters that were revived.
+    pub(super) fn count_accepted(&self) {
+        let counters = self.region.counters();
+        let accepted = self.from_client.acknowledged() + counters.revived.load(Ordering::Relaxed);
+        counters.accepted.store(accepted, Ordering::Relaxed);
+    }
+
+    /// A task that has come into the table.
+    pub(super) fn enter(&mut self, entry: u32, task: &TaskHeader) {
+        self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
+        match task.place() {
+            Some(place) if self.links[place as usize].rings.is_some() => {
+                self.links[place as usize].waiting.push_back(entry);
+                self.hand_over(place as usize);
+            }
+            None if self.has_anybody() => {
+                self.anyone.push_back(entry);
+                self.assign();
+            }
+            Some(_) | None => self.fail(entry, AnswerStatus::WorkerDead),
+        }
+    }
+
+    /// A queued task to where it waits: before the others, since it came before them.
+    pub(super) fn line_up(&mut self, entry: u32) {
+        match self.table.task(entry).place() {
+            Some(place) => self.links[place as usize].waiting.push_front(entry),
+            None => self.anyone.push_front(entry),
         }
     }
 
     /// From the table into the worker's ring, as far as there is room.
     pub(super) fn hand_over(&mut self, number: usize) {
-        let link = &mut self.links[number];
-        let Some(rings) = &mut link.rings else { return };
-        while let Some(&entry) = link.waiting.front() {
-            let word = self.table.word(entry);
-            let Some(leased) = word.lease(number as u16) else {
-                // It timed out while it waited here.
-                link.waiting.pop_front();
-                continue;
-            };
-            let task = TaskHeader { lease: lease(self.epoch, leased.attempt()), ..self.table.task(entry) };
-            self.table.task_body(entry, &mut self.body);
-            let mut header = [0; HEADER];
-            header.copy_from_slice(task.as_bytes());
-            if rings.tasks.push(TASK, &header, &self.body).is_err() {
-                return;
+        while let Some(&entry) = self.links[number].waiting.front() {
+            if self.table.word(entry).state() == Some(State::Queued) {
+                if !self.stage(entry, number) {
+                    return;
+                }
             }
-            self.table.lease(entry);
-            link.waiting.pop_front();
-            link.touched = true;
+            // Otherwise it ended while it waited here.
+            self.links[number].waiting.pop_front();
         }
     }
 
+    /// Tasks for anybody to those who have nothing to do.
+    pub(super) fn assign(&mut self) {
+        while let Some(&entry) = self.anyone.front() {
+            if self.table.word(entry).state() != Some(State::Queued) {
+                self.anyone.pop_front();
+                continue;
+            }
+            let Some(number) = self.next_idle() else { break };
+            if !self.stage(entry, number) {
+                break;
+            }
+            self.anyone.pop_front();
+        }
+    }
+
+    fn next_idle(&mut self) -> Option<usize> {
+        loop {
+            let number = self.idle.pop_front()? as usize;
+            let link = &mut self.links[number];
+            link.listed = false;
+            if link.is_idle() {
+                return Some(number);
+            }
+        }
+    }
+
+    /// Whoever has nothing to do is found by [`Self::assign`].
+    pub(super) fn note_idle(&mut self, number: usize) {
+        let link = &mut self.links[number];
+        if link.is_idle() && !link.listed {
+            link.listed = true;
+            self.idle.push_back(number as u32);
+        }
+    }
+
+    /// Leases a queued task to a worker and writes it into its ring; false if that has no room.
+    fn stage(&mut self, entry: u32, number: usize) -> bool {
+        let link = &mut self.links[number];
+        let Some(rings) = &mut link.rings else { return false };
+        let Some(leased) = self.table.word(entry).lease(number as u16) else { return true };
+        let task = TaskHeader { lease: lease(self.epoch, leased.attempt()), ..self.table.task(entry) };
+        self.table.task_body(entry, &mut self.body);
+        let mut header = [0; HEADER];
+        header.copy_from_slice(task.as_bytes());
+        if rings.tasks.push(TASK, &header, &self.body).is_err() {
+            return false;
+        }
+        self.table.lease(entry, number as u16);
+        link.outstanding += 1;
+        link.touched = true;
+        self.touched = true;
+        let counters = self.region.counters();
+        let there = self.region.worker(number as u32).process.life() == Life::Live;
+        add(if there { &counters.hits } else { &counters.misses });
+        if link.pid.is_none() {
+            self.want_worker(number as u32);
+        }
+        true
+    }
+
     pub(super) fn publish_tasks(&mut self) {
+        if !std::mem::take(&mut self.touched) {
+            return;
+        }
         for (number, link) in self.links.iter_mut().enumerate() {
             if std::mem::take(&mut link.touched)
                 && let Some(rings) = &mut link.rings
@@ -97,16 +181,25 @@ impl Coordinator {
     /// The answer that says that there will be none.
     pub(super) fn no_answer(&self, entry: u32, status: AnswerStatus) -> AnswerHeader {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
-        let process = &self.region.worker(task.worker.into()).process;
+        let worker = u32::from(word.worker());
+        let died = matches!(
+            status,
+            AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung
+        );
+        let code = if died && (worker as usize) < self.links.len() {
+            self.region.worker(worker).process.dead_status.load(Ordering::Relaxed)
+        } else {
+            0
+        };
         AnswerHeader {
             id: task.id,
             started_ns: 0,
             finished_ns: now_ns(),
-            worker: task.worker.into(),
+            worker,
             entry,
             lease: lease(self.epoch, word.attempt()),
-            status: status as u32,
-            code: process.dead_status.load(Ordering::Relaxed),
+            status: status as u32 | if task.was_letter() { REVIVED } else { 0 },
+            code,
             stdout_len: 0,
         }
     }
@@ -114,14 +207,80 @@ impl Coordinator {
     /// Gives an open entry up.
     pub(super) fn fail(&mut self, entry: u32, status: AnswerStatus) {
         let answer = self.no_answer(entry, status);
-        let link = &mut self.links[answer.worker as usize];
-        link.waiting.retain(|waiting| *waiting != entry);
-        if link.given_up.len() == GIVEN_UP_MAX {
-            link.given_up.pop_front();
+        for waiting in self.links.get_mut(answer.worker as usize).map(|link| &mut link.waiting) {
+            waiting.retain(|waiting| *waiting != entry);
         }
-        link.given_up.push_back(answer.id);
-        self.ending(Ending::Failed, |coordinator| coordinator.table.fail(entry, &answer));
+        if answer.worker == u32::from(NOBODY) {
+            self.anyone.retain(|waiting| *waiting != entry);
+        }
+        if let Some(link) = self.links.get_mut(answer.worker as usize)
+            && self.table.word(entry).state() == Some(State::Leased)
+        {
+            if link.given_up.len() == GIVEN_UP_MAX {
+                link.given_up.pop_front();
+            }
+            link.given_up.push_back(answer.id);
+        }
+        let ending = match status {
+            AnswerStatus::Returned => Ending::Returned,
+            AnswerStatus::Cancelled => {
+                add(&self.region.counters().cancelled);
+                Ending::Failed
+            }
+            _ => {
+                self.write_letter(entry, &answer, &[]);
+                Ending::Failed
+            }
+        };
+        self.ending(ending, |coordinator| coordinator.table.fail(entry, &answer));
         self.untold.push_back(entry);
+    }
+
+    /// An attempt at a leased entry has failed: it is tried again, or `None` is what remains to be said of it.
+    /// With what it had begun it has lost an attempt.
+    pub(super) fn try_again(&mut self, entry: u32, cause: Cause, status: AnswerStatus) -> Option<()> {
+        let (word, task) = (self.table.word(entry), self.table.task(entry));
+        let now = now_ns();
+        let policy = &self.policy;
+        let backoff = Backoff {
+            first_ns: policy.backoff_first.as_nanos() as u64,
+            max_ns: policy.backoff_max.as_nanos() as u64,
+        };
+        let most = task.attempts(policy.attempts_max);
+        let retries = task.retries_failures();
+        let next = after_failure(cause, word.attempt(), most, retries, now, task.deadline_ns, &backoff);
+        let Next::Again { at_ns } = next else { return None };
+        self.table.requeue(entry, Hand::Begun);
+        add(&self.region.counters().retried);
+        let worker = u32::from(word.worker());
+        self.events.write(now, EventKind::Retried, worker, &details(&task, word.attempt(), status as u32));
+        self.later.push(Reverse((at_ns, entry, word.generation())));
+        Some(())
+    }
+
+    /// Tasks whose pause is over.
+    pub(super) fn resume(&mut self, now: u64) {
+        while let Some(&Reverse((at_ns, entry, generation))) = self.later.peek()
+            && at_ns <= now
+        {
+            self.later.pop();
+            let word = self.table.word(entry);
+            // Otherwise it ended meanwhile.
+            if word.state() != Some(State::Queued) || word.generation() != generation {
+                continue;
+            }
+            let task = self.table.task(entry);
+            match task.place() {
+                Some(place) if self.links[place as usize].rings.is_some() => {
+                    self.line_up(entry);
+                    self.hand_over(place as usize);
+                }
+                None if self.has_anybody() => self.line_up(entry),
+                Some(_) | None => self.fail(entry, AnswerStatus::WorkerDead),
+            }
+        }
+        self.assign();
+        self.publish_tasks();
     }
 
     /// Takes an entry to its last state and counts it. Said first what will be counted: see
@@ -178,10 +337,15 @@ impl Coordinator {
     /// True if the task was in the hands of its worker, which is dead, when that died.
     pub(super) fn was_in_hand(&self, word: Word, task: &TaskHeader) -> bool {
         word.state() == Some(State::Leased)
-            && (task.worker as usize) < self.links.len()
-            && self.region.worker(task.worker.into()).own.task.load(Ordering::Acquire)
+            && usize::from(word.worker()) < self.links.len()
+            && self.region.worker(word.worker().into()).own.task.load(Ordering::Acquire)
                 == task.id.sequence.wrapping_add(1)
     }
+}
+
+/// What an event says of a task.
+pub(super) fn details(task: &TaskHeader, attempt: u8, status: u32) -> [u64; 4] {
+    [task.id.sequence, task.id.sender.into(), attempt.into(), status.into()]
 }
 
 /// The attempt of an answer, for those who hold it against a word.

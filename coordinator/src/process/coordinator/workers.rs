@@ -1,12 +1,16 @@
 //! The workers: started, seen to die, started again; and what becomes of their tasks.
 
 use super::{Coordinator, Link, Rings, add};
+use crate::bus::events::EventKind;
 use crate::bus::ring::{Consumer, Producer, Record, Ring, RingError};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
 use crate::plan::lease::{Hand, State};
-use crate::plan::recover::{Action, abandoned, after_death};
+use crate::plan::recover::abandoned;
 use crate::plan::restart::Restart;
+use crate::plan::retry::Cause;
+use crate::process::reap::HowEnded;
+use crate::wire::AnswerStatus;
 use crate::process::clock::now_ns;
 use crate::process::fork;
 use crate::process::identity::Identity;
@@ -16,8 +20,21 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// A fork that the kernel refuses is tried again after this long.
+/// A fork that the kernel refuses is tried again after this long,
 const FORK_AGAIN: Duration = Duration::from_millis(100);
+/// and then twice as long each time, up to this.
+const FORK_AGAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How a worker left its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// Nobody had asked it to.
+    Died,
+    /// It had worked enough, had grown, or could not be made clean again.
+    ThrownAway,
+    /// It was one too many.
+    Retired,
+}
 
 /// The producing end, whoever had it: nobody, or one who is dead.
 pub(in crate::process) fn take_producer(ring: Ring) -> Result<Producer, RingError> {
@@ -42,6 +59,10 @@ impl Coordinator {
         let slot = region.worker(number);
         // The dead one's word, which nobody writes any more.
         slot.own.command_pid.store(0, Ordering::Release);
+        slot.orders.cancel.store(0, Ordering::Relaxed);
+        slot.orders.retire.store(0, Ordering::Relaxed);
+        slot.orders.suspected_ns.store(0, Ordering::Release);
+        let policy = self.policy;
         #[cfg(feature = "kill-points")]
         let (kill, before) = (self.policy.kill, slot.process.incarnation.load(Ordering::Relaxed));
         let pid = fork::spawn(&format!("worker/{index}.{number}"), None, || {
@@ -50,13 +71,29 @@ impl Coordinator {
             if fork::child_signals().is_err() {
                 return 70;
             }
-            worker::run(&control, region, index, number, epoch)
+            worker::run(&control, region, index, number, epoch, &policy)
         })?;
         let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
         slot.process.born(pid.as_raw() as u32, start_ticks);
-        self.links[number as usize].pid = Some(pid);
+        let link = &mut self.links[number as usize];
+        (link.pid, link.retiring, link.hung) = (Some(pid), false, false);
         self.by_pid.insert(pid, number);
+        let incarnation = slot.process.incarnation.load(Ordering::Relaxed);
+        if incarnation > 1 {
+            add(&self.region.counters().refills);
+        }
+        let said = [pid.as_raw() as u64, incarnation.into()];
+        self.events.write(now_ns(), EventKind::Started, number, &said);
+        self.note_idle(number as usize);
         Ok(())
+    }
+
+    /// Somebody is to live here, if nobody does and nobody comes already.
+    pub(super) fn want_worker(&mut self, number: u32) {
+        let link = &self.links[number as usize];
+        if link.pid.is_none() && link.rings.is_some() && !self.due.iter().any(|(_, due)| *due == number) {
+            self.due.push_front((0, number));
+        }
     }
 
     /// Starts one of those that are due: a round of the loop lies between two forks, so that nobody
@@ -68,38 +105,79 @@ impl Coordinator {
             return;
         }
         self.due.pop_front();
-        if self.start_worker(number).is_err() {
-            self.due.push_back((now + FORK_AGAIN.as_nanos() as u64, number));
+        if self.links[number as usize].pid.is_some() {
+            return;
         }
+        match self.start_worker(number) {
+            Ok(()) => self.refused = 0,
+            Err(errno) => {
+                let again = FORK_AGAIN_MAX.min(FORK_AGAIN * 2_u32.saturating_pow(self.refused));
+                self.refused = (self.refused + 1).min(16);
+                add(&self.region.counters().refused);
+                let said = [errno as u64, again.as_nanos() as u64];
+                self.events.write(now, EventKind::Refused, number, &said);
+                self.due.push_back((now + again.as_nanos() as u64, number));
+            }
+        }
+        self.assign();
+        self.publish_tasks();
     }
 
-    /// Notes every child that has ended. Those of a serving coordinator are replaced.
+    /// Notes every child that has ended. Those of a serving coordinator are replaced, but for those who
+    /// were one too many.
     pub(super) fn reap(&mut self) {
-        let mut dead = Vec::new();
+        let mut gone = Vec::new();
         while let Some((pid, how)) = reap_any() {
             let Some(number) = self.by_pid.remove(&pid) else { continue };
             let stopping = self.is_stopping() || self.region.state().stopping.load(Ordering::Relaxed) != 0;
             let slot = self.region.worker(number);
-            // Asked to end and ended in order; killed after its grace it is as dead as any other.
-            if stopping && how.is_orderly() {
-                slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
-                slot.process.set_life(Life::Stopped);
-            } else {
-                slot.process.died(how.raw(), now_ns());
-                let replaced = self.serving && !stopping;
-                slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
-                // Who looks because of it finds nobody living there.
-                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+            let said = [pid.as_raw() as u64, i64::from(how.raw()) as u64];
+            let retired = slot.orders.retire.load(Ordering::Relaxed) != 0;
+            let left = match how {
+                HowEnded::Exited(worker::STATUS_WORN | worker::STATUS_GROWN | worker::STATUS_POISONED) => {
+                    Left::ThrownAway
+                }
+                how if how.is_orderly() && (retired || stopping) => Left::Retired,
+                _ => Left::Died,
+            };
+            let replaced = self.serving && !stopping;
+            match left {
+                Left::Died => {
+                    slot.process.died(how.raw(), now_ns());
+                    slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
+                    // Who looks because of it finds nobody living there.
+                    self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+                    self.events.write(now_ns(), EventKind::Died, number, &said);
+                }
+                Left::ThrownAway => {
+                    slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
+                    slot.process.set_life(if replaced { Life::Replacing } else { Life::Stopped });
+                    let counters = self.region.counters();
+                    let (counter, why) = match how.raw() {
+                        worker::STATUS_WORN => (&counters.recycled, 1),
+                        worker::STATUS_GROWN => (&counters.recycled, 2),
+                        _ => (&counters.poisoned, 3),
+                    };
+                    add(counter);
+                    self.events.write(now_ns(), EventKind::Recycled, number, &[said[0], why]);
+                }
+                Left::Retired => {
+                    slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
+                    slot.process.set_life(if replaced { Life::Absent } else { Life::Stopped });
+                    self.events.write(now_ns(), EventKind::Stopped, number, &said);
+                }
             }
             self.links[number as usize].pid = None;
             self.end_command(number);
-            if self.serving && !stopping {
-                dead.push(number);
+            if replaced {
+                gone.push((number, left));
             }
         }
-        if !dead.is_empty() {
-            self.bury(&dead);
-            self.control.client_bell().shout();
+        if !gone.is_empty() {
+            self.bury(&gone);
+            if gone.iter().any(|(_, left)| *left == Left::Died) {
+                self.control.client_bell().shout();
+            }
         }
     }
 
@@ -117,56 +195,77 @@ impl Coordinator {
         }
     }
 
-    /// Takes what the dead had published, queues again what they had not, and makes their places ready
+    /// Takes what those who have left had published, queues again what they had not, and makes their places ready
     /// for others. Their tasks first: somebody waits for those.
-    fn bury(&mut self, dead: &[u32]) {
+    fn bury(&mut self, gone: &[(u32, Left)]) {
         let now = now_ns();
         let mut record = Record::empty();
         let mut back = vec![None; self.links.len()];
-        for &number in dead {
+        for &(number, left) in gone {
             self.drain(number as usize, &mut record);
-            let again = self.links[number as usize].restarts.died(now, &self.policy);
-            back[number as usize] = Some((again, Vec::new()));
+            let link = &mut self.links[number as usize];
+            let again = match left {
+                Left::Died => link.restarts.died(now, &self.policy),
+                Left::ThrownAway | Left::Retired => Restart::Again,
+            };
+            back[number as usize] = Some((again, left, Vec::new()));
         }
         for (entry, word, task) in self.table.open() {
-            let Some((again, queued)) = &mut back[task.worker as usize] else { continue };
+            let Some(Some((again, _, queued))) = back.get_mut(usize::from(word.worker())) else { continue };
             let in_hand = self.was_in_hand(word, &task);
-            if *again == Restart::GiveUp {
+            if *again == Restart::GiveUp && task.place().is_some() {
                 self.fail(entry, abandoned(word, in_hand));
                 continue;
             }
             if word.state() == Some(State::Queued) {
                 continue;
             }
-            let hand = if in_hand { Hand::Begun } else { Hand::Waiting };
-            match after_death(word, hand, self.policy.attempts_max) {
-                Action::Requeue(hand) => {
-                    self.table.requeue(entry, hand);
-                    add(&self.region.counters().requeued);
-                    queued.push((task.id, entry));
-                }
-                _ => self.fail(entry, abandoned(word, in_hand)),
+            if !in_hand {
+                self.table.requeue(entry, Hand::Waiting);
+                add(&self.region.counters().requeued);
+                queued.push((task.id, entry));
+                continue;
+            }
+            let (cause, status) = if self.links[usize::from(word.worker())].hung {
+                (Cause::Hung, AnswerStatus::WorkerHung)
+            } else {
+                (Cause::Died, AnswerStatus::WorkerDied)
+            };
+            match self.try_again(entry, cause, status) {
+                Some(()) => add(&self.region.counters().requeued),
+                None => self.fail(entry, status),
             }
         }
         for (number, back) in back.into_iter().enumerate() {
-            let Some((again, queued)) = back else { continue };
-            self.put_back(number, queued);
+            let Some((again, left, queued)) = back else { continue };
+            self.put_back(queued);
             if again == Restart::Again && self.renew_rings(number) {
-                self.due.push_back((now, number as u32));
+                let wanted = left != Left::Retired || !self.links[number].waiting.is_empty();
+                if wanted {
+                    self.want_worker(number as u32);
+                }
                 self.hand_over(number);
             } else {
                 self.abandon(number);
             }
-            self.region.worker(number as u32).process.recovered_ns.store(now_ns(), Ordering::Release);
+            if left == Left::Died {
+                let cell = &self.region.worker(number as u32).process;
+                let recovered = now_ns();
+                cell.recovered_ns.store(recovered, Ordering::Release);
+                let seen = cell.dead_seen_ns.load(Ordering::Relaxed);
+                let said = [recovered.saturating_sub(seen)];
+                self.events.write(recovered, EventKind::Recovered, number as u32, &said);
+            }
         }
+        self.assign();
         self.publish_tasks();
     }
 
     /// Before those that have not been handed over yet, in the order in which they came.
-    pub(super) fn put_back<Id: Ord>(&mut self, number: usize, mut queued: Vec<(Id, u32)>) {
+    pub(super) fn put_back<Id: Ord>(&mut self, mut queued: Vec<(Id, u32)>) {
         queued.sort_by(|a, b| b.0.cmp(&a.0));
         for (_, entry) in queued {
-            self.links[number].waiting.push_front(entry);
+            self.line_up(entry);
         }
     }
 
@@ -174,8 +273,8 @@ impl Coordinator {
     pub(super) fn renew_rings(&mut self, number: usize) -> bool {
         let (down, up) = (self.region.worker_down(number as u32), self.region.worker_up(number as u32));
         // The ends that this process has are not used after this.
-        self.links[number].rings = None;
-        self.links[number].touched = false;
+        let link = &mut self.links[number];
+        (link.rings, link.touched, link.outstanding) = (None, false, 0);
         // The dead one's word, which nobody writes any more. Its task is in the queue again; what is leased
         // from here on is in nobody's hand until somebody lives here, also for whoever takes this over.
         self.region.worker(number as u32).own.task.store(0, Ordering::Release);
@@ -188,15 +287,36 @@ impl Coordinator {
         self.links[number].rings.is_some()
     }
 
-    /// Nobody comes to this place any more; what waits for it, and what comes later, fails.
+    /// Nobody comes to this place any more; what waits for it, and what comes later, fails. What anybody may do
+    /// others do, if there are any.
     pub(super) fn abandon(&mut self, number: usize) {
         self.links[number].rings = None;
-        self.region.worker(number as u32).process.set_life(Life::Dead);
+        let cell = &self.region.worker(number as u32).process;
+        cell.set_life(Life::Dead);
+        let deaths = cell.deaths.load(Ordering::Relaxed);
+        self.events.write(now_ns(), EventKind::GivenUp, number as u32, &[deaths.into()]);
+        let anybody = self.has_anybody();
+        let mut back = Vec::new();
         for (entry, word, task) in self.table.open() {
-            if task.worker as usize == number {
-                self.fail(entry, abandoned(word, self.was_in_hand(word, &task)));
+            let here = usize::from(word.worker()) == number;
+            let in_hand = self.was_in_hand(word, &task);
+            match task.place() {
+                Some(_) if here => self.fail(entry, abandoned(word, in_hand)),
+                None if !anybody => self.fail(entry, abandoned(word, in_hand)),
+                None if here && word.state() == Some(State::Leased) => {
+                    let hand = if in_hand { Hand::Begun } else { Hand::Waiting };
+                    self.table.requeue(entry, hand);
+                    back.push((task.id, entry));
+                }
+                _ => {}
             }
         }
+        self.put_back(back);
+    }
+
+    /// There is a place where somebody lives, or will.
+    pub(super) fn has_anybody(&self) -> bool {
+        self.links.iter().any(|link| link.rings.is_some())
     }
 }
 
@@ -209,6 +329,20 @@ impl Link {
             given_up: std::collections::VecDeque::new(),
             touched: false,
             restarts: crate::plan::restart::Restarts::default(),
+            outstanding: 0,
+            listed: false,
+            retiring: false,
+            hung: false,
+            watch: crate::plan::health::Watch::default(),
         }
+    }
+
+    /// Somebody lives here, and has nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pid.is_some()
+            && self.rings.is_some()
+            && !self.retiring
+            && self.outstanding == 0
+            && self.waiting.is_empty()
     }
 }

@@ -1,0 +1,113 @@
+//! What goes before tasks: orders of the client and of an operator, and the pause for a backup.
+
+use super::{Coordinator, SELF, TICK};
+use crate::bus::events::EventKind;
+use crate::bus::ring::{Consumer, Record};
+use crate::bus::sync::Ordering;
+use crate::plan::lease::State;
+use crate::process::clock::now_ns;
+use crate::process::identity::Identity;
+use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskId};
+use zerocopy::FromBytes;
+
+impl Coordinator {
+    pub(super) fn take_orders(&mut self, record: &mut Record) {
+        for from in [Self::client_control, Self::operator_control] {
+            // No more than a ring holds: tasks have their turn as well.
+            for _ in 0..64 {
+                match from(self).pop(record) {
+                    Ok(true) if record.kind == CONTROL => {}
+                    // Nonsense is skipped: an order lost is seen by who gave it, and costs no task.
+                    Ok(true) | Err(_) => break,
+                    Ok(false) => break,
+                }
+                let order = ControlHeader::read_from_bytes(&record.header).expect("headers have one size");
+                self.obey(&order, record);
+                from(self).acknowledge();
+            }
+        }
+        while let Some(letter) = self.to_revive.front().copied() {
+            if !self.revive(letter) {
+                break;
+            }
+            self.to_revive.pop_front();
+        }
+        self.publish_tasks();
+    }
+
+    fn client_control(&mut self) -> &mut Consumer {
+        &mut self.from_client_control
+    }
+
+    fn operator_control(&mut self) -> &mut Consumer {
+        &mut self.from_operator
+    }
+
+    fn obey(&mut self, order: &ControlHeader, record: &mut Record) {
+        let (id, all) = (order.id, order.all != 0);
+        match Order::from_raw(order.order) {
+            Some(Order::Cancel) => {
+                // It may have overtaken its task.
+                self.take_tasks(record);
+                self.cancel(id, all);
+            }
+            Some(Order::Revive) => self.to_revive.extend(self.letters_of(id, all)),
+            Some(Order::Drop) => {
+                for letter in self.letters_of(id, all) {
+                    self.drop_letter(letter);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn cancel(&mut self, id: TaskId, all: bool) {
+        let meant: Vec<_> = self.table.open().filter(|(_, _, task)| all || task.id == id).collect();
+        for (entry, word, task) in meant {
+            let worker = u32::from(word.worker());
+            if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
+                let slot = self.region.worker(worker);
+                slot.orders.cancel_sender.store(task.id.sender, Ordering::Relaxed);
+                slot.orders.cancel.store(task.id.sequence.wrapping_add(1), Ordering::Release);
+                slot.bell.shout();
+            }
+            let said = [task.id.sequence, task.id.sender.into()];
+            self.events.write(now_ns(), EventKind::Cancelled, worker, &said);
+            self.fail(entry, AnswerStatus::Cancelled);
+        }
+    }
+
+    /// The pause that an operator wants, and this coordinator has not kept yet.
+    pub(super) fn pause_wanted(&self) -> Option<u32> {
+        let ticket = self.control.orders().pause.load(Ordering::Acquire);
+        (ticket != 0).then_some(ticket)
+    }
+
+    /// Stands still with everything that the client has sent in the table, as long as the operator who wants it lives.
+    pub(super) fn pause(&mut self, ticket: u32, record: &mut Record) {
+        self.take_tasks(record);
+        self.take_answers(record);
+        self.tell();
+        let (orders, own) = (self.control.orders(), &self.control.coordinator(self.index).own);
+        let operator = Identity {
+            pid: orders.pause_pid.load(Ordering::Relaxed),
+            start_ticks: orders.pause_start.load(Ordering::Relaxed),
+        };
+        let began = now_ns();
+        own.paused.store(ticket, Ordering::Release);
+        while orders.pause.load(Ordering::Acquire) == ticket && !self.is_stopping() {
+            if operator.is_gone() {
+                // Whoever comes first takes it back; an order of somebody else's stands.
+                let _ = orders.pause.compare_exchange(ticket, 0, Ordering::AcqRel, Ordering::Relaxed);
+                break;
+            }
+            super::add(&own.beat);
+            let control = self.control;
+            self.bell.wait(TICK, || {
+                orders.pause.load(Ordering::Acquire) != ticket || super::has_to_stop(control)
+            });
+        }
+        own.paused.store(0, Ordering::Release);
+        self.events.write(now_ns(), EventKind::Paused, SELF, &[now_ns().saturating_sub(began)]);
+    }
+}

@@ -1,0 +1,139 @@
+//! Dead letters: tasks that failed for good, kept with their reason.
+//!
+//! A letter is written before its task's last state, so that a coordinator killed in between has lost none;
+//! its successor writes it once more over the first. What becomes a task again is in the table before its letter
+//! is gone, and counted in between: [`LetterState::Reviving`] says to a successor that this was under way.
+
+use super::tasks::details;
+use super::{Coordinator, add};
+use crate::bus::copy::{copy_in, copy_out};
+use crate::bus::events::EventKind;
+use crate::bus::ring::HEADER;
+use crate::bus::slot::{LetterEntry, LetterState};
+use crate::bus::sync::Ordering;
+use crate::process::clock::{now_ns, unix_ns};
+use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_LETTER};
+use std::collections::HashMap;
+use zerocopy::{FromBytes, IntoBytes};
+
+fn state(letter: &LetterEntry) -> Option<LetterState> {
+    LetterState::from_raw(letter.state.load(Ordering::Acquire))
+}
+
+fn set_state(letter: &LetterEntry, state: LetterState) {
+    letter.state.store(state as u32, Ordering::Release);
+}
+
+fn task_of(letter: &LetterEntry) -> TaskHeader {
+    let mut header = [0; HEADER];
+    copy_out(&letter.task, &mut header);
+    TaskHeader::read_from_bytes(&header).expect("headers have one size")
+}
+
+impl Coordinator {
+    /// Keeps the task of an open entry with the answer that ends it; `why` is in words, and kept as far as there is
+    /// room behind the task's body.
+    pub(super) fn write_letter(&mut self, entry: u32, answer: &AnswerHeader, why: &[u8]) {
+        let letters = self.region.letters();
+        let task = self.table.task(entry);
+        let at = letters
+            .iter()
+            .position(|letter| state(letter) == Some(LetterState::Dead) && task_of(letter).id == task.id)
+            .or_else(|| letters.iter().position(|letter| state(letter) == Some(LetterState::Empty)));
+        let counters = self.region.counters();
+        let at = at.unwrap_or_else(|| {
+            add(&counters.letters_lost);
+            let oldest = letters.iter().enumerate().min_by_key(|(_, letter)| letter.stamp.load(Ordering::Relaxed));
+            oldest.map_or(0, |(at, _)| at)
+        });
+        let letter = &letters[at];
+        set_state(letter, LetterState::Empty);
+        self.table.task_body(entry, &mut self.body);
+        let task_len = self.body.len();
+        let room = (self.region.shape().payload_max() as usize).saturating_sub(task_len);
+        let why = &why[..why.len().min(room)];
+        self.body.extend_from_slice(why);
+        copy_in(self.region.letter_body(at as u32), &self.body);
+        copy_in(&letter.task, task.as_bytes());
+        copy_in(&letter.answer, AnswerHeader { stdout_len: why.len() as u32, ..*answer }.as_bytes());
+        letter.task_len.store(task_len as u32, Ordering::Relaxed);
+        letter.stamp.store(unix_ns(), Ordering::Relaxed);
+        set_state(letter, LetterState::Dead);
+        add(&counters.letters);
+        let attempt = super::tasks::attempt(answer);
+        let said = details(&task, attempt, answer.status);
+        self.events.write(now_ns(), EventKind::DeadLetter, answer.worker, &said);
+    }
+
+    /// The letters that an order means.
+    pub(super) fn letters_of(&self, id: TaskId, all: bool) -> Vec<u32> {
+        let meant = |letter: &LetterEntry| {
+            state(letter) == Some(LetterState::Dead) && (all || task_of(letter).id == id)
+        };
+        (0..).zip(self.region.letters()).filter(|(_, letter)| meant(letter)).map(|(at, _)| at).collect()
+    }
+
+    pub(super) fn drop_letter(&mut self, at: u32) {
+        set_state(&self.region.letters()[at as usize], LetterState::Empty);
+    }
+
+    /// Makes a task of a letter again, with all its attempts and its whole time; false as long as the table has no
+    /// room.
+    pub(super) fn revive(&mut self, at: u32) -> bool {
+        let letter = &self.region.letters()[at as usize];
+        if state(letter) != Some(LetterState::Dead) {
+            return true;
+        }
+        let Some(entry) = self.free.pop() else { return false };
+        let was = task_of(letter);
+        let now = now_ns();
+        let deadline_ns = now.saturating_add(was.lifetime_ns());
+        let kind = was.kind | WAS_LETTER;
+        let task = TaskHeader { deadline_ns, sent_ns: now, kind, entry, lease: 0, ..was };
+        let most = self.region.shape().payload_max();
+        let len = letter.task_len.load(Ordering::Relaxed).min(most);
+        self.body.resize(len as usize, 0);
+        copy_out(self.region.letter_body(at), &mut self.body);
+        let counters = self.region.counters();
+        let revived = counters.revived.load(Ordering::Relaxed) + 1;
+        letter.stamp.store(revived, Ordering::Relaxed);
+        set_state(letter, LetterState::Reviving);
+        self.table.accept(entry, &task, &self.body);
+        counters.revived.store(revived, Ordering::Relaxed);
+        set_state(letter, LetterState::Empty);
+        self.count_accepted();
+        self.events.write(now, EventKind::Revived, super::SELF, &details(&task, 0, 0));
+        self.enter(entry, &task);
+        true
+    }
+
+    /// What a predecessor was about when it died. Before the ledger is balanced.
+    pub(super) fn settle_letters(&self, known: &HashMap<TaskId, u32>) {
+        let counters = self.region.counters();
+        for letter in self.region.letters() {
+            match state(letter) {
+                Some(LetterState::Reviving) => {
+                    let task = task_of(letter);
+                    if known.contains_key(&task.id) {
+                        let counted = counters.revived.load(Ordering::Relaxed);
+                        let wanted = letter.stamp.load(Ordering::Relaxed);
+                        // It is the only one that can be under way.
+                        counters.revived.store(counted.max(wanted.min(counted + 1)), Ordering::Relaxed);
+                        set_state(letter, LetterState::Empty);
+                    } else {
+                        letter.stamp.store(unix_ns(), Ordering::Relaxed);
+                        set_state(letter, LetterState::Dead);
+                    }
+                }
+                Some(LetterState::Dead) => {
+                    let len = letter.task_len.load(Ordering::Relaxed);
+                    if len > self.region.shape().payload_max() {
+                        set_state(letter, LetterState::Empty);
+                    }
+                }
+                Some(LetterState::Empty) => {}
+                None => set_state(letter, LetterState::Empty),
+            }
+        }
+    }
+}
