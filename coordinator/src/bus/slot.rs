@@ -48,6 +48,8 @@ pub struct FleetState {
     pub deaths: AtomicU64,
     /// Counts the supervisors; raised by one who adopts the fleet, so that only one does.
     pub supervisors: AtomicU32,
+    /// 1 where a supervisor's death is survived: another one is to be expected.
+    pub adoptable: AtomicU32,
     /// Counts what the supervisor has looked over; it stands still if that hangs.
     pub beat: AtomicU64,
     /// The client that holds the fleet's rings: its pid, and field 22 of its `/proc/PID/stat`. 0 if none.

@@ -12,11 +12,22 @@ pub struct WorkerRef {
 
 impl fmt::Display for WorkerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker/{}.{}", self.coordinator, self.worker)
+        match self.worker {
+            NOBODY => write!(f, "coord/{} (no worker)", self.coordinator),
+            worker => write!(f, "worker/{}.{worker}", self.coordinator),
+        }
     }
 }
 
+/// No worker of that coordinator.
+const NOBODY: u32 = crate::plan::lease::NOBODY as u32;
+
 impl WorkerRef {
+    /// Of a task that no worker of its coordinator has had.
+    pub fn nobody(coordinator: u32) -> Self {
+        Self { coordinator, worker: NOBODY }
+    }
+
     /// The `index`-th worker of the fleet, one from each coordinator in turn, so that no
     /// coordinator gets its whole share in one burst while the others idle.
     pub fn nth(shape: &FleetShape, index: u32) -> Self {

@@ -26,11 +26,11 @@ mod workers;
 use super::clock::now_ns;
 use super::fork;
 use crate::bus::doorbell::Doorbell;
+use crate::bus::events::{EventLog, SELF};
 use crate::bus::ring::{Consumer, Producer, Record, RingError};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
-use crate::bus::events::{EventKind, EventLog, SELF};
 use crate::config::{Policy, Span};
 use crate::plan::health::Watch;
 use crate::plan::restart::Restarts;
@@ -44,7 +44,7 @@ use std::time::Duration;
 use table::Table;
 
 pub use takeover::{settle, succeed};
-pub(super) use workers::{take_consumer, take_producer};
+pub(crate) use workers::{take_consumer, take_producer};
 
 /// Without work the rings are looked over this often: it repairs a wake-up lost with its writer.
 const TICK: Duration = Duration::from_millis(100);
@@ -177,12 +177,7 @@ pub fn run(
 }
 
 impl Coordinator {
-    fn new(
-        control: Control,
-        region: Region,
-        index: u32,
-        policy: Policy,
-    ) -> Result<Self, RingError> {
+    fn new(control: Control, region: Region, index: u32, policy: Policy) -> Result<Self, RingError> {
         let workers = region.shape().workers_per_coordinator();
         let span = policy.workers.within(workers);
         // As the predecessor had it, if there was one.

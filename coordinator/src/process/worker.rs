@@ -10,6 +10,7 @@ use crate::bus::slot::{Life, WorkerSlot};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
+use crate::plan::pool::{Limits, Reason, Verdict, Wear, after_task};
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, arguments};
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
@@ -20,7 +21,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// would have gone with it).
 const FULL_RING: Duration = Duration::from_millis(1);
 
-/// A command may take so long to end when its time is over; then it is killed.
 /// Why a worker ended, as its exit status.
 const STATUS_STOPPED: i32 = 0;
 const STATUS_OWN_BUG: i32 = 70;
@@ -68,8 +68,17 @@ pub fn run(
     };
     let bell = &control.coordinator(coordinator).bell;
     let began_with = policy.recycle_growth.map_or(0, |_| resident());
-    let mut worker =
-        Worker { region, number, slot, coordinator: bell, answers, epoch, policy: *policy, done: 0, began_with };
+    let mut worker = Worker {
+        region,
+        number,
+        slot,
+        coordinator: bell,
+        answers,
+        epoch,
+        policy: *policy,
+        done: 0,
+        began_with,
+    };
     match Identity::of(std::process::id()) {
         Some(own) => slot.process.arrived(own.pid, own.start_ticks),
         // Its parent says so.
@@ -77,6 +86,13 @@ pub fn run(
     }
     bell.ring();
     worker.serve(&mut tasks)
+}
+
+/// Bytes of this process in memory; 0 if `/proc` does not say.
+fn resident() -> u64 {
+    procfs::process::Process::myself()
+        .and_then(|process| process.statm())
+        .map_or(0, |statm| statm.resident.saturating_mul(procfs::page_size()))
 }
 
 impl Worker {
@@ -151,8 +167,19 @@ impl Worker {
     /// The exit status of one that is to make room for another.
     fn is_worn(&mut self) -> Option<i32> {
         self.done = self.done.saturating_add(1);
-        let wear = Wear { tasks: self.done, ..Wear::default() };
-        None
+        let limits =
+            Limits { after_tasks: self.policy.recycle_after, rss_growth_max: self.policy.recycle_growth };
+        if limits == Limits::default() {
+            return None;
+        }
+        let rss_bytes = limits.rss_growth_max.map_or(0, |_| resident());
+        let wear = Wear { tasks: self.done, rss_bytes, baseline_rss: self.began_with };
+        match after_task(&wear, &limits) {
+            Verdict::Keep => None,
+            Verdict::Recycle(Reason::Tasks(_)) => Some(STATUS_WORN),
+            Verdict::Recycle(Reason::Growth(_)) => Some(STATUS_GROWN),
+            Verdict::Recycle(Reason::Poisoned) => Some(STATUS_POISONED),
+        }
     }
 
     fn carry_out(&mut self, record: &mut Record) {

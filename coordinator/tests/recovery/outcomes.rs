@@ -32,6 +32,7 @@ impl Outcomes {
             Event::Repeated(_) => self.repeated += 1,
             Event::Late(id) => panic!("a late answer to {id}"),
             Event::Duplicate(id) => panic!("a second answer to {id}"),
+            Event::Revived(outcome) | Event::Inherited(outcome) => panic!("nobody asked for {}", outcome.id),
         })
     }
 

@@ -277,6 +277,7 @@ fn ledger(region: &Region) -> Ledger {
         answered,
         failed,
         in_flight: accepted.saturating_sub(ended),
+        returned,
         late: read(&counters.late),
         duplicates: read(&counters.duplicates),
     }

@@ -2,9 +2,9 @@
 
 use super::tasks::attempt;
 use super::{Coordinator, add};
+use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
 use crate::plan::lease::{Claim, State};
-use crate::bus::events::EventKind;
 use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
 use crate::process::clock::now_ns;
@@ -121,7 +121,8 @@ impl Coordinator {
             self.write_letter(entry, answer, if status == AnswerStatus::Refused { body } else { &[] });
         }
         // A command that ends badly has answered all the same, unless its task says that this is a failure.
-        let ending = if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
+        let ending =
+            if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
         let revived = if task.was_letter() { REVIVED } else { 0 };
         let told = AnswerHeader { status: answer.status | revived, ..*answer };
         self.ending(ending, |c| c.table.finish(entry, &told, body));
@@ -167,11 +168,7 @@ impl Coordinator {
         } else if here && word.state() == Some(State::Done) {
             let told = self.table.answer(answer.entry);
             let told = AnswerHeader { status: told.status & !REVIVED, ..told };
-            return if self.taking_over && told == *answer {
-                Worth::Seen
-            } else {
-                Worth::Second
-            };
+            return if self.taking_over && told == *answer { Worth::Seen } else { Worth::Second };
         }
         let given_up = &mut self.links[number].given_up;
         if let Some(at) = given_up.iter().position(|id| *id == answer.id) {

@@ -103,9 +103,8 @@ impl Coordinator {
             }
             super::add(&own.beat);
             let control = self.control;
-            self.bell.wait(TICK, || {
-                orders.pause.load(Ordering::Acquire) != ticket || super::has_to_stop(control)
-            });
+            self.bell
+                .wait(TICK, || orders.pause.load(Ordering::Acquire) != ticket || super::has_to_stop(control));
         }
         own.paused.store(0, Ordering::Release);
         self.events.write(now_ns(), EventKind::Paused, SELF, &[now_ns().saturating_sub(began)]);

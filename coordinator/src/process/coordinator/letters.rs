@@ -43,7 +43,8 @@ impl Coordinator {
         let counters = self.region.counters();
         let at = at.unwrap_or_else(|| {
             add(&counters.letters_lost);
-            let oldest = letters.iter().enumerate().min_by_key(|(_, letter)| letter.stamp.load(Ordering::Relaxed));
+            let oldest =
+                letters.iter().enumerate().min_by_key(|(_, letter)| letter.stamp.load(Ordering::Relaxed));
             oldest.map_or(0, |(at, _)| at)
         });
         let letter = &letters[at];

@@ -182,10 +182,8 @@ impl Coordinator {
     pub(super) fn no_answer(&self, entry: u32, status: AnswerStatus) -> AnswerHeader {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
         let worker = u32::from(word.worker());
-        let died = matches!(
-            status,
-            AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung
-        );
+        let died =
+            matches!(status, AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung);
         let code = if died && (worker as usize) < self.links.len() {
             self.region.worker(worker).process.dead_status.load(Ordering::Relaxed)
         } else {
@@ -207,8 +205,8 @@ impl Coordinator {
     /// Gives an open entry up.
     pub(super) fn fail(&mut self, entry: u32, status: AnswerStatus) {
         let answer = self.no_answer(entry, status);
-        for waiting in self.links.get_mut(answer.worker as usize).map(|link| &mut link.waiting) {
-            waiting.retain(|waiting| *waiting != entry);
+        if let Some(link) = self.links.get_mut(answer.worker as usize) {
+            link.waiting.retain(|waiting| *waiting != entry);
         }
         if answer.worker == u32::from(NOBODY) {
             self.anyone.retain(|waiting| *waiting != entry);

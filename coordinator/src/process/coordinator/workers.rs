@@ -9,13 +9,13 @@ use crate::plan::lease::{Hand, State};
 use crate::plan::recover::abandoned;
 use crate::plan::restart::Restart;
 use crate::plan::retry::Cause;
-use crate::process::reap::HowEnded;
-use crate::wire::AnswerStatus;
 use crate::process::clock::now_ns;
 use crate::process::fork;
 use crate::process::identity::Identity;
+use crate::process::reap::HowEnded;
 use crate::process::reap::reap_any;
 use crate::process::worker;
+use crate::wire::AnswerStatus;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -37,7 +37,7 @@ enum Left {
 }
 
 /// The producing end, whoever had it: nobody, or one who is dead.
-pub(in crate::process) fn take_producer(ring: Ring) -> Result<Producer, RingError> {
+pub(crate) fn take_producer(ring: Ring) -> Result<Producer, RingError> {
     match ring.take_over_producer() {
         Err(RingError::NeverHeld) => ring.producer().ok_or(RingError::NeverHeld),
         taken => taken,
@@ -45,7 +45,7 @@ pub(in crate::process) fn take_producer(ring: Ring) -> Result<Producer, RingErro
 }
 
 /// As [`take_producer`].
-pub(in crate::process) fn take_consumer(ring: Ring) -> Result<Consumer, RingError> {
+pub(crate) fn take_consumer(ring: Ring) -> Result<Consumer, RingError> {
     match ring.take_over_consumer() {
         Err(RingError::NeverHeld) => ring.consumer().ok_or(RingError::NeverHeld),
         taken => taken,

@@ -1,0 +1,129 @@
+//! What a client hears, and what it counts.
+
+use crate::plan::routing::WorkerRef;
+use crate::process::reap::HowEnded;
+use crate::wire::{TaskId, Usage};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an accepted task will not be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Failure {
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    #[error("{0} died with the task in hand ({how})", how = .1.in_fleet())]
+    WorkerDied(WorkerRef, HowEnded),
+    #[error("{0} was dead already ({how})", how = .1.in_fleet())]
+    WorkerDead(WorkerRef, HowEnded),
+    #[error("{0} refused: {1}")]
+    Refused(WorkerRef, String),
+    #[error("coord/{0} died ({how})", how = .1.in_fleet())]
+    CoordinatorDied(u32, HowEnded),
+    #[error("coord/{0} did not say within {1:?} what became of it")]
+    CoordinatorSilent(u32, Duration),
+    #[error("coord/{0} wrote what cannot be: {1}")]
+    CoordinatorBroken(u32, String),
+    #[error("a successor of coord/{0} found the task damaged in its table")]
+    Damaged(u32),
+    #[error("{0} hung with the task in hand, and was ended ({how})", how = .1.in_fleet())]
+    WorkerHung(WorkerRef, HowEnded),
+    #[error("cancelled")]
+    Cancelled,
+    #[error("no attempt came to its end within {0:?}")]
+    AttemptTimedOut(Duration, Partial),
+    #[error("the command {how} in each attempt", how = .0.how)]
+    Failed(Partial),
+    #[error("no coordinator was there to take it within {0:?}")]
+    Homeless(Duration),
+    #[error("the supervisor died, and the fleet with it")]
+    SupervisorDied,
+}
+
+/// What a command had said by the time its last attempt had failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    pub how: HowEnded,
+    pub attempt: u8,
+    pub started_ns: u64,
+    pub finished_ns: u64,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub truncated: bool,
+    pub usage: Option<Usage>,
+}
+
+/// An answer, still in the client's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    pub body: &'a [u8],
+    /// 1, and one more for each worker that died with the task in hand.
+    pub attempt: u8,
+    /// At the worker, on the clock of [`now_ns`].
+    pub started_ns: u64,
+    pub finished_ns: u64,
+    /// Of a command: exit status, or minus the signal.
+    pub code: i32,
+    /// Of a command: how much of the body is stdout; the rest is stderr.
+    pub stdout_len: usize,
+    /// Of a command: there was more output than the fleet's payload holds.
+    pub truncated: bool,
+    /// Of a command, if it was measured.
+    pub usage: Option<Usage>,
+}
+
+/// What became of a task.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    pub id: TaskId,
+    pub worker: WorkerRef,
+    /// As given to [`Client::send`].
+    pub tag: u64,
+    pub sent_ns: u64,
+    pub received_ns: u64,
+    pub result: Result<Answer<'a>, Failure>,
+}
+
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Exactly one for each accepted task.
+    Outcome(Outcome<'a>),
+    /// An answer came after its task had been given up.
+    Late(TaskId),
+    /// A second answer.
+    Duplicate(TaskId),
+    /// The same answer once more: a coordinator died after it had told, and its successor could not
+    /// know. Nothing was done twice.
+    Repeated(TaskId),
+    /// What became of a task that had failed, and that an operator had made a task again. In no ledger of this end's.
+    Revived(Outcome<'a>),
+    /// What became of a task of an earlier client of the fleet's. In no ledger of this end's.
+    Inherited(Outcome<'a>),
+}
+
+/// accepted = answered + failed + returned + `in_flight`. A task that one coordinator returns and another takes is
+/// accepted twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Ledger {
+    pub accepted: u64,
+    pub answered: u64,
+    pub failed: u64,
+    pub in_flight: u64,
+    /// Handed back for another coordinator.
+    pub returned: u64,
+    pub late: u64,
+    pub duplicates: u64,
+}
+
+impl std::ops::AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        // What a coordinator counts is read from where anybody of its user's may write.
+        let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
+        add(&mut self.accepted, other.accepted);
+        add(&mut self.answered, other.answered);
+        add(&mut self.failed, other.failed);
+        add(&mut self.in_flight, other.in_flight);
+        add(&mut self.returned, other.returned);
+        add(&mut self.late, other.late);
+        add(&mut self.duplicates, other.duplicates);
+    }
+}

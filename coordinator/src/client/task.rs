@@ -1,0 +1,81 @@
+//! What a client asks for.
+
+use crate::plan::routing::WorkerRef;
+use crate::wire::TaskKind;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Who is to do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    Worker(WorkerRef),
+    /// Any worker of any coordinator: where there is room.
+    Any,
+}
+
+/// How long it may take, and how often it is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// From its sending to its end, all attempts and pauses included.
+    pub deadline: Duration,
+    /// Of one attempt, from its beginning; `None` if only the deadline counts.
+    pub timeout: Option<Duration>,
+    /// Workers that may begin it; `None` where the fleet's policy counts.
+    pub attempts_max: Option<u8>,
+    /// A refusal, or a command that ends badly, is an attempt that failed: it is tried again, and fails
+    /// when no attempt is left.
+    pub retry_failures: bool,
+}
+
+impl Terms {
+    /// One time for all.
+    pub fn within(deadline: Duration) -> Self {
+        Self { deadline, timeout: None, attempts_max: None, retry_failures: false }
+    }
+}
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Copy)]
+pub enum Task<'a> {
+    /// Send this back.
+    Echo(&'a [u8]),
+    Sleep(Duration),
+    /// Burn this much CPU time.
+    Compute(Duration),
+    /// Run a command, encoded by [`crate::wire::command_body`].
+    Exec(&'a [u8]),
+    /// Run a command with its surroundings, as JSON: see `crate::wire::command`.
+    Command(&'a [u8]),
+    /// Give this line of JSON to the worker's long-lived agent.
+    Agent(&'a [u8]),
+    /// Leave traces in the worker, or look for them.
+    Canary(&'a [u8]),
+}
+
+impl<'a> Task<'a> {
+    /// Kind, parameter and body, as the wire has them.
+    pub(super) fn parts(self) -> (TaskKind, u64, &'a [u8]) {
+        match self {
+            Task::Echo(body) => (TaskKind::Echo, 0, body),
+            Task::Sleep(time) => (TaskKind::Sleep, time.as_nanos() as u64, &[]),
+            Task::Compute(time) => (TaskKind::Compute, time.as_nanos() as u64, &[]),
+            Task::Exec(body) => (TaskKind::Exec, 0, body),
+            Task::Command(body) => (TaskKind::Command, 0, body),
+            Task::Agent(body) => (TaskKind::Agent, 0, body),
+            Task::Canary(body) => (TaskKind::Canary, 0, body),
+        }
+    }
+}
+
+/// Why a task was not accepted. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SendError {
+    #[error("the worker has as many tasks waiting as it may have")]
+    Backpressure,
+    #[error("there is no such worker")]
+    NoSuchRecipient,
+    #[error("the worker's coordinator is dead")]
+    DeadRecipient,
+    #[error("the payload is larger than the fleet was made for")]
+    TooLarge,
+}
