@@ -16,6 +16,13 @@ fn status(client: &Client, coordinator: usize, worker: usize) -> WorkerStatus {
 
 /// Kills the worker as soon as it has a task in hand, and is not `before` any more.
 fn kill_at_work(client: &Client, coordinator: usize, worker: usize, before: Option<Identity>) -> Identity {
+    let victim = at_work(client, coordinator, worker, before);
+    kill(victim, Signal::SIGKILL);
+    victim
+}
+
+/// Who has a task in hand at this place, other than `before`.
+fn at_work(client: &Client, coordinator: usize, worker: usize, before: Option<Identity>) -> Identity {
     let mut victim = None;
     wait_until("the victim has its task", || {
         let status = status(client, coordinator, worker);
@@ -25,9 +32,7 @@ fn kill_at_work(client: &Client, coordinator: usize, worker: usize, before: Opti
         }
         victim.is_some()
     });
-    let victim = victim.unwrap();
-    kill(victim, Signal::SIGKILL);
-    victim
+    victim.unwrap()
 }
 
 #[test]
@@ -86,9 +91,12 @@ fn a_worker_that_dies_too_often_is_not_started_again() {
     let up = Up::start(shm.path(), 1, 2, &["--restarts-max", "1", "--attempts-max", "9"]);
     let mut client = Client::attach(&up.dir).unwrap();
     client.send(worker(0, 0), Task::Sleep(LONG), LONG, 0).unwrap();
-    client.send(worker(0, 0), Task::Echo(b"behind it"), LONG, 1).unwrap();
     client.flush();
     let first = kill_at_work(&client, 0, 0, None);
+    at_work(&client, 0, 0, Some(first));
+    // Behind its last attempt: before, it would pass while that waits.
+    client.send(worker(0, 0), Task::Echo(b"behind it"), LONG, 1).unwrap();
+    client.flush();
     kill_at_work(&client, 0, 0, Some(first));
     let outcomes = Outcomes::wait_for(&mut client, 2);
     assert_eq!(outcomes.reason(0), "worker/0.0 died with the task in hand (killed by SIGKILL)");

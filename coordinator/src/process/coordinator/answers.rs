@@ -173,8 +173,9 @@ impl Coordinator {
         let given_up = &mut self.links[number].given_up;
         if let Some(at) = given_up.iter().position(|id| *id == answer.id) {
             given_up.remove(at);
-            // That its time is over the worker says too: nothing was delivered late.
-            return if status == Some(AnswerStatus::TimedOut) { Worth::Seen } else { Worth::Late };
+            // The worker says too that its time was over before it began: nothing was delivered late.
+            let unbegun = status == Some(AnswerStatus::TimedOut) && answer.started_ns == answer.finished_ns;
+            return if unbegun { Worth::Seen } else { Worth::Late };
         }
         // Whom its predecessor had given up a successor cannot know; but a worker that answers twice it
         // would not find here first.
