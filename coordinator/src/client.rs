@@ -300,7 +300,7 @@ impl Client {
         }
         let inherited = answer.id.sender != self.sender;
         if status != Some(AnswerStatus::Duplicate) && (inherited || answer.status & REVIVED != 0) {
-            let outcome = self.strange(index as u32, &answer, &record.body);
+            let outcome = strange(index as u32, &answer, &record.body);
             return each(if inherited { Event::Inherited(outcome) } else { Event::Revived(outcome) });
         }
         let here = self
@@ -327,18 +327,6 @@ impl Client {
         let Some(task) = self.in_flight.remove(&answer.id.sequence) else { return };
         let result = outcome_of(index as u32, &answer, &record.body, Some(&task));
         self.settle(answer.id, &task, who(index as u32, &answer, &task), result, each);
-    }
-
-    /// The outcome of a task that is not in this end's book.
-    fn strange<'a>(&self, index: u32, answer: &AnswerHeader, body: &'a [u8]) -> Outcome<'a> {
-        Outcome {
-            id: answer.id,
-            worker: WorkerRef { coordinator: index, worker: answer.worker },
-            tag: 0,
-            sent_ns: 0,
-            received_ns: now_ns(),
-            result: outcome_of(index, answer, body, None),
-        }
     }
 
     fn settle(
@@ -469,6 +457,18 @@ enum Why {
     Lost,
 }
 
+/// The outcome of a task that is not in this end's book.
+fn strange<'a>(index: u32, answer: &AnswerHeader, body: &'a [u8]) -> Outcome<'a> {
+    Outcome {
+        id: answer.id,
+        worker: WorkerRef { coordinator: index, worker: answer.worker },
+        tag: 0,
+        sent_ns: 0,
+        received_ns: now_ns(),
+        result: outcome_of(index, answer, body, None),
+    }
+}
+
 /// Who carried it out; of a task for one worker: that one.
 fn who(index: u32, answer: &AnswerHeader, task: &InFlight) -> WorkerRef {
     task.worker.unwrap_or(WorkerRef { coordinator: index, worker: answer.worker })
@@ -493,15 +493,17 @@ fn outcome_of<'a>(
     let how = HowEnded::from_raw(answer.code);
     let worker = WorkerRef { coordinator: index, worker: answer.worker };
     let attempt = attempt_of(answer.lease);
-    let partial = || Partial {
-        how,
-        attempt,
-        started_ns: answer.started_ns,
-        finished_ns: answer.finished_ns,
-        stdout: output[..stdout_len].to_vec(),
-        stderr: output[stdout_len..].to_vec(),
-        truncated,
-        usage,
+    let partial = || {
+        Box::new(Partial {
+            how,
+            attempt,
+            started_ns: answer.started_ns,
+            finished_ns: answer.finished_ns,
+            stdout: output[..stdout_len].to_vec(),
+            stderr: output[stdout_len..].to_vec(),
+            truncated,
+            usage,
+        })
     };
     match AnswerStatus::from_raw(answer.status) {
         Some(AnswerStatus::Ok) if task.is_some_and(|task| task.fails_by(answer.code)) => {

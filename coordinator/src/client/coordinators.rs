@@ -276,18 +276,14 @@ impl Client {
             let sent = self.roomiest().and_then(|index| self.hand_in(index, &header, &body).map(|()| index));
             let task = self.in_flight.get_mut(&sequence).expect("it was found above");
             task.again = Some((header, body));
-            match sent {
-                Ok(index) => {
-                    task.coordinator = Some(index);
-                    // As if it had been handed back: it is counted where it is now.
-                    self.nowhere.accepted -= 1;
-                    self.nowhere.in_flight -= 1;
-                }
-                Err(_) => {
-                    self.homeless.push_front(sequence);
-                    break;
-                }
-            }
+            let Ok(index) = sent else {
+                self.homeless.push_front(sequence);
+                break;
+            };
+            task.coordinator = Some(index);
+            // It is counted where it is now.
+            self.nowhere.accepted -= 1;
+            self.nowhere.in_flight -= 1;
         }
         self.flush();
         events

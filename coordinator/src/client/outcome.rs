@@ -30,9 +30,9 @@ pub enum Failure {
     #[error("cancelled")]
     Cancelled,
     #[error("no attempt came to its end within {0:?}")]
-    AttemptTimedOut(Duration, Partial),
+    AttemptTimedOut(Duration, Box<Partial>),
     #[error("the command {how} in each attempt", how = .0.how)]
-    Failed(Partial),
+    Failed(Box<Partial>),
     #[error("no coordinator was there to take it within {0:?}")]
     Homeless(Duration),
     #[error("the supervisor died, and the fleet with it")]

@@ -115,6 +115,7 @@ struct Coordinator {
     span: Span,
     scaler: Scaler,
     scaled: u32,
+    peers: peers::Peers,
     /// Forks refused one after the other.
     refused: u32,
     /// Something was staged in a worker's ring since the last publication.
@@ -205,6 +206,7 @@ impl Coordinator {
             span,
             scaler: Scaler::default(),
             scaled: control.orders().scaled.load(Ordering::Acquire),
+            peers: peers::Peers::new(control, index, policy),
             refused: 0,
             touched: false,
             by_pid: HashMap::new(),

@@ -279,12 +279,11 @@ impl<'a> Loader<'a> {
         self.client.poll(|event| match event {
             Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, plan, seed, start_ns, &mut got)),
             Got::Late(_) => *late += 1,
-            Got::Duplicate(_) => *duplicates += 1,
+            // A fleet of the harness' has had no other client: what it says of one cannot be.
+            Got::Duplicate(_) | Got::Inherited(_) => *duplicates += 1,
             // What a coordinator's successor tells once more has been counted; a task that an operator tries again
             // has failed here already.
             Got::Repeated(_) | Got::Revived(_) => {}
-            // This fleet has had no other client.
-            Got::Inherited(_) => *duplicates += 1,
         });
         self.buffer = got;
         for outcome in outcomes {

@@ -17,9 +17,8 @@ impl Coordinator {
             for _ in 0..64 {
                 match from(self).pop(record) {
                     Ok(true) if record.kind == CONTROL => {}
-                    // Nonsense is skipped: an order lost is seen by who gave it, and costs no task.
-                    Ok(true) | Err(_) => break,
-                    Ok(false) => break,
+                    // Nothing; or nonsense, which is not read on: an order lost costs no task.
+                    Ok(_) | Err(_) => break,
                 }
                 let order = ControlHeader::read_from_bytes(&record.header).expect("headers have one size");
                 self.obey(&order, record);

@@ -200,6 +200,7 @@ impl Coordinator {
         self.watch(now);
         self.size(now, census);
         self.share(census);
+        self.peers.look(now, &mut self.events);
         self.assign();
         self.publish_tasks();
     }

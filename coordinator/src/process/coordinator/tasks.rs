@@ -94,10 +94,8 @@ impl Coordinator {
     /// From the table into the worker's ring, as far as there is room.
     pub(super) fn hand_over(&mut self, number: usize) {
         while let Some(&entry) = self.links[number].waiting.front() {
-            if self.table.word(entry).state() == Some(State::Queued) {
-                if !self.stage(entry, number) {
-                    return;
-                }
+            if self.table.word(entry).state() == Some(State::Queued) && !self.stage(entry, number) {
+                return;
             }
             // Otherwise it ended while it waited here.
             self.links[number].waiting.pop_front();
