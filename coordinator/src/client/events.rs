@@ -5,7 +5,7 @@
 
 use super::status::Watch;
 use crate::bus::error::BusError;
-use crate::bus::events::{Event, EventCell, EventKind, SELF, read};
+use crate::bus::events::{Event, EventCell, EventKind, PEER, SELF, SUPERVISOR, read};
 use crate::bus::slot::Stage;
 use crate::process::clock::{now_ns, unix_ns};
 use crate::process::reap::HowEnded;
@@ -224,12 +224,15 @@ impl Source {
 
     /// Whom an event is about.
     fn who(&self, event: &Event) -> String {
-        match self.coordinator {
-            _ if event.place == SELF && event.kind == EventKind::Stage => "fleet".to_owned(),
+        match (event.place, self.coordinator) {
+            (SELF, _) if event.kind == EventKind::Stage => "fleet".to_owned(),
+            (SELF, _) => self.name(),
+            (SUPERVISOR, _) => "supervisor".to_owned(),
+            (index, None) => format!("coord/{index}"),
             // A task of nobody yet.
-            _ if event.place == SELF || event.place == u32::from(ANY) => self.name(),
-            None => format!("coord/{}", event.place),
-            Some(index) => format!("worker/{index}.{}", event.place),
+            (place, Some(_)) if place == u32::from(ANY) => self.name(),
+            (place, Some(_)) if place & PEER != 0 => format!("coord/{}", place & !PEER),
+            (place, Some(index)) => format!("worker/{index}.{place}"),
         }
     }
 
@@ -424,6 +427,41 @@ mod tests {
                 assert!(!done || last == ALL);
             }
         });
+    }
+
+    #[test]
+    fn whom_an_event_is_about_is_told_by_its_place() {
+        let (source, _) = source();
+        let who = |place, kind| source.who(&Event { number: 1, at_ns: 1, kind, place, details: [0; 4] });
+        let places = [17, SELF, SUPERVISOR, PEER | 3, ANY.into()];
+        let wanted = ["worker/1.17", "coord/1", "supervisor", "coord/3", "coord/1"];
+        assert_eq!(places.map(|place| who(place, EventKind::Suspected)), wanted);
+        assert_eq!(who(SELF, EventKind::Stage), "fleet");
+        let supervisor = Source { coordinator: None, ..source };
+        let event = Event { number: 1, at_ns: 1, kind: EventKind::Died, place: 3, details: [0; 4] };
+        assert_eq!(supervisor.who(&event), "coord/3");
+    }
+
+    /// Each kind with its keys, as the documents have them.
+    #[test]
+    fn every_kind_is_documented_with_its_keys() {
+        let documents = include_str!("../../../docs/status.md").split("| kind | keys").nth(1).unwrap();
+        let mut kinds: Vec<What> = (1..=64)
+            .filter_map(EventKind::from_raw)
+            .map(|kind| what(&Event { number: 1, at_ns: 1, kind, place: 0, details: [1; 4] }, 1))
+            .collect();
+        kinds.push(What::Missed { count: 1 });
+        assert_eq!(kinds.len(), 21);
+        for kind in kinds {
+            let serde_json::Value::Object(mut keys) = serde_json::to_value(&kind).unwrap() else { panic!() };
+            let name = keys.remove("kind").unwrap();
+            let row = format!("| `{}` | ", name.as_str().unwrap());
+            let row = documents.lines().find_map(|line| line.strip_prefix(&row)).expect(&row);
+            let mut listed: Vec<_> =
+                row.split(" | ").next().unwrap().split(", ").map(|key| key.trim_matches('`')).collect();
+            listed.sort_unstable();
+            assert_eq!(keys.keys().collect::<Vec<_>>(), listed, "{row}");
+        }
     }
 
     #[test]
