@@ -1,6 +1,7 @@
 //! The command line of the coordinator: the only place in the crate that prints or reads arguments.
 #![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
+mod backup;
 mod cancel;
 mod capacity;
 mod choose;
@@ -8,6 +9,7 @@ mod clean;
 mod dead_letters;
 mod events;
 pub(crate) mod policy;
+mod restore;
 mod run;
 mod scale;
 mod shown;
@@ -66,6 +68,10 @@ enum Verb {
     Scale(scale::Args),
     /// Tell how large a fleet this host has room for, and what ends first
     Capacity(capacity::Args),
+    /// Write down what a running fleet has to do, and what it has not told yet
+    Backup(backup::Args),
+    /// Start a fleet from a backup or a journal, and do what was not done
+    Restore(restore::Args),
     /// End a fleet
     Stop(stop::Args),
     /// Remove what fleets have left behind whose supervisor is proven dead
@@ -109,6 +115,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Cancel(args) => cancel::main(&args),
         Verb::Scale(args) => scale::main(&args),
         Verb::Capacity(args) => capacity::main(&args),
+        Verb::Backup(args) => backup::main(&args),
+        Verb::Restore(args) => restore::main(&args, program),
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
     }
@@ -125,6 +133,11 @@ fn hand_out(bytes: &[u8]) -> Result<(), u8> {
         }
         _ => Ok(()),
     }
+}
+
+/// Says how far it is.
+fn tell(what: impl std::fmt::Display) {
+    eprintln!("{what}");
 }
 
 /// Says what is worth knowing and no reason to stop.

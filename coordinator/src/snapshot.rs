@@ -5,10 +5,12 @@
 //!
 //! Absent on purpose: the running of fleets. Who restores one is its client, and lives in `cli/`.
 
+pub mod backup;
 mod durable;
 pub mod error;
 pub mod file;
 pub mod journal;
+pub mod journaled;
 mod lines;
 pub mod record;
 

@@ -46,7 +46,7 @@ pub(super) struct Args {
 }
 
 /// Signals that asked to stop so far.
-static STOPS: AtomicU32 = AtomicU32::new(0);
+pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write 500ms, 30s, 10m or 2h");
@@ -162,7 +162,7 @@ fn jobs(args: &Args) -> Result<Vec<Job>, u8> {
         .collect()
 }
 
-fn watch_signals() -> nix::Result<()> {
+pub(super) fn watch_signals() -> nix::Result<()> {
     use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

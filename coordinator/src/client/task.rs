@@ -54,7 +54,7 @@ pub enum Task<'a> {
 
 impl<'a> Task<'a> {
     /// Kind, parameter and body, as the wire has them.
-    pub(super) fn parts(self) -> (TaskKind, u64, &'a [u8]) {
+    pub(crate) fn parts(self) -> (TaskKind, u64, &'a [u8]) {
         match self {
             Task::Echo(body) => (TaskKind::Echo, 0, body),
             Task::Sleep(time) => (TaskKind::Sleep, time.as_nanos() as u64, &[]),

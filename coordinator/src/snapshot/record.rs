@@ -76,6 +76,10 @@ pub struct Header {
     pub shape: Shape,
     /// How its supervisor was started, as `coordinator up` takes it; empty if that is not known.
     pub options: Vec<String>,
+    /// Coordinators that lived, of those that the shape has room for (0: as the options say),
+    pub coordinators: u32,
+    /// and the most workers that one of them had.
+    pub workers: u32,
     /// Of the fleet.
     pub epoch: u32,
     /// Of the machine that the fleet ran on: 32 hexadecimal digits.
@@ -101,6 +105,8 @@ impl Header {
             fleet: fleet.to_owned(),
             shape: Shape::of(shape),
             options: options.to_vec(),
+            coordinators: shape.coordinators(),
+            workers: shape.workers_per_coordinator(),
             epoch,
             boot: format!("{:032x}", boot_id()),
             taken_unix_ns,
@@ -194,6 +200,8 @@ pub struct AnswerRecord {
     pub worker: u32,
     #[serde(with = "status_text")]
     pub status: AnswerStatus,
+    /// True for a failure, whatever the status: a command that ended badly in its last attempt.
+    pub failed: bool,
     /// Of a command: its exit status, or minus the signal that ended it.
     pub code: i32,
     pub attempt: u8,
@@ -203,7 +211,19 @@ pub struct AnswerRecord {
     pub stdout_len: u32,
     /// There was more output.
     pub truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Used>,
     pub body: Body,
+}
+
+/// What a command took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Microseconds of CPU time.
+    pub user_us: u64,
+    pub system_us: u64,
+    /// Bytes.
+    pub max_rss: u64,
 }
 
 /// Ended, and its answer was still to be told. It is not done again.
@@ -368,11 +388,13 @@ pub(super) mod tests {
         let answer = AnswerRecord {
             worker: 4,
             status: AnswerStatus::WorkerDied,
+            failed: true,
             code: -9,
             attempt: 3,
             took_ns: 5,
             stdout_len: 0,
             truncated: false,
+            usage: Some(Used { user_us: 1, system_us: 2, max_rss: 3 }),
             body: Body(vec![0xff, 0xfe]),
         };
         Snapshot {

@@ -4,7 +4,12 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod disk;
+mod figures;
+mod fleet;
+mod journaled;
 mod killed;
+#[path = "../support/up.rs"]
+mod up;
 
 use coordinator::config::FleetShape;
 use coordinator::snapshot::record::{Body, Header, Kind, OpenTask, Progress};
@@ -32,6 +37,7 @@ fn a_child_does_what_it_is_told() {
     let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
     match role.split_once(' ') {
         Some(("append", seed)) => killed::append(&dir, seed.parse().unwrap()),
+        None if role == "journaled" => journaled::client(&dir),
         _ => disk::obey(&role, &dir),
     }
 }

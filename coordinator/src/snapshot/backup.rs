@@ -1,0 +1,269 @@
+//! Reads a running fleet at one moment: pauses its coordinators, copies their tables, lets them go on.
+//!
+//! Workers go on meanwhile; what they answer waits in their rings. The cut is the same for all: each
+//! coordinator has taken what its client had sent, and stands still before the first table is read.
+//!
+//! What a client holds back itself is in no region, and so in no backup: a journal has it.
+
+use super::Snapshot;
+use super::record::{Counters, DeadLetter, Header, Kind};
+use crate::bus::directory::{control_path, region_path};
+use crate::bus::error::BusError;
+use crate::bus::slot::Life;
+use crate::bus::sync::{AtomicU64, Ordering, full_fence};
+use crate::bus::view::{Control, Region};
+use crate::client::operator::OperatorLock;
+use crate::process::clock::{now_ns, unix_ns};
+use crate::process::identity::Identity;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+mod contents;
+
+/// How often it is looked whether everybody stands still.
+const LOOK: Duration = Duration::from_micros(200);
+/// Those who have not said so are told again so often, in looks.
+const REMIND: u32 = 500;
+
+#[derive(Debug, Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// By number.
+    #[error("{} did not stand still within {patience:?}", names(.silent))]
+    Restless { silent: Vec<u32>, patience: Duration },
+    #[error("the fleet ended before it was read")]
+    Ended,
+}
+
+impl BackupError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Restless { .. } => {
+                "`coordinator status` says how they are; one that is stopped goes on with `kill -CONT PID`, one that \
+                 is killed is replaced"
+            }
+            Self::Bus(_) | Self::Ended => "",
+        }
+    }
+}
+
+fn names(coordinators: &[u32]) -> String {
+    let all: Vec<String> = coordinators.iter().map(|index| format!("coord/{index}")).collect();
+    all.join(", ")
+}
+
+/// A fleet that was read.
+#[derive(Debug)]
+pub struct Taken {
+    pub snapshot: Snapshot,
+    /// How long the coordinators stood still, at most.
+    pub paused: Duration,
+    /// Entries whose words could not be, and are in no backup.
+    pub damaged: u32,
+    /// Tasks that only the client has, and that are in no backup.
+    pub with_client: u32,
+}
+
+/// Reads the fleet of which this process is the operator. Its coordinators get `patience` to stand still.
+pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken, BackupError> {
+    let control = lock.control();
+    let begun = Instant::now();
+    let mut regions = Regions { lock, found: vec![None; control.shape().coordinators() as usize] };
+    loop {
+        let (pause, epochs) = (Pause::raise(control), regions.epochs()?);
+        wait(control, &pause, begun, patience)?;
+        let (snapshot, damaged, with_client) = copy(lock, name, &mut regions)?;
+        // Pairs with the stores of one who is not paused: what was read was read before this.
+        full_fence();
+        // Somebody who came meanwhile has another epoch; whatever his predecessor said does not count.
+        let held = pause.is_raised() && regions.epochs()? == epochs;
+        let paused = pause.lower();
+        let is_late = begun.elapsed() >= patience;
+        // What was handed back to the client is at another coordinator when that has looked.
+        if held && (with_client == 0 || is_late) {
+            return Ok(Taken { snapshot, paused, damaged, with_client });
+        }
+        if is_late {
+            return Err(BackupError::Restless { silent: regions.others(&epochs)?, patience });
+        }
+    }
+}
+
+/// Coordinators that stand still, until this is dropped.
+struct Pause<'a> {
+    control: &'a Control,
+    ticket: u32,
+    since_ns: u64,
+}
+
+impl<'a> Pause<'a> {
+    fn raise(control: &'a Control) -> Self {
+        let orders = control.orders();
+        // Another number than any that somebody may still show.
+        let shown = (0..control.shape().coordinators())
+            .map(|index| control.coordinator(index).own.paused.load(Ordering::Acquire))
+            .chain([orders.pause.load(Ordering::Acquire)]);
+        let ticket = shown.max().unwrap_or(0).wrapping_add(1).max(1);
+        let own = Identity::own();
+        orders.pause_pid.store(own.pid, Ordering::Relaxed);
+        orders.pause_start.store(own.start_ticks, Ordering::Relaxed);
+        orders.pause.store(ticket, Ordering::Release);
+        let pause = Self { control, ticket, since_ns: now_ns() };
+        pause.tell();
+        pause
+    }
+
+    fn tell(&self) {
+        for index in 0..self.control.shape().coordinators() {
+            self.control.coordinator(index).bell.shout();
+        }
+    }
+
+    /// A coordinator that takes its operator for gone would have ended it.
+    fn is_raised(&self) -> bool {
+        self.control.orders().pause.load(Ordering::Acquire) == self.ticket
+    }
+
+    /// Those who may still change something.
+    fn silent(&self) -> Vec<u32> {
+        (0..self.control.shape().coordinators())
+            .filter(|index| {
+                let entry = self.control.coordinator(*index);
+                match entry.process.life() {
+                    Life::Absent | Life::Dead | Life::Stopped => false,
+                    Life::Starting | Life::Replacing => true,
+                    Life::Live => entry.own.paused.load(Ordering::Acquire) != self.ticket,
+                }
+            })
+            .collect()
+    }
+
+    fn lower(self) -> Duration {
+        Duration::from_nanos(now_ns().saturating_sub(self.since_ns))
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        let pause = &self.control.orders().pause;
+        let _ = pause.compare_exchange(self.ticket, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.tell();
+    }
+}
+
+fn wait(control: &Control, pause: &Pause<'_>, begun: Instant, patience: Duration) -> Result<(), BackupError> {
+    let mut looks = 0;
+    loop {
+        let silent = pause.silent();
+        if silent.is_empty() {
+            return Ok(());
+        }
+        if control.owner().is_gone() && control.stage() != crate::bus::slot::Stage::Ready {
+            return Err(BackupError::Ended);
+        }
+        if begun.elapsed() >= patience {
+            return Err(BackupError::Restless { silent, patience });
+        }
+        looks += 1;
+        if looks % REMIND == 0 {
+            pause.tell();
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Regions that are there; those of coordinators that never lived are not.
+struct Regions<'a> {
+    lock: &'a OperatorLock,
+    found: Vec<Option<Region>>,
+}
+
+impl Regions<'_> {
+    fn each(&mut self) -> Result<Vec<(u32, Region)>, BusError> {
+        let control = self.lock.control();
+        let mut all = Vec::new();
+        for (index, found) in (0..).zip(&mut self.found) {
+            let path = region_path(self.lock.dir(), index);
+            if found.is_none() && path.exists() {
+                *found = Some(Region::attach(&path, control.stamped(), index)?);
+            }
+            all.extend(found.map(|region| (index, region)));
+        }
+        Ok(all)
+    }
+
+    /// Whom each region has had; the first word that a successor changes.
+    fn epochs(&mut self) -> Result<Vec<(u32, u32)>, BusError> {
+        let of = |region: &Region| region.state().epoch.load(Ordering::Acquire);
+        Ok(self.each()?.iter().map(|(index, region)| (*index, of(region))).collect())
+    }
+
+    fn others(&mut self, before: &[(u32, u32)]) -> Result<Vec<u32>, BusError> {
+        let now = self.epochs()?;
+        Ok(now.into_iter().filter(|one| !before.contains(one)).map(|(index, _)| index).collect())
+    }
+}
+
+/// What a file says of the fleet in `dir`, whoever writes it. How many processes there are is left open.
+pub fn header_of(dir: &Path, name: &str, file: Kind) -> Result<Header, BusError> {
+    let control = Control::attach(&control_path(dir))?;
+    let stamped = control.stamped();
+    let options = control.options();
+    let header = Header::new(file, name, &stamped.shape, &options, stamped.epoch, unix_ns());
+    Ok(Header { coordinators: 0, workers: 0, ..header })
+}
+
+/// And how many entries were damaged, and how many tasks only the client has.
+fn copy(
+    lock: &OperatorLock,
+    name: &str,
+    regions: &mut Regions<'_>,
+) -> Result<(Snapshot, u32, u32), BackupError> {
+    let control = lock.control();
+    let stamped = control.stamped();
+    let options = control.options();
+    let header = Header::new(Kind::Backup, name, &stamped.shape, &options, stamped.epoch, unix_ns());
+    let mut read = contents::Contents::default();
+    let mut snapshot =
+        Snapshot { header, counters: Vec::new(), tasks: Vec::new(), untold: Vec::new(), dead: Vec::new() };
+    let (mut coordinators, mut workers) = (0, 0);
+    for (index, region) in regions.each()? {
+        snapshot.counters.push(counters(index, &region));
+        read.region(index, &region);
+        let entry = control.coordinator(index);
+        if !matches!(entry.process.life(), Life::Absent | Life::Stopped) {
+            coordinators += 1;
+            let lives =
+                |number: &u32| !matches!(region.worker(*number).process.life(), Life::Absent | Life::Stopped);
+            let here = (0..stamped.shape.workers_per_coordinator()).filter(lives).count() as u32;
+            workers = workers.max(here);
+        }
+    }
+    snapshot.header.coordinators = coordinators.max(1);
+    snapshot.header.workers = workers.max(1);
+    let (damaged, with_client) = (read.damaged, read.with_client);
+    (snapshot.tasks, snapshot.untold, snapshot.dead) = read.settled();
+    Ok((snapshot, damaged, with_client))
+}
+
+fn counters(coordinator: u32, region: &Region) -> Counters {
+    let counters = region.counters();
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (answered, failed, returned) =
+        (read(&counters.answered), read(&counters.failed), read(&counters.returned));
+    let accepted = read(&counters.accepted);
+    Counters {
+        coordinator,
+        epoch: region.state().epoch.load(Ordering::Acquire),
+        accepted,
+        answered,
+        failed,
+        returned,
+        in_flight: accepted.saturating_sub(answered).saturating_sub(failed).saturating_sub(returned),
+        late: read(&counters.late),
+        duplicates: read(&counters.duplicates),
+    }
+}

@@ -1,0 +1,131 @@
+//! A client that keeps a journal: what it sends is on the disk before anybody of the fleet sees it.
+
+use super::SnapshotError;
+use super::journal::{Ended, Entry, Journal};
+use super::record::{Body, OpenTask, Progress};
+use crate::client::{Address, Client, Event, Failure, SendError, Task, Terms, WorkerRef};
+use crate::wire::TaskId;
+use std::collections::HashMap;
+use std::time::Duration;
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
+    Journal(#[from] SnapshotError),
+}
+
+/// A client and its journal.
+#[derive(Debug)]
+pub struct Journaled {
+    client: Client,
+    journal: Journal,
+    /// Tasks in flight, by their ids in this fleet.
+    entries: HashMap<TaskId, Entry>,
+}
+
+impl Journaled {
+    pub fn new(client: Client, journal: Journal) -> Self {
+        Self { client, journal, entries: HashMap::new() }
+    }
+
+    /// As [`Client::submit`]. `name` is what its sender calls the task, for whoever restores it.
+    pub fn submit(
+        &mut self,
+        address: Address,
+        task: Task<'_>,
+        terms: &Terms,
+        tag: u64,
+        name: Option<&str>,
+    ) -> Result<TaskId, SubmitError> {
+        let id = self.client.submit(address, task, terms, tag)?;
+        let entry = self.journal.accepted(&open_task(id, address, task, terms, name))?;
+        self.entries.insert(id, entry);
+        Ok(id)
+    }
+
+    /// As [`Journaled::submit`], for a task that is in the journal already.
+    pub fn submit_again(
+        &mut self,
+        address: Address,
+        task: Task<'_>,
+        terms: &Terms,
+        tag: u64,
+        entry: Entry,
+    ) -> Result<TaskId, SendError> {
+        let id = self.client.submit(address, task, terms, tag)?;
+        self.entries.insert(id, entry);
+        Ok(id)
+    }
+
+    /// Brings to the disk what was sent and what has ended, and shows what was sent to the coordinators. On an error
+    /// nothing is shown; it may be tried again.
+    pub fn flush(&mut self) -> Result<(), SnapshotError> {
+        self.journal.commit()?;
+        self.client.flush();
+        Ok(())
+    }
+
+    /// As [`Client::poll`]. When `each` has returned from an outcome, its task counts as ended, from the next
+    /// [`Journaled::flush`] on: by then the result must be where it is wanted.
+    pub fn poll(&mut self, mut each: impl FnMut(Event<'_>)) -> Result<usize, SnapshotError> {
+        // A task that is handed on to another coordinator takes along what was sent there meanwhile.
+        self.journal.commit()?;
+        let (journal, entries) = (&mut self.journal, &mut self.entries);
+        Ok(self.client.poll(|event| {
+            let ended = match &event {
+                Event::Outcome(outcome) => entries.remove(&outcome.id).map(|entry| {
+                    let how = match &outcome.result {
+                        Ok(_) => Ended::Answered,
+                        Err(Failure::Cancelled) => Ended::Cancelled,
+                        Err(_) => Ended::Failed,
+                    };
+                    (entry, how)
+                }),
+                _ => None,
+            };
+            each(event);
+            if let Some((entry, how)) = ended {
+                journal.ended(entry, how);
+            }
+        }))
+    }
+
+    /// As [`Client::wait`].
+    pub fn wait(&mut self, timeout: Duration) {
+        self.client.wait(timeout);
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+fn open_task(id: TaskId, address: Address, task: Task<'_>, terms: &Terms, name: Option<&str>) -> OpenTask {
+    let (kind, parameter, body) = task.parts();
+    let place = match address {
+        Address::Worker(place) => Some(place),
+        Address::Any => None,
+    };
+    OpenTask {
+        id,
+        coordinator: place.map_or(0, |WorkerRef { coordinator, .. }| coordinator),
+        worker: place.map(|place| place.worker),
+        kind,
+        parameter,
+        timeout_ns: terms.timeout.map_or(0, |time| time.as_nanos() as u64),
+        lifetime_ns: terms.deadline.as_nanos() as u64,
+        attempts: 0,
+        attempts_max: terms.attempts_max.unwrap_or(0),
+        retry_failures: terms.retry_failures,
+        state: Progress::Queued,
+        name: name.map(str::to_owned),
+        body: Body(body.to_vec()),
+    }
+}
