@@ -62,8 +62,8 @@ pub(super) fn tasks(status: &FleetStatus) -> String {
         "tasks: {} accepted = {} answered + {} failed + ",
         ledger.accepted, ledger.answered, ledger.failed
     );
-    if counts.returned > 0 {
-        let _ = write!(out, "{} returned + ", counts.returned);
+    if ledger.returned > 0 {
+        let _ = write!(out, "{} returned + ", ledger.returned);
     }
     let _ =
         write!(out, "{} in flight; {} late, {} duplicates", ledger.in_flight, ledger.late, ledger.duplicates);

@@ -176,8 +176,6 @@ pub struct CoordinatorStatus {
 /// What happened to tasks and workers beside the ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Tasks handed back to the client for another coordinator.
-    pub returned: u64,
     /// Attempts that failed and were followed by another one.
     pub retried: u64,
     /// Tasks that were cancelled.
@@ -220,7 +218,6 @@ impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         // Read from where anybody of the user's may write.
         let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
-        add(&mut self.returned, other.returned);
         add(&mut self.retried, other.retried);
         add(&mut self.cancelled, other.cancelled);
         add(&mut self.revived, other.revived);

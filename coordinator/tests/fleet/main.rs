@@ -3,6 +3,7 @@
 
 mod client;
 mod program;
+mod seen;
 mod top;
 #[path = "../support/up.rs"]
 mod up;

@@ -290,7 +290,6 @@ fn counts(region: &Region) -> Counts {
         LetterState::from_raw(state.load(Ordering::Acquire)).is_some_and(|state| state != LetterState::Empty)
     };
     Counts {
-        returned: read(&counters.returned),
         retried: read(&counters.retried),
         cancelled: read(&counters.cancelled),
         revived: read(&counters.revived),

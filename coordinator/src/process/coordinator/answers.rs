@@ -8,7 +8,10 @@ use crate::plan::lease::{Claim, State};
 use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
 use crate::process::clock::now_ns;
-use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, REVIVED, TaskHeader, TaskKind, epoch_of};
+use crate::wire::{
+    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
+    epoch_of,
+};
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -118,7 +121,7 @@ impl Coordinator {
             if self.try_again(entry, cause, status).is_some() {
                 return;
             }
-            self.write_letter(entry, answer, if status == AnswerStatus::Refused { body } else { &[] });
+            self.write_letter(entry, answer, said(answer, body));
         }
         // A command that ends badly has answered all the same, unless its task says that this is a failure.
         let ending =
@@ -181,6 +184,13 @@ impl Coordinator {
         // would not find here first.
         if here || self.taking_over { Worth::Late } else { Worth::Second }
     }
+}
+
+/// Why an attempt failed, in words of others: the reason of a refusal, what a command wrote to stderr.
+fn said<'b>(answer: &AnswerHeader, body: &'b [u8]) -> &'b [u8] {
+    let usage = if answer.stdout_len & WITH_USAGE == 0 { 0 } else { USAGE_LEN };
+    let output = &body[..body.len().saturating_sub(usage)];
+    output.get((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize..).unwrap_or_default()
 }
 
 /// What an answer says of the attempt; `None` if it was a success, or if nobody asked.

@@ -50,13 +50,20 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     state.epoch.store(epoch, Ordering::Release);
     state.stopping.store(0, Ordering::Release);
     cell.attached_ns.store(now_ns(), Ordering::Relaxed);
+    let requeued = region.counters().requeued.load(Ordering::Relaxed);
     let Ok(mut coordinator) = take_over(control, region, index, policy) else {
         return STATUS_BAD_RING;
     };
     coordinator.open_for_workers();
     coordinator.show(coordinator.census());
     coordinator.control.coordinator(index).suspected_ns.store(0, Ordering::Release);
-    cell.recovered_ns.store(now_ns(), Ordering::Release);
+    let recovered = now_ns();
+    cell.recovered_ns.store(recovered, Ordering::Release);
+    let said = [
+        recovered.saturating_sub(cell.dead_seen_ns.load(Ordering::Relaxed)),
+        region.counters().requeued.load(Ordering::Relaxed).saturating_sub(requeued),
+    ];
+    coordinator.events.write(recovered, EventKind::Recovered, SELF, &said);
     match Identity::of(std::process::id()) {
         Some(own) => cell.arrived(own.pid, own.start_ticks),
         // Its parent says so.

@@ -238,6 +238,7 @@ impl Coordinator {
         }
         for (number, back) in back.into_iter().enumerate() {
             let Some((again, left, queued)) = back else { continue };
+            let requeued = queued.len() as u64;
             self.put_back(queued);
             if again == Restart::Again && self.renew_rings(number) {
                 let wanted = left != Left::Retired || !self.links[number].waiting.is_empty();
@@ -253,7 +254,7 @@ impl Coordinator {
                 let recovered = now_ns();
                 cell.recovered_ns.store(recovered, Ordering::Release);
                 let seen = cell.dead_seen_ns.load(Ordering::Relaxed);
-                let said = [recovered.saturating_sub(seen)];
+                let said = [recovered.saturating_sub(seen), requeued];
                 self.events.write(recovered, EventKind::Recovered, number as u32, &said);
             }
         }
