@@ -137,8 +137,15 @@ impl Worker {
                 return STATUS_STOPPED;
             }
             let wait = |tasks: &mut Consumer| tasks.is_ready() || self.is_stopping() || self.is_retired();
-            self.slot.bell.wait(HEARTBEAT, || wait(tasks));
+            self.slot.bell.wait(self.heartbeat(), || wait(tasks));
         }
+    }
+
+    /// How often it shows that it gets on: often enough for whoever takes it for hung if it does not.
+    fn heartbeat(&self) -> Duration {
+        self.policy
+            .hang_after
+            .map_or(HEARTBEAT, |hang| (hang / 8).clamp(Duration::from_millis(10), HEARTBEAT))
     }
 
     /// It gets on.
@@ -240,7 +247,7 @@ impl Worker {
                         answer.status = AnswerStatus::TimedOut as u32;
                         break;
                     }
-                    let slice = Duration::from_nanos(until.min(ends_ns) - now).min(HEARTBEAT);
+                    let slice = Duration::from_nanos(until.min(ends_ns) - now).min(self.heartbeat());
                     self.slot.bell.wait(slice, || self.is_stopping() || self.is_cancelled(task));
                 }
                 body.clear();

@@ -4,6 +4,7 @@
 mod client;
 mod program;
 mod seen;
+mod tasks;
 mod top;
 #[path = "../support/up.rs"]
 mod up;
