@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod nonsense;
 mod program;
 mod seen;
 mod tasks;

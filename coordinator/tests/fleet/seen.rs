@@ -160,6 +160,10 @@ fn a_death_and_what_follows_are_events_in_order() {
     assert!(lines.last().unwrap().ends_with("supervisor fleet stopped"), "{lines:#?}");
     let (code, json) = other.end();
     assert_eq!((code, json.len()), (Some(0), lines.len()));
+    let ready = json.iter().find(|line| line.contains(r#""stage":"ready""#)).unwrap();
+    let mut ready: Value = serde_json::from_str(ready).unwrap();
+    ready.as_object_mut().unwrap().remove("stage");
+    documented("`events`", &ready);
     for (line, text) in json.iter().zip(&lines) {
         let event: Value = serde_json::from_str(line).unwrap();
         let mut words = text.split(' ').skip(1);
@@ -263,6 +267,7 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
         assert!(text.contains(word), "{word}: {text}");
     }
     let letter: Value = serde_json::from_str(&fine(shm.path(), &["dead-letters", "--json"])).unwrap();
+    documented("`dead-letters`", &letter);
     assert_eq!(letter["task"], name.as_str());
     assert_eq!(letter["command"], serde_json::json!(["sh", "-c", script]));
     assert_eq!((&letter["attempts"], &letter["code"]), (&2.into(), &1.into()));
@@ -364,6 +369,25 @@ fn keys(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// The documents' part of this name lists the keys of `value`, and no others.
+fn documented(part: &str, value: &Value) {
+    let documents = include_str!("../../../docs/status.md");
+    let part = documents.split("\n## ").find(|text| text.starts_with(part)).unwrap();
+    // The kinds of events have a table, and a test, of their own.
+    let part = part.split("\n| kind |").next().unwrap();
+    let rows = part.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let listed: BTreeSet<_> =
+        rows.flat_map(|cell| cell.split(", ")).map(|key| key.trim_matches('`').to_owned()).collect();
+    let mut found = BTreeSet::new();
+    keys(value, &mut found);
+    for key in &listed {
+        assert!(found.contains(key), "nothing has the key {key} of docs/status.md");
+    }
+    for key in &found {
+        assert!(part.contains(&format!("`{key}`")), "docs/status.md does not list {key}");
+    }
+}
+
 #[test]
 fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     let shm = shm();
@@ -434,17 +458,7 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     }
     assert!(fine(shm.path(), &["status"]).contains(&format!("paused by pid {}", own.pid)));
     control.orders().pause.store(0, coordinator::bus::sync::Ordering::Release);
-    let documents = include_str!("../../../docs/status.md");
-    let part = documents.split("## `events`").next().unwrap();
-    let mut found = BTreeSet::new();
-    keys(&status, &mut found);
-    for key in &found {
-        assert!(part.contains(&format!("`{key}`")), "docs/status.md does not list {key}");
-    }
-    let rows = part.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
-    for key in rows.flat_map(|cell| cell.split(", ")).map(|key| key.trim_matches('`')) {
-        assert!(found.contains(key), "nothing has the key {key} of docs/status.md");
-    }
+    documented("`status --json`", &status);
     drop(client);
     assert_eq!(up.stop(), Some(0));
 }

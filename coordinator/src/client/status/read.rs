@@ -17,6 +17,7 @@ use crate::process::clock::{now_ns, since_boot_ns};
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
 use crate::wire::{AnswerHeader, TaskHeader};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
@@ -237,9 +238,12 @@ fn coordinator(
     process.suspected_ns = suspected(&entry.suspected_ns, now);
     process.retiring = entry.retire.load(Ordering::Acquire) > 0;
     let places = if region.is_some() { control.shape().workers_per_coordinator() } else { 0 };
+    // By worker and sequence.
+    let in_hand = tasks.iter().filter_map(|open| Some(((open.leased_to?, open.task.id.sequence), open)));
+    let in_hand: HashMap<_, _> = in_hand.collect();
     let workers: Vec<_> = region
         .iter()
-        .flat_map(|region| (0..places).map(|number| worker(region, index, number, tasks, now)))
+        .flat_map(|region| (0..places).map(|number| worker(region, index, number, &in_hand, now)))
         .collect();
     let count =
         |of: &dyn Fn(&WorkerStatus) -> bool| workers.iter().filter(|worker| of(worker)).count() as u32;
@@ -307,16 +311,20 @@ fn counts(region: &Region) -> Counts {
     }
 }
 
-fn worker(region: &Region, coordinator: u32, number: u32, tasks: &[Open], now: u64) -> WorkerStatus {
+fn worker(
+    region: &Region,
+    coordinator: u32,
+    number: u32,
+    in_hand: &HashMap<(u32, u64), &Open>,
+    now: u64,
+) -> WorkerStatus {
     let slot = region.worker(number);
     let mut process = process(format!("worker/{coordinator}.{number}"), &slot.process);
     process.suspected_ns = suspected(&slot.orders.suspected_ns, now);
     process.retiring = slot.orders.retire.load(Ordering::Acquire) > 0;
     let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);
     let task = slot.own.task.load(Ordering::Acquire).checked_sub(1);
-    let in_table = task.and_then(|sequence| {
-        tasks.iter().find(|open| open.leased_to == Some(number) && open.task.id.sequence == sequence)
-    });
+    let in_table = task.and_then(|sequence| in_hand.get(&(number, sequence)));
     WorkerStatus {
         process,
         executed: slot.own.executed.load(Ordering::Relaxed),
