@@ -97,6 +97,13 @@ impl World {
             }
         }
         if answer.status & REVIVED != 0 {
+            if status == Some(AnswerStatus::Returned) {
+                self.wrong(|| {
+                    format!(
+                        "task {sequence} was a dead letter, and is given back to who does not wait for it"
+                    )
+                });
+            }
             self.ghost.saw("the end of a revived task");
             if let Some(why) = self.ghost.revived_ends(sequence) {
                 self.wrong(|| why);
@@ -110,8 +117,9 @@ impl World {
         let well = status == Some(AnswerStatus::Ok) && !is_failure;
         match flight {
             Some(flight) if here && status == Some(AnswerStatus::Returned) => {
-                // Whoever returns takes nothing more: sent there once more it would come back for ever.
-                self.client.closed[coord] = true;
+                // Whoever settles takes nothing more: sent there once more it would come back for ever.
+                let settles = self.seats[coord].process.as_ref().is_none_or(|process| process.settling);
+                self.client.closed[coord] |= settles && !self.setup.replaced;
                 // Only who said that any worker will do is sent to another one.
                 if flight.task.worker == ANY {
                     // What was begun there counts there and elsewhere.

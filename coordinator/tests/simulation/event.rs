@@ -85,6 +85,11 @@ pub enum Event {
     Fork {
         coord: usize,
     },
+    /// Others have more room: what waits here for anybody goes back to the client.
+    Spill {
+        coord: usize,
+        cut: Cut,
+    },
     /// Looks at its workers' progress, and ends who hangs.
     Watch {
         coord: usize,
@@ -211,6 +216,8 @@ pub struct Storm {
     trouble: u64,
     /// One in so many events concerns a dead letter, or makes a worker late.
     letters: u64,
+    /// A client sends once where another one would so many times.
+    quiet: u64,
     /// What tasks have until their deadlines, ms.
     lives: [u16; 4],
     sent: u64,
@@ -224,8 +231,9 @@ impl Storm {
         let trouble = [3, 10, 25, 60][random.below(4) as usize];
         let (letters, lives) =
             if random.one_in(2) { (20, [4, 8, 15, 400]) } else { (1000, [15, 60, 400, 5000]) };
+        let quiet = [1, 1, 10][random.below(3) as usize];
         let (coordinators, workers) = (coordinators as u64, workers.into());
-        Self { random, coordinators, workers, cuts, trouble, letters, lives, sent: 0 }
+        Self { random, coordinators, workers, cuts, trouble, letters, quiet, lives, sent: 0 }
     }
 
     /// The next event for which `applies` says so; some other after a few tries.
@@ -255,9 +263,9 @@ impl Storm {
         if self.random.below(1000) < self.trouble {
             return self.trouble(coord, worker, cut);
         }
-        match self.random.below(118) {
-            0..=15 => self.send(coord, worker),
-            16..=17 => Event::Resend { coord },
+        match self.random.below(120) {
+            0..=15 if self.random.one_in(self.quiet) => self.send(coord, worker),
+            0..=17 | 117 => Event::Resend { coord },
             18 => Event::Cancel { task: self.some_task() },
             19..=25 => Event::Poll { coord },
             26..=37 => Event::Accept { coord, cut },
@@ -288,7 +296,8 @@ impl Storm {
             101 if self.random.one_in(6) => Event::WakeWorker { coord, worker },
             102 => Event::Watch { coord },
             103 if self.random.one_in(4) => Event::WatchAll,
-            104 if self.random.one_in(4) => Event::Scale { coord },
+            103 if self.random.one_in(3) => Event::Scale { coord },
+            104 => Event::Spill { coord, cut },
             105 => Event::Go,
             106 => Event::Start { coord },
             107 => Event::Look,
@@ -321,7 +330,8 @@ impl Storm {
             17..=18 => Event::StallCoordinator { coord },
             19..=23 => Event::Escape { coord, worker },
             24..=28 => Event::Haunt { coord },
-            29..=33 => Event::Scale { coord },
+            29..=30 => Event::Scale { coord },
+            31..=33 => Event::Spill { coord, cut },
             34..=35 => Event::Retire { coord },
             36..=40 => Event::Revive { coord, task: self.some_task() },
             41 => Event::DropLetter { coord, task: self.some_task() },

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 const STORM: usize = 1000;
 
 /// What the storms of a run meet, each often.
-const SIGHTS: [&str; 30] = [
+const SIGHTS: [&str; 31] = [
     "a backup",
     "a coordinator ended because it hung",
     "a coordinator killed between two stores",
@@ -52,6 +52,7 @@ const SIGHTS: [&str; 30] = [
     "a successor killed half-way",
     "a take-over",
     "a task cancelled",
+    "a task spilt",
     "a task sent elsewhere",
     "a task taken back",
     "a worker ended because it hung",

@@ -58,5 +58,8 @@ found! {
     an_answer_of_a_former_life_is_found: FormerLife,
     settled_too_early_is_found: SettledTooEarly,
     attempts_that_begin_anew_are_found: AttemptsBeginAnew,
+    what_was_begun_and_is_spilt_is_found: SpillsTheBegun,
+    a_record_taken_for_another_is_found: TakenForKnown,
+    a_letter_given_back_is_found: GivesLettersBack,
     restoring_what_had_ended_is_found: RestoresTheEnded,
 }

@@ -360,6 +360,7 @@ impl World {
     fn take_over(&mut self, coord: usize) -> Step {
         self.step()?;
         self.region(coord).epoch += 1;
+        let by_id = self.has(Bug::TakenForKnown);
         let region = self.region(coord);
         let known: Vec<u64> = region
             .table
@@ -367,7 +368,12 @@ impl World {
             .filter(|entry| entry.word.state() != Some(State::Free))
             .map(|entry| entry.task.id.sequence)
             .collect();
-        let already = region.down.records.iter().take_while(|task| known.contains(&task.id.sequence)).count();
+        // Recorded and not acknowledged: what was given back, and is sent here again, is another record.
+        let recorded = |sequence: u64| {
+            let word = region.entry_of(sequence).map(|entry| region.table[entry].word);
+            word.is_some_and(|word| by_id || word.state() == Some(State::Queued) && word.attempt() == 0)
+        };
+        let already = region.down.records.iter().take_while(|task| recorded(task.id.sequence)).count();
         self.step()?;
         self.region(coord).down.acknowledge(already);
         self.settle_letters(coord, &known)?;
@@ -389,7 +395,7 @@ impl World {
         if self.process(coord).settling {
             for entry in 0..ENTRIES {
                 if self.region(coord).table[entry].is_open() {
-                    self.fail(coord, entry, AnswerStatus::Returned)?;
+                    self.give_back(coord, entry)?;
                 }
             }
         }

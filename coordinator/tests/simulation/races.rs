@@ -307,3 +307,24 @@ fn an_attempt_that_failed_among_the_last_words_of_the_dead_is_followed_by_one() 
     ]);
     assert_eq!(outcomes(&played(REPLACED, &events)), (1, 0, 2));
 }
+
+/// Found by a storm: what is given back and comes again to the same coordinator is not what was taken before.
+#[test]
+fn what_was_given_back_and_is_sent_here_again_is_taken_again() {
+    let setup = Setup::new(1, 1, true);
+    for cut in 0..CUTS {
+        for tell in 0..4 {
+            let events = [
+                sent(1, None),
+                Accept { coord: 0, cut: None },
+                Spill { coord: 0, cut: None },
+                Tell { coord: 0, cut: Some(tell) },
+                Poll { coord: 0 },
+                Resend { coord: 0 },
+                Succeed { coord: 0, cut: Some(cut) },
+                Succeed { coord: 0, cut: None },
+            ];
+            assert_eq!(outcomes(&played(setup, &events)), (1, 0, 1), "tell {tell}, cut {cut}");
+        }
+    }
+}

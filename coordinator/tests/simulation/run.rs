@@ -43,6 +43,7 @@ impl World {
             Event::Tell { coord, cut } => self.act(coord, cut, Self::tell),
             Event::Expire { coord, cut } => self.act(coord, cut, Self::expire),
             Event::Reap { coord, cut } => self.act(coord, cut, Self::reap),
+            Event::Spill { coord, cut } => self.act(coord, cut, Self::spill),
             Event::Resume { coord } => self.act(coord, None, |world, coord| {
                 world.resume(coord);
                 Ok(())
@@ -176,6 +177,7 @@ impl World {
                 process(coord).is_some() && !place(coord, worker).up.records.is_empty()
             }
             Event::Tell { coord, .. } => process(coord).is_some_and(|process| !process.untold.is_empty()),
+            Event::Spill { coord, .. } => process(coord).is_some_and(|process| !process.anyone.is_empty()),
             Event::Resume { coord } => process(coord).is_some_and(|process| !process.later.is_empty()),
             Event::Reap { coord, .. } => {
                 process(coord).is_some() && region(coord).workers.iter().any(|place| place.corpse.is_some())

@@ -21,6 +21,7 @@ fn home(task: &TaskHeader) -> u16 {
 impl World {
     pub fn accept(&mut self, coord: usize) -> Step {
         let Some(mut task) = self.region(coord).down.records.front().copied() else { return Ok(()) };
+        self.forget_told(coord, task.id.sequence)?;
         let Some(entry) = self.process(coord).free.pop() else { return Ok(()) };
         if self.has(Bug::AcknowledgeBeforeTable) {
             self.step()?;
@@ -35,6 +36,18 @@ impl World {
         self.step()?;
         self.count_accepted(coord);
         self.enter(coord, entry)
+    }
+
+    /// A predecessor has given the task back, and its client has heard of it: it sends it here again.
+    fn forget_told(&mut self, coord: usize, sequence: u64) -> Step {
+        let Some(entry) = self.region(coord).entry_of(sequence) else { return Ok(()) };
+        self.ghost.saw("a task given back that comes again");
+        self.step()?;
+        self.change(coord, entry, Word::free);
+        let process = self.process(coord);
+        process.untold.retain(|untold| *untold != entry);
+        process.free.push(entry);
+        Ok(())
     }
 
     fn record(&mut self, coord: usize, entry: usize, task: TaskHeader, revived: bool) -> Step {
@@ -54,7 +67,7 @@ impl World {
     /// A task that has come into the table.
     pub fn enter(&mut self, coord: usize, entry: usize) -> Step {
         if self.process(coord).settling {
-            return self.fail(coord, entry, AnswerStatus::Returned);
+            return self.give_back(coord, entry);
         }
         let task = self.region(coord).table[entry].task;
         let links = &mut self.process(coord).links;
@@ -315,6 +328,30 @@ impl World {
         self.step()?;
         *self.region(coord).counters.of(ending) += 1;
         self.process(coord).untold.push_back(entry);
+        Ok(())
+    }
+
+    /// Nobody here will do it. To whom it was a dead letter it becomes one again: its client does not wait for it.
+    pub fn give_back(&mut self, coord: usize, entry: usize) -> Step {
+        let revived = self.region(coord).table[entry].revived && !self.has(Bug::GivesLettersBack);
+        let status = if revived { AnswerStatus::WorkerDead } else { AnswerStatus::Returned };
+        self.fail(coord, entry, status)
+    }
+
+    pub fn spill(&mut self, coord: usize) -> Step {
+        // The last to come are the last to be served here.
+        let waiting: Vec<_> = self.process(coord).anyone.iter().rev().copied().collect();
+        for entry in waiting {
+            let word = self.region(coord).table[entry].word;
+            // What was begun here stays: elsewhere, and here once more, its attempts would be counted from none.
+            // And nobody would send again what was a dead letter.
+            let begun = word.attempt() > 0 && !self.has(Bug::SpillsTheBegun);
+            let letter = self.region(coord).table[entry].revived && !self.has(Bug::GivesLettersBack);
+            if word.state() == Some(State::Queued) && !begun && !letter {
+                self.ghost.saw("a task spilt");
+                self.fail(coord, entry, AnswerStatus::Returned)?;
+            }
+        }
         Ok(())
     }
 

@@ -52,6 +52,12 @@ pub enum Bug {
     FormerLife,
     /// Whoever settles a region leaves what was not yet taken, and the client does not look for it.
     SettledTooEarly,
+    /// A successor takes a record for one that its predecessor had taken, because of an entry that was given back.
+    TakenForKnown,
+    /// What was a dead letter is given back as if its client waited for it.
+    GivesLettersBack,
+    /// A task that was begun goes to others because they have more room.
+    SpillsTheBegun,
     /// A task that was returned has all its attempts at the next coordinator.
     AttemptsBeginAnew,
     /// A restored fleet does once more what had ended.
