@@ -280,6 +280,7 @@ impl Client {
         if now >= self.earliest_ns.saturating_add(grace) {
             events += self.expire(now, &mut each);
         }
+        self.note_moves(!self.homeless.is_empty());
         events
     }
 

@@ -55,6 +55,8 @@ pub struct FleetState {
     /// The client that holds the fleet's rings: its pid, and field 22 of its `/proc/PID/stat`. 0 if none.
     pub client_pid: AtomicU32,
     pub client_start: AtomicU64,
+    /// Odd while that client has tasks that no region holds: it was handed them back, and has not handed them on.
+    pub client_moves: AtomicU32,
 }
 
 /// What an operator wants. Written by whoever holds the lock on the fleet.

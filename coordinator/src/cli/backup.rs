@@ -69,7 +69,8 @@ pub(super) fn main(args: &Args) -> u8 {
     }
     if taken.with_client > 0 {
         warn(format!(
-            "{} tasks that were handed back to the fleet's client, which does not take them, are not in the backup",
+            "tasks that were handed back to the fleet's client, and that it has not handed on, are not in the backup \
+             ({} at least)",
             taken.with_client
         ));
     }

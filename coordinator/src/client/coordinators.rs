@@ -259,7 +259,18 @@ impl Client {
         self.nowhere.accepted += 1;
         self.nowhere.in_flight += 1;
         self.homeless.push_back(sequence);
+        // Before what handed it back is acknowledged: who reads the regions finds it there, or reads this.
+        self.note_moves(true);
         true
+    }
+
+    /// Says whether this end has tasks that no region holds.
+    pub(super) fn note_moves(&self, has_some: bool) {
+        let moves = &self.control.state().client_moves;
+        let before = moves.load(Ordering::Relaxed);
+        if (before % 2 == 1) != has_some {
+            moves.store(before.wrapping_add(1), Ordering::Release);
+        }
     }
 
     /// Those without a coordinator, to whoever has room.

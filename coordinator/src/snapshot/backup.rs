@@ -23,6 +23,9 @@ mod contents;
 
 /// How often it is looked whether everybody stands still.
 const LOOK: Duration = Duration::from_micros(200);
+/// Before the fleet is read once more; each further time it is left in peace twice as long.
+const AGAIN_FIRST: Duration = Duration::from_millis(5);
+const AGAIN_MAX: Duration = Duration::from_millis(500);
 /// Those who have not said so are told again so often, in looks.
 const REMIND: u32 = 500;
 
@@ -63,7 +66,7 @@ pub struct Taken {
     pub paused: Duration,
     /// Entries whose words could not be, and are in no backup.
     pub damaged: u32,
-    /// Tasks that only the client has, and that are in no backup.
+    /// Tasks that only the client has, and that are in no backup: so many at least.
     pub with_client: u32,
 }
 
@@ -72,14 +75,19 @@ pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken
     let control = lock.control();
     let begun = Instant::now();
     let mut regions = Regions { lock, found: vec![None; control.shape().coordinators() as usize] };
+    let mut again = AGAIN_FIRST;
     loop {
         let (pause, epochs) = (Pause::raise(control), regions.epochs()?);
         wait(control, &pause, begun, patience)?;
+        let moves = moves(control);
         let (snapshot, damaged, with_client) = copy(lock, name, &mut regions)?;
         // Pairs with the stores of one who is not paused: what was read was read before this.
         full_fence();
         // Somebody who came meanwhile has another epoch; whatever his predecessor said does not count.
         let held = pause.is_raised() && regions.epochs()? == epochs;
+        // What was handed back while it was read may have been missed where it was and where it is.
+        let is_moving = moves % 2 == 1 || self::moves(control) != moves;
+        let with_client = with_client.max(u32::from(is_moving));
         let paused = pause.lower();
         let is_late = begun.elapsed() >= patience;
         // What was handed back to the client is at another coordinator when that has looked.
@@ -89,7 +97,20 @@ pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken
         if is_late {
             return Err(BackupError::Restless { silent: regions.others(&epochs)?, patience });
         }
+        std::thread::sleep(again);
+        again = AGAIN_MAX.min(2 * again);
     }
+}
+
+/// See `FleetState::client_moves`; even where there is no client.
+fn moves(control: &Control) -> u32 {
+    let state = control.state();
+    let client = Identity {
+        pid: state.client_pid.load(Ordering::Acquire),
+        start_ticks: state.client_start.load(Ordering::Acquire),
+    };
+    let moves = state.client_moves.load(Ordering::Acquire);
+    if moves % 2 == 1 && (client.pid == 0 || client.is_gone()) { moves.wrapping_add(1) } else { moves }
 }
 
 /// Coordinators that stand still, until this is dropped.

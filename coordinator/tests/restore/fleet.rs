@@ -237,7 +237,9 @@ fn every_backup_under_load_is_a_cut_through_the_clients_book() {
                 let worker = WorkerRef::nth(&shape, next % 60);
                 next += 1;
                 let now = coordinator::client::now_ns();
-                if let Ok(id) = client.send(worker, Task::Echo(b"echo"), LONG, 0) {
+                // Those for anybody may be handed back and on.
+                let address = if next % 3 == 0 { Address::Any } else { Address::Worker(worker) };
+                if let Ok(id) = client.submit(address, Task::Echo(b"echo"), &Terms::within(LONG), 0) {
                     book.sent.insert(id, now);
                 }
             }
