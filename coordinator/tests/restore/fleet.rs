@@ -491,3 +491,32 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
     }
     assert_eq!(up.stop(), Some(0));
 }
+
+#[test]
+fn a_restored_fleet_stays_if_it_is_wanted() {
+    let place = Place::new();
+    let up = Up::start(place.shm.path(), 1, 2, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    client.submit(Address::Any, Task::Exec(&place.gated(1)), &Terms::within(LONG), 0).unwrap();
+    client.flush();
+    wait_until("it is accepted", || client.status().ledger().accepted == 1);
+    place.backup();
+    drop(client);
+    place.disaster(up);
+    place.open_gate();
+    let mut restore = place
+        .command(&["restore", "backup", "--name", "next", "--keep", "--results", "out"])
+        .spawn()
+        .unwrap();
+    wait_until("the task is done", || place.done() == once([1]));
+    let dir = place.shm.path().join("coord-next");
+    let mut client = None;
+    wait_until("the fleet takes another client", || {
+        client = Client::attach(&dir).ok();
+        client.is_some()
+    });
+    goes_on(&mut client.unwrap());
+    place.succeeds(&["stop", "next"]);
+    assert_eq!(restore.wait().unwrap().code(), Some(0));
+    assert_eq!(place.results("out").len(), 1);
+}

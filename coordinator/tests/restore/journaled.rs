@@ -80,3 +80,35 @@ fn a_reboot_loses_nothing_that_was_accepted() {
     place.succeeds(&["restore", "journal", "--results", "again"]);
     assert_eq!(place.done(), done);
 }
+
+#[test]
+fn a_restore_that_was_cut_short_goes_on_where_it_was() {
+    let place = Place::new();
+    let path = place.file("journal");
+    let mut journal = Journal::create(&path, &super::header(Kind::Journal)).unwrap();
+    for number in 0..10 {
+        let body = if number < 6 { place.quick(number) } else { place.gated(number) };
+        journal.accepted(&super::task(number, &body)).unwrap();
+    }
+    journal.commit().unwrap();
+    drop(journal);
+    let mut restore = place.command(&["restore", "journal", "--results", "out"]).spawn().unwrap();
+    wait_until("six have ended", || replay(&path).unwrap().open.len() == 4);
+    // It is its journal: nobody else restores it meanwhile.
+    let second = place.coordinator(&["restore", "journal", "--name", "other", "--results", "other"]);
+    assert_eq!(second.status.code(), Some(64));
+    assert!(text(&second.stderr).contains("another process appends to it"), "{}", text(&second.stderr));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(restore.id() as i32),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(restore.wait().unwrap().code(), Some(21));
+    assert_eq!(place.results("out").len(), 6);
+    assert!(super::up::is_empty(place.shm.path()));
+
+    place.open_gate();
+    place.succeeds(&["restore", "journal", "--results", "rest"]);
+    assert_eq!(place.results("rest").len(), 4);
+    assert_eq!(place.done(), (0..10).map(|number| (number, 1)).collect::<BTreeMap<u64, u32>>());
+}
