@@ -322,8 +322,11 @@ impl Client {
             link.ledger.duplicates += 1;
             return each(Event::Duplicate(answer.id));
         }
-        if status == Some(AnswerStatus::Returned) && self.take_back(answer.id.sequence, Why::Returned) {
-            return;
+        if status == Some(AnswerStatus::Returned) {
+            let left = u8::try_from(answer.code).unwrap_or(1).max(1);
+            if self.take_back(answer.id.sequence, Why::Returned(left)) {
+                return;
+            }
         }
         let Some(task) = self.in_flight.remove(&answer.id.sequence) else { return };
         let result = outcome_of(index as u32, &answer, &record.body, Some(&task));
@@ -450,8 +453,8 @@ impl Client {
 /// Why a task goes to another coordinator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// The one that had it counted it, and gave it back.
-    Returned,
+    /// The one that had it counted it, and gave it back with so many attempts.
+    Returned(u8),
     /// The one that it was sent to ended before it took it.
     NeverTaken,
     /// The one that had it is lost, and what it knew with it.

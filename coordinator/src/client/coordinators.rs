@@ -112,7 +112,7 @@ impl Client {
     /// Where the most workers have nothing to do, by what is known here.
     pub(super) fn roomiest(&mut self) -> Result<u32, SendError> {
         let (count, turn) = (self.links.len(), self.turn);
-        let mut best: Option<(i64, usize)> = None;
+        let mut best: Option<(bool, i64, usize)> = None;
         let mut full = false;
         for at in 0..count {
             let index = (turn + at) % count;
@@ -128,12 +128,14 @@ impl Client {
             let own = &entry.own;
             let live = own.live.load(Ordering::Relaxed).max(own.wanted.load(Ordering::Relaxed));
             let room = i64::from(live) - link.ledger.in_flight as i64;
-            if best.is_none_or(|(most, _)| room > most) {
-                best = Some((room, index));
+            // Where one is replaced, or nobody comes any more, tasks wait.
+            let serves = entry.process.life() == Life::Live;
+            if best.is_none_or(|(before, most, _)| (serves, room) > (before, most)) {
+                best = Some((serves, room, index));
             }
         }
         match best {
-            Some((_, index)) => {
+            Some((.., index)) => {
                 self.turn = index + 1;
                 Ok(index as u32)
             }
@@ -243,8 +245,12 @@ impl Client {
     /// A task for anybody goes to another coordinator; false if it cannot.
     pub(super) fn take_back(&mut self, sequence: u64, why: Why) -> bool {
         let Some(task) = self.in_flight.get_mut(&sequence) else { return false };
-        if task.again.is_none() || why == Why::Lost && task.resent >= RESENT_MAX {
+        let Some((header, _)) = &mut task.again else { return false };
+        if why == Why::Lost && task.resent >= RESENT_MAX {
             return false;
+        }
+        if let Why::Returned(left) = why {
+            header.attempts_max = left;
         }
         task.resent += u8::from(why == Why::Lost);
         let Some(link) = task.coordinator.take().and_then(|index| self.links[index as usize].as_mut()) else {
@@ -254,7 +260,7 @@ impl Client {
         match why {
             // Its coordinator never heard of it.
             Why::NeverTaken => link.ledger.accepted -= 1,
-            Why::Returned | Why::Lost => link.ledger.returned += 1,
+            Why::Returned(_) | Why::Lost => link.ledger.returned += 1,
         }
         self.nowhere.accepted += 1;
         self.nowhere.in_flight += 1;

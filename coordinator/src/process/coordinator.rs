@@ -124,6 +124,8 @@ struct Coordinator {
     /// Workers to be started: when, and whose place.
     due: VecDeque<(u64, u32)>,
     free: Vec<u32>,
+    /// Returned by a predecessor, and told once more: the client may have sent them here again meanwhile.
+    returned: Vec<(TaskId, u32)>,
     /// Entries done or failed that the client has not been told of.
     untold: VecDeque<u32>,
     /// Staged in the client's ring, and not published yet.
@@ -212,6 +214,7 @@ impl Coordinator {
             by_pid: HashMap::new(),
             due: VecDeque::new(),
             free: Vec::new(),
+            returned: Vec::new(),
             untold: VecDeque::new(),
             told: Vec::new(),
             earliest_ns: u64::MAX,

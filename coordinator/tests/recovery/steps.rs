@@ -79,8 +79,9 @@ impl Trial {
         let shm = shm();
         let shape = ["--depth", "2", "--payload-max", "64"];
         let policy = ["--restarts-max", "1000000", "--attempts-max", "255", "--kill-at-each-step", self.who];
+        let pauses = ["--backoff", "1ms", "--backoff-max", "1ms"];
         let plant: Vec<&str> = self.plant.map_or(Vec::new(), |bug| vec!["--plant", bug]);
-        let up = Up::start(shm.path(), 1, 2, &[&shape[..], &policy[..], &plant[..]].concat());
+        let up = Up::start(shm.path(), 1, 2, &[&shape[..], &policy[..], &pauses[..], &plant[..]].concat());
         let mut client = Client::attach(&up.dir).unwrap();
         kill((self.watched)(&client.status()).identity(), Signal::SIGKILL);
         let mut outcomes = Outcomes::default();
@@ -157,7 +158,8 @@ fn a_task_that_nobody_began_again_has_lost_no_attempt_however_often_its_coordina
 fn no_command_runs_more_often_than_its_attempts_say() {
     let shm = shm();
     let policy = ["--restarts-max", "1000000", "--attempts-max", "255", "--kill-at-each-step", "workers"];
-    let up = Up::start(shm.path(), 1, 1, &[&["--depth", "1"][..], &policy[..]].concat());
+    let pauses = ["--backoff", "1ms", "--backoff-max", "1ms"];
+    let up = Up::start(shm.path(), 1, 1, &[&["--depth", "1"][..], &policy[..], &pauses[..]].concat());
     let mut client = Client::attach(&up.dir).unwrap();
     let first = client.status().coordinators[0].workers[0].process.identity();
     kill(first, Signal::SIGKILL);

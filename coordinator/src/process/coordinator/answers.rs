@@ -154,7 +154,9 @@ impl Coordinator {
         let (word, task) = (self.table.word(answer.entry), self.table.task(answer.entry));
         let here = word.state() != Some(State::Free)
             && task.id == answer.id
-            && task.place().is_none_or(|place| place == answer.worker);
+            && task.place().is_none_or(|place| place == answer.worker)
+            // Of its life before it was a letter.
+            && !(task.was_letter() && answer.started_ns < task.sent_ns);
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
             // Too late at the worker is too late, also if the coordinator was too busy to say so first.
             if answer.finished_ns <= task.deadline_ns {

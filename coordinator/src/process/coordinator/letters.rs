@@ -11,6 +11,7 @@ use crate::bus::events::EventKind;
 use crate::bus::ring::HEADER;
 use crate::bus::slot::{LetterEntry, LetterState};
 use crate::bus::sync::Ordering;
+use crate::plan::lease::State;
 use crate::process::clock::{now_ns, unix_ns};
 use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_LETTER};
 use std::collections::HashMap;
@@ -85,8 +86,15 @@ impl Coordinator {
         if state(letter) != Some(LetterState::Dead) {
             return true;
         }
-        let Some(entry) = self.free.pop() else { return false };
         let was = task_of(letter);
+        // Its failure is not told yet: one id has one entry.
+        let here = |entry: u32| {
+            self.table.word(entry).state() != Some(State::Free) && self.table.task(entry).id == was.id
+        };
+        if (0..self.table.len()).any(here) {
+            return false;
+        }
+        let Some(entry) = self.free.pop() else { return false };
         let now = now_ns();
         let deadline_ns = now.saturating_add(was.lifetime_ns());
         let kind = was.kind | WAS_LETTER;
@@ -128,7 +136,11 @@ impl Coordinator {
                 }
                 Some(LetterState::Dead) => {
                     let len = letter.task_len.load(Ordering::Relaxed);
-                    if len > self.region.shape().payload_max() {
+                    // Killed before its last state: it has not failed yet, and may still be answered.
+                    let open = known.get(&task_of(letter).id).is_some_and(|entry| {
+                        matches!(self.table.word(*entry).state(), Some(State::Queued | State::Leased))
+                    });
+                    if open || len > self.region.shape().payload_max() {
                         set_state(letter, LetterState::Empty);
                     }
                 }

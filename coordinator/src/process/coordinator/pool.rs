@@ -184,12 +184,16 @@ impl Coordinator {
         }
         // Others see them as well: no more than half of what they could take.
         let many = (waiting - spare_here).min(spare_there.div_ceil(2));
-        for _ in 0..many {
-            // The last to come are the last to be served here.
-            let Some(entry) = self.anyone.pop_back() else { break };
-            if self.table.word(entry).state() == Some(State::Queued) {
-                self.fail(entry, AnswerStatus::Returned);
-            }
+        // The last to come are the last to be served here. What somebody has begun stays, and so does what is found
+        // by a letter of this coordinator's.
+        let goes = |entry: &u32| {
+            let word = self.table.word(*entry);
+            let begun = word.state() != Some(State::Queued) || word.attempt() > 0;
+            !begun && !self.table.task(*entry).was_letter()
+        };
+        let others: Vec<u32> = self.anyone.iter().rev().copied().filter(goes).take(many as usize).collect();
+        for entry in others {
+            self.fail(entry, AnswerStatus::Returned);
         }
     }
 

@@ -20,12 +20,13 @@ use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
-use crate::plan::lease::State;
+use crate::plan::lease::{State, Word};
 use crate::plan::recover::{Action, Ending, Endings, Limits, balanced, decide};
 use crate::process::clock::now_ns;
 use crate::process::fork;
 use crate::process::identity::Identity;
 use crate::wire::{AnswerStatus, TASK, TaskHeader, TaskId};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 use zerocopy::FromBytes;
@@ -88,8 +89,10 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
     coordinator.take_tasks(&mut record);
     coordinator.take_orders(&mut record);
     let (mut returned, mut told) = (0, coordinator.untold.len() as u64);
-    for (entry, _, task) in coordinator.table.open() {
-        if task.place().is_some() {
+    for (entry, word, task) in coordinator.table.open() {
+        // What has no attempt left, or only this coordinator's letter to be found by, ends here.
+        let left = coordinator.attempts_left(word, &task);
+        if task.place().is_some() || task.was_letter() || left == 0 {
             coordinator.fail(entry, AnswerStatus::WorkerDead);
             told += 1;
         } else {
@@ -134,7 +137,8 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     let mut coordinator = Coordinator::new(control, region, index, policy)?;
     let mut record = Record::empty();
 
-    let known = coordinator.ids();
+    // In the table, and nobody can have had it: whatever else has this id was sent again after it had been returned.
+    let known = coordinator.ids(|word| word.state() == Some(State::Queued) && word.attempt() == 0);
     let mut accepted_already = 0;
     while let Ok(true) = ahead.pop(&mut record)
         && record.kind == TASK
@@ -146,6 +150,7 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
         coordinator.from_client.pop(&mut record)?;
     }
     coordinator.from_client.acknowledge();
+    let known = coordinator.ids(|_| true);
     coordinator.settle_letters(&known);
     coordinator.balance();
 
@@ -165,10 +170,11 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
 }
 
 impl Coordinator {
-    /// Whose tasks are in the table, and where.
-    fn ids(&self) -> HashMap<TaskId, u32> {
+    /// Whose tasks are in the table, and where, of entries with such a word.
+    fn ids(&self, such: impl Fn(Word) -> bool) -> HashMap<TaskId, u32> {
         (0..self.table.len())
             .filter(|entry| self.table.word(*entry).state() != Some(State::Free))
+            .filter(|entry| such(self.table.word(*entry)))
             .map(|entry| (self.table.task(entry).id, entry))
             .collect()
     }
@@ -220,6 +226,8 @@ impl Coordinator {
             }
             match action {
                 Action::Leave => {}
+                // It may wait for its next attempt already: its last one failed by an answer taken just now.
+                Action::Wait if self.later.iter().any(|Reverse((_, later, _))| *later == entry) => {}
                 Action::Wait => waiting.push((task.id, entry)),
                 Action::Requeue(hand) => {
                     self.table.requeue(entry, hand);
@@ -230,7 +238,12 @@ impl Coordinator {
                     self.fail(entry, status);
                     untold.push((task.id, entry));
                 }
-                Action::Tell => untold.push((task.id, entry)),
+                Action::Tell => {
+                    untold.push((task.id, entry));
+                    if AnswerStatus::from_raw(found.answer.status) == Some(AnswerStatus::Returned) {
+                        self.returned.push((task.id, entry));
+                    }
+                }
                 Action::Condemn => {
                     self.condemn(entry, word.state());
                     untold.push((task.id, entry));

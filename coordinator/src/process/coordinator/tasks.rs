@@ -10,7 +10,7 @@ use crate::plan::recover::Ending;
 use crate::plan::retry::{Backoff, Cause, Next, after_failure};
 use crate::process::clock::now_ns;
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, WAS_LETTER, attempt_of, lease,
+    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, TaskId, WAS_LETTER, attempt_of, lease,
 };
 use std::cmp::Reverse;
 use zerocopy::{FromBytes, IntoBytes};
@@ -41,6 +41,7 @@ impl Coordinator {
                 break;
             }
             self.free.pop();
+            self.forget_returned(task.id);
             taken = true;
             if planted(Bug::AcknowledgeBeforeTable) {
                 self.from_client.acknowledge();
@@ -58,6 +59,15 @@ impl Coordinator {
             self.count_accepted();
             self.publish_tasks();
         }
+    }
+
+    /// A task that comes again has been told as returned: one id has one entry.
+    fn forget_returned(&mut self, id: TaskId) {
+        let Some(at) = self.returned.iter().position(|(returned, _)| *returned == id) else { return };
+        let (_, entry) = self.returned.swap_remove(at);
+        self.untold.retain(|untold| *untold != entry);
+        self.table.free(entry);
+        self.free.push(entry);
     }
 
     /// Exactly the records of the client's ring were accepted, each once, and the letters that were revived.
@@ -176,6 +186,11 @@ impl Coordinator {
         }
     }
 
+    /// How many workers may still begin it.
+    pub(super) fn attempts_left(&self, word: Word, task: &TaskHeader) -> u8 {
+        task.attempts(self.policy.attempts_max).saturating_sub(word.attempt())
+    }
+
     /// The answer that says that there will be none.
     pub(super) fn no_answer(&self, entry: u32, status: AnswerStatus) -> AnswerHeader {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
@@ -184,6 +199,8 @@ impl Coordinator {
             matches!(status, AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung);
         let code = if died && (worker as usize) < self.links.len() {
             self.region.worker(worker).process.dead_status.load(Ordering::Relaxed)
+        } else if status == AnswerStatus::Returned {
+            self.attempts_left(word, &task).into()
         } else {
             0
         };
@@ -325,6 +342,7 @@ impl Coordinator {
 
     fn free_told(&mut self) {
         for entry in self.told.drain(..) {
+            self.returned.retain(|(_, returned)| *returned != entry);
             self.table.free(entry);
             self.free.push(entry);
         }
