@@ -427,6 +427,41 @@ fn a_coordinator_that_dies_standing_still_is_read_when_it_has_a_successor() {
 }
 
 #[test]
+fn what_a_dead_coordinator_handed_back_is_in_the_backup_before_its_client_knows() {
+    let place = Place::new();
+    let up = Up::start(place.shm.path(), 2, 3, &["--failover", "survivors"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let mut sent = BTreeSet::new();
+    for number in 0..12_u64 {
+        let task = place.gated(number);
+        let id = client.submit(Address::Any, Task::Exec(&task), &Terms::within(LONG), 0).unwrap();
+        sent.insert(id);
+    }
+    client.flush();
+    wait_until("all is accepted", || client.status().ledger().accepted == 12);
+    kill(client.status().coordinators[0].process.identity(), Signal::SIGKILL);
+    wait_until("its tasks are handed back", || {
+        let ledger = client.status().coordinators[0].ledger;
+        ledger.returned > 0 && ledger.returned == ledger.accepted
+    });
+    // Once before the client looks, and once when it has handed them on.
+    for _ in 0..2 {
+        let snapshot = place.backup();
+        let open: BTreeSet<TaskId> = snapshot.tasks.iter().map(|task| task.id).collect();
+        assert_eq!((snapshot.tasks.len(), &open), (12, &sent));
+        wait_until("they are at work again", || {
+            client.poll(|event| panic!("{event:?}"));
+            client.status().ledger().in_flight == 12
+        });
+    }
+    drop(client);
+    place.disaster(up);
+    place.open_gate();
+    place.succeeds(&["restore", "backup", "--results", "out"]);
+    assert_eq!(place.done(), once(0..12));
+}
+
+#[test]
 fn dead_letters_are_kept_beside_the_results_or_tried_again() {
     let place = Place::new();
     let up = Up::start(place.shm.path(), 1, 2, &[]);

@@ -366,7 +366,7 @@ fn become_coordinator(
     };
     let lived_in = region.state().epoch.load(Ordering::Acquire) != 0;
     let status = match role {
-        Role::Settler => coordinator::succeed(control, region, index, policy),
+        Role::Settler => coordinator::settle(control, region, index, policy),
         Role::Coordinator if lived_in => coordinator::succeed(control, region, index, policy),
         Role::Coordinator => coordinator::run(control, region, index, policy, report),
     };
