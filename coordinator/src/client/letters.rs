@@ -141,3 +141,91 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> O
         body,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::copy::copy_in;
+    use crate::bus::directory::region_path;
+    use crate::bus::sync::AtomicU32;
+    use crate::bus::view::Stamped;
+    use crate::config::FleetShape;
+    use crate::process::identity::Identity;
+    use zerocopy::IntoBytes;
+
+    /// As a coordinator does it.
+    fn write(region: &Region, number: u64) {
+        let letter = &region.letters()[0];
+        letter.state.store(LetterState::Empty as u32, Ordering::Release);
+        full_fence();
+        let id = TaskId { epoch: 1, sender: 1, sequence: number };
+        let task = TaskHeader {
+            id,
+            deadline_ns: 0,
+            parameter: number,
+            sent_ns: 0,
+            entry: 0,
+            lease: 0,
+            timeout_ms: 0,
+            worker: 0,
+            kind: TaskKind::Echo as u8,
+            attempts_max: 0,
+        };
+        let answer = AnswerHeader {
+            id,
+            started_ns: 0,
+            finished_ns: 0,
+            worker: 0,
+            entry: 0,
+            lease: 2,
+            status: AnswerStatus::Refused as u32,
+            code: number as i32,
+            stdout_len: 4,
+        };
+        let body = number.to_le_bytes().repeat(256);
+        copy_in(region.letter_body(0), &[&body[..], b"why!"].concat());
+        copy_in(&letter.task, task.as_bytes());
+        copy_in(&letter.answer, answer.as_bytes());
+        letter.task_len.store(body.len() as u32, Ordering::Relaxed);
+        letter.stamp.store(number, Ordering::Relaxed);
+        letter.state.store(LetterState::Dead as u32, Ordering::Release);
+    }
+
+    #[test]
+    fn nobody_reads_half_a_letter() {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
+        let shape = FleetShape::new(1, 1, 4096, 1).unwrap();
+        let stamped = Stamped::new(Identity { pid: 0, start_ticks: 0 }, 0, shape);
+        let path = region_path(dir.path(), 0);
+        Region::create(&path, &stamped, 0).unwrap();
+        let region = Region::attach(&path, &stamped, 0).unwrap();
+        assert_eq!(of_region(0, &region), []);
+        let enough = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1.. {
+                    write(&region, number);
+                    if number % 16 == 0 {
+                        std::thread::yield_now();
+                    }
+                    if enough.load(Ordering::Relaxed) > 0 {
+                        break;
+                    }
+                }
+            });
+            let is_whole = |letter: &Letter| {
+                let number = letter.id.sequence;
+                (letter.parameter, letter.code, letter.written_unix_ns)
+                    == (number, number as i32, Some(number))
+                    && letter.body == number.to_le_bytes().repeat(256)
+                    && (letter.said.as_str(), letter.attempts) == ("why!", 2)
+            };
+            let letters = std::iter::repeat_with(|| of_region(0, &region)).flatten().take(20_000);
+            let torn: Vec<_> = letters.filter(|letter| !is_whole(letter)).take(1).collect();
+            enough.store(1, Ordering::Relaxed);
+            assert_eq!(torn, []);
+        });
+    }
+}

@@ -10,7 +10,7 @@ use crate::bus::copy::{copy_in, copy_out};
 use crate::bus::events::EventKind;
 use crate::bus::ring::HEADER;
 use crate::bus::slot::{LetterEntry, LetterState};
-use crate::bus::sync::Ordering;
+use crate::bus::sync::{Ordering, full_fence};
 use crate::plan::lease::State;
 use crate::process::clock::{now_ns, unix_ns};
 use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_LETTER};
@@ -50,6 +50,8 @@ impl Coordinator {
         });
         let letter = &letters[at];
         set_state(letter, LetterState::Empty);
+        // Whoever reads what is written now finds the letter changed.
+        full_fence();
         self.table.task_body(entry, &mut self.body);
         let task_len = self.body.len();
         let room = (self.region.shape().payload_max() as usize).saturating_sub(task_len);
