@@ -101,6 +101,7 @@ struct Coordinator {
     from_client_control: Consumer,
     from_operator: Consumer,
     events: EventLog,
+    peers: peers::Peers,
     links: Vec<Link>,
     /// Queued in the table for whoever has nothing to do.
     anyone: VecDeque<u32>,
@@ -185,7 +186,11 @@ impl Coordinator {
         let span = policy.workers.within(workers);
         // As the predecessor had it, if there was one.
         let before = control.coordinator(index).own.wanted.load(Ordering::Relaxed);
-        let wanted = if before == 0 { span.start } else { before.clamp(1, workers) };
+        let by_hand = control.orders().workers.load(Ordering::Relaxed);
+        let wanted = match (before, by_hand) {
+            (0, 0) => span.start,
+            (0, wanted) | (wanted, _) => wanted.clamp(1, workers),
+        };
         Ok(Self {
             index,
             control,
@@ -199,6 +204,7 @@ impl Coordinator {
             from_client_control: take_consumer(region.client_control())?,
             from_operator: take_consumer(region.operator_control())?,
             events: EventLog::new(region.events()),
+            peers: peers::Peers::new(control, index, policy),
             links: (0..workers).map(|_| Link::new(None)).collect(),
             anyone: VecDeque::new(),
             idle: VecDeque::new(),

@@ -23,7 +23,7 @@ use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Stamped};
 use crate::cli::policy::arguments;
-use crate::config::{FleetShape, Policy};
+use crate::config::{FleetShape, Policy, SupervisorDeath};
 use crate::process::clock::now_ns;
 use children::{errno_of, group_is_gone};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -123,6 +123,8 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped, start)?;
     control.note_options(&arguments(&launch.shape, &launch.policy));
     control.state().supervisors.store(1, Ordering::Release);
+    let adoptable = launch.policy.supervisor_death == SupervisorDeath::Adopt;
+    control.state().adoptable.store(adoptable.into(), Ordering::Release);
     let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir, signals);
     supervisor.owner = owner;
     supervisor.spared = spared;

@@ -104,6 +104,8 @@ impl Supervisor {
             entry.retire.store(0, Ordering::Release);
             if self.places[at].due_ns <= now {
                 entry.process.set_life(Life::Absent);
+                // As is wanted now, not as it was when somebody was here last.
+                entry.own.wanted.store(0, Ordering::Relaxed);
                 self.try_fill(at, Role::Coordinator, now);
             }
         }
