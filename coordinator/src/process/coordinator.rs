@@ -101,7 +101,6 @@ struct Coordinator {
     from_client_control: Consumer,
     from_operator: Consumer,
     events: EventLog,
-    peers: peers::Peers,
     links: Vec<Link>,
     /// Queued in the table for whoever has nothing to do.
     anyone: VecDeque<u32>,
@@ -204,7 +203,6 @@ impl Coordinator {
             from_client_control: take_consumer(region.client_control())?,
             from_operator: take_consumer(region.operator_control())?,
             events: EventLog::new(region.events()),
-            peers: peers::Peers::new(control, index, policy),
             links: (0..workers).map(|_| Link::new(None)).collect(),
             anyone: VecDeque::new(),
             idle: VecDeque::new(),

@@ -194,17 +194,19 @@ pub fn ring_on_child(bell: &'static Doorbell) -> nix::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &action) }.map(|_| ())
 }
 
-/// What a coordinator and a worker make of signals: the terminal's Ctrl-C is the supervisor's
-/// business; everything else as the system has it.
+/// What a coordinator and a worker make of signals: the terminal's Ctrl-C and its end are the supervisor's
+/// business (and a group that is left without a parent's has a SIGHUP from the kernel, if one in it is stopped);
+/// everything else as the system has it.
 pub fn child_signals() -> nix::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed, only default and ignore.
     unsafe {
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT] {
             sigaction(signal, &default)?;
         }
         sigaction(Signal::SIGINT, &ignore)?;
+        sigaction(Signal::SIGHUP, &ignore)?;
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
@@ -218,6 +220,7 @@ pub fn own_group(command: &mut Command) -> &mut Command {
         command.process_group(0).pre_exec(move || {
             let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
             sigaction(Signal::SIGINT, &default)?;
+            sigaction(Signal::SIGHUP, &default)?;
             die_with(parent).map_err(io::Error::from)
         })
     }

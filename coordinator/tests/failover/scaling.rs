@@ -68,7 +68,7 @@ fn load_brings_coordinators_and_its_end_retires_them() {
     load.until("more coordinators come", || live(&fleet).0 == 3);
     load.answers(50);
     load.end_whole();
-    wait_until("one is left", || live(&fleet) == (1, 2));
+    wait_until("one is left", || live(&fleet) == (1, 1));
     assert_eq!(fleet.control.state().deaths.load(Ordering::Relaxed), 0);
     fleet.stop(shm.path());
 }

@@ -201,7 +201,6 @@ impl Coordinator {
     pub(super) fn look_around(&mut self, now: u64) {
         let census = self.census();
         self.show(census);
-        self.peers.look(now, &mut self.events);
         self.watch(now);
         self.size(now, census);
         self.share(census);
