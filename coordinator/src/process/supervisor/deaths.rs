@@ -122,7 +122,9 @@ impl Supervisor {
         if survivors == 0 {
             return;
         }
-        let before = serving.iter().map(|index| wanted(*index)).max().unwrap_or(0);
+        // What was ordered for the one before may not have been seen yet.
+        let ordered = self.control.orders().workers.load(Ordering::Relaxed);
+        let before = serving.iter().map(|index| wanted(*index)).max().unwrap_or(0).max(ordered);
         let max = self.control.shape().workers_per_coordinator();
         let after = before.saturating_add(wanted(dead).div_ceil(survivors)).min(max);
         if after <= before {
