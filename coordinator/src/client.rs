@@ -28,8 +28,8 @@ pub use crate::process::clock::now_ns;
 pub use crate::process::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
 use crate::wire::{
-    ANY, AnswerHeader, AnswerStatus, ControlHeader, Order, RETRY_FAILURES, REVIVED, TRUNCATED, TaskHeader,
-    TaskKind, USAGE_LEN, WITH_USAGE, attempt_of,
+    ANY, AnswerHeader, AnswerStatus, ControlHeader, FAILED, Order, RETRY_FAILURES, REVIVED, TRUNCATED,
+    TaskHeader, USAGE_LEN, WITH_USAGE, attempt_of,
 };
 pub use crate::wire::{TaskId, Usage};
 use coordinators::Link;
@@ -56,7 +56,6 @@ struct InFlight {
     coordinator: Option<u32>,
     /// Whose it is, if it is not anybody's.
     worker: Option<WorkerRef>,
-    kind: TaskKind,
     tag: u64,
     sent_ns: u64,
     deadline_ns: u64,
@@ -64,13 +63,6 @@ struct InFlight {
     /// Header and body, of a task that may have to go to another coordinator.
     again: Option<(TaskHeader, Vec<u8>)>,
     resent: u8,
-}
-
-impl InFlight {
-    /// A command's exit is a failure where its sender has said so.
-    fn fails_by(&self, code: i32) -> bool {
-        self.terms.retry_failures && code != 0 && matches!(self.kind, TaskKind::Exec | TaskKind::Command)
-    }
 }
 
 /// The one client of a fleet.
@@ -214,7 +206,6 @@ impl Client {
         let task = InFlight {
             coordinator: Some(index),
             worker,
-            kind,
             tag,
             sent_ns,
             deadline_ns,
@@ -510,9 +501,7 @@ fn outcome_of<'a>(
         })
     };
     match AnswerStatus::from_raw(answer.status) {
-        Some(AnswerStatus::Ok) if task.is_some_and(|task| task.fails_by(answer.code)) => {
-            Err(Failure::Failed(partial()))
-        }
+        Some(AnswerStatus::Ok) if answer.status & FAILED != 0 => Err(Failure::Failed(partial())),
         Some(AnswerStatus::Ok) => Ok(Answer {
             body: output,
             attempt,

@@ -170,7 +170,7 @@ pub struct AnswerHeader {
     pub entry: u32,
     /// See [`lease`].
     pub lease: u32,
-    /// An [`AnswerStatus`], and [`REVIVED`].
+    /// An [`AnswerStatus`], and [`REVIVED`] and [`FAILED`].
     pub status: u32,
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
     /// the wait status.
@@ -203,6 +203,9 @@ pub struct Usage {
 
 /// In [`AnswerHeader::status`]: an operator had made the task of a dead letter; its client has heard of its failure.
 pub const REVIVED: u32 = 1 << 31;
+
+/// In [`AnswerHeader::status`]: a command that ended badly, and whose task says that this is a failure.
+pub const FAILED: u32 = 1 << 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -241,7 +244,7 @@ impl AnswerStatus {
             WorkerHung,
         ]
         .into_iter()
-        .find(|status| *status as u32 == raw & !REVIVED)
+        .find(|status| *status as u32 == raw & !(REVIVED | FAILED))
     }
 }
 

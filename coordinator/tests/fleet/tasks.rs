@@ -181,7 +181,7 @@ fn what_fails_for_good_is_kept_and_can_be_tried_again() {
     std::fs::write(&mended, "").unwrap();
     operator.requeue(&Which::All).unwrap();
     wait_for(&mut client, 2);
-    assert_eq!(revived.iter().map(|(of, _)| *of).collect::<Vec<_>>(), [id, id]);
+    assert_eq!(revived, [(id, false), (id, true)]);
     assert!(letters::of(&up.dir).unwrap().is_empty());
     // The client had its outcome; the fleet's book has the task twice more.
     assert_eq!(client.ledger(), ledger);

@@ -9,8 +9,8 @@ use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
 use crate::process::clock::now_ns;
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
-    epoch_of,
+    ANSWER, AnswerHeader, AnswerStatus, FAILED, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN,
+    WITH_USAGE, epoch_of,
 };
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
@@ -126,8 +126,13 @@ impl Coordinator {
         // A command that ends badly has answered all the same, unless its task says that this is a failure.
         let ending =
             if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
-        let revived = if task.was_letter() { REVIVED } else { 0 };
-        let told = AnswerHeader { status: answer.status | revived, ..*answer };
+        let mut told = *answer;
+        if task.was_letter() {
+            told.status |= REVIVED;
+        }
+        if status == AnswerStatus::Ok && failed.is_some() {
+            told.status |= FAILED;
+        }
         self.ending(ending, |c| c.table.finish(entry, &told, body));
         self.untold.push_back(entry);
     }
@@ -172,7 +177,7 @@ impl Coordinator {
             return Worth::Seen;
         } else if here && word.state() == Some(State::Done) {
             let told = self.table.answer(answer.entry);
-            let told = AnswerHeader { status: told.status & !REVIVED, ..told };
+            let told = AnswerHeader { status: told.status & !(REVIVED | FAILED), ..told };
             return if self.taking_over && told == *answer { Worth::Seen } else { Worth::Second };
         }
         let given_up = &mut self.links[number].given_up;
