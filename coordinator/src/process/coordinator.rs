@@ -26,7 +26,7 @@ mod workers;
 use super::clock::now_ns;
 use super::fork;
 use crate::bus::doorbell::Doorbell;
-use crate::bus::events::{EventLog, SELF};
+use crate::bus::events::{EventKind, EventLog, SELF};
 use crate::bus::ring::{Consumer, Producer, Record, RingError};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering};
@@ -231,6 +231,7 @@ impl Coordinator {
     }
 
     fn start_all(&mut self) -> Result<(), String> {
+        let mut short = false;
         for number in 0..self.links.len() as u32 {
             let name = format!("worker/{}.{number}", self.index);
             let taken = || format!("the rings of {name} are taken");
@@ -238,12 +239,26 @@ impl Coordinator {
             let tasks = self.region.worker_down(number).producer().ok_or_else(taken)?;
             let answers = self.region.worker_up(number).consumer().ok_or_else(taken)?;
             self.links[number as usize].rings = Some(Rings { tasks, answers });
-            if number >= self.wanted {
+            if number >= self.wanted || short {
                 continue;
             }
-            self.start_patiently(number).map_err(|errno| {
-                format!("cannot start {name}: {errno} (is the limit on processes reached?)")
-            })?;
+            match self.start_patiently(number) {
+                Ok(()) => {}
+                // Those who are missing are started as soon as that is possible, like any other.
+                Err(errno) if self.policy.partial && number > 0 => {
+                    short = true;
+                    add(&self.region.counters().refused);
+                    self.events.write(
+                        now_ns(),
+                        EventKind::Refused,
+                        number,
+                        &[errno as u64, TICK.as_nanos() as u64],
+                    );
+                }
+                Err(errno) => {
+                    return Err(format!("cannot start {name}: {errno} (is the limit on processes reached?)"));
+                }
+            }
         }
         Ok(())
     }
@@ -269,7 +284,8 @@ impl Coordinator {
 
     fn wait_for_workers(&mut self) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
-        let workers = self.wanted;
+        // The first of the places: all that are wanted, or as many as could be forked.
+        let workers = self.links.iter().filter(|link| link.pid.is_some()).count() as u32;
         let mut seen = 0;
         loop {
             if fork::child_ended() {

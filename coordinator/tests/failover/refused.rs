@@ -101,4 +101,20 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     assert!(said.contains("does not fit here") && said.contains("processes of the container"), "{said}");
     assert!(is_empty(shm.path()));
     assert_gone(shm.path());
+    // With room for at least one worker of each.
+    assert!(group.set(11));
+    let mut command = group.up(shm.path(), &[&shape[..], &["--partial"]].concat());
+    let child = command.stdout(Stdio::null()).spawn().unwrap();
+    let up = Up { child, dir: shm.path().join("coord-test") };
+    super::wait_until("the fleet is ready", || {
+        coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")
+    });
+    let fleet = Fleet::of(up);
+    let mut load = Load::on(&fleet.up.dir, 10, Duration::from_millis(2));
+    load.answers(20);
+    assert_eq!(fleet.workers().iter().sum::<u32>(), 8);
+    assert!(group.set(100));
+    load.until("the rest has come", || fleet.workers() == [5, 5]);
+    load.end_whole();
+    fleet.stop(shm.path());
 }
