@@ -1,222 +1,299 @@
-//! Runs a user's command for a worker: its output bounded, its whole process group ended with it.
+//! Runs a user's command for a worker: its output bounded, its whole process group ended with it, what it took
+//! told.
+//!
+//! A command ends by itself, at its time, or because somebody asks. Where it is cut short its group gets SIGTERM,
+//! then its grace, then SIGKILL; whoever of the group is left when its leader ends goes with it. What has left the
+//! group is the reset's affair.
+
+mod group;
+mod start;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub(super) use group::Group;
 
 use super::clock::now_ns;
-use super::fork::own_group;
 use super::identity::Identity;
+use super::reap::HowEnded;
+use crate::wire::{Usage, command};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
-use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
+use streams::{Feed, Kept};
+use thiserror::Error;
 
 /// How often a running command is looked at for a stop of the fleet.
 const LOOK: Duration = Duration::from_millis(50);
+/// How soon again at first, where the kernel does not say when it ends.
+const LOOK_FIRST: Duration = Duration::from_millis(1);
 /// Between SIGTERM and SIGKILL. Less than a coordinator waits for its workers.
-const GRACE: Duration = Duration::from_millis(500);
+pub const GRACE: Duration = Duration::from_millis(500);
+
+/// A command, and what is around it.
+#[derive(Debug, Default)]
+pub struct Job<'a> {
+    pub argv: Vec<&'a OsStr>,
+    /// Added to this process's environment.
+    pub env: Vec<(&'a OsStr, &'a OsStr)>,
+    pub clear_env: bool,
+    pub cwd: Option<&'a Path>,
+    pub stdin: Option<&'a [u8]>,
+    /// All of its stdout goes here; the beginning is read back.
+    pub stdout_file: Option<&'a Path>,
+    pub stderr_file: Option<&'a Path>,
+    /// Its `TMPDIR`, if `env` names no other.
+    pub temporary: Option<&'a Path>,
+    /// Between SIGTERM and SIGKILL; [`GRACE`] at most where the fleet stops.
+    pub grace: Duration,
+}
+
+impl<'a> Job<'a> {
+    /// As this process is in everything but its arguments.
+    pub fn plain(arguments: &[&'a [u8]]) -> Self {
+        let argv = arguments.iter().map(|argument| OsStr::from_bytes(argument)).collect();
+        Self { argv, grace: GRACE, ..Self::default() }
+    }
+
+    pub fn of(command: &'a command::Command) -> Self {
+        let path = |path: &'a Option<String>| path.as_deref().map(Path::new);
+        Self {
+            argv: command.argv.iter().map(OsStr::new).collect(),
+            env: command.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))).collect(),
+            clear_env: command.clear_env,
+            cwd: path(&command.cwd),
+            stdin: command.stdin.as_deref().map(str::as_bytes),
+            stdout_file: path(&command.stdout_file),
+            stderr_file: path(&command.stderr_file),
+            temporary: None,
+            grace: command.grace_ms.map_or(GRACE, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Why a command is to end before it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The fleet ends.
+    Stopping,
+    /// Nobody wants its answer any more.
+    Cancelled,
+}
+
+/// Why a command did not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    TimedOut,
+    Asked(Why),
+}
+
+/// Who waits for a command.
+pub trait Watcher {
+    /// It runs. Whoever must end it if this process dies wants to know.
+    fn started(&mut self, _identity: Identity) {}
+
+    /// Some of its output, as it comes; not what goes into a file.
+    fn output(&mut self, _stream: Stream, _bytes: &[u8]) {}
+
+    /// Asked at least every 50 ms.
+    fn stop(&mut self) -> Option<Why>;
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// Exit status, or minus the signal.
-    pub code: i32,
+    pub how: HowEnded,
+    /// Its beginning, as `stderr`.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
-    /// Output beyond the bound was read and dropped.
+    /// There was more output than is kept.
     pub truncated: bool,
-    /// It did not end by itself: the deadline came, or the fleet was stopped.
-    pub cut_short: bool,
+    /// `None`: it ended by itself.
+    pub cut: Option<Cut>,
+    /// Of it and of all in its group. A command never takes less memory than this process has.
+    pub usage: Usage,
 }
 
-/// Runs `arguments` until it ends, `deadline_ns` comes or `stop` says so. At most `output_max`
-/// bytes are kept of stdout and stderr together, stderr giving way first.
-///
-/// `started` hears which process it is, for those who must end it if this worker dies.
+/// Why a command did not run.
+#[derive(Debug, Error)]
+pub enum ExecError {
+    #[error("the command is empty")]
+    Empty,
+    #[error("cannot go to {path}, where the command is to run: {source}", path = .path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("cannot write the command's {stream:?} to {path}: {source}", path = .path.display())]
+    Output { stream: Stream, path: PathBuf, source: io::Error },
+    #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::in_words(.source))]
+    Start { program: OsString, tries: u32, source: io::Error },
+    #[error("cannot watch the command: {0}")]
+    Watch(#[from] io::Error),
+}
+
+fn how_often(tries: u32) -> String {
+    if tries == 1 { String::new() } else { format!(", tried {tries} times") }
+}
+
+/// Runs `job` until it ends, `deadline_ns` comes or `watcher` says stop. At most `output_max` bytes are kept of
+/// stdout and stderr together, stderr giving way first.
 pub fn run(
-    arguments: &[&[u8]],
+    job: &Job<'_>,
     deadline_ns: u64,
     output_max: usize,
-    started: impl FnOnce(Identity),
-    stop: impl Fn() -> bool,
-) -> io::Result<Ended> {
-    let Some((program, rest)) = arguments.split_first() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an empty command"));
-    };
-    let mut command = Command::new(OsStr::from_bytes(program));
-    command
-        .args(rest.iter().map(|argument| OsStr::from_bytes(argument)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = own_group(&mut command).spawn()?;
+    watcher: &mut impl Watcher,
+) -> Result<Ended, ExecError> {
+    if job.argv.is_empty() {
+        return Err(ExecError::Empty);
+    }
+    // Who loses a parent in the group becomes a child of this process, and can be waited for.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+    let start::Started { mut child, stdout, stderr } = start::start(job, watcher)?;
+    let group = Group(Pid::from_raw(child.id() as i32));
     if let Some(identity) = Identity::of(child.id()) {
-        started(identity);
+        watcher.started(identity);
     }
-    let ended = watch(&mut child, deadline_ns, output_max, stop);
-    // Whatever happened: nobody of that group stays.
-    let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
-    let status = child.wait()?;
-    let mut ended = ended?;
-    ended.code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
-    Ok(ended)
-}
-
-/// A pipe that is read as it fills, and kept up to a bound.
-struct Stream<R> {
-    from: Option<R>,
-    kept: Vec<u8>,
-    dropped: bool,
-}
-
-impl<R: Read + AsFd> Stream<R> {
-    fn new(from: Option<R>) -> io::Result<Self> {
-        if let Some(from) = &from {
-            let flags = rustix::fs::fcntl_getfl(from)?;
-            rustix::fs::fcntl_setfl(from, flags | rustix::fs::OFlags::NONBLOCK)?;
-        }
-        Ok(Self { from, kept: Vec::new(), dropped: false })
-    }
-
-    fn read(&mut self, room: usize) {
-        let mut buffer = [0; 8192];
-        while let Some(from) = &mut self.from {
-            match from.read(&mut buffer) {
-                Ok(0) => self.from = None,
-                Ok(n) => {
-                    let keep = n.min(room.saturating_sub(self.kept.len()));
-                    self.kept.extend_from_slice(&buffer[..keep]);
-                    self.dropped |= keep < n;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.from = None,
-            }
-        }
-    }
-}
-
-fn watch(
-    child: &mut Child,
-    deadline_ns: u64,
-    output_max: usize,
-    stop: impl Fn() -> bool,
-) -> io::Result<Ended> {
-    let group = Pid::from_raw(child.id() as i32);
-    let pid = rustix::process::Pid::from_raw(group.as_raw()).expect("a child's pid is positive");
-    let exit: OwnedFd = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut stdout = Stream::new(child.stdout.take())?;
-    let mut stderr = Stream::new(child.stderr.take())?;
-    let (mut term_at, mut cut_short) = (None, false);
-    let ended = loop {
-        let mut fds = vec![PollFd::new(exit.as_fd(), PollFlags::POLLIN)];
-        fds.extend(stdout.from.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-        fds.extend(stderr.from.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-        let now = now_ns();
-        let until_deadline =
-            Duration::from_nanos(deadline_ns.saturating_sub(now)).max(Duration::from_millis(1));
-        let wait = LOOK.min(until_deadline);
-        match poll(&mut fds, PollTimeout::from(wait.as_millis() as u16)) {
-            Ok(_) | Err(nix::Error::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let exited = fds[0].revents().is_some_and(|events| !events.is_empty());
-        stdout.read(output_max);
-        stderr.read(output_max);
-        if exited {
-            break true;
-        }
-        let now = now_ns();
-        match term_at {
-            None if now >= deadline_ns || stop() => {
-                cut_short = true;
-                let _ = killpg(group, Signal::SIGTERM);
-                term_at = Some(now);
-            }
-            Some(at) if now - at >= GRACE.as_nanos() as u64 => {
-                let _ = killpg(group, Signal::SIGKILL);
-                break false;
-            }
-            _ => {}
+    let mut running = match Running::new(&mut child, group, job) {
+        Ok(running) => running,
+        Err(error) => {
+            group.kill();
+            let _ = group.reap_leader();
+            return Err(error.into());
         }
     };
-    if ended {
-        // What was in the pipes when it ended; a background child may hold them open, so no wait.
-        stdout.read(output_max);
-        stderr.read(output_max);
-    }
-    let room = output_max.saturating_sub(stdout.kept.len());
-    let truncated = stdout.dropped || stderr.dropped || stderr.kept.len() > room;
-    stderr.kept.truncate(room);
-    Ok(Ended { code: 0, stdout: stdout.kept, stderr: stderr.kept, truncated, cut_short })
+    running.watch(deadline_ns, output_max, watcher);
+    running.finish(output_max, watcher, [stdout.as_deref(), stderr.as_deref()])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Running<'a> {
+    group: Group,
+    grace: Duration,
+    /// `None` where there are no descriptors left, or the kernel has none of this kind.
+    exit: Option<OwnedFd>,
+    stdin: Feed<'a, std::process::ChildStdin>,
+    stdout: Kept<std::process::ChildStdout>,
+    stderr: Kept<std::process::ChildStderr>,
+    cut: Option<Cut>,
+    /// When whoever is left is killed.
+    kill_at: u64,
+}
 
-    const FAR: u64 = u64::MAX;
-
-    fn sh(script: &str, deadline_ns: u64, output_max: usize, stop: impl Fn() -> bool) -> Ended {
-        run(&[b"sh", b"-c", script.as_bytes()], deadline_ns, output_max, |_| (), stop).unwrap()
+impl<'a> Running<'a> {
+    fn new(child: &mut Child, group: Group, job: &Job<'a>) -> io::Result<Self> {
+        let pid = rustix::process::Pid::from_raw(group.0.as_raw()).expect("a child's pid is positive");
+        Ok(Self {
+            group,
+            grace: job.grace,
+            exit: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            stdin: Feed::new(child.stdin.take(), job.stdin.unwrap_or_default())?,
+            stdout: Kept::new(child.stdout.take())?,
+            stderr: Kept::new(child.stderr.take())?,
+            cut: None,
+            kill_at: 0,
+        })
     }
 
-    #[test]
-    fn exit_status_and_both_outputs_come_back() {
-        let ended = sh("echo out; echo err >&2; exit 3", FAR, 100, || false);
-        assert_eq!((ended.code, &ended.stdout[..], &ended.stderr[..]), (3, &b"out\n"[..], &b"err\n"[..]));
-        assert!(!ended.truncated && !ended.cut_short);
-    }
-
-    #[test]
-    fn a_signal_is_told_from_a_status() {
-        assert_eq!(sh("kill -9 $$", FAR, 100, || false).code, -9);
-    }
-
-    #[test]
-    fn output_is_bounded_and_says_so() {
-        let ended = sh("yes | head -c 100000; echo err >&2", FAR, 1000, || false);
-        assert_eq!((ended.stdout.len(), ended.stderr.len(), ended.truncated), (1000, 0, true));
-        assert_eq!(ended.code, 0);
-    }
-
-    #[test]
-    fn the_deadline_ends_the_whole_group() {
-        let started = std::cell::Cell::new(None);
-        let past = now_ns();
-        let ended = run(
-            &[b"sh", b"-c", b"sleep 1000 & sleep 1000; wait"],
-            past,
-            100,
-            |identity| started.set(Some(identity)),
-            || false,
-        )
-        .unwrap();
-        assert!(ended.cut_short);
-        assert!(ended.code < 0, "{ended:?}");
-        let leader = started.get().unwrap();
-        // Every member is dead or dying: its group takes no signal any more once they are reaped.
-        while procfs::process::all_processes()
-            .unwrap()
-            .filter_map(|process| process.ok()?.stat().ok())
-            .any(|stat| stat.pgrp as u32 == leader.pid && stat.state != 'Z')
-        {
-            std::thread::yield_now();
+    /// Until its leader has ended, or is killed.
+    fn watch(&mut self, deadline_ns: u64, output_max: usize, watcher: &mut impl Watcher) {
+        let mut look = if self.exit.is_some() { LOOK } else { LOOK_FIRST };
+        loop {
+            let next = if self.cut.is_some() { self.kill_at } else { deadline_ns };
+            let left = Duration::from_nanos(next.saturating_sub(now_ns())).max(LOOK_FIRST);
+            let exited = self.wait(look.min(left));
+            look = (look * 2).min(LOOK);
+            self.read(output_max, watcher);
+            if exited {
+                return;
+            }
+            let now = now_ns();
+            let stop = watcher.stop();
+            match self.cut {
+                None => {
+                    let timed_out = (now >= deadline_ns).then_some(Cut::TimedOut);
+                    self.cut = stop.map(Cut::Asked).or(timed_out);
+                    if self.cut.is_some() {
+                        self.group.terminate();
+                        self.kill_at = now.saturating_add(self.grace.as_nanos() as u64);
+                    }
+                }
+                Some(_) if now >= self.kill_at => return,
+                Some(_) => {}
+            }
+            if stop == Some(Why::Stopping) {
+                // Others wait for this process then.
+                self.kill_at = self.kill_at.min(now.saturating_add(GRACE.as_nanos() as u64));
+            }
         }
     }
 
-    #[test]
-    fn a_command_that_ignores_sigterm_is_killed() {
-        let ended = sh("trap '' TERM; while :; do sleep 0.01; done", now_ns(), 100, || false);
-        assert_eq!((ended.code, ended.cut_short), (-9, true));
+    /// Until something happens; true if its leader has ended.
+    fn wait(&self, at_most: Duration) -> bool {
+        let mut fds = Vec::with_capacity(4);
+        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        let pipes = [self.stdout.from.as_ref().map(AsFd::as_fd), self.stderr.from.as_ref().map(AsFd::as_fd)];
+        fds.extend(pipes.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        fds.extend(self.stdin.into.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT)));
+        // Interrupted, or out of memory: looked at all the same, and waited for again.
+        let _ = poll(&mut fds, PollTimeout::from(at_most.as_millis() as u16));
+        match &self.exit {
+            Some(_) => fds[0].revents().is_some_and(|events| !events.is_empty()),
+            None => self.group.leader_has_ended(),
+        }
     }
 
-    #[test]
-    fn what_does_not_exist_is_an_error() {
-        let error = run(&[b"/no/such/program"], FAR, 10, |_| (), || false).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    fn read(&mut self, output_max: usize, watcher: &mut impl Watcher) {
+        self.stdin.write();
+        self.stdout.read(output_max, |bytes| watcher.output(Stream::Stdout, bytes));
+        self.stderr.read(output_max, |bytes| watcher.output(Stream::Stderr, bytes));
+    }
+
+    fn finish(
+        mut self,
+        output_max: usize,
+        watcher: &mut impl Watcher,
+        files: [Option<&Path>; 2],
+    ) -> Result<Ended, ExecError> {
+        // Where it is cut short the others of its group have what is left of its grace; otherwise none. As long as
+        // its leader is not reaped its number is nobody else's.
+        if self.cut.is_none() || now_ns() >= self.kill_at {
+            self.group.kill();
+        }
+        let (status, mut usage) = self.group.reap_leader().map_err(io::Error::from)?;
+        let until_ns = self.kill_at;
+        let group = self.group;
+        group.end_the_others(until_ns, &mut usage, || {
+            let _ = watcher.stop();
+            self.read(output_max, watcher);
+        });
+        // What is in the pipes; somebody who has left the group may hold them open, so no wait.
+        self.read(output_max, watcher);
+        let [out, err] = files;
+        if let Some(path) = out {
+            self.stdout.read_file(path, output_max);
+        }
+        let room = output_max.saturating_sub(self.stdout.bytes.len());
+        if let Some(path) = err {
+            self.stderr.read_file(path, room);
+        }
+        let truncated = self.stdout.dropped || self.stderr.dropped || self.stderr.bytes.len() > room;
+        self.stderr.bytes.truncate(room);
+        Ok(Ended {
+            how: HowEnded::from_wait(status),
+            stdout: self.stdout.bytes,
+            stderr: self.stderr.bytes,
+            truncated,
+            cut: self.cut,
+            usage,
+        })
     }
 }

@@ -2,8 +2,10 @@
 #![expect(unsafe_code, reason = "fork, signal handlers and the process title have no safe form")]
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -12,6 +14,7 @@ use std::ptr;
 
 use crate::bus::doorbell::Doorbell;
 use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
+use crate::wire::Usage;
 
 /// Forks a child that runs `body` and exits with what it returns. The child dies with its parent. Of
 /// the parent's descriptors it has stdin, stdout, stderr and `keep`.
@@ -224,4 +227,119 @@ pub fn own_group(command: &mut Command) -> &mut Command {
             die_with(parent).map_err(io::Error::from)
         })
     }
+}
+
+/// A child that has ended and is reaped now, with what it and those it had reaped itself took; `None` if it runs
+/// on. Of a process group (`pid` below 0) it is any member that is a child of this process. Fails with `ECHILD` if
+/// there is none. The status is that of `wait`.
+pub fn reap_with_usage(pid: Pid, flags: WaitPidFlag) -> nix::Result<Option<(i32, Usage)>> {
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<nix::libc::rusage>::zeroed();
+    loop {
+        // SAFETY: both pointers are to memory of this function's, of the types that the kernel writes.
+        let reaped =
+            unsafe { nix::libc::wait4(pid.as_raw(), &raw mut status, flags.bits(), usage.as_mut_ptr()) };
+        match nix::Error::result(reaped) {
+            Ok(0) => return Ok(None),
+            Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(errno),
+            // SAFETY: numbers, all of them zero before the kernel wrote some.
+            Ok(_) => return Ok(Some((status, in_wire(unsafe { usage.assume_init_ref() })))),
+        }
+    }
+}
+
+fn in_wire(usage: &nix::libc::rusage) -> Usage {
+    let micros = |time: nix::libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Usage {
+        user_us: micros(usage.ru_utime),
+        system_us: micros(usage.ru_stime),
+        // The kernel says KiB.
+        max_rss: usage.ru_maxrss as u64 * 1024,
+    }
+}
+
+/// Sets or removes a variable of the environment, in a process with one thread.
+pub fn set_variable(name: &OsStr, value: Option<&OsStr>) {
+    // Where `/proc` cannot be read for want of a descriptor it is not known.
+    debug_assert!(thread_count().is_none_or(|threads| threads == 1), "the environment of threads");
+    // SAFETY: the caller has one thread (asserted in debug builds), so nobody reads the environment meanwhile.
+    unsafe {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
+        }
+    }
+}
+
+/// One more than the highest number of a signal.
+const SIGNALS: usize = 65;
+
+/// What a process does at each signal. Those that cannot be asked for (0, and what the C library keeps to itself)
+/// are `None`.
+#[derive(Clone)]
+pub struct Dispositions([Option<nix::libc::sigaction>; SIGNALS]);
+
+impl std::fmt::Debug for Dispositions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispositions").finish_non_exhaustive()
+    }
+}
+
+impl Dispositions {
+    pub fn capture() -> Self {
+        let mut all = [None; SIGNALS];
+        for (signal, action) in all.iter_mut().enumerate().skip(1) {
+            *action = disposition(signal as i32);
+        }
+        Self(all)
+    }
+
+    /// The signals that are treated otherwise now.
+    pub fn changed(&self) -> Vec<i32> {
+        let now = Self::capture();
+        (1..SIGNALS)
+            .filter(|at| !is_same(self.0[*at].as_ref(), now.0[*at].as_ref()))
+            .map(|at| at as i32)
+            .collect()
+    }
+
+    /// Treats `signal` as it was when this was captured.
+    pub fn restore(&self, signal: i32) -> nix::Result<()> {
+        let Some(action) = usize::try_from(signal).ok().and_then(|at| self.0.get(at)?.as_ref()) else {
+            return Err(nix::Error::EINVAL);
+        };
+        // SAFETY: the action was this process's own before, so its handler was fit for this process then; handlers
+        // are functions of the program and stay.
+        let done = unsafe { nix::libc::sigaction(signal, action, ptr::null_mut()) };
+        nix::Error::result(done).map(drop)
+    }
+}
+
+fn disposition(signal: i32) -> Option<nix::libc::sigaction> {
+    let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
+    // SAFETY: asks only; the kernel writes into memory of this function's.
+    let done = unsafe { nix::libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: numbers and a pointer that may be null, all of them zero before they were written.
+    (done == 0).then(|| unsafe { action.assume_init() })
+}
+
+/// Same handler, same flags; masks are of interest only where there is a handler.
+fn is_same(one: Option<&nix::libc::sigaction>, other: Option<&nix::libc::sigaction>) -> bool {
+    /// Set by the C library with every action, and by nobody before the first.
+    const RESTORER: i32 = 0x0400_0000;
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.sa_sigaction == other.sa_sigaction && (one.sa_flags ^ other.sa_flags) & !RESTORER == 0
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// From now on this process does not hear of `signal`.
+pub fn ignore(signal: Signal) -> nix::Result<()> {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed.
+    unsafe { sigaction(signal, &ignore) }.map(drop)
 }

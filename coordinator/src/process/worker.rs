@@ -2,7 +2,7 @@
 
 use super::clock::{now_ns, thread_cpu_ns};
 use super::coordinator::{take_consumer, take_producer};
-use super::exec;
+use super::exec::{self, Cut, Ended, Job, Watcher, Why};
 use super::identity::Identity;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::ring::{Consumer, Producer, Record};
@@ -11,7 +11,11 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
 use crate::plan::pool::{Limits, Reason, Verdict, Wear, after_task};
-use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, arguments};
+use crate::wire::command::Command;
+use crate::wire::{
+    ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
+    arguments,
+};
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -268,37 +272,45 @@ impl Worker {
                 }
                 body.clear();
             }
-            Some(TaskKind::Exec) => self.exec(task, answer, body)?,
-            Some(TaskKind::Command | TaskKind::Agent | TaskKind::Canary) | None => {
+            Some(TaskKind::Exec) => {
+                let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
+                let ended = self.exec(task, &Job::plain(&arguments), ends_ns)?;
+                self.tell(ended, answer, body);
+            }
+            Some(TaskKind::Command) => {
+                let command = Command::from_body(body).map_err(|error| error.to_string())?;
+                let ended = self.exec(task, &Job::of(&command), ends_ns)?;
+                self.tell(ended, answer, body);
+            }
+            Some(TaskKind::Agent | TaskKind::Canary) | None => {
                 return Err(format!("unknown kind of task {}", task.kind));
             }
         }
         Ok(())
     }
 
-    fn exec(&self, task: &TaskHeader, answer: &mut AnswerHeader, body: &mut Vec<u8>) -> Result<(), String> {
-        let own = &self.slot.own;
-        let ended = {
-            let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
-            let output_max = self.region.shape().payload_max() as usize;
-            let started = |identity: Identity| {
-                own.command_start.store(identity.start_ticks, Ordering::Relaxed);
-                own.command_pid.store(identity.pid, Ordering::Release);
-            };
-            let ends_ns = task.attempt_ends_ns(answer.started_ns);
-            exec::run(&arguments, ends_ns, output_max, started, || self.is_cut_short(task))
-                .map_err(|error| format!("cannot run {:?}: {error}", String::from_utf8_lossy(arguments[0])))
-        };
-        own.command_pid.store(0, Ordering::Release);
-        let ended = ended?;
-        answer.code = ended.code;
-        if ended.cut_short && !self.is_stopping() {
+    fn exec(&self, task: &TaskHeader, job: &Job<'_>, ends_ns: u64) -> Result<Ended, String> {
+        let output_max = self.region.shape().payload_max() as usize;
+        // What it took is told too, where there is room for it.
+        let output_max = output_max.checked_sub(USAGE_LEN).unwrap_or(output_max);
+        let ended = exec::run(job, ends_ns, output_max, &mut Foreign { worker: self, task });
+        self.slot.own.command_pid.store(0, Ordering::Release);
+        ended.map_err(|error| error.to_string())
+    }
+
+    /// Makes an answer of what a command said, and of how it ended.
+    fn tell(&self, ended: Ended, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+        answer.code = ended.how.raw();
+        if matches!(ended.cut, Some(Cut::TimedOut | Cut::Asked(Why::Cancelled))) {
             answer.status = AnswerStatus::TimedOut as u32;
         }
         answer.stdout_len = ended.stdout.len() as u32 | if ended.truncated { TRUNCATED } else { 0 };
         *body = ended.stdout;
         body.extend_from_slice(&ended.stderr);
-        Ok(())
+        if body.len() + USAGE_LEN <= self.region.shape().payload_max() as usize {
+            answer.stdout_len |= WITH_USAGE;
+            body.extend_from_slice(ended.usage.as_bytes());
+        }
     }
 
     fn send(&mut self, answer: &AnswerHeader, body: &[u8]) {
@@ -316,5 +328,27 @@ impl Worker {
         self.answers.publish();
         self.region.ready().set(self.number as usize);
         self.coordinator.ring();
+    }
+}
+
+/// Waits for what is not this program's code, on behalf of a task.
+struct Foreign<'a> {
+    worker: &'a Worker,
+    task: &'a TaskHeader,
+}
+
+impl Watcher for Foreign<'_> {
+    fn started(&mut self, identity: Identity) {
+        let own = &self.worker.slot.own;
+        own.command_start.store(identity.start_ticks, Ordering::Relaxed);
+        own.command_pid.store(identity.pid, Ordering::Release);
+    }
+
+    fn stop(&mut self) -> Option<Why> {
+        self.worker.beat();
+        if self.worker.is_stopping() {
+            return Some(Why::Stopping);
+        }
+        self.worker.is_cancelled(self.task).then_some(Why::Cancelled)
     }
 }

@@ -1,0 +1,149 @@
+//! The start of a command: its pipes and files, what the kernel refuses for now, and words for what it refuses for good.
+
+use super::{ExecError, Job, Stream, Watcher};
+use crate::process::fork::own_group;
+use nix::poll::{PollTimeout, poll};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A start that the host has no means for right now is tried so often in all,
+pub(super) const TRIES: u32 = 6;
+/// first again after this long, then twice as long each time: 310 ms in all.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// A running command, and where its output goes.
+pub(super) struct Started {
+    pub(super) child: Child,
+    pub(super) stdout: Option<PathBuf>,
+    pub(super) stderr: Option<PathBuf>,
+}
+
+/// Starts `job` in a process group of its own.
+pub(super) fn start(job: &Job<'_>, watcher: &mut impl Watcher) -> Result<Started, ExecError> {
+    if let Some(cwd) = job.cwd {
+        // The kernel's word for a directory that is not there is the same as for a program that is not.
+        enter(cwd).map_err(|source| ExecError::Directory { path: cwd.to_owned(), source })?;
+    }
+    let (stdout, out) = output(job, Stream::Stdout)?;
+    let (stderr, err) = match &stdout {
+        // One file for both: one position, so that neither writes over the other.
+        Some((path, file)) if job.stderr_file == job.stdout_file => {
+            let file = file.try_clone().map_err(|source| unwritable(Stream::Stderr, path, source))?;
+            (None, Stdio::from(file))
+        }
+        _ => output(job, Stream::Stderr).map(|(at, stdio)| (at.map(|(path, _)| path), stdio))?,
+    };
+    let stdout = stdout.map(|(path, _)| path);
+    let mut command = Command::new(job.argv.first().copied().unwrap_or_default());
+    command.args(job.argv.iter().skip(1)).stdout(out).stderr(err);
+    command.stdin(if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    surroundings(&mut command, job);
+    own_group(&mut command);
+    let child = spawn(&mut command, job.argv[0], || watcher.stop().is_some())?;
+    Ok(Started { child, stdout, stderr })
+}
+
+fn surroundings(command: &mut Command, job: &Job<'_>) {
+    if job.clear_env {
+        command.env_clear();
+    }
+    if let Some(temporary) = job.temporary {
+        command.env("TMPDIR", temporary);
+    }
+    command.envs(job.env.iter().copied());
+    if let Some(cwd) = job.cwd {
+        command.current_dir(cwd);
+    }
+}
+
+/// As often as it takes, up to [`TRIES`]: a host that is out of processes or memory may have some in a moment.
+pub(in crate::process) fn spawn(
+    command: &mut Command,
+    program: &OsStr,
+    mut stop: impl FnMut() -> bool,
+) -> Result<Child, ExecError> {
+    let mut again = AGAIN;
+    for tries in 1.. {
+        let error = match command.spawn() {
+            Ok(child) => return Ok(child),
+            Err(error) => error,
+        };
+        if !is_passing(&error) || tries == TRIES || stop() {
+            return Err(ExecError::Start { program: program.to_owned(), tries, source: error });
+        }
+        let _ = poll(&mut [], PollTimeout::from(again.as_millis() as u16));
+        again *= 2;
+    }
+    unreachable!("the last try returns")
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    use nix::errno::Errno::{EAGAIN, EMFILE, ENFILE, ENOMEM, ETXTBSY};
+    let errno = error.raw_os_error().map(nix::Error::from_raw);
+    matches!(errno, Some(EAGAIN | ENOMEM | EMFILE | ENFILE | ETXTBSY))
+}
+
+/// What the kernel means, and what to do.
+pub(super) fn in_words(error: &io::Error) -> String {
+    use nix::errno::Errno::{E2BIG, EACCES, EAGAIN, EMFILE, ENFILE, ENOENT, ENOEXEC, ENOMEM, ETXTBSY};
+    let words = match error.raw_os_error().map(nix::Error::from_raw) {
+        Some(EAGAIN) => {
+            "this user may have no more processes (see `ulimit -u`, and `pids.max` of the cgroup)"
+        }
+        Some(ENOMEM) => "the host has no memory left",
+        Some(EMFILE) => "the worker may open no more files (see `ulimit -n`)",
+        Some(ENFILE) => "the host has no more open files to give (see `fs.file-max`)",
+        Some(ETXTBSY) => "somebody still writes into the program's file",
+        Some(ENOENT) => "there is no such program, or its `#!` line names none",
+        Some(EACCES) => "it may not be executed, or is a directory",
+        Some(ENOEXEC) => "it is no program of this machine, and has no `#!` line",
+        Some(E2BIG) => "its arguments and environment are too long",
+        _ => return error.to_string(),
+    };
+    format!("{error}: {words}")
+}
+
+/// A directory that can be gone to.
+fn enter(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
+    open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+type Opened = (Option<(PathBuf, File)>, Stdio);
+
+/// A pipe, or the file that the command names.
+fn output(job: &Job<'_>, stream: Stream) -> Result<Opened, ExecError> {
+    let named = match stream {
+        Stream::Stdout => job.stdout_file,
+        Stream::Stderr => job.stderr_file,
+    };
+    let Some(named) = named else { return Ok((None, Stdio::piped())) };
+    let path = job.cwd.map_or_else(|| named.to_owned(), |cwd| cwd.join(named));
+    let open = || -> io::Result<(File, File)> {
+        // Appending, so that who writes into it beside the command does not write over it; and never waiting for
+        // somebody to read, should it be a pipe.
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+            .open(&path)?;
+        if file.metadata()?.is_file() {
+            file.set_len(0)?;
+        }
+        let flags = rustix::fs::fcntl_getfl(&file)?;
+        rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
+        Ok((file.try_clone()?, file))
+    };
+    let (ours, its) = open().map_err(|source| unwritable(stream, &path, source))?;
+    Ok((Some((path, ours)), Stdio::from(its)))
+}
+
+fn unwritable(stream: Stream, path: &Path, source: io::Error) -> ExecError {
+    ExecError::Output { stream, path: path.to_owned(), source }
+}

@@ -1,0 +1,290 @@
+//! Real commands.
+
+use super::*;
+use crate::wire::command::Command;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+const FAR: u64 = u64::MAX;
+
+/// Hears what a command does, and says what the test says.
+#[derive(Default)]
+struct Ear<F> {
+    leader: Option<Identity>,
+    heard: Vec<u8>,
+    stop: F,
+}
+
+impl<F: FnMut(&[u8]) -> Option<Why>> Watcher for Ear<F> {
+    fn started(&mut self, identity: Identity) {
+        self.leader = Some(identity);
+    }
+
+    fn output(&mut self, _: Stream, bytes: &[u8]) {
+        self.heard.extend_from_slice(bytes);
+    }
+
+    fn stop(&mut self) -> Option<Why> {
+        (self.stop)(&self.heard)
+    }
+}
+
+fn ear<F: FnMut(&[u8]) -> Option<Why>>(stop: F) -> Ear<F> {
+    Ear { leader: None, heard: Vec::new(), stop }
+}
+
+fn sh(script: &str, deadline_ns: u64, output_max: usize) -> Ended {
+    let job = Job::plain(&[b"sh", b"-c", script.as_bytes()]);
+    run(&job, deadline_ns, output_max, &mut ear(|_| None)).unwrap()
+}
+
+fn refusal(command: &Command) -> String {
+    run(&Job::of(command), FAR, 100, &mut ear(|_| None)).unwrap_err().to_string()
+}
+
+/// Nobody of that group is there any more, dead or alive.
+fn is_empty(group: u32) -> bool {
+    nix::sys::signal::killpg(Pid::from_raw(group as i32), None) == Err(nix::Error::ESRCH)
+}
+
+#[test]
+fn exit_status_and_both_outputs_come_back() {
+    let ended = sh("echo out; echo err >&2; exit 3", FAR, 100);
+    assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!((ended.how, ended.truncated, ended.cut), (HowEnded::Exited(3), false, None));
+}
+
+#[test]
+fn a_signal_is_told_from_a_status() {
+    assert_eq!(sh("kill -9 $$", FAR, 100).how, HowEnded::Signaled(9));
+}
+
+#[test]
+fn output_is_bounded_and_says_so() {
+    let ended = sh("yes | head -c 3000000; echo err >&2", FAR, 1000);
+    assert_eq!((ended.stdout.len(), ended.stderr.len(), ended.truncated), (1000, 0, true));
+    assert_eq!(ended.how, HowEnded::Exited(0));
+}
+
+#[test]
+fn output_is_heard_before_the_command_ends() {
+    // It ends only because somebody has heard it.
+    let job = Job::plain(&[b"sh", b"-c", b"echo first; exec sleep 1000"]);
+    let mut watcher = ear(|heard| (heard == b"first\n").then_some(Why::Cancelled));
+    let ended = run(&job, FAR, 100, &mut watcher).unwrap();
+    assert_eq!((ended.cut, ended.how), (Some(Cut::Asked(Why::Cancelled)), HowEnded::Signaled(15)));
+}
+
+#[test]
+fn a_time_out_ends_the_whole_group() {
+    let job = Job::plain(&[b"sh", b"-c", b"sleep 1000 & (sleep 1000 & sleep 1000) & sleep 1000; wait"]);
+    let mut watcher = ear(|_| None);
+    let ended = run(&job, now_ns(), 100, &mut watcher).unwrap();
+    assert_eq!((ended.cut, ended.how), (Some(Cut::TimedOut), HowEnded::Signaled(15)));
+    assert!(is_empty(watcher.leader.unwrap().pid));
+}
+
+#[test]
+fn whoever_has_forked_twice_inside_the_group_dies_with_it() {
+    let job = Job::plain(&[b"sh", b"-c", b"(sleep 1000 & sleep 1000 &) & wait; echo done"]);
+    let mut watcher = ear(|_| None);
+    let ended = run(&job, FAR, 100, &mut watcher).unwrap();
+    assert_eq!((ended.how, ended.cut, &ended.stdout[..]), (HowEnded::Exited(0), None, &b"done\n"[..]));
+    assert!(is_empty(watcher.leader.unwrap().pid));
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed() {
+    let command = Command {
+        grace_ms: Some(50),
+        ..Command::new(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"])
+    };
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(Cut::Asked(Why::Cancelled))));
+}
+
+/// A script whose background child takes a while to end when it is told to, and says so at its end.
+const SLOW_CHILD: &str =
+    "(trap 'sleep 0.2; echo saved; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait";
+
+#[test]
+fn a_child_has_the_grace_too_when_its_leader_ends_at_once() {
+    let command = Command { grace_ms: Some(30_000), ..Command::new(["sh", "-c", SLOW_CHILD]) };
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nsaved\n"[..], HowEnded::Signaled(15)));
+    assert!(is_empty(watcher.leader.unwrap().pid));
+}
+
+#[test]
+fn the_end_of_the_fleet_shortens_the_grace() {
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
+    let command = Command { grace_ms: Some(60_000), ..Command::new(["sh", "-c", deaf]) };
+    // The watchdog is the test's own end: a whole minute would be far above what is waited for.
+    let begun = now_ns();
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Stopping));
+    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(Cut::Asked(Why::Stopping))));
+    assert!(now_ns() - begun < 30_000_000_000);
+}
+
+#[test]
+fn a_stopped_command_hears_that_it_is_to_end() {
+    let job =
+        Job::plain(&[b"sh", b"-c", b"trap 'echo bye; exit 7' TERM; echo ready; kill -STOP $$; sleep 1000"]);
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let ended = run(&job, FAR, 100, &mut watcher).unwrap();
+    assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nbye\n"[..], HowEnded::Exited(7)));
+}
+
+#[test]
+fn who_holds_the_pipes_in_the_background_holds_up_nobody() {
+    // In a session of its own it is not in the group; it writes on as long as somebody could read.
+    let ended = sh("setsid sh -c 'while echo noise; do :; done' & echo $!; exit 0", FAR, 1 << 20);
+    assert_eq!((ended.how, ended.cut), (HowEnded::Exited(0), None));
+}
+
+#[test]
+fn what_it_is_to_read_and_what_it_writes_may_be_larger_than_any_pipe() {
+    let text = "0123456789abcdef".repeat(40_000);
+    let command = Command { stdin: Some(text.clone()), ..Command::new(["cat"]) };
+    let ended = run(&Job::of(&command), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
+    assert!(ended.stdout == text.as_bytes() && !ended.truncated);
+    // Nor need it be read.
+    let command = Command { stdin: Some(text), ..Command::new(["true"]) };
+    assert_eq!(run(&Job::of(&command), FAR, 100, &mut ear(|_| None)).unwrap().how, HowEnded::Exited(0));
+}
+
+#[test]
+fn nothing_to_read_is_the_end_of_the_input() {
+    assert_eq!(sh("cat; echo end", FAR, 100).stdout, b"end\n");
+}
+
+#[test]
+fn surroundings_are_the_commands_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = Command {
+        env: BTreeMap::from([("MARK".to_owned(), "a b".to_owned())]),
+        cwd: Some(dir.path().to_str().unwrap().to_owned()),
+        ..Command::new(["sh", "-c", "pwd -P; echo \"$MARK$TMPDIR\"; test -n \"$HOME$PATH\""])
+    };
+    let temporary = Path::new("/its/own");
+    let job = Job { temporary: Some(temporary), ..Job::of(&command) };
+    let ended = run(&job, FAR, 1000, &mut ear(|_| None)).unwrap();
+    let at = dir.path().canonicalize().unwrap();
+    assert_eq!(String::from_utf8(ended.stdout).unwrap(), format!("{}\na b/its/own\n", at.display()));
+    assert_eq!(ended.how, HowEnded::Exited(0));
+    let bare = Command { clear_env: true, argv: vec!["/usr/bin/env".to_owned()], cwd: None, ..command };
+    let ended = run(&Job::of(&bare), FAR, 1000, &mut ear(|_| None)).unwrap();
+    assert_eq!(ended.stdout, b"MARK=a b\n");
+}
+
+#[test]
+fn all_of_the_output_goes_into_a_file_and_its_beginning_into_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| Some(dir.path().join(name).to_str().unwrap().to_owned());
+    std::fs::write(dir.path().join("out"), "of an earlier attempt").unwrap();
+    let command = Command {
+        stdout_file: Some("out".to_owned()),
+        stderr_file: path("err"),
+        cwd: path(""),
+        ..Command::new(["sh", "-c", "yes | head -c 100000; echo bad >&2"])
+    };
+    let ended = run(&Job::of(&command), FAR, 500, &mut ear(|_| None)).unwrap();
+    assert_eq!((ended.stdout.len(), ended.truncated), (500, true));
+    assert_eq!(std::fs::read(dir.path().join("out")).unwrap(), "y\n".repeat(50_000).as_bytes());
+    assert_eq!(std::fs::read(dir.path().join("err")).unwrap(), b"bad\n");
+    // Room for both: both come.
+    let ended = run(&Job::of(&command), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
+    assert_eq!((ended.stdout.len(), &ended.stderr[..], ended.truncated), (100_000, &b"bad\n"[..], false));
+}
+
+#[test]
+fn one_file_may_have_both_outputs_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = dir.path().join("both").to_str().unwrap().to_owned();
+    let command = Command {
+        stdout_file: Some(both.clone()),
+        stderr_file: Some(both.clone()),
+        ..Command::new(["sh", "-c", "echo 1; echo 2 >&2; echo 3"])
+    };
+    let ended = run(&Job::of(&command), FAR, 100, &mut ear(|_| None)).unwrap();
+    assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"1\n2\n3\n"[..], &b""[..]));
+    assert_eq!(std::fs::read(both).unwrap(), b"1\n2\n3\n");
+}
+
+#[test]
+fn what_cannot_be_run_is_told_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("text").to_str().unwrap().to_owned();
+    std::fs::write(&text, "no program").unwrap();
+    let at = |cwd: &str| Command { cwd: Some(cwd.to_owned()), ..Command::new(["true"]) };
+    let into = |file: &str| Command { stderr_file: Some(file.to_owned()), ..Command::new(["true"]) };
+    for (command, words) in [
+        (Command::new(["/no/such/program"]), "there is no such program"),
+        (Command::new([text.as_str()]), "it may not be executed"),
+        (at("/no/such/place"), "cannot go to /no/such/place"),
+        (at(&text), "where the command is to run: Not a directory"),
+        (into("/no/such/place/file"), "cannot write the command's Stderr to /no/such/place/file"),
+        (
+            Command::new(["true".to_owned(), "x".repeat(3 << 20)]),
+            "its arguments and environment are too long",
+        ),
+    ] {
+        let said = refusal(&command);
+        assert!(said.contains(words), "{command:?}: {said}");
+    }
+    assert!(matches!(run(&Job::default(), FAR, 0, &mut ear(|_| None)), Err(ExecError::Empty)));
+}
+
+#[test]
+fn a_program_that_is_still_written_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("program");
+    std::fs::copy("/bin/true", &path).unwrap();
+    let program = path.to_str().unwrap().as_bytes();
+    let writer = Cell::new(Some(std::fs::OpenOptions::new().append(true).open(&path).unwrap()));
+    // Asked between two tries: the writer has finished by then.
+    let mut watcher = ear(|_| {
+        drop(writer.take());
+        None
+    });
+    assert_eq!(run(&Job::plain(&[program]), FAR, 0, &mut watcher).unwrap().how, HowEnded::Exited(0));
+    // And if it never is, that is told.
+    let _writer = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    let said = run(&Job::plain(&[program]), FAR, 0, &mut ear(|_| None)).unwrap_err().to_string();
+    assert!(said.contains("tried 6 times") && said.contains("still writes into"), "{said}");
+}
+
+#[test]
+fn what_it_took_is_told() {
+    let burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    let ended = sh(&format!("{burn}; sh -c '{burn}' & wait"), FAR, 100);
+    let idle = sh("sleep 0.05", FAR, 100);
+    assert!(ended.usage.user_us > idle.usage.user_us, "{ended:?} {idle:?}");
+    assert!(ended.usage.max_rss > 100_000, "{ended:?}");
+    // Of this one, and not the largest so far.
+    let large = run(
+        &Job::plain(&[b"dd", b"if=/dev/zero", b"of=/dev/null", b"bs=80M", b"count=1"]),
+        FAR,
+        1000,
+        &mut ear(|_| None),
+    );
+    let large = large.unwrap().usage.max_rss;
+    assert!(large > 80 << 20, "{large}");
+    assert!(sh("true", FAR, 100).usage.max_rss < large);
+}
+
+#[test]
+fn without_a_descriptor_for_its_end_it_is_seen_to_end_all_the_same() {
+    let job = Job::plain(&[b"sh", b"-c", b"echo out; exit 5"]);
+    let mut watcher = ear(|_| None);
+    let start::Started { mut child, .. } = start::start(&job, &mut watcher).unwrap();
+    let group = Group(Pid::from_raw(child.id() as i32));
+    let mut running = Running::new(&mut child, group, &job).unwrap();
+    running.exit = None;
+    running.watch(FAR, 100, &mut watcher);
+    let ended = running.finish(100, &mut watcher, [None, None]).unwrap();
+    assert_eq!((ended.how, &ended.stdout[..], ended.cut), (HowEnded::Exited(5), &b"out\n"[..], None));
+}

@@ -1,0 +1,184 @@
+//! The body of a task of kind `Command`: a program and its surroundings, as one JSON object.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// The longest time between SIGTERM and SIGKILL that a command may ask for, milliseconds.
+pub const GRACE_MAX_MS: u32 = 60_000;
+
+/// What a worker is to run. Paths that are not absolute are seen from the command's own working directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Added to the fleet's environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// It sees `env` alone, and a temporary directory of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clear_env: bool,
+    /// Where it runs; otherwise where the fleet does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What it reads; otherwise nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// A file that gets all of its stdout, without a bound; the answer has its beginning all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout_file: Option<String>,
+    /// As `stdout_file`; both may be the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_file: Option<String>,
+    /// Between SIGTERM and SIGKILL where it is cut short: at most [`GRACE_MAX_MS`]. The end of the fleet waits
+    /// for nobody as long as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Why something is no command.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CommandError {
+    #[error("the command cannot be read: {0}")]
+    NotJson(String),
+    #[error("the command has no program: `argv` wants at least one string, and the first is not empty")]
+    NoProgram,
+    #[error("{0} of the command contains a NUL, which no program can be given")]
+    Nul(String),
+    #[error("{0:?} is no name of a variable: it is empty, or has a `=`")]
+    Variable(String),
+    #[error("{0} of the command is empty; leave it out instead")]
+    EmptyPath(&'static str),
+    #[error("a grace of {0} ms is more than the {GRACE_MAX_MS} ms that a command may have")]
+    Grace(u32),
+}
+
+impl Command {
+    /// One that is as the fleet is in everything but its arguments.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// As it travels.
+    pub fn to_body(&self) -> Result<Vec<u8>, CommandError> {
+        self.check()?;
+        serde_json::to_vec(self).map_err(|error| CommandError::NotJson(error.to_string()))
+    }
+
+    pub fn from_body(body: &[u8]) -> Result<Self, CommandError> {
+        let command: Self =
+            serde_json::from_slice(body).map_err(|error| CommandError::NotJson(error.to_string()))?;
+        command.check()?;
+        Ok(command)
+    }
+
+    fn check(&self) -> Result<(), CommandError> {
+        if self.argv.first().is_none_or(String::is_empty) {
+            return Err(CommandError::NoProgram);
+        }
+        for (number, argument) in self.argv.iter().enumerate() {
+            without_nul(argument, || format!("argument {number}"))?;
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains('=') {
+                return Err(CommandError::Variable(name.clone()));
+            }
+            without_nul(name, || format!("the name of variable {name:?}"))?;
+            without_nul(value, || format!("variable {name}"))?;
+        }
+        let paths =
+            [("cwd", &self.cwd), ("stdout_file", &self.stdout_file), ("stderr_file", &self.stderr_file)];
+        for (name, path) in paths {
+            let Some(path) = path else { continue };
+            if path.is_empty() {
+                return Err(CommandError::EmptyPath(name));
+            }
+            without_nul(path, || name.to_owned())?;
+        }
+        match self.grace_ms {
+            Some(grace) if grace > GRACE_MAX_MS => Err(CommandError::Grace(grace)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a program reads may have any bytes; what the kernel takes as a string may not.
+fn without_nul(text: &str, what: impl FnOnce() -> String) -> Result<(), CommandError> {
+    if text.contains('\0') { Err(CommandError::Nul(what())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal(json: &str) -> String {
+        Command::from_body(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_program_alone_is_enough() {
+        let command = Command::from_body(br#"{"argv":["true"]}"#).unwrap();
+        assert_eq!(command, Command::new(["true"]));
+        assert_eq!(command.to_body().unwrap(), br#"{"argv":["true"]}"#);
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_in_words() {
+        for (json, words) in [
+            ("", "cannot be read"),
+            ("{}", "missing field `argv`"),
+            (r#"{"argv":[]}"#, "has no program"),
+            (r#"{"argv":["","x"]}"#, "has no program"),
+            (r#"{"argv":["a","b\u0000c"]}"#, "argument 1 of the command contains a NUL"),
+            (r#"{"argv":["a"],"env":{"X":"\u0000"}}"#, "variable X of the command contains a NUL"),
+            (r#"{"argv":["a"],"env":{"X=Y":""}}"#, r#""X=Y" is no name of a variable"#),
+            (r#"{"argv":["a"],"env":{"":""}}"#, "is no name of a variable"),
+            (r#"{"argv":["a"],"cwd":""}"#, "cwd of the command is empty"),
+            (r#"{"argv":["a"],"stdout_file":"a\u0000"}"#, "stdout_file of the command contains a NUL"),
+            (r#"{"argv":["a"],"grace_ms":60001}"#, "60001 ms is more than"),
+            (r#"{"argv":["a"],"shell":true}"#, "unknown field `shell`"),
+            (r#"{"argv":["a"]} x"#, "trailing characters"),
+        ] {
+            let said = refusal(json);
+            assert!(said.contains(words), "{json}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before() {
+        let nul = Command { argv: vec!["a\0".to_owned()], ..Command::default() };
+        assert_eq!(nul.to_body(), Err(CommandError::Nul("argument 0".to_owned())));
+        assert_eq!(Command::default().to_body(), Err(CommandError::NoProgram));
+    }
+
+    proptest! {
+        #[test]
+        fn a_command_survives_its_body(
+            argv in prop::collection::vec("[^\0]{1,20}", 1..5),
+            env in prop::collection::btree_map("[A-Z_]{1,8}", "[^\0]{0,20}", 0..4),
+            clear_env: bool,
+            cwd in prop::option::of("[^\0]{1,20}"),
+            stdin in prop::option::of(".{0,50}"),
+            grace_ms in prop::option::of(0..=GRACE_MAX_MS),
+        ) {
+            let command = Command {
+                argv, env, clear_env, stdin, grace_ms,
+                stdout_file: cwd.clone(), stderr_file: None, cwd,
+            };
+            let body = command.to_body().unwrap();
+            prop_assert_eq!(Command::from_body(&body).unwrap(), command);
+        }
+
+        #[test]
+        fn no_body_is_too_strange_to_be_refused(body: Vec<u8>) {
+            let _ = Command::from_body(&body);
+        }
+    }
+}
