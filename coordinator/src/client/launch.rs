@@ -225,6 +225,8 @@ impl Fleet {
             if let Some(adopter) = self.adopter(grace) {
                 let words = end_adopter(adopter, ask, grace);
                 how = how.map(|how| format!("{how}; {words}"));
+                // It came here when it was forked, and so did what it left.
+                while reap_any().is_some() {}
             }
         } else {
             if let Some(signal) = ask {

@@ -2,9 +2,10 @@
 
 use super::{Fleet, Load, program, shm, slay, wait_until};
 use coordinator::bus::directory;
-use coordinator::bus::view::Stamped;
+use coordinator::bus::view::{Control, Stamped};
 use coordinator::client::Identity;
-use coordinator::config::FleetShape;
+use coordinator::client::launch::{Program, launch};
+use coordinator::config::{FleetShape, Policy, SupervisorDeath};
 use std::time::Duration;
 
 const ADOPT: [&str; 2] = ["--on-supervisor-death", "adopt"];
@@ -75,5 +76,45 @@ fn a_fleet_whose_owner_dies_with_the_supervisor_ends() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     wait_until("whoever adopts it ends it", || super::is_empty(shm.path()));
+    super::assert_gone(shm.path());
+}
+
+/// Not a claim of its own: what [`whoever_launched_a_fleet_ends_it_whoever_has_it`] runs in a process of its own, since one
+/// who launches has no other children.
+#[test]
+fn child_that_launches() {
+    let Some(shm) = std::env::var_os("LAUNCH_THERE") else { return };
+    let shm = std::path::Path::new(&shm);
+    let program = Program { path: super::PROGRAM.into(), arguments: Vec::new() };
+    let shape = FleetShape::new(2, 2, 64, 2).unwrap();
+    let policy = Policy { supervisor_death: SupervisorDeath::Adopt, ..Policy::default() };
+    let errors = std::env::temp_dir().join(format!("failover-{}.stderr", std::process::id()));
+    let mut fleet = launch(&program, shm, "test", (&shape, &policy), &errors, || false).unwrap();
+    let control = Control::attach(&directory::control_path(fleet.dir())).unwrap();
+    let before = control.owner();
+    slay(before);
+    wait_until("another supervisor is there", || control.owner() != before && control.owner().is_alive());
+    let adopter = control.owner();
+    let stopped = fleet.stop();
+    let _ = std::fs::remove_file(&errors);
+    let how = stopped.how.unwrap();
+    assert!(
+        how.contains(&format!("process {} had adopted its fleet, and ended as asked", adopter.pid)),
+        "{how}"
+    );
+    assert_eq!(stopped.cleaned, Vec::<String>::new());
+}
+
+#[test]
+fn whoever_launched_a_fleet_ends_it_whoever_has_it() {
+    let shm = shm();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "adoption::child_that_launches", "--nocapture"])
+        .env("LAUNCH_THERE", shm.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
     super::assert_gone(shm.path());
 }

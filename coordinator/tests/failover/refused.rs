@@ -118,3 +118,25 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     load.end_whole();
     fleet.stop(shm.path());
 }
+
+#[test]
+fn a_fleet_that_nobody_can_adopt_ends_in_order() {
+    let Some(group) = Pids::with("alone", 1000) else {
+        println!("skipped: no cgroup of one's own to be had here");
+        return;
+    };
+    let shm = shm();
+    let adopt = ["--coordinators", "3", "--workers", "2", "--on-supervisor-death", "adopt"];
+    let child = group.up(shm.path(), &adopt).stdout(Stdio::null()).spawn().unwrap();
+    let mut up = Up { child, dir: shm.path().join("coord-test") };
+    super::wait_until("the fleet is ready", || {
+        coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")
+    });
+    // No supervisor can be forked.
+    assert!(group.set(1));
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    assert!(!is_empty(shm.path()));
+    super::wait_until("the last one has removed the directory", || is_empty(shm.path()));
+    assert_gone(shm.path());
+}
