@@ -54,6 +54,8 @@ const RESENT_MAX: u8 = 3;
 struct InFlight {
     /// Where it is; `None` while no coordinator has it.
     coordinator: Option<u32>,
+    /// Which record of its ring.
+    position: u64,
     /// Whose it is, if it is not anybody's.
     worker: Option<WorkerRef>,
     tag: u64,
@@ -195,7 +197,7 @@ impl Client {
             kind: kind as u8 | if terms.retry_failures { RETRY_FAILURES } else { 0 },
             attempts_max: terms.attempts_max.unwrap_or(0),
         };
-        self.hand_in(index, &header, body)?;
+        let position = self.hand_in(index, &header, body)?;
         if let Some(worker) = worker {
             let place = self.place(worker);
             self.waiting[place] += 1;
@@ -205,6 +207,7 @@ impl Client {
         let again = worker.is_none().then(|| (header, body.to_vec()));
         let task = InFlight {
             coordinator: Some(index),
+            position,
             worker,
             tag,
             sent_ns,

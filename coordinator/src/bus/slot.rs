@@ -218,6 +218,12 @@ pub struct CoordinatorOwn {
     pub paused: AtomicU32,
     /// Workers that it wants: by load, or as an operator has said.
     pub wanted: AtomicU32,
+    /// 1 when a coordinator has ended here with all that it had accepted: what is in its client's ring then was never
+    /// taken, and its client knows.
+    pub closed: AtomicU32,
+    /// Records of the client's ring before this one that were not accepted are never taken: they were left by
+    /// whoever closed.
+    pub left_until: AtomicU64,
 }
 
 /// Written by the coordinator.
@@ -275,6 +281,8 @@ pub struct Counters {
     pub healed: AtomicU64,
     /// Forks that the kernel refused.
     pub refused: AtomicU64,
+    /// Records of the client's ring that were never taken: see [`CoordinatorOwn::left_until`].
+    pub left: AtomicU64,
 }
 const _: () = assert!(size_of::<Counters>() == 256);
 

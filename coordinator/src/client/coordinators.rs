@@ -34,6 +34,8 @@ pub(super) struct Link {
     pub(super) repeated: u64,
     pub(super) lost: Option<Failure>,
     pub(super) staged: bool,
+    /// Records before this one were taken or are known to be left.
+    left_until: u64,
 }
 
 /// The fleet's client is this process from now on, unless there is another that lives.
@@ -68,6 +70,7 @@ impl Link {
             repeated: 0,
             lost: None,
             staged: false,
+            left_until: client.coordinator(index).own.left_until.load(Ordering::Acquire),
         })
     }
 
@@ -144,8 +147,8 @@ impl Client {
         }
     }
 
-    /// A task into a coordinator's ring, and into this end's book.
-    pub(super) fn hand_in(&mut self, index: u32, header: &TaskHeader, body: &[u8]) -> Result<(), SendError> {
+    /// A task into a coordinator's ring, and into this end's book; which record of that ring it is.
+    pub(super) fn hand_in(&mut self, index: u32, header: &TaskHeader, body: &[u8]) -> Result<u64, SendError> {
         let Some(link) = self.links[index as usize].as_mut().filter(|link| link.lost.is_none()) else {
             return Err(SendError::DeadRecipient);
         };
@@ -154,11 +157,12 @@ impl Client {
         }
         let mut bytes = [0; HEADER];
         bytes.copy_from_slice(header.as_bytes());
+        let position = link.tasks.position();
         link.tasks.push(TASK, &bytes, body).map_err(|_| SendError::Backpressure)?;
         link.staged = true;
         link.ledger.accepted += 1;
         link.ledger.in_flight += 1;
-        Ok(())
+        Ok(position)
     }
 
     pub(super) fn drain(&mut self, index: usize, each: &mut impl FnMut(Event<'_>)) -> usize {
@@ -191,6 +195,7 @@ impl Client {
         // One that cannot be met now is met at the next look.
         let _ = self.meet_coordinators();
         for index in 0..self.links.len() {
+            events += self.look_for_left(index, each);
             if self.links[index].as_ref().is_none_or(|link| link.lost.is_some()) {
                 continue;
             }
@@ -210,6 +215,25 @@ impl Client {
             events += self.lose(index, &failure, why, each);
         }
         events
+    }
+
+    /// What came too late for a coordinator that ended, and was left lying by the next one.
+    fn look_for_left(&mut self, index: usize, each: &mut impl FnMut(Event<'_>)) -> usize {
+        let until = self.control.coordinator(index as u32).own.left_until.load(Ordering::Acquire);
+        let Some(link) = &mut self.links[index] else { return 0 };
+        if until <= link.left_until {
+            return 0;
+        }
+        link.left_until = until;
+        // All that was taken has been told before.
+        let events = self.drain(index, each);
+        let here = |task: &InFlight| task.coordinator == Some(index as u32) && task.position < until;
+        let mut left: Vec<u64> =
+            self.in_flight.iter().filter(|(_, task)| here(task)).map(|(sequence, _)| *sequence).collect();
+        left.sort_unstable();
+        left.retain(|sequence| !self.take_back(*sequence, Why::NeverTaken));
+        let failure = Failure::CoordinatorDied(index as u32, HowEnded::Exited(0));
+        events + self.fail(&left, |_| failure.clone(), each)
     }
 
     /// Its death ends the fleet, unless another one adopts it.
@@ -290,14 +314,16 @@ impl Client {
                 continue;
             }
             let Some((header, body)) = task.again.take() else { continue };
-            let sent = self.roomiest().and_then(|index| self.hand_in(index, &header, &body).map(|()| index));
+            let sent = self
+                .roomiest()
+                .and_then(|index| self.hand_in(index, &header, &body).map(|position| (index, position)));
             let task = self.in_flight.get_mut(&sequence).expect("it was found above");
             task.again = Some((header, body));
-            let Ok(index) = sent else {
+            let Ok((index, position)) = sent else {
                 self.homeless.push_front(sequence);
                 break;
             };
-            task.coordinator = Some(index);
+            (task.coordinator, task.position) = (Some(index), position);
             // It is counted where it is now.
             self.nowhere.accepted -= 1;
             self.nowhere.in_flight -= 1;

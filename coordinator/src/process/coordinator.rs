@@ -342,6 +342,7 @@ impl Coordinator {
                 self.look_around(now);
                 next_scan = Self::tick_after(now);
                 if self.is_retiring() && self.is_drained() {
+                    self.control.coordinator(self.index).own.closed.store(1, Ordering::Release);
                     break;
                 }
             }

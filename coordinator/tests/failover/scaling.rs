@@ -2,6 +2,8 @@
 
 use super::{Fleet, Load, program, shm, wait_until};
 use coordinator::bus::sync::Ordering;
+use coordinator::client::{Client, Event, Failure, Task, WorkerRef};
+use coordinator::wire::command_body;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -44,6 +46,48 @@ fn coordinators_come_and_go_by_hand_and_nothing_is_lost() {
     }
     assert_eq!(fleet.deaths(), 0);
     load.end_whole();
+    fleet.stop(shm.path());
+}
+
+/// A client that has not seen yet that a coordinator is gone sends it a task: nobody does it, also not whoever has the
+/// place afterwards, and the client hears of it.
+#[test]
+fn what_comes_too_late_for_a_retired_coordinator_is_left_by_its_successor() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 2, 1, &[]);
+    let mut client = Client::attach(&fleet.up.dir).unwrap();
+    let trace = shm.path().join("trace");
+    let command =
+        |word: &str| command_body(&["sh", "-c", &format!("echo {word} >> {}", trace.display())]).unwrap();
+    let to = WorkerRef { coordinator: 1, worker: 0 };
+    let hour = Duration::from_secs(3600);
+    let scaled = |coordinators| {
+        let status = scale(shm.path(), coordinators, 1).wait().unwrap();
+        assert_eq!(status.code(), Some(0));
+    };
+    scaled(1);
+    // It has not polled since.
+    client.send(to, Task::Exec(&command("late")), hour, 1).unwrap();
+    client.flush();
+    scaled(2);
+    client.send(to, Task::Exec(&command("in time")), hour, 2).unwrap();
+    client.flush();
+    let mut outcomes = std::collections::BTreeMap::new();
+    wait_until("both are told", || {
+        client.poll(|event| {
+            if let Event::Outcome(outcome) = event {
+                outcomes.insert(outcome.tag, outcome.result.map(|answer| answer.code));
+            }
+        });
+        outcomes.len() == 2
+    });
+    assert!(matches!(outcomes[&1], Err(Failure::CoordinatorDied(1, _))), "{outcomes:?}");
+    assert_eq!(outcomes[&2], Ok(0));
+    assert_eq!(std::fs::read_to_string(&trace).unwrap(), "in time\n");
+    let theirs = client.status().ledger();
+    assert_eq!((theirs.accepted, theirs.answered, theirs.in_flight), (1, 1, 0));
+    std::fs::remove_file(trace).unwrap();
+    drop(client);
     fleet.stop(shm.path());
 }
 

@@ -275,7 +275,8 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
 
     // The cause is still there: it fails again, and the letter is another one.
     assert_eq!(fine(shm.path(), &["dead-letters", "--requeue", &name]), format!("requeued {name}\n"));
-    assert_eq!(outcome(&mut client, id, true), Ok((1, Vec::new())));
+    let failure = outcome(&mut client, id, true).unwrap_err();
+    assert!(matches!(failure, Failure::Failed(_)), "{failure}");
     let again: Value = serde_json::from_str(&fine(shm.path(), &["dead-letters", "--json"])).unwrap();
     assert_eq!(again["task"], name.as_str());
     assert!(again["written_unix_ns"].as_u64() > letter["written_unix_ns"].as_u64());

@@ -58,6 +58,12 @@ impl Producer {
         Self { ring, next, published: next, held: Word(0), head, holder, epoch, reserved: 0 }
     }
 
+    /// Which record of this ring comes next, counted from 0: what [`super::Consumer::acknowledged`] says when all before
+    /// it are done with.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// Keeps `slots` free for control records, so that a flood of data cannot stop them.
     #[must_use]
     pub fn reserving(mut self, slots: u64) -> Self {

@@ -110,6 +110,8 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
         coordinator.tell();
         coordinator.bell.wait(super::BLOCKED, || false);
     }
+    // All that it had accepted has ended, told or not.
+    control.coordinator(index).own.closed.store(1, Ordering::Release);
     0
 }
 
@@ -131,6 +133,7 @@ fn wait_for_the_end_of_all(region: Region) {
 }
 
 fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Result<Coordinator, RingError> {
+    reopen(control, region, index)?;
     // What a predecessor had taken and not acknowledged is looked at first: to see where it ends, an
     // end of its own goes ahead, and is not used any more.
     let mut ahead = take_consumer(region.client_down())?;
@@ -167,6 +170,37 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     coordinator.taking_over = false;
     coordinator.sort_out(&known);
     Ok(coordinator)
+}
+
+/// After a predecessor that ended with all that it had accepted: what its client sent too late was never taken, and the
+/// client sends it elsewhere as soon as it sees the end of it here. Killed in between, this is done again.
+fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError> {
+    let (own, counters) = (&control.coordinator(index).own, region.counters());
+    if own.closed.load(Ordering::Acquire) == 0 {
+        return Ok(());
+    }
+    let mut from_client = take_consumer(region.client_down())?;
+    let mut record = Record::empty();
+    let mut until = from_client.acknowledged();
+    // No more than there was room for: a client that goes on sending finds out in time.
+    for _ in 0..region.client_down().geometry().capacity() {
+        if !from_client.pop(&mut record)? {
+            break;
+        }
+        until += 1;
+    }
+    own.left_until.store(until, Ordering::Release);
+    from_client.acknowledge();
+    let relaxed = Ordering::Relaxed;
+    let ended = [&counters.answered, &counters.failed, &counters.returned]
+        .into_iter()
+        .fold(0_u64, |sum, count| sum.saturating_add(count.load(relaxed)));
+    let taken = until + counters.revived.load(relaxed);
+    counters.left.store(taken.saturating_sub(ended), relaxed);
+    counters.accepted.store(ended, relaxed);
+    own.closed.store(0, Ordering::Release);
+    control.client_bell().shout();
+    Ok(())
 }
 
 impl Coordinator {

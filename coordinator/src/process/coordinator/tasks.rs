@@ -70,10 +70,12 @@ impl Coordinator {
         self.free.push(entry);
     }
 
-    /// Exactly the records of the client's ring were accepted, each once, and the letters that were revived.
+    /// Exactly the records of the client's ring were accepted, each once, but for those that nobody took; and the letters
+    /// that were revived.
     pub(super) fn count_accepted(&self) {
         let counters = self.region.counters();
-        let accepted = self.from_client.acknowledged() + counters.revived.load(Ordering::Relaxed);
+        let taken = self.from_client.acknowledged() + counters.revived.load(Ordering::Relaxed);
+        let accepted = taken.saturating_sub(counters.left.load(Ordering::Relaxed));
         counters.accepted.store(accepted, Ordering::Relaxed);
     }
 
