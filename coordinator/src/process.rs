@@ -4,6 +4,7 @@
 //! forks, so it is its own zygote: a child is loaded already, has a real parent that reaps it, and
 //! dies with it.
 
+pub mod agent;
 pub mod clock;
 pub mod coordinator;
 pub mod exec;

@@ -12,6 +12,8 @@ mod streams;
 mod tests;
 
 pub(super) use group::Group;
+pub(super) use start::spawn;
+pub(super) use streams::never_waits;
 
 use super::clock::now_ns;
 use super::identity::Identity;
