@@ -1,17 +1,33 @@
-//! `coordinator run`: a fleet for one command, a task for each agent or each line of input.
+//! `coordinator run`: a fleet of its own for a command, a task for each agent, each line of input, or each line of a
+//! list.
 
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, hand_out, warn};
+mod args;
+mod halt;
+mod list;
+mod output;
+mod progress;
+mod results;
+mod task;
+mod template;
+mod work;
+
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, tell, warn};
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
+use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
-use crate::client::{Answer, Client, Event, Task, WorkerRef};
 use crate::config::{FleetShape, Policy};
-use crate::process::reap::HowEnded;
-use crate::wire::command_body;
-use std::collections::VecDeque;
-use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use crate::wire::USAGE_LEN;
+use args::{HELP, How, Where, Which};
+use list::{From, List, Refusal, Surroundings};
+use output::Printer;
+use progress::Progress;
+use results::{Done, Results, Resume};
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
+use template::Template;
+use work::{Rules, Work};
 
 /// A coordinator with more workers than this is the bottleneck of its fleet.
 const WORKERS_WISHED: u32 = 100;
@@ -19,30 +35,37 @@ const WORKERS_WISHED: u32 = 100;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example: coordinator run --agents 50 -- sh -c 'echo agent {}'\n         \
-                   ls *.log | coordinator run --agents 8 --inputs - -- gzip -k {}",
-    after_help = "A command whose agent is killed is ended and run again, three times in all."
+                   ls *.log | coordinator run --agents 8 --inputs - -- gzip -k {}\n         \
+                   coordinator run --agents 200 --tasks tasks.jsonl --results out.jsonl",
+    after_help = HELP
 )]
 pub(super) struct Args {
     /// Agents that work at the same time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
     agents: u32,
-    /// A task for each line of this file (`-` is standard input) instead of one for each agent
-    #[arg(long, value_name = "FILE")]
-    inputs: Option<PathBuf>,
-    /// Time that a task may take, such as 500ms, 30s, 10m, 2h
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
-    timeout: Duration,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    place_of: Where,
     /// Output kept of each task, in bytes; what is more is cut off, with a word
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
     output_max: u32,
     /// Coordinators; by default as many as keep each at 100 agents or fewer
     #[arg(long, value_name = "N")]
     coordinators: Option<u32>,
+    /// Tasks after which an agent makes room for a new one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    recycle_after: Option<u32>,
+    /// Bytes by which an agent may grow before it makes room for a new one
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    recycle_growth: Option<u64>,
     #[command(flatten)]
     place: Place,
-    /// The command; every `{}` becomes the number of the agent, or the line of input
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    /// The command, with places for what differs; by default each line of --inputs is one
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 /// Signals that asked to stop so far.
@@ -63,45 +86,62 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     unit.checked_mul(count).ok_or_else(wrong)
 }
 
-struct Job {
-    name: String,
-    body: Vec<u8>,
-}
-
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
-    let jobs = match jobs(args) {
-        Ok(jobs) => jobs,
+    let from = args.which.from().unwrap_or(From::Agents(args.agents));
+    if args.command.is_empty() && matches!(from, From::Agents(_)) {
+        complain("there is nothing to run", "write it behind `--`, or give --inputs or --tasks a file");
+        return USAGE;
+    }
+    let all = (&args.which, &args.how, &args.place_of);
+    let prepared = match prepare(all, &from, &args.command, None) {
+        Ok(prepared) => prepared,
         Err(status) => return status,
     };
-    let coordinators = args.coordinators.unwrap_or_else(|| args.agents.div_ceil(WORKERS_WISHED));
-    let workers = args.agents.div_ceil(coordinators.max(1));
-    let largest = jobs.iter().map(|job| job.body.len() as u32).max().unwrap_or(0);
-    let shape = match FleetShape::new(coordinators, workers, args.output_max.max(largest), 1) {
+    let wanted = prepared.list.facts.wanted;
+    let agents = args.agents.min(u32::try_from(wanted).unwrap_or(u32::MAX)).max(1);
+    let coordinators = args.coordinators.unwrap_or_else(|| agents.div_ceil(WORKERS_WISHED)).clamp(1, agents);
+    let payload = args.output_max.saturating_add(USAGE_LEN as u32).max(prepared.list.facts.largest as u32);
+    let shape = FleetShape::new(coordinators, agents.div_ceil(coordinators), payload, 1);
+    let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
             complain(error, "");
             return USAGE;
         }
     };
+    if args.which.dry_run {
+        return dry_run(prepared);
+    }
+    let work = match begin(prepared, agents) {
+        Ok(work) => work,
+        Err(status) => return status,
+    };
+    if wanted == 0 {
+        return work.nothing();
+    }
+    let room = super::capacity::of(&shape, &args.place.shm_dir);
+    if room.workers < u64::from(agents) {
+        complain(format!("{agents} agents do not fit here: {room}"), "");
+        return UNFIT;
+    }
     if let Err(errno) = watch_signals() {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    serve(args, program, &shape, &jobs)
+    serve(args, program, &shape, work)
 }
 
-fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: &[Job]) -> u8 {
+fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
-    let launched = launch(
-        &Program::own(program),
-        &args.place.shm_dir,
-        &id,
-        (shape, &Policy::default()),
-        &errors,
-        stopped,
-    );
+    let policy = Policy {
+        recycle_after: args.recycle_after,
+        recycle_growth: args.recycle_growth,
+        ..Policy::default()
+    };
+    let launched =
+        launch(&Program::own(program), &args.place.shm_dir, &id, (shape, &policy), &errors, stopped);
     let mut fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {
@@ -117,7 +157,7 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: &[Job]) -> u8 
         }
     };
     let status = match Client::attach(fleet.dir()) {
-        Ok(client) => work(args, client, jobs),
+        Ok(mut client) => work::all(work, &mut client),
         Err(error) => {
             complain(error, "");
             UNFIT
@@ -132,125 +172,146 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, jobs: &[Job]) -> u8 
     status
 }
 
-/// A task for each agent, or for each line of input.
-fn jobs(args: &Args) -> Result<Vec<Job>, u8> {
-    let names: Vec<String> = match &args.inputs {
-        None => (0..args.agents).map(|number| number.to_string()).collect(),
-        Some(path) => {
-            let lines = if path.as_os_str() == "-" {
-                std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()
-            } else {
-                std::fs::File::open(path)
-                    .and_then(|file| std::io::BufReader::new(file).lines().collect::<Result<Vec<_>, _>>())
-            };
-            lines.map_err(|error| {
-                complain(format!("{}: {error}", path.display()), "a line of text for each task is expected");
-                USAGE
-            })?
-        }
-    };
-    names
-        .into_iter()
-        .map(|name| {
-            let arguments: Vec<String> = args.command.iter().map(|part| part.replace("{}", &name)).collect();
-            let Some(body) = command_body(&arguments) else {
-                complain(format!("the task {name:?} has a NUL in an argument"), "");
-                return Err(USAGE);
-            };
-            Ok(Job { name, body })
-        })
-        .collect()
+/// All that can be decided before anything starts.
+struct Prepared<'a> {
+    list: List,
+    /// `None` if the file is made only now that the list is known to be good.
+    results: Option<Results>,
+    how: &'a How,
+    place: &'a Where,
 }
 
+type All<'a> = (&'a Which, &'a How, &'a Where);
+
+/// Reads results that are there, and checks the list. What is wrong has been said.
+fn prepare<'a>(
+    (which, how, place): All<'a>,
+    from: &From,
+    command: &[OsString],
+    cwd: Option<String>,
+) -> Result<Prepared<'a>, u8> {
+    let resume = match (which.dry_run, place.resumes()) {
+        (true, true) => Resume::LookOnly,
+        (_, true) => Resume::Add,
+        (_, false) => Resume::No,
+    };
+    let mut results = None;
+    let mut before = Done::default();
+    if let Some(path) = place.results.as_deref().filter(|path| path.as_os_str() != "-" && path.exists()) {
+        let (opened, done) = open(path, resume)?;
+        (results, before) = (Some(opened), done);
+    }
+    let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
+    let rest = (Template::new(command), Surroundings { cwd, output_dir });
+    let list = List::check(from, rest, &before, place.retry_failed).map_err(refused)?;
+    if place.resumes() {
+        let facts = &list.facts;
+        if let Some(first) = &facts.changed_first {
+            warn(format!(
+                "{} tasks are not what was run before, {first:?} the first, and are done again",
+                facts.changed
+            ));
+        }
+        tell(format_args!("{} of {} tasks are done; {} to do", facts.done, facts.total, facts.wanted));
+        let strange = (before.len() as u64).saturating_sub(facts.done + facts.changed + facts.failed_again);
+        if strange > 0 {
+            warn(format!("{strange} results belong to tasks that are not in the list"));
+        }
+    }
+    Ok(Prepared { list, results, how, place })
+}
+
+fn open(path: &Path, resume: Resume) -> Result<(Results, Done), u8> {
+    Results::open(path, resume, warn).map_err(|unusable| {
+        complain(unusable.what, unusable.hint);
+        if unusable.usage { USAGE } else { UNFIT }
+    })
+}
+
+fn directory(path: &Path) -> Result<String, u8> {
+    let text = path.to_str().ok_or_else(|| "its name is no UTF-8".to_owned());
+    text.and_then(task::absolute).map_err(|error| {
+        complain(format!("{}: {error}", path.display()), "");
+        USAGE
+    })
+}
+
+fn refused(refusal: Refusal) -> u8 {
+    match refusal {
+        Refusal::Mistakes(mistakes) => {
+            for mistake in mistakes {
+                complain(mistake, "");
+            }
+            tell("hint: nothing was started; `coordinator run --help` says what a task is");
+            USAGE
+        }
+        Refusal::Io(error) => {
+            complain(error, "");
+            USAGE
+        }
+    }
+}
+
+/// Opens what is written to.
+fn begin(prepared: Prepared<'_>, agents: u32) -> Result<Work, u8> {
+    let Prepared { list, results, how, place } = prepared;
+    if let Some(dir) = &place.output_dir
+        && let Err(error) = std::fs::create_dir_all(dir)
+    {
+        complain(format!("cannot make {}: {error}", dir.display()), "");
+        return Err(UNFIT);
+    }
+    let results = match (results, place.results.as_deref()) {
+        (Some(results), _) => results,
+        (None, None) => Results::Nowhere,
+        (None, Some(path)) if path.as_os_str() == "-" => Results::Stdout,
+        (None, Some(path)) => open(path, Resume::No)?.0,
+    };
+    let rules = Rules {
+        window: agents as usize,
+        timeout: how.timeout,
+        deadline: how.deadline,
+        retries: how.retries,
+        delay: how.delay.unwrap_or_default(),
+        halt: how.halt,
+        grace: how.grace,
+    };
+    let again = results.is_file().then(args::again);
+    let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
+    Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, again })
+}
+
+fn dry_run(prepared: Prepared<'_>) -> u8 {
+    let mut list = prepared.list;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match list::print(&mut list, &mut out) {
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(format!("cannot write to standard output: {error}"), "");
+            UNFIT
+        }
+        Ok(_) => OK,
+        Err(error) => {
+            complain(error, "");
+            FAILED
+        }
+    }
+}
+
+/// Blocks the signals that ask to stop, and counts them; and that of a file that may not grow, since the write says
+/// so too.
 pub(super) fn watch_signals() -> nix::Result<()> {
     use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-    let mut mask = SigSet::empty();
+    let mut stops = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        mask.add(signal);
+        stops.add(signal);
     }
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    let mut blocked = stops;
+    blocked.add(Signal::SIGXFSZ);
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
     std::thread::spawn(move || {
-        while mask.wait().is_ok() {
+        while stops.wait().is_ok() {
             STOPS.fetch_add(1, Ordering::Relaxed);
         }
     });
     Ok(())
-}
-
-fn work(args: &Args, mut client: Client, jobs: &[Job]) -> u8 {
-    let timeout = args.timeout;
-    let shape = *client.shape();
-    let total = jobs.len();
-    let mut waiting: VecDeque<(usize, &Job)> = jobs.iter().enumerate().collect();
-    let mut idle: VecDeque<WorkerRef> = (0..args.agents).map(|n| WorkerRef::nth(&shape, n)).collect();
-    let (mut ended, mut failed, mut interrupted) = (0, 0, false);
-    let mut unwritten = None;
-    while ended < total {
-        if STOPS.load(Ordering::Relaxed) > 0 {
-            interrupted = true;
-            break;
-        }
-        while let Some(worker) = idle.pop_front() {
-            let Some((number, job)) = waiting.pop_front() else { break };
-            if let Err(error) = client.send(worker, Task::Exec(&job.body), timeout, number as u64) {
-                // This worker is not asked again; the task is given to another one.
-                waiting.push_front((number, job));
-                if idle.is_empty() && client.in_flight() == 0 {
-                    complain(format!("{worker}: {error}"), "");
-                    return FAILED;
-                }
-            }
-        }
-        client.flush();
-        let events = client.poll(|event| {
-            let Event::Outcome(outcome) = event else { return };
-            let name = &jobs[outcome.tag as usize].name;
-            ended += 1;
-            let fine = match outcome.result {
-                Ok(answer) => show(name, &answer, timeout, &mut unwritten),
-                Err(why) => {
-                    complain(format!("task {name:?}: {why}"), "");
-                    false
-                }
-            };
-            failed += usize::from(!fine);
-            idle.push_back(outcome.worker);
-        });
-        if let Some(status) = unwritten {
-            // The output is what was asked for: going on would only lose more of it.
-            return status;
-        }
-        if events == 0 {
-            client.wait(Duration::from_millis(100));
-        }
-    }
-    if interrupted {
-        complain(format!("interrupted: {ended} of {total} tasks had ended, {failed} of them failed"), "");
-        INTERRUPTED
-    } else if failed > 0 {
-        complain(format!("{failed} of {total} tasks failed"), "");
-        FAILED
-    } else {
-        OK
-    }
-}
-
-/// Hands on what a command said; true if it ended well. `unwritten` becomes the exit status if that is
-/// not possible.
-fn show(name: &str, answer: &Answer<'_>, timeout: Duration, unwritten: &mut Option<u8>) -> bool {
-    let (stdout, stderr) = answer.body.split_at(answer.stdout_len);
-    if unwritten.is_none() {
-        *unwritten = hand_out(stdout).err();
-    }
-    let _ = std::io::stderr().write_all(stderr);
-    if answer.truncated {
-        warn(format!("task {name:?}: output cut off; --output-max keeps more"));
-    }
-    if answer.code == 0 {
-        return true;
-    }
-    let took = Duration::from_nanos(answer.finished_ns.saturating_sub(answer.started_ns));
-    let when = if took >= timeout { " at its time-out" } else { "" };
-    complain(format!("task {name:?}: {}{when}", HowEnded::from_raw(answer.code)), "");
-    false
 }

@@ -1,0 +1,400 @@
+//! Results: a line of JSON for each task as it ends, each written at once, so that those that there are are always
+//! whole; and what an earlier run has left in such a file.
+
+use super::list::digest;
+use crate::client::{Failure, Outcome, Usage, WorkerRef};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Status {
+    Ok,
+    /// Its command ended badly.
+    Failed,
+    TimedOut,
+    /// Its agent or a coordinator died, and no attempt was left.
+    Died,
+    /// The run ended before it did.
+    Cancelled,
+    /// It could not be begun: no such program, no such directory.
+    Refused,
+}
+
+impl Status {
+    /// Another run need not do it.
+    fn is_final(self) -> bool {
+        self != Self::Cancelled
+    }
+}
+
+/// What a command said and took.
+#[derive(Debug, Default)]
+pub(super) struct Said<'a> {
+    pub(super) stdout: &'a [u8],
+    pub(super) stderr: &'a [u8],
+    pub(super) truncated: bool,
+    /// Exit status, or minus the signal.
+    pub(super) code: Option<i32>,
+    pub(super) attempt: Option<u32>,
+    /// On the clock of `now_ns`; 0 if it is not known.
+    pub(super) started_ns: u64,
+    pub(super) finished_ns: u64,
+    pub(super) usage: Option<Usage>,
+}
+
+/// How a task ended, with what it said.
+#[derive(Debug)]
+pub(super) struct End<'a> {
+    pub(super) status: Status,
+    pub(super) said: Said<'a>,
+    /// Why, if not well.
+    pub(super) error: Option<String>,
+}
+
+impl<'a> End<'a> {
+    pub(super) fn of(outcome: &'a Outcome<'_>) -> Self {
+        match &outcome.result {
+            Ok(answer) => {
+                let (stdout, stderr) = answer.body.split_at(answer.stdout_len);
+                let how = crate::process::reap::HowEnded::from_raw(answer.code);
+                let well = answer.code == 0;
+                Self {
+                    status: if well { Status::Ok } else { Status::Failed },
+                    said: Said {
+                        stdout,
+                        stderr,
+                        truncated: answer.truncated,
+                        code: Some(answer.code),
+                        attempt: Some(answer.attempt.into()),
+                        started_ns: answer.started_ns,
+                        finished_ns: answer.finished_ns,
+                        usage: answer.usage,
+                    },
+                    error: (!well).then(|| how.to_string()),
+                }
+            }
+            Err(failure) => Self::bad(failure),
+        }
+    }
+
+    fn bad(failure: &'a Failure) -> Self {
+        let (status, partial) = match failure {
+            Failure::Failed(partial) => (Status::Failed, Some(partial)),
+            Failure::AttemptTimedOut(_, partial) => (Status::TimedOut, Some(partial)),
+            Failure::TimedOut(_) => (Status::TimedOut, None),
+            Failure::Cancelled => (Status::Cancelled, None),
+            Failure::Refused(..) => (Status::Refused, None),
+            _ => (Status::Died, None),
+        };
+        let said = partial.map_or_else(Said::default, |partial| Said {
+            stdout: &partial.stdout,
+            stderr: &partial.stderr,
+            truncated: partial.truncated,
+            code: Some(partial.how.raw()),
+            attempt: Some(partial.attempt.into()),
+            started_ns: partial.started_ns,
+            finished_ns: partial.finished_ns,
+            usage: partial.usage,
+        });
+        let error = match failure {
+            Failure::Failed(partial) => partial.how.to_string(),
+            Failure::AttemptTimedOut(time, _) => format!("ended at its time-out of {time:?}"),
+            Failure::TimedOut(time) => format!("not done by its deadline of {time:?}"),
+            Failure::Refused(_, why) => why.clone(),
+            other => other.to_string(),
+        };
+        Self { status, said, error: Some(error) }
+    }
+}
+
+/// Whose end it is.
+#[derive(Debug)]
+pub(super) struct Whose<'a> {
+    pub(super) id: &'a str,
+    pub(super) number: u64,
+    pub(super) hash: u64,
+    pub(super) input: Option<&'a [u8]>,
+    pub(super) worker: Option<WorkerRef>,
+    pub(super) sent_ns: u64,
+    /// Attempts before the fleet counted.
+    pub(super) attempts_before: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    number: u64,
+    #[serde(flatten)]
+    input: Text<'a>,
+    status: Status,
+    exit: Option<i32>,
+    signal: Option<i32>,
+    attempt: Option<u32>,
+    worker: Option<String>,
+    started_unix_ms: Option<u64>,
+    queued_ms: Option<f64>,
+    run_ms: Option<f64>,
+    user_cpu_ms: Option<f64>,
+    system_cpu_ms: Option<f64>,
+    max_rss_bytes: Option<u64>,
+    #[serde(flatten)]
+    stdout: Text<'a>,
+    #[serde(flatten)]
+    stderr: Text<'a>,
+    truncated: bool,
+    error: Option<&'a str>,
+    task_hash: String,
+}
+
+/// Bytes under a name; under another one where they are no text.
+#[derive(Debug)]
+struct Text<'a>(&'static str, &'static str, Option<&'a [u8]>);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(text, base64, Some(bytes)) = self else {
+            return serializer.collect_map(std::iter::empty::<(&str, &str)>());
+        };
+        match std::str::from_utf8(bytes) {
+            Ok(string) => serializer.collect_map([(*text, string)]),
+            Err(_) => serializer.collect_map([(*base64, STANDARD.encode(bytes))]),
+        }
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    // Microseconds are enough, and short.
+    time.as_micros() as f64 / 1e3
+}
+
+/// The line of a result, its end included. `unix_ns` is what the clock of `now_ns` began at.
+pub(super) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
+    let said = &end.said;
+    let began = said.started_ns > 0;
+    let between = |from: u64, to: u64| began.then(|| ms(Duration::from_nanos(to.saturating_sub(from))));
+    let cpu = |us: fn(&Usage) -> u64| said.usage.as_ref().map(|usage| ms(Duration::from_micros(us(usage))));
+    let row = Row {
+        id: whose.id,
+        number: whose.number,
+        input: Text("input", "input_base64", whose.input),
+        status: end.status,
+        exit: said.code.filter(|code| *code >= 0),
+        signal: said.code.filter(|code| *code < 0).map(i32::saturating_neg),
+        attempt: said.attempt.map(|attempt| attempt.saturating_add(whose.attempts_before)),
+        worker: whose.worker.map(|worker| format!("{}.{}", worker.coordinator, worker.worker)),
+        started_unix_ms: began.then(|| unix_ns.saturating_add(said.started_ns) / 1_000_000),
+        queued_ms: between(whose.sent_ns, said.started_ns),
+        run_ms: between(said.started_ns, said.finished_ns),
+        user_cpu_ms: cpu(|usage| usage.user_us),
+        system_cpu_ms: cpu(|usage| usage.system_us),
+        max_rss_bytes: said.usage.map(|usage| usage.max_rss),
+        stdout: Text("stdout", "stdout_base64", Some(said.stdout)),
+        stderr: Text("stderr", "stderr_base64", Some(said.stderr)),
+        truncated: said.truncated,
+        error: end.error.as_deref(),
+        task_hash: format!("{:016x}", whose.hash),
+    };
+    let mut line = serde_json::to_vec(&row).expect("a result is JSON, and memory takes all bytes");
+    line.push(b'\n');
+    line
+}
+
+/// What earlier runs have done, by the digest of the id: whether well, and the hash of what was run.
+#[derive(Debug, Default)]
+pub(super) struct Done(HashMap<u128, (bool, u64)>);
+
+impl Done {
+    pub(super) fn get(&self, id: &str) -> Option<(bool, u64)> {
+        self.0.get(&digest(id)).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What is read of an earlier line.
+#[derive(Deserialize)]
+struct Old<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+    status: Status,
+    task_hash: std::borrow::Cow<'a, str>,
+}
+
+/// Where results go.
+#[derive(Debug)]
+pub(super) enum Results {
+    Nowhere,
+    Stdout,
+    File { file: File, path: PathBuf, len: u64 },
+}
+
+/// What is done with results that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resume {
+    /// There must be none.
+    No,
+    /// More are added.
+    Add,
+    /// They are read, and nothing is changed.
+    LookOnly,
+}
+
+/// Why a file cannot be used, and what to do.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) what: String,
+    pub(super) hint: &'static str,
+    /// It is the command line that is wrong, not the host.
+    pub(super) usage: bool,
+}
+
+impl Results {
+    /// Opens `path` for more lines, and reads what is there. `warn` hears what had to be mended.
+    pub(super) fn open(
+        path: &Path,
+        resume: Resume,
+        mut warn: impl FnMut(String),
+    ) -> Result<(Self, Done), Unusable> {
+        let io = |doing: &str, error: &io::Error| Unusable {
+            what: format!("cannot {doing} {}: {error}", path.display()),
+            hint: "",
+            usage: false,
+        };
+        let look = resume == Resume::LookOnly;
+        let mut file = match File::options().read(true).append(!look).create(!look).open(path) {
+            Ok(file) => file,
+            Err(error) if look && error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Self::Nowhere, Done::default()));
+            }
+            Err(error) => return Err(io("open", &error)),
+        };
+        let kind = file.metadata().map_err(|error| io("look at", &error))?;
+        if !kind.is_file() {
+            return Ok((Self::File { file, path: path.to_owned(), len: 0 }, Done::default()));
+        }
+        // Not every file system has locks; what is only looked at needs none.
+        if !look && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let what = format!("another run writes to {}", path.display());
+            return Err(Unusable { what, hint: "wait for its end, or name another file", usage: true });
+        }
+        let mut done = Done::default();
+        let mut len = kind.len();
+        if len > 0 && resume == Resume::No {
+            return Err(Unusable {
+                what: format!("{} has results already", path.display()),
+                hint: "--resume goes on with what is not done; or name another file",
+                usage: true,
+            });
+        }
+        if len > 0 {
+            len = read(&file, path, &mut done, &mut warn)?;
+        }
+        if len > 0 && !look {
+            file.set_len(len).map_err(|error| io("cut off the torn end of", &error))?;
+            if !ends_a_line(&file, len).map_err(|error| io("read", &error))? {
+                file.write_all(b"\n").map_err(|error| io("write to", &error))?;
+                len += 1;
+            }
+        }
+        Ok((Self::File { file, path: path.to_owned(), len }, done))
+    }
+
+    /// Writes a whole line, or leaves the file as it was.
+    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), String> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(line)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| format!("cannot write to standard output: {error}"))
+            }
+            Self::File { file, path, len } => match file.write_all(line) {
+                Ok(()) => {
+                    *len += line.len() as u64;
+                    Ok(())
+                }
+                Err(error) => {
+                    // The beginning of a line that does not fit would only be in the way.
+                    let _ = file.set_len(*len);
+                    Err(format!("cannot write to {}: {error}", path.display()))
+                }
+            },
+        }
+    }
+
+    /// To the disk.
+    pub(super) fn sync(&self) -> Result<(), String> {
+        let Self::File { file, path, .. } = self else { return Ok(()) };
+        match file.sync_data() {
+            // Pipes and terminals have no disk.
+            Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+                Err(format!("cannot bring {} to the disk: {error}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+}
+
+fn ends_a_line(file: &File, len: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if len > 0 {
+        std::os::unix::fs::FileExt::read_exact_at(file, &mut last, len - 1)?;
+    }
+    Ok(last == *b"\n")
+}
+
+/// Reads earlier results; how many bytes of the file are whole lines.
+fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)) -> Result<u64, Unusable> {
+    let wrong = |what: String, hint| Unusable { what, hint, usage: true };
+    let mut from = BufReader::with_capacity(1 << 16, file);
+    let mut text = Vec::new();
+    let (mut number, mut len) = (0_u64, 0_u64);
+    let unread = |error: io::Error| wrong(format!("cannot read {}: {error}", path.display()), "");
+    from.rewind().map_err(unread)?;
+    loop {
+        text.clear();
+        let bytes = from.read_until(b'\n', &mut text).map_err(unread)?;
+        if bytes == 0 {
+            return Ok(len);
+        }
+        number += 1;
+        let old = serde_json::from_slice::<Old<'_>>(&text).ok().and_then(|old| {
+            let hash = u64::from_str_radix(&old.task_hash, 16).ok()?;
+            Some((digest(&old.id), old.status, hash))
+        });
+        let Some((id, status, hash)) = old else {
+            if text.last() != Some(&b'\n') {
+                warn(format!(
+                    "{}:{number}: the last line is torn, as a run leaves it that was killed; it is cut off, and its task done again",
+                    path.display()
+                ));
+                return Ok(len);
+            }
+            return Err(wrong(
+                format!("{}:{number}: this is no result", path.display()),
+                "is it the file that --results made? Nothing of it was changed",
+            ));
+        };
+        if status.is_final() {
+            done.0.insert(id, (status == Status::Ok, hash));
+        } else {
+            done.0.remove(&id);
+        }
+        len += bytes as u64;
+    }
+}
