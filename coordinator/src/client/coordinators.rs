@@ -11,6 +11,7 @@ use crate::process::coordinator::{take_consumer, take_producer};
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
 use crate::wire::{ANSWER, AnswerHeader, CONTROL, ControlHeader, TASK, TaskHeader};
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Duration;
 use zerocopy::IntoBytes;
@@ -115,7 +116,7 @@ impl Client {
     /// Where the most workers have nothing to do, by what is known here.
     pub(super) fn roomiest(&mut self) -> Result<u32, SendError> {
         let (count, turn) = (self.links.len(), self.turn);
-        let mut best: Option<(bool, i64, usize)> = None;
+        let mut best: Option<((bool, i64, Reverse<u64>), usize)> = None;
         let mut full = false;
         for at in 0..count {
             let index = (turn + at) % count;
@@ -133,12 +134,14 @@ impl Client {
             let room = i64::from(live) - link.ledger.in_flight as i64;
             // Where one is replaced, or nobody comes any more, tasks wait.
             let serves = entry.process.life() == Life::Live;
-            if best.is_none_or(|(before, most, _)| (serves, room) > (before, most)) {
-                best = Some((serves, room, index));
+            // Among equals to whoever has had the fewest.
+            let rank = (serves, room, Reverse(link.ledger.accepted));
+            if best.is_none_or(|(before, _)| rank > before) {
+                best = Some((rank, index));
             }
         }
         match best {
-            Some((.., index)) => {
+            Some((_, index)) => {
                 self.turn = index + 1;
                 Ok(index as u32)
             }
