@@ -22,6 +22,9 @@ const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
 /// What makes an answer itself: sequence, lease, end and status.
 type Told = (u64, u32, u64, u32);
 
+/// How well a coordinator can do with one more task: it serves, it has room, it has had few.
+type Rank = (bool, i64, Reverse<u64>);
+
 /// This end's part of a coordinator's region.
 pub(super) struct Link {
     pub(super) region: Region,
@@ -116,7 +119,7 @@ impl Client {
     /// Where the most workers have nothing to do, by what is known here.
     pub(super) fn roomiest(&mut self) -> Result<u32, SendError> {
         let (count, turn) = (self.links.len(), self.turn);
-        let mut best: Option<((bool, i64, Reverse<u64>), usize)> = None;
+        let mut best: Option<(Rank, usize)> = None;
         let mut full = false;
         for at in 0..count {
             let index = (turn + at) % count;
