@@ -12,5 +12,6 @@ pub mod fork;
 pub mod host;
 pub mod identity;
 pub mod reap;
+pub mod reset;
 pub mod supervisor;
 pub mod worker;

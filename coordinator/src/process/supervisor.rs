@@ -213,6 +213,8 @@ impl Supervisor {
     fn finish(mut self, served: Result<Ending, SuperviseError>) -> Result<Ending, SuperviseError> {
         self.stop();
         let removed = directory::remove(&self.dir);
+        // Each worker removes its own, but for those who were killed. What cannot be removed is in nobody's way.
+        let _ = super::reset::temporary::remove_of_fleet(self.control.stamped().created_unix_ns);
         let ending = served?;
         removed.map_err(|error| SuperviseError::Remove { path: self.dir.clone(), error })?;
         Ok(ending)

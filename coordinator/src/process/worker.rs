@@ -1,8 +1,9 @@
 //! A worker: takes tasks out of its ring, carries them out, puts the answers into the other.
 
+mod foreign;
+
 use super::clock::{now_ns, thread_cpu_ns};
 use super::coordinator::{take_consumer, take_producer};
-use super::exec::{self, Cut, Ended, Job, Watcher, Why};
 use super::identity::Identity;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::ring::{Consumer, Producer, Record};
@@ -11,11 +12,8 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
 use crate::plan::pool::{Limits, Reason, Verdict, Wear, after_task};
-use crate::wire::command::Command;
-use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
-    arguments,
-};
+use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskKind};
+use foreign::Foreign;
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -52,6 +50,8 @@ struct Worker {
     done: u32,
     /// Bytes resident before the first task; 0 if nobody asks.
     began_with: u64,
+    /// What has to do with programs that are not this one.
+    foreign: Foreign,
 }
 
 /// Runs until the region says stop, or has another epoch than `epoch`; what it returns is the exit
@@ -82,6 +82,7 @@ pub fn run(
         policy: *policy,
         done: 0,
         began_with,
+        foreign: Foreign::new(control.stamped().created_unix_ns, coordinator, number),
     };
     match Identity::of(std::process::id()) {
         Some(own) => slot.process.arrived(own.pid, own.start_ticks),
@@ -89,7 +90,9 @@ pub fn run(
         None => slot.process.set_life(Life::Live),
     }
     bell.ring();
-    worker.serve(&mut tasks)
+    let status = worker.serve(&mut tasks);
+    worker.leave(status);
+    status
 }
 
 /// Bytes of this process in memory; 0 if `/proc` does not say.
@@ -178,6 +181,9 @@ impl Worker {
     /// The exit status of one that is to make room for another.
     fn is_worn(&mut self) -> Option<i32> {
         self.done = self.done.saturating_add(1);
+        if self.foreign.is_poisoned() {
+            return Some(STATUS_POISONED);
+        }
         let limits =
             Limits { after_tasks: self.policy.recycle_after, rss_growth_max: self.policy.recycle_growth };
         if limits == Limits::default() {
@@ -236,7 +242,12 @@ impl Worker {
     }
 
     /// Carries out the task; `body` becomes the answer's.
-    fn work(&self, task: &TaskHeader, answer: &mut AnswerHeader, body: &mut Vec<u8>) -> Result<(), String> {
+    fn work(
+        &mut self,
+        task: &TaskHeader,
+        answer: &mut AnswerHeader,
+        body: &mut Vec<u8>,
+    ) -> Result<(), String> {
         let ends_ns = task.attempt_ends_ns(answer.started_ns);
         match TaskKind::from_raw(task.kind) {
             Some(TaskKind::Echo) => {}
@@ -272,45 +283,12 @@ impl Worker {
                 }
                 body.clear();
             }
-            Some(TaskKind::Exec) => {
-                let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
-                let ended = self.exec(task, &Job::plain(&arguments), ends_ns)?;
-                self.tell(ended, answer, body);
+            Some(kind @ (TaskKind::Exec | TaskKind::Command | TaskKind::Agent | TaskKind::Canary)) => {
+                self.run_foreign(kind, task, answer, body)?;
             }
-            Some(TaskKind::Command) => {
-                let command = Command::from_body(body).map_err(|error| error.to_string())?;
-                let ended = self.exec(task, &Job::of(&command), ends_ns)?;
-                self.tell(ended, answer, body);
-            }
-            Some(TaskKind::Agent | TaskKind::Canary) | None => {
-                return Err(format!("unknown kind of task {}", task.kind));
-            }
+            None => return Err(format!("unknown kind of task {}", task.kind)),
         }
         Ok(())
-    }
-
-    fn exec(&self, task: &TaskHeader, job: &Job<'_>, ends_ns: u64) -> Result<Ended, String> {
-        let output_max = self.region.shape().payload_max() as usize;
-        // What it took is told too, where there is room for it.
-        let output_max = output_max.checked_sub(USAGE_LEN).unwrap_or(output_max);
-        let ended = exec::run(job, ends_ns, output_max, &mut Foreign { worker: self, task });
-        self.slot.own.command_pid.store(0, Ordering::Release);
-        ended.map_err(|error| error.to_string())
-    }
-
-    /// Makes an answer of what a command said, and of how it ended.
-    fn tell(&self, ended: Ended, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
-        answer.code = ended.how.raw();
-        if matches!(ended.cut, Some(Cut::TimedOut | Cut::Asked(Why::Cancelled))) {
-            answer.status = AnswerStatus::TimedOut as u32;
-        }
-        answer.stdout_len = ended.stdout.len() as u32 | if ended.truncated { TRUNCATED } else { 0 };
-        *body = ended.stdout;
-        body.extend_from_slice(&ended.stderr);
-        if body.len() + USAGE_LEN <= self.region.shape().payload_max() as usize {
-            answer.stdout_len |= WITH_USAGE;
-            body.extend_from_slice(ended.usage.as_bytes());
-        }
     }
 
     fn send(&mut self, answer: &AnswerHeader, body: &[u8]) {
@@ -328,27 +306,5 @@ impl Worker {
         self.answers.publish();
         self.region.ready().set(self.number as usize);
         self.coordinator.ring();
-    }
-}
-
-/// Waits for what is not this program's code, on behalf of a task.
-struct Foreign<'a> {
-    worker: &'a Worker,
-    task: &'a TaskHeader,
-}
-
-impl Watcher for Foreign<'_> {
-    fn started(&mut self, identity: Identity) {
-        let own = &self.worker.slot.own;
-        own.command_start.store(identity.start_ticks, Ordering::Relaxed);
-        own.command_pid.store(identity.pid, Ordering::Release);
-    }
-
-    fn stop(&mut self) -> Option<Why> {
-        self.worker.beat();
-        if self.worker.is_stopping() {
-            return Some(Why::Stopping);
-        }
-        self.worker.is_cancelled(self.task).then_some(Why::Cancelled)
     }
 }

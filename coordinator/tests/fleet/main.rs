@@ -3,6 +3,7 @@
 
 mod client;
 mod nonsense;
+mod pool;
 mod program;
 mod seen;
 mod tasks;

@@ -1,0 +1,338 @@
+//! A worker between two tasks: as it was before the first one, or thrown away.
+//!
+//! What a process is made of is written down before the first task that runs anything foreign. After each such task
+//! it is held against that, put back, and looked at again. What cannot be put back poisons the worker. Not looked at:
+//! memory, timers, and what the kernel tells nobody.
+
+pub mod canary;
+mod children;
+pub mod temporary;
+
+use super::fork::{Dispositions, set_variable};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, stat, statat};
+use rustix::process::umask;
+use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use temporary::Temporary;
+
+/// What can be left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Children,
+    Threads,
+    Signals,
+    Descriptors,
+    Environment,
+    Directory,
+    Limits,
+    Umask,
+    Nice,
+    Temporary,
+}
+
+impl Part {
+    /// In the order in which they are put back: who could change something first.
+    pub const ALL: [Self; 10] = [
+        Self::Children,
+        Self::Threads,
+        Self::Signals,
+        Self::Descriptors,
+        Self::Environment,
+        Self::Directory,
+        Self::Limits,
+        Self::Umask,
+        Self::Nice,
+        Self::Temporary,
+    ];
+}
+
+/// Something that a task has left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leak {
+    pub part: Part,
+    pub what: String,
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// What was put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub undone: Vec<Leak>,
+}
+
+/// What cannot be put back: this process does no task any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poisoned(pub Vec<Leak>);
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, leak) in self.0.iter().enumerate() {
+            write!(f, "{}{leak}", if number == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// What stays between two tasks: an agent, and the descriptors that lead to it.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// A process group.
+    pub group: Option<i32>,
+    pub fds: Vec<RawFd>,
+}
+
+/// Which file a descriptor leads to.
+type FileId = (u64, u64);
+
+/// A process before its first task.
+#[derive(Debug)]
+pub struct Baseline {
+    environment: Vec<(OsString, OsString)>,
+    directory: OwnedFd,
+    directory_id: FileId,
+    descriptors: BTreeMap<RawFd, FileId>,
+    mask: SigSet,
+    dispositions: Dispositions,
+    limits: Vec<(Resource, Rlimit)>,
+    umask: Mode,
+    nice: i32,
+    threads: u64,
+    temporary: Option<Temporary>,
+}
+
+const LIMITS: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
+
+impl Baseline {
+    /// Of this process, which has one thread and adopts orphans from now on. `temporary` is to be its temporary
+    /// directory; it has none where none can be made, since there no task can leave anything.
+    pub fn capture(temporary: &Path) -> io::Result<Self> {
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let directory =
+            rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut baseline = Self {
+            environment: std::env::vars_os().collect(),
+            directory_id: id(&fstat(&directory)?),
+            directory,
+            descriptors: BTreeMap::new(),
+            mask: mask()?,
+            dispositions: Dispositions::capture(),
+            limits: LIMITS.iter().map(|limit| (*limit, getrlimit(*limit))).collect(),
+            umask: current_umask(),
+            nice: getpriority_process(None)?,
+            threads: threads()?,
+            temporary: Temporary::make(temporary).ok(),
+        };
+        baseline.descriptors = descriptors()?;
+        Ok(baseline)
+    }
+
+    /// The `TMPDIR` of commands.
+    pub fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_ref().map(Temporary::path)
+    }
+
+    /// Puts back what is not as it was, but for `keep`. `Err`: this process is to end.
+    pub fn reset(&self, keep: &Keep) -> Result<Report, Poisoned> {
+        self.reset_parts(&Part::ALL, keep)
+    }
+
+    /// As [`Self::reset`], and only those parts: to see what happens without the others.
+    pub fn reset_parts(&self, parts: &[Part], keep: &Keep) -> Result<Report, Poisoned> {
+        let (mut undone, mut stays) = (Vec::new(), Vec::new());
+        for part in parts {
+            match self.put_back(*part, keep) {
+                Ok(None) => {}
+                Ok(Some(what)) => undone.push(Leak { part: *part, what }),
+                Err(what) => stays.push(Leak { part: *part, what }),
+            }
+        }
+        if stays.is_empty() { Ok(Report { undone }) } else { Err(Poisoned(stays)) }
+    }
+
+    /// In words: what was put back, if anything was; or what stays.
+    fn put_back(&self, part: Part, keep: &Keep) -> Result<Option<String>, String> {
+        match part {
+            Part::Children => match children::end_all(keep.group) {
+                Ok(0) => Ok(None),
+                Ok(n) => Ok(Some(format!("{n} children ran on"))),
+                Err(who) => Err(format!("children {who:?} do not end")),
+            },
+            Part::Threads => match threads() {
+                Ok(now) if now == self.threads => Ok(None),
+                Ok(now) => Err(format!("the worker has {now} threads and had {}", self.threads)),
+                Err(error) => Err(format!("its threads cannot be counted: {error}")),
+            },
+            Part::Signals => self.put_back_signals(),
+            Part::Descriptors => self.put_back_descriptors(keep),
+            Part::Environment => Ok(self.put_back_environment()),
+            Part::Directory => self.put_back_directory(),
+            Part::Limits => self.put_back_limits(),
+            Part::Umask => {
+                let before = umask(self.umask);
+                Ok((before != self.umask).then(|| format!("the umask was {:03o}", before.as_raw_mode())))
+            }
+            Part::Nice => {
+                let failed = |error| format!("its priority cannot be put back: {error}");
+                let now = getpriority_process(None).map_err(failed)?;
+                if now == self.nice {
+                    return Ok(None);
+                }
+                setpriority_process(None, self.nice).map_err(failed)?;
+                Ok(Some(format!("the priority was {now}")))
+            }
+            Part::Temporary => match self.temporary.as_ref().map(Temporary::empty) {
+                None | Some(Ok(0)) => Ok(None),
+                Some(Ok(n)) => Ok(Some(format!("{n} entries were left in the temporary directory"))),
+                Some(Err(error)) => Err(format!("the temporary directory cannot be emptied: {error}")),
+            },
+        }
+    }
+
+    fn put_back_signals(&self) -> Result<Option<String>, String> {
+        let mut said = Vec::new();
+        for signal in self.dispositions.changed() {
+            let restored = self.dispositions.restore(signal);
+            restored.map_err(|error| format!("signal {signal} cannot be treated as before: {error}"))?;
+            said.push(format!("signal {signal} was treated otherwise"));
+        }
+        if mask().is_ok_and(|now| now != self.mask) {
+            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
+                .map_err(|error| format!("its signal mask cannot be put back: {error}"))?;
+            said.push("signals were blocked".to_owned());
+        }
+        Ok((!said.is_empty()).then(|| said.join(", ")))
+    }
+
+    fn put_back_descriptors(&self, keep: &Keep) -> Result<Option<String>, String> {
+        let now = descriptors().map_err(|error| format!("its descriptors cannot be listed: {error}"))?;
+        if let Some((fd, _)) = self.descriptors.iter().find(|(fd, file)| now.get(fd) != Some(file)) {
+            return Err(format!("descriptor {fd} was closed or leads elsewhere"));
+        }
+        let own: Vec<RawFd> =
+            self.temporary.iter().map(Temporary::fd).chain([self.directory.as_raw_fd()]).collect();
+        let is_foreign =
+            |fd: &RawFd| !self.descriptors.contains_key(fd) && !keep.fds.contains(fd) && !own.contains(fd);
+        let foreign: Vec<RawFd> = now.into_keys().filter(is_foreign).collect();
+        for fd in &foreign {
+            // Of nobody's in this program, since everything that is was open before, or is kept.
+            let _ = nix::unistd::close(*fd);
+        }
+        Ok((!foreign.is_empty()).then(|| format!("descriptors {foreign:?} were open")))
+    }
+
+    fn put_back_environment(&self) -> Option<String> {
+        if std::env::vars_os().eq(self.environment.iter().cloned()) {
+            return None;
+        }
+        let now: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let before: BTreeMap<_, _> = self.environment.iter().cloned().collect();
+        let names = now.keys().filter(|name| before.get(*name) != now.get(*name));
+        let names: Vec<&OsString> =
+            names.chain(before.keys().filter(|name| !now.contains_key(*name))).collect();
+        for name in &names {
+            set_variable(name, before.get(*name).map(OsString::as_os_str));
+        }
+        // In another order it is the same environment.
+        (!names.is_empty()).then(|| format!("variables {names:?} were changed"))
+    }
+
+    fn put_back_directory(&self) -> Result<Option<String>, String> {
+        if stat(".").is_ok_and(|here| id(&here) == self.directory_id) {
+            return Ok(None);
+        }
+        rustix::process::fchdir(&self.directory)
+            .map_err(|error| format!("its working directory cannot be gone back to: {error}"))?;
+        Ok(Some("the working directory was another one".to_owned()))
+    }
+
+    fn put_back_limits(&self) -> Result<Option<String>, String> {
+        let mut said = Vec::new();
+        for (limit, before) in &self.limits {
+            if getrlimit(*limit) != *before {
+                setrlimit(*limit, *before)
+                    .map_err(|error| format!("limit {limit:?} cannot be put back: {error}"))?;
+                said.push(format!("{limit:?}"));
+            }
+        }
+        Ok((!said.is_empty()).then(|| format!("limits {} were changed", said.join(", "))))
+    }
+
+    /// At the end of the process: removes its temporary directory.
+    pub fn end(self) {
+        if let Some(temporary) = self.temporary {
+            // Whoever lives here next empties it otherwise.
+            let _ = temporary.remove();
+        }
+    }
+}
+
+fn id(stat: &rustix::fs::Stat) -> FileId {
+    (stat.st_dev, stat.st_ino)
+}
+
+fn mask() -> nix::Result<SigSet> {
+    let mut now = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, None, Some(&mut now))?;
+    Ok(now)
+}
+
+/// There is no other way to ask than to set it.
+fn current_umask() -> Mode {
+    let now = umask(Mode::RWXG | Mode::RWXO);
+    umask(now);
+    now
+}
+
+/// From the links of a directory, which cost less than what is in it.
+fn threads() -> rustix::io::Result<u64> {
+    Ok(stat("/proc/self/task")?.st_nlink.saturating_sub(2))
+}
+
+/// All that are open now, but for the one that they are listed with.
+fn descriptors() -> io::Result<BTreeMap<RawFd, FileId>> {
+    let mut dir = rustix::fs::Dir::new(rustix::fs::openat(
+        CWD,
+        "/proc/self/fd",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)?;
+    let mut numbers = Vec::new();
+    while let Some(entry) = dir.read() {
+        numbers.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok()));
+    }
+    let listed_with = dir.fd()?;
+    let file = |fd: RawFd| {
+        // Through its name there: the number alone belongs to somebody who may close it.
+        let found = statat(listed_with, fd.to_string(), AtFlags::empty()).ok()?;
+        (fd != listed_with.as_raw_fd()).then(|| (fd, id(&found)))
+    };
+    Ok(numbers.into_iter().filter_map(file).collect())
+}

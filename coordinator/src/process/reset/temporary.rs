@@ -1,0 +1,279 @@
+//! A worker's temporary directory: made once, emptied between tasks, removed at its end.
+//!
+//! Whatever a task has made of it: trees deeper than there are descriptors, directories without permissions, links.
+//! No link is ever followed, nothing is looked at by a path of more than one name.
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Of this user's own, with all its files.
+#[derive(Debug)]
+pub struct Temporary {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+/// Where the workers of a fleet have their temporary directories. `created_unix_ns` is the fleet's own.
+pub fn of_fleet(created_unix_ns: u64) -> PathBuf {
+    let uid = rustix::process::geteuid().as_raw();
+    std::env::temp_dir().join(format!("coordinator-{uid}-{created_unix_ns:x}"))
+}
+
+/// Removes a fleet's temporary directories, when nobody of it is left; nothing is said where there are none.
+pub fn remove_of_fleet(created_unix_ns: u64) -> io::Result<()> {
+    let path = of_fleet(created_unix_ns);
+    match Temporary::open(&path) {
+        Ok(temporary) => temporary.remove_alone(),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+impl Temporary {
+    /// Makes `path`, and the directory that it is in; what a predecessor has left there is removed.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Errno::INVAL.into());
+        };
+        match rustix::fs::mkdir(parent, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        // Somebody else's would be a trap.
+        let inside = Self::open(parent)?;
+        match rustix::fs::mkdirat(&inside.dir, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let made = Self::open(path)?;
+        made.empty()?;
+        Ok(made)
+    }
+
+    /// Only a directory of this user's, and never through a link.
+    fn open(path: &Path) -> rustix::io::Result<Self> {
+        let handle = rustix::fs::open(path, OPEN | OFlags::PATH, Mode::empty())?;
+        if rustix::fs::fstat(&handle)?.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(Errno::PERM);
+        }
+        Ok(Self { path: path.to_owned(), dir: readable(&handle)? })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(in crate::process) fn fd(&self) -> RawFd {
+        self.dir.as_raw_fd()
+    }
+
+    /// Removes what is in it; how many entries of it that were. Fails if something stays, or if the directory
+    /// itself is not there any more.
+    pub fn empty(&self) -> io::Result<usize> {
+        let (own, found) = (rustix::fs::fstat(&self.dir)?, rustix::fs::lstat(&self.path)?);
+        if (own.st_dev, own.st_ino) != (found.st_dev, found.st_ino) {
+            return Err(io::Error::other("the temporary directory was moved away"));
+        }
+        if own.st_mode & 0o777 != 0o700 {
+            rustix::fs::fchmod(&self.dir, Mode::RWXU)?;
+        }
+        let found = names(self.dir.as_fd())?.len();
+        let mut moved = 0;
+        loop {
+            let left = names(self.dir.as_fd())?;
+            if left.is_empty() {
+                return Ok(found);
+            }
+            for (name, kind) in left {
+                self.remove_entry(&name, kind, &mut moved)?;
+            }
+        }
+    }
+
+    /// Of a directory what is in it: its directories come up here, and are removed in another round, so that no
+    /// depth of a tree costs descriptors or stack.
+    fn remove_entry(&self, name: &CStr, kind: FileType, moved: &mut u64) -> rustix::io::Result<()> {
+        if kind != FileType::Directory {
+            match unlink(self.dir.as_fd(), name, AtFlags::empty()) {
+                Err(Errno::ISDIR) => {}
+                done => return done,
+            }
+        }
+        let handle = match rustix::fs::openat(&self.dir, name, OPEN | OFlags::PATH, Mode::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let inside = readable(&handle)?;
+        for (name, kind) in names(inside.as_fd())? {
+            if kind != FileType::Directory {
+                match unlink(inside.as_fd(), &name, AtFlags::empty()) {
+                    Err(Errno::ISDIR) => {}
+                    done => {
+                        done?;
+                        continue;
+                    }
+                }
+            }
+            // To be moved it must be writable, since it says where it is.
+            let below = rustix::fs::openat(&inside, &*name, OPEN | OFlags::PATH, Mode::empty())?;
+            readable(&below)?;
+            self.bring_up(inside.as_fd(), &name, moved)?;
+        }
+        unlink(self.dir.as_fd(), name, AtFlags::REMOVEDIR)
+    }
+
+    fn bring_up(&self, from: BorrowedFd<'_>, name: &CStr, moved: &mut u64) -> rustix::io::Result<()> {
+        loop {
+            *moved += 1;
+            let new = CString::new(format!(".moved-{moved}")).map_err(|_| Errno::INVAL)?;
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(from, name, &self.dir, &*new, flags) {
+                Err(Errno::EXIST) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Empties and removes it, and what it is in if nothing else is there.
+    pub fn remove(self) -> io::Result<()> {
+        self.remove_alone()?;
+        if let Some(parent) = self.path.parent() {
+            // Of other workers, or nobody's of this fleet.
+            let _ = rustix::fs::unlinkat(CWD, parent, AtFlags::REMOVEDIR);
+        }
+        Ok(())
+    }
+
+    fn remove_alone(&self) -> io::Result<()> {
+        self.empty()?;
+        Ok(rustix::fs::unlinkat(CWD, &self.path, AtFlags::REMOVEDIR)?)
+    }
+}
+
+/// The same directory, opened for reading, with all the permissions that its owner needs to remove what is in it.
+fn readable(handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    if rustix::fs::fstat(handle)?.st_mode & 0o700 != 0o700 {
+        // A descriptor of this kind cannot be changed itself; its name in `/proc` leads to the directory and
+        // nowhere else.
+        rustix::fs::chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
+    }
+    rustix::fs::openat(handle, c".", OPEN | OFlags::RDONLY, Mode::empty())
+}
+
+fn names(dir: BorrowedFd<'_>) -> rustix::io::Result<Vec<(CString, FileType)>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            names.push((entry.file_name().to_owned(), entry.file_type()));
+        }
+    }
+    Ok(names)
+}
+
+/// What is gone already is gone.
+fn unlink(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(dir, name, flags) {
+        Err(Errno::NOENT) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn is_empty(path: &Path) -> bool {
+        fs::read_dir(path).unwrap().next().is_none()
+    }
+
+    #[test]
+    fn whatever_a_task_leaves_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = root.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("precious"), "").unwrap();
+        let made = Temporary::make(&root.path().join("fleet/0.0")).unwrap();
+        let at = made.path().to_owned();
+        fs::write(at.join("file"), "x").unwrap();
+        fs::write(at.join(".moved-1"), "in the way").unwrap();
+        symlink(&outside, at.join("link")).unwrap();
+        fs::create_dir_all(at.join("a/b/c/b")).unwrap();
+        symlink(&outside, at.join("a/b/link")).unwrap();
+        symlink("nowhere", at.join("a/dangling")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at.join("a/socket")).unwrap();
+        for closed in ["a/b/c", "a/b", "a"] {
+            fs::set_permissions(at.join(closed), fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(made.empty().unwrap(), 4);
+        assert!(is_empty(&at) && outside.join("precious").exists());
+        assert_eq!(made.empty().unwrap(), 0);
+        made.remove().unwrap();
+        assert!(!root.path().join("fleet").exists());
+    }
+
+    #[test]
+    fn no_tree_is_too_deep() {
+        let root = tempfile::tempdir().unwrap();
+        let made = Temporary::make(&root.path().join("fleet/0.0")).unwrap();
+        let mut dir = made.dir.try_clone().unwrap();
+        for _ in 0..1200 {
+            rustix::fs::mkdirat(&dir, c"d", Mode::RWXU).unwrap();
+            dir = rustix::fs::openat(&dir, c"d", OPEN, Mode::empty()).unwrap();
+        }
+        drop(dir);
+        assert_eq!(made.empty().unwrap(), 1);
+        assert!(is_empty(made.path()));
+    }
+
+    #[test]
+    fn a_successor_finds_nothing_of_its_predecessor() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("fleet/0.0");
+        let before = Temporary::make(&path).unwrap();
+        fs::write(path.join("left"), "").unwrap();
+        drop(before);
+        Temporary::make(&path).unwrap();
+        assert!(is_empty(&path));
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = root.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("precious"), "").unwrap();
+        symlink(&outside, root.path().join("link")).unwrap();
+        assert!(Temporary::make(&root.path().join("link")).is_err());
+        assert!(Temporary::make(&root.path().join("link/0.0")).is_err());
+        // And if it comes later, nothing behind it is touched.
+        let made = Temporary::make(&root.path().join("fleet/0.0")).unwrap();
+        fs::remove_dir(made.path()).unwrap();
+        symlink(&outside, made.path()).unwrap();
+        assert!(made.empty().is_err());
+        assert!(outside.join("precious").exists());
+    }
+
+    #[test]
+    fn somebody_elses_directory_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            println!("not root: nobody else's directory can be made here");
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("0.0");
+        fs::create_dir(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        assert_eq!(Temporary::make(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+}
