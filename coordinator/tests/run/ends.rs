@@ -1,0 +1,233 @@
+//! How tasks and runs end.
+
+use super::{Desk, is_empty, signal, wait_until, waits};
+use nix::sys::signal::Signal;
+
+#[test]
+fn a_command_without_an_end_is_ended_at_its_time() {
+    let desk = Desk::new();
+    desk.write("tasks", "{\"id\":\"yes\",\"command\":[\"yes\"],\"timeout\":\"300ms\"}\n{\"id\":\"fine\",\"command\":[\"true\"]}\n");
+    desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out"])
+        .with(10)
+        .says(&["task \"yes\": ended at its time-out of 300ms", "1 of 2 tasks failed"]);
+    let rows = desk.last("out");
+    let yes = &rows["yes"];
+    assert_eq!(
+        (&yes["status"], yes["truncated"].as_bool(), yes["attempt"].as_u64()),
+        (&"timed-out".into(), Some(true), Some(1))
+    );
+    assert!(yes["stdout"].as_str().unwrap().starts_with("y\ny\n"));
+    assert_eq!(rows["fine"]["status"], "ok");
+}
+
+#[test]
+fn what_fails_is_done_again_as_often_as_was_said() {
+    let desk = Desk::new();
+    let script = "echo x >> tries.$0; [ $(wc -l < tries.$0) -ge $1 ]";
+    let task = |id: &str, needs: &str, more: &str| {
+        format!("{{\"id\":\"{id}\",\"command\":[\"sh\",\"-c\",\"{script}\",\"{id}\",\"{needs}\"]{more}}}\n")
+    };
+    let list = [
+        task("once", "1", ""),
+        task("thrice", "3", ""),
+        task("never", "99", ""),
+        task("own", "99", ",\"retries\":0"),
+    ];
+    desk.write("tasks", list.concat());
+    desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out", "--retries", "3"]).with(10);
+    let rows = desk.last("out");
+    for (id, status, attempts) in
+        [("once", "ok", 1), ("thrice", "ok", 3), ("never", "failed", 4), ("own", "failed", 1)]
+    {
+        assert_eq!(
+            (&rows[id]["status"], rows[id]["attempt"].as_u64()),
+            (&status.into(), Some(attempts)),
+            "{id}"
+        );
+        assert_eq!(desk.lines(&format!("tries.{id}")).len() as u64, attempts, "{id}");
+    }
+}
+
+#[test]
+fn a_deadline_counts_all_attempts() {
+    let desk = Desk::new();
+    desk.run(&[
+        "--agents",
+        "1",
+        "--deadline",
+        "500ms",
+        "--retries",
+        "200",
+        "--results",
+        "out",
+        "--",
+        "sh",
+        "-c",
+        "echo x >> tries; sleep 0.05; false",
+    ])
+    .with(10);
+    let tries = desk.lines("tries").len();
+    assert!((2..200).contains(&tries), "{tries}");
+    let row = desk.rows("out").remove(0);
+    assert!(["timed-out", "failed"].contains(&row["status"].as_str().unwrap()), "{row}");
+}
+
+#[test]
+fn an_early_end_waits_for_what_runs_or_does_not() {
+    let desk = Desk::new();
+    let script = "case $0 in bad) until [ $(ls ready.* | wc -l) = 2 ]; do sleep 0.01; done; exit 1;; slow*) touch ready.$0; sleep $1; echo $0 >> done;; *) touch started.$0;; esac";
+    for (halt, wait, done) in [("soon,fail=1", "0.3", 2), ("now,fail=1", "1000", 0)] {
+        for file in ["ready.slow1", "ready.slow2", "done", "out"] {
+            let _ = std::fs::remove_file(desk.path(file));
+        }
+        desk.write("inputs", "slow1\nslow2\nbad\nx1\nx2\n");
+        let arguments = [
+            "--agents",
+            "3",
+            "--inputs",
+            "inputs",
+            "--halt",
+            halt,
+            "--results",
+            "out",
+            "--",
+            "sh",
+            "-c",
+            script,
+            "{}",
+            wait,
+        ];
+        desk.run(&arguments).with(10).says(&["halted: ", "go on with: ", "--resume"]);
+        assert_eq!(desk.lines("done").len(), done, "{halt}");
+        let rows = desk.last("out");
+        assert_eq!(rows.len(), 3, "{halt}");
+        assert_eq!(rows["3"]["status"], "failed");
+        let wanted = if done == 2 { "ok" } else { "cancelled" };
+        assert_eq!((&rows["1"]["status"], &rows["2"]["status"]), (&wanted.into(), &wanted.into()), "{halt}");
+        assert!(!desk.path("started.x1").exists());
+    }
+    desk.write("inputs", "slow1\nx1\nx2\nx3\n");
+    let arguments = [
+        "--agents",
+        "2",
+        "--inputs",
+        "inputs",
+        "--halt",
+        "now,success=1",
+        "--",
+        "sh",
+        "-c",
+        script,
+        "{}",
+        "1000",
+    ];
+    desk.run(&arguments).with(0).says(&["halted: "]);
+}
+
+#[test]
+fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n3\n4\n5\n");
+    let script = waits("go");
+    let arguments = [
+        "--agents",
+        "2",
+        "--inputs",
+        "inputs",
+        "--results",
+        "out",
+        "--grace",
+        "60s",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    let child = desk.start(&arguments);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    signal(&child, Signal::SIGINT);
+    // It has heard: nobody else begins when these two end.
+    let mut child = child;
+    let mut said = String::new();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+    assert!(said.contains("2 tasks that run are waited for"), "{said}");
+    desk.touch("go");
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(21), "{said}");
+    assert!(said.contains("interrupted: 2 of 5 tasks had ended, 0 of them failed"), "{said}");
+    assert!(is_empty(desk.shm.path()));
+    assert_eq!(desk.lines("begun").len(), 2);
+    let rows = desk.last("out");
+    assert_eq!(rows.keys().collect::<Vec<_>>(), ["1", "2"]);
+    assert!(rows.values().all(|row| row["status"] == "ok"));
+
+    // The command that it names goes on from there.
+    let again = said.lines().find_map(|line| line.strip_prefix("hint: go on with: ")).unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", again])
+        .current_dir(desk.dir.path())
+        .env("COORDINATOR_SHM_DIR", desk.shm.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut done = desk.lines("done");
+    done.sort();
+    assert_eq!(done, ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn the_grace_of_a_first_signal_has_an_end() {
+    let desk = Desk::new();
+    let arguments = [
+        "--agents",
+        "2",
+        "--results",
+        "out",
+        "--grace",
+        "200ms",
+        "--",
+        "sh",
+        "-c",
+        "echo {} >> begun; sleep 1000",
+    ];
+    let child = desk.start(&arguments);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    signal(&child, Signal::SIGTERM);
+    desk.ended(child).with(21).says(&["interrupted: 0 of 2 tasks had ended"]);
+    assert!(desk.rows("out").iter().all(|row| row["status"] == "cancelled"));
+}
+
+#[test]
+fn a_second_signal_ends_all_at_once() {
+    let desk = Desk::new();
+    let script = "trap '' TERM; echo $$ >> begun; while :; do sleep 0.05; done";
+    let arguments = ["--agents", "2", "--results", "out", "--grace", "1h", "--", "sh", "-c", script];
+    let mut child = desk.start(&arguments);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    signal(&child, Signal::SIGINT);
+    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+    assert!(said.contains("a second signal ends them at once"), "{said}");
+    signal(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(21));
+    for pid in desk.lines("begun") {
+        let gone = || coordinator::client::Identity::of(pid.parse().unwrap()).is_none_or(|it| !it.is_alive());
+        wait_until("the commands are gone", gone);
+    }
+    assert!(is_empty(desk.shm.path()));
+    assert_eq!(desk.rows("out").len(), 2);
+    assert!(desk.rows("out").iter().all(|row| row["status"] == "cancelled"));
+}
+
+#[test]
+fn starts_can_be_kept_apart() {
+    let desk = Desk::new();
+    desk.run(&["--agents", "4", "--delay", "100ms", "--results", "out", "--", "true"]).with(0);
+    let mut starts: Vec<u64> =
+        desk.rows("out").iter().map(|row| row["started_unix_ms"].as_u64().unwrap()).collect();
+    starts.sort_unstable();
+    // Begun by different processes: a little of the time may be lost on the way.
+    assert!(starts[3] - starts[0] >= 250, "{starts:?}");
+}
