@@ -102,7 +102,7 @@ impl Up {
         self.client.status()
     }
 
-    fn program(&self, arguments: &[&str]) -> Outcome<Duration> {
+    fn program(arguments: &[&str]) -> Outcome<Duration> {
         let began = Instant::now();
         let said = Command::new("/proc/self/exe").arg(SELF).args(arguments).output()?;
         let took = began.elapsed();
@@ -211,9 +211,9 @@ fn scaling() -> Outcome<Vec<Row>> {
         up.client.submit(Address::Any, Task::Sleep(Duration::from_millis(200)), &Terms::within(LONG), tag)?;
     }
     up.client.flush();
-    let more = up.program(&["scale", &up.name, "--coordinators", "4"])?;
+    let more = Up::program(&["scale", &up.name, "--coordinators", "4"])?;
     up.take(40)?;
-    let fewer = up.program(&["scale", &up.name, "--coordinators", "1"])?;
+    let fewer = Up::program(&["scale", &up.name, "--coordinators", "1"])?;
     up.round(20, Task::Echo(b"still there"))?;
     let ledger = up.client.ledger();
     let lost = ledger.failed + ledger.in_flight + ledger.duplicates;
@@ -505,10 +505,10 @@ fn disaster() -> Outcome<Vec<Row>> {
     let file = room.path().join("backup").display().to_string();
     let results = room.path().join("results").display().to_string();
     until("they are accepted", || up.status().ledger().accepted == 2_100)?;
-    let backup = up.program(&["backup", &file, "--name", &up.name])?;
+    let backup = Up::program(&["backup", &file, "--name", &up.name])?;
     up.fleet.kill();
     let restored = format!("{}-again", up.name);
-    let restore = up.program(&["restore", &file, "--name", &restored, "--results", &results])?;
+    let restore = Up::program(&["restore", &file, "--name", &restored, "--results", &results])?;
     let answers = std::fs::read_to_string(&results)?.lines().count();
     drop(up);
     // What the tasks take by themselves: three in a row.

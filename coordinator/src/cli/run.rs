@@ -16,7 +16,7 @@ use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
-use crate::config::{FleetShape, Policy};
+use crate::config::{Agent, FleetShape, Policy};
 use crate::wire::USAGE_LEN;
 use args::{HELP, How, Where, Which};
 use list::{From, List, Refusal, Surroundings};
@@ -49,6 +49,10 @@ pub(super) struct Args {
     how: How,
     #[command(flatten)]
     place_of: Where,
+    /// What the COMMAND is: one that is run anew for each task; or an agent that is started once for each worker, reads a
+    /// line of JSON a task and writes a line of JSON an answer (docs/coordinator.md)
+    #[arg(long, value_enum, default_value_t)]
+    protocol: Protocol,
     /// Output kept of each task, in bytes; what is more is cut off, with a word
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
     output_max: u32,
@@ -66,6 +70,14 @@ pub(super) struct Args {
     /// The command, with places for what differs; by default each line of --inputs is one
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+}
+
+/// What a worker does with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Protocol {
+    #[default]
+    Command,
+    Jsonl,
 }
 
 /// Signals that asked to stop so far.
@@ -93,7 +105,15 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return USAGE;
     }
     let all = (&args.which, &args.how, &args.place_of);
-    let prepared = match prepare(all, &from, &args.command, None) {
+    let agent = match (args.protocol, agent(&args.command)) {
+        (Protocol::Command, _) => None,
+        (Protocol::Jsonl, Ok(agent)) => Some(agent),
+        (Protocol::Jsonl, Err(wrong)) => {
+            complain(wrong, "write the agent's program behind `--`, as in `-- python3 agent.py`");
+            return USAGE;
+        }
+    };
+    let prepared = match prepare(all, &from, &args.command, None, agent.is_some()) {
         Ok(prepared) => prepared,
         Err(status) => return status,
     };
@@ -128,16 +148,30 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    serve(args, program, &shape, work)
+    serve(args, program, &shape, work, agent)
 }
 
-fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
+/// The agent that a command line means.
+fn agent(command: &[OsString]) -> Result<&'static Agent, String> {
+    let words = command.iter().map(|word| word.to_str().map(str::to_owned));
+    match words.collect::<Option<Vec<_>>>() {
+        None => Err("the agent's command is no UTF-8".to_owned()),
+        Some(command) if command.first().is_none_or(String::is_empty) => {
+            Err("--protocol jsonl wants an agent to start".to_owned())
+        }
+        // As long as the process: it is said once.
+        Some(command) => Ok(Box::leak(Box::new(Agent { command }))),
+    }
+}
+
+fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work, agent: Option<&'static Agent>) -> u8 {
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
     let policy = Policy {
         recycle_after: args.recycle_after,
         recycle_growth: args.recycle_growth,
+        agent,
         ..Policy::default()
     };
     let launched =
@@ -189,6 +223,7 @@ fn prepare<'a>(
     from: &From,
     command: &[OsString],
     cwd: Option<String>,
+    agent: bool,
 ) -> Result<Prepared<'a>, u8> {
     let resume = match (which.dry_run, place.resumes()) {
         (true, true) => Resume::LookOnly,
@@ -202,7 +237,7 @@ fn prepare<'a>(
         (results, before) = (Some(opened), done);
     }
     let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
-    let rest = (Template::new(command), Surroundings { cwd, output_dir });
+    let rest = (Template::new(command), Surroundings { cwd, output_dir, agent });
     let list = List::check(from, rest, &before, place.retry_failed).map_err(refused)?;
     if place.resumes() {
         let facts = &list.facts;
@@ -277,7 +312,8 @@ fn begin(prepared: Prepared<'_>, agents: u32) -> Result<Work, u8> {
         grace: how.grace,
     };
     let again = results.is_file().then(args::again);
-    let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
+    let printer =
+        Printer::new(place.is_printed(), place.tag, place.keep_order).of_values(list.is_for_agents());
     Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, again })
 }
 

@@ -1,6 +1,7 @@
 //! `coordinator run` with real processes: what a user of GNU parallel or xargs expects.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agents;
 mod ends;
 mod lists;
 mod output;

@@ -56,6 +56,8 @@ pub(super) struct Surroundings {
     pub(super) cwd: Option<String>,
     /// Gets two files a task: all that it says on stdout, and on stderr.
     pub(super) output_dir: Option<String>,
+    /// Tasks are for long-lived agents.
+    pub(super) agent: bool,
 }
 
 impl Surroundings {
@@ -63,6 +65,7 @@ impl Surroundings {
         if spec.cwd.is_none() {
             spec.cwd.clone_from(&self.cwd);
         }
+        spec.for_agent = self.agent;
         spec.files = self.output_dir.as_ref().map(|dir| {
             let name = file_name(&spec.id);
             ["stdout", "stderr"].map(|stream| Some(format!("{dir}/{name}.{stream}")))
@@ -194,6 +197,11 @@ impl List {
             Source::Agents(_) => Ok(()),
             Source::Lines { lines, .. } => lines.rewind(),
         }
+    }
+
+    /// Its tasks are for long-lived agents.
+    pub(super) fn is_for_agents(&self) -> bool {
+        self.surroundings.agent
     }
 
     /// The next task that is to be done; an error if the list is not what it was when it was checked.

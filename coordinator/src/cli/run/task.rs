@@ -33,6 +33,10 @@ pub(super) struct Spec {
     pub(super) own: Own,
     /// What gets all of its output: stdout, and stderr.
     pub(super) files: Option<[Option<String>; 2]>,
+    /// The input as JSON, where it was no text.
+    pub(super) json: Option<Value>,
+    /// It is no command: a long-lived agent gets the input.
+    pub(super) for_agent: bool,
 }
 
 /// What a task says for itself where others take what the command line says.
@@ -59,6 +63,7 @@ pub(super) struct Job {
 enum Message {
     Exec(Vec<u8>),
     Command(Vec<u8>),
+    Agent(Vec<u8>),
 }
 
 impl Job {
@@ -66,12 +71,13 @@ impl Job {
         match &self.message {
             Message::Exec(body) => Task::Exec(body),
             Message::Command(body) => Task::Command(body),
+            Message::Agent(body) => Task::Agent(body),
         }
     }
 
     /// Bytes of its message.
     pub(super) fn size(&self) -> usize {
-        let (Message::Exec(body) | Message::Command(body)) = &self.message;
+        let (Message::Exec(body) | Message::Command(body) | Message::Agent(body)) = &self.message;
         body.len()
     }
 
@@ -111,7 +117,10 @@ impl Spec {
 
     pub(super) fn job(self) -> Result<Job, String> {
         let hash = self.hash();
-        let Self { id, number, input, argv, stdin, env, cwd, own, files } = self;
+        if self.for_agent {
+            return self.job_of_agent(hash);
+        }
+        let Self { id, number, input, argv, stdin, env, cwd, own, files, .. } = self;
         if argv.iter().any(|argument| argument.contains(&0)) {
             return Err("an argument contains a NUL, which no program can be given".to_owned());
         }
@@ -132,7 +141,26 @@ impl Spec {
             let command = Command { argv, env, cwd, stdin, stdout_file, stderr_file, ..Command::default() };
             Message::Command(command.to_body().map_err(|error| error.to_string())?)
         };
-        let job = Job { id, number, input, own, hash, message };
+        Self::fits(Job { id, number, input, own, hash, message })
+    }
+
+    /// What an agent gets: the input, as JSON.
+    fn job_of_agent(self, hash: u64) -> Result<Job, String> {
+        if self.stdin.is_some() || !self.env.is_empty() || self.cwd.is_some() || self.files.is_some() {
+            return Err(
+                "an agent gets a task's `input` and nothing else: no stdin, env, cwd or files".to_owned()
+            );
+        }
+        let text = |text: &Vec<u8>| Value::String(String::from_utf8_lossy(text).into_owned());
+        let Some(value) = self.json.clone().or_else(|| self.input.as_ref().map(text)) else {
+            return Err("a task for an agent has an `input`, and no command of its own".to_owned());
+        };
+        let message = Message::Agent(value.to_string().into_bytes());
+        let Self { id, number, input, own, .. } = self;
+        Self::fits(Job { id, number, input, own, hash, message })
+    }
+
+    fn fits(job: Job) -> Result<Job, String> {
         if job.size() > PAYLOAD_MAX as usize {
             return Err(format!(
                 "the task has {} bytes, and at most {PAYLOAD_MAX} can be sent: keep what is large in a file",
@@ -207,7 +235,10 @@ pub(super) fn read(
         match key.as_str() {
             "command" => command = reader.strings(&key, value),
             "args" => args = reader.strings(&key, value),
-            "input" => input = Some(as_text(value)),
+            "input" => {
+                reader.spec.json = Some(value.clone());
+                input = Some(as_text(value));
+            }
             _ => reader.take(&key, value),
         }
         reader.seen.push(key);

@@ -147,7 +147,10 @@ impl Worker {
         self.note(agent.identity());
         self.foreign.agent = Some(agent);
         match reply {
-            Ok(Reply::Done(result)) => *body = result,
+            Ok(Reply::Done(result)) => {
+                answer.stdout_len = result.len() as u32;
+                *body = result;
+            }
             Ok(Reply::Failed { error, .. }) => return Err(error),
             Err(fault) if is_given_up(fault.cut()) => {
                 answer.status = AnswerStatus::TimedOut as u32;
