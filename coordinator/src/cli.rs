@@ -52,6 +52,8 @@ struct Cli {
 enum Verb {
     /// Run a command once for each agent or each input, many at a time
     Run(run::Args),
+    /// Give tasks to a fleet that is there, and wait for what becomes of them
+    Submit(run::submit::Args),
     /// Start a fleet and keep it until it is told to stop
     Up(up::Args),
     /// Tell who is there and what is in flight
@@ -107,6 +109,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
     };
     match cli.verb {
         Verb::Run(args) => run::main(&args, program),
+        Verb::Submit(args) => run::submit::main(&args),
         Verb::Up(args) => up::main(&args),
         Verb::Status(args) => status::main(&args),
         Verb::Top(args) => top::main(&args),

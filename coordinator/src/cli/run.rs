@@ -7,6 +7,7 @@ mod list;
 mod output;
 mod progress;
 mod results;
+pub(super) mod submit;
 mod task;
 mod template;
 mod work;
@@ -18,7 +19,7 @@ use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::config::{Agent, FleetShape, Policy};
 use crate::wire::USAGE_LEN;
-use args::{HELP, How, Where, Which};
+use args::{HELP, How, Protocol, Where, Which};
 use list::{From, List, Refusal, Surroundings};
 use output::Printer;
 use progress::Progress;
@@ -26,6 +27,7 @@ use results::{Done, Results, Resume};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
+use task::Doer;
 use template::Template;
 use work::{Rules, Work};
 
@@ -49,10 +51,6 @@ pub(super) struct Args {
     how: How,
     #[command(flatten)]
     place_of: Where,
-    /// What the COMMAND is: one that is run anew for each task; or an agent that is started once for each worker, reads a
-    /// line of JSON a task and writes a line of JSON an answer (docs/coordinator.md)
-    #[arg(long, value_enum, default_value_t)]
-    protocol: Protocol,
     /// Output kept of each task, in bytes; what is more is cut off, with a word
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
     output_max: u32,
@@ -70,14 +68,6 @@ pub(super) struct Args {
     /// The command, with places for what differs; by default each line of --inputs is one
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-}
-
-/// What a worker does with a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum Protocol {
-    #[default]
-    Command,
-    Jsonl,
 }
 
 /// Signals that asked to stop so far.
@@ -105,15 +95,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return USAGE;
     }
     let all = (&args.which, &args.how, &args.place_of);
-    let agent = match (args.protocol, agent(&args.command)) {
-        (Protocol::Command, _) => None,
-        (Protocol::Jsonl, Ok(agent)) => Some(agent),
-        (Protocol::Jsonl, Err(wrong)) => {
-            complain(wrong, "write the agent's program behind `--`, as in `-- python3 agent.py`");
-            return USAGE;
-        }
-    };
-    let prepared = match prepare(all, &from, &args.command, None, agent.is_some()) {
+    let prepared = match doer(&args.which, &args.command).and_then(|doer| prepare(all, &from, doer, None)) {
         Ok(prepared) => prepared,
         Err(status) => return status,
     };
@@ -132,7 +114,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if args.which.dry_run {
         return dry_run(prepared);
     }
-    let work = match begin(prepared, agents) {
+    let work = match begin(prepared, agents, Host::Own) {
         Ok(work) => work,
         Err(status) => return status,
     };
@@ -148,30 +130,17 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    serve(args, program, &shape, work, agent)
+    serve(args, program, &shape, work)
 }
 
-/// The agent that a command line means.
-fn agent(command: &[OsString]) -> Result<&'static Agent, String> {
-    let words = command.iter().map(|word| word.to_str().map(str::to_owned));
-    match words.collect::<Option<Vec<_>>>() {
-        None => Err("the agent's command is no UTF-8".to_owned()),
-        Some(command) if command.first().is_none_or(String::is_empty) => {
-            Err("--protocol jsonl wants an agent to start".to_owned())
-        }
-        // As long as the process: it is said once.
-        Some(command) => Ok(Box::leak(Box::new(Agent { command }))),
-    }
-}
-
-fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work, agent: Option<&'static Agent>) -> u8 {
+fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
     let policy = Policy {
         recycle_after: args.recycle_after,
         recycle_growth: args.recycle_growth,
-        agent,
+        agent: agent(args),
         ..Policy::default()
     };
     let launched =
@@ -206,6 +175,36 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work, agent: O
     status
 }
 
+/// What each worker keeps running. As long as the process.
+fn agent(args: &Args) -> Option<&'static Agent> {
+    let jsonl = args.which.protocol == Protocol::Jsonl;
+    let command =
+        jsonl.then(|| args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
+    command.map(|command| &*Box::leak(Box::new(Agent { command })))
+}
+
+/// What COMMAND is.
+fn doer(which: &Which, command: &[OsString]) -> Result<Doer, u8> {
+    if which.protocol == Protocol::Command {
+        return Ok(Doer::Command(Template::new(command)));
+    }
+    let words: Option<Vec<String>> = command.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    words
+        .filter(|words| words.first().is_some_and(|program| !program.is_empty()))
+        .map(Doer::Agent)
+        .ok_or_else(|| {
+            complain("--protocol jsonl wants an agent", "write its program behind `--`, in UTF-8");
+            USAGE
+        })
+}
+
+/// Whose the fleet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Own,
+    Other,
+}
+
 /// All that can be decided before anything starts.
 struct Prepared<'a> {
     list: List,
@@ -221,9 +220,8 @@ type All<'a> = (&'a Which, &'a How, &'a Where);
 fn prepare<'a>(
     (which, how, place): All<'a>,
     from: &From,
-    command: &[OsString],
+    doer: Doer,
     cwd: Option<String>,
-    agent: bool,
 ) -> Result<Prepared<'a>, u8> {
     let resume = match (which.dry_run, place.resumes()) {
         (true, true) => Resume::LookOnly,
@@ -237,7 +235,7 @@ fn prepare<'a>(
         (results, before) = (Some(opened), done);
     }
     let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
-    let rest = (Template::new(command), Surroundings { cwd, output_dir, agent });
+    let rest = (doer, Surroundings { cwd, output_dir });
     let list = List::check(from, rest, &before, place.retry_failed).map_err(refused)?;
     if place.resumes() {
         let facts = &list.facts;
@@ -288,7 +286,7 @@ fn refused(refusal: Refusal) -> u8 {
 }
 
 /// Opens what is written to.
-fn begin(prepared: Prepared<'_>, agents: u32) -> Result<Work, u8> {
+fn begin(prepared: Prepared<'_>, window: u32, host: Host) -> Result<Work, u8> {
     let Prepared { list, results, how, place } = prepared;
     if let Some(dir) = &place.output_dir
         && let Err(error) = std::fs::create_dir_all(dir)
@@ -303,17 +301,17 @@ fn begin(prepared: Prepared<'_>, agents: u32) -> Result<Work, u8> {
         (None, Some(path)) => open(path, Resume::No)?.0,
     };
     let rules = Rules {
-        window: agents as usize,
+        window: window as usize,
         timeout: how.timeout,
         deadline: how.deadline,
         retries: how.retries,
         delay: how.delay.unwrap_or_default(),
         halt: how.halt,
         grace: how.grace,
+        is_guest: host == Host::Other,
     };
     let again = results.is_file().then(args::again);
-    let printer =
-        Printer::new(place.is_printed(), place.tag, place.keep_order).of_values(list.is_for_agents());
+    let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
     Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, again })
 }
 

@@ -7,6 +7,7 @@ mod lists;
 mod output;
 mod resume;
 mod room;
+mod submit;
 #[path = "../support/up.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod up;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use up::{PROGRAM, is_empty, shm, wait_until};
+use up::{PROGRAM, is_empty, kill, shm, wait_until};
 
 /// A desk: where the run works, and where its fleet keeps its memory.
 struct Desk {

@@ -61,6 +61,17 @@ fn a_run_that_is_killed_goes_on_and_does_again_only_what_it_had_no_result_of() {
     assert!(last.values().all(|row| row["status"] == "ok"));
 }
 
+#[test]
+fn where_output_goes_is_no_part_of_a_task() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n");
+    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--resume"];
+    desk.run(&[&arguments[..], &["--output-dir", "one", "--", "echo"]].concat()).with(0);
+    desk.run(&[&arguments[..], &["--output-dir", "two", "--", "echo"]].concat())
+        .with(0)
+        .says(&["2 of 2 tasks are done; 0 to do"]);
+}
+
 fn coordinator_dead(desk: &Desk) -> bool {
     std::fs::read_dir(desk.shm.path()).unwrap().all(|entry| {
         coordinator::client::status::of(&entry.unwrap().path())

@@ -21,6 +21,9 @@ pub(super) struct Which {
     /// A task for each line of JSON of this file (`-` is standard input): see below
     #[arg(long, value_name = "FILE")]
     tasks: Option<PathBuf>,
+    /// What COMMAND is: run for each task, or a program that stays and is given a line of JSON for each
+    #[arg(long, value_enum, default_value = "command")]
+    pub(super) protocol: Protocol,
     /// Say what would be run, in a shell's words, and run nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -35,6 +38,13 @@ impl Which {
             (None, None) => None,
         }
     }
+}
+
+/// How tasks are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Protocol {
+    Command,
+    Jsonl,
 }
 
 /// What is done with them.
@@ -114,6 +124,11 @@ A line of --tasks is an object with a command of its own, or with what the COMMA
    "timeout": "10m", "deadline": "1h", "retries": 2}
   {"input": "a.txt"}   {"args": ["-k", "a.txt"]}
 All keys may be left out; the id is then the line's number.
+
+With --protocol jsonl the COMMAND of each agent is started once, and asked on its stdin with a line for each task,
+{"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}; it answers on its stdout with {"id":"1.1.7","ok":true,"result":...}
+or {"id":"1.1.7","ok":false,"error":"why"}, and may say {"id":"1.1.7","progress":...} before. INPUT is the task's `input`; the answer is the `result` of a line of
+--results, and otherwise printed as a line.
 
 The exit status is 0 if every task ended well, 10 if one did not, 20 if this host cannot do it, 21 after a signal or
 if the output's reader has gone, 64 if the list or the command line makes no sense."#;

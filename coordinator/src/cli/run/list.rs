@@ -2,8 +2,8 @@
 //! wanted, so that a long one need not fit into memory.
 
 use super::results::Done;
-use super::task::{self, Job, Spec, first_8};
-use super::template::{Template, Values};
+use super::task::{self, Doer, Job, Spec, first_8};
+use super::template::Values;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct List {
     source: Source,
-    template: Template,
+    doer: Doer,
     surroundings: Surroundings,
     /// By task: what its line was when it was checked, and whether it is to be done.
     checked: Vec<(u32, bool)>,
@@ -56,16 +56,19 @@ pub(super) struct Surroundings {
     pub(super) cwd: Option<String>,
     /// Gets two files a task: all that it says on stdout, and on stderr.
     pub(super) output_dir: Option<String>,
-    /// Tasks are for long-lived agents.
-    pub(super) agent: bool,
 }
 
 impl Surroundings {
+    /// What is around a task is no part of what it is: its hash knows nothing of it.
+    fn job(&self, spec: Spec) -> Result<Job, String> {
+        let hash = spec.hash();
+        Ok(Job { hash, ..self.around(spec).job()? })
+    }
+
     fn around(&self, mut spec: Spec) -> Spec {
         if spec.cwd.is_none() {
             spec.cwd.clone_from(&self.cwd);
         }
-        spec.for_agent = self.agent;
         spec.files = self.output_dir.as_ref().map(|dir| {
             let name = file_name(&spec.id);
             ["stdout", "stderr"].map(|stream| Some(format!("{dir}/{name}.{stream}")))
@@ -129,7 +132,7 @@ impl List {
     /// Reads and checks all of it. `before` is what is known of earlier results.
     pub(super) fn check(
         from: &From,
-        (template, surroundings): (Template, Surroundings),
+        (doer, surroundings): (Doer, Surroundings),
         before: &Done,
         retry_failed: bool,
     ) -> Result<Self, Refusal> {
@@ -141,7 +144,7 @@ impl List {
             From::Tasks(path) => Source::Lines { lines: Lines::open(path, b'\n')?, json: true },
         };
         let mut list =
-            Self { source, template, surroundings, checked: Vec::new(), taken: 0, facts: Facts::default() };
+            Self { source, doer, surroundings, checked: Vec::new(), taken: 0, facts: Facts::default() };
         list.look_through(before, retry_failed)?;
         list.rewind().map_err(|error| Refusal::Io(format!("cannot read it again: {error}")))?;
         Ok(list)
@@ -182,7 +185,7 @@ impl List {
                 }
                 None => false,
             };
-            match self.surroundings.around(spec).job() {
+            match self.surroundings.job(spec) {
                 Ok(job) => self.facts.largest = self.facts.largest.max(job.size()),
                 Err(wrong) => mistakes.add(line, &wrong),
             }
@@ -197,11 +200,6 @@ impl List {
             Source::Agents(_) => Ok(()),
             Source::Lines { lines, .. } => lines.rewind(),
         }
-    }
-
-    /// Its tasks are for long-lived agents.
-    pub(super) fn is_for_agents(&self) -> bool {
-        self.surroundings.agent
     }
 
     /// The next task that is to be done; an error if the list is not what it was when it was checked.
@@ -235,10 +233,17 @@ impl List {
                     return Ok(None);
                 }
                 let id = (number - 1).to_string();
-                let values = Values { input: Some(id.as_bytes()), number, id: &id };
-                let argv = self.template.fill(&values);
-                let input = id.clone();
-                let spec = Spec::plain(id, number, input.as_bytes(), argv);
+                let spec = match &self.doer {
+                    Doer::Command(template) => {
+                        let argv = template.fill(&Values { input: Some(id.as_bytes()), number, id: &id });
+                        Spec::plain(id.clone(), number, id.as_bytes(), argv)
+                    }
+                    Doer::Agent(_) => {
+                        let mut spec = Spec::plain(id.clone(), number, id.as_bytes(), Vec::new());
+                        spec.ask(&id, &self.doer);
+                        spec
+                    }
+                };
                 return Ok(Some(Found { line: number, mark: 0, spec: Ok(spec) }));
             }
             Source::Lines { lines, json } => (lines, *json),
@@ -255,23 +260,31 @@ impl List {
         let spec = if !whole {
             Err(vec![format!("the line is longer than {LINE_MAX} bytes")])
         } else if json {
-            task::read(text, line, number, &self.template)
+            task::read(text, line, number, &self.doer)
         } else {
-            Ok(plain(text, line, number, &self.template))
+            plain(text, line, number, &self.doer)
         };
         Ok(Some(Found { line, mark, spec }))
     }
 }
 
-/// A line of input; without a command to give it to, it is a command itself.
-fn plain(text: &[u8], line: u64, number: u64, template: &Template) -> Spec {
+/// A line of input; without a command to give it to, it is a command itself. To an agent it is a string.
+fn plain(text: &[u8], line: u64, number: u64, doer: &Doer) -> Result<Spec, Vec<String>> {
     let id = line.to_string();
-    let argv = if template.is_empty() {
-        vec![b"sh".to_vec(), b"-c".to_vec(), text.to_vec()]
-    } else {
-        template.fill_or_append(&Values { input: Some(text), number, id: &id })
+    let argv = match doer {
+        Doer::Command(template) if template.is_empty() => {
+            vec![b"sh".to_vec(), b"-c".to_vec(), text.to_vec()]
+        }
+        Doer::Command(template) => template.fill_or_append(&Values { input: Some(text), number, id: &id }),
+        Doer::Agent(_) => {
+            let text_of = std::str::from_utf8(text).ok().and_then(|text| serde_json::to_string(text).ok());
+            let question = text_of.ok_or_else(|| vec!["the line is no UTF-8, and JSON is".to_owned()])?;
+            let mut spec = Spec::plain(id, number, text, Vec::new());
+            spec.ask(&question, doer);
+            return Ok(spec);
+        }
     };
-    Spec::plain(id, number, text, argv)
+    Ok(Spec::plain(id, number, text, argv))
 }
 
 struct Found {
@@ -411,7 +424,7 @@ pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<
 /// As [`List::next`], ready to be sent.
 pub(super) fn next_job(list: &mut List) -> Result<Option<Job>, String> {
     let Some(spec) = list.next()? else { return Ok(None) };
-    list.surroundings.around(spec).job().map(Some)
+    list.surroundings.job(spec).map(Some)
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ pub(super) struct Printer {
     prints: bool,
     tag: bool,
     keep_order: bool,
-    values: bool,
     /// The task whose turn it is.
     next: u64,
     held: BTreeMap<u64, Held>,
@@ -47,21 +46,7 @@ enum Kept {
 
 impl Printer {
     pub(super) fn new(prints: bool, tag: bool, keep_order: bool) -> Self {
-        Self {
-            prints,
-            tag,
-            keep_order,
-            values: false,
-            next: 0,
-            held: BTreeMap::new(),
-            held_bytes: 0,
-            spill: None,
-        }
-    }
-
-    /// What tasks say are values of agents', each a line.
-    pub(super) fn of_values(self, values: bool) -> Self {
-        Self { values, ..self }
+        Self { prints, tag, keep_order, next: 0, held: BTreeMap::new(), held_bytes: 0, spill: None }
     }
 
     pub(super) fn prints(&self) -> bool {
@@ -79,15 +64,6 @@ impl Printer {
         if !self.prints {
             return Ok(());
         }
-        // An answer of an agent is a value, and a value is a line.
-        let mut whole_line;
-        let stdout = if self.values && !stdout.is_empty() {
-            whole_line = stdout.to_vec();
-            whole_line.push(b'\n');
-            &whole_line
-        } else {
-            stdout
-        };
         let (stdout, stderr) =
             if self.tag { (&*tagged(id, stdout), &*tagged(id, stderr)) } else { (stdout, stderr) };
         if !self.keep_order {

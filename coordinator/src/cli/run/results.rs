@@ -6,6 +6,7 @@ use crate::client::{Failure, Outcome, Usage, WorkerRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, Write};
@@ -40,6 +41,8 @@ impl Status {
 pub(super) struct Said<'a> {
     pub(super) stdout: &'a [u8],
     pub(super) stderr: &'a [u8],
+    /// What a long-lived agent has answered, as JSON.
+    pub(super) result: Option<&'a RawValue>,
     pub(super) truncated: bool,
     /// Exit status, or minus the signal.
     pub(super) code: Option<i32>,
@@ -60,8 +63,24 @@ pub(super) struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    pub(super) fn of(outcome: &'a Outcome<'_>) -> Self {
+    /// Of a command, or of a long-lived agent.
+    pub(super) fn of(outcome: &'a Outcome<'_>, is_agents: bool) -> Self {
         match &outcome.result {
+            Ok(answer) if is_agents => Self {
+                status: Status::Ok,
+                said: Said {
+                    result: serde_json::from_slice(answer.body).ok(),
+                    attempt: Some(answer.attempt.into()),
+                    started_ns: answer.started_ns,
+                    finished_ns: answer.finished_ns,
+                    ..Said::default()
+                },
+                error: None,
+            },
+            // It says so itself.
+            Err(Failure::Refused(_, why)) if is_agents => {
+                Self { status: Status::Failed, said: Said::default(), error: Some(why.clone()) }
+            }
             Ok(answer) => {
                 let (stdout, stderr) = answer.body.split_at(answer.stdout_len);
                 let how = crate::process::reap::HowEnded::from_raw(answer.code);
@@ -71,6 +90,7 @@ impl<'a> End<'a> {
                     said: Said {
                         stdout,
                         stderr,
+                        result: None,
                         truncated: answer.truncated,
                         code: Some(answer.code),
                         attempt: Some(answer.attempt.into()),
@@ -97,6 +117,7 @@ impl<'a> End<'a> {
         let said = partial.map_or_else(Said::default, |partial| Said {
             stdout: &partial.stdout,
             stderr: &partial.stderr,
+            result: None,
             truncated: partial.truncated,
             code: Some(partial.how.raw()),
             attempt: Some(partial.attempt.into()),
@@ -150,6 +171,8 @@ struct Row<'a> {
     #[serde(flatten)]
     stderr: Text<'a>,
     truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
     error: Option<&'a str>,
     task_hash: String,
 }
@@ -199,6 +222,7 @@ pub(super) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
         stdout: Text("stdout", "stdout_base64", Some(said.stdout)),
         stderr: Text("stderr", "stderr_base64", Some(said.stderr)),
         truncated: said.truncated,
+        result: said.result,
         error: end.error.as_deref(),
         task_hash: format!("{:016x}", whose.hash),
     };

@@ -7,6 +7,7 @@ use crate::config::PAYLOAD_MAX;
 use crate::wire::command::Command;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,16 +28,14 @@ pub(super) struct Spec {
     /// What it is called beside its id, where it has an input and no id of its own.
     pub(super) input: Option<Vec<u8>>,
     pub(super) argv: Vec<Vec<u8>>,
+    /// What a long-lived agent is asked, as JSON; then there is no command but the agent's.
+    pub(super) question: Option<String>,
     pub(super) stdin: Option<String>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: Option<String>,
     pub(super) own: Own,
     /// What gets all of its output: stdout, and stderr.
     pub(super) files: Option<[Option<String>; 2]>,
-    /// The input as JSON, where it was no text.
-    pub(super) json: Option<Value>,
-    /// It is no command: a long-lived agent gets the input.
-    pub(super) for_agent: bool,
 }
 
 /// What a task says for itself where others take what the command line says.
@@ -56,14 +55,32 @@ pub(super) struct Job {
     pub(super) own: Own,
     /// Of what it runs.
     pub(super) hash: u64,
-    message: Message,
+    pub(super) message: Message,
 }
 
 #[derive(Debug)]
-enum Message {
+pub(super) enum Message {
     Exec(Vec<u8>),
     Command(Vec<u8>),
     Agent(Vec<u8>),
+}
+
+/// What does the tasks.
+#[derive(Debug)]
+pub(super) enum Doer {
+    /// A command for each; empty where each brings its own.
+    Command(Template),
+    /// A program that stays, and is given a line of JSON for each.
+    Agent(Vec<String>),
+}
+
+impl Doer {
+    fn command(&self) -> Option<&Template> {
+        match self {
+            Self::Command(template) => Some(template),
+            Self::Agent(_) => None,
+        }
+    }
 }
 
 impl Job {
@@ -71,7 +88,7 @@ impl Job {
         match &self.message {
             Message::Exec(body) => Task::Exec(body),
             Message::Command(body) => Task::Command(body),
-            Message::Agent(body) => Task::Agent(body),
+            Message::Agent(question) => Task::Agent(question),
         }
     }
 
@@ -79,6 +96,11 @@ impl Job {
     pub(super) fn size(&self) -> usize {
         let (Message::Exec(body) | Message::Command(body) | Message::Agent(body)) = &self.message;
         body.len()
+    }
+
+    /// A long-lived agent does it, and answers with JSON.
+    pub(super) fn is_agents(&self) -> bool {
+        matches!(self.message, Message::Agent(_))
     }
 
     /// For people.
@@ -96,6 +118,14 @@ impl Spec {
         Self { id, number, input: Some(input.to_vec()), argv, ..Self::default() }
     }
 
+    /// For an agent that stays.
+    pub(super) fn ask(&mut self, question: &str, doer: &Doer) {
+        self.question = Some(question.to_owned());
+        if let Doer::Agent(command) = doer {
+            self.argv = command.iter().map(|word| word.clone().into_bytes()).collect();
+        }
+    }
+
     pub(super) fn hash(&self) -> u64 {
         let mut hasher = Sha256::new();
         let mut add = |bytes: &[u8]| {
@@ -104,6 +134,9 @@ impl Spec {
         };
         for argument in &self.argv {
             add(argument);
+        }
+        if let Some(question) = &self.question {
+            add(question.as_bytes());
         }
         add(b"stdin");
         add(self.stdin.as_deref().unwrap_or_default().as_bytes());
@@ -117,17 +150,16 @@ impl Spec {
 
     pub(super) fn job(self) -> Result<Job, String> {
         let hash = self.hash();
-        if self.for_agent {
-            return self.job_of_agent(hash);
-        }
-        let Self { id, number, input, argv, stdin, env, cwd, own, files, .. } = self;
+        let Self { id, number, input, argv, question, stdin, env, cwd, own, files } = self;
         if argv.iter().any(|argument| argument.contains(&0)) {
             return Err("an argument contains a NUL, which no program can be given".to_owned());
         }
-        if argv.first().is_none_or(Vec::is_empty) {
+        if question.is_none() && argv.first().is_none_or(Vec::is_empty) {
             return Err("the command has no program".to_owned());
         }
-        let message = if stdin.is_none() && env.is_empty() && cwd.is_none() && files.is_none() {
+        let message = if let Some(question) = question {
+            Message::Agent(question.into_bytes())
+        } else if stdin.is_none() && env.is_empty() && cwd.is_none() && files.is_none() {
             let mut body = argv.join(&0);
             body.push(0);
             Message::Exec(body)
@@ -141,26 +173,7 @@ impl Spec {
             let command = Command { argv, env, cwd, stdin, stdout_file, stderr_file, ..Command::default() };
             Message::Command(command.to_body().map_err(|error| error.to_string())?)
         };
-        Self::fits(Job { id, number, input, own, hash, message })
-    }
-
-    /// What an agent gets: the input, as JSON.
-    fn job_of_agent(self, hash: u64) -> Result<Job, String> {
-        if self.stdin.is_some() || !self.env.is_empty() || self.cwd.is_some() || self.files.is_some() {
-            return Err(
-                "an agent gets a task's `input` and nothing else: no stdin, env, cwd or files".to_owned()
-            );
-        }
-        let text = |text: &Vec<u8>| Value::String(String::from_utf8_lossy(text).into_owned());
-        let Some(value) = self.json.clone().or_else(|| self.input.as_ref().map(text)) else {
-            return Err("a task for an agent has an `input`, and no command of its own".to_owned());
-        };
-        let message = Message::Agent(value.to_string().into_bytes());
-        let Self { id, number, input, own, .. } = self;
-        Self::fits(Job { id, number, input, own, hash, message })
-    }
-
-    fn fits(job: Job) -> Result<Job, String> {
+        let job = Job { id, number, input, own, hash, message };
         if job.size() > PAYLOAD_MAX as usize {
             return Err(format!(
                 "the task has {} bytes, and at most {PAYLOAD_MAX} can be sent: keep what is large in a file",
@@ -181,7 +194,7 @@ impl Spec {
             words.extend(self.env.iter().map(|(name, value)| quoted(format!("{name}={value}").as_bytes())));
         }
         words.extend(self.argv.iter().map(|argument| quoted(argument)));
-        if let Some(stdin) = &self.stdin {
+        if let Some(stdin) = self.stdin.as_ref().or(self.question.as_ref()) {
             words.extend(["<<<".to_owned(), quoted(stdin.as_bytes())]);
         }
         words.join(" ")
@@ -213,13 +226,8 @@ pub(super) fn quoted(word: &[u8]) -> String {
 }
 
 /// Reads a line of a list of tasks; every mistake of it. `line` is its number in the file, `number` the task's.
-pub(super) fn read(
-    line: &[u8],
-    line_number: u64,
-    number: u64,
-    template: &Template,
-) -> Result<Spec, Vec<String>> {
-    let pairs: Pairs = serde_json::from_slice(line).map_err(|error| {
+pub(super) fn read(line: &[u8], line_number: u64, number: u64, doer: &Doer) -> Result<Spec, Vec<String>> {
+    let pairs: Pairs<'_> = serde_json::from_slice(line).map_err(|error| {
         // There is one line, and its number is known.
         let said = error.to_string();
         let said = said.split(" at line ").next().unwrap_or(&said);
@@ -227,18 +235,16 @@ pub(super) fn read(
     })?;
     let mut reader = Reader { spec: Spec { number, ..Spec::default() }, wrong: Vec::new(), seen: Vec::new() };
     let (mut command, mut args, mut input) = (None, None, None);
-    for (key, value) in pairs.0 {
+    for (key, raw) in pairs.0 {
         if reader.seen.contains(&key) {
             reader.wrong.push(format!("`{key}` is there twice"));
             continue;
         }
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| vec![error.to_string()])?;
         match key.as_str() {
             "command" => command = reader.strings(&key, value),
             "args" => args = reader.strings(&key, value),
-            "input" => {
-                reader.spec.json = Some(value.clone());
-                input = Some(as_text(value));
-            }
+            "input" => input = Some((raw.get(), as_text(raw, value))),
             _ => reader.take(&key, value),
         }
         reader.seen.push(key);
@@ -248,6 +254,20 @@ pub(super) fn read(
     if spec.id.is_empty() && !has("id") {
         spec.id = line_number.to_string();
     }
+    let Some(template) = doer.command() else {
+        let useless = ["command", "args", "stdin", "env", "cwd"].into_iter().filter(|key| has(key));
+        wrong.extend(
+            useless.map(|key| format!("`{key}` is of no use to an agent: what it is to do is its `input`")),
+        );
+        let Some((question, _)) = input.filter(|_| wrong.is_empty()) else {
+            if !has("input") {
+                wrong.push("it has no `input`, which is what the agent is to do".to_owned());
+            }
+            return Err(wrong);
+        };
+        spec.ask(question, doer);
+        return Ok(spec);
+    };
     let whats: Vec<_> = ["command", "args", "input"].into_iter().filter(|key| has(key)).collect();
     if let [first, second, ..] = whats[..] {
         wrong.push(format!("`{first}` and `{second}` do not go together"));
@@ -257,7 +277,7 @@ pub(super) fn read(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let values = Values { input: input.as_deref().map(str::as_bytes), number, id: &spec.id };
+    let values = Values { input: input.as_ref().map(|(_, text)| text.as_bytes()), number, id: &spec.id };
     spec.argv = match (command, args) {
         (Some(command), _) => command,
         (None, Some(args)) => {
@@ -271,10 +291,10 @@ pub(super) fn read(
 }
 
 /// A string is itself, anything else its JSON.
-fn as_text(value: Value) -> String {
+fn as_text(raw: &RawValue, value: Value) -> String {
     match value {
         Value::String(text) => text,
-        other => other.to_string(),
+        _ => raw.get().to_owned(),
     }
 }
 
@@ -384,19 +404,19 @@ impl Reader {
 }
 
 /// An object with its keys as they come, those that come twice too.
-struct Pairs(Vec<(String, Value)>);
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> serde::Deserialize<'de> for Pairs {
+impl<'de> serde::Deserialize<'de> for Pairs<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;
         impl<'de> Visitor<'de> for Keys {
-            type Value = Pairs;
+            type Value = Pairs<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(r#"a task as a JSON object, as in {"id":"a1","command":["echo","hi"]}"#)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
@@ -412,9 +432,9 @@ impl<'de> serde::Deserialize<'de> for Pairs {
 mod tests {
     use super::*;
 
-    fn template(words: &[&str]) -> Template {
+    fn template(words: &[&str]) -> Doer {
         let words: Vec<_> = words.iter().map(Into::into).collect();
-        Template::new(&words)
+        Doer::Command(Template::new(&words))
     }
 
     fn good(line: &str, words: &[&str]) -> Spec {
@@ -497,6 +517,19 @@ mod tests {
             let wrong = bad(line);
             assert!(wrong.len() == 1 && wrong[0].contains(words), "{line}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_agent_is_asked_with_its_input_and_nothing_else() {
+        let agent = Doer::Agent(vec!["python3".to_owned(), "a.py".to_owned()]);
+        let spec = read(br#"{"input":{"z":1,"a":1.50},"retries":1}"#, 7, 3, &agent).unwrap();
+        assert_eq!(spec.question.as_deref(), Some(r#"{"z":1,"a":1.50}"#));
+        assert_eq!(spec.in_shell(), r#"python3 a.py <<< '{"z":1,"a":1.50}'"#);
+        assert!(spec.job().unwrap().is_agents());
+        let wrong = read(br#"{"command":["x"],"cwd":"/","input":1}"#, 7, 3, &agent).unwrap_err();
+        assert!(wrong.len() == 2 && wrong[0].contains("`command` is of no use to an agent"), "{wrong:?}");
+        let wrong = read(b"{}", 7, 3, &agent).unwrap_err();
+        assert!(wrong[0].contains("no `input`"), "{wrong:?}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const DEATHS_MAX: u32 = 3;
 /// Failures that are told one by one.
 const FAILURES_TOLD: u64 = 10;
+/// Orders to a fleet that does not take them any more are given up after this long.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 /// Who was asked to end its tasks at once has this long.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
@@ -36,6 +38,8 @@ pub(super) struct Rules {
     pub(super) halt: Halt,
     /// From a first signal to the end of what runs.
     pub(super) grace: Duration,
+    /// The fleet goes on after this run, and must not go on with its tasks.
+    pub(super) is_guest: bool,
 }
 
 /// What a run has at its end.
@@ -105,6 +109,9 @@ struct Book {
 pub(super) fn all(work: Work, client: &mut Client) -> u8 {
     let mut book = Book::new(work);
     book.go(client);
+    if book.work.rules.is_guest {
+        book.leave(client);
+    }
     book.finish()
 }
 
@@ -235,6 +242,16 @@ impl Book {
         }
     }
 
+    /// Nobody will hear of what still runs: it is to end.
+    fn leave(&mut self, client: &mut Client) {
+        let begun = Instant::now();
+        while begun.elapsed() < LEAVE_MAX && self.in_flight.values().any(|flying| !flying.cancelled) {
+            self.cancel(client);
+            client.poll(|_| ());
+            client.wait(LOOK / 10);
+        }
+    }
+
     /// Gives the task back if there is no room now.
     fn submit(&mut self, client: &mut Client, mut flying: Flying) -> Result<(), Box<Flying>> {
         let terms = self.terms(&flying);
@@ -287,7 +304,8 @@ impl Book {
             return;
         }
         self.nobody = 0;
-        self.end(&flying, Some(outcome.worker), &End::of(&outcome));
+        let end = End::of(&outcome, flying.job.is_agents());
+        self.end(&flying, Some(outcome.worker), &end);
     }
 
     /// Its agent died, which says nothing about the task; the fleet was told to begin it once only, since it would
@@ -325,7 +343,10 @@ impl Book {
         if self.work.printer.prints() {
             self.work.progress.clear();
             let said = &end.said;
-            let printed = self.work.printer.take(flying.turn, &job.id, said.stdout, said.stderr);
+            // What an agent answers is a line.
+            let answer = said.result.map(|result| format!("{}\n", result.get()));
+            let stdout = answer.as_ref().map_or(said.stdout, String::as_bytes);
+            let printed = self.work.printer.take(flying.turn, &job.id, stdout, said.stderr);
             self.printed(printed);
             if said.truncated {
                 let hint = "--output-max keeps more, --output-dir all";
