@@ -3,6 +3,7 @@
 use super::{FAILED, OK, Place, complain, hand_out, warn};
 use crate::bus::directory::{Owner, control_path, remove};
 use crate::bus::view::Control;
+use crate::process::reset::temporary;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,15 @@ pub(super) struct Args {
 /// alone to go by.
 fn has_living(dir: &std::path::Path) -> bool {
     Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
+}
+
+/// The fleet's directory, and what its workers had made beside it.
+fn remove_all(dir: &std::path::Path) -> std::io::Result<()> {
+    if let Ok(control) = Control::attach(&control_path(dir)) {
+        // What cannot be removed is in nobody's way.
+        let _ = temporary::remove_of_fleet(control.stamped().created_unix_ns);
+    }
+    remove(dir)
 }
 
 pub(super) fn main(args: &Args) -> u8 {
@@ -50,7 +60,7 @@ pub(super) fn main(args: &Args) -> u8 {
                         "would remove {path} (its supervisor, process {}, is dead)",
                         owner.pid
                     );
-                } else if let Err(error) = remove(&fleet.path) {
+                } else if let Err(error) = remove_all(&fleet.path) {
                     complain(format!("{path}: {error}"), "");
                     status = FAILED;
                 } else {

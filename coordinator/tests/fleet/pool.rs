@@ -117,6 +117,23 @@ fn a_killed_workers_temporary_directory_goes_with_the_fleet() {
 }
 
 #[test]
+fn the_temporary_directories_of_a_killed_fleet_are_cleaned_away_with_it() {
+    let shm = shm();
+    let mut up = Up::start(shm.path(), 1, 1, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let temporary = sh(&mut client, "printf %s $TMPDIR");
+    let everyone = up.identities();
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    wait_until("everyone is gone", || everyone.iter().all(|process| !process.is_alive()));
+    assert!(std::path::Path::new(&temporary).exists());
+    let mut clean = std::process::Command::new(super::PROGRAM);
+    clean.args(["clean", "--shm-dir"]).arg(shm.path()).env("TMPDIR", shm.path());
+    assert!(clean.output().unwrap().status.success());
+    assert!(super::is_empty(shm.path()));
+}
+
+#[test]
 fn a_command_has_its_surroundings_and_tells_what_it_took() {
     let shm = shm();
     let up = Up::start(shm.path(), 1, 1, &[]);

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         wanted.for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
+    nix::sys::prctl::set_child_subreaper(true).unwrap();
     let mut failed = 0;
     for (name, test) in wanted {
         let how = in_a_process(*test);
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
 /// With a directory of its own, which is looked at afterwards; no test may run for ever.
 fn in_a_process(test: fn(&Path)) -> HowEnded {
     let root = tempfile::tempdir().unwrap();
-    fork::spawn("worker/0.0", None, || {
+    let process = fork::spawn("worker/0.0", None, || {
         // SIGALRM is treated as it comes: it ends whoever still runs then.
         nix::unistd::alarm::set(120);
         fork::child_signals().unwrap();
@@ -62,12 +63,27 @@ fn in_a_process(test: fn(&Path)) -> HowEnded {
         0
     })
     .unwrap();
-    loop {
-        if let Some((_, how)) = reap_any() {
-            return how;
+    let how = loop {
+        if let Some((pid, how)) = reap_any() {
+            if pid == process {
+                break how;
+            }
+            continue;
         }
         std::thread::park_timeout(std::time::Duration::from_millis(1));
+    };
+    // Whom a test that has failed has left is an orphan now.
+    while let Ok(Some(left)) = first_child() {
+        let _ = nix::sys::signal::kill(left, nix::sys::signal::Signal::SIGKILL);
+        let _ = nix::sys::wait::waitpid(left, None);
     }
+    how
+}
+
+fn first_child() -> std::io::Result<Option<nix::unistd::Pid>> {
+    let own = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/self/task/{own}/children"))?;
+    Ok(children.split_whitespace().next().and_then(|pid| pid.parse().ok()).map(nix::unistd::Pid::from_raw))
 }
 
 fn part_of(canary: Canary) -> Part {

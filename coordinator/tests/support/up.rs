@@ -42,6 +42,8 @@ impl Up {
             .args(extra)
             .arg("--shm-dir")
             .arg(shm)
+            // What its workers leave there is seen as well.
+            .env("TMPDIR", shm)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

@@ -4,7 +4,9 @@
 //! reset that it is to prove.
 
 use super::children::children;
+use crate::process::clock::now_ns;
 use crate::process::fork::{ignore, set_variable};
+use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fs::{MemfdFlags, Mode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,6 +16,7 @@ use std::io;
 use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const MARK: &str = "COORDINATOR_CANARY";
 const DIRECTORY: &str = "/proc";
@@ -22,6 +25,9 @@ const FILE_SIZE: u64 = 1_234_567_891_234;
 const UMASK: u32 = 0o352;
 /// Seconds: more than anything runs, and a mark in a command line.
 const CHILD: &str = "98765";
+
+/// A child that is not there by then does not come.
+const SETTLED_MAX: Duration = Duration::from_secs(10);
 
 /// A kind of trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,6 +117,7 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
             if !sh.success() {
                 return Err(io::Error::other(format!("sh {sh}")));
             }
+            settle()?;
         }
         Canary::File => {
             let dir = temporary.ok_or_else(|| io::Error::other("there is no temporary directory"))?;
@@ -123,6 +130,22 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
                 }
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Until the child is what it will be: at the moment at which a process becomes another program it has no name.
+fn settle() -> io::Result<()> {
+    let begun = now_ns();
+    let is_asleep = |pid: i32| {
+        is_marked_child(pid)
+            && std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n")
+    };
+    while !children().into_iter().any(is_asleep) {
+        if now_ns() - begun > SETTLED_MAX.as_nanos() as u64 {
+            return Err(io::Error::other("the child does not come up"));
+        }
+        let _ = poll(&mut [], PollTimeout::from(1_u16));
     }
     Ok(())
 }
