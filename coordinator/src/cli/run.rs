@@ -18,6 +18,7 @@ use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::config::{Agent, FleetShape, Policy};
+use crate::plan::capacity::Limit;
 use crate::wire::USAGE_LEN;
 use args::{HELP, How, Protocol, Where, Which};
 use list::{From, List, Refusal, Surroundings};
@@ -122,7 +123,9 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return work.nothing();
     }
     let room = super::capacity::of(&shape, &args.place.shm_dir);
-    if room.workers < u64::from(agents) {
+    // Of shared memory the launch itself knows to the byte what would do.
+    let told_later = matches!(room.limited_by, Limit::Shm(_) | Limit::ShmInodes(_));
+    if room.workers < u64::from(agents) && !told_later {
         complain(format!("{agents} agents do not fit here: {room}"), "");
         return UNFIT;
     }

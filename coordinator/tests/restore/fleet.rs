@@ -42,6 +42,8 @@ impl Place {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).env("COORDINATOR_SHM_DIR", self.shm.path()).current_dir(self.dir.path());
+        // As its fleets have it: what those leave there is looked for there.
+        command.env("TMPDIR", self.shm.path());
         command
     }
 
