@@ -5,6 +5,7 @@ mod args;
 mod halt;
 mod list;
 mod output;
+mod pipe;
 mod progress;
 mod results;
 pub(super) mod submit;
@@ -101,7 +102,9 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Err(status) => return status,
     };
     let wanted = prepared.list.facts.wanted;
-    let agents = args.agents.min(u32::try_from(wanted).unwrap_or(u32::MAX)).max(1);
+    let open = prepared.list.facts.open;
+    let most = if open { u32::MAX } else { u32::try_from(wanted).unwrap_or(u32::MAX) };
+    let agents = args.agents.min(most).max(1);
     let coordinators = args.coordinators.unwrap_or_else(|| agents.div_ceil(WORKERS_WISHED)).clamp(1, agents);
     let payload = args.output_max.saturating_add(USAGE_LEN as u32).max(prepared.list.facts.largest as u32);
     let shape = FleetShape::new(coordinators, agents.div_ceil(coordinators), payload, 1);
@@ -119,7 +122,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Ok(work) => work,
         Err(status) => return status,
     };
-    if wanted == 0 {
+    if wanted == 0 && !open {
         return work.nothing();
     }
     let room = super::capacity::of(&shape, &args.place.shm_dir);
@@ -237,10 +240,18 @@ fn prepare<'a>(
         let (opened, done) = open(path, resume)?;
         (results, before) = (Some(opened), done);
     }
+    if place.output_dir.is_some() && which.protocol == Protocol::Jsonl {
+        complain(
+            "--output-dir is for commands, and --protocol jsonl for an agent's answers",
+            "--results keeps those",
+        );
+        return Err(USAGE);
+    }
     let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
     let rest = (doer, Surroundings { cwd, output_dir });
-    let list = List::check(from, rest, &before, place.retry_failed).map_err(refused)?;
-    if place.resumes() {
+    let known = before.len() as u64;
+    let list = List::check(from, rest, before, place.retry_failed).map_err(refused)?;
+    if place.resumes() && !list.facts.open {
         let facts = &list.facts;
         if let Some(first) = &facts.changed_first {
             warn(format!(
@@ -249,7 +260,7 @@ fn prepare<'a>(
             ));
         }
         tell(format_args!("{} of {} tasks are done; {} to do", facts.done, facts.total, facts.wanted));
-        let strange = (before.len() as u64).saturating_sub(facts.done + facts.changed + facts.failed_again);
+        let strange = known.saturating_sub(facts.done + facts.changed + facts.failed_again);
         if strange > 0 {
             warn(format!("{strange} results belong to tasks that are not in the list"));
         }

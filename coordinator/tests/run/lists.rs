@@ -1,6 +1,7 @@
 //! What can be in a list, and what is said about one that is wrong.
 
-use super::{Desk, is_empty};
+use super::{Desk, is_empty, wait_until};
+use std::io::Write;
 
 #[test]
 fn all_mistakes_of_a_list_are_told_at_once_and_nothing_starts() {
@@ -183,4 +184,52 @@ fn more_agents_than_fit_are_refused_in_words() {
     desk.run(&arguments)
         .with(20)
         .says(&["5000 agents do not fit here: this host has room for", "the first limit is"]);
+}
+
+#[test]
+fn lines_of_a_pipe_are_done_as_they_come() {
+    let desk = Desk::new();
+    let arguments = ["--agents", "2", "--inputs", "-", "--results", "out", "--progress", "--", "echo"];
+    let mut child = desk.command(&arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for number in 1..=5 {
+        writeln!(stdin, "line {number}").unwrap();
+        // The next one is not there before this one is done.
+        wait_until("it is done", || desk.lines("out").len() == number);
+    }
+    drop(stdin);
+    desk.ended(child).with(0).says(&["5/5 (100 %)"]);
+    let rows = desk.rows("out");
+    for (row, number) in rows.iter().zip(1..) {
+        assert_eq!((row["id"].as_str(), row["number"].as_u64()), (Some(&*format!("{number}")), Some(number)));
+        assert_eq!(row["stdout"], format!("line {number}\n"));
+    }
+
+    // Those that are done are known when they come again.
+    let arguments = ["--agents", "2", "--inputs", "-", "--results", "out", "--resume", "--", "echo"];
+    let mut child = desk.command(&arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    wait_until("it is up", || !is_empty(desk.shm.path()));
+    stdin.write_all(b"line 1\nline 2\nother\n\nline 4\nline 5").unwrap();
+    drop(stdin);
+    desk.ended(child).with(0);
+    let rows = desk.rows("out");
+    // A task is its line's number, and what stands there.
+    assert_eq!(rows.len(), 8);
+    let mut again: Vec<_> = rows[5..].iter().map(|row| row["stdout"].as_str().unwrap()).collect();
+    again.sort_unstable();
+    assert_eq!(again, ["line 4\n", "line 5\n", "other\n"]);
+}
+
+#[test]
+fn a_run_that_waits_for_lines_can_be_stopped() {
+    let desk = Desk::new();
+    let arguments = ["--agents", "2", "--inputs", "-", "--results", "out", "--", "echo"];
+    let mut child = desk.command(&arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "one").unwrap();
+    wait_until("it is done", || desk.lines("out").len() == 1);
+    super::signal(&child, nix::sys::signal::Signal::SIGINT);
+    desk.ended(child).with(21).says(&["interrupted: 1 of 1 tasks so far had ended, 0 of them failed"]);
+    drop(stdin);
 }

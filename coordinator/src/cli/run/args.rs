@@ -32,9 +32,10 @@ pub(super) struct Which {
 impl Which {
     /// Where the tasks come from; `None` if nothing says so.
     pub(super) fn from(&self) -> Option<From> {
+        let whole = self.dry_run;
         match (&self.tasks, &self.inputs) {
             (Some(path), _) => Some(From::Tasks(path.clone())),
-            (None, Some(path)) => Some(From::Inputs { path: path.clone(), null: self.null }),
+            (None, Some(path)) => Some(From::Inputs { path: path.clone(), null: self.null, whole }),
             (None, None) => None,
         }
     }

@@ -1,6 +1,8 @@
 //! The tasks of a run: a list that is checked as a whole before anything starts, and then read again as tasks are
-//! wanted, so that a long one need not fit into memory.
+//! wanted, so that a long one need not fit into memory. Only plain lines that still come through a pipe, in which
+//! little can be wrong, are taken as they come.
 
+use super::pipe::{self, Input, Live, Piece};
 use super::results::Done;
 use super::task::{self, Doer, Job, Spec, first_8};
 use super::template::Values;
@@ -21,8 +23,8 @@ const LINE_MAX: usize = 8 << 20;
 pub(super) enum From {
     /// One for each agent.
     Agents(u32),
-    /// One for each line, or for each string that ends with a NUL.
-    Inputs { path: PathBuf, null: bool },
+    /// One for each line, or for each string that ends with a NUL. `whole` waits for the last before the first.
+    Inputs { path: PathBuf, null: bool, whole: bool },
     /// One for each line of JSON.
     Tasks(PathBuf),
 }
@@ -46,6 +48,9 @@ pub(super) struct List {
     checked: Vec<(u32, bool)>,
     /// Tasks taken so far.
     taken: u64,
+    /// What is known of earlier results, and whether those that failed are wanted again; as long as that is asked.
+    before: Done,
+    retry_failed: bool,
     pub(super) facts: Facts,
 }
 
@@ -93,7 +98,7 @@ fn file_name(id: &str) -> String {
     name
 }
 
-/// What is known of a list before anything starts.
+/// What is known of a list before anything starts, if it does not come as it is made.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) total: u64,
@@ -109,12 +114,24 @@ pub(super) struct Facts {
     pub(super) changed_first: Option<String>,
     /// Bytes of the largest message.
     pub(super) largest: usize,
+    /// More may come; then the other figures are of those that have.
+    pub(super) open: bool,
 }
 
 #[derive(Debug)]
 enum Source {
     Agents(u32),
     Lines { lines: Lines, json: bool },
+    Live { name: String, live: Live, line: u64 },
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next<T> {
+    Task(T),
+    /// Nothing yet.
+    Later,
+    End,
 }
 
 /// A file, line by line.
@@ -133,24 +150,31 @@ impl List {
     pub(super) fn check(
         from: &From,
         (doer, surroundings): (Doer, Surroundings),
-        before: &Done,
+        before: Done,
         retry_failed: bool,
     ) -> Result<Self, Refusal> {
         let source = match from {
             From::Agents(count) => Source::Agents(*count),
-            From::Inputs { path, null } => {
-                Source::Lines { lines: Lines::open(path, if *null { 0 } else { b'\n' })?, json: false }
+            From::Inputs { path, null, whole } => {
+                let end = if *null { 0 } else { b'\n' };
+                Source::open(path, end, false, *whole)?
             }
-            From::Tasks(path) => Source::Lines { lines: Lines::open(path, b'\n')?, json: true },
+            From::Tasks(path) => Source::open(path, b'\n', true, true)?,
         };
-        let mut list =
-            Self { source, doer, surroundings, checked: Vec::new(), taken: 0, facts: Facts::default() };
-        list.look_through(before, retry_failed)?;
+        let open = matches!(source, Source::Live { .. });
+        let facts = Facts { open, ..Facts::default() };
+        let checked = Vec::new();
+        let mut list = Self { source, doer, surroundings, checked, taken: 0, before, retry_failed, facts };
+        if open {
+            return Ok(list);
+        }
+        list.look_through()?;
+        list.before = Done::default();
         list.rewind().map_err(|error| Refusal::Io(format!("cannot read it again: {error}")))?;
         Ok(list)
     }
 
-    fn look_through(&mut self, before: &Done, retry_failed: bool) -> Result<(), Refusal> {
+    fn look_through(&mut self) -> Result<(), Refusal> {
         let mut mistakes = Mistakes { name: self.source.name(), told: Vec::new(), more: 0 };
         let mut ids: HashMap<u128, u64> = HashMap::new();
         while let Some(found) = self.next_line(self.facts.total + 1).map_err(Refusal::Io)? {
@@ -169,41 +193,76 @@ impl List {
             if let Some(first) = ids.insert(digest(&spec.id), line) {
                 mistakes.add(line, &format!("the id {:?} is that of line {first} already", spec.id));
             }
-            let hash = spec.hash();
-            let is_done = match before.get(&spec.id) {
-                Some((_, was)) if was != hash => {
-                    self.facts.changed += 1;
-                    self.facts.changed_first.get_or_insert_with(|| spec.id.clone());
-                    false
-                }
-                Some((ok, _)) => {
-                    let is_done = ok || !retry_failed;
-                    self.facts.done += u64::from(is_done);
-                    self.facts.done_badly += u64::from(is_done && !ok);
-                    self.facts.failed_again += u64::from(!is_done);
-                    is_done
-                }
-                None => false,
-            };
+            let is_done = self.is_done(&spec);
             match self.surroundings.job(spec) {
                 Ok(job) => self.facts.largest = self.facts.largest.max(job.size()),
                 Err(wrong) => mistakes.add(line, &wrong),
             }
-            self.facts.wanted += u64::from(!is_done);
             self.checked.push((mark, !is_done));
         }
         mistakes.none()
     }
 
+    /// Counts a task, and says whether it was done by an earlier run.
+    fn is_done(&mut self, spec: &Spec) -> bool {
+        let facts = &mut self.facts;
+        let is_done = match self.before.get(&spec.id) {
+            Some((_, was)) if was != spec.hash() => {
+                facts.changed += 1;
+                facts.changed_first.get_or_insert_with(|| spec.id.clone());
+                false
+            }
+            Some((ok, _)) => {
+                let is_done = ok || !self.retry_failed;
+                facts.done += u64::from(is_done);
+                facts.done_badly += u64::from(is_done && !ok);
+                facts.failed_again += u64::from(!is_done);
+                is_done
+            }
+            None => false,
+        };
+        facts.wanted += u64::from(!is_done);
+        is_done
+    }
+
+    /// The next line that is a task to be done, of those that have come.
+    fn next_live(&mut self) -> Result<Next<Spec>, String> {
+        loop {
+            let Source::Live { name, live, line } = &mut self.source else { return Ok(Next::End) };
+            let text = match live.next().map_err(|error| format!("cannot read {name}: {error}"))? {
+                Piece::Line(text) => text,
+                Piece::Later => return Ok(Next::Later),
+                Piece::End => {
+                    self.facts.open = false;
+                    return Ok(Next::End);
+                }
+            };
+            *line += 1;
+            if text.is_empty() {
+                continue;
+            }
+            let (line, number) = (*line, self.facts.total + 1);
+            let wrong = |what: &str| format!("{name}:{line}: {what}");
+            let spec = plain(&text, line, number, &self.doer).map_err(|all| wrong(&all.join("; ")))?;
+            self.facts.total += 1;
+            if !self.is_done(&spec) {
+                return Ok(Next::Task(spec));
+            }
+        }
+    }
+
     fn rewind(&mut self) -> io::Result<()> {
         match &mut self.source {
-            Source::Agents(_) => Ok(()),
+            Source::Agents(_) | Source::Live { .. } => Ok(()),
             Source::Lines { lines, .. } => lines.rewind(),
         }
     }
 
     /// The next task that is to be done; an error if the list is not what it was when it was checked.
-    pub(super) fn next(&mut self) -> Result<Option<Spec>, String> {
+    fn next(&mut self) -> Result<Next<Spec>, String> {
+        if self.facts.open {
+            return self.next_live();
+        }
         while let Some((mark, wanted)) = self.checked.get(self.taken as usize).copied() {
             let found = self.next_line(self.taken + 1)?;
             self.taken += 1;
@@ -218,12 +277,12 @@ impl List {
                 None => return Err(changed(None)),
                 Some(found) if found.mark != mark => return Err(changed(Some(found.line))),
                 Some(Found { line, spec, .. }) if wanted => {
-                    return spec.map(Some).map_err(|_| changed(Some(line)));
+                    return spec.map(Next::Task).map_err(|_| changed(Some(line)));
                 }
                 Some(_) => {}
             }
         }
-        Ok(None)
+        Ok(Next::End)
     }
 
     fn next_line(&mut self, number: u64) -> Result<Option<Found>, String> {
@@ -247,6 +306,7 @@ impl List {
                 return Ok(Some(Found { line: number, mark: 0, spec: Ok(spec) }));
             }
             Source::Lines { lines, json } => (lines, *json),
+            Source::Live { .. } => return Ok(None),
         };
         let whole = loop {
             match lines.next().map_err(|error| format!("cannot read {}: {error}", lines.name))? {
@@ -326,23 +386,31 @@ pub(super) fn digest(id: &str) -> u128 {
 }
 
 impl Source {
+    fn open(path: &Path, end: u8, json: bool, whole: bool) -> Result<Self, Refusal> {
+        let is_stdin = path.as_os_str() == "-";
+        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+        match pipe::open(path, whole) {
+            Ok(Input::File(file)) => {
+                let from = BufReader::with_capacity(1 << 16, file);
+                Ok(Self::Lines { lines: Lines { name, from, end, number: 0, text: Vec::new() }, json })
+            }
+            Ok(Input::Pipe(begun, rest)) => {
+                Ok(Self::Live { name, live: Live::new(begun, rest, end, LINE_MAX), line: 0 })
+            }
+            Err(error) => Err(Refusal::Io(format!("cannot read {name}: {error}"))),
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Self::Agents(_) => "the command".to_owned(),
             Self::Lines { lines, .. } => lines.name.clone(),
+            Self::Live { name, .. } => name.clone(),
         }
     }
 }
 
 impl Lines {
-    fn open(path: &Path, end: u8) -> Result<Self, Refusal> {
-        let is_stdin = path.as_os_str() == "-";
-        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        let opened = if is_stdin { spooled(io::stdin().lock()) } else { open(path) };
-        let file = opened.map_err(|error| Refusal::Io(format!("cannot read {name}: {error}")))?;
-        Ok(Self { name, from: BufReader::with_capacity(1 << 16, file), end, number: 0, text: Vec::new() })
-    }
-
     fn rewind(&mut self) -> io::Result<()> {
         self.number = 0;
         self.from.rewind()
@@ -376,44 +444,9 @@ impl Lines {
     }
 }
 
-/// What can be read once only is copied first.
-fn open(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    let kind = file.metadata()?.file_type();
-    if kind.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if kind.is_file() { Ok(file) } else { spooled(file) }
-}
-
-fn spooled(mut from: impl Read) -> io::Result<File> {
-    let mut file = nameless()?;
-    io::copy(&mut from, &mut file)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-/// A temporary file that is gone with its last descriptor.
-pub(super) fn nameless() -> io::Result<File> {
-    let dir = std::env::temp_dir();
-    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    for attempt in 0..100 {
-        let path = dir.join(format!("coordinator-{}-{attempt}.tmp", std::process::id()));
-        match open(&path) {
-            Ok(file) => {
-                std::fs::remove_file(&path)?;
-                return Ok(file);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display()))),
-        }
-    }
-    Err(io::Error::other(format!("{} is full of old files of this program", dir.display())))
-}
-
 /// What a run would do, a line a task.
 pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<()>, String> {
-    while let Some(spec) = list.next()? {
+    while let Next::Task(spec) = list.next()? {
         if let Err(error) = writeln!(out, "{}", spec.in_shell()) {
             return Ok(Err(error));
         }
@@ -421,10 +454,13 @@ pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<
     Ok(out.flush())
 }
 
-/// As [`List::next`], ready to be sent.
-pub(super) fn next_job(list: &mut List) -> Result<Option<Job>, String> {
-    let Some(spec) = list.next()? else { return Ok(None) };
-    list.surroundings.job(spec).map(Some)
+/// The next task that is to be done, ready to be sent.
+pub(super) fn next_job(list: &mut List) -> Result<Next<Job>, String> {
+    Ok(match list.next()? {
+        Next::Task(spec) => Next::Task(list.surroundings.job(spec)?),
+        Next::Later => Next::Later,
+        Next::End => Next::End,
+    })
 }
 
 #[cfg(test)]

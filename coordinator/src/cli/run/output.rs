@@ -1,7 +1,7 @@
 //! What commands say, on the way to standard output and standard error: that of a task stays together, in the order
 //! of the list if that is asked for, each line with its task's id if that is.
 
-use super::list::nameless;
+use super::pipe::nameless;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};

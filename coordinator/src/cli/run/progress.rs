@@ -26,6 +26,8 @@ pub(super) struct Counts {
     pub(super) ended: u64,
     pub(super) failed: u64,
     pub(super) running: u64,
+    /// More may come.
+    pub(super) open: bool,
 }
 
 #[derive(Debug)]
@@ -94,10 +96,16 @@ impl Progress {
 
 /// ASCII alone: it is cut off where the terminal ends.
 fn line(counts: &Counts, elapsed: Duration) -> String {
-    let Counts { wanted, ended, failed, running } = *counts;
+    let Counts { wanted, ended, failed, running, open } = *counts;
     let percent = (ended * 100).checked_div(wanted).unwrap_or(100);
     let rate = ended as f64 / elapsed.as_secs_f64().max(1e-3);
-    let mut text = format!("{ended}/{wanted} ({percent} %)  {failed} failed  {running} running  {rate:.1}/s");
+    // Writing into a string cannot fail.
+    let mut text = format!("{ended}/{wanted}");
+    let _ = if open { write!(text, "+") } else { write!(text, " ({percent} %)") };
+    let _ = write!(text, "  {failed} failed  {running} running  {rate:.1}/s");
+    if open {
+        return text;
+    }
     if ended > 0 && ended < wanted {
         let left = Duration::from_secs_f64(((wanted - ended) as f64 / rate).min(1e9));
         let _ = write!(text, "  {} left", time(left));
@@ -123,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_is_done_and_what_is_left() {
-        let half = Counts { wanted: 200, ended: 100, failed: 3, running: 8 };
+        let half = Counts { wanted: 200, ended: 100, failed: 3, running: 8, open: false };
         let said = line(&half, Duration::from_secs(50));
         assert_eq!(said, "100/200 (50 %)  3 failed  8 running  2.0/s  50 s left");
         let all = Counts { ended: 200, running: 0, ..half };

@@ -82,7 +82,7 @@ fn submit(args: &Args) -> Result<u8, u8> {
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
     let work = begin(prepared, window, Host::Other)?;
-    if facts.wanted == 0 {
+    if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
     }
     watch_signals().map_err(|errno| {

@@ -1,7 +1,7 @@
 //! The client of a run: hands tasks in as there is room, and sees to what becomes of each.
 
 use super::halt::Halt;
-use super::list::{List, next_job};
+use super::list::{List, Next, next_job};
 use super::output::{Printer, Unprinted};
 use super::progress::{Counts, Progress};
 use super::results::{End, Results, Said, Status, Whose, line};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long the client sleeps if nothing comes.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long where a line may come that is a task.
+const LOOK_FOR_LINES: Duration = Duration::from_millis(10);
 /// Of a task that may take as long as it likes.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A task whose agent dies is begun so often, where nobody has said how often.
@@ -136,6 +138,7 @@ impl Book {
             self.look_at_signals(&mut phase);
             if phase == Phase::Going {
                 self.hand_in(client, &mut begun, &mut next_start);
+                self.counts.wanted = self.work.list.facts.wanted;
             }
             if let Phase::Ending(until) = phase {
                 self.cancel(client);
@@ -150,19 +153,25 @@ impl Book {
             if matches!(self.stop, Some(Stop::Broken(_))) || STOPS.load(Ordering::Relaxed) > 1 {
                 break;
             }
-            let is_over = phase != Phase::Going || self.counts.ended == self.counts.wanted;
+            let is_over = phase != Phase::Going || self.is_done();
             if is_over && self.in_flight.is_empty() {
                 break;
             }
             if events == 0 {
                 let pause = next_start.saturating_duration_since(Instant::now());
-                client.wait(if pause.is_zero() { LOOK } else { LOOK.min(pause) });
+                let look = if self.work.list.facts.open { LOOK_FOR_LINES } else { LOOK };
+                client.wait(if pause.is_zero() { look } else { look.min(pause) });
             }
         }
     }
 
+    /// All that was wanted has been done, and nothing more will be.
+    fn is_done(&self) -> bool {
+        !self.work.list.facts.open && self.counts.ended == self.counts.wanted
+    }
+
     fn counts(&self) -> Counts {
-        Counts { running: self.in_flight.len() as u64, ..self.counts }
+        Counts { running: self.in_flight.len() as u64, open: self.work.list.facts.open, ..self.counts }
     }
 
     fn look_at_signals(&mut self, phase: &mut Phase) {
@@ -192,7 +201,7 @@ impl Book {
     fn look_at_ends(&mut self, client: &Client, phase: &mut Phase) {
         let halt = self.work.rules.halt;
         let is_met = halt.is_met(self.counts.ended, self.counts.failed);
-        if *phase == Phase::Going && is_met && self.counts.ended < self.counts.wanted {
+        if *phase == Phase::Going && is_met && !self.is_done() {
             self.stop = Some(Stop::Halted);
         }
         if *phase == Phase::Going {
@@ -204,7 +213,7 @@ impl Book {
                 _ => {}
             }
         }
-        let is_done = self.counts.ended == self.counts.wanted;
+        let is_done = self.is_done();
         if self.stop.is_none() && !is_done && (client.is_lost() || self.nobody > 3 * self.work.rules.window) {
             self.work.progress.clear();
             let hint = "`--results FILE` with `--resume` keeps what is done, and goes on with the rest";
@@ -221,11 +230,11 @@ impl Book {
             let flying = match self.again.pop_front() {
                 Some(flying) => flying,
                 None => match next_job(&mut self.work.list) {
-                    Ok(Some(job)) => {
+                    Ok(Next::Task(job)) => {
                         *begun += 1;
                         Flying { job, turn: *begun - 1, deaths: 0, sent: None, cancelled: false }
                     }
-                    Ok(None) => return,
+                    Ok(Next::Later | Next::End) => return,
                     Err(error) => {
                         self.work.progress.clear();
                         complain(error, "a list must stay as it is until its run has ended");
@@ -410,7 +419,8 @@ impl Book {
         self.work.progress.finish(&counts);
         let Counts { wanted, ended, failed, .. } = counts;
         let (stop, facts) = (self.stop.clone(), &self.work.list.facts);
-        let all = ended == wanted && stop != Some(Stop::Interrupted);
+        let all = self.is_done() && stop != Some(Stop::Interrupted);
+        let so_far = if facts.open { " so far" } else { "" };
         let what = match &stop {
             Some(Stop::Interrupted) => "interrupted: ",
             Some(Stop::Halted) => "halted: ",
@@ -430,7 +440,7 @@ impl Book {
                 None => "a run with --results FILE can be taken up again by --resume".to_owned(),
             };
             let hint = if stop == Some(Stop::ReaderGone) { "" } else { &hint };
-            let said = format!("{what}{ended} of {wanted} tasks had ended, {failed} of them failed");
+            let said = format!("{what}{ended} of {wanted} tasks{so_far} had ended, {failed} of them failed");
             if stop == Some(Stop::Halted) && !self.work.rules.halt.is_failure(failed) {
                 tell(said);
             } else {

@@ -1,0 +1,162 @@
+//! What can be read once only: copied, where all of it is wanted first; or taken as it comes.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// A list that is not at its end after this long is taken as it comes.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Lines that are read before they are wanted.
+const AHEAD: usize = 1024;
+
+/// Where a list is read from.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// It can be read again.
+    File(File),
+    /// Its beginning, and whatever is still to come.
+    Pipe(File, File),
+}
+
+/// Opens `path`, or standard input where it is `-`. Of a pipe that is not at its end soon, `whole` waits for the end.
+pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
+    let mut file = if path.as_os_str() == "-" {
+        File::from(io::stdin().as_fd().try_clone_to_owned()?)
+    } else {
+        File::open(path)?
+    };
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() && path.as_os_str() != "-" {
+        return Ok(Input::File(file));
+    }
+    let mut copy = nameless()?;
+    let is_whole = if whole {
+        io::copy(&mut file, &mut copy)?;
+        true
+    } else {
+        gather(&mut file, &mut copy)?
+    };
+    copy.rewind()?;
+    Ok(if is_whole { Input::File(copy) } else { Input::Pipe(copy, file) })
+}
+
+/// Copies what comes in time; whether that is all.
+fn gather(from: &mut File, to: &mut File) -> io::Result<bool> {
+    let until = Instant::now() + PATIENCE;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(left.as_millis() as u16)) {
+            Ok(0) | Err(nix::Error::EINTR) => continue,
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(true),
+            Ok(bytes) => to.write_all(&buffer[..bytes])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A temporary file that is gone with its last descriptor.
+pub(super) fn nameless() -> io::Result<File> {
+    let dir = std::env::temp_dir();
+    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+    for attempt in 0..100 {
+        let path = dir.join(format!("coordinator-{}-{attempt}.tmp", std::process::id()));
+        match open(&path) {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display()))),
+        }
+    }
+    Err(io::Error::other(format!("{} is full of old files of this program", dir.display())))
+}
+
+/// Lines as they come.
+#[derive(Debug)]
+pub(super) struct Live {
+    from: Feed,
+    end: u8,
+    line_max: usize,
+}
+
+#[derive(Debug)]
+enum Feed {
+    /// Nobody reads before somebody asks: the signals of this process must be in order before it has another thread.
+    Unread(Option<(File, File)>),
+    Reading(Receiver<io::Result<Vec<u8>>>),
+}
+
+/// What is there.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Without its end.
+    Line(Vec<u8>),
+    Later,
+    End,
+}
+
+impl Live {
+    pub(super) fn new(begun: File, rest: File, end: u8, line_max: usize) -> Self {
+        Self { from: Feed::Unread(Some((begun, rest))), end, line_max }
+    }
+
+    pub(super) fn next(&mut self) -> io::Result<Piece> {
+        if let Feed::Unread(files) = &mut self.from {
+            let Some((begun, rest)) = files.take() else { return Ok(Piece::End) };
+            self.from = Feed::Reading(read(begun, rest, self.end, self.line_max));
+        }
+        let Feed::Reading(lines) = &self.from else { return Ok(Piece::End) };
+        match lines.try_recv() {
+            Ok(line) => line.map(Piece::Line),
+            Err(TryRecvError::Empty) => Ok(Piece::Later),
+            Err(TryRecvError::Disconnected) => Ok(Piece::End),
+        }
+    }
+}
+
+/// A thread that reads until the end, an error, or the end of whoever listens.
+fn read(begun: File, rest: File, end: u8, line_max: usize) -> Receiver<io::Result<Vec<u8>>> {
+    let (to, lines) = sync_channel(AHEAD);
+    std::thread::spawn(move || {
+        let mut from = BufReader::with_capacity(1 << 16, begun.chain(rest));
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut from).take(line_max as u64 + 1).read_until(end, &mut line);
+            let line = match read {
+                Ok(0) => return,
+                Ok(_) if line.last() == Some(&end) => {
+                    line.pop();
+                    Ok(line)
+                }
+                Ok(bytes) if bytes > line_max => {
+                    Err(io::Error::other(format!("a line is longer than {line_max} bytes")))
+                }
+                Ok(_) => Ok(line),
+                Err(error) => Err(error),
+            };
+            let failed = line.is_err();
+            if to.send(line).is_err() || failed {
+                return;
+            }
+        }
+    });
+    lines
+}
