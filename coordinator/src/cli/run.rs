@@ -14,12 +14,13 @@ mod template;
 mod work;
 
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, tell, warn};
+use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
 use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::config::{Agent, FleetShape, Policy};
-use crate::plan::capacity::Limit;
+use crate::plan::capacity::{Capacity, Limit};
 use crate::wire::USAGE_LEN;
 use args::{HELP, How, Protocol, Where, Which};
 use list::{From, List, Refusal, Surroundings};
@@ -126,17 +127,34 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return work.nothing();
     }
     let room = super::capacity::of(&shape, &args.place.shm_dir);
-    // Of shared memory the launch itself knows to the byte what would do.
-    let told_later = matches!(room.limited_by, Limit::Shm(_) | Limit::ShmInodes(_));
-    if room.workers < u64::from(agents) && !told_later {
-        complain(format!("{agents} agents do not fit here: {room}"), "");
-        return UNFIT;
+    if room.workers < u64::from(agents)
+        && let Some(status) = too_large(&shape, agents, &room, &args.place.shm_dir)
+    {
+        return status;
     }
     if let Err(errno) = watch_signals() {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
     serve(args, program, &shape, work)
+}
+
+/// Says that the host has no room, before anything takes what there is; `None` if it is to be tried all the same.
+fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Option<u8> {
+    match room.limited_by {
+        // To the byte, and with the size that would do.
+        Limit::Shm(free) if shape.shm_bytes() > free => {
+            let (path, wanted) = (shm.to_owned(), shape.shm_bytes());
+            complain(
+                BusError::NoSpace { path, wanted, free: Some(free) },
+                "fewer --agents, or a smaller --output-max, need less",
+            );
+        }
+        // Some room is lost to rounding in the estimate; files are counted as they are made.
+        Limit::Shm(_) | Limit::ShmInodes(_) => return None,
+        _ => complain(format!("{agents} agents do not fit here: {room}"), ""),
+    }
+    Some(UNFIT)
 }
 
 fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {

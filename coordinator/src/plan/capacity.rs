@@ -54,13 +54,15 @@ impl Costs {
         let coordinators = shape.coordinators();
         let leaders = 1 + u64::from(coordinators);
         let workers = u64::from(coordinators) * u64::from(shape.workers_per_coordinator());
+        let shm_each = shape.shm_bytes().div_ceil(workers);
         let others = shape.fds_max() - u64::from(coordinators.max(shape.workers_per_coordinator()));
         Self {
             coordinators,
             fds: Cost { fixed: others, each: 1 },
             processes: Cost { fixed: leaders, each: 1 },
-            memory: Cost { fixed: leaders * memory_each, each: memory_each },
-            shm: Cost { fixed: 0, each: shape.shm_bytes().div_ceil(workers) },
+            // Shared memory is memory too, whatever size its file system says that it has.
+            memory: Cost { fixed: leaders * memory_each, each: memory_each + shm_each },
+            shm: Cost { fixed: 0, each: shm_each },
             shm_inodes: shape.shm_inodes(),
         }
     }

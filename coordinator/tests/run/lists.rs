@@ -1,7 +1,8 @@
 //! What can be in a list, and what is said about one that is wrong.
 
-use super::{Desk, is_empty, wait_until};
+use super::{Desk, Ended, PROGRAM, is_empty, wait_until};
 use std::io::Write;
+use std::process::Command;
 
 #[test]
 fn all_mistakes_of_a_list_are_told_at_once_and_nothing_starts() {
@@ -177,13 +178,22 @@ fn no_more_agents_are_started_than_there_are_tasks() {
 #[test]
 fn more_agents_than_fit_are_refused_in_words() {
     let desk = Desk::new();
-    // Bytes of output are bytes of shared memory.
+    // Bytes of output are bytes of shared memory. Should they not be refused, they must not be taken either.
     let inputs = (0..5000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
     desk.write("inputs", inputs);
-    let arguments = ["--agents", "5000", "--inputs", "inputs", "--output-max", "1048000", "--", "true"];
-    desk.run(&arguments)
-        .with(20)
-        .says(&["5000 agents do not fit here: this host has room for", "the first limit is"]);
+    let output = Command::new("prlimit")
+        .args(["--fsize=100000000", PROGRAM, "run"])
+        .args(["--agents", "5000", "--inputs", "inputs", "--output-max", "1048000", "--", "true"])
+        .current_dir(desk.dir.path())
+        .env("COORDINATOR_SHM_DIR", desk.shm.path())
+        .output()
+        .unwrap();
+    let ended = Ended::of(&output).with(20);
+    // By the file system, or by the memory, whichever is smaller.
+    let said = ["cannot reserve", "5000 agents do not fit here: this host has room for"];
+    assert!(said.iter().any(|words| ended.stderr.contains(words)), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("did not come up"), "{}", ended.stderr);
+    assert!(is_empty(desk.shm.path()));
 }
 
 #[test]
