@@ -131,6 +131,15 @@ impl Args {
         order("workers", self.workers_min, self.workers, self.workers_max)
     }
 
+    /// Whether it comes up with less than that.
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    pub(super) fn workers_at_start(&self) -> u64 {
+        u64::from(self.coordinators) * u64::from(self.workers)
+    }
+
     pub(super) fn policy(&self) -> Policy {
         let span = |min: Option<u32>, start| Span { min: min.unwrap_or(1), start, by_load: self.by_load };
         Policy {

@@ -3,6 +3,7 @@
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
+use crate::plan::capacity::{Capacity, Limit};
 use crate::process::clock::unix_ns;
 use crate::process::identity::Identity;
 use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
@@ -70,6 +71,13 @@ pub(super) fn main(args: &Args) -> u8 {
     if args.dry_run {
         return super::capacity::dry_run(&shape, &args.place.shm_dir);
     }
+    let room = super::capacity::of(&shape, &args.place.shm_dir);
+    // Of all else, what is there is known exactly when it is taken, and nobody is disturbed by the attempt.
+    let of_processes = matches!(room.limited_by, Limit::Pids(_) | Limit::Processes(_));
+    if of_processes && !args.policy.is_partial() && room.workers < args.policy.workers_at_start() {
+        refuse(args.policy.workers_at_start(), &room);
+        return UNFIT;
+    }
     #[cfg(feature = "kill-points")]
     crate::bus::sync::counted::plant(args.plant);
     let launch = Launch {
@@ -105,9 +113,13 @@ pub(super) fn main(args: &Args) -> u8 {
             let room = super::capacity::of(&shape, &args.place.shm_dir);
             let asked = super::capacity::workers(&shape);
             if status == UNFIT && room.workers < asked {
-                complain(format!("a fleet with {asked} workers does not fit here: {room}"), "");
+                refuse(asked, &room);
             }
             status
         }
     }
+}
+
+fn refuse(workers: u64, room: &Capacity) {
+    complain(format!("a fleet with {workers} workers does not fit here: {room}"), "");
 }

@@ -278,10 +278,6 @@ impl Coordinator {
         self.start_worker(number)
     }
 
-    fn is_stopping(&self) -> bool {
-        matches!(self.control.stage(), Stage::Stopping | Stage::Stopped)
-    }
-
     fn wait_for_workers(&mut self) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
         // The first of the places: all that are wanted, or as many as could be forked.
@@ -300,7 +296,7 @@ impl Coordinator {
             if seen == workers {
                 return Ok(());
             }
-            if self.is_stopping() {
+            if is_stopping(self.control) {
                 return Err("stopped while its workers started".to_owned());
             }
             if now_ns() > deadline {
@@ -318,7 +314,7 @@ impl Coordinator {
         let mut record = Record::empty();
         self.show(self.census());
         let mut next_scan = Self::tick_after(now_ns());
-        while !self.is_stopping() {
+        while !is_stopping(self.control) {
             if fork::child_ended() {
                 self.reap();
             }
@@ -407,6 +403,10 @@ impl Coordinator {
             self.bell.wait(left.min(TICK), fork::child_ended_pending);
         }
     }
+}
+
+fn is_stopping(control: Control) -> bool {
+    matches!(control.stage(), Stage::Stopping | Stage::Stopped)
 }
 
 /// A sleeper is not to go on sleeping.

@@ -8,12 +8,16 @@ mod load;
 #[path = "../recovery/outcomes.rs"]
 #[expect(dead_code, reason = "shared with the tests of recovery")]
 mod outcomes;
+mod paused;
 mod refused;
 mod scaling;
 mod table;
 #[path = "../support/up.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
 mod up;
+#[path = "../support/wants.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod wants;
 
 use coordinator::bus::directory::control_path;
 use coordinator::bus::events::{EventKind, read};

@@ -1,62 +1,32 @@
 //! Forks that the kernel refuses.
 
+use super::wants::Group;
 use super::{Fleet, Load, PROGRAM, Up, assert_gone, is_empty, shm, slay};
 use coordinator::bus::events::EventKind;
 use coordinator::bus::slot::Life;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A cgroup that is removed again however the test ends.
-struct Pids(PathBuf);
-
-impl Drop for Pids {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
-impl Pids {
-    /// One with room for so many processes, where this user may make one.
-    fn with(name: &str, max: u32) -> Option<Self> {
-        for mount in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"] {
-            let path = Path::new(mount).join(format!("failover-{name}-{}", std::process::id()));
-            if Path::new(mount).join("cgroup.procs").exists() && std::fs::create_dir(&path).is_ok() {
-                let group = Self(path);
-                if group.set(max) {
-                    return Some(group);
-                }
-            }
-        }
-        None
-    }
-
-    fn set(&self, max: u32) -> bool {
-        std::fs::write(self.0.join("pids.max"), max.to_string()).is_ok()
-    }
-
-    /// `up` in it.
-    fn up(&self, shm: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", r#"echo $$ > "$1/cgroup.procs" && shift && exec "$0" "$@""#, PROGRAM])
-            .arg(&self.0)
-            .args(["up", "--name", "test", "--shm-dir"])
-            .arg(shm)
-            .args(arguments);
-        command
-    }
+/// `up` in this control group.
+fn up(group: &Group, shm: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"echo $$ > "$1/cgroup.procs" && shift && exec "$0" "$@""#, PROGRAM])
+        .arg(&group.path)
+        .args(["up", "--name", "test", "--shm-dir"])
+        .arg(shm)
+        .args(arguments);
+    command
 }
 
 #[test]
 fn a_successor_that_cannot_be_forked_comes_when_there_is_room() {
-    let Some(group) = Pids::with("successor", 1000) else {
-        println!("skipped: no cgroup of one's own to be had here");
+    let Some(group) = Group::of_processes("successor", 1000) else {
         return;
     };
     let shm = shm();
-    let child = group
-        .up(shm.path(), &["--coordinators", "2", "--workers", "2"])
+    let child = up(&group, shm.path(), &["--coordinators", "2", "--workers", "2"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -89,13 +59,12 @@ fn a_successor_that_cannot_be_forked_comes_when_there_is_room() {
 
 #[test]
 fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
-    let Some(group) = Pids::with("part", 8) else {
-        println!("skipped: no cgroup of one's own to be had here");
+    let Some(group) = Group::of_processes("part", 8) else {
         return;
     };
     let shm = shm();
     let shape = ["--coordinators", "2", "--workers", "5"];
-    let output = group.up(shm.path(), &shape).stdin(Stdio::null()).output().unwrap();
+    let output = up(&group, shm.path(), &shape).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(20), "{said}");
     assert!(said.contains("does not fit here") && said.contains("processes of the container"), "{said}");
@@ -103,7 +72,7 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     assert_gone(shm.path());
     // With room for at least one worker of each.
     assert!(group.set(11));
-    let mut command = group.up(shm.path(), &[&shape[..], &["--partial"]].concat());
+    let mut command = up(&group, shm.path(), &[&shape[..], &["--partial"]].concat());
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let up = Up { child, dir: shm.path().join("coord-test") };
     super::wait_until("the fleet is ready", || {
@@ -121,13 +90,12 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
 
 #[test]
 fn a_fleet_that_nobody_can_adopt_ends_in_order() {
-    let Some(group) = Pids::with("alone", 1000) else {
-        println!("skipped: no cgroup of one's own to be had here");
+    let Some(group) = Group::of_processes("alone", 1000) else {
         return;
     };
     let shm = shm();
     let adopt = ["--coordinators", "3", "--workers", "2", "--on-supervisor-death", "adopt"];
-    let child = group.up(shm.path(), &adopt).stdout(Stdio::null()).spawn().unwrap();
+    let child = up(&group, shm.path(), &adopt).stdout(Stdio::null()).spawn().unwrap();
     let mut up = Up { child, dir: shm.path().join("coord-test") };
     super::wait_until("the fleet is ready", || {
         coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")

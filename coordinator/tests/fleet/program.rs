@@ -224,8 +224,7 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
 /// `/proc` that cannot be read, and pids of another namespace, prove nobody's death.
 #[test]
 fn clean_leaves_alone_what_it_cannot_look_at() {
-    if !super::has_or_skips("user namespaces", super::has_namespaces()) {
-        println!("skipped: no user namespaces here");
+    if !super::wants::has_namespaces() {
         return;
     }
     let shm = shm();
@@ -301,8 +300,7 @@ fn an_owner_with_another_start_time_is_no_owner() {
 
 #[test]
 fn a_file_system_without_room_is_an_error_and_nothing_stays() {
-    if !super::has_or_skips("user namespaces", super::has_namespaces()) {
-        println!("skipped: no user namespaces here");
+    if !super::wants::has_namespaces() {
         return;
     }
     let script = r#"mount -t tmpfs -o size=64k tmpfs "$1" && "$2" up --workers 50 --shm-dir "$1"; s=$?; ls -A "$1"; exit $s"#;
@@ -322,24 +320,33 @@ fn a_file_system_without_room_is_an_error_and_nothing_stays() {
 #[test]
 fn a_worker_that_cannot_be_forked_is_told_and_the_rest_ends() {
     // Root has no limit on processes, so somebody else runs this one; only root can become somebody else.
-    if !super::has_or_skips("root", super::is_root()) {
-        println!("skipped: only root can become another user");
+    if !super::wants::may_become_another_user() {
         return;
     }
     let shm = shm();
     std::os::unix::fs::chown(shm.path(), Some(65534), Some(65534)).unwrap();
     let program = shm.path().join("program");
     std::fs::copy(PROGRAM, &program).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "prlimit", "--nproc=20"])
-        .arg(&program)
-        .args(["up", "--workers", "50", "--shm-dir"])
-        .arg(shm.path())
-        .output()
-        .unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(20), "{stderr}");
-    assert!(stderr.contains("cannot start worker/0."), "{stderr}");
+    let up = |processes: &str, arguments: &[&str]| {
+        let output = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "prlimit", processes])
+            .arg(&program)
+            .args(["up", "--workers", "50", "--shm-dir"])
+            .arg(shm.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(20), "{stderr}");
+        stderr
+    };
+    // Seen before anything is started.
+    let said = up("--nproc=20", &[]);
+    assert!(said.contains("does not fit here") && said.contains("processes of the user"), "{said}");
+    assert!(!said.contains("cannot start"), "{said}");
+    // The supervisor and a coordinator, and no worker.
+    let said = up("--nproc=2", &["--partial"]);
+    assert!(said.contains("cannot start worker/0."), "{said}");
     std::fs::remove_file(program).unwrap();
     assert!(is_empty(shm.path()));
 }

@@ -535,8 +535,7 @@ fn what_is_no_fleet_is_said_with_its_place() {
 
 #[test]
 fn another_user_is_told_that_it_is_not_theirs() {
-    if !super::has_or_skips("root", super::is_root()) {
-        println!("skipped: only root can become another user");
+    if !super::wants::may_become_another_user() {
         return;
     }
     let shm = shm();

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 const LEAVES_THE_SCREEN: &str = "\x1b[?1049l";
 const SHOWS_THE_CURSOR: &str = "\x1b[?25h";
@@ -76,6 +77,11 @@ impl Terminal {
         let after = tcgetattr(&self.slave).unwrap();
         let modes = |of: &Termios| (of.input_modes, of.output_modes, of.control_modes, of.local_modes);
         assert_eq!(modes(&after), modes(&self.before));
+        // What it said last may still be on its way.
+        drop(self.slave);
+        while let Ok(bytes) = self.more.recv_timeout(Duration::from_secs(60)) {
+            self.shown.push_str(&String::from_utf8_lossy(&bytes));
+        }
         let last = self.shown.rfind(LEAVES_THE_SCREEN).unwrap();
         let said = self.shown.split_off(last);
         (status.code(), said)

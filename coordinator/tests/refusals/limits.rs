@@ -1,6 +1,7 @@
 //! What a process may not have: descriptors, address space, large files, maps.
 
 use super::up::{PROGRAM, is_empty, shm};
+use super::wants::Group;
 use super::{is_refused, text, wrapped};
 use coordinator::bus::mapping::Mapping;
 use std::io::{BufRead, BufReader};
@@ -100,38 +101,9 @@ fn maps_that_are_too_many_are_told() {
     assert!(text(&output.stdout).contains("1 passed"));
 }
 
-/// Removed again however the test ends.
-struct Group(std::path::PathBuf);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
-impl Group {
-    /// A cgroup with so many bytes of memory, where this user may make one.
-    fn with(bytes: u64) -> Option<Self> {
-        let name = format!("refusals-{}", std::process::id());
-        for (mount, limit) in
-            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
-        {
-            let path = Path::new(mount).join(&name);
-            if Path::new(mount).join("cgroup.procs").exists() && std::fs::create_dir(&path).is_ok() {
-                let group = Self(path);
-                if std::fs::write(group.0.join(limit), bytes.to_string()).is_ok() {
-                    return Some(group);
-                }
-            }
-        }
-        None
-    }
-}
-
 #[test]
 fn memory_that_a_container_does_not_have_is_told_and_nobody_is_killed_for_it() {
-    let Some(group) = Group::with(16 << 20) else {
-        println!("skipped: no cgroup of one's own to be had here");
+    let Some(group) = Group::of_memory("refusals", 16 << 20) else {
         return;
     };
     let shm = shm();
@@ -139,7 +111,7 @@ fn memory_that_a_container_does_not_have_is_told_and_nobody_is_killed_for_it() {
         r#"echo $$ > "$1/cgroup.procs" && exec "$0" up --workers 64 --payload-max 200000 --shm-dir "$2""#;
     let output = Command::new("sh")
         .args(["-c", script, PROGRAM])
-        .args([&group.0, shm.path()])
+        .args([group.path.as_path(), shm.path()])
         .stdin(Stdio::null())
         .output()
         .unwrap();

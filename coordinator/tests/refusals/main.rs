@@ -5,7 +5,6 @@
 //! everywhere: an error that names the place, the cause and the remedy, an orderly status, and nothing
 //! left behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod attach;
 mod limits;
@@ -16,31 +15,14 @@ mod space;
 #[path = "../support/up.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which use the rest")]
 mod up;
+#[path = "../support/wants.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod wants;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use up::PROGRAM;
-
-/// Some refusals take what not every desk gives. There the test says that it was skipped; in CI it fails.
-fn has_or_skips(what: &str, has: bool) -> bool {
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-    assert!(has || !ci, "this test wants {what}, and nothing is skipped in CI");
-    if !has {
-        println!("skipped: this test wants {what}");
-    }
-    has
-}
-
-fn may_become_another_user() -> bool {
-    has_or_skips("root, to become another user", nix::unistd::geteuid().is_root())
-}
-
-const NAMESPACE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
-
-fn has_namespaces() -> bool {
-    let works = Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).arg("true").status();
-    has_or_skips("user namespaces", works.is_ok_and(|status| status.success()))
-}
+use wants::{NAMESPACE, has_namespaces, may_become_another_user};
 
 /// Runs a script of the shell in a user and a mount namespace of its own: `$0` is the program, `$1` an
 /// empty directory to mount something at.

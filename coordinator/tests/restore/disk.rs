@@ -1,6 +1,7 @@
 //! Disks that are full or read-only, limits on a file's size, names that are taken.
 
-use super::{DIR, ROLE, has_namespaces, header, task};
+use super::wants::has_namespaces;
+use super::{DIR, ROLE, header, task};
 use coordinator::snapshot::file::Snapshot;
 use coordinator::snapshot::journal::{Entry, Journal, replay};
 use coordinator::snapshot::record::Kind;

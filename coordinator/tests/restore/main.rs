@@ -1,7 +1,6 @@
 //! What outlives a fleet: journals whose writers are killed, disks that are full, and real fleets that are
 //! backed up at work, killed, and restored.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod disk;
 mod figures;
@@ -10,6 +9,9 @@ mod journaled;
 mod killed;
 #[path = "../support/up.rs"]
 mod up;
+#[path = "../support/wants.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod wants;
 
 use coordinator::config::FleetShape;
 use coordinator::snapshot::record::{Body, Header, Kind, OpenTask, Progress};
@@ -63,18 +65,4 @@ fn task(sequence: u64, body: &[u8]) -> OpenTask {
         name: None,
         body: Body(body.to_vec()),
     }
-}
-
-/// Some faults take what not every desk gives. There the test says that it was skipped; in CI it fails.
-fn has_namespaces() -> bool {
-    let has = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "true"])
-        .status()
-        .is_ok_and(|status| status.success());
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-    assert!(has || !ci, "this test wants user namespaces, and nothing is skipped in CI");
-    if !has {
-        println!("skipped: this test wants user namespaces");
-    }
-    has
 }

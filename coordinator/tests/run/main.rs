@@ -11,6 +11,9 @@ mod submit;
 #[path = "../support/up.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod up;
+#[path = "../support/wants.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod wants;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;

@@ -3,17 +3,6 @@
 use super::{Desk, Ended, PROGRAM};
 use std::process::Command;
 
-/// A user and a mount namespace of its own. Without them the test says that it was skipped; in CI it fails.
-fn has_namespaces() -> bool {
-    let has = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "true"])
-        .status()
-        .is_ok_and(|status| status.success());
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-    assert!(has || !ci, "this test wants user namespaces, and nothing is skipped in CI");
-    has
-}
-
 /// Says about ten thousand bytes.
 const SCRIPT: &str = "echo $0 >> begun; seq 2200";
 
@@ -62,8 +51,7 @@ fn results_that_may_not_grow_stop_the_run_and_lose_nothing() {
 
 #[test]
 fn a_full_disk_stops_the_run_and_loses_nothing() {
-    if !has_namespaces() {
-        println!("skipped: no user namespaces here");
+    if !super::wants::has_namespaces() {
         return;
     }
     let desk = Desk::new();

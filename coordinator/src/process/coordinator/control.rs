@@ -1,6 +1,6 @@
 //! What goes before tasks: orders of the client and of an operator, and the pause for a backup.
 
-use super::{Coordinator, SELF, TICK};
+use super::{Coordinator, SELF, TICK, is_stopping};
 use crate::bus::events::EventKind;
 use crate::bus::ring::{Consumer, Record};
 use crate::bus::sync::Ordering;
@@ -94,7 +94,7 @@ impl Coordinator {
         };
         let began = now_ns();
         own.paused.store(ticket, Ordering::Release);
-        while orders.pause.load(Ordering::Acquire) == ticket && !self.is_stopping() {
+        while orders.pause.load(Ordering::Acquire) == ticket && !is_stopping(self.control) {
             if operator.is_gone() {
                 // Whoever comes first takes it back; an order of somebody else's stands.
                 let _ = orders.pause.compare_exchange(ticket, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -102,8 +102,8 @@ impl Coordinator {
             }
             super::add(&own.beat);
             let control = self.control;
-            self.bell
-                .wait(TICK, || orders.pause.load(Ordering::Acquire) != ticket || super::has_to_stop(control));
+            // Not for a worker that has ended: that is seen afterwards.
+            self.bell.wait(TICK, || orders.pause.load(Ordering::Acquire) != ticket || is_stopping(control));
         }
         own.paused.store(0, Ordering::Release);
         self.events.write(now_ns(), EventKind::Paused, SELF, &[now_ns().saturating_sub(began)]);

@@ -129,7 +129,8 @@ impl Coordinator {
         let mut gone = Vec::new();
         while let Some((pid, how)) = reap_any() {
             let Some(number) = self.by_pid.remove(&pid) else { continue };
-            let stopping = self.is_stopping() || self.region.state().stopping.load(Ordering::Relaxed) != 0;
+            let stopping =
+                super::is_stopping(self.control) || self.region.state().stopping.load(Ordering::Relaxed) != 0;
             let slot = self.region.worker(number);
             let said = [pid.as_raw() as u64, i64::from(how.raw()) as u64];
             let retired = slot.orders.retire.load(Ordering::Relaxed) != 0;
