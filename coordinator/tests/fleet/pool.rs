@@ -186,6 +186,10 @@ fn an_agent_serves_one_task_after_another_and_is_replaced_when_it_fails() {
     let before = agents();
     assert_eq!(before.len(), 1, "one agent, twenty tasks");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(before[0]), Signal::SIGKILL).unwrap();
+    wait_until("it is dead", || {
+        let stat = procfs::process::Process::new(before[0]).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state == 'Z')
+    });
     assert_eq!(body(&mut client, Task::Agent(b"[1]")), "[1]");
     let after = agents();
     assert!(after.len() == 1 && after != before);
