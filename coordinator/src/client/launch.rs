@@ -6,6 +6,7 @@ use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::process::identity::Identity;
 use crate::process::reap::reap_any;
+use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -252,6 +253,10 @@ impl Fleet {
             && (self.made.is_some() && self.made == self.directory()
                 || peek_owner(&control_path(&self.dir))
                     .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id()));
+        if let Some(made) = own.then(|| Control::attach(&control_path(&self.dir)).ok()).flatten() {
+            // The supervisor did not come to it.
+            let _ = temporary::remove_of_fleet(made.stamped().created_unix_ns);
+        }
         if own && remove(&self.dir).is_ok() {
             cleaned.push(self.dir.display().to_string());
         }

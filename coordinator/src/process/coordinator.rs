@@ -296,7 +296,7 @@ impl Coordinator {
             if seen == workers {
                 return Ok(());
             }
-            if is_stopping(self.control) {
+            if is_stopping(self.control) || self.peers.has_lost_its_supervisor() {
                 return Err("stopped while its workers started".to_owned());
             }
             if now_ns() > deadline {
@@ -316,7 +316,11 @@ impl Coordinator {
         let mut next_scan = Self::tick_after(now_ns());
         while !is_stopping(self.control) {
             if fork::child_ended() {
+                if self.peers.has_lost_its_supervisor() {
+                    break;
+                }
                 self.reap();
+                self.peers.look_up(now_ns());
             }
             self.take_orders(&mut record);
             self.take_tasks(&mut record);
@@ -334,6 +338,9 @@ impl Coordinator {
             if now >= next_scan {
                 for number in 0..self.links.len() {
                     self.drain(number, &mut record);
+                }
+                if self.peers.has_lost_its_supervisor() {
+                    break;
                 }
                 self.look_around(now);
                 next_scan = Self::tick_after(now);
@@ -384,15 +391,20 @@ impl Coordinator {
         for number in 0..self.links.len() as u32 {
             self.region.worker(number).bell.shout();
         }
-        let deadline = now_ns() + STOP_GRACE.as_nanos() as u64;
+        // Without a supervisor the fleet ends at once.
+        let grace = if self.peers.has_lost_its_supervisor() { Duration::ZERO } else { STOP_GRACE };
+        let deadline = now_ns() + grace.as_nanos() as u64;
         let mut killed = false;
         loop {
             fork::child_ended();
             self.reap();
-            if self.by_pid.is_empty() {
+            let now = now_ns();
+            // Bounded: SIGKILL cannot be refused, only delayed.
+            if self.by_pid.is_empty()
+                && (!self.end_orphans() || now >= deadline + STOP_GRACE.as_nanos() as u64)
+            {
                 return;
             }
-            let now = now_ns();
             if now >= deadline && !killed {
                 for pid in self.by_pid.keys() {
                     let _ = kill(*pid, Signal::SIGKILL);

@@ -45,14 +45,22 @@ pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i3
     }
 }
 
-/// This child lives on when its parent dies.
+/// This child lives on when its parent dies, and hears of it as of the end of a child: see [`child_ended`].
 pub fn outlive_parent() -> nix::Result<()> {
-    nix::sys::prctl::set_pdeathsig(None)
+    nix::sys::prctl::set_pdeathsig(Signal::SIGCHLD)
 }
 
-/// Forks a process that is nobody's child here: in a session of its own, and whoever adopts orphans has it. It
+/// Forks a process that is nobody's child here: in a session of its own, and whoever else adopts orphans has it. It
 /// runs `body` and exits with what that returns. As for [`spawn`]: only in single-threaded processes.
 pub fn spawn_detached(name: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
+    let adopts = nix::sys::prctl::get_child_subreaper()?;
+    nix::sys::prctl::set_child_subreaper(false)?;
+    let done = spawn_by_way_of_another(name, body);
+    nix::sys::prctl::set_child_subreaper(adopts)?;
+    done
+}
+
+fn spawn_by_way_of_another(name: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
     let between = spawn(name, None, || {
         if nix::unistd::setsid().is_err() {
             return 70;
@@ -169,7 +177,7 @@ static CHILD_BELL: AtomicPtr<Doorbell> = AtomicPtr::new(ptr::null_mut());
 /// A SIGCHLD came since somebody last asked.
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// True once after a child ended; ask again after reaping.
+/// True once after a child ended, or the parent of one who outlives it; ask again after reaping.
 pub fn child_ended() -> bool {
     CHILD_ENDED.swap(false, Ordering::AcqRel)
 }

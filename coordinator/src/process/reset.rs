@@ -5,7 +5,7 @@
 //! memory, timers, and what the kernel tells nobody.
 
 pub mod canary;
-mod children;
+pub mod children;
 pub mod temporary;
 
 use super::fork::{Dispositions, set_variable};

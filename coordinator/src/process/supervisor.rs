@@ -16,6 +16,7 @@ pub(super) use health::limits;
 use super::fork;
 use super::identity::{Identity, Presence};
 use super::reap::HowEnded;
+use super::reset;
 use crate::bus::directory;
 use crate::bus::error::{BusError, in_words};
 use crate::bus::events::{EventKind, EventLog, SELF};
@@ -341,18 +342,26 @@ impl Supervisor {
         self.control.client_bell().shout();
     }
 
-    /// Ends every child that is not a coordinator: orphans of coordinators and workers. True if
-    /// there were any, or an adopted coordinator's workers are still there, who die with it.
-    fn kill_strays(&self) -> bool {
+    /// Ends every child that is no coordinator and was not there before: workers of dead coordinators, and what those
+    /// had daemonised. What comes from a living one's workers is its own. True if there was anybody.
+    fn end_orphans(&self, stopping: bool) -> bool {
+        let stays = |pid: Pid| {
+            let here = |place: &Place| place.is_here(pid) && !(stopping && place.there == There::Settling);
+            self.places.iter().any(here)
+                || !stopping && self.spare.as_ref().is_some_and(|spare| spare.pid == pid)
+                || self.spared.contains(&(pid.as_raw() as u32))
+        };
         let mut any = false;
-        for pid in children_of(std::process::id()) {
-            let before = self.spared.contains(&pid);
-            let pid = Pid::from_raw(pid as i32);
-            if !before && !self.places.iter().any(|place| place.there == There::Alive && place.is_here(pid)) {
-                let _ = kill(pid, Signal::SIGKILL);
-                any = true;
-            }
+        for pid in reset::children::children().into_iter().map(Pid::from_raw).filter(|pid| !stays(*pid)) {
+            let _ = kill(pid, Signal::SIGKILL);
+            any = true;
         }
+        any
+    }
+
+    /// Those, and an adopted coordinator's workers, who die with it. True if anybody is still there.
+    fn kill_strays(&self) -> bool {
+        let any = self.end_orphans(true);
         let adopted = self.places.iter().filter_map(|place| place.process.as_ref());
         any || adopted.filter(|process| !process.is_child).any(|process| !group_is_gone(process.identity.pid))
     }

@@ -247,14 +247,25 @@ fn compute_and_sleep_take_the_time_they_were_asked_for() {
 }
 
 #[test]
-fn a_commands_orphans_end_with_its_worker() {
+fn what_a_command_has_started_ends_with_its_worker_its_coordinator_or_its_supervisor() {
+    for victim in ["worker", "coordinator", "supervisor"] {
+        ends_with(victim);
+    }
+}
+
+fn ends_with(victim: &str) {
     let shm = shm();
     // Once: another worker would begin it again.
-    let up = Up::start(shm.path(), 1, 1, &["--attempts-max", "1"]);
+    let mut up = Up::start(shm.path(), 2, 1, &["--attempts-max", "1"]);
     let mut client = Client::attach(&up.dir).unwrap();
-    let worker_process = client.status().coordinators[0].workers[0].process.identity();
+    let status = client.status();
     let mark = shm.path().join("pids");
-    let script = format!("sleep 1000 & echo $! $$ > {0}.new; mv {0}.new {0}; wait", mark.display());
+    // A child, and daemons of two kinds; one of them has a child that has left it.
+    let script = format!(
+        "sleep 1000 & a=$!; setsid sleep 1000 & b=$!; setsid sh -c 'sleep 1000 & echo $! > {0}.its; exec sleep 1000' & \
+        until [ -s {0}.its ]; do :; done; echo $a $b $! $$ $(cat {0}.its) > {0}.new; mv {0}.new {0}; wait",
+        mark.display()
+    );
     let body = command_body(&["sh", "-c", &script]).unwrap();
     client.send(worker(0, 0), Task::Exec(&body), LONG, 0).unwrap();
     client.flush();
@@ -264,8 +275,18 @@ fn a_commands_orphans_end_with_its_worker() {
         .split_whitespace()
         .map(|pid| coordinator::client::Identity::of(pid.parse().unwrap()).unwrap())
         .collect();
-    assert_eq!(started.len(), 2);
-    kill(worker_process, Signal::SIGKILL);
+    assert_eq!(started.len(), 5);
+    match victim {
+        "worker" => kill(status.coordinators[0].workers[0].process.identity(), Signal::SIGKILL),
+        "coordinator" => kill(status.coordinators[0].process.identity(), Signal::SIGKILL),
+        _ => {
+            up.child.kill().unwrap();
+            up.child.wait().unwrap();
+        }
+    }
     assert!(collect(&mut client, 1)[&0].is_err());
-    wait_until("shell and background process are gone", || started.iter().all(|process| !process.is_alive()));
+    wait_until("all that it started is gone", || started.iter().all(|process| !process.is_alive()));
+    // The others are where they were.
+    let other = status.coordinators[1].workers[0].process.identity();
+    assert_eq!(other.is_alive(), victim != "supervisor");
 }

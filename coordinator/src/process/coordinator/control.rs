@@ -94,7 +94,10 @@ impl Coordinator {
         };
         let began = now_ns();
         own.paused.store(ticket, Ordering::Release);
-        while orders.pause.load(Ordering::Acquire) == ticket && !is_stopping(self.control) {
+        while orders.pause.load(Ordering::Acquire) == ticket
+            && !is_stopping(self.control)
+            && !self.peers.has_lost_its_supervisor()
+        {
             if operator.is_gone() {
                 // Whoever comes first takes it back; an order of somebody else's stands.
                 let _ = orders.pause.compare_exchange(ticket, 0, Ordering::AcqRel, Ordering::Relaxed);

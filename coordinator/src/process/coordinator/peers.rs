@@ -11,7 +11,7 @@ use crate::bus::mapping::PrivateDir;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
-use crate::config::Policy;
+use crate::config::{Policy, SupervisorDeath};
 use crate::plan::health::{HealthEvent, Progress, Watch};
 use crate::process::fork;
 use crate::process::identity::Identity;
@@ -70,15 +70,26 @@ impl Peers {
         }
     }
 
+    /// This one's supervisor has ended, and no other comes: what it runs ends here, or nobody would end it.
+    pub fn has_lost_its_supervisor(&self) -> bool {
+        self.policy.supervisor_death == SupervisorDeath::End
+            && nix::unistd::getppid().as_raw() as u32 != self.control.owner().pid
+    }
+
+    /// Something has ended, maybe this one's parent.
+    pub fn look_up(&mut self, now: u64) {
+        if HERITAGE.get().is_some() {
+            self.look_for_supervisor(now);
+        }
+    }
+
     /// Once a tick, by a coordinator that serves.
     pub fn look(&mut self, now: u64, events: &mut EventLog) {
         if self.control.stage() == Stage::Ready {
             self.look_at_neighbour(now, events);
             self.look_at_supervisor(now, events);
         }
-        if HERITAGE.get().is_some() {
-            self.look_for_supervisor(now);
-        }
+        self.look_up(now);
     }
 
     /// The next one who serves, round and round.

@@ -14,9 +14,10 @@ use crate::process::fork;
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
 use crate::process::reap::reap_any;
+use crate::process::reset::children::children;
 use crate::process::worker;
 use crate::wire::AnswerStatus;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::time::Duration;
 
@@ -127,8 +128,14 @@ impl Coordinator {
     /// were one too many.
     pub(super) fn reap(&mut self) {
         let mut gone = Vec::new();
+        let mut orphans = false;
         while let Some((pid, how)) = reap_any() {
-            let Some(number) = self.by_pid.remove(&pid) else { continue };
+            let Some(number) = self.by_pid.remove(&pid) else {
+                // Children of its own come here next.
+                orphans = true;
+                continue;
+            };
+            orphans |= !how.is_orderly();
             let stopping =
                 super::is_stopping(self.control) || self.region.state().stopping.load(Ordering::Relaxed) != 0;
             let slot = self.region.worker(number);
@@ -174,12 +181,27 @@ impl Coordinator {
                 gone.push((number, left));
             }
         }
+        if orphans {
+            self.end_orphans();
+        }
         if !gone.is_empty() {
             self.bury(&gone);
             if gone.iter().any(|(_, left)| *left == Left::Died) {
                 self.control.client_bell().shout();
             }
         }
+    }
+
+    /// Ends what tasks of dead workers have daemonised: children here that are no workers. True if there was anybody.
+    pub(super) fn end_orphans(&self) -> bool {
+        let mut any = false;
+        for pid in children().into_iter().map(Pid::from_raw) {
+            if !self.by_pid.contains_key(&pid) {
+                let _ = kill(pid, Signal::SIGKILL);
+                any = true;
+            }
+        }
+        any
     }
 
     /// Ends what a dead worker was running.

@@ -65,7 +65,7 @@ fn is_kept(pid: i32, keep: Option<i32>) -> bool {
 }
 
 /// All children of this process, which has one thread.
-pub(super) fn children() -> Vec<i32> {
+pub fn children() -> Vec<i32> {
     let own = std::process::id();
     if let Ok(text) = std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
         return text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();

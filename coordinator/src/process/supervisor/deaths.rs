@@ -26,14 +26,22 @@ pub(super) enum Settled {
 impl Supervisor {
     /// Takes note of everybody who has ended.
     pub(super) fn reap(&mut self, stopping: bool) {
+        let mut orphans = false;
         while let Some((pid, how)) = reap_any() {
             if self.spare.as_ref().is_some_and(|spare| spare.pid == pid) {
                 self.spare = None;
                 continue;
             }
-            // Anyone else is an orphan of the fleet that has ended.
-            let Some(at) = self.places.iter().position(|place| place.is_here(pid)) else { continue };
+            // Anyone else is an orphan of the fleet that has ended; its children come here next.
+            let Some(at) = self.places.iter().position(|place| place.is_here(pid)) else {
+                orphans = true;
+                continue;
+            };
+            orphans |= !how.is_orderly();
             self.ended(at, how, stopping);
+        }
+        if orphans && !stopping {
+            self.end_orphans(false);
         }
         for at in 0..self.places.len() {
             let Some(process) = &self.places[at].process else { continue };
@@ -152,8 +160,8 @@ impl Supervisor {
 
     /// Fills the places of dead coordinators whose workers are gone, all of them. They died with it; as this
     /// process adopts orphans they are its children, and the kernel says when the last one of their group has been
-    /// reaped. Before that they could still write. What they were running is its successor's to end, by the
-    /// slots; orphans that left their groups may be of the living, and stay until the fleet stops.
+    /// reaped. Before that they could still write. What they were running is ended as soon as it comes here, and once
+    /// more by the successor, which has it from the slots.
     pub(super) fn replace(&mut self, now: u64) {
         let survivors = !self.serving_places().is_empty();
         for at in 0..self.places.len() {

@@ -354,7 +354,7 @@ fn become_coordinator(
         let _ = nix::unistd::close(writer.as_raw_fd());
     };
     let dir = heritage.dir.clone();
-    if role == Role::Coordinator && policy.supervisor_death == SupervisorDeath::Adopt {
+    if role == Role::Coordinator {
         stay(control, heritage, index);
     }
     let region = match attach(control, &dir, index) {
@@ -378,14 +378,18 @@ fn attach(control: Control, dir: &Path, index: u32) -> Result<Region, BusError> 
     Region::attach(&region_path(dir, index), control.stamped(), index)
 }
 
-/// In a coordinator that outlives its supervisor: says who it is first, so that nobody who adopts the fleet takes
-/// its place for empty. Killed with the supervisor before that, it is none.
+/// In a coordinator, which outlives its supervisor to end what it runs itself, or to serve another: says who it is
+/// first, so that nobody who adopts the fleet takes its place for empty. Killed with the supervisor before that, it is
+/// none.
 fn stay(control: Control, heritage: peers::Heritage, index: u32) {
     let Some(own) = Identity::of(std::process::id()) else { return };
     let cell = &control.coordinator(index).process;
     cell.start_ticks.store(own.start_ticks, Ordering::Relaxed);
     cell.pid.store(own.pid, Ordering::Release);
-    if fork::outlive_parent().is_ok() {
+    // What a killed worker's task has daemonised comes here, and is known for what it is.
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+    let adopted = heritage.launch.policy.supervisor_death == SupervisorDeath::Adopt;
+    if fork::outlive_parent().is_ok() && adopted {
         peers::inherit(heritage);
     }
 }
