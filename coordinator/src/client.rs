@@ -65,6 +65,8 @@ struct InFlight {
     /// Header and body, of a task that may have to go to another coordinator.
     again: Option<(TaskHeader, Vec<u8>)>,
     resent: u8,
+    /// It is not sent to anybody any more.
+    cancelled: bool,
 }
 
 /// The one client of a fleet.
@@ -103,7 +105,8 @@ impl std::fmt::Debug for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         // The next one need not ask whether this one lives.
-        self.control.state().client_pid.store(0, Ordering::Release);
+        let (own, place) = (Identity::own(), &self.control.state().client_pid);
+        let _ = place.compare_exchange(own.pid, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -215,6 +218,7 @@ impl Client {
             terms: *terms,
             again,
             resent: 0,
+            cancelled: false,
         };
         self.in_flight.insert(id.sequence, task);
         Ok(id)
@@ -223,16 +227,23 @@ impl Client {
     /// Asks for the end of a task that is not wanted any more. Its outcome comes as that of any other: cancelled, or what
     /// it had become before.
     pub fn cancel(&mut self, id: TaskId) -> Result<(), SendError> {
-        let Some(task) = self.in_flight.get(&id.sequence).filter(|_| id.sender == self.sender) else {
+        let Some(task) = self.in_flight.get_mut(&id.sequence).filter(|_| id.sender == self.sender) else {
             return Ok(());
         };
-        let Some(index) = task.coordinator else { return Ok(()) };
+        let Some(index) = task.coordinator else {
+            task.cancelled = true;
+            return Ok(());
+        };
         let order = ControlHeader { id, order: Order::Cancel as u32, all: 0, spare: [0; 4] };
         // It may not be on its way yet, and the order must not be there before it.
         self.flush();
         let link = self.links[index as usize].as_mut().ok_or(SendError::DeadRecipient)?;
         link.order(&order).map_err(|_| SendError::Backpressure)?;
         self.control.coordinator(index).bell.ring();
+        // The coordinator may have handed it back already.
+        if let Some(task) = self.in_flight.get_mut(&id.sequence) {
+            task.cancelled = true;
+        }
         Ok(())
     }
 
@@ -370,7 +381,9 @@ impl Client {
         }
         expired.sort_unstable();
         let silent = |task: &InFlight| match task.coordinator {
-            Some(index) => Failure::CoordinatorSilent(index, task.terms.deadline + ANSWER_GRACE),
+            Some(index) => {
+                Failure::CoordinatorSilent(index, task.terms.deadline.saturating_add(ANSWER_GRACE))
+            }
             None => Failure::Homeless(task.terms.deadline),
         };
         self.fail(&expired, silent, each)

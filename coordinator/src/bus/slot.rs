@@ -74,6 +74,8 @@ pub struct Orders {
     pub workers: AtomicU32,
     /// Raised with each change of the two above.
     pub scaled: AtomicU32,
+    /// The last of those that there are as many coordinators for. Written by the supervisor, read by its successor.
+    pub followed: AtomicU32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +160,11 @@ impl ProcessCell {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.incarnation.store(self.incarnation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        // The child may have said `Live` already.
+        self.is_starting();
+    }
+
+    /// Somebody is there, who may have said `Live` already.
+    pub fn is_starting(&self) {
         for before in [Life::Absent, Life::Replacing] {
             let _ = self.life.compare_exchange(
                 before as u32,
@@ -224,6 +230,8 @@ pub struct CoordinatorOwn {
     /// Records of the client's ring before this one that were not accepted are never taken: they were left by
     /// whoever closed.
     pub left_until: AtomicU64,
+    /// The operator's order that `wanted` follows: see [`Orders::scaled`].
+    pub scaled: AtomicU32,
 }
 
 /// Written by the coordinator.
@@ -317,9 +325,6 @@ pub struct WorkerOwn {
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct WorkerOrders {
-    /// Sequence + 1 of the task that is to be cut short, and its sender; 0 if none.
-    pub cancel: AtomicU64,
-    pub cancel_sender: AtomicU32,
     /// 1 when the worker ends as soon as its ring is empty.
     pub retire: AtomicU32,
     /// CLOCK_MONOTONIC, since when its progress has stopped; 0 if it has not.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 /// An operator who is at it already is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// A place that has been empty for so long, and is not on the way to be filled, stays empty.
+const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator scale demo --coordinators 4 --workers 25")]
@@ -93,6 +95,8 @@ fn order(lock: &OperatorLock, coordinators: Option<u32>, workers: Option<u32>) {
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
+    /// Places that stay empty.
+    given_up: u32,
     serving: u32,
     retiring: u32,
     workers: u32,
@@ -101,7 +105,7 @@ struct Progress {
 }
 
 fn look(control: &Control, args: &Args) -> Progress {
-    let mut progress = Progress { serving: 0, retiring: 0, workers: 0, done: true };
+    let mut progress = Progress { given_up: 0, serving: 0, retiring: 0, workers: 0, done: true };
     for index in 0..control.shape().coordinators() {
         let entry = control.coordinator(index);
         let retiring = entry.retire.load(Ordering::Acquire) != 0;
@@ -115,7 +119,8 @@ fn look(control: &Control, args: &Args) -> Progress {
             }
             // On the way.
             Life::Starting | Life::Replacing => progress.done = false,
-            Life::Absent | Life::Dead | Life::Stopped => {}
+            Life::Dead => progress.given_up += 1,
+            Life::Absent | Life::Stopped => {}
         }
     }
     let there = args.coordinators.is_none_or(|wanted| wanted == progress.serving);
@@ -126,6 +131,7 @@ fn look(control: &Control, args: &Args) -> Progress {
 fn wait(control: &Control, args: &Args) -> u8 {
     let begun = Instant::now();
     let mut said = None;
+    let mut given_up_since = begun;
     loop {
         let progress = look(control, args);
         if said != Some(progress) {
@@ -137,6 +143,19 @@ fn wait(control: &Control, args: &Args) -> u8 {
         }
         if progress.done {
             return OK;
+        }
+        let left = control.shape().coordinators() - progress.given_up;
+        if args.coordinators.is_none_or(|wanted| wanted <= left) {
+            given_up_since = Instant::now();
+        } else if given_up_since.elapsed() > SETTLED {
+            complain(
+                format!(
+                    "only {left} places are left: at {} others a coordinator has died, and nobody comes there any more",
+                    progress.given_up
+                ),
+                "`coordinator events` says of what it died; a fleet with `--coordinators-max` has places in reserve",
+            );
+            return FAILED;
         }
         if matches!(control.stage(), Stage::Stopping | Stage::Stopped) {
             complain(format!("`{}` is being stopped", args.name), "");

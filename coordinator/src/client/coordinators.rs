@@ -13,11 +13,14 @@ use crate::process::reap::HowEnded;
 use crate::wire::{ANSWER, AnswerHeader, CONTROL, ControlHeader, TASK, TaskHeader};
 use std::cmp::Reverse;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 /// A fleet whose supervisor is dead gets another one within this time, or never.
 const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A client that has just come says who it is within this time.
+const SAYS_WHO_WITHIN: Duration = Duration::from_secs(1);
 
 /// What makes an answer itself: sequence, lease, end and status.
 type Told = (u64, u32, u64, u32);
@@ -46,11 +49,17 @@ pub(super) struct Link {
 pub(super) fn become_client(control: &Control, dir: &Path) -> Result<(), BusError> {
     let state = control.state();
     let own = Identity::own();
+    let new_until = Instant::now() + SAYS_WHO_WITHIN;
     loop {
         let pid = state.client_pid.load(Ordering::Acquire);
         let before = Identity { pid, start_ticks: state.client_start.load(Ordering::Relaxed) };
         if pid != 0 && (before == own || !before.is_gone()) {
             return Err(BusError::EndTaken { path: dir.to_owned() });
+        }
+        // It may have the place since a moment ago, and not have said yet when it was started.
+        if pid != 0 && Identity::of(pid).is_some() && Instant::now() < new_until {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
         }
         if state.client_pid.compare_exchange(pid, own.pid, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             state.client_start.store(own.start_ticks, Ordering::Release);
@@ -315,6 +324,10 @@ impl Client {
         for _ in 0..self.homeless.len() {
             let Some(sequence) = self.homeless.pop_front() else { break };
             let Some(task) = self.in_flight.get_mut(&sequence) else { continue };
+            if task.cancelled {
+                events += self.fail(&[sequence], |_| Failure::Cancelled, each);
+                continue;
+            }
             if task.deadline_ns <= now {
                 events += self.fail(&[sequence], |task| Failure::Homeless(task.terms.deadline), each);
                 continue;

@@ -42,6 +42,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 use table::Table;
+pub(super) use table::is_leased;
 
 pub use takeover::{settle, succeed};
 pub(crate) use workers::{take_consumer, take_producer};
@@ -134,6 +135,8 @@ struct Coordinator {
     earliest_ns: u64,
     /// The client wrote what cannot be: nothing more is read from it.
     client_broken: bool,
+    /// The control rings of the client and of the operator.
+    orders_broken: [bool; 2],
     /// The dead workers' rings are being read: what lies there is a predecessor's.
     taking_over: bool,
     /// Whoever dies now is replaced.
@@ -211,7 +214,8 @@ impl Coordinator {
             wanted,
             span,
             scaler: Scaler::default(),
-            scaled: control.orders().scaled.load(Ordering::Acquire),
+            // What the predecessor had not looked at is looked at now.
+            scaled: control.coordinator(index).own.scaled.load(Ordering::Acquire),
             peers: peers::Peers::new(control, index, policy),
             refused: 0,
             touched: false,
@@ -223,6 +227,7 @@ impl Coordinator {
             told: Vec::new(),
             earliest_ns: u64::MAX,
             client_broken: false,
+            orders_broken: [false; 2],
             taking_over: false,
             serving: false,
             ready: Vec::with_capacity(workers as usize),
@@ -375,10 +380,11 @@ impl Coordinator {
         let room = !self.free.is_empty() && !self.client_broken;
         let (client, orders) =
             (&mut self.from_client, [&mut self.from_client_control, &mut self.from_operator]);
+        let broken = self.orders_broken;
         self.bell.wait(timeout, || {
             !ready.is_clear()
                 || (room && client.is_ready())
-                || orders.into_iter().any(Consumer::is_ready)
+                || orders.into_iter().zip(broken).any(|(ring, broken)| !broken && ring.is_ready())
                 || control.orders().pause.load(Ordering::Acquire) != 0
                 || has_to_stop(control)
         });

@@ -230,7 +230,10 @@ impl Supervisor {
             self.keep_spare(now);
             self.look_after(now);
             self.scale(now);
-            let gone = |place: &Place| matches!(place.there, There::Gone | There::Absent);
+            // Where one was refused it is tried again.
+            let gone = |place: &Place| {
+                place.there == There::Gone || place.there == There::Absent && place.refused == 0
+            };
             if self.places.iter().all(gone)
                 && let Some(last) = self.places.iter().rev().find(|place| place.there == There::Gone)
             {

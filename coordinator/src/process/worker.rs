@@ -165,11 +165,10 @@ impl Worker {
         self.slot.orders.retire.load(Ordering::Acquire) != 0
     }
 
-    /// Its client or an operator wants no answer to this task any more.
+    /// Nobody wants an answer to this task any more: its coordinator has ended it, which is all that a cancelled task
+    /// has in common with others. An order is for one task, and the next order may follow at once.
     fn is_cancelled(&self, task: &TaskHeader) -> bool {
-        let orders = &self.slot.orders;
-        orders.cancel.load(Ordering::Acquire) == task.id.sequence.wrapping_add(1)
-            && orders.cancel_sender.load(Ordering::Relaxed) == task.id.sender
+        !crate::process::coordinator::is_leased(self.region, task, self.number)
     }
 
     /// What is under way is to end before its time.
@@ -208,6 +207,11 @@ impl Worker {
             // the tasks behind it late as well.
             let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
             self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
+            return;
+        }
+        if self.is_cancelled(&task) {
+            let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
+            self.send(&AnswerHeader { status: AnswerStatus::Cancelled as u32, ..answer }, &[]);
             return;
         }
         own.progress_ns.store(started_ns, Ordering::Relaxed);

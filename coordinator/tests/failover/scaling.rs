@@ -1,9 +1,11 @@
 //! Coordinators and workers added and retired while there is work, by hand and by load.
 
-use super::{Fleet, Load, program, shm, wait_until};
+use super::{Fleet, Load, kill, program, shm, slay, wait_until};
+use coordinator::bus::slot::Life;
 use coordinator::bus::sync::Ordering;
 use coordinator::client::{Client, Event, Failure, Task, WorkerRef};
 use coordinator::wire::command_body;
+use nix::sys::signal::Signal;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -114,5 +116,34 @@ fn load_brings_coordinators_and_its_end_retires_them() {
     load.end_whole();
     wait_until("one is left", || live(&fleet) == (1, 1));
     assert_eq!(fleet.control.state().deaths.load(Ordering::Relaxed), 0);
+    fleet.stop(shm.path());
+}
+
+/// The one that was told so died before it had looked.
+#[test]
+fn a_successor_follows_the_order_that_its_predecessor_did_not_see() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 1, 2, &["--workers-max", "4"]);
+    let victim = fleet.coordinators()[0];
+    kill(victim, Signal::SIGSTOP);
+    let orders = fleet.control.orders();
+    orders.workers.store(4, Ordering::Relaxed);
+    orders.scaled.fetch_add(1, Ordering::AcqRel);
+    slay(victim);
+    wait_until("there are as many as were ordered", || fleet.workers() == [4]);
+    fleet.stop(shm.path());
+}
+
+#[test]
+fn more_coordinators_than_there_are_places_for_are_not_waited_for() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 2, 1, &["--failover", "survivors"]);
+    let victim = fleet.coordinators()[0];
+    slay(victim);
+    wait_until("its place is given up", || fleet.lives(Life::Dead) == 1);
+    let said = program(shm.path(), &["scale", "test", "--coordinators", "2"]);
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(10), "{words}");
+    assert!(words.contains("only 1 places are left"), "{words}");
     fleet.stop(shm.path());
 }

@@ -3,7 +3,7 @@
 
 use super::{Up, kill, shm, wait_until};
 use coordinator::client::orders::{Operator, Which};
-use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, letters};
+use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, WorkerRef, letters};
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -315,4 +315,35 @@ fn another_client_hears_of_the_tasks_of_one_that_is_dead() {
     });
     assert_eq!((inherited, own), (vec![(id, true)], 1));
     assert_eq!(second.ledger().accepted, 1);
+}
+
+/// One order may follow another before the worker has seen it, and what waits behind is cancelled too.
+#[test]
+fn all_that_a_worker_has_is_cancelled_and_it_is_free_for_others() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--depth", "4"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let worker = WorkerRef { coordinator: 0, worker: 0 };
+    let long = Duration::from_secs(1000);
+    let ids: Vec<_> = (0..3).map(|tag| client.send(worker, Task::Sleep(long), long, tag).unwrap()).collect();
+    client.flush();
+    wait_until("it sleeps", || client.status().coordinators[0].workers[0].task.is_some());
+    for id in ids {
+        client.cancel(id).unwrap();
+    }
+    client.send(worker, Task::Echo(b"next"), long, 3).unwrap();
+    client.flush();
+    let mut told = Vec::new();
+    wait_until("all are told", || {
+        client.poll(|event| {
+            if let Event::Outcome(outcome) = event {
+                told.push((outcome.tag, outcome.result.map(|answer| answer.body.to_vec())));
+            }
+        });
+        told.len() == 4
+    });
+    told.sort_by_key(|(tag, _)| *tag);
+    assert!(told[..3].iter().all(|(_, result)| *result == Err(Failure::Cancelled)), "{told:?}");
+    assert_eq!(told[3].1, Ok(b"next".to_vec()));
+    assert_eq!(up.stop(), Some(0));
 }

@@ -12,13 +12,20 @@ use zerocopy::FromBytes;
 
 impl Coordinator {
     pub(super) fn take_orders(&mut self, record: &mut Record) {
-        for from in [Self::client_control, Self::operator_control] {
+        for (ring, from) in [Self::client_control, Self::operator_control].into_iter().enumerate() {
+            if self.orders_broken[ring] {
+                continue;
+            }
             // No more than a ring holds: tasks have their turn as well.
             for _ in 0..64 {
                 match from(self).pop(record) {
                     Ok(true) if record.kind == CONTROL => {}
-                    // Nothing; or nonsense, which is not read on: an order lost costs no task.
-                    Ok(_) | Err(_) => break,
+                    Ok(false) => break,
+                    // Nonsense, which is not read on, nor waited for: an order lost costs no task.
+                    Ok(true) | Err(_) => {
+                        self.orders_broken[ring] = true;
+                        break;
+                    }
                 }
                 let order = ControlHeader::read_from_bytes(&record.header).expect("headers have one size");
                 self.obey(&order, record);
@@ -64,15 +71,13 @@ impl Coordinator {
         let meant: Vec<_> = self.table.open().filter(|(_, _, task)| all || task.id == id).collect();
         for (entry, word, task) in meant {
             let worker = u32::from(word.worker());
-            if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
-                let slot = self.region.worker(worker);
-                slot.orders.cancel_sender.store(task.id.sender, Ordering::Relaxed);
-                slot.orders.cancel.store(task.id.sequence.wrapping_add(1), Ordering::Release);
-                slot.bell.shout();
-            }
             let said = [task.id.sequence, task.id.sender.into()];
             self.events.write(now_ns(), EventKind::Cancelled, worker, &said);
             self.fail(entry, AnswerStatus::Cancelled);
+            // It sees in the table that the task is not its own any more.
+            if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
+                self.region.worker(worker).bell.shout();
+            }
         }
     }
 

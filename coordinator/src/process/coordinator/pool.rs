@@ -39,6 +39,8 @@ impl Coordinator {
         own.busy.store(census.busy, Ordering::Relaxed);
         own.queued.store(census.queued, Ordering::Relaxed);
         own.wanted.store(self.wanted, Ordering::Relaxed);
+        // Killed in between, its successor follows the order once more.
+        own.scaled.store(self.scaled, Ordering::Release);
         add(&own.beat);
     }
 
@@ -179,8 +181,10 @@ impl Coordinator {
                 continue;
             }
             let own = &other.own;
-            let taken = own.busy.load(Ordering::Relaxed) + own.queued.load(Ordering::Relaxed);
-            spare_there += own.live.load(Ordering::Relaxed).saturating_sub(taken);
+            // Others write these.
+            let taken = own.busy.load(Ordering::Relaxed).saturating_add(own.queued.load(Ordering::Relaxed));
+            spare_there =
+                u32::saturating_add(spare_there, own.live.load(Ordering::Relaxed).saturating_sub(taken));
         }
         // Others see them as well: no more than half of what they could take.
         let many = (waiting - spare_here).min(spare_there.div_ceil(2));

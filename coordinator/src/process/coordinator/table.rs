@@ -22,13 +22,27 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
 use crate::plan::lease::{Hand, State, Word};
 use crate::plan::recover::Found;
-use crate::wire::{AnswerHeader, TaskHeader};
+use crate::wire::{AnswerHeader, TaskHeader, attempt_of};
 use zerocopy::{FromBytes, IntoBytes};
 
 #[derive(Clone, Copy)]
 pub(super) struct Table {
     region: Region,
     entries: &'static [TableEntry],
+}
+
+/// In a worker: the task that it was given is still its own.
+pub fn is_leased(region: Region, task: &TaskHeader, worker: u32) -> bool {
+    let table = Table::new(region);
+    if !table.has(task.entry) {
+        return false;
+    }
+    let word = table.word(task.entry);
+    // The entry may have another task since, of the same worker and at the same attempt.
+    word.state() == Some(State::Leased)
+        && u32::from(word.worker()) == worker
+        && word.attempt() == attempt_of(task.lease)
+        && table.task(task.entry).id == task.id
 }
 
 impl Table {

@@ -106,7 +106,16 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
     coordinator.events.write(now_ns(), EventKind::Settled, SELF, &[returned, told]);
     let deadline = now_ns() + TELL_MAX.as_nanos() as u64;
     // A client that does not listen is not waited for: it has all of this in its own book.
-    while !coordinator.untold.is_empty() && !super::is_stopping(coordinator.control) && now_ns() < deadline {
+    let listens = || {
+        let state = control.state();
+        let pid = state.client_pid.load(Ordering::Acquire);
+        let client = Identity { pid, start_ticks: state.client_start.load(Ordering::Acquire) };
+        pid != 0 && client.is_alive()
+    };
+    while !coordinator.untold.is_empty()
+        && !super::is_stopping(coordinator.control)
+        && (now_ns() < deadline || listens())
+    {
         coordinator.tell();
         coordinator.bell.wait(super::BLOCKED, || false);
     }

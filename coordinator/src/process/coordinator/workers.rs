@@ -60,7 +60,6 @@ impl Coordinator {
         let slot = region.worker(number);
         // The dead one's word, which nobody writes any more.
         slot.own.command_pid.store(0, Ordering::Release);
-        slot.orders.cancel.store(0, Ordering::Relaxed);
         slot.orders.retire.store(0, Ordering::Relaxed);
         slot.orders.suspected_ns.store(0, Ordering::Release);
         let policy = self.policy;

@@ -87,9 +87,7 @@ impl Supervisor {
             if identity.pid != 0 && !identity.is_gone() {
                 place.there = There::Alive;
                 // Its parent was killed before it could say so.
-                if matches!(life, Life::Absent | Life::Replacing) {
-                    cell.set_life(Life::Starting);
-                }
+                cell.is_starting();
             } else {
                 place.there = match life {
                     Life::Absent | Life::Stopped => There::Absent,
@@ -115,7 +113,7 @@ impl Supervisor {
         // An order that its predecessor has not carried out yet is looked at as a new one.
         let orders = self.control.orders();
         if orders.coordinators.load(Ordering::Relaxed) != 0 {
-            self.scaling.order = orders.scaled.load(Ordering::Acquire).wrapping_sub(1);
+            self.scaling.order = orders.followed.load(Ordering::Acquire);
         }
     }
 }

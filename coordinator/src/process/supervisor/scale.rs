@@ -48,6 +48,9 @@ impl Supervisor {
             self.event(EventKind::Scaled, SELF, &[before.into(), wanted.into(), how]);
         }
         self.approach(now);
+        if self.scaling.wanted as usize == self.serving_places().len() {
+            orders.followed.store(order, Ordering::Release);
+        }
     }
 
     fn scale_by_load(&mut self, now: u64, max: u32) {
@@ -107,6 +110,12 @@ impl Supervisor {
                 // As is wanted now, not as it was when somebody was here last.
                 entry.own.wanted.store(0, Ordering::Relaxed);
                 self.try_fill(at, Role::Coordinator, now);
+            }
+        }
+        if there >= wanted {
+            // Whoever was refused is not wanted any more.
+            for place in self.places.iter_mut().filter(|place| place.there == There::Absent) {
+                place.refused = 0;
             }
         }
         for at in (0..self.places.len()).rev() {
