@@ -3,6 +3,7 @@
 
 mod args;
 mod halt;
+mod kept;
 mod list;
 mod output;
 mod pipe;
@@ -23,12 +24,13 @@ use crate::config::{Agent, FleetShape, Policy};
 use crate::plan::capacity::{Capacity, Limit};
 use crate::wire::USAGE_LEN;
 use args::{HELP, How, Protocol, Where, Which};
+use kept::Kept;
 use list::{From, List, Refusal, Surroundings};
 use output::Printer;
 use progress::Progress;
 use results::{Done, Results, Resume};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use task::Doer;
 use template::Template;
@@ -157,7 +159,7 @@ fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Op
     Some(UNFIT)
 }
 
-fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
+fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u8 {
     let id = super::up::made_up_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
@@ -183,12 +185,16 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
             return status;
         }
     };
-    let status = match Client::attach(fleet.dir()) {
-        Ok(mut client) => work::all(work, &mut client),
-        Err(error) => {
+    let begun = keep(&args.place_of, fleet.dir(), &id).and_then(|journal| {
+        work.journal = journal;
+        Client::attach(fleet.dir()).map_err(|error| {
             complain(error, "");
             UNFIT
-        }
+        })
+    });
+    let status = match begun {
+        Ok(mut client) => work::all(work, &mut client),
+        Err(status) => status,
     };
     let down = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
     let _ = std::fs::remove_file(&errors);
@@ -197,6 +203,17 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, work: Work) -> u8 {
         return if status == OK { FAILED } else { status };
     }
     status
+}
+
+/// The journal that is wanted, of the fleet in `dir`. What is wrong has been said.
+fn keep(place: &Where, dir: &Path, name: &str) -> Result<Option<Kept>, u8> {
+    let create = |path: &PathBuf| {
+        Kept::create(path, dir, name).map_err(|error| {
+            complain(error, "");
+            UNFIT
+        })
+    };
+    place.journal.as_ref().map(create).transpose()
 }
 
 /// What each worker keeps running. As long as the process.
@@ -326,6 +343,9 @@ fn begin(prepared: Prepared<'_>, window: u32, host: Host) -> Result<Work, u8> {
         complain(format!("cannot make {}: {error}", dir.display()), "");
         return Err(UNFIT);
     }
+    if let Some(path) = &place.journal {
+        kept::check(path, place.resumes() && !list.facts.open)?;
+    }
     let results = match (results, place.results.as_deref()) {
         (Some(results), _) => results,
         (None, None) => Results::Nowhere,
@@ -344,7 +364,7 @@ fn begin(prepared: Prepared<'_>, window: u32, host: Host) -> Result<Work, u8> {
     };
     let again = results.is_file().then(args::again);
     let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
-    Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, again })
+    Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, journal: None, again })
 }
 
 fn dry_run(prepared: Prepared<'_>) -> u8 {

@@ -211,7 +211,8 @@ impl Worker {
         }
         if self.is_cancelled(&task) {
             let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
-            self.send(&AnswerHeader { status: AnswerStatus::Cancelled as u32, ..answer }, &[]);
+            // One answer to each task that it was given; its coordinator takes it for a late one.
+            self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
             return;
         }
         own.progress_ns.store(started_ns, Ordering::Relaxed);

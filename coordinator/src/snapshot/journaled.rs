@@ -41,7 +41,7 @@ impl Journaled {
         name: Option<&str>,
     ) -> Result<TaskId, SubmitError> {
         let id = self.client.submit(address, task, terms, tag)?;
-        let entry = self.journal.accepted(&open_task(id, address, task, terms, name))?;
+        let entry = self.journal.accepted(&OpenTask::of(id, address, task, terms, name))?;
         self.entries.insert(id, entry);
         Ok(id)
     }
@@ -107,25 +107,28 @@ impl Journaled {
     }
 }
 
-fn open_task(id: TaskId, address: Address, task: Task<'_>, terms: &Terms, name: Option<&str>) -> OpenTask {
-    let (kind, parameter, body) = task.parts();
-    let place = match address {
-        Address::Worker(place) => Some(place),
-        Address::Any => None,
-    };
-    OpenTask {
-        id,
-        coordinator: place.map_or(0, |WorkerRef { coordinator, .. }| coordinator),
-        worker: place.map(|place| place.worker),
-        kind,
-        parameter,
-        timeout_ns: terms.timeout.map_or(0, |time| time.as_nanos() as u64),
-        lifetime_ns: terms.deadline.as_nanos() as u64,
-        attempts: 0,
-        attempts_max: terms.attempts_max.unwrap_or(0),
-        retry_failures: terms.retry_failures,
-        state: Progress::Queued,
-        name: name.map(str::to_owned),
-        body: Body(body.to_vec()),
+impl OpenTask {
+    /// One that was sent a moment ago. `name` is what its sender calls it.
+    pub fn of(id: TaskId, address: Address, task: Task<'_>, terms: &Terms, name: Option<&str>) -> Self {
+        let (kind, parameter, body) = task.parts();
+        let place = match address {
+            Address::Worker(place) => Some(place),
+            Address::Any => None,
+        };
+        Self {
+            id,
+            coordinator: place.map_or(0, |WorkerRef { coordinator, .. }| coordinator),
+            worker: place.map(|place| place.worker),
+            kind,
+            parameter,
+            timeout_ns: terms.timeout.map_or(0, |time| time.as_nanos() as u64),
+            lifetime_ns: terms.deadline.as_nanos() as u64,
+            attempts: 0,
+            attempts_max: terms.attempts_max.unwrap_or(0),
+            retry_failures: terms.retry_failures,
+            state: Progress::Queued,
+            name: name.map(str::to_owned),
+            body: Body(body.to_vec()),
+        }
     }
 }

@@ -327,6 +327,7 @@ fn all_that_a_worker_has_is_cancelled_and_it_is_free_for_others() {
     let long = Duration::from_secs(1000);
     let ids: Vec<_> = (0..3).map(|tag| client.send(worker, Task::Sleep(long), long, tag).unwrap()).collect();
     client.flush();
+    let process = client.status().coordinators[0].workers[0].process.identity();
     wait_until("it sleeps", || client.status().coordinators[0].workers[0].task.is_some());
     for id in ids {
         client.cancel(id).unwrap();
@@ -345,5 +346,6 @@ fn all_that_a_worker_has_is_cancelled_and_it_is_free_for_others() {
     told.sort_by_key(|(tag, _)| *tag);
     assert!(told[..3].iter().all(|(_, result)| *result == Err(Failure::Cancelled)), "{told:?}");
     assert_eq!(told[3].1, Ok(b"next".to_vec()));
+    assert_eq!(client.status().coordinators[0].workers[0].process.identity(), process, "nobody had to die");
     assert_eq!(up.stop(), Some(0));
 }

@@ -3,6 +3,7 @@
 
 mod agents;
 mod ends;
+mod journal;
 mod lists;
 mod output;
 mod resume;

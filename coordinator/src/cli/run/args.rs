@@ -88,6 +88,9 @@ pub(super) struct Where {
     /// As --resume, and do again what failed
     #[arg(long, requires = "results")]
     pub(super) retry_failed: bool,
+    /// Keep here, on the disk, what was handed in and has not ended: after a crash `coordinator restore FILE` does it
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
     /// Two files for each task, ID.stdout and ID.stderr, with all that it says
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,

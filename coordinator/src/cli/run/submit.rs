@@ -5,7 +5,7 @@ use super::args::{HELP, How, Protocol, Where, Which};
 use super::task::Doer;
 use super::template::Template;
 use super::{FAILED, Place, UNFIT, USAGE, complain};
-use super::{Host, begin, dry_run, prepare, watch_signals, work};
+use super::{Host, begin, dry_run, keep, prepare, watch_signals, work};
 use crate::bus::error::BusError;
 use crate::client::Client;
 use std::ffi::OsString;
@@ -81,7 +81,7 @@ fn submit(args: &Args) -> Result<u8, u8> {
     }
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
-    let work = begin(prepared, window, Host::Other)?;
+    let mut work = begin(prepared, window, Host::Other)?;
     if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
     }
@@ -89,5 +89,6 @@ fn submit(args: &Args) -> Result<u8, u8> {
         complain(format!("cannot watch for signals: {errno}"), "");
         UNFIT
     })?;
+    work.journal = keep(&args.place_of, &found.path, &args.name)?;
     Ok(work::all(work, &mut client))
 }

@@ -1,6 +1,7 @@
 //! The client of a run: hands tasks in as there is room, and sees to what becomes of each.
 
 use super::halt::Halt;
+use super::kept::Kept;
 use super::list::{List, Next, next_job};
 use super::output::{Printer, Unprinted};
 use super::progress::{Counts, Progress};
@@ -10,6 +11,7 @@ use super::{FAILED, INTERRUPTED, OK, STOPS, UNFIT, complain, tell, warn};
 use crate::bus::sync::Ordering;
 use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, WorkerRef, now_ns};
 use crate::process::clock::unix_ns;
+use crate::snapshot::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,7 @@ pub(super) struct Work {
     pub(super) printer: Printer,
     pub(super) progress: Progress,
     pub(super) rules: Rules,
+    pub(super) journal: Option<Kept>,
     /// The command that goes on, if one can.
     pub(super) again: Option<String>,
 }
@@ -65,6 +68,8 @@ struct Flying {
     deaths: u32,
     sent: Option<(TaskId, u64)>,
     cancelled: bool,
+    /// In the journal, until it has ended.
+    entry: Option<Entry>,
 }
 
 /// What the run does at the moment.
@@ -138,6 +143,9 @@ impl Book {
             self.look_at_signals(&mut phase);
             if phase == Phase::Going {
                 self.hand_in(client, &mut begun, &mut next_start);
+                if matches!(self.stop, Some(Stop::Broken(UNFIT))) {
+                    break;
+                }
                 self.counts.wanted = self.work.list.facts.wanted;
             }
             if let Phase::Ending(until) = phase {
@@ -145,6 +153,10 @@ impl Book {
                 if Instant::now() >= until {
                     break;
                 }
+            }
+            // Before anybody sees what was handed in, or hands it on.
+            if !self.note() {
+                break;
             }
             client.flush();
             let events = client.poll(|event| self.hear(event));
@@ -163,6 +175,20 @@ impl Book {
                 client.wait(if pause.is_zero() { look } else { look.min(pause) });
             }
         }
+    }
+
+    /// Brings the journal up to date, if there is one; false if that cannot be.
+    fn note(&mut self) -> bool {
+        let Some(journal) = &mut self.work.journal else { return true };
+        let noted = journal.settle(&self.work.results).and_then(|()| journal.commit());
+        if let Err(error) = &noted {
+            self.broken(
+                UNFIT,
+                error,
+                "the journal is whole up to what is not done yet; make room, and `coordinator restore` does that",
+            );
+        }
+        noted.is_ok()
     }
 
     /// All that was wanted has been done, and nothing more will be.
@@ -232,7 +258,7 @@ impl Book {
                 None => match next_job(&mut self.work.list) {
                     Ok(Next::Task(job)) => {
                         *begun += 1;
-                        Flying { job, turn: *begun - 1, deaths: 0, sent: None, cancelled: false }
+                        Flying { job, turn: *begun - 1, deaths: 0, sent: None, cancelled: false, entry: None }
                     }
                     Ok(Next::Later | Next::End) => return,
                     Err(error) => {
@@ -267,6 +293,12 @@ impl Book {
         match client.submit(Address::Any, flying.job.task(), &terms, flying.turn) {
             Ok(id) => {
                 flying.sent = Some((id, now_ns()));
+                if let (Some(journal), None) = (&mut self.work.journal, flying.entry) {
+                    match journal.accepted(id, flying.job.task(), &terms, &flying.job.id) {
+                        Ok(entry) => flying.entry = Some(entry),
+                        Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
+                    }
+                }
                 self.in_flight.insert(flying.turn, flying);
                 Ok(())
             }
@@ -337,6 +369,9 @@ impl Book {
         // Cancelled by somebody else, while the run goes on: that is an end like another.
         let ended = end.status != Status::Cancelled || self.stop.is_none();
         self.counts.ended += u64::from(ended);
+        if let (Some(journal), Some(entry), true) = (&mut self.work.journal, flying.entry, ended) {
+            journal.ended(entry, end.status);
+        }
         let whose = Whose {
             id: &job.id,
             number: job.number,
@@ -414,6 +449,8 @@ impl Book {
         self.printed(printed);
         if let Err(error) = self.work.results.sync() {
             self.broken(UNFIT, &error, "");
+        } else if !matches!(self.stop, Some(Stop::Broken(UNFIT))) {
+            self.note();
         }
         let counts = self.counts();
         self.work.progress.finish(&counts);
