@@ -28,8 +28,8 @@ pub use crate::process::clock::now_ns;
 pub use crate::process::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
 use crate::wire::{
-    ANY, AnswerHeader, AnswerStatus, ControlHeader, FAILED, Order, RETRY_FAILURES, REVIVED, TRUNCATED,
-    TaskHeader, USAGE_LEN, WITH_USAGE, attempt_of,
+    ANY, AnswerHeader, AnswerStatus, ControlHeader, DEATHS_ONLY, FAILED, Order, RETRY_FAILURES, REVIVED,
+    TRUNCATED, TaskHeader, USAGE_LEN, WITH_USAGE, attempt_of,
 };
 pub use crate::wire::{TaskId, Usage};
 use coordinators::Link;
@@ -197,7 +197,9 @@ impl Client {
             lease: 0,
             timeout_ms: terms.timeout.map_or(0, |time| time.as_millis().clamp(1, u32::MAX.into()) as u32),
             worker: worker.map_or(ANY, |worker| worker.worker as u16),
-            kind: kind as u8 | if terms.retry_failures { RETRY_FAILURES } else { 0 },
+            kind: kind as u8
+                | if terms.retry_failures { RETRY_FAILURES } else { 0 }
+                | if terms.deaths_only { DEATHS_ONLY } else { 0 },
             attempts_max: terms.attempts_max.unwrap_or(0),
         };
         let position = self.hand_in(index, &header, body)?;

@@ -55,7 +55,7 @@ pub struct TaskHeader {
     pub timeout_ms: u32,
     /// Number of the worker within the coordinator, or [`ANY`].
     pub worker: u16,
-    /// A [`TaskKind`], and [`RETRY_FAILURES`] and [`WAS_LETTER`].
+    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_LETTER`] and [`DEATHS_ONLY`].
     pub kind: u8,
     /// Workers that may begin it; 0 where the fleet's policy counts.
     pub attempts_max: u8,
@@ -68,6 +68,9 @@ pub const RETRY_FAILURES: u8 = 1 << 7;
 
 /// In [`TaskHeader::kind`]: it was a dead letter, and its client has heard of its failure. Set by the coordinator alone.
 pub const WAS_LETTER: u8 = 1 << 6;
+
+/// In [`TaskHeader::kind`]: another attempt follows the death of a worker, and no time-out.
+pub const DEATHS_ONLY: u8 = 1 << 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -93,7 +96,7 @@ impl TaskKind {
         use TaskKind::{Agent, Canary, Command, Compute, Echo, Exec, Sleep};
         [Echo, Sleep, Compute, Exec, Command, Agent, Canary]
             .into_iter()
-            .find(|kind| *kind as u8 == raw & !(RETRY_FAILURES | WAS_LETTER))
+            .find(|kind| *kind as u8 == raw & !(RETRY_FAILURES | WAS_LETTER | DEATHS_ONLY))
     }
 }
 
@@ -105,6 +108,10 @@ impl TaskHeader {
 
     pub fn retries_failures(&self) -> bool {
         self.kind & RETRY_FAILURES != 0
+    }
+
+    pub fn keeps_to_deaths(&self) -> bool {
+        self.kind & DEATHS_ONLY != 0
     }
 
     pub fn was_letter(&self) -> bool {

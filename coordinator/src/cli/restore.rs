@@ -95,6 +95,10 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Ok(fleet) => fleet,
         Err(error) => {
             let _ = std::fs::remove_file(&errors);
+            if let Some(made) = &args.results {
+                // Nothing is in it, and it would be in the way of the next attempt.
+                let _ = std::fs::remove_file(made);
+            }
             let status = if matches!(error, LaunchError::Cancelled) { INTERRUPTED } else { UNFIT };
             complain(error, "--name gives the fleet another name; nothing of the file was used");
             return status;

@@ -185,6 +185,8 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
             return status;
         }
     };
+    // It was for the start; killed now, nobody would remove it.
+    let _ = std::fs::remove_file(&errors);
     let begun = keep(&args.place_of, fleet.dir(), &id).and_then(|journal| {
         work.journal = journal;
         Client::attach(fleet.dir()).map_err(|error| {
@@ -196,9 +198,12 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         Ok(mut client) => work::all(work, &mut client),
         Err(status) => status,
     };
-    let down = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
-    let _ = std::fs::remove_file(&errors);
-    if let Some(how) = down.how {
+    // At a second signal that is what was asked for.
+    let at_once = STOPS.load(Ordering::Relaxed) > 1;
+    let down = if at_once { fleet.kill() } else { fleet.stop() };
+    if let Some(how) = down.how
+        && !at_once
+    {
         complain(how, "");
         return if status == OK { FAILED } else { status };
     }

@@ -103,9 +103,10 @@ pub(super) fn main(args: &Args) -> u8 {
                     "`df -h /dev/shm` tells what is there; fewer workers or a smaller payload need less",
                     UNFIT,
                 ),
-                SuperviseError::Bus(BusError::Refused { .. }) if dir.exists() => {
-                    ("choose another name, or `coordinator stop` that fleet first", USAGE)
-                }
+                SuperviseError::Bus(BusError::Refused { .. }) if dir.exists() => (
+                    "choose another name, or end that fleet first: `coordinator stop`, or `coordinator clean` if it is dead",
+                    USAGE,
+                ),
                 SuperviseError::AllDead(_) => ("", FAILED),
                 _ => ("", UNFIT),
             };

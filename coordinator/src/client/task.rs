@@ -25,12 +25,15 @@ pub struct Terms {
     /// A refusal, or a command that ends badly, is an attempt that failed: it is tried again, and fails
     /// when no attempt is left.
     pub retry_failures: bool,
+    /// A time-out is an end like another: only the death of a worker, which says nothing about the task, is followed by
+    /// another attempt.
+    pub deaths_only: bool,
 }
 
 impl Terms {
     /// One time for all.
     pub fn within(deadline: Duration) -> Self {
-        Self { deadline, timeout: None, attempts_max: None, retry_failures: false }
+        Self { deadline, timeout: None, attempts_max: None, retry_failures: false, deaths_only: false }
     }
 }
 

@@ -126,6 +126,7 @@ impl OpenTask {
             attempts: 0,
             attempts_max: terms.attempts_max.unwrap_or(0),
             retry_failures: terms.retry_failures,
+            deaths_only: terms.deaths_only,
             state: Progress::Queued,
             name: name.map(str::to_owned),
             body: Body(body.to_vec()),

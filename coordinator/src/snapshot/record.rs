@@ -187,6 +187,9 @@ pub struct OpenTask {
     pub attempts_max: u8,
     /// A command that ends badly is an attempt that failed, and no answer.
     pub retry_failures: bool,
+    /// Only a worker's death is followed by another attempt.
+    #[serde(default)]
+    pub deaths_only: bool,
     pub state: Progress,
     /// What its client calls it; the fleet does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -376,6 +379,7 @@ pub(super) mod tests {
             attempts: 1,
             attempts_max: 3,
             retry_failures: true,
+            deaths_only: false,
             state: Progress::Leased,
             name: Some("\"a\" \n".into()),
             body: Body(body.to_vec()),

@@ -61,6 +61,7 @@ fn task(sequence: u64, body: &[u8]) -> OpenTask {
         attempts: 0,
         attempts_max: 0,
         retry_failures: false,
+        deaths_only: false,
         state: Progress::Queued,
         name: None,
         body: Body(body.to_vec()),

@@ -203,7 +203,8 @@ fn a_second_signal_ends_all_at_once() {
     let desk = Desk::new();
     let script = "trap '' TERM; echo $$ >> begun; while :; do sleep 0.05; done";
     let arguments = ["--agents", "2", "--results", "out", "--grace", "1h", "--", "sh", "-c", script];
-    let mut child = desk.start(&arguments);
+    std::fs::create_dir(desk.path("tmp")).unwrap();
+    let mut child = desk.command(&arguments).env("TMPDIR", desk.path("tmp")).spawn().unwrap();
     wait_until("two have begun", || desk.lines("begun").len() == 2);
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
@@ -219,6 +220,10 @@ fn a_second_signal_ends_all_at_once() {
     assert!(is_empty(desk.shm.path()));
     assert_eq!(desk.rows("out").len(), 2);
     assert!(desk.rows("out").iter().all(|row| row["status"] == "cancelled"));
+    // Nothing went wrong, and nothing is left of it.
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    assert!(!said.contains("had to be killed"), "{said}");
+    assert!(is_empty(&desk.path("tmp")), "{:?}", std::fs::read_dir(desk.path("tmp")).unwrap().next());
 }
 
 #[test]

@@ -196,3 +196,22 @@ fn two_runs_do_not_write_to_one_file() {
     desk.touch("go");
     desk.ended(first).with(0);
 }
+
+/// A task is not done because its fleet died.
+#[test]
+fn what_a_dead_fleet_had_in_hand_is_done_by_the_next_run() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n3\n4\n");
+    let script = "echo $0 >> begun; [ -e go ] || sleep 1000";
+    let arguments = ["--agents", "2", "--inputs", "inputs", "--results", "out", "--resume"];
+    let child = desk.start(&[&arguments[..], &["--", "sh", "-c", script]].concat());
+    wait_until("two run", || desk.lines("begun").len() == 2);
+    let dir = std::fs::read_dir(desk.shm.path()).unwrap().next().unwrap().unwrap().path();
+    let supervisor = coordinator::client::status::of(&dir).unwrap().supervisor.identity();
+    super::kill(supervisor, nix::sys::signal::Signal::SIGKILL);
+    desk.ended(child).with(10).says(&["the fleet is lost", "go on with: "]);
+    assert!(desk.last("out").values().all(|row| row["status"] == "cancelled"));
+    desk.touch("go");
+    desk.run(&[&arguments[..], &["--", "sh", "-c", script]].concat()).with(0);
+    assert!(desk.last("out").len() == 4 && desk.last("out").values().all(|row| row["status"] == "ok"));
+}

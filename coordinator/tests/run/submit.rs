@@ -134,3 +134,31 @@ fn a_fleet_that_ends_under_its_client_is_told() {
     let ended = Ended::of(&child.wait_with_output().unwrap()).with(10);
     ended.says(&["the fleet is lost", "go on with: "]);
 }
+
+/// The fleet itself begins it again: its book and its dead letters say what the results say.
+#[test]
+fn a_task_that_a_worker_died_of_and_another_did_is_no_failure_of_the_fleet() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    let once = "echo x >> begun; [ $(wc -l < begun) -gt 1 ] || kill -9 $PPID; echo done";
+    let arguments = ["--inputs", "inputs", "--results", "out", "--", "sh", "-c", once];
+    desk.write("inputs", "1\n");
+    submit(&desk, &arguments).with(0);
+    assert_eq!(desk.rows("out")[0]["attempt"], 2);
+    let status = status::of(&up.dir).unwrap();
+    let ledger = status.ledger();
+    assert_eq!((ledger.accepted, ledger.answered, ledger.failed), (1, 1, 0));
+    assert_eq!(coordinator::client::letters::of(&up.dir).unwrap().len(), 0);
+    // And one that always kills whoever does it has one letter, with all its attempts; a time-out is no death.
+    submit(&desk, &["--inputs", "inputs", "--", "sh", "-c", "kill -9 $PPID; sleep 100"]).with(10);
+    submit(
+        &desk,
+        &["--inputs", "inputs", "--timeout", "100ms", "--", "sh", "-c", "echo x >> slow; sleep 100"],
+    )
+    .with(10);
+    let letters = coordinator::client::letters::of(&up.dir).unwrap();
+    let attempts: Vec<_> = letters.iter().map(|letter| letter.attempts).collect();
+    assert_eq!(attempts, [3, 1], "{letters:?}");
+    assert_eq!(desk.lines("slow").len(), 1);
+    assert_eq!(up.stop(), Some(0));
+}

@@ -148,6 +148,7 @@ fn submit(client: &mut Client, open: &OpenTask, number: usize) -> Result<(), Sen
         timeout: (open.timeout_ns > 0).then(|| time(open.timeout_ns)),
         attempts_max: (open.attempts_max > 0).then_some(open.attempts_max),
         retry_failures: open.retry_failures,
+        deaths_only: open.deaths_only,
     };
     let body = &open.body.0;
     let task = match open.kind {

@@ -22,7 +22,7 @@ const LOOK_FOR_LINES: Duration = Duration::from_millis(10);
 /// Of a task that may take as long as it likes.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A task whose agent dies is begun so often, where nobody has said how often.
-const DEATHS_MAX: u32 = 3;
+const DEATHS_MAX: u8 = 3;
 /// Failures that are told one by one.
 const FAILURES_TOLD: u64 = 10;
 /// Orders to a fleet that does not take them any more are given up after this long.
@@ -318,8 +318,9 @@ impl Book {
         Terms {
             deadline: own.deadline.or(rules.deadline).unwrap_or(FOR_EVER),
             timeout: own.timeout.or(rules.timeout),
-            attempts_max: Some(retries.map_or(1, |retries| retries.saturating_add(1))),
+            attempts_max: Some(retries.map_or(DEATHS_MAX, |retries| retries.saturating_add(1))),
             retry_failures: retries.is_some_and(|retries| retries > 0),
+            deaths_only: retries.is_none(),
         }
     }
 
@@ -338,6 +339,11 @@ impl Book {
     fn hear(&mut self, event: Event<'_>) {
         let Event::Outcome(outcome) = event else { return };
         let Some(mut flying) = self.in_flight.remove(&outcome.tag) else { return };
+        if matches!(outcome.result, Err(Failure::SupervisorDied)) {
+            // No end of the task's: another run does it.
+            self.again.push_back(flying);
+            return;
+        }
         if self.is_tried_again(&flying, &outcome) {
             self.nobody += usize::from(matches!(outcome.result, Err(Failure::WorkerDead(..))));
             flying.deaths += 1;
@@ -349,18 +355,11 @@ impl Book {
         self.end(&flying, Some(outcome.worker), &end);
     }
 
-    /// Its agent died, which says nothing about the task; the fleet was told to begin it once only, since it would
-    /// do the same with one that takes too long.
+    /// Nobody was left where it was, which says nothing about the task.
     fn is_tried_again(&self, flying: &Flying, outcome: &Outcome<'_>) -> bool {
-        let died = matches!(
-            outcome.result,
-            Err(Failure::WorkerDied(..)
-                | Failure::WorkerDead(..)
-                | Failure::WorkerHung(..)
-                | Failure::CoordinatorDied(..))
-        );
+        let died = matches!(outcome.result, Err(Failure::WorkerDead(..) | Failure::CoordinatorDied(..)));
         let nobody_said = flying.job.own.retries.or(self.work.rules.retries).is_none();
-        died && nobody_said && self.stop.is_none() && flying.deaths + 1 < DEATHS_MAX
+        died && nobody_said && self.stop.is_none() && flying.deaths + 1 < u32::from(DEATHS_MAX)
     }
 
     /// Writes down how a task ended.

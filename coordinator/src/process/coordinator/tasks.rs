@@ -255,6 +255,9 @@ impl Coordinator {
     /// With what it had begun it has lost an attempt.
     pub(super) fn try_again(&mut self, entry: u32, cause: Cause, status: AnswerStatus) -> Option<()> {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
+        if cause == Cause::TimedOut && task.keeps_to_deaths() {
+            return None;
+        }
         let now = now_ns();
         let policy = &self.policy;
         let backoff = Backoff {

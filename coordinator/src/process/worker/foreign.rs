@@ -154,7 +154,7 @@ impl Worker {
             Ok(Reply::Failed { error, .. }) => return Err(error),
             Err(fault) if is_given_up(fault.cut()) => {
                 answer.status = AnswerStatus::TimedOut as u32;
-                *body = fault.to_string().into_bytes();
+                *body = format!("{fault}\n").into_bytes();
                 body.truncate(self.region.shape().payload_max() as usize);
             }
             Err(fault) => return Err(fault.to_string()),

@@ -213,6 +213,7 @@ fn open_task(
         attempts,
         attempts_max: task.attempts_max,
         retry_failures: task.retries_failures(),
+        deaths_only: task.keeps_to_deaths(),
         state,
         name: None,
         body: Body(body),
