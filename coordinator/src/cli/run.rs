@@ -41,7 +41,7 @@ const WORKERS_WISHED: u32 = 100;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Example: coordinator run --agents 50 -- sh -c 'echo agent {}'\n         \
+    before_help = "Example: coordinator run --agents 50 -- echo agent {}\n         \
                    ls *.log | coordinator run --agents 8 --inputs - -- gzip -k {}\n         \
                    coordinator run --agents 200 --tasks tasks.jsonl --results out.jsonl",
     after_help = HELP

@@ -121,7 +121,7 @@ impl Where {
 /// What a list of tasks is, for `--help`.
 pub(super) const HELP: &str = r#"Places in COMMAND: {} the input, {.} without its extension, {/} behind its last slash, {/.} both, {//} before its
 last slash, {#} the task's number, {id} its id. Where there is none, the input becomes the last argument. After a `$`
-only {} is a place. Without a COMMAND each line of --inputs is a shell's.
+only {} is a place. In a shell's text a place is code: give that the input as an argument, sh -c 'echo "$1"' x {}. Without a COMMAND each line of --inputs is a shell's.
 
 A line of --tasks is an object with a command of its own, or with what the COMMAND gets:
   {"id": "a1", "command": ["sh", "-c", "make test"], "cwd": "/src", "env": {"JOBS": "2"}, "stdin": "...",

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 pub(in crate::cli) struct Args {
     /// The fleet, as `coordinator status` names it
     name: String,
-    /// Tasks in the fleet at a time; by default as many as it has room for workers
+    /// Tasks in the fleet at a time; by default, and at most, as many as it has room for workers
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     agents: Option<u32>,
     #[command(flatten)]
