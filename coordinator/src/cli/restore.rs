@@ -1,8 +1,8 @@
 //! `coordinator restore`: a fleet like the one that was, and everything that it had not done.
 
-mod results;
 mod work;
 
+use super::run::results::Results;
 use super::run::{STOPS, watch_signals};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, policy, warn};
 use crate::bus::directory::is_id;
@@ -14,7 +14,6 @@ use crate::snapshot::file::kind_of;
 use crate::snapshot::record::{DeadLetter, Header, Kind, OpenTask, Untold};
 use crate::snapshot::{Entry, Journal, SnapshotError, read_snapshot};
 use clap::Parser;
-use results::Results;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -80,7 +79,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         complain(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    let mut results = match Results::open(args.results.as_deref()) {
+    let mut results = match results(args.results.as_deref()) {
         Ok(results) => results,
         Err(status) => return status,
     };
@@ -187,6 +186,19 @@ fn topology(header: &Header) -> Result<(FleetShape, Policy), u8> {
     Ok((shape, policy))
 }
 
+/// A new file. What is wrong has been said.
+fn results(path: Option<&Path>) -> Result<Results, u8> {
+    Results::create(path).map_err(|(what, hint)| {
+        complain(what, hint);
+        USAGE
+    })
+}
+
+fn unwritten(error: String) -> u8 {
+    complain(error, "");
+    UNFIT
+}
+
 /// Dead letters become tasks, or a file beside the results.
 fn letters(args: &Args, load: &mut Load) -> Result<(), u8> {
     if load.dead.is_empty() {
@@ -200,11 +212,12 @@ fn letters(args: &Args, load: &mut Load) -> Result<(), u8> {
     let mut name = beside.file_name().unwrap_or_default().to_owned();
     name.push(".dead-letters");
     let path = beside.with_file_name(name);
-    let mut kept = Results::open(Some(&path))?;
+    let mut kept = results(Some(&path))?;
     for letter in &load.dead {
-        kept.line(letter)?;
+        let mut line = serde_json::to_vec(letter).expect("letters are JSON, and memory takes all bytes");
+        line.push(b'\n');
+        kept.write(&line).map_err(unwritten)?;
     }
-    kept.flush()?;
     warn(format!(
         "{} dead letters are not done again; they are in {} (--retry-dead-letters does them)",
         load.dead.len(),

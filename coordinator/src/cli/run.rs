@@ -8,7 +8,7 @@ mod list;
 mod output;
 mod pipe;
 mod progress;
-mod results;
+pub(super) mod results;
 pub(super) mod submit;
 mod task;
 mod template;

@@ -129,6 +129,7 @@ impl OpenTask {
             deaths_only: terms.deaths_only,
             state: Progress::Queued,
             name: name.map(str::to_owned),
+            listed: None,
             body: Body(body.to_vec()),
         }
     }

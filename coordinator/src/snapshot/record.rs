@@ -194,7 +194,21 @@ pub struct OpenTask {
     /// What its client calls it; the fleet does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Of a task from a list: what its results say beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
     pub body: Body,
+}
+
+/// What a list says of a task, and the fleet does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// 1 for the first.
+    pub number: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Body>,
+    /// Of what it runs, as in its result.
+    pub task_hash: String,
 }
 
 /// An answer as a file holds it.
@@ -235,6 +249,9 @@ pub struct Untold {
     #[serde(with = "id_text")]
     pub id: TaskId,
     pub coordinator: u32,
+    /// Absent if it is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "kind_text::option")]
+    pub kind: Option<TaskKind>,
     pub answer: AnswerRecord,
 }
 
@@ -341,6 +358,27 @@ mod kind_text {
             .find(|kind| word(kind) == text)
             .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no kind of task")))
     }
+
+    pub(super) mod option {
+        use super::{Deserializer, Serializer, TaskKind};
+
+        #[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde calls it so")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            kind: &Option<TaskKind>,
+            out: S,
+        ) -> Result<S::Ok, S::Error> {
+            match kind {
+                Some(kind) => super::serialize(kind, out),
+                None => out.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            input: D,
+        ) -> Result<Option<TaskKind>, D::Error> {
+            super::deserialize(input).map(Some)
+        }
+    }
 }
 
 mod status_text {
@@ -382,6 +420,11 @@ pub(super) mod tests {
             deaths_only: false,
             state: Progress::Leased,
             name: Some("\"a\" \n".into()),
+            listed: (sequence > 1).then(|| Listed {
+                number: 3,
+                input: Some(Body(vec![0xff])),
+                task_hash: "00ff".into(),
+            }),
             body: Body(body.to_vec()),
         }
     }
@@ -425,6 +468,7 @@ pub(super) mod tests {
             untold: vec![Untold {
                 id: TaskId { epoch: 1, sender: 2, sequence: 3 },
                 coordinator: 2,
+                kind: Some(TaskKind::Exec),
                 answer: answer.clone(),
             }],
             dead: vec![DeadLetter { task: task(4, b"x\0"), reason: "it died".into(), answer: Some(answer) }],

@@ -183,7 +183,7 @@ fn what_was_not_answered_is_done_once_more_and_what_was_is_not() {
     assert_eq!(said.status.code(), Some(0), "{}", text(&said.stderr));
     assert_eq!(place.done(), once(0..200));
     let results = place.results("out");
-    assert!(results.iter().all(|result| result["ok"] == true), "{results:?}");
+    assert!(results.iter().all(|result| result["status"] == "ok"), "{results:?}");
     assert_eq!((results.len(), ids(&results)), (140, open.iter().map(ToString::to_string).collect()));
     assert!(super::up::is_empty(place.shm.path()));
 }
@@ -200,17 +200,31 @@ fn an_answer_that_nobody_heard_is_told_and_its_task_not_done_again() {
         let id = client.send(worker, Task::Exec(&place.quick(number.into())), LONG, 0).unwrap();
         sent.insert(id.to_string());
     }
+    let mut others = Vec::new();
+    let bad = shell("echo so far; echo why >&2; exit 3");
+    for task in [Task::Echo(b"back"), Task::Exec(&bad), Task::Exec(&shell("printf '\\377\\n'"))] {
+        others.push(client.submit(Address::Any, task, &Terms::within(LONG), 0).unwrap().to_string());
+    }
     client.flush();
-    wait_until("all is done", || client.status().ledger().answered == 12);
+    wait_until("all is done", || client.status().ledger().answered == 15);
     let snapshot = place.backup();
-    assert_eq!((snapshot.tasks.len(), snapshot.untold.len()), (0, 12));
+    assert_eq!((snapshot.tasks.len(), snapshot.untold.len()), (0, 15));
     place.disaster(up);
-    place.succeeds(&["restore", "backup", "--results", "out"]);
+    assert_eq!(place.coordinator(&["restore", "backup", "--results", "out"]).status.code(), Some(10));
     assert_eq!(place.done(), once(0..12));
-    let results = place.results("out");
+    let (others, results): (Vec<_>, Vec<_>) =
+        place.results("out").into_iter().partition(|result| others.iter().any(|id| result["id"] == **id));
+    let told = |what: &str| others.iter().find(|result| result["stdout"] == what).unwrap();
+    let (echo, failed) = (told("back"), told("so far\n"));
+    assert_eq!((&echo["status"], &echo["stderr"]), (&"ok".into(), &"".into()));
+    assert_eq!(
+        (&failed["status"], &failed["exit"], &failed["stderr"], failed["error"].is_string()),
+        (&"failed".into(), &3.into(), &"why\n".into(), true)
+    );
+    assert!(others.iter().any(|result| result["stdout_base64"] == "/wo="), "{others:?}");
     assert_eq!(ids(&results), sent);
     for result in &results {
-        assert_eq!((&result["before"], &result["ok"]), (&true.into(), &true.into()));
+        assert_eq!((&result["before"], &result["status"]), (&true.into(), &"ok".into()));
         assert!(result["stdout"].as_str().unwrap().starts_with("did "), "{result}");
     }
 }

@@ -70,7 +70,7 @@ fn a_reboot_loses_nothing_that_was_accepted() {
     let done: BTreeMap<u64, u32> = (0..QUICK + GATED).map(|number| (number, 1)).collect();
     assert_eq!(place.done(), done);
     let mut names: Vec<String> =
-        place.results("out").iter().map(|result| result["name"].as_str().unwrap().to_owned()).collect();
+        place.results("out").iter().map(|result| result["id"].as_str().unwrap().to_owned()).collect();
     names.sort();
     let mut wanted: Vec<String> = (QUICK..QUICK + GATED).map(|number| format!("gated {number}")).collect();
     wanted.sort();

@@ -64,6 +64,7 @@ fn task(sequence: u64, body: &[u8]) -> OpenTask {
         deaths_only: false,
         state: Progress::Queued,
         name: None,
+        listed: None,
         body: Body(body.to_vec()),
     }
 }

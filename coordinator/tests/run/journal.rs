@@ -54,7 +54,7 @@ fn a_run_over_a_pipe_that_is_killed_is_done_to_its_end_by_restore() {
         .map(|row| row["id"].as_str().unwrap().to_owned())
         .collect();
     let second: BTreeSet<String> =
-        desk.rows("rest").iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+        desk.rows("rest").iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(second.len(), before);
     // Nobody who began is without a result; what had one is done again only if that was not noted yet.
     assert!(begun.iter().all(|id| first.contains(id) || second.contains(id)));
@@ -132,4 +132,78 @@ fn a_journal_without_room_stops_the_run_and_is_whole() {
     assert!(is_empty(desk.shm.path()));
     // Nobody saw what it does not hold.
     assert!(open(&desk) <= 4);
+}
+
+#[test]
+fn what_a_restore_writes_goes_with_the_results_of_its_run() {
+    let desk = Desk::new();
+    desk.write("inputs", "quick\nslow1\nslow2\nlast1\nlast2\n");
+    let script =
+        "echo $0 >> begun; case $0 in slow*) until [ -e go ]; do sleep 0.01; done;; esac; echo said $0";
+    let arguments = ["--agents", "2", "--inputs", "inputs", "--results", "out"];
+    let rest = ["--", "sh", "-c", script];
+    let child = desk.start(&[&arguments[..], &["--journal", "journal", "--grace", "1ms"], &rest].concat());
+    wait_until("one has ended and two run", || {
+        desk.lines("out").len() == 1 && desk.lines("begun").len() == 3
+    });
+    signal(&child, Signal::SIGINT);
+    desk.ended(child).with(21);
+    desk.touch("go");
+    restore(&desk, "rest").with(0);
+    // The same keys in the same order, and what the list says of each task.
+    let keys = |line: &str| -> Vec<String> {
+        let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        row.into_iter().map(|(key, _)| key).collect()
+    };
+    let (run, restored) = (desk.lines("out"), desk.lines("rest"));
+    assert!(restored.len() == 2 && restored.iter().all(|line| keys(line) == keys(&run[0])), "{restored:?}");
+    for row in desk.rows("rest") {
+        let number = row["number"].as_u64().unwrap();
+        assert!((2..=3).contains(&number), "{row}");
+        assert_eq!(row["id"], number.to_string());
+        let input = format!("slow{}", number - 1);
+        assert_eq!(row["input"], input);
+        assert_eq!((&row["status"], &row["exit"]), (&"ok".into(), &0.into()));
+        assert_eq!(row["stdout"], format!("said {input}\n"));
+        assert!(["run_ms", "queued_ms", "started_unix_ms"].iter().all(|key| row[*key].is_number()), "{row}");
+    }
+    // Together they are what is done.
+    desk.write("out", desk.read("out") + &desk.read("rest"));
+    desk.run(&[&arguments[..], &["--resume"], &rest].concat())
+        .with(0)
+        .says(&["3 of 5 tasks are done; 2 to do"]);
+    assert!(desk.last("out").values().all(|row| row["status"] == "ok"));
+    assert_eq!(desk.lines("begun").len(), 7);
+}
+
+#[test]
+fn what_a_restored_agent_answers_is_a_result() {
+    let desk = Desk::new();
+    desk.write("tasks", "{\"id\":\"a\",\"input\":{\"question\":1}}\n");
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/agents/agent.sh");
+    let script = format!("echo x >> begun; until [ -e go ]; do sleep 0.01; done; exec sh {agent}");
+    let child = desk.start(&[
+        "--agents",
+        "1",
+        "--protocol",
+        "jsonl",
+        "--tasks",
+        "tasks",
+        "--journal",
+        "journal",
+        "--grace",
+        "1ms",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ]);
+    wait_until("it is asked", || desk.lines("begun").len() == 1);
+    signal(&child, Signal::SIGINT);
+    desk.ended(child).with(21);
+    desk.touch("go");
+    restore(&desk, "rest").with(0);
+    let rows = desk.rows("rest");
+    assert_eq!((rows.len(), &rows[0]["id"], &rows[0]["stdout"]), (1, &"a".into(), &"".into()));
+    assert_eq!(rows[0]["result"]["question"], 1);
 }

@@ -1,9 +1,10 @@
 //! The restored fleet's client: hands in what was open, and takes what comes of it.
 
-use super::results::{Line, Results};
-use super::{FAILED, INTERRUPTED, Load, OK, STOPS, complain};
+use super::super::run::results::{End, Results, Said, Status, Whose, line};
+use super::{FAILED, INTERRUPTED, Load, OK, STOPS, complain, unwritten};
 use crate::bus::sync::Ordering;
-use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef};
+use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef, now_ns};
+use crate::process::clock::unix_ns;
 use crate::snapshot::Ended;
 use crate::snapshot::record::OpenTask;
 use crate::wire::TaskKind;
@@ -16,7 +17,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Tells what was untold, and sees to all that was open; the exit status.
 pub(super) fn all(client: Client, load: &mut Load, results: &mut Results, begun: Instant) -> u8 {
     let (before, total) = (load.untold.len(), load.open.len());
-    let mut work = Work { client, load, results, begun, ended: 0, failed: 0, handed_in: 0 };
+    let unix_ns = unix_ns().saturating_sub(now_ns());
+    let mut work = Work { client, load, results, begun, ended: 0, failed: 0, handed_in: 0, unix_ns };
     let status = work.tell().and_then(|()| work.do_all()).err();
     let (ended, failed) = (work.ended, work.failed);
     let seconds = begun.elapsed().as_secs_f64();
@@ -34,16 +36,29 @@ struct Work<'a> {
     ended: usize,
     failed: usize,
     handed_in: usize,
+    /// What the clock of `now_ns` began at.
+    unix_ns: u64,
 }
 
 impl Work<'_> {
     fn tell(&mut self) -> Result<(), u8> {
         for untold in &self.load.untold {
-            let line = Line::before(untold.id, untold.coordinator, &untold.answer);
-            self.failed += usize::from(!line.ok);
-            self.results.line(&line)?;
+            let end = End::before(&untold.answer, untold.kind);
+            self.failed += usize::from(end.status != Status::Ok);
+            let worker = WorkerRef { coordinator: untold.coordinator, worker: untold.answer.worker };
+            let whose = Whose {
+                id: &untold.id.to_string(),
+                number: None,
+                hash: None,
+                input: None,
+                worker: Some(worker),
+                sent_ns: 0,
+                attempts_before: 0,
+                before: true,
+            };
+            self.results.write(&line(&whose, &end, self.unix_ns)).map_err(unwritten)?;
         }
-        self.results.flush()
+        Ok(())
     }
 
     fn do_all(&mut self) -> Result<(), u8> {
@@ -87,7 +102,9 @@ impl Work<'_> {
                 }
                 Err(error) => error,
             };
-            self.results.line(&Line::refused(task, refused))?;
+            let end =
+                End { status: Status::Refused, said: Said::default(), error: Some(refused.to_string()) };
+            self.results.write(&line_of(task, None, &end, self.unix_ns)).map_err(unwritten)?;
             self.end(number, Ended::Failed);
         }
         self.client.flush();
@@ -99,24 +116,26 @@ impl Work<'_> {
     }
 
     fn take(&mut self) -> Result<usize, u8> {
-        let mut unwritten = None;
+        let (mut failed, unix_ns) = (None, self.unix_ns);
         let mut ended = Vec::new();
         let (results, open) = (&mut *self.results, &self.load.open);
         self.client.poll(|event| {
             let Event::Outcome(outcome) = event else { return };
             let number = outcome.tag as usize;
-            let line = Line::of(&open[number].1, &outcome);
-            ended.push((number, line.ok));
-            unwritten = unwritten.or(results.line(&line).err());
+            let task = &open[number].1;
+            let end = End::of(&outcome, task.kind);
+            ended.push((number, end.status == Status::Ok));
+            let line = line_of(task, Some((outcome.worker, outcome.sent_ns)), &end, unix_ns);
+            if failed.is_none() {
+                failed = results.write(&line).err();
+            }
         });
-        if let Some(status) = unwritten {
-            return Err(status);
+        if let Some(error) = failed {
+            return Err(unwritten(error));
         }
         if self.load.journal.is_some() && !ended.is_empty() {
             // What the journal forgets must be where it was asked for.
-            self.results.sync()?;
-        } else {
-            self.results.flush()?;
+            self.results.sync().map_err(unwritten)?;
         }
         for (number, ok) in &ended {
             self.end(*number, if *ok { Ended::Answered } else { Ended::Failed });
@@ -138,6 +157,22 @@ impl Work<'_> {
             journal.ended(entry, how);
         }
     }
+}
+
+/// A result, as a run writes it: under the name that its client gave the task, or under its id in the old fleet.
+fn line_of(task: &OpenTask, sent: Option<(WorkerRef, u64)>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
+    let listed = task.listed.as_ref();
+    let whose = Whose {
+        id: &task.name.clone().unwrap_or_else(|| task.id.to_string()),
+        number: listed.map(|listed| listed.number),
+        hash: listed.map(|listed| &*listed.task_hash),
+        input: listed.and_then(|listed| listed.input.as_ref()).map(|input| &*input.0),
+        worker: sent.map(|(worker, _)| worker),
+        sent_ns: sent.map_or(0, |(_, sent_ns)| sent_ns),
+        attempts_before: 0,
+        before: false,
+    };
+    line(&whose, end, unix_ns)
 }
 
 /// To the worker that it was for, if there is one; otherwise to any.

@@ -2,11 +2,12 @@
 //! when its result is on the disk as well.
 
 use super::results::{Results, Status};
+use super::task::Job;
 use super::{USAGE, complain};
-use crate::client::{Address, Task, TaskId, Terms};
+use crate::client::{Address, TaskId, Terms};
 use crate::snapshot::backup::header_of;
 use crate::snapshot::file::kind_of;
-use crate::snapshot::record::{Kind, OpenTask};
+use crate::snapshot::record::{Body, Kind, Listed, OpenTask};
 use crate::snapshot::{Ended, Entry, Journal, SnapshotError};
 use std::path::Path;
 
@@ -52,14 +53,14 @@ impl Kept {
         Ok(Self { journal, ended: Vec::new() })
     }
 
-    pub(super) fn accepted(
-        &mut self,
-        id: TaskId,
-        task: Task<'_>,
-        terms: &Terms,
-        name: &str,
-    ) -> Result<Entry, SnapshotError> {
-        self.journal.accepted(&OpenTask::of(id, Address::Any, task, terms, Some(name)))
+    pub(super) fn accepted(&mut self, id: TaskId, job: &Job, terms: &Terms) -> Result<Entry, SnapshotError> {
+        let listed = Listed {
+            number: job.number,
+            input: job.input.clone().map(Body),
+            task_hash: format!("{:016x}", job.hash),
+        };
+        let task = OpenTask::of(id, Address::Any, job.task(), terms, Some(&job.id));
+        self.journal.accepted(&OpenTask { listed: Some(listed), ..task })
     }
 
     pub(super) fn ended(&mut self, entry: Entry, status: Status) {

@@ -1,8 +1,10 @@
-//! Results: a line of JSON for each task as it ends, each written at once, so that those that there are are always
-//! whole; and what an earlier run has left in such a file.
+//! Results, of a run and of a restore: a line of JSON for each task as it ends, each written at once, so that those that
+//! there are are always whole; and what an earlier run has left in such a file.
 
 use super::list::digest;
-use crate::client::{Failure, Outcome, Usage, WorkerRef};
+use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
+use crate::snapshot::record::AnswerRecord;
+use crate::wire::{AnswerStatus, TaskKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use std::time::Duration;
 /// What became of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Status {
+pub(in crate::cli) enum Status {
     Ok,
     /// Its command ended badly.
     Failed,
@@ -38,71 +40,109 @@ impl Status {
 
 /// What a command said and took.
 #[derive(Debug, Default)]
-pub(super) struct Said<'a> {
-    pub(super) stdout: &'a [u8],
-    pub(super) stderr: &'a [u8],
+pub(in crate::cli) struct Said<'a> {
+    pub(in crate::cli) stdout: &'a [u8],
+    pub(in crate::cli) stderr: &'a [u8],
     /// What a long-lived agent has answered, as JSON.
-    pub(super) result: Option<&'a RawValue>,
-    pub(super) truncated: bool,
+    pub(in crate::cli) result: Option<&'a RawValue>,
+    pub(in crate::cli) truncated: bool,
     /// Exit status, or minus the signal.
-    pub(super) code: Option<i32>,
-    pub(super) attempt: Option<u32>,
-    /// On the clock of `now_ns`; 0 if it is not known.
-    pub(super) started_ns: u64,
-    pub(super) finished_ns: u64,
-    pub(super) usage: Option<Usage>,
+    pub(in crate::cli) code: Option<i32>,
+    pub(in crate::cli) attempt: Option<u32>,
+    /// On the clock of `now_ns`; 0 if it is not known, and then `finished_ns` counts from there.
+    pub(in crate::cli) started_ns: u64,
+    pub(in crate::cli) finished_ns: u64,
+    pub(in crate::cli) usage: Option<Usage>,
 }
 
 /// How a task ended, with what it said.
 #[derive(Debug)]
-pub(super) struct End<'a> {
-    pub(super) status: Status,
-    pub(super) said: Said<'a>,
+pub(in crate::cli) struct End<'a> {
+    pub(in crate::cli) status: Status,
+    pub(in crate::cli) said: Said<'a>,
     /// Why, if not well.
-    pub(super) error: Option<String>,
+    pub(in crate::cli) error: Option<String>,
 }
 
 impl<'a> End<'a> {
-    /// Of a command, or of a long-lived agent.
-    pub(super) fn of(outcome: &'a Outcome<'_>, is_agents: bool) -> Self {
+    /// What has become of a task of that kind.
+    pub(in crate::cli) fn of(outcome: &'a Outcome<'_>, kind: TaskKind) -> Self {
         match &outcome.result {
-            Ok(answer) if is_agents => Self {
-                status: Status::Ok,
-                said: Said {
-                    result: serde_json::from_slice(answer.body).ok(),
-                    attempt: Some(answer.attempt.into()),
-                    started_ns: answer.started_ns,
-                    finished_ns: answer.finished_ns,
-                    ..Said::default()
-                },
-                error: None,
-            },
+            Ok(answer) => Self::answered(answer, Some(kind)),
             // It says so itself.
-            Err(Failure::Refused(_, why)) if is_agents => {
+            Err(Failure::Refused(_, why)) if kind == TaskKind::Agent => {
                 Self { status: Status::Failed, said: Said::default(), error: Some(why.clone()) }
-            }
-            Ok(answer) => {
-                let (stdout, stderr) = answer.body.split_at(answer.stdout_len);
-                let how = crate::process::reap::HowEnded::from_raw(answer.code);
-                let well = answer.code == 0;
-                Self {
-                    status: if well { Status::Ok } else { Status::Failed },
-                    said: Said {
-                        stdout,
-                        stderr,
-                        result: None,
-                        truncated: answer.truncated,
-                        code: Some(answer.code),
-                        attempt: Some(answer.attempt.into()),
-                        started_ns: answer.started_ns,
-                        finished_ns: answer.finished_ns,
-                        usage: answer.usage,
-                    },
-                    error: (!well).then(|| how.to_string()),
-                }
             }
             Err(failure) => Self::bad(failure),
         }
+    }
+
+    fn answered(answer: &Answer<'a>, kind: Option<TaskKind>) -> Self {
+        let said = Said {
+            truncated: answer.truncated,
+            attempt: Some(answer.attempt.into()),
+            started_ns: answer.started_ns,
+            finished_ns: answer.finished_ns,
+            usage: answer.usage,
+            ..Said::default()
+        };
+        match kind {
+            None | Some(TaskKind::Exec | TaskKind::Command) => {
+                let (stdout, stderr) = answer.body.split_at(answer.stdout_len.min(answer.body.len()));
+                let well = answer.code == 0;
+                Self {
+                    status: if well { Status::Ok } else { Status::Failed },
+                    said: Said { stdout, stderr, code: Some(answer.code), ..said },
+                    error: (!well).then(|| HowEnded::from_raw(answer.code).to_string()),
+                }
+            }
+            Some(TaskKind::Agent) => {
+                let result = serde_json::from_slice(answer.body).ok();
+                Self { status: Status::Ok, said: Said { result, ..said }, error: None }
+            }
+            Some(TaskKind::Echo | TaskKind::Sleep | TaskKind::Compute | TaskKind::Canary) => {
+                Self { status: Status::Ok, said: Said { stdout: answer.body, ..said }, error: None }
+            }
+        }
+    }
+
+    /// What had become of a task before its fleet was backed up.
+    pub(in crate::cli) fn before(answer: &'a AnswerRecord, kind: Option<TaskKind>) -> Self {
+        let body = &answer.body.0;
+        let found = Answer {
+            body,
+            attempt: answer.attempt,
+            started_ns: 0,
+            finished_ns: answer.took_ns,
+            code: answer.code,
+            stdout_len: answer.stdout_len as usize,
+            truncated: answer.truncated,
+            usage: answer.usage.map(|used| Usage {
+                user_us: used.user_us,
+                system_us: used.system_us,
+                max_rss: used.max_rss,
+            }),
+        };
+        if answer.status == AnswerStatus::Ok {
+            let end = Self::answered(&found, kind);
+            let status = if answer.failed { Status::Failed } else { end.status };
+            return Self { status, ..end };
+        }
+        let because = || String::from_utf8_lossy(body).into_owned();
+        let (status, error) = match answer.status {
+            AnswerStatus::Refused if kind == Some(TaskKind::Agent) => (Status::Failed, because()),
+            AnswerStatus::Refused => (Status::Refused, because()),
+            AnswerStatus::TimedOut => (Status::TimedOut, "not done in its time".to_owned()),
+            AnswerStatus::Cancelled => (Status::Cancelled, Failure::Cancelled.to_string()),
+            AnswerStatus::Damaged => (Status::Died, "found damaged in its coordinator's table".to_owned()),
+            AnswerStatus::WorkerHung => (Status::Died, "its worker hung, and was ended".to_owned()),
+            _ => (Status::Died, "its worker died".to_owned()),
+        };
+        let said = match answer.status {
+            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(&found, kind).said,
+            _ => Said { attempt: Some(answer.attempt.into()), ..Said::default() },
+        };
+        Self { status, said, error: Some(error) }
     }
 
     fn bad(failure: &'a Failure) -> Self {
@@ -138,21 +178,26 @@ impl<'a> End<'a> {
 
 /// Whose end it is.
 #[derive(Debug)]
-pub(super) struct Whose<'a> {
-    pub(super) id: &'a str,
-    pub(super) number: u64,
-    pub(super) hash: u64,
-    pub(super) input: Option<&'a [u8]>,
-    pub(super) worker: Option<WorkerRef>,
-    pub(super) sent_ns: u64,
+pub(in crate::cli) struct Whose<'a> {
+    pub(in crate::cli) id: &'a str,
+    /// In its list, if it is of one; 1 for the first.
+    pub(in crate::cli) number: Option<u64>,
+    /// Of what it runs, if that is known: 16 hexadecimal digits.
+    pub(in crate::cli) hash: Option<&'a str>,
+    pub(in crate::cli) input: Option<&'a [u8]>,
+    pub(in crate::cli) worker: Option<WorkerRef>,
+    pub(in crate::cli) sent_ns: u64,
     /// Attempts before the fleet counted.
-    pub(super) attempts_before: u32,
+    pub(in crate::cli) attempts_before: u32,
+    /// It had ended before its fleet was backed up.
+    pub(in crate::cli) before: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     id: &'a str,
-    number: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
     #[serde(flatten)]
     input: Text<'a>,
     status: Status,
@@ -174,7 +219,10 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'a RawValue>,
     error: Option<&'a str>,
-    task_hash: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    before: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_hash: Option<&'a str>,
 }
 
 /// Bytes under a name; under another one where they are no text.
@@ -199,10 +247,10 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// The line of a result, its end included. `unix_ns` is what the clock of `now_ns` began at.
-pub(super) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
+pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
     let said = &end.said;
     let began = said.started_ns > 0;
-    let between = |from: u64, to: u64| began.then(|| ms(Duration::from_nanos(to.saturating_sub(from))));
+    let between = |from: u64, to: u64| (to > 0).then(|| ms(Duration::from_nanos(to.saturating_sub(from))));
     let cpu = |us: fn(&Usage) -> u64| said.usage.as_ref().map(|usage| ms(Duration::from_micros(us(usage))));
     let row = Row {
         id: whose.id,
@@ -224,7 +272,8 @@ pub(super) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
         truncated: said.truncated,
         result: said.result,
         error: end.error.as_deref(),
-        task_hash: format!("{:016x}", whose.hash),
+        before: whose.before,
+        task_hash: whose.hash,
     };
     let mut line = serde_json::to_vec(&row).expect("a result is JSON, and memory takes all bytes");
     line.push(b'\n');
@@ -251,12 +300,14 @@ struct Old<'a> {
     #[serde(borrow)]
     id: std::borrow::Cow<'a, str>,
     status: Status,
-    task_hash: std::borrow::Cow<'a, str>,
+    /// Absent where a restore did not know what was run.
+    #[serde(default, borrow)]
+    task_hash: Option<std::borrow::Cow<'a, str>>,
 }
 
 /// Where results go.
 #[derive(Debug)]
-pub(super) enum Results {
+pub(in crate::cli) enum Results {
     Nowhere,
     Stdout,
     File { file: File, path: PathBuf, len: u64 },
@@ -333,8 +384,21 @@ impl Results {
         Ok((Self::File { file, path: path.to_owned(), len }, done))
     }
 
+    /// A new file, or standard output. What is wrong comes in words, with what to do.
+    pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, (String, &'static str)> {
+        let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(Self::Stdout) };
+        match File::options().append(true).create_new(true).open(path) {
+            Ok(file) => Ok(Self::File { file, path: path.to_owned(), len: 0 }),
+            Err(error) => {
+                let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+                let hint = "nothing is overwritten: choose another name, or move it away";
+                Err((format!("{}: {error}", path.display()), if is_there { hint } else { "" }))
+            }
+        }
+    }
+
     /// Writes a whole line, or leaves the file as it was.
-    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), String> {
+    pub(in crate::cli) fn write(&mut self, line: &[u8]) -> Result<(), String> {
         match self {
             Self::Nowhere => Ok(()),
             Self::Stdout => {
@@ -358,7 +422,7 @@ impl Results {
     }
 
     /// To the disk.
-    pub(super) fn sync(&self) -> Result<(), String> {
+    pub(in crate::cli) fn sync(&self) -> Result<(), String> {
         let Self::File { file, path, .. } = self else { return Ok(()) };
         match file.sync_data() {
             // Pipes and terminals have no disk.
@@ -398,7 +462,7 @@ fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)
         }
         number += 1;
         let old = serde_json::from_slice::<Old<'_>>(&text).ok().and_then(|old| {
-            let hash = u64::from_str_radix(&old.task_hash, 16).ok()?;
+            let hash = old.task_hash.map(|hash| u64::from_str_radix(&hash, 16)).transpose().ok()?;
             Some((digest(&old.id), old.status, hash))
         });
         let Some((id, status, hash)) = old else {
@@ -414,10 +478,15 @@ fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)
                 "is it the file that --results made? Nothing of it was changed",
             ));
         };
-        if status.is_final() {
-            done.0.insert(id, (status == Status::Ok, hash));
-        } else {
-            done.0.remove(&id);
+        match hash {
+            Some(hash) if status.is_final() => {
+                done.0.insert(id, (status == Status::Ok, hash));
+            }
+            Some(_) => {
+                done.0.remove(&id);
+            }
+            // Of no list's task.
+            None => {}
         }
         len += bytes as u64;
     }

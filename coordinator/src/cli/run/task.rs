@@ -98,11 +98,6 @@ impl Job {
         body.len()
     }
 
-    /// A long-lived agent does it, and answers with JSON.
-    pub(super) fn is_agents(&self) -> bool {
-        matches!(self.message, Message::Agent(_))
-    }
-
     /// For people.
     pub(super) fn name(&self) -> String {
         match &self.input {
@@ -525,7 +520,7 @@ mod tests {
         let spec = read(br#"{"input":{"z":1,"a":1.50},"retries":1}"#, 7, 3, &agent).unwrap();
         assert_eq!(spec.question.as_deref(), Some(r#"{"z":1,"a":1.50}"#));
         assert_eq!(spec.in_shell(), r#"python3 a.py <<< '{"z":1,"a":1.50}'"#);
-        assert!(spec.job().unwrap().is_agents());
+        assert!(matches!(spec.job().unwrap().message, Message::Agent(_)));
         let wrong = read(br#"{"command":["x"],"cwd":"/","input":1}"#, 7, 3, &agent).unwrap_err();
         assert!(wrong.len() == 2 && wrong[0].contains("`command` is of no use to an agent"), "{wrong:?}");
         let wrong = read(b"{}", 7, 3, &agent).unwrap_err();

@@ -294,7 +294,7 @@ impl Book {
             Ok(id) => {
                 flying.sent = Some((id, now_ns()));
                 if let (Some(journal), None) = (&mut self.work.journal, flying.entry) {
-                    match journal.accepted(id, flying.job.task(), &terms, &flying.job.id) {
+                    match journal.accepted(id, &flying.job, &terms) {
                         Ok(entry) => flying.entry = Some(entry),
                         Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
                     }
@@ -351,7 +351,7 @@ impl Book {
             return;
         }
         self.nobody = 0;
-        let end = End::of(&outcome, flying.job.is_agents());
+        let end = End::of(&outcome, flying.job.task().parts().0);
         self.end(&flying, Some(outcome.worker), &end);
     }
 
@@ -371,14 +371,16 @@ impl Book {
         if let (Some(journal), Some(entry), true) = (&mut self.work.journal, flying.entry, ended) {
             journal.ended(entry, end.status);
         }
+        let hash = format!("{:016x}", job.hash);
         let whose = Whose {
             id: &job.id,
-            number: job.number,
-            hash: job.hash,
+            number: Some(job.number),
+            hash: Some(&hash),
             input: job.input.as_deref(),
             worker,
             sent_ns: flying.sent.map_or(0, |(_, sent_ns)| sent_ns),
             attempts_before: flying.deaths,
+            before: false,
         };
         if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
             self.broken(UNFIT, &error, "the results so far are whole; `--resume` goes on from them");

@@ -91,7 +91,8 @@ impl Contents {
             }
             Some(state @ (State::Done | State::Failed)) => {
                 let (answer, body) = (answer(), body(answer_len));
-                self.tell(index, &answer, body, state == State::Failed);
+                let kind = TaskKind::from_raw(task.kind);
+                self.tell((index, kind), &answer, body, state == State::Failed);
                 return;
             }
         };
@@ -120,13 +121,23 @@ impl Contents {
                 self.with_client += u32::from(open.is_none());
                 self.open.extend(open);
             }
-            status => self.tell(index, &answer, body, status != Some(AnswerStatus::Ok)),
+            status => {
+                let entry = freed.get(&answer.id).map(|number| &region.table()[*number as usize]);
+                let kind = entry.and_then(|entry| TaskKind::from_raw(task_of(&words(&entry.task)).kind));
+                self.tell((index, kind), &answer, body, status != Some(AnswerStatus::Ok));
+            }
         }
     }
 
-    fn tell(&mut self, coordinator: u32, answer: &AnswerHeader, body: Vec<u8>, failed: bool) {
+    fn tell(
+        &mut self,
+        (coordinator, kind): (u32, Option<TaskKind>),
+        answer: &AnswerHeader,
+        body: Vec<u8>,
+        failed: bool,
+    ) {
         match answer_record(answer, body, failed) {
-            Some(record) => self.untold.push(Untold { id: answer.id, coordinator, answer: record }),
+            Some(record) => self.untold.push(Untold { id: answer.id, coordinator, kind, answer: record }),
             None => self.damaged += 1,
         }
     }
@@ -216,6 +227,7 @@ fn open_task(
         deaths_only: task.keeps_to_deaths(),
         state,
         name: None,
+        listed: None,
         body: Body(body),
     })
 }
