@@ -3,7 +3,7 @@
 
 use super::results::{Results, Status};
 use super::task::Job;
-use super::{USAGE, complain};
+use super::{USAGE, complain, warn};
 use crate::client::{Address, TaskId, Terms};
 use crate::snapshot::backup::header_of;
 use crate::snapshot::file::kind_of;
@@ -39,15 +39,41 @@ pub(super) fn check(path: &Path, resumes: bool) -> Result<(), u8> {
     }
 }
 
+/// An earlier journal that the list which is gone through once more makes unnecessary. If anything is open in it, it may
+/// be of another list, and is kept.
+fn put_aside(path: &Path) -> Result<(), String> {
+    let cannot = |error: std::io::Error| format!("cannot put {} aside: {error}", path.display());
+    // Not while somebody writes to it.
+    let (_journal, found) = Journal::open(path).map_err(|error| error.to_string())?;
+    if found.open.is_empty() {
+        return std::fs::remove_file(path).map_err(cannot);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".before");
+    let before = Path::new(&name);
+    if before.exists() {
+        return Err(format!(
+            "{} has open tasks, and {} is there already: restore or remove one of them",
+            path.display(),
+            before.display()
+        ));
+    }
+    std::fs::rename(path, before).map_err(cannot)?;
+    warn(format!(
+        "{} tasks were open in {}, which is {} now",
+        found.open.len(),
+        path.display(),
+        before.display()
+    ));
+    Ok(())
+}
+
 impl Kept {
     /// For the fleet in `dir`.
     pub(super) fn create(path: &Path, dir: &Path, name: &str) -> Result<Self, String> {
         let header = header_of(dir, name, Kind::Journal).map_err(|error| error.to_string())?;
         if path.exists() {
-            // Not while somebody writes to it.
-            drop(Journal::open(path).map_err(|error| error.to_string())?);
-            std::fs::remove_file(path)
-                .map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+            put_aside(path)?;
         }
         let journal = Journal::create(path, &header).map_err(|error| error.to_string())?;
         Ok(Self { journal, ended: Vec::new() })
