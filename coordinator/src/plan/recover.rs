@@ -153,7 +153,9 @@ pub struct Endings {
 pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Option<Ending>) -> Endings {
     let ended = accepted.saturating_sub(in_flight);
     let Endings { answered, failed, returned } = counted;
-    match (ended.checked_sub(answered.saturating_add(failed).saturating_add(returned)), under_way) {
+    // A sum that is too large for its number is no sum.
+    let sum = answered.checked_add(failed).and_then(|sum| sum.checked_add(returned));
+    match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
         (Some(0), _) => counted,
         (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
         (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },

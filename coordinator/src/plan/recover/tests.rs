@@ -166,3 +166,11 @@ proptest! {
         }
     }
 }
+
+/// Found by the fuzzer: a sum that stopped at the largest number looked as if it balanced.
+#[test]
+fn counts_beyond_every_number_do_not_balance() {
+    let counted = Endings { answered: u64::MAX, failed: 0xffff, returned: 0 };
+    let now = balanced(u64::MAX, 0, counted, None);
+    assert_eq!((now.answered, now.failed, now.returned), (u64::MAX, 0, 0));
+}
