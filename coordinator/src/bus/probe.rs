@@ -6,6 +6,7 @@
 //! error, and that what it returns is within its bounds.
 
 use super::directory::{self, control_path, fleet_dir, region_path};
+use super::layout::RegionLayout;
 use super::mapping::Mapping;
 use super::ring::{Consumer, Geometry, KIND_MAX, Producer, Record, Ring, RingHeader};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
@@ -48,12 +49,26 @@ impl<'a> Input<'a> {
 }
 
 thread_local! {
-    /// Mappings of this thread that were to be kept for the life of the process, while an input runs.
-    static KEPT: RefCell<Option<Vec<*mut Mapping>>> = const { RefCell::new(None) };
+    /// What this thread was to keep for the life of the process, while an input runs.
+    static KEPT: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
+}
+
+enum Kept {
+    Map(*mut Mapping),
+    Layout(*mut RegionLayout),
 }
 
 /// [`Mapping::leak`] has leaked it.
 pub(super) fn keep(kept: *mut Mapping) {
+    note(Kept::Map(kept));
+}
+
+/// [`Region::attach`] has leaked it.
+pub(super) fn keep_layout(kept: *mut RegionLayout) {
+    note(Kept::Layout(kept));
+}
+
+fn note(kept: Kept) {
     KEPT.with_borrow_mut(|all| {
         if let Some(all) = all {
             all.push(kept);
@@ -66,9 +81,14 @@ fn unmapping<T>(with: impl FnOnce() -> T) -> T {
     KEPT.set(Some(Vec::new()));
     let value = with();
     for kept in KEPT.take().unwrap_or_default() {
-        // SAFETY: it came out of a Box in `Mapping::leak`, on this thread and within `with`, whose
-        // value holds none of it: the callers return nothing that could.
-        drop(unsafe { Box::from_raw(kept) });
+        // SAFETY: each came out of a Box in `Mapping::leak` or `Region::attach`, on this thread and within
+        // `with`, whose value holds none of it: the callers return nothing that could.
+        unsafe {
+            match kept {
+                Kept::Map(map) => drop(Box::from_raw(map)),
+                Kept::Layout(layout) => drop(Box::from_raw(layout)),
+            }
+        }
     }
     value
 }

@@ -300,7 +300,10 @@ impl Region {
             return Err(BusError::refused(path, "it belongs to another fleet or coordinator"));
         }
         // As the map: as long as the process.
-        Ok(Self { map: map.leak(), layout: Box::leak(Box::new(layout)), shape: control.shape })
+        let layout = Box::leak(Box::new(layout));
+        #[cfg(any(test, feature = "probe"))]
+        super::probe::keep_layout(std::ptr::from_mut(layout));
+        Ok(Self { map: map.leak(), layout, shape: control.shape })
     }
 
     pub fn path(&self) -> &Path {
