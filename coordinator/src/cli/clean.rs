@@ -1,9 +1,9 @@
 //! `coordinator clean`: removes leftovers of owners that are proven dead, and of nobody else.
 
 use super::{FAILED, OK, Place, complain, hand_out, warn};
-use crate::bus::directory::{Owner, control_path, remove};
+use crate::bus::directory::{Owner, control_path};
 use crate::bus::view::Control;
-use crate::process::reset::temporary;
+use crate::client::launch::remove_with_temporary;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
@@ -20,15 +20,6 @@ pub(super) struct Args {
 /// alone to go by.
 fn has_living(dir: &std::path::Path) -> bool {
     Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
-}
-
-/// The fleet's directory, and what its workers had made beside it.
-fn remove_all(dir: &std::path::Path) -> std::io::Result<()> {
-    if let Ok(control) = Control::attach(&control_path(dir)) {
-        // What cannot be removed is in nobody's way.
-        let _ = temporary::remove_of_fleet(control.stamped().created_unix_ns);
-    }
-    remove(dir)
 }
 
 pub(super) fn main(args: &Args) -> u8 {
@@ -60,7 +51,7 @@ pub(super) fn main(args: &Args) -> u8 {
                         "would remove {path} (its supervisor, process {}, is dead)",
                         owner.pid
                     );
-                } else if let Err(error) = remove_all(&fleet.path) {
+                } else if let Err(error) = remove_with_temporary(&fleet.path) {
                     complain(format!("{path}: {error}"), "");
                     status = FAILED;
                 } else {

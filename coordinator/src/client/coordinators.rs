@@ -57,7 +57,7 @@ pub(super) fn become_client(control: &Control, dir: &Path) -> Result<(), BusErro
             return Err(BusError::EndTaken { path: dir.to_owned() });
         }
         // It may have the place since a moment ago, and not have said yet when it was started.
-        if pid != 0 && Identity::of(pid).is_some() && Instant::now() < new_until {
+        if pid != 0 && Identity::of(pid).is_some_and(|found| found != before) && Instant::now() < new_until {
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }

@@ -253,11 +253,7 @@ impl Fleet {
             && (self.made.is_some() && self.made == self.directory()
                 || peek_owner(&control_path(&self.dir))
                     .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id()));
-        if let Some(made) = own.then(|| Control::attach(&control_path(&self.dir)).ok()).flatten() {
-            // The supervisor did not come to it.
-            let _ = temporary::remove_of_fleet(made.stamped().created_unix_ns);
-        }
-        if own && remove(&self.dir).is_ok() {
+        if own && remove_with_temporary(&self.dir).is_ok() {
             cleaned.push(self.dir.display().to_string());
         }
         Stopped { how, cleaned }
@@ -270,6 +266,15 @@ impl Drop for Fleet {
             self.kill();
         }
     }
+}
+
+/// Removes a dead fleet's directory, and what its workers had made beside it.
+pub(crate) fn remove_with_temporary(dir: &Path) -> std::io::Result<()> {
+    if let Ok(control) = Control::attach(&control_path(dir)) {
+        // What cannot be removed is in nobody's way.
+        let _ = temporary::remove_of_fleet(control.stamped().created_unix_ns);
+    }
+    remove(dir)
 }
 
 /// Ends a supervisor that is not this process's child; how, in words.
