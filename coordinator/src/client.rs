@@ -23,10 +23,10 @@ use crate::bus::slot::Stage;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::config::FleetShape;
-pub use crate::plan::routing::WorkerRef;
 pub use crate::process::clock::now_ns;
 pub use crate::process::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
+pub use crate::wire::place::{PlaceId, Role, WorkerRef};
 use crate::wire::{
     ANY, AnswerHeader, AnswerStatus, ControlHeader, DEATHS_ONLY, FAILED, Order, RETRY_FAILURES, REVIVED,
     TRUNCATED, TaskHeader, USAGE_LEN, WITH_USAGE, attempt_of,
@@ -407,7 +407,7 @@ impl Client {
                 }
                 self.given_up.push_back(*sequence);
                 self.homeless.retain(|homeless| homeless != sequence);
-                let worker = task.worker.unwrap_or(WorkerRef::nobody(task.coordinator.unwrap_or(0)));
+                let worker = task.worker.unwrap_or(WorkerRef::none(task.coordinator.unwrap_or(0)));
                 self.settle(id, &task, worker, Err(failure), each);
             }
         }

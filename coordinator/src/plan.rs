@@ -7,5 +7,4 @@ pub mod pool;
 pub mod recover;
 pub mod restart;
 pub mod retry;
-pub mod routing;
 pub mod scaling;

@@ -1,6 +1,7 @@
 //! What passes through the rings: ids, message types and their encoding. Data only.
 
 pub mod command;
+pub mod place;
 
 use std::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

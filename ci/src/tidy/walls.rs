@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     const PURE: [&str; 6] = [
-        "coordinator/src/plan/routing.rs",
+        "coordinator/src/plan/retry.rs",
         "coordinator/src/plan.rs",
         "harness/src/scenario.rs",
         "harness/src/scenario/unit.rs",

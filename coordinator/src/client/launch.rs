@@ -8,6 +8,7 @@ use crate::process::identity::Identity;
 use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
+use crate::wire::place::PlaceId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -320,7 +321,7 @@ fn end_orphans(spared: &[u32]) -> Vec<String> {
             let name = name.trim();
             let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
             // Coordinators and workers die with their parents; here they are only reaped.
-            let dies_by_itself = name.starts_with("coord/") || name.starts_with("worker/");
+            let dies_by_itself = matches!(name.parse(), Ok(PlaceId::Coordinator(_) | PlaceId::Worker(_)));
             let word = format!("{pid} {name}");
             if !dies_by_itself && !ended.contains(&word) {
                 ended.push(word);

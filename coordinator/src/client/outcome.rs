@@ -1,7 +1,7 @@
 //! What a client hears, and what it counts.
 
-use crate::plan::routing::WorkerRef;
 use crate::process::reap::HowEnded;
+use crate::wire::place::WorkerRef;
 use crate::wire::{TaskId, Usage};
 use std::time::Duration;
 use thiserror::Error;

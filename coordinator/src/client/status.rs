@@ -9,6 +9,7 @@ mod stuck;
 use super::Ledger;
 use crate::bus::slot::Life;
 use crate::process::identity::Identity;
+use crate::wire::place::PlaceId;
 use serde::Serialize;
 
 pub use read::{Watch, of};
@@ -70,7 +71,9 @@ pub struct Wanted {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessStatus {
-    /// As `ps` shows it.
+    #[serde(skip)]
+    pub place: PlaceId,
+    /// The place, as `ps` shows it.
     pub name: String,
     pub pid: u32,
     /// Field 22 of `/proc/PID/stat`.

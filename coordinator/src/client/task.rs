@@ -1,7 +1,7 @@
 //! What a client asks for.
 
-use crate::plan::routing::WorkerRef;
 use crate::wire::TaskKind;
+use crate::wire::place::WorkerRef;
 use std::time::Duration;
 use thiserror::Error;
 

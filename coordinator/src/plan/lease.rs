@@ -4,6 +4,8 @@
 //! dead. The generation counts how often the entry was used, so that an answer to an earlier tenant is
 //! told apart.
 
+pub use crate::wire::place::NO_WORKER;
+
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -18,9 +20,6 @@ pub enum State {
     /// Will not be answered; the reason waits for the client's ring.
     Failed = 4,
 }
-
-/// In a word: no worker has it yet. See [`crate::wire::ANY`].
-pub const NOBODY: u16 = u16::MAX;
 
 /// {generation: 32, worker: 16, attempt: 8, state: 8}.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +87,7 @@ impl Word {
         (self.0 >> 32) as u32
     }
 
-    /// A free entry takes a task for `worker`, or for [`NOBODY`] yet.
+    /// A free entry takes a task for `worker`, or for [`NO_WORKER`] yet.
     pub fn queue(self, worker: u16) -> Option<Self> {
         (self.state()? == State::Free)
             .then(|| Self::new(self.generation().wrapping_add(1), worker, 0, State::Queued))
@@ -96,8 +95,8 @@ impl Word {
 
     /// The task goes into the ring of `worker`; one that has a worker goes to no other.
     pub fn lease(self, worker: u16) -> Option<Self> {
-        let here = self.worker() == worker || self.worker() == NOBODY;
-        (self.state()? == State::Queued && here && worker != NOBODY)
+        let here = self.worker() == worker || self.worker() == NO_WORKER;
+        (self.state()? == State::Queued && here && worker != NO_WORKER)
             .then(|| Self::new(self.generation(), worker, self.attempt().wrapping_add(1), State::Leased))
     }
 
@@ -123,13 +122,13 @@ impl Word {
     }
 
     /// Its worker is dead or has failed, and everything that it had published has been taken: back into the queue
-    /// of `worker`, or of [`NOBODY`] where any will do.
+    /// of `worker`, or of [`NO_WORKER`] where any will do.
     pub fn requeue(self, hand: Hand, worker: u16) -> Option<Self> {
         let attempt = match hand {
             Hand::Begun => self.attempt(),
             Hand::Waiting => self.attempt().checked_sub(1)?,
         };
-        let here = self.worker() == worker || worker == NOBODY;
+        let here = self.worker() == worker || worker == NO_WORKER;
         (self.state()? == State::Leased && here)
             .then(|| Self::new(self.generation(), worker, attempt, State::Queued))
     }
@@ -206,11 +205,11 @@ mod tests {
 
     #[test]
     fn a_task_for_anybody_is_had_by_whoever_gets_it_and_goes_back_to_all() {
-        let queued = Word::from_raw(0).queue(NOBODY).unwrap();
-        assert_eq!(queued.lease(NOBODY), None);
+        let queued = Word::from_raw(0).queue(NO_WORKER).unwrap();
+        assert_eq!(queued.lease(NO_WORKER), None);
         let leased = queued.lease(3).unwrap();
-        assert_eq!((leased.claim(3, 1), leased.claim(NOBODY, 1)), (Claim::Accept, Claim::Stale));
-        let again = leased.requeue(Hand::Begun, NOBODY).unwrap().lease(4).unwrap();
+        assert_eq!((leased.claim(3, 1), leased.claim(NO_WORKER, 1)), (Claim::Accept, Claim::Stale));
+        let again = leased.requeue(Hand::Begun, NO_WORKER).unwrap().lease(4).unwrap();
         assert_eq!(
             (again.claim(3, 1), again.claim(3, 2), again.claim(4, 2)),
             (Claim::Stale, Claim::Stale, Claim::Accept)
@@ -236,7 +235,7 @@ mod tests {
                 word.fail(),
                 word.free(),
                 word.requeue(Hand::Begun, worker),
-                word.requeue(Hand::Waiting, NOBODY),
+                word.requeue(Hand::Waiting, NO_WORKER),
             ];
             for next in steps.into_iter().flatten() {
                 prop_assert!(word.state().is_some() && next.state().is_some());

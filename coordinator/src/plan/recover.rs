@@ -4,7 +4,7 @@
 //! have written nonsense: what does not fit is failed with a reason or cleared, never trusted. By the
 //! time anything is decided here, every answer that the dead workers had published is in the table.
 
-use super::lease::{Hand, NOBODY, State, Word};
+use super::lease::{Hand, NO_WORKER, State, Word};
 use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskKind};
 
 /// An entry as it was found; each word read once.
@@ -65,7 +65,7 @@ pub fn decide(found: &Found, limits: &Limits) -> Action {
     }
     let (attempts, most) = (word.attempt(), task.attempts(limits.attempts_max));
     let somebodys = u32::from(word.worker()) < limits.workers;
-    let nobodys = word.worker() == NOBODY;
+    let nobodys = word.worker() == NO_WORKER;
     // Of one worker, and its own; of any, and had by one, or by none as long as nobody needs to have it.
     let (placed, waits) = match task.place() {
         Some(place) => (u32::from(word.worker()) == place, u32::from(word.worker()) == place),

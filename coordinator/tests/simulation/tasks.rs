@@ -3,7 +3,7 @@
 
 use crate::event::How;
 use crate::world::{Bug, Letter, LetterState, Step, UP, World};
-use coordinator::plan::lease::{Claim, Hand, NOBODY, State, Word};
+use coordinator::plan::lease::{Claim, Hand, NO_WORKER, State, Word};
 use coordinator::plan::recover::Ending;
 use coordinator::plan::retry::{Cause, Next, after_failure};
 use coordinator::wire::{
@@ -15,7 +15,7 @@ pub const BAD: i32 = 3;
 
 /// The worker that a task waits for once it is queued again.
 fn home(task: &TaskHeader) -> u16 {
-    task.place().map_or(NOBODY, |place| place as u16)
+    task.place().map_or(NO_WORKER, |place| place as u16)
 }
 
 impl World {

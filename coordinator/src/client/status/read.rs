@@ -16,6 +16,7 @@ use crate::plan::lease::{State, Word};
 use crate::process::clock::{now_ns, since_boot_ns};
 use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
+use crate::wire::place::PlaceId;
 use crate::wire::{AnswerHeader, TaskHeader};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -166,7 +167,8 @@ fn supervisor(control: &Control) -> ProcessStatus {
     let life = if owner.is_gone() { Life::Dead } else { Life::Live };
     let supervisors = control.state().supervisors.load(Ordering::Acquire).max(1);
     ProcessStatus {
-        name: "supervisor".to_owned(),
+        place: PlaceId::Supervisor,
+        name: PlaceId::Supervisor.to_string(),
         pid: owner.pid,
         start_ticks: owner.start_ticks,
         up_ns: (life == Life::Live).then(|| up_ns(owner.start_ticks)),
@@ -181,14 +183,15 @@ fn supervisor(control: &Control) -> ProcessStatus {
     }
 }
 
-fn process(name: String, cell: &ProcessCell) -> ProcessStatus {
+fn process(place: PlaceId, cell: &ProcessCell) -> ProcessStatus {
     let life = cell.life();
     let deaths = cell.deaths.load(Ordering::Acquire);
     let start_ticks = cell.start_ticks.load(Ordering::Relaxed);
     let ended = matches!(life, Life::Dead | Life::Stopped)
         .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).in_fleet().to_string());
     ProcessStatus {
-        name,
+        place,
+        name: place.to_string(),
         pid: cell.pid.load(Ordering::Relaxed),
         start_ticks,
         up_ns: (life == Life::Live).then(|| up_ns(start_ticks)),
@@ -234,7 +237,7 @@ fn coordinator(
     now: u64,
 ) -> CoordinatorStatus {
     let entry = control.coordinator(index);
-    let mut process = process(format!("coord/{index}"), &entry.process);
+    let mut process = process(PlaceId::Coordinator(index), &entry.process);
     process.suspected_ns = suspected(&entry.suspected_ns, now);
     process.retiring = entry.retire.load(Ordering::Acquire) > 0;
     let places = if region.is_some() { control.shape().workers_per_coordinator() } else { 0 };
@@ -319,7 +322,7 @@ fn worker(
     now: u64,
 ) -> WorkerStatus {
     let slot = region.worker(number);
-    let mut process = process(format!("worker/{coordinator}.{number}"), &slot.process);
+    let mut process = process(PlaceId::worker(coordinator, number), &slot.process);
     process.suspected_ns = suspected(&slot.orders.suspected_ns, now);
     process.retiring = slot.orders.retire.load(Ordering::Acquire) > 0;
     let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);

@@ -100,13 +100,15 @@ mod tests {
     use crate::bus::slot::Life;
     use crate::client::Ledger;
     use crate::client::status::{Counts, word};
+    use crate::wire::place::PlaceId;
     use crate::wire::{ANY, TaskHeader, TaskId};
 
     const NOW: u64 = 100_000_000_000;
 
-    fn process(name: &str, life: Life) -> ProcessStatus {
+    fn process(place: PlaceId, life: Life) -> ProcessStatus {
         ProcessStatus {
-            name: name.to_owned(),
+            place,
+            name: place.to_string(),
             pid: 1,
             start_ticks: 1,
             up_ns: None,
@@ -122,7 +124,7 @@ mod tests {
 
     fn worker(number: u32, life: Life) -> WorkerStatus {
         WorkerStatus {
-            process: process(&format!("worker/0.{number}"), life),
+            process: process(PlaceId::worker(0, number), life),
             executed: 0,
             task: None,
             task_id: None,
@@ -134,7 +136,7 @@ mod tests {
     /// With two workers, one of them dead for good.
     fn coordinator(life: Life) -> CoordinatorStatus {
         CoordinatorStatus {
-            process: process("coord/0", life),
+            process: process(PlaceId::Coordinator(0), life),
             epoch: 1,
             ledger: Ledger::default(),
             requeued: 0,

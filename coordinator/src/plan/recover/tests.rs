@@ -114,7 +114,7 @@ proptest! {
                 prop_assert!(word.lease(to).is_some());
             }
             Action::Requeue(hand) => {
-                let next = word.requeue(hand, if anybody { NOBODY } else { worker as u16 });
+                let next = word.requeue(hand, if anybody { NO_WORKER } else { worker as u16 });
                 prop_assert!(next.and_then(|next| next.lease(word.worker())).is_some());
             }
             Action::Fail(_) => prop_assert!(word.fail().is_some()),

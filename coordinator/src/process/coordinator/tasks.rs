@@ -5,7 +5,7 @@ use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
 use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
-use crate::plan::lease::{Hand, NOBODY, State, Word};
+use crate::plan::lease::{Hand, NO_WORKER, State, Word};
 use crate::plan::recover::Ending;
 use crate::plan::retry::{Backoff, Cause, Next, after_failure};
 use crate::process::clock::now_ns;
@@ -225,7 +225,7 @@ impl Coordinator {
         if let Some(link) = self.links.get_mut(answer.worker as usize) {
             link.waiting.retain(|waiting| *waiting != entry);
         }
-        if answer.worker == u32::from(NOBODY) {
+        if answer.worker == u32::from(NO_WORKER) {
             self.anyone.retain(|waiting| *waiting != entry);
         }
         if let Some(link) = self.links.get_mut(answer.worker as usize)
