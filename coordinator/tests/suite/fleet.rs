@@ -1,0 +1,11 @@
+//! Real fleets, through the program and through the client.
+
+mod client;
+mod nonsense;
+mod pool;
+mod program;
+mod seen;
+mod tasks;
+mod top;
+
+use crate::support::up::{PROGRAM, Up, is_empty, kill, shm, wait_until};

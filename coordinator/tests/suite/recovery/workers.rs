@@ -1,0 +1,158 @@
+//! A worker dies.
+
+use super::{LONG, Up, is_empty, kill, shm, wait_until, worker};
+use crate::support::outcomes::{Outcomes, assert_balanced};
+use coordinator::client::status::WorkerStatus;
+use coordinator::client::{Client, Identity, Task};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// A task long enough to be met in its worker's hands.
+const A_WHILE: Duration = Duration::from_millis(500);
+
+fn status(client: &Client, coordinator: usize, worker: usize) -> WorkerStatus {
+    client.status().coordinators[coordinator].workers[worker].clone()
+}
+
+/// Kills the worker as soon as it has a task in hand, and is not `before` any more.
+fn kill_at_work(client: &Client, coordinator: usize, worker: usize, before: Option<Identity>) -> Identity {
+    let victim = at_work(client, coordinator, worker, before);
+    kill(victim, Signal::SIGKILL);
+    victim
+}
+
+/// Who has a task in hand at this place, other than `before`.
+fn at_work(client: &Client, coordinator: usize, worker: usize, before: Option<Identity>) -> Identity {
+    let mut victim = None;
+    wait_until("the victim has its task", || {
+        let status = status(client, coordinator, worker);
+        let identity = status.process.identity();
+        if status.task.is_some() && Some(identity) != before && identity.is_alive() {
+            victim = Some(identity);
+        }
+        victim.is_some()
+    });
+    victim.unwrap()
+}
+
+#[test]
+fn a_killed_workers_task_is_answered_at_its_second_attempt() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    client.send(worker(1, 0), Task::Sleep(A_WHILE), LONG, 0).unwrap();
+    client.send(worker(1, 0), Task::Echo(b"behind it"), LONG, 1).unwrap();
+    client.send(worker(1, 1), Task::Echo(b"beside it"), LONG, 2).unwrap();
+    client.send(worker(0, 0), Task::Echo(b"elsewhere"), LONG, 3).unwrap();
+    client.flush();
+    let victim = kill_at_work(&client, 1, 0, None);
+    let outcomes = Outcomes::wait_for(&mut client, 4);
+    assert_eq!(outcomes.attempt(0), 2);
+    // What it had not begun has lost no attempt.
+    for (tag, body) in [(1, "behind it"), (2, "beside it"), (3, "elsewhere")] {
+        assert_eq!(outcomes.attempt(tag), 1);
+        assert_eq!(outcomes.all[&tag].as_ref().unwrap().body, body.as_bytes());
+    }
+    let process = status(&client, 1, 0).process;
+    let death = process.last_death.clone().unwrap();
+    assert_eq!((death.pid, death.start_ticks), (victim.pid, victim.start_ticks));
+    assert_eq!(death.how, "killed by SIGKILL");
+    assert!(death.recovered_ns.unwrap() >= death.seen_ns);
+    assert_eq!((process.life, process.deaths, process.restarts(), client.deaths()), ("live", 1, 1, 1));
+    assert_balanced(&client);
+    assert_eq!(up.stop(), Some(0));
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_task_that_its_workers_die_of_fails_and_those_behind_it_do_not() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--attempts-max", "3"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    client.send(worker(0, 0), Task::Sleep(LONG), LONG, 0).unwrap();
+    for tag in 1..4 {
+        client.send(worker(0, 0), Task::Echo(b"behind it"), LONG, tag).unwrap();
+    }
+    client.flush();
+    let mut before = None;
+    for _ in 0..3 {
+        before = Some(kill_at_work(&client, 0, 0, before));
+    }
+    let outcomes = Outcomes::wait_for(&mut client, 4);
+    assert_eq!(outcomes.reason(0), "worker/0.0 died with the task in hand (killed by SIGKILL)");
+    assert!((1..4).all(|tag| outcomes.attempt(tag) == 1));
+    assert_eq!(status(&client, 0, 0).process.deaths, 3);
+    assert_balanced(&client);
+}
+
+#[test]
+fn a_worker_that_dies_too_often_is_not_started_again() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--restarts-max", "1", "--attempts-max", "9"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    client.send(worker(0, 0), Task::Sleep(LONG), LONG, 0).unwrap();
+    client.flush();
+    let first = kill_at_work(&client, 0, 0, None);
+    at_work(&client, 0, 0, Some(first));
+    // Behind its last attempt: before, it would pass while that waits.
+    client.send(worker(0, 0), Task::Echo(b"behind it"), LONG, 1).unwrap();
+    client.flush();
+    kill_at_work(&client, 0, 0, Some(first));
+    let outcomes = Outcomes::wait_for(&mut client, 2);
+    assert_eq!(outcomes.reason(0), "worker/0.0 died with the task in hand (killed by SIGKILL)");
+    assert_eq!(outcomes.reason(1), "worker/0.0 was dead already (killed by SIGKILL)");
+    assert!(status(&client, 0, 0).process.is_dead());
+    client.send(worker(0, 0), Task::Echo(b"too late"), LONG, 2).unwrap();
+    client.send(worker(0, 1), Task::Echo(b"beside it"), LONG, 3).unwrap();
+    client.flush();
+    let outcomes = Outcomes::wait_for(&mut client, 2);
+    assert_eq!(outcomes.reason(2), "worker/0.0 was dead already (killed by SIGKILL)");
+    assert_eq!(outcomes.attempt(3), 1);
+    assert_balanced(&client);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn all_workers_killed_at_once_are_replaced_and_lose_nothing() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 20, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let before = client.status();
+    for tag in 0..160 {
+        let to = coordinator::client::WorkerRef::nth(&shape, (tag % 40) as u32);
+        client.send(to, Task::Sleep(Duration::from_millis(20)), LONG, tag).unwrap();
+    }
+    client.flush();
+    let workers = || before.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
+    for victim in workers() {
+        kill(victim.process.identity(), Signal::SIGKILL);
+    }
+    let outcomes = Outcomes::wait_for(&mut client, 160);
+    assert!(outcomes.all.values().all(|came| came.as_ref().is_ok_and(|came| came.attempt <= 2)));
+    wait_until("everyone is replaced", || {
+        let status = client.status();
+        let mut now = status.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
+        now.all(|worker| worker.process.life == "live" && worker.process.deaths == 1)
+    });
+    assert_eq!(client.deaths(), 40);
+    assert_balanced(&client);
+    assert_eq!(up.stop(), Some(0));
+}
+
+/// A ring's ends have been taken more often than its epochs count: what comes later still passes.
+#[test]
+fn a_worker_may_die_idle_more_often_than_a_ring_has_epochs() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--restarts-max", "1000"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    for deaths in 1..=140 {
+        wait_until("the next one is there", || status(&client, 0, 0).process.life == "live");
+        kill(status(&client, 0, 0).process.identity(), Signal::SIGKILL);
+        wait_until("its death is seen", || status(&client, 0, 0).process.deaths == deaths);
+    }
+    client.send(worker(0, 0), Task::Echo(b"still there"), LONG, 0).unwrap();
+    client.flush();
+    assert_eq!(Outcomes::wait_for(&mut client, 1).all[&0].as_ref().unwrap().body, b"still there");
+    assert_balanced(&client);
+}

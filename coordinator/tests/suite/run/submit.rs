@@ -1,0 +1,164 @@
+//! Tasks for a fleet that stays.
+
+use super::{Desk, Ended, is_empty, signal, wait_until, waits};
+use crate::support::up::{PROGRAM, Up};
+use coordinator::client::status;
+use nix::sys::signal::Signal;
+use std::process::{Child, Command, Stdio};
+
+fn start(desk: &Desk, arguments: &[&str]) -> Child {
+    Command::new(PROGRAM)
+        .args(["submit", "test"])
+        .args(arguments)
+        .current_dir(desk.dir.path())
+        .env("COORDINATOR_SHM_DIR", desk.shm.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn submit(desk: &Desk, arguments: &[&str]) -> Ended {
+    Ended::of(&start(desk, arguments).wait_with_output().unwrap())
+}
+
+#[test]
+fn one_after_another_gives_tasks_to_a_fleet_and_each_hears_of_its_own() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 2, 3, &["--payload-max", "8000"]);
+    let inputs: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    desk.write("inputs", inputs.join("\n"));
+    for round in 0..3 {
+        let results = format!("out{round}");
+        let arguments = ["--inputs", "inputs", "-k", "--results", &results, "--print", "--", "echo", "{}"];
+        let ended = submit(&desk, &arguments).with(0);
+        assert_eq!(ended.stdout.lines().collect::<Vec<_>>(), inputs);
+        assert_eq!(desk.last(&results).len(), 100);
+    }
+    // Where it was said, not where the fleet is at home.
+    let ended = submit(&desk, &["--inputs", "inputs", "--", "sh", "-c", "echo $0 >> $(basename $PWD).here"]);
+    ended.with(0);
+    let here = desk.dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(desk.lines(&format!("{here}.here")).len(), 100);
+    assert_eq!(up.stop(), Some(0));
+    assert!(is_empty(desk.shm.path()));
+}
+
+#[test]
+fn what_cannot_be_submitted_is_refused() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n");
+    submit(&desk, &["--inputs", "inputs", "--", "true"]).with(10).says(&["there is no fleet `test`"]);
+    submit(&desk, &["--", "true"]).with(64).says(&["there is nothing to submit"]);
+    let up = Up::start(desk.shm.path(), 1, 1, &["--payload-max", "1000"]);
+    let long = "x".repeat(2000);
+    submit(&desk, &["--inputs", "inputs", "--", "echo", &long])
+        .with(64)
+        .says(&["and the fleet was made for 1000", "--payload-max"]);
+    submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs", "--", "x"])
+        .with(64)
+        .says(&["the agents of a fleet are its own"]);
+    submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs"])
+        .with(10)
+        .says(&["this fleet keeps no agents"]);
+    let script = waits("go");
+    let first = start(&desk, &["--inputs", "inputs", "--", "sh", "-c", &script]);
+    wait_until("it runs", || desk.lines("begun").len() == 1);
+    submit(&desk, &["--inputs", "inputs", "--", "true"]).with(10).says(&["one client at a time"]);
+    desk.touch("go");
+    Ended::of(&first.wait_with_output().unwrap()).with(0);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_the_tasks_and_leaves_the_fleet() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    desk.write("inputs", "1\n2\n3\n");
+    let script = "echo $$ >> begun; exec sleep 1000";
+    let mut child = start(&desk, &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", script]);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    signal(&child, Signal::SIGINT);
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut String::new()).unwrap();
+    signal(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(21));
+    for pid in desk.lines("begun") {
+        let gone = || coordinator::client::Identity::of(pid.parse().unwrap()).is_none_or(|it| !it.is_alive());
+        wait_until("the commands are gone", gone);
+    }
+    wait_until("nothing is in flight", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
+    });
+    assert!(desk.rows("out").iter().all(|row| row["status"] == "cancelled"));
+    // It goes on with others.
+    submit(&desk, &["--inputs", "inputs", "--", "true"]).with(0);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_list_goes_on_after_its_client_was_killed() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    let inputs: Vec<String> = (1..=60).map(|number| number.to_string()).collect();
+    desk.write("inputs", inputs.join("\n"));
+    let script = "echo $0 >> begun; sleep 0.02";
+    let arguments = ["--inputs", "inputs", "--results", "out", "--resume", "--", "sh", "-c", script];
+    let mut child = start(&desk, &arguments);
+    wait_until("some have ended", || desk.lines("out").len() >= 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let kept: Vec<String> = desk.last("out").into_keys().collect();
+    submit(&desk, &arguments).with(0);
+    assert_eq!(desk.last("out").len(), 60);
+    assert!(kept.len() < 60);
+    let begun = desk.lines("begun");
+    for id in kept {
+        assert_eq!(begun.iter().filter(|line| **line == id).count(), 1, "task {id}");
+    }
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_fleet_that_ends_under_its_client_is_told() {
+    let desk = Desk::new();
+    let mut up = Up::start(desk.shm.path(), 1, 2, &[]);
+    desk.write("inputs", "1\n2\n3\n");
+    let child = start(
+        &desk,
+        &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", "echo x >> begun; sleep 1000"],
+    );
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let ended = Ended::of(&child.wait_with_output().unwrap()).with(10);
+    ended.says(&["the fleet is lost", "go on with: "]);
+}
+
+/// The fleet itself begins it again: its book and its dead letters say what the results say.
+#[test]
+fn a_task_that_a_worker_died_of_and_another_did_is_no_failure_of_the_fleet() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    let once = "echo x >> begun; [ $(wc -l < begun) -gt 1 ] || kill -9 $PPID; echo done";
+    let arguments = ["--inputs", "inputs", "--results", "out", "--", "sh", "-c", once];
+    desk.write("inputs", "1\n");
+    submit(&desk, &arguments).with(0);
+    assert_eq!(desk.rows("out")[0]["attempt"], 2);
+    let status = status::of(&up.dir).unwrap();
+    let ledger = status.ledger();
+    assert_eq!((ledger.accepted, ledger.answered, ledger.failed), (1, 1, 0));
+    assert_eq!(coordinator::client::letters::of(&up.dir).unwrap().len(), 0);
+    // And one that always kills whoever does it has one letter, with all its attempts; a time-out is no death.
+    submit(&desk, &["--inputs", "inputs", "--", "sh", "-c", "kill -9 $PPID; sleep 100"]).with(10);
+    submit(
+        &desk,
+        &["--inputs", "inputs", "--timeout", "100ms", "--", "sh", "-c", "echo x >> slow; sleep 100"],
+    )
+    .with(10);
+    let letters = coordinator::client::letters::of(&up.dir).unwrap();
+    let attempts: Vec<_> = letters.iter().map(|letter| letter.attempts).collect();
+    assert_eq!(attempts, [3, 1], "{letters:?}");
+    assert_eq!(desk.lines("slow").len(), 1);
+    assert_eq!(up.stop(), Some(0));
+}
