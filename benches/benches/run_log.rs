@@ -31,6 +31,7 @@ fn sweep() -> Event {
     let agents = (0..PROCESSES)
         .map(|agent| AgentSample {
             agent,
+            incarnation: 1,
             rss_kib: 2_300 + u64::from(agent),
             anon_kib: 310,
             vsz_kib: 18_200,

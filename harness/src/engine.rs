@@ -88,6 +88,7 @@ pub fn run(request: &Request, dir: &RunDir, stop: &Stop, live: &LiveSlot) -> Res
         harness_cpu_ns: usage.cpu.as_nanos() as u64,
         harness_rss_max_kib: usage.rss_max_kib,
         task_failures_unwritten: run.failures.unwritten(),
+        ended_utc: None,
     }));
     drop(run);
     drop(log);
@@ -101,6 +102,8 @@ fn header(request: &Request) -> Header {
     Header {
         format: reports::runlog::event::FORMAT,
         run_id: request.run_id.clone(),
+        segment: 0,
+        resumes: None,
         started_utc: request.started_utc.clone(),
         scenario: plan.scenario_facts().clone(),
         command: request.command.clone(),

@@ -129,6 +129,7 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
     let readings = read::readings(shm_dir);
     let shm = readings.shm.as_ref().ok();
     let mut facts = HostFacts {
+        machine: String::new(),
         fingerprint: String::new(),
         hostname: read::hostname(),
         kernel: readings.kernel.clone(),
@@ -144,6 +145,9 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
         pids_max: judge::pids_max(&readings),
         clock_source: readings.clock_source.clone(),
         virtualization: readings.virtualization.clone(),
+        cgroup_memory_bytes: None,
+        cgroup_pids: None,
+        cgroup_cpus: None,
         load1_at_start: readings.load1,
     };
     facts.fingerprint = fingerprint(&facts);

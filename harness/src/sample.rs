@@ -158,7 +158,8 @@ impl Sampler {
         let cpu = exact.map_or(Cpu::Ticks { per_second: self.ticks_per_second }, |times| Cpu::Exact {
             ns: times.sum_exec_runtime,
         });
-        Ok(Reading::Alive(agent_sample(agent.id, &stat, &status, fds, pss_kib, cpu)))
+        let sample = agent_sample(agent.id, &stat, &status, fds, pss_kib, cpu);
+        Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, ..sample }))
     }
 }
 
@@ -204,5 +205,6 @@ fn own_info() -> Result<AgentInfo, SampleError> {
         name: "harness".to_owned(),
         pid: std::process::id(),
         start_ticks: stat.starttime,
+        incarnation: 1,
     })
 }

@@ -23,7 +23,8 @@ impl Echo {
 
     fn info(&self) -> AgentInfo {
         let pid = self.0.id();
-        AgentInfo { id: 1, role: Role::Worker, name: "worker/0.0".into(), pid, start_ticks: start_ticks(pid) }
+        let start_ticks = start_ticks(pid);
+        AgentInfo { id: 1, role: Role::Worker, name: "worker/0.0".into(), pid, start_ticks, incarnation: 1 }
     }
 }
 

@@ -173,6 +173,13 @@ impl Facts {
                     self.agents.insert(agent.id, agent.clone());
                 }
             }
+            Event::AgentReplaced(new) => {
+                if let Some(agent) = self.agents.get_mut(&new.agent) {
+                    (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
+                    agent.incarnation = new.incarnation;
+                }
+            }
+            Event::Clock(_) => {}
             Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
             Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
             Event::Round(round) => self.load.push_round(round),

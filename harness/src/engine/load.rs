@@ -17,7 +17,7 @@ use coordinator::client::{Answer, Client, Event as Got, HowEnded, Outcome, Task,
 use coordinator::wire::command_body;
 use latency::Latencies;
 use reports::runlog::event::{
-    AgentInfo, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed,
+    AgentInfo, AgentReplaced, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed,
 };
 use round::InFlight;
 use std::collections::VecDeque;
@@ -369,28 +369,32 @@ impl<'a> Loader<'a> {
         let exits = self.roster.crashed(&status, now);
         let (replaced, settled) = self.roster.replaced(&status);
         self.unsettled_ns = (!settled).then(|| now + LOOK.as_nanos() as u64);
-        if let Some(first) = replaced.first() {
-            let more = match replaced.len() - 1 {
-                0 => String::new(),
-                more => format!(", and {more} more processes were replaced"),
+        if let Some(first) = exits.first() {
+            let text = match exits.len() - 1 {
+                0 => format!("{} (pid {}) {}", first.name, first.pid, first.how),
+                more => {
+                    format!(
+                        "{} (pid {}) {}, and {more} more processes ended",
+                        first.name, first.pid, first.how
+                    )
+                }
             };
-            let text = format!("{} goes on as pid {}{more}", first.name, first.pid);
-            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+            self.log.record(Event::Alert(Alert { severity: Severity::Critical, text }));
         }
-        for agent in replaced {
-            // Its receiver ends after the load.
-            let _ = self.replaced.send(agent);
-        }
-        let Some(first) = exits.first() else { return };
-        let text = match exits.len() - 1 {
-            0 => format!("{} (pid {}) {}", first.name, first.pid, first.how),
-            more => {
-                format!("{} (pid {}) {}, and {more} more processes ended", first.name, first.pid, first.how)
-            }
-        };
-        self.log.record(Event::Alert(Alert { severity: Severity::Critical, text }));
         for exit in exits {
             self.log.record(Event::AgentExit(exit));
+        }
+        for agent in replaced {
+            self.log.record(Event::AgentReplaced(AgentReplaced {
+                agent: agent.id,
+                incarnation: agent.incarnation,
+                name: agent.name.clone(),
+                pid: agent.pid,
+                start_ticks: agent.start_ticks,
+                seen_ns: now,
+            }));
+            // Its receiver ends after the load.
+            let _ = self.replaced.send(agent);
         }
     }
 

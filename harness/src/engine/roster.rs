@@ -39,6 +39,7 @@ impl Roster {
             name: "harness".to_owned(),
             pid: own.pid,
             start_ticks: own.start_ticks,
+            incarnation: 1,
         }];
         for (process, id) in status.processes().zip(1..) {
             if !process.identity().is_alive() {
@@ -53,6 +54,7 @@ impl Roster {
                 name: process.name.clone(),
                 pid: process.pid,
                 start_ticks: process.start_ticks,
+                incarnation: process.incarnation.max(1),
             });
         }
         let by_name = agents.iter().map(|agent| (agent.name.clone(), agent.id)).collect();
@@ -119,6 +121,7 @@ impl Roster {
                 continue;
             }
             (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
+            agent.incarnation = process.incarnation.max(1);
             replaced.push(agent.clone());
         }
         (replaced, settled)
@@ -175,12 +178,17 @@ impl Roster {
         };
         noted.deaths = process.deaths;
         noted.ended = process.is_dead();
-        for _ in 1..new {
-            let how = "died, and so did who came after it".to_owned();
-            exits.extend(self.exit(&process.name, how, false, seen_ns));
+        // Of the last that died: the one in the place, or the one before it.
+        let last = process.incarnation.saturating_sub(u32::from(!process.is_dead()));
+        for earlier in (1..new).rev() {
+            let how = "died, and so did its successor".to_owned();
+            let incarnation = last.saturating_sub(earlier).max(1);
+            let exit = self.exit(&process.name, how, false, seen_ns);
+            exits.extend(exit.map(|exit| AgentExit { incarnation, ..exit }));
         }
         exits.push(AgentExit {
             agent: id,
+            incarnation: last.max(1),
             name: process.name.clone(),
             pid: death.pid,
             how: death.how.clone(),
@@ -206,14 +214,22 @@ impl Roster {
         if std::mem::replace(ended, true) {
             return None;
         }
-        Some(AgentExit { agent: id, name: process.name.clone(), pid: process.pid, how, expected, seen_ns })
+        Some(AgentExit {
+            agent: id,
+            incarnation: process.incarnation.max(1),
+            name: process.name.clone(),
+            pid: process.pid,
+            how,
+            expected,
+            seen_ns,
+        })
     }
 
-    /// The end of whom the log has at that place; somebody else is there, or will be.
+    /// The end of the process that the log has in that place; another one is there, or will be.
     fn exit(&self, name: &str, how: String, expected: bool, seen_ns: u64) -> Option<AgentExit> {
         let id = *self.by_name.get(name)?;
-        let pid = self.agents[id as usize].pid;
-        Some(AgentExit { agent: id, name: name.to_owned(), pid, how, expected, seen_ns })
+        let AgentInfo { pid, incarnation, .. } = self.agents[id as usize];
+        Some(AgentExit { agent: id, incarnation, name: name.to_owned(), pid, how, expected, seen_ns })
     }
 }
 

@@ -41,7 +41,7 @@ impl Cpu {
     }
 }
 
-/// A kernel thread has no memory of its own: an absent figure is 0.
+/// A kernel thread has no memory of its own: an absent figure is 0. As if of the first process in its place.
 pub fn agent_sample(
     agent: AgentId,
     stat: &Stat,
@@ -52,6 +52,7 @@ pub fn agent_sample(
 ) -> AgentSample {
     AgentSample {
         agent,
+        incarnation: 1,
         rss_kib: status.vmrss.unwrap_or(0),
         anon_kib: status.rssanon.unwrap_or(0),
         vsz_kib: status.vmsize.unwrap_or(0),
@@ -91,6 +92,7 @@ mod tests {
         let status = Status::from_read(STATUS.as_bytes()).unwrap();
         let expected = AgentSample {
             agent: 17,
+            incarnation: 1,
             rss_kib: 2048,
             anon_kib: 512,
             vsz_kib: 9216,

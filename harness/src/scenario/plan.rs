@@ -20,6 +20,9 @@ pub const REHEARSED_PSS_EVERY_MIN: Duration = Duration::from_secs(2);
 /// Closer together, a round over hundreds of processes would overtake the one before.
 pub const REHEARSED_ROUND_EVERY_MIN: Duration = Duration::from_millis(5);
 
+/// A task's round trip on the bus: from the client to the coordinator, to the worker, and the same way back.
+const MESSAGES_PER_TASK: u32 = 4;
+
 /// By how much a schedule is compressed: `1440x` makes a minute of a day.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rehearsal(f64);
@@ -192,6 +195,7 @@ impl Plan {
             rounds_in_flight_max: load.rounds_in_flight_max,
             sample_every_ns: nanos(sampling.every),
             pss_every_ns: sampling.pss_every.map_or(0, nanos),
+            messages_per_task: MESSAGES_PER_TASK,
         }
     }
 }

@@ -246,10 +246,11 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 15] = [
     "header",
     "phase",
     "agents",
+    "agent-replaced",
     "agent-exit",
     "round",
     "task-failed",
@@ -257,6 +258,7 @@ const KNOWN: [&str; 13] = [
     "sample",
     "sample-missed",
     "alert",
+    "clock",
     "ledger",
     "verify",
     "end",

@@ -1,7 +1,7 @@
 //! What can happen in a run, as the log spells it.
 //!
-//! Times named `*_ns` are nanoseconds on the monotonic clock since the start of the run, unless
-//! the name says otherwise. Kernel figures keep the kernel's units in their names. Adding an
+//! Times named `*_ns` are nanoseconds of CLOCK_BOOTTIME since the start of the run, unless the name says
+//! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. Adding an
 //! optional field raises the minor version; anything else raises the major one.
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub enum Event {
     Phase(PhaseBegan),
     /// Agents that `/proc` has confirmed: pid and start time were read there.
     Agents(Agents),
+    /// Another process has an agent's place.
+    AgentReplaced(AgentReplaced),
     /// An agent process is gone.
     AgentExit(AgentExit),
     /// A round is over: every task of it is answered or failed.
@@ -51,6 +53,8 @@ pub enum Event {
     SampleMissed(SampleMissed),
     /// Something an operator wants to know while the run goes on.
     Alert(Alert),
+    /// What UTC was when this was recorded; at most once a minute.
+    Clock(Clock),
     /// Both ends' counts, read when the load had drained.
     Ledger(Ledger),
     /// What was looked for after the fleet had ended, and what was found.
@@ -68,7 +72,13 @@ pub const TASK_FAILURES_MAX: u64 = 1_000;
 pub struct Header {
     pub format: FormatVersion,
     pub run_id: String,
-    /// RFC 3339, UTC.
+    /// Which part of the run this log holds: 0 for the first, 1 for what was resumed after it.
+    #[serde(default)]
+    pub segment: u32,
+    /// In every segment but the first: where the one before it ended.
+    #[serde(default)]
+    pub resumes: Option<Resumes>,
+    /// RFC 3339, UTC; of the first segment. The zero of the run's clock.
     pub started_utc: String,
     pub scenario: ScenarioFacts,
     /// The command line that repeats this run.
@@ -80,6 +90,17 @@ pub struct Header {
     pub criteria: Vec<CriterionSpec>,
     pub host: HostFacts,
     pub build: BuildFacts,
+}
+
+/// The last line of the segment before: the chain of checksums goes on from there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumes {
+    /// The id of the run, the same in all its segments.
+    pub run: String,
+    /// Position of that line in its file.
+    pub seq: u64,
+    /// Its checksum, as its eight hex digits.
+    pub crc: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,7 +127,7 @@ pub struct PlanFacts {
     pub processes: u32,
     /// Bytes the fleet reserves in /dev/shm.
     pub shm_bytes: u64,
-    /// Descriptors that the hungriest process needs.
+    /// Descriptors that the process with the most of them needs.
     pub fds_max: u64,
     /// In words: `echo 256 B`.
     pub workload: String,
@@ -122,6 +143,14 @@ pub struct PlanFacts {
     pub rounds_in_flight_max: u32,
     pub sample_every_ns: u64,
     pub pss_every_ns: u64,
+    /// Bus messages of one task's round trip.
+    #[serde(default = "four")]
+    pub messages_per_task: u32,
+}
+
+/// From the client to the coordinator, to the worker, and the same way back.
+fn four() -> u32 {
+    4
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,10 +185,13 @@ pub struct CriterionSpec {
     pub source: String,
 }
 
-/// What the machine is: two runs are comparable only if these agree.
+/// What the machine is. Neither hash contains the host name, and both contain the cgroup's limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostFacts {
-    /// Hash over the facts below that do not change between runs.
+    /// Identity of this machine, as `m1-…`: figures of two runs are compared only where it agrees.
+    #[serde(default)]
+    pub machine: String,
+    /// Class of host, as `f1-…`: what a gate names.
     pub fingerprint: String,
     pub hostname: String,
     pub kernel: String,
@@ -177,6 +209,14 @@ pub struct HostFacts {
     pub clock_source: String,
     /// `kvm`, `docker`, … or `none`.
     pub virtualization: String,
+    /// Limits of the cgroup that the run is in; absent where there is none.
+    #[serde(default)]
+    pub cgroup_memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub cgroup_pids: Option<u64>,
+    /// Processors' worth of CPU time.
+    #[serde(default)]
+    pub cgroup_cpus: Option<f64>,
     pub load1_at_start: f64,
 }
 
@@ -234,11 +274,34 @@ pub struct AgentInfo {
     pub pid: u32,
     /// Field 22 of `/proc/PID/stat`: with the pid it is the process's identity.
     pub start_ticks: u64,
+    /// Which process in this place it is: 1 for the first.
+    #[serde(default = "first")]
+    pub incarnation: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// The process that an agent's place had before has ended: an [`AgentExit`] of that incarnation says how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReplaced {
+    pub agent: AgentId,
+    /// Of the new process.
+    pub incarnation: u32,
+    pub name: String,
+    pub pid: u32,
+    pub start_ticks: u64,
+    /// When `/proc` showed the new process.
+    pub seen_ns: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentExit {
     pub agent: AgentId,
+    /// Of the process that ended.
+    #[serde(default = "first")]
+    pub incarnation: u32,
     pub name: String,
     pub pid: u32,
     /// In words: `killed by SIGKILL`, `exited with status 3`, `ended when its coordinator died`.
@@ -333,6 +396,8 @@ pub struct Sample {
 #[serde(from = "AgentTuple", into = "AgentTuple")]
 pub struct AgentSample {
     pub agent: AgentId,
+    /// Which process in the agent's place the figures are of.
+    pub incarnation: u32,
     pub rss_kib: u64,
     /// RssAnon.
     pub anon_kib: u64,
@@ -354,6 +419,7 @@ impl From<AgentTuple> for AgentSample {
     fn from(t: AgentTuple) -> Self {
         Self {
             agent: t.0,
+            incarnation: first(),
             rss_kib: t.1,
             anon_kib: t.2,
             vsz_kib: t.3,
@@ -409,6 +475,12 @@ pub struct SampleMissed {
 pub struct Alert {
     pub severity: Severity,
     pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// RFC 3339.
+    pub utc: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -476,6 +548,9 @@ pub struct End {
     pub harness_rss_max_kib: u64,
     /// Task failures that were counted but not written.
     pub task_failures_unwritten: u64,
+    /// RFC 3339.
+    #[serde(default)]
+    pub ended_utc: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -483,9 +558,9 @@ pub struct End {
 pub enum EndReason {
     /// The schedule was carried out to its end.
     Completed,
-    /// Somebody asked it to stop.
+    /// It was asked to stop.
     Interrupted,
-    /// A criterion with `abort = true` was beyond hope.
+    /// A criterion with `abort = true` could not pass any more.
     Aborted,
     /// The supervisor died, or no coordinator was left.
     FleetLost,

@@ -69,6 +69,7 @@ impl Validator {
                 }
             }
             Event::AgentExit(exit) => self.knows(exit.agent)?,
+            Event::AgentReplaced(replaced) => self.knows(replaced.agent)?,
             Event::Round(r) => {
                 if u64::from(r.tasks) != u64::from(r.answered) + u64::from(r.failed) {
                     return Err(format!(
@@ -95,7 +96,12 @@ impl Validator {
             }
             Event::SampleMissed(missed) => self.sweep(missed.sweep)?,
             Event::End(_) => self.ended = true,
-            Event::Header(_) | Event::Latency(_) | Event::Alert(_) | Event::Ledger(_) | Event::Verify(_) => {}
+            Event::Header(_)
+            | Event::Latency(_)
+            | Event::Alert(_)
+            | Event::Clock(_)
+            | Event::Ledger(_)
+            | Event::Verify(_) => {}
         }
         Ok(())
     }

@@ -85,6 +85,8 @@ impl Run {
     pub(crate) fn header(&self) -> Header {
         Header {
             format: FORMAT,
+            segment: 0,
+            resumes: None,
             run_id: "20260102T030405Z-abc123".into(),
             started_utc: "2026-01-02T03:04:05Z".into(),
             scenario: ScenarioFacts {
@@ -116,10 +118,12 @@ impl Run {
                 rounds_in_flight_max: 4,
                 sample_every_ns: self.sample_every_ns,
                 pss_every_ns: self.pss_every_ns,
+                messages_per_task: 4,
             },
             criteria: self.criteria.clone(),
             host: HostFacts {
-                fingerprint: "f00d".into(),
+                machine: "m1-cafe".into(),
+                fingerprint: "f1-f00d".into(),
                 hostname: "testbed".into(),
                 kernel: "6.18.0".into(),
                 boot_id: "b007".into(),
@@ -134,6 +138,9 @@ impl Run {
                 pids_max: 32_768,
                 clock_source: "tsc".into(),
                 virtualization: "kvm".into(),
+                cgroup_memory_bytes: None,
+                cgroup_pids: None,
+                cgroup_cpus: None,
                 load1_at_start: 0.25,
             },
             build: BuildFacts {
@@ -154,7 +161,14 @@ impl Run {
         }
         (1..)
             .zip(out)
-            .map(|(id, (role, name))| AgentInfo { id, role, name, pid: 1_000 + id, start_ticks: 42 })
+            .map(|(id, (role, name))| AgentInfo {
+                id,
+                role,
+                name,
+                pid: 1_000 + id,
+                start_ticks: 42,
+                incarnation: 1,
+            })
             .collect()
     }
 
@@ -203,6 +217,7 @@ impl Run {
                 harness_cpu_ns: 300 * MS,
                 harness_rss_max_kib: 9_000,
                 task_failures_unwritten: 0,
+                ended_utc: None,
             };
             out.push((drain + 5 * MS, Event::End(end)));
         }
@@ -212,6 +227,7 @@ impl Run {
     fn exit(agent: &AgentInfo, seen_ns: u64) -> AgentExit {
         AgentExit {
             agent: agent.id,
+            incarnation: agent.incarnation,
             name: agent.name.clone(),
             pid: agent.pid,
             how: "exited with status 0".into(),
@@ -255,6 +271,7 @@ impl Run {
                 };
                 AgentSample {
                     agent: a.id,
+                    incarnation: a.incarnation,
                     rss_kib: base + 1_500,
                     anon_kib: base / 2,
                     vsz_kib: 20_000,
