@@ -14,12 +14,14 @@ pub mod error;
 pub mod events;
 pub mod fault;
 pub mod futex;
+#[cfg(any(test, feature = "probe"))]
+pub(crate) mod heap;
 pub mod layout;
+pub(crate) mod leak;
 pub mod mapping;
 pub mod memory;
-#[cfg(any(test, feature = "probe"))]
-pub mod probe;
 pub mod ring;
+pub mod shape;
 pub mod shared;
 pub mod slot;
 pub mod spin;

@@ -23,8 +23,8 @@ use crate::bus::slot::Stage;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::config::FleetShape;
-pub use crate::process::clock::now_ns;
-pub use crate::process::identity::{Identity, Presence};
+pub use crate::os::clock::now_ns;
+pub use crate::os::identity::{Identity, Presence};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::place::{PlaceId, Role, WorkerRef};
 use crate::wire::{

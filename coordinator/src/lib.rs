@@ -7,6 +7,9 @@ pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod config;
+#[cfg(any(test, feature = "probe"))]
+pub mod fuzzing;
+pub mod os;
 pub mod plan;
 pub mod process;
 pub mod snapshot;

@@ -5,12 +5,10 @@
 //! dies with it.
 
 pub mod agent;
-pub mod clock;
 pub mod coordinator;
 pub mod exec;
 pub mod fork;
 pub mod host;
-pub mod identity;
 pub mod reap;
 pub mod reset;
 pub mod supervisor;

@@ -1,4 +1,4 @@
-//! See `coordinator::bus::probe::attach`.
+//! See `coordinator::fuzzing::attach`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::bus::probe::attach(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::fuzzing::attach(input));

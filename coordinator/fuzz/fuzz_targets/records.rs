@@ -1,4 +1,4 @@
-//! See `coordinator::bus::probe::records`.
+//! See `coordinator::fuzzing::records`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::bus::probe::records(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::fuzzing::records(input));

@@ -1,4 +1,4 @@
-//! See `coordinator::bus::probe::wire`.
+//! See `coordinator::fuzzing::wire`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::bus::probe::wire(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| coordinator::fuzzing::wire(input));

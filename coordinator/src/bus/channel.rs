@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::spin::Spin;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::tune::Tuning;
-use crate::process::identity::{Identity, Presence, boot_id, pid_namespace};
+use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;

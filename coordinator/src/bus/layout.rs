@@ -6,10 +6,10 @@ use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
 use super::events::EventCell;
 use super::ring::{Geometry, HEADER, LINE, RingHeader};
+use super::shape::FleetShape;
 use super::slot::{
     CoordinatorEntry, Counters, FleetState, LetterEntry, Orders, RegionState, Stamp, TableEntry, WorkerSlot,
 };
-use crate::config::FleetShape;
 
 /// Pages are reserved whole.
 pub const PAGE: u64 = 4096;
@@ -170,6 +170,13 @@ impl RegionLayout {
 
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl FleetShape {
+    /// Bytes reserved in /dev/shm: one control file, one region per coordinator.
+    pub fn shm_bytes(&self) -> u64 {
+        ControlLayout::new(self).bytes() + u64::from(self.coordinators()) * RegionLayout::new(self).bytes()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::error::{BusError, Cause, MAP};
 use super::fault::{self, Watch};
+use super::leak::leak;
 use super::shared::Shared;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -246,10 +247,7 @@ impl Mapping {
 
     /// Keeps the mapping for the life of the process.
     pub fn leak(self) -> &'static Self {
-        let kept = Box::leak(Box::new(self));
-        #[cfg(any(test, feature = "probe"))]
-        super::probe::keep(std::ptr::from_mut(kept));
-        kept
+        leak(self)
     }
 
     pub fn path(&self) -> &Path {

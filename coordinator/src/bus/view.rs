@@ -7,15 +7,16 @@ use super::error::BusError;
 use super::events::EventCell;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
 use super::layout::{EVENTS, OPTIONS_WORDS};
+use super::leak::leak;
 use super::mapping::{Mapping, PrivateDir, read_head};
 use super::ring::{Geometry, Ring};
+use super::shape::FleetShape;
 use super::slot::{
     CoordinatorEntry, Counters, FleetState, LetterEntry, MAGIC, Orders, RegionState, Stage, Stamp,
     TableEntry, VERSION, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
-use crate::config::FleetShape;
-use crate::process::identity::{Identity, boot_id, pid_namespace};
+use crate::os::identity::{Identity, boot_id, pid_namespace};
 use std::ffi::OsStr;
 use std::mem::offset_of;
 use std::path::Path;
@@ -300,10 +301,7 @@ impl Region {
             return Err(BusError::refused(path, "it belongs to another fleet or coordinator"));
         }
         // As the map: as long as the process.
-        let layout = Box::leak(Box::new(layout));
-        #[cfg(any(test, feature = "probe"))]
-        super::probe::keep_layout(std::ptr::from_mut(layout));
-        Ok(Self { map: map.leak(), layout, shape: control.shape })
+        Ok(Self { map: map.leak(), layout: leak(layout), shape: control.shape })
     }
 
     pub fn path(&self) -> &Path {
@@ -406,7 +404,7 @@ impl Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::identity::Identity;
+    use crate::os::identity::Identity;
 
     #[test]
     fn how_a_supervisor_was_started_is_read_back_whole_or_not_at_all() {

@@ -4,7 +4,7 @@ use super::choose::{fleet, unreadable};
 use super::top::reader_has_gone;
 use super::{FAILED, OK, Place, complain};
 use crate::client::events::{Follower, Seen};
-use crate::process::clock::unix_ns;
+use crate::os::clock::unix_ns;
 use jiff::Timestamp;
 use std::io::Write;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::shown::fleet;
 use super::{FAILED, OK, Place, complain, hand_out};
 use crate::bus::directory::{Found, Owner};
 use crate::client::status::{FleetStatus, of};
-use crate::process::clock::unix_ns;
+use crate::os::clock::unix_ns;
 use serde::Serialize;
 use std::time::Duration;
 

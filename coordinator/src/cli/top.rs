@@ -6,7 +6,7 @@ mod screen;
 use super::choose::{fleet, unreadable};
 use super::{INTERRUPTED, OK, Place, UNFIT, complain};
 use crate::client::status::{FleetStatus, Watch};
-use crate::process::clock::unix_ns;
+use crate::os::clock::unix_ns;
 use frame::{Size, frame};
 pub(super) use screen::reader_has_gone;
 use screen::{Input, Screen};

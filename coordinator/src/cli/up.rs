@@ -3,9 +3,9 @@
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
+use crate::os::clock::unix_ns;
+use crate::os::identity::Identity;
 use crate::plan::capacity::{Capacity, Limit};
-use crate::process::clock::unix_ns;
-use crate::process::identity::Identity;
 use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
 use std::io::Write;
 

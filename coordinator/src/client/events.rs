@@ -7,7 +7,7 @@ use super::status::Watch;
 use crate::bus::error::BusError;
 use crate::bus::events::{Event, EventCell, EventKind, PEER, SELF, SUPERVISOR, read};
 use crate::bus::slot::Stage;
-use crate::process::clock::{now_ns, unix_ns};
+use crate::os::clock::{now_ns, unix_ns};
 use crate::process::reap::HowEnded;
 use crate::wire::{ANY, AnswerStatus, TaskId};
 use serde::Serialize;

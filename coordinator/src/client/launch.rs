@@ -4,7 +4,7 @@ use crate::bus::directory::{control_path, fleet_dir, remove};
 use crate::bus::view::{Control, peek_owner};
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
-use crate::process::identity::Identity;
+use crate::os::identity::Identity;
 use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};

@@ -150,7 +150,7 @@ mod tests {
     use crate::bus::sync::AtomicU32;
     use crate::bus::view::Stamped;
     use crate::config::FleetShape;
-    use crate::process::identity::Identity;
+    use crate::os::identity::Identity;
     use zerocopy::IntoBytes;
 
     /// As a coordinator does it.

@@ -6,7 +6,7 @@ use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
 use crate::bus::mapping::PrivateDir;
 use crate::bus::view::Control;
-use crate::process::identity::Identity;
+use crate::os::identity::Identity;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};

@@ -8,7 +8,7 @@ mod stuck;
 
 use super::Ledger;
 use crate::bus::slot::Life;
-use crate::process::identity::Identity;
+use crate::os::identity::Identity;
 use crate::wire::place::PlaceId;
 use serde::Serialize;
 

@@ -11,11 +11,11 @@ mod tests;
 
 pub use line::{Reply, Request};
 
-use super::clock::now_ns;
 use super::exec::{Cut, ExecError, GRACE, Group, Stream, Watcher, Why, never_waits, spawn};
 use super::fork::own_group;
-use super::identity::Identity;
 use super::reap::HowEnded;
+use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
 use crate::wire::Usage;
 use line::Line;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -23,7 +23,6 @@ mod tasks;
 #[path = "coordinator/workers.rs"]
 mod workers;
 
-use super::clock::now_ns;
 use super::fork;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::events::{EventKind, EventLog, SELF};
@@ -32,6 +31,7 @@ use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
 use crate::config::{Policy, Span};
+use crate::os::clock::now_ns;
 use crate::plan::health::Watch;
 use crate::plan::restart::Restarts;
 use crate::plan::scaling::Scaler;

@@ -15,9 +15,9 @@ pub(super) use group::Group;
 pub(super) use start::spawn;
 pub(super) use streams::never_waits;
 
-use super::clock::now_ns;
-use super::identity::Identity;
 use super::reap::HowEnded;
+use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
 use crate::wire::{Usage, command};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;

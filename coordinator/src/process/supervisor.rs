@@ -14,7 +14,6 @@ pub use children::{children_of, try_children_of};
 pub(super) use health::limits;
 
 use super::fork;
-use super::identity::{Identity, Presence};
 use super::reap::HowEnded;
 use super::reset;
 use crate::bus::directory;
@@ -25,7 +24,8 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Stamped};
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy, SupervisorDeath};
-use crate::process::clock::now_ns;
+use crate::os::clock::now_ns;
+use crate::os::identity::{Identity, Presence};
 use children::{errno_of, group_is_gone};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
@@ -120,7 +120,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let (signals, own, spared) = become_supervisor()?;
     let max = launch.shape.coordinators();
     let start = launch.policy.coordinators.within(max).start;
-    let stamped = Stamped::new(own, super::clock::unix_ns(), launch.shape);
+    let stamped = Stamped::new(own, crate::os::clock::unix_ns(), launch.shape);
     let (dir, control) = directory::create(&launch.root, &launch.id, &stamped, start)?;
     control.note_options(&arguments(&launch.shape, &launch.policy));
     control.state().supervisors.store(1, Ordering::Release);

@@ -2,15 +2,15 @@
 
 mod foreign;
 
-use super::clock::{now_ns, thread_cpu_ns};
 use super::coordinator::{take_consumer, take_producer};
-use super::identity::Identity;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::ring::{Consumer, Producer, Record};
 use crate::bus::slot::{Life, WorkerSlot};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
 use crate::config::Policy;
+use crate::os::clock::{now_ns, thread_cpu_ns};
+use crate::os::identity::Identity;
 use crate::plan::pool::{Limits, Reason, Verdict, Wear, after_task};
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskKind};
 use foreign::Foreign;

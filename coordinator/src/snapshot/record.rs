@@ -1,7 +1,7 @@
 //! The records of backups and journals. The names of fields and their meaning are the file format.
 
 use crate::config::{FleetShape, PAYLOAD_MAX, ShapeError};
-use crate::process::identity::boot_id;
+use crate::os::identity::boot_id;
 use crate::wire::{AnswerStatus, TaskId, TaskKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -4,7 +4,7 @@ use super::super::run::results::{End, Results, Said, Status, Whose, line};
 use super::{FAILED, INTERRUPTED, Load, OK, STOPS, complain, unwritten};
 use crate::bus::sync::Ordering;
 use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef, now_ns};
-use crate::process::clock::unix_ns;
+use crate::os::clock::unix_ns;
 use crate::snapshot::Ended;
 use crate::snapshot::record::OpenTask;
 use crate::wire::TaskKind;

@@ -10,7 +10,7 @@ use super::task::Job;
 use super::{FAILED, INTERRUPTED, OK, STOPS, UNFIT, complain, tell, warn};
 use crate::bus::sync::Ordering;
 use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, WorkerRef, now_ns};
-use crate::process::clock::unix_ns;
+use crate::os::clock::unix_ns;
 use crate::snapshot::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -12,9 +12,9 @@ use crate::bus::slot::{Counters, LetterState, Life, ProcessCell, Stage, TableEnt
 use crate::bus::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
 use crate::client::Ledger;
+use crate::os::clock::{now_ns, since_boot_ns};
+use crate::os::identity::Identity;
 use crate::plan::lease::{State, Word};
-use crate::process::clock::{now_ns, since_boot_ns};
-use crate::process::identity::Identity;
 use crate::process::reap::HowEnded;
 use crate::wire::place::PlaceId;
 use crate::wire::{AnswerHeader, TaskHeader};

@@ -4,10 +4,10 @@ use super::tasks::attempt;
 use super::{Coordinator, add};
 use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
+use crate::os::clock::now_ns;
 use crate::plan::lease::{Claim, State};
 use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
-use crate::process::clock::now_ns;
 use crate::wire::{
     ANSWER, AnswerHeader, AnswerStatus, FAILED, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN,
     WITH_USAGE, epoch_of,

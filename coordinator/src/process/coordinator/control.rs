@@ -4,9 +4,9 @@ use super::{Coordinator, SELF, TICK, is_stopping};
 use crate::bus::events::EventKind;
 use crate::bus::ring::{Consumer, Record};
 use crate::bus::sync::Ordering;
+use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
 use crate::plan::lease::State;
-use crate::process::clock::now_ns;
-use crate::process::identity::Identity;
 use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskId};
 use zerocopy::FromBytes;
 

@@ -4,10 +4,10 @@ use super::{Coordinator, SELF, TICK, add};
 use crate::bus::events::EventKind;
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
+use crate::os::clock::now_ns;
 use crate::plan::health::{HealthEvent, Limits, Progress};
 use crate::plan::lease::State;
 use crate::plan::scaling::{Decision, Load, Marks};
-use crate::process::clock::now_ns;
 use crate::wire::AnswerStatus;
 use nix::sys::signal::{Signal, kill};
 

@@ -5,10 +5,10 @@ use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
 use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
+use crate::os::clock::now_ns;
 use crate::plan::lease::{Hand, NO_WORKER, State, Word};
 use crate::plan::recover::Ending;
 use crate::plan::retry::{Backoff, Cause, Next, after_failure};
-use crate::process::clock::now_ns;
 use crate::wire::{
     ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, TaskId, WAS_LETTER, attempt_of, lease,
 };

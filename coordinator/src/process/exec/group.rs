@@ -1,6 +1,6 @@
 //! The process group of a command: told to end, given time, ended; every member reaped that is this process's.
 
-use crate::process::clock::now_ns;
+use crate::os::clock::now_ns;
 use crate::process::fork::reap_with_usage;
 use crate::wire::Usage;
 use nix::poll::{PollTimeout, poll};

@@ -4,7 +4,7 @@
 //! reset that it is to prove.
 
 use super::children::children;
-use crate::process::clock::now_ns;
+use crate::os::clock::now_ns;
 use crate::process::fork::{ignore, set_variable};
 use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};

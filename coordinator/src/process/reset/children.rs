@@ -1,6 +1,6 @@
 //! Children that a task has left behind, of whatever generation and session: killed and reaped.
 
-use crate::process::clock::now_ns;
+use crate::os::clock::now_ns;
 use crate::process::fork::reap_with_usage;
 use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};

@@ -12,8 +12,8 @@ use crate::bus::mapping::PrivateDir;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
-use crate::process::clock::now_ns;
-use crate::process::identity::Identity;
+use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
 use crate::process::reap::HowEnded;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use super::places::{Refusal, Role, There};
 use super::{Ending, SuperviseError, Supervisor};
 use crate::bus::sync::Ordering;
-use crate::process::clock::now_ns;
+use crate::os::clock::now_ns;
 use crate::process::reap::HowEnded;
 use nix::fcntl::OFlag;
 use std::fs::File;

@@ -2,9 +2,9 @@
 
 use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
+use crate::os::identity::Identity;
 use crate::process::agent::{Agent, Reply, Request};
 use crate::process::exec::{self, Cut, Ended, GRACE, Job, Watcher, Why};
-use crate::process::identity::Identity;
 use crate::process::reset::temporary::{Temporary, of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;

@@ -1,23 +1,23 @@
-//! Bytes of a stranger's, run through everything that reads them: what the fuzz targets in
-//! `coordinator/fuzz/` call, and the test that replays their corpus. Compiled for these alone.
+//! Untrusted bytes, run through everything that reads them: what the fuzz targets in `coordinator/fuzz/`
+//! call, and the test that replays their corpus. Compiled for these only.
 //!
-//! An input is a small program, so that a fuzzer gets behind the first check: it patches files that are
-//! right, or writes slots that could be. The oracle is that every call returns, with a value or an
-//! error, and that what it returns is within its bounds.
+//! An input is a small program, so that a fuzzer gets past the first check: it patches valid files, or
+//! writes plausible slots. The oracle is that every call returns, with a value or an error, and that what
+//! it returns is within its bounds.
 
-use super::directory::{self, control_path, fleet_dir, region_path};
-use super::layout::RegionLayout;
-use super::mapping::Mapping;
-use super::ring::{Consumer, Geometry, KIND_MAX, Producer, Record, Ring, RingHeader};
-use super::sync::{AtomicU32, AtomicU64, Ordering};
-use super::view::{Control, Region, Stamped, peek_owner};
+use crate::bus::directory::{self, control_path, fleet_dir, region_path};
+use crate::bus::heap::{HEADER_WORDS, HeapRing};
+use crate::bus::leak::reclaiming;
+use crate::bus::ring::{Consumer, Geometry, HEADER, KIND_MAX, Producer, Record};
+use crate::bus::sync::{AtomicU32, Ordering};
+use crate::bus::view::{Control, Region, Stamped, peek_owner};
 use crate::client::{Client, Task, WorkerRef, status};
 use crate::config::FleetShape;
+use crate::os::identity::Identity;
 use crate::plan::lease::{Hand, Word};
 use crate::plan::recover::{Endings, Found, Limits, balanced, decide};
-use crate::process::identity::Identity;
+use crate::process::reap::HowEnded;
 use crate::wire;
-use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use zerocopy::FromBytes;
 
-/// What lies in an input, front to back; behind its end there are zeros.
+/// An input, read from front to back; behind its end there are zeros.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -48,90 +48,45 @@ impl<'a> Input<'a> {
     }
 }
 
-thread_local! {
-    /// What this thread was to keep for the life of the process, while an input runs.
-    static KEPT: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
-}
-
-enum Kept {
-    Map(*mut Mapping),
-    Layout(*mut RegionLayout),
-}
-
-/// [`Mapping::leak`] has leaked it.
-pub(super) fn keep(kept: *mut Mapping) {
-    note(Kept::Map(kept));
-}
-
-/// [`Region::attach`] has leaked it.
-pub(super) fn keep_layout(kept: *mut RegionLayout) {
-    note(Kept::Layout(kept));
-}
-
-fn note(kept: Kept) {
-    KEPT.with_borrow_mut(|all| {
-        if let Some(all) = all {
-            all.push(kept);
-        }
-    });
-}
-
-/// Runs `with` and then unmaps what it mapped: an input may not leave anything, or the millionth fails.
-fn unmapping<T>(with: impl FnOnce() -> T) -> T {
-    KEPT.set(Some(Vec::new()));
-    let value = with();
-    for kept in KEPT.take().unwrap_or_default() {
-        // SAFETY: each came out of a Box in `Mapping::leak` or `Region::attach`, on this thread and within
-        // `with`, whose value holds none of it: the callers return nothing that could.
-        unsafe {
-            match kept {
-                Kept::Map(map) => drop(Box::from_raw(map)),
-                Kept::Layout(layout) => drop(Box::from_raw(layout)),
-            }
-        }
-    }
-    value
-}
-
-/// A fleet's two files as they should be: one coordinator, one worker, the least of everything.
+/// A fleet's two files as they should be: one coordinator, one worker, the minimum of everything.
 fn images() -> &'static [Vec<u8>; 2] {
     static IMAGES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     IMAGES.get_or_init(|| {
-        unmapping(|| {
-            let room = Room::new();
+        reclaiming(|| {
+            let scratch = Scratch::new();
             let shape = FleetShape::new(1, 1, 0, 1).expect("a small shape");
             let stamped = Stamped::new(Identity::own(), 1, shape);
-            let (dir, _) = directory::create(&room.0, "probe", &stamped, shape.coordinators())
-                .expect("room for a small fleet");
+            let (dir, _) = directory::create(&scratch.0, "probe", &stamped, shape.coordinators())
+                .expect("space for a small fleet");
             [control_path(&dir), region_path(&dir, 0)].map(|file| fs::read(file).expect("just made"))
         })
     })
 }
 
-/// A directory of the input's own.
-struct Room(PathBuf);
+/// A directory for one input, removed afterwards.
+struct Scratch(PathBuf);
 
-impl Room {
+impl Scratch {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(directory::SHM).join(format!("probe-{}-{number}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path).expect("room in shared memory");
+        fs::DirBuilder::new().mode(0o700).create(&path).expect("space in shared memory");
         Self(path)
     }
 }
 
-impl Drop for Room {
+impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// A fleet's control file and region as somebody left them: attached, and read, and sent to.
+/// Arbitrary contents of a fleet's control file and region: attached, read, and sent tasks.
 ///
-/// The first byte says how the files come about: 0, both whole from the input, the first as long as
-/// the next two bytes say; else patches of {file: 1, offset: 2, length: 1} and that many bytes, or of
-/// a file's length with the top bit of `file` set.
+/// The first byte says where the files come from. 0: both come whole from the input, and the next two bytes
+/// give the length of the first. Otherwise they are the valid files with patches {file: 1, offset: 2,
+/// length: 1} and that many bytes, or truncations, with the top bit of `file` set.
 pub fn attach(input: &[u8]) {
     let mut input = Input(input);
     let mut files = images().clone();
@@ -154,16 +109,16 @@ pub fn attach(input: &[u8]) {
             image[at..at + len].copy_from_slice(&patch[..len]);
         }
     }
-    let room = Room::new();
-    let dir = fleet_dir(&room.0, "probe");
-    fs::DirBuilder::new().mode(0o700).create(&dir).expect("room in shared memory");
+    let scratch = Scratch::new();
+    let dir = fleet_dir(&scratch.0, "probe");
+    fs::DirBuilder::new().mode(0o700).create(&dir).expect("space in shared memory");
     for (path, bytes) in [control_path(&dir), region_path(&dir, 0)].iter().zip(&files) {
         let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
-        file.and_then(|mut file| file.write_all(bytes)).expect("room in shared memory");
+        file.and_then(|mut file| file.write_all(bytes)).expect("space in shared memory");
     }
-    unmapping(|| {
+    reclaiming(|| {
         let _ = peek_owner(&control_path(&dir));
-        let _ = directory::find(&room.0);
+        let _ = directory::find(&scratch.0);
         if let Ok(control) = Control::attach(&control_path(&dir)) {
             let _ = Region::attach(&region_path(&dir, 0), control.stamped(), 0);
         }
@@ -180,7 +135,7 @@ fn read_status(dir: &Path) {
     serde_json::to_string(&status).expect("a status is text");
 }
 
-/// As a client that is sent nonsense: what it is answered, and what it counts.
+/// A client whose coordinator answers nonsense: what it reports, and what it counts.
 fn use_fleet(dir: &Path) {
     let Ok(mut client) = Client::attach(dir) else { return };
     let worker = WorkerRef { coordinator: 0, worker: 0 };
@@ -198,56 +153,15 @@ fn use_fleet(dir: &Path) {
     let _ = client.status();
 }
 
-/// Words that begin where a [`RingHeader`] may.
-#[repr(C, align(128))]
-struct Lines([AtomicU64; 16]);
-
-/// A ring's memory, taken back when it is dropped.
-struct Memory {
-    lines: *mut [Lines],
-    geometry: Geometry,
-}
-
-const HEADER_WORDS: usize = size_of::<RingHeader>() / 8;
-
-impl Memory {
-    fn new(geometry: Geometry) -> Self {
-        let words = HEADER_WORDS + geometry.bytes() as usize / 8;
-        let lines: Box<[Lines]> =
-            (0..words.div_ceil(16)).map(|_| Lines([const { AtomicU64::new(0) }; 16])).collect();
-        Self { lines: Box::into_raw(lines), geometry }
-    }
-
-    fn words(&self) -> &'static [AtomicU64] {
-        let count = HEADER_WORDS + self.geometry.bytes() as usize / 8;
-        // SAFETY: so many words were allocated, aligned for more than that; the ring's ends, which
-        // hold on to them, are dropped before the memory is (`records`).
-        unsafe { std::slice::from_raw_parts(self.lines.cast::<AtomicU64>(), count) }
-    }
-
-    fn ring(&self) -> Ring {
-        // SAFETY: as above; a header is `Shared`: any bytes are one.
-        let header: &'static RingHeader = unsafe { &*self.lines.cast::<RingHeader>() };
-        Ring::new(header, &self.words()[HEADER_WORDS..], self.geometry)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: it came out of a Box in `new`, and nothing of it is used any more.
-        drop(unsafe { Box::from_raw(self.lines) });
-    }
-}
-
-/// A ring whose words somebody scribbles over while both ends are at work.
+/// A ring whose words are overwritten while both ends are at work.
 ///
-/// Two bytes for its shape, then steps: a byte for what, and what it needs.
+/// Two bytes for its shape, then steps: one byte for the step, then its arguments.
 pub fn records(input: &[u8]) {
     let mut input = Input(input);
     let capacity = 1 + input.number(1) % 16;
     let payload_max = input.number(1) as usize;
     // Before the ends, so that it is dropped after them.
-    let memory = Memory::new(Geometry::new(capacity, payload_max));
+    let memory = HeapRing::new(Geometry::new(capacity, payload_max));
     let (ring, words) = (memory.ring(), memory.words());
     let capacity = ring.geometry().capacity();
     let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
@@ -260,7 +174,7 @@ pub fn records(input: &[u8]) {
                 let at = input.number(2) as usize % words.len();
                 words[at].store(input.number(8), Ordering::Relaxed);
             }
-            // A slot's word that could be: which record, in what epoch, of what kind and length.
+            // A plausible word of a slot: which record, in what epoch, of what kind and length.
             1 => {
                 let index = input.number(1);
                 let (epoch, kind, len) = (input.number(1), input.number(1) & 7, input.number(2));
@@ -269,7 +183,7 @@ pub fn records(input: &[u8]) {
                 let word = (index + 1) << 32 | epoch << 24 | kind << 21 | len;
                 words[at].store(word, Ordering::Relaxed);
             }
-            // A small number in a word of the header: positions and holders that could be.
+            // A small number in a word of the header: plausible positions and holders.
             2 => {
                 let at = input.number(1) as usize % HEADER_WORDS;
                 words[at].store(input.number(1), Ordering::Relaxed);
@@ -329,7 +243,7 @@ fn consume(end: &mut Option<Consumer>, what: u64, input: &mut Input<'_>, record:
             let mut taken = 0;
             while consumer.pop(record) == Ok(true) {
                 taken += 1;
-                // Nobody writes meanwhile: each slot can be one record, and no more.
+                // The producer does not run meanwhile: each slot can hold one record at most.
                 assert!(taken <= capacity, "{taken} records out of a ring of {capacity}");
             }
         }
@@ -351,10 +265,10 @@ fn consume(end: &mut Option<Consumer>, what: u64, input: &mut Input<'_>, record:
     }
 }
 
-/// Messages, commands and table words as a stranger may write them.
+/// Arbitrary messages, commands and words of the task table.
 pub fn wire(input: &[u8]) {
     let mut input = Input(input);
-    let mut header = [0; super::ring::HEADER];
+    let mut header = [0; HEADER];
     let taken = input.bytes(header.len());
     header[..taken.len()].copy_from_slice(taken);
     let task = wire::TaskHeader::read_from_bytes(&header).expect("headers have one size");
@@ -363,7 +277,7 @@ pub fn wire(input: &[u8]) {
     let answer = wire::AnswerHeader::read_from_bytes(&header).expect("headers have one size");
     let _ = (task.id.to_string(), wire::TaskKind::from_raw(task.kind));
     let _ = (wire::AnswerStatus::from_raw(answer.status), wire::epoch_of(answer.lease));
-    let _ = crate::process::reap::HowEnded::from_raw(answer.code).to_string();
+    let _ = HowEnded::from_raw(answer.code).to_string();
 
     let found = Found {
         entry: answer.entry,
@@ -384,7 +298,7 @@ pub fn wire(input: &[u8]) {
     let ended = now.answered.checked_add(now.failed).and_then(|ended| ended.checked_add(now.returned));
     assert!(ended.is_some_and(|ended| ended <= task.deadline_ns));
 
-    // What is a command goes there and back unchanged.
+    // A command survives the round trip unchanged.
     let body = input.bytes(usize::MAX);
     if let Some(arguments) = wire::arguments(body) {
         assert!(!arguments.is_empty());
@@ -403,7 +317,7 @@ mod tests {
 
     /// Each file of the corpus, through the function of its folder.
     #[test]
-    fn what_fuzzing_has_found_worth_keeping_still_passes() {
+    fn every_input_of_the_corpus_still_passes() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
         for (target, run) in [("attach", attach as fn(&[u8])), ("records", records), ("wire", wire)] {
             let files: Vec<_> = fs::read_dir(corpus.join(target)).unwrap().collect();
@@ -415,15 +329,15 @@ mod tests {
     }
 
     #[test]
-    fn the_files_that_inputs_patch_are_right() {
-        let room = Room::new();
-        let dir = fleet_dir(&room.0, "probe");
+    fn the_files_that_inputs_patch_are_valid() {
+        let scratch = Scratch::new();
+        let dir = fleet_dir(&scratch.0, "probe");
         fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
         for (path, bytes) in [control_path(&dir), region_path(&dir, 0)].iter().zip(images()) {
             let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
             file.unwrap().write_all(bytes).unwrap();
         }
-        unmapping(|| {
+        reclaiming(|| {
             status::of(&dir).unwrap();
             Client::attach(&dir).unwrap();
         });
