@@ -200,7 +200,6 @@ pub fn records(input: &[u8]) {
                 if let Ok(backlog) = ring.backlog() {
                     assert!(backlog <= capacity);
                 }
-                let _ = ring.holders();
                 if what & 0x10 != 0 {
                     (producer, consumer) = (None, None);
                     let _ = ring.reset();

@@ -5,11 +5,11 @@
 //! so that every flush at a low rate costs a wake-up: what batches are for. It is our bus on both sides, in the
 //! same configuration as everywhere; only who decides when to flush differs.
 
+use crate::catalogue::Who;
 use crate::link::Side;
 use crate::pair::{Clock, Figures, Measured, Plan, sample};
 use crate::payload::Stamped;
 use crate::peers::ours;
-use crate::rows::Who;
 use crate::work::arrivals;
 use anyhow::{Result, bail};
 

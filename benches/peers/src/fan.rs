@@ -3,12 +3,12 @@
 //! `window` is how many questions a worker may have at a time. Nobody is pinned here: which of the two processors
 //! a worker gets is the kernel's decision, as it is in a fleet. Every question and every answer is checked.
 
+use crate::catalogue::Who;
 use crate::fleet::Herd;
 use crate::link::Side;
 use crate::machine::unpin;
 use crate::pair::{Child, Clock, Figures, Measured, Plan, bounced, cpu_seconds, usage};
 use crate::payload::{Checker, Fill, Stamped};
-use crate::rows::Who;
 use crate::shared::{Line, Shared};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod batch;
+mod catalogue;
 mod fan;
 mod fleet;
 mod link;

@@ -1,6 +1,6 @@
 //! Batching over load, drawn: latency above, delivered rate against the best below.
 
-use crate::rows::{Table, Who, Work};
+use crate::catalogue::{Table, Who, Work};
 use crate::store::Results;
 use crate::table::Spread;
 use anyhow::{Result, anyhow};

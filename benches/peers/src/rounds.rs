@@ -1,7 +1,8 @@
 //! A row's samples in order: A B A B …, a sample in which the machine changed repeated, all of them kept.
 
+use crate::catalogue::Who;
 use crate::pair::{Clock, Plan};
-use crate::rows::{Row, Who, run};
+use crate::rows::{Row, run};
 use crate::store::{RowResult, Sample};
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,120 +1,12 @@
 //! What is measured with whom: the rows of the tables, and how many messages make a sample.
 
+use crate::catalogue::{Table, Who, Work};
 use crate::link::Peer;
 use crate::pair::{Figures, Measured, Placing, Plan, sample};
 use crate::peers::{files, floors, iceoryx, kernel, nats, ours, redis_streams};
 use crate::work::{one_way, open_loop, ping_pong};
 use crate::{batch, fan, fleet};
 use anyhow::{Result, bail};
-use serde::{Deserialize, Serialize};
-
-/// Whose figure it is. The order is that of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Who {
-    Ours,
-    OursLent,
-    AeronOffer,
-    AeronClaim,
-    Iceoryx2,
-    Iceoryx2Event,
-    Seqpacket,
-    Pipe,
-    Queue,
-    ZeroMq,
-    Nats,
-    Redis,
-    Files,
-    BulkFloor,
-    BulkDirtyFloor,
-    FutexFloor,
-    ForkFloor,
-    Batch1,
-    Batch10,
-    Batch100,
-}
-
-impl Who {
-    pub fn name(self) -> &'static str {
-        match self {
-            Who::Ours => "ours",
-            Who::OursLent => "ours, lent",
-            Who::AeronOffer => "Aeron IPC, offer",
-            Who::AeronClaim => "Aeron IPC, try_claim",
-            Who::Iceoryx2 => "iceoryx2",
-            Who::Iceoryx2Event => "iceoryx2 + event",
-            Who::Seqpacket => "SEQPACKET + epoll",
-            Who::Pipe => "pipe",
-            Who::Queue => "POSIX mq",
-            Who::ZeroMq => "ZeroMQ ipc",
-            Who::Nats => "NATS core",
-            Who::Redis => "Redis Streams",
-            Who::Files => "files + flock",
-            Who::BulkFloor => "floor: bulk hand-off",
-            Who::BulkDirtyFloor => "floor: bulk, dirtied",
-            Who::FutexFloor => "floor: bare futex",
-            Who::ForkFloor => "floor: bare fork loop",
-            Who::Batch1 => "fixed batches of 1",
-            Who::Batch10 => "fixed batches of 10",
-            Who::Batch100 => "fixed batches of 100",
-        }
-    }
-}
-
-/// Which of the tables a row belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Table {
-    Poll,
-    Sleep,
-    Fan,
-    Batch,
-    Fleet,
-}
-
-impl Table {
-    pub const ALL: [Table; 5] = [Table::Poll, Table::Sleep, Table::Fan, Table::Batch, Table::Fleet];
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Table::Poll => "Poll against poll: both sides have a processor and never sleep",
-            Table::Sleep => "Sleep against sleep: each waits by the means it has for waiting",
-            Table::Fan => "Fan-out and gather: one process asks, as many as named answer",
-            Table::Batch => {
-                "Batching: messages at a fixed rate to a receiver that waits when it finds nothing"
-            }
-            Table::Fleet => "Fleets",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Work {
-    OneWay,
-    PingPong,
-    OpenLoop {
-        per_second: f64,
-    },
-    Fan {
-        workers: usize,
-        window: usize,
-    },
-    /// `per_second`: None is as fast as it goes.
-    Batch {
-        per_second: Option<f64>,
-    },
-    Fork {
-        processes: usize,
-    },
-}
-
-impl Work {
-    /// Whether the figure that counts is a rate (more is better) or a latency (less is better).
-    pub fn is_rate(self) -> bool {
-        matches!(self, Work::OneWay | Work::Fan { .. })
-    }
-}
 
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -132,206 +24,159 @@ fn bytes(size: usize) -> &'static str {
 }
 
 pub fn all() -> Vec<Row> {
-    use Who::{
-        AeronClaim, AeronOffer, Batch1, Batch10, Batch100, BulkDirtyFloor, BulkFloor, Files, ForkFloor,
-        FutexFloor, Iceoryx2, Iceoryx2Event, Nats, Ours, OursLent, Pipe, Queue, Redis, Seqpacket, ZeroMq,
-    };
+    [polling(), sleeping(), fanning(), batching(), forking()].concat()
+}
+
+fn polling() -> Vec<Row> {
+    use Who::{AeronClaim, AeronOffer, BulkDirtyFloor, BulkFloor, Iceoryx2, Ours, OursLent};
     let mut rows = Vec::new();
-    let mut row = |key: String, title: String, table, work, size, placing, who: &[Who]| {
-        rows.push(Row { key, title, table, work, size, placing, who: who.to_vec() });
+    let mut row = |key: String, title: String, work, size, who: &[Who]| {
+        let who = who.to_vec();
+        rows.push(Row { key, title, table: Table::Poll, work, size, placing: Placing::Apart, who });
     };
+    let library = [Ours, OursLent, AeronOffer, AeronClaim, Iceoryx2];
     for size in [64, 1024] {
         row(
             format!("poll-oneway-{size}"),
             format!("one way, {}", bytes(size)),
-            Table::Poll,
             Work::OneWay,
             size,
-            Placing::Apart,
-            &[Ours, OursLent, AeronOffer, AeronClaim, Iceoryx2, BulkFloor, BulkDirtyFloor],
+            &[&library[..], &[BulkFloor, BulkDirtyFloor]].concat(),
         );
         row(
             format!("poll-pingpong-{size}"),
             format!("ping-pong, {}", bytes(size)),
-            Table::Poll,
             Work::PingPong,
             size,
-            Placing::Apart,
-            &[Ours, OursLent, AeronOffer, AeronClaim, Iceoryx2],
+            &library,
         );
     }
     for millions in [1, 5] {
         row(
             format!("poll-open-{millions}m"),
             format!("open loop, {millions} M/s, 64 B"),
-            Table::Poll,
             Work::OpenLoop { per_second: f64::from(millions) * 1e6 },
             64,
-            Placing::Apart,
-            &[Ours, OursLent, AeronOffer, AeronClaim, Iceoryx2],
+            &library,
         );
     }
-    let sleepers = [Ours, FutexFloor, Seqpacket, Pipe, Queue, Iceoryx2Event, ZeroMq, Nats, Redis, Files];
+    rows
+}
+
+fn sleeping() -> Vec<Row> {
+    use Who::{Files, FutexFloor, Iceoryx2Event, Nats, Ours, Pipe, Queue, Redis, Seqpacket, ZeroMq};
+    let mut rows = Vec::new();
     for (placing, key, title) in
         [(Placing::Together, "same", "same core"), (Placing::Apart, "cross", "two cores")]
     {
-        row(
-            format!("sleep-pingpong-{key}"),
-            format!("ping-pong, 64 B, {title}"),
-            Table::Sleep,
-            Work::PingPong,
-            64,
+        rows.push(Row {
+            key: format!("sleep-pingpong-{key}"),
+            title: format!("ping-pong, 64 B, {title}"),
+            table: Table::Sleep,
+            work: Work::PingPong,
+            size: 64,
             placing,
-            &sleepers,
-        );
+            who: vec![Ours, FutexFloor, Seqpacket, Pipe, Queue, Iceoryx2Event, ZeroMq, Nats, Redis, Files],
+        });
     }
     for size in [64, 1024] {
-        row(
-            format!("sleep-oneway-{size}"),
-            format!("one way, {}, two cores", bytes(size)),
-            Table::Sleep,
-            Work::OneWay,
+        rows.push(Row {
+            key: format!("sleep-oneway-{size}"),
+            title: format!("one way, {}, two cores", bytes(size)),
+            table: Table::Sleep,
+            work: Work::OneWay,
             size,
-            Placing::Apart,
-            &[Ours, Seqpacket, Pipe, Queue, Iceoryx2Event, ZeroMq, Nats, Redis, Files],
-        );
+            placing: Placing::Apart,
+            who: vec![Ours, Seqpacket, Pipe, Queue, Iceoryx2Event, ZeroMq, Nats, Redis, Files],
+        });
     }
-    for workers in [16, 100, 708] {
-        for window in [1, 16] {
-            row(
-                format!("fan-{workers}-{window}"),
-                format!("{workers} workers, window {window}, 64 B"),
-                Table::Fan,
-                Work::Fan { workers, window },
-                64,
-                Placing::Apart,
-                if window == 1 { &[Ours, Seqpacket, FutexFloor] } else { &[Ours, Seqpacket] },
-            );
-        }
-    }
-    for per_second in batch::RATES {
-        let thousands = per_second.map(|rate| rate / 1e3);
-        row(
-            thousands.map_or("batch-max".to_owned(), |rate| format!("batch-{rate:.0}k")),
-            thousands.map_or("all due at once".to_owned(), |rate| format!("{rate:.0} k/s")),
-            Table::Batch,
-            Work::Batch { per_second },
-            64,
-            Placing::Apart,
-            &[Ours, Batch1, Batch10, Batch100],
-        );
-    }
-    row(
-        "fleet-fork-708".to_owned(),
-        "708 processes forked, started and seen to run".to_owned(),
-        Table::Fleet,
-        Work::Fork { processes: 708 },
-        64,
-        Placing::Apart,
-        &[ForkFloor],
-    );
     rows
+}
+
+fn fanning() -> Vec<Row> {
+    use Who::{FutexFloor, Ours, Seqpacket};
+    let sizes = [16, 100, 708].into_iter().flat_map(|workers| [1, 16].map(|window| (workers, window)));
+    sizes
+        .map(|(workers, window)| Row {
+            key: format!("fan-{workers}-{window}"),
+            title: format!("{workers} workers, window {window}, 64 B"),
+            table: Table::Fan,
+            work: Work::Fan { workers, window },
+            size: 64,
+            placing: Placing::Apart,
+            who: if window == 1 { vec![Ours, Seqpacket, FutexFloor] } else { vec![Ours, Seqpacket] },
+        })
+        .collect()
+}
+
+fn batching() -> Vec<Row> {
+    let row = |per_second: Option<f64>| {
+        let thousands = per_second.map(|rate| rate / 1e3);
+        Row {
+            key: thousands.map_or("batch-max".to_owned(), |rate| format!("batch-{rate:.0}k")),
+            title: thousands.map_or("all due at once".to_owned(), |rate| format!("{rate:.0} k/s")),
+            table: Table::Batch,
+            work: Work::Batch { per_second },
+            size: 64,
+            placing: Placing::Apart,
+            who: vec![Who::Ours, Who::Batch1, Who::Batch10, Who::Batch100],
+        }
+    };
+    batch::RATES.into_iter().map(row).collect()
+}
+
+fn forking() -> Vec<Row> {
+    vec![Row {
+        key: "fleet-fork-708".to_owned(),
+        title: "708 processes forked, started and seen to run".to_owned(),
+        table: Table::Fleet,
+        work: Work::Fork { processes: 708 },
+        size: 64,
+        placing: Placing::Apart,
+        who: vec![Who::ForkFloor],
+    }]
 }
 
 /// Messages (trips, for a ping-pong) of a sample: a tenth to half a second of work.
 fn messages(who: Who, row: &Row) -> u64 {
-    let small = row.size == 64;
-    let sleeping_across = row.placing == Placing::Apart;
-    match (row.work, who) {
-        (Work::OneWay, Who::BulkFloor | Who::BulkDirtyFloor) => {
-            if small {
-                16 << 20
-            } else {
-                2 << 20
-            }
-        }
-        (Work::OneWay, Who::Ours | Who::OursLent | Who::AeronOffer | Who::AeronClaim)
-            if row.table == Table::Poll =>
-        {
-            if small {
-                16 << 20
-            } else {
-                2 << 20
-            }
-        }
-        (Work::OneWay, Who::Ours) => {
-            if small {
-                4 << 20
-            } else {
-                1 << 20
-            }
-        }
-        (Work::OneWay, Who::Iceoryx2) => {
-            if small {
-                1_000_000
-            } else {
-                400_000
-            }
-        }
-        (Work::OneWay, Who::Pipe) => {
-            if small {
-                400_000
-            } else {
-                300_000
-            }
-        }
-        (Work::OneWay, Who::ZeroMq) => {
-            if small {
-                400_000
-            } else {
-                100_000
-            }
-        }
-        (Work::OneWay, Who::Nats) => {
-            if small {
-                300_000
-            } else {
-                50_000
-            }
-        }
-        (Work::OneWay, Who::Redis) => {
-            if small {
-                60_000
-            } else {
-                30_000
-            }
-        }
-        (Work::OneWay, Who::Files) => 4_000,
-        (Work::OneWay, _) => 150_000,
-        (Work::PingPong, _) if row.table == Table::Poll => 150_000,
-        (Work::PingPong, Who::Nats | Who::Redis | Who::ZeroMq | Who::Files) => 2_500,
-        (Work::PingPong, _) => {
-            if sleeping_across {
-                5_000
-            } else {
-                25_000
-            }
-        }
-        (Work::OpenLoop { per_second }, _) => (per_second / 3.0) as u64,
+    match row.work {
+        Work::OneWay => messages_one_way(who, row),
+        Work::PingPong if row.table == Table::Poll => 150_000,
+        Work::PingPong => match (who, row.placing) {
+            (Who::Nats | Who::Redis | Who::ZeroMq | Who::Files, _) => 2_500,
+            (_, Placing::Apart) => 5_000,
+            (_, Placing::Together) => 25_000,
+        },
+        Work::OpenLoop { per_second } => (per_second / 3.0) as u64,
         // at high rates ten thousand are over before anything settles
-        (Work::Batch { per_second }, _) => {
-            if per_second.is_some_and(|rate| rate < 1e6) {
-                10_000
-            } else {
-                100_000
-            }
-        }
-        (Work::Fan { window, .. }, Who::Ours) => {
-            if window == 1 {
-                100_000
-            } else {
-                1_000_000
-            }
-        }
-        (Work::Fan { window, .. }, _) => {
-            if window == 1 {
-                60_000
-            } else {
-                200_000
-            }
-        }
-        (Work::Fork { processes }, _) => processes as u64,
+        Work::Batch { per_second: Some(rate) } if rate < 1e6 => 10_000,
+        Work::Batch { .. } => 100_000,
+        Work::Fan { window, .. } => match (who, window) {
+            (Who::Ours, 1) => 100_000,
+            (Who::Ours, _) => 1_000_000,
+            (_, 1) => 60_000,
+            (_, _) => 200_000,
+        },
+        Work::Fork { processes } => processes as u64,
     }
+}
+
+fn messages_one_way(who: Who, row: &Row) -> u64 {
+    let (small, large) = match who {
+        Who::BulkFloor | Who::BulkDirtyFloor => (16 << 20, 2 << 20),
+        Who::Ours | Who::OursLent | Who::AeronOffer | Who::AeronClaim if row.table == Table::Poll => {
+            (16 << 20, 2 << 20)
+        }
+        Who::Ours => (4 << 20, 1 << 20),
+        Who::Iceoryx2 => (1_000_000, 400_000),
+        Who::Pipe => (400_000, 300_000),
+        Who::ZeroMq => (400_000, 100_000),
+        Who::Nats => (300_000, 50_000),
+        Who::Redis => (60_000, 30_000),
+        Who::Files => (4_000, 4_000),
+        _ => (150_000, 150_000),
+    };
+    if row.size == 64 { small } else { large }
 }
 
 /// One sample of one row with one peer. `fraction`: less work, for a quick look.

@@ -1,9 +1,9 @@
 //! What was measured, sample by sample; every document is drawn from it. Kept as results.json, so that rows measured
 //! one after the other (`--only`) end up in one table.
 
+use crate::catalogue::{Table, Who, Work};
 use crate::machine::Machine;
 use crate::pair::Measured;
-use crate::rows::{Table, Who, Work};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

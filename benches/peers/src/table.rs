@@ -1,6 +1,6 @@
 //! The tables: one a row, medians with their spread by mode, ratios within a round and a mode only.
 
-use crate::rows::{Table, Who, Work};
+use crate::catalogue::{Table, Who, Work};
 use crate::store::{DISTURBED, DRIFT, Mode, Results, RowResult, Sample};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;

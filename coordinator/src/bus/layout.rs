@@ -2,14 +2,17 @@
 //!
 //! Every part is a line of a sum, so that the cost of a topology can be printed and refused.
 
-use super::bitmap::ReadyBitmap;
+use super::bitmap::{READY_MAX, ReadyBitmap};
 use super::doorbell::Doorbell;
 use super::events::EventCell;
 use super::ring::{Geometry, HEADER, LINE, RingHeader};
-use super::shape::FleetShape;
+use super::shape::{FleetShape, WORKERS_PER_COORDINATOR_MAX};
 use super::slot::{
     CoordinatorEntry, Counters, FleetState, LetterEntry, Orders, RegionState, Stamp, TableEntry, WorkerSlot,
 };
+
+/// Every worker of a coordinator has a bit.
+const _: () = assert!(WORKERS_PER_COORDINATOR_MAX as usize <= READY_MAX);
 
 /// Pages are reserved whole.
 pub const PAGE: u64 = 4096;

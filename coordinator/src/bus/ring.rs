@@ -236,12 +236,6 @@ impl Ring {
         Ok(())
     }
 
-    /// How often the producing end has been taken, and the consuming end.
-    pub fn holders(&self) -> (u32, u32) {
-        let of = |side: &Side| side.holder.load(Ordering::Acquire) & HOLDERS;
-        (of(&self.header.tail), of(&self.header.head))
-    }
-
     /// Copies what is published and not acknowledged, for one who is neither end: of rings whose records have
     /// headers. Its producer must stand still, or not be near the head again; its consumer need not.
     pub fn unread(&self) -> Result<Vec<Record>, RingError> {

@@ -1,8 +1,8 @@
-//! How many processes a host allows, and a cap on them that cannot be raced.
+//! How many processes a host allows, and which limit is the first.
 //!
-//! Read before the first fork, so that "it does not fit" is said in words and figures, and is never met as
-//! an error in mid-run. What a host says may be wrong a moment later (others live there too): a fork that
-//! is refused all the same is tried again by whoever forks.
+//! Read before the first fork, so that a fleet that does not fit is refused with words and figures, and not in
+//! mid-run. What was read may be wrong a moment later, since other programs use the host too: a fork that the
+//! kernel refuses all the same is tried again by the process that forks.
 
 use crate::config::{COORDINATORS_MAX, FleetShape, WORKERS_PER_COORDINATOR_MAX};
 use std::fmt;
@@ -170,52 +170,6 @@ impl fmt::Display for Capacity {
             f,
             "this host has room for {workers} workers; the first limit is {limited_by}; to go beyond: {remedy}"
         )
-    }
-}
-
-/// Leave to fork one process. Given before the fork; given back when the fork was refused or its process is
-/// reaped. One that is lost makes the cap smaller, never larger.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a token that is dropped is a place that nobody gets"]
-pub struct Token(());
-
-/// So many processes at a time, and no more. It has one owner, who forks and reaps: between the look and the
-/// fork nobody else can take the last place.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Admission {
-    cap: u32,
-    out: u32,
-}
-
-impl Admission {
-    pub fn new(cap: u32) -> Self {
-        Self { cap, out: 0 }
-    }
-
-    /// `None` when as many are out as there may be.
-    pub fn take(&mut self) -> Option<Token> {
-        (self.out < self.cap).then(|| {
-            self.out += 1;
-            Token(())
-        })
-    }
-
-    pub fn give_back(&mut self, _token: Token) {
-        self.out = self.out.checked_sub(1).expect("a token is given back once");
-    }
-
-    /// Another cap from now on; those that are out beyond it come back as they end.
-    pub fn set_cap(&mut self, cap: u32) {
-        self.cap = cap;
-    }
-
-    /// Tokens that are out.
-    pub fn out(&self) -> u32 {
-        self.out
-    }
-
-    pub fn room(&self) -> u32 {
-        self.cap.saturating_sub(self.out)
     }
 }
 

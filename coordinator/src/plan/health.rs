@@ -12,16 +12,6 @@ pub struct Progress {
     pub incarnation: u32,
     /// Moves whenever the process gets anywhere.
     pub counter: u64,
-    /// The task in hand, if there is one.
-    pub task: Option<InHand>,
-}
-
-/// A task may keep its worker from showing anything else; it is suspected when the task has had its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InHand {
-    pub since_ns: u64,
-    /// What an attempt may take; `u64::MAX` if nobody has said.
-    pub limit_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +103,6 @@ impl Watch {
         let seen = self.seen?;
         (seen.verdict != Verdict::Well).then_some(seen.still_since_ns)
     }
-
-    pub fn is_confirmed(&self) -> bool {
-        self.seen.is_some_and(|seen| seen.verdict == Verdict::Confirmed)
-    }
 }
 
 impl Seen {
@@ -133,10 +119,7 @@ impl Seen {
         let since_ns = self.still_since_ns;
         match &mut self.verdict {
             Verdict::Well => {
-                let task_until =
-                    self.progress.task.map_or(0, |task| task.since_ns.saturating_add(task.limit_ns));
-                let patience_until = since_ns.saturating_add(limits.suspect_ns).max(task_until);
-                if now_ns < patience_until {
+                if now_ns < since_ns.saturating_add(limits.suspect_ns) {
                     return None;
                 }
                 self.verdict = Verdict::Suspected { at_ns: now_ns, looks: 0 };

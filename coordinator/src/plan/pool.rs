@@ -30,8 +30,6 @@ pub enum Reason {
     Tasks(u32),
     /// It holds so many bytes more than at its start.
     Growth(u64),
-    /// Its state could not be reset after a task: never used again.
-    Poisoned,
 }
 
 /// After a task whose state was reset: whether the process takes another one.

@@ -194,7 +194,6 @@ impl Worker {
             Verdict::Keep => None,
             Verdict::Recycle(Reason::Tasks(_)) => Some(STATUS_WORN),
             Verdict::Recycle(Reason::Growth(_)) => Some(STATUS_GROWN),
-            Verdict::Recycle(Reason::Poisoned) => Some(STATUS_POISONED),
         }
     }
 

@@ -77,67 +77,7 @@ fn a_fleet_that_fits_exactly_fits() {
     assert_eq!(capacity(&exactly, &costs).workers, 150);
 }
 
-/// What may happen to a process, in any order and to any of them.
-#[derive(Debug, Clone, Copy)]
-enum Event {
-    Want,
-    Forked,
-    ForkRefused,
-    Dies(usize),
-    Reaped(usize),
-    Cap(u32),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        4 => Just(Event::Want),
-        4 => Just(Event::Forked),
-        1 => Just(Event::ForkRefused),
-        2 => any::<usize>().prop_map(Event::Dies),
-        2 => any::<usize>().prop_map(Event::Reaped),
-        1 => (0_u32..12).prop_map(Event::Cap),
-    ]
-}
-
 proptest! {
-    /// In whatever order forks, refusals, deaths and reaps come: no more processes are there, living or
-    /// unreaped, than the cap allowed when the last of them was let in; and nothing is lost of it.
-    #[test]
-    fn the_cap_cannot_be_raced(events in prop::collection::vec(event(), 1..300)) {
-        let mut cap = 5;
-        let mut admission = Admission::new(cap);
-        let (mut asked, mut living, mut dead) = (Vec::new(), Vec::new(), Vec::new());
-        for event in events {
-            match event {
-                Event::Want => {
-                    let before = asked.len() + living.len() + dead.len();
-                    let token = admission.take();
-                    prop_assert_eq!(token.is_some(), before < cap as usize);
-                    asked.extend(token);
-                }
-                Event::Forked => living.extend(asked.pop()),
-                Event::ForkRefused => {
-                    if let Some(token) = asked.pop() {
-                        admission.give_back(token);
-                    }
-                }
-                Event::Dies(which) if !living.is_empty() => {
-                    dead.push(living.swap_remove(which % living.len()));
-                }
-                Event::Reaped(which) if !dead.is_empty() => {
-                    admission.give_back(dead.swap_remove(which % dead.len()));
-                }
-                Event::Dies(_) | Event::Reaped(_) => {}
-                Event::Cap(new) => {
-                    cap = new;
-                    admission.set_cap(new);
-                }
-            }
-            prop_assert_eq!(admission.out() as usize, asked.len() + living.len() + dead.len());
-            prop_assert_eq!(admission.room(), cap.saturating_sub(admission.out()));
-        }
-    }
-
     /// More of anything never makes room for fewer.
     #[test]
     fn more_is_never_less(fds in 0_u64..5000, pids in 0_u64..5000, memory in 0_u64..1 << 33, shm in 0_u64..1 << 33) {

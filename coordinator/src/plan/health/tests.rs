@@ -5,12 +5,7 @@ const LIMITS: Limits = Limits { suspect_ns: 100, confirm_ns: 50 };
 
 #[expect(clippy::unnecessary_wraps, reason = "as looks are")]
 fn beat(counter: u64) -> Option<Progress> {
-    Some(Progress { incarnation: 1, counter, task: None })
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "as looks are")]
-fn at_task(counter: u64, since_ns: u64, limit_ns: u64) -> Option<Progress> {
-    Some(Progress { incarnation: 1, counter, task: Some(InHand { since_ns, limit_ns }) })
+    Some(Progress { incarnation: 1, counter })
 }
 
 /// What a watch says of looks, each at its time.
@@ -42,19 +37,8 @@ fn a_false_suspicion_heals_and_may_come_again() {
 }
 
 #[test]
-fn a_task_may_take_its_time() {
-    let looks: Vec<_> = (0..60).map(|look| (look * 10, at_task(1, 5, 300))).collect();
-    assert_eq!(
-        said(&looks),
-        [(310, HealthEvent::Suspected { since_ns: 0 }), (360, HealthEvent::Confirmed { since_ns: 0 })]
-    );
-    let looks: Vec<_> = (0..60).map(|look| (look * 10, at_task(1, 5, u64::MAX))).collect();
-    assert_eq!(said(&looks), []);
-}
-
-#[test]
 fn another_incarnation_starts_anew() {
-    let fresh = |incarnation| Some(Progress { incarnation, counter: 1, task: None });
+    let fresh = |incarnation| Some(Progress { incarnation, counter: 1 });
     let looks = [(0, fresh(1)), (100, fresh(1)), (110, fresh(2)), (200, fresh(2)), (210, fresh(2))];
     assert_eq!(
         said(&looks),
@@ -84,14 +68,10 @@ fn who_has_nothing_to_show_any_more_is_not_suspected() {
 }
 
 fn looks() -> impl Strategy<Value = Vec<(u64, Option<Progress>)>> {
-    let look = (0_u64..60, prop::option::weighted(0.95, (1_u32..3, 0_u64..3, prop::option::of(0_u64..200))));
+    let look = (0_u64..60, prop::option::weighted(0.95, (1_u32..3, 0_u64..3)));
     prop::collection::vec(look, 1..200).prop_map(|looks| {
         let mut now = 0;
-        let progress = |(incarnation, counter, task): (u32, u64, Option<u64>)| Progress {
-            incarnation,
-            counter,
-            task: task.map(|limit_ns| InHand { since_ns: 0, limit_ns }),
-        };
+        let progress = |(incarnation, counter)| Progress { incarnation, counter };
         looks
             .into_iter()
             .map(|(gap, look)| {
@@ -129,7 +109,7 @@ proptest! {
                 Some(HealthEvent::Confirmed { since_ns }) => {
                     prop_assert_eq!(since_ns, still_since);
                     prop_assert!(suspected.is_some_and(|at| now - at >= LIMITS.confirm_ns) && !moved);
-                    prop_assert!(watch.is_confirmed());
+                    prop_assert!(watch.stuck_since_ns() == Some(since_ns));
                     suspected = None;
                 }
                 Some(HealthEvent::Healed { suspected_for_ns }) => {

@@ -111,7 +111,6 @@ impl Peers {
         let progress = Progress {
             incarnation: entry.process.incarnation.load(Ordering::Relaxed),
             counter: entry.own.beat.load(Ordering::Relaxed),
-            task: None,
         };
         let pid = u64::from(entry.process.pid.load(Ordering::Relaxed));
         match self.of_neighbour.observe(Some(progress), now, &limits(hang_after)) {
@@ -133,7 +132,6 @@ impl Peers {
         let progress = Progress {
             incarnation: self.control.state().supervisors.load(Ordering::Relaxed),
             counter: self.control.state().beat.load(Ordering::Relaxed),
-            task: None,
         };
         let owner = self.control.owner();
         let pid = u64::from(owner.pid);

@@ -138,7 +138,6 @@ impl Coordinator {
                 incarnation: slot.process.incarnation.load(Ordering::Relaxed),
                 counter: slot.own.heartbeat.load(Ordering::Relaxed)
                     ^ slot.own.executed.load(Ordering::Relaxed).rotate_left(32),
-                task: None,
             });
             let Some(event) = link.watch.observe(progress, now, &limits) else { continue };
             let pid = slot.process.pid.load(Ordering::Relaxed);

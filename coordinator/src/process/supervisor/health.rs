@@ -40,7 +40,6 @@ impl Supervisor {
             let progress = (alive && life == Life::Live).then(|| Progress {
                 incarnation: entry.process.incarnation.load(Ordering::Relaxed),
                 counter: beat,
-                task: None,
             });
             let pid = place.process.as_ref().map_or(0, |process| process.identity.pid);
             let found = place.health.observe(progress, now, &limits);

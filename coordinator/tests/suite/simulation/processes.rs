@@ -3,7 +3,7 @@
 
 use super::event::How;
 use super::world::{Bug, Coordinator, DEPTH, ENTRIES, FLEET, Life, Link, Place, Ring, Step, Worker, World};
-use coordinator::plan::health::{HealthEvent, InHand, Limits as Patience, Progress};
+use coordinator::plan::health::{HealthEvent, Limits as Patience, Progress};
 use coordinator::plan::lease::State;
 use coordinator::plan::recover::{Action, Ending, Endings, Found, Limits, abandoned, balanced, decide};
 use coordinator::plan::restart::Restart;
@@ -37,7 +37,7 @@ impl World {
             // Its coordinator gives it up.
             return place.down.acknowledge(1);
         }
-        (place.own_task, place.own_since_ns) = (task.id.sequence + 1, now_ns);
+        place.own_task = task.id.sequence + 1;
         process.hand = Some((task, now_ns));
         if let Some(why) = self.ghost.begins(coord, &task, self.setup.attempts()) {
             self.wrong(|| why);
@@ -218,13 +218,10 @@ impl World {
     pub fn watch(&mut self, coord: usize) {
         for worker in 0..self.setup.workers {
             let place = self.place(coord, worker);
-            let task = (place.own_task != 0)
-                .then_some(InHand { since_ns: place.own_since_ns, limit_ns: PATIENCE.suspect_ns });
             let (counter, corpse) = (place.beats, place.corpse.is_some());
             let progress = place.process.as_ref().filter(|_| !corpse).map(|process| Progress {
                 incarnation: process.incarnation as u32,
                 counter,
-                task,
             });
             let now_ns = self.now_ns;
             let link = self.link(coord, worker);
@@ -320,7 +317,6 @@ impl World {
             let progress = seat.process.as_ref().map(|process| Progress {
                 incarnation: seat.incarnation,
                 counter: process.beats,
-                task: None,
             });
             let event = seat.watch.observe(progress, self.now_ns, &PATIENCE);
             match event {

@@ -177,7 +177,6 @@ pub struct Place {
     pub up: Ring<AnswerHeader>,
     /// Sequence + 1 of the task in hand.
     pub own_task: u64,
-    pub own_since_ns: u64,
     pub beats: u64,
     pub retire: bool,
     pub process: Option<Worker>,
