@@ -12,5 +12,6 @@ pub mod fuzzing;
 pub mod os;
 pub mod plan;
 pub mod process;
+mod raw;
 pub mod snapshot;
 pub mod wire;

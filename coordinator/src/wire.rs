@@ -3,10 +3,10 @@
 pub mod command;
 pub mod place;
 
+use crate::bus::ring::HEADER;
+use crate::raw::raw_enum;
 use std::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-use crate::bus::ring::HEADER;
 
 /// Who sent a task, and which one it is: made by construction, never random, never a clock.
 #[derive(
@@ -73,31 +73,22 @@ pub const WAS_LETTER: u8 = 1 << 6;
 /// In [`TaskHeader::kind`]: another attempt follows the death of a worker, and no time-out.
 pub const DEATHS_ONLY: u8 = 1 << 5;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum TaskKind {
-    /// The body comes back unchanged.
-    Echo = 1,
-    /// Sleeps `parameter` ns.
-    Sleep = 2,
-    /// Burns `parameter` ns of CPU time.
-    Compute = 3,
-    /// The body is a command: arguments, each ended by a NUL.
-    Exec = 4,
-    /// The body is a command with its surroundings, as JSON.
-    Command = 5,
-    /// The body is a line of JSON for the long-lived agent that the worker keeps.
-    Agent = 6,
-    /// Leaves traces in the worker, or looks for them: what the next task must not find.
-    Canary = 7,
-}
-
-impl TaskKind {
-    pub fn from_raw(raw: u8) -> Option<Self> {
-        use TaskKind::{Agent, Canary, Command, Compute, Echo, Exec, Sleep};
-        [Echo, Sleep, Compute, Exec, Command, Agent, Canary]
-            .into_iter()
-            .find(|kind| *kind as u8 == raw & !(RETRY_FAILURES | WAS_LETTER | DEATHS_ONLY))
+raw_enum! {
+    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_LETTER | DEATHS_ONLY) {
+        /// The body comes back unchanged.
+        Echo = 1,
+        /// Sleeps `parameter` ns.
+        Sleep = 2,
+        /// Burns `parameter` ns of CPU time.
+        Compute = 3,
+        /// The body is a command: arguments, each ended by a NUL.
+        Exec = 4,
+        /// The body is a command with its surroundings, as JSON.
+        Command = 5,
+        /// The body is a line of JSON for the long-lived agent that the worker keeps.
+        Agent = 6,
+        /// Leaves traces in the worker, or looks for them: what the next task must not find.
+        Canary = 7,
     }
 }
 
@@ -152,20 +143,14 @@ pub struct ControlHeader {
 }
 const _: () = assert!(size_of::<ControlHeader>() == HEADER);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Order {
-    /// The task fails as cancelled, and what runs for it is ended.
-    Cancel = 1,
-    /// A dead letter becomes a task again, with all its attempts and its whole time.
-    Revive = 2,
-    /// A dead letter is forgotten.
-    Drop = 3,
-}
-
-impl Order {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Cancel, Self::Revive, Self::Drop].into_iter().find(|order| *order as u32 == raw)
+raw_enum! {
+    pub enum Order: u32 {
+        /// The task fails as cancelled, and what runs for it is ended.
+        Cancel = 1,
+        /// A dead letter becomes a task again, with all its attempts and its whole time.
+        Revive = 2,
+        /// A dead letter is forgotten.
+        Drop = 3,
     }
 }
 
@@ -217,44 +202,29 @@ pub const REVIVED: u32 = 1 << 31;
 /// In [`AnswerHeader::status`]: a command that ended badly, and whose task says that this is a failure.
 pub const FAILED: u32 = 1 << 30;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum AnswerStatus {
-    Ok = 1,
-    /// The worker could not do it; the body says why.
-    Refused = 2,
-    /// The coordinator waited until the deadline, or the worker until the end of the attempt.
-    TimedOut = 3,
-    /// The worker died with the task in its hands.
-    WorkerDied = 4,
-    /// The worker was dead before the task came.
-    WorkerDead = 5,
-    /// An answer that came after its task was given up. Counted, never used.
-    Late = 6,
-    /// A second answer. Counted, never used.
-    Duplicate = 7,
-    /// A successor found words in the task's entry that cannot be.
-    Damaged = 8,
-    /// Nobody began it, or whoever did is dead, and nobody here will: to be sent to another coordinator.
-    Returned = 9,
-    /// As its client or an operator asked.
-    Cancelled = 10,
-    /// The worker hung with the task in its hands, and was ended.
-    WorkerHung = 11,
-}
-
-impl AnswerStatus {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        use AnswerStatus::{
-            Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut, WorkerDead, WorkerDied,
-            WorkerHung,
-        };
-        [
-            Ok, Refused, TimedOut, WorkerDied, WorkerDead, Late, Duplicate, Damaged, Returned, Cancelled,
-            WorkerHung,
-        ]
-        .into_iter()
-        .find(|status| *status as u32 == raw & !(REVIVED | FAILED))
+raw_enum! {
+    pub enum AnswerStatus: u32 ignoring (REVIVED | FAILED) {
+        Ok = 1,
+        /// The worker could not do it; the body says why.
+        Refused = 2,
+        /// The coordinator waited until the deadline, or the worker until the end of the attempt.
+        TimedOut = 3,
+        /// The worker died with the task in its hands.
+        WorkerDied = 4,
+        /// The worker was dead before the task came.
+        WorkerDead = 5,
+        /// An answer that came after its task was given up. Counted, never used.
+        Late = 6,
+        /// A second answer. Counted, never used.
+        Duplicate = 7,
+        /// A successor found words in the task's entry that cannot be.
+        Damaged = 8,
+        /// Nobody began it, or whoever did is dead, and nobody here will: to be sent to another coordinator.
+        Returned = 9,
+        /// As its client or an operator asked.
+        Cancelled = 10,
+        /// The worker hung with the task in its hands, and was ended.
+        WorkerHung = 11,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::shared::Shared;
 use super::sync::{AtomicU32, AtomicU64, Ordering, full_fence};
+use crate::raw::raw_enum;
 use serde::Serialize;
 
 #[derive(Debug)]
@@ -25,65 +26,51 @@ const _: () = assert!(size_of::<EventCell>() == 64);
 // SAFETY: atomics only.
 unsafe impl Shared for EventCell {}
 
-/// What an event is about, and what its details say. A death's status is as in `ProcessCell::wait_status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u32)]
-pub enum EventKind {
-    /// Of the fleet. Details: a `Stage`.
-    Stage = 1,
-    /// Forked. Details: pid, incarnation.
-    Started = 2,
-    /// Ended unasked. Details: pid, status.
-    Died = 3,
-    /// Ended as asked. Details: pid, status.
-    Stopped = 4,
-    /// A successor has all that its predecessor left. Details: ns since the death was seen, tasks queued again.
-    Recovered = 5,
-    /// Nobody comes to this place any more. Details: deaths there.
-    GivenUp = 6,
-    /// Its progress has stopped. Details: ns since when, pid.
-    Suspected = 7,
-    /// It went on after all. Details: ns that it was suspected, pid.
-    Healed = 8,
-    /// Its progress had stopped for too long, and it was ended. Details: ns since when, pid.
-    Hung = 9,
-    /// A fork was refused. Details: errno, ns until the next try.
-    Refused = 10,
-    /// A worker was thrown away. Details: pid, 1 after its number of tasks, 2 because it had grown, 3 because its state could not be reset.
-    Recycled = 11,
-    /// More or fewer are wanted. Details: before, now, 1 if by load or 2 by hand.
-    Scaled = 12,
-    /// An attempt failed and is followed by another. Details: sequence, sender, attempt, status.
-    Retried = 13,
-    /// A task failed for good. Details: sequence, sender, attempt, status.
-    DeadLetter = 14,
-    /// Details: sequence, sender.
-    Cancelled = 15,
-    /// An answer came too late. Details: sequence, sender.
-    Late = 16,
-    /// A dead letter became a task again. Details: sequence, sender.
-    Revived = 17,
-    /// Stood still for a backup. Details: ns.
-    Paused = 18,
-    /// A region's tasks were told or returned, and the place stays empty. Details: returned, told.
-    Settled = 19,
-    /// A supervisor took over from a dead one. Details: its pid, the dead one's.
-    Adopted = 20,
-}
-
-impl EventKind {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        use EventKind::{
-            Adopted, Cancelled, DeadLetter, Died, GivenUp, Healed, Hung, Late, Paused, Recovered, Recycled,
-            Refused, Retried, Revived, Scaled, Settled, Stage, Started, Stopped, Suspected,
-        };
-        [
-            Stage, Started, Died, Stopped, Recovered, GivenUp, Suspected, Healed, Hung, Refused, Recycled,
-            Scaled, Retried, DeadLetter, Cancelled, Late, Revived, Paused, Settled, Adopted,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u32 == raw)
+raw_enum! {
+    /// What an event is about, and what its details say. A death's status is as in `ProcessCell::wait_status`.
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum EventKind: u32 {
+        /// Of the fleet. Details: a `Stage`.
+        Stage = 1,
+        /// Forked. Details: pid, incarnation.
+        Started = 2,
+        /// Ended unasked. Details: pid, status.
+        Died = 3,
+        /// Ended as asked. Details: pid, status.
+        Stopped = 4,
+        /// A successor has all that its predecessor left. Details: ns since the death was seen, tasks queued again.
+        Recovered = 5,
+        /// Nobody comes to this place any more. Details: deaths there.
+        GivenUp = 6,
+        /// Its progress has stopped. Details: ns since when, pid.
+        Suspected = 7,
+        /// It went on after all. Details: ns that it was suspected, pid.
+        Healed = 8,
+        /// Its progress had stopped for too long, and it was ended. Details: ns since when, pid.
+        Hung = 9,
+        /// A fork was refused. Details: errno, ns until the next try.
+        Refused = 10,
+        /// A worker was thrown away. Details: pid, 1 after its number of tasks, 2 because it had grown, 3 because its state could not be reset.
+        Recycled = 11,
+        /// More or fewer are wanted. Details: before, now, 1 if by load or 2 by hand.
+        Scaled = 12,
+        /// An attempt failed and is followed by another. Details: sequence, sender, attempt, status.
+        Retried = 13,
+        /// A task failed for good. Details: sequence, sender, attempt, status.
+        DeadLetter = 14,
+        /// Details: sequence, sender.
+        Cancelled = 15,
+        /// An answer came too late. Details: sequence, sender.
+        Late = 16,
+        /// A dead letter became a task again. Details: sequence, sender.
+        Revived = 17,
+        /// Stood still for a backup. Details: ns.
+        Paused = 18,
+        /// A region's tasks were told or returned, and the place stays empty. Details: returned, told.
+        Settled = 19,
+        /// A supervisor took over from a dead one. Details: its pid, the dead one's.
+        Adopted = 20,
     }
 }
 

@@ -6,6 +6,7 @@
 use super::doorbell::Doorbell;
 use super::shared::Shared;
 use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::raw::raw_enum;
 
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
@@ -78,18 +79,12 @@ pub struct Orders {
     pub followed: AtomicU32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Stage {
-    Starting = 0,
-    Ready = 1,
-    Stopping = 2,
-    Stopped = 3,
-}
-
-impl Stage {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Starting, Self::Ready, Self::Stopping, Self::Stopped].into_iter().find(|s| *s as u32 == raw)
+raw_enum! {
+    pub enum Stage: u32 {
+        Starting = 0,
+        Ready = 1,
+        Stopping = 2,
+        Stopped = 3,
     }
 }
 
@@ -123,26 +118,18 @@ pub struct ProcessCell {
 }
 const _: () = assert!(size_of::<ProcessCell>() == 72);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Life {
-    Absent = 0,
-    /// Forked, not attached yet.
-    Starting = 1,
-    Live = 2,
-    /// Gone, and nobody had asked it to.
-    Dead = 3,
-    /// Gone on request.
-    Stopped = 4,
-    /// Gone unasked, and its place is being taken: another one will live here.
-    Replacing = 5,
-}
-
-impl Life {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Absent, Self::Starting, Self::Live, Self::Dead, Self::Stopped, Self::Replacing]
-            .into_iter()
-            .find(|life| *life as u32 == raw)
+raw_enum! {
+    pub enum Life: u32 {
+        Absent = 0,
+        /// Forked, not attached yet.
+        Starting = 1,
+        Live = 2,
+        /// Gone, and nobody had asked it to.
+        Dead = 3,
+        /// Gone on request.
+        Stopped = 4,
+        /// Gone unasked, and its place is being taken: another one will live here.
+        Replacing = 5,
     }
 }
 
@@ -366,18 +353,12 @@ pub struct LetterEntry {
 }
 const _: () = assert!(size_of::<LetterEntry>() == 128);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum LetterState {
-    Empty = 0,
-    Dead = 1,
-    /// Becomes a task again; a coordinator killed now has left it in the table or not.
-    Reviving = 2,
-}
-
-impl LetterState {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Empty, Self::Dead, Self::Reviving].into_iter().find(|state| *state as u32 == raw)
+raw_enum! {
+    pub enum LetterState: u32 {
+        Empty = 0,
+        Dead = 1,
+        /// Becomes a task again; a coordinator killed now has left it in the table or not.
+        Reviving = 2,
     }
 }
 

@@ -4,21 +4,22 @@
 //! dead. The generation counts how often the entry was used, so that an answer to an earlier tenant is
 //! told apart.
 
+use crate::raw::raw_enum;
 pub use crate::wire::place::NO_WORKER;
 
-/// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum State {
-    Free = 0,
-    /// Accepted, waits for its worker's ring.
-    Queued = 1,
-    /// In the worker's hands.
-    Leased = 2,
-    /// Answered; the answer waits for the client's ring.
-    Done = 3,
-    /// Will not be answered; the reason waits for the client's ring.
-    Failed = 4,
+raw_enum! {
+    /// Where a task stands.
+    pub enum State: u8 {
+        Free = 0,
+        /// Accepted, waits for its worker's ring.
+        Queued = 1,
+        /// In the worker's hands.
+        Leased = 2,
+        /// Answered; the answer waits for the client's ring.
+        Done = 3,
+        /// Will not be answered; the reason waits for the client's ring.
+        Failed = 4,
+    }
 }
 
 /// {generation: 32, worker: 16, attempt: 8, state: 8}.
@@ -64,14 +65,7 @@ impl Word {
 
     /// `None` if the byte is no state: somebody scribbled over the table.
     pub fn state(self) -> Option<State> {
-        Some(match self.0 as u8 {
-            0 => State::Free,
-            1 => State::Queued,
-            2 => State::Leased,
-            3 => State::Done,
-            4 => State::Failed,
-            _ => return None,
-        })
+        State::from_raw(self.0 as u8)
     }
 
     pub fn attempt(self) -> u8 {

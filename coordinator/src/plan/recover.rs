@@ -5,6 +5,7 @@
 //! time anything is decided here, every answer that the dead workers had published is in the table.
 
 use super::lease::{Hand, NO_WORKER, State, Word};
+use crate::raw::raw_enum;
 use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskKind};
 
 /// An entry as it was found; each word read once.
@@ -124,19 +125,13 @@ pub fn abandoned(word: Word, in_hand: bool) -> AnswerStatus {
     }
 }
 
-/// How a task ended, for the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Ending {
-    Answered = 1,
-    Failed = 2,
-    /// Here; its client sends it elsewhere.
-    Returned = 3,
-}
-
-impl Ending {
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Answered, Self::Failed, Self::Returned].into_iter().find(|ending| *ending as u32 == raw)
+raw_enum! {
+    /// How a task ended, for the ledger.
+    pub enum Ending: u32 {
+        Answered = 1,
+        Failed = 2,
+        /// Here; its client sends it elsewhere.
+        Returned = 3,
     }
 }
 

@@ -219,10 +219,11 @@ impl World {
         for worker in 0..self.setup.workers {
             let place = self.place(coord, worker);
             let (counter, corpse) = (place.beats, place.corpse.is_some());
-            let progress = place.process.as_ref().filter(|_| !corpse).map(|process| Progress {
-                incarnation: process.incarnation as u32,
-                counter,
-            });
+            let progress = place
+                .process
+                .as_ref()
+                .filter(|_| !corpse)
+                .map(|process| Progress { incarnation: process.incarnation as u32, counter });
             let now_ns = self.now_ns;
             let link = self.link(coord, worker);
             match link.watch.observe(progress, now_ns, &PATIENCE) {
@@ -314,10 +315,10 @@ impl World {
     pub fn watch_all(&mut self) {
         for coord in 0..self.seats.len() {
             let seat = &mut self.seats[coord];
-            let progress = seat.process.as_ref().map(|process| Progress {
-                incarnation: seat.incarnation,
-                counter: process.beats,
-            });
+            let progress = seat
+                .process
+                .as_ref()
+                .map(|process| Progress { incarnation: seat.incarnation, counter: process.beats });
             let event = seat.watch.observe(progress, self.now_ns, &PATIENCE);
             match event {
                 Some(HealthEvent::Confirmed { .. }) => {
