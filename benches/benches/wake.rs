@@ -21,7 +21,7 @@ fn doorbell(criterion: &mut Criterion) {
     group.bench_function("ring, nobody asleep", |bencher| {
         bencher.iter(|| assert!(!bell.ring(), "nobody sleeps here"));
     });
-    group.bench_function("shout (a system call)", |bencher| bencher.iter(|| bell.shout()));
+    group.bench_function("wake (a system call)", |bencher| bencher.iter(|| bell.wake()));
     group.finish();
 }
 

@@ -14,7 +14,7 @@ use crate::bus::view::{Control, Region, Stamped, peek_owner};
 use crate::client::{Client, Task, WorkerRef, status};
 use crate::config::FleetShape;
 use crate::os::identity::Identity;
-use crate::plan::lease::{Hand, Word};
+use crate::plan::lease::{Attempt, Word};
 use crate::plan::recover::{Endings, Found, Limits, balanced, decide};
 use crate::process::reap::HowEnded;
 use crate::wire;
@@ -291,7 +291,7 @@ pub fn wire(input: &[u8]) {
     let _ = decide(&found, &limits);
     let word = found.word;
     let _ = (word.queue(1), word.lease(1), word.finish(), word.fail(), word.free(), word.clear().state());
-    let _ = (word.requeue(Hand::Begun, 1), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
+    let _ = (word.requeue(Attempt::Begun, 1), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
     let counted = Endings { answered: answer.started_ns, failed: answer.finished_ns, returned: task.sent_ns };
     let now = balanced(task.deadline_ns, task.parameter, counted, None);
     let ended = now.answered.checked_add(now.failed).and_then(|ended| ended.checked_add(now.returned));

@@ -56,7 +56,7 @@ pub struct TaskHeader {
     pub timeout_ms: u32,
     /// Number of the worker within the coordinator, or [`ANY`].
     pub worker: u16,
-    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_LETTER`] and [`DEATHS_ONLY`].
+    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`] and [`DEATHS_ONLY`].
     pub kind: u8,
     /// Workers that may begin it; 0 where the fleet's policy counts.
     pub attempts_max: u8,
@@ -68,13 +68,13 @@ const _: () = assert!(size_of::<TaskHeader>() == HEADER);
 pub const RETRY_FAILURES: u8 = 1 << 7;
 
 /// In [`TaskHeader::kind`]: it was a dead letter, and its client has heard of its failure. Set by the coordinator alone.
-pub const WAS_LETTER: u8 = 1 << 6;
+pub const WAS_DEAD_LETTER: u8 = 1 << 6;
 
 /// In [`TaskHeader::kind`]: another attempt follows the death of a worker, and no time-out.
 pub const DEATHS_ONLY: u8 = 1 << 5;
 
 raw_enum! {
-    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_LETTER | DEATHS_ONLY) {
+    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY) {
         /// The body comes back unchanged.
         Echo = 1,
         /// Sleeps `parameter` ns.
@@ -102,12 +102,12 @@ impl TaskHeader {
         self.kind & RETRY_FAILURES != 0
     }
 
-    pub fn keeps_to_deaths(&self) -> bool {
+    pub fn retries_deaths_only(&self) -> bool {
         self.kind & DEATHS_ONLY != 0
     }
 
-    pub fn was_letter(&self) -> bool {
-        self.kind & WAS_LETTER != 0
+    pub fn was_dead_letter(&self) -> bool {
+        self.kind & WAS_DEAD_LETTER != 0
     }
 
     /// Workers that may begin it.

@@ -246,8 +246,8 @@ impl Channel {
         let consumer = up.consumer().map_or_else(|| up.take_over_consumer().map_err(broken), Ok)?;
         // The dead one may not have come to ring for what it had published, or had made room for.
         let peer = &self.header().sides[side.other() as usize];
-        peer.bell.shout();
-        peer.room.shout();
+        peer.bell.wake();
+        peer.room.wake();
         Ok(self.hold(side, producer, consumer))
     }
 
@@ -439,7 +439,7 @@ impl Receiver {
     pub fn poll(&mut self, limit: usize, each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
         let taken = self.consumer.poll(limit, each);
         // Whoever polls comes by again, and whoever sleeps rings with a fence before.
-        self.peer_room.nudge();
+        self.peer_room.ring_relaxed();
         taken
     }
 

@@ -7,7 +7,7 @@ use super::error::{BusError, Cause};
 use super::fault;
 use super::layout::RegionLayout;
 use super::mapping::PrivateDir;
-use super::memory::{self, Left};
+use super::memory::{self, Available};
 use super::shape::FleetShape;
 use super::view::{Control, Region, Stamped, peek_owner};
 use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
@@ -61,7 +61,7 @@ pub fn create(
         return Err(taken(&dir));
     }
     let wanted = bytes_with(&stamped.shape, regions);
-    if let Some(Left { bytes: left, limit }) = memory::left().filter(|left| left.bytes < wanted) {
+    if let Some(Available { bytes: left, limit }) = memory::available().filter(|left| left.bytes < wanted) {
         let cause = Cause::GroupLimit { wanted, left, limit };
         return Err(BusError::Kernel { path: dir, what: "reserve its pages", cause });
     }
@@ -79,7 +79,7 @@ pub fn create(
     });
     match made {
         Ok(control) => {
-            fault::made(&dir, coordinators);
+            fault::register_fleet(&dir, coordinators);
             Ok((dir, control))
         }
         Err(error) => {
@@ -126,7 +126,7 @@ pub fn add_region(dir: &Path, stamped: &Stamped, coordinator: u32) -> Result<(),
         return Ok(());
     }
     let wanted = RegionLayout::new(&stamped.shape).bytes();
-    if let Some(Left { bytes: left, limit }) = memory::left().filter(|left| left.bytes < wanted) {
+    if let Some(Available { bytes: left, limit }) = memory::available().filter(|left| left.bytes < wanted) {
         let cause = Cause::GroupLimit { wanted, left, limit };
         return Err(BusError::Kernel { path: name, what: "reserve its pages", cause });
     }
@@ -158,7 +158,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(refused(errno)),
     };
-    fault::unmade(dir);
+    fault::forget_fleet(dir);
     let mut entries = rustix::fs::Dir::new(fd).map_err(refused)?;
     let mut names = Vec::new();
     while let Some(entry) = entries.read() {

@@ -49,7 +49,7 @@ impl Doorbell {
         if planted(Bug::DisarmFirst) {
             self.armed.store(0, Ordering::Relaxed);
         }
-        self.shout();
+        self.wake();
         // Fails if the sleeper has disarmed it, or has armed it anew.
         let _ = self.armed.compare_exchange(armed, 0, Ordering::Release, Ordering::Relaxed);
         true
@@ -58,14 +58,14 @@ impl Doorbell {
     /// As [`Doorbell::ring`], without the fence: may overlook one who is just going to sleep. For those
     /// who come by again soon.
     #[inline]
-    pub fn nudge(&self) {
+    pub fn ring_relaxed(&self) {
         if self.armed.load(Ordering::Relaxed) != 0 {
             self.ring();
         }
     }
 
     /// Wakes the sleeper whether or not it is armed: for changes of state, and from signal handlers.
-    pub fn shout(&self) {
+    pub fn wake(&self) {
         self.rung.fetch_add(1, Ordering::Release);
         futex::wake(&self.rung);
     }

@@ -117,7 +117,7 @@ impl Drop for Watch {
 }
 
 /// This process made the fleet in `dir`: if its memory is taken away, the directory goes too.
-pub fn made(dir: &Path, coordinators: u32) {
+pub fn register_fleet(dir: &Path, coordinators: u32) {
     MADE.dir.set_name(dir);
     MADE.coordinators.store(coordinators, Ordering::Relaxed);
     // Pairs with the Acquire in `remove_made`. A path that does not fit is not removed.
@@ -126,7 +126,7 @@ pub fn made(dir: &Path, coordinators: u32) {
 }
 
 /// The fleet in `dir` is being removed in order.
-pub fn unmade(dir: &Path) {
+pub fn forget_fleet(dir: &Path) {
     if until_nul(&MADE.dir.name()) == dir.as_os_str().as_bytes() {
         MADE.pid.store(0, Ordering::Release);
     }
@@ -204,7 +204,7 @@ extern "C" fn on_bus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     match (code > 0).then(|| find(address)).flatten() {
         Some(file) => {
             leave_screen();
-            say(file, address, code);
+            report(file, address, code);
             remove_made();
             // SAFETY: ends this process; nothing of it is used afterwards.
             unsafe { libc::_exit(STATUS) }
@@ -255,7 +255,7 @@ fn pass_on(signal: libc::c_int, code: libc::c_int, info: *mut libc::siginfo_t, c
 }
 
 /// `error: <process>: <file>: <what happened>; <what to do>`, in one write.
-fn say(file: &File, address: u64, code: libc::c_int) {
+fn report(file: &File, address: u64, code: libc::c_int) {
     let name = file.name();
     let bytes = file.bytes.load(Ordering::Relaxed);
     let mut line = Line::new();

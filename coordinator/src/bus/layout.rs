@@ -8,7 +8,8 @@ use super::events::EventCell;
 use super::ring::{Geometry, HEADER, LINE, RingHeader};
 use super::shape::{FleetShape, WORKERS_PER_COORDINATOR_MAX};
 use super::slot::{
-    CoordinatorEntry, Counters, FleetState, LetterEntry, Orders, RegionState, Stamp, TableEntry, WorkerSlot,
+    CoordinatorEntry, Counters, DeadLetterEntry, FleetState, Orders, RegionState, Stamp, TableEntry,
+    WorkerSlot,
 };
 
 /// Every worker of a coordinator has a bit.
@@ -24,8 +25,8 @@ const CONTROL_RECORDS: u64 = 64;
 /// Events that are kept, of the supervisor and of each coordinator.
 pub const EVENTS: u64 = 1024;
 /// Dead letters that a coordinator keeps: as many as its table has entries, within these bounds.
-const LETTERS_MIN: u64 = 16;
-const LETTERS_MAX: u64 = 128;
+const DEAD_LETTERS_MIN: u64 = 16;
+const DEAD_LETTERS_MAX: u64 = 128;
 /// For how the supervisor was started, in words; the first is how many bytes follow.
 pub const OPTIONS_WORDS: u64 = 1024;
 
@@ -95,15 +96,15 @@ pub struct RegionLayout {
     /// Two, each with its slots behind it: the client's and the operator's.
     pub control: [u64; 2],
     pub control_slots: [u64; 2],
-    pub letters: u64,
-    pub letter_bodies: u64,
+    pub dead_letters: u64,
+    pub dead_letter_bodies: u64,
     pub events: u64,
     bytes: u64,
     pub client_ring: Geometry,
     pub worker_ring: Geometry,
     pub control_ring: Geometry,
     /// Dead letters that are kept.
-    pub letters_max: u64,
+    pub dead_letters_max: u64,
     /// Entries of the task table.
     pub entries: u64,
     /// Bytes of a body in the table.
@@ -136,11 +137,11 @@ impl RegionLayout {
         let table = cursor.parts_of::<TableEntry>(entries);
         let bodies = cursor.part(entries * body);
         let control_ring = Geometry::new(CONTROL_RECORDS, HEADER);
-        let letters_max = entries.clamp(LETTERS_MIN, LETTERS_MAX);
+        let dead_letters_max = entries.clamp(DEAD_LETTERS_MIN, DEAD_LETTERS_MAX);
         let control = [(); 2].map(|()| cursor.parts_of::<RingHeader>(1));
         let control_slots = [(); 2].map(|()| cursor.part(control_ring.bytes()));
-        let letters = cursor.parts_of::<LetterEntry>(letters_max);
-        let letter_bodies = cursor.part(letters_max * body);
+        let dead_letters = cursor.parts_of::<DeadLetterEntry>(dead_letters_max);
+        let dead_letter_bodies = cursor.part(dead_letters_max * body);
         let events = cursor.parts_of::<EventCell>(EVENTS);
         Self {
             stamp,
@@ -158,14 +159,14 @@ impl RegionLayout {
             bodies,
             control,
             control_slots,
-            letters,
-            letter_bodies,
+            dead_letters,
+            dead_letter_bodies,
             events,
             bytes: cursor.0.next_multiple_of(PAGE),
             client_ring,
             worker_ring,
             control_ring,
-            letters_max,
+            dead_letters_max,
             entries,
             body,
         }
@@ -193,7 +194,7 @@ pub fn layout_hash(shape: &FleetShape) -> u64 {
         size_of::<WorkerSlot>(),
         size_of::<TableEntry>(),
         size_of::<Counters>(),
-        size_of::<LetterEntry>(),
+        size_of::<DeadLetterEntry>(),
         size_of::<EventCell>(),
     );
     u64::from(crc32c::crc32c(text.as_bytes())) << 32
@@ -229,8 +230,8 @@ mod tests {
                 (l.control[1], size_of::<RingHeader>() as u64),
                 (l.control_slots[0], l.control_ring.bytes()),
                 (l.control_slots[1], l.control_ring.bytes()),
-                (l.letters, l.letters_max * size_of::<LetterEntry>() as u64),
-                (l.letter_bodies, l.letters_max * l.body),
+                (l.dead_letters, l.dead_letters_max * size_of::<DeadLetterEntry>() as u64),
+                (l.dead_letter_bodies, l.dead_letters_max * l.body),
                 (l.events, EVENTS * size_of::<EventCell>() as u64),
             ];
             for pair in parts.windows(2) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The tightest limit on the way up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct Available {
     /// Bytes. What could be written to a disk instead counts as free.
     pub bytes: u64,
     /// The file that says the limit.
@@ -14,7 +14,7 @@ pub struct Left {
 }
 
 /// `None` where there is no limit, or none that can be read.
-pub fn left() -> Option<Left> {
+pub fn available() -> Option<Available> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let (mount, group, limit) = hierarchy(&groups)?;
     let swap = fs::read_to_string("/proc/meminfo").ok().and_then(|text| field(&text, "SwapFree:"));
@@ -24,7 +24,7 @@ pub fn left() -> Option<Left> {
         let file = dir.join(limit);
         let limit: u64 = fs::read_to_string(&file).ok()?.trim().parse().ok()?;
         let stat = fs::read_to_string(dir.join("memory.stat")).ok()?;
-        Some(Left { bytes: limit.saturating_sub(kept(&stat)).saturating_add(swap), limit: file })
+        Some(Available { bytes: limit.saturating_sub(kept(&stat)).saturating_add(swap), limit: file })
     };
     group.ancestors().take_while(|dir| dir.starts_with(mount)).filter_map(of).min_by_key(|left| left.bytes)
 }

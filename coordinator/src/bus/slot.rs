@@ -143,15 +143,15 @@ impl ProcessCell {
     }
 
     /// Parent only, right after the fork.
-    pub fn born(&self, pid: u32, start_ticks: u64) {
+    pub fn record_fork(&self, pid: u32, start_ticks: u64) {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.incarnation.store(self.incarnation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        self.is_starting();
+        self.mark_starting();
     }
 
     /// Somebody is there, who may have said `Live` already.
-    pub fn is_starting(&self) {
+    pub fn mark_starting(&self) {
         for before in [Life::Absent, Life::Replacing] {
             let _ = self.life.compare_exchange(
                 before as u32,
@@ -162,9 +162,9 @@ impl ProcessCell {
         }
     }
 
-    /// The process itself, once: it is at work. It says who it is, as its parent does ([`ProcessCell::born`]),
+    /// The process itself, once: it is at work. It says who it is, as its parent does ([`ProcessCell::record_fork`]),
     /// so that nobody finds it living under its predecessor's pid.
-    pub fn arrived(&self, pid: u32, start_ticks: u64) {
+    pub fn mark_live(&self, pid: u32, start_ticks: u64) {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.set_life(Life::Live);
@@ -172,7 +172,7 @@ impl ProcessCell {
 
     /// Parent only: the process that is here died, and nobody had asked it to. Its life is told apart,
     /// when it is known whether another one comes.
-    pub fn died(&self, wait_status: i32, seen_ns: u64) {
+    pub fn record_death(&self, wait_status: i32, seen_ns: u64) {
         self.wait_status.store(wait_status, Ordering::Relaxed);
         self.dead_status.store(wait_status, Ordering::Relaxed);
         self.dead_pid.store(self.pid.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -259,8 +259,8 @@ pub struct Counters {
     /// Of the failed: cancelled.
     pub cancelled: AtomicU64,
     /// Dead letters written, and those of them that had to make room for newer ones.
-    pub letters: AtomicU64,
-    pub letters_lost: AtomicU64,
+    pub dead_letters: AtomicU64,
+    pub dead_letters_lost: AtomicU64,
     /// Tasks that met a worker which was there, and those for which one had to be started.
     pub hits: AtomicU64,
     pub misses: AtomicU64,
@@ -338,8 +338,8 @@ const _: () = assert!(size_of::<TableEntry>() == 128);
 /// coordinator; its body lies elsewhere.
 #[derive(Debug)]
 #[repr(C, align(128))]
-pub struct LetterEntry {
-    /// A [`LetterState`], written last.
+pub struct DeadLetterEntry {
+    /// A [`DeadLetterState`], written last.
     pub state: AtomicU32,
     /// Bytes of the task's body.
     pub task_len: AtomicU32,
@@ -351,10 +351,10 @@ pub struct LetterEntry {
     /// A `wire::AnswerHeader`: why.
     pub answer: [AtomicU64; 7],
 }
-const _: () = assert!(size_of::<LetterEntry>() == 128);
+const _: () = assert!(size_of::<DeadLetterEntry>() == 128);
 
 raw_enum! {
-    pub enum LetterState: u32 {
+    pub enum DeadLetterState: u32 {
         Empty = 0,
         Dead = 1,
         /// Becomes a task again; a coordinator killed now has left it in the table or not.
@@ -380,4 +380,4 @@ unsafe impl Shared for TableEntry {}
 // SAFETY: as above.
 unsafe impl Shared for Orders {}
 // SAFETY: as above.
-unsafe impl Shared for LetterEntry {}
+unsafe impl Shared for DeadLetterEntry {}

@@ -12,7 +12,7 @@ use super::mapping::{Mapping, PrivateDir, read_head};
 use super::ring::{Geometry, Ring};
 use super::shape::FleetShape;
 use super::slot::{
-    CoordinatorEntry, Counters, FleetState, LetterEntry, MAGIC, Orders, RegionState, Stage, Stamp,
+    CoordinatorEntry, Counters, DeadLetterEntry, FleetState, MAGIC, Orders, RegionState, Stage, Stamp,
     TableEntry, VERSION, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
@@ -385,13 +385,13 @@ impl Region {
         self.ring(self.layout.control[which], self.layout.control_slots[which], self.layout.control_ring)
     }
 
-    pub fn letters(&self) -> &'static [LetterEntry] {
-        self.map.slice(self.layout.letters, self.layout.letters_max as usize)
+    pub fn dead_letters(&self) -> &'static [DeadLetterEntry] {
+        self.map.slice(self.layout.dead_letters, self.layout.dead_letters_max as usize)
     }
 
     /// The words that hold the body of a dead letter's task.
-    pub fn letter_body(&self, letter: u32) -> &'static [AtomicU64] {
-        let at = self.layout.letter_bodies + u64::from(letter) * self.layout.body;
+    pub fn dead_letter_body(&self, index: u32) -> &'static [AtomicU64] {
+        let at = self.layout.dead_letter_bodies + u64::from(index) * self.layout.body;
         self.map.slice(at, self.layout.body as usize / 8)
     }
 

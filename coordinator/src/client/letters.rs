@@ -5,7 +5,7 @@ use super::status::Watch;
 use crate::bus::copy::copy_out;
 use crate::bus::error::BusError;
 use crate::bus::ring::HEADER;
-use crate::bus::slot::{LetterEntry, LetterState};
+use crate::bus::slot::{DeadLetterEntry, DeadLetterState};
 use crate::bus::sync::{Ordering, full_fence};
 use crate::bus::view::Region;
 use crate::process::reap::HowEnded;
@@ -91,7 +91,7 @@ pub fn of(dir: &Path) -> Result<Vec<Letter>, BusError> {
 }
 
 pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<Letter> {
-    let entries = region.letters();
+    let entries = region.dead_letters();
     (0..entries.len() as u32)
         .filter_map(|place| {
             (0..LOOKS).find_map(|_| read(coordinator, region, place, &entries[place as usize]))?
@@ -101,9 +101,9 @@ pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<Letter> {
 
 /// `None` if it changed while it was read, `Some(None)` if there is none.
 #[expect(clippy::option_option, reason = "to be read again, or nothing there")]
-fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> Option<Option<Letter>> {
+fn read(coordinator: u32, region: &Region, place: u32, entry: &DeadLetterEntry) -> Option<Option<Letter>> {
     let (raw, stamp) = (entry.state.load(Ordering::Acquire), entry.stamp.load(Ordering::Acquire));
-    let Some(state) = LetterState::from_raw(raw).filter(|state| *state != LetterState::Empty) else {
+    let Some(state) = DeadLetterState::from_raw(raw).filter(|state| *state != DeadLetterState::Empty) else {
         return Some(None);
     };
     let header = |words| {
@@ -118,7 +118,7 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> O
     let len = (entry.task_len.load(Ordering::Relaxed) as usize).min(most);
     let said = (answer.stdout_len as usize).min(most - len);
     let mut body = vec![0; len + said];
-    copy_out(region.letter_body(place), &mut body);
+    copy_out(region.dead_letter_body(place), &mut body);
     full_fence();
     // A letter that made room for another one has another time.
     if entry.state.load(Ordering::Relaxed) != raw || entry.stamp.load(Ordering::Relaxed) != stamp {
@@ -135,7 +135,7 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &LetterEntry) -> O
         attempts: attempt_of(answer.lease),
         status: AnswerStatus::from_raw(answer.status),
         code: answer.code,
-        written_unix_ns: (state == LetterState::Dead).then_some(stamp),
+        written_unix_ns: (state == DeadLetterState::Dead).then_some(stamp),
         parameter: task.parameter,
         said,
         body,
@@ -155,8 +155,8 @@ mod tests {
 
     /// As a coordinator does it.
     fn write(region: &Region, number: u64) {
-        let letter = &region.letters()[0];
-        letter.state.store(LetterState::Empty as u32, Ordering::Release);
+        let letter = &region.dead_letters()[0];
+        letter.state.store(DeadLetterState::Empty as u32, Ordering::Release);
         full_fence();
         let id = TaskId { epoch: 1, sender: 1, sequence: number };
         let task = TaskHeader {
@@ -183,12 +183,12 @@ mod tests {
             stdout_len: 4,
         };
         let body = number.to_le_bytes().repeat(256);
-        copy_in(region.letter_body(0), &[&body[..], b"why!"].concat());
+        copy_in(region.dead_letter_body(0), &[&body[..], b"why!"].concat());
         copy_in(&letter.task, task.as_bytes());
         copy_in(&letter.answer, answer.as_bytes());
         letter.task_len.store(body.len() as u32, Ordering::Relaxed);
         letter.stamp.store(number, Ordering::Relaxed);
-        letter.state.store(LetterState::Dead as u32, Ordering::Release);
+        letter.state.store(DeadLetterState::Dead as u32, Ordering::Release);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl OperatorLock {
     /// see them with their next look, within a second.
     pub fn nudge(&self) {
         for index in 0..self.control.shape().coordinators() {
-            self.control.coordinator(index).bell.shout();
+            self.control.coordinator(index).bell.wake();
         }
         nudge_supervisor(self.control.owner());
     }

@@ -212,7 +212,7 @@ impl Operator {
             if let Some(why) = silent(&control, index, now_ns() >= until, self.patience) {
                 return Ok(Err(why));
             }
-            control.coordinator(index).bell.shout();
+            control.coordinator(index).bell.wake();
             std::thread::sleep(LOOK);
         }
     }

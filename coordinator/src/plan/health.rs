@@ -40,7 +40,7 @@ pub enum HealthEvent {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum State {
     Well,
     /// `looks`: how often it has been looked at since.
     Suspected {
@@ -65,7 +65,7 @@ struct Seen {
     progress: Progress,
     /// Since when `progress` has been the same.
     still_since_ns: u64,
-    verdict: Verdict,
+    state: State,
 }
 
 impl Watch {
@@ -81,10 +81,10 @@ impl Watch {
             self.seen = None;
             return event;
         };
-        let anew = Seen { progress, still_since_ns: now_ns, verdict: Verdict::Well };
+        let anew = Seen { progress, still_since_ns: now_ns, state: State::Well };
         match &mut self.seen {
             Some(seen) if seen.progress.incarnation == progress.incarnation => {
-                if seen.progress == progress || seen.verdict == Verdict::Confirmed {
+                if seen.progress == progress || seen.state == State::Confirmed {
                     return seen.stands_still(now_ns, limits);
                 }
                 let event = seen.healed(now_ns);
@@ -101,39 +101,39 @@ impl Watch {
     /// Suspected or confirmed, and since when it has stood still.
     pub fn stuck_since_ns(&self) -> Option<u64> {
         let seen = self.seen?;
-        (seen.verdict != Verdict::Well).then_some(seen.still_since_ns)
+        (seen.state != State::Well).then_some(seen.still_since_ns)
     }
 }
 
 impl Seen {
     fn healed(&self, now_ns: u64) -> Option<HealthEvent> {
-        match self.verdict {
-            Verdict::Suspected { at_ns, .. } => {
+        match self.state {
+            State::Suspected { at_ns, .. } => {
                 Some(HealthEvent::Healed { suspected_for_ns: now_ns.saturating_sub(at_ns) })
             }
-            Verdict::Well | Verdict::Confirmed => None,
+            State::Well | State::Confirmed => None,
         }
     }
 
     fn stands_still(&mut self, now_ns: u64, limits: &Limits) -> Option<HealthEvent> {
         let since_ns = self.still_since_ns;
-        match &mut self.verdict {
-            Verdict::Well => {
+        match &mut self.state {
+            State::Well => {
                 if now_ns < since_ns.saturating_add(limits.suspect_ns) {
                     return None;
                 }
-                self.verdict = Verdict::Suspected { at_ns: now_ns, looks: 0 };
+                self.state = State::Suspected { at_ns: now_ns, looks: 0 };
                 Some(HealthEvent::Suspected { since_ns })
             }
-            Verdict::Suspected { at_ns, looks } => {
+            State::Suspected { at_ns, looks } => {
                 *looks = looks.saturating_add(1);
                 if *looks < LOOKS_MIN || now_ns < at_ns.saturating_add(limits.confirm_ns) {
                     return None;
                 }
-                self.verdict = Verdict::Confirmed;
+                self.state = State::Confirmed;
                 Some(HealthEvent::Confirmed { since_ns })
             }
-            Verdict::Confirmed => None,
+            State::Confirmed => None,
         }
     }
 }

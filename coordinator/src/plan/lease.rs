@@ -35,14 +35,14 @@ pub enum Claim {
     Stale,
 }
 
-/// How far a dead worker had come with a task that was leased to it.
+/// Whether a worker had begun a task that was leased to it when it died or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hand {
-    /// It was at it when it died: that was an attempt.
+pub enum Attempt {
+    /// It had: that was an attempt.
     Begun,
-    /// It waited in the ring behind another one, or had not been published at all: nobody began it, so
-    /// no answer to it can exist, and the next lease may have the same number.
-    Waiting,
+    /// The task waited in the ring behind another one, or had not been published: no answer to it can
+    /// exist, and the next lease may have the same number.
+    NotBegun,
 }
 
 impl Word {
@@ -117,14 +117,14 @@ impl Word {
 
     /// Its worker is dead or has failed, and everything that it had published has been taken: back into the queue
     /// of `worker`, or of [`NO_WORKER`] where any will do.
-    pub fn requeue(self, hand: Hand, worker: u16) -> Option<Self> {
-        let attempt = match hand {
-            Hand::Begun => self.attempt(),
-            Hand::Waiting => self.attempt().checked_sub(1)?,
+    pub fn requeue(self, attempt: Attempt, worker: u16) -> Option<Self> {
+        let number = match attempt {
+            Attempt::Begun => self.attempt(),
+            Attempt::NotBegun => self.attempt().checked_sub(1)?,
         };
         let here = self.worker() == worker || worker == NO_WORKER;
         (self.state()? == State::Leased && here)
-            .then(|| Self::new(self.generation(), worker, attempt, State::Queued))
+            .then(|| Self::new(self.generation(), worker, number, State::Queued))
     }
 
     /// Whatever the word says: the entry cannot be trusted, and its client is to be told so.
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_task_that_was_begun_has_another_number_at_its_next_worker() {
         let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
-        let again = leased.requeue(Hand::Begun, 7).unwrap();
+        let again = leased.requeue(Attempt::Begun, 7).unwrap();
         assert_eq!(again.claim(7, 1), Claim::Stale);
         let again = again.lease(7).unwrap();
         assert_eq!((again.attempt(), again.claim(7, 1), again.claim(7, 2)), (2, Claim::Stale, Claim::Accept));
@@ -186,14 +186,14 @@ mod tests {
     #[test]
     fn a_task_that_nobody_began_has_lost_no_attempt() {
         let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
-        assert_eq!(leased.requeue(Hand::Waiting, 7).unwrap().lease(7), Some(leased));
+        assert_eq!(leased.requeue(Attempt::NotBegun, 7).unwrap().lease(7), Some(leased));
     }
 
     #[test]
     fn what_has_ended_does_not_go_back_into_the_queue() {
         let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
         for ended in [leased.finish().unwrap(), leased.fail().unwrap()] {
-            assert_eq!(ended.requeue(Hand::Begun, 7), None);
+            assert_eq!(ended.requeue(Attempt::Begun, 7), None);
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(queued.lease(NO_WORKER), None);
         let leased = queued.lease(3).unwrap();
         assert_eq!((leased.claim(3, 1), leased.claim(NO_WORKER, 1)), (Claim::Accept, Claim::Stale));
-        let again = leased.requeue(Hand::Begun, NO_WORKER).unwrap().lease(4).unwrap();
+        let again = leased.requeue(Attempt::Begun, NO_WORKER).unwrap().lease(4).unwrap();
         assert_eq!(
             (again.claim(3, 1), again.claim(3, 2), again.claim(4, 2)),
             (Claim::Stale, Claim::Stale, Claim::Accept)
@@ -214,7 +214,7 @@ mod tests {
     fn a_task_of_one_worker_goes_to_no_other() {
         let queued = Word::from_raw(0).queue(7).unwrap();
         assert_eq!(queued.lease(8), None);
-        assert_eq!(queued.lease(7).unwrap().requeue(Hand::Begun, 8), None);
+        assert_eq!(queued.lease(7).unwrap().requeue(Attempt::Begun, 8), None);
     }
 
     proptest! {
@@ -228,8 +228,8 @@ mod tests {
                 word.finish(),
                 word.fail(),
                 word.free(),
-                word.requeue(Hand::Begun, worker),
-                word.requeue(Hand::Waiting, NO_WORKER),
+                word.requeue(Attempt::Begun, worker),
+                word.requeue(Attempt::NotBegun, NO_WORKER),
             ];
             for next in steps.into_iter().flatten() {
                 prop_assert!(word.state().is_some() && next.state().is_some());

@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     Keep,
     Recycle(Reason),
 }
@@ -33,15 +33,15 @@ pub enum Reason {
 }
 
 /// After a task whose state was reset: whether the process takes another one.
-pub fn after_task(wear: &Wear, limits: &Limits) -> Verdict {
+pub fn after_task(wear: &Wear, limits: &Limits) -> Decision {
     if limits.after_tasks.is_some_and(|most| wear.tasks >= most) {
-        return Verdict::Recycle(Reason::Tasks(wear.tasks));
+        return Decision::Recycle(Reason::Tasks(wear.tasks));
     }
     let growth = wear.rss_bytes.saturating_sub(wear.baseline_rss);
     if limits.rss_growth_max.is_some_and(|most| growth > most) {
-        return Verdict::Recycle(Reason::Growth(growth));
+        return Decision::Recycle(Reason::Growth(growth));
     }
-    Verdict::Keep
+    Decision::Keep
 }
 
 #[cfg(test)]
@@ -54,23 +54,23 @@ mod tests {
     #[test]
     fn a_worker_is_replaced_after_its_share_of_tasks() {
         let wear = |tasks| Wear { tasks, ..Wear::default() };
-        assert_eq!(after_task(&wear(9), &LIMITS), Verdict::Keep);
-        assert_eq!(after_task(&wear(10), &LIMITS), Verdict::Recycle(Reason::Tasks(10)));
+        assert_eq!(after_task(&wear(9), &LIMITS), Decision::Keep);
+        assert_eq!(after_task(&wear(10), &LIMITS), Decision::Recycle(Reason::Tasks(10)));
     }
 
     #[test]
     fn a_worker_is_replaced_when_it_has_grown_and_not_because_it_is_large() {
         let wear = |rss_bytes| Wear { tasks: 1, rss_bytes, baseline_rss: 50_000 };
-        assert_eq!(after_task(&wear(51_000), &LIMITS), Verdict::Keep);
-        assert_eq!(after_task(&wear(51_001), &LIMITS), Verdict::Recycle(Reason::Growth(1001)));
-        assert_eq!(after_task(&wear(10), &LIMITS), Verdict::Keep);
+        assert_eq!(after_task(&wear(51_000), &LIMITS), Decision::Keep);
+        assert_eq!(after_task(&wear(51_001), &LIMITS), Decision::Recycle(Reason::Growth(1001)));
+        assert_eq!(after_task(&wear(10), &LIMITS), Decision::Keep);
     }
 
     proptest! {
         #[test]
         fn without_limits_nobody_is_replaced(tasks: u32, rss_bytes: u64, baseline_rss: u64) {
             let wear = Wear { tasks, rss_bytes, baseline_rss };
-            prop_assert_eq!(after_task(&wear, &Limits::default()), Verdict::Keep);
+            prop_assert_eq!(after_task(&wear, &Limits::default()), Decision::Keep);
         }
     }
 }

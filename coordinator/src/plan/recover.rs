@@ -4,7 +4,7 @@
 //! have written nonsense: what does not fit is failed with a reason or cleared, never trusted. By the
 //! time anything is decided here, every answer that the dead workers had published is in the table.
 
-use super::lease::{Hand, NO_WORKER, State, Word};
+use super::lease::{Attempt, NO_WORKER, State, Word};
 use crate::raw::raw_enum;
 use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskKind};
 
@@ -40,11 +40,11 @@ pub enum Action {
     /// Queued, and waits for its worker as before.
     Wait,
     /// Leased to a dead worker: queued again.
-    Requeue(Hand),
+    Requeue(Attempt),
     /// Begun by workers that died too often.
     Fail(AnswerStatus),
     /// Done or failed; its client may have been told or not, and is told once more.
-    Tell,
+    Report,
     /// The words cannot be; whose task it was is known, and the client is told.
     Condemn,
     /// The words cannot be, and nobody can be told.
@@ -75,18 +75,22 @@ pub fn decide(found: &Found, limits: &Limits) -> Action {
     match word.state() {
         Some(State::Queued) if waits && attempts < most => Action::Wait,
         Some(State::Leased) if placed && (1..=most).contains(&attempts) => {
-            let hand = if found.in_hand { Hand::Begun } else { Hand::Waiting };
-            after_death(*word, hand, most)
+            let attempt = if found.in_hand { Attempt::Begun } else { Attempt::NotBegun };
+            after_death(*word, attempt, most)
         }
-        Some(State::Done) if placed && attempts <= most && tells(found, answer, limits) => Action::Tell,
-        Some(State::Failed) if (placed || waits) && attempts <= most && tells(found, answer, limits) => {
-            Action::Tell
+        Some(State::Done) if placed && attempts <= most && is_reportable(found, answer, limits) => {
+            Action::Report
+        }
+        Some(State::Failed)
+            if (placed || waits) && attempts <= most && is_reportable(found, answer, limits) =>
+        {
+            Action::Report
         }
         _ => Action::Condemn,
     }
 }
 
-fn tells(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool {
+fn is_reportable(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool {
     use AnswerStatus::{
         Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut, WorkerDead, WorkerDied,
         WorkerHung,
@@ -108,11 +112,11 @@ fn tells(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool {
 }
 
 /// What becomes of a leased task whose worker died; somebody will take the worker's place.
-pub fn after_death(word: Word, hand: Hand, attempts_max: u8) -> Action {
-    if hand == Hand::Begun && word.attempt() >= attempts_max {
+pub fn after_death(word: Word, attempt: Attempt, attempts_max: u8) -> Action {
+    if attempt == Attempt::Begun && word.attempt() >= attempts_max {
         Action::Fail(AnswerStatus::WorkerDied)
     } else {
-        Action::Requeue(hand)
+        Action::Requeue(attempt)
     }
 }
 

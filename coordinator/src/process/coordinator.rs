@@ -395,7 +395,7 @@ impl Coordinator {
         self.due.clear();
         self.region.state().stopping.store(1, Ordering::Release);
         for number in 0..self.links.len() as u32 {
-            self.region.worker(number).bell.shout();
+            self.region.worker(number).bell.wake();
         }
         // Without a supervisor the fleet ends at once.
         let grace = if self.peers.has_lost_its_supervisor() { Duration::ZERO } else { STOP_GRACE };

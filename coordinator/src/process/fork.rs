@@ -193,7 +193,7 @@ extern "C" fn on_child(_signal: i32) {
     if !bell.is_null() {
         // SAFETY: set only from a `&'static Doorbell`. `shout` is an atomic add and a system call:
         // async-signal-safe.
-        unsafe { (*bell).shout() };
+        unsafe { (*bell).wake() };
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 /// As of now; `shm` is where fleets keep their shared memory.
 pub fn read(shm: &Path) -> Host {
     let available = meminfo("MemAvailable:").map_or(u64::MAX, |kib| kib.saturating_mul(1024));
-    let group = memory::left().map_or(u64::MAX, |left| left.bytes);
+    let group = memory::available().map_or(u64::MAX, |left| left.bytes);
     let room = rustix::fs::statvfs(shm).ok();
     Host {
         fds_soft: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),

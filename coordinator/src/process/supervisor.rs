@@ -303,7 +303,7 @@ impl Supervisor {
     fn stop(&mut self) {
         self.set_stage(Stage::Stopping);
         for place in &self.places {
-            self.control.coordinator(place.index).bell.shout();
+            self.control.coordinator(place.index).bell.wake();
         }
         // It reads the end of its pipe.
         self.spare = None;
@@ -342,7 +342,7 @@ impl Supervisor {
             self.reap(true);
         }
         self.set_stage(Stage::Stopped);
-        self.control.client_bell().shout();
+        self.control.client_bell().wake();
     }
 
     /// Ends every child that is no coordinator and was not there before: workers of dead coordinators, and what those

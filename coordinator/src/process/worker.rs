@@ -11,7 +11,7 @@ use crate::bus::view::{Control, Region};
 use crate::config::Policy;
 use crate::os::clock::{now_ns, thread_cpu_ns};
 use crate::os::identity::Identity;
-use crate::plan::pool::{Limits, Reason, Verdict, Wear, after_task};
+use crate::plan::pool::{Decision, Limits, Reason, Wear, after_task};
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskKind};
 use foreign::Foreign;
 use std::time::Duration;
@@ -85,7 +85,7 @@ pub fn run(
         foreign: Foreign::new(control.stamped().created_unix_ns, coordinator, number),
     };
     match Identity::of(std::process::id()) {
-        Some(own) => slot.process.arrived(own.pid, own.start_ticks),
+        Some(own) => slot.process.mark_live(own.pid, own.start_ticks),
         // Its parent says so.
         None => slot.process.set_life(Life::Live),
     }
@@ -191,9 +191,9 @@ impl Worker {
         let rss_bytes = limits.rss_growth_max.map_or(0, |_| resident());
         let wear = Wear { tasks: self.done, rss_bytes, baseline_rss: self.began_with };
         match after_task(&wear, &limits) {
-            Verdict::Keep => None,
-            Verdict::Recycle(Reason::Tasks(_)) => Some(STATUS_WORN),
-            Verdict::Recycle(Reason::Growth(_)) => Some(STATUS_GROWN),
+            Decision::Keep => None,
+            Decision::Recycle(Reason::Tasks(_)) => Some(STATUS_WORN),
+            Decision::Recycle(Reason::Growth(_)) => Some(STATUS_GROWN),
         }
     }
 

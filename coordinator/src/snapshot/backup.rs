@@ -139,7 +139,7 @@ impl<'a> Pause<'a> {
 
     fn tell(&self) {
         for index in 0..self.control.shape().coordinators() {
-            self.control.coordinator(index).bell.shout();
+            self.control.coordinator(index).bell.wake();
         }
     }
 

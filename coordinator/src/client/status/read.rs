@@ -8,7 +8,7 @@ use crate::bus::copy::copy_out;
 use crate::bus::directory::{control_path, region_path};
 use crate::bus::error::{BusError, Cause};
 use crate::bus::ring::HEADER;
-use crate::bus::slot::{Counters, LetterState, Life, ProcessCell, Stage, TableEntry};
+use crate::bus::slot::{Counters, DeadLetterState, Life, ProcessCell, Stage, TableEntry};
 use crate::bus::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
 use crate::client::Ledger;
@@ -294,15 +294,16 @@ fn counts(region: &Region) -> Counts {
     let counters = region.counters();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let is_kept = |state: &AtomicU32| {
-        LetterState::from_raw(state.load(Ordering::Acquire)).is_some_and(|state| state != LetterState::Empty)
+        DeadLetterState::from_raw(state.load(Ordering::Acquire))
+            .is_some_and(|state| state != DeadLetterState::Empty)
     };
     Counts {
         retried: read(&counters.retried),
         cancelled: read(&counters.cancelled),
         revived: read(&counters.revived),
-        letters: read(&counters.letters),
-        letters_kept: region.letters().iter().filter(|letter| is_kept(&letter.state)).count() as u64,
-        letters_lost: read(&counters.letters_lost),
+        letters: read(&counters.dead_letters),
+        letters_kept: region.dead_letters().iter().filter(|letter| is_kept(&letter.state)).count() as u64,
+        letters_lost: read(&counters.dead_letters_lost),
         hits: read(&counters.hits),
         misses: read(&counters.misses),
         refills: read(&counters.refills),

@@ -41,10 +41,10 @@ fn a_leased_task_goes_back_until_it_was_begun_too_often() {
     let mut word = queued().lease(5).unwrap();
     for _ in 1..LIMITS.attempts_max {
         let begun = Found { in_hand: true, ..found(word) };
-        assert_eq!(decide(&begun, &LIMITS), Action::Requeue(Hand::Begun));
-        word = word.requeue(Hand::Begun, 5).unwrap().lease(5).unwrap();
+        assert_eq!(decide(&begun, &LIMITS), Action::Requeue(Attempt::Begun));
+        word = word.requeue(Attempt::Begun, 5).unwrap().lease(5).unwrap();
     }
-    assert_eq!(decide(&found(word), &LIMITS), Action::Requeue(Hand::Waiting));
+    assert_eq!(decide(&found(word), &LIMITS), Action::Requeue(Attempt::NotBegun));
     let begun = Found { in_hand: true, ..found(word) };
     assert_eq!(decide(&begun, &LIMITS), Action::Fail(AnswerStatus::WorkerDied));
 }
@@ -52,7 +52,7 @@ fn a_leased_task_goes_back_until_it_was_begun_too_often() {
 #[test]
 fn what_is_done_is_told_once_more_and_what_waits_waits_on() {
     let done = queued().lease(5).unwrap().finish().unwrap();
-    assert_eq!(decide(&found(done), &LIMITS), Action::Tell);
+    assert_eq!(decide(&found(done), &LIMITS), Action::Report);
     assert_eq!(decide(&found(queued()), &LIMITS), Action::Wait);
     assert_eq!(decide(&found(done.free().unwrap()), &LIMITS), Action::Leave);
 }
@@ -118,7 +118,7 @@ proptest! {
                 prop_assert!(next.and_then(|next| next.lease(word.worker())).is_some());
             }
             Action::Fail(_) => prop_assert!(word.fail().is_some()),
-            Action::Tell => {
+            Action::Report => {
                 prop_assert!(word.free().is_some());
                 prop_assert!(answer_len <= LIMITS.payload_max);
             }

@@ -127,7 +127,7 @@ impl Coordinator {
         let ending =
             if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
         let mut told = *answer;
-        if task.was_letter() {
+        if task.was_dead_letter() {
             told.status |= REVIVED;
         }
         if status == AnswerStatus::Ok && failed.is_some() {
@@ -161,7 +161,7 @@ impl Coordinator {
             && task.id == answer.id
             && task.place().is_none_or(|place| place == answer.worker)
             // Of its life before it was a letter.
-            && !(task.was_letter() && answer.started_ns < task.sent_ns);
+            && !(task.was_dead_letter() && answer.started_ns < task.sent_ns);
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
             // Too late at the worker is too late, also if the coordinator was too busy to say so first.
             if answer.finished_ns <= task.deadline_ns {

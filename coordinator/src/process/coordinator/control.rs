@@ -76,7 +76,7 @@ impl Coordinator {
             self.fail(entry, AnswerStatus::Cancelled);
             // It sees in the table that the task is not its own any more.
             if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
-                self.region.worker(worker).bell.shout();
+                self.region.worker(worker).bell.wake();
             }
         }
     }

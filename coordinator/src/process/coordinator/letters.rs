@@ -2,30 +2,30 @@
 //!
 //! A letter is written before its task's last state, so that a coordinator killed in between has lost none;
 //! its successor writes it once more over the first. What becomes a task again is in the table before its letter
-//! is gone, and counted in between: [`LetterState::Reviving`] says to a successor that this was under way.
+//! is gone, and counted in between: [`DeadLetterState::Reviving`] says to a successor that this was under way.
 
 use super::tasks::details;
 use super::{Coordinator, add};
 use crate::bus::copy::{copy_in, copy_out};
 use crate::bus::events::EventKind;
 use crate::bus::ring::HEADER;
-use crate::bus::slot::{LetterEntry, LetterState};
+use crate::bus::slot::{DeadLetterEntry, DeadLetterState};
 use crate::bus::sync::{Ordering, full_fence};
 use crate::os::clock::{now_ns, unix_ns};
 use crate::plan::lease::State;
-use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_LETTER};
+use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_DEAD_LETTER};
 use std::collections::HashMap;
 use zerocopy::{FromBytes, IntoBytes};
 
-fn state(letter: &LetterEntry) -> Option<LetterState> {
-    LetterState::from_raw(letter.state.load(Ordering::Acquire))
+fn state(letter: &DeadLetterEntry) -> Option<DeadLetterState> {
+    DeadLetterState::from_raw(letter.state.load(Ordering::Acquire))
 }
 
-fn set_state(letter: &LetterEntry, state: LetterState) {
+fn set_state(letter: &DeadLetterEntry, state: DeadLetterState) {
     letter.state.store(state as u32, Ordering::Release);
 }
 
-fn task_of(letter: &LetterEntry) -> TaskHeader {
+fn task_of(letter: &DeadLetterEntry) -> TaskHeader {
     let mut header = [0; HEADER];
     copy_out(&letter.task, &mut header);
     TaskHeader::read_from_bytes(&header).expect("headers have one size")
@@ -35,21 +35,21 @@ impl Coordinator {
     /// Keeps the task of an open entry with the answer that ends it; `why` is in words, and kept as far as there is
     /// room behind the task's body.
     pub(super) fn write_letter(&mut self, entry: u32, answer: &AnswerHeader, why: &[u8]) {
-        let letters = self.region.letters();
+        let letters = self.region.dead_letters();
         let task = self.table.task(entry);
         let at = letters
             .iter()
-            .position(|letter| state(letter) == Some(LetterState::Dead) && task_of(letter).id == task.id)
-            .or_else(|| letters.iter().position(|letter| state(letter) == Some(LetterState::Empty)));
+            .position(|letter| state(letter) == Some(DeadLetterState::Dead) && task_of(letter).id == task.id)
+            .or_else(|| letters.iter().position(|letter| state(letter) == Some(DeadLetterState::Empty)));
         let counters = self.region.counters();
         let at = at.unwrap_or_else(|| {
-            add(&counters.letters_lost);
+            add(&counters.dead_letters_lost);
             let oldest =
                 letters.iter().enumerate().min_by_key(|(_, letter)| letter.stamp.load(Ordering::Relaxed));
             oldest.map_or(0, |(at, _)| at)
         });
         let letter = &letters[at];
-        set_state(letter, LetterState::Empty);
+        set_state(letter, DeadLetterState::Empty);
         // Whoever reads what is written now finds the letter changed.
         full_fence();
         self.table.task_body(entry, &mut self.body);
@@ -57,13 +57,13 @@ impl Coordinator {
         let room = (self.region.shape().payload_max() as usize).saturating_sub(task_len);
         let why = &why[..why.len().min(room)];
         self.body.extend_from_slice(why);
-        copy_in(self.region.letter_body(at as u32), &self.body);
+        copy_in(self.region.dead_letter_body(at as u32), &self.body);
         copy_in(&letter.task, task.as_bytes());
         copy_in(&letter.answer, AnswerHeader { stdout_len: why.len() as u32, ..*answer }.as_bytes());
         letter.task_len.store(task_len as u32, Ordering::Relaxed);
         letter.stamp.store(unix_ns(), Ordering::Relaxed);
-        set_state(letter, LetterState::Dead);
-        add(&counters.letters);
+        set_state(letter, DeadLetterState::Dead);
+        add(&counters.dead_letters);
         let attempt = super::tasks::attempt(answer);
         let said = details(&task, attempt, answer.status);
         self.events.write(now_ns(), EventKind::DeadLetter, answer.worker, &said);
@@ -71,21 +71,21 @@ impl Coordinator {
 
     /// The letters that an order means.
     pub(super) fn letters_of(&self, id: TaskId, all: bool) -> Vec<u32> {
-        let meant = |letter: &LetterEntry| {
-            state(letter) == Some(LetterState::Dead) && (all || task_of(letter).id == id)
+        let meant = |letter: &DeadLetterEntry| {
+            state(letter) == Some(DeadLetterState::Dead) && (all || task_of(letter).id == id)
         };
-        (0..).zip(self.region.letters()).filter(|(_, letter)| meant(letter)).map(|(at, _)| at).collect()
+        (0..).zip(self.region.dead_letters()).filter(|(_, letter)| meant(letter)).map(|(at, _)| at).collect()
     }
 
     pub(super) fn drop_letter(&mut self, at: u32) {
-        set_state(&self.region.letters()[at as usize], LetterState::Empty);
+        set_state(&self.region.dead_letters()[at as usize], DeadLetterState::Empty);
     }
 
     /// Makes a task of a letter again, with all its attempts and its whole time; false as long as the table has no
     /// room.
     pub(super) fn revive(&mut self, at: u32) -> bool {
-        let letter = &self.region.letters()[at as usize];
-        if state(letter) != Some(LetterState::Dead) {
+        let letter = &self.region.dead_letters()[at as usize];
+        if state(letter) != Some(DeadLetterState::Dead) {
             return true;
         }
         let was = task_of(letter);
@@ -99,19 +99,19 @@ impl Coordinator {
         let Some(entry) = self.free.pop() else { return false };
         let now = now_ns();
         let deadline_ns = now.saturating_add(was.lifetime_ns());
-        let kind = was.kind | WAS_LETTER;
+        let kind = was.kind | WAS_DEAD_LETTER;
         let task = TaskHeader { deadline_ns, sent_ns: now, kind, entry, lease: 0, ..was };
         let most = self.region.shape().payload_max();
         let len = letter.task_len.load(Ordering::Relaxed).min(most);
         self.body.resize(len as usize, 0);
-        copy_out(self.region.letter_body(at), &mut self.body);
+        copy_out(self.region.dead_letter_body(at), &mut self.body);
         let counters = self.region.counters();
         let revived = counters.revived.load(Ordering::Relaxed) + 1;
         letter.stamp.store(revived, Ordering::Relaxed);
-        set_state(letter, LetterState::Reviving);
+        set_state(letter, DeadLetterState::Reviving);
         self.table.accept(entry, &task, &self.body);
         counters.revived.store(revived, Ordering::Relaxed);
-        set_state(letter, LetterState::Empty);
+        set_state(letter, DeadLetterState::Empty);
         self.count_accepted();
         self.events.write(now, EventKind::Revived, super::SELF, &details(&task, 0, 0));
         self.enter(entry, &task);
@@ -121,33 +121,33 @@ impl Coordinator {
     /// What a predecessor was about when it died. Before the ledger is balanced.
     pub(super) fn settle_letters(&self, known: &HashMap<TaskId, u32>) {
         let counters = self.region.counters();
-        for letter in self.region.letters() {
+        for letter in self.region.dead_letters() {
             match state(letter) {
-                Some(LetterState::Reviving) => {
+                Some(DeadLetterState::Reviving) => {
                     let task = task_of(letter);
                     if known.contains_key(&task.id) {
                         let counted = counters.revived.load(Ordering::Relaxed);
                         let wanted = letter.stamp.load(Ordering::Relaxed);
                         // It is the only one that can be under way.
                         counters.revived.store(counted.max(wanted.min(counted + 1)), Ordering::Relaxed);
-                        set_state(letter, LetterState::Empty);
+                        set_state(letter, DeadLetterState::Empty);
                     } else {
                         letter.stamp.store(unix_ns(), Ordering::Relaxed);
-                        set_state(letter, LetterState::Dead);
+                        set_state(letter, DeadLetterState::Dead);
                     }
                 }
-                Some(LetterState::Dead) => {
+                Some(DeadLetterState::Dead) => {
                     let len = letter.task_len.load(Ordering::Relaxed);
                     // Killed before its last state: it has not failed yet, and may still be answered.
                     let open = known.get(&task_of(letter).id).is_some_and(|entry| {
                         matches!(self.table.word(*entry).state(), Some(State::Queued | State::Leased))
                     });
                     if open || len > self.region.shape().payload_max() {
-                        set_state(letter, LetterState::Empty);
+                        set_state(letter, DeadLetterState::Empty);
                     }
                 }
-                Some(LetterState::Empty) => {}
-                None => set_state(letter, LetterState::Empty),
+                Some(DeadLetterState::Empty) => {}
+                None => set_state(letter, DeadLetterState::Empty),
             }
         }
     }

@@ -172,7 +172,7 @@ impl Peers {
             (heritage.launch.say)("the supervisor has died, and no other could be started: the fleet ends");
             self.control.state().stage.store(Stage::Stopping as u32, Ordering::Release);
             for index in 0..self.control.shape().coordinators() {
-                self.control.coordinator(index).bell.shout();
+                self.control.coordinator(index).bell.wake();
             }
         } else if now >= self.next_try_ns {
             self.next_try_ns = now + TRY_AGAIN.as_nanos() as u64;

@@ -121,7 +121,7 @@ impl Coordinator {
             let orders = &self.region.worker(number as u32).orders;
             if link.retiring && link.outstanding == 0 && link.waiting.is_empty() && link.pid.is_some() {
                 orders.retire.store(1, Ordering::Release);
-                self.region.worker(number as u32).bell.shout();
+                self.region.worker(number as u32).bell.wake();
             }
         }
     }
@@ -192,7 +192,7 @@ impl Coordinator {
         let goes = |entry: &u32| {
             let word = self.table.word(*entry);
             let begun = word.state() != Some(State::Queued) || word.attempt() > 0;
-            !begun && !self.table.task(*entry).was_letter()
+            !begun && !self.table.task(*entry).was_dead_letter()
         };
         let others: Vec<u32> = self.anyone.iter().rev().copied().filter(goes).take(many as usize).collect();
         for entry in others {

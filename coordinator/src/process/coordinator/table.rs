@@ -20,7 +20,7 @@ use crate::bus::ring::HEADER;
 use crate::bus::slot::TableEntry;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
-use crate::plan::lease::{Hand, State, Word};
+use crate::plan::lease::{Attempt, State, Word};
 use crate::plan::recover::Found;
 use crate::wire::{AnswerHeader, TaskHeader, attempt_of};
 use zerocopy::{FromBytes, IntoBytes};
@@ -152,9 +152,9 @@ impl Table {
     }
 
     /// For its own worker again, or for any.
-    pub(super) fn requeue(&self, entry: u32, hand: Hand) {
+    pub(super) fn requeue(&self, entry: u32, attempt: Attempt) {
         let address = self.task(entry).worker;
-        self.step(entry, |word| word.requeue(hand, address));
+        self.step(entry, |word| word.requeue(attempt, address));
     }
 
     /// The client's ring has published the answer.

@@ -66,11 +66,11 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     ];
     coordinator.events.write(recovered, EventKind::Recovered, SELF, &said);
     match Identity::of(std::process::id()) {
-        Some(own) => cell.arrived(own.pid, own.start_ticks),
+        Some(own) => cell.mark_live(own.pid, own.start_ticks),
         // Its parent says so.
         None => cell.set_life(Life::Live),
     }
-    control.client_bell().shout();
+    control.client_bell().wake();
     coordinator.serve();
     coordinator.stop();
     0
@@ -92,7 +92,7 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
     for (entry, word, task) in coordinator.table.open() {
         // What has no attempt left, or only this coordinator's letter to be found by, ends here.
         let left = coordinator.attempts_left(word, &task);
-        if task.place().is_some() || task.was_letter() || left == 0 {
+        if task.place().is_some() || task.was_dead_letter() || left == 0 {
             coordinator.fail(entry, AnswerStatus::WorkerDead);
             told += 1;
         } else {
@@ -208,7 +208,7 @@ fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError>
     counters.left.store(taken.saturating_sub(ended), relaxed);
     counters.accepted.store(ended, relaxed);
     own.closed.store(0, Ordering::Release);
-    control.client_bell().shout();
+    control.client_bell().wake();
     Ok(())
 }
 
@@ -281,7 +281,7 @@ impl Coordinator {
                     self.fail(entry, status);
                     untold.push((task.id, entry));
                 }
-                Action::Tell => {
+                Action::Report => {
                     untold.push((task.id, entry));
                     if AnswerStatus::from_raw(found.answer.status) == Some(AnswerStatus::Returned) {
                         self.returned.push((task.id, entry));

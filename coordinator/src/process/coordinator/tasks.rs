@@ -6,11 +6,11 @@ use crate::bus::ring::{HEADER, Record};
 use crate::bus::slot::Life;
 use crate::bus::sync::{Bug, Ordering, planted};
 use crate::os::clock::now_ns;
-use crate::plan::lease::{Hand, NO_WORKER, State, Word};
+use crate::plan::lease::{Attempt, NO_WORKER, State, Word};
 use crate::plan::recover::Ending;
 use crate::plan::retry::{Backoff, Cause, Next, after_failure};
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, TaskId, WAS_LETTER, attempt_of, lease,
+    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, TaskId, WAS_DEAD_LETTER, attempt_of, lease,
 };
 use std::cmp::Reverse;
 use zerocopy::{FromBytes, IntoBytes};
@@ -48,7 +48,7 @@ impl Coordinator {
             }
             task.entry = entry;
             task.lease = 0;
-            task.kind &= !WAS_LETTER;
+            task.kind &= !WAS_DEAD_LETTER;
             self.table.accept(entry, &task, &record.body);
             // Now that it is in the table. One by one: what is broken is never acknowledged, so a
             // successor finds it broken too, and the ring's count is that of the accepted.
@@ -213,7 +213,7 @@ impl Coordinator {
             worker,
             entry,
             lease: lease(self.epoch, word.attempt()),
-            status: status as u32 | if task.was_letter() { REVIVED } else { 0 },
+            status: status as u32 | if task.was_dead_letter() { REVIVED } else { 0 },
             code,
             stdout_len: 0,
         }
@@ -255,7 +255,7 @@ impl Coordinator {
     /// With what it had begun it has lost an attempt.
     pub(super) fn try_again(&mut self, entry: u32, cause: Cause, status: AnswerStatus) -> Option<()> {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
-        if cause == Cause::TimedOut && task.keeps_to_deaths() {
+        if cause == Cause::TimedOut && task.retries_deaths_only() {
             return None;
         }
         let now = now_ns();
@@ -268,7 +268,7 @@ impl Coordinator {
         let retries = task.retries_failures();
         let next = after_failure(cause, word.attempt(), most, retries, now, task.deadline_ns, &backoff);
         let Next::Again { at_ns } = next else { return None };
-        self.table.requeue(entry, Hand::Begun);
+        self.table.requeue(entry, Attempt::Begun);
         add(&self.region.counters().retried);
         let worker = u32::from(word.worker());
         self.events.write(now, EventKind::Retried, worker, &details(&task, word.attempt(), status as u32));

@@ -7,7 +7,7 @@ use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
-use crate::plan::lease::{Hand, State};
+use crate::plan::lease::{Attempt, State};
 use crate::plan::recover::abandoned;
 use crate::plan::restart::Restart;
 use crate::plan::retry::Cause;
@@ -74,7 +74,7 @@ impl Coordinator {
             worker::run(&control, region, index, number, epoch, &policy)
         })?;
         let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
-        slot.process.born(pid.as_raw() as u32, start_ticks);
+        slot.process.record_fork(pid.as_raw() as u32, start_ticks);
         let link = &mut self.links[number as usize];
         (link.pid, link.retiring, link.hung) = (Some(pid), false, false);
         self.by_pid.insert(pid, number);
@@ -150,7 +150,7 @@ impl Coordinator {
             let replaced = self.serving && !stopping;
             match left {
                 Left::Died => {
-                    slot.process.died(how.raw(), now_ns());
+                    slot.process.record_death(how.raw(), now_ns());
                     slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
                     // Who looks because of it finds nobody living there.
                     self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
@@ -186,7 +186,7 @@ impl Coordinator {
         if !gone.is_empty() {
             self.bury(&gone);
             if gone.iter().any(|(_, left)| *left == Left::Died) {
-                self.control.client_bell().shout();
+                self.control.client_bell().wake();
             }
         }
     }
@@ -243,7 +243,7 @@ impl Coordinator {
                 continue;
             }
             if !in_hand {
-                self.table.requeue(entry, Hand::Waiting);
+                self.table.requeue(entry, Attempt::NotBegun);
                 add(&self.region.counters().requeued);
                 queued.push((task.id, entry));
                 continue;
@@ -327,7 +327,7 @@ impl Coordinator {
                 Some(_) if here => self.fail(entry, abandoned(word, in_hand)),
                 None if !anybody => self.fail(entry, abandoned(word, in_hand)),
                 None if here && word.state() == Some(State::Leased) => {
-                    let hand = if in_hand { Hand::Begun } else { Hand::Waiting };
+                    let hand = if in_hand { Attempt::Begun } else { Attempt::NotBegun };
                     self.table.requeue(entry, hand);
                     back.push((task.id, entry));
                 }

@@ -22,7 +22,7 @@ use std::path::Path;
 pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     let Ok((signals, own, _)) = become_supervisor() else { return 70 };
     let Some(dead) = claim(control, dir, own) else { return 0 };
-    fault::made(dir, launch.shape.coordinators());
+    fault::register_fleet(dir, launch.shape.coordinators());
     let mut stamped = *control.stamped();
     stamped.owner = own;
     let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir.to_owned(), signals);
@@ -32,7 +32,7 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
         dead.pid, own.pid
     ));
     supervisor.take_stock();
-    control.client_bell().shout();
+    control.client_bell().wake();
     let served = match launch.owner.map(open_owner).transpose() {
         // As it would have done.
         _ if matches!(control.stage(), Stage::Stopping | Stage::Stopped) => Ok(super::Ending::OwnerDied),
@@ -87,7 +87,7 @@ impl Supervisor {
             if identity.pid != 0 && !identity.is_gone() {
                 place.there = There::Alive;
                 // Its parent was killed before it could say so.
-                cell.is_starting();
+                cell.mark_starting();
             } else {
                 place.there = match life {
                     Life::Absent | Life::Stopped => There::Absent,
@@ -103,7 +103,7 @@ impl Supervisor {
             }
             self.places[at] = place;
             if died {
-                cell.died(HowEnded::Unseen.raw(), now);
+                cell.record_death(HowEnded::Unseen.raw(), now);
                 cell.set_life(Life::Replacing);
                 self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
                 self.event(EventKind::Died, at as u32, &[identity.pid.into(), HowEnded::Unseen.raw() as u64]);

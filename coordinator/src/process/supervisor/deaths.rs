@@ -78,11 +78,11 @@ impl Supervisor {
             entry.process.set_life(Life::Stopped);
             self.event(EventKind::Stopped, index, &[pid.into(), how.raw() as u64]);
             if !stopping {
-                self.control.client_bell().shout();
+                self.control.client_bell().wake();
             }
             return;
         }
-        entry.process.died(how.raw(), now);
+        entry.process.record_death(how.raw(), now);
         // A region whose memory is gone is of no use to a successor.
         let lost = how == HowEnded::Exited(fault::STATUS);
         let again = !lost
@@ -94,7 +94,7 @@ impl Supervisor {
         self.settled(at, if again { Settled::Again } else { Settled::GivenUp }, stopping);
         self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
         if !stopping {
-            self.control.client_bell().shout();
+            self.control.client_bell().wake();
         }
     }
 
@@ -116,7 +116,7 @@ impl Supervisor {
         // The others do its work; nobody is missing.
         self.scaling.wanted = (self.scaling.wanted - 1).max(1);
         self.event(EventKind::Settled, index, &[]);
-        self.control.client_bell().shout();
+        self.control.client_bell().wake();
         if !stopping {
             self.share_out_workers(index);
         }

@@ -184,7 +184,7 @@ impl Supervisor {
         };
         let watched = self.watched(pid, true);
         if role == Role::Coordinator {
-            cell.born(watched.identity.pid, watched.identity.start_ticks);
+            cell.record_fork(watched.identity.pid, watched.identity.start_ticks);
             let incarnation = cell.incarnation.load(Ordering::Relaxed);
             self.event(EventKind::Started, index, &[watched.identity.pid.into(), incarnation.into()]);
         }

@@ -126,8 +126,8 @@ impl Supervisor {
                 there -= 1;
                 let entry = self.control.coordinator(self.places[at].index);
                 entry.retire.store(1, Ordering::Release);
-                entry.bell.shout();
-                self.control.client_bell().shout();
+                entry.bell.wake();
+                self.control.client_bell().wake();
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::DeadLetter;
 use crate::bus::copy::copy_out;
 use crate::bus::ring::{HEADER, Record};
-use crate::bus::slot::{LetterState, TableEntry};
+use crate::bus::slot::{DeadLetterState, TableEntry};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::Region;
 use crate::client::letters;
@@ -143,10 +143,10 @@ impl Contents {
     }
 
     fn letters(&mut self, index: u32, region: &Region) {
-        let entries = region.letters();
+        let entries = region.dead_letters();
         for letter in letters::of_region(index, region) {
             let entry = &entries[letter.place as usize];
-            if LetterState::from_raw(entry.state.load(Ordering::Acquire)) != Some(LetterState::Dead) {
+            if DeadLetterState::from_raw(entry.state.load(Ordering::Acquire)) != Some(DeadLetterState::Dead) {
                 // In the table again.
                 continue;
             }
@@ -224,7 +224,7 @@ fn open_task(
         attempts,
         attempts_max: task.attempts_max,
         retry_failures: task.retries_failures(),
-        deaths_only: task.keeps_to_deaths(),
+        deaths_only: task.retries_deaths_only(),
         state,
         name: None,
         listed: None,

@@ -39,11 +39,11 @@ fn a_fleet_that_waits_for_a_supervisor_is_not_cleaned_away() {
     let (dir, control) = directory::create(shm.path(), "test", &Stamped::new(owner, 0, shape), 1).unwrap();
     // Somebody who lives is one of its coordinators.
     let own = Identity::own();
-    control.coordinator(1).process.arrived(own.pid, own.start_ticks);
+    control.coordinator(1).process.mark_live(own.pid, own.start_ticks);
     let said = program(shm.path(), &["clean"]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("a coordinator lives; left alone"));
     assert!(dir.exists());
-    control.coordinator(1).process.arrived(owner.pid, owner.start_ticks);
+    control.coordinator(1).process.mark_live(owner.pid, owner.start_ticks);
     assert!(program(shm.path(), &["clean"]).status.success());
     assert!(super::is_empty(shm.path()));
 }

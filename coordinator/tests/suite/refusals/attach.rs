@@ -17,8 +17,8 @@ fn files(shm: &Path) -> PathBuf {
     let (dir, control) = directory::create(shm, "test", &Stamped::new(own, 0, shape), 1).unwrap();
     // Somebody serves there, so that its region is asked for.
     let process = &control.coordinator(0).process;
-    process.born(own.pid, own.start_ticks);
-    process.arrived(own.pid, own.start_ticks);
+    process.record_fork(own.pid, own.start_ticks);
+    process.mark_live(own.pid, own.start_ticks);
     dir
 }
 

@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::ghost::Ghost;
 use super::world::{
-    Bug, Copied, DOWN, FLEET, Flight, GRACE_NS, LETTERS, LetterState, Life, MS, SENDER, World, no_task,
+    Bug, Copied, DOWN, DeadLetterState, FLEET, Flight, GRACE_NS, LETTERS, Life, MS, SENDER, World, no_task,
 };
 use coordinator::plan::lease::State;
 use coordinator::wire::{
@@ -290,7 +290,7 @@ impl World {
             seat.region.letters = letters;
             assert_eq!(seat.region.letters.len(), LETTERS);
             // No one is at the middle of anything when it has paused.
-            assert!(seat.region.letters.iter().all(|letter| letter.state != LetterState::Reviving));
+            assert!(seat.region.letters.iter().all(|letter| letter.state != DeadLetterState::Reviving));
         }
         world.ghost.saw("a restored fleet");
         world.wrong = self.wrong.take();

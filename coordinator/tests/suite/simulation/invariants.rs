@@ -1,6 +1,6 @@
 //! What holds after every event.
 
-use super::world::{Coordinator, Entry, LetterState, Life, Seat, World};
+use super::world::{Coordinator, DeadLetterState, Entry, Life, Seat, World};
 use coordinator::plan::lease::State;
 use coordinator::wire::REVIVED;
 
@@ -99,9 +99,9 @@ fn is_held(seat: &Seat, process: &Coordinator, at: usize) -> bool {
 }
 
 fn letters(world: &World, seat: &Seat) -> Option<String> {
-    seat.region.letters.iter().filter(|letter| letter.state != LetterState::Empty).find_map(|letter| {
+    seat.region.letters.iter().filter(|letter| letter.state != DeadLetterState::Empty).find_map(|letter| {
         let sequence = letter.task.id.sequence;
-        if letter.state == LetterState::Reviving {
+        if letter.state == DeadLetterState::Reviving {
             return Some(format!("the letter of task {sequence} is neither dead nor a task"));
         }
         if seat.region.table.iter().any(|entry| entry.is_open() && entry.task.id.sequence == sequence) {

@@ -469,7 +469,7 @@ impl World {
                     self.fail(coord, entry, status)?;
                     untold.push((slot.task.id, entry));
                 }
-                Action::Tell => untold.push((slot.task.id, entry)),
+                Action::Report => untold.push((slot.task.id, entry)),
                 action @ (Action::Condemn | Action::Clear) => self.wrong(|| {
                     format!(
                         "nobody scribbles here, and yet entry {coord}/{entry} is to be {action:?}: {found:?}"

@@ -2,7 +2,7 @@
 
 use super::event::{Cut, Event, How, Storm};
 use super::invariants;
-use super::world::{Bug, Killed, LetterState, Life, Setup, Step, World};
+use super::world::{Bug, DeadLetterState, Killed, Life, Setup, Step, World};
 use coordinator::wire::Order;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -140,7 +140,7 @@ impl World {
         let letter = |coord: usize, task: u64| {
             let letters = &self.seats[coord].region.letters;
             let letter = &letters[task as usize % letters.len()];
-            if letter.state == LetterState::Dead { letter.task.id.sequence } else { task }
+            if letter.state == DeadLetterState::Dead { letter.task.id.sequence } else { task }
         };
         match event {
             Event::Revive { coord, task } => Event::Revive { coord, task: letter(coord, task) },
@@ -215,7 +215,7 @@ impl World {
             Event::Revive { coord, task } | Event::DropLetter { coord, task } => region(coord)
                 .letters
                 .iter()
-                .any(|letter| letter.state == LetterState::Dead && letter.task.id.sequence == task),
+                .any(|letter| letter.state == DeadLetterState::Dead && letter.task.id.sequence == task),
             _ => true,
         }
     }

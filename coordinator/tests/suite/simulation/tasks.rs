@@ -2,8 +2,8 @@
 //! of `process::coordinator::{table, tasks, answers, letters}`.
 
 use super::event::How;
-use super::world::{Bug, Letter, LetterState, Step, UP, World};
-use coordinator::plan::lease::{Claim, Hand, NO_WORKER, State, Word};
+use super::world::{Bug, DeadLetterState, Letter, Step, UP, World};
+use coordinator::plan::lease::{Attempt, Claim, NO_WORKER, State, Word};
 use coordinator::plan::recover::Ending;
 use coordinator::plan::retry::{Cause, Next, after_failure};
 use coordinator::wire::{
@@ -244,7 +244,7 @@ impl World {
         let next =
             after_failure(cause, word.attempt(), most, retries, self.now_ns, task.deadline_ns, &self.backoff);
         let Next::Again { at_ns } = next else { return Ok(false) };
-        let hand = if self.has(Bug::SameAttempt) { Hand::Waiting } else { Hand::Begun };
+        let hand = if self.has(Bug::SameAttempt) { Attempt::NotBegun } else { Attempt::Begun };
         self.step()?;
         self.change(coord, entry, |word| word.requeue(hand, home(&task)));
         self.process(coord).later.push((at_ns, entry, word.generation()));
@@ -256,7 +256,7 @@ impl World {
     pub fn put_back(&mut self, coord: usize, entry: usize) -> Step {
         let task = self.region(coord).table[entry].task;
         self.step()?;
-        self.change(coord, entry, |word| word.requeue(Hand::Waiting, home(&task)));
+        self.change(coord, entry, |word| word.requeue(Attempt::NotBegun, home(&task)));
         Ok(())
     }
 
@@ -398,10 +398,9 @@ impl World {
 
     pub fn obey(&mut self, coord: usize) -> Step {
         if let Some((order, sequence)) = self.region(coord).orders.front().copied() {
-            let letter =
-                self.region(coord).letters.iter().position(|letter| {
-                    letter.state == LetterState::Dead && letter.task.id.sequence == sequence
-                });
+            let letter = self.region(coord).letters.iter().position(|letter| {
+                letter.state == DeadLetterState::Dead && letter.task.id.sequence == sequence
+            });
             match (order, letter) {
                 (Order::Cancel, _) => {
                     // It may have overtaken its task.
@@ -419,7 +418,7 @@ impl World {
                 (Order::Revive, Some(letter)) => self.process(coord).to_revive.push_back(letter),
                 (Order::Drop, Some(letter)) => {
                     self.step()?;
-                    self.region(coord).letters[letter].state = LetterState::Empty;
+                    self.region(coord).letters[letter].state = DeadLetterState::Empty;
                 }
                 (Order::Revive | Order::Drop, None) => {}
             }
@@ -439,17 +438,17 @@ impl World {
     fn write_letter(&mut self, coord: usize, entry: usize) -> Step {
         let (task, now_ns) = (self.region(coord).table[entry].task, self.now_ns);
         let letters = &self.region(coord).letters;
-        let same = |letter: &Letter| letter.state == LetterState::Dead && letter.task.id == task.id;
-        let empty = |letter: &Letter| letter.state == LetterState::Empty;
+        let same = |letter: &Letter| letter.state == DeadLetterState::Dead && letter.task.id == task.id;
+        let empty = |letter: &Letter| letter.state == DeadLetterState::Empty;
         let oldest = (0..letters.len()).min_by_key(|at| letters[*at].stamp).unwrap_or(0);
         let at = letters.iter().position(same).or_else(|| letters.iter().position(empty)).unwrap_or(oldest);
         self.step()?;
-        self.region(coord).letters[at].state = LetterState::Empty;
+        self.region(coord).letters[at].state = DeadLetterState::Empty;
         self.step()?;
         let letter = &mut self.region(coord).letters[at];
         (letter.task, letter.stamp) = (task, now_ns);
         self.step()?;
-        self.region(coord).letters[at].state = LetterState::Dead;
+        self.region(coord).letters[at].state = DeadLetterState::Dead;
         self.ghost.saw("a dead letter");
         Ok(())
     }
@@ -457,7 +456,7 @@ impl World {
     /// False as long as there is no room.
     fn revive(&mut self, coord: usize, at: usize) -> Result<bool, super::world::Killed> {
         let letter = self.region(coord).letters[at].clone();
-        if letter.state != LetterState::Dead {
+        if letter.state != DeadLetterState::Dead {
             return Ok(true);
         }
         // Its failure is to be told first: two entries of one task could not be told apart.
@@ -473,14 +472,14 @@ impl World {
         self.step()?;
         self.region(coord).letters[at].stamp = revived;
         self.step()?;
-        self.region(coord).letters[at].state = LetterState::Reviving;
+        self.region(coord).letters[at].state = DeadLetterState::Reviving;
         self.record(coord, entry, task, true)?;
         self.ghost.revived(coord, task.id.sequence);
         self.ghost.saw("a letter revived");
         self.step()?;
         self.region(coord).counters.revived = revived;
         self.step()?;
-        self.region(coord).letters[at].state = LetterState::Empty;
+        self.region(coord).letters[at].state = DeadLetterState::Empty;
         self.step()?;
         self.count_accepted(coord);
         self.enter(coord, entry)?;
@@ -494,26 +493,26 @@ impl World {
             let sequence = letter.task.id.sequence;
             let open = self.region(coord).table.iter().any(|e| e.is_open() && e.task.id.sequence == sequence);
             match letter.state {
-                LetterState::Reviving if known.contains(&sequence) => {
+                DeadLetterState::Reviving if known.contains(&sequence) => {
                     let twice = self.has(Bug::ReviveCountedTwice);
                     self.step()?;
                     let counters = &mut self.region(coord).counters;
                     counters.revived =
                         if twice { counters.revived + 1 } else { counters.revived.max(letter.stamp) };
                     self.step()?;
-                    self.region(coord).letters[at].state = LetterState::Empty;
+                    self.region(coord).letters[at].state = DeadLetterState::Empty;
                 }
-                LetterState::Reviving => {
+                DeadLetterState::Reviving => {
                     self.ghost.saw("a revival cut short");
                     self.step()?;
-                    self.region(coord).letters[at].state = LetterState::Dead;
+                    self.region(coord).letters[at].state = DeadLetterState::Dead;
                 }
                 // Written before the last state that its writer did not live to store: it may yet be answered.
-                LetterState::Dead if open && !self.has(Bug::LetterOfAnOpenTask) => {
+                DeadLetterState::Dead if open && !self.has(Bug::LetterOfAnOpenTask) => {
                     self.step()?;
-                    self.region(coord).letters[at].state = LetterState::Empty;
+                    self.region(coord).letters[at].state = DeadLetterState::Empty;
                 }
-                LetterState::Dead | LetterState::Empty => {}
+                DeadLetterState::Dead | DeadLetterState::Empty => {}
             }
         }
         Ok(())

@@ -124,7 +124,7 @@ impl Entry {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterState {
+pub enum DeadLetterState {
     Empty,
     Dead,
     Reviving,
@@ -132,7 +132,7 @@ pub enum LetterState {
 
 #[derive(Debug, Clone)]
 pub struct Letter {
-    pub state: LetterState,
+    pub state: DeadLetterState,
     pub stamp: u64,
     pub task: TaskHeader,
 }
@@ -345,7 +345,7 @@ pub fn no_answer() -> AnswerHeader {
 impl Region {
     fn new(workers: u16) -> Self {
         let entry = Entry { word: Word::from_raw(0), task: no_task(), answer: no_answer(), revived: false };
-        let letter = Letter { state: LetterState::Empty, stamp: 0, task: no_task() };
+        let letter = Letter { state: DeadLetterState::Empty, stamp: 0, task: no_task() };
         Self {
             epoch: 0,
             table: vec![entry; ENTRIES],
