@@ -4,18 +4,20 @@
 //! a [`Receiver`]. Sending publishes at once and wakes the other side if it sleeps; receiving adapts
 //! to the load, and spins before it sleeps for as long as that pays.
 
+mod ends;
+
 use super::doorbell::Doorbell;
 use super::error::BusError;
 use super::mapping::Mapping;
-use super::ring::{Claim, Consumer, Full, Geometry, Message, Producer, Ring, RingError, RingHeader};
+use super::ring::{Consumer, Geometry, Producer, Ring, RingError, RingHeader};
 use super::shared::Shared;
 use super::spin::Spin;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::tune::Tuning;
 use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
+pub use ends::{Receiver, SendError, Sender};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-use thiserror::Error;
+use std::time::Duration;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"coordchn");
 const VERSION: u32 = 1;
@@ -33,9 +35,6 @@ const RESERVED_FROM: u64 = 4;
 /// 64 B), and little beside the second level's.
 const RING_BYTES: usize = 512 * 1024;
 const RECORDS_MIN: u32 = 64;
-/// A sleeping sender looks this often, in case its receiver died between acknowledgement and bell.
-const LOOK: Duration = Duration::from_millis(10);
-
 /// What one side writes about itself.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -83,20 +82,6 @@ pub fn default_records(payload_max: u32) -> u32 {
 pub enum Side {
     First = 0,
     Second = 1,
-}
-
-/// Why nothing was sent, or nothing can be any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SendError {
-    #[error("the ring is full: the receiver is behind")]
-    Full,
-    #[error("the receiver made no room within {0:?}")]
-    TimedOut(Duration),
-    #[error("a payload of {len} bytes; this channel was made for {max}")]
-    TooLarge { len: usize, max: usize },
-    /// The record of this call may have been heard, as the last of this sender; later ones are not.
-    #[error("this sender has been replaced, or sealed off by its receiver; what it sends is not heard")]
-    Fenced,
 }
 
 /// A file with both rings, mapped.
@@ -325,271 +310,5 @@ fn geometry(path: &Path, records: u32, payload_max: u32) -> Result<Geometry, Bus
     Ok(geometry)
 }
 
-/// The sending end of one side.
-#[derive(Debug)]
-pub struct Sender {
-    producer: Producer,
-    payload_max: usize,
-    /// While the ring is full.
-    spin: Spin,
-    peer: &'static Doorbell,
-    room: &'static Doorbell,
-}
-
-impl Sender {
-    /// Sends now or not at all. When this returns `Ok` the receiver has it, or will find it.
-    #[inline]
-    pub fn try_send(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
-        self.check(payload.len())?;
-        self.producer.put(kind, payload).map_err(|Full| SendError::Full)?;
-        self.show()
-    }
-
-    /// As [`Sender::try_send`], also into the room that data may not use.
-    pub fn try_send_control(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
-        self.check(payload.len())?;
-        self.producer.control(kind, payload).map_err(|Full| SendError::Full)?;
-        self.show()
-    }
-
-    /// Waits for room, at most `timeout`. What was staged before is shown meanwhile: its receiver makes
-    /// the room.
-    #[inline]
-    pub fn send(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
-        match self.try_send(kind, payload) {
-            Err(SendError::Full) => self.send_patiently(kind, payload, timeout),
-            done => done,
-        }
-    }
-
-    fn send_patiently(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
-        let began = Instant::now();
-        loop {
-            // What was staged before is shown: its receiver makes the room.
-            self.show()?;
-            let producer = &mut self.producer;
-            if !self.spin.until(|| !producer.is_full() || producer.is_fenced()) {
-                let left = timeout.saturating_sub(began.elapsed());
-                if left.is_zero() {
-                    return Err(SendError::TimedOut(timeout));
-                }
-                self.room.wait(left.min(LOOK), || !producer.is_full() || producer.is_fenced());
-            }
-            match self.try_send(kind, payload) {
-                Err(SendError::Full) => {}
-                done => return done,
-            }
-        }
-    }
-
-    /// Puts a record into the ring without showing it: [`Sender::flush`] shows all that were.
-    #[inline]
-    pub fn stage(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
-        self.check(payload.len())?;
-        self.producer.put(kind, payload).map_err(|Full| SendError::Full)
-    }
-
-    #[inline]
-    pub fn flush(&mut self) -> Result<(), SendError> {
-        self.show()
-    }
-
-    /// Lends the next slot: write it in place, [`Claim::commit`] it, then [`Sender::flush`].
-    #[inline]
-    pub fn claim(&mut self) -> Result<Claim<'_>, SendError> {
-        if self.producer.is_fenced() {
-            return Err(SendError::Fenced);
-        }
-        self.producer.claim().map_err(|Full| SendError::Full)
-    }
-
-    fn check(&self, len: usize) -> Result<(), SendError> {
-        if len > self.payload_max {
-            return Err(SendError::TooLarge { len, max: self.payload_max });
-        }
-        if self.producer.is_fenced() {
-            return Err(SendError::Fenced);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn show(&mut self) -> Result<(), SendError> {
-        self.producer.publish();
-        self.peer.ring();
-        // Behind the bell's fence: whoever sealed us off has seen the record, or we see the seal.
-        if self.producer.is_fenced() { Err(SendError::Fenced) } else { Ok(()) }
-    }
-}
-
-/// The receiving end of one side.
-#[derive(Debug)]
-pub struct Receiver {
-    consumer: Consumer,
-    spin: Spin,
-    bell: &'static Doorbell,
-    peer_room: &'static Doorbell,
-}
-
-impl Receiver {
-    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from will not
-    /// come again to this receiver. It is acknowledged now and then, and when a look finds nothing: a
-    /// successor of this receiver begins with what was not. Never sleeps.
-    #[inline]
-    pub fn poll(&mut self, limit: usize, each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
-        let taken = self.consumer.poll(limit, each);
-        // Whoever polls comes by again, and whoever sleeps rings with a fence before.
-        self.peer_room.ring_relaxed();
-        taken
-    }
-
-    /// Waits until there is something, at most `timeout`; true if there is.
-    pub fn wait(&mut self, timeout: Duration) -> bool {
-        let consumer = &mut self.consumer;
-        if self.spin.until(|| consumer.is_ready()) {
-            return true;
-        }
-        // The sender may wait for the room of what we have taken.
-        consumer.acknowledge();
-        self.peer_room.ring();
-        self.bell.wait(timeout, || consumer.is_ready());
-        consumer.is_ready()
-    }
-
-    /// Hears no more of the sender after what it was told is sent: see [`Consumer::seal`].
-    pub fn seal(&mut self) {
-        self.consumer.seal();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn channel(records: u32, payload_max: u32) -> (tempfile::TempDir, Channel) {
-        let dir = tempfile::tempdir().unwrap();
-        let channel = Channel::create(&dir.path().join("channel"), records, payload_max).unwrap();
-        (dir, channel)
-    }
-
-    fn all(receiver: &mut Receiver) -> Vec<Vec<u8>> {
-        let mut got = Vec::new();
-        loop {
-            let each = |message: Message<'_>| {
-                let mut bytes = vec![0; message.len()];
-                message.copy_to(&mut bytes);
-                got.push(bytes);
-            };
-            if receiver.poll(256, each).unwrap() == 0 {
-                return got;
-            }
-        }
-    }
-
-    #[test]
-    fn a_ring_has_a_size_by_default() {
-        assert_eq!(default_records(64), 4096);
-        assert_eq!(default_records(1024), 512);
-        assert_eq!(default_records(1 << 20), 64);
-        assert_eq!(default_records(u32::MAX), 64);
-    }
-
-    #[test]
-    fn both_sides_hear_each_other() {
-        let (dir, channel) = channel(4, 100);
-        let other = Channel::attach(&dir.path().join("channel")).unwrap();
-        let (mut ask, mut hear) = channel.ends(Side::First).unwrap();
-        let (mut reply, mut listen) = other.ends(Side::Second).unwrap();
-        ask.try_send(1, b"question").unwrap();
-        assert!(listen.wait(Duration::ZERO));
-        assert_eq!(all(&mut listen), [b"question".to_vec()]);
-        reply.try_send(1, b"answer").unwrap();
-        assert_eq!(all(&mut hear), [b"answer".to_vec()]);
-        assert!(matches!(channel.ends(Side::First), Err(BusError::EndTaken { .. })));
-    }
-
-    #[test]
-    fn a_flood_of_data_leaves_room_for_control() {
-        let (_dir, channel) = channel(32, 8);
-        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
-        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
-        let mut sent = 0;
-        while sender.try_send(1, b"data").is_ok() {
-            sent += 1;
-        }
-        assert_eq!(sent, 30);
-        sender.try_send_control(2, b"stop").unwrap();
-        sender.try_send_control(2, b"stop").unwrap();
-        assert_eq!(sender.try_send_control(2, b"stop"), Err(SendError::Full));
-        assert_eq!(all(&mut receiver).len(), 32);
-    }
-
-    /// Two are in a ring for two.
-    fn sends_the_third_as_soon_as_there_is_room(mut sender: Sender, receiver: &mut Receiver) {
-        let sleeper = std::thread::spawn(move || sender.send(1, b"3", Duration::from_secs(3600)));
-        let mut got = Vec::new();
-        while got.len() < 3 {
-            got.append(&mut all(receiver));
-            receiver.wait(Duration::from_millis(1));
-        }
-        assert_eq!(sleeper.join().unwrap(), Ok(()));
-        assert_eq!(got, [b"1", b"2", b"3"]);
-    }
-
-    #[test]
-    fn a_sender_waits_for_room_until_its_deadline() {
-        let (_dir, channel) = channel(2, 8);
-        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
-        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
-        sender.try_send(1, b"1").unwrap();
-        sender.try_send(1, b"2").unwrap();
-        let timeout = Duration::from_millis(20);
-        assert_eq!(sender.send(1, b"3", timeout), Err(SendError::TimedOut(timeout)));
-        sends_the_third_as_soon_as_there_is_room(sender, &mut receiver);
-    }
-
-    #[test]
-    fn who_waits_for_room_has_shown_what_it_staged() {
-        let (_dir, channel) = channel(2, 8);
-        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
-        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
-        sender.stage(1, b"1").unwrap();
-        sender.stage(1, b"2").unwrap();
-        sends_the_third_as_soon_as_there_is_room(sender, &mut receiver);
-    }
-
-    #[test]
-    fn a_name_that_is_taken_is_not_replaced() {
-        let (dir, _channel) = channel(2, 8);
-        let path = dir.path().join("channel");
-        assert!(Channel::create(&path, 2, 8).is_err());
-        let names = std::fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(names, 1, "what was unfinished is gone");
-    }
-
-    #[test]
-    fn too_much_for_a_slot_is_refused() {
-        let (_dir, channel) = channel(2, 8);
-        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
-        assert_eq!(sender.try_send(1, &[0; 9]), Err(SendError::TooLarge { len: 9, max: 8 }));
-    }
-
-    #[test]
-    fn a_sealed_sender_is_told_and_what_it_was_told_is_sent_is_found() {
-        let (_dir, channel) = channel(8, 8);
-        let (mut sender, _receiver) = channel.ends(Side::First).unwrap();
-        let (_sender, mut receiver) = channel.ends(Side::Second).unwrap();
-        sender.try_send(1, b"heard").unwrap();
-        receiver.seal();
-        assert_eq!(sender.try_send(1, b"unheard"), Err(SendError::Fenced));
-        assert_eq!(all(&mut receiver), [b"heard".to_vec()]);
-    }
-
-    #[test]
-    fn nobody_takes_over_from_the_living() {
-        let (_dir, channel) = channel(8, 8);
-        let (_sender, _receiver) = channel.ends(Side::First).unwrap();
-        let refused = channel.take_over(Side::First).unwrap_err().to_string();
-        assert!(refused.contains("lives"), "{refused}");
-    }
-}
+mod tests;
