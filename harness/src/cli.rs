@@ -40,7 +40,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Plan(args) => plan::plan(&args),
         Verb::List(args) => list::list(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
-        Verb::Schema => schema::schema(),
+        Verb::Schema { guide } => schema::schema(guide),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Judge(args) => verdict::judge(&args.run),

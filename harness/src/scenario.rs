@@ -1,28 +1,41 @@
 //! A scenario: the question a run answers, and what is done to answer it.
 //!
-//! `text -> tree -> Raw -> Scenario -> Plan`. The tree knows where each value was written; [`raw`]
-//! gives the values their types; [`Scenario`] has private fields and cannot be wrong; [`Plan`] holds
-//! whatever can be decided before the first fork. All mistakes of a file are found in one pass.
+//! `text -> tree -> Raw -> Scenario -> Plan`. The tree knows where each value was written; the raw forms have the
+//! types of their keys; [`Scenario`] has private fields and cannot be wrong; [`Plan`] holds everything that can be
+//! decided before the first fork. All mistakes of a file are found in one pass.
+//!
+//! Each table of the file has one module (`fleet`, `workload`, `load`, `sampling`, `criterion`; what stands above the
+//! first table is in `root`), with its keys, their reading and their checks. A key is declared once: the reader, the JSON
+//! Schema (`schema`) and the guide (`guide`) come from its declaration. To add one, declare it in the module of its
+//! table, list it in that `TABLE`, read it, and run `cargo xtask schema`.
 //! Deliberately absent: clock, file system, environment, processes.
 
-mod check;
-mod criteria;
+mod criterion;
 mod cursor;
+mod fleet;
+mod form;
+mod guide;
+mod load;
 pub mod mistake;
 mod overlay;
 pub mod plan;
-mod raw;
-mod read;
+mod root;
+mod sampling;
 mod schema;
 pub mod seed;
+mod table;
 mod tree;
 pub mod unit;
 pub mod workload;
 
-pub(crate) use check::hex;
-pub use check::{Load, Sampling, Scenario};
+pub use fleet::Fleet;
+pub use guide::guide_tables;
+pub use load::Load;
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Plan, PlanOptions, Rehearsal};
+pub use root::Scenario;
+pub(crate) use root::hex;
+pub use sampling::Sampling;
 pub use schema::schema_json;
 pub use workload::{SleepTime, Workload};
 
@@ -64,19 +77,19 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Op
     let profiles = overlay::take_profiles(&mut base, found);
 
     let mut base_mistakes = Vec::new();
-    let plain = build(&base, source, selection, &mut base_mistakes);
+    let plain = root::build(&base, source, selection, &mut base_mistakes);
 
-    for (name, profile) in &profiles {
-        if selection.profile.as_deref() == Some(name) {
+    for profile in &profiles {
+        if selection.profile.as_ref() == Some(&profile.name) {
             continue;
         }
         let mut merged = base.clone();
         let mut mistakes = Vec::new();
         overlay::apply(&mut merged, profile, &mut mistakes);
-        build(&merged, source, selection, &mut mistakes);
-        // What is wrong without the profile is told once.
-        mistakes.retain(|mistake| !base_mistakes.iter().any(|told| told.is_same_place(mistake)));
-        found.extend(mistakes.into_iter().map(|mistake| mistake.within_profile(name)));
+        root::build(&merged, source, selection, &mut mistakes);
+        // What is wrong without the profile is reported once.
+        mistakes.retain(|mistake| !base_mistakes.iter().any(|reported| reported.is_same_place(mistake)));
+        found.extend(mistakes.into_iter().map(|mistake| mistake.within_profile(&profile.name)));
     }
 
     if selection.profile.is_none() && selection.sets.is_empty() {
@@ -91,19 +104,9 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Op
     for (index, set) in selection.sets.iter().enumerate() {
         overlay::set(&mut chosen, index, set, &mut mistakes);
     }
-    let scenario = build(&chosen, source, selection, &mut mistakes);
+    let scenario = root::build(&chosen, source, selection, &mut mistakes);
     // What the file says without the overrides must be right as well, or the next run without them fails.
     mistakes.extend(base_mistakes.into_iter().filter(Mistake::is_in_file));
     found.extend(mistakes);
     scenario
-}
-
-fn build(
-    tree: &tree::Node,
-    source: &Source,
-    selection: &Selection,
-    found: &mut Vec<Mistake>,
-) -> Option<Scenario> {
-    let raw = read::read(tree, found);
-    check::check(raw, source, selection, found)
 }

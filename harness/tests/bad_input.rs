@@ -1,6 +1,6 @@
 //! Every kind of mistake in a scenario: what is said about it, word for word.
 
-use harness::scenario::{Scenario, Selection, Source};
+use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use proptest::prelude::*;
 
 const GOOD: &str = r#"schema = 1
@@ -210,7 +210,10 @@ fn profiles_are_checked_though_nobody_chose_them() {
         "load.duration = \"3s\"",
         "load.duration = \"3ms\"\nlaod.every = \"1s\""
     ));
-    insta::assert_snapshot!(changed("load.duration = \"3s\"", "criterion.deliver.pass = \"incidents == 0\""));
+    // A whole criterion of another name is one more; a part of one is a misspelt name.
+    let conditional = "criterion.deliver.conditional = \"delivery.rate >= 90%\"";
+    insta::assert_snapshot!(changed("load.duration = \"3s\"", conditional));
+    insta::assert_snapshot!(with_set(&["criterion.deliver.pass=incidents == 0"]));
 }
 
 #[test]
@@ -243,6 +246,54 @@ fn set_arguments_replace_values_and_a_new_kind_begins_anew() {
     }
 }
 
+#[test]
+fn a_profile_changes_adds_and_takes_out_entries_by_their_names() {
+    let ci = |keys: &str| {
+        let text = GOOD.replacen("load.duration = \"3s\"", keys, 1);
+        let source = Source { name: "probe.toml".into(), text };
+        let selection = Selection { profile: Some("ci".into()), sets: Vec::new() };
+        let scenario = Scenario::parse(&source, &selection).map_err(|found| found.to_string())?;
+        let options = PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };
+        let plan = Plan::new(scenario, &options);
+        Ok::<_, String>(
+            plan.criteria().iter().map(|spec| format!("{}: {}", spec.name, spec.pass)).collect::<Vec<_>>(),
+        )
+    };
+    let delivery = "delivery: delivery.rate >= 100%".to_owned();
+    assert_eq!(
+        ci("criterion.delivery.pass = \"incidents == 0\""),
+        Ok(vec!["delivery: incidents == 0".into()])
+    );
+    let deaths = "deaths: incidents == 0".to_owned();
+    for added in [
+        "criterion.deaths.pass = \"incidents == 0\"",
+        "[[profile.ci.criterion]]\nname = \"deaths\"\npass = \"incidents == 0\"",
+    ] {
+        assert_eq!(ci(added), Ok(vec![delivery.clone(), deaths.clone()]), "{added}");
+    }
+    let replaced = "unset = [\"criterion.delivery\"]\ncriterion.deaths.pass = \"incidents == 0\"";
+    assert_eq!(ci(replaced), Ok(vec![deaths]));
+    insta::assert_snapshot!(ci("criterion.pass = \"incidents == 0\"").unwrap_err());
+}
+
+#[test]
+fn keys_can_be_unset_and_only_those_that_are_set() {
+    assert_eq!(with_set(&["load.warm_up=1s", "!load.warm_up"]), "no mistake\n");
+    assert_eq!(with_set(&["!load.every", "load.model=closed"]), "no mistake\n");
+    insta::assert_snapshot!(with_set(&[
+        "!load.duration",
+        "!load.evry",
+        "!load.every=1s",
+        "!schema",
+        "!load..x"
+    ]));
+    insta::assert_snapshot!(changed(
+        "load.duration = \"3s\"",
+        "unset = [\"load.warm_up\", \"criterion.deliver\", 3, \"name\"]"
+    ));
+    insta::assert_snapshot!(changed("load.duration = \"3s\"", "unset = \"load.every\""));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
@@ -263,7 +314,7 @@ proptest! {
     }
 
     #[test]
-    fn no_set_argument_makes_the_reader_panic(set in "[a-z.]{0,20}=?\\PC{0,20}") {
+    fn no_set_argument_makes_the_reader_panic(set in "!?[a-z.]{0,20}=?\\PC{0,20}") {
         with_set(&[&set]);
     }
 }

@@ -102,7 +102,7 @@ fn mistakes_in_a_scenario_are_64_with_file_line_and_column() {
         ("wrong-type", "workers = 4", "workers = true", "must be an integer, not a boolean"),
         ("unit", "\"6s\"", "6", "without a unit"),
         ("ratio", ">= 100%", ">= 120%", "cannot exceed 100%"),
-        ("zero", "workers = 4", "workers = 0", "`fleet.workers` is 0"),
+        ("zero", "workers = 4", "workers = 0", "`fleet.workers` must be from 1 to 4096"),
         ("metric", "delivery.rate", "delivery.ratio", "there is no metric"),
         ("aggregation", "delivery.rate", "delivery.rate p99", "has no `p99`"),
         ("syntax", "workers = 4", "workers = ", "not TOML"),

@@ -46,7 +46,11 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of scenario files
     #[command(before_help = "Example:  harness schema > scenarios/scenario.schema.json")]
-    Schema,
+    Schema {
+        /// Print the tables of docs/scenarios.md instead: keys and metrics, in Markdown
+        #[arg(long)]
+        guide: bool,
+    },
     /// Print completions for a shell
     #[command(
         before_help = "Example:  harness completions bash > ~/.local/share/bash-completion/completions/harness"
@@ -66,7 +70,7 @@ pub struct VariantArgs {
     /// Lay the file's table [profile.NAME] over it
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Set one key, such as load.duration=10s; may be given more than once, the last one wins
+    /// Set one key (load.duration=10s) or unset one ('!load.warm_up'); may be repeated, the last one wins
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// The root of everything that is drawn at random

@@ -3,11 +3,12 @@
 use super::args::{Cli, CompletionsArgs};
 use super::talk;
 use crate::exit::ExitCode;
-use crate::scenario::schema_json;
+use crate::scenario::{guide_tables, schema_json};
 use clap::CommandFactory as _;
 
-pub(super) fn schema() -> ExitCode {
-    talk::data_is_all(&schema_json())
+/// With `guide`, the generated tables of `docs/scenarios.md` instead.
+pub(super) fn schema(guide: bool) -> ExitCode {
+    talk::data_is_all(&if guide { guide_tables() } else { schema_json() })
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {

@@ -1,11 +1,13 @@
-//! Walks a table by its known keys and notes every mistake on the way.
+//! Walks a table by its declared keys and collects every mistake on the way.
 //!
 //! A reader that stops at the first mistake makes a person run it five times to find five.
 
-use super::mistake::{Mistake, Origin, nearest, suggest};
-use super::tree::{Node, Table, Value};
+use super::form::Form;
+use super::mistake::{Mistake, Origin};
+use super::table::{Key, Presence, Table};
+use super::tree::{self, Node, Value};
 use super::unit;
-use std::time::Duration;
+use notation::suggest;
 
 /// A value, where it was written, and the path of its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +18,7 @@ pub(super) struct Sited<T> {
 }
 
 impl<T> Sited<T> {
-    pub(super) fn complain(
+    pub(super) fn reject(
         &self,
         found: &mut Vec<Mistake>,
         message: impl Into<String>,
@@ -26,22 +28,65 @@ impl<T> Sited<T> {
     }
 }
 
-/// What is wrong with one value: message and hint.
+/// What is wrong with one value: message and hint. The message goes on where the path of the key ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint(pub(super) String, pub(super) String);
+pub(super) struct Rejection(pub(super) String, pub(super) String);
 
-impl From<unit::UnitError> for Complaint {
+impl From<unit::UnitError> for Rejection {
     fn from(error: unit::UnitError) -> Self {
         Self(error.message, error.hint)
     }
 }
 
-/// One table, read key by key. Made by [`Fields::open`]; whatever is not in `known` is a mistake.
+/// What a table has under a key that only the checks of its subject can require or refuse.
+#[derive(Debug)]
+pub(super) struct Given<T> {
+    /// Absent also if the value was rejected.
+    pub(super) value: Option<Sited<T>>,
+    /// Where the key stands, with a right value or a wrong one.
+    pub(super) key: Option<Origin>,
+    pub(super) name: &'static str,
+    path: String,
+    example: &'static str,
+    /// The key is not in the file, and an unknown key that is near to it is.
+    misspelt: bool,
+    table: Origin,
+}
+
+impl<T> Given<T> {
+    pub(super) fn is_absent(&self) -> bool {
+        self.key.is_none()
+    }
+
+    pub(super) fn is_misspelt(&self) -> bool {
+        self.misspelt
+    }
+
+    /// Reports a missing key, `because` it is required and `otherwise` something else may be written.
+    pub(super) fn require(&self, because: &str, otherwise: &str, found: &mut Vec<Mistake>) {
+        if self.is_absent() && !self.misspelt {
+            let because = if because.is_empty() { String::new() } else { format!(": {because}") };
+            let under = self.path.rsplit_once('.').map_or("", |(table, _)| table);
+            let hint = format!("write `{} = {}` under [{under}]{otherwise}", self.name, self.example);
+            found.push(Mistake::new(self.table, format!("`{}` is missing{because}", self.path), hint));
+        }
+    }
+}
+
+/// The values of one table, read key by key. Opening it reports every key that is not declared.
 pub(super) struct Fields<'t> {
-    table: Option<&'t Table>,
+    table: Option<&'t tree::Table>,
     origin: Origin,
     path: String,
-    known: &'static [&'static str],
+    known: Vec<&'static str>,
+}
+
+/// Why an array of tables has no entries to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoEntries {
+    Absent,
+    /// It is of another type or misspelt, which has been reported.
+    Rejected,
 }
 
 impl<'t> Fields<'t> {
@@ -50,7 +95,7 @@ impl<'t> Fields<'t> {
         node: &'t Node,
         origin: Origin,
         path: &str,
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
         found: &mut Vec<Mistake>,
     ) -> Self {
         let table = match &node.value {
@@ -62,16 +107,16 @@ impl<'t> Fields<'t> {
             }
         };
         let fields = Self { table, origin, path: path.to_owned(), known };
-        fields.refuse_unknown(found);
+        fields.reject_unknown(found);
         fields
     }
 
-    fn refuse_unknown(&self, found: &mut Vec<Mistake>) {
+    fn reject_unknown(&self, found: &mut Vec<Mistake>) {
         let whole = if self.path.is_empty() { "a scenario".to_owned() } else { format!("[{}]", self.path) };
         for (key, entry) in self.table.into_iter().flatten() {
             if !self.known.contains(&key.as_str()) {
                 let message = format!("`{key}` is not a key of {whole}");
-                found.push(Mistake::new(entry.key, message, suggest(key, self.known)));
+                found.push(Mistake::new(entry.key, message, suggest::hint(key, &self.known)));
             }
         }
     }
@@ -81,57 +126,104 @@ impl<'t> Fields<'t> {
     }
 
     /// `table.key`.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// An unknown key stands where `key` is missing, and has been told what it is near to.
-    pub(super) fn misspells(&self, key: &str) -> bool {
+    /// An unknown key stands where `key` is missing, and has been reported with `key` as the nearest.
+    fn misspells(&self, key: &str) -> bool {
         self.node(key).is_none()
             && self.table.into_iter().flatten().any(|(unknown, _)| {
                 !self.known.contains(&unknown.as_str())
-                    && nearest(unknown, self.known.iter().copied()) == Some(key)
+                    && suggest::nearest(unknown, self.known.iter().copied()) == Some(key)
             })
     }
 
     /// The node under `key`, and where the key stands.
     pub(super) fn node(&self, key: &str) -> Option<(&'t Node, Origin)> {
-        debug_assert!(self.known.contains(&key), "`{key}` is read but not known");
+        assert!(self.known.contains(&key), "`{key}` is read from [{}] but not declared there", self.path);
         self.table.and_then(|table| table.get(key)).map(|entry| (&entry.node, entry.key))
     }
 
-    pub(super) fn optional<T>(
-        &self,
-        key: &str,
-        read: impl Fn(&Value) -> Result<T, Complaint>,
-        found: &mut Vec<Mistake>,
-    ) -> Option<Sited<T>> {
-        let (node, _) = self.node(key)?;
-        let path = self.path_of(key);
-        match read(&node.value) {
-            Ok(value) => Some(Sited { value, origin: node.origin, path }),
-            Err(Complaint(message, hint)) => {
-                found.push(Mistake::new(node.origin, format!("`{path}` {message}"), hint));
+    /// The value under `key`; a wrong one, or none where one is required, is reported.
+    pub(super) fn value<F: Form>(&self, key: &Key<F>, found: &mut Vec<Mistake>) -> Option<Sited<F::Value>> {
+        let Some((node, _)) = self.node(key.name) else {
+            if let Presence::Required { example } = key.presence
+                && self.table.is_some()
+                && !self.misspells(key.name)
+            {
+                self.report_missing(key.name, example, found);
+            }
+            return None;
+        };
+        let path = self.path_of(key.name);
+        let mut reject = |Rejection(message, hint)| {
+            found.push(Mistake::new(node.origin, format!("`{path}` {message}"), hint));
+        };
+        match key.form.read(&node.value) {
+            Ok(value) => {
+                if let Some(rejection) = key.form.beyond(&value) {
+                    reject(rejection);
+                }
+                Some(Sited { value, origin: node.origin, path })
+            }
+            Err(rejection) => {
+                reject(rejection);
                 None
             }
         }
     }
 
-    /// As [`Self::optional`]; a missing key is a mistake, and `example` shows one that is not.
-    pub(super) fn required<T>(
-        &self,
-        key: &str,
-        example: &str,
-        read: impl Fn(&Value) -> Result<T, Complaint>,
-        found: &mut Vec<Mistake>,
-    ) -> Option<Sited<T>> {
-        if self.table.is_some() && self.node(key).is_none() && !self.misspells(key) {
-            self.missing(key, example, found);
+    /// As [`Self::value`], with what the checks need to know about a key that is absent.
+    pub(super) fn given<F: Form>(&self, key: &Key<F>, found: &mut Vec<Mistake>) -> Given<F::Value> {
+        Given {
+            value: self.value(key, found),
+            key: self.node(key.name).map(|(_, origin)| origin),
+            name: key.name,
+            path: self.path_of(key.name),
+            example: key.presence.example(),
+            misspelt: self.misspells(key.name),
+            table: self.origin,
         }
-        self.optional(key, read, found)
     }
 
-    pub(super) fn missing(&self, key: &str, example: &str, found: &mut Vec<Mistake>) {
+    /// The table of this name; a required one that is absent is reported.
+    pub(super) fn table(&self, table: &'static Table, found: &mut Vec<Mistake>) -> Option<Fields<'t>> {
+        assert!(!table.repeated, "[[{}]] is read as one table", table.name);
+        if let Some((node, origin)) = self.node(table.name) {
+            return Some(Fields::open(node, origin, table.name, table.key_names(), found));
+        }
+        if table.required && !self.misspells(table.name) {
+            let message = format!("the table [{}] is missing", table.name);
+            let hint = format!("write [{}] and below it `{}`", table.name, table.example());
+            found.push(Mistake::new(self.origin, message, hint));
+        }
+        None
+    }
+
+    /// The tables of an array; what is not one is reported.
+    pub(super) fn entries(
+        &self,
+        table: &'static Table,
+        found: &mut Vec<Mistake>,
+    ) -> Result<Vec<Fields<'t>>, NoEntries> {
+        assert!(table.repeated, "[{}] is read as an array of tables", table.name);
+        let name = table.name;
+        let Some((node, _)) = self.node(name) else {
+            return Err(if self.misspells(name) { NoEntries::Rejected } else { NoEntries::Absent });
+        };
+        let Value::Array(items) = &node.value else {
+            let message = format!("`{name}` must be an array of tables, not {}", node.value.kind());
+            found.push(Mistake::new(node.origin, message, tree::brackets_hint(name)));
+            return Err(NoEntries::Rejected);
+        };
+        let open = |(index, item): (usize, &'t Node)| {
+            Fields::open(item, item.origin, &format!("{name}[{index}]"), table.key_names(), found)
+        };
+        Ok(items.iter().enumerate().map(open).collect())
+    }
+
+    fn report_missing(&self, key: &str, example: &str, found: &mut Vec<Mistake>) {
         let message = format!("`{}` is missing", self.path_of(key));
         let place = if self.path.is_empty() {
             "above the first table".to_owned()
@@ -139,112 +231,5 @@ impl<'t> Fields<'t> {
             format!("under [{}]", self.path)
         };
         found.push(Mistake::new(self.origin, message, format!("write `{key} = {example}` {place}")));
-    }
-}
-
-fn wrong_kind(wanted: &str, value: &Value, example: &str) -> Complaint {
-    Complaint(
-        format!("must be {wanted}, not {} ({})", value.kind(), value.text()),
-        format!("such as {example}"),
-    )
-}
-
-pub(super) fn string(value: &Value) -> Result<String, Complaint> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(wrong_kind("a string", other, "\"text\"")),
-    }
-}
-
-pub(super) fn boolean(value: &Value) -> Result<bool, Complaint> {
-    match value {
-        Value::Boolean(value) => Ok(*value),
-        other => Err(wrong_kind("a boolean", other, "true")),
-    }
-}
-
-pub(super) fn integer(value: &Value) -> Result<u64, Complaint> {
-    match value {
-        Value::Integer(text, radix) => u64::from_str_radix(text, *radix).map_err(|_| {
-            Complaint(format!("is {text}"), "a whole number from 0 to 18446744073709551615 is wanted".into())
-        }),
-        other => Err(wrong_kind("an integer", other, "10")),
-    }
-}
-
-/// A number of things: 1 to `max` of them.
-pub(super) fn count(max: u32, things: &'static str) -> impl Fn(&Value) -> Result<u32, Complaint> {
-    move |value| {
-        let hint = format!("1 to {max} {things}");
-        let Value::Integer(text, radix) = value else {
-            let Complaint(message, _) = wrong_kind("an integer", value, "");
-            return Err(Complaint(message, hint));
-        };
-        match u64::from_str_radix(text, *radix) {
-            Err(_) if text.starts_with('-') => Err(Complaint(format!("is {text}, which is too few"), hint)),
-            Ok(0) => Err(Complaint("is 0".to_owned(), hint)),
-            Ok(fitting) if fitting <= u64::from(max) => Ok(fitting as u32),
-            _ => Err(Complaint(format!("is {text}, which is too many"), hint)),
-        }
-    }
-}
-
-pub(super) fn duration(value: &Value) -> Result<Duration, Complaint> {
-    match value {
-        Value::String(text) => Ok(unit::duration(text)?),
-        Value::Integer(text, _) | Value::Float(text) => {
-            let hint = format!("write \"{text}s\" for seconds, \"{text}ms\", \"{text}m\" or \"{text}h\"");
-            Err(Complaint(format!("is a duration without a unit ({text})"), hint))
-        }
-        other => Err(wrong_kind("a duration", other, "\"30s\"")),
-    }
-}
-
-pub(super) fn bytes(value: &Value) -> Result<u64, Complaint> {
-    match value {
-        Value::String(text) => Ok(unit::bytes(text)?),
-        Value::Integer(text, _) | Value::Float(text) => {
-            let hint = format!("write \"{text}B\" for bytes, \"{text}KiB\" or \"{text}MiB\"");
-            Err(Complaint(format!("is a size without a unit ({text})"), hint))
-        }
-        other => Err(wrong_kind("a size", other, "\"64KiB\"")),
-    }
-}
-
-pub(super) fn strings(value: &Value) -> Result<Vec<String>, Complaint> {
-    let wrong = |found: &Value| wrong_kind("an array of strings", found, "[\"sh\", \"-c\", \"echo {}\"]");
-    let Value::Array(items) = value else { return Err(wrong(value)) };
-    items
-        .iter()
-        .map(|item| match &item.value {
-            Value::String(text) => Ok(text.clone()),
-            other => Err(wrong(other)),
-        })
-        .collect()
-}
-
-/// One of a few words.
-pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Value) -> Result<T, Complaint> {
-    move |value| {
-        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-        let listed = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        let Value::String(text) = value else {
-            return Err(Complaint(
-                format!("must be a string, not {} ({})", value.kind(), value.text()),
-                format!("one of {listed}"),
-            ));
-        };
-        words
-            .iter()
-            .find(|(name, _)| name == text)
-            .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| Complaint(format!("cannot be \"{text}\""), suggest_word(text, &names, &listed)))
-    }
-}
-
-fn suggest_word(text: &str, names: &[&str], listed: &str) -> String {
-    match nearest(text, names.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"? it is one of {listed}"),
-        None => format!("one of {listed}"),
     }
 }

@@ -93,7 +93,7 @@ impl fmt::Display for Place {
 impl Mistakes {
     pub(super) fn new(source: &Source, selection: &Selection, list: Vec<Mistake>) -> Self {
         let list = if list.is_empty() {
-            // Nobody should get here; a refusal without a reason would still be worse than this one.
+            // Not expected; a rejection without any message would be worse than this one.
             vec![Mistake::new(Origin::File { start: 0, end: 0 }, "the scenario could not be read", "")]
         } else {
             list
@@ -162,27 +162,6 @@ pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// The known word that is nearest to `word`, if any is near enough to be what was meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// `did you mean …?`, and all that is known where that is few enough to read.
-pub(super) fn suggest(word: &str, known: &[&str]) -> String {
-    let list = || known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    match nearest(word, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => String::new(),
-        None => format!("known here: {}", list()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +172,5 @@ mod tests {
         assert_eq!(line_and_column(text, 0), (1, 1));
         assert_eq!(line_and_column(text, text.find("b =").unwrap()), (2, 2));
         assert_eq!(line_and_column(text, 999), (3, 1));
-    }
-
-    #[test]
-    fn a_near_word_is_suggested_and_a_far_one_is_not() {
-        assert_eq!(nearest("duratoin", ["duration", "every"]), Some("duration"));
-        assert_eq!(nearest("DURATION", ["duration", "every"]), Some("duration"));
-        assert_eq!(nearest("zzz", ["duration", "every"]), None);
     }
 }

@@ -1,154 +1,341 @@
 //! Profiles and `--set` arguments, laid over the file's own values by the paths of their keys.
 //!
-//! Three rules go beyond "the later value wins". A table that states its `kind` begins anew, because
-//! the keys of one kind of workload mean nothing to another. A new `load.model` drops the pace of the
-//! old one. And criteria, which are an array, are addressed by name: `criterion.delivery.pass`.
+//! The later value wins, with three additions. An array of tables that have names is merged by name:
+//! `criterion.delivery.pass`. A table may declare that a new value of one key drops others ([`Anew`]). And a key can be
+//! unset: `unset = ["load.warm_up"]` in a profile, `--set '!load.warm_up'`.
 
-use super::mistake::{Mistake, Origin, suggest};
+use super::mistake::{Mistake, Origin};
+use super::root::{FIXED, PROFILE, TABLES};
+use super::table::{Anew, Drops, Presence, Table as Declared};
 use super::tree::{Entry, Node, Table, Value, parse_set};
+use notation::suggest;
 
-pub(super) type Profiles = Vec<(String, Node)>;
+/// The key of a profile that lists what it takes out.
+pub(super) const UNSET: &str = "unset";
+/// In front of a path in a `--set` argument, for the same.
+const UNSET_MARK: char = '!';
+
+/// `[profile.NAME]`.
+pub(super) struct Profile {
+    pub(super) name: String,
+    keys: Node,
+    unset: Vec<(String, Origin)>,
+}
 
 /// Takes `[profile.NAME]` out of the file's tree.
-pub(super) fn take_profiles(root: &mut Node, found: &mut Vec<Mistake>) -> Profiles {
+pub(super) fn take_profiles(root: &mut Node, found: &mut Vec<Mistake>) -> Vec<Profile> {
     let Value::Table(table) = &mut root.value else { return Vec::new() };
-    let Some(entry) = table.remove("profile") else { return Vec::new() };
+    let Some(entry) = table.remove(PROFILE) else { return Vec::new() };
     let kind = entry.node.value.kind();
     let Value::Table(named) = entry.node.value else {
         let hint = "write [profile.ci] and below it the keys that differ, such as `load.duration = \"10s\"`";
         found.push(Mistake::new(entry.key, format!("`profile` must be a table of tables, not {kind}"), hint));
         return Vec::new();
     };
-    let mut profiles = Vec::new();
-    for (name, mut entry) in named {
-        let kind = entry.node.value.kind();
-        let Value::Table(table) = &mut entry.node.value else {
-            let hint = format!("write [profile.{name}] and below it the keys that differ");
-            found.push(Mistake::new(
-                entry.key,
-                format!("`profile.{name}` must be a table, not {kind}"),
-                hint,
-            ));
-            continue;
-        };
-        for fixed in ["schema", "name", "profile"] {
-            if let Some(refused) = table.remove(fixed) {
-                let message = format!("a profile cannot change `{fixed}`");
-                found.push(Mistake::new(
-                    refused.key,
-                    message,
-                    "leave it out, or write a scenario of its own",
-                ));
+    named.into_iter().filter_map(|(name, entry)| take_profile(name, entry, found)).collect()
+}
+
+fn take_profile(name: String, entry: Entry, found: &mut Vec<Mistake>) -> Option<Profile> {
+    let Entry { key, mut node } = entry;
+    let kind = node.value.kind();
+    let Value::Table(table) = &mut node.value else {
+        let hint = format!("write [profile.{name}] and below it the keys that differ");
+        found.push(Mistake::new(key, format!("`profile.{name}` must be a table, not {kind}"), hint));
+        return None;
+    };
+    for fixed in FIXED {
+        if let Some(rejected) = table.remove(*fixed) {
+            let message = format!("a profile cannot change `{fixed}`");
+            found.push(Mistake::new(rejected.key, message, "leave it out, or write another scenario"));
+        }
+    }
+    let unset = table.remove(UNSET).map(|entry| read_unset(&name, &entry.node, found)).unwrap_or_default();
+    Some(Profile { name, keys: node, unset })
+}
+
+fn read_unset(profile: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(String, Origin)> {
+    let mut paths = Vec::new();
+    let items = match &node.value {
+        Value::Array(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let is_array = matches!(node.value, Value::Array(_));
+    for item in items {
+        match &item.value {
+            Value::String(path) if is_array => paths.push((path.clone(), item.origin)),
+            other => {
+                let message =
+                    format!("`profile.{profile}.{UNSET}` must be an array of strings, not {}", other.kind());
+                let hint = format!("write the paths of keys: {UNSET} = [\"load.warm_up\"]");
+                found.push(Mistake::new(item.origin, message, hint));
             }
         }
-        profiles.push((name, entry.node));
     }
-    profiles
+    paths
 }
 
 /// Lays the profile called `name` over `root`.
-pub(super) fn choose(root: &mut Node, name: &str, profiles: &Profiles, found: &mut Vec<Mistake>) {
-    if let Some((_, profile)) = profiles.iter().find(|(known, _)| known == name) {
+pub(super) fn choose(root: &mut Node, name: &str, profiles: &[Profile], found: &mut Vec<Mistake>) {
+    if let Some(profile) = profiles.iter().find(|profile| profile.name == name) {
         apply(root, profile, found);
         return;
     }
-    let known: Vec<&str> = profiles.iter().map(|(known, _)| known.as_str()).collect();
+    let known: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let hint = if known.is_empty() {
-        "it has none; leave --profile out, or add [profile.NAME] to the file".to_owned()
+        "it has none: leave --profile out, or add [profile.NAME] to the file".to_owned()
     } else {
-        suggest(name, &known)
+        suggest::hint(name, &known)
     };
     found.push(Mistake::new(Origin::CommandLine, format!("the scenario has no profile `{name}`"), hint));
 }
 
-/// Lays one `key=value` argument over `root`.
+/// Takes out what the profile unsets, then lays its keys over `root`.
+pub(super) fn apply(root: &mut Node, profile: &Profile, found: &mut Vec<Mistake>) {
+    for (path, origin) in &profile.unset {
+        let Some(segments) = segments(path, *origin, found) else { continue };
+        if FIXED.contains(&segments[0]) {
+            let message = format!("a profile cannot change `{}`", segments[0]);
+            found.push(Mistake::new(*origin, message, "leave it out, or write another scenario"));
+        } else {
+            unset(root, &segments, *origin, found);
+        }
+    }
+    merge(root, &profile.keys, Place::Root, NewNames::Append, found);
+}
+
+/// Lays one `--set` argument over `root`: `key=value`, or `!key` to unset it.
 pub(super) fn set(root: &mut Node, index: usize, argument: &str, found: &mut Vec<Mistake>) {
-    let whole = Origin::Set { index, start: 0, end: argument.len() };
-    let Some((path, value)) = argument.split_once('=') else {
-        let hint = "write --set load.duration=10s";
-        found.push(Mistake::new(whole, format!("`{argument}` has no `=`"), hint));
-        return;
+    let span = |start: usize, end: usize| Origin::Set { index, start, end };
+    let whole = span(0, argument.len());
+    let unset_path = argument.strip_prefix(UNSET_MARK);
+    let (path, value) = match (unset_path, argument.split_once('=')) {
+        (Some(_), Some(_)) => {
+            let message = format!("`{argument}` both unsets a key and sets it");
+            found.push(Mistake::new(whole, message, "leave out the `!`, or the `=` and the value"));
+            return;
+        }
+        (None, None) => {
+            let hint = "write --set load.duration=10s, or --set '!load.warm_up' to unset a key";
+            found.push(Mistake::new(whole, format!("`{argument}` has no `=`"), hint));
+            return;
+        }
+        (Some(path), None) => (path, None),
+        (None, Some((path, value))) => (path, Some(value)),
     };
-    let path_origin = Origin::Set { index, start: 0, end: path.len() };
-    let segments: Vec<&str> = path.split('.').map(str::trim).collect();
-    if segments.iter().any(|segment| segment.is_empty()) {
-        let hint = "a path is keys with dots between them, such as load.duration";
-        found.push(Mistake::new(path_origin, format!("`{path}` is not the path of a key"), hint));
+    let start = argument.len() - unset_path.unwrap_or(argument).len();
+    let origin = span(start, start + path.len());
+    let Some(segments) = segments(path, origin, found) else { return };
+    if matches!(segments[0], PROFILE | "schema") {
+        let hint = if segments[0] == PROFILE {
+            "choose a profile with --profile NAME, and set the keys themselves"
+        } else {
+            "leave it out: the file states which version of the format it has"
+        };
+        found.push(Mistake::new(origin, format!("`{}` cannot be set", segments[0]), hint));
         return;
     }
-    if matches!(segments[0], "profile" | "schema") {
-        let hint = "choose a profile with --profile NAME, and set the keys themselves";
-        found.push(Mistake::new(path_origin, format!("`{}` cannot be set", segments[0]), hint));
-        return;
-    }
+    let Some(value) = value else { return unset(root, &segments, origin, found) };
     let mut node = parse_set(value, index, path.len() + 1);
     for segment in segments.iter().rev() {
-        let entry = Entry { key: path_origin, node };
+        let entry = Entry { key: origin, node };
         let table = Table::from([((*segment).to_owned(), entry)]);
-        node = Node { origin: path_origin, value: Value::Table(table) };
+        node = Node { origin, value: Value::Table(table) };
     }
-    apply(root, &node, found);
+    merge(root, &node, Place::Root, NewNames::Reject, found);
 }
 
-/// Lays `over` over `base`; both are tables, or `over` wins.
-pub(super) fn apply(base: &mut Node, over: &Node, found: &mut Vec<Mistake>) {
-    merge(base, over, "", found);
+/// The keys of a path; never none.
+fn segments<'p>(path: &'p str, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<&'p str>> {
+    let segments: Vec<&str> = path.split('.').map(str::trim).collect();
+    if segments.iter().any(|segment| segment.is_empty()) {
+        let hint = "write keys with dots between them, such as load.duration";
+        found.push(Mistake::new(origin, format!("`{path}` is not the path of a key"), hint));
+        return None;
+    }
+    Some(segments)
 }
 
-fn merge(base: &mut Node, over: &Node, path: &str, found: &mut Vec<Mistake>) {
+/// Takes out the key, the table or the entry at a path.
+fn unset(root: &mut Node, path: &[&str], origin: Origin, found: &mut Vec<Mistake>) {
+    if let Err(NotSet { segment, known }) = remove(root, path) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let message = format!("`{}` cannot be unset, because the scenario does not set it", path.join("."));
+        found.push(Mistake::new(origin, message, suggest::hint(&segment, &known)));
+    }
+}
+
+/// There is no `segment` among the `known` ones.
+struct NotSet {
+    segment: String,
+    known: Vec<String>,
+}
+
+fn remove(node: &mut Node, path: &[&str]) -> Result<(), NotSet> {
+    let [segment, rest @ ..] = path else { return Ok(()) };
+    let known = match &node.value {
+        Value::Table(table) => table.keys().cloned().collect(),
+        Value::Array(items) => items.iter().filter_map(name_of).collect(),
+        _ => Vec::new(),
+    };
+    let not_set = || NotSet { segment: (*segment).to_owned(), known };
+    match &mut node.value {
+        Value::Table(table) if rest.is_empty() => table.remove(*segment).map(|_| ()).ok_or_else(not_set),
+        Value::Table(table) => match table.get_mut(*segment) {
+            Some(entry) => remove(&mut entry.node, rest),
+            None => Err(not_set()),
+        },
+        Value::Array(items) => match items.iter().position(|item| name_of(item).as_deref() == Some(*segment))
+        {
+            Some(index) if rest.is_empty() => {
+                items.remove(index);
+                Ok(())
+            }
+            Some(index) => remove(&mut items[index], rest),
+            None => Err(not_set()),
+        },
+        _ => Err(not_set()),
+    }
+}
+
+/// What becomes of an entry whose name the array does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NewNames {
+    /// It is added, if it has every required key.
+    Append,
+    /// One `--set` argument has one key: a name that is not there is a misspelt one.
+    Reject,
+}
+
+/// Where in a scenario two nodes are merged.
+#[derive(Clone, Copy)]
+enum Place {
+    Root,
+    /// In a declared table, in an array of such tables, or in one of its entries.
+    In(&'static Declared),
+    /// Deeper, or where nothing is declared.
+    Elsewhere,
+}
+
+impl Place {
+    fn under(self, key: &str) -> Self {
+        match self {
+            Self::Root => {
+                TABLES.iter().find(|table| table.name == key).map_or(Self::Elsewhere, |table| Self::In(table))
+            }
+            Self::In(_) | Self::Elsewhere => Self::Elsewhere,
+        }
+    }
+}
+
+/// Lays `over` over `base`.
+fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mut Vec<Mistake>) {
     match (&mut base.value, &over.value) {
         (Value::Table(below), Value::Table(above)) => {
-            make_way(below, above, path);
+            if let Place::In(Declared { anew: Some(anew), .. }) = place {
+                drop_stale(below, above, anew);
+            }
             for (key, entry) in above {
-                let deeper = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let place = place.under(key);
+                if let Place::In(Declared { repeated: true, .. }) = place
+                    && matches!(entry.node.value, Value::Table(_))
+                {
+                    let none = || Node { origin: entry.node.origin, value: Value::Array(Vec::new()) };
+                    below.entry(key.clone()).or_insert_with(|| Entry { key: entry.key, node: none() });
+                }
                 match below.get_mut(key) {
-                    Some(old) => merge(&mut old.node, &entry.node, &deeper, found),
+                    Some(old) => merge(&mut old.node, &entry.node, place, names, found),
                     None => {
                         below.insert(key.clone(), entry.clone());
                     }
                 }
             }
         }
-        (Value::Array(criteria), Value::Table(above)) if path == "criterion" => {
-            merge_criteria(criteria, above, found);
+        (Value::Array(items), Value::Table(above)) if matches!(place, Place::In(_)) => {
+            let Place::In(table) = place else { return };
+            for (name, entry) in above {
+                merge_entry(items, (name, entry), table, names, found);
+            }
+        }
+        (Value::Array(items), Value::Array(above)) if are_named(items) && are_named(above) => {
+            for over in above {
+                let same = |item: &&mut Node| name_of(item) == name_of(over);
+                match items.iter_mut().find(same) {
+                    Some(item) => merge(item, over, place, names, found),
+                    None => items.push(over.clone()),
+                }
+            }
         }
         _ => *base = over.clone(),
     }
 }
 
-/// Drops what `above` makes meaningless.
-fn make_way(below: &mut Table, above: &Table, path: &str) {
-    if path == "workload" && states_another("kind", below, above) {
-        below.clear();
+/// `criterion.delivery`: changes the entry of that name, or adds it.
+fn merge_entry(
+    items: &mut Vec<Node>,
+    (name, entry): (&String, &Entry),
+    table: &'static Declared,
+    names: NewNames,
+    found: &mut Vec<Mistake>,
+) {
+    let known: Vec<String> = items.iter().filter_map(name_of).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let what = table.name;
+    let Value::Table(keys) = &entry.node.value else {
+        let message = format!("`{what}.{name}` must be a table of keys, not {}", entry.node.value.kind());
+        let hint = format!("address an entry by its name: {what}.NAME.KEY");
+        found.push(Mistake::new(entry.key, message, hint));
+        return;
+    };
+    if let Some(item) = items.iter_mut().find(|item| name_of(item).as_ref() == Some(name)) {
+        merge(item, &entry.node, Place::In(table), names, found);
+        return;
     }
-    if path == "load" && states_another("model", below, above) {
-        below.remove("every");
-        below.remove("rounds_in_flight_max");
-    }
-}
-
-fn states_another(key: &str, below: &Table, above: &Table) -> bool {
-    let value = |table: &Table| table.get(key).map(|entry| entry.node.value.clone());
-    value(above).is_some_and(|new| value(below) != Some(new))
-}
-
-fn merge_criteria(criteria: &mut [Node], above: &Table, found: &mut Vec<Mistake>) {
-    for (name, entry) in above {
-        let names: Vec<String> = criteria.iter().filter_map(name_of).collect();
-        let named = |criterion: &&mut Node| name_of(criterion).as_ref() == Some(name);
-        if let Some(criterion) = criteria.iter_mut().find(named) {
-            merge(criterion, &entry.node, &format!("criterion.{name}"), found);
-        } else {
-            let known: Vec<&str> = names.iter().map(String::as_str).collect();
-            let message = format!("the scenario has no criterion `{name}`");
-            found.push(Mistake::new(entry.key, message, suggest(name, &known)));
+    let lacks = table.keys.iter().find(|key| {
+        matches!(key.presence(), Presence::Required { .. })
+            && key.name() != NAME
+            && !keys.contains_key(key.name())
+    });
+    match (names, lacks) {
+        (NewNames::Append, None) => {
+            let mut keys = keys.clone();
+            let node = Node { origin: entry.key, value: Value::String(name.clone()) };
+            keys.entry(NAME.to_owned()).or_insert(Entry { key: entry.key, node });
+            items.push(Node { origin: entry.key, value: Value::Table(keys) });
+        }
+        (NewNames::Append, Some(key)) => {
+            let message =
+                format!("the scenario has no {what} `{name}`, and to add it, `{}` is missing", key.name());
+            found.push(Mistake::new(entry.key, message, suggest::hint(name, &known)));
+        }
+        (NewNames::Reject, _) => {
+            let message = format!("the scenario has no {what} `{name}`");
+            found.push(Mistake::new(entry.key, message, suggest::hint(name, &known)));
         }
     }
 }
 
-fn name_of(criterion: &Node) -> Option<String> {
-    let Value::Table(table) = &criterion.value else { return None };
-    match &table.get("name")?.node.value {
+/// Drops the keys that do not apply to a new value.
+fn drop_stale(below: &mut Table, above: &Table, anew: &Anew) {
+    let value = |table: &Table| table.get(anew.key).map(|entry| entry.node.value.clone());
+    if value(above).is_none_or(|new| value(below) == Some(new)) {
+        return;
+    }
+    match anew.drops {
+        Drops::EveryKey => below.clear(),
+        Drops::Keys(keys) => below.retain(|key, _| !keys.contains(&key.as_str())),
+    }
+}
+
+/// The key that tells the entries of an array apart.
+const NAME: &str = "name";
+
+fn are_named(items: &[Node]) -> bool {
+    items.iter().all(|item| name_of(item).is_some())
+}
+
+fn name_of(item: &Node) -> Option<String> {
+    let Value::Table(table) = &item.value else { return None };
+    match &table.get(NAME)?.node.value {
         Value::String(name) => Some(name.clone()),
         _ => None,
     }

@@ -1,24 +1,18 @@
 //! Everything that can be decided before the first fork, in a value that can be printed and compared.
 
-use super::check::{Load, Sampling, Scenario};
-use super::criteria;
-use super::seed;
+use super::load::Load;
+use super::root::Scenario;
+use super::sampling::Sampling;
 use super::unit::nanos;
 use super::workload::Workload;
-use coordinator::config::FleetShape;
+use super::{criterion, seed};
+use coordinator::config::{FleetShape, Policy};
 use reports::runlog::event::{CriterionSpec, PlanFacts, ScenarioFacts, Topology};
 use reports::units;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
-
-/// A rehearsal asks the kernel no more often than this: `/proc` does not get faster with the schedule.
-pub const REHEARSED_SAMPLE_EVERY_MIN: Duration = Duration::from_millis(250);
-/// PSS walks page tables.
-pub const REHEARSED_PSS_EVERY_MIN: Duration = Duration::from_secs(2);
-/// Closer together, a round over hundreds of processes would overtake the one before.
-pub const REHEARSED_ROUND_EVERY_MIN: Duration = Duration::from_millis(5);
 
 /// A task's round trip on the bus: from the client to the coordinator, to the worker, and the same way back.
 const MESSAGES_PER_TASK: u32 = 4;
@@ -57,9 +51,9 @@ impl fmt::Display for Rehearsal {
 /// What the command line adds to a scenario.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanOptions {
-    /// Wins over the file's own.
+    /// Takes precedence over the file's own.
     pub seed: Option<u64>,
-    /// Used if neither the command line nor the file names one.
+    /// Used if neither the command line nor the file has one.
     pub fallback_seed: u64,
     pub rehearsal: Option<Rehearsal>,
 }
@@ -76,42 +70,25 @@ pub struct Plan {
 impl Plan {
     pub fn new(scenario: Scenario, options: &PlanOptions) -> Self {
         let seed = options.seed.or(scenario.seed).unwrap_or(options.fallback_seed);
+        assert!(!scenario.load.duration().is_zero(), "a load without a duration passed the checks");
+        assert!(!scenario.sampling.every().is_zero(), "sweeps without a pause passed the checks");
         let mut plan = Self { scenario, seed, rehearsal: options.rehearsal, notes: Vec::new() };
-        let unwindowed = criteria::unwindowed(&plan.scenario.criteria, plan.load().duration());
+        let unwindowed = criterion::unwindowed(&plan.scenario.criteria, plan.load().duration());
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
-        let undecidable = criteria::undecidable(&plan.scenario.criteria, plan.load().rounds_planned());
+        let undecidable = criterion::undecidable(&plan.scenario.criteria, plan.load().rounds_planned());
         plan.notes.extend(unwindowed);
         plan.notes.extend(undecidable);
         plan
     }
 
     fn compress(&mut self, factor: f64) {
-        let Self { scenario, notes, .. } = self;
-        let Scenario { load, sampling, criteria, .. } = scenario;
-        let mut shorten = |value: Duration, least: Duration, key: &str| {
-            let wanted = value.div_f64(factor);
-            // Whoever asks for less than the floor in a full run gets what they asked for.
-            let least = least.min(value);
-            if wanted < least {
-                notes.push(format!(
-                    "{key} would be {} in this rehearsal and is held at {}",
-                    units::seconds(wanted.as_secs_f64()),
-                    units::seconds(least.as_secs_f64())
-                ));
-            }
-            wanted.max(least)
-        };
-        let any = Duration::from_nanos(1);
-        load.duration = shorten(load.duration, any, "load.duration");
-        load.warm_up = load.warm_up.div_f64(factor);
-        load.every = load.every.map(|every| shorten(every, REHEARSED_ROUND_EVERY_MIN, "load.every"));
-        sampling.every = shorten(sampling.every, REHEARSED_SAMPLE_EVERY_MIN, "sampling.every");
-        sampling.pss_every =
-            sampling.pss_every.map(|pss| shorten(pss, REHEARSED_PSS_EVERY_MIN, "sampling.pss_every"));
+        let Self { scenario: Scenario { load, sampling, criteria, .. }, notes, .. } = self;
+        load.compress(factor, notes);
+        sampling.compress(factor, notes);
         for spec in criteria {
-            criteria::compress_grace(spec, factor);
+            criterion::compress_grace(spec, factor);
         }
     }
 
@@ -143,11 +120,16 @@ impl Plan {
     }
 
     pub fn topology(&self) -> Topology {
-        self.scenario.topology
+        self.scenario.fleet.topology
     }
 
     pub fn shape(&self) -> &FleetShape {
-        &self.scenario.shape
+        &self.scenario.fleet.shape
+    }
+
+    /// What the fleet does about deaths, failures, hangs and load.
+    pub fn fleet_policy(&self) -> &Policy {
+        &self.scenario.fleet.policy
     }
 
     pub fn workload(&self) -> &Workload {
@@ -173,7 +155,7 @@ impl Plan {
 
     /// From the first round to the end of the load, without launch and drain.
     pub fn expected_duration(&self) -> Duration {
-        self.load().warm_up + self.load().duration
+        self.load().warm_up() + self.load().duration()
     }
 
     pub fn facts(&self) -> PlanFacts {
@@ -186,18 +168,40 @@ impl Plan {
             shm_bytes: shape.shm_bytes(),
             fds_max: shape.fds_max(),
             workload: self.workload().words(),
-            load: load.model,
-            round_every_ns: load.every.map_or(0, nanos),
-            warm_up_ns: nanos(load.warm_up),
-            duration_ns: nanos(load.duration),
+            load: load.model(),
+            round_every_ns: load.every().map_or(0, nanos),
+            warm_up_ns: nanos(load.warm_up()),
+            duration_ns: nanos(load.duration()),
             rounds_planned: load.rounds_planned().unwrap_or(0),
-            task_timeout_ns: nanos(load.task_timeout),
-            rounds_in_flight_max: load.rounds_in_flight_max,
-            sample_every_ns: nanos(sampling.every),
-            pss_every_ns: sampling.pss_every.map_or(0, nanos),
+            task_timeout_ns: nanos(load.task_timeout()),
+            rounds_in_flight_max: load.rounds_in_flight_max(),
+            sample_every_ns: nanos(sampling.every()),
+            pss_every_ns: sampling.pss_every().map_or(0, nanos),
             messages_per_task: MESSAGES_PER_TASK,
         }
     }
+}
+
+/// `value` in a schedule that is `factor` times as fast, and not below `least`: a value that is held there gets a
+/// note. A value that is below `least` in a full run is not lengthened.
+pub(super) fn shorten(
+    value: Duration,
+    factor: f64,
+    least: Duration,
+    key: &str,
+    notes: &mut Vec<String>,
+) -> Duration {
+    assert!(factor >= 1.0, "a rehearsal is never slower than the run: {factor}");
+    let wanted = value.div_f64(factor);
+    let least = least.min(value);
+    if wanted < least {
+        notes.push(format!(
+            "{key} would be {} in this rehearsal and is held at {}",
+            units::seconds(wanted.as_secs_f64()),
+            units::seconds(least.as_secs_f64())
+        ));
+    }
+    wanted.max(least)
 }
 
 #[cfg(test)]

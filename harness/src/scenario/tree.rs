@@ -3,6 +3,7 @@
 //! Owned, because a profile from the file and `--set` arguments from elsewhere are laid over it.
 
 use super::mistake::{Mistake, Origin};
+use super::root::TABLES;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -61,8 +62,10 @@ impl Value {
     }
 }
 
-/// What whoever forgets a pair of brackets is told.
-pub(super) const CRITERIA_HINT: &str = "write `[[criterion]]`, with two brackets, for each";
+/// For an array of tables that was written with one pair of brackets.
+pub(super) fn brackets_hint(name: &str) -> String {
+    format!("write `[[{name}]]`, with two brackets, for each")
+}
 
 /// A whole file. Every syntax error is reported; with any, there is no tree.
 pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
@@ -73,31 +76,32 @@ pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
         // The root's own span is the whole text: too much to underline where a key is missing.
         return Some(Node { origin: Origin::File { start: 0, end: 0 }, value });
     }
-    // In a table that is there twice, keys are as well: that is told once.
-    let mut told_until = 0;
+    // In a duplicated table, keys are duplicated as well: that is reported once.
+    let mut reported_until = 0;
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().trim().replace('\n', ", ");
         let origin = Origin::File { start: span.start, end: span.end };
         if message != "duplicate key" {
             found.push(Mistake::new(origin, format!("not TOML: {message}"), syntax_hint(text, span.start)));
-        } else if span.start >= told_until {
+        } else if span.start >= reported_until {
             let header = line_at(text, span.start).trim_start().starts_with('[');
             if header {
                 let next = text.get(span.end..).and_then(|rest| rest.find("\n["));
-                told_until = next.map_or(text.len(), |next| span.end + next);
+                reported_until = next.map_or(text.len(), |next| span.end + next);
             }
-            found.push(twice(origin, text.get(span).unwrap_or_default(), header));
+            found.push(duplicated(origin, text.get(span).unwrap_or_default(), header));
         }
     }
     None
 }
 
-fn twice(origin: Origin, key: &str, header: bool) -> Mistake {
-    let (message, hint) = match (key, header) {
-        ("criterion", true) => ("the table [criterion] is there twice".to_owned(), CRITERIA_HINT),
-        (_, true) => (format!("the table [{key}] is there twice"), "put the keys of both under one of them"),
-        (_, false) => (format!("the key `{key}` is there twice in its table"), "keep one of them"),
+fn duplicated(origin: Origin, key: &str, header: bool) -> Mistake {
+    let repeated = TABLES.iter().any(|table| table.repeated && table.name == key);
+    let (message, hint) = match header {
+        true if repeated => (format!("the table [{key}] is duplicated"), brackets_hint(key)),
+        true => (format!("the table [{key}] is duplicated"), "merge the two tables into one".to_owned()),
+        false => (format!("the key `{key}` is duplicated in its table"), "keep one of them".to_owned()),
     };
     Mistake::new(origin, message, hint)
 }

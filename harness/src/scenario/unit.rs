@@ -1,6 +1,6 @@
 //! Values with units as a scenario writes them.
 //!
-//! The grammar is that of the criteria (`reports::units`), so that `"1h 30m"` means the same on both
+//! The grammar is that of `notation`, which the criteria have as well, so that `"1h 30m"` means the same on both
 //! sides of a file. What is added here: types, bounds, and hints apart from messages.
 
 use reports::units;
@@ -18,31 +18,36 @@ pub(super) struct UnitError {
 
 /// `"500ms"`, `"1h 30m"`.
 pub(super) fn duration(text: &str) -> Result<Duration, UnitError> {
-    let ns = units::parse_duration(text)
-        .map_err(|said| split(text, &said, "write it like \"500ms\", \"30s\", \"1h 30m\" or \"30d\""))?;
+    let ns = notation::duration::parse(text)
+        .map_err(|reason| split(text, &reason, "write it like \"500ms\", \"30s\", \"1h 30m\" or \"30d\""))?;
     let duration = Duration::from_nanos(ns);
     if duration > DURATION_MAX {
         let message = format!("cannot be \"{text}\"");
-        return Err(UnitError { message, hint: "ten years is the longest".into() });
+        return Err(UnitError { message, hint: "the longest duration is ten years".into() });
     }
     Ok(duration)
 }
 
 /// `"256B"`, `"64KiB"`.
 pub(super) fn bytes(text: &str) -> Result<u64, UnitError> {
-    units::parse_size(text)
-        .map_err(|said| split(text, &said, "write it like \"256B\", \"64KiB\" or \"1MiB\""))
+    notation::size::parse(text)
+        .map_err(|reason| split(text, &reason, "write it like \"256B\", \"64KiB\" or \"1MiB\""))
 }
 
-/// `"8ns has no unit; write …"` is a message and a hint in one.
-fn split(text: &str, said: &str, otherwise: &str) -> UnitError {
-    let (message, hint) = said.split_once("; ").unwrap_or((said, otherwise));
+/// `"8 has no unit; write …"` is a message and a hint in one.
+fn split(text: &str, reason: &str, otherwise: &str) -> UnitError {
+    let (message, hint) = reason.split_once("; ").unwrap_or((reason, otherwise));
     UnitError { message: format!("cannot be \"{text}\": {message}"), hint: hint.to_owned() }
 }
 
 /// `1h 30m`.
 pub fn duration_text(duration: Duration) -> String {
-    units::exact_duration(nanos(duration))
+    notation::duration::exact(nanos(duration))
+}
+
+/// `64KiB`: as a scenario writes it.
+pub fn size_text(bytes: u64) -> String {
+    notation::size::exact(bytes)
 }
 
 /// `1.5 MiB`.

@@ -1,11 +1,134 @@
-//! What a worker does with a task.
+//! `[workload]`: what a worker does with a task.
 
-use super::seed;
-use super::unit::{bytes_text, duration_text};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, Exp1, StandardNormal};
+mod sleep;
+
+pub use sleep::{Drawn, SleepTime};
+
+use super::cursor::{Fields, Given, Sited};
+use super::form::{Command, Size, Span, Word, Words};
+use super::mistake::{Mistake, Origin};
+use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
+use super::unit::{bytes_text, duration_text, size_text};
+use coordinator::config::PAYLOAD_MAX;
+use sleep::RawSleep;
 use std::time::Duration;
+
+const OUTPUT_MAX_DEFAULT: u32 = 4096;
+
+const _: () = assert!(OUTPUT_MAX_DEFAULT <= PAYLOAD_MAX);
+
+pub(super) static TABLE: Table = Table {
+    name: "workload",
+    definition: "Workload",
+    says: "What a worker does with a task.",
+    required: true,
+    repeated: false,
+    keys: &[
+        &KIND,
+        &PAYLOAD,
+        &sleep::TIME,
+        &sleep::DISTRIBUTION,
+        &sleep::MEAN,
+        &sleep::DEVIATION,
+        &sleep::MIN,
+        &sleep::MAX,
+        &CPU,
+        &COMMAND,
+        &OUTPUT_MAX,
+    ],
+    // The keys of one kind do not apply to another.
+    anew: Some(Anew { key: "kind", drops: Drops::EveryKey }),
+};
+
+static KIND: Key<Words<Kind>> = Key {
+    name: "kind",
+    form: Words {
+        definition: "WorkloadKind",
+        words: &[
+            Word { text: "echo", value: Kind::Echo, says: "the payload comes back and is compared" },
+            Word { text: "sleep", value: Kind::Sleep, says: "the worker waits" },
+            Word { text: "compute", value: Kind::Compute, says: "the worker uses a processor" },
+            Word { text: "exec", value: Kind::Exec, says: "the worker runs a command" },
+        ],
+    },
+    presence: Presence::Required { example: "\"echo\"" },
+    says: "What a task is. The other keys belong to one kind each.",
+};
+
+static PAYLOAD: Key<Size> = Key {
+    name: "payload",
+    form: Size { least: 1, most: PAYLOAD_MAX },
+    presence: Presence::RequiredBy { example: "\"256B\"", who: "`kind = \"echo\"`" },
+    says: "Echo: bytes that are sent, come back and are compared.",
+};
+
+static CPU: Key<Span> = Key {
+    name: "cpu",
+    form: Span::POSITIVE,
+    presence: Presence::RequiredBy { example: "\"2ms\"", who: "`kind = \"compute\"`" },
+    says: "Compute: CPU time that a task uses.",
+};
+
+static COMMAND: Key<Command> = Key {
+    name: "command",
+    form: Command { example: EXEC_EXAMPLE },
+    presence: Presence::RequiredBy { example: EXEC_EXAMPLE, who: "`kind = \"exec\"`" },
+    says: "Exec: the program and its arguments. `{}` becomes the task's number.",
+};
+
+const EXEC_EXAMPLE: &str = "[\"sh\", \"-c\", \"echo {}\"]";
+
+static OUTPUT_MAX: Key<Size> = Key {
+    name: "output_max",
+    form: Size { least: 0, most: PAYLOAD_MAX },
+    presence: Presence::Default(Preset::Size(OUTPUT_MAX_DEFAULT)),
+    says: "Exec: how much of the output is kept.",
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Echo,
+    Sleep,
+    Compute,
+    Exec,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        KIND.form.words.iter().find(|word| word.value == self).map_or("", |word| word.text)
+    }
+
+    /// Besides `kind`.
+    fn keys(self) -> Vec<&'static str> {
+        let keys: &[&dyn AnyKey] = match self {
+            Self::Echo => &[&PAYLOAD],
+            Self::Sleep => &[
+                &sleep::TIME,
+                &sleep::DISTRIBUTION,
+                &sleep::MEAN,
+                &sleep::DEVIATION,
+                &sleep::MIN,
+                &sleep::MAX,
+            ],
+            Self::Compute => &[&CPU],
+            Self::Exec => &[&COMMAND, &OUTPUT_MAX],
+        };
+        keys.iter().map(|key| key.name()).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RawWorkload {
+    origin: Origin,
+    kind: Option<Sited<Kind>>,
+    payload: Given<u64>,
+    sleep: RawSleep,
+    cpu: Given<Duration>,
+    command: Given<Vec<String>>,
+    output_max: Given<u64>,
+    /// Keys that are in the file, and where they stand.
+    present: Vec<(&'static str, Origin)>,
+}
 
 /// Checked: payloads and outputs fit the bus, commands are not empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,78 +143,71 @@ pub enum Workload {
     Exec { command: Vec<String>, output_max_bytes: u32 },
 }
 
-/// How long a worker waits.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SleepTime {
-    Fixed(Duration),
-    Drawn(Drawn),
+pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawWorkload> {
+    let fields = root.table(&TABLE, found)?;
+    let present = |key: &&'static dyn AnyKey| fields.node(key.name()).map(|(_, origin)| (key.name(), origin));
+    Some(RawWorkload {
+        origin: fields.origin(),
+        kind: fields.value(&KIND, found),
+        payload: fields.given(&PAYLOAD, found),
+        sleep: sleep::read(&fields, found),
+        cpu: fields.given(&CPU, found),
+        command: fields.given(&COMMAND, found),
+        output_max: fields.given(&OUTPUT_MAX, found),
+        present: TABLE.keys.iter().filter_map(present).collect(),
+    })
 }
 
-/// A distribution, cut off at `min` and `max`: a draw outside counts as the bound.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Drawn {
-    pub(super) shape: Shape,
-    pub(super) min: Duration,
-    pub(super) max: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Shape {
-    /// Between `min` and `max`, which are both there.
-    Uniform,
-    Exponential {
-        mean: Duration,
-    },
-    Normal {
-        mean: Duration,
-        deviation: Duration,
-    },
-    /// Mean and deviation are the times' own, not their logarithms'.
-    Lognormal {
-        mean: Duration,
-        deviation: Duration,
-    },
-}
-
-impl SleepTime {
-    /// The time of task number `task`: the same for the same seed, whoever asks and in whatever order.
-    pub fn of_task(&self, seed: u64, task: u64) -> Duration {
-        match self {
-            Self::Fixed(time) => *time,
-            Self::Drawn(drawn) => {
-                drawn.draw(&mut ChaCha8Rng::seed_from_u64(seed::child(seed, &format!("sleep.{task}"))))
-            }
+pub(super) fn check(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
+    let kind = raw.kind.as_ref()?.value;
+    reject_foreign_keys(&raw.present, kind, found);
+    match kind {
+        Kind::Echo => {
+            raw.payload.require("", "", found);
+            Some(Workload::Echo { payload_bytes: fitting(&raw.payload.value?)? })
         }
+        Kind::Sleep => sleep::check(&raw.sleep, raw.origin, found).map(Workload::Sleep),
+        Kind::Compute => {
+            raw.cpu.require("", "", found);
+            Some(Workload::Compute { cpu: raw.cpu.value?.value })
+        }
+        Kind::Exec => check_exec(raw, found),
     }
 }
 
-impl Drawn {
-    fn draw(&self, random: &mut ChaCha8Rng) -> Duration {
-        let seconds = match self.shape {
-            Shape::Uniform => {
-                let max = self.max.unwrap_or(self.min);
-                let width = max.saturating_sub(self.min).as_secs_f64();
-                let unit: f64 = rand_distr::StandardUniform.sample(random);
-                self.min.as_secs_f64() + width * unit
-            }
-            Shape::Exponential { mean } => {
-                let unit: f64 = Exp1.sample(random);
-                mean.as_secs_f64() * unit
-            }
-            Shape::Normal { mean, deviation } => {
-                let unit: f64 = StandardNormal.sample(random);
-                mean.as_secs_f64() + deviation.as_secs_f64() * unit
-            }
-            Shape::Lognormal { mean, deviation } => {
-                let (mean, deviation) = (mean.as_secs_f64(), deviation.as_secs_f64());
-                // The logarithm's own moments, from those of the times.
-                let variance = (1.0 + (deviation / mean).powi(2)).ln();
-                let unit: f64 = StandardNormal.sample(random);
-                (mean.ln() - variance / 2.0 + variance.sqrt() * unit).exp()
-            }
-        };
-        let drawn = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        drawn.max(self.min).min(self.max.unwrap_or(Duration::MAX))
+fn check_exec(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
+    raw.command.require("", "", found);
+    let output_max_bytes = match &raw.output_max.value {
+        Some(at) => fitting(at)?,
+        None => OUTPUT_MAX_DEFAULT,
+    };
+    let command = raw.command.value?;
+    let workload = Workload::Exec { command: command.value.clone(), output_max_bytes };
+    if workload.payload_max_bytes() > PAYLOAD_MAX {
+        let message = format!(
+            "`{}` and its output do not fit into a task, which holds {}",
+            command.path,
+            size_text(u64::from(PAYLOAD_MAX))
+        );
+        command.reject(found, message, "put a long script into a file and name that, or lower `output_max`");
+        return None;
+    }
+    Some(workload)
+}
+
+/// Absent if it is too large, which has been reported.
+fn fitting(size: &Sited<u64>) -> Option<u32> {
+    u32::try_from(size.value).ok().filter(|bytes| *bytes <= PAYLOAD_MAX)
+}
+
+fn reject_foreign_keys(present: &[(&'static str, Origin)], kind: Kind, found: &mut Vec<Mistake>) {
+    let (name, own) = (kind.name(), kind.keys());
+    for (key, origin) in present {
+        if *key != KIND.name && !own.contains(key) {
+            let message = format!("`workload.{key}` does not apply to workload \"{name}\"");
+            let listed = own.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            found.push(Mistake::new(*origin, message, format!("\"{name}\" takes {listed}")));
+        }
     }
 }
 
@@ -125,63 +241,6 @@ impl Workload {
             Self::Sleep(SleepTime::Drawn(drawn)) => format!("sleep {}", drawn.words()),
             Self::Compute { cpu } => format!("compute {}", duration_text(*cpu)),
             Self::Exec { command, .. } => format!("exec {}", command.join(" ")),
-        }
-    }
-}
-
-impl Drawn {
-    fn words(&self) -> String {
-        let shape = match self.shape {
-            Shape::Uniform => "uniform".to_owned(),
-            Shape::Exponential { mean } => format!("exponential, mean {}", duration_text(mean)),
-            Shape::Normal { mean, deviation } => {
-                format!("normal, mean {}, deviation {}", duration_text(mean), duration_text(deviation))
-            }
-            Shape::Lognormal { mean, deviation } => {
-                format!("lognormal, mean {}, deviation {}", duration_text(mean), duration_text(deviation))
-            }
-        };
-        match self.max {
-            Some(max) => format!("{shape}, {} to {}", duration_text(self.min), duration_text(max)),
-            None if self.min.is_zero() => shape,
-            None => format!("{shape}, at least {}", duration_text(self.min)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: fn(u64) -> Duration = Duration::from_millis;
-
-    fn mean_ms(shape: Shape, min: Duration, max: Option<Duration>) -> f64 {
-        let time = SleepTime::Drawn(Drawn { shape, min, max });
-        let n = 20_000;
-        (0..n).map(|task| time.of_task(7, task).as_secs_f64() * 1e3).sum::<f64>() / n as f64
-    }
-
-    #[test]
-    fn each_distribution_has_the_mean_it_was_asked_for() {
-        for (shape, min, max) in [
-            (Shape::Uniform, MS(5), Some(MS(15))),
-            (Shape::Exponential { mean: MS(10) }, MS(0), None),
-            (Shape::Normal { mean: MS(10), deviation: MS(2) }, MS(0), None),
-            (Shape::Lognormal { mean: MS(10), deviation: MS(5) }, MS(0), None),
-        ] {
-            let mean = mean_ms(shape, min, max);
-            assert!((mean - 10.0).abs() < 0.4, "{shape:?}: {mean} ms");
-        }
-    }
-
-    #[test]
-    fn draws_stay_within_their_bounds_and_repeat_with_their_seed() {
-        let shape = Shape::Exponential { mean: MS(10) };
-        let time = SleepTime::Drawn(Drawn { shape, min: MS(5), max: Some(MS(12)) });
-        for task in 0..1_000 {
-            let drawn = time.of_task(1, task);
-            assert!((MS(5)..=MS(12)).contains(&drawn), "{drawn:?}");
-            assert_eq!(drawn, time.of_task(1, task));
         }
     }
 }

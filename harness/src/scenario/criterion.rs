@@ -1,40 +1,130 @@
-//! The scenario's side of the criteria: the grammar itself lives in `reports::criterion`.
+//! `[[criterion]]`: what must hold. The grammar of a criterion lives in `reports::criterion`.
 
-use super::check::{Load, Sampling};
-use super::cursor::Sited;
+use super::cursor::{Fields, NoEntries, Sited};
+use super::form::{Flag, Name, Requirement, Span, Text};
+use super::load::Load;
 use super::mistake::{Mistake, Origin};
-use super::raw::RawCriterion;
+use super::sampling::Sampling;
+use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
 use super::{Source, mistake};
 use reports::criterion::{Comparator, Criterion, CriterionError, CriterionPair, Field, MetricId};
 use reports::runlog::event::CriterionSpec;
 use std::time::Duration;
 
-/// Reads both texts of a criterion.
-fn check(pass: &str, conditional: Option<&str>) -> Result<CriterionPair, CriterionError> {
-    CriterionPair::parse(pass, conditional)
+pub(super) static TABLE: Table = Table {
+    name: "criterion",
+    definition: "Criterion",
+    says: "What must hold. The verdict is the worst of the criteria.",
+    required: true,
+    repeated: true,
+    keys: &[&NAME, &PASS, &CONDITIONAL, &REQUIREMENT, &ABORT, &GRACE],
+    anew: None,
+};
+
+static NAME: Key<Name> = Key {
+    name: "name",
+    form: Name,
+    presence: Presence::Required { example: "\"delivery\"" },
+    says: "What documents call the criterion.",
+};
+
+static PASS: Key<Text> = Key {
+    name: "pass",
+    form: Text {
+        words: "criterion: metric, aggregation, comparison, threshold, window",
+        examples: &["delivery.rate >= 100%", "coordination.time p99 < 1s", "delivery.rate >= 95% every 15m"],
+    },
+    presence: Presence::Required { example: "\"delivery.rate >= 100%\"" },
+    says: "What must hold for PASS.",
+};
+
+static CONDITIONAL: Key<Text> = Key {
+    name: "conditional",
+    form: Text { words: "criterion on the same metric, with a weaker threshold", examples: &[] },
+    presence: Presence::Optional(""),
+    says: "What must hold for CONDITIONAL instead of FAIL where `pass` does not.",
+};
+
+static REQUIREMENT: Key<Requirement> = Key {
+    name: "requirement",
+    form: Requirement,
+    presence: Presence::Optional(""),
+    says: "Id of the requirement that the criterion comes from.",
+};
+
+static ABORT: Key<Flag> = Key {
+    name: "abort",
+    form: Flag,
+    presence: Presence::Optional("`false`"),
+    says: "Whether the run ends as soon as the criterion cannot pass any more.",
+};
+
+static GRACE: Key<Span> = Key {
+    name: "grace",
+    form: Span::ANY,
+    presence: Presence::Optional("none"),
+    says: "Part of the load that must have passed before `abort` ends the run.",
+};
+
+#[derive(Debug)]
+pub(super) struct RawCriterion {
+    name: Option<Sited<String>>,
+    requirement: Option<Sited<String>>,
+    pass: Option<Sited<String>>,
+    conditional: Option<Sited<String>>,
+    abort: Option<Sited<bool>>,
+    grace: Option<Sited<Duration>>,
 }
 
-pub(super) fn check_all(
+pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawCriterion> {
+    let entries = match root.entries(&TABLE, found) {
+        Ok(entries) if !entries.is_empty() => entries,
+        Ok(_) | Err(NoEntries::Absent) => {
+            let origin = root.node(TABLE.name).map_or(root.origin(), |(node, _)| node.origin);
+            let message = "the scenario has no criterion, so no run could fail";
+            let hint = format!(
+                "write {} and below it `name = …` and `{} = {}`",
+                TABLE.header(),
+                PASS.name,
+                PASS.presence.example()
+            );
+            found.push(Mistake::new(origin, message, hint));
+            return Vec::new();
+        }
+        Err(NoEntries::Rejected) => return Vec::new(),
+    };
+    entries
+        .iter()
+        .map(|fields| RawCriterion {
+            name: fields.value(&NAME, found),
+            requirement: fields.value(&REQUIREMENT, found),
+            pass: fields.value(&PASS, found),
+            conditional: fields.value(&CONDITIONAL, found),
+            abort: fields.value(&ABORT, found),
+            grace: fields.value(&GRACE, found),
+        })
+        .collect()
+}
+
+pub(super) fn check(
     raw: &[RawCriterion],
     load: Option<&Load>,
     sampling: Option<&Sampling>,
     source: &Source,
     found: &mut Vec<Mistake>,
 ) -> Vec<CriterionSpec> {
-    refuse_repeated_names(raw, source, found);
+    reject_repeated_names(raw, source, found);
     raw.iter().filter_map(|criterion| check_one(criterion, load, sampling, source, found)).collect()
 }
 
-fn refuse_repeated_names(raw: &[RawCriterion], source: &Source, found: &mut Vec<Mistake>) {
+fn reject_repeated_names(raw: &[RawCriterion], source: &Source, found: &mut Vec<Mistake>) {
     let names: Vec<&Sited<String>> = raw.iter().filter_map(|criterion| criterion.name.as_ref()).collect();
     for (index, name) in names.iter().enumerate() {
-        super::check::check_name(name, found);
         if let Some(first) = names[..index].iter().find(|earlier| earlier.value == name.value) {
-            let message = format!("two criteria are called `{}`", name.value);
-            let hint =
-                format!("the first one is at {}; give this one another name", place(first.origin, source));
-            name.complain(found, message, hint);
+            let message = format!("the criterion name `{}` is duplicated", name.value);
+            let hint = format!("it is first used at {}: choose another name", place(first.origin, source));
+            name.reject(found, message, hint);
         }
     }
 }
@@ -47,30 +137,16 @@ fn check_one(
     found: &mut Vec<Mistake>,
 ) -> Option<CriterionSpec> {
     let abort = raw.abort.as_ref().is_some_and(|abort| abort.value);
-    if let Some(grace) = &raw.grace {
-        if !abort {
-            let message = format!("`{}` has no effect without `abort = true`", grace.path);
-            grace.complain(found, message, "add `abort = true`, or leave `grace` out");
-        } else if let Some(load) = load
-            && grace.value >= load.duration()
-        {
-            let message =
-                format!("`{}` is as long as the load or longer, so nothing is ever aborted", grace.path);
-            grace.complain(found, message, format!("the load takes {}", duration_text(load.duration())));
-        }
-    }
-    if let Some(requirement) = &raw.requirement {
-        super::check::check_requirement(requirement, &requirement.value, found);
-    }
+    check_grace(raw, abort, load, found);
     let pass = raw.pass.as_ref()?;
     let conditional = raw.conditional.as_ref();
-    match check(&pass.value, conditional.map(|text| text.value.as_str())) {
+    match CriterionPair::parse(&pass.value, conditional.map(|text| text.value.as_str())) {
         Ok(pair) => {
             if pair.pass().metric().needs_pss()
                 && sampling.is_some_and(|sampling| sampling.pss_every().is_none())
             {
-                let message = format!("`{}` is about PSS, and this scenario does not read it", pass.path);
-                pass.complain(found, message, "add `pss_every = \"10s\"` under [sampling]");
+                let message = format!("`{}` needs PSS, which this scenario does not sample", pass.path);
+                pass.reject(found, message, "add `pss_every = \"10s\"` under [sampling]");
             }
         }
         Err(error) => found.push(relocate(&error, pass, conditional, source)),
@@ -86,8 +162,22 @@ fn check_one(
     })
 }
 
+fn check_grace(raw: &RawCriterion, abort: bool, load: Option<&Load>, found: &mut Vec<Mistake>) {
+    let Some(grace) = &raw.grace else { return };
+    if !abort {
+        let message = format!("`{}` has no effect without `abort = true`", grace.path);
+        grace.reject(found, message, "add `abort = true`, or leave `grace` out");
+    } else if let Some(load) = load
+        && grace.value >= load.duration()
+    {
+        let message =
+            format!("`{}` is not shorter than the load, so the run would never be aborted", grace.path);
+        grace.reject(found, message, format!("the load takes {}", duration_text(load.duration())));
+    }
+}
+
 /// More processes at once than are ever started: no run could pass.
-pub(super) fn refuse_unreachable(raw: &[RawCriterion], processes: u32, found: &mut Vec<Mistake>) {
+pub(super) fn reject_unreachable(raw: &[RawCriterion], processes: u32, found: &mut Vec<Mistake>) {
     for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()) {
         let Ok(criterion) = Criterion::parse(&pass.value) else { continue };
         let most = f64::from(processes);
@@ -102,12 +192,12 @@ pub(super) fn refuse_unreachable(raw: &[RawCriterion], processes: u32, found: &m
                 "`{}` (`{criterion}`) can never hold: this scenario starts {processes} processes",
                 pass.path
             );
-            pass.complain(found, message, format!("write `agents.live min >= {processes}`"));
+            pass.reject(found, message, format!("write `agents.live min >= {processes}`"));
         }
     }
 }
 
-/// Points at the word in the file that the grammar complains about.
+/// Points at the word in the file that the grammar rejects.
 fn relocate(
     error: &CriterionError,
     pass: &Sited<String>,
@@ -145,12 +235,12 @@ fn place(origin: Origin, source: &Source) -> String {
     }
 }
 
-/// Says which criteria the planned rounds are too few for: a run of them could only end INCONCLUSIVE.
+/// A note for each criterion that needs more rounds than are planned: a run of it could only end INCONCLUSIVE.
 pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64>) -> Vec<String> {
     let Some(rounds) = rounds_planned else { return Vec::new() };
     let mut notes = Vec::new();
     for spec in criteria {
-        let Ok(pair) = check(&spec.pass, spec.conditional.as_deref()) else { continue };
+        let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
         let criterion = pair.pass();
         let per_round = matches!(criterion.metric().id, MetricId::CoordinationTime | MetricId::LoadLateness);
         let Some(quantile) = criterion.aggregation().quantile().filter(|_| per_round) else { continue };
@@ -168,12 +258,12 @@ pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64
     notes
 }
 
-/// Says which criteria ask for windows that are longer than the load: they are judged as if they asked
-/// for none. `duration` is in the scenario's own time, as windows are.
+/// A note for each criterion whose windows are longer than the load: it is judged as if it had none.
+/// `duration` is in the scenario's own time, as windows are.
 pub(super) fn unwindowed(criteria: &[CriterionSpec], duration: Duration) -> Vec<String> {
     let mut notes = Vec::new();
     for spec in criteria {
-        let Ok(pair) = check(&spec.pass, spec.conditional.as_deref()) else { continue };
+        let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
         let Some(every_ns) = pair.pass().every_ns().filter(|every| *every > nanos(duration)) else {
             continue;
         };
@@ -190,5 +280,6 @@ pub(super) fn unwindowed(criteria: &[CriterionSpec], duration: Duration) -> Vec<
 
 /// A grace period in a schedule that is `factor` times as fast.
 pub(super) fn compress_grace(spec: &mut CriterionSpec, factor: f64) {
+    assert!(factor >= 1.0, "a rehearsal is never slower than the run: {factor}");
     spec.grace_ns = nanos(Duration::from_nanos(spec.grace_ns).div_f64(factor));
 }

@@ -1,0 +1,102 @@
+//! The tables of the guide (`docs/scenarios.md`) that are generated: keys from their declarations, metrics from the
+//! catalogue. `cargo xtask schema` puts them between the markers in the file.
+
+use super::root::{ROOT, TABLES};
+use super::table::{AnyKey, Presence, Table};
+use reports::criterion::{Aggregation, Unit, catalogue};
+use std::fmt::Write as _;
+
+/// The generated blocks of the guide, each from its first marker line to its last.
+pub fn guide_tables() -> String {
+    block("keys", &keys()) + &block("metrics", &metrics())
+}
+
+fn block(name: &str, content: &str) -> String {
+    format!("<!-- begin {name}: written by cargo xtask schema -->\n\n{content}\n<!-- end {name} -->\n")
+}
+
+fn keys() -> String {
+    let mut text = table("Above the first table", &ROOT);
+    for declared in TABLES {
+        text.push('\n');
+        text.push_str(&table(&format!("`{}`", declared.header()), declared));
+    }
+    text
+}
+
+fn table(title: &str, table: &Table) -> String {
+    let says = if table.name.is_empty() { "" } else { table.says };
+    let mut text = format!("### {title}\n\n");
+    if !says.is_empty() {
+        text = text + says + "\n\n";
+    }
+    text.push_str("| key | value | what | default |\n|---|---|---|---|\n");
+    // In an array, the name of the entry would stand between the two.
+    let path =
+        if table.name.is_empty() || table.repeated { String::new() } else { format!("{}.", table.name) };
+    for key in table.keys {
+        text.push_str(&row(&path, *key));
+    }
+    text
+}
+
+fn row(path: &str, key: &dyn AnyKey) -> String {
+    let default = match key.presence() {
+        Presence::Required { .. } => "required".to_owned(),
+        Presence::RequiredBy { who, .. } => format!("required by {who}"),
+        Presence::Optional(words) => words.to_owned(),
+        Presence::Default(default) => format!("`{default}`"),
+    };
+    let row = format!("| `{path}{}` | {} | {} | {default} |\n", key.name(), key.values(), key.says());
+    assert_eq!(row.matches('|').count(), 5, "a cell contains `|`: {row}");
+    row
+}
+
+fn metrics() -> String {
+    let mut text = "| metric | aggregations | threshold | meaning |\n|---|---|---|---|\n".to_owned();
+    for metric in catalogue() {
+        let named: Vec<String> = metric
+            .aggregations
+            .iter()
+            .filter(|aggregation| **aggregation != Aggregation::Whole)
+            .map(|aggregation| format!("`{}`", aggregation.name()))
+            .collect();
+        let aggregations = match (named.is_empty(), metric.has_windows()) {
+            (true, false) => "none".to_owned(),
+            (true, true) => "none; `every 15m` for the lowest window".to_owned(),
+            (false, _) => named.join(" "),
+        };
+        let star = if metric.scoped { " *" } else { "" };
+        let threshold = threshold(metric.unit);
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(text, "| `{}`{star} | {aggregations} | {threshold} | {} |", metric.name, metric.says);
+    }
+    text
+}
+
+/// Examples.
+fn threshold(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Seconds => "`5s`, `250ms`",
+        Unit::Bytes => "`64MiB`",
+        Unit::Count => "`0`",
+        Unit::PerSecond => "`8000/s`",
+        Unit::Share => "`95%`",
+        Unit::OfOneCore => "`50%`",
+        Unit::Cores => "`1.5`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_these_tables() {
+        let guide = include_str!("../../../docs/scenarios.md");
+        for block in [block("keys", &keys()), block("metrics", &metrics())] {
+            assert!(guide.contains(&block), "run: cargo xtask schema");
+        }
+    }
+}

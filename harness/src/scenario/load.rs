@@ -1,0 +1,241 @@
+//! `[load]`: when rounds start, and how long that goes on.
+
+use super::cursor::{Fields, Given, Sited};
+use super::form::{Count, Span, Word, Words};
+use super::mistake::Mistake;
+use super::plan::shorten;
+use super::table::{Anew, Drops, Key, Presence, Preset, Table};
+use super::unit::duration_text;
+use coordinator::config::DEPTH_MAX;
+use reports::runlog::event::LoadModel;
+use std::time::Duration;
+
+const TASK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Enough to see a round overtaken by the next; few enough to see one that never ends.
+const ROUNDS_IN_FLIGHT_DEFAULT: u32 = 4;
+/// Closer together, rounds are a flood and not a schedule: that is what the closed loop is for.
+const ROUND_EVERY_MIN: Duration = Duration::from_millis(1);
+/// In a rehearsal. Closer together, a round over hundreds of processes would overtake the one before.
+pub const REHEARSED_ROUND_EVERY_MIN: Duration = Duration::from_millis(5);
+
+const _: () = assert!(ROUNDS_IN_FLIGHT_DEFAULT >= 1 && ROUNDS_IN_FLIGHT_DEFAULT <= DEPTH_MAX);
+
+pub(super) static TABLE: Table = Table {
+    name: "load",
+    definition: "Load",
+    says: "When rounds start, and how long that goes on.",
+    required: true,
+    repeated: false,
+    keys: &[&MODEL, &EVERY, &DURATION, &WARM_UP, &TASK_TIMEOUT, &ROUNDS_IN_FLIGHT_MAX],
+    // The pace of one model does not apply to the other.
+    anew: Some(Anew { key: "model", drops: Drops::Keys(&["every", "rounds_in_flight_max"]) }),
+};
+
+static MODEL: Key<Words<LoadModel>> = Key {
+    name: "model",
+    form: Words {
+        definition: "LoadModel",
+        words: &[
+            Word {
+                text: "open",
+                value: LoadModel::Open,
+                says: "rounds start on schedule, whether or not the previous one has finished",
+            },
+            Word {
+                text: "closed",
+                value: LoadModel::Closed,
+                says: "a round starts when the previous one has finished",
+            },
+        ],
+    },
+    presence: Presence::Required { example: "\"open\"" },
+    says: "What starts a round.",
+};
+
+static EVERY: Key<Span> = Key {
+    name: "every",
+    form: Span { least: ROUND_EVERY_MIN, instead: "`model = \"closed\"` is as fast as possible" },
+    presence: Presence::RequiredBy { example: "\"500ms\"", who: "`model = \"open\"`" },
+    says: "Open loop: the time between the scheduled starts of two rounds.",
+};
+
+static DURATION: Key<Span> = Key {
+    name: "duration",
+    form: Span::POSITIVE,
+    presence: Presence::Required { example: "\"60s\"" },
+    says: "How long the load goes on, without the warm-up.",
+};
+
+static WARM_UP: Key<Span> = Key {
+    name: "warm_up",
+    form: Span::ANY,
+    presence: Presence::Optional("none"),
+    says: "Rounds before the load, which are shown and not judged.",
+};
+
+static TASK_TIMEOUT: Key<Span> = Key {
+    name: "task_timeout",
+    form: Span::POSITIVE,
+    presence: Presence::Default(Preset::Duration(TASK_TIMEOUT_DEFAULT)),
+    says: "A task without an answer for this long has failed.",
+};
+
+static ROUNDS_IN_FLIGHT_MAX: Key<Count> = Key {
+    name: "rounds_in_flight_max",
+    form: Count { max: DEPTH_MAX, things: "rounds that may be in flight" },
+    presence: Presence::Default(Preset::Count(ROUNDS_IN_FLIGHT_DEFAULT)),
+    says: "Open loop: rounds that may overlap. One more starts late, and its time includes the delay.",
+};
+
+#[derive(Debug)]
+pub(super) struct RawLoad {
+    model: Option<Sited<LoadModel>>,
+    every: Given<Duration>,
+    duration: Option<Sited<Duration>>,
+    warm_up: Option<Sited<Duration>>,
+    task_timeout: Option<Sited<Duration>>,
+    rounds_in_flight_max: Option<Sited<u32>>,
+}
+
+/// When rounds start and how long that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    model: LoadModel,
+    every: Option<Duration>,
+    duration: Duration,
+    warm_up: Duration,
+    task_timeout: Duration,
+    rounds_in_flight_max: u32,
+}
+
+impl Load {
+    pub fn model(&self) -> LoadModel {
+        self.model
+    }
+
+    /// Between the scheduled starts of two rounds; nothing in a closed loop.
+    pub fn every(&self) -> Option<Duration> {
+        self.every
+    }
+
+    /// Of the load phase, without the warm-up.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    pub fn warm_up(&self) -> Duration {
+        self.warm_up
+    }
+
+    pub fn task_timeout(&self) -> Duration {
+        self.task_timeout
+    }
+
+    pub fn rounds_in_flight_max(&self) -> u32 {
+        self.rounds_in_flight_max
+    }
+
+    /// Rounds whose scheduled start lies in the load phase; nothing in a closed loop.
+    pub fn rounds_planned(&self) -> Option<u64> {
+        self.every.map(|every| rounds(self.duration, every))
+    }
+
+    /// The same for the warm-up.
+    pub fn rounds_in_warm_up(&self) -> Option<u64> {
+        self.every.map(|every| rounds(self.warm_up, every))
+    }
+
+    /// The schedule of a rehearsal that is `factor` times as fast. Time-outs keep their length.
+    pub(super) fn compress(&mut self, factor: f64, notes: &mut Vec<String>) {
+        let any = Duration::from_nanos(1);
+        self.duration = shorten(self.duration, factor, any, "load.duration", notes);
+        self.warm_up = self.warm_up.div_f64(factor);
+        self.every =
+            self.every.map(|every| shorten(every, factor, REHEARSED_ROUND_EVERY_MIN, "load.every", notes));
+        assert!(self.every != Some(Duration::ZERO), "rounds without a pause between their starts");
+    }
+}
+
+/// Starts at 0, `every`, 2 × `every`, …, all before `span`.
+fn rounds(span: Duration, every: Duration) -> u64 {
+    assert!(!every.is_zero(), "a schedule without a pace has no number of rounds");
+    u64::try_from(span.as_nanos().div_ceil(every.as_nanos())).unwrap_or(u64::MAX)
+}
+
+pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawLoad> {
+    let fields = root.table(&TABLE, found)?;
+    Some(RawLoad {
+        model: fields.value(&MODEL, found),
+        every: fields.given(&EVERY, found),
+        duration: fields.value(&DURATION, found),
+        warm_up: fields.value(&WARM_UP, found),
+        task_timeout: fields.value(&TASK_TIMEOUT, found),
+        rounds_in_flight_max: fields.value(&ROUNDS_IN_FLIGHT_MAX, found),
+    })
+}
+
+pub(super) fn check(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
+    let duration = raw.duration.map(|at| at.value).filter(|duration| !duration.is_zero());
+    let warm_up = raw.warm_up.as_ref().map_or(Duration::ZERO, |at| at.value);
+    if let (Some(duration), Some(at)) = (duration, &raw.warm_up)
+        && at.value > duration
+    {
+        let message = format!("`{}` ({}) is longer than `load.duration`", at.path, duration_text(at.value));
+        at.reject(found, message, format!("the load itself takes {}", duration_text(duration)));
+    }
+    let model = raw.model?.value;
+    let every = match model {
+        LoadModel::Closed => {
+            reject_pace(&raw.every, found);
+            None
+        }
+        LoadModel::Open => Some(check_pace(raw.every, duration, found)?),
+    };
+    let rounds_in_flight_max = check_in_flight(raw.rounds_in_flight_max, model, found)?;
+    let task_timeout = raw.task_timeout.map_or(TASK_TIMEOUT_DEFAULT, |at| at.value);
+    // A pace of zero has been reported.
+    let every = match every {
+        Some(every) if every.is_zero() => return None,
+        every => every,
+    };
+    Some(Load { model, every, duration: duration?, warm_up, task_timeout, rounds_in_flight_max })
+}
+
+fn reject_pace(every: &Given<Duration>, found: &mut Vec<Mistake>) {
+    if let Some(origin) = every.key {
+        let message =
+            "`load.every` does not apply to a closed loop: a round starts when the previous one has finished";
+        found.push(Mistake::new(origin, message, "leave it out, or write `model = \"open\"`"));
+    }
+}
+
+fn check_pace(
+    every: Given<Duration>,
+    duration: Option<Duration>,
+    found: &mut Vec<Mistake>,
+) -> Option<Duration> {
+    every.require("an open loop starts rounds on a schedule", ", or `model = \"closed\"`", found);
+    let every = every.value?;
+    if let Some(duration) = duration
+        && every.value > duration
+    {
+        let message = format!(
+            "`{}` ({}) is longer than `load.duration`, so there is no second round",
+            every.path,
+            duration_text(every.value)
+        );
+        every.reject(found, message, format!("the load takes {}", duration_text(duration)));
+    }
+    Some(every.value)
+}
+
+fn check_in_flight(raw: Option<Sited<u32>>, model: LoadModel, found: &mut Vec<Mistake>) -> Option<u32> {
+    let default = if model == LoadModel::Open { ROUNDS_IN_FLIGHT_DEFAULT } else { 1 };
+    let Some(at) = raw else { return Some(default) };
+    if model == LoadModel::Closed && at.value != 1 {
+        let message = format!("a closed loop has one round in flight, but `{}` is {}", at.path, at.value);
+        at.reject(found, message, "leave it out, or write `model = \"open\"`");
+        return None;
+    }
+    Some(at.value)
+}

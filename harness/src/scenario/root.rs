@@ -1,0 +1,181 @@
+//! A whole file: the keys above the first table, the list of tables, and the scenario that they add up to.
+
+use super::criterion::RawCriterion;
+use super::cursor::{Fields, Sited};
+use super::fleet::{Bus, Fleet, RawFleet};
+use super::form::{Line, Name, Requirements, Version, Whole};
+use super::load::{Load, RawLoad};
+use super::mistake::Mistake;
+use super::sampling::{RawSampling, Sampling};
+use super::table::{Key, Presence, Table};
+use super::tree::Node;
+use super::workload::{RawWorkload, Workload};
+use super::{Selection, Source, criterion, fleet, load, sampling, workload};
+use reports::runlog::event::{CriterionSpec, ScenarioFacts};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// The only version of the format so far.
+const VERSION: u64 = 1;
+/// Tables of keys that differ, which `overlay` takes out before anything is read.
+pub(super) const PROFILE: &str = "profile";
+
+pub(super) static ROOT: Table = Table {
+    name: "",
+    definition: "Scenario",
+    says: "A scenario: the question that a run answers, and what is done to answer it.",
+    required: true,
+    repeated: false,
+    keys: &[&SCHEMA, &NAME, &ASKS, &REQUIREMENTS, &SEED],
+    anew: None,
+};
+
+/// In the order of the guide.
+pub(super) static TABLES: &[&Table] =
+    &[&fleet::TABLE, &workload::TABLE, &load::TABLE, &sampling::TABLE, &criterion::TABLE];
+
+/// Keys that a profile cannot change.
+pub(super) const FIXED: &[&str] = &["schema", "name", PROFILE];
+
+static SCHEMA: Key<Version> = Key {
+    name: "schema",
+    form: Version(VERSION),
+    presence: Presence::Required { example: "1" },
+    says: "Version of this format.",
+};
+
+static NAME: Key<Name> = Key {
+    name: "name",
+    form: Name,
+    presence: Presence::Required { example: "\"load-100\"" },
+    says: "Names the directory of the scenario's runs.",
+};
+
+static ASKS: Key<Line> = Key {
+    name: "asks",
+    form: Line { max: 400, hint: "write the question that the run answers" },
+    presence: Presence::Required { example: "\"Does … ?\"" },
+    says: "The question that a run answers, in one sentence. It is the title of the report.",
+};
+
+static REQUIREMENTS: Key<Requirements> = Key {
+    name: "requirements",
+    form: Requirements,
+    presence: Presence::Optional("none"),
+    says: "Ids of the requirements that a run is evidence for.",
+};
+
+static SEED: Key<Whole> = Key {
+    name: "seed",
+    form: Whole,
+    presence: Presence::Optional("derived from the file's text"),
+    says: "Root of everything that is drawn at random.",
+};
+
+/// The file as its author wrote it: typed, and nothing checked against another key. What is absent here is absent in
+/// the file, or was rejected and has been reported.
+#[derive(Debug)]
+struct Raw {
+    name: Option<Sited<String>>,
+    asks: Option<Sited<String>>,
+    requirements: Option<Sited<Vec<String>>>,
+    seed: Option<Sited<u64>>,
+    fleet: Option<RawFleet>,
+    workload: Option<RawWorkload>,
+    load: Option<RawLoad>,
+    sampling: Option<RawSampling>,
+    criteria: Vec<RawCriterion>,
+}
+
+/// A scenario that can be carried out; it cannot be wrong, only ask for too much of a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    pub(super) facts: ScenarioFacts,
+    pub(super) seed: Option<u64>,
+    pub(super) fleet: Fleet,
+    pub(super) workload: Workload,
+    pub(super) load: Load,
+    pub(super) sampling: Sampling,
+    pub(super) criteria: Vec<CriterionSpec>,
+}
+
+impl Scenario {
+    pub fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    pub fn asks(&self) -> &str {
+        &self.facts.asks
+    }
+
+    pub fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+}
+
+pub(super) fn build(
+    tree: &Node,
+    source: &Source,
+    selection: &Selection,
+    found: &mut Vec<Mistake>,
+) -> Option<Scenario> {
+    check(read(tree, found), source, selection, found)
+}
+
+fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
+    let mut known = ROOT.key_names();
+    known.extend(TABLES.iter().map(|table| table.name));
+    known.push(PROFILE);
+    let fields = Fields::open(root, root.origin, ROOT.name, known, found);
+    fields.value(&SCHEMA, found);
+    Raw {
+        name: fields.value(&NAME, found),
+        asks: fields.value(&ASKS, found),
+        requirements: fields.value(&REQUIREMENTS, found),
+        seed: fields.value(&SEED, found),
+        fleet: fleet::read(&fields, found),
+        workload: workload::read(&fields, found),
+        load: load::read(&fields, found),
+        sampling: sampling::read(&fields, found),
+        criteria: criterion::read(&fields, found),
+    }
+}
+
+fn check(raw: Raw, source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Option<Scenario> {
+    let workload = raw.workload.and_then(|raw| workload::check(raw, found));
+    let load = raw.load.and_then(|raw| load::check(raw, found));
+    let sampling = raw.sampling.and_then(|raw| sampling::check(raw, load.as_ref(), found));
+    let criteria = criterion::check(&raw.criteria, load.as_ref(), sampling.as_ref(), source, found);
+    let bus = workload.as_ref().zip(load.as_ref()).map(|(workload, load)| Bus {
+        payload_max: workload.payload_max_bytes(),
+        depth: load.rounds_in_flight_max(),
+    });
+    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found))?;
+    criterion::reject_unreachable(&raw.criteria, fleet.shape.processes(), found);
+    Some(Scenario {
+        facts: ScenarioFacts {
+            name: raw.name?.value,
+            asks: raw.asks?.value,
+            file: source.name.clone(),
+            sha256: hex(&Sha256::digest(source.text.as_bytes())),
+            profile: selection.profile.clone(),
+            overrides: selection.sets.clone(),
+            requirements: raw.requirements.map(|ids| ids.value).unwrap_or_default(),
+        },
+        seed: raw.seed.map(|seed| seed.value),
+        fleet,
+        workload: workload?,
+        load: load?,
+        sampling: sampling?,
+        criteria,
+    })
+}
+
+/// Two lower-case digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
