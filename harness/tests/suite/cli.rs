@@ -1,5 +1,4 @@
 //! The program itself: exit codes, and what goes to which stream.
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,4 @@
 //! The committed scenarios: each can be read, planned in all its variants, and decided.
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source, schema_json};
 use serde_json::Value;

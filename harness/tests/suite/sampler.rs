@@ -1,5 +1,4 @@
 //! The sampler against what `/proc` says when it is read by hand.
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use harness::sample::{HARNESS, Sampler};
 use reports::runlog::event::{AgentInfo, AgentSample, Role};

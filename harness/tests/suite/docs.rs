@@ -1,5 +1,4 @@
 //! What the documents say about the program is what the program says.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use harness::exit::ExitCode::{
     Bug, Conditional, Fail, HostUnfit, Inconclusive, Interrupted, Pass, Regression, Signal, Usage,

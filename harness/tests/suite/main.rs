@@ -1,0 +1,13 @@
+//! The harness from outside: its scenarios, its sampler, and the program itself. One binary for all of
+//! them, so that they are linked once.
+//!
+//! Everything but `runs` takes seconds: `cargo test -p harness --test suite -- --skip runs::`. `runs` starts
+//! real fleets and waits for their deadlines.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod cli;
+mod docs;
+mod runs;
+mod sampler;
+mod scenarios;
