@@ -2,21 +2,24 @@
 //!
 //! [`facts`] goes into every run's header; [`examine`] looks at each thing that a fleet needs and says
 //! how to mend what is missing; [`preflight`] refuses a plan that the host cannot carry out, before
-//! anything has been started. Reading is in `read`, parsing in `parse`, judging in `judge`: the last
-//! two are pure. Deliberately absent: changing anything.
+//! anything has been started. `read` is the one place that asks the kernel about the host, here and for the
+//! sampler, with `cgroup` and `program` for what takes more than a file. `parse`, `judge` and `identity` are
+//! pure. Deliberately absent: changing anything.
 
+mod cgroup;
+mod identity;
 mod judge;
 mod parse;
-mod read;
+mod program;
+pub(crate) mod read;
 
-use crate::scenario::{Plan, Workload, hex};
+use crate::scenario::{Plan, Workload};
 use reports::runlog::event::HostFacts;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
 use thiserror::Error;
 
-/// Where fleets keep their shared memory unless told otherwise.
+/// Where fleets keep their shared memory by default.
 pub const SHM_DIR: &str = "/dev/shm";
 
 /// One thing that a fleet needs of its host.
@@ -44,11 +47,11 @@ pub enum Status {
 pub struct Need {
     pub shm_bytes: u64,
     pub shm_inodes: u64,
-    /// Of the hungriest process.
+    /// Of the process with the most open descriptors.
     pub fds: u64,
-    /// The fleet's; the harness is there already.
+    /// The fleet's; the harness itself is running already.
     pub processes: u64,
-    /// The program that workers start; nothing if none is, or if its name holds the task's number.
+    /// The program that workers start; absent if they start none, or if its name contains the task's number.
     pub program: Option<String>,
 }
 
@@ -60,12 +63,12 @@ impl Need {
             shm_inodes: shape.shm_inodes(),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes()),
-            program: program(plan.workload()),
+            program: program_of(plan.workload()),
         }
     }
 }
 
-fn program(workload: &Workload) -> Option<String> {
+fn program_of(workload: &Workload) -> Option<String> {
     let Workload::Exec { command, .. } = workload else { return None };
     command.first().filter(|program| !program.contains("{}")).cloned()
 }
@@ -101,7 +104,7 @@ pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     capabilities
 }
 
-/// What a run of this plan should be told about this host; or all that makes it impossible.
+/// What may make the figures of this plan worse on this host; or everything that makes it impossible.
 pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, PreflightError> {
     let readings = read::readings(shm_dir);
     let need = Need::of(plan);
@@ -120,20 +123,22 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
 }
 
 fn command(need: &Need) -> Option<Capability> {
-    let program = need.program.as_deref()?;
-    Some(judge::command(program, &read::program(program, std::env::var_os("PATH").as_deref())))
+    let name = need.program.as_deref()?;
+    Some(judge::command(name, &program::find(name, std::env::var_os("PATH").as_deref())))
 }
 
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.
 pub fn facts(shm_dir: &Path) -> HostFacts {
     let readings = read::readings(shm_dir);
     let shm = readings.shm.as_ref().ok();
+    let boot_id = read::boot_id();
+    let ids = read::machine_ids(&boot_id);
     let mut facts = HostFacts {
         machine: String::new(),
         fingerprint: String::new(),
         hostname: read::hostname(),
         kernel: readings.kernel.clone(),
-        boot_id: read::boot_id(),
+        boot_id,
         cpu_model: read::cpu_model(),
         cpus: readings.cpus,
         memory_bytes: readings.memory.total,
@@ -145,34 +150,14 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
         pids_max: judge::pids_max(&readings),
         clock_source: readings.clock_source.clone(),
         virtualization: readings.virtualization.clone(),
-        cgroup_memory_bytes: None,
-        cgroup_pids: None,
-        cgroup_cpus: None,
+        cgroup_memory_bytes: cgroup::least(&readings.cgroups.memory),
+        cgroup_pids: cgroup::least(&readings.cgroups.pids),
+        cgroup_cpus: readings.cgroups.cpus,
         load1_at_start: readings.load1,
     };
-    facts.fingerprint = fingerprint(&facts);
+    facts.machine = identity::machine(&facts, &ids);
+    facts.fingerprint = identity::fingerprint(&facts);
     facts
-}
-
-/// SHA-256 over what does not change between two runs on the same, unchanged machine: neither boot nor
-/// load, but kernel, processors, memory, shared memory, limits and clock. First 16 digits.
-fn fingerprint(facts: &HostFacts) -> String {
-    let stable = [
-        facts.hostname.clone(),
-        facts.kernel.clone(),
-        facts.cpu_model.clone(),
-        facts.cpus.to_string(),
-        facts.memory_bytes.to_string(),
-        facts.swap_bytes.to_string(),
-        facts.shm_bytes.to_string(),
-        facts.nofile_soft.to_string(),
-        facts.nofile_hard.to_string(),
-        facts.pids_max.to_string(),
-        facts.clock_source.clone(),
-        facts.virtualization.clone(),
-    ];
-    let digest = Sha256::digest(stable.join("\n").as_bytes());
-    hex(&digest[..8])
 }
 
 #[cfg(test)]
@@ -180,18 +165,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_follows_the_machine_and_not_the_moment() {
-        let here = facts(Path::new(SHM_DIR));
-        assert_eq!(here.fingerprint.len(), 16);
-        let later = HostFacts { load1_at_start: 99.0, boot_id: "another".into(), ..here.clone() };
-        assert_eq!(fingerprint(&later), here.fingerprint);
-        let other = HostFacts { cpus: here.cpus + 1, ..here.clone() };
-        assert_ne!(fingerprint(&other), here.fingerprint);
-    }
-
-    #[test]
     fn the_facts_are_those_of_this_machine() {
         let here = facts(Path::new(SHM_DIR));
+        let again = facts(Path::new(SHM_DIR));
+        assert_eq!((&again.machine, &again.fingerprint), (&here.machine, &here.fingerprint));
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         assert_eq!(here.kernel, release.trim());
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();

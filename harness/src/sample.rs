@@ -1,8 +1,8 @@
 //! The kernel's own figures about every process of a fleet, about the harness itself, and about the host.
 //!
-//! [`figures`] is pure: what `/proc` says, in; what the log keeps, out. [`Sampler`] reads. A process is
-//! the one that was meant only if its start time is the one that was recorded: a pid alone is soon
-//! another's. No descriptor is kept open between sweeps: 708 of them would be the harness's own limit
+//! [`figures`] is pure: it turns what `/proc` says into what the log keeps. [`Sampler`] reads. A process is
+//! the recorded one only if its start time is the recorded one: a pid alone may soon be another
+//! process's. No descriptor is kept open between sweeps: 708 of them would be the harness's own limit
 //! (`ulimit -n` is 1024 on many hosts), and opening costs a few microseconds.
 //! Deliberately absent: a schedule, and any opinion about the figures.
 
@@ -46,9 +46,9 @@ pub struct SweepResult {
     /// The harness first, then the fleet in the order it was given.
     pub agents: Vec<AgentSample>,
     pub host: HostSample,
-    /// Fleet processes that were there with the right start time.
+    /// Fleet processes that were running with the recorded start time.
     pub live: u32,
-    /// Agents that are not there any more; each is named in one sweep, and not looked for again.
+    /// Agents that have ended; each is named in one sweep, and not looked for again.
     pub gone: Vec<AgentId>,
     /// What should have been read and could not be, in words: a reason for a `SampleMissed`.
     pub unread: Vec<String>,
@@ -76,23 +76,13 @@ impl Sampler {
         &self.own
     }
 
-    /// Looks after one more agent from the next sweep on.
-    pub fn watch(&mut self, agent: AgentInfo) {
-        self.agents.push(agent);
-    }
-
-    /// Another process has an agent's place: from the next sweep on it is looked after, also if the one
-    /// before it has been found gone.
+    /// Another process has an agent's place: from the next sweep on it is sampled, even if the process before
+    /// it has been found gone.
     pub fn replace(&mut self, agent: AgentInfo) {
         match self.agents.binary_search_by_key(&agent.id, |info| info.id) {
             Ok(at) => self.agents[at] = agent,
             Err(at) => self.agents.insert(at, agent),
         }
-    }
-
-    /// Stops looking after an agent; it will not be named as gone.
-    pub fn forget(&mut self, agent: AgentId) {
-        self.agents.retain(|info| info.id != agent);
     }
 
     /// Reads everything once. PSS costs the kernel a walk over the page tables of each process.
@@ -115,7 +105,7 @@ impl Sampler {
             }
         }
         self.agents.retain(|agent| !gone.contains(&agent.id));
-        let host = host::read(&self.shm_dir, &self.fleet_dir, &mut unread);
+        let host = host::sample(&self.shm_dir, &self.fleet_dir, &mut unread);
         SweepResult {
             agents: samples,
             host,

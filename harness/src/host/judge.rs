@@ -1,13 +1,15 @@
-//! Readings against needs. Pure: every host there is can be written down in a test.
+//! Readings against needs. Pure: a test can write down any host.
 
+use super::cgroup;
 use super::parse;
-use super::read::{ProgramReading, Readings};
+use super::program::ProgramReading;
+use super::read::Readings;
 use super::{Capability, Need, Status};
 use crate::scenario::unit::bytes_text;
 
 pub(super) const USER_NAMESPACES: &str = "user namespaces";
 
-/// What a process costs beside the shared memory: page tables, stack and the pages that a fork dirties.
+/// What a process costs in addition to the shared memory: page tables, stack and the pages that a fork dirties.
 /// An estimate, and so only ever a warning.
 const PROCESS_BYTES: u64 = 1 << 20;
 
@@ -23,7 +25,7 @@ fn missing(name: &'static str, found: String, remedy: impl Into<String>) -> Capa
     Capability { name, status: Status::Missing, found, remedy: Some(remedy.into()) }
 }
 
-/// What no run can do without.
+/// What every run needs.
 pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     let mut found = shared_memory(readings, need);
     found.push(descriptors(readings, need));
@@ -42,7 +44,7 @@ pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
         ProgramReading::Nowhere => missing(
             NAME,
             format!("`{program}` is in no directory of PATH"),
-            "install it, or write its whole path into `workload.command`",
+            "install it, or write its full path in `workload.command`",
         ),
         ProgramReading::Absent(error) => {
             missing(NAME, format!("`{program}`: {error}"), format!("install it, {other}"))
@@ -54,13 +56,13 @@ pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
         ),
         ProgramReading::NotExecutable(path) => missing(
             NAME,
-            format!("`{}` may not be executed", path.display()),
+            format!("`{}` is not executable", path.display()),
             format!("chmod +x {}, {other}", path.display()),
         ),
     }
 }
 
-/// What a run can do without, at a price.
+/// What makes a run's figures worse, but not impossible.
 pub(super) fn advisory(readings: &Readings) -> Vec<Capability> {
     vec![
         clock_source(readings),
@@ -85,7 +87,11 @@ fn shared_memory(readings: &Readings, need: &Need) -> Vec<Capability> {
         ok("shared memory", format!("{directory} is a tmpfs"))
     } else {
         let remedy = format!("set COORDINATOR_SHM_DIR to a tmpfs, or mount one at {directory}");
-        warn("shared memory", format!("{directory} is not a tmpfs, so the bus may reach a disk"), remedy)
+        warn(
+            "shared memory",
+            format!("{directory} is not a tmpfs, so the shared memory may be written to a disk"),
+            remedy,
+        )
     };
     let writable = if shm.writable {
         ok("shared memory, access", format!("{directory} can be written to"))
@@ -99,7 +105,7 @@ fn shared_memory(readings: &Readings, need: &Need) -> Vec<Capability> {
         ok("shared memory, space", format!("{free} free of {}{wanted}", bytes_text(shm.total_bytes)))
     } else {
         let remedy = format!(
-            "mount -o remount,size={}m {directory} (docker: --shm-size), fewer workers, or a smaller payload",
+            "mount -o remount,size={}m {directory} (docker: --shm-size), start fewer workers, or lower `payload`",
             (shm.total_bytes - shm.free_bytes + need.shm_bytes).div_ceil(1 << 20)
         );
         missing("shared memory, space", format!("{free} free, and the fleet needs {wanted}"), remedy)
@@ -123,12 +129,12 @@ fn descriptors(readings: &Readings, need: &Need) -> Capability {
     if limit.soft >= need.fds {
         return ok(NAME, found);
     }
-    let found = format!("{found}, and the hungriest process needs {}", need.fds);
+    let found = format!("{found}, and the process with the most open descriptors needs {}", need.fds);
     let remedy = if limit.hard >= need.fds {
         format!("ulimit -n {}", need.fds)
     } else {
         format!(
-            "raise the hard limit to {} (limits.conf, LimitNOFILE=, docker: --ulimit nofile=), or fewer workers under each coordinator",
+            "raise the hard limit to {} (limits.conf, LimitNOFILE=, docker: --ulimit nofile=), or start fewer workers under each coordinator",
             need.fds
         )
     };
@@ -164,7 +170,7 @@ fn pid_limits(readings: &Readings) -> Vec<PidLimit> {
         used: now,
         remedy: "raise `ulimit -u` (limits.conf, LimitNPROC=)".to_owned(),
     }));
-    limits.extend(readings.cgroup_pids.as_ref().map(|group| PidLimit {
+    limits.extend(readings.cgroups.pids.iter().map(|group| PidLimit {
         name: group.file.display().to_string(),
         max: group.limit,
         used: group.used,
@@ -196,12 +202,12 @@ fn kernel(readings: &Readings) -> Vec<Capability> {
         Some(false) => missing(
             "MADV_POPULATE_WRITE",
             format!("Linux {release} is older than 5.14"),
-            "update the kernel: without it a full tmpfs is a SIGBUS in mid-run",
+            "update the kernel: without it, a full tmpfs ends a run with SIGBUS",
         ),
         None => warn(
             "MADV_POPULATE_WRITE",
-            format!("the kernel's release is not a number ({release})"),
-            "Linux 5.14 or later is needed",
+            format!("the kernel's release is not a version number ({release})"),
+            "use Linux 5.14 or later",
         ),
     };
     let call = |name: &'static str, result: &Result<(), String>, remedy: &str| match result {
@@ -213,20 +219,20 @@ fn kernel(readings: &Readings) -> Vec<Capability> {
         call(
             "pidfd_open",
             &readings.pidfd,
-            "Linux 5.3 or later, and a seccomp profile that allows it (docker: update, or --security-opt seccomp=…)",
+            "use Linux 5.3 or later, and a seccomp profile that allows it (docker: update, or --security-opt seccomp=…)",
         ),
-        call("futex", &readings.futex, "a seccomp profile must allow it"),
+        call("futex", &readings.futex, "use a seccomp profile that allows it"),
     ]
 }
 
 fn memory(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "memory";
     let host = readings.memory.available;
-    let group = readings.cgroup_memory.as_ref().map(|group| group.limit.saturating_sub(group.used));
-    let available = group.map_or(host, |group| group.min(host));
+    let group = cgroup::tightest(&readings.cgroups.memory);
+    let available = group.map_or(host, |group| group.left().min(host));
     let mut found = format!("{} available", bytes_text(available));
-    if let (Some(left), Some(group)) = (group, &readings.cgroup_memory)
-        && left < host
+    if let Some(group) = group
+        && group.left() < host
     {
         found = format!("{found} ({} is {})", group.file.display(), bytes_text(group.limit));
     }
@@ -246,9 +252,11 @@ fn clock_source(readings: &Readings) -> Capability {
     let source = readings.clock_source.clone();
     match source.as_str() {
         "tsc" | "kvm-clock" | "arch_sys_counter" | "hyperv_clocksource_tsc_page" => ok(NAME, source),
-        "unknown" => {
-            warn(NAME, source, "if reading the clock is a system call here, small times are too long")
-        }
+        "unknown" => warn(
+            NAME,
+            source,
+            "if reading the clock is a system call on this host, short times come out too long",
+        ),
         _ => warn(
             NAME,
             format!("{source}: reading the clock costs microseconds"),
@@ -260,12 +268,12 @@ fn clock_source(readings: &Readings) -> Capability {
 fn governor(readings: &Readings) -> Capability {
     const NAME: &str = "CPU governor";
     match readings.governor.as_deref() {
-        None => ok(NAME, "none (the machine below decides)".to_owned()),
+        None => ok(NAME, "none (the hypervisor or the firmware decides)".to_owned()),
         Some("performance") => ok(NAME, "performance".to_owned()),
         Some(other) => warn(
             NAME,
             format!("{other}: the processors' speed follows the load"),
-            "cpupower frequency-set -g performance, for figures that repeat",
+            "for repeatable figures: cpupower frequency-set -g performance",
         ),
     }
 }
@@ -275,7 +283,7 @@ fn load(readings: &Readings) -> Capability {
     let found = format!("load average {:.2} on {} processors", readings.load1, readings.cpus);
     // Half of the machine busy with something else moves every percentile.
     if readings.load1 > f64::from(readings.cpus) / 2.0 {
-        warn(NAME, found, "end other programs or wait: they are in every time that is measured")
+        warn(NAME, found, "end other programs, or wait: they lengthen every time that is measured")
     } else {
         ok(NAME, found)
     }
@@ -284,14 +292,14 @@ fn load(readings: &Readings) -> Capability {
 fn remove_ipc(readings: &Readings) -> Capability {
     const NAME: &str = "systemd RemoveIPC";
     if readings.remove_ipc {
-        let found = "logind removes this user's shared memory when the last session ends".to_owned();
+        let found = "logind removes this user's shared memory when the user's last session ends".to_owned();
         warn(
             NAME,
             found,
-            "RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger, for long runs",
+            "for long runs: set RemoveIPC=no in /etc/systemd/logind.conf, or run `loginctl enable-linger`",
         )
     } else {
-        ok(NAME, "does not concern this user".to_owned())
+        ok(NAME, "does not apply to this user".to_owned())
     }
 }
 
@@ -299,7 +307,7 @@ fn user_namespaces(readings: &Readings) -> Capability {
     if readings.user_namespaces > 0 {
         ok(USER_NAMESPACES, "allowed".to_owned())
     } else {
-        let remedy = "sysctl -w user.max_user_namespaces=10000; only faults on mounts need them";
+        let remedy = "sysctl -w user.max_user_namespaces=10000 (only faults on mounts need them)";
         warn(USER_NAMESPACES, "not allowed".to_owned(), remedy)
     }
 }
@@ -311,7 +319,8 @@ fn counted(limit: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read::{CgroupReading, Limit, MemoryReading, ShmReading};
+    use super::super::cgroup::{CgroupLimit, Cgroups};
+    use super::super::read::{Limit, MemoryReading, ShmReading};
     use super::*;
 
     const NEED: Need = Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708, program: None };
@@ -332,8 +341,7 @@ mod tests {
             pid_max: 32_768,
             threads_max: 100_000,
             pids_now: 300,
-            cgroup_pids: None,
-            cgroup_memory: None,
+            cgroups: Cgroups::default(),
             kernel: "6.8.0".into(),
             pidfd: Ok(()),
             futex: Ok(()),
@@ -355,12 +363,12 @@ mod tests {
     }
 
     /// The one capability that differs from a good host.
-    fn complaint(change: impl FnOnce(&mut Readings)) -> Capability {
+    fn finding(change: impl FnOnce(&mut Readings)) -> Capability {
         let mut readings = good();
         change(&mut readings);
-        let mut complaints: Vec<_> = all(&readings).into_iter().filter(|c| c.status != Status::Ok).collect();
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
-        complaints.remove(0)
+        let mut findings: Vec<_> = all(&readings).into_iter().filter(|c| c.status != Status::Ok).collect();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.remove(0)
     }
 
     #[test]
@@ -377,29 +385,25 @@ mod tests {
         let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
         let cases: [(Capability, &str, &str); 9] = [
             (
-                complaint(|r| r.shm = Ok(ShmReading { free_bytes: 1 << 20, ..shm(r) })),
+                finding(|r| r.shm = Ok(ShmReading { free_bytes: 1 << 20, ..shm(r) })),
                 "1 MiB free, and the fleet needs 64 MiB",
                 "remount,size=1087m",
             ),
-            (complaint(|r| r.shm = Ok(ShmReading { free_inodes: 3, ..shm(r) })), "needs 9", "nr_inodes"),
+            (finding(|r| r.shm = Ok(ShmReading { free_inodes: 3, ..shm(r) })), "needs 9", "nr_inodes"),
+            (finding(|r| r.shm = Ok(ShmReading { writable: false, ..shm(r) })), "cannot be written", "chmod"),
+            (finding(|r| r.nofile.soft = 64), "needs 109", "ulimit -n 109"),
+            (finding(|r| r.nofile = Limit { soft: 64, hard: 64 }), "needs 109", "hard limit"),
+            (finding(|r| r.pid_max = 900), "600 more (kernel.pid_max is 900)", "sysctl"),
             (
-                complaint(|r| r.shm = Ok(ShmReading { writable: false, ..shm(r) })),
-                "cannot be written",
-                "chmod",
-            ),
-            (complaint(|r| r.nofile.soft = 64), "needs 109", "ulimit -n 109"),
-            (complaint(|r| r.nofile = Limit { soft: 64, hard: 64 }), "needs 109", "hard limit"),
-            (complaint(|r| r.pid_max = 900), "600 more (kernel.pid_max is 900)", "sysctl"),
-            (
-                complaint(|r| {
-                    r.cgroup_pids =
-                        Some(CgroupReading { limit: 100, used: 7, file: "/sys/fs/cgroup/pids.max".into() });
+                finding(|r| {
+                    r.cgroups.pids =
+                        vec![CgroupLimit { limit: 100, used: 7, file: "/sys/fs/cgroup/pids.max".into() }];
                 }),
                 "93 more (/sys/fs/cgroup/pids.max is 100)",
                 "--pids-limit",
             ),
-            (complaint(|r| r.kernel = "5.4.0".into()), "older than 5.14", "update"),
-            (complaint(|r| r.pidfd = Err("ENOSYS".into())), "ENOSYS", "5.3"),
+            (finding(|r| r.kernel = "5.4.0".into()), "older than 5.14", "update"),
+            (finding(|r| r.pidfd = Err("ENOSYS".into())), "ENOSYS", "5.3"),
         ];
         for (capability, found, remedy) in cases {
             assert_eq!(capability.status, Status::Missing, "{capability:?}");
@@ -411,13 +415,13 @@ mod tests {
     #[test]
     fn what_only_hurts_the_figures_is_a_warning() {
         for capability in [
-            complaint(|r| r.governor = Some("powersave".into())),
-            complaint(|r| r.load1 = 7.5),
-            complaint(|r| r.clock_source = "hpet".into()),
-            complaint(|r| r.user_namespaces = 0),
-            complaint(|r| r.remove_ipc = true),
-            complaint(|r| r.memory.available = 200 << 20),
-            complaint(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),
+            finding(|r| r.governor = Some("powersave".into())),
+            finding(|r| r.load1 = 7.5),
+            finding(|r| r.clock_source = "hpet".into()),
+            finding(|r| r.user_namespaces = 0),
+            finding(|r| r.remove_ipc = true),
+            finding(|r| r.memory.available = 200 << 20),
+            finding(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),
         ] {
             assert_eq!(capability.status, Status::Warn, "{capability:?}");
         }
@@ -425,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_host_without_shared_memory_is_told_to_mount_some() {
-        let capability = complaint(|r| r.shm = Err("No such file or directory".into()));
+        let capability = finding(|r| r.shm = Err("No such file or directory".into()));
         assert_eq!(capability.status, Status::Missing);
         assert!(capability.remedy.unwrap().contains("mount -t tmpfs"));
     }
@@ -436,7 +440,7 @@ mod tests {
             (ProgramReading::Nowhere, "`agent` is in no directory of PATH", "install it"),
             (ProgramReading::Absent("No such file".into()), "`agent`: No such file", "install it"),
             (ProgramReading::NoFile("/opt/agent".into()), "`/opt/agent` is not a file", "name a program"),
-            (ProgramReading::NotExecutable("/opt/agent".into()), "may not be", "chmod +x /opt/agent"),
+            (ProgramReading::NotExecutable("/opt/agent".into()), "is not executable", "chmod +x /opt/agent"),
         ] {
             let capability = command("agent", &reading);
             assert_eq!(capability.status, Status::Missing);
@@ -448,9 +452,9 @@ mod tests {
 
     #[test]
     fn the_containers_memory_limit_counts_where_it_is_the_tighter_one() {
-        let capability = complaint(|r| {
-            r.cgroup_memory =
-                Some(CgroupReading { limit: 50 << 20, used: 0, file: "/sys/fs/cgroup/memory.max".into() });
+        let capability = finding(|r| {
+            r.cgroups.memory =
+                vec![CgroupLimit { limit: 50 << 20, used: 0, file: "/sys/fs/cgroup/memory.max".into() }];
         });
         assert_eq!(capability.status, Status::Missing);
         assert!(capability.found.contains("memory.max is 50 MiB"), "{capability:?}");

@@ -19,39 +19,6 @@ pub(super) fn release_at_least(release: &str, major: u32, minor: u32) -> Option<
     Some(found >= (major, minor))
 }
 
-/// Which hierarchy of `/proc/self/cgroup` holds a controller, and the path in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cgroup {
-    /// All controllers in one tree.
-    V2 { path: String },
-    /// A tree for each.
-    V1 { path: String },
-}
-
-/// A controller that a v1 hierarchy has is not in the v2 one of the same host.
-pub(super) fn cgroup(proc_self_cgroup: &str, controller: &str) -> Option<Cgroup> {
-    let lines = || {
-        proc_self_cgroup.lines().filter_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            Some((fields.next()?, fields.next()?, fields.next()?))
-        })
-    };
-    lines()
-        .find(|(_, controllers, _)| controllers.split(',').any(|name| name == controller))
-        .map(|(_, _, path)| Cgroup::V1 { path: path.to_owned() })
-        .or_else(|| {
-            lines()
-                .find(|(id, controllers, _)| *id == "0" && controllers.is_empty())
-                .map(|(_, _, path)| Cgroup::V2 { path: path.to_owned() })
-        })
-}
-
-/// `max` is no limit; and so is v1's memory limit of almost 2^63.
-pub(super) fn limit(text: &str) -> Option<u64> {
-    const NO_LIMIT: u64 = 1 << 60;
-    text.trim().parse().ok().filter(|limit| *limit < NO_LIMIT)
-}
-
 /// `RemoveIPC=` of logind's configuration; the last one counts.
 pub(super) fn remove_ipc(conf: &str) -> Option<bool> {
     conf.lines()
@@ -127,24 +94,6 @@ mod tests {
         assert_eq!(release_at_least("5.4.0-generic", 5, 14), Some(false));
         assert_eq!(release_at_least("4.19.325", 5, 14), Some(false));
         assert_eq!(release_at_least("strange", 5, 14), None);
-    }
-
-    #[test]
-    fn cgroups_are_found_in_both_versions() {
-        let v2 = "0::/user.slice/session-3.scope\n";
-        assert_eq!(cgroup(v2, "pids"), Some(Cgroup::V2 { path: "/user.slice/session-3.scope".into() }));
-        let v1 = "12:pids:/docker/ab\n4:cpu,cpuacct:/x\n0::/system.slice\n";
-        assert_eq!(cgroup(v1, "pids"), Some(Cgroup::V1 { path: "/docker/ab".into() }));
-        assert_eq!(cgroup(v1, "cpuacct"), Some(Cgroup::V1 { path: "/x".into() }));
-        assert_eq!(cgroup(v1, "memory"), Some(Cgroup::V2 { path: "/system.slice".into() }));
-        assert_eq!(cgroup("garbage", "pids"), None);
-    }
-
-    #[test]
-    fn no_limit_is_spelled_in_more_than_one_way() {
-        assert_eq!(limit("max\n"), None);
-        assert_eq!(limit("9223372036854771712\n"), None);
-        assert_eq!(limit("4096\n"), Some(4096));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use reports::runlog::event::{AgentId, AgentSample};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     Alive,
-    /// Ended, or its pid has another owner by now.
+    /// Ended, or its pid is another process's by now.
     Gone,
 }
 
-/// A zombie has ended: what is left of it is an exit status that nobody has fetched.
+/// A zombie has ended: all that is left of it is an exit status that its parent has not fetched.
 pub fn life(stat: &Stat, start_ticks: u64) -> Life {
     if stat.starttime != start_ticks || matches!(stat.state, 'Z' | 'X' | 'x') {
         Life::Gone

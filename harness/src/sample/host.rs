@@ -1,67 +1,37 @@
 //! What a sweep asks about the host and about the fleet's files.
 
-use procfs::{Current as _, LoadAverage, Meminfo};
+use crate::host::read;
 use reports::runlog::event::HostSample;
-use rustix::fs::StatVfs;
+use std::fmt::Display;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// A figure that cannot be read is 0 and named in `unread`.
-pub(super) fn read(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>) -> HostSample {
-    let mut note = |what: &str, error: &dyn std::fmt::Display| unread.push(format!("{what}: {error}"));
-    let (load1, load5, load15) = match LoadAverage::current() {
-        Ok(load) => (average(load.one), average(load.five), average(load.fifteen)),
-        Err(error) => {
-            note("load average", &error);
-            (0.0, 0.0, 0.0)
-        }
-    };
-    let mem_available_kib = match Meminfo::current() {
-        Ok(memory) => memory.mem_available.unwrap_or(memory.mem_free) / 1024,
-        Err(error) => {
-            note("memory of the host", &error);
-            0
-        }
-    };
-    let (shm_used_bytes, shm_used_inodes) = match rustix::fs::statvfs(shm_dir) {
-        Ok(stat) => used(&stat),
-        Err(error) => {
-            note(&shm_dir.display().to_string(), &error);
-            (0, 0)
-        }
-    };
-    let (fleet_shm_bytes, fleet_shm_files) = match directory_size(fleet_dir) {
-        Ok(size) => size,
-        Err(error) => {
-            note(&fleet_dir.display().to_string(), &error);
-            (0, 0)
-        }
-    };
+pub(super) fn sample(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>) -> HostSample {
+    let load = noted(read::load_average(), "load average", unread).unwrap_or_default();
+    let memory = noted(read::memory(), "memory of the host", unread).unwrap_or_default();
+    let shm = noted(read::space(shm_dir), shm_dir.display(), unread);
+    let (fleet_shm_bytes, fleet_shm_files) =
+        noted(directory_size(fleet_dir), fleet_dir.display(), unread).unwrap_or_default();
     HostSample {
-        load1,
-        load5,
-        load15,
-        mem_available_kib,
-        shm_used_bytes,
-        shm_used_inodes,
+        load1: load.one,
+        load5: load.five,
+        load15: load.fifteen,
+        mem_available_kib: memory.available / 1024,
+        shm_used_bytes: shm.map_or(0, |shm| shm.used_bytes),
+        shm_used_inodes: shm.map_or(0, |shm| shm.used_inodes),
         fleet_shm_bytes,
         fleet_shm_files,
     }
 }
 
-/// The kernel writes two decimals; widened from 32 bits, 3.27 would be 3.2699999809265137.
-fn average(load: f32) -> f64 {
-    (f64::from(load) * 100.0).round() / 100.0
+fn noted<T, E: Display>(read: Result<T, E>, what: impl Display, unread: &mut Vec<String>) -> Option<T> {
+    read.map_err(|error| unread.push(format!("{what}: {error}"))).ok()
 }
 
-fn used(stat: &StatVfs) -> (u64, u64) {
-    let blocks = stat.f_blocks.saturating_sub(stat.f_bfree);
-    (blocks.saturating_mul(stat.f_frsize), stat.f_files.saturating_sub(stat.f_ffree))
-}
-
-/// Bytes that are really allocated, and files; one level, as a fleet's directory has. A directory that
-/// is not there (any more) holds nothing.
+/// Allocated bytes, and files; one level, as a fleet's directory has. A directory that does not exist (any
+/// more) holds nothing.
 fn directory_size(directory: &Path) -> io::Result<(u64, u64)> {
     const BLOCK: u64 = 512;
     let entries = match std::fs::read_dir(directory) {
@@ -87,13 +57,6 @@ fn directory_size(directory: &Path) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_load_average_has_the_decimals_that_the_kernel_wrote() {
-        for (read, wanted) in [(3.27_f32, "3.27"), (0.0, "0"), (0.1, "0.1"), (708.01, "708.01")] {
-            assert_eq!(average(read).to_string(), wanted);
-        }
-    }
 
     #[test]
     fn a_directory_counts_what_is_allocated_and_a_missing_one_nothing() {

@@ -1,30 +1,25 @@
 //! What the harness itself has used: measure the measurer.
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
-use rustix::time::Timespec;
+use procfs::process::Process;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::time::Duration;
 
 /// Over the whole life of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnUsage {
-    /// User + system.
+    /// User + system, of all threads.
     pub cpu: Duration,
+    /// The most at once.
     pub rss_max_kib: u64,
 }
 
-/// The kernel's account of this process; zeros if it gives none.
+/// The kernel's account of this process; 0 for what cannot be read.
 pub fn own_usage() -> OwnUsage {
-    getrusage(UsageWho::RUSAGE_SELF).map_or_else(
-        |_| OwnUsage::default(),
-        |usage| {
-            let cpu = usage.user_time() + usage.system_time();
-            OwnUsage {
-                cpu: Duration::from_nanos(u64::try_from(cpu.num_nanoseconds()).unwrap_or(0)),
-                rss_max_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
-            }
-        },
-    )
+    let status = Process::myself().and_then(|own| own.status());
+    OwnUsage {
+        cpu: since(Timespec::default(), clock_gettime(ClockId::ProcessCPUTime)),
+        rss_max_kib: status.ok().and_then(|status| status.vmhwm).unwrap_or(0),
+    }
 }
 
 /// Between two readings of the same clock.

@@ -202,7 +202,10 @@ fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
     let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
     assert_eq!(code(&output), 20, "{}", stdout(&output));
     let text = stdout(&output);
-    assert!(text.contains("ulimit -n is 24") && text.contains("the hungriest process needs"), "{text}");
+    assert!(
+        text.contains("ulimit -n is 24") && text.contains("the process with the most open descriptors needs"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -219,7 +222,7 @@ fn a_command_that_cannot_be_started_is_20_before_anything_is() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
     let output = with("doctor", "/etc/passwd", &[]);
     assert_eq!(code(&output), 20, "{}", stdout(&output));
-    assert!(stdout(&output).contains("`/etc/passwd` may not be executed"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("`/etc/passwd` is not executable"), "{}", stdout(&output));
     assert!(stdout(&with("doctor", "sh", &[])).contains("/sh\n"));
 }
 

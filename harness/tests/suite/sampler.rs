@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A child that has started for good and now waits: it has answered once.
+/// A child that is past its start and now waits: it has answered once.
 struct Echo(Child);
 
 impl Echo {
@@ -105,7 +105,7 @@ fn the_host_and_the_fleets_directory_are_read() {
 }
 
 #[test]
-fn a_child_that_ended_is_gone_once_even_before_anybody_waited_for_it() {
+fn a_child_that_ended_is_gone_once_even_before_it_is_waited_for() {
     let mut child = Echo::spawn();
     let directory = tempfile::tempdir().unwrap();
     let mut sampler = sampler(vec![child.info()], directory.path());
@@ -121,7 +121,7 @@ fn a_child_that_ended_is_gone_once_even_before_anybody_waited_for_it() {
 
     child.0.wait().unwrap();
     let result = sampler.sweep(true);
-    assert_eq!((result.live, result.gone), (0, vec![]), "told once");
+    assert_eq!((result.live, result.gone), (0, vec![]), "named once");
 }
 
 #[test]
@@ -135,13 +135,14 @@ fn a_pid_with_another_start_time_is_another_process() {
 }
 
 #[test]
-fn agents_can_be_added_and_forgotten_between_sweeps() {
-    let child = Echo::spawn();
+fn an_agent_can_be_added_and_replaced_between_sweeps() {
+    let (first, second) = (Echo::spawn(), Echo::spawn());
     let directory = tempfile::tempdir().unwrap();
     let mut sampler = sampler(Vec::new(), directory.path());
-    sampler.watch(child.info());
+    sampler.replace(first.info());
     assert_eq!(sampler.sweep(false).live, 1);
-    sampler.forget(1);
+    drop(first);
+    sampler.replace(second.info());
     let result = sampler.sweep(false);
-    assert_eq!((result.live, result.gone.len()), (0, 0));
+    assert_eq!((result.live, result.gone.len()), (1, 0));
 }
