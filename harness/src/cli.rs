@@ -1,17 +1,18 @@
-//! The words of the program: arguments in, text and exit codes out.
+//! The command line: arguments in, text and exit codes out.
 //!
-//! stdout is data, stderr is talk. Nobody outside this folder prints, reads arguments or the
-//! environment, or ends the process. Each verb is a file with one function, and gives an [`ExitCode`].
+//! stdout carries data, stderr carries reports, warnings and errors. Only this folder prints, reads arguments
+//! or the environment, or ends the process. Each verb is a file with one function, which returns an
+//! [`ExitCode`].
 
 pub mod args;
 mod doctor;
 mod list;
 mod load;
+mod output;
 mod plan;
 mod progress;
 mod run;
 mod schema;
-mod talk;
 mod validate;
 mod verdict;
 
@@ -24,9 +25,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The whole program, with the arguments of this process.
 pub fn main() -> ExitCode {
-    talk::explain_panics();
+    output::explain_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // The hook has said what happened.
+    // The hook has reported what happened.
     catch_unwind(AssertUnwindSafe(|| dispatch(arguments))).unwrap_or(ExitCode::Bug)
 }
 
@@ -55,9 +56,9 @@ fn coordinator(arguments: Vec<OsString>) -> ExitCode {
     ExitCode::of_coordinator(coordinator::cli::main(named, &["coordinator"]))
 }
 
-/// Help that was asked for is data; a wrong command line is talk, and has a code of its own.
+/// Help that was asked for is data. A wrong command line is an error with a code of its own.
 fn explain_usage(error: &clap::Error) -> ExitCode {
-    // Whoever closed the pipe does not want to read it.
+    // A reader that has closed the pipe does not want the text.
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Pass,

@@ -2,6 +2,7 @@
 //!
 //! Verdicts stay off 1, 2 and 101, which make, clap and panics use.
 
+use reports::{JudgeError, Judged};
 use std::process::Termination;
 
 /// How the program ended.
@@ -15,13 +16,13 @@ pub enum ExitCode {
     Inconclusive,
     /// Worse than the baseline.
     Regression,
-    /// This host cannot run it; nothing was started.
+    /// This host cannot run the scenario, and nothing was started; or what was asked for cannot be written.
     HostUnfit,
     /// Ended by request before its time; resumable.
     Interrupted,
     /// The command line, a scenario or a log cannot be understood.
     Usage,
-    /// Our own bug.
+    /// A bug of the harness.
     Bug,
     /// Ended by signal n.
     Signal(u8),
@@ -33,6 +34,31 @@ impl ExitCode {
         match code {
             0 => Self::Pass,
             10 => Self::Fail,
+            20 => Self::HostUnfit,
+            21 => Self::Interrupted,
+            64 => Self::Usage,
+            _ => Self::Bug,
+        }
+    }
+
+    /// What a log was judged to be. A PASS whose documents could not be written cannot be read, and is no success.
+    pub fn of_judged(judged: &Result<Judged, JudgeError>) -> Self {
+        match judged {
+            Ok(judged) => match Self::of_reports(judged.verdict.exit.code) {
+                Self::Pass if judged.unwritten.is_some() => Self::HostUnfit,
+                code => code,
+            },
+            Err(error) => Self::of_reports(error.exit_code()),
+        }
+    }
+
+    /// `verdict.json` and errors name the number; this is its type.
+    fn of_reports(code: u8) -> Self {
+        match code {
+            0 => Self::Pass,
+            10 => Self::Fail,
+            11 => Self::Conditional,
+            12 => Self::Inconclusive,
             20 => Self::HostUnfit,
             21 => Self::Interrupted,
             64 => Self::Usage,

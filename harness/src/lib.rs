@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod conduct;
 pub mod engine;
 pub mod exit;
 pub mod host;

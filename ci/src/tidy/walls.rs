@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(lines(rule, path, text), [2, 3, 4, 5], "{path}");
         }
         for path in
-            ["harness/src/cli/talk.rs", "coordinator/src/cli.rs", "harness/build.rs", "ci/src/main.rs"]
+            ["harness/src/cli/output.rs", "coordinator/src/cli.rs", "harness/build.rs", "ci/src/main.rs"]
         {
             assert!(lines(rule, path, text).is_empty(), "{path}");
         }

@@ -1,4 +1,4 @@
-//! What can be written on the command line.
+//! The arguments of every verb, and its help.
 
 use crate::scenario::{Rehearsal, Selection};
 use clap::{Args, Parser, Subcommand};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
     about = "Asks whether a fleet of agent processes is good enough, and ends in a verdict",
     before_help = "Example:  harness run scenarios/smoke.toml",
     after_help = "Exit codes: 0 pass, 10 fail, 11 conditional, 12 inconclusive, 13 regression, \
-                  20 this host cannot run it, 21 interrupted, 64 usage or bad input, 70 our own bug.",
+                  20 this host cannot run it, 21 interrupted, 64 usage or bad input, 70 a bug of the harness.",
     arg_required_else_help = true
 )]
 pub struct Cli {
@@ -23,25 +23,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Carry out a scenario and judge it
+    /// Run a scenario and judge the result
     #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
     Run(RunArgs),
-    /// Find all mistakes of scenario files
+    /// Report all mistakes in scenario files
     #[command(before_help = "Example:  harness validate scenarios/*.toml")]
     Validate(ValidateArgs),
-    /// Show what a run would do, and what it needs
+    /// Show what a run would do and need, without starting anything
     #[command(before_help = "Example:  harness plan scenarios/gate1-24h.toml --rehearse 1440x")]
     Plan(PlanArgs),
-    /// List the scenarios of a directory
+    /// List the scenarios in a directory
     #[command(before_help = "Example:  harness list scenarios")]
     List(ListArgs),
     /// Judge a run again from its log
     #[command(before_help = "Example:  harness judge runs/load-100/latest")]
     Judge(JudgeArgs),
-    /// Draw the documents of a run again from its log
+    /// Create the documents of a run again from its log
     #[command(before_help = "Example:  harness report runs/load-100/latest")]
     Report(ReportArgs),
-    /// Say what this host can do and cannot do, and how to mend it
+    /// Check whether this host can run fleets, and say how to fix what is missing
     #[command(before_help = "Example:  harness doctor scenarios/load-708.toml")]
     Doctor(DoctorArgs),
     /// Print the JSON Schema of scenario files
@@ -51,12 +51,12 @@ pub enum Verb {
         #[arg(long)]
         guide: bool,
     },
-    /// Print completions for a shell
+    /// Print the completion script for a shell
     #[command(
         before_help = "Example:  harness completions bash > ~/.local/share/bash-completion/completions/harness"
     )]
     Completions(CompletionsArgs),
-    /// The fleet's own program: up, run, status, stop, clean
+    /// Run the program `coordinator`: up, run, status, stop, clean, …
     #[command(
         before_help = "Example:  harness coordinator run --agents 50 -- sh -c 'echo {}'",
         disable_help_flag = true
@@ -64,16 +64,16 @@ pub enum Verb {
     Coordinator(CoordinatorArgs),
 }
 
-/// What a scenario file can be changed by.
+/// Changes to a scenario file.
 #[derive(Debug, Clone, Default, Args)]
 pub struct VariantArgs {
-    /// Lay the file's table [profile.NAME] over it
+    /// Apply the file's table [profile.NAME]
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// Set one key (load.duration=10s) or unset one ('!load.warm_up'); may be repeated, the last one wins
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// The root of everything that is drawn at random
+    /// Seed of all random numbers
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Compress the schedule, such as 1440x; a rehearsal satisfies no gate
@@ -89,41 +89,41 @@ impl VariantArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The scenario
+    /// The scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
     pub variant: VariantArgs,
-    /// Where runs are kept: DIR/<scenario>/<time>-<id>
+    /// Write the run to DIR/<scenario>/<time>-<id>
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
-    /// Show no progress; the verdict is still told
+    /// Show no progress and no warnings, only the verdict
     #[arg(long, short)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// The scenarios
+    /// The scenario files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct PlanArgs {
-    /// The scenario
+    /// The scenario file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
     pub variant: VariantArgs,
-    /// One JSON object instead of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// Where scenarios are kept
+    /// The directory of the scenarios
     #[arg(value_name = "DIR", default_value = "scenarios")]
     pub directory: PathBuf,
 }
@@ -144,7 +144,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Also ask whether this scenario fits
+    /// Also check whether this host can run this scenario
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -153,12 +153,13 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
+    /// The shell
     pub shell: Shell,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct CoordinatorArgs {
-    /// Handed on as they are
+    /// Passed on unchanged
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
 }

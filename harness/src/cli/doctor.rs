@@ -1,7 +1,7 @@
-//! `harness doctor [FILE]`: what this host can do and cannot do, and how to mend it.
+//! `harness doctor [FILE]`: what this host can and cannot do, and how to fix it.
 
 use super::args::DoctorArgs;
-use super::{load, talk};
+use super::{load, output};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, Need, Status};
 use anstyle::{AnsiColor, Style};
@@ -13,16 +13,16 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
         Err(code) => return code,
     };
     let capabilities = host::examine(&load::shm_dir(), &need);
-    if let Err(code) = talk::data(&text(&capabilities)) {
+    if let Err(code) = output::data(&text(&capabilities)) {
         return code;
     }
     let missing = capabilities.iter().filter(|capability| capability.status == Status::Missing).count();
     let what = args.file.as_ref().map_or_else(|| "fleets".to_owned(), |file| file.display().to_string());
     if missing > 0 {
-        talk::say(&format!("this host cannot run {what}: {missing} missing"));
+        output::report(&format!("this host cannot run {what}: {missing} missing"));
         return ExitCode::HostUnfit;
     }
-    talk::say(&format!("this host can run {what}"));
+    output::report(&format!("this host can run {what}"));
     ExitCode::Pass
 }
 

@@ -1,7 +1,7 @@
-//! `harness list [DIR]`: the scenarios of a directory and what each asks.
+//! `harness list [DIR]`: the scenarios of a directory, and the question that each one answers.
 
 use super::args::ListArgs;
-use super::{load, talk};
+use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::unit::duration_text;
 use crate::scenario::{Plan, PlanOptions, Selection};
@@ -13,12 +13,15 @@ pub(super) fn list(args: &ListArgs) -> ExitCode {
         Ok(files) => files,
         Err(error) => {
             let message = format!("cannot read `{}`: {error}", args.directory.display());
-            talk::error(&message, Some("name the directory that holds your scenarios: harness list DIR"));
+            output::error(&message, Some("name the directory of your scenarios: harness list DIR"));
             return ExitCode::Usage;
         }
     };
     if files.is_empty() {
-        talk::say(&format!("no scenario in `{}`: no file there ends in .toml", args.directory.display()));
+        output::report(&format!(
+            "no scenario in `{}`: no file there ends in .toml",
+            args.directory.display()
+        ));
         return ExitCode::Pass;
     }
     let mut code = ExitCode::Pass;
@@ -38,11 +41,11 @@ pub(super) fn list(args: &ListArgs) -> ExitCode {
             Err(refused) => code = refused,
         }
     }
-    talk::data(&table(&rows)).err().unwrap_or(code)
+    output::data(&table(&rows)).err().unwrap_or(code)
 }
 
 fn files(args: &ListArgs) -> std::io::Result<Vec<PathBuf>> {
-    /// The plan of the phases lies beside the scenarios and is none.
+    /// The plan of the phases lies beside the scenarios and is not one.
     const NO_SCENARIO: &str = "phases.toml";
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&args.directory)? {

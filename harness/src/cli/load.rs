@@ -1,21 +1,25 @@
-//! From a path on the command line to a scenario or a plan; whatever is wrong has been said.
+//! From a path on the command line to a scenario or a plan. A function here that returns an exit code has
+//! written the error.
 
 use super::args::VariantArgs;
-use super::talk;
+use super::output;
 use crate::exit::ExitCode;
 use crate::host::SHM_DIR;
 use crate::scenario::unit::bytes_text;
 use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source, seed};
+use notation::suggest;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// The largest committed scenario has a few KiB; what is far larger is something else.
+/// The largest committed scenario has a few KiB; a far larger file is something else.
 const FILE_MAX: u64 = 1 << 20;
+/// Where scenarios are looked for that are named without a directory.
+const SCENARIOS: &str = "scenarios";
 
 pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
     let name = file.display().to_string();
     let refuse = |message: String, hint: &str| {
-        talk::error(&message, Some(hint));
+        output::error(&message, Some(hint));
         Err(ExitCode::Usage)
     };
     let bytes = match read(file) {
@@ -23,7 +27,9 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
         Err(Unread::Failed(error)) => {
             let hint = match error.kind() {
                 io::ErrorKind::NotFound => meant(file),
-                io::ErrorKind::PermissionDenied => "you may not read it; `ls -l` says who may".to_owned(),
+                io::ErrorKind::PermissionDenied => {
+                    "you may not read it; `ls -l` shows its owner and its permissions".to_owned()
+                }
                 _ => "name a scenario file, such as scenarios/smoke.toml".to_owned(),
             };
             return refuse(format!("cannot read `{name}`: {error}"), &hint);
@@ -38,7 +44,7 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
         }
         Err(Unread::TooLarge) => {
             let message = format!("cannot read `{name}`: it is larger than {}", bytes_text(FILE_MAX));
-            return refuse(message, "a scenario has a few KiB; is this one?");
+            return refuse(message, "scenarios have a few KiB; is this the right file?");
         }
     };
     match String::from_utf8(bytes) {
@@ -85,22 +91,38 @@ fn read(file: &Path) -> Result<Vec<u8>, Unread> {
     if bytes.len() as u64 > FILE_MAX { Err(Unread::TooLarge) } else { Ok(bytes) }
 }
 
-/// A hint for whoever names a scenario by its name, or forgets the directory or the extension.
+/// A hint for a user who names a scenario without its directory or its extension, or misspells it.
 fn meant(file: &Path) -> String {
     let with_toml = || PathBuf::from(format!("{}.toml", file.display()));
-    let in_scenarios = |file: &Path| Path::new("scenarios").join(file);
+    let in_scenarios = |file: &Path| Path::new(SCENARIOS).join(file);
     [with_toml(), in_scenarios(file), in_scenarios(&with_toml())]
         .into_iter()
         .find(|candidate| candidate.is_file())
+        .or_else(|| file.parent().and_then(|directory| nearest(directory, file)))
+        .or_else(|| nearest(Path::new(SCENARIOS), file))
         .map_or_else(
-            || "`harness list` shows the scenarios that there are".to_owned(),
+            || "`harness list` shows the scenarios in a directory".to_owned(),
             |candidate| format!("did you mean {}?", candidate.display()),
         )
 }
 
+/// The scenario of a directory whose name is nearest to that of `file`.
+fn nearest(directory: &Path, file: &Path) -> Option<PathBuf> {
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let names: Vec<String> = std::fs::read_dir(here)
+        .ok()?
+        .flatten()
+        .map(|entry| PathBuf::from(entry.file_name()))
+        .filter(|name| name.extension().is_some_and(|extension| extension == "toml"))
+        .filter_map(|name| Some(name.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    let near = suggest::nearest(file.file_stem()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(directory.join(format!("{near}.toml")))
+}
+
 pub(crate) fn scenario(source: &Source, selection: &Selection) -> Result<Scenario, ExitCode> {
     Scenario::parse(source, selection).map_err(|found| {
-        talk::mistakes(&found);
+        output::mistakes(&found);
         ExitCode::Usage
     })
 }

@@ -1,7 +1,7 @@
-//! `harness plan FILE`: what a run would do and need, before anything is started.
+//! `harness plan FILE`: what a run would do and need, without starting anything.
 
 use super::args::PlanArgs;
-use super::{load, talk};
+use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::scenario::unit::{bytes_text, duration_text};
@@ -15,7 +15,7 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(code) => return code,
     };
-    talk::data_is_all(&if args.json { json(&plan) } else { text(&plan) })
+    output::data_only(&if args.json { json(&plan) } else { text(&plan) })
 }
 
 fn json(plan: &Plan) -> String {
@@ -131,7 +131,7 @@ fn shm_files(shape: &FleetShape) -> u64 {
     shape.shm_inodes() - 1
 }
 
-/// A rehearsal's times have nanoseconds that nobody wants to read.
+/// The times of a rehearsal have more digits than a reader wants.
 fn short(duration: Duration) -> String {
     let exact = duration_text(duration);
     if exact.split(' ').count() <= 2 { exact } else { reports::units::seconds(duration.as_secs_f64()) }

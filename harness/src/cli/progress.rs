@@ -1,6 +1,6 @@
 //! What the user sees while a run goes on: a line that changes on a terminal, plain lines elsewhere.
 
-use super::talk;
+use super::output;
 use crate::engine::recorder::{Live, LiveSlot};
 use crate::scenario::Plan;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,7 +24,7 @@ pub(crate) struct Progress {
     form: Form,
     started: Instant,
     expected: Duration,
-    alerts_told: u64,
+    alerts_reported: u64,
 }
 
 impl Progress {
@@ -45,14 +45,14 @@ impl Progress {
             let every = (expected / 100).clamp(LINE_EVERY_MIN, LINE_EVERY_MAX);
             Form::Lines { every, next: Instant::now() + every, phase: None }
         };
-        Self { form, started: Instant::now(), expected, alerts_told: 0 }
+        Self { form, started: Instant::now(), expected, alerts_reported: 0 }
     }
 
-    /// Says something beside the progress.
-    pub(crate) fn say(&self, text: &str) {
+    /// Writes a line beside the progress.
+    pub(crate) fn report(&self, text: &str) {
         match &self.form {
-            Form::Bar(bar) => bar.suspend(|| talk::say(text)),
-            Form::Quiet | Form::Lines { .. } => talk::say(text),
+            Form::Bar(bar) => bar.suspend(|| output::report(text)),
+            Form::Quiet | Form::Lines { .. } => output::report(text),
         }
     }
 
@@ -62,7 +62,7 @@ impl Progress {
         if matches!(self.form, Form::Quiet) {
             return;
         }
-        self.tell_alerts(&live);
+        self.report_alerts(&live);
         let elapsed = self.started.elapsed();
         let line = line(&live, elapsed, self.expected.saturating_sub(elapsed));
         match &mut self.form {
@@ -76,18 +76,18 @@ impl Progress {
                 if *phase != live.view.phase || now >= *next {
                     *phase = live.view.phase;
                     *next = now + *every;
-                    talk::say(&line);
+                    output::report(&line);
                 }
             }
         }
     }
 
-    fn tell_alerts(&mut self, live: &Live) {
-        let new = live.view.alerts.saturating_sub(self.alerts_told) as usize;
-        self.alerts_told = live.view.alerts;
+    fn report_alerts(&mut self, live: &Live) {
+        let new = live.view.alerts.saturating_sub(self.alerts_reported) as usize;
+        self.alerts_reported = live.view.alerts;
         let shown = new.min(live.alerts.len());
         for alert in &live.alerts[live.alerts.len() - shown..] {
-            self.say(&format!("alert: {alert}"));
+            self.report(&format!("alert: {alert}"));
         }
     }
 

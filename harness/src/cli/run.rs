@@ -1,111 +1,70 @@
-//! `harness run`: plan, preflight, run, judge, render; and what the user sees meanwhile.
+//! `harness run`: the words, the signals, the progress and the exit code of a run. What happens in it is in
+//! [`conduct`].
 
 use super::args::RunArgs;
 use super::progress::Progress;
-use super::{load, talk, verdict};
-use crate::engine::recorder::LiveSlot;
-use crate::engine::run_dir::RunDir;
-use crate::engine::stop::{Stop, Wish};
-use crate::engine::{Ended, EngineError, Request, run as carry_out};
+use super::{load, output, verdict};
+use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
+use crate::engine::stop::Wish;
 use crate::exit::ExitCode;
-use crate::host::{self, Status};
+use crate::scenario::Plan;
 use coordinator::client::launch::Program;
-use jiff::{Timestamp, Unit};
-use reports::runlog::event::{BuildFacts, EndReason};
+use reports::runlog::event::EndReason;
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How often what the user sees is made anew.
-const SHOW_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+/// How often the progress is drawn anew.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    talk::trace();
+    output::start_tracing();
     let plan = match load::plan(&args.file, &args.variant) {
         Ok(plan) => plan,
         Err(code) => return code,
     };
-    let shm_dir = load::shm_dir();
-    match host::preflight(&plan, &shm_dir) {
-        Ok(found) => {
-            for capability in found.iter().filter(|c| c.status == Status::Warn && !args.quiet) {
-                talk::say(&format!("warning: {}: {}", capability.name, capability.found));
-            }
-        }
-        Err(error) => {
-            talk::unfit(&error);
-            return ExitCode::HostUnfit;
-        }
-    }
-    let now = Timestamp::now();
-    let id = format!("{:08x}", rand::random::<u32>());
-    let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let dir = match RunDir::create(&args.out, plan.name(), &stamp, &id) {
-        Ok(dir) => dir,
-        Err(error) => {
-            talk::error(&error.to_string(), Some("choose a directory that you may write to with --out"));
-            return ExitCode::HostUnfit;
-        }
-    };
-    let request = Request {
-        host: host::facts(&shm_dir),
-        build: build(),
+    let options = Options {
+        shm_dir: load::shm_dir(),
+        out: args.out.clone(),
         command: command(args, plan.seed()),
-        started_utc: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
-        run_id: format!("{}-{id}", plan.name()),
-        shm_dir,
         program: Program::own(&["coordinator"]),
-        plan,
     };
-    if !args.quiet {
-        let rehearsal =
-            request.plan.rehearsal().map_or(String::new(), |factor| format!(", rehearsal {factor}"));
-        talk::say(&format!("{}: {}", request.plan.name(), request.plan.asks()));
-        talk::say(&format!(
-            "{} processes, seed {}{rehearsal}; run log in {}",
-            request.plan.shape().processes(),
-            request.plan.seed(),
-            dir.path().display()
-        ));
-    }
-    match with_signals(request, &dir, args.quiet) {
-        Ok((ended, signals)) => finish(&ended, &signals, &dir),
-        Err(code) => code,
+    match with_signals(plan, options, args.quiet) {
+        Ok((Ok(conducted), signals)) => finish(&conducted, &signals),
+        Ok((Err(error), _)) => explain(&error),
+        Err(error) => {
+            output::error(&format!("cannot wait for signals: {error}"), None);
+            ExitCode::HostUnfit
+        }
     }
 }
 
 /// Signals that asked for the end, in their order.
 type Signals = Vec<i32>;
 
-fn with_signals(request: Request, dir: &RunDir, quiet: bool) -> Result<(Ended, Signals), ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        talk::error(&format!("cannot wait for signals: {error}"), None);
-        ExitCode::HostUnfit
-    })?;
-    let (stop, live) = (Stop::default(), LiveSlot::default());
-    let progress = Progress::new(&request.plan, quiet);
-    let engine = {
-        let (dir, stop, live) = (dir.clone(), stop.clone(), live.clone());
-        move || carry_out(&request, &dir, &stop, &live)
+type Done = Result<Conducted, ConductError>;
+
+fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<(Done, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, notices) = unbounded_channel();
+    let view = View { plan: plan.clone(), quiet, progress: Some(Progress::new(&plan, quiet)) };
+    let controls = Controls::default();
+    let work = {
+        let controls = controls.clone();
+        // The receiver lives until the work is done.
+        move || conduct(plan, options, &controls, |notice| drop(sender.send(notice)))
     };
-    let (ended, signals) = runtime.block_on(watch(engine, &stop, &live, progress)).map_err(|error| {
-        talk::error(&format!("cannot wait for signals: {error}"), None);
-        ExitCode::HostUnfit
-    })?;
-    match ended {
-        Ok(ended) => Ok((ended, signals)),
-        Err(error @ EngineError::Recording { .. }) => {
-            talk::error(&error.to_string(), Some("is the disk full, or the directory gone?"));
-            Err(ExitCode::Inconclusive)
-        }
-    }
+    runtime.block_on(follow(work, notices, &controls, view))
 }
 
-async fn watch(
-    engine: impl FnOnce() -> Result<Ended, EngineError> + Send + 'static,
-    stop: &Stop,
-    live: &LiveSlot,
-    mut progress: Progress,
-) -> std::io::Result<(Result<Ended, EngineError>, Signals)> {
+async fn follow(
+    work: impl FnOnce() -> Done + Send + 'static,
+    mut notices: UnboundedReceiver<Notice>,
+    controls: &Controls,
+    mut view: View,
+) -> io::Result<(Done, Signals)> {
     let mut listeners: Vec<(i32, Signal)> = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         listeners.push((kind.as_raw_value(), signal(kind)?));
@@ -113,37 +72,53 @@ async fn watch(
     let [(int, on_int), (term, on_term), (hup, on_hup)] = &mut listeners[..] else {
         unreachable!("three were pushed");
     };
-    let mut engine = tokio::task::spawn_blocking(engine);
+    let mut work = tokio::task::spawn_blocking(work);
     let mut ticks = tokio::time::interval(SHOW_EVERY);
     let mut signals = Signals::new();
-    let ended = loop {
+    let done = loop {
         let came = tokio::select! {
-            ended = &mut engine => break ended,
-            _ = ticks.tick() => {
-                progress.show(live);
+            // In this order: a run is introduced before its progress is drawn.
+            biased;
+            Some(notice) = notices.recv() => {
+                view.notice(&notice);
                 continue;
             }
+            done = &mut work => break done,
             _ = on_int.recv() => *int,
             _ = on_term.recv() => *term,
             _ = on_hup.recv() => *hup,
+            _ = ticks.tick() => {
+                view.tick(controls);
+                continue;
+            }
         };
-        signals.push(came);
-        let name = signal_name(came);
-        if signals.len() == 1 {
-            stop.ask(Wish::Drain, EndReason::Interrupted, format!("{name} from outside"));
-            progress.say(&format!(
-                "{name}: no more rounds, waiting for what is in flight; once more ends it now"
-            ));
-        } else {
-            stop.ask(Wish::Now, EndReason::Interrupted, format!("{name} from outside"));
-            progress.say(&format!("{name} again: ending now"));
+        // A run that has ended is judged, whatever comes.
+        if view.is_under_way() {
+            signals.push(came);
+            ask_to_end(controls, &view, signal_name(came), signals.len() > 1);
         }
     };
-    progress.finish();
-    match ended {
-        Ok(ended) => Ok((ended, signals)),
+    while let Ok(notice) = notices.try_recv() {
+        view.notice(&notice);
+    }
+    view.finish();
+    match done {
+        Ok(done) => Ok((done, signals)),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+fn ask_to_end(controls: &Controls, view: &View, signal: &str, again: bool) {
+    let (mode, text) = if again {
+        (Wish::Now, format!("{signal} again: ending now"))
+    } else {
+        (
+            Wish::Drain,
+            format!("{signal}: no more rounds, waiting for what is in flight; once more ends it now"),
+        )
+    };
+    controls.stop.ask(mode, EndReason::Interrupted, format!("{signal} from outside"));
+    view.report(&text);
 }
 
 fn signal_name(number: i32) -> &'static str {
@@ -155,10 +130,68 @@ fn signal_name(number: i32) -> &'static str {
     }
 }
 
-/// Judges and renders what there is.
-fn finish(ended: &Ended, signals: &Signals, dir: &RunDir) -> ExitCode {
+/// What the user sees of a run.
+struct View {
+    plan: Plan,
+    quiet: bool,
+    /// Until the run has ended.
+    progress: Option<Progress>,
+}
+
+impl View {
+    fn is_under_way(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    fn report(&self, text: &str) {
+        match &self.progress {
+            Some(progress) => progress.report(text),
+            None => output::report(text),
+        }
+    }
+
+    fn tick(&mut self, controls: &Controls) {
+        if let Some(progress) = &mut self.progress {
+            progress.show(&controls.live);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Ended(_) => self.finish(),
+            _ if self.quiet => {}
+            Notice::Warnings(warnings) => {
+                for warning in warnings {
+                    output::warn(&format!("{}: {}", warning.name, warning.found));
+                }
+            }
+            Notice::Starting { directory } => self.introduce(directory),
+        }
+    }
+
+    fn introduce(&self, directory: &Path) {
+        let plan = &self.plan;
+        let rehearsal = plan.rehearsal().map_or(String::new(), |factor| format!(", rehearsal {factor}"));
+        output::report(&format!("{}: {}", plan.name(), plan.asks()));
+        output::report(&format!(
+            "{} processes, seed {}{rehearsal}; run log in {}",
+            plan.shape().processes(),
+            plan.seed(),
+            directory.display()
+        ));
+    }
+
+    fn finish(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+    }
+}
+
+fn finish(conducted: &Conducted, signals: &[i32]) -> ExitCode {
+    let ended = &conducted.ended;
     if let Some(error) = &ended.recording_error {
-        talk::error(
+        output::error(
             &format!("the run log could not be written to its end: {error}"),
             Some("is the disk full?"),
         );
@@ -166,25 +199,29 @@ fn finish(ended: &Ended, signals: &Signals, dir: &RunDir) -> ExitCode {
     if ended.reason == EndReason::LaunchFailed
         && let Some(detail) = &ended.detail
     {
-        talk::error(detail, Some("`harness doctor` says what this host allows"));
+        output::error(detail, Some("`harness doctor` says what this host allows"));
     }
-    if let [_, .., last] = signals[..] {
-        // Ended by force: `harness judge` can still say what the log is worth.
-        talk::say(&format!("ended at once; `harness report {}` draws what there is", dir.path().display()));
-        return ExitCode::Signal(last as u8);
-    }
-    let code = verdict::report(dir.path());
-    if ended.recording_error.is_some() { ExitCode::Inconclusive } else { code }
+    let Some(judged) = &conducted.judged else {
+        output::report(&format!(
+            "ended at once; `harness report {}` creates the documents",
+            conducted.directory.display()
+        ));
+        return signals.last().map_or(conducted.exit(), |last| ExitCode::Signal(*last as u8));
+    };
+    verdict::show(judged, conducted.exit(), &conducted.directory, "report.html")
 }
 
-fn build() -> BuildFacts {
-    BuildFacts {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: env!("HARNESS_GIT").to_owned(),
-        dirty: env!("HARNESS_DIRTY") == "true",
-        profile: env!("HARNESS_PROFILE").to_owned(),
-        rustc: env!("HARNESS_RUSTC").to_owned(),
+fn explain(error: &ConductError) -> ExitCode {
+    match error {
+        ConductError::Unfit(unfit) => output::unfit(unfit),
+        ConductError::Directory(_) => {
+            output::error(&error.to_string(), Some("choose a directory that you may write to with --out"));
+        }
+        ConductError::Engine(_) => {
+            output::error(&error.to_string(), Some("is the disk full, or the directory gone?"));
+        }
     }
+    error.exit()
 }
 
 /// The command line that repeats the run, its seed named.

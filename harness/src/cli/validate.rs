@@ -1,7 +1,7 @@
-//! `harness validate FILE...`: all mistakes of all files.
+//! `harness validate FILE...`: all mistakes in all files.
 
 use super::args::ValidateArgs;
-use super::{load, talk};
+use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::{Plan, PlanOptions, Selection};
 
@@ -11,12 +11,12 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
         let scenario = load::source(file).and_then(|source| load::scenario(&source, &Selection::default()));
         match scenario {
             Ok(scenario) => {
-                if let Err(code) = talk::data(&format!("{}: ok\n", file.display())) {
+                if let Err(code) = output::data(&format!("{}: ok\n", file.display())) {
                     return code;
                 }
                 let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
                 for note in Plan::new(scenario, &options).notes() {
-                    talk::say(&format!("note: {note}"));
+                    output::report(&format!("note: {note}"));
                 }
             }
             Err(_) => bad += 1,
@@ -25,6 +25,6 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
     if bad == 0 {
         return ExitCode::Pass;
     }
-    talk::say(&format!("{bad} of {} files cannot be used", args.files.len()));
+    output::report(&format!("{bad} of {} files cannot be used", args.files.len()));
     ExitCode::Usage
 }

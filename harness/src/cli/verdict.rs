@@ -1,55 +1,42 @@
 //! `harness judge` and `harness report`: from the run log alone.
 
-use super::talk;
+use super::output;
 use crate::exit::ExitCode;
 use reports::{JudgeError, Judged};
 use std::path::Path;
 
-/// Judges the run again and tells the verdict.
+/// Judges the run again and shows the verdict.
 pub(crate) fn judge(run: &Path) -> ExitCode {
-    tell(reports::judge(run), run, "verdict.json")
+    let judged = reports::judge(run);
+    show(&judged, ExitCode::of_judged(&judged), run, "verdict.json")
 }
 
-/// Draws all documents again and tells the verdict.
+/// Draws all documents again and shows the verdict.
 pub(crate) fn report(run: &Path) -> ExitCode {
-    tell(reports::report(run), run, "report.html")
+    let judged = reports::report(run);
+    show(&judged, ExitCode::of_judged(&judged), run, "report.html")
 }
 
-fn tell(judged: Result<Judged, JudgeError>, run: &Path, document: &str) -> ExitCode {
+/// `exit` is what the run amounts to. It stays, unless it is a pass that standard output did not take.
+pub(crate) fn show(
+    judged: &Result<Judged, JudgeError>,
+    exit: ExitCode,
+    run: &Path,
+    document: &str,
+) -> ExitCode {
     match judged {
         Ok(judged) => {
-            let verdict = code(judged.verdict.exit.code);
-            // The verdict is told first: it stands, whatever becomes of the documents.
-            let told = talk::data(&talk::coloured_verdict(&judged.summary));
-            if let Some(error) = &judged.unwritten {
-                talk::error(&error.to_string(), Some(error.hint()));
-            } else {
-                talk::say(&run.join(document).display().to_string());
+            // The verdict comes first: it stands, whatever becomes of the documents.
+            let shown = output::data(&output::coloured_verdict(&judged.summary));
+            match &judged.unwritten {
+                Some(error) => output::error(&error.to_string(), Some(error.hint())),
+                None => output::report(&run.join(document).display().to_string()),
             }
-            match verdict {
-                // A pass that nobody can read is none.
-                ExitCode::Pass if judged.unwritten.is_some() => ExitCode::HostUnfit,
-                ExitCode::Pass => told.err().unwrap_or(verdict),
-                _ => verdict,
-            }
+            if exit == ExitCode::Pass { shown.err().unwrap_or(exit) } else { exit }
         }
         Err(error) => {
-            talk::error(&error.to_string(), Some(error.hint()));
-            code(error.exit_code())
+            output::error(&error.to_string(), Some(error.hint()));
+            exit
         }
-    }
-}
-
-/// `verdict.json` names the code; this is the type of it.
-fn code(number: u8) -> ExitCode {
-    match number {
-        0 => ExitCode::Pass,
-        10 => ExitCode::Fail,
-        11 => ExitCode::Conditional,
-        12 => ExitCode::Inconclusive,
-        20 => ExitCode::HostUnfit,
-        21 => ExitCode::Interrupted,
-        64 => ExitCode::Usage,
-        _ => ExitCode::Bug,
     }
 }

@@ -84,6 +84,9 @@ fn a_scenario_named_by_its_name_is_met_with_its_file() {
         ("smoke.toml", "..", "scenarios/smoke.toml"),
         ("scenarios/smoke", "..", "scenarios/smoke.toml"),
         ("smoke", "../scenarios", "smoke.toml"),
+        ("smkoe", "..", "scenarios/smoke.toml"),
+        ("scenarios/smok.toml", "..", "scenarios/smoke.toml"),
+        ("smokee.toml", "../scenarios", "smoke.toml"),
     ] {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
         let output = command(&["run", name]).current_dir(directory).output().unwrap();

@@ -1,4 +1,4 @@
-//! Runs that do not reach their end. Whatever happens, nothing of them stays.
+//! Runs that do not reach their end. Nothing of them is left behind.
 
 use super::{Bench, HARNESS, scenario, verdict, wait_until};
 use coordinator::client::Identity;
@@ -138,8 +138,8 @@ fn a_full_disk_ends_the_run_without_a_pass() {
     let namespaces = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status();
     if !namespaces.is_ok_and(|status| status.success()) {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-        assert!(!ci, "this test wants user namespaces, and nothing is skipped in CI");
-        println!("skipped: no user namespaces here");
+        assert!(!ci, "this test needs user namespaces, and no test may be skipped in CI");
+        println!("skipped: this host does not allow user namespaces");
         return;
     }
     let bench = Bench::new(&scenario(60));
@@ -207,9 +207,9 @@ fn a_stopped_worker_is_a_failed_task_and_no_hang() {
     bench.assert_nothing_left(&agents);
 }
 
-/// Hung after its last answer: the fleet has to kill it, and that is no orderly end.
+/// It hangs after its last answer: the fleet has to kill it, and that is not an orderly end.
 #[test]
-fn who_has_to_be_killed_at_the_end_is_a_finding() {
+fn a_process_that_has_to_be_killed_at_the_end_is_a_finding() {
     for name in ["worker/0.1", "coord/1", "supervisor"] {
         // One round, and then time to do harm in.
         let text = scenario(2).replace("every = \"50ms\"", "every = \"2s\"").replace("200ms", "2s");

@@ -1,4 +1,4 @@
-//! Runs that are carried out to their end.
+//! Runs that reach their end.
 
 use super::{Bench, documents, scenario, verdict};
 use reports::runlog::codec;
@@ -195,7 +195,7 @@ fn a_log_that_was_cut_is_inconclusive_and_says_where() {
 
 /// Root may write anywhere, so the directory's file system is what says no.
 #[test]
-fn a_pass_that_cannot_be_written_down_is_told_and_is_no_success() {
+fn a_pass_that_cannot_be_written_down_is_shown_and_is_no_success() {
     let bench = Bench::new(&scenario(1));
     assert_eq!(bench.start(&["--quiet"]).end().status.code(), Some(0));
     // In the way of every document: directories of their names.
@@ -213,7 +213,7 @@ fn a_pass_that_cannot_be_written_down_is_told_and_is_no_success() {
 }
 
 #[test]
-fn what_is_no_run_has_the_code_of_bad_input() {
+fn a_directory_without_a_run_has_the_code_of_bad_input() {
     let bench = Bench::new(&scenario(1));
     for verb in ["judge", "report"] {
         let output = bench.command().args([verb, "no/such/run"]).output().unwrap();

@@ -1,31 +1,35 @@
-//! How things are said: mistakes, refusals, and our own bugs.
+//! What the program writes: data to standard output; reports, warnings and errors to standard error.
 //!
-//! To a terminal, a mistake is shown in its line of the file; to a pipe it is three plain lines with
+//! On a terminal, a mistake is shown in its line of the file; in a pipe it is three plain lines with
 //! `file:line:column`, which editors and `grep` understand.
 
 use crate::exit::ExitCode;
 use crate::host::PreflightError;
 use crate::scenario::Mistakes;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// What the engine has to tell to whoever looks for a fault in it: `HARNESS_LOG=debug harness run …`.
-pub(crate) fn trace() {
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("HARNESS_LOG") {
-        // Refused if somebody has set one already, as tests in one process do.
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+/// Shows what the engine does, to find a fault in it: `HARNESS_LOG=debug harness run …`.
+pub(crate) fn start_tracing() {
+    let Some(level) = std::env::var_os("HARNESS_LOG") else { return };
+    match level.to_str().and_then(|level| level.parse::<tracing::Level>().ok()) {
+        // Refused if this process has a subscriber already, as tests in one process do.
+        Some(level) => {
+            let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).try_init();
+        }
+        None => warn("HARNESS_LOG is not a level: use error, warn, info, debug or trace"),
     }
 }
 
-/// Writes data to stdout. A reader that has gone away (`| head`) is not an error; data that could not
-/// be written for another reason is, has been said, and is the exit code's to tell.
+/// Writes data to stdout. A reader that has gone away (`| head`) is not an error. If the data could not be
+/// written for another reason, an error has been written when this returns the exit code for it.
 pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(found) if found.kind() != io::ErrorKind::BrokenPipe => {
-            let hint = "is the disk full, or the terminal gone? nothing that was written can be relied on";
+            let hint = "is the disk full, or the terminal gone? do not rely on what was written";
             error(&format!("cannot write to standard output: {found}"), Some(hint));
             Err(ExitCode::HostUnfit)
         }
@@ -33,8 +37,8 @@ pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
     }
 }
 
-/// For verbs whose whole work is what they write: [`ExitCode::Pass`] if it could be written.
-pub(crate) fn data_is_all(text: &str) -> ExitCode {
+/// For verbs that do nothing but write data: [`ExitCode::Pass`] if it could be written.
+pub(crate) fn data_only(text: &str) -> ExitCode {
     data(text).err().unwrap_or(ExitCode::Pass)
 }
 
@@ -63,9 +67,14 @@ pub(crate) fn coloured_verdict(text: &str) -> String {
     out
 }
 
-/// Writes one line of talk to stderr.
-pub(crate) fn say(text: &str) {
+/// Writes one line to stderr.
+pub(crate) fn report(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `warning: …`.
+pub(crate) fn warn(message: &str) {
+    report(&format!("warning: {message}"));
 }
 
 /// `error: …` and a hint.
@@ -74,56 +83,48 @@ pub(crate) fn error(message: &str, hint: Option<&str>) {
     if let Some(hint) = hint {
         let _ = write!(text, "\nhint: {hint}");
     }
-    say(&text);
+    report(&text);
 }
 
 /// All mistakes of a file, in the order of the file.
 pub(crate) fn mistakes(found: &Mistakes) {
     if io::stderr().is_terminal() {
         let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-        say(graphical(found, coloured).trim_end());
+        report(graphical(found, coloured).trim_end());
     } else {
-        say(found.to_string().trim_end());
+        report(found.to_string().trim_end());
     }
 }
 
 pub(crate) fn unfit(error: &PreflightError) {
-    say("error: this host cannot run it; nothing was started");
+    report("error: this host cannot run the scenario; nothing was started");
     for capability in &error.missing {
-        say(&format!("  {}: {}", capability.name, capability.found));
+        report(&format!("  {}: {}", capability.name, capability.found));
         if let Some(remedy) = &capability.remedy {
-            say(&format!("  hint: {remedy}"));
+            report(&format!("  hint: {remedy}"));
         }
     }
 }
 
 fn graphical(found: &Mistakes, coloured: bool) -> String {
-    let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme);
+    let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for mistake in found.iter() {
-        let mut diagnostic = MietteDiagnostic::new(mistake.message());
+        let place = found.text_of(mistake);
+        let mut group =
+            Level::ERROR.primary_title(mistake.message()).elements(place.map(|(name, source, span)| {
+                Snippet::source(source).path(name).annotation(AnnotationKind::Primary.span(span))
+            }));
         if let Some(hint) = mistake.hint() {
-            diagnostic = diagnostic.with_help(hint);
+            group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        let report = match found.text_of(mistake) {
-            Some((name, source, span)) => {
-                let label = LabeledSpan::underline(span);
-                Report::new(diagnostic.with_label(label))
-                    .with_source_code(NamedSource::new(name, source.to_owned()).with_language("toml"))
-            }
-            None => Report::new(diagnostic),
-        };
-        // What cannot be drawn can still be said.
-        if handler.render_report(&mut text, report.as_ref()).is_err() {
-            let _ = writeln!(text, "error: {}", mistake.message());
-        }
-        text.push('\n');
+        text.push_str(&renderer.render(&[group]));
+        text.push_str("\n\n");
     }
     text
 }
 
-/// A panic is our bug, whatever brought it about: it is said so, and the process ends with 70.
+/// A panic is a bug of ours, whatever caused it: the message says so, and the process ends with 70.
 pub(crate) fn explain_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place =
@@ -134,13 +135,13 @@ pub(crate) fn explain_panics() {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
-        say(&format!(
+        report(&format!(
             "error: this is a bug in harness {}, not in your scenario: {message}{place}\n\
              hint: please report it with the command line and the scenario; RUST_BACKTRACE=1 says more",
             env!("CARGO_PKG_VERSION"),
         ));
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-            say(&std::backtrace::Backtrace::force_capture().to_string());
+            report(&std::backtrace::Backtrace::force_capture().to_string());
         }
     }));
 }

@@ -1,0 +1,193 @@
+//! One run from its plan to its verdict: preflight, carry out, judge.
+//!
+//! A library call that never prints. It gives an observer each [`Notice`] as it comes up, publishes the live
+//! view, obeys the stop switch ([`Controls`]), and returns everything else as a value; the caller chooses the
+//! words. The three steps share nothing but values, and only the first two need the host of the fleet: a log can
+//! be judged anywhere.
+//! Deliberately absent: signals, standard streams, the environment and the command line.
+
+use crate::engine::recorder::LiveSlot;
+use crate::engine::run_dir::{RunDir, RunDirError};
+use crate::engine::stop::{Stop, Wish};
+use crate::engine::{self, Ended, EngineError, Request};
+use crate::exit::ExitCode;
+use crate::host::{self, Capability, PreflightError};
+use crate::scenario::Plan;
+use coordinator::client::launch::Program;
+use jiff::{Timestamp, Unit};
+use reports::runlog::event::BuildFacts;
+use reports::{JudgeError, Judged};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What a run needs beside its plan.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where fleets keep their shared memory.
+    pub shm_dir: PathBuf,
+    /// Where runs are kept: `<out>/<scenario>/<time>-<id>`.
+    pub out: PathBuf,
+    /// The command line that repeats this run, for its log.
+    pub command: String,
+    /// How to start the supervisor.
+    pub program: Program,
+}
+
+/// How a run is followed and ended from other threads.
+#[derive(Debug, Clone, Default)]
+pub struct Controls {
+    pub stop: Stop,
+    pub live: LiveSlot,
+}
+
+/// What comes up on the way, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The host can carry out the plan, but this may make the figures worse. Never empty.
+    Warnings(Vec<Capability>),
+    /// The run's directory exists, and the fleet is about to be launched.
+    Starting { directory: PathBuf },
+    /// The fleet is gone and the log is complete; it is judged next.
+    Ended(Ended),
+}
+
+/// A run that was started, and what became of it.
+#[derive(Debug)]
+pub struct Conducted {
+    pub directory: PathBuf,
+    /// What the preflight warned of.
+    pub warnings: Vec<Capability>,
+    pub ended: Ended,
+    /// Absent if the run was killed: its log is left for `harness report`.
+    pub judged: Option<Result<Judged, JudgeError>>,
+}
+
+impl Conducted {
+    /// What the run amounts to, as an exit code. [`ExitCode::Interrupted`] if it was killed.
+    pub fn exit(&self) -> ExitCode {
+        match &self.judged {
+            None => ExitCode::Interrupted,
+            Some(_) if self.ended.recording_error.is_some() => ExitCode::Inconclusive,
+            Some(judged) => ExitCode::of_judged(judged),
+        }
+    }
+}
+
+/// There was no run to judge.
+#[derive(Debug, Error)]
+pub enum ConductError {
+    /// Nothing was started.
+    #[error(transparent)]
+    Unfit(#[from] PreflightError),
+    /// Nothing was started.
+    #[error(transparent)]
+    Directory(#[from] RunDirError),
+    /// The log could not even be begun.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl ConductError {
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Unfit(_) | Self::Directory(_) => ExitCode::HostUnfit,
+            Self::Engine(EngineError::Recording { .. }) => ExitCode::Inconclusive,
+        }
+    }
+}
+
+/// Carries `plan` out on this host and judges it; blocks until then.
+pub fn conduct(
+    plan: Plan,
+    options: Options,
+    controls: &Controls,
+    mut observe: impl FnMut(Notice),
+) -> Result<Conducted, ConductError> {
+    let warnings = host::preflight(&plan, &options.shm_dir)?;
+    if !warnings.is_empty() {
+        observe(Notice::Warnings(warnings.clone()));
+    }
+    let (request, directory) = prepare(plan, options)?;
+    observe(Notice::Starting { directory: directory.path().to_owned() });
+    let ended = engine::run(&request, &directory, &controls.stop, &controls.live)?;
+    observe(Notice::Ended(ended.clone()));
+    let killed = controls.stop.wish() == Wish::Now;
+    let judged = (!killed).then(|| reports::report(directory.path()));
+    Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
+}
+
+/// Gives the run its name, its start and its directory.
+fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirError> {
+    let now = Timestamp::now();
+    let id = format!("{:08x}", rand::random::<u32>());
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let directory = RunDir::create(&options.out, plan.name(), &stamp, &id)?;
+    let request = Request {
+        host: host::facts(&options.shm_dir),
+        build: build(),
+        command: options.command,
+        started_utc: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
+        run_id: format!("{}-{id}", plan.name()),
+        shm_dir: options.shm_dir,
+        program: options.program,
+        plan,
+    };
+    Ok((request, directory))
+}
+
+/// This build, as `build.rs` has found it.
+fn build() -> BuildFacts {
+    BuildFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: env!("HARNESS_GIT").to_owned(),
+        dirty: env!("HARNESS_DIRTY") == "true",
+        profile: env!("HARNESS_PROFILE").to_owned(),
+        rustc: env!("HARNESS_RUSTC").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{PlanOptions, Scenario, Selection, Source};
+    use std::path::Path;
+
+    fn plan() -> Plan {
+        let text = include_str!("../../scenarios/smoke.toml").to_owned();
+        let source = Source { name: "scenarios/smoke.toml".into(), text };
+        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+        Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None })
+    }
+
+    /// The error, and how many notices there were before it.
+    fn refused(shm_dir: &Path, out: &Path) -> (ConductError, usize) {
+        let options = Options {
+            shm_dir: shm_dir.to_owned(),
+            out: out.to_owned(),
+            command: String::new(),
+            program: Program::own(&[]),
+        };
+        let mut notices = 0;
+        let error = conduct(plan(), options, &Controls::default(), |notice| {
+            assert!(matches!(notice, Notice::Warnings(_)), "{notice:?}");
+            notices += 1;
+        });
+        (error.unwrap_err(), notices)
+    }
+
+    #[test]
+    fn a_host_without_shared_memory_starts_nothing_and_makes_no_directory() {
+        let out = tempfile::tempdir().unwrap();
+        let (error, notices) = refused(Path::new("/nowhere"), out.path());
+        assert!(matches!(error, ConductError::Unfit(_)), "{error:?}");
+        assert_eq!((error.exit(), notices), (ExitCode::HostUnfit, 0));
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_refused_before_anything_starts() {
+        let (error, _) = refused(Path::new(host::SHM_DIR), Path::new("/proc/nowhere"));
+        assert!(matches!(error, ConductError::Directory(_)), "{error:?}");
+        assert_eq!(error.exit(), ExitCode::HostUnfit);
+    }
+}
