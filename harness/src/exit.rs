@@ -44,7 +44,7 @@ impl ExitCode {
     /// What a log was judged to be. A PASS whose documents could not be written cannot be read, and is no success.
     pub fn of_judged(judged: &Result<Judged, JudgeError>) -> Self {
         match judged {
-            Ok(judged) => match Self::of_reports(judged.verdict.exit.code) {
+            Ok(judged) => match Self::of_reports(judged.judgement.exit.code) {
                 Self::Pass if judged.unwritten.is_some() => Self::HostUnfit,
                 code => code,
             },

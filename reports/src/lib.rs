@@ -17,5 +17,5 @@ mod write;
 
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
-pub use verdict::{Outcome, Verdict, hopeless};
+pub use verdict::{Judgement, Verdict, cannot_pass};
 pub use write::{JudgeError, Judged, judge, judge_log, report};

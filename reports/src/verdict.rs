@@ -1,6 +1,6 @@
 //! The verdict of a run: what `verdict.json` holds, and what every other format is drawn from.
 //!
-//! Merging takes the worst of all outcomes. Missing, short or thin data is INCONCLUSIVE and never
+//! Merging takes the worst of all. Missing, short or thin data is INCONCLUSIVE and never
 //! better. Computed here and nowhere else.
 
 mod abort;
@@ -13,22 +13,22 @@ use crate::facts::Facts;
 use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
-pub use abort::hopeless;
+pub use abort::cannot_pass;
 
 /// The version of `verdict.json`.
-pub const VERDICT_VERSION: u32 = 1;
+pub const VERDICT_VERSION: u32 = 2;
 
 /// From best to worst: merging is taking the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Outcome {
+pub enum Verdict {
     Pass,
     Conditional,
     Inconclusive,
     Fail,
 }
 
-impl Outcome {
+impl Verdict {
     pub fn word(self) -> &'static str {
         match self {
             Self::Pass => "PASS",
@@ -59,7 +59,7 @@ pub struct LogState {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct Judgement {
     pub version: u32,
     pub run_id: String,
     pub started_utc: String,
@@ -67,7 +67,7 @@ pub struct Verdict {
     /// The question.
     pub asks: String,
     pub requirements: Vec<String>,
-    pub verdict: Outcome,
+    pub verdict: Verdict,
     pub exit: Exit,
     /// The schedule was compressed so many times: such a run satisfies no gate.
     pub rehearsal: Option<f64>,
@@ -88,7 +88,7 @@ pub struct CriterionResult {
     pub aggregation: String,
     pub pass: String,
     pub conditional: Option<String>,
-    pub outcome: Outcome,
+    pub verdict: Verdict,
     /// In `unit`; absent if there was nothing to measure.
     pub value: Option<f64>,
     /// `seconds`, `bytes`, `ratio`, …
@@ -105,15 +105,15 @@ pub struct CriterionResult {
     pub margin: Option<f64>,
     pub margin_text: String,
     pub note: Option<String>,
-    /// What the figures say as far as the run went: `outcome`, if it went to its end.
+    /// What the figures say as far as the run went: `verdict`, if it went to its end.
     #[serde(skip)]
-    pub so_far: Outcome,
+    pub so_far: Verdict,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvidenceResult {
     pub name: String,
-    pub outcome: Outcome,
+    pub verdict: Verdict,
     pub wanted: String,
     pub found: String,
     pub note: Option<String>,
@@ -132,7 +132,7 @@ impl CriterionResult {
     }
 }
 
-impl Verdict {
+impl Judgement {
     pub fn of(facts: &Facts, log: &LogState) -> Self {
         let interrupted = facts.end.as_ref().is_some_and(|e| e.reason == EndReason::Interrupted);
         let reach = judge::Reach::of(facts);
@@ -140,12 +140,12 @@ impl Verdict {
         let evidence = evidence::all(facts, log);
         let worst = criteria
             .iter()
-            .map(|c| c.outcome)
-            .chain(evidence.iter().map(|e| e.outcome))
+            .map(|c| c.verdict)
+            .chain(evidence.iter().map(|e| e.verdict))
             .max()
-            .unwrap_or(Outcome::Inconclusive);
+            .unwrap_or(Verdict::Inconclusive);
         // Whoever interrupts a run gets what there is, not a judgement of the fleet.
-        let verdict = if interrupted { Outcome::Inconclusive } else { worst };
+        let verdict = if interrupted { Verdict::Inconclusive } else { worst };
         let header = &facts.header;
         Self {
             version: VERDICT_VERSION,
@@ -157,7 +157,7 @@ impl Verdict {
             verdict,
             exit: exit(verdict, interrupted),
             rehearsal: header.rehearsal,
-            satisfies_gate: verdict == Outcome::Pass && header.rehearsal.is_none(),
+            satisfies_gate: verdict == Verdict::Pass && header.rehearsal.is_none(),
             reasons: judge::reasons(verdict, reach, &criteria, &evidence, facts, log),
             criteria,
             evidence,
@@ -173,13 +173,13 @@ impl Verdict {
     }
 }
 
-fn exit(verdict: Outcome, interrupted: bool) -> Exit {
+fn exit(verdict: Verdict, interrupted: bool) -> Exit {
     let (code, name) = match verdict {
         _ if interrupted => (21, "interrupted"),
-        Outcome::Pass => (0, "pass"),
-        Outcome::Fail => (10, "fail"),
-        Outcome::Conditional => (11, "conditional"),
-        Outcome::Inconclusive => (12, "inconclusive"),
+        Verdict::Pass => (0, "pass"),
+        Verdict::Fail => (10, "fail"),
+        Verdict::Conditional => (11, "conditional"),
+        Verdict::Inconclusive => (12, "inconclusive"),
     };
     Exit { code, name }
 }
@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn merging_takes_the_worst() {
-        assert!(Outcome::Fail > Outcome::Inconclusive);
-        assert!(Outcome::Inconclusive > Outcome::Conditional);
-        assert!(Outcome::Conditional > Outcome::Pass);
+        assert!(Verdict::Fail > Verdict::Inconclusive);
+        assert!(Verdict::Inconclusive > Verdict::Conditional);
+        assert!(Verdict::Conditional > Verdict::Pass);
     }
 }

@@ -14,7 +14,7 @@ use crate::render;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::{Event, Header, Record};
 use crate::runlog::validate::Validator;
-use crate::verdict::{LogState, Verdict};
+use crate::verdict::{Judgement, LogState};
 
 /// The log's name in a run directory.
 const RUN_LOG: &str = "run.log";
@@ -70,7 +70,7 @@ impl JudgeError {
 /// A run that has been judged, and what was written about it.
 #[derive(Debug)]
 pub struct Judged {
-    pub verdict: Verdict,
+    pub judgement: Judgement,
     /// For a terminal, plain.
     pub summary: String,
     /// In the order of their writing.
@@ -82,34 +82,34 @@ pub struct Judged {
 /// Reads the run's log and writes `verdict.json`.
 pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
     let (facts, log) = read_dir(run_dir, |_, _| ())?;
-    let verdict = Verdict::of(&facts, &log);
+    let judgement = Judgement::of(&facts, &log);
     let mut documents = Documents::new(run_dir);
-    documents.write("verdict.json", render::json::render(&verdict).as_bytes());
-    Ok(documents.judged(verdict, &facts))
+    documents.write("verdict.json", render::json::render(&judgement).as_bytes());
+    Ok(documents.judged(judgement, &facts))
 }
 
 /// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
 /// damaged, or has no whole header, is an error.
-pub fn judge_log(log: impl BufRead) -> Result<(Verdict, Facts), LogError> {
+pub fn judge_log(log: impl BufRead) -> Result<(Judgement, Facts), LogError> {
     let (facts, log) = read(&mut Reader::new(log), |_, _| ())?;
-    Ok((Verdict::of(&facts, &log), facts))
+    Ok((Judgement::of(&facts, &log), facts))
 }
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     let mut documents = Documents::new(run_dir);
     let (facts, log) = read_dir(run_dir, |facts, record| documents.tabulate(facts, record))?;
-    let verdict = Verdict::of(&facts, &log);
-    documents.write("verdict.json", render::json::render(&verdict).as_bytes());
-    documents.write("report.html", render::html::render(&verdict, &facts).as_bytes());
-    documents.write("report.md", render::markdown::render(&verdict, &facts).as_bytes());
-    documents.write("junit.xml", render::junit::render(&verdict, &facts).as_bytes());
+    let judgement = Judgement::of(&facts, &log);
+    documents.write("verdict.json", render::json::render(&judgement).as_bytes());
+    documents.write("report.html", render::html::render(&judgement, &facts).as_bytes());
+    documents.write("report.md", render::markdown::render(&judgement, &facts).as_bytes());
+    documents.write("junit.xml", render::junit::render(&judgement, &facts).as_bytes());
     documents.directory("plots");
     for plot in render::plot::all(&facts) {
         documents.write(&format!("plots/{}.svg", plot.name), plot.standalone().as_bytes());
     }
     documents.finish_tables();
-    Ok(documents.judged(verdict, &facts))
+    Ok(documents.judged(judgement, &facts))
 }
 
 fn read_dir(run_dir: &Path, each: impl FnMut(&Facts, &Record)) -> Result<(Facts, LogState), JudgeError> {
@@ -260,9 +260,9 @@ impl<'a> Documents<'a> {
         }
     }
 
-    fn judged(self, verdict: Verdict, facts: &Facts) -> Judged {
-        let summary = render::text::render(&verdict, facts);
-        Judged { verdict, summary, files: self.files, unwritten: self.unwritten }
+    fn judged(self, judgement: Judgement, facts: &Facts) -> Judged {
+        let summary = render::text::render(&judgement, facts);
+        Judged { judgement, summary, files: self.files, unwritten: self.unwritten }
     }
 }
 

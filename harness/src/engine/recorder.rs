@@ -167,7 +167,7 @@ impl Log {
 
     fn look(&mut self) {
         if self.stop.wish() == Wish::GoOn
-            && let Some((name, why)) = reports::hopeless(&self.facts, now_ns() - self.start_ns)
+            && let Some((name, why)) = reports::cannot_pass(&self.facts, now_ns() - self.start_ns)
         {
             self.stop.ask(
                 Wish::Drain,

@@ -9,7 +9,7 @@ use crate::criterion::{MetricId, Scope};
 use crate::facts::Facts;
 use crate::runlog::event::{LedgerRow, LoadModel, Severity, Topology};
 use crate::units;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Judgement, Verdict};
 
 /// Of lists that may be long.
 const LISTED_MAX: usize = 20;
@@ -17,7 +17,7 @@ const LISTED_MAX: usize = 20;
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
-    verdict: &'a Verdict,
+    judgement: &'a Judgement,
     headline: String,
     explained: &'static str,
     reasons: Vec<Vec<Part>>,
@@ -68,13 +68,13 @@ struct AlertLine {
     text: String,
 }
 
-pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let (light, dark) = plot::css_variables();
     let page = Page {
-        verdict,
-        headline: verdict.headline(),
-        explained: explained(verdict),
-        reasons: verdict.reasons.iter().map(|r| parts(r)).collect(),
+        judgement,
+        headline: judgement.headline(),
+        explained: explained(judgement),
+        reasons: judgement.reasons.iter().map(|r| parts(r)).collect(),
         summary: summary(facts),
         plots: plot::all(facts)
             .iter()
@@ -116,7 +116,7 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
         alerts_more: more(facts.alerts.total, LISTED_MAX),
         plan: plan(facts),
         host: host(facts),
-        provenance: provenance(verdict, facts),
+        provenance: provenance(judgement, facts),
         command: &facts.header.command,
         light,
         dark,
@@ -125,18 +125,18 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
     page.render().unwrap_or_default()
 }
 
-fn explained(verdict: &Verdict) -> &'static str {
-    match verdict.verdict {
-        Outcome::Pass => "Everything that was asked holds, and the evidence for it is complete.",
-        Outcome::Conditional => {
+fn explained(judgement: &Judgement) -> &'static str {
+    match judgement.verdict {
+        Verdict::Pass => "Everything that was asked holds, and the evidence for it is complete.",
+        Verdict::Conditional => {
             "What was asked does not hold in full, but within the limits set for a conditional pass."
         }
-        Outcome::Inconclusive => {
+        Verdict::Inconclusive => {
             "This run does not show whether what was asked holds. It is neither a pass nor a failure: something is missing."
         }
-        Outcome::Fail => {
-            let asked = verdict.criteria.iter().any(|c| c.outcome == Outcome::Fail);
-            let fault = verdict.evidence.iter().any(|e| e.outcome == Outcome::Fail);
+        Verdict::Fail => {
+            let asked = judgement.criteria.iter().any(|c| c.verdict == Verdict::Fail);
+            let fault = judgement.evidence.iter().any(|e| e.verdict == Verdict::Fail);
             match (asked, fault) {
                 (true, true) => {
                     "What was asked does not hold, and the run shows a fault that no criterion excuses."
@@ -313,11 +313,11 @@ fn host(facts: &Facts) -> Vec<Fact> {
     ]
 }
 
-fn provenance(verdict: &Verdict, facts: &Facts) -> Vec<Fact> {
+fn provenance(judgement: &Judgement, facts: &Facts) -> Vec<Fact> {
     let h = &facts.header;
     let dirty = if h.build.dirty { ", with uncommitted changes" } else { "" };
     let mut out = vec![
-        fact("run", verdict.run_id.clone()),
+        fact("run", judgement.run_id.clone()),
         fact("started", h.started_utc.clone()),
         fact("scenario file", format!("{} (SHA-256 {})", h.scenario.file, h.scenario.sha256)),
         fact("seed", h.seed.to_string()),
@@ -333,6 +333,6 @@ fn provenance(verdict: &Verdict, facts: &Facts) -> Vec<Fact> {
     if !h.scenario.overrides.is_empty() {
         out.push(fact("overrides", h.scenario.overrides.join(", ")));
     }
-    out.push(fact("exit code", format!("{} ({})", verdict.exit.code, verdict.exit.name)));
+    out.push(fact("exit code", format!("{} ({})", judgement.exit.code, judgement.exit.name)));
     out
 }

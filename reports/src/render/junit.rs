@@ -9,55 +9,55 @@ use std::fmt::Write;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Judgement, Verdict};
 
-pub fn render(verdict: &Verdict, facts: &Facts) -> String {
-    let mut suite = TestSuite::new(verdict.scenario.as_str());
-    suite.add_property(Property::new("verdict", verdict.headline()));
-    suite.add_property(Property::new("run_id", verdict.run_id.as_str()));
+pub fn render(judgement: &Judgement, facts: &Facts) -> String {
+    let mut suite = TestSuite::new(judgement.scenario.as_str());
+    suite.add_property(Property::new("verdict", judgement.headline()));
+    suite.add_property(Property::new("run_id", judgement.run_id.as_str()));
     suite.add_property(Property::new("command", facts.header.command.as_str()));
-    if let Some(factor) = verdict.rehearsal {
+    if let Some(factor) = judgement.rehearsal {
         suite.add_property(Property::new("rehearsal", factor.to_string()));
     }
-    for c in &verdict.criteria {
+    for c in &judgement.criteria {
         let mut message = format!(
             "{}: asked `{}`, measured {} (margin {}, {} samples, {})",
             c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
         );
-        if let (Outcome::Conditional, Some(weaker)) = (c.outcome, &c.conditional) {
+        if let (Verdict::Conditional, Some(weaker)) = (c.verdict, &c.conditional) {
             let _ = write!(message, "; it still meets `{weaker}`, which was set for a conditional pass");
         }
         if let Some(note) = &c.note {
             message.extend(["; ", note.as_str()]);
         }
-        suite.add_test_case(case("criterion", &verdict.scenario, &c.name, c.outcome, &message));
+        suite.add_test_case(case("criterion", &judgement.scenario, &c.name, c.verdict, &message));
     }
-    for e in &verdict.evidence {
+    for e in &judgement.evidence {
         let mut message = e.wanted_and_found();
         if let Some(note) = &e.note {
             message.extend(["; ", note.as_str()]);
         }
-        suite.add_test_case(case("evidence", &verdict.scenario, &e.name, e.outcome, &message));
+        suite.add_test_case(case("evidence", &judgement.scenario, &e.name, e.verdict, &message));
     }
-    let reasons = format!("{}\n{}", verdict.headline(), verdict.reasons.join("\n"));
+    let reasons = format!("{}\n{}", judgement.headline(), judgement.reasons.join("\n"));
     suite.set_system_out(reasons);
-    let mut report = Report::new(format!("{} {}", verdict.scenario, verdict.headline()));
+    let mut report = Report::new(format!("{} {}", judgement.scenario, judgement.headline()));
     report.add_test_suite(suite);
     // Writing to a string fails only if memory does.
     report.to_string().unwrap_or_default()
 }
 
-fn case(kind: &str, scenario: &str, name: &str, outcome: Outcome, message: &str) -> TestCase {
+fn case(kind: &str, scenario: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {
     let failing = |kind, ty: &str| {
         let mut status = TestCaseStatus::non_success(kind);
         status.set_message(message).set_type(ty);
         status
     };
-    let status = match outcome {
-        Outcome::Pass => TestCaseStatus::success(),
-        Outcome::Conditional => failing(NonSuccessKind::Failure, "conditional"),
-        Outcome::Fail => failing(NonSuccessKind::Failure, "fail"),
-        Outcome::Inconclusive => failing(NonSuccessKind::Error, "inconclusive"),
+    let status = match verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Conditional => failing(NonSuccessKind::Failure, "conditional"),
+        Verdict::Fail => failing(NonSuccessKind::Failure, "fail"),
+        Verdict::Inconclusive => failing(NonSuccessKind::Error, "inconclusive"),
     };
     let mut case = TestCase::new(name, status);
     case.set_classname(format!("{scenario}.{kind}")).set_system_out(message);

@@ -4,40 +4,40 @@ use std::fmt::Write;
 
 use crate::facts::Facts;
 use crate::units;
-use crate::verdict::Verdict;
+use crate::verdict::Judgement;
 
 /// Of each list; the rest is in the other files.
 const LISTED_MAX: usize = 50;
 
-pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "# {}: {}\n", verdict.headline(), prose(&verdict.scenario));
-    let _ = writeln!(out, "> {}\n", prose(&verdict.asks));
-    if let Some(factor) = verdict.rehearsal {
+    let _ = writeln!(out, "# {}: {}\n", judgement.headline(), prose(&judgement.scenario));
+    let _ = writeln!(out, "> {}\n", prose(&judgement.asks));
+    if let Some(factor) = judgement.rehearsal {
         let _ = writeln!(out, "**REHEARSAL**: schedule compressed {factor} times; satisfies no gate.\n");
     }
-    for reason in verdict.reasons.iter().take(LISTED_MAX) {
+    for reason in judgement.reasons.iter().take(LISTED_MAX) {
         let _ = writeln!(out, "- {}", sentence(reason));
     }
-    left_out(&mut out, verdict.reasons.len());
-    criteria(&mut out, verdict);
-    evidence(&mut out, verdict);
+    left_out(&mut out, judgement.reasons.len());
+    criteria(&mut out, judgement);
+    evidence(&mut out, judgement);
     run(&mut out, facts);
     out
 }
 
-fn criteria(out: &mut String, verdict: &Verdict) {
-    if verdict.criteria.is_empty() {
+fn criteria(out: &mut String, judgement: &Judgement) {
+    if judgement.criteria.is_empty() {
         return;
     }
     out.push_str("\n## Criteria\n\n| verdict | criterion | asked | measured | margin | samples |\n|---|---|---|---:|---:|---:|\n");
-    for c in verdict.criteria.iter().take(LISTED_MAX) {
+    for c in judgement.criteria.iter().take(LISTED_MAX) {
         let interval = c.interval_text.as_ref().map(|i| format!(" ({i})")).unwrap_or_default();
         let id = c.requirement.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
         let _ = writeln!(
             out,
             "| {} | {}{} | {} | {}{} | {} | {} |",
-            c.outcome.word(),
+            c.verdict.word(),
             cell(&c.name),
             cell(&id),
             code(&c.pass).replace('|', "\\|"),
@@ -47,16 +47,16 @@ fn criteria(out: &mut String, verdict: &Verdict) {
             c.samples_text(),
         );
     }
-    left_out(out, verdict.criteria.len());
+    left_out(out, judgement.criteria.len());
 }
 
-fn evidence(out: &mut String, verdict: &Verdict) {
+fn evidence(out: &mut String, judgement: &Judgement) {
     out.push_str("\n## Evidence\n\n| verdict | check | wanted | found |\n|---|---|---|---|\n");
-    for e in &verdict.evidence {
+    for e in &judgement.evidence {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} |",
-            e.outcome.word(),
+            e.verdict.word(),
             cell(&e.name),
             cell(&e.wanted),
             cell(&e.found)

@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use crate::facts::Facts;
 use crate::units;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Judgement, Verdict};
 
-pub fn render(verdict: &Verdict, facts: &Facts) -> String {
+pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut out = String::new();
     let counts = &facts.load.counts;
     let time = &facts.load.coordination;
-    let _ = writeln!(out, "{}  {}", verdict.headline(), verdict.scenario);
-    let _ = writeln!(out, "  {}", verdict.asks);
+    let _ = writeln!(out, "{}  {}", judgement.headline(), judgement.scenario);
+    let _ = writeln!(out, "  {}", judgement.asks);
     out.push('\n');
     let _ = writeln!(
         out,
@@ -30,17 +30,17 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
         show(time.supported_quantile_ns(0.99)),
         show(time.max_ns()),
     );
-    if !verdict.criteria.is_empty() {
+    if !judgement.criteria.is_empty() {
         out.push_str("\ncriteria\n");
         let width = |f: fn(&crate::verdict::CriterionResult) -> &str| {
-            verdict.criteria.iter().map(|c| f(c).chars().count()).max().unwrap_or(0)
+            judgement.criteria.iter().map(|c| f(c).chars().count()).max().unwrap_or(0)
         };
         let (name, pass, value) = (width(|c| &c.name), width(|c| &c.pass), width(|c| &c.value_text));
-        for c in &verdict.criteria {
+        for c in &judgement.criteria {
             let _ = writeln!(
                 out,
                 "  {:<12}  {:<name$}  {:<pass$}  {:>value$}  margin {}",
-                c.outcome.word(),
+                c.verdict.word(),
                 c.name,
                 c.pass,
                 c.value_text,
@@ -48,13 +48,13 @@ pub fn render(verdict: &Verdict, facts: &Facts) -> String {
             );
         }
     }
-    let held = verdict.evidence.iter().filter(|e| e.outcome == Outcome::Pass).count();
-    let _ = writeln!(out, "\nevidence: {held} of {} checks hold", verdict.evidence.len());
-    for e in verdict.evidence.iter().filter(|e| e.outcome != Outcome::Pass) {
-        let _ = writeln!(out, "  {:<12}  {}: {}", e.outcome.word(), e.name, e.wanted_and_found());
+    let held = judgement.evidence.iter().filter(|e| e.verdict == Verdict::Pass).count();
+    let _ = writeln!(out, "\nevidence: {held} of {} checks hold", judgement.evidence.len());
+    for e in judgement.evidence.iter().filter(|e| e.verdict != Verdict::Pass) {
+        let _ = writeln!(out, "  {:<12}  {}: {}", e.verdict.word(), e.name, e.wanted_and_found());
     }
     out.push('\n');
-    for reason in &verdict.reasons {
+    for reason in &judgement.reasons {
         let _ = writeln!(out, "{reason}");
     }
     out

@@ -177,7 +177,7 @@ pub struct CriterionSpec {
     pub requirement: Option<String>,
     pub pass: String,
     pub conditional: Option<String>,
-    /// Ends the run as soon as it is hopeless.
+    /// Ends the run as soon as it cannot pass any more.
     pub abort: bool,
     /// Not looked at for an abort before this much of the load phase has passed.
     pub grace_ns: u64,

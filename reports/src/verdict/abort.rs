@@ -1,6 +1,6 @@
 //! Whether a run should end early, because a criterion with `abort = true` is beyond hope.
 
-use super::Outcome;
+use super::Verdict;
 use super::judge::{compare, is_monotone};
 use crate::criterion::evaluate::{evaluate, trend_points};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
@@ -16,23 +16,23 @@ const TREND_POINTS_FOR_ABORT: usize = 24;
 /// Figures that can only get worse (counts, maxima, the least window) are beyond hope as soon as they
 /// fail. Delivery and percentiles of a schedule of known length are when even a perfect rest would not
 /// do. A slope is when it has twice its limit; other figures are never.
-pub fn hopeless(facts: &Facts, now_ns: u64) -> Option<(String, String)> {
+pub fn cannot_pass(facts: &Facts, now_ns: u64) -> Option<(String, String)> {
     let since = now_ns.checked_sub(facts.load_start_ns()?)?;
     facts.criteria.iter().filter(|a| a.spec.abort && since >= a.spec.grace_ns).find_map(|asked| {
         let pair = asked.pair.as_ref().ok()?;
-        let why = why_hopeless(pair, facts)?;
+        let why = why_it_cannot_pass(pair, facts)?;
         Some((asked.spec.name.clone(), why))
     })
 }
 
-fn why_hopeless(pair: &CriterionPair, facts: &Facts) -> Option<String> {
+fn why_it_cannot_pass(pair: &CriterionPair, facts: &Facts) -> Option<String> {
     let weakest = pair.conditional().unwrap_or(pair.pass());
     if is_monotone(weakest) {
         let measured = evaluate(weakest, facts);
         // The window that is still open may look worse than it will be.
         let settled =
             weakest.every_ns().is_none() || facts.load_ns() > 0 && open_window_is_judged_late(weakest, facts);
-        let failed = settled && compare(pair, &measured) == Outcome::Fail;
+        let failed = settled && compare(pair, &measured) == Verdict::Fail;
         return failed.then(|| format!("`{weakest}` has failed and cannot recover"));
     }
     if weakest.metric().id == MetricId::DeliveryRate {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{EvidenceResult, LogState, Outcome};
+use super::{EvidenceResult, LogState, Verdict};
 use crate::facts::Facts;
 use crate::runlog::event::{EndReason, Ledger, LedgerRow, LoadModel};
 use crate::units;
@@ -36,15 +36,15 @@ pub(super) fn all(facts: &Facts, log: &LogState) -> Vec<EvidenceResult> {
 
 fn check(
     name: &str,
-    outcome: Outcome,
+    verdict: Verdict,
     wanted: impl Into<String>,
     found: impl Into<String>,
 ) -> EvidenceResult {
-    EvidenceResult { name: name.into(), outcome, wanted: wanted.into(), found: found.into(), note: None }
+    EvidenceResult { name: name.into(), verdict, wanted: wanted.into(), found: found.into(), note: None }
 }
 
-fn pass_or(bad: Outcome, good: bool) -> Outcome {
-    if good { Outcome::Pass } else { bad }
+fn pass_or(bad: Verdict, good: bool) -> Verdict {
+    if good { Verdict::Pass } else { bad }
 }
 
 /// `1 sweep`, `2 sweeps`.
@@ -59,21 +59,21 @@ fn n(count: u64) -> String {
 fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     let wanted = "a run carried out to its end";
     let Some(end) = &facts.end else {
-        return check("run complete", Outcome::Inconclusive, wanted, "a log without an end");
+        return check("run complete", Verdict::Inconclusive, wanted, "a log without an end");
     };
-    let (outcome, found) = match end.reason {
-        EndReason::Completed => (Outcome::Pass, "completed"),
-        EndReason::Interrupted => (Outcome::Inconclusive, "interrupted by somebody"),
-        EndReason::Aborted => (Outcome::Fail, "aborted: a criterion was beyond hope"),
-        EndReason::FleetLost => (Outcome::Fail, "the fleet was lost"),
-        EndReason::LaunchFailed => (Outcome::Fail, "the fleet never came up"),
-        EndReason::RecordingFailed => (Outcome::Inconclusive, "the run could not be recorded"),
+    let (verdict, found) = match end.reason {
+        EndReason::Completed => (Verdict::Pass, "completed"),
+        EndReason::Interrupted => (Verdict::Inconclusive, "interrupted by somebody"),
+        EndReason::Aborted => (Verdict::Fail, "aborted: a criterion was beyond hope"),
+        EndReason::FleetLost => (Verdict::Fail, "the fleet was lost"),
+        EndReason::LaunchFailed => (Verdict::Fail, "the fleet never came up"),
+        EndReason::RecordingFailed => (Verdict::Inconclusive, "the run could not be recorded"),
     };
-    let mut result = check("run complete", outcome, wanted, found);
+    let mut result = check("run complete", verdict, wanted, found);
     result.note.clone_from(&end.detail);
     if let Some((line, _)) = log.torn {
         // Whoever wrote on after the end has changed the log, and may have changed more.
-        result.outcome = result.outcome.max(Outcome::Inconclusive);
+        result.verdict = result.verdict.max(Verdict::Inconclusive);
         result.note = Some(format!("after its end the log goes on, and breaks off in line {line}"));
     }
     result
@@ -81,11 +81,11 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
 
 fn log_consistent(log: &LogState) -> EvidenceResult {
     let wanted = "records that agree with each other";
-    let (outcome, found) = match &log.contradiction {
-        Some(what) => (Outcome::Inconclusive, what.clone()),
-        None => (Outcome::Pass, format!("{} records, no contradiction", n(log.lines))),
+    let (verdict, found) = match &log.contradiction {
+        Some(what) => (Verdict::Inconclusive, what.clone()),
+        None => (Verdict::Pass, format!("{} records, no contradiction", n(log.lines))),
     };
-    let mut result = check("log consistent", outcome, wanted, found);
+    let mut result = check("log consistent", verdict, wanted, found);
     if log.unknown_events > 0 {
         result.note = Some(format!("{} events of a newer format were skipped", n(log.unknown_events)));
     }
@@ -94,7 +94,7 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
 
 fn criteria_given(facts: &Facts) -> EvidenceResult {
     let given = facts.criteria.len() as u64;
-    check("criteria given", pass_or(Outcome::Inconclusive, given > 0), "at least 1", n(given))
+    check("criteria given", pass_or(Verdict::Inconclusive, given > 0), "at least 1", n(given))
 }
 
 fn load_duration(facts: &Facts) -> EvidenceResult {
@@ -112,7 +112,7 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
     let enough = observed > 0 && observed as f64 >= declared as f64 * DURATION_SHARE_MIN;
     check(
         "load duration",
-        pass_or(Outcome::Inconclusive, enough),
+        pass_or(Verdict::Inconclusive, enough),
         format!("99 % of {} at least", units::nanos(declared)),
         units::nanos(observed),
     )
@@ -123,13 +123,13 @@ fn rounds_done(facts: &Facts) -> EvidenceResult {
     let done = facts.load.counts.rounds;
     let recorded = done + facts.load.warm_up.rounds;
     let wanted = if planned == 0 { "at least 1 (closed loop)".into() } else { n(planned) };
-    let outcome = pass_or(Outcome::Inconclusive, done >= planned.max(1));
-    let mut result = check("rounds done", outcome, wanted, n(done));
+    let verdict = pass_or(Verdict::Inconclusive, done >= planned.max(1));
+    let mut result = check("rounds done", verdict, wanted, n(done));
     if let Some(end) = &facts.end
         && end.rounds != recorded
         && end.rounds != done
     {
-        result.outcome = result.outcome.max(Outcome::Inconclusive);
+        result.verdict = result.verdict.max(Verdict::Inconclusive);
         result.note =
             Some(format!("the end counts {} rounds, and {} are recorded", n(end.rounds), n(recorded)));
     }
@@ -139,13 +139,13 @@ fn rounds_done(facts: &Facts) -> EvidenceResult {
 /// A run that did nothing proves nothing.
 fn work_done(facts: &Facts) -> EvidenceResult {
     let counts = &facts.load.counts;
-    let outcome = match (counts.tasks, counts.answered) {
-        (0, _) => Outcome::Inconclusive,
-        (_, 0) => Outcome::Fail,
-        _ => Outcome::Pass,
+    let verdict = match (counts.tasks, counts.answered) {
+        (0, _) => Verdict::Inconclusive,
+        (_, 0) => Verdict::Fail,
+        _ => Verdict::Pass,
     };
     let found = format!("{} of {} tasks", n(counts.answered), n(counts.tasks));
-    check("work done", outcome, "answered tasks in the load phase", found)
+    check("work done", verdict, "answered tasks in the load phase", found)
 }
 
 fn agents_live(facts: &Facts) -> EvidenceResult {
@@ -153,11 +153,11 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
     let samples = &facts.samples;
     let wanted = format!("{} processes in every sweep", n(planned));
     let Some(least) = samples.live_min else {
-        return check("agents seen", Outcome::Inconclusive, wanted, "no sweep in the load phase");
+        return check("agents seen", Verdict::Inconclusive, wanted, "no sweep in the load phase");
     };
     let mut result = check(
         "agents seen",
-        pass_or(Outcome::Inconclusive, samples.sweeps_short == 0),
+        pass_or(Verdict::Inconclusive, samples.sweeps_short == 0),
         wanted,
         format!("{} at least, over {}", n(u64::from(least)), sweeps(samples.sweeps)),
     );
@@ -176,7 +176,7 @@ fn sampling_coverage(facts: &Facts) -> EvidenceResult {
     let good = samples.sweeps >= needed && samples.gap_max_ns <= gap_max;
     let mut result = check(
         "sampling coverage",
-        pass_or(Outcome::Inconclusive, good),
+        pass_or(Verdict::Inconclusive, good),
         format!("{} of {}, no gap over {}", n(needed), sweeps(due), units::nanos(gap_max)),
         format!("{}, longest gap {}", sweeps(samples.sweeps), units::nanos(samples.gap_max_ns)),
     );
@@ -191,9 +191,9 @@ fn sampler_on_time(facts: &Facts) -> EvidenceResult {
     let wanted = format!("p99 of the lateness within {}", units::nanos(every));
     let lateness = &facts.samples.lateness;
     let Some(p99) = lateness.quantile_ns(0.99) else {
-        return check("sampler on time", Outcome::Inconclusive, wanted, "no sweep in the load phase");
+        return check("sampler on time", Verdict::Inconclusive, wanted, "no sweep in the load phase");
     };
-    check("sampler on time", pass_or(Outcome::Inconclusive, p99 <= every), wanted, units::nanos(p99))
+    check("sampler on time", pass_or(Verdict::Inconclusive, p99 <= every), wanted, units::nanos(p99))
 }
 
 /// Only where a criterion rests on it.
@@ -211,7 +211,7 @@ fn pss_read(facts: &Facts) -> Option<EvidenceResult> {
     let found = facts.samples.sweeps_with_pss;
     Some(check(
         "PSS read",
-        pass_or(Outcome::Inconclusive, found >= wanted),
+        pass_or(Verdict::Inconclusive, found >= wanted),
         format!("{} that read it from every process", sweeps(wanted)),
         n(found),
     ))
@@ -223,7 +223,7 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
     let good = c.answered + c.failed == c.tasks;
     let mut result = check(
         "each task counted once",
-        pass_or(Outcome::Fail, good),
+        pass_or(Verdict::Fail, good),
         "accepted = answered + failed",
         format!("{} = {} + {}", n(c.tasks), n(c.answered), n(c.failed)),
     );
@@ -236,7 +236,7 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
     if duplicates > 0 {
         result.note = Some(format!("{} second answers came, and none was counted", n(duplicates)));
         // On a bus that leases each task once, a second answer is a fault, counted or not.
-        result.outcome = result.outcome.max(Outcome::Fail);
+        result.verdict = result.verdict.max(Verdict::Fail);
     }
     result
 }
@@ -244,7 +244,7 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
 fn ledger(facts: &Facts) -> EvidenceResult {
     let wanted = "both ends count the same";
     let Some(ledger) = &facts.ledger else {
-        return check("ledger", Outcome::Inconclusive, wanted, "no ledger in the log");
+        return check("ledger", Verdict::Inconclusive, wanted, "no ledger in the log");
     };
     let mut wrong = Vec::new();
     let mut unread = Vec::new();
@@ -282,18 +282,18 @@ fn ledger(facts: &Facts) -> EvidenceResult {
             let _ = write!(found, ", {} {how}", n(count));
         }
     }
-    let outcome = match (wrong.is_empty(), unread.is_empty()) {
-        (false, _) => Outcome::Fail,
-        (true, false) => Outcome::Inconclusive,
-        (true, true) => Outcome::Pass,
+    let verdict = match (wrong.is_empty(), unread.is_empty()) {
+        (false, _) => Verdict::Fail,
+        (true, false) => Verdict::Inconclusive,
+        (true, true) => Verdict::Pass,
     };
-    let mut result = check("ledger", outcome, wanted, found);
+    let mut result = check("ledger", verdict, wanted, found);
     if !wrong.is_empty() {
         result.note = Some(shorten(&wrong));
     } else if !unread.is_empty() {
         result.note = Some(format!("could not be read: {}", shorten(&unread)));
     } else if ledger.coordinators.is_empty() {
-        result.outcome = Outcome::Inconclusive;
+        result.verdict = Verdict::Inconclusive;
         result.note = Some("no coordinator's own count is in the log".into());
     }
     result
@@ -358,8 +358,8 @@ fn sum(a: LedgerRow, b: LedgerRow) -> LedgerRow {
 
 fn no_deaths(facts: &Facts) -> EvidenceResult {
     let exits = &facts.exits_unexpected;
-    let outcome = pass_or(Outcome::Fail, exits.total == 0);
-    let mut result = check("no undeclared death", outcome, "0", n(exits.total));
+    let verdict = pass_or(Verdict::Fail, exits.total == 0);
+    let mut result = check("no undeclared death", verdict, "0", n(exits.total));
     let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
     if !who.is_empty() {
         result.note = Some(shorten(&who));
@@ -370,23 +370,23 @@ fn no_deaths(facts: &Facts) -> EvidenceResult {
 fn nothing_left(facts: &Facts) -> EvidenceResult {
     let wanted = "no process and no file of the run";
     let Some(verify) = &facts.verify else {
-        return check("nothing left behind", Outcome::Inconclusive, wanted, "not looked for");
+        return check("nothing left behind", Verdict::Inconclusive, wanted, "not looked for");
     };
     let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
     // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.
-    let (outcome, names) = match (left.is_empty(), verify.cleaned.is_empty()) {
-        (false, _) => (Outcome::Fail, left),
-        (true, false) => (Outcome::Conditional, verify.cleaned.clone()),
-        (true, true) => (Outcome::Pass, Vec::new()),
+    let (verdict, names) = match (left.is_empty(), verify.cleaned.is_empty()) {
+        (false, _) => (Verdict::Fail, left),
+        (true, false) => (Verdict::Conditional, verify.cleaned.clone()),
+        (true, true) => (Verdict::Pass, Vec::new()),
     };
-    let found = match outcome {
-        Outcome::Fail => format!("{} left", n(names.len() as u64)),
-        Outcome::Conditional => {
+    let found = match verdict {
+        Verdict::Fail => format!("{} left", n(names.len() as u64)),
+        Verdict::Conditional => {
             format!("nothing, after the harness had cleaned up {}", n(names.len() as u64))
         }
         _ => "nothing".into(),
     };
-    let mut result = check("nothing left behind", outcome, wanted, found);
+    let mut result = check("nothing left behind", verdict, wanted, found);
     result.note = (!names.is_empty()).then(|| shorten(&names));
     result
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::evidence::shorten;
-use super::{CriterionResult, EvidenceResult, LogState, Outcome};
+use super::{CriterionResult, EvidenceResult, LogState, Verdict};
 use crate::criterion::evaluate::{Measured, evaluate};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
 use crate::facts::{Asked, Facts};
@@ -29,10 +29,10 @@ impl Reach {
         }
     }
 
-    fn settles(self, outcome: Outcome) -> bool {
+    fn settles(self, verdict: Verdict) -> bool {
         match self {
             Self::Whole => true,
-            Self::Stopped => outcome == Outcome::Fail,
+            Self::Stopped => verdict == Verdict::Fail,
             Self::Cut => false,
         }
     }
@@ -47,12 +47,12 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
     let pass = pair.pass();
     let measured = evaluate(pass, facts);
     let so_far = compare(pair, &measured);
-    let mut outcome = so_far;
+    let mut verdict = so_far;
     let mut note = measured.note.clone();
-    if !reach.settles(outcome) && outcome != Outcome::Inconclusive {
-        let words = format!("{} as far as the run went", outcome.word());
+    if !reach.settles(verdict) && verdict != Verdict::Inconclusive {
+        let words = format!("{} as far as the run went", verdict.word());
         note = Some(note.map_or(words.clone(), |note| format!("{words}; {note}")));
-        outcome = Outcome::Inconclusive;
+        verdict = Verdict::Inconclusive;
     }
     let show = |value: f64| show(pass, value);
     let worst = measured
@@ -68,7 +68,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
         aggregation: pass.aggregation().name().to_owned(),
         pass: pass.to_string(),
         conditional: pair.conditional().map(ToString::to_string),
-        outcome,
+        verdict,
         value: measured.value,
         unit: unit(pass).to_owned(),
         value_text: measured.value.map_or_else(|| "no value".into(), show),
@@ -95,7 +95,7 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
         aggregation: String::new(),
         pass: spec.pass.clone(),
         conditional: spec.conditional.clone(),
-        outcome: Outcome::Inconclusive,
+        verdict: Verdict::Inconclusive,
         value: None,
         unit: String::new(),
         value_text: "no value".into(),
@@ -108,13 +108,13 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
         margin: None,
         margin_text: "—".into(),
         note: Some(format!("the criterion cannot be read: {why}")),
-        so_far: Outcome::Inconclusive,
+        so_far: Verdict::Inconclusive,
     }
 }
 
 /// With an interval: PASS if its bad end still holds, FAIL if not even its good end does.
-pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Outcome {
-    let Some(value) = measured.value.filter(|v| v.is_finite()) else { return Outcome::Inconclusive };
+pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Verdict {
+    let Some(value) = measured.value.filter(|v| v.is_finite()) else { return Verdict::Inconclusive };
     let (low, high) = measured.interval.map_or((value, value), |i| (i.low, i.high));
     let ends = |c: &Criterion| {
         let limit = c.threshold().value();
@@ -130,16 +130,16 @@ pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Outcome {
     };
     let (bad, good) = ends(pair.pass());
     if bad {
-        return Outcome::Pass;
+        return Verdict::Pass;
     }
     let Some((weak_bad, weak_good)) = pair.conditional().map(ends) else {
-        return if good { Outcome::Inconclusive } else { Outcome::Fail };
+        return if good { Verdict::Inconclusive } else { Verdict::Fail };
     };
     match (weak_bad, weak_good) {
         // Whether it passes is open, but no worse than conditional.
-        (true, _) => Outcome::Conditional,
-        (false, true) => Outcome::Inconclusive,
-        (false, false) => Outcome::Fail,
+        (true, _) => Verdict::Conditional,
+        (false, true) => Verdict::Inconclusive,
+        (false, false) => Verdict::Fail,
     }
 }
 
@@ -206,7 +206,7 @@ fn unit(c: &Criterion) -> &'static str {
 
 /// Why the verdict is what it is, the gravest first, in sentences that need no glossary.
 pub(super) fn reasons(
-    verdict: Outcome,
+    verdict: Verdict,
     reach: Reach,
     criteria: &[CriterionResult],
     evidence: &[EvidenceResult],
@@ -217,24 +217,24 @@ pub(super) fn reasons(
     out.extend(cut_short(facts, log));
     if reach == Reach::Cut {
         // What is missing because the run is cut needs no line each.
-        out.extend(evidence.iter().filter(|e| e.outcome == Outcome::Fail).map(evidence_reason));
+        out.extend(evidence.iter().filter(|e| e.verdict == Verdict::Fail).map(evidence_reason));
         out.extend(so_far(criteria));
     } else {
         let mut first_failed = first_failed_task(facts);
         // Of a run that ended itself early, what has failed is the news; the rest is a line.
         let whole = reach == Reach::Whole;
-        let told: &[Outcome] = if whole {
-            &[Outcome::Fail, Outcome::Inconclusive, Outcome::Conditional]
+        let told: &[Verdict] = if whole {
+            &[Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional]
         } else {
-            &[Outcome::Fail]
+            &[Verdict::Fail]
         };
-        for &outcome in told {
-            for e in evidence.iter().filter(|e| e.outcome == outcome) {
-                let tasks = outcome == Outcome::Fail && e.name == "work done";
+        for &verdict in told {
+            for e in evidence.iter().filter(|e| e.verdict == verdict) {
+                let tasks = verdict == Verdict::Fail && e.name == "work done";
                 out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
             }
-            for c in criteria.iter().filter(|c| c.outcome == outcome) {
-                let tasks = outcome != Outcome::Inconclusive && c.metric.starts_with("delivery.");
+            for c in criteria.iter().filter(|c| c.verdict == verdict) {
+                let tasks = verdict != Verdict::Inconclusive && c.metric.starts_with("delivery.");
                 out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
             }
         }
@@ -242,7 +242,7 @@ pub(super) fn reasons(
             out.extend(so_far(criteria));
         }
     }
-    if verdict == Outcome::Pass {
+    if verdict == Verdict::Pass {
         out.push(praise(criteria.len(), evidence.len(), facts));
     }
     if let Some(factor) = facts.header.rehearsal {
@@ -285,15 +285,15 @@ fn cut_short(facts: &Facts, log: &LogState) -> Option<String> {
 
 /// One line for all criteria of a run that did not come to its end.
 fn so_far(criteria: &[CriterionResult]) -> Option<String> {
-    let those = |outcome| criteria.iter().filter(move |c| c.so_far == outcome);
+    let those = |verdict| criteria.iter().filter(move |c| c.so_far == verdict);
     let mut parts = Vec::new();
-    for (outcome, words) in [
-        (Outcome::Pass, "held as far as the run went"),
-        (Outcome::Conditional, "would have been conditional"),
-        (Outcome::Fail, "failed as far as the run went"),
-        (Outcome::Inconclusive, "could not be measured"),
+    for (verdict, words) in [
+        (Verdict::Pass, "held as far as the run went"),
+        (Verdict::Conditional, "would have been conditional"),
+        (Verdict::Fail, "failed as far as the run went"),
+        (Verdict::Inconclusive, "could not be measured"),
     ] {
-        let count = those(outcome).count();
+        let count = those(verdict).count();
         if count == 0 {
             continue;
         }
@@ -303,8 +303,8 @@ fn so_far(criteria: &[CriterionResult]) -> Option<String> {
             (true, _) => " criteria",
         };
         let mut part = format!("{count}{noun} {words}");
-        if outcome == Outcome::Fail {
-            let names: Vec<String> = those(outcome).map(|c| c.name.clone()).collect();
+        if verdict == Verdict::Fail {
+            let names: Vec<String> = those(verdict).map(|c| c.name.clone()).collect();
             let _ = write!(part, " ({})", shorten(&names));
         }
         parts.push(part);
@@ -335,7 +335,7 @@ fn with(mut sentence: String, more: Option<String>) -> String {
 
 fn evidence_reason(e: &EvidenceResult) -> String {
     let note = e.note.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
-    format!("{}: {}: {}{note}.", e.outcome.word(), e.name, e.wanted_and_found())
+    format!("{}: {}: {}{note}.", e.verdict.word(), e.name, e.wanted_and_found())
 }
 
 fn criterion_reason(c: &CriterionResult) -> String {
@@ -343,11 +343,11 @@ fn criterion_reason(c: &CriterionResult) -> String {
         Some(_) => format!("measured {}", c.value_text),
         None => "not measured".into(),
     };
-    let mut text = format!("{}: {}: asked `{}`, {measured}", c.outcome.word(), c.name, c.pass);
+    let mut text = format!("{}: {}: asked `{}`, {measured}", c.verdict.word(), c.name, c.pass);
     if let Some(interval) = &c.interval_text {
         let _ = write!(text, " (95 % interval {interval})");
     }
-    if let (Outcome::Conditional, Some(weaker)) = (c.outcome, &c.conditional) {
+    if let (Verdict::Conditional, Some(weaker)) = (c.verdict, &c.conditional) {
         let _ = write!(text, ", which still meets `{weaker}`");
     }
     if let Some(note) = &c.note {

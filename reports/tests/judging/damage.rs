@@ -1,6 +1,6 @@
 //! A log that was changed, cut or never was one: named, refused, and never judged as good.
 
-use reports::Outcome;
+use reports::Verdict;
 use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
 use reports::runlog::{LogError, Reader, Writer};
 
@@ -39,8 +39,8 @@ fn a_log_cut_anywhere_never_passes() {
     let log = small().log();
     for at in 0..log.len() {
         match reports::judge_log(&log[..at]) {
-            Ok((verdict, _)) => {
-                assert_eq!(verdict.verdict, Outcome::Inconclusive, "cut at {at}: {verdict:?}");
+            Ok((judgement, _)) => {
+                assert_eq!(judgement.verdict, Verdict::Inconclusive, "cut at {at}: {judgement:?}");
             }
             Err(e) => {
                 assert!(matches!(e, LogError::Empty | LogError::Torn { line: 1, .. }), "cut at {at}: {e}");
@@ -48,16 +48,16 @@ fn a_log_cut_anywhere_never_passes() {
         }
     }
     let (whole, _) = reports::judge_log(log.as_slice()).unwrap();
-    assert!(whole.evidence.iter().all(|e| e.outcome == Outcome::Pass), "{:#?}", whole.evidence);
+    assert!(whole.evidence.iter().all(|e| e.verdict == Verdict::Pass), "{:#?}", whole.evidence);
 }
 
 #[test]
 fn a_cut_log_says_where_it_ends_and_is_rendered() {
     let log = Run::default().log();
     let dir = run_dir(&log[..log.len() / 2]);
-    let (verdict, files) = report(dir.path());
-    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Inconclusive, 12));
-    assert!(verdict.reasons[0].contains("ends in the middle of line"), "{:?}", verdict.reasons);
+    let (judgement, files) = report(dir.path());
+    assert_eq!((judgement.verdict, judgement.exit.code), (Verdict::Inconclusive, 12));
+    assert!(judgement.reasons[0].contains("ends in the middle of line"), "{:?}", judgement.reasons);
     assert!(files.iter().any(|f| f.ends_with("report.html")));
 }
 
@@ -67,10 +67,15 @@ fn a_whole_log_that_goes_on_after_its_end_is_inconclusive() {
     let mut log = Run::default().log();
     let lines = log.split_inclusive(|b| *b == b'\n').count();
     log.extend(b"hello");
-    let (verdict, _) = reports::judge_log(log.as_slice()).unwrap();
-    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Inconclusive, 12), "{:#?}", verdict.reasons);
-    let complete = verdict.evidence.iter().find(|e| e.name == "run complete").unwrap();
-    assert_eq!(complete.outcome, Outcome::Inconclusive);
+    let (judgement, _) = reports::judge_log(log.as_slice()).unwrap();
+    assert_eq!(
+        (judgement.verdict, judgement.exit.code),
+        (Verdict::Inconclusive, 12),
+        "{:#?}",
+        judgement.reasons
+    );
+    let complete = judgement.evidence.iter().find(|e| e.name == "run complete").unwrap();
+    assert_eq!(complete.verdict, Verdict::Inconclusive);
     assert!(complete.note.as_ref().unwrap().contains(&format!("line {}", lines + 1)), "{complete:?}");
 }
 
@@ -144,7 +149,7 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
         let dir = run_dir(&Run::default().log());
         obstruct(dir.path());
         let judged = reports::report(dir.path()).unwrap();
-        assert_eq!(judged.verdict.exit.code, 0);
+        assert_eq!(judged.judgement.exit.code, 0);
         assert!(judged.summary.starts_with("PASS"));
         assert_eq!(temporary(dir.path()), Vec::<String>::new());
         let files: Vec<String> = judged
@@ -163,7 +168,7 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
         assert_eq!(files[..4], ["verdict.json", "report.html", "report.md", "junit.xml"]);
         assert!(!files.iter().any(|f| f == table), "{files:?}");
     }
-    // A table gives way to the verdict.
+    // A table gives way to the judgement.
     let (files, error) = judged(&|dir| full(dir, "verdict.json"));
     assert!(files[0] == "verdict.json" && error.contains("samples.csv"), "{files:?} {error}");
     // One document cannot be written: the others are.
@@ -173,7 +178,7 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
     let dir = run_dir(&Run::default().log());
     taken(dir.path(), "verdict.json");
     let judged = reports::judge(dir.path()).unwrap();
-    assert_eq!((judged.verdict.verdict, judged.files.len()), (Outcome::Pass, 0));
+    assert_eq!((judged.judgement.verdict, judged.files.len()), (Verdict::Pass, 0));
     assert!(judged.unwritten.unwrap().to_string().contains("verdict.json cannot be written"));
 }
 

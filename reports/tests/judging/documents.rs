@@ -24,11 +24,11 @@ fn troubled() -> Run {
 fn all_formats_agree_on_the_verdict_and_on_every_value() {
     for run in [Run::default(), troubled(), Run { rehearsal: Some(1440.0), ..Run::default() }] {
         let dir = run_dir(&run.log());
-        let (verdict, _) = report(dir.path());
+        let (judgement, _) = report(dir.path());
         let json: serde_json::Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
-        assert_eq!(json["verdict"], verdict.verdict.word());
-        assert_eq!(json["exit"]["code"], verdict.exit.code);
-        let text = render::text::render(&verdict, &facts(&run.log()));
+        assert_eq!(json["verdict"], judgement.verdict.word());
+        assert_eq!(json["exit"]["code"], judgement.exit.code);
+        let text = render::text::render(&judgement, &facts(&run.log()));
         let documents = [
             read(dir.path(), "report.html"),
             read(dir.path(), "report.md"),
@@ -36,8 +36,8 @@ fn all_formats_agree_on_the_verdict_and_on_every_value() {
             text,
         ];
         for document in &documents {
-            assert!(document.contains(&verdict.headline()));
-            for (c, in_json) in verdict.criteria.iter().zip(json["criteria"].as_array().unwrap()) {
+            assert!(document.contains(&judgement.headline()));
+            for (c, in_json) in judgement.criteria.iter().zip(json["criteria"].as_array().unwrap()) {
                 assert_eq!(in_json["value_text"], c.value_text.as_str());
                 for said in [&c.name, &c.value_text, &c.margin_text] {
                     assert!(document.contains(said.as_str()), "{said} is not in:\n{document}");
@@ -45,7 +45,7 @@ fn all_formats_agree_on_the_verdict_and_on_every_value() {
             }
         }
         // The figures in words are those of the numbers.
-        let delivery = verdict.criteria[0].value.unwrap();
+        let delivery = judgement.criteria[0].value.unwrap();
         assert!((delivery - json["criteria"][0]["value"].as_f64().unwrap()).abs() < 1e-12);
     }
 }
@@ -108,12 +108,12 @@ fn what_a_log_says_cannot_break_out_of_a_document() {
     let mut events = run.events();
     events.insert(3, (1_000_000_000, alert("</style><b>x\u{0}")));
     let log = log_of(events);
-    let (verdict, facts) = (judge(&log), facts(&log));
-    let html = render::html::render(&verdict, &facts);
+    let (judgement, facts) = (judge(&log), facts(&log));
+    let html = render::html::render(&judgement, &facts);
     assert!(!html.contains("<script>") && !html.contains("</style><b>"));
-    let junit = render::junit::render(&verdict, &facts);
+    let junit = render::junit::render(&judgement, &facts);
     assert!(!junit.contains("<script>") && !junit.contains('\u{1b}'));
-    let markdown = render::markdown::render(&verdict, &facts);
+    let markdown = render::markdown::render(&judgement, &facts);
     assert!(markdown.contains("\\|") && !markdown.contains('\u{1b}') && !markdown.contains("<script>"));
 }
 
@@ -169,13 +169,15 @@ fn the_latency_log_opens_in_hdrhistogram() {
 fn no_document_shows_a_percentile_that_the_sample_does_not_support() {
     for (rounds, shown) in [(99, "p99 —"), (100, "p99 15 ms")] {
         let log = Run { rounds, criteria: vec![], ..Run::default() }.log();
-        let (verdict, facts) = (judge(&log), facts(&log));
-        for document in [render::text::render(&verdict, &facts), render::markdown::render(&verdict, &facts)] {
+        let (judgement, facts) = (judge(&log), facts(&log));
+        for document in
+            [render::text::render(&judgement, &facts), render::markdown::render(&judgement, &facts)]
+        {
             assert!(document.contains(shown), "{document}");
         }
         assert_eq!(facts.live().coordination_p99_ns.is_some(), rounds >= 100);
         assert_eq!(facts.load.coordination.supported_quantile_ns(0.999), None);
-        let html = render::html::render(&verdict, &facts);
+        let html = render::html::render(&judgement, &facts);
         let tile = html.split("coordination p99").nth(1).unwrap();
         assert_eq!(tile.starts_with("</span><b>—"), rounds < 100, "{}", &tile[..60]);
     }
@@ -202,11 +204,11 @@ fn a_single_sweep_is_one() {
 #[test]
 fn what_people_read() {
     let log = troubled().log();
-    let (verdict, facts) = (judge(&log), facts(&log));
-    insta::assert_snapshot!("text", render::text::render(&verdict, &facts));
-    insta::assert_snapshot!("markdown", render::markdown::render(&verdict, &facts));
-    insta::assert_snapshot!("junit", render::junit::render(&verdict, &facts));
-    insta::assert_snapshot!("verdict", render::json::render(&verdict));
+    let (judgement, facts) = (judge(&log), facts(&log));
+    insta::assert_snapshot!("text", render::text::render(&judgement, &facts));
+    insta::assert_snapshot!("markdown", render::markdown::render(&judgement, &facts));
+    insta::assert_snapshot!("junit", render::junit::render(&judgement, &facts));
+    insta::assert_snapshot!("verdict", render::json::render(&judgement));
 }
 
 #[test]

@@ -1,74 +1,77 @@
 //! For each check and each kind of criterion, a run that must not pass.
 
 use reports::runlog::event::*;
-use reports::{Outcome, Verdict};
+use reports::{Judgement, Verdict};
 
 use crate::synthetic::{Run, criterion, judge, log_of};
 
 const MS: u64 = 1_000_000;
 
-fn judged(run: &Run) -> Verdict {
+fn judged(run: &Run) -> Judgement {
     judge(&run.log())
 }
 
 /// The run with one of its events bent, or taken out (`false`).
-fn bent(run: &Run, mut bend: impl FnMut(&mut Event) -> bool) -> Verdict {
+fn bent(run: &Run, mut bend: impl FnMut(&mut Event) -> bool) -> Judgement {
     let mut events = run.events();
     events.retain_mut(|(_, event)| bend(event));
     judge(&log_of(events))
 }
 
 #[track_caller]
-fn evidence(verdict: &Verdict, name: &str, outcome: Outcome) {
-    let check = verdict.evidence.iter().find(|e| e.name == name).unwrap();
-    assert_eq!(check.outcome, outcome, "{check:?}");
-    assert!(verdict.verdict >= outcome, "{verdict:?}");
-    assert!(verdict.verdict != Outcome::Pass && verdict.exit.code != 0);
+fn evidence(judgement: &Judgement, name: &str, verdict: Verdict) {
+    let check = judgement.evidence.iter().find(|e| e.name == name).unwrap();
+    assert_eq!(check.verdict, verdict, "{check:?}");
+    assert!(judgement.verdict >= verdict, "{judgement:?}");
+    assert!(judgement.verdict != Verdict::Pass && judgement.exit.code != 0);
 }
 
 #[track_caller]
-fn asked(run: impl std::borrow::Borrow<Run>, outcome: Outcome) -> Verdict {
-    let verdict = judged(run.borrow());
-    assert_eq!(verdict.criteria[0].outcome, outcome, "{:#?}", verdict.criteria[0]);
-    verdict
+fn asked(run: impl std::borrow::Borrow<Run>, verdict: Verdict) -> Judgement {
+    let judgement = judged(run.borrow());
+    assert_eq!(judgement.criteria[0].verdict, verdict, "{:#?}", judgement.criteria[0]);
+    judgement
 }
 
 #[test]
 fn a_good_run_passes() {
-    let verdict = judged(&Run::default());
-    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Pass, 0), "{:#?}", verdict.reasons);
-    assert!(verdict.satisfies_gate);
+    let judgement = judged(&Run::default());
+    assert_eq!((judgement.verdict, judgement.exit.code), (Verdict::Pass, 0), "{:#?}", judgement.reasons);
+    assert!(judgement.satisfies_gate);
 }
 
 #[test]
 fn a_log_without_an_end_is_inconclusive() {
-    let verdict = judged(&Run { end: None, ..Run::default() });
-    evidence(&verdict, "run complete", Outcome::Inconclusive);
-    assert!(verdict.criteria.iter().all(|c| c.outcome == Outcome::Inconclusive));
+    let judgement = judged(&Run { end: None, ..Run::default() });
+    evidence(&judgement, "run complete", Verdict::Inconclusive);
+    assert!(judgement.criteria.iter().all(|c| c.verdict == Verdict::Inconclusive));
 }
 
 #[test]
 fn every_other_end_is_no_pass() {
-    for (reason, outcome, code) in [
-        (EndReason::Interrupted, Outcome::Inconclusive, 21),
-        (EndReason::Aborted, Outcome::Fail, 10),
-        (EndReason::FleetLost, Outcome::Fail, 10),
-        (EndReason::LaunchFailed, Outcome::Fail, 10),
-        (EndReason::RecordingFailed, Outcome::Inconclusive, 12),
+    for (reason, verdict, code) in [
+        (EndReason::Interrupted, Verdict::Inconclusive, 21),
+        (EndReason::Aborted, Verdict::Fail, 10),
+        (EndReason::FleetLost, Verdict::Fail, 10),
+        (EndReason::LaunchFailed, Verdict::Fail, 10),
+        (EndReason::RecordingFailed, Verdict::Inconclusive, 12),
     ] {
-        let verdict = judged(&Run { end: Some(reason), ..Run::default() });
-        evidence(&verdict, "run complete", outcome);
-        assert_eq!((verdict.verdict, verdict.exit.code), (outcome, code));
-        assert!(verdict.criteria.iter().all(|c| c.outcome == Outcome::Inconclusive), "nothing holds so far");
+        let judgement = judged(&Run { end: Some(reason), ..Run::default() });
+        evidence(&judgement, "run complete", verdict);
+        assert_eq!((judgement.verdict, judgement.exit.code), (verdict, code));
+        assert!(
+            judgement.criteria.iter().all(|c| c.verdict == Verdict::Inconclusive),
+            "nothing holds so far"
+        );
     }
 }
 
 #[test]
 fn an_interrupted_run_is_inconclusive_whatever_it_shows() {
-    let verdict = judged(&Run { end: Some(EndReason::Interrupted), failed: |_| 3, ..Run::default() });
-    assert_eq!((verdict.verdict, verdict.exit.name), (Outcome::Inconclusive, "interrupted"));
+    let judgement = judged(&Run { end: Some(EndReason::Interrupted), failed: |_| 3, ..Run::default() });
+    assert_eq!((judgement.verdict, judgement.exit.name), (Verdict::Inconclusive, "interrupted"));
     assert_eq!(
-        verdict.reasons,
+        judgement.reasons,
         [
             "Interrupted after 1 min of 1 min of load: what there is was not judged."
                 .replace("1 min", "60 s"),
@@ -87,14 +90,14 @@ fn a_cut_run_tells_in_one_line_what_its_criteria_were_so_far() {
         ..Run::default()
     };
     let mut exits = 0;
-    let verdict = bent(&run, |event| {
+    let judgement = bent(&run, |event| {
         if let Event::AgentExit(exit) = event {
             exits += 1;
             exit.expected = exits != 1;
         }
         true
     });
-    let reasons = &verdict.reasons;
+    let reasons = &judgement.reasons;
     assert!(reasons[0].contains("without an end, after 60 s of 60 s of load"), "{reasons:#?}");
     assert!(reasons[1].starts_with("FAIL: no undeclared death"), "{reasons:#?}");
     assert_eq!(reasons[2], "2 criteria held as far as the run went, 1 could not be measured.");
@@ -112,10 +115,10 @@ fn a_loss_names_the_first_task_of_the_load_that_failed() {
     };
     let told = [task(3, "of the warm-up"), task(17, "no answer within 3s"), task(17, "another")];
     events.splice(at..at, told);
-    let verdict = judge(&log_of(events));
-    let reason = verdict.reasons.iter().find(|r| r.contains("asked `delivery.rate")).unwrap();
+    let judgement = judge(&log_of(events));
+    let reason = judgement.reasons.iter().find(|r| r.contains("asked `delivery.rate")).unwrap();
     assert!(reason.ends_with("; first failed task: worker/0.2, round 17: no answer within 3s."), "{reason}");
-    assert_eq!(verdict.reasons.iter().filter(|r| r.contains("first failed task")).count(), 1);
+    assert_eq!(judgement.reasons.iter().filter(|r| r.contains("first failed task")).count(), 1);
 }
 
 #[test]
@@ -141,104 +144,104 @@ fn a_failure_says_whether_what_was_asked_failed_or_the_evidence() {
 
 #[test]
 fn records_that_contradict_each_other_are_inconclusive() {
-    let verdict = bent(&Run::default(), |event| {
+    let judgement = bent(&Run::default(), |event| {
         if let Event::Round(r) = event {
             r.answered += u32::from(r.round == 20);
         }
         true
     });
-    evidence(&verdict, "log consistent", Outcome::Inconclusive);
-    evidence(&verdict, "each task counted once", Outcome::Fail);
+    evidence(&judgement, "log consistent", Verdict::Inconclusive);
+    evidence(&judgement, "each task counted once", Verdict::Fail);
 }
 
 #[test]
 fn a_scenario_without_criteria_proves_nothing() {
-    evidence(&judged(&Run { criteria: vec![], ..Run::default() }), "criteria given", Outcome::Inconclusive);
+    evidence(&judged(&Run { criteria: vec![], ..Run::default() }), "criteria given", Verdict::Inconclusive);
 }
 
 /// Thirty minutes declared, and one minute done: the mistake this project began with.
 #[test]
 fn a_run_shorter_than_declared_is_inconclusive() {
-    let verdict = bent(&Run::default(), |event| {
+    let judgement = bent(&Run::default(), |event| {
         if let Event::Header(h) = event {
             h.plan.duration_ns *= 30;
             h.plan.rounds_planned *= 30;
         }
         true
     });
-    evidence(&verdict, "load duration", Outcome::Inconclusive);
-    evidence(&verdict, "rounds done", Outcome::Inconclusive);
+    evidence(&judgement, "load duration", Verdict::Inconclusive);
+    evidence(&judgement, "rounds done", Verdict::Inconclusive);
 }
 
 #[test]
 fn missing_rounds_are_inconclusive() {
-    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Round(r) if r.round == 50));
-    evidence(&verdict, "rounds done", Outcome::Inconclusive);
+    let judgement = bent(&Run::default(), |event| !matches!(event, Event::Round(r) if r.round == 50));
+    evidence(&judgement, "rounds done", Verdict::Inconclusive);
     // And the two books differ.
-    evidence(&verdict, "ledger", Outcome::Fail);
+    evidence(&judgement, "ledger", Verdict::Fail);
 }
 
 #[test]
 fn a_run_that_did_nothing_does_not_pass() {
-    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Round(_)));
-    evidence(&verdict, "work done", Outcome::Inconclusive);
-    evidence(&judged(&Run { failed: |_| 6, ..Run::default() }), "work done", Outcome::Fail);
+    let judgement = bent(&Run::default(), |event| !matches!(event, Event::Round(_)));
+    evidence(&judgement, "work done", Verdict::Inconclusive);
+    evidence(&judged(&Run { failed: |_| 6, ..Run::default() }), "work done", Verdict::Fail);
 }
 
 #[test]
 fn fewer_processes_than_declared_are_inconclusive() {
     let mut sweeps = 0;
-    let verdict = bent(&Run::default(), |event| {
+    let judgement = bent(&Run::default(), |event| {
         if let Event::Sample(s) = event {
             sweeps += 1;
             s.live -= u32::from(sweeps == 30);
         }
         true
     });
-    evidence(&verdict, "agents seen", Outcome::Inconclusive);
-    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Sample(_)));
-    evidence(&verdict, "agents seen", Outcome::Inconclusive);
+    evidence(&judgement, "agents seen", Verdict::Inconclusive);
+    let judgement = bent(&Run::default(), |event| !matches!(event, Event::Sample(_)));
+    evidence(&judgement, "agents seen", Verdict::Inconclusive);
 }
 
 #[test]
 fn missed_sweeps_and_gaps_are_inconclusive() {
-    let verdict = bent(&Run::default(), |e| !matches!(e, Event::Sample(s) if s.sweep % 10 == 9));
-    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
+    let judgement = bent(&Run::default(), |e| !matches!(e, Event::Sample(s) if s.sweep % 10 == 9));
+    evidence(&judgement, "sampling coverage", Verdict::Inconclusive);
     let long = Run { rounds: 600, ..Run::default() };
-    let verdict = bent(&long, |e| !matches!(e, Event::Sample(s) if (100..106).contains(&s.sweep)));
-    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
-    let verdict = bent(&long, |e| !matches!(e, Event::Sample(s) if s.sweep > 298));
-    evidence(&verdict, "sampling coverage", Outcome::Inconclusive);
+    let judgement = bent(&long, |e| !matches!(e, Event::Sample(s) if (100..106).contains(&s.sweep)));
+    evidence(&judgement, "sampling coverage", Verdict::Inconclusive);
+    let judgement = bent(&long, |e| !matches!(e, Event::Sample(s) if s.sweep > 298));
+    evidence(&judgement, "sampling coverage", Verdict::Inconclusive);
 }
 
 #[test]
 fn a_sampler_that_is_late_is_inconclusive() {
-    let verdict = bent(&Run::default(), |event| {
+    let judgement = bent(&Run::default(), |event| {
         if let Event::Sample(s) = event {
             s.due_ns = s.started_ns.saturating_sub(1_100 * MS);
         }
         true
     });
-    evidence(&verdict, "sampler on time", Outcome::Inconclusive);
+    evidence(&judgement, "sampler on time", Verdict::Inconclusive);
 }
 
 #[test]
 fn pss_that_was_not_read_is_missed_by_the_criterion_that_needs_it() {
     let run = Run { pss_every_ns: 1_000_000_000, ..Run::asking("memory.pss max < 1GiB") };
-    let verdict = bent(&run, |event| {
+    let judgement = bent(&run, |event| {
         if let Event::Sample(s) = event {
             s.agents[2].pss_kib = None;
         }
         true
     });
-    evidence(&verdict, "PSS read", Outcome::Inconclusive);
-    assert_eq!(verdict.criteria[0].outcome, Outcome::Inconclusive);
+    evidence(&judgement, "PSS read", Verdict::Inconclusive);
+    assert_eq!(judgement.criteria[0].verdict, Verdict::Inconclusive);
 }
 
 #[test]
 fn an_undeclared_death_is_a_failure() {
     let mut exits = 0;
-    let verdict = bent(&Run::default(), |event| {
+    let judgement = bent(&Run::default(), |event| {
         if let Event::AgentExit(exit) = event {
             exits += 1;
             if exits == 3 {
@@ -248,8 +251,8 @@ fn an_undeclared_death_is_a_failure() {
         }
         true
     });
-    evidence(&verdict, "no undeclared death", Outcome::Fail);
-    assert!(verdict.reasons[0].contains("killed by SIGKILL"), "{:?}", verdict.reasons);
+    evidence(&judgement, "no undeclared death", Verdict::Fail);
+    assert!(judgement.reasons[0].contains("killed by SIGKILL"), "{:?}", judgement.reasons);
 }
 
 #[test]
@@ -263,38 +266,38 @@ fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
         })
     };
     let processes = left(|v| v.processes_left.push("1234 worker/0.1".into()));
-    evidence(&processes, "nothing left behind", Outcome::Fail);
-    evidence(&left(|v| v.files_left.push("/dev/shm/x".into())), "nothing left behind", Outcome::Fail);
+    evidence(&processes, "nothing left behind", Verdict::Fail);
+    evidence(&left(|v| v.files_left.push("/dev/shm/x".into())), "nothing left behind", Verdict::Fail);
     let cleaned = left(|v| v.cleaned.push("/dev/shm/x".into()));
-    evidence(&cleaned, "nothing left behind", Outcome::Conditional);
-    assert_eq!(cleaned.verdict, Outcome::Conditional);
+    evidence(&cleaned, "nothing left behind", Verdict::Conditional);
+    assert_eq!(cleaned.verdict, Verdict::Conditional);
     let unseen = bent(&Run::default(), |event| !matches!(event, Event::Verify(_)));
-    evidence(&unseen, "nothing left behind", Outcome::Inconclusive);
+    evidence(&unseen, "nothing left behind", Verdict::Inconclusive);
     assert!(unseen.reasons[0].ends_with("found: not looked for."), "{:?}", unseen.reasons);
 }
 
 #[test]
 fn books_that_differ_are_a_failure_and_books_unread_are_inconclusive() {
     let ledger = |bend: fn(&mut Ledger)| {
-        let verdict = bent(&Run::default(), |event| {
+        let judgement = bent(&Run::default(), |event| {
             if let Event::Ledger(l) = event {
                 bend(l);
             }
             true
         });
-        verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap().outcome
+        judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap().verdict
     };
     let own = |l: &mut Ledger| l.coordinators[1].coordinator.as_mut().unwrap().accepted;
-    assert_eq!(ledger(|_| ()), Outcome::Pass);
-    assert_eq!(ledger(|l| l.coordinators[0].coordinator = None), Outcome::Inconclusive);
-    assert_eq!(ledger(|l| l.coordinators.clear()), Outcome::Fail);
-    assert_eq!(ledger(|l| l.client.in_flight = 1), Outcome::Fail);
-    assert_eq!(ledger(|l| l.client.answered -= 1), Outcome::Fail);
-    assert_eq!(ledger(|l| l.coordinators[1].executed_by_workers = Some(3)), Outcome::Fail);
-    assert_eq!(ledger(|l| l.coordinators[1].coordinator = Some(LedgerRow::default())), Outcome::Fail);
+    assert_eq!(ledger(|_| ()), Verdict::Pass);
+    assert_eq!(ledger(|l| l.coordinators[0].coordinator = None), Verdict::Inconclusive);
+    assert_eq!(ledger(|l| l.coordinators.clear()), Verdict::Fail);
+    assert_eq!(ledger(|l| l.client.in_flight = 1), Verdict::Fail);
+    assert_eq!(ledger(|l| l.client.answered -= 1), Verdict::Fail);
+    assert_eq!(ledger(|l| l.coordinators[1].executed_by_workers = Some(3)), Verdict::Fail);
+    assert_eq!(ledger(|l| l.coordinators[1].coordinator = Some(LedgerRow::default())), Verdict::Fail);
     assert_ne!(own(&mut ledger_of(&Run::default())), 0);
-    let verdict = bent(&Run::default(), |event| !matches!(event, Event::Ledger(_)));
-    evidence(&verdict, "ledger", Outcome::Inconclusive);
+    let judgement = bent(&Run::default(), |event| !matches!(event, Event::Ledger(_)));
+    evidence(&judgement, "ledger", Verdict::Inconclusive);
 }
 
 /// A coordinator that died takes no more tasks: the rounds hold them as failed, and no book does.
@@ -314,25 +317,25 @@ fn refused_tasks_close_the_gap_between_the_rounds_and_the_books() {
             }
         }
         let log = log_of(events);
-        let verdict = judge(&log);
-        let html = reports::render::html::render(&verdict, &crate::synthetic::facts(&log));
-        (verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap(), html)
+        let judgement = judge(&log);
+        let html = reports::render::html::render(&judgement, &crate::synthetic::facts(&log));
+        (judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap(), html)
     };
     let (told, html) = books(20);
-    assert_eq!(told.outcome, Outcome::Pass, "{told:?}");
+    assert_eq!(told.verdict, Verdict::Pass, "{told:?}");
     assert!(told.found.ends_with("20 refused"), "{told:?}");
     assert!(html.contains("refused by the bus"));
     let (untold, html) = books(0);
-    assert_eq!(untold.outcome, Outcome::Fail);
+    assert_eq!(untold.verdict, Verdict::Fail);
     assert!(!untold.found.contains("refused") && !html.contains("refused by the bus"), "{untold:?}");
-    assert_eq!(books(19).0.outcome, Outcome::Fail);
+    assert_eq!(books(19).0.verdict, Verdict::Fail);
 }
 
 /// The bus did its part: an answer that is not right is one in the books, and none in the rounds.
 #[test]
 fn rejected_answers_close_the_gap_between_the_rounds_and_the_books() {
     let books = |rejected: u64| {
-        let verdict = bent(&Run { failed: |n| u32::from(n < 20), ..Run::default() }, |event| {
+        let judgement = bent(&Run { failed: |n| u32::from(n < 20), ..Run::default() }, |event| {
             if let Event::Ledger(l) = event {
                 let row = &mut l.coordinators[0];
                 row.executed_by_workers = None;
@@ -344,11 +347,11 @@ fn rejected_answers_close_the_gap_between_the_rounds_and_the_books() {
             }
             true
         });
-        verdict.evidence.into_iter().find(|e| e.name == "ledger").unwrap()
+        judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap()
     };
-    assert_eq!(books(20).outcome, Outcome::Pass, "{:?}", books(20));
+    assert_eq!(books(20).verdict, Verdict::Pass, "{:?}", books(20));
     assert!(books(20).found.ends_with("20 answered and not right"));
-    assert_eq!(books(0).outcome, Outcome::Fail);
+    assert_eq!(books(0).verdict, Verdict::Fail);
 }
 
 fn ledger_of(run: &Run) -> Ledger {
@@ -360,56 +363,61 @@ fn ledger_of(run: &Run) -> Ledger {
 
 #[test]
 fn a_percentile_needs_a_sample_that_supports_it() {
-    asked(Run { rounds: 99, ..Run::asking("coordination.time p99 < 1s") }, Outcome::Inconclusive);
-    asked(Run { rounds: 100, ..Run::asking("coordination.time p99 < 1s") }, Outcome::Pass);
-    asked(Run::asking("coordination.time p99.9 < 1s"), Outcome::Inconclusive);
-    asked(Run { rounds: 20, ..Run::asking("coordination.time max < 1s") }, Outcome::Pass);
+    asked(Run { rounds: 99, ..Run::asking("coordination.time p99 < 1s") }, Verdict::Inconclusive);
+    asked(Run { rounds: 100, ..Run::asking("coordination.time p99 < 1s") }, Verdict::Pass);
+    asked(Run::asking("coordination.time p99.9 < 1s"), Verdict::Inconclusive);
+    asked(Run { rounds: 20, ..Run::asking("coordination.time max < 1s") }, Verdict::Pass);
 }
 
 #[test]
 fn slow_rounds_fail_each_aggregation() {
     let slow: fn(u64) -> u64 = |n| if n % 20 == 0 { 2_000 * MS } else { 400 * MS };
-    for (text, outcome) in [
-        ("coordination.time p50 < 300ms", Outcome::Fail),
-        ("coordination.time p99 < 1s", Outcome::Fail),
-        ("coordination.time max < 1s", Outcome::Fail),
-        ("coordination.time mean < 450ms", Outcome::Fail),
-        ("coordination.time p90 < 1s", Outcome::Pass),
-        ("task.time max < 1s", Outcome::Fail),
-        ("load.lateness p99 < 10us", Outcome::Fail),
-        ("launch.time < 10ms", Outcome::Fail),
+    for (text, verdict) in [
+        ("coordination.time p50 < 300ms", Verdict::Fail),
+        ("coordination.time p99 < 1s", Verdict::Fail),
+        ("coordination.time max < 1s", Verdict::Fail),
+        ("coordination.time mean < 450ms", Verdict::Fail),
+        ("coordination.time p90 < 1s", Verdict::Pass),
+        ("task.time max < 1s", Verdict::Fail),
+        ("load.lateness p99 < 10us", Verdict::Fail),
+        ("launch.time < 10ms", Verdict::Fail),
     ] {
-        asked(Run { round_ns: slow, ..Run::asking(text) }, outcome);
+        asked(Run { round_ns: slow, ..Run::asking(text) }, verdict);
     }
 }
 
 #[test]
 fn rounds_that_slow_down_drift() {
     let run = Run { round_ns: |n| (100 + n) * MS, ..Run::asking("coordination.time drift < 20%") };
-    asked(run, Outcome::Fail);
-    asked(Run::asking("coordination.time drift < 20%"), Outcome::Pass);
+    asked(run, Verdict::Fail);
+    asked(Run::asking("coordination.time drift < 20%"), Verdict::Pass);
 }
 
 #[test]
 fn lost_tasks_fail_and_a_little_loss_is_conditional() {
     let lossy = |failed| Run { failed, ..Run::default() };
-    let verdict = judged(&lossy(|n| u32::from(n % 40 == 7)));
-    assert_eq!(verdict.criteria[0].outcome, Outcome::Conditional);
-    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Conditional, 11), "{:#?}", verdict.reasons);
+    let judgement = judged(&lossy(|n| u32::from(n % 40 == 7)));
+    assert_eq!(judgement.criteria[0].verdict, Verdict::Conditional);
+    assert_eq!(
+        (judgement.verdict, judgement.exit.code),
+        (Verdict::Conditional, 11),
+        "{:#?}",
+        judgement.reasons
+    );
     let facts = crate::synthetic::facts(&lossy(|n| u32::from(n % 40 == 7)).log());
-    let junit = reports::render::junit::render(&verdict, &facts);
+    let junit = reports::render::junit::render(&judgement, &facts);
     assert!(junit.contains("it still meets `delivery.rate &gt;= 99%`"), "{junit}");
-    let verdict = judged(&lossy(|n| u32::from(n % 2 == 0)));
-    assert_eq!((verdict.verdict, verdict.exit.code), (Outcome::Fail, 10));
+    let judgement = judged(&lossy(|n| u32::from(n % 2 == 0)));
+    assert_eq!((judgement.verdict, judgement.exit.code), (Verdict::Fail, 10));
 }
 
 #[test]
 fn the_worst_window_decides_where_windows_are_asked() {
     let bad_minute: fn(u64) -> u32 = |n| if (40..50).contains(&n) { 6 } else { 0 };
-    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90%") }, Outcome::Pass);
-    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90% every 10s") }, Outcome::Fail);
-    let verdict = asked(Run::asking("delivery.rate >= 90% every 1h"), Outcome::Pass);
-    assert!(verdict.criteria[0].note.as_ref().unwrap().contains("no window is complete"));
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90%") }, Verdict::Pass);
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90% every 10s") }, Verdict::Fail);
+    let judgement = asked(Run::asking("delivery.rate >= 90% every 1h"), Verdict::Pass);
+    assert!(judgement.criteria[0].note.as_ref().unwrap().contains("no window is complete"));
 }
 
 #[test]
@@ -420,9 +428,9 @@ fn counts_and_rates_fail() {
         "throughput.messages >= 48/s",
         "delivery.failed < 20",
     ] {
-        asked(Run { failed: |n| u32::from(n < 20), ..Run::asking(text) }, Outcome::Fail);
+        asked(Run { failed: |n| u32::from(n < 20), ..Run::asking(text) }, Verdict::Fail);
     }
-    asked(Run::asking("throughput.messages >= 47/s"), Outcome::Pass);
+    asked(Run::asking("throughput.messages >= 47/s"), Verdict::Pass);
 }
 
 #[test]
@@ -443,7 +451,7 @@ fn figures_of_the_sampler_fail() {
         "sampler.lateness max < 10us",
         "sampler.cost mean < 0.01%",
     ] {
-        asked(Run::asking(text), Outcome::Fail);
+        asked(Run::asking(text), Verdict::Fail);
     }
 }
 
@@ -457,40 +465,40 @@ fn a_leak_fails_a_level_passes_and_noise_is_open() {
         worker_pss_kib,
         ..Run::asking("memory.pss.workers slope < 10%/h")
     };
-    asked(hour(|n| 2_000 + n * 2), Outcome::Fail);
-    asked(hour(|n| 2_000 + n % 3), Outcome::Pass);
+    asked(hour(|n| 2_000 + n * 2), Verdict::Fail);
+    asked(hour(|n| 2_000 + n % 3), Verdict::Pass);
     let noise: fn(u64) -> u64 = |n| 2_000 + n * n * 2_654_435_761 % 4_001;
-    let verdict = judged(&Run { rounds: 120, ..hour(noise) });
-    assert_eq!(verdict.criteria[0].outcome, Outcome::Inconclusive, "{:#?}", verdict.criteria[0]);
-    assert!(verdict.criteria[0].interval.is_some());
+    let judgement = judged(&Run { rounds: 120, ..hour(noise) });
+    assert_eq!(judgement.criteria[0].verdict, Verdict::Inconclusive, "{:#?}", judgement.criteria[0]);
+    assert!(judgement.criteria[0].interval.is_some());
 }
 
 #[test]
 fn a_rehearsal_is_held_to_the_slope_of_the_scenarios_time() {
     // One minute stands for an hour: 1 % in a real minute is 1 % an hour.
     let run = |pass| Run { rehearsal: Some(60.0), worker_pss_kib: |n| 100_000 + n * 17, ..Run::asking(pass) };
-    asked(run("memory.pss.workers slope < 3%/h"), Outcome::Pass);
-    let verdict = asked(run("memory.pss.workers slope < 0.5%/h"), Outcome::Fail);
-    assert!(!verdict.satisfies_gate && verdict.headline().contains("rehearsal 60x"));
+    asked(run("memory.pss.workers slope < 3%/h"), Verdict::Pass);
+    let judgement = asked(run("memory.pss.workers slope < 0.5%/h"), Verdict::Fail);
+    assert!(!judgement.satisfies_gate && judgement.headline().contains("rehearsal 60x"));
 }
 
 #[test]
 fn a_criterion_that_cannot_be_read_is_inconclusive() {
-    asked(Run::asking("latency.future p99 < 1s"), Outcome::Inconclusive);
+    asked(Run::asking("latency.future p99 < 1s"), Verdict::Inconclusive);
 }
 
 #[test]
 fn an_incomplete_criterion_pair_never_rescues() {
     let run =
         Run { criteria: vec![criterion("x", "incidents == 0", Some("incidents <= 3"))], ..Run::default() };
-    assert_eq!(judged(&run).criteria[0].outcome, Outcome::Pass);
+    assert_eq!(judged(&run).criteria[0].verdict, Verdict::Pass);
 }
 
 #[test]
 fn a_stopped_run_keeps_its_failures() {
-    let verdict = judged(&Run { end: Some(EndReason::Aborted), failed: |_| 1, ..Run::default() });
-    let outcomes: Vec<_> = verdict.criteria.iter().map(|c| c.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Fail, Outcome::Inconclusive]);
+    let judgement = judged(&Run { end: Some(EndReason::Aborted), failed: |_| 1, ..Run::default() });
+    let verdicts: Vec<_> = judgement.criteria.iter().map(|c| c.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Fail, Verdict::Inconclusive]);
 }
 
 /// No name in the catalogue is an empty promise.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use reports::runlog::event::{CriterionSpec, Event, Phase};
-use reports::{Criterion, CriterionPair, Facts, hopeless};
+use reports::{Criterion, CriterionPair, Facts, cannot_pass};
 
 use crate::synthetic::{Run, criterion};
 
@@ -12,7 +12,7 @@ fn first_hopeless(run: &Run) -> Option<(u64, String)> {
     let mut writer = reports::runlog::Writer::new(Vec::new());
     for (t, event) in run.events() {
         facts.push(&writer.append(t, event).unwrap());
-        if let Some((name, _)) = hopeless(&facts, t) {
+        if let Some((name, _)) = cannot_pass(&facts, t) {
             return Some((facts.live().rounds, name));
         }
     }

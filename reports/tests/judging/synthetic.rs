@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use reports::runlog::event::*;
 use reports::runlog::{Reader, Writer};
-use reports::{Facts, Judged, Verdict};
+use reports::{Facts, Judged, Judgement};
 
 const SECOND: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -366,21 +366,21 @@ pub(crate) fn run_dir(log: &[u8]) -> tempfile::TempDir {
     dir
 }
 
-pub(crate) fn judge(log: &[u8]) -> Verdict {
+pub(crate) fn judge(log: &[u8]) -> Judgement {
     let dir = run_dir(log);
     written(reports::judge(dir.path()).unwrap()).0
 }
 
 /// Makes all documents, and every one can be written.
 #[track_caller]
-pub(crate) fn report(dir: &Path) -> (Verdict, Vec<PathBuf>) {
+pub(crate) fn report(dir: &Path) -> (Judgement, Vec<PathBuf>) {
     written(reports::report(dir).unwrap())
 }
 
 #[track_caller]
-fn written(judged: Judged) -> (Verdict, Vec<PathBuf>) {
+fn written(judged: Judged) -> (Judgement, Vec<PathBuf>) {
     assert!(judged.unwritten.is_none(), "{:?}", judged.unwritten);
-    (judged.verdict, judged.files)
+    (judged.judgement, judged.files)
 }
 
 pub(crate) fn facts(log: &[u8]) -> Facts {

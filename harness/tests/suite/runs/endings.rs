@@ -29,7 +29,7 @@ fn killed(name: &str) -> String {
     assert_eq!(verdict["verdict"], "FAIL");
     let evidence = verdict["evidence"].as_array().unwrap();
     let deaths = evidence.iter().find(|check| check["name"] == "no undeclared death").unwrap();
-    assert_eq!(deaths["outcome"], "FAIL", "{deaths}");
+    assert_eq!(deaths["verdict"], "FAIL", "{deaths}");
     std::fs::read_to_string(bench.latest().join("run.log")).unwrap()
 }
 
@@ -229,7 +229,7 @@ fn a_process_that_has_to_be_killed_at_the_end_is_a_finding() {
         let verdict = verdict(&bench.latest());
         let evidence = verdict["evidence"].as_array().unwrap();
         let deaths = evidence.iter().find(|check| check["name"] == "no undeclared death").unwrap();
-        assert_eq!(deaths["outcome"], "FAIL", "{name}: {deaths}");
+        assert_eq!(deaths["verdict"], "FAIL", "{name}: {deaths}");
         bench.assert_nothing_left(&agents);
     }
 }
