@@ -8,6 +8,7 @@
 mod load;
 mod samples;
 mod series;
+mod spans;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ pub(crate) use load::samples_needed;
 pub use load::{Counts, Distribution, LoadFacts};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
+pub use spans::{Gap, Span, Spans};
 
 /// Of each list that a person reads; the rest is counted.
 const LISTED_MAX: usize = 100;
@@ -60,7 +62,14 @@ impl<T> Listed<T> {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Facts {
+    /// Of the first segment.
     pub header: Header,
+    /// One, if the run was not resumed.
+    pub segments: u32,
+    /// Between the segments.
+    pub gaps: Vec<Gap>,
+    /// Of the load phase.
+    pub spans: Spans,
     pub criteria: Vec<Asked>,
     /// In order, each with its start.
     pub phases: Vec<(Phase, u64)>,
@@ -74,7 +83,10 @@ pub struct Facts {
     pub alerts: Listed<(u64, Alert)>,
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
+    /// Of all segments that have one.
     pub ledger: Option<Ledger>,
+    /// How many have.
+    pub ledgers: u32,
     pub verify: Option<Verify>,
     pub end: Option<End>,
     pub records: u64,
@@ -137,6 +149,9 @@ impl Facts {
             load: LoadFacts::new(&header.plan, factor, windows),
             samples: SampleFacts::new(&header.plan, &header.host, factor),
             header: header.clone(),
+            segments: 1,
+            gaps: Vec::new(),
+            spans: Spans::default(),
             criteria,
             phases: Vec::new(),
             agents: BTreeMap::new(),
@@ -147,6 +162,7 @@ impl Facts {
             alerts_critical: 0,
             task_failures: Listed::new(),
             ledger: None,
+            ledgers: 0,
             verify: None,
             end: None,
             records: 0,
@@ -156,15 +172,20 @@ impl Facts {
 
     /// Records in the order of the log, the header included.
     pub fn push(&mut self, record: &Record) {
+        if self.records > 0 && matches!(record.event, Event::Header(_)) {
+            self.resume(record.t_ns);
+        }
         self.records += 1;
         self.last_ns = self.last_ns.max(record.t_ns);
         match &record.event {
-            Event::Header(_) => {}
+            Event::Header(_) | Event::Clock(_) => {}
             Event::Phase(PhaseBegan { phase }) => {
                 self.phases.push((*phase, record.t_ns));
-                let (start, end) = (self.load_start_ns(), self.load_end_ns());
-                self.load.set_span(start);
-                self.samples.set_span(start, end);
+                match phase {
+                    Phase::Launch | Phase::WarmUp => {}
+                    Phase::Load => self.begin_load(record.t_ns),
+                    Phase::Drain | Phase::Verify => self.end_load(record.t_ns),
+                }
             }
             Event::Agents(event) => {
                 self.launch_ns = Some(self.launch_ns.unwrap_or(0).max(event.launch_ns));
@@ -179,21 +200,52 @@ impl Facts {
                     agent.incarnation = new.incarnation;
                 }
             }
-            Event::Clock(_) => {}
             Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
             Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
-            Event::Round(round) => self.load.push_round(round),
+            Event::Round(round) => self.load.push_round(round, &self.spans),
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
             Event::Latency(interval) => self.load.push_latency(interval),
-            Event::Sample(sample) => self.samples.push(sample),
-            Event::SampleMissed(missed) => self.samples.push_missed(missed),
+            Event::Sample(sample) => self.samples.push(sample, &self.spans),
+            Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {
                 self.alerts_critical += u64::from(alert.severity == Severity::Critical);
                 self.alerts.push((record.t_ns, alert.clone()));
             }
-            Event::Ledger(ledger) => self.ledger = Some(ledger.clone()),
-            Event::Verify(verify) => self.verify = Some(verify.clone()),
+            Event::Ledger(ledger) => {
+                self.ledgers += 1;
+                match &mut self.ledger {
+                    Some(before) => before.add(ledger),
+                    None => self.ledger = Some(ledger.clone()),
+                }
+            }
+            Event::Verify(verify) => match &mut self.verify {
+                Some(before) => {
+                    before.processes_left.extend_from_slice(&verify.processes_left);
+                    before.files_left.extend_from_slice(&verify.files_left);
+                    before.cleaned.extend_from_slice(&verify.cleaned);
+                }
+                None => self.verify = Some(verify.clone()),
+            },
             Event::End(end) => self.end = Some(end.clone()),
+        }
+    }
+
+    /// Another segment begins: what was under way ended with the last record of the one before.
+    fn resume(&mut self, t_ns: u64) {
+        self.end_load(self.last_ns);
+        self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
+        self.segments += 1;
+        self.end = None;
+    }
+
+    fn begin_load(&mut self, t_ns: u64) {
+        self.spans.begin(t_ns);
+        self.samples.begin_load(t_ns);
+    }
+
+    fn end_load(&mut self, t_ns: u64) {
+        if self.spans.end(t_ns) {
+            self.samples.end_load(t_ns);
         }
     }
 
@@ -201,23 +253,23 @@ impl Facts {
         self.phases.last().map(|p| p.0)
     }
 
-    fn phase_start(&self, wanted: Phase) -> Option<u64> {
-        self.phases.iter().find(|(phase, _)| *phase == wanted).map(|p| p.1)
-    }
-
     pub fn load_start_ns(&self) -> Option<u64> {
-        self.phase_start(Phase::Load)
+        self.spans.start_ns()
     }
 
-    /// The start of what came after the load.
+    /// The start of what came after the load; of the last segment, if there are more.
     pub fn load_end_ns(&self) -> Option<u64> {
-        self.phases.iter().find(|(phase, _)| *phase > Phase::Load).map(|p| p.1)
+        self.spans.end_ns()
     }
 
-    /// Observed length of the load phase so far: to its end, or to the newest record.
+    /// Observed length of the load phase so far, without gaps: to its end, or to the newest record.
     pub fn load_ns(&self) -> u64 {
-        let Some(start) = self.load_start_ns() else { return 0 };
-        self.load_end_ns().unwrap_or(self.last_ns).saturating_sub(start)
+        self.spans.length_ns(self.last_ns)
+    }
+
+    /// The same with gaps: how far the series of the load phase reach.
+    pub fn load_extent_ns(&self) -> u64 {
+        self.spans.extent_ns(self.last_ns)
     }
 
     /// Scenario time over real time: 1, or the factor of a rehearsal.
@@ -239,9 +291,9 @@ impl Facts {
 
     /// Answered tasks a second: from the start of the load to its end or its last answer.
     pub fn throughput_tasks(&self) -> Option<f64> {
-        let start = self.load_start_ns()?;
+        self.load_start_ns()?;
         let end = self.load_end_ns().unwrap_or(0).max(self.load.last_finished_ns?);
-        let seconds = end.saturating_sub(start) as f64 / 1e9;
+        let seconds = self.spans.load_time(end) as f64 / 1e9;
         (seconds > 0.0).then(|| self.load.counts.answered as f64 / seconds)
     }
 

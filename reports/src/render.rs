@@ -1,4 +1,4 @@
-//! The documents: one file a format, each drawn from a verdict and the facts, deciding nothing.
+//! The documents: one file a format, each drawn from a judgement and the facts, deciding nothing.
 
 pub mod csv;
 pub mod hlog;
@@ -8,3 +8,17 @@ pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod text;
+
+use std::io;
+
+use crate::facts::Facts;
+use crate::runlog::event::Record;
+
+/// A document that grows with the log, and so is written while the log is read.
+pub trait Table<W> {
+    /// Writes the rows of one record, if it has any here. The facts have taken it already.
+    fn push(&mut self, facts: &Facts, record: &Record) -> io::Result<()>;
+
+    /// What it was written to, with every row in it.
+    fn into_inner(self: Box<Self>) -> io::Result<W>;
+}

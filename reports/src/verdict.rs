@@ -10,6 +10,7 @@ mod judge;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
+use crate::runlog::Unknown;
 use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
@@ -40,10 +41,10 @@ impl Verdict {
 }
 
 /// How the program that judged this should end. Part of the interface: see `docs/exit-codes.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     pub code: u8,
-    pub name: &'static str,
+    pub name: String,
 }
 
 /// How far the log goes.
@@ -52,13 +53,13 @@ pub struct LogState {
     pub lines: u64,
     /// Where the last, incomplete line begins: line and byte.
     pub torn: Option<(u64, u64)>,
-    /// Events of a newer format that were skipped.
-    pub unknown_events: u64,
+    /// What this program does not know.
+    pub unknown: Unknown,
     /// The first record that contradicts the others.
     pub contradiction: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     pub version: u32,
     pub run_id: String,
@@ -78,7 +79,7 @@ pub struct Judgement {
     pub evidence: Vec<EvidenceResult>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CriterionResult {
     pub name: String,
     pub requirement: Option<String>,
@@ -105,12 +106,13 @@ pub struct CriterionResult {
     pub margin: Option<f64>,
     pub margin_text: String,
     pub note: Option<String>,
-    /// What the figures say as far as the run went: `verdict`, if it went to its end.
+    /// What the figures say as far as the run went: `verdict`, if it went to its end. Absent from a judgement
+    /// that was read back.
     #[serde(skip)]
-    pub so_far: Verdict,
+    pub so_far: Option<Verdict>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceResult {
     pub name: String,
     pub verdict: Verdict,
@@ -144,7 +146,7 @@ impl Judgement {
             .chain(evidence.iter().map(|e| e.verdict))
             .max()
             .unwrap_or(Verdict::Inconclusive);
-        // Whoever interrupts a run gets what there is, not a judgement of the fleet.
+        // A run that was interrupted gives what there is, not a judgement of the fleet.
         let verdict = if interrupted { Verdict::Inconclusive } else { worst };
         let header = &facts.header;
         Self {
@@ -181,7 +183,7 @@ fn exit(verdict: Verdict, interrupted: bool) -> Exit {
         Verdict::Conditional => (11, "conditional"),
         Verdict::Inconclusive => (12, "inconclusive"),
     };
-    Exit { code, name }
+    Exit { code, name: name.to_owned() }
 }
 
 #[cfg(test)]

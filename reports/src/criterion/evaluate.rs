@@ -134,7 +134,7 @@ fn distribution(criterion: &Criterion, facts: &Facts) -> Measured {
         );
     }
     if let (Aggregation::Drift, Some(medians)) = (criterion.aggregation(), medians) {
-        let points: Vec<f64> = medians.points(facts.load_ns()).iter().map(|p| p.1).collect();
+        let points: Vec<f64> = medians.points(facts.load_extent_ns()).iter().map(|p| p.1).collect();
         return drift(&points);
     }
     let samples = values.count();
@@ -172,7 +172,7 @@ fn gauge(criterion: &Criterion, facts: &Facts) -> Measured {
         Aggregation::Min => Measured::exact(gauge.min, gauge.count),
         Aggregation::Slope | Aggregation::Growth => trend(criterion, gauge, facts),
         Aggregation::Drift => {
-            let points: Vec<f64> = gauge.medians.points(facts.load_ns()).iter().map(|p| p.1).collect();
+            let points: Vec<f64> = gauge.medians.points(facts.load_extent_ns()).iter().map(|p| p.1).collect();
             drift(&points)
         }
         _ => match gauge.mean() {
@@ -200,7 +200,7 @@ pub fn trend_points(gauge: &Gauge, facts: &Facts) -> Vec<(f64, f64)> {
     let factor = facts.time_factor();
     gauge
         .medians
-        .points(facts.load_ns())
+        .points(facts.load_extent_ns())
         .into_iter()
         .map(|(ns, value)| (ns as f64 * factor / 3.6e12, value))
         .collect()

@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use super::series::{Medians, Series, Windows};
+use super::spans::Spans;
 use crate::runlog::event::{LatencyInterval, LatencyTag, Phase, PlanFacts, Round};
 
 /// Buckets of five minutes, as the requirements define growth and drift.
@@ -154,7 +155,6 @@ pub struct LoadFacts {
     pub throughput_series: Series,
     pub lateness_series: Series,
     windows: Vec<WindowOf>,
-    start_ns: u64,
 }
 
 impl LoadFacts {
@@ -182,12 +182,7 @@ impl LoadFacts {
             throughput_series: Series::new(coarse),
             lateness_series: Series::new(bin),
             windows: windows.into_iter().map(|(ratio, width)| (ratio, Windows::new(width))).collect(),
-            start_ns: 0,
         }
-    }
-
-    pub(super) fn set_span(&mut self, start: Option<u64>) {
-        self.start_ns = start.unwrap_or(0);
     }
 
     /// The windows of this width, over tasks (ratios) or over time (rates).
@@ -195,7 +190,7 @@ impl LoadFacts {
         self.windows.iter().find(|w| w.0 == ratio && w.1.width_ns() == width_ns).map(|w| &w.1)
     }
 
-    pub(super) fn push_round(&mut self, round: &Round) {
+    pub(super) fn push_round(&mut self, round: &Round, spans: &Spans) {
         let took = round.finished_ns.saturating_sub(round.scheduled_ns);
         let late = round.started_ns.saturating_sub(round.scheduled_ns);
         self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
@@ -210,7 +205,7 @@ impl LoadFacts {
         self.counts.add(round);
         self.coordination.record(took);
         self.lateness.record(late);
-        let since = round.scheduled_ns.saturating_sub(self.start_ns);
+        let since = spans.since_start(round.scheduled_ns);
         self.coordination_medians.push(since, took as f64 / 1e9);
         if let Some(p50) = round.task_p50_ns {
             self.task_medians.push(since, p50 as f64 / 1e9);
@@ -220,9 +215,9 @@ impl LoadFacts {
         self.last_finished_ns = self.last_finished_ns.max(Some(round.finished_ns));
         for (ratio, windows) in &mut self.windows {
             if *ratio {
-                windows.push(since, answered, tasks);
+                windows.push(spans.load_time(round.scheduled_ns), answered, tasks);
             } else {
-                windows.push(round.finished_ns.saturating_sub(self.start_ns), answered, 0);
+                windows.push(spans.load_time(round.finished_ns), answered, 0);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::load::{Distribution, bucket_ns};
 use super::series::{Medians, Series};
+use super::spans::Spans;
 use crate::criterion::{MetricId, Scope};
 use crate::runlog::event::{AgentId, AgentSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
 
@@ -115,11 +116,11 @@ pub struct SampleFacts {
     /// Whether the harness has sampled itself.
     pub saw_harness: bool,
     roles: BTreeMap<AgentId, Role>,
-    cpu_before: BTreeMap<AgentId, u64>,
+    /// Which process each place had in the newest sweep, and its CPU time.
+    cpu_before: BTreeMap<AgentId, (u32, u64)>,
     swept_before: Option<u64>,
+    /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
-    start_ns: Option<u64>,
-    end_ns: Option<u64>,
     processes: u32,
     nofile: f64,
     bin_ns: u64,
@@ -150,8 +151,6 @@ impl SampleFacts {
             cpu_before: BTreeMap::new(),
             swept_before: None,
             load_before: None,
-            start_ns: None,
-            end_ns: None,
             processes: plan.processes,
             nofile: host.nofile_soft as f64,
             bin_ns: (whole / 600).max(plan.sample_every_ns).max(1_000_000),
@@ -160,15 +159,15 @@ impl SampleFacts {
         }
     }
 
-    pub(super) fn set_span(&mut self, start: Option<u64>, end: Option<u64>) {
-        if self.start_ns.is_none() {
-            self.load_before = start;
-        }
+    pub(super) fn begin_load(&mut self, t_ns: u64) {
+        self.load_before = Some(t_ns);
+    }
+
+    pub(super) fn end_load(&mut self, t_ns: u64) {
         // The time from the last sweep to the end of the load is a gap as well.
-        if let (None, Some(end), Some(before)) = (self.end_ns, end, self.load_before) {
-            self.gap_max_ns = self.gap_max_ns.max(end.saturating_sub(before));
+        if let Some(before) = self.load_before.take() {
+            self.gap_max_ns = self.gap_max_ns.max(t_ns.saturating_sub(before));
         }
-        (self.start_ns, self.end_ns) = (start, end);
     }
 
     pub(super) fn introduce(&mut self, agent: AgentId, role: Role) {
@@ -179,8 +178,8 @@ impl SampleFacts {
         self.gauges.get(&(metric, scope))
     }
 
-    pub(super) fn push_missed(&mut self, missed: &SampleMissed) {
-        if self.since_load(missed.due_ns).is_some() {
+    pub(super) fn push_missed(&mut self, missed: &SampleMissed, spans: &Spans) {
+        if spans.contains(missed.due_ns) {
             self.missed += 1;
             if self.missed_why.len() < 5 && !self.missed_why.contains(&missed.reason) {
                 self.missed_why.push(missed.reason.clone());
@@ -188,14 +187,9 @@ impl SampleFacts {
         }
     }
 
-    fn since_load(&self, t_ns: u64) -> Option<u64> {
-        let since = t_ns.checked_sub(self.start_ns?)?;
-        (self.end_ns.is_none_or(|end| t_ns < end)).then_some(since)
-    }
-
-    pub(super) fn push(&mut self, sample: &Sample) {
+    pub(super) fn push(&mut self, sample: &Sample, spans: &Spans) {
         let t = sample.started_ns;
-        let since = self.since_load(t);
+        let since = spans.contains(t).then(|| spans.since_start(t));
         let by_scope = self.sums(sample);
         let seconds = self.swept_before.map(|before| t.saturating_sub(before) as f64 / 1e9);
         self.swept_before = Some(t);
@@ -265,8 +259,15 @@ impl SampleFacts {
     fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); 5] {
         let mut out = Scope::ALL.map(|scope| (scope, Sums::default()));
         for agent in &sample.agents {
-            let before = self.cpu_before.insert(agent.agent, agent.cpu_us);
-            let cpu_us = before.map_or(0, |before| agent.cpu_us.saturating_sub(before));
+            let before = self.cpu_before.insert(agent.agent, (agent.incarnation, agent.cpu_us));
+            let cpu_us = match before {
+                Some((incarnation, before)) if incarnation == agent.incarnation => {
+                    agent.cpu_us.saturating_sub(before)
+                }
+                // Another process: all that it has used is new.
+                Some(_) => agent.cpu_us,
+                None => 0,
+            };
             let Some(role) = self.roles.get(&agent.agent) else { continue };
             let own = match role {
                 Role::Worker => Scope::Workers,

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Table;
 use crate::facts::Facts;
-use crate::runlog::event::{Header, Role, Round, Sample};
+use crate::runlog::event::{Event, Header, Record, Role, Round, Sample};
 
 /// The run's own clock in UTC. If the header's start cannot be read, the column stays empty.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +97,7 @@ impl<W: Write> Samples<W> {
         Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
     }
 
-    pub fn push(&mut self, facts: &Facts, sample: &Sample) -> io::Result<()> {
+    fn write(&mut self, facts: &Facts, sample: &Sample) -> io::Result<()> {
         let h = &sample.host;
         let time = self.clock.utc(sample.started_ns);
         let since = seconds(sample.started_ns);
@@ -135,8 +136,17 @@ impl<W: Write> Samples<W> {
         }
         Ok(())
     }
+}
 
-    pub fn into_inner(self) -> io::Result<W> {
+impl<W: Write> Table<W> for Samples<W> {
+    fn push(&mut self, facts: &Facts, record: &Record) -> io::Result<()> {
+        if let Event::Sample(sample) = &record.event {
+            self.write(facts, sample)?;
+        }
+        Ok(())
+    }
+
+    fn into_inner(self: Box<Self>) -> io::Result<W> {
         self.out.into_inner().map_err(csv::IntoInnerError::into_error)
     }
 }
@@ -173,7 +183,7 @@ impl<W: Write> Rounds<W> {
         Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
     }
 
-    pub fn push(&mut self, r: &Round) -> io::Result<()> {
+    fn write(&mut self, r: &Round) -> io::Result<()> {
         let phase = if r.phase == crate::runlog::event::Phase::Load { "load" } else { "warm-up" };
         self.out.write_record([
             &self.clock.utc(r.scheduled_ns),
@@ -195,8 +205,17 @@ impl<W: Write> Rounds<W> {
         ])?;
         Ok(())
     }
+}
 
-    pub fn into_inner(self) -> io::Result<W> {
+impl<W: Write> Table<W> for Rounds<W> {
+    fn push(&mut self, _: &Facts, record: &Record) -> io::Result<()> {
+        if let Event::Round(round) = &record.event {
+            self.write(round)?;
+        }
+        Ok(())
+    }
+
+    fn into_inner(self: Box<Self>) -> io::Result<W> {
         self.out.into_inner().map_err(csv::IntoInnerError::into_error)
     }
 }

@@ -1,13 +1,18 @@
 //! `latency.hlog`: a HdrHistogram log, version 1.3, for other people's tools.
 //!
 //! Written as HdrHistogram's own `HistogramLogWriter` does: three decimals, seconds since the start,
-//! the maximum in milliseconds, the histogram as the run log carries it. Tags are the names of
+//! the maximum in milliseconds, the histogram as the run log carries it. Not through the log writer of
+//! `hdrhistogram`: that one takes the maximum from the histogram, which has three digits of it and not the
+//! exact one of the run log, adds a line `#[MaxValueDivisor]`, has no date in `#[StartTime]` and no line of
+//! column names, and would decode and pack again what the run log has packed already. Its reader takes ours. Tags are the names of
 //! the run log, `warm-up-` before them for what no criterion counts.
 
 use std::io::{self, Write};
 
+use super::Table;
 use super::csv::Clock;
-use crate::runlog::event::{Header, LatencyInterval, LatencyTag, Phase};
+use crate::facts::Facts;
+use crate::runlog::event::{Event, Header, LatencyInterval, LatencyTag, Phase, Record};
 
 /// Nanoseconds to milliseconds: the ratio that readers of the format assume.
 const MAX_VALUE_UNIT: f64 = 1_000_000.0;
@@ -36,7 +41,7 @@ impl<W: Write> Log<W> {
         Ok(Self { out })
     }
 
-    pub fn push(&mut self, interval: &LatencyInterval) -> io::Result<()> {
+    fn write(&mut self, interval: &LatencyInterval) -> io::Result<()> {
         let tag = match interval.tag {
             LatencyTag::Coordination => "coordination",
             LatencyTag::Task => "task",
@@ -52,8 +57,17 @@ impl<W: Write> Log<W> {
             one_line(&interval.histogram),
         )
     }
+}
 
-    pub fn into_inner(self) -> io::Result<W> {
+impl<W: Write> Table<W> for Log<W> {
+    fn push(&mut self, _: &Facts, record: &Record) -> io::Result<()> {
+        if let Event::Latency(interval) = &record.event {
+            self.write(interval)?;
+        }
+        Ok(())
+    }
+
+    fn into_inner(self: Box<Self>) -> io::Result<W> {
         Ok(self.out)
     }
 }

@@ -245,7 +245,7 @@ fn ledger(facts: &Facts) -> Vec<LedgerLine> {
             |own| line("", "coordinator", own, c.executed_by_workers),
         ));
     }
-    // They stand in the rounds alone: there they failed, and in the books they did not.
+    // They stand in the rounds alone: there they failed, and in the ledgers they did not.
     for (count, name) in [(ledger.refused, "refused by the bus"), (ledger.rejected, "answered and not right")]
     {
         if count > 0 {

@@ -83,6 +83,11 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
     .collect()
 }
 
+/// A file each, with its name.
+pub fn files(facts: &Facts) -> Vec<(String, String)> {
+    all(facts).iter().map(|plot| (format!("{}.svg", plot.name), plot.standalone())).collect()
+}
+
 /// Mean with its band of extremes.
 fn points(series: &Series) -> Vec<Point> {
     series

@@ -1,53 +1,83 @@
 //! Lines of the log: writing them, and reading them back without trusting them.
 //!
-//! A line is the JSON of a [`Record`] with one more key at its end, `"crc"`: eight hex digits of the
-//! CRC32C over the bytes of the line before `,"crc"`, continued from the checksum of the line before. The
-//! checksums so form a chain: a line that was changed, removed or swapped breaks it from there on.
-//! This framing is the same in all versions of the format; only the JSON inside may grow.
+//! A line is the JSON of a [`Record`], framed by [`notation::framed`]: checksummed, and chained to the line
+//! before. `needed` says whether a reader that does not know the kind of event can still judge the run. The
+//! figures of a `sample` are packed by [`sweep`], in the columns that the header lists. The framing, `seq`,
+//! `t_ns` and `ev` are the same in all versions of the format; only the JSON beside them may grow.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use serde::Deserialize;
+use notation::framed::{self, Chain, LineError, Lines, Next};
+use serde::{Deserialize, Serialize};
 
-use super::event::{Event, FORMAT, FormatVersion, Record};
+use super::columns::{self, Mapping};
+use super::event::{AgentSample, Event, FORMAT, FormatVersion, Record};
+use super::sweep::{self, Column, Decoder, Encoder};
+use super::v1;
 
 /// The longest line that is read: a sweep over 100,000 agents at 100 bytes each, and as much again.
 pub const LINE_BYTES_MAX: usize = 20 << 20;
-
-/// `,"crc":"` + 8 digits + `"}`.
-const TAIL_KEY: &[u8] = b",\"crc\":\"";
-const TAIL_LEN: usize = TAIL_KEY.len() + 8 + 2;
 
 /// Appends events to a stream. Only one writer may own a log.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     out: W,
     seq: u64,
-    crc: u32,
+    chain: Chain,
     line: Vec<u8>,
+    sweeps: Encoder,
+}
+
+/// A line of format 2, in the order of its keys.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: u64,
+    t_ns: u64,
+    needed: bool,
+    #[serde(flatten)]
+    event: &'a Event,
+    /// Of a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<Column>>,
+    /// Of a sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<String>,
 }
 
 impl<W: Write> Writer<W> {
     pub fn new(out: W) -> Self {
-        Self { out, seq: 0, crc: 0, line: Vec::new() }
+        let sweeps = Encoder::new(columns::all().len());
+        Self { out, seq: 0, chain: Chain::START, line: Vec::new(), sweeps }
     }
 
     /// Writes one line and returns what it says, so that a live view sees what a reader will see.
     pub fn append(&mut self, t_ns: u64, event: Event) -> io::Result<Record> {
-        let record = Record { seq: self.seq, t_ns, event };
+        let (columns, rows) = match &event {
+            Event::Header(_) => (Some(columns::all()), None),
+            Event::Sample(sample) => (None, Some(self.sweeps.encode(&columns::sweep_of(&sample.agents)))),
+            Event::Phase(_)
+            | Event::Agents(_)
+            | Event::AgentReplaced(_)
+            | Event::AgentExit(_)
+            | Event::Round(_)
+            | Event::TaskFailed(_)
+            | Event::Latency(_)
+            | Event::SampleMissed(_)
+            | Event::Alert(_)
+            | Event::Clock(_)
+            | Event::Ledger(_)
+            | Event::Verify(_)
+            | Event::End(_) => (None, None),
+        };
+        let line = Line { seq: self.seq, t_ns, needed: event.is_needed(), event: &event, columns, rows };
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &record)?;
-        let closing = self.line.pop();
-        assert_eq!(closing, Some(b'}'), "a record is a JSON object");
-        let crc = crc32c::crc32c_append(self.crc, &self.line);
-        write!(self.line, ",\"crc\":\"{crc:08x}\"}}")?;
-        self.line.push(b'\n');
-        assert!(self.line.len() <= LINE_BYTES_MAX, "a line that no reader would accept");
+        framed::append(&mut self.chain, &mut self.line, &line, LINE_BYTES_MAX)
+            .expect("no event is as long as a line may be");
         // One call a line: a full disk tears at most the last one.
         self.out.write_all(&self.line)?;
-        self.crc = crc;
+        let record = Record { seq: self.seq, t_ns, event };
         self.seq += 1;
         Ok(record)
     }
@@ -78,7 +108,7 @@ pub enum LogError {
     #[error("this is not a run log: {what}")]
     BadHeader { what: String },
     #[error(
-        "the run log has format {}.{}, and this program reads {}.x",
+        "the run log has format {}.{}, and this program reads 1.x and {}.x",
         found.major, found.minor, FORMAT.major
     )]
     VersionUnsupported { found: FormatVersion },
@@ -88,18 +118,58 @@ pub enum LogError {
     Io(#[from] io::Error),
 }
 
+/// Kinds that are listed by name.
+const KINDS_LISTED_MAX: usize = 5;
+/// Letters of a name that another program has chosen.
+const KIND_CHARS_MAX: usize = 40;
+
+/// What a log says that this program does not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Events that judging does not need.
+    pub skipped: u64,
+    /// Events that it does.
+    pub needed: u64,
+    /// The first few kinds of either.
+    pub skipped_kinds: Vec<String>,
+    pub needed_kinds: Vec<String>,
+}
+
+impl Unknown {
+    fn note(&mut self, what: &str, needed: bool) {
+        let (count, kinds) = if needed {
+            (&mut self.needed, &mut self.needed_kinds)
+        } else {
+            (&mut self.skipped, &mut self.skipped_kinds)
+        };
+        *count += 1;
+        let what: String = what.chars().filter(|c| !c.is_control()).take(KIND_CHARS_MAX).collect();
+        if kinds.len() < KINDS_LISTED_MAX && !kinds.contains(&what) {
+            kinds.push(what);
+        }
+    }
+
+    /// Of the segments of a run together.
+    pub fn add(&mut self, other: &Self) {
+        for (kinds, needed) in [(&other.skipped_kinds, false), (&other.needed_kinds, true)] {
+            for kind in kinds {
+                self.note(kind, needed);
+            }
+        }
+        self.skipped += other.skipped - other.skipped_kinds.len() as u64;
+        self.needed += other.needed - other.needed_kinds.len() as u64;
+    }
+}
+
 /// Reads records one at a time; holds one line. After an error it is at its end.
 #[derive(Debug)]
 pub struct Reader<R: BufRead> {
-    input: R,
-    line: Vec<u8>,
-    /// Of the lines read so far.
-    lines: u64,
-    offset: u64,
-    crc: u32,
+    lines: Lines<R>,
     seq: u64,
     format: Option<FormatVersion>,
-    unknown: u64,
+    /// Of a log of format 2.
+    sweeps: Option<(Decoder, Mapping)>,
+    unknown: Unknown,
     done: bool,
 }
 
@@ -111,102 +181,135 @@ pub fn open(path: &Path) -> io::Result<Reader<BufReader<File>>> {
 impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Self {
         Self {
-            input,
-            line: Vec::new(),
-            lines: 0,
-            offset: 0,
-            crc: 0,
+            lines: Lines::new(input, LINE_BYTES_MAX),
             seq: 0,
             format: None,
-            unknown: 0,
+            sweeps: None,
+            unknown: Unknown::default(),
             done: false,
         }
     }
 
     /// Good lines read so far.
     pub fn lines(&self) -> u64 {
-        self.lines
+        self.lines.count()
     }
 
-    /// Events of a newer minor version that this one does not know; they were skipped.
-    pub fn unknown_events(&self) -> u64 {
-        self.unknown
+    /// The checksum of the last good line, as its eight hex digits.
+    pub fn crc(&self) -> String {
+        self.lines.chain().hex()
+    }
+
+    /// What was read so far and is not known here.
+    pub fn unknown(&self) -> &Unknown {
+        &self.unknown
     }
 
     fn damaged(&self, what: impl Into<String>) -> LogError {
-        LogError::Damaged { line: self.lines + 1, offset: self.offset, what: what.into() }
+        LogError::Damaged { line: self.lines.count() + 1, offset: self.lines.offset(), what: what.into() }
     }
 
-    fn read(&mut self) -> Result<Line, LogError> {
-        self.line.clear();
-        let limit = LINE_BYTES_MAX as u64 + 1;
-        let got = (&mut self.input).take(limit).read_until(b'\n', &mut self.line)?;
-        if got == 0 {
-            return if self.lines == 0 { Err(LogError::Empty) } else { Ok(Line::None) };
+    fn read(&mut self) -> Result<Got, LogError> {
+        let first = self.lines.count() == 0;
+        match self.lines.advance()? {
+            Next::Whole => {}
+            Next::End if first => return Err(LogError::Empty),
+            Next::End => return Ok(Got::Nothing),
+            Next::Torn => {
+                return Err(LogError::Torn { line: self.lines.count() + 1, offset: self.lines.offset() });
+            }
+            Next::TooLong => {
+                return Err(self.damaged(format!("the line is longer than {LINE_BYTES_MAX} bytes")));
+            }
         }
-        if self.line.last() != Some(&b'\n') {
-            return Err(if got > LINE_BYTES_MAX {
-                self.damaged(format!("the line is longer than {LINE_BYTES_MAX} bytes"))
-            } else {
-                LogError::Torn { line: self.lines + 1, offset: self.offset }
-            });
-        }
-        let first = self.lines == 0;
-        let Some((body, crc)) = split(&self.line[..self.line.len() - 1]) else {
-            return Err(if first {
+        let checked = self.lines.check().map_err(|error| match error {
+            LineError::Unmarked if first => {
                 LogError::BadHeader { what: "its first line carries no checksum".into() }
-            } else {
-                self.damaged("the line carries no checksum")
-            });
-        };
-        let wanted = crc32c::crc32c_append(self.crc, body);
-        if crc != format!("{wanted:08x}").as_bytes() {
-            return Err(self.damaged(format!(
-                "its checksum is {}, and its bytes (and the lines before) give {wanted:08x}",
-                String::from_utf8_lossy(crc)
-            )));
-        }
-        let mut json = body.to_vec();
-        json.push(b'}');
-        let record = self.parse(&json, first)?;
-        self.crc = wanted;
-        self.offset += got as u64;
-        self.lines += 1;
+            }
+            LineError::Unmarked | LineError::Mismatch { .. } => self.damaged(error.to_string()),
+        })?;
+        let got = self.parse(&checked.json, first)?;
+        self.lines.accept(&checked);
         self.seq += 1;
-        Ok(record)
+        Ok(got)
     }
 
-    fn parse(&mut self, json: &[u8], first: bool) -> Result<Line, LogError> {
+    fn parse(&mut self, json: &[u8], first: bool) -> Result<Got, LogError> {
         let frame: Frame = serde_json::from_slice(json).map_err(|e| self.damaged(e.to_string()))?;
         if first {
-            if frame.ev != "header" {
-                return Err(LogError::BadHeader { what: "its first line is not a header".into() });
-            }
-            let found = frame
-                .format
-                .ok_or_else(|| LogError::BadHeader { what: "its header names no format".into() })?;
-            if found.major != FORMAT.major {
-                return Err(LogError::VersionUnsupported { found });
-            }
-            self.format = Some(found);
+            self.begin(&frame)?;
         }
         if frame.seq != self.seq {
-            let (line, offset) = (self.lines + 1, self.offset);
+            let (line, offset) = (self.lines.count() + 1, self.lines.offset());
             return Err(LogError::SequenceGap { line, offset, wanted: self.seq, found: frame.seq });
         }
-        match serde_json::from_slice(json) {
-            Ok(record) => Ok(Line::Known(Box::new(record))),
-            Err(_) if self.is_newer() && !KNOWN.contains(&frame.ev.as_str()) => {
-                self.unknown += 1;
-                Ok(Line::Unknown)
-            }
-            Err(e) if first => Err(LogError::BadHeader { what: e.to_string() }),
-            Err(e) => Err(self.damaged(e.to_string())),
-        }
+        let format = self.format.unwrap_or(FORMAT);
+        let got =
+            if format.major == 1 { self.old_event(json, &frame, format) } else { self.event(json, &frame) };
+        let event = match got {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(Got::Skipped),
+            Err(what) if first => return Err(LogError::BadHeader { what }),
+            Err(what) => return Err(self.damaged(what)),
+        };
+        Ok(Got::Known(Box::new(Record { seq: frame.seq, t_ns: frame.t_ns, event })))
     }
 
-    fn is_newer(&self) -> bool {
-        self.format.is_some_and(|f| f.minor > FORMAT.minor)
+    /// What the header says about the rest of the log.
+    fn begin(&mut self, frame: &Frame) -> Result<(), LogError> {
+        let bad = |what: &str| LogError::BadHeader { what: what.to_owned() };
+        if frame.ev != "header" {
+            return Err(bad("its first line is not a header"));
+        }
+        let found = frame.format.ok_or_else(|| bad("its header names no format"))?;
+        self.format = Some(found);
+        if found.major == FORMAT.major {
+            let columns = frame.columns.as_deref().ok_or_else(|| bad("its header lists no columns"))?;
+            let decoder = Decoder::new(columns.len()).map_err(|e| bad(&e.to_string()))?;
+            self.sweeps = Some((decoder, Mapping::new(columns)));
+        } else if found.major != 1 {
+            return Err(LogError::VersionUnsupported { found });
+        }
+        Ok(())
+    }
+
+    /// `None` if it is of a kind that is not known here. The error is a sentence fragment.
+    fn event(&mut self, json: &[u8], frame: &Frame) -> Result<Option<Event>, String> {
+        let needed = frame.needed.ok_or("the line does not say whether judging needs it")?;
+        if !KNOWN.contains(&frame.ev.as_str()) {
+            self.unknown.note(&frame.ev, needed);
+            return Ok(None);
+        }
+        let mut event = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        if let Event::Sample(sample) = &mut event {
+            sample.agents = self.rows(frame)?;
+        }
+        Ok(Some(event))
+    }
+
+    fn rows(&mut self, frame: &Frame) -> Result<Vec<AgentSample>, String> {
+        let rows = frame.rows.as_deref().ok_or("the sample has no rows")?;
+        let (decoder, mapping) = self.sweeps.as_mut().ok_or("the log has no columns")?;
+        let sweep: sweep::Sweep = decoder.decode(rows).map_err(|e| e.to_string())?;
+        let unpacked =
+            mapping.unpack(&sweep).map_err(|column| format!("a value of `{column}` is out of range"))?;
+        if let Some(column) = unpacked.lacks {
+            self.unknown.note(&format!("sample without {column}"), true);
+        }
+        Ok(unpacked.agents)
+    }
+
+    fn old_event(
+        &mut self,
+        json: &[u8],
+        frame: &Frame,
+        format: FormatVersion,
+    ) -> Result<Option<Event>, String> {
+        if format.minor > v1::MINOR && !v1::KNOWN.contains(&frame.ev.as_str()) {
+            self.unknown.note(&frame.ev, false);
+            return Ok(None);
+        }
+        v1::upgrade(json).map(Some).map_err(|e| e.to_string())
     }
 }
 
@@ -216,9 +319,9 @@ impl<R: BufRead> Iterator for Reader<R> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.done {
             match self.read() {
-                Ok(Line::Known(record)) => return Some(Ok(*record)),
-                Ok(Line::Unknown) => {}
-                Ok(Line::None) => self.done = true,
+                Ok(Got::Known(record)) => return Some(Ok(*record)),
+                Ok(Got::Skipped) => {}
+                Ok(Got::Nothing) => self.done = true,
                 Err(e) => {
                     self.done = true;
                     return Some(Err(e));
@@ -229,20 +332,25 @@ impl<R: BufRead> Iterator for Reader<R> {
     }
 }
 
-enum Line {
+enum Got {
     Known(Box<Record>),
-    /// Of a newer minor version.
-    Unknown,
+    /// Of a kind that is not known here.
+    Skipped,
     /// A clean end.
-    None,
+    Nothing,
 }
 
-/// What every version of the format says of a line.
+/// What a line says beside its event.
 #[derive(Deserialize)]
 struct Frame {
     seq: u64,
+    t_ns: u64,
     ev: String,
+    /// From format 2 on.
+    needed: Option<bool>,
     format: Option<FormatVersion>,
+    columns: Option<Vec<Column>>,
+    rows: Option<String>,
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
@@ -263,14 +371,6 @@ const KNOWN: [&str; 15] = [
     "verify",
     "end",
 ];
-
-/// Body (without its closing brace) and checksum digits.
-fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = line.len().checked_sub(TAIL_LEN)?;
-    let (body, tail) = line.split_at(at);
-    let digits = tail.strip_prefix(TAIL_KEY)?.strip_suffix(b"\"}")?;
-    (body.first() == Some(&b'{')).then_some((body, digits))
-}
 
 #[cfg(test)]
 mod tests {

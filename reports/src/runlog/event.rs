@@ -1,13 +1,13 @@
 //! What can happen in a run, as the log spells it.
 //!
 //! Times named `*_ns` are nanoseconds of CLOCK_BOOTTIME since the start of the run, unless the name says
-//! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. Adding an
-//! optional field raises the minor version; anything else raises the major one.
+//! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. A new optional
+//! field and a new kind of event raise the minor version; anything else raises the major one.
 
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 1 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 0 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,14 +16,13 @@ pub struct FormatVersion {
     pub minor: u16,
 }
 
-/// One line of the log, without its checksum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One line of the log; how it is written is for [`super::codec`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Position in the log, from 0, without gaps.
     pub seq: u64,
     /// When the recorder took the event.
     pub t_ns: u64,
-    #[serde(flatten)]
     pub event: Event,
 }
 
@@ -63,6 +62,28 @@ pub enum Event {
     End(End),
 }
 
+impl Event {
+    /// Whether a run could not be judged by a reader that does not know this kind of event. What only says
+    /// more about a fact that another event holds, or serves people alone, is not needed.
+    pub fn is_needed(&self) -> bool {
+        match self {
+            Self::Header(_)
+            | Self::Phase(_)
+            | Self::Agents(_)
+            | Self::AgentReplaced(_)
+            | Self::AgentExit(_)
+            | Self::Round(_)
+            | Self::Latency(_)
+            | Self::Sample(_)
+            | Self::SampleMissed(_)
+            | Self::Ledger(_)
+            | Self::Verify(_)
+            | Self::End(_) => true,
+            Self::TaskFailed(_) | Self::Alert(_) | Self::Clock(_) => false,
+        }
+    }
+}
+
 /// Task failures beyond this many are only counted: a fleet that fails every task for a day must
 /// not fill the disk with the same sentence.
 pub const TASK_FAILURES_MAX: u64 = 1_000;
@@ -92,7 +113,8 @@ pub struct Header {
     pub build: BuildFacts,
 }
 
-/// The last line of the segment before: the chain of checksums goes on from there.
+/// The last whole line of the segment before. Each file begins a chain of checksums of its own; this ties it to
+/// the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumes {
     /// The id of the run, the same in all its segments.
@@ -387,13 +409,14 @@ pub struct Sample {
     pub cpu_ns: u64,
     /// Fleet processes (without the harness) that were there with the right start time.
     pub live: u32,
+    /// Packed by the codec, in the columns that the header lists.
+    #[serde(skip)]
     pub agents: Vec<AgentSample>,
     pub host: HostSample,
 }
 
-/// A tuple in JSON, to keep a long soak's log small: id, then the figures in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "AgentTuple", into = "AgentTuple")]
+/// One process in one sweep. In the log it is a row: see [`super::columns`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AgentSample {
     pub agent: AgentId,
     /// Which process in the agent's place the figures are of.
@@ -413,50 +436,13 @@ pub struct AgentSample {
     pub pss_kib: Option<u64>,
 }
 
-type AgentTuple = (AgentId, u64, u64, u64, u32, u32, u64, u64, u64, Option<u64>);
-
-impl From<AgentTuple> for AgentSample {
-    fn from(t: AgentTuple) -> Self {
-        Self {
-            agent: t.0,
-            incarnation: first(),
-            rss_kib: t.1,
-            anon_kib: t.2,
-            vsz_kib: t.3,
-            fds: t.4,
-            threads: t.5,
-            cpu_us: t.6,
-            voluntary_switches: t.7,
-            involuntary_switches: t.8,
-            pss_kib: t.9,
-        }
-    }
-}
-
-impl From<AgentSample> for AgentTuple {
-    fn from(s: AgentSample) -> Self {
-        (
-            s.agent,
-            s.rss_kib,
-            s.anon_kib,
-            s.vsz_kib,
-            s.fds,
-            s.threads,
-            s.cpu_us,
-            s.voluntary_switches,
-            s.involuntary_switches,
-            s.pss_kib,
-        )
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HostSample {
     pub load1: f64,
     pub load5: f64,
     pub load15: f64,
     pub mem_available_kib: u64,
-    /// All of /dev/shm, whoever uses it.
+    /// All of /dev/shm, also what does not belong to the run.
     pub shm_used_bytes: u64,
     pub shm_used_inodes: u64,
     /// The fleet's own directory.
@@ -498,11 +484,11 @@ pub struct Ledger {
     /// What the client asked of each coordinator, and what that coordinator says of itself.
     pub coordinators: Vec<CoordinatorLedger>,
     /// Tasks of rounds that the bus did not accept, since their worker's coordinator was dead: failed,
-    /// and in nobody's books.
+    /// and in no coordinator's ledger.
     #[serde(default)]
     pub refused: u64,
     /// Answers that the bus delivered and the harness did not take for right (other content, a command
-    /// that failed): answered in the books of both ends, failed in the rounds.
+    /// that failed): answered in the ledgers of both ends, failed in the rounds.
     #[serde(default)]
     pub rejected: u64,
 }
@@ -515,6 +501,41 @@ pub struct CoordinatorLedger {
     pub coordinator: Option<LedgerRow>,
     /// Tasks its workers say they have executed.
     pub executed_by_workers: Option<u64>,
+}
+
+impl Ledger {
+    /// Takes the counts of another segment of the same run.
+    pub fn add(&mut self, other: &Self) {
+        self.client = self.client.plus(other.client);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.rejected = self.rejected.saturating_add(other.rejected);
+        for theirs in &other.coordinators {
+            match self.coordinators.iter_mut().find(|own| own.name == theirs.name) {
+                Some(own) => {
+                    own.client = own.client.plus(theirs.client);
+                    own.coordinator = own.coordinator.zip(theirs.coordinator).map(|(a, b)| a.plus(b));
+                    let executed = own.executed_by_workers.zip(theirs.executed_by_workers);
+                    own.executed_by_workers = executed.map(|(a, b)| a.saturating_add(b));
+                }
+                None => self.coordinators.push(theirs.clone()),
+            }
+        }
+    }
+}
+
+impl LedgerRow {
+    /// No sum is larger than the largest number.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_add(other.accepted),
+            answered: self.answered.saturating_add(other.answered),
+            failed: self.failed.saturating_add(other.failed),
+            in_flight: self.in_flight.saturating_add(other.in_flight),
+            late: self.late.saturating_add(other.late),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -542,6 +563,7 @@ pub struct End {
     pub reason: EndReason,
     /// In words, where the reason has more to say.
     pub detail: Option<String>,
+    /// Of all segments of the run.
     pub rounds: u64,
     /// Of the harness process over the whole run: user + system.
     pub harness_cpu_ns: u64,

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::event::{AgentId, Event, Phase, Record};
+use super::event::{AgentId, EndReason, Event, Header, Phase, Record, Resumes};
 
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,15 +15,18 @@ pub struct Contradiction {
     pub what: String,
 }
 
-/// Feed it every record in order; it stays usable after an error.
+/// Feed it every record in order, and the end of every segment; it stays usable after an error.
 #[derive(Debug, Default)]
 pub struct Validator {
     records: u64,
+    header: Option<Box<Header>>,
+    /// The last line of the segment before, between two segments.
+    closed: Option<Resumes>,
     t_ns: u64,
     phase: Option<Phase>,
     agents: HashSet<AgentId>,
     next_sweep: u64,
-    ended: bool,
+    ended: Option<EndReason>,
 }
 
 impl Validator {
@@ -41,20 +44,29 @@ impl Validator {
 
     /// The last record was the end of a complete log.
     pub fn is_complete(&self) -> bool {
-        self.ended
+        self.ended.is_some()
+    }
+
+    /// The log of a segment has no more records, and the run has another segment. `lines` are its good lines,
+    /// and `crc` is the checksum of the last of them.
+    pub fn end_segment(&mut self, lines: u64, crc: String) {
+        let run = self.header.as_ref().map(|header| header.run_id.clone()).unwrap_or_default();
+        self.closed = Some(Resumes { run, seq: lines.saturating_sub(1), crc });
     }
 
     fn check(&mut self, record: &Record, first: bool) -> Result<(), String> {
-        if self.ended {
+        if self.ended.is_some() && self.closed.is_none() {
             return Err("a record after the end".into());
         }
-        if first != matches!(record.event, Event::Header(_)) {
-            return Err(if first { "the first record is not the header" } else { "a second header" }.into());
+        let due = first || self.closed.is_some();
+        if due && !matches!(record.event, Event::Header(_)) {
+            return Err("the first record is not the header".into());
         }
         if record.t_ns < self.t_ns {
             return Err(format!("time runs backwards: {} ns after {} ns", record.t_ns, self.t_ns));
         }
         match &record.event {
+            Event::Header(header) => self.begin_segment(header)?,
             Event::Phase(began) => {
                 if self.phase >= Some(began.phase) {
                     return Err(format!("phase {:?} after {:?}", began.phase, self.phase));
@@ -95,18 +107,47 @@ impl Validator {
                 }
             }
             Event::SampleMissed(missed) => self.sweep(missed.sweep)?,
-            Event::End(_) => self.ended = true,
-            Event::Header(_)
-            | Event::Latency(_)
-            | Event::Alert(_)
-            | Event::Clock(_)
-            | Event::Ledger(_)
-            | Event::Verify(_) => {}
+            Event::End(end) => self.ended = Some(end.reason),
+            Event::Latency(_) | Event::Alert(_) | Event::Clock(_) | Event::Ledger(_) | Event::Verify(_) => {}
         }
         Ok(())
     }
 
-    /// Number 0 is the harness, which nobody introduces.
+    fn begin_segment(&mut self, header: &Header) -> Result<(), String> {
+        let closed = self.closed.take();
+        let ended = self.ended.take();
+        let before = self.header.replace(Box::new(header.clone()));
+        let Some(before) = before else {
+            return match (header.segment, &header.resumes) {
+                (0, None) => Ok(()),
+                (segment, _) => Err(format!("segment {segment} comes first, and what it resumes is missing")),
+            };
+        };
+        let Some(closed) = closed else { return Err("a second header".into()) };
+        // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
+        (self.phase, self.next_sweep) = (None, 0);
+        self.agents.clear();
+        if header.segment != before.segment.saturating_add(1) {
+            return Err(format!("segment {} follows segment {}", header.segment, before.segment));
+        }
+        if header.resumes.as_ref() != Some(&closed) {
+            return Err(format!(
+                "segment {} does not resume the end of the one before (run {}, record {}, checksum {})",
+                header.segment, closed.run, closed.seq, closed.crc
+            ));
+        }
+        if let Some(reason) =
+            ended.filter(|r| !matches!(r, EndReason::Interrupted | EndReason::RecordingFailed))
+        {
+            return Err(format!("segment {} resumes a run that had ended ({reason:?})", header.segment));
+        }
+        if differs(&before, header) {
+            return Err(format!("segment {} is of another plan than the one before", header.segment));
+        }
+        Ok(())
+    }
+
+    /// Number 0 is the harness, which no event introduces.
     fn knows(&self, agent: AgentId) -> Result<(), String> {
         if agent == 0 || self.agents.contains(&agent) {
             Ok(())
@@ -122,6 +163,14 @@ impl Validator {
         self.next_sweep = sweep + 1;
         Ok(())
     }
+}
+
+/// Whether two segments cannot be of the same run: another question, plan or machine.
+fn differs(a: &Header, b: &Header) -> bool {
+    (&a.run_id, &a.started_utc, &a.scenario, a.seed, &a.plan, &a.criteria)
+        != (&b.run_id, &b.started_utc, &b.scenario, b.seed, &b.plan, &b.criteria)
+        || a.rehearsal != b.rehearsal
+        || a.host.machine != b.host.machine
 }
 
 #[cfg(test)]

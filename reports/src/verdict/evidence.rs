@@ -1,12 +1,12 @@
 //! Whether the run is fit to be judged at all, and what no scenario needs to ask for.
 //!
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
-//! fleet did wrong (a death, a leftover, a difference between the two ends' books) makes it FAIL.
+//! fleet did wrong (a death, a leftover, a difference between the two ends' ledgers) makes it FAIL.
 
 use std::fmt::Write;
 
 use super::{EvidenceResult, LogState, Verdict};
-use crate::facts::Facts;
+use crate::facts::{Facts, Gap};
 use crate::runlog::event::{EndReason, Ledger, LedgerRow, LoadModel};
 use crate::units;
 
@@ -63,8 +63,8 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     };
     let (verdict, found) = match end.reason {
         EndReason::Completed => (Verdict::Pass, "completed"),
-        EndReason::Interrupted => (Verdict::Inconclusive, "interrupted by somebody"),
-        EndReason::Aborted => (Verdict::Fail, "aborted: a criterion was beyond hope"),
+        EndReason::Interrupted => (Verdict::Inconclusive, "interrupted on request"),
+        EndReason::Aborted => (Verdict::Fail, "aborted: a criterion could not pass any more"),
         EndReason::FleetLost => (Verdict::Fail, "the fleet was lost"),
         EndReason::LaunchFailed => (Verdict::Fail, "the fleet never came up"),
         EndReason::RecordingFailed => (Verdict::Inconclusive, "the run could not be recorded"),
@@ -72,7 +72,7 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     let mut result = check("run complete", verdict, wanted, found);
     result.note.clone_from(&end.detail);
     if let Some((line, _)) = log.torn {
-        // Whoever wrote on after the end has changed the log, and may have changed more.
+        // What was written after the end changed the log, and more of it may have been changed.
         result.verdict = result.verdict.max(Verdict::Inconclusive);
         result.note = Some(format!("after its end the log goes on, and breaks off in line {line}"));
     }
@@ -81,13 +81,30 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
 
 fn log_consistent(log: &LogState) -> EvidenceResult {
     let wanted = "records that agree with each other";
+    let unknown = &log.unknown;
     let (verdict, found) = match &log.contradiction {
         Some(what) => (Verdict::Inconclusive, what.clone()),
+        None if unknown.needed > 0 => (
+            Verdict::Inconclusive,
+            format!(
+                "{} {} that judging needs and this program does not know ({})",
+                n(unknown.needed),
+                if unknown.needed == 1 { "record" } else { "records" },
+                unknown.needed_kinds.join(", ")
+            ),
+        ),
         None => (Verdict::Pass, format!("{} records, no contradiction", n(log.lines))),
     };
     let mut result = check("log consistent", verdict, wanted, found);
-    if log.unknown_events > 0 {
-        result.note = Some(format!("{} events of a newer format were skipped", n(log.unknown_events)));
+    if unknown.skipped > 0 {
+        result.note = Some(format!(
+            "{} {} of a newer format {} skipped, and judging does not need {}: {}",
+            n(unknown.skipped),
+            if unknown.skipped == 1 { "event" } else { "events" },
+            if unknown.skipped == 1 { "was" } else { "were" },
+            if unknown.skipped == 1 { "it" } else { "them" },
+            unknown.skipped_kinds.join(", ")
+        ));
     }
     result
 }
@@ -102,20 +119,26 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
     let declared = plan.duration_ns;
     let mut observed = facts.load_ns();
     // A schedule that was carried out covers its last slot, even if the run went on before its end.
-    if let (LoadModel::Open, Some(start), Some(last)) =
+    if let (LoadModel::Open, Some(_), Some(last)) =
         (plan.load, facts.load_start_ns(), facts.load.last_scheduled_ns)
         && plan.rounds_planned > 0
         && facts.load.counts.rounds >= plan.rounds_planned
     {
-        observed = observed.max(last.saturating_add(plan.round_every_ns).saturating_sub(start));
+        observed = observed.max(facts.spans.load_time(last.saturating_add(plan.round_every_ns)));
     }
     let enough = observed > 0 && observed as f64 >= declared as f64 * DURATION_SHARE_MIN;
-    check(
+    let mut result = check(
         "load duration",
         pass_or(Verdict::Inconclusive, enough),
         format!("99 % of {} at least", units::nanos(declared)),
         units::nanos(observed),
-    )
+    );
+    if facts.segments > 1 {
+        let gaps: u64 = facts.gaps.iter().map(Gap::length_ns).sum();
+        let count = n(u64::from(facts.segments));
+        result.note = Some(format!("in {count} segments, and {} between them", units::nanos(gaps)));
+    }
+    result
 }
 
 fn rounds_done(facts: &Facts) -> EvidenceResult {
@@ -227,7 +250,7 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
         "accepted = answered + failed",
         format!("{} = {} + {}", n(c.tasks), n(c.answered), n(c.failed)),
     );
-    // The books also have what came in no round: during the warm-up, or after the last round.
+    // The ledgers also have what came in no round: during the warm-up, or after the last round.
     let booked = facts.ledger.as_ref().map_or(0, |ledger| {
         let theirs = ledger.coordinators.iter().filter_map(|row| row.coordinator.map(|own| own.duplicates));
         ledger.client.duplicates.max(theirs.sum())
@@ -251,7 +274,7 @@ fn ledger(facts: &Facts) -> EvidenceResult {
     wrong.extend(unbalanced("client", &ledger.client));
     let mut total = LedgerRow::default();
     for row in &ledger.coordinators {
-        total = sum(total, row.client);
+        total = total.plus(row.client);
         match &row.coordinator {
             None => unread.push(row.name.clone()),
             Some(own) => {
@@ -269,7 +292,10 @@ fn ledger(facts: &Facts) -> EvidenceResult {
     if total.accepted != ledger.client.accepted || total.answered != ledger.client.answered {
         wrong.push("the client's rows do not add up to its total".into());
     }
-    wrong.extend(against_rounds(facts, ledger));
+    // Rounds of a segment that was killed are in no ledger.
+    if facts.ledgers >= facts.segments {
+        wrong.extend(against_rounds(facts, ledger));
+    }
     let mut found = format!(
         "{} accepted, {} answered, {} failed, {} in flight",
         n(ledger.client.accepted),
@@ -292,6 +318,9 @@ fn ledger(facts: &Facts) -> EvidenceResult {
         result.note = Some(shorten(&wrong));
     } else if !unread.is_empty() {
         result.note = Some(format!("could not be read: {}", shorten(&unread)));
+    } else if facts.ledgers < facts.segments {
+        result.verdict = Verdict::Inconclusive;
+        result.note = Some(format!("{} of {} segments have a ledger", facts.ledgers, facts.segments));
     } else if ledger.coordinators.is_empty() {
         result.verdict = Verdict::Inconclusive;
         result.note = Some("no coordinator's own count is in the log".into());
@@ -323,37 +352,26 @@ fn difference(name: &str, client: &LedgerRow, own: &LedgerRow, corrupt: u64) -> 
     })
 }
 
-/// What the bus refused is in the rounds and in no book; what was answered and not right is an answer in
-/// the books alone.
+/// What the bus refused is in the rounds and in no ledger; what was answered and not right is an answer in
+/// the ledgers alone.
 fn against_rounds(facts: &Facts, ledger: &Ledger) -> Option<String> {
     let (load, warm) = (&facts.load.counts, &facts.load.warm_up);
     let rounds = (load.tasks + warm.tasks, load.answered + warm.answered);
-    let books = (
+    let booked = (
         ledger.client.accepted.saturating_add(ledger.refused),
         ledger.client.answered.saturating_sub(ledger.rejected),
     );
-    (rounds != books).then(|| {
+    (rounds != booked).then(|| {
         format!(
-            "the rounds hold {} tasks and {} answers, the books {} ({} never accepted) and {} ({} not right)",
+            "the rounds hold {} tasks and {} answers, the ledgers {} ({} never accepted) and {} ({} not right)",
             n(rounds.0),
             n(rounds.1),
-            n(books.0),
+            n(booked.0),
             n(ledger.refused),
-            n(books.1),
+            n(booked.1),
             n(ledger.rejected)
         )
     })
-}
-
-fn sum(a: LedgerRow, b: LedgerRow) -> LedgerRow {
-    LedgerRow {
-        accepted: a.accepted.saturating_add(b.accepted),
-        answered: a.answered.saturating_add(b.answered),
-        failed: a.failed.saturating_add(b.failed),
-        in_flight: a.in_flight.saturating_add(b.in_flight),
-        late: a.late.saturating_add(b.late),
-        duplicates: a.duplicates.saturating_add(b.duplicates),
-    }
 }
 
 fn no_deaths(facts: &Facts) -> EvidenceResult {

@@ -81,7 +81,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
         margin,
         margin_text: margin.map_or_else(|| "—".into(), |m| margin_text(pass, m, threshold)),
         note,
-        so_far,
+        so_far: Some(so_far),
     }
 }
 
@@ -108,7 +108,7 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
         margin: None,
         margin_text: "—".into(),
         note: Some(format!("the criterion cannot be read: {why}")),
-        so_far: Verdict::Inconclusive,
+        so_far: Some(Verdict::Inconclusive),
     }
 }
 
@@ -285,7 +285,7 @@ fn cut_short(facts: &Facts, log: &LogState) -> Option<String> {
 
 /// One line for all criteria of a run that did not come to its end.
 fn so_far(criteria: &[CriterionResult]) -> Option<String> {
-    let those = |verdict| criteria.iter().filter(move |c| c.so_far == verdict);
+    let those = |verdict| criteria.iter().filter(move |c| c.so_far == Some(verdict));
     let mut parts = Vec::new();
     for (verdict, words) in [
         (Verdict::Pass, "held as far as the run went"),

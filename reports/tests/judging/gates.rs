@@ -69,7 +69,7 @@ fn every_other_end_is_no_pass() {
 #[test]
 fn an_interrupted_run_is_inconclusive_whatever_it_shows() {
     let judgement = judged(&Run { end: Some(EndReason::Interrupted), failed: |_| 3, ..Run::default() });
-    assert_eq!((judgement.verdict, judgement.exit.name), (Verdict::Inconclusive, "interrupted"));
+    assert_eq!((judgement.verdict, judgement.exit.name.as_str()), (Verdict::Inconclusive, "interrupted"));
     assert_eq!(
         judgement.reasons,
         [

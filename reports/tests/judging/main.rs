@@ -7,4 +7,6 @@ mod damage;
 mod documents;
 mod gates;
 mod live;
+mod segments;
 mod synthetic;
+mod versions;

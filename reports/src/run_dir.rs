@@ -1,0 +1,141 @@
+//! From a run directory to its verdict and documents: reads the log once, writes the files.
+//!
+//! Each file is written under a temporary name and renamed, and only after the whole log has been
+//! read: a damaged log changes nothing. What cannot be written is left out and named, and the verdict is
+//! given all the same. Nothing written depends on the time or on where the directory is, so the same
+//! log gives the same bytes.
+
+mod documents;
+mod draft;
+pub mod layout;
+mod read;
+
+use std::fs;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use crate::facts::Facts;
+use crate::runlog::codec::{LogError, Reader};
+use crate::verdict::{Judgement, VERDICT_VERSION};
+
+use documents::Documents;
+use read::Pass;
+
+/// Why a run could not be judged, or what of its documents could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error("there is no run at {path}: {source}")]
+    NoRun { path: PathBuf, source: io::Error, hint: String },
+    #[error("{path} cannot be read: {source}")]
+    CannotRead { path: PathBuf, source: io::Error },
+    #[error("{path} is not a run log that this program can read: {source}")]
+    NotARunLog { path: PathBuf, source: LogError },
+    #[error("{path}: {source}")]
+    Damaged { path: PathBuf, source: LogError },
+    #[error("{path} cannot be written: {source}")]
+    CannotWrite { path: PathBuf, source: io::Error },
+    #[error("{path} is not a verdict that this program can read: {what}")]
+    NotAVerdict { path: PathBuf, what: String },
+}
+
+impl JudgeError {
+    /// See `docs/exit-codes.md`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Damaged { .. } => 12,
+            Self::NoRun { .. }
+            | Self::CannotRead { .. }
+            | Self::NotARunLog { .. }
+            | Self::NotAVerdict { .. } => 64,
+            Self::CannotWrite { .. } => 20,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::NoRun { hint, .. } => hint,
+            Self::CannotRead { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                "give the directory of the run, not a file in it"
+            }
+            Self::CannotRead { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "change the permissions, or judge the run as the user who made it"
+            }
+            Self::CannotRead { .. } => "copy the run directory to a sound disk, and judge the copy",
+            Self::NotARunLog { source: LogError::VersionUnsupported { .. }, .. } => {
+                "read it with the version of the program that wrote it, or with a newer one"
+            }
+            Self::NotARunLog { .. } => "give the directory of a run: it holds a file run.log",
+            Self::Damaged { .. } => {
+                "the file was changed after it was written: take an unharmed copy of it, or run the scenario again; nothing was written"
+            }
+            Self::CannotWrite { .. } => "free some space or change the permissions, and judge the run again",
+            Self::NotAVerdict { .. } => "judge the run again: its verdict is made from its log",
+        }
+    }
+}
+
+/// A run that has been judged, and what was written about it.
+#[derive(Debug)]
+pub struct Judged {
+    pub judgement: Judgement,
+    /// For a terminal, plain.
+    pub summary: String,
+    /// In the order of their writing.
+    pub files: Vec<PathBuf>,
+    /// The first of the files that could not be written, and why. The verdict holds all the same.
+    pub unwritten: Option<JudgeError>,
+}
+
+/// Reads the run's log and writes `verdict.json`.
+pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
+    let (facts, log) = read::run(run_dir, |_, _| ())?;
+    let judgement = Judgement::of(&facts, &log);
+    let mut documents = Documents::new(run_dir);
+    documents.write_verdict(&judgement, &facts);
+    Ok(documents.judged(judgement, &facts))
+}
+
+/// Makes everything again that can be made from the log: the verdict first, the tables last.
+pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
+    let mut documents = Documents::new(run_dir);
+    let (facts, log) = read::run(run_dir, |facts, record| documents.tabulate(facts, record))?;
+    let judgement = Judgement::of(&facts, &log);
+    documents.write_all(&judgement, &facts);
+    Ok(documents.judged(judgement, &facts))
+}
+
+/// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
+/// damaged, or has no whole header, is an error.
+pub fn judge_log(log: impl BufRead) -> Result<(Judgement, Facts), LogError> {
+    judge_logs([log])
+}
+
+/// Judges the logs of a run's segments, in order, as [`judge_log`] does that of a run with one.
+pub fn judge_logs(logs: impl IntoIterator<Item = impl BufRead>) -> Result<(Judgement, Facts), LogError> {
+    let mut pass = Pass::default();
+    for log in logs {
+        pass.segment(&mut Reader::new(log), &mut |_, _| ())?;
+    }
+    let (facts, log) = pass.finish()?;
+    Ok((Judgement::of(&facts, &log), facts))
+}
+
+/// Reads the judgement that `verdict.json` holds. What only the log knows is not in it: see
+/// [`crate::verdict::CriterionResult::so_far`].
+pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {
+    let path = run_dir.join(layout::VERDICT);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(JudgeError::CannotRead { path, source }),
+    };
+    match serde_json::from_str::<Judgement>(&text) {
+        Ok(judgement) if judgement.version == VERDICT_VERSION => Ok(judgement),
+        Ok(judgement) => {
+            let what =
+                format!("it has version {}, and this program reads {VERDICT_VERSION}", judgement.version);
+            Err(JudgeError::NotAVerdict { path, what })
+        }
+        Err(error) => Err(JudgeError::NotAVerdict { path, what: error.to_string() }),
+    }
+}

@@ -1,0 +1,174 @@
+//! The documents of a run, as they are written. A new one is a file in `render/` and a line in [`FORMATS`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::draft::{Draft, replace};
+use super::{JudgeError, Judged, layout};
+use crate::facts::Facts;
+use crate::render::{Table, csv, hlog, html, json, junit, markdown, plot, text};
+use crate::runlog::event::{Header, Record};
+use crate::verdict::Judgement;
+
+type OpenTable = Box<dyn Table<Draft>>;
+
+/// How the bytes of a document come about.
+enum Format {
+    /// Drawn at once, when the run has been judged.
+    Drawn(fn(&Judgement, &Facts) -> String),
+    /// A folder of drawings, each with its name.
+    Folder(fn(&Facts) -> Vec<(String, String)>),
+    /// Written row by row while the log is read, because it grows with the log.
+    Table(fn(Draft, &Header) -> io::Result<OpenTable>),
+}
+
+/// Name and format, in the order of writing. Tables are finished last: they give way to all others.
+const FORMATS: [(&str, Format); 8] = [
+    (layout::VERDICT, Format::Drawn(|judgement, _| json::render(judgement))),
+    ("report.html", Format::Drawn(html::render)),
+    ("report.md", Format::Drawn(markdown::render)),
+    ("junit.xml", Format::Drawn(junit::render)),
+    ("plots", Format::Folder(plot::files)),
+    ("samples.csv", Format::Table(|out, header| Ok(Box::new(csv::Samples::new(out, header)?)))),
+    ("rounds.csv", Format::Table(|out, header| Ok(Box::new(csv::Rounds::new(out, header)?)))),
+    ("latency.hlog", Format::Table(|out, header| Ok(Box::new(hlog::Log::new(out, header)?)))),
+];
+
+/// An error ends nothing: the first one is kept.
+pub(super) struct Documents<'a> {
+    run_dir: &'a Path,
+    tables: Tables,
+    files: Vec<PathBuf>,
+    unwritten: Option<JudgeError>,
+}
+
+enum Tables {
+    /// Before the header.
+    Due,
+    Open(Vec<(PathBuf, OpenTable)>),
+    /// Written, given up, or not asked for.
+    Closed,
+}
+
+/// Which file, and why.
+type Failure = (PathBuf, io::Error);
+
+impl<'a> Documents<'a> {
+    pub(super) fn new(run_dir: &'a Path) -> Self {
+        Self { run_dir, tables: Tables::Due, files: Vec::new(), unwritten: None }
+    }
+
+    /// A record's rows, if the tables could be written so far.
+    pub(super) fn tabulate(&mut self, facts: &Facts, record: &Record) {
+        let done = match &mut self.tables {
+            Tables::Closed => return,
+            Tables::Open(tables) => push(tables, facts, record),
+            Tables::Due => {
+                create(self.run_dir, &facts.header).map(|tables| self.tables = Tables::Open(tables))
+            }
+        };
+        if let Err(failure) = done {
+            self.give_up_tables();
+            self.failed(failure);
+        }
+    }
+
+    pub(super) fn write_verdict(&mut self, judgement: &Judgement, facts: &Facts) {
+        for (name, format) in &FORMATS {
+            if *name == layout::VERDICT {
+                self.write_one(name, format, judgement, facts);
+            }
+        }
+    }
+
+    pub(super) fn write_all(&mut self, judgement: &Judgement, facts: &Facts) {
+        for (name, format) in &FORMATS {
+            self.write_one(name, format, judgement, facts);
+        }
+        self.finish_tables();
+    }
+
+    pub(super) fn judged(self, judgement: Judgement, facts: &Facts) -> Judged {
+        let summary = text::render(&judgement, facts);
+        Judged { judgement, summary, files: self.files, unwritten: self.unwritten }
+    }
+
+    fn write_one(&mut self, name: &str, format: &Format, judgement: &Judgement, facts: &Facts) {
+        match format {
+            Format::Drawn(draw) => self.write(&self.run_dir.join(name), draw(judgement, facts).as_bytes()),
+            Format::Folder(draw) => {
+                let folder = self.run_dir.join(name);
+                if let Err(source) = fs::create_dir_all(&folder) {
+                    self.failed((folder.clone(), source));
+                }
+                for (file, drawing) in draw(facts) {
+                    self.write(&folder.join(file), drawing.as_bytes());
+                }
+            }
+            Format::Table(_) => {}
+        }
+    }
+
+    /// Writes one file. If that fails, the tables give way: they may hold the space that it needs.
+    fn write(&mut self, path: &Path, bytes: &[u8]) {
+        let mut done = replace(path, bytes);
+        if let Err(source) = done {
+            done = match self.give_up_tables() {
+                Some(table) => {
+                    self.failed((table, source));
+                    replace(path, bytes)
+                }
+                None => Err(source),
+            };
+        }
+        match done {
+            Ok(()) => self.files.push(path.to_owned()),
+            Err(source) => self.failed((path.to_owned(), source)),
+        }
+    }
+
+    fn failed(&mut self, (path, source): Failure) {
+        self.unwritten.get_or_insert(JudgeError::CannotWrite { path, source });
+    }
+
+    /// Removes what there is of the tables, and names the first of them.
+    fn give_up_tables(&mut self) -> Option<PathBuf> {
+        match std::mem::replace(&mut self.tables, Tables::Closed) {
+            Tables::Open(tables) => tables.into_iter().next().map(|(path, _)| path),
+            Tables::Due | Tables::Closed => None,
+        }
+    }
+
+    /// Each table that is whole counts, also if another is not.
+    fn finish_tables(&mut self) {
+        let Tables::Open(tables) = std::mem::replace(&mut self.tables, Tables::Closed) else { return };
+        for (path, table) in tables {
+            match table.into_inner().and_then(Draft::finish) {
+                Ok(()) => self.files.push(path),
+                Err(source) => self.failed((path, source)),
+            }
+        }
+    }
+}
+
+fn create(run_dir: &Path, header: &Header) -> Result<Vec<(PathBuf, OpenTable)>, Failure> {
+    let mut tables = Vec::new();
+    for (name, format) in &FORMATS {
+        if let Format::Table(open) = format {
+            let path = run_dir.join(name);
+            match Draft::create(&path).and_then(|draft| open(draft, header)) {
+                Ok(table) => tables.push((path, table)),
+                Err(source) => return Err((path, source)),
+            }
+        }
+    }
+    Ok(tables)
+}
+
+fn push(tables: &mut [(PathBuf, OpenTable)], facts: &Facts, record: &Record) -> Result<(), Failure> {
+    for (path, table) in tables {
+        table.push(facts, record).map_err(|source| (path.clone(), source))?;
+    }
+    Ok(())
+}

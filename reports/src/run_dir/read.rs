@@ -1,0 +1,117 @@
+//! One pass over the log of a run, segment by segment.
+
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use super::JudgeError;
+use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
+use crate::facts::Facts;
+use crate::runlog::codec::{self, LogError, Reader};
+use crate::runlog::event::{Event, Record};
+use crate::runlog::validate::Validator;
+use crate::verdict::LogState;
+
+/// Reads all segments of a run. `each` sees every record after the facts have taken it.
+pub(super) fn run(
+    run_dir: &Path,
+    mut each: impl FnMut(&Facts, &Record),
+) -> Result<(Facts, LogState), JudgeError> {
+    let mut pass = Pass::default();
+    for segment in 0..SEGMENTS_MAX {
+        let path = run_dir.join(segment_log(segment));
+        let mut reader = match codec::open(&path) {
+            Ok(reader) => reader,
+            Err(source) if segment == 0 => return Err(absent(run_dir, path, source)),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) => return Err(JudgeError::CannotRead { path, source }),
+        };
+        pass.segment(&mut reader, &mut each).map_err(|source| refuse(path, source))?;
+    }
+    pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))
+}
+
+/// Why there is no log to open, and where one is.
+fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
+    if source.kind() != io::ErrorKind::NotFound {
+        return JudgeError::CannotRead { path, source };
+    }
+    let latest = run_dir.join("latest");
+    let hint = if latest.join(RUN_LOG).is_file() {
+        format!("did you mean {}?", latest.display())
+    } else {
+        "give the directory of a run, such as runs/SCENARIO/latest".into()
+    };
+    JudgeError::NoRun { path, source, hint }
+}
+
+fn refuse(path: PathBuf, source: LogError) -> JudgeError {
+    match source {
+        LogError::Io(source) => JudgeError::CannotRead { path, source },
+        // Line 1 is the header: without it there is nothing to judge.
+        LogError::Empty
+        | LogError::BadHeader { .. }
+        | LogError::VersionUnsupported { .. }
+        | LogError::Torn { .. } => JudgeError::NotARunLog { path, source },
+        LogError::Damaged { .. } | LogError::SequenceGap { .. } => JudgeError::Damaged { path, source },
+    }
+}
+
+/// What the segments read so far amount to.
+#[derive(Default)]
+pub(super) struct Pass {
+    facts: Option<Facts>,
+    validator: Validator,
+    log: LogState,
+    /// Lines of the newest segment, and the checksum of the last of them.
+    newest: Option<(u64, String)>,
+}
+
+impl Pass {
+    /// Reads the log of the next segment.
+    pub(super) fn segment(
+        &mut self,
+        reader: &mut Reader<impl BufRead>,
+        each: &mut impl FnMut(&Facts, &Record),
+    ) -> Result<(), LogError> {
+        if let Some((lines, crc)) = self.newest.take() {
+            // The segment that follows says where it goes on: what was torn off there is accounted for.
+            self.log.torn = None;
+            self.validator.end_segment(lines, crc);
+        }
+        for read in reader.by_ref() {
+            match read {
+                Ok(record) => self.record(&record, each)?,
+                Err(LogError::Torn { line, offset }) if self.facts.is_some() => {
+                    self.log.torn = Some((line, offset));
+                }
+                // Of a segment that was begun and got no further.
+                Err(LogError::Empty) if self.facts.is_some() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.log.lines += reader.lines();
+        self.log.unknown.add(reader.unknown());
+        self.newest = Some((reader.lines(), reader.crc()));
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record, each: &mut impl FnMut(&Facts, &Record)) -> Result<(), LogError> {
+        if let Err(contradiction) = self.validator.step(record) {
+            self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
+        }
+        let facts = match (&mut self.facts, &record.event) {
+            (Some(facts), _) => facts,
+            (none, Event::Header(header)) => none.insert(Facts::new(header)),
+            (None, _) => {
+                return Err(LogError::BadHeader { what: "its first line is not a header".into() });
+            }
+        };
+        facts.push(record);
+        each(facts, record);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<(Facts, LogState), LogError> {
+        self.facts.map(|facts| (facts, self.log)).ok_or(LogError::Empty)
+    }
+}

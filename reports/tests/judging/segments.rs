@@ -1,0 +1,173 @@
+//! A run that was resumed: judged as one, and its gap known.
+
+use reports::runlog::Reader;
+use reports::runlog::event::*;
+use reports::{Facts, Judgement, Verdict, judge_logs};
+
+use crate::synthetic::{Run, SECOND, criterion, log_of, read, report, run_dir};
+
+const GAP_NS: u64 = 3_600 * SECOND;
+/// Rounds of the load in the first segment.
+const BEFORE: u64 = 60;
+
+fn run() -> Run {
+    Run {
+        criteria: vec![
+            criterion("all delivered", "delivery.rate >= 100% every 10s", None),
+            criterion("steady", "throughput.tasks >= 11/s every 10s", None),
+            criterion("memory level", "memory.pss.workers slope < 10%/h", None),
+        ],
+        ..Run::default()
+    }
+}
+
+fn cut_ns(run: &Run) -> u64 {
+    SECOND + (run.warm_up_rounds + BEFORE) * run.round_every_ns
+}
+
+/// Everything up to the cut; with an orderly end, or without any.
+fn first(run: &Run, orderly: bool) -> Vec<u8> {
+    let cut = cut_ns(run);
+    let mut events = run.events();
+    events.retain(|(t, _)| *t < cut);
+    if orderly {
+        let booked = Run { rounds: BEFORE, ..run.clone() };
+        events.push((cut, Event::Phase(PhaseBegan { phase: Phase::Drain })));
+        events.push((cut, Event::Ledger(booked.ledger())));
+        events.push((cut, Event::Phase(PhaseBegan { phase: Phase::Verify })));
+        events.push((
+            cut,
+            Event::Verify(Verify { processes_left: vec![], files_left: vec![], cleaned: vec![] }),
+        ));
+        let mut end = run.events().pop().unwrap().1;
+        if let Event::End(end) = &mut end {
+            (end.reason, end.rounds) = (EndReason::Interrupted, run.warm_up_rounds + BEFORE);
+        }
+        events.push((cut, end));
+    }
+    log_of(events)
+}
+
+fn end_of(log: &[u8]) -> Resumes {
+    let mut reader = Reader::new(log);
+    for record in reader.by_ref().flatten() {
+        let _ = record;
+    }
+    Resumes { run: "20260102T030405Z-abc123".into(), seq: reader.lines() - 1, crc: reader.crc() }
+}
+
+fn later(event: Event) -> Event {
+    match event {
+        Event::Round(round) => Event::Round(Round {
+            scheduled_ns: round.scheduled_ns + GAP_NS,
+            started_ns: round.started_ns + GAP_NS,
+            finished_ns: round.finished_ns + GAP_NS,
+            ..round
+        }),
+        Event::Sample(sample) => Event::Sample(Sample {
+            due_ns: sample.due_ns + GAP_NS,
+            started_ns: sample.started_ns + GAP_NS,
+            ..sample
+        }),
+        other => other,
+    }
+}
+
+/// What was left, an hour later, on a new fleet.
+fn second(run: &Run, resumes: Resumes) -> Vec<u8> {
+    let resumed = cut_ns(run) + GAP_NS;
+    let header = Header { segment: 1, resumes: Some(resumes), ..run.header() };
+    let agents = run.agents().into_iter().map(|a| AgentInfo { incarnation: 2, ..a }).collect();
+    let mut events = vec![
+        (resumed, Event::Header(Box::new(header))),
+        (resumed, Event::Phase(PhaseBegan { phase: Phase::Launch })),
+        (resumed, Event::Agents(Agents { agents, launch_ns: 30_000_000 })),
+        (resumed, Event::Phase(PhaseBegan { phase: Phase::Load })),
+    ];
+    let booked = Run { rounds: run.rounds - BEFORE, warm_up_rounds: 0, ..run.clone() };
+    let rest = run.events().into_iter().filter(|(t, _)| *t >= cut_ns(run));
+    events.extend(rest.map(|(t, event)| match event {
+        Event::Ledger(_) => (t + GAP_NS, Event::Ledger(booked.ledger())),
+        event => (t + GAP_NS, later(event)),
+    }));
+    log_of(events)
+}
+
+#[track_caller]
+fn judged(logs: &[Vec<u8>]) -> (Judgement, Facts) {
+    judge_logs(logs.iter().map(Vec::as_slice)).unwrap()
+}
+
+fn note(judgement: &Judgement, name: &str) -> (Verdict, String) {
+    let check = judgement.evidence.iter().find(|e| e.name == name).unwrap();
+    (check.verdict, format!("{} {}", check.found, check.note.clone().unwrap_or_default()))
+}
+
+#[test]
+fn a_resumed_run_is_judged_as_one_and_its_gap_is_known() {
+    let run = run();
+    let first = first(&run, true);
+    let second = second(&run, end_of(&first));
+    let (judgement, facts) = judged(&[first.clone(), second.clone()]);
+    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
+    assert_eq!((facts.segments, facts.load.counts.rounds), (2, run.rounds));
+    assert_eq!(facts.gaps.iter().map(reports::facts::Gap::length_ns).collect::<Vec<_>>(), [GAP_NS]);
+    assert_eq!(facts.spans.iter().len(), 2);
+    let load_ns = run.rounds * run.round_every_ns;
+    assert_eq!((facts.load_ns(), facts.load_extent_ns()), (load_ns, load_ns + GAP_NS));
+    assert!((facts.throughput_tasks().unwrap() - 12.0).abs() < 0.1);
+    assert_eq!(note(&judgement, "load duration").1, "60 s in 2 segments, and 1 h between them");
+    // Twelve windows of load, and none of the gap.
+    assert!(
+        judgement.criteria[1].note.as_ref().unwrap().contains("6 windows"),
+        "{:?}",
+        judgement.criteria[1]
+    );
+
+    let dir = run_dir(&first);
+    std::fs::write(dir.path().join("run.2.log"), &second).unwrap();
+    let (from_dir, _) = report(dir.path());
+    assert_eq!(from_dir, judgement);
+    assert_eq!(read(dir.path(), "rounds.csv").lines().count() as u64, 1 + run.rounds + run.warm_up_rounds);
+}
+
+#[test]
+fn a_segment_must_resume_the_end_of_the_one_before() {
+    let run = run();
+    let first = first(&run, true);
+    let end = end_of(&first);
+    let inconsistent = |logs: &[Vec<u8>], says: &str| {
+        let (judgement, _) = judged(logs);
+        let (verdict, found) = note(&judgement, "log consistent");
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert!(judgement.verdict >= Verdict::Inconclusive && found.contains(says), "{found}");
+    };
+    for wrong in [
+        Resumes { run: "another".into(), ..end.clone() },
+        Resumes { seq: end.seq - 1, ..end.clone() },
+        Resumes { crc: "00000000".into(), ..end.clone() },
+    ] {
+        inconsistent(&[first.clone(), second(&run, wrong)], "does not resume the end");
+    }
+    inconsistent(&[second(&run, end.clone())], "segment 1 comes first");
+    let other = Run { rounds: 240, ..run.clone() };
+    inconsistent(&[first.clone(), second(&other, end.clone())], "another plan");
+    let whole = run.log();
+    inconsistent(&[whole.clone(), second(&run, end_of(&whole))], "resumes a run that had ended");
+}
+
+#[test]
+fn a_segment_that_was_killed_leaves_its_ledger_open() {
+    let run = run();
+    let mut first = first(&run, false);
+    let end = end_of(&first);
+    first.extend(b"{\"seq\":77,");
+    let (judgement, facts) = judged(&[first, second(&run, end)]);
+    assert_eq!(note(&judgement, "log consistent").0, Verdict::Pass, "{judgement:#?}");
+    assert_eq!(note(&judgement, "run complete").0, Verdict::Pass);
+    assert_eq!(facts.load.counts.rounds, run.rounds);
+    // Its rounds are in no ledger.
+    let (verdict, found) = note(&judgement, "ledger");
+    assert_eq!((verdict, judgement.verdict), (Verdict::Inconclusive, Verdict::Inconclusive));
+    assert!(found.contains("1 of 2 segments have a ledger"), "{found}");
+}

@@ -1,0 +1,110 @@
+//! Logs of other versions than this one.
+
+use std::path::PathBuf;
+
+use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
+use reports::runlog::{LogError, Reader};
+use reports::{Judgement, Verdict, judge_log};
+
+use crate::synthetic::{Run, log_of, rewritten};
+
+/// Real logs, each with the verdict that the program of its time gave.
+fn fixtures() -> Vec<PathBuf> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn logs_of_the_previous_version_are_judged_with_the_same_verdict() {
+    let fixtures = fixtures();
+    assert!(fixtures.len() >= 7, "{fixtures:?}");
+    for dir in fixtures {
+        let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+        let log = std::fs::read(dir.join("run.log")).unwrap();
+        let (judgement, _) = judge_log(log.as_slice()).unwrap();
+        let now = serde_json::to_value(&judgement).unwrap();
+        let then: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.join("verdict.json")).unwrap()).unwrap();
+        for key in ["run_id", "started_utc", "scenario", "verdict", "exit", "rehearsal", "satisfies_gate"] {
+            assert_eq!(now[key], then[key], "{name}: {key}");
+        }
+        for list in ["criteria", "evidence"] {
+            let (now, then) = (now[list].as_array().unwrap(), then[list].as_array().unwrap());
+            assert_eq!(now.len(), then.len(), "{name}: {list}");
+            for (now, then) in now.iter().zip(then) {
+                // Renamed in version 2 of the file.
+                assert_eq!(now["verdict"], then["outcome"], "{name}: {now:#} was {then:#}");
+                for key in ["name", "value", "interval", "samples", "margin", "threshold", "value_text"] {
+                    assert_eq!(now[key], then[key], "{name}: {key} of {}", then["name"]);
+                }
+            }
+        }
+    }
+}
+
+fn small() -> Run {
+    Run { coordinators: 1, workers: 1, rounds: 2, warm_up_rounds: 1, ..Run::default() }
+}
+
+fn consistent(log: &[u8]) -> (Judgement, Verdict, String) {
+    let (judgement, _) = judge_log(log).unwrap();
+    let check = judgement.evidence.iter().find(|e| e.name == "log consistent").unwrap();
+    let said = format!("{}; {}", check.found, check.note.clone().unwrap_or_default());
+    let verdict = check.verdict;
+    (judgement, verdict, said)
+}
+
+#[test]
+fn a_newer_major_version_is_refused_by_name() {
+    let mut events = small().events();
+    if let Event::Header(header) = &mut events[0].1 {
+        header.format = FormatVersion { major: 3, minor: 7 };
+    }
+    let error = Reader::new(log_of(events).as_slice()).find_map(Result::err).unwrap();
+    assert_eq!(error.to_string(), "the run log has format 3.7, and this program reads 1.x and 2.x");
+}
+
+#[test]
+fn an_unknown_event_that_judging_does_not_need_is_skipped_and_reported() {
+    let mut events = Run::default().events();
+    let alert = || Event::Alert(Alert { severity: Severity::Info, text: "x".into() });
+    events.insert(2, (0, alert()));
+    events.insert(2, (0, alert()));
+    let log = rewritten(&log_of(events), "\"ev\":\"alert\"", "\"ev\":\"tidal\"");
+    let mut reader = Reader::new(log.as_slice());
+    assert!(reader.by_ref().all(|r| r.is_ok()));
+    assert_eq!((reader.unknown().skipped, reader.unknown().needed), (2, 0));
+    let (judgement, verdict, said) = consistent(&log);
+    assert_eq!((judgement.verdict, verdict), (Verdict::Pass, Verdict::Pass), "{said}");
+    assert!(said.contains("2 events of a newer format were skipped") && said.contains("tidal"), "{said}");
+}
+
+#[test]
+fn an_unknown_event_that_judging_needs_makes_the_run_inconclusive() {
+    let log = rewritten(&Run::default().log(), "\"ev\":\"verify\"", "\"ev\":\"verity\"");
+    let (judgement, verdict, said) = consistent(&log);
+    assert_eq!((judgement.verdict, verdict), (Verdict::Inconclusive, Verdict::Inconclusive));
+    assert!(said.contains("1 record that judging needs and this program does not know (verity)"), "{said}");
+}
+
+#[test]
+fn a_column_that_is_missing_makes_the_run_inconclusive_and_one_more_does_not() {
+    let log = Run::default().log();
+    // The same number of columns; one of them under a name that this program does not know.
+    let renamed = rewritten(&log, "\"rss_anon\"", "\"rss_anom\"");
+    let (_, verdict, said) = consistent(&renamed);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(said.contains("sample without rss_anon"), "{said}");
+    let pss = rewritten(&log, "\"name\":\"pss\"", "\"name\":\"pzz\"");
+    assert_eq!(consistent(&pss).1, Verdict::Pass);
+}
+
+#[test]
+fn a_line_must_say_whether_it_is_needed() {
+    let log = rewritten(&small().log(), "\"needed\"", "\"nodded\"");
+    let error = Reader::new(log.as_slice()).find_map(Result::err).unwrap();
+    assert!(matches!(error, LogError::BadHeader { .. }), "{error}");
+    assert!(error.to_string().contains("whether judging needs it"), "{error}");
+}
