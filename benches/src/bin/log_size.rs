@@ -1,4 +1,4 @@
-//! What a long log takes on disk: `cargo run --release -p reports --example log_size -- [PROCESSES] [SWEEPS]`.
+//! What a long log takes on disk: `cargo run --release -p benches --bin log_size -- [PROCESSES] [SWEEPS]`.
 //!
 //! Writes the samples of a made-up fleet in memory and prints bytes a row, and what 30 days of a sweep every
 //! five seconds would take. The figures behave as those of a fleet under a steady load: memory and
