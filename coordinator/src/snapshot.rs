@@ -1,9 +1,9 @@
-//! What of a fleet outlives it: backups of a running one, and journals of what was accepted.
+//! What of a fleet outlives it: backups of a running fleet, and journals of accepted tasks.
 //!
 //! Both are lines of JSON with a chained checksum (`lines`), of the same records (`record`); a file is
-//! whole, or it is refused. What the files mean is in `docs/backup-format.md`.
+//! complete, or it is refused. `docs/backup-format.md` is its specification.
 //!
-//! Absent on purpose: the running of fleets. Who restores one is its client, and lives in `cli/`.
+//! Deliberately absent: running fleets. A restore is a client of the new fleet, in `cli/`.
 
 pub mod backup;
 mod durable;

@@ -147,6 +147,13 @@ impl<R: BufRead> Lines<R> {
         Ok(Checked { json: [body, b"}"].concat(), chain })
     }
 
+    /// True if all that is wrong with a torn line is that another byte stands in place of its end. A writer that was
+    /// stopped leaves no such line: the byte was changed.
+    pub fn has_changed_end(&self) -> bool {
+        let whole = self.text.split_last().and_then(|(_, line)| split(line));
+        whole.is_some_and(|(body, found)| found == self.chain.over(body).hex().as_bytes())
+    }
+
     /// Counts the line as read: what follows continues its checksum.
     pub fn accept(&mut self, checked: &Checked) {
         self.chain = checked.chain;
@@ -227,6 +234,17 @@ mod tests {
         assert_eq!(read(&[lines[0], lines[2]].concat()), Err(2));
         assert_eq!(read(&[lines[0], lines[0], lines[1]].concat()), Err(2));
         assert_eq!(read(&[lines[1], lines[0], lines[2]].concat()), Err(1));
+    }
+
+    #[test]
+    fn a_changed_end_is_told_from_a_line_cut_short() {
+        let whole = file(&three()[..1]);
+        let found = |bytes: &[u8]| {
+            let mut lines = Lines::new(bytes, 1 << 16);
+            (lines.advance().unwrap(), lines.has_changed_end())
+        };
+        assert_eq!(found(&[&whole[..whole.len() - 1], b"x"].concat()), (Next::Torn, true));
+        assert_eq!(found(&whole[..whole.len() - 1]), (Next::Torn, false));
     }
 
     #[test]

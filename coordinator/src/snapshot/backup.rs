@@ -1,42 +1,44 @@
-//! Reads a running fleet at one moment: pauses its coordinators, copies their tables, lets them go on.
+//! Backs up a running fleet at one moment: pauses its coordinators, copies their tables, and lets them go on.
 //!
-//! Workers go on meanwhile; what they answer waits in their rings. The cut is the same for all: each
-//! coordinator has taken what its client had sent, and stands still before the first table is read.
+//! Workers go on meanwhile; their answers wait in their rings. The cut is the same for all: each coordinator has taken
+//! what its client had sent, and has paused before the first table is read.
 //!
-//! What a client holds back itself is in no region, and so in no backup: a journal has it.
+//! Tasks that a client itself holds back are in no region, and so in no backup: a journal has them.
 
 use super::Snapshot;
 use super::record::{Counters, DeadLetter, Header, Kind};
 use crate::bus::directory::{control_path, region_path};
 use crate::bus::error::BusError;
-use crate::bus::slot::Life;
+use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering, full_fence};
 use crate::bus::view::{Control, Region};
 use crate::client::operator::OperatorLock;
 use crate::os::clock::{now_ns, unix_ns};
 use crate::os::identity::Identity;
+use crate::wire::place::PlaceId;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
 mod contents;
 
-/// How often it is looked whether everybody stands still.
+/// How often it is checked whether all coordinators have paused.
 const LOOK: Duration = Duration::from_micros(200);
-/// Before the fleet is read once more; each further time it is left in peace twice as long.
+/// The fleet runs for this long before it is read once more, and twice as long each further time,
 const AGAIN_FIRST: Duration = Duration::from_millis(5);
+/// up to this.
 const AGAIN_MAX: Duration = Duration::from_millis(500);
-/// Those who have not said so are told again so often, in looks.
+/// Coordinators that have not paused are woken again after this many checks.
 const REMIND: u32 = 500;
 
 #[derive(Debug, Error)]
 pub enum BackupError {
     #[error(transparent)]
     Bus(#[from] BusError),
-    /// By number.
-    #[error("{} did not stand still within {patience:?}", names(.silent))]
-    Restless { silent: Vec<u32>, patience: Duration },
-    #[error("the fleet ended before it was read")]
+    /// Coordinators by number.
+    #[error("{} did not pause within {patience:?}", names(.running))]
+    NotPaused { running: Vec<u32>, patience: Duration },
+    #[error("the fleet ended before it could be read")]
     Ended,
 }
 
@@ -44,9 +46,9 @@ impl BackupError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Restless { .. } => {
-                "`coordinator status` says how they are; one that is stopped goes on with `kill -CONT PID`, one that \
-                 is killed is replaced"
+            Self::NotPaused { .. } => {
+                "`coordinator status` shows their state; continue a stopped one with `kill -CONT PID`, or kill it: it is \
+                 replaced then"
             }
             Self::Bus(_) | Self::Ended => "",
         }
@@ -54,23 +56,27 @@ impl BackupError {
 }
 
 fn names(coordinators: &[u32]) -> String {
-    let all: Vec<String> = coordinators.iter().map(|index| format!("coord/{index}")).collect();
+    let all: Vec<String> =
+        coordinators.iter().map(|index| PlaceId::Coordinator(*index).to_string()).collect();
     all.join(", ")
 }
 
-/// A fleet that was read.
+/// A backup of a fleet.
 #[derive(Debug)]
 pub struct Taken {
     pub snapshot: Snapshot,
-    /// How long the coordinators stood still, at most.
+    /// How long the coordinators were paused, at most.
     pub paused: Duration,
-    /// Entries whose words could not be, and are in no backup.
+    /// Damaged entries, which are not in the backup.
     pub damaged: u32,
-    /// Tasks that only the client has, and that are in no backup: so many at least.
+    /// At least this many tasks are held by the client alone, and are not in the backup.
     pub with_client: u32,
 }
 
-/// Reads the fleet of which this process is the operator. Its coordinators get `patience` to stand still.
+/// Backs up the fleet of which this process is the operator. Its coordinators have `patience` to pause.
+///
+/// # Errors
+/// Coordinators do not pause, the fleet ends, or its shared memory cannot be read.
 pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken, BackupError> {
     let control = lock.control();
     let begun = Instant::now();
@@ -81,28 +87,28 @@ pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken
         wait(control, &pause, begun, patience)?;
         let moves = moves(control);
         let (snapshot, damaged, with_client) = copy(lock, name, &mut regions)?;
-        // Pairs with the stores of one who is not paused: what was read was read before this.
+        // Pairs with the stores of a coordinator that is not paused: what was read was read before this.
         full_fence();
-        // Somebody who came meanwhile has another epoch; whatever his predecessor said does not count.
+        // A successor that came meanwhile has another epoch: then its predecessor's pause does not count.
         let held = pause.is_raised() && regions.epochs()? == epochs;
-        // What was handed back while it was read may have been missed where it was and where it is.
+        // A task that was handed back during the read may have been missed at both coordinators.
         let is_moving = moves % 2 == 1 || self::moves(control) != moves;
         let with_client = with_client.max(u32::from(is_moving));
         let paused = pause.lower();
         let is_late = begun.elapsed() >= patience;
-        // What was handed back to the client is at another coordinator when that has looked.
+        // A task that was handed back to the client is at another coordinator once that has taken it.
         if held && (with_client == 0 || is_late) {
             return Ok(Taken { snapshot, paused, damaged, with_client });
         }
         if is_late {
-            return Err(BackupError::Restless { silent: regions.others(&epochs)?, patience });
+            return Err(BackupError::NotPaused { running: regions.others(&epochs)?, patience });
         }
         std::thread::sleep(again);
         again = AGAIN_MAX.min(2 * again);
     }
 }
 
-/// See `FleetState::client_moves`; even where there is no client.
+/// See `FleetState::client_moves`. Even if there is no client.
 fn moves(control: &Control) -> u32 {
     let state = control.state();
     let client = Identity {
@@ -113,7 +119,7 @@ fn moves(control: &Control) -> u32 {
     if moves % 2 == 1 && (client.pid == 0 || client.is_gone()) { moves.wrapping_add(1) } else { moves }
 }
 
-/// Coordinators that stand still, until this is dropped.
+/// Pauses the coordinators until it is dropped.
 struct Pause<'a> {
     control: &'a Control,
     ticket: u32,
@@ -123,7 +129,7 @@ struct Pause<'a> {
 impl<'a> Pause<'a> {
     fn raise(control: &'a Control) -> Self {
         let orders = control.orders();
-        // Another number than any that somebody may still show.
+        // A number that no coordinator can still show from an earlier pause.
         let shown = (0..control.shape().coordinators())
             .map(|index| control.coordinator(index).own.paused.load(Ordering::Acquire))
             .chain([orders.pause.load(Ordering::Acquire)]);
@@ -133,23 +139,23 @@ impl<'a> Pause<'a> {
         orders.pause_start.store(own.start_ticks, Ordering::Relaxed);
         orders.pause.store(ticket, Ordering::Release);
         let pause = Self { control, ticket, since_ns: now_ns() };
-        pause.tell();
+        pause.wake_all();
         pause
     }
 
-    fn tell(&self) {
+    fn wake_all(&self) {
         for index in 0..self.control.shape().coordinators() {
             self.control.coordinator(index).bell.wake();
         }
     }
 
-    /// A coordinator that takes its operator for gone would have ended it.
+    /// False if a coordinator has ended the pause, because it took its operator for dead.
     fn is_raised(&self) -> bool {
         self.control.orders().pause.load(Ordering::Acquire) == self.ticket
     }
 
-    /// Those who may still change something.
-    fn silent(&self) -> Vec<u32> {
+    /// Coordinators that may still change something.
+    fn running(&self) -> Vec<u32> {
         (0..self.control.shape().coordinators())
             .filter(|index| {
                 let entry = self.control.coordinator(*index);
@@ -171,32 +177,32 @@ impl Drop for Pause<'_> {
     fn drop(&mut self) {
         let pause = &self.control.orders().pause;
         let _ = pause.compare_exchange(self.ticket, 0, Ordering::AcqRel, Ordering::Relaxed);
-        self.tell();
+        self.wake_all();
     }
 }
 
 fn wait(control: &Control, pause: &Pause<'_>, begun: Instant, patience: Duration) -> Result<(), BackupError> {
     let mut looks = 0;
     loop {
-        let silent = pause.silent();
-        if silent.is_empty() {
+        let running = pause.running();
+        if running.is_empty() {
             return Ok(());
         }
-        if control.owner().is_gone() && control.stage() != crate::bus::slot::Stage::Ready {
+        if control.owner().is_gone() && control.stage() != Stage::Ready {
             return Err(BackupError::Ended);
         }
         if begun.elapsed() >= patience {
-            return Err(BackupError::Restless { silent, patience });
+            return Err(BackupError::NotPaused { running, patience });
         }
         looks += 1;
         if looks % REMIND == 0 {
-            pause.tell();
+            pause.wake_all();
         }
         std::thread::sleep(LOOK);
     }
 }
 
-/// Regions that are there; those of coordinators that never lived are not.
+/// The regions of the fleet, except those of coordinators that were never started.
 struct Regions<'a> {
     lock: &'a OperatorLock,
     found: Vec<Option<Region>>,
@@ -216,19 +222,23 @@ impl Regions<'_> {
         Ok(all)
     }
 
-    /// Whom each region has had; the first word that a successor changes.
+    /// The epoch of each region: the first word that a successor changes.
     fn epochs(&mut self) -> Result<Vec<(u32, u32)>, BusError> {
         let of = |region: &Region| region.state().epoch.load(Ordering::Acquire);
         Ok(self.each()?.iter().map(|(index, region)| (*index, of(region))).collect())
     }
 
+    /// Coordinators whose epoch is not the one `before`.
     fn others(&mut self, before: &[(u32, u32)]) -> Result<Vec<u32>, BusError> {
         let now = self.epochs()?;
         Ok(now.into_iter().filter(|one| !before.contains(one)).map(|(index, _)| index).collect())
     }
 }
 
-/// What a file says of the fleet in `dir`, whoever writes it. How many processes there are is left open.
+/// The header of a file about the fleet in `dir`. The numbers of processes in it are 0: unknown.
+///
+/// # Errors
+/// The fleet's control file cannot be read.
 pub fn header_of(dir: &Path, name: &str, file: Kind) -> Result<Header, BusError> {
     let control = Control::attach(&control_path(dir))?;
     let stamped = control.stamped();
@@ -237,7 +247,7 @@ pub fn header_of(dir: &Path, name: &str, file: Kind) -> Result<Header, BusError>
     Ok(Header { coordinators: 0, workers: 0, ..header })
 }
 
-/// And how many entries were damaged, and how many tasks only the client has.
+/// Copies the fleet. Also returns how many entries were damaged, and how many tasks only the client has.
 fn copy(
     lock: &OperatorLock,
     name: &str,
@@ -266,7 +276,7 @@ fn copy(
     snapshot.header.coordinators = coordinators.max(1);
     snapshot.header.workers = workers.max(1);
     let (damaged, with_client) = (read.damaged, read.with_client);
-    (snapshot.tasks, snapshot.untold, snapshot.dead) = read.settled();
+    (snapshot.tasks, snapshot.untold, snapshot.dead) = read.deduplicated();
     Ok((snapshot, damaged, with_client))
 }
 

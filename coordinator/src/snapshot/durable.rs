@@ -1,4 +1,6 @@
-//! A file that is there whole or not at all: written under another name, brought to the disk, renamed.
+//! A file that is there completely or not at all: written under another name, flushed to the disk, renamed.
+//!
+//! Not by `tempfile`: its errors hide the kernel's reason, which is what a user can act on.
 
 use super::error::SnapshotError;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
@@ -7,9 +9,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Whether a file of that name may be there already.
+/// What becomes of a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Existing {
     Replace,
     Refuse,
 }
@@ -32,7 +34,7 @@ impl Staged {
             return Err(SnapshotError::Refused {
                 path: path.to_owned(),
                 what: "write it",
-                why: "something that is no file has that name (choose another one)".into(),
+                why: "something that is not a regular file has that name (choose another one)".into(),
             });
         }
         let mut staged = std::ffi::OsString::from(".");
@@ -43,7 +45,7 @@ impl Staged {
         let mode = Mode::RUSR | Mode::WUSR;
         let open = || rustix::fs::open(&staged, flags, mode);
         let file = match open() {
-            // Of a process that had this pid before, and is dead.
+            // Left by a dead process that had this pid.
             Err(rustix::io::Errno::EXIST) => {
                 let _ = std::fs::remove_file(&staged);
                 open()
@@ -55,10 +57,10 @@ impl Staged {
     }
 
     fn file(&self) -> &File {
-        self.file.as_ref().expect("it is taken away by `publish` alone")
+        self.file.as_ref().expect("only `publish` takes the file, and it consumes this")
     }
 
-    /// Appends; what was written before counts for the limit of a file's size.
+    /// Appends; `before` bytes have been written already, and count towards the limit on a file's size.
     pub(super) fn write(&mut self, before: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
         let wanted = bytes.len() as u64;
         may_grow(before + wanted)
@@ -66,30 +68,30 @@ impl Staged {
             .map_err(|error| SnapshotError::sized(&self.path, "write it", wanted, &error))
     }
 
-    /// As [`lock`].
+    /// Locks the file: see [`lock`].
     pub(super) fn lock(&self) -> Result<(), SnapshotError> {
         lock(self.file(), &self.path)
     }
 
-    /// Gives the file its name, once the disk has it; then the disk has its name too.
-    pub(super) fn publish(mut self, taken: Taken) -> Result<File, SnapshotError> {
+    /// Flushes the file to the disk, gives it its name, and flushes that too.
+    pub(super) fn publish(mut self, existing: Existing) -> Result<File, SnapshotError> {
         let path = &self.path;
-        self.file().sync_all().map_err(|error| SnapshotError::io(path, "bring it to the disk", &error))?;
-        let renamed = match taken {
-            Taken::Replace => rustix::fs::rename(&self.temporary, path),
-            Taken::Refuse => {
+        self.file().sync_all().map_err(|error| SnapshotError::io(path, "flush it to the disk", &error))?;
+        let renamed = match existing {
+            Existing::Replace => rustix::fs::rename(&self.temporary, path),
+            Existing::Refuse => {
                 rustix::fs::renameat_with(CWD, &self.temporary, CWD, path, RenameFlags::NOREPLACE)
             }
         };
-        renamed.map_err(|errno| SnapshotError::io(path, "give it its name", &errno.into()))?;
-        let file = self.file.take().expect("it is taken away by `publish` alone");
+        renamed.map_err(|errno| SnapshotError::io(path, "rename it into place", &errno.into()))?;
+        let file = self.file.take().expect("only `publish` takes the file, and it consumes this");
         let parent = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
         File::open(parent)
             .and_then(|parent| parent.sync_all())
-            .map_err(|error| SnapshotError::io(path, "bring its name to the disk", &error))?;
+            .map_err(|error| SnapshotError::io(path, "flush its name to the disk", &error))?;
         Ok(file)
     }
 }
@@ -102,7 +104,7 @@ impl Drop for Staged {
     }
 }
 
-/// Beyond the limit the kernel would not only refuse: it would send SIGXFSZ, which ends the process.
+/// Fails if a file of this size is beyond the limit: there the kernel would also send SIGXFSZ, which ends the process.
 pub(super) fn may_grow(bytes: u64) -> io::Result<()> {
     match getrlimit(Resource::Fsize).current {
         Some(limit) if bytes > limit => Err(rustix::io::Errno::FBIG.into()),
@@ -110,7 +112,7 @@ pub(super) fn may_grow(bytes: u64) -> io::Result<()> {
     }
 }
 
-/// For this process alone, until it closes the file or ends.
+/// Locks the file for this process alone, until it closes the file or ends.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), SnapshotError> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),

@@ -13,23 +13,23 @@ use super::record::{FORMAT, Kind};
 pub enum SnapshotError {
     #[error("{path}: cannot {what}: {why}")]
     Refused { path: PathBuf, what: &'static str, why: String },
-    #[error("{path}: this is no backup and no journal of a fleet: {why}")]
+    #[error("{path}: this is neither a backup nor a journal of a fleet: {why}")]
     Foreign { path: PathBuf, why: String },
-    #[error("{path}: this is a {found}, and a {wanted} is asked for")]
+    #[error("{path}: this is a {found}, and a {wanted} is needed")]
     OtherKind { path: PathBuf, found: Kind, wanted: Kind },
     #[error("{path}: it has format {found}, and this program reads formats up to {FORMAT}")]
     Newer { path: PathBuf, found: u32 },
     /// Its writer was stopped, or the file was cut short.
-    #[error("{path}: it ends in the middle, at line {line} (byte {offset}): {why}")]
+    #[error("{path}: it is incomplete, it ends at line {line} (byte {offset}): {why}")]
     Torn { path: PathBuf, line: u64, offset: u64, why: String },
     #[error("{path}: it is damaged at line {line} (byte {offset}): {why}")]
     Damaged { path: PathBuf, line: u64, offset: u64, why: String },
-    #[error("{path}: there is more behind its end, from line {line} on (byte {offset})")]
+    #[error("{path}: something follows its last line, at line {line} (byte {offset})")]
     Trailing { path: PathBuf, line: u64, offset: u64 },
-    #[error("{path}: another process appends to it")]
+    #[error("{path}: another process is appending to it")]
     Locked { path: PathBuf },
-    /// A write may or may not have reached the disk; only a new look at the file can tell.
-    #[error("{path}: an earlier write failed, and what the disk holds is not known any more")]
+    /// A write may or may not have reached the disk; only reading the file again can tell.
+    #[error("{path}: an earlier write failed, so it is not known what the disk holds")]
     Unsure { path: PathBuf },
 }
 
@@ -53,10 +53,10 @@ impl SnapshotError {
             Self::OtherKind { .. } => "give the other file, or choose another name for this one",
             Self::Newer { .. } => "use the program that wrote it, or a newer one",
             Self::Torn { .. } | Self::Damaged { .. } | Self::Trailing { .. } => {
-                "nothing of it was used; take an earlier backup, or another copy of this one"
+                "nothing of it was used: take an earlier backup, or another copy of this one"
             }
             Self::Locked { .. } => "end that process first, or choose another file",
-            Self::Unsure { .. } => "make sure of the disk, then open the file anew",
+            Self::Unsure { .. } => "check the disk, then open the file again",
         }
     }
 }

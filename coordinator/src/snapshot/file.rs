@@ -1,14 +1,15 @@
-//! Backup files: all of a fleet at one moment.
+//! Backup files: the whole state of a fleet at one moment.
 
-use super::durable::{Staged, Taken};
+use super::durable::{Existing, Staged};
 use super::error::SnapshotError;
-use super::lines::{Chain, Lines, Next, append};
+use super::lines::{Lines, Next, append};
 use super::record::{Counters, DeadLetter, Header, Kind, OpenTask, Record, Untold};
+use notation::framed::{Chain, TooLong};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Written at once when so much has come together; in bytes.
+/// Lines are written once they have come to this many bytes.
 const CHUNK: usize = 1 << 18;
 
 /// A fleet at one moment: *accepted = answered + failed + in flight* held in it.
@@ -32,18 +33,19 @@ impl Snapshot {
     }
 }
 
-/// Writes the file; its size in bytes. Under the name `path` there is a whole file or what was there
-/// before, whatever happens.
+/// Writes the file and returns its size in bytes. Whatever happens, `path` names a complete file or what was there
+/// before.
+///
+/// # Errors
+/// The file cannot be written, or a record is too long for its readers.
 pub fn write_snapshot(path: &Path, snapshot: &Snapshot) -> Result<u64, SnapshotError> {
-    assert_eq!(snapshot.header.file, Kind::Backup, "a backup says that it is one");
+    assert_eq!(snapshot.header.file, Kind::Backup, "the caller makes a backup's header");
     let mut staged = Staged::create(path)?;
     let (mut chain, mut text, mut written) = (Chain::default(), Vec::new(), 0);
     let mut count = 0;
     let header = std::iter::once(Record::Header(snapshot.header.clone()));
     for record in header.chain(snapshot.records()) {
-        if !append(&mut chain, &mut text, &record) {
-            return Err(too_long(path));
-        }
+        append(&mut chain, &mut text, &record).map_err(|error| too_long(path, &error))?;
         count += 1;
         if text.len() >= CHUNK {
             staged.write(written, &text)?;
@@ -51,27 +53,28 @@ pub fn write_snapshot(path: &Path, snapshot: &Snapshot) -> Result<u64, SnapshotE
             text.clear();
         }
     }
-    let fits = append(&mut chain, &mut text, &Record::End { records: count });
-    assert!(fits, "the last line is short");
+    append(&mut chain, &mut text, &Record::End { records: count }).expect("a line with one number is short");
     staged.write(written, &text)?;
-    staged.publish(Taken::Replace)?;
+    staged.publish(Existing::Replace)?;
     Ok(written + text.len() as u64)
 }
 
-pub(super) fn too_long(path: &Path) -> SnapshotError {
-    SnapshotError::Refused {
-        path: path.to_owned(),
-        what: "write it",
-        why: format!("a record has more than {} bytes", super::record::LINE_BYTES_MAX),
-    }
+pub(super) fn too_long(path: &Path, error: &TooLong) -> SnapshotError {
+    SnapshotError::Refused { path: path.to_owned(), what: "write it", why: error.to_string() }
 }
 
-/// Reads the file, all of it or nothing.
+/// Reads the whole file.
+///
+/// # Errors
+/// The file cannot be read, is not a backup, or is damaged anywhere: nothing of it is returned then.
 pub fn read_snapshot(path: &Path) -> Result<Snapshot, SnapshotError> {
     read(path, open(path)?)
 }
 
-/// What a file says that it is. No more than its header is looked at.
+/// The kind of a file, by its header alone.
+///
+/// # Errors
+/// The file cannot be read, or its header is not one of a backup or a journal.
 pub fn kind_of(path: &Path) -> Result<Kind, SnapshotError> {
     Ok(Lines::open(path, open(path)?, None)?.1.file)
 }
@@ -80,7 +83,7 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>, SnapshotError> {
     let refused = |error| SnapshotError::io(path, "read it", &error);
     let file = File::open(path).map_err(refused)?;
     if !file.metadata().map_err(refused)?.is_file() {
-        return Err(SnapshotError::Foreign { path: path.to_owned(), why: "it is no file".into() });
+        return Err(SnapshotError::Foreign { path: path.to_owned(), why: "it is not a regular file".into() });
     }
     Ok(BufReader::with_capacity(CHUNK, file))
 }
@@ -90,7 +93,7 @@ fn read(path: &Path, input: impl BufRead) -> Result<Snapshot, SnapshotError> {
     let mut snapshot =
         Snapshot { header, counters: Vec::new(), tasks: Vec::new(), untold: Vec::new(), dead: Vec::new() };
     loop {
-        let before = lines.count;
+        let before = lines.count();
         match lines.next()? {
             Next::Record(record) => match *record {
                 Record::Counters(one) => snapshot.counters.push(one),
@@ -99,17 +102,18 @@ fn read(path: &Path, input: impl BufRead) -> Result<Snapshot, SnapshotError> {
                 Record::DeadLetter(one) => snapshot.dead.push(one),
                 Record::End { records } if records == before => break,
                 Record::End { records } => {
-                    return Err(lines.wrong(format!("it ends after {before} records, and says {records}")));
+                    return Err(lines
+                        .contradicts(format!("{before} records stand before it, and it counts {records}")));
                 }
                 Record::Header(_)
                 | Record::Accepted { .. }
                 | Record::Ended { .. }
                 | Record::Commit { .. } => {
-                    return Err(lines.wrong("a record that no backup has".into()));
+                    return Err(lines.contradicts("backups do not have such a record".into()));
                 }
             },
             Next::End => return Err(lines.torn("its last line is missing")),
-            Next::Torn(_) => return Err(lines.torn("the line is not whole")),
+            Next::Torn(_) => return Err(lines.torn("the line is not complete")),
         }
     }
     match lines.next() {
@@ -127,9 +131,9 @@ mod tests {
     fn bytes(snapshot: &Snapshot) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("backup");
-        let said = write_snapshot(&path, snapshot).unwrap();
+        let size = write_snapshot(&path, snapshot).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(said, bytes.len() as u64);
+        assert_eq!(size, bytes.len() as u64);
         bytes
     }
 
@@ -207,7 +211,7 @@ mod tests {
     fn a_journal_is_no_backup() {
         let (mut chain, mut text) = (Chain::default(), Vec::new());
         let header = Header { file: Kind::Journal, ..sample().header };
-        assert!(append(&mut chain, &mut text, &Record::Header(header)));
+        append(&mut chain, &mut text, &Record::Header(header)).unwrap();
         let error = parse(&text).unwrap_err();
         assert!(matches!(error, SnapshotError::OtherKind { .. }), "{error}");
     }

@@ -1,18 +1,18 @@
-//! The journal of a client: what was accepted and what has ended, so that a reboot loses nothing.
+//! The journal of a client: which tasks were accepted and which have ended, so that a reboot loses nothing.
 //!
-//! Appended to, never changed; a group of records counts from its commit line on, which is written and
-//! brought to the disk together with them. So a process that is killed, or a machine that loses its
-//! power, leaves whole groups and at most the beginning of one more: that was promised to nobody, and is
-//! cut off when the journal is opened again. Anything else that is wrong is damage, and refused.
+//! Lines are appended and never changed. A group of records counts once its commit line has been written and flushed to
+//! the disk together with them. So a process that is killed, or a host that loses power, leaves complete groups and at
+//! most the beginning of one more: no promise was made about that, and it is cut off when the journal is opened again.
+//! Any other fault is damage, and the file is refused.
 //!
-//! It numbers its entries itself: the ids of tasks begin anew with each fleet, and a journal may see
-//! many.
+//! It numbers its entries itself: the ids of tasks start again with each fleet, and a journal may outlive many.
 
-use super::durable::{Staged, Taken, lock, may_grow};
+use super::durable::{Existing, Staged, lock, may_grow};
 use super::error::SnapshotError;
 use super::file::{open, too_long};
-use super::lines::{Chain, Lines, Next, append};
+use super::lines::{Lines, Next, append};
 use super::record::{Header, Kind, OpenTask, Record};
+use notation::framed::Chain;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Smaller journals are not worth rewriting; in bytes.
 const COMPACT_MIN: u64 = 1 << 20;
-/// A journal is rewritten when of so many entries in the file one is still open.
+/// A journal is rewritten when at most one in this many of its entries is still open.
 const COMPACT_SHARE: u64 = 4;
 
 /// A task in a journal, for as long as it is open.
@@ -34,7 +34,7 @@ pub struct Entry(u64);
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
     Answered,
-    /// Its client was told that there will be no answer.
+    /// Its client got a failure: there will be no answer.
     Failed,
     Cancelled,
 }
@@ -45,14 +45,14 @@ pub struct Replay {
     pub header: Header,
     /// Accepted and not ended, in the order of their acceptance.
     pub open: BTreeMap<Entry, OpenTask>,
-    /// Of the entries in the file; those that a compaction left out are not counted any more.
+    /// Entries in the file; those that a compaction has left out are not counted.
     pub accepted: u64,
     pub ended: u64,
-    /// What the last writer had begun and promised to nobody.
+    /// What the last writer had begun and not committed.
     pub torn: Option<Torn>,
 }
 
-/// A group that was not brought to its end. Lines count from 1, bytes from 0.
+/// A group without its commit line. Lines count from 1, bytes from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Torn {
     pub line: u64,
@@ -65,10 +65,10 @@ pub struct Torn {
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// Bytes, and the checksum of the lines in them, that the disk has.
+    /// Bytes that the disk has, and the checksum of their lines.
     committed: u64,
     chain: Chain,
-    /// What has come since, with the checksum that it leads to.
+    /// The records since then, and the checksum after them.
     group: Vec<u8>,
     group_chain: Chain,
     group_records: u64,
@@ -78,19 +78,22 @@ pub struct Journal {
     entries: u64,
     /// The next compaction is tried beyond this; in bytes.
     compact_from: u64,
-    /// A write failed in a way that leaves open what the disk holds.
+    /// A write failed, and it is not known what the disk holds.
     unsure: bool,
 }
 
 impl Journal {
-    /// Makes a new journal. What is there under that name is not touched.
+    /// Makes a new journal. A file that has the name already is not touched.
+    ///
+    /// # Errors
+    /// There is such a file, or the new one cannot be written or locked.
     pub fn create(path: &Path, header: &Header) -> Result<Self, SnapshotError> {
-        let (text, chain) = beginning(path, header)?;
+        let (text, chain) = start(path, header)?;
         let mut staged = Staged::create(path)?;
-        // Before it has its name: nobody else can come first.
+        // Before it has its name, so that no other process can be first.
         staged.lock()?;
         staged.write(0, &text)?;
-        let file = staged.publish(Taken::Refuse)?;
+        let file = staged.publish(Existing::Refuse)?;
         Ok(Self::new(path, file, text.len() as u64, chain))
     }
 
@@ -111,7 +114,10 @@ impl Journal {
         }
     }
 
-    /// Opens a journal to go on with it. What was torn off is cut off, and told in the replay.
+    /// Opens a journal to go on with it. An incomplete last group is cut off, and described in the replay.
+    ///
+    /// # Errors
+    /// The file cannot be read or locked, is not a journal, or is damaged.
     pub fn open(path: &Path) -> Result<(Self, Replay), SnapshotError> {
         let refused = |what, error: &std::io::Error| SnapshotError::io(path, what, error);
         let file = loop {
@@ -121,7 +127,7 @@ impl Journal {
             let (own, named) = (file.metadata(), std::fs::metadata(path));
             let own = own.map_err(|e| refused("open it", &e))?;
             let named = named.map_err(|e| refused("open it", &e))?;
-            // It may have been rewritten, and renamed over, before the lock was had.
+            // Its owner may have replaced it by a compaction before the lock was taken.
             if (own.dev(), own.ino()) == (named.dev(), named.ino()) {
                 break file;
             }
@@ -130,7 +136,7 @@ impl Journal {
         if let Some(torn) = read.replay.torn {
             file.set_len(torn.offset)
                 .and_then(|()| file.sync_all())
-                .map_err(|error| refused("cut off what is torn", &error))?;
+                .map_err(|error| refused("cut off its incomplete end", &error))?;
         }
         let mut journal = Self::new(path, file, read.committed, read.chain);
         journal.next = read.next;
@@ -139,8 +145,10 @@ impl Journal {
         Ok((journal, read.replay))
     }
 
-    /// Notes a task. It is on the disk after the next [`Journal::commit`]: only then may anybody be told
-    /// that it is accepted.
+    /// Records a task. It is on the disk after the next [`Journal::commit`]: only then may its acceptance be reported.
+    ///
+    /// # Errors
+    /// The record is too long for its readers.
     pub fn accepted(&mut self, task: &OpenTask) -> Result<Entry, SnapshotError> {
         let number = self.next;
         self.append(&Record::Accepted { number, task: task.clone() })?;
@@ -150,23 +158,24 @@ impl Journal {
         Ok(Entry(number))
     }
 
-    /// Notes that a task has ended. Without a commit after it, it is done once more after a crash.
+    /// Records that a task has ended. Without a commit after this, a crash makes the task be done once more.
     pub fn ended(&mut self, entry: Entry, how: Ended) {
-        assert!(self.open.remove(&entry.0), "a task ends once");
-        let fits = self.append(&Record::Ended { number: entry.0, how });
-        assert!(fits.is_ok(), "a record without a body is short");
+        assert!(self.open.remove(&entry.0), "the caller ends each entry once");
+        self.append(&Record::Ended { number: entry.0, how }).expect("a record without a body is short");
     }
 
     fn append(&mut self, record: &Record) -> Result<(), SnapshotError> {
-        if !append(&mut self.group_chain, &mut self.group, record) {
-            return Err(too_long(&self.path));
-        }
+        append(&mut self.group_chain, &mut self.group, record)
+            .map_err(|error| too_long(&self.path, &error))?;
         self.group_records += 1;
         Ok(())
     }
 
-    /// Brings everything since the last commit to the disk, in one write. On an error nothing of it
-    /// counts, what was committed before stands, and it may be tried again (after room has been made).
+    /// Flushes everything since the last commit to the disk, in one write.
+    ///
+    /// # Errors
+    /// The disk is full or fails: nothing of the group counts, what was committed before stands, and the commit may be
+    /// tried again, unless it is not known what the disk holds.
     pub fn commit(&mut self) -> Result<(), SnapshotError> {
         if self.unsure {
             return Err(SnapshotError::Unsure { path: self.path.clone() });
@@ -175,21 +184,21 @@ impl Journal {
             return Ok(());
         }
         let (records_end, mut chain) = (self.group.len(), self.group_chain);
-        let fits = append(&mut chain, &mut self.group, &Record::Commit { records: self.group_records });
-        assert!(fits, "a record without a body is short");
+        append(&mut chain, &mut self.group, &Record::Commit { records: self.group_records })
+            .expect("a record without a body is short");
         let bytes = self.group.len() as u64;
         let written = may_grow(self.committed + bytes)
             .and_then(|()| self.file.write_all_at(&self.group, self.committed));
         if let Err(error) = written {
             self.group.truncate(records_end);
-            // Whoever opens it meanwhile would cut it off as well.
+            // If that fails, the next process that opens the file cuts it off.
             self.unsure = self.file.set_len(self.committed).is_err();
             return Err(SnapshotError::sized(&self.path, "append to it", bytes, &error));
         }
         if let Err(error) = self.file.sync_data() {
-            // The kernel may have dropped the pages, and would say nothing the next time.
+            // The kernel may have dropped the pages, and would report no error the next time.
             self.unsure = true;
-            return Err(SnapshotError::io(&self.path, "bring it to the disk", &error));
+            return Err(SnapshotError::io(&self.path, "flush it to the disk", &error));
         }
         self.committed += bytes;
         self.chain = chain;
@@ -197,34 +206,35 @@ impl Journal {
         self.group_chain = chain;
         self.group_records = 0;
         if self.committed >= self.compact_from && self.entries >= COMPACT_SHARE * self.open.len() as u64 {
-            // Nothing is lost if it fails: it is tried again when the journal has grown.
+            // If it fails nothing is lost: it is tried again when the journal has grown.
             let _ = self.compact();
             self.compact_from = COMPACT_MIN.max(2 * self.committed);
         }
         Ok(())
     }
 
-    /// Rewrites the file with its open tasks alone. Before the new one is whole, the old one is the
-    /// journal.
+    /// Rewrites the file with its open tasks alone. Until the new file is complete, the old one is the journal.
+    ///
+    /// # Errors
+    /// The new file cannot be written; the old one stays.
     pub fn compact(&mut self) -> Result<(), SnapshotError> {
-        assert_eq!(self.group_records, 0, "what is compacted has been committed");
+        assert_eq!(self.group_records, 0, "only a committed journal is compacted");
         let path = &self.path;
         let Found { replay, .. } = read(path, open(path)?)?;
-        let (mut text, mut chain) = beginning(path, &replay.header)?;
+        let (mut text, mut chain) = start(path, &replay.header)?;
         for (entry, task) in &replay.open {
-            let fits =
-                append(&mut chain, &mut text, &Record::Accepted { number: entry.0, task: task.clone() });
-            assert!(fits, "it was read from such a line");
+            append(&mut chain, &mut text, &Record::Accepted { number: entry.0, task: task.clone() })
+                .expect("the task was read from a line of the same length");
         }
         let open = replay.open.len() as u64;
         if open > 0 {
-            let fits = append(&mut chain, &mut text, &Record::Commit { records: open });
-            assert!(fits, "a record without a body is short");
+            append(&mut chain, &mut text, &Record::Commit { records: open })
+                .expect("a record without a body is short");
         }
         let mut staged = Staged::create(path)?;
         staged.lock()?;
         staged.write(0, &text)?;
-        self.file = staged.publish(Taken::Replace)?;
+        self.file = staged.publish(Existing::Replace)?;
         self.committed = text.len() as u64;
         (self.chain, self.group_chain) = (chain, chain);
         self.entries = open;
@@ -246,17 +256,18 @@ impl Journal {
     }
 }
 
-/// Reads a journal that nobody needs to go on with; what is torn off stays there.
+/// Reads a journal without appending to it; an incomplete last group stays in the file.
+///
+/// # Errors
+/// The file cannot be read, is not a journal, or is damaged.
 pub fn replay(path: &Path) -> Result<Replay, SnapshotError> {
     Ok(read(path, open(path)?)?.replay)
 }
 
-fn beginning(path: &Path, header: &Header) -> Result<(Vec<u8>, Chain), SnapshotError> {
-    assert_eq!(header.file, Kind::Journal, "a journal says that it is one");
+fn start(path: &Path, header: &Header) -> Result<(Vec<u8>, Chain), SnapshotError> {
+    assert_eq!(header.file, Kind::Journal, "the caller makes a journal's header");
     let (mut text, mut chain) = (Vec::new(), Chain::default());
-    if !append(&mut chain, &mut text, &Record::Header(header.clone())) {
-        return Err(too_long(path));
-    }
+    append(&mut chain, &mut text, &Record::Header(header.clone())).map_err(|error| too_long(path, &error))?;
     Ok((text, chain))
 }
 
@@ -271,7 +282,7 @@ struct Found {
 fn read(path: &Path, input: impl BufRead) -> Result<Found, SnapshotError> {
     let (mut lines, header) = Lines::open(path, input, Some(Kind::Journal))?;
     let mut replay = Replay { header, open: BTreeMap::new(), accepted: 0, ended: 0, torn: None };
-    let (mut committed, mut committed_lines, mut chain) = (lines.offset, lines.count, lines.chain);
+    let (mut committed, mut committed_lines, mut chain) = (lines.offset(), lines.count(), lines.chain());
     let mut next = 1;
     let mut group = Group::default();
     let partial = loop {
@@ -284,33 +295,35 @@ fn read(path: &Path, input: impl BufRead) -> Result<Found, SnapshotError> {
                     group.accepted.push((Entry(number), task));
                 }
                 Record::Accepted { number, .. } => {
-                    return Err(lines.wrong(format!("entry {number} comes after entry {}", next - 1)));
+                    return Err(lines.contradicts(format!("entry {number} comes after entry {}", next - 1)));
                 }
                 Record::Ended { number, .. } => group.ended.push(Entry(number)),
                 Record::Commit { records } if records == group.records() => {
-                    if let Some(entry) = group.settle(&mut replay) {
-                        return Err(lines.wrong(format!("entry {} ends and is not open", entry.0)));
+                    if let Some(entry) = group.apply(&mut replay) {
+                        return Err(lines.contradicts(format!("entry {} ends and is not open", entry.0)));
                     }
-                    (committed, committed_lines, chain) = (lines.offset, lines.count, lines.chain);
+                    (committed, committed_lines, chain) = (lines.offset(), lines.count(), lines.chain());
                 }
                 Record::Commit { records } => {
                     let found = group.records();
-                    return Err(lines.wrong(format!("a group of {found} records says that it has {records}")));
+                    return Err(
+                        lines.contradicts(format!("the group has {found} records, and it counts {records}"))
+                    );
                 }
-                _ => return Err(lines.wrong("a record that no journal has".into())),
+                _ => return Err(lines.contradicts("journals do not have such a record".into())),
             },
         }
     };
-    let bytes = lines.offset - committed + partial;
+    let bytes = lines.offset() - committed + partial;
     if bytes > 0 {
         replay.torn = Some(Torn { line: committed_lines + 1, offset: committed, bytes });
-        // What was not committed never had these numbers.
+        // Numbers that were not committed are free.
         next = group.accepted.first().map_or(next, |(entry, _)| entry.0);
     }
     Ok(Found { replay, committed, chain, next })
 }
 
-/// What stands since the last commit.
+/// The records since the last commit.
 #[derive(Default)]
 struct Group {
     accepted: Vec<(Entry, OpenTask)>,
@@ -322,8 +335,8 @@ impl Group {
         (self.accepted.len() + self.ended.len()) as u64
     }
 
-    /// Counts the group; an entry that ended without being open, if there is one.
-    fn settle(&mut self, replay: &mut Replay) -> Option<Entry> {
+    /// Applies the group to the replay. Returns an entry that ended without being open, if there is one.
+    fn apply(&mut self, replay: &mut Replay) -> Option<Entry> {
         replay.accepted += self.accepted.len() as u64;
         replay.ended += self.ended.len() as u64;
         replay.open.extend(self.accepted.drain(..));

@@ -1,4 +1,4 @@
-//! A client that keeps a journal: what it sends is on the disk before anybody of the fleet sees it.
+//! A client that keeps a journal: what it sends is on the disk before a coordinator sees it.
 
 use super::SnapshotError;
 use super::journal::{Ended, Entry, Journal};
@@ -31,7 +31,7 @@ impl Journaled {
         Self { client, journal, entries: HashMap::new() }
     }
 
-    /// As [`Client::submit`]. `name` is what its sender calls the task, for whoever restores it.
+    /// As [`Client::submit`]. `name` is what its sender calls the task, and what a restore calls it.
     pub fn submit(
         &mut self,
         address: Address,
@@ -60,8 +60,8 @@ impl Journaled {
         Ok(id)
     }
 
-    /// Brings to the disk what was sent and what has ended, and shows what was sent to the coordinators. On an error
-    /// nothing is shown; it may be tried again.
+    /// Flushes to the disk what was sent and what has ended, then publishes what was sent to the coordinators. On an error
+    /// nothing is published; it may be tried again.
     pub fn flush(&mut self) -> Result<(), SnapshotError> {
         self.journal.commit()?;
         self.client.flush();
@@ -69,9 +69,9 @@ impl Journaled {
     }
 
     /// As [`Client::poll`]. When `each` has returned from an outcome, its task counts as ended, from the next
-    /// [`Journaled::flush`] on: by then the result must be where it is wanted.
+    /// [`Journaled::flush`] on: by then its result must be stored.
     pub fn poll(&mut self, mut each: impl FnMut(Event<'_>)) -> Result<usize, SnapshotError> {
-        // A task that is handed on to another coordinator takes along what was sent there meanwhile.
+        // Handing a task on to another coordinator publishes everything that was sent there meanwhile.
         self.journal.commit()?;
         let (journal, entries) = (&mut self.journal, &mut self.entries);
         Ok(self.client.poll(|event| {
@@ -108,7 +108,7 @@ impl Journaled {
 }
 
 impl OpenTask {
-    /// One that was sent a moment ago. `name` is what its sender calls it.
+    /// The record of a task that has just been sent. `name` is what its sender calls it.
     pub fn of(id: TaskId, address: Address, task: Task<'_>, terms: &Terms, name: Option<&str>) -> Self {
         let (kind, parameter, body) = task.parts();
         let place = match address {

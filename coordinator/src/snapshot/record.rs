@@ -12,8 +12,7 @@ pub const FORMAT: u32 = 1;
 /// Every file begins with these bytes.
 pub(super) const MAGIC: &str = r#"{"rec":"header","file":"coordinator-"#;
 
-/// A body in which each byte is a control character takes six bytes each in JSON; the rest of a record
-/// fits what is left.
+/// The longest line, in bytes. A control character in a body takes six bytes in JSON; the other fields fit in the rest.
 pub const LINE_BYTES_MAX: usize = 6 * 2 * PAYLOAD_MAX as usize + (1 << 20);
 
 /// What a file is.
@@ -39,29 +38,29 @@ impl fmt::Display for Kind {
 #[serde(tag = "rec", rename_all = "kebab-case")]
 pub(super) enum Record {
     Header(Header),
-    /// Of a backup: one for each coordinator that is or was there.
+    /// In a backup: one for each coordinator that is or was in the fleet.
     Counters(Counters),
-    /// Of a backup: accepted, and not ended.
+    /// In a backup: accepted, and not ended.
     Task(OpenTask),
-    /// Of a backup: ended, and its client may not have heard of it.
+    /// In a backup: ended, and the outcome may not have reached its client.
     Untold(Untold),
-    /// Of a backup: given up.
+    /// In a backup: failed for good, and kept.
     DeadLetter(DeadLetter),
-    /// Of a backup: its last line.
+    /// In a backup: the last line.
     End {
         records: u64,
     },
-    /// Of a journal.
+    /// In a journal.
     Accepted {
         number: u64,
         task: OpenTask,
     },
-    /// Of a journal.
+    /// In a journal.
     Ended {
         number: u64,
         how: super::journal::Ended,
     },
-    /// Of a journal: what stands since the last of these counts from here on.
+    /// In a journal: the records since the last commit count from here on.
     Commit {
         records: u64,
     },
@@ -74,15 +73,15 @@ pub struct Header {
     pub format: u32,
     pub fleet: String,
     pub shape: Shape,
-    /// How its supervisor was started, as `coordinator up` takes it; empty if that is not known.
+    /// The options of its supervisor, as `coordinator up` takes them; empty if they are not known.
     pub options: Vec<String>,
-    /// Coordinators that lived, of those that the shape has room for (0: as the options say),
+    /// Coordinators that were alive, of those that the shape has room for (0: as in the options),
     pub coordinators: u32,
     /// and the most workers that one of them had.
     pub workers: u32,
     /// Of the fleet.
     pub epoch: u32,
-    /// Of the machine that the fleet ran on: 32 hexadecimal digits.
+    /// The boot id of the host that the fleet ran on: 32 hexadecimal digits.
     pub boot: String,
     /// Nanoseconds since 1970. For people, never for decisions.
     pub taken_unix_ns: u64,
@@ -140,11 +139,11 @@ impl Shape {
     }
 }
 
-/// What a coordinator had counted: accepted = answered + failed + returned + `in_flight`.
+/// The ledger of a coordinator: accepted = answered + failed + returned + `in_flight`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub coordinator: u32,
-    /// Of its region: one more than it had deaths.
+    /// The epoch of its region: one more than the coordinator's deaths.
     pub epoch: u32,
     pub accepted: u64,
     pub answered: u64,
@@ -160,7 +159,7 @@ pub struct Counters {
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     Queued,
-    /// In a worker's hands.
+    /// Given to a worker.
     Leased,
 }
 
@@ -185,22 +184,22 @@ pub struct OpenTask {
     pub attempts: u8,
     /// 0: as the fleet's policy says.
     pub attempts_max: u8,
-    /// A command that ends badly is an attempt that failed, and no answer.
+    /// If the command exits with an error, the attempt has failed and there is no answer.
     pub retry_failures: bool,
-    /// Only a worker's death is followed by another attempt.
+    /// Only after a worker's death is there another attempt.
     #[serde(default)]
     pub deaths_only: bool,
     pub state: Progress,
-    /// What its client calls it; the fleet does not know.
+    /// What its client calls it; the fleet does not know this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Of a task from a list: what its results say beside.
+    /// For a task from a list: what its results contain besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Listed>,
     pub body: Body,
 }
 
-/// What a list says of a task, and the fleet does not know.
+/// What a list contains about a task, unknown to the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// 1 for the first.
@@ -217,7 +216,7 @@ pub struct AnswerRecord {
     pub worker: u32,
     #[serde(with = "status_text")]
     pub status: AnswerStatus,
-    /// True for a failure, whatever the status: a command that ended badly in its last attempt.
+    /// True for a failure, whatever the status: a command that exited with an error in its last attempt.
     pub failed: bool,
     /// Of a command: its exit status, or minus the signal that ended it.
     pub code: i32,
@@ -233,7 +232,7 @@ pub struct AnswerRecord {
     pub body: Body,
 }
 
-/// What a command took.
+/// What a command used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
     /// Microseconds of CPU time.
@@ -243,23 +242,23 @@ pub struct Used {
     pub max_rss: u64,
 }
 
-/// Ended, and its answer was still to be told. It is not done again.
+/// Ended, and its answer was still to be reported. It is not done again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
     #[serde(with = "id_text")]
     pub id: TaskId,
     pub coordinator: u32,
-    /// Absent if it is not known any more.
+    /// Absent if it is no longer known.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "kind_text::option")]
     pub kind: Option<TaskKind>,
     pub answer: AnswerRecord,
 }
 
-/// Given up after its last attempt, and kept.
+/// Failed for good, and kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     pub task: OpenTask,
-    /// In words.
+    /// For people.
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerRecord>,
@@ -322,7 +321,8 @@ mod id_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<TaskId, D::Error> {
         let text = String::deserialize(input)?;
-        super::parse_id(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no task's id")))
+        super::parse_id(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not the id of a task")))
     }
 }
 
@@ -356,7 +356,7 @@ mod kind_text {
         (0..=u8::MAX)
             .filter_map(TaskKind::from_raw)
             .find(|kind| word(kind) == text)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no kind of task")))
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a kind of task")))
     }
 
     pub(super) mod option {
@@ -395,114 +395,9 @@ mod status_text {
         (0..=u8::MAX)
             .filter_map(|raw| AnswerStatus::from_raw(raw.into()))
             .find(|status| word(status) == text)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no status of an answer")))
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not the status of an answer")))
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::file::Snapshot;
-    use super::*;
-    use proptest::prelude::*;
-
-    pub(in super::super) fn task(sequence: u64, body: &[u8]) -> OpenTask {
-        OpenTask {
-            id: TaskId { epoch: 1, sender: 2, sequence },
-            coordinator: 1,
-            worker: (!sequence.is_multiple_of(2)).then_some(3),
-            kind: TaskKind::Exec,
-            parameter: 7,
-            timeout_ns: 30_000_000_000,
-            lifetime_ns: 90_000_000_000,
-            attempts: 1,
-            attempts_max: 3,
-            retry_failures: true,
-            deaths_only: false,
-            state: Progress::Leased,
-            name: Some("\"a\" \n".into()),
-            listed: (sequence > 1).then(|| Listed {
-                number: 3,
-                input: Some(Body(vec![0xff])),
-                task_hash: "00ff".into(),
-            }),
-            body: Body(body.to_vec()),
-        }
-    }
-
-    /// One record of each kind.
-    pub(in super::super) fn sample() -> Snapshot {
-        let shape = FleetShape::new(3, 20, 4096, 2).unwrap();
-        let answer = AnswerRecord {
-            worker: 4,
-            status: AnswerStatus::WorkerDied,
-            failed: true,
-            code: -9,
-            attempt: 3,
-            took_ns: 5,
-            stdout_len: 0,
-            truncated: false,
-            usage: Some(Used { user_us: 1, system_us: 2, max_rss: 3 }),
-            body: Body(vec![0xff, 0xfe]),
-        };
-        Snapshot {
-            header: Header::new(
-                Kind::Backup,
-                "demo",
-                &shape,
-                &["--depth".into(), "2".into()],
-                1,
-                1_700_000_000,
-            ),
-            counters: vec![Counters {
-                coordinator: 0,
-                epoch: 2,
-                accepted: 9,
-                answered: 4,
-                failed: 2,
-                returned: 0,
-                in_flight: 3,
-                late: 1,
-                duplicates: 0,
-            }],
-            tasks: vec![task(1, b"echo\0hello\0"), task(2, &[])],
-            untold: vec![Untold {
-                id: TaskId { epoch: 1, sender: 2, sequence: 3 },
-                coordinator: 2,
-                kind: Some(TaskKind::Exec),
-                answer: answer.clone(),
-            }],
-            dead: vec![DeadLetter { task: task(4, b"x\0"), reason: "it died".into(), answer: Some(answer) }],
-        }
-    }
-
-    #[test]
-    fn the_header_begins_with_the_magic() {
-        let shape = FleetShape::new(1, 1, 1, 1).unwrap();
-        let header = Header::new(Kind::Backup, "a", &shape, &[], 1, 0);
-        let text = serde_json::to_string(&Record::Header(header)).unwrap();
-        assert!(text.starts_with(MAGIC), "{text}");
-    }
-
-    #[test]
-    fn a_command_is_readable_in_the_file() {
-        let body = Body(crate::wire::command_body(&["echo", "a b"]).unwrap());
-        assert_eq!(serde_json::to_string(&body).unwrap(), r#"{"text":"echo\u0000a b\u0000"}"#);
-        assert_eq!(serde_json::to_string(&Body(vec![0xff, 0])).unwrap(), r#"{"hex":"ff00"}"#);
-        assert!(serde_json::from_str::<Body>(r#"{"hex":"ff0"}"#).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn every_body_survives(bytes: Vec<u8>) {
-            let text = serde_json::to_string(&Body(bytes.clone())).unwrap();
-            prop_assert!(text.len() <= 6 * bytes.len() + 16);
-            prop_assert_eq!(serde_json::from_str::<Body>(&text).unwrap().0, bytes);
-        }
-
-        #[test]
-        fn every_id_survives(epoch: u32, sender: u32, sequence: u64) {
-            let id = TaskId { epoch, sender, sequence };
-            prop_assert_eq!(parse_id(&id.to_string()), Some(id));
-        }
-    }
-}
+pub(super) mod tests;

@@ -1,4 +1,4 @@
-//! What a region holds of tasks, answers and dead letters, while its coordinator stands still.
+//! The tasks, answers and dead letters of a region, read while its coordinator is paused.
 
 use super::DeadLetter;
 use crate::bus::copy::copy_out;
@@ -23,7 +23,7 @@ pub(super) struct Contents {
     untold: Vec<Untold>,
     dead: Vec<DeadLetter>,
     pub(super) damaged: u32,
-    /// Tasks that only the client has: it was handed them back, and has not handed them on yet.
+    /// Tasks that only the client has: they were handed back to it, and it has not sent them on yet.
     pub(super) with_client: u32,
 }
 
@@ -33,7 +33,7 @@ impl Contents {
         for (entry, number) in region.table().iter().zip(0..) {
             self.entry(index, region, number, entry, &mut freed);
         }
-        // Accepted by the client's word, and not yet in the table where that has no room.
+        // Sent by the client, and not in the table yet because that is full.
         for record in self.unread(region.client_down().unread()) {
             let task = (record.kind == TASK).then(|| task_of(&record.header));
             let open = task.and_then(|task| open_task(index, &task, record.body, Progress::Queued, 0));
@@ -65,7 +65,7 @@ impl Contents {
         entry: &TableEntry,
         freed: &mut HashMap<TaskId, u32>,
     ) {
-        // Pairs with the Release of the table's writer: what the word promises is there.
+        // Pairs with the Release of the table's writer: the entry is complete before its word.
         let word = Word::from_raw(entry.word.load(Ordering::Acquire));
         let task = task_of(&words(&entry.task));
         let body = |len: u32| bytes(region.body(number), len, region);
@@ -83,7 +83,7 @@ impl Contents {
             }
             Some(State::Queued) => Progress::Queued,
             Some(State::Leased) => Progress::Leased,
-            // For another coordinator, by way of the client: its body is still the task's.
+            // On its way to another coordinator through the client: its body is still the task's.
             Some(State::Failed)
                 if AnswerStatus::from_raw(answer().status) == Some(AnswerStatus::Returned) =>
             {
@@ -92,14 +92,14 @@ impl Contents {
             Some(state @ (State::Done | State::Failed)) => {
                 let (answer, body) = (answer(), body(answer_len));
                 let kind = TaskKind::from_raw(task.kind);
-                self.tell((index, kind), &answer, body, state == State::Failed);
+                self.add_untold((index, kind), &answer, body, state == State::Failed);
                 return;
             }
         };
         self.keep(open_task(index, &task, body(task_len), progress, word.attempt()));
     }
 
-    /// One that the client has not acknowledged.
+    /// An answer that the client has not acknowledged.
     fn answer(
         &mut self,
         index: u32,
@@ -109,10 +109,10 @@ impl Contents {
         freed: &HashMap<TaskId, u32>,
     ) {
         match AnswerStatus::from_raw(answer.status) {
-            // Counted, never used.
+            // Only counted.
             Some(AnswerStatus::Late | AnswerStatus::Duplicate) => {}
             Some(AnswerStatus::Returned) => {
-                // The client still has the task; here it lies where it was, as long as nobody else does.
+                // The client has the task. Here its entry still holds it, until another task gets the entry.
                 let open = freed.get(&answer.id).and_then(|number| {
                     let entry = &region.table()[*number as usize];
                     let body = bytes(region.body(*number), entry.task_len.load(Ordering::Relaxed), region);
@@ -124,12 +124,12 @@ impl Contents {
             status => {
                 let entry = freed.get(&answer.id).map(|number| &region.table()[*number as usize]);
                 let kind = entry.and_then(|entry| TaskKind::from_raw(task_of(&words(&entry.task)).kind));
-                self.tell((index, kind), &answer, body, status != Some(AnswerStatus::Ok));
+                self.add_untold((index, kind), &answer, body, status != Some(AnswerStatus::Ok));
             }
         }
     }
 
-    fn tell(
+    fn add_untold(
         &mut self,
         (coordinator, kind): (u32, Option<TaskKind>),
         answer: &AnswerHeader,
@@ -171,8 +171,8 @@ impl Contents {
         }
     }
 
-    /// Each task once: who has an answer is not done again, and who was handed on is done by one.
-    pub(super) fn settled(self) -> (Vec<OpenTask>, Vec<Untold>, Vec<DeadLetter>) {
+    /// Each task once: an answered one is not done again, and one that was handed on is done by one coordinator.
+    pub(super) fn deduplicated(self) -> (Vec<OpenTask>, Vec<Untold>, Vec<DeadLetter>) {
         let mut told = HashSet::new();
         let untold: Vec<_> = self.untold.into_iter().filter(|one| told.insert(one.id)).collect();
         let answered: HashSet<_> = untold.iter().filter(|one| !one.answer.failed).map(|one| one.id).collect();
@@ -191,21 +191,21 @@ fn words(words: &[AtomicU64]) -> [u8; HEADER] {
 }
 
 fn task_of(bytes: &[u8; HEADER]) -> TaskHeader {
-    TaskHeader::read_from_bytes(bytes).expect("headers have one size")
+    TaskHeader::read_from_bytes(bytes).expect("`wire` asserts that every header has `HEADER` bytes")
 }
 
 fn answer_of(bytes: &[u8; HEADER]) -> AnswerHeader {
-    AnswerHeader::read_from_bytes(bytes).expect("headers have one size")
+    AnswerHeader::read_from_bytes(bytes).expect("`wire` asserts that every header has `HEADER` bytes")
 }
 
-/// What a peer says of a length is not trusted.
+/// A length in shared memory is not trusted.
 fn bytes(words: &[AtomicU64], len: u32, region: &Region) -> Vec<u8> {
     let mut body = vec![0; len.min(region.shape().payload_max()) as usize];
     copy_out(words, &mut body);
     body
 }
 
-/// `None` if its kind is none.
+/// `None` if its kind is invalid.
 fn open_task(
     coordinator: u32,
     task: &TaskHeader,
@@ -232,7 +232,7 @@ fn open_task(
     })
 }
 
-/// `None` if its status is none.
+/// `None` if its status is invalid.
 fn answer_record(answer: &AnswerHeader, mut body: Vec<u8>, failed: bool) -> Option<AnswerRecord> {
     let mut usage = None;
     if answer.stdout_len & WITH_USAGE != 0

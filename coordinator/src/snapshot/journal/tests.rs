@@ -154,7 +154,7 @@ fn what_has_its_name_is_not_overwritten() {
     let (_dir, path) = place();
     std::fs::write(&path, "something").unwrap();
     let error = Journal::create(&path, &header()).unwrap_err().to_string();
-    assert!(error.contains("journal: cannot give it its name"), "{error}");
+    assert!(error.contains("journal: cannot rename it into place"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), b"something");
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }

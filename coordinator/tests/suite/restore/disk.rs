@@ -162,8 +162,8 @@ fn a_backup_is_its_owners_alone_and_replaces_files_only() {
     write_snapshot(&path, &snapshot(2)).unwrap();
     assert_eq!(read_snapshot(&path).unwrap(), snapshot(2));
     for (place, words) in [
-        (dir.path().to_owned(), "that is no file"),
-        ("/dev/full".into(), "that is no file"),
+        (dir.path().to_owned(), "that is not a regular file"),
+        ("/dev/full".into(), "that is not a regular file"),
         (dir.path().join("no/such/directory"), "cannot write it"),
     ] {
         let said = write_snapshot(&place, &snapshot(1)).unwrap_err().to_string();
@@ -183,7 +183,7 @@ fn what_is_no_backup_is_named_as_such() {
         assert!(Journal::open(&path).unwrap_err().to_string().contains(words));
         assert_eq!(std::fs::read(&path).unwrap(), text.as_bytes());
     }
-    assert!(read_snapshot(dir.path()).unwrap_err().to_string().contains("it is no file"));
+    assert!(read_snapshot(dir.path()).unwrap_err().to_string().contains("it is not a regular file"));
     let said = read_snapshot(&dir.path().join("none")).unwrap_err().to_string();
     assert!(said.contains("cannot read it"), "{said}");
 }

@@ -327,10 +327,7 @@ fn a_coordinator_that_does_not_stand_still_is_named_and_the_fleet_goes_on() {
     let output = place.coordinator(&["backup", "backup", "--patience", "300ms"]);
     assert_eq!(output.status.code(), Some(10));
     let said = text(&output.stderr);
-    assert!(
-        said.contains("coord/1 did not stand still within 300ms") && said.contains("kill -CONT"),
-        "{said}"
-    );
+    assert!(said.contains("coord/1 did not pause within 300ms") && said.contains("kill -CONT"), "{said}");
     assert!(!said.contains("coord/0") && !place.file("backup").exists(), "{said}");
     kill(status.coordinators[1].process.identity(), Signal::SIGCONT);
     goes_on(&mut client);
