@@ -9,6 +9,7 @@ pub mod coordinator;
 pub mod exec;
 pub mod fork;
 pub mod host;
+mod pidfd;
 pub mod reap;
 pub mod reset;
 pub mod supervisor;

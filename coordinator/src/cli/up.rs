@@ -86,7 +86,7 @@ pub(super) fn main(args: &Args) -> u8 {
         shape,
         policy: args.policy.policy(),
         owner: args.owner,
-        say: super::warn_of,
+        report: super::warn_of,
     };
     let ready = |dir: &std::path::Path| {
         let mut out = std::io::stdout();

@@ -1,9 +1,9 @@
-//! A long-lived agent: a program in any language that does a task for each line of JSON on its stdin.
+//! The agent program: a long-lived command, in any language, that does a task for each line of JSON on its stdin.
 //!
 //! To it: `{"id":"1.1.7","attempt":1,"task":…,"timeout_ms":60000}`. From it, any number of
 //! `{"id":"1.1.7","progress":…}`, then `{"id":"1.1.7","ok":true,"result":…}` or
-//! `{"id":"1.1.7","ok":false,"error":"…","retry":true}`. One task at a time, one line each. An agent that does
-//! anything else is ended with its whole process group, and the next task has another one.
+//! `{"id":"1.1.7","ok":false,"error":"…","retry":true}`. One task at a time, one line each. A program
+//! that does anything else is ended with its whole process group, and another one is started for the next task.
 
 mod line;
 #[cfg(test)]
@@ -11,16 +11,17 @@ mod tests;
 
 pub use line::{Reply, Request};
 
-use super::exec::{Cut, ExecError, GRACE, Group, Stream, Watcher, Why, never_waits, spawn};
+use super::exec::{
+    CutShort, ExecError, GRACE, Group, StopReason, Stream, Watcher, never_waits, pause, spawn, wait_for,
+};
 use super::fork::own_group;
+use super::pidfd;
 use super::reap::HowEnded;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::wire::Usage;
 use line::Line;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::event::{PollFd, PollFlags};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -29,62 +30,63 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use thiserror::Error;
 
-/// How often a busy agent is looked at for a stop of the fleet.
+/// The watcher of a busy program is asked this often whether to stop it.
 const LOOK: Duration = Duration::from_millis(50);
-/// Kept of what an agent says on stderr, for the words about its end: the last of it.
-const SAID_MAX: usize = 2048;
-/// Of a line that is no answer, in the words about it.
+/// Between two looks at whether a program has ended.
+const REAP_LOOK: Duration = Duration::from_millis(2);
+/// Bytes that are kept of the end of a program's stderr, for the report of its end.
+const STDERR_MAX: usize = 2048;
+/// Bytes that are shown of an invalid line.
 const SHOWN_MAX: usize = 200;
 
-/// Why an agent did not do its task. Whatever it was, the agent is gone afterwards, but for `Task`.
+/// Why a program did not do its task. Except for `Task`, the program has been ended.
 #[derive(Debug, Error)]
 pub enum AgentFault {
     #[error("the task is not one value of JSON: {0}")]
     Task(String),
     #[error(transparent)]
     Start(ExecError),
-    #[error("the agent {how} with the task in hand{}", and_said(.said))]
-    Ended { how: HowEnded, said: String },
-    #[error("the agent closed its standard output with the task in hand{}", and_said(.said))]
-    Closed { said: String },
-    #[error("the agent wrote what is no answer ({why}): {line}{}", and_said(.said))]
-    Nonsense { line: String, why: String, said: String },
-    #[error("the agent answered task {found:?} and was asked for {asked:?}")]
+    #[error("the agent program {how} with the task in hand{}", and_stderr(.stderr))]
+    Ended { how: HowEnded, stderr: String },
+    #[error("the agent program closed its standard output with the task in hand{}", and_stderr(.stderr))]
+    Closed { stderr: String },
+    #[error("the agent program wrote an invalid answer ({why}): {line}{}", and_stderr(.stderr))]
+    Invalid { line: String, why: String, stderr: String },
+    #[error("the agent program answered task {found:?} and was asked for {asked:?}")]
     WrongId { asked: String, found: String },
-    #[error("the agent wrote a line of more than {0} bytes, which is what this fleet carries")]
+    #[error("the agent program wrote a line of more than {0} bytes, the most that this fleet carries")]
     TooLong(usize),
-    #[error("the agent had no answer when its time was over{}", and_said(.said))]
-    TimedOut { said: String },
-    #[error("the agent was ended: its task is not wanted any more")]
-    Asked(Why),
-    #[error("cannot talk to the agent: {0}")]
+    #[error("the agent program had not answered when its time was over{}", and_stderr(.stderr))]
+    TimedOut { stderr: String },
+    #[error("the agent program was ended: its task is not wanted any more")]
+    Asked(StopReason),
+    #[error("cannot communicate with the agent program: {0}")]
     Pipe(#[from] std::io::Error),
 }
 
-fn and_said(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!("; it said: {said}") }
+fn and_stderr(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!("; its stderr: {stderr}") }
 }
 
-/// The place of an agent, which is started when there is a task for it.
+/// An agent program, started when there is a task for it, and again after it has ended.
 #[derive(Debug)]
 pub struct Agent {
     command: Vec<String>,
     temporary: Option<PathBuf>,
     line_max: usize,
     process: Option<Process>,
-    /// Processes so far.
+    /// How often it was started.
     started: u32,
 }
 
 impl Agent {
-    /// `command` is a program and its arguments; `line_max` bytes is how long an answer may be; `temporary` will be
-    /// its `TMPDIR`.
+    /// `command` is a program and its arguments; an answer may have `line_max` bytes; `temporary` will be its `TMPDIR`.
     pub fn new(command: &[String], line_max: usize, temporary: Option<PathBuf>) -> Self {
         Self { command: command.to_vec(), temporary, line_max, process: None, started: 0 }
     }
 
-    /// Gives it `request` and waits for the answer, until `deadline_ns` or until `watcher` says stop. Progress is
-    /// what the watcher hears of stdout.
+    /// Sends it `request` and waits for the answer, until `deadline_ns` or until `watcher` stops it. The watcher gets
+    /// progress as output on stdout.
     pub fn ask(
         &mut self,
         request: &Request<'_>,
@@ -102,29 +104,29 @@ impl Agent {
         }
     }
 
-    /// One that waits for a task and has nothing else to say.
+    /// Returns a running program that waits for a task, and starts one if needed.
     fn ready(&mut self, watcher: &mut impl Watcher) -> Result<&mut Process, AgentFault> {
         if self.process.as_mut().is_some_and(|process| !process.is_idle()) {
-            // It has ended by itself, or talks without being asked: no task's fault.
+            // It has ended by itself, or writes without being asked: no task has failed by that.
             self.end(Duration::ZERO);
         }
         if self.process.is_none() {
             self.process = Some(Process::start(self, watcher)?);
             self.started += 1;
         }
-        let process = self.process.as_mut().expect("it was started above");
+        let process = self.process.as_mut().expect("it was started above if there was none");
         if let Some(identity) = process.identity {
             watcher.started(identity);
         }
         Ok(process)
     }
 
-    /// Who it is; `None` if there is none right now.
+    /// The identity of the running program; `None` if there is none.
     pub fn identity(&self) -> Option<Identity> {
         self.process.as_ref()?.identity
     }
 
-    /// Its process group, and the descriptors that lead to it.
+    /// Its process group, and this process's descriptors to it.
     pub fn holds(&self) -> Option<(i32, Vec<RawFd>)> {
         let process = self.process.as_ref()?;
         let ends = [
@@ -133,27 +135,27 @@ impl Agent {
             Some(process.stderr.as_fd()),
         ];
         let fds = ends.into_iter().chain([process.exit.as_ref().map(AsFd::as_fd)]).flatten();
-        Some((process.group.0.as_raw(), fds.map(|fd| fd.as_raw_fd()).collect()))
+        Some((process.group.raw(), fds.map(|fd| fd.as_raw_fd()).collect()))
     }
 
-    /// Answered by the one that runs now.
+    /// Tasks that the running program has answered.
     pub fn tasks_done(&self) -> u32 {
         self.process.as_ref().map_or(0, |process| process.done)
     }
 
-    /// Of the one that runs now; `None` if there is none, or `/proc` does not say.
+    /// Resident memory of the running program; `None` if there is none, or `/proc` cannot be read.
     pub fn rss_bytes(&self) -> Option<u64> {
-        let group = self.process.as_ref()?.group.0.as_raw();
+        let group = self.process.as_ref()?.group.raw();
         let statm = procfs::process::Process::new(group).ok()?.statm().ok()?;
         Some(statm.resident.saturating_mul(procfs::page_size()))
     }
 
-    /// Processes that were started here so far.
+    /// How often the program has been started.
     pub fn started(&self) -> u32 {
         self.started
     }
 
-    /// Closes its stdin, which tells it to end; then SIGTERM after half of `grace`, SIGKILL after all of it, to its
+    /// Closes its stdin, which asks it to end; sends SIGTERM after half of `grace`, and SIGKILL after all of it, to its
     /// whole group.
     pub fn end(&mut self, grace: Duration) -> Option<HowEnded> {
         self.process.take().map(|process| process.end(grace))
@@ -170,16 +172,16 @@ impl Drop for Agent {
 struct Process {
     group: Group,
     identity: Option<Identity>,
-    /// `None` where there are no descriptors left, or the kernel has none of this kind.
+    /// `None` if the kernel has refused one.
     exit: Option<OwnedFd>,
-    /// `None` as soon as it is told to end.
+    /// `None` as soon as it is asked to end.
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     stderr: ChildStderr,
     /// Read from stdout and not used yet.
     buffer: Vec<u8>,
-    /// The last of its stderr.
-    said: Vec<u8>,
+    /// The end of its stderr.
+    stderr_end: Vec<u8>,
     done: u32,
     line_max: usize,
 }
@@ -189,7 +191,7 @@ impl Process {
         let Some((program, rest)) = agent.command.split_first() else {
             return Err(AgentFault::Start(ExecError::Empty));
         };
-        let _ = nix::sys::prctl::set_child_subreaper(true);
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         let mut command = Command::new(program);
         command.args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(temporary) = &agent.temporary {
@@ -198,21 +200,19 @@ impl Process {
         own_group(&mut command);
         let stop = || watcher.stop().is_some();
         let mut child = spawn(&mut command, OsStr::new(program), stop).map_err(AgentFault::Start)?;
-        let group = Group(Pid::from_raw(child.id() as i32));
-        let pid = rustix::process::Pid::from_raw(group.0.as_raw()).expect("a child's pid is positive");
         let process = Self {
-            group,
+            group: Group::led_by(&child),
             identity: Identity::of(child.id()),
-            exit: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            exit: pidfd::open(child.id()).ok(),
             stdin: child.stdin.take(),
-            stdout: child.stdout.take().expect("asked for"),
-            stderr: child.stderr.take().expect("asked for"),
+            stdout: child.stdout.take().expect("`start` asks for a pipe"),
+            stderr: child.stderr.take().expect("`start` asks for a pipe"),
             buffer: Vec::new(),
-            said: Vec::new(),
+            stderr_end: Vec::new(),
             done: 0,
             line_max: agent.line_max,
         };
-        let stdin = process.stdin.as_ref().expect("asked for");
+        let stdin = process.stdin.as_ref().expect("`start` asks for a pipe");
         match never_waits(stdin)
             .and_then(|()| never_waits(&process.stdout))
             .and_then(|()| never_waits(&process.stderr))
@@ -225,7 +225,7 @@ impl Process {
         }
     }
 
-    /// It lives, and has said nothing since its last answer.
+    /// It is alive, and has written nothing since its last answer.
     fn is_idle(&mut self) -> bool {
         !self.group.leader_has_ended() && self.read(&mut |_| ()) && self.buffer.is_empty()
     }
@@ -252,7 +252,7 @@ impl Process {
                         self.done = self.done.saturating_add(1);
                         return Ok(reply);
                     }
-                    Err(fault) => return Err(self.with_words(fault)),
+                    Err(fault) => return Err(self.with_stderr(fault)),
                 }
             }
             searched = self.buffer.len();
@@ -269,7 +269,7 @@ impl Process {
                 }
                 None if now_ns() >= deadline_ns => {
                     self.terminate();
-                    return Err(AgentFault::TimedOut { said: self.said() });
+                    return Err(AgentFault::TimedOut { stderr: self.last_stderr() });
                 }
                 None => {}
             }
@@ -283,35 +283,33 @@ impl Process {
             match stdin.write(left) {
                 Ok(n) => *left = &left[n..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Full; or it does not read any more, which shows in what it answers.
+                // The pipe is full; or the program does not read any more, and then its answer is missing or wrong.
                 Err(_) => return,
             }
         }
     }
 
-    /// Until something happens; true if it has ended.
+    /// Waits until something happens; true if the program has ended.
     fn wait(&self, deadline_ns: u64, writing: bool) -> bool {
         let left = Duration::from_nanos(deadline_ns.saturating_sub(now_ns())).max(Duration::from_millis(1));
-        let mut fds = vec![
-            PollFd::new(self.stdout.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.stderr.as_fd(), PollFlags::POLLIN),
-        ];
-        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        let mut fds =
+            vec![PollFd::new(&self.stdout, PollFlags::IN), PollFd::new(&self.stderr, PollFlags::IN)];
+        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
         let stdin = self.stdin.as_ref().filter(|_| writing);
-        fds.extend(stdin.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT)));
-        let _ = poll(&mut fds, PollTimeout::from(LOOK.min(left).as_millis() as u16));
-        // Asked before its pipes are read: what it has written by then is in them.
+        fds.extend(stdin.map(|fd| PollFd::new(fd, PollFlags::OUT)));
+        wait_for(&mut fds, LOOK.min(left));
+        // Checked before its pipes are read: what it has written by then is in them.
         self.group.leader_has_ended()
     }
 
-    /// Everything that is there now; false if there will never be more.
-    fn read(&mut self, heard: &mut dyn FnMut(&[u8])) -> bool {
+    /// Reads everything that is there now; false if there will never be more. `each` gets what came on stderr.
+    fn read(&mut self, each: &mut dyn FnMut(&[u8])) -> bool {
         let mut bytes = [0; 8192];
         while let Ok(n @ 1..) = self.stderr.read(&mut bytes) {
-            heard(&bytes[..n]);
-            self.said.extend_from_slice(&bytes[..n]);
-            let too_many = self.said.len().saturating_sub(SAID_MAX);
-            self.said.drain(..too_many);
+            each(&bytes[..n]);
+            self.stderr_end.extend_from_slice(&bytes[..n]);
+            let too_many = self.stderr_end.len().saturating_sub(STDERR_MAX);
+            self.stderr_end.drain(..too_many);
             if n < bytes.len() {
                 break;
             }
@@ -328,49 +326,48 @@ impl Process {
         true
     }
 
-    /// There will be no answer: because it has ended, or does so in a moment, or just does not talk any more.
+    /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
     fn gone(&mut self) -> AgentFault {
         let until = now_ns() + GRACE.as_nanos() as u64;
         while !self.group.leader_has_ended() && now_ns() < until {
-            let _ = poll(&mut [], PollTimeout::from(2_u16));
+            pause(REAP_LOOK);
         }
         self.read(&mut |_| ());
-        let said = self.said();
+        let stderr = self.last_stderr();
         if self.group.leader_has_ended() {
             // Not reaped yet, so its group's number is its own until `end`.
-            return AgentFault::Ended { how: self.how(), said };
+            return AgentFault::Ended { how: self.how(), stderr };
         }
-        AgentFault::Closed { said }
+        AgentFault::Closed { stderr }
     }
 
-    /// How the leader has ended, which stays to be reaped.
+    /// How the leader has ended, without reaping it.
     fn how(&self) -> HowEnded {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let pid = rustix::process::Pid::from_raw(self.group.0.as_raw()).expect("a child's pid is positive");
-        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
-        {
-            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+        match self.group.leader_end() {
+            Some(status) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(status), _) => HowEnded::Exited(status),
                 (_, Some(signal)) => HowEnded::Signaled(signal),
                 _ => HowEnded::Unseen,
             },
-            _ => HowEnded::Unseen,
+            None => HowEnded::Unseen,
         }
     }
 
-    /// The last of its stderr, in one line.
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&self.said).trim().replace('\n', " | ")
+    /// The end of its stderr, in one line.
+    fn last_stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr_end).trim().replace('\n', " | ")
     }
 
-    fn with_words(&self, fault: AgentFault) -> AgentFault {
+    fn with_stderr(&self, fault: AgentFault) -> AgentFault {
         match fault {
-            AgentFault::Nonsense { line, why, .. } => AgentFault::Nonsense { line, why, said: self.said() },
+            AgentFault::Invalid { line, why, .. } => {
+                AgentFault::Invalid { line, why, stderr: self.last_stderr() }
+            }
             other => other,
         }
     }
 
-    /// It may put away what it has, before it is killed.
+    /// Lets it save its work before it is killed.
     fn terminate(&mut self) {
         self.stdin = None;
         self.group.terminate();
@@ -378,12 +375,12 @@ impl Process {
         self.await_end(until);
     }
 
-    /// Until it has ended, or `until_ns`; what it writes meanwhile holds it up no more than before.
+    /// Waits until it has ended, or until `until_ns`; reads its output, so that it never waits for that.
     fn await_end(&mut self, until_ns: u64) {
         while !self.group.leader_has_ended() && now_ns() < until_ns {
             self.buffer.clear();
             self.read(&mut |_| ());
-            let _ = poll(&mut [], PollTimeout::from(2_u16));
+            pause(REAP_LOOK);
         }
     }
 
@@ -403,12 +400,12 @@ impl Process {
     }
 }
 
-/// What an agent's fault means for its task.
 impl AgentFault {
-    pub fn cut(&self) -> Option<Cut> {
+    /// How the task was cut short; `None` if it failed otherwise.
+    pub fn cut(&self) -> Option<CutShort> {
         match self {
-            Self::TimedOut { .. } => Some(Cut::TimedOut),
-            Self::Asked(why) => Some(Cut::Asked(*why)),
+            Self::TimedOut { .. } => Some(CutShort::TimedOut),
+            Self::Asked(why) => Some(CutShort::Asked(*why)),
             _ => None,
         }
     }

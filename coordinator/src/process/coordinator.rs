@@ -1,15 +1,15 @@
 //! A coordinator: between one client and its workers. Owns the task table of its region.
 //!
-//! The loop takes what there is (tasks from the client, answers from the workers, deaths, deadlines),
-//! decides by `plan`, and sleeps on one bell when there is nothing. It may be killed at any
-//! instruction; what its successor then does is in `takeover`.
+//! The loop takes what has arrived (tasks from the client, answers from the workers, deaths, deadlines), decides by
+//! `plan`, and sleeps on one bell when nothing is left to do. It may be killed at any instruction; `takeover` is what its
+//! successor does then.
 
 #[path = "coordinator/answers.rs"]
 mod answers;
 #[path = "coordinator/control.rs"]
 mod control;
-#[path = "coordinator/letters.rs"]
-mod letters;
+#[path = "coordinator/dead_letters.rs"]
+mod dead_letters;
 #[path = "coordinator/peers.rs"]
 pub mod peers;
 #[path = "coordinator/pool.rs"]
@@ -36,6 +36,7 @@ use crate::plan::health::Watch;
 use crate::plan::restart::Restarts;
 use crate::plan::scaling::Scaler;
 use crate::wire::TaskId;
+use crate::wire::place::PlaceId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cmp::Reverse;
@@ -44,16 +45,16 @@ use std::time::Duration;
 use table::Table;
 pub(super) use table::is_leased;
 
-pub use takeover::{settle, succeed};
+pub use takeover::{hand_back, run_successor};
 pub(crate) use workers::{take_consumer, take_producer};
 
-/// Without work the rings are looked over this often: it repairs a wake-up lost with its writer.
+/// Without work the rings are scanned this often, in case a wake-up was lost when its writer died.
 const TICK: Duration = Duration::from_millis(100);
 /// While answers wait for room in the client's ring.
 const BLOCKED: Duration = Duration::from_millis(2);
-/// From the first fork to the last worker's word that it is there.
+/// From the first fork until the last worker has attached.
 const START_MAX: Duration = Duration::from_secs(30);
-/// What workers get to end by themselves. More than a command gets (`exec`), less than the
+/// How long workers have to end by themselves. More than a command gets (`exec`), less than the
 /// supervisor gives a coordinator.
 const STOP_GRACE: Duration = Duration::from_millis(1500);
 /// A fork that the kernel refuses for now is tried again this often at the start.
@@ -67,9 +68,9 @@ struct Rings {
 
 /// A worker's place.
 struct Link {
-    /// None where nobody lives, and nobody will.
+    /// `None` where the place is closed: no worker is there, and none will be started.
     rings: Option<Rings>,
-    /// Of the process that is there now.
+    /// Of the worker that is running here now.
     pid: Option<Pid>,
     /// Queued in the table, waiting for room in the worker's ring.
     waiting: VecDeque<u32>,
@@ -79,11 +80,11 @@ struct Link {
     restarts: Restarts,
     /// Records in its ring that it has not answered.
     outstanding: u32,
-    /// Among the idle.
+    /// It is in the list of idle workers.
     listed: bool,
-    /// It gets no more tasks, and goes when it has done what it has.
+    /// It gets no more tasks, and ends when it has done those that it has.
     retiring: bool,
-    /// It was ended because its progress had stopped.
+    /// It was killed because it made no progress.
     hung: bool,
     watch: Watch,
 }
@@ -103,51 +104,51 @@ struct Coordinator {
     from_operator: Consumer,
     events: EventLog,
     links: Vec<Link>,
-    /// Queued in the table for whoever has nothing to do.
-    anyone: VecDeque<u32>,
-    /// Who may have nothing to do; looked at once more before it is believed.
+    /// Queued in the table for any worker: the first idle one takes it.
+    for_any_worker: VecDeque<u32>,
+    /// Workers that may be idle; checked once more before a task is given to one.
     idle: VecDeque<u32>,
     /// Queued in the table, and not before a time: when, the entry, its generation.
     later: BinaryHeap<Reverse<(u64, u32, u32)>>,
     /// Dead letters for which the table had no room yet.
     to_revive: VecDeque<u32>,
-    /// How many workers there shall be, within what, and what was last said of it by hand.
+    /// How many workers are wanted, within which bounds, and the last order of an operator that was followed.
     wanted: u32,
     span: Span,
     scaler: Scaler,
     scaled: u32,
     peers: peers::Peers,
-    /// Forks refused one after the other.
+    /// Consecutive forks that the kernel refused.
     refused: u32,
     /// Something was staged in a worker's ring since the last publication.
     touched: bool,
     by_pid: HashMap<Pid, u32>,
-    /// Workers to be started: when, and whose place.
+    /// Workers to be started: when, and at which place.
     due: VecDeque<(u64, u32)>,
     free: Vec<u32>,
-    /// Returned by a predecessor, and told once more: the client may have sent them here again meanwhile.
+    /// Returned by a predecessor, and reported once more: the client may have sent them here again meanwhile.
     returned: Vec<(TaskId, u32)>,
-    /// Entries done or failed that the client has not been told of.
-    untold: VecDeque<u32>,
-    /// Staged in the client's ring, and not published yet.
-    told: Vec<u32>,
+    /// Entries done or failed whose outcome has not been reported to the client.
+    unreported: VecDeque<u32>,
+    /// Outcomes staged in the client's ring, and not published yet.
+    reported: Vec<u32>,
     /// No deadline in the table is before this.
     earliest_ns: u64,
-    /// The client wrote what cannot be: nothing more is read from it.
+    /// The client wrote an invalid record: nothing more is read from its ring.
     client_broken: bool,
-    /// The control rings of the client and of the operator.
+    /// The same for the control rings of the client and of the operator.
     orders_broken: [bool; 2],
-    /// The dead workers' rings are being read: what lies there is a predecessor's.
+    /// The dead workers' rings are being read: their records were made under a predecessor.
     taking_over: bool,
-    /// Whoever dies now is replaced.
+    /// A worker that dies now is replaced.
     serving: bool,
     /// Room for the numbers of ready workers and for a body, kept between rounds.
     ready: Vec<usize>,
     body: Vec<u8>,
 }
 
-/// Runs coordinator `index`, the first of its region; `report` hears once whether its workers are
-/// there. Returns the exit status.
+/// Runs coordinator `index`, the first of its region. `report` is called once, when its workers are up or cannot be
+/// started. Returns the exit status.
 pub fn run(
     control: Control,
     region: Region,
@@ -161,7 +162,7 @@ pub fn run(
         return 70;
     }
     let Ok(mut coordinator) = Coordinator::new(control, region, index, policy) else {
-        report(Err("its rings to the client are taken".to_owned()));
+        report(Err("another process holds its rings to the client".to_owned()));
         return 70;
     };
     coordinator.free = (0..coordinator.table.len()).rev().collect();
@@ -207,14 +208,14 @@ impl Coordinator {
             from_operator: take_consumer(region.operator_control())?,
             events: EventLog::new(region.events()),
             links: (0..workers).map(|_| Link::new(None)).collect(),
-            anyone: VecDeque::new(),
+            for_any_worker: VecDeque::new(),
             idle: VecDeque::new(),
             later: BinaryHeap::new(),
             to_revive: VecDeque::new(),
             wanted,
             span,
             scaler: Scaler::default(),
-            // What the predecessor had not looked at is looked at now.
+            // An order that the predecessor has not followed is followed now.
             scaled: control.coordinator(index).own.scaled.load(Ordering::Acquire),
             peers: peers::Peers::new(control, index, policy),
             refused: 0,
@@ -223,8 +224,8 @@ impl Coordinator {
             due: VecDeque::new(),
             free: Vec::new(),
             returned: Vec::new(),
-            untold: VecDeque::new(),
-            told: Vec::new(),
+            unreported: VecDeque::new(),
+            reported: Vec::new(),
             earliest_ns: u64::MAX,
             client_broken: false,
             orders_broken: [false; 2],
@@ -238,8 +239,8 @@ impl Coordinator {
     fn start_all(&mut self) -> Result<(), String> {
         let mut short = false;
         for number in 0..self.links.len() as u32 {
-            let name = format!("worker/{}.{number}", self.index);
-            let taken = || format!("the rings of {name} are taken");
+            let name = PlaceId::worker(self.index, number);
+            let taken = || format!("another process holds the rings of {name}");
             // Our ends first: the child inherits the claim on neither.
             let tasks = self.region.worker_down(number).producer().ok_or_else(taken)?;
             let answers = self.region.worker_up(number).consumer().ok_or_else(taken)?;
@@ -247,9 +248,9 @@ impl Coordinator {
             if number >= self.wanted || short {
                 continue;
             }
-            match self.start_patiently(number) {
+            match self.start_with_retries(number) {
                 Ok(()) => {}
-                // Those who are missing are started as soon as that is possible, like any other.
+                // The missing ones are started as soon as that is possible.
                 Err(errno) if self.policy.partial && number > 0 => {
                     short = true;
                     add(&self.region.counters().refused);
@@ -261,7 +262,9 @@ impl Coordinator {
                     );
                 }
                 Err(errno) => {
-                    return Err(format!("cannot start {name}: {errno} (is the limit on processes reached?)"));
+                    return Err(format!(
+                        "cannot start {name}: {errno} (has a limit on processes been reached?)"
+                    ));
                 }
             }
         }
@@ -269,7 +272,7 @@ impl Coordinator {
     }
 
     /// EAGAIN and ENOMEM may pass; anything else is final.
-    fn start_patiently(&mut self, number: u32) -> nix::Result<()> {
+    fn start_with_retries(&mut self, number: u32) -> nix::Result<()> {
         let mut pause = Duration::from_millis(5);
         for _ in 1..FORK_TRIES {
             match self.start_worker(number) {
@@ -285,7 +288,7 @@ impl Coordinator {
 
     fn wait_for_workers(&mut self) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
-        // The first of the places: all that are wanted, or as many as could be forked.
+        // At the lowest places: all that are wanted, or as many as could be forked.
         let workers = self.links.iter().filter(|link| link.pid.is_some()).count() as u32;
         let mut seen = 0;
         loop {
@@ -294,7 +297,7 @@ impl Coordinator {
             }
             while seen < workers && self.region.worker(seen).process.life() != Life::Starting {
                 if self.region.worker(seen).process.life() != Life::Live {
-                    return Err(format!("worker/{}.{seen} ended while it started", self.index));
+                    return Err(format!("{} ended while it started", PlaceId::worker(self.index, seen)));
                 }
                 seen += 1;
             }
@@ -302,10 +305,13 @@ impl Coordinator {
                 return Ok(());
             }
             if is_stopping(self.control) || self.peers.has_lost_its_supervisor() {
-                return Err("stopped while its workers started".to_owned());
+                return Err("it was stopped while its workers started".to_owned());
             }
             if now_ns() > deadline {
-                return Err(format!("worker/{}.{seen} did not attach within {START_MAX:?}", self.index));
+                return Err(format!(
+                    "{} did not attach within {START_MAX:?}",
+                    PlaceId::worker(self.index, seen)
+                ));
             }
             let region = self.region;
             self.bell.wait(Duration::from_millis(20), || {
@@ -317,7 +323,7 @@ impl Coordinator {
     fn serve(&mut self) {
         self.serving = true;
         let mut record = Record::empty();
-        self.show(self.census());
+        self.publish_status(self.census());
         let mut next_scan = Self::tick_after(now_ns());
         while !is_stopping(self.control) {
             if fork::child_ended() {
@@ -325,7 +331,7 @@ impl Coordinator {
                     break;
                 }
                 self.reap();
-                self.peers.look_up(now_ns());
+                self.peers.check_parent(now_ns());
             }
             self.take_orders(&mut record);
             self.take_tasks(&mut record);
@@ -347,20 +353,20 @@ impl Coordinator {
                 if self.peers.has_lost_its_supervisor() {
                     break;
                 }
-                self.look_around(now);
+                self.tick(now);
                 next_scan = Self::tick_after(now);
                 if self.is_retiring() && self.is_drained() {
                     self.control.coordinator(self.index).own.closed.store(1, Ordering::Release);
                     break;
                 }
             }
-            self.tell();
+            self.report_outcomes();
             self.start_due(now);
             self.sleep(now, next_scan);
         }
     }
 
-    /// This coordinator is one too many: it takes what was sent to it, but nobody sends it more.
+    /// This coordinator is surplus: it takes what was sent to it, and clients send it nothing more.
     fn is_retiring(&self) -> bool {
         self.control.coordinator(self.index).retire.load(Ordering::Acquire) != 0
     }
@@ -373,7 +379,7 @@ impl Coordinator {
         let later = self.later.peek().map_or(u64::MAX, |Reverse((at_ns, ..))| *at_ns);
         let wake = next_scan.min(self.earliest_ns).min(due).min(later);
         let mut timeout = Duration::from_nanos(wake.saturating_sub(now));
-        if !self.untold.is_empty() {
+        if !self.unreported.is_empty() {
             timeout = timeout.min(BLOCKED);
         }
         let (ready, control) = (self.region.ready(), self.control);
@@ -427,7 +433,7 @@ fn is_stopping(control: Control) -> bool {
     matches!(control.stage(), Stage::Stopping | Stage::Stopped)
 }
 
-/// A sleeper is not to go on sleeping.
+/// The loop must not go on sleeping.
 fn has_to_stop(control: Control) -> bool {
     !matches!(control.stage(), Stage::Ready | Stage::Starting) || fork::child_ended_pending()
 }

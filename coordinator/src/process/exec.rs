@@ -1,27 +1,28 @@
-//! Runs a user's command for a worker: its output bounded, its whole process group ended with it, what it took
-//! told.
+//! Runs a user's command for a worker: bounds its output, ends its whole process group with it, and measures what it
+//! used.
 //!
-//! A command ends by itself, at its time, or because somebody asks. Where it is cut short its group gets SIGTERM,
-//! then its grace, then SIGKILL; whoever of the group is left when its leader ends goes with it. What has left the
-//! group is the reset's affair.
+//! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets SIGTERM, to
+//! its whole group, and SIGKILL after its grace; members of the group that are left when its leader ends are killed.
+//! Processes that have left the group are handled by the reset.
 
 mod group;
 mod start;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub(super) use group::Group;
 pub(super) use start::spawn;
 pub(super) use streams::never_waits;
+pub(super) use wait::{pause, wait_for};
 
+use super::pidfd;
 use super::reap::HowEnded;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::wire::{Usage, command};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::event::{PollFd, PollFlags};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,14 +33,14 @@ use std::time::Duration;
 use streams::{Feed, Kept};
 use thiserror::Error;
 
-/// How often a running command is looked at for a stop of the fleet.
+/// The watcher of a running command is asked this often whether to stop it.
 const LOOK: Duration = Duration::from_millis(50);
-/// How soon again at first, where the kernel does not say when it ends.
+/// The first wait where the kernel does not report the command's end; doubled each time.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 /// Between SIGTERM and SIGKILL. Less than a coordinator waits for its workers.
 pub const GRACE: Duration = Duration::from_millis(500);
 
-/// A command, and what is around it.
+/// A command, and the surroundings that it runs in.
 #[derive(Debug, Default)]
 pub struct Job<'a> {
     pub argv: Vec<&'a OsStr>,
@@ -48,7 +49,7 @@ pub struct Job<'a> {
     pub clear_env: bool,
     pub cwd: Option<&'a Path>,
     pub stdin: Option<&'a [u8]>,
-    /// All of its stdout goes here; the beginning is read back.
+    /// All of its stdout goes here; the beginning is read back for the answer.
     pub stdout_file: Option<&'a Path>,
     pub stderr_file: Option<&'a Path>,
     /// Its `TMPDIR`, if `env` names no other.
@@ -58,7 +59,7 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// As this process is in everything but its arguments.
+    /// A command that has this process's surroundings.
     pub fn plain(arguments: &[&'a [u8]]) -> Self {
         let argv = arguments.iter().map(|argument| OsStr::from_bytes(argument)).collect();
         Self { argv, grace: GRACE, ..Self::default() }
@@ -86,45 +87,45 @@ pub enum Stream {
     Stderr,
 }
 
-/// Why a command is to end before it does.
+/// Why a watcher stops a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum StopReason {
     /// The fleet ends.
     Stopping,
-    /// Nobody wants its answer any more.
+    /// Its answer is not wanted any more.
     Cancelled,
 }
 
 /// Why a command did not end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub enum CutShort {
     TimedOut,
-    Asked(Why),
+    Asked(StopReason),
 }
 
-/// Who waits for a command.
+/// What waits for a command.
 pub trait Watcher {
-    /// It runs. Whoever must end it if this process dies wants to know.
+    /// The command runs: the process that must end it if this one dies has to know which it is.
     fn started(&mut self, _identity: Identity) {}
 
-    /// Some of its output, as it comes; not what goes into a file.
+    /// Gets its output as it comes, except what goes into a file.
     fn output(&mut self, _stream: Stream, _bytes: &[u8]) {}
 
     /// Asked at least every 50 ms.
-    fn stop(&mut self) -> Option<Why>;
+    fn stop(&mut self) -> Option<StopReason>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub how: HowEnded,
-    /// Its beginning, as `stderr`.
+    /// The beginning of it, as of `stderr`.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     /// There was more output than is kept.
     pub truncated: bool,
     /// `None`: it ended by itself.
-    pub cut: Option<Cut>,
-    /// Of it and of all in its group. A command never takes less memory than this process has.
+    pub cut: Option<CutShort>,
+    /// Of the command and its whole group. A command never uses less memory than this process does.
     pub usage: Usage,
 }
 
@@ -133,11 +134,11 @@ pub struct Ended {
 pub enum ExecError {
     #[error("the command is empty")]
     Empty,
-    #[error("cannot go to {path}, where the command is to run: {source}", path = .path.display())]
+    #[error("cannot enter {path}, where the command must run: {source}", path = .path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error("cannot write the command's {stream:?} to {path}: {source}", path = .path.display())]
     Output { stream: Stream, path: PathBuf, source: io::Error },
-    #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::in_words(.source))]
+    #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::explain(.source))]
     Start { program: OsString, tries: u32, source: io::Error },
     #[error("cannot watch the command: {0}")]
     Watch(#[from] io::Error),
@@ -147,8 +148,8 @@ fn how_often(tries: u32) -> String {
     if tries == 1 { String::new() } else { format!(", tried {tries} times") }
 }
 
-/// Runs `job` until it ends, `deadline_ns` comes or `watcher` says stop. At most `output_max` bytes are kept of
-/// stdout and stderr together, stderr giving way first.
+/// Runs `job` until it ends, `deadline_ns` comes or `watcher` stops it. At most `output_max` bytes are kept of stdout and
+/// stderr together; stderr is cut first.
 pub fn run(
     job: &Job<'_>,
     deadline_ns: u64,
@@ -158,10 +159,10 @@ pub fn run(
     if job.argv.is_empty() {
         return Err(ExecError::Empty);
     }
-    // Who loses a parent in the group becomes a child of this process, and can be waited for.
-    let _ = nix::sys::prctl::set_child_subreaper(true);
+    // Orphans of the group become children of this process, which can wait for them.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let start::Started { mut child, stdout, stderr } = start::start(job, watcher)?;
-    let group = Group(Pid::from_raw(child.id() as i32));
+    let group = Group::led_by(&child);
     if let Some(identity) = Identity::of(child.id()) {
         watcher.started(identity);
     }
@@ -180,23 +181,22 @@ pub fn run(
 struct Running<'a> {
     group: Group,
     grace: Duration,
-    /// `None` where there are no descriptors left, or the kernel has none of this kind.
+    /// `None` if the kernel has refused one.
     exit: Option<OwnedFd>,
     stdin: Feed<'a, std::process::ChildStdin>,
     stdout: Kept<std::process::ChildStdout>,
     stderr: Kept<std::process::ChildStderr>,
-    cut: Option<Cut>,
-    /// When whoever is left is killed.
+    cut: Option<CutShort>,
+    /// When the rest of the group is killed.
     kill_at: u64,
 }
 
 impl<'a> Running<'a> {
     fn new(child: &mut Child, group: Group, job: &Job<'a>) -> io::Result<Self> {
-        let pid = rustix::process::Pid::from_raw(group.0.as_raw()).expect("a child's pid is positive");
         Ok(Self {
             group,
             grace: job.grace,
-            exit: pidfd_open(pid, PidfdFlags::empty()).ok(),
+            exit: pidfd::open(child.id()).ok(),
             stdin: Feed::new(child.stdin.take(), job.stdin.unwrap_or_default())?,
             stdout: Kept::new(child.stdout.take())?,
             stderr: Kept::new(child.stderr.take())?,
@@ -221,8 +221,8 @@ impl<'a> Running<'a> {
             let stop = watcher.stop();
             match self.cut {
                 None => {
-                    let timed_out = (now >= deadline_ns).then_some(Cut::TimedOut);
-                    self.cut = stop.map(Cut::Asked).or(timed_out);
+                    let timed_out = (now >= deadline_ns).then_some(CutShort::TimedOut);
+                    self.cut = stop.map(CutShort::Asked).or(timed_out);
                     if self.cut.is_some() {
                         self.group.terminate();
                         self.kill_at = now.saturating_add(self.grace.as_nanos() as u64);
@@ -231,8 +231,8 @@ impl<'a> Running<'a> {
                 Some(_) if now >= self.kill_at => return,
                 Some(_) => {}
             }
-            if stop == Some(Why::Stopping) {
-                // Others wait for this process then.
+            if stop == Some(StopReason::Stopping) {
+                // Other processes wait for this one then.
                 self.kill_at = self.kill_at.min(now.saturating_add(GRACE.as_nanos() as u64));
             }
         }
@@ -241,14 +241,13 @@ impl<'a> Running<'a> {
     /// Until something happens; true if its leader has ended.
     fn wait(&self, at_most: Duration) -> bool {
         let mut fds = Vec::with_capacity(4);
-        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
         let pipes = [self.stdout.from.as_ref().map(AsFd::as_fd), self.stderr.from.as_ref().map(AsFd::as_fd)];
-        fds.extend(pipes.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        fds.extend(self.stdin.into.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT)));
-        // Interrupted, or out of memory: looked at all the same, and waited for again.
-        let _ = poll(&mut fds, PollTimeout::from(at_most.as_millis() as u16));
+        fds.extend(pipes.into_iter().flatten().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        fds.extend(self.stdin.into.as_ref().map(|fd| PollFd::new(fd, PollFlags::OUT)));
+        wait_for(&mut fds, at_most);
         match &self.exit {
-            Some(_) => fds[0].revents().is_some_and(|events| !events.is_empty()),
+            Some(_) => !fds[0].revents().is_empty(),
             None => self.group.leader_has_ended(),
         }
     }
@@ -265,19 +264,19 @@ impl<'a> Running<'a> {
         watcher: &mut impl Watcher,
         files: [Option<&Path>; 2],
     ) -> Result<Ended, ExecError> {
-        // Where it is cut short the others of its group have what is left of its grace; otherwise none. As long as
-        // its leader is not reaped its number is nobody else's.
+        // If it was cut short the rest of its group has what is left of its grace; otherwise none. As long as the
+        // leader has not been reaped no other process or group can have its number.
         if self.cut.is_none() || now_ns() >= self.kill_at {
             self.group.kill();
         }
-        let (status, mut usage) = self.group.reap_leader().map_err(io::Error::from)?;
+        let (status, mut usage) = self.group.reap_leader()?;
         let until_ns = self.kill_at;
         let group = self.group;
         group.end_the_others(until_ns, &mut usage, || {
             let _ = watcher.stop();
             self.read(output_max, watcher);
         });
-        // What is in the pipes; somebody who has left the group may hold them open, so no wait.
+        // What the pipes hold now. No wait for their end: a process that has left the group may hold them open.
         self.read(output_max, watcher);
         let [out, err] = files;
         if let Some(path) = out {

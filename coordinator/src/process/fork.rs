@@ -1,8 +1,7 @@
-//! Forking, and what a child must do first. The second of the two places with `unsafe`.
+//! Forks, and what a child must do first. The second of the two places with `unsafe`.
 #![expect(unsafe_code, reason = "fork, signal handlers and the process title have no safe form")]
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
-use nix::sys::wait::WaitPidFlag;
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
 use std::ffi::OsStr;
@@ -16,15 +15,15 @@ use crate::bus::doorbell::Doorbell;
 use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
 use crate::wire::Usage;
 
-/// Forks a child that runs `body` and exits with what it returns. The child dies with its parent. Of
+/// Forks a child that runs `body` and exits with what that returns. The child dies with its parent. Of
 /// the parent's descriptors it has stdin, stdout, stderr and `keep`.
 ///
-/// Only for single-threaded processes: the child goes on with everything its parent had loaded.
-pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+/// Only for single-threaded processes: the child goes on with everything that its parent had loaded.
+pub fn spawn(title: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
     let parent = nix::unistd::getpid();
     // SAFETY: the caller is single-threaded (asserted in debug builds), so no lock is held by a
     // thread that the child does not have.
-    // Where `/proc` cannot be read for want of a descriptor it is not known.
+    // Unknown where `/proc` cannot be read for want of a descriptor.
     debug_assert!(thread_count().is_none_or(|threads| threads == 1), "fork in a process with threads");
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child),
@@ -34,7 +33,7 @@ pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i3
                     return 70;
                 }
                 close_all_but(keep);
-                set_title(name);
+                set_title(title);
                 body()
             }))
             .unwrap_or(70);
@@ -45,29 +44,30 @@ pub fn spawn(name: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i3
     }
 }
 
-/// This child lives on when its parent dies, and hears of it as of the end of a child: see [`child_ended`].
+/// Lets this child live on when its parent dies. It is notified as of the end of a child: see [`child_ended`].
 pub fn outlive_parent() -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGCHLD)
 }
 
-/// Forks a process that is nobody's child here: in a session of its own, and whoever else adopts orphans has it. It
-/// runs `body` and exits with what that returns. As for [`spawn`]: only in single-threaded processes.
-pub fn spawn_detached(name: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
+/// Forks a process that is not a child of this one: it has a session of its own, and another process adopts it. It
+/// runs `body` and exits with what that returns. As [`spawn`], only for single-threaded processes.
+pub fn spawn_detached(title: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
     let adopts = nix::sys::prctl::get_child_subreaper()?;
     nix::sys::prctl::set_child_subreaper(false)?;
-    let done = spawn_by_way_of_another(name, body);
+    let done = spawn_twice(title, body);
     nix::sys::prctl::set_child_subreaper(adopts)?;
     done
 }
 
-fn spawn_by_way_of_another(name: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
-    let between = spawn(name, None, || {
+/// By way of a child in between, which ends at once.
+fn spawn_twice(title: &str, body: impl FnOnce() -> i32) -> nix::Result<()> {
+    let between = spawn(title, None, || {
         if nix::unistd::setsid().is_err() {
             return 70;
         }
         // SAFETY: as in `spawn`; this child has one thread as its parent had.
         match unsafe { fork() } {
-            // What it was told to die with has ended already when it goes on; nothing is to be undone.
+            // A fork does not inherit the signal for the parent's death, so there is nothing to undo.
             Ok(ForkResult::Child) => body(),
             Ok(ForkResult::Parent { .. }) => 0,
             Err(errno) => errno as i32,
@@ -84,8 +84,8 @@ fn spawn_by_way_of_another(name: &str, body: impl FnOnce() -> i32) -> nix::Resul
     }
 }
 
-/// How the process behind a pidfd ended, in the words of `wait`; `None` where the kernel does not tell anybody
-/// but its parent (before Linux 6.15), or it has not been reaped yet.
+/// How the process behind a pidfd ended, as a status of `wait`; `None` if the kernel gives that to the parent only
+/// (before Linux 6.15), or if the process has not been reaped yet.
 pub fn exit_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     /// `struct pidfd_info`, its first version.
     #[repr(C)]
@@ -106,7 +106,7 @@ pub fn exit_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     (done == 0 && info.mask & EXIT == EXIT).then_some(info.exit_code)
 }
 
-/// Closes what the parent had open, whoever it was inherited from. The parent's owners of these
+/// Closes every descriptor of the parent but the standard streams and `keep`. The parent's owners of these
 /// descriptors are never dropped here: the child ends with `_exit`.
 fn close_all_but(keep: Option<BorrowedFd<'_>>) {
     const FIRST: u32 = 3;
@@ -130,7 +130,7 @@ fn thread_count() -> Option<i64> {
     Some(Process::myself().ok()?.stat().ok()?.num_threads)
 }
 
-/// SIGKILL for this process when `parent` is gone, also if it went before we could ask.
+/// Asks for SIGKILL when `parent` ends; fails if it has ended already.
 fn die_with(parent: Pid) -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() == parent { Ok(()) } else { Err(nix::Error::ESRCH) }
@@ -154,7 +154,7 @@ pub fn set_title(name: &str) {
         return;
     }
     // SAFETY: the kernel says that this process's arguments lie in [start, end), which is writable
-    // memory of its own stack. The standard library copied them at start-up; nobody holds a
+    // memory of its own stack. The standard library copied them at start-up; nothing holds a
     // reference into them.
     unsafe {
         let arguments = start as *mut u8;
@@ -174,15 +174,15 @@ pub fn end_at_step(wanted: bool, before: u32) {
 /// The bell that a SIGCHLD rings, so that a sleeper on it wakes for a death as for a message.
 static CHILD_BELL: AtomicPtr<Doorbell> = AtomicPtr::new(ptr::null_mut());
 
-/// A SIGCHLD came since somebody last asked.
+/// A SIGCHLD came since [`child_ended`] was last called.
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// True once after a child ended, or the parent of one who outlives it; ask again after reaping.
+/// True once after a child ended, or the parent of a process that outlives it. To be called before reaping.
 pub fn child_ended() -> bool {
     CHILD_ENDED.swap(false, Ordering::AcqRel)
 }
 
-/// As [`child_ended`], but leaves the question open.
+/// As [`child_ended`], but does not reset it.
 pub fn child_ended_pending() -> bool {
     CHILD_ENDED.load(Ordering::Acquire)
 }
@@ -191,7 +191,7 @@ extern "C" fn on_child(_signal: i32) {
     CHILD_ENDED.store(true, Ordering::Release);
     let bell = CHILD_BELL.load(Ordering::Acquire);
     if !bell.is_null() {
-        // SAFETY: set only from a `&'static Doorbell`. `shout` is an atomic add and a system call:
+        // SAFETY: set only from a `&'static Doorbell`. `wake` is an atomic add and a system call:
         // async-signal-safe.
         unsafe { (*bell).wake() };
     }
@@ -205,9 +205,8 @@ pub fn ring_on_child(bell: &'static Doorbell) -> nix::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &action) }.map(|_| ())
 }
 
-/// What a coordinator and a worker make of signals: the terminal's Ctrl-C and its end are the supervisor's
-/// business (and a group that is left without a parent's has a SIGHUP from the kernel, if one in it is stopped);
-/// everything else as the system has it.
+/// Sets the signals of a coordinator or worker: SIGINT and SIGHUP of a terminal are for the supervisor (and the kernel
+/// sends SIGHUP to an orphaned group with a stopped process in it); all others have their default effect.
 pub fn child_signals() -> nix::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
@@ -237,20 +236,41 @@ pub fn own_group(command: &mut Command) -> &mut Command {
     }
 }
 
-/// A child that has ended and is reaped now, with what it and those it had reaped itself took; `None` if it runs
-/// on. Of a process group (`pid` below 0) it is any member that is a child of this process. Fails with `ECHILD` if
-/// there is none. The status is that of `wait`.
-pub fn reap_with_usage(pid: Pid, flags: WaitPidFlag) -> nix::Result<Option<(i32, Usage)>> {
+/// Waits for the end of a child and reaps it. Returns its status, as of `wait`, and what it and the children that it had
+/// reaped used.
+///
+/// # Errors
+/// `ECHILD`: it is not a child of this process.
+pub fn reap(pid: i32) -> io::Result<(i32, Usage)> {
+    wait4(pid, 0)?.ok_or_else(|| nix::Error::ECHILD.into())
+}
+
+/// As [`reap`], without waiting: `None` if the child has not ended.
+///
+/// # Errors
+/// As [`reap`].
+pub fn try_reap(pid: i32) -> io::Result<Option<(i32, Usage)>> {
+    wait4(pid, nix::libc::WNOHANG)
+}
+
+/// As [`try_reap`], for any child of this process in the process group of `leader`.
+///
+/// # Errors
+/// `ECHILD`: the group has no child of this process.
+pub fn try_reap_group(leader: i32) -> io::Result<Option<(i32, Usage)>> {
+    wait4(-leader, nix::libc::WNOHANG)
+}
+
+fn wait4(pid: i32, options: i32) -> io::Result<Option<(i32, Usage)>> {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<nix::libc::rusage>::zeroed();
     loop {
         // SAFETY: both pointers are to memory of this function's, of the types that the kernel writes.
-        let reaped =
-            unsafe { nix::libc::wait4(pid.as_raw(), &raw mut status, flags.bits(), usage.as_mut_ptr()) };
+        let reaped = unsafe { nix::libc::wait4(pid, &raw mut status, options, usage.as_mut_ptr()) };
         match nix::Error::result(reaped) {
             Ok(0) => return Ok(None),
             Err(nix::Error::EINTR) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(errno.into()),
             // SAFETY: numbers, all of them zero before the kernel wrote some.
             Ok(_) => return Ok(Some((status, in_wire(unsafe { usage.assume_init_ref() })))),
         }
@@ -262,16 +282,16 @@ fn in_wire(usage: &nix::libc::rusage) -> Usage {
     Usage {
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
-        // The kernel says KiB.
+        // The kernel counts KiB.
         max_rss: usage.ru_maxrss as u64 * 1024,
     }
 }
 
 /// Sets or removes a variable of the environment, in a process with one thread.
 pub fn set_variable(name: &OsStr, value: Option<&OsStr>) {
-    // Where `/proc` cannot be read for want of a descriptor it is not known.
+    // Unknown where `/proc` cannot be read for want of a descriptor.
     debug_assert!(thread_count().is_none_or(|threads| threads == 1), "the environment of threads");
-    // SAFETY: the caller has one thread (asserted in debug builds), so nobody reads the environment meanwhile.
+    // SAFETY: the caller has one thread (asserted in debug builds), so no other thread reads the environment.
     unsafe {
         match value {
             Some(value) => std::env::set_var(name, value),
@@ -303,7 +323,7 @@ impl Dispositions {
         Self(all)
     }
 
-    /// The signals that are treated otherwise now.
+    /// The signals whose disposition is another one now.
     pub fn changed(&self) -> Vec<i32> {
         let now = Self::capture();
         (1..SIGNALS)
@@ -312,7 +332,7 @@ impl Dispositions {
             .collect()
     }
 
-    /// Treats `signal` as it was when this was captured.
+    /// Restores the disposition that `signal` had when this was captured.
     pub fn restore(&self, signal: i32) -> nix::Result<()> {
         let Some(action) = usize::try_from(signal).ok().and_then(|at| self.0.get(at)?.as_ref()) else {
             return Err(nix::Error::EINVAL);
@@ -326,7 +346,7 @@ impl Dispositions {
 
 fn disposition(signal: i32) -> Option<nix::libc::sigaction> {
     let mut action = std::mem::MaybeUninit::<nix::libc::sigaction>::zeroed();
-    // SAFETY: asks only; the kernel writes into memory of this function's.
+    // SAFETY: changes nothing; the kernel writes into memory of this function's.
     let done = unsafe { nix::libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY: numbers and a pointer that may be null, all of them zero before they were written.
     (done == 0).then(|| unsafe { action.assume_init() })
@@ -334,7 +354,7 @@ fn disposition(signal: i32) -> Option<nix::libc::sigaction> {
 
 /// Same handler, same flags; masks are of interest only where there is a handler.
 fn is_same(one: Option<&nix::libc::sigaction>, other: Option<&nix::libc::sigaction>) -> bool {
-    /// Set by the C library with every action, and by nobody before the first.
+    /// Set by the C library with every action, and not set before the first.
     const RESTORER: i32 = 0x0400_0000;
     match (one, other) {
         (Some(one), Some(other)) => {
@@ -345,7 +365,7 @@ fn is_same(one: Option<&nix::libc::sigaction>, other: Option<&nix::libc::sigacti
     }
 }
 
-/// From now on this process does not hear of `signal`.
+/// Makes this process ignore `signal`.
 pub fn ignore(signal: Signal) -> nix::Result<()> {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed.

@@ -1,4 +1,4 @@
-//! What this host has left for a fleet, read from the kernel. What cannot be read does not count as a limit.
+//! What this host has left for a fleet, read from the kernel. A limit that cannot be read counts as none.
 
 use crate::bus::memory;
 use crate::plan::capacity::Host;
@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::Path;
 
-/// As of now; `shm` is where fleets keep their shared memory.
+/// Reads it now; `shm` is the directory in which fleets keep their shared memory.
 pub fn read(shm: &Path) -> Host {
     let available = meminfo("MemAvailable:").map_or(u64::MAX, |kib| kib.saturating_mul(1024));
     let group = memory::available().map_or(u64::MAX, |left| left.bytes);
@@ -31,7 +31,7 @@ fn meminfo(name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Of the control groups of this process, the tightest on the way up.
+/// The tightest limit among this process's control group and its ancestors.
 fn group_pids_free() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let (mount, group) = pids_hierarchy(&groups)?;
@@ -59,16 +59,16 @@ fn pids_hierarchy(groups: &str) -> Option<(&'static str, &str)> {
     unified
 }
 
-/// Of the whole machine: each process needs a number, and its thread a place.
+/// For the whole host: each process needs a pid, and each thread a slot.
 fn threads_free() -> Option<u64> {
     let max = [number("/proc/sys/kernel/pid_max"), number("/proc/sys/kernel/threads-max")];
     // The fourth field of loadavg is runnable/all.
-    let load = fs::read_to_string("/proc/loadavg").ok()?;
-    let there: u64 = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
+    let averages = fs::read_to_string("/proc/loadavg").ok()?;
+    let there: u64 = averages.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
     Some(max.into_iter().flatten().min()?.saturating_sub(there))
 }
 
-/// `RLIMIT_NPROC`, which does not bind whoever may raise it.
+/// What `RLIMIT_NPROC` leaves; it does not bind a process that may raise it.
 fn user_processes_free() -> Option<u64> {
     let max = getrlimit(Resource::Nproc).current?;
     if is_privileged() {

@@ -11,7 +11,7 @@ pub enum HowEnded {
     Exited(i32),
     /// Any signal, real-time ones too: they have numbers and no names.
     Signaled(i32),
-    /// Nobody was there to see it: it was no child of who noticed, and the kernel tells others nothing.
+    /// It is not known: the process was not a child of the one that noticed its end, and the kernel tells only parents.
     Unseen,
 }
 
@@ -29,7 +29,7 @@ impl HowEnded {
         if raw == UNSEEN {
             return Self::Unseen;
         }
-        // It may have been read from where anybody writes.
+        // It may have been read from shared memory: any number is possible.
         if raw < 0 { Self::Signaled(raw.saturating_neg()) } else { Self::Exited(raw) }
     }
 
@@ -41,12 +41,12 @@ impl HowEnded {
         }
     }
 
-    /// Of a process of the fleet, whose statuses have a meaning; a command's are its own affair.
+    /// For a process of the fleet: its statuses have a meaning, unlike those of a command.
     pub fn in_fleet(self) -> InFleet {
         InFleet(self)
     }
 
-    /// As a process ends that was asked to.
+    /// True if it ended as a process does that was asked to.
     pub fn is_orderly(self) -> bool {
         self == Self::Exited(0)
     }
@@ -55,7 +55,7 @@ impl HowEnded {
 /// No status and no signal.
 const UNSEEN: i32 = i32::MIN;
 
-/// A [`HowEnded`] with the cause in words where its status tells one.
+/// A [`HowEnded`] that is shown with the cause, if its status has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFleet(HowEnded);
 
@@ -72,7 +72,7 @@ impl std::fmt::Display for HowEnded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "exited with status {status}"),
-            Self::Unseen => f.write_str("ended while nobody could see how"),
+            Self::Unseen => f.write_str("ended with an unknown status"),
             Self::Signaled(signal) => match Signal::try_from(*signal) {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
@@ -89,7 +89,7 @@ pub fn reap_any() -> Option<(Pid, HowEnded)> {
                 let how = match (status.exit_status(), status.terminating_signal()) {
                     (Some(status), _) => HowEnded::Exited(status),
                     (None, Some(signal)) => HowEnded::Signaled(signal),
-                    // Stopped or continued: not asked for, and no end.
+                    // Stopped or continued: not asked for, and not an end.
                     (None, None) => continue,
                 };
                 return Some((Pid::from_raw(pid.as_raw_nonzero().get()), how));

@@ -1,8 +1,8 @@
-//! A worker between two tasks: as it was before the first one, or thrown away.
+//! The reset of a worker between two tasks: it is as it was before the first one, or it is replaced.
 //!
-//! What a process is made of is written down before the first task that runs anything foreign. After each such task
-//! it is held against that, put back, and looked at again. What cannot be put back poisons the worker. Not looked at:
-//! memory, timers, and what the kernel tells nobody.
+//! The state of the process is recorded before the first task that runs another program. After each such task the state is
+//! compared with that and restored. What cannot be restored poisons the worker. Not covered: memory, timers, and what
+//! the kernel does not show.
 
 pub mod canary;
 pub mod children;
@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use temporary::Temporary;
 
-/// What can be left behind.
+/// What a task can leave behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Children,
@@ -37,7 +37,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// In the order in which they are put back: who could change something first.
+    /// In the order in which they are restored: first what could still change the others.
     pub const ALL: [Self; 10] = [
         Self::Children,
         Self::Threads,
@@ -65,13 +65,13 @@ impl fmt::Display for Leak {
     }
 }
 
-/// What was put back.
+/// What was restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub undone: Vec<Leak>,
 }
 
-/// What cannot be put back: this process does no task any more.
+/// What cannot be restored: this process must not do another task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poisoned(pub Vec<Leak>);
 
@@ -84,7 +84,7 @@ impl fmt::Display for Poisoned {
     }
 }
 
-/// What stays between two tasks: an agent, and the descriptors that lead to it.
+/// What stays between two tasks: the agent program, and the descriptors to it.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
     /// A process group.
@@ -92,10 +92,10 @@ pub struct Keep {
     pub fds: Vec<RawFd>,
 }
 
-/// Which file a descriptor leads to.
+/// The file behind a descriptor.
 type FileId = (u64, u64);
 
-/// A process before its first task.
+/// The state of a process before its first task.
 #[derive(Debug)]
 pub struct Baseline {
     environment: Vec<(OsString, OsString)>,
@@ -131,10 +131,10 @@ const LIMITS: [Resource; 16] = [
 ];
 
 impl Baseline {
-    /// Of this process, which has one thread and adopts orphans from now on. `temporary` is to be its temporary
-    /// directory; it has none where none can be made, since there no task can leave anything.
+    /// Records the state of this process, which must have one thread, and makes it adopt orphans. `temporary` becomes its
+    /// temporary directory; if that cannot be made it has none, and no task can leave anything in it.
     pub fn capture(temporary: &Path) -> io::Result<Self> {
-        nix::sys::prctl::set_child_subreaper(true)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let directory =
             rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let mut baseline = Self {
@@ -159,16 +159,16 @@ impl Baseline {
         self.temporary.as_ref().map(Temporary::path)
     }
 
-    /// Puts back what is not as it was, but for `keep`. `Err`: this process is to end.
+    /// Restores what has changed, except for `keep`. `Err`: this process must end.
     pub fn reset(&self, keep: &Keep) -> Result<Report, Poisoned> {
         self.reset_parts(&Part::ALL, keep)
     }
 
-    /// As [`Self::reset`], and only those parts: to see what happens without the others.
+    /// As [`Self::reset`], for only some parts, so that tests can show what happens without the others.
     pub fn reset_parts(&self, parts: &[Part], keep: &Keep) -> Result<Report, Poisoned> {
         let (mut undone, mut stays) = (Vec::new(), Vec::new());
         for part in parts {
-            match self.put_back(*part, keep) {
+            match self.restore(*part, keep) {
                 Ok(None) => {}
                 Ok(Some(what)) => undone.push(Leak { part: *part, what }),
                 Err(what) => stays.push(Leak { part: *part, what }),
@@ -177,30 +177,30 @@ impl Baseline {
         if stays.is_empty() { Ok(Report { undone }) } else { Err(Poisoned(stays)) }
     }
 
-    /// In words: what was put back, if anything was; or what stays.
-    fn put_back(&self, part: Part, keep: &Keep) -> Result<Option<String>, String> {
+    /// Restores one part. Returns a description of what was restored, if anything was; or of what could not be.
+    fn restore(&self, part: Part, keep: &Keep) -> Result<Option<String>, String> {
         match part {
             Part::Children => match children::end_all(keep.group) {
                 Ok(0) => Ok(None),
-                Ok(n) => Ok(Some(format!("{n} children ran on"))),
-                Err(who) => Err(format!("children {who:?} do not end")),
+                Ok(n) => Ok(Some(format!("{n} children were still running"))),
+                Err(pids) => Err(format!("children {pids:?} do not end")),
             },
             Part::Threads => match threads() {
                 Ok(now) if now == self.threads => Ok(None),
-                Ok(now) => Err(format!("the worker has {now} threads and had {}", self.threads)),
+                Ok(now) => Err(format!("the worker has {now} threads instead of {}", self.threads)),
                 Err(error) => Err(format!("its threads cannot be counted: {error}")),
             },
-            Part::Signals => self.put_back_signals(),
-            Part::Descriptors => self.put_back_descriptors(keep),
-            Part::Environment => Ok(self.put_back_environment()),
-            Part::Directory => self.put_back_directory(),
-            Part::Limits => self.put_back_limits(),
+            Part::Signals => self.restore_signals(),
+            Part::Descriptors => self.restore_descriptors(keep),
+            Part::Environment => Ok(self.restore_environment()),
+            Part::Directory => self.restore_directory(),
+            Part::Limits => self.restore_limits(),
             Part::Umask => {
                 let before = umask(self.umask);
                 Ok((before != self.umask).then(|| format!("the umask was {:03o}", before.as_raw_mode())))
             }
             Part::Nice => {
-                let failed = |error| format!("its priority cannot be put back: {error}");
+                let failed = |error| format!("its priority cannot be restored: {error}");
                 let now = getpriority_process(None).map_err(failed)?;
                 if now == self.nice {
                     return Ok(None);
@@ -216,22 +216,22 @@ impl Baseline {
         }
     }
 
-    fn put_back_signals(&self) -> Result<Option<String>, String> {
-        let mut said = Vec::new();
+    fn restore_signals(&self) -> Result<Option<String>, String> {
+        let mut changes = Vec::new();
         for signal in self.dispositions.changed() {
             let restored = self.dispositions.restore(signal);
-            restored.map_err(|error| format!("signal {signal} cannot be treated as before: {error}"))?;
-            said.push(format!("signal {signal} was treated otherwise"));
+            restored.map_err(|error| format!("the action of signal {signal} cannot be restored: {error}"))?;
+            changes.push(format!("signal {signal} had another action"));
         }
         if mask().is_ok_and(|now| now != self.mask) {
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
-                .map_err(|error| format!("its signal mask cannot be put back: {error}"))?;
-            said.push("signals were blocked".to_owned());
+                .map_err(|error| format!("its signal mask cannot be restored: {error}"))?;
+            changes.push("signals were blocked".to_owned());
         }
-        Ok((!said.is_empty()).then(|| said.join(", ")))
+        Ok((!changes.is_empty()).then(|| changes.join(", ")))
     }
 
-    fn put_back_descriptors(&self, keep: &Keep) -> Result<Option<String>, String> {
+    fn restore_descriptors(&self, keep: &Keep) -> Result<Option<String>, String> {
         let now = descriptors().map_err(|error| format!("its descriptors cannot be listed: {error}"))?;
         if let Some((fd, _)) = self.descriptors.iter().find(|(fd, file)| now.get(fd) != Some(file)) {
             return Err(format!("descriptor {fd} was closed or leads elsewhere"));
@@ -242,13 +242,13 @@ impl Baseline {
             |fd: &RawFd| !self.descriptors.contains_key(fd) && !keep.fds.contains(fd) && !own.contains(fd);
         let foreign: Vec<RawFd> = now.into_keys().filter(is_foreign).collect();
         for fd in &foreign {
-            // Of nobody's in this program, since everything that is was open before, or is kept.
+            // Nothing in this program uses it: its own descriptors were open before, or are kept.
             let _ = nix::unistd::close(*fd);
         }
         Ok((!foreign.is_empty()).then(|| format!("descriptors {foreign:?} were open")))
     }
 
-    fn put_back_environment(&self) -> Option<String> {
+    fn restore_environment(&self) -> Option<String> {
         if std::env::vars_os().eq(self.environment.iter().cloned()) {
             return None;
         }
@@ -260,35 +260,35 @@ impl Baseline {
         for name in &names {
             set_variable(name, before.get(*name).map(OsString::as_os_str));
         }
-        // In another order it is the same environment.
+        // The same variables in another order are the same environment.
         (!names.is_empty()).then(|| format!("variables {names:?} were changed"))
     }
 
-    fn put_back_directory(&self) -> Result<Option<String>, String> {
+    fn restore_directory(&self) -> Result<Option<String>, String> {
         if stat(".").is_ok_and(|here| id(&here) == self.directory_id) {
             return Ok(None);
         }
         rustix::process::fchdir(&self.directory)
-            .map_err(|error| format!("its working directory cannot be gone back to: {error}"))?;
-        Ok(Some("the working directory was another one".to_owned()))
+            .map_err(|error| format!("its working directory cannot be restored: {error}"))?;
+        Ok(Some("the working directory was changed".to_owned()))
     }
 
-    fn put_back_limits(&self) -> Result<Option<String>, String> {
-        let mut said = Vec::new();
+    fn restore_limits(&self) -> Result<Option<String>, String> {
+        let mut changed = Vec::new();
         for (limit, before) in &self.limits {
             if getrlimit(*limit) != *before {
                 setrlimit(*limit, *before)
-                    .map_err(|error| format!("limit {limit:?} cannot be put back: {error}"))?;
-                said.push(format!("{limit:?}"));
+                    .map_err(|error| format!("limit {limit:?} cannot be restored: {error}"))?;
+                changed.push(format!("{limit:?}"));
             }
         }
-        Ok((!said.is_empty()).then(|| format!("limits {} were changed", said.join(", "))))
+        Ok((!changed.is_empty()).then(|| format!("limits {} were changed", changed.join(", "))))
     }
 
     /// At the end of the process: removes its temporary directory.
     pub fn end(self) {
         if let Some(temporary) = self.temporary {
-            // Whoever lives here next empties it otherwise.
+            // If that fails the next worker here empties it.
             let _ = temporary.remove();
         }
     }
@@ -304,19 +304,19 @@ fn mask() -> nix::Result<SigSet> {
     Ok(now)
 }
 
-/// There is no other way to ask than to set it.
+/// The only way to read it is to set it.
 fn current_umask() -> Mode {
     let now = umask(Mode::RWXG | Mode::RWXO);
     umask(now);
     now
 }
 
-/// From the links of a directory, which cost less than what is in it.
+/// From the link count of a directory, which is cheaper than its entries.
 fn threads() -> rustix::io::Result<u64> {
     Ok(stat("/proc/self/task")?.st_nlink.saturating_sub(2))
 }
 
-/// All that are open now, but for the one that they are listed with.
+/// All that are open now, except the one that they are listed with.
 fn descriptors() -> io::Result<BTreeMap<RawFd, FileId>> {
     let mut dir = rustix::fs::Dir::new(rustix::fs::openat(
         CWD,
@@ -330,7 +330,7 @@ fn descriptors() -> io::Result<BTreeMap<RawFd, FileId>> {
     }
     let listed_with = dir.fd()?;
     let file = |fd: RawFd| {
-        // Through its name there: the number alone belongs to somebody who may close it.
+        // By its name in that directory: the number alone is not owned here.
         let found = statat(listed_with, fd.to_string(), AtFlags::empty()).ok()?;
         (fd != listed_with.as_raw_fd()).then(|| (fd, id(&found)))
     };

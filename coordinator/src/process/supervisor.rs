@@ -14,6 +14,7 @@ pub use children::{children_of, try_children_of};
 pub(super) use health::limits;
 
 use super::fork;
+use super::pidfd;
 use super::reap::HowEnded;
 use super::reset;
 use crate::bus::directory;
@@ -26,13 +27,13 @@ use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy, SupervisorDeath};
 use crate::os::clock::now_ns;
 use crate::os::identity::{Identity, Presence};
+use crate::wire::place::PlaceId;
 use children::{errno_of, group_is_gone};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use places::{Place, Spare, There};
-use rustix::process::{PidfdFlags, pidfd_open};
+use places::{Place, PlaceState, Spare};
 use scale::Scaling;
 use std::fs::File;
 use std::io;
@@ -41,13 +42,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// What coordinators get to end by themselves. More than they give their workers.
+/// How long coordinators have to end by themselves. More than they give their workers.
 const STOP_GRACE: Duration = Duration::from_secs(3);
-/// Children are looked over this often even if no signal came.
+/// Children are checked this often even if no signal came.
 const TICK: Duration = Duration::from_secs(1);
-/// And where load decides how many there are.
+/// The same where the number of coordinators depends on the load.
 const LOAD_TICK: Duration = Duration::from_millis(100);
-/// Between two looks at progress: so many go into the time after which somebody hangs.
+/// Progress is checked this many times within the time after which a process counts as hung.
 const LOOKS: u32 = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
 /// While a dead coordinator's workers are not all gone, or a fork was refused.
@@ -62,8 +63,8 @@ pub struct Launch {
     pub policy: Policy,
     /// The fleet ends when this process does.
     pub owner: Option<Identity>,
-    /// Hears what is worth knowing and no reason to end.
-    pub say: fn(&str),
+    /// Gets reports of what an operator should know and the fleet survives.
+    pub report: fn(&str),
 }
 
 #[derive(Debug, Error)]
@@ -72,15 +73,15 @@ pub enum SuperviseError {
     Bus(#[from] BusError),
     #[error("cannot {what}: {}", in_words(*.errno))]
     System { what: &'static str, errno: nix::Error },
-    #[error("the fleet's owner, process {0}, is not there")]
+    #[error("the fleet's owner, process {0}, does not exist")]
     OwnerGone(u32),
-    #[error("coord/{coordinator}: {why}")]
+    #[error("{}: {why}", PlaceId::Coordinator(*.coordinator))]
     Coordinator { coordinator: u32, why: String },
-    #[error("the coordinators did not come up within {START_MAX:?}", START_MAX = start::START_MAX)]
+    #[error("the coordinators did not start within {START_MAX:?}", START_MAX = start::START_MAX)]
     TooSlow,
     #[error("every coordinator has died; the last one was {0}")]
     AllDead(String),
-    #[error("{path}: cannot remove: {error}")]
+    #[error("cannot remove {path}: {error}")]
     Remove { path: PathBuf, error: io::Error },
 }
 
@@ -104,20 +105,19 @@ struct Supervisor {
     signals: SignalFd,
     owner: Option<OwnedFd>,
     events: EventLog,
-    /// Children that this process had before it became a supervisor (a shell that ended in `exec`):
-    /// nobody's business here.
-    spared: Vec<u32>,
-    /// None has been refused yet.
+    /// Children that this process had before it became a supervisor (of a shell that ended in `exec`): not of this fleet.
+    unrelated_children: Vec<u32>,
+    /// The kernel has not refused one yet.
     has_pidfds: bool,
-    /// Whoever dies now is replaced.
+    /// A coordinator that dies now is replaced.
     serving: bool,
 }
 
-/// Makes the fleet and serves until it is told to stop; `ready` hears when every worker is there.
+/// Makes the fleet and serves until it is told to stop; `ready` is called when every worker is up.
 /// Whatever happens, no process and no file of the fleet is left.
 pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, SuperviseError> {
     let owner = launch.owner.map(open_owner).transpose()?;
-    let (signals, own, spared) = become_supervisor()?;
+    let (signals, own, unrelated_children) = become_supervisor()?;
     let max = launch.shape.coordinators();
     let start = launch.policy.coordinators.within(max).start;
     let stamped = Stamped::new(own, crate::os::clock::unix_ns(), launch.shape);
@@ -128,7 +128,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     control.state().adoptable.store(adoptable.into(), Ordering::Release);
     let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir, signals);
     supervisor.owner = owner;
-    supervisor.spared = spared;
+    supervisor.unrelated_children = unrelated_children;
     let served = supervisor.start().and_then(|()| {
         supervisor.set_stage(Stage::Ready);
         ready(&supervisor.dir);
@@ -137,7 +137,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     supervisor.finish(served)
 }
 
-/// Signals wait until they are read, orphans come here, and the title says what this is.
+/// Makes signals wait until they are read, adopts orphans, and sets the process title.
 fn become_supervisor() -> Result<(SignalFd, Identity, Vec<u32>), SuperviseError> {
     let system = |what| move |errno| SuperviseError::System { what, errno };
     // From here on a signal waits until the loop reads it: none can come between two steps.
@@ -148,24 +148,24 @@ fn become_supervisor() -> Result<(SignalFd, Identity, Vec<u32>), SuperviseError>
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(system("watch for signals"))?;
-    // Both read `/proc`: whom it does not show now would later be taken for an orphan of the fleet.
+    // Both read `/proc`: a child that is missed now would later be taken for an orphan of the fleet.
     let own = Identity::try_own().map_err(|error| system("read /proc")(errno_of(&error)))?;
-    let spared = try_children_of(own.pid).map_err(system("read /proc"))?;
-    // Orphans of the fleet come here, and not to init, so that none gets away.
+    let unrelated_children = try_children_of(own.pid).map_err(system("read /proc"))?;
+    // Orphans of the fleet become children of this process and not of init, so that none escapes.
     nix::sys::prctl::set_child_subreaper(true).map_err(system("adopt orphans"))?;
-    fork::set_title("supervisor");
-    Ok((signals, own, spared))
+    fork::set_title(&PlaceId::Supervisor.to_string());
+    Ok((signals, own, unrelated_children))
 }
 
 fn open_owner(owner: Identity) -> Result<OwnedFd, SuperviseError> {
     let gone = SuperviseError::OwnerGone(owner.pid);
-    let Some(pid) = rustix::process::Pid::from_raw(owner.pid as i32) else { return Err(gone) };
     let refused = |errno| SuperviseError::System { what: "watch the fleet's owner", errno };
-    let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| match errno {
-        rustix::io::Errno::SRCH | rustix::io::Errno::INVAL => SuperviseError::OwnerGone(owner.pid),
-        errno => refused(nix::Error::from_raw(errno.raw_os_error())),
+    let fd = pidfd::open(owner.pid).map_err(|error| match nix::Error::try_from(error) {
+        Ok(nix::Error::ESRCH | nix::Error::EINVAL) => SuperviseError::OwnerGone(owner.pid),
+        Ok(errno) => refused(errno),
+        Err(_) => refused(nix::Error::EIO),
     })?;
-    // After the open: now the pid cannot be given to somebody else unnoticed.
+    // After the open: from here on the pid cannot be given to another process unnoticed.
     match owner.presence() {
         Presence::Alive => Ok(fd),
         Presence::Gone => Err(gone),
@@ -190,7 +190,7 @@ impl Supervisor {
             signals,
             owner: None,
             events: EventLog::new(control.events()),
-            spared: Vec::new(),
+            unrelated_children: Vec::new(),
             has_pidfds: true,
             serving: false,
             launch,
@@ -206,15 +206,15 @@ impl Supervisor {
         self.events.write(now_ns(), kind, place, details);
     }
 
-    fn say(&self, words: &str) {
-        (self.launch.say)(words);
+    fn report(&self, text: &str) {
+        (self.launch.report)(text);
     }
 
     /// Takes the fleet down, however it was served.
     fn finish(mut self, served: Result<Ending, SuperviseError>) -> Result<Ending, SuperviseError> {
         self.stop();
         let removed = directory::remove(&self.dir);
-        // Each worker removes its own, but for those who were killed. What cannot be removed is in nobody's way.
+        // Each worker removes its own, except those that were killed. What cannot be removed does no harm.
         let _ = super::reset::temporary::remove_of_fleet(self.control.stamped().created_unix_ns);
         let ending = served?;
         removed.map_err(|error| SuperviseError::Remove { path: self.dir.clone(), error })?;
@@ -228,49 +228,54 @@ impl Supervisor {
             self.beat();
             self.replace(now);
             self.keep_spare(now);
-            self.look_after(now);
+            self.watch_health(now);
             self.scale(now);
-            // Where one was refused it is tried again.
-            let gone = |place: &Place| {
-                place.there == There::Gone || place.there == There::Absent && place.refused == 0
+            // A place whose fork was refused is tried again.
+            let is_over = |place: &Place| {
+                place.state == PlaceState::Closed || place.state == PlaceState::Vacant && place.refused == 0
             };
-            if self.places.iter().all(gone)
-                && let Some(last) = self.places.iter().rev().find(|place| place.there == There::Gone)
+            if self.places.iter().all(is_over)
+                && let Some(last) = self.places.iter().rev().find(|place| place.state == PlaceState::Closed)
             {
                 let raw = self.control.coordinator(last.index).process.wait_status.load(Ordering::Relaxed);
                 return Err(SuperviseError::AllDead(HowEnded::from_raw(raw).in_fleet().to_string()));
             }
-            if let Some(ending) = self.look(None, self.rest(now))? {
+            if let Some(ending) = self.wait_for_events(None, self.idle_time(now))? {
                 return Ok(ending);
             }
         }
     }
 
-    /// How long nothing has to be done unless something happens.
-    fn rest(&self, now: u64) -> Duration {
-        let mut rest = TICK;
+    /// How long the loop may sleep unless something happens.
+    fn idle_time(&self, now: u64) -> Duration {
+        let mut idle_time = TICK;
         if self.scaling.span.by_load {
-            rest = rest.min(LOAD_TICK);
+            idle_time = idle_time.min(LOAD_TICK);
         }
         if let Some(hang_after) = self.launch.policy.hang_after {
-            rest = rest.min((hang_after / LOOKS).max(LOOK_MIN));
+            idle_time = idle_time.min((hang_after / LOOKS).max(LOOK_MIN));
         }
         for place in &self.places {
-            let waits = match place.there {
-                There::Replacing => true,
-                // Wanted, and refused until now.
-                There::Absent => place.refused > 0,
-                There::Alive | There::Settling | There::Gone => false,
+            let waits = match place.state {
+                PlaceState::Replacing => true,
+                // Wanted, and the kernel has refused the fork so far.
+                PlaceState::Vacant => place.refused > 0,
+                PlaceState::Alive | PlaceState::HandingBack | PlaceState::Closed => false,
             };
             if waits {
-                rest = rest.min(Duration::from_nanos(place.due_ns.saturating_sub(now)).max(SOON));
+                idle_time = idle_time.min(Duration::from_nanos(place.due_ns.saturating_sub(now)).max(SOON));
             }
         }
-        rest
+        idle_time
     }
 
-    /// Waits for a signal, the owner's end, a coordinator's or `also`; tells if the fleet is to end.
-    fn look(&mut self, also: Option<&File>, timeout: Duration) -> Result<Option<Ending>, SuperviseError> {
+    /// Waits for a signal, for the end of the owner or of a coordinator, or for `also`. Returns why the fleet must end, if
+    /// it must.
+    fn wait_for_events(
+        &mut self,
+        also: Option<&File>,
+        timeout: Duration,
+    ) -> Result<Option<Ending>, SuperviseError> {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         if let Some(owner) = &self.owner {
             fds.push(PollFd::new(owner.as_fd(), PollFlags::POLLIN));
@@ -280,7 +285,7 @@ impl Supervisor {
         }
         let watched = self.places.iter().filter_map(|place| place.process.as_ref()?.pidfd.as_ref());
         fds.extend(watched.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-        // Never shorter than asked for: a wait of nothing would keep a processor busy.
+        // Rounded up: a timeout of 0 would keep a processor busy.
         let millis = timeout.as_micros().div_ceil(1000) as u16;
         match poll(&mut fds, PollTimeout::from(millis)) {
             Ok(_) | Err(nix::Error::EINTR) => {}
@@ -291,7 +296,7 @@ impl Supervisor {
         let mut asked = None;
         while let Ok(Some(info)) = self.signals.read_signal() {
             match Signal::try_from(info.ssi_signo as i32) {
-                // An operator has given orders: they are looked at in any case.
+                // SIGUSR1: an operator has given orders. Those are checked in any case.
                 Ok(Signal::SIGCHLD | Signal::SIGUSR1) | Err(_) => {}
                 Ok(signal) => asked = Some(Ending::Signal(signal)),
             }
@@ -305,23 +310,23 @@ impl Supervisor {
         for place in &self.places {
             self.control.coordinator(place.index).bell.wake();
         }
-        // It reads the end of its pipe.
+        // The spare sees the end of its pipe, and ends.
         self.spare = None;
         let deadline = Instant::now() + STOP_GRACE;
         let mut killed = false;
         for place in &mut self.places {
-            if matches!(place.there, There::Replacing | There::Settling) {
-                place.there = There::Gone;
+            if matches!(place.state, PlaceState::Replacing | PlaceState::HandingBack) {
+                place.state = PlaceState::Closed;
                 self.control.coordinator(place.index).process.set_life(Life::Dead);
             }
         }
-        while self.places.iter().any(|place| place.there == There::Alive) {
+        while self.places.iter().any(|place| place.state == PlaceState::Alive) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() && !killed {
                 for at in 0..self.places.len() {
-                    if self.places[at].there == There::Alive {
-                        // A stopped process is killed all the same.
-                        self.end(at);
+                    if self.places[at].state == PlaceState::Alive {
+                        // SIGKILL ends a stopped process too.
+                        self.kill(at);
                     }
                 }
                 killed = true;
@@ -335,7 +340,7 @@ impl Supervisor {
             while let Ok(Some(_)) = self.signals.read_signal() {}
             self.reap(true);
         }
-        // Whoever was orphaned on the way. Bounded: SIGKILL cannot be refused, only delayed.
+        // Processes orphaned meanwhile. Bounded: SIGKILL cannot be refused, only delayed.
         let deadline = Instant::now() + STOP_GRACE;
         while self.kill_strays() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
@@ -345,14 +350,15 @@ impl Supervisor {
         self.control.client_bell().wake();
     }
 
-    /// Ends every child that is no coordinator and was not there before: workers of dead coordinators, and what those
-    /// had daemonised. What comes from a living one's workers is its own. True if there was anybody.
+    /// Kills every child that is not a coordinator and was not there before: workers of dead coordinators, and what those
+    /// had daemonised. (Orphans of a living coordinator's workers are that coordinator's children.) True if there were any.
     fn end_orphans(&self, stopping: bool) -> bool {
         let stays = |pid: Pid| {
-            let here = |place: &Place| place.is_here(pid) && !(stopping && place.there == There::Settling);
+            let here =
+                |place: &Place| place.is_here(pid) && !(stopping && place.state == PlaceState::HandingBack);
             self.places.iter().any(here)
                 || !stopping && self.spare.as_ref().is_some_and(|spare| spare.pid == pid)
-                || self.spared.contains(&(pid.as_raw() as u32))
+                || self.unrelated_children.contains(&(pid.as_raw() as u32))
         };
         let mut any = false;
         for pid in reset::children::children().into_iter().map(Pid::from_raw).filter(|pid| !stays(*pid)) {
@@ -362,7 +368,7 @@ impl Supervisor {
         any
     }
 
-    /// Those, and an adopted coordinator's workers, who die with it. True if anybody is still there.
+    /// Kills orphans, and checks for workers of adopted coordinators, which die with those. True if any process is left.
     fn kill_strays(&self) -> bool {
         let any = self.end_orphans(true);
         let adopted = self.places.iter().filter_map(|place| place.process.as_ref());

@@ -1,4 +1,4 @@
-//! A worker: takes tasks out of its ring, carries them out, puts the answers into the other.
+//! A worker: takes tasks out of one ring, carries them out, and puts the answers into the other.
 
 mod foreign;
 
@@ -17,18 +17,18 @@ use foreign::Foreign;
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// An idle worker shows this often that it lives.
+/// An idle worker shows this often that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A full ring is looked at again after this long; its coordinator is busy, not gone (this process
-/// would have gone with it).
+/// A full ring is checked again after this long; its coordinator is busy and not dead (this process would have died with
+/// it).
 const FULL_RING: Duration = Duration::from_millis(1);
 
 /// Why a worker ended, as its exit status.
 const STATUS_STOPPED: i32 = 0;
 const STATUS_OWN_BUG: i32 = 70;
-/// The coordinator wrote what cannot be.
+/// The coordinator wrote an invalid record.
 const STATUS_BAD_RING: i32 = 71;
-/// The region has another coordinator than the one that forked this process.
+/// The region belongs to another coordinator than the one that forked this process.
 const STATUS_FENCED: i32 = 72;
 /// It has carried out as many tasks as a worker may.
 pub const STATUS_WORN: i32 = 75;
@@ -48,14 +48,14 @@ struct Worker {
     policy: Policy,
     /// Tasks carried out by this process.
     done: u32,
-    /// Bytes resident before the first task; 0 if nobody asks.
+    /// Bytes resident before the first task; 0 if the policy sets no limit on growth.
     began_with: u64,
-    /// What has to do with programs that are not this one.
+    /// The programs that this worker runs, and what it restores after them.
     foreign: Foreign,
 }
 
-/// Runs until the region says stop, or has another epoch than `epoch`; what it returns is the exit
-/// status. The rings' other ends are the coordinator's, and whoever had these is dead.
+/// Runs until the region is stopping, or has another epoch than `epoch`. Returns the exit status. The rings' other ends
+/// are the coordinator's, and the previous holder of these ends is dead.
 pub fn run(
     control: &Control,
     region: Region,
@@ -86,7 +86,7 @@ pub fn run(
     };
     match Identity::of(std::process::id()) {
         Some(own) => slot.process.mark_live(own.pid, own.start_ticks),
-        // Its parent says so.
+        // Its parent has written who it is.
         None => slot.process.set_life(Life::Live),
     }
     bell.ring();
@@ -95,7 +95,7 @@ pub fn run(
     status
 }
 
-/// Bytes of this process in memory; 0 if `/proc` does not say.
+/// Bytes of this process in memory; 0 if `/proc` cannot be read.
 fn resident() -> u64 {
     procfs::process::Process::myself()
         .and_then(|process| process.statm())
@@ -107,8 +107,8 @@ impl Worker {
         self.region.state().stopping.load(Ordering::Acquire) != 0 || self.is_fenced()
     }
 
-    /// This process lives on under nobody: another coordinator has the region. It cannot be, since it
-    /// dies with its own; if it is all the same, nothing more is said by it.
+    /// This process has outlived its coordinator: another one has the region. That should not happen, since a worker dies
+    /// with its coordinator; if it does, this process must not write any more.
     fn is_fenced(&self) -> bool {
         // Pairs with the Release in `takeover`.
         self.region.state().epoch.load(Ordering::Acquire) != self.epoch
@@ -135,7 +135,7 @@ impl Worker {
                 self.carry_out(&mut record);
                 // Only now: a worker killed before has left the task in the ring and in the table.
                 tasks.acknowledge();
-                if let Some(status) = self.is_worn() {
+                if let Some(status) = self.wear() {
                     return status;
                 }
             }
@@ -148,14 +148,14 @@ impl Worker {
         }
     }
 
-    /// How often it shows that it gets on: often enough for whoever takes it for hung if it does not.
+    /// How often it shows progress: several times within the time after which it would count as hung.
     fn heartbeat(&self) -> Duration {
         self.policy
             .hang_after
             .map_or(HEARTBEAT, |hang| (hang / 8).clamp(Duration::from_millis(10), HEARTBEAT))
     }
 
-    /// It gets on.
+    /// Shows that this process makes progress.
     fn beat(&self) {
         let own = &self.slot.own;
         own.heartbeat.store(own.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -165,20 +165,20 @@ impl Worker {
         self.slot.orders.retire.load(Ordering::Acquire) != 0
     }
 
-    /// Nobody wants an answer to this task any more: its coordinator has ended it, which is all that a cancelled task
-    /// has in common with others. An order is for one task, and the next order may follow at once.
+    /// The answer to this task is not wanted any more: its coordinator has ended it. That shows in the task table and not in
+    /// an order to the worker, since an order is for one task and the next one may follow at once.
     fn is_cancelled(&self, task: &TaskHeader) -> bool {
         !crate::process::coordinator::is_leased(self.region, task, self.number)
     }
 
-    /// What is under way is to end before its time.
+    /// The current task must end early.
     fn is_cut_short(&self, task: &TaskHeader) -> bool {
         self.beat();
         self.is_stopping() || self.is_cancelled(task)
     }
 
-    /// The exit status of one that is to make room for another.
-    fn is_worn(&mut self) -> Option<i32> {
+    /// Counts a task. Returns the exit status if this worker must be replaced.
+    fn wear(&mut self) -> Option<i32> {
         self.done = self.done.saturating_add(1);
         if self.foreign.is_poisoned() {
             return Some(STATUS_POISONED);
@@ -202,15 +202,15 @@ impl Worker {
         let own = &self.slot.own;
         let started_ns = now_ns();
         if started_ns >= task.deadline_ns {
-            // Its coordinator has given it up, or does at this moment. To do it all the same would make
-            // the tasks behind it late as well.
+            // Its coordinator has timed it out, or does so at this moment. To do it all the same would make the tasks
+            // behind it late as well.
             let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
             self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
             return;
         }
         if self.is_cancelled(&task) {
             let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
-            // One answer to each task that it was given; its coordinator takes it for a late one.
+            // One answer to each task that it was given; its coordinator counts this one as late.
             self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
             return;
         }
@@ -227,7 +227,8 @@ impl Worker {
         own.executed.store(own.executed.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
         self.send(&answer, &record.body);
-        // In hand until its answer is published: killed before, it was begun, and that was an attempt.
+        // The task is in hand until its answer is published: if the worker is killed before, it had begun the task, which
+        // costs an attempt.
         self.slot.own.task.store(0, Ordering::Release);
     }
 
@@ -290,7 +291,7 @@ impl Worker {
             Some(kind @ (TaskKind::Exec | TaskKind::Command | TaskKind::Agent | TaskKind::Canary)) => {
                 self.run_foreign(kind, task, answer, body)?;
             }
-            None => return Err(format!("unknown kind of task {}", task.kind)),
+            None => return Err(format!("this worker does not know task kind {}", task.kind)),
         }
         Ok(())
     }

@@ -21,8 +21,8 @@ impl Watcher for Ear {
         }
     }
 
-    fn stop(&mut self) -> Option<Why> {
-        self.stop_at.is_some_and(|at| self.progress.len() >= at).then_some(Why::Cancelled)
+    fn stop(&mut self) -> Option<StopReason> {
+        self.stop_at.is_some_and(|at| self.progress.len() >= at).then_some(StopReason::Cancelled)
     }
 }
 
@@ -115,7 +115,7 @@ fn a_task_is_one_line_whatever_it_looks_like() {
 fn what_is_no_answer_ends_the_agent_and_the_next_task_has_another() {
     for (script, words) in [
         ("read -r a; echo hello; cat", "(expected value at line 1 column 1): hello"),
-        ("read -r a; echo; cat", "what is no answer"),
+        ("read -r a; echo; cat", "wrote an invalid answer"),
         (r#"read -r a; echo '{"id":"1.1.1"}'; cat"#, "neither `ok` nor `progress`"),
         (r#"read -r a; echo '{"ok":true}'; cat"#, "missing field `id`"),
         (
@@ -126,7 +126,7 @@ fn what_is_no_answer_ends_the_agent_and_the_next_task_has_another() {
         ("read -r a; yes | tr -d '\\n'", "a line of more than 4096 bytes"),
         (
             "read -r a; echo out of luck >&2; exit 3",
-            "exited with status 3 with the task in hand; it said: out of luck",
+            "exited with status 3 with the task in hand; its stderr: out of luck",
         ),
         ("exit 4", "exited with status 4"),
         ("read -r a; kill -9 $$", "killed by SIGKILL with the task in hand"),
@@ -172,7 +172,7 @@ impl Watcher for Note<'_> {
         self.0.set(identity.pid);
     }
 
-    fn stop(&mut self) -> Option<Why> {
+    fn stop(&mut self) -> Option<StopReason> {
         None
     }
 }
@@ -183,8 +183,8 @@ fn its_time_ends_it_with_all_that_it_started() {
     let request = Request { id: "1", attempt: 1, task: b"1" };
     let leader = std::cell::Cell::new(0);
     let fault = agent.ask(&request, now_ns() + 20_000_000, &mut Note(&leader)).unwrap_err();
-    assert_eq!(fault.cut(), Some(Cut::TimedOut));
-    let group = nix::sys::signal::killpg(Pid::from_raw(leader.get() as i32), None);
+    assert_eq!(fault.cut(), Some(CutShort::TimedOut));
+    let group = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader.get() as i32), None);
     assert_eq!(group, Err(nix::Error::ESRCH));
 }
 
@@ -193,7 +193,7 @@ fn a_cancelled_task_ends_its_agent() {
     let mut agent = sh(r#"read -r a; echo '{"id":"1.1.1","progress":1}'; cat"#);
     let mut ear = Ear { stop_at: Some(1), ..Ear::default() };
     let fault = ask(&mut agent, "1.1.1", "1", &mut ear).unwrap_err();
-    assert_eq!(fault.cut(), Some(Cut::Asked(Why::Cancelled)));
+    assert_eq!(fault.cut(), Some(CutShort::Asked(StopReason::Cancelled)));
     assert!(agent.identity().is_none());
 }
 
@@ -201,7 +201,7 @@ fn a_cancelled_task_ends_its_agent() {
 fn what_it_says_on_stderr_does_not_hold_it_up_and_only_the_last_is_kept() {
     let mut agent = sh("read -r a; yes noise | head -c 1000000 >&2; echo the last >&2; exit 1");
     let said = fault(&mut agent);
-    assert!(said.ends_with("the last") && said.len() < 2 * SAID_MAX, "{}", said.len());
+    assert!(said.ends_with("the last") && said.len() < 2 * STDERR_MAX, "{}", said.len());
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_task_larger_than_any_pipe_gets_there() {
     // Its own task comes back, with its own id and neither `ok` nor `progress`.
     let task = format!("\"{}\"", "x".repeat(500_000));
     let fault = ask(&mut agent, "1.1.1", &task, &mut Ear::default()).unwrap_err();
-    assert!(matches!(fault, AgentFault::Nonsense { .. }), "{fault}");
+    assert!(matches!(fault, AgentFault::Invalid { .. }), "{fault}");
 }
 
 #[test]

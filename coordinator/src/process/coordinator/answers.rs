@@ -15,20 +15,20 @@ use crate::wire::{
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// What an answer is worth.
-enum Worth {
-    /// The one that counts.
-    Counts,
+/// How an answer is handled.
+enum AnswerClass {
+    /// The one answer that counts.
+    Accepted,
     /// Of a task that was given up, or of a lease that is over.
     Late,
-    /// The second one of a task that has one.
-    Second,
-    /// Taken by a predecessor already, who did not live to acknowledge it.
-    Seen,
+    /// Its task has an answer already.
+    Duplicate,
+    /// A predecessor had recorded it, and died before it acknowledged it.
+    AlreadyTaken,
     /// Made under a coordinator that is dead.
     Fenced,
-    /// Cannot be: whoever wrote it is not to be trusted any more.
-    Nonsense,
+    /// No working worker writes it: its worker is not trusted any more.
+    Invalid,
 }
 
 impl Coordinator {
@@ -59,7 +59,7 @@ impl Coordinator {
                 Ok(false) => break,
                 Ok(true) if record.kind == ANSWER && self.answer(number, record) => {}
                 Ok(true) | Err(_) => {
-                    // It writes nonsense: cut it off, and let its death take the usual way.
+                    // It writes invalid records: kill it, and handle its death as any other.
                     if let Some(pid) = self.links[number].pid {
                         let _ = kill(pid, Signal::SIGKILL);
                     }
@@ -78,28 +78,29 @@ impl Coordinator {
         self.note_idle(number);
     }
 
-    /// False if the answer cannot be.
+    /// False if the answer is invalid.
     fn answer(&mut self, number: usize, record: &Record) -> bool {
-        let answer = AnswerHeader::read_from_bytes(&record.header).expect("headers have one size");
+        let answer = AnswerHeader::read_from_bytes(&record.header)
+            .expect("`wire` asserts that every header has `HEADER` bytes");
         let counters = self.region.counters();
-        let status = match self.worth(number, &answer, record.body.len()) {
-            Worth::Counts => {
+        let status = match self.classify(number, &answer, record.body.len()) {
+            AnswerClass::Accepted => {
                 self.count(&answer, &record.body);
                 return true;
             }
-            Worth::Seen => return true,
-            Worth::Nonsense => return false,
-            Worth::Fenced => {
+            AnswerClass::AlreadyTaken => return true,
+            AnswerClass::Invalid => return false,
+            AnswerClass::Fenced => {
                 add(&counters.fenced);
                 return true;
             }
-            Worth::Late => {
+            AnswerClass::Late => {
                 add(&counters.late);
-                let said = [answer.id.sequence, answer.id.sender.into()];
-                self.events.write(now_ns(), EventKind::Late, number as u32, &said);
+                let details = [answer.id.sequence, answer.id.sender.into()];
+                self.events.write(now_ns(), EventKind::Late, number as u32, &details);
                 AnswerStatus::Late
             }
-            Worth::Second => {
+            AnswerClass::Duplicate => {
                 add(&counters.duplicates);
                 AnswerStatus::Duplicate
             }
@@ -107,7 +108,7 @@ impl Coordinator {
         let notice = AnswerHeader { status: status as u32, ..answer };
         let mut header = [0; HEADER];
         header.copy_from_slice(notice.as_bytes());
-        // The count is what matters; a client that is behind need not hear of each.
+        // The count is what matters; a client that is behind does not need each notice.
         let _ = self.to_client.push(ANSWER, &header, &[]);
         true
     }
@@ -121,35 +122,35 @@ impl Coordinator {
             if self.try_again(entry, cause, status).is_some() {
                 return;
             }
-            self.write_letter(entry, answer, said(answer, body));
+            self.write_dead_letter(entry, answer, failure_text(answer, body));
         }
-        // A command that ends badly has answered all the same, unless its task says that this is a failure.
+        // A command that exits with an error has answered all the same, unless its task counts that as a failure.
         let ending =
             if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
-        let mut told = *answer;
+        let mut reported = *answer;
         if task.was_dead_letter() {
-            told.status |= REVIVED;
+            reported.status |= REVIVED;
         }
         if status == AnswerStatus::Ok && failed.is_some() {
-            told.status |= FAILED;
+            reported.status |= FAILED;
         }
-        self.ending(ending, |c| c.table.finish(entry, &told, body));
-        self.untold.push_back(entry);
+        self.ending(ending, |c| c.table.finish(entry, &reported, body));
+        self.unreported.push_back(entry);
     }
 
-    fn worth(&mut self, number: usize, answer: &AnswerHeader, body_len: usize) -> Worth {
+    fn classify(&mut self, number: usize, answer: &AnswerHeader, body_len: usize) -> AnswerClass {
         let status = [AnswerStatus::Ok, AnswerStatus::Refused, AnswerStatus::TimedOut]
             .into_iter()
             .find(|status| *status as u32 == answer.status);
         let fits = body_len <= self.region.shape().payload_max() as usize;
         if status.is_none() || !fits || !self.table.has(answer.entry) || answer.worker != number as u32 {
-            return Worth::Nonsense;
+            return AnswerClass::Invalid;
         }
-        // What lies in the rings at a takeover was made under a predecessor, and counts; later nothing
-        // of that kind can come, since its maker is dead and its ring was emptied.
+        // Answers that are in the rings at a takeover were made under a predecessor, and count. Later none can come:
+        // their workers are dead and their rings were emptied.
         let current = epoch_of(answer.lease) == epoch_of(crate::wire::lease(self.epoch, 0));
         if current == self.taking_over {
-            return Worth::Fenced;
+            return AnswerClass::Fenced;
         }
         if current {
             // One answer to each record that was put into its ring.
@@ -160,12 +161,12 @@ impl Coordinator {
         let here = word.state() != Some(State::Free)
             && task.id == answer.id
             && task.place().is_none_or(|place| place == answer.worker)
-            // Of its life before it was a letter.
+            // Not from its time before it became a dead letter.
             && !(task.was_dead_letter() && answer.started_ns < task.sent_ns);
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
-            // Too late at the worker is too late, also if the coordinator was too busy to say so first.
+            // Finished after its deadline is too late, even if the coordinator was too busy to time it out first.
             if answer.finished_ns <= task.deadline_ns {
-                return Worth::Counts;
+                return AnswerClass::Accepted;
             }
             self.fail(answer.entry, AnswerStatus::TimedOut);
         } else if here
@@ -174,33 +175,37 @@ impl Coordinator {
             && word.attempt() == attempt(answer)
         {
             // It failed, and is to be tried again.
-            return Worth::Seen;
+            return AnswerClass::AlreadyTaken;
         } else if here && word.state() == Some(State::Done) {
-            let told = self.table.answer(answer.entry);
-            let told = AnswerHeader { status: told.status & !(REVIVED | FAILED), ..told };
-            return if self.taking_over && told == *answer { Worth::Seen } else { Worth::Second };
+            let recorded = self.table.answer(answer.entry);
+            let recorded = AnswerHeader { status: recorded.status & !(REVIVED | FAILED), ..recorded };
+            return if self.taking_over && recorded == *answer {
+                AnswerClass::AlreadyTaken
+            } else {
+                AnswerClass::Duplicate
+            };
         }
         let given_up = &mut self.links[number].given_up;
         if let Some(at) = given_up.iter().position(|id| *id == answer.id) {
             given_up.remove(at);
-            // The worker says too that its time was over before it began: nothing was delivered late.
+            // The worker reports as well that the deadline passed before it began: nothing was delivered late.
             let unbegun = status == Some(AnswerStatus::TimedOut) && answer.started_ns == answer.finished_ns;
-            return if unbegun { Worth::Seen } else { Worth::Late };
+            return if unbegun { AnswerClass::AlreadyTaken } else { AnswerClass::Late };
         }
-        // Whom its predecessor had given up a successor cannot know; but a worker that answers twice it
-        // would not find here first.
-        if here || self.taking_over { Worth::Late } else { Worth::Second }
+        // A successor cannot know which tasks its predecessor had given up; a worker that answers twice would have
+        // been found above.
+        if here || self.taking_over { AnswerClass::Late } else { AnswerClass::Duplicate }
     }
 }
 
-/// Why an attempt failed, in words of others: the reason of a refusal, what a command wrote to stderr.
-fn said<'b>(answer: &AnswerHeader, body: &'b [u8]) -> &'b [u8] {
+/// Why an attempt failed, as the worker reports it: the reason of a refusal, or what a command wrote to stderr.
+fn failure_text<'b>(answer: &AnswerHeader, body: &'b [u8]) -> &'b [u8] {
     let usage = if answer.stdout_len & WITH_USAGE == 0 { 0 } else { USAGE_LEN };
     let output = &body[..body.len().saturating_sub(usage)];
     output.get((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize..).unwrap_or_default()
 }
 
-/// What an answer says of the attempt; `None` if it was a success, or if nobody asked.
+/// Why the attempt behind an answer failed; `None` if it succeeded, or if its task does not count this as a failure.
 fn failure(answer: &AnswerHeader, task: &TaskHeader) -> Option<Cause> {
     let command = matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
     match AnswerStatus::from_raw(answer.status) {

@@ -1,4 +1,4 @@
-//! What goes before tasks: orders of the client and of an operator, and the pause for a backup.
+//! What is handled before tasks: orders of the client and of an operator, and the pause for a backup.
 
 use super::{Coordinator, SELF, TICK, is_stopping};
 use crate::bus::events::EventKind;
@@ -16,19 +16,20 @@ impl Coordinator {
             if self.orders_broken[ring] {
                 continue;
             }
-            // No more than a ring holds: tasks have their turn as well.
+            // No more than a ring holds, so that tasks get their turn.
             for _ in 0..64 {
                 match from(self).pop(record) {
                     Ok(true) if record.kind == CONTROL => {}
                     Ok(false) => break,
-                    // Nonsense, which is not read on, nor waited for: an order lost costs no task.
+                    // Invalid: the ring is not read any more, nor waited for. A lost order costs no task.
                     Ok(true) | Err(_) => {
                         self.orders_broken[ring] = true;
                         break;
                     }
                 }
-                let order = ControlHeader::read_from_bytes(&record.header).expect("headers have one size");
-                self.obey(&order, record);
+                let order = ControlHeader::read_from_bytes(&record.header)
+                    .expect("`wire` asserts that every header has `HEADER` bytes");
+                self.carry_out(&order, record);
                 from(self).acknowledge();
             }
         }
@@ -49,7 +50,7 @@ impl Coordinator {
         &mut self.from_operator
     }
 
-    fn obey(&mut self, order: &ControlHeader, record: &mut Record) {
+    fn carry_out(&mut self, order: &ControlHeader, record: &mut Record) {
         let (id, all) = (order.id, order.all != 0);
         match Order::from_raw(order.order) {
             Some(Order::Cancel) => {
@@ -57,10 +58,10 @@ impl Coordinator {
                 self.take_tasks(record);
                 self.cancel(id, all);
             }
-            Some(Order::Revive) => self.to_revive.extend(self.letters_of(id, all)),
+            Some(Order::Revive) => self.to_revive.extend(self.matching_dead_letters(id, all)),
             Some(Order::Drop) => {
-                for letter in self.letters_of(id, all) {
-                    self.drop_letter(letter);
+                for letter in self.matching_dead_letters(id, all) {
+                    self.drop_dead_letter(letter);
                 }
             }
             None => {}
@@ -68,30 +69,31 @@ impl Coordinator {
     }
 
     fn cancel(&mut self, id: TaskId, all: bool) {
-        let meant: Vec<_> = self.table.open().filter(|(_, _, task)| all || task.id == id).collect();
-        for (entry, word, task) in meant {
+        let matching: Vec<_> = self.table.open().filter(|(_, _, task)| all || task.id == id).collect();
+        for (entry, word, task) in matching {
             let worker = u32::from(word.worker());
-            let said = [task.id.sequence, task.id.sender.into()];
-            self.events.write(now_ns(), EventKind::Cancelled, worker, &said);
+            let details = [task.id.sequence, task.id.sender.into()];
+            self.events.write(now_ns(), EventKind::Cancelled, worker, &details);
             self.fail(entry, AnswerStatus::Cancelled);
-            // It sees in the table that the task is not its own any more.
+            // Woken, it sees in the table that the task is not leased to it any more.
             if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
                 self.region.worker(worker).bell.wake();
             }
         }
     }
 
-    /// The pause that an operator wants, and this coordinator has not kept yet.
+    /// The pause that an operator has ordered and this coordinator has not begun yet.
     pub(super) fn pause_wanted(&self) -> Option<u32> {
         let ticket = self.control.orders().pause.load(Ordering::Acquire);
         (ticket != 0).then_some(ticket)
     }
 
-    /// Stands still with everything that the client has sent in the table, as long as the operator who wants it lives.
+    /// Takes everything that the client has sent into the table, then changes nothing as long as the operator who ordered
+    /// the pause lives and wants it.
     pub(super) fn pause(&mut self, ticket: u32, record: &mut Record) {
         self.take_tasks(record);
         self.take_answers(record);
-        self.tell();
+        self.report_outcomes();
         let (orders, own) = (self.control.orders(), &self.control.coordinator(self.index).own);
         let operator = Identity {
             pid: orders.pause_pid.load(Ordering::Relaxed),
@@ -104,13 +106,13 @@ impl Coordinator {
             && !self.peers.has_lost_its_supervisor()
         {
             if operator.is_gone() {
-                // Whoever comes first takes it back; an order of somebody else's stands.
+                // The first coordinator to notice ends the pause; another operator's order stays.
                 let _ = orders.pause.compare_exchange(ticket, 0, Ordering::AcqRel, Ordering::Relaxed);
                 break;
             }
             super::add(&own.beat);
             let control = self.control;
-            // Not for a worker that has ended: that is seen afterwards.
+            // A worker that ends meanwhile is handled after the pause.
             self.bell.wait(TICK, || orders.pause.load(Ordering::Acquire) != ticket || is_stopping(control));
         }
         own.paused.store(0, Ordering::Release);

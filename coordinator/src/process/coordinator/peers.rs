@@ -1,9 +1,9 @@
-//! What a coordinator looks at beyond its own workers: its next neighbour's progress, the supervisor's, and, where
-//! the fleet outlives that, whether it lives.
+//! What a coordinator watches beyond its own workers: its next neighbour's progress, the supervisor's progress, and, in a
+//! fleet that outlives its supervisor, whether that is alive.
 //!
-//! A suspicion is written down here and confirmed by the supervisor. A dead supervisor is replaced by the lowest
-//! of the living, the next one tries a while later, and if nobody succeeds within a bound all of them end in order:
-//! a fleet without a supervisor does not go on for ever.
+//! A suspicion is written down here and confirmed by the supervisor. A dead supervisor is replaced by the living
+//! coordinator with the lowest number; the next one tries a while later; and if none succeeds within a bound all of them
+//! end in order: a fleet without a supervisor does not go on for ever.
 
 use crate::bus::directory;
 use crate::bus::events::{EventKind, EventLog, PEER, SUPERVISOR};
@@ -15,34 +15,35 @@ use crate::config::{Policy, SupervisorDeath};
 use crate::os::identity::Identity;
 use crate::plan::health::{HealthEvent, Progress, Watch};
 use crate::process::fork;
+use crate::process::pidfd;
 use crate::process::supervisor::{Launch, adopt, limits};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use crate::wire::place::PlaceId;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Each of the living waits so much longer for those before it.
+/// Each living coordinator waits this much longer than the one before it.
 const TURN: Duration = Duration::from_secs(1);
-/// A supervisor that was forked and does not come is followed by another after this long.
+/// If a supervisor was forked and does not adopt the fleet, another one is forked after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
-/// Without a supervisor for so long, the fleet ends.
+/// A fleet that is without a supervisor for longer than this ends.
 const ADOPTED_WITHIN: Duration = Duration::from_secs(15);
 
-/// What a supervisor forked from here has to know.
+/// What a supervisor that is forked from here to adopt the fleet has to know.
 #[derive(Debug, Clone)]
-pub struct Heritage {
+pub struct AdoptionPlan {
     pub launch: Launch,
     pub dir: PathBuf,
 }
 
-static HERITAGE: OnceLock<Heritage> = OnceLock::new();
+static ADOPTION_PLAN: OnceLock<AdoptionPlan> = OnceLock::new();
 
-/// Of this process, a coordinator that outlives its supervisor.
-pub fn inherit(heritage: Heritage) {
-    let _ = HERITAGE.set(heritage);
+/// Sets the plan of this process, a coordinator that outlives its supervisor. Later calls change nothing.
+pub fn set_adoption_plan(plan: AdoptionPlan) {
+    let _ = ADOPTION_PLAN.set(plan);
 }
 
-/// What one coordinator knows of the others.
+/// What one coordinator knows about the others and about the supervisor.
 #[derive(Debug)]
 pub struct Peers {
     control: Control,
@@ -51,7 +52,7 @@ pub struct Peers {
     neighbour: Option<u32>,
     of_neighbour: Watch,
     of_supervisor: Watch,
-    /// Since when there is no supervisor; 0 while there is one.
+    /// When the loss of the supervisor was noticed; 0 while there is one.
     orphan_since_ns: u64,
     next_try_ns: u64,
 }
@@ -70,29 +71,30 @@ impl Peers {
         }
     }
 
-    /// This one's supervisor has ended, and no other comes: what it runs ends here, or nobody would end it.
+    /// The supervisor of this coordinator has ended, and none will adopt the fleet: the coordinator must end what it runs,
+    /// since no other process would.
     pub fn has_lost_its_supervisor(&self) -> bool {
         self.policy.supervisor_death == SupervisorDeath::End
             && nix::unistd::getppid().as_raw() as u32 != self.control.owner().pid
     }
 
-    /// Something has ended, maybe this one's parent.
-    pub fn look_up(&mut self, now: u64) {
-        if HERITAGE.get().is_some() {
-            self.look_for_supervisor(now);
+    /// To be called when a process has ended that may be this one's parent.
+    pub fn check_parent(&mut self, now: u64) {
+        if ADOPTION_PLAN.get().is_some() {
+            self.replace_supervisor(now);
         }
     }
 
     /// Once a tick, by a coordinator that serves.
-    pub fn look(&mut self, now: u64, events: &mut EventLog) {
+    pub fn check(&mut self, now: u64, events: &mut EventLog) {
         if self.control.stage() == Stage::Ready {
-            self.look_at_neighbour(now, events);
-            self.look_at_supervisor(now, events);
+            self.check_neighbour(now, events);
+            self.check_supervisor(now, events);
         }
-        self.look_up(now);
+        self.check_parent(now);
     }
 
-    /// The next one who serves, round and round.
+    /// The next coordinator that serves, in a circle.
     fn next_neighbour(&self) -> Option<u32> {
         let count = self.control.shape().coordinators();
         (1..count)
@@ -100,7 +102,7 @@ impl Peers {
             .find(|index| self.control.coordinator(*index).process.life() == Life::Live)
     }
 
-    fn look_at_neighbour(&mut self, now: u64, events: &mut EventLog) {
+    fn check_neighbour(&mut self, now: u64, events: &mut EventLog) {
         let Some(hang_after) = self.policy.hang_after else { return };
         let neighbour = self.next_neighbour();
         if std::mem::replace(&mut self.neighbour, neighbour) != neighbour {
@@ -127,7 +129,7 @@ impl Peers {
         }
     }
 
-    fn look_at_supervisor(&mut self, now: u64, events: &mut EventLog) {
+    fn check_supervisor(&mut self, now: u64, events: &mut EventLog) {
         let Some(hang_after) = self.policy.hang_after else { return };
         let progress = Progress {
             incarnation: self.control.state().supervisors.load(Ordering::Relaxed),
@@ -142,21 +144,23 @@ impl Peers {
             Some(HealthEvent::Healed { suspected_for_ns }) => {
                 events.write(now, EventKind::Healed, SUPERVISOR, &[suspected_for_ns, pid]);
             }
-            // Its death ends the fleet unless somebody adopts it: then it is worth it.
-            Some(HealthEvent::Confirmed { since_ns }) if HERITAGE.get().is_some() && self.rank() == 0 => {
+            // Without adoption its death would end the fleet, so it is killed only where a successor will adopt it.
+            Some(HealthEvent::Confirmed { since_ns })
+                if ADOPTION_PLAN.get().is_some() && self.rank() == 0 =>
+            {
                 events.write(now, EventKind::Hung, SUPERVISOR, &[now.saturating_sub(since_ns), pid]);
-                end(owner);
+                kill(owner);
             }
             Some(HealthEvent::Confirmed { .. }) | None => {}
         }
     }
 
-    /// How many of the living come before this one.
+    /// How many living coordinators have a lower number.
     fn rank(&self) -> u32 {
         (0..self.index).filter(|index| is_alive(&self.control, *index)).count() as u32
     }
 
-    fn look_for_supervisor(&mut self, now: u64) {
+    fn replace_supervisor(&mut self, now: u64) {
         let owner = self.control.owner();
         let is_child = nix::unistd::getppid().as_raw() as u32 == owner.pid;
         if is_child || owner.pid != 0 && !owner.is_gone() {
@@ -167,9 +171,11 @@ impl Peers {
             self.orphan_since_ns = now;
             self.next_try_ns = now + (TURN * self.rank()).as_nanos() as u64;
         }
-        let Some(heritage) = HERITAGE.get() else { return };
+        let Some(plan) = ADOPTION_PLAN.get() else { return };
         if now.saturating_sub(self.orphan_since_ns) > ADOPTED_WITHIN.as_nanos() as u64 {
-            (heritage.launch.say)("the supervisor has died, and no other could be started: the fleet ends");
+            (plan.launch.report)(
+                "the supervisor has died, and no successor could be started: the fleet ends",
+            );
             self.control.state().stage.store(Stage::Stopping as u32, Ordering::Release);
             for index in 0..self.control.shape().coordinators() {
                 self.control.coordinator(index).bell.wake();
@@ -177,8 +183,10 @@ impl Peers {
         } else if now >= self.next_try_ns {
             self.next_try_ns = now + TRY_AGAIN.as_nanos() as u64;
             let control = self.control;
-            // One that is refused is tried again.
-            let _ = fork::spawn_detached("supervisor", || adopt(&heritage.launch, control, &heritage.dir));
+            // A fork that is refused is tried again.
+            let _ = fork::spawn_detached(&PlaceId::Supervisor.to_string(), || {
+                adopt(&plan.launch, control, &plan.dir)
+            });
         }
     }
 }
@@ -192,22 +200,22 @@ fn is_alive(control: &Control, index: u32) -> bool {
     identity.pid != 0 && identity.is_alive()
 }
 
-fn end(process: Identity) {
-    let Some(pid) = Pid::from_raw(process.pid as i32) else { return };
-    if let Ok(fd) = pidfd_open(pid, PidfdFlags::empty())
+fn kill(process: Identity) {
+    if let Ok(fd) = pidfd::open(process.pid)
         && process.is_alive()
     {
-        let _ = pidfd_send_signal(&fd, Signal::KILL);
+        pidfd::kill(fd);
     }
 }
 
-/// In a coordinator that ends: if it has no supervisor and is the last, nobody else removes the fleet's directory.
-pub fn last_one_out(control: Control, dir: &Path, index: u32) {
-    if HERITAGE.get().is_none() {
+/// In a coordinator that ends: if it has no supervisor and is the last one, it removes the fleet's directory, since no
+/// other process would.
+pub fn remove_if_last(control: Control, dir: &Path, index: u32) {
+    if ADOPTION_PLAN.get().is_none() {
         return;
     }
     let Ok(opened) = PrivateDir::open(dir) else { return };
-    // One after the other: each says that it goes before it looks who is left.
+    // Under a lock: each coordinator writes that it has stopped before it looks for others.
     if opened.lock(true).is_err() {
         return;
     }

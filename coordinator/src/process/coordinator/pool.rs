@@ -1,4 +1,5 @@
-//! How many workers there are, whether they get on, and who has more to do than others: looked at once a tick.
+//! How many workers there are, whether they make progress, and whether another coordinator has more of them idle:
+//! checked once a tick.
 
 use super::{Coordinator, SELF, TICK, add};
 use crate::bus::events::EventKind;
@@ -11,7 +12,7 @@ use crate::plan::scaling::{Decision, Load, Marks};
 use crate::wire::AnswerStatus;
 use nix::sys::signal::{Signal, kill};
 
-/// What one look says.
+/// How many workers and tasks there are at one moment.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Census {
     live: u32,
@@ -21,7 +22,7 @@ pub(super) struct Census {
 
 impl Coordinator {
     pub(super) fn census(&self) -> Census {
-        let mut census = Census { queued: self.anyone.len() as u32, ..Census::default() };
+        let mut census = Census { queued: self.for_any_worker.len() as u32, ..Census::default() };
         for link in &self.links {
             if link.pid.is_some() && !link.retiring {
                 census.live += 1;
@@ -32,20 +33,20 @@ impl Coordinator {
         census
     }
 
-    /// Says how it is here, to whoever looks.
-    pub(super) fn show(&self, census: Census) {
+    /// Writes this coordinator's figures where the supervisor, its peers and `status` read them.
+    pub(super) fn publish_status(&self, census: Census) {
         let own = &self.control.coordinator(self.index).own;
         own.live.store(census.live, Ordering::Relaxed);
         own.busy.store(census.busy, Ordering::Relaxed);
         own.queued.store(census.queued, Ordering::Relaxed);
         own.wanted.store(self.wanted, Ordering::Relaxed);
-        // Killed in between, its successor follows the order once more.
+        // If it is killed before this, its successor follows the order once more.
         own.scaled.store(self.scaled, Ordering::Release);
         add(&own.beat);
     }
 
-    /// As many as are wanted: by hand, or by load.
-    pub(super) fn size(&mut self, now: u64, census: Census) {
+    /// Decides how many workers are wanted, by an operator's order or by load, and starts or retires towards that.
+    pub(super) fn resize(&mut self, now: u64, census: Census) {
         let places = self.links.iter().filter(|link| link.rings.is_some()).count() as u32;
         let orders = self.control.orders();
         let scaled = orders.scaled.load(Ordering::Acquire);
@@ -66,14 +67,14 @@ impl Coordinator {
         self.scaled = scaled;
         self.wanted = self.wanted.clamp(1, places.max(1));
         if self.wanted != before {
-            let said = [before.into(), self.wanted.into(), how];
-            self.events.write(now, EventKind::Scaled, SELF, &said);
+            let details = [before.into(), self.wanted.into(), how];
+            self.events.write(now, EventKind::Scaled, SELF, &details);
         }
-        self.fill();
+        self.start_or_retire();
     }
 
-    /// Starts those who are missing, the lowest places first, and lets those go who are too many, the highest first.
-    fn fill(&mut self) {
+    /// Starts missing workers, at the lowest places first, and retires surplus ones, at the highest places first.
+    fn start_or_retire(&mut self) {
         let comes = |c: &Self, number: u32| c.due.iter().any(|(_, due)| *due == number);
         let stays = |c: &Self, number: usize| {
             let link = &c.links[number];
@@ -88,10 +89,10 @@ impl Coordinator {
             if link.rings.is_none() || !link.retiring && link.pid.is_some() || comes(self, number as u32) {
                 continue;
             }
-            let told = self.region.worker(number as u32).orders.retire.load(Ordering::Relaxed) != 0;
+            let ordered = self.region.worker(number as u32).orders.retire.load(Ordering::Relaxed) != 0;
             let link = &mut self.links[number];
-            if link.retiring && !told {
-                // Not gone yet: it stays.
+            if link.retiring && !ordered {
+                // It has not been ordered to end yet: it stays.
                 link.retiring = false;
                 self.note_idle(number);
             } else if link.pid.is_none() {
@@ -101,7 +102,7 @@ impl Coordinator {
             }
             there += 1;
         }
-        // One who has something to do goes when that is done; those who have not go first.
+        // Idle workers retire first; a busy one ends when its tasks are done.
         for busy in [false, true] {
             for number in (0..self.links.len()).rev() {
                 let link = &self.links[number];
@@ -126,7 +127,7 @@ impl Coordinator {
         }
     }
 
-    /// Who shows no progress is suspected, and then ended: its death takes the usual way.
+    /// A worker that shows no progress is suspected, and then killed: its death is handled as any other.
     pub(super) fn watch(&mut self, now: u64) {
         let Some(hang) = self.policy.hang_after else { return };
         let half = (hang.as_nanos() as u64 / 2).max(1);
@@ -154,7 +155,7 @@ impl Coordinator {
                 HealthEvent::Confirmed { since_ns } => {
                     add(&counters.hung);
                     link.hung = true;
-                    // A stopped process dies of this all the same.
+                    // SIGKILL ends a stopped process too.
                     if let Some(pid) = link.pid {
                         let _ = kill(pid, Signal::SIGKILL);
                     }
@@ -165,11 +166,11 @@ impl Coordinator {
         }
     }
 
-    /// Hands tasks that wait here for anybody back to the client where another coordinator has workers without any: it
+    /// Hands tasks for any worker that wait here back to the client if another coordinator has idle workers: the client
     /// sends them there.
-    pub(super) fn share(&mut self, census: Census) {
+    pub(super) fn return_surplus(&mut self, census: Census) {
         let spare_here = census.live.saturating_sub(census.busy);
-        let waiting = self.anyone.len() as u32;
+        let waiting = self.for_any_worker.len() as u32;
         if waiting <= spare_here || self.control.state().client_pid.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -180,34 +181,35 @@ impl Coordinator {
                 continue;
             }
             let own = &other.own;
-            // Others write these.
+            // Another process writes these: they may be anything.
             let taken = own.busy.load(Ordering::Relaxed).saturating_add(own.queued.load(Ordering::Relaxed));
             spare_there =
                 u32::saturating_add(spare_there, own.live.load(Ordering::Relaxed).saturating_sub(taken));
         }
-        // Others see them as well: no more than half of what they could take.
+        // Other coordinators see the same idle workers: at most half of what those could take.
         let many = (waiting - spare_here).min(spare_there.div_ceil(2));
-        // The last to come are the last to be served here. What somebody has begun stays, and so does what is found
-        // by a letter of this coordinator's.
-        let goes = |entry: &u32| {
+        // The last to come would be the last to be served here. A task that a worker has begun stays, and so does one
+        // that is found by a dead letter of this coordinator.
+        let may_go = |entry: &u32| {
             let word = self.table.word(*entry);
             let begun = word.state() != Some(State::Queued) || word.attempt() > 0;
             !begun && !self.table.task(*entry).was_dead_letter()
         };
-        let others: Vec<u32> = self.anyone.iter().rev().copied().filter(goes).take(many as usize).collect();
+        let others: Vec<u32> =
+            self.for_any_worker.iter().rev().copied().filter(may_go).take(many as usize).collect();
         for entry in others {
             self.fail(entry, AnswerStatus::Returned);
         }
     }
 
-    /// All that a tick has to look at.
-    pub(super) fn look_around(&mut self, now: u64) {
+    /// Everything that is done once a tick.
+    pub(super) fn tick(&mut self, now: u64) {
         let census = self.census();
-        self.show(census);
+        self.publish_status(census);
         self.watch(now);
-        self.size(now, census);
-        self.share(census);
-        self.peers.look(now, &mut self.events);
+        self.resize(now, census);
+        self.return_surplus(census);
+        self.peers.check(now, &mut self.events);
         self.assign();
         self.publish_tasks();
     }
@@ -215,7 +217,7 @@ impl Coordinator {
     /// No task is left, and none comes.
     pub(super) fn is_drained(&mut self) -> bool {
         let open = self.table.open().next().is_some();
-        !open && self.untold.is_empty() && !self.from_client.is_ready()
+        !open && self.unreported.is_empty() && !self.from_client.is_ready()
     }
 
     pub(super) fn tick_after(now: u64) -> u64 {

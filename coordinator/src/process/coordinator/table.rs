@@ -1,8 +1,8 @@
 //! The task table, and the order of its stores.
 //!
 //! A coordinator may be killed between any two instructions; its successor decides by what it finds
-//! here and in the rings. So each change writes what the next state needs first, and the state word
-//! last, with Release; and the ring record that a change came from is acknowledged only afterwards:
+//! here and in the rings. So each change first writes what the next state needs, and the state word
+//! last, with Release; the ring record that a change came from is acknowledged only afterwards:
 //!
 //! - *accept*: task, length, body, then `queued`. Killed before: the entry is free, and the client's
 //!   record comes again.
@@ -12,8 +12,8 @@
 //!   half overwritten. That is sound because the answer's record is still unacknowledged in the ring of
 //!   its worker, and a successor applies what is in there once more before it decides about any lease.
 //! - *fail*: answer, length, then `failed`. The task itself is not touched: killed before, it is as it was.
-//! - *free*: only when the answer is published in the client's ring. Killed before: it is told once more,
-//!   and the client knows it again.
+//! - *free*: only when the answer is published in the client's ring. Killed before: it is reported once more,
+//!   and the client recognises it.
 
 use crate::bus::copy::{copy_in, copy_out};
 use crate::bus::ring::HEADER;
@@ -71,11 +71,12 @@ impl Table {
     pub(super) fn task(&self, entry: u32) -> TaskHeader {
         let mut header = [0; HEADER];
         copy_out(&self.slot(entry).task, &mut header);
-        TaskHeader::read_from_bytes(&header).expect("headers have one size")
+        TaskHeader::read_from_bytes(&header).expect("`wire` asserts that every header has `HEADER` bytes")
     }
 
     pub(super) fn answer(&self, entry: u32) -> AnswerHeader {
-        AnswerHeader::read_from_bytes(&self.answer_bytes(entry)).expect("headers have one size")
+        AnswerHeader::read_from_bytes(&self.answer_bytes(entry))
+            .expect("`wire` asserts that every header has `HEADER` bytes")
     }
 
     pub(super) fn answer_bytes(&self, entry: u32) -> [u8; HEADER] {
@@ -93,14 +94,14 @@ impl Table {
     }
 
     fn body(&self, entry: u32, len: u32, body: &mut Vec<u8>) {
-        // Our own word; a successor has looked at it. Whoever scribbles over it meets the next one.
+        // This process wrote it or has checked it at its takeover. If it is wrong all the same, a peer has scribbled
+        // over it; this process ends, and the next successor condemns the entry.
         assert!(len <= self.region.shape().payload_max(), "entry {entry} has a body of {len} bytes");
-        // A worker may have scribbled over the length; a successor condemns what is too long.
-        body.resize(len.min(self.region.shape().payload_max()) as usize, 0);
+        body.resize(len as usize, 0);
         copy_out(self.region.body(entry), body);
     }
 
-    /// Everything about an entry whose words are not to be trusted yet.
+    /// Everything about an entry whose words have not been checked yet.
     pub(super) fn found(&self, entry: u32, in_hand: impl FnOnce(Word, &TaskHeader) -> bool) -> Found {
         let slot = self.slot(entry);
         let (word, task) = (self.word(entry), self.task(entry));
@@ -162,7 +163,7 @@ impl Table {
         self.step(entry, Word::free);
     }
 
-    /// As [`Table::fail`], from words that cannot be.
+    /// As [`Table::fail`], for an entry whose words are invalid.
     pub(super) fn condemn(&self, entry: u32, answer: &AnswerHeader) {
         self.no_answer(entry, answer);
         let word = self.word(entry);
@@ -182,7 +183,7 @@ impl Table {
 
     fn step(&self, entry: u32, step: impl Fn(Word) -> Option<Word>) {
         let word = self.word(entry);
-        let next = step(word).expect("the coordinator takes only steps that the state allows");
+        let next = step(word).expect("the caller has checked that the entry's state allows this step");
         self.change(entry, word, next);
     }
 

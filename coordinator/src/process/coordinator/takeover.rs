@@ -1,16 +1,16 @@
-//! A dead coordinator's region, and the one who goes on with it.
+//! A dead coordinator's region, and the successor that goes on with it.
 //!
-//! By the time this runs the predecessor is reaped, and so is every process that it had forked: the
-//! supervisor has waited for their process group, and each identity in the worker slots is looked for
-//! once more here. Nothing in the region moves but the client's ends. The order:
+//! By the time this runs the predecessor has been reaped, and so has every process that it had forked: the
+//! supervisor has waited for their process group, and each identity in the worker slots is checked once more here.
+//! Nothing in the region changes but the client's ends. The order:
 //!
-//! 1. raise the epoch: whoever still acts in the name of the old one is refused;
-//! 2. the client's records that are in the table already: acknowledge them, and balance the ledger;
-//! 3. take what the dead workers had published, once more where that was begun;
-//! 4. look at every entry, and do what `plan::recover` says;
-//! 5. empty the workers' rings, hand out what is queued, serve, and fork a worker between two rounds.
+//! 1. raise the epoch: a process of the old epoch is refused from now on;
+//! 2. acknowledge the client's records that are in the table already, and recount the ledger;
+//! 3. take what the dead workers had published, once more where the predecessor had begun to;
+//! 4. for every entry, do what `plan::recover` decides;
+//! 5. empty the workers' rings, hand out the queued tasks, serve, and fork a worker between two rounds.
 //!
-//! Killed anywhere in here, the next successor begins again: each step finds done what was done.
+//! If it is killed anywhere in here, the next successor begins again: each step may be repeated.
 
 use super::workers::{take_consumer, take_producer};
 use super::{Coordinator, Rings, SELF, add};
@@ -31,20 +31,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 use zerocopy::FromBytes;
 
-/// A client gets so long to listen to what became of its tasks.
-const TELL_MAX: Duration = Duration::from_secs(5);
-/// A dead worker that is still seen is looked for again after this long.
+/// How long a client has to take the outcomes of its tasks.
+const REPORT_MAX: Duration = Duration::from_secs(5);
+/// A worker that is still there although its coordinator is dead is checked again after this long.
 const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// The rings to the client cannot be read: exit status.
 const STATUS_BAD_RING: i32 = 71;
 
 /// Runs the successor of a dead coordinator `index`. Returns the exit status.
-pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
+pub fn run_successor(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
     let cell = &control.coordinator(index).process;
     if fork::ring_on_child(&control.coordinator(index).bell).is_err() {
         return 70;
     }
-    wait_for_the_end_of_all(region);
+    wait_for_predecessors_workers(region);
     let state = region.state();
     let epoch = state.epoch.load(Ordering::Relaxed).wrapping_add(1);
     // Pairs with the Acquire in `Worker::is_over`.
@@ -56,18 +56,18 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
         return STATUS_BAD_RING;
     };
     coordinator.open_for_workers();
-    coordinator.show(coordinator.census());
+    coordinator.publish_status(coordinator.census());
     coordinator.control.coordinator(index).suspected_ns.store(0, Ordering::Release);
     let recovered = now_ns();
     cell.recovered_ns.store(recovered, Ordering::Release);
-    let said = [
+    let details = [
         recovered.saturating_sub(cell.dead_seen_ns.load(Ordering::Relaxed)),
         region.counters().requeued.load(Ordering::Relaxed).saturating_sub(requeued),
     ];
-    coordinator.events.write(recovered, EventKind::Recovered, SELF, &said);
+    coordinator.events.write(recovered, EventKind::Recovered, SELF, &details);
     match Identity::of(std::process::id()) {
         Some(own) => cell.mark_live(own.pid, own.start_ticks),
-        // Its parent says so.
+        // Its parent has written who it is.
         None => cell.set_life(Life::Live),
     }
     control.client_bell().wake();
@@ -76,10 +76,10 @@ pub fn succeed(control: Control, region: Region, index: u32, policy: Policy) -> 
     0
 }
 
-/// Ends what a dead coordinator `index` had begun, where nobody takes its place: what is answered is told, what is not
-/// goes back to the client, which sends it to the living. Returns the exit status.
-pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
-    wait_for_the_end_of_all(region);
+/// Ends the tasks of a dead coordinator `index` that gets no successor: outcomes are reported, and open tasks are handed
+/// back to the client, which sends them to other coordinators. Returns the exit status.
+pub fn hand_back(control: Control, region: Region, index: u32, policy: Policy) -> i32 {
+    wait_for_predecessors_workers(region);
     let state = region.state();
     state.epoch.store(state.epoch.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     let Ok(mut coordinator) = take_over(control, region, index, policy) else {
@@ -88,13 +88,14 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
     let mut record = Record::empty();
     coordinator.take_tasks(&mut record);
     coordinator.take_orders(&mut record);
-    let (mut returned, mut told) = (0, coordinator.untold.len() as u64);
+    let (mut returned, mut reported) = (0, coordinator.unreported.len() as u64);
     for (entry, word, task) in coordinator.table.open() {
-        // What has no attempt left, or only this coordinator's letter to be found by, ends here.
+        // A task without an attempt left ends here, and so does one that is found only by this coordinator's dead
+        // letter.
         let left = coordinator.attempts_left(word, &task);
         if task.place().is_some() || task.was_dead_letter() || left == 0 {
             coordinator.fail(entry, AnswerStatus::WorkerDead);
-            told += 1;
+            reported += 1;
         } else {
             coordinator.fail(entry, AnswerStatus::Returned);
             returned += 1;
@@ -103,31 +104,31 @@ pub fn settle(control: Control, region: Region, index: u32, policy: Policy) -> i
     for number in 0..coordinator.links.len() as u32 {
         region.worker(number).process.set_life(Life::Dead);
     }
-    coordinator.events.write(now_ns(), EventKind::Settled, SELF, &[returned, told]);
-    let deadline = now_ns() + TELL_MAX.as_nanos() as u64;
-    // A client that does not listen is not waited for: it has all of this in its own book.
-    let listens = || {
+    coordinator.events.write(now_ns(), EventKind::Settled, SELF, &[returned, reported]);
+    let deadline = now_ns() + REPORT_MAX.as_nanos() as u64;
+    // A client that has gone is not waited for: its own ledger has all of this.
+    let has_client = || {
         let state = control.state();
         let pid = state.client_pid.load(Ordering::Acquire);
         let client = Identity { pid, start_ticks: state.client_start.load(Ordering::Acquire) };
         pid != 0 && client.is_alive()
     };
-    while !coordinator.untold.is_empty()
+    while !coordinator.unreported.is_empty()
         && !super::is_stopping(coordinator.control)
-        && (now_ns() < deadline || listens())
+        && (now_ns() < deadline || has_client())
     {
-        coordinator.tell();
+        coordinator.report_outcomes();
         coordinator.bell.wait(super::BLOCKED, || false);
     }
-    // All that it had accepted has ended, told or not.
+    // All that it had accepted has ended, reported or not.
     control.coordinator(index).own.closed.store(1, Ordering::Release);
     0
 }
 
-/// The supervisor has seen to it; this holds it against what the slots say. Only a child of the
-/// supervisor's can be a predecessor's worker, now that that is dead: what a worker has scribbled into its
-/// slot makes nobody wait for a stranger.
-fn wait_for_the_end_of_all(region: Region) {
+/// The supervisor has waited for them by their process group; this checks the identities in the slots as well. Now that
+/// the predecessor is dead, only a child of the supervisor can be one of its workers: whatever a worker has scribbled
+/// into its slot, no other process is waited for.
+fn wait_for_predecessors_workers(region: Region) {
     let supervisor = nix::unistd::getppid().as_raw();
     for number in 0..region.shape().workers_per_coordinator() {
         let cell = &region.worker(number).process;
@@ -143,13 +144,13 @@ fn wait_for_the_end_of_all(region: Region) {
 
 fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Result<Coordinator, RingError> {
     reopen(control, region, index)?;
-    // What a predecessor had taken and not acknowledged is looked at first: to see where it ends, an
-    // end of its own goes ahead, and is not used any more.
+    // Which records a predecessor had taken and not acknowledged is found out first, with a second consumer that
+    // reads ahead and is not used for anything else.
     let mut ahead = take_consumer(region.client_down())?;
     let mut coordinator = Coordinator::new(control, region, index, policy)?;
     let mut record = Record::empty();
 
-    // In the table, and nobody can have had it: whatever else has this id was sent again after it had been returned.
+    // In the table, and no worker can have had it: any other record with this id was sent again after a return.
     let known = coordinator.ids(|word| word.state() == Some(State::Queued) && word.attempt() == 0);
     let mut accepted_already = 0;
     while let Ok(true) = ahead.pop(&mut record)
@@ -163,8 +164,8 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     }
     coordinator.from_client.acknowledge();
     let known = coordinator.ids(|_| true);
-    coordinator.settle_letters(&known);
-    coordinator.balance();
+    coordinator.repair_dead_letters(&known);
+    coordinator.recount();
 
     coordinator.taking_over = true;
     for number in 0..coordinator.links.len() {
@@ -177,12 +178,13 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
         coordinator.end_command(number as u32);
     }
     coordinator.taking_over = false;
-    coordinator.sort_out(&known);
+    coordinator.recover_entries(&known);
     Ok(coordinator)
 }
 
-/// After a predecessor that ended with all that it had accepted: what its client sent too late was never taken, and the
-/// client sends it elsewhere as soon as it sees the end of it here. Killed in between, this is done again.
+/// After a predecessor that ended with everything that it had accepted: what its client sent too late was never taken,
+/// and the client sends it elsewhere as soon as it sees that this coordinator closed. If the process is killed in
+/// between, its successor does this again.
 fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError> {
     let (own, counters) = (&control.coordinator(index).own, region.counters());
     if own.closed.load(Ordering::Acquire) == 0 {
@@ -191,7 +193,7 @@ fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError>
     let mut from_client = take_consumer(region.client_down())?;
     let mut record = Record::empty();
     let mut until = from_client.acknowledged();
-    // No more than there was room for: a client that goes on sending finds out in time.
+    // At most what the ring holds: a client that goes on sending finds out in time.
     for _ in 0..region.client_down().geometry().capacity() {
         if !from_client.pop(&mut record)? {
             break;
@@ -213,17 +215,18 @@ fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError>
 }
 
 impl Coordinator {
-    /// Whose tasks are in the table, and where, of entries with such a word.
-    fn ids(&self, such: impl Fn(Word) -> bool) -> HashMap<TaskId, u32> {
+    /// The tasks of the entries whose word `matches`, and where they are in the table.
+    fn ids(&self, matches: impl Fn(Word) -> bool) -> HashMap<TaskId, u32> {
         (0..self.table.len())
             .filter(|entry| self.table.word(*entry).state() != Some(State::Free))
-            .filter(|entry| such(self.table.word(*entry)))
+            .filter(|entry| matches(self.table.word(*entry)))
             .map(|entry| (self.table.task(entry).id, entry))
             .collect()
     }
 
-    /// Counts anew what the predecessor may have been killed over. Before anything ends here.
-    fn balance(&self) {
+    /// Recounts the ledger, which the predecessor may have been killed in the middle of changing. To be called before any
+    /// task ends here.
+    fn recount(&self) {
         let counters = self.region.counters();
         let relaxed = Ordering::Relaxed;
         self.count_accepted();
@@ -245,8 +248,8 @@ impl Coordinator {
         counters.ending.store(0, Ordering::Release);
     }
 
-    /// Every entry gets what the plan says; `known` says which entry a task is in.
-    fn sort_out(&mut self, known: &HashMap<TaskId, u32>) {
+    /// Does for every entry what the plan decides; `known` maps each task to its entry.
+    fn recover_entries(&mut self, known: &HashMap<TaskId, u32>) {
         let shape = self.region.shape();
         let limits = Limits {
             workers: shape.workers_per_coordinator(),
@@ -254,14 +257,13 @@ impl Coordinator {
             attempts_max: self.policy.attempts_max,
             epoch: self.control.stamped().epoch,
         };
-        // Found again below, with those of the predecessor.
-        self.untold.clear();
-        let mut untold = Vec::new();
+        // Found again below, together with those of the predecessor.
+        self.unreported.clear();
+        let mut unreported = Vec::new();
         let mut waiting: Vec<(TaskId, u32)> = Vec::new();
-        let counters = self.region.counters();
         for entry in 0..self.table.len() {
             let found = self.table.found(entry, |word, task| self.was_in_hand(word, task));
-            let (word, task) = (found.word, found.task);
+            let task = found.task;
             let mut action = decide(&found, &limits);
             // The same task twice: one of them cannot be, and its client has one outcome.
             if action != Action::Leave && known.get(&task.id).is_some_and(|first| *first != entry) {
@@ -269,46 +271,45 @@ impl Coordinator {
             }
             match action {
                 Action::Leave => {}
-                // It may wait for its next attempt already: its last one failed by an answer taken just now.
+                // It may be waiting for its next attempt already: an answer that was taken just now has failed it.
                 Action::Wait if self.later.iter().any(|Reverse((_, later, _))| *later == entry) => {}
                 Action::Wait => waiting.push((task.id, entry)),
                 Action::Requeue(hand) => {
                     self.table.requeue(entry, hand);
-                    add(&counters.requeued);
+                    add(&self.region.counters().requeued);
                     waiting.push((task.id, entry));
                 }
                 Action::Fail(status) => {
                     self.fail(entry, status);
-                    untold.push((task.id, entry));
+                    unreported.push((task.id, entry));
                 }
                 Action::Report => {
-                    untold.push((task.id, entry));
+                    unreported.push((task.id, entry));
                     if AnswerStatus::from_raw(found.answer.status) == Some(AnswerStatus::Returned) {
                         self.returned.push((task.id, entry));
                     }
                 }
                 Action::Condemn => {
-                    self.condemn(entry, word.state());
-                    untold.push((task.id, entry));
+                    self.condemn(entry, found.word.state());
+                    unreported.push((task.id, entry));
                 }
-                Action::Clear => {
-                    add(&counters.damaged);
-                    if !matches!(word.state(), Some(State::Done | State::Failed)) {
-                        add(&counters.failed);
-                    }
-                    self.table.clear(entry);
-                }
+                Action::Clear => self.clear(entry, found.word.state()),
             }
             if matches!(self.table.word(entry).state(), Some(State::Queued)) {
                 self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
             }
         }
-        untold.sort_unstable();
-        self.untold = untold.into_iter().map(|(_, entry)| entry).collect();
+        unreported.sort_unstable();
+        self.unreported = unreported.into_iter().map(|(_, entry)| entry).collect();
+        self.rebuild_queues(waiting);
+    }
+
+    /// Queues the waiting tasks in the order of their ids, and lists the free entries.
+    fn rebuild_queues(&mut self, waiting: Vec<(TaskId, u32)>) {
         for link in &mut self.links {
             link.waiting.clear();
         }
-        self.anyone.clear();
+        self.for_any_worker.clear();
         self.put_back(waiting);
         self.free = (0..self.table.len())
             .rev()
@@ -316,15 +317,25 @@ impl Coordinator {
             .collect();
     }
 
-    fn condemn(&mut self, entry: u32, state: Option<State>) {
-        let answer = self.no_answer(entry, crate::wire::AnswerStatus::Damaged);
+    /// Frees an entry whose task cannot be told, or is in the table twice.
+    fn clear(&self, entry: u32, state: Option<State>) {
         let counters = self.region.counters();
-        // First, so that a successor of this one finds it done; then it has told less of it than it was,
-        // and never twice.
+        add(&counters.damaged);
+        if !matches!(state, Some(State::Done | State::Failed)) {
+            add(&counters.failed);
+        }
+        self.table.clear(entry);
+    }
+
+    /// Fails a damaged entry.
+    fn condemn(&mut self, entry: u32, state: Option<State>) {
+        let answer = self.no_answer(entry, AnswerStatus::Damaged);
+        let counters = self.region.counters();
+        // First, so that a successor of this one finds it done: it may then count too little, and never twice.
         self.table.condemn(entry, &answer);
         add(&counters.damaged);
         match state {
-            // Counted as answered; its client will hear otherwise.
+            // It was counted as answered, and its client is sent a failure.
             Some(State::Done) => {
                 let answered = counters.answered.load(Ordering::Relaxed);
                 counters.answered.store(answered.saturating_sub(1), Ordering::Relaxed);
@@ -335,7 +346,7 @@ impl Coordinator {
         }
     }
 
-    /// Empty rings, tasks in them, and a fork due for each place: those first whose tasks wait.
+    /// Empties the rings, hands out waiting tasks, and schedules a fork for each place: places with waiting tasks first.
     fn open_for_workers(&mut self) {
         for number in 0..self.links.len() {
             let damaged = self.links[number].rings.is_none();
@@ -347,7 +358,7 @@ impl Coordinator {
             }
             self.hand_over(number);
             if (number as u32) < self.wanted {
-                // Those whose tasks wait are first: they are in this list already.
+                // Places with waiting tasks come first: they are in this list already.
                 if !self.due.iter().any(|(_, due)| *due == number as u32) {
                     self.due.push_back((0, number as u32));
                 }

@@ -32,7 +32,8 @@ impl Coordinator {
                     break;
                 }
             }
-            let mut task = TaskHeader::read_from_bytes(&record.header).expect("headers have one size");
+            let mut task = TaskHeader::read_from_bytes(&record.header)
+                .expect("`wire` asserts that every header has `HEADER` bytes");
             let fits = record.body.len() <= self.region.shape().payload_max() as usize;
             let here = task.id.epoch == self.control.stamped().epoch;
             let known = task.place().is_none_or(|place| (place as usize) < self.links.len());
@@ -50,8 +51,8 @@ impl Coordinator {
             task.lease = 0;
             task.kind &= !WAS_DEAD_LETTER;
             self.table.accept(entry, &task, &record.body);
-            // Now that it is in the table. One by one: what is broken is never acknowledged, so a
-            // successor finds it broken too, and the ring's count is that of the accepted.
+            // Now that it is in the table. One by one: an invalid record is never acknowledged, so a successor
+            // finds it invalid too, and the ring counts exactly the accepted tasks.
             self.from_client.acknowledge();
             self.enter(entry, &task);
         }
@@ -61,17 +62,17 @@ impl Coordinator {
         }
     }
 
-    /// A task that comes again has been told as returned: one id has one entry.
+    /// A task that the client sends again has been reported as returned, and one id has one entry.
     fn forget_returned(&mut self, id: TaskId) {
         let Some(at) = self.returned.iter().position(|(returned, _)| *returned == id) else { return };
         let (_, entry) = self.returned.swap_remove(at);
-        self.untold.retain(|untold| *untold != entry);
+        self.unreported.retain(|unreported| *unreported != entry);
         self.table.free(entry);
         self.free.push(entry);
     }
 
-    /// Exactly the records of the client's ring were accepted, each once, but for those that nobody took; and the letters
-    /// that were revived.
+    /// Accepted are the records of the client's ring, each once, but for those that no coordinator took, and the revived
+    /// dead letters.
     pub(super) fn count_accepted(&self) {
         let counters = self.region.counters();
         let taken = self.from_client.acknowledged() + counters.revived.load(Ordering::Relaxed);
@@ -79,7 +80,7 @@ impl Coordinator {
         counters.accepted.store(accepted, Ordering::Relaxed);
     }
 
-    /// A task that has come into the table.
+    /// Queues a task that has just come into the table where it waits for its worker.
     pub(super) fn enter(&mut self, entry: u32, task: &TaskHeader) {
         self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
         match task.place() {
@@ -87,45 +88,45 @@ impl Coordinator {
                 self.links[place as usize].waiting.push_back(entry);
                 self.hand_over(place as usize);
             }
-            None if self.has_anybody() => {
-                self.anyone.push_back(entry);
+            None if self.has_workers() => {
+                self.for_any_worker.push_back(entry);
                 self.assign();
             }
             Some(_) | None => self.fail(entry, AnswerStatus::WorkerDead),
         }
     }
 
-    /// A queued task to where it waits: before the others, since it came before them.
+    /// Queues a task again, before the others, since it came before them.
     pub(super) fn line_up(&mut self, entry: u32) {
         match self.table.task(entry).place() {
             Some(place) => self.links[place as usize].waiting.push_front(entry),
-            None => self.anyone.push_front(entry),
+            None => self.for_any_worker.push_front(entry),
         }
     }
 
-    /// From the table into the worker's ring, as far as there is room.
+    /// Moves waiting tasks from the table into the worker's ring, as far as there is room.
     pub(super) fn hand_over(&mut self, number: usize) {
         while let Some(&entry) = self.links[number].waiting.front() {
             if self.table.word(entry).state() == Some(State::Queued) && !self.stage(entry, number) {
                 return;
             }
-            // Otherwise it ended while it waited here.
+            // If it is not queued, it has ended while it waited here.
             self.links[number].waiting.pop_front();
         }
     }
 
-    /// Tasks for anybody to those who have nothing to do.
+    /// Gives tasks for any worker to idle workers.
     pub(super) fn assign(&mut self) {
-        while let Some(&entry) = self.anyone.front() {
+        while let Some(&entry) = self.for_any_worker.front() {
             if self.table.word(entry).state() != Some(State::Queued) {
-                self.anyone.pop_front();
+                self.for_any_worker.pop_front();
                 continue;
             }
             let Some(number) = self.next_idle() else { break };
             if !self.stage(entry, number) {
                 break;
             }
-            self.anyone.pop_front();
+            self.for_any_worker.pop_front();
         }
     }
 
@@ -140,7 +141,7 @@ impl Coordinator {
         }
     }
 
-    /// Whoever has nothing to do is found by [`Self::assign`].
+    /// Lists the worker for [`Self::assign`] if it is idle.
     pub(super) fn note_idle(&mut self, number: usize) {
         let link = &mut self.links[number];
         if link.is_idle() && !link.listed {
@@ -188,12 +189,12 @@ impl Coordinator {
         }
     }
 
-    /// How many workers may still begin it.
+    /// How many more attempts the task has.
     pub(super) fn attempts_left(&self, word: Word, task: &TaskHeader) -> u8 {
         task.attempts(self.policy.attempts_max).saturating_sub(word.attempt())
     }
 
-    /// The answer that says that there will be none.
+    /// The answer that reports that the task will not be answered.
     pub(super) fn no_answer(&self, entry: u32, status: AnswerStatus) -> AnswerHeader {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
         let worker = u32::from(word.worker());
@@ -226,7 +227,7 @@ impl Coordinator {
             link.waiting.retain(|waiting| *waiting != entry);
         }
         if answer.worker == u32::from(NO_WORKER) {
-            self.anyone.retain(|waiting| *waiting != entry);
+            self.for_any_worker.retain(|waiting| *waiting != entry);
         }
         if let Some(link) = self.links.get_mut(answer.worker as usize)
             && self.table.word(entry).state() == Some(State::Leased)
@@ -243,16 +244,16 @@ impl Coordinator {
                 Ending::Failed
             }
             _ => {
-                self.write_letter(entry, &answer, &[]);
+                self.write_dead_letter(entry, &answer, &[]);
                 Ending::Failed
             }
         };
         self.ending(ending, |coordinator| coordinator.table.fail(entry, &answer));
-        self.untold.push_back(entry);
+        self.unreported.push_back(entry);
     }
 
-    /// An attempt at a leased entry has failed: it is tried again, or `None` is what remains to be said of it.
-    /// With what it had begun it has lost an attempt.
+    /// An attempt at a leased entry has failed: queues its task again, or returns `None` if the task has failed for good.
+    /// The attempt that was begun is lost.
     pub(super) fn try_again(&mut self, entry: u32, cause: Cause, status: AnswerStatus) -> Option<()> {
         let (word, task) = (self.table.word(entry), self.table.task(entry));
         if cause == Cause::TimedOut && task.retries_deaths_only() {
@@ -271,19 +272,24 @@ impl Coordinator {
         self.table.requeue(entry, Attempt::Begun);
         add(&self.region.counters().retried);
         let worker = u32::from(word.worker());
-        self.events.write(now, EventKind::Retried, worker, &details(&task, word.attempt(), status as u32));
+        self.events.write(
+            now,
+            EventKind::Retried,
+            worker,
+            &task_details(&task, word.attempt(), status as u32),
+        );
         self.later.push(Reverse((at_ns, entry, word.generation())));
         Some(())
     }
 
-    /// Tasks whose pause is over.
+    /// Queues tasks whose pause before the next attempt is over.
     pub(super) fn resume(&mut self, now: u64) {
         while let Some(&Reverse((at_ns, entry, generation))) = self.later.peek()
             && at_ns <= now
         {
             self.later.pop();
             let word = self.table.word(entry);
-            // Otherwise it ended meanwhile.
+            // If not, it has ended meanwhile.
             if word.state() != Some(State::Queued) || word.generation() != generation {
                 continue;
             }
@@ -293,7 +299,7 @@ impl Coordinator {
                     self.line_up(entry);
                     self.hand_over(place as usize);
                 }
-                None if self.has_anybody() => self.line_up(entry),
+                None if self.has_workers() => self.line_up(entry),
                 Some(_) | None => self.fail(entry, AnswerStatus::WorkerDead),
             }
         }
@@ -301,7 +307,7 @@ impl Coordinator {
         self.publish_tasks();
     }
 
-    /// Takes an entry to its last state and counts it. Said first what will be counted: see
+    /// Takes an entry to its last state and counts it. What will be counted is written first: see
     /// `Counters::ending`.
     pub(super) fn ending(&self, ending: Ending, step: impl FnOnce(&Self)) {
         let counters = self.region.counters();
@@ -325,35 +331,35 @@ impl Coordinator {
         }
     }
 
-    /// Answers and failures into the client's ring, as far as there is room.
-    pub(super) fn tell(&mut self) {
-        while let Some(&entry) = self.untold.front() {
+    /// Puts answers and failures into the client's ring, as far as there is room.
+    pub(super) fn report_outcomes(&mut self) {
+        while let Some(&entry) = self.unreported.front() {
             self.table.answer_body(entry, &mut self.body);
             if self.to_client.push(ANSWER, &self.table.answer_bytes(entry), &self.body).is_err() {
                 break;
             }
-            self.untold.pop_front();
-            self.told.push(entry);
+            self.unreported.pop_front();
+            self.reported.push(entry);
         }
         if planted(Bug::FreeBeforeTold) {
-            self.free_told();
+            self.free_reported();
         }
         if self.to_client.publish() {
             self.control.client_bell().ring();
         }
         // Published, so it cannot be lost any more.
-        self.free_told();
+        self.free_reported();
     }
 
-    fn free_told(&mut self) {
-        for entry in self.told.drain(..) {
+    fn free_reported(&mut self) {
+        for entry in self.reported.drain(..) {
             self.returned.retain(|(_, returned)| *returned != entry);
             self.table.free(entry);
             self.free.push(entry);
         }
     }
 
-    /// True if the task was in the hands of its worker, which is dead, when that died.
+    /// True if the dead worker had begun this task when it died.
     pub(super) fn was_in_hand(&self, word: Word, task: &TaskHeader) -> bool {
         word.state() == Some(State::Leased)
             && usize::from(word.worker()) < self.links.len()
@@ -362,12 +368,12 @@ impl Coordinator {
     }
 }
 
-/// What an event says of a task.
-pub(super) fn details(task: &TaskHeader, attempt: u8, status: u32) -> [u64; 4] {
+/// The details of an event about a task.
+pub(super) fn task_details(task: &TaskHeader, attempt: u8, status: u32) -> [u64; 4] {
     [task.id.sequence, task.id.sender.into(), attempt.into(), status.into()]
 }
 
-/// The attempt of an answer, for those who hold it against a word.
+/// The attempt that an answer is of, to be compared with an entry's word.
 pub(super) fn attempt(answer: &AnswerHeader) -> u8 {
     attempt_of(answer.lease)
 }

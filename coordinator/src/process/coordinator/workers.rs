@@ -1,4 +1,4 @@
-//! The workers: started, seen to die, started again; and what becomes of their tasks.
+//! The workers: their start, their deaths, their replacement, and what becomes of their tasks.
 
 use super::{Coordinator, Link, Rings, add};
 use crate::bus::events::EventKind;
@@ -17,6 +17,7 @@ use crate::process::reap::reap_any;
 use crate::process::reset::children::children;
 use crate::process::worker;
 use crate::wire::AnswerStatus;
+use crate::wire::place::PlaceId;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -28,16 +29,16 @@ const FORK_AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// How a worker left its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
-    /// Nobody had asked it to.
+enum Departure {
+    /// It was not asked to.
     Died,
-    /// It had worked enough, had grown, or could not be made clean again.
-    ThrownAway,
-    /// It was one too many.
+    /// It had done enough tasks, had grown, or could not be reset.
+    Recycled,
+    /// It was surplus.
     Retired,
 }
 
-/// The producing end, whoever had it: nobody, or one who is dead.
+/// The producing end, whether it was never taken or its holder is dead.
 pub(crate) fn take_producer(ring: Ring) -> Result<Producer, RingError> {
     match ring.take_over_producer() {
         Err(RingError::NeverHeld) => ring.producer().ok_or(RingError::NeverHeld),
@@ -54,18 +55,18 @@ pub(crate) fn take_consumer(ring: Ring) -> Result<Consumer, RingError> {
 }
 
 impl Coordinator {
-    /// Forks the process of place `number`, whose rings are its and ours alone.
+    /// Forks a worker for place `number`; only it and this process use the rings of that place.
     pub(super) fn start_worker(&mut self, number: u32) -> nix::Result<()> {
         let (control, region, index, epoch) = (self.control, self.region, self.index, self.epoch);
         let slot = region.worker(number);
-        // The dead one's word, which nobody writes any more.
+        // Written by the dead worker; no process writes it now.
         slot.own.command_pid.store(0, Ordering::Release);
         slot.orders.retire.store(0, Ordering::Relaxed);
         slot.orders.suspected_ns.store(0, Ordering::Release);
         let policy = self.policy;
         #[cfg(feature = "kill-points")]
         let (kill, before) = (self.policy.kill, slot.process.incarnation.load(Ordering::Relaxed));
-        let pid = fork::spawn(&format!("worker/{index}.{number}"), None, || {
+        let pid = fork::spawn(&PlaceId::worker(index, number).to_string(), None, || {
             #[cfg(feature = "kill-points")]
             fork::end_at_step(kill == Some(crate::config::KillAtEachStep::Workers), before);
             if fork::child_signals().is_err() {
@@ -82,13 +83,13 @@ impl Coordinator {
         if incarnation > 1 {
             add(&self.region.counters().refills);
         }
-        let said = [pid.as_raw() as u64, incarnation.into()];
-        self.events.write(now_ns(), EventKind::Started, number, &said);
+        let details = [pid.as_raw() as u64, incarnation.into()];
+        self.events.write(now_ns(), EventKind::Started, number, &details);
         self.note_idle(number as usize);
         Ok(())
     }
 
-    /// Somebody is to live here, if nobody does and nobody comes already.
+    /// Schedules a fork for this place, unless a worker is there or due already.
     pub(super) fn want_worker(&mut self, number: u32) {
         let link = &self.links[number as usize];
         if link.pid.is_none() && link.rings.is_some() && !self.due.iter().any(|(_, due)| *due == number) {
@@ -96,11 +97,11 @@ impl Coordinator {
         }
     }
 
-    /// Starts one of those that are due: a round of the loop lies between two forks, so that nobody
-    /// waits for a hundred of them.
+    /// Starts one of the workers that are due: a round of the loop lies between two forks, so that no task waits for a
+    /// hundred of them.
     pub(super) fn start_due(&mut self, now: u64) {
         let Some(&(at_ns, number)) = self.due.front() else { return };
-        // Where more have died the tasks of those come first.
+        // If more workers have died, their tasks come first.
         if at_ns > now || fork::child_ended_pending() {
             return;
         }
@@ -114,8 +115,8 @@ impl Coordinator {
                 let again = FORK_AGAIN_MAX.min(FORK_AGAIN * 2_u32.saturating_pow(self.refused));
                 self.refused = (self.refused + 1).min(16);
                 add(&self.region.counters().refused);
-                let said = [errno as u64, again.as_nanos() as u64];
-                self.events.write(now, EventKind::Refused, number, &said);
+                let details = [errno as u64, again.as_nanos() as u64];
+                self.events.write(now, EventKind::Refused, number, &details);
                 self.due.push_back((now + again.as_nanos() as u64, number));
             }
         }
@@ -123,8 +124,7 @@ impl Coordinator {
         self.publish_tasks();
     }
 
-    /// Notes every child that has ended. Those of a serving coordinator are replaced, but for those who
-    /// were one too many.
+    /// Records every child that has ended. A serving coordinator replaces its workers, except surplus ones.
     pub(super) fn reap(&mut self) {
         let mut gone = Vec::new();
         let mut orphans = false;
@@ -137,61 +137,69 @@ impl Coordinator {
             orphans |= !how.is_orderly();
             let stopping =
                 super::is_stopping(self.control) || self.region.state().stopping.load(Ordering::Relaxed) != 0;
-            let slot = self.region.worker(number);
-            let said = [pid.as_raw() as u64, i64::from(how.raw()) as u64];
-            let retired = slot.orders.retire.load(Ordering::Relaxed) != 0;
-            let left = match how {
-                HowEnded::Exited(worker::STATUS_WORN | worker::STATUS_GROWN | worker::STATUS_POISONED) => {
-                    Left::ThrownAway
-                }
-                how if how.is_orderly() && (retired || stopping) => Left::Retired,
-                _ => Left::Died,
-            };
             let replaced = self.serving && !stopping;
-            match left {
-                Left::Died => {
-                    slot.process.record_death(how.raw(), now_ns());
-                    slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
-                    // Who looks because of it finds nobody living there.
-                    self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
-                    self.events.write(now_ns(), EventKind::Died, number, &said);
-                }
-                Left::ThrownAway => {
-                    slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
-                    slot.process.set_life(if replaced { Life::Replacing } else { Life::Stopped });
-                    let counters = self.region.counters();
-                    let (counter, why) = match how.raw() {
-                        worker::STATUS_WORN => (&counters.recycled, 1),
-                        worker::STATUS_GROWN => (&counters.recycled, 2),
-                        _ => (&counters.poisoned, 3),
-                    };
-                    add(counter);
-                    self.events.write(now_ns(), EventKind::Recycled, number, &[said[0], why]);
-                }
-                Left::Retired => {
-                    slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
-                    slot.process.set_life(if replaced { Life::Absent } else { Life::Stopped });
-                    self.events.write(now_ns(), EventKind::Stopped, number, &said);
-                }
-            }
+            let departure = self.record_departure(number, pid, how, stopping);
             self.links[number as usize].pid = None;
             self.end_command(number);
             if replaced {
-                gone.push((number, left));
+                gone.push((number, departure));
             }
         }
         if orphans {
             self.end_orphans();
         }
         if !gone.is_empty() {
-            self.bury(&gone);
-            if gone.iter().any(|(_, left)| *left == Left::Died) {
+            self.recover_places(&gone);
+            if gone.iter().any(|(_, departure)| *departure == Departure::Died) {
                 self.control.client_bell().wake();
             }
         }
     }
 
-    /// Ends what tasks of dead workers have daemonised: children here that are no workers. True if there was anybody.
+    /// Writes down how the worker at a place ended, and what its place is now.
+    fn record_departure(&mut self, number: u32, pid: Pid, how: HowEnded, stopping: bool) -> Departure {
+        let slot = self.region.worker(number);
+        let details = [pid.as_raw() as u64, i64::from(how.raw()) as u64];
+        let retired = slot.orders.retire.load(Ordering::Relaxed) != 0;
+        let departure = match how {
+            HowEnded::Exited(worker::STATUS_WORN | worker::STATUS_GROWN | worker::STATUS_POISONED) => {
+                Departure::Recycled
+            }
+            how if how.is_orderly() && (retired || stopping) => Departure::Retired,
+            _ => Departure::Died,
+        };
+        let replaced = self.serving && !stopping;
+        match departure {
+            Departure::Died => {
+                slot.process.record_death(how.raw(), now_ns());
+                slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
+                // After the life: a reader that sees the count finds that the worker is not live.
+                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+                self.events.write(now_ns(), EventKind::Died, number, &details);
+            }
+            Departure::Recycled => {
+                slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
+                slot.process.set_life(if replaced { Life::Replacing } else { Life::Stopped });
+                let counters = self.region.counters();
+                let (counter, why) = match how.raw() {
+                    worker::STATUS_WORN => (&counters.recycled, 1),
+                    worker::STATUS_GROWN => (&counters.recycled, 2),
+                    _ => (&counters.poisoned, 3),
+                };
+                add(counter);
+                self.events.write(now_ns(), EventKind::Recycled, number, &[details[0], why]);
+            }
+            Departure::Retired => {
+                slot.process.wait_status.store(how.raw(), Ordering::Relaxed);
+                slot.process.set_life(if replaced { Life::Absent } else { Life::Stopped });
+                self.events.write(now_ns(), EventKind::Stopped, number, &details);
+            }
+        }
+        departure
+    }
+
+    /// Kills what tasks of dead workers have daemonised: children of this process that are not workers. True if there
+    /// were any.
     pub(super) fn end_orphans(&self) -> bool {
         let mut any = false;
         for pid in children().into_iter().map(Pid::from_raw) {
@@ -210,27 +218,27 @@ impl Coordinator {
             pid: own.command_pid.load(Ordering::Acquire),
             start_ticks: own.command_start.load(Ordering::Relaxed),
         };
-        // The group outlives its leader, so a leader that is gone proves nothing about it; but a
-        // pid that is somebody else's now must not be touched.
+        // The group outlives its leader, so a leader that is gone proves nothing about it; but a pid that belongs to
+        // another process now must not be touched.
         if command.pid > 1 && Identity::of(command.pid).is_none_or(|found| found == command) {
             let _ = killpg(Pid::from_raw(command.pid as i32), Signal::SIGKILL);
         }
     }
 
-    /// Takes what those who have left had published, queues again what they had not, and makes their places ready
-    /// for others. Their tasks first: somebody waits for those.
-    fn bury(&mut self, gone: &[(u32, Left)]) {
+    /// Takes what departed workers had published, queues their other tasks again, and makes their places ready for
+    /// successors. The tasks come first: a client is waiting for them.
+    fn recover_places(&mut self, gone: &[(u32, Departure)]) {
         let now = now_ns();
         let mut record = Record::empty();
         let mut back = vec![None; self.links.len()];
-        for &(number, left) in gone {
+        for &(number, departure) in gone {
             self.drain(number as usize, &mut record);
             let link = &mut self.links[number as usize];
-            let again = match left {
-                Left::Died => link.restarts.died(now, &self.policy),
-                Left::ThrownAway | Left::Retired => Restart::Again,
+            let again = match departure {
+                Departure::Died => link.restarts.died(now, &self.policy),
+                Departure::Recycled | Departure::Retired => Restart::Again,
             };
-            back[number as usize] = Some((again, left, Vec::new()));
+            back[number as usize] = Some((again, departure, Vec::new()));
         }
         for (entry, word, task) in self.table.open() {
             let Some(Some((again, _, queued))) = back.get_mut(usize::from(word.worker())) else { continue };
@@ -259,11 +267,11 @@ impl Coordinator {
             }
         }
         for (number, back) in back.into_iter().enumerate() {
-            let Some((again, left, queued)) = back else { continue };
+            let Some((again, departure, queued)) = back else { continue };
             let requeued = queued.len() as u64;
             self.put_back(queued);
             if again == Restart::Again && self.renew_rings(number) {
-                let wanted = left != Left::Retired || !self.links[number].waiting.is_empty();
+                let wanted = departure != Departure::Retired || !self.links[number].waiting.is_empty();
                 if wanted {
                     self.want_worker(number as u32);
                 }
@@ -271,20 +279,25 @@ impl Coordinator {
             } else {
                 self.abandon(number);
             }
-            if left == Left::Died {
-                let cell = &self.region.worker(number as u32).process;
-                let recovered = now_ns();
-                cell.recovered_ns.store(recovered, Ordering::Release);
-                let seen = cell.dead_seen_ns.load(Ordering::Relaxed);
-                let said = [recovered.saturating_sub(seen), requeued];
-                self.events.write(recovered, EventKind::Recovered, number as u32, &said);
+            if departure == Departure::Died {
+                self.record_recovery(number as u32, requeued);
             }
         }
         self.assign();
         self.publish_tasks();
     }
 
-    /// Before those that have not been handed over yet, in the order in which they came.
+    /// The tasks of a dead worker are queued again, `requeued` of them without a lost attempt.
+    fn record_recovery(&mut self, number: u32, requeued: u64) {
+        let cell = &self.region.worker(number).process;
+        let recovered = now_ns();
+        cell.recovered_ns.store(recovered, Ordering::Release);
+        let seen = cell.dead_seen_ns.load(Ordering::Relaxed);
+        let details = [recovered.saturating_sub(seen), requeued];
+        self.events.write(recovered, EventKind::Recovered, number, &details);
+    }
+
+    /// Queues tasks again before those that have not been handed over yet, in the order in which they came.
     pub(super) fn put_back<Id: Ord>(&mut self, mut queued: Vec<(Id, u32)>) {
         queued.sort_by(|a, b| b.0.cmp(&a.0));
         for (_, entry) in queued {
@@ -292,14 +305,14 @@ impl Coordinator {
         }
     }
 
-    /// Empties both rings of a place whose process is dead, and takes this process's ends anew.
+    /// Empties both rings of a place whose worker is dead, and takes this process's ends again. False if they are damaged.
     pub(super) fn renew_rings(&mut self, number: usize) -> bool {
         let (down, up) = (self.region.worker_down(number as u32), self.region.worker_up(number as u32));
-        // The ends that this process has are not used after this.
+        // The ends that this process had are not used after this.
         let link = &mut self.links[number];
         (link.rings, link.touched, link.outstanding) = (None, false, 0);
-        // The dead one's word, which nobody writes any more. Its task is in the queue again; what is leased
-        // from here on is in nobody's hand until somebody lives here, also for whoever takes this over.
+        // Written by the dead worker; no process writes it now. Its task is queued again, and what is leased from here
+        // on has not been begun until a worker is here, for a successor as well.
         self.region.worker(number as u32).own.task.store(0, Ordering::Release);
         let renew = || -> Result<Rings, RingError> {
             down.reset()?;
@@ -310,22 +323,22 @@ impl Coordinator {
         self.links[number].rings.is_some()
     }
 
-    /// Nobody comes to this place any more; what waits for it, and what comes later, fails. What anybody may do
-    /// others do, if there are any.
+    /// Closes a place: no worker is started here any more, and tasks for its worker fail, waiting and later ones. Tasks
+    /// for any worker go to the others, if there are any.
     pub(super) fn abandon(&mut self, number: usize) {
         self.links[number].rings = None;
         let cell = &self.region.worker(number as u32).process;
         cell.set_life(Life::Dead);
         let deaths = cell.deaths.load(Ordering::Relaxed);
         self.events.write(now_ns(), EventKind::GivenUp, number as u32, &[deaths.into()]);
-        let anybody = self.has_anybody();
+        let others = self.has_workers();
         let mut back = Vec::new();
         for (entry, word, task) in self.table.open() {
             let here = usize::from(word.worker()) == number;
             let in_hand = self.was_in_hand(word, &task);
             match task.place() {
                 Some(_) if here => self.fail(entry, abandoned(word, in_hand)),
-                None if !anybody => self.fail(entry, abandoned(word, in_hand)),
+                None if !others => self.fail(entry, abandoned(word, in_hand)),
                 None if here && word.state() == Some(State::Leased) => {
                     let hand = if in_hand { Attempt::Begun } else { Attempt::NotBegun };
                     self.table.requeue(entry, hand);
@@ -337,8 +350,8 @@ impl Coordinator {
         self.put_back(back);
     }
 
-    /// There is a place where somebody lives, or will.
-    pub(super) fn has_anybody(&self) -> bool {
+    /// True if at least one place has a worker, or will have one.
+    pub(super) fn has_workers(&self) -> bool {
         self.links.iter().any(|link| link.rings.is_some())
     }
 }
@@ -360,7 +373,7 @@ impl Link {
         }
     }
 
-    /// Somebody lives here, and has nothing to do.
+    /// A worker is here, and has nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         self.pid.is_some()
             && self.rings.is_some()

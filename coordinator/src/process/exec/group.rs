@@ -1,52 +1,66 @@
-//! The process group of a command: told to end, given time, ended; every member reaped that is this process's.
+//! The process group of a command: asked to end, killed after its grace, and reaped, as far as its members are children of
+//! this process.
 
+use super::wait::pause;
 use crate::os::clock::now_ns;
-use crate::process::fork::reap_with_usage;
+use crate::process::fork::{reap, try_reap_group};
 use crate::wire::Usage;
-use nix::poll::{PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::WaitPidFlag;
-use nix::unistd::Pid;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
+use std::io;
+use std::process::Child;
 use std::time::Duration;
 
-/// Between two looks at those who have been told to end.
-const LOOK_MS: u16 = 2;
-/// What is killed is gone in far less; what is not by then hangs in the kernel.
+/// Between two tries to reap a member.
+const LOOK: Duration = Duration::from_millis(2);
+/// A killed process ends in far less; one that has not by then hangs in the kernel.
 const GONE_MAX: Duration = Duration::from_secs(2);
 
 /// A group whose leader is a child of this process.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::process) struct Group(pub(in crate::process) Pid);
+pub(in crate::process) struct Group(Pid);
 
 impl Group {
+    /// Of a child that was started in a group of its own.
+    pub(in crate::process) fn led_by(leader: &Child) -> Self {
+        Self(Pid::from_child(leader))
+    }
+
+    pub(in crate::process) fn raw(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
     pub(in crate::process) fn terminate(self) {
-        let _ = killpg(self.0, Signal::SIGTERM);
-        // One that is stopped would not hear it.
-        let _ = killpg(self.0, Signal::SIGCONT);
+        let _ = kill_process_group(self.0, Signal::TERM);
+        // A stopped process handles the signal only when it is continued.
+        let _ = kill_process_group(self.0, Signal::CONT);
     }
 
     pub(in crate::process) fn kill(self) {
-        let _ = killpg(self.0, Signal::SIGKILL);
+        let _ = kill_process_group(self.0, Signal::KILL);
     }
 
     /// Its leader has ended, and has not been reaped.
     pub(in crate::process) fn leader_has_ended(self) -> bool {
-        waitid(WaitId::Pid(self.raw()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
-            .is_ok_and(|found| found.is_some())
+        self.leader_end().is_some()
     }
 
-    /// Waits for the leader; its wait status and what it took.
-    pub(in crate::process) fn reap_leader(self) -> nix::Result<(i32, Usage)> {
-        reap_with_usage(self.0, WaitPidFlag::empty())?.ok_or(nix::Error::ECHILD)
+    /// How its leader has ended; `None` if it has not, or has been reaped.
+    pub(in crate::process) fn leader_end(self) -> Option<WaitIdStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.0), options).ok().flatten()
     }
 
-    /// Reaps the other members, whose parents are gone and who are children of this process since. They have until
-    /// `until_ns` to end by themselves, and are killed then. `usage` gets what they took.
+    /// Waits for the leader. Returns its wait status and what it used.
+    pub(in crate::process) fn reap_leader(self) -> io::Result<(i32, Usage)> {
+        reap(self.raw())
+    }
+
+    /// Reaps the other members: orphans, which this process has adopted. They have until `until_ns` to end by themselves,
+    /// and are killed then. What they used is added to `usage`.
     pub(in crate::process) fn end_the_others(self, until_ns: u64, usage: &mut Usage, mut wait: impl FnMut()) {
         let mut killed_at = None;
         loop {
-            match reap_with_usage(Pid::from_raw(-self.0.as_raw()), WaitPidFlag::WNOHANG) {
+            match try_reap_group(self.raw()) {
                 Ok(Some((_, more))) => {
                     add(usage, more);
                     continue;
@@ -57,7 +71,7 @@ impl Group {
             let now = now_ns();
             match killed_at {
                 None if now >= until_ns => {
-                    // It has members, so its number is nobody else's.
+                    // It has members, so no other group has its number.
                     self.kill();
                     killed_at = Some(now);
                 }
@@ -65,16 +79,12 @@ impl Group {
                 _ => {}
             }
             wait();
-            let _ = poll(&mut [], PollTimeout::from(LOOK_MS));
+            pause(LOOK);
         }
-    }
-
-    fn raw(self) -> rustix::process::Pid {
-        rustix::process::Pid::from_raw(self.0.as_raw()).expect("a child's pid is positive")
     }
 }
 
-/// One after another, or side by side: times add up, and the largest is the largest.
+/// Whether they ran one after another or at the same time: CPU times add up, and memory is the largest of all.
 fn add(usage: &mut Usage, more: Usage) {
     usage.user_us += more.user_us;
     usage.system_us += more.system_us;

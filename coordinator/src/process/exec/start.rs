@@ -1,8 +1,9 @@
-//! The start of a command: its pipes and files, what the kernel refuses for now, and words for what it refuses for good.
+//! The start of a command: its pipes and files, retries of what the kernel refuses for now, and explanations of what it
+//! refuses for good.
 
-use super::{ExecError, Job, Stream, Watcher};
+use super::{ExecError, Job, Stream, Watcher, pause};
 use crate::process::fork::own_group;
-use nix::poll::{PollTimeout, poll};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A start that the host has no means for right now is tried so often in all,
+/// A start that the host has no resources for at the moment is tried this many times in all,
 pub(super) const TRIES: u32 = 6;
-/// first again after this long, then twice as long each time: 310 ms in all.
+/// the second time after this long, then twice as long each time: 310 ms in all.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// A running command, and where its output goes.
@@ -26,12 +27,12 @@ pub(super) struct Started {
 /// Starts `job` in a process group of its own.
 pub(super) fn start(job: &Job<'_>, watcher: &mut impl Watcher) -> Result<Started, ExecError> {
     if let Some(cwd) = job.cwd {
-        // The kernel's word for a directory that is not there is the same as for a program that is not.
+        // The kernel's error for a missing directory is the same as for a missing program.
         enter(cwd).map_err(|source| ExecError::Directory { path: cwd.to_owned(), source })?;
     }
     let (stdout, out) = output(job, Stream::Stdout)?;
     let (stderr, err) = match &stdout {
-        // One file for both: one position, so that neither writes over the other.
+        // One file for both streams: one position, so that neither overwrites the other.
         Some((path, file)) if job.stderr_file == job.stdout_file => {
             let file = file.try_clone().map_err(|source| unwritable(Stream::Stderr, path, source))?;
             (None, Stdio::from(file))
@@ -61,7 +62,7 @@ fn surroundings(command: &mut Command, job: &Job<'_>) {
     }
 }
 
-/// As often as it takes, up to [`TRIES`]: a host that is out of processes or memory may have some in a moment.
+/// Tries up to [`TRIES`] times: a host that is out of processes or memory may have some in a moment.
 pub(in crate::process) fn spawn(
     command: &mut Command,
     program: &OsStr,
@@ -73,42 +74,40 @@ pub(in crate::process) fn spawn(
             Ok(child) => return Ok(child),
             Err(error) => error,
         };
-        if !is_passing(&error) || tries == TRIES || stop() {
+        if !is_temporary(&error) || tries == TRIES || stop() {
             return Err(ExecError::Start { program: program.to_owned(), tries, source: error });
         }
-        let _ = poll(&mut [], PollTimeout::from(again.as_millis() as u16));
+        pause(again);
         again *= 2;
     }
     unreachable!("the last try returns")
 }
 
-fn is_passing(error: &io::Error) -> bool {
-    use nix::errno::Errno::{EAGAIN, EMFILE, ENFILE, ENOMEM, ETXTBSY};
-    let errno = error.raw_os_error().map(nix::Error::from_raw);
-    matches!(errno, Some(EAGAIN | ENOMEM | EMFILE | ENFILE | ETXTBSY))
+fn is_temporary(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY))
 }
 
-/// What the kernel means, and what to do.
-pub(super) fn in_words(error: &io::Error) -> String {
-    use nix::errno::Errno::{E2BIG, EACCES, EAGAIN, EMFILE, ENFILE, ENOENT, ENOEXEC, ENOMEM, ETXTBSY};
-    let words = match error.raw_os_error().map(nix::Error::from_raw) {
-        Some(EAGAIN) => {
-            "this user may have no more processes (see `ulimit -u`, and `pids.max` of the cgroup)"
+/// What the kernel's error means, and what to do.
+pub(super) fn explain(error: &io::Error) -> String {
+    let words = match Errno::from_io_error(error) {
+        Some(Errno::AGAIN) => {
+            "this user may not start more processes (see `ulimit -u`, and `pids.max` of the cgroup)"
         }
-        Some(ENOMEM) => "the host has no memory left",
-        Some(EMFILE) => "the worker may open no more files (see `ulimit -n`)",
-        Some(ENFILE) => "the host has no more open files to give (see `fs.file-max`)",
-        Some(ETXTBSY) => "somebody still writes into the program's file",
-        Some(ENOENT) => "there is no such program, or its `#!` line names none",
-        Some(EACCES) => "it may not be executed, or is a directory",
-        Some(ENOEXEC) => "it is no program of this machine, and has no `#!` line",
-        Some(E2BIG) => "its arguments and environment are too long",
+        Some(Errno::NOMEM) => "the host has no memory left",
+        Some(Errno::MFILE) => "the worker may not open more files (see `ulimit -n`)",
+        Some(Errno::NFILE) => "the host has reached its limit of open files (see `fs.file-max`)",
+        Some(Errno::TXTBSY) => "another process still writes into the program's file",
+        Some(Errno::NOENT) => "there is no such program, or its `#!` line names one that does not exist",
+        Some(Errno::ACCESS) => "it may not be executed, or is a directory",
+        Some(Errno::NOEXEC) => "it is not a program for this machine, and has no `#!` line",
+        Some(Errno::TOOBIG) => "its arguments and environment are too long",
         _ => return error.to_string(),
     };
     format!("{error}: {words}")
 }
 
-/// A directory that can be gone to.
+/// Checks that a directory can be entered.
 fn enter(path: &Path) -> io::Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
     open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -126,12 +125,12 @@ fn output(job: &Job<'_>, stream: Stream) -> Result<Opened, ExecError> {
     let Some(named) = named else { return Ok((None, Stdio::piped())) };
     let path = job.cwd.map_or_else(|| named.to_owned(), |cwd| cwd.join(named));
     let open = || -> io::Result<(File, File)> {
-        // Appending, so that who writes into it beside the command does not write over it; and never waiting for
-        // somebody to read, should it be a pipe.
+        // Appending, so that other writers and the command do not overwrite each other; and without waiting for a
+        // reader, should it be a pipe.
         let file = OpenOptions::new()
             .create(true)
             .append(true)
-            .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+            .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
             .open(&path)?;
         if file.metadata()?.is_file() {
             file.set_len(0)?;

@@ -1,21 +1,21 @@
-//! What goes into a command and comes out of it, without waiting for either.
+//! The standard streams of a command, without ever waiting for one.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// Read of a pipe before anything else is looked at: what keeps writing must not keep its reader. No pipe of an
-/// ordinary user's holds more.
+/// Most bytes that are read from a pipe in one turn: a command that keeps writing must not hold up its reader. No pipe of
+/// an ordinary user holds more.
 const TURN: usize = 1 << 20;
 
-/// Nobody waits at this end any more.
+/// Makes reads and writes at this end return at once.
 pub(in crate::process) fn never_waits(end: &impl AsFd) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(end)?;
     Ok(rustix::fs::fcntl_setfl(end, flags | rustix::fs::OFlags::NONBLOCK)?)
 }
 
-/// A pipe that is read as it fills, and kept up to a bound: its beginning.
+/// A pipe that is read as it fills, and the beginning of what came out of it.
 pub(super) struct Kept<R> {
     pub(super) from: Option<R>,
     pub(super) bytes: Vec<u8>,
@@ -28,8 +28,8 @@ impl<R: Read + AsFd> Kept<R> {
         Ok(Self { from, bytes: Vec::new(), dropped: false })
     }
 
-    /// What is there now, and keeps up to `room` bytes in all. `heard` gets everything.
-    pub(super) fn read(&mut self, room: usize, mut heard: impl FnMut(&[u8])) {
+    /// Reads what is there now, and keeps up to `room` bytes in all. `each` gets everything.
+    pub(super) fn read(&mut self, room: usize, mut each: impl FnMut(&[u8])) {
         let mut buffer = [0; 8192];
         let mut taken = 0;
         while let Some(from) = &mut self.from
@@ -38,7 +38,7 @@ impl<R: Read + AsFd> Kept<R> {
             match from.read(&mut buffer) {
                 Ok(0) => self.from = None,
                 Ok(n) => {
-                    heard(&buffer[..n]);
+                    each(&buffer[..n]);
                     let keep = n.min(room.saturating_sub(self.bytes.len()));
                     self.bytes.extend_from_slice(&buffer[..keep]);
                     self.dropped |= keep < n;
@@ -51,9 +51,9 @@ impl<R: Read + AsFd> Kept<R> {
         }
     }
 
-    /// The beginning of what went into a file instead.
+    /// Reads the beginning of what went into a file instead.
     pub(super) fn read_file(&mut self, path: &Path, room: usize) {
-        // A pipe or a terminal has nothing to give back.
+        // A pipe or a terminal cannot be read back.
         if !path.metadata().is_ok_and(|is| is.is_file()) {
             return;
         }
@@ -63,7 +63,7 @@ impl<R: Read + AsFd> Kept<R> {
     }
 }
 
-/// What a command is to read, as fast as it reads it.
+/// The input of a command, written as fast as it reads.
 pub(super) struct Feed<'a, W> {
     pub(super) into: Option<W>,
     left: &'a [u8],
@@ -77,7 +77,7 @@ impl<'a, W: Write + AsFd> Feed<'a, W> {
         Ok(feed)
     }
 
-    /// As much as there is room for; then the end is closed.
+    /// Writes as much as there is room for; closes the pipe when everything is written.
     pub(super) fn write(&mut self) {
         while let Some(into) = &mut self.into {
             if self.left.is_empty() {
@@ -88,7 +88,7 @@ impl<'a, W: Write + AsFd> Feed<'a, W> {
                 Ok(n) => self.left = &self.left[n..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // It does not want to read the rest, which is its own affair.
+                // The command has closed its stdin, as it may.
                 Err(_) => self.into = None,
             }
         }

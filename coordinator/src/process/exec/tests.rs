@@ -15,7 +15,7 @@ struct Ear<F> {
     stop: F,
 }
 
-impl<F: FnMut(&[u8]) -> Option<Why>> Watcher for Ear<F> {
+impl<F: FnMut(&[u8]) -> Option<StopReason>> Watcher for Ear<F> {
     fn started(&mut self, identity: Identity) {
         self.leader = Some(identity);
     }
@@ -24,12 +24,12 @@ impl<F: FnMut(&[u8]) -> Option<Why>> Watcher for Ear<F> {
         self.heard.extend_from_slice(bytes);
     }
 
-    fn stop(&mut self) -> Option<Why> {
+    fn stop(&mut self) -> Option<StopReason> {
         (self.stop)(&self.heard)
     }
 }
 
-fn ear<F: FnMut(&[u8]) -> Option<Why>>(stop: F) -> Ear<F> {
+fn ear<F: FnMut(&[u8]) -> Option<StopReason>>(stop: F) -> Ear<F> {
     Ear { leader: None, heard: Vec::new(), stop }
 }
 
@@ -44,7 +44,7 @@ fn refusal(command: &Command) -> String {
 
 /// Nobody of that group is there any more, dead or alive.
 fn is_empty(group: u32) -> bool {
-    nix::sys::signal::killpg(Pid::from_raw(group as i32), None) == Err(nix::Error::ESRCH)
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group as i32), None) == Err(nix::Error::ESRCH)
 }
 
 #[test]
@@ -70,9 +70,12 @@ fn output_is_bounded_and_says_so() {
 fn output_is_heard_before_the_command_ends() {
     // It ends only because somebody has heard it.
     let job = Job::plain(&[b"sh", b"-c", b"echo first; exec sleep 1000"]);
-    let mut watcher = ear(|heard| (heard == b"first\n").then_some(Why::Cancelled));
+    let mut watcher = ear(|heard| (heard == b"first\n").then_some(StopReason::Cancelled));
     let ended = run(&job, FAR, 100, &mut watcher).unwrap();
-    assert_eq!((ended.cut, ended.how), (Some(Cut::Asked(Why::Cancelled)), HowEnded::Signaled(15)));
+    assert_eq!(
+        (ended.cut, ended.how),
+        (Some(CutShort::Asked(StopReason::Cancelled)), HowEnded::Signaled(15))
+    );
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn a_time_out_ends_the_whole_group() {
     let job = Job::plain(&[b"sh", b"-c", b"sleep 1000 & (sleep 1000 & sleep 1000) & sleep 1000; wait"]);
     let mut watcher = ear(|_| None);
     let ended = run(&job, now_ns(), 100, &mut watcher).unwrap();
-    assert_eq!((ended.cut, ended.how), (Some(Cut::TimedOut), HowEnded::Signaled(15)));
+    assert_eq!((ended.cut, ended.how), (Some(CutShort::TimedOut), HowEnded::Signaled(15)));
     assert!(is_empty(watcher.leader.unwrap().pid));
 }
 
@@ -99,9 +102,9 @@ fn a_command_that_ignores_sigterm_is_killed() {
         grace_ms: Some(50),
         ..Command::new(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"])
     };
-    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
     let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
-    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(Cut::Asked(Why::Cancelled))));
+    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(CutShort::Asked(StopReason::Cancelled))));
 }
 
 /// A script whose background child takes a while to end when it is told to, and says so at its end.
@@ -111,7 +114,7 @@ const SLOW_CHILD: &str =
 #[test]
 fn a_child_has_the_grace_too_when_its_leader_ends_at_once() {
     let command = Command { grace_ms: Some(30_000), ..Command::new(["sh", "-c", SLOW_CHILD]) };
-    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
     let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
     assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nsaved\n"[..], HowEnded::Signaled(15)));
     assert!(is_empty(watcher.leader.unwrap().pid));
@@ -123,9 +126,9 @@ fn the_end_of_the_fleet_shortens_the_grace() {
     let command = Command { grace_ms: Some(60_000), ..Command::new(["sh", "-c", deaf]) };
     // The watchdog is the test's own end: a whole minute would be far above what is waited for.
     let begun = now_ns();
-    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Stopping));
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Stopping));
     let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
-    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(Cut::Asked(Why::Stopping))));
+    assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(CutShort::Asked(StopReason::Stopping))));
     assert!(now_ns() - begun < 30_000_000_000);
 }
 
@@ -133,7 +136,7 @@ fn the_end_of_the_fleet_shortens_the_grace() {
 fn a_stopped_command_hears_that_it_is_to_end() {
     let job =
         Job::plain(&[b"sh", b"-c", b"trap 'echo bye; exit 7' TERM; echo ready; kill -STOP $$; sleep 1000"]);
-    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(Why::Cancelled));
+    let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
     let ended = run(&job, FAR, 100, &mut watcher).unwrap();
     assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nbye\n"[..], HowEnded::Exited(7)));
 }
@@ -224,8 +227,8 @@ fn what_cannot_be_run_is_told_in_words() {
     for (command, words) in [
         (Command::new(["/no/such/program"]), "there is no such program"),
         (Command::new([text.as_str()]), "it may not be executed"),
-        (at("/no/such/place"), "cannot go to /no/such/place"),
-        (at(&text), "where the command is to run: Not a directory"),
+        (at("/no/such/place"), "cannot enter /no/such/place"),
+        (at(&text), "where the command must run: Not a directory"),
         (into("/no/such/place/file"), "cannot write the command's Stderr to /no/such/place/file"),
         (
             Command::new(["true".to_owned(), "x".repeat(3 << 20)]),
@@ -281,7 +284,7 @@ fn without_a_descriptor_for_its_end_it_is_seen_to_end_all_the_same() {
     let job = Job::plain(&[b"sh", b"-c", b"echo out; exit 5"]);
     let mut watcher = ear(|_| None);
     let start::Started { mut child, .. } = start::start(&job, &mut watcher).unwrap();
-    let group = Group(Pid::from_raw(child.id() as i32));
+    let group = Group::led_by(&child);
     let mut running = Running::new(&mut child, group, &job).unwrap();
     running.exit = None;
     running.watch(FAR, 100, &mut watcher);

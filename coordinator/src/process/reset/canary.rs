@@ -1,7 +1,7 @@
 //! Traces that one task leaves in its worker on purpose, and the next one looks for.
 //!
-//! Each has a mark of its own, so that looking for it needs no memory of what was there before: not the memory of the
-//! reset that it is to prove.
+//! Each is recognised by a mark of its own, so that the check does not depend on the state that the reset has recorded: the
+//! reset is what it has to prove.
 
 use super::children::children;
 use crate::os::clock::now_ns;
@@ -20,14 +20,14 @@ use std::time::Duration;
 
 const MARK: &str = "COORDINATOR_CANARY";
 const DIRECTORY: &str = "/proc";
-/// A limit that nobody sets by chance, bytes.
+/// A limit that is not set by chance, in bytes.
 const FILE_SIZE: u64 = 1_234_567_891_234;
 const UMASK: u32 = 0o352;
 /// Seconds: more than anything runs, and a mark in a command line.
 const CHILD: &str = "98765";
 
-/// A child that is not there by then does not come.
-const SETTLED_MAX: Duration = Duration::from_secs(10);
+/// A child that has not started by then never will.
+const CHILD_MAX: Duration = Duration::from_secs(10);
 
 /// A kind of trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub enum Canary {
     IgnoredSignal,
     Limit,
     Umask,
-    /// In a session of its own, and nobody's child but the worker's.
+    /// In a session of its own, and a child of the worker only.
     Child,
     /// In the temporary directory.
     File,
@@ -71,10 +71,11 @@ pub enum Order {
     Look,
 }
 
-/// Does what a task's body says; the answer's is the list of what was planted or found. The words say why not.
-pub fn obey(body: &[u8], temporary: Option<&Path>) -> Result<Vec<u8>, String> {
-    let order: Order =
-        serde_json::from_slice(body).map_err(|error| format!("this is no order for canaries: {error}"))?;
+/// Does what a task's body orders. Returns the body of the answer: the list of what was planted or found. The error says
+/// why it could not.
+pub fn carry_out(body: &[u8], temporary: Option<&Path>) -> Result<Vec<u8>, String> {
+    let order: Order = serde_json::from_slice(body)
+        .map_err(|error| format!("this is not an order for canaries: {error}"))?;
     let list = match order {
         Order::Plant(list) => {
             for canary in &list {
@@ -107,7 +108,7 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
             rustix::process::umask(Mode::from_raw_mode(UMASK));
         }
         Canary::Child => {
-            // Ends at once; who it has started is an orphan then.
+            // Ends at once; the process that it has started is an orphan then.
             let script = format!("setsid sleep {CHILD} & echo $!");
             let sh = Command::new("sh")
                 .args(["-c", &script])
@@ -117,7 +118,7 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
             if !sh.success() {
                 return Err(io::Error::other(format!("sh {sh}")));
             }
-            settle()?;
+            wait_for_child()?;
         }
         Canary::File => {
             let dir = temporary.ok_or_else(|| io::Error::other("there is no temporary directory"))?;
@@ -134,23 +135,23 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Until the child is what it will be: at the moment at which a process becomes another program it has no name.
-fn settle() -> io::Result<()> {
+/// Waits until the child runs its program: while a process becomes another program it has no name.
+fn wait_for_child() -> io::Result<()> {
     let begun = now_ns();
     let is_asleep = |pid: i32| {
         is_marked_child(pid)
             && std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n")
     };
     while !children().into_iter().any(is_asleep) {
-        if now_ns() - begun > SETTLED_MAX.as_nanos() as u64 {
-            return Err(io::Error::other("the child does not come up"));
+        if now_ns() - begun > CHILD_MAX.as_nanos() as u64 {
+            return Err(io::Error::other("the child does not start"));
         }
         let _ = poll(&mut [], PollTimeout::from(1_u16));
     }
     Ok(())
 }
 
-/// What this process has of those traces.
+/// Which of those traces this process has.
 pub fn look(temporary: Option<&Path>) -> io::Result<Vec<Canary>> {
     let status = procfs::process::Process::myself()
         .and_then(|process| process.status())

@@ -1,29 +1,26 @@
 //! Children that a task has left behind, of whatever generation and session: killed and reaped.
 
 use crate::os::clock::now_ns;
-use crate::process::fork::reap_with_usage;
-use nix::poll::{PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::WaitPidFlag;
-use nix::unistd::Pid;
+use crate::process::exec::pause;
+use crate::process::fork::try_reap;
 use procfs::process::Process;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, waitid};
 use std::time::Duration;
 
-/// Whoever is not gone by then forks faster than it is killed, or hangs in the kernel.
+/// A process that is left after this long forks faster than it is killed, or hangs in the kernel.
 const GONE_MAX: Duration = Duration::from_secs(5);
-/// Between two looks at those who have been killed.
-const LOOK_MS: u16 = 1;
+/// Between two rounds of killing and reaping.
+const LOOK: Duration = Duration::from_millis(1);
 
-/// Kills and reaps every child of this process, and every one that becomes its child meanwhile, but for those of the
-/// process group `keep`. How many those were; `Err` with those who could not be ended.
+/// Kills and reaps every child of this process, and every one that becomes its child meanwhile, except those of the
+/// process group `keep`. Returns how many those were; `Err` with the pids that could not be ended.
 ///
-/// Only for a process that adopts orphans (`PR_SET_CHILD_SUBREAPER`) and has one thread: whoever leaves its parent is
-/// a child of this one then.
+/// Only for a process that adopts orphans (`PR_SET_CHILD_SUBREAPER`) and has one thread: then every process that loses
+/// its parent becomes a child of this one.
 pub(super) fn end_all(keep: Option<i32>) -> Result<usize, Vec<i32>> {
     let mut ended = 0;
     let give_up_at = now_ns() + GONE_MAX.as_nanos() as u64;
-    // Two looks in a row that find nobody: who forks and ends during the first one has its child in the second.
+    // Two looks in a row must find none: a process that forks and ends during the first shows its child in the second.
     let mut quiet = 0;
     loop {
         if !has_any() {
@@ -39,17 +36,16 @@ pub(super) fn end_all(keep: Option<i32>) -> Result<usize, Vec<i32>> {
         }
         quiet = 0;
         for pid in &strangers {
-            let pid = Pid::from_raw(*pid);
-            // A child's number is its own until it is reaped.
-            let _ = kill(pid, Signal::SIGKILL);
-            if matches!(reap_with_usage(pid, WaitPidFlag::WNOHANG), Ok(Some(_))) {
+            // A child's pid is its own until it is reaped.
+            let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
+            if matches!(try_reap(*pid), Ok(Some(_))) {
                 ended += 1;
             }
         }
         if now_ns() > give_up_at {
             return Err(strangers);
         }
-        let _ = poll(&mut [], PollTimeout::from(LOOK_MS));
+        pause(LOOK);
     }
 }
 
@@ -60,8 +56,8 @@ fn has_any() -> bool {
 }
 
 fn is_kept(pid: i32, keep: Option<i32>) -> bool {
-    let group = nix::unistd::getpgid(Some(Pid::from_raw(pid)));
-    keep.is_some_and(|keep| group.is_ok_and(|group| group.as_raw() == keep))
+    let group = getpgid(Pid::from_raw(pid)).ok();
+    keep.is_some() && group.map(|group| group.as_raw_nonzero().get()) == keep
 }
 
 /// All children of this process, which has one thread.
@@ -70,7 +66,7 @@ pub fn children() -> Vec<i32> {
     if let Ok(text) = std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
         return text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
     }
-    // A kernel without that file: everybody is asked for their parent.
+    // A kernel without that file: the parent of every process is compared.
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
     let is_ours = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid as u32 == own);
     all.filter_map(Result::ok).filter(is_ours).map(|process| process.pid).collect()

@@ -1,7 +1,7 @@
 //! A worker's temporary directory: made once, emptied between tasks, removed at its end.
 //!
-//! Whatever a task has made of it: trees deeper than there are descriptors, directories without permissions, links.
-//! No link is ever followed, nothing is looked at by a path of more than one name.
+//! It copes with whatever a task leaves there: trees deeper than there are descriptors, directories without permissions,
+//! links. No link is ever followed, and nothing is opened by a path of more than one name.
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Of this user's own, with all its files.
+/// A directory of this user. What is in it belongs to the worker's tasks.
 #[derive(Debug)]
 pub struct Temporary {
     path: PathBuf,
@@ -25,7 +25,7 @@ pub fn of_fleet(created_unix_ns: u64) -> PathBuf {
     std::env::temp_dir().join(format!("coordinator-{uid}-{created_unix_ns:x}"))
 }
 
-/// Removes a fleet's temporary directories, when nobody of it is left; nothing is said where there are none.
+/// Removes a fleet's temporary directories, after all its processes have ended. It is not an error if there are none.
 pub fn remove_of_fleet(created_unix_ns: u64) -> io::Result<()> {
     let path = of_fleet(created_unix_ns);
     match Temporary::open(&path) {
@@ -45,7 +45,7 @@ impl Temporary {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno.into()),
         }
-        // Somebody else's would be a trap.
+        // A directory of another user would be a trap.
         let inside = Self::open(parent)?;
         match rustix::fs::mkdirat(&inside.dir, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -73,7 +73,7 @@ impl Temporary {
         self.dir.as_raw_fd()
     }
 
-    /// Removes what is in it; how many entries of it that were. Fails if something stays, or if the directory
+    /// Removes what is in it, and returns how many entries that were. Fails if something stays, or if the directory
     /// itself is not there any more.
     pub fn empty(&self) -> io::Result<usize> {
         let (own, found) = (rustix::fs::fstat(&self.dir)?, rustix::fs::lstat(&self.path)?);
@@ -96,8 +96,8 @@ impl Temporary {
         }
     }
 
-    /// Of a directory what is in it: its directories come up here, and are removed in another round, so that no
-    /// depth of a tree costs descriptors or stack.
+    /// Removes an entry. The directories in a directory are moved up here and removed in another round, so that the depth
+    /// of a tree costs neither descriptors nor stack.
     fn remove_entry(&self, name: &CStr, kind: FileType, moved: &mut u64) -> rustix::io::Result<()> {
         if kind != FileType::Directory {
             match unlink(self.dir.as_fd(), name, AtFlags::empty()) {
@@ -121,7 +121,7 @@ impl Temporary {
                     }
                 }
             }
-            // To be moved it must be writable, since it says where it is.
+            // It must be writable to be moved, since its `..` changes.
             let below = rustix::fs::openat(&inside, &*name, OPEN | OFlags::PATH, Mode::empty())?;
             readable(&below)?;
             self.bring_up(inside.as_fd(), &name, moved)?;
@@ -145,7 +145,7 @@ impl Temporary {
     pub fn remove(self) -> io::Result<()> {
         self.remove_alone()?;
         if let Some(parent) = self.path.parent() {
-            // Of other workers, or nobody's of this fleet.
+            // Fails if other workers still have theirs there.
             let _ = rustix::fs::unlinkat(CWD, parent, AtFlags::REMOVEDIR);
         }
         Ok(())
@@ -178,7 +178,7 @@ fn names(dir: BorrowedFd<'_>) -> rustix::io::Result<Vec<(CString, FileType)>> {
     Ok(names)
 }
 
-/// What is gone already is gone.
+/// Succeeds if the entry is gone already.
 fn unlink(dir: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(dir, name, flags) {
         Err(Errno::NOENT) => Ok(()),
@@ -265,9 +265,9 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_directory_is_refused() {
+    fn a_directory_of_another_user_is_refused() {
         if !rustix::process::geteuid().is_root() {
-            println!("not root: nobody else's directory can be made here");
+            println!("not root: a directory of another user cannot be made here");
             return;
         }
         let root = tempfile::tempdir().unwrap();

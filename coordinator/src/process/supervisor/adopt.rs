@@ -1,10 +1,10 @@
 //! A fleet whose supervisor has died, and the process that goes on with it.
 //!
-//! Its coordinators are nobody's children here: they are watched by pid and start time, through pidfds, and how
-//! one of them ended is known only where the kernel tells others than the parent. Who it forks itself is its child
-//! as ever.
+//! Its coordinators are not children of the new supervisor: they are watched by pid and start time, through pidfds, and
+//! how one of them ended is known only where the kernel tells processes other than its parent. A process that the new
+//! supervisor forks is its child as usual.
 
-use super::places::{Place, There};
+use super::places::{Place, PlaceState};
 use super::{Launch, SuperviseError, Supervisor, become_supervisor, open_owner};
 use crate::bus::events::{EventKind, SELF};
 use crate::bus::fault;
@@ -17,7 +17,7 @@ use crate::os::identity::Identity;
 use crate::process::reap::HowEnded;
 use std::path::Path;
 
-/// Becomes the supervisor of the fleet in `dir`, unless somebody is it; serves until it ends. Returns the exit
+/// Becomes the supervisor of the fleet in `dir`, unless it has one; serves until the fleet ends. Returns the exit
 /// status.
 pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     let Ok((signals, own, _)) = become_supervisor() else { return 70 };
@@ -27,36 +27,36 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     stamped.owner = own;
     let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir.to_owned(), signals);
     supervisor.event(EventKind::Adopted, SELF, &[own.pid.into(), dead.pid.into()]);
-    supervisor.say(&format!(
-        "the supervisor, process {}, has died; process {} has adopted its fleet",
+    supervisor.report(&format!(
+        "the supervisor (process {}) has died; process {} has adopted its fleet",
         dead.pid, own.pid
     ));
     supervisor.take_stock();
     control.client_bell().wake();
     let served = match launch.owner.map(open_owner).transpose() {
-        // As it would have done.
+        // The dead supervisor was stopping the fleet.
         _ if matches!(control.stage(), Stage::Stopping | Stage::Stopped) => Ok(super::Ending::OwnerDied),
         Err(SuperviseError::OwnerGone(_)) => Ok(super::Ending::OwnerDied),
         Err(error) => Err(error),
         Ok(owner) => {
             supervisor.owner = owner;
-            // Whoever was starting goes on by itself.
+            // Coordinators that were starting go on by themselves.
             supervisor.set_stage(Stage::Ready);
             supervisor.serve()
         }
     };
-    let say = launch.say;
+    let report = launch.report;
     match supervisor.finish(served) {
         Ok(_) => 0,
         Err(error) => {
-            say(&error.to_string());
+            report(&error.to_string());
             10
         }
     }
 }
 
-/// The fleet is this process's from now on: once, and only if its owner is gone. The lock holds others off, and
-/// ends with its holder. Who owned it before.
+/// Makes this process the owner of the fleet, only if the owner is gone. The lock keeps others out, and ends with its
+/// holder. Returns the previous owner.
 fn claim(control: Control, dir: &Path, own: Identity) -> Option<Identity> {
     let opened = PrivateDir::open(dir).ok()?;
     opened.lock(false).ok()?;
@@ -69,7 +69,7 @@ fn claim(control: Control, dir: &Path, own: Identity) -> Option<Identity> {
 }
 
 impl Supervisor {
-    /// Who is there, by the words of the control file and by `/proc`.
+    /// Finds out which coordinators are alive, by the control file and by `/proc`.
     fn take_stock(&mut self) {
         let now = now_ns();
         let mut wanted = 0;
@@ -85,20 +85,21 @@ impl Supervisor {
             let mut place = Place::new(at as u32);
             place.forked_ns = now;
             if identity.pid != 0 && !identity.is_gone() {
-                place.there = There::Alive;
-                // Its parent was killed before it could say so.
+                place.state = PlaceState::Alive;
+                // Its parent may have been killed before it could write that.
                 cell.mark_starting();
             } else {
-                place.there = match life {
-                    Life::Absent | Life::Stopped => There::Absent,
-                    Life::Dead => There::Gone,
-                    Life::Starting | Life::Live | Life::Replacing => There::Replacing,
+                place.state = match life {
+                    Life::Absent | Life::Stopped => PlaceState::Vacant,
+                    Life::Dead => PlaceState::Closed,
+                    Life::Starting | Life::Live | Life::Replacing => PlaceState::Replacing,
                 };
             }
-            // Who shall not be here is not counted as missing.
-            wanted += u32::from(!retiring && matches!(place.there, There::Alive | There::Replacing));
-            let died = matches!(life, Life::Starting | Life::Live) && place.there == There::Replacing;
-            if identity.pid != 0 && matches!(place.there, There::Alive | There::Replacing) {
+            // A retiring coordinator is not counted as missing.
+            wanted +=
+                u32::from(!retiring && matches!(place.state, PlaceState::Alive | PlaceState::Replacing));
+            let died = matches!(life, Life::Starting | Life::Live) && place.state == PlaceState::Replacing;
+            if identity.pid != 0 && matches!(place.state, PlaceState::Alive | PlaceState::Replacing) {
                 place.process = Some(self.watch(identity, false));
             }
             self.places[at] = place;
@@ -110,7 +111,7 @@ impl Supervisor {
             }
         }
         self.scaling.wanted = wanted.max(1);
-        // An order that its predecessor has not carried out yet is looked at as a new one.
+        // An order that its predecessor had not carried out yet counts as a new one.
         let orders = self.control.orders();
         if orders.coordinators.load(Ordering::Relaxed) != 0 {
             self.scaling.order = orders.followed.load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! Which processes are whose, by `/proc` and by the kernel's word to a parent.
+//! Which processes are children of which, by `/proc` and by what the kernel tells a parent.
 
 use procfs::ProcError;
 use procfs::process::Stat;
@@ -9,7 +9,10 @@ pub fn children_of(parent: u32) -> Vec<u32> {
     try_children_of(parent).unwrap_or_default()
 }
 
-/// As [`children_of`], where nobody may be overlooked for want of descriptors or memory.
+/// As [`children_of`], where no child may be missed for want of descriptors or memory.
+///
+/// # Errors
+/// `/proc` cannot be read.
 pub fn try_children_of(parent: u32) -> nix::Result<Vec<u32>> {
     let mut children = Vec::new();
     each_process(|stat| {
@@ -29,7 +32,7 @@ fn each_process(mut each: impl FnMut(&Stat)) -> nix::Result<()> {
                 if matches!(errno, nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOMEM) {
                     return Err(errno);
                 }
-                // It has ended meanwhile, or is somebody else's and hidden.
+                // It has ended meanwhile, or belongs to another user and is hidden.
             }
         }
     }
@@ -57,7 +60,7 @@ pub(super) fn children_are_gone(leader: u32) -> bool {
     }
 }
 
-/// True if `/proc` shows nobody of the group of `leader` who lives, whoever's child it is.
+/// True if `/proc` shows no living process in the group of `leader`, whether children of this process or not.
 pub(super) fn group_is_gone(leader: u32) -> bool {
     let mut alive = false;
     let looked = each_process(|stat| {

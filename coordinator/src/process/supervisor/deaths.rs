@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::children::{children_are_gone, group_is_gone};
-use super::places::{Role, There};
+use super::places::{Duty, PlaceState};
 use crate::bus::events::EventKind;
 use crate::bus::fault;
 use crate::bus::slot::Life;
@@ -16,15 +16,8 @@ use crate::process::reap::{HowEnded, reap_any};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Whether somebody comes to the place of a dead one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settled {
-    Again,
-    GivenUp,
-}
-
 impl Supervisor {
-    /// Takes note of everybody who has ended.
+    /// Records every child and every adopted coordinator that has ended.
     pub(super) fn reap(&mut self, stopping: bool) {
         let mut orphans = false;
         while let Some((pid, how)) = reap_any() {
@@ -32,7 +25,7 @@ impl Supervisor {
                 self.spare = None;
                 continue;
             }
-            // Anyone else is an orphan of the fleet that has ended; its children come here next.
+            // Any other process is an orphan of the fleet that has ended; its children become orphans next.
             let Some(at) = self.places.iter().position(|place| place.is_here(pid)) else {
                 orphans = true;
                 continue;
@@ -45,10 +38,10 @@ impl Supervisor {
         }
         for at in 0..self.places.len() {
             let Some(process) = &self.places[at].process else { continue };
-            if process.is_child || self.places[at].there != There::Alive || !process.identity.is_gone() {
+            if process.is_child || self.places[at].state != PlaceState::Alive || !process.identity.is_gone() {
                 continue;
             }
-            // Whoever reaps it has its status; the kernel tells it to others only lately.
+            // Its parent gets its status; only recent kernels give it to other processes.
             let status = process.pidfd.as_ref().and_then(|fd| fork::exit_of(fd.as_fd()));
             self.ended(at, status.map_or(HowEnded::Unseen, HowEnded::from_wait), stopping);
         }
@@ -58,22 +51,22 @@ impl Supervisor {
         let now = now_ns();
         let place = &mut self.places[at];
         let index = place.index;
-        let was_settling = place.there == There::Settling;
+        let was_handing_back = place.state == PlaceState::HandingBack;
         let pid = place.process.as_mut().map_or(0, |process| {
             process.pidfd = None;
             process.identity.pid
         });
         let entry = self.control.coordinator(index);
         entry.suspected_ns.store(0, Ordering::Release);
-        if was_settling {
-            return self.settler_ended(at, how, now, stopping);
+        if was_handing_back {
+            return self.hand_back_ended(at, how, now, stopping);
         }
         let retiring = entry.retire.load(Ordering::Acquire) != 0;
-        place.there = There::Gone;
+        place.state = PlaceState::Closed;
         if (stopping || retiring) && how.is_orderly() {
             entry.process.wait_status.store(how.raw(), Ordering::Relaxed);
             if retiring && !stopping {
-                place.there = There::Absent;
+                place.state = PlaceState::Vacant;
             }
             entry.process.set_life(Life::Stopped);
             self.event(EventKind::Stopped, index, &[pid.into(), how.raw() as u64]);
@@ -85,52 +78,53 @@ impl Supervisor {
         entry.process.record_death(how.raw(), now);
         // A region whose memory is gone is of no use to a successor.
         let lost = how == HowEnded::Exited(fault::STATUS);
-        let again = !lost
-            && self.serving
-            && !stopping
-            && place.restarts.died(now, &self.launch.policy) == Restart::Again;
+        let restart = if lost || !self.serving || stopping {
+            Restart::GiveUp
+        } else {
+            place.restarts.died(now, &self.launch.policy)
+        };
         place.due_ns = now;
         self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
-        self.settled(at, if again { Settled::Again } else { Settled::GivenUp }, stopping);
+        self.apply_restart(at, restart, stopping);
         self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
         if !stopping {
             self.control.client_bell().wake();
         }
     }
 
-    /// What a dead coordinator had is told and returned; or who does that has died of it, and another tries.
-    fn settler_ended(&mut self, at: usize, how: HowEnded, now: u64, stopping: bool) {
+    /// The tasks of a dead coordinator have been handed back; or the process that did it has died, and another one tries.
+    fn hand_back_ended(&mut self, at: usize, how: HowEnded, now: u64, stopping: bool) {
         let place = &mut self.places[at];
         let process = &self.control.coordinator(place.index).process;
         let again =
             !how.is_orderly() && !stopping && place.restarts.died(now, &self.launch.policy) == Restart::Again;
         if again {
-            place.there = There::Replacing;
+            place.state = PlaceState::Replacing;
             place.due_ns = now;
             return;
         }
-        place.there = There::Gone;
+        place.state = PlaceState::Closed;
         process.recovered_ns.store(now, Ordering::Release);
         process.set_life(Life::Dead);
         let index = place.index;
-        // The others do its work; nobody is missing.
+        // The others do its work, so none is missing.
         self.scaling.wanted = (self.scaling.wanted - 1).max(1);
         self.event(EventKind::Settled, index, &[]);
         self.control.client_bell().wake();
         if !stopping {
-            self.share_out_workers(index);
+            self.redistribute_workers(index);
         }
     }
 
-    /// The survivors get as many workers more as the dead one had, where they have room for them.
-    fn share_out_workers(&mut self, dead: u32) {
+    /// The surviving coordinators get as many more workers as the dead one had, as far as they have room.
+    fn redistribute_workers(&mut self, dead: u32) {
         let wanted = |index: u32| self.control.coordinator(index).own.wanted.load(Ordering::Relaxed);
         let serving = self.serving_places();
         let survivors = serving.len() as u32;
         if survivors == 0 {
             return;
         }
-        // What was ordered for the one before may not have been seen yet.
+        // An order after an earlier death may not have been followed yet.
         let ordered = self.control.orders().workers.load(Ordering::Relaxed);
         let before = serving.iter().map(|index| wanted(*index)).max().unwrap_or(0).max(ordered);
         let max = self.control.shape().workers_per_coordinator();
@@ -138,7 +132,7 @@ impl Supervisor {
         if after <= before {
             return;
         }
-        // An operator who is at it has the last word.
+        // An operator who is giving orders goes first.
         let Ok(lock) = OperatorLock::take(&self.dir, Duration::ZERO) else { return };
         let orders = self.control.orders();
         orders.workers.store(after, Ordering::Relaxed);
@@ -146,43 +140,43 @@ impl Supervisor {
         lock.nudge();
     }
 
-    /// Coordinators that are there and stay.
+    /// Coordinators that are alive and not retiring.
     pub(super) fn serving_places(&self) -> Vec<u32> {
         self.places
             .iter()
             .filter(|place| {
                 let retire = &self.control.coordinator(place.index).retire;
-                place.there == There::Alive && retire.load(Ordering::Acquire) == 0
+                place.state == PlaceState::Alive && retire.load(Ordering::Acquire) == 0
             })
             .map(|place| place.index)
             .collect()
     }
 
-    /// Fills the places of dead coordinators whose workers are gone, all of them. They died with it; as this
-    /// process adopts orphans they are its children, and the kernel says when the last one of their group has been
-    /// reaped. Before that they could still write. What they were running is ended as soon as it comes here, and once
-    /// more by the successor, which has it from the slots.
+    /// Starts successors of dead coordinators whose workers have all ended. Workers die with their coordinator; as this
+    /// process adopts orphans they are its children, and the kernel reports when the last one of their group has been
+    /// reaped. Before that they could still write. What they were running is killed as soon as it is orphaned, and again
+    /// by the successor, which finds it in the slots.
     pub(super) fn replace(&mut self, now: u64) {
         let survivors = !self.serving_places().is_empty();
         for at in 0..self.places.len() {
             let place = &self.places[at];
-            if place.there != There::Replacing || place.due_ns > now || !self.is_vacant(at) {
+            if place.state != PlaceState::Replacing || place.due_ns > now || !self.is_vacant(at) {
                 continue;
             }
             let retiring = self.control.coordinator(place.index).retire.load(Ordering::Acquire) != 0;
             let had_one = place.process.is_some();
-            // One who was to go hands nothing to others: a successor ends what it had. And where nobody survives,
-            // somebody must.
-            let settle =
+            // A retiring coordinator hands nothing to others: a successor ends what it had. And where none survives, one
+            // must be started.
+            let hand_back =
                 self.launch.policy.failover == Failover::Survivors && survivors && !retiring && had_one;
-            self.try_fill(at, if settle { Role::Settler } else { Role::Coordinator }, now);
+            self.try_start_at(at, if hand_back { Duty::HandBack } else { Duty::Serve }, now);
         }
     }
 
-    /// Nobody is left who was here.
+    /// No process of the last coordinator here is left.
     fn is_vacant(&self, at: usize) -> bool {
         let Some(process) = &self.places[at].process else { return true };
-        // Of an adopted one's workers init or another is the parent now.
+        // The parent of an adopted coordinator's workers is now init or another subreaper.
         children_are_gone(process.identity.pid) && (process.is_child || group_is_gone(process.identity.pid))
     }
 }

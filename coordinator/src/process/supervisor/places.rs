@@ -1,7 +1,6 @@
-//! The coordinators' places: who is there, and how one gets there.
+//! The coordinators' places: what process is there, and how it is started.
 
 use super::Supervisor;
-use super::deaths::Settled;
 use crate::bus::directory::{add_region, region_path};
 use crate::bus::error::{BusError, Cause, in_words};
 use crate::bus::events::EventKind;
@@ -13,31 +12,34 @@ use crate::config::{Failover, SupervisorDeath};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::plan::health::Watch;
-use crate::plan::restart::Restarts;
+use crate::plan::restart::{Restart, Restarts};
 use crate::process::coordinator::{self, peers};
 use crate::process::fork;
+use crate::process::pidfd;
+use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-/// Before a refused fork is tried again: doubled each time.
+/// A refused fork is tried again after this long, doubled each time,
 const REFUSED_FIRST: Duration = Duration::from_millis(5);
+/// up to this.
 const REFUSED_MAX: Duration = Duration::from_secs(2);
 
 /// A coordinator's place.
 pub(super) struct Place {
     pub index: u32,
-    pub there: There,
-    /// Who is here, or was: its process group has its number, and nobody else is in it than its workers.
+    pub state: PlaceState,
+    /// The coordinator that is here, or the last one. It leads its process group, in which only its workers are besides.
     pub process: Option<Watched>,
     pub restarts: Restarts,
     /// Nothing is forked before this.
     pub due_ns: u64,
-    /// Forks refused one after the other.
+    /// Consecutive forks that the kernel refused.
     pub refused: u32,
     pub health: Watch,
     /// The last beat that was seen.
@@ -46,26 +48,26 @@ pub(super) struct Place {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum There {
-    /// Nobody is wanted.
-    Absent,
-    /// Also one who is told to retire, until it is gone.
+pub(super) enum PlaceState {
+    /// No coordinator is here, and none is wanted.
+    Vacant,
+    /// A coordinator is here, possibly one that is retiring.
     Alive,
-    /// Somebody is to come, as soon as the last of those before is gone.
+    /// A coordinator will be started as soon as the last process of its predecessor has ended.
     Replacing,
-    /// What its coordinator left is being handed back.
-    Settling,
-    /// Nobody comes any more.
-    Gone,
+    /// The tasks of its dead coordinator are being handed back to the client.
+    HandingBack,
+    /// No coordinator is started here any more.
+    Closed,
 }
 
 /// A process that is watched.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub identity: Identity,
-    /// None where there are no pidfds, or none left.
+    /// `None` if the kernel has refused one.
     pub pidfd: Option<OwnedFd>,
-    /// Of this process; otherwise it was adopted, and who reaps it is somebody else.
+    /// A child of this process. Otherwise it was adopted, and another process reaps it.
     pub is_child: bool,
 }
 
@@ -73,7 +75,7 @@ impl Place {
     pub fn new(index: u32) -> Self {
         Self {
             index,
-            there: There::Absent,
+            state: PlaceState::Vacant,
             process: None,
             restarts: Restarts::default(),
             due_ns: 0,
@@ -85,12 +87,12 @@ impl Place {
     }
 
     pub fn is_here(&self, pid: Pid) -> bool {
-        matches!(self.there, There::Alive | There::Settling)
+        matches!(self.state, PlaceState::Alive | PlaceState::HandingBack)
             && self.process.as_ref().is_some_and(|process| process.identity.pid == pid.as_raw() as u32)
     }
 }
 
-/// Why nobody could be started.
+/// Why no coordinator could be started.
 #[derive(Debug)]
 pub(super) enum Refusal {
     Fork(nix::Error),
@@ -98,8 +100,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// It may work later.
-    pub fn passes(&self) -> bool {
+    /// Another try may succeed.
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Fork(errno) => matches!(
                 errno,
@@ -125,7 +127,7 @@ impl std::fmt::Display for Refusal {
         match self {
             Self::Fork(errno @ nix::Error::EAGAIN) => write!(
                 f,
-                "{}; `ulimit -u`, kernel.pid_max or the container's limit on processes (pids.max) is reached",
+                "{}: `ulimit -u`, kernel.pid_max or the container's limit on processes (pids.max) has been reached",
                 in_words(*errno)
             ),
             Self::Fork(errno) => f.write_str(&in_words(*errno)),
@@ -134,11 +136,13 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// What a process at a coordinator's place is to do.
+/// What a process that is started at a coordinator's place does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Coordinator,
-    Settler,
+pub(super) enum Duty {
+    /// It is the coordinator.
+    Serve,
+    /// It hands the tasks of a dead coordinator back to the client, and ends.
+    HandBack,
 }
 
 impl Supervisor {
@@ -149,79 +153,82 @@ impl Supervisor {
     }
 
     pub(super) fn watch(&mut self, identity: Identity, is_child: bool) -> Watched {
-        let opened = rustix::process::Pid::from_raw(identity.pid as i32)
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let opened = pidfd::open(identity.pid);
+        let errno = opened.as_ref().err().and_then(io::Error::raw_os_error).map(nix::Error::from_raw);
         let refused = matches!(
-            opened,
-            Err(rustix::io::Errno::MFILE
-                | rustix::io::Errno::NFILE
-                | rustix::io::Errno::NOSYS
-                | rustix::io::Errno::NOMEM)
+            errno,
+            Some(nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOSYS | nix::Error::ENOMEM)
         );
         if refused && self.has_pidfds {
             self.has_pidfds = false;
-            let how = if is_child { "SIGCHLD and waitpid" } else { "a look at /proc now and then" };
-            self.say(&format!("no pidfd to be had: deaths of coordinators are seen by {how}"));
+            let how = if is_child { "SIGCHLD and waitpid" } else { "reading /proc once a second" };
+            self.report(&format!("the kernel gives no pidfd: deaths of coordinators are noticed by {how}"));
         }
-        // What is opened is its alone only if it is still there.
+        // The descriptor is certain to be this process's only if that is still there after the open.
         let pidfd = opened.ok().filter(|_| is_child || !identity.is_gone());
         Watched { identity, pidfd, is_child }
     }
 
-    /// Forks somebody for the place, or gives it to the spare. One who is the first in its region says through
-    /// `writer` whether its workers are there; a successor does not.
-    pub(super) fn fill(&mut self, at: usize, role: Role, writer: Option<&OwnedFd>) -> Result<(), Refusal> {
+    /// Forks a process for the place, or gives the place to the spare. The first coordinator of a region reports through
+    /// `writer` whether its workers are up; a successor does not.
+    pub(super) fn start_at(
+        &mut self,
+        at: usize,
+        duty: Duty,
+        writer: Option<&OwnedFd>,
+    ) -> Result<(), Refusal> {
         let index = self.places[at].index;
         let stamped = self.stamped;
         add_region(&self.dir, &stamped, index).map_err(Refusal::Region)?;
         let cell = &self.control.coordinator(index).process;
-        let spare =
-            if role == Role::Coordinator && writer.is_none() { self.hand_to_spare(index) } else { None };
+        let spare = if duty == Duty::Serve && writer.is_none() { self.hand_to_spare(index) } else { None };
         let pid = match spare {
             Some(pid) => pid,
-            None => self.fork_for(index, role, writer).map_err(Refusal::Fork)?,
+            None => self.fork_for(index, duty, writer).map_err(Refusal::Fork)?,
         };
         let watched = self.watched(pid, true);
-        if role == Role::Coordinator {
+        if duty == Duty::Serve {
             cell.record_fork(watched.identity.pid, watched.identity.start_ticks);
             let incarnation = cell.incarnation.load(Ordering::Relaxed);
             self.event(EventKind::Started, index, &[watched.identity.pid.into(), incarnation.into()]);
         }
         let place = &mut self.places[at];
         place.process = Some(watched);
-        place.there = if role == Role::Settler { There::Settling } else { There::Alive };
+        place.state = if duty == Duty::HandBack { PlaceState::HandingBack } else { PlaceState::Alive };
         place.refused = 0;
         place.forked_ns = now_ns();
         Ok(())
     }
 
-    fn fork_for(&self, index: u32, role: Role, writer: Option<&OwnedFd>) -> nix::Result<Pid> {
-        let heritage = peers::Heritage { launch: self.launch.clone(), dir: self.dir.clone() };
+    fn fork_for(&self, index: u32, duty: Duty, writer: Option<&OwnedFd>) -> nix::Result<Pid> {
+        let plan = peers::AdoptionPlan { launch: self.launch.clone(), dir: self.dir.clone() };
         let control = self.control;
         let before = control.coordinator(index).process.incarnation.load(Ordering::Relaxed);
-        let name = if role == Role::Settler { format!("settle/{index}") } else { format!("coord/{index}") };
-        fork::spawn(&name, writer.map(AsFd::as_fd), || {
-            if leave_the_others().is_err() {
+        let title = match duty {
+            Duty::Serve => PlaceId::Coordinator(index).to_string(),
+            Duty::HandBack => format!("hand-back/{index}"),
+        };
+        fork::spawn(&title, writer.map(AsFd::as_fd), || {
+            if enter_own_group().is_err() {
                 return 70;
             }
-            become_coordinator(control, heritage, (index, before), role, writer)
+            become_coordinator(control, plan, (index, before), duty, writer)
         })
     }
 
-    /// Tries to fill a place, and notes when again if it is refused.
-    pub(super) fn try_fill(&mut self, at: usize, role: Role, now: u64) {
+    /// Tries to start a process at a place, and notes when to try again if that is refused.
+    pub(super) fn try_start_at(&mut self, at: usize, duty: Duty, now: u64) {
         if self.places[at].due_ns > now {
             return;
         }
-        if let Err(refusal) = self.fill(at, role, None) {
-            let pause = self.refused(at, &refusal);
+        if let Err(refusal) = self.start_at(at, duty, None) {
+            let pause = self.record_refusal(at, &refusal);
             self.places[at].due_ns = now + pause.as_nanos() as u64;
         }
     }
 
-    /// Says that nobody could be started; when to try again.
-    pub(super) fn refused(&mut self, at: usize, refusal: &Refusal) -> Duration {
+    /// Records that no coordinator could be started. Returns how long to wait before the next try.
+    pub(super) fn record_refusal(&mut self, at: usize, refusal: &Refusal) -> Duration {
         let place = &mut self.places[at];
         let pause = REFUSED_FIRST.saturating_mul(1 << place.refused.min(16)).min(REFUSED_MAX);
         place.refused += 1;
@@ -229,27 +236,28 @@ impl Supervisor {
         let errno = refusal.errno() as i32 as u64;
         self.event(EventKind::Refused, index, &[errno, pause.as_nanos() as u64]);
         if first {
-            self.say(&format!("coord/{index} cannot be started: {refusal}; it is tried again"));
+            let place = PlaceId::Coordinator(index);
+            self.report(&format!("{place} cannot be started: {refusal}; trying again"));
         }
         pause
     }
 
-    /// A process that waits for a place, if there shall be one and is none.
+    /// Forks the spare if the policy wants one and there is none.
     pub(super) fn keep_spare(&mut self, now: u64) {
         if self.launch.policy.failover != Failover::Spare || self.spare.is_some() || now < self.spare_due_ns {
             return;
         }
         let forked = nix::unistd::pipe2(OFlag::O_CLOEXEC).and_then(|(reader, writer)| {
-            let heritage = peers::Heritage { launch: self.launch.clone(), dir: self.dir.clone() };
+            let plan = peers::AdoptionPlan { launch: self.launch.clone(), dir: self.dir.clone() };
             let control = self.control;
             let pid = fork::spawn("spare", Some(reader.as_fd()), || {
-                if leave_the_others().is_err() {
+                if enter_own_group().is_err() {
                     return 70;
                 }
                 let Some((index, before)) = wait_for_place(reader.as_fd()) else { return 0 };
                 let _ = nix::unistd::close(reader.as_raw_fd());
-                fork::set_title(&format!("coord/{index}"));
-                become_coordinator(control, heritage, (index, before), Role::Coordinator, None)
+                fork::set_title(&PlaceId::Coordinator(index).to_string());
+                become_coordinator(control, plan, (index, before), Duty::Serve, None)
             })?;
             Ok(Spare { pid, place: writer })
         });
@@ -259,34 +267,35 @@ impl Supervisor {
         }
     }
 
-    /// Sends the spare to a place; who that is.
+    /// Sends the spare to a place. Returns its pid, or `None` if there is no living spare.
     fn hand_to_spare(&mut self, index: u32) -> Option<Pid> {
         let Spare { pid, place } = self.spare.take()?;
-        // One that has died does not read it, and is not sent.
+        // A dead spare would not read it.
         let alive = Identity::of(pid.as_raw() as u32).is_some_and(|identity| identity.is_alive());
         let before = self.control.coordinator(index).process.incarnation.load(Ordering::Relaxed);
         let word = u64::from(index) | u64::from(before) << 32;
-        let told = alive && rustix::io::write(&place, &word.to_le_bytes()).is_ok();
-        told.then_some(pid)
+        let is_sent = alive && nix::unistd::write(&place, &word.to_le_bytes()).is_ok();
+        is_sent.then_some(pid)
     }
 
-    /// Nobody had asked it to end, and it has: whether somebody else comes, and who.
-    pub(super) fn settled(&mut self, at: usize, settled: Settled, stopping: bool) {
+    /// Sets what becomes of the place of a dead coordinator.
+    pub(super) fn apply_restart(&mut self, at: usize, restart: Restart, stopping: bool) {
         let place = &mut self.places[at];
         let process = &self.control.coordinator(place.index).process;
-        match settled {
-            Settled::Again => {
-                place.there = There::Replacing;
+        match restart {
+            Restart::Again => {
+                place.state = PlaceState::Replacing;
                 process.set_life(Life::Replacing);
             }
-            Settled::GivenUp => {
-                place.there = There::Gone;
+            Restart::GiveUp => {
+                place.state = PlaceState::Closed;
                 process.set_life(Life::Dead);
                 let (index, deaths) = (place.index, process.deaths.load(Ordering::Relaxed));
                 if !stopping {
                     self.event(EventKind::GivenUp, index, &[deaths.into()]);
-                    self.say(&format!(
-                        "coord/{index} has died {deaths} times; nobody is started there any more"
+                    self.report(&format!(
+                        "{} has died {deaths} times and is not restarted again",
+                        PlaceId::Coordinator(index)
                     ));
                 }
             }
@@ -294,31 +303,32 @@ impl Supervisor {
     }
 }
 
-/// A process that becomes a coordinator as soon as it is told of which place. It ends with this process, or when
-/// the pipe is closed.
+/// A process that becomes a coordinator as soon as it reads the number of its place from a pipe. It ends with this
+/// process, or when the pipe is closed.
 pub(super) struct Spare {
     pub pid: Pid,
     place: OwnedFd,
 }
 
-/// Which, and how many have had it before.
+/// Waits for the number of the place, and of the coordinators that have had it before.
 fn wait_for_place(pipe: BorrowedFd<'_>) -> Option<(u32, u32)> {
-    let mut told = [0; 8];
+    let mut word = [0; 8];
     loop {
-        match rustix::io::read(pipe, &mut told) {
-            // So few bytes go through a pipe at once.
+        match nix::unistd::read(pipe, &mut word) {
+            // A pipe passes so few bytes in one piece.
             Ok(8) => {
-                let told = u64::from_le_bytes(told);
-                return Some((told as u32, (told >> 32) as u32));
+                let word = u64::from_le_bytes(word);
+                return Some((word as u32, (word >> 32) as u32));
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(nix::Error::EINTR) => {}
             Ok(_) | Err(_) => return None,
         }
     }
 }
 
-/// In a child: a group of its own, before it has a child: by it the supervisor knows when all of them are gone.
-fn leave_the_others() -> nix::Result<()> {
+/// In a child, before it has children: enters a process group of its own, by which the supervisor knows when it and all
+/// its children have ended.
+fn enter_own_group() -> nix::Result<()> {
     let own = Pid::from_raw(0);
     nix::unistd::setpgid(own, own)?;
     fork::child_signals()?;
@@ -332,30 +342,30 @@ fn leave_the_others() -> nix::Result<()> {
 /// In the child: from a copy of the supervisor to coordinator `index`.
 fn become_coordinator(
     control: Control,
-    heritage: peers::Heritage,
+    plan: peers::AdoptionPlan,
     (index, before): (u32, u32),
-    role: Role,
+    duty: Duty,
     writer: Option<&OwnedFd>,
 ) -> i32 {
-    let policy = heritage.launch.policy;
+    let policy = plan.launch.policy;
     #[cfg(feature = "kill-points")]
     fork::end_at_step(
-        role == Role::Coordinator && policy.kill == Some(crate::config::KillAtEachStep::Coordinators),
+        duty == Duty::Serve && policy.kill == Some(crate::config::KillAtEachStep::Coordinators),
         before,
     );
     #[cfg(not(feature = "kill-points"))]
     let _ = before;
-    let report = |said: Result<(), String>| {
+    let report = |started: Result<(), String>| {
         let Some(writer) = writer else { return };
-        let word = said.err().unwrap_or_else(|| "ready".to_owned());
-        // If nobody listens the supervisor is gone, and this process with it.
-        let _ = rustix::io::write(writer, format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
-        // Nothing more is said. The parent's owner of it is never dropped in this process.
+        let word = started.err().unwrap_or_else(|| "ready".to_owned());
+        // If the supervisor does not read it is gone, and this process with it.
+        let _ = nix::unistd::write(writer, format!("{index} {}\n", word.replace('\n', " ")).as_bytes());
+        // Nothing more is reported. The parent's owner of this descriptor is never dropped in this process.
         let _ = nix::unistd::close(writer.as_raw_fd());
     };
-    let dir = heritage.dir.clone();
-    if role == Role::Coordinator {
-        stay(control, heritage, index);
+    let dir = plan.dir.clone();
+    if duty == Duty::Serve {
+        announce_itself(control, plan, index);
     }
     let region = match attach(control, &dir, index) {
         Ok(region) => region,
@@ -365,12 +375,12 @@ fn become_coordinator(
         }
     };
     let lived_in = region.state().epoch.load(Ordering::Acquire) != 0;
-    let status = match role {
-        Role::Settler => coordinator::settle(control, region, index, policy),
-        Role::Coordinator if lived_in => coordinator::succeed(control, region, index, policy),
-        Role::Coordinator => coordinator::run(control, region, index, policy, report),
+    let status = match duty {
+        Duty::HandBack => coordinator::hand_back(control, region, index, policy),
+        Duty::Serve if lived_in => coordinator::run_successor(control, region, index, policy),
+        Duty::Serve => coordinator::run(control, region, index, policy, report),
     };
-    peers::last_one_out(control, &dir, index);
+    peers::remove_if_last(control, &dir, index);
     status
 }
 
@@ -378,18 +388,18 @@ fn attach(control: Control, dir: &Path, index: u32) -> Result<Region, BusError> 
     Region::attach(&region_path(dir, index), control.stamped(), index)
 }
 
-/// In a coordinator, which outlives its supervisor to end what it runs itself, or to serve another: says who it is
-/// first, so that nobody who adopts the fleet takes its place for empty. Killed with the supervisor before that, it is
-/// none.
-fn stay(control: Control, heritage: peers::Heritage, index: u32) {
+/// In a coordinator, which outlives its supervisor to end what it runs, or to serve the next supervisor: first writes its
+/// identity, so that a supervisor that adopts the fleet does not take its place for vacant. A process that is killed
+/// with the supervisor before that does not count as a coordinator.
+fn announce_itself(control: Control, plan: peers::AdoptionPlan, index: u32) {
     let Some(own) = Identity::of(std::process::id()) else { return };
     let cell = &control.coordinator(index).process;
     cell.start_ticks.store(own.start_ticks, Ordering::Relaxed);
     cell.pid.store(own.pid, Ordering::Release);
-    // What a killed worker's task has daemonised comes here, and is known for what it is.
+    // What a killed worker's task has daemonised becomes a child of this process, which then kills it.
     let _ = nix::sys::prctl::set_child_subreaper(true);
-    let adopted = heritage.launch.policy.supervisor_death == SupervisorDeath::Adopt;
+    let adopted = plan.launch.policy.supervisor_death == SupervisorDeath::Adopt;
     if fork::outlive_parent().is_ok() && adopted {
-        peers::inherit(heritage);
+        peers::set_adoption_plan(plan);
     }
 }

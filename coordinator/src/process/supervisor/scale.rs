@@ -1,7 +1,7 @@
-//! How many coordinators there are: as an operator has said, or by load.
+//! How many coordinators there are: as an operator has ordered, or by load.
 
 use super::Supervisor;
-use super::places::{Role, There};
+use super::places::{Duty, PlaceState};
 use crate::bus::events::{EventKind, SELF};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
@@ -15,7 +15,7 @@ const WHOLE: u32 = 100;
 pub(super) struct Scaling {
     pub wanted: u32,
     pub span: Span,
-    /// The order that was last looked at.
+    /// The last order that was followed.
     pub order: u32,
     scaler: Scaler,
 }
@@ -47,7 +47,7 @@ impl Supervisor {
         if wanted != before {
             self.event(EventKind::Scaled, SELF, &[before.into(), wanted.into(), how]);
         }
-        self.approach(now);
+        self.start_or_retire(now);
         if self.scaling.wanted as usize == self.serving_places().len() {
             orders.followed.store(order, Ordering::Release);
         }
@@ -66,8 +66,8 @@ impl Supervisor {
         .clamp(scaling.span.min, max);
     }
 
-    /// Percent of the workers that are at work or would be, on the average of the coordinators that serve. Where
-    /// coordinators add workers by load too, of those that they may have: they go first.
+    /// Percent of the workers that are busy, queued tasks counted as busy workers, on the average of the serving
+    /// coordinators. Where coordinators add workers by load too, of the workers that they may have: they are added first.
     fn load(&self) -> u32 {
         let serving = self.serving_places();
         let most = self.control.shape().workers_per_coordinator();
@@ -79,27 +79,29 @@ impl Supervisor {
                 let places = if self.launch.policy.workers.by_load { most } else { live };
                 let busy = u64::from(own.busy.load(Ordering::Relaxed))
                     + u64::from(own.queued.load(Ordering::Relaxed));
-                // One with more than it can do is as full as three: no more is needed to decide.
+                // At most three times full: no more is needed to decide.
                 (busy * 100 / u64::from(places.max(1))).min(300)
             })
             .sum();
         (sum / serving.len().max(1) as u64) as u32
     }
 
-    fn approach(&mut self, now: u64) {
+    /// Starts or retires coordinators until there are as many as wanted.
+    fn start_or_retire(&mut self, now: u64) {
         let wanted = self.scaling.wanted as usize;
-        // Those who come back count: somebody is wanted where they are.
+        // Places with a successor to come count: one is wanted there.
         let stays = |s: &Self, at: usize| {
             let place = &s.places[at];
             let retiring = s.control.coordinator(place.index).retire.load(Ordering::Acquire) != 0;
-            !retiring && matches!(place.there, There::Alive | There::Replacing | There::Settling)
+            !retiring
+                && matches!(place.state, PlaceState::Alive | PlaceState::Replacing | PlaceState::HandingBack)
         };
         let mut there = (0..self.places.len()).filter(|at| stays(self, *at)).count();
         for at in 0..self.places.len() {
             if there >= wanted {
                 break;
             }
-            if self.places[at].there != There::Absent {
+            if self.places[at].state != PlaceState::Vacant {
                 continue;
             }
             there += 1;
@@ -107,14 +109,14 @@ impl Supervisor {
             entry.retire.store(0, Ordering::Release);
             if self.places[at].due_ns <= now {
                 entry.process.set_life(Life::Absent);
-                // As is wanted now, not as it was when somebody was here last.
+                // The number of workers that is wanted now, not that of the last coordinator here.
                 entry.own.wanted.store(0, Ordering::Relaxed);
-                self.try_fill(at, Role::Coordinator, now);
+                self.try_start_at(at, Duty::Serve, now);
             }
         }
         if there >= wanted {
-            // Whoever was refused is not wanted any more.
-            for place in self.places.iter_mut().filter(|place| place.there == There::Absent) {
+            // Coordinators that could not be started are not wanted any more.
+            for place in self.places.iter_mut().filter(|place| place.state == PlaceState::Vacant) {
                 place.refused = 0;
             }
         }
@@ -122,7 +124,7 @@ impl Supervisor {
             if there <= wanted {
                 break;
             }
-            if self.places[at].there == There::Alive && stays(self, at) {
+            if self.places[at].state == PlaceState::Alive && stays(self, at) {
                 there -= 1;
                 let entry = self.control.coordinator(self.places[at].index);
                 entry.retire.store(1, Ordering::Release);

@@ -1,18 +1,18 @@
-//! From the first fork to the last coordinator's word.
+//! The start: from the first fork until the last coordinator has reported that its workers are up.
 
-use super::places::{Refusal, Role, There};
+use super::places::{Duty, PlaceState, Refusal};
 use super::{Ending, SuperviseError, Supervisor};
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::process::reap::HowEnded;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 pub(super) const START_MAX: Duration = Duration::from_secs(60);
-/// A fork that is refused at the start is tried again for so long; then the fleet comes up without, or not at all.
+/// A fork that is refused at the start is tried again for this long; then the fleet starts without it, or not at all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
@@ -20,16 +20,16 @@ impl Supervisor {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
             .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
         for at in 0..self.scaling.wanted as usize {
-            if let Err(refusal) = self.fill_patiently(at, &writer) {
-                if !self.launch.policy.partial || !refusal.passes() {
+            if let Err(refusal) = self.start_with_retries(at, &writer) {
+                if !self.launch.policy.partial || !refusal.is_temporary() {
                     return Err(match refusal {
                         Refusal::Fork(errno) => SuperviseError::System { what: "start a coordinator", errno },
                         Refusal::Region(error) => error.into(),
                     });
                 }
-                let pause = self.refused(at, &refusal);
+                let pause = self.record_refusal(at, &refusal);
                 let place = &mut self.places[at];
-                place.there = There::Replacing;
+                place.state = PlaceState::Replacing;
                 place.due_ns = now_ns() + pause.as_nanos() as u64;
             }
         }
@@ -38,29 +38,26 @@ impl Supervisor {
         self.wait_for_coordinators(reader)
     }
 
-    fn fill_patiently(&mut self, at: usize, writer: &OwnedFd) -> Result<(), Refusal> {
+    fn start_with_retries(&mut self, at: usize, writer: &OwnedFd) -> Result<(), Refusal> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.fill(at, Role::Coordinator, Some(writer)) {
-                Err(refusal) if refusal.passes() && Instant::now() < deadline => {
-                    std::thread::sleep(self.refused(at, &refusal));
+            match self.start_at(at, Duty::Serve, Some(writer)) {
+                Err(refusal) if refusal.is_temporary() && Instant::now() < deadline => {
+                    std::thread::sleep(self.record_refusal(at, &refusal));
                 }
                 done => return done,
             }
         }
     }
 
-    /// A line from each: `<number> ready`, or `<number> <why not>`.
+    /// Reads a line from each: `<number> ready`, or `<number> <why not>`.
     fn wait_for_coordinators(&mut self, reader: OwnedFd) -> Result<(), SuperviseError> {
         let deadline = Instant::now() + START_MAX;
-        let flags = rustix::fs::OFlags::NONBLOCK;
-        rustix::fs::fcntl_setfl(&reader, flags).map_err(|errno| SuperviseError::System {
-            what: "read from a pipe",
-            errno: nix::Error::from_raw(errno.raw_os_error()),
-        })?;
+        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| SuperviseError::System { what: "read from a pipe", errno })?;
         let mut lines = BufReader::new(File::from(reader));
         let mut line = String::new();
-        let mut waited_for = self.places.iter().filter(|place| place.there == There::Alive).count();
+        let mut waited_for = self.places.iter().filter(|place| place.state == PlaceState::Alive).count();
         if waited_for == 0 {
             return Err(SuperviseError::System { what: "start any coordinator", errno: nix::Error::EAGAIN });
         }
@@ -77,22 +74,22 @@ impl Supervisor {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Cut off: whoever did not answer has died, which the next look finds.
+                // The end, or a line cut off: a coordinator has died, which is noticed below.
                 Ok(_) | Err(_) => {}
             }
             if Instant::now() > deadline {
                 return Err(SuperviseError::TooSlow);
             }
-            if let Some(ending) = self.look(Some(lines.get_ref()), Duration::from_millis(100))? {
+            if let Some(ending) = self.wait_for_events(Some(lines.get_ref()), Duration::from_millis(100))? {
                 let why = match ending {
                     Ending::Signal(signal) => format!("interrupted by {signal} while starting"),
-                    Ending::OwnerDied => "the owner died while the fleet started".to_owned(),
+                    Ending::OwnerDied => "the fleet's owner died while the fleet started".to_owned(),
                 };
                 return Err(SuperviseError::Coordinator { coordinator: 0, why });
             }
-            if let Some(dead) = self.places.iter().find(|place| place.there == There::Gone) {
+            if let Some(dead) = self.places.iter().find(|place| place.state == PlaceState::Closed) {
                 let raw = self.control.coordinator(dead.index).process.wait_status.load(Ordering::Relaxed);
-                // Its own words may still be in the pipe.
+                // Its own report may still be in the pipe.
                 let mut last = String::new();
                 let _ = lines.read_line(&mut last);
                 let why = last.split_once(' ').map(|(_, why)| why.trim().to_owned());

@@ -1,10 +1,10 @@
-//! What is not this program's own code: commands, the agent, canaries; and the worker as it was before, after each.
+//! Tasks that run other programs (commands, the agent program, canaries), and the reset of the worker after each.
 
 use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
 use crate::process::agent::{Agent, Reply, Request};
-use crate::process::exec::{self, Cut, Ended, GRACE, Job, Watcher, Why};
+use crate::process::exec::{self, CutShort, Ended, GRACE, Job, StopReason, Watcher};
 use crate::process::reset::temporary::{Temporary, of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;
@@ -14,17 +14,17 @@ use crate::wire::{
 use std::time::Duration;
 use zerocopy::IntoBytes;
 
-/// A worker that has only slept, computed and echoed has none of it.
+/// What a worker needs for such tasks. Empty as long as it has only slept, computed and echoed.
 pub(super) struct Foreign {
-    /// Of the fleet, and the worker's place in it: its temporary directories have their names from these.
+    /// When the fleet was created, and the worker's place in it: its temporary directories are named after these.
     created_unix_ns: u64,
     place: String,
-    /// As the worker was before its first foreign task.
+    /// The state of the worker before its first foreign task.
     baseline: Option<Baseline>,
     agent: Option<Agent>,
-    /// The agent's, which is not emptied while it lives.
+    /// The agent program's, which is not emptied while that runs.
     agent_temporary: Option<Temporary>,
-    /// Bytes resident, after the agent's first task.
+    /// Bytes that the agent program had resident after its first task.
     agent_began_with: u64,
     poisoned: bool,
 }
@@ -46,7 +46,7 @@ impl Foreign {
         self.poisoned
     }
 
-    /// The agent, and what leads to it, stays between two tasks.
+    /// The agent program and the descriptors to it stay between two tasks.
     fn keep(&self) -> Keep {
         let (group, mut fds) = self
             .agent
@@ -59,7 +59,7 @@ impl Foreign {
 }
 
 impl Worker {
-    /// Carries out a task that may leave something behind, and undoes that before anybody hears of its end.
+    /// Carries out a task that may leave something behind, and undoes that before the answer is sent.
     pub(super) fn run_foreign(
         &mut self,
         kind: TaskKind,
@@ -70,15 +70,18 @@ impl Worker {
         if self.foreign.baseline.is_none() {
             let temporary = of_fleet(self.foreign.created_unix_ns).join(&self.foreign.place);
             let captured = Baseline::capture(&temporary);
-            let why =
-                |error| format!("the worker cannot tell how it is before the task, to put it back: {error}");
+            let why = |error| {
+                format!(
+                    "the worker cannot record its state before the task, to restore it afterwards: {error}"
+                )
+            };
             self.foreign.baseline = Some(captured.map_err(why)?);
         }
         let done = match kind {
             TaskKind::Agent => self.ask_agent(task, answer, body),
             TaskKind::Canary => {
                 let temporary = self.foreign.baseline.as_ref().and_then(Baseline::temporary);
-                canary::obey(body, temporary).map(|found| *body = found)
+                canary::carry_out(body, temporary).map(|found| *body = found)
             }
             _ => self.run_command(kind, task, answer, body),
         };
@@ -103,13 +106,13 @@ impl Worker {
             let command = Command::from_body(body).map_err(|error| error.to_string())?;
             self.exec(task, &Job { temporary, ..Job::of(&command) }, answer.started_ns)?
         };
-        self.tell(ended, answer, body);
+        self.fill_answer(ended, answer, body);
         Ok(())
     }
 
     fn exec(&self, task: &TaskHeader, job: &Job<'_>, started_ns: u64) -> Result<Ended, String> {
         let output_max = self.region.shape().payload_max() as usize;
-        // What it took is told too, where there is room for it.
+        // Its resource usage goes into the answer too, if there is room for it.
         let output_max = output_max.checked_sub(USAGE_LEN).unwrap_or(output_max);
         let mut watcher = Waiting { worker: self, task };
         let ended = exec::run(job, task.attempt_ends_ns(started_ns), output_max, &mut watcher);
@@ -117,8 +120,8 @@ impl Worker {
         ended.map_err(|error| error.to_string())
     }
 
-    /// Makes an answer of what a command said, and of how it ended.
-    fn tell(&self, ended: Ended, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+    /// Makes an answer of a command's output, and of how it ended.
+    fn fill_answer(&self, ended: Ended, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
         answer.code = ended.how.raw();
         if is_given_up(ended.cut) {
             answer.status = AnswerStatus::TimedOut as u32;
@@ -143,7 +146,7 @@ impl Worker {
         let request = Request { id: &id, attempt: attempt_of(task.lease), task: body };
         let mut watcher = Waiting { worker: self, task };
         let reply = agent.ask(&request, task.attempt_ends_ns(answer.started_ns), &mut watcher);
-        self.look_after(&mut agent);
+        self.limit_growth(&mut agent);
         self.note(agent.identity());
         self.foreign.agent = Some(agent);
         match reply {
@@ -164,11 +167,11 @@ impl Worker {
 
     fn take_agent(&mut self) -> Result<Agent, String> {
         let Some(configured) = self.policy.agent else {
-            return Err("this fleet keeps no agents: `coordinator up --agent` names one".to_owned());
+            return Err("this fleet has no agent program: set one with `coordinator up --agent`".to_owned());
         };
         if let Some(agent) = self.foreign.agent.take() {
             if agent.identity().is_none() {
-                // Of one that is gone. What cannot be removed the next one finds.
+                // The program that used it has ended. What cannot be removed is left for the next one.
                 let _ = self.foreign.agent_temporary.as_ref().map(Temporary::empty);
             }
             return Ok(agent);
@@ -179,8 +182,8 @@ impl Worker {
         Ok(Agent::new(&configured.command, self.region.shape().payload_max() as usize, temporary))
     }
 
-    /// An agent that has grown more than a worker may makes room for another.
-    fn look_after(&mut self, agent: &mut Agent) {
+    /// Ends an agent program that has grown more than the policy allows; another one is started for the next task.
+    fn limit_growth(&mut self, agent: &mut Agent) {
         let Some(growth_max) = self.policy.recycle_growth else { return };
         let Some(rss_bytes) = agent.rss_bytes() else { return };
         if agent.tasks_done() <= 1 {
@@ -190,21 +193,21 @@ impl Worker {
         }
     }
 
-    /// Who is to be ended if this worker dies.
-    fn note(&self, who: Option<Identity>) {
+    /// Writes down the process that must be ended if this worker dies.
+    fn note(&self, process: Option<Identity>) {
         let own = &self.slot.own;
-        own.command_start.store(who.map_or(0, |who| who.start_ticks), Ordering::Relaxed);
-        own.command_pid.store(who.map_or(0, |who| who.pid), Ordering::Release);
+        own.command_start.store(process.map_or(0, |process| process.start_ticks), Ordering::Relaxed);
+        own.command_pid.store(process.map_or(0, |process| process.pid), Ordering::Release);
     }
 
-    /// At its end: the agent has its grace, and what was made is removed.
+    /// At the worker's end: ends the agent program, with its grace, and removes the temporary directories.
     pub(super) fn leave(&mut self, status: i32) {
         if let Some(mut agent) = self.foreign.agent.take() {
             agent.end(if status == STATUS_FENCED { Duration::ZERO } else { GRACE });
         }
         self.note(None);
         if status == STATUS_FENCED {
-            // Somebody else lives here now, and has the same directories.
+            // Another worker has this place now, and the same directories.
             return;
         }
         if let Some(temporary) = self.foreign.agent_temporary.take() {
@@ -216,12 +219,12 @@ impl Worker {
     }
 }
 
-/// It is an attempt that failed; where the fleet ends it is nothing at all.
-fn is_given_up(cut: Option<Cut>) -> bool {
-    matches!(cut, Some(Cut::TimedOut | Cut::Asked(Why::Cancelled)))
+/// The attempt has failed. (If the fleet ends, it does not count.)
+fn is_given_up(cut: Option<CutShort>) -> bool {
+    matches!(cut, Some(CutShort::TimedOut | CutShort::Asked(StopReason::Cancelled)))
 }
 
-/// Waits for what is not this program's code, on behalf of a task.
+/// Watches another program on behalf of a task.
 struct Waiting<'a> {
     worker: &'a Worker,
     task: &'a TaskHeader,
@@ -232,11 +235,11 @@ impl Watcher for Waiting<'_> {
         self.worker.note(Some(identity));
     }
 
-    fn stop(&mut self) -> Option<Why> {
+    fn stop(&mut self) -> Option<StopReason> {
         self.worker.beat();
         if self.worker.is_stopping() {
-            return Some(Why::Stopping);
+            return Some(StopReason::Stopping);
         }
-        self.worker.is_cancelled(self.task).then_some(Why::Cancelled)
+        self.worker.is_cancelled(self.task).then_some(StopReason::Cancelled)
     }
 }

@@ -91,7 +91,7 @@ fn ends(case: &Case, extra: &[&str]) {
     let (mut fleet, load) = start(shm.path(), extra);
     strike(&fleet, case);
     fleet.up.child.wait().unwrap();
-    load.end_failing(&["the supervisor died", "died (", "ended while nobody"]);
+    load.end_failing(&["the supervisor died", "died (", "ended with an unknown status"]);
     wait_until("nobody is left", || super::mapped_by(shm.path()).is_empty());
     assert!(!super::is_empty(shm.path()));
     let said = program(shm.path(), &["clean"]);

@@ -1,10 +1,10 @@
 //! Dead letters: tasks that failed for good, kept with their reason.
 //!
-//! A letter is written before its task's last state, so that a coordinator killed in between has lost none;
-//! its successor writes it once more over the first. What becomes a task again is in the table before its letter
-//! is gone, and counted in between: [`DeadLetterState::Reviving`] says to a successor that this was under way.
+//! A dead letter is written before its task's last state, so that none is lost if the coordinator is killed in between;
+//! its successor overwrites it with the same one. A letter that becomes a task again is in the table before it is
+//! removed here, and counted in between: [`DeadLetterState::Reviving`] shows a successor that this was under way.
 
-use super::tasks::details;
+use super::tasks::task_details;
 use super::{Coordinator, add};
 use crate::bus::copy::{copy_in, copy_out};
 use crate::bus::events::EventKind;
@@ -28,13 +28,13 @@ fn set_state(letter: &DeadLetterEntry, state: DeadLetterState) {
 fn task_of(letter: &DeadLetterEntry) -> TaskHeader {
     let mut header = [0; HEADER];
     copy_out(&letter.task, &mut header);
-    TaskHeader::read_from_bytes(&header).expect("headers have one size")
+    TaskHeader::read_from_bytes(&header).expect("`wire` asserts that every header has `HEADER` bytes")
 }
 
 impl Coordinator {
-    /// Keeps the task of an open entry with the answer that ends it; `why` is in words, and kept as far as there is
-    /// room behind the task's body.
-    pub(super) fn write_letter(&mut self, entry: u32, answer: &AnswerHeader, why: &[u8]) {
+    /// Keeps the task of an open entry with the answer that ends it; `why` is text, and is cut to the room behind the
+    /// task's body.
+    pub(super) fn write_dead_letter(&mut self, entry: u32, answer: &AnswerHeader, why: &[u8]) {
         let letters = self.region.dead_letters();
         let task = self.table.task(entry);
         let at = letters
@@ -50,7 +50,7 @@ impl Coordinator {
         });
         let letter = &letters[at];
         set_state(letter, DeadLetterState::Empty);
-        // Whoever reads what is written now finds the letter changed.
+        // A reader of what is written from here on finds the state changed.
         full_fence();
         self.table.task_body(entry, &mut self.body);
         let task_len = self.body.len();
@@ -65,31 +65,35 @@ impl Coordinator {
         set_state(letter, DeadLetterState::Dead);
         add(&counters.dead_letters);
         let attempt = super::tasks::attempt(answer);
-        let said = details(&task, attempt, answer.status);
-        self.events.write(now_ns(), EventKind::DeadLetter, answer.worker, &said);
+        let details = task_details(&task, attempt, answer.status);
+        self.events.write(now_ns(), EventKind::DeadLetter, answer.worker, &details);
     }
 
-    /// The letters that an order means.
-    pub(super) fn letters_of(&self, id: TaskId, all: bool) -> Vec<u32> {
-        let meant = |letter: &DeadLetterEntry| {
+    /// The dead letters that an order is for.
+    pub(super) fn matching_dead_letters(&self, id: TaskId, all: bool) -> Vec<u32> {
+        let matches = |letter: &DeadLetterEntry| {
             state(letter) == Some(DeadLetterState::Dead) && (all || task_of(letter).id == id)
         };
-        (0..).zip(self.region.dead_letters()).filter(|(_, letter)| meant(letter)).map(|(at, _)| at).collect()
+        (0..)
+            .zip(self.region.dead_letters())
+            .filter(|(_, letter)| matches(letter))
+            .map(|(at, _)| at)
+            .collect()
     }
 
-    pub(super) fn drop_letter(&mut self, at: u32) {
+    pub(super) fn drop_dead_letter(&mut self, at: u32) {
         set_state(&self.region.dead_letters()[at as usize], DeadLetterState::Empty);
     }
 
-    /// Makes a task of a letter again, with all its attempts and its whole time; false as long as the table has no
-    /// room.
+    /// Turns a dead letter into a task again, with all its attempts and its whole time; false as long as the table is
+    /// full.
     pub(super) fn revive(&mut self, at: u32) -> bool {
         let letter = &self.region.dead_letters()[at as usize];
         if state(letter) != Some(DeadLetterState::Dead) {
             return true;
         }
         let was = task_of(letter);
-        // Its failure is not told yet: one id has one entry.
+        // Its failure has not been reported yet, and one id has one entry.
         let here = |entry: u32| {
             self.table.word(entry).state() != Some(State::Free) && self.table.task(entry).id == was.id
         };
@@ -113,13 +117,13 @@ impl Coordinator {
         counters.revived.store(revived, Ordering::Relaxed);
         set_state(letter, DeadLetterState::Empty);
         self.count_accepted();
-        self.events.write(now, EventKind::Revived, super::SELF, &details(&task, 0, 0));
+        self.events.write(now, EventKind::Revived, super::SELF, &task_details(&task, 0, 0));
         self.enter(entry, &task);
         true
     }
 
-    /// What a predecessor was about when it died. Before the ledger is balanced.
-    pub(super) fn settle_letters(&self, known: &HashMap<TaskId, u32>) {
+    /// Finishes or undoes what a predecessor was doing when it died. To be called before [`Self::recount`].
+    pub(super) fn repair_dead_letters(&self, known: &HashMap<TaskId, u32>) {
         let counters = self.region.counters();
         for letter in self.region.dead_letters() {
             match state(letter) {
