@@ -3,13 +3,17 @@
 //! A tool that is not installed skips its step on a desk, with a word; where `CI` is set it is an
 //! error, so that nothing is ever skipped there.
 
-use crate::workspace::{Outcome, Workspace, said};
+use crate::workspace::{Outcome, Workspace, is_ci, said};
 use crate::{schema, tidy};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Example: cargo xtask check")]
+#[command(before_help = "Example: cargo xtask check --fast")]
 pub(crate) struct Args {
+    /// Only what fits between two edits: format, tidy, clippy, and the unit tests that take no second
+    #[arg(long, conflicts_with = "advisories")]
+    fast: bool,
     /// Also look for known vulnerabilities in the dependencies (fetches a database)
     #[arg(long)]
     advisories: bool,
@@ -37,6 +41,12 @@ const CLIPPY: Tool =
 const KILLS: [&str; 8] =
     ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "suite"];
 
+/// Unit tests that take seconds: they run in the whole check alone.
+const SLOW: [&str; 0] = [];
+
+/// A step that takes longer says so this often.
+const BEAT: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 struct Step {
     name: &'static str,
@@ -50,20 +60,40 @@ fn step(name: &'static str, needs: Option<Tool>, words: &[&str]) -> Step {
     Step { name, needs, words: words.iter().map(|word| (*word).to_owned()).collect(), own: None }
 }
 
+fn fmt() -> Step {
+    step("fmt", Some(FMT), &["cargo", "fmt", "--all", "--check"])
+}
+
+fn tidy() -> Step {
+    Step { own: Some(tidy::check), ..step("tidy", None, &["cargo", "xtask", "tidy"]) }
+}
+
+fn clippy() -> Step {
+    let words = ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    step("clippy", Some(CLIPPY), &words)
+}
+
+/// Without the models, which are nothing but long.
+fn fast_steps() -> Vec<Step> {
+    let units =
+        ["cargo", "test", "--workspace", "--exclude", "bus-model", "--lib", "--bins", "--quiet", "--"];
+    let skips = SLOW.iter().flat_map(|test| ["--skip", test]);
+    vec![fmt(), tidy(), clippy(), step("units", None, &units.into_iter().chain(skips).collect::<Vec<_>>())]
+}
+
 fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
+    if args.fast {
+        return Ok(fast_steps());
+    }
     let mut validate =
         step("scenarios", None, &["cargo", "run", "--quiet", "--package", "harness", "--", "validate"]);
     validate.words.extend(workspace.files()?.into_iter().filter(|file| tidy::is_scenario(file)));
     let deny = ["cargo", "deny", "--workspace", "check", "--hide-inclusion-graph"];
     let mut steps = vec![
-        step("fmt", Some(FMT), &["cargo", "fmt", "--all", "--check"]),
-        Step { own: Some(tidy::tidy), ..step("tidy", None, &["cargo", "xtask", "tidy"]) },
+        fmt(),
+        tidy(),
         step("deny", Some(DENY), &[&deny[..], &["bans", "licenses", "sources"]].concat()),
-        step(
-            "clippy",
-            Some(CLIPPY),
-            &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        ),
+        clippy(),
         step(
             "clippy-kills",
             Some(CLIPPY),
@@ -94,22 +124,40 @@ pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
         &steps,
         ci,
         |tool| workspace.answers(tool.probe),
-        |step| match step.own {
-            Some(own) => own(workspace),
-            None => workspace.run(&step.words),
+        |step| {
+            with_heartbeat(step.name, || match step.own {
+                Some(own) => own(workspace),
+                None => workspace.run(&step.words),
+            })
         },
     )?;
-    if !args.advisories {
+    if args.fast {
         eprintln!(
-            "not part of this: advisories, which need a database from the network; --advisories adds them"
+            "not part of this: tests that start processes, models, scenarios, licences: cargo xtask check"
+        );
+    } else if !args.advisories {
+        eprintln!(
+            "not part of this: advisories, which need a database from the network: --advisories adds them"
         );
     }
-    eprintln!("check: {summary} in {}", seconds(began.elapsed()));
+    eprintln!("check: {summary} in {}", clock(began.elapsed()));
     Ok(())
 }
 
-fn is_ci(variable: Option<&str>) -> bool {
-    matches!(variable, Some("true" | "1"))
+/// Says now and then that a step still runs, whatever it prints itself.
+fn with_heartbeat(name: &str, run: impl FnOnce() -> Outcome) -> Outcome {
+    let began = Instant::now();
+    let (done, ends) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ends.recv_timeout(BEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("    {name}: still running, {}", clock(began.elapsed()));
+            }
+        });
+        let outcome = run();
+        drop(done);
+        outcome
+    })
 }
 
 /// Runs the steps up to the first that fails; says how it went.
@@ -120,6 +168,8 @@ fn carry_out(
     run: impl Fn(&Step) -> Outcome,
 ) -> Outcome<String> {
     let mut skipped = Vec::new();
+    let mut times = Vec::new();
+    let all = Instant::now();
     for (index, step) in steps.iter().enumerate() {
         let Step { name, words, .. } = step;
         if let Some(tool) = step.needs.filter(|tool| !has(tool)) {
@@ -133,10 +183,16 @@ fn carry_out(
             skipped.push(*name);
             continue;
         }
-        eprintln!("==> {name}: {}", said(words));
+        eprintln!(
+            "==> [{}/{}] {name}, after {}: {}",
+            index + 1,
+            steps.len(),
+            clock(all.elapsed()),
+            said(words)
+        );
         let began = Instant::now();
         let outcome = run(step);
-        let took = seconds(began.elapsed());
+        let took = clock(began.elapsed());
         if let Err(error) = outcome {
             let left = steps.len() - index - 1;
             let word = if left == 0 { String::new() } else { format!(", {left} steps not run") };
@@ -146,7 +202,9 @@ fn carry_out(
             ));
         }
         eprintln!("    {name}: ok, {took}");
+        times.push(format!("{name} {took}"));
     }
+    eprintln!("check: {}", times.join(", "));
     let passed = steps.len() - skipped.len();
     Ok(if skipped.is_empty() {
         format!("{passed} steps passed")
@@ -155,8 +213,12 @@ fn carry_out(
     })
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+/// `7.3 s`, or `12 min 3 s`.
+fn clock(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 60.. => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
 }
 
 #[cfg(test)]
@@ -215,8 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn ci_is_what_ci_services_say() {
-        assert!(is_ci(Some("true")) && is_ci(Some("1")));
-        assert!(!is_ci(None) && !is_ci(Some("")) && !is_ci(Some("false")) && !is_ci(Some("0")));
+    fn the_fast_check_runs_nothing_that_starts_a_fleet() {
+        let names: Vec<&str> = fast_steps().iter().map(|step| step.name).collect();
+        assert_eq!(names, ["fmt", "tidy", "clippy", "units"]);
+        let tests = said(&fast_steps()[3].words);
+        assert!(tests.contains("--lib --bins") && !tests.contains("--test "), "{tests}");
+    }
+
+    #[test]
+    fn times_read_as_one_says_them() {
+        assert_eq!(clock(Duration::from_millis(7_340)), "7.3 s");
+        assert_eq!(clock(Duration::from_secs(723)), "12 min 3 s");
     }
 }

@@ -32,7 +32,7 @@ enum Verb {
     /// Everything that CI runs, cheapest first, up to the first failure
     Check(check::Args),
     /// Look whether the walls between the crates and the habits of the code hold
-    Tidy,
+    Tidy(tidy::Args),
     /// Write the JSON Schema of scenario files
     Schema(schema::Args),
     /// Run the tests and say which lines they reach (wants cargo-llvm-cov)
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     };
     let done = Workspace::find().and_then(|workspace| match verb {
         Verb::Check(args) => check::check(&workspace, &args),
-        Verb::Tidy => tidy::tidy(&workspace),
+        Verb::Tidy(args) => tidy::tidy(&workspace, &args),
         Verb::Schema(args) => schema::schema(&workspace, &args),
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),

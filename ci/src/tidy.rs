@@ -2,20 +2,36 @@
 //! program can see them.
 //!
 //! A rule is a small function from one thing (a source file, a list of edges, a scenario) to
-//! findings, with tests that show it a bad one. Compilers and clippy are asked first: nothing is here that
+//! findings, with tests that show it a bad one. What the tree does not keep everywhere yet is counted, and
+//! the count may only fall (`ratchets`). Compilers and clippy are asked first: nothing is here that
 //! a lint of the workspace already refuses everywhere.
 
+mod commits;
 mod documents;
 mod edges;
 mod habits;
+mod measures;
+mod modules;
+mod pairs;
+mod ratchets;
 mod source;
+mod terms;
 mod walls;
 
 pub(crate) use documents::is_scenario;
 
-use crate::workspace::{Outcome, Workspace};
+use crate::workspace::{Outcome, Workspace, is_ci};
+use ratchets::{Measure, Ratchets, Table};
 use source::Source;
 use std::fmt;
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: cargo xtask tidy --tighten")]
+pub(crate) struct Args {
+    /// Lower each number of ci/ratchets.toml to what the tree has now
+    #[arg(long)]
+    tighten: bool,
+}
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +84,16 @@ const RULES: [fn(&Source) -> Vec<Finding>; 13] = [
     habits::docs_are_tested,
 ];
 
-pub(crate) fn tidy(workspace: &Workspace) -> Outcome {
+/// As a step of the check.
+pub(crate) fn check(workspace: &Workspace) -> Outcome {
+    tidy(workspace, &Args { tighten: false })
+}
+
+pub(crate) fn tidy(workspace: &Workspace, args: &Args) -> Outcome {
     let files = workspace.files()?;
-    let mut findings = edges::edges(&workspace.metadata, &|path| read(workspace, path))?;
-    findings.extend(sources(workspace, &files)?);
+    let (sources, mut findings) = sources(workspace, &files)?;
+    findings.extend(edges::edges(&workspace.metadata, &|path| read(workspace, path))?);
+    findings.extend(sources.iter().flat_map(|source| RULES.iter().flat_map(|rule| rule(source))));
     for file in files.iter().filter(|file| habits::is_script(file)) {
         findings.extend(habits::no_comment_in_a_script_is_a_promise(file, &read(workspace, file)?));
     }
@@ -86,7 +108,69 @@ pub(crate) fn tidy(workspace: &Workspace) -> Outcome {
     } else {
         eprintln!("tidy: skipped: there is no {} to hold the tree against", documents::ARCHITECTURE);
     }
-    tell(findings, files.len())
+    findings.extend(ratchets(workspace, &files, &sources, args)?);
+    report(findings, files.len())
+}
+
+/// Whether any count has grown; with `--tighten`, writes those that have fallen.
+fn ratchets(
+    workspace: &Workspace,
+    files: &[String],
+    sources: &[Source],
+    args: &Args,
+) -> Outcome<Vec<Finding>> {
+    let text = read(workspace, ratchets::FILE)?;
+    let mut ratchets = match Ratchets::parse(&text) {
+        Ok(ratchets) => ratchets,
+        Err(finding) => return Ok(vec![finding]),
+    };
+    let mut measures = measures::of(sources);
+    measures.extend(subjects(workspace, &ratchets.commits_after));
+    match terms::retired(&read(workspace, terms::GLOSSARY)?) {
+        Ok(retired) => measures.extend(terms_in(workspace, files, &retired)?),
+        Err(finding) => return Ok(vec![finding]),
+    }
+    if !args.tighten {
+        let strict = is_ci(std::env::var("CI").ok().as_deref());
+        return Ok(ratchets.hold(&text, &measures, strict));
+    }
+    ratchets.tighten(&measures);
+    let text = ratchets.to_text();
+    std::fs::write(workspace.root().join(ratchets::FILE), &text)
+        .map_err(|error| format!("{}: {error}", ratchets::FILE))?;
+    eprintln!("wrote {}", ratchets::FILE);
+    Ok(ratchets.hold(&text, &measures, false))
+}
+
+/// `None` in a shallow clone.
+fn subjects(workspace: &Workspace, base: &str) -> Option<Measure> {
+    let Some(long) = commits::long_subjects(workspace, base) else {
+        eprintln!(
+            "tidy: skipped: this clone does not have {base}, so the subjects of commits are not looked at"
+        );
+        return None;
+    };
+    let site = |commit: &String| {
+        let what = format!("{commit}: a subject has at most {} characters", commits::LONGEST);
+        Finding::error(ratchets::FILE, 1, what)
+    };
+    Some(Measure::rule("commit-subjects-over-72", long.iter().map(site).collect()))
+}
+
+fn terms_in(workspace: &Workspace, files: &[String], retired: &[terms::Term]) -> Outcome<Vec<Measure>> {
+    let mut found = vec![Vec::new(); retired.len()];
+    for file in files.iter().filter(|file| terms::is_spoken(file)) {
+        let text = read(workspace, file)?;
+        let words = terms::Words::of(file, &text);
+        for (term, found) in retired.iter().zip(&mut found) {
+            found.extend(words.find(term));
+        }
+    }
+    let measure = |(term, sites): (&terms::Term, Vec<Finding>)| Measure {
+        table: Table::Terms,
+        ..Measure::rule(term.name(), sites)
+    };
+    Ok(retired.iter().zip(found).map(measure).collect())
 }
 
 fn read(workspace: &Workspace, path: &str) -> Outcome<String> {
@@ -98,7 +182,8 @@ fn has_extension(path: &str, extension: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, found)| found == extension)
 }
 
-fn sources(workspace: &Workspace, files: &[String]) -> Outcome<Vec<Finding>> {
+/// Every Rust file, and what is wrong with those that are none.
+fn sources(workspace: &Workspace, files: &[String]) -> Outcome<(Vec<Source>, Vec<Finding>)> {
     let mut findings = Vec::new();
     let mut sources = Vec::new();
     for path in files.iter().filter(|path| has_extension(path, "rs")) {
@@ -108,13 +193,10 @@ fn sources(workspace: &Workspace, files: &[String]) -> Outcome<Vec<Finding>> {
         }
     }
     source::mark_outlined_tests(&mut sources);
-    for source in &sources {
-        findings.extend(RULES.iter().flat_map(|rule| rule(source)));
-    }
-    Ok(findings)
+    Ok((sources, findings))
 }
 
-fn tell(mut findings: Vec<Finding>, files: usize) -> Outcome {
+fn report(mut findings: Vec<Finding>, files: usize) -> Outcome {
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &findings {
         eprintln!("{finding}");
@@ -149,7 +231,7 @@ mod tests {
 
     #[test]
     fn warnings_alone_pass_and_one_error_does_not() {
-        assert!(tell(vec![Finding::warning("a", 1, "w")], 1).is_ok());
-        assert!(tell(vec![Finding::warning("a", 1, "w"), Finding::error("a", 1, "e")], 1).is_err());
+        assert!(report(vec![Finding::warning("a", 1, "w")], 1).is_ok());
+        assert!(report(vec![Finding::warning("a", 1, "w"), Finding::error("a", 1, "e")], 1).is_err());
     }
 }

@@ -89,3 +89,19 @@ impl Workspace {
 pub(crate) fn said(words: &[impl AsRef<str>]) -> String {
     words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
 }
+
+/// Of the variable `CI`: true where nothing may be skipped.
+pub(crate) fn is_ci(variable: Option<&str>) -> bool {
+    matches!(variable, Some("true" | "1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ci_is_what_ci_services_say() {
+        assert!(is_ci(Some("true")) && is_ci(Some("1")));
+        assert!(!is_ci(None) && !is_ci(Some("")) && !is_ci(Some("false")) && !is_ci(Some("0")));
+    }
+}

@@ -3,9 +3,8 @@
 use super::source::{Kind, Source, inside};
 use super::{Finding, has_extension};
 
-/// A long file is asked about, a very long one is split.
-const LONG_LINES: usize = 600;
-const TOO_LONG_LINES: usize = 900;
+/// How many are longer than 500 lines is a ratchet; none is longer than this.
+const LONGEST_LINES: usize = 600;
 
 pub(super) fn no_test_is_ignored(source: &Source) -> Vec<Finding> {
     source
@@ -110,14 +109,10 @@ pub(super) fn tests_do_not_sleep(source: &Source) -> Vec<Finding> {
 
 pub(super) fn files_are_short(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
-    let what = format!("{lines} lines; split it where its parts have names of their own");
-    if lines > TOO_LONG_LINES {
-        vec![Finding::error(&source.path, lines, format!("{what} ({TOO_LONG_LINES} is the limit)"))]
-    } else if lines > LONG_LINES {
-        vec![Finding::warning(&source.path, lines, format!("{what} ({LONG_LINES} is long)"))]
-    } else {
-        Vec::new()
-    }
+    let what = format!(
+        "{lines} lines; split it where its parts have names of their own ({LONGEST_LINES} is the limit)"
+    );
+    (lines > LONGEST_LINES).then(|| Finding::error(&source.path, lines, what)).into_iter().collect()
 }
 
 /// `foo.rs` beside `foo/`, and names that say what is inside.
@@ -163,7 +158,7 @@ pub(super) fn docs_are_tested(source: &Source) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Weight, lines};
+    use super::super::lines;
     use super::*;
 
     const FILE: &str = "a/src/b.rs";
@@ -205,15 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_a_warning_and_a_very_long_one_an_error() {
-        let weight = |lines: usize| {
-            let source = Source::parse(FILE, &"// a\n".repeat(lines)).expect("Rust");
-            files_are_short(&source).first().map(|finding| finding.weight)
-        };
-        assert_eq!(weight(600), None);
-        assert_eq!(weight(601), Some(Weight::Warning));
-        assert_eq!(weight(900), Some(Weight::Warning));
-        assert_eq!(weight(901), Some(Weight::Error));
+    fn a_file_has_a_longest_length() {
+        assert!(lines(files_are_short, FILE, &"// a\n".repeat(600)).is_empty());
+        assert_eq!(lines(files_are_short, FILE, &"// a\n".repeat(601)), [601]);
     }
 
     #[test]

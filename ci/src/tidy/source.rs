@@ -10,8 +10,8 @@ pub(super) enum Kind {
     /// `::`
     Separator,
     Sign(char),
-    /// A number, a character or a string.
-    Literal,
+    /// A number, a character or a string, as written.
+    Literal(String),
     Open(char),
     Close(char),
 }
@@ -125,7 +125,9 @@ impl Source {
                     }
                     self.push(Kind::Word(word.to_string()), tree, test || item);
                 }
-                TokenTree::Literal(_) => self.push(Kind::Literal, tree, test || item),
+                TokenTree::Literal(literal) => {
+                    self.push(Kind::Literal(literal.to_string()), tree, test || item);
+                }
             }
             index += 1;
         }
@@ -161,6 +163,12 @@ impl Source {
         })
     }
 
+    /// Functions with a body, also those inside others.
+    pub(super) fn functions(&self) -> impl Iterator<Item = Function<'_>> {
+        let is_fn = |(index, token): (usize, &Token)| token.is_word("fn").then_some(index);
+        self.tokens.iter().enumerate().filter_map(is_fn).filter_map(|at| function(&self.tokens, at))
+    }
+
     /// What stands between the brackets of each attribute.
     pub(super) fn attributes(&self) -> impl Iterator<Item = &[Token]> {
         self.tokens.iter().enumerate().filter_map(|(index, token)| {
@@ -172,6 +180,39 @@ impl Source {
             (self.tokens.get(open)?.kind == Kind::Open('[')).then(|| inside(&self.tokens[open..]))
         })
     }
+}
+
+/// A function with a body, from `fn` to its closing brace.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function<'a> {
+    pub(super) name: &'a str,
+    pub(super) first_line: usize,
+    pub(super) last_line: usize,
+    pub(super) body: &'a [Token],
+}
+
+impl Function<'_> {
+    pub(super) fn lines(&self) -> usize {
+        self.last_line - self.first_line + 1
+    }
+}
+
+/// The function whose `fn` stands at `at`; `None` where that is a type, or a signature alone.
+fn function(tokens: &[Token], at: usize) -> Option<Function<'_>> {
+    let Kind::Word(name) = &tokens.get(at + 1)?.kind else { return None };
+    let mut next = at + 2;
+    loop {
+        let token = tokens.get(next)?;
+        match token.kind {
+            Kind::Sign(';') | Kind::Close(_) => return None,
+            Kind::Open('{') => break,
+            Kind::Open(_) => next += inside(&tokens[next..]).len() + 2,
+            _ => next += 1,
+        }
+    }
+    let body = inside(&tokens[next..]);
+    let last_line = tokens.get(next + body.len() + 1)?.line;
+    Some(Function { name, first_line: tokens[at].line, last_line, body })
 }
 
 /// What stands between `tokens[0]`, which opens a group, and its other end.
@@ -355,6 +396,15 @@ mod tests {
         let source = source("#![allow(a)]\n#[b]\nfn f() -> bool { c!(); d != e }");
         assert_eq!(source.macros().map(|(name, _)| name).collect::<Vec<_>>(), ["c"]);
         assert_eq!(source.attributes().map(<[Token]>::len).collect::<Vec<_>>(), [4, 1]);
+    }
+
+    #[test]
+    fn functions_are_measured_from_their_first_word_to_their_last_brace() {
+        let source = source(
+            "trait A { fn a(&self); }\nfn b<T>(c: fn(u8) -> [u8; { 2 }])\nwhere\n    T: D,\n{\n    fn e() {}\n}",
+        );
+        let found: Vec<_> = source.functions().map(|found| (found.name, found.lines())).collect();
+        assert_eq!(found, [("b", 6), ("e", 1)]);
     }
 
     #[test]
