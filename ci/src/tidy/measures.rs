@@ -19,7 +19,6 @@ pub(super) fn of(sources: &[Source]) -> Vec<Measure> {
         Measure::rule("files-over-500-lines", each(long_files)),
         Measure::rule("expects-without-a-reason", each(expects_without_a_reason)),
         Measure::rule("plans-without-assertions", each(plans_without_assertions)),
-        Measure::rule("bus-reaches-up", each(the_bus_reaches_up)),
         Measure::rule(
             "pairings-without-another-end",
             sources.iter().flat_map(|source| pairs_have_two_ends(source, sources)).collect(),
@@ -85,27 +84,6 @@ fn plans_without_assertions(source: &Source) -> Vec<Finding> {
     )]
 }
 
-/// The bus and what it stands on.
-const BENEATH: [&str; 3] = ["bus", "config", "ground"];
-
-fn the_bus_reaches_up(source: &Source) -> Vec<Finding> {
-    let is_bus = source.path == "coordinator/src/bus.rs" || source.path.starts_with("coordinator/src/bus/");
-    let reaches_up = |parts: &[String]| match parts {
-        [root, module, ..] => root == "crate" && !BENEATH.contains(&module.as_str()),
-        _ => false,
-    };
-    source
-        .paths
-        .iter()
-        .filter(|path| is_bus && !path.test && reaches_up(&path.parts))
-        .map(|path| {
-            let what =
-                format!("`{}` is above the bus; move what it needs beneath, or hand it in", path.text());
-            Finding::error(&source.path, path.line, what)
-        })
-        .collect()
-}
-
 /// Three numbers, so that a cycle cannot grow where another shrinks.
 fn in_cycles(name: &str, Cycles { files, rooms }: &Cycles) -> [Measure; 3] {
     let site = |cycle: &Vec<String>, path: &str| {
@@ -164,13 +142,6 @@ mod tests {
         assert!(
             lines(plans_without_assertions, "a/src/plan/b.rs", "const _: () = assert!(A < B);").is_empty()
         );
-    }
-
-    #[test]
-    fn the_bus_knows_only_what_is_beneath_it() {
-        let text = "use crate::bus::ring;\nuse crate::config::A;\nuse crate::client::B;\nfn f() { crate::wire::g() }";
-        assert_eq!(lines(the_bus_reaches_up, "coordinator/src/bus/view.rs", text), [3, 4]);
-        assert!(lines(the_bus_reaches_up, "coordinator/src/client.rs", text).is_empty());
     }
 
     #[test]

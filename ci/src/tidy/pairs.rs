@@ -8,7 +8,7 @@ const WORDS: &str = "airs with ";
 /// What an end is made of.
 const ORDERINGS: [&str; 5] = ["Acquire", "Release", "AcqRel", "SeqCst", "fence"];
 
-/// A comment that begins `Pairs with the Release in ` and a name, and what it says.
+/// What a comment says that names the other end.
 #[derive(Debug)]
 struct Pairing {
     line: usize,
@@ -81,7 +81,8 @@ fn wrong(source: &Source, pairing: &Pairing, all: &[Source]) -> Option<String> {
 fn is_any(token: &Token, orderings: &[&str]) -> bool {
     let Kind::Word(word) = &token.kind else { return false };
     orderings.iter().any(|ordering| match *ordering {
-        "Acquire" | "Release" => word == ordering || word == "AcqRel" || word == "fence",
+        "Acquire" | "Release" => word == ordering || word == "AcqRel" || word.ends_with("fence"),
+        "fence" => word.ends_with("fence"),
         ordering => word == ordering,
     })
 }

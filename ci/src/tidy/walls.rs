@@ -90,6 +90,31 @@ pub(super) fn the_harness_knows_little_of_the_coordinator(source: &Source) -> Ve
         .collect()
 }
 
+/// The floors of the coordinator that know nothing above them: what may be named in each.
+const FLOORS: [(&str, &[&str]); 3] = [
+    ("coordinator/src/os", &["os"]),
+    ("coordinator/src/raw", &["raw"]),
+    ("coordinator/src/bus", &["bus", "os", "raw"]),
+];
+
+/// The ground floor and the bus import nothing of the fleet that stands on them.
+pub(super) fn lower_floors_know_nothing_above(source: &Source) -> Vec<Finding> {
+    let Some((floor, known)) = FLOORS.iter().find(|(floor, _)| is_in(&source.path, floor)) else {
+        return Vec::new();
+    };
+    source
+        .paths
+        .iter()
+        .filter(|path| path.starts_with(&["crate"]) && !path.test)
+        .filter(|path| path.parts.get(1).is_some_and(|module| !known.contains(&module.as_str())))
+        .map(|path| {
+            let what =
+                format!("`{}` is above {floor}; move what it needs beneath, or hand it in", path.text());
+            Finding::error(&source.path, path.line, what)
+        })
+        .collect()
+}
+
 /// Where shared memory is mapped and processes are forked; and the bench that does both with the peers' own interfaces.
 const UNSAFE: [&str; 3] = ["coordinator/src/bus", "coordinator/src/process/fork", "benches/peers/src"];
 
@@ -243,6 +268,16 @@ mod tests {
         assert!(lines(rule, "harness/src/cli.rs", text).is_empty());
         assert!(lines(rule, "harness/src/cli/run.rs", text).is_empty());
         assert_eq!(lines(rule, "harness/src/engine.rs", text), [1]);
+    }
+
+    #[test]
+    fn a_floor_that_knows_what_stands_on_it_is_caught() {
+        let rule = lower_floors_know_nothing_above;
+        let text = "use crate::bus::ring;\nuse crate::os::clock;\nuse crate::client::B;\nfn f() { crate::wire::g() }\n\
+                    #[cfg(test)]\nmod tests { use crate::plan::P; }";
+        assert_eq!(lines(rule, "coordinator/src/bus/view.rs", text), [3, 4]);
+        assert_eq!(lines(rule, "coordinator/src/os/clock.rs", text), [1, 3, 4]);
+        assert!(lines(rule, "coordinator/src/client.rs", text).is_empty());
     }
 
     #[test]
