@@ -6,6 +6,7 @@ mod cancel;
 mod capacity;
 mod choose;
 mod clean;
+mod completions;
 mod dead_letters;
 mod events;
 pub(crate) mod policy;
@@ -78,6 +79,8 @@ enum Verb {
     Stop(stop::Args),
     /// Remove what fleets have left behind whose supervisor is proven dead
     Clean(clean::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,6 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Restore(args) => restore::main(&args, program),
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
+        Verb::Completions(args) => completions::main(&args),
     }
 }
 

@@ -1,0 +1,19 @@
+//! `coordinator completions SHELL`: a script for the shell.
+
+use super::{Cli, OK, hand_out};
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example: coordinator completions fish > ~/.config/fish/completions/coordinator.fish"
+)]
+pub(super) struct Args {
+    shell: Shell,
+}
+
+pub(super) fn main(args: &Args) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "coordinator", &mut script);
+    hand_out(&script).err().unwrap_or(OK)
+}
