@@ -8,6 +8,7 @@
 
 mod check;
 mod coverage;
+mod dist;
 mod fuzz;
 mod sanitize;
 mod schema;
@@ -41,6 +42,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Kill and stop the bus's processes by the thousand, and account for every record
     Storm(storm::Args),
+    /// Build a release into target/dist/: static programs, man pages, completions, checksums
+    Dist(dist::Args),
     /// Run the bus's tests under the address and the thread sanitizer (wants the nightly toolchain)
     Sanitize(sanitize::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
         Verb::Storm(args) => storm::storm(&workspace, &args),
+        Verb::Dist(args) => dist::dist(&workspace, &args),
         Verb::Sanitize(args) => sanitize::sanitize(&workspace, &args),
     });
     match done {
