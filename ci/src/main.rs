@@ -34,6 +34,8 @@ enum Verb {
     Check(check::Args),
     /// Look whether the walls between the crates and the habits of the code hold
     Tidy(tidy::Args),
+    /// Print the size and shape of the tree: lines, long files and functions, cycles, locked packages
+    Figures,
     /// Write the JSON Schema of scenario files
     Schema(schema::Args),
     /// Run the tests and say which lines they reach (wants cargo-llvm-cov)
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match verb {
         Verb::Check(args) => check::check(&workspace, &args),
         Verb::Tidy(args) => tidy::tidy(&workspace, &args),
+        Verb::Figures => tidy::figures(&workspace),
         Verb::Schema(args) => schema::schema(&workspace, &args),
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),

@@ -9,6 +9,7 @@
 mod commits;
 mod documents;
 mod edges;
+mod figures;
 mod habits;
 mod measures;
 mod modules;
@@ -19,6 +20,7 @@ mod terms;
 mod walls;
 
 pub(crate) use documents::is_scenario;
+pub(crate) use figures::figures;
 
 use crate::workspace::{Outcome, Workspace, is_ci};
 use ratchets::{Measure, Ratchets, Table};
