@@ -1,7 +1,7 @@
 //! What this machine is, and what it allows.
 //!
 //! [`facts`] goes into every run's header; [`examine`] looks at each thing that a fleet needs and says
-//! how to mend what is missing; [`preflight`] refuses a plan that the host cannot carry out, before
+//! how to fix what is missing; [`preflight`] refuses a plan that the host cannot carry out, before
 //! anything has been started. `read` is the one place that asks the kernel about the host, here and for the
 //! sampler, with `cgroup` and `program` for what takes more than a file. `parse`, `judge` and `identity` are
 //! pure. Deliberately absent: changing anything.
@@ -27,7 +27,7 @@ pub const SHM_DIR: &str = "/dev/shm";
 pub struct Capability {
     pub name: &'static str,
     pub status: Status,
-    /// What there is, in words.
+    /// What was found, in words.
     pub found: String,
     /// What to do; present unless the status is ok.
     pub remedy: Option<String>,

@@ -1,12 +1,12 @@
 //! The kernel's own figures about every process of a fleet, about the harness itself, and about the host.
 //!
-//! [`figures`] is pure: it turns what `/proc` says into what the log keeps. [`Sampler`] reads. A process is
+//! `figures` is pure: it turns what `/proc` says into what the log keeps. [`Sampler`] reads. A process is
 //! the recorded one only if its start time is the recorded one: a pid alone may soon be another
 //! process's. No descriptor is kept open between sweeps: 708 of them would be the harness's own limit
 //! (`ulimit -n` is 1024 on many hosts), and opening costs a few microseconds.
 //! Deliberately absent: a schedule, and any opinion about the figures.
 
-pub mod figures;
+mod figures;
 mod host;
 mod own;
 

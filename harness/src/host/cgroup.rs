@@ -136,7 +136,7 @@ fn cpu_max(text: &str) -> Option<f64> {
     cpu_quota(quota, period)
 }
 
-/// Version 1 has a file for each; its quota of -1 is none.
+/// Version 1 has a file for each; a quota of -1 is no quota.
 fn cpu_quota(quota_us: &str, period_us: &str) -> Option<f64> {
     let (quota, period): (u64, u64) = (quota_us.trim().parse().ok()?, period_us.trim().parse().ok()?);
     (period > 0).then(|| quota as f64 / period as f64)

@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_host_has_nothing_to_mend() {
+    fn a_good_host_has_nothing_to_fix() {
         assert!(
             all(&good()).iter().all(|c| c.status == Status::Ok && c.remedy.is_none()),
             "{:?}",
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_missing_and_says_how_to_mend_it() {
+    fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
         let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
         let cases: [(Capability, &str, &str); 9] = [
             (

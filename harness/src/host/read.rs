@@ -24,7 +24,7 @@ pub(super) struct Readings {
     pub(super) nproc: Option<u64>,
     pub(super) pid_max: u64,
     pub(super) threads_max: u64,
-    /// Processes and threads that there are now.
+    /// Processes and threads on the host now.
     pub(super) pids_now: u64,
     pub(super) cgroups: Cgroups,
     pub(super) kernel: String,
@@ -72,7 +72,7 @@ pub(crate) struct LoadReading {
     pub(crate) one: f64,
     pub(crate) five: f64,
     pub(crate) fifteen: f64,
-    /// Processes and threads that there are now.
+    /// Processes and threads on the host now.
     pub(crate) entities: u64,
 }
 

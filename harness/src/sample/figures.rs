@@ -5,14 +5,14 @@ use reports::runlog::event::{AgentId, AgentSample};
 
 /// Whether the process behind a pid is the one that was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub(super) enum Life {
     Alive,
     /// Ended, or its pid is another process's by now.
     Gone,
 }
 
 /// A zombie has ended: all that is left of it is an exit status that its parent has not fetched.
-pub fn life(stat: &Stat, start_ticks: u64) -> Life {
+pub(super) fn life(stat: &Stat, start_ticks: u64) -> Life {
     if stat.starttime != start_ticks || matches!(stat.state, 'Z' | 'X' | 'x') {
         Life::Gone
     } else {
@@ -22,7 +22,7 @@ pub fn life(stat: &Stat, start_ticks: u64) -> Life {
 
 /// Where a process's CPU time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cpu {
+pub(super) enum Cpu {
     /// `/proc/PID/stat`: right for any number of threads, in steps of 10 ms on most kernels, which an
     /// idle worker does not reach in minutes.
     Ticks { per_second: u64 },
@@ -42,7 +42,7 @@ impl Cpu {
 }
 
 /// A kernel thread has no memory of its own: an absent figure is 0. As if of the first process in its place.
-pub fn agent_sample(
+pub(super) fn agent_sample(
     agent: AgentId,
     stat: &Stat,
     status: &Status,
@@ -66,7 +66,7 @@ pub fn agent_sample(
 }
 
 /// The kernel counts in KiB; the crate has made bytes of it.
-pub fn pss_kib(rollup: &SmapsRollup) -> Option<u64> {
+pub(super) fn pss_kib(rollup: &SmapsRollup) -> Option<u64> {
     rollup.memory_map_rollup.iter().find_map(|map| map.extension.map.get("Pss")).map(|bytes| bytes / 1024)
 }
 
