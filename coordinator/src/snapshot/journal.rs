@@ -217,7 +217,7 @@ impl Journal {
     ///
     /// # Errors
     /// The new file cannot be written; the old one stays.
-    pub fn compact(&mut self) -> Result<(), SnapshotError> {
+    fn compact(&mut self) -> Result<(), SnapshotError> {
         assert_eq!(self.group_records, 0, "only a committed journal is compacted");
         let path = &self.path;
         let Found { replay, .. } = read(path, open(path)?)?;

@@ -46,20 +46,6 @@ impl Journaled {
         Ok(id)
     }
 
-    /// As [`Journaled::submit`], for a task that is in the journal already.
-    pub fn submit_again(
-        &mut self,
-        address: Address,
-        task: Task<'_>,
-        terms: &Terms,
-        tag: u64,
-        entry: Entry,
-    ) -> Result<TaskId, SendError> {
-        let id = self.client.submit(address, task, terms, tag)?;
-        self.entries.insert(id, entry);
-        Ok(id)
-    }
-
     /// Flushes to the disk what was sent and what has ended, then publishes what was sent to the coordinators. On an error
     /// nothing is published; it may be tried again.
     pub fn flush(&mut self) -> Result<(), SnapshotError> {
