@@ -6,14 +6,15 @@
 //! be judged anywhere.
 //! Deliberately absent: signals, standard streams, the environment and the command line.
 
-use crate::engine::recorder::LiveSlot;
+use crate::engine::live::Live;
 use crate::engine::run_dir::{RunDir, RunDirError};
-use crate::engine::stop::{Stop, Wish};
+use crate::engine::sink::FileSink;
+use crate::engine::stop::{Stop, StopMode};
 use crate::engine::{self, Ended, EngineError, Request};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, PreflightError};
 use crate::scenario::Plan;
-use coordinator::client::launch::Program;
+use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
 use reports::runlog::event::BuildFacts;
 use reports::{JudgeError, Judged};
@@ -37,7 +38,7 @@ pub struct Options {
 #[derive(Debug, Clone, Default)]
 pub struct Controls {
     pub stop: Stop,
-    pub live: LiveSlot,
+    pub live: Live,
 }
 
 /// What comes up on the way, in this order.
@@ -91,7 +92,7 @@ impl ConductError {
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Unfit(_) | Self::Directory(_) => ExitCode::HostUnfit,
-            Self::Engine(EngineError::Recording { .. }) => ExitCode::Inconclusive,
+            Self::Engine(EngineError::Recording(_)) => ExitCode::Inconclusive,
         }
     }
 }
@@ -107,11 +108,19 @@ pub fn conduct(
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
     }
+    let program = options.program.clone();
     let (request, directory) = prepare(plan, options)?;
     observe(Notice::Starting { directory: directory.path().to_owned() });
-    let ended = engine::run(&request, &directory, &controls.stop, &controls.live)?;
+    let launcher = request.plan.system().launcher(Home {
+        program,
+        shm_dir: request.shm_dir.clone(),
+        run_id: request.run_id.clone(),
+        stderr: directory.fleet_stderr(),
+    });
+    let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;
+    let ended = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
     observe(Notice::Ended(ended.clone()));
-    let killed = controls.stop.wish() == Wish::Now;
+    let killed = controls.stop.mode() == StopMode::Kill;
     let judged = (!killed).then(|| reports::report(directory.path()));
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
 }
@@ -129,7 +138,6 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirErro
         started_utc: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
         run_id: format!("{}-{id}", plan.name()),
         shm_dir: options.shm_dir,
-        program: options.program,
         plan,
     };
     Ok((request, directory))

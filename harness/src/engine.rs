@@ -2,37 +2,45 @@
 //!
 //! launch → warm up → load and samples → drain → ledger → stop → verify. One thread drives the load
 //! ([`load`]), one sweeps `/proc` ([`sampling`]), one owns the log ([`recorder`]); they share nothing
-//! but the recorder's channel and the stop switch. Deliberately absent: any opinion about the figures,
-//! and any word to the user.
+//! but the recorder's channel and the stop switch. What is due when is decided by one calendar
+//! ([`schedule`]), who is alive by one watch ([`watch`]). The system under test is behind
+//! [`crate::system`]. Deliberately absent: any opinion about the figures, and any word to the user.
 
-mod books;
+mod clock;
 mod failure;
+pub mod live;
 mod load;
 mod payload;
+mod reconcile;
 pub mod recorder;
-mod roster;
 pub mod run_dir;
 mod sampling;
+pub mod schedule;
+pub mod sink;
 pub mod stop;
+mod watch;
+
+#[cfg(test)]
+mod tests;
 
 use crate::sample::own_usage;
 use crate::scenario::Plan;
-use coordinator::client::launch::{Fleet, LaunchError, Program, launch};
-use coordinator::client::{Client, now_ns};
-use coordinator::config::Policy;
+use crate::system::{LaunchError, Launcher, System};
+use clock::Clock;
 use failure::Failures;
-use load::{LoadEnd, Loader};
-use recorder::{Handle, LiveSlot, Recorder};
+use live::Live;
+use load::{LoadEnded, Loader, Tools};
+use recorder::{Handle, Recorder};
 use reports::runlog::event::{
     Agents, Alert, BuildFacts, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan, Severity,
 };
-use roster::Roster;
-use run_dir::RunDir;
-use sampling::Sweeps;
+use sampling::Sampling;
+use sink::Sink;
 use std::io;
 use std::path::PathBuf;
-use stop::{Stop, Wish};
+use stop::{Stop, StopMode};
 use thiserror::Error;
+use watch::Watch;
 
 /// What a run needs beside its plan.
 #[derive(Debug, Clone)]
@@ -45,19 +53,17 @@ pub struct Request {
     /// RFC 3339, UTC.
     pub started_utc: String,
     pub run_id: String,
-    /// Where fleets keep their shared memory.
+    /// The file system whose use is sampled: where systems keep their shared memory.
     pub shm_dir: PathBuf,
-    /// How to start the supervisor.
-    pub program: Program,
 }
 
 #[derive(Debug, Error)]
 pub enum EngineError {
-    #[error("{path}: cannot write the run log: {error}")]
-    Recording { path: PathBuf, error: io::Error },
+    #[error("cannot write the run log: {0}")]
+    Recording(#[source] io::Error),
 }
 
-/// How the run ended, before anybody has judged it.
+/// How the run ended, before it is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub reason: EndReason,
@@ -66,19 +72,33 @@ pub struct Ended {
     pub recording_error: Option<String>,
 }
 
-/// Runs `request` in `dir` until its end or until `stop` says so; `live` is kept fresh meanwhile.
+/// Runs `request` on what `launcher` starts, until its end or until `stop` says so. Its events go into `sink`; `live` is
+/// kept fresh meanwhile.
 ///
 /// An error only if the log could not even be begun; whatever happens later ends in the log, as far as
 /// that can still be written, and in the value returned.
-pub fn run(request: &Request, dir: &RunDir, stop: &Stop, live: &LiveSlot) -> Result<Ended, EngineError> {
-    let header = header(request);
-    let path = dir.log();
-    let start_ns = now_ns();
-    let recorder = Recorder::start(&path, &header, start_ns, stop.clone(), live.clone())
-        .map_err(|error| EngineError::Recording { path, error })?;
+pub fn run(
+    request: &Request,
+    launcher: &dyn Launcher,
+    sink: Box<dyn Sink>,
+    stop: &Stop,
+    live: &Live,
+) -> Result<Ended, EngineError> {
+    run_by(Clock::start(), request, launcher, sink, (stop, live))
+}
+
+fn run_by(
+    clock: Clock,
+    request: &Request,
+    launcher: &dyn Launcher,
+    sink: Box<dyn Sink>,
+    (stop, live): (&Stop, &Live),
+) -> Result<Ended, EngineError> {
+    let recorder =
+        Recorder::start(sink, &header(request), &clock, stop, live).map_err(EngineError::Recording)?;
     let log = recorder.handle();
     let mut run =
-        Run { request, dir, stop, log: log.clone(), start_ns, rounds: 0, failures: Failures::new() };
+        Run { request, launcher, stop, log: log.clone(), clock, rounds: 0, failures: Failures::new() };
     let (reason, detail) = run.carry_out();
     let usage = own_usage();
     log.record(Event::End(End {
@@ -88,7 +108,7 @@ pub fn run(request: &Request, dir: &RunDir, stop: &Stop, live: &LiveSlot) -> Res
         harness_cpu_ns: usage.cpu.as_nanos() as u64,
         harness_rss_max_kib: usage.rss_max_kib,
         task_failures_unwritten: run.failures.unwritten(),
-        ended_utc: None,
+        ended_utc: Some(run.clock.utc()),
     }));
     drop(run);
     drop(log);
@@ -118,10 +138,10 @@ fn header(request: &Request) -> Header {
 
 struct Run<'a> {
     request: &'a Request,
-    dir: &'a RunDir,
+    launcher: &'a dyn Launcher,
     stop: &'a Stop,
     log: Handle,
-    start_ns: u64,
+    clock: Clock,
     rounds: u64,
     failures: Failures,
 }
@@ -134,110 +154,76 @@ impl Run<'_> {
         self.log.record(Event::Phase(PhaseBegan { phase }));
     }
 
-    fn alert(&self, severity: Severity, text: String) {
-        self.log.record(Event::Alert(Alert { severity, text }));
-    }
-
     fn carry_out(&mut self) -> Outcome {
         self.phase(Phase::Launch);
-        let mut fleet = match self.launch() {
-            Ok(fleet) => fleet,
-            Err(outcome) => return outcome,
+        let cancelled = || self.stop.mode() != StopMode::Run;
+        let launched = self.launcher.launch(self.clock.zero_ns(), &cancelled);
+        let mut system = match launched {
+            Ok(system) => system,
+            Err(LaunchError::Cancelled) => return self.stop.outcome(),
+            Err(LaunchError::Failed(why)) => return (EndReason::LaunchFailed, Some(why)),
         };
-        let outcome = self.with_fleet(&mut fleet);
-        // Whatever `with_fleet` did, the fleet is down; what is left is judged by the kernel's word.
-        drop(fleet);
-        outcome
-    }
-
-    fn launch(&self) -> Result<Fleet, Outcome> {
-        let Request { plan, shm_dir, run_id, program, .. } = self.request;
-        let errors = self.dir.fleet_stderr();
-        let cancelled = || self.stop.wish() != Wish::GoOn;
-        match launch(program, shm_dir, run_id, (plan.shape(), &Policy::default()), &errors, cancelled) {
-            Ok(fleet) => {
-                tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
-                Ok(fleet)
+        let system = system.as_mut();
+        match Watch::begin(system) {
+            Ok(mut watch) => {
+                let launch_ns = self.clock.now_ns();
+                self.log.record(Event::Agents(Agents { agents: watch.agents().to_vec(), launch_ns }));
+                let outcome = self.serve(system, &mut watch);
+                self.take_down(system, watch, outcome)
             }
-            Err(LaunchError::Cancelled) => Err(self.stop.outcome()),
-            Err(error) => Err((EndReason::LaunchFailed, Some(error.to_string()))),
+            Err(why) => self.take_down(system, Watch::empty(), (EndReason::LaunchFailed, Some(why))),
         }
     }
 
-    fn with_fleet(&mut self, fleet: &mut Fleet) -> Outcome {
-        let failed = |error: String| (EndReason::LaunchFailed, Some(error));
-        let mut client = match Client::attach(fleet.dir()) {
-            Ok(client) => client,
-            Err(error) => return self.take_down(fleet, None, failed(error.to_string())),
-        };
-        let mut roster = match Roster::seen(&client.status()) {
-            Ok(roster) => roster,
-            Err(error) => return self.take_down(fleet, None, failed(error)),
-        };
-        let launch_ns = now_ns() - self.start_ns;
-        self.log.record(Event::Agents(Agents { agents: roster.agents().to_vec(), launch_ns }));
-        let outcome = self.serve(fleet, &mut client, &mut roster);
-        self.take_down(fleet, Some((client, roster)), outcome)
-    }
-
-    fn serve(&mut self, fleet: &mut Fleet, client: &mut Client, roster: &mut Roster) -> Outcome {
-        let sweeps = match Sweeps::start(
+    fn serve(&mut self, system: &mut dyn System, watch: &mut Watch) -> Outcome {
+        let sampling = match Sampling::start(
             &self.request.plan,
-            roster.agents(),
-            fleet.dir(),
-            &self.request.shm_dir,
+            watch.agents(),
+            (system.dir(), &self.request.shm_dir),
             self.log.clone(),
-            self.start_ns,
+            self.clock.clone(),
         ) {
-            Ok(sweeps) => sweeps,
+            Ok(sampling) => sampling,
             Err(error) => return (EndReason::LaunchFailed, Some(error.to_string())),
         };
-        let mut loader = Loader::new(
-            &self.request.plan,
-            client,
-            roster,
-            sweeps.replaced(),
-            &self.log,
-            self.start_ns,
-            &mut self.failures,
-        );
-        let end = loader.run(self.stop);
+        let tools = Tools {
+            plan: &self.request.plan,
+            clock: &self.clock,
+            log: &self.log,
+            sampling: sampling.orders(),
+        };
+        let mut loader = Loader::new(tools, system, watch, &mut self.failures);
+        let ended = loader.run(self.stop);
         self.rounds = loader.rounds();
         let (refused, rejected) = (loader.refused(), loader.rejected());
-        // With its end of the sweeps' news.
+        // With its end of the sampling thread's channel.
         drop(loader);
-        sweeps.finish();
-        if self.stop.wish() != Wish::Now {
-            self.log.record(Event::Ledger(books::ledger(client, refused, rejected)));
+        sampling.finish();
+        if self.stop.mode() != StopMode::Kill {
+            self.log.record(Event::Ledger(reconcile::ledger(system, refused, rejected)));
         }
-        match end {
-            LoadEnd::Completed => (EndReason::Completed, None),
-            LoadEnd::Stopped => self.stop.outcome(),
-            LoadEnd::FleetLost(why) => (EndReason::FleetLost, Some(why)),
+        match ended {
+            LoadEnded::Completed => (EndReason::Completed, None),
+            LoadEnded::Stopped => self.stop.outcome(),
+            LoadEnded::SystemLost(why) => (EndReason::FleetLost, Some(why)),
         }
     }
 
-    /// Ends the fleet and looks what is left of it.
-    fn take_down(&mut self, fleet: &mut Fleet, known: Option<(Client, Roster)>, outcome: Outcome) -> Outcome {
+    /// Ends the system and looks what is left of it.
+    fn take_down(&mut self, system: &mut dyn System, mut watch: Watch, outcome: Outcome) -> Outcome {
         self.phase(Phase::Verify);
-        let stopped = if self.stop.wish() == Wish::Now { fleet.kill() } else { fleet.stop() };
+        let stopped = system.stop(self.stop.mode());
         if let Some(how) = &stopped.how
             && outcome.0 != EndReason::FleetLost
         {
-            self.alert(Severity::Critical, how.clone());
+            self.log.record(Event::Alert(Alert { severity: Severity::Critical, text: how.clone() }));
         }
-        let roster = known.map_or_else(Roster::empty, |(client, mut roster)| {
-            let forced = self.stop.wish() == Wish::Now;
-            for exit in
-                roster.after_stop(&client.status(), stopped.how.as_deref(), forced, now_ns() - self.start_ns)
-            {
-                self.log.record(Event::AgentExit(exit));
-            }
-            roster
-        });
-        let verify =
-            books::verify(&roster, fleet.dir(), &self.request.shm_dir, &self.request.run_id, stopped.cleaned);
-        self.log.record(Event::Verify(verify));
+        // A second interrupt may have come while the system was asked to end.
+        let mode = self.stop.mode();
+        for event in watch.after_stop(system, stopped.how.as_deref(), mode, self.clock.now_ns()) {
+            self.log.record(event);
+        }
+        self.log.record(Event::Verify(reconcile::verify(&watch, system, stopped.cleaned)));
         outcome
     }
 }

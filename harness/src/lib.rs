@@ -8,3 +8,4 @@ pub mod exit;
 pub mod host;
 pub mod sample;
 pub mod scenario;
+pub mod system;

@@ -1,13 +1,13 @@
 //! What the user sees while a run goes on: a line that changes on a terminal, plain lines elsewhere.
 
 use super::output;
-use crate::engine::recorder::{Live, LiveSlot};
+use crate::engine::live::{Live, Look, Reader};
 use crate::scenario::Plan;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reports::facts::LiveView;
 use reports::runlog::event::Phase;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// Plain lines come this often, or a hundred times in a run.
@@ -24,11 +24,11 @@ pub(crate) struct Progress {
     form: Form,
     started: Instant,
     expected: Duration,
-    alerts_reported: u64,
+    reader: Reader,
 }
 
 impl Progress {
-    pub(crate) fn new(plan: &Plan, quiet: bool) -> Self {
+    pub(crate) fn new(plan: &Plan, live: &Live, quiet: bool) -> Self {
         let expected = plan.expected_duration();
         let form = if quiet {
             Form::Quiet
@@ -45,7 +45,7 @@ impl Progress {
             let every = (expected / 100).clamp(LINE_EVERY_MIN, LINE_EVERY_MAX);
             Form::Lines { every, next: Instant::now() + every, phase: None }
         };
-        Self { form, started: Instant::now(), expected, alerts_reported: 0 }
+        Self { form, started: Instant::now(), expected, reader: live.reader() }
     }
 
     /// Writes a line beside the progress.
@@ -56,15 +56,14 @@ impl Progress {
         }
     }
 
-    pub(crate) fn show(&mut self, live: &LiveSlot) {
-        let live = live.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(live) = live else { return };
+    pub(crate) fn show(&mut self) {
+        let Some(look) = self.reader.look() else { return };
         if matches!(self.form, Form::Quiet) {
             return;
         }
-        self.report_alerts(&live);
+        self.report_alerts(&look);
         let elapsed = self.started.elapsed();
-        let line = line(&live, elapsed, self.expected.saturating_sub(elapsed));
+        let line = line(&look.snapshot.view, elapsed, self.expected.saturating_sub(elapsed));
         match &mut self.form {
             Form::Quiet => {}
             Form::Bar(bar) => {
@@ -73,8 +72,8 @@ impl Progress {
             }
             Form::Lines { every, next, phase } => {
                 let now = Instant::now();
-                if *phase != live.view.phase || now >= *next {
-                    *phase = live.view.phase;
+                if *phase != look.snapshot.view.phase || now >= *next {
+                    *phase = look.snapshot.view.phase;
                     *next = now + *every;
                     output::report(&line);
                 }
@@ -82,12 +81,13 @@ impl Progress {
         }
     }
 
-    fn report_alerts(&mut self, live: &Live) {
-        let new = live.view.alerts.saturating_sub(self.alerts_reported) as usize;
-        self.alerts_reported = live.view.alerts;
-        let shown = new.min(live.alerts.len());
-        for alert in &live.alerts[live.alerts.len() - shown..] {
-            self.report(&format!("alert: {alert}"));
+    fn report_alerts(&self, look: &Look) {
+        if look.alerts_missed > 0 {
+            let missed = look.alerts_missed;
+            self.report(&format!("{missed} alerts came too fast to be shown; they are in the run log"));
+        }
+        for alert in &look.alerts {
+            self.report(&format!("alert: {}", alert.text));
         }
     }
 
@@ -98,8 +98,7 @@ impl Progress {
     }
 }
 
-fn line(live: &Live, elapsed: Duration, left: Duration) -> String {
-    let view = &live.view;
+fn line(view: &LiveView, elapsed: Duration, left: Duration) -> String {
     let phase = match view.phase {
         None | Some(Phase::Launch) => "launch",
         Some(Phase::WarmUp) => "warm-up",

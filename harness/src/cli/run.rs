@@ -5,10 +5,10 @@ use super::args::RunArgs;
 use super::progress::Progress;
 use super::{load, output, verdict};
 use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
-use crate::engine::stop::Wish;
+use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
-use coordinator::client::launch::Program;
+use crate::system::own_program;
 use reports::runlog::event::EndReason;
 use std::io;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         shm_dir: load::shm_dir(),
         out: args.out.clone(),
         command: command(args, plan.seed()),
-        program: Program::own(&["coordinator"]),
+        program: own_program(),
     };
     match with_signals(plan, options, args.quiet) {
         Ok((Ok(conducted), signals)) => finish(&conducted, &signals),
@@ -49,8 +49,9 @@ type Done = Result<Conducted, ConductError>;
 fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<(Done, Signals)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, notices) = unbounded_channel();
-    let view = View { plan: plan.clone(), quiet, progress: Some(Progress::new(&plan, quiet)) };
     let controls = Controls::default();
+    let progress = Progress::new(&plan, &controls.live, quiet);
+    let view = View { plan: plan.clone(), quiet, progress: Some(progress) };
     let work = {
         let controls = controls.clone();
         // The receiver lives until the work is done.
@@ -88,7 +89,7 @@ async fn follow(
             _ = on_term.recv() => *term,
             _ = on_hup.recv() => *hup,
             _ = ticks.tick() => {
-                view.tick(controls);
+                view.tick();
                 continue;
             }
         };
@@ -110,10 +111,10 @@ async fn follow(
 
 fn ask_to_end(controls: &Controls, view: &View, signal: &str, again: bool) {
     let (mode, text) = if again {
-        (Wish::Now, format!("{signal} again: ending now"))
+        (StopMode::Kill, format!("{signal} again: ending now"))
     } else {
         (
-            Wish::Drain,
+            StopMode::Drain,
             format!("{signal}: no more rounds, waiting for what is in flight; once more ends it now"),
         )
     };
@@ -150,9 +151,9 @@ impl View {
         }
     }
 
-    fn tick(&mut self, controls: &Controls) {
+    fn tick(&mut self) {
         if let Some(progress) = &mut self.progress {
-            progress.show(&controls.live);
+            progress.show();
         }
     }
 

@@ -4,71 +4,85 @@
 //! from when it was due; if the harness itself is late, that is part of the time and recorded beside
 //! it. Closed loop: the next round is due when the last one is back.
 
+mod check;
 mod latency;
 mod round;
 
+use super::clock::Clock;
 use super::failure::Failures;
 use super::payload;
 use super::recorder::Handle;
-use super::roster::Roster;
-use super::stop::{Stop, Wish};
+use super::sampling::Orders;
+use super::schedule::{Calendar, Due, Step};
+use super::stop::{Stop, StopMode};
+use super::watch::{Seen, Watch};
 use crate::scenario::{Plan, Workload};
-use coordinator::client::{Answer, Client, Event as Got, HowEnded, Outcome, Task, TaskId, WorkerRef, now_ns};
-use coordinator::wire::command_body;
+use crate::system::{Event as Got, PlaceId, Refused, System, Task};
+use check::{Checked, Wrong};
 use latency::Latencies;
-use reports::runlog::event::{
-    AgentInfo, AgentReplaced, Alert, Event, LatencyTag, LoadModel, Phase, PhaseBegan, Severity, TaskFailed,
-};
+use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::InFlight;
 use std::collections::VecDeque;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// From the end of the launch to the first round.
-const LEAD: Duration = Duration::from_millis(20);
 /// The load thread sleeps no longer than this, so that a stop is seen.
 const LOOK: Duration = Duration::from_millis(100);
-/// Rounds that could not start in time are made up for this share of the load phase, and at least
-/// [`OVERRUN_MIN`]: a hiccup at the end must not leave a run one round short.
-const OVERRUN_SHARE: u32 = 10;
-const OVERRUN_MIN: Duration = Duration::from_secs(1);
+/// The system says by itself that a task has timed out. One that has not by so long after the deadline is given
+/// up: no system can hold a drain up. More than the fleet's client takes to give a silent coordinator up.
+const SILENCE_GRACE: Duration = Duration::from_secs(5);
+/// Tasks given up that are remembered, to tell a late answer from a second one.
+const GIVEN_UP_MAX: usize = 4096;
 /// An alert of the same kind is not repeated before this.
 const ALERT_COOLDOWN_NS: u64 = 30_000_000_000;
-/// Bits of a tag that are the worker's place; the rest is the round.
-const PLACE_BITS: u32 = 24;
+/// Bits of a tag that are the worker's index; the rest is the round.
+pub(super) const INDEX_BITS: u32 = 24;
 const _: () = assert!(
     coordinator::config::COORDINATORS_MAX as u64 * coordinator::config::WORKERS_PER_COORDINATOR_MAX as u64
-        <= 1 << PLACE_BITS
+        <= 1 << INDEX_BITS
 );
 
 /// How the load ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoadEnd {
+pub enum LoadEnded {
     Completed,
     /// The stop switch says why.
     Stopped,
-    FleetLost(String),
+    SystemLost(String),
+}
+
+/// Alerts that are not repeated at once.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    LateRound,
+    FailedTask,
+}
+
+/// What the load works with.
+#[derive(Debug)]
+pub struct Tools<'a> {
+    pub plan: &'a Plan,
+    pub clock: &'a Clock,
+    pub log: &'a Handle,
+    /// Hears when to sweep, and of new processes in the agents' places.
+    pub sampling: Orders,
 }
 
 /// What makes the load; times are on the run's clock, ns.
+#[derive(Debug)]
 pub struct Loader<'a> {
-    plan: &'a Plan,
-    client: &'a mut Client,
-    roster: &'a mut Roster,
-    /// Who looks after the agents hears of new processes in their places.
-    replaced: Sender<AgentInfo>,
-    log: &'a Handle,
-    start_ns: u64,
+    tools: Tools<'a>,
+    system: &'a mut dyn System,
+    watch: &'a mut Watch,
     failures: &'a mut Failures,
-    workers: Vec<WorkerRef>,
+    calendar: Calendar,
+    workers: Vec<PlaceId>,
     seed: u64,
     /// The next round's number.
     next: u64,
     in_flight: VecDeque<InFlight>,
+    /// Tags of tasks that this end gave up by itself, the newest last.
+    given_up: VecDeque<u64>,
     latencies: Latencies,
-    deaths_seen: u64,
-    /// While somebody who died is not replaced: when to look for that again.
-    unsettled_ns: Option<u64>,
     /// Late and second answers since the last round that ended; they belong to rounds that are over.
     late: u32,
     duplicates: u32,
@@ -79,32 +93,28 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
+    /// The calendar of the run begins now.
     pub fn new(
-        plan: &'a Plan,
-        client: &'a mut Client,
-        roster: &'a mut Roster,
-        replaced: Sender<AgentInfo>,
-        log: &'a Handle,
-        start_ns: u64,
+        tools: Tools<'a>,
+        system: &'a mut dyn System,
+        watch: &'a mut Watch,
         failures: &'a mut Failures,
     ) -> Self {
-        let shape = *plan.shape();
-        let count = shape.coordinators() * shape.workers_per_coordinator();
+        let plan = tools.plan;
+        let workers = system.workers();
+        assert!(workers.len() <= 1 << INDEX_BITS, "a tag holds the index of every worker");
         Self {
-            plan,
-            client,
-            roster,
-            replaced,
-            log,
-            start_ns,
-            failures,
-            workers: (0..count).map(|n| WorkerRef::nth(&shape, n)).collect(),
+            calendar: Calendar::new(plan.load(), plan.sampling().every(), tools.clock.now_ns()),
+            workers,
             seed: plan.child_seed("payload"),
+            tools,
+            system,
+            watch,
+            failures,
             next: 0,
             in_flight: VecDeque::new(),
+            given_up: VecDeque::new(),
             latencies: Latencies::new(),
-            deaths_seen: 0,
-            unsettled_ns: None,
             late: 0,
             duplicates: 0,
             refused: 0,
@@ -119,7 +129,7 @@ impl<'a> Loader<'a> {
         self.next
     }
 
-    /// Tasks of rounds that could not be sent: failed, and in nobody's books.
+    /// Tasks of rounds that could not be sent: failed, and in no ledger.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -130,100 +140,92 @@ impl<'a> Loader<'a> {
     }
 
     fn now_ns(&self) -> u64 {
-        now_ns() - self.start_ns
+        self.tools.clock.now_ns()
     }
 
     fn phase(&self, phase: Phase) {
         tracing::debug!(?phase, "begins");
-        self.log.record(Event::Phase(PhaseBegan { phase }));
+        self.tools.log.record(Event::Phase(PhaseBegan { phase }));
     }
 
-    pub fn run(&mut self, stop: &Stop) -> LoadEnd {
-        let end = self.load(stop);
+    pub fn run(&mut self, stop: &Stop) -> LoadEnded {
+        let ended = self.load(stop);
+        self.calendar.end_load();
         self.phase(Phase::Drain);
-        let end = match end {
-            LoadEnd::Completed | LoadEnd::Stopped => self.drain(stop, end),
-            lost @ LoadEnd::FleetLost(_) => lost,
+        let ended = match ended {
+            LoadEnded::Completed | LoadEnded::Stopped => self.drain(stop, ended),
+            lost @ LoadEnded::SystemLost(_) => lost,
         };
-        self.latencies.flush(self.log, self.now_ns());
-        end
+        self.latencies.flush(self.tools.log, self.now_ns());
+        ended
     }
 
     /// Warm-up and load.
-    fn load(&mut self, stop: &Stop) -> LoadEnd {
-        let load = self.plan.load();
-        let every_ns = load.every().map(|every| every.as_nanos() as u64);
-        let first_ns = self.now_ns() + LEAD.as_nanos() as u64;
-        let load_ns = first_ns + load.warm_up().as_nanos() as u64;
-        let end_ns = load_ns + load.duration().as_nanos() as u64;
-        let overrun = (load.duration() / OVERRUN_SHARE).max(OVERRUN_MIN);
-        let latest_ns = end_ns + overrun.as_nanos() as u64;
-        let mut phase = Phase::WarmUp;
-        if load_ns > first_ns {
-            self.phase(Phase::WarmUp);
-        }
-        // Of the phase under way.
-        let mut slots = Slots { begin_ns: first_ns, end_ns: load_ns, every_ns, next: 0 };
+    fn load(&mut self, stop: &Stop) -> LoadEnded {
         loop {
             if let Some(why) = self.take_in() {
-                return LoadEnd::FleetLost(why);
+                return LoadEnded::SystemLost(why);
             }
-            if stop.wish() != Wish::GoOn {
-                return LoadEnd::Stopped;
+            if stop.mode() != StopMode::Run {
+                return LoadEnded::Stopped;
             }
             let now = self.now_ns();
-            if phase == Phase::WarmUp && now >= load_ns {
-                phase = Phase::Load;
-                self.latencies.flush(self.log, now);
-                self.phase(Phase::Load);
-                slots = Slots { begin_ns: load_ns, end_ns, every_ns, next: 0 };
-            }
-            let room = self.in_flight.len() < load.rounds_in_flight_max() as usize;
-            let due = if load.model() == LoadModel::Closed {
-                (self.in_flight.is_empty() && now >= slots.begin_ns && now < slots.end_ns).then_some(now)
-            } else {
-                slots.due()
-            };
-            match due {
-                Some(due_ns) if due_ns <= now && room && now < latest_ns => {
-                    self.begin(phase, due_ns);
-                    slots.next += 1;
-                    continue;
+            match self.calendar.step(now, self.in_flight.len()) {
+                Step::Due(Due::LoadOver) => return LoadEnded::Completed,
+                Step::Due(due) => self.act(due),
+                Step::SleepUntil(at_ns) => {
+                    self.latencies.flush_if_due(self.tools.log, now);
+                    self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
-                _ => {}
             }
-            let exhausted = due.is_none() || now >= latest_ns;
-            if phase == Phase::Load && now >= end_ns && exhausted {
-                return LoadEnd::Completed;
-            }
-            let wake_ns = match due {
-                Some(due_ns) if room => due_ns,
-                Some(_) => u64::MAX,
-                None if phase == Phase::WarmUp => load_ns,
-                None => end_ns,
-            };
-            let wait = Duration::from_nanos(wake_ns.saturating_sub(now)).min(LOOK);
-            self.latencies.flush_if_due(self.log, now);
-            self.client.wait(wait);
         }
     }
 
     /// Waits for what is in flight; every task has a time-out, so this ends.
-    fn drain(&mut self, stop: &Stop, end: LoadEnd) -> LoadEnd {
+    fn drain(&mut self, stop: &Stop, ended: LoadEnded) -> LoadEnded {
         while !self.in_flight.is_empty() {
             if let Some(why) = self.take_in() {
-                return LoadEnd::FleetLost(why);
+                return LoadEnded::SystemLost(why);
             }
-            if stop.wish() == Wish::Now {
-                return LoadEnd::Stopped;
+            if stop.mode() == StopMode::Kill {
+                return LoadEnded::Stopped;
             }
-            if self.client.in_flight() > 0 {
-                self.client.wait(LOOK);
+            match self.calendar.step(self.now_ns(), self.in_flight.len()) {
+                Step::Due(due) => self.act(due),
+                Step::SleepUntil(at_ns) if !self.in_flight.is_empty() => {
+                    self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
+                }
+                Step::SleepUntil(_) => {}
             }
         }
         // A death between the last answer and now is still a death.
-        self.look_for_deaths();
-        end
+        let seen = self.watch.look(self.system, self.now_ns());
+        self.report(seen);
+        ended
+    }
+
+    /// Does what the calendar says.
+    fn act(&mut self, due: Due) {
+        match due {
+            Due::Phase(phase) => {
+                if phase == Phase::Load {
+                    // The first interval of the load begins with it.
+                    self.latencies.flush(self.tools.log, self.now_ns());
+                }
+                self.phase(phase);
+            }
+            Due::Round { phase, due_ns } => self.begin(phase, due_ns),
+            Due::Sweep { sweep, due_ns } => self.tools.sampling.sweep(sweep, due_ns),
+            Due::SweepsSkipped { count } => {
+                let text = format!(
+                    "{count} sweeps were overdue at once and are left out: was the machine suspended?"
+                );
+                self.tools.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+            }
+            Due::Clock => self.tools.log.record_utc(),
+            // Named by `load`, which ends with it.
+            Due::LoadOver => {}
+        }
     }
 
     fn begin(&mut self, phase: Phase, scheduled_ns: u64) {
@@ -231,93 +233,90 @@ impl<'a> Loader<'a> {
         self.next += 1;
         let started_ns = self.now_ns();
         self.in_flight.push_back(InFlight::new(number, phase, scheduled_ns, started_ns, self.workers.len()));
-        let timeout = self.plan.load().task_timeout();
-        for place in 0..self.workers.len() {
-            let worker = self.workers[place];
-            let tag = number << PLACE_BITS | place as u64;
-            let sent = match self.plan.workload() {
-                Workload::Echo { payload_bytes } => {
-                    payload::fill(&mut self.buffer, self.seed, tag, *payload_bytes);
-                    self.client.send(worker, Task::Echo(&self.buffer), timeout, tag)
-                }
-                Workload::Sleep(time) => {
-                    self.client.send(worker, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
-                }
-                Workload::Compute { cpu } => self.client.send(worker, Task::Compute(*cpu), timeout, tag),
-                Workload::Exec { command, .. } => {
-                    let task = number * self.workers.len() as u64 + place as u64;
-                    let arguments: Vec<String> =
-                        command.iter().map(|part| part.replace("{}", &task.to_string())).collect();
-                    match command_body(&arguments) {
-                        Some(body) => self.client.send(worker, Task::Exec(&body), timeout, tag),
-                        None => Err(coordinator::client::SendError::TooLarge),
-                    }
-                }
-            };
-            if let Err(refused) = sent {
+        let timeout = self.tools.plan.load().task_timeout();
+        for index in 0..self.workers.len() {
+            let worker = self.workers[index];
+            let tag = number << INDEX_BITS | index as u64;
+            if let Err(refused) = self.submit(worker, tag, timeout) {
                 // A worker that cannot even be asked has failed its task: nothing vanishes.
                 self.refused += 1;
-                let reason = format!("not sent to {worker}: {refused}");
-                self.fail(tag, "none".to_owned(), worker, reason);
+                self.fail(tag, "none".to_owned(), worker, format!("not sent to {worker}: {refused}"));
             }
         }
-        self.client.flush();
+        self.system.flush();
+        let give_up = timeout.saturating_add(SILENCE_GRACE).as_nanos();
+        let give_up_ns = self.now_ns().saturating_add(u64::try_from(give_up).unwrap_or(u64::MAX));
+        if let Some(round) = self.in_flight.back_mut() {
+            round.sent(give_up_ns);
+        }
         let late_ns = started_ns - scheduled_ns.min(started_ns);
         if late_ns > Duration::from_secs(1).as_nanos() as u64 {
             let late = Duration::from_nanos(late_ns);
-            self.alert(0, Severity::Minor, || format!("round {number} started {late:.1?} late"));
+            self.alert(Kind::LateRound, || format!("round {number} started {late:.1?} late"));
         }
         self.close_finished();
+    }
+
+    fn submit(&mut self, worker: PlaceId, tag: u64, timeout: Duration) -> Result<(), Refused> {
+        match self.tools.plan.workload() {
+            Workload::Echo { payload_bytes } => {
+                payload::fill(&mut self.buffer, self.seed, tag, *payload_bytes);
+                self.system.submit(worker, Task::Echo(&self.buffer), timeout, tag)
+            }
+            Workload::Sleep(time) => {
+                self.system.submit(worker, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
+            }
+            Workload::Compute { cpu } => self.system.submit(worker, Task::Compute(*cpu), timeout, tag),
+            Workload::Exec { command, .. } => {
+                let (round, index) = (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1));
+                let task = (round * self.workers.len() as u64 + index).to_string();
+                let arguments: Vec<String> = command.iter().map(|part| part.replace("{}", &task)).collect();
+                self.system.submit(worker, Task::Command(&arguments), timeout, tag)
+            }
+        }
     }
 
     /// Takes what has come in; says why if nothing more can come.
     fn take_in(&mut self) -> Option<String> {
-        let mut got = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut outcomes = Vec::new();
-        let (plan, seed, start_ns) = (self.plan, self.seed, self.start_ns);
+        let (plan, seed) = (self.tools.plan, self.seed);
         let (late, duplicates) = (&mut self.late, &mut self.duplicates);
-        self.client.poll(|event| match event {
-            Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, plan, seed, start_ns, &mut got)),
-            Got::Late(_) => *late += 1,
-            // A fleet of the harness' has had no other client: what it says of one cannot be.
-            Got::Duplicate(_) | Got::Inherited(_) => *duplicates += 1,
-            // What a coordinator's successor tells once more has been counted; a task that an operator tries again
-            // has failed here already.
-            Got::Repeated(_) | Got::Revived(_) => {}
+        self.system.poll(&mut |event| match event {
+            Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, plan, seed, &mut buffer)),
+            Got::Late => *late = late.saturating_add(1),
+            Got::Duplicate => *duplicates = duplicates.saturating_add(1),
         });
-        self.buffer = got;
+        self.buffer = buffer;
         for outcome in outcomes {
             self.settle(outcome);
         }
+        self.give_up_overdue();
         self.close_finished();
-        let lost = self.client.is_lost();
-        let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= self.now_ns());
-        if lost || unsettled || self.client.deaths() != self.deaths_seen {
-            self.look_for_deaths();
-        }
-        lost.then(|| {
-            if self.client.status().supervisor.is_dead() {
-                "the supervisor died".to_owned()
-            } else {
-                "every coordinator died".to_owned()
-            }
-        })
+        let lost = self.system.lost();
+        let seen = self.watch.look_if_due(self.system, self.now_ns());
+        self.report(seen);
+        lost
     }
 
-    fn round_of(&mut self, tag: u64) -> Option<&mut InFlight> {
-        let number = tag >> PLACE_BITS;
-        self.in_flight.iter_mut().find(|round| round.number == number)
+    /// The round and the worker's index of a tag, while its task has no outcome.
+    fn open_task(&mut self, tag: u64) -> Option<(&mut InFlight, usize)> {
+        let (number, index) = (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize);
+        let round = self.in_flight.iter_mut().find(|round| round.number == number)?;
+        round.is_open(index).then_some((round, index))
     }
 
     fn settle(&mut self, outcome: Checked) {
-        let Some(round) = self.round_of(outcome.tag) else { return };
+        // No system receives anything in the future.
+        let received_ns = outcome.received_ns.min(self.now_ns());
+        let Some((round, index)) = self.open_task(outcome.tag) else { return self.surplus(&outcome) };
         match outcome.wrong {
             None => {
                 let (phase, scheduled_ns) = (round.phase, round.scheduled_ns);
-                let latency_ns = outcome.received_ns.saturating_sub(scheduled_ns);
-                round.answered(latency_ns, outcome.received_ns);
+                let latency_ns = received_ns.saturating_sub(scheduled_ns);
+                round.answered(index, latency_ns, received_ns);
                 self.latencies.record(LatencyTag::Task, phase, latency_ns);
-                let from_send_ns = outcome.received_ns.saturating_sub(outcome.sent_ns);
+                let from_send_ns = received_ns.saturating_sub(outcome.sent_ns);
                 self.latencies.record(LatencyTag::TaskFromSend, phase, from_send_ns);
             }
             Some(wrong) => {
@@ -328,25 +327,53 @@ impl<'a> Loader<'a> {
                     self.rejected += 1;
                 }
                 let (Wrong::Content(reason) | Wrong::Failed(reason) | Wrong::Undelivered(reason)) = wrong;
-                // Some reasons name the worker already.
-                let reason = if reason.contains("worker/") || reason.contains("coord/") {
-                    reason
-                } else {
-                    format!("{}: {reason}", outcome.worker)
-                };
-                self.fail(outcome.tag, outcome.id.to_string(), outcome.worker, reason);
+                self.fail(outcome.tag, outcome.id, outcome.place, reason);
             }
         }
     }
 
-    fn fail(&mut self, tag: u64, task: String, worker: WorkerRef, reason: String) {
+    /// An outcome of a task that has one already: late if this end gave the task up, else a second one. Never
+    /// counted as answered.
+    fn surplus(&mut self, outcome: &Checked) {
+        if matches!(outcome.wrong, Some(Wrong::Undelivered(_))) {
+            return;
+        }
+        if let Some(at) = self.given_up.iter().position(|tag| *tag == outcome.tag) {
+            self.given_up.remove(at);
+            self.late = self.late.saturating_add(1);
+        } else {
+            self.duplicates = self.duplicates.saturating_add(1);
+        }
+    }
+
+    /// Fails tasks that the system has said nothing about, although their time is over.
+    fn give_up_overdue(&mut self) {
         let now = self.now_ns();
-        let Some(round) = self.round_of(tag) else { return };
-        round.failed(now);
+        let overdue: Vec<(u64, usize)> = self
+            .in_flight
+            .iter()
+            .flat_map(|round| round.overdue(now).into_iter().map(|index| (round.number, index)))
+            .collect();
+        let timeout = self.tools.plan.load().task_timeout();
+        for (number, index) in overdue {
+            let (worker, tag) = (self.workers[index], number << INDEX_BITS | index as u64);
+            if self.given_up.len() == GIVEN_UP_MAX {
+                self.given_up.pop_front();
+            }
+            self.given_up.push_back(tag);
+            let reason = format!("{worker}: neither an answer nor a failure within {timeout:?}");
+            self.fail(tag, "none".to_owned(), worker, reason);
+        }
+    }
+
+    fn fail(&mut self, tag: u64, task: String, worker: PlaceId, reason: String) {
+        let now = self.now_ns();
+        let Some((round, index)) = self.open_task(tag) else { return };
+        round.failed(index, now);
         let number = round.number;
-        self.alert(1, Severity::Minor, || format!("round {number}: {reason}"));
-        let worker = self.roster.id_of(worker);
-        self.failures.record(self.log, TaskFailed { round: number, task, worker, reason });
+        self.alert(Kind::FailedTask, || format!("round {number}: {reason}"));
+        let worker = self.watch.id_of(worker);
+        self.failures.record(self.tools.log, TaskFailed { round: number, task, worker, reason });
     }
 
     /// Rounds of which every task has ended go into the log, the oldest first where they ended together.
@@ -356,128 +383,29 @@ impl<'a> Loader<'a> {
             let late = std::mem::take(&mut self.late);
             let duplicates = std::mem::take(&mut self.duplicates);
             let round = done.finish(late, duplicates);
-            let time_ns = round.finished_ns - round.scheduled_ns;
+            let time_ns = round.finished_ns.saturating_sub(round.scheduled_ns);
             self.latencies.record(LatencyTag::Coordination, round.phase, time_ns);
-            self.log.record(Event::Round(round));
+            self.tools.log.record(Event::Round(round));
         }
     }
 
-    fn look_for_deaths(&mut self) {
-        self.deaths_seen = self.client.deaths();
-        let status = self.client.status();
-        let now = self.now_ns();
-        let exits = self.roster.crashed(&status, now);
-        let (replaced, settled) = self.roster.replaced(&status);
-        self.unsettled_ns = (!settled).then(|| now + LOOK.as_nanos() as u64);
-        if let Some(first) = exits.first() {
-            let text = match exits.len() - 1 {
-                0 => format!("{} (pid {}) {}", first.name, first.pid, first.how),
-                more => {
-                    format!(
-                        "{} (pid {}) {}, and {more} more processes ended",
-                        first.name, first.pid, first.how
-                    )
-                }
-            };
-            self.log.record(Event::Alert(Alert { severity: Severity::Critical, text }));
+    /// Writes down what the watch has seen.
+    fn report(&self, seen: Seen) {
+        for event in seen.events {
+            self.tools.log.record(event);
         }
-        for exit in exits {
-            self.log.record(Event::AgentExit(exit));
-        }
-        for agent in replaced {
-            self.log.record(Event::AgentReplaced(AgentReplaced {
-                agent: agent.id,
-                incarnation: agent.incarnation,
-                name: agent.name.clone(),
-                pid: agent.pid,
-                start_ticks: agent.start_ticks,
-                seen_ns: now,
-            }));
-            // Its receiver ends after the load.
-            let _ = self.replaced.send(agent);
+        for agent in seen.replaced {
+            self.tools.sampling.replace(agent);
         }
     }
 
     /// Says it once, and again only after a while.
-    fn alert(&mut self, kind: usize, severity: Severity, text: impl FnOnce() -> String) {
+    fn alert(&mut self, kind: Kind, text: impl FnOnce() -> String) {
         let now = self.now_ns();
-        if self.alerted_ns[kind].is_none_or(|then| now - then >= ALERT_COOLDOWN_NS) {
-            self.alerted_ns[kind] = Some(now);
-            self.log.record(Event::Alert(Alert { severity, text: text() }));
-        }
-    }
-}
-
-/// When the rounds of a phase are due.
-struct Slots {
-    begin_ns: u64,
-    end_ns: u64,
-    every_ns: Option<u64>,
-    next: u64,
-}
-
-impl Slots {
-    /// The next one; `None` when there is none left before the end.
-    fn due(&self) -> Option<u64> {
-        let due_ns = self.begin_ns + self.next * self.every_ns?;
-        (due_ns < self.end_ns).then_some(due_ns)
-    }
-}
-
-enum Wrong {
-    /// It was answered, with something else than was asked for.
-    Content(String),
-    /// It was answered: what was asked for has failed.
-    Failed(String),
-    /// The bus says that it was not answered.
-    Undelivered(String),
-}
-
-/// An outcome, after a look at what the answer says.
-struct Checked {
-    id: TaskId,
-    tag: u64,
-    worker: WorkerRef,
-    sent_ns: u64,
-    received_ns: u64,
-    wrong: Option<Wrong>,
-}
-
-impl Checked {
-    fn new(outcome: &Outcome<'_>, plan: &Plan, seed: u64, start_ns: u64, buffer: &mut Vec<u8>) -> Self {
-        let wrong = match &outcome.result {
-            Ok(answer) => check(answer, plan, seed, outcome.tag, buffer),
-            Err(failure) => Some(Wrong::Undelivered(failure.to_string())),
-        };
-        Self {
-            id: outcome.id,
-            tag: outcome.tag,
-            worker: outcome.worker,
-            sent_ns: outcome.sent_ns.saturating_sub(start_ns),
-            received_ns: outcome.received_ns.saturating_sub(start_ns),
-            wrong,
-        }
-    }
-}
-
-fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec<u8>) -> Option<Wrong> {
-    let took = Duration::from_nanos(answer.finished_ns.saturating_sub(answer.started_ns));
-    let at_least = |asked: Duration| {
-        (took < asked).then(|| Wrong::Content(format!("done in {took:?}, although {asked:?} was asked for")))
-    };
-    match plan.workload() {
-        Workload::Echo { payload_bytes } => {
-            payload::fill(buffer, seed, tag, *payload_bytes);
-            (answer.body != &buffer[..]).then(|| Wrong::Content("the answer is not what was sent".to_owned()))
-        }
-        Workload::Sleep(time) => at_least(time.of_task(seed, tag)),
-        Workload::Compute { cpu } => at_least(*cpu),
-        Workload::Exec { .. } if answer.code == 0 => None,
-        Workload::Exec { .. } => {
-            let said = String::from_utf8_lossy(&answer.body[answer.stdout_len..]).trim().to_owned();
-            let how = HowEnded::from_raw(answer.code);
-            let last = said.lines().last().map_or(String::new(), |line| format!(": {line}"));
-            Some(Wrong::Failed(format!("the command {how}{last}")))
+        let alerted_ns = &mut self.alerted_ns[kind as usize];
+        if alerted_ns.is_none_or(|then| now.saturating_sub(then) >= ALERT_COOLDOWN_NS) {
+            *alerted_ns = Some(now);
+            self.tools.log.record(Event::Alert(Alert { severity: Severity::Minor, text: text() }));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an echo task carries: bytes that nobody can guess without the task's own number.
+//! What an echo task carries: bytes that no one can guess without the task's own number.
 //!
 //! Both ends of the check make them anew, so an answer that is another task's, an older one's or a
 //! buffer's remains is told from the right one.

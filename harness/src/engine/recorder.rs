@@ -1,14 +1,14 @@
 //! The one writer of the run log. It also keeps the facts that the log amounts to, for the live view
 //! and for criteria that end a run early: the same fold that judges the log later.
 
-use super::stop::{Stop, Wish};
-use coordinator::client::now_ns;
-use reports::facts::{Facts, LiveView};
+use super::clock::Clock;
+use super::live::Live;
+use super::sink::Sink;
+use super::stop::{Stop, StopMode};
+use reports::facts::Facts;
 use reports::runlog::codec::Writer;
 use reports::runlog::event::{EndReason, Event, Header};
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::Path;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,23 +19,15 @@ use std::time::{Duration, Instant};
 const QUEUE: usize = 4096;
 /// What a crash of the machine may cost.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// How often the live view is made anew and hope is looked for.
+/// How often a snapshot is published, and criteria are checked that may end the run.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// What a live display shows.
-#[derive(Debug, Clone)]
-pub struct Live {
-    pub view: LiveView,
-    /// The newest alerts, the newest last.
-    pub alerts: Vec<String>,
-}
 
 /// Where events go in.
 #[derive(Debug, Clone)]
 pub struct Handle {
     /// Stamped and queued under one lock: times in the log never go back.
     to: Arc<Mutex<SyncSender<(u64, Event)>>>,
-    start_ns: u64,
+    clock: Clock,
     stop: Stop,
 }
 
@@ -44,11 +36,20 @@ impl Handle {
     /// switch has been thrown.
     pub fn record(&self, event: Event) {
         let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        let t_ns = now_ns() - self.start_ns;
-        if to.send((t_ns, event)).is_err() {
-            // Its thread is gone: a run that nobody writes down is not worth going on with.
+        self.send(&to, event);
+    }
+
+    /// Records what the wall clock shows. It is read together with the stamp.
+    pub fn record_utc(&self) {
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&to, Event::Clock(reports::runlog::event::Clock { utc: self.clock.utc() }));
+    }
+
+    fn send(&self, to: &SyncSender<(u64, Event)>, event: Event) {
+        if to.send((self.clock.now_ns(), event)).is_err() {
+            // Its thread is gone: a run that is not written down is not worth going on with.
             let why = "the recorder has ended".to_owned();
-            self.stop.ask(Wish::Drain, EndReason::RecordingFailed, why);
+            self.stop.ask(StopMode::Drain, EndReason::RecordingFailed, why);
         }
     }
 }
@@ -59,39 +60,37 @@ pub struct Recorder {
     thread: JoinHandle<io::Result<()>>,
 }
 
-/// Shared with whoever shows the run.
-pub type LiveSlot = Arc<Mutex<Option<Live>>>;
-
 impl Recorder {
-    /// Begins the log with its header. `start_ns` is the run's zero on the fleet's clock.
+    /// Begins the log with its header.
     pub fn start(
-        path: &Path,
+        sink: Box<dyn Sink>,
         header: &Header,
-        start_ns: u64,
-        stop: Stop,
-        live: LiveSlot,
+        clock: &Clock,
+        stop: &Stop,
+        live: &Live,
     ) -> io::Result<Self> {
-        let file = File::options().write(true).create_new(true).open(path)?;
+        let sink = Shared(Arc::new(Mutex::new(sink)));
         let mut log = Log {
-            writer: Writer::new(BufWriter::with_capacity(1 << 16, file)),
+            writer: Writer::new(sink.clone()),
+            sink,
             facts: Facts::new(header),
-            live,
+            live: live.clone(),
             stop: stop.clone(),
-            alerts: Vec::new(),
-            start_ns,
+            clock: clock.clone(),
         };
         log.append(0, Event::Header(Box::new(header.clone())))?;
         log.sync()?;
         let (to, from) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || log.run(&from))?;
-        Ok(Self { handle: Handle { to: Arc::new(Mutex::new(to)), start_ns, stop }, thread })
+        let handle = Handle { to: Arc::new(Mutex::new(to)), clock: clock.clone(), stop: stop.clone() };
+        Ok(Self { handle, thread })
     }
 
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Waits until everything handed over is on disk. Every other handle must be gone.
+    /// Waits until the sink has synced everything handed over. Every other handle must be gone.
     pub fn finish(self) -> io::Result<()> {
         drop(self.handle);
         match self.thread.join() {
@@ -101,28 +100,43 @@ impl Recorder {
     }
 }
 
-struct Log {
-    writer: Writer<BufWriter<File>>,
-    facts: Facts,
-    live: LiveSlot,
-    stop: Stop,
-    alerts: Vec<String>,
-    start_ns: u64,
+/// A sink that the log's writer and the recorder both reach, on one thread.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Box<dyn Sink>>>);
+
+impl Shared {
+    fn with<T>(&self, f: impl FnOnce(&mut dyn Sink) -> T) -> T {
+        f(&mut **self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
-/// Alerts that a live display can show.
-const ALERTS_SHOWN: usize = 5;
+impl io::Write for Shared {
+    /// The writer makes one call a line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.with(|sink| sink.append(line)).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(|sink| sink.flush())
+    }
+}
+
+struct Log {
+    writer: Writer<Shared>,
+    sink: Shared,
+    facts: Facts,
+    live: Live,
+    stop: Stop,
+    clock: Clock,
+}
 
 impl Log {
     fn run(mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {
         let done = self.record_all(from);
         if let Err(error) = &done {
-            self.stop.ask(
-                Wish::Drain,
-                EndReason::RecordingFailed,
-                format!("the run log cannot be written: {error}"),
-            );
-            // Nobody may wait for a queue that is not emptied any more.
+            let why = format!("the run log cannot be written: {error}");
+            self.stop.ask(StopMode::Drain, EndReason::RecordingFailed, why);
+            // No thread may wait for a queue that is not emptied any more.
             for _ in from {}
         }
         done
@@ -149,10 +163,7 @@ impl Log {
 
     fn append(&mut self, t_ns: u64, event: Event) -> io::Result<()> {
         if let Event::Alert(alert) = &event {
-            if self.alerts.len() == ALERTS_SHOWN {
-                self.alerts.remove(0);
-            }
-            self.alerts.push(alert.text.clone());
+            self.live.alert(alert);
         }
         let record = self.writer.append(t_ns, event)?;
         self.facts.push(&record);
@@ -161,21 +172,16 @@ impl Log {
 
     fn sync(&mut self) -> io::Result<()> {
         self.look();
-        self.writer.flush()?;
-        self.writer.get_ref().get_ref().sync_data()
+        self.sink.with(|sink| sink.sync())
     }
 
     fn look(&mut self) {
-        if self.stop.wish() == Wish::GoOn
-            && let Some((name, why)) = reports::cannot_pass(&self.facts, now_ns() - self.start_ns)
+        if self.stop.mode() == StopMode::Run
+            && let Some((name, why)) = reports::cannot_pass(&self.facts, self.clock.now_ns())
         {
-            self.stop.ask(
-                Wish::Drain,
-                EndReason::Aborted,
-                format!("criterion `{name}` is beyond hope: {why}"),
-            );
+            let why = format!("criterion `{name}` is beyond hope: {why}");
+            self.stop.ask(StopMode::Drain, EndReason::Aborted, why);
         }
-        let live = Live { view: self.facts.live(), alerts: self.alerts.clone() };
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live);
+        self.live.publish(self.facts.live());
     }
 }

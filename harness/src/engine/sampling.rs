@@ -1,100 +1,118 @@
-//! The thread that sweeps `/proc` on schedule, and says so when it could not.
+//! The thread that sweeps `/proc` when it is told to, and says so when it could not.
+//!
+//! When a sweep is due is the calendar's business ([`super::schedule`]); the thread exists so that a slow sweep holds no
+//! round up.
 
+use super::clock::Clock;
 use super::recorder::Handle;
 use crate::sample::{SampleError, Sampler};
 use crate::scenario::Plan;
-use coordinator::client::now_ns;
 use reports::runlog::event::{AgentInfo, Alert, Event, Role, Sample, SampleMissed, Severity};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+
+/// What the sampling thread is told.
+#[derive(Debug)]
+pub enum Order {
+    Sweep { sweep: u64, due_ns: u64 },
+    Replace(AgentInfo),
+}
+
+/// How others reach the sampling thread. It ends when all of these are gone. Their number is bounded by the
+/// calendar, which lists at most a bounded number of sweeps at once.
+#[derive(Debug, Clone)]
+pub struct Orders(Sender<Order>);
+
+impl Orders {
+    pub fn new() -> (Self, Receiver<Order>) {
+        let (to, from) = channel();
+        (Self(to), from)
+    }
+
+    pub fn sweep(&self, sweep: u64, due_ns: u64) {
+        self.send(Order::Sweep { sweep, due_ns });
+    }
+
+    /// From the next sweep on another process is in an agent's place.
+    pub fn replace(&self, agent: AgentInfo) {
+        self.send(Order::Replace(agent));
+    }
+
+    fn send(&self, order: Order) {
+        // Without its thread the run ends with a panic when that is joined.
+        let _ = self.0.send(order);
+    }
+}
 
 #[derive(Debug)]
-pub struct Sweeps {
-    /// Closed when the sweeps are to end.
-    replaced: Sender<AgentInfo>,
+pub struct Sampling {
+    orders: Orders,
     thread: JoinHandle<()>,
 }
 
-impl Sweeps {
-    /// The first sweep is due at once, the others every `sampling.every` from then on.
+impl Sampling {
+    /// `dir` is the system's own directory below `shm_dir`.
     pub fn start(
         plan: &Plan,
         agents: &[AgentInfo],
-        fleet_dir: &Path,
-        shm_dir: &Path,
+        (dir, shm_dir): (&Path, &Path),
         log: Handle,
-        start_ns: u64,
+        clock: Clock,
     ) -> Result<Self, SampleError> {
         let fleet = agents.iter().filter(|agent| agent.role != Role::Harness).cloned().collect();
-        let mut schedule = Schedule {
-            sampler: Sampler::new(fleet, fleet_dir.to_owned(), shm_dir.to_owned())?,
+        let mut sweeps = Sweeps {
+            sampler: Sampler::new(fleet, dir.to_owned(), shm_dir.to_owned())?,
             names: Arc::from(agents),
             every_ns: plan.sampling().every().as_nanos() as u64,
             pss_every_ns: plan.sampling().pss_every().map(|every| every.as_nanos() as u64),
             next_pss_ns: 0,
             log,
-            start_ns,
-            told_unread: false,
+            clock,
+            reported_unread: false,
         };
-        let (replaced, news) = channel();
-        let thread = std::thread::spawn(move || schedule.run(&news));
-        Ok(Self { replaced, thread })
+        let (orders, from) = Orders::new();
+        let thread = std::thread::spawn(move || sweeps.run(&from));
+        Ok(Self { orders, thread })
     }
 
-    /// Where the load hears of a new process in an agent's place, the sweeps do.
-    pub fn replaced(&self) -> Sender<AgentInfo> {
-        self.replaced.clone()
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Waits for the sweep that is under way.
     pub fn finish(self) {
-        drop(self.replaced);
+        drop(self.orders);
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
     }
 }
 
-struct Schedule {
+struct Sweeps {
     sampler: Sampler,
     names: Arc<[AgentInfo]>,
     every_ns: u64,
     pss_every_ns: Option<u64>,
     next_pss_ns: u64,
     log: Handle,
-    start_ns: u64,
-    told_unread: bool,
+    clock: Clock,
+    reported_unread: bool,
 }
 
-impl Schedule {
-    fn now_ns(&self) -> u64 {
-        now_ns() - self.start_ns
-    }
-
-    fn run(&mut self, news: &Receiver<AgentInfo>) {
-        let first_ns = self.now_ns();
-        let mut sweep = 0;
-        loop {
-            let due_ns = first_ns + sweep * self.every_ns;
-            loop {
-                let wait = Duration::from_nanos(due_ns.saturating_sub(self.now_ns()));
-                match news.recv_timeout(wait) {
-                    Ok(agent) => self.sampler.replace(agent),
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
+impl Sweeps {
+    fn run(&mut self, orders: &Receiver<Order>) {
+        for order in orders {
+            match order {
+                Order::Replace(agent) => self.sampler.replace(agent),
+                // The next one is due already: this one would only push the others along.
+                Order::Sweep { sweep, due_ns } if self.clock.now_ns() >= due_ns + self.every_ns => {
+                    let reason = "the sweep before it took too long".to_owned();
+                    self.log.record(Event::SampleMissed(SampleMissed { sweep, due_ns, reason }));
                 }
+                Order::Sweep { sweep, due_ns } => self.sweep(sweep, due_ns),
             }
-            // The next one is due already: this one would only push the others along.
-            if self.now_ns() >= due_ns + self.every_ns {
-                let reason = "the sweep before it took too long".to_owned();
-                self.log.record(Event::SampleMissed(SampleMissed { sweep, due_ns, reason }));
-            } else {
-                self.sweep(sweep, due_ns);
-            }
-            sweep += 1;
         }
     }
 
@@ -103,7 +121,7 @@ impl Schedule {
         if with_pss {
             self.next_pss_ns = due_ns + self.pss_every_ns.unwrap_or(u64::MAX);
         }
-        let started_ns = self.now_ns();
+        let started_ns = self.clock.now_ns();
         let result = self.sampler.sweep(with_pss);
         self.log.record(Event::Sample(Sample {
             sweep,
@@ -115,10 +133,10 @@ impl Schedule {
             agents: result.agents,
             host: result.host,
         }));
-        // Said once: what cannot be read in one sweep cannot be read in the next, and the figures are
+        // Reported once: what cannot be read in one sweep cannot be read in the next, and the figures are
         // simply not there.
         if let Some(first) = result.unread.first()
-            && !std::mem::replace(&mut self.told_unread, true)
+            && !std::mem::replace(&mut self.reported_unread, true)
         {
             let text = match result.unread.len() - 1 {
                 0 => format!("the sampler cannot read {first}"),

@@ -1,32 +1,24 @@
-//! Who wants the run to end, how soon, and why. The first reason stays.
+//! The one switch that ends a run: how soon, and why. The first reason stays.
+
+pub use crate::system::StopMode;
 
 use reports::runlog::event::EndReason;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How soon the run is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
-    GoOn,
-    /// No more rounds; what is in flight is waited for.
-    Drain,
-    /// The fleet is killed.
-    Now,
-}
-
 #[derive(Debug)]
 struct State {
-    wish: Wish,
+    mode: StopMode,
     reason: EndReason,
     detail: Option<String>,
 }
 
-/// Shared by whoever may end a run: the terminal, the recorder, a criterion beyond hope.
+/// Shared by all that may end a run: the terminal, the recorder, a criterion that cannot pass any more.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<Mutex<State>>);
 
 impl Default for Stop {
     fn default() -> Self {
-        let state = State { wish: Wish::GoOn, reason: EndReason::Completed, detail: None };
+        let state = State { mode: StopMode::Run, reason: EndReason::Completed, detail: None };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -37,18 +29,18 @@ impl Stop {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn wish(&self) -> Wish {
-        self.with(|state| state.wish)
+    pub fn mode(&self) -> StopMode {
+        self.with(|state| state.mode)
     }
 
-    /// Asks for the end; a later, milder wish does not take back an earlier one.
-    pub fn ask(&self, wish: Wish, reason: EndReason, detail: String) {
+    /// Asks for the end; a later, milder mode does not take back an earlier one.
+    pub fn ask(&self, mode: StopMode, reason: EndReason, detail: String) {
         self.with(|state| {
-            if state.wish == Wish::GoOn {
+            if state.mode == StopMode::Run {
                 state.reason = reason;
                 state.detail = Some(detail);
             }
-            state.wish = state.wish.max(wish);
+            state.mode = state.mode.max(mode);
         });
     }
 
@@ -63,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_reason_stays_and_the_strongest_wish_counts() {
+    fn the_first_reason_stays_and_the_strongest_mode_counts() {
         let stop = Stop::default();
-        assert_eq!(stop.wish(), Wish::GoOn);
-        stop.ask(Wish::Drain, EndReason::Aborted, "delivery".to_owned());
-        stop.ask(Wish::Now, EndReason::Interrupted, "Ctrl-C".to_owned());
-        stop.ask(Wish::Drain, EndReason::Interrupted, "Ctrl-C".to_owned());
-        assert_eq!(stop.wish(), Wish::Now);
+        assert_eq!(stop.mode(), StopMode::Run);
+        stop.ask(StopMode::Drain, EndReason::Aborted, "delivery".to_owned());
+        stop.ask(StopMode::Kill, EndReason::Interrupted, "Ctrl-C".to_owned());
+        stop.ask(StopMode::Drain, EndReason::Interrupted, "Ctrl-C".to_owned());
+        assert_eq!(stop.mode(), StopMode::Kill);
         assert_eq!(stop.outcome(), (EndReason::Aborted, Some("delivery".to_owned())));
     }
 }

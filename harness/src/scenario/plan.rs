@@ -6,6 +6,7 @@ use super::sampling::Sampling;
 use super::unit::nanos;
 use super::workload::Workload;
 use super::{criterion, seed};
+use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{FleetShape, Policy};
 use reports::runlog::event::{CriterionSpec, PlanFacts, ScenarioFacts, Topology};
 use reports::units;
@@ -130,6 +131,11 @@ impl Plan {
     /// What the fleet does about deaths, failures, hangs and load.
     pub fn fleet_policy(&self) -> &Policy {
         &self.scenario.fleet.policy
+    }
+
+    /// What is under test.
+    pub fn system(&self) -> SystemSpec {
+        SystemSpec::Fleet(FleetSpec { shape: *self.shape(), policy: *self.fleet_policy() })
     }
 
     pub fn workload(&self) -> &Workload {

@@ -9,9 +9,13 @@ pub(super) struct InFlight {
     pub scheduled_ns: u64,
     pub corrupt: u32,
     started_ns: u64,
+    /// When the system must have said what became of every task.
+    give_up_ns: u64,
     /// When the last outcome so far was recorded.
     last_ns: u64,
-    tasks: u32,
+    /// Tasks without an outcome, by the worker's index.
+    open: Vec<bool>,
+    ended: u32,
     failed: u32,
     /// Of the answered tasks. Bounded by the fleet's size.
     latencies_ns: Vec<u64>,
@@ -25,31 +29,52 @@ impl InFlight {
             scheduled_ns,
             corrupt: 0,
             started_ns,
+            give_up_ns: u64::MAX,
             last_ns: started_ns,
-            tasks: tasks as u32,
+            open: vec![true; tasks],
+            ended: 0,
             failed: 0,
             latencies_ns: Vec::with_capacity(tasks),
         }
     }
 
-    pub fn answered(&mut self, latency_ns: u64, received_ns: u64) {
+    /// What has no outcome at `give_up_ns` gets none.
+    pub fn sent(&mut self, give_up_ns: u64) {
+        self.give_up_ns = give_up_ns;
+    }
+
+    pub fn is_open(&self, task: usize) -> bool {
+        self.open.get(task).copied().unwrap_or(false)
+    }
+
+    pub fn answered(&mut self, task: usize, latency_ns: u64, received_ns: u64) {
+        self.close(task);
         self.latencies_ns.push(latency_ns);
         self.last_ns = self.last_ns.max(received_ns);
-        assert!(self.ended() <= self.tasks, "a task has one outcome");
     }
 
-    pub fn failed(&mut self, now_ns: u64) {
+    pub fn failed(&mut self, task: usize, now_ns: u64) {
+        self.close(task);
         self.failed += 1;
         self.last_ns = self.last_ns.max(now_ns);
-        assert!(self.ended() <= self.tasks, "a task has one outcome");
     }
 
-    fn ended(&self) -> u32 {
-        self.latencies_ns.len() as u32 + self.failed
+    fn close(&mut self, task: usize) {
+        assert!(self.is_open(task), "a task has one outcome");
+        self.open[task] = false;
+        self.ended += 1;
+    }
+
+    /// Tasks that the system has said nothing about, although it had the time to.
+    pub fn overdue(&self, now_ns: u64) -> Vec<usize> {
+        if now_ns < self.give_up_ns {
+            return Vec::new();
+        }
+        (0..self.open.len()).filter(|task| self.open[*task]).collect()
     }
 
     pub fn is_finished(&self) -> bool {
-        self.ended() == self.tasks
+        self.ended as usize == self.open.len()
     }
 
     /// For the log. `late` and `duplicates` came in while this round was the one to end next.
@@ -66,7 +91,7 @@ impl InFlight {
             scheduled_ns: self.scheduled_ns,
             started_ns: self.started_ns,
             finished_ns: self.last_ns,
-            tasks: self.tasks,
+            tasks: self.open.len() as u32,
             answered: self.latencies_ns.len() as u32,
             failed: self.failed,
             late,
@@ -86,11 +111,13 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_occurred() {
         let mut round = InFlight::new(0, Phase::Load, 1_000, 1_010, 101);
+        round.sent(2_000_000);
         for n in 1..=100 {
-            round.answered(n, 1_000 + n);
+            round.answered(n as usize - 1, n, 1_000 + n);
         }
         assert!(!round.is_finished());
-        round.failed(5_000);
+        assert_eq!((round.overdue(1_999_999), round.overdue(2_000_000)), (vec![], vec![100]));
+        round.failed(100, 5_000);
         let round = round.finish(0, 0);
         assert_eq!((round.answered, round.failed, round.finished_ns), (100, 1, 5_000));
         assert_eq!(
@@ -102,7 +129,7 @@ mod tests {
     #[test]
     fn a_round_without_answers_has_no_latency() {
         let mut round = InFlight::new(0, Phase::Load, 0, 0, 1);
-        round.failed(7);
+        round.failed(0, 7);
         let round = round.finish(0, 0);
         assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));
     }

@@ -1,0 +1,115 @@
+//! When what is due, as one calendar. Pure: time is a parameter.
+//!
+//! A calendar merges lanes: the phases with their rounds, the sweeps of the sampler, the readings of the wall
+//! clock. [`Calendar::step`] names one due item at a time, the earliest first, or when to ask again. What a
+//! run is to do at other times (a fault, a change of the load) is another lane and another [`Due`]: what obeys
+//! the calendar matches on [`Due`] without a wildcard, so that the compiler names every place to extend.
+
+mod lanes;
+
+use crate::scenario::Load;
+use lanes::{Every, Rounds};
+use reports::runlog::event::{LoadModel, Phase};
+use std::time::Duration;
+
+/// From the end of the launch to the first round.
+const LEAD: Duration = Duration::from_millis(20);
+/// Rounds that could not start in time are made up for this share of the load phase, and at least
+/// [`OVERRUN_MIN`]: a delay at the end must not leave a run one round short.
+const OVERRUN_SHARE: u32 = 10;
+const OVERRUN_MIN: Duration = Duration::from_secs(1);
+/// How often the wall clock is read.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
+/// Sweeps that may be due at once. A machine that was suspended for a day owes more than anyone wants to read.
+const SWEEPS_BEHIND_MAX: u64 = 1_000;
+
+/// Something to do now. `due_ns` is when it was to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// A phase begins.
+    Phase(Phase),
+    /// A round starts.
+    Round { phase: Phase, due_ns: u64 },
+    /// The sampler sweeps.
+    Sweep { sweep: u64, due_ns: u64 },
+    /// So many sweeps are too long overdue to be listed one by one; the next one follows them.
+    SweepsSkipped { count: u64 },
+    /// The wall clock is read.
+    Clock,
+    /// No more rounds come. Named once.
+    LoadOver,
+}
+
+/// What [`Calendar::step`] answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Due(Due),
+    /// Nothing is due before then; `u64::MAX` if only a round that ends can change that.
+    SleepUntil(u64),
+}
+
+#[derive(Debug)]
+pub struct Calendar {
+    rounds: Rounds,
+    sweeps: Every,
+    clock: Every,
+}
+
+impl Calendar {
+    /// A calendar that begins at `now_ns`: the first sweep and the first reading of the wall clock are due at once, the
+    /// first round a moment later.
+    pub fn new(load: &Load, sample_every: Duration, now_ns: u64) -> Self {
+        let first_ns = now_ns + ns(LEAD);
+        let load_ns = first_ns + ns(load.warm_up());
+        let end_ns = load_ns + ns(load.duration());
+        let overrun = (load.duration() / OVERRUN_SHARE).max(OVERRUN_MIN);
+        let every_ns = match load.model() {
+            LoadModel::Closed => None,
+            LoadModel::Open => load.every().map(ns),
+        };
+        Self {
+            rounds: Rounds::new(
+                [first_ns, load_ns, end_ns, end_ns + ns(overrun)],
+                every_ns,
+                load.rounds_in_flight_max() as usize,
+            ),
+            sweeps: Every::new(now_ns, ns(sample_every)),
+            clock: Every::new(now_ns, ns(CLOCK_EVERY)),
+        }
+    }
+
+    /// The next thing that is due at `now_ns` while `in_flight` rounds have not ended. Each is named once: ask
+    /// until the answer is [`Step::SleepUntil`].
+    pub fn step(&mut self, now_ns: u64, in_flight: usize) -> Step {
+        let behind = self.sweeps.behind(now_ns);
+        if behind > SWEEPS_BEHIND_MAX {
+            let count = behind - 1;
+            self.sweeps.skip(count);
+            return Step::Due(Due::SweepsSkipped { count });
+        }
+        if self.clock.take(now_ns).is_some() {
+            return Step::Due(Due::Clock);
+        }
+        if let Some((sweep, due_ns)) = self.sweeps.take(now_ns) {
+            return Step::Due(Due::Sweep { sweep, due_ns });
+        }
+        match self.rounds.step(now_ns, in_flight) {
+            Step::Due(due) => Step::Due(due),
+            Step::SleepUntil(at_ns) => {
+                Step::SleepUntil(at_ns.min(self.sweeps.due_ns()).min(self.clock.due_ns()))
+            }
+        }
+    }
+
+    /// No more rounds from now on; everything else goes on.
+    pub fn end_load(&mut self) {
+        self.rounds.end();
+    }
+}
+
+fn ns(time: Duration) -> u64 {
+    time.as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The lanes of a calendar.
+
+use super::{Due, Step};
+use reports::runlog::event::Phase;
+
+/// Something that is due again and again, at equal distances.
+#[derive(Debug)]
+pub(super) struct Every {
+    first_ns: u64,
+    /// Never 0.
+    distance_ns: u64,
+    /// The number of the next one.
+    next: u64,
+}
+
+impl Every {
+    pub fn new(first_ns: u64, distance_ns: u64) -> Self {
+        Self { first_ns, distance_ns: distance_ns.max(1), next: 0 }
+    }
+
+    pub fn due_ns(&self) -> u64 {
+        self.first_ns.saturating_add(self.next.saturating_mul(self.distance_ns))
+    }
+
+    /// Number and time of the next one, if it is due.
+    pub fn take(&mut self, now_ns: u64) -> Option<(u64, u64)> {
+        let due_ns = self.due_ns();
+        (due_ns <= now_ns).then(|| {
+            self.next += 1;
+            (self.next - 1, due_ns)
+        })
+    }
+
+    /// How many are due.
+    pub fn behind(&self, now_ns: u64) -> u64 {
+        now_ns.checked_sub(self.due_ns()).map_or(0, |late_ns| late_ns / self.distance_ns + 1)
+    }
+
+    pub fn skip(&mut self, count: u64) {
+        self.next += count;
+    }
+}
+
+/// How far the load is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The warm-up has not been named yet.
+    Before,
+    WarmUp,
+    Load,
+    /// Its end has not been named yet.
+    Ending,
+    Over,
+}
+
+/// The phases and their rounds.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    stage: Stage,
+    first_ns: u64,
+    load_ns: u64,
+    end_ns: u64,
+    /// Later than this no round is made up.
+    latest_ns: u64,
+    /// Between two rounds of an open loop; `None` in a closed one.
+    every_ns: Option<u64>,
+    in_flight_max: usize,
+    /// Rounds begun in this phase.
+    begun: u64,
+}
+
+impl Rounds {
+    /// `times`: the first round, the load, its end, and the end of the time for rounds that are late.
+    pub fn new(times: [u64; 4], every_ns: Option<u64>, in_flight_max: usize) -> Self {
+        let [first_ns, load_ns, end_ns, latest_ns] = times;
+        Self {
+            stage: Stage::Before,
+            first_ns,
+            load_ns,
+            end_ns,
+            latest_ns,
+            every_ns: every_ns.map(|every_ns| every_ns.max(1)),
+            in_flight_max,
+            begun: 0,
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.stage = Stage::Over;
+    }
+
+    pub fn step(&mut self, now_ns: u64, in_flight: usize) -> Step {
+        match self.stage {
+            Stage::Before => {
+                self.stage = Stage::WarmUp;
+                if self.load_ns > self.first_ns {
+                    return Step::Due(Due::Phase(Phase::WarmUp));
+                }
+                self.step(now_ns, in_flight)
+            }
+            Stage::WarmUp if now_ns >= self.load_ns => {
+                // Rounds of the warm-up that could not start are not made up.
+                (self.stage, self.begun) = (Stage::Load, 0);
+                Step::Due(Due::Phase(Phase::Load))
+            }
+            Stage::WarmUp => self.round(Phase::WarmUp, self.first_ns, self.load_ns, (now_ns, in_flight)),
+            Stage::Load => self.round(Phase::Load, self.load_ns, self.end_ns, (now_ns, in_flight)),
+            Stage::Ending => {
+                self.stage = Stage::Over;
+                Step::Due(Due::LoadOver)
+            }
+            Stage::Over => Step::SleepUntil(u64::MAX),
+        }
+    }
+
+    /// The next round of a phase, or when to ask for it.
+    fn round(&mut self, phase: Phase, begin_ns: u64, end_ns: u64, (now_ns, in_flight): (u64, usize)) -> Step {
+        let due_ns = match self.every_ns {
+            Some(every_ns) => begin_ns.saturating_add(self.begun.saturating_mul(every_ns)),
+            // A closed loop's next round is due when the last one is back.
+            None => begin_ns.max(now_ns),
+        };
+        let has_more = due_ns < end_ns;
+        let has_room = match self.every_ns {
+            Some(_) => in_flight < self.in_flight_max,
+            None => in_flight == 0,
+        };
+        if has_more && has_room && due_ns <= now_ns && now_ns < self.latest_ns {
+            self.begun += 1;
+            return Step::Due(Due::Round { phase, due_ns });
+        }
+        if phase == Phase::Load && now_ns >= end_ns && (!has_more || now_ns >= self.latest_ns) {
+            self.stage = Stage::Ending;
+            return self.step(now_ns, in_flight);
+        }
+        Step::SleepUntil(match phase {
+            // The load begins on time, whatever the warm-up's rounds do.
+            Phase::WarmUp if has_more && has_room => due_ns.min(end_ns),
+            Phase::WarmUp => end_ns,
+            _ if has_more && has_room => due_ns,
+            // Only a round that ends makes room, or the time for late rounds is over.
+            _ if has_more && self.every_ns.is_some() => self.latest_ns,
+            _ => end_ns,
+        })
+    }
+}

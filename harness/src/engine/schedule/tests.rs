@@ -1,0 +1,146 @@
+use super::*;
+
+const MS: u64 = 1_000_000;
+const FIRST: u64 = 20;
+
+/// A calendar on a table of milliseconds: `times` are warm-up, load and the distance of rounds (0: closed loop).
+fn calendar([warm_up, load, every]: [u64; 3], sweep_every: u64, in_flight_max: usize) -> Calendar {
+    let load_ns = FIRST + warm_up;
+    let times = [FIRST, load_ns, load_ns + load, load_ns + load + 1_000].map(|ms| ms * MS);
+    Calendar {
+        rounds: Rounds::new(times, (every > 0).then_some(every * MS), in_flight_max),
+        sweeps: Every::new(0, sweep_every * MS),
+        clock: Every::new(0, 60_000 * MS),
+    }
+}
+
+fn words(due: Due) -> String {
+    match due {
+        Due::Phase(phase) => format!("{phase:?}"),
+        Due::Round { due_ns, .. } => format!("round@{}", due_ns / MS),
+        Due::Sweep { sweep, due_ns } => format!("sweep{sweep}@{}", due_ns / MS),
+        Due::SweepsSkipped { count } => format!("skip {count}"),
+        Due::Clock => "clock".to_owned(),
+        Due::LoadOver => "over".to_owned(),
+    }
+}
+
+/// Everything due at `now_ms`, and the next wake in milliseconds.
+fn due(calendar: &mut Calendar, now_ms: u64, in_flight: usize) -> (String, u64) {
+    let mut all = Vec::new();
+    loop {
+        match calendar.step(now_ms * MS, in_flight) {
+            Step::Due(due) => all.push(words(due)),
+            Step::SleepUntil(at_ns) => return (all.join(" "), at_ns / MS),
+        }
+    }
+}
+
+/// One line a moment: when, rounds in flight, what is due, when to wake.
+fn check(mut calendar: Calendar, table: &[(u64, usize, &str, u64)]) {
+    for (now, in_flight, expected, wake) in table {
+        assert_eq!(due(&mut calendar, *now, *in_flight), ((*expected).to_owned(), *wake), "at {now} ms");
+    }
+}
+
+#[test]
+fn an_open_loop_starts_rounds_on_time_whether_or_not_the_last_one_is_back() {
+    check(
+        calendar([100, 100, 50], 1_000, 8),
+        &[
+            (0, 0, "clock sweep0@0 WarmUp", 20),
+            (19, 0, "", 20),
+            (20, 0, "round@20", 70),
+            (70, 1, "round@70", 120),
+            (121, 2, "Load round@120", 170),
+            (170, 3, "round@170", 220),
+            (219, 1, "", 220),
+            (220, 1, "over", 1_000),
+            (221, 0, "", 1_000),
+        ],
+    );
+}
+
+#[test]
+fn without_a_warm_up_the_load_comes_first() {
+    check(
+        calendar([0, 100, 50], 1_000, 8),
+        &[(0, 0, "clock sweep0@0", 20), (20, 0, "Load round@20", 70), (130, 0, "round@70 over", 1_000)],
+    );
+}
+
+#[test]
+fn a_closed_loop_starts_the_next_round_when_the_last_one_is_back() {
+    check(
+        calendar([0, 100, 0], 1_000, 8),
+        &[(0, 0, "clock sweep0@0", 20), (25, 1, "Load", 120), (33, 1, "", 120)],
+    );
+    let mut closed = calendar([0, 100, 0], 1_000, 8);
+    due(&mut closed, 0, 0);
+    assert_eq!(closed.step(20 * MS, 0), Step::Due(Due::Phase(Phase::Load)));
+    assert_eq!(closed.step(20 * MS, 0), Step::Due(Due::Round { phase: Phase::Load, due_ns: 20 * MS }));
+    assert_eq!(closed.step(21 * MS, 1), Step::SleepUntil(120 * MS));
+    assert_eq!(closed.step(37 * MS, 0), Step::Due(Due::Round { phase: Phase::Load, due_ns: 37 * MS }));
+    assert_eq!(closed.step(120 * MS, 1), Step::Due(Due::LoadOver));
+}
+
+#[test]
+fn a_full_pipe_delays_rounds_and_they_are_made_up_for() {
+    check(
+        calendar([0, 100, 50], 10_000, 1),
+        &[
+            (0, 0, "clock sweep0@0", 20),
+            (20, 1, "Load", 1_120),
+            (500, 1, "", 1_120),
+            (501, 0, "round@20 round@70 over", 10_000),
+        ],
+    );
+}
+
+#[test]
+fn rounds_that_are_too_late_are_left_out() {
+    check(
+        calendar([0, 100, 50], 10_000, 1),
+        &[(0, 0, "clock sweep0@0", 20), (20, 1, "Load", 1_120), (1_120, 0, "over", 10_000)],
+    );
+}
+
+#[test]
+fn rounds_of_the_warm_up_that_could_not_start_are_not_made_up() {
+    check(
+        calendar([100, 100, 50], 10_000, 1),
+        &[(0, 0, "clock sweep0@0 WarmUp", 20), (20, 1, "", 120), (125, 0, "Load round@120", 170)],
+    );
+}
+
+#[test]
+fn sweeps_come_on_time_and_each_late_one_is_named() {
+    check(
+        calendar([0, 100, 50], 100, 8),
+        &[
+            (0, 0, "clock sweep0@0", 20),
+            (350, 0, "sweep1@100 sweep2@200 sweep3@300 Load round@20 round@70 over", 400),
+        ],
+    );
+}
+
+#[test]
+fn after_a_suspension_the_sweeps_that_are_overdue_are_one_item() {
+    let mut calendar = calendar([0, 100, 50], 100, 8);
+    let (first, _) = due(&mut calendar, 0, 0);
+    assert_eq!(first, "clock sweep0@0");
+    calendar.end_load();
+    let day = 24 * 3_600_000;
+    let (all, wake) = due(&mut calendar, day, 0);
+    assert!(all.starts_with("skip 863999 "), "{}", &all[..40]);
+    assert!(all.ends_with(" sweep864000@86400000"), "{all}");
+    assert_eq!(wake, day + 100);
+}
+
+#[test]
+fn when_the_load_is_ended_early_sweeps_go_on() {
+    let mut calendar = calendar([0, 1_000, 50], 100, 8);
+    due(&mut calendar, 30, 0);
+    calendar.end_load();
+    assert_eq!(due(&mut calendar, 250, 3), ("sweep1@100 sweep2@200".to_owned(), 300));
+}

@@ -1,0 +1,316 @@
+//! A system without processes, whose deaths and answers are scripted on a virtual clock.
+//!
+//! Time passes only while the engine waits, and then jumps to the next scripted moment: a run of minutes takes
+//! milliseconds and is the same each time.
+
+use crate::engine::clock::Clock;
+use crate::engine::load::INDEX_BITS;
+use crate::system::{
+    Answer, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence, Life,
+    Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode, Stopped, System, Task,
+};
+use reports::runlog::event::LedgerRow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the fake does with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// The right answer, after a millisecond.
+    Right,
+    /// The right answer after a while.
+    After(Duration),
+    /// An answer with other bytes.
+    Wrong,
+    /// The right answer, and then once more.
+    Twice,
+    /// The right answer, and then the word that there was a second one.
+    ThenDuplicate,
+    /// The word that it failed, and then that an answer came late.
+    FailedThenLate,
+    /// Nothing, ever.
+    Never,
+}
+
+type Action = Box<dyn FnOnce(&mut Fake)>;
+
+enum Happening {
+    Answer { tag: u64, place: PlaceId, sent_ns: u64, body: Vec<u8> },
+    Failure { tag: u64, place: PlaceId, sent_ns: u64 },
+    Late,
+    Duplicate,
+    Action(Action),
+}
+
+pub struct Fake {
+    clock: Clock,
+    dir: PathBuf,
+    processes: Vec<Process>,
+    present: HashSet<Identity>,
+    next_pid: u32,
+    deaths: u64,
+    lost: Option<String>,
+    /// By time, and then in the order of their making.
+    script: BTreeMap<(u64, u64), Happening>,
+    made: u64,
+    replies: Box<dyn Fn(u64, PlaceId) -> Reply>,
+    counts: LedgerRow,
+}
+
+impl fmt::Debug for Fake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fake").field("processes", &self.processes).finish_non_exhaustive()
+    }
+}
+
+impl Fake {
+    /// One coordinator with `workers` workers; every task is answered right.
+    pub fn new(clock: &Clock, workers: u32) -> Self {
+        let mut fake = Self {
+            clock: clock.clone(),
+            dir: std::env::temp_dir(),
+            processes: Vec::new(),
+            present: HashSet::new(),
+            next_pid: 4_000_000_000,
+            deaths: 0,
+            lost: None,
+            script: BTreeMap::new(),
+            made: 0,
+            replies: Box::new(|_, _| Reply::Right),
+            counts: LedgerRow::default(),
+        };
+        let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
+        for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
+            let Identity { pid, start_ticks } = fake.spawn();
+            fake.processes.push(Process {
+                place,
+                incarnation: 1,
+                pid,
+                start_ticks,
+                life: Life::Live,
+                deaths: 0,
+                last_death: None,
+                ended: None,
+            });
+        }
+        fake
+    }
+
+    /// What becomes of a task, by its round and its worker.
+    pub fn replies(mut self, replies: impl Fn(u64, PlaceId) -> Reply + 'static) -> Self {
+        self.replies = Box::new(replies);
+        self
+    }
+
+    /// Something that happens at a time of the run.
+    pub fn at(mut self, ms: u64, action: impl FnOnce(&mut Self) + 'static) -> Self {
+        self.push(ms * 1_000_000, Happening::Action(Box::new(action)));
+        self
+    }
+
+    fn push(&mut self, at_ns: u64, happening: Happening) {
+        self.made += 1;
+        self.script.insert((at_ns, self.made), happening);
+    }
+
+    fn spawn(&mut self) -> Identity {
+        self.next_pid += 1;
+        let identity = Identity { pid: self.next_pid, start_ticks: 1 };
+        self.present.insert(identity);
+        identity
+    }
+
+    pub fn process(&mut self, place: PlaceId) -> &mut Process {
+        self.processes.iter_mut().find(|process| process.place == place).unwrap()
+    }
+
+    /// The kernel does not show the process in `place`.
+    pub fn hide(&mut self, place: PlaceId) {
+        let identity = self.process(place).identity();
+        self.present.remove(&identity);
+    }
+
+    /// The process in `place` dies, its tasks fail, and a successor is to come.
+    pub fn kill(&mut self, place: PlaceId) {
+        let process = self.process(place);
+        let identity = process.identity();
+        process.deaths += 1;
+        process.life = Life::Starting;
+        process.last_death = Some(Death { pid: process.pid, how: "killed by SIGKILL".to_owned() });
+        self.present.remove(&identity);
+        self.deaths += 1;
+        let now = self.clock.now_ns();
+        for happening in self.script.values_mut() {
+            if let Happening::Answer { tag, place: at, sent_ns, .. } = happening
+                && *at == place
+            {
+                *happening = Happening::Failure { tag: *tag, place, sent_ns: *sent_ns };
+            }
+        }
+        assert!(now > 0, "a process dies during the run");
+    }
+
+    /// The successor comes.
+    pub fn replace(&mut self, place: PlaceId) {
+        let Identity { pid, start_ticks } = self.spawn();
+        let process = self.process(place);
+        (process.pid, process.start_ticks, process.life) = (pid, start_ticks, Life::Live);
+        process.incarnation += 1;
+    }
+
+    /// Nothing is answered any more: the supervisor is dead, and everything with it.
+    pub fn lose(&mut self) {
+        self.process(PlaceId::Supervisor).life = Life::Dead;
+        self.present.clear();
+        self.script.clear();
+        self.lost = Some("the supervisor died".to_owned());
+    }
+
+    /// Nonsense in shared memory: so many deaths are counted in a place.
+    pub fn claim_deaths(&mut self, place: PlaceId, deaths: u32) {
+        self.kill(place);
+        self.replace(place);
+        self.process(place).deaths = deaths;
+        self.deaths = u64::from(deaths);
+    }
+
+    fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
+        let received_ns = self.clock.now_ns();
+        match happening {
+            Happening::Answer { tag, place, sent_ns, body } => {
+                self.counts.answered += 1;
+                self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
+                let (took, how) = (Duration::from_millis(1), HowEnded::Exited(0));
+                let result = Ok(Answer { body: &body, errors: &[], took, how });
+                each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
+            }
+            Happening::Failure { tag, place, sent_ns } => {
+                self.counts.failed += 1;
+                self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
+                let reason = format!("{place} died with the task in hand");
+                let result = Err(Failure { reason, place: Some(place) });
+                each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
+            }
+            Happening::Late => each(Event::Late),
+            Happening::Duplicate => each(Event::Duplicate),
+            Happening::Action(action) => action(self),
+        }
+    }
+}
+
+impl System for Fake {
+    fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn workers(&self) -> Vec<PlaceId> {
+        let places = self.processes.iter().map(|process| process.place);
+        places.filter(|place| matches!(place, PlaceId::Worker(_))).collect()
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        self.processes.clone()
+    }
+
+    fn presence(&self, process: Identity) -> Presence {
+        if self.present.contains(&process) { Presence::Alive } else { Presence::Gone }
+    }
+
+    fn deaths(&self) -> u64 {
+        self.deaths
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.lost.clone()
+    }
+
+    fn submit(&mut self, to: PlaceId, task: Task<'_>, _: Duration, tag: u64) -> Result<(), Refused> {
+        if self.process(to).life != Life::Live {
+            return Err(Refused("the worker is dead".to_owned()));
+        }
+        let Task::Echo(body) = task else { return Err(Refused("only echo".to_owned())) };
+        self.counts.accepted += 1;
+        self.counts.in_flight += 1;
+        let (place, sent_ns) = (to, self.clock.now_ns());
+        let answer = |body: &[u8]| Happening::Answer { tag, place, sent_ns, body: body.to_vec() };
+        let ms = |ms: u64| sent_ns + ms * 1_000_000;
+        match (self.replies)(tag >> INDEX_BITS, to) {
+            Reply::Right => self.push(ms(1), answer(body)),
+            Reply::After(time) => self.push(sent_ns + time.as_nanos() as u64, answer(body)),
+            Reply::Wrong => self.push(ms(1), answer(b"something else")),
+            Reply::Twice => {
+                self.push(ms(1), answer(body));
+                self.push(ms(2), answer(body));
+            }
+            Reply::ThenDuplicate => {
+                self.push(ms(1), answer(body));
+                self.push(ms(2), Happening::Duplicate);
+            }
+            Reply::FailedThenLate => {
+                self.push(ms(1), Happening::Failure { tag, place, sent_ns });
+                self.push(ms(2), Happening::Late);
+            }
+            Reply::Never => {}
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {}
+
+    fn poll(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        let now = self.clock.now_ns();
+        while let Some(next) = self.script.first_entry().filter(|next| next.key().0 <= now) {
+            let happening = next.remove();
+            self.settle(happening, each);
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        let next_ns = self.script.first_key_value().map_or(u64::MAX, |((at_ns, _), _)| *at_ns);
+        self.clock.advance(timeout.min(self.clock.until(next_ns)));
+    }
+
+    fn ledger_evidence(&self) -> LedgerEvidence {
+        LedgerEvidence::Client
+    }
+
+    fn ledger(&self) -> Counts {
+        Counts { client: self.counts, coordinators: Vec::new() }
+    }
+
+    fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
+        Err(OrderError::NoTarget(order))
+    }
+
+    fn stop(&mut self, _: StopMode) -> Stopped {
+        self.present.clear();
+        for process in self.processes.iter_mut().filter(|process| process.life == Life::Live) {
+            process.life = Life::Stopped;
+        }
+        Stopped { how: None, cleaned: Vec::new() }
+    }
+
+    fn files_left(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Gives its fake away once.
+#[derive(Debug)]
+pub struct FakeLauncher(RefCell<Option<Fake>>);
+
+impl FakeLauncher {
+    pub fn new(fake: Fake) -> Self {
+        Self(RefCell::new(Some(fake)))
+    }
+}
+
+impl Launcher for FakeLauncher {
+    fn launch(&self, _: u64, _: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
+        let fake = self.0.borrow_mut().take();
+        fake.map(|fake| Box::new(fake) as Box<dyn System>).ok_or(LaunchError::Cancelled)
+    }
+}

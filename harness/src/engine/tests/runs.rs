@@ -1,0 +1,270 @@
+//! What the engine makes of deaths, silence, late, second and wrong answers.
+
+use super::fake::{Fake, Reply};
+use super::{Done, SCENARIO, run, run_into, run_scenario};
+use crate::engine::sink::MemorySink;
+use crate::engine::stop::StopMode;
+use crate::engine::watch::EXITS_PER_LOOK_MAX;
+use crate::system::PlaceId;
+use reports::runlog::event::{EndReason, Event};
+use std::time::Duration;
+
+const ROUNDS: u32 = 20;
+const TASKS: u32 = ROUNDS * 3;
+
+fn worker(index: u32) -> PlaceId {
+    PlaceId::worker(0, index)
+}
+
+/// One reply to the task of worker 1 in round 3; every other task is answered right.
+fn with_one(reply: Reply) -> Done {
+    run(|clock, _| {
+        Fake::new(clock, 3).replies(
+            move |round, place| {
+                if (round, place) == (3, worker(1)) { reply } else { Reply::Right }
+            },
+        )
+    })
+}
+
+fn events(done: &Done) -> Vec<&'static str> {
+    let name = |event: &Event| match event {
+        Event::Header(_) => "header",
+        Event::Phase(_) => "phase",
+        Event::Agents(_) => "agents",
+        Event::Clock(_) => "clock",
+        Event::Ledger(_) => "ledger",
+        Event::Verify(_) => "verify",
+        Event::End(_) => "end",
+        _ => "",
+    };
+    let mut names: Vec<_> = done.records.iter().map(|record| name(&record.event)).collect();
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[test]
+fn a_run_without_incidents_is_whole_from_header_to_end() {
+    let done = run(|clock, _| Fake::new(clock, 3));
+    assert_eq!(
+        events(&done),
+        ["header", "phase", "agents", "clock", "phase", "phase", "ledger", "phase", "verify", "end"]
+    );
+    assert_eq!(done.sums(), [TASKS, TASKS, 0, 0, 0, 0]);
+    let starts: Vec<_> = done.rounds().iter().map(|round| round.started_ns / 1_000_000).collect();
+    assert_eq!(starts, (0..20).map(|n| 20 + 50 * n).collect::<Vec<_>>());
+    assert!(done.rounds().iter().all(|round| round.task_max_ns == Some(1_000_000)));
+    assert_eq!((done.exits().len(), done.crashes().len()), (5, 0));
+    assert_eq!(done.ended.reason, EndReason::Completed);
+    assert!(done.verify().processes_left.is_empty());
+    let Event::End(end) = &done.records.last().unwrap().event else { panic!("no end") };
+    assert!(end.ended_utc.as_deref().is_some_and(|utc| utc.starts_with("1970-01-01T00:00:0")), "{end:?}");
+}
+
+#[test]
+fn a_long_run_reads_the_wall_clock_once_a_minute() {
+    let text = SCENARIO.replace("\"50ms\"", "\"10s\"").replace("duration = \"1s\"", "duration = \"5m\"");
+    let done = run_scenario(&text, |clock, _| Fake::new(clock, 3));
+    let clocks = done.all(|event| if let Event::Clock(clock) = event { Some(&clock.utc) } else { None });
+    assert_eq!(clocks.len(), 6);
+    let times = ["1970-01-01T00:00:00Z", "1970-01-01T00:01:00Z"];
+    assert_eq!(clocks[..2], [&times[0].to_owned(), &times[1].to_owned()]);
+    assert_eq!(done.rounds().len(), 30);
+}
+
+#[test]
+fn a_death_in_a_round_fails_its_task_and_the_round_closes() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3)
+            .replies(|_, _| Reply::After(Duration::from_millis(10)))
+            .at(175, |fake| fake.kill(worker(1)))
+            .at(190, |fake| fake.replace(worker(1)))
+    });
+    // Sent at 170 ms, due at 180 ms.
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 0, 0, 0]);
+    let [failed] = done.failures()[..] else { panic!("{:?}", done.failures()) };
+    assert_eq!((failed.round, failed.worker), (3, 4));
+    assert_eq!(failed.reason, "worker/0.1 died with the task in hand");
+    let [crash] = done.crashes()[..] else { panic!("{:?}", done.crashes()) };
+    assert_eq!((crash.name.as_str(), crash.incarnation), ("worker/0.1", 1));
+    assert_eq!((crash.how.as_str(), crash.seen_ns / 1_000_000), ("killed by SIGKILL", 175));
+    let [replaced] = done.replaced()[..] else { panic!("{:?}", done.replaced()) };
+    assert_eq!((replaced.name.as_str(), replaced.incarnation, replaced.agent), ("worker/0.1", 2, 4));
+    assert!(done.alerts().iter().any(|text| text.ends_with("killed by SIGKILL")), "{:?}", done.alerts());
+    // Of the second process.
+    let last = done.exits().into_iter().rfind(|exit| exit.agent == 4).unwrap();
+    assert_eq!((last.expected, last.incarnation, last.pid), (true, 2, replaced.pid));
+}
+
+#[test]
+fn a_replaced_process_that_dies_again_is_another_incarnation() {
+    let done = run(|clock, _| {
+        let mut fake = Fake::new(clock, 3);
+        for at in [100, 300, 500] {
+            fake = fake.at(at, |fake| fake.kill(worker(0))).at(at + 30, |fake| fake.replace(worker(0)));
+        }
+        fake
+    });
+    let crashes: Vec<_> = done.crashes().iter().map(|exit| exit.incarnation).collect();
+    let replaced: Vec<_> = done.replaced().iter().map(|replaced| replaced.incarnation).collect();
+    assert_eq!((crashes, replaced), (vec![1, 2, 3], vec![2, 3, 4]));
+    let mut pids: Vec<_> = done.crashes().iter().map(|exit| exit.pid).collect();
+    pids.dedup();
+    assert_eq!(pids.len(), 3, "each death is another process's");
+}
+
+#[test]
+fn deaths_that_follow_each_other_between_two_looks_are_all_exits() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3).at(310, |fake| {
+            for _ in 0..3 {
+                fake.kill(worker(2));
+                fake.replace(worker(2));
+            }
+        })
+    });
+    let crashes: Vec<_> = done.crashes().iter().map(|exit| (exit.incarnation, exit.how.as_str())).collect();
+    let also = "died, and so did its successor";
+    assert_eq!(crashes, [(1, also), (2, also), (3, "killed by SIGKILL")]);
+    assert_eq!(done.replaced()[0].incarnation, 4);
+}
+
+#[test]
+fn a_task_that_is_never_answered_fails_and_the_run_drains() {
+    let done = with_one(Reply::Never);
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 0, 0, 0]);
+    assert_eq!(done.failures()[0].reason, "worker/0.1: neither an answer nor a failure within 3s");
+    assert_eq!(done.ended.reason, EndReason::Completed);
+    let silent = done.rounds().into_iter().find(|round| round.round == 3).unwrap();
+    // Sent at 170 ms; 3 s of its own, 5 s of grace, and noticed with the next look.
+    assert!((8_170..=8_270).contains(&(silent.finished_ns / 1_000_000)), "{silent:?}");
+}
+
+#[test]
+fn an_answer_after_its_task_was_given_up_is_late_and_never_answered() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3).replies(|round, place| match (round, place == worker(1)) {
+            // Given up at 8,170 ms, while round 19 is still waited for.
+            (3, true) => Reply::After(Duration::from_millis(8_100)),
+            (19, true) => Reply::After(Duration::from_millis(7_900)),
+            _ => Reply::Right,
+        })
+    });
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn what_the_system_calls_late_is_counted_late() {
+    assert_eq!(with_one(Reply::FailedThenLate).sums(), [TASKS, TASKS - 1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn a_second_answer_is_counted_and_never_answered_twice() {
+    for reply in [Reply::Twice, Reply::ThenDuplicate] {
+        assert_eq!(with_one(reply).sums(), [TASKS, TASKS, 0, 0, 1, 0], "{reply:?}");
+    }
+}
+
+#[test]
+fn wrong_content_is_corrupt_and_no_answer() {
+    let done = with_one(Reply::Wrong);
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 0, 0, 1]);
+    assert_eq!(done.failures()[0].reason, "worker/0.1: the answer is not what was sent");
+    // Delivered, and both ends count it: only the harness does not.
+    assert_eq!((done.ledger().client.answered, done.ledger().rejected), (60, 1));
+}
+
+#[test]
+fn a_dead_worker_is_not_sent_to_and_its_tasks_fail() {
+    let done = run(|clock, _| Fake::new(clock, 3).at(900, |fake| fake.kill(worker(1))));
+    // Rounds at 920 and 970 ms.
+    assert_eq!(done.sums(), [TASKS, TASKS - 2, 2, 0, 0, 0]);
+    assert_eq!(done.failures()[0].reason, "not sent to worker/0.1: the worker is dead");
+    assert_eq!(done.ledger().refused, 2);
+}
+
+#[test]
+fn a_lost_system_ends_the_run_at_once_and_every_process_has_an_exit() {
+    let done = run(|clock, _| Fake::new(clock, 3).at(333, Fake::lose));
+    assert_eq!(done.ended.reason, EndReason::FleetLost);
+    assert_eq!(done.ended.detail.as_deref(), Some("the supervisor died"));
+    let hows: Vec<_> = done.crashes().iter().map(|exit| (exit.name.as_str(), exit.how.as_str())).collect();
+    assert_eq!(hows[0], ("supervisor", "gone from /proc"));
+    assert_eq!(hows[1], ("coord/0", "ended when the supervisor died"));
+    assert_eq!(hows[2], ("worker/0.0", "ended when its coordinator died"));
+    assert_eq!((hows.len(), done.exits().len()), (5, 5));
+    assert_eq!(done.rounds().len(), 7);
+}
+
+#[test]
+fn an_interrupt_drains_and_a_second_one_kills() {
+    let interrupted = |second: Option<u64>| {
+        run(|clock, stop| {
+            let ask = |mode, stop: &super::Stop| {
+                let stop = stop.clone();
+                move |_: &mut Fake| stop.ask(mode, EndReason::Interrupted, "SIGINT".to_owned())
+            };
+            let slow = |_, _| Reply::After(Duration::from_secs(2));
+            let fake = Fake::new(clock, 3).replies(slow).at(130, ask(StopMode::Drain, stop));
+            match second {
+                Some(at) => fake.at(at, ask(StopMode::Kill, stop)),
+                None => fake,
+            }
+        })
+    };
+    // Rounds at 20, 70 and 120 ms are in flight, and waited for.
+    let drained = interrupted(None);
+    assert_eq!(drained.ended.reason, EndReason::Interrupted);
+    assert_eq!(drained.sums(), [9, 9, 0, 0, 0, 0]);
+    assert!(drained.exits().iter().all(|exit| exit.how == "stopped on request"));
+    let killed = interrupted(Some(500));
+    assert_eq!(killed.rounds().len(), 0);
+    assert!(killed.exits().iter().all(|exit| exit.how == "killed by the harness" && exit.expected));
+    assert!(!events(&killed).contains(&"ledger"));
+}
+
+#[test]
+fn an_absurd_death_count_is_an_alert_and_not_a_flood() {
+    let done = run(|clock, _| Fake::new(clock, 3).at(200, |fake| fake.claim_deaths(worker(1), 1 << 31)));
+    assert_eq!(done.crashes().len(), EXITS_PER_LOOK_MAX as usize);
+    let alerts = done.alerts();
+    let told =
+        "worker/0.1 counts 2147483648 new deaths at once, which cannot be: 2147483616 of them are not listed";
+    assert!(alerts.contains(&told), "{alerts:?}");
+    assert_eq!(done.ended.reason, EndReason::Completed);
+}
+
+#[test]
+fn a_death_in_the_last_moment_is_in_the_log() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3).at(971, |fake| {
+            fake.kill(worker(0));
+            fake.replace(worker(0));
+        })
+    });
+    assert_eq!(done.crashes().len(), 1);
+}
+
+#[test]
+fn a_process_that_the_kernel_does_not_show_is_no_launch() {
+    let done = run(|clock, _| {
+        let mut fake = Fake::new(clock, 3);
+        fake.hide(worker(2));
+        fake
+    });
+    assert_eq!(done.ended.reason, EndReason::LaunchFailed);
+    let detail = done.ended.detail.clone().unwrap();
+    assert!(detail.starts_with("worker/0.2 (pid ") && detail.contains("is not in /proc"), "{detail}");
+    assert_eq!(done.rounds().len(), 0);
+}
+
+#[test]
+fn a_sink_that_is_full_ends_the_run_and_says_so() {
+    let sink = MemorySink::of_size(8_192);
+    let text = SCENARIO.replace("duration = \"1s\"", "duration = \"1h\"");
+    let done = run_into(&sink, &text, |clock, _| Fake::new(clock, 3));
+    assert_eq!(done.ended.reason, EndReason::RecordingFailed);
+    assert!(done.ended.recording_error.is_some());
+    assert!(!matches!(done.records.last().unwrap().event, Event::End(_)));
+    assert!(done.rounds().len() < 72_000);
+}

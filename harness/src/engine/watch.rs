@@ -1,0 +1,348 @@
+//! Who takes part, as the kernel confirmed it, and what became of each.
+//!
+//! The watch is the one owner of who is alive. It compares what the system says about its places with what it has
+//! noted before, and answers with events for the log: exits, replacements, alerts. It reads no clock and sends
+//! nothing; the kernel's word comes through [`System::presence`].
+
+use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
+use reports::runlog::event::{AgentExit, AgentId, AgentInfo, AgentReplaced, Alert, Event, Role, Severity};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// While a place waits for a successor, it is looked at this often.
+const LOOK: Duration = Duration::from_millis(100);
+/// Exits of one place that are written after one look. A place is restarted at most 16 times in 10 s, and looks are
+/// at most a few rounds apart: more than this is nonsense in shared memory, and is told in one sentence.
+pub const EXITS_PER_LOOK_MAX: u32 = 32;
+
+/// An agent is a place in the system; processes may follow each other in it.
+#[derive(Debug)]
+pub struct Watch {
+    /// The harness first, then the system in the order of its places; an agent's id is its index. The process in a
+    /// place is the last that the kernel confirmed.
+    agents: Vec<AgentInfo>,
+    by_place: HashMap<PlaceId, AgentId>,
+    noted: Vec<Noted>,
+    /// Of the whole system, at the last look.
+    deaths_seen: u64,
+    /// While a place waits for its successor: when to look again.
+    unsettled_ns: Option<u64>,
+}
+
+/// What the log has of a place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Noted {
+    /// Deaths, as the system counts them.
+    deaths: u32,
+    /// Exits of this place's processes since the last one that was confirmed.
+    exits: u32,
+    /// No successor comes any more.
+    ended: bool,
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// For the log, in this order.
+    pub events: Vec<Event>,
+    /// Agents whose place has another process now.
+    pub replaced: Vec<AgentInfo>,
+}
+
+/// An exit without its process: who, how, and whether the run asked for it.
+struct Ending<'a> {
+    process: &'a Process,
+    how: String,
+    expected: bool,
+}
+
+impl Watch {
+    pub fn empty() -> Self {
+        Self {
+            agents: Vec::new(),
+            by_place: HashMap::new(),
+            noted: Vec::new(),
+            deaths_seen: 0,
+            unsettled_ns: None,
+        }
+    }
+
+    /// Every process that the system says it has and that the kernel shows with that start time. One that is
+    /// not there is an error: nothing it seems to answer would count.
+    pub fn begin(system: &dyn System) -> Result<Self, String> {
+        let own = Identity::own();
+        let mut watch = Self::empty();
+        watch.agents.push(AgentInfo {
+            id: 0,
+            role: Role::Harness,
+            name: "harness".to_owned(),
+            pid: own.pid,
+            start_ticks: own.start_ticks,
+            incarnation: 1,
+        });
+        watch.noted.push(Noted::default());
+        for (process, id) in system.processes().iter().zip(1..) {
+            let place = process.place;
+            if system.presence(process.identity()) != Presence::Alive {
+                return Err(format!("{place} (pid {}) is not in /proc right after the launch", process.pid));
+            }
+            watch.agents.push(AgentInfo {
+                id,
+                role: role(place),
+                name: place.to_string(),
+                pid: process.pid,
+                start_ticks: process.start_ticks,
+                incarnation: process.incarnation.max(1),
+            });
+            watch.by_place.insert(place, id);
+            watch.noted.push(Noted { deaths: process.deaths, ..Noted::default() });
+        }
+        Ok(watch)
+    }
+
+    pub fn agents(&self) -> &[AgentInfo] {
+        &self.agents
+    }
+
+    /// The system without the harness.
+    pub fn fleet(&self) -> &[AgentInfo] {
+        self.agents.get(1..).unwrap_or(&[])
+    }
+
+    pub fn id_of(&self, place: PlaceId) -> AgentId {
+        self.by_place.get(&place).copied().unwrap_or_default()
+    }
+
+    /// Looks if there is a reason to: a death was counted, a successor is awaited, the system is lost.
+    pub fn look_if_due(&mut self, system: &dyn System, now_ns: u64) -> Seen {
+        let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= now_ns);
+        if unsettled || system.deaths() != self.deaths_seen || system.lost().is_some() {
+            self.look(system, now_ns)
+        } else {
+            Seen::default()
+        }
+    }
+
+    /// Who has ended unasked since the last look, and who has come in their places.
+    pub fn look(&mut self, system: &dyn System, now_ns: u64) -> Seen {
+        self.deaths_seen = system.deaths();
+        let processes = system.processes();
+        let mut events = Vec::new();
+        let exits = self.crashed(&processes, now_ns, &mut events);
+        let (replaced, settled) = self.replaced(system, &processes);
+        self.unsettled_ns = (!settled).then(|| now_ns + LOOK.as_nanos() as u64);
+        if let Some(first) = exits.first() {
+            let more = match exits.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more processes ended"),
+            };
+            events.push(alert(format!("{} (pid {}) {}{more}", first.name, first.pid, first.how)));
+        }
+        events.extend(exits.into_iter().map(Event::AgentExit));
+        events.extend(replaced.iter().map(|agent| {
+            Event::AgentReplaced(AgentReplaced {
+                agent: agent.id,
+                incarnation: agent.incarnation,
+                name: agent.name.clone(),
+                pid: agent.pid,
+                start_ticks: agent.start_ticks,
+                seen_ns: now_ns,
+            })
+        }));
+        Seen { events, replaced }
+    }
+
+    fn crashed(&mut self, processes: &[Process], seen_ns: u64, events: &mut Vec<Event>) -> Vec<AgentExit> {
+        let mut exits = Vec::new();
+        let lives: HashMap<PlaceId, Life> = processes.iter().map(|p| (p.place, p.life)).collect();
+        let is_dead = |place| lives.get(&place) == Some(&Life::Dead);
+        let supervisor_dead = is_dead(PlaceId::Supervisor);
+        // Coordinators of which a death was noted now.
+        let mut died: Vec<PlaceId> = Vec::new();
+        for process in processes {
+            let place = process.place;
+            if place == PlaceId::Supervisor {
+                if supervisor_dead {
+                    let how = unreported(place).to_owned();
+                    exits.extend(self.end(&Ending { process, how, expected: false }, seen_ns));
+                }
+                continue;
+            }
+            let own = self.note_deaths(&mut exits, process, seen_ns, events);
+            let parent = parent(place);
+            let parent_dead = parent.is_some_and(|parent| supervisor_dead || is_dead(parent));
+            if own && place.role() == PlaceRole::Coordinator {
+                died.push(place);
+            }
+            // With its parent gone no one is left to say how a process ended; but the kernel ends each with its
+            // parent.
+            let how = words(process, unreported(place));
+            if process.life == Life::Dead || parent_dead {
+                exits.extend(self.end(&Ending { process, how, expected: false }, seen_ns));
+            } else if !own && parent.is_some_and(|parent| died.contains(&parent)) {
+                exits.extend(self.exit(place, how, seen_ns));
+            }
+        }
+        exits
+    }
+
+    /// The processes in the places of the dead, as the kernel shows them; and whether no other is awaited.
+    fn replaced(&mut self, system: &dyn System, processes: &[Process]) -> (Vec<AgentInfo>, bool) {
+        let (mut replaced, mut settled) = (Vec::new(), true);
+        for process in processes {
+            let Some(id) = self.by_place.get(&process.place) else { continue };
+            let agent = &mut self.agents[*id as usize];
+            let here = (agent.pid, agent.start_ticks) == (process.pid, process.start_ticks);
+            let awaited = process.life == Life::Starting;
+            if process.life == Life::Dead || here && !awaited {
+                continue;
+            }
+            if here || system.presence(process.identity()) != Presence::Alive {
+                settled = false;
+                continue;
+            }
+            let noted = &mut self.noted[*id as usize];
+            (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
+            agent.incarnation = agent.incarnation.saturating_add(std::mem::take(&mut noted.exits).max(1));
+            replaced.push(agent.clone());
+        }
+        (replaced, settled)
+    }
+
+    /// Every other process's end, after the system was stopped in `mode`. One that ended in order was asked to;
+    /// one that had to be killed, or went down with its parent, was not. One that is still there is not named: it
+    /// is a leftover. `supervisor_how` says what the supervisor's end lacked.
+    pub fn after_stop(
+        &mut self,
+        system: &dyn System,
+        supervisor_how: Option<&str>,
+        mode: StopMode,
+        seen_ns: u64,
+    ) -> Vec<Event> {
+        let processes = system.processes();
+        let forced = mode == StopMode::Kill;
+        let (mut exits, mut events) = (Vec::new(), Vec::new());
+        if !forced {
+            // Deaths between the last look and the stop, in places that have successors.
+            for process in processes.iter().filter(|process| process.life != Life::Dead) {
+                self.note_deaths(&mut exits, process, seen_ns, &mut events);
+            }
+        }
+        for process in &processes {
+            if system.presence(process.identity()) != Presence::Gone {
+                continue;
+            }
+            let (orderly, otherwise) = match process.place {
+                PlaceId::Supervisor => (supervisor_how.is_none(), supervisor_how.unwrap_or_default()),
+                PlaceId::Coordinator(_) => (process.life == Life::Stopped, "ended with the supervisor"),
+                PlaceId::Worker(_) => (process.life == Life::Stopped, "ended with its coordinator"),
+            };
+            let how = match (forced, orderly) {
+                (true, _) => "killed by the harness".to_owned(),
+                (false, true) => "stopped on request".to_owned(),
+                (false, false) => words(process, otherwise),
+            };
+            exits.extend(self.end(&Ending { process, how, expected: forced || orderly }, seen_ns));
+        }
+        events.extend(exits.into_iter().map(Event::AgentExit));
+        events
+    }
+
+    /// The deaths in a place that are not in the log yet; the system knows how the last of them was.
+    fn note_deaths(
+        &mut self,
+        exits: &mut Vec<AgentExit>,
+        process: &Process,
+        seen_ns: u64,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let place = process.place;
+        let Some(id) = self.by_place.get(&place).copied() else { return false };
+        let noted = &mut self.noted[id as usize];
+        let new = process.deaths.saturating_sub(noted.deaths);
+        let Some(death) = process.last_death.as_ref().filter(|_| new > 0 && !noted.ended) else {
+            return false;
+        };
+        noted.deaths = process.deaths;
+        noted.ended = process.life == Life::Dead;
+        let written = new.min(EXITS_PER_LOOK_MAX);
+        if written < new {
+            let text = format!(
+                "{place} counts {new} new deaths at once, which cannot be: {} of them are not listed",
+                new - written
+            );
+            events.push(alert(text));
+        }
+        for _ in 1..written {
+            exits.extend(self.exit(place, "died, and so did its successor".to_owned(), seen_ns));
+        }
+        let last = self.exit(place, death.how.clone(), seen_ns);
+        exits.extend(last.map(|exit| AgentExit { pid: death.pid, ..exit }));
+        true
+    }
+
+    /// The end of a place's last process; `None` if the log has it.
+    fn end(&mut self, ending: &Ending<'_>, seen_ns: u64) -> Option<AgentExit> {
+        let id = *self.by_place.get(&ending.process.place)?;
+        if std::mem::replace(&mut self.noted[id as usize].ended, true) {
+            return None;
+        }
+        let exit = self.exit(ending.process.place, ending.how.clone(), seen_ns)?;
+        Some(AgentExit { pid: ending.process.pid, expected: ending.expected, ..exit })
+    }
+
+    /// The unexpected end of the process that the log has in a place; another one is there, or will be.
+    fn exit(&mut self, place: PlaceId, how: String, seen_ns: u64) -> Option<AgentExit> {
+        let id = *self.by_place.get(&place)?;
+        let (agent, noted) = (&self.agents[id as usize], &mut self.noted[id as usize]);
+        let incarnation = agent.incarnation.saturating_add(noted.exits);
+        noted.exits = noted.exits.saturating_add(1);
+        Some(AgentExit {
+            agent: id,
+            incarnation,
+            name: agent.name.clone(),
+            pid: agent.pid,
+            how,
+            expected: false,
+            seen_ns,
+        })
+    }
+}
+
+/// The place of the process that forks the one in `place`.
+fn parent(place: PlaceId) -> Option<PlaceId> {
+    match place {
+        PlaceId::Supervisor => None,
+        PlaceId::Coordinator(_) => Some(PlaceId::Supervisor),
+        PlaceId::Worker(worker) => Some(PlaceId::Coordinator(worker.coordinator)),
+    }
+}
+
+/// How a process ended that no one reports on.
+fn unreported(place: PlaceId) -> &'static str {
+    match place {
+        PlaceId::Supervisor => "gone from /proc",
+        PlaceId::Coordinator(_) => "ended when the supervisor died",
+        PlaceId::Worker(_) => "ended when its coordinator died",
+    }
+}
+
+/// How a process ended, where the system says so.
+fn words(process: &Process, otherwise: &str) -> String {
+    match &process.ended {
+        Some(how) if process.life == Life::Dead => how.clone(),
+        _ => otherwise.to_owned(),
+    }
+}
+
+fn role(place: PlaceId) -> Role {
+    match place.role() {
+        PlaceRole::Supervisor => Role::Supervisor,
+        PlaceRole::Coordinator => Role::Coordinator,
+        PlaceRole::Worker => Role::Worker,
+    }
+}
+
+fn alert(text: String) -> Event {
+    Event::Alert(Alert { severity: Severity::Critical, text })
+}

@@ -1,0 +1,322 @@
+//! The system under test, as one small trait.
+//!
+//! The engine offers tasks, hears what became of them and sees which processes are there; it knows
+//! nothing else about the system. [`fleet`] is the only implementation outside of tests. All times are
+//! nanoseconds on the run's clock: CLOCK_BOOTTIME since the start of the run.
+//!
+//! What a system says is evidence and not truth: the engine bounds every count that it reads here, holds
+//! each process against the kernel ([`System::presence`]), and gives a task up by itself that the system
+//! never ends. Deliberately absent: the log, the schedule, and any opinion about the figures.
+
+pub mod fleet;
+mod spec;
+
+pub use coordinator::client::launch::Program;
+pub use coordinator::client::{HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
+pub use spec::{FleetSpec, SystemSpec};
+
+use reports::runlog::event::{CoordinatorLedger, LedgerRow};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+
+/// How soon a run is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopMode {
+    /// Not before its schedule is over.
+    Run,
+    /// No more rounds; tasks in flight are waited for.
+    Drain,
+    /// The system is killed.
+    Kill,
+}
+
+/// Starts a system of one kind. A run launches it once.
+pub trait Launcher: fmt::Debug {
+    /// Starts the system and waits until every process of it is there. `zero_ns` is the start of the run on
+    /// CLOCK_BOOTTIME; `cancelled` is asked while the launch goes on.
+    fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError>;
+}
+
+/// What a system is given to start from: its program, and where it keeps what belongs to one run.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// How to start a fleet's supervisor, which is the harness itself: [`own_program`], except in tests.
+    pub program: Program,
+    /// Where fleets keep their shared memory.
+    pub shm_dir: PathBuf,
+    pub run_id: String,
+    /// Gets the stderr of the system's processes.
+    pub stderr: PathBuf,
+}
+
+/// This very program, as the supervisor of a fleet.
+pub fn own_program() -> Program {
+    Program::own(&["coordinator"])
+}
+
+impl SystemSpec {
+    /// What starts a system like this, as a child of this process.
+    pub fn launcher(&self, home: Home) -> Box<dyn Launcher> {
+        match self {
+            Self::Fleet(spec) => Box::new(fleet::FleetLauncher::new(*spec, home)),
+        }
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    #[error("the launch was cancelled")]
+    Cancelled,
+    /// In words. Whatever had been started is gone.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running system. Dropped without [`System::stop`], it is killed.
+pub trait System: fmt::Debug {
+    /// Where files of this run are while it is running.
+    fn dir(&self) -> &Path;
+
+    /// The places that tasks can be sent to, in the order in which a round goes through them.
+    fn workers(&self) -> Vec<PlaceId>;
+
+    /// The newest process of each place, a parent before its children; always in the same order. A place that
+    /// has never had a process is left out.
+    fn processes(&self) -> Vec<Process>;
+
+    /// What the kernel says about a process. This is the kernel's word and never the system's: only a fake,
+    /// whose processes do not exist, has its own.
+    fn presence(&self, process: Identity) -> Presence {
+        process.presence()
+    }
+
+    /// Deaths so far that were not asked for. Cheap: read with every poll; any change makes the engine read
+    /// [`System::processes`].
+    fn deaths(&self) -> u64;
+
+    /// Why no task can be answered any more; `None` while the system works.
+    fn lost(&self) -> Option<String>;
+
+    /// Offers a task to the worker in `to`; `tag` comes back with its outcome, which is due within `deadline`.
+    /// The task goes out with the next [`System::flush`].
+    fn submit(&mut self, to: PlaceId, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused>;
+
+    fn flush(&mut self);
+
+    /// Takes what has come in.
+    fn poll(&mut self, each: &mut dyn FnMut(Event<'_>));
+
+    /// Sleeps until something has come in or `timeout` is over; it may return early.
+    fn wait(&mut self, timeout: Duration);
+
+    /// Which ledgers [`System::ledger`] can show.
+    fn ledger_evidence(&self) -> LedgerEvidence;
+
+    /// The counts of both ends, as far as [`System::ledger_evidence`] says.
+    fn ledger(&self) -> Counts;
+
+    /// Does something to the system's processes; returns those that it was done to.
+    fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError>;
+
+    /// Ends the system: [`StopMode::Kill`] at once, any other mode by asking first. All of it is gone
+    /// afterwards, or named by [`System::files_left`] and the kernel.
+    fn stop(&mut self, mode: StopMode) -> Stopped;
+
+    /// Files of this run that are still there after [`System::stop`].
+    fn files_left(&self) -> Vec<String>;
+}
+
+/// The newest process of a place, as the system describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    pub place: PlaceId,
+    /// How many processes have been started in this place, this one included.
+    pub incarnation: u32,
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+    pub life: Life,
+    /// How many processes of this place died unasked,
+    pub deaths: u32,
+    /// and the last of these.
+    pub last_death: Option<Death>,
+    /// How this process ended, in words; only of one that has.
+    pub ended: Option<String>,
+}
+
+impl Process {
+    pub fn identity(&self) -> Identity {
+        Identity { pid: self.pid, start_ticks: self.start_ticks }
+    }
+}
+
+/// The state of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// A process starts, or a successor is to come.
+    Starting,
+    Live,
+    /// The process has died and no successor comes.
+    Dead,
+    /// The process ended in order, as it was asked to.
+    Stopped,
+}
+
+/// A death that was not asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    pub pid: u32,
+    /// In words: `killed by SIGKILL`.
+    pub how: String,
+}
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Copy)]
+pub enum Task<'a> {
+    /// Send these bytes back.
+    Echo(&'a [u8]),
+    Sleep(Duration),
+    /// Use this much CPU time.
+    Compute(Duration),
+    /// Run a program with its arguments.
+    Command(&'a [String]),
+}
+
+/// Why a task was not accepted. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// What [`System::poll`] reports.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Outcome(Outcome<'a>),
+    /// An answer came after its task had been given up.
+    Late,
+    /// A second answer to a task.
+    Duplicate,
+}
+
+/// What became of a task.
+pub struct Outcome<'a> {
+    /// The task's name, as the system spells it.
+    pub id: &'a dyn fmt::Display,
+    /// The worker that had the task last.
+    pub place: PlaceId,
+    /// As given to [`System::submit`].
+    pub tag: u64,
+    pub sent_ns: u64,
+    pub received_ns: u64,
+    pub result: Result<Answer<'a>, Failure>,
+}
+
+impl fmt::Debug for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, place, tag, result, .. } = self;
+        write!(f, "Outcome {{ {id} at {place}, tag {tag}: {result:?} }}")
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// Of a command: its stdout, and then its stderr.
+    pub body: &'a [u8],
+    /// Of a command: its stderr, which is the end of `body`.
+    pub errors: &'a [u8],
+    /// From the beginning of the task to its end, on the worker's clock.
+    pub took: Duration,
+    /// Of a command: how it ended.
+    pub how: HowEnded,
+}
+
+/// Why an accepted task has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In words.
+    pub reason: String,
+    /// The place that `reason` names, if it names one.
+    pub place: Option<PlaceId>,
+}
+
+/// Which ledgers a system can show; each one includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LedgerEvidence {
+    /// Only what the harness's own end has counted.
+    Client,
+    /// What the coordinators have counted, too.
+    Coordinators,
+    /// What the workers say they have executed, too.
+    Workers,
+}
+
+/// The ledgers of both ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    pub client: LedgerRow,
+    pub coordinators: Vec<CoordinatorLedger>,
+}
+
+/// The processes that an order is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Place(PlaceId),
+    /// Every process of that role.
+    Role(Role),
+}
+
+impl Target {
+    pub fn includes(self, place: PlaceId) -> bool {
+        match self {
+            Self::Place(one) => one == place,
+            Self::Role(role) => role == place.role(),
+        }
+    }
+}
+
+/// What can be done to a system while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// SIGKILL.
+    Kill(Target),
+    /// SIGSTOP.
+    Pause(Target),
+    /// SIGCONT.
+    Continue(Target),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OrderError {
+    #[error("no process is there for {0:?}")]
+    NoTarget(Order),
+    /// Its pid may belong to another process by now; nothing was sent to it.
+    #[error("{0} (pid {1}) has ended")]
+    Gone(PlaceId, u32),
+    #[error("cannot signal {0} (pid {1}): {2}")]
+    Refused(PlaceId, u32, String),
+}
+
+/// How a system ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// In words; `None` if it ended as asked.
+    pub how: Option<String>,
+    /// What its own end had left and was killed or removed by this process.
+    pub cleaned: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_one_place_or_all_of_a_role() {
+        let places =
+            [PlaceId::Supervisor, PlaceId::Coordinator(0), PlaceId::worker(0, 0), PlaceId::worker(0, 1)];
+        let hit = |target: Target| places.map(|place| target.includes(place));
+        assert_eq!(hit(Target::Place(PlaceId::worker(0, 1))), [false, false, false, true]);
+        assert_eq!(hit(Target::Role(Role::Worker)), [false, false, true, true]);
+        assert_eq!(hit(Target::Role(Role::Coordinator)), [false, true, false, false]);
+    }
+}

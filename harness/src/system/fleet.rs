@@ -1,0 +1,316 @@
+//! A fleet of this project's own coordinator, driven as its only client.
+//!
+//! The one module of the harness that knows the coordinator's client. It turns the fleet's times, which are
+//! CLOCK_MONOTONIC, into times on the run's clock, and the fleet's words into the types of [`super`].
+
+mod words;
+
+use super::{
+    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Order, OrderError, Outcome,
+    PlaceId, Process, Refused, StopMode, Stopped, System, Task,
+};
+use coordinator::client::launch::{self, Fleet};
+use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
+use coordinator::wire::command_body;
+use reports::runlog::event::CoordinatorLedger;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Readings of both clocks that took no longer than this are used; three readings take a tenth of it.
+const READING_MAX_NS: u64 = 2_000;
+/// After so many readings the best of them is used.
+const READINGS_MAX: u32 = 4;
+
+/// Starts a fleet with a supervisor of its own.
+#[derive(Debug, Clone)]
+pub struct FleetLauncher {
+    spec: FleetSpec,
+    home: Home,
+}
+
+impl FleetLauncher {
+    pub fn new(spec: FleetSpec, home: Home) -> Self {
+        Self { spec, home }
+    }
+}
+
+impl Launcher for FleetLauncher {
+    fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
+        let Home { program, shm_dir, run_id, stderr } = &self.home;
+        let FleetSpec { shape, policy } = &self.spec;
+        let launched = launch::launch(program, shm_dir, run_id, (shape, policy), stderr, cancelled);
+        let mut fleet = launched.map_err(|error| match error {
+            launch::LaunchError::Cancelled => LaunchError::Cancelled,
+            error => LaunchError::Failed(error.to_string()),
+        })?;
+        tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
+        let client = match Client::attach(fleet.dir()) {
+            Ok(client) => client,
+            Err(error) => {
+                fleet.stop();
+                return Err(LaunchError::Failed(error.to_string()));
+            }
+        };
+        Ok(Box::new(RunningFleet {
+            client,
+            dir: fleet.dir().to_owned(),
+            fleet,
+            shm_dir: shm_dir.clone(),
+            run_id: run_id.clone(),
+            zero_ns,
+        }))
+    }
+}
+
+/// The client is dropped before the fleet, as it would be by its own process's end.
+struct RunningFleet {
+    client: Client,
+    fleet: Fleet,
+    dir: PathBuf,
+    shm_dir: PathBuf,
+    run_id: String,
+    /// The start of the run on CLOCK_BOOTTIME.
+    zero_ns: u64,
+}
+
+impl std::fmt::Debug for RunningFleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningFleet").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+/// How far a time on CLOCK_MONOTONIC is from one on the run's clock, ns.
+#[derive(Debug, Clone, Copy)]
+struct Offset(i128);
+
+impl Offset {
+    /// The two clocks drift apart only while the machine is suspended, so that this is taken anew with each poll.
+    fn now(zero_ns: u64) -> Self {
+        // This thread may have to wait between two readings: the pair that took the least time is the truest.
+        let pair = || {
+            let (before, boot, after) = (now_ns(), clock_gettime(ClockId::Boottime), now_ns());
+            let boot_ns = i128::from(boot.tv_sec) * 1_000_000_000 + i128::from(boot.tv_nsec);
+            // From the earlier reading: an error makes times later, and the fleet no faster than it is.
+            (after.saturating_sub(before), boot_ns - i128::from(zero_ns) - i128::from(before))
+        };
+        let mut best = pair();
+        for _ in 1..READINGS_MAX {
+            if best.0 <= READING_MAX_NS {
+                break;
+            }
+            best = best.min(pair());
+        }
+        Self(best.1)
+    }
+
+    /// What lies before the start of the run counts as its start.
+    fn to_run_ns(self, monotonic_ns: u64) -> u64 {
+        u64::try_from(i128::from(monotonic_ns) + self.0).unwrap_or(0)
+    }
+}
+
+impl System for RunningFleet {
+    fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn workers(&self) -> Vec<PlaceId> {
+        let shape = self.client.shape();
+        let count = shape.coordinators() * shape.workers_per_coordinator();
+        (0..count).map(|n| PlaceId::Worker(WorkerRef::nth(shape, n))).collect()
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        self.client.status().processes().map(words::process).collect()
+    }
+
+    fn deaths(&self) -> u64 {
+        self.client.deaths()
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.client.is_lost().then(|| {
+            if self.client.status().supervisor.is_dead() {
+                "the supervisor died".to_owned()
+            } else {
+                "every coordinator died".to_owned()
+            }
+        })
+    }
+
+    fn submit(&mut self, to: PlaceId, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused> {
+        let refused = |error: SendError| Refused(error.to_string());
+        let PlaceId::Worker(worker) = to else { return Err(refused(SendError::NoSuchRecipient)) };
+        let command;
+        let task = match task {
+            Task::Echo(body) => Sent::Echo(body),
+            Task::Sleep(time) => Sent::Sleep(time),
+            Task::Compute(time) => Sent::Compute(time),
+            Task::Command(arguments) => {
+                command = command_body(arguments).ok_or(SendError::TooLarge).map_err(refused)?;
+                Sent::Exec(&command)
+            }
+        };
+        self.client.send(worker, task, deadline, tag).map(|_| ()).map_err(refused)
+    }
+
+    fn flush(&mut self) {
+        self.client.flush();
+    }
+
+    fn poll(&mut self, each: &mut dyn FnMut(Event<'_>)) {
+        let offset = Offset::now(self.zero_ns);
+        self.client.poll(|event| match event {
+            Got::Outcome(outcome) => each(Event::Outcome(Outcome {
+                id: &outcome.id,
+                place: PlaceId::Worker(outcome.worker),
+                tag: outcome.tag,
+                sent_ns: offset.to_run_ns(outcome.sent_ns),
+                received_ns: offset.to_run_ns(outcome.received_ns),
+                result: match &outcome.result {
+                    Ok(answer) => Ok(words::answer(answer)),
+                    Err(failure) => Err(words::failure(failure)),
+                },
+            })),
+            Got::Late(_) => each(Event::Late),
+            // The harness is the only client that its fleet has had: there is no earlier one to inherit from.
+            Got::Duplicate(_) | Got::Inherited(_) => each(Event::Duplicate),
+            // A successor's repetition has been counted; a task that an operator tries again has failed already.
+            Got::Repeated(_) | Got::Revived(_) => {}
+        });
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        self.client.wait(timeout);
+    }
+
+    fn ledger_evidence(&self) -> LedgerEvidence {
+        LedgerEvidence::Workers
+    }
+
+    fn ledger(&self) -> Counts {
+        let coordinators = self
+            .client
+            .status()
+            .coordinators
+            .iter()
+            .zip(0..)
+            .map(|(coordinator, index)| {
+                // What a dead coordinator had counted is from its last moment, and reconciles with nothing.
+                let alive = !coordinator.process.identity().is_gone() && !coordinator.process.is_dead();
+                CoordinatorLedger {
+                    name: coordinator.process.name.clone(),
+                    client: words::row(self.client.ledger_of(index)),
+                    coordinator: alive.then(|| words::row(coordinator.ledger)),
+                    executed_by_workers: alive.then(|| words::executed(&coordinator.workers)).flatten(),
+                }
+            })
+            .collect();
+        Counts { client: words::row(self.client.ledger()), coordinators }
+    }
+
+    fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
+        let (Order::Kill(target) | Order::Pause(target) | Order::Continue(target)) = order;
+        let signal = match order {
+            Order::Kill(_) => Signal::KILL,
+            Order::Pause(_) => Signal::STOP,
+            Order::Continue(_) => Signal::CONT,
+        };
+        let mut targets = self.processes();
+        targets.retain(|process| target.includes(process.place) && process.identity().is_alive());
+        if targets.is_empty() {
+            return Err(OrderError::NoTarget(order));
+        }
+        for process in &targets {
+            send(process, signal)?;
+        }
+        Ok(targets)
+    }
+
+    fn stop(&mut self, mode: StopMode) -> Stopped {
+        let stopped = match mode {
+            StopMode::Run | StopMode::Drain => self.fleet.stop(),
+            StopMode::Kill => self.fleet.kill(),
+        };
+        Stopped { how: stopped.how, cleaned: stopped.cleaned }
+    }
+
+    fn files_left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        if self.dir.exists() {
+            left.push(self.dir.display().to_string());
+        }
+        // Half-made ones carry the run's id in their temporary names.
+        match std::fs::read_dir(&self.shm_dir) {
+            Ok(entries) => left.extend(
+                entries
+                    .flatten()
+                    .filter(|entry| entry.path() != self.dir)
+                    .filter(|entry| entry.file_name().to_string_lossy().contains(&self.run_id))
+                    .map(|entry| entry.path().display().to_string()),
+            ),
+            Err(error) => left.push(format!("{} cannot be read: {error}", self.shm_dir.display())),
+        }
+        left
+    }
+}
+
+/// Sends a signal to that very process or to none.
+fn send(process: &Process, signal: Signal) -> Result<(), OrderError> {
+    let (place, pid) = (process.place, process.pid);
+    let refused = |errno: rustix::io::Errno| OrderError::Refused(place, pid, errno.to_string());
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OrderError::Gone(place, pid))?;
+    let fd = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::SRCH) => return Err(OrderError::Gone(place, pid)),
+        Err(errno) => return Err(refused(errno)),
+    };
+    // After the open: from here on the pid cannot be given to another process unnoticed.
+    if !process.identity().is_alive() {
+        return Err(OrderError::Gone(place, pid));
+    }
+    pidfd_send_signal(&fd, signal).map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{Identity, Life};
+
+    #[test]
+    fn times_of_the_fleet_are_times_of_the_run() {
+        let boot = clock_gettime(ClockId::Boottime);
+        let zero_ns = boot.tv_sec as u64 * 1_000_000_000 + boot.tv_nsec as u64;
+        let times: Vec<_> = (0..100).map(|_| Offset::now(zero_ns).to_run_ns(now_ns())).collect();
+        assert!(times[99] < 60_000_000_000, "{times:?}");
+        assert_eq!(Offset::now(zero_ns).to_run_ns(0), 0, "before the run");
+    }
+    /// Another program as the process of a place.
+    fn other() -> (std::process::Child, Process) {
+        let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let Identity { pid, start_ticks } = Identity::of(child.id()).unwrap();
+        let place = PlaceId::worker(0, 0);
+        let (life, last_death, ended) = (Life::Live, None, None);
+        (child, Process { place, incarnation: 1, pid, start_ticks, life, deaths: 0, last_death, ended })
+    }
+
+    #[test]
+    fn a_signal_reaches_the_process_that_is_meant() {
+        let (mut child, process) = other();
+        send(&process, Signal::KILL).unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+        assert_eq!(send(&process, Signal::KILL), Err(OrderError::Gone(process.place, process.pid)));
+    }
+
+    #[test]
+    fn a_process_that_only_has_the_same_pid_gets_no_signal() {
+        let (mut child, process) = other();
+        let other = Process { start_ticks: process.start_ticks + 1, ..process.clone() };
+        assert_eq!(send(&other, Signal::KILL), Err(OrderError::Gone(process.place, process.pid)));
+        assert!(process.identity().is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,107 @@
+//! The fleet's words, as the types of [`crate::system`]. Pure.
+
+use crate::system::{Answer, Death, Failure, Life, PlaceId, Process};
+use coordinator::client::status::{ProcessStatus, WorkerStatus};
+use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
+use reports::runlog::event::LedgerRow;
+use std::time::Duration;
+
+pub(super) fn process(status: &ProcessStatus) -> Process {
+    let life = if status.is_dead() {
+        Life::Dead
+    } else if status.is_stopped() {
+        Life::Stopped
+    } else if status.is_live() {
+        Life::Live
+    } else {
+        Life::Starting
+    };
+    Process {
+        place: status.place,
+        incarnation: status.incarnation,
+        pid: status.pid,
+        start_ticks: status.start_ticks,
+        life,
+        deaths: status.deaths,
+        last_death: status.last_death.as_ref().map(|death| Death { pid: death.pid, how: death.how.clone() }),
+        ended: status.ended.clone(),
+    }
+}
+
+/// `stdout_len` may be anything: it comes from a worker.
+pub(super) fn answer<'a>(answer: &FleetAnswer<'a>) -> Answer<'a> {
+    Answer {
+        body: answer.body,
+        errors: answer.body.get(answer.stdout_len..).unwrap_or_default(),
+        took: Duration::from_nanos(answer.finished_ns.saturating_sub(answer.started_ns)),
+        how: HowEnded::from_raw(answer.code),
+    }
+}
+
+pub(super) fn failure(failure: &Reason) -> Failure {
+    let place = match failure {
+        Reason::WorkerDied(worker, _)
+        | Reason::WorkerDead(worker, _)
+        | Reason::WorkerHung(worker, _)
+        | Reason::Refused(worker, _) => Some(PlaceId::Worker(*worker)),
+        Reason::CoordinatorDied(index, _)
+        | Reason::CoordinatorSilent(index, _)
+        | Reason::CoordinatorBroken(index, _)
+        | Reason::Damaged(index) => Some(PlaceId::Coordinator(*index)),
+        Reason::SupervisorDied
+        | Reason::TimedOut(_)
+        | Reason::AttemptTimedOut(..)
+        | Reason::Failed(_)
+        | Reason::Homeless(_)
+        | Reason::Cancelled => None,
+    };
+    Failure { reason: failure.to_string(), place }
+}
+
+pub(super) fn row(counts: Ledger) -> LedgerRow {
+    LedgerRow {
+        accepted: counts.accepted,
+        answered: counts.answered,
+        failed: counts.failed,
+        in_flight: counts.in_flight,
+        late: counts.late,
+        duplicates: counts.duplicates,
+    }
+}
+
+/// Tasks that all workers say they have executed; `None` if they claim more than can be counted.
+pub(super) fn executed(workers: &[WorkerStatus]) -> Option<u64> {
+    workers.iter().try_fold(0_u64, |sum, worker| sum.checked_add(worker.executed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordinator::client::WorkerRef;
+
+    #[test]
+    fn a_failure_that_names_a_place_carries_it() {
+        let worker = WorkerRef { coordinator: 3, worker: 17 };
+        let named = failure(&Reason::WorkerDied(worker, HowEnded::Signaled(9)));
+        assert_eq!(named.place, Some(PlaceId::worker(3, 17)));
+        assert!(named.reason.contains("worker/3.17"), "{}", named.reason);
+        let silent = failure(&Reason::TimedOut(Duration::from_secs(3)));
+        assert_eq!((silent.reason.as_str(), silent.place), ("no answer within 3s", None));
+    }
+
+    #[test]
+    fn an_answer_whose_stdout_is_longer_than_its_body_has_no_stderr() {
+        let told = FleetAnswer {
+            body: b"out",
+            attempt: 1,
+            started_ns: 7,
+            finished_ns: 5,
+            code: 0,
+            stdout_len: usize::MAX,
+            truncated: false,
+            usage: None,
+        };
+        let heard = answer(&told);
+        assert_eq!((heard.body, heard.errors, heard.took), (&b"out"[..], &b""[..], Duration::ZERO));
+    }
+}
