@@ -1,11 +1,23 @@
 //! `[fleet]`: which processes there are, and the policy that they run under.
 
-use super::cursor::{Fields, Sited};
-use super::form::{Count, Word, Words};
+use super::cursor::{Fields, Rejection, Sited};
+use super::form::{Count, Form, Span, Word, Words};
 use super::mistake::{Mistake, Origin};
-use super::table::{Key, Presence, Table};
-use coordinator::config::{COORDINATORS_MAX, FleetShape, Policy, WORKERS_PER_COORDINATOR_MAX};
+use super::table::{Key, Presence, Preset, Table};
+use super::tree::Value;
+use super::unit::duration_text;
+use coordinator::config::{
+    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, Policy, WORKERS_PER_COORDINATOR_MAX,
+};
 use reports::runlog::event::Topology;
+use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
+
+/// The supervisor looks eight times within it, and at most once in 10 ms.
+const HANG_AFTER_MIN: Duration = Duration::from_millis(100);
+/// Longer is never in all but name.
+const HANG_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+const NEVER: &str = "off";
 
 pub(super) static TABLE: Table = Table {
     name: "fleet",
@@ -13,7 +25,7 @@ pub(super) static TABLE: Table = Table {
     says: "Which processes there are.",
     required: true,
     repeated: false,
-    keys: &[&TOPOLOGY, &COORDINATORS, &WORKERS],
+    keys: &[&TOPOLOGY, &COORDINATORS, &WORKERS, &HANG_AFTER],
     anew: None,
 };
 
@@ -48,11 +60,56 @@ static WORKERS: Key<Count> = Key {
     says: "Number of workers under each coordinator.",
 };
 
+static HANG_AFTER: Key<Patience> = Key {
+    name: "hang_after",
+    form: Patience(Span { least: HANG_AFTER_MIN, instead: "" }),
+    presence: Presence::Default(Preset::Duration(HANG_AFTER_DEFAULT)),
+    says: "How long the progress of a process may stop before the fleet takes it for hung and replaces it.",
+};
+
+/// A duration, or a word for no limit.
+struct Patience(Span);
+
+impl Form for Patience {
+    type Value = Option<Duration>;
+
+    fn read(&self, value: &Value) -> Result<Option<Duration>, Rejection> {
+        if *value == Value::String(NEVER.to_owned()) {
+            return Ok(None);
+        }
+        let or_never = |Rejection(message, hint)| Rejection(message, format!("{hint}, or \"{NEVER}\""));
+        self.0.read(value).map(Some).map_err(or_never)
+    }
+
+    fn beyond(&self, patience: &Option<Duration>) -> Option<Rejection> {
+        let patience = patience.as_ref()?;
+        if *patience <= HANG_AFTER_MAX {
+            return self.0.beyond(patience);
+        }
+        let hint = format!("write at most \"{}\", or \"{NEVER}\"", duration_text(HANG_AFTER_MAX));
+        Some(Rejection(format!("is {}, which is too long", duration_text(*patience)), hint))
+    }
+
+    fn limit(&self) -> Option<String> {
+        Some(format!("{} to {}", duration_text(HANG_AFTER_MIN), duration_text(HANG_AFTER_MAX)))
+    }
+
+    fn words(&self) -> String {
+        let (least, most) = (duration_text(HANG_AFTER_MIN), duration_text(HANG_AFTER_MAX));
+        format!("duration, `{least}` to `{most}`; `\"{NEVER}\"`: never")
+    }
+
+    fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
+        json!({ "anyOf": [self.0.schema(definitions), { "const": NEVER, "type": "string" }] })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct RawFleet {
     topology: Option<Sited<Topology>>,
     coordinators: Option<Sited<u32>>,
     workers: Option<Sited<u32>>,
+    hang_after: Option<Sited<Option<Duration>>>,
 }
 
 /// Its processes, and what is done about their deaths and hangs.
@@ -78,6 +135,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFle
         topology: fields.value(&TOPOLOGY, found),
         coordinators: fields.value(&COORDINATORS, found),
         workers: fields.value(&WORKERS, found),
+        hang_after: fields.value(&HANG_AFTER, found),
     })
 }
 
@@ -101,5 +159,39 @@ pub(super) fn check(raw: &RawFleet, bus: Option<Bus>, found: &mut Vec<Mistake>) 
             found.push(Mistake::new(Origin::File { start: 0, end: 0 }, error.to_string(), hint));
         })
         .ok()?;
-    Some(Fleet { topology, shape, policy: Policy::default() })
+    let hang_after = raw.hang_after.as_ref().map_or(Some(HANG_AFTER_DEFAULT), |at| at.value);
+    Some(Fleet { topology, shape, policy: Policy { hang_after, ..Policy::default() } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+
+    fn hang_after(set: &[&str]) -> Result<Option<Duration>, String> {
+        let text = include_str!("../../../scenarios/smoke.toml").to_owned();
+        let sets = set.iter().map(|&set| set.to_owned()).collect();
+        let source = Source { name: "smoke.toml".into(), text };
+        let scenario = Scenario::parse(&source, &Selection { profile: None, sets });
+        let options = PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };
+        scenario
+            .map(|scenario| Plan::new(scenario, &options).fleet_policy().hang_after)
+            .map_err(|found| found.to_string())
+    }
+
+    #[test]
+    fn how_long_a_process_may_hang_reaches_the_policy_of_the_fleet() {
+        assert_eq!(hang_after(&[]), Ok(Policy::default().hang_after));
+        assert_eq!(hang_after(&["fleet.hang_after=3s"]), Ok(Some(Duration::from_secs(3))));
+        assert_eq!(hang_after(&["fleet.hang_after=off"]), Ok(None));
+        for (set, words) in [
+            ("99ms", "`fleet.hang_after` is 99ms, which is too short"),
+            ("25h", "write at most \"1d\", or \"off\""),
+            ("5", "write \"5s\" for seconds, \"5ms\", \"5m\" or \"5h\", or \"off\""),
+            ("never", "or \"off\""),
+        ] {
+            let found = hang_after(&[&format!("fleet.hang_after={set}")]).unwrap_err();
+            assert!(found.contains(words), "{set}: {found}");
+        }
+    }
 }
