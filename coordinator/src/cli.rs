@@ -1,5 +1,5 @@
 //! The command line of the coordinator: the only place in the crate that prints or reads arguments.
-#![expect(clippy::print_stderr, reason = "this is where the program talks")]
+#![expect(clippy::print_stderr, reason = "the command line is where the program prints")]
 
 mod backup;
 mod cancel;
@@ -10,6 +10,7 @@ mod completions;
 mod dead_letters;
 mod events;
 pub(crate) mod policy;
+mod print;
 mod restore;
 mod run;
 mod scale;
@@ -22,18 +23,17 @@ mod up;
 use crate::bus::directory::{Found, SHM, find};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 
-/// Everything went as asked.
+/// Everything that was asked for was done.
 const OK: u8 = 0;
-/// It ran, and something that was asked for failed.
+/// Something that was asked for failed.
 const FAILED: u8 = 10;
-/// This host cannot run it.
+/// This host cannot do it.
 const UNFIT: u8 = 20;
-/// Somebody stopped it half-way.
+/// A signal or the end of its owner stopped it before it was done.
 const INTERRUPTED: u8 = 21;
-/// The command line makes no sense.
+/// The command line or a list of tasks is wrong.
 const USAGE: u8 = 64;
 
 /// Runs fleets of agent processes on one machine over a shared-memory bus.
@@ -53,31 +53,31 @@ struct Cli {
 enum Verb {
     /// Run a command once for each agent or each input, many at a time
     Run(run::Args),
-    /// Give tasks to a fleet that is there, and wait for what becomes of them
+    /// Send tasks to a running fleet, and wait for their outcomes
     Submit(run::submit::Args),
-    /// Start a fleet and keep it until it is told to stop
+    /// Start a fleet and keep it running until it is stopped
     Up(up::Args),
-    /// Tell who is there and what is in flight
+    /// Show the processes of each fleet, its tasks, and what is stuck
     Status(status::Args),
-    /// Show the same live
+    /// Show the status of a fleet live
     Top(top::Args),
-    /// Tell what happened lately, one line an event
+    /// List what happened lately, one line per event
     Events(events::Args),
-    /// List the tasks that were given up, and why; try them again, or forget them
+    /// List the tasks that failed for good, and why; requeue or drop them
     DeadLetters(dead_letters::Args),
-    /// Give tasks up that are queued or in hand
+    /// Cancel tasks that are queued or in hand
     Cancel(cancel::Args),
-    /// Say how many coordinators and workers there shall be, and wait until there are
+    /// Change the number of coordinators and workers, and wait until it is reached
     Scale(scale::Args),
-    /// Tell how large a fleet this host has room for, and what ends first
+    /// Show how large a fleet can be on this host, and which limit it meets first
     Capacity(capacity::Args),
-    /// Write down what a running fleet has to do, and what it has not told yet
+    /// Save the open tasks and unreported answers of a running fleet to a file
     Backup(backup::Args),
-    /// Start a fleet from a backup or a journal, and do what was not done
+    /// Start a fleet from a backup or a journal, and do the tasks that are open in it
     Restore(restore::Args),
-    /// End a fleet
+    /// Stop a fleet
     Stop(stop::Args),
-    /// Remove what fleets have left behind whose supervisor is proven dead
+    /// Remove what dead fleets have left behind
     Clean(clean::Args),
     /// Print completions for a shell
     Completions(completions::Args),
@@ -85,23 +85,26 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// Where fleets keep their shared memory
+    /// Directory in which fleets keep their shared memory
     #[arg(long, value_name = "DIR", default_value = SHM, env = "COORDINATOR_SHM_DIR")]
     shm_dir: PathBuf,
 }
 
 impl Place {
-    /// Every fleet there; what is wrong has been said.
+    /// Every fleet there. Errors are already printed.
     fn fleets(&self) -> Result<Vec<Found>, u8> {
         find(&self.shm_dir).map_err(|error| {
-            complain(format!("{}: {error}", self.shm_dir.display()), "is it a directory you may read?");
+            print::error(
+                format!("{}: {error}", self.shm_dir.display()),
+                "`--shm-dir` must be a directory that you may read",
+            );
             UNFIT
         })
     }
 }
 
-/// `program` is how this program is to be called again as a supervisor: nothing, or `coordinator`
-/// where it is a part of another one. Returns the exit code: `docs/exit-codes.md`.
+/// Runs the command line; returns the exit code (`docs/exit-codes.md`). `program` holds the arguments with which this
+/// program is started again as a supervisor: none, or `coordinator` where it is a part of another program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -126,41 +129,5 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
         Verb::Stop(args) => stop::main(&args),
         Verb::Clean(args) => clean::main(&args),
         Verb::Completions(args) => completions::main(&args),
-    }
-}
-
-/// Hands data to stdout. A reader that has gone away (`| head`) has what it wants; anything else that
-/// keeps the data from getting there is an error, since the data is what was asked for.
-fn hand_out(bytes: &[u8]) -> Result<(), u8> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(format!("cannot write to standard output: {error}"), "");
-            Err(UNFIT)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Says how far it is.
-fn tell(what: impl std::fmt::Display) {
-    eprintln!("{what}");
-}
-
-/// Says what is worth knowing and no reason to stop.
-fn warn(what: impl std::fmt::Display) {
-    eprintln!("warning: {what}");
-}
-
-/// As [`warn`], for those who pass it on.
-fn warn_of(what: &str) {
-    warn(what);
-}
-
-/// Says what went wrong, and what to do where there is something.
-fn complain(what: impl std::fmt::Display, hint: &str) {
-    eprintln!("error: {what}");
-    if !hint.is_empty() {
-        eprintln!("hint: {hint}");
     }
 }

@@ -74,6 +74,8 @@ pub const WAS_DEAD_LETTER: u8 = 1 << 6;
 pub const DEATHS_ONLY: u8 = 1 << 5;
 
 raw_enum! {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
     pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY) {
         /// The body comes back unchanged.
         Echo = 1,

@@ -122,7 +122,7 @@ impl Up {
 
     fn all_live(&self) -> Result<()> {
         wait_until("everyone is there", || {
-            Ok(self.client.status().processes().all(|process| process.life == "live"))
+            Ok(self.client.status().processes().all(|process| process.is_live()))
         })
     }
 

@@ -80,6 +80,8 @@ pub struct Orders {
 }
 
 raw_enum! {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
     pub enum Stage: u32 {
         Starting = 0,
         Ready = 1,
@@ -119,6 +121,8 @@ pub struct ProcessCell {
 const _: () = assert!(size_of::<ProcessCell>() == 72);
 
 raw_enum! {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "kebab-case")]
     pub enum Life: u32 {
         Absent = 0,
         /// Forked, not attached yet.

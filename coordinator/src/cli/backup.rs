@@ -1,7 +1,7 @@
 //! `coordinator backup`.
 
 use super::choose::fleet;
-use super::{FAILED, OK, Place, UNFIT, complain, hand_out, warn};
+use super::{FAILED, OK, Place, UNFIT, print};
 use crate::bus::directory::Owner;
 use crate::client::operator::{OperatorError, OperatorLock};
 use crate::snapshot::backup::{Taken, take};
@@ -13,16 +13,16 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example: coordinator backup demo.backup --name demo",
-    after_help = "The fleet's coordinators stand still while their tables are copied, for milliseconds; its agents work on. \
-                  What its client holds back itself is in no backup: a journal has that."
+    after_help = "The coordinators of the fleet are paused for some milliseconds while their tables are copied; its workers go on. \
+                  Tasks that the fleet's client holds back itself are not in a backup; a journal has them."
 )]
 pub(super) struct Args {
-    /// Where to; a backup of that name is replaced once this one is whole
+    /// File to write; an earlier backup of that name is replaced once this one is complete
     file: PathBuf,
-    /// The fleet; without a name the only one that lives
+    /// Name of the fleet; by default the only one that is running
     #[arg(long, value_name = "FLEET")]
     name: Option<String>,
-    /// How long to wait for another operator, and for coordinators that are busy
+    /// How long to wait for another operator to finish, and for busy coordinators
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::run::time)]
     patience: Duration,
     #[command(flatten)]
@@ -35,15 +35,21 @@ pub(super) fn main(args: &Args) -> u8 {
         Err(status) => return status,
     };
     if let Owner::Dead(_) = found.owner {
-        let what = format!("the supervisor of `{}` is dead, and the fleet with it", found.id);
-        complain(what, "a fleet is backed up while it lives; `coordinator clean` removes what it left");
+        let what = format!("the supervisor of `{}` is dead, and so is the fleet", found.id);
+        print::error(
+            what,
+            "only a running fleet can be backed up; `coordinator clean` removes what this one left behind",
+        );
         return FAILED;
     }
     let lock = match OperatorLock::take(&found.path, args.patience) {
         Ok(lock) => lock,
         Err(error) => {
             let busy = matches!(error, OperatorError::Busy { .. });
-            complain(error, if busy { "wait until that one has done, or end it" } else { "" });
+            print::error(
+                error,
+                if busy { "wait until the other operator has finished, or stop it" } else { "" },
+            );
             return FAILED;
         }
     };
@@ -51,7 +57,7 @@ pub(super) fn main(args: &Args) -> u8 {
         Ok(taken) => taken,
         Err(error) => {
             let hint = error.hint();
-            complain(error, hint);
+            print::error(error, hint);
             return FAILED;
         }
     };
@@ -60,32 +66,31 @@ pub(super) fn main(args: &Args) -> u8 {
         Ok(bytes) => bytes,
         Err(error) => {
             let hint = error.hint();
-            complain(error, hint);
+            print::error(error, hint);
             return UNFIT;
         }
     };
     if taken.damaged > 0 {
-        warn(format!("{} entries of the fleet's tables cannot be, and are not in the backup", taken.damaged));
+        print::warn(format!("{} damaged entries of the task tables are not in the backup", taken.damaged));
     }
     if taken.with_client > 0 {
-        warn(format!(
-            "tasks that were handed back to the fleet's client, and that it has not handed on, are not in the backup \
-             ({} at least)",
+        print::warn(format!(
+            "tasks that were returned to the fleet's client, and that it has not sent on, are not in the backup (at least {})",
             taken.with_client
         ));
     }
-    hand_out(said(args, &found.id, &taken, bytes).as_bytes()).err().unwrap_or(OK)
+    print::output(summary(args, &found.id, &taken, bytes).as_bytes()).err().unwrap_or(OK)
 }
 
-fn said(args: &Args, name: &str, taken: &Taken, bytes: u64) -> String {
+fn summary(args: &Args, name: &str, taken: &Taken, bytes: u64) -> String {
     let snapshot = &taken.snapshot;
     let in_hand = snapshot.tasks.iter().filter(|task| task.state == Progress::Leased).count();
     let sum =
         |of: fn(&crate::snapshot::record::Counters) -> u64| snapshot.counters.iter().map(of).sum::<u64>();
     format!(
-        "{name}: {} coordinators of at most {} workers, {} open tasks ({in_hand} in hand), {} answers untold, {} dead \
+        "{name}: {} coordinators of at most {} workers, {} open tasks ({in_hand} in hand), {} unreported answers, {} dead \
          letters\n{} tasks accepted = {} answered + {} failed + {} returned + {} in flight\n{bytes} bytes in {}; the \
-         fleet stood still for {:.1} ms\n",
+         coordinators were paused for {:.1} ms\n",
         snapshot.header.coordinators,
         snapshot.header.workers,
         snapshot.tasks.len(),

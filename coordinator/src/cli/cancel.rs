@@ -1,9 +1,9 @@
-//! `coordinator cancel`, and what orders to a fleet have in common.
+//! `coordinator cancel`, and what all orders to a fleet have in common.
 
 use super::choose::fleet;
-use super::{FAILED, OK, Place, complain, hand_out};
+use super::{FAILED, OK, Place, print};
 use crate::client::operator::OperatorError;
-use crate::client::orders::{Became, Operator, OrderError, Which, parse_id};
+use crate::client::orders::{Operator, OrderError, OrderResult, Which, parse_id};
 use crate::wire::TaskId;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(skip)]
 pub(super) struct Patience {
-    /// How long another operator is waited for, and then each coordinator's acknowledgement
+    /// How long to wait for another operator to finish, and then for each coordinator to acknowledge
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::run::time)]
     patience: Duration,
 }
@@ -21,9 +21,9 @@ pub(super) struct Patience {
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator cancel demo 1.1.17 1.1.18")]
 pub(super) struct Args {
-    /// The fleet
+    /// Name of the fleet
     name: String,
-    /// Tasks as `status`, `top` and `events` name them, or `all`
+    /// Ids of tasks, as `status`, `top` and `events` show them; or `all`
     #[arg(required = true, value_name = "ID|all", value_parser = parse)]
     tasks: Vec<Which>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Which, String> {
     }
     parse_id(text)
         .map(|id| Which::These(vec![id]))
-        .ok_or_else(|| format!("`{text}` is no id of a task; they look like 1.2.345, and `all` means all"))
+        .ok_or_else(|| format!("`{text}` is not a task id: use an id such as 1.2.345, or `all`"))
 }
 
 /// `all` among others means all.
@@ -61,62 +61,52 @@ pub(super) fn joined(which: &[Which]) -> Which {
     Which::These(ids)
 }
 
-type Ends = Result<Vec<(TaskId, Became)>, OrderError>;
+type Results = Result<Vec<(TaskId, OrderResult)>, OrderError>;
 
-/// Gives an order as the fleet's operator, and says of each task what came of it.
+/// Gives an order as the fleet's operator, and prints the result for each task.
 pub(super) fn ordered(
     dir: &Path,
     Patience { patience }: Patience,
     verb: &str,
     which: &Which,
-    order: impl FnOnce(&mut Operator, &Which) -> Ends,
+    order: impl FnOnce(&mut Operator, &Which) -> Results,
 ) -> u8 {
-    let ends = Operator::attach(dir, patience).and_then(|mut operator| order(&mut operator, which));
-    let ends = match ends {
-        Ok(ends) => ends,
+    let results = Operator::attach(dir, patience).and_then(|mut operator| order(&mut operator, which));
+    let results = match results {
+        Ok(results) => results,
         Err(error) => {
             let hint = match &error {
-                OrderError::Operator(OperatorError::Busy { .. }) => "wait until that one has done, or end it",
-                _ => "`coordinator status` says how the fleet is",
+                OrderError::Operator(OperatorError::Busy { .. }) => {
+                    "wait until the other operator has finished, or stop it"
+                }
+                _ => "`coordinator status` shows the state of the fleet",
             };
-            complain(error, hint);
+            print::error(error, hint);
             return FAILED;
         }
     };
-    let (mut said, mut failed) = (String::new(), false);
-    for (id, became) in &ends {
-        match became {
-            Became::Done => {
+    let (mut text, mut failed) = (String::new(), false);
+    for (id, result) in &results {
+        match result {
+            OrderResult::Done => {
                 // Writing into a string cannot fail.
-                let _ = writeln!(said, "{verb} {id}");
+                let _ = writeln!(text, "{verb} {id}");
             }
-            Became::Waits => {
-                let _ = writeln!(said, "waits {id}: {became}");
+            OrderResult::Pending => {
+                let _ = writeln!(text, "pending {id}: {result}");
             }
             other => {
                 failed = true;
-                complain(format!("{id} is not {verb}: {other}"), "");
+                print::error(format!("{id} was not {verb}: {other}"), "");
             }
         }
     }
-    if ends.is_empty() {
-        let _ = writeln!(said, "nothing to be {verb}");
+    if results.is_empty() {
+        let _ = writeln!(text, "nothing was {verb}: there was nothing to do");
     }
-    match hand_out(said.as_bytes()) {
+    match print::output(text.as_bytes()) {
         Err(status) => status,
         Ok(()) if failed => FAILED,
         Ok(()) => OK,
     }
-}
-
-/// `TimedOut` as `timed-out`.
-pub(super) fn kebab(name: &str) -> String {
-    let mut out = String::new();
-    for (at, letter) in name.char_indices() {
-        if letter.is_ascii_uppercase() && at > 0 {
-            out.push('-');
-        }
-        out.push(letter.to_ascii_lowercase());
-    }
-    out
 }

@@ -1,13 +1,13 @@
-//! `coordinator capacity`: what this host has room for, before anything is started.
+//! `coordinator capacity`: how large a fleet can be on this host, before anything is started.
 
-use super::{OK, Place, UNFIT, USAGE, complain, hand_out};
+use super::{OK, Place, UNFIT, USAGE, print};
 use crate::config::FleetShape;
 use crate::plan::capacity::{Capacity, Costs, capacity};
 use crate::process::host;
 use std::path::Path;
 
-/// Memory of its own that a worker holds before it has done anything: its page tables, stack and heap, measured as
-/// PSS and rounded up. What a task takes comes on top.
+/// Private memory of a worker before its first task: page tables, stack and heap, measured as PSS and rounded up. The
+/// memory of its tasks comes on top.
 const MEMORY_EACH: u64 = 512 << 10;
 
 #[derive(Debug, clap::Args)]
@@ -26,12 +26,12 @@ pub(super) struct Args {
     place: Place,
 }
 
-/// What the host has room for, in fleets like this one.
+/// What the host has room for, for fleets like this one.
 pub(super) fn of(shape: &FleetShape, shm: &Path) -> Capacity {
     capacity(&host::read(shm), &Costs::of(shape, MEMORY_EACH))
 }
 
-/// How many workers a fleet of this shape has at most.
+/// The largest number of workers of a fleet of this shape.
 pub(super) fn workers(shape: &FleetShape) -> u64 {
     u64::from(shape.coordinators()) * u64::from(shape.workers_per_coordinator())
 }
@@ -41,24 +41,24 @@ pub(super) fn main(args: &Args) -> u8 {
     let shape = match FleetShape::new(args.coordinators, 100, args.payload_max, args.depth) {
         Ok(shape) => shape,
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             return USAGE;
         }
     };
     let room = of(&shape, &args.place.shm_dir);
-    hand_out(format!("{room}\n").as_bytes()).err().unwrap_or(if room.workers == 0 { UNFIT } else { OK })
+    print::output(format!("{room}\n").as_bytes()).err().unwrap_or(if room.workers == 0 { UNFIT } else { OK })
 }
 
 /// `up --dry-run`: whether this shape fits, and what it costs.
 pub(super) fn dry_run(shape: &FleetShape, shm: &Path) -> u8 {
     let room = of(shape, shm);
     let fits = room.workers >= workers(shape);
-    let said = format!(
-        "this fleet has up to {} processes and {} bytes of shared memory in {} files; it {}\n{room}\n",
+    let text = format!(
+        "this fleet needs up to {} processes and {} bytes of shared memory in {} files; it {} here\n{room}\n",
         shape.processes(),
         shape.shm_bytes(),
         shape.shm_inodes(),
         if fits { "fits" } else { "does not fit" },
     );
-    hand_out(said.as_bytes()).err().unwrap_or(if fits { OK } else { UNFIT })
+    print::output(text.as_bytes()).err().unwrap_or(if fits { OK } else { UNFIT })
 }

@@ -1,19 +1,19 @@
-//! Which fleet is meant.
+//! Which fleet a command is about.
 
-use super::{FAILED, Place, complain};
+use super::{FAILED, Place, print};
 use crate::bus::directory::{Found, Owner, PREFIX};
 
-/// The fleet of this name; without one, the only one that lives, or the only one that there is. What is wrong has
-/// been said.
+/// The fleet of this name; without a name, the only one that is running, or the only one at all. Errors are already
+/// printed.
 pub(super) fn fleet(place: &Place, name: Option<&str>) -> Result<Found, u8> {
-    let list = "`coordinator status` lists those that are there";
-    // Not those that are in the making.
+    let list = "`coordinator status` lists the fleets";
+    // Not those that are still being created.
     let is_whole =
         |found: &Found| found.path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(PREFIX));
     let found: Vec<Found> = place.fleets()?.into_iter().filter(is_whole).collect();
     if let Some(name) = name {
         return found.into_iter().find(|fleet| fleet.id == name).ok_or_else(|| {
-            complain(format!("there is no fleet `{name}`"), list);
+            print::error(format!("there is no fleet `{name}`"), list);
             FAILED
         });
     }
@@ -22,27 +22,30 @@ pub(super) fn fleet(place: &Place, name: Option<&str>) -> Result<Found, u8> {
     let candidates = if alive.is_empty() { &mut dead } else { &mut alive };
     match candidates.len() {
         0 => {
-            complain(
+            print::error(
                 format!("there is no fleet under {}", place.shm_dir.display()),
-                "`coordinator up` starts one; `--shm-dir` looks elsewhere",
+                "`coordinator up` starts one; `--shm-dir` looks in another directory",
             );
             Err(FAILED)
         }
         1 => Ok(candidates.remove(0)),
         count => {
             let names: Vec<_> = candidates.iter().map(|fleet| format!("`{}`", fleet.id)).collect();
-            complain(format!("there are {count} fleets: {}", names.join(", ")), "say which one is meant");
+            print::error(
+                format!("there are {count} fleets: {}", names.join(", ")),
+                "give the name of one of them",
+            );
             Err(FAILED)
         }
     }
 }
 
-/// What cannot be read, and what may help.
+/// Prints why a fleet cannot be read; the exit status for it.
 pub(super) fn unreadable(error: impl std::fmt::Display) -> u8 {
-    complain(
+    print::error(
         error,
-        "a fleet is read by the user who started it, and by the build that made it; `coordinator status` lists those \
-         that are there",
+        "a fleet can be read by the user who started it, with the build that started it; `coordinator status` lists the \
+         fleets",
     );
     FAILED
 }

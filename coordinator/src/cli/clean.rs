@@ -1,6 +1,6 @@
-//! `coordinator clean`: removes leftovers of owners that are proven dead, and of nobody else.
+//! `coordinator clean`: removes what fleets left behind whose supervisors are proven dead, and nothing else.
 
-use super::{FAILED, OK, Place, complain, hand_out, warn};
+use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Owner, control_path};
 use crate::bus::view::Control;
 use crate::client::launch::remove_with_temporary;
@@ -16,8 +16,8 @@ pub(super) struct Args {
     place: Place,
 }
 
-/// A coordinator of the fleet in `dir` is there. One whose words this build cannot read has its supervisor's death
-/// alone to go by.
+/// Whether a coordinator of the fleet in `dir` is alive. Of a fleet that this build cannot read, only the death of its
+/// supervisor is known.
 fn has_living(dir: &std::path::Path) -> bool {
     Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
 }
@@ -28,18 +28,18 @@ pub(super) fn main(args: &Args) -> u8 {
         Err(status) => return status,
     };
     let mut status = OK;
-    let (mut dead, mut said) = (0, String::new());
+    let (mut dead, mut text) = (0, String::new());
     for fleet in &found {
         let path = fleet.path.display();
         match fleet.owner {
             Owner::Alive(_) => {}
             Owner::Unknown => {
-                warn(format!("{path} does not say whose it is; left alone"));
+                print::warn(format!("{path} does not name its supervisor; left alone"));
             }
-            // It may be adopted.
+            // Another supervisor may adopt it.
             Owner::Dead(owner) if has_living(&fleet.path) => {
-                warn(format!(
-                    "{path}: its supervisor, process {}, is dead, and a coordinator lives; left alone",
+                print::warn(format!(
+                    "{path}: its supervisor, process {}, is dead, but a coordinator is alive; left alone",
                     owner.pid
                 ));
             }
@@ -47,21 +47,21 @@ pub(super) fn main(args: &Args) -> u8 {
                 dead += 1;
                 if args.dry_run {
                     let _ = writeln!(
-                        said,
+                        text,
                         "would remove {path} (its supervisor, process {}, is dead)",
                         owner.pid
                     );
                 } else if let Err(error) = remove_with_temporary(&fleet.path) {
-                    complain(format!("{path}: {error}"), "");
+                    print::error(format!("{path}: {error}"), "");
                     status = FAILED;
                 } else {
-                    let _ = writeln!(said, "removed {path} (its supervisor, process {}, is dead)", owner.pid);
+                    let _ = writeln!(text, "removed {path} (its supervisor, process {}, is dead)", owner.pid);
                 }
             }
         }
     }
     if dead == 0 {
-        said = format!("nothing to remove under {}\n", args.place.shm_dir.display());
+        text = format!("nothing to remove under {}\n", args.place.shm_dir.display());
     }
-    hand_out(said.as_bytes()).err().unwrap_or(status)
+    print::output(text.as_bytes()).err().unwrap_or(status)
 }

@@ -1,30 +1,32 @@
-//! `coordinator dead-letters`: tasks that were given up, and another try for them.
+//! `coordinator dead-letters`: tasks that failed for good, and orders to requeue or drop them.
 
-use super::cancel::{Patience, joined, kebab, ordered, parse};
+use super::cancel::{Patience, joined, ordered, parse};
 use super::choose::{fleet, unreadable};
 use super::events::moment;
-use super::{FAILED, OK, Place, complain, hand_out};
-use crate::client::letters::{Letter, of};
+use super::{FAILED, OK, Place, print};
+use crate::client::dead_letters::{DeadLetter, of};
+use crate::client::events::TaskReason;
 use crate::client::orders::{Operator, Which};
+use crate::wire::TaskKind;
 use base64::Engine;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Of a body, in a list.
+/// Characters of a body that a list shows.
 const SHOWN_MAX: usize = 60;
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator dead-letters demo --requeue all")]
 pub(super) struct Args {
-    /// The fleet; may be left out where there is only one
+    /// Name of the fleet; may be omitted if there is only one
     name: Option<String>,
-    /// One object a line, each with the whole task; `docs/status.md` lists the keys
+    /// Print a JSON object per line, each with the whole task; `docs/status.md` lists the keys
     #[arg(long)]
     json: bool,
-    /// Make a task of this letter again, or of `all`; what becomes of it is counted by `status`
+    /// Make this dead letter, or `all`, a task again; `status` counts the outcomes
     #[arg(long, value_name = "ID|all", value_parser = parse, conflicts_with_all = ["drop", "json"])]
     requeue: Vec<Which>,
-    /// Forget this letter, or `all`
+    /// Remove this dead letter, or `all`
     #[arg(long, value_name = "ID|all", value_parser = parse, conflicts_with = "json")]
     drop: Vec<Which>,
     #[command(flatten)]
@@ -37,13 +39,13 @@ pub(super) struct Args {
 struct Row<'a> {
     task: String,
     coordinator: u32,
-    kind: &'a str,
+    kind: Option<TaskKind>,
     worker: Option<u32>,
     attempts: u8,
-    reason: String,
-    status: Option<String>,
+    reason: TaskReason,
+    message: String,
     code: i32,
-    said: &'a str,
+    output: &'a str,
     time: Option<String>,
     written_unix_ns: Option<u64>,
     parameter: u64,
@@ -65,7 +67,7 @@ pub(super) fn main(args: &Args) -> u8 {
     };
     let which = joined(which);
     ordered(&found.path, args.patience, verb, &which, |operator: &mut Operator, which| {
-        if verb == "requeued" { operator.requeue(which) } else { operator.forget(which) }
+        if verb == "requeued" { operator.requeue(which) } else { operator.drop_dead_letters(which) }
     })
 }
 
@@ -80,34 +82,34 @@ fn list(dir: &std::path::Path, json: bool) -> u8 {
             match serde_json::to_string(&row(letter)) {
                 Ok(line) => text.push_str(&line),
                 Err(error) => {
-                    complain(error, "");
+                    print::error(error, "");
                     return FAILED;
                 }
             }
             text.push('\n');
         } else {
-            shown(&mut text, letter);
+            write_line(&mut text, letter);
         }
     }
     if letters.is_empty() && !json {
         text.push_str("no dead letters\n");
     }
-    hand_out(text.as_bytes()).err().unwrap_or(OK)
+    print::output(text.as_bytes()).err().unwrap_or(OK)
 }
 
-fn row(letter: &Letter) -> Row<'_> {
+fn row(letter: &DeadLetter) -> Row<'_> {
     let body = std::str::from_utf8(&letter.body).ok();
     let lossy = |part: &[u8]| String::from_utf8(part.to_vec()).ok();
     Row {
         task: letter.id.to_string(),
         coordinator: letter.coordinator,
-        kind: letter.kind_name(),
+        kind: letter.kind,
         worker: letter.worker,
         attempts: letter.attempts,
         reason: letter.reason(),
-        status: letter.status.map(|status| kebab(&format!("{status:?}"))),
+        message: letter.message(),
         code: letter.code,
-        said: &letter.said,
+        output: &letter.output,
         time: letter.written_unix_ns.map(moment),
         written_unix_ns: letter.written_unix_ns,
         parameter: letter.parameter,
@@ -118,8 +120,8 @@ fn row(letter: &Letter) -> Row<'_> {
     }
 }
 
-fn shown(out: &mut String, letter: &Letter) {
-    let when = letter.written_unix_ns.map_or_else(|| "becomes a task again".to_owned(), moment);
+fn write_line(out: &mut String, letter: &DeadLetter) {
+    let when = letter.written_unix_ns.map_or_else(|| "being requeued".to_owned(), moment);
     let attempts = if letter.attempts == 1 { "attempt" } else { "attempts" };
     // Writing into a string cannot fail.
     let _ = write!(
@@ -127,10 +129,10 @@ fn shown(out: &mut String, letter: &Letter) {
         "{}  {when}  coord/{}  {}  {} {attempts}  {} bytes  {}",
         letter.id,
         letter.coordinator,
-        letter.kind_name(),
+        letter.kind.map_or_else(|| "unknown".to_owned(), |kind| kind.to_string()),
         letter.attempts,
         letter.body.len(),
-        letter.reason().replace('\n', "; "),
+        letter.message().replace('\n', "; "),
     );
     let body = match letter.arguments() {
         Some(parts) => parts.join(&b' '),
@@ -142,7 +144,7 @@ fn shown(out: &mut String, letter: &Letter) {
     out.push('\n');
 }
 
-/// The beginning, on one line and without anything that a terminal would obey.
+/// The beginning of a body, on one line and with control characters escaped.
 fn first_of(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let mut shown: String = text.chars().flat_map(char::escape_debug).take(SHOWN_MAX).collect();
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_shown_as_far_as_a_line_goes_and_obeyed_by_no_terminal() {
+    fn a_long_body_is_cut_off_and_control_characters_are_escaped() {
         assert_eq!(first_of(b"a b"), "a b");
         assert_eq!(first_of(b"\x1b[2Jx\n"), "\\u{1b}[2Jx\\n");
         assert_eq!(first_of(&[b'x'; 100]).chars().count(), SHOWN_MAX + 1);

@@ -1,29 +1,28 @@
-//! `coordinator events`: one line an event.
+//! `coordinator events`: one line per event.
 
 use super::choose::{fleet, unreadable};
 use super::top::reader_has_gone;
-use super::{FAILED, OK, Place, complain};
+use super::{FAILED, OK, Place, print};
 use crate::client::events::{Follower, Seen};
 use crate::os::clock::unix_ns;
 use jiff::Timestamp;
-use std::io::Write;
 use std::time::Duration;
 
-/// How often a follower looks.
+/// How often a follower looks for new events.
 const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator events demo --follow --since 5m")]
 pub(super) struct Args {
-    /// The fleet; may be left out where there is only one
+    /// Name of the fleet; may be omitted if there is only one
     name: Option<String>,
-    /// Go on with what happens from now on, until the fleet ends
+    /// Keep printing new events until the fleet ends
     #[arg(long, short)]
     follow: bool,
-    /// One object a line; `docs/status.md` lists the keys
+    /// Print a JSON object per line; `docs/status.md` lists the keys
     #[arg(long)]
     json: bool,
-    /// Only what happened since: a time ago such as 30s, 5m, 2h, or a moment as it is written here
+    /// Only events since then: a time ago such as 30s, 5m or 2h, or a point in time as `events` prints it
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
     #[command(flatten)]
@@ -39,7 +38,9 @@ fn since(text: &str) -> Result<Since, String> {
         return Ok(Since(unix_ns().saturating_sub(ago.as_nanos() as u64)));
     }
     let at: Timestamp = text.parse().map_err(|_| {
-        format!("`{text}` is no time; write 30s, 5m or 2h, or a moment like 2026-01-31T12:00:00Z")
+        format!(
+            "`{text}` is not a time: write 30s, 5m or 2h, or a point in time such as 2026-01-31T12:00:00Z"
+        )
     })?;
     Ok(Since(u64::try_from(at.as_nanosecond()).unwrap_or(0)))
 }
@@ -54,7 +55,7 @@ pub(super) fn main(args: &Args) -> u8 {
         Err(error) => return unreadable(error),
     };
     loop {
-        // Asked before the look: whatever was written before the end is seen by it.
+        // Checked before reading, so that every event before the end is read.
         let is_last = !args.follow || follower.has_ended();
         let seen = match if is_last { follower.rest() } else { follower.poll() } {
             Ok(seen) => seen,
@@ -68,13 +69,13 @@ pub(super) fn main(args: &Args) -> u8 {
             match line(seen, args.json) {
                 Ok(line) => text.push_str(&line),
                 Err(error) => {
-                    complain(error, "");
+                    print::error(error, "");
                     return FAILED;
                 }
             }
             text.push('\n');
         }
-        match written(text.as_bytes()) {
+        match print::output_while_read(text.as_bytes()) {
             Ok(true) => {}
             Ok(false) => return OK,
             Err(status) => return status,
@@ -84,19 +85,6 @@ pub(super) fn main(args: &Args) -> u8 {
         }
         if reader_has_gone(LOOK) {
             return OK;
-        }
-    }
-}
-
-/// True as long as somebody reads.
-fn written(bytes: &[u8]) -> Result<bool, u8> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => {
-            complain(format!("cannot write to standard output: {error}"), "");
-            Err(super::UNFIT)
         }
     }
 }
@@ -111,7 +99,7 @@ struct Line<'a> {
 fn line(seen: &Seen, json: bool) -> Result<String, serde_json::Error> {
     let at = moment(seen.unix_ns);
     if !json {
-        return Ok(format!("{at} {} {} {}", seen.source, seen.who, seen.what));
+        return Ok(format!("{at} {} {} {}", seen.source, seen.subject, seen.what));
     }
     serde_json::to_string(&Line { time: &at, seen })
 }

@@ -1,4 +1,4 @@
-//! The options of `up` that say what is done about deaths, failures, hangs and load.
+//! The options of `up`: the size of a fleet, and what it does about deaths, failures, hangs and load.
 
 use super::run::time;
 use crate::config::{
@@ -8,28 +8,28 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
-// Two groups of arguments in one command want different names.
+// Two groups of arguments in one command must have different names.
 #[group(id = "policy")]
 pub(super) struct Args {
     /// Coordinators at the start
     #[arg(long, value_name = "N", default_value_t = 1)]
     coordinators: u32,
-    /// Room for so many coordinators; by default for those at the start
+    /// Most coordinators that the fleet has room for; by default those at the start
     #[arg(long, value_name = "N")]
     coordinators_max: Option<u32>,
-    /// Never fewer coordinators; by default 1
+    /// Fewest coordinators; by default 1
     #[arg(long, value_name = "N")]
     coordinators_min: Option<u32>,
     /// Workers of each coordinator, at the start
     #[arg(long, value_name = "N")]
     workers: u32,
-    /// Room for so many workers of each coordinator; by default for those at the start
+    /// Most workers that each coordinator has room for; by default those at the start
     #[arg(long, value_name = "N")]
     workers_max: Option<u32>,
-    /// Never fewer workers of a coordinator; by default 1
+    /// Fewest workers of each coordinator; by default 1
     #[arg(long, value_name = "N")]
     workers_min: Option<u32>,
-    /// Start and retire coordinators and workers by load, between the numbers above
+    /// Start and retire coordinators and workers by load, between these minima and maxima
     #[arg(long)]
     by_load: bool,
     /// Largest task or answer, in bytes
@@ -38,40 +38,40 @@ pub(super) struct Args {
     /// Tasks that may wait for one worker
     #[arg(long, value_name = "N", default_value_t = 4)]
     depth: u32,
-    /// Attempts that a task has before it fails
+    /// Attempts at a task before it fails
     #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = clap::value_parser!(u8).range(1..))]
     attempts_max: u8,
-    /// Before a failed attempt is followed by the next, doubled each time
+    /// Pause after a failed attempt before the next one, doubled each time
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = time)]
     backoff: Duration,
-    /// What the doubling ends at
+    /// Longest pause between two attempts
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     backoff_max: Duration,
-    /// Deaths of one worker or coordinator within the restart window after which it is not started again
+    /// Deaths within the restart window after which a worker or coordinator is not restarted
     #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
     restarts_max: u32,
-    /// See above
+    /// Time span in which --restarts-max counts deaths
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     restart_window: Duration,
-    /// A process whose progress stops for so long is ended and replaced; `never` waits for ever
+    /// Kill and replace a process that has made no progress for this long; `never` waits forever
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_or_never)]
     hang_after: Patience,
-    /// Who goes on for a dead coordinator
+    /// What replaces a dead coordinator
     #[arg(long, value_enum, default_value_t)]
     failover: Failover,
-    /// What the death of the supervisor means: the end, or another supervisor
+    /// What the death of the supervisor means for the fleet: its end, or another supervisor
     #[arg(long, value_enum, default_value_t)]
     on_supervisor_death: SupervisorDeath,
-    /// Come up with the processes that the host allows, and start the rest when it does
+    /// Start with as many processes as the host allows, and start the others as soon as it does
     #[arg(long)]
     partial: bool,
-    /// Tasks after which a worker makes room for a new one
+    /// Replace a worker after this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     recycle_after: Option<u32>,
-    /// Bytes by which a worker may grow before it makes room for a new one
+    /// Replace a worker when its memory has grown by this many bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     recycle_growth: Option<u64>,
-    /// What each worker keeps running for tasks of an agent: a JSON array of program and arguments
+    /// Agent program that each worker keeps running: a JSON array of the program and its arguments
     #[arg(long, value_name = "JSON", value_parser = agent)]
     agent: Option<Agent>,
     #[cfg(feature = "kill-points")]
@@ -79,7 +79,7 @@ pub(super) struct Args {
     kill_at_each_step: Option<crate::config::KillAtEachStep>,
 }
 
-/// How long nothing may happen; `None` is for ever.
+/// How long a process may make no progress; `None` is forever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Patience(Option<Duration>);
 
@@ -90,18 +90,18 @@ fn time_or_never(text: &str) -> Result<Patience, String> {
     time(text).map(|time| Patience(Some(time))).map_err(|wrong| format!("{wrong}, or never"))
 }
 
-/// As [`time`] reads it.
+/// Spelled so that [`time`] reads it.
 fn text(time: Duration) -> String {
     format!("{}ms", time.as_millis().max(1))
 }
 
 fn agent(text: &str) -> Result<Agent, String> {
     let command: Vec<String> = serde_json::from_str(text).map_err(|error| {
-        format!("expected a program and its arguments as a JSON array of strings, as in [\"python3\", \"agent.py\"]: {error}")
+        format!("expected a JSON array of strings, the program and its arguments, such as [\"python3\", \"agent.py\"]: {error}")
     })?;
     match command.first() {
         Some(program) if !program.is_empty() => Ok(Agent { command }),
-        _ => Err("the array is empty: its first string is the program".to_owned()),
+        _ => Err("the array is empty: its first string must be the program".to_owned()),
     }
 }
 
@@ -113,17 +113,17 @@ impl Args {
         FleetShape::new(coordinators, workers, self.payload_max, self.depth)
     }
 
-    /// What contradicts itself: in words.
+    /// Checks that the options do not contradict each other; the error says how they do.
     pub(super) fn check(&self) -> Result<(), String> {
         let order = |what: &str, min: Option<u32>, start: u32, max: Option<u32>| {
             if start == 0 {
-                return Err(format!("--{what} 0: a fleet has at least one"));
+                return Err(format!("--{what} 0: a fleet needs at least one"));
             }
             if max.is_some_and(|max| max < start) {
-                return Err(format!("--{what}-max is below --{what}, with which the fleet is to start"));
+                return Err(format!("--{what}-max is below --{what}, the number at the start"));
             }
             if min.is_some_and(|min| min > start) {
-                return Err(format!("--{what}-min is above --{what}, with which the fleet is to start"));
+                return Err(format!("--{what}-min is above --{what}, the number at the start"));
             }
             Ok(())
         };
@@ -131,7 +131,7 @@ impl Args {
         order("workers", self.workers_min, self.workers, self.workers_max)
     }
 
-    /// Whether it comes up with less than that.
+    /// Whether the fleet may start with fewer processes.
     pub(super) fn is_partial(&self) -> bool {
         self.partial
     }
@@ -156,7 +156,7 @@ impl Args {
             partial: self.partial,
             recycle_after: self.recycle_after,
             recycle_growth: self.recycle_growth,
-            // As long as the process.
+            // Lives as long as the process.
             agent: self.agent.clone().map(|agent| &*Box::leak(Box::new(agent))),
             #[cfg(feature = "kill-points")]
             kill: self.kill_at_each_step,
@@ -164,7 +164,7 @@ impl Args {
     }
 }
 
-/// The options that make a supervisor of this shape and policy: what [`Args`] reads.
+/// The options that start a supervisor with this shape and policy, as [`Args`] reads them.
 pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
     let coordinators = policy.coordinators.within(shape.coordinators());
     let workers = policy.workers.within(shape.workers_per_coordinator());
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_is_read_back() {
+    fn options_for_a_supervisor_are_read_back() {
         let shape = FleetShape::new(5, 7, 100, 2).unwrap();
         let within = |policy: Policy| Policy {
             coordinators: policy.coordinators.within(5),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_by_default() {
+    fn options_that_are_not_given_have_defaults() {
         let read = parse(&["--workers", "3"]).unwrap().policy();
         let (coordinators, workers) = (read.coordinators, read.workers);
         assert_eq!(read, Policy { coordinators, workers, ..Policy::default() });
@@ -267,11 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_with_what_would() {
+    fn a_wrong_option_is_refused_with_what_would_be_right() {
         for (line, words) in [
-            (&["--hang-after", "5"][..], "write 500ms, 30s, 10m or 2h, or never"),
+            (&["--hang-after", "5"][..], "has no unit; write `5s`, `5ms` or `5m`, or never"),
             (&["--agent", "python3"], "a JSON array of strings"),
-            (&["--agent", "[]"], "its first string is the program"),
+            (&["--agent", "[]"], "its first string must be the program"),
             (&["--failover", "none"], "fresh, spare, survivors"),
             (&["--on-supervisor-death", "x"], "end, adopt"),
             (&["--attempts-max", "0"], "--attempts-max"),

@@ -1,10 +1,10 @@
-//! `coordinator restore`: a fleet like the one that was, and everything that it had not done.
+//! `coordinator restore`: starts a fleet like the one that was saved, and does what that one had not done.
 
 mod work;
 
 use super::run::results::Results;
 use super::run::{STOPS, watch_signals};
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, policy, warn};
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, policy, print};
 use crate::bus::directory::is_id;
 use crate::bus::sync::Ordering;
 use crate::client::Client;
@@ -20,33 +20,33 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example: coordinator restore demo.backup --results out.jsonl",
-    after_help = "Answers that were not told are told; every open task is done once more, with all its attempts and its \
-                  whole time; dead letters are kept in a file beside the results. The ends of a journal's tasks are \
-                  noted in it, so that it can be restored again after another crash."
+    after_help = "Unreported answers are reported first. Then every open task is done once more, with all its attempts and \
+                  its full time. Dead letters are kept in a file beside the results. Tasks of a journal that have ended \
+                  are noted in it, so that it can be restored again after another crash."
 )]
 pub(super) struct Args {
-    /// A backup, or a journal
+    /// Backup or journal to restore
     file: PathBuf,
-    /// Name of the new fleet; by default that of the old one
+    /// Name of the new fleet; by default the name of the saved one
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// A line of JSON for each result, into this new file instead of standard output
+    /// New file that gets a line of JSON for each result, instead of standard output
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Do the tasks of dead letters once more as well
+    /// Do the tasks of dead letters once more, too
     #[arg(long)]
     retry_dead_letters: bool,
-    /// Keep the fleet when all is done, until it is told to stop
+    /// Keep the fleet running when all tasks are done, until it is stopped
     #[arg(long)]
     keep: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// What a file asks for.
+/// What a file holds.
 struct Load {
     header: Header,
-    /// With the entry of a journal that it is in.
+    /// Each with its entry in the journal, if it is from one.
     open: Vec<(Option<Entry>, OpenTask)>,
     untold: Vec<Untold>,
     dead: Vec<DeadLetter>,
@@ -59,15 +59,15 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Ok(load) => load,
         Err(error) => {
             let hint = error.hint();
-            complain(error, hint);
+            print::error(error, hint);
             return USAGE;
         }
     };
     let id = args.name.clone().unwrap_or_else(|| load.header.fleet.clone());
     if !is_id(&id) {
-        complain(
-            format!("`{id}` is no name for a fleet"),
-            "use letters, digits, `_` and `-`; --name gives another",
+        print::error(
+            format!("`{id}` is not a valid fleet name"),
+            "a name has letters, digits, `_` and `-`; `--name` gives the fleet another one",
         );
         return USAGE;
     }
@@ -76,51 +76,55 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Err(status) => return status,
     };
     if let Err(errno) = watch_signals() {
-        complain(format!("cannot watch for signals: {errno}"), "");
+        print::error(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
     let mut results = match results(args.results.as_deref()) {
         Ok(results) => results,
         Err(status) => return status,
     };
-    if let Err(status) = letters(args, &mut load) {
+    if let Err(status) = dead_letters(args, &mut load) {
         return status;
     }
     let errors = std::env::temp_dir().join(format!("coordinator-{id}-{}.stderr", std::process::id()));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
     let launched =
         launch(&Program::own(program), &args.place.shm_dir, &id, (&shape, &policy), &errors, stopped);
-    let mut fleet = match launched {
+    let _ = std::fs::remove_file(&errors);
+    let fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {
-            let _ = std::fs::remove_file(&errors);
             if let Some(made) = &args.results {
-                // Nothing is in it, and it would be in the way of the next attempt.
+                // It is empty, and would be in the way of the next attempt.
                 let _ = std::fs::remove_file(made);
             }
             let status = if matches!(error, LaunchError::Cancelled) { INTERRUPTED } else { UNFIT };
-            complain(error, "--name gives the fleet another name; nothing of the file was used");
+            print::error(error, "the file was not changed; `--name` gives the fleet another name");
             return status;
         }
     };
-    super::tell(format_args!("{id} is up after {:.2} s", begun.elapsed().as_secs_f64()));
-    let mut status = match Client::attach(fleet.dir()) {
+    print::report(format_args!("{id} is ready after {:.2} s", begun.elapsed().as_secs_f64()));
+    let status = match Client::attach(fleet.dir()) {
         Ok(client) => work::all(client, &mut load, &mut results, begun),
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             UNFIT
         }
     };
+    stop(args, fleet, &id, status)
+}
+
+/// Stops the fleet, after a while if it is to be kept; the exit status.
+fn stop(args: &Args, mut fleet: Fleet, id: &str, status: u8) -> u8 {
     if args.keep && matches!(status, OK | FAILED) {
-        keep(&mut fleet, &id);
+        keep(&mut fleet, id);
     }
-    let down = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
-    let _ = std::fs::remove_file(&errors);
-    if let Some(how) = down.how
+    let stopped = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
+    if let Some(how) = stopped.how
         && !args.keep
     {
-        complain(how, "");
-        status = if status == OK { FAILED } else { status };
+        print::error(how, "");
+        return if status == OK { FAILED } else { status };
     }
     status
 }
@@ -135,8 +139,8 @@ fn load(path: &Path) -> Result<Load, SnapshotError> {
         Kind::Journal => {
             let (journal, found) = Journal::open(path)?;
             if let Some(torn) = found.torn {
-                warn(format!(
-                    "{}: cut off {} bytes from line {} on, which its writer had not brought to their end",
+                print::warn(format!(
+                    "{}: removed {} bytes from line {} on: an incomplete write",
                     path.display(),
                     torn.bytes,
                     torn.line
@@ -161,17 +165,20 @@ struct Options {
     policy: policy::Args,
 }
 
-/// As the fleet was started, with as many processes as it had.
+/// The shape and policy of the saved fleet, with as many processes as it had.
 fn topology(header: &Header) -> Result<(FleetShape, Policy), u8> {
     let shape = header.shape.fleet_shape().map_err(|error| {
-        complain(format!("the file's fleet cannot be: {error}"), "it was written by another program");
+        print::error(
+            format!("the file describes a fleet that cannot exist: {error}"),
+            "the file was written by another program",
+        );
         USAGE
     })?;
     let mut policy = if let Ok(options) = Options::try_parse_from(&header.options) {
         options.policy.policy()
     } else {
-        warn(
-            "the file does not say how its fleet was started; deaths, hangs and load are handled as by default",
+        print::warn(
+            "the file does not hold the options of its fleet; the defaults apply to deaths, hangs and load",
         );
         Policy::default()
     };
@@ -186,21 +193,21 @@ fn topology(header: &Header) -> Result<(FleetShape, Policy), u8> {
     Ok((shape, policy))
 }
 
-/// A new file. What is wrong has been said.
+/// A new file. Errors are already printed.
 fn results(path: Option<&Path>) -> Result<Results, u8> {
     Results::create(path).map_err(|(what, hint)| {
-        complain(what, hint);
+        print::error(what, hint);
         USAGE
     })
 }
 
 fn unwritten(error: String) -> u8 {
-    complain(error, "");
+    print::error(error, "");
     UNFIT
 }
 
-/// Dead letters become tasks, or a file beside the results.
-fn letters(args: &Args, load: &mut Load) -> Result<(), u8> {
+/// Makes dead letters tasks again, or writes them to a file beside the results.
+fn dead_letters(args: &Args, load: &mut Load) -> Result<(), u8> {
     if load.dead.is_empty() {
         return Ok(());
     }
@@ -214,12 +221,13 @@ fn letters(args: &Args, load: &mut Load) -> Result<(), u8> {
     let path = beside.with_file_name(name);
     let mut kept = results(Some(&path))?;
     for letter in &load.dead {
-        let mut line = serde_json::to_vec(letter).expect("letters are JSON, and memory takes all bytes");
+        let mut line = serde_json::to_vec(letter)
+            .expect("a dead letter has text keys only, and writing into memory cannot fail");
         line.push(b'\n');
         kept.write(&line).map_err(unwritten)?;
     }
-    warn(format!(
-        "{} dead letters are not done again; they are in {} (--retry-dead-letters does them)",
+    print::warn(format!(
+        "{} dead letters are not done again; they are in {} (`--retry-dead-letters` does them again)",
         load.dead.len(),
         path.display()
     ));
@@ -227,7 +235,7 @@ fn letters(args: &Args, load: &mut Load) -> Result<(), u8> {
 }
 
 fn keep(fleet: &mut Fleet, id: &str) {
-    super::tell(format_args!("{id} stays until `coordinator stop {id}`, or a signal"));
+    print::report(format_args!("{id} keeps running until `coordinator stop {id}`, or a signal"));
     while STOPS.load(Ordering::Relaxed) == 0 && fleet.poll_ended().is_none() {
         std::thread::sleep(Duration::from_millis(50));
     }

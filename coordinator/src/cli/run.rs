@@ -1,4 +1,4 @@
-//! `coordinator run`: a fleet of its own for a command, a task for each agent, each line of input, or each line of a
+//! `coordinator run`: starts a fleet for a command, with one task for each agent, each line of input, or each line of a
 //! list.
 
 mod args;
@@ -14,7 +14,7 @@ mod task;
 mod template;
 mod work;
 
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain, tell, warn};
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
@@ -36,8 +36,8 @@ use task::Doer;
 use template::Template;
 use work::{Rules, Work};
 
-/// A coordinator with more workers than this is the bottleneck of its fleet.
-const WORKERS_WISHED: u32 = 100;
+/// Workers per coordinator by default: with more of them, the coordinator becomes the bottleneck of the fleet.
+const WORKERS_EACH: u32 = 100;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -47,7 +47,7 @@ const WORKERS_WISHED: u32 = 100;
     after_help = HELP
 )]
 pub(super) struct Args {
-    /// Agents that work at the same time
+    /// Number of agents that work at the same time
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
     agents: u32,
     #[command(flatten)]
@@ -56,47 +56,43 @@ pub(super) struct Args {
     how: How,
     #[command(flatten)]
     place_of: Where,
-    /// Output kept of each task, in bytes; what is more is cut off, with a word
+    /// Bytes of output to keep from each task; the rest is cut off, with a warning
     #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
     output_max: u32,
-    /// Coordinators; by default as many as keep each at 100 agents or fewer
+    /// Number of coordinators; by default one for every 100 agents
     #[arg(long, value_name = "N")]
     coordinators: Option<u32>,
-    /// Tasks after which an agent makes room for a new one
+    /// Replace an agent after this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     recycle_after: Option<u32>,
-    /// Bytes by which an agent may grow before it makes room for a new one
+    /// Replace an agent when its memory has grown by this many bytes
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     recycle_growth: Option<u64>,
     #[command(flatten)]
     place: Place,
-    /// The command, with places for what differs; by default each line of --inputs is one
+    /// The command, with placeholders for what differs between tasks; by default each line of --inputs is one
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// Signals that asked to stop so far.
+/// How many signals have asked this process to stop.
 pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
 
+/// Reads a duration of the command line, or of a list of tasks.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time; write 500ms, 30s, 10m or 2h");
-    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
-    let unit = match text[split..].trim_start() {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3600),
-        _ => return Err(wrong()),
-    };
-    let count = u32::try_from(number).ok().filter(|count| *count > 0).ok_or_else(wrong)?;
-    unit.checked_mul(count).ok_or_else(wrong)
+    match notation::duration::parse(text)? {
+        0 => Err(format!("`{}` is too short: it must be longer than 0", text.trim())),
+        ns => Ok(Duration::from_nanos(ns)),
+    }
 }
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let from = args.which.from().unwrap_or(From::Agents(args.agents));
     if args.command.is_empty() && matches!(from, From::Agents(_)) {
-        complain("there is nothing to run", "write it behind `--`, or give --inputs or --tasks a file");
+        print::error(
+            "there is nothing to run",
+            "write a command after `--`, or give a file with `--inputs` or `--tasks`",
+        );
         return USAGE;
     }
     let all = (&args.which, &args.how, &args.place_of);
@@ -108,20 +104,20 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let open = prepared.list.facts.open;
     let most = if open { u32::MAX } else { u32::try_from(wanted).unwrap_or(u32::MAX) };
     let agents = args.agents.min(most).max(1);
-    let coordinators = args.coordinators.unwrap_or_else(|| agents.div_ceil(WORKERS_WISHED)).clamp(1, agents);
+    let coordinators = args.coordinators.unwrap_or_else(|| agents.div_ceil(WORKERS_EACH)).clamp(1, agents);
     let payload = args.output_max.saturating_add(USAGE_LEN as u32).max(prepared.list.facts.largest as u32);
     let shape = FleetShape::new(coordinators, agents.div_ceil(coordinators), payload, 1);
     let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             return USAGE;
         }
     };
     if args.which.dry_run {
         return dry_run(prepared);
     }
-    let work = match begin(prepared, agents, Host::Own) {
+    let work = match begin(prepared, agents, FleetOf::ThisRun) {
         Ok(work) => work,
         Err(status) => return status,
     };
@@ -135,32 +131,32 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return status;
     }
     if let Err(errno) = watch_signals() {
-        complain(format!("cannot watch for signals: {errno}"), "");
+        print::error(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
     serve(args, program, &shape, work)
 }
 
-/// Says that the host has no room, before anything takes what there is; `None` if it is to be tried all the same.
+/// Reports that the host has no room, before anything is started; `None` if the launch is to be tried all the same.
 fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Option<u8> {
     match room.limited_by {
-        // To the byte, and with the size that would do.
+        // Exact to the byte, with the size that is needed.
         Limit::Shm(free) if shape.shm_bytes() > free => {
             let (path, wanted) = (shm.to_owned(), shape.shm_bytes());
-            complain(
+            print::error(
                 BusError::NoSpace { path, wanted, free: Some(free) },
-                "fewer --agents, or a smaller --output-max, need less",
+                "fewer `--agents` or a smaller `--output-max` need less",
             );
         }
-        // Some room is lost to rounding in the estimate; files are counted as they are made.
+        // The estimate rounds up, and files are counted as they are created.
         Limit::Shm(_) | Limit::ShmInodes(_) => return None,
-        _ => complain(format!("{agents} agents do not fit here: {room}"), ""),
+        _ => print::error(format!("{agents} agents do not fit on this host: {room}"), ""),
     }
     Some(UNFIT)
 }
 
 fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u8 {
-    let id = super::up::made_up_name();
+    let id = super::up::generated_name();
     let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
     let policy = Policy {
@@ -178,19 +174,19 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
             let status = if matches!(error, LaunchError::Cancelled) { INTERRUPTED } else { UNFIT };
             let bytes = RegionLayout::new(shape).bytes() * u64::from(shape.coordinators());
             let hint = format!(
-                "this fleet asks for {} processes and {bytes} bytes of shared memory",
+                "this fleet needs {} processes and {bytes} bytes of shared memory",
                 shape.processes()
             );
-            complain(error, &hint);
+            print::error(error, &hint);
             return status;
         }
     };
-    // It was for the start; killed now, nobody would remove it.
+    // It was for the start only. If this process is killed later, no other would remove it.
     let _ = std::fs::remove_file(&errors);
     let begun = keep(&args.place_of, fleet.dir(), &id).and_then(|journal| {
         work.journal = journal;
         Client::attach(fleet.dir()).map_err(|error| {
-            complain(error, "");
+            print::error(error, "");
             UNFIT
         })
     });
@@ -198,30 +194,30 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         Ok(mut client) => work::all(work, &mut client),
         Err(status) => status,
     };
-    // At a second signal that is what was asked for.
+    // A second signal asks for that.
     let at_once = STOPS.load(Ordering::Relaxed) > 1;
-    let down = if at_once { fleet.kill() } else { fleet.stop() };
-    if let Some(how) = down.how
+    let stopped = if at_once { fleet.kill() } else { fleet.stop() };
+    if let Some(how) = stopped.how
         && !at_once
     {
-        complain(how, "");
+        print::error(how, "");
         return if status == OK { FAILED } else { status };
     }
     status
 }
 
-/// The journal that is wanted, of the fleet in `dir`. What is wrong has been said.
+/// Creates the journal, if one is asked for, of the fleet in `dir`. Errors are already printed.
 fn keep(place: &Where, dir: &Path, name: &str) -> Result<Option<Kept>, u8> {
     let create = |path: &PathBuf| {
         Kept::create(path, dir, name).map_err(|error| {
-            complain(error, "");
+            print::error(error, "");
             UNFIT
         })
     };
     place.journal.as_ref().map(create).transpose()
 }
 
-/// What each worker keeps running. As long as the process.
+/// The agent program that each worker keeps running. Lives as long as the process.
 fn agent(args: &Args) -> Option<&'static Agent> {
     let jsonl = args.which.protocol == Protocol::Jsonl;
     let command =
@@ -229,7 +225,7 @@ fn agent(args: &Args) -> Option<&'static Agent> {
     command.map(|command| &*Box::leak(Box::new(Agent { command })))
 }
 
-/// What COMMAND is.
+/// What does the tasks, from COMMAND and --protocol.
 fn doer(which: &Which, command: &[OsString]) -> Result<Doer, u8> {
     if which.protocol == Protocol::Command {
         return Ok(Doer::Command(Template::new(command)));
@@ -239,22 +235,26 @@ fn doer(which: &Which, command: &[OsString]) -> Result<Doer, u8> {
         .filter(|words| words.first().is_some_and(|program| !program.is_empty()))
         .map(Doer::Agent)
         .ok_or_else(|| {
-            complain("--protocol jsonl wants an agent", "write its program behind `--`, in UTF-8");
+            print::error(
+                "--protocol jsonl needs an agent program",
+                "write the program and its arguments after `--`, in UTF-8",
+            );
             USAGE
         })
 }
 
-/// Whose the fleet is.
+/// Whether the fleet belongs to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Host {
-    Own,
-    Other,
+pub(super) enum FleetOf {
+    ThisRun,
+    /// It was there before, and keeps running.
+    Others,
 }
 
-/// All that can be decided before anything starts.
+/// Everything that can be decided before anything starts.
 struct Prepared<'a> {
     list: List,
-    /// `None` if the file is made only now that the list is known to be good.
+    /// `None` if the file does not exist yet: it is created once the list is known to be good.
     results: Option<Results>,
     how: &'a How,
     place: &'a Where,
@@ -262,7 +262,7 @@ struct Prepared<'a> {
 
 type All<'a> = (&'a Which, &'a How, &'a Where);
 
-/// Reads results that are there, and checks the list. What is wrong has been said.
+/// Reads existing results, and checks the list. Errors are already printed.
 fn prepare<'a>(
     (which, how, place): All<'a>,
     from: &From,
@@ -281,9 +281,9 @@ fn prepare<'a>(
         (results, before) = (Some(opened), done);
     }
     if place.output_dir.is_some() && which.protocol == Protocol::Jsonl {
-        complain(
-            "--output-dir is for commands, and --protocol jsonl for an agent's answers",
-            "--results keeps those",
+        print::error(
+            "--output-dir cannot be used with --protocol jsonl",
+            "it is for the output of commands; `--results` keeps the answers of agents",
         );
         return Err(USAGE);
     }
@@ -294,31 +294,34 @@ fn prepare<'a>(
     if place.resumes() && !list.facts.open {
         let facts = &list.facts;
         if let Some(first) = &facts.changed_first {
-            warn(format!(
-                "{} tasks are not what was run before, {first:?} the first, and are done again",
+            print::warn(format!(
+                "{} tasks have changed since they were done, {first:?} first, and are done again",
                 facts.changed
             ));
         }
-        tell(format_args!("{} of {} tasks are done; {} to do", facts.done, facts.total, facts.wanted));
-        let strange = known.saturating_sub(facts.done + facts.changed + facts.failed_again);
-        if strange > 0 {
-            warn(format!("{strange} results belong to tasks that are not in the list"));
+        print::report(format_args!(
+            "{} of {} tasks are done; {} to do",
+            facts.done, facts.total, facts.wanted
+        ));
+        let unlisted = known.saturating_sub(facts.done + facts.changed + facts.failed_again);
+        if unlisted > 0 {
+            print::warn(format!("{unlisted} results belong to tasks that are not in the list"));
         }
     }
     Ok(Prepared { list, results, how, place })
 }
 
 fn open(path: &Path, resume: Resume) -> Result<(Results, Done), u8> {
-    Results::open(path, resume, warn).map_err(|unusable| {
-        complain(unusable.what, unusable.hint);
+    Results::open(path, resume, print::warn).map_err(|unusable| {
+        print::error(unusable.what, unusable.hint);
         if unusable.usage { USAGE } else { UNFIT }
     })
 }
 
 fn directory(path: &Path) -> Result<String, u8> {
-    let text = path.to_str().ok_or_else(|| "its name is no UTF-8".to_owned());
+    let text = path.to_str().ok_or_else(|| "the name is not UTF-8".to_owned());
     text.and_then(task::absolute).map_err(|error| {
-        complain(format!("{}: {error}", path.display()), "");
+        print::error(format!("{}: {error}", path.display()), "");
         USAGE
     })
 }
@@ -327,25 +330,25 @@ fn refused(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::Mistakes(mistakes) => {
             for mistake in mistakes {
-                complain(mistake, "");
+                print::error(mistake, "");
             }
-            tell("hint: nothing was started; `coordinator run --help` says what a task is");
+            print::report("hint: nothing was started; `coordinator run --help` describes the list of tasks");
             USAGE
         }
         Refusal::Io(error) => {
-            complain(error, "");
+            print::error(error, "");
             USAGE
         }
     }
 }
 
-/// Opens what is written to.
-fn begin(prepared: Prepared<'_>, window: u32, host: Host) -> Result<Work, u8> {
+/// Opens the files that the run writes to.
+fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8> {
     let Prepared { list, results, how, place } = prepared;
     if let Some(dir) = &place.output_dir
         && let Err(error) = std::fs::create_dir_all(dir)
     {
-        complain(format!("cannot make {}: {error}", dir.display()), "");
+        print::error(format!("cannot create {}: {error}", dir.display()), "");
         return Err(UNFIT);
     }
     if let Some(path) = &place.journal {
@@ -365,31 +368,36 @@ fn begin(prepared: Prepared<'_>, window: u32, host: Host) -> Result<Work, u8> {
         delay: how.delay.unwrap_or_default(),
         halt: how.halt,
         grace: how.grace,
-        is_guest: host == Host::Other,
+        fleet,
     };
-    let again = results.is_file().then(args::again);
+    let resume_command = results.is_file().then(args::resume_command);
     let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
-    Ok(Work { list, results, printer, progress: Progress::new(place.progress), rules, journal: None, again })
+    Ok(Work {
+        list,
+        results,
+        printer,
+        progress: Progress::new(place.progress),
+        rules,
+        journal: None,
+        resume_command,
+    })
 }
 
 fn dry_run(prepared: Prepared<'_>) -> u8 {
     let mut list = prepared.list;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match list::print(&mut list, &mut out) {
-        Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            complain(format!("cannot write to standard output: {error}"), "");
-            UNFIT
-        }
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => print::unwritable(&error),
         Ok(_) => OK,
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             FAILED
         }
     }
 }
 
-/// Blocks the signals that ask to stop, and counts them; and that of a file that may not grow, since the write says
-/// so too.
+/// Blocks the signals that ask to stop, and counts them. Also blocks the signal for a file over its size limit: the write
+/// fails with an error, too.
 pub(super) fn watch_signals() -> nix::Result<()> {
     use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
     let mut stops = SigSet::empty();

@@ -1,6 +1,6 @@
-//! `coordinator scale`: says how many there shall be, and waits until there are.
+//! `coordinator scale`: changes the number of coordinators and workers, and waits until it is reached.
 
-use super::{FAILED, OK, Place, UNFIT, USAGE, complain};
+use super::{FAILED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
@@ -8,24 +8,24 @@ use crate::client::operator::{OperatorError, OperatorLock};
 use crate::config::FleetShape;
 use std::time::{Duration, Instant};
 
-/// An operator who is at it already is waited for so long.
+/// How long to wait for another operator to finish.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// A place that has been empty for so long, and is not on the way to be filled, stays empty.
+/// A place that has been vacant for this long, with no process starting in it, stays vacant.
 const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator scale demo --coordinators 4 --workers 25")]
 pub(super) struct Args {
-    /// The fleet, as `coordinator status` names it
+    /// Name of the fleet, as `coordinator status` shows it
     name: String,
-    /// Coordinators that there shall be, up to those that the fleet has room for
+    /// Number of coordinators, at most as many as the fleet has room for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     coordinators: Option<u32>,
-    /// Workers that each coordinator shall have, up to those that the fleet has room for
+    /// Number of workers of each coordinator, at most as many as the fleet has room for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     workers: Option<u32>,
-    /// How long it is waited for; the fleet goes on with it afterwards
+    /// How long to wait; the fleet continues to scale after that
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::run::time)]
     timeout: Duration,
     #[command(flatten)]
@@ -34,7 +34,10 @@ pub(super) struct Args {
 
 pub(super) fn main(args: &Args) -> u8 {
     if args.coordinators.is_none() && args.workers.is_none() {
-        complain("neither --coordinators nor --workers is given", "say how many there shall be");
+        print::error(
+            "neither --coordinators nor --workers is given",
+            "give the number of coordinators or workers that you want",
+        );
         return USAGE;
     }
     let found = match args.place.fleets() {
@@ -42,25 +45,25 @@ pub(super) fn main(args: &Args) -> u8 {
         Err(status) => return status,
     };
     let Some(fleet) = found.iter().find(|fleet| fleet.id == args.name) else {
-        complain(
-            format!("there is no fleet `{}`", args.name),
-            "`coordinator status` lists those that are there",
-        );
+        print::error(format!("there is no fleet `{}`", args.name), "`coordinator status` lists the fleets");
         return FAILED;
     };
     let lock = match OperatorLock::take(&fleet.path, PATIENCE) {
         Ok(lock) => lock,
         Err(error @ OperatorError::Busy { .. }) => {
-            complain(error, "try again when that is done");
+            print::error(error, "try again when that operator has finished");
             return FAILED;
         }
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             return UNFIT;
         }
     };
     if let Err(words) = fits(args, lock.control().shape()) {
-        complain(words, "a fleet's room is decided when it starts: `up --coordinators-max`, `--workers-max`");
+        print::error(
+            words,
+            "the maxima are set when a fleet starts: `coordinator up --coordinators-max N --workers-max N`",
+        );
         return USAGE;
     }
     order(&lock, args.coordinators, args.workers);
@@ -78,7 +81,7 @@ fn fits(args: &Args, shape: &FleetShape) -> Result<(), String> {
     fits("workers of a coordinator", args.workers, shape.workers_per_coordinator())
 }
 
-/// Writes the orders down, and makes everybody look.
+/// Writes the orders, and wakes the fleet.
 fn order(lock: &OperatorLock, coordinators: Option<u32>, workers: Option<u32>) {
     let orders = lock.control().orders();
     if let Some(coordinators) = coordinators {
@@ -87,20 +90,20 @@ fn order(lock: &OperatorLock, coordinators: Option<u32>, workers: Option<u32>) {
     if let Some(workers) = workers {
         orders.workers.store(workers, Ordering::Relaxed);
     }
-    // After the two: who sees it sees them.
+    // After the two: a process that sees this sees them.
     orders.scaled.fetch_add(1, Ordering::AcqRel);
-    lock.nudge();
+    lock.wake_fleet();
 }
 
-/// How far it is.
+/// How far the fleet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
-    /// Places that stay empty.
+    /// Places that stay vacant.
     given_up: u32,
     serving: u32,
     retiring: u32,
     workers: u32,
-    /// All that was asked for.
+    /// Everything that was asked for is reached.
     done: bool,
 }
 
@@ -117,7 +120,7 @@ fn look(control: &Control, args: &Args) -> Progress {
                 progress.workers += live;
                 progress.done &= args.workers.is_none_or(|wanted| wanted == live);
             }
-            // On the way.
+            // A process is starting.
             Life::Starting | Life::Replacing => progress.done = false,
             Life::Dead => progress.given_up += 1,
             Life::Absent | Life::Stopped => {}
@@ -130,16 +133,15 @@ fn look(control: &Control, args: &Args) -> Progress {
 
 fn wait(control: &Control, args: &Args) -> u8 {
     let begun = Instant::now();
-    let mut said = None;
+    let mut reported = None;
     let mut given_up_since = begun;
     loop {
         let progress = look(control, args);
-        if said != Some(progress) {
+        if reported != Some(progress) {
             let Progress { serving, retiring, workers, .. } = progress;
-            let leaving =
-                if retiring > 0 { format!(", {retiring} end what they have") } else { String::new() };
-            eprintln!("{serving} coordinators serve with {workers} workers{leaving}");
-            said = Some(progress);
+            let leaving = if retiring > 0 { format!(", {retiring} are retiring") } else { String::new() };
+            print::report(format_args!("{serving} coordinators are serving with {workers} workers{leaving}"));
+            reported = Some(progress);
         }
         if progress.done {
             return OK;
@@ -148,23 +150,24 @@ fn wait(control: &Control, args: &Args) -> u8 {
         if args.coordinators.is_none_or(|wanted| wanted <= left) {
             given_up_since = Instant::now();
         } else if given_up_since.elapsed() > SETTLED {
-            complain(
+            print::error(
                 format!(
-                    "only {left} places are left: at {} others a coordinator has died, and nobody comes there any more",
+                    "only {left} of {} places can be filled: coordinators at the other {} have died too often",
+                    control.shape().coordinators(),
                     progress.given_up
                 ),
-                "`coordinator events` says of what it died; a fleet with `--coordinators-max` has places in reserve",
+                "`coordinator events` shows how they died; a fleet with a larger `--coordinators-max` has places in reserve",
             );
             return FAILED;
         }
         if matches!(control.stage(), Stage::Stopping | Stage::Stopped) {
-            complain(format!("`{}` is being stopped", args.name), "");
+            print::error(format!("`{}` is being stopped", args.name), "");
             return FAILED;
         }
         if begun.elapsed() >= args.timeout {
-            complain(
-                format!("it is not done after {:?}", args.timeout),
-                "the fleet goes on with it; `coordinator status` shows how far it is, `coordinator events` what was refused",
+            print::error(
+                format!("the fleet has not reached this size within {:?}", args.timeout),
+                "the fleet continues to scale; `coordinator status` shows how far it is, `coordinator events` what was refused",
             );
             return FAILED;
         }

@@ -1,13 +1,13 @@
-//! A status in words: what `status` and `top` show.
+//! The status of a fleet as text, for `status` and `top`.
 
-use crate::client::status::{CoordinatorStatus, Death, FleetStatus, ProcessStatus, Stuck};
+use crate::client::status::{CoordinatorStatus, Death, FleetStatus, ProcessStatus, Stuck, StuckKind};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// More than a screen of what does not go on helps nobody.
+/// A longer list would fill the screen.
 const STUCK_SHOWN: usize = 10;
 
-/// Whole, a line for each coordinator and for each process that is worth a word.
+/// The whole status, with a line for each coordinator and each worker that has had trouble.
 pub(super) fn fleet(name: &str, status: &FleetStatus, age: Duration) -> String {
     // Writing into a string cannot fail.
     let mut out = String::new();
@@ -15,7 +15,7 @@ pub(super) fn fleet(name: &str, status: &FleetStatus, age: Duration) -> String {
     for line in [tasks(status), pool(status)] {
         let _ = writeln!(out, "  {line}");
     }
-    for line in people(status) {
+    for line in holders(status) {
         let _ = writeln!(out, "  {line}");
     }
     for coordinator in status.coordinators.iter().filter(|coordinator| !coordinator.process.is_absent()) {
@@ -31,7 +31,7 @@ pub(super) fn fleet(name: &str, status: &FleetStatus, age: Duration) -> String {
         let _ = writeln!(out, "  {}", self::stuck(stuck));
     }
     if let Some(more) = status.stuck.len().checked_sub(STUCK_SHOWN).filter(|more| *more > 0) {
-        let _ = writeln!(out, "  and {more} more do not go on; `coordinator status --json` lists them");
+        let _ = writeln!(out, "  and {more} more are stuck; `coordinator status --json` lists them");
     }
     out
 }
@@ -42,7 +42,7 @@ pub(super) fn head(name: &str, status: &FleetStatus, age: Duration) -> String {
     let places: usize = status.coordinators.iter().map(|one| one.workers.len()).sum();
     let adopted = match status.supervisor.incarnation {
         0 | 1 => String::new(),
-        count => format!(" (the {count}. one)"),
+        count => format!(" ({} supervisor)", ordinal(count)),
     };
     format!(
         "{name}  {} for {}  supervisor {}{adopted}{}  {} of {} coordinators  {workers} of {places} workers  {} deaths",
@@ -54,6 +54,18 @@ pub(super) fn head(name: &str, status: &FleetStatus, age: Duration) -> String {
         status.coordinators.len(),
         status.deaths,
     )
+}
+
+/// 1st, 2nd, 3rd, 4th, 11th.
+fn ordinal(number: u32) -> String {
+    let suffix = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{suffix}")
 }
 
 pub(super) fn tasks(status: &FleetStatus) -> String {
@@ -69,7 +81,7 @@ pub(super) fn tasks(status: &FleetStatus) -> String {
         write!(out, "{} in flight; {} late, {} duplicates", ledger.in_flight, ledger.late, ledger.duplicates);
     let requeued = status.coordinators.iter().map(|one| one.requeued).fold(0, u64::saturating_add);
     for (count, what) in [
-        (requeued, "queued again"),
+        (requeued, "requeued"),
         (counts.retried, "retried"),
         (counts.cancelled, "cancelled"),
         (counts.revived, "revived"),
@@ -78,8 +90,9 @@ pub(super) fn tasks(status: &FleetStatus) -> String {
             let _ = write!(out, ", {count} {what}");
         }
     }
-    if counts.letters > 0 {
-        let _ = write!(out, "; dead letters: {} kept, {} lost", counts.letters_kept, counts.letters_lost);
+    if counts.dead_letters > 0 {
+        let (kept, evicted) = (counts.dead_letters_kept, counts.dead_letters_evicted);
+        let _ = write!(out, "; dead letters: {kept} kept, {evicted} evicted");
     }
     out
 }
@@ -101,9 +114,9 @@ pub(super) fn pool(status: &FleetStatus) -> String {
     )
 }
 
-/// Who holds something of the fleet, and what an operator wants.
-pub(super) fn people(status: &FleetStatus) -> Vec<String> {
-    let gone = |alive: bool| if alive { "" } else { ", which is gone" };
+/// The client, the operator that holds a pause, and what an operator has asked for.
+pub(super) fn holders(status: &FleetStatus) -> Vec<String> {
+    let gone = |alive: bool| if alive { "" } else { ", which has ended" };
     let mut lines = Vec::new();
     if let Some(client) = status.client {
         lines.push(format!("client: pid {}{}", client.pid, gone(client.alive)));
@@ -115,7 +128,7 @@ pub(super) fn people(status: &FleetStatus) -> Vec<String> {
     let wanted: Vec<_> =
         wanted.iter().filter_map(|(count, what)| Some(format!("{} {what}", (*count)?))).collect();
     if !wanted.is_empty() {
-        lines.push(format!("wanted by hand: {}", wanted.join(", ")));
+        lines.push(format!("wanted by an operator: {}", wanted.join(", ")));
     }
     lines
 }
@@ -136,9 +149,9 @@ pub(super) fn coordinator(status: &CoordinatorStatus) -> String {
     )
 }
 
-/// Who, since when, and how it is.
+/// A process: its place, its pid, its state and since when.
 pub(super) fn process(process: &ProcessStatus) -> String {
-    let mut out = format!("{:<12} pid {:<8} {}", process.name, process.pid, process.life);
+    let mut out = format!("{:<12} pid {:<8} {}", process.place.to_string(), process.pid, process.life);
     if let Some(how) = &process.ended {
         let _ = write!(out, " ({how})");
     }
@@ -154,7 +167,7 @@ pub(super) fn process(process: &ProcessStatus) -> String {
     out
 }
 
-/// Who had this place before, and how the last of them died.
+/// How many processes have had this place, and how the last one died.
 fn history(process: &ProcessStatus) -> String {
     match &process.last_death {
         Some(death) => format!(
@@ -180,17 +193,19 @@ fn recovery(death: &Death) -> String {
 pub(super) fn stuck(stuck: &Stuck) -> String {
     let long = time(Duration::from_nanos(stuck.for_ns));
     match (stuck.kind, &stuck.task_id) {
-        ("in-hand", Some(task)) => format!("{} has had task {task} {} for {long}", stuck.who, stuck.why),
+        (StuckKind::InHand, Some(task)) => {
+            format!("{} has had task {task} {} for {long}", stuck.place, stuck.message)
+        }
         (_, Some(task)) => {
             let tasks =
                 if stuck.tasks == 1 { "1 task waits" } else { &format!("{} tasks wait", stuck.tasks) };
-            format!("{tasks} for {}: {}; the oldest is {task}, for {long}", stuck.who, stuck.why)
+            format!("{tasks} for {}: {}; the oldest is {task}, for {long}", stuck.place, stuck.message)
         }
-        (_, None) => format!("{}: {}, for {long}", stuck.who, stuck.why),
+        (_, None) => format!("{}: {}, for {long}", stuck.place, stuck.message),
     }
 }
 
-/// To the second or the digit that people care about.
+/// As precise as is useful for a person.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -208,7 +223,7 @@ mod tests {
 
     #[test]
     fn times_are_as_long_as_they_need_to_be() {
-        let said = [0, 9, 10, 119, 120, 7199, 7200, 172_799, 172_800].map(|s| time(Duration::from_secs(s)));
+        let texts = [0, 9, 10, 119, 120, 7199, 7200, 172_799, 172_800].map(|s| time(Duration::from_secs(s)));
         let wanted = [
             "0.0 s",
             "9.0 s",
@@ -220,6 +235,13 @@ mod tests {
             "47 h 59 min",
             "2 d 0 h",
         ];
-        assert_eq!(said, wanted);
+        assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn ordinals_are_spelled_as_in_english() {
+        let texts = [1, 2, 3, 4, 11, 12, 13, 21, 22, 103, 112].map(ordinal);
+        let wanted = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "103rd", "112th"];
+        assert_eq!(texts, wanted);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::choose::unreadable;
 use super::shown::fleet;
-use super::{FAILED, OK, Place, complain, hand_out};
+use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Found, Owner};
 use crate::client::status::{FleetStatus, of};
 use crate::os::clock::unix_ns;
@@ -12,20 +12,29 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator status --json")]
 pub(super) struct Args {
-    /// Only this fleet
+    /// Show only the fleet with this name
     name: Option<String>,
-    /// Everything, each worker too, as JSON
+    /// Print everything as JSON, including each worker; `docs/status.md` lists the keys
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     place: Place,
 }
 
+/// Whether the supervisor of a fleet is alive.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum SupervisorState {
+    Alive,
+    Dead,
+    /// The fleet's files do not tell.
+    Unknown,
+}
+
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    /// `alive`, `dead`, `unknown`: of its supervisor.
-    owner: &'static str,
+    owner: SupervisorState,
     status: Option<FleetStatus>,
     error: Option<String>,
 }
@@ -40,7 +49,7 @@ pub(super) fn main(args: &Args) -> u8 {
     if let Some(name) = &args.name
         && rows.is_empty()
     {
-        complain(format!("there is no fleet `{name}`"), "`coordinator status` lists those that are there");
+        print::error(format!("there is no fleet `{name}`"), "`coordinator status` lists the fleets");
         return FAILED;
     }
     if let ([Row { error: Some(error), .. }], Some(_), false) = (rows.as_slice(), &args.name, args.json) {
@@ -50,32 +59,32 @@ pub(super) fn main(args: &Args) -> u8 {
         match serde_json::to_string_pretty(&rows) {
             Ok(text) => text + "\n",
             Err(error) => {
-                complain(error, "");
+                print::error(error, "");
                 return FAILED;
             }
         }
     } else if rows.is_empty() {
         format!("no fleets under {}\n", args.place.shm_dir.display())
     } else {
-        rows.iter().map(shown).collect()
+        rows.iter().map(text_of).collect()
     };
-    hand_out(text.as_bytes()).err().unwrap_or(OK)
+    print::output(text.as_bytes()).err().unwrap_or(OK)
 }
 
 fn row(found: &Found) -> Row {
     let (owner, status) = match found.owner {
-        Owner::Alive(_) => ("alive", Some(of(&found.path))),
-        // Its coordinators may go on until another supervisor adopts them.
+        Owner::Alive(_) => (SupervisorState::Alive, Some(of(&found.path))),
+        // Its coordinators may continue until another supervisor adopts them.
         Owner::Dead(_) => {
-            let goes_on = |status: &FleetStatus| {
+            let continues = |status: &FleetStatus| {
                 status
                     .coordinators
                     .iter()
                     .any(|one| one.process.is_live() && one.process.identity().is_alive())
             };
-            ("dead", of(&found.path).ok().filter(goes_on).map(Ok))
+            (SupervisorState::Dead, of(&found.path).ok().filter(continues).map(Ok))
         }
-        Owner::Unknown => ("unknown", Some(of(&found.path))),
+        Owner::Unknown => (SupervisorState::Unknown, Some(of(&found.path))),
     };
     let (status, error) = match status.transpose() {
         Ok(status) => (status, None),
@@ -84,12 +93,15 @@ fn row(found: &Found) -> Row {
     Row { name: found.id.clone(), owner, status, error }
 }
 
-fn shown(row: &Row) -> String {
+fn text_of(row: &Row) -> String {
     let Some(status) = &row.status else {
         return match &row.error {
             Some(error) => format!("{}  cannot be read: {error}\n", row.name),
             None => {
-                format!("{}  its supervisor is dead; `coordinator clean` removes what it left\n", row.name)
+                format!(
+                    "{}  its supervisor is dead; `coordinator clean` removes what the fleet left behind\n",
+                    row.name
+                )
             }
         };
     };

@@ -1,20 +1,20 @@
 //! `coordinator stop`.
 
-use super::{FAILED, OK, Place, complain};
+use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Owner, control_path};
 use crate::bus::view::Control;
 use crate::client::launch::STOP_GRACE;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// While a fleet has no supervisor and may get one.
+/// How often to look for the next supervisor of a fleet that has none and may get one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator stop demo")]
 pub(super) struct Args {
-    /// The fleet, as `coordinator status` names it
+    /// Name of the fleet, as `coordinator status` shows it
     name: String,
     #[command(flatten)]
     place: Place,
@@ -28,22 +28,22 @@ pub(super) fn main(args: &Args) -> u8 {
             Err(status) => return status,
         };
         let Some(fleet) = found.iter().find(|fleet| fleet.id == args.name) else {
-            complain(
+            print::error(
                 format!("there is no fleet `{}`", args.name),
-                "`coordinator status` lists those that are there",
+                "`coordinator status` lists the fleets",
             );
             return FAILED;
         };
         if let Owner::Alive(owner) = fleet.owner {
             break owner;
         }
-        // Its coordinators may be starting another supervisor at this moment.
+        // Its coordinators may be starting another supervisor right now.
         let orphaned =
             Control::attach(&control_path(&fleet.path)).is_ok_and(|control| control.has_living_coordinator());
         if !orphaned || Instant::now() >= deadline {
-            complain(
+            print::error(
                 format!("the supervisor of `{}` is not alive", args.name),
-                "`coordinator clean` removes what it left",
+                "`coordinator clean` removes what the fleet left behind",
             );
             return FAILED;
         }
@@ -51,7 +51,7 @@ pub(super) fn main(args: &Args) -> u8 {
     };
     let asked = Pid::from_raw(owner.pid as i32).ok_or(rustix::io::Errno::SRCH).and_then(|pid| {
         let fd = pidfd_open(pid, PidfdFlags::empty())?;
-        // After the open: the pid cannot be given to somebody else any more.
+        // Checked after the open: from then on the descriptor cannot mean another process.
         if owner.is_alive() {
             pidfd_send_signal(&fd, Signal::TERM)?;
         }
@@ -59,23 +59,22 @@ pub(super) fn main(args: &Args) -> u8 {
     });
     match asked {
         Ok(fd) => {
-            let mut fds = [nix::poll::PollFd::new(fd.as_fd(), nix::poll::PollFlags::POLLIN)];
-            let timeout = nix::poll::PollTimeout::from(STOP_GRACE.as_millis() as u16);
-            match nix::poll::poll(&mut fds, timeout) {
+            let timeout = Timespec::try_from(STOP_GRACE).ok();
+            match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
                 Ok(n) if n > 0 => {
-                    eprintln!("stopped {}", args.name);
+                    print::report(format_args!("stopped {}", args.name));
                     OK
                 }
                 _ => {
-                    complain(format!("`{}` did not end within {STOP_GRACE:?}", args.name), "");
+                    print::error(format!("`{}` did not stop within {STOP_GRACE:?}", args.name), "");
                     FAILED
                 }
             }
         }
-        // Gone in the meantime: as asked.
+        // It ended in the meantime, as asked.
         Err(rustix::io::Errno::SRCH) => OK,
         Err(errno) => {
-            complain(format!("cannot signal process {}: {errno}", owner.pid), "");
+            print::error(format!("cannot signal process {}: {errno}", owner.pid), "");
             FAILED
         }
     }

@@ -1,27 +1,27 @@
-//! `coordinator top`: the same as `status`, live.
+//! `coordinator top`: the status of a fleet, live.
 
 mod frame;
 mod screen;
 
 use super::choose::{fleet, unreadable};
-use super::{INTERRUPTED, OK, Place, UNFIT, complain};
+use super::{INTERRUPTED, OK, Place, UNFIT, print};
 use crate::client::status::{FleetStatus, Watch};
 use crate::os::clock::unix_ns;
 use frame::{Size, frame};
 pub(super) use screen::reader_has_gone;
 use screen::{Input, Screen};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator top demo --interval 500ms")]
 pub(super) struct Args {
-    /// The fleet; may be left out where there is only one
+    /// Name of the fleet; may be omitted if there is only one
     name: Option<String>,
-    /// Between two looks
+    /// Time between two updates
     #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = super::run::time)]
     interval: Duration,
-    /// Show it once, with the rates of one interval, and end
+    /// Print it once, with the rates of one interval
     #[arg(long)]
     once: bool,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(super) fn main(args: &Args) -> u8 {
     }
 }
 
-/// Two looks make a rate.
+/// Two readings make a rate.
 struct Looks {
     name: String,
     watch: Watch,
@@ -70,7 +70,7 @@ impl Looks {
     }
 }
 
-/// For a file or a pipe: whole frames, with a line between them.
+/// For a file or a pipe: whole frames, with an empty line between them.
 fn one_after_the_other(looks: &mut Looks, args: &Args) -> u8 {
     let mut is_first = true;
     loop {
@@ -87,14 +87,10 @@ fn one_after_the_other(looks: &mut Looks, args: &Args) -> u8 {
             text.insert(0, '\n');
         }
         is_first = false;
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return OK,
-            Err(error) => {
-                complain(format!("cannot write to standard output: {error}"), "");
-                return UNFIT;
-            }
+        match print::output_while_read(text.as_bytes()) {
+            Ok(true) => {}
+            Ok(false) => return OK,
+            Err(status) => return status,
         }
         if args.once || looks.watch.has_ended() {
             return OK;
@@ -106,31 +102,34 @@ fn on_screen(looks: &mut Looks, interval: Duration) -> u8 {
     let mut screen = match Screen::enter() {
         Ok(screen) => screen,
         Err(error) => {
-            complain(format!("cannot show it on this terminal: {error}"), "`--once` only prints it");
+            print::error(
+                format!("cannot draw on this terminal: {error}"),
+                "`--once` prints the status instead",
+            );
             return UNFIT;
         }
     };
     let end = until_the_end(looks, &mut screen, interval);
-    // Before anything is said.
+    // Before anything is printed.
     drop(screen);
     match end {
         Ok(End::Fleet) => {
-            super::warn(format!("`{}` has ended", looks.name));
+            print::warn(format!("`{}` has ended", looks.name));
             OK
         }
-        Ok(End::Asked) => OK,
+        Ok(End::Key) => OK,
         Ok(End::Signal) => INTERRUPTED,
         Err(Trouble::Bus(error)) => unreadable(error),
         Err(Trouble::Terminal(error)) => {
-            complain(format!("cannot write to the terminal: {error}"), "");
+            print::error(format!("cannot write to the terminal: {error}"), "");
             UNFIT
         }
     }
 }
 
 enum End {
-    /// A key.
-    Asked,
+    /// A key was pressed.
+    Key,
     Signal,
     Fleet,
 }
@@ -145,7 +144,7 @@ fn until_the_end(looks: &mut Looks, screen: &mut Screen, interval: Duration) -> 
     loop {
         screen.show(&looks.frame(Some(screen.size()))).map_err(Trouble::Terminal)?;
         match screen.wait(next.saturating_duration_since(Instant::now())).map_err(Trouble::Terminal)? {
-            Input::End => return Ok(End::Asked),
+            Input::End => return Ok(End::Key),
             Input::Signal => return Ok(End::Signal),
             Input::Resized => continue,
             Input::Nothing => {}

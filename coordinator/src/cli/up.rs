@@ -1,6 +1,6 @@
 //! `coordinator up`: the supervisor itself, in the foreground.
 
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, complain};
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
 use crate::os::clock::unix_ns;
@@ -12,19 +12,19 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator up --name demo --coordinators 2 --workers 10")]
 pub(super) struct Args {
-    /// Name of the fleet; by default one is made up
+    /// Name of the fleet; by default a generated one
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
     policy: super::policy::Args,
-    /// Only tell what it costs, and whether this host has room for it
+    /// Only show what the fleet needs, and whether this host has room for it
     #[arg(long)]
     dry_run: bool,
-    /// A mistake that every process of the fleet makes, for the tests of the tests
+    /// A bug that every process of the fleet has, to test the tests
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true, value_parser = bug)]
     plant: Option<crate::bus::sync::Bug>,
-    /// The fleet ends when this process does (pid and start time in clock ticks)
+    /// Stop the fleet when this process ends (its pid, and its start time in clock ticks)
     #[arg(long, value_name = "PID:START", value_parser = owner)]
     owner: Option<Identity>,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 fn owner(text: &str) -> Result<Identity, String> {
-    let wrong = || "expected a pid and a start time, as in 1234:567890".to_owned();
+    let wrong = || "expected a pid and a start time, such as 1234:567890".to_owned();
     let (pid, start) = text.split_once(':').ok_or_else(wrong)?;
     Ok(Identity { pid: pid.parse().map_err(|_| wrong())?, start_ticks: start.parse().map_err(|_| wrong())? })
 }
@@ -43,28 +43,28 @@ fn bug(name: &str) -> Result<crate::bus::sync::Bug, String> {
     [Bug::FreeBeforeTold, Bug::AcknowledgeBeforeTable, Bug::LeasesBeforeAnswers]
         .into_iter()
         .find(|bug| format!("{bug:?}") == name)
-        .ok_or_else(|| format!("a fleet makes no mistake `{name}`"))
+        .ok_or_else(|| format!("there is no planted bug `{name}`"))
 }
 
-/// Unique enough for a name: a clash is refused, not overwritten.
-pub(super) fn made_up_name() -> String {
+/// Unique enough for a name: if two fleets get the same one, the second is refused.
+pub(super) fn generated_name() -> String {
     format!("{:x}-{:x}", std::process::id(), unix_ns() / 1_000_000)
 }
 
 pub(super) fn main(args: &Args) -> u8 {
-    let id = args.name.clone().unwrap_or_else(made_up_name);
+    let id = args.name.clone().unwrap_or_else(generated_name);
     if !is_id(&id) {
-        complain(format!("`{id}` is no name for a fleet"), "use letters, digits, `_` and `-`");
+        print::error(format!("`{id}` is not a valid fleet name"), "a name has letters, digits, `_` and `-`");
         return USAGE;
     }
     if let Err(error) = args.policy.check() {
-        complain(error, "");
+        print::error(error, "");
         return USAGE;
     }
     let shape = match args.policy.shape() {
         Ok(shape) => shape,
         Err(error) => {
-            complain(error, "");
+            print::error(error, "");
             return USAGE;
         }
     };
@@ -72,7 +72,7 @@ pub(super) fn main(args: &Args) -> u8 {
         return super::capacity::dry_run(&shape, &args.place.shm_dir);
     }
     let room = super::capacity::of(&shape, &args.place.shm_dir);
-    // Of all else, what is there is known exactly when it is taken, and nobody is disturbed by the attempt.
+    // All other limits are known exactly when the fleet takes what it needs, and the attempt does no harm.
     let of_processes = matches!(room.limited_by, Limit::Pids(_) | Limit::Processes(_));
     if of_processes && !args.policy.is_partial() && room.workers < args.policy.workers_at_start() {
         refuse(args.policy.workers_at_start(), &room);
@@ -86,41 +86,44 @@ pub(super) fn main(args: &Args) -> u8 {
         shape,
         policy: args.policy.policy(),
         owner: args.owner,
-        report: super::warn_of,
+        report: |what| print::warn(what),
     };
     let ready = |dir: &std::path::Path| {
         let mut out = std::io::stdout();
-        // A reader that has gone away does not concern the fleet.
+        // The fleet continues if the reader has closed the pipe.
         let _ = writeln!(out, "ready {}", dir.display()).and_then(|()| out.flush());
     };
     match run(&launch, ready) {
         Ok(Ending::Signal(_)) => OK,
         Ok(Ending::OwnerDied) => INTERRUPTED,
-        Err(error) => {
-            let dir = fleet_dir(&launch.root, &id);
-            let (hint, status) = match &error {
-                SuperviseError::Bus(BusError::NoSpace { .. }) => (
-                    "`df -h /dev/shm` tells what is there; fewer workers or a smaller payload need less",
-                    UNFIT,
-                ),
-                SuperviseError::Bus(BusError::Refused { .. }) if dir.exists() => (
-                    "choose another name, or end that fleet first: `coordinator stop`, or `coordinator clean` if it is dead",
-                    USAGE,
-                ),
-                SuperviseError::AllDead(_) => ("", FAILED),
-                _ => ("", UNFIT),
-            };
-            complain(error, hint);
-            let room = super::capacity::of(&shape, &args.place.shm_dir);
-            let asked = super::capacity::workers(&shape);
-            if status == UNFIT && room.workers < asked {
-                refuse(asked, &room);
-            }
-            status
-        }
+        Err(error) => refused(args, &launch, error),
     }
 }
 
+/// Prints why the fleet did not start, or ended; the exit status.
+fn refused(args: &Args, launch: &Launch, error: SuperviseError) -> u8 {
+    let dir = fleet_dir(&launch.root, &launch.id);
+    let (hint, status) = match &error {
+        SuperviseError::Bus(BusError::NoSpace { .. }) => (
+            "`df -h /dev/shm` shows how much is free; fewer workers or a smaller `--payload-max` need less",
+            UNFIT,
+        ),
+        SuperviseError::Bus(BusError::Refused { .. }) if dir.exists() => (
+            "choose another name, or stop that fleet first: `coordinator stop`, or `coordinator clean` if it is dead",
+            USAGE,
+        ),
+        SuperviseError::AllDead(_) => ("", FAILED),
+        _ => ("", UNFIT),
+    };
+    print::error(error, hint);
+    let room = super::capacity::of(&launch.shape, &args.place.shm_dir);
+    let asked = super::capacity::workers(&launch.shape);
+    if status == UNFIT && room.workers < asked {
+        refuse(asked, &room);
+    }
+    status
+}
+
 fn refuse(workers: u64, room: &Capacity) {
-    complain(format!("a fleet with {workers} workers does not fit here: {room}"), "");
+    print::error(format!("a fleet with {workers} workers does not fit on this host: {room}"), "");
 }

@@ -1,4 +1,4 @@
-//! Starts a fleet as a child of this process, and makes sure that it is gone afterwards.
+//! Starts a fleet as a child of this process, and makes sure that nothing of it is left afterwards.
 
 use crate::bus::directory::{control_path, fleet_dir, remove};
 use crate::bus::view::{Control, peek_owner};
@@ -9,13 +9,12 @@ use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
 use crate::wire::place::PlaceId;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
+};
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +22,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// From the start of the supervisor to its word that everyone is there. More than it gives itself.
+/// From the start of the supervisor until it reports that the fleet is ready. Longer than its own limit.
 const START_MAX: Duration = Duration::from_secs(90);
-/// What a supervisor gets to take its fleet down. More than it gives its coordinators.
+/// How long a supervisor may take to stop its fleet. Longer than it gives its coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// How to start the program that is the supervisor: `coordinator`, or `harness coordinator`.
+/// How to start the supervisor's program: `coordinator`, or `harness coordinator`.
 #[derive(Debug, Clone)]
 pub struct Program {
     pub path: PathBuf,
@@ -36,20 +35,23 @@ pub struct Program {
 }
 
 impl Program {
-    /// This very program.
+    /// The program of this process.
     pub fn own(arguments: &[&str]) -> Self {
-        // The link, not what it points to: it works even if the file has been replaced meanwhile.
+        // The link, not its target: it works even if the file has been replaced meanwhile.
         Self { path: "/proc/self/exe".into(), arguments: arguments.iter().map(Into::into).collect() }
     }
 }
+
+/// How often to check whether the launch was cancelled.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 #[derive(Debug, Error)]
 pub enum LaunchError {
     #[error("cannot start the supervisor: {0}")]
     Spawn(io::Error),
-    #[error("the fleet did not come up: {said}")]
-    Failed { said: String, status: Option<ExitStatus> },
-    #[error("stopped while the fleet came up")]
+    #[error("the fleet did not start: {message}")]
+    Failed { message: String, status: Option<ExitStatus> },
+    #[error("stopped while the fleet was starting")]
     Cancelled,
 }
 
@@ -58,26 +60,26 @@ pub enum LaunchError {
 pub struct Fleet {
     supervisor: Child,
     dir: PathBuf,
-    /// Device and inode of that directory: another fleet's may have its name afterwards.
+    /// Device and inode of that directory: later, another fleet's directory may have the same name.
     made: Option<(u64, u64)>,
     ended: Option<ExitStatus>,
-    /// Children that this process had before: nobody's business here.
+    /// Children that this process had before; they are left alone.
     spared: Vec<u32>,
 }
 
-/// How a fleet went down.
+/// How a fleet ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// In words; `None` if it ended as asked.
     pub how: Option<String>,
-    /// What its own end had left and was killed or removed by this process.
+    /// Processes and files that the fleet left behind, and that this process killed or removed.
     pub cleaned: Vec<String>,
 }
 
-/// Starts a fleet whose owner is this process, and waits until every worker is there.
+/// Starts a fleet whose owner is this process, and waits until every worker is ready.
 ///
-/// `errors` gets the fleet's stderr. `cancelled` is asked while waiting. From here on this process
-/// adopts its descendants' orphans, and ends and reaps them with the fleet: it must start no other children.
+/// The file `errors` gets the fleet's stderr. `cancelled` is polled while waiting. From now on this process adopts its
+/// descendants' orphans, and kills and reaps them with the fleet: it must not start other children.
 pub fn launch(
     program: &Program,
     root: &Path,
@@ -86,11 +88,11 @@ pub fn launch(
     errors: &Path,
     cancelled: impl Fn() -> bool,
 ) -> Result<Fleet, LaunchError> {
-    // Orphans of a supervisor that is killed come to this process, and can be ended.
-    nix::sys::prctl::set_child_subreaper(true).map_err(|errno| LaunchError::Spawn(errno.into()))?;
+    // Orphans of a killed supervisor become children of this process, which can kill them.
+    set_child_subreaper(Some(getpid())).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let spared = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let own = Identity::own();
-    let said = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
+    let stderr = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
     let mut command = Command::new(&program.path);
     command
         .arg0("coordinator-fleet-supervisor-with-room-for-its-title")
@@ -103,8 +105,8 @@ pub fn launch(
         .arg(root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(said)
-        // Ctrl-C on the terminal is this process's business.
+        .stderr(stderr)
+        // Ctrl-C on the terminal is for this process to handle.
         .process_group(0);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
     let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), made: None, ended: None, spared };
@@ -119,19 +121,21 @@ pub fn launch(
         }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             fleet.kill();
-            let said = format!("no word from the supervisor within {START_MAX:?}");
-            Err(LaunchError::Failed { said, status: fleet.ended })
+            let message = format!("the supervisor did not report within {START_MAX:?}");
+            Err(LaunchError::Failed { message, status: fleet.ended })
         }
         Err(_) => {
             fleet.stop();
-            let said = std::fs::read_to_string(errors).unwrap_or_default();
-            let said = said.trim();
-            let said = if said.is_empty() {
-                fleet.ended.map_or_else(|| "no word from it".to_owned(), |status| status.to_string())
+            let output = std::fs::read_to_string(errors).unwrap_or_default();
+            let output = output.trim();
+            let message = if output.is_empty() {
+                fleet
+                    .ended
+                    .map_or_else(|| "its supervisor gave no reason".to_owned(), |status| status.to_string())
             } else {
-                said.strip_prefix("error: ").unwrap_or(said).to_owned()
+                output.strip_prefix("error: ").unwrap_or(output).to_owned()
             };
-            Err(LaunchError::Failed { said, status: fleet.ended })
+            Err(LaunchError::Failed { message, status: fleet.ended })
         }
     }
 }
@@ -148,26 +152,25 @@ impl Fleet {
     /// `Ok(false)` if cancelled; an error if the supervisor ended instead.
     fn wait_until_ready(&mut self, cancelled: &impl Fn() -> bool) -> io::Result<bool> {
         let mut pipe = self.supervisor.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut said = Vec::new();
+        let mut line = Vec::new();
         let deadline = Instant::now() + START_MAX;
-        while !said.contains(&b'\n') {
+        while !line.contains(&b'\n') {
             if Instant::now() >= deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if cancelled() {
                 return Ok(false);
             }
-            let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::from(50_u16)).unwrap_or(0) == 0 {
+            if poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&LOOK)).unwrap_or(0) == 0 {
                 continue;
             }
             let mut buffer = [0; 256];
             match pipe.read(&mut buffer)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => said.extend_from_slice(&buffer[..n]),
+                n => line.extend_from_slice(&buffer[..n]),
             }
         }
-        if said.starts_with(b"ready ") { Ok(true) } else { Err(io::ErrorKind::InvalidData.into()) }
+        if line.starts_with(b"ready ") { Ok(true) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     fn directory(&self) -> Option<(u64, u64)> {
@@ -175,20 +178,20 @@ impl Fleet {
         Some((found.dev(), found.ino()))
     }
 
-    /// The exit status of the supervisor that was started here, if it has ended. Another one may have adopted its
-    /// fleet.
+    /// The exit status of the supervisor that this process started, if it has ended. Another supervisor may have adopted
+    /// its fleet.
     pub fn poll_ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.supervisor.try_wait().ok().flatten();
         } else {
-            // What it left without a parent comes here.
+            // Processes that it left behind are children of this process now.
             while reap_any().is_some() {}
         }
         self.ended
     }
 
-    /// The supervisor that has adopted this fleet, if there is one; `patience` long one that is to come is waited
-    /// for, as long as a coordinator lives.
+    /// The supervisor that has adopted this fleet, if there is one. Waits up to `patience` for it, as long as a coordinator
+    /// is alive.
     fn adopter(&self, patience: Duration) -> Option<Identity> {
         if self.made.is_none() || self.made != self.directory() {
             return None;
@@ -208,36 +211,36 @@ impl Fleet {
         }
     }
 
-    /// Asks the fleet to end, and makes sure of it.
+    /// Asks the fleet to stop, and makes sure that it does.
     pub fn stop(&mut self) -> Stopped {
-        self.end(Some(Signal::SIGTERM), STOP_GRACE)
+        self.end(Some(Signal::TERM), STOP_GRACE)
     }
 
-    /// Ends the fleet at once.
+    /// Kills the fleet at once.
     pub fn kill(&mut self) -> Stopped {
         self.end(None, Duration::ZERO)
     }
 
     fn end(&mut self, ask: Option<Signal>, grace: Duration) -> Stopped {
         // Not reaped yet, so the pid is still the supervisor's.
-        let pid = Pid::from_raw(self.supervisor.id() as i32);
+        let pid = Pid::from_child(&self.supervisor);
         let mut how = None;
         if self.poll_ended().is_some() {
-            how = self.ended.map(|status| format!("the supervisor had ended already ({status})"));
+            how = self.ended.map(|status| format!("the supervisor had already ended ({status})"));
             if let Some(adopter) = self.adopter(grace) {
                 let words = end_adopter(adopter, ask, grace);
                 how = how.map(|how| format!("{how}; {words}"));
-                // It came here when it was forked, and so did what it left.
+                // It is a child of this process since it was forked, and so are the processes that it left.
                 while reap_any().is_some() {}
             }
         } else {
             if let Some(signal) = ask {
-                let _ = kill(pid, signal);
+                let _ = kill_process(pid, signal);
             }
             let deadline = Instant::now() + grace;
             while self.poll_ended().is_none() {
                 if Instant::now() >= deadline {
-                    let _ = kill(pid, Signal::SIGKILL);
+                    let _ = kill_process(pid, Signal::KILL);
                     self.ended = self.supervisor.wait().ok();
                     how = Some("the supervisor had to be killed".to_owned());
                     break;
@@ -249,7 +252,7 @@ impl Fleet {
             }
         }
         let mut cleaned = end_orphans(&self.spared);
-        // Only what this fleet's supervisor made: the name may have been another's.
+        // Only a directory that this fleet's supervisor made: another fleet may have had the name.
         let own = self.dir.exists()
             && (self.made.is_some() && self.made == self.directory()
                 || peek_owner(&control_path(&self.dir))
@@ -269,44 +272,43 @@ impl Drop for Fleet {
     }
 }
 
-/// Removes a dead fleet's directory, and what its workers had made beside it.
+/// Removes a dead fleet's directory, and the temporary files of its workers.
 pub(crate) fn remove_with_temporary(dir: &Path) -> std::io::Result<()> {
     if let Ok(control) = Control::attach(&control_path(dir)) {
-        // What cannot be removed is in nobody's way.
+        // Files that cannot be removed do no harm.
         let _ = temporary::remove_of_fleet(control.stamped().created_unix_ns);
     }
     remove(dir)
 }
 
-/// Ends a supervisor that is not this process's child; how, in words.
+/// Stops a supervisor that is not a child of this process; returns how, in words.
 fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> String {
     let pid = adopter.pid;
-    let opened = rustix::process::Pid::from_raw(pid as i32)
+    let opened = Pid::from_raw(pid as i32)
         .ok_or(rustix::io::Errno::SRCH)
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let fd = match opened {
-        // After the open: the pid cannot be given to somebody else any more.
+        // Checked after the open: from then on the descriptor cannot mean another process.
         Ok(fd) if adopter.is_alive() => fd,
         Ok(_) | Err(rustix::io::Errno::SRCH) => {
-            return format!("process {pid}, which adopted its fleet, has too");
+            return format!("process {pid}, which adopted its fleet, has ended too");
         }
         Err(errno) => {
-            return format!("process {pid}, which adopted its fleet, cannot be told to end: {errno}");
+            return format!("process {pid}, which adopted its fleet, cannot be stopped: {errno}");
         }
     };
-    let signal = if ask.is_some() { rustix::process::Signal::TERM } else { rustix::process::Signal::KILL };
-    let _ = pidfd_send_signal(&fd, signal);
-    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-    let ended = poll(&mut fds, PollTimeout::from(grace.as_millis() as u16)).unwrap_or(0) > 0;
+    let _ = pidfd_send_signal(&fd, ask.unwrap_or(Signal::KILL));
+    let grace = Timespec::try_from(grace).ok();
+    let ended = poll(&mut [PollFd::new(&fd, PollFlags::IN)], grace.as_ref()).unwrap_or(0) > 0;
     if ended && ask.is_some() {
-        return format!("process {pid} had adopted its fleet, and ended as asked");
+        return format!("process {pid} had adopted its fleet, and stopped as asked");
     }
-    let _ = pidfd_send_signal(&fd, rustix::process::Signal::KILL);
+    let _ = pidfd_send_signal(&fd, Signal::KILL);
     format!("process {pid}, which had adopted its fleet, was killed")
 }
 
-/// Ends and reaps the fleet's orphans: with the supervisor gone they are the children of this process
-/// that it did not have before. Bounded, since SIGKILL cannot be refused, only delayed.
+/// Kills and reaps the fleet's orphans: once the supervisor is gone, they are the children that this process did not have
+/// before. Bounded, since SIGKILL cannot be refused, only delayed.
 fn end_orphans(spared: &[u32]) -> Vec<String> {
     let mut ended = Vec::new();
     let deadline = Instant::now() + STOP_GRACE;
@@ -319,8 +321,10 @@ fn end_orphans(spared: &[u32]) -> Vec<String> {
         for pid in orphans {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             let name = name.trim();
-            let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-            // Coordinators and workers die with their parents; here they are only reaped.
+            if let Some(pid) = Pid::from_raw(pid as i32) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            // Coordinators and workers die with their parents, and only need to be reaped.
             let dies_by_itself = matches!(name.parse(), Ok(PlaceId::Coordinator(_) | PlaceId::Worker(_)));
             let word = format!("{pid} {name}");
             if !dies_by_itself && !ended.contains(&word) {

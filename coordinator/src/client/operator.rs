@@ -1,6 +1,7 @@
-//! The one operator of a fleet: who changes what it wants, and writes into its operator's rings.
+//! The operator of a fleet, of which there is one at a time: it changes what the fleet wants, and writes into the rings
+//! for orders.
 //!
-//! The lock is the kernel's, on the fleet's control file: it ends with its holder, however that ends.
+//! The lock is a file lock on the fleet's control file: the kernel releases it when its holder ends, however that ends.
 
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
@@ -15,28 +16,28 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// A lock that somebody else has is tried again this often.
+/// How often to try for a lock that another operator holds.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Error)]
 pub enum OperatorError {
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("another operator has had the fleet in {path} for {patience:?}")]
+    #[error("another operator has held the fleet in {path} for {patience:?}")]
     Busy { path: PathBuf, patience: Duration },
 }
 
-/// Held: nobody else is the operator of this fleet. Given back when dropped.
+/// While this is held, no other process is the operator of the fleet. Released when dropped.
 #[derive(Debug)]
 pub struct OperatorLock {
     control: Control,
     dir: PathBuf,
-    /// The lock is this description's.
+    /// Holds the lock.
     _file: OwnedFd,
 }
 
 impl OperatorLock {
-    /// Becomes the operator of the fleet in `dir`; one who is it already is waited for, `patience` long.
+    /// Becomes the operator of the fleet in `dir`; waits up to `patience` for another operator to finish.
     pub fn take(dir: &Path, patience: Duration) -> Result<Self, OperatorError> {
         let path = control_path(dir);
         let control = Control::attach(&path)?;
@@ -63,21 +64,21 @@ impl OperatorLock {
         &self.dir
     }
 
-    /// Makes everybody look at the orders now: the supervisor and every coordinator. Those that cannot be told
-    /// see them with their next look, within a second.
-    pub fn nudge(&self) {
+    /// Wakes the supervisor and every coordinator, so that they read the orders now. A process that cannot be woken
+    /// reads them within a second.
+    pub fn wake_fleet(&self) {
         for index in 0..self.control.shape().coordinators() {
             self.control.coordinator(index).bell.wake();
         }
-        nudge_supervisor(self.control.owner());
+        wake_supervisor(self.control.owner());
     }
 }
 
-/// SIGUSR1, which a supervisor takes for "look again"; to that very process or to none.
-fn nudge_supervisor(owner: Identity) {
+/// Sends SIGUSR1, on which a supervisor reads the orders; to this very process or to none.
+fn wake_supervisor(owner: Identity) {
     let Some(pid) = Pid::from_raw(owner.pid as i32) else { return };
     if let Ok(fd) = pidfd_open(pid, PidfdFlags::empty())
-        // After the open: the pid cannot be given to somebody else any more.
+        // Checked after the open: from then on the descriptor cannot mean another process.
         && owner.is_alive()
     {
         let _ = pidfd_send_signal(&fd, Signal::USR1);
@@ -96,11 +97,11 @@ mod tests {
         let private = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
         let shape = FleetShape::new(1, 1, 64, 1).unwrap();
-        let nobody = Identity { pid: 0, start_ticks: 0 };
-        Control::create(&control_path(dir.path()), &Stamped::new(nobody, 0, shape)).unwrap();
+        let no_process = Identity { pid: 0, start_ticks: 0 };
+        Control::create(&control_path(dir.path()), &Stamped::new(no_process, 0, shape)).unwrap();
         let first = OperatorLock::take(dir.path(), Duration::ZERO).unwrap();
         assert!(matches!(OperatorLock::take(dir.path(), Duration::ZERO), Err(OperatorError::Busy { .. })));
-        first.nudge();
+        first.wake_fleet();
         drop(first);
         OperatorLock::take(dir.path(), Duration::ZERO).unwrap();
     }

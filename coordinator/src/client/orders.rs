@@ -1,9 +1,9 @@
-//! What an operator asks of a fleet at work: to cancel tasks, to try dead letters again or to forget them.
+//! Orders of an operator to a running fleet: cancel tasks, requeue dead letters, drop dead letters.
 //!
-//! An order goes into the ring of the coordinator that has the task, and is done when that has acknowledged it; what came
-//! of it is then read where everybody reads it: in the task table, and among the letters.
+//! An order goes into the ring of the coordinator that has the task, and is done when the coordinator has acknowledged it.
+//! Its result is then read from the task table and from the dead letters.
 
-use super::letters::{Letter, of_region};
+use super::dead_letters::{DeadLetter, of_region};
 use super::operator::{OperatorError, OperatorLock};
 use super::status::{Watch, answer_of, open_tasks};
 use crate::bus::error::BusError;
@@ -21,35 +21,37 @@ use std::time::Duration;
 use thiserror::Error;
 use zerocopy::IntoBytes;
 
-/// How often an order is looked after.
+/// How often the result of an order is looked up.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Which tasks or letters an order means.
+/// The tasks or dead letters that an order is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
     All,
     These(Vec<TaskId>),
 }
 
-/// What came of an order.
+/// The result of an order for one task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Became {
-    /// As asked.
+pub enum OrderResult {
     #[error("done")]
     Done,
-    /// The task had an end of another kind before the order came.
-    #[error("it ended before: {0}")]
-    Before(&'static str),
-    /// The coordinator knows, and does it as soon as its table has room.
-    #[error("its coordinator's table is full; it is tried as soon as there is room")]
-    Waits,
-    /// There is nothing of this name.
+    /// The task had ended in another way before the order came.
+    #[error("it had already ended: {0}")]
+    AlreadyEnded(&'static str),
+    /// The coordinator has the order, and carries it out as soon as its table has room.
+    #[error("the task table of its coordinator is full; it is requeued as soon as there is room")]
+    Pending,
+    /// There is no task or dead letter with this id.
     #[error("there is no such {0}")]
-    Unknown(&'static str),
-    /// Nobody has acknowledged the order; it may be done later, or never.
-    #[error("nobody has acknowledged it: {0}")]
-    Unheard(String),
+    NotFound(&'static str),
+    /// The coordinator has not acknowledged the order; it may be carried out later, or never.
+    #[error("its coordinator has not acknowledged the order: {0}")]
+    Unacknowledged(String),
 }
+
+/// Whether a coordinator has acknowledged an order; if not, why, in words.
+type Acknowledged = Result<(), String>;
 
 #[derive(Debug, Error)]
 pub enum OrderError {
@@ -57,8 +59,8 @@ pub enum OrderError {
     Operator(#[from] OperatorError),
     #[error(transparent)]
     Bus(#[from] BusError),
-    #[error("{path}: its operator's ring cannot be used: {why}")]
-    Ring { path: std::path::PathBuf, why: RingError },
+    #[error("{path}: the ring for orders cannot be used: {source}")]
+    Ring { path: std::path::PathBuf, source: RingError },
 }
 
 /// The operator of a fleet, as long as this is held.
@@ -76,15 +78,15 @@ impl std::fmt::Debug for Operator {
 }
 
 impl Operator {
-    /// `patience` is how long another operator is waited for, and then each coordinator.
+    /// `patience` is how long to wait for another operator to finish, and then for each coordinator.
     pub fn attach(dir: &Path, patience: Duration) -> Result<Self, OrderError> {
         let lock = OperatorLock::take(dir, patience)?;
         let watch = Watch::attach(dir)?;
         Ok(Self { lock, watch, rings: BTreeMap::new(), patience })
     }
 
-    /// Cancels tasks that are queued or in hand. What `all` finds is told, and each that was named.
-    pub fn cancel(&mut self, which: &Which) -> Result<Vec<(TaskId, Became)>, OrderError> {
+    /// Cancels tasks that are queued or in hand. Returns a result for each task that was found or named.
+    pub fn cancel(&mut self, which: &Which) -> Result<Vec<(TaskId, OrderResult)>, OrderError> {
         let mut open = BTreeMap::new();
         for (index, region) in self.watch.regions() {
             for (entry, task) in open_tasks(region) {
@@ -92,102 +94,102 @@ impl Operator {
             }
         }
         let (wanted, found) = meant(which, open);
-        let told = self.order(Order::Cancel, which, found.iter().map(|(id, (index, ..))| (*id, *index)))?;
+        let acknowledged =
+            self.order(Order::Cancel, which, found.iter().map(|(id, (index, ..))| (*id, *index)))?;
         Ok(wanted
             .into_iter()
             .map(|id| {
-                let became = match (found.get(&id), told.get(&id)) {
+                let result = match (found.get(&id), acknowledged.get(&id)) {
                     (Some((_, region, entry)), Some(Ok(()))) => cancelled(region, *entry, id),
-                    (_, Some(Err(why))) => Became::Unheard(why.clone()),
-                    _ => Became::Unknown("task, queued or in hand"),
+                    (_, Some(Err(why))) => OrderResult::Unacknowledged(why.clone()),
+                    _ => OrderResult::NotFound("task, queued or in hand"),
                 };
-                (id, became)
+                (id, result)
             })
             .collect())
     }
 
-    /// Makes tasks of dead letters again: each has all its attempts and its whole time.
-    pub fn requeue(&mut self, which: &Which) -> Result<Vec<(TaskId, Became)>, OrderError> {
-        self.letters(Order::Revive, which)
+    /// Makes dead letters tasks again: each has all its attempts and its full time.
+    pub fn requeue(&mut self, which: &Which) -> Result<Vec<(TaskId, OrderResult)>, OrderError> {
+        self.dead_letters(Order::Revive, which)
     }
 
-    /// Forgets dead letters.
-    pub fn forget(&mut self, which: &Which) -> Result<Vec<(TaskId, Became)>, OrderError> {
-        self.letters(Order::Drop, which)
+    /// Removes dead letters.
+    pub fn drop_dead_letters(&mut self, which: &Which) -> Result<Vec<(TaskId, OrderResult)>, OrderError> {
+        self.dead_letters(Order::Drop, which)
     }
 
-    fn letters(&mut self, order: Order, which: &Which) -> Result<Vec<(TaskId, Became)>, OrderError> {
+    fn dead_letters(
+        &mut self,
+        order: Order,
+        which: &Which,
+    ) -> Result<Vec<(TaskId, OrderResult)>, OrderError> {
         let all = self.watch.regions().flat_map(|(index, region)| of_region(index, &region));
         let (wanted, found) = meant(which, all.map(|letter| (letter.id, letter)).collect());
-        let told = self.order(order, which, found.iter().map(|(id, letter)| (*id, letter.coordinator)))?;
+        let acknowledged =
+            self.order(order, which, found.iter().map(|(id, letter)| (*id, letter.coordinator)))?;
         let until = now_ns().saturating_add(self.patience.as_nanos() as u64);
-        let mut ends = Vec::new();
+        let mut results = Vec::new();
         for id in wanted {
-            let became = match (found.get(&id), told.get(&id)) {
-                (Some(letter), Some(Ok(()))) => self.letter(letter, until),
-                (_, Some(Err(why))) => Became::Unheard(why.clone()),
-                _ => Became::Unknown("dead letter"),
+            let result = match (found.get(&id), acknowledged.get(&id)) {
+                (Some(letter), Some(Ok(()))) => self.wait_until_removed(letter, until),
+                (_, Some(Err(why))) => OrderResult::Unacknowledged(why.clone()),
+                _ => OrderResult::NotFound("dead letter"),
             };
-            ends.push((id, became));
+            results.push((id, result));
         }
-        Ok(ends)
+        Ok(results)
     }
 
-    /// A letter is no more where it was, once its order is done. Another one of the same task is a later one.
-    fn letter(&self, letter: &Letter, until: u64) -> Became {
+    /// Once its order is done, a dead letter is gone. Another one of the same task is a later one.
+    fn wait_until_removed(&self, letter: &DeadLetter, until: u64) -> OrderResult {
         let is_there = || {
             let here = self.watch.regions().find(|(index, _)| *index == letter.coordinator);
             here.is_some_and(|(index, region)| of_region(index, &region).contains(letter))
         };
         while is_there() {
             if now_ns() >= until {
-                return Became::Waits;
+                return OrderResult::Pending;
             }
             std::thread::sleep(LOOK);
         }
-        Became::Done
+        OrderResult::Done
     }
 
-    /// Gives the order to everybody concerned; what each of the tasks' coordinators said to it.
+    /// Gives the order to the coordinators of the tasks; returns for each task whether it was acknowledged.
     fn order(
         &mut self,
         order: Order,
         which: &Which,
         meant: impl Iterator<Item = (TaskId, u32)>,
-    ) -> Result<BTreeMap<TaskId, Result<(), String>>, OrderError> {
+    ) -> Result<BTreeMap<TaskId, Acknowledged>, OrderError> {
         let mut by_coordinator: BTreeMap<u32, Vec<TaskId>> = BTreeMap::new();
         for (id, index) in meant {
             by_coordinator.entry(index).or_default().push(id);
         }
-        let mut told = BTreeMap::new();
+        let mut results = BTreeMap::new();
         for (index, ids) in by_coordinator {
             if *which == Which::All {
-                let heard = self.tell(index, order, ids[0], true)?;
-                told.extend(ids.into_iter().map(|id| (id, heard.clone())));
+                let acknowledged = self.send(index, order, ids[0], true)?;
+                results.extend(ids.into_iter().map(|id| (id, acknowledged.clone())));
             } else {
                 for id in ids {
-                    told.insert(id, self.tell(index, order, id, false)?);
+                    results.insert(id, self.send(index, order, id, false)?);
                 }
             }
         }
-        Ok(told)
+        Ok(results)
     }
 
-    /// One order to one coordinator, and its acknowledgement.
-    fn tell(
-        &mut self,
-        index: u32,
-        order: Order,
-        id: TaskId,
-        all: bool,
-    ) -> Result<Result<(), String>, OrderError> {
+    /// Sends one order to one coordinator, and waits for its acknowledgement.
+    fn send(&mut self, index: u32, order: Order, id: TaskId, all: bool) -> Result<Acknowledged, OrderError> {
         let Some((_, region)) = self.watch.regions().find(|(at, _)| *at == index) else {
-            return Ok(Err(format!("coord/{index} has never lived")));
+            return Ok(Err(format!("coord/{index} has never run")));
         };
-        let refused = |why| OrderError::Ring { path: region.path().to_owned(), why };
+        let refused = |source| OrderError::Ring { path: region.path().to_owned(), source };
         if let std::collections::btree_map::Entry::Vacant(place) = self.rings.entry(index) {
             let ring = region.operator_control();
-            // Whoever had it before had the lock.
+            // The previous producer was an operator that held the lock.
             let producer = match ring.producer() {
                 Some(producer) => producer,
                 None => region.operator_control().take_over_producer().map_err(refused)?,
@@ -198,7 +200,10 @@ impl Operator {
         let mut bytes = [0; HEADER];
         bytes.copy_from_slice(header.as_bytes());
         let control = *self.lock.control();
-        let (ring, producer) = self.rings.get_mut(&index).expect("it has just been put there");
+        let (ring, producer) = self
+            .rings
+            .get_mut(&index)
+            .expect("the ring of this coordinator was inserted above if it was missing");
         let until = now_ns().saturating_add(self.patience.as_nanos() as u64);
         let mut sent = false;
         loop {
@@ -209,7 +214,7 @@ impl Operator {
             if sent && ring.backlog().map_err(refused)? == 0 {
                 return Ok(Ok(()));
             }
-            if let Some(why) = silent(&control, index, now_ns() >= until, self.patience) {
+            if let Some(why) = unanswered(&control, index, now_ns() >= until, self.patience) {
                 return Ok(Err(why));
             }
             control.coordinator(index).bell.wake();
@@ -219,14 +224,14 @@ impl Operator {
 }
 
 /// Why a coordinator will not acknowledge; `None` if it still may.
-fn silent(control: &Control, index: u32, is_over: bool, patience: Duration) -> Option<String> {
+fn unanswered(control: &Control, index: u32, is_over: bool, patience: Duration) -> Option<String> {
     let entry = control.coordinator(index);
     match entry.process.life() {
-        Life::Dead => return Some(format!("coord/{index} is dead, and nobody comes in its place")),
-        Life::Stopped => return Some(format!("coord/{index} was told to stop")),
+        Life::Dead => return Some(format!("coord/{index} is dead and will not be restarted")),
+        Life::Stopped => return Some(format!("coord/{index} was stopped on request")),
         _ => {}
     }
-    // Without a supervisor nobody says so of a coordinator that ended with it.
+    // Without a supervisor, no process records the end of a coordinator that ended with it.
     let identity = Identity {
         pid: entry.process.pid.load(Ordering::Acquire),
         start_ticks: entry.process.start_ticks.load(Ordering::Acquire),
@@ -240,13 +245,15 @@ fn silent(control: &Control, index: u32, is_over: bool, patience: Duration) -> O
     let pid = identity.pid;
     Some(if entry.own.paused.load(Ordering::Acquire) > 0 {
         let operator = control.orders().pause_pid.load(Ordering::Relaxed);
-        format!("coord/{index} stands still for the operator with pid {operator}")
+        format!("coord/{index} is paused by the operator with pid {operator}")
     } else {
-        format!("coord/{index} (pid {pid}) has not in {patience:?}; is it stopped, or overloaded?")
+        format!(
+            "coord/{index} (pid {pid}) did not answer within {patience:?}; it may be stopped or overloaded"
+        )
     })
 }
 
-/// The ids that were named, or all; and what is known by them.
+/// The ids that an order is about, and what is known about each.
 fn meant<T>(which: &Which, known: BTreeMap<TaskId, T>) -> (Vec<TaskId>, BTreeMap<TaskId, T>) {
     match which {
         Which::All => (known.keys().copied().collect(), known),
@@ -260,22 +267,22 @@ fn meant<T>(which: &Which, known: BTreeMap<TaskId, T>) -> (Vec<TaskId>, BTreeMap
     }
 }
 
-/// What the table says of a task that was to be cancelled.
-fn cancelled(region: &Region, entry: u32, id: TaskId) -> Became {
+/// The result of a cancellation, from the task table.
+fn cancelled(region: &Region, entry: u32, id: TaskId) -> OrderResult {
     let slot = &region.table()[entry as usize];
     let is_still_open = |word: Word| matches!(word.state(), Some(State::Queued | State::Leased));
     let answer = answer_of(slot);
     if answer.id != id {
         if is_still_open(Word::from_raw(slot.word.load(Ordering::Acquire))) {
-            // Taken by another task already: whatever became of this one, it is over.
-            return Became::Before("what its end was is not known any more");
+            // The entry already belongs to another task: this one is over, in whatever way.
+            return OrderResult::AlreadyEnded("its outcome is no longer known");
         }
-        return Became::Before("it has left the table");
+        return OrderResult::AlreadyEnded("it has left the task table");
     }
     match AnswerStatus::from_raw(answer.status) {
-        Some(AnswerStatus::Cancelled) => Became::Done,
-        Some(AnswerStatus::Ok) => Became::Before("it was answered"),
-        _ => Became::Before("it failed"),
+        Some(AnswerStatus::Cancelled) => OrderResult::Done,
+        Some(AnswerStatus::Ok) => OrderResult::AlreadyEnded("it was answered"),
+        _ => OrderResult::AlreadyEnded("it failed"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a client hears, and what it counts.
+//! What a client receives, and what it counts.
 
 use crate::process::reap::HowEnded;
 use crate::wire::place::WorkerRef;
@@ -13,33 +13,33 @@ pub enum Failure {
     TimedOut(Duration),
     #[error("{0} died with the task in hand ({how})", how = .1.in_fleet())]
     WorkerDied(WorkerRef, HowEnded),
-    #[error("{0} was dead already ({how})", how = .1.in_fleet())]
+    #[error("{0} was already dead ({how})", how = .1.in_fleet())]
     WorkerDead(WorkerRef, HowEnded),
     #[error("{0} refused: {1}")]
     Refused(WorkerRef, String),
     #[error("coord/{0} died ({how})", how = .1.in_fleet())]
     CoordinatorDied(u32, HowEnded),
-    #[error("coord/{0} did not say within {1:?} what became of it")]
+    #[error("coord/{0} did not report the outcome within {1:?}")]
     CoordinatorSilent(u32, Duration),
-    #[error("coord/{0} wrote what cannot be: {1}")]
+    #[error("coord/{0} sent an invalid record: {1}")]
     CoordinatorBroken(u32, String),
-    #[error("a successor of coord/{0} found the task damaged in its table")]
+    #[error("a successor of coord/{0} found the task damaged in its task table")]
     Damaged(u32),
-    #[error("{0} hung with the task in hand, and was ended ({how})", how = .1.in_fleet())]
+    #[error("{0} hung with the task in hand, and was killed ({how})", how = .1.in_fleet())]
     WorkerHung(WorkerRef, HowEnded),
     #[error("cancelled")]
     Cancelled,
-    #[error("no attempt came to its end within {0:?}")]
+    #[error("no attempt finished within {0:?}")]
     AttemptTimedOut(Duration, Box<Partial>),
     #[error("the command {how} in each attempt", how = .0.how)]
     Failed(Box<Partial>),
-    #[error("no coordinator was there to take it within {0:?}")]
-    Homeless(Duration),
+    #[error("no coordinator was able to take it within {0:?}")]
+    Unassigned(Duration),
     #[error("the supervisor died, and the fleet with it")]
     SupervisorDied,
 }
 
-/// What a command had said by the time its last attempt had failed.
+/// What a command had output by the time its last attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     pub how: HowEnded,
@@ -56,16 +56,16 @@ pub struct Partial {
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     pub body: &'a [u8],
-    /// 1, and one more for each worker that died with the task in hand.
+    /// 1, plus one for each worker that died with the task in hand.
     pub attempt: u8,
     /// At the worker, on the clock of [`now_ns`].
     pub started_ns: u64,
     pub finished_ns: u64,
     /// Of a command: exit status, or minus the signal.
     pub code: i32,
-    /// Of a command: how much of the body is stdout; the rest is stderr.
+    /// Of a command: how many bytes of the body are stdout; the rest is stderr.
     pub stdout_len: usize,
-    /// Of a command: there was more output than the fleet's payload holds.
+    /// Of a command: its output was larger than the fleet's `payload_max`, and was cut off.
     pub truncated: bool,
     /// Of a command, if it was measured.
     pub usage: Option<Usage>,
@@ -91,12 +91,12 @@ pub enum Event<'a> {
     Late(TaskId),
     /// A second answer.
     Duplicate(TaskId),
-    /// The same answer once more: a coordinator died after it had told, and its successor could not
-    /// know. Nothing was done twice.
+    /// The same answer once more: a coordinator died after publishing it, and its successor could not know that. The
+    /// task was not done twice.
     Repeated(TaskId),
-    /// What became of a task that had failed, and that an operator had made a task again. In no ledger of this end's.
+    /// The outcome of a dead letter that an operator had made a task again. Not counted in the client's ledger.
     Revived(Outcome<'a>),
-    /// What became of a task of an earlier client of the fleet's. In no ledger of this end's.
+    /// The outcome of a task of an earlier client of the fleet. Not counted in the client's ledger.
     Inherited(Outcome<'a>),
 }
 
@@ -108,7 +108,7 @@ pub struct Ledger {
     pub answered: u64,
     pub failed: u64,
     pub in_flight: u64,
-    /// Handed back for another coordinator.
+    /// Given back for another coordinator.
     pub returned: u64,
     pub late: u64,
     pub duplicates: u64,
@@ -116,7 +116,7 @@ pub struct Ledger {
 
 impl std::ops::AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
-        // What a coordinator counts is read from where anybody of its user's may write.
+        // A coordinator's counts are read from memory that any process of this user may write.
         let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
         add(&mut self.accepted, other.accepted);
         add(&mut self.answered, other.answered);

@@ -1,44 +1,45 @@
-//! How a fleet is, read from its shared memory: the same words that the fleet itself works with.
+//! The status of a fleet, read from its shared memory: the same words that the fleet itself works with.
 //!
-//! Nothing here is counted a second time: what the words do not say is computed from them at each reading. The keys are
-//! the program's interface, `docs/status.md` lists them.
+//! Nothing is counted a second time: what the words do not say is computed from them at each reading. The JSON keys are
+//! part of the program's interface; `docs/status.md` lists them.
 
 mod read;
 mod stuck;
 
 use super::Ledger;
-use crate::bus::slot::Life;
 use crate::os::identity::Identity;
+use crate::wire::TaskKind;
 use crate::wire::place::PlaceId;
 use serde::Serialize;
+use std::fmt;
 
+pub use crate::bus::slot::{Life, Stage};
 pub use read::{Watch, of};
 pub(super) use read::{answer_of, open_tasks, read};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStatus {
-    /// `starting`, `ready`, `stopping`, `stopped`.
-    pub stage: &'static str,
+    pub stage: Stage,
     pub started_unix_ns: u64,
     /// CLOCK_MONOTONIC, when this was read.
     pub read_ns: u64,
     /// What the fleet has room for.
     pub capacity: Capacity,
     pub supervisor: ProcessStatus,
-    /// Deaths that nobody asked for.
+    /// Unexpected deaths.
     pub deaths: u64,
-    /// Who sends the fleet its tasks, if it has said so.
+    /// The process that sends the fleet its tasks, if there is one.
     pub client: Option<Holder>,
-    /// Who wants the coordinators to stand still.
+    /// The operator that has paused the coordinators.
     pub pause: Option<Holder>,
-    /// What an operator has asked for by hand.
+    /// What an operator has asked for.
     pub wanted: Wanted,
     /// Summed over the coordinators.
     pub ledger: Ledger,
     pub counts: Counts,
-    /// One for each place; one that nobody has ever had is `absent`, and has no workers.
+    /// One for each place; a place that has never been filled is `absent`, and has no workers.
     pub coordinators: Vec<CoordinatorStatus>,
-    /// What does not go on, the longest first.
+    /// What is stuck, the longest first.
     pub stuck: Vec<Stuck>,
 }
 
@@ -71,32 +72,30 @@ pub struct Wanted {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessStatus {
-    #[serde(skip)]
+    /// As `ps` shows it.
+    #[serde(rename = "name")]
     pub place: PlaceId,
-    /// The place, as `ps` shows it.
-    pub name: String,
     pub pid: u32,
     /// Field 22 of `/proc/PID/stat`.
     pub start_ticks: u64,
-    /// For how long it has been there; absent if it is not.
+    /// How long it has been running; absent if it is not running.
     pub up_ns: Option<u64>,
-    /// `absent`, `starting`, `live`, `replacing`, `dead`, `stopped`.
-    pub life: &'static str,
-    /// Of one that has ended.
+    pub life: Life,
+    /// How it ended, in words; absent while it runs.
     pub ended: Option<String>,
     /// How many processes have had this place.
     pub incarnation: u32,
-    /// How many of them died unasked,
+    /// How many of them died unexpectedly.
     pub deaths: u32,
-    /// and the last of these.
+    /// The last of these deaths.
     pub last_death: Option<Death>,
-    /// For how long its progress has stopped, where somebody suspects it.
+    /// How long it has made no progress, if it is suspected of hanging.
     pub suspected_ns: Option<u64>,
-    /// It takes no new tasks, and ends when it has done what it has.
+    /// It takes no new tasks, and ends when it has finished those it has.
     pub retiring: bool,
 }
 
-/// A death that nobody asked for, and what came of it. Times are CLOCK_MONOTONIC, ns.
+/// An unexpected death, and its recovery. Times are CLOCK_MONOTONIC, ns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Death {
     pub pid: u32,
@@ -111,7 +110,7 @@ pub struct Death {
 }
 
 impl Death {
-    /// From the death until nothing waited for the dead one any more.
+    /// From the death until the successor had taken over everything that waited for the dead process.
     pub fn recovery_ns(&self) -> Option<u64> {
         Some(self.recovered_ns?.saturating_sub(self.seen_ns))
     }
@@ -119,31 +118,31 @@ impl Death {
 
 impl ProcessStatus {
     pub fn is_live(&self) -> bool {
-        self.life == word(Life::Live)
+        self.life == Life::Live
     }
 
     pub fn is_dead(&self) -> bool {
-        self.life == word(Life::Dead)
+        self.life == Life::Dead
     }
 
-    /// Nobody has ever been here.
+    /// No process has ever been at this place.
     pub fn is_absent(&self) -> bool {
         self.pid == 0 && self.incarnation == 0
     }
 
-    /// Nobody is to come who is not here yet.
+    /// The place is settled: no process is still to come.
     pub fn is_there(&self) -> bool {
-        [Life::Live, Life::Stopped].map(word).contains(&self.life)
+        matches!(self.life, Life::Live | Life::Stopped)
     }
 
-    /// Processes that have been started here after the first.
+    /// Processes started at this place after the first.
     pub fn restarts(&self) -> u32 {
         self.incarnation.saturating_sub(1)
     }
 
-    /// Ended in order, and had been asked to.
+    /// It ended in order, as asked.
     pub fn is_stopped(&self) -> bool {
-        self.life == word(Life::Stopped)
+        self.life == Life::Stopped
     }
 
     pub fn identity(&self) -> Identity {
@@ -159,24 +158,25 @@ pub struct CoordinatorStatus {
     pub ledger: Ledger,
     /// Tasks taken back from dead workers and queued again.
     pub requeued: u64,
-    /// Answers refused because they were made under a coordinator that is dead.
+    /// Answers refused because they were made under a coordinator that has died since.
     pub fenced: u64,
-    /// Entries of the task table whose words could not be.
+    /// Entries of the task table with impossible contents.
     pub damaged: u64,
     pub counts: Counts,
     /// Tasks that wait for a worker.
     pub queued: u32,
-    /// Workers that are there, and those of them that have something to do.
+    /// Workers that are alive.
     pub live: u32,
+    /// Live workers with a task in hand.
     pub busy: u32,
-    /// Workers that it wants; absent as long as it has not said.
+    /// Workers that it wants; absent until it has decided.
     pub wanted: Option<u32>,
-    /// It stands still, as an operator wants.
+    /// An operator has paused it.
     pub paused: bool,
     pub workers: Vec<WorkerStatus>,
 }
 
-/// What happened to tasks and workers beside the ledger.
+/// What happened to tasks and workers, beside the ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Attempts that failed and were followed by another one.
@@ -185,32 +185,32 @@ pub struct Counts {
     pub cancelled: u64,
     /// Dead letters that became tasks again.
     pub revived: u64,
-    /// Dead letters written,
-    pub letters: u64,
-    /// those that are there,
-    pub letters_kept: u64,
-    /// and those that had to make room for newer ones.
-    pub letters_lost: u64,
-    /// Tasks that met a worker which was there,
+    /// Dead letters written.
+    pub dead_letters: u64,
+    /// Dead letters that are there now.
+    pub dead_letters_kept: u64,
+    /// Dead letters removed to make room for newer ones.
+    pub dead_letters_evicted: u64,
+    /// Tasks that found a worker ready.
     pub hits: u64,
-    /// and those for which one had to be started.
+    /// Tasks that had to wait until a worker was started.
     pub misses: u64,
     /// Workers started in place of others.
     pub refills: u64,
-    /// Workers thrown away because they had worked enough or grown.
+    /// Workers replaced because they had done enough tasks or grown too large.
     pub recycled: u64,
-    /// Workers thrown away because their state could not be reset.
+    /// Workers replaced because their state could not be reset.
     pub poisoned: u64,
-    /// Workers ended because their progress had stopped.
+    /// Workers killed because they made no progress.
     pub hung: u64,
-    /// Suspicions that were none.
+    /// Suspected processes that made progress again.
     pub healed: u64,
     /// Forks that the kernel refused.
     pub refused_forks: u64,
 }
 
 impl Counts {
-    /// Of the tasks that wanted a worker, those that met one which was there: 0 to 1. `None` before the first.
+    /// The share of tasks that found a worker ready: 0 to 1. `None` before the first task.
     pub fn hit_ratio(&self) -> Option<f64> {
         let all = self.hits.saturating_add(self.misses);
         (all > 0).then(|| self.hits as f64 / all as f64)
@@ -219,14 +219,14 @@ impl Counts {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        // Read from where anybody of the user's may write.
+        // Read from memory that any process of this user may write.
         let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
         add(&mut self.retried, other.retried);
         add(&mut self.cancelled, other.cancelled);
         add(&mut self.revived, other.revived);
-        add(&mut self.letters, other.letters);
-        add(&mut self.letters_kept, other.letters_kept);
-        add(&mut self.letters_lost, other.letters_lost);
+        add(&mut self.dead_letters, other.dead_letters);
+        add(&mut self.dead_letters_kept, other.dead_letters_kept);
+        add(&mut self.dead_letters_evicted, other.dead_letters_evicted);
         add(&mut self.hits, other.hits);
         add(&mut self.misses, other.misses);
         add(&mut self.refills, other.refills);
@@ -245,33 +245,32 @@ pub struct WorkerStatus {
     pub executed: u64,
     /// Sequence of the task in hand.
     pub task: Option<u64>,
-    /// The task in hand by its whole name, where the table says it too.
+    /// The full id of the task in hand, if the task table has it too.
     pub task_id: Option<String>,
-    /// Counts the workers that have begun that task.
+    /// How many workers have begun that task.
     pub attempt: Option<u8>,
     /// How long ago it last began or ended a task; absent if it never did.
     pub idle_or_busy_ns: Option<u64>,
 }
 
-/// Something that does not go on.
+/// Something that is stuck.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stuck {
-    /// Who has it, or is to take it.
-    pub who: String,
-    /// `in-hand`, `queued`, `suspected`, `paused`.
-    pub kind: &'static str,
+    /// The place that has the tasks, or is to take them.
+    pub place: PlaceId,
+    pub kind: StuckKind,
     /// In words.
-    pub why: String,
-    /// How many tasks wait for that.
+    pub message: String,
+    /// How many tasks wait.
     pub tasks: u64,
-    /// The one that waits longest.
+    /// The task that has waited longest.
     pub task_id: Option<String>,
-    /// For how long.
+    /// How long it has been stuck.
     pub for_ns: u64,
 }
 
 impl FleetStatus {
-    /// The supervisor, the coordinators, the workers, as far as anybody has ever been there.
+    /// The supervisor, the coordinators and the workers, without places that have never been filled.
     pub fn processes(&self) -> impl Iterator<Item = &ProcessStatus> {
         std::iter::once(&self.supervisor)
             .chain(self.coordinators.iter().flat_map(|coordinator| {
@@ -287,13 +286,37 @@ impl FleetStatus {
     }
 }
 
-fn word(life: Life) -> &'static str {
-    match life {
-        Life::Absent => "absent",
-        Life::Starting => "starting",
-        Life::Live => "live",
-        Life::Dead => "dead",
-        Life::Stopped => "stopped",
-        Life::Replacing => "replacing",
+/// Why something is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StuckKind {
+    /// A worker has had the task for long.
+    InHand,
+    /// Tasks wait for a process that will not take them for now.
+    Queued,
+    /// A process has stopped making progress.
+    Suspected,
+    /// Tasks wait until an operator ends a pause.
+    Paused,
+}
+
+/// The word that JSON has for it.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The word that JSON has for it.
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The word that JSON has for it.
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }

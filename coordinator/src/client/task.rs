@@ -5,7 +5,7 @@ use crate::wire::place::WorkerRef;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Who is to do it.
+/// Which worker is to do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
     Worker(WorkerRef),
@@ -16,22 +16,21 @@ pub enum Address {
 /// How long it may take, and how often it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// From its sending to its end, all attempts and pauses included.
+    /// From sending it to its end, including all attempts and pauses.
     pub deadline: Duration,
-    /// Of one attempt, from its beginning; `None` if only the deadline counts.
+    /// For one attempt, from its beginning; `None` if only the deadline counts.
     pub timeout: Option<Duration>,
-    /// Workers that may begin it; `None` where the fleet's policy counts.
+    /// How many workers may begin it; `None` for the fleet's default.
     pub attempts_max: Option<u8>,
-    /// A refusal, or a command that ends badly, is an attempt that failed: it is tried again, and fails
-    /// when no attempt is left.
+    /// A refusal, or a command that ends badly, is a failed attempt: the task is tried again, and fails when no attempt
+    /// is left.
     pub retry_failures: bool,
-    /// A time-out is an end like another: only the death of a worker, which says nothing about the task, is followed by
-    /// another attempt.
+    /// Only the death of a worker, which says nothing about the task, is followed by another attempt. A time-out is not.
     pub deaths_only: bool,
 }
 
 impl Terms {
-    /// One time for all.
+    /// A deadline and nothing else.
     pub fn within(deadline: Duration) -> Self {
         Self { deadline, timeout: None, attempts_max: None, retry_failures: false, deaths_only: false }
     }
@@ -56,7 +55,7 @@ pub enum Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// Kind, parameter and body, as the wire has them.
+    /// Kind, parameter and body, as they are sent.
     pub(crate) fn parts(self) -> (TaskKind, u64, &'a [u8]) {
         match self {
             Task::Echo(body) => (TaskKind::Echo, 0, body),
@@ -73,12 +72,12 @@ impl<'a> Task<'a> {
 /// Why a task was not accepted. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SendError {
-    #[error("the worker has as many tasks waiting as it may have")]
+    #[error("the worker has no room for another waiting task")]
     Backpressure,
     #[error("there is no such worker")]
     NoSuchRecipient,
     #[error("the worker's coordinator is dead")]
     DeadRecipient,
-    #[error("the payload is larger than the fleet was made for")]
+    #[error("the task is larger than the fleet's maximum payload")]
     TooLarge,
 }

@@ -81,6 +81,12 @@ impl fmt::Display for PlaceId {
     }
 }
 
+impl serde::Serialize for PlaceId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The text does not name a place of a fleet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a place in a fleet: use `supervisor`, `coord/N` or `worker/N.M`")]

@@ -201,7 +201,7 @@ impl System for RunningFleet {
                 // What a dead coordinator had counted is from its last moment, and reconciles with nothing.
                 let alive = !coordinator.process.identity().is_gone() && !coordinator.process.is_dead();
                 CoordinatorLedger {
-                    name: coordinator.process.name.clone(),
+                    name: coordinator.process.place.to_string(),
                     client: words::row(self.client.ledger_of(index)),
                     coordinator: alive.then(|| words::row(coordinator.ledger)),
                     executed_by_workers: alive.then(|| words::executed(&coordinator.workers)).flatten(),

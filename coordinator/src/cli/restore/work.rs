@@ -1,7 +1,7 @@
-//! The restored fleet's client: hands in what was open, and takes what comes of it.
+//! The restored fleet's client: submits the open tasks, and takes their outcomes.
 
-use super::super::run::results::{End, Results, Said, Status, Whose, line};
-use super::{FAILED, INTERRUPTED, Load, OK, STOPS, complain, unwritten};
+use super::super::run::results::{End, Output, Results, Status, Whose, line};
+use super::{FAILED, INTERRUPTED, Load, OK, STOPS, print, unwritten};
 use crate::bus::sync::Ordering;
 use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef, now_ns};
 use crate::os::clock::unix_ns;
@@ -11,19 +11,19 @@ use crate::wire::TaskKind;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long the client sleeps if nothing comes.
+/// How long the client sleeps at most while no event comes.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Tells what was untold, and sees to all that was open; the exit status.
+/// Reports the unreported answers, and does all open tasks; the exit status.
 pub(super) fn all(client: Client, load: &mut Load, results: &mut Results, begun: Instant) -> u8 {
     let (before, total) = (load.untold.len(), load.open.len());
     let unix_ns = unix_ns().saturating_sub(now_ns());
-    let mut work = Work { client, load, results, begun, ended: 0, failed: 0, handed_in: 0, unix_ns };
-    let status = work.tell().and_then(|()| work.do_all()).err();
+    let mut work = Work { client, load, results, begun, ended: 0, failed: 0, submitted: 0, unix_ns };
+    let status = work.report_answers().and_then(|()| work.do_all()).err();
     let (ended, failed) = (work.ended, work.failed);
     let seconds = begun.elapsed().as_secs_f64();
-    super::super::tell(format_args!(
-        "{before} answers told and {ended} of {total} open tasks done after {seconds:.2} s, {failed} failed"
+    print::report(format_args!(
+        "{before} answers reported and {ended} of {total} open tasks done after {seconds:.2} s, {failed} failed"
     ));
     status.unwrap_or(if failed > 0 { FAILED } else { OK })
 }
@@ -35,13 +35,13 @@ struct Work<'a> {
     begun: Instant,
     ended: usize,
     failed: usize,
-    handed_in: usize,
-    /// What the clock of `now_ns` began at.
+    submitted: usize,
+    /// CLOCK_REALTIME at 0 of the clock of `now_ns`.
     unix_ns: u64,
 }
 
 impl Work<'_> {
-    fn tell(&mut self) -> Result<(), u8> {
+    fn report_answers(&mut self) -> Result<(), u8> {
         for untold in &self.load.untold {
             let end = End::before(&untold.answer, untold.kind);
             self.failed += usize::from(end.status != Status::Ok);
@@ -67,16 +67,16 @@ impl Work<'_> {
         let mut has_room = true;
         while self.ended < total {
             if STOPS.load(Ordering::Relaxed) > 0 {
-                complain(format!("interrupted: {} of {total} tasks had ended", self.ended), "");
+                print::error(format!("interrupted: {} of {total} tasks had ended", self.ended), "");
                 return Err(INTERRUPTED);
             }
             if has_room {
-                self.hand_in(&mut waiting)?;
+                self.submit(&mut waiting)?;
             }
             let ended = self.take()?;
             has_room = ended > 0 && !waiting.is_empty();
             if self.client.is_lost() {
-                complain(format!("the fleet is lost: {} of {total} tasks had ended", self.ended), "");
+                print::error(format!("the fleet is lost: {} of {total} tasks had ended", self.ended), "");
                 return Err(FAILED);
             }
             if ended == 0 {
@@ -86,14 +86,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// As many as there is room for; the others come when somebody has done.
-    fn hand_in(&mut self, waiting: &mut VecDeque<usize>) -> Result<(), u8> {
+    /// Submits as many tasks as there is room for; the others follow when a worker is free.
+    fn submit(&mut self, waiting: &mut VecDeque<usize>) -> Result<(), u8> {
         for _ in 0..waiting.len() {
             let Some(number) = waiting.pop_front() else { break };
             let task = &self.load.open[number].1;
             let refused = match submit(&mut self.client, task, number) {
                 Ok(()) => {
-                    self.handed_in += 1;
+                    self.submitted += 1;
                     continue;
                 }
                 Err(SendError::Backpressure) => {
@@ -103,14 +103,14 @@ impl Work<'_> {
                 Err(error) => error,
             };
             let end =
-                End { status: Status::Refused, said: Said::default(), error: Some(refused.to_string()) };
+                End { status: Status::Refused, output: Output::default(), error: Some(refused.to_string()) };
             self.results.write(&line_of(task, None, &end, self.unix_ns)).map_err(unwritten)?;
             self.end(number, Ended::Failed);
         }
         self.client.flush();
         if waiting.is_empty() {
             let seconds = self.begun.elapsed().as_secs_f64();
-            super::super::tell(format_args!("{} tasks handed in after {seconds:.2} s", self.handed_in));
+            print::report(format_args!("{} tasks submitted after {seconds:.2} s", self.submitted));
         }
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Work<'_> {
             return Err(unwritten(error));
         }
         if self.load.journal.is_some() && !ended.is_empty() {
-            // What the journal forgets must be where it was asked for.
+            // A result must be on the disk before the journal drops its task.
             self.results.sync().map_err(unwritten)?;
         }
         for (number, ok) in &ended {
@@ -143,7 +143,7 @@ impl Work<'_> {
         if let Some(journal) = &mut self.load.journal {
             journal.commit().map_err(|error| {
                 let hint = error.hint();
-                complain(error, hint);
+                print::error(error, hint);
                 FAILED
             })?;
         }
@@ -159,7 +159,7 @@ impl Work<'_> {
     }
 }
 
-/// A result, as a run writes it: under the name that its client gave the task, or under its id in the old fleet.
+/// A result, as a run writes it: with the id that its client gave the task, or with its id in the saved fleet.
 fn line_of(task: &OpenTask, sent: Option<(WorkerRef, u64)>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
     let listed = task.listed.as_ref();
     let whose = Whose {
@@ -175,7 +175,7 @@ fn line_of(task: &OpenTask, sent: Option<(WorkerRef, u64)>, end: &End<'_>, unix_
     line(&whose, end, unix_ns)
 }
 
-/// To the worker that it was for, if there is one; otherwise to any.
+/// Submits a task to the worker that it was for, if there is one; otherwise to any worker.
 fn submit(client: &mut Client, open: &OpenTask, number: usize) -> Result<(), SendError> {
     let time = Duration::from_nanos;
     let terms = Terms {

@@ -1,4 +1,4 @@
-//! What the command line of `run` and of `submit` says about tasks.
+//! The options about tasks that `run` and `submit` have in common.
 
 use super::halt::Halt;
 use super::list::From;
@@ -8,29 +8,30 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The tasks.
+/// Which tasks are done.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Which {
-    /// A task for each line of this file (`-` is standard input); empty lines are none
+    /// One task for each line of this file (`-` is standard input); empty lines are skipped
     #[arg(long, value_name = "FILE", conflicts_with = "tasks")]
     inputs: Option<PathBuf>,
-    /// With --inputs: each ends with a NUL instead of a line's end
+    /// With --inputs: inputs end with a NUL instead of a newline
     #[arg(short = '0', long, requires = "inputs")]
     null: bool,
-    /// A task for each line of JSON of this file (`-` is standard input): see below
+    /// One task for each line of JSON of this file (`-` is standard input): see below
     #[arg(long, value_name = "FILE")]
     tasks: Option<PathBuf>,
-    /// What COMMAND is: run for each task, or a program that stays and is given a line of JSON for each
+    /// What COMMAND is: a command to run for each task, or an agent program that keeps running and gets a line of JSON
+    /// for each task
     #[arg(long, value_enum, default_value = "command")]
     pub(super) protocol: Protocol,
-    /// Say what would be run, in a shell's words, and run nothing
+    /// Print the commands that would be run, quoted for a shell, and run nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
 impl Which {
-    /// Where the tasks come from; `None` if nothing says so.
+    /// Where the tasks come from; `None` if no option tells.
     pub(super) fn from(&self) -> Option<From> {
         let whole = self.dry_run;
         match (&self.tasks, &self.inputs) {
@@ -41,69 +42,70 @@ impl Which {
     }
 }
 
-/// How tasks are handed over.
+/// How a task reaches its command or agent program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Protocol {
     Command,
     Jsonl,
 }
 
-/// What is done with them.
+/// How the tasks are done.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct How {
-    /// Time that an attempt at a task may take, such as 500ms, 30s, 10m, 2h; by default any
+    /// Longest time for one attempt at a task, such as 500ms, 30s, 10m or 1h 30m; by default unlimited
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) timeout: Option<Duration>,
-    /// Time from a task's start to its end, with all its attempts and the pauses between them; by default any
+    /// Longest time from a task's start to its end, including all attempts and the pauses between them; by default
+    /// unlimited
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) deadline: Option<Duration>,
-    /// How often a task that fails is done again, after a pause that grows. By default only one whose agent dies is,
-    /// twice; with 0 none
+    /// How often a failed task is tried again, after a growing pause; 0 for never. By default only a task whose agent
+    /// dies is tried again, twice
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=254))]
     pub(super) retries: Option<u8>,
-    /// Time between the starts of two tasks
+    /// Pause between the starts of two tasks
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) delay: Option<Duration>,
-    /// When to end early: never, or soon (what runs is waited for) or now (it is ended), with fail=N, success=N or
-    /// done=N
+    /// When to end early: never; or soon (wait for running tasks) or now (cancel them), followed by fail=N, success=N or
+    /// done=N, as in now,fail=1
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(super) halt: Halt,
-    /// How long a first Ctrl-C or SIGTERM waits for the tasks that run
+    /// How long to wait for running tasks after a first Ctrl-C or SIGTERM
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(super) grace: Duration,
 }
 
-/// What is done with what comes of them.
+/// Where results and output go.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Where {
-    /// A line of JSON for each task that ends, written at once (`-` is standard output); what tasks say is then not
-    /// printed
+    /// Write a line of JSON to this file for each task as soon as it ends (`-` is standard output); the output of tasks is
+    /// then not printed
     #[arg(long, value_name = "FILE")]
     pub(super) results: Option<PathBuf>,
-    /// Go on with results that are there: do what has none
+    /// Continue an earlier run: do the tasks that have no result in the file yet
     #[arg(long, requires = "results")]
     pub(super) resume: bool,
-    /// As --resume, and do again what failed
+    /// As --resume, and do failed tasks again
     #[arg(long, requires = "results")]
     pub(super) retry_failed: bool,
-    /// Keep here, on the disk, what was handed in and has not ended: after a crash `coordinator restore FILE` does it
+    /// Keep submitted tasks that have not ended in this file: after a crash, `coordinator restore FILE` does them
     #[arg(long, value_name = "FILE")]
     pub(super) journal: Option<PathBuf>,
-    /// Two files for each task, ID.stdout and ID.stderr, with all that it says
+    /// Write two files for each task, ID.stdout and ID.stderr, with its whole output
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
-    /// Print what tasks say, with --results too
+    /// Print the output of tasks even with --results
     #[arg(long)]
     pub(super) print: bool,
     /// Print in the order of the list
     #[arg(short, long)]
     pub(super) keep_order: bool,
-    /// Begin each line that is printed with its task's id
+    /// Begin each printed line with the id of its task
     #[arg(long)]
     pub(super) tag: bool,
-    /// Show how far it is; by default on a terminal
+    /// Show progress; by default on a terminal
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(super) progress: When,
 }
@@ -118,27 +120,30 @@ impl Where {
     }
 }
 
-/// What a list of tasks is, for `--help`.
-pub(super) const HELP: &str = r#"Places in COMMAND: {} the input, {.} without its extension, {/} behind its last slash, {/.} both, {//} before its
-last slash, {#} the task's number, {id} its id. Where there is none, the input becomes the last argument. After a `$`
-only {} is a place. In a shell's text a place is code: give that the input as an argument, sh -c 'echo "$1"' x {}. Without a COMMAND each line of --inputs is a shell's.
+/// The rest of `--help`: placeholders, lists of tasks, exit status.
+pub(super) const HELP: &str = r#"Placeholders in COMMAND: {} the input, {.} the input without its extension, {/} its last component, {/.} its last
+component without the extension, {//} its directory, {#} the number of the task, {id} its id. Without a placeholder, the
+input becomes the last argument. After a `$` only {} is a placeholder. In a shell script a placeholder would be code: pass
+the input as an argument instead, as in sh -c 'echo "$1"' x {}. Without a COMMAND, each line of --inputs is a shell
+command.
 
-A line of --tasks is an object with a command of its own, or with what the COMMAND gets:
+A line of --tasks is an object with its own command, or with the input or arguments of COMMAND:
   {"id": "a1", "command": ["sh", "-c", "make test"], "cwd": "/src", "env": {"JOBS": "2"}, "stdin": "...",
    "timeout": "10m", "deadline": "1h", "retries": 2}
   {"input": "a.txt"}   {"args": ["-k", "a.txt"]}
-All keys may be left out; the id is then the line's number.
+Every key is optional; the default id is the line number.
 
-With --protocol jsonl the COMMAND of each agent is started once, and asked on its stdin with a line for each task,
-{"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}; it answers on its stdout with {"id":"1.1.7","ok":true,"result":...}
-or {"id":"1.1.7","ok":false,"error":"why"}, and may say {"id":"1.1.7","progress":...} before. INPUT is the task's `input`; the answer is the `result` of a line of
---results, and otherwise printed as a line.
+With --protocol jsonl, COMMAND is an agent program: each worker starts it once. It reads a line of JSON from stdin for each
+task, {"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}, and writes its answer to stdout,
+{"id":"1.1.7","ok":true,"result":...} or {"id":"1.1.7","ok":false,"error":"why"}. Before that it may write
+{"id":"1.1.7","progress":...}. INPUT is the task's `input`. The answer becomes the `result` in --results; without --results
+it is printed as a line.
 
-The exit status is 0 if every task ended well, 10 if one did not, 20 if this host cannot do it, 21 after a signal or
-if the output's reader has gone, 64 if the list or the command line makes no sense."#;
+The exit status is 0 if every task succeeded, 10 if a task failed, 20 if this host cannot run them, 21 after a signal or
+when the reader of the output has gone, and 64 if the list or the command line is wrong."#;
 
-/// The words that go on with this run: the same, and `--resume`.
-pub(super) fn again() -> String {
+/// The command that continues this run: the same one with `--resume`.
+pub(super) fn resume_command() -> String {
     let quoted =
         |word: OsString| super::task::quoted(std::os::unix::ffi::OsStrExt::as_bytes(word.as_os_str()));
     let mut words: Vec<String> = std::env::args_os().map(quoted).collect();

@@ -1,18 +1,18 @@
-//! When a run ends before its list does.
+//! When a run ends before its list is done.
 
 use std::str::FromStr;
 
-/// `never`, or `soon` or `now` with what it takes.
+/// `never`; or `soon` or `now`, with the number of tasks that triggers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Halt {
     Never,
-    /// Nothing more is begun; what runs is waited for.
+    /// Starts no more tasks, and waits for those that are running.
     Soon(Trigger),
-    /// What runs is ended.
+    /// Cancels running tasks.
     Now(Trigger),
 }
 
-/// So many tasks that have ended in some way.
+/// A number of tasks that have ended in a certain way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trigger {
     Fail(u64),
@@ -38,7 +38,7 @@ impl Halt {
         }
     }
 
-    /// That it is met is no success.
+    /// Whether a run that was halted has failed.
     pub(super) fn is_failure(self, failed: u64) -> bool {
         match self {
             Self::Soon(Trigger::Success(_)) | Self::Now(Trigger::Success(_)) => false,
@@ -53,7 +53,7 @@ impl FromStr for Halt {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` says nothing; write never, or soon or now with fail=N, success=N or done=N, as in now,fail=1"
+                "`{text}` is not a condition: write never; or soon or now, followed by fail=N, success=N or done=N, as in now,fail=1"
             )
         };
         if text == "never" {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_as_in_gnu_parallel() {
+    fn a_condition_is_written_as_in_gnu_parallel() {
         assert_eq!("never".parse(), Ok(Halt::Never));
         assert_eq!("now".parse(), Ok(Halt::Now(Trigger::Fail(1))));
         assert_eq!("soon,fail=3".parse(), Ok(Halt::Soon(Trigger::Fail(3))));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_met_by_what_it_counts() {
+    fn a_condition_is_met_by_the_tasks_that_it_counts() {
         let met = |text: &str, ended, failed| text.parse::<Halt>().unwrap().is_met(ended, failed);
         assert!(!met("never", 100, 100));
         assert!(met("now,fail=2", 5, 2) && !met("now,fail=2", 5, 1));

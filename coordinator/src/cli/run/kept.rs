@@ -1,9 +1,9 @@
-//! The journal of a run: what was handed in is on the disk before the fleet sees it, and what has ended is noted there
-//! when its result is on the disk as well.
+//! The journal of a run: a task is on the disk before the fleet sees it, and its end is noted when its result is on the
+//! disk, too.
 
 use super::results::{Results, Status};
 use super::task::Job;
-use super::{USAGE, complain, warn};
+use super::{USAGE, print};
 use crate::client::{Address, TaskId, Terms};
 use crate::snapshot::backup::header_of;
 use crate::snapshot::file::kind_of;
@@ -11,39 +11,39 @@ use crate::snapshot::record::{Body, Kind, Listed, OpenTask};
 use crate::snapshot::{Ended, Entry, Journal, SnapshotError};
 use std::path::Path;
 
-/// An open journal, and what it has not been told yet.
+/// An open journal, and the ends of tasks that it has not noted yet.
 #[derive(Debug)]
 pub(super) struct Kept {
     journal: Journal,
     ended: Vec<(Entry, Ended)>,
 }
 
-/// Before anything starts: whether there may be a journal of this name. One that is there holds tasks that nobody has
-/// done, unless the same list is gone through once more. What is wrong has been said.
+/// Before anything starts: checks that a journal of this name may be created. An existing one holds tasks that are not
+/// done, unless the same list is resumed. Errors are already printed.
 pub(super) fn check(path: &Path, resumes: bool) -> Result<(), u8> {
     if !path.exists() {
         return Ok(());
     }
-    let said = |what: String, hint: &str| {
-        complain(what, hint);
+    let refuse = |what: String, hint: &str| {
+        print::error(what, hint);
         Err(USAGE)
     };
     match kind_of(path) {
         Ok(Kind::Journal) if resumes => Ok(()),
-        Ok(Kind::Journal) => said(
-            format!("{} is there already", path.display()),
-            "`coordinator restore FILE` does what is open in it, and `--resume` goes through the list once more; or name another file",
+        Ok(Kind::Journal) => refuse(
+            format!("{} already exists", path.display()),
+            "`coordinator restore FILE` does the tasks that are open in it, `--resume` does the list again; or choose another file",
         ),
-        Ok(Kind::Backup) => said(format!("{} is a backup", path.display()), "name another file"),
-        Err(error) => said(error.to_string(), "name another file"),
+        Ok(Kind::Backup) => refuse(format!("{} is a backup", path.display()), "choose another file"),
+        Err(error) => refuse(error.to_string(), "choose another file"),
     }
 }
 
-/// An earlier journal that the list which is gone through once more makes unnecessary. If anything is open in it, it may
-/// be of another list, and is kept.
+/// Removes an earlier journal, which is not needed when its list is resumed. A journal with open tasks may belong to
+/// another list, and is renamed instead.
 fn put_aside(path: &Path) -> Result<(), String> {
-    let cannot = |error: std::io::Error| format!("cannot put {} aside: {error}", path.display());
-    // Not while somebody writes to it.
+    let cannot = |error: std::io::Error| format!("cannot move {} out of the way: {error}", path.display());
+    // Opening it fails while another run writes to it.
     let (_journal, found) = Journal::open(path).map_err(|error| error.to_string())?;
     if found.open.is_empty() {
         return std::fs::remove_file(path).map_err(cannot);
@@ -53,14 +53,14 @@ fn put_aside(path: &Path) -> Result<(), String> {
     let before = Path::new(&name);
     if before.exists() {
         return Err(format!(
-            "{} has open tasks, and {} is there already: restore or remove one of them",
+            "{} has open tasks, and {} already exists: restore or remove one of them",
             path.display(),
             before.display()
         ));
     }
     std::fs::rename(path, before).map_err(cannot)?;
-    warn(format!(
-        "{} tasks were open in {}, which is {} now",
+    print::warn(format!(
+        "{} tasks are open in the journal {}, which was renamed to {}",
         found.open.len(),
         path.display(),
         before.display()
@@ -98,7 +98,7 @@ impl Kept {
         self.ended.push((entry, how));
     }
 
-    /// What has ended, once its results are on the disk.
+    /// Notes the tasks that have ended, once their results are on the disk.
     pub(super) fn settle(&mut self, results: &Results) -> Result<(), String> {
         if !self.ended.is_empty() {
             results.sync()?;

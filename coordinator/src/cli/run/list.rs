@@ -1,6 +1,6 @@
-//! The tasks of a run: a list that is checked as a whole before anything starts, and then read again as tasks are
-//! wanted, so that a long one need not fit into memory. Only plain lines that still come through a pipe, in which
-//! little can be wrong, are taken as they come.
+//! The tasks of a run: a list that is checked as a whole before anything starts, and then read again task by task, so
+//! that a long list need not fit into memory. Plain lines from a pipe that is still open are the exception: little can be
+//! wrong with them, and they are taken as they come.
 
 use super::pipe::{self, Input, Live, Piece};
 use super::results::Done;
@@ -13,28 +13,29 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Mistakes of a list that are told one by one.
-const MISTAKES_TOLD: usize = 20;
-/// Bytes of a line. A task of the largest size fits, however it is written.
+/// How many mistakes of a list are printed one by one.
+const MISTAKES_SHOWN: usize = 20;
+/// The longest line, in bytes. A task of the largest size fits, however it is written.
 const LINE_MAX: usize = 8 << 20;
 
 /// Where tasks come from.
 #[derive(Debug, Clone)]
 pub(super) enum From {
-    /// One for each agent.
+    /// One task for each agent.
     Agents(u32),
-    /// One for each line, or for each string that ends with a NUL. `whole` waits for the last before the first.
+    /// One task for each line, or for each string that ends with a NUL. `whole` reads the last line before the first task
+    /// starts.
     Inputs { path: PathBuf, null: bool, whole: bool },
-    /// One for each line of JSON.
+    /// One task for each line of JSON.
     Tasks(PathBuf),
 }
 
 /// Why there is no list.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// What cannot be understood, a line each.
+    /// Mistakes in the list, one line each.
     Mistakes(Vec<String>),
-    /// Something else than the list: what was done, and why not.
+    /// The list cannot be read: what was tried, and why it failed.
     Io(String),
 }
 
@@ -44,11 +45,11 @@ pub(super) struct List {
     source: Source,
     doer: Doer,
     surroundings: Surroundings,
-    /// By task: what its line was when it was checked, and whether it is to be done.
+    /// By task: the checksum of its line when it was checked, and whether it is to be done.
     checked: Vec<(u32, bool)>,
     /// Tasks taken so far.
     taken: u64,
-    /// What is known of earlier results, and whether those that failed are wanted again; as long as that is asked.
+    /// The earlier results, and whether failed tasks are to be done again; needed until the list is checked.
     before: Done,
     retry_failed: bool,
     pub(super) facts: Facts,
@@ -57,14 +58,14 @@ pub(super) struct List {
 /// What all tasks have in common beside the command.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
-    /// Where a task runs that does not say so itself; otherwise where the fleet is at home.
+    /// The directory for tasks without a `cwd` of their own; `None` for the directory of the fleet.
     pub(super) cwd: Option<String>,
-    /// Gets two files a task: all that it says on stdout, and on stderr.
+    /// Gets two files per task: its whole stdout, and its whole stderr.
     pub(super) output_dir: Option<String>,
 }
 
 impl Surroundings {
-    /// What is around a task is no part of what it is: its hash knows nothing of it.
+    /// The hash of a task does not include its surroundings.
     fn job(&self, spec: Spec) -> Result<Job, String> {
         let hash = spec.hash();
         Ok(Job { hash, ..self.around(spec).job()? })
@@ -82,7 +83,8 @@ impl Surroundings {
     }
 }
 
-/// An id as the name of a file: what is more than letters, digits, `-`, `_` and points between them is written as `%` and two digits.
+/// A file name for an id: every byte but letters, digits, `-`, `_` and dots after the first one becomes `%` and two
+/// hexadecimal digits.
 fn file_name(id: &str) -> String {
     // Writing into a string cannot fail.
     let mut name = String::new();
@@ -98,23 +100,25 @@ fn file_name(id: &str) -> String {
     name
 }
 
-/// What is known of a list before anything starts, if it does not come as it is made.
+/// What is known about a list before anything starts; less if it still comes through a pipe.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) total: u64,
     /// Tasks to be done now.
     pub(super) wanted: u64,
-    /// Tasks done before, and how many of those had failed.
+    /// Tasks done before.
     pub(super) done: u64,
-    pub(super) done_badly: u64,
+    /// Tasks done before that had failed, and are not done again.
+    pub(super) failed_before: u64,
     /// Tasks that had failed and are done again.
     pub(super) failed_again: u64,
-    /// Tasks that were done before as something else, and the first of them.
+    /// Tasks that have changed since they were done.
     pub(super) changed: u64,
+    /// The id of the first changed task.
     pub(super) changed_first: Option<String>,
     /// Bytes of the largest message.
     pub(super) largest: usize,
-    /// More may come; then the other figures are of those that have.
+    /// More tasks may come; the other figures are of those so far.
     pub(super) open: bool,
 }
 
@@ -146,7 +150,7 @@ struct Lines {
 }
 
 impl List {
-    /// Reads and checks all of it. `before` is what is known of earlier results.
+    /// Reads and checks the whole list. `before` holds the earlier results.
     pub(super) fn check(
         from: &From,
         (doer, surroundings): (Doer, Surroundings),
@@ -175,7 +179,7 @@ impl List {
     }
 
     fn look_through(&mut self) -> Result<(), Refusal> {
-        let mut mistakes = Mistakes { name: self.source.name(), told: Vec::new(), more: 0 };
+        let mut mistakes = Mistakes { name: self.source.name(), shown: Vec::new(), more: 0 };
         let mut ids: HashMap<u128, u64> = HashMap::new();
         while let Some(found) = self.next_line(self.facts.total + 1).map_err(Refusal::Io)? {
             self.facts.total += 1;
@@ -191,7 +195,7 @@ impl List {
                 }
             };
             if let Some(first) = ids.insert(digest(&spec.id), line) {
-                mistakes.add(line, &format!("the id {:?} is that of line {first} already", spec.id));
+                mistakes.add(line, &format!("the id {:?} is already used in line {first}", spec.id));
             }
             let is_done = self.is_done(&spec);
             match self.surroundings.job(spec) {
@@ -200,7 +204,7 @@ impl List {
             }
             self.checked.push((mark, !is_done));
         }
-        mistakes.none()
+        mistakes.into_result()
     }
 
     /// Counts a task, and says whether it was done by an earlier run.
@@ -215,7 +219,7 @@ impl List {
             Some((ok, _)) => {
                 let is_done = ok || !self.retry_failed;
                 facts.done += u64::from(is_done);
-                facts.done_badly += u64::from(is_done && !ok);
+                facts.failed_before += u64::from(is_done && !ok);
                 facts.failed_again += u64::from(!is_done);
                 is_done
             }
@@ -225,7 +229,7 @@ impl List {
         is_done
     }
 
-    /// The next line that is a task to be done, of those that have come.
+    /// The next task to be done, of the lines that have come.
     fn next_live(&mut self) -> Result<Next<Spec>, String> {
         loop {
             let Source::Live { name, live, line } = &mut self.source else { return Ok(Next::End) };
@@ -258,7 +262,7 @@ impl List {
         }
     }
 
-    /// The next task that is to be done; an error if the list is not what it was when it was checked.
+    /// The next task to be done; an error if the list has changed since it was checked.
     fn next(&mut self) -> Result<Next<Spec>, String> {
         if self.facts.open {
             return self.next_live();
@@ -268,10 +272,7 @@ impl List {
             self.taken += 1;
             let changed = |line: Option<u64>| {
                 let at = line.map_or_else(|| "its end".to_owned(), |line| format!("line {line}"));
-                format!(
-                    "{} was changed after it had been checked: {at} is not what it was",
-                    self.source.name()
-                )
+                format!("{} was changed after it had been checked: {at} is different", self.source.name())
             };
             match found {
                 None => return Err(changed(None)),
@@ -288,22 +289,8 @@ impl List {
     fn next_line(&mut self, number: u64) -> Result<Option<Found>, String> {
         let (lines, json) = match &mut self.source {
             Source::Agents(count) => {
-                if number > u64::from(*count) {
-                    return Ok(None);
-                }
-                let id = (number - 1).to_string();
-                let spec = match &self.doer {
-                    Doer::Command(template) => {
-                        let argv = template.fill(&Values { input: Some(id.as_bytes()), number, id: &id });
-                        Spec::plain(id.clone(), number, id.as_bytes(), argv)
-                    }
-                    Doer::Agent(_) => {
-                        let mut spec = Spec::plain(id.clone(), number, id.as_bytes(), Vec::new());
-                        spec.ask(&id, &self.doer);
-                        spec
-                    }
-                };
-                return Ok(Some(Found { line: number, mark: 0, spec: Ok(spec) }));
+                let found = || Found { line: number, mark: 0, spec: Ok(of_agent(number, &self.doer)) };
+                return Ok((number <= u64::from(*count)).then(found));
             }
             Source::Lines { lines, json } => (lines, *json),
             Source::Live { .. } => return Ok(None),
@@ -328,7 +315,23 @@ impl List {
     }
 }
 
-/// A line of input; without a command to give it to, it is a command itself. To an agent it is a string.
+/// The task of one agent: its input and its id are the number of the agent, counted from 0.
+fn of_agent(number: u64, doer: &Doer) -> Spec {
+    let id = (number - 1).to_string();
+    match doer {
+        Doer::Command(template) => {
+            let argv = template.fill(&Values { input: Some(id.as_bytes()), number, id: &id });
+            Spec::plain(id.clone(), number, id.as_bytes(), argv)
+        }
+        Doer::Agent(_) => {
+            let mut spec = Spec::plain(id.clone(), number, id.as_bytes(), Vec::new());
+            spec.ask(&id, doer);
+            spec
+        }
+    }
+}
+
+/// A line of input: for a command, an argument; without a command, a shell command; for an agent, a string.
 fn plain(text: &[u8], line: u64, number: u64, doer: &Doer) -> Result<Spec, Vec<String>> {
     let id = line.to_string();
     let argv = match doer {
@@ -338,7 +341,8 @@ fn plain(text: &[u8], line: u64, number: u64, doer: &Doer) -> Result<Spec, Vec<S
         Doer::Command(template) => template.fill_or_append(&Values { input: Some(text), number, id: &id }),
         Doer::Agent(_) => {
             let text_of = std::str::from_utf8(text).ok().and_then(|text| serde_json::to_string(text).ok());
-            let question = text_of.ok_or_else(|| vec!["the line is no UTF-8, and JSON is".to_owned()])?;
+            let question =
+                text_of.ok_or_else(|| vec!["the line must be UTF-8, since it is sent as JSON".to_owned()])?;
             let mut spec = Spec::plain(id, number, text, Vec::new());
             spec.ask(&question, doer);
             return Ok(spec);
@@ -355,31 +359,31 @@ struct Found {
 
 struct Mistakes {
     name: String,
-    told: Vec<String>,
+    shown: Vec<String>,
     more: u64,
 }
 
 impl Mistakes {
     fn add(&mut self, line: u64, what: &str) {
-        if self.told.len() < MISTAKES_TOLD {
-            self.told.push(format!("{}:{line}: {what}", self.name));
+        if self.shown.len() < MISTAKES_SHOWN {
+            self.shown.push(format!("{}:{line}: {what}", self.name));
         } else {
             self.more += 1;
         }
     }
 
-    fn none(mut self) -> Result<(), Refusal> {
-        if self.told.is_empty() {
+    fn into_result(mut self) -> Result<(), Refusal> {
+        if self.shown.is_empty() {
             return Ok(());
         }
         if self.more > 0 {
-            self.told.push(format!("{}: and {} more mistakes", self.name, self.more));
+            self.shown.push(format!("{}: and {} more mistakes", self.name, self.more));
         }
-        Err(Refusal::Mistakes(self.told))
+        Err(Refusal::Mistakes(self.shown))
     }
 }
 
-/// Stands for an id: no two of a list have the same.
+/// Stands for an id: two ids of a list do not have the same digest.
 pub(super) fn digest(id: &str) -> u128 {
     let digest = Sha256::digest(id.as_bytes());
     u128::from(first_8(&digest)) << 64 | u128::from(first_8(&digest[8..]))
@@ -435,7 +439,7 @@ impl Lines {
         Ok(Some(false))
     }
 
-    /// No task; a mark at the beginning of the file that some editors leave is cut off.
+    /// Whether the line is not a task. A byte order mark at the beginning of the file is removed.
     fn is_blank(&mut self, json: bool) -> bool {
         if json && self.number == 1 && self.text.starts_with(b"\xef\xbb\xbf") {
             self.text.drain(..3);
@@ -444,7 +448,7 @@ impl Lines {
     }
 }
 
-/// What a run would do, a line a task.
+/// Prints what a run would do, one line per task.
 pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<()>, String> {
     while let Next::Task(spec) = list.next()? {
         if let Err(error) = writeln!(out, "{}", spec.in_shell()) {

@@ -1,5 +1,5 @@
-//! What commands say, on the way to standard output and standard error: that of a task stays together, in the order
-//! of the list if that is asked for, each line with its task's id if that is.
+//! The output of commands, on its way to standard output and standard error. The output of a task stays together; on
+//! request it is printed in the order of the list, and each line begins with the id of its task.
 
 use super::pipe::nameless;
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-/// Output that is held back for its turn is kept in memory up to here, in bytes; then in a temporary file.
+/// Bytes of output waiting for its turn that are kept in memory; more goes into a temporary file.
 const HELD_MAX: usize = 32 << 20;
 
 /// Why nothing more can be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unprinted {
-    /// The reader has gone, and wants no more.
+    /// The reader has closed the pipe.
     ReaderGone,
     Error(String),
 }
@@ -40,7 +40,7 @@ struct Held {
 #[derive(Debug)]
 enum Kept {
     Memory(Vec<u8>),
-    /// In the temporary file, from here on, so many.
+    /// In the temporary file: offset and length.
     File(u64, usize),
 }
 
@@ -53,7 +53,7 @@ impl Printer {
         self.prints
     }
 
-    /// What the `turn`-th task that was begun has said.
+    /// Prints the output of the task that was started as number `turn`, or keeps it for its turn.
     pub(super) fn take(
         &mut self,
         turn: u64,
@@ -84,7 +84,7 @@ impl Printer {
         Ok(())
     }
 
-    /// What still waits for the turn of others that will not come.
+    /// Prints the output that still waits: the tasks before it will not end any more.
     pub(super) fn finish(&mut self) -> Result<(), Unprinted> {
         while let Some((_, held)) = self.held.pop_first() {
             self.print_held(held)?;
@@ -140,7 +140,7 @@ impl Printer {
 }
 
 fn print(stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
-    // Nobody can be told that nobody can be told.
+    // If standard error cannot be written, there is no other place to report it.
     let _ = io::stderr().write_all(stderr);
     let mut out = io::stdout().lock();
     out.write_all(stdout).and_then(|()| out.flush()).map_err(|error| match error.kind() {
@@ -149,7 +149,7 @@ fn print(stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
     })
 }
 
-/// Each line behind the id and a tab.
+/// The text with the id and a tab before each line.
 fn tagged(id: &str, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + id.len() + 2);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -158,7 +158,7 @@ fn tagged(id: &str, text: &[u8]) -> Vec<u8> {
         out.extend_from_slice(line);
     }
     if out.last().is_some_and(|byte| *byte != b'\n') {
-        // The next task's line is another one.
+        // The output of the next task must begin on a new line.
         out.push(b'\n');
     }
     out

@@ -1,4 +1,4 @@
-//! What can be read once only: copied, where all of it is wanted first; or taken as it comes.
+//! Input that can be read only once: copied if all of it is needed first, or taken as it comes.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// A list that is not at its end after this long is taken as it comes.
+/// A pipe that has not ended after this long is taken as it comes.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Lines that are read before they are wanted.
+/// How many lines are read ahead.
 const AHEAD: usize = 1024;
 
 /// Where a list is read from.
@@ -18,11 +18,11 @@ const AHEAD: usize = 1024;
 pub(super) enum Input {
     /// It can be read again.
     File(File),
-    /// Its beginning, and whatever is still to come.
+    /// What was read so far, and the pipe with the rest.
     Pipe(File, File),
 }
 
-/// Opens `path`, or standard input where it is `-`. Of a pipe that is not at its end soon, `whole` waits for the end.
+/// Opens `path`, or standard input if it is `-`. `whole` waits for the end of a pipe, however late.
 pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
     let mut file = if path.as_os_str() == "-" {
         File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -47,7 +47,7 @@ pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
     Ok(if is_whole { Input::File(copy) } else { Input::Pipe(copy, file) })
 }
 
-/// Copies what comes in time; whether that is all.
+/// Copies what comes in time; true if that is everything.
 fn gather(from: &mut File, to: &mut File) -> io::Result<bool> {
     let until = Instant::now() + PATIENCE;
     let mut buffer = vec![0; 1 << 16];
@@ -71,7 +71,7 @@ fn gather(from: &mut File, to: &mut File) -> io::Result<bool> {
     }
 }
 
-/// A temporary file that is gone with its last descriptor.
+/// A temporary file without a name, which vanishes with its last descriptor.
 pub(super) fn nameless() -> io::Result<File> {
     let dir = std::env::temp_dir();
     let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
@@ -86,7 +86,10 @@ pub(super) fn nameless() -> io::Result<File> {
             Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display()))),
         }
     }
-    Err(io::Error::other(format!("{} is full of old files of this program", dir.display())))
+    Err(io::Error::other(format!(
+        "{}: too many temporary files of earlier runs; remove coordinator-*.tmp",
+        dir.display()
+    )))
 }
 
 /// Lines as they come.
@@ -99,15 +102,15 @@ pub(super) struct Live {
 
 #[derive(Debug)]
 enum Feed {
-    /// Nobody reads before somebody asks: the signals of this process must be in order before it has another thread.
+    /// Reading starts with the first request: this process must block its signals before it has a second thread.
     Unread(Option<(File, File)>),
     Reading(Receiver<io::Result<Vec<u8>>>),
 }
 
-/// What is there.
+/// What has come.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// Without its end.
+    /// Without its terminator.
     Line(Vec<u8>),
     Later,
     End,
@@ -132,7 +135,7 @@ impl Live {
     }
 }
 
-/// A thread that reads until the end, an error, or the end of whoever listens.
+/// Starts a thread that reads until the end, an error, or the end of the receiver.
 fn read(begun: File, rest: File, end: u8, line_max: usize) -> Receiver<io::Result<Vec<u8>>> {
     let (to, lines) = sync_channel(AHEAD);
     std::thread::spawn(move || {

@@ -1,12 +1,13 @@
-//! How far a run is: one line on standard error that is drawn over, or a line now and then where that cannot be.
+//! The progress of a run: on a terminal, one line on standard error that is redrawn; elsewhere, a line now and then.
 
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How often the line is drawn.
+/// How often the line is redrawn on a terminal.
 const DRAW: Duration = Duration::from_millis(200);
-/// How often a line is added where none can be drawn over.
+/// How often a line is added elsewhere.
 const ADD: Duration = Duration::from_secs(5);
 
 /// When progress is shown.
@@ -21,80 +22,86 @@ pub(super) enum When {
 /// What is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Tasks to be done now.
+    /// Tasks of this run.
     pub(super) wanted: u64,
     pub(super) ended: u64,
     pub(super) failed: u64,
     pub(super) running: u64,
-    /// More may come.
+    /// More tasks may come.
     pub(super) open: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Progress {
-    shown: bool,
-    is_terminal: bool,
+    form: Form,
     begun: Instant,
     last: Instant,
-    /// A line stands there, and its end is the cursor's place.
-    drawn: bool,
+}
+
+#[derive(Debug)]
+enum Form {
+    Hidden,
+    Lines,
+    /// A bar of nothing but text, alone in its group: only a group can be cleared until the next update.
+    Bar(MultiProgress, ProgressBar),
 }
 
 impl Progress {
     pub(super) fn new(when: When) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        let shown = match when {
-            When::Auto => is_terminal,
-            When::Always => true,
-            When::Never => false,
+        let form = match when {
+            When::Auto | When::Always if is_terminal => bar(),
+            When::Always => Form::Lines,
+            When::Auto | When::Never => Form::Hidden,
         };
         let now = Instant::now();
-        Self { shown, is_terminal, begun: now, last: now, drawn: false }
+        Self { form, begun: now, last: now }
     }
 
     pub(super) fn update(&mut self, counts: &Counts) {
-        let every = if self.is_terminal { DRAW } else { ADD };
-        if self.shown && self.last.elapsed() >= every {
-            self.draw(counts);
-        }
-    }
-
-    /// The last word.
-    pub(super) fn finish(&mut self, counts: &Counts) {
-        if self.shown {
-            self.draw(counts);
-            if self.drawn {
-                self.drawn = false;
-                let _ = writeln!(std::io::stderr());
+        let every = match self.form {
+            Form::Hidden => return,
+            Form::Lines => ADD,
+            Form::Bar(..) => DRAW,
+        };
+        if self.last.elapsed() >= every {
+            self.last = Instant::now();
+            let text = line(counts, self.begun.elapsed());
+            match &self.form {
+                Form::Bar(_, bar) => bar.set_message(text),
+                Form::Lines | Form::Hidden => super::print::report(text),
             }
         }
     }
 
-    /// Makes room for other words.
-    pub(super) fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+    /// Shows the final counts.
+    pub(super) fn finish(&mut self, counts: &Counts) {
+        let text = line(counts, self.begun.elapsed());
+        match &self.form {
+            Form::Hidden => {}
+            Form::Lines => super::print::report(text),
+            Form::Bar(_, bar) => bar.finish_with_message(text),
         }
     }
 
-    fn draw(&mut self, counts: &Counts) {
-        self.last = Instant::now();
-        let mut text = line(counts, self.begun.elapsed());
-        let mut out = std::io::stderr().lock();
-        // Nobody can be told that nobody can be told.
-        let _ = if self.is_terminal {
-            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-            // A line of the whole width would be followed by another one.
-            text.truncate(width.saturating_sub(1).max(10));
-            self.drawn = true;
-            write!(out, "\r\x1b[K{text}").and_then(|()| out.flush())
-        } else {
-            writeln!(out, "{text}")
-        };
+    /// Makes room for other lines, until the next update.
+    pub(super) fn clear(&mut self) {
+        if let Form::Bar(group, _) = &self.form {
+            // A terminal that accepts nothing cannot be helped.
+            let _ = group.clear();
+        }
     }
 }
 
-/// ASCII alone: it is cut off where the terminal ends.
+fn bar() -> Form {
+    let group = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+    let bar = group.add(ProgressBar::no_length());
+    bar.set_style(
+        ProgressStyle::with_template("{wide_msg}").expect("the template is a constant with a known key"),
+    );
+    Form::Bar(group, bar)
+}
+
 fn line(counts: &Counts, elapsed: Duration) -> String {
     let Counts { wanted, ended, failed, running, open } = *counts;
     let percent = (ended * 100).checked_div(wanted).unwrap_or(100);
@@ -130,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_what_is_done_and_what_is_left() {
+    fn a_line_shows_what_is_done_and_what_is_left() {
         let half = Counts { wanted: 200, ended: 100, failed: 3, running: 8, open: false };
         let said = line(&half, Duration::from_secs(50));
         assert_eq!(said, "100/200 (50 %)  3 failed  8 running  2.0/s  50 s left");

@@ -1,5 +1,5 @@
-//! Results, of a run and of a restore: a line of JSON for each task as it ends, each written at once, so that those that
-//! there are are always whole; and what an earlier run has left in such a file.
+//! The results of a run or a restore: a line of JSON for each task, written at once when it ends, so that every line in
+//! the file is complete. Also reads the results of an earlier run.
 
 use super::list::digest;
 use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
@@ -15,76 +15,76 @@ use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What became of a task.
+/// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::cli) enum Status {
     Ok,
-    /// Its command ended badly.
+    /// Its command ended with an error, or its agent reported one.
     Failed,
     TimedOut,
-    /// Its agent or a coordinator died, and no attempt was left.
+    /// Its worker or coordinator died, and no attempt was left.
     Died,
     /// The run ended before it did.
     Cancelled,
-    /// It could not be begun: no such program, no such directory.
+    /// It could not be started: no such program, no such directory.
     Refused,
 }
 
 impl Status {
-    /// Another run need not do it.
+    /// A later run need not do it again.
     fn is_final(self) -> bool {
         self != Self::Cancelled
     }
 }
 
-/// What a command said and took.
+/// The output of a task, and what it used.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Said<'a> {
+pub(in crate::cli) struct Output<'a> {
     pub(in crate::cli) stdout: &'a [u8],
     pub(in crate::cli) stderr: &'a [u8],
-    /// What a long-lived agent has answered, as JSON.
+    /// The answer of an agent program, as JSON.
     pub(in crate::cli) result: Option<&'a RawValue>,
     pub(in crate::cli) truncated: bool,
     /// Exit status, or minus the signal.
     pub(in crate::cli) code: Option<i32>,
     pub(in crate::cli) attempt: Option<u32>,
-    /// On the clock of `now_ns`; 0 if it is not known, and then `finished_ns` counts from there.
+    /// On the clock of `now_ns`; 0 if it is unknown, and `finished_ns` is then the time it took.
     pub(in crate::cli) started_ns: u64,
     pub(in crate::cli) finished_ns: u64,
     pub(in crate::cli) usage: Option<Usage>,
 }
 
-/// How a task ended, with what it said.
+/// How a task ended, with its output.
 #[derive(Debug)]
 pub(in crate::cli) struct End<'a> {
     pub(in crate::cli) status: Status,
-    pub(in crate::cli) said: Said<'a>,
-    /// Why, if not well.
+    pub(in crate::cli) output: Output<'a>,
+    /// What went wrong, if anything.
     pub(in crate::cli) error: Option<String>,
 }
 
 impl<'a> End<'a> {
-    /// What has become of a task of that kind.
+    /// The end of a task of this kind.
     pub(in crate::cli) fn of(outcome: &'a Outcome<'_>, kind: TaskKind) -> Self {
         match &outcome.result {
             Ok(answer) => Self::answered(answer, Some(kind)),
-            // It says so itself.
+            // The agent program reports the failure itself.
             Err(Failure::Refused(_, why)) if kind == TaskKind::Agent => {
-                Self { status: Status::Failed, said: Said::default(), error: Some(why.clone()) }
+                Self { status: Status::Failed, output: Output::default(), error: Some(why.clone()) }
             }
             Err(failure) => Self::bad(failure),
         }
     }
 
     fn answered(answer: &Answer<'a>, kind: Option<TaskKind>) -> Self {
-        let said = Said {
+        let output = Output {
             truncated: answer.truncated,
             attempt: Some(answer.attempt.into()),
             started_ns: answer.started_ns,
             finished_ns: answer.finished_ns,
             usage: answer.usage,
-            ..Said::default()
+            ..Output::default()
         };
         match kind {
             None | Some(TaskKind::Exec | TaskKind::Command) => {
@@ -92,21 +92,21 @@ impl<'a> End<'a> {
                 let well = answer.code == 0;
                 Self {
                     status: if well { Status::Ok } else { Status::Failed },
-                    said: Said { stdout, stderr, code: Some(answer.code), ..said },
+                    output: Output { stdout, stderr, code: Some(answer.code), ..output },
                     error: (!well).then(|| HowEnded::from_raw(answer.code).to_string()),
                 }
             }
             Some(TaskKind::Agent) => {
                 let result = serde_json::from_slice(answer.body).ok();
-                Self { status: Status::Ok, said: Said { result, ..said }, error: None }
+                Self { status: Status::Ok, output: Output { result, ..output }, error: None }
             }
             Some(TaskKind::Echo | TaskKind::Sleep | TaskKind::Compute | TaskKind::Canary) => {
-                Self { status: Status::Ok, said: Said { stdout: answer.body, ..said }, error: None }
+                Self { status: Status::Ok, output: Output { stdout: answer.body, ..output }, error: None }
             }
         }
     }
 
-    /// What had become of a task before its fleet was backed up.
+    /// The end of a task before its fleet was backed up.
     pub(in crate::cli) fn before(answer: &'a AnswerRecord, kind: Option<TaskKind>) -> Self {
         let body = &answer.body.0;
         let found = Answer {
@@ -132,17 +132,19 @@ impl<'a> End<'a> {
         let (status, error) = match answer.status {
             AnswerStatus::Refused if kind == Some(TaskKind::Agent) => (Status::Failed, because()),
             AnswerStatus::Refused => (Status::Refused, because()),
-            AnswerStatus::TimedOut => (Status::TimedOut, "not done in its time".to_owned()),
+            AnswerStatus::TimedOut => (Status::TimedOut, "not finished in time".to_owned()),
             AnswerStatus::Cancelled => (Status::Cancelled, Failure::Cancelled.to_string()),
-            AnswerStatus::Damaged => (Status::Died, "found damaged in its coordinator's table".to_owned()),
-            AnswerStatus::WorkerHung => (Status::Died, "its worker hung, and was ended".to_owned()),
+            AnswerStatus::Damaged => {
+                (Status::Died, "found damaged in its coordinator's task table".to_owned())
+            }
+            AnswerStatus::WorkerHung => (Status::Died, "its worker hung, and was killed".to_owned()),
             _ => (Status::Died, "its worker died".to_owned()),
         };
-        let said = match answer.status {
-            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(&found, kind).said,
-            _ => Said { attempt: Some(answer.attempt.into()), ..Said::default() },
+        let output = match answer.status {
+            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(&found, kind).output,
+            _ => Output { attempt: Some(answer.attempt.into()), ..Output::default() },
         };
-        Self { status, said, error: Some(error) }
+        Self { status, output, error: Some(error) }
     }
 
     fn bad(failure: &'a Failure) -> Self {
@@ -154,7 +156,7 @@ impl<'a> End<'a> {
             Failure::Refused(..) => (Status::Refused, None),
             _ => (Status::Died, None),
         };
-        let said = partial.map_or_else(Said::default, |partial| Said {
+        let output = partial.map_or_else(Output::default, |partial| Output {
             stdout: &partial.stdout,
             stderr: &partial.stderr,
             result: None,
@@ -167,27 +169,27 @@ impl<'a> End<'a> {
         });
         let error = match failure {
             Failure::Failed(partial) => partial.how.to_string(),
-            Failure::AttemptTimedOut(time, _) => format!("ended at its time-out of {time:?}"),
-            Failure::TimedOut(time) => format!("not done by its deadline of {time:?}"),
+            Failure::AttemptTimedOut(time, _) => format!("timed out after {time:?}"),
+            Failure::TimedOut(time) => format!("not finished within its deadline of {time:?}"),
             Failure::Refused(_, why) => why.clone(),
             other => other.to_string(),
         };
-        Self { status, said, error: Some(error) }
+        Self { status, output, error: Some(error) }
     }
 }
 
-/// Whose end it is.
+/// The task that a result is about.
 #[derive(Debug)]
 pub(in crate::cli) struct Whose<'a> {
     pub(in crate::cli) id: &'a str,
-    /// In its list, if it is of one; 1 for the first.
+    /// Its number in its list, if it is from one; 1 for the first.
     pub(in crate::cli) number: Option<u64>,
-    /// Of what it runs, if that is known: 16 hexadecimal digits.
+    /// The hash of what it runs, if that is known: 16 hexadecimal digits.
     pub(in crate::cli) hash: Option<&'a str>,
     pub(in crate::cli) input: Option<&'a [u8]>,
     pub(in crate::cli) worker: Option<WorkerRef>,
     pub(in crate::cli) sent_ns: u64,
-    /// Attempts before the fleet counted.
+    /// Attempts that are not in the fleet's count.
     pub(in crate::cli) attempts_before: u32,
     /// It had ended before its fleet was backed up.
     pub(in crate::cli) before: bool,
@@ -225,7 +227,7 @@ struct Row<'a> {
     task_hash: Option<&'a str>,
 }
 
-/// Bytes under a name; under another one where they are no text.
+/// Bytes, with a key for text and a key for base64, which is used if they are not UTF-8.
 #[derive(Debug)]
 struct Text<'a>(&'static str, &'static str, Option<&'a [u8]>);
 
@@ -242,45 +244,46 @@ impl Serialize for Text<'_> {
 }
 
 fn ms(time: Duration) -> f64 {
-    // Microseconds are enough, and short.
+    // Microseconds are precise enough, and short.
     time.as_micros() as f64 / 1e3
 }
 
-/// The line of a result, its end included. `unix_ns` is what the clock of `now_ns` began at.
+/// The line of a result, including the newline. `unix_ns` is CLOCK_REALTIME at 0 of the clock of `now_ns`.
 pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
-    let said = &end.said;
-    let began = said.started_ns > 0;
+    let output = &end.output;
+    let began = output.started_ns > 0;
     let between = |from: u64, to: u64| (to > 0).then(|| ms(Duration::from_nanos(to.saturating_sub(from))));
-    let cpu = |us: fn(&Usage) -> u64| said.usage.as_ref().map(|usage| ms(Duration::from_micros(us(usage))));
+    let cpu = |us: fn(&Usage) -> u64| output.usage.as_ref().map(|usage| ms(Duration::from_micros(us(usage))));
     let row = Row {
         id: whose.id,
         number: whose.number,
         input: Text("input", "input_base64", whose.input),
         status: end.status,
-        exit: said.code.filter(|code| *code >= 0),
-        signal: said.code.filter(|code| *code < 0).map(i32::saturating_neg),
-        attempt: said.attempt.map(|attempt| attempt.saturating_add(whose.attempts_before)),
+        exit: output.code.filter(|code| *code >= 0),
+        signal: output.code.filter(|code| *code < 0).map(i32::saturating_neg),
+        attempt: output.attempt.map(|attempt| attempt.saturating_add(whose.attempts_before)),
         worker: whose.worker.map(|worker| format!("{}.{}", worker.coordinator, worker.worker)),
-        started_unix_ms: began.then(|| unix_ns.saturating_add(said.started_ns) / 1_000_000),
-        queued_ms: between(whose.sent_ns, said.started_ns),
-        run_ms: between(said.started_ns, said.finished_ns),
+        started_unix_ms: began.then(|| unix_ns.saturating_add(output.started_ns) / 1_000_000),
+        queued_ms: between(whose.sent_ns, output.started_ns),
+        run_ms: between(output.started_ns, output.finished_ns),
         user_cpu_ms: cpu(|usage| usage.user_us),
         system_cpu_ms: cpu(|usage| usage.system_us),
-        max_rss_bytes: said.usage.map(|usage| usage.max_rss),
-        stdout: Text("stdout", "stdout_base64", Some(said.stdout)),
-        stderr: Text("stderr", "stderr_base64", Some(said.stderr)),
-        truncated: said.truncated,
-        result: said.result,
+        max_rss_bytes: output.usage.map(|usage| usage.max_rss),
+        stdout: Text("stdout", "stdout_base64", Some(output.stdout)),
+        stderr: Text("stderr", "stderr_base64", Some(output.stderr)),
+        truncated: output.truncated,
+        result: output.result,
         error: end.error.as_deref(),
         before: whose.before,
         task_hash: whose.hash,
     };
-    let mut line = serde_json::to_vec(&row).expect("a result is JSON, and memory takes all bytes");
+    let mut line =
+        serde_json::to_vec(&row).expect("a result has text keys only, and writing into memory cannot fail");
     line.push(b'\n');
     line
 }
 
-/// What earlier runs have done, by the digest of the id: whether well, and the hash of what was run.
+/// The tasks done by earlier runs, by the digest of the id: whether they succeeded, and the hash of what was run.
 #[derive(Debug, Default)]
 pub(super) struct Done(HashMap<u128, (bool, u64)>);
 
@@ -294,13 +297,13 @@ impl Done {
     }
 }
 
-/// What is read of an earlier line.
+/// The keys of an earlier result that are read.
 #[derive(Deserialize)]
 struct Old<'a> {
     #[serde(borrow)]
     id: std::borrow::Cow<'a, str>,
     status: Status,
-    /// Absent where a restore did not know what was run.
+    /// Absent if a restore did not know what was run.
     #[serde(default, borrow)]
     task_hash: Option<std::borrow::Cow<'a, str>>,
 }
@@ -313,12 +316,12 @@ pub(in crate::cli) enum Results {
     File { file: File, path: PathBuf, len: u64 },
 }
 
-/// What is done with results that are there.
+/// What is done with existing results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resume {
-    /// There must be none.
+    /// They are an error.
     No,
-    /// More are added.
+    /// New results are appended.
     Add,
     /// They are read, and nothing is changed.
     LookOnly,
@@ -329,12 +332,12 @@ pub(super) enum Resume {
 pub(super) struct Unusable {
     pub(super) what: String,
     pub(super) hint: &'static str,
-    /// It is the command line that is wrong, not the host.
+    /// The command line is wrong, not the host.
     pub(super) usage: bool,
 }
 
 impl Results {
-    /// Opens `path` for more lines, and reads what is there. `warn` hears what had to be mended.
+    /// Opens `path` for more lines, and reads the existing ones. `warn` is called for what had to be repaired.
     pub(super) fn open(
         path: &Path,
         resume: Resume,
@@ -357,17 +360,21 @@ impl Results {
         if !kind.is_file() {
             return Ok((Self::File { file, path: path.to_owned(), len: 0 }, Done::default()));
         }
-        // Not every file system has locks; what is only looked at needs none.
+        // Not every file system has locks; a file that is only read needs none.
         if !look && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            let what = format!("another run writes to {}", path.display());
-            return Err(Unusable { what, hint: "wait for its end, or name another file", usage: true });
+            let what = format!("another run is writing to {}", path.display());
+            return Err(Unusable {
+                what,
+                hint: "wait until it has ended, or choose another file",
+                usage: true,
+            });
         }
         let mut done = Done::default();
         let mut len = kind.len();
         if len > 0 && resume == Resume::No {
             return Err(Unusable {
-                what: format!("{} has results already", path.display()),
-                hint: "--resume goes on with what is not done; or name another file",
+                what: format!("{} already holds results", path.display()),
+                hint: "`--resume` does the tasks that are not done yet; or choose another file",
                 usage: true,
             });
         }
@@ -384,20 +391,20 @@ impl Results {
         Ok((Self::File { file, path: path.to_owned(), len }, done))
     }
 
-    /// A new file, or standard output. What is wrong comes in words, with what to do.
+    /// A new file, or standard output. The error is a message and a hint.
     pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, (String, &'static str)> {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(Self::Stdout) };
         match File::options().append(true).create_new(true).open(path) {
             Ok(file) => Ok(Self::File { file, path: path.to_owned(), len: 0 }),
             Err(error) => {
                 let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-                let hint = "nothing is overwritten: choose another name, or move it away";
+                let hint = "existing files are not overwritten: choose another name, or move the file away";
                 Err((format!("{}: {error}", path.display()), if is_there { hint } else { "" }))
             }
         }
     }
 
-    /// Writes a whole line, or leaves the file as it was.
+    /// Writes a whole line, or leaves the file unchanged.
     pub(in crate::cli) fn write(&mut self, line: &[u8]) -> Result<(), String> {
         match self {
             Self::Nowhere => Ok(()),
@@ -413,7 +420,7 @@ impl Results {
                     Ok(())
                 }
                 Err(error) => {
-                    // The beginning of a line that does not fit would only be in the way.
+                    // The beginning of a line that does not fit must not stay in the file.
                     let _ = file.set_len(*len);
                     Err(format!("cannot write to {}: {error}", path.display()))
                 }
@@ -421,13 +428,13 @@ impl Results {
         }
     }
 
-    /// To the disk.
+    /// Brings what was written to the disk.
     pub(in crate::cli) fn sync(&self) -> Result<(), String> {
         let Self::File { file, path, .. } = self else { return Ok(()) };
         match file.sync_data() {
             // Pipes and terminals have no disk.
             Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
-                Err(format!("cannot bring {} to the disk: {error}", path.display()))
+                Err(format!("cannot sync {} to the disk: {error}", path.display()))
             }
             _ => Ok(()),
         }
@@ -446,7 +453,7 @@ fn ends_a_line(file: &File, len: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Reads earlier results; how many bytes of the file are whole lines.
+/// Reads earlier results; returns how many bytes of the file are complete lines.
 fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)) -> Result<u64, Unusable> {
     let wrong = |what: String, hint| Unusable { what, hint, usage: true };
     let mut from = BufReader::with_capacity(1 << 16, file);
@@ -468,14 +475,14 @@ fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)
         let Some((id, status, hash)) = old else {
             if text.last() != Some(&b'\n') {
                 warn(format!(
-                    "{}:{number}: the last line is torn, as a run leaves it that was killed; it is cut off, and its task done again",
+                    "{}:{number}: the last line is incomplete, as after a killed run; it is removed, and its task is done again",
                     path.display()
                 ));
                 return Ok(len);
             }
             return Err(wrong(
-                format!("{}:{number}: this is no result", path.display()),
-                "is it the file that --results made? Nothing of it was changed",
+                format!("{}:{number}: this line is not a result", path.display()),
+                "check that `--results` names a file of results; it was not changed",
             ));
         };
         match hash {
@@ -485,7 +492,7 @@ fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)
             Some(_) => {
                 done.0.remove(&id);
             }
-            // Of no list's task.
+            // Not a task of a list.
             None => {}
         }
         len += bytes as u64;

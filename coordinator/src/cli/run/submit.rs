@@ -1,11 +1,11 @@
-//! `coordinator submit`: tasks for a fleet that is there, and stays.
+//! `coordinator submit`: tasks for a fleet that is already running, and keeps running.
 
 use super::super::choose::fleet;
 use super::args::{HELP, How, Protocol, Where, Which};
 use super::task::Doer;
 use super::template::Template;
-use super::{FAILED, Place, UNFIT, USAGE, complain};
-use super::{Host, begin, dry_run, keep, prepare, watch_signals, work};
+use super::{FAILED, Place, UNFIT, USAGE, print};
+use super::{FleetOf, begin, dry_run, keep, prepare, watch_signals, work};
 use crate::bus::error::BusError;
 use crate::client::Client;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
     after_help = HELP
 )]
 pub(in crate::cli) struct Args {
-    /// The fleet, as `coordinator status` names it
+    /// Name of the fleet, as `coordinator status` shows it
     name: String,
     /// Tasks in the fleet at a time; by default, and at most, as many as it has room for workers
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -30,8 +30,8 @@ pub(in crate::cli) struct Args {
     place_of: Where,
     #[command(flatten)]
     place: Place,
-    /// The command, with places for what differs; by default each line of --inputs is one. It runs where `submit` does,
-    /// with the environment of the fleet
+    /// The command, with placeholders for what differs between tasks; by default each line of --inputs is one. It runs in
+    /// the directory of `submit`, with the environment of the fleet
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -44,14 +44,17 @@ pub(in crate::cli) fn main(args: &Args) -> u8 {
 
 fn submit(args: &Args) -> Result<u8, u8> {
     let Some(from) = args.which.from() else {
-        complain("there is nothing to submit", "give --inputs or --tasks a file");
+        print::error("there is nothing to submit", "give a file with `--inputs` or `--tasks`");
         return Err(USAGE);
     };
     let command = match args.which.protocol {
         Protocol::Command => Doer::Command(Template::new(&args.command)),
         Protocol::Jsonl if args.command.is_empty() => Doer::Agent(Vec::new()),
         Protocol::Jsonl => {
-            complain("the agents of a fleet are its own", "`coordinator up --agent` says what they run");
+            print::error(
+                "a command cannot be given with --protocol jsonl",
+                "`coordinator up --agent` sets the agent program of a fleet",
+            );
             return Err(USAGE);
         }
     };
@@ -64,29 +67,29 @@ fn submit(args: &Args) -> Result<u8, u8> {
     let found = fleet(&args.place, Some(&args.name))?;
     let mut client = Client::attach(&found.path).map_err(|error| {
         let taken = matches!(error, BusError::EndTaken { .. });
-        complain(
+        print::error(
             error,
-            if taken { "a fleet has one client at a time: wait until that one has done" } else { "" },
+            if taken { "a fleet has one client at a time: wait until that one has finished" } else { "" },
         );
         if taken { FAILED } else { UNFIT }
     })?;
     let shape = *client.shape();
     if facts.largest > shape.payload_max() as usize {
         let (largest, most) = (facts.largest, shape.payload_max());
-        complain(
-            format!("a task has {largest} bytes, and the fleet was made for {most}"),
-            "`coordinator up --payload-max` makes one for larger tasks",
+        print::error(
+            format!("a task has {largest} bytes, and the fleet takes at most {most}"),
+            "`coordinator up --payload-max` starts a fleet for larger tasks",
         );
         return Err(USAGE);
     }
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
-    let mut work = begin(prepared, window, Host::Other)?;
+    let mut work = begin(prepared, window, FleetOf::Others)?;
     if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
     }
     watch_signals().map_err(|errno| {
-        complain(format!("cannot watch for signals: {errno}"), "");
+        print::error(format!("cannot watch for signals: {errno}"), "");
         UNFIT
     })?;
     work.journal = keep(&args.place_of, &found.path, &args.name)?;

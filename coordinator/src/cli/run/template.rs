@@ -1,9 +1,9 @@
-//! The command after `--`: what stands for a task's input, its number and its id.
+//! The command after `--`, with placeholders for a task's input, its number and its id.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// What a part of an argument becomes.
+/// A part of an argument, and what it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(Vec<u8>),
@@ -11,7 +11,7 @@ enum Part {
     Input,
     /// Without its extension.
     Stem,
-    /// Behind its last slash.
+    /// After its last slash.
     Base,
     BaseStem,
     /// Before its last slash.
@@ -32,14 +32,14 @@ const PLACEHOLDERS: [(&[u8], Part); 7] = [
     (b"{id}", Part::Id),
 ];
 
-/// A command with places for what differs from task to task.
+/// A command with placeholders for what differs from task to task.
 #[derive(Debug)]
 pub(super) struct Template {
     arguments: Vec<Vec<Part>>,
-    has_places: bool,
+    has_placeholders: bool,
 }
 
-/// What is put into those places.
+/// What the placeholders are replaced by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) input: Option<&'a [u8]>,
@@ -50,8 +50,8 @@ pub(super) struct Values<'a> {
 impl Template {
     pub(super) fn new(command: &[OsString]) -> Self {
         let arguments: Vec<Vec<Part>> = command.iter().map(|argument| split(argument)).collect();
-        let has_places = arguments.iter().flatten().any(|part| !matches!(part, Part::Text(_)));
-        Self { arguments, has_places }
+        let has_placeholders = arguments.iter().flatten().any(|part| !matches!(part, Part::Text(_)));
+        Self { arguments, has_placeholders }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -63,10 +63,10 @@ impl Template {
         self.arguments.iter().map(|parts| parts.iter().flat_map(|part| part.fill(values)).collect()).collect()
     }
 
-    /// As [`Template::fill`]; where no place is named, the input becomes the last argument.
+    /// As [`Template::fill`]; without a placeholder, the input becomes the last argument.
     pub(super) fn fill_or_append(&self, values: &Values<'_>) -> Vec<Vec<u8>> {
         let mut arguments = self.fill(values);
-        if !self.has_places {
+        if !self.has_placeholders {
             arguments.extend(values.input.map(<[u8]>::to_vec));
         }
         arguments
@@ -80,7 +80,7 @@ fn split(argument: &OsStr) -> Vec<Part> {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        // `${#}` and `${id}` are the shell's.
+        // `${#}` and `${id}` belong to the shell.
         let is_shells = text.last() == Some(&b'$');
         let found = PLACEHOLDERS
             .iter()
@@ -130,7 +130,7 @@ fn dir(path: &[u8]) -> &[u8] {
     }
 }
 
-/// How many bytes the extension of a name has, with its point; a name that begins with its only point has none.
+/// How many bytes the extension of a name has, including the dot; a name that begins with its only dot has none.
 fn extension(name: &[u8]) -> usize {
     match name.iter().rposition(|byte| *byte == b'.') {
         None | Some(0) => 0,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_as_gnu_parallel_does() {
+    fn placeholders_are_filled_as_gnu_parallel_does() {
         check("x{}y{}", "in", "xinyin");
         check("{.}.gz", "a/b.c/d.tar.xz", "a/b.c/d.tar.gz");
         check("{.}", "a.b/c", "a.b/c");
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_shells_stays_the_shells() {
+    fn shell_variables_are_left_alone() {
         check("echo ${#} ${id} ${//} {x} { } {", "in", "echo ${#} ${id} ${//} {x} { } {");
         check("${}", "in", "$in");
     }
 
     #[test]
-    fn an_input_without_a_place_comes_last() {
+    fn an_input_without_a_placeholder_comes_last() {
         let values = Values { input: Some(b"in"), number: 1, id: "1" };
         let plain = Template::new(&["gzip".into(), "-k".into()]);
         assert_eq!(plain.fill_or_append(&values), [&b"gzip"[..], b"-k", b"in"]);

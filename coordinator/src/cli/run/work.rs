@@ -1,36 +1,38 @@
-//! The client of a run: hands tasks in as there is room, and sees to what becomes of each.
+//! The client of a run: submits tasks as there is room, and takes their outcomes. How a task's end is written down is in
+//! [`end`], how the run ends in [`finish`].
+
+mod end;
+mod finish;
 
 use super::halt::Halt;
 use super::kept::Kept;
 use super::list::{List, Next, next_job};
-use super::output::{Printer, Unprinted};
+use super::output::Printer;
 use super::progress::{Counts, Progress};
-use super::results::{End, Results, Said, Status, Whose, line};
+use super::results::{End, Output, Results, Status};
 use super::task::Job;
-use super::{FAILED, INTERRUPTED, OK, STOPS, UNFIT, complain, tell, warn};
+use super::{FAILED, FleetOf, STOPS, UNFIT, print};
 use crate::bus::sync::Ordering;
-use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, WorkerRef, now_ns};
+use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, now_ns};
 use crate::os::clock::unix_ns;
 use crate::snapshot::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long the client sleeps if nothing comes.
+/// How long the client sleeps at most while no event comes.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long where a line may come that is a task.
+/// The same, while lines with tasks may still come.
 const LOOK_FOR_LINES: Duration = Duration::from_millis(10);
-/// Of a task that may take as long as it likes.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// A task whose agent dies is begun so often, where nobody has said how often.
+/// The deadline of a task without one.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// How often a task whose agent dies is begun, if `--retries` is not given.
 const DEATHS_MAX: u8 = 3;
-/// Failures that are told one by one.
-const FAILURES_TOLD: u64 = 10;
-/// Orders to a fleet that does not take them any more are given up after this long.
+/// How long to try to cancel tasks of a fleet that takes no more orders.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
-/// Who was asked to end its tasks at once has this long.
+/// How long a fleet may take to cancel the running tasks.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
-/// What the command line says about all tasks.
+/// The options that apply to all tasks.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     /// Tasks in the fleet at a time.
@@ -40,13 +42,13 @@ pub(super) struct Rules {
     pub(super) retries: Option<u8>,
     pub(super) delay: Duration,
     pub(super) halt: Halt,
-    /// From a first signal to the end of what runs.
+    /// How long running tasks may continue after a first signal.
     pub(super) grace: Duration,
-    /// The fleet goes on after this run, and must not go on with its tasks.
-    pub(super) is_guest: bool,
+    /// A fleet that keeps running after this run must not continue its tasks.
+    pub(super) fleet: FleetOf,
 }
 
-/// What a run has at its end.
+/// What a run works with.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) list: List,
@@ -55,74 +57,74 @@ pub(super) struct Work {
     pub(super) progress: Progress,
     pub(super) rules: Rules,
     pub(super) journal: Option<Kept>,
-    /// The command that goes on, if one can.
-    pub(super) again: Option<String>,
+    /// The command that continues this run, if it can be continued.
+    pub(super) resume_command: Option<String>,
 }
 
-/// A task that the fleet has.
+/// A task that was started and has not ended.
 #[derive(Debug)]
-struct Flying {
+struct Started {
     job: Job,
-    /// Among those that were begun.
+    /// Its number among the tasks that were started, from 0.
     turn: u64,
     deaths: u32,
     sent: Option<(TaskId, u64)>,
     cancelled: bool,
-    /// In the journal, until it has ended.
+    /// Its entry in the journal, until it has ended.
     entry: Option<Entry>,
 }
 
-/// What the run does at the moment.
+/// What the run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Going,
-    /// What runs is waited for, at most until then.
+    Running,
+    /// Waits for running tasks, at most until then.
     Draining(Option<Instant>),
-    /// What runs has been told to end, and is waited for until then.
-    Ending(Instant),
+    /// Has cancelled the running tasks, and waits for them until then.
+    Cancelling(Instant),
 }
 
-/// Why it is not going on.
+/// Why the run ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stop {
     Interrupted,
     Halted,
     ReaderGone,
-    /// Said already.
+    /// With this exit status; the error is already printed.
     Broken(u8),
 }
 
 impl Work {
-    /// There is nothing to be done; the exit status.
+    /// Finishes a run without tasks to do; the exit status.
     pub(super) fn nothing(self) -> u8 {
-        Book::new(self).finish()
+        Run::new(self).finish()
     }
 }
 
-/// All but the client, which is busy while it tells.
-struct Book {
+/// Everything but the client, which is borrowed while it delivers events.
+struct Run {
     work: Work,
-    in_flight: BTreeMap<u64, Flying>,
-    /// To be sent once more.
-    again: VecDeque<Flying>,
+    in_flight: BTreeMap<u64, Started>,
+    /// To be submitted once more.
+    again: VecDeque<Started>,
     counts: Counts,
     stop: Option<Stop>,
-    /// Since the last answer, tasks that found no agent.
-    nobody: usize,
+    /// Tasks that found their worker dead, since the last outcome.
+    undeliverable: usize,
     unix_ns: u64,
 }
 
-/// Does all that is to be done; the exit status.
+/// Does all tasks; the exit status.
 pub(super) fn all(work: Work, client: &mut Client) -> u8 {
-    let mut book = Book::new(work);
-    book.go(client);
-    if book.work.rules.is_guest {
-        book.leave(client);
+    let mut run = Run::new(work);
+    run.go(client);
+    if run.work.rules.fleet == FleetOf::Others {
+        run.cancel_rest(client);
     }
-    book.finish()
+    run.finish()
 }
 
-impl Book {
+impl Run {
     fn new(work: Work) -> Self {
         Self {
             counts: Counts { wanted: work.list.facts.wanted, ..Counts::default() },
@@ -130,42 +132,42 @@ impl Book {
             in_flight: BTreeMap::new(),
             again: VecDeque::new(),
             stop: None,
-            nobody: 0,
+            undeliverable: 0,
             unix_ns: unix_ns().saturating_sub(now_ns()),
         }
     }
 
     fn go(&mut self, client: &mut Client) {
-        let mut phase = Phase::Going;
+        let mut phase = Phase::Running;
         let mut begun = 0;
         let mut next_start = Instant::now();
         loop {
-            self.look_at_signals(&mut phase);
-            if phase == Phase::Going {
-                self.hand_in(client, &mut begun, &mut next_start);
+            self.check_for_signals(&mut phase);
+            if phase == Phase::Running {
+                self.submit_more(client, &mut begun, &mut next_start);
                 if matches!(self.stop, Some(Stop::Broken(UNFIT))) {
                     break;
                 }
                 self.counts.wanted = self.work.list.facts.wanted;
             }
-            if let Phase::Ending(until) = phase {
+            if let Phase::Cancelling(until) = phase {
                 self.cancel(client);
                 if Instant::now() >= until {
                     break;
                 }
             }
-            // Before anybody sees what was handed in, or hands it on.
-            if !self.note() {
+            // A task is in the journal before the fleet sees it, and an end before its result is passed on.
+            if !self.update_journal() {
                 break;
             }
             client.flush();
-            let events = client.poll(|event| self.hear(event));
+            let events = client.poll(|event| self.handle(event));
             self.work.progress.update(&self.counts());
-            self.look_at_ends(client, &mut phase);
+            self.check_for_stop(client, &mut phase);
             if matches!(self.stop, Some(Stop::Broken(_))) || STOPS.load(Ordering::Relaxed) > 1 {
                 break;
             }
-            let is_over = phase != Phase::Going || self.is_done();
+            let is_over = phase != Phase::Running || self.is_done();
             if is_over && self.in_flight.is_empty() {
                 break;
             }
@@ -177,21 +179,21 @@ impl Book {
         }
     }
 
-    /// Brings the journal up to date, if there is one; false if that cannot be.
-    fn note(&mut self) -> bool {
+    /// Brings the journal up to date, if there is one; false if that fails.
+    fn update_journal(&mut self) -> bool {
         let Some(journal) = &mut self.work.journal else { return true };
         let noted = journal.settle(&self.work.results).and_then(|()| journal.commit());
         if let Err(error) = &noted {
             self.broken(
                 UNFIT,
                 error,
-                "the journal is whole up to what is not done yet; make room, and `coordinator restore` does that",
+                "the journal still holds the tasks that are not done; free some disk space, and `coordinator restore` does them",
             );
         }
         noted.is_ok()
     }
 
-    /// All that was wanted has been done, and nothing more will be.
+    /// All tasks are done, and no more will come.
     fn is_done(&self) -> bool {
         !self.work.list.facts.open && self.counts.ended == self.counts.wanted
     }
@@ -200,7 +202,7 @@ impl Book {
         Counts { running: self.in_flight.len() as u64, open: self.work.list.facts.open, ..self.counts }
     }
 
-    fn look_at_signals(&mut self, phase: &mut Phase) {
+    fn check_for_signals(&mut self, phase: &mut Phase) {
         if STOPS.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -211,112 +213,126 @@ impl Book {
             if running > 0 {
                 self.work.progress.clear();
                 let grace = self.work.rules.grace;
-                tell(format_args!(
-                    "stopping: {running} tasks that run are waited for, for {grace:?} at most; a second signal ends them at once"
+                print::report(format_args!(
+                    "stopping: waiting up to {grace:?} for {running} running tasks; a second signal ends them at once"
                 ));
             }
         }
         if let Phase::Draining(Some(until)) = *phase
             && Instant::now() >= until
         {
-            *phase = Phase::Ending(Instant::now() + CANCEL_GRACE);
+            *phase = Phase::Cancelling(Instant::now() + CANCEL_GRACE);
         }
     }
 
-    /// What has come may be a reason not to go on.
-    fn look_at_ends(&mut self, client: &Client, phase: &mut Phase) {
+    /// Stops the run early if the outcomes so far, or the loss of the fleet, are a reason to.
+    fn check_for_stop(&mut self, client: &Client, phase: &mut Phase) {
         let halt = self.work.rules.halt;
         let is_met = halt.is_met(self.counts.ended, self.counts.failed);
-        if *phase == Phase::Going && is_met && !self.is_done() {
+        if *phase == Phase::Running && is_met && !self.is_done() {
             self.stop = Some(Stop::Halted);
         }
-        if *phase == Phase::Going {
+        if *phase == Phase::Running {
             match &self.stop {
                 Some(Stop::Halted) if matches!(halt, Halt::Soon(_)) => *phase = Phase::Draining(None),
                 Some(Stop::Halted | Stop::ReaderGone) => {
-                    *phase = Phase::Ending(Instant::now() + CANCEL_GRACE);
+                    *phase = Phase::Cancelling(Instant::now() + CANCEL_GRACE);
                 }
                 _ => {}
             }
         }
         let is_done = self.is_done();
-        if self.stop.is_none() && !is_done && (client.is_lost() || self.nobody > 3 * self.work.rules.window) {
+        if self.stop.is_none()
+            && !is_done
+            && (client.is_lost() || self.undeliverable > 3 * self.work.rules.window)
+        {
             self.work.progress.clear();
-            let hint = "`--results FILE` with `--resume` keeps what is done, and goes on with the rest";
-            complain(
-                "the fleet is lost: nobody is left to do the rest",
+            let hint = "with `--results FILE`, `--resume` can continue such a run";
+            print::error(
+                "the fleet is lost: no agent is left to do the remaining tasks",
                 if self.work.results.is_file() { "" } else { hint },
             );
             self.stop = Some(Stop::Broken(FAILED));
         }
     }
 
-    fn hand_in(&mut self, client: &mut Client, begun: &mut u64, next_start: &mut Instant) {
+    /// Submits tasks up to the limit of the window.
+    fn submit_more(&mut self, client: &mut Client, begun: &mut u64, next_start: &mut Instant) {
         while self.in_flight.len() < self.work.rules.window && Instant::now() >= *next_start {
-            let flying = match self.again.pop_front() {
-                Some(flying) => flying,
+            let task = match self.again.pop_front() {
+                Some(task) => task,
                 None => match next_job(&mut self.work.list) {
                     Ok(Next::Task(job)) => {
                         *begun += 1;
-                        Flying { job, turn: *begun - 1, deaths: 0, sent: None, cancelled: false, entry: None }
+                        Started {
+                            job,
+                            turn: *begun - 1,
+                            deaths: 0,
+                            sent: None,
+                            cancelled: false,
+                            entry: None,
+                        }
                     }
                     Ok(Next::Later | Next::End) => return,
                     Err(error) => {
                         self.work.progress.clear();
-                        complain(error, "a list must stay as it is until its run has ended");
+                        print::error(error, "do not change a list before its run has ended");
                         self.stop = Some(Stop::Broken(FAILED));
                         return;
                     }
                 },
             };
-            if let Err(flying) = self.submit(client, flying) {
-                self.again.push_front(*flying);
+            if let Err(task) = self.submit(client, task) {
+                self.again.push_front(*task);
                 return;
             }
             *next_start = Instant::now() + self.work.rules.delay;
         }
     }
 
-    /// Nobody will hear of what still runs: it is to end.
-    fn leave(&mut self, client: &mut Client) {
+    /// Cancels the tasks that are still running: their outcomes would reach no client.
+    fn cancel_rest(&mut self, client: &mut Client) {
         let begun = Instant::now();
-        while begun.elapsed() < LEAVE_MAX && self.in_flight.values().any(|flying| !flying.cancelled) {
+        while begun.elapsed() < LEAVE_MAX && self.in_flight.values().any(|task| !task.cancelled) {
             self.cancel(client);
             client.poll(|_| ());
             client.wait(LOOK / 10);
         }
     }
 
-    /// Gives the task back if there is no room now.
-    fn submit(&mut self, client: &mut Client, mut flying: Flying) -> Result<(), Box<Flying>> {
-        let terms = self.terms(&flying);
-        match client.submit(Address::Any, flying.job.task(), &terms, flying.turn) {
+    /// Submits a task; gives it back if there is no room for it now.
+    fn submit(&mut self, client: &mut Client, mut task: Started) -> Result<(), Box<Started>> {
+        let terms = self.terms(&task);
+        match client.submit(Address::Any, task.job.task(), &terms, task.turn) {
             Ok(id) => {
-                flying.sent = Some((id, now_ns()));
-                if let (Some(journal), None) = (&mut self.work.journal, flying.entry) {
-                    match journal.accepted(id, &flying.job, &terms) {
-                        Ok(entry) => flying.entry = Some(entry),
+                task.sent = Some((id, now_ns()));
+                if let (Some(journal), None) = (&mut self.work.journal, task.entry) {
+                    match journal.accepted(id, &task.job, &terms) {
+                        Ok(entry) => task.entry = Some(entry),
                         Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
                     }
                 }
-                self.in_flight.insert(flying.turn, flying);
+                self.in_flight.insert(task.turn, task);
                 Ok(())
             }
-            Err(SendError::Backpressure | SendError::DeadRecipient) => Err(Box::new(flying)),
+            Err(SendError::Backpressure | SendError::DeadRecipient) => Err(Box::new(task)),
             Err(error @ (SendError::NoSuchRecipient | SendError::TooLarge)) => {
-                let end =
-                    End { status: Status::Refused, said: Said::default(), error: Some(error.to_string()) };
-                self.end(&flying, None, &end);
+                let end = End {
+                    status: Status::Refused,
+                    output: Output::default(),
+                    error: Some(error.to_string()),
+                };
+                self.end(&task, None, &end);
                 Ok(())
             }
         }
     }
 
-    fn terms(&self, flying: &Flying) -> Terms {
-        let (own, rules) = (&flying.job.own, &self.work.rules);
+    fn terms(&self, task: &Started) -> Terms {
+        let (own, rules) = (&task.job.own, &self.work.rules);
         let retries = own.retries.or(rules.retries);
         Terms {
-            deadline: own.deadline.or(rules.deadline).unwrap_or(FOR_EVER),
+            deadline: own.deadline.or(rules.deadline).unwrap_or(FOREVER),
             timeout: own.timeout.or(rules.timeout),
             attempts_max: Some(retries.map_or(DEATHS_MAX, |retries| retries.saturating_add(1))),
             retry_failures: retries.is_some_and(|retries| retries > 0),
@@ -324,177 +340,41 @@ impl Book {
         }
     }
 
-    /// Tells those that run to end.
+    /// Cancels the running tasks.
     fn cancel(&mut self, client: &mut Client) {
-        for flying in self.in_flight.values_mut().filter(|flying| !flying.cancelled) {
-            let Some((id, _)) = flying.sent else { continue };
-            // There is no room for more orders: the rest is told the next time.
+        for task in self.in_flight.values_mut().filter(|task| !task.cancelled) {
+            let Some((id, _)) = task.sent else { continue };
+            // There is no room for more orders: the others are cancelled the next time.
             if client.cancel(id).is_err() {
                 break;
             }
-            flying.cancelled = true;
+            task.cancelled = true;
         }
     }
 
-    fn hear(&mut self, event: Event<'_>) {
+    fn handle(&mut self, event: Event<'_>) {
         let Event::Outcome(outcome) = event else { return };
-        let Some(mut flying) = self.in_flight.remove(&outcome.tag) else { return };
+        let Some(mut task) = self.in_flight.remove(&outcome.tag) else { return };
         if matches!(outcome.result, Err(Failure::SupervisorDied)) {
-            // No end of the task's: another run does it.
-            self.again.push_back(flying);
+            // Not an end of the task: another run does it.
+            self.again.push_back(task);
             return;
         }
-        if self.is_tried_again(&flying, &outcome) {
-            self.nobody += usize::from(matches!(outcome.result, Err(Failure::WorkerDead(..))));
-            flying.deaths += 1;
-            self.again.push_back(flying);
+        if self.is_tried_again(&task, &outcome) {
+            self.undeliverable += usize::from(matches!(outcome.result, Err(Failure::WorkerDead(..))));
+            task.deaths += 1;
+            self.again.push_back(task);
             return;
         }
-        self.nobody = 0;
-        let end = End::of(&outcome, flying.job.task().parts().0);
-        self.end(&flying, Some(outcome.worker), &end);
+        self.undeliverable = 0;
+        let end = End::of(&outcome, task.job.task().parts().0);
+        self.end(&task, Some(outcome.worker), &end);
     }
 
-    /// Nobody was left where it was, which says nothing about the task.
-    fn is_tried_again(&self, flying: &Flying, outcome: &Outcome<'_>) -> bool {
+    /// Whether the task failed only because its worker or coordinator was dead, which says nothing about the task.
+    fn is_tried_again(&self, task: &Started, outcome: &Outcome<'_>) -> bool {
         let died = matches!(outcome.result, Err(Failure::WorkerDead(..) | Failure::CoordinatorDied(..)));
-        let nobody_said = flying.job.own.retries.or(self.work.rules.retries).is_none();
-        died && nobody_said && self.stop.is_none() && flying.deaths + 1 < u32::from(DEATHS_MAX)
-    }
-
-    /// Writes down how a task ended.
-    fn end(&mut self, flying: &Flying, worker: Option<WorkerRef>, end: &End<'_>) {
-        let job = &flying.job;
-        // Cancelled by somebody else, while the run goes on: that is an end like another.
-        let ended = end.status != Status::Cancelled || self.stop.is_none();
-        self.counts.ended += u64::from(ended);
-        if let (Some(journal), Some(entry), true) = (&mut self.work.journal, flying.entry, ended) {
-            journal.ended(entry, end.status);
-        }
-        let hash = format!("{:016x}", job.hash);
-        let whose = Whose {
-            id: &job.id,
-            number: Some(job.number),
-            hash: Some(&hash),
-            input: job.input.as_deref(),
-            worker,
-            sent_ns: flying.sent.map_or(0, |(_, sent_ns)| sent_ns),
-            attempts_before: flying.deaths,
-            before: false,
-        };
-        if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
-            self.broken(UNFIT, &error, "the results so far are whole; `--resume` goes on from them");
-        }
-        if self.work.printer.prints() {
-            self.work.progress.clear();
-            let said = &end.said;
-            // What an agent answers is a line.
-            let answer = said.result.map(|result| format!("{}\n", result.get()));
-            let stdout = answer.as_ref().map_or(said.stdout, String::as_bytes);
-            let printed = self.work.printer.take(flying.turn, &job.id, stdout, said.stderr);
-            self.printed(printed);
-            if said.truncated {
-                let hint = "--output-max keeps more, --output-dir all";
-                warn(format!("task {}: output cut off; {hint}", job.name()));
-            }
-        }
-        if ended && end.status != Status::Ok {
-            self.counts.failed += 1;
-            self.tell_failure(job, end);
-        }
-    }
-
-    fn tell_failure(&mut self, job: &Job, end: &End<'_>) {
-        if self.counts.failed > FAILURES_TOLD {
-            return;
-        }
-        self.work.progress.clear();
-        let why = end.error.as_deref().unwrap_or("failed");
-        complain(format_args!("task {}: {why}", job.name()), "");
-    }
-
-    fn printed(&mut self, printed: Result<(), Unprinted>) {
-        match printed {
-            // With results, what was printed was a courtesy.
-            Err(Unprinted::ReaderGone) if self.work.results.is_file() => {
-                self.work.printer = Printer::new(false, false, false);
-            }
-            Err(Unprinted::ReaderGone) if self.stop.is_none() => self.stop = Some(Stop::ReaderGone),
-            Ok(()) | Err(Unprinted::ReaderGone) => {}
-            // The output is what was asked for: going on would only lose more of it.
-            Err(Unprinted::Error(error)) => self.broken(UNFIT, &error, ""),
-        }
-    }
-
-    /// Says it once.
-    fn broken(&mut self, status: u8, error: &str, hint: &str) {
-        if !matches!(self.stop, Some(Stop::Broken(_))) {
-            self.work.progress.clear();
-            complain(error, hint);
-            self.stop = Some(Stop::Broken(status));
-        }
-    }
-
-    /// The last lines and the last words.
-    fn finish(mut self) -> u8 {
-        for flying in std::mem::take(&mut self.in_flight).into_values().chain(std::mem::take(&mut self.again))
-        {
-            if matches!(self.stop, Some(Stop::Broken(UNFIT))) {
-                break;
-            }
-            let error = "the run ended before it did".to_owned();
-            let end = End { status: Status::Cancelled, said: Said::default(), error: Some(error) };
-            self.end(&flying, None, &end);
-        }
-        let printed = self.work.printer.finish();
-        self.printed(printed);
-        if let Err(error) = self.work.results.sync() {
-            self.broken(UNFIT, &error, "");
-        } else if !matches!(self.stop, Some(Stop::Broken(UNFIT))) {
-            self.note();
-        }
-        let counts = self.counts();
-        self.work.progress.finish(&counts);
-        let Counts { wanted, ended, failed, .. } = counts;
-        let (stop, facts) = (self.stop.clone(), &self.work.list.facts);
-        let all = self.is_done() && stop != Some(Stop::Interrupted);
-        let so_far = if facts.open { " so far" } else { "" };
-        let what = match &stop {
-            Some(Stop::Interrupted) => "interrupted: ",
-            Some(Stop::Halted) => "halted: ",
-            Some(Stop::ReaderGone) => "the reader of the output has gone: ",
-            Some(Stop::Broken(_)) => "stopped: ",
-            None => "",
-        };
-        if all && failed > 0 {
-            let more = match failed.saturating_sub(FAILURES_TOLD) {
-                0 => String::new(),
-                more => format!(": {FAILURES_TOLD} of them above, and {more} more"),
-            };
-            complain(format_args!("{failed} of {wanted} tasks failed{more}"), "");
-        } else if !all {
-            let hint = match &self.work.again {
-                Some(again) => format!("go on with: {again}"),
-                None => "a run with --results FILE can be taken up again by --resume".to_owned(),
-            };
-            let hint = if stop == Some(Stop::ReaderGone) { "" } else { &hint };
-            let said = format!("{what}{ended} of {wanted} tasks{so_far} had ended, {failed} of them failed");
-            if stop == Some(Stop::Halted) && !self.work.rules.halt.is_failure(failed) {
-                tell(said);
-            } else {
-                complain(said, hint);
-            }
-        }
-        if all && facts.done_badly > 0 {
-            let hint = "--retry-failed does them again";
-            complain(format_args!("{} tasks had failed in an earlier run", facts.done_badly), hint);
-        }
-        match stop {
-            Some(Stop::Broken(status)) => status,
-            Some(Stop::Interrupted | Stop::ReaderGone) => INTERRUPTED,
-            Some(Stop::Halted) if self.work.rules.halt.is_failure(failed) => FAILED,
-            None if failed > 0 || facts.done_badly > 0 => FAILED,
-            Some(Stop::Halted) | None => OK,
-        }
+        let by_default = task.job.own.retries.or(self.work.rules.retries).is_none();
+        died && by_default && self.stop.is_none() && task.deaths + 1 < u32::from(DEATHS_MAX)
     }
 }

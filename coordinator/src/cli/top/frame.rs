@@ -1,10 +1,10 @@
-//! What one frame says: lines of text, as wide and as many as there is room for.
+//! One frame: lines of text, as wide and as many as there is room for.
 
 use crate::cli::shown;
 use crate::client::status::{CoordinatorStatus, FleetStatus, WorkerStatus};
 use std::time::Duration;
 
-/// Where no terminal says how much room there is.
+/// Without a terminal that limits the number of lines.
 const WORKERS_SHOWN: usize = 20;
 const STUCK_SHOWN: usize = 5;
 
@@ -14,7 +14,7 @@ pub(super) struct Size {
     pub(super) rows: usize,
 }
 
-/// `before` is an earlier look, for the rates.
+/// `before` is an earlier reading, for the rates.
 pub(super) fn frame(
     name: &str,
     before: Option<&FleetStatus>,
@@ -24,12 +24,12 @@ pub(super) fn frame(
 ) -> Vec<String> {
     let mut lines =
         vec![shown::head(name, now, age), shown::tasks(now), rates(before, now), shown::pool(now)];
-    lines.extend(shown::people(now));
+    lines.extend(shown::holders(now));
     lines.push(String::new());
     lines.extend(coordinators(before, now));
     if !now.stuck.is_empty() {
         lines.push(String::new());
-        lines.push("WAITS".to_owned());
+        lines.push("STUCK".to_owned());
         lines.extend(now.stuck.iter().take(STUCK_SHOWN).map(shown::stuck));
     }
     lines.push(String::new());
@@ -43,15 +43,15 @@ pub(super) fn frame(
     lines
 }
 
-/// A second.
+/// The increase per second.
 fn per_second(before: u64, now: u64, apart_ns: u64) -> f64 {
-    // Its words may have been written over: a count that goes back is no rate.
+    // The shared memory may have been overwritten: a count that goes back gives no rate.
     let more = now.saturating_sub(before) as f64;
     if apart_ns == 0 { 0.0 } else { more / Duration::from_nanos(apart_ns).as_secs_f64() }
 }
 
 fn rates(before: Option<&FleetStatus>, now: &FleetStatus) -> String {
-    let Some(before) = before else { return "rates: with the next look".to_owned() };
+    let Some(before) = before else { return "rates: with the next update".to_owned() };
     let apart_ns = now.read_ns.saturating_sub(before.read_ns);
     let rate = |of: fn(&FleetStatus) -> u64| per_second(of(before), of(now), apart_ns);
     format!(
@@ -80,7 +80,7 @@ fn coordinators(before: Option<&FleetStatus>, now: &FleetStatus) -> Vec<String> 
         });
         lines.push(format!(
             "{:<10} {:>8} {:>12} {:>5} {:>5} {:>5} {:>6} {:>6} {:>6} {:>9} {:>6}  {}",
-            one.process.name,
+            one.process.place.to_string(),
             one.process.pid,
             up(one.process.up_ns),
             one.epoch,
@@ -102,20 +102,20 @@ fn up(ns: Option<u64>) -> String {
 }
 
 fn state(one: &CoordinatorStatus) -> String {
-    let mut words = vec![one.process.life];
-    if one.process.retiring {
-        words.push("retiring");
+    let mut text = one.process.life.to_string();
+    for (is_so, word) in [
+        (one.process.retiring, ", retiring"),
+        (one.paused, ", paused"),
+        (one.process.suspected_ns.is_some(), ", suspected"),
+    ] {
+        if is_so {
+            text.push_str(word);
+        }
     }
-    if one.paused {
-        words.push("paused");
-    }
-    if one.process.suspected_ns.is_some() {
-        words.push("suspected");
-    }
-    words.join(", ")
+    text
 }
 
-/// The longest at work first, then those that have died, then those that wait.
+/// The workers that have been busy longest first, then those that have died, then the idle ones.
 fn workers(before: Option<&FleetStatus>, now: &FleetStatus, room: usize) -> Vec<String> {
     let earlier = |at: usize, number: usize| before?.coordinators.get(at)?.workers.get(number);
     let mut all: Vec<(&WorkerStatus, Option<f64>)> = Vec::new();
@@ -141,18 +141,18 @@ fn workers(before: Option<&FleetStatus>, now: &FleetStatus, room: usize) -> Vec<
         let process = &worker.process;
         lines.push(format!(
             "{:<14} {:>8} {:>12} {:>8} {:>9} {:>6}  {:<10} {}",
-            process.name,
+            process.place.to_string(),
             process.pid,
             up(process.up_ns),
             worker.executed,
             rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")),
             process.deaths,
-            if process.suspected_ns.is_some() { "suspected" } else { process.life },
+            if process.suspected_ns.is_some() { "suspected".to_owned() } else { process.life.to_string() },
             task(worker),
         ));
     }
     if let Some(more) = all.len().checked_sub(room).filter(|more| *more > 0) {
-        // In place of the last one, so that it fits.
+        // In place of the last worker, so that it fits.
         lines.pop();
         lines.push(format!("and {} more", more + 1));
     }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_of_a_second_and_never_of_nothing() {
+    fn a_rate_is_per_second_and_never_of_no_time() {
         assert!((per_second(10, 20, 500_000_000) - 20.0).abs() < 1e-9);
         assert!(per_second(20, 10, 500_000_000).abs() < 1e-9);
         assert!(per_second(0, 10, 0).abs() < 1e-9);

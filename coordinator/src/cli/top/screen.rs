@@ -1,4 +1,4 @@
-//! The terminal as long as frames are shown on it, and as it was before however that ends.
+//! The terminal while frames are drawn on it. It is restored however that ends.
 
 use super::frame::Size;
 use crate::bus::fault;
@@ -17,14 +17,14 @@ use std::os::fd::AsFd;
 use std::sync::Once;
 use std::time::Duration;
 
-/// As sent by the keys `q`, Escape, Ctrl-C and Ctrl-D.
+/// The bytes that `q`, Escape, Ctrl-C and Ctrl-D send.
 const ENDING: [u8; 5] = [b'q', b'Q', 0x1b, 0x03, 0x04];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
     Nothing,
     Resized,
-    /// A key that ends.
+    /// A key that ends the display.
     End,
     Signal,
 }
@@ -45,9 +45,9 @@ impl Screen {
         }
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        restore_before_a_panic_talks();
+        restore_before_a_panic_message();
         let keys = io::stdin().is_terminal();
-        // As it is now: memory that is taken away ends the process where it stands.
+        // Before anything changes: a fault in shared memory may end the process at any point.
         fault::on_screen(true);
         let mut screen = Self { signals, keys, out: io::stdout(), size: Size { columns: 80, rows: 24 } };
         screen.measure();
@@ -63,7 +63,7 @@ impl Screen {
     }
 
     fn measure(&mut self) {
-        // One that does not say keeps the size that it had.
+        // If the terminal does not tell its size, the last known one is used.
         if let Ok((columns, rows)) = size()
             && columns > 0
             && rows > 0
@@ -72,7 +72,7 @@ impl Screen {
         }
     }
 
-    /// In one write, over what was there: nothing flickers.
+    /// Draws over the last frame in one write, so that nothing flickers.
     pub(super) fn show(&mut self, lines: &[String]) -> io::Result<()> {
         let mut bytes = Vec::new();
         queue!(bytes, BeginSynchronizedUpdate)?;
@@ -84,7 +84,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// Until a key, a signal, or the end of `time`.
+    /// Waits for a key, a signal, or the end of `time`.
     pub(super) fn wait(&mut self, time: Duration) -> io::Result<Input> {
         let stdin = io::stdin();
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
@@ -132,13 +132,13 @@ impl Drop for Screen {
 
 fn restore() {
     fault::on_screen(false);
-    // A terminal that takes nothing more cannot be helped.
+    // Nothing can be done for a terminal that accepts no more output.
     let _ = disable_raw_mode();
     let _ = execute!(io::stdout(), EndSynchronizedUpdate, Show, LeaveAlternateScreen);
 }
 
-/// What a panic says would be gone with the screen that it is said on.
-fn restore_before_a_panic_talks() {
+/// The message of a panic would vanish with the alternate screen.
+fn restore_before_a_panic_message() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -150,12 +150,12 @@ fn restore_before_a_panic_talks() {
 }
 
 fn timeout(time: Duration) -> PollTimeout {
-    // Rounded up: the time is over when this returns.
+    // Rounded up, so that the time is over when this returns.
     let ms = time.as_nanos().div_ceil(1_000_000);
     PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
-/// Waits for `time`; true as soon as nobody reads what is written here any more.
+/// Waits for `time`; true as soon as the reader of standard output has closed it.
 pub(in crate::cli) fn reader_has_gone(time: Duration) -> bool {
     let out = io::stdout();
     let until = std::time::Instant::now() + time;
@@ -164,9 +164,9 @@ pub(in crate::cli) fn reader_has_gone(time: Duration) -> bool {
         if left.is_zero() {
             return false;
         }
-        // Nothing is asked for: errors are told in any case.
+        // Without requested events: errors are reported in any case.
         let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
-        if poll(&mut fds, timeout(left)).is_ok_and(|told| told > 0) {
+        if poll(&mut fds, timeout(left)).is_ok_and(|ready| ready > 0) {
             return true;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Capacity, CoordinatorStatus, Counts, Death, FleetStatus, Holder, ProcessStatus, Wanted, WorkerStatus,
-    stuck, word,
+    stuck,
 };
 use crate::bus::copy::copy_out;
 use crate::bus::directory::{control_path, region_path};
@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use zerocopy::FromBytes;
 
-/// Whoever looks at a fleet again and again, without becoming its client.
+/// Reads a fleet again and again, without becoming its client.
 #[derive(Debug)]
 pub struct Watch {
     dir: PathBuf,
@@ -42,7 +42,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Maps what has come since.
+    /// Maps the regions that have come since.
     pub(crate) fn look(&mut self) -> Result<(), BusError> {
         for (region, index) in self.regions.iter_mut().zip(0..) {
             if region.is_none() {
@@ -61,19 +61,19 @@ impl Watch {
         (0..).zip(&self.regions).filter_map(|(index, region)| Some((index, (*region)?)))
     }
 
-    /// As it is now.
+    /// The status now.
     pub fn read(&mut self) -> Result<FleetStatus, BusError> {
         self.look()?;
         Ok(read(&self.control, |index| self.regions[index as usize]))
     }
 
-    /// True when the fleet has stopped, or everybody is gone who could go on with it.
+    /// True when the fleet has stopped, or every process that could continue it is gone.
     pub fn has_ended(&self) -> bool {
         let control = &self.control;
         if control.stage() == Stage::Stopped {
             return true;
         }
-        // Its coordinators may go on without it, until another supervisor adopts them.
+        // Coordinators may continue without a supervisor until another one adopts them.
         control.owner().is_gone()
             && (0..control.shape().coordinators()).all(|index| {
                 let cell = &control.coordinator(index).process;
@@ -96,7 +96,7 @@ fn region_of(dir: &Path, control: &Control, index: u32) -> Result<Option<Region>
             if control.coordinator(index).process.incarnation.load(Ordering::Acquire) == 0 {
                 return Ok(None);
             }
-            // Made in the meantime, or the fleet has gone.
+            // It was created in the meantime, or the fleet is gone.
             attach().map(Some)
         }
         Err(error) => Err(error),
@@ -108,7 +108,7 @@ pub fn of(dir: &Path) -> Result<FleetStatus, BusError> {
     Watch::attach(dir)?.read()
 }
 
-/// `region` gives a coordinator's, if there is one.
+/// `region` gives the region of a coordinator, if there is one.
 pub(crate) fn read(control: &Control, region: impl Fn(u32) -> Option<Region>) -> FleetStatus {
     let now = now_ns();
     let mut coordinators = Vec::new();
@@ -125,14 +125,9 @@ pub(crate) fn read(control: &Control, region: impl Fn(u32) -> Option<Region>) ->
     }
     stuck.sort_by_key(|stuck| std::cmp::Reverse(stuck.for_ns));
     let (state, orders, shape) = (control.state(), control.orders(), control.shape());
-    let said = |word: &AtomicU32| Some(word.load(Ordering::Acquire)).filter(|count| *count > 0);
+    let nonzero = |word: &AtomicU32| Some(word.load(Ordering::Acquire)).filter(|count| *count > 0);
     FleetStatus {
-        stage: match control.stage() {
-            Stage::Starting => "starting",
-            Stage::Ready => "ready",
-            Stage::Stopping => "stopping",
-            Stage::Stopped => "stopped",
-        },
+        stage: control.stage(),
         started_unix_ns: control.stamped().created_unix_ns,
         read_ns: now,
         capacity: Capacity {
@@ -144,8 +139,8 @@ pub(crate) fn read(control: &Control, region: impl Fn(u32) -> Option<Region>) ->
         supervisor: supervisor(control),
         deaths: state.deaths.load(Ordering::Acquire),
         client: holder(&state.client_pid, &state.client_start),
-        pause: said(&orders.pause).and_then(|_| holder(&orders.pause_pid, &orders.pause_start)),
-        wanted: Wanted { coordinators: said(&orders.coordinators), workers: said(&orders.workers) },
+        pause: nonzero(&orders.pause).and_then(|_| holder(&orders.pause_pid, &orders.pause_start)),
+        wanted: Wanted { coordinators: nonzero(&orders.coordinators), workers: nonzero(&orders.workers) },
         ledger,
         counts,
         coordinators,
@@ -168,14 +163,13 @@ fn supervisor(control: &Control) -> ProcessStatus {
     let supervisors = control.state().supervisors.load(Ordering::Acquire).max(1);
     ProcessStatus {
         place: PlaceId::Supervisor,
-        name: PlaceId::Supervisor.to_string(),
         pid: owner.pid,
         start_ticks: owner.start_ticks,
         up_ns: (life == Life::Live).then(|| up_ns(owner.start_ticks)),
-        life: word(life),
+        life,
         ended: None,
         incarnation: supervisors,
-        // Who takes over from one does so because it has died.
+        // A supervisor takes over only from one that has died.
         deaths: supervisors - 1,
         last_death: None,
         suspected_ns: None,
@@ -191,11 +185,10 @@ fn process(place: PlaceId, cell: &ProcessCell) -> ProcessStatus {
         .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).in_fleet().to_string());
     ProcessStatus {
         place,
-        name: place.to_string(),
         pid: cell.pid.load(Ordering::Relaxed),
         start_ticks,
         up_ns: (life == Life::Live).then(|| up_ns(start_ticks)),
-        life: word(life),
+        life,
         ended,
         incarnation: cell.incarnation.load(Ordering::Acquire),
         deaths,
@@ -205,7 +198,7 @@ fn process(place: PlaceId, cell: &ProcessCell) -> ProcessStatus {
     }
 }
 
-/// `/proc` tells when a process began in ticks since the boot.
+/// How long ago a process began, from the ticks since boot that `/proc` gives.
 fn up_ns(start_ticks: u64) -> u64 {
     let a_tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
     since_boot_ns().saturating_sub(start_ticks.saturating_mul(a_tick_ns))
@@ -274,7 +267,7 @@ fn coordinator(
 fn ledger(region: &Region) -> Ledger {
     let counters = region.counters();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    // Ended before accepted: read the other way round, a task that ends in between would be missing.
+    // The ended tasks are read first: the other way round, a task that ends in between would be missing.
     let (answered, failed, returned) =
         (read(&counters.answered), read(&counters.failed), read(&counters.returned));
     let ended = answered.saturating_add(failed).saturating_add(returned);
@@ -301,9 +294,9 @@ fn counts(region: &Region) -> Counts {
         retried: read(&counters.retried),
         cancelled: read(&counters.cancelled),
         revived: read(&counters.revived),
-        letters: read(&counters.dead_letters),
-        letters_kept: region.dead_letters().iter().filter(|letter| is_kept(&letter.state)).count() as u64,
-        letters_lost: read(&counters.dead_letters_lost),
+        dead_letters: read(&counters.dead_letters),
+        dead_letters_kept: region.dead_letters().iter().filter(|letter| is_kept(&letter.state)).count() as u64,
+        dead_letters_evicted: read(&counters.dead_letters_lost),
         hits: read(&counters.hits),
         misses: read(&counters.misses),
         refills: read(&counters.refills),
@@ -339,16 +332,17 @@ fn worker(
     }
 }
 
-/// A task that waits, or is in a worker's hands.
+/// A task that waits, or that a worker has in hand.
 pub(super) struct Open {
     pub(super) task: TaskHeader,
     pub(super) is_queued: bool,
     pub(super) leased_to: Option<u32>,
-    /// Workers that have begun it.
+    /// How many workers have begun it.
     pub(super) attempt: u8,
 }
 
-/// What the table says is under way. Its words are written meanwhile: only what was the same before and after counts.
+/// The open tasks of the table. The table is written meanwhile: an entry counts only if it was the same before and
+/// after the reading.
 fn open(region: Region) -> Vec<Open> {
     region.table().iter().filter_map(open_entry).collect()
 }
@@ -379,5 +373,6 @@ pub(crate) fn open_tasks(region: Region) -> impl Iterator<Item = (u32, TaskHeade
 pub(crate) fn answer_of(entry: &TableEntry) -> AnswerHeader {
     let mut header = [0; HEADER];
     copy_out(&entry.answer, &mut header);
-    AnswerHeader::read_from_bytes(&header).expect("headers have one size")
+    AnswerHeader::read_from_bytes(&header)
+        .expect("HEADER is the size of an AnswerHeader: asserted at compile time in wire.rs")
 }

@@ -1,10 +1,11 @@
-//! What does not go on, and whom it waits for.
+//! Finds what is stuck, and which process it waits for.
 
 use super::read::Open;
-use super::{CoordinatorStatus, ProcessStatus, Stuck, WorkerStatus};
+use super::{CoordinatorStatus, Life, ProcessStatus, Stuck, StuckKind, WorkerStatus};
+use crate::wire::place::PlaceId;
 use std::collections::BTreeMap;
 
-/// What is in hand for less is at work.
+/// A task in hand for less than this is being worked on.
 const LONG_NS: u64 = 1_000_000_000;
 
 pub(super) fn look(into: &mut Vec<Stuck>, coordinator: &CoordinatorStatus, tasks: &[Open], now: u64) {
@@ -14,15 +15,15 @@ pub(super) fn look(into: &mut Vec<Stuck>, coordinator: &CoordinatorStatus, tasks
         into.extend(suspicion(&worker.process));
         into.extend(in_hand(worker));
     }
-    // Those that wait for the same are told together, by the oldest of them.
-    let mut waiting: BTreeMap<(String, String), Stuck> = BTreeMap::new();
+    // Tasks that wait for the same process for the same reason are one entry, named after the oldest.
+    let mut waiting: BTreeMap<(PlaceId, String), Stuck> = BTreeMap::new();
     for open in tasks.iter().filter(|open| open.is_queued) {
-        let Some((who, why)) = nobody_to_take(coordinator, open) else { continue };
+        let Some((place, message)) = waits_for(coordinator, open) else { continue };
         let for_ns = now.saturating_sub(open.task.sent_ns);
-        let stuck = waiting.entry((who.clone(), why.clone())).or_insert(Stuck {
-            who,
-            kind: if coordinator.paused { "paused" } else { "queued" },
-            why,
+        let stuck = waiting.entry((place, message.clone())).or_insert(Stuck {
+            place,
+            kind: if coordinator.paused { StuckKind::Paused } else { StuckKind::Queued },
+            message,
             tasks: 0,
             task_id: None,
             for_ns: 0,
@@ -38,9 +39,9 @@ pub(super) fn look(into: &mut Vec<Stuck>, coordinator: &CoordinatorStatus, tasks
 
 fn suspicion(process: &ProcessStatus) -> Option<Stuck> {
     Some(Stuck {
-        who: process.name.clone(),
-        kind: "suspected",
-        why: "its progress has stopped".to_owned(),
+        place: process.place,
+        kind: StuckKind::Suspected,
+        message: "makes no progress".to_owned(),
         tasks: 0,
         task_id: None,
         for_ns: process.suspected_ns?,
@@ -52,9 +53,9 @@ fn in_hand(worker: &WorkerStatus) -> Option<Stuck> {
     let for_ns = worker.idle_or_busy_ns.filter(|busy_ns| *busy_ns > LONG_NS)?;
     let attempt = worker.attempt.filter(|attempt| *attempt > 1);
     Some(Stuck {
-        who: worker.process.name.clone(),
-        kind: "in-hand",
-        why: match attempt {
+        place: worker.process.place,
+        kind: StuckKind::InHand,
+        message: match attempt {
             Some(attempt) => format!("in hand, attempt {attempt}"),
             None => "in hand".to_owned(),
         },
@@ -64,55 +65,55 @@ fn in_hand(worker: &WorkerStatus) -> Option<Stuck> {
     })
 }
 
-/// Whom a queued task waits for, and why that will not take it for now. `None` if somebody will: they are only busy.
-fn nobody_to_take(coordinator: &CoordinatorStatus, open: &Open) -> Option<(String, String)> {
+/// The process that a queued task waits for, and why that process does not take it for now. `None` if a worker will
+/// take it as soon as one is free.
+fn waits_for(coordinator: &CoordinatorStatus, open: &Open) -> Option<(PlaceId, String)> {
     let own = &coordinator.process;
-    let told = |process: &ProcessStatus, why: &str| Some((process.name.clone(), why.to_owned()));
+    let stuck = |process: &ProcessStatus, message: &str| Some((process.place, message.to_owned()));
     if !own.is_live() {
-        return told(own, not_there(own));
+        return stuck(own, not_there(own));
     }
     if coordinator.paused {
-        return told(own, "it stands still, as an operator wants");
+        return stuck(own, "paused by an operator");
     }
     if let Some(place) = open.task.place() {
         let process = &coordinator.workers.get(place as usize)?.process;
         if !process.is_live() {
-            return told(process, not_there(process));
+            return stuck(process, not_there(process));
         }
     } else if coordinator.live == 0 {
-        return told(own, "none of its workers lives");
+        return stuck(own, "none of its workers is alive");
     }
-    (open.attempt > 0).then(|| (own.name.clone(), "they failed, and wait for their next attempt".to_owned()))
+    (open.attempt > 0)
+        .then(|| (own.place, "an attempt failed; the next one follows after a pause".to_owned()))
 }
 
 fn not_there(process: &ProcessStatus) -> &'static str {
     match process.life {
-        "dead" => "it is dead, and nobody comes in its place",
-        "replacing" => "it is dead, and its successor has not come yet",
-        "stopped" => "it was told to stop",
-        _ => "it has not started yet",
+        Life::Dead => "it is dead and will not be restarted",
+        Life::Replacing => "it is dead, and its successor is not ready yet",
+        Life::Stopped => "it was stopped on request",
+        Life::Absent | Life::Starting | Life::Live => "it has not started yet",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::slot::Life;
     use crate::client::Ledger;
-    use crate::client::status::{Counts, word};
-    use crate::wire::place::PlaceId;
+    use crate::client::status::Counts;
     use crate::wire::{ANY, TaskHeader, TaskId};
 
     const NOW: u64 = 100_000_000_000;
+    const COORDINATOR: PlaceId = PlaceId::Coordinator(0);
 
     fn process(place: PlaceId, life: Life) -> ProcessStatus {
         ProcessStatus {
             place,
-            name: place.to_string(),
             pid: 1,
             start_ticks: 1,
             up_ns: None,
-            life: word(life),
+            life,
             ended: None,
             incarnation: 1,
             deaths: 0,
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// With two workers, one of them dead for good.
+    /// With two workers, one of them dead and not to be restarted.
     fn coordinator(life: Life) -> CoordinatorStatus {
         CoordinatorStatus {
             process: process(PlaceId::Coordinator(0), life),
@@ -157,7 +158,7 @@ mod tests {
             id: TaskId { epoch: 1, sender: 1, sequence },
             deadline_ns: u64::MAX,
             parameter: 0,
-            // The lower its sequence, the longer it waits.
+            // The lower its sequence, the longer it has waited.
             sent_ns: sequence * 1_000_000_000,
             entry: 0,
             lease: 0,
@@ -169,55 +170,63 @@ mod tests {
         Open { task, is_queued: true, leased_to: None, attempt }
     }
 
-    /// Who, of what kind, how many, the oldest, and for how many seconds.
+    /// The place, the kind, how many tasks, the oldest, and for how many seconds.
     fn check(
         coordinator: &CoordinatorStatus,
         tasks: &[Open],
-        expect: &[(&str, &str, u64, Option<&str>, u64)],
+        expect: &[(PlaceId, StuckKind, u64, Option<&str>, u64)],
     ) {
         let mut found = Vec::new();
         look(&mut found, coordinator, tasks, NOW);
         let found: Vec<_> = found
             .iter()
-            .map(|s| (s.who.as_str(), s.kind, s.tasks, s.task_id.as_deref(), s.for_ns / 1_000_000_000))
+            .map(|s| (s.place, s.kind, s.tasks, s.task_id.as_deref(), s.for_ns / 1_000_000_000))
             .collect();
         assert_eq!(found, expect);
     }
 
     #[test]
-    fn who_waits_for_somebody_busy_is_not_stuck() {
+    fn a_task_that_waits_for_a_busy_worker_is_not_stuck() {
         check(&coordinator(Life::Live), &[queued(1, ANY, 0), queued(2, 0, 0)], &[]);
     }
 
     #[test]
-    fn tasks_that_wait_for_the_same_dead_worker_are_told_by_the_oldest() {
+    fn tasks_that_wait_for_the_same_dead_worker_are_one_entry_named_after_the_oldest() {
         let tasks = [queued(7, 1, 0), queued(3, 1, 0), queued(5, 1, 0)];
-        check(&coordinator(Life::Live), &tasks, &[("worker/0.1", "queued", 3, Some("1.1.3"), 97)]);
+        check(
+            &coordinator(Life::Live),
+            &tasks,
+            &[(PlaceId::worker(0, 1), StuckKind::Queued, 3, Some("1.1.3"), 97)],
+        );
     }
 
     #[test]
-    fn nobody_takes_anything_from_a_dead_coordinator_or_without_workers() {
+    fn tasks_of_a_dead_coordinator_or_of_one_without_workers_are_stuck() {
         let tasks = [queued(7, 0, 0), queued(3, ANY, 0)];
         for life in [Life::Dead, Life::Replacing, Life::Starting, Life::Stopped] {
-            check(&coordinator(life), &tasks, &[("coord/0", "queued", 2, Some("1.1.3"), 97)]);
+            check(&coordinator(life), &tasks, &[(COORDINATOR, StuckKind::Queued, 2, Some("1.1.3"), 97)]);
         }
         let empty = CoordinatorStatus { live: 0, ..coordinator(Life::Live) };
-        check(&empty, &tasks[1..], &[("coord/0", "queued", 1, Some("1.1.3"), 97)]);
+        check(&empty, &tasks[1..], &[(COORDINATOR, StuckKind::Queued, 1, Some("1.1.3"), 97)]);
     }
 
     #[test]
-    fn what_failed_waits_for_its_next_attempt() {
-        check(&coordinator(Life::Live), &[queued(7, ANY, 2)], &[("coord/0", "queued", 1, Some("1.1.7"), 93)]);
+    fn a_failed_task_waits_for_its_next_attempt() {
+        check(
+            &coordinator(Life::Live),
+            &[queued(7, ANY, 2)],
+            &[(COORDINATOR, StuckKind::Queued, 1, Some("1.1.7"), 93)],
+        );
     }
 
     #[test]
     fn a_pause_holds_everything_up() {
         let paused = CoordinatorStatus { paused: true, ..coordinator(Life::Live) };
-        check(&paused, &[queued(7, ANY, 0)], &[("coord/0", "paused", 1, Some("1.1.7"), 93)]);
+        check(&paused, &[queued(7, ANY, 0)], &[(COORDINATOR, StuckKind::Paused, 1, Some("1.1.7"), 93)]);
     }
 
     #[test]
-    fn who_is_suspected_and_what_is_long_in_hand_is_told() {
+    fn suspected_processes_and_tasks_long_in_hand_are_listed() {
         let mut one = coordinator(Life::Live);
         one.process.suspected_ns = Some(4_000_000_000);
         one.workers[0].process.suspected_ns = Some(3_000_000_000);
@@ -227,9 +236,9 @@ mod tests {
             &one,
             &[],
             &[
-                ("coord/0", "suspected", 0, None, 4),
-                ("worker/0.0", "suspected", 0, None, 3),
-                ("worker/0.0", "in-hand", 1, Some("9"), 1),
+                (COORDINATOR, StuckKind::Suspected, 0, None, 4),
+                (PlaceId::worker(0, 0), StuckKind::Suspected, 0, None, 3),
+                (PlaceId::worker(0, 0), StuckKind::InHand, 1, Some("9"), 1),
             ],
         );
         one.workers[0].idle_or_busy_ns = Some(LONG_NS);

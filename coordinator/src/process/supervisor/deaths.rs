@@ -137,7 +137,7 @@ impl Supervisor {
         let orders = self.control.orders();
         orders.workers.store(after, Ordering::Relaxed);
         orders.scaled.fetch_add(1, Ordering::AcqRel);
-        lock.nudge();
+        lock.wake_fleet();
     }
 
     /// Coordinators that are alive and not retiring.

@@ -6,7 +6,7 @@ use crate::bus::ring::{HEADER, Record};
 use crate::bus::slot::{DeadLetterState, TableEntry};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::Region;
-use crate::client::letters;
+use crate::client::dead_letters;
 use crate::plan::lease::{State, Word};
 use crate::snapshot::record::{AnswerRecord, Body, OpenTask, Progress, Untold, Used};
 use crate::wire::{
@@ -144,13 +144,13 @@ impl Contents {
 
     fn letters(&mut self, index: u32, region: &Region) {
         let entries = region.dead_letters();
-        for letter in letters::of_region(index, region) {
-            let entry = &entries[letter.place as usize];
+        for letter in dead_letters::of_region(index, region) {
+            let entry = &entries[letter.index as usize];
             if DeadLetterState::from_raw(entry.state.load(Ordering::Acquire)) != Some(DeadLetterState::Dead) {
                 // In the table again.
                 continue;
             }
-            let reason = letter.reason();
+            let reason = letter.message();
             let answer = answer_of(&words(&entry.answer));
             match open_task(
                 index,

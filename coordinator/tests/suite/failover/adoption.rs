@@ -41,7 +41,7 @@ fn a_fleet_that_waits_for_a_supervisor_is_not_cleaned_away() {
     let own = Identity::own();
     control.coordinator(1).process.mark_live(own.pid, own.start_ticks);
     let said = program(shm.path(), &["clean"]);
-    assert!(String::from_utf8_lossy(&said.stderr).contains("a coordinator lives; left alone"));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("a coordinator is alive; left alone"));
     assert!(dir.exists());
     control.coordinator(1).process.mark_live(owner.pid, owner.start_ticks);
     assert!(program(shm.path(), &["clean"]).status.success());
@@ -99,7 +99,7 @@ fn child_that_launches() {
     let _ = std::fs::remove_file(&errors);
     let how = stopped.how.unwrap();
     assert!(
-        how.contains(&format!("process {} had adopted its fleet, and ended as asked", adopter.pid)),
+        how.contains(&format!("process {} had adopted its fleet, and stopped as asked", adopter.pid)),
         "{how}"
     );
     assert_eq!(stopped.cleaned, Vec::<String>::new());

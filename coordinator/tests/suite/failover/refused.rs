@@ -33,7 +33,8 @@ fn a_successor_that_cannot_be_forked_comes_when_there_is_room() {
         .unwrap();
     let up = Up { child, dir: shm.path().join("coord-test") };
     super::wait_until("the fleet is ready", || {
-        coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")
+        coordinator::client::status::of(&up.dir)
+            .is_ok_and(|status| status.stage == coordinator::client::status::Stage::Ready)
     });
     let mut fleet = Fleet::of(up);
     let mut load = Load::on(&fleet.up.dir, 10, Duration::from_millis(2));
@@ -67,7 +68,10 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     let output = up(&group, shm.path(), &shape).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(20), "{said}");
-    assert!(said.contains("does not fit here") && said.contains("processes of the container"), "{said}");
+    assert!(
+        said.contains("does not fit on this host") && said.contains("processes of the container"),
+        "{said}"
+    );
     assert!(is_empty(shm.path()));
     assert_gone(shm.path());
     // With room for at least one worker of each.
@@ -76,7 +80,8 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let up = Up { child, dir: shm.path().join("coord-test") };
     super::wait_until("the fleet is ready", || {
-        coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")
+        coordinator::client::status::of(&up.dir)
+            .is_ok_and(|status| status.stage == coordinator::client::status::Stage::Ready)
     });
     let fleet = Fleet::of(up);
     let mut load = Load::on(&fleet.up.dir, 10, Duration::from_millis(2));
@@ -98,7 +103,8 @@ fn a_fleet_that_nobody_can_adopt_ends_in_order() {
     let child = up(&group, shm.path(), &adopt).stdout(Stdio::null()).spawn().unwrap();
     let mut up = Up { child, dir: shm.path().join("coord-test") };
     super::wait_until("the fleet is ready", || {
-        coordinator::client::status::of(&up.dir).is_ok_and(|status| status.stage == "ready")
+        coordinator::client::status::of(&up.dir)
+            .is_ok_and(|status| status.stage == coordinator::client::status::Stage::Ready)
     });
     // No supervisor can be forked.
     assert!(group.set(1));

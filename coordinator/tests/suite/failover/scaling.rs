@@ -144,6 +144,6 @@ fn more_coordinators_than_there_are_places_for_are_not_waited_for() {
     let said = program(shm.path(), &["scale", "test", "--coordinators", "2"]);
     let words = String::from_utf8_lossy(&said.stderr);
     assert_eq!(said.status.code(), Some(10), "{words}");
-    assert!(words.contains("only 1 places are left"), "{words}");
+    assert!(words.contains("only 1 of 2 places can be filled"), "{words}");
     fleet.stop(shm.path());
 }

@@ -180,7 +180,7 @@ fn who_has_to_be_killed_at_the_end_is_dead_and_not_stopped() {
     kill(status.coordinators[1].process.identity(), Signal::SIGSTOP);
     assert_eq!(up.stop(), Some(0));
     let status = client.status();
-    assert_eq!(status.coordinators[0].workers[0].process.life, "stopped");
+    assert_eq!(status.coordinators[0].workers[0].process.life, coordinator::client::status::Life::Stopped);
     assert_eq!(status.coordinators[0].workers[1].process.ended.as_deref(), Some("killed by SIGKILL"));
     assert!(status.coordinators[0].workers[1].process.is_dead());
     assert!(status.coordinators[1].process.is_dead());

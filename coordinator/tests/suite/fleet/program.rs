@@ -141,9 +141,9 @@ fn processes_have_names_of_their_own() {
     let mut count = 0;
     for process in status.processes() {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", process.pid)).unwrap();
-        assert_eq!(read("comm").trim_end(), process.name);
+        assert_eq!(read("comm").trim_end(), process.place.to_string());
         let title = read("cmdline");
-        assert_eq!(title.trim_end_matches('\0'), process.name);
+        assert_eq!(title.trim_end_matches('\0'), process.place.to_string());
         count += 1;
     }
     assert_eq!(count, 23);
@@ -156,7 +156,7 @@ fn workers_hold_no_descriptor_but_their_three() {
     let status = coordinator::client::status::of(&up.dir).unwrap();
     for worker in &status.coordinators[0].workers {
         let open = std::fs::read_dir(format!("/proc/{}/fd", worker.process.pid)).unwrap().count();
-        assert_eq!(open, 3, "{}", worker.process.name);
+        assert_eq!(open, 3, "{}", worker.process.place);
     }
 }
 
@@ -342,7 +342,7 @@ fn a_worker_that_cannot_be_forked_is_told_and_the_rest_ends() {
     };
     // Seen before anything is started.
     let said = up("--nproc=20", &[]);
-    assert!(said.contains("does not fit here") && said.contains("processes of the user"), "{said}");
+    assert!(said.contains("does not fit on this host") && said.contains("processes of the user"), "{said}");
     assert!(!said.contains("cannot start"), "{said}");
     // The supervisor and a coordinator, and no worker.
     let said = up("--nproc=2", &["--partial"]);

@@ -1,11 +1,11 @@
-//! What a fleet says of itself: status, events, dead letters; and what an operator asks of it.
+//! Fleet status, events and dead letters; and the orders of an operator.
 
 use super::{PROGRAM, Up, kill, shm, wait_until};
 use coordinator::bus::layout::EVENTS;
 use coordinator::client::events::{Follower, What};
 use coordinator::client::status::{self, ProcessStatus};
 use coordinator::client::{
-    Address, Answer, Client, Event, Failure, Identity, Task, TaskId, Terms, WorkerRef,
+    Address, Answer, Client, Event, Failure, Identity, PlaceId, Task, TaskId, Terms, WorkerRef,
 };
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
@@ -140,7 +140,7 @@ fn a_death_and_what_follows_are_events_in_order() {
     let started = follow.waits_for(&["supervisor coord/0 started", "incarnation 2"]);
     let recovered = follow.waits_for(&["coord/0 coord/0 recovered after "]);
     assert!(died < started && died < recovered, "{:#?}", follow.lines);
-    other.waits_for(&[r#""source":"coord/0""#, r#""kind":"recovered""#, r#""who":"coord/0""#]);
+    other.waits_for(&[r#""source":"coord/0""#, r#""kind":"recovered""#, r#""subject":"coord/0""#]);
 
     // Read at leisure it is the same.
     let all = fine(shm.path(), &["events", "test", "--since", "1h"]);
@@ -168,7 +168,7 @@ fn a_death_and_what_follows_are_events_in_order() {
         let event: Value = serde_json::from_str(line).unwrap();
         let mut words = text.split(' ').skip(1);
         assert_eq!(words.next(), event["source"].as_str());
-        assert_eq!(words.next(), event["who"].as_str());
+        assert_eq!(words.next(), event["subject"].as_str());
         assert!(event["unix_ns"].is_u64() && event["number"].is_u64());
     }
 }
@@ -187,7 +187,7 @@ fn a_follower_goes_on_with_the_next_supervisor_and_with_coordinators_that_come_l
     let second = status::of(&up.dir).unwrap().supervisor;
     assert_eq!((second.incarnation, second.deaths), (first.incarnation + 1, 1));
     assert_eq!(said(shm.path(), &["scale", "test", "--coordinators", "2"]).2, Some(0));
-    follow.waits_for(&["supervisor supervisor scaled from 1 to 2 by hand"]);
+    follow.waits_for(&["supervisor supervisor scaled from 1 to 2 by operator"]);
     follow.waits_for(&["coord/1 worker/1.0 started"]);
     assert_eq!(said(shm.path(), &["stop", "test"]).2, Some(0));
     assert_eq!(follow.end().0, Some(0));
@@ -216,7 +216,11 @@ fn a_reader_that_is_too_slow_knows_how_much_it_has_missed() {
     let mut slow = Follower::attach(&up.dir).unwrap();
     let began = slow.rest().unwrap();
     let last = |seen: &[coordinator::client::events::Seen]| {
-        seen.iter().filter(|seen| seen.source == "coord/0").map(|seen| seen.number).max().unwrap_or(0)
+        seen.iter()
+            .filter(|seen| seen.source == PlaceId::Coordinator(0))
+            .map(|seen| seen.number)
+            .max()
+            .unwrap_or(0)
     };
     let before = last(&began);
     let mut client = Client::attach(&up.dir).unwrap();
@@ -238,7 +242,8 @@ fn a_reader_that_is_too_slow_knows_how_much_it_has_missed() {
         });
     }
     assert_eq!(status::of(&up.dir).unwrap().counts.cancelled, cancelled);
-    let seen: Vec<_> = slow.rest().unwrap().into_iter().filter(|seen| seen.source == "coord/0").collect();
+    let seen: Vec<_> =
+        slow.rest().unwrap().into_iter().filter(|seen| seen.source == PlaceId::Coordinator(0)).collect();
     let What::Missed { count } = seen[0].what else { panic!("{:?}", seen[0]) };
     assert_eq!(seen[0].number, before + 1);
     assert_eq!(seen[1].number, before + 1 + count);
@@ -271,7 +276,7 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
     assert_eq!(letter["task"], name.as_str());
     assert_eq!(letter["command"], serde_json::json!(["sh", "-c", script]));
     assert_eq!((&letter["attempts"], &letter["code"]), (&2.into(), &1.into()));
-    assert!(letter["said"].as_str().unwrap().contains("tried"), "{letter}");
+    assert!(letter["output"].as_str().unwrap().contains("tried"), "{letter}");
 
     // The cause is still there: it fails again, and the letter is another one.
     assert_eq!(fine(shm.path(), &["dead-letters", "--requeue", &name]), format!("requeued {name}\n"));
@@ -286,7 +291,10 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
     assert_eq!(outcome(&mut client, id, true), Ok((0, b"there".to_vec())));
     assert_eq!(fine(shm.path(), &["dead-letters"]), "no dead letters\n");
     let status = status::of(&up.dir).unwrap();
-    assert_eq!((status.counts.revived, status.counts.letters, status.counts.letters_kept), (2, 2, 0));
+    assert_eq!(
+        (status.counts.revived, status.counts.dead_letters, status.counts.dead_letters_kept),
+        (2, 2, 0)
+    );
     assert_eq!((status.ledger.accepted, status.ledger.failed, status.ledger.answered), (3, 2, 1));
 
     // What is no text is told whole as well.
@@ -337,7 +345,10 @@ fn a_task_is_cancelled_by_its_name_and_what_cannot_be_is_told() {
     let (_, error, code) = said(shm.path(), &["cancel", "test", &asleep.to_string(), "1.99.5"]);
     assert_eq!(code, Some(10));
     assert_eq!(error.matches("there is no such task, queued or in hand").count(), 2, "{error}");
-    assert_eq!(fine(shm.path(), &["cancel", "test", "all"]), "nothing to be cancelled\n");
+    assert_eq!(
+        fine(shm.path(), &["cancel", "test", "all"]),
+        "nothing was cancelled: there was nothing to do\n"
+    );
     assert!(fine(shm.path(), &["events"]).contains(&format!("cancelled task {asleep}")));
 
     // Nobody hears.
@@ -348,7 +359,7 @@ fn a_task_is_cancelled_by_its_name_and_what_cannot_be_is_told() {
     let (_, error, code) = said(shm.path(), &["cancel", "test", "all", "--patience", "50ms"]);
     kill(coordinator, Signal::SIGCONT);
     assert_eq!(code, Some(10));
-    assert!(error.contains(&last.to_string()) && error.contains("nobody has acknowledged"), "{error}");
+    assert!(error.contains(&last.to_string()) && error.contains("has not acknowledged the order"), "{error}");
     assert!(error.contains(&format!("pid {}", coordinator.pid)), "{error}");
     // The order stands, and is heard now.
     assert_eq!(outcome(&mut client, last, false).unwrap_err(), Failure::Cancelled);
@@ -411,7 +422,7 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     });
     let status = json();
     let stuck = &status["status"]["stuck"][0];
-    assert_eq!((&stuck["who"], &stuck["kind"]), (&"worker/1.0".into(), &"in-hand".into()));
+    assert_eq!((&stuck["place"], &stuck["kind"]), (&"worker/1.0".into(), &"in-hand".into()));
     assert_eq!(stuck["task_id"], id.to_string());
     assert!(stuck["for_ns"].as_u64().unwrap() > 1_000_000_000);
     let text = fine(shm.path(), &["status"]);
@@ -454,7 +465,7 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     let waiting: Vec<_> = stuck.iter().filter(|stuck| stuck["kind"] == "paused").collect();
     assert_eq!(waiting.iter().map(|stuck| stuck["tasks"].as_u64().unwrap()).sum::<u64>(), 3, "{stuck:?}");
     for stuck in waiting {
-        assert!(stuck["who"].as_str().unwrap().starts_with("coord/"), "{stuck}");
+        assert!(stuck["place"].as_str().unwrap().starts_with("coord/"), "{stuck}");
         assert!(others.iter().any(|id| stuck["task_id"] == id.to_string()), "{stuck}");
     }
     assert!(fine(shm.path(), &["status"]).contains(&format!("paused by pid {}", own.pid)));
@@ -482,7 +493,9 @@ fn a_fleet_is_meant_by_its_name_or_by_being_the_only_one() {
         .spawn()
         .unwrap();
     let dir = shm.path().join("coord-second");
-    wait_until("the second fleet", || status::of(&dir).is_ok_and(|status| status.stage == "ready"));
+    wait_until("the second fleet", || {
+        status::of(&dir).is_ok_and(|status| status.stage == status::Stage::Ready)
+    });
     for verb in verbs {
         let (_, error, code) = said(shm.path(), verb);
         assert_eq!(code, Some(10));

@@ -3,7 +3,7 @@
 
 use super::{Up, kill, shm, wait_until};
 use coordinator::client::orders::{Operator, Which};
-use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, WorkerRef, letters};
+use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, WorkerRef, dead_letters};
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ fn what_fails_for_good_is_kept_and_can_be_tried_again() {
     let outcome = collect(&mut client, 1).remove(&7).unwrap();
     assert!(matches!(&outcome.result, Err(Failure::Failed(partial)) if partial.attempt == 2));
     assert_eq!(outcome.id, id);
-    let kept = letters::of(&up.dir).unwrap();
+    let kept = dead_letters::of(&up.dir).unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!((kept[0].id, &kept[0].body, kept[0].attempts), (id, &body, 2));
     let ledger = client.ledger();
@@ -177,12 +177,12 @@ fn what_fails_for_good_is_kept_and_can_be_tried_again() {
         });
     };
     wait_for(&mut client, 1);
-    assert_eq!(letters::of(&up.dir).unwrap().len(), 1);
+    assert_eq!(dead_letters::of(&up.dir).unwrap().len(), 1);
     std::fs::write(&mended, "").unwrap();
     operator.requeue(&Which::All).unwrap();
     wait_for(&mut client, 2);
     assert_eq!(revived, [(id, false), (id, true)]);
-    assert!(letters::of(&up.dir).unwrap().is_empty());
+    assert!(dead_letters::of(&up.dir).unwrap().is_empty());
     // The client had its outcome; the fleet's book has the task twice more.
     assert_eq!(client.ledger(), ledger);
     let theirs = client.status().ledger();

@@ -84,7 +84,7 @@ fn coordinators_killed_under_load_lose_nothing_and_answer_each_task_once() {
         let index = (round % 2) as usize;
         let process = status(&client, index).process;
         // It may be that the one before has not been replaced yet.
-        if process.life == "live" && process.identity().is_alive() {
+        if process.is_live() && process.identity().is_alive() {
             kill(process.identity(), Signal::SIGKILL);
         }
     }
@@ -170,7 +170,7 @@ fn a_coordinator_that_dies_too_often_is_given_up_and_its_tasks_fail() {
     kill(first, Signal::SIGKILL);
     wait_until("the successor is there", || {
         let process = status(&client, 0).process;
-        process.life == "live" && process.identity() != first
+        process.is_live() && process.identity() != first
     });
     kill(status(&client, 0).process.identity(), Signal::SIGKILL);
     let outcomes = Outcomes::wait_for(&mut client, 2);
@@ -203,7 +203,7 @@ fn a_damaged_entry_fails_with_its_reason_and_no_other_does() {
     kill(status(&client, 0).process.identity(), Signal::SIGKILL);
     let outcomes = Outcomes::wait_for(&mut client, 3);
     for tag in 0..2 {
-        assert_eq!(outcomes.reason(tag), "a successor of coord/0 found the task damaged in its table");
+        assert_eq!(outcomes.reason(tag), "a successor of coord/0 found the task damaged in its task table");
     }
     assert_eq!(outcomes.attempt(2), 2);
     assert_eq!(status(&client, 0).damaged, 2);

@@ -237,7 +237,7 @@ impl Episode<'_> {
                 self.storm.kills += 1;
                 self.killed.insert(
                     (identity.pid, identity.start_ticks),
-                    (killed_ns, process.name.starts_with("coord")),
+                    (killed_ns, process.place.role() == coordinator::client::Role::Coordinator),
                 );
             }
         } else if pidfd_send_signal(&fd, Signal::STOP).is_ok() {
@@ -251,7 +251,7 @@ impl Episode<'_> {
         let somebody = status.coordinators.iter().any(|coordinator| {
             let identity = coordinator.process.identity();
             let stopped = self.stopped.iter().any(|(_, other, _)| *other == identity);
-            coordinator.process.life == "live" && identity.is_alive() && !stopped
+            coordinator.process.is_live() && identity.is_alive() && !stopped
         });
         let Some((identity, fd)) = hold(&status.supervisor) else { return false };
         if self.orphaned.is_some() {
@@ -306,7 +306,7 @@ impl Episode<'_> {
             self.client.wait(Duration::from_millis(5));
         }
         let all_there = |status: &FleetStatus| {
-            status.processes().all(|process| process.life == "live" && process.identity().is_alive())
+            status.processes().all(|process| process.is_live() && process.identity().is_alive())
         };
         while !all_there(&self.client.status()) {
             assert!(now_ns() - begun < watchdog, "seed {seed}: {:#?}", self.client.status());

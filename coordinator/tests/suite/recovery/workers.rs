@@ -58,7 +58,10 @@ fn a_killed_workers_task_is_answered_at_its_second_attempt() {
     assert_eq!((death.pid, death.start_ticks), (victim.pid, victim.start_ticks));
     assert_eq!(death.how, "killed by SIGKILL");
     assert!(death.recovered_ns.unwrap() >= death.seen_ns);
-    assert_eq!((process.life, process.deaths, process.restarts(), client.deaths()), ("live", 1, 1, 1));
+    assert_eq!(
+        (process.life, process.deaths, process.restarts(), client.deaths()),
+        (coordinator::client::status::Life::Live, 1, 1, 1)
+    );
     assert_balanced(&client);
     assert_eq!(up.stop(), Some(0));
     assert!(is_empty(shm.path()));
@@ -133,7 +136,7 @@ fn all_workers_killed_at_once_are_replaced_and_lose_nothing() {
     wait_until("everyone is replaced", || {
         let status = client.status();
         let mut now = status.coordinators.iter().flat_map(|coordinator| &coordinator.workers);
-        now.all(|worker| worker.process.life == "live" && worker.process.deaths == 1)
+        now.all(|worker| worker.process.is_live() && worker.process.deaths == 1)
     });
     assert_eq!(client.deaths(), 40);
     assert_balanced(&client);
@@ -147,7 +150,7 @@ fn a_worker_may_die_idle_more_often_than_a_ring_has_epochs() {
     let up = Up::start(shm.path(), 1, 1, &["--restarts-max", "1000"]);
     let mut client = Client::attach(&up.dir).unwrap();
     for deaths in 1..=140 {
-        wait_until("the next one is there", || status(&client, 0, 0).process.life == "live");
+        wait_until("the next one is there", || status(&client, 0, 0).process.is_live());
         kill(status(&client, 0, 0).process.identity(), Signal::SIGKILL);
         wait_until("its death is seen", || status(&client, 0, 0).process.deaths == deaths);
     }

@@ -29,7 +29,8 @@ fn talking(shm: &Path, coordinators: &str) -> (Child, std::path::PathBuf) {
         .unwrap();
     let dir = shm.join("coord-test");
     wait_until("the fleet is ready", || {
-        coordinator::client::status::of(&dir).is_ok_and(|status| status.stage == "ready")
+        coordinator::client::status::of(&dir)
+            .is_ok_and(|status| status.stage == coordinator::client::status::Stage::Ready)
     });
     (child, dir)
 }

@@ -146,7 +146,7 @@ fn another_user_can_neither_see_into_a_fleet_nor_end_it_nor_move_it() {
         let said = wrapped(&AS_OTHER, &program, shm.path(), verb);
         assert!(!text(&said.stdout).contains("test"), "{verb:?}: {}", text(&said.stdout));
     }
-    assert_eq!(status::of(&fleet.dir).unwrap().stage, "ready");
+    assert_eq!(status::of(&fleet.dir).unwrap().stage, status::Stage::Ready);
     assert_eq!(fleet.stop(), Some(0));
     assert!(is_empty(shm.path()));
 }

@@ -390,7 +390,7 @@ fn a_coordinator_killed_meanwhile_costs_no_task() {
         assert_eq!((open.len(), &open), (snapshot.tasks.len(), &sent), "round {round}");
         wait_until("there is a successor", || {
             let process = &client.status().coordinators[round % 3].process;
-            process.incarnation > before && process.life == "live"
+            process.incarnation > before && process.is_live()
         });
     }
     place.disaster(up);
@@ -428,7 +428,7 @@ fn a_coordinator_that_dies_standing_still_is_read_when_it_has_a_successor() {
     kill(first.identity(), Signal::SIGKILL);
     wait_until("there is a successor", || {
         let process = &client.status().coordinators[0].process;
-        process.incarnation > first.incarnation && process.life == "live"
+        process.incarnation > first.incarnation && process.is_live()
     });
     kill(second.identity(), Signal::SIGCONT);
     assert!(backup.wait().unwrap().success());
@@ -499,7 +499,7 @@ fn dead_letters_are_kept_beside_the_results_or_tried_again() {
     assert_eq!((place.done().len(), place.results("out.dead-letters").len()), (0, 1));
     let taken = place.coordinator(&["restore", "backup", "--results", "out"]);
     assert_eq!(taken.status.code(), Some(64));
-    assert!(text(&taken.stderr).contains("nothing is overwritten"), "{}", text(&taken.stderr));
+    assert!(text(&taken.stderr).contains("existing files are not overwritten"), "{}", text(&taken.stderr));
     place.succeeds(&["restore", "backup", "--results", "again", "--retry-dead-letters"]);
     assert_eq!(place.done(), once([7]));
 }

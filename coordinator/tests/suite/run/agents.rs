@@ -70,7 +70,7 @@ fn a_list_for_agents_has_inputs_and_no_commands() {
     ]);
     desk.run(&["--agents", "1", "--protocol", "jsonl", "--tasks", "tasks"])
         .with(64)
-        .says(&["--protocol jsonl wants an agent"]);
+        .says(&["--protocol jsonl needs an agent program"]);
 }
 
 #[test]

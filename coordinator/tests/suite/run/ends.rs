@@ -97,7 +97,7 @@ fn an_early_end_waits_for_what_runs_or_does_not() {
             "{}",
             wait,
         ];
-        desk.run(&arguments).with(10).says(&["halted: ", "go on with: ", "--resume"]);
+        desk.run(&arguments).with(10).says(&["halted: ", "continue with: ", "--resume"]);
         assert_eq!(desk.lines("done").len(), done, "{halt}");
         let rows = desk.last("out");
         assert_eq!(rows.len(), 3, "{halt}");
@@ -151,7 +151,7 @@ fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
     let mut said = String::new();
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
-    assert!(said.contains("2 tasks that run are waited for"), "{said}");
+    assert!(said.contains("for 2 running tasks"), "{said}");
     desk.touch("go");
     std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(21), "{said}");
@@ -163,7 +163,7 @@ fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
     assert!(rows.values().all(|row| row["status"] == "ok"));
 
     // The command that it names goes on from there.
-    let again = said.lines().find_map(|line| line.strip_prefix("hint: go on with: ")).unwrap();
+    let again = said.lines().find_map(|line| line.strip_prefix("hint: continue with: ")).unwrap();
     let output = std::process::Command::new("sh")
         .args(["-c", again])
         .current_dir(desk.dir.path())

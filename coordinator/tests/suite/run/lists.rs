@@ -20,10 +20,10 @@ fn all_mistakes_of_a_list_are_told_at_once_and_nothing_starts() {
     let ended = desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out"]).with(64).says(&[
         "error: tasks:2: unknown key `comand`; is `command` meant?",
         "error: tasks:2: it has no `command`, and no command follows `--`",
-        r#"error: tasks:3: the id "good" is that of line 1 already"#,
+        r#"error: tasks:3: the id "good" is already used in line 1"#,
         "error: tasks:5: column 2: expected ident",
         "error: tasks:6: `retries` is no number from 0 to 254",
-        "error: tasks:6: `timeout`: `5` is no time; write 500ms",
+        "error: tasks:6: `timeout`: `5` has no unit; write `5s`",
         "error: tasks:7: an argument contains a NUL",
         "nothing was started",
     ]);

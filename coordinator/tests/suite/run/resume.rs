@@ -84,10 +84,10 @@ fn results_that_are_there_are_not_overwritten() {
     let desk = Desk::new();
     desk.write("out", "something of mine\n");
     let arguments = ["--agents", "1", "--results", "out", "--", "touch", "started"];
-    desk.run(&arguments).with(64).says(&["out has results already", "--resume goes on"]);
+    desk.run(&arguments).with(64).says(&["out has results already", "`--resume` does the tasks"]);
     desk.run(&["--agents", "1", "--results", "out", "--resume", "--", "touch", "started"])
         .with(64)
-        .says(&["out:1: this is no result"]);
+        .says(&["out:1: this line is not a result"]);
     assert_eq!(desk.read("out"), "something of mine\n");
     assert!(!desk.path("started").exists());
     // An empty file is as good as none.
@@ -116,7 +116,9 @@ fn a_torn_last_line_is_cut_off_with_a_word_and_a_whole_one_is_used() {
     let whole = desk.read("out");
     // Without its end: the last task is done again.
     desk.write("out", &whole[..whole.len() - 20]);
-    desk.run(&arguments).with(0).says(&["out:3: the last line is torn", "2 of 3 tasks are done; 1 to do"]);
+    desk.run(&arguments)
+        .with(0)
+        .says(&["out:3: the last line is incomplete", "2 of 3 tasks are done; 1 to do"]);
     assert_eq!(desk.lines("begun"), ["1", "2", "3", "3"]);
     assert_eq!(desk.rows("out").len(), 3);
     // Without its line's end alone: nothing is lost.
@@ -209,7 +211,7 @@ fn what_a_dead_fleet_had_in_hand_is_done_by_the_next_run() {
     let dir = std::fs::read_dir(desk.shm.path()).unwrap().next().unwrap().unwrap().path();
     let supervisor = coordinator::client::status::of(&dir).unwrap().supervisor.identity();
     super::kill(supervisor, nix::sys::signal::Signal::SIGKILL);
-    desk.ended(child).with(10).says(&["the fleet is lost", "go on with: "]);
+    desk.ended(child).with(10).says(&["the fleet is lost", "continue with: "]);
     assert!(desk.last("out").values().all(|row| row["status"] == "cancelled"));
     desk.touch("go");
     desk.run(&[&arguments[..], &["--", "sh", "-c", script]].concat()).with(0);

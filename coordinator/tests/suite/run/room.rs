@@ -42,8 +42,8 @@ fn results_that_may_not_grow_stop_the_run_and_lose_nothing() {
         .unwrap();
     Ended::of(&output).with(20).says(&[
         "cannot write to out: File too large",
-        "`--resume` goes on from them",
-        "go on with: ",
+        "`--resume` continues from there",
+        "continue with: ",
     ]);
     goes_on(&desk, "out", 60);
     assert!(super::is_empty(desk.shm.path()));
@@ -68,7 +68,11 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
         .output()
         .unwrap();
     let ended = Ended::of(&output).with(20);
-    ended.says(&["cannot write to small/out: No space left", "`--resume` goes on from them", "go on with: "]);
+    ended.says(&[
+        "cannot write to small/out: No space left",
+        "`--resume` continues from there",
+        "continue with: ",
+    ]);
     assert!(super::is_empty(desk.shm.path()));
     assert!(desk.read("kept").ends_with("}\n"));
     // As its user would: with the file where there is room. Its name is no part of a task.

@@ -54,10 +54,10 @@ fn what_cannot_be_submitted_is_refused() {
     let long = "x".repeat(2000);
     submit(&desk, &["--inputs", "inputs", "--", "echo", &long])
         .with(64)
-        .says(&["and the fleet was made for 1000", "--payload-max"]);
+        .says(&["and the fleet takes at most 1000", "--payload-max"]);
     submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs", "--", "x"])
         .with(64)
-        .says(&["the agents of a fleet are its own"]);
+        .says(&["a command cannot be given with --protocol jsonl"]);
     submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs"])
         .with(10)
         .says(&["this fleet keeps no agents"]);
@@ -132,7 +132,7 @@ fn a_fleet_that_ends_under_its_client_is_told() {
     up.child.kill().unwrap();
     up.child.wait().unwrap();
     let ended = Ended::of(&child.wait_with_output().unwrap()).with(10);
-    ended.says(&["the fleet is lost", "go on with: "]);
+    ended.says(&["the fleet is lost", "continue with: "]);
 }
 
 /// The fleet itself begins it again: its book and its dead letters say what the results say.
@@ -148,7 +148,7 @@ fn a_task_that_a_worker_died_of_and_another_did_is_no_failure_of_the_fleet() {
     let status = status::of(&up.dir).unwrap();
     let ledger = status.ledger();
     assert_eq!((ledger.accepted, ledger.answered, ledger.failed), (1, 1, 0));
-    assert_eq!(coordinator::client::letters::of(&up.dir).unwrap().len(), 0);
+    assert_eq!(coordinator::client::dead_letters::of(&up.dir).unwrap().len(), 0);
     // And one that always kills whoever does it has one letter, with all its attempts; a time-out is no death.
     submit(&desk, &["--inputs", "inputs", "--", "sh", "-c", "kill -9 $PPID; sleep 100"]).with(10);
     submit(
@@ -156,7 +156,7 @@ fn a_task_that_a_worker_died_of_and_another_did_is_no_failure_of_the_fleet() {
         &["--inputs", "inputs", "--timeout", "100ms", "--", "sh", "-c", "echo x >> slow; sleep 100"],
     )
     .with(10);
-    let letters = coordinator::client::letters::of(&up.dir).unwrap();
+    let letters = coordinator::client::dead_letters::of(&up.dir).unwrap();
     let attempts: Vec<_> = letters.iter().map(|letter| letter.attempts).collect();
     assert_eq!(attempts, [3, 1], "{letters:?}");
     assert_eq!(desk.lines("slow").len(), 1);

@@ -49,7 +49,8 @@ impl Up {
             .unwrap();
         let dir = shm.join("coord-test");
         wait_until("the fleet is ready", || {
-            coordinator::client::status::of(&dir).is_ok_and(|status| status.stage == "ready")
+            coordinator::client::status::of(&dir)
+                .is_ok_and(|status| status.stage == coordinator::client::status::Stage::Ready)
         });
         Self { child, dir }
     }

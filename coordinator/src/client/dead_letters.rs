@@ -1,6 +1,6 @@
-//! Dead letters: tasks that were given up, with the reason, as a coordinator keeps them.
+//! Dead letters: tasks that failed for good, with the reason, as a coordinator keeps them.
 
-use super::events::reason;
+use super::events::TaskReason;
 use super::status::Watch;
 use crate::bus::copy::copy_out;
 use crate::bus::error::BusError;
@@ -13,43 +13,47 @@ use crate::wire::{AnswerHeader, AnswerStatus, TaskHeader, TaskId, TaskKind, argu
 use std::path::Path;
 use zerocopy::FromBytes;
 
-/// Looks at a letter that is being written before it is left to the next reading.
+/// How often a dead letter that is being written is read again, before it is left to the next reading.
 const LOOKS: usize = 8;
 
-/// A task that was given up.
+/// A task that failed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     pub id: TaskId,
-    /// Who keeps it.
+    /// The number of the coordinator that keeps it.
     pub coordinator: u32,
-    /// Its place among that coordinator's letters.
-    pub place: u32,
-    /// `None`: the words are none that this program writes.
+    /// Its index among that coordinator's dead letters.
+    pub index: u32,
+    /// `None`: a kind that this program does not know.
     pub kind: Option<TaskKind>,
-    /// The worker that it was for; `None`: any.
+    /// The worker that it was addressed to; `None`: any.
     pub worker: Option<u32>,
-    /// Workers that have begun it.
+    /// How many workers have begun it.
     pub attempts: u8,
     pub status: Option<AnswerStatus>,
-    /// Of a command its exit status or minus its signal, of a death the wait status.
+    /// Of a command: its exit status, or minus its signal. Of a death: the wait status.
     pub code: i32,
-    /// CLOCK_REALTIME, ns, when it was written; `None` while it becomes a task again.
+    /// CLOCK_REALTIME, ns, when it was written; `None` while it is being made a task again.
     pub written_unix_ns: Option<u64>,
-    /// What the workload was told: nanoseconds to sleep or to compute.
+    /// Nanoseconds to sleep or to compute.
     pub parameter: u64,
-    /// What its worker said of it, as far as there was room to keep it.
-    pub said: String,
+    /// What its worker or its command said, as far as there was room to keep it.
+    pub output: String,
     /// As it was sent.
     pub body: Vec<u8>,
 }
 
-impl Letter {
-    /// In words.
-    pub fn reason(&self) -> String {
-        let words = reason(self.status.map_or(0, |status| status as u64));
+impl DeadLetter {
+    pub fn reason(&self) -> TaskReason {
+        TaskReason::of(self.status)
+    }
+
+    /// The reason in words, with what is known about it.
+    pub fn message(&self) -> String {
+        let words = self.reason();
         let how = HowEnded::from_raw(self.code);
-        if !self.said.is_empty() {
-            return format!("{words}: {}", self.said.trim_end());
+        if !self.output.is_empty() {
+            return format!("{words}: {}", self.output.trim_end());
         }
         match self.status {
             Some(AnswerStatus::WorkerDied | AnswerStatus::WorkerDead | AnswerStatus::WorkerHung)
@@ -58,50 +62,36 @@ impl Letter {
                 format!("{words} ({})", how.in_fleet())
             }
             Some(AnswerStatus::Ok) => format!("{words} ({how})"),
-            _ => words.to_owned(),
+            _ => words.to_string(),
         }
     }
 
-    /// The name of its kind, as in `docs/status.md`.
-    pub fn kind_name(&self) -> &'static str {
-        match self.kind {
-            Some(TaskKind::Echo) => "echo",
-            Some(TaskKind::Sleep) => "sleep",
-            Some(TaskKind::Compute) => "compute",
-            Some(TaskKind::Exec) => "exec",
-            Some(TaskKind::Command) => "command",
-            Some(TaskKind::Agent) => "agent",
-            Some(TaskKind::Canary) => "canary",
-            None => "unknown",
-        }
-    }
-
-    /// The command's arguments, where the body is a command of arguments alone.
+    /// The command's arguments, if the body consists of arguments alone.
     pub fn arguments(&self) -> Option<Vec<&[u8]>> {
         (self.kind == Some(TaskKind::Exec)).then(|| arguments(&self.body)).flatten()
     }
 }
 
-/// Every dead letter of the fleet in `dir`, in the order of their writing.
-pub fn of(dir: &Path) -> Result<Vec<Letter>, BusError> {
+/// Every dead letter of the fleet in `dir`, the oldest first.
+pub fn of(dir: &Path) -> Result<Vec<DeadLetter>, BusError> {
     let watch = Watch::attach(dir)?;
     let mut letters: Vec<_> = watch.regions().flat_map(|(index, region)| of_region(index, &region)).collect();
     letters.sort_by_key(|letter| (letter.written_unix_ns.unwrap_or(u64::MAX), letter.id));
     Ok(letters)
 }
 
-pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<Letter> {
+pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<DeadLetter> {
     let entries = region.dead_letters();
     (0..entries.len() as u32)
-        .filter_map(|place| {
-            (0..LOOKS).find_map(|_| read(coordinator, region, place, &entries[place as usize]))?
+        .filter_map(|index| {
+            (0..LOOKS).find_map(|_| read(coordinator, region, index, &entries[index as usize]))?
         })
         .collect()
 }
 
-/// `None` if it changed while it was read, `Some(None)` if there is none.
-#[expect(clippy::option_option, reason = "to be read again, or nothing there")]
-fn read(coordinator: u32, region: &Region, place: u32, entry: &DeadLetterEntry) -> Option<Option<Letter>> {
+/// `None` if the entry changed while it was read, `Some(None)` if it is empty.
+#[expect(clippy::option_option, reason = "the outer `None`: read it again; the inner one: nothing is there")]
+fn read(coordinator: u32, region: &Region, index: u32, entry: &DeadLetterEntry) -> Option<Option<DeadLetter>> {
     let (raw, stamp) = (entry.state.load(Ordering::Acquire), entry.stamp.load(Ordering::Acquire));
     let Some(state) = DeadLetterState::from_raw(raw).filter(|state| *state != DeadLetterState::Empty) else {
         return Some(None);
@@ -113,23 +103,23 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &DeadLetterEntry) 
     };
     let task = TaskHeader::read_from_bytes(&header(&entry.task)).ok()?;
     let answer = AnswerHeader::read_from_bytes(&header(&entry.answer)).ok()?;
-    // The task's body, and behind it what was said.
+    // The task's body, followed by the output.
     let most = region.shape().payload_max() as usize;
     let len = (entry.task_len.load(Ordering::Relaxed) as usize).min(most);
-    let said = (answer.stdout_len as usize).min(most - len);
-    let mut body = vec![0; len + said];
-    copy_out(region.dead_letter_body(place), &mut body);
+    let output_len = (answer.stdout_len as usize).min(most - len);
+    let mut body = vec![0; len + output_len];
+    copy_out(region.dead_letter_body(index), &mut body);
     full_fence();
-    // A letter that made room for another one has another time.
+    // A newer dead letter in the same entry has another time.
     if entry.state.load(Ordering::Relaxed) != raw || entry.stamp.load(Ordering::Relaxed) != stamp {
         return None;
     }
-    let said = String::from_utf8_lossy(&body[len..]).into_owned();
+    let output = String::from_utf8_lossy(&body[len..]).into_owned();
     body.truncate(len);
-    Some(Some(Letter {
+    Some(Some(DeadLetter {
         id: task.id,
         coordinator,
-        place,
+        index,
         kind: TaskKind::from_raw(task.kind),
         worker: task.place(),
         attempts: attempt_of(answer.lease),
@@ -137,7 +127,7 @@ fn read(coordinator: u32, region: &Region, place: u32, entry: &DeadLetterEntry) 
         code: answer.code,
         written_unix_ns: (state == DeadLetterState::Dead).then_some(stamp),
         parameter: task.parameter,
-        said,
+        output,
         body,
     }))
 }
@@ -153,7 +143,7 @@ mod tests {
     use crate::os::identity::Identity;
     use zerocopy::IntoBytes;
 
-    /// As a coordinator does it.
+    /// As a coordinator writes it.
     fn write(region: &Region, number: u64) {
         let letter = &region.dead_letters()[0];
         letter.state.store(DeadLetterState::Empty as u32, Ordering::Release);
@@ -192,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reads_half_a_letter() {
+    fn a_reader_never_gets_half_a_dead_letter() {
         use std::os::unix::fs::PermissionsExt;
         let private = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
@@ -215,12 +205,12 @@ mod tests {
                     }
                 }
             });
-            let is_whole = |letter: &Letter| {
+            let is_whole = |letter: &DeadLetter| {
                 let number = letter.id.sequence;
                 (letter.parameter, letter.code, letter.written_unix_ns)
                     == (number, number as i32, Some(number))
                     && letter.body == number.to_le_bytes().repeat(256)
-                    && (letter.said.as_str(), letter.attempts) == ("why!", 2)
+                    && (letter.output.as_str(), letter.attempts) == ("why!", 2)
             };
             let letters = std::iter::repeat_with(|| of_region(0, &region)).flatten().take(20_000);
             let torn: Vec<_> = letters.filter(|letter| !is_whole(letter)).take(1).collect();

@@ -1,0 +1,45 @@
+//! What this program prints: data on standard output; reports, warnings and errors on standard error.
+
+use super::UNFIT;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+
+/// Writes data to standard output. A closed pipe (`| head`) is no error; anything else that keeps the data from arriving
+/// is one, since the data is what was asked for.
+pub(super) fn output(bytes: &[u8]) -> Result<(), u8> {
+    output_while_read(bytes).map(|_| ())
+}
+
+/// As [`output`]; false if the reader has closed the pipe.
+pub(super) fn output_while_read(bytes: &[u8]) -> Result<bool, u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(unwritable(&error)),
+    }
+}
+
+/// Reports that standard output cannot be written; the exit status for it.
+pub(super) fn unwritable(cause: &std::io::Error) -> u8 {
+    error(format_args!("cannot write to standard output: {cause}"), "");
+    UNFIT
+}
+
+/// Prints how far the program has got.
+pub(super) fn report(what: impl Display) {
+    eprintln!("{what}");
+}
+
+/// Prints something that is worth knowing and no reason to stop.
+pub(super) fn warn(what: impl Display) {
+    eprintln!("warning: {what}");
+}
+
+/// Prints what went wrong and, if `hint` is not empty, what to do about it.
+pub(super) fn error(what: impl Display, hint: &str) {
+    eprintln!("error: {what}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
+    }
+}

@@ -1,0 +1,86 @@
+//! The end of a task: its result, its output, and its place in the journal.
+
+use super::super::output::{Printer, Unprinted};
+use super::super::results::{End, Status, Whose, line};
+use super::super::task::Job;
+use super::super::{UNFIT, print};
+use super::{Run, Started, Stop};
+use crate::client::WorkerRef;
+
+/// How many failures are printed one by one.
+pub(super) const FAILURES_SHOWN: u64 = 10;
+
+impl Run {
+    /// Writes down how a task ended.
+    pub(super) fn end(&mut self, task: &Started, worker: Option<WorkerRef>, end: &End<'_>) {
+        let job = &task.job;
+        // A task that an operator has cancelled while the run continues has ended like any other.
+        let ended = end.status != Status::Cancelled || self.stop.is_none();
+        self.counts.ended += u64::from(ended);
+        if let (Some(journal), Some(entry), true) = (&mut self.work.journal, task.entry, ended) {
+            journal.ended(entry, end.status);
+        }
+        let hash = format!("{:016x}", job.hash);
+        let whose = Whose {
+            id: &job.id,
+            number: Some(job.number),
+            hash: Some(&hash),
+            input: job.input.as_deref(),
+            worker,
+            sent_ns: task.sent.map_or(0, |(_, sent_ns)| sent_ns),
+            attempts_before: task.deaths,
+            before: false,
+        };
+        if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
+            self.broken(UNFIT, &error, "the results so far are complete; `--resume` continues from there");
+        }
+        if self.work.printer.prints() {
+            self.work.progress.clear();
+            let output = &end.output;
+            // The answer of an agent program is printed as a line.
+            let answer = output.result.map(|result| format!("{}\n", result.get()));
+            let stdout = answer.as_ref().map_or(output.stdout, String::as_bytes);
+            let printed = self.work.printer.take(task.turn, &job.id, stdout, output.stderr);
+            self.printed(printed);
+            if output.truncated {
+                let hint = "`--output-max` keeps more, `--output-dir` keeps all of it";
+                print::warn(format!("task {}: output was cut off: {hint}", job.name()));
+            }
+        }
+        if ended && end.status != Status::Ok {
+            self.counts.failed += 1;
+            self.report_failure(job, end);
+        }
+    }
+
+    fn report_failure(&mut self, job: &Job, end: &End<'_>) {
+        if self.counts.failed > FAILURES_SHOWN {
+            return;
+        }
+        self.work.progress.clear();
+        let why = end.error.as_deref().unwrap_or("failed");
+        print::error(format_args!("task {}: {why}", job.name()), "");
+    }
+
+    pub(super) fn printed(&mut self, printed: Result<(), Unprinted>) {
+        match printed {
+            // The results are what was asked for; the printed output was an extra.
+            Err(Unprinted::ReaderGone) if self.work.results.is_file() => {
+                self.work.printer = Printer::new(false, false, false);
+            }
+            Err(Unprinted::ReaderGone) if self.stop.is_none() => self.stop = Some(Stop::ReaderGone),
+            Ok(()) | Err(Unprinted::ReaderGone) => {}
+            // The output is what was asked for: more tasks would only lose more of it.
+            Err(Unprinted::Error(error)) => self.broken(UNFIT, &error, ""),
+        }
+    }
+
+    /// Stops the run with an error, and prints it unless another one came first.
+    pub(super) fn broken(&mut self, status: u8, error: &str, hint: &str) {
+        if !matches!(self.stop, Some(Stop::Broken(_))) {
+            self.work.progress.clear();
+            print::error(error, hint);
+            self.stop = Some(Stop::Broken(status));
+        }
+    }
+}

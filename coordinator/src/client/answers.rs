@@ -1,0 +1,236 @@
+//! What comes back from the coordinators: answers, and the end of tasks that will get none.
+
+use super::coordinators::Reclaim;
+use super::{
+    ANSWER_GRACE, Answer, Client, Event, Failure, GIVEN_UP_MAX, InFlight, Outcome, Partial, TaskId, Terms,
+    Usage, WorkerRef, now_ns,
+};
+use crate::bus::ring::Record;
+use crate::process::reap::HowEnded;
+use crate::wire::{
+    AnswerHeader, AnswerStatus, FAILED, REVIVED, TRUNCATED, USAGE_LEN, WITH_USAGE, attempt_of,
+};
+use std::time::Duration;
+use zerocopy::FromBytes;
+
+impl Client {
+    pub(super) fn take(&mut self, index: usize, record: &Record, each: &mut impl FnMut(Event<'_>)) {
+        let answer = AnswerHeader::read_from_bytes(&record.header)
+            .expect("HEADER is the size of an AnswerHeader: asserted at compile time in wire.rs");
+        let status = AnswerStatus::from_raw(answer.status);
+        let Some(link) = &mut self.links[index] else { return };
+        if status == Some(AnswerStatus::Late) {
+            link.ledger.late += 1;
+            return each(Event::Late(answer.id));
+        }
+        if answer.id.sender == self.sender
+            && status != Some(AnswerStatus::Duplicate)
+            && link.is_repeated(&answer)
+        {
+            link.repeated += 1;
+            return each(Event::Repeated(answer.id));
+        }
+        let inherited = answer.id.sender != self.sender;
+        if status != Some(AnswerStatus::Duplicate) && (inherited || answer.status & REVIVED != 0) {
+            let outcome = foreign_outcome(index as u32, &answer, &record.body);
+            return each(if inherited { Event::Inherited(outcome) } else { Event::Revived(outcome) });
+        }
+        let here = self
+            .in_flight
+            .get(&answer.id.sequence)
+            .is_some_and(|task| task.coordinator == Some(index as u32));
+        let given_up = self.given_up.contains(&answer.id.sequence);
+        if !here && given_up {
+            self.given_up.retain(|sequence| *sequence != answer.id.sequence);
+            if matches!(status, Some(AnswerStatus::Ok | AnswerStatus::Refused)) {
+                link.ledger.late += 1;
+                each(Event::Late(answer.id));
+            }
+            // Otherwise the coordinator has given it up too, which is not worth an event.
+            return;
+        }
+        if status == Some(AnswerStatus::Duplicate) || !here {
+            link.ledger.duplicates += 1;
+            return each(Event::Duplicate(answer.id));
+        }
+        if status == Some(AnswerStatus::Returned) {
+            let left = u8::try_from(answer.code).unwrap_or(1).max(1);
+            if self.take_back(answer.id.sequence, Reclaim::Returned(left)) {
+                return;
+            }
+        }
+        let Some(task) = self.in_flight.remove(&answer.id.sequence) else { return };
+        let result = outcome_of(index as u32, &answer, &record.body, Some(&task));
+        self.settle(answer.id, &task, worker_of(index as u32, &answer, &task), result, each);
+    }
+
+    fn settle(
+        &mut self,
+        id: TaskId,
+        task: &InFlight,
+        worker: WorkerRef,
+        result: Result<Answer<'_>, Failure>,
+        each: &mut impl FnMut(Event<'_>),
+    ) {
+        if let Some(worker) = task.worker {
+            let place = self.place(worker);
+            self.waiting[place] -= 1;
+        }
+        let link = task.coordinator.and_then(|index| self.links[index as usize].as_mut());
+        let ledger = link.map_or(&mut self.unassigned_ledger, |link| &mut link.ledger);
+        ledger.in_flight -= 1;
+        if result.is_ok() {
+            ledger.answered += 1;
+        } else {
+            ledger.failed += 1;
+        }
+        each(Event::Outcome(Outcome {
+            id,
+            worker,
+            tag: task.tag,
+            sent_ns: task.sent_ns,
+            received_ns: now_ns(),
+            result,
+        }));
+    }
+
+    pub(super) fn expire(&mut self, now: u64, each: &mut impl FnMut(Event<'_>)) -> usize {
+        let grace = ANSWER_GRACE.as_nanos() as u64;
+        let mut expired = Vec::new();
+        self.earliest_ns = u64::MAX;
+        for (sequence, task) in &self.in_flight {
+            if task.deadline_ns.saturating_add(grace) <= now {
+                expired.push(*sequence);
+            } else {
+                self.earliest_ns = self.earliest_ns.min(task.deadline_ns);
+            }
+        }
+        expired.sort_unstable();
+        let silent = |task: &InFlight| match task.coordinator {
+            Some(index) => {
+                Failure::CoordinatorSilent(index, task.terms.deadline.saturating_add(ANSWER_GRACE))
+            }
+            None => Failure::Unassigned(task.terms.deadline),
+        };
+        self.fail(&expired, silent, each)
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        sequences: &[u64],
+        why: impl Fn(&InFlight) -> Failure,
+        each: &mut impl FnMut(Event<'_>),
+    ) -> usize {
+        for sequence in sequences {
+            if let Some(task) = self.in_flight.remove(sequence) {
+                let id =
+                    TaskId { epoch: self.control.stamped().epoch, sender: self.sender, sequence: *sequence };
+                let failure = why(&task);
+                if self.given_up.len() == GIVEN_UP_MAX {
+                    self.given_up.pop_front();
+                }
+                self.given_up.push_back(*sequence);
+                self.unassigned.retain(|unassigned| unassigned != sequence);
+                let worker = task.worker.unwrap_or(WorkerRef::none(task.coordinator.unwrap_or(0)));
+                self.settle(id, &task, worker, Err(failure), each);
+            }
+        }
+        sequences.len()
+    }
+}
+
+/// The outcome of a task that this client has not in flight.
+fn foreign_outcome<'a>(index: u32, answer: &AnswerHeader, body: &'a [u8]) -> Outcome<'a> {
+    Outcome {
+        id: answer.id,
+        worker: WorkerRef { coordinator: index, worker: answer.worker },
+        tag: 0,
+        sent_ns: 0,
+        received_ns: now_ns(),
+        result: outcome_of(index, answer, body, None),
+    }
+}
+
+/// The worker that carried out the task, or the one it was addressed to.
+fn worker_of(index: u32, answer: &AnswerHeader, task: &InFlight) -> WorkerRef {
+    task.worker.unwrap_or(WorkerRef { coordinator: index, worker: answer.worker })
+}
+
+/// Puts an answer's body apart: the output, where stderr begins in it, and what the command used.
+struct Body<'a> {
+    output: &'a [u8],
+    stdout_len: usize,
+    truncated: bool,
+    usage: Option<Usage>,
+}
+
+impl<'a> Body<'a> {
+    fn of(answer: &AnswerHeader, body: &'a [u8]) -> Self {
+        let mut output = body;
+        let mut usage = None;
+        if answer.stdout_len & WITH_USAGE != 0
+            && let Some((rest, last)) = body.split_last_chunk::<USAGE_LEN>()
+        {
+            (output, usage) = (rest, Usage::read_from_bytes(last).ok());
+        }
+        let stdout_len = ((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize).min(output.len());
+        Self { output, stdout_len, truncated: answer.stdout_len & TRUNCATED != 0, usage }
+    }
+}
+
+/// The outcome that an answer reports.
+fn outcome_of<'a>(
+    index: u32,
+    answer: &AnswerHeader,
+    body: &'a [u8],
+    task: Option<&InFlight>,
+) -> Result<Answer<'a>, Failure> {
+    let Body { output, stdout_len, truncated, usage } = Body::of(answer, body);
+    let how = HowEnded::from_raw(answer.code);
+    let worker = WorkerRef { coordinator: index, worker: answer.worker };
+    let attempt = attempt_of(answer.lease);
+    let partial = || {
+        Box::new(Partial {
+            how,
+            attempt,
+            started_ns: answer.started_ns,
+            finished_ns: answer.finished_ns,
+            stdout: output[..stdout_len].to_vec(),
+            stderr: output[stdout_len..].to_vec(),
+            truncated,
+            usage,
+        })
+    };
+    match AnswerStatus::from_raw(answer.status) {
+        Some(AnswerStatus::Ok) if answer.status & FAILED != 0 => Err(Failure::Failed(partial())),
+        Some(AnswerStatus::Ok) => Ok(Answer {
+            body: output,
+            attempt,
+            started_ns: answer.started_ns,
+            finished_ns: answer.finished_ns,
+            code: answer.code,
+            stdout_len,
+            truncated,
+            usage,
+        }),
+        // A coordinator reports it at the deadline, a worker at the end of an attempt.
+        Some(AnswerStatus::TimedOut) => Err(match task.map(|task| task.terms) {
+            Some(Terms { timeout: Some(timeout), .. }) if answer.started_ns > 0 => {
+                Failure::AttemptTimedOut(timeout, partial())
+            }
+            terms => Failure::TimedOut(terms.map_or(Duration::ZERO, |terms| terms.deadline)),
+        }),
+        Some(AnswerStatus::WorkerDied) => Err(Failure::WorkerDied(worker, how)),
+        Some(AnswerStatus::WorkerDead) => Err(Failure::WorkerDead(worker, how)),
+        Some(AnswerStatus::WorkerHung) => Err(Failure::WorkerHung(worker, how)),
+        Some(AnswerStatus::Cancelled) => Err(Failure::Cancelled),
+        Some(AnswerStatus::Refused) => {
+            Err(Failure::Refused(worker, String::from_utf8_lossy(output).into_owned()))
+        }
+        Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index)),
+        Some(AnswerStatus::Returned) => Err(Failure::Unassigned(Duration::ZERO)),
+        Some(AnswerStatus::Late | AnswerStatus::Duplicate) | None => {
+            Err(Failure::CoordinatorBroken(index, format!("an answer with status {}", answer.status)))
+        }
+    }
+}
