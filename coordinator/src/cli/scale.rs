@@ -1,5 +1,6 @@
 //! `coordinator scale`: changes the number of coordinators and workers, and waits until it is reached.
 
+use super::shown::counted;
 use super::{FAILED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
@@ -139,8 +140,16 @@ fn wait(control: &Control, args: &Args) -> u8 {
         let progress = look(control, args);
         if reported != Some(progress) {
             let Progress { serving, retiring, workers, .. } = progress;
-            let leaving = if retiring > 0 { format!(", {retiring} are retiring") } else { String::new() };
-            print::report(format_args!("{serving} coordinators are serving with {workers} workers{leaving}"));
+            let leaving = if retiring > 0 {
+                format!("; {} retiring", counted(retiring, "coordinator"))
+            } else {
+                String::new()
+            };
+            print::report(format_args!(
+                "serving: {}, {}{leaving}",
+                counted(serving, "coordinator"),
+                counted(workers, "worker")
+            ));
             reported = Some(progress);
         }
         if progress.done {

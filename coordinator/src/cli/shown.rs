@@ -45,15 +45,21 @@ pub(super) fn head(name: &str, status: &FleetStatus, age: Duration) -> String {
         count => format!(" ({} supervisor)", ordinal(count)),
     };
     format!(
-        "{name}  {} for {}  supervisor {}{adopted}{}  {} of {} coordinators  {workers} of {places} workers  {} deaths",
+        "{name}  {} for {}  supervisor {}{adopted}{}  {} of {} coordinators  {workers} of {places} workers  {}",
         status.stage,
         time(age),
         status.supervisor.pid,
         if status.supervisor.is_dead() { " is dead" } else { "" },
         there.len(),
         status.coordinators.len(),
-        status.deaths,
+        counted(status.deaths, "death"),
     )
+}
+
+/// `1 death`, `2 deaths`.
+pub(super) fn counted(number: impl Into<u64>, noun: &str) -> String {
+    let number = number.into();
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// 1st, 2nd, 3rd, 4th, 11th.
@@ -171,9 +177,9 @@ pub(super) fn process(process: &ProcessStatus) -> String {
 fn history(process: &ProcessStatus) -> String {
     match &process.last_death {
         Some(death) => format!(
-            "; incarnation {} after {} deaths, the last of pid {} ({}){}",
+            "; incarnation {} after {}, the last of pid {} ({}){}",
             process.incarnation,
-            process.deaths,
+            counted(process.deaths, "death"),
             death.pid,
             death.how,
             recovery(death)
@@ -236,6 +242,11 @@ mod tests {
             "2 d 0 h",
         ];
         assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0_u32, 1, 2].map(|n| counted(n, "death")), ["0 deaths", "1 death", "2 deaths"]);
     }
 
     #[test]

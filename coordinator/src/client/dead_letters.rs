@@ -37,7 +37,7 @@ pub struct DeadLetter {
     pub written_unix_ns: Option<u64>,
     /// Nanoseconds to sleep or to compute.
     pub parameter: u64,
-    /// What its worker or its command said, as far as there was room to keep it.
+    /// What its worker or its command printed, as far as there was room to keep it.
     pub output: String,
     /// As it was sent.
     pub body: Vec<u8>,

@@ -2,6 +2,7 @@
 
 mod client;
 mod nonsense;
+mod orders;
 mod pool;
 mod program;
 mod seen;

@@ -207,7 +207,7 @@ impl List {
         mistakes.into_result()
     }
 
-    /// Counts a task, and says whether it was done by an earlier run.
+    /// Counts a task; true if it was done by an earlier run.
     fn is_done(&mut self, spec: &Spec) -> bool {
         let facts = &mut self.facts;
         let is_done = match self.before.get(&spec.id) {

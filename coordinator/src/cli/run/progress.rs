@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn a_line_shows_what_is_done_and_what_is_left() {
         let half = Counts { wanted: 200, ended: 100, failed: 3, running: 8, open: false };
-        let said = line(&half, Duration::from_secs(50));
-        assert_eq!(said, "100/200 (50 %)  3 failed  8 running  2.0/s  50 s left");
+        let text = line(&half, Duration::from_secs(50));
+        assert_eq!(text, "100/200 (50 %)  3 failed  8 running  2.0/s  50 s left");
         let all = Counts { ended: 200, running: 0, ..half };
         assert_eq!(
             line(&all, Duration::from_secs(4000)),

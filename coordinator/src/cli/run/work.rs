@@ -4,6 +4,7 @@
 mod end;
 mod finish;
 
+use super::super::shown::counted;
 use super::halt::Halt;
 use super::kept::Kept;
 use super::list::{List, Next, next_job};
@@ -214,7 +215,8 @@ impl Run {
                 self.work.progress.clear();
                 let grace = self.work.rules.grace;
                 print::report(format_args!(
-                    "stopping: waiting up to {grace:?} for {running} running tasks; a second signal ends them at once"
+                    "stopping: waiting up to {grace:?} for {}; a second signal ends them at once",
+                    counted(running as u64, "running task")
                 ));
             }
         }

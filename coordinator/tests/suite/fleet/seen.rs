@@ -1,13 +1,12 @@
-//! Fleet status, events and dead letters; and the orders of an operator.
+//! Fleet status and events, and what else a fleet shows to those who look.
 
 use super::{PROGRAM, Up, kill, shm, wait_until};
 use coordinator::bus::layout::EVENTS;
 use coordinator::client::events::{Follower, What};
 use coordinator::client::status::{self, ProcessStatus};
 use coordinator::client::{
-    Address, Answer, Client, Event, Failure, Identity, PlaceId, Task, TaskId, Terms, WorkerRef,
+    Address, Client, Event, Failure, Identity, PlaceId, Task, TaskId, Terms, WorkerRef,
 };
-use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,19 +19,19 @@ use std::time::Duration;
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(600);
 
-fn command(shm: &Path, arguments: &[&str]) -> Command {
+pub(super) fn command(shm: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env("COORDINATOR_SHM_DIR", shm);
     command
 }
 
 /// What it says on stdout, on stderr, and its exit status.
-fn said(shm: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
+pub(super) fn said(shm: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
     let Output { stdout, stderr, status } = command(shm, arguments).output().unwrap();
     (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap(), status.code())
 }
 
-fn fine(shm: &Path, arguments: &[&str]) -> String {
+pub(super) fn fine(shm: &Path, arguments: &[&str]) -> String {
     let (stdout, stderr, code) = said(shm, arguments);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{arguments:?}");
     stdout
@@ -79,43 +78,14 @@ impl Follow {
     }
 }
 
-fn worker(up: &Up, coordinator: usize, worker: usize) -> ProcessStatus {
+pub(super) fn worker(up: &Up, coordinator: usize, worker: usize) -> ProcessStatus {
     status::of(&up.dir).unwrap().coordinators[coordinator].workers[worker].process.clone()
 }
 
-fn shell(script: &str) -> Vec<u8> {
-    command_body(&["sh", "-c", script]).unwrap()
-}
-
-fn any(client: &mut Client, task: Task<'_>, terms: &Terms) -> TaskId {
+pub(super) fn any(client: &mut Client, task: Task<'_>, terms: &Terms) -> TaskId {
     let id = client.submit(Address::Any, task, terms, 0).unwrap();
     client.flush();
     id
-}
-
-/// Tries twice, and takes a bad end for a failure.
-fn twice() -> Terms {
-    Terms { attempts_max: Some(2), retry_failures: true, ..Terms::within(LONG) }
-}
-
-/// What became of a task: its exit status and its output; of one that an operator had made of a letter, if `revived`.
-fn outcome(client: &mut Client, id: TaskId, revived: bool) -> Result<(i32, Vec<u8>), Failure> {
-    let mut found = None;
-    wait_until("the task's outcome", || {
-        client.poll(|event| {
-            let outcome = match event {
-                Event::Outcome(outcome) if !revived => outcome,
-                Event::Revived(outcome) if revived => outcome,
-                _ => return,
-            };
-            if outcome.id == id {
-                let whole = |answer: Answer<'_>| (answer.code, answer.body[..answer.stdout_len].to_vec());
-                found = Some(outcome.result.map(whole));
-            }
-        });
-        found.is_some()
-    });
-    found.unwrap()
 }
 
 #[test]
@@ -254,119 +224,6 @@ fn a_reader_that_is_too_slow_knows_how_much_it_has_missed() {
     assert!(text.contains("events, overwritten before they were read"), "{text}");
 }
 
-#[test]
-fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
-    let shm = shm();
-    let up = Up::start(shm.path(), 2, 1, &[]);
-    let mut client = Client::attach(&up.dir).unwrap();
-    assert_eq!(fine(shm.path(), &["dead-letters"]), "no dead letters\n");
-    let needed = shm.path().join("needed");
-    let script = format!("echo tried >&2; cat {}", needed.display());
-    let id = any(&mut client, Task::Exec(&shell(&script)), &twice());
-    let name = id.to_string();
-    let failure = outcome(&mut client, id, false).unwrap_err();
-    assert!(matches!(failure, Failure::Failed(_)), "{failure}");
-
-    let text = fine(shm.path(), &["dead-letters", "test"]);
-    for word in [name.as_str(), "exec", "2 attempts", "tried", "sh -c echo tried"] {
-        assert!(text.contains(word), "{word}: {text}");
-    }
-    let letter: Value = serde_json::from_str(&fine(shm.path(), &["dead-letters", "--json"])).unwrap();
-    documented("`dead-letters`", &letter);
-    assert_eq!(letter["task"], name.as_str());
-    assert_eq!(letter["command"], serde_json::json!(["sh", "-c", script]));
-    assert_eq!((&letter["attempts"], &letter["code"]), (&2.into(), &1.into()));
-    assert!(letter["output"].as_str().unwrap().contains("tried"), "{letter}");
-
-    // The cause is still there: it fails again, and the letter is another one.
-    assert_eq!(fine(shm.path(), &["dead-letters", "--requeue", &name]), format!("requeued {name}\n"));
-    let failure = outcome(&mut client, id, true).unwrap_err();
-    assert!(matches!(failure, Failure::Failed(_)), "{failure}");
-    let again: Value = serde_json::from_str(&fine(shm.path(), &["dead-letters", "--json"])).unwrap();
-    assert_eq!(again["task"], name.as_str());
-    assert!(again["written_unix_ns"].as_u64() > letter["written_unix_ns"].as_u64());
-
-    std::fs::write(&needed, "there").unwrap();
-    assert_eq!(fine(shm.path(), &["dead-letters", "--requeue", "all"]), format!("requeued {name}\n"));
-    assert_eq!(outcome(&mut client, id, true), Ok((0, b"there".to_vec())));
-    assert_eq!(fine(shm.path(), &["dead-letters"]), "no dead letters\n");
-    let status = status::of(&up.dir).unwrap();
-    assert_eq!(
-        (status.counts.revived, status.counts.dead_letters, status.counts.dead_letters_kept),
-        (2, 2, 0)
-    );
-    assert_eq!((status.ledger.accepted, status.ledger.failed, status.ledger.answered), (3, 2, 1));
-
-    // What is no text is told whole as well.
-    let strange = any(&mut client, Task::Exec(b"false\0\xff\0"), &twice());
-    outcome(&mut client, strange, false).unwrap_err();
-    let json: Value = serde_json::from_str(&fine(shm.path(), &["dead-letters", "--json"])).unwrap();
-    assert_eq!((&json["body"], &json["command"]), (&Value::Null, &Value::Null));
-    assert_eq!(json["body_base64"], "ZmFsc2UA/wA=");
-    let told = fine(shm.path(), &["dead-letters", "--drop", &strange.to_string()]);
-    assert_eq!(told, format!("dropped {strange}\n"));
-    assert_eq!(fine(shm.path(), &["dead-letters"]), "no dead letters\n");
-
-    let events = fine(shm.path(), &["events"]);
-    for words in ["retried", "dead-letter", "revived"].map(|what| format!("{what} task {name}")) {
-        assert!(events.contains(&words), "{words}: {events}");
-    }
-    for order in ["--requeue", "--drop"] {
-        let (out, error, code) = said(shm.path(), &["dead-letters", order, &name]);
-        assert_eq!((out.as_str(), code), ("", Some(10)));
-        assert!(error.contains(&name) && error.contains("there is no such dead letter"), "{error}");
-        assert_eq!(said(shm.path(), &["dead-letters", order, "17"]).2, Some(64));
-        assert_eq!(fine(shm.path(), &["dead-letters", order, "all"]).lines().count(), 1);
-    }
-    drop(client);
-    assert_eq!(up.stop(), Some(0));
-}
-
-#[test]
-fn a_task_is_cancelled_by_its_name_and_what_cannot_be_is_told() {
-    let shm = shm();
-    let up = Up::start(shm.path(), 1, 1, &["--hang-after", "never"]);
-    let mut client = Client::attach(&up.dir).unwrap();
-    let asleep = any(&mut client, Task::Exec(&shell("sleep 1000")), &Terms::within(LONG));
-    let waiting = any(&mut client, Task::Echo(b"x"), &Terms::within(LONG));
-    let mut command_pid = None;
-    wait_until("the command runs", || {
-        let pid = worker(&up, 0, 0).pid;
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        command_pid = children.split(' ').next().and_then(|pid| pid.parse().ok()).and_then(Identity::of);
-        command_pid.is_some()
-    });
-    let told = fine(shm.path(), &["cancel", "test", &asleep.to_string()]);
-    assert_eq!(told, format!("cancelled {asleep}\n"));
-    assert_eq!(outcome(&mut client, asleep, false).unwrap_err(), Failure::Cancelled);
-    assert!(outcome(&mut client, waiting, false).is_ok());
-    wait_until("its command has ended", || command_pid.unwrap().is_gone());
-    let (_, error, code) = said(shm.path(), &["cancel", "test", &asleep.to_string(), "1.99.5"]);
-    assert_eq!(code, Some(10));
-    assert_eq!(error.matches("there is no such task, queued or in hand").count(), 2, "{error}");
-    assert_eq!(
-        fine(shm.path(), &["cancel", "test", "all"]),
-        "nothing was cancelled: there was nothing to do\n"
-    );
-    assert!(fine(shm.path(), &["events"]).contains(&format!("cancelled task {asleep}")));
-
-    // Nobody hears.
-    let last = any(&mut client, Task::Sleep(LONG), &Terms::within(LONG));
-    wait_until("it is in hand", || status::of(&up.dir).unwrap().coordinators[0].busy == 1);
-    let coordinator = status::of(&up.dir).unwrap().coordinators[0].process.identity();
-    kill(coordinator, Signal::SIGSTOP);
-    let (_, error, code) = said(shm.path(), &["cancel", "test", "all", "--patience", "50ms"]);
-    kill(coordinator, Signal::SIGCONT);
-    assert_eq!(code, Some(10));
-    assert!(error.contains(&last.to_string()) && error.contains("has not acknowledged the order"), "{error}");
-    assert!(error.contains(&format!("pid {}", coordinator.pid)), "{error}");
-    // The order stands, and is heard now.
-    assert_eq!(outcome(&mut client, last, false).unwrap_err(), Failure::Cancelled);
-    drop(client);
-    assert_eq!(up.stop(), Some(0));
-}
-
 /// Of an object, and of everything in it.
 fn keys(value: &Value, into: &mut BTreeSet<String>) {
     match value {
@@ -382,7 +239,7 @@ fn keys(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 /// The documents' part of this name lists the keys of `value`, and no others.
-fn documented(part: &str, value: &Value) {
+pub(super) fn documented(part: &str, value: &Value) {
     let documents = include_str!("../../../../docs/status.md");
     let part = documents.split("\n## ").find(|text| text.starts_with(part)).unwrap();
     // The kinds of events have a table, and a test, of their own.
@@ -413,14 +270,10 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     let to = WorkerRef { coordinator: 1, worker: 0 };
     let id = client.send(to, Task::Sleep(LONG), LONG, 0).unwrap();
     client.flush();
-    let json = || -> Value {
-        let all: Value = serde_json::from_str(&fine(shm.path(), &["status", "test", "--json"])).unwrap();
-        all[0].clone()
-    };
     wait_until("it takes long", || {
-        json()["status"]["stuck"].as_array().is_some_and(|stuck| !stuck.is_empty())
+        first_status(shm.path())["status"]["stuck"].as_array().is_some_and(|stuck| !stuck.is_empty())
     });
-    let status = json();
+    let status = first_status(shm.path());
     let stuck = &status["status"]["stuck"][0];
     assert_eq!((&stuck["place"], &stuck["kind"]), (&"worker/1.0".into(), &"in-hand".into()));
     assert_eq!(stuck["task_id"], id.to_string());
@@ -429,7 +282,7 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     for words in [
         format!("worker/1.0 has had task {id} in hand for "),
         format!(
-            "incarnation 2 after 1 deaths, the last of pid {} (killed by SIGKILL), recovered in ",
+            "incarnation 2 after 1 death, the last of pid {} (killed by SIGKILL), recovered in ",
             dead.pid
         ),
         "1 accepted = 0 answered + 0 failed + 1 in flight".to_owned(),
@@ -440,9 +293,28 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     // For as long as the processes have been there.
     let up_ns = status["status"]["supervisor"]["up_ns"].as_u64().unwrap();
     assert!((1_000_000_000..3_600_000_000_000).contains(&up_ns), "{up_ns}");
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
+}
 
-    // Tasks that nobody takes, since an operator wants everybody to stand still.
-    let others: Vec<_> = (0..6).map(|_| any(&mut client, Task::Sleep(LONG), &Terms::within(LONG))).collect();
+/// The first fleet of `status --json`.
+fn first_status(shm: &Path) -> Value {
+    let all: Value = serde_json::from_str(&fine(shm, &["status", "test", "--json"])).unwrap();
+    all[0].clone()
+}
+
+#[test]
+fn status_lists_the_tasks_that_wait_for_a_pause_to_end_and_has_the_documented_keys() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let dead = worker(&up, 0, 1);
+    kill(dead.identity(), Signal::SIGKILL);
+    wait_until("its successor", || {
+        worker(&up, 0, 1).last_death.is_some_and(|death| death.recovered_ns.is_some())
+    });
+    // More tasks than workers: some of them wait when the coordinators are paused.
+    let all: Vec<_> = (0..7).map(|_| any(&mut client, Task::Sleep(LONG), &Terms::within(LONG))).collect();
     wait_until("some of them wait", || {
         let status = client.status();
         let queued: u32 = status.coordinators.iter().map(|one| one.queued).sum();
@@ -457,16 +329,20 @@ fn status_says_since_when_what_is_stuck_and_whom_it_waits_for() {
     control.orders().pause_pid.store(own.pid, relaxed);
     control.orders().pause.store(7, coordinator::bus::sync::Ordering::Release);
     wait_until("they stand still", || {
-        json()["status"]["coordinators"].as_array().unwrap().iter().all(|one| one["paused"] == true)
+        first_status(shm.path())["status"]["coordinators"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["paused"] == true)
     });
-    let status = json();
+    let status = first_status(shm.path());
     assert_eq!(status["status"]["pause"]["pid"], own.pid);
     let stuck = status["status"]["stuck"].as_array().unwrap();
     let waiting: Vec<_> = stuck.iter().filter(|stuck| stuck["kind"] == "paused").collect();
     assert_eq!(waiting.iter().map(|stuck| stuck["tasks"].as_u64().unwrap()).sum::<u64>(), 3, "{stuck:?}");
     for stuck in waiting {
         assert!(stuck["place"].as_str().unwrap().starts_with("coord/"), "{stuck}");
-        assert!(others.iter().any(|id| stuck["task_id"] == id.to_string()), "{stuck}");
+        assert!(all.iter().any(|id| stuck["task_id"] == id.to_string()), "{stuck}");
     }
     assert!(fine(shm.path(), &["status"]).contains(&format!("paused by pid {}", own.pid)));
     control.orders().pause.store(0, coordinator::bus::sync::Ordering::Release);

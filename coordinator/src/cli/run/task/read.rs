@@ -25,15 +25,15 @@ pub(in crate::cli::run) fn read(
 ) -> Result<Spec, Vec<String>> {
     let pairs: Pairs<'_> = serde_json::from_slice(line).map_err(|error| {
         // serde_json would name line 1, and the caller names the line of the file.
-        let said = error.to_string();
-        let said = said.split(" at line ").next().unwrap_or(&said);
-        vec![format!("column {}: {said}", error.column())]
+        let text = error.to_string();
+        let message = text.split(" at line ").next().unwrap_or(&text);
+        vec![format!("column {}: {message}", error.column())]
     })?;
     let mut reader = Reader { spec: Spec { number, ..Spec::default() }, wrong: Vec::new(), seen: Vec::new() };
     let (mut command, mut args, mut input) = (None, None, None);
     for (key, raw) in pairs.0 {
         if reader.seen.contains(&key) {
-            reader.wrong.push(format!("`{key}` is there twice"));
+            reader.wrong.push(format!("`{key}` is duplicated"));
             continue;
         }
         let value: Value = serde_json::from_str(raw.get()).map_err(|error| vec![error.to_string()])?;
