@@ -150,7 +150,7 @@ fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Op
         }
         // The estimate rounds up, and files are counted as they are created.
         Limit::Shm(_) | Limit::ShmInodes(_) => return None,
-        _ => print::error(format!("{agents} agents do not fit on this host: {room}"), ""),
+        _ => print::error(format!("{agents} agents do not fit: {room}"), ""),
     }
     Some(UNFIT)
 }

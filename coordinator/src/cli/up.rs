@@ -125,5 +125,5 @@ fn refused(args: &Args, launch: &Launch, error: SuperviseError) -> u8 {
 }
 
 fn refuse(workers: u64, room: &Capacity) {
-    print::error(format!("a fleet with {workers} workers does not fit on this host: {room}"), "");
+    print::error(format!("a fleet with {workers} workers does not fit: {room}"), "");
 }

@@ -69,7 +69,7 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(20), "{said}");
     assert!(
-        said.contains("does not fit on this host") && said.contains("processes of the container"),
+        said.contains("does not fit: this host") && said.contains("processes of the container"),
         "{said}"
     );
     assert!(is_empty(shm.path()));

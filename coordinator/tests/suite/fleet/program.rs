@@ -65,7 +65,7 @@ fn a_time_out_ends_the_command() {
         coordinator(shm.path(), &["run", "--agents", "1", "--timeout", "200ms", "--", "sleep", "1000"]);
     assert_eq!(output.status.code(), Some(10));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("no answer within") || stderr.contains("time-out"), "{stderr}");
+    assert!(stderr.contains("not finished within") || stderr.contains("timed out after"), "{stderr}");
     assert!(is_empty(shm.path()));
 }
 
@@ -342,7 +342,7 @@ fn a_worker_that_cannot_be_forked_is_told_and_the_rest_ends() {
     };
     // Seen before anything is started.
     let said = up("--nproc=20", &[]);
-    assert!(said.contains("does not fit on this host") && said.contains("processes of the user"), "{said}");
+    assert!(said.contains("does not fit: this host") && said.contains("processes of the user"), "{said}");
     assert!(!said.contains("cannot start"), "{said}");
     // The supervisor and a coordinator, and no worker.
     let said = up("--nproc=2", &["--partial"]);

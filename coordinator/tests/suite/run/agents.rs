@@ -64,9 +64,9 @@ fn a_list_for_agents_has_inputs_and_no_commands() {
     desk.write("tasks", "{\"command\":[\"x\"]}\n{\"input\":1,\"env\":{}}\n");
     let arguments = ["--agents", "1", "--protocol", "jsonl", "--tasks", "tasks", "--", "agent"];
     desk.run(&arguments).with(64).says(&[
-        "tasks:1: `command` is of no use to an agent: what it is to do is its `input`",
-        "tasks:1: it has no `input`",
-        "tasks:2: `env` is of no use to an agent",
+        "tasks:1: `command` cannot be used with an agent program, which gets the `input` alone",
+        "tasks:1: `input` is missing",
+        "tasks:2: `env` cannot be used with an agent program",
     ]);
     desk.run(&["--agents", "1", "--protocol", "jsonl", "--tasks", "tasks"])
         .with(64)

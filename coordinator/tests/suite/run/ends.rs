@@ -9,7 +9,7 @@ fn a_command_without_an_end_is_ended_at_its_time() {
     desk.write("tasks", "{\"id\":\"yes\",\"command\":[\"yes\"],\"timeout\":\"300ms\"}\n{\"id\":\"fine\",\"command\":[\"true\"]}\n");
     desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out"])
         .with(10)
-        .says(&["task \"yes\": ended at its time-out of 300ms", "1 of 2 tasks failed"]);
+        .says(&["task \"yes\": timed out after 300ms", "1 of 2 tasks failed"]);
     let rows = desk.last("out");
     let yes = &rows["yes"];
     assert_eq!(

@@ -74,7 +74,7 @@ fn a_whole_run_leaves_nothing_open_and_a_journal_is_not_overwritten() {
     assert!(whole.matches("\"accepted\"").count() == 20 && open(&desk) == 0, "{whole}");
     desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
         .with(64)
-        .says(&["journal is there already", "coordinator restore"]);
+        .says(&["journal already exists", "coordinator restore"]);
     assert!(!desk.path("started").exists());
     assert_eq!(desk.read("journal"), whole);
     desk.write("journal", "mine\n");

@@ -18,11 +18,11 @@ fn all_mistakes_of_a_list_are_told_at_once_and_nothing_starts() {
     ];
     desk.write("tasks", list.join("\n"));
     let ended = desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out"]).with(64).says(&[
-        "error: tasks:2: unknown key `comand`; is `command` meant?",
-        "error: tasks:2: it has no `command`, and no command follows `--`",
+        "error: tasks:2: unknown key `comand`; did you mean `command`?",
+        "error: tasks:2: `command` is missing, and no command follows `--`",
         r#"error: tasks:3: the id "good" is already used in line 1"#,
         "error: tasks:5: column 2: expected ident",
-        "error: tasks:6: `retries` is no number from 0 to 254",
+        "error: tasks:6: `retries` must be a number from 0 to 254",
         "error: tasks:6: `timeout`: `5` has no unit; write `5s`",
         "error: tasks:7: an argument contains a NUL",
         "nothing was started",
@@ -124,7 +124,7 @@ fn a_dry_run_says_what_would_be_run_and_touches_nothing() {
     desk.write("tasks", "{\"command\":[\"touch\",\"it's\"],\"cwd\":\"/\"}\n{\"args\":[\"a b\"]}\n");
     let arguments = ["--agents", "2", "--tasks", "tasks", "--results", "out", "--dry-run", "--", "echo"];
     let ended = desk.run(&arguments).with(0);
-    assert_eq!(ended.stdout, "env -C / touch 'it'\\''s'\necho 'a b'\n");
+    assert_eq!(ended.stdout, "env -C / touch \"it's\"\necho 'a b'\n");
     assert!(!desk.path("out").exists());
 
     // With --resume, what would still be run.
@@ -190,9 +190,9 @@ fn more_agents_than_fit_are_refused_in_words() {
         .unwrap();
     let ended = Ended::of(&output).with(20);
     // By the file system, or by the memory, whichever is smaller.
-    let said = ["cannot reserve", "5000 agents do not fit here: this host has room for"];
+    let said = ["cannot reserve", "5000 agents do not fit: this host has room for"];
     assert!(said.iter().any(|words| ended.stderr.contains(words)), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("did not come up"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("did not start"), "{}", ended.stderr);
     assert!(is_empty(desk.shm.path()));
 }
 

@@ -84,7 +84,7 @@ fn output_that_is_too_long_is_cut_off_with_a_word_and_kept_whole_in_files() {
     let script = "yes x | head -c 3000000; echo end >&2";
     let arguments =
         ["--agents", "1", "--output-max", "5000", "--output-dir", "all", "--", "sh", "-c", script];
-    let ended = desk.run(&arguments).with(0).says(&["output cut off; --output-max keeps more"]);
+    let ended = desk.run(&arguments).with(0).says(&["output was cut off: `--output-max` keeps more"]);
     assert_eq!(ended.stdout.len(), 5000);
     assert_eq!(desk.read("all/0.stdout").len(), 3_000_000);
     assert_eq!(desk.read("all/0.stderr"), "end\n");

@@ -84,7 +84,7 @@ fn results_that_are_there_are_not_overwritten() {
     let desk = Desk::new();
     desk.write("out", "something of mine\n");
     let arguments = ["--agents", "1", "--results", "out", "--", "touch", "started"];
-    desk.run(&arguments).with(64).says(&["out has results already", "`--resume` does the tasks"]);
+    desk.run(&arguments).with(64).says(&["out already holds results", "`--resume` does the tasks"]);
     desk.run(&["--agents", "1", "--results", "out", "--resume", "--", "touch", "started"])
         .with(64)
         .says(&["out:1: this line is not a result"]);
@@ -177,7 +177,7 @@ fn a_task_that_has_changed_is_done_again() {
     );
     desk.run(&arguments)
         .with(0)
-        .says(&["1 tasks are not what was run before, \"b\" the first", "1 of 2 tasks are done"]);
+        .says(&["1 tasks have changed since they were done, \"b\" first", "1 of 2 tasks are done"]);
     let rows = desk.rows("out");
     assert_eq!(rows.len(), 3);
     assert_eq!((&rows[2]["id"], &rows[2]["stdout"]), (&"b".into(), &"3\n".into()));
@@ -194,7 +194,7 @@ fn two_runs_do_not_write_to_one_file() {
     let second = desk.start(&["--agents", "1", "--results", "out", "--resume", "--", "true"]);
     let output = second.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another run writes to out"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another run is writing to out"));
     desk.touch("go");
     desk.ended(first).with(0);
 }
