@@ -1,8 +1,10 @@
 //! The shared-memory bus: who may touch which byte, and when.
 //!
 //! Files → [`mapping`] → typed parts ([`view`], [`slot`], laid out by [`layout`]) → [`ring`],
-//! [`doorbell`], [`bitmap`]. A [`channel`] is two rings in a file of their own, for two processes that
-//! are no fleet. The only `unsafe` is where bytes become atomics.
+//! [`doorbell`], [`bitmap`]. A [`channel`] is two rings in a file of their own, for two processes without
+//! a fleet. The only `unsafe` is where bytes become atomics, and in the handler of a lost mapping.
+//!
+//! Absent: anything above. The bus imports the ground floor (`os`, `raw`) and itself.
 #![expect(unsafe_code, reason = "shared memory is mapped here, and nowhere else")]
 
 pub mod bitmap;

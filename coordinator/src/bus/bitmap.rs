@@ -1,7 +1,7 @@
 //! Which of many rings may have something: a hint, in two levels.
 //!
-//! A bit set for nothing costs a look; a bit lost (its writer was killed between ring and bit) is
-//! made good by the periodic scan of the rings.
+//! A bit set for nothing costs one look. A bit that is lost, because its writer was killed between ring and
+//! bit, is repaired by the periodic scan of the rings.
 
 use super::shared::Shared;
 use super::sync::{AtomicU64, Ordering};
@@ -39,8 +39,8 @@ impl ReadyBitmap {
     /// Call after publishing and before ringing.
     pub fn set(&self, index: usize) {
         let (word, bit) = (index / 64, 1 << (index % 64));
-        // Always, also if the bit looks set: a plain look could be taken before the record is visible,
-        // and the bit be taken away in between. The word before the summary: who takes the summary bit
+        // Always, even if the bit looks set: a plain load could happen before the record is visible, and
+        // the bit be taken in between. The word before the summary: a reader that takes the summary's bit
         // must find the word's.
         self.words[word].0.fetch_or(bit, Ordering::AcqRel);
         self.summary.0.fetch_or(1 << word, Ordering::AcqRel);

@@ -1,8 +1,8 @@
 //! Two processes and the two rings between them, in a file of their own.
 //!
-//! What a fleet's region is made of, for those who want the bus alone: each side has a [`Sender`] and
-//! a [`Receiver`]. Sending publishes at once and wakes the other side if it sleeps; receiving adapts
-//! to the load, and spins before it sleeps for as long as that pays.
+//! The parts of a fleet's region, for programs that need only the bus: each side has a [`Sender`] and a
+//! [`Receiver`]. Sending publishes at once and wakes the other side if it sleeps; receiving adapts to the
+//! load, and spins before it sleeps for as long as that pays.
 
 mod ends;
 
@@ -21,18 +21,19 @@ use std::time::Duration;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"coordchn");
 const VERSION: u32 = 1;
-/// Slots begin here, behind everything else.
+/// The slots begin here, behind everything else.
 const SLOTS_AT: u64 = 4096;
 /// More would not fit the address space of small machines: 64 Ki records of 64 KiB.
 pub const BYTES_MAX: u64 = 1 << 33;
-/// A ring of a channel keeps this share of its slots for control records, one at least, this many at
-/// most; one of fewer slots than that needs none, for want of data that could fill it for long.
+/// A ring of a channel reserves one in this many of its slots for control records: at least one, and at most
+/// `RESERVED_MAX`. A ring of fewer than `RESERVED_FROM` slots reserves none: so little data cannot block it
+/// for long.
 const RESERVED_SHARE: u64 = 16;
 const RESERVED_MAX: u64 = 8;
 const RESERVED_FROM: u64 = 4;
-/// What a ring takes by default: more than the first-level caches hold, so that the producer does not
-/// write into lines that its consumer still has (measured: twice the records a second of 128 KiB at
-/// 64 B), and little beside the second level's.
+/// Bytes of a ring by default: more than the first-level caches hold, so that the producer does not write
+/// into lines that its consumer still has (measured: twice the records per second of 128 KiB at 64 B), and
+/// little compared with the second level.
 const RING_BYTES: usize = 512 * 1024;
 const RECORDS_MIN: u32 = 64;
 /// What one side writes about itself.
@@ -42,10 +43,10 @@ struct SideState {
     /// Where its receiver sleeps, and where its sender does when the ring is full.
     bell: Doorbell,
     room: Doorbell,
-    /// {start time: 42, pid: 22} of the process that has it: one word, so that there is no moment at
-    /// which it names nobody. 0 if nobody has had it.
+    /// {start time: 42, pid: 22} of the process that has this side: one word, so that it never names half a
+    /// process. 0 if the side was never taken.
     holder: AtomicU64,
-    /// The pid namespace of all holders; 0 until there is one.
+    /// The pid namespace of all holders; 0 until the first one.
     namespace: AtomicU64,
 }
 
@@ -71,7 +72,7 @@ struct ChannelHeader {
 unsafe impl Shared for ChannelHeader {}
 const _: () = assert!(size_of::<ChannelHeader>() as u64 <= SLOTS_AT);
 
-/// Records of a ring whose user has no reason for another number.
+/// The default number of records in a ring, for payloads of at most `payload_max` bytes.
 pub fn default_records(payload_max: u32) -> u32 {
     let stride = Geometry::new(1, (payload_max as usize).min(super::ring::LEN_MAX)).stride();
     ((RING_BYTES / stride) as u32).next_power_of_two().max(RECORDS_MIN)
@@ -95,13 +96,13 @@ pub struct Channel {
 
 impl Channel {
     /// Makes the file at `path`, for at least `records` records of at most `payload_max` bytes each
-    /// way. It has another name until it is whole: whoever finds the path finds a channel. The mapping
-    /// stays for the life of the process; the file until somebody removes it.
+    /// way. It has another name until it is whole, so that the path always leads to a whole channel. The
+    /// mapping stays for the life of the process; the file stays until it is removed.
     pub fn create(path: &Path, records: u32, payload_max: u32) -> Result<Self, BusError> {
         Self::create_tuned(path, records, payload_max, Tuning::get())
     }
 
-    /// As [`Channel::create`], for those who know how it should be tuned.
+    /// As [`Channel::create`], with a tuning of the caller's choice.
     pub fn create_tuned(
         path: &Path,
         records: u32,
@@ -125,7 +126,7 @@ impl Channel {
         header.magic.store(MAGIC, Ordering::Release);
         let (here, keep) = (rustix::fs::CWD, rustix::fs::RenameFlags::NOREPLACE);
         rustix::fs::renameat_with(here, &unfinished, here, path, keep).map_err(|errno| {
-            // Nothing else to do if even this fails: the directory is its owner's to remove.
+            // Nothing else can be done if even this fails: the owner of the directory removes it.
             let _ = rustix::fs::unlink(&unfinished);
             BusError::io(path, "create", errno)
         })?;
@@ -136,7 +137,7 @@ impl Channel {
         Self { map: map.leak(), path: Box::leak(path.into()), geometry, tuning }
     }
 
-    /// Maps a channel that somebody else made.
+    /// Maps a channel that another process made.
     pub fn attach(path: &Path) -> Result<Self, BusError> {
         let map = Mapping::attach(path)?;
         if map.bytes() < SLOTS_AT {
@@ -154,7 +155,7 @@ impl Channel {
         }
         let boot = u128::from(header.boot[0].load(relaxed)) << 64 | u128::from(header.boot[1].load(relaxed));
         if boot != boot_id() {
-            return Err(BusError::refused(path, "it was made before the machine was booted"));
+            return Err(BusError::refused(path, "it was made before the last boot of this machine"));
         }
         let geometry = geometry(path, header.records.load(relaxed), header.payload_max.load(relaxed))?;
         let wanted = SLOTS_AT + 2 * geometry.bytes();
@@ -185,58 +186,61 @@ impl Channel {
         Ring::new(&self.header().rings[side as usize], words, self.geometry)
     }
 
-    /// Both ends of `side`, which nobody has had before.
+    /// Both ends of `side`, which no process may have had before.
     pub fn ends(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
         let taken = || BusError::EndTaken { path: self.path.to_owned() };
         let namespace = &self.header().sides[side as usize].namespace;
         let own = pid_namespace();
         let _ = namespace.compare_exchange(0, own, Ordering::AcqRel, Ordering::Relaxed);
         if own == 0 || namespace.load(Ordering::Acquire) != own {
-            // Whoever wrote it died before it had the side; its successors could not look at us.
+            // The process that wrote it died before it had the side; its successors could not check us.
             return Err(BusError::refused(self.path, "this side belongs to another pid namespace"));
         }
-        // Who it is comes first: whoever finds an end taken can look whether its holder lives.
+        // The holder comes first: a process that finds an end taken can check whether its holder lives.
         self.enter(side, 0).map_err(|_| taken())?;
         let producer = self.ring(side).producer().ok_or_else(taken)?;
         let consumer = self.ring(side.other()).consumer().ok_or_else(taken)?;
         Ok(self.hold(side, producer, consumer))
     }
 
-    /// Both ends of `side` after the death of the process that had them. A process that lives, stopped
-    /// or not, is refused its successor: end it first.
+    /// Both ends of `side` after the death of the process that had them. A process that is alive, stopped
+    /// or not, gets no successor: end it first.
     pub fn take_over(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
         let refused = |why: String| BusError::refused(self.path, why);
         let state = &self.header().sides[side as usize];
         let holder = state.holder.load(Ordering::Acquire);
         if holder == 0 {
-            return Err(refused("nobody has had this side: there is nothing to take over".into()));
+            return Err(refused("this side was never taken: there is nothing to take over".into()));
         }
         let identity = unpack_holder(holder);
         let own = pid_namespace();
         if own == 0 || state.namespace.load(Ordering::Acquire) != own {
-            return Err(refused("its holder is of another pid namespace, and cannot be looked at".into()));
+            return Err(refused("its holder is in another pid namespace and cannot be checked".into()));
         }
         match identity.presence() {
             Presence::Gone => {}
-            Presence::Alive => return Err(refused(format!("process {} has it, and lives", identity.pid))),
+            Presence::Alive => return Err(refused(format!("process {} has it and is alive", identity.pid))),
             Presence::Unknown => {
-                return Err(refused(format!("whether process {} lives cannot be told", identity.pid)));
+                return Err(refused(format!(
+                    "it cannot be determined whether process {} is alive",
+                    identity.pid
+                )));
             }
         }
-        self.enter(side, holder).map_err(|_| refused("somebody else has just taken it over".into()))?;
+        self.enter(side, holder).map_err(|_| refused("another process has just taken it over".into()))?;
         let broken = |error: RingError| refused(error.to_string());
-        // Its holder may have died before it had both ends, or either.
+        // Its holder may have died before it had taken both ends, or either of them.
         let (down, up) = (self.ring(side), self.ring(side.other()));
         let producer = down.producer().map_or_else(|| down.take_over_producer().map_err(broken), Ok)?;
         let consumer = up.consumer().map_or_else(|| up.take_over_consumer().map_err(broken), Ok)?;
-        // The dead one may not have come to ring for what it had published, or had made room for.
+        // The dead holder may not have rung for what it had published, or for the slots it had freed.
         let peer = &self.header().sides[side.other() as usize];
         peer.bell.wake();
         peer.room.wake();
         Ok(self.hold(side, producer, consumer))
     }
 
-    /// Writes this process down as the holder of `side` after `before`.
+    /// Records this process as the holder of `side` after `before`.
     fn enter(&self, side: Side, before: u64) -> Result<u64, u64> {
         let state = &self.header().sides[side as usize];
         let own = pack_holder(Identity::own());
@@ -265,8 +269,8 @@ impl Channel {
     }
 }
 
-/// Beside `path`, of this call alone. One that was left by a process killed in between is debris, and
-/// in nobody's way.
+/// A name beside `path` that only this call uses. What a process left that was killed in between is debris
+/// and blocks nothing.
 fn unfinished(path: &Path) -> PathBuf {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let identity = Identity::own();
@@ -298,8 +302,12 @@ impl Side {
 }
 
 fn geometry(path: &Path, records: u32, payload_max: u32) -> Result<Geometry, BusError> {
-    let too_large =
-        || BusError::refused(path, format!("{records} records of {payload_max} bytes are too many"));
+    let too_large = || {
+        BusError::refused(
+            path,
+            format!("{records} records of {payload_max} bytes are too many for a channel"),
+        )
+    };
     if records == 0 || payload_max as usize > super::ring::LEN_MAX {
         return Err(too_large());
     }

@@ -1,7 +1,7 @@
 //! A fleet's directory in /dev/shm: made whole, found, and removed by its owner or after its death.
 //!
-//! It is filled under a temporary name that carries its owner's identity and then renamed: nobody
-//! meets a half-made fleet, and what is left of one can be told from one in the making.
+//! It is filled under a temporary name that contains its owner's identity and then renamed: no process
+//! meets a half-made fleet, and the remains of one can be distinguished from one in the making.
 
 use super::error::{BusError, Cause};
 use super::fault;
@@ -18,7 +18,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where fleets live unless told otherwise.
+/// The default root of fleets' directories.
 pub const SHM: &str = "/dev/shm";
 /// How their directories' names begin.
 pub const PREFIX: &str = "coord";
@@ -100,8 +100,8 @@ fn taken(dir: &Path) -> BusError {
     BusError::refused(
         dir,
         match other {
-            Some(uid) => format!("user {uid} has something of that name there"),
-            None => "a fleet of that name is there already".to_owned(),
+            Some(uid) => format!("user {uid} has something with that name there"),
+            None => "a fleet with that name already exists".to_owned(),
         },
     )
 }
@@ -132,7 +132,7 @@ pub fn add_region(dir: &Path, stamped: &Stamped, coordinator: u32) -> Result<(),
     }
     let inside = PrivateDir::open(dir)?;
     let staged = format!(".{}", region_name(coordinator));
-    // Of one who was killed at it.
+    // Left by a supervisor that was killed here.
     inside.unlink(staged.as_ref());
     Region::create_in(&inside, staged.as_ref(), stamped, coordinator)?;
     let named = rustix::fs::rename(dir.join(&staged), &name);
@@ -197,7 +197,7 @@ pub enum Owner {
     Alive(Identity),
     /// No process has its pid and start time, or the machine has been booted since.
     Dead(Identity),
-    /// The directory does not say, or the process cannot be looked at from here: it is left alone.
+    /// The directory does not name it, or the process cannot be checked from here: it is left alone.
     Unknown,
 }
 

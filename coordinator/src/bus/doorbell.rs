@@ -1,10 +1,10 @@
-//! A futex that is rung only when somebody sleeps on it.
+//! A futex that is rung only when a process sleeps on it.
 //!
-//! The sleeper arms the bell, looks once more for work, and sleeps; who has work publishes it and
-//! then looks whether the bell is armed. The two fences make sure that one of them sees the other.
-//! Whoever rings disarms the bell after the wake-up and not before: one who is killed in between
-//! leaves it armed, and the next to ring wakes the sleeper. A wake-up lost all the same (a peer killed
-//! before it rang, and nobody rings again) costs at most the time-out that every sleeper gives.
+//! The sleeper arms the bell, looks once more for work, and sleeps; a process that has work publishes it
+//! and then looks whether the bell is armed. The two fences make sure that one of them sees the other. The
+//! ringer disarms the bell after the wake-up and not before: if it is killed in between, the bell stays
+//! armed, and the next ringer wakes the sleeper. A wake-up that is lost all the same (a peer killed before
+//! it rang, and no other one) costs at most the time-out of the sleeper.
 
 use super::futex;
 use super::shared::Shared;
@@ -16,8 +16,8 @@ use std::time::Duration;
 pub struct Doorbell {
     /// The futex word; not private, since the sleeper is another process.
     rung: AtomicU32,
-    /// Not 0 while somebody sleeps or is about to: then of which value of `rung` it will sleep, so that
-    /// one who rings late does not disarm the next sleep.
+    /// Not 0 while a process sleeps or is about to: then the value of `rung` that it sleeps on, so that a
+    /// late ringer does not disarm the next sleep.
     armed: AtomicU32,
 }
 
@@ -55,8 +55,8 @@ impl Doorbell {
         true
     }
 
-    /// As [`Doorbell::ring`], without the fence: may overlook one who is just going to sleep. For those
-    /// who come by again soon.
+    /// As [`Doorbell::ring`], without the fence: may overlook a sleeper that has just armed the bell. For
+    /// callers that ring again soon.
     #[inline]
     pub fn ring_relaxed(&self) {
         if self.armed.load(Ordering::Relaxed) != 0 {
@@ -70,7 +70,7 @@ impl Doorbell {
         futex::wake(&self.rung);
     }
 
-    /// Sleeps until rung, unless `has_work` says at the last moment that there is no need to.
+    /// Sleeps until rung, unless `has_work` is true at the last moment.
     pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) {
         let rung = self.rung.load(Ordering::Acquire);
         self.armed.store(rung << 1 | 1, Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl Doorbell {
         if !has_work() {
             futex::wait(&self.rung, rung, timeout);
         }
-        // A swap, so that a late disarming by one who rang comes before the next arming for good.
+        // A swap, so that a late disarming by a ringer comes before the next arming for good.
         self.armed.swap(0, Ordering::Relaxed);
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     #[test]
-    fn a_bell_that_nobody_waits_on_costs_no_system_call() {
+    fn a_bell_without_a_sleeper_costs_no_system_call() {
         let bell = Doorbell::new();
         assert!(!bell.ring());
     }

@@ -1,5 +1,5 @@
-//! What the bus can refuse, or the kernel refuses it, in words for the one who meets it: where, what,
-//! why, and what to do.
+//! What the bus refuses, and what the kernel refuses the bus, in words for the user: where, what, why, and
+//! what to do.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -12,7 +12,7 @@ use thiserror::Error;
 pub enum BusError {
     #[error(
         "{path}: cannot reserve {wanted} bytes of shared memory: {}",
-        lacking_room(*.wanted, *.free, path)
+        missing_space(*.wanted, *.free, path)
     )]
     NoSpace {
         path: PathBuf,
@@ -29,15 +29,15 @@ pub enum BusError {
     EndTaken { path: PathBuf },
 }
 
-/// Why the kernel refused, as far as it can be told.
+/// Why the kernel refused, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// Bytes.
-    NoRoom {
+    NoSpaceLeft {
         wanted: u64,
         free: Option<u64>,
     },
-    /// The file system has room for bytes, but for no more files.
+    /// The file system has space left, but for no more files.
     NoInodes {
         mount: PathBuf,
     },
@@ -70,7 +70,7 @@ pub enum Cause {
         wanted: u64,
         limit: Option<u64>,
     },
-    /// The file system cannot reserve pages or map files: it is no tmpfs.
+    /// The file system cannot reserve pages or map files: it is not a tmpfs.
     Unsuitable {
         mount: PathBuf,
     },
@@ -89,13 +89,13 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRoom { wanted, .. } => write!(f, "there is no room for {wanted} bytes (make some)"),
+            Self::NoSpaceLeft { wanted, .. } => write!(f, "not enough space for {wanted} bytes (free some)"),
             Self::NoInodes { mount } => {
                 let mount = mount.display();
                 write!(
                     f,
-                    "{mount} is out of inodes (remove what is left there, \
-                     `coordinator clean` what fleets left, or `mount -o remount,nr_inodes=0 {mount}`)"
+                    "{mount} is out of inodes (remove files there, remove what dead fleets left with \
+                     `coordinator clean`, or `mount -o remount,nr_inodes=0 {mount}`)"
                 )
             }
             Self::ReadOnly { mount } => {
@@ -104,27 +104,27 @@ impl fmt::Display for Cause {
             }
             Self::Permission { user } => write!(
                 f,
-                "user {user} may not (chmod or chown it, become its owner, or choose another directory)"
+                "user {user} has no permission (chmod or chown it, become its owner, or choose another directory)"
             ),
             Self::NoDescriptors { limit } => {
                 let limit = limit.map(|limit| format!(" {limit}")).unwrap_or_default();
-                write!(f, "this process has all the{limit} files open that it may have (raise `ulimit -n`)")
+                write!(f, "this process has reached its limit of{limit} open files (raise `ulimit -n`)")
             }
             Self::NoFiles => {
-                write!(f, "the system has all the files open that it may have (raise `sysctl fs.file-max`)")
+                write!(f, "the system has reached its limit of open files (raise `sysctl fs.file-max`)")
             }
             Self::NoAddressSpace { wanted, limit: Some(limit) } => write!(
                 f,
-                "{wanted} bytes more do not fit the {limit} bytes of address space that this process may \
-                 have (raise `ulimit -v`, or make the fleet smaller)"
+                "{wanted} more bytes exceed this process's limit of {limit} bytes of address space (raise \
+                 `ulimit -v`, or make the fleet smaller)"
             ),
             Self::NoAddressSpace { wanted, limit: None } => write!(
                 f,
-                "{wanted} bytes more find no place in this process's address space (make the fleet smaller, \
-                 or raise `sysctl vm.max_map_count`)"
+                "{wanted} more bytes do not fit into this process's address space (make the fleet smaller, or \
+                 raise `sysctl vm.max_map_count`)"
             ),
             Self::LockedMemory => {
-                write!(f, "this process locks its memory, and may not lock more (raise `ulimit -l`)")
+                write!(f, "this process locks its memory and has reached its limit (raise `ulimit -l`)")
             }
             Self::NoMemory => write!(
                 f,
@@ -133,34 +133,33 @@ impl fmt::Display for Cause {
             ),
             Self::GroupLimit { wanted, left, limit } => write!(
                 f,
-                "of the memory of this container or cgroup {left} bytes are left, and {wanted} are wanted \
-                 (raise {}, or make the fleet smaller)",
+                "this container or cgroup has {left} bytes of memory left, and {wanted} are needed (raise {}, \
+                 or make the fleet smaller)",
                 limit.display()
             ),
             Self::FileSize { wanted, limit: Some(limit) } => write!(
                 f,
-                "{wanted} bytes are more than the {limit} that a file of this process may have \
-                 (raise `ulimit -f`)"
+                "{wanted} bytes exceed this process's limit of {limit} bytes per file (raise `ulimit -f`)"
             ),
             Self::FileSize { wanted, limit: None } => {
                 write!(f, "a file of {wanted} bytes is larger than this file system allows (use a tmpfs)")
             }
             Self::Unsuitable { mount } => write!(
                 f,
-                "the file system at {} cannot hold shared memory (choose a directory on a tmpfs, as \
-                 /dev/shm is)",
+                "the file system at {} cannot hold shared memory (choose a directory on a tmpfs, such as \
+                 /dev/shm)",
                 mount.display()
             ),
-            Self::Absent => write!(f, "it is not there (has the fleet ended, or been removed?)"),
+            Self::Absent => write!(f, "it does not exist (has the fleet ended, or been removed?)"),
             Self::Taken { owner } => {
-                let whose = owner.map(|owner| format!(" of user {owner}")).unwrap_or_default();
-                write!(f, "something{whose} has that name already (choose another name, or remove it)")
+                let whose = owner.map(|owner| format!(" by user {owner}")).unwrap_or_default();
+                write!(f, "the name is already taken{whose} (choose another name, or remove it)")
             }
-            Self::Link => write!(f, "it is a symbolic link, and none is followed here (name what it means)"),
-            Self::NotADirectory => write!(f, "a part of the path is no directory (choose one that is)"),
+            Self::Link => write!(f, "it is a symbolic link, which is not followed here (name its target)"),
+            Self::NotADirectory => write!(f, "a part of the path is not a directory (choose another path)"),
             Self::NameTooLong => write!(f, "the name is too long (choose a shorter one)"),
             Self::Quota => write!(f, "the user's quota is used up (free some of it, or use a tmpfs)"),
-            Self::Busy => write!(f, "somebody keeps it (a lease or a mount on it; end that first)"),
+            Self::Busy => write!(f, "it is in use (by a lease or a mount on it; end that first)"),
             Self::Other(errno) => write!(f, "{errno}"),
         }
     }
@@ -170,10 +169,10 @@ impl Cause {
     /// What `errno` means where `what` was asked of the kernel at `path`; `wanted` is in bytes.
     pub(crate) fn of(path: &Path, what: &str, wanted: u64, errno: Errno) -> Self {
         match errno {
-            Errno::NOSPC => match room_at(path) {
-                Some(room) if room.is_out_of_inodes => Self::NoInodes { mount: mount_of(path) },
+            Errno::NOSPC => match space_at(path) {
+                Some(space) if space.is_out_of_inodes => Self::NoInodes { mount: mount_of(path) },
                 // A name takes a byte at least.
-                room => Self::NoRoom { wanted: wanted.max(1), free: room.map(|room| room.free) },
+                space => Self::NoSpaceLeft { wanted: wanted.max(1), free: space.map(|space| space.free) },
             },
             Errno::ROFS => Self::ReadOnly { mount: mount_of(path) },
             Errno::ACCESS | Errno::PERM => Self::Permission { user: rustix::process::geteuid().as_raw() },
@@ -203,11 +202,11 @@ impl BusError {
         Self::Refused { path: path.to_owned(), why: why.into() }
     }
 
-    /// What the kernel said when it was asked for something at `path`; `wanted` is in bytes.
+    /// What the kernel answered a request for something at `path`; `wanted` is in bytes.
     pub(crate) fn kernel(path: &Path, what: &'static str, wanted: u64, errno: Errno) -> Self {
         let path = path.to_owned();
         match Cause::of(&path, what, wanted, errno) {
-            Cause::NoRoom { wanted, free } => Self::NoSpace { path, wanted, free },
+            Cause::NoSpaceLeft { wanted, free } => Self::NoSpace { path, wanted, free },
             cause => Self::Kernel { path, what, cause },
         }
     }
@@ -217,17 +216,17 @@ impl BusError {
     }
 }
 
-/// What was wanted of the kernel where ENOMEM and EAGAIN have a meaning of their own.
+/// What was asked of the kernel where ENOMEM and EAGAIN have a special meaning.
 pub(crate) const MAP: &str = "map it";
 
-/// What a refusal means where no file is asked for: a descriptor, a process, memory.
+/// What a refusal means where the request was not for a file: a descriptor, a process, memory.
 pub(crate) fn in_words(errno: nix::Error) -> String {
     let cause = match errno {
         nix::Error::EMFILE => Cause::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
         nix::Error::ENFILE => Cause::NoFiles,
         nix::Error::ENOMEM => Cause::NoMemory,
         nix::Error::EAGAIN => {
-            return "no more processes may be started (raise `ulimit -u`, or the limit of the container)"
+            return "the limit of processes is reached (raise `ulimit -u`, or the limit of the container)"
                 .into();
         }
         other => return other.to_string(),
@@ -235,19 +234,19 @@ pub(crate) fn in_words(errno: nix::Error) -> String {
     cause.to_string()
 }
 
-struct Room {
+struct Space {
     /// Bytes.
     free: u64,
     is_out_of_inodes: bool,
 }
 
 /// Of the file system that `path` is on, or would be.
-fn room_at(path: &Path) -> Option<Room> {
+fn space_at(path: &Path) -> Option<Space> {
     let there = path.ancestors().find(|part| part.exists())?;
     let stat = rustix::fs::statfs(there).ok()?;
-    Some(Room {
+    Some(Space {
         free: stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?),
-        // A tmpfs without a limit of inodes says that it has none at all.
+        // A tmpfs without a limit of inodes reports a total of 0.
         is_out_of_inodes: stat.f_files > 0 && stat.f_ffree == 0,
     })
 }
@@ -270,10 +269,10 @@ fn owner_of(path: &Path) -> Option<u32> {
     Some(std::fs::symlink_metadata(path).ok()?.uid())
 }
 
-fn lacking_room(wanted: u64, free: Option<u64>, path: &Path) -> String {
+fn missing_space(wanted: u64, free: Option<u64>, path: &Path) -> String {
     const MIB: u64 = 1 << 20;
     let mount = mount_of(path);
-    let is = free.map_or_else(|| "there is less".to_owned(), |free| format!("{free} are free"));
+    let free_words = free.map_or_else(|| "there is less".to_owned(), |free| format!("{free} are free"));
     let size = std::fs::metadata(&mount)
         .ok()
         .and_then(|_| rustix::fs::statfs(&mount).ok())
@@ -281,13 +280,13 @@ fn lacking_room(wanted: u64, free: Option<u64>, path: &Path) -> String {
         .map_or_else(
             || "...".to_owned(),
             |all| {
-                let lacking = wanted.saturating_sub(free.unwrap_or(0));
-                format!("{}m", all.saturating_add(lacking).div_ceil(MIB))
+                let missing = wanted.saturating_sub(free.unwrap_or(0));
+                format!("{}m", all.saturating_add(missing).div_ceil(MIB))
             },
         );
     format!(
-        "{is} (make {mount} larger, `mount -o remount,size={size} {mount}`, or --shm-size of a container; or \
-         the fleet smaller)",
+        "{free_words} (enlarge {mount} with `mount -o remount,size={size} {mount}`, or --shm-size for a \
+         container, or make the fleet smaller)",
         mount = mount.display()
     )
 }
@@ -300,7 +299,7 @@ mod tests {
     fn every_cause_says_what_to_do() {
         let mount = || PathBuf::from("/dev/shm");
         let causes = [
-            (Cause::NoRoom { wanted: 1, free: None }, "make some"),
+            (Cause::NoSpaceLeft { wanted: 1, free: None }, "free some"),
             (Cause::NoInodes { mount: mount() }, "nr_inodes"),
             (Cause::ReadOnly { mount: mount() }, "remount,rw"),
             (Cause::Permission { user: 7 }, "chown"),
@@ -316,7 +315,7 @@ mod tests {
             (Cause::Unsuitable { mount: mount() }, "tmpfs"),
             (Cause::Absent, "removed"),
             (Cause::Taken { owner: None }, "another name"),
-            (Cause::Link, "name what it means"),
+            (Cause::Link, "name its target"),
             (Cause::NotADirectory, "choose"),
             (Cause::NameTooLong, "shorter"),
             (Cause::Quota, "free some"),
@@ -332,10 +331,10 @@ mod tests {
     #[test]
     fn a_mount_is_found_from_what_is_below_it() {
         assert_eq!(mount_of(Path::new("/proc/self/status")), Path::new("/proc"));
-        assert_eq!(mount_of(Path::new("/proc/nobody/nothing")), Path::new("/proc"));
+        assert_eq!(mount_of(Path::new("/proc/no-such/thing")), Path::new("/proc"));
     }
 
-    /// Nobody gives the kernel's refusals of a whole machine to a test; the words are looked at here.
+    /// A test cannot make the kernel refuse for a whole machine, so only the words are checked here.
     #[test]
     fn the_same_errno_means_another_thing_elsewhere() {
         let path = Path::new("/dev/shm/x");

@@ -1,7 +1,7 @@
-//! What happened lately: cells of one size, written round and round by one process, read by anybody.
+//! Recent events: cells of one size, written round and round by one process, read by any other.
 //!
-//! No count depends on them: who is alive, and what became of a task, is said by the words that the fleet
-//! itself works with. A reader that is slow misses the oldest, and sees by the numbers how many.
+//! No count depends on them: which processes are alive, and what became of a task, is in the words that the
+//! fleet itself works with. A slow reader misses the oldest events, and the numbers show how many.
 
 use super::shared::Shared;
 use super::sync::{AtomicU32, AtomicU64, Ordering, full_fence};
@@ -35,13 +35,13 @@ raw_enum! {
         Stage = 1,
         /// Forked. Details: pid, incarnation.
         Started = 2,
-        /// Ended unasked. Details: pid, status.
+        /// Ended unrequested. Details: pid, status.
         Died = 3,
         /// Ended as asked. Details: pid, status.
         Stopped = 4,
         /// A successor has all that its predecessor left. Details: ns since the death was seen, tasks queued again.
         Recovered = 5,
-        /// Nobody comes to this place any more. Details: deaths there.
+        /// No process is started at this place any more. Details: deaths there.
         GivenUp = 6,
         /// Its progress has stopped. Details: ns since when, pid.
         Suspected = 7,
@@ -51,7 +51,7 @@ raw_enum! {
         Hung = 9,
         /// A fork was refused. Details: errno, ns until the next try.
         Refused = 10,
-        /// A worker was thrown away. Details: pid, 1 after its number of tasks, 2 because it had grown, 3 because its state could not be reset.
+        /// A worker was replaced. Details: pid, 1 after its number of tasks, 2 because it had grown, 3 because its state could not be reset.
         Recycled = 11,
         /// More or fewer are wanted. Details: before, now, 1 if by load or 2 by hand.
         Scaled = 12,
@@ -67,7 +67,7 @@ raw_enum! {
         Revived = 17,
         /// Stood still for a backup. Details: ns.
         Paused = 18,
-        /// A region's tasks were told or returned, and the place stays empty. Details: returned, told.
+        /// A region's tasks were reported or returned, and the place stays vacant. Details: returned, reported.
         Settled = 19,
         /// A supervisor took over from a dead one. Details: its pid, the dead one's.
         Adopted = 20,
@@ -96,7 +96,7 @@ pub struct Event {
     pub details: [u64; 4],
 }
 
-/// The one who writes into a ring of events.
+/// Writes into a ring of events.
 #[derive(Debug)]
 pub struct EventLog {
     cells: &'static [EventCell],
@@ -104,10 +104,10 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Goes on after the last that a predecessor wrote.
+    /// Continues after the last event that a predecessor wrote.
     pub fn new(cells: &'static [EventCell]) -> Self {
         let last = cells.iter().map(|cell| cell.number.load(Ordering::Acquire)).max().unwrap_or(0);
-        // Scribbled over, perhaps: a number that cannot be counted on from.
+        // Damaged, perhaps: a number that cannot be continued.
         Self { cells, next: if last > u64::MAX / 2 { 1 } else { last + 1 } }
     }
 
@@ -186,7 +186,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_sees_half_an_event() {
+    fn no_reader_sees_half_an_event() {
         let cells = cells(2);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {

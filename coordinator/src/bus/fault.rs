@@ -1,12 +1,12 @@
-//! A page of shared memory that is gone when it is touched: somebody truncated the file, or punched a
-//! hole into it that a full file system cannot fill. The kernel answers with SIGBUS.
+//! A page of shared memory that is gone when it is touched: the file was truncated, or has a hole that a
+//! full file system cannot fill. The kernel answers with SIGBUS.
 //!
-//! Nothing can be saved then, since what lay there is lost; but it can be said. The handler finds the
-//! file that the address belongs to, writes one line to stderr, removes the fleet's directory if this
-//! process made it, and ends the process with [`STATUS`]. An address of no file of ours is not its
-//! business: whoever handled SIGBUS before gets it.
+//! Nothing can be saved then, since the contents are lost; but the loss can be reported. The handler finds
+//! the file that the address belongs to, writes one line to stderr, removes the fleet's directory if this
+//! process made it, and ends the process with [`STATUS`]. An address outside our files is passed to the
+//! previous handler of SIGBUS.
 //!
-//! Everything that a handler may touch is a fixed table of atomics: there is no lock and no allocation.
+//! The handler touches only a fixed table of atomics: no lock, no allocation.
 
 use super::error::{BusError, Cause};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
@@ -15,13 +15,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// How a process ends whose shared memory was taken away: `docs/exit-codes.md`.
+/// The exit status of a process whose shared memory was taken away: `docs/exit-codes.md`.
 pub const STATUS: i32 = 74;
-/// What a parent says of a process that ended so.
+/// How a parent describes a process that ended with it.
 pub const IN_WORDS: &str = "its shared memory was truncated or taken away";
 
-/// How a process ends that cannot attach to a fleet's file: what lies there instead of what its maker
-/// left is the same loss, met a little earlier.
+/// The exit status of a process that cannot attach to a fleet's file: a file that is not as its maker left it
+/// is the same loss, noticed a little earlier.
 pub fn status_of(error: &BusError) -> i32 {
     match error {
         BusError::Refused { .. } | BusError::Kernel { cause: Cause::Absent, .. } => STATUS,
@@ -30,9 +30,10 @@ pub fn status_of(error: &BusError) -> i32 {
 }
 
 /// A client maps a control file and a region for each of at most 256 coordinators; a supervisor one
-/// file more than it has. Mappings beyond are without words, and as they would be without this module.
+/// file more than it has. A fault in a mapping beyond these is not reported, as it would be without this
+/// module.
 const FILES_MAX: usize = 1024;
-/// Bytes of a path, with the NUL at its end. Of a longer one the end is told.
+/// Bytes of a path, with the NUL at its end. Of a longer path, the end is kept.
 const NAME: usize = 240;
 
 /// A name is written before `start` and read after it.
@@ -79,7 +80,7 @@ static FILES: [File; FILES_MAX] = [const { File::new() }; FILES_MAX];
 
 /// What the process that made a fleet removes, if it cannot end in order.
 struct Made {
-    /// 0 while there is none. Children inherit the words, and are not meant by them.
+    /// 0 while there is none. Children inherit the memory, but the pid is not theirs.
     pid: AtomicU32,
     coordinators: AtomicU32,
     dir: File,
@@ -87,11 +88,11 @@ struct Made {
 
 static MADE: Made = Made { pid: AtomicU32::new(0), coordinators: AtomicU32::new(0), dir: File::new() };
 
-/// As long as it lives, its range of addresses is known by name.
+/// While this exists, the handler knows its range of addresses by name.
 #[derive(Debug)]
 pub struct Watch(Option<usize>);
 
-/// Has the handler know `bytes` from `start` as the file at `path`; installs it if need be.
+/// Registers `bytes` from `start` with the handler as the file at `path`; installs the handler if needed.
 pub fn watch(start: *const u8, bytes: usize, path: &Path) -> Watch {
     install();
     let free = |file: &&File| {
@@ -125,24 +126,24 @@ pub fn register_fleet(dir: &Path, coordinators: u32) {
     MADE.pid.store(if fits { std::process::id() } else { 0 }, Ordering::Release);
 }
 
-/// The fleet in `dir` is being removed in order.
+/// The fleet in `dir` is being removed regularly.
 pub fn forget_fleet(dir: &Path) {
     if until_nul(&MADE.dir.name()) == dir.as_os_str().as_bytes() {
         MADE.pid.store(0, Ordering::Release);
     }
 }
 
-/// What SIGBUS did before.
+/// The previous disposition of SIGBUS.
 static BEFORE: OnceLock<Disposition> = OnceLock::new();
 
-/// A terminal that shows a screen of this process's, and how it was before.
+/// How the terminal was before this process showed a screen on it.
 static TERMINAL: OnceLock<libc::termios> = OnceLock::new();
 static ON_SCREEN: AtomicU32 = AtomicU32::new(0);
 
-/// This process shows something on the whole terminal that is its standard input, from now on or no more: whoever
-/// finds its memory gone leaves the terminal as it is when this is called first.
+/// This process begins or ends to use the whole terminal that is its standard input. If its memory is lost in
+/// between, the handler restores the terminal to its state at the first call.
 pub fn on_screen(yes: bool) {
-    // SAFETY: zero is a valid `termios`, and the pointer is valid for the call. One that is no terminal has no state.
+    // SAFETY: zero is a valid `termios`, and the pointer is valid for the call. What is not a terminal has no state.
     let before = unsafe {
         let mut before: libc::termios = std::mem::zeroed();
         (libc::tcgetattr(libc::STDIN_FILENO, &raw mut before) == 0).then_some(before)
@@ -177,8 +178,8 @@ unsafe impl Send for Disposition {}
 // SAFETY: as above; never changed.
 unsafe impl Sync for Disposition {}
 
-/// Once in a process; its children inherit it. A handler that somebody installs later replaces this
-/// one, as it would any other, and finds it as what was there before.
+/// Once per process; its children inherit it. A handler that is installed later replaces this one, as it
+/// would any other, and finds it as the previous one.
 fn install() {
     BEFORE.get_or_init(|| {
         // SAFETY: zero is a valid `sigaction` (its fields are integers and a set of bits), and both
@@ -222,7 +223,7 @@ fn find(address: u64) -> Option<&'static File> {
     })
 }
 
-/// To whoever handled SIGBUS before.
+/// To the previous handler of SIGBUS.
 fn pass_on(signal: libc::c_int, code: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let before = BEFORE.get().map(|before| &before.0);
     let handler = before.map_or(libc::SIG_DFL, |before| before.sa_sigaction);
@@ -243,7 +244,7 @@ fn pass_on(signal: libc::c_int, code: libc::c_int, info: *mut libc::siginfo_t, c
         }
         return;
     }
-    // The fault comes again when this returns, and finds nobody; what was sent is sent again.
+    // The fault comes again when this returns, and ends the process; a signal that was sent is sent again.
     // SAFETY: zero is a valid `sigaction`: the default; `raise` is async-signal-safe.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
@@ -284,10 +285,10 @@ fn report(file: &File, address: u64, code: libc::c_int) {
         line.number(bytes);
         line.text(b" bytes while it was mapped");
     } else {
-        line.text(b"its memory was taken away while it was mapped, and there is no room to have it back");
+        line.text(b"its memory was taken away while it was mapped, and there is no space to restore it");
     }
-    line.text(b"; what it held is lost: find out who did that, and start the fleet anew\n");
-    // SAFETY: the buffer is valid for as many bytes. If stderr takes nothing there is nobody to tell.
+    line.text(b"; its contents are lost: find the cause, and start the fleet again\n");
+    // SAFETY: the buffer is valid for as many bytes. If stderr takes nothing, there is no other way to report.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, line.bytes.as_ptr().cast(), line.len) };
 }
 
@@ -397,7 +398,7 @@ mod tests {
         assert!(until_nul(&name).ends_with(b"d/c0"));
     }
 
-    /// A page behind the end of its file, in a mapping that nobody registered; and a file that is.
+    /// A page behind the end of its file, in a mapping that is registered or not.
     fn touch(registered: bool) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("region");
@@ -411,7 +412,7 @@ mod tests {
         map.at::<AtomicU64>(0).load(Ordering::Relaxed);
     }
 
-    extern "C" fn somebody_elses(_: libc::c_int) {
+    extern "C" fn another_handler(_: libc::c_int) {
         // SAFETY: async-signal-safe.
         unsafe { libc::_exit(5) }
     }
@@ -420,22 +421,22 @@ mod tests {
         // SAFETY: zero is a valid `sigaction`, and the pointers are valid for the call.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = somebody_elses as extern "C" fn(_) as usize;
+            action.sa_sigaction = another_handler as extern "C" fn(_) as usize;
             libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
         }
     }
 
-    /// Not a claim of its own: what the test below runs in processes of their own.
+    /// Not a test by itself: the test below runs it in processes of their own.
     #[test]
     fn child_that_is_sent_or_meets_a_sigbus() {
         match std::env::var("MEET").as_deref() {
             Ok("ours") => touch(true),
-            Ok("nobodys") => touch(false),
-            Ok("ours-after-somebody") => {
+            Ok("unregistered") => touch(false),
+            Ok("ours-after-another") => {
                 handle_first();
                 touch(true);
             }
-            Ok("somebodys") => {
+            Ok("anothers") => {
                 handle_first();
                 touch(false);
             }
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_ours_is_told_and_any_other_goes_to_whoever_was_there_before() {
+    fn a_fault_of_ours_is_reported_and_any_other_goes_to_the_previous_handler() {
         use std::os::unix::process::ExitStatusExt;
         let meet = |what| {
             let output = std::process::Command::new(std::env::current_exe().unwrap())
@@ -461,9 +462,9 @@ mod tests {
             (output.status.code(), output.status.signal(), said)
         };
         assert_eq!(meet("ours"), (Some(STATUS), None, true));
-        assert_eq!(meet("ours-after-somebody"), (Some(STATUS), None, true));
-        assert_eq!(meet("nobodys"), (None, Some(libc::SIGBUS), false));
-        assert_eq!(meet("somebodys"), (Some(5), None, false));
+        assert_eq!(meet("ours-after-another"), (Some(STATUS), None, true));
+        assert_eq!(meet("unregistered"), (None, Some(libc::SIGBUS), false));
+        assert_eq!(meet("anothers"), (Some(5), None, false));
         assert_eq!(meet("sent"), meet("sent-without-us"));
     }
 }

@@ -1,4 +1,4 @@
-//! Where everything lies in the files of a fleet, computed from its shape alone.
+//! Where everything lies in the files of a fleet, computed only from its shape.
 //!
 //! Every part is a line of a sum, so that the cost of a topology can be printed and refused.
 
@@ -20,14 +20,14 @@ pub const PAGE: u64 = 4096;
 /// Parts begin at multiples of this: two cache lines.
 const ALIGN: u64 = 128;
 
-/// Orders that may wait in a control ring.
+/// Orders that fit into a control ring.
 const CONTROL_RECORDS: u64 = 64;
 /// Events that are kept, of the supervisor and of each coordinator.
 pub const EVENTS: u64 = 1024;
 /// Dead letters that a coordinator keeps: as many as its table has entries, within these bounds.
 const DEAD_LETTERS_MIN: u64 = 16;
 const DEAD_LETTERS_MAX: u64 = 128;
-/// For how the supervisor was started, in words; the first is how many bytes follow.
+/// Words for the supervisor's command line; the first one holds how many bytes follow.
 pub const OPTIONS_WORDS: u64 = 1024;
 
 /// Hands out consecutive parts.

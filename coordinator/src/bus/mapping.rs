@@ -20,17 +20,17 @@ use std::ptr::NonNull;
 /// `f_type` of a tmpfs.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
-/// A directory that is this user's alone, held open: what is made in it is made there, and taken back
-/// from there, whatever becomes of its name, and without one more descriptor.
+/// A directory that only this user may access, held open: files are made in it and removed from it even if
+/// its name changes, and without another descriptor.
 #[derive(Debug)]
 pub struct PrivateDir {
     fd: OwnedFd,
-    /// What its files are called in errors.
+    /// Its path in errors.
     path: PathBuf,
 }
 
 impl PrivateDir {
-    /// Makes the directory `at`, which is to be known as `path`.
+    /// Makes the directory `at`, which errors name `path`.
     pub fn make(at: &Path, path: &Path) -> Result<Self, BusError> {
         rustix::fs::mkdir(at, Mode::RWXU).map_err(|e| BusError::io(at, "make the directory", e))?;
         let opened = Self::open(at);
@@ -40,11 +40,11 @@ impl PrivateDir {
         Ok(Self { path: path.to_owned(), ..opened? })
     }
 
-    /// Opens one that is there, after a look at whose it is.
+    /// Opens an existing one, after a check of its owner and mode.
     pub fn open(path: &Path) -> Result<Self, BusError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
-            // With O_DIRECTORY the kernel does not tell a link from a file.
+            // With O_DIRECTORY the kernel gives the same error for a link and for a file.
             Errno::NOTDIR if is_link(path) => BusError::io(path, OPEN, Errno::LOOP),
             _ => BusError::io(path, OPEN, errno),
         })?;
@@ -55,21 +55,21 @@ impl PrivateDir {
 
     /// The directory that `path` lies in, and its name there.
     pub fn around(path: &Path) -> Result<(Self, &OsStr), BusError> {
-        let name = path.file_name().ok_or_else(|| BusError::refused(path, "it names no file"))?;
+        let name = path.file_name().ok_or_else(|| BusError::refused(path, "it does not name a file"))?;
         let parent = match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
-            None => return Err(BusError::refused(path, "it names no file")),
+            None => return Err(BusError::refused(path, "it does not name a file")),
         };
         Ok((Self::open(parent)?, name))
     }
 
-    /// Opens a file in it that must be this user's alone, and maps nothing.
+    /// Opens a file in it that only this user may access, and maps nothing.
     pub fn open_file(&self, name: &OsStr) -> Result<OwnedFd, BusError> {
         open(self.fd.as_fd(), name.as_ref(), &self.path.join(name)).map(|(fd, _)| fd)
     }
 
-    /// Nobody else has it from now on, as long as this is open.
+    /// Locks the directory against all others until this is closed.
     pub fn lock(&self, wait: bool) -> Result<(), Errno> {
         use rustix::fs::{FlockOperation, flock};
         let how = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
@@ -81,7 +81,7 @@ impl PrivateDir {
         }
     }
 
-    /// Takes a file back. What is not there need not be removed.
+    /// Removes a file. A missing one is not an error.
     pub fn unlink(&self, name: &OsStr) {
         let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
     }
@@ -94,27 +94,27 @@ fn is_link(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
-/// Belongs to this user, who alone may reach it.
+/// Checks that it belongs to this user, and that no other may access it.
 fn is_private(stat: &Stat, path: &Path) -> Result<(), BusError> {
     let me = rustix::process::geteuid().as_raw();
     if stat.st_uid != me {
         return Err(BusError::refused(
             path,
-            format!("it belongs to user {}, and this is user {me}", stat.st_uid),
+            format!("it belongs to user {}, but this process runs as user {me}", stat.st_uid),
         ));
     }
     if stat.st_mode & 0o077 != 0 {
         return Err(BusError::refused(
             path,
-            format!("others may reach it (mode {:03o})", stat.st_mode & 0o777),
+            format!("other users may access it (mode {:03o})", stat.st_mode & 0o777),
         ));
     }
     Ok(())
 }
 
-/// Opens a file that somebody else made, after a look at who; how many bytes it has.
+/// Opens a file that another process made, after a check of its owner; returns its size in bytes too.
 fn open(dir: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<(OwnedFd, u64), BusError> {
-    // Not blocking: a lease on it would keep this process waiting for as long as its holder likes.
+    // Not blocking: a lease on it would keep this process waiting until its holder gives it up.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let fd = rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(|e| BusError::io(path, OPEN, e))?;
     let stat = rustix::fs::fstat(&fd).map_err(|e| BusError::io(path, LOOK, e))?;
@@ -126,7 +126,7 @@ fn open(dir: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<(OwnedFd, u64),
     if bytes == 0 {
         return Err(BusError::refused(path, "it is empty"));
     }
-    // A page that is not there would be asked for at the first touch, and may be refused.
+    // A missing page would be requested at the first touch, and could be refused.
     let reserved = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
     if reserved < bytes && rustix::fs::fstatfs(&fd).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC) {
         return Err(BusError::refused(
@@ -137,8 +137,8 @@ fn open(dir: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<(OwnedFd, u64),
     Ok((fd, bytes))
 }
 
-/// The first bytes of a fleet's file, without mapping it: whatever its maker does to it meanwhile,
-/// this is read or refused.
+/// The first bytes of a fleet's file, without mapping it: even if the file changes meanwhile, they are read or
+/// refused.
 pub fn read_head<const N: usize>(path: &Path) -> Result<[u8; N], BusError> {
     let (dir, name) = PrivateDir::around(path)?;
     let (fd, _) = open(dir.fd.as_fd(), name.as_ref(), path)?;
@@ -189,19 +189,19 @@ impl Mapping {
             .and_then(|()| Self::map(&fd, path, bytes))
             .and_then(|mapping| mapping.populate().map(|()| mapping));
         if made.is_err() {
-            // Nothing else to do if even this fails: the directory's owner removes it as a whole.
+            // Nothing else can be done if even this fails: the directory's owner removes it as a whole.
             let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
         }
         made
     }
 
-    /// Maps a file that somebody else made, after a look at who.
+    /// Maps a file that another process made, after a check of its owner.
     pub fn attach(path: &Path) -> Result<Self, BusError> {
         let (fd, bytes) = open(CWD, path, path)?;
         Self::map(&fd, path, bytes)
     }
 
-    /// As [`Mapping::attach`], of a file in a directory that must be this user's alone.
+    /// As [`Mapping::attach`], of a file in a directory that only this user may access.
     pub fn attach_private(path: &Path) -> Result<Self, BusError> {
         let (dir, name) = PrivateDir::around(path)?;
         let (fd, bytes) = open(dir.fd.as_fd(), name.as_ref(), path)?;
@@ -235,7 +235,7 @@ impl Mapping {
         match done {
             // Kernels before 5.14 do not know the advice; the pages are reserved all the same.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
-            // What would have been a SIGBUS: somebody took the room away again.
+            // What would have been a SIGBUS: the space was taken in between.
             Err(Errno::FAULT) => Err(self.refused(Errno::NOSPC)),
             Err(errno) => Err(self.refused(errno)),
         }
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_others_may_reach_is_refused() {
+    fn a_file_that_others_may_access_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("region");
@@ -314,7 +314,7 @@ mod tests {
         assert!(Mapping::attach(&path).is_ok());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let refused = Mapping::attach(&path).unwrap_err().to_string();
-        assert!(refused.contains("others may reach it (mode 644)"), "{refused}");
+        assert!(refused.contains("other users may access it (mode 644)"), "{refused}");
     }
 
     #[test]

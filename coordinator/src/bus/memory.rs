@@ -1,5 +1,5 @@
-//! How much memory the cgroup of this process still gives: where tmpfs pages do not fit, the kernel
-//! does not refuse them but kills somebody, without a word. So it is asked before.
+//! How much memory the cgroup of this process still allows: where tmpfs pages do not fit, the kernel does
+//! not refuse them but kills a process, without a message. So it is checked before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct Available {
     /// Bytes. What could be written to a disk instead counts as free.
     pub bytes: u64,
-    /// The file that says the limit.
+    /// The file that holds the limit.
     pub limit: PathBuf,
 }
 

@@ -3,14 +3,14 @@
 //! Slots have one size. A slot is one word {sequence, epoch, kind, length} and a payload; record `i`
 //! lies in slot `i` modulo the capacity. A record is published by the release store of its word, and
 //! by nothing else: a producer killed at any instant has published it whole or not at all. The tail
-//! is a hint for consumers that take many at once; it may lag. The head says what the consumer has
-//! done with: the producer may write there again.
+//! is a hint for consumers that take many at once; it may lag. The head counts the records that the
+//! consumer has finished with: the producer may write there again.
 //!
 //! Each end counts its holders. A successor of a *dead* producer wipes what its predecessor had staged
-//! and not published, and writes in the next epoch: neither can be taken for its own. A successor of a
-//! dead consumer begins at the head. A producer that lives but must not be heard any more is sealed
-//! off by its consumer; what it writes after the consumer has heard the last of it counts for nothing,
-//! for its successor too.
+//! and not published, and writes in the next epoch, so that no record of the predecessor can be taken for
+//! its own. A successor of a dead consumer begins at the head. A producer that is alive but must be ignored
+//! is sealed off by its consumer; what it writes after the consumer has closed that end counts for nothing,
+//! also for its successor.
 //!
 //! Absent: any lock, and any word that both sides write while both are at work.
 
@@ -38,9 +38,9 @@ pub const LINE: usize = 64;
 pub(super) const WORDS_PER_LINE: usize = LINE / 8;
 /// Bytes of a record's fixed header, where it has one; with the slot's word it fills a line.
 pub const HEADER: usize = LINE - 8;
-/// Set in a holder's count when the consumer wants to hear no more of it.
+/// Set in a holder's count when the consumer seals it off.
 const SEALED: u32 = 1 << 31;
-/// Set beside it once the consumer has heard the last of that holder.
+/// Set beside it once the consumer has taken the last record of that holder.
 const CLOSED: u32 = 1 << 30;
 const HOLDERS: u32 = CLOSED - 1;
 /// Positions have this many bits in the head's word: 10 million records a second for 228 years.
@@ -51,7 +51,7 @@ const POSITION_BITS: u32 = 56;
 #[repr(C, align(128))]
 struct Side {
     position: AtomicU64,
-    /// 0 while nobody has had this end, then how many have; [`SEALED`] and [`CLOSED`] beside it.
+    /// How many holders this end has had; [`SEALED`] and [`CLOSED`] beside it.
     holder: AtomicU32,
 }
 
@@ -61,7 +61,7 @@ struct Side {
 pub struct RingHeader {
     /// Written by the producer: how many records are published. A hint.
     tail: Side,
-    /// Written by the consumer: {epoch: 8, position: 56} of what it has done with.
+    /// Written by the consumer: {epoch: 8, position: 56} of the first record that it has not finished with.
     head: Side,
 }
 
@@ -82,24 +82,24 @@ impl Default for RingHeader {
     }
 }
 
-/// What a peer wrote into the ring cannot be.
+/// A peer wrote something impossible into the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RingError {
     #[error("positions {head} and {tail} do not fit a ring of {capacity} records")]
     Positions { head: u64, tail: u64, capacity: u64 },
     #[error("record {position} claims {len} bytes; a slot holds {max}")]
     Length { position: u64, len: usize, max: usize },
-    #[error("record {position} is of no kind")]
+    #[error("record {position} has no kind")]
     Kind { position: u64 },
-    #[error("the tail says {tail}, but record {position} is not there")]
+    #[error("the tail is {tail}, but record {position} is missing")]
     Unwritten { position: u64, tail: u64 },
     #[error("this end never had a holder")]
     NeverHeld,
-    #[error("somebody else takes this end over")]
+    #[error("another process is taking this end over")]
     Contended,
 }
 
-/// How many records of what size.
+/// How many records, of which size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     capacity: u64,
@@ -107,7 +107,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Room for `records` at least, a power of two, with payloads of `payload_max` bytes.
+    /// At least `records`, rounded up to a power of two, with payloads of at most `payload_max` bytes.
     pub const fn new(records: u64, payload_max: usize) -> Self {
         assert!(payload_max <= LEN_MAX);
         Self { capacity: records.next_power_of_two(), payload_max }
@@ -158,7 +158,7 @@ impl Ring {
         &self.slots[first..first + stride]
     }
 
-    /// The producing end; `None` if somebody has it, or has had it.
+    /// The producing end; `None` if it has, or has had, a holder.
     pub fn producer(self) -> Option<Producer> {
         claim(&self.header.tail.holder)?;
         let (head, epoch) = self.head();
@@ -166,15 +166,15 @@ impl Ring {
         Some(Producer::new(self, next, head, 1, epoch))
     }
 
-    /// The consuming end; `None` if somebody has it, or has had it.
+    /// The consuming end; `None` if it has, or has had, a holder.
     pub fn consumer(self) -> Option<Consumer> {
         claim(&self.header.head.holder)?;
         Some(Consumer::new(self))
     }
 
-    /// The producing end after its holder's **death**, which the caller has made sure of: a process
-    /// that is only stopped could still write into the slots that its successor uses. Goes on after
-    /// the last record that was published, or that the consumer heard before it closed its ear.
+    /// The producing end after its holder's **death**, which the caller has verified: a process that is
+    /// only stopped could still write into the slots that its successor uses. Continues after the last
+    /// record that was published, or that the consumer took before it closed this end.
     pub fn take_over_producer(self) -> Result<Producer, RingError> {
         let holder = &self.header.tail.holder;
         let mut before = holder.load(Ordering::Acquire);
@@ -185,27 +185,27 @@ impl Ring {
             let (head, epoch) = self.head();
             let (next, epoch) =
                 if before & CLOSED == 0 { self.published(head, epoch)? } else { (head, epoch) };
-            // Before the holder's count changes: a consumer that has closed its ear opens it then.
+            // Before the holder's count changes: a consumer that has closed this end reopens it then.
             self.wipe(next, head);
-            // The hint may lag: its writer died between word and tail. Or it counts what was refused.
+            // The hint may lag, if its writer died between word and tail. Or it counts refused records.
             self.header.tail.position.store(next, Ordering::Release);
             let successor = (before & HOLDERS) % HOLDERS + 1;
-            // The AcqRel pairs with that in `Consumer::seal` and in `Consumer::close`: whether the
-            // ear is closed is known for good from here on.
+            // The AcqRel pairs with that in `Consumer::seal` and in `Consumer::close`: whether this end
+            // is closed is final from here on.
             match holder.compare_exchange(before, successor, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     let epoch = if planted(Bug::SameEpoch) { epoch } else { after(epoch) };
                     return Ok(Producer::new(self, next, head, successor, epoch));
                 }
-                // The consumer sealed the dead one off, or closed its ear, at this moment.
+                // The consumer sealed the dead holder off, or closed this end, at this moment.
                 Err(now) if now & HOLDERS == before & HOLDERS => before = now,
                 Err(_) => return Err(RingError::Contended),
             }
         }
     }
 
-    /// Takes away what a dead producer had staged from record `next` on. Dead before it is through,
-    /// its caller leaves the rest to whoever comes next.
+    /// Takes away what a dead producer had staged from record `next` on. If the caller dies before it is
+    /// through, the next successor does the rest.
     fn wipe(&self, next: u64, head: u64) {
         if planted(Bug::SameEpoch) {
             return;
@@ -213,21 +213,21 @@ impl Ring {
         for index in next..head + self.geometry.capacity {
             let word = &self.words(index)[0];
             if Word(word.load(Ordering::Relaxed)).claims(index) {
-                // Seen by whoever sees what is published here later, or the new holder's count.
+                // Visible to every process that sees what is published here later, or the new count.
                 word.store(0, Ordering::Relaxed);
             }
         }
     }
 
     /// The consuming end after its holder's **death**: begins with the first record that was not
-    /// acknowledged, so what its predecessor had taken but not acknowledged comes again.
+    /// acknowledged, so that what its predecessor had taken but not acknowledged comes again.
     pub fn take_over_consumer(self) -> Result<Consumer, RingError> {
         succeed(&self.header.head.holder)?;
         Ok(Consumer::new(self))
     }
 
     /// Drops everything and frees both ends, whose holders are **dead**. What was in the slots stays
-    /// invalid for those who come.
+    /// invalid for later holders.
     pub fn reset(self) -> Result<(), RingError> {
         let (head, epoch) = self.head();
         let (next, epoch) = self.published(head, epoch)?;
@@ -236,8 +236,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Copies what is published and not acknowledged, for one who is neither end: of rings whose records have
-    /// headers. Its producer must stand still, or not be near the head again; its consumer need not.
+    /// Copies what is published and not acknowledged, for a process that holds neither end: of rings whose
+    /// records have headers. The producer must be paused, or not be near the head again; the consumer need not.
     pub fn unread(&self) -> Result<Vec<Record>, RingError> {
         let (head, epoch) = self.head();
         let mut records = Vec::new();
@@ -291,7 +291,7 @@ impl Ring {
 }
 
 fn pack_head(position: u64, epoch: u8) -> u64 {
-    // Masked: a peer may have put the head at its very end.
+    // Masked: a peer may have set the head to its maximum.
     u64::from(epoch) << POSITION_BITS | position & ((1 << POSITION_BITS) - 1)
 }
 

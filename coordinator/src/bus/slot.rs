@@ -1,7 +1,7 @@
-//! What lies in the files: stamps, states, counts, worker slots, task entries.
+//! The contents of a fleet's files: stamps, states, counts, worker slots, task entries.
 //!
-//! Each word has a single writer, named at the field's group, unless it is said otherwise; words of
-//! different writers are 128 bytes apart.
+//! Each word has a single writer, named at the field's group, unless noted otherwise; words of different
+//! writers are 128 bytes apart.
 
 use super::doorbell::Doorbell;
 use super::shared::Shared;
@@ -10,7 +10,7 @@ use crate::raw::raw_enum;
 
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
-/// Of the layout's meaning; its offsets have a hash of their own.
+/// Version of the layout's meaning; the offsets have a hash of their own.
 pub const VERSION: u32 = 3;
 
 /// Written once, before the fleet's directory gets its name.
@@ -45,13 +45,13 @@ pub struct FleetState {
     pub stage: AtomicU32,
     /// Counts the clients that have attached; written by them.
     pub clients: AtomicU32,
-    /// Deaths of coordinators and workers that nobody asked for; raised by whoever saw one.
+    /// Unrequested deaths of coordinators and workers; raised by the parent that saw one.
     pub deaths: AtomicU64,
-    /// Counts the supervisors; raised by one who adopts the fleet, so that only one does.
+    /// Counts the supervisors; raised by the one that adopts the fleet.
     pub supervisors: AtomicU32,
-    /// 1 where a supervisor's death is survived: another one is to be expected.
+    /// 1 if the fleet survives its supervisor's death and waits for another one.
     pub adoptable: AtomicU32,
-    /// Counts what the supervisor has looked over; it stands still if that hangs.
+    /// Counts the supervisor's rounds of checks; it stands still if the supervisor hangs.
     pub beat: AtomicU64,
     /// The client that holds the fleet's rings: its pid, and field 22 of its `/proc/PID/stat`. 0 if none.
     pub client_pid: AtomicU32,
@@ -60,18 +60,18 @@ pub struct FleetState {
     pub client_moves: AtomicU32,
 }
 
-/// What an operator wants. Written by whoever holds the lock on the fleet.
+/// What an operator has ordered. Written by the process that holds the lock on the fleet.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Orders {
-    /// Not 0: coordinators are to stand still, and to say so with this very number.
+    /// Not 0: coordinators pause, and confirm with this number.
     pub pause: AtomicU32,
-    /// Who wants it; a pause ends with its operator.
+    /// The operator that ordered it; a pause ends when that process ends.
     pub pause_pid: AtomicU32,
     pub pause_start: AtomicU64,
-    /// How many coordinators there shall be; 0 as long as nobody has said.
+    /// How many coordinators there shall be; 0 until an operator has given a number.
     pub coordinators: AtomicU32,
-    /// How many workers each shall have; 0 as long as nobody has said.
+    /// How many workers each shall have; 0 until an operator has given a number.
     pub workers: AtomicU32,
     /// Raised with each change of the two above.
     pub scaled: AtomicU32,
@@ -90,13 +90,13 @@ raw_enum! {
     }
 }
 
-/// A place for a process of the fleet, as the parent sees it: who has it now, and who had it when it
-/// last died unasked.
+/// A place of the fleet, as the parent of its processes sees it: the process that is here now, and the last
+/// one that died unrequested.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ProcessCell {
     pub start_ticks: AtomicU64,
-    /// Field 22 of `/proc/PID/stat` of the last one that died unasked.
+    /// Field 22 of `/proc/PID/stat` of the last process that died unrequested.
     pub dead_start: AtomicU64,
     /// CLOCK_MONOTONIC: when that death was seen by its parent,
     pub dead_seen_ns: AtomicU64,
@@ -110,9 +110,9 @@ pub struct ProcessCell {
     pub life: AtomicU32,
     /// As `waitpid` gave it; valid once dead or stopped.
     pub wait_status: AtomicI32,
-    /// How many processes have had this place.
+    /// How many processes have been at this place.
     pub incarnation: AtomicU32,
-    /// How many of them died unasked; raised last of all that is said of a death.
+    /// How many of them died unrequested; raised after everything else about a death is written.
     pub deaths: AtomicU32,
     pub dead_pid: AtomicU32,
     pub dead_status: AtomicI32,
@@ -128,11 +128,11 @@ raw_enum! {
         /// Forked, not attached yet.
         Starting = 1,
         Live = 2,
-        /// Gone, and nobody had asked it to.
+        /// Gone unrequested, and no successor is started.
         Dead = 3,
-        /// Gone on request.
+        /// Ended as requested.
         Stopped = 4,
-        /// Gone unasked, and its place is being taken: another one will live here.
+        /// Gone unrequested; a successor is being started.
         Replacing = 5,
     }
 }
@@ -154,7 +154,7 @@ impl ProcessCell {
         self.mark_starting();
     }
 
-    /// Somebody is there, who may have said `Live` already.
+    /// A process is here, which may already have set `Live`.
     pub fn mark_starting(&self) {
         for before in [Life::Absent, Life::Replacing] {
             let _ = self.life.compare_exchange(
@@ -166,23 +166,23 @@ impl ProcessCell {
         }
     }
 
-    /// The process itself, once: it is at work. It says who it is, as its parent does ([`ProcessCell::record_fork`]),
-    /// so that nobody finds it living under its predecessor's pid.
+    /// The process itself, once: it is at work. It writes its identity, as its parent does
+    /// ([`ProcessCell::record_fork`]), so that it is never seen alive under its predecessor's pid.
     pub fn mark_live(&self, pid: u32, start_ticks: u64) {
         self.pid.store(pid, Ordering::Relaxed);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.set_life(Life::Live);
     }
 
-    /// Parent only: the process that is here died, and nobody had asked it to. Its life is told apart,
-    /// when it is known whether another one comes.
+    /// Parent only: the process that is here died unrequested. Its life is set separately, when it is known
+    /// whether a successor is started.
     pub fn record_death(&self, wait_status: i32, seen_ns: u64) {
         self.wait_status.store(wait_status, Ordering::Relaxed);
         self.dead_status.store(wait_status, Ordering::Relaxed);
         self.dead_pid.store(self.pid.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dead_start.store(self.start_ticks.load(Ordering::Relaxed), Ordering::Relaxed);
         self.dead_seen_ns.store(seen_ns, Ordering::Relaxed);
-        // Who counts a death finds who it was.
+        // A reader that sees the count finds the identity of the dead process.
         self.deaths.store(self.deaths.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 }
@@ -196,30 +196,30 @@ pub struct CoordinatorEntry {
     pub own: CoordinatorOwn,
     /// 1 when this coordinator takes no new tasks, ends what it has, and then itself. Written by the supervisor.
     pub retire: AtomicU32,
-    /// CLOCK_MONOTONIC, since when its progress has stopped, by whoever saw it; 0 if it has not.
+    /// CLOCK_MONOTONIC, since when its progress has stopped, written by the process that noticed; 0 if it has not.
     pub suspected_ns: AtomicU64,
 }
 
-/// Written by the coordinator, each time it looks all over its workers.
+/// Written by the coordinator, each time it checks all its workers.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct CoordinatorOwn {
-    /// Counts those times; it stands still if the coordinator hangs.
+    /// Counts those checks; it stands still if the coordinator hangs.
     pub beat: AtomicU64,
-    /// Workers that are there, and those of them that have something to do.
+    /// Workers that are alive, and those of them that have something to do.
     pub live: AtomicU32,
     pub busy: AtomicU32,
     /// Tasks that wait for a worker.
     pub queued: AtomicU32,
-    /// The pause that it keeps: see [`Orders::pause`]. 0 if none.
+    /// The pause that it observes: see [`Orders::pause`]. 0 if none.
     pub paused: AtomicU32,
-    /// Workers that it wants: by load, or as an operator has said.
+    /// Workers that it wants: by load, or as an operator has ordered.
     pub wanted: AtomicU32,
     /// 1 when a coordinator has ended here with all that it had accepted: what is in its client's ring then was never
     /// taken, and its client knows.
     pub closed: AtomicU32,
-    /// Records of the client's ring before this one that were not accepted are never taken: they were left by
-    /// whoever closed.
+    /// Records of the client's ring before this one that were not accepted are never taken: the coordinator
+    /// that closed left them.
     pub left_until: AtomicU64,
     /// The operator's order that `wanted` follows: see [`Orders::scaled`].
     pub scaled: AtomicU32,
@@ -229,7 +229,7 @@ pub struct CoordinatorOwn {
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct RegionState {
-    /// 1 when the workers are to end.
+    /// 1 when the workers shall end.
     pub stopping: AtomicU32,
     /// Counts the coordinators that this region has had, from 1: raised by each as its first word.
     /// Leases carry it, and a worker of another epoch than this ends.
@@ -249,7 +249,7 @@ pub struct Counters {
     pub fenced: AtomicU64,
     /// Tasks taken back from dead workers and queued again.
     pub requeued: AtomicU64,
-    /// Entries whose words could not be, found at a takeover.
+    /// Entries with impossible words, found at a takeover.
     pub damaged: AtomicU64,
     /// How the entry under way will be counted: a `plan::recover::Ending`. Between its last state and its count a
     /// coordinator may be killed; its successor finds one ending too few, and here which.
@@ -262,21 +262,21 @@ pub struct Counters {
     pub retried: AtomicU64,
     /// Of the failed: cancelled.
     pub cancelled: AtomicU64,
-    /// Dead letters written, and those of them that had to make room for newer ones.
+    /// Dead letters written, and those of them that were overwritten by newer ones.
     pub dead_letters: AtomicU64,
     pub dead_letters_lost: AtomicU64,
-    /// Tasks that met a worker which was there, and those for which one had to be started.
+    /// Tasks that found a ready worker, and those for which one had to be started.
     pub hits: AtomicU64,
     pub misses: AtomicU64,
-    /// Workers started in place of others, for whatever reason.
+    /// Workers started in place of others, for any reason.
     pub refills: AtomicU64,
-    /// Workers thrown away because they had worked enough or grown.
+    /// Workers replaced because they had done enough tasks or had grown.
     pub recycled: AtomicU64,
-    /// Workers thrown away because their state could not be reset.
+    /// Workers replaced because their state could not be reset.
     pub poisoned: AtomicU64,
     /// Workers ended because their progress had stopped.
     pub hung: AtomicU64,
-    /// Suspicions that were none.
+    /// Suspicions that proved false.
     pub healed: AtomicU64,
     /// Forks that the kernel refused.
     pub refused: AtomicU64,
@@ -288,7 +288,7 @@ const _: () = assert!(size_of::<Counters>() == 256);
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct WorkerSlot {
-    /// Written by the coordinator (who it is and its life also by the worker, once, when it has attached).
+    /// Written by the coordinator (identity and life also by the worker, once, when it has attached).
     pub process: ProcessCell,
     pub own: WorkerOwn,
     /// Where this worker sleeps.
@@ -322,7 +322,7 @@ pub struct WorkerOrders {
     pub suspected_ns: AtomicU64,
 }
 
-/// A line of the task table. Written by the coordinator, in the order that `process::table` says.
+/// An entry of the task table. Written by the coordinator, in the order given in `process::table`.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct TableEntry {
@@ -338,7 +338,7 @@ pub struct TableEntry {
 }
 const _: () = assert!(size_of::<TableEntry>() == 128);
 
-/// A task that was given up, with the reason: kept for whoever wants to know, or to try again. Written by the
+/// A task that was given up, with the reason: kept for operators to inspect or to try again. Written by the
 /// coordinator; its body lies elsewhere.
 #[derive(Debug)]
 #[repr(C, align(128))]

@@ -1,7 +1,7 @@
 //! Whether to look a while longer before going to sleep.
 //!
 //! To sleep and be woken costs tens of microseconds across processors. Looking for as long as that
-//! costs at most twice the best choice; but where the one who is waited for needs this processor,
+//! costs at most twice the best choice; but where the process that is waited for needs this processor,
 //! every look is in vain. So a spin that found nothing is followed by more and more waits without one.
 
 use super::sync::spin_loop;

@@ -16,7 +16,7 @@ pub use std::hint::spin_loop;
 pub use std::sync::atomic::Ordering;
 
 /// Nothing after it is read before everything before it is visible: the fence of those who publish
-/// and then look whether somebody sleeps. On x86 any locked instruction is one, and this takes half
+/// and then check whether the peer sleeps. On x86 any locked instruction is one, and this takes half
 /// the time of the `mfence` that the standard library's becomes.
 #[inline]
 pub fn full_fence() {

@@ -1,4 +1,4 @@
-//! What this machine's caches and processors like, measured once a process.
+//! What suits this machine's caches and processors, measured once per process.
 //!
 //! Three figures: how long a `spin_loop` hint takes (from 9 to 45 ns on the machines seen), whether
 //! writing into lines that were read makes the next transfer cheaper (three times on some AMD
@@ -22,10 +22,10 @@ const GAIN: f64 = 1.5;
 /// Wakes that are timed.
 const WAKES: u64 = 16;
 const SPIN_MAX: Duration = Duration::from_micros(200);
-/// Processes a processor from which on nobody looks. (Measured with 2 processors: 16 workers do twice as
-/// many rounds if they look, 708 do more if they do not.)
+/// With more processes per processor than this, none spins. (Measured with 2 processors: 16 workers do twice
+/// as many rounds if they spin, 708 do more if they do not.)
 const CROWD: usize = 16;
-/// What nobody should ever wait for in vain.
+/// The longest wait of a measurement whose other thread does not answer.
 const WATCHDOG: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +39,11 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// For those who do not measure.
+    /// For callers that do not measure.
     pub const PLAIN: Self = Self { touch: false, step: 1, spin: Duration::ZERO };
 
-    /// How long to look where `processes` of the same bus share this machine: one among many more than
-    /// there are processors takes the time that it looks from those it waits for.
+    /// How long to spin where `processes` of the same bus share this machine: with many more of them than
+    /// processors, a process that spins takes that time from the ones it waits for.
     pub fn spin_among(&self, processes: usize) -> Duration {
         if processes > CROWD * allowed().len() { Duration::ZERO } else { self.spin }
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_looks_in_a_crowd() {
+    fn processes_in_a_crowd_do_not_spin() {
         let tuning = Tuning { spin: Duration::from_micros(50), ..Tuning::PLAIN };
         assert_eq!(tuning.spin_among(2), tuning.spin);
         assert_eq!(tuning.spin_among(1_000_000), Duration::ZERO);

@@ -21,7 +21,7 @@ use std::ffi::OsStr;
 use std::mem::offset_of;
 use std::path::Path;
 
-/// What a stamp says, copied out once.
+/// The contents of a stamp, copied out once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamped {
     pub owner: Identity,
@@ -134,7 +134,7 @@ fn check_size(map: &Mapping, wanted: u64) -> Result<(), BusError> {
     }
 }
 
-/// The control file: who is there, and where to ring.
+/// The control file: the supervisor, the coordinators, and their bells.
 #[derive(Debug, Clone, Copy)]
 pub struct Control {
     map: &'static Mapping,
@@ -177,8 +177,8 @@ impl Control {
         &self.stamped.shape
     }
 
-    /// The supervisor as of now: another one than the stamp had at attaching, if the fleet has been adopted. Its
-    /// pid is 0 while that is written.
+    /// The current supervisor: another one than the stamp named at attaching, if the fleet has been adopted. Its
+    /// pid is 0 while the identity is being written.
     pub fn owner(&self) -> Identity {
         let stamp: &Stamp = self.map.at(self.layout.stamp);
         let pid = stamp.owner_pid.load(Ordering::Acquire);
@@ -187,7 +187,8 @@ impl Control {
         Identity { pid: if unchanged { pid } else { 0 }, start_ticks }
     }
 
-    /// A coordinator is in `/proc`: with its supervisor gone, another one may come. Not known counts as there.
+    /// True if `/proc` has a coordinator of this fleet: if its supervisor is gone, another one may adopt it. A
+    /// coordinator that cannot be checked counts as alive.
     pub fn has_living_coordinator(&self) -> bool {
         (0..self.shape().coordinators()).any(|index| {
             let cell = &self.coordinator(index).process;
@@ -199,8 +200,8 @@ impl Control {
         })
     }
 
-    /// The fleet is `owner`'s from now on. Only for one who has the lock on its directory, and has seen that its
-    /// owner is gone.
+    /// The fleet belongs to `owner` from now on. Only for a process that holds the lock on its directory and has
+    /// seen that its previous owner is gone.
     pub fn adopt(&self, owner: Identity) {
         let stamp: &Stamp = self.map.at(self.layout.stamp);
         stamp.owner_pid.store(0, Ordering::Release);
@@ -230,8 +231,8 @@ impl Control {
         self.map.slice(self.layout.events, EVENTS as usize)
     }
 
-    /// Notes how the supervisor was started, for whoever is to start another fleet like this one. What is too
-    /// long is not noted at all.
+    /// Notes how the supervisor was started, for a program that starts another fleet like this one. Options
+    /// that are too long together are not noted at all.
     pub fn note_options(&self, options: &[impl AsRef<OsStr>]) {
         let mut text = Vec::new();
         for option in options {
@@ -376,7 +377,7 @@ impl Region {
         self.control_ring(0)
     }
 
-    /// Operator → coordinator. Its producing end belongs to whoever holds the lock on the fleet.
+    /// Operator → coordinator. Its producing end belongs to the process that holds the lock on the fleet.
     pub fn operator_control(&self) -> Ring {
         self.control_ring(1)
     }
@@ -413,8 +414,8 @@ mod tests {
         let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
         let path = dir.path().join("control");
         let shape = FleetShape::new(1, 1, 64, 1).unwrap();
-        let nobody = Identity { pid: 0, start_ticks: 0 };
-        let control = Control::create(&path, &Stamped::new(nobody, 0, shape)).unwrap();
+        let none = Identity { pid: 0, start_ticks: 0 };
+        let control = Control::create(&path, &Stamped::new(none, 0, shape)).unwrap();
         assert_eq!(control.options(), Vec::<String>::new());
         control.note_options(&["x".repeat(1 << 16)]);
         assert_eq!(control.options(), Vec::<String>::new());

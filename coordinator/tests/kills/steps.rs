@@ -161,7 +161,7 @@ pub fn stopped_at_every_step(trial: Trial) -> Result<u64, String> {
         }
         let stopped = || -> Result<(), String> {
             let refused = peer.channel.take_over(Side::First).err().map(|error| error.to_string());
-            demand(refused.as_ref().is_some_and(|why| why.contains("lives")), || format!("{refused:?}"))?;
+            demand(refused.as_ref().is_some_and(|why| why.contains("is alive")), || format!("{refused:?}"))?;
             peer.receiver.seal();
             peer.hear()?;
             victim.signal(Signal::SIGCONT);

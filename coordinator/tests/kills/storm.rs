@@ -270,7 +270,7 @@ impl Storm<'_> {
         let status = target.victim.wait();
         demand(matches!(status, WaitStatus::Stopped(..)), || format!("{status:?}"))?;
         let refused = self.channel.take_over(target.side).err().map(|error| error.to_string());
-        demand(refused.as_ref().is_some_and(|why| why.contains("lives")), || format!("{refused:?}"))?;
+        demand(refused.as_ref().is_some_and(|why| why.contains("is alive")), || format!("{refused:?}"))?;
         std::thread::park_timeout(Duration::from_micros(self.dice.below(2000)));
         self.stops += 1;
         if self.dice.below(2) == 0 {

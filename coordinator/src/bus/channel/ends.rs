@@ -9,17 +9,18 @@ use thiserror::Error;
 /// A sleeping sender looks this often, in case its receiver died between acknowledgement and bell.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Why nothing was sent, or nothing can be any more.
+/// Why nothing was sent, or why nothing can be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SendError {
     #[error("the ring is full: the receiver is behind")]
     Full,
     #[error("the receiver made no room within {0:?}")]
     TimedOut(Duration),
-    #[error("a payload of {len} bytes; this channel was made for {max}")]
+    #[error("the payload has {len} bytes, but this channel takes at most {max}")]
     TooLarge { len: usize, max: usize },
-    /// The record of this call may have been heard, as the last of this sender; later ones are not.
-    #[error("this sender has been replaced, or sealed off by its receiver; what it sends is not heard")]
+    /// The receiver may have taken the record of this call, as the last one of this sender; it takes no later
+    /// one.
+    #[error("this sender has been replaced, or sealed off by its receiver: what it sends is ignored")]
     Fenced,
 }
 
@@ -35,36 +36,36 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends now or not at all. When this returns `Ok` the receiver has it, or will find it.
+    /// Sends now or not at all. When this returns `Ok` the receiver has the record, or will find it.
     #[inline]
     pub fn try_send(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
         self.check(payload.len())?;
         self.producer.put(kind, payload).map_err(|Full| SendError::Full)?;
-        self.show()
+        self.publish()
     }
 
-    /// As [`Sender::try_send`], also into the room that data may not use.
+    /// As [`Sender::try_send`], but may also use the slots that are reserved for control records.
     pub fn try_send_control(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
         self.check(payload.len())?;
         self.producer.control(kind, payload).map_err(|Full| SendError::Full)?;
-        self.show()
+        self.publish()
     }
 
-    /// Waits for room, at most `timeout`. What was staged before is shown meanwhile: its receiver makes
-    /// the room.
+    /// Waits for a free slot, at most `timeout`. What was staged before is published first, because the
+    /// receiver must take it to free a slot.
     #[inline]
     pub fn send(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         match self.try_send(kind, payload) {
-            Err(SendError::Full) => self.send_patiently(kind, payload, timeout),
+            Err(SendError::Full) => self.send_blocking(kind, payload, timeout),
             done => done,
         }
     }
 
-    fn send_patiently(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
+    fn send_blocking(&mut self, kind: u32, payload: &[u8], timeout: Duration) -> Result<(), SendError> {
         let began = Instant::now();
         loop {
-            // What was staged before is shown: its receiver makes the room.
-            self.show()?;
+            // What was staged is published first: the receiver must take it to free a slot.
+            self.publish()?;
             let producer = &mut self.producer;
             if !self.spin.until(|| !producer.is_full() || producer.is_fenced()) {
                 let left = timeout.saturating_sub(began.elapsed());
@@ -80,7 +81,7 @@ impl Sender {
         }
     }
 
-    /// Puts a record into the ring without showing it: [`Sender::flush`] shows all that were.
+    /// Puts a record into the ring without publishing it: [`Sender::flush`] publishes all that were staged.
     #[inline]
     pub fn stage(&mut self, kind: u32, payload: &[u8]) -> Result<(), SendError> {
         self.check(payload.len())?;
@@ -89,7 +90,7 @@ impl Sender {
 
     #[inline]
     pub fn flush(&mut self) -> Result<(), SendError> {
-        self.show()
+        self.publish()
     }
 
     /// Lends the next slot: write it in place, [`Claim::commit`] it, then [`Sender::flush`].
@@ -112,10 +113,10 @@ impl Sender {
     }
 
     #[inline]
-    fn show(&mut self) -> Result<(), SendError> {
+    fn publish(&mut self) -> Result<(), SendError> {
         self.producer.publish();
         self.peer.ring();
-        // Behind the bell's fence: whoever sealed us off has seen the record, or we see the seal.
+        // Behind the bell's fence: a receiver that sealed us off has seen the record, or we see the seal.
         if self.producer.is_fenced() { Err(SendError::Fenced) } else { Ok(()) }
     }
 }
@@ -130,13 +131,13 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from will not
-    /// come again to this receiver. It is acknowledged now and then, and when a look finds nothing: a
-    /// successor of this receiver begins with what was not. Never sleeps.
+    /// Hands what there is, at most `limit` records, to `each`; what `each` has returned from does not
+    /// come again to this receiver. Records are acknowledged in batches, and when a look finds nothing: a
+    /// successor of this receiver begins with the first that was not acknowledged. Never sleeps.
     #[inline]
     pub fn poll(&mut self, limit: usize, each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
         let taken = self.consumer.poll(limit, each);
-        // Whoever polls comes by again, and whoever sleeps rings with a fence before.
+        // A receiver that polls comes back soon, and one that sleeps rings with a fence first.
         self.peer_room.ring_relaxed();
         taken
     }
@@ -147,14 +148,14 @@ impl Receiver {
         if self.spin.until(|| consumer.is_ready()) {
             return true;
         }
-        // The sender may wait for the room of what we have taken.
+        // The sender may wait for the slots of what we have taken.
         consumer.acknowledge();
         self.peer_room.ring();
         self.bell.wait(timeout, || consumer.is_ready());
         consumer.is_ready()
     }
 
-    /// Hears no more of the sender after what it was told is sent: see [`Consumer::seal`].
+    /// Takes nothing more from the sender than what it was told has been sent: see [`Consumer::seal`].
     pub fn seal(&mut self) {
         self.consumer.seal();
     }

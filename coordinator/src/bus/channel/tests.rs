@@ -121,9 +121,9 @@ fn a_sealed_sender_is_told_and_what_it_was_told_is_sent_is_found() {
 }
 
 #[test]
-fn nobody_takes_over_from_the_living() {
+fn a_living_holder_is_not_replaced() {
     let (_dir, channel) = channel(8, 8);
     let (_sender, _receiver) = channel.ends(Side::First).unwrap();
     let refused = channel.take_over(Side::First).unwrap_err().to_string();
-    assert!(refused.contains("lives"), "{refused}");
+    assert!(refused.contains("is alive"), "{refused}");
 }

@@ -1,11 +1,11 @@
-//! The end that reads.
+//! The reading end of a ring.
 
 use super::super::copy::{copy_out, prefetch};
 use super::super::sync::{AtomicU64, Bug, Ordering, full_fence, planted, spin_loop};
 use super::pace::{CLOSE_LIMIT, Pace};
 use super::{CLOSED, HEADER, HOLDERS, LINE, Ring, RingError, SEALED, WORDS_PER_LINE, Word, pack_head};
 
-/// While many records come, the producer is told of the room after so many.
+/// While many records come, they are acknowledged in batches of this many.
 const ACKNOWLEDGE_EVERY: u64 = 64;
 
 /// A record, copied out of the ring.
@@ -22,8 +22,8 @@ impl Record {
     }
 }
 
-/// A record where it lies. Its producer could still write there, if it broke the protocol: what is to
-/// be trusted is copied out first, once.
+/// A record in its slot. A producer that breaks the protocol could still write there: what must be trusted
+/// is copied out first, once.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     kind: u32,
@@ -62,7 +62,7 @@ impl Message<'_> {
     }
 }
 
-/// The one who reads. The producer gets the room back at [`Consumer::acknowledge`].
+/// Reads records. The producer gets their slots back at [`Consumer::acknowledge`].
 #[derive(Debug)]
 pub struct Consumer {
     ring: Ring,
@@ -73,18 +73,18 @@ pub struct Consumer {
     /// The producer's hint when we last looked; meaningful while streaming.
     tail: u64,
     pace: Pace,
-    /// Write a word into each line that was read: where that makes the next transfer cheaper.
+    /// Write a word into each line that was read, where that makes the next transfer cheaper.
     touch: bool,
     /// `spin_loop` hints of a step of pause.
     step: u32,
-    /// The holder's word as we sealed it; 0 while nobody is sealed off.
+    /// The holder's word as we sealed it; 0 while the producer is not sealed off.
     sealed: u32,
-    /// Nothing is taken until somebody else holds the producing end.
+    /// Nothing is taken until the producing end has another holder.
     closed: bool,
 }
 
 impl Consumer {
-    /// At the head; goes on with what its predecessor had begun.
+    /// At the head; continues what its predecessor had begun.
     pub(super) fn new(ring: Ring) -> Self {
         let (head, epoch) = ring.head();
         let holder = ring.header.tail.holder.load(Ordering::Acquire);
@@ -172,8 +172,8 @@ impl Consumer {
     }
 
     /// Hands what there is, at most `limit` records, to `each`, and acknowledges what `each` has
-    /// returned from: by then it must be recorded. Never sleeps; under load it pauses for less than
-    /// half a microsecond so that the next look finds more.
+    /// returned from: by then it must be recorded. Never sleeps; under load it pauses for less than half
+    /// a microsecond, so that the next look finds more.
     #[inline]
     pub fn poll(&mut self, limit: usize, mut each: impl FnMut(Message<'_>)) -> Result<usize, RingError> {
         if self.pace.is_streaming() {
@@ -230,7 +230,7 @@ impl Consumer {
         // Pairs with the Release in `Producer::publish`: what it counts is in the slots.
         let tail = self.ring.header.tail.position.load(Ordering::Acquire);
         let capacity = self.ring.geometry.capacity();
-        // It lags if its writer was killed before it stored it; then the slots know better.
+        // It lags if its writer was killed before it stored it; then the slots are right.
         let hint = tail.max(self.next);
         if hint - self.acknowledged > capacity {
             return Err(RingError::Positions { head: self.acknowledged, tail, capacity });
@@ -249,7 +249,7 @@ impl Consumer {
         word.is(Word::tag(self.next, self.epoch)) || word.is_of_successor(self.next, self.epoch)
     }
 
-    /// Gives the room of everything taken back to the producer: call it when the work is recorded.
+    /// Gives the slots of everything taken back to the producer: call it when the work is recorded.
     #[inline]
     pub fn acknowledge(&mut self) {
         if self.acknowledged != self.next {
@@ -260,7 +260,7 @@ impl Consumer {
         }
     }
 
-    /// Nobody who sends much waits for the room of little; and what was sealed off has now been heard.
+    /// No producer waits for slots that are already read; and a producer that was sealed off is now closed.
     fn found_nothing(&mut self) {
         self.acknowledge();
         if self.sealed != 0 && !self.closed {
@@ -271,8 +271,8 @@ impl Consumer {
     /// The first look that finds nothing behind a seal is the last.
     #[cold]
     fn close(&mut self) {
-        // Pairs with the AcqRel in `Ring::take_over_producer`: either its successor sees that it counts
-        // from the head, or it has counted what the dead one published, and we see that it is there.
+        // Pairs with the AcqRel in `Ring::take_over_producer`: either the successor sees that it must count
+        // from the head, or it has counted what the dead holder published, and we see the successor.
         let (order, holder) = (Ordering::AcqRel, &self.ring.header.tail.holder);
         self.closed =
             holder.compare_exchange(self.sealed, self.sealed | CLOSED, order, Ordering::Acquire).is_ok();
@@ -297,11 +297,11 @@ impl Consumer {
         self.acknowledged
     }
 
-    /// Seals the producer off: it need not be dead, and may be stopped in the middle of a record. What
-    /// it has been told is published will be found by the calls of [`Consumer::poll`] that follow; after
-    /// the first that finds nothing there is no more until it has a successor. What it writes later is
-    /// neither taken here nor counted by that successor, and it is told ([`super::Producer::is_fenced`]).
-    /// Nobody is sealed off where nobody ever was.
+    /// Seals the producer off: it need not be dead, and may be stopped in the middle of a record. Records
+    /// that it knows to be published are found by the next calls of [`Consumer::poll`]; after the first
+    /// call that finds nothing, nothing is taken until the producer has a successor. What it writes later is
+    /// neither taken here nor counted by that successor, and it finds out with
+    /// [`super::Producer::is_fenced`]. Has no effect on a ring that never had a producer.
     pub fn seal(&mut self) {
         let holder = &self.ring.header.tail.holder;
         let mut before = holder.load(Ordering::Acquire);
@@ -315,8 +315,8 @@ impl Consumer {
                 Err(now) => before = now,
             }
         }
-        // Pairs with the fence behind a publication: either the producer sees the seal, or we see
-        // what it published.
+        // Pairs with the fence after a publication: either the producer sees the seal, or we see what it
+        // published.
         if !planted(Bug::NoFence) {
             full_fence();
         }

@@ -1,10 +1,9 @@
-//! How often an adaptive consumer looks, decided from how much it found: no clock, no memory but
+//! How often an adaptive consumer looks, decided from how much it found: no clock, and no memory except
 //! its own.
 //!
-//! A consumer that looks at once after each record gets the lowest latency, and under load chases
-//! its producer from line to line, which costs both of them a transfer for every record. One that
-//! leaves the producer alone for a while finds many records, and lines that are the producer's no
-//! more. So there are two states. *Close*: look at the next slot without a pause. *Streaming*: pause
+//! A consumer that looks again at once after each record has the lowest latency, but under load it chases
+//! its producer from line to line, which costs both of them a transfer for every record. One that pauses
+//! for a while finds many records, in lines that the producer no longer holds. So there are two states. *Close*: look at the next slot without a pause. *Streaming*: pause
 //! without touching shared memory, read the tail once, take everything up to it. An empty look leaves
 //! streaming at once, so that the first record after an idle time is always met closely.
 
@@ -15,7 +14,7 @@ const ENTER: usize = 4;
 /// A streaming look that finds fewer than the threshold is thin; two thin ones in a row end it.
 const THRESHOLD_MAX: u32 = 8;
 const THRESHOLD_MIN: u32 = 2;
-/// A close spell shorter than this many records was not worth leaving the stream for.
+/// A close spell shorter than this many records means that streaming was left too early.
 const SHORT_SPELL: u64 = 64;
 /// So many looks of fewer than `THRESHOLD_MAX` records, and the threshold goes back up: streaming
 /// that was entered for a stall does not outlast it.

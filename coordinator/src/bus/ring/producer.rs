@@ -1,11 +1,11 @@
-//! The end that writes.
+//! The writing end of a ring.
 
 use super::super::copy::copy_in;
 use super::super::sync::{AtomicU64, Bug, Ordering, planted};
 use super::{HEADER, KIND_MAX, Ring, SEALED, WORDS_PER_LINE, Word};
 use thiserror::Error;
 
-/// The one who writes. Nothing is seen before [`Producer::publish`].
+/// Writes records. The consumer sees none before [`Producer::publish`].
 #[derive(Debug)]
 pub struct Producer {
     ring: Ring,
@@ -13,7 +13,7 @@ pub struct Producer {
     next: u64,
     /// Records before this are published.
     published: u64,
-    /// The word of record `published`, if that is staged: stored last, it shows all that follow.
+    /// The word of record `published`, if that is staged: stored last, it publishes all that follow.
     held: Word,
     /// The consumer's head when we last looked.
     head: u64,
@@ -24,13 +24,13 @@ pub struct Producer {
     reserved: u64,
 }
 
-/// There is no room: the consumer is behind.
+/// No slot is free: the consumer is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the ring is full")]
 pub struct Full;
 
-/// A slot lent to its writer: filled in place, and staged by [`Claim::commit`]. Dropped without, it
-/// never was.
+/// A slot lent to its writer: filled in place, and staged by [`Claim::commit`]. If it is dropped without
+/// that, nothing was staged.
 #[derive(Debug)]
 pub struct Claim<'a> {
     producer: &'a mut Producer,
@@ -58,8 +58,8 @@ impl Producer {
         Self { ring, next, published: next, held: Word(0), head, holder, epoch, reserved: 0 }
     }
 
-    /// Which record of this ring comes next, counted from 0: what [`super::Consumer::acknowledged`] says when all before
-    /// it are done with.
+    /// Which record of this ring comes next, counted from 0: [`super::Consumer::acknowledged`] returns it when all
+    /// records before it are finished with.
     pub fn position(&self) -> u64 {
         self.next
     }
@@ -72,7 +72,7 @@ impl Producer {
         self
     }
 
-    /// Stages a record of a header and a body. One larger than a slot is a fault of the caller's.
+    /// Stages a record of a header and a body. Panics if it is larger than a slot.
     #[inline]
     pub fn push(&mut self, kind: u32, header: &[u8; HEADER], body: &[u8]) -> Result<(), Full> {
         let len = HEADER + body.len();
@@ -98,7 +98,7 @@ impl Producer {
         Ok(())
     }
 
-    /// As [`Producer::put`], also into the room that data may not use.
+    /// As [`Producer::put`], but may also use the slots that are reserved for control records.
     pub fn control(&mut self, kind: u32, payload: &[u8]) -> Result<(), Full> {
         let words = self.slot(payload.len(), 0)?;
         fill(words, payload);
@@ -127,7 +127,7 @@ impl Producer {
     #[cold]
     fn has_room(&mut self, reserved: u64) -> bool {
         let (head, _) = self.ring.head();
-        // A head that goes back or runs ahead of us is nonsense from the peer: treated as no news.
+        // A head that goes back or runs ahead of us is nonsense from the peer: ignored.
         if head >= self.head && head <= self.published {
             self.head = head;
         }
@@ -141,14 +141,14 @@ impl Producer {
         if self.next == self.published {
             self.held = word;
         } else {
-            // Pairs with the Acquire in `Consumer::take`. Not seen before the held one, at which
-            // the consumer stops.
+            // Pairs with the Acquire in `Consumer::take`. Not seen before the held word, at which the
+            // consumer stops.
             self.ring.words(self.next)[0].store(word.0, Ordering::Release);
         }
         self.next += 1;
     }
 
-    /// Shows everything staged to the consumer; true if there was anything. Wakes nobody.
+    /// Publishes everything staged; true if there was anything. Does not ring the consumer's bell.
     #[inline]
     pub fn publish(&mut self) -> bool {
         if self.published == self.next {
@@ -168,7 +168,7 @@ impl Producer {
     }
 
     /// True if this end has a successor, or its consumer has sealed it off. What is published from
-    /// then on is heard by nobody. Exact for a record only after a full fence behind its publication
+    /// then on is ignored. Exact for a record only after a full fence behind its publication
     /// ([`super::super::doorbell::Doorbell::ring`] has one).
     #[inline]
     pub fn is_fenced(&self) -> bool {
@@ -178,12 +178,12 @@ impl Producer {
         self.ring.header.tail.holder.load(Ordering::Acquire) != self.holder
     }
 
-    /// True if a record of data finds no room at this moment.
+    /// True if no slot is free for a record of data at this moment.
     pub fn is_full(&mut self) -> bool {
         !self.has_room(self.reserved)
     }
 
-    /// True once the consumer has sealed this end off (rather than a successor taken it).
+    /// True once the consumer has sealed this end off (as opposed to a successor having taken it).
     pub fn is_sealed(&self) -> bool {
         self.ring.header.tail.holder.load(Ordering::Acquire) & SEALED != 0
     }

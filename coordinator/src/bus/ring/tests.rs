@@ -149,7 +149,7 @@ fn what_a_dead_producer_had_staged_is_not_its_successors() {
     heir.push(1, &[0; HEADER], b"b").unwrap();
     heir.publish();
     assert_eq!(taken(&mut consumer), [b"a", b"b"]);
-    // And the heir's heir, which nobody heard of in between.
+    // And a second successor, of which the consumer has not seen the first.
     heir.push(1, &[0; HEADER], b"p").unwrap();
     heir.push(1, &[0; HEADER], b"q").unwrap();
     let mut second = ring.take_over_producer().unwrap();
@@ -212,7 +212,7 @@ fn what_a_sealed_producer_writes_after_the_last_was_heard_is_refused_for_good() 
         show(&mut sealed, b"late");
         assert!(heard(&mut consumer).is_empty());
         assert!(!consumer.is_ready());
-        // Who takes the consumer's end over refuses it as well.
+        // A successor of the consumer refuses it as well.
         let mut consumer = ring.take_over_consumer().unwrap();
         assert!(heard(&mut consumer).is_empty());
         show(&mut sealed, b"later");
@@ -240,7 +240,7 @@ fn a_successor_that_comes_before_the_last_was_heard_leaves_it_to_be_heard() {
 }
 
 #[test]
-fn nobody_is_sealed_off_where_nobody_was() {
+fn a_ring_without_a_producer_is_not_sealed() {
     let ring = ring(16, 64);
     let mut consumer = ring.consumer().unwrap();
     consumer.seal();
@@ -268,7 +268,7 @@ fn a_dead_consumers_successor_begins_at_what_was_not_acknowledged() {
 }
 
 #[test]
-fn nobody_succeeds_whom_nobody_preceded() {
+fn an_end_without_a_holder_has_no_successor() {
     let ring = ring(8, 64);
     assert!(matches!(ring.take_over_producer(), Err(RingError::NeverHeld)));
     assert!(matches!(ring.take_over_consumer(), Err(RingError::NeverHeld)));
@@ -309,7 +309,7 @@ struct Model {
 }
 
 impl Model {
-    /// The ring acknowledges by itself at times: what it says is checked against what was taken.
+    /// The ring acknowledges by itself at times: its count is checked against what was taken.
     fn acknowledge(&mut self, count: u64) {
         for _ in 0..count {
             assert!(self.taken > 0, "acknowledged what was never taken");

@@ -1,4 +1,4 @@
-//! The first word of a slot: which record it is, whose, of what kind and how long.
+//! The first word of a slot: the record's number, epoch, kind and length.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ const KIND_BITS: u32 = 3;
 /// Where the epoch begins, and with it what a consumer compares.
 const EPOCH_AT: u32 = LEN_BITS + KIND_BITS;
 
-/// The longest payload that a word can tell, in bytes.
+/// The longest payload whose length fits a word, in bytes.
 pub const LEN_MAX: usize = (1 << LEN_BITS) - 1;
 /// Kinds are 1 to this.
 pub const KIND_MAX: u32 = (1 << KIND_BITS) - 1;
@@ -30,7 +30,7 @@ impl Word {
         Self(Self::tag(index, epoch) << EPOCH_AT | u64::from(kind) << LEN_BITS | len as u64)
     }
 
-    /// What tells the word of record `index` from any other: sequence and epoch.
+    /// Sequence and epoch: what distinguishes the word of record `index` from any other.
     #[inline]
     pub fn tag(index: u64, epoch: u8) -> u64 {
         u64::from((index + 1) as u32) << 8 | u64::from(epoch)
@@ -47,7 +47,7 @@ impl Word {
         self.is(Self::tag(index, after(epoch)))
     }
 
-    /// True if it says to be record `index`, whoever wrote it.
+    /// True if it claims to be record `index`, in any epoch.
     pub fn claims(self, index: u64) -> bool {
         self.0 >> 32 == u64::from((index + 1) as u32)
     }

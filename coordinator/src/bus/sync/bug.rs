@@ -7,7 +7,7 @@ pub enum Bug {
     TailBeforeWord = 1,
     /// A record's word is stored without ordering.
     PublishRelaxed = 2,
-    /// A fenced producer is not told.
+    /// A fenced producer does not find out.
     NoFence = 3,
     /// The bell is looked at without a fence behind the publication.
     RingWithoutFence = 4,

@@ -1,5 +1,5 @@
-//! What an atomic that counts its changes has beside the one within it: used by [`super::counted`]'s, and by
-//! the model's over its own. Whoever uses it has a function `step`.
+//! The methods of an atomic that counts its changes: used by [`super::counted`], and by the model over its
+//! own atomics. The module that uses the macro has a function `step`.
 
 macro_rules! changes {
     ($name:ident, $value:ty) => {

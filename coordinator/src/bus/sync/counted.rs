@@ -15,7 +15,7 @@ static KILL_AT: StdU64 = StdU64::new(u64::MAX);
 static STOP_AT: StdU64 = StdU64::new(u64::MAX);
 static PLANTED: StdU32 = StdU32::new(0);
 
-/// Changes of atomics by this process and calls since it was last told when to end.
+/// Changes of atomics by this process, and system calls, since [`kill_at`] or [`stop_at`].
 pub fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
@@ -39,7 +39,7 @@ pub fn stop_at(step: u64) {
     STOP_AT.store(step, Ordering::Relaxed);
 }
 
-/// Makes this process commit `bug` from now on; `None` for no more.
+/// Makes this process commit `bug` from now on; `None` ends that.
 pub fn plant(bug: Option<Bug>) {
     PLANTED.store(bug.map_or(0, |bug| bug as u32), Ordering::Relaxed);
 }

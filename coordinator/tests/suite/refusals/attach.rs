@@ -48,7 +48,7 @@ fn a_region_that_somebody_changed_is_refused_by_name_and_cause() {
             open(path).set_len(len).unwrap();
         }),
         ("it has holes: only", |path| open(path).set_len(1 << 40).unwrap()),
-        ("others may reach it (mode 644)", |path| {
+        ("other users may access it (mode 644)", |path| {
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
         }),
         ("it is not there", |path| fs::remove_file(path).unwrap()),
@@ -129,7 +129,7 @@ fn a_directory_that_others_may_reach_is_no_fleets() {
     let dir = files(shm.path());
     fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
     let said = Client::attach(&dir).unwrap_err().to_string();
-    assert!(said.contains("coord-test: refused, others may reach it (mode 755)"), "{said}");
+    assert!(said.contains("coord-test: refused, other users may access it (mode 755)"), "{said}");
     fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
     let link = shm.path().join("coord-link");
     symlink(&dir, &link).unwrap();
@@ -142,7 +142,7 @@ fn a_directory_that_others_may_reach_is_no_fleets() {
 fn a_fleet_that_is_gone_is_told_as_such() {
     let shm = shm();
     let said = Client::attach(&shm.path().join("coord-none")).unwrap_err().to_string();
-    assert!(said.contains("it is not there (has the fleet ended"), "{said}");
+    assert!(said.contains("it does not exist (has the fleet ended"), "{said}");
 }
 
 #[test]

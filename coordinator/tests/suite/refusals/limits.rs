@@ -40,7 +40,7 @@ fn whichever_descriptor_is_one_too_many_it_is_told_and_nothing_stays() {
             assert!(descriptors > FEWEST, "nothing was refused");
             return;
         }
-        is_refused(&output, &["files open that it may have", "ulimit -n"]);
+        is_refused(&output, &["open files", "ulimit -n"]);
     }
     panic!("no fleet came up with 40 descriptors");
 }

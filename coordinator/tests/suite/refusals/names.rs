@@ -78,7 +78,7 @@ fn whatever_has_the_fleets_name_already_stays_as_it_is_and_the_fleet_is_refused(
         let output = up(shm.path());
         let said = text(&output.stderr);
         assert!(matches!(output.status.code(), Some(20 | 64)), "{said}");
-        assert!(said.contains("coord-test: refused, a fleet of that name is there already"), "{said}");
+        assert!(said.contains("coord-test: refused, a fleet with that name already exists"), "{said}");
         let after = fs::symlink_metadata(&dir).unwrap();
         assert_eq!((before.ino(), before.len(), before.mode()), (after.ino(), after.len(), after.mode()));
         assert_eq!(names(shm.path()), ["coord-test"]);
@@ -97,7 +97,7 @@ fn another_users_squat_names_that_user() {
     fs::create_dir(&dir).unwrap();
     chown(&dir, Some(OTHER), Some(OTHER)).unwrap();
     let said = text(&up(shm.path()).stderr);
-    assert!(said.contains("user 65534 has something of that name there"), "{said}");
+    assert!(said.contains("user 65534 has something with that name there"), "{said}");
     assert_eq!(names(shm.path()), ["coord-test"]);
     // It is nobody's fleet, and is neither shown nor removed.
     let clean = wrapped(&["env"], Path::new(PROGRAM), shm.path(), &["clean"]);
@@ -115,7 +115,7 @@ fn a_guessed_temporary_name_is_not_used_whatever_lies_there() {
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), shm.path().join(&staged)).unwrap();
     let refused = directory::create(shm.path(), "test", &stamped, 1).unwrap_err().to_string();
-    assert!(refused.contains(&staged) && refused.contains("has that name already"), "{refused}");
+    assert!(refused.contains(&staged) && refused.contains("the name is already taken"), "{refused}");
     assert_eq!(names(shm.path()), [staged]);
     assert!(is_empty(elsewhere.path()));
 }

@@ -99,7 +99,7 @@ fn journal_on_a_full_disk(dir: &Path) {
     let (mut committed, error) = fill(&mut journal);
     let said = error.to_string();
     assert!(
-        said.contains("journal: cannot append to it: there is no room") && said.contains("make some"),
+        said.contains("journal: cannot append to it: not enough space") && said.contains("free some"),
         "{said}"
     );
     assert!(!committed.is_empty());
@@ -126,7 +126,7 @@ fn backup_on_a_full_disk(dir: &Path) {
     let path = dir.join("backup");
     write_snapshot(&path, &snapshot(10)).unwrap();
     let said = write_snapshot(&path, &snapshot(1000)).unwrap_err().to_string();
-    assert!(said.contains("backup: cannot write it: there is no room"), "{said}");
+    assert!(said.contains("backup: cannot write it: not enough space"), "{said}");
     assert_eq!(read_snapshot(&path).unwrap(), snapshot(10));
     assert_eq!(std::fs::read_dir(dir).unwrap().count(), 1);
 }

@@ -527,7 +527,7 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
     }
     let taken = place.coordinator(&["restore", "backup"]);
     assert_eq!(taken.status.code(), Some(20));
-    assert!(text(&taken.stderr).contains("a fleet of that name is there already"), "{}", text(&taken.stderr));
+    assert!(text(&taken.stderr).contains("a fleet with that name already exists"), "{}", text(&taken.stderr));
     for (arguments, code) in [
         (&["backup", "no/such/dir", "--name", "test"][..], 20),
         (&["backup", "b", "--name", "none"], 10),

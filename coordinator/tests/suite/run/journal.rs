@@ -129,7 +129,7 @@ fn a_journal_without_room_stops_the_run_and_is_whole() {
         .env("COORDINATOR_SHM_DIR", desk.shm.path())
         .output()
         .unwrap();
-    Ended::of(&output).with(20).says(&["small/j: cannot append to it: there is no room"]);
+    Ended::of(&output).with(20).says(&["small/j: cannot append to it: not enough space"]);
     assert!(is_empty(desk.shm.path()));
     // Nobody saw what it does not hold.
     assert!(open(&desk) <= 4);
