@@ -8,23 +8,23 @@ pub use crate::bus::shape::{
 };
 use std::time::Duration;
 
-/// A task is begun by at most so many workers; when the last of them dies of it too, it fails.
+/// A task is begun by at most this many workers; if the last of them dies too, it fails.
 pub const ATTEMPTS_MAX: u8 = 3;
-/// A place whose processes have died so often within [`RESTART_WINDOW`] stays empty at the next death.
-/// More than one task that kills its workers, less than a processor's worth of forks.
+/// A place whose processes have died this often within [`RESTART_WINDOW`] stays vacant after the next death.
+/// More deaths than one task causes that kills its workers, and too few forks to occupy a processor.
 pub const RESTARTS_MAX: u32 = 16;
 pub const RESTART_WINDOW: Duration = Duration::from_secs(10);
 
 /// Before a failed attempt is followed by the next; each further one waits twice as long.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A process whose progress stops for so long is taken for dead and ended; it is suspected after half of that.
+/// A process whose progress stops for this long counts as hung and is ended; it is suspected after half of it.
 pub const HANG_AFTER: Duration = Duration::from_secs(10);
 
 /// What is done about deaths, failures, hangs and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// 1 to 255; a task may say otherwise.
+    /// 1 to 255; a task may override it.
     pub attempts_max: u8,
     /// Of one place, within `restart_window`.
     pub restarts_max: u32,
@@ -32,7 +32,7 @@ pub struct Policy {
     /// Between two attempts.
     pub backoff_first: Duration,
     pub backoff_max: Duration,
-    /// `None`: nobody is ever taken for hung.
+    /// `None`: no process ever counts as hung.
     pub hang_after: Option<Duration>,
     pub failover: Failover,
     pub supervisor_death: SupervisorDeath,
@@ -43,13 +43,13 @@ pub struct Policy {
     /// The fleet is ready with the processes that the host allows; those that were refused come later. Otherwise
     /// it does not come up without all of them.
     pub partial: bool,
-    /// A worker is thrown away after so many tasks,
+    /// A worker is replaced after this many tasks,
     pub recycle_after: Option<u32>,
-    /// or when it has grown by so many bytes.
+    /// or when it has grown by this many bytes.
     pub recycle_growth: Option<u64>,
     /// What each worker keeps running for tasks of kind `Agent`.
     pub agent: Option<&'static Agent>,
-    /// Who ends itself, the n-th successor at the n-th change of shared memory: for tests.
+    /// Which processes end themselves, the n-th successor at the n-th change of shared memory: for tests.
     #[cfg(feature = "kill-points")]
     pub kill: Option<KillAtEachStep>,
 }
@@ -61,7 +61,7 @@ pub struct Agent {
     pub command: Vec<String>,
 }
 
-/// Who goes on for a dead coordinator.
+/// What takes over for a dead coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Failover {
     /// A process forked then.
@@ -69,7 +69,7 @@ pub enum Failover {
     Fresh,
     /// A process forked before, which waits.
     Spare,
-    /// The others: what was not answered goes to them, and the place stays empty.
+    /// The other coordinators: unanswered tasks go to them, and the place stays vacant.
     Survivors,
 }
 
@@ -79,7 +79,7 @@ pub enum SupervisorDeath {
     /// The fleet ends.
     #[default]
     End,
-    /// The fleet goes on; another supervisor adopts it.
+    /// The fleet keeps running; another supervisor adopts it.
     Adopt,
 }
 

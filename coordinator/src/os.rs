@@ -1,4 +1,4 @@
-//! What the kernel tells a process about itself and others: which process has a pid, and what time it is.
+//! What the kernel knows: which process has a pid, and what time it is.
 //!
 //! The ground floor: it imports nothing of this crate, and every other module may use it.
 

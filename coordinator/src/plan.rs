@@ -1,4 +1,4 @@
-//! What to do next, as functions of what is known: no clock, no file, no process in here.
+//! What to do next, as functions of what is known: no clock, no file, no process.
 
 pub mod capacity;
 pub mod health;

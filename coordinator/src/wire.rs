@@ -44,7 +44,7 @@ pub struct TaskHeader {
     pub id: TaskId,
     /// CLOCK_MONOTONIC; after it the task is failed, whatever attempts are left.
     pub deadline_ns: u64,
-    /// What the workload wants to know: nanoseconds to sleep or to compute.
+    /// An argument of the workload: nanoseconds to sleep or to compute.
     pub parameter: u64,
     /// CLOCK_MONOTONIC, at the client.
     pub sent_ns: u64,
@@ -58,19 +58,20 @@ pub struct TaskHeader {
     pub worker: u16,
     /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`] and [`DEATHS_ONLY`].
     pub kind: u8,
-    /// Workers that may begin it; 0 where the fleet's policy counts.
+    /// How many workers may begin it; 0 for the fleet's policy.
     pub attempts_max: u8,
 }
 const _: () = assert!(size_of::<TaskHeader>() == HEADER);
 
-/// In [`TaskHeader::kind`]: an answer that says that it could not be done, or a command that ends badly, is an
-/// attempt that failed, and the task is tried again as long as it has others.
+/// In [`TaskHeader::kind`]: a refusal by the worker, or a command that ends badly, counts as a failed attempt, and
+/// the task is tried again as long as it has attempts left.
 pub const RETRY_FAILURES: u8 = 1 << 7;
 
-/// In [`TaskHeader::kind`]: it was a dead letter, and its client has heard of its failure. Set by the coordinator alone.
+/// In [`TaskHeader::kind`]: it was a dead letter, and its failure was reported to its client. Set only by the
+/// coordinator.
 pub const WAS_DEAD_LETTER: u8 = 1 << 6;
 
-/// In [`TaskHeader::kind`]: another attempt follows the death of a worker, and no time-out.
+/// In [`TaskHeader::kind`]: another attempt follows the death of a worker, but not a time-out.
 pub const DEATHS_ONLY: u8 = 1 << 5;
 
 raw_enum! {
@@ -89,13 +90,13 @@ raw_enum! {
         Command = 5,
         /// The body is a line of JSON for the long-lived agent that the worker keeps.
         Agent = 6,
-        /// Leaves traces in the worker, or looks for them: what the next task must not find.
+        /// Leaves traces in the worker, or looks for traces that an earlier task left.
         Canary = 7,
     }
 }
 
 impl TaskHeader {
-    /// One worker alone, or `None` where any will do.
+    /// The one worker that may carry it out; `None` if any may.
     pub fn place(&self) -> Option<u32> {
         (self.worker != ANY).then_some(self.worker.into())
     }
@@ -112,7 +113,7 @@ impl TaskHeader {
         self.kind & WAS_DEAD_LETTER != 0
     }
 
-    /// Workers that may begin it.
+    /// How many workers may begin it.
     pub fn attempts(&self, policy: u8) -> u8 {
         if self.attempts_max == 0 { policy } else { self.attempts_max }
     }
@@ -131,11 +132,11 @@ impl TaskHeader {
     }
 }
 
-/// What a client or an operator asks of a coordinator, before any task.
+/// An order by a client or an operator to a coordinator; read before any task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct ControlHeader {
-    /// The task meant; all of them where an [`Order`] takes all and `all` is 1.
+    /// The task in question; ignored if `all` is 1 and the [`Order`] may apply to all.
     pub id: TaskId,
     /// An [`Order`].
     pub order: u32,
@@ -147,7 +148,7 @@ const _: () = assert!(size_of::<ControlHeader>() == HEADER);
 
 raw_enum! {
     pub enum Order: u32 {
-        /// The task fails as cancelled, and what runs for it is ended.
+        /// The task fails as cancelled, and its process is ended.
         Cancel = 1,
         /// A dead letter becomes a task again, with all its attempts and its whole time.
         Revive = 2,
@@ -172,8 +173,8 @@ pub struct AnswerHeader {
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
     /// the wait status.
     pub code: i32,
-    /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). The top bit says that
-    /// something was cut off.
+    /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). The top bit
+    /// is set if output was cut off.
     pub stdout_len: u32,
 }
 const _: () = assert!(size_of::<AnswerHeader>() == HEADER);
@@ -181,13 +182,13 @@ const _: () = assert!(size_of::<AnswerHeader>() == HEADER);
 /// The top bit of [`AnswerHeader::stdout_len`].
 pub const TRUNCATED: u32 = 1 << 31;
 
-/// In [`AnswerHeader::stdout_len`]: the body ends with a [`Usage`], which is no part of the output.
+/// In [`AnswerHeader::stdout_len`]: the body ends with a [`Usage`], which is not part of the output.
 pub const WITH_USAGE: u32 = 1 << 30;
 
 /// Bytes of a [`Usage`].
 pub const USAGE_LEN: usize = size_of::<Usage>();
 
-/// What a command took, at the end of its answer's body.
+/// The resources that a command used, at the end of its answer's body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Usage {
@@ -198,20 +199,21 @@ pub struct Usage {
     pub max_rss: u64,
 }
 
-/// In [`AnswerHeader::status`]: an operator had made the task of a dead letter; its client has heard of its failure.
+/// In [`AnswerHeader::status`]: the task was a dead letter that an operator revived; its failure was reported to its
+/// client before.
 pub const REVIVED: u32 = 1 << 31;
 
-/// In [`AnswerHeader::status`]: a command that ended badly, and whose task says that this is a failure.
+/// In [`AnswerHeader::status`]: the command ended badly, and its task counts that as a failure.
 pub const FAILED: u32 = 1 << 30;
 
 raw_enum! {
     pub enum AnswerStatus: u32 ignoring (REVIVED | FAILED) {
         Ok = 1,
-        /// The worker could not do it; the body says why.
+        /// The worker could not do it; the body holds the reason.
         Refused = 2,
         /// The coordinator waited until the deadline, or the worker until the end of the attempt.
         TimedOut = 3,
-        /// The worker died with the task in its hands.
+        /// The worker died while it carried the task out.
         WorkerDied = 4,
         /// The worker was dead before the task came.
         WorkerDead = 5,
@@ -219,19 +221,19 @@ raw_enum! {
         Late = 6,
         /// A second answer. Counted, never used.
         Duplicate = 7,
-        /// A successor found words in the task's entry that cannot be.
+        /// A successor found impossible words in the task's entry.
         Damaged = 8,
-        /// Nobody began it, or whoever did is dead, and nobody here will: to be sent to another coordinator.
+        /// No worker here will begin it, and any that began it is dead: to be sent to another coordinator.
         Returned = 9,
-        /// As its client or an operator asked.
+        /// Cancelled by its client or an operator.
         Cancelled = 10,
-        /// The worker hung with the task in its hands, and was ended.
+        /// The worker hung while it carried the task out, and was ended.
         WorkerHung = 11,
     }
 }
 
 /// Which lease of a task: {epoch of the region: 24, attempt: 8}. An answer of another epoch than the
-/// coordinator's own was made under one who is dead.
+/// coordinator's own was made under a predecessor, which is dead.
 pub fn lease(epoch: u32, attempt: u8) -> u32 {
     epoch << 8 | u32::from(attempt)
 }
@@ -246,7 +248,7 @@ pub fn epoch_of(lease: u32) -> u32 {
     lease >> 8
 }
 
-/// Splits an [`TaskKind::Exec`] body into its arguments; `None` if it is not one.
+/// Splits an [`TaskKind::Exec`] body into its arguments; `None` if it is malformed.
 pub fn arguments(body: &[u8]) -> Option<Vec<&[u8]>> {
     let body = body.strip_suffix(&[0])?;
     Some(body.split(|byte| *byte == 0).collect())

@@ -8,19 +8,19 @@ pub fn now_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Since the boot, sleep of the machine included: what `/proc` counts from.
+/// Nanoseconds since the boot, including the machine's sleep: the origin of times in `/proc`.
 pub fn since_boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// CPU time of the calling thread.
+/// CPU time of the calling thread, nanoseconds.
 pub fn thread_cpu_ns() -> u64 {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// For people, never for decisions.
+/// Nanoseconds since 1970: for people, never for decisions.
 pub fn unix_ns() -> u64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

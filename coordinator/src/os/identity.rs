@@ -1,4 +1,4 @@
-//! Who a process is: its pid and when it began. A pid alone is not identity, since it is used again.
+//! The identity of a process: its pid and its start time. A pid alone is not enough, since pids are reused.
 
 use procfs::ProcError;
 use procfs::process::Process;
@@ -13,7 +13,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `None` if there is no such process.
+    /// `None` if no such process exists.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
         Some(Self { pid, start_ticks: stat.starttime })
@@ -24,17 +24,17 @@ impl Identity {
         Self::try_own().expect("/proc shows the process that reads it")
     }
 
-    /// This process, where `/proc` may refuse: no descriptor may be left to read it with.
+    /// This process, where `/proc` may refuse: no descriptor may be left for reading it.
     pub fn try_own() -> Result<Self, ProcError> {
         let stat = Process::myself()?.stat()?;
         Ok(Self { pid: std::process::id(), start_ticks: stat.starttime })
     }
 
-    /// What `/proc` says of it.
+    /// Whether it is alive, according to `/proc`.
     pub fn presence(&self) -> Presence {
         let Ok(pid) = i32::try_from(self.pid) else { return Presence::Gone };
         match Process::new(pid).and_then(|process| process.stat()) {
-            // One whose first thread has ended shows as a zombie while others of its threads go on.
+            // A process whose first thread has ended shows as a zombie while its other threads run.
             Ok(stat)
                 if stat.starttime == self.start_ticks
                     && (!matches!(stat.state, 'Z' | 'X') || stat.num_threads > 1) =>
@@ -52,24 +52,24 @@ impl Identity {
         }
     }
 
-    /// The pid of its parent; `None` if it is not there.
+    /// The pid of its parent; `None` if it is gone.
     pub fn parent(&self) -> Option<i32> {
         let stat = Process::new(i32::try_from(self.pid).ok()?).ok()?.stat().ok()?;
         (stat.starttime == self.start_ticks).then_some(stat.ppid)
     }
 
-    /// Seen; a zombie has ended.
+    /// Seen alive; a zombie has ended.
     pub fn is_alive(&self) -> bool {
         self.presence() == Presence::Alive
     }
 
-    /// Proven to have ended: not the same as not seen.
+    /// Proven to have ended, which is more than not seen alive.
     pub fn is_gone(&self) -> bool {
         self.presence() == Presence::Gone
     }
 }
 
-/// Whether a process is there.
+/// Whether a process is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Alive,
@@ -79,12 +79,12 @@ pub enum Presence {
     Unknown,
 }
 
-/// The pid namespace of this process: pids of another one mean nothing here. 0 if it cannot be told.
+/// The pid namespace of this process: pids of another one mean nothing here. 0 if it is unknown.
 pub fn pid_namespace() -> u64 {
     rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino)
 }
 
-/// Changes with every boot: what shared memory says of another boot is not about this one.
+/// Changes with every boot: shared memory of another boot does not describe this one. 0 if it is unknown.
 pub fn boot_id() -> u128 {
     static BOOT: OnceLock<u128> = OnceLock::new();
     *BOOT.get_or_init(|| {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pid_with_another_start_time_is_somebody_else() {
+    fn a_pid_with_another_start_time_is_another_process() {
         let own = Identity::own();
         assert!(own.is_alive());
         assert!(!Identity { start_ticks: own.start_ticks + 1, ..own }.is_alive());

@@ -24,7 +24,7 @@ pub struct Host {
     pub shm_inodes_free: Option<u64>,
 }
 
-/// What something costs: so much for the fleet, and so much more for each worker.
+/// A cost: a fixed part for the fleet, and a part for each worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     pub fixed: u64,
@@ -34,16 +34,16 @@ pub struct Cost {
 /// What a fleet costs a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
-    /// The workers are shared out among so many processes with descriptors of their own.
+    /// The workers are divided among so many coordinators, each with its own descriptors.
     pub coordinators: u32,
-    /// Of a coordinator, and of it for each of its workers.
+    /// Of one coordinator: fixed, and for each of its workers.
     pub fds: Cost,
     pub processes: Cost,
     /// Bytes.
     pub memory: Cost,
     /// Bytes in /dev/shm.
     pub shm: Cost,
-    /// Files in /dev/shm, whatever the number of workers.
+    /// Files in /dev/shm, for any number of workers.
     pub shm_inodes: u64,
 }
 
@@ -60,7 +60,7 @@ impl Costs {
             coordinators,
             fds: Cost { fixed: others, each: 1 },
             processes: Cost { fixed: leaders, each: 1 },
-            // Shared memory is memory too, whatever size its file system says that it has.
+            // Shared memory is memory too, regardless of the size of its file system.
             memory: Cost { fixed: leaders * memory_each, each: memory_each + shm_each },
             shm: Cost { fixed: 0, each: shm_each },
             shm_inodes: shape.shm_inodes(),
@@ -68,7 +68,7 @@ impl Costs {
     }
 }
 
-/// What ends first.
+/// The limit that is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     Descriptors(u64),
@@ -77,14 +77,14 @@ pub enum Limit {
     Memory(u64),
     Shm(u64),
     ShmInodes(u64),
-    /// Of this program, with so many coordinators.
+    /// This program's own limit, with so many coordinators.
     Places {
         coordinators: u32,
     },
 }
 
 impl Limit {
-    /// What to do to get beyond it.
+    /// How to get beyond it.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Descriptors(_) => "raise `ulimit -n`, or use more coordinators",
@@ -92,7 +92,7 @@ impl Limit {
                 "raise the limit on processes of the container or service (`pids.max`, TasksMax=)"
             }
             Self::Processes(_) => "raise `ulimit -u`",
-            Self::Memory(_) => "add memory, or end what else uses it",
+            Self::Memory(_) => "add memory, or end other programs that use it",
             Self::Shm(_) => {
                 "mount /dev/shm larger (`mount -o remount,size=…`, docker `--shm-size`), or use a smaller payload or depth"
             }
@@ -110,7 +110,7 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Descriptors(each) => write!(f, "open files ({each} a process)"),
+            Self::Descriptors(each) => write!(f, "open files ({each} per process)"),
             Self::Pids(free) => write!(f, "processes of the container or service ({free} left)"),
             Self::Processes(free) => write!(f, "processes of the user ({free} left)"),
             Self::Memory(free) => write!(f, "memory ({} MiB available)", free >> 20),
@@ -130,7 +130,7 @@ pub struct Capacity {
     pub limited_by: Limit,
 }
 
-/// How many workers `host` has room for, and why not more.
+/// How many workers `host` has capacity for, and which limit comes first.
 pub fn capacity(host: &Host, costs: &Costs) -> Capacity {
     let fits = |free: u64, cost: Cost| match (free.checked_sub(cost.fixed), cost.each) {
         (None, _) => 0,
@@ -168,7 +168,7 @@ impl fmt::Display for Capacity {
         let remedy = limited_by.remedy();
         write!(
             f,
-            "this host has room for {workers} workers; the first limit is {limited_by}; to go beyond: {remedy}"
+            "this host has capacity for {workers} workers; the first limit is {limited_by}; to go beyond: {remedy}"
         )
     }
 }

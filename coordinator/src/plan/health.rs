@@ -1,29 +1,29 @@
-//! Whether a process that lives gets anywhere: suspected, then confirmed, or healed.
+//! Whether a living process makes progress: suspected, then confirmed, or healed.
 //!
-//! A death is seen by other means, and at once. Here somebody looks now and then at words that a process
-//! writes while it gets on, and says when they have stood still for too long. Who suspects is wrong now
-//! and then (a stopped process, a machine without a free processor): a suspicion has no consequence but an
-//! event. What is confirmed is for its parent to end; then its death takes the usual way.
+//! A death is seen by other means, and at once. A watcher looks from time to time at words that a process
+//! changes while it makes progress, and reports when they have stood still for too long. A suspicion can be
+//! wrong (a stopped process, a machine without a free processor), so its only consequence is an event. A
+//! confirmed hang is ended by the parent of the process; then its death is handled like any other.
 
-/// What a process shows of itself.
+/// What a process shows about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Counts the processes at this place: another one starts anew.
+    /// Counts the processes at this place: a successor is watched anew.
     pub incarnation: u32,
-    /// Moves whenever the process gets anywhere.
+    /// Changes whenever the process makes progress.
     pub counter: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Without progress for so long, and with no time left for the task in hand: suspected.
+    /// Without progress for so long: suspected.
     pub suspect_ns: u64,
-    /// Suspected for so long without any: confirmed.
+    /// Suspected for so long without progress: confirmed.
     pub confirm_ns: u64,
 }
 
 impl Default for Limits {
-    /// A worker shows once a second that it is there; five of them missing are no accident of the scheduler.
+    /// A worker shows progress once a second; five missing signs are not an accident of the scheduler.
     fn default() -> Self {
         Self { suspect_ns: 5_000_000_000, confirm_ns: 5_000_000_000 }
     }
@@ -33,9 +33,9 @@ impl Default for Limits {
 pub enum HealthEvent {
     /// It has stood still since `since_ns`.
     Suspected { since_ns: u64 },
-    /// It still does, and is not waited for any longer. The last word about this incarnation.
+    /// It still stands still, and is not waited for any longer. The last event of this incarnation.
     Confirmed { since_ns: u64 },
-    /// It goes on: the suspicion was false.
+    /// It made progress: the suspicion was false.
     Healed { suspected_for_ns: u64 },
 }
 
@@ -69,7 +69,7 @@ struct Seen {
 }
 
 impl Watch {
-    /// A look at `now_ns`; `None` where nobody lives, or somebody who has nothing to show.
+    /// A look at `now_ns`; `progress` is `None` where no process is alive, or one that shows no progress yet.
     pub fn observe(
         &mut self,
         progress: Option<Progress>,

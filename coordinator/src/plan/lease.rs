@@ -1,8 +1,8 @@
 //! The life of a task, packed into one word: every step is one compare-and-swap.
 //!
 //! free → queued → leased {worker, attempt} → done | failed → free; leased → queued when its worker is
-//! dead. The generation counts how often the entry was used, so that an answer to an earlier tenant is
-//! told apart.
+//! dead. The generation counts how often the entry was used, so that an answer to an earlier task is
+//! recognised.
 
 use crate::raw::raw_enum;
 pub use crate::wire::place::NO_WORKER;
@@ -13,7 +13,7 @@ raw_enum! {
         Free = 0,
         /// Accepted, waits for its worker's ring.
         Queued = 1,
-        /// In the worker's hands.
+        /// Given to the worker.
         Leased = 2,
         /// Answered; the answer waits for the client's ring.
         Done = 3,
@@ -63,7 +63,7 @@ impl Word {
         )
     }
 
-    /// `None` if the byte is no state: somebody scribbled over the table.
+    /// `None` if the byte is not a state: the table is damaged.
     pub fn state(self) -> Option<State> {
         State::from_raw(self.0 as u8)
     }
@@ -127,19 +127,19 @@ impl Word {
             .then(|| Self::new(self.generation(), worker, number, State::Queued))
     }
 
-    /// Whatever the word says: the entry cannot be trusted, and its client is to be told so.
+    /// For any word: the entry cannot be trusted, and its client gets a failure.
     #[must_use]
     pub fn condemn(self, worker: u16) -> Self {
         Self::new(self.generation(), worker, self.attempt(), State::Failed)
     }
 
-    /// Whatever the word says: nobody can be told, since not even whose task it was is known.
+    /// For any word: not even the task's client is known, so no outcome can be reported.
     #[must_use]
     pub fn clear(self) -> Self {
         Self::new(self.generation(), 0, 0, State::Free)
     }
 
-    /// The client has been told.
+    /// The outcome has been reported to the client.
     pub fn free(self) -> Option<Self> {
         matches!(self.state()?, State::Done | State::Failed)
             .then(|| Self::new(self.generation(), 0, 0, State::Free))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_nobody_began_has_lost_no_attempt() {
+    fn a_task_that_no_worker_began_has_lost_no_attempt() {
         let leased = Word::from_raw(0).queue(7).unwrap().lease(7).unwrap();
         assert_eq!(leased.requeue(Attempt::NotBegun, 7).unwrap().lease(7), Some(leased));
     }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_for_anybody_is_had_by_whoever_gets_it_and_goes_back_to_all() {
+    fn a_task_for_any_worker_is_leased_to_one_and_goes_back_to_all() {
         let queued = Word::from_raw(0).queue(NO_WORKER).unwrap();
         assert_eq!(queued.lease(NO_WORKER), None);
         let leased = queued.lease(3).unwrap();

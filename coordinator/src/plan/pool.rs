@@ -1,20 +1,20 @@
 //! When a worker that has served is replaced by a fresh one, between two tasks.
 
-/// What a worker has behind it.
+/// How much a worker has been used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wear {
     /// Carried out by this process.
     pub tasks: u32,
     pub rss_bytes: u64,
-    /// What it had before its first task.
+    /// Bytes before its first task.
     pub baseline_rss: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// `None`: as many as come.
+    /// `None`: no limit.
     pub after_tasks: Option<u32>,
-    /// Bytes beyond the baseline; `None`: it may grow.
+    /// Bytes beyond the baseline; `None`: no limit.
     pub rss_growth_max: Option<u64>,
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_limits_nobody_is_replaced(tasks: u32, rss_bytes: u64, baseline_rss: u64) {
+        fn without_limits_no_worker_is_replaced(tasks: u32, rss_bytes: u64, baseline_rss: u64) {
             let wear = Wear { tasks, rss_bytes, baseline_rss };
             prop_assert_eq!(after_task(&wear, &Limits::default()), Decision::Keep);
         }

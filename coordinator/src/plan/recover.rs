@@ -1,8 +1,8 @@
 //! What becomes of a table entry whose worker, or whose coordinator, has died.
 //!
-//! Everything here was written by somebody who is dead, and may have been killed at any instruction or
-//! have written nonsense: what does not fit is failed with a reason or cleared, never trusted. By the
-//! time anything is decided here, every answer that the dead workers had published is in the table.
+//! Everything here was written by a dead process, which may have been killed at any instruction or have
+//! written nonsense: what does not fit is failed with a reason or cleared, never trusted. When a decision is
+//! made here, every answer that the dead workers had published is already in the table.
 
 use super::lease::{Attempt, NO_WORKER, State, Word};
 use crate::raw::raw_enum;
@@ -21,7 +21,7 @@ pub struct Found {
     pub in_hand: bool,
 }
 
-/// What an entry may say.
+/// The limits that an entry must respect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of the coordinator.
@@ -43,11 +43,11 @@ pub enum Action {
     Requeue(Attempt),
     /// Begun by workers that died too often.
     Fail(AnswerStatus),
-    /// Done or failed; its client may have been told or not, and is told once more.
+    /// Done or failed; whether its client knows is uncertain, so the outcome is reported again.
     Report,
-    /// The words cannot be; whose task it was is known, and the client is told.
+    /// The words are impossible; the task is known, and its client gets a failure.
     Condemn,
-    /// The words cannot be, and nobody can be told.
+    /// The words are impossible, and the task is unknown.
     Clear,
 }
 
@@ -65,12 +65,13 @@ pub fn decide(found: &Found, limits: &Limits) -> Action {
         return Action::Clear;
     }
     let (attempts, most) = (word.attempt(), task.attempts(limits.attempts_max));
-    let somebodys = u32::from(word.worker()) < limits.workers;
-    let nobodys = word.worker() == NO_WORKER;
-    // Of one worker, and its own; of any, and had by one, or by none as long as nobody needs to have it.
+    let is_leased_here = u32::from(word.worker()) < limits.workers;
+    let is_unassigned = word.worker() == NO_WORKER;
+    // A task for one worker must be at that worker. One for any worker is at some worker once it is leased, and
+    // at none while it waits.
     let (placed, waits) = match task.place() {
         Some(place) => (u32::from(word.worker()) == place, u32::from(word.worker()) == place),
-        None => (somebodys, nobodys),
+        None => (is_leased_here, is_unassigned),
     };
     match word.state() {
         Some(State::Queued) if waits && attempts < most => Action::Wait,
@@ -111,7 +112,7 @@ fn is_reportable(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool 
         && found.answer_len <= limits.payload_max
 }
 
-/// What becomes of a leased task whose worker died; somebody will take the worker's place.
+/// What becomes of a leased task whose worker died and gets a successor.
 pub fn after_death(word: Word, attempt: Attempt, attempts_max: u8) -> Action {
     if attempt == Attempt::Begun && word.attempt() >= attempts_max {
         Action::Fail(AnswerStatus::WorkerDied)
@@ -120,7 +121,7 @@ pub fn after_death(word: Word, attempt: Attempt, attempts_max: u8) -> Action {
     }
 }
 
-/// What becomes of a task whose worker died, and nobody takes the worker's place.
+/// What becomes of a task whose worker died and gets no successor.
 pub fn abandoned(word: Word, in_hand: bool) -> AnswerStatus {
     if word.state() == Some(State::Leased) && in_hand {
         AnswerStatus::WorkerDied
@@ -134,7 +135,7 @@ raw_enum! {
     pub enum Ending: u32 {
         Answered = 1,
         Failed = 2,
-        /// Here; its client sends it elsewhere.
+        /// Returned to its client, which sends it elsewhere.
         Returned = 3,
     }
 }
@@ -152,13 +153,13 @@ pub struct Endings {
 pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Option<Ending>) -> Endings {
     let ended = accepted.saturating_sub(in_flight);
     let Endings { answered, failed, returned } = counted;
-    // A sum that is too large for its number is no sum.
+    // A sum that overflows does not balance.
     let sum = answered.checked_add(failed).and_then(|sum| sum.checked_add(returned));
     match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
         (Some(0), _) => counted,
         (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
         (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },
-        // Entries that were cleared, or counts that somebody scribbled over: not answered.
+        // Entries that were cleared, or damaged counts: not answered.
         _ => {
             let answered = answered.min(ended);
             let returned = returned.min(ended - answered);

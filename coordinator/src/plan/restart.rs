@@ -19,7 +19,7 @@ pub enum Restart {
 }
 
 impl Restarts {
-    /// Somebody died here at `now_ns`.
+    /// A process died here at `now_ns`.
     pub fn died(&mut self, now_ns: u64, policy: &Policy) -> Restart {
         let window_ns = policy.restart_window.as_nanos() as u64;
         while self.deaths_ns.front().is_some_and(|death_ns| now_ns.saturating_sub(*death_ns) > window_ns) {
@@ -44,14 +44,14 @@ mod tests {
     }
 
     #[test]
-    fn who_dies_at_every_start_is_given_up() {
+    fn a_place_whose_processes_die_at_every_start_is_given_up() {
         let mut restarts = Restarts::default();
         let verdicts: Vec<_> = (0..4).map(|now| restarts.died(now, &policy(3))).collect();
         assert_eq!(verdicts, [Restart::Again, Restart::Again, Restart::Again, Restart::GiveUp]);
     }
 
     #[test]
-    fn who_dies_now_and_then_never_is() {
+    fn a_place_with_rare_deaths_is_never_given_up() {
         let mut restarts = Restarts::default();
         for death in 0..1000 {
             assert_eq!(restarts.died(death * 60, &policy(2)), Restart::Again);

@@ -1,7 +1,7 @@
 //! Whether a failed attempt is followed by another one, and when.
 //!
-//! A task has one deadline for all its attempts; between two of them lies a pause that doubles. What can
-//! be tried no more becomes a dead letter.
+//! A task has one deadline for all its attempts; between two of them is a pause that doubles each time. A
+//! task without further attempts becomes a dead letter.
 
 /// Pauses between the attempts of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Cause {
     Died,
     /// It took longer than an attempt may.
     TimedOut,
-    /// The worker could not begin it, and said why.
+    /// The worker could not begin it, and reported why.
     Refused,
     /// A command ended with another status than 0, or of a signal.
     ExitedBadly,
@@ -48,7 +48,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The worker has answered: only who wants failures tried again wants this one.
+    /// The worker has answered: such a failure is tried again only if the task asks for that.
     fn is_an_answer(self) -> bool {
         matches!(self, Self::Refused | Self::ExitedBadly)
     }

@@ -1,8 +1,8 @@
-//! How many there should be: workers of a coordinator, or coordinators of a fleet.
+//! How many processes there should be: workers of a coordinator, or coordinators of a fleet.
 //!
 //! Load is work over places. Above the high mark for a while, a quarter more are started; below the low
-//! mark for a while, up to a quarter are retired. What is decided never asks for its opposite: nobody is
-//! started whose absence would still not be felt, nobody is retired whose absence would pass the high mark.
+//! mark for a while, up to a quarter are retired. A decision never leads to its opposite: not so many are
+//! started that the low mark would be passed, nor so many retired that the high mark would be.
 
 /// What the numbers may be and when they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Marks {
     pub high_percent: u32,
     /// Percent; below `high_percent`.
     pub low_percent: u32,
-    /// A mark counts when it has been passed at each look for so long.
+    /// A mark counts when every look for so long was beyond it.
     pub hold_ns: u64,
     /// Between two decisions.
     pub cool_down_ns: u64,
@@ -105,7 +105,7 @@ impl Scaler {
     }
 }
 
-/// Somebody has moved the bounds, or some have died for good.
+/// The bounds have been moved, or some processes have died for good.
 fn back_to_bounds(live: u32, marks: &Marks) -> Decision {
     let max = marks.max.max(marks.min);
     if live < marks.min {

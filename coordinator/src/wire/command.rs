@@ -1,4 +1,4 @@
-//! The body of a task of kind `Command`: a program and its surroundings, as one JSON object.
+//! The body of a task of kind `Command`: a program and its environment, as one JSON object.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The longest time between SIGTERM and SIGKILL that a command may ask for, milliseconds.
 pub const GRACE_MAX_MS: u32 = 60_000;
 
-/// What a worker is to run. Paths that are not absolute are seen from the command's own working directory.
+/// What a worker runs. Relative paths start from the command's working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -16,23 +16,23 @@ pub struct Command {
     /// Added to the fleet's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// It sees `env` alone, and a temporary directory of its own.
+    /// Its environment consists only of `env` and a temporary directory of its own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub clear_env: bool,
-    /// Where it runs; otherwise where the fleet does.
+    /// Its working directory; by default the fleet's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    /// What it reads; otherwise nothing.
+    /// Its standard input; empty by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// A file that gets all of its stdout, without a bound; the answer has its beginning all the same.
+    /// A file that gets all of its stdout, without a limit; the answer holds the beginning of it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout_file: Option<String>,
     /// As `stdout_file`; both may be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr_file: Option<String>,
-    /// Between SIGTERM and SIGKILL where it is cut short: at most [`GRACE_MAX_MS`]. The end of the fleet waits
-    /// for nobody as long as that.
+    /// Between SIGTERM and SIGKILL when it is cut short: at most [`GRACE_MAX_MS`]. The end of the fleet does not
+    /// wait that long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<u32>,
 }
@@ -42,25 +42,25 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Why something is no command.
+/// Why a body is not a command.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CommandError {
     #[error("the command cannot be read: {0}")]
     NotJson(String),
-    #[error("the command has no program: `argv` wants at least one string, and the first is not empty")]
+    #[error("the command has no program: `argv` needs at least one string, and the first must not be empty")]
     NoProgram,
-    #[error("{0} of the command contains a NUL, which no program can be given")]
+    #[error("{0} of the command contains a NUL, which the kernel cannot pass to a program")]
     Nul(String),
-    #[error("{0:?} is no name of a variable: it is empty, or has a `=`")]
+    #[error("{0:?} is not a valid name of a variable: it is empty or contains `=`")]
     Variable(String),
     #[error("{0} of the command is empty; leave it out instead")]
     EmptyPath(&'static str),
-    #[error("a grace of {0} ms is more than the {GRACE_MAX_MS} ms that a command may have")]
+    #[error("a grace of {0} ms is more than the maximum of {GRACE_MAX_MS} ms")]
     Grace(u32),
 }
 
 impl Command {
-    /// One that is as the fleet is in everything but its arguments.
+    /// A command with these arguments and the fleet's environment and working directory.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
         Self { argv: argv.into_iter().map(Into::into).collect(), ..Self::default() }
     }
@@ -108,7 +108,7 @@ impl Command {
     }
 }
 
-/// What a program reads may have any bytes; what the kernel takes as a string may not.
+/// A program's input may contain any bytes; a string for the kernel may not.
 fn without_nul(text: &str, what: impl FnOnce() -> String) -> Result<(), CommandError> {
     if text.contains('\0') { Err(CommandError::Nul(what())) } else { Ok(()) }
 }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_is_refused_in_words() {
+    fn what_is_not_a_command_is_refused_in_words() {
         for (json, words) in [
             ("", "cannot be read"),
             ("{}", "missing field `argv`"),
@@ -138,8 +138,8 @@ mod tests {
             (r#"{"argv":["","x"]}"#, "has no program"),
             (r#"{"argv":["a","b\u0000c"]}"#, "argument 1 of the command contains a NUL"),
             (r#"{"argv":["a"],"env":{"X":"\u0000"}}"#, "variable X of the command contains a NUL"),
-            (r#"{"argv":["a"],"env":{"X=Y":""}}"#, r#""X=Y" is no name of a variable"#),
-            (r#"{"argv":["a"],"env":{"":""}}"#, "is no name of a variable"),
+            (r#"{"argv":["a"],"env":{"X=Y":""}}"#, r#""X=Y" is not a valid name of a variable"#),
+            (r#"{"argv":["a"],"env":{"":""}}"#, "is not a valid name of a variable"),
             (r#"{"argv":["a"],"cwd":""}"#, "cwd of the command is empty"),
             (r#"{"argv":["a"],"stdout_file":"a\u0000"}"#, "stdout_file of the command contains a NUL"),
             (r#"{"argv":["a"],"grace_ms":60001}"#, "60001 ms is more than"),

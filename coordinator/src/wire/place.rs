@@ -1,4 +1,4 @@
-//! Where in a fleet a process stands. Processes follow each other in a place; the place stays.
+//! Where in a fleet a process stands. Processes follow each other at a place; the place stays.
 
 use crate::config::FleetShape;
 use std::fmt;
@@ -110,7 +110,7 @@ impl FromStr for PlaceId {
     }
 }
 
-/// Digits alone: `u32::from_str` would take a sign.
+/// Digits only: `u32::from_str` would accept a sign.
 fn number(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

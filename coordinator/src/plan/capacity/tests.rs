@@ -19,16 +19,16 @@ fn costs() -> Costs {
 }
 
 #[test]
-fn what_ends_first_is_named_with_its_figure_and_what_to_do() {
-    let said = |host: Host| capacity(&host, &costs()).to_string();
+fn the_first_limit_is_named_with_its_figure_and_a_remedy() {
+    let words = |host: Host| capacity(&host, &costs()).to_string();
     assert_eq!(
-        said(Host { fds_soft: 1024, ..host() }),
-        "this host has room for 4060 workers; the first limit is open files (1024 a process); \
+        words(Host { fds_soft: 1024, ..host() }),
+        "this host has capacity for 4060 workers; the first limit is open files (1024 per process); \
          to go beyond: raise `ulimit -n`, or use more coordinators"
     );
     assert_eq!(
-        said(Host { pids_free: Some(500), ..host() }),
-        "this host has room for 495 workers; the first limit is processes of the container or service \
+        words(Host { pids_free: Some(500), ..host() }),
+        "this host has capacity for 495 workers; the first limit is processes of the container or service \
          (500 left); to go beyond: raise the limit on processes of the container or service (`pids.max`, \
          TasksMax=)"
     );
@@ -36,22 +36,22 @@ fn what_ends_first_is_named_with_its_figure_and_what_to_do() {
     let memory = 505 * MIB + 500 * costs().shm.each;
     assert!(memory > 505 * MIB);
     assert_eq!(
-        said(Host { memory_available: memory, ..host() }),
+        words(Host { memory_available: memory, ..host() }),
         format!(
-            "this host has room for 500 workers; the first limit is memory ({} MiB available); \
-             to go beyond: add memory, or end what else uses it",
+            "this host has capacity for 500 workers; the first limit is memory ({} MiB available); \
+             to go beyond: add memory, or end other programs that use it",
             memory / MIB
         )
     );
     assert_eq!(
-        said(host()),
-        "this host has room for 16384 workers; the first limit is places (4 coordinators of 4096 workers); \
+        words(host()),
+        "this host has capacity for 16384 workers; the first limit is places (4 coordinators of 4096 workers); \
          to go beyond: use more coordinators"
     );
 }
 
 #[test]
-fn a_host_that_has_not_even_room_for_the_supervisor_has_room_for_nobody() {
+fn a_host_too_small_for_the_supervisor_has_capacity_for_no_worker() {
     for (poor, limit) in [
         (Host { fds_soft: 3, ..host() }, Limit::Descriptors(3)),
         (Host { processes_free: Some(2), ..host() }, Limit::Processes(2)),

@@ -8,8 +8,8 @@ fn beat(counter: u64) -> Option<Progress> {
     Some(Progress { incarnation: 1, counter })
 }
 
-/// What a watch says of looks, each at its time.
-fn said(looks: &[(u64, Option<Progress>)]) -> Vec<(u64, HealthEvent)> {
+/// The events of a watch for looks, each at its time.
+fn events(looks: &[(u64, Option<Progress>)]) -> Vec<(u64, HealthEvent)> {
     let mut watch = Watch::default();
     looks.iter().filter_map(|(now, look)| Some((*now, watch.observe(*look, *now, &LIMITS)?))).collect()
 }
@@ -18,7 +18,7 @@ fn said(looks: &[(u64, Option<Progress>)]) -> Vec<(u64, HealthEvent)> {
 fn a_hang_is_suspected_then_confirmed_once() {
     let looks: Vec<_> = (0..40).map(|look| (look * 10, beat(7))).collect();
     assert_eq!(
-        said(&looks),
+        events(&looks),
         [(100, HealthEvent::Suspected { since_ns: 0 }), (150, HealthEvent::Confirmed { since_ns: 0 })]
     );
 }
@@ -27,7 +27,7 @@ fn a_hang_is_suspected_then_confirmed_once() {
 fn a_false_suspicion_heals_and_may_come_again() {
     let looks = [(0, beat(1)), (100, beat(1)), (140, beat(2)), (150, beat(2)), (240, beat(2))];
     assert_eq!(
-        said(&looks),
+        events(&looks),
         [
             (100, HealthEvent::Suspected { since_ns: 0 }),
             (140, HealthEvent::Healed { suspected_for_ns: 40 }),
@@ -41,16 +41,16 @@ fn another_incarnation_starts_anew() {
     let fresh = |incarnation| Some(Progress { incarnation, counter: 1 });
     let looks = [(0, fresh(1)), (100, fresh(1)), (110, fresh(2)), (200, fresh(2)), (210, fresh(2))];
     assert_eq!(
-        said(&looks),
+        events(&looks),
         [(100, HealthEvent::Suspected { since_ns: 0 }), (210, HealthEvent::Suspected { since_ns: 110 })]
     );
 }
 
 #[test]
-fn a_watcher_that_was_stopped_itself_ends_nobody_at_its_first_looks() {
+fn a_watcher_that_was_stopped_itself_confirms_nothing_at_its_first_looks() {
     let looks = [(0, beat(1)), (10_000, beat(1)), (90_000, beat(1)), (90_010, beat(2))];
     assert_eq!(
-        said(&looks),
+        events(&looks),
         [
             (10_000, HealthEvent::Suspected { since_ns: 0 }),
             (90_010, HealthEvent::Healed { suspected_for_ns: 80_010 })
@@ -59,10 +59,10 @@ fn a_watcher_that_was_stopped_itself_ends_nobody_at_its_first_looks() {
 }
 
 #[test]
-fn who_has_nothing_to_show_any_more_is_not_suspected() {
+fn a_process_that_shows_nothing_any_more_is_not_suspected() {
     let looks = [(0, beat(1)), (100, beat(1)), (120, None), (900, None), (910, beat(1)), (1000, beat(1))];
     assert_eq!(
-        said(&looks),
+        events(&looks),
         [(100, HealthEvent::Suspected { since_ns: 0 }), (120, HealthEvent::Healed { suspected_for_ns: 20 })]
     );
 }

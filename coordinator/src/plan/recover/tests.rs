@@ -91,12 +91,12 @@ fn the_ending_that_was_under_way_is_counted() {
 
 proptest! {
     /// Whatever lies in an entry: what is done with it is a step that its state allows, and nothing is
-    /// told whose lengths or worker could lead anybody astray.
+    /// reported whose lengths or worker are out of range.
     #[test]
-    fn nonsense_is_never_trusted(raw: u64, worker in 0_u32..20, anybody: bool, task_len in 0_u32..200,
+    fn nonsense_is_never_trusted(raw: u64, worker in 0_u32..20, any_worker: bool, task_len in 0_u32..200,
                                  answer_len in 0_u32..200, status in 0_u32..14, in_hand: bool) {
         let mut entry = found(Word::from_raw(raw));
-        entry.task.worker = if anybody { ANY } else { worker as u16 };
+        entry.task.worker = if any_worker { ANY } else { worker as u16 };
         entry.task_len = task_len;
         entry.answer.worker = worker;
         entry.answer_len = answer_len;
@@ -105,16 +105,16 @@ proptest! {
         let action = decide(&entry, &LIMITS);
         let word = entry.word;
         if !matches!(action, Action::Leave | Action::Clear) {
-            prop_assert!((anybody || worker < LIMITS.workers) && task_len <= LIMITS.payload_max);
+            prop_assert!((any_worker || worker < LIMITS.workers) && task_len <= LIMITS.payload_max);
         }
         match action {
             Action::Leave => prop_assert_eq!(word.state(), Some(State::Free)),
             Action::Wait => {
-                let to = if anybody { 0 } else { worker as u16 };
+                let to = if any_worker { 0 } else { worker as u16 };
                 prop_assert!(word.lease(to).is_some());
             }
             Action::Requeue(hand) => {
-                let next = word.requeue(hand, if anybody { NO_WORKER } else { worker as u16 });
+                let next = word.requeue(hand, if any_worker { NO_WORKER } else { worker as u16 });
                 prop_assert!(next.and_then(|next| next.lease(word.worker())).is_some());
             }
             Action::Fail(_) => prop_assert!(word.fail().is_some()),

@@ -133,7 +133,7 @@ proptest! {
         }
     }
 
-    /// By the default marks, whoever is too busy gets more, and whoever has nothing to do fewer.
+    /// By the default marks, a group that is too busy grows, and one that has nothing to do shrinks.
     #[test]
     fn load_is_answered(live in 1_u32..100, busy in 0_u32..100) {
         let marks = Marks { hold_ns: 0, ..Marks::between(1, 100) };
