@@ -426,8 +426,7 @@ impl<T> Drop for Child<T> {
 
 /// Makes this process die with `parent`.
 pub fn end_with(parent: Pid) -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .context("asking to die with the parent")?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("asking to die with the parent")?;
     if nix::unistd::getppid() != parent {
         bail!("the parent is gone");
     }

@@ -88,84 +88,103 @@ pub enum Cause {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSpaceLeft { wanted, .. } => write!(f, "not enough space for {wanted} bytes (free some)"),
-            Self::NoInodes { mount } => {
-                let mount = mount.display();
-                write!(
-                    f,
-                    "{mount} is out of inodes (remove files there, remove what dead fleets left with \
-                     `coordinator clean`, or `mount -o remount,nr_inodes=0 {mount}`)"
-                )
-            }
-            Self::ReadOnly { mount } => {
-                let mount = mount.display();
-                write!(f, "{mount} is read-only (`mount -o remount,rw {mount}`, or choose another directory)")
-            }
-            Self::Permission { user } => write!(
-                f,
-                "user {user} has no permission (chmod or chown it, become its owner, or choose another directory)"
-            ),
-            Self::NoDescriptors { limit } => {
-                let limit = limit.map(|limit| format!(" {limit}")).unwrap_or_default();
-                write!(f, "this process has reached its limit of{limit} open files (raise `ulimit -n`)")
-            }
-            Self::NoFiles => {
-                write!(f, "the system has reached its limit of open files (raise `sysctl fs.file-max`)")
-            }
-            Self::NoAddressSpace { wanted, limit: Some(limit) } => write!(
-                f,
-                "{wanted} more bytes exceed this process's limit of {limit} bytes of address space (raise \
-                 `ulimit -v`, or make the fleet smaller)"
-            ),
-            Self::NoAddressSpace { wanted, limit: None } => write!(
-                f,
-                "{wanted} more bytes do not fit into this process's address space (make the fleet smaller, or \
-                 raise `sysctl vm.max_map_count`)"
-            ),
-            Self::LockedMemory => {
-                write!(f, "this process locks its memory and has reached its limit (raise `ulimit -l`)")
-            }
-            Self::NoMemory => write!(
-                f,
-                "there is not enough memory (make the fleet smaller, or raise the limit of the container \
-                 or cgroup)"
-            ),
-            Self::GroupLimit { wanted, left, limit } => write!(
-                f,
-                "this container or cgroup has {left} bytes of memory left, and {wanted} are needed (raise {}, \
-                 or make the fleet smaller)",
-                limit.display()
-            ),
-            Self::FileSize { wanted, limit: Some(limit) } => write!(
-                f,
-                "{wanted} bytes exceed this process's limit of {limit} bytes per file (raise `ulimit -f`)"
-            ),
-            Self::FileSize { wanted, limit: None } => {
-                write!(f, "a file of {wanted} bytes is larger than this file system allows (use a tmpfs)")
-            }
-            Self::Unsuitable { mount } => write!(
-                f,
-                "the file system at {} cannot hold shared memory (choose a directory on a tmpfs, such as \
-                 /dev/shm)",
-                mount.display()
-            ),
-            Self::Absent => write!(f, "it does not exist (has the fleet ended, or been removed?)"),
-            Self::Taken { owner } => {
-                let whose = owner.map(|owner| format!(" by user {owner}")).unwrap_or_default();
-                write!(f, "the name is already taken{whose} (choose another name, or remove it)")
-            }
-            Self::Link => write!(f, "it is a symbolic link, which is not followed here (name its target)"),
-            Self::NotADirectory => write!(f, "a part of the path is not a directory (choose another path)"),
-            Self::NameTooLong => write!(f, "the name is too long (choose a shorter one)"),
-            Self::Quota => write!(f, "the user's quota is used up (free some of it, or use a tmpfs)"),
-            Self::Busy => write!(f, "it is in use (by a lease or a mount on it; end that first)"),
-            Self::Other(errno) => write!(f, "{errno}"),
+        f.write_str(&self.reason())?;
+        match self.remedy() {
+            Some(remedy) => write!(f, " ({remedy})"),
+            None => Ok(()),
         }
     }
 }
 
 impl Cause {
+    /// What is wrong.
+    fn reason(&self) -> String {
+        match self {
+            Self::NoSpaceLeft { wanted, .. } => format!("not enough space for {wanted} bytes"),
+            Self::NoInodes { mount } => format!("{} is out of inodes", mount.display()),
+            Self::ReadOnly { mount } => format!("{} is read-only", mount.display()),
+            Self::Permission { user } => format!("user {user} has no permission"),
+            Self::NoDescriptors { limit } => {
+                let limit = limit.map(|limit| format!(" {limit}")).unwrap_or_default();
+                format!("this process has reached its limit of{limit} open files")
+            }
+            Self::NoFiles => "the system has reached its limit of open files".into(),
+            Self::NoAddressSpace { wanted, limit: Some(limit) } => {
+                format!("{wanted} more bytes exceed this process's limit of {limit} bytes of address space")
+            }
+            Self::NoAddressSpace { wanted, limit: None } => {
+                format!("{wanted} more bytes do not fit into this process's address space")
+            }
+            Self::LockedMemory => "this process locks its memory and has reached its limit".into(),
+            Self::NoMemory => "there is not enough memory".into(),
+            Self::GroupLimit { wanted, left, .. } => {
+                format!("this container or cgroup has {left} bytes of memory left, and {wanted} are needed")
+            }
+            Self::FileSize { wanted, limit: Some(limit) } => {
+                format!("{wanted} bytes exceed this process's limit of {limit} bytes per file")
+            }
+            Self::FileSize { wanted, limit: None } => {
+                format!("a file of {wanted} bytes is larger than this file system allows")
+            }
+            Self::Unsuitable { mount } => {
+                format!("the file system at {} cannot hold shared memory", mount.display())
+            }
+            Self::Absent => "it does not exist".into(),
+            Self::Taken { owner } => {
+                let whose = owner.map(|owner| format!(" by user {owner}")).unwrap_or_default();
+                format!("the name is already taken{whose}")
+            }
+            Self::Link => "it is a symbolic link, which is not followed here".into(),
+            Self::NotADirectory => "a part of the path is not a directory".into(),
+            Self::NameTooLong => "the name is too long".into(),
+            Self::Quota => "the user's quota is used up".into(),
+            Self::Busy => "it is in use".into(),
+            Self::Other(errno) => errno.to_string(),
+        }
+    }
+
+    /// What to do about it, where that is known.
+    fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSpaceLeft { .. } => "free some".into(),
+            Self::NoInodes { mount } => format!(
+                "remove files there, remove what dead fleets left with `coordinator clean`, or `mount -o \
+                 remount,nr_inodes=0 {}`",
+                mount.display()
+            ),
+            Self::ReadOnly { mount } => {
+                format!("`mount -o remount,rw {}`, or choose another directory", mount.display())
+            }
+            Self::Permission { .. } => {
+                "chmod or chown it, become its owner, or choose another directory".into()
+            }
+            Self::NoDescriptors { .. } => "raise `ulimit -n`".into(),
+            Self::NoFiles => "raise `sysctl fs.file-max`".into(),
+            Self::NoAddressSpace { limit: Some(_), .. } => {
+                "raise `ulimit -v`, or make the fleet smaller".into()
+            }
+            Self::NoAddressSpace { limit: None, .. } => {
+                "make the fleet smaller, or raise `sysctl vm.max_map_count`".into()
+            }
+            Self::LockedMemory => "raise `ulimit -l`".into(),
+            Self::NoMemory => "make the fleet smaller, or raise the limit of the container or cgroup".into(),
+            Self::GroupLimit { limit, .. } => {
+                format!("raise {}, or make the fleet smaller", limit.display())
+            }
+            Self::FileSize { limit: Some(_), .. } => "raise `ulimit -f`".into(),
+            Self::FileSize { limit: None, .. } => "use a tmpfs".into(),
+            Self::Unsuitable { .. } => "choose a directory on a tmpfs, such as /dev/shm".into(),
+            Self::Absent => "has the fleet ended, or been removed?".into(),
+            Self::Taken { .. } => "choose another name, or remove it".into(),
+            Self::Link => "name its target".into(),
+            Self::NotADirectory => "choose another path".into(),
+            Self::NameTooLong => "choose a shorter one".into(),
+            Self::Quota => "free some of it, or use a tmpfs".into(),
+            Self::Busy => "a lease or a mount holds it; end that first".into(),
+            Self::Other(_) => return None,
+        })
+    }
+
     /// What `errno` means where `what` was asked of the kernel at `path`; `wanted` is in bytes.
     pub(crate) fn of(path: &Path, what: &str, wanted: u64, errno: Errno) -> Self {
         match errno {
@@ -220,16 +239,17 @@ impl BusError {
 pub(crate) const MAP: &str = "map it";
 
 /// What a refusal means where the request was not for a file: a descriptor, a process, memory.
-pub(crate) fn in_words(errno: nix::Error) -> String {
-    let cause = match errno {
-        nix::Error::EMFILE => Cause::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
-        nix::Error::ENFILE => Cause::NoFiles,
-        nix::Error::ENOMEM => Cause::NoMemory,
-        nix::Error::EAGAIN => {
+pub(crate) fn in_words(error: impl Into<std::io::Error>) -> String {
+    let error = error.into();
+    let cause = match Errno::from_io_error(&error) {
+        Some(Errno::MFILE) => Cause::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
+        Some(Errno::NFILE) => Cause::NoFiles,
+        Some(Errno::NOMEM) => Cause::NoMemory,
+        Some(Errno::AGAIN) => {
             return "the limit of processes is reached (raise `ulimit -u`, or the limit of the container)"
                 .into();
         }
-        other => return other.to_string(),
+        _ => return error.to_string(),
     };
     cause.to_string()
 }

@@ -54,6 +54,7 @@ impl Costs {
         let coordinators = shape.coordinators();
         let leaders = 1 + u64::from(coordinators);
         let workers = u64::from(coordinators) * u64::from(shape.workers_per_coordinator());
+        assert!(workers > 0, "a shape has at least one worker");
         let shm_each = shape.shm_bytes().div_ceil(workers);
         let others = shape.fds_max() - u64::from(coordinators.max(shape.workers_per_coordinator()));
         Self {

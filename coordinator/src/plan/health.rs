@@ -50,9 +50,10 @@ enum State {
     Confirmed,
 }
 
-/// A look or two between suspicion and confirmation: a watcher that was itself stopped, and now sees that
-/// much time has passed, gives the watched one a chance to go on.
+/// Looks between suspicion and confirmation: a watcher that was stopped itself, and now sees that much time
+/// has passed, gives the watched process a chance to continue.
 const LOOKS_MIN: u32 = 2;
+const _: () = assert!(LOOKS_MIN > 1, "the first look after a pause of the watcher confirms nothing");
 
 /// Watches one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,6 +118,7 @@ impl Seen {
 
     fn stands_still(&mut self, now_ns: u64, limits: &Limits) -> Option<HealthEvent> {
         let since_ns = self.still_since_ns;
+        debug_assert!(since_ns <= now_ns, "a watcher's clock never goes back");
         match &mut self.state {
             State::Well => {
                 if now_ns < since_ns.saturating_add(limits.suspect_ns) {

@@ -55,6 +55,7 @@ impl Word {
     }
 
     fn new(generation: u32, worker: u16, attempt: u8, state: State) -> Self {
+        assert!(state != State::Leased || worker != NO_WORKER, "a leased task has a worker");
         Self(
             u64::from(generation) << 32
                 | u64::from(worker) << 16

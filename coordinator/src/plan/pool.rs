@@ -39,6 +39,10 @@ pub fn after_task(wear: &Wear, limits: &Limits) -> Decision {
     }
     let growth = wear.rss_bytes.saturating_sub(wear.baseline_rss);
     if limits.rss_growth_max.is_some_and(|most| growth > most) {
+        debug_assert!(
+            wear.rss_bytes > wear.baseline_rss,
+            "a worker that has grown is larger than at its start"
+        );
         return Decision::Recycle(Reason::Growth(growth));
     }
     Decision::Keep

@@ -155,7 +155,7 @@ pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Opti
     let Endings { answered, failed, returned } = counted;
     // A sum that overflows does not balance.
     let sum = answered.checked_add(failed).and_then(|sum| sum.checked_add(returned));
-    match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
+    let balanced = match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
         (Some(0), _) => counted,
         (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
         (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },
@@ -165,7 +165,13 @@ pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Opti
             let returned = returned.min(ended - answered);
             Endings { answered, returned, failed: ended - answered - returned }
         }
-    }
+    };
+    assert_eq!(
+        balanced.answered + balanced.failed + balanced.returned,
+        ended,
+        "every ended task is counted once"
+    );
+    balanced
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ impl Restarts {
             return Restart::GiveUp;
         }
         self.deaths_ns.push_back(now_ns);
+        assert!(self.deaths_ns.len() <= policy.restarts_max as usize, "no window has more restarts");
         Restart::Again
     }
 }

@@ -25,10 +25,12 @@ impl Backoff {
     /// each time, up to `max_ns`.
     pub fn delay_ns(&self, attempt: u8) -> u64 {
         let doubled = u32::from(attempt.saturating_sub(1));
-        1_u64
+        let delay_ns = 1_u64
             .checked_shl(doubled)
             .map_or(u64::MAX, |factor| self.first_ns.saturating_mul(factor))
-            .min(self.max_ns)
+            .min(self.max_ns);
+        assert!(delay_ns >= self.first_ns.min(self.max_ns), "no pause is shorter than the first");
+        delay_ns
     }
 }
 

@@ -118,7 +118,9 @@ fn back_to_bounds(live: u32, marks: &Marks) -> Decision {
 }
 
 fn grow(load: Load, marks: &Marks) -> Decision {
-    let room = marks.max.max(marks.min) - load.live;
+    let max = marks.max.max(marks.min);
+    assert!(load.live <= max, "{} live processes exceed {max}, which is corrected first", load.live);
+    let room = max - load.live;
     // Not so many that they would be retired again for want of work.
     let useful = u64::from(load.busy) * 100 / u64::from(marks.low_percent.max(1));
     let useful = useful.saturating_sub(u64::from(load.live)).min(u64::from(u32::MAX)) as u32;
@@ -126,6 +128,7 @@ fn grow(load: Load, marks: &Marks) -> Decision {
 }
 
 fn shrink(load: Load, marks: &Marks) -> Decision {
+    assert!(load.live >= marks.min, "{} live processes are fewer than {}", load.live, marks.min);
     let spare = load.live - marks.min;
     // Not so many that the rest would be too busy.
     let needed = (u64::from(load.busy) * 100).div_ceil(u64::from(marks.high_percent.max(1)));
