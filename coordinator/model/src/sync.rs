@@ -60,7 +60,7 @@ pub fn call() {
 fn step() {
     let left = LEFT.with(Cell::get);
     if left == 0 {
-        // Not a panic: nobody is told.
+        // Not a panic: no other thread is notified.
         resume_unwind(Box::new(Died));
     }
     if left != u32::MAX {

@@ -39,7 +39,7 @@ fn a_bell_disarmed_too_early_is_found() {
 }
 
 #[test]
-fn a_seal_that_nobody_looks_at_is_found() {
+fn a_seal_that_is_not_checked_is_found() {
     finds(Bug::NoFence, "told", || check(sealing::seal));
 }
 

@@ -74,7 +74,7 @@ fn a_seal_and_a_successor_at_the_same_moment_lose_nothing() {
 
 /// A consumer that dies while it closes its ear, its heir, and the producer's heir.
 #[test]
-fn whoever_takes_over_from_one_who_was_sealing_refuses_the_same() {
+fn a_successor_of_a_sealing_consumer_refuses_the_same() {
     for at in 0..6 {
         check_within(4, move || {
             let ring = ring(8);

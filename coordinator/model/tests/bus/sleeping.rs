@@ -37,13 +37,13 @@ pub fn sleep_and_wake() {
 }
 
 #[test]
-fn nobody_sleeps_over_a_record() {
+fn no_consumer_sleeps_over_a_record() {
     check_within(5, sleep_and_wake);
 }
 
 /// Both wait for each other in turn: for a record, and for its room.
 #[test]
-fn nobody_sleeps_over_room() {
+fn no_producer_sleeps_over_a_free_slot() {
     check_within(3, || {
         let ring = ring(1);
         let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
@@ -105,7 +105,7 @@ fn a_ready_bit_and_its_bell_are_never_missed() {
     });
 }
 
-/// One who rings dies at step `at`; whoever rings next wakes the sleeper.
+/// A ringer dies at step `at`; the next one wakes the sleeper.
 fn ringer_dies(at: u32) {
     let ring = ring(4);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The successor's.
 const LAST: u64 = 100;
 
-/// Tries every step: `model(at)` is true if nobody had died by its end.
+/// Tries every step: `model(at)` is true if no thread had died by its end.
 fn every_step(model: impl Fn(u32) -> bool + Copy + Send + Sync + 'static) {
     for at in 0.. {
         // The standard library's, which the model checker does not see.
