@@ -53,8 +53,8 @@ fn channel<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: &
 
 fn one_by_one<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: &[u8; BYTES]) {
     let ring = Bus::new(4, BYTES as u32).region.client_down();
-    let mut producer = ring.producer().expect("nobody has it");
-    let mut consumer = ring.consumer().expect("nobody has it");
+    let mut producer = ring.producer().expect("the end is free");
+    let mut consumer = ring.consumer().expect("the end is free");
     let mut record = Record::empty();
     group.throughput(Throughput::Elements(1));
     group.bench_function("ring", |bencher| {
@@ -71,8 +71,8 @@ fn one_by_one<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body
 /// As a channel does it: published at once, polled, read where it lies, acknowledged in passing.
 fn in_place<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: &[u8; BYTES]) {
     let ring = Bus::new(4, BYTES as u32).region.client_up();
-    let mut producer = ring.producer().expect("nobody has it");
-    let mut consumer = ring.consumer().expect("nobody has it");
+    let mut producer = ring.producer().expect("the end is free");
+    let mut consumer = ring.consumer().expect("the end is free");
     let mut out = [0; BYTES];
     group.throughput(Throughput::Elements(1));
     group.bench_function("put and poll", |bencher| {
@@ -90,8 +90,8 @@ fn in_place<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: 
 
 fn batched<const BYTES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, body: &[u8; BYTES]) {
     let ring = Bus::new(4, BYTES as u32).region.client_down();
-    let mut producer = ring.producer().expect("nobody has it");
-    let mut consumer = ring.consumer().expect("nobody has it");
+    let mut producer = ring.producer().expect("the end is free");
+    let mut consumer = ring.consumer().expect("the end is free");
     let mut record = Record::empty();
     group.throughput(Throughput::Elements(BATCH));
     group.bench_function(format!("ring, {BATCH} at a time"), |bencher| {

@@ -1,4 +1,4 @@
-//! What it costs to tell somebody that there is work: the bell, and the map of who has some.
+//! What it costs to announce work: the bell, and the bitmap of rings that have some.
 
 use benches::Bus;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 const WORKERS: u32 = 100;
 
-/// With nobody asleep, a ring should cost about its fence, and nothing like a system call.
+/// Without a sleeper, a ring should cost about its fence, and nothing like a system call.
 fn doorbell(criterion: &mut Criterion) {
     let bell = Bus::new(1, 0).control.client_bell();
     let word = AtomicU64::new(0);
@@ -19,7 +19,7 @@ fn doorbell(criterion: &mut Criterion) {
         });
     });
     group.bench_function("ring, nobody asleep", |bencher| {
-        bencher.iter(|| assert!(!bell.ring(), "nobody sleeps here"));
+        bencher.iter(|| assert!(!bell.ring(), "no process sleeps here"));
     });
     group.bench_function("wake (a system call)", |bencher| bencher.iter(|| bell.wake()));
     group.finish();
@@ -30,7 +30,7 @@ fn bitmap(criterion: &mut Criterion) {
     let region = Bus::new(WORKERS, 0).region;
     let ready = region.ready();
     let mut rings: Vec<_> =
-        (0..WORKERS).map(|worker| region.worker_up(worker).consumer().expect("nobody has it")).collect();
+        (0..WORKERS).map(|worker| region.worker_up(worker).consumer().expect("the end is free")).collect();
     let mut group = criterion.benchmark_group(format!("who of {WORKERS} has work"));
     group.bench_function("a look into every ring", |bencher| {
         bencher.iter(|| rings.iter_mut().filter_map(|ring| ring.is_ready().then_some(())).count());

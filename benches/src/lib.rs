@@ -12,7 +12,7 @@ use coordinator::config::FleetShape;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-/// The shared memory of one coordinator, with nobody in it but this process.
+/// The shared memory of one coordinator, used only by this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Bus {
     pub control: Control,
@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn the_bus_that_is_measured_carries_messages() {
         let bus = Bus::new(2, 1024);
-        let mut producer = bus.region.client_down().producer().expect("nobody has it");
-        let mut consumer = bus.region.client_down().consumer().expect("nobody has it");
+        let mut producer = bus.region.client_down().producer().expect("the end is free");
+        let mut consumer = bus.region.client_down().consumer().expect("the end is free");
         producer.push(1, &[2; HEADER], &[3; 1024]).expect("the ring is empty");
         producer.publish();
         let mut record = Record::empty();

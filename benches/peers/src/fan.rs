@@ -1,6 +1,6 @@
 //! Fan-out and gather: one process asks many, each answers, and is asked again while there is something to ask.
 //!
-//! `window` is how many questions a worker may have at a time. Nobody is pinned here: which of the two processors
+//! `window` is how many questions a worker may have at a time. No process is pinned here: which of the two processors
 //! a worker gets is the kernel's decision, as it is in a fleet. Every question and every answer is checked.
 
 use crate::catalogue::Who;

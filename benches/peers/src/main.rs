@@ -37,7 +37,7 @@ mod work;
 ///     cargo run --release --manifest-path benches/peers/Cargo.toml --features all-peers
 ///
 /// Writes results.json, peers.md, peers.csv and batching.svg. Peers that are not installed are left out and marked
-/// absent; ci/install-peers.sh installs them. Needs two processors that nobody else uses.
+/// absent; ci/install-peers.sh installs them. Needs two processors that no other program uses.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {

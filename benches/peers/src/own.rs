@@ -1,5 +1,5 @@
 //! Our own fleets, as their users get them: how soon they are there, what they hold open, and what it costs when
-//! somebody in them is killed.
+//! a process in them is killed.
 //!
 //! 708 processes are one supervisor, seven coordinators and 700 workers. Times of recoveries are those that the fleet
 //! itself writes down (`status`), from the instant before the kill; all clocks are CLOCK_MONOTONIC.

@@ -53,7 +53,7 @@ pub struct Measured {
     pub server_cpu_s: f64,
     /// Times that one of the two gave its processor up by itself.
     pub sleeps: i64,
-    /// The share of the time in which somebody else had the processor that one of the two wanted; 0 where that
+    /// The share of the time in which another program had the processor that one of the two wanted; 0 where that
     /// cannot be told.
     pub disturbed: f64,
     pub figures: Figures,

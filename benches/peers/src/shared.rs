@@ -70,7 +70,7 @@ impl<T: Words> Deref for Shared<T> {
 
 impl<T: Words> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: ours since `new`; the borrow checker knows that nobody borrows it any more.
+        // SAFETY: ours since `new`; the borrow checker knows that it is not borrowed any more.
         let _ = unsafe { munmap(self.base, self.count * size_of::<T>()) };
     }
 }

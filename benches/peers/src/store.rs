@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// In what share of the time somebody else may have had a processor that the sample wanted.
+/// In what share of the time another program may have had a processor that the sample wanted.
 pub const DISTURBED: f64 = 0.1;
 /// How far the line bounce may differ between before and after.
 pub const DRIFT: f64 = 1.3;

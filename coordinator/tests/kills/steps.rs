@@ -144,7 +144,7 @@ pub fn killed_at_every_step(trial: Trial) -> Result<u64, String> {
     panic!("{trial:?} has more than {STEPS_MAX} steps")
 }
 
-/// Stops at every step: nobody takes over; the other side seals the stopped one off; it goes on, and
+/// Stops at every step: no process takes over; the other side seals the stopped one off; it continues, and
 /// nothing of what it does then is heard, nor was it told that it would be.
 pub fn stopped_at_every_step(trial: Trial) -> Result<u64, String> {
     for at in 0..STEPS_MAX {
@@ -214,7 +214,7 @@ fn an_heir_killed_at_any_step_leaves_no_more_than_its_predecessor_did() {
 }
 
 #[test]
-fn whoever_makes_or_enters_a_channel_and_is_killed_at_any_step_is_in_nobodys_way() {
+fn a_process_killed_while_it_makes_or_enters_a_channel_blocks_no_other() {
     println!("{}", survives(killed_at_every_step, &[trial("create"), trial("ends")]));
 }
 
@@ -259,7 +259,7 @@ fn a_sleeping_peer_is_woken_whatever_step_its_partner_died_at() {
             let begun = std::time::Instant::now();
             while !sleeper.is_finished() {
                 drain(&mut receiver, Who::Peer).unwrap();
-                assert!(begun.elapsed() < super::WATCHDOG, "{trial:?} killed at {at}: nobody was woken");
+                assert!(begun.elapsed() < super::WATCHDOG, "{trial:?} killed at {at}: no sleeper was woken");
                 std::thread::park_timeout(Duration::from_micros(200));
             }
             sleeper.join().unwrap().unwrap();

@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_millis(15);
 #[test]
 fn a_victim_does_what_it_is_told() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    // Stopped or flooding, it outlives nobody.
+    // Stopped or flooding, it ends with its parent.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
     let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
     match role.as_str() {
@@ -177,7 +177,7 @@ impl Victim {
                 self.receiver.seal();
                 while self.hear(256) > 0 {}
             }
-            other => panic!("nobody knows how to {other}"),
+            other => panic!("unknown operation {other}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The floor: a word a worker, a futex wake each, and one wake back when the last of a round has answered.
 //!
-//! No payload moves and nobody is waited for in particular, so nothing that wakes as many processes is faster.
+//! No payload moves and no particular worker is waited for, so nothing that wakes as many processes is faster.
 
 use super::{Book, Star};
 use crate::payload::{See, Stamped};

@@ -132,7 +132,7 @@ impl<const SLEEPING: bool> Peer for PubSub<SLEEPING> {
         } else {
             None
         };
-        // a sample sent before the other side has subscribed would be delivered to nobody
+        // a sample sent before the other side has subscribed would be lost
         let deadline = Instant::now() + CONNECT;
         while to.dynamic_config().number_of_subscribers() == 0
             || from.dynamic_config().number_of_publishers() == 0
@@ -151,7 +151,7 @@ impl<const SLEEPING: bool> Link for End<SLEEPING> {
     fn send(&mut self, len: usize, fill: impl Fill) -> Result<()> {
         let mut sample = self.publisher.loan_slice_uninit(len).map_err(text("loan"))?;
         let lent = sample.payload_mut();
-        // SAFETY: `MaybeUninit<u8>` has the layout of `u8`; `fill` writes all of it before anybody reads.
+        // SAFETY: `MaybeUninit<u8>` has the layout of `u8`; `fill` writes all of it before anything is read.
         let lent = unsafe { std::slice::from_raw_parts_mut(lent.as_mut_ptr().cast::<u8>(), lent.len()) };
         fill.bytes(lent);
         // SAFETY: written just above.

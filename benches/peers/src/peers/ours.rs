@@ -1,4 +1,4 @@
-//! Our own bus: a channel as anybody gets it from `coordinator::bus::channel`, in one configuration for every row.
+//! Our own bus: a channel as any program gets it from `coordinator::bus::channel`, in one configuration for every row.
 //!
 //! Two ways of using it, as with Aeron: by copy (`try_send`, and the receiver copies out), and lent (`claim`,
 //! `commit`, and the receiver reads in place). The only other difference between rows is whether the receiver, finding

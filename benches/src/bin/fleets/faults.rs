@@ -80,9 +80,9 @@ pub(super) fn failover(victims: u32) -> Outcome<Vec<Row>> {
         let after = up.status();
         redone += after.coordinators.iter().map(|one| one.requeued).sum::<u64>();
         for coordinator in &after.coordinators[..victims as usize] {
-            let death = coordinator.process.last_death.as_ref().ok_or("nobody saw the death")?;
+            let death = coordinator.process.last_death.as_ref().ok_or("the death was not seen")?;
             seen.push(death.seen_ns.saturating_sub(at_ns) as f64 / 1e3);
-            serving.push(death.recovered_ns.ok_or("nobody serves")?.saturating_sub(at_ns) as f64 / 1e3);
+            serving.push(death.recovered_ns.ok_or("no successor serves")?.saturating_sub(at_ns) as f64 / 1e3);
         }
         up.stop()?;
     }

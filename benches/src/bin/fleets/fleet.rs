@@ -38,7 +38,7 @@ impl Up {
         Ok(Self { fleet, client, started, name, _room: room })
     }
 
-    /// A round: a task for anybody from each of `count`, all answered; when each was told and when it was done, ns.
+    /// A round: a task for any worker from each of `count`, all answered; when each was told and when it was done, ns.
     pub(super) fn round(&mut self, count: u64, task: Task<'_>) -> Outcome<Vec<(u64, u64, u64)>> {
         for tag in 0..count {
             self.client.submit(Address::Any, task, &Terms::within(LONG), tag)?;

@@ -10,12 +10,12 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// A fleet with nobody in it.
+/// A fleet without processes.
 fn files(shm: &Path) -> PathBuf {
     let shape = FleetShape::new(1, 2, 64, 2).unwrap();
     let own = Identity::own();
     let (dir, control) = directory::create(shm, "test", &Stamped::new(own, 0, shape), 1).unwrap();
-    // Somebody serves there, so that its region is asked for.
+    // A coordinator serves there, so that its region is asked for.
     let process = &control.coordinator(0).process;
     process.record_fork(own.pid, own.start_ticks);
     process.mark_live(own.pid, own.start_ticks);
@@ -26,7 +26,7 @@ fn open(path: &Path) -> File {
     File::options().write(true).open(path).unwrap()
 }
 
-/// Everybody who would map the region of `dir`, and what they say.
+/// All programs that would map the region of `dir`, with their output.
 fn region_refused(dir: &Path) -> Vec<String> {
     let control = Control::attach(&control_path(dir)).unwrap();
     vec![
@@ -37,7 +37,7 @@ fn region_refused(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_region_that_somebody_changed_is_refused_by_name_and_cause() {
+fn a_changed_region_is_refused_by_name_and_cause() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 11] = [
         ("it is empty", |path| open(path).set_len(0).unwrap()),
@@ -51,7 +51,7 @@ fn a_region_that_somebody_changed_is_refused_by_name_and_cause() {
         ("other users may access it (mode 644)", |path| {
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
         }),
-        ("it is not there", |path| fs::remove_file(path).unwrap()),
+        ("it does not exist", |path| fs::remove_file(path).unwrap()),
         ("symbolic link", |path| {
             fs::rename(path, path.with_extension("moved")).unwrap();
             symlink(path.with_extension("moved"), path).unwrap();
@@ -92,7 +92,7 @@ fn every_word_of_a_stamp_is_looked_at() {
 }
 
 #[test]
-fn a_control_file_that_somebody_changed_is_refused_by_all_who_read_it() {
+fn a_changed_control_file_is_refused_by_all_who_read_it() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 5] = [
         ("it is empty", |path| open(path).set_len(0).unwrap()),
@@ -102,7 +102,7 @@ fn a_control_file_that_somebody_changed_is_refused_by_all_who_read_it() {
             nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap();
         }),
         ("it is not a file of a fleet", |path| open(path).write_all_at(b"!", 0).unwrap()),
-        ("it is not there", |path| fs::remove_file(path).unwrap()),
+        ("it does not exist", |path| fs::remove_file(path).unwrap()),
     ];
     for (words, change) in changes {
         let shm = shm();
@@ -116,7 +116,7 @@ fn a_control_file_that_somebody_changed_is_refused_by_all_who_read_it() {
         ] {
             assert!(said.contains("/control: ") && said.contains(words), "{said}");
         }
-        // Nobody can say whose it is, so nobody takes it for dead.
+        // Its owner is unknown, so it does not count as dead.
         let found = directory::find(shm.path()).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].owner, directory::Owner::Unknown);

@@ -65,7 +65,7 @@ fn a_limit_on_files_is_told_and_is_no_signal() {
     let shm = shm();
     let up = ["up", "--workers", "64"];
     let output = wrapped(&["prlimit", "--fsize=65536"], Path::new(PROGRAM), shm.path(), &up);
-    is_refused(&output, &["reserve its pages", "the 65536 that a file of this process", "ulimit -f"]);
+    is_refused(&output, &["reserve its pages", "limit of 65536 bytes per file", "ulimit -f"]);
     assert!(is_empty(shm.path()));
 }
 
@@ -102,7 +102,7 @@ fn maps_that_are_too_many_are_told() {
 }
 
 #[test]
-fn memory_that_a_container_does_not_have_is_told_and_nobody_is_killed_for_it() {
+fn memory_that_a_container_does_not_have_is_reported_and_no_process_is_killed_for_it() {
     let Some(group) = Group::of_memory("refusals", 16 << 20) else {
         return;
     };
@@ -115,9 +115,6 @@ fn memory_that_a_container_does_not_have_is_told_and_nobody_is_killed_for_it() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    is_refused(
-        &output,
-        &["of the memory of this container or cgroup", "bytes are left", "the fleet smaller"],
-    );
+    is_refused(&output, &["this container or cgroup has", "bytes of memory left", "the fleet smaller"]);
     assert!(is_empty(shm.path()));
 }

@@ -66,7 +66,7 @@ fn a_truncated_region_ends_its_coordinator_with_a_word_and_no_other() {
     let said = text(&output.stderr);
     let line = format!("error: coord/0: {}: was truncated to 0 of ", region_path(&dir, 0).display());
     assert!(said.contains(&line), "{said}");
-    assert!(said.contains("start the fleet anew"), "{said}");
+    assert!(said.contains("start the fleet again"), "{said}");
     assert_eq!(output.status.code(), Some(0), "{said}");
     all_gone(&everyone);
     assert!(is_empty(shm.path()));
@@ -191,7 +191,7 @@ fn a_hole_that_a_full_file_system_cannot_fill_is_told() {
         exit $s"#,
     );
     let said = text(&output.stderr);
-    // Again and again: whoever touches the hole before the file system is full again gets an empty page.
+    // Again and again: a process that touches the hole before the file system is full again gets an empty page.
     assert_eq!(output.status.code(), Some(fault::STATUS), "{said}");
     assert!(said.contains("control: its memory was taken away while it was mapped"), "{said}");
     assert_eq!(text(&output.stdout), "");

@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 const OTHER: u32 = 65534;
 const AS_OTHER: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/// Where everybody may make files, and remove their own: as /dev/shm is.
+/// Where every user may make files, and remove their own: as /dev/shm is.
 fn shared() -> tempfile::TempDir {
     let shm = shm();
     fs::set_permissions(shm.path(), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -41,7 +41,7 @@ fn up(shm: &Path) -> Output {
 #[test]
 fn a_place_that_is_not_there_or_no_directory_is_told() {
     let shm = shm();
-    is_refused(&up(&shm.path().join("absent")), &["absent", "it is not there"]);
+    is_refused(&up(&shm.path().join("absent")), &["absent", "it does not exist"]);
     let file = shm.path().join("file");
     fs::write(&file, "").unwrap();
     is_refused(&up(&file), &["file/.coord-test", "no directory"]);
@@ -49,7 +49,7 @@ fn a_place_that_is_not_there_or_no_directory_is_told() {
 }
 
 #[test]
-fn a_place_of_somebody_elses_is_told_with_who_may_not() {
+fn a_place_of_another_user_is_reported_with_the_user_who_may_not() {
     if !may_become_another_user() {
         return;
     }
@@ -57,7 +57,7 @@ fn a_place_of_somebody_elses_is_told_with_who_may_not() {
     fs::set_permissions(shm.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = program(room.path());
     let output = wrapped(&AS_OTHER, &program, shm.path(), &["up", "--workers", "1"]);
-    is_refused(&output, &["make the directory", "user 65534 may not", "chmod or chown"]);
+    is_refused(&output, &["make the directory", "user 65534 has no permission", "chmod or chown"]);
     assert!(is_empty(shm.path()));
 }
 
@@ -99,7 +99,7 @@ fn another_users_squat_names_that_user() {
     let said = text(&up(shm.path()).stderr);
     assert!(said.contains("user 65534 has something with that name there"), "{said}");
     assert_eq!(names(shm.path()), ["coord-test"]);
-    // It is nobody's fleet, and is neither shown nor removed.
+    // It is not a fleet, and is neither shown nor removed.
     let clean = wrapped(&["env"], Path::new(PROGRAM), shm.path(), &["clean"]);
     assert!(text(&clean.stdout).contains("nothing to remove"), "{}", text(&clean.stdout));
     assert!(dir.exists());

@@ -1,6 +1,6 @@
 //! Nonsense in the memory of a fleet at work.
 //!
-//! Whoever may write a file of the fleet's (a worker, anything of the same user) may write anything at
+//! A process that may write a file of the fleet's (a worker, any program of the same user) may write anything at
 //! any time. Nothing can be promised about the tasks of that coordinator then, but three things: each
 //! has one outcome, the other coordinators' tasks are answered, and the fleet ends when it is told to.
 
@@ -62,7 +62,7 @@ fn scribble(seed: u64) {
         }
         client.flush();
         for _ in 0..random.below(6) {
-            // Behind the stamp, which is read when somebody attaches.
+            // Behind the stamp, which is read when a process attaches.
             let at = 128 + random.below(bytes / 8 - 16) * 8;
             region.write_all_at(&word(&mut random).to_ne_bytes(), at).unwrap();
         }
@@ -98,7 +98,7 @@ fn scribble(seed: u64) {
 }
 
 #[test]
-fn nonsense_in_one_region_costs_nobody_elses_tasks_and_no_end_is_missed() {
+fn nonsense_in_one_region_costs_no_other_tasks_and_no_end_is_missed() {
     for seed in 1..=6 {
         scribble(seed);
     }

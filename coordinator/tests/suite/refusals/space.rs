@@ -13,7 +13,7 @@ fn a_file_system_too_small_says_which_size_would_do_and_that_does() {
         ls -A "$1"
         exit $s"#,
     );
-    is_refused(&output, &["cannot reserve", "are free", "remount,size=", "or the fleet smaller"]);
+    is_refused(&output, &["cannot reserve", "are free", "remount,size=", "or make the fleet smaller"]);
     assert_eq!(text(&output.stdout), "");
     let said = text(&output.stderr);
     let size = said.split_once("size=").unwrap().1.split_whitespace().next().unwrap();
@@ -117,7 +117,7 @@ fn a_fleet_that_cannot_be_removed_says_what_keeps_it() {
         kill -TERM $pid
         wait $pid"#,
     );
-    is_refused(&output, &["coord-first: cannot remove", "a mount on it", "end that first"]);
+    is_refused(&output, &["coord-first: cannot remove", "a lease or a mount holds it", "end that first"]);
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl World {
         let well = status == Some(AnswerStatus::Ok) && !is_failure;
         match flight {
             Some(flight) if here && status == Some(AnswerStatus::Returned) => {
-                // Whoever settles takes nothing more: sent there once more it would come back for ever.
+                // The process that settles takes nothing more: sent there once more it would come back for ever.
                 let settles = self.seats[coord].process.as_ref().is_none_or(|process| process.settling);
                 self.client.closed[coord] |= settles && !self.setup.replaced;
                 // Only who said that any worker will do is sent to another one.
@@ -185,7 +185,7 @@ impl World {
                     continue;
                 }
                 if life == Life::Ended && flight.task.worker == ANY {
-                    // Sent when its coordinator had ended: nobody has begun it.
+                    // Sent when its coordinator had ended: no worker has begun it.
                     self.ghost.saw("a task taken back");
                     self.client.in_flight.insert(sequence, Flight { at: None, ..flight });
                 } else {

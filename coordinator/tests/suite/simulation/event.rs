@@ -85,7 +85,7 @@ pub enum Event {
     Fork {
         coord: usize,
     },
-    /// Others have more room: what waits here for anybody goes back to the client.
+    /// Others have more capacity: what waits here for any worker goes back to the client.
     Spill {
         coord: usize,
         cut: Cut,

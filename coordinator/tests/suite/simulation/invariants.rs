@@ -53,7 +53,7 @@ fn ledger(seat: &Seat, revived: u64) -> Option<String> {
     (!right).then(|| format!("the ledger: {counters:?}, {open} open, {taken} taken, {revived} revived"))
 }
 
-/// Each entry is where its state says, once, and somebody will get it on.
+/// Each entry is where its state says, once, and some process will advance it.
 fn entries(seat: &Seat, process: &Coordinator, now_ns: u64) -> Option<String> {
     seat.region.table.iter().enumerate().find_map(|(at, entry)| {
         let word = entry.word;
@@ -79,14 +79,14 @@ fn entries(seat: &Seat, process: &Coordinator, now_ns: u64) -> Option<String> {
         };
         (!right).then(|| {
             format!(
-                "nobody gets entry {at} on: {:?}, {waiting} times in a queue, {untold} to be told, {free} free",
+                "no process advances entry {at}: {:?}, {waiting} times in a queue, {untold} to be told, {free} free",
                 word.state()
             )
         })
     })
 }
 
-/// In a worker's ring, in its hand or on its way back; and there is somebody, or there will be.
+/// In a worker's ring, in its hand or on its way back; and there is a process at the place, or there will be.
 fn is_held(seat: &Seat, process: &Coordinator, at: usize) -> bool {
     let worker = usize::from(seat.region.table[at].word.worker());
     let Some(place) = seat.region.workers.get(worker) else { return false };

@@ -114,7 +114,7 @@ impl World {
 
     // A coordinator's care for them.
 
-    /// Emptied, and whoever had an end of them has it no more.
+    /// Emptied; their ends have no holders any more.
     fn renew_rings(&mut self, coord: usize, worker: u16) -> Step {
         self.step()?;
         self.place(coord, worker).own_task = 0;
@@ -199,11 +199,11 @@ impl World {
             self.link(coord, worker).due = verdict == Restart::Again && (!in_order || waits);
             self.renew_rings(coord, worker)?;
         }
-        self.nobody_left(coord)
+        self.fail_without_workers(coord)
     }
 
-    /// Where no place is open any more nothing waits for anybody.
-    fn nobody_left(&mut self, coord: usize) -> Step {
+    /// Where no place is open any more, no task waits for a worker.
+    fn fail_without_workers(&mut self, coord: usize) -> Step {
         if self.process(coord).links.iter().any(|link| link.open) {
             return Ok(());
         }
@@ -271,7 +271,7 @@ impl World {
 
     // The supervisor.
 
-    /// A coordinator at `coord`'s place where nobody was before, or the last has ended in order.
+    /// A coordinator at `coord`'s place that was vacant before, or the last has ended in order.
     pub fn start(&mut self, coord: usize) {
         // The client must have seen that the last is gone, and have taken back what that did not take.
         let region = &self.seats[coord].region;
@@ -472,7 +472,7 @@ impl World {
                 Action::Report => untold.push((slot.task.id, entry)),
                 action @ (Action::Condemn | Action::Clear) => self.wrong(|| {
                     format!(
-                        "nobody scribbles here, and yet entry {coord}/{entry} is to be {action:?}: {found:?}"
+                        "nothing is damaged here, and yet entry {coord}/{entry} is to be {action:?}: {found:?}"
                     )
                 }),
             }

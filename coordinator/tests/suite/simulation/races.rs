@@ -219,7 +219,8 @@ fn what_is_sent_to_one_who_has_just_ended_is_taken_back() {
     assert_eq!(outcomes(&played(setup, &events)), (1, 0, 1));
 }
 
-/// A letter that becomes a task whose worker dies of it again; twice asked for, and everybody killed on the way.
+/// A dead letter that becomes a task whose worker dies of it again; ordered twice, and every process killed on the
+/// way.
 #[test]
 fn a_letter_revived_while_it_fails_again_is_one_task_at_a_time() {
     let setup = Setup::new(1, 1, true);
@@ -288,7 +289,7 @@ fn an_answer_of_a_former_life_counts_for_no_other() {
     assert!(super::run::run(bug, &events).is_some_and(|broken| broken.why.contains("former life")));
 }
 
-/// Found by a storm: sent back to whoever returned it, a task would go to and fro for ever.
+/// Found by a storm: sent back to the coordinator that returned it, a task would go to and fro for ever.
 #[test]
 fn who_returns_a_task_does_not_get_it_again() {
     let events =

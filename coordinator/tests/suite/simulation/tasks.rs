@@ -252,7 +252,7 @@ impl World {
         Ok(true)
     }
 
-    /// A leased entry that nobody began.
+    /// A leased entry that no worker began.
     pub fn put_back(&mut self, coord: usize, entry: usize) -> Step {
         let task = self.region(coord).table[entry].task;
         self.step()?;
@@ -331,7 +331,7 @@ impl World {
         Ok(())
     }
 
-    /// Nobody here will do it. To whom it was a dead letter it becomes one again: its client does not wait for it.
+    /// No worker here will do it. What was a dead letter becomes one again: its client does not wait for it.
     pub fn give_back(&mut self, coord: usize, entry: usize) -> Step {
         let revived = self.region(coord).table[entry].revived && !self.has(Bug::GivesLettersBack);
         let status = if revived { AnswerStatus::WorkerDead } else { AnswerStatus::Returned };
@@ -344,7 +344,7 @@ impl World {
         for entry in waiting {
             let word = self.region(coord).table[entry].word;
             // What was begun here stays: elsewhere, and here once more, its attempts would be counted from none.
-            // And nobody would send again what was a dead letter.
+            // And no client would send again what was a dead letter.
             let begun = word.attempt() > 0 && !self.has(Bug::SpillsTheBegun);
             let letter = self.region(coord).table[entry].revived && !self.has(Bug::GivesLettersBack);
             if word.state() == Some(State::Queued) && !begun && !letter {

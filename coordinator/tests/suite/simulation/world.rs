@@ -38,7 +38,7 @@ pub enum Bug {
     CountsRepeats,
     FreeBeforeTold,
     AcknowledgeBeforeTable,
-    /// A failed attempt is queued again as if nobody had begun it.
+    /// A failed attempt is queued again as if no worker had begun it.
     SameAttempt,
     /// A successor counts the revival that was under way, whether or not it was counted.
     ReviveCountedTwice,
@@ -50,7 +50,7 @@ pub enum Bug {
     LetterOfAnOpenTask,
     /// An answer begun before the task was revived counts for its new life.
     FormerLife,
-    /// Whoever settles a region leaves what was not yet taken, and the client does not look for it.
+    /// The process that settles a region leaves what was not yet taken, and the client does not look for it.
     SettledTooEarly,
     /// A successor takes a record for one that its predecessor had taken, because of an entry that was given back.
     TakenForKnown,
@@ -417,7 +417,7 @@ impl World {
         self.setup.bug == Some(bug)
     }
 
-    /// A store comes next: whoever makes it may be killed before.
+    /// A store comes next: the process that makes it may be killed before.
     pub fn step(&mut self) -> Step {
         match &mut self.fuse {
             Some(0) => Err(Killed),
