@@ -44,7 +44,7 @@ fn a_place_that_is_not_there_or_no_directory_is_told() {
     is_refused(&up(&shm.path().join("absent")), &["absent", "it does not exist"]);
     let file = shm.path().join("file");
     fs::write(&file, "").unwrap();
-    is_refused(&up(&file), &["file/.coord-test", "no directory"]);
+    is_refused(&up(&file), &["file/.coord-test", "not a directory"]);
     assert_eq!(names(shm.path()), ["file"]);
 }
 
