@@ -1,6 +1,6 @@
 //! `coordinator completions SHELL`: a script for the shell.
 
-use super::{Cli, OK, hand_out};
+use super::{Cli, OK, print};
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
@@ -15,5 +15,5 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "coordinator", &mut script);
-    hand_out(&script).err().unwrap_or(OK)
+    print::output(&script).err().unwrap_or(OK)
 }

@@ -91,7 +91,12 @@ pub(crate) fn of_region(coordinator: u32, region: &Region) -> Vec<DeadLetter> {
 
 /// `None` if the entry changed while it was read, `Some(None)` if it is empty.
 #[expect(clippy::option_option, reason = "the outer `None`: read it again; the inner one: nothing is there")]
-fn read(coordinator: u32, region: &Region, index: u32, entry: &DeadLetterEntry) -> Option<Option<DeadLetter>> {
+fn read(
+    coordinator: u32,
+    region: &Region,
+    index: u32,
+    entry: &DeadLetterEntry,
+) -> Option<Option<DeadLetter>> {
     let (raw, stamp) = (entry.state.load(Ordering::Acquire), entry.stamp.load(Ordering::Acquire));
     let Some(state) = DeadLetterState::from_raw(raw).filter(|state| *state != DeadLetterState::Empty) else {
         return Some(None);

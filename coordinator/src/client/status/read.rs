@@ -295,7 +295,8 @@ fn counts(region: &Region) -> Counts {
         cancelled: read(&counters.cancelled),
         revived: read(&counters.revived),
         dead_letters: read(&counters.dead_letters),
-        dead_letters_kept: region.dead_letters().iter().filter(|letter| is_kept(&letter.state)).count() as u64,
+        dead_letters_kept: region.dead_letters().iter().filter(|letter| is_kept(&letter.state)).count()
+            as u64,
         dead_letters_evicted: read(&counters.dead_letters_lost),
         hits: read(&counters.hits),
         misses: read(&counters.misses),

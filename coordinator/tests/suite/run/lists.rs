@@ -190,7 +190,7 @@ fn more_agents_than_fit_are_refused_in_words() {
         .unwrap();
     let ended = Ended::of(&output).with(20);
     // By the file system, or by the memory, whichever is smaller.
-    let said = ["cannot reserve", "5000 agents do not fit here: this host has capacity for"];
+    let said = ["cannot reserve", "5000 agents do not fit: this host has capacity for"];
     assert!(said.iter().any(|words| ended.stderr.contains(words)), "{}", ended.stderr);
     assert!(!ended.stderr.contains("did not start"), "{}", ended.stderr);
     assert!(is_empty(desk.shm.path()));

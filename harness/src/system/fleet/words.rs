@@ -52,7 +52,7 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::TimedOut(_)
         | Reason::AttemptTimedOut(..)
         | Reason::Failed(_)
-        | Reason::Homeless(_)
+        | Reason::Unassigned(_)
         | Reason::Cancelled => None,
     };
     Failure { reason: failure.to_string(), place }
