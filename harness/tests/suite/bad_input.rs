@@ -196,7 +196,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let text = GOOD
         .replacen("schema = 1", "schema = 2", 1)
         .replacen("\"probe\"", "\"Probe One\"", 1)
-        .replacen("workers = 4", "workers = 0\ncolour = \"red\"", 1)
+        .replacen("workers = 4", "workers = 0\ntoplogy = \"flat\"", 1)
         .replacen("\"256B\"", "256", 1)
         .replacen("\"500ms\"", "\"1ms\"", 1)
         .replacen("100%", "120%", 1)
