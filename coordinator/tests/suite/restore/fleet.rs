@@ -514,9 +514,9 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
     changed[whole.len() / 2] ^= 1;
     let newer = text(&whole).replacen("\"format\":1", "\"format\":2", 1).into_bytes();
     for (bytes, words) in [
-        (&whole[..whole.len() - 1], "it ends in the middle, at line 3"),
+        (&whole[..whole.len() - 1], "it is incomplete, it ends at line 3"),
         (&changed, "it is damaged at line"),
-        (b"x", "this is no backup and no journal"),
+        (b"x", "this is neither a backup nor a journal"),
         (&newer, "it is damaged at line 1"),
     ] {
         std::fs::write(place.file("bad"), bytes).unwrap();

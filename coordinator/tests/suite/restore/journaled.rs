@@ -97,7 +97,7 @@ fn a_restore_that_was_cut_short_goes_on_where_it_was() {
     // It is its journal: nobody else restores it meanwhile.
     let second = place.coordinator(&["restore", "journal", "--name", "other", "--results", "other"]);
     assert_eq!(second.status.code(), Some(64));
-    assert!(text(&second.stderr).contains("another process appends to it"), "{}", text(&second.stderr));
+    assert!(text(&second.stderr).contains("another process is appending to it"), "{}", text(&second.stderr));
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(restore.id() as i32),
         nix::sys::signal::Signal::SIGTERM,
