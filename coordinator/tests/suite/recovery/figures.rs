@@ -27,7 +27,7 @@ fn kills() -> u32 {
 }
 
 fn all_live(client: &Client) -> bool {
-    client.status().processes().all(|process| process.is_live())
+    client.status().processes().all(ProcessStatus::is_live)
 }
 
 /// Kills it; when.
