@@ -5,11 +5,10 @@
 //! ```
 //!
 //! A [`Criterion`] cannot be wrong: its aggregation is one that the metric's kind has, its threshold
-//! is in the metric's unit. What it means over a run is decided in [`evaluate`]; the metrics are listed
+//! is in the metric's unit. What it means over a run is decided in `verdict::measure`; the metrics are listed
 //! in [`catalogue()`].
 
 mod catalogue;
-pub mod evaluate;
 mod parse;
 mod threshold;
 
@@ -85,7 +84,9 @@ impl Criterion {
     pub fn metric_name(&self) -> String {
         match self.scope {
             Scope::Fleet => self.metric().name.to_owned(),
-            scope => format!("{}.{}", self.metric().name, scope.name()),
+            Scope::Workers | Scope::Coordinators | Scope::Supervisor | Scope::Harness => {
+                format!("{}.{}", self.metric().name, self.scope.name())
+            }
         }
     }
 

@@ -2,9 +2,11 @@
 //!
 //! [`Facts`] takes one record at a time and holds no more for a month than for a minute: counts,
 //! histograms, and series that coarsen themselves. The judge and all renderers read it; the harness
-//! feeds it while the run goes on, for progress and for aborts. Only the load phase counts for
+//! feeds it while the run goes on, for progress and for aborts. It knows no criteria: which windows they ask
+//! for is handed in. Only the load phase counts for
 //! criteria; warm-up is shown and not judged.
 
+mod figure;
 mod load;
 mod samples;
 mod series;
@@ -12,28 +14,20 @@ mod spans;
 
 use std::collections::BTreeMap;
 
-use crate::criterion::{CriterionPair, Kind};
 use crate::runlog::event::{
-    AgentExit, AgentInfo, Alert, CriterionSpec, End, Event, Header, Ledger, Phase, PhaseBegan, Record, Role,
-    Severity, TaskFailed, Verify,
+    AgentExit, AgentInfo, Alert, End, Event, Header, Ledger, Phase, PhaseBegan, Record, Role, Severity,
+    TaskFailed, Verify,
 };
 
+pub use figure::{Figure, Whose};
 pub(crate) use load::samples_needed;
-pub use load::{Counts, Distribution, LoadFacts};
+pub use load::{Counts, Distribution, LoadFacts, Over, WindowSpec};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
 
 /// Of each list that a person reads; the rest is counted.
 const LISTED_MAX: usize = 100;
-
-/// A criterion of the header, parsed.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub spec: CriterionSpec,
-    /// The text of the error, if the log holds a criterion that this version cannot read.
-    pub pair: Result<CriterionPair, String>,
-}
 
 /// A list that stops growing, and how much was left out.
 #[derive(Debug, Clone)]
@@ -70,7 +64,6 @@ pub struct Facts {
     pub gaps: Vec<Gap>,
     /// Of the load phase.
     pub spans: Spans,
-    pub criteria: Vec<Asked>,
     /// In order, each with its start.
     pub phases: Vec<(Phase, u64)>,
     pub agents: BTreeMap<u32, AgentInfo>,
@@ -126,25 +119,9 @@ pub struct LiveView {
 }
 
 impl Facts {
-    pub fn new(header: &Header) -> Self {
-        let criteria: Vec<Asked> = header
-            .criteria
-            .iter()
-            .map(|spec| Asked {
-                spec: spec.clone(),
-                pair: CriterionPair::parse(&spec.pass, spec.conditional.as_deref())
-                    .map_err(|e| e.to_string()),
-            })
-            .collect();
+    /// `windows` are those that criteria will ask for.
+    pub fn new(header: &Header, windows: &[WindowSpec]) -> Self {
         let factor = time_factor(header);
-        let windows = criteria
-            .iter()
-            .filter_map(|asked| asked.pair.as_ref().ok())
-            .filter_map(|pair| {
-                let every = pair.pass().every_ns()?;
-                Some((pair.pass().metric().kind == Kind::Ratio, (every as f64 / factor).max(1.0) as u64))
-            })
-            .collect();
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
             samples: SampleFacts::new(&header.plan, &header.host, factor),
@@ -152,7 +129,6 @@ impl Facts {
             segments: 1,
             gaps: Vec::new(),
             spans: Spans::default(),
-            criteria,
             phases: Vec::new(),
             agents: BTreeMap::new(),
             launch_ns: None,
@@ -277,6 +253,11 @@ impl Facts {
         time_factor(&self.header)
     }
 
+    /// Bus messages a second.
+    pub fn throughput_messages(&self) -> Option<f64> {
+        self.throughput_tasks().map(|rate| rate * f64::from(self.header.plan.messages_per_task))
+    }
+
     pub fn role_of(&self, agent: u32) -> Option<Role> {
         if agent == 0 { Some(Role::Harness) } else { self.agents.get(&agent).map(|a| a.role) }
     }
@@ -324,6 +305,7 @@ impl Facts {
     }
 }
 
-fn time_factor(header: &Header) -> f64 {
+/// Scenario time over real time, as the header has it.
+pub(crate) fn time_factor(header: &Header) -> f64 {
     header.rehearsal.filter(|f| f.is_finite() && *f > 0.0).unwrap_or(1.0)
 }

@@ -5,6 +5,7 @@
 //! system only in `runlog::codec` (reading) and in `run_dir` (the log's place and the final files). So the same log gives
 //! the same bytes wherever and whenever it is read.
 #![forbid(unsafe_code)]
+#![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod criterion;
 pub mod facts;
@@ -12,10 +13,11 @@ pub mod render;
 pub mod run_dir;
 pub mod runlog;
 pub mod stats;
+pub mod summary;
 pub mod units;
 pub mod verdict;
 
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
 pub use run_dir::{JudgeError, Judged, judge, judge_log, judge_logs, read_verdict, report};
-pub use verdict::{Judgement, Verdict, cannot_pass};
+pub use verdict::{Case, Judgement, Verdict};

@@ -14,6 +14,8 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::facts::Facts;
 use crate::runlog::codec::{LogError, Reader};
 use crate::verdict::{Judgement, VERDICT_VERSION};
@@ -89,20 +91,20 @@ pub struct Judged {
 
 /// Reads the run's log and writes `verdict.json`.
 pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
-    let (facts, log) = read::run(run_dir, |_, _| ())?;
-    let judgement = Judgement::of(&facts, &log);
+    let (case, log) = read::run(run_dir, |_, _| ())?;
+    let judgement = case.judgement(&log);
     let mut documents = Documents::new(run_dir);
-    documents.write_verdict(&judgement, &facts);
-    Ok(documents.judged(judgement, &facts))
+    documents.write_verdict(&judgement, case.facts());
+    Ok(documents.judged(judgement, case.facts()))
 }
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     let mut documents = Documents::new(run_dir);
-    let (facts, log) = read::run(run_dir, |facts, record| documents.tabulate(facts, record))?;
-    let judgement = Judgement::of(&facts, &log);
-    documents.write_all(&judgement, &facts);
-    Ok(documents.judged(judgement, &facts))
+    let (case, log) = read::run(run_dir, |facts, record| documents.tabulate(facts, record))?;
+    let judgement = case.judgement(&log);
+    documents.write_all(&judgement, case.facts());
+    Ok(documents.judged(judgement, case.facts()))
 }
 
 /// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
@@ -117,25 +119,26 @@ pub fn judge_logs(logs: impl IntoIterator<Item = impl BufRead>) -> Result<(Judge
     for log in logs {
         pass.segment(&mut Reader::new(log), &mut |_, _| ())?;
     }
-    let (facts, log) = pass.finish()?;
-    Ok((Judgement::of(&facts, &log), facts))
+    let (case, log) = pass.finish()?;
+    Ok((case.judgement(&log), case.into_facts()))
 }
 
 /// Reads the judgement that `verdict.json` holds. What only the log knows is not in it: see
 /// [`crate::verdict::CriterionResult::so_far`].
 pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {
     let path = run_dir.join(layout::VERDICT);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(JudgeError::CannotRead { path, source }),
-    };
-    match serde_json::from_str::<Judgement>(&text) {
-        Ok(judgement) if judgement.version == VERDICT_VERSION => Ok(judgement),
-        Ok(judgement) => {
-            let what =
-                format!("it has version {}, and this program reads {VERDICT_VERSION}", judgement.version);
-            Err(JudgeError::NotAVerdict { path, what })
-        }
-        Err(error) => Err(JudgeError::NotAVerdict { path, what: error.to_string() }),
+    let text =
+        fs::read_to_string(&path).map_err(|source| JudgeError::CannotRead { path: path.clone(), source })?;
+    let refuse = |what: String| JudgeError::NotAVerdict { path: path.clone(), what };
+    // The version first: a file of another one has other keys.
+    let Versioned { version } = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    if version != VERDICT_VERSION {
+        return Err(refuse(format!("it has version {version}, and this program reads {VERDICT_VERSION}")));
     }
+    serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }

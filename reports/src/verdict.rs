@@ -4,17 +4,18 @@
 //! better. Computed here and nowhere else.
 
 mod abort;
+mod case;
 mod evidence;
 mod judge;
+mod measure;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Facts;
 use crate::runlog::Unknown;
 use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
-pub use abort::cannot_pass;
+pub use case::{Asked, Case};
 
 /// The version of `verdict.json`.
 pub const VERDICT_VERSION: u32 = 2;
@@ -135,11 +136,12 @@ impl CriterionResult {
 }
 
 impl Judgement {
-    pub fn of(facts: &Facts, log: &LogState) -> Self {
+    pub(crate) fn of(case: &Case, log: &LogState) -> Self {
+        let facts = case.facts();
         let interrupted = facts.end.as_ref().is_some_and(|e| e.reason == EndReason::Interrupted);
         let reach = judge::Reach::of(facts);
-        let criteria: Vec<_> = facts.criteria.iter().map(|c| judge::criterion(c, facts, reach)).collect();
-        let evidence = evidence::all(facts, log);
+        let criteria: Vec<_> = case.criteria().iter().map(|c| judge::criterion(c, facts, reach)).collect();
+        let evidence = evidence::all(case, log);
         let worst = criteria
             .iter()
             .map(|c| c.verdict)

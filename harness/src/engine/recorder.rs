@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::live::Live;
 use super::sink::Sink;
 use super::stop::{Stop, StopMode};
-use reports::facts::Facts;
+use reports::Case;
 use reports::runlog::codec::Writer;
 use reports::runlog::event::{EndReason, Event, Header};
 use std::io;
@@ -73,7 +73,7 @@ impl Recorder {
         let mut log = Log {
             writer: Writer::new(sink.clone()),
             sink,
-            facts: Facts::new(header),
+            case: Case::new(header),
             live: live.clone(),
             stop: stop.clone(),
             clock: clock.clone(),
@@ -124,7 +124,7 @@ impl io::Write for Shared {
 struct Log {
     writer: Writer<Shared>,
     sink: Shared,
-    facts: Facts,
+    case: Case,
     live: Live,
     stop: Stop,
     clock: Clock,
@@ -166,7 +166,7 @@ impl Log {
             self.live.alert(alert);
         }
         let record = self.writer.append(t_ns, event)?;
-        self.facts.push(&record);
+        self.case.push(&record);
         Ok(())
     }
 
@@ -177,11 +177,11 @@ impl Log {
 
     fn look(&mut self) {
         if self.stop.mode() == StopMode::Run
-            && let Some((name, why)) = reports::cannot_pass(&self.facts, self.clock.now_ns())
+            && let Some((name, why)) = self.case.cannot_pass(self.clock.now_ns())
         {
             let why = format!("criterion `{name}` is beyond hope: {why}");
             self.stop.ask(StopMode::Drain, EndReason::Aborted, why);
         }
-        self.live.publish(self.facts.live());
+        self.live.publish(self.case.facts().live());
     }
 }

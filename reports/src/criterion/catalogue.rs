@@ -147,7 +147,9 @@ impl Aggregation {
             Self::P95 => 0.95,
             Self::P99 => 0.99,
             Self::P999 => 0.999,
-            _ => return None,
+            Self::Whole | Self::Max | Self::Min | Self::Mean | Self::Slope | Self::Growth | Self::Drift => {
+                return None;
+            }
         })
     }
 }

@@ -66,7 +66,15 @@ impl Threshold {
         match aggregation {
             Aggregation::Slope => parse_slope(text, metric),
             Aggregation::Growth | Aggregation::Drift => units::parse_percent(text).map(Self::Percent),
-            _ => parse_level(text, metric),
+            Aggregation::Whole
+            | Aggregation::P50
+            | Aggregation::P90
+            | Aggregation::P95
+            | Aggregation::P99
+            | Aggregation::P999
+            | Aggregation::Max
+            | Aggregation::Min
+            | Aggregation::Mean => parse_level(text, metric),
         }
     }
 }
@@ -106,7 +114,9 @@ fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
 fn parse_slope(text: &str, metric: &Metric) -> Result<Threshold, String> {
     let example = match metric.unit {
         Unit::Bytes => "`10%/h` or `1MiB/h`",
-        _ => "`10%/h` or `2/h`",
+        Unit::Seconds | Unit::Count | Unit::PerSecond | Unit::Share | Unit::OfOneCore | Unit::Cores => {
+            "`10%/h` or `2/h`"
+        }
     };
     let per = |suffix| text.strip_suffix(suffix).map(str::trim_end);
     let (amount, per) = match (per("/h"), per("/d")) {

@@ -1,7 +1,10 @@
 //! Rounds: counts, times, windows.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 use super::series::{Medians, Series, Windows};
 use super::spans::Spans;
@@ -15,7 +18,7 @@ const BUCKETS_MIN: u64 = 40;
 const PLOT_BINS: u64 = 600;
 
 /// Sums over rounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub rounds: u64,
     pub tasks: u64,
@@ -49,7 +52,8 @@ pub(crate) fn samples_needed(quantile: f64) -> u64 {
 }
 
 /// A histogram with three significant digits, and exact extremes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Distribution {
     histogram: Histogram<u64>,
     min_ns: u64,
@@ -73,17 +77,15 @@ impl Distribution {
         self.sum_ns += ns as f64;
     }
 
-    fn merge(&mut self, other: &Histogram<u64>, max_ns: u64) -> bool {
+    fn merge(&mut self, other: &Histogram<u64>, max_ns: u64) -> Result<(), String> {
         if other.is_empty() {
-            return true;
+            return Ok(());
         }
-        if self.histogram.add(other).is_err() {
-            return false;
-        }
+        self.histogram.add(other).map_err(|e| e.to_string())?;
         self.min_ns = self.min_ns.min(other.min());
         self.max_ns = self.max_ns.max(max_ns);
         self.sum_ns += other.mean() * other.len() as f64;
-        true
+        Ok(())
     }
 
     pub fn count(&self) -> u64 {
@@ -125,8 +127,22 @@ impl Distribution {
     }
 }
 
-/// Whether it counts answered tasks over accepted ones (else over time), and the windows.
-pub(super) type WindowOf = (bool, Windows);
+/// What answered tasks are counted against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Accepted tasks: a share.
+    Tasks,
+    /// Time: a rate.
+    Time,
+}
+
+/// Windows that a criterion will ask for: they must be kept from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSpec {
+    pub over: Over,
+    /// On the run's clock.
+    pub width_ns: u64,
+}
 
 #[derive(Debug, Clone)]
 pub struct LoadFacts {
@@ -145,8 +161,9 @@ pub struct LoadFacts {
     pub last_coordination_ns: Option<u64>,
     pub last_scheduled_ns: Option<u64>,
     pub last_finished_ns: Option<u64>,
-    /// Histograms in the log that could not be decoded.
+    /// Histograms in the log that could not be decoded, and why the first of them could not.
     pub latency_unreadable: u64,
+    pub latency_error: Option<String>,
     /// Warm-up and load, for plots: seconds by scheduled time.
     pub coordination_series: Series,
     /// Answered by tasks, by scheduled time.
@@ -154,11 +171,11 @@ pub struct LoadFacts {
     /// Answered tasks, by the time of their round's end.
     pub throughput_series: Series,
     pub lateness_series: Series,
-    windows: Vec<WindowOf>,
+    windows: Vec<(Over, Windows)>,
 }
 
 impl LoadFacts {
-    pub(super) fn new(plan: &PlanFacts, factor: f64, windows: Vec<(bool, u64)>) -> Self {
+    pub(super) fn new(plan: &PlanFacts, factor: f64, windows: &[WindowSpec]) -> Self {
         let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bin = (whole / PLOT_BINS).max(1_000_000);
         // Whole rounds fall into each bin, or a steady throughput would read as a saw.
@@ -177,17 +194,18 @@ impl LoadFacts {
             last_scheduled_ns: None,
             last_finished_ns: None,
             latency_unreadable: 0,
+            latency_error: None,
             coordination_series: Series::new(bin),
             delivery_series: Series::new(coarse),
             throughput_series: Series::new(coarse),
             lateness_series: Series::new(bin),
-            windows: windows.into_iter().map(|(ratio, width)| (ratio, Windows::new(width))).collect(),
+            windows: windows.iter().map(|w| (w.over, Windows::new(w.width_ns))).collect(),
         }
     }
 
     /// The windows of this width, over tasks (ratios) or over time (rates).
-    pub fn windows(&self, ratio: bool, width_ns: u64) -> Option<&Windows> {
-        self.windows.iter().find(|w| w.0 == ratio && w.1.width_ns() == width_ns).map(|w| &w.1)
+    pub fn windows(&self, over: Over, width_ns: u64) -> Option<&Windows> {
+        self.windows.iter().find(|w| w.0 == over && w.1.width_ns() == width_ns).map(|w| &w.1)
     }
 
     pub(super) fn push_round(&mut self, round: &Round, spans: &Spans) {
@@ -213,11 +231,10 @@ impl LoadFacts {
         self.last_coordination_ns = Some(took);
         self.last_scheduled_ns = self.last_scheduled_ns.max(Some(round.scheduled_ns));
         self.last_finished_ns = self.last_finished_ns.max(Some(round.finished_ns));
-        for (ratio, windows) in &mut self.windows {
-            if *ratio {
-                windows.push(spans.load_time(round.scheduled_ns), answered, tasks);
-            } else {
-                windows.push(spans.load_time(round.finished_ns), answered, 0);
+        for (over, windows) in &mut self.windows {
+            match over {
+                Over::Tasks => windows.push(spans.load_time(round.scheduled_ns), answered, tasks),
+                Over::Time => windows.push(spans.load_time(round.finished_ns), answered, 0),
             }
         }
     }
@@ -232,8 +249,10 @@ impl LoadFacts {
         if interval.phase != Phase::Load {
             return;
         }
-        let merged = decode(&interval.histogram).is_some_and(|h| target.merge(&h, interval.max_ns));
-        self.latency_unreadable += u64::from(!merged);
+        if let Err(error) = decode(&interval.histogram).and_then(|h| target.merge(&h, interval.max_ns)) {
+            self.latency_unreadable += 1;
+            self.latency_error.get_or_insert(error);
+        }
     }
 }
 
@@ -242,10 +261,50 @@ pub(super) fn bucket_ns(duration_ns: u64, factor: f64) -> u64 {
     ((BUCKET_NS / factor) as u64).min(duration_ns / BUCKETS_MIN).max(1_000_000)
 }
 
-fn decode(base64: &str) -> Option<Histogram<u64>> {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+fn decode(base64: &str) -> Result<Histogram<u64>, String> {
+    let bytes = STANDARD.decode(base64).map_err(|e| e.to_string())?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|e| e.to_string())
+}
+
+fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(histogram, &mut bytes).expect("memory takes all bytes");
+    STANDARD.encode(bytes)
+}
+
+/// A distribution in JSON.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    min_ns: Option<u64>,
+    max_ns: Option<u64>,
+    sum_ns: f64,
+    /// V2-compressed, in base64, as an `.hlog` line carries it.
+    histogram: String,
+}
+
+impl From<Distribution> for Written {
+    fn from(d: Distribution) -> Self {
+        Self { min_ns: d.min_ns(), max_ns: d.max_ns(), sum_ns: d.sum_ns, histogram: encode(&d.histogram) }
+    }
+}
+
+impl TryFrom<Written> for Distribution {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let mut histogram = decode(&written.histogram)?;
+        // What is read back has fixed bounds otherwise.
+        histogram.auto(true);
+        if histogram.is_empty() == written.min_ns.is_some() {
+            return Err("the least value and the histogram contradict each other".into());
+        }
+        Ok(Self {
+            histogram,
+            min_ns: written.min_ns.unwrap_or(u64::MAX),
+            max_ns: written.max_ns.unwrap_or(0),
+            sum_ns: written.sum_ns,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,12 @@
-//! Sweeps: gauges by metric and role, and whether the sampler did its own work.
+//! Sweeps: gauges by figure and role, and whether the sampler did its own work.
 
 use std::collections::BTreeMap;
 
+use super::figure::{Figure, Part, SUMMED, Whose};
 use super::load::{Distribution, bucket_ns};
 use super::series::{Medians, Series};
 use super::spans::Spans;
-use crate::criterion::{MetricId, Scope};
 use crate::runlog::event::{AgentId, AgentSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
-
-/// Metrics that are summed over the processes of a role.
-const SUMMED: [MetricId; 7] = [
-    MetricId::MemoryPss,
-    MetricId::MemoryRss,
-    MetricId::MemoryAnon,
-    MetricId::MemoryVsz,
-    MetricId::Fds,
-    MetricId::Threads,
-    MetricId::Cpu,
-];
 
 /// One figure over time; `max` and so on are of the load phase.
 #[derive(Debug, Clone)]
@@ -60,41 +49,51 @@ impl Gauge {
     }
 }
 
-/// Sums over one sweep and one role.
+/// What an agent's part of each of [`SUMMED`] is: counters as they stand.
+type Counters = [u64; SUMMED.len()];
+
+/// Sums over one sweep and one role, in the order of [`SUMMED`].
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     agents: u64,
-    rss: f64,
-    anon: f64,
-    vsz: f64,
-    fds: f64,
+    /// How many of them have the figure.
+    with: [u64; SUMMED.len()],
+    totals: [f64; SUMMED.len()],
     fds_max: f64,
-    threads: f64,
-    cpu_s: f64,
-    pss: f64,
-    pss_agents: u64,
 }
 
 impl Sums {
-    fn add(&mut self, s: &AgentSample, cpu_us: u64) {
+    fn add(&mut self, s: &AgentSample, since: &Counters) {
         self.agents += 1;
-        self.rss += s.rss_kib as f64 * 1024.0;
-        self.anon += s.anon_kib as f64 * 1024.0;
-        self.vsz += s.vsz_kib as f64 * 1024.0;
-        self.fds += f64::from(s.fds);
         self.fds_max = self.fds_max.max(f64::from(s.fds));
-        self.threads += f64::from(s.threads);
-        self.cpu_s += cpu_us as f64 / 1e6;
-        if let Some(pss) = s.pss_kib {
-            self.pss += pss as f64 * 1024.0;
-            self.pss_agents += 1;
+        for (at, (_, part)) in SUMMED.iter().enumerate() {
+            let value = match part {
+                Part::Level(value) => value(s),
+                Part::Rate(_, over) => Some(since[at] as f64 / over),
+            };
+            if let Some(value) = value {
+                self.with[at] += 1;
+                self.totals[at] += value;
+            }
         }
     }
+
+    /// `None` if a process lacks the figure: such a sum would read as a fall.
+    fn of(&self, at: usize) -> Option<f64> {
+        (self.with[at] == self.agents).then_some(self.totals[at])
+    }
+}
+
+fn counters(s: &AgentSample) -> Counters {
+    SUMMED.each_ref().map(|(_, part)| match part {
+        Part::Level(_) => 0,
+        Part::Rate(count, _) => count(s),
+    })
 }
 
 #[derive(Debug, Clone)]
 pub struct SampleFacts {
-    gauges: BTreeMap<(MetricId, Scope), Gauge>,
+    gauges: BTreeMap<(Figure, Whose), Gauge>,
     /// Sweeps that began in the load phase.
     pub sweeps: u64,
     pub sweeps_with_pss: u64,
@@ -116,8 +115,8 @@ pub struct SampleFacts {
     /// Whether the harness has sampled itself.
     pub saw_harness: bool,
     roles: BTreeMap<AgentId, Role>,
-    /// Which process each place had in the newest sweep, and its CPU time.
-    cpu_before: BTreeMap<AgentId, (u32, u64)>,
+    /// Which process each place had in the newest sweep, and its counters.
+    counters_before: BTreeMap<AgentId, (u32, Counters)>,
     swept_before: Option<u64>,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
@@ -148,7 +147,7 @@ impl SampleFacts {
             took_max_ns: 0,
             saw_harness: false,
             roles: BTreeMap::from([(0, Role::Harness)]),
-            cpu_before: BTreeMap::new(),
+            counters_before: BTreeMap::new(),
             swept_before: None,
             load_before: None,
             processes: plan.processes,
@@ -174,8 +173,12 @@ impl SampleFacts {
         self.roles.insert(agent, role);
     }
 
-    pub fn gauge(&self, metric: MetricId, scope: Scope) -> Option<&Gauge> {
-        self.gauges.get(&(metric, scope))
+    pub fn gauge(&self, figure: Figure, whose: Whose) -> Option<&Gauge> {
+        self.gauges.get(&(figure, whose))
+    }
+
+    pub fn gauges(&self) -> impl Iterator<Item = (Figure, Whose, &Gauge)> {
+        self.gauges.iter().map(|((figure, whose), gauge)| (*figure, *whose, gauge))
     }
 
     pub(super) fn push_missed(&mut self, missed: &SampleMissed, spans: &Spans) {
@@ -190,52 +193,43 @@ impl SampleFacts {
     pub(super) fn push(&mut self, sample: &Sample, spans: &Spans) {
         let t = sample.started_ns;
         let since = spans.contains(t).then(|| spans.since_start(t));
-        let by_scope = self.sums(sample);
         let seconds = self.swept_before.map(|before| t.saturating_sub(before) as f64 / 1e9);
+        let seconds = seconds.filter(|s| *s > 0.0);
         self.swept_before = Some(t);
         self.live_last = Some(sample.live);
 
         let mut has_pss = false;
-        for (scope, sums) in by_scope.into_iter().filter(|(_, sums)| sums.agents > 0) {
-            // A sum that lacks a process would read as a fall in memory.
-            let pss = (sums.pss_agents == sums.agents).then_some(sums.pss);
-            let cpu = seconds.filter(|s| *s > 0.0).map(|s| sums.cpu_s / s);
-            let values = [
-                pss,
-                Some(sums.rss),
-                Some(sums.anon),
-                Some(sums.vsz),
-                Some(sums.fds),
-                Some(sums.threads),
-                cpu,
-            ];
-            for (metric, value) in SUMMED.into_iter().zip(values) {
+        for (whose, sums) in self.sums(sample).into_iter().filter(|(_, sums)| sums.agents > 0) {
+            for (at, (figure, part)) in SUMMED.iter().enumerate() {
+                let value = match part {
+                    Part::Level(_) => sums.of(at),
+                    Part::Rate(..) => sums.of(at).zip(seconds).map(|(sum, s)| sum / s),
+                };
                 if let Some(value) = value {
-                    self.set(metric, scope, t, since, value);
+                    self.set(*figure, whose, t, since, value);
+                    if (*figure, whose) == (Figure::Pss, Whose::Fleet) {
+                        has_pss = true;
+                        self.fleet_pss_last = Some(value);
+                    }
                 }
             }
             if self.nofile > 0.0 {
-                self.set(MetricId::FdsUse, scope, t, since, sums.fds_max / self.nofile);
+                self.set(Figure::FdsUse, whose, t, since, sums.fds_max / self.nofile);
             }
-            match scope {
-                Scope::Fleet => {
-                    has_pss = pss.is_some();
-                    self.fleet_pss_last = pss.or(self.fleet_pss_last);
-                }
-                Scope::Harness => {
-                    self.saw_harness = true;
-                    self.set(MetricId::HarnessRss, Scope::Fleet, t, since, sums.rss);
-                    if let Some(cpu) = cpu {
-                        self.set(MetricId::HarnessCpu, Scope::Fleet, t, since, cpu);
-                    }
-                }
-                _ => {}
-            }
+            self.saw_harness |= whose == Whose::Harness;
         }
-        self.set(MetricId::ShmUsed, Scope::Fleet, t, since, sample.host.fleet_shm_bytes as f64);
-        self.set(MetricId::AgentsLive, Scope::Fleet, t, since, f64::from(sample.live));
-        if let Some(seconds) = seconds.filter(|s| *s > 0.0) {
-            self.set(MetricId::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
+        let host = [
+            (Figure::FleetShm, sample.host.fleet_shm_bytes as f64),
+            (Figure::HostShm, sample.host.shm_used_bytes as f64),
+            (Figure::MemoryAvailable, sample.host.mem_available_kib as f64 * 1024.0),
+            (Figure::LoadAverage, sample.host.load1),
+            (Figure::Live, f64::from(sample.live)),
+        ];
+        for (figure, value) in host {
+            self.set(figure, Whose::Fleet, t, since, value);
+        }
+        if let Some(seconds) = seconds {
+            self.set(Figure::SamplerCost, Whose::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
         if since.is_some() {
             self.account(sample, has_pss);
@@ -256,39 +250,34 @@ impl SampleFacts {
         self.load_before = Some(sample.started_ns);
     }
 
-    fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); 5] {
-        let mut out = Scope::ALL.map(|scope| (scope, Sums::default()));
+    fn sums(&mut self, sample: &Sample) -> [(Whose, Sums); 5] {
+        let mut out = Whose::ALL.map(|whose| (whose, Sums::default()));
         for agent in &sample.agents {
-            let before = self.cpu_before.insert(agent.agent, (agent.incarnation, agent.cpu_us));
-            let cpu_us = match before {
+            let now = counters(agent);
+            let before = self.counters_before.insert(agent.agent, (agent.incarnation, now));
+            let since = match before {
                 Some((incarnation, before)) if incarnation == agent.incarnation => {
-                    agent.cpu_us.saturating_sub(before)
+                    std::array::from_fn(|at| now[at].saturating_sub(before[at]))
                 }
                 // Another process: all that it has used is new.
-                Some(_) => agent.cpu_us,
-                None => 0,
+                Some(_) => now,
+                None => Counters::default(),
             };
             let Some(role) = self.roles.get(&agent.agent) else { continue };
-            let own = match role {
-                Role::Worker => Scope::Workers,
-                Role::Coordinator => Scope::Coordinators,
-                Role::Supervisor => Scope::Supervisor,
-                Role::Harness => Scope::Harness,
-            };
-            for (scope, sums) in &mut out {
-                if *scope == own || (*scope == Scope::Fleet && own != Scope::Harness) {
-                    sums.add(agent, cpu_us);
+            for (whose, sums) in &mut out {
+                if whose.includes(*role) {
+                    sums.add(agent, &since);
                 }
             }
         }
         out
     }
 
-    fn set(&mut self, metric: MetricId, scope: Scope, t_ns: u64, since: Option<u64>, value: f64) {
-        let bucket = if metric == MetricId::MemoryPss { self.pss_bucket_ns } else { self.bucket_ns };
+    fn set(&mut self, figure: Figure, whose: Whose, t_ns: u64, since: Option<u64>, value: f64) {
+        let bucket = if figure == Figure::Pss { self.pss_bucket_ns } else { self.bucket_ns };
         let bin = self.bin_ns;
         self.gauges
-            .entry((metric, scope))
+            .entry((figure, whose))
             .or_insert_with(|| Gauge::new(bin, bucket))
             .push(t_ns, since, value);
     }

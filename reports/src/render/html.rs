@@ -5,8 +5,7 @@
 use askama::Template;
 
 use super::plot;
-use crate::criterion::{MetricId, Scope};
-use crate::facts::Facts;
+use crate::facts::{Facts, Figure, Gauge, Whose};
 use crate::runlog::event::{LedgerRow, LoadModel, Severity, Topology};
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
@@ -184,23 +183,23 @@ fn summary(facts: &Facts) -> Vec<Fact> {
         fact(
             "bus messages",
             facts
-                .throughput_tasks()
-                .map_or_else(|| "—".into(), |r| format!("{}/s", units::count((4.0 * r).round()))),
+                .throughput_messages()
+                .map_or_else(|| "—".into(), |r| format!("{}/s", units::count(r.round()))),
         ),
     ]
 }
 
 fn harness(facts: &Facts) -> Vec<Fact> {
     let samples = &facts.samples;
-    let gauge = |metric| samples.gauge(metric, Scope::Fleet).filter(|g| g.count > 0);
-    let mean =
-        |metric| gauge(metric).and_then(crate::facts::Gauge::mean).map_or_else(|| "—".into(), units::percent);
-    let peak = |metric| gauge(metric).map_or_else(|| "—".into(), |g| units::percent(g.max));
-    let memory = gauge(MetricId::HarnessRss);
+    let gauge = |figure, whose| samples.gauge(figure, whose).filter(|g| g.count > 0);
+    let mean = |gauge: Option<&Gauge>| gauge.and_then(Gauge::mean).map_or_else(|| "—".into(), units::percent);
+    let peak = |gauge: Option<&Gauge>| gauge.map_or_else(|| "—".into(), |g| units::percent(g.max));
+    let cpu = gauge(Figure::Cpu, Whose::Harness);
+    let memory = gauge(Figure::Rss, Whose::Harness);
     let late = &facts.load.lateness;
     let mut out = vec![
-        fact("CPU, mean (of one core)", mean(MetricId::HarnessCpu)),
-        fact("CPU, max (of one core)", peak(MetricId::HarnessCpu)),
+        fact("CPU, mean (of one core)", mean(cpu)),
+        fact("CPU, max (of one core)", peak(cpu)),
         fact(
             "memory (RSS), least to greatest",
             memory.map_or_else(
@@ -209,7 +208,7 @@ fn harness(facts: &Facts) -> Vec<Fact> {
             ),
         ),
         fact("rounds started late by, p50 / p99 / max", three(late)),
-        fact("sampling, CPU mean (of one core)", mean(MetricId::SamplerCost)),
+        fact("sampling, CPU mean (of one core)", mean(gauge(Figure::SamplerCost, Whose::Fleet))),
         fact("sweeps started late by, p50 / p99 / max", three(&samples.lateness)),
         fact("longest sweep", units::nanos(samples.took_max_ns)),
         fact("sweeps in the load phase", format!("{} ({} missed)", n(samples.sweeps), n(samples.missed))),

@@ -5,8 +5,7 @@
 mod draw;
 mod palette;
 
-use crate::criterion::{MetricId, Scope};
-use crate::facts::{Distribution, Facts, Series};
+use crate::facts::{Distribution, Facts, Figure as Read, Series, Whose};
 use crate::runlog::event::Role;
 
 use draw::{Axis, Figure, Line, Point};
@@ -45,7 +44,7 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         throughput(facts),
         by_role(
             facts,
-            MetricId::MemoryPss,
+            Read::Pss,
             "memory-pss",
             "Memory by role, PSS",
             Axis::bytes("PSS, sum"),
@@ -53,7 +52,7 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         ),
         by_role(
             facts,
-            MetricId::MemoryRss,
+            Read::Rss,
             "memory-rss",
             "Memory by role, RSS",
             Axis::bytes("RSS, sum"),
@@ -61,7 +60,7 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         ),
         by_role(
             facts,
-            MetricId::Fds,
+            Read::Fds,
             "fds",
             "Open file descriptors by role",
             Axis::count("descriptors, sum"),
@@ -69,7 +68,7 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         ),
         by_role(
             facts,
-            MetricId::Cpu,
+            Read::Cpu,
             "cpu",
             "CPU by role",
             Axis::cores("CPU in use [cores]"),
@@ -153,25 +152,25 @@ fn throughput(facts: &Facts) -> Option<Plot> {
 
 fn by_role(
     facts: &Facts,
-    metric: MetricId,
+    figure: Read,
     name: &'static str,
     title: &str,
     axis: Axis,
     caption: &'static str,
 ) -> Option<Plot> {
     let roles = [
-        (Scope::Workers, Role::Worker, Colour::One),
-        (Scope::Coordinators, Role::Coordinator, Colour::Two),
-        (Scope::Supervisor, Role::Supervisor, Colour::Three),
-        (Scope::Harness, Role::Harness, Colour::Four),
+        (Whose::Workers, Role::Worker, Colour::One),
+        (Whose::Coordinators, Role::Coordinator, Colour::Two),
+        (Whose::Supervisor, Role::Supervisor, Colour::Three),
+        (Whose::Harness, Role::Harness, Colour::Four),
     ];
     let lines = roles
         .into_iter()
-        .filter_map(|(scope, role, colour)| {
-            let gauge = facts.samples.gauge(metric, scope)?;
+        .filter_map(|(whose, role, colour)| {
+            let gauge = facts.samples.gauge(figure, whose)?;
             let agents = facts.agents.values().filter(|a| a.role == role).count();
             let label =
-                if agents > 1 { format!("{agents} {}", scope.name()) } else { scope.name().to_owned() };
+                if agents > 1 { format!("{agents} {}", whose.name()) } else { whose.name().to_owned() };
             Some(line(label, colour, &gauge.series.at_most(400), draw::Band::Hidden))
         })
         .collect();
@@ -179,7 +178,7 @@ fn by_role(
 }
 
 fn shm(facts: &Facts) -> Option<Plot> {
-    let gauge = facts.samples.gauge(MetricId::ShmUsed, Scope::Fleet)?;
+    let gauge = facts.samples.gauge(Read::FleetShm, Whose::Fleet)?;
     let lines =
         vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)];
     Figure::over_time("shm", "Shared memory in /dev/shm", Axis::bytes("bytes in use"), lines)

@@ -9,13 +9,13 @@ use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::{Event, Record};
 use crate::runlog::validate::Validator;
-use crate::verdict::LogState;
+use crate::verdict::{Case, LogState};
 
 /// Reads all segments of a run. `each` sees every record after the facts have taken it.
 pub(super) fn run(
     run_dir: &Path,
     mut each: impl FnMut(&Facts, &Record),
-) -> Result<(Facts, LogState), JudgeError> {
+) -> Result<(Case, LogState), JudgeError> {
     let mut pass = Pass::default();
     for segment in 0..SEGMENTS_MAX {
         let path = run_dir.join(segment_log(segment));
@@ -59,7 +59,7 @@ fn refuse(path: PathBuf, source: LogError) -> JudgeError {
 /// What the segments read so far amount to.
 #[derive(Default)]
 pub(super) struct Pass {
-    facts: Option<Facts>,
+    case: Option<Case>,
     validator: Validator,
     log: LogState,
     /// Lines of the newest segment, and the checksum of the last of them.
@@ -81,11 +81,11 @@ impl Pass {
         for read in reader.by_ref() {
             match read {
                 Ok(record) => self.record(&record, each)?,
-                Err(LogError::Torn { line, offset }) if self.facts.is_some() => {
+                Err(LogError::Torn { line, offset }) if self.case.is_some() => {
                     self.log.torn = Some((line, offset));
                 }
                 // Of a segment that was begun and got no further.
-                Err(LogError::Empty) if self.facts.is_some() => {}
+                Err(LogError::Empty) if self.case.is_some() => {}
                 Err(e) => return Err(e),
             }
         }
@@ -99,19 +99,18 @@ impl Pass {
         if let Err(contradiction) = self.validator.step(record) {
             self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
         }
-        let facts = match (&mut self.facts, &record.event) {
-            (Some(facts), _) => facts,
-            (none, Event::Header(header)) => none.insert(Facts::new(header)),
-            (None, _) => {
-                return Err(LogError::BadHeader { what: "its first line is not a header".into() });
-            }
+        if let (None, Event::Header(header)) = (&self.case, &record.event) {
+            self.case = Some(Case::new(header));
+        }
+        let Some(case) = &mut self.case else {
+            return Err(LogError::BadHeader { what: "its first line is not a header".into() });
         };
-        facts.push(record);
-        each(facts, record);
+        case.push(record);
+        each(case.facts(), record);
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<(Facts, LogState), LogError> {
-        self.facts.map(|facts| (facts, self.log)).ok_or(LogError::Empty)
+    pub(super) fn finish(self) -> Result<(Case, LogState), LogError> {
+        self.case.map(|case| (case, self.log)).ok_or(LogError::Empty)
     }
 }

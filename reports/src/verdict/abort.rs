@@ -1,8 +1,8 @@
-//! Whether a run should end early, because a criterion with `abort = true` is beyond hope.
+//! Whether a run should end early, because a criterion with `abort = true` cannot pass any more.
 
-use super::Verdict;
 use super::judge::{compare, is_monotone};
-use crate::criterion::evaluate::{evaluate, trend_points};
+use super::measure::{Each, Source, measure, source, trend_points};
+use super::{Case, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
 use crate::facts::Facts;
 use crate::stats;
@@ -13,22 +13,22 @@ const TREND_POINTS_FOR_ABORT: usize = 24;
 
 /// The first criterion that nothing can save any more: its name, and why. `now_ns` is on the run's clock.
 ///
-/// Figures that can only get worse (counts, maxima, the least window) are beyond hope as soon as they
-/// fail. Delivery and percentiles of a schedule of known length are when even a perfect rest would not
-/// do. A slope is when it has twice its limit; other figures are never.
-pub fn cannot_pass(facts: &Facts, now_ns: u64) -> Option<(String, String)> {
+/// Figures that can only get worse (counts, maxima, the least window) cannot pass as soon as they
+/// fail. Delivery and percentiles of a schedule of known length cannot when even a perfect rest would not
+/// do, a slope when it has twice its limit. Other figures always can.
+pub(super) fn cannot_pass(case: &Case, now_ns: u64) -> Option<(String, String)> {
+    let facts = case.facts();
     let since = now_ns.checked_sub(facts.load_start_ns()?)?;
-    facts.criteria.iter().filter(|a| a.spec.abort && since >= a.spec.grace_ns).find_map(|asked| {
-        let pair = asked.pair.as_ref().ok()?;
+    case.readable().filter(|(spec, _)| spec.abort && since >= spec.grace_ns).find_map(|(spec, pair)| {
         let why = why_it_cannot_pass(pair, facts)?;
-        Some((asked.spec.name.clone(), why))
+        Some((spec.name.clone(), why))
     })
 }
 
 fn why_it_cannot_pass(pair: &CriterionPair, facts: &Facts) -> Option<String> {
     let weakest = pair.conditional().unwrap_or(pair.pass());
     if is_monotone(weakest) {
-        let measured = evaluate(weakest, facts);
+        let measured = measure(weakest, facts);
         // The window that is still open may look worse than it will be.
         let settled =
             weakest.every_ns().is_none() || facts.load_ns() > 0 && open_window_is_judged_late(weakest, facts);
@@ -66,11 +66,7 @@ fn delivery(c: &Criterion, facts: &Facts) -> Option<String> {
 fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
     let quantile = c.aggregation().quantile()?;
     let planned = facts.header.plan.rounds_planned;
-    let values = match c.metric().id {
-        MetricId::CoordinationTime => &facts.load.coordination,
-        MetricId::LoadLateness => &facts.load.lateness,
-        _ => return None,
-    };
+    let Source::Times { values, each: Each::Round, .. } = source(c, facts) else { return None };
     let limit_ns = (c.threshold().value() * 1e9) as u64;
     let above = values.above(limit_ns);
     let allowed = ((1.0 - quantile) * planned.max(values.count()) as f64).ceil() as u64;
@@ -79,7 +75,7 @@ fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
 }
 
 fn slope(c: &Criterion, facts: &Facts) -> Option<String> {
-    let gauge = facts.samples.gauge(c.metric().id, c.scope())?;
+    let Source::Gauge(Some(gauge)) = source(c, facts) else { return None };
     let points = trend_points(gauge, facts);
     if points.len() < TREND_POINTS_FOR_ABORT || !c.comparator().is_ceiling() {
         return None;

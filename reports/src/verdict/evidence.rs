@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{EvidenceResult, LogState, Verdict};
+use super::{Case, EvidenceResult, LogState, Verdict};
 use crate::facts::{Facts, Gap};
 use crate::runlog::event::{EndReason, Ledger, LedgerRow, LoadModel};
 use crate::units;
@@ -17,11 +17,12 @@ const COVERAGE_MIN: f64 = 0.95;
 /// Longest time without a sweep, in periods.
 const GAP_PERIODS_MAX: u64 = 5;
 
-pub(super) fn all(facts: &Facts, log: &LogState) -> Vec<EvidenceResult> {
+pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
+    let facts = case.facts();
     let mut out = vec![
         log_complete(facts, log),
         log_consistent(log),
-        criteria_given(facts),
+        criteria_given(case),
         load_duration(facts),
         rounds_done(facts),
         work_done(facts),
@@ -29,7 +30,7 @@ pub(super) fn all(facts: &Facts, log: &LogState) -> Vec<EvidenceResult> {
         sampling_coverage(facts),
         sampler_on_time(facts),
     ];
-    out.extend(pss_read(facts));
+    out.extend(pss_read(case));
     out.extend([counted_once(facts), ledger(facts), no_deaths(facts), nothing_left(facts)]);
     out
 }
@@ -109,8 +110,8 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
     result
 }
 
-fn criteria_given(facts: &Facts) -> EvidenceResult {
-    let given = facts.criteria.len() as u64;
+fn criteria_given(case: &Case) -> EvidenceResult {
+    let given = case.criteria().len() as u64;
     check("criteria given", pass_or(Verdict::Inconclusive, given > 0), "at least 1", n(given))
 }
 
@@ -220,13 +221,9 @@ fn sampler_on_time(facts: &Facts) -> EvidenceResult {
 }
 
 /// Only where a criterion rests on it.
-fn pss_read(facts: &Facts) -> Option<EvidenceResult> {
-    let needed = facts
-        .criteria
-        .iter()
-        .filter_map(|c| c.pair.as_ref().ok())
-        .any(|pair| pair.pass().metric().needs_pss());
-    if !needed {
+fn pss_read(case: &Case) -> Option<EvidenceResult> {
+    let facts = case.facts();
+    if !case.readable().any(|(_, pair)| pair.pass().metric().needs_pss()) {
         return None;
     }
     let due = facts.load_ns().checked_div(facts.header.plan.pss_every_ns).unwrap_or(0);
@@ -402,7 +399,7 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
         Verdict::Conditional => {
             format!("nothing, after the harness had cleaned up {}", n(names.len() as u64))
         }
-        _ => "nothing".into(),
+        Verdict::Pass | Verdict::Inconclusive => "nothing".into(),
     };
     let mut result = check("nothing left behind", verdict, wanted, found);
     result.note = (!names.is_empty()).then(|| shorten(&names));

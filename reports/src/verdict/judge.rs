@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use super::case::Asked;
 use super::evidence::shorten;
+use super::measure::{Measured, measure};
 use super::{CriterionResult, EvidenceResult, LogState, Verdict};
-use crate::criterion::evaluate::{Measured, evaluate};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
-use crate::facts::{Asked, Facts};
+use crate::facts::Facts;
 use crate::runlog::event::EndReason;
 use crate::units;
 
@@ -16,7 +17,7 @@ pub(super) enum Reach {
     Whole,
     /// The run itself ended early: what has failed has failed, what holds so far need not have.
     Stopped,
-    /// Nobody knows how the run would have gone on: nothing is settled.
+    /// How the run would have gone on is not known: nothing is settled.
     Cut,
 }
 
@@ -45,7 +46,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
         Err(why) => return unreadable(asked, why),
     };
     let pass = pair.pass();
-    let measured = evaluate(pass, facts);
+    let measured = measure(pass, facts);
     let so_far = compare(pair, &measured);
     let mut verdict = so_far;
     let mut note = measured.note.clone();
@@ -175,7 +176,16 @@ fn show(c: &Criterion, value: f64) -> String {
     match c.aggregation() {
         Aggregation::Growth | Aggregation::Drift => return units::percent(value),
         Aggregation::Slope if c.threshold().is_relative() => return format!("{}/h", units::percent(value)),
-        _ => {}
+        Aggregation::Whole
+        | Aggregation::P50
+        | Aggregation::P90
+        | Aggregation::P95
+        | Aggregation::P99
+        | Aggregation::P999
+        | Aggregation::Max
+        | Aggregation::Min
+        | Aggregation::Mean
+        | Aggregation::Slope => {}
     }
     let text = match c.metric().unit {
         Unit::Seconds => units::seconds(value),
@@ -378,7 +388,16 @@ pub(super) fn is_monotone(c: &Criterion) -> bool {
         Kind::Distribution | Kind::Gauge => match c.aggregation() {
             Aggregation::Max => c.comparator().is_ceiling(),
             Aggregation::Min => c.comparator().is_floor(),
-            _ => false,
+            Aggregation::Whole
+            | Aggregation::P50
+            | Aggregation::P90
+            | Aggregation::P95
+            | Aggregation::P99
+            | Aggregation::P999
+            | Aggregation::Mean
+            | Aggregation::Slope
+            | Aggregation::Growth
+            | Aggregation::Drift => false,
         },
     }
 }

@@ -217,3 +217,28 @@ fn what_people_read_of_a_cut_run() {
     let log = run.log();
     insta::assert_snapshot!("interrupted", render::text::render(&judge(&log), &facts(&log)));
 }
+
+/// The bytes that other people's tools read; those of `hdrhistogram` are one of them.
+#[test]
+fn the_histogram_log_is_written_as_its_readers_expect() {
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+    let run = Run { rounds: 4, rehearsal: Some(2.0), ..Run::default() };
+    let dir = run_dir(&run.log());
+    report(dir.path());
+    let text = read(dir.path(), "latency.hlog");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..5],
+        [
+            "#[Latency of run 20260102T030405Z-abc123, in nanoseconds]",
+            "#[REHEARSAL: the schedule was compressed 2 times]",
+            "#[Histogram log format version 1.3]",
+            "#[StartTime: 1767323045.000 (seconds since epoch), 2026-01-02T03:04:05Z]",
+            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
+        ]
+    );
+    assert!(lines[5].starts_with("Tag=task,6.000,2.000,"), "{}", lines[5]);
+    let intervals = IntervalLogIterator::new(text.as_bytes())
+        .filter(|entry| matches!(entry, Ok(LogEntry::Interval(found)) if found.tag().is_some()));
+    assert_eq!(intervals.count(), 1);
+}

@@ -2,18 +2,18 @@
 
 use proptest::prelude::*;
 use reports::runlog::event::{CriterionSpec, Event, Phase};
-use reports::{Criterion, CriterionPair, Facts, cannot_pass};
+use reports::{Case, Criterion, CriterionPair};
 
 use crate::synthetic::{Run, criterion};
 
-/// The facts after every record, and what was beyond hope first: at which round of the load.
-fn first_hopeless(run: &Run) -> Option<(u64, String)> {
-    let mut facts = Facts::new(&run.header());
+/// The facts after every record, and what could not pass any more first: at which round of the load.
+fn first_that_cannot_pass(run: &Run) -> Option<(u64, String)> {
+    let mut case = Case::new(&run.header());
     let mut writer = reports::runlog::Writer::new(Vec::new());
     for (t, event) in run.events() {
-        facts.push(&writer.append(t, event).unwrap());
-        if let Some((name, _)) = cannot_pass(&facts, t) {
-            return Some((facts.live().rounds, name));
+        case.push(&writer.append(t, event).unwrap());
+        if let Some((name, _)) = case.cannot_pass(t) {
+            return Some((case.facts().live().rounds, name));
         }
     }
     None
@@ -27,49 +27,49 @@ fn aborting(pass: &str, grace_ns: u64) -> Vec<CriterionSpec> {
 fn delivery_is_given_up_when_a_perfect_rest_would_not_do() {
     let run = |criteria| Run { criteria, failed: |n| if n < 30 { 6 } else { 0 }, ..Run::default() };
     // 10 % of 120 rounds may be lost: the 13th loss decides.
-    assert_eq!(first_hopeless(&run(aborting("delivery.rate >= 90%", 0))), Some((13, "a".into())));
-    assert_eq!(first_hopeless(&run(aborting("delivery.rate >= 70%", 0))), None);
+    assert_eq!(first_that_cannot_pass(&run(aborting("delivery.rate >= 90%", 0))), Some((13, "a".into())));
+    assert_eq!(first_that_cannot_pass(&run(aborting("delivery.rate >= 70%", 0))), None);
 }
 
 #[test]
 fn nothing_is_given_up_within_its_grace_or_without_abort() {
     let run = |criteria| Run { criteria, failed: |n| u32::from(n == 3), ..Run::default() };
-    assert_eq!(first_hopeless(&run(aborting("delivery.failed == 0", 0))).unwrap().0, 4);
-    let graced = first_hopeless(&run(aborting("delivery.failed == 0", 20_000_000_000))).unwrap();
+    assert_eq!(first_that_cannot_pass(&run(aborting("delivery.failed == 0", 0))).unwrap().0, 4);
+    let graced = first_that_cannot_pass(&run(aborting("delivery.failed == 0", 20_000_000_000))).unwrap();
     assert!(graced.0 >= 39, "{graced:?}");
-    assert_eq!(first_hopeless(&run(vec![criterion("a", "delivery.failed == 0", None)])), None);
+    assert_eq!(first_that_cannot_pass(&run(vec![criterion("a", "delivery.failed == 0", None)])), None);
 }
 
 #[test]
 fn percentiles_and_windows_are_given_up_when_they_cannot_recover() {
     let slow = |criteria| Run { criteria, round_ns: |_| 400_000_000, ..Run::default() };
     // Two of 120 rounds may be over the limit of p99.
-    assert_eq!(first_hopeless(&slow(aborting("coordination.time p99 < 100ms", 0))).unwrap().0, 3);
-    assert_eq!(first_hopeless(&slow(aborting("coordination.time max < 100ms", 0))).unwrap().0, 1);
-    assert_eq!(first_hopeless(&slow(aborting("coordination.time p99 < 1s", 0))), None);
+    assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time p99 < 100ms", 0))).unwrap().0, 3);
+    assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time max < 100ms", 0))).unwrap().0, 1);
+    assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time p99 < 1s", 0))), None);
     let lossy = Run {
         criteria: aborting("delivery.rate >= 99% every 10s", 0),
         failed: |n| if n == 25 { 2 } else { 0 },
         ..Run::default()
     };
-    let at = first_hopeless(&lossy).unwrap().0;
+    let at = first_that_cannot_pass(&lossy).unwrap().0;
     assert!((38..=42).contains(&at), "the second window ends with round 40, and it was {at}");
 }
 
 #[test]
 fn a_live_view_tells_what_the_log_holds() {
     let run = Run::default();
-    let mut facts = Facts::new(&run.header());
-    assert_eq!(facts.live().delivery, None);
+    let mut case = Case::new(&run.header());
+    assert_eq!(case.facts().live().delivery, None);
     let mut writer = reports::runlog::Writer::new(Vec::new());
     for (t, event) in run.events() {
         let done = matches!(event, Event::Phase(p) if p.phase == Phase::Drain);
-        facts.push(&writer.append(t, event).unwrap());
+        case.push(&writer.append(t, event).unwrap());
         if done {
             break;
         }
     }
-    let live = facts.live();
+    let live = case.facts().live();
     assert_eq!((live.rounds, live.warm_up_rounds, live.tasks), (120, 10, 720));
     assert_eq!(live.delivery, Some(1.0));
     assert_eq!(live.agents_live, Some(9));
@@ -137,10 +137,11 @@ fn the_facts_of_a_long_run_are_no_bigger_than_those_of_a_short_one() {
         let mut header = run.header();
         // What was planned decides the size of the bins: the same for both.
         header.plan.duration_ns = 60_000_000_000;
-        let mut facts = Facts::new(&header);
+        let mut case = Case::new(&header);
         for (seq, (t_ns, event)) in (0..).zip(run.events()) {
-            facts.push(&reports::runlog::Record { seq, t_ns, event });
+            case.push(&reports::runlog::Record { seq, t_ns, event });
         }
+        let facts = case.facts();
         let points = [
             &facts.load.coordination_series,
             &facts.load.delivery_series,

@@ -8,5 +8,6 @@ mod documents;
 mod gates;
 mod live;
 mod segments;
+mod summary;
 mod synthetic;
 mod versions;

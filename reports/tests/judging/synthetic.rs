@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use reports::runlog::Writer;
 use reports::runlog::event::*;
-use reports::runlog::{Reader, Writer};
 use reports::{Facts, Judged, Judgement};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -384,15 +384,7 @@ fn written(judged: Judged) -> (Judgement, Vec<PathBuf>) {
 }
 
 pub(crate) fn facts(log: &[u8]) -> Facts {
-    let mut facts: Option<Facts> = None;
-    for record in Reader::new(log) {
-        let record = record.unwrap();
-        if let Event::Header(header) = &record.event {
-            facts = Some(Facts::new(header));
-        }
-        facts.as_mut().unwrap().push(&record);
-    }
-    facts.unwrap()
+    reports::judge_log(log).unwrap().1
 }
 
 pub(crate) fn read(dir: &Path, name: &str) -> String {

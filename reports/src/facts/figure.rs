@@ -1,0 +1,103 @@
+//! What the kernel says of processes and of the host, as the facts keep it over time.
+//!
+//! Every column of a sweep is kept, whether or not a criterion asks for it: a metric over one of them needs
+//! nothing here. A new column is a line in [`SUMMED`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::runlog::event::{AgentSample, Role};
+
+/// A figure that is read in each sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Figure {
+    /// Bytes, summed over processes; only where it was read from all of them.
+    Pss,
+    /// Bytes, summed over processes.
+    Rss,
+    Anon,
+    Vsz,
+    /// Open descriptors, summed over processes.
+    Fds,
+    /// Descriptors of the process with the most of them, over its soft limit.
+    FdsUse,
+    Threads,
+    /// CPU seconds a second, summed over processes.
+    Cpu,
+    /// Context switches a second, summed over processes.
+    VoluntarySwitches,
+    InvoluntarySwitches,
+    /// Bytes of the fleet's own directory in /dev/shm.
+    FleetShm,
+    /// Bytes in use in all of /dev/shm.
+    HostShm,
+    /// Bytes that the kernel has to give.
+    MemoryAvailable,
+    /// Load average of the host over a minute.
+    LoadAverage,
+    /// Processes of the fleet that were there.
+    Live,
+    /// CPU of the sampling thread, as a share of one core.
+    SamplerCost,
+}
+
+/// Whose figure it is; the fleet is supervisor, coordinators and workers together. What is of the whole host,
+/// or of the sampler, is kept as the fleet's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    Fleet,
+    Workers,
+    Coordinators,
+    Supervisor,
+    Harness,
+}
+
+impl Whose {
+    pub const ALL: [Self; 5] =
+        [Self::Fleet, Self::Workers, Self::Coordinators, Self::Supervisor, Self::Harness];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fleet => "fleet",
+            Self::Workers => "workers",
+            Self::Coordinators => "coordinators",
+            Self::Supervisor => "supervisor",
+            Self::Harness => "harness",
+        }
+    }
+
+    pub(super) fn includes(self, role: Role) -> bool {
+        match self {
+            Self::Fleet => role != Role::Harness,
+            Self::Workers => role == Role::Worker,
+            Self::Coordinators => role == Role::Coordinator,
+            Self::Supervisor => role == Role::Supervisor,
+            Self::Harness => role == Role::Harness,
+        }
+    }
+}
+
+/// How one process's part of a sum comes about.
+pub(super) enum Part {
+    /// The value itself, if it was read.
+    Level(fn(&AgentSample) -> Option<f64>),
+    /// What has come since the sweep before, over so much, a second.
+    Rate(fn(&AgentSample) -> u64, f64),
+}
+
+fn bytes(kib: u64) -> f64 {
+    kib as f64 * 1024.0
+}
+
+pub(super) const SUMMED: [(Figure, Part); 9] = [
+    (Figure::Pss, Part::Level(|s| s.pss_kib.map(bytes))),
+    (Figure::Rss, Part::Level(|s| Some(bytes(s.rss_kib)))),
+    (Figure::Anon, Part::Level(|s| Some(bytes(s.anon_kib)))),
+    (Figure::Vsz, Part::Level(|s| Some(bytes(s.vsz_kib)))),
+    (Figure::Fds, Part::Level(|s| Some(f64::from(s.fds)))),
+    (Figure::Threads, Part::Level(|s| Some(f64::from(s.threads)))),
+    (Figure::Cpu, Part::Rate(|s| s.cpu_us, 1e6)),
+    (Figure::VoluntarySwitches, Part::Rate(|s| s.voluntary_switches, 1.0)),
+    (Figure::InvoluntarySwitches, Part::Rate(|s| s.involuntary_switches, 1.0)),
+];

@@ -1,0 +1,181 @@
+//! What a criterion's figure is in a run, and how sure that is.
+//!
+//! [`source`] says for each metric of the catalogue where its figure comes from: a metric that it does not
+//! name does not compile. Missing or thin data is no value, and says why; the verdict makes INCONCLUSIVE of it.
+
+mod series;
+
+use super::case::real_ns;
+use crate::criterion::{Criterion, MetricId, Scope};
+use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Whose, Windows};
+use crate::stats::Interval;
+use crate::units;
+
+pub(super) use series::trend_points;
+
+/// In base units: seconds, bytes, ratios, counts; slopes per hour of the scenario's time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Measured {
+    pub(super) value: Option<f64>,
+    pub(super) interval: Option<Interval>,
+    /// Values that it rests on.
+    pub(super) samples: u64,
+    /// Why there is no value, or what to know of it.
+    pub(super) note: Option<String>,
+}
+
+impl Measured {
+    fn exact(value: f64, samples: u64) -> Self {
+        Self { value: Some(value), interval: None, samples, note: None }
+    }
+
+    fn nothing(samples: u64, why: impl Into<String>) -> Self {
+        Self { value: None, interval: None, samples, note: Some(why.into()) }
+    }
+
+    fn noting(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}
+
+/// What each value of a distribution is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Each {
+    Round,
+    Task,
+    Sweep,
+}
+
+/// Where a metric's figure comes from.
+pub(super) enum Source<'a> {
+    /// Times, in nanoseconds; medians over time where it can drift.
+    Times { values: &'a Distribution, medians: Option<&'a Medians>, each: Each },
+    /// Absent if no sweep has it.
+    Gauge(Option<&'a Gauge>),
+    /// Answered tasks over something; `weight` is how much each counts.
+    Answered { over: Over, weight: f64 },
+    /// So many, among so many that were looked at.
+    Count { value: u64, among: u64 },
+    /// Seconds, once a run.
+    Once(Option<f64>),
+}
+
+pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
+    let (load, counts, samples) = (&facts.load, &facts.load.counts, &facts.samples);
+    let scoped = |figure| Source::Gauge(samples.gauge(figure, whose(criterion.scope())));
+    let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Whose::Fleet));
+    let of_harness = |figure| Source::Gauge(samples.gauge(figure, Whose::Harness));
+    let among_tasks = |value| Source::Count { value, among: counts.tasks };
+    match criterion.metric().id {
+        MetricId::CoordinationTime => Source::Times {
+            values: &load.coordination,
+            medians: Some(&load.coordination_medians),
+            each: Each::Round,
+        },
+        MetricId::TaskTime => {
+            Source::Times { values: &load.task, medians: Some(&load.task_medians), each: Each::Task }
+        }
+        MetricId::DeliveryRate => Source::Answered { over: Over::Tasks, weight: 1.0 },
+        MetricId::DeliveryLate => among_tasks(counts.late),
+        MetricId::DeliveryDuplicates => among_tasks(counts.duplicates),
+        MetricId::DeliveryCorrupt => among_tasks(counts.corrupt),
+        MetricId::DeliveryFailed => among_tasks(counts.failed),
+        MetricId::ThroughputTasks => Source::Answered { over: Over::Time, weight: 1.0 },
+        MetricId::ThroughputMessages => {
+            Source::Answered { over: Over::Time, weight: f64::from(facts.header.plan.messages_per_task) }
+        }
+        MetricId::MemoryPss => scoped(Figure::Pss),
+        MetricId::MemoryRss => scoped(Figure::Rss),
+        MetricId::MemoryAnon => scoped(Figure::Anon),
+        MetricId::MemoryVsz => scoped(Figure::Vsz),
+        MetricId::Fds => scoped(Figure::Fds),
+        MetricId::FdsUse => scoped(Figure::FdsUse),
+        MetricId::Threads => scoped(Figure::Threads),
+        MetricId::Cpu => scoped(Figure::Cpu),
+        MetricId::ShmUsed => of_fleet(Figure::FleetShm),
+        MetricId::Incidents => {
+            Source::Count { value: facts.exits_unexpected.total, among: facts.agents.len() as u64 }
+        }
+        MetricId::AgentsLive => of_fleet(Figure::Live),
+        MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
+        MetricId::SamplerLateness => {
+            Source::Times { values: &samples.lateness, medians: None, each: Each::Sweep }
+        }
+        MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
+        MetricId::HarnessCpu => of_harness(Figure::Cpu),
+        MetricId::HarnessRss => of_harness(Figure::Rss),
+        MetricId::LaunchTime => Source::Once(facts.launch_ns.map(|ns| ns as f64 / 1e9)),
+    }
+}
+
+fn whose(scope: Scope) -> Whose {
+    match scope {
+        Scope::Fleet => Whose::Fleet,
+        Scope::Workers => Whose::Workers,
+        Scope::Coordinators => Whose::Coordinators,
+        Scope::Supervisor => Whose::Supervisor,
+        Scope::Harness => Whose::Harness,
+    }
+}
+
+/// The criterion's figure over what the facts hold so far.
+pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
+    match source(criterion, facts) {
+        Source::Times { values, medians, each } => {
+            series::times(criterion.aggregation(), values, medians, each, facts)
+        }
+        Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
+        Source::Answered { over, weight } => match criterion.every_ns() {
+            Some(every) => windowed(over, weight, every, facts),
+            None => whole(over, weight, facts),
+        },
+        Source::Count { among: 0, .. } => Measured::nothing(0, "nothing was there to count"),
+        Source::Count { value, among } => Measured::exact(value as f64, among),
+        Source::Once(Some(seconds)) => Measured::exact(seconds, 1),
+        Source::Once(None) => Measured::nothing(0, "the fleet never came up"),
+    }
+}
+
+fn whole(over: Over, weight: f64, facts: &Facts) -> Measured {
+    let counts = &facts.load.counts;
+    let value = match over {
+        Over::Tasks => counts.delivery(),
+        Over::Time => facts.throughput_tasks(),
+    };
+    match value {
+        Some(value) => Measured::exact(value * weight, counts.tasks),
+        None => Measured::nothing(0, "no task in the load phase"),
+    }
+}
+
+/// The worst window. Ratios leave out windows in which nothing was asked.
+fn windowed(over: Over, weight: f64, every_ns: u64, facts: &Facts) -> Measured {
+    let width = real_ns(every_ns, facts.time_factor());
+    let Some(windows) = facts.load.windows(over, width) else {
+        return Measured::nothing(0, "no windows were kept for this criterion");
+    };
+    if windows.overflowed() {
+        return Measured::nothing(0, "the run has more windows than are kept; take longer ones");
+    }
+    // While the load goes on only what is complete: the open window may still get better.
+    let is_over = facts.load_end_ns().is_some();
+    let length_ns = if is_over { facts.load_ns() } else { facts.load_ns() / width * width };
+    let values = window_values(windows, length_ns, over, weight);
+    match values.iter().copied().min_by(f64::total_cmp) {
+        Some(least) => Measured::exact(least, values.len() as u64)
+            .noting(format!("the least of {} windows", units::count(values.len() as f64))),
+        None => whole(over, weight, facts).noting("no window is complete: the whole load phase instead"),
+    }
+}
+
+fn window_values(windows: &Windows, length_ns: u64, over: Over, weight: f64) -> Vec<f64> {
+    windows
+        .within(length_ns)
+        .into_iter()
+        .filter_map(|(covered, (part, whole))| match over {
+            Over::Tasks => (whole > 0).then(|| part as f64 / whole as f64),
+            Over::Time => Some(part as f64 * weight / (covered as f64 / 1e9)),
+        })
+        .collect()
+}
