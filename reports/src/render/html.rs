@@ -50,7 +50,7 @@ struct Fact {
 
 struct Drawn {
     name: &'static str,
-    caption: &'static str,
+    caption: String,
     title: String,
     svg: String,
 }
@@ -77,7 +77,12 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         summary: summary(facts),
         plots: plot::all(facts)
             .iter()
-            .map(|p| Drawn { name: p.name, caption: p.caption, title: p.title.clone(), svg: p.inline() })
+            .map(|p| Drawn {
+                name: p.name,
+                caption: p.caption.clone(),
+                title: p.title.clone(),
+                svg: p.inline(),
+            })
             .collect(),
         harness: harness(facts),
         ledger: ledger(facts),
@@ -286,7 +291,7 @@ fn plan(facts: &Facts) -> Vec<Fact> {
             format!("{} (PSS {})", units::nanos(p.sample_every_ns), units::nanos(p.pss_every_ns)),
         ),
         fact("shared memory reserved", units::bytes(p.shm_bytes as f64)),
-        fact("descriptors of the hungriest process", n(p.fds_max)),
+        fact("descriptors of the process with the most", n(p.fds_max)),
         fact("launched in", time(facts.launch_ns)),
     ]
 }

@@ -19,7 +19,7 @@ pub struct Plot {
     pub name: &'static str,
     pub title: String,
     /// What one sees, in a sentence.
-    pub caption: &'static str,
+    pub caption: String,
     svg: String,
 }
 
@@ -125,6 +125,10 @@ fn delivery(facts: &Facts) -> Option<Plot> {
 }
 
 fn throughput(facts: &Facts) -> Option<Plot> {
+    let messages = match facts.header.plan.messages_per_task {
+        4 => "four".to_owned(),
+        other => other.to_string(),
+    };
     let series = facts.load.throughput_series.at_most(120);
     let seconds = series.width_ns() as f64 / 1e9;
     let mut points: Vec<Point> = series
@@ -146,7 +150,7 @@ fn throughput(facts: &Facts) -> Option<Plot> {
         band: draw::Band::Hidden,
     }];
     Figure::over_time("throughput", "Throughput", Axis::count("tasks [1/s]"), lines)
-        .caption("The round trip of one task is four bus messages. An open loop shows what was asked of the fleet, not what it could do.")
+        .caption(&format!("The round trip of one task is {messages} bus messages. An open loop shows what was asked of the fleet, not what it could do."))
         .plot(facts)
 }
 

@@ -177,7 +177,7 @@ fn a_run_shorter_than_declared_is_inconclusive() {
 fn missing_rounds_are_inconclusive() {
     let judgement = bent(&Run::default(), |event| !matches!(event, Event::Round(r) if r.round == 50));
     evidence(&judgement, "rounds done", Verdict::Inconclusive);
-    // And the two books differ.
+    // And the two ledgers differ.
     evidence(&judgement, "ledger", Verdict::Fail);
 }
 
@@ -277,7 +277,7 @@ fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
 }
 
 #[test]
-fn books_that_differ_are_a_failure_and_books_unread_are_inconclusive() {
+fn ledgers_that_differ_are_a_failure_and_unread_ones_are_inconclusive() {
     let ledger = |bend: fn(&mut Ledger)| {
         let judgement = bent(&Run::default(), |event| {
             if let Event::Ledger(l) = event {
@@ -300,10 +300,10 @@ fn books_that_differ_are_a_failure_and_books_unread_are_inconclusive() {
     evidence(&judgement, "ledger", Verdict::Inconclusive);
 }
 
-/// A coordinator that died takes no more tasks: the rounds hold them as failed, and no book does.
+/// A coordinator that died takes no more tasks: the rounds hold them as failed, and no ledger does.
 #[test]
-fn refused_tasks_close_the_gap_between_the_rounds_and_the_books() {
-    let books = |refused: u64| {
+fn refused_tasks_close_the_gap_between_the_rounds_and_the_ledgers() {
+    let booked = |refused: u64| {
         let run = Run { failed: |n| u32::from(n < 20), ..Run::default() };
         let mut events = run.events();
         for (_, event) in &mut events {
@@ -321,20 +321,20 @@ fn refused_tasks_close_the_gap_between_the_rounds_and_the_books() {
         let html = reports::render::html::render(&judgement, &crate::synthetic::facts(&log));
         (judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap(), html)
     };
-    let (told, html) = books(20);
+    let (told, html) = booked(20);
     assert_eq!(told.verdict, Verdict::Pass, "{told:?}");
     assert!(told.found.ends_with("20 refused"), "{told:?}");
     assert!(html.contains("refused by the bus"));
-    let (untold, html) = books(0);
+    let (untold, html) = booked(0);
     assert_eq!(untold.verdict, Verdict::Fail);
     assert!(!untold.found.contains("refused") && !html.contains("refused by the bus"), "{untold:?}");
-    assert_eq!(books(19).0.verdict, Verdict::Fail);
+    assert_eq!(booked(19).0.verdict, Verdict::Fail);
 }
 
-/// The bus did its part: an answer that is not right is one in the books, and none in the rounds.
+/// The bus did its part: an answer that is not right is one in the ledgers, and none in the rounds.
 #[test]
-fn rejected_answers_close_the_gap_between_the_rounds_and_the_books() {
-    let books = |rejected: u64| {
+fn rejected_answers_close_the_gap_between_the_rounds_and_the_ledgers() {
+    let booked = |rejected: u64| {
         let judgement = bent(&Run { failed: |n| u32::from(n < 20), ..Run::default() }, |event| {
             if let Event::Ledger(l) = event {
                 let row = &mut l.coordinators[0];
@@ -349,9 +349,9 @@ fn rejected_answers_close_the_gap_between_the_rounds_and_the_books() {
         });
         judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap()
     };
-    assert_eq!(books(20).verdict, Verdict::Pass, "{:?}", books(20));
-    assert!(books(20).found.ends_with("20 answered and not right"));
-    assert_eq!(books(0).verdict, Verdict::Fail);
+    assert_eq!(booked(20).verdict, Verdict::Pass, "{:?}", booked(20));
+    assert!(booked(20).found.ends_with("20 answered and not right"));
+    assert_eq!(booked(0).verdict, Verdict::Fail);
 }
 
 fn ledger_of(run: &Run) -> Ledger {

@@ -111,7 +111,7 @@ enum Over {
 pub(super) struct Figure {
     name: &'static str,
     title: String,
-    caption: &'static str,
+    caption: String,
     axis: Axis,
     lines: Vec<Line>,
     over: Over,
@@ -119,15 +119,15 @@ pub(super) struct Figure {
 
 impl Figure {
     pub(super) fn over_time(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
-        Self { name, title: title.to_owned(), caption: "", axis, lines, over: Over::Time }
+        Self { name, title: title.to_owned(), caption: String::new(), axis, lines, over: Over::Time }
     }
 
     pub(super) fn over_percentiles(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
         Self { over: Over::Percentiles, ..Self::over_time(name, title, axis, lines) }
     }
 
-    pub(super) fn caption(mut self, caption: &'static str) -> Self {
-        self.caption = caption;
+    pub(super) fn caption(mut self, caption: &str) -> Self {
+        caption.clone_into(&mut self.caption);
         self
     }
 
@@ -140,8 +140,7 @@ impl Figure {
         let mut svg = String::new();
         // Drawing into a string fails only for a coordinate that is no number, which no series holds.
         self.draw(facts, &mut svg).ok()?;
-        let caption = self.caption;
-        Some(Plot { name: self.name, title: self.title, caption, svg })
+        Some(Plot { name: self.name, title: self.title, caption: self.caption, svg })
     }
 
     fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
@@ -312,7 +311,7 @@ impl Frame {
     fn x_label(&self, x: f64, over: Over) -> String {
         match over {
             Over::Time => number(x, self.x.1 - self.x.0),
-            // Between the nines a grid line says enough: nobody looks for 96.8377 %.
+            // Between the nines a grid line says enough: no reader looks for 96.8377 %.
             Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
             Over::Percentiles => {
                 let share = 100.0 - 10f64.powf(2.0 - x);
