@@ -141,7 +141,7 @@ impl fmt::Display for Criterion {
         }
         write!(f, " {} {}", self.comparator.symbol(), self.threshold)?;
         if let Some(ns) = self.every_ns {
-            write!(f, " every {}", crate::units::exact_duration(ns))?;
+            write!(f, " every {}", notation::duration::exact(ns))?;
         }
         Ok(())
     }

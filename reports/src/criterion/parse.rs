@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::catalogue::{Aggregation, Kind, Metric, Scope, catalogue, names};
 use super::{Comparator, Criterion, CriterionError, Field, Threshold};
-use crate::units;
+use notation::suggest;
 
 /// Two-character symbols first, so that `<` does not take the half of `<=`.
 const COMPARATORS: [Comparator; 5] =
@@ -65,7 +65,7 @@ fn refuse_slips(text: &str) -> Result<(), CriterionError> {
     if slip == "=" && text[at..].starts_with(Comparator::Equal.symbol()) {
         return Ok(());
     }
-    let message = format!("`{slip}` is no comparator");
+    let message = format!("`{slip}` is not a comparator");
     Err(error(at..at + slip.len(), &message, Some(format!("did you mean `{}`?", meant.symbol()))))
 }
 
@@ -102,17 +102,12 @@ fn by_name(word: &str) -> Option<(&'static Metric, Scope)> {
 }
 
 fn nearest(word: &str) -> String {
-    let best = names()
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(word, &name), name))
-        .min_by_key(|(distance, _)| *distance);
-    match best {
-        Some((distance, name)) if distance <= 2 + word.len() / 4 => format!("did you mean `{name}`?"),
-        _ => {
-            let names: Vec<&str> = catalogue().iter().map(|m| m.name).collect();
-            format!("the metrics are {}", names.join(", "))
-        }
+    let names = names();
+    if let Some(near) = suggest::nearest(word, names.iter().map(String::as_str)) {
+        return format!("did you mean `{near}`?");
     }
+    let names: Vec<&str> = catalogue().iter().map(|m| m.name).collect();
+    format!("the metrics are {}", names.join(", "))
 }
 
 fn aggregation(word: &str) -> Option<Aggregation> {
@@ -193,7 +188,7 @@ fn window(
         let hint = "`every` is for ratios and rates: delivery.rate, throughput.tasks, throughput.messages";
         return Err(error(span, &message, Some(hint.into())));
     }
-    match units::parse_duration(&text[span.clone()]) {
+    match notation::duration::parse(&text[span.clone()]) {
         Ok(0) => Err(error(span, "a window must be longer than nothing", None)),
         Ok(ns) => Ok(ns),
         Err(message) => Err(error(span, &message, None)),
@@ -275,11 +270,11 @@ mod tests {
         refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");
         refuses("delivery.rate > 5% every 0s", "0s", "longer than nothing", "");
         refuses("memory.pss.worker max < 5B", "memory.pss.worker", "no metric", "memory.pss.workers");
-        refuses("coordination.time p99 = 1s", "=", "`=` is no comparator", "did you mean `==`?");
-        refuses("coordination.time p99 =< 1s", "=<", "`=<` is no comparator", "did you mean `<=`?");
-        refuses("delivery.rate => 95%", "=>", "no comparator", "did you mean `>=`?");
-        refuses("delivery.rate ≥ 95%", "≥", "no comparator", "did you mean `>=`?");
-        refuses("incidents === 0", "===", "no comparator", "did you mean `==`?");
+        refuses("coordination.time p99 = 1s", "=", "`=` is not a comparator", "did you mean `==`?");
+        refuses("coordination.time p99 =< 1s", "=<", "`=<` is not a comparator", "did you mean `<=`?");
+        refuses("delivery.rate => 95%", "=>", "not a comparator", "did you mean `>=`?");
+        refuses("delivery.rate ≥ 95%", "≥", "not a comparator", "did you mean `>=`?");
+        refuses("incidents === 0", "===", "not a comparator", "did you mean `==`?");
         refuses("coordination.time p99 < 1s please", "please", "unexpected `please` after the threshold", "");
         refuses("coordination.time p99 < 1m 30s or so", "or", "unexpected `or` after the threshold", "");
         refuses("memory.pss slope < 1MiB/h often", "often", "unexpected `often`", "every");

@@ -81,8 +81,8 @@ impl Threshold {
 
 fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
     match metric.unit {
-        Unit::Seconds => units::parse_duration(text).map(Threshold::Nanos),
-        Unit::Bytes => units::parse_size(text).map(Threshold::Bytes),
+        Unit::Seconds => notation::duration::parse(text).map(Threshold::Nanos),
+        Unit::Bytes => notation::size::parse(text).map(Threshold::Bytes),
         Unit::Share => {
             let percent = units::parse_percent(text)?;
             if percent > 100.0 {
@@ -97,17 +97,17 @@ fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
         )),
         Unit::Count => units::parse_number(text)
             .map(Threshold::Count)
-            .ok_or_else(|| format!("`{text}` is no count; write a plain number, such as `0` or `708`")),
+            .ok_or_else(|| format!("`{text}` is not a count; write a plain number, such as `0` or `708`")),
         Unit::Cores => text
             .strip_suffix("cores")
             .and_then(|n| units::parse_number(n.trim_end()))
             .map(Threshold::Cores)
-            .ok_or_else(|| format!("`{text}` is no number of cores; write `1.5 cores`")),
+            .ok_or_else(|| format!("`{text}` is not a number of cores; write `1.5 cores`")),
         Unit::PerSecond => text
             .strip_suffix("/s")
             .and_then(units::parse_number)
             .map(Threshold::PerSecond)
-            .ok_or_else(|| format!("`{text}` is no rate; write `8000/s`")),
+            .ok_or_else(|| format!("`{text}` is not a rate; write `8000/s`")),
     }
 }
 
@@ -128,24 +128,24 @@ fn parse_slope(text: &str, metric: &Metric) -> Result<Threshold, String> {
         return units::parse_percent(amount).map(|p| Threshold::PercentPer(p, per));
     }
     if metric.unit == Unit::Bytes {
-        return units::parse_size(amount).map(|b| Threshold::BytesPer(b, per));
+        return notation::size::parse(amount).map(|b| Threshold::BytesPer(b, per));
     }
     units::parse_number(amount)
         .map(|n| Threshold::CountPer(n, per))
-        .ok_or_else(|| format!("`{text}` is no slope; write {example}"))
+        .ok_or_else(|| format!("`{text}` is not a slope; write {example}"))
 }
 
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Nanos(ns) => f.write_str(&units::exact_duration(ns)),
-            Self::Bytes(b) => f.write_str(&units::exact_size(b)),
+            Self::Nanos(ns) => f.write_str(&notation::duration::exact(ns)),
+            Self::Bytes(b) => f.write_str(&notation::size::exact(b)),
             Self::Percent(p) => write!(f, "{p}%"),
             Self::Count(n) => write!(f, "{n}"),
             Self::Cores(n) => write!(f, "{n} cores"),
             Self::PerSecond(n) => write!(f, "{n}/s"),
             Self::PercentPer(p, per) => write!(f, "{p}%{}", per.suffix()),
-            Self::BytesPer(b, per) => write!(f, "{}{}", units::exact_size(b), per.suffix()),
+            Self::BytesPer(b, per) => write!(f, "{}{}", notation::size::exact(b), per.suffix()),
             Self::CountPer(n, per) => write!(f, "{n}{}", per.suffix()),
         }
     }
