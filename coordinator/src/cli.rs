@@ -17,6 +17,7 @@ mod scale;
 mod shown;
 mod status;
 mod stop;
+mod time;
 mod top;
 mod up;
 

@@ -34,7 +34,7 @@ pub(super) struct Args {
 struct Since(u64);
 
 fn since(text: &str) -> Result<Since, String> {
-    if let Ok(ago) = super::run::time(text) {
+    if let Ok(ago) = super::time::time(text) {
         return Ok(Since(unix_ns().saturating_sub(ago.as_nanos() as u64)));
     }
     let at: Timestamp = text.parse().map_err(|_| {

@@ -1,6 +1,6 @@
 //! The options of `up`: the size of a fleet, and what it does about deaths, failures, hangs and load.
 
-use super::run::time;
+use super::time::time;
 use crate::config::{
     ATTEMPTS_MAX, Agent, Failover, FleetShape, Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath,
 };

@@ -31,7 +31,6 @@ use progress::Progress;
 use results::{Done, Results, Resume};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use task::Doer;
 use template::Template;
 use work::{Rules, Work};
@@ -77,14 +76,6 @@ pub(super) struct Args {
 
 /// How many signals have asked this process to stop.
 pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
-
-/// Reads a duration of the command line, or of a list of tasks.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    match notation::duration::parse(text)? {
-        0 => Err(format!("`{}` is too short: it must be longer than 0", text.trim())),
-        ns => Ok(Duration::from_nanos(ns)),
-    }
-}
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let from = args.which.from().unwrap_or(From::Agents(args.agents));

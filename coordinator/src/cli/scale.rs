@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     workers: Option<u32>,
     /// How long to wait; the fleet continues to scale after that
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::run::time)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::time::time)]
     timeout: Duration,
     #[command(flatten)]
     place: Place,

@@ -3,6 +3,7 @@
 //! Nothing is counted a second time: what the words do not say is computed from them at each reading. The JSON keys are
 //! part of the program's interface; `docs/status.md` lists them.
 
+mod open;
 mod read;
 mod stuck;
 
@@ -14,8 +15,9 @@ use serde::Serialize;
 use std::fmt;
 
 pub use crate::bus::slot::{Life, Stage};
+pub(super) use open::{answer_of, open_tasks};
+pub(super) use read::read;
 pub use read::{Watch, of};
-pub(super) use read::{answer_of, open_tasks, read};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStatus {
@@ -291,7 +293,8 @@ impl FleetStatus {
 #[serde(rename_all = "kebab-case")]
 pub enum StuckKind {
     /// A worker has had the task for long.
-    InHand,
+    #[serde(rename = "in-hand")]
+    TaskInHand,
     /// Tasks wait for a process that will not take them for now.
     Queued,
     /// A process has stopped making progress.

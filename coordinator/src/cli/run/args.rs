@@ -1,9 +1,9 @@
 //! The options about tasks that `run` and `submit` have in common.
 
+use super::super::time::time;
 use super::halt::Halt;
 use super::list::From;
 use super::progress::When;
-use super::time;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Finds what is stuck, and which process it waits for.
 
-use super::read::Open;
+use super::open::Open;
 use super::{CoordinatorStatus, Life, ProcessStatus, Stuck, StuckKind, WorkerStatus};
 use crate::wire::place::PlaceId;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ fn in_hand(worker: &WorkerStatus) -> Option<Stuck> {
     let attempt = worker.attempt.filter(|attempt| *attempt > 1);
     Some(Stuck {
         place: worker.process.place,
-        kind: StuckKind::InHand,
+        kind: StuckKind::TaskInHand,
         message: match attempt {
             Some(attempt) => format!("in hand, attempt {attempt}"),
             None => "in hand".to_owned(),
@@ -238,7 +238,7 @@ mod tests {
             &[
                 (COORDINATOR, StuckKind::Suspected, 0, None, 4),
                 (PlaceId::worker(0, 0), StuckKind::Suspected, 0, None, 3),
-                (PlaceId::worker(0, 0), StuckKind::InHand, 1, Some("9"), 1),
+                (PlaceId::worker(0, 0), StuckKind::TaskInHand, 1, Some("9"), 1),
             ],
         );
         one.workers[0].idle_or_busy_ns = Some(LONG_NS);

@@ -206,5 +206,5 @@ fn a_fleet_without_agents_says_so() {
     let Err(Failure::Refused(_, why)) = outcome(&mut client, Task::Agent(b"1"), LONG) else {
         panic!("it was done");
     };
-    assert!(why.contains("keeps no agents"), "{why}");
+    assert!(why.contains("has no agent program"), "{why}");
 }

@@ -294,7 +294,7 @@ fn an_owner_with_another_start_time_is_no_owner() {
     let owner = format!("{}:{}", own.pid, own.start_ticks + 1);
     let output = coordinator(shm.path(), &["up", "--workers", "1", "--owner", &owner]);
     assert_eq!(output.status.code(), Some(20));
-    assert!(text(&output.stderr).contains("is not there"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("does not exist"), "{}", text(&output.stderr));
     assert!(is_empty(shm.path()));
 }
 

@@ -60,7 +60,7 @@ fn what_cannot_be_submitted_is_refused() {
         .says(&["a command cannot be given with --protocol jsonl"]);
     submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs"])
         .with(10)
-        .says(&["this fleet keeps no agents"]);
+        .says(&["this fleet has no agent program"]);
     let script = waits("go");
     let first = start(&desk, &["--inputs", "inputs", "--", "sh", "-c", &script]);
     wait_until("it runs", || desk.lines("begun").len() == 1);

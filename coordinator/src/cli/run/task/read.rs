@@ -1,7 +1,7 @@
 //! Reads a line of a list of tasks, with all its mistakes.
 
+use super::super::super::time::time;
 use super::super::template::Values;
-use super::super::time;
 use super::{Doer, Spec};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
