@@ -51,13 +51,14 @@ fn page(name: &str, help: &str, version: &str, see_also: &str) -> String {
         .find(|line| !line.is_empty() && !line.starts_with("Example") && !line.starts_with(' '))
         .unwrap_or_default();
     let mut roff = format!(
-        ".TH {} 1 \"\" \"{} {version}\"\n.SH NAME\n{} \\- {}\n.SH DESCRIPTION\n.nf\n",
+        ".TH {} 1 \"\" \"{} {version}\"\n.SH NAME\n{} \\- {}\n.SH DESCRIPTION\n{}\n.nf\n",
         name.to_uppercase(),
         escaped(name.split('-').next().unwrap_or(name)),
         escaped(name),
-        escaped(about.trim_end_matches('.'))
+        escaped(about.trim_end_matches('.')),
+        escaped(about)
     );
-    for line in help.lines() {
+    for line in help.lines().filter(|line| *line != about) {
         match heading(line) {
             Some((heading, rest)) => {
                 let _ = writeln!(roff, ".fi\n.SH {}\n.nf", heading.to_uppercase());
@@ -106,7 +107,9 @@ mod tests {
     fn a_page_has_the_sections_of_the_help() {
         let page = page("a", HELP, "1.0", "a-run(1)");
         assert!(
-            page.starts_with(".TH A 1 \"\" \"a 1.0\"\n.SH NAME\na \\- Does a thing\n.SH DESCRIPTION\n"),
+            page.starts_with(
+                ".TH A 1 \"\" \"a 1.0\"\n.SH NAME\na \\- Does a thing\n.SH DESCRIPTION\nDoes a thing.\n"
+            ),
             "{page}"
         );
         for section in [
