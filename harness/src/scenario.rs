@@ -19,6 +19,7 @@ mod load;
 pub mod mistake;
 mod overlay;
 pub mod plan;
+mod rehearsal;
 mod root;
 mod sampling;
 mod schema;
@@ -32,7 +33,8 @@ pub use fleet::Fleet;
 pub use guide::guide_tables;
 pub use load::Load;
 pub use mistake::{Mistake, Mistakes};
-pub use plan::{Plan, PlanOptions, Rehearsal};
+pub use plan::{Plan, PlanOptions};
+pub use rehearsal::Rehearsal;
 pub use root::Scenario;
 pub(crate) use root::hex;
 pub use sampling::Sampling;
@@ -73,7 +75,7 @@ impl Scenario {
 }
 
 fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Option<Scenario> {
-    let mut base = tree::parse(&source.text, found)?;
+    let mut base = tree::parse(&source.text, &root::is_repeated, found)?;
     let profiles = overlay::take_profiles(&mut base, found);
 
     let mut base_mistakes = Vec::new();

@@ -3,10 +3,9 @@
 //! A reader that stops at the first mistake makes a person run it five times to find five.
 
 use super::form::Form;
-use super::mistake::{Mistake, Origin};
+use super::mistake::{Mistake, Origin, Rejection};
 use super::table::{Key, Presence, Table};
 use super::tree::{self, Node, Value};
-use super::unit;
 use notation::suggest;
 
 /// A value, where it was written, and the path of its key.
@@ -25,16 +24,6 @@ impl<T> Sited<T> {
         hint: impl Into<String>,
     ) {
         found.push(Mistake::new(self.origin, message, hint));
-    }
-}
-
-/// What is wrong with one value: message and hint. The message goes on where the path of the key ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rejection(pub(super) String, pub(super) String);
-
-impl From<unit::UnitError> for Rejection {
-    fn from(error: unit::UnitError) -> Self {
-        Self(error.message, error.hint)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `[fleet]`: which processes there are, and the policy that they run under.
 
-use super::cursor::{Fields, Rejection, Sited};
+use super::cursor::{Fields, Sited};
 use super::form::{Count, Form, Span, Word, Words};
-use super::mistake::{Mistake, Origin};
+use super::mistake::{Mistake, Origin, Rejection};
 use super::table::{Key, Presence, Preset, Table};
 use super::tree::Value;
 use super::unit::duration_text;
@@ -17,7 +17,7 @@ use std::time::Duration;
 const HANG_AFTER_MIN: Duration = Duration::from_millis(100);
 /// Longer is never in all but name.
 const HANG_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
-const NEVER: &str = "off";
+const NEVER: &str = "never";
 
 pub(super) static TABLE: Table = Table {
     name: "fleet",
@@ -96,7 +96,7 @@ impl Form for Patience {
 
     fn words(&self) -> String {
         let (least, most) = (duration_text(HANG_AFTER_MIN), duration_text(HANG_AFTER_MAX));
-        format!("duration, `{least}` to `{most}`; `\"{NEVER}\"`: never")
+        format!("duration, `{least}` to `{most}`; or `\"{NEVER}\"`")
     }
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
@@ -183,12 +183,12 @@ mod tests {
     fn how_long_a_process_may_hang_reaches_the_policy_of_the_fleet() {
         assert_eq!(hang_after(&[]), Ok(Policy::default().hang_after));
         assert_eq!(hang_after(&["fleet.hang_after=3s"]), Ok(Some(Duration::from_secs(3))));
-        assert_eq!(hang_after(&["fleet.hang_after=off"]), Ok(None));
+        assert_eq!(hang_after(&["fleet.hang_after=never"]), Ok(None));
         for (set, words) in [
             ("99ms", "`fleet.hang_after` is 99ms, which is too short"),
-            ("25h", "write at most \"1d\", or \"off\""),
-            ("5", "write \"5s\" for seconds, \"5ms\", \"5m\" or \"5h\", or \"off\""),
-            ("never", "or \"off\""),
+            ("25h", "write at most \"1d\", or \"never\""),
+            ("5", "write \"5s\" for seconds, \"5ms\", \"5m\" or \"5h\", or \"never\""),
+            ("off", "or \"never\""),
         ] {
             let found = hang_after(&[&format!("fleet.hang_after={set}")]).unwrap_err();
             assert!(found.contains(words), "{set}: {found}");

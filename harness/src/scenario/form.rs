@@ -6,7 +6,7 @@ mod text;
 pub(super) use number::{Count, Size, Span, Version, Whole};
 pub(super) use text::{Command, Line, Name, Requirement, Requirements, Text};
 
-use super::cursor::Rejection;
+use super::mistake::Rejection;
 use super::tree::Value;
 use notation::suggest;
 use serde_json::{Map, Value as Json, json};

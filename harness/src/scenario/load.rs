@@ -3,7 +3,7 @@
 use super::cursor::{Fields, Given, Sited};
 use super::form::{Count, Span, Word, Words};
 use super::mistake::Mistake;
-use super::plan::shorten;
+use super::rehearsal::shorten;
 use super::table::{Anew, Drops, Key, Presence, Preset, Table};
 use super::unit::duration_text;
 use coordinator::config::DEPTH_MAX;

@@ -2,7 +2,7 @@
 //!
 //! A file's mistakes are values: collected, put in order, and shown at the edge.
 
-use super::{Selection, Source};
+use super::{Selection, Source, unit};
 use std::fmt;
 use thiserror::Error;
 
@@ -57,6 +57,16 @@ impl Mistake {
     pub(super) fn within_profile(mut self, profile: &str) -> Self {
         self.message = format!("{} (with --profile {profile})", self.message);
         self
+    }
+}
+
+/// What is wrong with one value: message and hint. The message goes on where the path of the key ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejection(pub(super) String, pub(super) String);
+
+impl From<unit::UnitError> for Rejection {
+    fn from(error: unit::UnitError) -> Self {
+        Self(error.message, error.hint)
     }
 }
 

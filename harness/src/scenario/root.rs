@@ -34,6 +34,11 @@ pub(super) static ROOT: Table = Table {
 pub(super) static TABLES: &[&Table] =
     &[&fleet::TABLE, &workload::TABLE, &load::TABLE, &sampling::TABLE, &criterion::TABLE];
 
+/// A file may have several of this table, each with a name.
+pub(super) fn is_repeated(name: &str) -> bool {
+    TABLES.iter().any(|table| table.repeated && table.name == name)
+}
+
 /// Keys that a profile cannot change.
 pub(super) const FIXED: &[&str] = &["schema", "name", PROFILE];
 

@@ -4,7 +4,7 @@ use super::cursor::{Fields, Sited};
 use super::form::Span;
 use super::load::Load;
 use super::mistake::Mistake;
-use super::plan::shorten;
+use super::rehearsal::shorten;
 use super::table::{Key, Presence, Table};
 use super::unit::duration_text;
 use std::time::Duration;

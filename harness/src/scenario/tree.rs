@@ -3,7 +3,6 @@
 //! Owned, because a profile from the file and `--set` arguments from elsewhere are laid over it.
 
 use super::mistake::{Mistake, Origin};
-use super::root::TABLES;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -67,8 +66,13 @@ pub(super) fn brackets_hint(name: &str) -> String {
     format!("write `[[{name}]]`, with two brackets, for each")
 }
 
-/// A whole file. Every syntax error is reported; with any, there is no tree.
-pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
+/// A whole file. Every syntax error is reported; with any, there is no tree. `is_repeated` knows the names of the
+/// tables that a file may have several of.
+pub(super) fn parse(
+    text: &str,
+    is_repeated: &dyn Fn(&str) -> bool,
+    found: &mut Vec<Mistake>,
+) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         let place = |span: Range<usize>| Origin::File { start: span.start, end: span.end };
@@ -90,14 +94,14 @@ pub(super) fn parse(text: &str, found: &mut Vec<Mistake>) -> Option<Node> {
                 let next = text.get(span.end..).and_then(|rest| rest.find("\n["));
                 reported_until = next.map_or(text.len(), |next| span.end + next);
             }
-            found.push(duplicated(origin, text.get(span).unwrap_or_default(), header));
+            let key = text.get(span).unwrap_or_default();
+            found.push(duplicated(origin, key, header, is_repeated(key)));
         }
     }
     None
 }
 
-fn duplicated(origin: Origin, key: &str, header: bool) -> Mistake {
-    let repeated = TABLES.iter().any(|table| table.repeated && table.name == key);
+fn duplicated(origin: Origin, key: &str, header: bool, repeated: bool) -> Mistake {
     let (message, hint) = match header {
         true if repeated => (format!("the table [{key}] is duplicated"), brackets_hint(key)),
         true => (format!("the table [{key}] is duplicated"), "merge the two tables into one".to_owned()),

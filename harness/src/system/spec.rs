@@ -9,6 +9,16 @@ pub enum SystemSpec {
     Fleet(FleetSpec),
 }
 
+impl SystemSpec {
+    /// Messages of one task's way there and back.
+    pub fn messages_per_task(&self) -> u32 {
+        match self {
+            // From the client to the coordinator, to the worker, and the same way back.
+            Self::Fleet(_) => 4,
+        }
+    }
+}
+
 /// A fleet: how many processes it has, and what it does about deaths, hangs and failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetSpec {

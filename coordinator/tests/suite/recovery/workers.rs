@@ -103,13 +103,13 @@ fn a_worker_that_dies_too_often_is_not_started_again() {
     kill_at_work(&client, 0, 0, Some(first));
     let outcomes = Outcomes::wait_for(&mut client, 2);
     assert_eq!(outcomes.reason(0), "worker/0.0 died with the task in hand (killed by SIGKILL)");
-    assert_eq!(outcomes.reason(1), "worker/0.0 was dead already (killed by SIGKILL)");
+    assert_eq!(outcomes.reason(1), "worker/0.0 was already dead (killed by SIGKILL)");
     assert!(status(&client, 0, 0).process.is_dead());
     client.send(worker(0, 0), Task::Echo(b"too late"), LONG, 2).unwrap();
     client.send(worker(0, 1), Task::Echo(b"beside it"), LONG, 3).unwrap();
     client.flush();
     let outcomes = Outcomes::wait_for(&mut client, 2);
-    assert_eq!(outcomes.reason(2), "worker/0.0 was dead already (killed by SIGKILL)");
+    assert_eq!(outcomes.reason(2), "worker/0.0 was already dead (killed by SIGKILL)");
     assert_eq!(outcomes.attempt(3), 1);
     assert_balanced(&client);
     assert_eq!(up.stop(), Some(0));

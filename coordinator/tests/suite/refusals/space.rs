@@ -117,7 +117,10 @@ fn a_fleet_that_cannot_be_removed_says_what_keeps_it() {
         kill -TERM $pid
         wait $pid"#,
     );
-    is_refused(&output, &["coord-first: cannot remove", "a lease or a mount holds it", "end that first"]);
+    is_refused(
+        &output,
+        &["cannot remove", "coord-first: it is in use", "a lease or a mount holds it; end that first"],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Forms that are numbers, with a unit or without.
 
 use super::{Form, wrong_kind};
-use crate::scenario::cursor::Rejection;
+use crate::scenario::mistake::Rejection;
 use crate::scenario::tree::Value;
 use crate::scenario::unit::{self, duration_text, size_text};
 use serde_json::{Map, Value as Json, json};

@@ -1,7 +1,7 @@
 //! Forms that are strings, and arrays of strings.
 
 use super::{Form, wrong_kind};
-use crate::scenario::cursor::Rejection;
+use crate::scenario::mistake::Rejection;
 use crate::scenario::tree::Value;
 use serde_json::{Map, Value as Json, json};
 
