@@ -93,6 +93,7 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::FdsUse => scoped(Figure::FdsUse),
         MetricId::Threads => scoped(Figure::Threads),
         MetricId::Cpu => scoped(Figure::Cpu),
+        MetricId::SwitchesInvoluntary => scoped(Figure::InvoluntarySwitches),
         MetricId::ShmUsed => of_fleet(Figure::FleetShm),
         MetricId::Incidents => {
             Source::Count { value: facts.exits_unexpected.total, among: facts.agents.len() as u64 }
