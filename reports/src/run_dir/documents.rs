@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Draft, replace};
 use super::{JudgeError, Judged, layout};
 use crate::facts::Facts;
-use crate::render::{Table, csv, hlog, html, json, junit, markdown, plot, text};
+use crate::render::{Table, csv, hlog, html, json, junit, markdown, plot, summary, text};
 use crate::runlog::event::{Header, Record};
 use crate::verdict::Judgement;
 
@@ -24,12 +24,13 @@ enum Format {
 }
 
 /// Name and format, in the order of writing. Tables are finished last: they give way to all others.
-const FORMATS: [(&str, Format); 8] = [
+const FORMATS: [(&str, Format); 9] = [
     (layout::VERDICT, Format::Drawn(|judgement, _| json::render(judgement))),
     ("report.html", Format::Drawn(html::render)),
     ("report.md", Format::Drawn(markdown::render)),
     ("junit.xml", Format::Drawn(junit::render)),
     ("plots", Format::Folder(plot::files)),
+    ("summary.json", Format::Drawn(summary::render)),
     ("samples.csv", Format::Table(|out, header| Ok(Box::new(csv::Samples::new(out, header)?)))),
     ("rounds.csv", Format::Table(|out, header| Ok(Box::new(csv::Rounds::new(out, header)?)))),
     ("latency.hlog", Format::Table(|out, header| Ok(Box::new(hlog::Log::new(out, header)?)))),
