@@ -84,7 +84,7 @@ fn threshold(unit: Unit) -> &'static str {
         Unit::PerSecond => "`8000/s`",
         Unit::Share => "`95%`",
         Unit::OfOneCore => "`50%`",
-        Unit::Cores => "`1.5`",
+        Unit::Cores => "`1.5 cores`",
     }
 }
 
