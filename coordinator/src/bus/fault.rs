@@ -296,7 +296,7 @@ fn report(file: &File, address: u64, code: libc::c_int) {
 fn remove_made() {
     // SAFETY: async-signal-safe, and cannot fail.
     let own = unsafe { libc::getpid() } as u32;
-    // Pairs with the Release in `made`.
+    // Pairs with the Release in `register_fleet`.
     if MADE.pid.load(Ordering::Acquire) != own {
         return;
     }

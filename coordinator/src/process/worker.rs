@@ -110,7 +110,7 @@ impl Worker {
     /// This process has outlived its coordinator: another one has the region. That should not happen, since a worker dies
     /// with its coordinator; if it does, this process must not write any more.
     fn is_fenced(&self) -> bool {
-        // Pairs with the Release in `takeover`.
+        // Pairs with the Release in `run_successor`.
         self.region.state().epoch.load(Ordering::Acquire) != self.epoch
     }
 

@@ -87,7 +87,7 @@ pub fn take(lock: &OperatorLock, name: &str, patience: Duration) -> Result<Taken
         wait(control, &pause, begun, patience)?;
         let moves = moves(control);
         let (snapshot, damaged, with_client) = copy(lock, name, &mut regions)?;
-        // Pairs with the stores of a coordinator that is not paused: what was read was read before this.
+        // What was read was read before the epochs and the pause are looked at again.
         full_fence();
         // A successor that came meanwhile has another epoch: then its predecessor's pause does not count.
         let held = pause.is_raised() && regions.epochs()? == epochs;

@@ -179,7 +179,7 @@ impl Log {
         if self.stop.mode() == StopMode::Run
             && let Some((name, why)) = self.case.cannot_pass(self.clock.now_ns())
         {
-            let why = format!("criterion `{name}` is beyond hope: {why}");
+            let why = format!("criterion `{name}` cannot pass any more: {why}");
             self.stop.ask(StopMode::Drain, EndReason::Aborted, why);
         }
         self.live.publish(self.case.facts().live());

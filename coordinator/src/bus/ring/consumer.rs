@@ -315,7 +315,7 @@ impl Consumer {
                 Err(now) => before = now,
             }
         }
-        // Pairs with the fence after a publication: either the producer sees the seal, or we see what it
+        // Pairs with the fence in `Doorbell::ring`, behind a publication: either the producer sees the seal, or we see what it
         // published.
         if !planted(Bug::NoFence) {
             full_fence();

@@ -47,7 +47,7 @@ pub fn run_successor(control: Control, region: Region, index: u32, policy: Polic
     wait_for_predecessors_workers(region);
     let state = region.state();
     let epoch = state.epoch.load(Ordering::Relaxed).wrapping_add(1);
-    // Pairs with the Acquire in `Worker::is_over`.
+    // Pairs with the Acquire in `Worker::is_fenced`.
     state.epoch.store(epoch, Ordering::Release);
     state.stopping.store(0, Ordering::Release);
     cell.attached_ns.store(now_ns(), Ordering::Relaxed);

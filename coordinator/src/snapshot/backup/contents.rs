@@ -65,7 +65,7 @@ impl Contents {
         entry: &TableEntry,
         freed: &mut HashMap<TaskId, u32>,
     ) {
-        // Pairs with the Release of the table's writer: the entry is complete before its word.
+        // Pairs with the Release in `Table::change`: the entry is complete before its word.
         let word = Word::from_raw(entry.word.load(Ordering::Acquire));
         let task = task_of(&words(&entry.task));
         let body = |len: u32| bytes(region.body(number), len, region);
