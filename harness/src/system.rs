@@ -117,7 +117,8 @@ pub trait System: fmt::Debug {
     /// The counts of both ends, as far as [`System::ledger_evidence`] says.
     fn ledger(&self) -> Counts;
 
-    /// Does something to the system's processes; returns those that it was done to.
+    /// Does something to the system's processes; returns those that it was done to. Scaling returns none: what comes
+    /// and goes shows in [`System::processes`].
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError>;
 
     /// Ends the system: [`StopMode::Kill`] at once, any other mode by asking first. All of it is gone
@@ -284,6 +285,8 @@ pub enum Order {
     Pause(Target),
     /// SIGCONT.
     Continue(Target),
+    /// So many coordinators, and so many workers of each; `None` leaves the number as it is.
+    Scale { coordinators: Option<u32>, workers: Option<u32> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -295,6 +298,8 @@ pub enum OrderError {
     Gone(PlaceId, u32),
     #[error("cannot signal {0} (pid {1}): {2}")]
     Refused(PlaceId, u32, String),
+    #[error("cannot scale: {0}")]
+    NotScaled(String),
 }
 
 /// How a system ended.

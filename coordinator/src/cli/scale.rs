@@ -6,7 +6,6 @@ use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::client::operator::{OperatorError, OperatorLock};
-use crate::config::FleetShape;
 use std::time::{Duration, Instant};
 
 /// How long to wait for another operator to finish.
@@ -60,40 +59,16 @@ pub(super) fn main(args: &Args) -> u8 {
             return UNFIT;
         }
     };
-    if let Err(words) = fits(args, lock.control().shape()) {
+    if let Err(error) = lock.scale(args.coordinators, args.workers) {
         print::error(
-            words,
+            error,
             "the maxima are set when a fleet starts: `coordinator up --coordinators-max N --workers-max N`",
         );
         return USAGE;
     }
-    order(&lock, args.coordinators, args.workers);
     let status = wait(lock.control(), args);
     drop(lock);
     status
-}
-
-fn fits(args: &Args, shape: &FleetShape) -> Result<(), String> {
-    let fits = |what: &str, wanted: Option<u32>, room: u32| match wanted {
-        Some(wanted) if wanted > room => Err(format!("{wanted} {what}: this fleet has room for {room}")),
-        _ => Ok(()),
-    };
-    fits("coordinators", args.coordinators, shape.coordinators())?;
-    fits("workers of a coordinator", args.workers, shape.workers_per_coordinator())
-}
-
-/// Writes the orders, and wakes the fleet.
-fn order(lock: &OperatorLock, coordinators: Option<u32>, workers: Option<u32>) {
-    let orders = lock.control().orders();
-    if let Some(coordinators) = coordinators {
-        orders.coordinators.store(coordinators, Ordering::Relaxed);
-    }
-    if let Some(workers) = workers {
-        orders.workers.store(workers, Ordering::Relaxed);
-    }
-    // After the two: a process that sees this sees them.
-    orders.scaled.fetch_add(1, Ordering::AcqRel);
-    lock.wake_fleet();
 }
 
 /// How far the fleet is.

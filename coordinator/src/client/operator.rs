@@ -6,6 +6,7 @@
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
 use crate::bus::mapping::PrivateDir;
+use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::os::identity::Identity;
 use rustix::fs::{FlockOperation, flock};
@@ -25,6 +26,15 @@ pub enum OperatorError {
     Bus(#[from] BusError),
     #[error("another operator has held the fleet in {path} for {patience:?}")]
     Busy { path: PathBuf, patience: Duration },
+}
+
+/// More was asked for than the fleet can ever have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{wanted} {what}: this fleet has room for {room}")]
+pub struct TooMany {
+    what: &'static str,
+    wanted: u32,
+    room: u32,
 }
 
 /// While this is held, no other process is the operator of the fleet. Released when dropped.
@@ -64,6 +74,25 @@ impl OperatorLock {
         &self.dir
     }
 
+    /// Orders so many coordinators, and so many workers of each; `None` leaves the number as it is. Returns at once: the
+    /// status of the fleet shows how far it is. Refused, with nothing changed, if the fleet has no room for them.
+    pub fn scale(&self, coordinators: Option<u32>, workers: Option<u32>) -> Result<(), TooMany> {
+        let shape = self.control.shape();
+        fits("coordinators", coordinators, shape.coordinators())?;
+        fits("workers of a coordinator", workers, shape.workers_per_coordinator())?;
+        let orders = self.control.orders();
+        if let Some(coordinators) = coordinators {
+            orders.coordinators.store(coordinators, Ordering::Relaxed);
+        }
+        if let Some(workers) = workers {
+            orders.workers.store(workers, Ordering::Relaxed);
+        }
+        // After the two: a process that sees this sees them.
+        orders.scaled.fetch_add(1, Ordering::AcqRel);
+        self.wake_fleet();
+        Ok(())
+    }
+
     /// Wakes the supervisor and every coordinator, so that they read the orders now. A process that cannot be woken
     /// reads them within a second.
     pub fn wake_fleet(&self) {
@@ -71,6 +100,13 @@ impl OperatorLock {
             self.control.coordinator(index).bell.wake();
         }
         wake_supervisor(self.control.owner());
+    }
+}
+
+fn fits(what: &'static str, wanted: Option<u32>, room: u32) -> Result<(), TooMany> {
+    match wanted {
+        Some(wanted) if wanted > room => Err(TooMany { what, wanted, room }),
+        _ => Ok(()),
     }
 }
 
@@ -102,6 +138,15 @@ mod tests {
         let first = OperatorLock::take(dir.path(), Duration::ZERO).unwrap();
         assert!(matches!(OperatorLock::take(dir.path(), Duration::ZERO), Err(OperatorError::Busy { .. })));
         first.wake_fleet();
+        assert!(
+            first
+                .scale(Some(2), None)
+                .unwrap_err()
+                .to_string()
+                .contains("2 coordinators: this fleet has room for 1")
+        );
+        first.scale(Some(1), Some(1)).unwrap();
+        assert_eq!(first.control().orders().scaled.load(Ordering::Acquire), 1);
         drop(first);
         OperatorLock::take(dir.path(), Duration::ZERO).unwrap();
     }

@@ -10,6 +10,7 @@ use super::{
     PlaceId, Process, Refused, StopMode, Stopped, System, Task,
 };
 use coordinator::client::launch::{self, Fleet};
+use coordinator::client::operator::OperatorLock;
 use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
 use coordinator::wire::command_body;
 use reports::runlog::event::CoordinatorLedger;
@@ -22,6 +23,9 @@ use std::time::Duration;
 const READING_MAX_NS: u64 = 2_000;
 /// After so many readings the best of them is used.
 const READINGS_MAX: u32 = 4;
+
+/// How long an order waits for an operator at a terminal to finish.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a fleet with a supervisor of its own.
 #[derive(Debug, Clone)]
@@ -212,11 +216,18 @@ impl System for RunningFleet {
     }
 
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
-        let (Order::Kill(target) | Order::Pause(target) | Order::Continue(target)) = order;
-        let signal = match order {
-            Order::Kill(_) => Signal::KILL,
-            Order::Pause(_) => Signal::STOP,
-            Order::Continue(_) => Signal::CONT,
+        let (target, signal) = match order {
+            Order::Kill(target) => (target, Signal::KILL),
+            Order::Pause(target) => (target, Signal::STOP),
+            Order::Continue(target) => (target, Signal::CONT),
+            Order::Scale { coordinators, workers } => {
+                let operator = OperatorLock::take(&self.dir, OPERATOR_PATIENCE)
+                    .map_err(|error| OrderError::NotScaled(error.to_string()))?;
+                operator
+                    .scale(coordinators, workers)
+                    .map_err(|error| OrderError::NotScaled(error.to_string()))?;
+                return Ok(Vec::new());
+            }
         };
         let mut targets = self.processes();
         targets.retain(|process| target.includes(process.place) && process.identity().is_alive());
