@@ -15,6 +15,7 @@ pub use coordinator::client::launch::Program;
 pub use coordinator::client::{HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use spec::{FleetSpec, SystemSpec};
 
+pub use reports::runlog::event::LedgerEvidence;
 use reports::runlog::event::{CoordinatorLedger, LedgerRow};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -239,17 +240,6 @@ pub struct Failure {
     pub reason: String,
     /// The place that `reason` names, if it names one.
     pub place: Option<PlaceId>,
-}
-
-/// Which ledgers a system can show; each one includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LedgerEvidence {
-    /// Only what the harness's own end has counted.
-    Client,
-    /// What the coordinators have counted, too.
-    Coordinators,
-    /// What the workers say they have executed, too.
-    Workers,
 }
 
 /// The ledgers of both ends.

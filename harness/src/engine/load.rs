@@ -36,10 +36,6 @@ const GIVEN_UP_MAX: usize = 4096;
 const ALERT_COOLDOWN_NS: u64 = 30_000_000_000;
 /// Bits of a tag that are the worker's index; the rest is the round.
 pub(super) const INDEX_BITS: u32 = 24;
-const _: () = assert!(
-    coordinator::config::COORDINATORS_MAX as u64 * coordinator::config::WORKERS_PER_COORDINATOR_MAX as u64
-        <= 1 << INDEX_BITS
-);
 
 /// How the load ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use reports::runlog::event::{Ledger, Verify};
 pub fn ledger(system: &dyn System, refused: u64, rejected: u64) -> Ledger {
     let Counts { client, mut coordinators } = system.ledger();
     // Counts that the system does not stand for are no evidence.
-    match system.ledger_evidence() {
+    let evidence = system.ledger_evidence();
+    match evidence {
         LedgerEvidence::Workers => {}
         LedgerEvidence::Coordinators => {
             for coordinator in &mut coordinators {
@@ -18,7 +19,7 @@ pub fn ledger(system: &dyn System, refused: u64, rejected: u64) -> Ledger {
         }
         LedgerEvidence::Client => coordinators.clear(),
     }
-    Ledger { client, coordinators, refused, rejected }
+    Ledger { client, coordinators, refused, rejected, evidence }
 }
 
 /// Looks for processes and files of this run after its end, and for no others.

@@ -26,6 +26,7 @@ pub struct PlanOptions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     scenario: Scenario,
+    system: SystemSpec,
     seed: u64,
     rehearsal: Option<Rehearsal>,
     notes: Vec<String>,
@@ -36,7 +37,9 @@ impl Plan {
         let seed = options.seed.or(scenario.seed).unwrap_or(options.fallback_seed);
         assert!(!scenario.load.duration().is_zero(), "a load without a duration passed the checks");
         assert!(!scenario.sampling.every().is_zero(), "sweeps without a pause passed the checks");
-        let mut plan = Self { scenario, seed, rehearsal: options.rehearsal, notes: Vec::new() };
+        let fleet = FleetSpec { shape: scenario.fleet.shape, policy: scenario.fleet.policy };
+        let system = SystemSpec::Fleet(fleet);
+        let mut plan = Self { scenario, system, seed, rehearsal: options.rehearsal, notes: Vec::new() };
         let unwindowed = criterion::unwindowed(&plan.scenario.criteria, plan.load().duration());
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
@@ -98,7 +101,7 @@ impl Plan {
 
     /// What is under test.
     pub fn system(&self) -> SystemSpec {
-        SystemSpec::Fleet(FleetSpec { shape: *self.shape(), policy: *self.fleet_policy() })
+        self.system
     }
 
     pub fn workload(&self) -> &Workload {

@@ -491,6 +491,22 @@ pub struct Ledger {
     /// that failed): answered in the ledgers of both ends, failed in the rounds.
     #[serde(default)]
     pub rejected: u64,
+    /// Whose counts the system stands for; logs of 1.x are of fleets, which stand for all.
+    #[serde(default)]
+    pub evidence: LedgerEvidence,
+}
+
+/// Which ledgers a system can show; each one includes those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerEvidence {
+    /// Only what the harness's own end has counted.
+    Client,
+    /// What the coordinators have counted, too.
+    Coordinators,
+    /// What the workers say they have executed, too.
+    #[default]
+    Workers,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::{Case, EvidenceResult, LogState, Verdict};
 use crate::facts::{Facts, Gap};
-use crate::runlog::event::{EndReason, Ledger, LedgerRow, LoadModel};
+use crate::runlog::event::{EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
 use crate::units;
 
 /// Of the declared load duration.
@@ -262,37 +262,42 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
 }
 
 fn ledger(facts: &Facts) -> EvidenceResult {
-    let wanted = "both ends count the same";
     let Some(ledger) = &facts.ledger else {
-        return check("ledger", Verdict::Inconclusive, wanted, "no ledger in the log");
+        return check("ledger", Verdict::Inconclusive, "both ends count the same", "no ledger in the log");
     };
-    let mut wrong = Vec::new();
+    let wanted = match ledger.evidence {
+        LedgerEvidence::Client => {
+            "the client counts what the rounds hold; the system has no ledger of its own"
+        }
+        LedgerEvidence::Coordinators | LedgerEvidence::Workers => "both ends count the same",
+    };
+    let mut wrong: Vec<String> = unbalanced("client", &ledger.client).into_iter().collect();
     let mut unread = Vec::new();
-    wrong.extend(unbalanced("client", &ledger.client));
-    let mut total = LedgerRow::default();
-    for row in &ledger.coordinators {
-        total = total.plus(row.client);
-        match &row.coordinator {
-            None => unread.push(row.name.clone()),
-            Some(own) => {
-                wrong.extend(unbalanced(&row.name, own));
-                wrong.extend(difference(&row.name, &row.client, own, facts.load.counts.corrupt));
-            }
-        }
-        if row.executed_by_workers.is_some_and(|executed| executed < row.client.answered) {
-            wrong.push(format!("{}: more answers than its workers have executed tasks", row.name));
-        }
-        if row.executed_by_workers.is_some_and(|executed| executed > row.client.accepted) {
-            wrong.push(format!("{}: its workers have executed more tasks than there were", row.name));
-        }
-    }
-    if total.accepted != ledger.client.accepted || total.answered != ledger.client.answered {
-        wrong.push("the client's rows do not add up to its total".into());
+    if ledger.evidence > LedgerEvidence::Client {
+        against_coordinators(facts, ledger, &mut wrong, &mut unread);
     }
     // Rounds of a segment that was killed are in no ledger.
     if facts.ledgers >= facts.segments {
         wrong.extend(against_rounds(facts, ledger));
     }
+    let verdict = match (wrong.is_empty(), unread.is_empty() && facts.ledgers >= facts.segments) {
+        (false, _) => Verdict::Fail,
+        (true, false) => Verdict::Inconclusive,
+        (true, true) => Verdict::Pass,
+    };
+    let mut result = check("ledger", verdict, wanted, counted(ledger));
+    if !wrong.is_empty() {
+        result.note = Some(shorten(&wrong));
+    } else if !unread.is_empty() {
+        result.note = Some(format!("could not be read: {}", shorten(&unread)));
+    } else if facts.ledgers < facts.segments {
+        result.note = Some(format!("{} of {} segments have a ledger", facts.ledgers, facts.segments));
+    }
+    result
+}
+
+/// What the client counts, in words.
+fn counted(ledger: &Ledger) -> String {
     let mut found = format!(
         "{} accepted, {} answered, {} failed, {} in flight",
         n(ledger.client.accepted),
@@ -305,24 +310,40 @@ fn ledger(facts: &Facts) -> EvidenceResult {
             let _ = write!(found, ", {} {how}", n(count));
         }
     }
-    let verdict = match (wrong.is_empty(), unread.is_empty()) {
-        (false, _) => Verdict::Fail,
-        (true, false) => Verdict::Inconclusive,
-        (true, true) => Verdict::Pass,
-    };
-    let mut result = check("ledger", verdict, wanted, found);
-    if !wrong.is_empty() {
-        result.note = Some(shorten(&wrong));
-    } else if !unread.is_empty() {
-        result.note = Some(format!("could not be read: {}", shorten(&unread)));
-    } else if facts.ledgers < facts.segments {
-        result.verdict = Verdict::Inconclusive;
-        result.note = Some(format!("{} of {} segments have a ledger", facts.ledgers, facts.segments));
-    } else if ledger.coordinators.is_empty() {
-        result.verdict = Verdict::Inconclusive;
-        result.note = Some("no coordinator's own count is in the log".into());
+    found
+}
+
+/// Holds the client's counts against those of each coordinator, and of its workers where they are declared.
+fn against_coordinators(facts: &Facts, ledger: &Ledger, wrong: &mut Vec<String>, unread: &mut Vec<String>) {
+    let mut total = LedgerRow::default();
+    for row in &ledger.coordinators {
+        total = total.plus(row.client);
+        match &row.coordinator {
+            None => unread.push(row.name.clone()),
+            Some(own) => {
+                wrong.extend(unbalanced(&row.name, own));
+                wrong.extend(difference(&row.name, &row.client, own, facts.load.counts.corrupt));
+            }
+        }
+        match row.executed_by_workers {
+            Some(executed) if executed < row.client.answered => {
+                wrong.push(format!("{}: more answers than its workers have executed tasks", row.name));
+            }
+            Some(executed) if executed > row.client.accepted => {
+                wrong.push(format!("{}: its workers have executed more tasks than there were", row.name));
+            }
+            None if ledger.evidence >= LedgerEvidence::Workers && row.coordinator.is_some() => {
+                unread.push(format!("what the workers of {} have executed", row.name));
+            }
+            Some(_) | None => {}
+        }
     }
-    result
+    if ledger.coordinators.is_empty() {
+        unread.push("the count of every coordinator".into());
+    }
+    if total.accepted != ledger.client.accepted || total.answered != ledger.client.answered {
+        wrong.push("the client's rows do not add up to its total".into());
+    }
 }
 
 fn unbalanced(name: &str, row: &LedgerRow) -> Option<String> {

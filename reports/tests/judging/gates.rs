@@ -338,7 +338,7 @@ fn rejected_answers_close_the_gap_between_the_rounds_and_the_ledgers() {
         let judgement = bent(&Run { failed: |n| u32::from(n < 20), ..Run::default() }, |event| {
             if let Event::Ledger(l) = event {
                 let row = &mut l.coordinators[0];
-                row.executed_by_workers = None;
+                row.executed_by_workers = Some(row.client.accepted);
                 for row in [&mut l.client, &mut row.client, row.coordinator.as_mut().unwrap()] {
                     row.answered += 20;
                     row.failed -= 20;
@@ -352,6 +352,37 @@ fn rejected_answers_close_the_gap_between_the_rounds_and_the_ledgers() {
     assert_eq!(booked(20).verdict, Verdict::Pass, "{:?}", booked(20));
     assert!(booked(20).found.ends_with("20 answered and not right"));
     assert_eq!(booked(0).verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_ledger_is_held_to_what_its_system_declares() {
+    let ledger = |bend: fn(&mut Ledger)| {
+        let judgement = bent(&Run::default(), |event| {
+            if let Event::Ledger(l) = event {
+                bend(l);
+            }
+            true
+        });
+        judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap().verdict
+    };
+    let by_coordinators = |l: &mut Ledger| {
+        l.evidence = LedgerEvidence::Coordinators;
+        l.coordinators.iter_mut().for_each(|row| row.executed_by_workers = None);
+    };
+    assert_eq!(ledger(by_coordinators), Verdict::Pass);
+    assert_eq!(ledger(|l| l.coordinators[0].executed_by_workers = None), Verdict::Inconclusive);
+    // Of a system whose coordinators count nothing, the client's ledger is all there is.
+    let by_client = |l: &mut Ledger| {
+        l.evidence = LedgerEvidence::Client;
+        l.coordinators.clear();
+    };
+    assert_eq!(ledger(by_client), Verdict::Pass);
+    let lost = |l: &mut Ledger| {
+        l.evidence = LedgerEvidence::Client;
+        l.coordinators.clear();
+        l.client.answered -= 1;
+    };
+    assert_eq!(ledger(lost), Verdict::Fail);
 }
 
 fn ledger_of(run: &Run) -> Ledger {

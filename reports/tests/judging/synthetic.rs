@@ -328,7 +328,7 @@ impl Run {
                 executed_by_workers: Some(row.answered),
             });
         }
-        Ledger { client, coordinators, refused: 0, rejected: 0 }
+        Ledger { client, coordinators, refused: 0, rejected: 0, evidence: LedgerEvidence::Workers }
     }
 
     pub(crate) fn log(&self) -> Vec<u8> {

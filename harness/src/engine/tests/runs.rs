@@ -44,6 +44,16 @@ fn events(done: &Done) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_system_without_ledgers_of_its_own_is_held_to_what_it_declares() {
+    let sink = MemorySink::default();
+    run_into(&sink, SCENARIO, |clock, _| Fake::new(clock, 3));
+    let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+    let ledger = judgement.evidence.iter().find(|check| check.name == "ledger").unwrap();
+    assert_eq!(ledger.verdict, reports::Verdict::Pass, "{ledger:?}");
+    assert!(ledger.wanted.contains("no ledger of its own"), "{ledger:?}");
+}
+
+#[test]
 fn a_run_without_incidents_is_whole_from_header_to_end() {
     let done = run(|clock, _| Fake::new(clock, 3));
     assert_eq!(
