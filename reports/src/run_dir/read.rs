@@ -110,7 +110,14 @@ impl Pass {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<(Case, LogState), LogError> {
+    pub(super) fn finish(mut self) -> Result<(Case, LogState), LogError> {
+        if let Err(contradiction) = self.validator.complete() {
+            self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
+        }
+        if self.log.unknown.needed > 0 {
+            // What was not understood is the better reason, and may be the cause.
+            self.log.contradiction = None;
+        }
         self.case.map(|case| (case, self.log)).ok_or(LogError::Empty)
     }
 }

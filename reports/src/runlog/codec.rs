@@ -175,7 +175,18 @@ pub struct Reader<R: BufRead> {
 
 /// Opens a log on disk.
 pub fn open(path: &Path) -> io::Result<Reader<BufReader<File>>> {
-    Ok(Reader::new(BufReader::with_capacity(1 << 18, File::open(path)?)))
+    Ok(Reader::new(BufReader::with_capacity(1 << 18, open_file(path)?)))
+}
+
+/// Opens a file to read it. A pipe is refused before it can make anyone wait for its writer, and a device
+/// before it is read without end.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    let found = std::fs::metadata(path)?;
+    // A directory is refused by the read, with its own word.
+    if !found.is_file() && !found.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, and not a file"));
+    }
+    File::open(path)
 }
 
 impl<R: BufRead> Reader<R> {
@@ -280,7 +291,10 @@ impl<R: BufRead> Reader<R> {
             self.unknown.note(&frame.ev, needed);
             return Ok(None);
         }
-        let mut event = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        let mut event: Event = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        if needed != event.is_needed() {
+            self.unknown.note(&format!("{} that says the opposite of whether it is needed", frame.ev), true);
+        }
         if let Event::Sample(sample) = &mut event {
             sample.agents = self.rows(frame)?;
         }
@@ -306,7 +320,8 @@ impl<R: BufRead> Reader<R> {
         format: FormatVersion,
     ) -> Result<Option<Event>, String> {
         if format.minor > v1::MINOR && !v1::KNOWN.contains(&frame.ev.as_str()) {
-            self.unknown.note(&frame.ev, false);
+            // Its lines do not say whether judging needs them.
+            self.unknown.note(&frame.ev, true);
             return Ok(None);
         }
         v1::upgrade(json).map(Some).map_err(|e| e.to_string())

@@ -1,11 +1,23 @@
 //! Whether the records of a log make sense together.
 //!
-//! A checksum says that a line is what was written; this says that what was written can be true. A
-//! pure step function; its memory grows with the number of agents and with nothing else.
+//! A checksum says that a line is what was written; this says that what was written can be true: what a run can
+//! be follows from the plan in its header. A pure step function; its memory grows with the number of agents and
+//! of rounds in flight, and with nothing else. Whether the fleet did well is for the verdict.
 
-use std::collections::HashSet;
+mod agents;
+mod ledger;
+mod load;
+mod plan;
+mod sweeps;
 
-use super::event::{AgentId, EndReason, Event, Header, Phase, Record, Resumes};
+use std::sync::Arc;
+
+use super::event::{
+    AgentId, End, EndReason, Event, Header, Phase, PlanFacts, Record, Resumes, Round, Sample,
+};
+use agents::Census;
+use load::Rounds;
+use sweeps::Sweeps;
 
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,14 +31,25 @@ pub struct Contradiction {
 #[derive(Debug, Default)]
 pub struct Validator {
     records: u64,
-    header: Option<Box<Header>>,
+    seq: u64,
+    header: Option<Arc<Header>>,
     /// The last line of the segment before, between two segments.
     closed: Option<Resumes>,
+    resumed: bool,
     t_ns: u64,
-    phase: Option<Phase>,
-    agents: HashSet<AgentId>,
-    next_sweep: u64,
-    ended: Option<EndReason>,
+    /// Of this segment, in order.
+    phases: Vec<Phase>,
+    census: Census,
+    /// When the fleet was complete.
+    began_ns: u64,
+    rounds: Rounds,
+    sweeps: Sweeps,
+    /// An operator was told something: it may be that sweeps were left out.
+    alerted: bool,
+    ledger: bool,
+    /// Whether something was left behind.
+    verify: Option<bool>,
+    ended: Option<End>,
 }
 
 impl Validator {
@@ -37,9 +60,16 @@ impl Validator {
     pub fn step(&mut self, record: &Record) -> Result<(), Contradiction> {
         let first = self.records == 0;
         self.records += 1;
+        self.seq = record.seq;
         let verdict = self.check(record, first);
         self.t_ns = self.t_ns.max(record.t_ns);
         verdict.map_err(|what| Contradiction { seq: record.seq, what })
+    }
+
+    /// What a run that was carried out to its end must have, and the log does not. To be called after the last
+    /// record.
+    pub fn complete(&self) -> Result<(), Contradiction> {
+        self.lacks().map_or(Ok(()), |what| Err(Contradiction { seq: self.seq, what }))
     }
 
     /// The last record was the end of a complete log.
@@ -65,58 +95,153 @@ impl Validator {
         if record.t_ns < self.t_ns {
             return Err(format!("time runs backwards: {} ns after {} ns", record.t_ns, self.t_ns));
         }
-        match &record.event {
-            Event::Header(header) => self.begin_segment(header)?,
-            Event::Phase(began) => {
-                if self.phase >= Some(began.phase) {
-                    return Err(format!("phase {:?} after {:?}", began.phase, self.phase));
-                }
-                self.phase = Some(began.phase);
-            }
-            Event::Agents(event) => {
-                for agent in &event.agents {
-                    if !self.agents.insert(agent.id) {
-                        return Err(format!("agent {} is introduced twice", agent.id));
-                    }
-                }
-            }
-            Event::AgentExit(exit) => self.knows(exit.agent)?,
-            Event::AgentReplaced(replaced) => self.knows(replaced.agent)?,
-            Event::Round(r) => {
-                if u64::from(r.tasks) != u64::from(r.answered) + u64::from(r.failed) {
-                    return Err(format!(
-                        "round {}: {} tasks, but {} answered and {} failed",
-                        r.round, r.tasks, r.answered, r.failed
-                    ));
-                }
-                if r.finished_ns < r.started_ns || r.finished_ns < r.scheduled_ns {
-                    return Err(format!("round {} was over before it began", r.round));
-                }
-                if !matches!(r.phase, Phase::WarmUp | Phase::Load) {
-                    return Err(format!("round {} in phase {:?}", r.round, r.phase));
-                }
-                if r.corrupt > r.failed {
-                    return Err(format!("round {}: more corrupt answers than failed tasks", r.round));
-                }
-            }
-            Event::TaskFailed(failed) => self.knows(failed.worker)?,
-            Event::Sample(sample) => {
-                self.sweep(sample.sweep)?;
-                for agent in &sample.agents {
-                    self.knows(agent.agent)?;
-                }
-            }
-            Event::SampleMissed(missed) => self.sweep(missed.sweep)?,
-            Event::End(end) => self.ended = Some(end.reason),
-            Event::Latency(_) | Event::Alert(_) | Event::Clock(_) | Event::Ledger(_) | Event::Verify(_) => {}
+        if let Some((what, at_ns)) = newest(&record.event).filter(|(_, at_ns)| *at_ns > record.t_ns) {
+            return Err(format!("{what} at {at_ns} ns, and it was recorded at {} ns", record.t_ns));
         }
-        Ok(())
+        self.event(record)
+    }
+
+    fn event(&mut self, record: &Record) -> Result<(), String> {
+        let header = self.header.clone();
+        let plan = header.as_ref().map(|header| &header.plan);
+        match &record.event {
+            Event::Header(header) => self.begin_segment(header),
+            Event::Phase(began) => self.begin_phase(began.phase, plan),
+            Event::Agents(event) => {
+                self.began_ns = record.t_ns;
+                self.census.introduce(event, plan)
+            }
+            Event::AgentExit(exit) if exit.seen_ns < self.began_ns => {
+                Err(format!("{} had ended before the fleet was there", exit.name))
+            }
+            Event::AgentExit(exit) => self.census.exit(exit, self.phase()),
+            Event::AgentReplaced(replaced) => self.census.replace(replaced),
+            Event::Round(round) => self.round(round, plan),
+            Event::TaskFailed(failed) => {
+                self.works(failed.worker)?;
+                plan.map_or(Ok(()), |plan| self.rounds.task_failed(failed, plan))
+            }
+            Event::Latency(interval) => {
+                self.under_load("latencies")?;
+                self.rounds.latency(interval)
+            }
+            Event::Sample(sample) => self.sample(sample, plan),
+            Event::SampleMissed(missed) => self.sweeps.due((missed.sweep, missed.due_ns), plan, self.alerted),
+            Event::Alert(_) => {
+                self.alerted = true;
+                Ok(())
+            }
+            Event::Clock(clock) => plan::utc(&clock.utc).map(|_| ()),
+            Event::Ledger(ledger) => {
+                if std::mem::replace(&mut self.ledger, true) {
+                    return Err("a second ledger".into());
+                }
+                plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))
+            }
+            Event::Verify(verify) => {
+                let left = !verify.processes_left.is_empty();
+                match self.verify.replace(left) {
+                    Some(_) => Err("what is left is looked for twice".into()),
+                    None if self.phase() != Some(Phase::Verify) => {
+                        Err(format!("what is left is looked for in phase {:?}", self.phase()))
+                    }
+                    None => Ok(()),
+                }
+            }
+            Event::End(end) => {
+                self.ended = Some(end.clone());
+                end.ended_utc.as_deref().map_or(Ok(()), |utc| plan::utc(utc).map(|_| ()))
+            }
+        }
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.phases.last().copied()
+    }
+
+    fn begin_phase(&mut self, phase: Phase, plan: Option<&PlanFacts>) -> Result<(), String> {
+        if self.phase() >= Some(phase) {
+            return Err(format!("phase {phase:?} after {:?}", self.phase()));
+        }
+        self.phases.push(phase);
+        match (phase, plan) {
+            (Phase::WarmUp | Phase::Load, Some(plan)) => self.census.all_there(plan),
+            _ => Ok(()),
+        }
+    }
+
+    /// What only a fleet that is there can bring about.
+    fn under_load(&self, what: &str) -> Result<(), String> {
+        match self.phase() {
+            Some(Phase::Verify) => Err(format!("{what} after the fleet was stopped")),
+            _ => Ok(()),
+        }
+    }
+
+    fn works(&self, worker: AgentId) -> Result<(), String> {
+        self.census.knows(worker)?;
+        if worker == 0 || self.census.is_worker(worker) {
+            Ok(())
+        } else {
+            Err(format!("agent {worker} failed a task, and is no worker"))
+        }
+    }
+
+    fn round(&mut self, r: &Round, plan: Option<&PlanFacts>) -> Result<(), String> {
+        if u64::from(r.tasks) != u64::from(r.answered) + u64::from(r.failed) {
+            return Err(format!(
+                "round {}: {} tasks, but {} answered and {} failed",
+                r.round, r.tasks, r.answered, r.failed
+            ));
+        }
+        if r.started_ns < r.scheduled_ns || r.finished_ns < r.started_ns {
+            return Err(format!("round {} was over before it began", r.round));
+        }
+        if !matches!(r.phase, Phase::WarmUp | Phase::Load) || Some(r.phase) > self.phase() {
+            return Err(format!("round {} of phase {:?} in {:?}", r.round, r.phase, self.phase()));
+        }
+        if r.corrupt > r.failed {
+            return Err(format!("round {}: more corrupt answers than failed tasks", r.round));
+        }
+        self.under_load("a round")?;
+        plan.map_or(Ok(()), |plan| self.rounds.round(r, plan, self.began_ns))
+    }
+
+    fn sample(&mut self, sample: &Sample, plan: Option<&PlanFacts>) -> Result<(), String> {
+        self.under_load("a sweep")?;
+        self.sweeps.due((sample.sweep, sample.due_ns), plan, self.alerted)?;
+        if let Some(plan) = plan {
+            sweeps::check(sample, plan)?;
+        }
+        self.census.sample(sample)
+    }
+
+    fn lacks(&self) -> Option<String> {
+        let end = self.ended.as_ref().filter(|end| end.reason == EndReason::Completed)?;
+        let header = self.header.as_ref()?;
+        if end.harness_cpu_ns == 0 || end.harness_rss_max_kib == 0 {
+            return Some("the harness used no time or no memory".into());
+        }
+        let warm_up = (header.plan.warm_up_ns > 0 && !self.resumed).then_some(Phase::WarmUp);
+        for phase in [Phase::Launch, Phase::Load, Phase::Drain, Phase::Verify].into_iter().chain(warm_up) {
+            if !self.phases.contains(&phase) {
+                return Some(format!("a run that was carried out, without phase {phase:?}"));
+            }
+        }
+        let left = self.verify.unwrap_or_default();
+        let whole = || self.rounds.complete(&header.plan, end.task_failures_unwritten);
+        self.census
+            .complete(&header.plan, left)
+            .and_then(|()| if self.resumed { Ok(()) } else { whole() })
+            .err()
     }
 
     fn begin_segment(&mut self, header: &Header) -> Result<(), String> {
         let closed = self.closed.take();
-        let ended = self.ended.take();
-        let before = self.header.replace(Box::new(header.clone()));
+        let ended = self.ended.take().map(|end| end.reason);
+        let before = self.header.replace(Arc::new(header.clone()));
+        (self.rounds, self.census) = (Rounds::of_segment(header.segment), Census::of_log(header));
+        plan::check(header)?;
         let Some(before) = before else {
             return match (header.segment, &header.resumes) {
                 (0, None) => Ok(()),
@@ -124,9 +249,10 @@ impl Validator {
             };
         };
         let Some(closed) = closed else { return Err("a second header".into()) };
+        self.resumed = true;
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
-        (self.phase, self.next_sweep) = (None, 0);
-        self.agents.clear();
+        self.sweeps = Sweeps::default();
+        (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
         }
@@ -146,22 +272,28 @@ impl Validator {
         }
         Ok(())
     }
+}
 
-    /// Number 0 is the harness, which no event introduces.
-    fn knows(&self, agent: AgentId) -> Result<(), String> {
-        if agent == 0 || self.agents.contains(&agent) {
-            Ok(())
-        } else {
-            Err(format!("agent {agent} was never introduced"))
+/// What an event says last happened, on the run's clock: no record knows the future.
+fn newest(event: &Event) -> Option<(&'static str, u64)> {
+    match event {
+        Event::Agents(agents) => Some(("the launch was over", agents.launch_ns)),
+        Event::AgentReplaced(replaced) => Some(("a process was seen", replaced.seen_ns)),
+        Event::AgentExit(exit) => Some(("an end was seen", exit.seen_ns)),
+        Event::Round(round) => Some(("a round was over", round.finished_ns)),
+        Event::Latency(interval) => {
+            Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
         }
-    }
-
-    fn sweep(&mut self, sweep: u64) -> Result<(), String> {
-        if sweep < self.next_sweep {
-            return Err(format!("sweep {sweep} is counted twice"));
-        }
-        self.next_sweep = sweep + 1;
-        Ok(())
+        Event::Sample(sample) => Some(("a sweep was over", sample.started_ns.saturating_add(sample.took_ns))),
+        Event::SampleMissed(missed) => Some(("a sweep was due", missed.due_ns)),
+        Event::Header(_)
+        | Event::Phase(_)
+        | Event::TaskFailed(_)
+        | Event::Alert(_)
+        | Event::Clock(_)
+        | Event::Ledger(_)
+        | Event::Verify(_)
+        | Event::End(_) => None,
     }
 }
 

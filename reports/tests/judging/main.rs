@@ -7,6 +7,7 @@ mod damage;
 mod documents;
 mod gates;
 mod live;
+mod mutations;
 mod segments;
 mod summary;
 mod synthetic;

@@ -69,6 +69,9 @@ fn later(event: Event) -> Event {
             started_ns: sample.started_ns + GAP_NS,
             ..sample
         }),
+        Event::AgentExit(exit) => {
+            Event::AgentExit(AgentExit { incarnation: 2, seen_ns: exit.seen_ns + GAP_NS, ..exit })
+        }
         other => other,
     }
 }

@@ -185,7 +185,7 @@ impl Run {
         let mut tasks = Histogram::<u64>::new(3).unwrap();
         for n in 0..self.warm_up_rounds + self.rounds {
             let round = self.round(n, launched);
-            for _ in 0..round.answered {
+            for _ in 0..if round.phase == Phase::Load { round.answered } else { 0 } {
                 tasks.record(round.finished_ns - round.scheduled_ns).unwrap();
             }
             timed.push((round.finished_ns, Event::Round(round)));

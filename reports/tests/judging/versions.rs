@@ -89,6 +89,38 @@ fn an_unknown_event_that_judging_needs_makes_the_run_inconclusive() {
     assert!(said.contains("1 record that judging needs and this program does not know (verity)"), "{said}");
 }
 
+/// Its lines do not say whether judging needs them: what is not known may be what a verdict rests on.
+#[test]
+fn an_unknown_event_of_a_newer_first_version_makes_the_run_inconclusive() {
+    let dir = fixtures().into_iter().find(|dir| dir.ends_with("pass")).unwrap();
+    let log = std::fs::read(dir.join("run.log")).unwrap();
+    let minor = |log: &[u8]| {
+        let newer = rewritten(log, "\"major\":1,\"minor\":1", "\"major\":1,\"minor\":2");
+        rewritten(&newer, "\"major\":1,\"minor\":0", "\"major\":1,\"minor\":2")
+    };
+    assert_eq!(consistent(&minor(&log)).1, Verdict::Pass);
+    let renamed = rewritten(&minor(&log), "\"ev\":\"agent-exit\"", "\"ev\":\"agent-left\"");
+    let (judgement, verdict, said) = consistent(&renamed);
+    assert_eq!((judgement.verdict, verdict), (Verdict::Inconclusive, Verdict::Inconclusive), "{said}");
+    assert!(said.contains("agent-left"), "{said}");
+}
+
+#[test]
+fn an_event_that_hides_that_it_is_needed_makes_the_log_inconsistent() {
+    let log = Run::default().log();
+    let events = ["agent-exit", "round", "verify", "sample"];
+    for ev in events {
+        let from = format!("\"needed\":true,\"ev\":\"{ev}\"");
+        for name in [ev.to_owned(), format!("{ev}s")] {
+            let hidden = rewritten(&log, &from, &format!("\"needed\":false,\"ev\":\"{name}\""));
+            assert_ne!(hidden, log);
+            let (judgement, verdict, said) = consistent(&hidden);
+            assert_eq!(verdict, Verdict::Inconclusive, "{name}: {said}");
+            assert!(judgement.verdict >= Verdict::Inconclusive, "{name}: {said}");
+        }
+    }
+}
+
 #[test]
 fn a_column_that_is_missing_makes_the_run_inconclusive_and_one_more_does_not() {
     let log = Run::default().log();

@@ -1,0 +1,253 @@
+//! Who takes part, who follows whom, who has ended: against the plan, and against each other.
+
+use std::collections::{HashMap, HashSet};
+
+use super::plan;
+use crate::runlog::event::{
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, Header, Phase, PlanFacts, Role, Sample,
+};
+
+/// The harness, which some logs do not introduce.
+const HARNESS: AgentId = 0;
+
+#[derive(Debug)]
+struct Agent {
+    name: String,
+    role: Role,
+    pid: u32,
+    start_ticks: u64,
+    incarnation: u32,
+    /// The newest incarnation whose end is in the log; 0 before the first.
+    ended: u32,
+    /// The last row of a sweep.
+    last: Option<AgentSample>,
+    /// Figures that no live process has. A process that is about to end has them for a moment.
+    dubious: Option<String>,
+}
+
+/// Everyone who was introduced in this segment.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// The log does not count incarnations.
+    old: bool,
+    agents: HashMap<AgentId, Agent>,
+    names: HashSet<String>,
+    pids: HashSet<u32>,
+}
+
+impl Census {
+    pub(super) fn of_log(header: &Header) -> Self {
+        Self { old: header.format.major == 1, ..Self::default() }
+    }
+
+    pub(super) fn introduce(&mut self, event: &Agents, plan: Option<&PlanFacts>) -> Result<(), String> {
+        if event.launch_ns == 0 {
+            return Err("a fleet that was there in no time".into());
+        }
+        for info in &event.agents {
+            let name = &info.name;
+            if (info.id == HARNESS) != (info.role == Role::Harness) {
+                return Err(format!("agent {} cannot be the {:?}", info.id, info.role));
+            }
+            if plan.is_some_and(|plan| !plan::has_place(plan, info.role, name)) {
+                return Err(format!("agent {} is {name}, and the plan has no such place", info.id));
+            }
+            if info.pid == 0 || info.start_ticks == 0 || info.incarnation == 0 {
+                return Err(format!("agent {} ({name}) has no identity", info.id));
+            }
+            if !self.names.insert(name.clone()) {
+                return Err(format!("{name} is introduced twice"));
+            }
+            if !self.pids.insert(info.pid) {
+                return Err(format!("{name} has pid {}, as another agent has", info.pid));
+            }
+            let agent = Agent {
+                name: name.clone(),
+                role: info.role,
+                pid: info.pid,
+                start_ticks: info.start_ticks,
+                incarnation: info.incarnation,
+                ended: 0,
+                last: None,
+                dubious: None,
+            };
+            if self.agents.insert(info.id, agent).is_some() {
+                return Err(format!("agent {} is introduced twice", info.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Before the first round every process that is planned has been introduced.
+    pub(super) fn all_there(&self, plan: &PlanFacts) -> Result<(), String> {
+        let there = self.agents.values().filter(|agent| agent.role != Role::Harness).count();
+        if there as u64 != u64::from(plan.processes) {
+            return Err(format!("{} processes are planned, and {there} are introduced", plan.processes));
+        }
+        Ok(())
+    }
+
+    /// The harness is known without an introduction.
+    pub(super) fn knows(&self, agent: AgentId) -> Result<(), String> {
+        if agent == HARNESS || self.agents.contains_key(&agent) {
+            Ok(())
+        } else {
+            Err(format!("agent {agent} was never introduced"))
+        }
+    }
+
+    pub(super) fn is_worker(&self, agent: AgentId) -> bool {
+        self.agents.get(&agent).is_some_and(|agent| agent.role == Role::Worker)
+    }
+
+    fn fleet(&mut self, id: AgentId) -> Result<&mut Agent, String> {
+        self.agents
+            .get_mut(&id)
+            .filter(|agent| agent.role != Role::Harness)
+            .ok_or_else(|| format!("agent {id} was never introduced as a process of the fleet"))
+    }
+
+    pub(super) fn replace(&mut self, new: &AgentReplaced) -> Result<(), String> {
+        let agent = self.fleet(new.agent)?;
+        if agent.name != new.name {
+            return Err(format!("agent {} is {}, and not {}", new.agent, agent.name, new.name));
+        }
+        if new.incarnation <= agent.incarnation {
+            return Err(format!(
+                "incarnation {} of {} follows {}",
+                new.incarnation, new.name, agent.incarnation
+            ));
+        }
+        if new.pid == 0
+            || new.start_ticks == 0
+            || (agent.pid, agent.start_ticks) == (new.pid, new.start_ticks)
+        {
+            return Err(format!("the process that follows {} is no other process", new.name));
+        }
+        (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
+        (agent.incarnation, agent.last) = (new.incarnation, None);
+        Ok(())
+    }
+
+    pub(super) fn exit(&mut self, exit: &AgentExit, phase: Option<Phase>) -> Result<(), String> {
+        let old = self.old;
+        let agent = self.fleet(exit.agent)?;
+        if agent.name != exit.name {
+            return Err(format!("agent {} is {}, and not {}", exit.agent, agent.name, exit.name));
+        }
+        if exit.pid == 0 || exit.how.is_empty() {
+            return Err(format!("{} ended, and the log does not say how or which process", exit.name));
+        }
+        if exit.expected && phase < Some(Phase::Drain) {
+            return Err(format!("{} ended on request in phase {phase:?}", exit.name));
+        }
+        if !exit.expected {
+            agent.dubious = None;
+        }
+        if !old {
+            if exit.incarnation <= agent.ended {
+                return Err(format!("incarnation {} of {} ended twice", exit.incarnation, exit.name));
+            }
+            if exit.incarnation > agent.incarnation.max(agent.ended.saturating_add(1)) {
+                return Err(format!(
+                    "incarnation {} of {} ended, and never began",
+                    exit.incarnation, exit.name
+                ));
+            }
+            if exit.incarnation < agent.incarnation {
+                return Err(format!("{} ended, and its successor was there already", exit.name));
+            }
+            if exit.expected && exit.incarnation == agent.incarnation && exit.pid != agent.pid {
+                return Err(format!("{} ended as pid {}, and was pid {}", exit.name, exit.pid, agent.pid));
+            }
+        }
+        agent.ended = agent.ended.max(exit.incarnation);
+        Ok(())
+    }
+
+    pub(super) fn sample(&mut self, sample: &Sample) -> Result<(), String> {
+        let mut rows = HashSet::new();
+        for row in &sample.agents {
+            if !rows.insert(row.agent) {
+                return Err(format!("agent {} is twice in sweep {}", row.agent, sample.sweep));
+            }
+            self.knows(row.agent)?;
+            if let Some(agent) = self.agents.get_mut(&row.agent) {
+                agent.figures(row, sample.sweep, self.old)?;
+            } else {
+                plausible(row).map_err(|what| format!("sweep {}: the harness has {what}", sample.sweep))?;
+            }
+        }
+        let fleet = rows.iter().filter(|id| **id != HARNESS).count();
+        if fleet as u64 != u64::from(sample.live) {
+            return Err(format!(
+                "sweep {}: {} processes are live, and it has {fleet} rows of them",
+                sample.sweep, sample.live
+            ));
+        }
+        Ok(())
+    }
+
+    /// At the end of a run that was carried out: everyone has ended, or is listed as a leftover.
+    pub(super) fn complete(&self, plan: &PlanFacts, left: bool) -> Result<(), String> {
+        self.all_there(plan)?;
+        let mut agents: Vec<_> = self.agents.iter().collect();
+        agents.sort_by_key(|(id, _)| **id);
+        for (id, agent) in agents {
+            if let Some(what) = &agent.dubious {
+                return Err(what.clone());
+            }
+            let wanted = if self.old { 1 } else { agent.incarnation };
+            if *id != HARNESS && agent.ended < wanted && !left {
+                return Err(format!("the log does not say how {} ended", agent.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Agent {
+    fn figures(&mut self, row: &AgentSample, sweep: u64, old: bool) -> Result<(), String> {
+        let name = &self.name;
+        if row.incarnation == 0 || row.incarnation > self.incarnation {
+            return Err(format!(
+                "sweep {sweep}: incarnation {} of {name}, and {} is the newest",
+                row.incarnation, self.incarnation
+            ));
+        }
+        if let Err(what) = plausible(row) {
+            self.dubious.get_or_insert_with(|| format!("sweep {sweep}: {name} has {what}"));
+        }
+        if let Some(last) = self.last.replace(*row)
+            && last.incarnation == row.incarnation
+            && !old
+        {
+            // Of several threads the kernel adds up differently than of one.
+            let single = last.threads == 1 && row.threads == 1;
+            if single && row.cpu_us < last.cpu_us
+                || row.voluntary_switches < last.voluntary_switches
+                || row.involuntary_switches < last.involuntary_switches
+            {
+                return Err(format!("sweep {sweep}: a count of {name} went back"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds for every live process.
+fn plausible(row: &AgentSample) -> Result<(), &'static str> {
+    if row.rss_kib == 0 || row.vsz_kib == 0 || row.pss_kib == Some(0) {
+        return Err("no memory");
+    }
+    if row.threads == 0 {
+        return Err("no thread");
+    }
+    if row.fds == 0 {
+        return Err("no descriptor");
+    }
+    if row.rss_kib > row.vsz_kib || row.anon_kib > row.rss_kib || row.pss_kib > Some(row.vsz_kib) {
+        return Err("more memory in use than it has");
+    }
+    Ok(())
+}

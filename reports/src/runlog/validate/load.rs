@@ -1,0 +1,216 @@
+//! The rounds of a run against its schedule, and its latencies against its rounds.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+
+use super::plan;
+use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
+
+/// Counts of a phase.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    rounds: u64,
+    answered: u64,
+    /// Of latencies, for each tag.
+    latencies: [u64; 3],
+    /// What the start of round 0 would be if all rounds had been of this phase. Of an open loop.
+    base: Option<i128>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// Below it every round is over, except the open ones. Unknown at the begin of a segment that resumes.
+    next: Option<u64>,
+    /// No more than may be in flight.
+    open: BTreeSet<u64>,
+    warm_up: Counts,
+    load: Counts,
+    warm_up_last: Option<u64>,
+    load_first: Option<u64>,
+    /// Of a closed loop.
+    finished_ns: u64,
+    failed: u64,
+    failures_listed: u64,
+}
+
+impl Rounds {
+    /// The rounds of a segment; those of the first are counted from 0.
+    pub(super) fn of_segment(segment: u32) -> Self {
+        Self { next: (segment == 0).then_some(0), ..Self::default() }
+    }
+
+    /// `began_ns`: when the fleet was complete.
+    pub(super) fn round(&mut self, r: &Round, plan: &PlanFacts, began_ns: u64) -> Result<(), String> {
+        if u64::from(r.tasks) != plan::tasks(plan) {
+            return Err(format!(
+                "round {} has {} tasks, and there are {} workers",
+                r.round,
+                r.tasks,
+                plan::tasks(plan)
+            ));
+        }
+        if r.scheduled_ns == 0 || r.scheduled_ns < began_ns {
+            return Err(format!("round {} was due before the fleet was there", r.round));
+        }
+        latencies(r)?;
+        self.number(r.round, plan)?;
+        self.scheduled(r, plan)?;
+        let counts = self.of(r.phase);
+        counts.rounds += 1;
+        counts.answered += u64::from(r.answered);
+        self.failed += u64::from(r.failed);
+        if plan.rounds_planned > 0 && self.load.rounds > plan.rounds_planned {
+            return Err(format!("round {} is more than the {} planned", r.round, plan.rounds_planned));
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, phase: Phase) -> &mut Counts {
+        if phase == Phase::Load { &mut self.load } else { &mut self.warm_up }
+    }
+
+    /// Each number once, and none left out but of rounds on their way.
+    fn number(&mut self, number: u64, plan: &PlanFacts) -> Result<(), String> {
+        let next = *self.next.get_or_insert(number);
+        if number < next {
+            return if self.open.remove(&number) {
+                Ok(())
+            } else {
+                Err(format!("round {number} is counted twice"))
+            };
+        }
+        let skipped = number - next;
+        if skipped.saturating_add(self.open.len() as u64) > u64::from(plan.rounds_in_flight_max) {
+            return Err(format!("round {number} is over, and those from round {next} on are missing"));
+        }
+        self.open.extend(next..number);
+        self.next = Some(number.saturating_add(1));
+        Ok(())
+    }
+
+    fn scheduled(&mut self, r: &Round, plan: &PlanFacts) -> Result<(), String> {
+        match r.phase {
+            Phase::Load => self.load_first = Some(self.load_first.map_or(r.round, |n| n.min(r.round))),
+            _ => self.warm_up_last = self.warm_up_last.max(Some(r.round)),
+        }
+        if let (Some(warm_up), Some(load)) = (self.warm_up_last, self.load_first)
+            && warm_up >= load
+        {
+            return Err(format!("round {warm_up} of the warm-up comes after round {load} of the load"));
+        }
+        match plan.load {
+            LoadModel::Open => {
+                let base = i128::from(r.scheduled_ns) - i128::from(r.round) * i128::from(plan.round_every_ns);
+                if *self.of(r.phase).base.get_or_insert(base) != base {
+                    return Err(format!("round {} was not due when the schedule says", r.round));
+                }
+            }
+            LoadModel::Closed if r.scheduled_ns < self.finished_ns => {
+                return Err(format!("round {} began before the one before it was back", r.round));
+            }
+            LoadModel::Closed => self.finished_ns = r.finished_ns,
+        }
+        Ok(())
+    }
+
+    pub(super) fn task_failed(&mut self, failed: &TaskFailed, plan: &PlanFacts) -> Result<(), String> {
+        self.failures_listed += 1;
+        let ahead = u64::from(plan.rounds_in_flight_max);
+        let begun = self.next.is_none_or(|next| failed.round < next.saturating_add(ahead));
+        if begun { Ok(()) } else { Err(format!("a task of round {}, which never began", failed.round)) }
+    }
+
+    pub(super) fn latency(&mut self, interval: &LatencyInterval) -> Result<(), String> {
+        if !matches!(interval.phase, Phase::WarmUp | Phase::Load) {
+            return Err(format!("latencies of phase {:?}", interval.phase));
+        }
+        let histogram = decode(&interval.histogram)?;
+        if histogram.len() != interval.count || !histogram.equivalent(histogram.max(), interval.max_ns) {
+            return Err(format!(
+                "{} latencies up to {} ns, and a histogram of {} up to {} ns",
+                interval.count,
+                interval.max_ns,
+                histogram.len(),
+                histogram.max()
+            ));
+        }
+        let tag = interval.tag as usize;
+        let counts = self.of(interval.phase);
+        counts.latencies[tag] = counts.latencies[tag].saturating_add(interval.count);
+        Ok(())
+    }
+
+    /// At the end of a run that was carried out in one segment.
+    pub(super) fn complete(&self, plan: &PlanFacts, unwritten: u64) -> Result<(), String> {
+        if let Some(open) = self.open.first() {
+            return Err(format!("round {open} is missing"));
+        }
+        if self.failures_listed.saturating_add(unwritten) > self.failed {
+            return Err(format!("more tasks are listed as failed than the {} of the rounds", self.failed));
+        }
+        self.warm_up_lasted(plan)?;
+        for (tag, what) in [
+            (LatencyTag::Coordination, "rounds"),
+            (LatencyTag::Task, "answered tasks"),
+            (LatencyTag::TaskFromSend, "answered tasks"),
+        ] {
+            let wanted = |counts: &Counts| match tag {
+                LatencyTag::Coordination => counts.rounds,
+                LatencyTag::Task | LatencyTag::TaskFromSend => counts.answered,
+            };
+            let timed = |counts: &Counts| counts.latencies[tag as usize];
+            let (load, warm_up) = (timed(&self.load), timed(&self.warm_up));
+            // What no criterion rests on may be left out.
+            let left_out = load == 0 && warm_up == 0 && tag != LatencyTag::Task;
+            let whole = load == wanted(&self.load) && (warm_up == 0 || warm_up == wanted(&self.warm_up));
+            if !left_out && !whole {
+                return Err(format!(
+                    "{} and {} {what} in warm-up and load, and {warm_up} and {load} latencies of {tag:?}",
+                    wanted(&self.warm_up),
+                    wanted(&self.load)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first round of the load was due when the warm-up was over.
+    fn warm_up_lasted(&self, plan: &PlanFacts) -> Result<(), String> {
+        if plan.warm_up_ns == 0 && self.warm_up.rounds > 0 {
+            return Err("rounds of a warm-up that was not planned".into());
+        }
+        if let (Some(warm_up), Some(load), Some(first)) = (self.warm_up.base, self.load.base, self.load_first)
+        {
+            let lasted = load + i128::from(first) * i128::from(plan.round_every_ns) - warm_up;
+            if lasted != i128::from(plan.warm_up_ns) {
+                return Err(format!("the warm-up lasted {lasted} ns, and {} were planned", plan.warm_up_ns));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(base64: &str) -> Result<Histogram<u64>, String> {
+    let unreadable = |why: String| format!("a histogram that cannot be read: {why}");
+    let bytes = STANDARD.decode(base64).map_err(|e| unreadable(e.to_string()))?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|e| unreadable(e.to_string()))
+}
+
+/// A round's own latencies: there if something was answered, in order, and not longer than the round.
+fn latencies(r: &Round) -> Result<(), String> {
+    let (p50, p99, max) = match (r.task_p50_ns, r.task_p99_ns, r.task_max_ns) {
+        (None, None, None) if r.answered == 0 => return Ok(()),
+        (Some(p50), Some(p99), Some(max)) if r.answered > 0 => (p50, p99, max),
+        _ => return Err(format!("round {}: its answers and its latencies do not agree", r.round)),
+    };
+    let took = r.finished_ns.saturating_sub(r.scheduled_ns);
+    let whole = r.failed > 0 || max == took;
+    if !(p50 <= p99 && p99 <= max && max <= took && whole) {
+        return Err(format!("round {}: latencies that cannot be those of a round of {took} ns", r.round));
+    }
+    Ok(())
+}
