@@ -10,14 +10,13 @@ mod draft;
 pub mod layout;
 mod read;
 
-use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::facts::Facts;
-use crate::runlog::codec::{LogError, Reader};
+use crate::runlog::codec::{self, LogError, Reader};
 use crate::verdict::{Judgement, VERDICT_VERSION};
 
 use documents::Documents;
@@ -60,6 +59,9 @@ impl JudgeError {
             Self::CannotRead { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
                 "give the directory of the run, not a file in it"
             }
+            Self::CannotRead { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+                "write the log to a file named run.log, and give its directory"
+            }
             Self::CannotRead { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "change the permissions, or judge the run as the user who made it"
             }
@@ -85,7 +87,7 @@ pub struct Judged {
     pub summary: String,
     /// In the order of their writing.
     pub files: Vec<PathBuf>,
-    /// The first of the files that could not be written, and why. The verdict holds all the same.
+    /// The first of the documents that could not be written, and why; the others are written. The verdict holds all the same.
     pub unwritten: Option<JudgeError>,
 }
 
@@ -127,8 +129,9 @@ pub fn judge_logs(logs: impl IntoIterator<Item = impl BufRead>) -> Result<(Judge
 /// [`crate::verdict::CriterionResult::so_far`].
 pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {
     let path = run_dir.join(layout::VERDICT);
-    let text =
-        fs::read_to_string(&path).map_err(|source| JudgeError::CannotRead { path: path.clone(), source })?;
+    let text = codec::open_file(&path)
+        .and_then(io::read_to_string)
+        .map_err(|source| JudgeError::CannotRead { path: path.clone(), source })?;
     let refuse = |what: String| JudgeError::NotAVerdict { path: path.clone(), what };
     // The version first: a file of another one has other keys.
     let Versioned { version } = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;

@@ -36,12 +36,12 @@ const FORMATS: [(&str, Format); 9] = [
     ("latency.hlog", Format::Table(|out, header| Ok(Box::new(hlog::Log::new(out, header)?)))),
 ];
 
-/// An error ends nothing: the first one is kept.
+/// An error ends nothing: that of the first document in [`FORMATS`] is kept.
 pub(super) struct Documents<'a> {
     run_dir: &'a Path,
     tables: Tables,
     files: Vec<PathBuf>,
-    unwritten: Option<JudgeError>,
+    failures: Vec<Failure>,
 }
 
 enum Tables {
@@ -57,22 +57,22 @@ type Failure = (PathBuf, io::Error);
 
 impl<'a> Documents<'a> {
     pub(super) fn new(run_dir: &'a Path) -> Self {
-        Self { run_dir, tables: Tables::Due, files: Vec::new(), unwritten: None }
+        Self { run_dir, tables: Tables::Due, files: Vec::new(), failures: Vec::new() }
     }
 
-    /// A record's rows, if the tables could be written so far.
+    /// A record's rows, for each table that could be written so far.
     pub(super) fn tabulate(&mut self, facts: &Facts, record: &Record) {
-        let done = match &mut self.tables {
-            Tables::Closed => return,
-            Tables::Open(tables) => push(tables, facts, record),
-            Tables::Due => {
-                create(self.run_dir, &facts.header).map(|tables| self.tables = Tables::Open(tables))
-            }
-        };
-        if let Err(failure) = done {
-            self.give_up_tables();
-            self.failed(failure);
+        if let Tables::Due = self.tables {
+            self.tables = Tables::Open(create(self.run_dir, &facts.header, &mut self.failures));
         }
+        let Tables::Open(tables) = &mut self.tables else { return };
+        tables.retain_mut(|(path, table)| match table.push(facts, record) {
+            Ok(()) => true,
+            Err(source) => {
+                self.failures.push((path.clone(), source));
+                false
+            }
+        });
     }
 
     pub(super) fn write_verdict(&mut self, judgement: &Judgement, facts: &Facts) {
@@ -92,7 +92,13 @@ impl<'a> Documents<'a> {
 
     pub(super) fn judged(self, judgement: Judgement, facts: &Facts) -> Judged {
         let summary = text::render(&judgement, facts);
-        Judged { judgement, summary, files: self.files, unwritten: self.unwritten }
+        let order = |path: &Path| {
+            let name = path.strip_prefix(self.run_dir).unwrap_or(path);
+            FORMATS.iter().position(|(format, _)| name.starts_with(format))
+        };
+        let first = self.failures.into_iter().min_by_key(|(path, _)| order(path));
+        let unwritten = first.map(|(path, source)| JudgeError::CannotWrite { path, source });
+        Judged { judgement, summary, files: self.files, unwritten }
     }
 
     fn write_one(&mut self, name: &str, format: &Format, judgement: &Judgement, facts: &Facts) {
@@ -101,7 +107,7 @@ impl<'a> Documents<'a> {
             Format::Folder(draw) => {
                 let folder = self.run_dir.join(name);
                 if let Err(source) = fs::create_dir_all(&folder) {
-                    self.failed((folder.clone(), source));
+                    self.failures.push((folder.clone(), source));
                 }
                 for (file, drawing) in draw(facts) {
                     self.write(&folder.join(file), drawing.as_bytes());
@@ -111,13 +117,14 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Writes one file. If that fails, the tables give way: they may hold the space that it needs.
+    /// Writes one file. If the disk is full, the tables give way: they may hold the space that it needs.
     fn write(&mut self, path: &Path, bytes: &[u8]) {
         let mut done = replace(path, bytes);
         if let Err(source) = done {
-            done = match self.give_up_tables() {
+            let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            done = match if full { self.give_up_tables() } else { None } {
                 Some(table) => {
-                    self.failed((table, source));
+                    self.failures.push((table, source));
                     replace(path, bytes)
                 }
                 None => Err(source),
@@ -125,12 +132,8 @@ impl<'a> Documents<'a> {
         }
         match done {
             Ok(()) => self.files.push(path.to_owned()),
-            Err(source) => self.failed((path.to_owned(), source)),
+            Err(source) => self.failures.push((path.to_owned(), source)),
         }
-    }
-
-    fn failed(&mut self, (path, source): Failure) {
-        self.unwritten.get_or_insert(JudgeError::CannotWrite { path, source });
     }
 
     /// Removes what there is of the tables, and names the first of them.
@@ -147,29 +150,23 @@ impl<'a> Documents<'a> {
         for (path, table) in tables {
             match table.into_inner().and_then(Draft::finish) {
                 Ok(()) => self.files.push(path),
-                Err(source) => self.failed((path, source)),
+                Err(source) => self.failures.push((path, source)),
             }
         }
     }
 }
 
-fn create(run_dir: &Path, header: &Header) -> Result<Vec<(PathBuf, OpenTable)>, Failure> {
+/// Those that can be begun.
+fn create(run_dir: &Path, header: &Header, failures: &mut Vec<Failure>) -> Vec<(PathBuf, OpenTable)> {
     let mut tables = Vec::new();
     for (name, format) in &FORMATS {
         if let Format::Table(open) = format {
             let path = run_dir.join(name);
             match Draft::create(&path).and_then(|draft| open(draft, header)) {
                 Ok(table) => tables.push((path, table)),
-                Err(source) => return Err((path, source)),
+                Err(source) => failures.push((path, source)),
             }
         }
     }
-    Ok(tables)
-}
-
-fn push(tables: &mut [(PathBuf, OpenTable)], facts: &Facts, record: &Record) -> Result<(), Failure> {
-    for (path, table) in tables {
-        table.push(facts, record).map_err(|source| (path.clone(), source))?;
-    }
-    Ok(())
+    tables
 }

@@ -1,7 +1,8 @@
 //! A file under its temporary name: whole or not there.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -19,11 +20,11 @@ impl Draft {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default();
         let dir = path.parent().unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new()
-            .prefix(name)
-            .suffix(".tmp")
-            .rand_bytes(0)
-            .make_in(dir, |temporary| File::create(temporary).map(BufWriter::new))?;
+        let file =
+            tempfile::Builder::new().prefix(name).suffix(".tmp").rand_bytes(0).make_in(dir, |temporary| {
+                remove_stream(temporary)?;
+                File::create(temporary).map(BufWriter::new)
+            })?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -33,6 +34,16 @@ impl Draft {
         self.file.as_file().get_ref().sync_all()?;
         self.file.persist(&self.path).map_err(|refused| refused.error)?;
         Ok(())
+    }
+}
+
+/// Opening a pipe would wait for a reader. What has the temporary name is ours.
+fn remove_stream(temporary: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(temporary) {
+        Ok(found) if found.file_type().is_fifo() || found.file_type().is_socket() => {
+            fs::remove_file(temporary)
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

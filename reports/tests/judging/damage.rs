@@ -203,6 +203,77 @@ fn a_run_that_is_not_there_is_told_from_one_that_cannot_be_read() {
     assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
+fn pipe(path: &std::path::Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success(), "mkfifo is part of coreutils");
+}
+
+/// Runs what may wait for ever.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(done.send(work())));
+    wait.recv_timeout(std::time::Duration::from_secs(120)).expect("it waits for ever")
+}
+
+#[test]
+fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+    for name in ["run.log", "run.2.log"] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("run.log"), Run::default().log()).unwrap();
+        let _ = std::fs::remove_file(dir.path().join(name));
+        pipe(&dir.path().join(name));
+        let path = dir.path().to_owned();
+        let error = in_time(move || reports::report(&path)).unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+        assert!(error.to_string().contains(name) && error.to_string().contains("pipe"), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", dir.path().join("run.log")).unwrap();
+    let path = dir.path().to_owned();
+    assert_eq!(in_time(move || reports::judge(&path)).unwrap_err().exit_code(), 64);
+    let dir = tempfile::tempdir().unwrap();
+    pipe(&dir.path().join("verdict.json"));
+    let path = dir.path().to_owned();
+    assert_eq!(in_time(move || reports::read_verdict(&path)).unwrap_err().exit_code(), 64);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_document_makes_nobody_wait() {
+    let dir = run_dir(&Run::default().log());
+    for name in ["samples.csv", "samples.csv.tmp", "verdict.json", "verdict.json.tmp"] {
+        pipe(&dir.path().join(name));
+    }
+    let path = dir.path().to_owned();
+    let judged = in_time(move || reports::report(&path)).unwrap();
+    assert!(judged.unwritten.is_none(), "{:?}", judged.unwritten);
+    assert!(std::fs::metadata(dir.path().join("samples.csv")).unwrap().is_file());
+}
+
+/// Each document in turn cannot be written, for a reason that is its own.
+#[test]
+fn a_document_that_cannot_be_written_is_named_and_stops_no_other() {
+    let whole = {
+        let dir = run_dir(&Run::default().log());
+        let (_, files) = report(dir.path());
+        files.iter().map(|f| f.strip_prefix(dir.path()).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(whole.len() > 7, "{whole:?}");
+    for name in &whole {
+        // Under its own name, and under the temporary one.
+        for suffix in ["", ".tmp"] {
+            let dir = run_dir(&Run::default().log());
+            let taken = dir.path().join(format!("{}{suffix}", name.display()));
+            std::fs::create_dir_all(taken).unwrap();
+            let judged = reports::report(dir.path()).unwrap();
+            let error = judged.unwritten.expect("one document cannot be written").to_string();
+            assert!(error.contains(&format!("{} cannot", name.display())), "{name:?}: {error}");
+            for other in whole.iter().filter(|other| *other != name) {
+                assert!(judged.files.contains(&dir.path().join(other)), "{name:?} stops {other:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_line_without_end_is_not_read_into_memory() {
     struct Endless;
