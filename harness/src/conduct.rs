@@ -8,7 +8,7 @@
 
 use crate::engine::live::Live;
 use crate::engine::run_dir::{RunDir, RunDirError};
-use crate::engine::sink::FileSink;
+use crate::engine::sink::{FileSink, Held};
 use crate::engine::stop::{Stop, StopMode};
 use crate::engine::{self, Ended, EngineError, Request};
 use crate::exit::ExitCode;
@@ -18,7 +18,7 @@ use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
 use reports::runlog::event::BuildFacts;
 use reports::{JudgeError, Judged};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// What a run needs beside its plan.
@@ -69,6 +69,10 @@ impl Conducted {
         match &self.judged {
             None => ExitCode::Interrupted,
             Some(_) if self.ended.recording_error.is_some() => ExitCode::Inconclusive,
+            // There was a run, and its log is not what was written: no mistake of the caller.
+            Some(Err(
+                JudgeError::NoRun { .. } | JudgeError::CannotRead { .. } | JudgeError::NotARunLog { .. },
+            )) => ExitCode::Inconclusive,
             Some(judged) => ExitCode::of_judged(judged),
         }
     }
@@ -118,11 +122,29 @@ pub fn conduct(
         stderr: directory.fleet_stderr(),
     });
     let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;
+    let held = sink.hold(&directory.log()).map_err(EngineError::Recording)?;
     let ended = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
-    observe(Notice::Ended(ended.clone()));
     let killed = controls.stop.mode() == StopMode::Kill;
-    let judged = (!killed).then(|| reports::report(directory.path()));
+    observe(Notice::Ended(ended.clone()));
+    let judged = (!killed).then(|| judge(directory.path(), held));
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
+}
+
+/// From the log in its place; if it is not there any more, from the file that was written.
+fn judge(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
+    let lost = match held.lost() {
+        Some(lost) => lost,
+        None => match reports::report(directory) {
+            // It went just now.
+            Err(JudgeError::NoRun { source, .. } | JudgeError::CannotRead { source, .. }) => {
+                format!("the run log cannot be read any more: {source}")
+            }
+            judged => return judged,
+        },
+    };
+    let path = directory.to_owned();
+    let log = held.read().map_err(|source| JudgeError::CannotRead { path, source })?;
+    reports::report_lost(directory, log, &lost)
 }
 
 /// Gives the run its name, its start and its directory.

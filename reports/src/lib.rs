@@ -19,5 +19,5 @@ pub mod verdict;
 
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
-pub use run_dir::{JudgeError, Judged, judge, judge_log, judge_logs, read_verdict, report};
+pub use run_dir::{JudgeError, Judged, judge, judge_log, judge_logs, read_verdict, report, report_lost};
 pub use verdict::{Case, Judgement, Verdict};

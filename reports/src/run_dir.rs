@@ -109,6 +109,16 @@ pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     Ok(documents.judged(judgement, case.facts()))
 }
 
+/// As [`report`], for a log that was lost from the run's directory while the run went on, and is still held
+/// open. `lost` says how, in a sentence: the run is INCONCLUSIVE at best. What can be written is written.
+pub fn report_lost(run_dir: &Path, log: impl BufRead, lost: &str) -> Result<Judged, JudgeError> {
+    let mut documents = Documents::new(run_dir);
+    let (case, log) = read::held(run_dir, log, lost, |facts, record| documents.tabulate(facts, record))?;
+    let judgement = case.judgement(&log);
+    documents.write_all(&judgement, case.facts());
+    Ok(documents.judged(judgement, case.facts()))
+}
+
 /// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
 /// damaged, or has no whole header, is an error.
 pub fn judge_log(log: impl BufRead) -> Result<(Judgement, Facts), LogError> {

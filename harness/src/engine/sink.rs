@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
+use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// Takes the log's lines in their order. After an error nothing more comes.
 pub trait Sink: fmt::Debug + Send {
@@ -25,11 +26,51 @@ impl FileSink {
     /// The error names the path.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = File::options()
+            .read(true)
             .write(true)
             .create_new(true)
             .open(path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         Ok(Self(BufWriter::with_capacity(1 << 16, file)))
+    }
+
+    /// The file itself, whatever becomes of its name.
+    pub fn hold(&self, path: &Path) -> io::Result<Held> {
+        Ok(Held { file: self.0.get_ref().try_clone()?, path: path.to_owned() })
+    }
+}
+
+/// A log that can be read to its end even if its directory is removed, moved or closed meanwhile.
+#[derive(Debug)]
+pub struct Held {
+    file: File,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Why the log cannot be found where it was begun, in a sentence. `None` if it can.
+    pub fn lost(&self) -> Option<String> {
+        let path = self.path.display();
+        let found = match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Some(format!("{path} was removed or moved during the run"));
+            }
+            Err(error) => return Some(format!("{path} cannot be reached any more: {error}")),
+        };
+        match self.file.metadata() {
+            Ok(own) if (own.dev(), own.ino()) == (found.dev(), found.ino()) => {}
+            Ok(_) => return Some(format!("{path} is another file than the one that the run wrote")),
+            Err(error) => return Some(format!("{path} cannot be compared: {error}")),
+        }
+        // The same file, so this waits for no pipe.
+        File::open(&self.path).err().map(|error| format!("{path} cannot be read any more: {error}"))
+    }
+
+    /// From its begin. The sink must be gone: both share a position.
+    pub fn read(mut self) -> io::Result<BufReader<File>> {
+        self.file.rewind()?;
+        Ok(BufReader::with_capacity(1 << 18, self.file))
     }
 }
 

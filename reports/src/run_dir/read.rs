@@ -30,6 +30,21 @@ pub(super) fn run(
     pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))
 }
 
+/// Reads a log that is not in its place any more; `lost` says why not.
+pub(super) fn held(
+    run_dir: &Path,
+    log: impl BufRead,
+    lost: &str,
+    mut each: impl FnMut(&Facts, &Record),
+) -> Result<(Case, LogState), JudgeError> {
+    let refuse = |source| refuse(run_dir.join(RUN_LOG), source);
+    let mut pass = Pass::default();
+    pass.segment(&mut Reader::new(log), &mut each).map_err(refuse)?;
+    let (case, mut log) = pass.finish().map_err(refuse)?;
+    log.contradiction = Some(lost.to_owned());
+    Ok((case, log))
+}
+
 /// Why there is no log to open, and where one is.
 fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
     if source.kind() != io::ErrorKind::NotFound {

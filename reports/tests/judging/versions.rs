@@ -106,7 +106,7 @@ fn an_unknown_event_of_a_newer_first_version_makes_the_run_inconclusive() {
 }
 
 #[test]
-fn an_event_that_hides_that_it_is_needed_makes_the_log_inconsistent() {
+fn an_event_that_hides_that_it_is_needed_costs_the_pass() {
     let log = Run::default().log();
     let events = ["agent-exit", "round", "verify", "sample"];
     for ev in events {
@@ -114,8 +114,7 @@ fn an_event_that_hides_that_it_is_needed_makes_the_log_inconsistent() {
         for name in [ev.to_owned(), format!("{ev}s")] {
             let hidden = rewritten(&log, &from, &format!("\"needed\":false,\"ev\":\"{name}\""));
             assert_ne!(hidden, log);
-            let (judgement, verdict, said) = consistent(&hidden);
-            assert_eq!(verdict, Verdict::Inconclusive, "{name}: {said}");
+            let (judgement, _, said) = consistent(&hidden);
             assert!(judgement.verdict >= Verdict::Inconclusive, "{name}: {said}");
         }
     }

@@ -4,6 +4,7 @@ use super::{Bench, HARNESS, scenario, verdict, wait_until};
 use coordinator::client::Identity;
 use nix::sys::signal::Signal;
 use reports::runlog::event::AgentInfo;
+use std::path::Path;
 use std::process::Command;
 
 fn kill(agents: &[AgentInfo], name: &str, signal: Signal) {
@@ -246,4 +247,59 @@ fn an_abort_criterion_ends_the_run_early() {
     assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("cannot pass any more"), "{}", done.stdout);
     bench.assert_nothing_left(&agents);
+}
+
+/// What befalls the directory of a run that is under way; what the run says about it.
+fn befallen(what: impl FnOnce(&Path)) -> String {
+    let bench = Bench::new(&scenario(2));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    what(&bench.latest());
+    let done = run.end();
+    let told = format!("{}{}", done.stdout, done.stderr);
+    assert_eq!(done.status.code(), Some(12), "{told}");
+    bench.assert_nothing_left(&agents);
+    told
+}
+
+/// The log is lost, and the run is judged from the file that the harness holds open.
+fn judged_though_lost(what: impl FnOnce(&Path), says: &str) {
+    let told = befallen(what);
+    assert!(told.starts_with("INCONCLUSIVE") && told.contains(says), "{told}");
+    assert!(told.contains("delivery.rate >= 100%"), "{told}");
+}
+
+#[test]
+fn a_log_that_is_removed_during_the_run_makes_it_inconclusive_and_it_is_judged() {
+    judged_though_lost(|run| std::fs::remove_file(run.join("run.log")).unwrap(), "was removed or moved");
+    judged_though_lost(|run| std::fs::remove_dir_all(run).unwrap(), "was removed or moved");
+    judged_though_lost(
+        |run| std::fs::rename(run, run.with_extension("moved")).unwrap(),
+        "was removed or moved",
+    );
+}
+
+#[test]
+fn a_log_with_another_in_its_place_makes_the_run_inconclusive() {
+    let another = |run: &Path| {
+        let log = run.join("run.log");
+        std::fs::copy(&log, run.join("copy")).unwrap();
+        std::fs::rename(run.join("copy"), log).unwrap();
+    };
+    judged_though_lost(another, "is another file");
+    let pipe = |run: &Path| {
+        std::fs::remove_file(run.join("run.log")).unwrap();
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&run.join("run.log"), mode).unwrap();
+    };
+    judged_though_lost(pipe, "is another file");
+}
+
+#[test]
+fn a_log_that_is_cut_short_during_the_run_is_no_mistake_of_the_caller() {
+    let told = befallen(|run| {
+        let log = std::fs::File::options().write(true).open(run.join("run.log")).unwrap();
+        log.set_len(0).unwrap();
+    });
+    assert!(told.contains("run.log"), "{told}");
 }
