@@ -209,6 +209,9 @@ impl<'a> Loader<'a> {
                     self.latencies.flush(self.tools.log, self.now_ns());
                 }
                 self.phase(phase);
+                if phase == Phase::Load {
+                    self.calendar.load_began(self.now_ns());
+                }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),
             Due::Sweep { sweep, due_ns } => self.tools.sampling.sweep(sweep, due_ns),

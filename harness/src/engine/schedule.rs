@@ -101,6 +101,11 @@ impl Calendar {
         }
     }
 
+    /// The log says from `recorded_ns` on that the load is on: it lasts its whole length from there.
+    pub fn load_began(&mut self, recorded_ns: u64) {
+        self.rounds.load_began(recorded_ns);
+    }
+
     /// No more rounds from now on; everything else goes on.
     pub fn end_load(&mut self) {
         self.rounds.end();

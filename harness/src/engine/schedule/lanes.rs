@@ -60,6 +60,8 @@ pub(super) struct Rounds {
     first_ns: u64,
     load_ns: u64,
     end_ns: u64,
+    /// The load lasts until here at least: its length counts from the record of its begin.
+    stay_ns: u64,
     /// Later than this no round is made up.
     latest_ns: u64,
     /// Between two rounds of an open loop; `None` in a closed one.
@@ -78,10 +80,22 @@ impl Rounds {
             first_ns,
             load_ns,
             end_ns,
+            stay_ns: end_ns,
             latest_ns,
             every_ns: every_ns.map(|every_ns| every_ns.max(1)),
             in_flight_max,
             begun: 0,
+        }
+    }
+
+    /// The begin of the load was recorded, and is late if the machine is busy. An open loop's rounds keep their
+    /// times all the same; a closed loop's go on until the end.
+    pub fn load_began(&mut self, recorded_ns: u64) {
+        let late_ns = recorded_ns.saturating_sub(self.load_ns);
+        self.stay_ns = self.end_ns.saturating_add(late_ns);
+        if self.every_ns.is_none() {
+            self.end_ns = self.stay_ns;
+            self.latest_ns = self.latest_ns.saturating_add(late_ns);
         }
     }
 
@@ -129,7 +143,7 @@ impl Rounds {
             self.begun += 1;
             return Step::Due(Due::Round { phase, due_ns });
         }
-        if phase == Phase::Load && now_ns >= end_ns && (!has_more || now_ns >= self.latest_ns) {
+        if phase == Phase::Load && now_ns >= self.stay_ns && (!has_more || now_ns >= self.latest_ns) {
             self.stage = Stage::Ending;
             return self.step(now_ns, in_flight);
         }
@@ -139,8 +153,8 @@ impl Rounds {
             Phase::WarmUp => end_ns,
             _ if has_more && has_room => due_ns,
             // Only a round that ends makes room, or the time for late rounds is over.
-            _ if has_more && self.every_ns.is_some() => self.latest_ns,
-            _ => end_ns,
+            _ if has_more && self.every_ns.is_some() => self.latest_ns.max(self.stay_ns),
+            _ => self.stay_ns,
         })
     }
 }

@@ -61,6 +61,23 @@ fn an_open_loop_starts_rounds_on_time_whether_or_not_the_last_one_is_back() {
     );
 }
 
+/// The log's record of the begin comes 30 ms late; the load is as long as planned in the log, too.
+#[test]
+fn a_load_that_is_recorded_late_lasts_its_whole_length_from_there() {
+    let late = |every| {
+        let mut calendar = calendar([0, 100, every], 1_000, 8);
+        due(&mut calendar, 0, 0);
+        assert_eq!(calendar.step(20 * MS, 0), Step::Due(Due::Phase(Phase::Load)));
+        calendar.load_began(50 * MS);
+        calendar
+    };
+    check(
+        late(50),
+        &[(50, 0, "round@20", 70), (70, 1, "round@70", 150), (149, 0, "", 150), (150, 0, "over", 1_000)],
+    );
+    check(late(0), &[(50, 1, "", 150), (149, 1, "", 150), (150, 1, "over", 1_000)]);
+}
+
 #[test]
 fn without_a_warm_up_the_load_comes_first() {
     check(
