@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -40,9 +39,7 @@ impl Draft {
 /// Opening a pipe would wait for a reader. What has the temporary name is ours.
 fn remove_stream(temporary: &Path) -> io::Result<()> {
     match fs::symlink_metadata(temporary) {
-        Ok(found) if found.file_type().is_fifo() || found.file_type().is_socket() => {
-            fs::remove_file(temporary)
-        }
+        Ok(found) if !(found.is_file() || found.is_dir() || found.is_symlink()) => fs::remove_file(temporary),
         Ok(_) | Err(_) => Ok(()),
     }
 }

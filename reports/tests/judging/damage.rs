@@ -238,7 +238,7 @@ fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_document_makes_nobody_wait() {
+fn a_pipe_in_the_place_of_a_document_is_written_over() {
     let dir = run_dir(&Run::default().log());
     for name in ["samples.csv", "samples.csv.tmp", "verdict.json", "verdict.json.tmp"] {
         pipe(&dir.path().join(name));
