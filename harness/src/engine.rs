@@ -218,6 +218,9 @@ impl Run<'_> {
         {
             self.log.record(Event::Alert(Alert { severity: Severity::Critical, text: how.clone() }));
         }
+        for text in &stopped.strangers {
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));
+        }
         // A second interrupt may have come while the system was asked to end.
         let mode = self.stop.mode();
         for event in watch.after_stop(system, stopped.how.as_deref(), mode, self.clock.now_ns()) {

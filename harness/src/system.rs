@@ -299,6 +299,8 @@ pub struct Stopped {
     pub how: Option<String>,
     /// What its own end had left and was killed or removed by this process.
     pub cleaned: Vec<String>,
+    /// In words: processes that this process was left with and that are not proven to be of the system. None was killed.
+    pub strangers: Vec<String>,
 }
 
 #[cfg(test)]

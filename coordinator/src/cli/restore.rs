@@ -120,6 +120,9 @@ fn stop(args: &Args, mut fleet: Fleet, id: &str, status: u8) -> u8 {
         keep(&mut fleet, id);
     }
     let stopped = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
+    for stranger in &stopped.strangers {
+        print::warn(stranger);
+    }
     if let Some(how) = stopped.how
         && !args.keep
     {

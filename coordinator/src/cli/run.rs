@@ -188,6 +188,9 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
     // A second signal asks for that.
     let at_once = STOPS.load(Ordering::Relaxed) > 1;
     let stopped = if at_once { fleet.kill() } else { fleet.stop() };
+    for stranger in &stopped.strangers {
+        print::warn(stranger);
+    }
     if let Some(how) = stopped.how
         && !at_once
     {

@@ -5,6 +5,7 @@ use crate::bus::view::{Control, peek_owner};
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::os::identity::Identity;
+use crate::process::descent::{self, Descent, Marker, Stranger};
 use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
@@ -26,6 +27,9 @@ use thiserror::Error;
 const START_MAX: Duration = Duration::from_secs(90);
 /// How long a supervisor may take to stop its fleet. Longer than it gives its coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// After so many looks at which no orphan of the fleet was found, the others are not of the fleet. (A process shows no
+/// environment for a moment while it executes a program.)
+const QUIET_LOOKS: u32 = 5;
 
 /// How to start the supervisor's program: `coordinator`, or `harness coordinator`.
 #[derive(Debug, Clone)]
@@ -63,8 +67,10 @@ pub struct Fleet {
     /// Device and inode of that directory: later, another fleet's directory may have the same name.
     made: Option<(u64, u64)>,
     ended: Option<ExitStatus>,
-    /// Children that this process had before; they are left alone.
-    spared: Vec<u32>,
+    /// What proves that a process descends from this fleet: no other is ever killed.
+    marker: Marker,
+    /// Children that this process had before: that they are not of the fleet needs no mention.
+    before: Vec<u32>,
 }
 
 /// How a fleet ended.
@@ -74,12 +80,15 @@ pub struct Stopped {
     pub how: Option<String>,
     /// Processes and files that the fleet left behind, and that this process killed or removed.
     pub cleaned: Vec<String>,
+    /// Processes that became children of this one meanwhile, and are not proven to be of the fleet: they were left alone.
+    pub strangers: Vec<Stranger>,
 }
 
 /// Starts a fleet whose owner is this process, and waits until every worker is ready.
 ///
 /// The file `errors` gets the fleet's stderr. `cancelled` is polled while waiting. From now on this process adopts its
-/// descendants' orphans, and kills and reaps them with the fleet: it must not start other children.
+/// descendants' orphans. It kills those that prove to be of the fleet with it, and reaps all that have ended: it must not
+/// wait for other children.
 pub fn launch(
     program: &Program,
     root: &Path,
@@ -90,11 +99,13 @@ pub fn launch(
 ) -> Result<Fleet, LaunchError> {
     // Orphans of a killed supervisor become children of this process, which can kill them.
     set_child_subreaper(Some(getpid())).map_err(|errno| LaunchError::Spawn(errno.into()))?;
-    let spared = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
+    let before = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let own = Identity::own();
     let stderr = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
+    let marker = Marker::new(id);
     let mut command = Command::new(&program.path);
     command
+        .env(descent::VARIABLE, marker.appended())
         .arg0("coordinator-fleet-supervisor-with-room-for-its-title")
         .args(&program.arguments)
         .arg("up")
@@ -109,7 +120,7 @@ pub fn launch(
         // Ctrl-C on the terminal is for this process to handle.
         .process_group(0);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
-    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), made: None, ended: None, spared };
+    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), made: None, ended: None, marker, before };
     match fleet.wait_until_ready(&cancelled) {
         Ok(true) => {
             fleet.made = fleet.directory();
@@ -251,7 +262,7 @@ impl Fleet {
                 how = self.ended.map(|status| format!("the supervisor ended with {status}"));
             }
         }
-        let mut cleaned = end_orphans(&self.spared);
+        let (mut cleaned, strangers) = self.end_orphans();
         // Only a directory that this fleet's supervisor made: another fleet may have had the name.
         let own = self.dir.exists()
             && (self.made.is_some() && self.made == self.directory()
@@ -260,7 +271,46 @@ impl Fleet {
         if own && remove_with_temporary(&self.dir).is_ok() {
             cleaned.push(self.dir.display().to_string());
         }
-        Stopped { how, cleaned }
+        Stopped { how, cleaned, strangers }
+    }
+
+    /// Kills and reaps the fleet's orphans: once the supervisor is gone, they are children of this process that show the
+    /// fleet's marker. Returns what was killed, and the children that do not show it. Bounded, since SIGKILL cannot be
+    /// refused, only delayed.
+    fn end_orphans(&self) -> (Vec<String>, Vec<Stranger>) {
+        let (mut ended, mut strangers) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + STOP_GRACE;
+        let mut quiet = 0;
+        while Instant::now() < deadline && quiet < QUIET_LOOKS {
+            while reap_any().is_some() {}
+            let mut children = children_of(std::process::id());
+            children.retain(|pid| !self.before.contains(pid));
+            strangers.clear();
+            let mut any = false;
+            for pid in children {
+                let Stranger { name, .. } = Stranger::new(pid);
+                match self.marker.end(pid) {
+                    Descent::Unproven => strangers.push(Stranger { pid, name }),
+                    Descent::Ended => any = true,
+                    Descent::Proven => {
+                        any = true;
+                        // Coordinators and workers die with their parents, and only need to be reaped.
+                        let dies_by_itself =
+                            matches!(name.parse(), Ok(PlaceId::Coordinator(_) | PlaceId::Worker(_)));
+                        let word = format!("{pid} {name}");
+                        if !dies_by_itself && !ended.contains(&word) {
+                            ended.push(word);
+                        }
+                    }
+                }
+            }
+            if !any && strangers.is_empty() {
+                break;
+            }
+            quiet = if any { 0 } else { quiet + 1 };
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        (ended, strangers)
     }
 }
 
@@ -305,34 +355,4 @@ fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> Strin
     }
     let _ = pidfd_send_signal(&fd, Signal::KILL);
     format!("process {pid}, which had adopted its fleet, was killed")
-}
-
-/// Kills and reaps the fleet's orphans: once the supervisor is gone, they are the children that this process did not have
-/// before. Bounded, since SIGKILL cannot be refused, only delayed.
-fn end_orphans(spared: &[u32]) -> Vec<String> {
-    let mut ended = Vec::new();
-    let deadline = Instant::now() + STOP_GRACE;
-    while Instant::now() < deadline {
-        let mut orphans = children_of(std::process::id());
-        orphans.retain(|pid| !spared.contains(pid));
-        if orphans.is_empty() {
-            break;
-        }
-        for pid in orphans {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let name = name.trim();
-            if let Some(pid) = Pid::from_raw(pid as i32) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            // Coordinators and workers die with their parents, and only need to be reaped.
-            let dies_by_itself = matches!(name.parse(), Ok(PlaceId::Coordinator(_) | PlaceId::Worker(_)));
-            let word = format!("{pid} {name}");
-            if !dies_by_itself && !ended.contains(&word) {
-                ended.push(word);
-            }
-        }
-        while reap_any().is_some() {}
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    ended
 }

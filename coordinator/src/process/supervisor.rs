@@ -13,6 +13,7 @@ pub use adopt::adopt;
 pub use children::{children_of, try_children_of};
 pub(super) use health::limits;
 
+use super::descent::{self, Descent, Marker, Stranger};
 use super::fork;
 use super::pidfd;
 use super::reap::HowEnded;
@@ -28,7 +29,7 @@ use crate::config::{FleetShape, Policy, SupervisorDeath};
 use crate::os::clock::now_ns;
 use crate::os::identity::{Identity, Presence};
 use crate::wire::place::PlaceId;
-use children::{errno_of, group_is_gone};
+use children::errno_of;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -105,7 +106,10 @@ struct Supervisor {
     signals: SignalFd,
     owner: Option<OwnedFd>,
     events: EventLog,
-    /// Children that this process had before it became a supervisor (of a shell that ended in `exec`): not of this fleet.
+    /// What every program that the fleet starts inherits: no other orphan is killed.
+    marker: Marker,
+    /// Children that this process had before it became a supervisor (of a shell that ended in `exec`): that they are not of
+    /// this fleet needs no mention.
     unrelated_children: Vec<u32>,
     /// The kernel has not refused one yet.
     has_pidfds: bool,
@@ -126,7 +130,11 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     control.state().supervisors.store(1, Ordering::Release);
     let adoptable = launch.policy.supervisor_death == SupervisorDeath::Adopt;
     control.state().adoptable.store(adoptable.into(), Ordering::Release);
-    let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir, signals);
+    let marker = Marker::new(&launch.id);
+    // From here on every program that the fleet starts has it. Forks show what this process was started with; they need no
+    // proof, as they are known by pid or die with their parents.
+    fork::set_variable(descent::VARIABLE.as_ref(), Some(&marker.appended()));
+    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, dir, signals);
     supervisor.owner = owner;
     supervisor.unrelated_children = unrelated_children;
     let served = supervisor.start().and_then(|()| {
@@ -175,7 +183,13 @@ fn open_owner(owner: Identity) -> Result<OwnedFd, SuperviseError> {
 }
 
 impl Supervisor {
-    fn new(launch: Launch, control: Control, stamped: Stamped, dir: PathBuf, signals: SignalFd) -> Self {
+    fn new(
+        launch: Launch,
+        (control, marker): (Control, Marker),
+        stamped: Stamped,
+        dir: PathBuf,
+        signals: SignalFd,
+    ) -> Self {
         let max = launch.shape.coordinators();
         let span = launch.policy.coordinators.within(max);
         let order = control.orders().scaled.load(Ordering::Acquire);
@@ -190,6 +204,7 @@ impl Supervisor {
             signals,
             owner: None,
             events: EventLog::new(control.events()),
+            marker,
             unrelated_children: Vec::new(),
             has_pidfds: true,
             serving: false,
@@ -310,11 +325,14 @@ impl Supervisor {
         for place in &self.places {
             self.control.coordinator(place.index).bell.wake();
         }
-        // The spare sees the end of its pipe, and ends.
-        self.spare = None;
         let deadline = Instant::now() + STOP_GRACE;
         let mut killed = false;
         for place in &mut self.places {
+            if place.state == PlaceState::HandingBack
+                && let Some(process) = &place.process
+            {
+                process.kill();
+            }
             if matches!(place.state, PlaceState::Replacing | PlaceState::HandingBack) {
                 place.state = PlaceState::Closed;
                 self.control.coordinator(place.index).process.set_life(Life::Dead);
@@ -346,32 +364,48 @@ impl Supervisor {
             std::thread::sleep(Duration::from_millis(2));
             self.reap(true);
         }
+        self.report_strangers();
         self.set_stage(Stage::Stopped);
         self.control.client_bell().wake();
     }
 
-    /// Kills every child that is not a coordinator and was not there before: workers of dead coordinators, and what those
-    /// had daemonised. (Orphans of a living coordinator's workers are that coordinator's children.) True if there were any.
-    fn end_orphans(&self, stopping: bool) -> bool {
-        let stays = |pid: Pid| {
-            let here =
-                |place: &Place| place.is_here(pid) && !(stopping && place.state == PlaceState::HandingBack);
-            self.places.iter().any(here)
-                || !stopping && self.spare.as_ref().is_some_and(|spare| spare.pid == pid)
-                || self.unrelated_children.contains(&(pid.as_raw() as u32))
-        };
+    /// Kills every child that is not a coordinator and shows the fleet's marker: what workers of dead coordinators had
+    /// started. (Orphans of a living coordinator's workers are that coordinator's children.) True if there were any.
+    fn end_orphans(&self) -> bool {
         let mut any = false;
-        for pid in reset::children::children().into_iter().map(Pid::from_raw).filter(|pid| !stays(*pid)) {
-            let _ = kill(pid, Signal::SIGKILL);
-            any = true;
+        for pid in self.orphans() {
+            any |= self.marker.end(pid) == Descent::Proven;
         }
         any
     }
 
-    /// Kills orphans, and checks for workers of adopted coordinators, which die with those. True if any process is left.
+    /// Children that are neither coordinators nor the spare, and were not there before.
+    fn orphans(&self) -> impl Iterator<Item = u32> {
+        let stays = |pid: Pid| {
+            self.places.iter().any(|place| place.is_here(pid))
+                || self.spare.as_ref().is_some_and(|spare| spare.pid == pid)
+                || self.unrelated_children.contains(&(pid.as_raw() as u32))
+        };
+        let children = reset::children::children().into_iter().map(Pid::from_raw);
+        children.filter(move |pid| !stays(*pid)).map(|pid| pid.as_raw() as u32)
+    }
+
+    /// Kills orphans and the spare, and checks for workers of dead coordinators, which die with those. True if any process
+    /// is left.
     fn kill_strays(&self) -> bool {
-        let any = self.end_orphans(true);
-        let adopted = self.places.iter().filter_map(|place| place.process.as_ref());
-        any || adopted.filter(|process| !process.is_child).any(|process| !group_is_gone(process.identity.pid))
+        let mut any = self.end_orphans();
+        if let Some(spare) = &self.spare {
+            let _ = kill(spare.pid, Signal::SIGKILL);
+            any = true;
+        }
+        let groups = self.places.iter().filter_map(|place| place.process.as_ref());
+        any || groups.into_iter().any(|process| !process.group_is_gone())
+    }
+
+    /// Lists the orphans that were not killed, since they are not proven to be of this fleet.
+    fn report_strangers(&self) {
+        for pid in self.orphans().filter(|pid| self.marker.of(*pid) == Descent::Unproven) {
+            self.report(&Stranger::new(pid).to_string());
+        }
     }
 }

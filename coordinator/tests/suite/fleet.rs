@@ -6,6 +6,7 @@ mod orders;
 mod pool;
 mod program;
 mod seen;
+mod strangers;
 mod tasks;
 mod top;
 

@@ -245,7 +245,8 @@ impl System for RunningFleet {
             StopMode::Run | StopMode::Drain => self.fleet.stop(),
             StopMode::Kill => self.fleet.kill(),
         };
-        Stopped { how: stopped.how, cleaned: stopped.cleaned }
+        let strangers = stopped.strangers.iter().map(ToString::to_string).collect();
+        Stopped { how: stopped.how, cleaned: stopped.cleaned, strangers }
     }
 
     fn files_left(&self) -> Vec<String> {

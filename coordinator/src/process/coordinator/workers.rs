@@ -11,6 +11,7 @@ use crate::plan::lease::{Attempt, State};
 use crate::plan::recover::abandoned;
 use crate::plan::restart::Restart;
 use crate::plan::retry::Cause;
+use crate::process::descent;
 use crate::process::fork;
 use crate::process::reap::HowEnded;
 use crate::process::reap::reap_any;
@@ -198,8 +199,8 @@ impl Coordinator {
         departure
     }
 
-    /// Kills what tasks of dead workers have daemonised: children of this process that are not workers. True if there
-    /// were any.
+    /// Kills what tasks of dead workers have daemonised: children of this process that are not workers. All of them descend
+    /// from it, as it is a fork that had no children. True if there were any.
     pub(super) fn end_orphans(&self) -> bool {
         let mut any = false;
         for pid in children().into_iter().map(Pid::from_raw) {
@@ -218,10 +219,17 @@ impl Coordinator {
             pid: own.command_pid.load(Ordering::Acquire),
             start_ticks: own.command_start.load(Ordering::Relaxed),
         };
-        // The group outlives its leader, so a leader that is gone proves nothing about it; but a pid that belongs to
-        // another process now must not be touched.
-        if command.pid > 1 && Identity::of(command.pid).is_none_or(|found| found == command) {
-            let _ = killpg(Pid::from_raw(command.pid as i32), Signal::SIGKILL);
+        if command.pid <= 1 {
+            return;
+        }
+        match Identity::of(command.pid) {
+            Some(found) if found == command => {
+                let _ = killpg(Pid::from_raw(command.pid as i32), Signal::SIGKILL);
+            }
+            // Another process has its pid now, so no group of the command's is left.
+            Some(_) => {}
+            // A group outlives its leader; but one with that number may be another's by now.
+            None => descent::end_group(command.pid),
         }
     }
 

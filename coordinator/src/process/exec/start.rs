@@ -2,6 +2,7 @@
 //! refuses for good.
 
 use super::{ExecError, Job, Stream, Watcher, pause};
+use crate::process::descent;
 use crate::process::fork::own_group;
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -57,6 +58,8 @@ fn surroundings(command: &mut Command, job: &Job<'_>) {
         command.env("TMPDIR", temporary);
     }
     command.envs(job.env.iter().copied());
+    // It proves that the command is the fleet's. A task cannot do without it.
+    command.envs(std::env::var_os(descent::VARIABLE).map(|markers| (descent::VARIABLE, markers)));
     if let Some(cwd) = job.cwd {
         command.current_dir(cwd);
     }

@@ -14,6 +14,7 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
+use crate::process::descent::Marker;
 use crate::process::reap::HowEnded;
 use std::path::Path;
 
@@ -25,7 +26,9 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     fault::register_fleet(dir, launch.shape.coordinators());
     let mut stamped = *control.stamped();
     stamped.owner = own;
-    let mut supervisor = Supervisor::new(launch.clone(), control, stamped, dir.to_owned(), signals);
+    // The coordinator that forked this process had it from the dead supervisor.
+    let marker = Marker::inherited().unwrap_or_else(|| Marker::new(&launch.id));
+    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, dir.to_owned(), signals);
     supervisor.event(EventKind::Adopted, SELF, &[own.pid.into(), dead.pid.into()]);
     supervisor.report(&format!(
         "the supervisor (process {}) has died; process {} has adopted its fleet",

@@ -1,7 +1,6 @@
 //! Deaths of coordinators, and what follows: a successor, or the return of what they had.
 
 use super::Supervisor;
-use super::children::{children_are_gone, group_is_gone};
 use super::places::{Duty, PlaceState};
 use crate::bus::events::EventKind;
 use crate::bus::fault;
@@ -34,7 +33,7 @@ impl Supervisor {
             self.ended(at, how, stopping);
         }
         if orphans && !stopping {
-            self.end_orphans(false);
+            self.end_orphans();
         }
         for at in 0..self.places.len() {
             let Some(process) = &self.places[at].process else { continue };
@@ -176,7 +175,6 @@ impl Supervisor {
     /// No process of the last coordinator here is left.
     fn is_vacant(&self, at: usize) -> bool {
         let Some(process) = &self.places[at].process else { return true };
-        // The parent of an adopted coordinator's workers is now init or another subreaper.
-        children_are_gone(process.identity.pid) && (process.is_child || group_is_gone(process.identity.pid))
+        process.group_is_gone()
     }
 }

@@ -7,10 +7,7 @@ use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::plan::health::{HealthEvent, Limits, Progress};
-use crate::process::pidfd;
 use crate::wire::place::PlaceId;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::time::Duration;
 
 /// A successor that has not begun to serve by then counts as hung.
@@ -92,14 +89,8 @@ impl Supervisor {
 
     /// Sends SIGKILL to the coordinator at this place, and to no other process.
     pub(super) fn kill(&self, at: usize) {
-        let Some(process) = &self.places[at].process else { return };
-        match &process.pidfd {
-            Some(fd) => pidfd::kill(fd),
-            // A child that is not reaped keeps its pid.
-            None if process.is_child || process.identity.is_alive() => {
-                let _ = kill(Pid::from_raw(process.identity.pid as i32), Signal::SIGKILL);
-            }
-            None => {}
+        if let Some(process) = &self.places[at].process {
+            process.kill();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The coordinators' places: what process is there, and how it is started.
 
 use super::Supervisor;
+use super::children::{children_are_gone, group_is_gone};
 use crate::bus::directory::{add_region, region_path};
 use crate::bus::error::{BusError, Cause, in_words};
 use crate::bus::events::EventKind;
@@ -18,6 +19,7 @@ use crate::process::fork;
 use crate::process::pidfd;
 use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
@@ -69,6 +71,26 @@ pub(super) struct Watched {
     pub pidfd: Option<OwnedFd>,
     /// A child of this process. Otherwise it was adopted, and another process reaps it.
     pub is_child: bool,
+}
+
+impl Watched {
+    /// Sends SIGKILL. Only while the process is not known to have ended.
+    pub fn kill(&self) {
+        match &self.pidfd {
+            Some(fd) => pidfd::kill(fd),
+            // A child that is not reaped keeps its pid.
+            None if self.is_child || self.identity.is_alive() => {
+                let _ = kill(Pid::from_raw(self.identity.pid as i32), Signal::SIGKILL);
+            }
+            None => {}
+        }
+    }
+
+    /// No process of its group is left; reaps those that have ended.
+    pub fn group_is_gone(&self) -> bool {
+        // The parent of an adopted coordinator's workers is now init or another subreaper.
+        children_are_gone(self.identity.pid) && (self.is_child || group_is_gone(self.identity.pid))
+    }
 }
 
 impl Place {

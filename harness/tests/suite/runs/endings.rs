@@ -1,11 +1,11 @@
 //! Runs that do not reach their end. Nothing of them is left behind.
 
-use super::{Bench, HARNESS, scenario, verdict, wait_until};
+use super::{Bench, HARNESS, Run, scenario, verdict, wait_until};
 use coordinator::client::Identity;
 use nix::sys::signal::Signal;
 use reports::runlog::event::AgentInfo;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn kill(agents: &[AgentInfo], name: &str, signal: Signal) {
     let agent = agents.iter().find(|agent| agent.name == name).unwrap();
@@ -302,4 +302,35 @@ fn a_log_that_is_cut_short_during_the_run_is_no_mistake_of_the_caller() {
         log.set_len(0).unwrap();
     });
     assert!(told.contains("run.log"), "{told}");
+
+#[test]
+fn an_orphan_of_another_process_is_listed_and_left_alone() {
+    let bench = Bench::new(&scenario(2));
+    let script =
+        "sh -c 'sleep 1000 & echo $! >stranger; until [ -e go ]; do sleep 0.01; done' >&- 2>&- & exec \"$@\"";
+    let child = Command::new("sh")
+        .args(["-c", script, "sh", HARNESS, "run", "small.toml", "--out", "runs", "--quiet"])
+        .current_dir(bench.dir.path())
+        .env("COORDINATOR_SHM_DIR", bench.shm.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = Run { bench: &bench, child };
+    let agents = run.agents_under_load();
+    let pid = std::fs::read_to_string(bench.dir.path().join("stranger")).unwrap();
+    let stranger = Identity::of(pid.trim().parse().unwrap()).unwrap();
+    std::fs::write(bench.dir.path().join("go"), "").unwrap();
+    wait_until("it is the run's child", || stranger.parent() == Some(run.child.id() as i32));
+    let done = run.end();
+    let left_alone = stranger.is_alive();
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(stranger.pid as i32), Signal::SIGKILL);
+    assert!(left_alone, "{}{}", done.stdout, done.stderr);
+    let log = std::fs::read_to_string(bench.latest().join("run.log")).unwrap();
+    assert!(log.contains(&format!("process {} (sleep) has lost its parent", stranger.pid)), "{log}");
+    let verdict = verdict(&bench.latest());
+    let evidence = verdict["evidence"].as_array().unwrap();
+    let left = evidence.iter().find(|check| check["name"] == "nothing left behind").unwrap();
+    assert_eq!(left["verdict"], "PASS", "{left}");
+    bench.assert_nothing_left(&agents);
 }

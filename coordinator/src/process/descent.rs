@@ -1,0 +1,199 @@
+//! Proof that a process descends from a fleet: a marker in the environment that it was started with.
+//!
+//! Parenthood proves nothing. A process that adopts orphans (`PR_SET_CHILD_SUBREAPER`) also adopts those of processes that
+//! were there before it: jobs of a shell that has become this program by `exec`, or whatever a container's first process
+//! is given. Each fleet therefore has a marker that no other has, and every program that it starts inherits it. What does
+//! not show the marker is never killed. Coordinators and workers need no such proof for their own children: they are forks,
+//! and had none when they began.
+
+use super::pidfd;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
+use std::ffi::OsString;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// The variable. A fleet that is started within another one adds its marker to those that are there.
+pub const VARIABLE: &str = "COORDINATOR_FLEET";
+const SEPARATOR: u8 = b':';
+
+/// What distinguishes a fleet's processes from all others of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker(Vec<u8>);
+
+/// Whether a process descends from a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descent {
+    Proven,
+    /// It has ended, and may have to be reaped.
+    Ended,
+    /// It was started with another environment, or has overwritten it, or is executing another program right now.
+    Unproven,
+}
+
+impl Marker {
+    /// One that no process has yet, for the fleet `id`.
+    pub fn new(id: &str) -> Self {
+        // Seeded by the system, and differently each time.
+        let nonce = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        Self(format!("{id}-{nonce:016x}").into_bytes())
+    }
+
+    /// The marker of the fleet that this process belongs to; of nested ones the innermost.
+    pub fn inherited() -> Option<Self> {
+        let all = std::env::var_os(VARIABLE)?;
+        let last = all.as_bytes().rsplit(|byte| *byte == SEPARATOR).next()?;
+        (!last.is_empty()).then(|| Self(last.to_owned()))
+    }
+
+    /// The value of [`VARIABLE`] with this marker behind those that this process has inherited.
+    pub fn appended(&self) -> OsString {
+        let mut all = std::env::var_os(VARIABLE).unwrap_or_default().into_vec();
+        if !all.is_empty() {
+            all.push(SEPARATOR);
+        }
+        all.extend_from_slice(&self.0);
+        OsString::from_vec(all)
+    }
+
+    /// Whether the process that has this pid now shows the marker.
+    pub fn of(&self, pid: u32) -> Descent {
+        let environment = match environment(pid) {
+            Ok(environment) => environment,
+            Err(descent) => return descent,
+        };
+        let is_marked = |variable: &[u8]| {
+            let value = variable.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+            value.is_some_and(|all| all.split(|byte| *byte == SEPARATOR).any(|one| one == self.0))
+        };
+        if environment.split(|byte| *byte == 0).any(is_marked) { Descent::Proven } else { Descent::Unproven }
+    }
+
+    /// Kills the child of this process that has this pid, if it is proven to descend from the fleet. Returns whether it was.
+    pub fn end(&self, pid: u32) -> Descent {
+        // Opened before the proof: from then on the descriptor cannot mean another process.
+        let fd = pidfd::open(pid);
+        let descent = self.of(pid);
+        if descent == Descent::Proven {
+            match fd {
+                Ok(fd) => pidfd::kill(fd),
+                // A child's pid is its own until it is reaped.
+                Err(_) => drop(Pid::from_raw(pid as i32).map(|pid| kill_process(pid, Signal::KILL))),
+            }
+        }
+        descent
+    }
+}
+
+/// Kills the processes in the group of `leader`, which is gone, as far as they are proven to be of this process's fleet.
+pub fn end_group(leader: u32) {
+    let Some(group) = Pid::from_raw(leader as i32) else { return };
+    // Mostly it has gone with its leader, and no process need be looked at.
+    if test_kill_process_group(group).is_err() {
+        return;
+    }
+    let Some(marker) = Marker::inherited() else { return };
+    for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+        let Ok(fd) = pidfd::open(process.pid as u32) else { continue };
+        if process.stat().is_ok_and(|stat| stat.pgrp == leader as i32)
+            && marker.of(process.pid as u32) == Descent::Proven
+        {
+            pidfd::kill(fd);
+        }
+    }
+}
+
+/// A process whose descent is unproven, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    pub pid: u32,
+    /// As in `ps -e`.
+    pub name: String,
+}
+
+impl Stranger {
+    pub fn new(pid: u32) -> Self {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Self { pid, name: name.trim().to_owned() }
+    }
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, name } = self;
+        write!(
+            f,
+            "process {pid} ({name}) has lost its parent; it is not proven to be of this fleet and was left alone"
+        )
+    }
+}
+
+/// The environment that a process was started with.
+fn environment(pid: u32) -> Result<Vec<u8>, Descent> {
+    let Ok(process) =
+        i32::try_from(pid).map_err(drop).and_then(|pid| procfs::process::Process::new(pid).map_err(drop))
+    else {
+        return Err(Descent::Ended);
+    };
+    let Ok(stat) = process.stat() else { return Err(Descent::Ended) };
+    let is_zombie = matches!(stat.state, 'Z' | 'X');
+    if is_zombie && stat.num_threads <= 1 {
+        return Err(Descent::Ended);
+    }
+    let whole = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    if !is_zombie {
+        return Ok(whole);
+    }
+    // Its first thread has ended and has no memory any more; the others have.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut seen = threads.filter_map(|thread| std::fs::read(thread.path().join("environ")).ok());
+    Ok(seen.find(|bytes| !bytes.is_empty()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    fn sleeper(value: Option<OsString>) -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("1000").env_remove(VARIABLE);
+        command.envs(value.map(|value| (VARIABLE, value)));
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn only_a_process_that_shows_the_marker_is_killed() {
+        let (own, other) = (Marker::new("same"), Marker::new("same"));
+        let nested = OsString::from_vec([&own.0[..], b":", &other.0[..]].concat());
+        let longer = OsString::from_vec([&own.0[..], b"0"].concat());
+        for (value, descent) in [
+            (Some(own.appended()), Descent::Proven),
+            (Some(nested), Descent::Proven),
+            (Some(other.appended()), Descent::Unproven),
+            (Some(longer), Descent::Unproven),
+            (None, Descent::Unproven),
+        ] {
+            let mut child = sleeper(value.clone());
+            assert_eq!(own.end(child.id()), descent, "{value:?}");
+            if descent == Descent::Unproven {
+                assert!(child.try_wait().unwrap().is_none(), "{value:?}");
+                child.kill().unwrap();
+            }
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_neither_proven_nor_a_stranger() {
+        let own = Marker::new("ended");
+        let mut child = sleeper(Some(own.appended()));
+        child.kill().unwrap();
+        // Not reaped yet, so /proc still shows it.
+        while own.of(child.id()) != Descent::Ended {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert_eq!(own.of(child.id()), Descent::Ended);
+    }
+}
