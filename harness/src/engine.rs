@@ -226,7 +226,7 @@ impl Run<'_> {
         for event in watch.after_stop(system, stopped.how.as_deref(), mode, self.clock.now_ns()) {
             self.log.record(event);
         }
-        self.log.record(Event::Verify(reconcile::verify(&watch, system, stopped.cleaned)));
+        self.log.record(Event::Verify(reconcile::verify(&watch, system, stopped)));
         outcome
     }
 }

@@ -122,6 +122,11 @@ pub trait System: fmt::Debug {
     /// and goes shows in [`System::processes`].
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError>;
 
+    /// What others have done to the system's own files since the last look, in words; each once.
+    fn altered(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Ends the system: [`StopMode::Kill`] at once, any other mode by asking first. All of it is gone
     /// afterwards, or named by [`System::files_left`] and the kernel.
     fn stop(&mut self, mode: StopMode) -> Stopped;
@@ -301,6 +306,8 @@ pub struct Stopped {
     pub cleaned: Vec<String>,
     /// In words: processes that this process was left with and that are not proven to be of the system. None was killed.
     pub strangers: Vec<String>,
+    /// All that [`System::altered`] has found.
+    pub altered: Vec<String>,
 }
 
 #[cfg(test)]

@@ -199,6 +199,7 @@ impl Facts {
                     before.processes_left.extend_from_slice(&verify.processes_left);
                     before.files_left.extend_from_slice(&verify.files_left);
                     before.cleaned.extend_from_slice(&verify.cleaned);
+                    before.altered.extend_from_slice(&verify.altered);
                 }
                 None => self.verify = Some(verify.clone()),
             },

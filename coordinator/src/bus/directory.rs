@@ -3,6 +3,10 @@
 //! It is filled under a temporary name that contains its owner's identity and then renamed: no process
 //! meets a half-made fleet, and the remains of one can be distinguished from one in the making.
 
+mod held;
+
+pub use held::{Held, Integrity};
+
 use super::error::{BusError, Cause};
 use super::fault;
 use super::layout::RegionLayout;
@@ -11,7 +15,7 @@ use super::memory::{self, Available};
 use super::shape::FleetShape;
 use super::view::{Control, Region, Stamped, peek_owner};
 use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use std::fs;
 use std::io;
@@ -24,6 +28,7 @@ pub const SHM: &str = "/dev/shm";
 pub const PREFIX: &str = "coord";
 /// In a fleet's directory.
 const CONTROL: &str = "control";
+const PREFIX_OF_REGION: &str = "c";
 
 /// The directory of the fleet `id`.
 pub fn fleet_dir(root: &Path, id: &str) -> PathBuf {
@@ -39,7 +44,7 @@ pub fn region_path(dir: &Path, coordinator: u32) -> PathBuf {
 }
 
 fn region_name(coordinator: u32) -> String {
-    format!("c{coordinator}")
+    format!("{PREFIX_OF_REGION}{coordinator}")
 }
 
 /// An id is part of a file name: letters, digits, `_` and `-` only.
@@ -56,6 +61,19 @@ pub fn create(
     stamped: &Stamped,
     regions: u32,
 ) -> Result<(PathBuf, Control), BusError> {
+    create_held(root, id, stamped, regions).map(|(held, control)| (held.path().to_owned(), control))
+}
+
+/// As [`create`], and holds the directory open.
+///
+/// # Errors
+/// There is a fleet with that name, or not enough space, or the kernel refuses.
+pub fn create_held(
+    root: &Path,
+    id: &str,
+    stamped: &Stamped,
+    regions: u32,
+) -> Result<(Held, Control), BusError> {
     let dir = fleet_dir(root, id);
     if fs::symlink_metadata(&dir).is_ok() {
         return Err(taken(&dir));
@@ -79,8 +97,10 @@ pub fn create(
     });
     match made {
         Ok(control) => {
-            fault::register_fleet(&dir, coordinators);
-            Ok((dir, control))
+            let held = inside.into_fd();
+            let held = Held::of(held, &dir).map_err(|errno| BusError::io(&dir, "look at it", errno))?;
+            fault::register_fleet(&dir, held.raw(), coordinators);
+            Ok((held, control))
         }
         Err(error) => {
             // Through the descriptor that is open: there may be no other to be had.
@@ -120,25 +140,25 @@ fn bytes_with(shape: &FleetShape, regions: u32) -> u64 {
 }
 
 /// Makes the region of a coordinator that is to live for the first time. One that is there already stays.
-pub fn add_region(dir: &Path, stamped: &Stamped, coordinator: u32) -> Result<(), BusError> {
-    let name = region_path(dir, coordinator);
-    if fs::symlink_metadata(&name).is_ok() {
+pub fn add_region(dir: &Held, stamped: &Stamped, coordinator: u32) -> Result<(), BusError> {
+    let (name, path) = (region_name(coordinator), region_path(dir.path(), coordinator));
+    if rustix::fs::statat(dir.fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         return Ok(());
     }
     let wanted = RegionLayout::new(&stamped.shape).bytes();
     if let Some(Available { bytes: left, limit }) = memory::available().filter(|left| left.bytes < wanted) {
         let cause = Cause::GroupLimit { wanted, left, limit };
-        return Err(BusError::Kernel { path: name, what: "reserve its pages", cause });
+        return Err(BusError::Kernel { path, what: "reserve its pages", cause });
     }
-    let inside = PrivateDir::open(dir)?;
-    let staged = format!(".{}", region_name(coordinator));
+    let inside = dir.private()?;
+    let staged = format!(".{name}");
     // Left by a supervisor that was killed here.
     inside.unlink(staged.as_ref());
     Region::create_in(&inside, staged.as_ref(), stamped, coordinator)?;
-    let named = rustix::fs::rename(dir.join(&staged), &name);
+    let named = rustix::fs::renameat(dir.fd(), &staged, dir.fd(), &name);
     named.map_err(|errno| {
         inside.unlink(staged.as_ref());
-        BusError::io(&name, "give the region its name", errno)
+        BusError::io(&path, "give the region its name", errno)
     })
 }
 
@@ -149,34 +169,14 @@ fn fill(dir: &PrivateDir, stamped: &Stamped, regions: u32) -> Result<Control, Bu
     Control::create_in(dir, CONTROL.as_ref(), stamped)
 }
 
-/// Removes a fleet's directory: the files first, never below, never through a link.
+/// Removes a fleet's directory: the files first, never below, never through a link. A missing one is not an error.
+///
+/// # Errors
+/// As of [`Held::remove`].
 pub fn remove(dir: &Path) -> io::Result<()> {
-    let refused = |errno| in_words(dir, errno);
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let fd = match rustix::fs::open(dir, flags, Mode::empty()) {
-        Ok(fd) => fd,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(refused(errno)),
-    };
-    fault::forget_fleet(dir);
-    let mut entries = rustix::fs::Dir::new(fd).map_err(refused)?;
-    let mut names = Vec::new();
-    while let Some(entry) = entries.read() {
-        let name = entry.map_err(refused)?.file_name().to_owned();
-        if name.as_c_str() != c"." && name.as_c_str() != c".." {
-            names.push(name);
-        }
-    }
-    let fd = entries.fd().map_err(refused)?;
-    for name in names {
-        match rustix::fs::unlinkat(fd, &name, rustix::fs::AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(refused(errno)),
-        }
-    }
-    match rustix::fs::rmdir(dir) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(refused(errno)),
+    match Held::open(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        held => held?.remove(),
     }
 }
 

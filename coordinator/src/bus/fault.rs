@@ -11,6 +11,7 @@
 use super::error::{BusError, Cause};
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use nix::libc;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -83,10 +84,20 @@ struct Made {
     /// 0 while there is none. Children inherit the memory, but the pid is not theirs.
     pid: AtomicU32,
     coordinators: AtomicU32,
+    /// Its directory, which stays open as long as the fleet is registered,
+    fd: AtomicU32,
+    /// and where that was.
     dir: File,
 }
 
-static MADE: Made = Made { pid: AtomicU32::new(0), coordinators: AtomicU32::new(0), dir: File::new() };
+const NO_FD: u32 = u32::MAX;
+
+static MADE: Made = Made {
+    pid: AtomicU32::new(0),
+    coordinators: AtomicU32::new(0),
+    fd: AtomicU32::new(NO_FD),
+    dir: File::new(),
+};
 
 /// While this exists, the handler knows its range of addresses by name.
 #[derive(Debug)]
@@ -118,17 +129,18 @@ impl Drop for Watch {
 }
 
 /// This process made the fleet in `dir`: if its memory is taken away, the directory goes too.
-pub fn register_fleet(dir: &Path, coordinators: u32) {
+pub fn register_fleet(dir: &Path, fd: RawFd, coordinators: u32) {
     MADE.dir.set_name(dir);
+    MADE.fd.store(fd as u32, Ordering::Relaxed);
     MADE.coordinators.store(coordinators, Ordering::Relaxed);
     // Pairs with the Acquire in `remove_made`. A path that does not fit is not removed.
-    let fits = dir.as_os_str().len() + "/c4294967295".len() < NAME;
+    let fits = dir.as_os_str().len() < NAME;
     MADE.pid.store(if fits { std::process::id() } else { 0 }, Ordering::Release);
 }
 
-/// The fleet in `dir` is being removed regularly.
-pub fn forget_fleet(dir: &Path) {
-    if until_nul(&MADE.dir.name()) == dir.as_os_str().as_bytes() {
+/// The fleet in the directory that is open as `fd` is being removed regularly, or the descriptor closed.
+pub fn forget_fleet(fd: RawFd) {
+    if MADE.fd.compare_exchange(fd as u32, NO_FD, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
         MADE.pid.store(0, Ordering::Release);
     }
 }
@@ -300,25 +312,29 @@ fn remove_made() {
     if MADE.pid.load(Ordering::Acquire) != own {
         return;
     }
-    let dir = MADE.dir.name();
-    let dir = until_nul(&dir);
-    let path = |name: &[u8], number: Option<u32>| {
-        let mut path = Line::new();
-        path.text(dir);
-        path.text(name);
-        if let Some(number) = number {
-            path.number(number.into());
-        }
-        path.text(b"\0");
-        path.bytes
+    let fd = MADE.fd.load(Ordering::Relaxed) as RawFd;
+    let name = |coordinator: u32| {
+        let mut name = Line::new();
+        name.text(b"c");
+        name.number(coordinator.into());
+        name.text(b"\0");
+        name.bytes
     };
-    // SAFETY: paths that end with a NUL. What is not there need not be removed.
+    let dir = MADE.dir.name();
+    // SAFETY: names that end with a NUL, in a directory that is open, and memory of this function's to write into. All
+    // calls are async-signal-safe. What is not there need not be removed.
     unsafe {
         for coordinator in 0..MADE.coordinators.load(Ordering::Relaxed) {
-            libc::unlink(path(b"/c", Some(coordinator)).as_ptr().cast());
+            libc::unlinkat(fd, name(coordinator).as_ptr().cast(), 0);
         }
-        libc::unlink(path(b"/control", None).as_ptr().cast());
-        libc::rmdir(path(b"", None).as_ptr().cast());
+        libc::unlinkat(fd, c"control".as_ptr(), 0);
+        let (mut own, mut found): (libc::stat, libc::stat) = (std::mem::zeroed(), std::mem::zeroed());
+        let seen =
+            libc::fstat(fd, &raw mut own) == 0 && libc::lstat(dir.as_ptr().cast(), &raw mut found) == 0;
+        // Its name may lead to another directory by now.
+        if seen && (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino) {
+            libc::rmdir(dir.as_ptr().cast());
+        }
     }
 }
 

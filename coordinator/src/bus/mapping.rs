@@ -53,6 +53,19 @@ impl PrivateDir {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// The one that is open as `dir`, which errors name `path`, after the same check.
+    pub fn within(dir: BorrowedFd<'_>, path: &Path) -> Result<Self, BusError> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let fd = rustix::fs::openat(dir, c".", flags, Mode::empty());
+        let fd = fd.map_err(|errno| BusError::io(path, OPEN, errno))?;
+        is_private(&rustix::fs::fstat(&fd).map_err(|e| BusError::io(path, LOOK, e))?, path)?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// The directory that `path` lies in, and its name there.
     pub fn around(path: &Path) -> Result<(Self, &OsStr), BusError> {
         let name = path.file_name().ok_or_else(|| BusError::refused(path, "it does not name a file"))?;
@@ -141,7 +154,16 @@ fn open(dir: BorrowedFd<'_>, name: &Path, path: &Path) -> Result<(OwnedFd, u64),
 /// refused.
 pub fn read_head<const N: usize>(path: &Path) -> Result<[u8; N], BusError> {
     let (dir, name) = PrivateDir::around(path)?;
-    let (fd, _) = open(dir.fd.as_fd(), name.as_ref(), path)?;
+    read_head_in(dir.fd.as_fd(), name, path)
+}
+
+/// As [`read_head`], of a file in a directory that is open.
+pub fn read_head_in<const N: usize>(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+) -> Result<[u8; N], BusError> {
+    let (fd, _) = open(dir, name.as_ref(), path)?;
     let mut bytes = [0; N];
     let mut read = 0;
     while read < N {

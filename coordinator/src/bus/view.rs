@@ -8,7 +8,7 @@ use super::events::EventCell;
 use super::layout::{ControlLayout, RegionLayout, layout_hash};
 use super::layout::{EVENTS, OPTIONS_WORDS};
 use super::leak::leak;
-use super::mapping::{Mapping, PrivateDir, read_head};
+use super::mapping::{Mapping, PrivateDir, read_head, read_head_in};
 use super::ring::{Geometry, Ring};
 use super::shape::FleetShape;
 use super::slot::{
@@ -19,6 +19,7 @@ use super::sync::{AtomicU64, Ordering};
 use crate::os::identity::{Identity, boot_id, pid_namespace};
 use std::ffi::OsStr;
 use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// The contents of a stamp, copied out once.
@@ -111,19 +112,40 @@ impl Stamped {
 /// build laid it out. Nothing is mapped for it, so a file that is cut short meanwhile is an error and
 /// no more.
 pub fn peek_owner(path: &Path) -> Result<(Identity, u128, u64), BusError> {
-    let head: [u8; size_of::<Stamp>()] = read_head(path)?;
-    let long = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().expect("eight bytes"));
-    let short = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().expect("four bytes"));
-    if long(offset_of!(Stamp, magic)) != MAGIC {
-        return Err(BusError::refused(path, "it is not a file of a fleet"));
+    let Head { owner, boot, namespace, .. } = Head::parse(&read_head(path)?, path)?;
+    Ok((owner, boot, namespace))
+}
+
+/// As [`peek_owner`], in a directory that is open.
+pub(super) fn peek_in(dir: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<Head, BusError> {
+    Head::parse(&read_head_in(dir, name, path)?, path)
+}
+
+/// What every build finds at the beginning of a control file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    pub owner: Identity,
+    pub boot: u128,
+    pub namespace: u64,
+    pub created_unix_ns: u64,
+}
+
+impl Head {
+    fn parse(head: &[u8; size_of::<Stamp>()], path: &Path) -> Result<Self, BusError> {
+        let long = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().expect("eight bytes"));
+        let short = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().expect("four bytes"));
+        if long(offset_of!(Stamp, magic)) != MAGIC {
+            return Err(BusError::refused(path, "it is not a file of a fleet"));
+        }
+        let owner = Identity {
+            pid: short(offset_of!(Stamp, owner_pid)),
+            start_ticks: long(offset_of!(Stamp, owner_start)),
+        };
+        let boot = offset_of!(Stamp, boot);
+        let boot = u128::from(long(boot)) << 64 | u128::from(long(boot + 8));
+        let namespace = long(offset_of!(Stamp, owner_namespace));
+        Ok(Self { owner, boot, namespace, created_unix_ns: long(offset_of!(Stamp, created_unix_ns)) })
     }
-    let owner = Identity {
-        pid: short(offset_of!(Stamp, owner_pid)),
-        start_ticks: long(offset_of!(Stamp, owner_start)),
-    };
-    let boot = offset_of!(Stamp, boot);
-    let boot = u128::from(long(boot)) << 64 | u128::from(long(boot + 8));
-    Ok((owner, boot, long(offset_of!(Stamp, owner_namespace))))
 }
 
 fn check_size(map: &Mapping, wanted: u64) -> Result<(), BusError> {

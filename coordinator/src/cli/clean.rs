@@ -1,10 +1,13 @@
 //! `coordinator clean`: removes what fleets left behind whose supervisors are proven dead, and nothing else.
 
 use super::{FAILED, OK, Place, print};
-use crate::bus::directory::{Owner, control_path};
+use crate::bus::directory::{Held, Owner, control_path};
 use crate::bus::view::Control;
 use crate::client::launch::remove_with_temporary;
+use crate::os::identity::Identity;
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator clean --dry-run")]
@@ -18,8 +21,17 @@ pub(super) struct Args {
 
 /// Whether a coordinator of the fleet in `dir` is alive. Of a fleet that this build cannot read, only the death of its
 /// supervisor is known.
-fn has_living(dir: &std::path::Path) -> bool {
+fn has_living(dir: &Path) -> bool {
     Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
+}
+
+/// Removes what is at `dir`, if that is still the fleet whose supervisor was `owner`.
+fn remove(dir: &Path, owner: Identity) -> io::Result<()> {
+    let held = Held::open(dir)?;
+    if held.head().is_ok_and(|head| head.owner != owner) {
+        return Err(io::Error::other("another fleet has this name now"));
+    }
+    remove_with_temporary(&held)
 }
 
 pub(super) fn main(args: &Args) -> u8 {
@@ -51,7 +63,7 @@ pub(super) fn main(args: &Args) -> u8 {
                         "would remove {path} (its supervisor, process {}, is dead)",
                         owner.pid
                     );
-                } else if let Err(error) = remove_with_temporary(&fleet.path) {
+                } else if let Err(error) = remove(&fleet.path, owner) {
                     print::error(format!("{path}: {error}"), "");
                     status = FAILED;
                 } else {

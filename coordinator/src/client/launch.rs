@@ -1,7 +1,8 @@
 //! Starts a fleet as a child of this process, and makes sure that nothing of it is left afterwards.
 
-use crate::bus::directory::{control_path, fleet_dir, remove};
-use crate::bus::view::{Control, peek_owner};
+use crate::bus::directory::{Held, Integrity, control_path, fleet_dir};
+use crate::bus::slot::Stage;
+use crate::bus::view::Control;
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::os::identity::Identity;
@@ -16,7 +17,6 @@ use rustix::process::{
 };
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,8 +64,13 @@ pub enum LaunchError {
 pub struct Fleet {
     supervisor: Child,
     dir: PathBuf,
-    /// Device and inode of that directory: later, another fleet's directory may have the same name.
-    made: Option<(u64, u64)>,
+    /// That very directory, once the fleet is ready: its name may lead to another one later.
+    held: Option<Held>,
+    integrity: Integrity,
+    /// `None` until the fleet is ready.
+    control: Option<Control>,
+    /// Of `supervisor`.
+    made_by: Option<Identity>,
     ended: Option<ExitStatus>,
     /// What proves that a process descends from this fleet: no other is ever killed.
     marker: Marker,
@@ -120,10 +125,24 @@ pub fn launch(
         // Ctrl-C on the terminal is for this process to handle.
         .process_group(0);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
-    let mut fleet = Fleet { supervisor, dir: fleet_dir(root, id), made: None, ended: None, marker, before };
+    // Not reaped yet, so the pid is its own.
+    let made_by = Identity::of(supervisor.id());
+    let mut fleet = Fleet {
+        supervisor,
+        dir: fleet_dir(root, id),
+        held: None,
+        integrity: Integrity::default(),
+        control: None,
+        made_by,
+        ended: None,
+        marker,
+        before,
+    };
     match fleet.wait_until_ready(&cancelled) {
         Ok(true) => {
-            fleet.made = fleet.directory();
+            fleet.held = fleet.own_directory();
+            fleet.control = Control::attach(&control_path(&fleet.dir)).ok();
+            fleet.altered();
             Ok(fleet)
         }
         Ok(false) => {
@@ -184,9 +203,31 @@ impl Fleet {
         if line.starts_with(b"ready ") { Ok(true) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
-    fn directory(&self) -> Option<(u64, u64)> {
-        let found = std::fs::symlink_metadata(&self.dir).ok()?;
-        Some((found.dev(), found.ino()))
+    /// The directory that this fleet's supervisor has made; another fleet may have had the name.
+    fn own_directory(&self) -> Option<Held> {
+        let held = Held::open(&self.dir).ok()?;
+        let owner = held.head().ok()?.owner;
+        (Some(owner) == self.made_by).then_some(held)
+    }
+
+    /// What has been done to the fleet's directory and files since the last look, in words, by others than the fleet.
+    pub fn altered(&mut self) -> Vec<String> {
+        let Some(held) = &self.held else { return Vec::new() };
+        let found = self.integrity.look(held);
+        // A fleet that ends itself removes its files.
+        if !found.is_empty() && (self.poll_ended().is_some() || self.is_stopping()) {
+            return Vec::new();
+        }
+        found
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.control.is_some_and(|control| matches!(control.stage(), Stage::Stopping | Stage::Stopped))
+    }
+
+    /// True if the directory that the fleet's supervisor made is still there.
+    pub fn is_left(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::exists)
     }
 
     /// The exit status of the supervisor that this process started, if it has ended. Another supervisor may have adopted
@@ -204,7 +245,7 @@ impl Fleet {
     /// The supervisor that has adopted this fleet, if there is one. Waits up to `patience` for it, as long as a coordinator
     /// is alive.
     fn adopter(&self, patience: Duration) -> Option<Identity> {
-        if self.made.is_none() || self.made != self.directory() {
+        if !self.held.as_ref().is_some_and(Held::is_in_place) {
             return None;
         }
         let control = Control::attach(&control_path(&self.dir)).ok()?;
@@ -263,12 +304,9 @@ impl Fleet {
             }
         }
         let (mut cleaned, strangers) = self.end_orphans();
-        // Only a directory that this fleet's supervisor made: another fleet may have had the name.
-        let own = self.dir.exists()
-            && (self.made.is_some() && self.made == self.directory()
-                || peek_owner(&control_path(&self.dir))
-                    .is_ok_and(|(owner, ..)| owner.pid == self.supervisor.id()));
-        if own && remove_with_temporary(&self.dir).is_ok() {
+        let own = self.own_directory();
+        let held = self.held.as_ref().or(own.as_ref()).filter(|held| held.exists());
+        if held.is_some_and(|held| remove_with_temporary(held).is_ok()) {
             cleaned.push(self.dir.display().to_string());
         }
         Stopped { how, cleaned, strangers }
@@ -323,12 +361,12 @@ impl Drop for Fleet {
 }
 
 /// Removes a dead fleet's directory, and the temporary files of its workers.
-pub(crate) fn remove_with_temporary(dir: &Path) -> std::io::Result<()> {
-    if let Ok(control) = Control::attach(&control_path(dir)) {
+pub(crate) fn remove_with_temporary(held: &Held) -> io::Result<()> {
+    if let Ok(head) = held.head() {
         // Files that cannot be removed do no harm.
-        let _ = temporary::remove_of_fleet(control.stamped().created_unix_ns);
+        let _ = temporary::remove_of_fleet(head.created_unix_ns);
     }
-    remove(dir)
+    held.remove()
 }
 
 /// Stops a supervisor that is not a child of this process; returns how, in words.

@@ -18,7 +18,7 @@ use super::fork;
 use super::pidfd;
 use super::reap::HowEnded;
 use super::reset;
-use crate::bus::directory;
+use crate::bus::directory::{self, Held};
 use crate::bus::error::{BusError, in_words};
 use crate::bus::events::{EventKind, EventLog, SELF};
 use crate::bus::slot::{Life, Stage};
@@ -99,6 +99,8 @@ struct Supervisor {
     /// With this process as the owner.
     stamped: Stamped,
     dir: PathBuf,
+    /// That very directory, whatever its name leads to.
+    held: Held,
     places: Vec<Place>,
     spare: Option<Spare>,
     spare_due_ns: u64,
@@ -125,7 +127,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let max = launch.shape.coordinators();
     let start = launch.policy.coordinators.within(max).start;
     let stamped = Stamped::new(own, crate::os::clock::unix_ns(), launch.shape);
-    let (dir, control) = directory::create(&launch.root, &launch.id, &stamped, start)?;
+    let (held, control) = directory::create_held(&launch.root, &launch.id, &stamped, start)?;
     control.note_options(&arguments(&launch.shape, &launch.policy));
     control.state().supervisors.store(1, Ordering::Release);
     let adoptable = launch.policy.supervisor_death == SupervisorDeath::Adopt;
@@ -134,7 +136,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     // From here on every program that the fleet starts has it. Forks show what this process was started with; they need no
     // proof, as they are known by pid or die with their parents.
     fork::set_variable(descent::VARIABLE.as_ref(), Some(&marker.appended()));
-    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, dir, signals);
+    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, held, signals);
     supervisor.owner = owner;
     supervisor.unrelated_children = unrelated_children;
     let served = supervisor.start().and_then(|()| {
@@ -187,7 +189,7 @@ impl Supervisor {
         launch: Launch,
         (control, marker): (Control, Marker),
         stamped: Stamped,
-        dir: PathBuf,
+        held: Held,
         signals: SignalFd,
     ) -> Self {
         let max = launch.shape.coordinators();
@@ -196,7 +198,8 @@ impl Supervisor {
         Self {
             control,
             stamped,
-            dir,
+            dir: held.path().to_owned(),
+            held,
             places: (0..max).map(Place::new).collect(),
             spare: None,
             spare_due_ns: 0,
@@ -228,7 +231,7 @@ impl Supervisor {
     /// Takes the fleet down, however it was served.
     fn finish(mut self, served: Result<Ending, SuperviseError>) -> Result<Ending, SuperviseError> {
         self.stop();
-        let removed = directory::remove(&self.dir);
+        let removed = self.held.remove();
         // Each worker removes its own, except those that were killed. What cannot be removed does no harm.
         let _ = super::reset::temporary::remove_of_fleet(self.control.stamped().created_unix_ns);
         let ending = served?;

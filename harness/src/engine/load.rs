@@ -214,7 +214,12 @@ impl<'a> Loader<'a> {
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),
-            Due::Sweep { sweep, due_ns } => self.tools.sampling.sweep(sweep, due_ns),
+            Due::Sweep { sweep, due_ns } => {
+                self.tools.sampling.sweep(sweep, due_ns);
+                for text in self.system.altered() {
+                    self.tools.log.record(Event::Alert(Alert { severity: Severity::Critical, text }));
+                }
+            }
             Due::SweepsSkipped { count } => {
                 let text = format!(
                     "{count} sweeps were overdue at once and are left out: was the machine suspended?"

@@ -1,7 +1,7 @@
 //! The two ends' counts side by side, and what is left when all should be gone.
 
 use super::watch::Watch;
-use crate::system::{Counts, Identity, LedgerEvidence, Presence, System};
+use crate::system::{Counts, Identity, LedgerEvidence, Presence, Stopped, System};
 use reports::runlog::event::{Ledger, Verify};
 
 /// Read when the load has drained. `refused` tasks were never accepted, so no end has them in its ledger;
@@ -23,7 +23,7 @@ pub fn ledger(system: &dyn System, refused: u64, rejected: u64) -> Ledger {
 }
 
 /// Looks for processes and files of this run after its end, and for no others.
-pub fn verify(watch: &Watch, system: &dyn System, cleaned: Vec<String>) -> Verify {
+pub fn verify(watch: &Watch, system: &dyn System, stopped: Stopped) -> Verify {
     let processes_left = watch
         .fleet()
         .iter()
@@ -36,5 +36,10 @@ pub fn verify(watch: &Watch, system: &dyn System, cleaned: Vec<String>) -> Verif
             }
         })
         .collect();
-    Verify { processes_left, files_left: system.files_left(), cleaned }
+    Verify {
+        processes_left,
+        files_left: system.files_left(),
+        cleaned: stopped.cleaned,
+        altered: stopped.altered,
+    }
 }

@@ -64,6 +64,7 @@ impl Launcher for FleetLauncher {
             shm_dir: shm_dir.clone(),
             run_id: run_id.clone(),
             zero_ns,
+            altered: Vec::new(),
         }))
     }
 }
@@ -77,6 +78,8 @@ struct RunningFleet {
     run_id: String,
     /// The start of the run on CLOCK_BOOTTIME.
     zero_ns: u64,
+    /// What was done to its files, as far as it was seen.
+    altered: Vec<String>,
 }
 
 impl std::fmt::Debug for RunningFleet {
@@ -240,18 +243,27 @@ impl System for RunningFleet {
         Ok(targets)
     }
 
+    fn altered(&mut self) -> Vec<String> {
+        let found = self.fleet.altered();
+        self.altered.extend_from_slice(&found);
+        found
+    }
+
     fn stop(&mut self, mode: StopMode) -> Stopped {
+        // The last look at what the fleet now removes.
+        self.altered();
         let stopped = match mode {
             StopMode::Run | StopMode::Drain => self.fleet.stop(),
             StopMode::Kill => self.fleet.kill(),
         };
         let strangers = stopped.strangers.iter().map(ToString::to_string).collect();
-        Stopped { how: stopped.how, cleaned: stopped.cleaned, strangers }
+        Stopped { how: stopped.how, cleaned: stopped.cleaned, strangers, altered: self.altered.clone() }
     }
 
     fn files_left(&self) -> Vec<String> {
         let mut left = Vec::new();
-        if self.dir.exists() {
+        // Another directory that has its name now is not the run's.
+        if self.fleet.is_left() {
             left.push(self.dir.display().to_string());
         }
         // Half-made ones carry the run's id in their temporary names.

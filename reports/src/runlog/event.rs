@@ -572,6 +572,9 @@ pub struct Verify {
     pub files_left: Vec<String>,
     /// What had to be killed or removed by the harness because the fleet had not.
     pub cleaned: Vec<String>,
+    /// What others had done to the fleet's files while it ran, in words. Not in logs of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,6 +32,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     ];
     out.extend(pss_read(case));
     out.extend([counted_once(facts), ledger(facts), no_deaths(facts), nothing_left(facts)]);
+    out.extend(files_altered(facts));
     out
 }
 
@@ -425,6 +426,19 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
     let mut result = check("nothing left behind", verdict, wanted, found);
     result.note = (!names.is_empty()).then(|| shorten(&names));
     result
+}
+
+/// Only where there is something to tell: most runs' files are left alone.
+fn files_altered(facts: &Facts) -> Option<EvidenceResult> {
+    let altered = &facts.verify.as_ref()?.altered;
+    if altered.is_empty() {
+        return None;
+    }
+    let found = format!("{} altered by others", n(altered.len() as u64));
+    let wanted = "files that only the fleet alters";
+    let mut result = check("shared memory untouched", Verdict::Fail, wanted, found);
+    result.note = Some(shorten(altered));
+    Some(result)
 }
 
 /// The first few of a list.

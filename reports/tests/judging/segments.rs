@@ -37,7 +37,12 @@ fn first(run: &Run, orderly: bool) -> Vec<u8> {
         events.push((cut, Event::Phase(PhaseBegan { phase: Phase::Verify })));
         events.push((
             cut,
-            Event::Verify(Verify { processes_left: vec![], files_left: vec![], cleaned: vec![] }),
+            Event::Verify(Verify {
+                processes_left: vec![],
+                files_left: vec![],
+                cleaned: vec![],
+                altered: vec![],
+            }),
         ));
         let mut end = run.events().pop().unwrap().1;
         if let Event::End(end) = &mut end {

@@ -207,7 +207,7 @@ impl Run {
             out.push((drain + 2 * MS, Event::AgentExit(Self::exit(&agent, drain))));
         }
         out.push((drain + 3 * MS, Event::Phase(PhaseBegan { phase: Phase::Verify })));
-        let verify = Verify { processes_left: vec![], files_left: vec![], cleaned: vec![] };
+        let verify = Verify { processes_left: vec![], files_left: vec![], cleaned: vec![], altered: vec![] };
         out.push((drain + 4 * MS, Event::Verify(verify)));
         if let Some(reason) = self.end {
             let end = End {

@@ -5,9 +5,8 @@
 //! coordinator with the lowest number; the next one tries a while later; and if none succeeds within a bound all of them
 //! end in order: a fleet without a supervisor does not go on for ever.
 
-use crate::bus::directory;
+use crate::bus::directory::Held;
 use crate::bus::events::{EventKind, EventLog, PEER, SUPERVISOR};
-use crate::bus::mapping::PrivateDir;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
@@ -214,7 +213,9 @@ pub fn remove_if_last(control: Control, dir: &Path, index: u32) {
     if ADOPTION_PLAN.get().is_none() {
         return;
     }
-    let Ok(opened) = PrivateDir::open(dir) else { return };
+    // Another directory may have its name by now.
+    let Some(held) = Held::open(dir).ok().filter(|held| held.is_of(control.stamped())) else { return };
+    let Ok(opened) = held.private() else { return };
     // Under a lock: each coordinator writes that it has stopped before it looks for others.
     if opened.lock(true).is_err() {
         return;
@@ -229,6 +230,6 @@ pub fn remove_if_last(control: Control, dir: &Path, index: u32) {
         other != index && !ended && is_alive(&control, other)
     };
     if !(0..control.shape().coordinators()).any(stays) {
-        let _ = directory::remove(dir);
+        let _ = held.remove();
     }
 }

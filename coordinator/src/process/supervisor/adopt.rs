@@ -6,9 +6,9 @@
 
 use super::places::{Place, PlaceState};
 use super::{Launch, SuperviseError, Supervisor, become_supervisor, open_owner};
+use crate::bus::directory::Held;
 use crate::bus::events::{EventKind, SELF};
 use crate::bus::fault;
-use crate::bus::mapping::PrivateDir;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
@@ -22,13 +22,13 @@ use std::path::Path;
 /// status.
 pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
     let Ok((signals, own, _)) = become_supervisor() else { return 70 };
-    let Some(dead) = claim(control, dir, own) else { return 0 };
-    fault::register_fleet(dir, launch.shape.coordinators());
+    let Some((dead, held)) = claim(control, dir, own) else { return 0 };
+    fault::register_fleet(dir, held.raw(), launch.shape.coordinators());
     let mut stamped = *control.stamped();
     stamped.owner = own;
     // The coordinator that forked this process had it from the dead supervisor.
     let marker = Marker::inherited().unwrap_or_else(|| Marker::new(&launch.id));
-    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, dir.to_owned(), signals);
+    let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, held, signals);
     supervisor.event(EventKind::Adopted, SELF, &[own.pid.into(), dead.pid.into()]);
     supervisor.report(&format!(
         "the supervisor (process {}) has died; process {} has adopted its fleet",
@@ -59,16 +59,18 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
 }
 
 /// Makes this process the owner of the fleet, only if the owner is gone. The lock keeps others out, and ends with its
-/// holder. Returns the previous owner.
-fn claim(control: Control, dir: &Path, own: Identity) -> Option<Identity> {
-    let opened = PrivateDir::open(dir).ok()?;
+/// holder. Returns the previous owner, and the directory.
+fn claim(control: Control, dir: &Path, own: Identity) -> Option<(Identity, Held)> {
+    // Another directory may have its name by now.
+    let held = Held::open(dir).ok().filter(|held| held.is_of(control.stamped()))?;
+    let opened = held.private().ok()?;
     opened.lock(false).ok()?;
     let before = control.owner();
     if before.is_alive() || !(before.pid == 0 || before.is_gone()) {
         return None;
     }
     control.adopt(own);
-    Some(before)
+    Some((before, held))
 }
 
 impl Supervisor {

@@ -201,7 +201,7 @@ impl Supervisor {
     ) -> Result<(), Refusal> {
         let index = self.places[at].index;
         let stamped = self.stamped;
-        add_region(&self.dir, &stamped, index).map_err(Refusal::Region)?;
+        add_region(&self.held, &stamped, index).map_err(Refusal::Region)?;
         let cell = &self.control.coordinator(index).process;
         let spare = if duty == Duty::Serve && writer.is_none() { self.hand_to_spare(index) } else { None };
         let pid = match spare {

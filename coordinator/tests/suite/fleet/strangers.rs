@@ -126,3 +126,24 @@ fn what_a_killed_fleet_had_started_is_killed_by_the_run_that_owns_it() {
     assert!(daemon.is_gone());
     assert!(stranger.0.is_alive(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
+
+#[test]
+fn a_fleet_removes_its_own_directory_wherever_that_is_and_no_other() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let shm = shm();
+        let mut up = Up::start(shm.path(), 1, 1, &[]);
+        let away = shm.path().join("away");
+        std::fs::rename(&up.dir, &away).unwrap();
+        std::fs::create_dir(&up.dir).unwrap();
+        std::fs::write(up.dir.join("control"), "precious").unwrap();
+        let found = status::of(&away).unwrap();
+        up.signal(signal);
+        up.child.wait().unwrap();
+        wait_until("the fleet has ended", || found.processes().all(|process| process.identity().is_gone()));
+        // A killed one cannot.
+        assert_eq!(away.exists(), signal == Signal::SIGKILL);
+        let cleaned = Command::new(PROGRAM).args(["clean", "--shm-dir"]).arg(shm.path()).output().unwrap();
+        assert!(cleaned.status.success());
+        assert_eq!(std::fs::read_to_string(up.dir.join("control")).unwrap(), "precious");
+    }
+}

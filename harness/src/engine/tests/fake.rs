@@ -290,7 +290,7 @@ impl System for Fake {
         for process in self.processes.iter_mut().filter(|process| process.life == Life::Live) {
             process.life = Life::Stopped;
         }
-        Stopped { how: None, cleaned: Vec::new(), strangers: Vec::new() }
+        Stopped { how: None, cleaned: Vec::new(), strangers: Vec::new(), altered: Vec::new() }
     }
 
     fn files_left(&self) -> Vec<String> {

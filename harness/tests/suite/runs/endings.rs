@@ -334,3 +334,55 @@ fn an_orphan_of_another_process_is_listed_and_left_alone() {
     assert_eq!(left["verdict"], "PASS", "{left}");
     bench.assert_nothing_left(&agents);
 }
+
+/// What was done to the files of a run, and what became of that run.
+fn run_with(deed: impl Fn(&Path)) -> (Bench, serde_json::Value) {
+    let bench = Bench::new(&scenario(1));
+    let run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    let mut fleets = std::fs::read_dir(bench.shm.path()).unwrap().map(|entry| entry.unwrap().path());
+    deed(&fleets.next().unwrap());
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    let verdict = verdict(&bench.latest());
+    let evidence = verdict["evidence"].as_array().unwrap();
+    let untouched = evidence.iter().find(|check| check["name"] == "shared memory untouched").cloned();
+    (bench, untouched.expect("the check is there"))
+}
+
+#[test]
+fn what_others_do_to_the_files_of_a_run_is_a_finding() {
+    type Deed = fn(&Path);
+    let deeds: [(&str, Deed); 3] = [
+        ("/c1 has ", |fleet| {
+            let file = std::fs::File::options().write(true).open(fleet.join("c1")).unwrap();
+            file.set_len(file.metadata().unwrap().len() + 4096).unwrap();
+        }),
+        ("/c0 has mode 644 instead of 600", |fleet| {
+            let all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            std::fs::set_permissions(fleet.join("c0"), all).unwrap();
+        }),
+        (" was removed", |fleet| std::fs::remove_dir_all(fleet).unwrap()),
+    ];
+    for (wanted, deed) in deeds {
+        let (bench, untouched) = run_with(deed);
+        assert_eq!(untouched["verdict"], "FAIL", "{untouched}");
+        assert!(untouched["note"].as_str().unwrap().contains(wanted), "{untouched}");
+        bench.assert_nothing_left(&[]);
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_the_runs_own_stays_and_the_runs_own_goes() {
+    let (bench, untouched) = run_with(|fleet| {
+        std::fs::rename(fleet, fleet.with_file_name("away")).unwrap();
+        std::fs::create_dir(fleet).unwrap();
+        std::fs::write(fleet.join("control"), "precious").unwrap();
+    });
+    let note = untouched["note"].as_str().unwrap();
+    assert!(note.contains("was moved away, and something else is in its place"), "{untouched}");
+    let left: Vec<_> =
+        std::fs::read_dir(bench.shm.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(std::fs::read_to_string(left[0].join("control")).unwrap(), "precious");
+}
