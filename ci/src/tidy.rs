@@ -70,13 +70,14 @@ impl fmt::Display for Finding {
 }
 
 /// What is asked of every Rust file.
-const RULES: [fn(&Source) -> Vec<Finding>; 14] = [
+const RULES: [fn(&Source) -> Vec<Finding>; 15] = [
     walls::plans_are_pure,
     walls::the_harness_knows_little_of_the_coordinator,
     walls::lower_floors_know_nothing_above,
     walls::unsafe_stays_in_its_two_places,
     walls::only_command_lines_talk,
     walls::atomics_come_through_one_door,
+    walls::files_are_made_anew,
     habits::no_test_is_ignored,
     habits::nothing_is_left_to_do,
     habits::no_comment_is_a_promise,

@@ -72,7 +72,7 @@ impl Up {
         let program = Program::own(&[SUPERVISE]);
         let id = format!("peers-{}", std::process::id());
         let began = Instant::now();
-        let fleet = launch(&program, Path::new(SHM), &id, (&shape, &Policy::default()), &room.path().join("errors"), || false)
+        let fleet = launch(&program, Path::new(SHM), &id, (&shape, &Policy::default()), Some(&room.path().join("errors")), || false)
             .context("launching a fleet")?;
         let started = began.elapsed();
         let client = Client::attach(fleet.dir())?;

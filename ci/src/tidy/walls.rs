@@ -196,6 +196,28 @@ pub(super) fn atomics_come_through_one_door(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
+/// What follows a link that another user has put there, and cuts what it leads to.
+const FOLLOWS: [[&str; 2]; 2] = [["File", "create"], ["fs", "write"]];
+
+/// Directories are shared with others: what the products make there is new, or refused.
+pub(super) fn files_are_made_anew(source: &Source) -> Vec<Finding> {
+    if !is_in_any(&source.path, &["coordinator/src", "harness/src", "reports/src", "notation/src"]) {
+        return Vec::new();
+    }
+    source
+        .paths
+        .iter()
+        .filter(|path| !path.test && FOLLOWS.iter().any(|call| path.ends_with(call)))
+        .map(|path| {
+            let what = format!(
+                "`{}` follows a link to any file and cuts that; use `File::create_new`, or a file without a name",
+                path.text()
+            );
+            Finding::error(&source.path, path.line, what)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::lines;
@@ -307,6 +329,16 @@ mod tests {
         }
         let tests = "#[cfg(test)]\nmod tests { fn f() { println!(\"seed\"); } }";
         assert!(lines(rule, "reports/src/stats.rs", tests).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_may_be_anothers_is_caught() {
+        let rule = files_are_made_anew;
+        let text = "fn f() {\n    std::fs::File::create(a);\n    File::create_new(a);\n    fs::write(a, b);\n}\n\
+                    #[cfg(test)]\nmod tests { fn f() { std::fs::write(a, b); } }";
+        assert_eq!(lines(rule, "coordinator/src/client/launch.rs", text), [2, 4]);
+        assert_eq!(lines(rule, "reports/src/run_dir.rs", text), [2, 4]);
+        assert!(lines(rule, "ci/src/dist.rs", text).is_empty());
     }
 
     #[test]

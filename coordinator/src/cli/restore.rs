@@ -86,11 +86,8 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if let Err(status) = dead_letters(args, &mut load) {
         return status;
     }
-    let errors = std::env::temp_dir().join(format!("coordinator-{id}-{}.stderr", std::process::id()));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
-    let launched =
-        launch(&Program::own(program), &args.place.shm_dir, &id, (&shape, &policy), &errors, stopped);
-    let _ = std::fs::remove_file(&errors);
+    let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (&shape, &policy), None, stopped);
     let fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {

@@ -148,7 +148,6 @@ fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Op
 
 fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u8 {
     let id = super::up::generated_name();
-    let errors = std::env::temp_dir().join(format!("coordinator-{id}.stderr"));
     let stopped = || STOPS.load(Ordering::Relaxed) > 0;
     let policy = Policy {
         recycle_after: args.recycle_after,
@@ -156,12 +155,10 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         agent: agent(args),
         ..Policy::default()
     };
-    let launched =
-        launch(&Program::own(program), &args.place.shm_dir, &id, (shape, &policy), &errors, stopped);
+    let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (shape, &policy), None, stopped);
     let mut fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {
-            let _ = std::fs::remove_file(&errors);
             let status = if matches!(error, LaunchError::Cancelled) { INTERRUPTED } else { UNFIT };
             let bytes = RegionLayout::new(shape).bytes() * u64::from(shape.coordinators());
             let hint = format!(
@@ -172,8 +169,6 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
             return status;
         }
     };
-    // It was for the start only. If this process is killed later, no other would remove it.
-    let _ = std::fs::remove_file(&errors);
     let begun = keep(&args.place_of, fleet.dir(), &id).and_then(|journal| {
         work.journal = journal;
         Client::attach(fleet.dir()).map_err(|error| {

@@ -6,6 +6,7 @@ use crate::bus::view::Control;
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy};
 use crate::os::identity::Identity;
+use crate::os::nameless::nameless;
 use crate::process::descent::{self, Descent, Marker, Stranger};
 use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
@@ -16,7 +17,9 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
 };
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,6 +30,8 @@ use thiserror::Error;
 const START_MAX: Duration = Duration::from_secs(90);
 /// How long a supervisor may take to stop its fleet. Longer than it gives its coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Bytes of a supervisor's words that are passed on if it does not start.
+const ERRORS_MAX: usize = 64 * 1024;
 /// After so many looks at which no orphan of the fleet was found, the others are not of the fleet. (A process shows no
 /// environment for a moment while it executes a program.)
 const QUIET_LOOKS: u32 = 5;
@@ -91,39 +96,25 @@ pub struct Stopped {
 
 /// Starts a fleet whose owner is this process, and waits until every worker is ready.
 ///
-/// The file `errors` gets the fleet's stderr. `cancelled` is polled while waiting. From now on this process adopts its
-/// descendants' orphans. It kills those that prove to be of the fleet with it, and reaps all that have ended: it must not
-/// wait for other children.
+/// The file `errors`, which must not exist yet, gets the fleet's stderr; without one it is kept only until the fleet ends.
+/// `cancelled` is polled while waiting. From now on this process adopts its descendants' orphans. It kills those that
+/// prove to be of the fleet with it, and reaps all that have ended: it must not wait for other children.
 pub fn launch(
     program: &Program,
     root: &Path,
     id: &str,
     (shape, policy): (&FleetShape, &Policy),
-    errors: &Path,
+    errors: Option<&Path>,
     cancelled: impl Fn() -> bool,
 ) -> Result<Fleet, LaunchError> {
     // Orphans of a killed supervisor become children of this process, which can kill them.
     set_child_subreaper(Some(getpid())).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let before = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
-    let own = Identity::own();
-    let stderr = std::fs::File::create(errors).map_err(LaunchError::Spawn)?;
+    let errors = open_errors(errors).map_err(LaunchError::Spawn)?;
+    let stderr = errors.try_clone().map_err(LaunchError::Spawn)?;
     let marker = Marker::new(id);
-    let mut command = Command::new(&program.path);
-    command
-        .env(descent::VARIABLE, marker.appended())
-        .arg0("coordinator-fleet-supervisor-with-room-for-its-title")
-        .args(&program.arguments)
-        .arg("up")
-        .args(["--name", id])
-        .args(arguments(shape, policy))
-        .args(["--owner", &format!("{}:{}", own.pid, own.start_ticks)])
-        .arg("--shm-dir")
-        .arg(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(stderr)
-        // Ctrl-C on the terminal is for this process to handle.
-        .process_group(0);
+    let mut command = supervisor_command(program, root, id, (shape, policy), &marker);
+    command.stderr(stderr);
     let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
     // Not reaped yet, so the pid is its own.
     let made_by = Identity::of(supervisor.id());
@@ -156,18 +147,57 @@ pub fn launch(
         }
         Err(_) => {
             fleet.stop();
-            let output = std::fs::read_to_string(errors).unwrap_or_default();
-            let output = output.trim();
+            let output = beginning(&errors);
             let message = if output.is_empty() {
                 fleet
                     .ended
                     .map_or_else(|| "its supervisor gave no reason".to_owned(), |status| status.to_string())
             } else {
-                output.strip_prefix("error: ").unwrap_or(output).to_owned()
+                output.strip_prefix("error: ").unwrap_or(&output).to_owned()
             };
             Err(LaunchError::Failed { message, status: fleet.ended })
         }
     }
+}
+
+/// Everything but its stderr.
+fn supervisor_command(
+    program: &Program,
+    root: &Path,
+    id: &str,
+    (shape, policy): (&FleetShape, &Policy),
+    marker: &Marker,
+) -> Command {
+    let own = Identity::own();
+    let mut command = Command::new(&program.path);
+    command
+        .env(descent::VARIABLE, marker.appended())
+        .arg0("coordinator-fleet-supervisor-with-room-for-its-title")
+        .args(&program.arguments)
+        .arg("up")
+        .args(["--name", id])
+        .args(arguments(shape, policy))
+        .args(["--owner", &format!("{}:{}", own.pid, own.start_ticks)])
+        .arg("--shm-dir")
+        .arg(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // Ctrl-C on the terminal is for this process to handle.
+        .process_group(0);
+    command
+}
+
+/// For reading too. What has the name already, a link above all, is refused and not followed.
+fn open_errors(path: Option<&Path>) -> io::Result<File> {
+    let Some(path) = path else { return nameless() };
+    File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Of what the supervisor has written, whose position it shares.
+fn beginning(errors: &File) -> String {
+    let mut bytes = vec![0; ERRORS_MAX];
+    let read = errors.read_at(&mut bytes, 0).unwrap_or(0);
+    String::from_utf8_lossy(&bytes[..read]).trim().to_owned()
 }
 
 impl Fleet {

@@ -44,7 +44,7 @@ impl Launcher for FleetLauncher {
     fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
         let Home { program, shm_dir, run_id, stderr } = &self.home;
         let FleetSpec { shape, policy } = &self.spec;
-        let launched = launch::launch(program, shm_dir, run_id, (shape, policy), stderr, cancelled);
+        let launched = launch::launch(program, shm_dir, run_id, (shape, policy), Some(stderr), cancelled);
         let mut fleet = launched.map_err(|error| match error {
             launch::LaunchError::Cancelled => LaunchError::Cancelled,
             error => LaunchError::Failed(error.to_string()),

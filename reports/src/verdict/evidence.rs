@@ -428,7 +428,7 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
     result
 }
 
-/// Only where there is something to tell: most runs' files are left alone.
+/// Only where others did something: the files of most runs are left alone.
 fn files_altered(facts: &Facts) -> Option<EvidenceResult> {
     let altered = &facts.verify.as_ref()?.altered;
     if altered.is_empty() {

@@ -29,10 +29,14 @@ impl Up {
         let name = format!("bench-{}-{}", std::process::id(), now_ns());
         let began = Instant::now();
         let errors = room.path().join("errors");
-        let fleet =
-            launch(&Program::own(&[SELF]), Path::new("/dev/shm"), &name, (&shape, policy), &errors, || {
-                false
-            })?;
+        let fleet = launch(
+            &Program::own(&[SELF]),
+            Path::new("/dev/shm"),
+            &name,
+            (&shape, policy),
+            Some(&errors),
+            || false,
+        )?;
         let started = began.elapsed();
         let client = Client::attach(fleet.dir())?;
         Ok(Self { fleet, client, started, name, _room: room })

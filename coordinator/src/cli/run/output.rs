@@ -1,7 +1,7 @@
 //! The output of commands, on its way to standard output and standard error. The output of a task stays together; on
 //! request it is printed in the order of the list, and each line begins with the id of its task.
 
-use super::pipe::nameless;
+use crate::os::nameless::nameless;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};

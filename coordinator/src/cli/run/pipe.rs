@@ -1,5 +1,6 @@
 //! Input that can be read only once: copied if all of it is needed first, or taken as it comes.
 
+use crate::os::nameless::nameless;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
@@ -69,27 +70,6 @@ fn gather(from: &mut File, to: &mut File) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A temporary file without a name, which vanishes with its last descriptor.
-pub(super) fn nameless() -> io::Result<File> {
-    let dir = std::env::temp_dir();
-    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    for attempt in 0..100 {
-        let path = dir.join(format!("coordinator-{}-{attempt}.tmp", std::process::id()));
-        match open(&path) {
-            Ok(file) => {
-                std::fs::remove_file(&path)?;
-                return Ok(file);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display()))),
-        }
-    }
-    Err(io::Error::other(format!(
-        "{}: too many temporary files of earlier runs; remove coordinator-*.tmp",
-        dir.display()
-    )))
 }
 
 /// Lines as they come.

@@ -122,7 +122,7 @@ pub fn plant(canary: Canary, temporary: Option<&Path>) -> io::Result<()> {
         }
         Canary::File => {
             let dir = temporary.ok_or_else(|| io::Error::other("there is no temporary directory"))?;
-            std::fs::write(dir.join(MARK), "")?;
+            std::fs::File::create_new(dir.join(MARK))?;
         }
         Canary::Thread => {
             std::thread::Builder::new().spawn(|| {

@@ -88,15 +88,13 @@ fn child_that_launches() {
     let program = Program { path: super::PROGRAM.into(), arguments: Vec::new() };
     let shape = FleetShape::new(2, 2, 64, 2).unwrap();
     let policy = Policy { supervisor_death: SupervisorDeath::Adopt, ..Policy::default() };
-    let errors = std::env::temp_dir().join(format!("failover-{}.stderr", std::process::id()));
-    let mut fleet = launch(&program, shm, "test", (&shape, &policy), &errors, || false).unwrap();
+    let mut fleet = launch(&program, shm, "test", (&shape, &policy), None, || false).unwrap();
     let control = Control::attach(&directory::control_path(fleet.dir())).unwrap();
     let before = control.owner();
     slay(before);
     wait_until("another supervisor is there", || control.owner() != before && control.owner().is_alive());
     let adopter = control.owner();
     let stopped = fleet.stop();
-    let _ = std::fs::remove_file(&errors);
     let how = stopped.how.unwrap();
     assert!(
         how.contains(&format!("process {} had adopted its fleet, and stopped as asked", adopter.pid)),

@@ -302,6 +302,7 @@ fn a_log_that_is_cut_short_during_the_run_is_no_mistake_of_the_caller() {
         log.set_len(0).unwrap();
     });
     assert!(told.contains("run.log"), "{told}");
+}
 
 #[test]
 fn an_orphan_of_another_process_is_listed_and_left_alone() {
