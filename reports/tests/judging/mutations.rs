@@ -100,18 +100,15 @@ fn changes(path: &str, value: &Value) -> Vec<Change> {
         Value::Bool(set) => add("flipped", Value::from(!set)),
         Value::Number(number) => {
             add("null", Value::Null);
-            match number.as_u64() {
-                Some(n) => {
-                    add("zero", 0.into());
-                    add("less", n.saturating_sub(1).into());
-                    add("more", n.saturating_add(1).into());
-                    add("huge", n.saturating_mul(1_000).saturating_add(3_600_000_000_000).into());
-                    add("much", n.saturating_mul(2).saturating_add(100_000).into());
-                }
-                None => {
-                    add("zero", 0.0.into());
-                    add("negative", (-1.0).into());
-                }
+            if let Some(n) = number.as_u64() {
+                add("zero", 0.into());
+                add("less", n.saturating_sub(1).into());
+                add("more", n.saturating_add(1).into());
+                add("huge", n.saturating_mul(1_000).saturating_add(3_600_000_000_000).into());
+                add("much", n.saturating_mul(2).saturating_add(100_000).into());
+            } else {
+                add("zero", 0.0.into());
+                add("negative", (-1.0).into());
             }
         }
         Value::String(text) => {
@@ -126,7 +123,7 @@ fn changes(path: &str, value: &Value) -> Vec<Change> {
             add("none", Value::Array(Vec::new()));
             if let Some((first, rest)) = items.split_first() {
                 add("one less", rest.into());
-                add("one twice", [&[first.clone()], items.as_slice()].concat().into());
+                add("one twice", [std::slice::from_ref(first), items.as_slice()].concat().into());
             }
             for (at, item) in items.iter().enumerate() {
                 for (path, how, changed) in changes(path, item) {
@@ -179,7 +176,9 @@ const FIGURES: [Field; 11] = [
     ("involuntary_switches", |row, to| row.involuntary_switches = to(row.involuntary_switches)),
     ("pss", |row, to| row.pss_kib = row.pss_kib.map(to)),
 ];
-const TO: [(&str, fn(u64) -> u64); 4] =
+/// A figure in place of another.
+type Bend = fn(u64) -> u64;
+const TO: [(&str, Bend); 4] =
     [("zero", |_| 0), ("less", |n| n.saturating_sub(1)), ("more", |n| n + 1), ("much", |n| n * 2 + 100_000)];
 
 fn kind(event: &Event) -> String {

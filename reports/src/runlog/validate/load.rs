@@ -95,7 +95,9 @@ impl Rounds {
     fn scheduled(&mut self, r: &Round, plan: &PlanFacts) -> Result<(), String> {
         match r.phase {
             Phase::Load => self.load_first = Some(self.load_first.map_or(r.round, |n| n.min(r.round))),
-            _ => self.warm_up_last = self.warm_up_last.max(Some(r.round)),
+            Phase::Launch | Phase::WarmUp | Phase::Drain | Phase::Verify => {
+                self.warm_up_last = self.warm_up_last.max(Some(r.round));
+            }
         }
         if let (Some(warm_up), Some(load)) = (self.warm_up_last, self.load_first)
             && warm_up >= load
