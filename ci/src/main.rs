@@ -12,6 +12,7 @@ mod dist;
 mod fuzz;
 mod sanitize;
 mod schema;
+mod scribble;
 mod storm;
 mod tidy;
 mod workspace;
@@ -44,6 +45,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Kill and stop the bus's processes by the thousand, and account for every record
     Storm(storm::Args),
+    /// Scribble over every word of a fleet's shared memory in turn, and hold its processes to their promises
+    Scribble(scribble::Args),
     /// Build a release into target/dist/: static programs, man pages, completions, checksums
     Dist(dist::Args),
     /// Run the bus's tests under the address and the thread sanitizer (wants the nightly toolchain)
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
         Verb::Storm(args) => storm::storm(&workspace, &args),
+        Verb::Scribble(args) => scribble::scribble(&workspace, &args),
         Verb::Dist(args) => dist::dist(&workspace, &args),
         Verb::Sanitize(args) => sanitize::sanitize(&workspace, &args),
     });

@@ -15,6 +15,7 @@ pub mod doorbell;
 pub mod error;
 pub mod events;
 pub mod fault;
+pub mod fields;
 pub mod futex;
 #[cfg(any(test, feature = "probe"))]
 pub(crate) mod heap;

@@ -19,6 +19,7 @@ mod task;
 
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
+pub use crate::bus::fields;
 use crate::bus::ring::Record;
 use crate::bus::slot::Stage;
 use crate::bus::sync::Ordering;

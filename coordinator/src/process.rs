@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod coordinator;
+pub mod damage;
 pub mod descent;
 pub mod exec;
 pub mod fork;

@@ -11,13 +11,13 @@ pub const READY_MAX: usize = 64 * 64;
 
 #[derive(Debug)]
 #[repr(C, align(128))]
-struct Word(AtomicU64);
+pub(super) struct Word(pub(super) AtomicU64);
 
 #[derive(Debug)]
 #[repr(C)]
 pub struct ReadyBitmap {
-    summary: Word,
-    words: [Word; 64],
+    pub(super) summary: Word,
+    pub(super) words: [Word; 64],
 }
 
 // SAFETY: atomics only.

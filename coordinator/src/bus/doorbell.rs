@@ -15,10 +15,10 @@ use std::time::Duration;
 #[repr(C, align(128))]
 pub struct Doorbell {
     /// The futex word; not private, since the sleeper is another process.
-    rung: AtomicU32,
+    pub(super) rung: AtomicU32,
     /// Not 0 while a process sleeps or is about to: then the value of `rung` that it sleeps on, so that a
     /// late ringer does not disarm the next sleep.
-    armed: AtomicU32,
+    pub(super) armed: AtomicU32,
 }
 
 // SAFETY: atomics only.

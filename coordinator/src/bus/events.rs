@@ -12,14 +12,14 @@ use serde::Serialize;
 #[repr(C, align(64))]
 pub struct EventCell {
     /// Counts the events from 1; 0 while the cell is written.
-    number: AtomicU64,
+    pub(super) number: AtomicU64,
     /// CLOCK_MONOTONIC.
-    at_ns: AtomicU64,
+    pub(super) at_ns: AtomicU64,
     /// An [`EventKind`].
-    kind: AtomicU32,
+    pub(super) kind: AtomicU32,
     /// See [`Event::place`].
-    place: AtomicU32,
-    details: [AtomicU64; 4],
+    pub(super) place: AtomicU32,
+    pub(super) details: [AtomicU64; 4],
 }
 const _: () = assert!(size_of::<EventCell>() == 64);
 

@@ -49,10 +49,10 @@ const POSITION_BITS: u32 = 56;
 /// One end's words, 128 bytes from the other's: the adjacent-line prefetcher pairs lines.
 #[derive(Debug)]
 #[repr(C, align(128))]
-struct Side {
-    position: AtomicU64,
+pub(super) struct Side {
+    pub(super) position: AtomicU64,
     /// How many holders this end has had; [`SEALED`] and [`CLOSED`] beside it.
-    holder: AtomicU32,
+    pub(super) holder: AtomicU32,
 }
 
 /// The control words of a ring; its slots lie elsewhere.
@@ -60,9 +60,9 @@ struct Side {
 #[repr(C)]
 pub struct RingHeader {
     /// Written by the producer: how many records are published. A hint.
-    tail: Side,
+    pub(super) tail: Side,
     /// Written by the consumer: {epoch: 8, position: 56} of the first record that it has not finished with.
-    head: Side,
+    pub(super) head: Side,
 }
 
 // SAFETY: atomics only.

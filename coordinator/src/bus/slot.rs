@@ -116,7 +116,7 @@ pub struct ProcessCell {
     pub deaths: AtomicU32,
     pub dead_pid: AtomicU32,
     pub dead_status: AtomicI32,
-    _pad: AtomicU32,
+    pub(super) padding: AtomicU32,
 }
 const _: () = assert!(size_of::<ProcessCell>() == 72);
 

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
 
+use super::damage;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
 use crate::wire::Usage;
@@ -36,7 +37,7 @@ pub fn spawn(title: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i
                 set_title(title);
                 body()
             }))
-            .unwrap_or(70);
+            .unwrap_or_else(|payload| damage::status_of(&*payload));
             // No destructors of the parent's may run here a second time.
             // SAFETY: ends this process; nothing of it is used afterwards.
             unsafe { nix::libc::_exit(status) }

@@ -1,5 +1,6 @@
 //! Children that have ended, and how.
 
+use super::damage;
 use crate::bus::fault;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -11,6 +12,8 @@ pub enum HowEnded {
     Exited(i32),
     /// Any signal, real-time ones too: they have numbers and no names.
     Signaled(i32),
+    /// No status and no signal has this number: it was read from memory that another process has scribbled over.
+    Impossible(i32),
     /// It is not known: the process was not a child of the one that noticed its end, and the kernel tells only parents.
     Unseen,
 }
@@ -21,16 +24,19 @@ impl HowEnded {
         match self {
             Self::Exited(status) => status,
             Self::Signaled(signal) => -signal,
+            Self::Impossible(raw) => raw,
             Self::Unseen => UNSEEN,
         }
     }
 
+    /// The number may have been read from shared memory: any is possible.
     pub fn from_raw(raw: i32) -> Self {
-        if raw == UNSEEN {
-            return Self::Unseen;
+        match raw {
+            UNSEEN => Self::Unseen,
+            0..=STATUS_MAX => Self::Exited(raw),
+            SIGNALS_MIN..0 => Self::Signaled(-raw),
+            _ => Self::Impossible(raw),
         }
-        // It may have been read from shared memory: any number is possible.
-        if raw < 0 { Self::Signaled(raw.saturating_neg()) } else { Self::Exited(raw) }
     }
 
     /// From the number that `wait` gives.
@@ -52,6 +58,10 @@ impl HowEnded {
     }
 }
 
+/// The kernel keeps eight bits of what a process passes to `exit`.
+const STATUS_MAX: i32 = 255;
+/// Minus the highest real-time signal.
+const SIGNALS_MIN: i32 = -64;
 /// No status and no signal.
 const UNSEEN: i32 = i32::MIN;
 
@@ -63,6 +73,7 @@ impl std::fmt::Display for InFleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             HowEnded::Exited(fault::STATUS) => write!(f, "{}: {}", self.0, fault::IN_WORDS),
+            HowEnded::Exited(damage::STATUS) => write!(f, "{}: {}", self.0, damage::IN_WORDS),
             how => how.fmt(f),
         }
     }
@@ -73,6 +84,10 @@ impl std::fmt::Display for HowEnded {
         match self {
             Self::Exited(status) => write!(f, "exited with status {status}"),
             Self::Unseen => f.write_str("ended with an unknown status"),
+            Self::Impossible(raw) => write!(
+                f,
+                "ended with an impossible status ({raw}): the fleet's shared memory was overwritten"
+            ),
             Self::Signaled(signal) => match Signal::try_from(*signal) {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
@@ -114,6 +129,18 @@ mod tests {
         assert_eq!(HowEnded::from_wait(9), HowEnded::Signaled(9));
         assert_eq!(HowEnded::from_wait(3 << 8), HowEnded::Exited(3));
         assert_eq!(HowEnded::from_raw(HowEnded::Exited(3).raw()), HowEnded::Exited(3));
+    }
+
+    #[test]
+    fn a_number_that_no_end_has_is_not_taken_for_a_signal_or_a_status() {
+        for raw in [256, i32::MAX, -65, -1_261_956_783, i32::MIN + 1] {
+            assert_eq!(HowEnded::from_raw(raw), HowEnded::Impossible(raw));
+            assert_eq!(HowEnded::from_raw(raw).raw(), raw);
+            let words = HowEnded::from_raw(raw).in_fleet().to_string();
+            assert!(words.contains("impossible status") && !words.contains("signal"), "{words}");
+        }
+        assert_eq!(HowEnded::from_raw(255), HowEnded::Exited(255));
+        assert_eq!(HowEnded::from_raw(-64), HowEnded::Signaled(64));
     }
 
     #[test]

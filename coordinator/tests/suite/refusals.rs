@@ -6,6 +6,7 @@
 //! left behind.
 
 mod attach;
+mod fields;
 mod limits;
 mod lost;
 mod names;

@@ -38,6 +38,8 @@ struct Noted {
     exits: u32,
     /// No successor comes any more.
     ended: bool,
+    /// The system has named another process for this place while the one that is known lives: the log has that.
+    misnamed: bool,
 }
 
 /// What a look found.
@@ -129,7 +131,7 @@ impl Watch {
         let processes = system.processes();
         let mut events = Vec::new();
         let exits = self.crashed(&processes, now_ns, &mut events);
-        let (replaced, settled) = self.replaced(system, &processes);
+        let (replaced, settled) = self.replaced(system, &processes, &mut events);
         self.unsettled_ns = (!settled).then(|| now_ns + LOOK.as_nanos() as u64);
         if let Some(first) = exits.first() {
             let more = match exits.len() - 1 {
@@ -187,7 +189,12 @@ impl Watch {
     }
 
     /// The processes in the places of the dead, as the kernel shows them; and whether no other is awaited.
-    fn replaced(&mut self, system: &dyn System, processes: &[Process]) -> (Vec<AgentInfo>, bool) {
+    fn replaced(
+        &mut self,
+        system: &dyn System,
+        processes: &[Process],
+        events: &mut Vec<Event>,
+    ) -> (Vec<AgentInfo>, bool) {
         let (mut replaced, mut settled) = (Vec::new(), true);
         for process in processes {
             let Some(id) = self.by_place.get(&process.place) else { continue };
@@ -197,11 +204,22 @@ impl Watch {
             if process.life == Life::Dead || here && !awaited {
                 continue;
             }
+            let noted = &mut self.noted[*id as usize];
+            // A place has another process only after the death of the one before: what names another is nonsense.
+            let known = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
+            if !here && system.presence(known) == Presence::Alive {
+                if !std::mem::replace(&mut noted.misnamed, true) {
+                    events.push(alert(format!(
+                        "{} names process {} while process {} lives there, which cannot be",
+                        process.place, process.pid, agent.pid
+                    )));
+                }
+                continue;
+            }
             if here || system.presence(process.identity()) != Presence::Alive {
                 settled = false;
                 continue;
             }
-            let noted = &mut self.noted[*id as usize];
             (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
             agent.incarnation = agent.incarnation.saturating_add(std::mem::take(&mut noted.exits).max(1));
             replaced.push(agent.clone());

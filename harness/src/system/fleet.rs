@@ -211,7 +211,7 @@ impl System for RunningFleet {
                     name: coordinator.process.place.to_string(),
                     client: words::row(self.client.ledger_of(index)),
                     coordinator: alive.then(|| words::row(coordinator.ledger)),
-                    executed_by_workers: alive.then(|| words::executed(&coordinator.workers)).flatten(),
+                    executed_by_workers: alive.then(|| words::executed(&coordinator.workers)),
                 }
             })
             .collect();

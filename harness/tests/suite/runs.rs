@@ -1,6 +1,7 @@
 //! Whole runs through the real program: to a verdict, and to every end that is not one.
 
 mod endings;
+mod scribbled;
 mod verdicts;
 
 use coordinator::client::Identity;
@@ -91,14 +92,23 @@ impl Bench {
     }
 
     fn start(&self, extra: &[&str]) -> Run<'_> {
-        let child = self
-            .command()
-            .args(["run", "small.toml", "--out", "runs"])
-            .args(extra)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.start_by(self.command().args(["run", "small.toml", "--out", "runs"]).args(extra))
+    }
+
+    /// With so many KiB of addresses for each process: an allocation beyond is refused, and ends it.
+    fn start_within(&self, addresses: u32) -> Run<'_> {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -v {addresses}; exec \"$0\" \"$@\""), HARNESS])
+            .args(["run", "small.toml", "--out", "runs", "--quiet"])
+            .env("COORDINATOR_SHM_DIR", self.shm.path())
+            .env("RUST_BACKTRACE", "0")
+            .current_dir(self.dir.path());
+        self.start_by(&mut command)
+    }
+
+    fn start_by(&self, command: &mut Command) -> Run<'_> {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Run { bench: self, child }
     }
 

@@ -35,6 +35,10 @@ impl Coordinator {
     /// Keeps the task of an open entry with the answer that ends it; `why` is text, and is cut to the room behind the
     /// task's body.
     pub(super) fn write_dead_letter(&mut self, entry: u32, answer: &AnswerHeader, why: &[u8]) {
+        // At a takeover the entry has not been checked yet. What cannot be its body is not kept.
+        if !self.table.task_body_if_whole(entry, &mut self.body) {
+            return;
+        }
         let letters = self.region.dead_letters();
         let task = self.table.task(entry);
         let at = letters
@@ -52,7 +56,6 @@ impl Coordinator {
         set_state(letter, DeadLetterState::Empty);
         // A reader of what is written from here on finds the state changed.
         full_fence();
-        self.table.task_body(entry, &mut self.body);
         let task_len = self.body.len();
         let room = (self.region.shape().payload_max() as usize).saturating_sub(task_len);
         let why = &why[..why.len().min(room)];
@@ -110,7 +113,7 @@ impl Coordinator {
         self.body.resize(len as usize, 0);
         copy_out(self.region.dead_letter_body(at), &mut self.body);
         let counters = self.region.counters();
-        let revived = counters.revived.load(Ordering::Relaxed) + 1;
+        let revived = counters.revived.load(Ordering::Relaxed).saturating_add(1);
         letter.stamp.store(revived, Ordering::Relaxed);
         set_state(letter, DeadLetterState::Reviving);
         self.table.accept(entry, &task, &self.body);
@@ -133,7 +136,9 @@ impl Coordinator {
                         let counted = counters.revived.load(Ordering::Relaxed);
                         let wanted = letter.stamp.load(Ordering::Relaxed);
                         // It is the only one that can be under way.
-                        counters.revived.store(counted.max(wanted.min(counted + 1)), Ordering::Relaxed);
+                        counters
+                            .revived
+                            .store(counted.max(wanted.min(counted.saturating_add(1))), Ordering::Relaxed);
                         set_state(letter, DeadLetterState::Empty);
                     } else {
                         letter.stamp.store(unix_ns(), Ordering::Relaxed);

@@ -22,6 +22,7 @@ use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
 use crate::plan::lease::{Attempt, State, Word};
 use crate::plan::recover::Found;
+use crate::process::damage::{Damaged, end_by};
 use crate::wire::{AnswerHeader, TaskHeader, attempt_of};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -43,6 +44,12 @@ pub fn is_leased(region: Region, task: &TaskHeader, worker: u32) -> bool {
         && u32::from(word.worker()) == worker
         && word.attempt() == attempt_of(task.lease)
         && table.task(task.entry).id == task.id
+}
+
+/// This process wrote the entry's words, or has checked them at its takeover. If they are wrong all the same, another
+/// process has scribbled over them; this one ends, and its successor condemns or clears the entry.
+pub(super) fn damaged(entry: u32) -> ! {
+    end_by(Damaged { entry })
 }
 
 impl Table {
@@ -86,19 +93,29 @@ impl Table {
     }
 
     pub(super) fn task_body(&self, entry: u32, body: &mut Vec<u8>) {
-        self.body(entry, self.slot(entry).task_len.load(Ordering::Relaxed), body);
+        if !self.task_body_if_whole(entry, body) {
+            damaged(entry);
+        }
+    }
+
+    /// As [`Table::task_body`], where the entry may not have been checked yet; false if its length cannot be.
+    pub(super) fn task_body_if_whole(&self, entry: u32, body: &mut Vec<u8>) -> bool {
+        self.body(entry, self.slot(entry).task_len.load(Ordering::Relaxed), body)
     }
 
     pub(super) fn answer_body(&self, entry: u32, body: &mut Vec<u8>) {
-        self.body(entry, self.slot(entry).answer_len.load(Ordering::Relaxed), body);
+        if !self.body(entry, self.slot(entry).answer_len.load(Ordering::Relaxed), body) {
+            damaged(entry);
+        }
     }
 
-    fn body(&self, entry: u32, len: u32, body: &mut Vec<u8>) {
-        // This process wrote it or has checked it at its takeover. If it is wrong all the same, a peer has scribbled
-        // over it; this process ends, and the next successor condemns the entry.
-        assert!(len <= self.region.shape().payload_max(), "entry {entry} has a body of {len} bytes");
+    fn body(&self, entry: u32, len: u32, body: &mut Vec<u8>) -> bool {
+        if len > self.region.shape().payload_max() {
+            return false;
+        }
         body.resize(len as usize, 0);
         copy_out(self.region.body(entry), body);
+        true
     }
 
     /// Everything about an entry whose words have not been checked yet.
@@ -183,7 +200,7 @@ impl Table {
 
     fn step(&self, entry: u32, step: impl Fn(Word) -> Option<Word>) {
         let word = self.word(entry);
-        let next = step(word).expect("the caller has checked that the entry's state allows this step");
+        let Some(next) = step(word) else { damaged(entry) };
         self.change(entry, word, next);
     }
 
@@ -191,6 +208,9 @@ impl Table {
         // Pairs with the Acquire in `word`, also a successor's: the entry is whole before its state.
         let swapped =
             self.slot(entry).word.compare_exchange(from.raw(), to.raw(), Ordering::AcqRel, Ordering::Relaxed);
-        assert!(swapped.is_ok(), "the task table has one writer");
+        // The table has one writer: it is not changed in between, but by a process that may not.
+        if swapped.is_err() {
+            damaged(entry);
+        }
     }
 }

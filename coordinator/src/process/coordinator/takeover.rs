@@ -206,7 +206,7 @@ fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError>
     let ended = [&counters.answered, &counters.failed, &counters.returned]
         .into_iter()
         .fold(0_u64, |sum, count| sum.saturating_add(count.load(relaxed)));
-    let taken = until + counters.revived.load(relaxed);
+    let taken = until.saturating_add(counters.revived.load(relaxed));
     counters.left.store(taken.saturating_sub(ended), relaxed);
     counters.accepted.store(ended, relaxed);
     own.closed.store(0, Ordering::Release);

@@ -1,6 +1,6 @@
 //! From the client's ring into the table, and on into the workers' rings.
 
-use super::{Coordinator, add};
+use super::{Coordinator, add, table};
 use crate::bus::events::EventKind;
 use crate::bus::ring::{HEADER, Record};
 use crate::bus::slot::Life;
@@ -75,7 +75,7 @@ impl Coordinator {
     /// dead letters.
     pub(super) fn count_accepted(&self) {
         let counters = self.region.counters();
-        let taken = self.from_client.acknowledged() + counters.revived.load(Ordering::Relaxed);
+        let taken = self.from_client.acknowledged().saturating_add(counters.revived.load(Ordering::Relaxed));
         let accepted = taken.saturating_sub(counters.left.load(Ordering::Relaxed));
         counters.accepted.store(accepted, Ordering::Relaxed);
     }
@@ -99,7 +99,10 @@ impl Coordinator {
     /// Queues a task again, before the others, since it came before them.
     pub(super) fn line_up(&mut self, entry: u32) {
         match self.table.task(entry).place() {
-            Some(place) => self.links[place as usize].waiting.push_front(entry),
+            Some(place) => match self.links.get_mut(place as usize) {
+                Some(link) => link.waiting.push_front(entry),
+                None => table::damaged(entry),
+            },
             None => self.for_any_worker.push_front(entry),
         }
     }
@@ -294,8 +297,9 @@ impl Coordinator {
                 continue;
             }
             let task = self.table.task(entry);
+            let here = |place: u32| self.links.get(place as usize);
             match task.place() {
-                Some(place) if self.links[place as usize].rings.is_some() => {
+                Some(place) if here(place).is_none_or(|link| link.rings.is_some()) => {
                     self.line_up(entry);
                     self.hand_over(place as usize);
                 }

@@ -215,16 +215,15 @@ impl Coordinator {
     /// Ends what a dead worker was running.
     pub(super) fn end_command(&self, number: u32) {
         let own = &self.region.worker(number).own;
-        let command = Identity {
-            pid: own.command_pid.load(Ordering::Acquire),
-            start_ticks: own.command_start.load(Ordering::Relaxed),
-        };
-        if command.pid <= 1 {
+        let pid = own.command_pid.load(Ordering::Acquire);
+        let command = Identity { pid, start_ticks: own.command_start.load(Ordering::Relaxed) };
+        // The worker wrote it, or any other process: 0, 1 and what the kernel takes for several processes is no group.
+        let Some(group) = i32::try_from(pid).ok().filter(|group| *group > 1).map(Pid::from_raw) else {
             return;
-        }
+        };
         match Identity::of(command.pid) {
             Some(found) if found == command => {
-                let _ = killpg(Pid::from_raw(command.pid as i32), Signal::SIGKILL);
+                let _ = killpg(group, Signal::SIGKILL);
             }
             // Another process has its pid now, so no group of the command's is left.
             Some(_) => {}

@@ -177,6 +177,13 @@ impl Fake {
         self.deaths = u64::from(deaths);
     }
 
+    /// Nonsense in shared memory: the place has the process of another one.
+    pub fn claim_process(&mut self, place: PlaceId, of: PlaceId) {
+        let Identity { pid, start_ticks } = self.process(of).identity();
+        let process = self.process(place);
+        (process.pid, process.start_ticks) = (pid, start_ticks);
+    }
+
     fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
         let received_ns = self.clock.now_ns();
         match happening {

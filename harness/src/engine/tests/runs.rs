@@ -245,6 +245,31 @@ fn an_absurd_death_count_is_an_alert_and_not_a_flood() {
 }
 
 #[test]
+fn a_place_that_names_the_process_of_another_while_its_own_lives_is_an_alert_and_no_replacement() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3).at(200, |fake| {
+            fake.claim_process(worker(1), worker(2));
+            // A look has a reason.
+            fake.kill(worker(0));
+            fake.replace(worker(0));
+        })
+    });
+    let misnamed: Vec<_> =
+        done.alerts().into_iter().filter(|alert| alert.starts_with("worker/0.1 names process ")).collect();
+    assert_eq!(misnamed.len(), 1, "{misnamed:?}");
+    assert!(misnamed[0].ends_with("lives there, which cannot be"), "{misnamed:?}");
+    let replaced: Vec<_> = done
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::AgentReplaced(replaced) => Some(replaced.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(replaced, ["worker/0.0"]);
+}
+
+#[test]
 fn a_death_in_the_last_moment_is_in_the_log() {
     let done = run(|clock, _| {
         Fake::new(clock, 3).at(971, |fake| {

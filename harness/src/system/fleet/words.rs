@@ -69,9 +69,9 @@ pub(super) fn row(counts: Ledger) -> LedgerRow {
     }
 }
 
-/// Tasks that all workers say they have executed; `None` if they claim more than can be counted.
-pub(super) fn executed(workers: &[WorkerStatus]) -> Option<u64> {
-    workers.iter().try_fold(0_u64, |sum, worker| sum.checked_add(worker.executed))
+/// Tasks that all workers say they have executed: any number, and more than there were tasks is a finding.
+pub(super) fn executed(workers: &[WorkerStatus]) -> u64 {
+    workers.iter().fold(0, |sum, worker| sum.saturating_add(worker.executed))
 }
 
 #[cfg(test)]

@@ -1,0 +1,27 @@
+//! `cargo xtask scribble`: every word of a fleet's shared memory in turn, set to what tempts a reader.
+
+use crate::workspace::{Outcome, Workspace};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: cargo xtask scribble --seed 7")]
+pub(crate) struct Args {
+    /// Chooses the words without a name that are scribbled over beside those with one
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Only the words whose file and name contain this: "region counters"
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+}
+
+/// Of both suites: the beginning of the tests' names.
+const TESTS: &str = "whatever_one_word_of_a_fleet_says";
+
+pub(crate) fn scribble(workspace: &Workspace, args: &Args) -> Outcome {
+    let (seed, only) = (format!("SCRIBBLE_SEED={}", args.seed), format!("SCRIBBLE_ONLY={}", args.only));
+    for package in ["coordinator", "harness"] {
+        let mut words = vec!["env", "SCRIBBLE_ALL=1", "RUST_BACKTRACE=0", &seed, &only, "cargo", "test"];
+        words.extend(["--package", package, "--test", "suite", "--", "--nocapture", TESTS]);
+        workspace.run(&words)?;
+    }
+    Ok(())
+}
