@@ -258,14 +258,7 @@ fn a_place_that_names_the_process_of_another_while_its_own_lives_is_an_alert_and
         done.alerts().into_iter().filter(|alert| alert.starts_with("worker/0.1 names process ")).collect();
     assert_eq!(misnamed.len(), 1, "{misnamed:?}");
     assert!(misnamed[0].ends_with("lives there, which cannot be"), "{misnamed:?}");
-    let replaced: Vec<_> = done
-        .records
-        .iter()
-        .filter_map(|record| match &record.event {
-            Event::AgentReplaced(replaced) => Some(replaced.name.as_str()),
-            _ => None,
-        })
-        .collect();
+    let replaced: Vec<_> = done.replaced().into_iter().map(|it| it.name.as_str()).collect();
     assert_eq!(replaced, ["worker/0.0"]);
 }
 
