@@ -18,7 +18,7 @@ fn doorbell(criterion: &mut Criterion) {
             black_box(word.load(Ordering::Relaxed))
         });
     });
-    group.bench_function("ring, nobody asleep", |bencher| {
+    group.bench_function("ring, no sleeper", |bencher| {
         bencher.iter(|| assert!(!bell.ring(), "no process sleeps here"));
     });
     group.bench_function("wake (a system call)", |bencher| bencher.iter(|| bell.wake()));
@@ -35,7 +35,7 @@ fn bitmap(criterion: &mut Criterion) {
     group.bench_function("a look into every ring", |bencher| {
         bencher.iter(|| rings.iter_mut().filter_map(|ring| ring.is_ready().then_some(())).count());
     });
-    group.bench_function("bitmap, nobody", |bencher| bencher.iter(|| black_box(ready).is_clear()));
+    group.bench_function("bitmap, no sleeper", |bencher| bencher.iter(|| black_box(ready).is_clear()));
     group.bench_function("bitmap, one", |bencher| {
         bencher.iter(|| {
             ready.set(black_box(70));

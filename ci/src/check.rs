@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: cargo xtask check --fast")]
 pub(crate) struct Args {
-    /// Only what fits between two edits: format, tidy, clippy, and the unit tests that take no second
+    /// Only what fits between two edits: format, tidy, clippy, and the unit tests that take less than a second
     #[arg(long, conflicts_with = "advisories")]
     fast: bool,
     /// Also look for known vulnerabilities in the dependencies (fetches a database)
@@ -176,7 +176,7 @@ fn carry_out(
             let Tool { name: tool, install, .. } = tool;
             if ci {
                 return Err(format!(
-                    "check: `{name}` wants {tool}, and nothing is skipped in CI\nhint: {install}"
+                    "check: `{name}` needs {tool}, and nothing is skipped in CI\nhint: {install}"
                 ));
             }
             eprintln!("==> {name}: skipped: {tool} is not installed (install with: {install})");
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_missing_tool_is_an_error_in_ci() {
         let error = carry_out(&three(), true, |_| false, |_| Ok(())).unwrap_err();
-        assert!(error.contains("`b` wants cargo-deny") && error.contains("cargo install"), "{error}");
+        assert!(error.contains("`b` needs cargo-deny") && error.contains("cargo install"), "{error}");
     }
 
     #[test]

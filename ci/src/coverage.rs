@@ -12,7 +12,7 @@ pub(crate) struct Args {
 
 pub(crate) fn coverage(workspace: &Workspace, args: &Args) -> Outcome {
     if !workspace.answers(&["cargo", "llvm-cov", "--version"]) {
-        return Err("coverage wants cargo-llvm-cov, which is not installed\n\
+        return Err("coverage needs cargo-llvm-cov, which is not installed\n\
                     hint: rustup component add llvm-tools && cargo install cargo-llvm-cov --locked"
             .to_owned());
     }

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: strangers' bytes, through everything that reads them.
 //!
-//! The targets are a workspace of their own, since they want the nightly toolchain; what they have
+//! The targets are a workspace of their own, since they need the nightly toolchain; what they have
 //! found worth keeping is replayed by `cargo test`. What a run finds new stays out of the repository:
-//! whoever runs it keeps the inputs that reach something, and those that fail.
+//! its user keeps the inputs that reach something, and those that fail.
 
 use crate::workspace::{Outcome, Workspace};
 
@@ -23,7 +23,7 @@ const INSTALL: &str =
 
 pub(crate) fn fuzz(workspace: &Workspace, args: &Args) -> Outcome {
     if !workspace.answers(&["rustup", "run", "nightly", "cargo", "fuzz", "--version"]) {
-        return Err(format!("fuzz wants the nightly toolchain and cargo-fuzz\nhint: {INSTALL}"));
+        return Err(format!("fuzz needs the nightly toolchain and cargo-fuzz\nhint: {INSTALL}"));
     }
     let all = targets(&workspace.files()?);
     if let Some(unknown) = args.targets.iter().find(|target| !all.contains(target)) {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: what keeps this repository as it says it is.
+//! `cargo xtask`: checks and builds this repository.
 //!
 //! Links no crate of the workspace and asks the programs instead: it builds in seconds, and says
 //! what is wrong with a tree that does not compile. stdout belongs to the commands that it runs;
@@ -28,20 +28,20 @@ struct Cli {
     verb: Option<Verb>,
 }
 
-/// What keeps this repository as it says it is
+/// Checks and builds this repository
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Everything that CI runs, cheapest first, up to the first failure
     Check(check::Args),
-    /// Look whether the walls between the crates and the habits of the code hold
+    /// Check the module boundaries and code conventions
     Tidy(tidy::Args),
     /// Print the size and shape of the tree: lines, long files and functions, cycles, locked packages
     Figures,
     /// Write the JSON Schema of scenario files
     Schema(schema::Args),
-    /// Run the tests and say which lines they reach (wants cargo-llvm-cov)
+    /// Run the tests and say which lines they reach (needs cargo-llvm-cov)
     Coverage(coverage::Args),
-    /// Run the fuzz targets for a while (wants the nightly toolchain and cargo-fuzz)
+    /// Run the fuzz targets for a while (needs the nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Args),
     /// Kill and stop the bus's processes by the thousand, and account for every record
     Storm(storm::Args),
@@ -49,7 +49,7 @@ enum Verb {
     Scribble(scribble::Args),
     /// Build a release into target/dist/: static programs, man pages, completions, checksums
     Dist(dist::Args),
-    /// Run the bus's tests under the address and the thread sanitizer (wants the nightly toolchain)
+    /// Run the bus's tests under the address and the thread sanitizer (needs the nightly toolchain)
     Sanitize(sanitize::Args),
 }
 

@@ -14,13 +14,13 @@ const CARGO: [&str; 4] = ["rustup", "run", "nightly", "cargo"];
 
 pub(crate) fn sanitize(workspace: &Workspace, _: &Args) -> Outcome {
     if !workspace.answers(&[&CARGO[..], &["--version"]].concat()) {
-        return Err("sanitize wants the nightly toolchain\nhint: rustup toolchain install nightly".to_owned());
+        return Err("sanitize needs the nightly toolchain\nhint: rustup toolchain install nightly".to_owned());
     }
     let about = workspace.read(&["rustc", "--version", "--verbose"])?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
     let suppressions = workspace.root().join("ci/thread-sanitizer.txt");
     // Rings that a test makes are for the life of its process: no leak is a finding. And the bus has a
-    // handler of its own, whose tests want to be the only ones.
+    // handler of its own, whose tests need to be the only ones.
     let address = ("address", "", "ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:handle_segv=0".to_owned());
     let thread = (
         "thread",

@@ -35,7 +35,7 @@ impl Chain {
 
 /// The line would be longer than any reader of the format accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the line has {bytes} bytes, and {bytes_max} is the most")]
+#[error("the line has {bytes} bytes; the maximum is {bytes_max}")]
 pub struct TooLong {
     pub bytes: usize,
     pub bytes_max: usize,

@@ -1,4 +1,4 @@
-//! What nobody should have to say in a review.
+//! What a review should not have to say.
 
 use super::source::{Kind, Source, inside};
 use super::{Finding, has_extension};
@@ -58,11 +58,7 @@ pub(super) fn no_comment_in_a_script_is_a_promise(path: &str, text: &str) -> Vec
         .enumerate()
         .filter(|(_, line)| is_promise(line))
         .map(|(index, _)| {
-            Finding::error(
-                path,
-                index + 1,
-                "a promise in a comment is kept by nobody; do it now or file an issue",
-            )
+            Finding::error(path, index + 1, "a promise in a comment is not kept; do it now or file an issue")
         })
         .collect()
 }
@@ -150,7 +146,7 @@ pub(super) fn docs_are_tested(source: &Source) -> Vec<Finding> {
             Finding::error(
                 &source.path,
                 index + 1,
-                "an example that is ignored; use `no_run`, or `text` if it is no code",
+                "an example that is ignored; use `no_run`, or `text` if it is not code",
             )
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Counts of what should not be there, which may fall and never rise.
 //!
 //! `ci/ratchets.toml` has a number for each rule and each retired term. A count above its number is an error. One below
-//! it means that somebody has improved the tree: `cargo xtask tidy --tighten` writes the lower number, so that it stays so.
+//! it means that the tree has improved: `cargo xtask tidy --tighten` writes the lower number, so that it stays so.
 
 use super::Finding;
 use std::collections::BTreeMap;

@@ -145,7 +145,7 @@ const TALKS: [[&str; 2]; 6] = [
     ["io", "stderr"],
 ];
 
-/// Nobody but the command lines prints, reads arguments or ends the process.
+/// Only the command lines print, read arguments or end the process.
 pub(super) fn only_command_lines_talk(source: &Source) -> Vec<Finding> {
     let path = source.path.as_str();
     let is_program = is_in_any(path, &["coordinator/src/cli", "harness/src/cli", "ci", "benches"])

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 fn in_a_process(test: fn(&Path)) -> HowEnded {
     let root = tempfile::tempdir().unwrap();
     let process = fork::spawn("worker/0.0", None, || {
-        // SIGALRM is treated as it comes: it ends whoever still runs then.
+        // SIGALRM is treated as it comes: it ends the process that still runs then.
         nix::unistd::alarm::set(120);
         fork::child_signals().unwrap();
         test(&root.path().join("fleet/0.0"));
@@ -204,7 +204,7 @@ fn all_generations(temporary: &Path) {
                 std::thread::yield_now();
             }
         } else {
-            // Until somebody of the second generation is there.
+            // Until a process of the second generation is there.
             let marked = || look(None).unwrap().contains(&Canary::Child);
             while !marked() {
                 std::thread::yield_now();

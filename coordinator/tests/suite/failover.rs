@@ -111,7 +111,7 @@ fn slay(identity: Identity) {
     }
 }
 
-/// Those who have memory of the fleet in `dir` mapped, whoever they are; this process aside.
+/// All processes that have memory of the fleet in `dir` mapped, but this one.
 fn mapped_by(dir: &Path) -> Vec<u32> {
     let wanted = dir.display().to_string();
     let own = std::process::id();
@@ -126,8 +126,8 @@ fn mapped_by(dir: &Path) -> Vec<u32> {
     found
 }
 
-/// Nobody of the fleet is left, and nothing in shared memory.
+/// No process of the fleet is left, and nothing in shared memory.
 fn assert_gone(shm: &Path) {
-    wait_until("nobody is left", || mapped_by(shm).is_empty());
+    wait_until("no process is left", || mapped_by(shm).is_empty());
     assert!(is_empty(shm), "{:?}", std::fs::read_dir(shm).unwrap().flatten().collect::<Vec<_>>());
 }

@@ -68,7 +68,7 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
             load.rounds_planned().unwrap_or(0),
             load.rounds_in_flight_max()
         ),
-        _ => "closed loop: each begins when the last one is back".to_owned(),
+        _ => "closed loop: each begins when the previous one has finished".to_owned(),
     };
     let mut rows = vec![
         (

@@ -286,7 +286,7 @@ impl Watch {
         let written = new.min(EXITS_PER_LOOK_MAX);
         if written < new {
             let text = format!(
-                "{place} counts {new} new deaths at once, which cannot be: {} of them are not listed",
+                "{place} counts {new} new deaths at once, which is impossible: {} of them are not listed",
                 new - written
             );
             events.push(alert(text));

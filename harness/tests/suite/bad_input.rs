@@ -165,7 +165,7 @@ fn a_load_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_schedule_that_nobody_can_keep_is_met_with_the_closed_loop() {
+fn a_schedule_that_no_fleet_can_keep_is_met_with_the_closed_loop() {
     insta::assert_snapshot!(changed("every = \"50ms\"", "every = \"100us\""));
 }
 
@@ -205,7 +205,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn profiles_are_checked_though_nobody_chose_them() {
+fn profiles_are_checked_though_none_is_chosen() {
     insta::assert_snapshot!(changed(
         "load.duration = \"3s\"",
         "load.duration = \"3ms\"\nlaod.every = \"1s\""

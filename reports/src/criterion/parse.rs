@@ -264,7 +264,7 @@ mod tests {
         refuses("coordination.time p99 < 5", "5", "has no unit", "");
         refuses("coordination.time p99 < 5M", "5M", "minutes or months", "");
         refuses("memory.pss max < 64", "64", "no unit", "");
-        refuses("memory.pss slope < 64MiB", "64MiB", "so much a time", "");
+        refuses("memory.pss slope < 64MiB", "64MiB", "needs a time unit", "");
         refuses("coordination.time p99", "coordination.time p99", "comparison is missing", "");
         refuses("coordination.time p99 <", "<", "threshold is missing", "");
         refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");

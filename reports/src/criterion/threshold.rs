@@ -122,7 +122,7 @@ fn parse_slope(text: &str, metric: &Metric) -> Result<Threshold, String> {
     let (amount, per) = match (per("/h"), per("/d")) {
         (Some(amount), _) => (amount, Per::Hour),
         (_, Some(amount)) => (amount, Per::Day),
-        _ => return Err(format!("a slope is so much a time; write {example}")),
+        _ => return Err(format!("a slope needs a time unit; write {example}")),
     };
     if amount.ends_with('%') {
         return units::parse_percent(amount).map(|p| Threshold::PercentPer(p, per));

@@ -250,8 +250,7 @@ fn ledger(facts: &Facts) -> Vec<LedgerLine> {
         ));
     }
     // They stand in the rounds alone: there they failed, and in the ledgers they did not.
-    for (count, name) in [(ledger.refused, "refused by the bus"), (ledger.rejected, "answered and not right")]
-    {
+    for (count, name) in [(ledger.refused, "refused by the bus"), (ledger.rejected, "answered incorrectly")] {
         if count > 0 {
             let cells = vec![String::new(), String::new(), n(count)];
             out.push(LedgerLine { name: name.into(), end: "rounds", cells });
@@ -268,7 +267,7 @@ fn plan(facts: &Facts) -> Vec<Fact> {
     };
     let load = match p.load {
         LoadModel::Open => format!("open loop: a round every {}", units::nanos(p.round_every_ns)),
-        LoadModel::Closed => "closed loop: a round when the last one is back".to_owned(),
+        LoadModel::Closed => "closed loop: a round when the previous one has finished".to_owned(),
     };
     vec![
         fact(
@@ -291,7 +290,7 @@ fn plan(facts: &Facts) -> Vec<Fact> {
             format!("{} (PSS {})", units::nanos(p.sample_every_ns), units::nanos(p.pss_every_ns)),
         ),
         fact("shared memory reserved", units::bytes(p.shm_bytes as f64)),
-        fact("descriptors of the process with the most", n(p.fds_max)),
+        fact("open descriptors of the process with the most", n(p.fds_max)),
         fact("launched in", time(facts.launch_ns)),
     ]
 }

@@ -60,11 +60,11 @@ pub enum SweepError {
     Long,
     #[error("the rows have a number that is out of range")]
     OutOfRange,
-    #[error("{rows} rows, and {ROWS_MAX} are the most")]
+    #[error("the sweep has {rows} rows; the maximum is {ROWS_MAX}")]
     TooManyRows { rows: u64 },
     #[error("more than {ROWS_MAX} places")]
     TooManyPlaces,
-    #[error("{columns} columns, and {COLUMNS_MAX} are the most")]
+    #[error("the file has {columns} columns; the maximum is {COLUMNS_MAX}")]
     TooManyColumns { columns: usize },
 }
 
@@ -107,7 +107,7 @@ impl Encoder {
     /// # Panics
     /// With more than [`COLUMNS_MAX`] columns.
     pub fn new(columns: usize) -> Self {
-        assert!(columns <= COLUMNS_MAX, "a file of {columns} columns, and {COLUMNS_MAX} are the most");
+        assert!(columns <= COLUMNS_MAX, "the file has {columns} columns; the maximum is {COLUMNS_MAX}");
         Self { last: Last::new(columns), packed: Vec::new() }
     }
 

@@ -306,7 +306,7 @@ fn counted(ledger: &Ledger) -> String {
         n(ledger.client.failed),
         n(ledger.client.in_flight)
     );
-    for (count, how) in [(ledger.refused, "refused"), (ledger.rejected, "answered and not right")] {
+    for (count, how) in [(ledger.refused, "refused"), (ledger.rejected, "answered incorrectly")] {
         if count > 0 {
             let _ = write!(found, ", {} {how}", n(count));
         }
@@ -371,7 +371,7 @@ fn difference(name: &str, client: &LedgerRow, own: &LedgerRow, corrupt: u64) -> 
     })
 }
 
-/// What the bus refused is in the rounds and in no ledger; what was answered and not right is an answer in
+/// What the bus refused is in the rounds and in no ledger; what was answered incorrectly is an answer in
 /// the ledgers alone.
 fn against_rounds(facts: &Facts, ledger: &Ledger) -> Option<String> {
     let (load, warm) = (&facts.load.counts, &facts.load.warm_up);
@@ -407,7 +407,7 @@ fn no_deaths(facts: &Facts) -> EvidenceResult {
 fn nothing_left(facts: &Facts) -> EvidenceResult {
     let wanted = "no process and no file of the run";
     let Some(verify) = &facts.verify else {
-        return check("nothing left behind", Verdict::Inconclusive, wanted, "not looked for");
+        return check("nothing left behind", Verdict::Inconclusive, wanted, "not checked");
     };
     let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
     // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.

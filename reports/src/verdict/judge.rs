@@ -290,7 +290,7 @@ fn cut_short(facts: &Facts, log: &LogState) -> Option<String> {
         }
     };
     let why = end.detail.as_ref().map(|d| format!(" ({d})")).unwrap_or_default();
-    Some(format!("{what} {went}{why}: what there is was not judged."))
+    Some(format!("{what} {went}{why}: the partial run was not judged."))
 }
 
 /// One line for all criteria of a run that did not come to its end.

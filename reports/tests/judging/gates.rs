@@ -73,7 +73,7 @@ fn an_interrupted_run_is_inconclusive_whatever_it_shows() {
     assert_eq!(
         judgement.reasons,
         [
-            "Interrupted after 1 min of 1 min of load: what there is was not judged."
+            "Interrupted after 1 min of 1 min of load: the partial run was not judged."
                 .replace("1 min", "60 s"),
             "1 criterion held as far as the run went, 1 failed as far as the run went (all delivered)."
                 .into(),
@@ -273,7 +273,7 @@ fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
     assert_eq!(cleaned.verdict, Verdict::Conditional);
     let unseen = bent(&Run::default(), |event| !matches!(event, Event::Verify(_)));
     evidence(&unseen, "nothing left behind", Verdict::Inconclusive);
-    assert!(unseen.reasons[0].ends_with("found: not looked for."), "{:?}", unseen.reasons);
+    assert!(unseen.reasons[0].ends_with("found: not checked."), "{:?}", unseen.reasons);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn rejected_answers_close_the_gap_between_the_rounds_and_the_ledgers() {
         judgement.evidence.into_iter().find(|e| e.name == "ledger").unwrap()
     };
     assert_eq!(booked(20).verdict, Verdict::Pass, "{:?}", booked(20));
-    assert!(booked(20).found.ends_with("20 answered and not right"));
+    assert!(booked(20).found.ends_with("20 answered incorrectly"));
     assert_eq!(booked(0).verdict, Verdict::Fail);
 }
 

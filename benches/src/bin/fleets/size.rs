@@ -128,7 +128,7 @@ pub(super) fn balance() -> Outcome<Vec<Row>> {
     let percent = deviation / mean * 100.0;
     Ok(vec![row(
         "T7",
-        "20,000 uneven tasks for anybody over 10 coordinators",
+        "20,000 uneven tasks for any worker over 10 coordinators",
         format!("coefficient of variation {percent:.2} %"),
         "even".to_owned(),
         "—".to_owned(),

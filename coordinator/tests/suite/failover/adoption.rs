@@ -1,4 +1,4 @@
-//! Supervisors that die one after the other, and fleets that nobody adopts.
+//! Supervisors that die one after the other, and fleets that no process adopts.
 
 use super::{Fleet, Load, program, shm, slay, wait_until};
 use coordinator::bus::directory;
@@ -23,7 +23,7 @@ fn supervisors_killed_one_after_the_other_have_each_a_successor() {
         load.until("another supervisor is there", || fleet.is_adopted_after(before));
         assert_eq!(fleet.supervisors(), round + 1);
     }
-    // Nobody else had to be replaced for it.
+    // No other process had to be replaced for it.
     assert_eq!(fleet.coordinators(), coordinators);
     load.end_whole();
     fleet.stop(shm.path());
@@ -37,7 +37,7 @@ fn a_fleet_that_waits_for_a_supervisor_is_not_cleaned_away() {
     gone.wait().unwrap();
     let shape = FleetShape::new(2, 1, 64, 1).unwrap();
     let (dir, control) = directory::create(shm.path(), "test", &Stamped::new(owner, 0, shape), 1).unwrap();
-    // Somebody who lives is one of its coordinators.
+    // A survivor is one of its coordinators.
     let own = Identity::own();
     control.coordinator(1).process.mark_live(own.pid, own.start_ticks);
     let said = program(shm.path(), &["clean"]);
@@ -75,11 +75,11 @@ fn a_fleet_whose_owner_dies_with_the_supervisor_ends() {
     slay(fleet.control.owner());
     owner.kill().unwrap();
     owner.wait().unwrap();
-    wait_until("whoever adopts it ends it", || super::is_empty(shm.path()));
+    wait_until("its new supervisor ends it", || super::is_empty(shm.path()));
     super::assert_gone(shm.path());
 }
 
-/// Not a claim of its own: what [`whoever_launched_a_fleet_ends_it_whoever_has_it`] runs in a process of its own, since one
+/// Not a claim of its own: what [`the_program_that_launched_a_fleet_ends_it_under_any_supervisor`] runs in a process of its own, since one
 /// who launches has no other children.
 #[test]
 fn child_that_launches() {
@@ -104,7 +104,7 @@ fn child_that_launches() {
 }
 
 #[test]
-fn whoever_launched_a_fleet_ends_it_whoever_has_it() {
+fn the_program_that_launched_a_fleet_ends_it_under_any_supervisor() {
     let shm = shm();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "failover::adoption::child_that_launches", "--nocapture"])

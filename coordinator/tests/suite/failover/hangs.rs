@@ -28,7 +28,7 @@ fn a_coordinator_that_hangs_is_suspected_ended_and_replaced() {
 #[test]
 fn a_suspicion_that_was_false_is_healed() {
     let shm = shm();
-    // Long enough that nobody is confirmed here by a slow machine.
+    // Long enough that no process is confirmed here by a slow machine.
     let fleet = Fleet::start(shm.path(), 2, 2, &["--hang-after", "4s"]);
     let mut load = Load::on(&fleet.up.dir, 20, Duration::from_millis(2));
     load.answers(50);

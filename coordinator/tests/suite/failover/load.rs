@@ -18,7 +18,7 @@ pub struct Load {
     each: Duration,
 }
 
-/// Nobody can guess it without its tag.
+/// No process can guess it without its tag.
 fn content(tag: u64) -> Vec<u8> {
     let mut word = tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = |word: &mut u64| {

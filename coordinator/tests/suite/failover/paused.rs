@@ -25,7 +25,7 @@ fn a_worker_that_dies_in_a_pause_costs_its_coordinator_no_time_until_it_is_repla
     let woken = own.beat.load(Ordering::Relaxed) - before;
     assert!(u128::from(woken) <= 10 + begun.elapsed().as_millis() / 50, "{woken}");
     orders.pause.store(0, Ordering::Release);
-    wait_until("somebody else is there", || {
+    wait_until("another process is there", || {
         fleet.workers() == [2] && !fleet.up.identities().contains(&victim)
     });
     assert_eq!(fleet.control.coordinator(0).process.life(), Life::Live);

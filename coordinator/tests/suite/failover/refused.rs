@@ -39,7 +39,7 @@ fn a_successor_that_cannot_be_forked_comes_when_there_is_room() {
     let mut fleet = Fleet::of(up);
     let mut load = Load::on(&fleet.up.dir, 10, Duration::from_millis(2));
     load.answers(20);
-    // Nobody comes any more.
+    // No successor comes any more.
     assert!(group.set(1));
     let victim = fleet.coordinators()[0];
     slay(victim);
@@ -94,7 +94,7 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
 }
 
 #[test]
-fn a_fleet_that_nobody_can_adopt_ends_in_order() {
+fn a_fleet_that_no_process_can_adopt_ends_in_order() {
     let Some(group) = Group::of_processes("alone", 1000) else {
         return;
     };

@@ -30,7 +30,7 @@ fn coordinators_come_and_go_by_hand_and_nothing_is_lost() {
     let shm = shm();
     let fleet = Fleet::start(shm.path(), 1, 2, &["--coordinators-max", "4", "--workers-max", "5"]);
     assert_eq!(live(&fleet), (1, 2));
-    assert!(!fleet.up.dir.join("c1").exists(), "nobody has lived there yet");
+    assert!(!fleet.up.dir.join("c1").exists(), "no process has lived there yet");
     let mut load = Load::on(&fleet.up.dir, 24, Duration::from_millis(2));
     load.answers(50);
     for (coordinators, workers) in [(4, 5), (1, 1), (3, 2), (2, 5), (4, 1), (1, 2)] {
@@ -51,8 +51,8 @@ fn coordinators_come_and_go_by_hand_and_nothing_is_lost() {
     fleet.stop(shm.path());
 }
 
-/// A client that has not seen yet that a coordinator is gone sends it a task: nobody does it, also not whoever has the
-/// place afterwards, and the client hears of it.
+/// A client that has not seen yet that a coordinator is gone sends it a task: no process does it, not
+/// even the one that has the place afterwards, and the client hears of it.
 #[test]
 fn what_comes_too_late_for_a_retired_coordinator_is_left_by_its_successor() {
     let shm = shm();

@@ -10,7 +10,7 @@ const IN_FLIGHT: usize = 60;
 const A_WHILE: Duration = Duration::from_millis(3);
 
 struct Case {
-    /// The lowest numbers, so that whoever would adopt is among them.
+    /// The lowest numbers, so that the process that would adopt is among them.
     killed: usize,
     supervisor: bool,
 }
@@ -75,8 +75,8 @@ fn survives(case: &Case, extra: &[&str]) {
             fleet.workers().iter().all(|workers| *workers >= wanted)
         });
     } else {
-        // Nobody survived the first of them to be looked at; it has a successor.
-        load.until("somebody serves, and nobody is on the way", || {
+        // No process survived the first of them to be looked at; it has a successor.
+        load.until("a coordinator serves, and no successor is on the way", || {
             fleet.lives(Life::Live) >= 1 && fleet.lives(Life::Live) + fleet.lives(Life::Dead) == all
         });
     }
@@ -85,14 +85,14 @@ fn survives(case: &Case, extra: &[&str]) {
     fleet.stop(shm.path());
 }
 
-/// The fleet ends by itself; its client hears why, and what is left in shared memory is known as nobody's.
+/// The fleet ends by itself; its client hears why, and what is left in shared memory is known to have no owner.
 fn ends(case: &Case, extra: &[&str]) {
     let shm = shm();
     let (mut fleet, load) = start(shm.path(), extra);
     strike(&fleet, case);
     fleet.up.child.wait().unwrap();
     load.end_failing(&["the supervisor died", "died (", "ended with an unknown status"]);
-    wait_until("nobody is left", || super::mapped_by(shm.path()).is_empty());
+    wait_until("no process is left", || super::mapped_by(shm.path()).is_empty());
     assert!(!super::is_empty(shm.path()));
     let said = program(shm.path(), &["clean"]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -159,6 +159,6 @@ fn with_the_supervisor_beside_the_survivors_go_on() {
 }
 
 #[test]
-fn when_nobody_is_left_to_adopt_it_the_fleet_has_ended() {
+fn when_no_process_is_left_to_adopt_it_the_fleet_has_ended() {
     ends(&with_supervisor(10), &["--on-supervisor-death", "adopt"]);
 }

@@ -1,4 +1,4 @@
-//! Those who only look, at words that cannot be: whoever may write a fleet's files may write anything.
+//! Those who only look, at words that cannot be: a process that may write a fleet's files may write anything.
 
 use super::{PROGRAM, Up, shm};
 use coordinator::client::{Address, Client, Identity, Task, Terms};
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::Duration;
 
-/// Where the stamp ends, which is read when somebody attaches.
+/// Where the stamp ends, which is read when a process attaches.
 const STAMP: u64 = 128;
 
 /// xorshift: a seed is a test.
@@ -45,7 +45,7 @@ fn whoever_looks_at_nonsense_says_something_and_ends() {
     }
     client.flush();
     drop(client);
-    // Nobody works in it any more: what is read is what was scribbled.
+    // No process works in it any more: what is read is what was scribbled.
     let everyone = up.identities();
     up.child.kill().unwrap();
     up.child.wait().unwrap();

@@ -221,7 +221,7 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
     assert_eq!(live.stop(), Some(0));
 }
 
-/// `/proc` that cannot be read, and pids of another namespace, prove nobody's death.
+/// `/proc` that cannot be read, and pids of another namespace, prove no death.
 #[test]
 fn clean_leaves_alone_what_it_cannot_look_at() {
     if !crate::support::wants::has_namespaces() {
@@ -319,7 +319,7 @@ fn a_file_system_without_room_is_an_error_and_nothing_stays() {
 
 #[test]
 fn a_worker_that_cannot_be_forked_is_told_and_the_rest_ends() {
-    // Root has no limit on processes, so somebody else runs this one; only root can become somebody else.
+    // Root has no limit on processes, so another user runs this one; only root can become another user.
     if !crate::support::wants::may_become_another_user() {
         return;
     }

@@ -173,7 +173,7 @@ fn a_follower_ends_with_a_fleet_whose_supervisor_is_killed() {
     up.child.kill().unwrap();
     up.child.wait().unwrap();
     assert_eq!(follow.end().0, Some(0));
-    // What it left says what it was, until somebody removes it; and nobody is there to be asked.
+    // What it left says what it was, until it is removed; and no process is there to be asked.
     assert!(fine(shm.path(), &["events", "test"]).contains("fleet ready"));
     assert!(fine(shm.path(), &["status"]).contains("its supervisor is dead"));
     fine(shm.path(), &["clean"]);
@@ -404,7 +404,7 @@ fn what_is_no_fleet_is_said_with_its_place() {
     make("short", &whole[..whole.len() / 2]);
     make("tiny", b"x");
     make("empty", b"");
-    make("foreign", &b"somebody else's words ".repeat(whole.len() / 20));
+    make("foreign", &b"another program's bytes ".repeat(whole.len() / 20));
     std::fs::create_dir(shm.path().join("coord-hollow")).unwrap();
     for name in ["short", "tiny", "empty", "foreign", "hollow"] {
         for verb in [&["events", name][..], &["top", name], &["dead-letters", name], &["status", name]] {

@@ -1,4 +1,4 @@
-//! What is promised about a task that anybody may do, that fails, that nobody wants any more; and about the workers
+//! What is promised about a task that any worker may do, that fails, that is cancelled; and about the workers
 //! that do it.
 
 use super::{Up, kill, shm, wait_until};
@@ -50,7 +50,7 @@ fn assert_balanced(client: &Client) {
 }
 
 #[test]
-fn a_task_for_anybody_does_not_wait_behind_a_long_one() {
+fn a_task_for_any_worker_does_not_wait_behind_a_long_one() {
     let shm = shm();
     let up = Up::start(shm.path(), 2, 2, &["--depth", "16"]);
     let mut client = Client::attach(&up.dir).unwrap();
@@ -71,7 +71,7 @@ fn a_task_for_anybody_does_not_wait_behind_a_long_one() {
 
 /// Row T7 of the requirements.
 #[test]
-fn what_anybody_may_do_is_spread_evenly() {
+fn what_any_worker_may_do_is_spread_evenly() {
     let shm = shm();
     let up = Up::start(shm.path(), 5, 4, &["--depth", "4"]);
     let mut client = Client::attach(&up.dir).unwrap();
@@ -136,7 +136,7 @@ fn a_command_that_fails_is_tried_again_until_it_succeeds() {
     client.flush();
     let outcomes = collect(&mut client, 2);
     assert_eq!(outcomes[&0].result, Ok((3, 0)));
-    // Where nobody asked, a command's status is its own affair.
+    // Where no client asked, a command's status is its own affair.
     assert_eq!(outcomes[&1].result, Ok((1, 3)));
     assert_eq!(std::fs::read_to_string(&tries).unwrap(), "x\n".repeat(3));
     assert_balanced(&client);
@@ -222,7 +222,7 @@ fn who_hangs_is_suspected_ended_and_replaced_and_who_only_stopped_is_healed() {
     client.submit(Address::Any, Task::Sleep(Duration::from_secs(5)), &terms(), 0).unwrap();
     client.flush();
     let workers = |client: &Client| client.status().coordinators.remove(0);
-    wait_until("somebody has it", || workers(&client).workers.iter().any(|worker| worker.task.is_some()));
+    wait_until("a worker has it", || workers(&client).workers.iter().any(|worker| worker.task.is_some()));
     let busy = workers(&client).workers.into_iter().find(|worker| worker.task.is_some()).unwrap();
     let idle = workers(&client).workers.into_iter().find(|worker| worker.task.is_none()).unwrap();
 
@@ -346,6 +346,10 @@ fn all_that_a_worker_has_is_cancelled_and_it_is_free_for_others() {
     told.sort_by_key(|(tag, _)| *tag);
     assert!(told[..3].iter().all(|(_, result)| *result == Err(Failure::Cancelled)), "{told:?}");
     assert_eq!(told[3].1, Ok(b"next".to_vec()));
-    assert_eq!(client.status().coordinators[0].workers[0].process.identity(), process, "nobody had to die");
+    assert_eq!(
+        client.status().coordinators[0].workers[0].process.identity(),
+        process,
+        "no worker had to die"
+    );
     assert_eq!(up.stop(), Some(0));
 }

@@ -121,7 +121,7 @@ fn top_takes_the_room_that_there_is() {
     terminal.shows("and 6 more");
     assert!(!terminal.shown.contains("worker/0.7"));
     tcsetwinsize(&terminal.master, size(120, 40)).unwrap();
-    // The terminal tells those whom it controls; this one is controlled by nobody's.
+    // The terminal tells those whom it controls; this one controls no process.
     terminal.signal(Signal::SIGWINCH);
     terminal.shows("worker/0.7");
     assert_eq!(up.stop(), Some(0));
@@ -131,7 +131,7 @@ fn top_takes_the_room_that_there_is() {
     assert!(said.contains("`test` has ended"), "{said}");
 }
 
-/// Whoever cuts a file short ends everybody who has it mapped, and nobody's terminal.
+/// Cutting a file short ends every process that has it mapped, and spoils no terminal.
 #[test]
 fn top_leaves_the_terminal_when_its_memory_is_taken_away() {
     let shm = shm();

@@ -182,7 +182,7 @@ fn a_coordinator_that_dies_too_often_is_given_up_and_its_tasks_fail() {
     assert!(is_empty(shm.path()));
 }
 
-/// Somebody scribbles over the table while nobody looks; the successor trusts none of it.
+/// A program scribbles over the table while no process reads it; the successor trusts none of it.
 #[test]
 fn a_damaged_entry_fails_with_its_reason_and_no_other_does() {
     let shm = shm();

@@ -1,5 +1,5 @@
 //! A kill at every step: the n-th successor is killed at its n-th change of shared memory, so one fleet
-//! that lives through n deaths has been killed once at each of the first n instructions that anybody
+//! that lives through n deaths has been killed once at each of the first n instructions that any process
 //! else can see: of a takeover, and then of everything that a coordinator or a worker does.
 //!
 //!     STEPS=4000 cargo test -p coordinator --features kill-points --test recovery steps -- --nocapture
@@ -74,7 +74,7 @@ impl Trial {
         count
     }
 
-    /// Keeps the fleet at work until whoever is watched has died so often; what it went through.
+    /// Keeps the fleet at work until the watched process has died so often; what it went through.
     fn live_through(&self) -> String {
         let shm = shm();
         let shape = ["--depth", "2", "--payload-max", "64"];
@@ -132,7 +132,7 @@ fn a_worker_killed_at_any_step_loses_nothing() {
 
 /// An attempt is one process that began the task: deaths of coordinators alone cost none.
 #[test]
-fn a_task_that_nobody_began_again_has_lost_no_attempt_however_often_its_coordinator_dies() {
+fn a_task_that_was_not_begun_again_has_lost_no_attempt_however_often_its_coordinator_dies() {
     let shm = shm();
     let policy =
         ["--restarts-max", "1000000", "--attempts-max", "255", "--kill-at-each-step", "coordinators"];

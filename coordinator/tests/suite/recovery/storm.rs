@@ -1,6 +1,6 @@
 //! Kills, stops and goes at random, under load, and an exact ledger of every task's content.
 //!
-//! Workers, coordinators and, in fleets that outlive it, the supervisor; tasks for one worker and for anybody. Small by
+//! Workers, coordinators and, in fleets that outlive it, the supervisor; tasks for one worker and for any worker. Small by
 //! default. A thousand kills with recovery times, and any of the episodes again:
 //!
 //!     STORM_KILLS=1000 cargo test --release -p coordinator --test recovery storm -- --nocapture
@@ -53,7 +53,7 @@ impl Choice {
 const LONG_ONES: u64 = 16;
 const A_WHILE: Duration = Duration::from_millis(2);
 
-/// What a task carries: nobody can guess it without its tag.
+/// What a task carries: no process can guess it without its tag.
 fn content(seed: u64, tag: u64) -> Vec<u8> {
     let mut choice = Choice(seed ^ tag.wrapping_mul(0x2545_f491_4f6c_dd1d));
     let len = choice.below(1500);
@@ -224,7 +224,7 @@ impl Episode<'_> {
         }
         let coordinator = &status.coordinators[self.choice.below(COORDINATORS.into()) as usize];
         let worker = &coordinator.workers[self.choice.below(WORKERS.into()) as usize];
-        // Without a supervisor somebody must be left who gets them another.
+        // Without a supervisor a process must be left that gets them another.
         let process = if what.is_multiple_of(4) && self.orphaned.is_none() {
             &coordinator.process
         } else {
@@ -248,7 +248,7 @@ impl Episode<'_> {
 
     /// Kills it where that is survived, or stops it for a while. False if nothing was done.
     fn strike_supervisor(&mut self, status: &FleetStatus, kill: bool) -> bool {
-        let somebody = status.coordinators.iter().any(|coordinator| {
+        let survivor = status.coordinators.iter().any(|coordinator| {
             let identity = coordinator.process.identity();
             let stopped = self.stopped.iter().any(|(_, other, _)| *other == identity);
             coordinator.process.is_live() && identity.is_alive() && !stopped
@@ -264,7 +264,7 @@ impl Episode<'_> {
             }
             return true;
         }
-        if self.adopted && somebody {
+        if self.adopted && survivor {
             let killed_ns = now_ns();
             if pidfd_send_signal(&fd, Signal::KILL).is_ok() {
                 self.storm.kills += 1;

@@ -5,7 +5,7 @@ use coordinator::client::status::ProcessStatus;
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
 
-/// A process of the fleet, held so that its pid cannot become somebody else's.
+/// A process of the fleet, held so that its pid cannot become another process's.
 pub fn hold(process: &ProcessStatus) -> Option<(Identity, OwnedFd)> {
     let identity = process.identity();
     let fd = pidfd_open(rustix::process::Pid::from_raw(identity.pid as i32)?, PidfdFlags::empty()).ok()?;

@@ -144,7 +144,7 @@ fn what_was_not_answered_is_done_once_more_and_what_was_is_not() {
     client.flush();
     answered(&mut client, 60);
     let mut sent = HashMap::new();
-    // One in hand of each worker, one behind it, and some for anybody.
+    // One in hand of each worker, one behind it, and some for any worker.
     for number in 60..180_u64 {
         let worker = WorkerRef::nth(&shape, (number % 60) as u32);
         sent.insert(client.send(worker, Task::Exec(&place.gated(number)), LONG, 0).unwrap(), number);
@@ -189,7 +189,7 @@ fn what_was_not_answered_is_done_once_more_and_what_was_is_not() {
 }
 
 #[test]
-fn an_answer_that_nobody_heard_is_told_and_its_task_not_done_again() {
+fn an_answer_that_no_client_heard_is_reported_and_its_task_not_done_again() {
     let place = Place::new();
     let up = Up::start(place.shm.path(), 2, 3, &[]);
     let mut client = Client::attach(&up.dir).unwrap();
@@ -252,7 +252,7 @@ fn every_backup_under_load_is_a_cut_through_the_clients_book() {
                 let worker = WorkerRef::nth(&shape, next % 60);
                 next += 1;
                 let now = coordinator::client::now_ns();
-                // Those for anybody may be handed back and on.
+                // Those for any worker may be handed back and on.
                 let address = if next % 3 == 0 { Address::Any } else { Address::Worker(worker) };
                 if let Ok(id) = client.submit(address, Task::Echo(b"echo"), &Terms::within(LONG), 0) {
                     book.sent.insert(id, now);

@@ -94,7 +94,7 @@ fn a_restore_that_was_cut_short_goes_on_where_it_was() {
     drop(journal);
     let mut restore = place.command(&["restore", "journal", "--results", "out"]).spawn().unwrap();
     wait_until("six have ended", || replay(&path).unwrap().open.len() == 4);
-    // It is its journal: nobody else restores it meanwhile.
+    // It is its journal: no other process restores it meanwhile.
     let second = place.coordinator(&["restore", "journal", "--name", "other", "--results", "other"]);
     assert_eq!(second.status.code(), Some(64));
     assert!(text(&second.stderr).contains("another process is appending to it"), "{}", text(&second.stderr));

@@ -146,7 +146,7 @@ fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
     let child = desk.start(&arguments);
     wait_until("two have begun", || desk.lines("begun").len() == 2);
     signal(&child, Signal::SIGINT);
-    // It has heard: nobody else begins when these two end.
+    // It has heard: no other task begins when these two end.
     let mut child = child;
     let mut said = String::new();
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());

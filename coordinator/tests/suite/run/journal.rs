@@ -1,4 +1,4 @@
-//! What was handed in is not lost, whoever is killed.
+//! What was handed in is not lost, whichever process is killed.
 
 use super::{Desk, Ended, PROGRAM, is_empty, signal, wait_until};
 use crate::support::wants::has_namespaces;
@@ -56,7 +56,7 @@ fn a_run_over_a_pipe_that_is_killed_is_done_to_its_end_by_restore() {
     let second: BTreeSet<String> =
         desk.rows("rest").iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(second.len(), before);
-    // Nobody who began is without a result; what had one is done again only if that was not noted yet.
+    // No task that began is without a result; what had one is done again only if that was not noted yet.
     assert!(begun.iter().all(|id| first.contains(id) || second.contains(id)));
     assert!(first.intersection(&second).count() <= 8);
     assert_eq!(open(&desk), 0);
@@ -131,7 +131,7 @@ fn a_journal_without_room_stops_the_run_and_is_whole() {
         .unwrap();
     Ended::of(&output).with(20).says(&["small/j: cannot append to it: not enough space"]);
     assert!(is_empty(desk.shm.path()));
-    // Nobody saw what it does not hold.
+    // No client saw what it does not hold.
     assert!(open(&desk) <= 4);
 }
 

@@ -149,7 +149,7 @@ fn a_task_that_a_worker_died_of_and_another_did_is_no_failure_of_the_fleet() {
     let ledger = status.ledger();
     assert_eq!((ledger.accepted, ledger.answered, ledger.failed), (1, 1, 0));
     assert_eq!(coordinator::client::dead_letters::of(&up.dir).unwrap().len(), 0);
-    // And one that always kills whoever does it has one letter, with all its attempts; a time-out is no death.
+    // And one that always kills its worker has one dead letter, with all its attempts; a time-out is no death.
     submit(&desk, &["--inputs", "inputs", "--", "sh", "-c", "kill -9 $PPID; sleep 100"]).with(10);
     submit(
         &desk,

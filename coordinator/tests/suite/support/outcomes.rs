@@ -32,7 +32,9 @@ impl Outcomes {
             Event::Repeated(_) => self.repeated += 1,
             Event::Late(id) => panic!("a late answer to {id}"),
             Event::Duplicate(id) => panic!("a second answer to {id}"),
-            Event::Revived(outcome) | Event::Inherited(outcome) => panic!("nobody asked for {}", outcome.id),
+            Event::Revived(outcome) | Event::Inherited(outcome) => {
+                panic!("no client asked for {}", outcome.id)
+            }
         })
     }
 

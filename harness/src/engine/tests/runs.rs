@@ -238,8 +238,7 @@ fn an_absurd_death_count_is_an_alert_and_not_a_flood() {
     let done = run(|clock, _| Fake::new(clock, 3).at(200, |fake| fake.claim_deaths(worker(1), 1 << 31)));
     assert_eq!(done.crashes().len(), EXITS_PER_LOOK_MAX as usize);
     let alerts = done.alerts();
-    let told =
-        "worker/0.1 counts 2147483648 new deaths at once, which cannot be: 2147483616 of them are not listed";
+    let told = "worker/0.1 counts 2147483648 new deaths at once, which is impossible: 2147483616 of them are not listed";
     assert!(alerts.contains(&told), "{alerts:?}");
     assert_eq!(done.ended.reason, EndReason::Completed);
 }
