@@ -1,0 +1,169 @@
+//! What stands in the first line of a log: everything that was decided before the first fork.
+
+use super::FormatVersion;
+use serde::{Deserialize, Serialize};
+
+/// Everything that was decided before the first fork.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub format: FormatVersion,
+    pub run_id: String,
+    /// Which part of the run this log holds: 0 for the first, 1 for what was resumed after it.
+    #[serde(default)]
+    pub segment: u32,
+    /// In every segment but the first: where the one before it ended.
+    #[serde(default)]
+    pub resumes: Option<Resumes>,
+    /// RFC 3339, UTC; of the first segment. The zero of the run's clock.
+    pub started_utc: String,
+    pub scenario: ScenarioFacts,
+    /// The command line that repeats this run.
+    pub command: String,
+    pub seed: u64,
+    /// Present if the schedule was compressed: by how much. Such a run satisfies no gate.
+    pub rehearsal: Option<f64>,
+    pub plan: PlanFacts,
+    pub criteria: Vec<CriterionSpec>,
+    pub host: HostFacts,
+    pub build: BuildFacts,
+}
+
+/// The last whole line of the segment before. Each file begins a chain of checksums of its own; this ties it to
+/// the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumes {
+    /// The id of the run, the same in all its segments.
+    pub run: String,
+    /// Position of that line in its file.
+    pub seq: u64,
+    /// Its checksum, as its eight hex digits.
+    pub crc: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioFacts {
+    pub name: String,
+    /// The question that the run answers, in a sentence.
+    pub asks: String,
+    /// As given on the command line.
+    pub file: String,
+    pub sha256: String,
+    pub profile: Option<String>,
+    /// `key=value`, as given.
+    pub overrides: Vec<String>,
+    /// Ids from the requirements, such as `C1`.
+    pub requirements: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanFacts {
+    pub topology: Topology,
+    pub coordinators: u32,
+    pub workers_per_coordinator: u32,
+    /// Supervisor + coordinators + workers.
+    pub processes: u32,
+    /// Bytes the fleet reserves in /dev/shm.
+    pub shm_bytes: u64,
+    /// Descriptors that the process with the most of them needs.
+    pub fds_max: u64,
+    /// In words: `echo 256 B`.
+    pub workload: String,
+    pub load: LoadModel,
+    /// Time between the scheduled starts of two rounds; 0 in a closed loop.
+    pub round_every_ns: u64,
+    pub warm_up_ns: u64,
+    /// Of the load phase, without the warm-up.
+    pub duration_ns: u64,
+    /// In the load phase; 0 if unknown before (closed loop).
+    pub rounds_planned: u64,
+    pub task_timeout_ns: u64,
+    pub rounds_in_flight_max: u32,
+    pub sample_every_ns: u64,
+    pub pss_every_ns: u64,
+    /// Bus messages of one task's round trip.
+    #[serde(default = "four")]
+    pub messages_per_task: u32,
+}
+
+/// From the client to the coordinator, to the worker, and the same way back.
+fn four() -> u32 {
+    4
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    Flat,
+    Hybrid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadModel {
+    /// Rounds start on schedule, whether or not the last one is back.
+    Open,
+    /// A round starts when the last one is back.
+    Closed,
+}
+
+/// A criterion as the scenario states it; the grammar lives in `reports::criterion`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CriterionSpec {
+    pub name: String,
+    /// Id from the requirements, such as `C2`.
+    pub requirement: Option<String>,
+    pub pass: String,
+    pub conditional: Option<String>,
+    /// Ends the run as soon as it cannot pass any more.
+    pub abort: bool,
+    /// Not looked at for an abort before this much of the load phase has passed.
+    pub grace_ns: u64,
+    /// `file:line`.
+    pub source: String,
+}
+
+/// What the machine is. Neither hash contains the host name, and both contain the cgroup's limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Identity of this machine, as `m1-…`: figures of two runs are compared only where it agrees.
+    #[serde(default)]
+    pub machine: String,
+    /// Class of host, as `f1-…`: what a gate names.
+    pub fingerprint: String,
+    pub hostname: String,
+    pub kernel: String,
+    pub boot_id: String,
+    pub cpu_model: String,
+    pub cpus: u32,
+    pub memory_bytes: u64,
+    pub swap_bytes: u64,
+    pub shm_bytes: u64,
+    pub shm_inodes: u64,
+    pub nofile_soft: u64,
+    pub nofile_hard: u64,
+    /// The least of `pid_max`, `RLIMIT_NPROC` and the cgroup's limit.
+    pub pids_max: u64,
+    pub clock_source: String,
+    /// `kvm`, `docker`, … or `none`.
+    pub virtualization: String,
+    /// Limits of the cgroup that the run is in; absent where there is none.
+    #[serde(default)]
+    pub cgroup_memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub cgroup_pids: Option<u64>,
+    /// Processors' worth of CPU time.
+    #[serde(default)]
+    pub cgroup_cpus: Option<f64>,
+    pub load1_at_start: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildFacts {
+    pub version: String,
+    /// Short commit hash, or `unknown`.
+    pub git: String,
+    pub dirty: bool,
+    /// `release` or `debug`.
+    pub profile: String,
+    pub rustc: String,
+}
