@@ -9,6 +9,8 @@ mod clean;
 mod completions;
 mod dead_letters;
 mod events;
+mod json;
+mod number;
 pub(crate) mod policy;
 mod print;
 mod restore;
@@ -97,7 +99,7 @@ impl Place {
         find(&self.shm_dir).map_err(|error| {
             print::error(
                 format!("{}: {error}", self.shm_dir.display()),
-                "`--shm-dir` must be a directory that you may read",
+                "`--shm-dir` must be an existing directory that you may read; by default it is /dev/shm",
             );
             UNFIT
         })

@@ -20,6 +20,8 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// A process whose progress stops for this long counts as hung and is ended; it is suspected after half of it.
 pub const HANG_AFTER: Duration = Duration::from_secs(10);
+/// The shortest of it: the supervisor looks eight times within it, and at most once in 10 ms.
+pub const HANG_AFTER_MIN: Duration = Duration::from_millis(100);
 
 /// What is done about deaths, failures, hangs and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,7 @@ mod root;
 mod sampling;
 mod schema;
 pub mod seed;
+mod syntax;
 mod table;
 mod tree;
 pub mod unit;
@@ -101,7 +102,7 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Op
     let mut chosen = base;
     let mut mistakes = Vec::new();
     if let Some(name) = &selection.profile {
-        overlay::choose(&mut chosen, name, &profiles, &mut mistakes);
+        overlay::choose(&mut chosen, name, &profiles, &source.name, &mut mistakes);
     }
     for (index, set) in selection.sets.iter().enumerate() {
         overlay::set(&mut chosen, index, set, &mut mistakes);

@@ -84,7 +84,7 @@ fn refuse_doubtful(text: &str) -> Result<(), String> {
             return Err(format!("`{unit}` is not a unit of time; they are {UNIT_NAMES}"));
         }
         if number.contains('.') {
-            return Err(format!("`{number}{unit}` does not begin with a whole number"));
+            return Err(fraction(number, unit));
         }
         if number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale(unit)?)).is_none() {
             return Err(format!("`{number}{unit}` is longer than 584 years"));
@@ -92,6 +92,27 @@ fn refuse_doubtful(text: &str) -> Result<(), String> {
         rest = after;
     }
     Ok(())
+}
+
+/// What to write instead of a number with a fraction: a whole number of the largest unit that allows one.
+fn fraction(number: &str, unit: &str) -> String {
+    let exact = || {
+        let (whole, digits) = number.split_once('.')?;
+        let scaled: u128 = format!("{whole}{digits}").parse().ok()?;
+        let divisor = 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+        let ns = scaled.checked_mul(scale(unit)?.into())?;
+        let (name, length) = UNITS.iter().rev().find(|(_, length)| {
+            u128::from(*length) <= scale(unit).unwrap_or(0).into()
+                && ns.is_multiple_of(divisor * u128::from(*length))
+        })?;
+        Some(format!("{}{name}", ns / divisor / u128::from(*length)))
+    };
+    match exact() {
+        Some(instead) => {
+            format!("`{number}{unit}` has a fraction; write a smaller unit, such as `{instead}`")
+        }
+        None => format!("`{number}{unit}` does not begin with a whole number"),
+    }
 }
 
 /// Why the units of a text that is otherwise right are in the wrong order.
@@ -165,7 +186,11 @@ mod tests {
             ("1h2M", "`2M` could be minutes or months"),
             ("6 seconds", "`seconds` is not a unit of time"),
             ("5µs", "`µs` is not a unit of time"),
-            ("1.5h", "`1.5h` does not begin with a whole number"),
+            ("1.5h", "`1.5h` has a fraction; write a smaller unit, such as `90m`"),
+            ("1.5s", "`1.5s` has a fraction; write a smaller unit, such as `1500ms`"),
+            ("1m .5s", "`.5s` has a fraction; write a smaller unit, such as `500ms`"),
+            ("0.5ns", "`0.5ns` does not begin with a whole number"),
+            ("1.2.3s", "`1.2.3s` does not begin with a whole number"),
             ("5 5 s", "`5` has no unit"),
             ("5s s", "`s` does not begin with a whole number"),
             ("1mo", "`mo` is not a unit of time"),

@@ -5,6 +5,7 @@
 //! same text. Deliberately absent: files, clocks, processes, and anything a single crate alone needs.
 #![forbid(unsafe_code)]
 
+pub mod count;
 pub mod duration;
 pub mod framed;
 pub mod size;

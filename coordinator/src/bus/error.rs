@@ -174,7 +174,7 @@ impl Cause {
             Self::FileSize { limit: Some(_), .. } => "raise `ulimit -f`".into(),
             Self::FileSize { limit: None, .. } => "use a tmpfs".into(),
             Self::Unsuitable { .. } => "choose a directory on a tmpfs, such as /dev/shm".into(),
-            Self::Absent => "has the fleet ended, or been removed?".into(),
+            Self::Absent => "check the path; the files of a fleet are removed when it ends".into(),
             Self::Taken { .. } => "choose another name, or remove it".into(),
             Self::Link => "name its target".into(),
             Self::NotADirectory => "choose another path".into(),

@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FLEET")]
     name: Option<String>,
     /// How long to wait for another operator to finish, and for busy coordinators
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::time::time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::time::time, allow_hyphen_values = true)]
     patience: Duration,
     #[command(flatten)]
     place: Place,

@@ -14,7 +14,7 @@ use std::time::Duration;
 #[group(skip)]
 pub(super) struct Patience {
     /// How long to wait for another operator to finish, and then for each coordinator to acknowledge
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::time::time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::time::time, allow_hyphen_values = true)]
     patience: Duration,
 }
 

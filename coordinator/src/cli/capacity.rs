@@ -1,5 +1,6 @@
 //! `coordinator capacity`: how large a fleet can be on this host, before anything is started.
 
+use super::number::{bytes, number};
 use super::{OK, Place, UNFIT, USAGE, print};
 use crate::config::FleetShape;
 use crate::plan::capacity::{Capacity, Costs, capacity};
@@ -14,13 +15,13 @@ const MEMORY_EACH: u64 = 512 << 10;
 #[command(before_help = "Example: coordinator capacity --coordinators 10")]
 pub(super) struct Args {
     /// Coordinators that share the workers
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(0, u32::MAX))]
     coordinators: u32,
-    /// Largest task or answer, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    /// Largest task or answer, in bytes or as a size such as 64KiB
+    #[arg(long, value_name = "SIZE", default_value_t = 4096, value_parser = bytes::<u32>)]
     payload_max: u32,
     /// Tasks that may wait for one worker
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number(0, u32::MAX))]
     depth: u32,
     #[command(flatten)]
     place: Place,
@@ -41,7 +42,7 @@ pub(super) fn main(args: &Args) -> u8 {
     let shape = match FleetShape::new(args.coordinators, 100, args.payload_max, args.depth) {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, "");
+            print::error(error, &super::policy::hint(&error));
             return USAGE;
         }
     };

@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     /// Only events since then: a time ago such as 30s, 5m or 2h, or a point in time as `events` prints it
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    #[arg(long, value_name = "TIME", value_parser = since, allow_hyphen_values = true)]
     since: Option<Since>,
     #[command(flatten)]
     place: Place,

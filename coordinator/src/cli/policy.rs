@@ -1,8 +1,11 @@
 //! The options of `up`: the size of a fleet, and what it does about deaths, failures, hangs and load.
 
+use super::json;
+use super::number::{bytes, number, some_bytes};
 use super::time::time;
 use crate::config::{
-    ATTEMPTS_MAX, Agent, Failover, FleetShape, Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath,
+    ATTEMPTS_MAX, Agent, COORDINATORS_MAX, DEPTH_MAX, Failover, FleetShape, HANG_AFTER_MIN, PAYLOAD_MAX,
+    Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath, WORKERS_PER_COORDINATOR_MAX,
 };
 use std::ffi::OsString;
 use std::time::Duration;
@@ -12,49 +15,49 @@ use std::time::Duration;
 #[group(id = "policy")]
 pub(super) struct Args {
     /// Coordinators at the start
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     coordinators: u32,
     /// Most coordinators that the fleet has room for; by default those at the start
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     coordinators_max: Option<u32>,
     /// Fewest coordinators; by default 1
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     coordinators_min: Option<u32>,
     /// Workers of each coordinator, at the start
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     workers: u32,
     /// Most workers that each coordinator has room for; by default those at the start
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     workers_max: Option<u32>,
     /// Fewest workers of each coordinator; by default 1
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     workers_min: Option<u32>,
     /// Start and retire coordinators and workers by load, between these minima and maxima
     #[arg(long)]
     by_load: bool,
-    /// Largest task or answer, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    /// Largest task or answer, in bytes or as a size such as 64KiB
+    #[arg(long, value_name = "SIZE", default_value_t = 4096, value_parser = bytes::<u32>)]
     payload_max: u32,
     /// Tasks that may wait for one worker
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     depth: u32,
     /// Attempts at a task before it fails
-    #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = ATTEMPTS_MAX, value_parser = number(1, u8::MAX), allow_negative_numbers = true)]
     attempts_max: u8,
     /// Pause after a failed attempt before the next one, doubled each time
-    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = time, allow_hyphen_values = true)]
     backoff: Duration,
     /// Longest pause between two attempts
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time, allow_hyphen_values = true)]
     backoff_max: Duration,
     /// Deaths within the restart window after which a worker or coordinator is not restarted
-    #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX)]
+    #[arg(long, value_name = "N", default_value_t = RESTARTS_MAX, value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     restarts_max: u32,
     /// Time span in which --restarts-max counts deaths
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, allow_hyphen_values = true)]
     restart_window: Duration,
     /// Kill and replace a process that has made no progress for this long; `never` waits forever
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_or_never)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_or_never, allow_hyphen_values = true)]
     hang_after: Patience,
     /// What replaces a dead coordinator
     #[arg(long, value_enum, default_value_t)]
@@ -66,10 +69,10 @@ pub(super) struct Args {
     #[arg(long)]
     partial: bool,
     /// Replace a worker after this many tasks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
     recycle_after: Option<u32>,
-    /// Replace a worker when its memory has grown by this many bytes
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Replace a worker when its memory has grown by this size, such as 64MiB, or in bytes
+    #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
     /// Agent program that each worker keeps running: a JSON array of the program and its arguments
     #[arg(long, value_name = "JSON", value_parser = agent)]
@@ -77,6 +80,20 @@ pub(super) struct Args {
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true)]
     kill_at_each_step: Option<crate::config::KillAtEachStep>,
+}
+
+/// What to write instead of a shape that cannot be.
+pub(super) fn hint(error: &ShapeError) -> String {
+    match error {
+        ShapeError::Coordinators(_) => format!("write `--coordinators` from 1 to {COORDINATORS_MAX}"),
+        ShapeError::Workers(_) => {
+            format!("write from 1 to {WORKERS_PER_COORDINATOR_MAX} workers, or use more coordinators")
+        }
+        ShapeError::Payload(_) => {
+            format!("the largest payload is {}", notation::size::exact(PAYLOAD_MAX.into()))
+        }
+        ShapeError::Depth(_) => format!("write `--depth` from 1 to {DEPTH_MAX}"),
+    }
 }
 
 /// How long a process may make no progress; `None` is forever.
@@ -87,7 +104,12 @@ fn time_or_never(text: &str) -> Result<Patience, String> {
     if text == "never" {
         return Ok(Patience(None));
     }
-    time(text).map(|time| Patience(Some(time))).map_err(|wrong| format!("{wrong}, or never"))
+    let time = time(text).map_err(|wrong| format!("{wrong}, or never"))?;
+    if time < HANG_AFTER_MIN {
+        let least = notation::duration::exact(HANG_AFTER_MIN.as_nanos() as u64);
+        return Err(format!("`{text}` is too short; write at least {least}, or never"));
+    }
+    Ok(Patience(Some(time)))
 }
 
 /// Spelled so that [`time`] reads it.
@@ -97,7 +119,7 @@ fn text(time: Duration) -> String {
 
 fn agent(text: &str) -> Result<Agent, String> {
     let command: Vec<String> = serde_json::from_str(text).map_err(|error| {
-        format!("expected a JSON array of strings, the program and its arguments, such as [\"python3\", \"agent.py\"]: {error}")
+        format!("expected a JSON array of strings, the program and its arguments, such as [\"python3\", \"agent.py\"]; column {}: {}", error.column(), json::in_words(&error))
     })?;
     match command.first() {
         Some(program) if !program.is_empty() => Ok(Agent { command }),
@@ -113,22 +135,33 @@ impl Args {
         FleetShape::new(coordinators, workers, self.payload_max, self.depth)
     }
 
-    /// Checks that the options do not contradict each other; the error says how they do.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let order = |what: &str, min: Option<u32>, start: u32, max: Option<u32>| {
+    /// Checks that the options do not contradict each other; the error says how they do, and what to write.
+    pub(super) fn check(&self) -> Result<(), (String, String)> {
+        let order = |what: &str, min: Option<u32>, (start, most): (u32, u32), max: Option<u32>| {
             if start == 0 {
-                return Err(format!("--{what} 0: a fleet needs at least one"));
+                return Err((
+                    format!("--{what} 0: a fleet needs at least one"),
+                    format!("write `--{what}` from 1 to {most}"),
+                ));
             }
             if max.is_some_and(|max| max < start) {
-                return Err(format!("--{what}-max is below --{what}, the number at the start"));
+                return Err((
+                    format!("--{what}-max is below --{what}, the number at the start"),
+                    format!("write `--{what}-max` from {start} to {most}"),
+                ));
             }
             if min.is_some_and(|min| min > start) {
-                return Err(format!("--{what}-min is above --{what}, the number at the start"));
+                return Err((
+                    format!("--{what}-min is above --{what}, the number at the start"),
+                    format!("write `--{what}-min` from 1 to {start}"),
+                ));
             }
             Ok(())
         };
-        order("coordinators", self.coordinators_min, self.coordinators, self.coordinators_max)?;
-        order("workers", self.workers_min, self.workers, self.workers_max)
+        let coordinators = (self.coordinators, COORDINATORS_MAX);
+        order("coordinators", self.coordinators_min, coordinators, self.coordinators_max)?;
+        let workers = (self.workers, WORKERS_PER_COORDINATOR_MAX);
+        order("workers", self.workers_min, workers, self.workers_max)
     }
 
     /// Whether the fleet may start with fewer processes.
@@ -275,17 +308,25 @@ mod tests {
             (&["--failover", "none"], "fresh, spare, survivors"),
             (&["--on-supervisor-death", "x"], "end, adopt"),
             (&["--attempts-max", "0"], "--attempts-max"),
+            (&["--depth", "x"], "`x` is not a whole number; write a whole number from 0"),
+            (&["--payload-max", "4M"], "`M` is not a unit of size; they are B, KiB"),
+            (&["--backoff", "-1s"], "a duration cannot be negative"),
+            (&["--hang-after", "1ms"], "`1ms` is too short; write at least 100ms, or never"),
+            (&["--agent", "notjson"], "column 2: it is not valid JSON: write text in double quotes"),
         ] {
             let error = parse(&[&["--workers", "1"], line].concat()).unwrap_err();
             assert!(error.contains(words), "{line:?}: {error}");
         }
-        for (line, words) in [
-            (&["--workers", "0"][..], "at least one"),
-            (&["--workers", "5", "--workers-max", "4"], "--workers-max is below --workers"),
-            (&["--workers", "5", "--coordinators-min", "2"], "--coordinators-min is above"),
+        for (line, words, instead) in [
+            (&["--workers", "0"][..], "at least one", "`--workers` from 1 to 4096"),
+            (&["--workers", "5", "--workers-max", "4"], "--workers-max is below --workers", "from 5 to 4096"),
+            (&["--workers", "5", "--coordinators-min", "2"], "--coordinators-min is above", "from 1 to 1"),
         ] {
-            let error = parse(line).unwrap().check().unwrap_err();
-            assert!(error.contains(words), "{line:?}: {error}");
+            let (error, hint) = parse(line).unwrap().check().unwrap_err();
+            assert!(error.contains(words) && hint.contains(instead), "{line:?}: {error}; {hint}");
         }
+        let many = parse(&["--workers", "1", "--coordinators", "999"]).unwrap().shape().unwrap_err();
+        assert_eq!(hint(&many), "write `--coordinators` from 1 to 256");
+        assert_eq!(parse(&["--workers", "1", "--payload-max", "64KiB"]).unwrap().payload_max, 65_536);
     }
 }

@@ -14,6 +14,7 @@ mod task;
 mod template;
 mod work;
 
+use super::number::{bytes, number, some_bytes};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
@@ -47,7 +48,7 @@ const WORKERS_EACH: u32 = 100;
 )]
 pub(super) struct Args {
     /// Number of agents that work at the same time
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = number(1_u32, 5_000), allow_negative_numbers = true)]
     agents: u32,
     #[command(flatten)]
     which: Which,
@@ -55,17 +56,17 @@ pub(super) struct Args {
     how: How,
     #[command(flatten)]
     place_of: Where,
-    /// Bytes of output to keep from each task; the rest is cut off, with a warning
-    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
+    /// How much output to keep from each task, in bytes or as a size such as 64KiB; the rest is cut off, with a warning
+    #[arg(long, value_name = "SIZE", default_value_t = 16 * 1024, value_parser = bytes::<u32>)]
     output_max: u32,
     /// Number of coordinators; by default one for every 100 agents
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     coordinators: Option<u32>,
     /// Replace an agent after this many tasks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
     recycle_after: Option<u32>,
-    /// Replace an agent when its memory has grown by this many bytes
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Replace an agent when its memory has grown by this size, such as 64MiB, or in bytes
+    #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
     #[command(flatten)]
     place: Place,
@@ -101,7 +102,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, "");
+            print::error(error, &super::policy::hint(&error));
             return USAGE;
         }
     };
@@ -325,7 +326,7 @@ fn refused(refusal: Refusal) -> u8 {
             USAGE
         }
         Refusal::Io(error) => {
-            print::error(error, "");
+            print::error(error, "name a file that you may read, or write `-` for standard input");
             USAGE
         }
     }

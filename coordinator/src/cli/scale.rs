@@ -20,13 +20,13 @@ pub(super) struct Args {
     /// Name of the fleet, as `coordinator status` shows it
     name: String,
     /// Number of coordinators, at most as many as the fleet has room for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::number::number(1, u32::MAX), allow_negative_numbers = true)]
     coordinators: Option<u32>,
     /// Number of workers of each coordinator, at most as many as the fleet has room for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::number::number(1, u32::MAX), allow_negative_numbers = true)]
     workers: Option<u32>,
     /// How long to wait; the fleet continues to scale after that
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::time::time)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::time::time, allow_hyphen_values = true)]
     timeout: Duration,
     #[command(flatten)]
     place: Place,

@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Name of the fleet; may be omitted if there is only one
     name: Option<String>,
     /// Time between two updates
-    #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = super::time::time)]
+    #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = super::time::time, allow_hyphen_values = true)]
     interval: Duration,
     /// Print it once, with the rates of one interval
     #[arg(long)]

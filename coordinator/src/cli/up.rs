@@ -57,14 +57,14 @@ pub(super) fn main(args: &Args) -> u8 {
         print::error(format!("`{id}` is not a valid fleet name"), "a name has letters, digits, `_` and `-`");
         return USAGE;
     }
-    if let Err(error) = args.policy.check() {
-        print::error(error, "");
+    if let Err((error, hint)) = args.policy.check() {
+        print::error(error, &hint);
         return USAGE;
     }
     let shape = match args.policy.shape() {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, "");
+            print::error(error, &super::policy::hint(&error));
             return USAGE;
         }
     };

@@ -118,7 +118,8 @@ impl fmt::Display for Limit {
             Self::Shm(free) => write!(f, "/dev/shm ({} MiB free)", free >> 20),
             Self::ShmInodes(free) => write!(f, "files in /dev/shm ({free} free)"),
             Self::Places { coordinators } => {
-                write!(f, "places ({coordinators} coordinators of {WORKERS_PER_COORDINATOR_MAX} workers)")
+                let s = if *coordinators == 1 { "" } else { "s" };
+                write!(f, "places ({coordinators} coordinator{s} of {WORKERS_PER_COORDINATOR_MAX} workers)")
             }
         }
     }

@@ -48,6 +48,9 @@ impl SnapshotError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Refused { what: "read it", .. } => {
+                "give the path of a file that `coordinator backup` or `run --journal` has written"
+            }
             Self::Refused { .. } => "",
             Self::Foreign { .. } => "give a file that `coordinator backup` or `run --journal` has written",
             Self::OtherKind { .. } => "give the other file, or choose another name for this one",

@@ -74,11 +74,15 @@ pub struct VariantArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// Seed of all random numbers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Compress the schedule, such as 1440x; a rehearsal satisfies no gate
     #[arg(long, value_name = "FACTOR")]
     pub rehearse: Option<Rehearsal>,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    notation::count::parse(text, 0, u64::MAX)
 }
 
 impl VariantArgs {

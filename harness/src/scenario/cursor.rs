@@ -207,7 +207,10 @@ impl<'t> Fields<'t> {
             return Err(NoEntries::Rejected);
         };
         let open = |(index, item): (usize, &'t Node)| {
-            Fields::open(item, item.origin, &format!("{name}[{index}]"), table.key_names(), found)
+            // By its name, as `--set` addresses it; by its number if it has none.
+            let path = tree::name_of(item)
+                .map_or_else(|| format!("{name}[{index}]"), |entry| format!("{name}.{entry}"));
+            Fields::open(item, item.origin, &path, table.key_names(), found)
         };
         Ok(items.iter().enumerate().map(open).collect())
     }

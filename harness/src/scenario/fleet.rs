@@ -7,14 +7,13 @@ use super::table::{Key, Presence, Preset, Table};
 use super::tree::Value;
 use super::unit::duration_text;
 use coordinator::config::{
-    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, Policy, WORKERS_PER_COORDINATOR_MAX,
+    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy,
+    WORKERS_PER_COORDINATOR_MAX,
 };
 use reports::runlog::event::Topology;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
-/// The supervisor looks eight times within it, and at most once in 10 ms.
-const HANG_AFTER_MIN: Duration = Duration::from_millis(100);
 /// Longer is never in all but name.
 const HANG_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 const NEVER: &str = "never";

@@ -7,7 +7,7 @@
 use super::mistake::{Mistake, Origin};
 use super::root::{FIXED, PROFILE, TABLES};
 use super::table::{Anew, Drops, Presence, Table as Declared};
-use super::tree::{Entry, Node, Table, Value, parse_set};
+use super::tree::{Entry, NAME, Node, Table, Value, name_of, parse_set};
 use notation::suggest;
 
 /// The key of a profile that lists what it takes out.
@@ -74,8 +74,14 @@ fn read_unset(profile: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(Stri
     paths
 }
 
-/// Lays the profile called `name` over `root`.
-pub(super) fn choose(root: &mut Node, name: &str, profiles: &[Profile], found: &mut Vec<Mistake>) {
+/// Lays the profile called `name` of the file `file` over `root`.
+pub(super) fn choose(
+    root: &mut Node,
+    name: &str,
+    profiles: &[Profile],
+    file: &str,
+    found: &mut Vec<Mistake>,
+) {
     if let Some(profile) = profiles.iter().find(|profile| profile.name == name) {
         apply(root, profile, found);
         return;
@@ -84,9 +90,11 @@ pub(super) fn choose(root: &mut Node, name: &str, profiles: &[Profile], found: &
     let hint = if known.is_empty() {
         "it has none: leave --profile out, or add [profile.NAME] to the file".to_owned()
     } else {
-        suggest::hint(name, &known)
+        let meant = suggest::nearest(name, known.iter().copied());
+        let meant = meant.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        format!("{meant}its profiles are `{}`", known.join("`, `"))
     };
-    found.push(Mistake::new(Origin::CommandLine, format!("the scenario has no profile `{name}`"), hint));
+    found.push(Mistake::new(Origin::CommandLine, format!("`{file}` has no profile `{name}`"), hint));
 }
 
 /// Takes out what the profile unsets, then lays its keys over `root`.
@@ -326,17 +334,6 @@ fn drop_stale(below: &mut Table, above: &Table, anew: &Anew) {
     }
 }
 
-/// The key that tells the entries of an array apart.
-const NAME: &str = "name";
-
 fn are_named(items: &[Node]) -> bool {
     items.iter().all(|item| name_of(item).is_some())
-}
-
-fn name_of(item: &Node) -> Option<String> {
-    let Value::Table(table) = &item.value else { return None };
-    match &table.get(NAME)?.node.value {
-        Value::String(name) => Some(name.clone()),
-        _ => None,
-    }
 }

@@ -3,6 +3,7 @@
 //! Owned, because a profile from the file and `--set` arguments from elsewhere are laid over it.
 
 use super::mistake::{Mistake, Origin};
+use super::syntax;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -61,6 +62,17 @@ impl Value {
     }
 }
 
+/// The key that tells the entries of an array apart.
+pub(super) const NAME: &str = "name";
+
+pub(super) fn name_of(item: &Node) -> Option<String> {
+    let Value::Table(table) = &item.value else { return None };
+    match &table.get(NAME)?.node.value {
+        Value::String(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
 /// For an array of tables that was written with one pair of brackets.
 pub(super) fn brackets_hint(name: &str) -> String {
     format!("write `[[{name}]]`, with two brackets, for each")
@@ -82,14 +94,31 @@ pub(super) fn parse(
     }
     // In a duplicated table, keys are duplicated as well: that is reported once.
     let mut reported_until = 0;
+    // What follows an open bracket is read as its contents: nothing of it is reported.
+    let is_open = |error: &toml::de::Error| {
+        ["unclosed array\n", "unclosed inline table"].iter().any(|said| error.message().starts_with(said))
+    };
+    if errors.iter().any(is_open)
+        && let Some(start) = errors[0].span().and_then(|span| syntax::unclosed(text, span.start))
+    {
+        let origin = Origin::File { start, end: start + 1 };
+        found.push(Mistake::new(origin, "a bracket or brace is not closed", "close it with `]` or `}`"));
+        return None;
+    }
+    let mut last_line = None;
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        let message = error.message().trim().replace('\n', ", ");
+        let message = error.message().trim();
         let origin = Origin::File { start: span.start, end: span.end };
         if message != "duplicate key" {
-            found.push(Mistake::new(origin, format!("not TOML: {message}"), syntax_hint(text, span.start)));
+            // The first mistake of a line is what is wrong; the others follow from it.
+            let line = syntax::line_at(text, span.start).as_ptr();
+            if last_line.replace(line) != Some(line) {
+                let (message, hint) = syntax::explain(message, text, span.start);
+                found.push(Mistake::new(origin, message, hint));
+            }
         } else if span.start >= reported_until {
-            let header = line_at(text, span.start).trim_start().starts_with('[');
+            let header = syntax::line_at(text, span.start).trim_start().starts_with('[');
             if header {
                 let next = text.get(span.end..).and_then(|rest| rest.find("\n["));
                 reported_until = next.map_or(text.len(), |next| span.end + next);
@@ -144,23 +173,4 @@ fn convert_table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Origin) ->
             (key.get_ref().to_string(), entry)
         })
         .collect()
-}
-
-fn line_at(text: &str, offset: usize) -> &str {
-    let mut end = offset.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let line_start = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
-    text[line_start..].lines().next().unwrap_or_default()
-}
-
-fn syntax_hint(text: &str, offset: usize) -> &'static str {
-    let line = line_at(text, offset);
-    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
-    if value.starts_with(|c: char| c.is_ascii_digit()) && value.ends_with(|c: char| c.is_ascii_alphabetic()) {
-        "a value with a unit is written in quotes: \"30s\""
-    } else {
-        ""
-    }
 }

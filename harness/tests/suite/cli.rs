@@ -107,7 +107,7 @@ fn mistakes_in_a_scenario_are_64_with_file_line_and_column() {
         ("zero", "workers = 4", "workers = 0", "`fleet.workers` must be from 1 to 4096"),
         ("metric", "delivery.rate", "delivery.ratio", "there is no metric"),
         ("aggregation", "delivery.rate", "delivery.rate p99", "has no `p99`"),
-        ("syntax", "workers = 4", "workers = ", "not TOML"),
+        ("syntax", "workers = 4", "workers = ", "`workers` has no value"),
         ("cut", &good[good.len() / 2..], "", "missing"),
     ] {
         let file = directory.path().join(format!("{name}.toml"));

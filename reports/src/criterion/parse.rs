@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::catalogue::{Aggregation, Kind, Metric, Scope, catalogue, names};
+use super::catalogue::{Aggregation, Kind, Metric, Scope, Unit, catalogue, names};
 use super::{Comparator, Criterion, CriterionError, Field, Threshold};
 use notation::suggest;
 
@@ -173,7 +173,29 @@ fn wrong_threshold(
             let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
             error(word, &message, Some("only `every` and a window may follow it".into()))
         }
-        None => error(limit, message, None),
+        None => {
+            let example = example(metric, aggregation);
+            error(limit, message, Some(format!("such as `{example}`")))
+        }
+    }
+}
+
+/// A criterion of this metric and aggregation that is right.
+fn example(metric: &Metric, aggregation: Aggregation) -> String {
+    let level = match metric.unit {
+        Unit::Seconds => "< 5s",
+        Unit::Bytes => "< 64MiB",
+        Unit::Share if metric.name == "delivery.rate" => ">= 95%",
+        Unit::Share | Unit::OfOneCore => "< 20%",
+        Unit::Count => "<= 10",
+        Unit::Cores => "< 1.5 cores",
+        Unit::PerSecond => "> 8000/s",
+    };
+    match aggregation {
+        Aggregation::Whole => format!("{} {level}", metric.name),
+        Aggregation::Slope => format!("{} slope < 10%/h", metric.name),
+        Aggregation::Growth | Aggregation::Drift => format!("{} {} < 10%", metric.name, aggregation.name()),
+        _ => format!("{} {} {level}", metric.name, aggregation.name()),
     }
 }
 
@@ -264,7 +286,12 @@ mod tests {
         refuses("coordination.time p99 < 5", "5", "has no unit", "");
         refuses("coordination.time p99 < 5M", "5M", "minutes or months", "");
         refuses("memory.pss max < 64", "64", "no unit", "");
-        refuses("memory.pss slope < 64MiB", "64MiB", "needs a time unit", "");
+        refuses(
+            "memory.pss slope < 64MiB",
+            "64MiB",
+            "needs a time unit",
+            "such as `memory.pss slope < 10%/h`",
+        );
         refuses("coordination.time p99", "coordination.time p99", "comparison is missing", "");
         refuses("coordination.time p99 <", "<", "threshold is missing", "");
         refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");

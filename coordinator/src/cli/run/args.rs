@@ -1,5 +1,6 @@
 //! The options about tasks that `run` and `submit` have in common.
 
+use super::super::number::number;
 use super::super::time::time;
 use super::halt::Halt;
 use super::list::From;
@@ -54,25 +55,25 @@ pub(super) enum Protocol {
 #[group(skip)]
 pub(super) struct How {
     /// Longest time for one attempt at a task, such as 500ms, 30s, 10m or 1h 30m; by default unlimited
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(super) timeout: Option<Duration>,
     /// Longest time from a task's start to its end, including all attempts and the pauses between them; by default
     /// unlimited
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(super) deadline: Option<Duration>,
     /// How often a failed task is tried again, after a growing pause; 0 for never. By default only a task whose agent
     /// dies is tried again, twice
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=254))]
+    #[arg(long, value_name = "N", value_parser = number(0_u8, 254), allow_negative_numbers = true)]
     pub(super) retries: Option<u8>,
     /// Pause between the starts of two tasks
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(super) delay: Option<Duration>,
     /// When to end early: never; or soon (wait for running tasks) or now (cancel them), followed by fail=N, success=N or
     /// done=N, as in now,fail=1
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(super) halt: Halt,
     /// How long to wait for running tasks after a first Ctrl-C or SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, allow_hyphen_values = true)]
     pub(super) grace: Duration,
 }
 
@@ -121,26 +122,35 @@ impl Where {
 }
 
 /// The rest of `--help`: placeholders, lists of tasks, exit status.
-pub(super) const HELP: &str = r#"Placeholders in COMMAND: {} the input, {.} the input without its extension, {/} its last component, {/.} its last
-component without the extension, {//} its directory, {#} the number of the task, {id} its id. Without a placeholder, the
-input becomes the last argument. After a `$` only {} is a placeholder. In a shell script a placeholder would be code: pass
-the input as an argument instead, as in sh -c 'echo "$1"' x {}. Without a COMMAND, each line of --inputs is a shell
-command.
-
-A line of --tasks is an object with its own command, or with the input or arguments of COMMAND:
-  {"id": "a1", "command": ["sh", "-c", "make test"], "cwd": "/src", "env": {"JOBS": "2"}, "stdin": "...",
-   "timeout": "10m", "deadline": "1h", "retries": 2}
-  {"input": "a.txt"}   {"args": ["-k", "a.txt"]}
-Every key is optional; the default id is the line number.
-
-With --protocol jsonl, COMMAND is an agent program: each worker starts it once. It reads a line of JSON from stdin for each
-task, {"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}, and writes its answer to stdout,
-{"id":"1.1.7","ok":true,"result":...} or {"id":"1.1.7","ok":false,"error":"why"}. Before that it may write
-{"id":"1.1.7","progress":...}. INPUT is the task's `input`. The answer becomes the `result` in --results; without --results
-it is printed as a line.
-
-The exit status is 0 if every task succeeded, 10 if a task failed, 20 if this host cannot run them, 21 after a signal or
-when the reader of the output has gone, and 64 if the list or the command line is wrong."#;
+pub(super) const HELP: &str = concat!(
+    "Placeholders in COMMAND: {} the input, {.} the input without its extension, {/} its last component, ",
+    "{/.} its last component without the extension, {//} its directory, {#} the number of the task, {id} its id. ",
+    "Without a placeholder, the input becomes the last argument. After a `$` only {} is a placeholder. ",
+    "In a shell script a placeholder would be code: pass the input as an argument instead:\n",
+    r#"  sh -c 'echo "$1"' x {}"#,
+    "\nWithout a COMMAND, each line of --inputs is a shell command.\n\n",
+    "A line of --tasks is an object with its own command, or with the input or arguments of COMMAND, such as:\n",
+    r#"  {"id": "a1", "command": ["make", "test"], "cwd": "/src"}"#,
+    "\n",
+    r#"  {"command": ["sh", "-c", "wc"], "stdin": "...", "env": {"LANG": "C"}}"#,
+    "\n",
+    r#"  {"input": "a.txt", "timeout": "10m", "deadline": "1h", "retries": 2}"#,
+    "\n",
+    r#"  {"args": ["-k", "a.txt"]}"#,
+    "\nEvery key is optional; the default id is the line number.\n\n",
+    "With --protocol jsonl, COMMAND is an agent program: each worker starts it once. ",
+    "It reads a line of JSON from stdin for each task, in which `task` is the task's `input`:\n",
+    r#"  {"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}"#,
+    "\nIt writes its answer to stdout, as one of these lines:\n",
+    r#"  {"id":"1.1.7","ok":true,"result":...}"#,
+    "\n",
+    r#"  {"id":"1.1.7","ok":false,"error":"why"}"#,
+    "\nBefore the answer it may report progress:\n",
+    r#"  {"id":"1.1.7","progress":...}"#,
+    "\nThe answer becomes the `result` in --results; without --results it is printed as a line.\n\n",
+    "The exit status is 0 if every task succeeded, 10 if a task failed, 20 if this host cannot run them, ",
+    "21 after a signal or when the reader of the output has gone, and 64 if the list or the command line is wrong.",
+);
 
 /// The command that continues this run: the same one with `--resume`.
 pub(super) fn resume_command() -> String {
@@ -154,4 +164,17 @@ pub(super) fn resume_command() -> String {
         words.insert(verb.map_or(options, |at| at + 1), "--resume".to_owned());
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HELP;
+
+    #[test]
+    fn examples_fit_a_narrow_terminal_and_paragraphs_are_left_to_wrap() {
+        for line in HELP.lines() {
+            assert!(!line.starts_with("  ") || line.len() < 78, "{line}");
+            assert!(!line.starts_with(char::is_lowercase), "wrapped by hand: {line}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `coordinator submit`: tasks for a fleet that is already running, and keeps running.
 
 use super::super::choose::fleet;
+use super::super::number::number;
 use super::args::{HELP, How, Protocol, Where, Which};
 use super::task::Doer;
 use super::template::Template;
@@ -20,7 +21,7 @@ pub(in crate::cli) struct Args {
     /// Name of the fleet, as `coordinator status` shows it
     name: String,
     /// Tasks in the fleet at a time; by default, and at most, as many as it has room for workers
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'j', long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
     agents: Option<u32>,
     #[command(flatten)]
     which: Which,

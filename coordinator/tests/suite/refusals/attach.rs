@@ -142,7 +142,10 @@ fn a_directory_that_others_may_reach_is_no_fleets() {
 fn a_fleet_that_is_gone_is_told_as_such() {
     let shm = shm();
     let said = Client::attach(&shm.path().join("coord-none")).unwrap_err().to_string();
-    assert!(said.contains("it does not exist (has the fleet ended"), "{said}");
+    assert!(
+        said.contains("it does not exist (check the path; the files of a fleet are removed when it ends)"),
+        "{said}"
+    );
 }
 
 #[test]

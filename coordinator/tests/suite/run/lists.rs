@@ -21,7 +21,7 @@ fn all_mistakes_of_a_list_are_told_at_once_and_nothing_starts() {
         "error: tasks:2: unknown key `comand`; did you mean `command`?",
         "error: tasks:2: `command` is missing, and no command follows `--`",
         r#"error: tasks:3: the id "good" is already used in line 1"#,
-        "error: tasks:5: column 2: expected ident",
+        "error: tasks:5: column 2: it is not valid JSON: write text in double quotes, and an object in braces",
         "error: tasks:6: `retries` must be a number from 0 to 254",
         "error: tasks:6: `timeout`: `5` has no unit; write `5s`",
         "error: tasks:7: an argument contains a NUL",

@@ -1,5 +1,6 @@
 //! Reads a line of a list of tasks, with all its mistakes.
 
+use super::super::super::json;
 use super::super::super::time::time;
 use super::super::template::Values;
 use super::{Doer, Spec};
@@ -24,10 +25,8 @@ pub(in crate::cli::run) fn read(
     doer: &Doer,
 ) -> Result<Spec, Vec<String>> {
     let pairs: Pairs<'_> = serde_json::from_slice(line).map_err(|error| {
-        // serde_json would name line 1, and the caller names the line of the file.
-        let text = error.to_string();
-        let message = text.split(" at line ").next().unwrap_or(&text);
-        vec![format!("column {}: {message}", error.column())]
+        // The caller names the line of the file.
+        vec![format!("column {}: {}", error.column(), json::in_words(&error))]
     })?;
     let mut reader = Reader { spec: Spec { number, ..Spec::default() }, wrong: Vec::new(), seen: Vec::new() };
     let (mut command, mut args, mut input) = (None, None, None);
@@ -310,7 +309,7 @@ mod tests {
     #[test]
     fn a_line_that_is_not_a_task_is_refused_with_the_reason() {
         for (line, words) in [
-            ("", "column 0: EOF"),
+            ("", "column 0: it is not valid JSON: it ends too early; close every quote"),
             ("[1]", "expected a task as a JSON object"),
             (r#"{"command":["a"]"#, "column 16"),
             (r#"{"command":"echo hi"}"#, r#"write ["sh","-c","echo hi"]"#),
@@ -320,7 +319,8 @@ mod tests {
             (r#"{"command":["a"],"input":"b"}"#, "`command` and `input` cannot be used together"),
             (r#"{"command":["a"],"id":"a\nb"}"#, "control character"),
             (r#"{"command":["a"],"zzzzzzzz":1}"#, "unknown key `zzzzzzzz`; known here: `id`, `command`"),
-            (r#"{"command":["a"]} {}"#, "trailing characters"),
+            (r#"{"command":["a"]} {}"#, "something follows its end; write one value per line"),
+            ("nope", "column 2: it is not valid JSON: write text in double quotes, and an object in braces"),
         ] {
             let wrong = bad(line);
             assert!(wrong.len() == 1 && wrong[0].contains(words), "{line}: {wrong:?}");
