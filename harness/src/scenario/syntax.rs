@@ -14,7 +14,7 @@ pub(super) fn line_at(text: &str, offset: usize) -> &str {
 pub(super) fn explain(said: &str, text: &str, offset: usize) -> (String, String) {
     let line = line_at(text, offset).trim();
     let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
-    let first = said.lines().next().unwrap_or_default();
+    let first = said.split(", expected ").next().unwrap_or_default().trim();
     match first {
         "unclosed table" | "unclosed array table" => {
             let name = header_name(line);

@@ -96,7 +96,7 @@ pub(super) fn parse(
     let mut reported_until = 0;
     // What follows an open bracket is read as its contents: nothing of it is reported.
     let is_open = |error: &toml::de::Error| {
-        ["unclosed array\n", "unclosed inline table"].iter().any(|said| error.message().starts_with(said))
+        ["unclosed array,", "unclosed inline table"].iter().any(|said| error.message().starts_with(said))
     };
     if errors.iter().any(is_open)
         && let Some(start) = errors[0].span().and_then(|span| syntax::unclosed(text, span.start))
