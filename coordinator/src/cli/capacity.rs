@@ -42,7 +42,7 @@ pub(super) fn main(args: &Args) -> u8 {
     let shape = match FleetShape::new(args.coordinators, 100, args.payload_max, args.depth) {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, &super::policy::hint(&error));
+            print::error(error, &super::policy::hint(error));
             return USAGE;
         }
     };

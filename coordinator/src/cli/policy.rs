@@ -83,7 +83,7 @@ pub(super) struct Args {
 }
 
 /// What to write instead of a shape that cannot be.
-pub(super) fn hint(error: &ShapeError) -> String {
+pub(super) fn hint(error: ShapeError) -> String {
     match error {
         ShapeError::Coordinators(_) => format!("write `--coordinators` from 1 to {COORDINATORS_MAX}"),
         ShapeError::Workers(_) => {
@@ -326,7 +326,7 @@ mod tests {
             assert!(error.contains(words) && hint.contains(instead), "{line:?}: {error}; {hint}");
         }
         let many = parse(&["--workers", "1", "--coordinators", "999"]).unwrap().shape().unwrap_err();
-        assert_eq!(hint(&many), "write `--coordinators` from 1 to 256");
+        assert_eq!(hint(many), "write `--coordinators` from 1 to 256");
         assert_eq!(parse(&["--workers", "1", "--payload-max", "64KiB"]).unwrap().payload_max, 65_536);
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, &super::policy::hint(&error));
+            print::error(error, &super::policy::hint(error));
             return USAGE;
         }
     };

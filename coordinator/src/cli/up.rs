@@ -64,7 +64,7 @@ pub(super) fn main(args: &Args) -> u8 {
     let shape = match args.policy.shape() {
         Ok(shape) => shape,
         Err(error) => {
-            print::error(error, &super::policy::hint(&error));
+            print::error(error, &super::policy::hint(error));
             return USAGE;
         }
     };

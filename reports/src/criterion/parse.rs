@@ -167,17 +167,13 @@ fn wrong_threshold(
         Threshold::parse(&text[limit.start..pair[0].end], metric, aggregation).is_ok()
             && !text[pair[1].clone()].starts_with(|c: char| c.is_ascii_digit())
     });
-    match extra {
-        Some(pair) => {
-            let word = pair[1].clone();
-            let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
-            error(word, &message, Some("only `every` and a window may follow it".into()))
-        }
-        None => {
-            let example = example(metric, aggregation);
-            error(limit, message, Some(format!("such as `{example}`")))
-        }
+    if let Some(pair) = extra {
+        let word = pair[1].clone();
+        let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
+        return error(word, &message, Some("only `every` and a window may follow it".into()));
     }
+    let example = example(metric, aggregation);
+    error(limit, message, Some(format!("such as `{example}`")))
 }
 
 /// A criterion of this metric and aggregation that is right.
@@ -195,7 +191,14 @@ fn example(metric: &Metric, aggregation: Aggregation) -> String {
         Aggregation::Whole => format!("{} {level}", metric.name),
         Aggregation::Slope => format!("{} slope < 10%/h", metric.name),
         Aggregation::Growth | Aggregation::Drift => format!("{} {} < 10%", metric.name, aggregation.name()),
-        _ => format!("{} {} {level}", metric.name, aggregation.name()),
+        Aggregation::P50
+        | Aggregation::P90
+        | Aggregation::P95
+        | Aggregation::P99
+        | Aggregation::P999
+        | Aggregation::Max
+        | Aggregation::Min
+        | Aggregation::Mean => format!("{} {} {level}", metric.name, aggregation.name()),
     }
 }
 
