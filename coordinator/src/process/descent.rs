@@ -140,14 +140,26 @@ fn environment(pid: u32) -> Result<Vec<u8>, Descent> {
     if is_zombie && stat.num_threads <= 1 {
         return Err(Descent::Ended);
     }
-    let whole = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     if !is_zombie {
-        return Ok(whole);
+        return Ok(settled_environment(pid));
     }
     // Its first thread has ended and has no memory any more; the others have.
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let mut seen = threads.filter_map(|thread| std::fs::read(thread.path().join("environ")).ok());
     Ok(seen.find(|bytes| !bytes.is_empty()).unwrap_or_default())
+}
+
+/// In the middle of an exec a process shows no environment yet: it is asked for again before that counts as empty.
+fn settled_environment(pid: u32) -> Vec<u8> {
+    const TRIES: u32 = 50;
+    for _ in 0..TRIES {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !environment.is_empty() {
+            return environment;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    Vec::new()
 }
 
 #[cfg(test)]

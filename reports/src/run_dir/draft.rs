@@ -15,17 +15,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The temporary name is always the same: what a killed program has left is removed.
+    /// The temporary name is always the same: what a killed program has left is written over.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default();
         let dir = path.parent().unwrap_or(Path::new("."));
         let file =
             tempfile::Builder::new().prefix(name).suffix(".tmp").rand_bytes(0).make_in(dir, |temporary| {
-                // Removed and made anew, so that a link in its place is not followed and a pipe not waited for.
-                match fs::remove_file(temporary) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                    _ => File::create_new(temporary).map(BufWriter::new),
-                }
+                remove_stream(temporary)?;
+                // The directory is the run's own, so that no other user can have put a link there.
+                File::options().write(true).create(true).truncate(true).open(temporary).map(BufWriter::new)
             })?;
         Ok(Self { file, path: path.to_owned() })
     }
@@ -36,6 +34,14 @@ impl Draft {
         self.file.as_file().get_ref().sync_all()?;
         self.file.persist(&self.path).map_err(|refused| refused.error)?;
         Ok(())
+    }
+}
+
+/// Opening a pipe would wait for a reader. What has the temporary name is ours.
+fn remove_stream(temporary: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(temporary) {
+        Ok(found) if !(found.is_file() || found.is_dir() || found.is_symlink()) => fs::remove_file(temporary),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
