@@ -141,7 +141,7 @@ fn environment(pid: u32) -> Result<Vec<u8>, Descent> {
         return Err(Descent::Ended);
     }
     if !is_zombie {
-        return Ok(settled_environment(pid));
+        return settled_environment(&process);
     }
     // Its first thread has ended and has no memory any more; the others have.
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -149,17 +149,26 @@ fn environment(pid: u32) -> Result<Vec<u8>, Descent> {
     Ok(seen.find(|bytes| !bytes.is_empty()).unwrap_or_default())
 }
 
-/// In the middle of an exec a process shows no environment yet: it is asked for again before that counts as empty.
-fn settled_environment(pid: u32) -> Vec<u8> {
-    const TRIES: u32 = 50;
+/// In the middle of an exec a process shows no environment yet: it is asked for again before that counts as empty. One
+/// that is ending shows none any more.
+fn settled_environment(process: &procfs::process::Process) -> Result<Vec<u8>, Descent> {
+    /// `PF_EXITING` of linux/sched.h.
+    const EXITING: u32 = 0x4;
+    const TRIES: u32 = 20;
     for _ in 0..TRIES {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
         if !environment.is_empty() {
-            return environment;
+            return Ok(environment);
+        }
+        let is_ending = |stat: procfs::process::Stat| {
+            stat.num_threads <= 1 && (stat.flags & EXITING != 0 || matches!(stat.state, 'Z' | 'X'))
+        };
+        if process.stat().map_or(true, is_ending) {
+            return Err(Descent::Ended);
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    Vec::new()
+    Ok(Vec::new())
 }
 
 #[cfg(test)]
