@@ -4,8 +4,8 @@
 //! number, no sign, no fraction, no `M` (minutes or months), no months and years, no spelled-out units.
 //! A day has 24 hours and a week seven days.
 
+use jiff::Span;
 use jiff::fmt::friendly::SpanParser;
-use jiff::{SpanRelativeTo, Unit};
 
 /// With its length in nanoseconds, the shortest first.
 const UNITS: [(&str, u64); 8] = [
@@ -34,12 +34,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     refuse_doubtful(trimmed)?;
     let too_long = || format!("`{trimmed}` is longer than 292 years");
     let span = SPANS.parse_span(trimmed).map_err(|_| misplaced(trimmed).unwrap_or_else(too_long))?;
-    let days = SpanRelativeTo::days_are_24_hours();
-    let ns = span.total((Unit::Nanosecond, days)).map_err(|_| too_long())?;
-    // Exact again: a total of nanoseconds is a float, and a year of them needs 55 bits.
-    let exact = exact_ns(trimmed).ok_or_else(too_long)?;
-    debug_assert!((ns - exact as f64).abs() <= exact as f64 * 1e-9, "jiff reads {ns}, and we read {exact}");
-    Ok(exact)
+    exact_ns(&span).ok_or_else(too_long)
 }
 
 static SPANS: SpanParser = SpanParser::new();
@@ -137,14 +132,21 @@ fn misplaced(text: &str) -> Option<String> {
     None
 }
 
-fn exact_ns(text: &str) -> Option<u64> {
-    let (mut total, mut rest) = (0_u64, text);
-    while !rest.is_empty() {
-        let (number, unit, after) = part(rest);
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(scale(unit)?)?)?;
-        rest = after;
-    }
-    Some(total)
+/// In whole numbers: a total of nanoseconds as a float loses the last of them after a few months.
+fn exact_ns(span: &Span) -> Option<u64> {
+    let counts = [
+        span.get_nanoseconds(),
+        span.get_microseconds(),
+        span.get_milliseconds(),
+        span.get_seconds(),
+        span.get_minutes(),
+        span.get_hours().into(),
+        span.get_days().into(),
+        span.get_weeks().into(),
+    ];
+    let total: i128 =
+        counts.iter().zip(UNITS).map(|(count, (_, scale))| i128::from(*count) * i128::from(scale)).sum();
+    u64::try_from(total).ok()
 }
 
 /// The shortest exact spelling that [`parse`] reads back: `1h 30m`; `0s` for nothing.
