@@ -15,7 +15,8 @@ mod threshold;
 use std::fmt;
 use std::ops::Range;
 
-pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scope, Unit, catalogue, names};
+pub use crate::scope::Scope;
+pub use catalogue::{Aggregation, Kind, Metric, MetricId, Unit, catalogue, names};
 pub use threshold::{Per, Threshold};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::runlog::event::{
     TaskFailed, Verify,
 };
 
-pub use figure::{Figure, Whose};
+pub use figure::Figure;
 pub(crate) use load::samples_needed;
 pub use load::{Counts, Distribution, LoadFacts, Over, WindowSpec};
 pub use samples::{Gauge, SampleFacts};

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod render;
 pub mod run_dir;
 pub mod runlog;
+pub mod scope;
 pub mod stats;
 pub mod summary;
 pub mod units;

@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Counts, Distribution, Facts, Figure, Gap, Gauge, Span, Whose};
+use crate::facts::{Counts, Distribution, Facts, Figure, Gap, Gauge, Span};
 use crate::runlog::event::{AgentExit, BuildFacts, End, Header, HostFacts, Ledger, PlanFacts, Verify};
+use crate::scope::Scope;
 use crate::verdict::Judgement;
 
 /// The version of a summary.
@@ -83,7 +84,7 @@ pub struct Distributions {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GaugeSummary {
     pub figure: Figure,
-    pub whose: Whose,
+    pub whose: Scope,
     pub min: f64,
     pub max: f64,
     pub mean: f64,
@@ -157,7 +158,7 @@ impl Summary {
         }
     }
 
-    pub fn gauge(&self, figure: Figure, whose: Whose) -> Option<&GaugeSummary> {
+    pub fn gauge(&self, figure: Figure, whose: Scope) -> Option<&GaugeSummary> {
         self.gauges.iter().find(|g| (g.figure, g.whose) == (figure, whose))
     }
 }
@@ -184,7 +185,7 @@ impl Identity {
 }
 
 impl GaugeSummary {
-    fn of(figure: Figure, whose: Whose, gauge: &Gauge, facts: &Facts) -> Option<Self> {
+    fn of(figure: Figure, whose: Scope, gauge: &Gauge, facts: &Facts) -> Option<Self> {
         Some(Self {
             figure,
             whose,

@@ -3,6 +3,8 @@
 //! One table: name, kind, unit, and what it means when it gates. The kind decides which aggregations
 //! are legal; the unit decides how a threshold is written.
 
+use crate::scope::Scope;
+
 /// What is measured, apart from whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MetricId {
@@ -33,31 +35,6 @@ pub enum MetricId {
     HarnessCpu,
     HarnessRss,
     LaunchTime,
-}
-
-/// Whose figure it is; the fleet is supervisor, coordinators and workers together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    Fleet,
-    Workers,
-    Coordinators,
-    Supervisor,
-    Harness,
-}
-
-impl Scope {
-    pub const ALL: [Self; 5] =
-        [Self::Fleet, Self::Workers, Self::Coordinators, Self::Supervisor, Self::Harness];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fleet => "fleet",
-            Self::Workers => "workers",
-            Self::Coordinators => "coordinators",
-            Self::Supervisor => "supervisor",
-            Self::Harness => "harness",
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

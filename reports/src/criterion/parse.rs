@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::catalogue::{Aggregation, Kind, Metric, Scope, Unit, catalogue, names};
+use super::Scope;
+use super::catalogue::{Aggregation, Kind, Metric, Unit, catalogue, names};
 use super::{Comparator, Criterion, CriterionError, Field, Threshold};
 use notation::suggest;
 

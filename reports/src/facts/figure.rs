@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::runlog::event::{AgentSample, Role};
+use crate::runlog::event::AgentSample;
 
 /// A figure that is read in each sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,43 +39,6 @@ pub enum Figure {
     Live,
     /// CPU of the sampling thread, as a share of one core.
     SamplerCost,
-}
-
-/// Whose figure it is; the fleet is supervisor, coordinators and workers together. What is of the whole host,
-/// or of the sampler, is kept as the fleet's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Whose {
-    Fleet,
-    Workers,
-    Coordinators,
-    Supervisor,
-    Harness,
-}
-
-impl Whose {
-    pub const ALL: [Self; 5] =
-        [Self::Fleet, Self::Workers, Self::Coordinators, Self::Supervisor, Self::Harness];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fleet => "fleet",
-            Self::Workers => "workers",
-            Self::Coordinators => "coordinators",
-            Self::Supervisor => "supervisor",
-            Self::Harness => "harness",
-        }
-    }
-
-    pub(super) fn includes(self, role: Role) -> bool {
-        match self {
-            Self::Fleet => role != Role::Harness,
-            Self::Workers => role == Role::Worker,
-            Self::Coordinators => role == Role::Coordinator,
-            Self::Supervisor => role == Role::Supervisor,
-            Self::Harness => role == Role::Harness,
-        }
-    }
 }
 
 /// How one process's part of a sum comes about.

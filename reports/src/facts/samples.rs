@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::figure::{Figure, Part, SUMMED, Whose};
+use super::figure::{Figure, Part, SUMMED};
 use super::load::{Distribution, bucket_ns};
 use super::series::{Medians, Series};
 use super::spans::Spans;
 use crate::runlog::event::{AgentId, AgentSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
+use crate::scope::Scope;
 
 /// One figure over time; `max` and so on are of the load phase.
 #[derive(Debug, Clone)]
@@ -93,7 +94,7 @@ fn counters(s: &AgentSample) -> Counters {
 
 #[derive(Debug, Clone)]
 pub struct SampleFacts {
-    gauges: BTreeMap<(Figure, Whose), Gauge>,
+    gauges: BTreeMap<(Figure, Scope), Gauge>,
     /// Sweeps that began in the load phase.
     pub sweeps: u64,
     pub sweeps_with_pss: u64,
@@ -173,11 +174,11 @@ impl SampleFacts {
         self.roles.insert(agent, role);
     }
 
-    pub fn gauge(&self, figure: Figure, whose: Whose) -> Option<&Gauge> {
+    pub fn gauge(&self, figure: Figure, whose: Scope) -> Option<&Gauge> {
         self.gauges.get(&(figure, whose))
     }
 
-    pub fn gauges(&self) -> impl Iterator<Item = (Figure, Whose, &Gauge)> {
+    pub fn gauges(&self) -> impl Iterator<Item = (Figure, Scope, &Gauge)> {
         self.gauges.iter().map(|((figure, whose), gauge)| (*figure, *whose, gauge))
     }
 
@@ -207,7 +208,7 @@ impl SampleFacts {
                 };
                 if let Some(value) = value {
                     self.set(*figure, whose, t, since, value);
-                    if (*figure, whose) == (Figure::Pss, Whose::Fleet) {
+                    if (*figure, whose) == (Figure::Pss, Scope::Fleet) {
                         has_pss = true;
                         self.fleet_pss_last = Some(value);
                     }
@@ -216,7 +217,7 @@ impl SampleFacts {
             if self.nofile > 0.0 {
                 self.set(Figure::FdsUse, whose, t, since, sums.fds_max / self.nofile);
             }
-            self.saw_harness |= whose == Whose::Harness;
+            self.saw_harness |= whose == Scope::Harness;
         }
         let host = [
             (Figure::FleetShm, sample.host.fleet_shm_bytes as f64),
@@ -226,10 +227,10 @@ impl SampleFacts {
             (Figure::Live, f64::from(sample.live)),
         ];
         for (figure, value) in host {
-            self.set(figure, Whose::Fleet, t, since, value);
+            self.set(figure, Scope::Fleet, t, since, value);
         }
         if let Some(seconds) = seconds {
-            self.set(Figure::SamplerCost, Whose::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
+            self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
         if since.is_some() {
             self.account(sample, has_pss);
@@ -250,8 +251,8 @@ impl SampleFacts {
         self.load_before = Some(sample.started_ns);
     }
 
-    fn sums(&mut self, sample: &Sample) -> [(Whose, Sums); 5] {
-        let mut out = Whose::ALL.map(|whose| (whose, Sums::default()));
+    fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); 5] {
+        let mut out = Scope::ALL.map(|whose| (whose, Sums::default()));
         for agent in &sample.agents {
             let now = counters(agent);
             let before = self.counters_before.insert(agent.agent, (agent.incarnation, now));
@@ -273,7 +274,7 @@ impl SampleFacts {
         out
     }
 
-    fn set(&mut self, figure: Figure, whose: Whose, t_ns: u64, since: Option<u64>, value: f64) {
+    fn set(&mut self, figure: Figure, whose: Scope, t_ns: u64, since: Option<u64>, value: f64) {
         let bucket = if figure == Figure::Pss { self.pss_bucket_ns } else { self.bucket_ns };
         let bin = self.bin_ns;
         self.gauges

@@ -5,8 +5,9 @@
 use askama::Template;
 
 use super::plot;
-use crate::facts::{Facts, Figure, Gauge, Whose};
+use crate::facts::{Facts, Figure, Gauge};
 use crate::runlog::event::{LedgerRow, LoadModel, Severity, Topology};
+use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
 
@@ -199,8 +200,8 @@ fn harness(facts: &Facts) -> Vec<Fact> {
     let gauge = |figure, whose| samples.gauge(figure, whose).filter(|g| g.count > 0);
     let mean = |gauge: Option<&Gauge>| gauge.and_then(Gauge::mean).map_or_else(|| "—".into(), units::percent);
     let peak = |gauge: Option<&Gauge>| gauge.map_or_else(|| "—".into(), |g| units::percent(g.max));
-    let cpu = gauge(Figure::Cpu, Whose::Harness);
-    let memory = gauge(Figure::Rss, Whose::Harness);
+    let cpu = gauge(Figure::Cpu, Scope::Harness);
+    let memory = gauge(Figure::Rss, Scope::Harness);
     let late = &facts.load.lateness;
     let mut out = vec![
         fact("CPU, mean (of one core)", mean(cpu)),
@@ -213,7 +214,7 @@ fn harness(facts: &Facts) -> Vec<Fact> {
             ),
         ),
         fact("rounds started late by, p50 / p99 / max", three(late)),
-        fact("sampling, CPU mean (of one core)", mean(gauge(Figure::SamplerCost, Whose::Fleet))),
+        fact("sampling, CPU mean (of one core)", mean(gauge(Figure::SamplerCost, Scope::Fleet))),
         fact("sweeps started late by, p50 / p99 / max", three(&samples.lateness)),
         fact("longest sweep", units::nanos(samples.took_max_ns)),
         fact("sweeps in the load phase", format!("{} ({} missed)", n(samples.sweeps), n(samples.missed))),

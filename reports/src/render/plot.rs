@@ -5,8 +5,9 @@
 mod draw;
 mod palette;
 
-use crate::facts::{Distribution, Facts, Figure as Read, Series, Whose};
+use crate::facts::{Distribution, Facts, Figure as Read, Series};
 use crate::runlog::event::Role;
+use crate::scope::Scope;
 
 use draw::{Axis, Figure, Line, Point};
 use palette::Colour;
@@ -163,10 +164,10 @@ fn by_role(
     caption: &'static str,
 ) -> Option<Plot> {
     let roles = [
-        (Whose::Workers, Role::Worker, Colour::One),
-        (Whose::Coordinators, Role::Coordinator, Colour::Two),
-        (Whose::Supervisor, Role::Supervisor, Colour::Three),
-        (Whose::Harness, Role::Harness, Colour::Four),
+        (Scope::Workers, Role::Worker, Colour::One),
+        (Scope::Coordinators, Role::Coordinator, Colour::Two),
+        (Scope::Supervisor, Role::Supervisor, Colour::Three),
+        (Scope::Harness, Role::Harness, Colour::Four),
     ];
     let lines = roles
         .into_iter()
@@ -182,7 +183,7 @@ fn by_role(
 }
 
 fn shm(facts: &Facts) -> Option<Plot> {
-    let gauge = facts.samples.gauge(Read::FleetShm, Whose::Fleet)?;
+    let gauge = facts.samples.gauge(Read::FleetShm, Scope::Fleet)?;
     let lines =
         vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)];
     Figure::over_time("shm", "Shared memory in /dev/shm", Axis::bytes("bytes in use"), lines)

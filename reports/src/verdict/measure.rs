@@ -6,8 +6,9 @@
 mod series;
 
 use super::case::real_ns;
-use crate::criterion::{Criterion, MetricId, Scope};
-use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Whose, Windows};
+use crate::criterion::{Criterion, MetricId};
+use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Windows};
+use crate::scope::Scope;
 use crate::stats::Interval;
 use crate::units;
 
@@ -63,9 +64,9 @@ pub(super) enum Source<'a> {
 
 pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
     let (load, counts, samples) = (&facts.load, &facts.load.counts, &facts.samples);
-    let scoped = |figure| Source::Gauge(samples.gauge(figure, whose(criterion.scope())));
-    let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Whose::Fleet));
-    let of_harness = |figure| Source::Gauge(samples.gauge(figure, Whose::Harness));
+    let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
+    let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
+    let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
     let among_tasks = |value| Source::Count { value, among: counts.tasks };
     match criterion.metric().id {
         MetricId::CoordinationTime => Source::Times {
@@ -107,16 +108,6 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::HarnessCpu => of_harness(Figure::Cpu),
         MetricId::HarnessRss => of_harness(Figure::Rss),
         MetricId::LaunchTime => Source::Once(facts.launch_ns.map(|ns| ns as f64 / 1e9)),
-    }
-}
-
-fn whose(scope: Scope) -> Whose {
-    match scope {
-        Scope::Fleet => Whose::Fleet,
-        Scope::Workers => Whose::Workers,
-        Scope::Coordinators => Whose::Coordinators,
-        Scope::Supervisor => Whose::Supervisor,
-        Scope::Harness => Whose::Harness,
     }
 }
 

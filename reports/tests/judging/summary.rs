@@ -1,6 +1,7 @@
 //! What stays of a run can be read back as it was.
 
-use reports::facts::{Distribution, Figure, Whose};
+use reports::facts::{Distribution, Figure};
+use reports::scope::Scope;
 use reports::summary::Summary;
 use reports::{Verdict, judge_log, read_verdict};
 
@@ -31,10 +32,10 @@ fn a_summary_is_read_back_as_it_was_written() {
     assert!(serde_json::to_string(&back).unwrap() == text, "other bytes for the same value");
     assert_eq!(back.counts.rounds, 120);
     assert_eq!(back.distributions.coordination.quantile_ns(0.5), facts.load.coordination.quantile_ns(0.5));
-    let pss = back.gauge(Figure::Pss, Whose::Workers).unwrap();
+    let pss = back.gauge(Figure::Pss, Scope::Workers).unwrap();
     assert!(pss.count == 60 && pss.medians.len() > 10 && pss.min <= pss.mean && pss.mean <= pss.max);
     // Every column of a sweep is there, whether or not a criterion asks for it.
-    assert!(back.gauge(Figure::InvoluntarySwitches, Whose::Fleet).is_some());
+    assert!(back.gauge(Figure::InvoluntarySwitches, Scope::Fleet).is_some());
     assert_eq!((back.identity.machine.as_str(), back.identity.fingerprint.as_str()), ("m1-cafe", "f1-f00d"));
 }
 
