@@ -1,11 +1,15 @@
-//! `cargo xtask storm`: kills by the thousand, and an exact account of what was said meanwhile.
+//! `cargo xtask storm`: kills by the thousand, and an exact account of what is left, said or lost.
 
 use crate::workspace::{Outcome, Workspace};
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Example: cargo xtask storm --kills 10000 --seed 7")]
+#[command(before_help = "Example: cargo xtask storm --kills 10000 --seed 7
+         cargo xtask storm triple --kills 200")]
 pub(crate) struct Args {
-    /// How many processes are killed: some seventy a second
+    /// What is killed
+    #[arg(value_enum, default_value_t = Kind::Bus)]
+    kind: Kind,
+    /// How many processes, or runs, are killed
     #[arg(long, value_name = "N", default_value_t = 1000)]
     kills: u64,
     /// Chooses victims, instants, steps, batches and sizes
@@ -13,11 +17,61 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-const TEST: &str = "storm::a_storm_of_kills_loses_nothing_repeats_nothing_and_reorders_nothing";
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// Both ends of a channel, at any of their steps: each record comes once, whole and in order (some seventy a second)
+    Bus,
+    /// Workers, coordinators and supervisors of a fleet under load: each task is answered once
+    Fleet,
+    /// Runs of which any processes are killed at any instant, from the start on: nothing is left
+    Launches,
+    /// The run of a list, which is started again each time: each result is there once
+    Clients,
+    /// Client, supervisor and coordinators of a run in the same instant: nothing is left
+    Triple,
+}
+
+impl Kind {
+    /// The test, the program that it is in, and the names of its variables for how many and which.
+    fn test(self) -> (&'static str, &'static str, [&'static str; 2]) {
+        const EPISODES: [&str; 2] = ["STORM_EPISODES", "STORM_SEED"];
+        match self {
+            Self::Bus => (
+                "kills",
+                "storm::a_storm_of_kills_loses_nothing_repeats_nothing_and_reorders_nothing",
+                ["KILLS", "SEED"],
+            ),
+            Self::Fleet => (
+                "suite",
+                "recovery::storm::a_storm_of_kills_and_stops_loses_nothing_and_answers_each_task_once",
+                ["STORM_KILLS", "STORM_SEED"],
+            ),
+            Self::Launches => (
+                "suite",
+                "storms::launches::a_run_of_which_any_processes_are_killed_at_any_instant_leaves_nothing",
+                EPISODES,
+            ),
+            Self::Clients => (
+                "suite",
+                "storms::clients::a_list_whose_client_is_killed_again_and_again_has_each_result_once",
+                EPISODES,
+            ),
+            Self::Triple => (
+                "suite",
+                "storms::launches::a_run_whose_client_supervisor_and_coordinator_are_killed_in_one_instant_leaves_nothing",
+                EPISODES,
+            ),
+        }
+    }
+}
 
 pub(crate) fn storm(workspace: &Workspace, args: &Args) -> Outcome {
-    let (kills, seed) = (format!("KILLS={}", args.kills), format!("SEED={}", args.seed));
+    let (program, test, [many, which]) = args.kind.test();
+    let (kills, seed) = (format!("{many}={}", args.kills), format!("{which}={}", args.seed));
     let mut words = vec!["env", &kills, &seed, "cargo", "test", "--release", "--package", "coordinator"];
-    words.extend(["--features", "kill-points", "--test", "kills", "--", "--exact", "--nocapture", TEST]);
+    if program == "kills" {
+        words.extend(["--features", "kill-points"]);
+    }
+    words.extend(["--test", program, "--", "--exact", "--nocapture", test]);
     workspace.run(&words)
 }

@@ -2,7 +2,7 @@
 //!
 //! supervisor --forks--> coordinators --fork--> workers. Each is single-threaded and small when it
 //! forks, so it is its own zygote: a child is loaded already, has a real parent that reaps it, and
-//! dies with it.
+//! dies with it. The guard alone outlives its parent, to end what others can no longer end.
 
 pub mod agent;
 pub mod coordinator;
@@ -10,6 +10,7 @@ pub mod damage;
 pub mod descent;
 pub mod exec;
 pub mod fork;
+pub mod guard;
 pub mod host;
 mod pidfd;
 pub mod reap;

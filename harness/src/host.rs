@@ -62,7 +62,7 @@ impl Need {
             shm_bytes: shape.shm_bytes(),
             shm_inodes: shape.shm_inodes(),
             fds: shape.fds_max(),
-            processes: u64::from(shape.processes()),
+            processes: u64::from(shape.processes_with_guard()),
             program: program_of(plan.workload()),
         }
     }

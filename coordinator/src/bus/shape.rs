@@ -81,6 +81,11 @@ impl FleetShape {
         1 + self.coordinators + self.coordinators * self.workers_per_coordinator
     }
 
+    /// Those and the guard, which is no agent.
+    pub fn processes_with_guard(&self) -> u32 {
+        self.processes() + 1
+    }
+
     /// Files and directories in /dev/shm.
     pub fn shm_inodes(&self) -> u64 {
         // the directory + `control` + one region per coordinator
@@ -88,13 +93,14 @@ impl FleetShape {
     }
 
     /// Descriptors of the process with the most open ones. Maps are closed after mapping, so what
-    /// remains is stdio and one pidfd per child.
+    /// remains is stdio, the lifeline that the guard waits for, and one pidfd per child.
     pub fn fds_max(&self) -> u64 {
         let stdio = 3;
         let directory = 1;
         let owner_pidfd = 1;
+        let lifeline = 1;
         let spare = 4;
         let children = u64::from(self.coordinators.max(self.workers_per_coordinator));
-        stdio + directory + owner_pidfd + spare + children
+        stdio + directory + owner_pidfd + lifeline + spare + children
     }
 }

@@ -8,6 +8,7 @@ use crate::config::{FleetShape, Policy};
 use crate::os::identity::Identity;
 use crate::os::nameless::nameless;
 use crate::process::descent::{self, Descent, Marker, Stranger};
+use crate::process::guard;
 use crate::process::reap::reap_any;
 use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
@@ -348,6 +349,8 @@ impl Fleet {
     fn end_orphans(&self) -> (Vec<String>, Vec<Stranger>) {
         let (mut ended, mut strangers) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + STOP_GRACE;
+        // It ends by itself when nothing else of the fleet is left.
+        let patience = Instant::now() + STOP_GRACE / 2;
         let mut quiet = 0;
         while Instant::now() < deadline && quiet < QUIET_LOOKS {
             while reap_any().is_some() {}
@@ -357,6 +360,11 @@ impl Fleet {
             let mut any = false;
             for pid in children {
                 let Stranger { name, .. } = Stranger::new(pid);
+                if name == guard::TITLE && self.marker.of(pid) == Descent::Proven && Instant::now() < patience
+                {
+                    any = true;
+                    continue;
+                }
                 match self.marker.end(pid) {
                     Descent::Unproven => strangers.push(Stranger { pid, name }),
                     Descent::Ended => any = true,

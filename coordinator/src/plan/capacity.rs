@@ -53,6 +53,7 @@ impl Costs {
     pub fn of(shape: &FleetShape, memory_each: u64) -> Self {
         let coordinators = shape.coordinators();
         let leaders = 1 + u64::from(coordinators);
+        let guard = 1;
         let workers = u64::from(coordinators) * u64::from(shape.workers_per_coordinator());
         assert!(workers > 0, "a shape has at least one worker");
         let shm_each = shape.shm_bytes().div_ceil(workers);
@@ -60,9 +61,9 @@ impl Costs {
         Self {
             coordinators,
             fds: Cost { fixed: others, each: 1 },
-            processes: Cost { fixed: leaders, each: 1 },
+            processes: Cost { fixed: leaders + guard, each: 1 },
             // Shared memory is memory too, regardless of the size of its file system.
-            memory: Cost { fixed: leaders * memory_each, each: memory_each + shm_each },
+            memory: Cost { fixed: (leaders + guard) * memory_each, each: memory_each + shm_each },
             shm: Cost { fixed: 0, each: shm_each },
             shm_inodes: shape.shm_inodes(),
         }

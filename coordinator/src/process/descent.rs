@@ -10,6 +10,7 @@ use super::pidfd;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -82,6 +83,32 @@ impl Marker {
             }
         }
         descent
+    }
+}
+
+impl Marker {
+    /// Kills every process of the host that is proven to descend from the fleet, and not older than `since_ticks` (in clock
+    /// ticks since the host's start). Returns how many there were.
+    pub fn end_all(&self, since_ticks: u64) -> usize {
+        /// `PF_KTHREAD` of linux/sched.h.
+        const KERNEL: u32 = 0x20_0000;
+        let mut ended = 0;
+        for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+            let pid = process.pid as u32;
+            // Opened before the proof: from then on the descriptor cannot mean another process.
+            let Ok(fd) = pidfd::open(pid) else { continue };
+            let is_candidate =
+                process.stat().is_ok_and(|stat| stat.starttime >= since_ticks && stat.flags & KERNEL == 0);
+            // Of another user's process the environment cannot even be opened.
+            if is_candidate
+                && File::open(format!("/proc/{pid}/environ")).is_ok()
+                && self.of(pid) == Descent::Proven
+            {
+                pidfd::kill(fd);
+                ended += 1;
+            }
+        }
+        ended
     }
 }
 

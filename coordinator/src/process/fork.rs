@@ -6,22 +6,67 @@ use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
 
 use super::damage;
 use crate::bus::doorbell::Doorbell;
-use crate::bus::sync::{AtomicBool, AtomicPtr, Ordering};
+use crate::bus::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::wire::Usage;
 
+/// What is stored in [`LIFELINE`] where there is none.
+const NONE: u32 = u32::MAX;
+
+/// See [`hold_lifeline`].
+static LIFELINE: AtomicU32 = AtomicU32::new(NONE);
+
+/// Every child that [`spawn`] makes from here on, and each of its own, holds this descriptor open until it ends or executes
+/// another program: the process at the other end of the pipe is told when the last of them is gone.
+pub fn hold_lifeline(fd: OwnedFd) {
+    LIFELINE.store(fd.into_raw_fd() as u32, Ordering::Release);
+}
+
+/// The descriptor that this process or an ancestor gave to [`hold_lifeline`].
+pub fn lifeline() -> Option<BorrowedFd<'static>> {
+    let raw = LIFELINE.load(Ordering::Acquire);
+    // SAFETY: this process owns it (`hold_lifeline` took it, in this process or in the one that was forked to be this one),
+    // and closes it in `drop_lifeline` only, whose callers have no copy of what is returned here.
+    (raw != NONE).then(|| unsafe { BorrowedFd::borrow_raw(raw as RawFd) })
+}
+
+/// Closes the descriptor of [`hold_lifeline`] in this process; those that it has forked still hold it.
+pub fn drop_lifeline() {
+    let raw = LIFELINE.swap(NONE, Ordering::AcqRel);
+    if raw != NONE {
+        let _ = nix::unistd::close(raw as RawFd);
+    }
+}
+
 /// Forks a child that runs `body` and exits with what that returns. The child dies with its parent. Of
-/// the parent's descriptors it has stdin, stdout, stderr and `keep`.
+/// the parent's descriptors it has stdin, stdout, stderr, the lifeline and `keep`.
 ///
 /// Only for single-threaded processes: the child goes on with everything that its parent had loaded.
 pub fn spawn(title: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
     let parent = nix::unistd::getpid();
+    let kept = [keep, lifeline()];
+    fork_and_run(title, &kept, || if die_with(parent).is_err() { 70 } else { body() })
+}
+
+/// As [`spawn`], for a child that outlives its parent and waits for the others to end: it does not hold the lifeline.
+pub fn spawn_survivor(title: &str, keep: BorrowedFd<'_>, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    fork_and_run(title, &[Some(keep)], || {
+        LIFELINE.store(NONE, Ordering::Release);
+        body()
+    })
+}
+
+fn fork_and_run(
+    title: &str,
+    kept: &[Option<BorrowedFd<'_>>],
+    body: impl FnOnce() -> i32,
+) -> nix::Result<Pid> {
     // SAFETY: the caller is single-threaded (asserted in debug builds), so no lock is held by a
     // thread that the child does not have.
     // Unknown where `/proc` cannot be read for want of a descriptor.
@@ -30,10 +75,7 @@ pub fn spawn(title: &str, keep: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                if die_with(parent).is_err() {
-                    return 70;
-                }
-                close_all_but(keep);
+                close_all_but(kept);
                 set_title(title);
                 body()
             }))
@@ -107,9 +149,9 @@ pub fn exit_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     (done == 0 && info.mask & EXIT == EXIT).then_some(info.exit_code)
 }
 
-/// Closes every descriptor of the parent but the standard streams and `keep`. The parent's owners of these
+/// Closes every descriptor of the parent but the standard streams and those in `kept`. The parent's owners of these
 /// descriptors are never dropped here: the child ends with `_exit`.
-fn close_all_but(keep: Option<BorrowedFd<'_>>) {
+fn close_all_but(kept: &[Option<BorrowedFd<'_>>]) {
     const FIRST: u32 = 3;
     let close = |first: u32, last: u32| {
         if first <= last {
@@ -118,13 +160,14 @@ fn close_all_but(keep: Option<BorrowedFd<'_>>) {
             unsafe { nix::libc::syscall(nix::libc::SYS_close_range, first, last, 0) };
         }
     };
-    match keep.map(|fd| fd.as_raw_fd() as u32) {
-        Some(kept) => {
-            close(FIRST, kept - 1);
-            close(kept + 1, u32::MAX);
-        }
-        None => close(FIRST, u32::MAX),
+    let mut kept: Vec<u32> = kept.iter().flatten().map(|fd| fd.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let mut first = FIRST;
+    for fd in kept {
+        close(first, fd - 1);
+        first = fd + 1;
     }
+    close(first, u32::MAX);
 }
 
 fn thread_count() -> Option<i64> {

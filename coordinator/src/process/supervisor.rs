@@ -4,6 +4,7 @@
 mod adopt;
 mod children;
 mod deaths;
+mod guarded;
 mod health;
 mod places;
 mod scale;
@@ -30,6 +31,7 @@ use crate::os::clock::now_ns;
 use crate::os::identity::{Identity, Presence};
 use crate::wire::place::PlaceId;
 use children::errno_of;
+use guarded::Guarded;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -104,6 +106,7 @@ struct Supervisor {
     places: Vec<Place>,
     spare: Option<Spare>,
     spare_due_ns: u64,
+    guarded: Guarded,
     scaling: Scaling,
     signals: SignalFd,
     owner: Option<OwnedFd>,
@@ -139,7 +142,8 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let mut supervisor = Supervisor::new(launch.clone(), (control, marker), stamped, held, signals);
     supervisor.owner = owner;
     supervisor.unrelated_children = unrelated_children;
-    let served = supervisor.start().and_then(|()| {
+    supervisor.guarded.since_ticks = own.start_ticks;
+    let served = supervisor.start_guard().and_then(|()| supervisor.start()).and_then(|()| {
         supervisor.set_stage(Stage::Ready);
         ready(&supervisor.dir);
         supervisor.serve()
@@ -203,6 +207,7 @@ impl Supervisor {
             places: (0..max).map(Place::new).collect(),
             spare: None,
             spare_due_ns: 0,
+            guarded: Guarded::default(),
             scaling: Scaling::new(span.start, span, order),
             signals,
             owner: None,
@@ -246,6 +251,7 @@ impl Supervisor {
             self.beat();
             self.replace(now);
             self.keep_spare(now);
+            self.keep_guard(now);
             self.watch_health(now);
             self.scale(now);
             // A place whose fork was refused is tried again.
@@ -368,6 +374,7 @@ impl Supervisor {
             self.reap(true);
         }
         self.report_strangers();
+        self.dismiss_guard();
         self.set_stage(Stage::Stopped);
         self.control.client_bell().wake();
     }
@@ -382,11 +389,12 @@ impl Supervisor {
         any
     }
 
-    /// Children that are neither coordinators nor the spare, and were not there before.
+    /// Children that are neither coordinators nor the spare nor the guard, and were not there before.
     fn orphans(&self) -> impl Iterator<Item = u32> {
         let stays = |pid: Pid| {
             self.places.iter().any(|place| place.is_here(pid))
                 || self.spare.as_ref().is_some_and(|spare| spare.pid == pid)
+                || self.guarded.by == Some(pid)
                 || self.unrelated_children.contains(&(pid.as_raw() as u32))
         };
         let children = reset::children::children().into_iter().map(Pid::from_raw);

@@ -2,6 +2,7 @@
 //! of its configurations: the table in docs/failover.md, row by row, under load.
 
 mod adoption;
+mod guarded;
 mod hangs;
 mod load;
 mod paused;

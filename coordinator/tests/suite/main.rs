@@ -12,4 +12,5 @@ mod refusals;
 mod restore;
 mod run;
 mod simulation;
+mod storms;
 mod support;

@@ -24,6 +24,10 @@ impl Supervisor {
                 self.spare = None;
                 continue;
             }
+            if self.guarded.by == Some(pid) {
+                self.guarded.by = None;
+                continue;
+            }
             // Any other process is an orphan of the fleet that has ended; its children become orphans next.
             let Some(at) = self.places.iter().position(|place| place.is_here(pid)) else {
                 orphans = true;

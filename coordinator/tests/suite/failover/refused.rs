@@ -74,8 +74,8 @@ fn a_fleet_that_does_not_fit_comes_up_in_part_or_not_at_all() {
     );
     assert!(is_empty(shm.path()));
     assert_gone(shm.path());
-    // With room for at least one worker of each.
-    assert!(group.set(11));
+    // With room for the guard and at least one worker of each.
+    assert!(group.set(12));
     let mut command = up(&group, shm.path(), &[&shape[..], &["--partial"]].concat());
     let child = command.stdout(Stdio::null()).spawn().unwrap();
     let up = Up { child, dir: shm.path().join("coord-test") };
