@@ -56,7 +56,7 @@ pub(super) fn dry_run(shape: &FleetShape, shm: &Path) -> u8 {
     let fits = room.workers >= workers(shape);
     let text = format!(
         "this fleet needs up to {} processes and {} bytes of shared memory in {} files; it {} here\n{room}\n",
-        shape.processes(),
+        shape.processes_with_guard(),
         shape.shm_bytes(),
         shape.shm_inodes(),
         if fits { "fits" } else { "does not fit" },

@@ -23,18 +23,18 @@ fn the_first_limit_is_named_with_its_figure_and_a_remedy() {
     let words = |host: Host| capacity(&host, &costs()).to_string();
     assert_eq!(
         words(Host { fds_soft: 1024, ..host() }),
-        "this host has capacity for 4060 workers; the first limit is open files (1024 per process); \
+        "this host has capacity for 4056 workers; the first limit is open files (1024 per process); \
          to go beyond: raise `ulimit -n`, or use more coordinators"
     );
     assert_eq!(
         words(Host { pids_free: Some(500), ..host() }),
-        "this host has capacity for 495 workers; the first limit is processes of the container or service \
+        "this host has capacity for 494 workers; the first limit is processes of the container or service \
          (500 left); to go beyond: raise the limit on processes of the container or service (`pids.max`, \
          TasksMax=)"
     );
     // Shared memory is memory.
-    let memory = 505 * MIB + 500 * costs().shm.each;
-    assert!(memory > 505 * MIB);
+    let memory = 506 * MIB + 500 * costs().shm.each;
+    assert!(memory > 506 * MIB);
     assert_eq!(
         words(Host { memory_available: memory, ..host() }),
         format!(
@@ -68,9 +68,9 @@ fn a_fleet_that_fits_exactly_fits() {
     let costs = Costs::of(&shape, MIB);
     let exactly = Host {
         fds_soft: shape.fds_max(),
-        pids_free: Some(u64::from(shape.processes())),
+        pids_free: Some(u64::from(shape.processes_with_guard())),
         processes_free: None,
-        memory_available: u64::from(shape.processes()) * MIB + shape.shm_bytes() + 150,
+        memory_available: u64::from(shape.processes_with_guard()) * MIB + shape.shm_bytes() + 150,
         shm_free: shape.shm_bytes() + 150,
         shm_inodes_free: Some(shape.shm_inodes()),
     };
