@@ -23,6 +23,9 @@ pub const HANG_AFTER: Duration = Duration::from_secs(10);
 /// The shortest of it: the supervisor looks eight times within it, and at most once in 10 ms.
 pub const HANG_AFTER_MIN: Duration = Duration::from_millis(100);
 
+/// Long enough for a program that loads a model or an environment first.
+pub const AGENT_STARTUP: Duration = Duration::from_secs(60);
+
 /// What is done about deaths, failures, hangs and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -51,6 +54,8 @@ pub struct Policy {
     pub recycle_growth: Option<u64>,
     /// What each worker keeps running for tasks of kind `Agent`.
     pub agent: Option<&'static Agent>,
+    /// That program may take this long from its start until it reads its first task.
+    pub agent_startup: Duration,
     /// Which processes end themselves, the n-th successor at the n-th change of shared memory: for tests.
     #[cfg(feature = "kill-points")]
     pub kill: Option<KillAtEachStep>,
@@ -132,6 +137,7 @@ impl Default for Policy {
             recycle_after: None,
             recycle_growth: None,
             agent: None,
+            agent_startup: AGENT_STARTUP,
             #[cfg(feature = "kill-points")]
             kill: None,
         }

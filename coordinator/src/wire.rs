@@ -168,10 +168,10 @@ pub struct AnswerHeader {
     pub entry: u32,
     /// See [`lease`].
     pub lease: u32,
-    /// An [`AnswerStatus`], and [`REVIVED`] and [`FAILED`].
+    /// An [`AnswerStatus`], and [`REVIVED`], [`FAILED`] and [`FINAL`].
     pub status: u32,
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
-    /// the wait status.
+    /// the wait status. Of an agent program that ended: as of a command.
     pub code: i32,
     /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). The top bit
     /// is set if output was cut off.
@@ -206,8 +206,11 @@ pub const REVIVED: u32 = 1 << 31;
 /// In [`AnswerHeader::status`]: the command ended badly, and its task counts that as a failure.
 pub const FAILED: u32 = 1 << 30;
 
+/// In [`AnswerHeader::status`]: the agent program reports that another attempt would fail as well.
+pub const FINAL: u32 = 1 << 29;
+
 raw_enum! {
-    pub enum AnswerStatus: u32 ignoring (REVIVED | FAILED) {
+    pub enum AnswerStatus: u32 ignoring (REVIVED | FAILED | FINAL) {
         Ok = 1,
         /// The worker could not do it; the body holds the reason.
         Refused = 2,
@@ -229,6 +232,10 @@ raw_enum! {
         Cancelled = 10,
         /// The worker hung while it carried the task out, and was ended.
         WorkerHung = 11,
+        /// The agent program reports a failure, or its answer is invalid; the body holds the reason.
+        AgentFailed = 12,
+        /// The agent program ended with the task in hand; the body holds the reason.
+        AgentDied = 13,
     }
 }
 

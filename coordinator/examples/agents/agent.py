@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A long-lived agent in Python: reads a task from each line, writes the answer as a line.
 
-A task is {"add": [1, 2, 3]}, {"fail": "why", "retry": true} or {"steps": 3}; anything else comes back as it is.
-What is printed to stderr is shown beside the error if this program ends with a task in hand.
+A task is {"add": [1, 2, 3]}, {"fail": "why", "retry": false} or {"steps": 3}; anything else comes back as it is.
+What is printed to stderr is the log of the task.
 """
 
 import json
@@ -28,9 +28,10 @@ for text in sys.stdin:
     order = json.loads(text)
     id, task = order["id"], order["task"]
     if isinstance(task, dict) and "fail" in task:
-        say(id=id, ok=False, error=task["fail"], retry=task.get("retry", False))
+        # With `retry: false`, the task is not tried again, whatever --retries says.
+        say(id=id, ok=False, error=task["fail"], retry=task.get("retry", True))
         continue
     try:
         say(id=id, ok=True, result=work(id, task))
     except Exception as error:
-        say(id=id, ok=False, error=str(error), retry=False)
+        say(id=id, ok=False, error=str(error))

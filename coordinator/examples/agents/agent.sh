@@ -9,7 +9,7 @@ while IFS= read -r line; do
     case $task in
     '{"fail":"'*'"}')
         why=${task#'{"fail":"'}
-        printf '{"id":"%s","ok":false,"error":"%s","retry":false}\n' "$id" "${why%'"}'}"
+        printf '{"id":"%s","ok":false,"error":"%s"}\n' "$id" "${why%'"}'}"
         continue
         ;;
     '{"steps":'[0-9]*'}')

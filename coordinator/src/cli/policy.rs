@@ -77,9 +77,21 @@ pub(super) struct Args {
     /// Agent program that each worker keeps running: a JSON array of the program and its arguments
     #[arg(long, value_name = "JSON", value_parser = agent)]
     agent: Option<Agent>,
+    #[command(flatten)]
+    startup: Startup,
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true)]
     kill_at_each_step: Option<crate::config::KillAtEachStep>,
+}
+
+/// How long an agent program may take to start.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Startup {
+    /// Longest time from the start of an agent program until it reads its first task; it does not count against the
+    /// task's time-out
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time, allow_hyphen_values = true)]
+    pub(super) agent_startup: Duration,
 }
 
 /// What to write instead of a shape that cannot be.
@@ -191,6 +203,7 @@ impl Args {
             recycle_growth: self.recycle_growth,
             // Lives as long as the process.
             agent: self.agent.clone().map(|agent| &*Box::leak(Box::new(agent))),
+            agent_startup: self.startup.agent_startup,
             #[cfg(feature = "kill-points")]
             kill: self.kill_at_each_step,
         }
@@ -217,6 +230,7 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         ("--backoff", text(policy.backoff_first)),
         ("--backoff-max", text(policy.backoff_max)),
         ("--hang-after", policy.hang_after.map_or_else(never, text)),
+        ("--agent-startup", text(policy.agent_startup)),
         ("--failover", name(&policy.failover)),
         ("--on-supervisor-death", name(&policy.supervisor_death)),
     ];
@@ -278,6 +292,7 @@ mod tests {
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
             agent: Some(Box::leak(Box::new(Agent { command: vec!["a b".to_owned(), "\"".to_owned()] }))),
+            agent_startup: Duration::from_secs(90),
             #[cfg(feature = "kill-points")]
             kill: None,
         };

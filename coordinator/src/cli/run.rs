@@ -15,6 +15,7 @@ mod template;
 mod work;
 
 use super::number::{bytes, number, some_bytes};
+use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
@@ -68,6 +69,8 @@ pub(super) struct Args {
     /// Replace an agent when its memory has grown by this size, such as 64MiB, or in bytes
     #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
+    #[command(flatten)]
+    startup: Startup,
     #[command(flatten)]
     place: Place,
     /// The command, with placeholders for what differs between tasks; by default each line of --inputs is one
@@ -154,6 +157,7 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         recycle_after: args.recycle_after,
         recycle_growth: args.recycle_growth,
         agent: agent(args),
+        agent_startup: args.startup.agent_startup,
         ..Policy::default()
     };
     let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (shape, &policy), None, stopped);

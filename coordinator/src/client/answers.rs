@@ -61,14 +61,15 @@ impl Client {
         }
         let Some(task) = self.in_flight.remove(&answer.id.sequence) else { return };
         let result = outcome_of(index as u32, &answer, &record.body, Some(&task));
-        self.settle(answer.id, &task, worker_of(index as u32, &answer, &task), result, each);
+        let worker = worker_of(index as u32, &answer, &task);
+        self.settle(answer.id, &task, (worker, Some(attempt_of(answer.lease))), result, each);
     }
 
     fn settle(
         &mut self,
         id: TaskId,
         task: &InFlight,
-        worker: WorkerRef,
+        (worker, attempt): (WorkerRef, Option<u8>),
         result: Result<Answer<'_>, Failure>,
         each: &mut impl FnMut(Event<'_>),
     ) {
@@ -87,6 +88,7 @@ impl Client {
         each(Event::Outcome(Outcome {
             id,
             worker,
+            attempt,
             tag: task.tag,
             sent_ns: task.sent_ns,
             received_ns: now_ns(),
@@ -132,7 +134,7 @@ impl Client {
                 self.given_up.push_back(*sequence);
                 self.unassigned.retain(|unassigned| unassigned != sequence);
                 let worker = task.worker.unwrap_or(WorkerRef::none(task.coordinator.unwrap_or(0)));
-                self.settle(id, &task, worker, Err(failure), each);
+                self.settle(id, &task, (worker, None), Err(failure), each);
             }
         }
         sequences.len()
@@ -144,6 +146,7 @@ fn foreign_outcome<'a>(index: u32, answer: &AnswerHeader, body: &'a [u8]) -> Out
     Outcome {
         id: answer.id,
         worker: WorkerRef { coordinator: index, worker: answer.worker },
+        attempt: Some(attempt_of(answer.lease)),
         tag: 0,
         sent_ns: 0,
         received_ns: now_ns(),
@@ -189,6 +192,7 @@ fn outcome_of<'a>(
     let how = HowEnded::from_raw(answer.code);
     let worker = WorkerRef { coordinator: index, worker: answer.worker };
     let attempt = attempt_of(answer.lease);
+    let words = || String::from_utf8_lossy(output).into_owned();
     let partial = || {
         Box::new(Partial {
             how,
@@ -224,9 +228,9 @@ fn outcome_of<'a>(
         Some(AnswerStatus::WorkerDead) => Err(Failure::WorkerDead(worker, how)),
         Some(AnswerStatus::WorkerHung) => Err(Failure::WorkerHung(worker, how)),
         Some(AnswerStatus::Cancelled) => Err(Failure::Cancelled),
-        Some(AnswerStatus::Refused) => {
-            Err(Failure::Refused(worker, String::from_utf8_lossy(output).into_owned()))
-        }
+        Some(AnswerStatus::Refused) => Err(Failure::Refused(worker, words())),
+        Some(AnswerStatus::AgentFailed) => Err(Failure::AgentFailed(worker, words())),
+        Some(AnswerStatus::AgentDied) => Err(Failure::AgentDied(worker, words())),
         Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index)),
         Some(AnswerStatus::Returned) => Err(Failure::Unassigned(Duration::ZERO)),
         Some(AnswerStatus::Late | AnswerStatus::Duplicate) | None => {

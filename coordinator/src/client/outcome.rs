@@ -17,6 +17,11 @@ pub enum Failure {
     WorkerDead(WorkerRef, HowEnded),
     #[error("{0} refused: {1}")]
     Refused(WorkerRef, String),
+    /// With the agent program's reason.
+    #[error("{1}")]
+    AgentFailed(WorkerRef, String),
+    #[error("{1}")]
+    AgentDied(WorkerRef, String),
     #[error("coord/{0} died ({how})", how = .1.in_fleet())]
     CoordinatorDied(u32, HowEnded),
     #[error("coord/{0} did not report the outcome within {1:?}")]
@@ -63,7 +68,8 @@ pub struct Answer<'a> {
     pub finished_ns: u64,
     /// Of a command: exit status, or minus the signal.
     pub code: i32,
-    /// Of a command: how many bytes of the body are stdout; the rest is stderr.
+    /// Of a command: how many bytes of the body are stdout; the rest is stderr. Of an agent program: its result; the rest
+    /// is its log.
     pub stdout_len: usize,
     /// Of a command: its output was larger than the fleet's `payload_max`, and was cut off.
     pub truncated: bool,
@@ -76,6 +82,8 @@ pub struct Answer<'a> {
 pub struct Outcome<'a> {
     pub id: TaskId,
     pub worker: WorkerRef,
+    /// How many workers have begun it; `None` if the fleet has not reported it.
+    pub attempt: Option<u8>,
     /// As given to [`Client::send`].
     pub tag: u64,
     pub sent_ns: u64,

@@ -93,16 +93,16 @@ pub fn decide(found: &Found, limits: &Limits) -> Action {
 
 fn is_reportable(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool {
     use AnswerStatus::{
-        Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut, WorkerDead, WorkerDied,
-        WorkerHung,
+        AgentDied, AgentFailed, Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut,
+        WorkerDead, WorkerDied, WorkerHung,
     };
     let fits = match (found.word.state(), AnswerStatus::from_raw(answer.status)) {
-        (Some(State::Done), Some(Ok | Refused | TimedOut)) => true,
+        (Some(State::Done), Some(Ok | Refused | TimedOut | AgentFailed | AgentDied)) => true,
         (Some(State::Failed), Some(status)) => match status {
             TimedOut | WorkerDied | WorkerDead | WorkerHung | Damaged | Returned | Cancelled => {
                 found.answer_len == 0
             }
-            Ok | Refused | Late | Duplicate => false,
+            Ok | Refused | Late | Duplicate | AgentFailed | AgentDied => false,
         },
         _ => false,
     };

@@ -43,16 +43,18 @@ pub enum Cause {
     TimedOut,
     /// The worker could not begin it, and reported why.
     Refused,
-    /// A command ended with another status than 0, or of a signal.
+    /// A command ended with another status than 0, or of a signal; or an agent program reported a failure.
     ExitedBadly,
     /// Its worker stood still and was ended for it.
     Hung,
+    /// The agent program reported a failure, and that another attempt would fail as well.
+    Final,
 }
 
 impl Cause {
     /// The worker has answered: such a failure is tried again only if the task asks for that.
     fn is_an_answer(self) -> bool {
-        matches!(self, Self::Refused | Self::ExitedBadly)
+        matches!(self, Self::Refused | Self::ExitedBadly | Self::Final)
     }
 }
 
@@ -76,7 +78,7 @@ pub fn after_failure(
     deadline_ns: u64,
     backoff: &Backoff,
 ) -> Next {
-    if attempt >= attempts_max || (cause.is_an_answer() && !retry_failures) {
+    if attempt >= attempts_max || cause == Cause::Final || (cause.is_an_answer() && !retry_failures) {
         return Next::DeadLetter;
     }
     match now_ns.saturating_add(backoff.delay_ns(attempt)) {
@@ -99,6 +101,7 @@ mod tests {
             Cause::Refused,
             Cause::ExitedBadly,
             Cause::Hung,
+            Cause::Final,
         ])
     }
 
@@ -122,6 +125,11 @@ mod tests {
             assert_eq!(after_failure(cause, 1, 3, false, 0, 1000, &BACKOFF), Next::DeadLetter);
             assert_eq!(after_failure(cause, 1, 3, true, 0, 1000, &BACKOFF), Next::Again { at_ns: 10 });
         }
+    }
+
+    #[test]
+    fn what_would_fail_again_is_not_tried_again() {
+        assert_eq!(after_failure(Cause::Final, 1, 3, true, 0, 1000, &BACKOFF), Next::DeadLetter);
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub(super) struct How {
     /// unlimited
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(super) deadline: Option<Duration>,
-    /// How often a failed task is tried again, after a growing pause; 0 for never. By default only a task whose agent
-    /// dies is tried again, twice
+    /// How often a failed task is tried again, after a growing pause; 0 for never. By default only a task whose agent or
+    /// agent program dies is tried again, twice
     #[arg(long, value_name = "N", value_parser = number(0_u8, 254), allow_negative_numbers = true)]
     pub(super) retries: Option<u8>,
     /// Pause between the starts of two tasks
@@ -140,14 +140,18 @@ pub(super) const HELP: &str = concat!(
     "\nEvery key is optional; the default id is the line number.\n\n",
     "With --protocol jsonl, COMMAND is an agent program: each worker starts it once. ",
     "It reads a line of JSON from stdin for each task, in which `task` is the task's `input`:\n",
-    r#"  {"id":"1.1.7","attempt":1,"task":INPUT,"timeout_ms":30000}"#,
-    "\nIt writes its answer to stdout, as one of these lines:\n",
-    r#"  {"id":"1.1.7","ok":true,"result":...}"#,
+    r#"  {"id":"1.1.7-5f0c2a9d11e84b36","attempt":1,"task":INPUT,"timeout_ms":30000}"#,
+    "\nIt writes its answer to stdout, as one of these lines, with the `id` of the question:\n",
+    r#"  {"id":"1.1.7-5f0c2a9d11e84b36","ok":true,"result":...}"#,
     "\n",
-    r#"  {"id":"1.1.7","ok":false,"error":"why"}"#,
+    r#"  {"id":"1.1.7-5f0c2a9d11e84b36","ok":false,"error":"why"}"#,
     "\nBefore the answer it may report progress:\n",
-    r#"  {"id":"1.1.7","progress":...}"#,
-    "\nThe answer becomes the `result` in --results; without --results it is printed as a line.\n\n",
+    r#"  {"id":"1.1.7-5f0c2a9d11e84b36","progress":...}"#,
+    "\nThe answer becomes the `result` in --results; without --results it is printed as a line. ",
+    "The `id` is different each time a task is given to a program. ",
+    "With `\"retry\":false` in a failure, --retries does not apply. ",
+    "Other lines are the program's log, as its stderr is: the last 2 KiB since its last answer become the `stderr` of ",
+    "the result. A program that ends without having read its task costs no attempt.\n\n",
     "The exit status is 0 if every task succeeded, 10 if a task failed, 20 if this host cannot run them, ",
     "21 after a signal or when the reader of the output has gone, and 64 if the list or the command line is wrong.",
 );

@@ -23,7 +23,7 @@ pub(in crate::cli) enum Status {
     /// Its command ended with an error, or its agent reported one.
     Failed,
     TimedOut,
-    /// Its worker or coordinator died, and no attempt was left.
+    /// Its worker, agent program or coordinator died, and no attempt was left.
     Died,
     /// The run ended before it did.
     Cancelled,
@@ -69,11 +69,7 @@ impl<'a> End<'a> {
     pub(in crate::cli) fn of(outcome: &'a Outcome<'_>, kind: TaskKind) -> Self {
         match &outcome.result {
             Ok(answer) => Self::answered(answer, Some(kind)),
-            // The agent program reports the failure itself.
-            Err(Failure::Refused(_, why)) if kind == TaskKind::Agent => {
-                Self { status: Status::Failed, output: Output::default(), error: Some(why.clone()) }
-            }
-            Err(failure) => Self::bad(failure),
+            Err(failure) => Self::bad(failure, outcome.attempt.map(u32::from)),
         }
     }
 
@@ -97,8 +93,9 @@ impl<'a> End<'a> {
                 }
             }
             Some(TaskKind::Agent) => {
-                let result = serde_json::from_slice(answer.body).ok();
-                Self { status: Status::Ok, output: Output { result, ..output }, error: None }
+                let (result, log) = answer.body.split_at(answer.stdout_len.min(answer.body.len()));
+                let result = serde_json::from_slice(result).ok();
+                Self { status: Status::Ok, output: Output { result, stderr: log, ..output }, error: None }
             }
             Some(TaskKind::Echo | TaskKind::Sleep | TaskKind::Compute | TaskKind::Canary) => {
                 Self { status: Status::Ok, output: Output { stdout: answer.body, ..output }, error: None }
@@ -130,7 +127,8 @@ impl<'a> End<'a> {
         }
         let because = || String::from_utf8_lossy(body).into_owned();
         let (status, error) = match answer.status {
-            AnswerStatus::Refused if kind == Some(TaskKind::Agent) => (Status::Failed, because()),
+            AnswerStatus::AgentFailed => (Status::Failed, because()),
+            AnswerStatus::AgentDied => (Status::Died, because()),
             AnswerStatus::Refused => (Status::Refused, because()),
             AnswerStatus::TimedOut => (Status::TimedOut, "not finished in time".to_owned()),
             AnswerStatus::Cancelled => (Status::Cancelled, Failure::Cancelled.to_string()),
@@ -147,8 +145,9 @@ impl<'a> End<'a> {
         Self { status, output, error: Some(error) }
     }
 
-    fn bad(failure: &'a Failure) -> Self {
+    fn bad(failure: &'a Failure, attempt: Option<u32>) -> Self {
         let (status, partial) = match failure {
+            Failure::AgentFailed(..) => (Status::Failed, None),
             Failure::Failed(partial) => (Status::Failed, Some(partial)),
             Failure::AttemptTimedOut(_, partial) => (Status::TimedOut, Some(partial)),
             Failure::TimedOut(_) => (Status::TimedOut, None),
@@ -156,7 +155,8 @@ impl<'a> End<'a> {
             Failure::Refused(..) => (Status::Refused, None),
             _ => (Status::Died, None),
         };
-        let output = partial.map_or_else(Output::default, |partial| Output {
+        let nothing = || Output { attempt, ..Output::default() };
+        let output = partial.map_or_else(nothing, |partial| Output {
             stdout: &partial.stdout,
             stderr: &partial.stderr,
             result: None,

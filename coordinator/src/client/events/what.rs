@@ -165,13 +165,15 @@ impl fmt::Display for ScaledBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskReason {
-    /// The worker answered, and the answer reports a failure: a command that ended badly.
+    /// The worker answered, and the answer reports a failure: a command that ended badly, or an agent program that
+    /// reports one.
     Failed,
     Refused,
     TimedOut,
     WorkerDied,
     WorkerDead,
     WorkerHung,
+    AgentDied,
     Late,
     Duplicate,
     Damaged,
@@ -185,12 +187,13 @@ impl TaskReason {
     /// From the status that ended the attempt or the task.
     pub(in crate::client) fn of(status: Option<AnswerStatus>) -> Self {
         match status {
-            Some(AnswerStatus::Ok) => Self::Failed,
+            Some(AnswerStatus::Ok | AnswerStatus::AgentFailed) => Self::Failed,
             Some(AnswerStatus::Refused) => Self::Refused,
             Some(AnswerStatus::TimedOut) => Self::TimedOut,
             Some(AnswerStatus::WorkerDied) => Self::WorkerDied,
             Some(AnswerStatus::WorkerDead) => Self::WorkerDead,
             Some(AnswerStatus::WorkerHung) => Self::WorkerHung,
+            Some(AnswerStatus::AgentDied) => Self::AgentDied,
             Some(AnswerStatus::Late) => Self::Late,
             Some(AnswerStatus::Duplicate) => Self::Duplicate,
             Some(AnswerStatus::Damaged) => Self::Damaged,
@@ -215,6 +218,7 @@ impl fmt::Display for TaskReason {
             Self::WorkerDied => "its worker died with the task in hand",
             Self::WorkerDead => "its worker was already dead",
             Self::WorkerHung => "its worker hung with the task in hand, and was killed",
+            Self::AgentDied => "its agent program ended with the task in hand",
             Self::Late => "its answer came too late",
             Self::Duplicate => "it had already been answered",
             Self::Damaged => "its entry in the task table was damaged",

@@ -1,13 +1,16 @@
 //! The lines between a worker and its agent program.
 
-use super::{AgentFault, SHOWN_MAX};
+use super::fault::AgentFault;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+/// Bytes that are shown of an invalid line.
+const SHOWN_MAX: usize = 200;
 
 /// What an agent program is asked to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The task's. The program gets it with a suffix that is different each time.
     pub id: &'a str,
     /// 1 for the first.
     pub attempt: u8,
@@ -20,15 +23,15 @@ pub struct Request<'a> {
 pub enum Reply {
     /// JSON, as the program wrote it.
     Done(Vec<u8>),
-    /// It could not do the task; with `retry`, another attempt may succeed.
-    Failed { error: String, retry: bool },
+    /// It could not do the task; with `retry: false`, another attempt would fail as well.
+    Failed { error: String, retry: Option<bool> },
 }
 
 impl Request<'_> {
-    /// The line as it is sent; `left_ns` is the time left. The error is why the task is not JSON.
-    pub(super) fn line(&self, left_ns: u64) -> Result<Vec<u8>, String> {
+    /// The line as it is sent under this id; `left_ns` is the time left. The error is why the task is not JSON.
+    pub(super) fn line(&self, id: &str, left_ns: u64) -> Result<Vec<u8>, String> {
         let value: &RawValue = serde_json::from_slice(self.task).map_err(|error| error.to_string())?;
-        let id = serde_json::to_string(self.id).map_err(|error| error.to_string())?;
+        let id = serde_json::to_string(id).map_err(|error| error.to_string())?;
         // JSON has line ends between tokens and nowhere else: blanks in their place make it one line.
         let task = value.get().replace(['\n', '\r'], " ");
         let (attempt, ms) = (self.attempt, left_ns / 1_000_000);
@@ -37,52 +40,100 @@ impl Request<'_> {
     }
 }
 
+#[derive(Debug)]
 pub(super) enum Line {
     Progress,
     Reply(Reply),
+    /// An answer to something else, with the id that it has.
+    Other(String),
+    /// Not part of the protocol.
+    Stray,
 }
 
 /// Unknown keys are ignored.
 #[derive(Deserialize)]
 struct Raw<'a> {
-    id: String,
-    #[serde(default)]
-    ok: Option<bool>,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    ok: Option<&'a RawValue>,
     #[serde(default, borrow)]
     result: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    retry: bool,
-    #[serde(default)]
-    progress: Option<IgnoredAny>,
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    retry: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    progress: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    task: Option<&'a RawValue>,
 }
 
 impl Line {
-    /// Parses a line without its end, from a program that was asked for `id`. A result has at most `result_max` bytes.
-    pub(super) fn parse(line: &[u8], id: &str, result_max: usize) -> Result<Self, AgentFault> {
-        if line.len() > result_max {
-            return Err(AgentFault::TooLong(result_max));
-        }
+    /// Parses a line without its end, from a program that was asked for `id`.
+    ///
+    /// # Errors
+    /// The line has the id, and is no answer; or it is an answer without an id.
+    pub(super) fn parse(line: &[u8], id: &str) -> Result<Self, AgentFault> {
         let invalid = |why: String| {
             let line = String::from_utf8_lossy(&line[..line.len().min(SHOWN_MAX)]).into_owned();
-            AgentFault::Invalid { line, why, stderr: String::new() }
+            AgentFault::Invalid { line, why, log: String::new() }
         };
-        let raw: Raw<'_> = serde_json::from_slice(line).map_err(|error| invalid(error.to_string()))?;
-        if raw.id != id {
-            return Err(AgentFault::WrongId { asked: id.to_owned(), found: raw.id });
-        }
-        match raw.ok {
-            Some(true) => {
-                let result = raw.result.map_or("null", RawValue::get);
-                Ok(Self::Reply(Reply::Done(result.as_bytes().to_vec())))
+        let Some(raw) = Raw::of(line) else {
+            // The log of a program may have the task in it, and its id. An answer behind other text is a mistake.
+            let open = (1..line.len()).filter(|at| line[*at] == b'{');
+            let hidden = || open.filter_map(|at| Raw::of(&line[at..])).any(|raw| raw.is_answer_to(id));
+            if contains(line, id.as_bytes()) && hidden() {
+                return Err(invalid("other text stands before it on its line".to_owned()));
             }
-            Some(false) => {
-                let error = raw.error.unwrap_or_else(|| "the agent program gives no reason".to_owned());
-                Ok(Self::Reply(Reply::Failed { error, retry: raw.retry }))
+            return Ok(Self::Stray);
+        };
+        match raw.id() {
+            Some(found) if found == id => raw.reply().map_err(|why| invalid(why.to_owned())),
+            Some(found) if raw.ok.is_some() => Ok(Self::Other(found)),
+            None if raw.ok.is_some() => {
+                Err(invalid("it has no `id`, or one that is not a string".to_owned()))
             }
-            None if raw.progress.is_some() => Ok(Self::Progress),
-            None => Err(invalid("it has neither `ok` nor `progress`".to_owned())),
+            _ => Ok(Self::Stray),
         }
     }
+}
+
+impl<'a> Raw<'a> {
+    /// `None` if the line is not one object.
+    fn of(line: &'a [u8]) -> Option<Self> {
+        line.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(line).ok())?
+    }
+
+    fn id(&self) -> Option<String> {
+        serde_json::from_str(self.id?.get()).ok()
+    }
+
+    fn is_answer_to(&self, id: &str) -> bool {
+        self.ok.is_some() && self.id().is_some_and(|found| found == id)
+    }
+
+    fn reply(&self) -> Result<Line, &'static str> {
+        let Some(ok) = self.ok else {
+            if self.task.is_some() {
+                // The question, as it was.
+                return Ok(Line::Stray);
+            }
+            return self.progress.map(|_| Line::Progress).ok_or("it has neither `ok` nor `progress`");
+        };
+        if serde_json::from_str(ok.get()).map_err(|_| "`ok` must be true or false")? {
+            let result = self.result.map_or("null", RawValue::get);
+            return Ok(Line::Reply(Reply::Done(result.as_bytes().to_vec())));
+        }
+        let error = match self.error {
+            Some(error) => serde_json::from_str(error.get()).map_err(|_| "`error` must be a string")?,
+            None => "the agent program gives no reason".to_owned(),
+        };
+        let retry = self.retry.map(|retry| serde_json::from_str(retry.get())).transpose();
+        Ok(Line::Reply(Reply::Failed { error, retry: retry.map_err(|_| "`retry` must be true or false")? }))
+    }
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len().max(1)).any(|window| window == part)
 }

@@ -1,9 +1,12 @@
 //! Real agents: the examples, and some that misbehave.
 
+use super::process::LOG_MAX;
 use super::*;
+use crate::process::exec::{CutShort, StopReason, Stream};
 use std::collections::BTreeSet;
+use std::process::Command;
 
-const FAR: u64 = u64::MAX;
+const FOREVER: Times = Times { startup: Duration::MAX, attempt: Duration::MAX, deadline_ns: u64::MAX };
 const LINE_MAX: usize = 4096;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/agents/");
 
@@ -36,7 +39,20 @@ fn sh(script: &str) -> Agent {
 }
 
 fn ask(agent: &mut Agent, id: &str, task: &str, ear: &mut Ear) -> Result<Reply, AgentFault> {
-    agent.ask(&Request { id, attempt: 1, task: task.as_bytes() }, FAR, ear)
+    answered(agent, id, task, ear).map(|answered| answered.reply)
+}
+
+fn answered(agent: &mut Agent, id: &str, task: &str, ear: &mut Ear) -> Result<Answered, AgentFault> {
+    agent.ask(&Request { id, attempt: 1, task: task.as_bytes() }, &FOREVER, ear)
+}
+
+/// A program in sh: `id` reads a line and keeps its id, `ok` answers it.
+fn speaker(script: &str) -> Agent {
+    sh(&format!(
+        r#"id() {{ read -r a && i=$(printf '%s' "$a" | cut -d'"' -f4); }}
+        ok() {{ printf '{{"id":"%s","ok":true,"result":%s}}\n' "$i" "$1"; }}
+        {script}"#
+    ))
 }
 
 fn done(agent: &mut Agent, id: &str, task: &str) -> String {
@@ -47,7 +63,7 @@ fn done(agent: &mut Agent, id: &str, task: &str) -> String {
 }
 
 /// The fault in words; the agent is gone with it.
-fn fault(agent: &mut Agent) -> String {
+fn fault_of(agent: &mut Agent) -> String {
     let fault = ask(agent, "1.1.1", "1", &mut Ear::default()).unwrap_err();
     assert!(agent.identity().is_none(), "{fault}");
     fault.to_string()
@@ -90,7 +106,8 @@ fn the_examples_tell_failure_and_progress() {
     for (name, mut agent) in examples() {
         let mut ear = Ear::default();
         let failed = ask(&mut agent, "1.1.1", r#"{"fail":"no such luck"}"#, &mut ear).unwrap();
-        assert_eq!(failed, Reply::Failed { error: "no such luck".to_owned(), retry: false }, "{name}");
+        let Reply::Failed { error, retry } = failed else { panic!("{name}: it was done") };
+        assert_eq!((error.as_str(), retry == Some(false)), ("no such luck", false), "{name}");
         assert!(matches!(ask(&mut agent, "1.1.2", r#"{"steps":3}"#, &mut ear), Ok(Reply::Done(_))), "{name}");
         assert_eq!(ear.progress.len(), 3, "{name}");
         assert_eq!(agent.started(), 1, "{name}");
@@ -113,56 +130,165 @@ fn a_task_is_one_line_whatever_it_looks_like() {
 
 #[test]
 fn what_is_no_answer_ends_the_agent_and_the_next_task_has_another() {
-    for (script, words) in [
-        ("read -r a; echo hello; cat", "(expected value at line 1 column 1): hello"),
-        ("read -r a; echo; cat", "wrote an invalid answer"),
-        (r#"read -r a; echo '{"id":"1.1.1"}'; cat"#, "neither `ok` nor `progress`"),
-        (r#"read -r a; echo '{"ok":true}'; cat"#, "missing field `id`"),
+    use Blame::{Died, Failed};
+    for (script, blame, words) in [
+        (r#"id; printf '{"id":"%s"}\n' "$i"; cat"#, Failed, "neither `ok` nor `progress`"),
+        (r#"id; printf '{"id":"%s","ok":1}\n' "$i"; cat"#, Failed, "`ok` must be true or false"),
+        (r#"id; printf 'so: {"id":"%s","ok":true}\n' "$i"; cat"#, Failed, "other text stands before it"),
+        (r#"id; echo '{"ok":true}'; cat"#, Failed, "it has no `id`"),
+        (r#"id; echo '{"id":7,"ok":true}'; cat"#, Failed, "it has no `id`"),
         (
-            r#"read -r a; echo '{"id":"1.1.2","ok":true}'; cat"#,
-            r#"answered task "1.1.2" and was asked for "1.1.1""#,
+            r#"id; echo '{"id":"1.1.1","ok":true}'; cat"#,
+            Failed,
+            r#"answered task "1.1.1" and was asked for "1.1.1-"#,
         ),
-        ("read -r a; yes | head -c 50000 | tr -d '\\n'; cat", "a line of more than 4096 bytes"),
-        ("read -r a; yes | tr -d '\\n'", "a line of more than 4096 bytes"),
+        ("id; printf '{'; yes | head -c 100000 | tr -d '\\n'; cat", Failed, "a line of more than 4096 bytes"),
+        ("id; printf '{'; yes | tr -d '\\n'", Failed, "a line of more than 4096 bytes"),
         (
-            "read -r a; echo out of luck >&2; exit 3",
-            "exited with status 3 with the task in hand; its stderr: out of luck",
+            r#"id; ok "\"$(yes | head -c 10000 | tr -d '\n')\""; cat"#,
+            Failed,
+            "a line of more than 4096 bytes",
         ),
-        ("exit 4", "exited with status 4"),
-        ("read -r a; kill -9 $$", "killed by SIGKILL with the task in hand"),
-        ("read -r a; exec >&-; exec sleep 1000", "closed its standard output"),
+        (
+            "id; echo out of luck >&2; exit 3",
+            Died(HowEnded::Exited(3)),
+            "exited with status 3 with the task in hand; its log: out of luck",
+        ),
+        ("id; kill -9 $$", Died(HowEnded::Signaled(9)), "killed by SIGKILL with the task in hand"),
+        ("id; exec >&-; exec sleep 1000", Died(HowEnded::Unseen), "closed its standard output"),
     ] {
-        let mut agent = sh(script);
-        let said = fault(&mut agent);
+        let mut agent = speaker(script);
+        let fault = ask(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap_err();
+        let said = fault.to_string();
         assert!(said.contains(words), "{script}: {said}");
-        fault(&mut agent);
+        assert_eq!(fault.blame(), blame, "{script}");
+        assert!(agent.identity().is_none(), "{said}");
+        fault_of(&mut agent);
         assert_eq!(agent.started(), 2, "{script}");
     }
 }
 
 #[test]
-fn an_agent_that_cannot_be_started_is_told_in_words() {
-    let said = fault(&mut agent(&["/no/such/agent"]));
-    assert!(said.contains("there is no such program"), "{said}");
-    assert_eq!(fault(&mut agent(&[])), "the command is empty");
+fn lines_that_are_not_part_of_the_protocol_are_its_log() {
+    let long = "yes | head -c 100000 | tr -d '\\n'; echo";
+    let strays = r#"echo hello; echo; echo 7; echo '[1]'; echo '{"level":"info"}'; echo '{"id":5}';
+        echo '{"id":"1.1.1","progress":1}'; echo "$a"; echo "asked: $a {"; echo on stderr >&2; "#;
+    let mut agent = speaker(&format!("while id; do {strays} {long}; echo end; ok 7; echo after; done"));
+    for turn in 0..3 {
+        let Answered { reply, log, .. } = answered(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap();
+        assert_eq!(reply, Reply::Done(b"7".to_vec()), "{turn}");
+        assert_eq!(log.len(), LOG_MAX);
+        assert!(log.ends_with(b"y\nend\n"), "{:?}", String::from_utf8_lossy(&log[LOG_MAX - 20..]));
+    }
+    assert_eq!(agent.started(), 1);
+    let mut agent = speaker(&format!("id; {strays} sleep 0.1; ok 7; cat >&2"));
+    let log = answered(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap().log;
+    let log = String::from_utf8(log).unwrap();
+    for line in ["hello\n", "7\n", "[1]\n", "{\"level\":\"info\"}\n", "on stderr\n"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
 }
 
-const GOOD: &str = r#"printf '{"id":"1.1.1","ok":true,"result":7}\n'"#;
+#[test]
+fn an_answer_counts_only_for_a_question_that_was_delivered() {
+    // It answers every id that a task can have before it reads the first.
+    let mut early = speaker(
+        r#"for n in 1 2 3; do echo '{"id":"1.1.'$n'","ok":true,"result":"early"}'; done; while id; do ok 7; done"#,
+    );
+    for n in 1..=3 {
+        // Either it is ignored, as it came between two tasks, or it is a fault: it is no answer.
+        match ask(&mut early, &format!("1.1.{n}"), "1", &mut Ear::default()) {
+            Ok(reply) => assert_eq!(reply, Reply::Done(b"7".to_vec())),
+            Err(fault) => assert!(matches!(fault, AgentFault::WrongId { .. }), "{fault}"),
+        }
+    }
+    // The same task again is another question.
+    let mut late = speaker(
+        r#"id; ok 1; first=$i; id; printf '{"id":"%s","ok":true,"result":"old"}\n' "$first"; sleep 0.1; ok 2; cat"#,
+    );
+    assert_eq!(done(&mut late, "1.1.1", "1"), "1");
+    assert_eq!(done(&mut late, "1.1.1", "1"), "2");
+    assert_eq!(late.started(), 1);
+}
 
 #[test]
-fn what_ends_or_talks_between_two_tasks_costs_none_of_them() {
-    for after in ["exit 0", "echo unasked; cat"] {
-        let mut agent = sh(&format!("read -r a; {GOOD}; {after}"));
-        for _ in 0..3 {
+fn no_two_questions_have_the_same_id() {
+    let mut agent = speaker(r#"while id; do ok "\"$i\""; done"#);
+    let ids: BTreeSet<String> = (0..100).map(|_| done(&mut agent, "1.1.7", "1")).collect();
+    assert_eq!(ids.len(), 100);
+    for id in ids {
+        assert!(id.starts_with("\"1.1.7-") && id.len() == "\"1.1.7-0123456789abcdef\"".len(), "{id}");
+    }
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_is_told_in_words() {
+    let said = fault_of(&mut agent(&["/no/such/agent"]));
+    assert!(said.contains("there is no such program"), "{said}");
+    assert_eq!(fault_of(&mut agent(&[])), "the command is empty");
+}
+
+#[test]
+fn what_ends_between_two_tasks_costs_none_of_them() {
+    // The first is seen to have ended before the next task; the others may be asked, and have not read it.
+    for (after, settle) in
+        [("exit 0", true), ("exit 0", false), ("sleep 0.05; exit 1", false), ("kill -9 $$", false)]
+    {
+        let mut agent = speaker(&format!("id; ok 7; {after}"));
+        for _ in 0..5 {
             assert_eq!(done(&mut agent, "1.1.1", "1"), "7");
-            // Until it has done what it does afterwards.
             let process = agent.process.as_mut().unwrap();
-            while process.is_idle() {
+            while settle && process.is_waiting() {
                 std::thread::yield_now();
             }
         }
-        assert_eq!(agent.started(), 3, "{after}");
+        assert_eq!(agent.started(), 5, "{after}");
     }
+}
+
+#[test]
+fn what_it_writes_between_two_tasks_does_not_end_it() {
+    let mut agent = speaker("while id; do ok 7; ok 8; echo unasked; done");
+    for _ in 0..5 {
+        assert_eq!(done(&mut agent, "1.1.1", "1"), "7");
+    }
+    assert_eq!(agent.started(), 1);
+}
+
+#[test]
+fn what_ends_before_it_reads_a_task_is_started_again_a_few_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("starts");
+    let counts =
+        format!("echo >> {0}; test $(wc -l < {0}) -ge 3 || exit 4; while id; do ok 7; done", path.display());
+    let mut agent = speaker(&counts);
+    assert_eq!(done(&mut agent, "1.1.1", "1"), "7");
+    assert_eq!(agent.started(), 3);
+    let mut never = sh("echo no key >&2; exit 4");
+    let fault = ask(&mut never, "1.1.1", "1", &mut Ear::default()).unwrap_err();
+    let words = "exited with status 4 before it read its first task, 3 times in a row; its log: no key";
+    assert!(fault.to_string().contains(words), "{fault}");
+    assert_eq!((fault.blame(), never.started()), (Blame::Refused, 3));
+}
+
+#[test]
+fn a_start_has_a_time_of_its_own() {
+    let slow = "sleep 1.2; while id; do ok 7; done";
+    let request = Request { id: "1", attempt: 1, task: b"1" };
+    // Longer than its first task may take, which does not matter.
+    let times = Times { attempt: Duration::from_secs(1), ..FOREVER };
+    let mut agent = speaker(slow);
+    let before_ns = now_ns();
+    let answered = agent.ask(&request, &times, &mut Ear::default()).unwrap();
+    assert!(answered.begun_ns >= before_ns + 1_200_000_000, "the task began when it was read");
+    // And when it is over.
+    let times = Times { startup: Duration::from_millis(20), ..FOREVER };
+    let fault = speaker(slow).ask(&request, &times, &mut Ear::default()).unwrap_err();
+    assert!(matches!(fault, AgentFault::SlowStart { .. }), "{fault}");
+    // The task's deadline counts all the same.
+    let times = Times { deadline_ns: now_ns() + 20_000_000, ..FOREVER };
+    let fault = speaker(slow).ask(&request, &times, &mut Ear::default()).unwrap_err();
+    assert_eq!(fault.blame(), Blame::Cut(CutShort::TimedOut));
 }
 
 struct Note<'a>(&'a std::cell::Cell<u32>);
@@ -182,46 +308,46 @@ fn its_time_ends_it_with_all_that_it_started() {
     let mut agent = sh("sleep 1000 & (sleep 1000 & sleep 1000) & read -r a; sleep 1000");
     let request = Request { id: "1", attempt: 1, task: b"1" };
     let leader = std::cell::Cell::new(0);
-    let fault = agent.ask(&request, now_ns() + 20_000_000, &mut Note(&leader)).unwrap_err();
-    assert_eq!(fault.cut(), Some(CutShort::TimedOut));
+    let times = Times { attempt: Duration::from_millis(20), ..FOREVER };
+    let fault = agent.ask(&request, &times, &mut Note(&leader)).unwrap_err();
+    assert_eq!(fault.blame(), Blame::Cut(CutShort::TimedOut));
     let group = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader.get() as i32), None);
     assert_eq!(group, Err(nix::Error::ESRCH));
 }
 
 #[test]
 fn a_cancelled_task_ends_its_agent() {
-    let mut agent = sh(r#"read -r a; echo '{"id":"1.1.1","progress":1}'; cat"#);
+    let mut agent = speaker(r#"id; printf '{"id":"%s","progress":1}\n' "$i"; cat"#);
     let mut ear = Ear { stop_at: Some(1), ..Ear::default() };
     let fault = ask(&mut agent, "1.1.1", "1", &mut ear).unwrap_err();
-    assert_eq!(fault.cut(), Some(CutShort::Asked(StopReason::Cancelled)));
+    assert_eq!(fault.blame(), Blame::Cut(CutShort::Asked(StopReason::Cancelled)));
     assert!(agent.identity().is_none());
 }
 
 #[test]
 fn what_it_says_on_stderr_does_not_hold_it_up_and_only_the_last_is_kept() {
     let mut agent = sh("read -r a; yes noise | head -c 1000000 >&2; echo the last >&2; exit 1");
-    let said = fault(&mut agent);
-    assert!(said.ends_with("the last") && said.len() < 2 * STDERR_MAX, "{}", said.len());
+    let said = fault_of(&mut agent);
+    assert!(said.ends_with("the last") && said.len() < 2 * LOG_MAX, "{}", said.len());
 }
 
 #[test]
 fn a_task_larger_than_any_pipe_gets_there() {
-    let mut agent = Agent::new(&["cat".to_owned()], 1 << 20, None);
-    // Its own task comes back, with its own id and neither `ok` nor `progress`.
+    let mut agent = speaker("id; ok ${#a}");
     let task = format!("\"{}\"", "x".repeat(500_000));
-    let fault = ask(&mut agent, "1.1.1", &task, &mut Ear::default()).unwrap_err();
-    assert!(matches!(fault, AgentFault::Invalid { .. }), "{fault}");
+    let len: usize = done(&mut agent, "1.1.1", &task).parse().unwrap();
+    assert!(len > task.len());
 }
 
 #[test]
 fn an_agent_is_asked_to_end_then_told_then_made_to() {
-    let mut patient = sh(&format!("read -r a; {GOOD}; cat >/dev/null; exit 5"));
+    let mut patient = speaker("id; ok 7; cat >/dev/null; exit 5");
     done(&mut patient, "1.1.1", "1");
     assert_eq!(patient.end(Duration::from_secs(60)), Some(HowEnded::Exited(5)));
-    let mut told = sh(&format!("trap 'exit 6' TERM; read -r a; {GOOD}; while :; do sleep 0.01; done"));
+    let mut told = speaker("trap 'exit 6' TERM; id; ok 7; while :; do sleep 0.01; done");
     done(&mut told, "1.1.1", "1");
     assert_eq!(told.end(Duration::from_millis(400)), Some(HowEnded::Exited(6)));
-    let mut deaf = sh(&format!("trap '' TERM; read -r a; {GOOD}; while :; do sleep 0.01; done"));
+    let mut deaf = speaker("trap '' TERM; id; ok 7; while :; do sleep 0.01; done");
     done(&mut deaf, "1.1.1", "1");
     assert_eq!(deaf.end(Duration::from_millis(100)), Some(HowEnded::Signaled(9)));
     assert_eq!(deaf.end(Duration::ZERO), None);

@@ -9,11 +9,20 @@ use crate::plan::lease::{Claim, State};
 use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, FAILED, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN,
+    ANSWER, AnswerHeader, AnswerStatus, FAILED, FINAL, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN,
     WITH_USAGE, epoch_of,
 };
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
+
+/// What a worker may report.
+const FROM_A_WORKER: [AnswerStatus; 5] = [
+    AnswerStatus::Ok,
+    AnswerStatus::Refused,
+    AnswerStatus::TimedOut,
+    AnswerStatus::AgentFailed,
+    AnswerStatus::AgentDied,
+];
 
 /// How an answer is handled.
 enum AnswerClass {
@@ -139,9 +148,7 @@ impl Coordinator {
     }
 
     fn classify(&mut self, number: usize, answer: &AnswerHeader, body_len: usize) -> AnswerClass {
-        let status = [AnswerStatus::Ok, AnswerStatus::Refused, AnswerStatus::TimedOut]
-            .into_iter()
-            .find(|status| *status as u32 == answer.status);
+        let status = FROM_A_WORKER.into_iter().find(|status| *status as u32 == answer.status & !FINAL);
         let fits = body_len <= self.region.shape().payload_max() as usize;
         if status.is_none() || !fits || !self.table.has(answer.entry) || answer.worker != number as u32 {
             return AnswerClass::Invalid;
@@ -211,6 +218,9 @@ fn failure(answer: &AnswerHeader, task: &TaskHeader) -> Option<Cause> {
     match AnswerStatus::from_raw(answer.status) {
         Some(AnswerStatus::TimedOut) => Some(Cause::TimedOut),
         Some(AnswerStatus::Refused) => Some(Cause::Refused),
+        Some(AnswerStatus::AgentFailed) if answer.status & FINAL != 0 => Some(Cause::Final),
+        Some(AnswerStatus::AgentFailed) => Some(Cause::ExitedBadly),
+        Some(AnswerStatus::AgentDied) => Some(Cause::Died),
         Some(AnswerStatus::Ok) if command && task.retries_failures() && answer.code != 0 => {
             Some(Cause::ExitedBadly)
         }

@@ -3,13 +3,14 @@
 use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
-use crate::process::agent::{Agent, Reply, Request};
+use crate::process::agent::{Agent, AgentFault, Answered, Blame, Reply, Request, Times};
 use crate::process::exec::{self, CutShort, Ended, GRACE, Job, StopReason, Watcher};
 use crate::process::reset::temporary::{Temporary, of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;
 use crate::wire::{
-    AnswerHeader, AnswerStatus, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE, arguments, attempt_of,
+    AnswerHeader, AnswerStatus, FINAL, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE, arguments,
+    attempt_of,
 };
 use std::time::Duration;
 use zerocopy::IntoBytes;
@@ -144,23 +145,20 @@ impl Worker {
         let mut agent = self.take_agent()?;
         let id = task.id.to_string();
         let request = Request { id: &id, attempt: attempt_of(task.lease), task: body };
+        let attempt = match task.timeout_ms {
+            0 => Duration::MAX,
+            ms => Duration::from_millis(ms.into()),
+        };
+        let times = Times { startup: self.policy.agent_startup, attempt, deadline_ns: task.deadline_ns };
         let mut watcher = Waiting { worker: self, task };
-        let reply = agent.ask(&request, task.attempt_ends_ns(answer.started_ns), &mut watcher);
+        let reply = agent.ask(&request, &times, &mut watcher);
         self.limit_growth(&mut agent);
         self.note(agent.identity());
         self.foreign.agent = Some(agent);
+        let room = self.region.shape().payload_max() as usize;
         match reply {
-            Ok(Reply::Done(result)) => {
-                answer.stdout_len = result.len() as u32;
-                *body = result;
-            }
-            Ok(Reply::Failed { error, .. }) => return Err(error),
-            Err(fault) if is_given_up(fault.cut()) => {
-                answer.status = AnswerStatus::TimedOut as u32;
-                *body = format!("{fault}\n").into_bytes();
-                body.truncate(self.region.shape().payload_max() as usize);
-            }
-            Err(fault) => return Err(fault.to_string()),
+            Ok(answered) => fill_reply(answered, room, answer, body),
+            Err(fault) => fill_fault(&fault, room, answer, body),
         }
         Ok(())
     }
@@ -217,6 +215,44 @@ impl Worker {
             baseline.end();
         }
     }
+}
+
+/// Makes an answer of what an agent program replied: its result, and then its log.
+fn fill_reply(answered: Answered, room: usize, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+    let Answered { reply, log, begun_ns } = answered;
+    answer.started_ns = begun_ns;
+    match reply {
+        Reply::Done(result) => {
+            answer.stdout_len = result.len() as u32;
+            *body = result;
+            let least = log.len().saturating_sub(room.saturating_sub(body.len()));
+            body.extend_from_slice(&log[least..]);
+        }
+        Reply::Failed { error, retry } => {
+            answer.status = AnswerStatus::AgentFailed as u32 | if retry == Some(false) { FINAL } else { 0 };
+            *body = error.into_bytes();
+            body.truncate(room);
+        }
+    }
+}
+
+fn fill_fault(fault: &AgentFault, room: usize, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+    let status = match fault.blame() {
+        Blame::Failed => AnswerStatus::AgentFailed,
+        Blame::Died(how) => {
+            answer.code = how.raw();
+            AnswerStatus::AgentDied
+        }
+        Blame::Cut(cut) if is_given_up(Some(cut)) => AnswerStatus::TimedOut,
+        // If it is cut short here, the fleet ends.
+        Blame::Refused | Blame::Cut(_) => AnswerStatus::Refused,
+    };
+    answer.status = status as u32;
+    *body = fault.to_string().into_bytes();
+    if status == AnswerStatus::TimedOut {
+        body.push(b'\n');
+    }
+    body.truncate(room);
 }
 
 /// The attempt has failed. (If the fleet ends, it does not count.)

@@ -168,7 +168,8 @@ fn an_agent_serves_one_task_after_another_and_is_replaced_when_it_fails() {
         // What else the worker does is nothing to its agent.
         sh(&mut client, "true");
     }
-    let Err(Failure::Refused(_, why)) = outcome(&mut client, Task::Agent(br#"{"fail":"no"}"#), LONG) else {
+    let Err(Failure::AgentFailed(_, why)) = outcome(&mut client, Task::Agent(br#"{"fail":"no"}"#), LONG)
+    else {
         panic!("it was done");
     };
     assert_eq!(why, "no");

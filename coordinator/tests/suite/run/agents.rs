@@ -160,3 +160,116 @@ fn a_task_whose_agents_die_is_begun_three_times_or_as_often_as_was_said() {
         assert_eq!(desk.rows("out").len(), 1);
     }
 }
+
+/// An agent program in sh: `id` reads a task as `$a` and keeps its id, `ok` answers it.
+fn speaker(script: &str) -> String {
+    format!(
+        r#"id() {{ read -r a && i=$(printf '%s' "$a" | cut -d'"' -f4); }}
+        ok() {{ printf '{{"id":"%s","ok":true,"result":%s}}\n' "$i" "$1"; }}
+        bad() {{ printf '{{"id":"%s","ok":false,"error":"no luck"%s}}\n' "$i" "$1"; }}
+        {script}"#
+    )
+}
+
+/// Gives an agent program `tasks` numbers, one after the other; the results by number.
+fn asked(
+    desk: &Desk,
+    tasks: usize,
+    script: &str,
+    options: &[&str],
+) -> (super::Ended, Vec<serde_json::Value>) {
+    desk.write("inputs", (0..tasks).fold(String::new(), |all, n| format!("{all}{n}\n")));
+    let first = ["--agents", "1", "--protocol", "jsonl", "--inputs", "inputs", "--results", "out"];
+    let script = speaker(script);
+    let ended = desk.run(&[&first[..], options, &["--", "sh", "-c", &script]].concat());
+    (ended, desk.rows("out"))
+}
+
+#[test]
+fn a_task_whose_agent_program_dies_is_begun_three_times_or_as_often_as_was_said() {
+    for (options, times) in [(&[][..], 3), (&["--retries", "0"], 1), (&["--retries", "1"], 2)] {
+        let desk = Desk::new();
+        let (ended, rows) = asked(&desk, 1, "id; echo >> begun; kill -9 $$", options);
+        ended.with(10).says(&["the agent program killed by SIGKILL with the task in hand"]);
+        assert_eq!(desk.lines("begun").len(), times, "{options:?}");
+        assert_eq!((&rows[0]["status"], rows[0]["attempt"].as_u64()), (&"died".into(), Some(times as u64)));
+    }
+    let desk = Desk::new();
+    let (ended, rows) =
+        asked(&desk, 2, "id; [ -e once ] || { touch once; exit 3; }; ok 1; id; ok 2; cat", &[]);
+    ended.with(0);
+    let attempts: Vec<_> = rows.iter().map(|row| row["attempt"].as_u64()).collect();
+    assert_eq!(attempts, [Some(2), Some(1)]);
+}
+
+#[test]
+fn an_agent_program_that_ends_after_its_answer_costs_the_next_task_nothing() {
+    for end in ["exit 0", "sleep 0.02; exit 1", "kill -9 $$"] {
+        let desk = Desk::new();
+        let (ended, rows) = asked(&desk, 10, &format!("id; ok 1; {end}"), &["--retries", "0"]);
+        ended.with(0);
+        assert!(rows.iter().all(|row| row["attempt"] == 1 && row["status"] == "ok"), "{end}: {rows:?}");
+    }
+}
+
+#[test]
+fn an_agent_program_that_cannot_start_is_refused_with_its_log() {
+    let desk = Desk::new();
+    let (ended, rows) = asked(&desk, 1, "echo no key >&2; exit 4", &[]);
+    ended
+        .with(10)
+        .says(&["exited with status 4 before it read its first task, 3 times in a row; its log: no key"]);
+    assert_eq!((&rows[0]["status"], &rows[0]["attempt"]), (&"refused".into(), &1.into()));
+}
+
+#[test]
+fn a_failure_is_tried_again_unless_the_agent_program_says_no() {
+    for (retry, attempts) in [("", 3), (",\"retry\":true", 3), (",\"retry\":false", 1)] {
+        let desk = Desk::new();
+        let script = format!("while id; do bad '{retry}'; done");
+        let (ended, rows) = asked(&desk, 1, &script, &["--retries", "2"]);
+        ended.with(10);
+        let row = &rows[0];
+        assert_eq!(
+            (&row["status"], row["attempt"].as_u64(), &row["error"]),
+            (&"failed".into(), Some(attempts), &"no luck".into()),
+            "{retry}"
+        );
+    }
+}
+
+#[test]
+fn the_start_of_an_agent_program_does_not_count_against_its_first_task() {
+    let script = "sleep 1.2; while id; do ok 1; done";
+    let (ended, rows) = asked(&Desk::new(), 2, script, &["--timeout", "1s"]);
+    ended.with(0);
+    assert!(rows.iter().all(|row| row["attempt"] == 1 && row["run_ms"].as_f64() < Some(1200.0)), "{rows:?}");
+    let (ended, rows) = asked(&Desk::new(), 1, script, &["--agent-startup", "50ms"]);
+    ended.with(10).says(&["had not read its first task 50ms after its start"]);
+    assert_eq!(rows[0]["status"], "refused");
+}
+
+#[test]
+fn stray_lines_of_an_agent_program_are_the_stderr_of_its_results() {
+    let desk = Desk::new();
+    let script = "echo $$ >> started; while id; do echo loading; echo noise >&2; ok 1; echo trailing; done";
+    let (ended, rows) = asked(&desk, 3, script, &[]);
+    ended.with(0);
+    for row in &rows {
+        assert_eq!((&row["status"], &row["result"], &row["stdout"]), (&"ok".into(), &1.into(), &"".into()));
+        let log = row["stderr"].as_str().unwrap();
+        assert!(log.contains("loading\n") && log.contains("noise\n"), "{row}");
+    }
+    assert_eq!(desk.lines("started").len(), 1);
+}
+
+#[test]
+fn an_answer_that_was_written_before_its_question_is_none() {
+    let desk = Desk::new();
+    let script = r#"while id; do ok 1; n=${i##*.}; n=${n%%-*}; for m in 0 1 2 3 4 5 6 7 8 9; do
+        printf '{"id":"%s.%d","ok":true,"result":"early"}\n' "${i%.*}" $m; done; done"#;
+    let (_, rows) = asked(&desk, 9, script, &[]);
+    assert_eq!(rows.len(), 9);
+    assert!(rows.iter().all(|row| row["result"] != "early"), "{rows:?}");
+    assert!(rows.iter().any(|row| row["result"] == 1), "{rows:?}");
+}

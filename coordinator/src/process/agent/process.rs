@@ -1,0 +1,441 @@
+//! One process of an agent program: what it is asked, what it answers, its log, and its end.
+
+use super::fault::AgentFault;
+use super::line::{Line, Reply};
+use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
+use crate::process::exec::{ExecError, GRACE, Group, Stream, Watcher, never_waits, pause, spawn, wait_for};
+use crate::process::fork::own_group;
+use crate::process::pidfd;
+use crate::process::reap::HowEnded;
+use crate::wire::Usage;
+use rustix::event::{PollFd, PollFlags};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// The watcher of a busy program is asked this often whether to stop it.
+const LOOK: Duration = Duration::from_millis(50);
+/// A program that starts is looked at this often: that it reads its first task is no event.
+const START_LOOK: Duration = Duration::from_millis(5);
+/// Between two looks at whether a program has ended.
+const REAP_LOOK: Duration = Duration::from_millis(2);
+/// Bytes that are kept of the end of a program's log.
+pub(super) const LOG_MAX: usize = 2048;
+/// Ids of earlier tasks that are remembered: one that is answered again is no mistake worth a task.
+const EARLIER_MAX: usize = 16;
+
+/// How long a program may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// From its start until it reads its first task.
+    pub startup: Duration,
+    /// For an attempt, from when it has the task.
+    pub attempt: Duration,
+    /// Of the task; CLOCK_MONOTONIC.
+    pub deadline_ns: u64,
+}
+
+impl Times {
+    /// When an attempt is over that begins at `begun_ns`.
+    pub(super) fn ends_ns(&self, begun_ns: u64) -> u64 {
+        begun_ns.saturating_add(nanos(self.attempt)).min(self.deadline_ns)
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a program did with a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub reply: Reply,
+    /// The end of what it wrote since its last answer that is not part of the protocol.
+    pub log: Vec<u8>,
+    /// When it had the task; CLOCK_MONOTONIC.
+    pub begun_ns: u64,
+}
+
+/// What became of a line with a task.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Answered(Answered),
+    /// The program ended without having read any of it.
+    NotRead(HowEnded),
+}
+
+/// A line with a task, on its way.
+struct Delivery<'a> {
+    text: &'a [u8],
+    /// Bytes of it that are in the pipe, or have been read.
+    sent: usize,
+    /// Bytes that were in the pipe before.
+    before: usize,
+    /// `None` as long as a program that is new has read none of it.
+    begun_ns: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    group: Group,
+    identity: Option<Identity>,
+    /// `None` if the kernel has refused one.
+    exit: Option<OwnedFd>,
+    /// `None` as soon as it is asked to end.
+    stdin: Option<ChildStdin>,
+    /// It has closed its end of that.
+    is_deaf: bool,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// Read from stdout and not used yet.
+    buffer: Vec<u8>,
+    /// The rest of the line that comes on stdout is part of the log.
+    in_stray_line: bool,
+    log: VecDeque<u8>,
+    started_ns: u64,
+    /// It has not read a task yet.
+    is_new: bool,
+    /// Ids that it was asked for before.
+    earlier: VecDeque<String>,
+    done: u32,
+    line_max: usize,
+}
+
+impl Process {
+    pub(super) fn start(
+        command: &[String],
+        temporary: Option<&Path>,
+        line_max: usize,
+        watcher: &mut impl Watcher,
+    ) -> Result<Self, AgentFault> {
+        let Some((program, rest)) = command.split_first() else {
+            return Err(AgentFault::Start(ExecError::Empty));
+        };
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let mut command = Command::new(program);
+        command.args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(temporary) = temporary {
+            command.env("TMPDIR", temporary);
+        }
+        own_group(&mut command);
+        let stop = || watcher.stop().is_some();
+        let mut child = spawn(&mut command, OsStr::new(program), stop).map_err(AgentFault::Start)?;
+        let process = Self {
+            group: Group::led_by(&child),
+            identity: Identity::of(child.id()),
+            exit: pidfd::open(child.id()).ok(),
+            stdin: child.stdin.take(),
+            is_deaf: false,
+            stdout: child.stdout.take().expect("`start` asks for a pipe"),
+            stderr: child.stderr.take().expect("`start` asks for a pipe"),
+            buffer: Vec::new(),
+            in_stray_line: false,
+            log: VecDeque::new(),
+            started_ns: now_ns(),
+            is_new: true,
+            earlier: VecDeque::new(),
+            done: 0,
+            line_max,
+        };
+        let stdin = process.stdin.as_ref().expect("`start` asks for a pipe");
+        match never_waits(stdin)
+            .and_then(|()| never_waits(&process.stdout))
+            .and_then(|()| never_waits(&process.stderr))
+        {
+            Ok(()) => Ok(process),
+            Err(error) => {
+                process.end(Duration::ZERO);
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Its process group, and this process's descriptors to it.
+    pub(super) fn holds(&self) -> Option<(i32, Vec<RawFd>)> {
+        let ends = [Some(self.stdin.as_ref()?.as_fd()), Some(self.stdout.as_fd()), Some(self.stderr.as_fd())];
+        let fds = ends.into_iter().chain([self.exit.as_ref().map(AsFd::as_fd)]).flatten();
+        Some((self.group.raw(), fds.map(|fd| fd.as_raw_fd()).collect()))
+    }
+
+    pub(super) fn tasks_done(&self) -> u32 {
+        self.done
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Resident memory; `None` if `/proc` cannot be read.
+    pub(super) fn rss_bytes(&self) -> Option<u64> {
+        let statm = procfs::process::Process::new(self.group.raw()).ok()?.statm().ok()?;
+        Some(statm.resident.saturating_mul(procfs::page_size()))
+    }
+
+    /// It can be asked: it is alive, and its stdout is open. Nothing that it wrote before answers a later task.
+    pub(super) fn is_waiting(&mut self) -> bool {
+        let ended = self.group.leader_has_ended();
+        let open = self.read(&mut |_| ());
+        while let Some(line) = self.next_line() {
+            self.note(&line);
+        }
+        if self.buffer.len() > self.line_max {
+            self.skip_line();
+        }
+        !ended && open && !self.is_deaf
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        text: &[u8],
+        id: &str,
+        times: &Times,
+        watcher: &mut impl Watcher,
+    ) -> Result<Turn, AgentFault> {
+        let begun_ns = (!self.is_new).then(now_ns);
+        let mut delivery = Delivery { text, sent: 0, before: self.unread().unwrap_or(0), begun_ns };
+        if self.earlier.len() == EARLIER_MAX {
+            self.earlier.pop_front();
+        }
+        let turn = loop {
+            self.write(&mut delivery);
+            let ended = self.wait(&delivery, times);
+            let open = self.read(&mut |bytes| watcher.output(Stream::Stderr, bytes));
+            if self.is_new && self.has_read(&delivery) {
+                self.is_new = false;
+                delivery.begun_ns = Some(now_ns());
+            }
+            if let Some(reply) = self.reply(id, watcher)? {
+                // What it wrote before the answer on the other stream.
+                self.read_stderr(&mut |bytes| watcher.output(Stream::Stderr, bytes));
+                self.done = self.done.saturating_add(1);
+                self.is_new = false;
+                let log = std::mem::take(&mut self.log).into();
+                let begun_ns = delivery.begun_ns.unwrap_or_else(now_ns);
+                break Turn::Answered(Answered { reply, log, begun_ns });
+            }
+            if ended || !open {
+                break self.gone(&delivery)?;
+            }
+            self.check(&delivery, times, watcher)?;
+        };
+        self.earlier.push_back(id.to_owned());
+        Ok(turn)
+    }
+
+    /// Ends it if its time is over, or if its watcher stops it.
+    fn check(
+        &mut self,
+        delivery: &Delivery<'_>,
+        times: &Times,
+        watcher: &mut impl Watcher,
+    ) -> Result<(), AgentFault> {
+        if let Some(why) = watcher.stop() {
+            self.terminate();
+            return Err(AgentFault::Asked(why));
+        }
+        let now = now_ns();
+        if now >= delivery.begun_ns.map_or(times.deadline_ns, |begun_ns| times.ends_ns(begun_ns)) {
+            self.terminate();
+            return Err(AgentFault::TimedOut { log: self.log_line() });
+        }
+        if self.is_new && now >= self.started_ns.saturating_add(nanos(times.startup)) {
+            self.terminate();
+            return Err(AgentFault::SlowStart { after: times.startup, log: self.log_line() });
+        }
+        Ok(())
+    }
+
+    /// The answer to the task with this id, if it is there. Everything before it is used up.
+    fn reply(&mut self, id: &str, watcher: &mut impl Watcher) -> Result<Option<Reply>, AgentFault> {
+        while let Some(line) = self.next_line() {
+            let text = &line[..line.len() - 1];
+            match Line::parse(text, id) {
+                Ok(Line::Stray) => self.note(&line),
+                Ok(Line::Other(found)) if self.earlier.contains(&found) => self.note(&line),
+                Ok(_) if text.len() > self.line_max => return Err(AgentFault::TooLong(self.line_max)),
+                Ok(Line::Progress) => watcher.output(Stream::Stdout, &line),
+                Ok(Line::Reply(reply)) => return Ok(Some(reply)),
+                Ok(Line::Other(found)) => return Err(AgentFault::WrongId { asked: id.to_owned(), found }),
+                Err(fault) => return Err(fault.with_log(self.log_line())),
+            }
+        }
+        if self.buffer.len() > self.line_max {
+            // It may be an answer only if it is an object.
+            if self.buffer.trim_ascii_start().starts_with(b"{") {
+                return Err(AgentFault::TooLong(self.line_max));
+            }
+            self.skip_line();
+        }
+        Ok(None)
+    }
+
+    /// The next whole line from stdout, with its end.
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let at = self.buffer.iter().position(|byte| *byte == b'\n')?;
+            let line: Vec<u8> = self.buffer.drain(..=at).collect();
+            if !std::mem::take(&mut self.in_stray_line) {
+                return Some(line);
+            }
+            self.note(&line);
+        }
+    }
+
+    /// Moves the beginning of a line that is too long to the log; the rest of the line follows it.
+    fn skip_line(&mut self) {
+        let line = std::mem::take(&mut self.buffer);
+        self.note(&line);
+        self.in_stray_line = true;
+    }
+
+    /// Adds to the log.
+    fn note(&mut self, bytes: &[u8]) {
+        self.log.extend(&bytes[bytes.len().saturating_sub(LOG_MAX)..]);
+        let too_many = self.log.len().saturating_sub(LOG_MAX);
+        self.log.drain(..too_many);
+    }
+
+    /// The end of its log, in one line.
+    pub(super) fn log_line(&mut self) -> String {
+        String::from_utf8_lossy(self.log.make_contiguous()).trim().replace('\n', " | ")
+    }
+
+    fn write(&mut self, delivery: &mut Delivery<'_>) {
+        while let Some(stdin) = &mut self.stdin
+            && delivery.sent < delivery.text.len()
+        {
+            match stdin.write(&delivery.text[delivery.sent..]) {
+                Ok(n) => delivery.sent += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_deaf |= error.kind() != ErrorKind::WouldBlock;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Bytes that it has not read; `None` if the kernel does not say.
+    fn unread(&self) -> Option<usize> {
+        let unread = rustix::io::ioctl_fionread(self.stdin.as_ref()?).ok()?;
+        usize::try_from(unread).ok()
+    }
+
+    /// It has read some of the task, or may have.
+    fn has_read(&self, delivery: &Delivery<'_>) -> bool {
+        self.unread().is_none_or(|unread| unread < delivery.before + delivery.sent)
+    }
+
+    /// Waits until something happens; true if the program has ended.
+    fn wait(&self, delivery: &Delivery<'_>, times: &Times) -> bool {
+        let (look, until) = match delivery.begun_ns {
+            Some(begun_ns) => (LOOK, times.ends_ns(begun_ns)),
+            None => (START_LOOK, times.deadline_ns),
+        };
+        let left = Duration::from_nanos(until.saturating_sub(now_ns())).max(Duration::from_millis(1));
+        let mut fds =
+            vec![PollFd::new(&self.stdout, PollFlags::IN), PollFd::new(&self.stderr, PollFlags::IN)];
+        fds.extend(self.exit.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let stdin = self.stdin.as_ref().filter(|_| !self.is_deaf && delivery.sent < delivery.text.len());
+        fds.extend(stdin.map(|fd| PollFd::new(fd, PollFlags::OUT)));
+        wait_for(&mut fds, look.min(left));
+        // Checked before its pipes are read: what it has written by then is in them.
+        self.group.leader_has_ended()
+    }
+
+    /// Reads everything that is there now; false if there will never be more. `each` gets what came on stderr.
+    fn read(&mut self, each: &mut dyn FnMut(&[u8])) -> bool {
+        self.read_stderr(each);
+        let mut bytes = [0; 8192];
+        while self.buffer.len() <= self.line_max {
+            match self.stdout.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(n) => self.buffer.extend_from_slice(&bytes[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn read_stderr(&mut self, each: &mut dyn FnMut(&[u8])) {
+        let mut bytes = [0; 8192];
+        while let Ok(n @ 1..) = self.stderr.read(&mut bytes) {
+            each(&bytes[..n]);
+            self.note(&bytes[..n]);
+            if n < bytes.len() {
+                break;
+            }
+        }
+    }
+
+    /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
+    fn gone(&mut self, delivery: &Delivery<'_>) -> Result<Turn, AgentFault> {
+        let until = now_ns() + GRACE.as_nanos() as u64;
+        while !self.group.leader_has_ended() && now_ns() < until {
+            pause(REAP_LOOK);
+        }
+        self.read(&mut |_| ());
+        let log = self.log_line();
+        if !self.group.leader_has_ended() {
+            return Err(AgentFault::Closed { log });
+        }
+        // Not reaped yet, so its group's number is its own until `end`.
+        let how = self.how();
+        if self.has_read(delivery) { Err(AgentFault::Ended { how, log }) } else { Ok(Turn::NotRead(how)) }
+    }
+
+    /// How the leader has ended, without reaping it.
+    fn how(&self) -> HowEnded {
+        match self.group.leader_end() {
+            Some(status) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(status), _) => HowEnded::Exited(status),
+                (_, Some(signal)) => HowEnded::Signaled(signal),
+                _ => HowEnded::Unseen,
+            },
+            None => HowEnded::Unseen,
+        }
+    }
+
+    /// Lets it save its work before it is killed.
+    fn terminate(&mut self) {
+        self.stdin = None;
+        self.group.terminate();
+        let until = now_ns() + GRACE.as_nanos() as u64;
+        self.await_end(until);
+    }
+
+    /// Waits until it has ended, or until `until_ns`; reads its output, so that it never waits for that.
+    fn await_end(&mut self, until_ns: u64) {
+        while !self.group.leader_has_ended() && now_ns() < until_ns {
+            self.buffer.clear();
+            self.read(&mut |_| ());
+            pause(REAP_LOOK);
+        }
+    }
+
+    pub(super) fn end(mut self, grace: Duration) -> HowEnded {
+        self.stdin = None;
+        if grace > Duration::ZERO {
+            self.await_end(now_ns() + grace.as_nanos() as u64 / 2);
+            if !self.group.leader_has_ended() {
+                self.group.terminate();
+                self.await_end(now_ns() + grace.as_nanos() as u64 / 2);
+            }
+        }
+        self.group.kill();
+        let Ok((status, _)) = self.group.reap_leader() else { return HowEnded::Unseen };
+        self.group.end_the_others(0, &mut Usage::default(), || ());
+        HowEnded::from_wait(status)
+    }
+}
