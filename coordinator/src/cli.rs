@@ -1,5 +1,4 @@
 //! The command line of the coordinator: the only place in the crate that prints or reads arguments.
-#![expect(clippy::print_stderr, reason = "the command line is where the program prints")]
 
 mod backup;
 mod cancel;
@@ -7,16 +6,19 @@ mod capacity;
 mod choose;
 mod clean;
 mod completions;
+pub mod console;
 mod dead_letters;
 mod events;
 mod json;
 mod number;
+pub mod outlet;
 pub(crate) mod policy;
 mod print;
 mod restore;
 mod run;
 mod scale;
 mod shown;
+pub mod signals;
 mod status;
 mod stop;
 mod time;
@@ -116,7 +118,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
             return if error.use_stderr() { USAGE } else { OK };
         }
     };
-    match cli.verb {
+    let status = dispatch(cli.verb, program);
+    console::finish();
+    status
+}
+
+fn dispatch(verb: Verb, program: &[&str]) -> u8 {
+    match verb {
         Verb::Run(args) => run::main(&args, program),
         Verb::Submit(args) => run::submit::main(&args),
         Verb::Up(args) => up::main(&args),

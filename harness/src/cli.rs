@@ -20,6 +20,7 @@ use crate::exit::ExitCode;
 use args::{Cli, Verb};
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use coordinator::cli::console;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +29,9 @@ pub fn main() -> ExitCode {
     output::explain_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // The hook has reported what happened.
-    catch_unwind(AssertUnwindSafe(|| dispatch(arguments))).unwrap_or(ExitCode::Bug)
+    let code = catch_unwind(AssertUnwindSafe(|| dispatch(arguments))).unwrap_or(ExitCode::Bug);
+    console::finish();
+    code
 }
 
 fn dispatch(arguments: Vec<OsString>) -> ExitCode {

@@ -1,8 +1,9 @@
 //! What this program prints: data on standard output; reports, warnings and errors on standard error.
 
-use super::UNFIT;
+use super::outlet::{Outlet, Stream};
+use super::{UNFIT, console};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 
 /// Writes data to standard output. A closed pipe (`| head`) is no error; anything else that keeps the data from arriving
 /// is one, since the data is what was asked for.
@@ -12,8 +13,7 @@ pub(super) fn output(bytes: &[u8]) -> Result<(), u8> {
 
 /// As [`output`]; false if the reader has closed the pipe.
 pub(super) fn output_while_read(bytes: &[u8]) -> Result<bool, u8> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match Outlet::open(Stream::Stdout).write_in_time(bytes) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(unwritable(&error)),
@@ -28,18 +28,16 @@ pub(super) fn unwritable(cause: &std::io::Error) -> u8 {
 
 /// Prints how far the program has got.
 pub(super) fn report(what: impl Display) {
-    eprintln!("{what}");
+    console::line(&what.to_string());
 }
 
 /// Prints something that is worth knowing and no reason to stop.
 pub(super) fn warn(what: impl Display) {
-    eprintln!("warning: {what}");
+    console::line(&format!("warning: {what}"));
 }
 
 /// Prints what went wrong and, if `hint` is not empty, what to do about it.
 pub(super) fn error(what: impl Display, hint: &str) {
-    eprintln!("error: {what}");
-    if !hint.is_empty() {
-        eprintln!("hint: {hint}");
-    }
+    let hint = if hint.is_empty() { String::new() } else { format!("\nhint: {hint}") };
+    console::line(&format!("error: {what}{hint}"));
 }

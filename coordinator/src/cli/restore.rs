@@ -3,10 +3,9 @@
 mod work;
 
 use super::run::results::Results;
-use super::run::{STOPS, watch_signals};
+use super::run::{stops, watch_signals};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, policy, print};
 use crate::bus::directory::is_id;
-use crate::bus::sync::Ordering;
 use crate::client::Client;
 use crate::client::launch::{Fleet, LaunchError, Program, launch};
 use crate::config::{FleetShape, Policy};
@@ -86,7 +85,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if let Err(status) = dead_letters(args, &mut load) {
         return status;
     }
-    let stopped = || STOPS.load(Ordering::Relaxed) > 0;
+    let stopped = || stops() > 0;
     let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (&shape, &policy), None, stopped);
     let fleet = match launched {
         Ok(fleet) => fleet,
@@ -116,7 +115,7 @@ fn stop(args: &Args, mut fleet: Fleet, id: &str, status: u8) -> u8 {
     if args.keep && matches!(status, OK | FAILED) {
         keep(&mut fleet, id);
     }
-    let stopped = if STOPS.load(Ordering::Relaxed) > 1 { fleet.kill() } else { fleet.stop() };
+    let stopped = if stops() > 1 { fleet.kill() } else { fleet.stop() };
     for stranger in &stopped.strangers {
         print::warn(stranger);
     }
@@ -236,7 +235,7 @@ fn dead_letters(args: &Args, load: &mut Load) -> Result<(), u8> {
 
 fn keep(fleet: &mut Fleet, id: &str) {
     print::report(format_args!("{id} keeps running until `coordinator stop {id}`, or a signal"));
-    while STOPS.load(Ordering::Relaxed) == 0 && fleet.poll_ended().is_none() {
+    while stops() == 0 && fleet.poll_ended().is_none() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }

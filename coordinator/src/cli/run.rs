@@ -15,8 +15,9 @@ mod template;
 mod work;
 
 use super::number::{bytes, number, some_bytes};
+use super::outlet::WAIT_MAX;
 use super::policy::Startup;
-use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
+use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
@@ -32,7 +33,9 @@ use output::Printer;
 use progress::Progress;
 use results::{Done, Results, Resume};
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use task::Doer;
 use template::Template;
 use work::{Rules, Work};
@@ -79,7 +82,11 @@ pub(super) struct Args {
 }
 
 /// How many signals have asked this process to stop.
-pub(super) static STOPS: AtomicU32 = AtomicU32::new(0);
+static STOPS: AtomicU32 = AtomicU32::new(0);
+/// How many of them the main thread has seen.
+static HEARD: AtomicU32 = AtomicU32::new(0);
+/// A main thread that does not hang looks far more often.
+const HEARD_MAX: Duration = Duration::from_secs(5);
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let from = args.which.from().unwrap_or(From::Agents(args.agents));
@@ -152,7 +159,7 @@ fn too_large(shape: &FleetShape, agents: u32, room: &Capacity, shm: &Path) -> Op
 
 fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u8 {
     let id = super::up::generated_name();
-    let stopped = || STOPS.load(Ordering::Relaxed) > 0;
+    let stopped = || stops() > 0;
     let policy = Policy {
         recycle_after: args.recycle_after,
         recycle_growth: args.recycle_growth,
@@ -186,7 +193,7 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         Err(status) => status,
     };
     // A second signal asks for that.
-    let at_once = STOPS.load(Ordering::Relaxed) > 1;
+    let at_once = stops() > 1;
     let stopped = if at_once { fleet.kill() } else { fleet.stop() };
     for stranger in &stopped.strangers {
         print::warn(stranger);
@@ -390,21 +397,43 @@ fn dry_run(prepared: Prepared<'_>) -> u8 {
     }
 }
 
-/// Blocks the signals that ask to stop, and counts them. Also blocks the signal for a file over its size limit: the write
-/// fails with an error, too.
-pub(super) fn watch_signals() -> nix::Result<()> {
-    use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-    let mut stops = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        stops.add(signal);
-    }
-    let mut blocked = stops;
-    blocked.add(Signal::SIGXFSZ);
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
-    std::thread::spawn(move || {
-        while stops.wait().is_ok() {
-            STOPS.fetch_add(1, Ordering::Relaxed);
+/// Blocks the signals that ask to stop, and counts them. From now on nothing that a person reads is waited for.
+pub(super) fn watch_signals() -> io::Result<()> {
+    super::signals::watch(|_| {
+        let number = STOPS.fetch_add(1, Ordering::Relaxed) + 1;
+        // More of them ask for nothing new.
+        if number <= 2 {
+            let _ = std::thread::Builder::new().spawn(move || end_if_unheard(number));
         }
-    });
+    })?;
+    super::outlet::hurry();
     Ok(())
+}
+
+/// How many signals have asked this process to stop. Shows that it hears them.
+pub(super) fn stops() -> u32 {
+    let number = STOPS.load(Ordering::Relaxed);
+    HEARD.fetch_max(number, Ordering::Relaxed);
+    number
+}
+
+/// Ends the process if it hangs, such as in a write to a pipe that is not read: its fleet ends with it.
+#[expect(clippy::exit, reason = "the thread that would end the process in an orderly way hangs")]
+fn end_if_unheard(number: u32) {
+    std::thread::sleep(HEARD_MAX);
+    if HEARD.load(Ordering::Relaxed) < number {
+        print::error("stopped by a signal while something could not be written", "");
+        console::finish();
+        std::process::exit(INTERRUPTED.into());
+    }
+}
+
+/// For a write: waits for the reader without end, but not long once a signal has asked to stop.
+fn patience() -> impl FnMut() -> bool {
+    let mut asked: Option<Instant> = None;
+    move || match stops() {
+        0 => true,
+        1 => asked.get_or_insert_with(Instant::now).elapsed() < WAIT_MAX,
+        _ => false,
+    }
 }

@@ -1,5 +1,6 @@
 //! `coordinator up`: the supervisor itself, in the foreground.
 
+use super::outlet::{self, Outlet, Stream};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, print};
 use crate::bus::directory::{fleet_dir, is_id};
 use crate::bus::error::BusError;
@@ -7,7 +8,6 @@ use crate::os::clock::unix_ns;
 use crate::os::identity::Identity;
 use crate::plan::capacity::{Capacity, Limit};
 use crate::process::supervisor::{Ending, Launch, SuperviseError, run};
-use std::io::Write;
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: coordinator up --name demo --coordinators 2 --workers 10")]
@@ -89,10 +89,11 @@ pub(super) fn main(args: &Args) -> u8 {
         report: |what| print::warn(what),
     };
     let ready = |dir: &std::path::Path| {
-        let mut out = std::io::stdout();
-        // The fleet continues if the reader has closed the pipe.
-        let _ = writeln!(out, "ready {}", dir.display()).and_then(|()| out.flush());
+        // The fleet continues if the reader has closed the pipe, or does not read.
+        let _ = Outlet::open(Stream::Stdout).write_in_time(format!("ready {}\n", dir.display()).as_bytes());
     };
+    // A supervisor must not wait for a reader.
+    outlet::hurry();
     match run(&launch, ready) {
         Ok(Ending::Signal(_)) => OK,
         Ok(Ending::OwnerDied) => INTERRUPTED,

@@ -409,6 +409,11 @@ fn is_same(one: Option<&nix::libc::sigaction>, other: Option<&nix::libc::sigacti
     }
 }
 
+/// Whether this process ignores `signal`.
+pub fn is_ignored(signal: Signal) -> bool {
+    disposition(signal as i32).is_some_and(|action| action.sa_sigaction == nix::libc::SIG_IGN)
+}
+
 /// Makes this process ignore `signal`.
 pub fn ignore(signal: Signal) -> nix::Result<()> {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());

@@ -7,6 +7,7 @@ mod lists;
 mod output;
 mod resume;
 mod room;
+mod stalled;
 mod submit;
 
 use crate::support::up::{PROGRAM, is_empty, kill, shm, wait_until};

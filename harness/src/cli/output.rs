@@ -7,9 +7,14 @@ use crate::exit::ExitCode;
 use crate::host::PreflightError;
 use crate::scenario::Mistakes;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use anstream::adapter::strip_str;
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
+use coordinator::cli::console;
+use coordinator::cli::outlet::{Outlet, Stream};
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 /// Shows what the engine does, to find a fault in it: `HARNESS_LOG=debug harness run …`.
 pub(crate) fn start_tracing() {
@@ -17,17 +22,31 @@ pub(crate) fn start_tracing() {
     match level.to_str().and_then(|level| level.parse::<tracing::Level>().ok()) {
         // Refused if this process has a subscriber already, as tests in one process do.
         Some(level) => {
-            let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).try_init();
+            let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Trace).try_init();
         }
         None => warn("HARNESS_LOG is not a level: use error, warn, info, debug or trace"),
+    }
+}
+
+/// The engine's threads must not wait for a reader either.
+struct Trace;
+
+impl io::Write for Trace {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        console::bytes(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error. If the data could not be
 /// written for another reason, an error has been written when this returns the exit code for it.
 pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    let text = shown(&io::stdout(), text);
+    match Outlet::open(Stream::Stdout).write_in_time(text.as_bytes()) {
         Err(found) if found.kind() != io::ErrorKind::BrokenPipe => {
             let hint = "is the disk full, or the terminal gone? do not rely on what was written";
             error(&format!("cannot write to standard output: {found}"), Some(hint));
@@ -67,9 +86,18 @@ pub(crate) fn coloured_verdict(text: &str) -> String {
     out
 }
 
+/// Without its colours where they are not wanted.
+fn shown<'a>(stream: &impl RawStream, text: &'a str) -> Cow<'a, str> {
+    if AutoStream::choice(stream) == ColorChoice::Never {
+        strip_str(text).to_string().into()
+    } else {
+        text.into()
+    }
+}
+
 /// Writes one line to stderr.
 pub(crate) fn report(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    console::line(&shown(&io::stderr(), text));
 }
 
 /// `warning: …`.

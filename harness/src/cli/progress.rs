@@ -3,11 +3,10 @@
 use super::output;
 use crate::engine::live::{Live, Look, Reader};
 use crate::scenario::Plan;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use coordinator::cli::console;
 use reports::facts::LiveView;
 use reports::runlog::event::Phase;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 /// Plain lines come this often, or a hundred times in a run.
@@ -16,7 +15,7 @@ const LINE_EVERY_MAX: Duration = Duration::from_secs(60);
 
 enum Form {
     Quiet,
-    Bar(ProgressBar),
+    Status,
     Lines { every: Duration, next: Instant, phase: Option<Phase> },
 }
 
@@ -32,15 +31,8 @@ impl Progress {
         let expected = plan.expected_duration();
         let form = if quiet {
             Form::Quiet
-        } else if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(
-                Some(expected.as_millis() as u64),
-                ProgressDrawTarget::stderr_with_hz(5),
-            );
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            bar.set_style(style);
-            Form::Bar(bar)
+        } else if console::is_terminal() {
+            Form::Status
         } else {
             let every = (expected / 100).clamp(LINE_EVERY_MIN, LINE_EVERY_MAX);
             Form::Lines { every, next: Instant::now() + every, phase: None }
@@ -48,28 +40,18 @@ impl Progress {
         Self { form, started: Instant::now(), expected, reader: live.reader() }
     }
 
-    /// Writes a line beside the progress.
-    pub(crate) fn report(&self, text: &str) {
-        match &self.form {
-            Form::Bar(bar) => bar.suspend(|| output::report(text)),
-            Form::Quiet | Form::Lines { .. } => output::report(text),
-        }
-    }
-
     pub(crate) fn show(&mut self) {
+        console::flush();
         let Some(look) = self.reader.look() else { return };
         if matches!(self.form, Form::Quiet) {
             return;
         }
-        self.report_alerts(&look);
+        Self::report_alerts(&look);
         let elapsed = self.started.elapsed();
         let line = line(&look.snapshot.view, elapsed, self.expected.saturating_sub(elapsed));
         match &mut self.form {
             Form::Quiet => {}
-            Form::Bar(bar) => {
-                bar.set_position(elapsed.min(self.expected).as_millis() as u64);
-                bar.set_message(line);
-            }
+            Form::Status => console::status(&line),
             Form::Lines { every, next, phase } => {
                 let now = Instant::now();
                 if *phase != look.snapshot.view.phase || now >= *next {
@@ -81,19 +63,19 @@ impl Progress {
         }
     }
 
-    fn report_alerts(&self, look: &Look) {
+    fn report_alerts(look: &Look) {
         if look.alerts_missed > 0 {
             let missed = look.alerts_missed;
-            self.report(&format!("{missed} alerts came too fast to be shown; they are in the run log"));
+            output::report(&format!("{missed} alerts came too fast to be shown; they are in the run log"));
         }
         for alert in &look.alerts {
-            self.report(&format!("alert: {}", alert.text));
+            output::report(&format!("alert: {}", alert.text));
         }
     }
 
     pub(crate) fn finish(self) {
-        if let Form::Bar(bar) = self.form {
-            bar.finish_and_clear();
+        if matches!(self.form, Form::Status) {
+            console::clear_status();
         }
     }
 }

@@ -9,15 +9,18 @@ use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::system::own_program;
+use coordinator::cli::{outlet, signals};
 use reports::runlog::event::EndReason;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// How often the progress is drawn anew.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
+/// The first signal asks a run to drain and the second to end now. One more does not wait for that, and the fleet ends by
+/// itself.
+const ASKED_MAX: usize = 2;
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     output::start_tracing();
@@ -31,13 +34,17 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         command: command(args, plan.seed()),
         program: own_program(),
     };
-    match with_signals(plan, options, args.quiet) {
-        Ok((Ok(conducted), signals)) => finish(&conducted, &signals),
-        Ok((Err(error), _)) => explain(&error),
+    let Followed { done, signals, directory } = match with_signals(plan, options, args.quiet) {
+        Ok(followed) => followed,
         Err(error) => {
             output::error(&format!("cannot wait for signals: {error}"), None);
-            ExitCode::HostUnfit
+            return ExitCode::HostUnfit;
         }
+    };
+    match (done, signals.last()) {
+        (Some(Ok(conducted)), _) => finish(&conducted, &signals),
+        (Some(Err(error)), _) => explain(&error),
+        (None, last) => at_once(directory.as_deref(), last.copied()),
     }
 }
 
@@ -46,80 +53,96 @@ type Signals = Vec<i32>;
 
 type Done = Result<Conducted, ConductError>;
 
-fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<(Done, Signals)> {
+/// What became of a run that was followed.
+struct Followed {
+    /// `None` if signals asked not to wait for it.
+    done: Option<Done>,
+    signals: Signals,
+    /// Once there is one.
+    directory: Option<PathBuf>,
+}
+
+fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<Followed> {
+    let (signal, signals) = unbounded_channel();
+    // Before there is a second thread.
+    signals::watch(move |number| {
+        let _ = signal.send(number);
+    })?;
+    // From here on this process must look at its signals, and cannot wait for those who read what it writes.
+    outlet::hurry();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, notices) = unbounded_channel();
     let controls = Controls::default();
     let progress = Progress::new(&plan, &controls.live, quiet);
-    let view = View { plan: plan.clone(), quiet, progress: Some(progress) };
+    let view = View { plan: plan.clone(), quiet, progress: Some(progress), directory: None };
     let work = {
         let controls = controls.clone();
         // The receiver lives until the work is done.
         move || conduct(plan, options, &controls, |notice| drop(sender.send(notice)))
     };
-    runtime.block_on(follow(work, notices, &controls, view))
+    let followed = runtime.block_on(follow(work, (notices, signals), &controls, view));
+    // The work may still be under way.
+    runtime.shutdown_background();
+    Ok(followed)
 }
 
 async fn follow(
     work: impl FnOnce() -> Done + Send + 'static,
-    mut notices: UnboundedReceiver<Notice>,
+    (mut notices, mut came): (UnboundedReceiver<Notice>, UnboundedReceiver<i32>),
     controls: &Controls,
     mut view: View,
-) -> io::Result<(Done, Signals)> {
-    let mut listeners: Vec<(i32, Signal)> = Vec::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        listeners.push((kind.as_raw_value(), signal(kind)?));
-    }
-    let [(int, on_int), (term, on_term), (hup, on_hup)] = &mut listeners[..] else {
-        unreachable!("three were pushed");
-    };
+) -> Followed {
     let mut work = tokio::task::spawn_blocking(work);
     let mut ticks = tokio::time::interval(SHOW_EVERY);
     let mut signals = Signals::new();
     let done = loop {
-        let came = tokio::select! {
+        tokio::select! {
             // In this order: a run is introduced before its progress is drawn.
             biased;
-            Some(notice) = notices.recv() => {
-                view.notice(&notice);
-                continue;
+            Some(notice) = notices.recv() => view.notice(&notice),
+            Some(signal) = came.recv() => {
+                signals.push(signal);
+                let under_way = view.is_under_way();
+                if signals.len() > if under_way { ASKED_MAX } else { 1 } {
+                    break None;
+                }
+                let asked = Asked { again: signals.len() > 1, under_way };
+                ask_to_end(controls, signal_name(signal), &asked);
             }
-            done = &mut work => break done,
-            _ = on_int.recv() => *int,
-            _ = on_term.recv() => *term,
-            _ = on_hup.recv() => *hup,
-            _ = ticks.tick() => {
-                view.tick();
-                continue;
-            }
-        };
-        // A run that has ended is judged, whatever comes.
-        if view.is_under_way() {
-            signals.push(came);
-            ask_to_end(controls, &view, signal_name(came), signals.len() > 1);
+            done = &mut work => break Some(done),
+            _ = ticks.tick() => view.tick(),
         }
     };
     while let Ok(notice) = notices.try_recv() {
         view.notice(&notice);
     }
     view.finish();
-    match done {
-        Ok(done) => Ok((done, signals)),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    let done = done.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())));
+    Followed { done, signals, directory: view.directory }
 }
 
-fn ask_to_end(controls: &Controls, view: &View, signal: &str, again: bool) {
-    let (mode, text) = if again {
-        (StopMode::Kill, format!("{signal} again: ending now"))
-    } else {
-        (
+/// A signal among those that asked for the end.
+struct Asked {
+    again: bool,
+    /// The fleet is still there: if not, the run is being judged.
+    under_way: bool,
+}
+
+fn ask_to_end(controls: &Controls, signal: &str, asked: &Asked) {
+    let (mode, text) = match asked {
+        Asked { under_way: false, .. } => {
+            return output::report(&format!(
+                "{signal}: the run has ended and is judged; once more ends that"
+            ));
+        }
+        Asked { again: true, .. } => (StopMode::Kill, format!("{signal} again: ending now")),
+        Asked { again: false, .. } => (
             StopMode::Drain,
             format!("{signal}: no more rounds, waiting for what is in flight; once more ends it now"),
-        )
+        ),
     };
     controls.stop.ask(mode, EndReason::Interrupted, format!("{signal} from outside"));
-    view.report(&text);
+    output::report(&text);
 }
 
 fn signal_name(number: i32) -> &'static str {
@@ -137,18 +160,12 @@ struct View {
     quiet: bool,
     /// Until the run has ended.
     progress: Option<Progress>,
+    directory: Option<PathBuf>,
 }
 
 impl View {
     fn is_under_way(&self) -> bool {
         self.progress.is_some()
-    }
-
-    fn report(&self, text: &str) {
-        match &self.progress {
-            Some(progress) => progress.report(text),
-            None => output::report(text),
-        }
     }
 
     fn tick(&mut self) {
@@ -158,6 +175,9 @@ impl View {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        if let Notice::Starting { directory } = notice {
+            self.directory = Some(directory.clone());
+        }
         match notice {
             Notice::Ended(_) => self.finish(),
             _ if self.quiet => {}
@@ -203,13 +223,20 @@ fn finish(conducted: &Conducted, signals: &[i32]) -> ExitCode {
         output::error(detail, Some("`harness doctor` says what this host allows"));
     }
     let Some(judged) = &conducted.judged else {
-        output::report(&format!(
-            "ended at once; `harness report {}` creates the documents",
-            conducted.directory.display()
-        ));
-        return signals.last().map_or(conducted.exit(), |last| ExitCode::Signal(*last as u8));
+        return at_once(Some(&conducted.directory), signals.last().copied());
     };
     verdict::show(judged, conducted.exit(), &conducted.directory, "report.html")
+}
+
+/// A run that its last signal has ended, unjudged.
+fn at_once(directory: Option<&Path>, signal: Option<i32>) -> ExitCode {
+    if let Some(directory) = directory {
+        output::report(&format!(
+            "ended at once; `harness report {}` creates the documents",
+            directory.display()
+        ));
+    }
+    signal.map_or(ExitCode::Interrupted, |signal| ExitCode::Signal(signal as u8))
 }
 
 fn explain(error: &ConductError) -> ExitCode {
@@ -258,6 +285,46 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::PreflightError;
+    use crate::scenario::{PlanOptions, Scenario, Selection, Source};
+
+    /// What becomes of a run that gets `signals` when it has ended, and that `judges` as the test says.
+    fn judged(signals: &[i32], judges: impl FnOnce() + Send + 'static) -> Followed {
+        let text = include_str!("../../../scenarios/smoke.toml").to_owned();
+        let source = Source { name: "scenarios/smoke.toml".into(), text };
+        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        let (signal, came) = unbounded_channel();
+        for number in signals {
+            signal.send(*number).unwrap();
+        }
+        let (notice, notices) = unbounded_channel();
+        notice.send(Notice::Starting { directory: PathBuf::from("runs/smoke/1") }).unwrap();
+        let work = move || {
+            judges();
+            Err(ConductError::Unfit(PreflightError { missing: Vec::new() }))
+        };
+        // Without progress: it has ended.
+        let view = View { plan, quiet: true, progress: None, directory: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let followed = runtime.block_on(follow(work, (notices, came), &Controls::default(), view));
+        runtime.shutdown_background();
+        followed
+    }
+
+    #[test]
+    fn one_signal_does_not_end_the_judging_and_two_do() {
+        let one = judged(&[2], || ());
+        assert!(one.done.is_some());
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let two = judged(&[2, 15], move || {
+            let _ = held.recv();
+        });
+        drop(release);
+        assert!(two.done.is_none());
+        assert_eq!(two.directory.as_deref(), Some(Path::new("runs/smoke/1")));
+        assert_eq!(at_once(two.directory.as_deref(), two.signals.last().copied()), ExitCode::Signal(15));
+    }
 
     #[test]
     fn words_are_quoted_as_a_shell_reads_them() {

@@ -2,11 +2,13 @@
 
 mod endings;
 mod scribbled;
+mod stalled;
 mod verdicts;
 
 use coordinator::client::Identity;
 use reports::runlog::codec;
 use reports::runlog::event::{AgentInfo, Event, Phase, Role};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -164,6 +166,12 @@ impl Run<'_> {
 
     fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Reads its standard error up to a line that contains `words`.
+    fn reports(&mut self, words: &str) {
+        let stderr = BufReader::new(self.child.stderr.as_mut().unwrap());
+        assert!(stderr.lines().any(|line| line.unwrap().contains(words)), "{words:?} was not reported");
     }
 
     fn end(self) -> Done {

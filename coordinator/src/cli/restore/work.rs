@@ -1,8 +1,7 @@
 //! The restored fleet's client: submits the open tasks, and takes their outcomes.
 
 use super::super::run::results::{End, Output, Results, Status, Whose, line};
-use super::{FAILED, INTERRUPTED, Load, OK, STOPS, print, unwritten};
-use crate::bus::sync::Ordering;
+use super::{FAILED, INTERRUPTED, Load, OK, print, stops, unwritten};
 use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef, now_ns};
 use crate::os::clock::unix_ns;
 use crate::snapshot::Ended;
@@ -66,7 +65,7 @@ impl Work<'_> {
         let mut waiting: VecDeque<usize> = (0..total).collect();
         let mut has_room = true;
         while self.ended < total {
-            if STOPS.load(Ordering::Relaxed) > 0 {
+            if stops() > 0 {
                 print::error(format!("interrupted: {} of {total} tasks had ended", self.ended), "");
                 return Err(INTERRUPTED);
             }

@@ -1,10 +1,13 @@
 //! The output of commands, on its way to standard output and standard error. The output of a task stays together; on
 //! request it is printed in the order of the list, and each line begins with the id of its task.
 
+use super::super::console;
+use super::super::outlet::{Outlet, Stream};
+use super::patience;
 use crate::os::nameless::nameless;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Bytes of output waiting for its turn that are kept in memory; more goes into a temporary file.
@@ -15,6 +18,8 @@ const HELD_MAX: usize = 32 << 20;
 pub(super) enum Unprinted {
     /// The reader has closed the pipe.
     ReaderGone,
+    /// The reader does not read, and the run is to stop.
+    Stalled,
     Error(String),
 }
 
@@ -28,6 +33,8 @@ pub(super) struct Printer {
     held: BTreeMap<u64, Held>,
     held_bytes: usize,
     spill: Option<(File, u64)>,
+    /// The reader of standard error did not read, when the run was already to stop.
+    is_unheard: bool,
 }
 
 /// Output that waits for its turn: stdout, then stderr.
@@ -46,7 +53,16 @@ enum Kept {
 
 impl Printer {
     pub(super) fn new(prints: bool, tag: bool, keep_order: bool) -> Self {
-        Self { prints, tag, keep_order, next: 0, held: BTreeMap::new(), held_bytes: 0, spill: None }
+        Self {
+            prints,
+            tag,
+            keep_order,
+            next: 0,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            spill: None,
+            is_unheard: false,
+        }
     }
 
     pub(super) fn prints(&self) -> bool {
@@ -67,12 +83,12 @@ impl Printer {
         let (stdout, stderr) =
             if self.tag { (&*tagged(id, stdout), &*tagged(id, stderr)) } else { (stdout, stderr) };
         if !self.keep_order {
-            return print(stdout, stderr);
+            return self.print(stdout, stderr);
         }
         if turn != self.next {
             return self.hold(turn, stdout, stderr);
         }
-        print(stdout, stderr)?;
+        self.print(stdout, stderr)?;
         self.next += 1;
         while let Some(held) = self.held.remove(&self.next) {
             self.print_held(held)?;
@@ -135,18 +151,22 @@ impl Printer {
             }
         };
         let (stdout, stderr) = bytes.split_at(held.stdout_len);
-        print(stdout, stderr)
+        self.print(stdout, stderr)
     }
-}
 
-fn print(stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
-    // If standard error cannot be written, there is no other place to report it.
-    let _ = io::stderr().write_all(stderr);
-    let mut out = io::stdout().lock();
-    out.write_all(stdout).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Unprinted::ReaderGone,
-        _ => Unprinted::Error(format!("cannot write to standard output: {error}")),
-    })
+    fn print(&mut self, stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
+        if !stderr.is_empty() && !self.is_unheard {
+            console::flush();
+            // If standard error cannot be written, there is no other place to report it.
+            let written = Outlet::open(Stream::Stderr).write(stderr, patience());
+            self.is_unheard = written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        }
+        Outlet::open(Stream::Stdout).write(stdout, patience()).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Unprinted::ReaderGone,
+            io::ErrorKind::TimedOut => Unprinted::Stalled,
+            _ => Unprinted::Error(format!("cannot write to standard output: {error}")),
+        })
+    }
 }
 
 /// The text with the id and a tab before each line.

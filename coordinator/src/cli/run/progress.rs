@@ -1,8 +1,7 @@
 //! The progress of a run: on a terminal, one line on standard error that is redrawn; elsewhere, a line now and then.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use super::console;
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How often the line is redrawn on a terminal.
@@ -42,15 +41,13 @@ pub(super) struct Progress {
 enum Form {
     Hidden,
     Lines,
-    /// A bar of nothing but text, alone in its group: only a group can be cleared until the next update.
-    Bar(MultiProgress, ProgressBar),
+    Status,
 }
 
 impl Progress {
     pub(super) fn new(when: When) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
         let form = match when {
-            When::Auto | When::Always if is_terminal => bar(),
+            When::Auto | When::Always if console::is_terminal() => Form::Status,
             When::Always => Form::Lines,
             When::Auto | When::Never => Form::Hidden,
         };
@@ -59,16 +56,17 @@ impl Progress {
     }
 
     pub(super) fn update(&mut self, counts: &Counts) {
+        console::flush();
         let every = match self.form {
             Form::Hidden => return,
             Form::Lines => ADD,
-            Form::Bar(..) => DRAW,
+            Form::Status => DRAW,
         };
         if self.last.elapsed() >= every {
             self.last = Instant::now();
             let text = line(counts, self.begun.elapsed());
             match &self.form {
-                Form::Bar(_, bar) => bar.set_message(text),
+                Form::Status => console::status(&text),
                 Form::Lines | Form::Hidden => super::print::report(text),
             }
         }
@@ -79,27 +77,16 @@ impl Progress {
         let text = line(counts, self.begun.elapsed());
         match &self.form {
             Form::Hidden => {}
-            Form::Lines => super::print::report(text),
-            Form::Bar(_, bar) => bar.finish_with_message(text),
+            Form::Lines | Form::Status => super::print::report(text),
         }
     }
 
-    /// Makes room for other lines, until the next update.
+    /// Makes room for the output of commands, until the next update.
     pub(super) fn clear(&mut self) {
-        if let Form::Bar(group, _) = &self.form {
-            // A terminal that accepts nothing cannot be helped.
-            let _ = group.clear();
+        if matches!(self.form, Form::Status) {
+            console::clear_status();
         }
     }
-}
-
-fn bar() -> Form {
-    let group = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-    let bar = group.add(ProgressBar::no_length());
-    bar.set_style(
-        ProgressStyle::with_template("{wide_msg}").expect("the template is a constant with a known key"),
-    );
-    Form::Bar(group, bar)
 }
 
 fn line(counts: &Counts, elapsed: Duration) -> String {

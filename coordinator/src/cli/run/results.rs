@@ -1,7 +1,9 @@
 //! The results of a run or a restore: a line of JSON for each task, written at once when it ends, so that every line in
 //! the file is complete. Also reads the results of an earlier run.
 
+use super::super::outlet::{Outlet, Stream};
 use super::list::digest;
+use super::patience;
 use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
 use crate::snapshot::record::AnswerRecord;
 use crate::wire::{AnswerStatus, TaskKind};
@@ -408,12 +410,9 @@ impl Results {
     pub(in crate::cli) fn write(&mut self, line: &[u8]) -> Result<(), String> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(line)
-                    .and_then(|()| out.flush())
-                    .map_err(|error| format!("cannot write to standard output: {error}"))
-            }
+            Self::Stdout => Outlet::open(Stream::Stdout)
+                .write(line, patience())
+                .map_err(|error| format!("cannot write to standard output: {error}")),
             Self::File { file, path, len } => match file.write_all(line) {
                 Ok(()) => {
                     *len += line.len() as u64;

@@ -12,8 +12,7 @@ use super::output::Printer;
 use super::progress::{Counts, Progress};
 use super::results::{End, Output, Results, Status};
 use super::task::Job;
-use super::{FAILED, FleetOf, STOPS, UNFIT, print};
-use crate::bus::sync::Ordering;
+use super::{FAILED, FleetOf, UNFIT, print, stops};
 use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, now_ns};
 use crate::os::clock::unix_ns;
 use crate::snapshot::Entry;
@@ -139,6 +138,14 @@ impl Run {
     }
 
     fn go(&mut self, client: &mut Client) {
+        self.carry_out(client);
+        // Two signals may have come between two looks.
+        if self.stop.is_none() && !self.is_done() && stops() > 0 {
+            self.stop = Some(Stop::Interrupted);
+        }
+    }
+
+    fn carry_out(&mut self, client: &mut Client) {
         let mut phase = Phase::Running;
         let mut begun = 0;
         let mut next_start = Instant::now();
@@ -165,7 +172,7 @@ impl Run {
             let events = client.poll(|event| self.handle(event));
             self.work.progress.update(&self.counts());
             self.check_for_stop(client, &mut phase);
-            if matches!(self.stop, Some(Stop::Broken(_))) || STOPS.load(Ordering::Relaxed) > 1 {
+            if matches!(self.stop, Some(Stop::Broken(_))) || stops() > 1 {
                 break;
             }
             let is_over = phase != Phase::Running || self.is_done();
@@ -204,7 +211,7 @@ impl Run {
     }
 
     fn check_for_signals(&mut self, phase: &mut Phase) {
-        if STOPS.load(Ordering::Relaxed) == 0 {
+        if stops() == 0 {
             return;
         }
         if self.stop.is_none() {

@@ -2,17 +2,18 @@
 
 use super::frame::Size;
 use crate::bus::fault;
+use crate::cli::outlet::{self, Outlet, Stream};
 use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::queue;
 use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
 };
-use crossterm::{execute, queue};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::sync::Once;
 use std::time::Duration;
@@ -33,7 +34,9 @@ pub(super) struct Screen {
     signals: SignalFd,
     /// Standard input is a terminal too, and has not been closed.
     keys: bool,
-    out: io::Stdout,
+    out: Outlet,
+    /// The end of a frame that the terminal has not taken yet.
+    rest: Vec<u8>,
     size: Size,
 }
 
@@ -44,17 +47,24 @@ impl Screen {
             mask.add(signal);
         }
         mask.thread_block()?;
+        outlet::hurry();
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         restore_before_a_panic_message();
         let keys = io::stdin().is_terminal();
         // Before anything changes: a fault in shared memory may end the process at any point.
         fault::on_screen(true);
-        let mut screen = Self { signals, keys, out: io::stdout(), size: Size { columns: 80, rows: 24 } };
+        let mut screen = Self {
+            signals,
+            keys,
+            out: Outlet::open(Stream::Stdout),
+            rest: Vec::new(),
+            size: Size { columns: 80, rows: 24 },
+        };
         screen.measure();
         if keys {
             enable_raw_mode()?;
         }
-        execute!(screen.out, EnterAlternateScreen, Hide)?;
+        queue!(screen.rest, EnterAlternateScreen, Hide)?;
         Ok(screen)
     }
 
@@ -72,16 +82,31 @@ impl Screen {
         }
     }
 
-    /// Draws over the last frame in one write, so that nothing flickers.
+    /// Draws over the last frame in one write, so that nothing flickers. A terminal that takes nothing misses frames.
     pub(super) fn show(&mut self, lines: &[String]) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        self.draw()?;
+        if !self.rest.is_empty() {
+            return Ok(());
+        }
+        let bytes = &mut self.rest;
         queue!(bytes, BeginSynchronizedUpdate)?;
         for (row, line) in (0..).zip(lines) {
             queue!(bytes, MoveTo(0, row), Print(line), Clear(ClearType::UntilNewLine))?;
         }
         queue!(bytes, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
-        self.out.write_all(&bytes)?;
-        self.out.flush()
+        self.draw()
+    }
+
+    /// Writes what the terminal takes now.
+    fn draw(&mut self) -> io::Result<()> {
+        while !self.rest.is_empty() {
+            match self.out.try_write(&self.rest) {
+                Ok(written) => drop(self.rest.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Waits for a key, a signal, or the end of `time`.
@@ -134,7 +159,9 @@ fn restore() {
     fault::on_screen(false);
     // Nothing can be done for a terminal that accepts no more output.
     let _ = disable_raw_mode();
-    let _ = execute!(io::stdout(), EndSynchronizedUpdate, Show, LeaveAlternateScreen);
+    let mut bytes = Vec::new();
+    let _ = queue!(bytes, EndSynchronizedUpdate, Show, LeaveAlternateScreen);
+    let _ = Outlet::open(Stream::Stdout).write_in_time(&bytes);
 }
 
 /// The message of a panic would vanish with the alternate screen.

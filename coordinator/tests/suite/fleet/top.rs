@@ -4,7 +4,7 @@ use super::{PROGRAM, Up, shm, wait_until};
 use nix::sys::signal::Signal;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{Action, Termios, Winsize, tcflow, tcgetattr, tcsetwinsize};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -142,6 +142,19 @@ fn top_leaves_the_terminal_when_its_memory_is_taken_away() {
     let (status, said) = terminal.end();
     assert_eq!(status, Some(coordinator::bus::fault::STATUS));
     assert!(said.contains("was truncated to 0"), "{said}");
+}
+
+#[test]
+fn a_signal_ends_top_on_a_terminal_that_takes_nothing() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &[]);
+    let mut terminal = Terminal::top(shm.path(), 120, 30);
+    terminal.shows("worker/0.1");
+    tcflow(&terminal.slave, Action::OOff).unwrap();
+    terminal.signal(Signal::SIGTERM);
+    let status = terminal.child.wait().unwrap();
+    assert_eq!(status.code(), Some(21));
+    assert_eq!(up.stop(), Some(0));
 }
 
 #[test]

@@ -36,17 +36,25 @@ pub struct Up {
 
 impl Up {
     pub fn start(shm: &Path, coordinators: u32, workers: u32, extra: &[&str]) -> Self {
-        let child = Command::new(PROGRAM)
+        Self::start_with(shm, coordinators, workers, |command| {
+            command.args(extra);
+        })
+    }
+
+    /// As [`Self::start`]; `more` changes its command.
+    pub fn start_with(shm: &Path, coordinators: u32, workers: u32, more: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command
             .args(["up", "--name", "test", "--coordinators", &coordinators.to_string()])
             .args(["--workers", &workers.to_string()])
-            .args(extra)
             .arg("--shm-dir")
             .arg(shm)
             // What its workers leave there is seen as well.
             .env("TMPDIR", shm)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::null());
+        more(&mut command);
+        let child = command.spawn().unwrap();
+        drop(command);
         let dir = shm.join("coord-test");
         wait_until("the fleet is ready", || {
             coordinator::client::status::of(&dir)

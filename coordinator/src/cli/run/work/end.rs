@@ -70,6 +70,11 @@ impl Run {
             }
             Err(Unprinted::ReaderGone) if self.stop.is_none() => self.stop = Some(Stop::ReaderGone),
             Ok(()) | Err(Unprinted::ReaderGone) => {}
+            Err(Unprinted::Stalled) => {
+                self.work.printer = Printer::new(false, false, false);
+                let what = "standard output is not read: the output of the tasks that end now is not printed";
+                print::error(what, if self.work.results.is_file() { "it is in the results" } else { "" });
+            }
             // The output is what was asked for: more tasks would only lose more of it.
             Err(Unprinted::Error(error)) => self.broken(UNFIT, &error, ""),
         }

@@ -1,0 +1,129 @@
+//! Readers that stall: they hold up what they are to read, and no signal.
+
+use super::{Desk, is_empty, signal, wait_until};
+use crate::support::stalled::full_pipe;
+use crate::support::up::{Up, kill, shm};
+use coordinator::client::Identity;
+use nix::sys::signal::Signal;
+use std::process::{Child, Command, Stdio};
+
+/// Each says something on both streams; the last one waits for ever.
+const TASKS: &str = "echo said $0; echo err $0 >&2; echo $0 >> begun; [ $0 != c ] || sleep 1000";
+
+enum Full {
+    Stdout,
+    Stderr,
+}
+
+/// Starts a run one of whose streams is not read; `arguments` come before the command.
+fn start(desk: &Desk, full: &Full, arguments: &[&str]) -> (Child, std::io::PipeReader) {
+    desk.write("inputs", "a\nb\nc\n");
+    let mut command = desk.command(&["--agents", "3", "--inputs", "inputs", "--grace", "100ms"]);
+    command.args(arguments).args(["--", "sh", "-c", TASKS]);
+    let (reader, writer) = full_pipe();
+    match full {
+        Full::Stdout => command.stdout(writer),
+        Full::Stderr => command.stderr(writer),
+    };
+    let child = command.spawn().unwrap();
+    wait_until("the tasks have begun", || desk.lines("begun").len() == 3);
+    (child, reader)
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_output_is_not_read() {
+    for full in [Full::Stdout, Full::Stderr] {
+        for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            let desk = Desk::new();
+            let (child, _reader) = start(&desk, &full, &["--progress=always"]);
+            signal(&child, number);
+            desk.ended(child).with(21);
+        }
+    }
+}
+
+#[test]
+fn two_signals_end_a_run_whose_output_is_not_read_as_interrupted() {
+    for full in [Full::Stdout, Full::Stderr] {
+        let desk = Desk::new();
+        let (child, _reader) = start(&desk, &full, &[]);
+        signal(&child, Signal::SIGINT);
+        signal(&child, Signal::SIGTERM);
+        desk.ended(child).with(21);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_results_are_not_read() {
+    let desk = Desk::new();
+    let fifo = desk.path("results");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let held = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+    // As small as the kernel makes it, so that few results fill it.
+    rustix::pipe::fcntl_setpipe_size(&held, 4096).unwrap();
+    let script = "head -c 4000 /dev/zero | tr '\\0' x; echo $0 >> begun";
+    let run = desk.start(&["--agents", "9", "--results", "results", "--", "sh", "-c", script, "{}"]);
+    wait_until("the tasks have begun", || desk.lines("begun").len() == 9);
+    signal(&run, Signal::SIGTERM);
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(21), "{output:?}");
+    // The fleet ends by itself.
+    wait_until("the fleet has ended", || is_empty(desk.shm.path()));
+}
+
+#[test]
+fn output_that_is_read_late_is_printed_whole() {
+    let desk = Desk::new();
+    let (mut child, mut reader) = {
+        let mut command = desk.command(&["--agents", "1", "--", "echo", "said"]);
+        let (reader, writer) = full_pipe();
+        let child = command.stdout(writer).spawn().unwrap();
+        (child, reader)
+    };
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(text.ends_with(b"xsaid\n"), "{}", String::from_utf8_lossy(&text[text.len() - 20..]));
+}
+
+#[test]
+fn a_supervisor_whose_reports_are_not_read_serves_and_stops() {
+    let shm = shm();
+    let (_reader, writer) = full_pipe();
+    let up = Up::start_with(shm.path(), 2, 1, |command| {
+        command.stderr(writer);
+    });
+    let coordinator = |at: usize| {
+        let status = coordinator::client::status::of(&up.dir).unwrap();
+        status.coordinators[at].process.identity()
+    };
+    let before: Identity = coordinator(1);
+    // It is reported, and replaced all the same.
+    kill(before, Signal::SIGKILL);
+    wait_until("the coordinator has a successor", || {
+        let now = coordinator(1);
+        now != before && now.is_alive()
+    });
+    assert_eq!(up.stop(), Some(0));
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_signal_ends_a_follower_whose_output_is_not_read() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &[]);
+    for arguments in [&["events", "test", "--follow"][..], &["top", "test", "--interval", "10ms"]] {
+        let (_reader, writer) = full_pipe();
+        let mut child = Command::new(super::PROGRAM)
+            .args(arguments)
+            .arg("--shm-dir")
+            .arg(shm.path())
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .spawn()
+            .unwrap();
+        signal(&child, Signal::SIGINT);
+        child.wait().unwrap();
+    }
+    assert_eq!(up.stop(), Some(0));
+}
