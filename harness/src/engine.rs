@@ -8,6 +8,7 @@
 
 mod clock;
 mod failure;
+mod incidents;
 pub mod live;
 mod load;
 mod payload;
@@ -28,6 +29,7 @@ use crate::scenario::Plan;
 use crate::system::{LaunchError, Launcher, System};
 use clock::Clock;
 use failure::Failures;
+use incidents::Incidents;
 use live::Live;
 use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
@@ -176,11 +178,12 @@ impl Run<'_> {
     }
 
     fn serve(&mut self, system: &mut dyn System, watch: &mut Watch) -> Outcome {
+        let incidents = Incidents::new(self.log.clone(), self.clock.now_ns());
         let sampling = match Sampling::start(
             &self.request.plan,
             watch.agents(),
             (system.dir(), &self.request.shm_dir),
-            self.log.clone(),
+            (self.log.clone(), incidents.clone()),
             self.clock.clone(),
         ) {
             Ok(sampling) => sampling,
@@ -191,6 +194,7 @@ impl Run<'_> {
             clock: &self.clock,
             log: &self.log,
             sampling: sampling.orders(),
+            incidents: &incidents,
         };
         let mut loader = Loader::new(tools, system, watch, &mut self.failures);
         let ended = loader.run(self.stop);
@@ -199,6 +203,8 @@ impl Run<'_> {
         // With its end of the sampling thread's channel.
         drop(loader);
         sampling.finish();
+        incidents.finish();
+        drop(incidents);
         if self.stop.mode() != StopMode::Kill {
             self.log.record(Event::Ledger(reconcile::ledger(system, refused, rejected)));
         }

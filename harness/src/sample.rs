@@ -117,6 +117,21 @@ impl Sampler {
         }
     }
 
+    /// Those of the fleet that are stopped now, by a signal or a debugger: much cheaper than a sweep.
+    pub fn stopped(&self) -> Vec<AgentInfo> {
+        let is_stopped = |agent: &&AgentInfo| {
+            let process = i32::try_from(agent.pid).ok().and_then(|pid| Process::new(pid).ok());
+            let stat = process.and_then(|process| process.stat().ok());
+            stat.is_some_and(|stat| stat.starttime == agent.start_ticks && matches!(stat.state, 'T' | 't'))
+        };
+        self.agents.iter().filter(is_stopped).cloned().collect()
+    }
+
+    /// The process that is sampled as this agent.
+    pub fn agent(&self, id: AgentId) -> Option<&AgentInfo> {
+        self.agents.binary_search_by_key(&id, |info| info.id).ok().map(|at| &self.agents[at])
+    }
+
     fn read(&self, agent: &AgentInfo, with_pss: bool, unread: &mut Vec<String>) -> Reading {
         match self.try_read(agent, with_pss, unread) {
             Ok(reading) => reading,

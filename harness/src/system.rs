@@ -127,12 +127,40 @@ pub trait System: fmt::Debug {
         Vec::new()
     }
 
+    /// What the system has noticed about itself since the last call, in order of time; each once.
+    fn notices(&mut self) -> Vec<Notice> {
+        Vec::new()
+    }
+
     /// Ends the system: [`StopMode::Kill`] at once, any other mode by asking first. All of it is gone
     /// afterwards, or named by [`System::files_left`] and the kernel.
     fn stop(&mut self, mode: StopMode) -> Stopped;
 
     /// Files of this run that are still there after [`System::stop`].
     fn files_left(&self) -> Vec<String>;
+}
+
+/// Something that a system says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub at_ns: u64,
+    /// What it is about.
+    pub place: PlaceId,
+    pub what: Noticed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noticed {
+    /// The process makes no progress.
+    Suspected,
+    /// It made progress after all.
+    Healed,
+    /// It made none for too long, and is ended.
+    Hung,
+    /// Somebody who is not this program asked for another number of processes below this place.
+    Scaled { from: u64, to: u64 },
+    /// In words: why there may have been more notices.
+    Unread(String),
 }
 
 /// The newest process of a place, as the system describes it.

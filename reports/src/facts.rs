@@ -15,8 +15,8 @@ mod spans;
 use std::collections::BTreeMap;
 
 use crate::runlog::event::{
-    AgentExit, AgentInfo, Alert, End, Event, Header, Ledger, Phase, PhaseBegan, Record, Role, Severity,
-    TaskFailed, Verify,
+    AgentExit, AgentInfo, Alert, End, Event, FormatVersion, Header, Incident, Ledger, Phase, PhaseBegan,
+    Record, Role, Severity, TaskFailed, Verify,
 };
 
 pub use figure::Figure;
@@ -73,6 +73,9 @@ pub struct Facts {
     pub samples: SampleFacts,
     pub exits_unexpected: Listed<AgentExit>,
     pub exits_expected: u64,
+    /// Without the exits.
+    pub incidents: Listed<Incident>,
+    pub incidents_minor: u64,
     pub alerts: Listed<(u64, Alert)>,
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
@@ -134,6 +137,8 @@ impl Facts {
             launch_ns: None,
             exits_unexpected: Listed::new(),
             exits_expected: 0,
+            incidents: Listed::new(),
+            incidents_minor: 0,
             alerts: Listed::new(),
             alerts_critical: 0,
             task_failures: Listed::new(),
@@ -178,6 +183,10 @@ impl Facts {
             }
             Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
             Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
+            Event::Incident(incident) => {
+                self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
+                self.incidents.push(incident.clone());
+            }
             Event::Round(round) => self.load.push_round(round, &self.spans),
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
             Event::Latency(interval) => self.load.push_latency(interval),
@@ -247,6 +256,11 @@ impl Facts {
     /// The same with gaps: how far the series of the load phase reach.
     pub fn load_extent_ns(&self) -> u64 {
         self.spans.extent_ns(self.last_ns)
+    }
+
+    /// Whether the log was written in a version that has what came with `minor` of format 2.
+    pub fn has(&self, minor: u16) -> bool {
+        self.header.format >= FormatVersion { major: 2, minor }
     }
 
     /// Scenario time over real time: 1, or the factor of a rehearsal.

@@ -10,6 +10,7 @@ mod round;
 
 use super::clock::Clock;
 use super::failure::Failures;
+use super::incidents::Incidents;
 use super::payload;
 use super::recorder::Handle;
 use super::sampling::Orders;
@@ -17,7 +18,7 @@ use super::schedule::{Calendar, Due, Step};
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Plan, Workload};
-use crate::system::{Event as Got, PlaceId, Refused, System, Task};
+use crate::system::{Event as Got, Notice, PlaceId, Refused, System, Task};
 use check::{Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
@@ -61,6 +62,8 @@ pub struct Tools<'a> {
     pub log: &'a Handle,
     /// Hears when to sweep, and of new processes in the agents' places.
     pub sampling: Orders,
+    /// Hears what the system notices about itself.
+    pub incidents: &'a Incidents,
 }
 
 /// What makes the load; times are on the run's clock, ns.
@@ -197,7 +200,20 @@ impl<'a> Loader<'a> {
         // A death between the last answer and now is still a death.
         let seen = self.watch.look(self.system, self.now_ns());
         self.report(seen);
+        self.notice();
         ended
+    }
+
+    /// What the system has noticed about itself.
+    fn notice(&mut self) {
+        let notices = self.system.notices();
+        let watch = &*self.watch;
+        // Places that came by scaling are not of the run: what is about them is told of the supervisor.
+        let agent = |notice: &Notice| {
+            let of = |place| watch.agents().get(watch.id_of(place) as usize).filter(|agent| agent.id != 0);
+            of(notice.place).or_else(|| of(PlaceId::Supervisor))
+        };
+        self.tools.incidents.noticed(self.tools.clock.now_ns(), &notices, agent);
     }
 
     /// Does what the calendar says.
@@ -219,6 +235,7 @@ impl<'a> Loader<'a> {
                 for text in self.system.altered() {
                     self.tools.log.record(Event::Alert(Alert { severity: Severity::Critical, text }));
                 }
+                self.notice();
             }
             Due::SweepsSkipped { count } => {
                 let text = format!(

@@ -4,14 +4,20 @@
 //! round up.
 
 use super::clock::Clock;
+use super::incidents::Incidents;
 use super::recorder::Handle;
 use crate::sample::{SampleError, Sampler};
 use crate::scenario::Plan;
 use reports::runlog::event::{AgentInfo, Alert, Event, Role, Sample, SampleMissed, Severity};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Sweeps may be rarer, and a process is stopped for less than that between two of them: whether one is stopped is
+/// looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the sampling thread is told.
 #[derive(Debug)]
@@ -58,7 +64,7 @@ impl Sampling {
         plan: &Plan,
         agents: &[AgentInfo],
         (dir, shm_dir): (&Path, &Path),
-        log: Handle,
+        (log, incidents): (Handle, Incidents),
         clock: Clock,
     ) -> Result<Self, SampleError> {
         let fleet = agents.iter().filter(|agent| agent.role != Role::Harness).cloned().collect();
@@ -69,6 +75,7 @@ impl Sampling {
             pss_every_ns: plan.sampling().pss_every().map(|every| every.as_nanos() as u64),
             next_pss_ns: 0,
             log,
+            incidents,
             clock,
             reported_unread: false,
         };
@@ -97,13 +104,25 @@ struct Sweeps {
     pss_every_ns: Option<u64>,
     next_pss_ns: u64,
     log: Handle,
+    incidents: Incidents,
     clock: Clock,
     reported_unread: bool,
 }
 
 impl Sweeps {
     fn run(&mut self, orders: &Receiver<Order>) {
-        for order in orders {
+        loop {
+            let order = match orders.recv_timeout(LOOK) {
+                Ok(order) => order,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.look();
+                    return;
+                }
+            };
             match order {
                 Order::Replace(agent) => self.sampler.replace(agent),
                 // The next one is due already: this one would only push the others along.
@@ -116,6 +135,12 @@ impl Sweeps {
         }
     }
 
+    /// Between two sweeps that are far apart, and after the last one.
+    fn look(&self) {
+        let at_ns = self.clock.now_ns();
+        self.incidents.stopped(at_ns, &self.sampler.stopped());
+    }
+
     fn sweep(&mut self, sweep: u64, due_ns: u64) {
         let with_pss = self.pss_every_ns.is_some() && due_ns >= self.next_pss_ns;
         if with_pss {
@@ -123,6 +148,9 @@ impl Sweeps {
         }
         let started_ns = self.clock.now_ns();
         let result = self.sampler.sweep(with_pss);
+        let of_fleet = result.agents.iter().filter(|sample| sample.is_stopped());
+        let stopped: Vec<_> =
+            of_fleet.filter_map(|sample| self.sampler.agent(sample.agent).cloned()).collect();
         self.log.record(Event::Sample(Sample {
             sweep,
             due_ns,
@@ -133,6 +161,7 @@ impl Sweeps {
             agents: result.agents,
             host: result.host,
         }));
+        self.incidents.stopped(started_ns, &stopped);
         // Reported once: what cannot be read in one sweep cannot be read in the next, and the figures are
         // simply not there.
         if let Some(first) = result.unread.first()

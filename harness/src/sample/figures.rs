@@ -62,6 +62,8 @@ pub(super) fn agent_sample(
         voluntary_switches: status.voluntary_ctxt_switches.unwrap_or(0),
         involuntary_switches: status.nonvoluntary_ctxt_switches.unwrap_or(0),
         pss_kib,
+        // Of nearly every process in nearly every sweep there is nothing to say.
+        state: (!matches!(stat.state, 'R' | 'S' | 'I')).then_some(stat.state),
     }
 }
 
@@ -102,8 +104,21 @@ mod tests {
             voluntary_switches: 91,
             involuntary_switches: 7,
             pss_kib: None,
+            state: None,
         };
         assert_eq!(agent_sample(17, &stat, &status, 9, None, Cpu::Ticks { per_second: 100 }), expected);
+    }
+
+    #[test]
+    fn a_state_is_kept_unless_the_process_runs_or_sleeps() {
+        let status = Status::from_read(STATUS.as_bytes()).unwrap();
+        for (state, kept) in [('S', None), ('R', None), ('T', Some('T')), ('t', Some('t')), ('D', Some('D'))]
+        {
+            let text = STAT.replace(") S ", &format!(") {state} "));
+            let stat = Stat::from_read(text.as_bytes()).unwrap();
+            let sample = agent_sample(17, &stat, &status, 9, None, Cpu::Ticks { per_second: 100 });
+            assert_eq!((sample.state, sample.is_stopped()), (kept, matches!(state, 'T' | 't')));
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@
 mod words;
 
 use super::{
-    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Order, OrderError, Outcome,
-    PlaceId, Process, Refused, StopMode, Stopped, System, Task,
+    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Notice, Noticed, Order,
+    OrderError, Outcome, PlaceId, Process, Refused, StopMode, Stopped, System, Task,
 };
+use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
 use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
@@ -50,8 +51,10 @@ impl Launcher for FleetLauncher {
             error => LaunchError::Failed(error.to_string()),
         })?;
         tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
-        let client = match Client::attach(fleet.dir()) {
-            Ok(client) => client,
+        let attached =
+            Client::attach(fleet.dir()).and_then(|client| Ok((client, Follower::attach(fleet.dir())?)));
+        let (client, follower) = match attached {
+            Ok(attached) => attached,
             Err(error) => {
                 fleet.stop();
                 return Err(LaunchError::Failed(error.to_string()));
@@ -64,6 +67,8 @@ impl Launcher for FleetLauncher {
             shm_dir: shm_dir.clone(),
             run_id: run_id.clone(),
             zero_ns,
+            follower,
+            unread: false,
             altered: Vec::new(),
         }))
     }
@@ -78,6 +83,9 @@ struct RunningFleet {
     run_id: String,
     /// The start of the run on CLOCK_BOOTTIME.
     zero_ns: u64,
+    follower: Follower,
+    /// That the follower could not read on has been said.
+    unread: bool,
     /// What was done to its files, as far as it was seen.
     altered: Vec<String>,
 }
@@ -247,6 +255,21 @@ impl System for RunningFleet {
         let found = self.fleet.altered();
         self.altered.extend_from_slice(&found);
         found
+    }
+
+    fn notices(&mut self) -> Vec<Notice> {
+        let offset = Offset::now(self.zero_ns);
+        match self.follower.poll() {
+            Ok(seen) => {
+                seen.iter().filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns))).collect()
+            }
+            Err(_) if self.unread => Vec::new(),
+            Err(error) => {
+                self.unread = true;
+                let what = Noticed::Unread(format!("the fleet's events cannot be read: {error}"));
+                vec![Notice { at_ns: offset.to_run_ns(now_ns()), place: PlaceId::Supervisor, what }]
+            }
+        }
     }
 
     fn stop(&mut self, mode: StopMode) -> Stopped {

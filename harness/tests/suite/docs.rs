@@ -52,6 +52,25 @@ fn collect_keys(value: &serde_json::Value, keys: &mut Vec<String>) {
 }
 
 #[test]
+fn the_table_of_severities_is_the_one_that_judges() {
+    use reports::runlog::event::{IncidentKind, Severity};
+    let page = read("docs/incidents.md");
+    for kind in IncidentKind::ALL {
+        let severity = match kind.severity() {
+            Severity::Critical => "critical",
+            Severity::Minor => "minor",
+            Severity::Info => "info",
+        };
+        let row = format!("| `{}` | {severity} | {} |", kind.name(), kind.says());
+        assert!(page.lines().any(|line| line == row), "docs/incidents.md lacks: {row}");
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `") && line.contains(" | minor | "));
+    let minor = IncidentKind::ALL.into_iter().filter(|kind| kind.severity() == Severity::Minor);
+    assert_eq!(rows.count(), minor.count(), "the page has a row that the program does not have");
+}
+
+#[test]
 fn every_exit_code_is_documented() {
     let page = read("docs/exit-codes.md");
     for code in

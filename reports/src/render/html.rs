@@ -26,6 +26,7 @@ struct Page<'a> {
     harness: Vec<Fact>,
     ledger: Vec<LedgerLine>,
     deaths: Vec<String>,
+    incidents: Vec<String>,
     failures: Vec<String>,
     failures_more: String,
     alerts: Vec<AlertLine>,
@@ -93,6 +94,16 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             .iter()
             .map(|e| format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns)))
             .collect(),
+        incidents: facts
+            .incidents
+            .items
+            .iter()
+            .map(|i| {
+                let severity = severity(i.kind.severity());
+                let at = units::nanos(i.from_ns);
+                format!("{severity}: {} (pid {}) {}, seen from {at} on", i.name, i.pid, i.how)
+            })
+            .collect(),
         failures: facts
             .task_failures
             .items
@@ -110,11 +121,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             .take(LISTED_MAX)
             .map(|(t, a)| AlertLine {
                 at: units::nanos(*t),
-                severity: match a.severity {
-                    Severity::Info => "info",
-                    Severity::Minor => "minor",
-                    Severity::Critical => "critical",
-                },
+                severity: severity(a.severity),
                 text: a.text.clone(),
             })
             .collect(),
@@ -128,6 +135,14 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     };
     // Rendering into a string fails only if a value's own formatting does, and these are strings.
     page.render().unwrap_or_default()
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Minor => "minor",
+        Severity::Critical => "critical",
+    }
 }
 
 fn explained(judgement: &Judgement) -> &'static str {

@@ -61,6 +61,7 @@ impl<W: Write> Writer<W> {
             | Event::Agents(_)
             | Event::AgentReplaced(_)
             | Event::AgentExit(_)
+            | Event::Incident(_)
             | Event::Round(_)
             | Event::TaskFailed(_)
             | Event::Latency(_)
@@ -369,12 +370,13 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "header",
     "phase",
     "agents",
     "agent-replaced",
     "agent-exit",
+    "incident",
     "round",
     "task-failed",
     "latency",

@@ -58,7 +58,7 @@ macro_rules! figure {
 }
 
 /// In the order in which they are written.
-const COLUMNS: [Figure; 10] = [
+const COLUMNS: [Figure; 11] = [
     figure!("incarnation", "number", small incarnation),
     figure!("rss", "KiB", rss_kib),
     figure!("rss_anon", "KiB", anon_kib),
@@ -69,6 +69,16 @@ const COLUMNS: [Figure; 10] = [
     figure!("voluntary_switches", "count", voluntary_switches),
     figure!("involuntary_switches", "count", involuntary_switches),
     figure!("pss", "KiB", optional pss_kib),
+    Figure {
+        name: "state",
+        unit: "letter",
+        optional: true,
+        get: |s| s.state.map(u64::from),
+        set: |s, value| {
+            s.state = u32::try_from(value).ok().and_then(char::from_u32);
+            s.state.is_some()
+        },
+    },
 ];
 
 /// As the header lists them.
@@ -140,6 +150,7 @@ const NOTHING: AgentSample = AgentSample {
     voluntary_switches: 0,
     involuntary_switches: 0,
     pss_kib: None,
+    state: None,
 };
 
 #[cfg(test)]
@@ -147,12 +158,20 @@ mod tests {
     use super::*;
 
     fn agent() -> AgentSample {
-        AgentSample { agent: 7, rss_kib: 100, fds: 9, cpu_us: 5, pss_kib: Some(80), ..NOTHING }
+        AgentSample {
+            agent: 7,
+            rss_kib: 100,
+            fds: 9,
+            cpu_us: 5,
+            pss_kib: Some(80),
+            state: Some('T'),
+            ..NOTHING
+        }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let agents = [agent(), AgentSample { agent: 8, pss_kib: None, ..agent() }];
+        let agents = [agent(), AgentSample { agent: 8, pss_kib: None, state: None, ..agent() }];
         let unpacked = Mapping::new(&all()).unpack(&sweep_of(&agents)).unwrap();
         assert_eq!(unpacked, Unpacked { agents: agents.to_vec(), lacks: None });
     }
@@ -162,11 +181,11 @@ mod tests {
         let (mut columns, mut sweep) = (all(), sweep_of(&[agent()]));
         columns.insert(0, Column { name: "swap".into(), unit: "KiB".into() });
         sweep.columns.insert(0, vec![Some(4)]);
-        // PSS is not there at all.
-        columns.pop();
-        sweep.columns.pop();
+        // Neither PSS nor the state is there at all.
+        columns.truncate(columns.len() - 2);
+        sweep.columns.truncate(sweep.columns.len() - 2);
         let unpacked = Mapping::new(&columns).unpack(&sweep).unwrap();
-        assert_eq!(unpacked.agents, [AgentSample { pss_kib: None, ..agent() }]);
+        assert_eq!(unpacked.agents, [AgentSample { pss_kib: None, state: None, ..agent() }]);
         // In another unit it is another column.
         columns[2].unit = "MiB".into();
         let unpacked = Mapping::new(&columns).unpack(&sweep).unwrap();

@@ -5,17 +5,19 @@
 //! field and a new kind of event raise the minor version; anything else raises the major one.
 
 mod header;
+mod incident;
 
 pub use header::{
     BuildFacts, CriterionSpec, Header, HostFacts, LoadModel, PlanFacts, Resumes, ScenarioFacts, Topology,
 };
+pub use incident::{Incident, IncidentKind};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 0 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 1 };
 
 /// A reader accepts any minor version of its own major version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FormatVersion {
     pub major: u16,
     pub minor: u16,
@@ -44,6 +46,8 @@ pub enum Event {
     AgentReplaced(AgentReplaced),
     /// An agent process is gone.
     AgentExit(AgentExit),
+    /// Something befell a process, or the whole fleet, that the run had not asked for; recorded when it was over.
+    Incident(Incident),
     /// A round is over: every task of it is answered or failed.
     Round(Round),
     /// One task was not answered in time, or answered with an error. At most
@@ -77,6 +81,7 @@ impl Event {
             | Self::Agents(_)
             | Self::AgentReplaced(_)
             | Self::AgentExit(_)
+            | Self::Incident(_)
             | Self::Round(_)
             | Self::Latency(_)
             | Self::Sample(_)
@@ -274,6 +279,16 @@ pub struct AgentSample {
     pub involuntary_switches: u64,
     /// Only in the sweeps that read it.
     pub pss_kib: Option<u64>,
+    /// As `/proc/PID/stat` spells it (`T` stopped, `t` traced, `D` waiting for a device); absent while it runs or
+    /// sleeps, which is nearly always, and in logs before 2.1.
+    pub state: Option<char>,
+}
+
+impl AgentSample {
+    /// By a signal or a debugger.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, Some('T' | 't'))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

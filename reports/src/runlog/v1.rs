@@ -116,6 +116,7 @@ impl OldAgent {
             voluntary_switches: self.7,
             involuntary_switches: self.8,
             pss_kib: self.9,
+            state: None,
         }
     }
 }

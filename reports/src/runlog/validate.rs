@@ -115,6 +115,10 @@ impl Validator {
                 Err(format!("{} had ended before the fleet was there", exit.name))
             }
             Event::AgentExit(exit) => self.census.exit(exit, self.phase()),
+            Event::Incident(incident) if incident.from_ns < self.began_ns => {
+                Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
+            }
+            Event::Incident(incident) => self.census.incident(incident),
             Event::AgentReplaced(replaced) => self.census.replace(replaced),
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
@@ -280,6 +284,9 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
         Event::Agents(agents) => Some(("the launch was over", agents.launch_ns)),
         Event::AgentReplaced(replaced) => Some(("a process was seen", replaced.seen_ns)),
         Event::AgentExit(exit) => Some(("an end was seen", exit.seen_ns)),
+        Event::Incident(incident) => {
+            Some(("an incident was over", incident.to_ns.unwrap_or(incident.from_ns).max(incident.from_ns)))
+        }
         Event::Round(round) => Some(("a round was over", round.finished_ns)),
         Event::Latency(interval) => {
             Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))

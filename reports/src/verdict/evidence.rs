@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::{Case, EvidenceResult, LogState, Verdict};
+use crate::criterion::MetricId;
 use crate::facts::{Facts, Gap};
 use crate::runlog::event::{EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
 use crate::units;
@@ -31,7 +32,9 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
         sampler_on_time(facts),
     ];
     out.extend(pss_read(case));
-    out.extend([counted_once(facts), ledger(facts), no_deaths(facts), nothing_left(facts)]);
+    out.extend([counted_once(facts), ledger(facts), no_deaths(facts)]);
+    out.extend(no_incidents(case));
+    out.push(nothing_left(facts));
     out.extend(files_altered(facts));
     out
 }
@@ -402,6 +405,36 @@ fn no_deaths(facts: &Facts) -> EvidenceResult {
         result.note = Some(shorten(&who));
     }
     result
+}
+
+/// What befell living processes. How many minor ones there may be is for the criterion that speaks of them, if
+/// there is one. Earlier versions did not look.
+fn no_incidents(case: &Case) -> Option<EvidenceResult> {
+    let facts = case.facts();
+    if !facts.has(1) {
+        return None;
+    }
+    let criterion = case.readable().find(|(_, pair)| {
+        pair.pass().metric().id == MetricId::IncidentsMinor && !pair.pass().comparator().is_floor()
+    });
+    let (minor, critical) =
+        (facts.incidents_minor, facts.incidents.total.saturating_sub(facts.incidents_minor));
+    let verdict = match (critical, minor) {
+        (1.., _) => Verdict::Fail,
+        (0, 1..) if criterion.is_none() => Verdict::Inconclusive,
+        (0, _) => Verdict::Pass,
+    };
+    let wanted = match criterion {
+        None => "0".to_owned(),
+        Some((spec, _)) => format!("0, or minor ones as the criterion `{}` allows", spec.name),
+    };
+    let mut result = check("no undeclared incident", verdict, wanted, n(facts.incidents.total));
+    let what: Vec<_> =
+        facts.incidents.items.iter().map(|i| format!("{} (pid {}) {}", i.name, i.pid, i.how)).collect();
+    if !what.is_empty() {
+        result.note = Some(shorten(&what));
+    }
+    Some(result)
 }
 
 fn nothing_left(facts: &Facts) -> EvidenceResult {

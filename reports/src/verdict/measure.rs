@@ -99,6 +99,11 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::Incidents => {
             Source::Count { value: facts.exits_unexpected.total, among: facts.agents.len() as u64 }
         }
+        // What an earlier version did not look for, it did not see.
+        MetricId::IncidentsMinor if !facts.has(1) => Source::Count { value: 0, among: 0 },
+        MetricId::IncidentsMinor => {
+            Source::Count { value: facts.incidents_minor, among: facts.agents.len() as u64 }
+        }
         MetricId::AgentsLive => of_fleet(Figure::Live),
         MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
         MetricId::SamplerLateness => {

@@ -255,6 +255,91 @@ fn an_undeclared_death_is_a_failure() {
     assert!(judgement.reasons[0].contains("killed by SIGKILL"), "{:?}", judgement.reasons);
 }
 
+/// The run with incidents of worker/0.1, one for each kind.
+fn with_incidents(run: &Run, kinds: &[IncidentKind]) -> Judgement {
+    let mut events = run.events();
+    let at = events.iter().position(|(_, e)| matches!(e, Event::Ledger(_))).unwrap();
+    let t_ns = events[at].0;
+    for kind in kinds {
+        let incident = Incident {
+            kind: *kind,
+            agent: 4,
+            incarnation: 1,
+            name: "worker/0.1".into(),
+            pid: 1_004,
+            how: "was stopped for about 3.0s".into(),
+            from_ns: t_ns - 3_000 * MS,
+            to_ns: Some(t_ns),
+        };
+        events.insert(at, (t_ns, Event::Incident(incident)));
+    }
+    judge(&log_of(events))
+}
+
+#[test]
+fn a_minor_incident_costs_the_pass_and_a_critical_one_is_a_failure() {
+    use IncidentKind::{Hung, Scaled, Stopped, Suspected};
+    for kind in [Stopped, Suspected, Scaled] {
+        let judgement = with_incidents(&Run::default(), &[kind]);
+        evidence(&judgement, "no undeclared incident", Verdict::Inconclusive);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        assert!(judgement.reasons[0].contains("worker/0.1 (pid 1004) was stopped"), "{judgement:?}");
+    }
+    evidence(&with_incidents(&Run::default(), &[Stopped, Hung]), "no undeclared incident", Verdict::Fail);
+}
+
+#[test]
+fn a_criterion_says_how_many_minor_incidents_there_may_be() {
+    use IncidentKind::{Hung, Stopped};
+    let run = Run::asking("incidents.minor < 3");
+    assert_eq!(with_incidents(&run, &[Stopped; 2]).verdict, Verdict::Pass);
+    assert_eq!(with_incidents(&run, &[Stopped; 3]).verdict, Verdict::Fail);
+    // It allows no critical ones,
+    assert_eq!(with_incidents(&run, &[Hung]).verdict, Verdict::Fail);
+    // and a criterion that asks for more of them allows nothing.
+    let run = Run::asking("incidents.minor >= 1");
+    assert_eq!(with_incidents(&run, &[Stopped]).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_sweep_that_saw_a_stop_is_contradicted_by_a_log_without_the_incident() {
+    let judgement = bent(&Run::default(), |event| {
+        if let Event::Sample(s) = event {
+            s.agents[3].state = (s.sweep == 7).then_some('T');
+        }
+        true
+    });
+    evidence(&judgement, "log consistent", Verdict::Inconclusive);
+    assert!(judgement.reasons[0].contains("sweep 7 saw worker/0.1 stopped"), "{:?}", judgement.reasons);
+}
+
+#[test]
+fn an_incident_that_cannot_be_is_inconclusive() {
+    for bend in [
+        (|i| i.agent = 0) as fn(&mut Incident),
+        |i| i.kind = IncidentKind::Exit,
+        |i| i.name = "worker/0.0".into(),
+        |i| i.incarnation = 2,
+        |i| i.pid = 7,
+        |i| i.from_ns = 3,
+        |i| i.to_ns = Some(i.from_ns - 1),
+        |i| i.to_ns = Some(u64::MAX),
+    ] {
+        let run = Run::asking("incidents.minor < 3");
+        let mut events = run.events();
+        let at = events.iter().position(|(_, e)| matches!(e, Event::Ledger(_))).unwrap();
+        let (from_ns, to_ns) = (events[at].0 - MS, Some(events[at].0));
+        let (name, how) = ("worker/0.1".to_owned(), "was stopped".to_owned());
+        let (kind, agent, incarnation, pid) = (IncidentKind::Stopped, 4, 1, 1_004);
+        let mut incident = Incident { kind, agent, incarnation, name, pid, how, from_ns, to_ns };
+        bend(&mut incident);
+        events.insert(at, (events[at].0, Event::Incident(incident.clone())));
+        let judgement = judge(&log_of(events));
+        assert_ne!(judgement.verdict, Verdict::Pass, "{incident:?}");
+        evidence(&judgement, "log consistent", Verdict::Inconclusive);
+    }
+}
+
 #[test]
 fn what_is_left_behind_is_a_failure_and_what_had_to_be_cleaned_is_a_finding() {
     let left = |bend: fn(&mut Verify)| {

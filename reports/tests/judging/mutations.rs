@@ -26,7 +26,11 @@ const HARMLESS: &[(&str, &str, &str)] = &[
     ("header.criteria.*", "*", "names, and when a run may be ended early: this one was not"),
     ("header.command", "*", "for people, who repeat a run by it"),
     ("header.run_id", "longer", "a name: one is as good as another"),
-    ("header.format.minor", "more", "what a newer log needs says so itself"),
+    (
+        "header.format.minor",
+        "*",
+        "what a newer log needs says so itself; an older one has fewer checks to pass",
+    ),
     ("header.plan.duration_ns", "less", "as many rounds, of the same length"),
     ("header.plan.fds_max", "*", "an estimate that only the preflight uses"),
     ("header.plan.shm_bytes", "*", "an estimate that only the preflight uses"),
@@ -163,7 +167,7 @@ fn words(path: &str) -> &'static [&'static str] {
 type Field = (&'static str, fn(&mut AgentSample, fn(u64) -> u64));
 
 /// Rows are packed: their fields by name.
-const FIGURES: [Field; 11] = [
+const FIGURES: [Field; 12] = [
     ("agent", |row, to| row.agent = to(row.agent.into()) as u32),
     ("incarnation", |row, to| row.incarnation = to(row.incarnation.into()) as u32),
     ("rss", |row, to| row.rss_kib = to(row.rss_kib)),
@@ -175,6 +179,7 @@ const FIGURES: [Field; 11] = [
     ("voluntary_switches", |row, to| row.voluntary_switches = to(row.voluntary_switches)),
     ("involuntary_switches", |row, to| row.involuntary_switches = to(row.involuntary_switches)),
     ("pss", |row, to| row.pss_kib = row.pss_kib.map(to)),
+    ("state", |row, _| row.state = Some('T')),
 ];
 /// A figure in place of another.
 type Bend = fn(u64) -> u64;

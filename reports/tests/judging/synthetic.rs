@@ -281,6 +281,7 @@ impl Run {
                     voluntary_switches: sweep * 100,
                     involuntary_switches: sweep,
                     pss_kib: has_pss.then_some(base),
+                    state: None,
                 }
             })
             .collect();

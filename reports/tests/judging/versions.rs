@@ -44,6 +44,19 @@ fn logs_of_the_previous_version_are_judged_with_the_same_verdict() {
     }
 }
 
+#[test]
+fn a_log_of_2_0_is_judged_without_what_its_version_did_not_record() {
+    let log = include_bytes!("../fixtures/v2/pass-2.0/run.log");
+    let (judgement, facts) = judge_log(log.as_slice()).unwrap();
+    assert_eq!(facts.header.format, FormatVersion { major: 2, minor: 0 });
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
+    assert!(!judgement.evidence.iter().any(|check| check.name == "no undeclared incident"));
+    // What it did not look for, a criterion cannot count.
+    let asks = rewritten(log, "incidents == 0", "incidents.minor == 0");
+    let (judgement, _) = judge_log(asks.as_slice()).unwrap();
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+}
+
 fn small() -> Run {
     Run { coordinators: 1, workers: 1, rounds: 2, warm_up_rounds: 1, ..Run::default() }
 }

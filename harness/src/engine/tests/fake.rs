@@ -7,7 +7,8 @@ use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
 use crate::system::{
     Answer, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence, Life,
-    Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode, Stopped, System, Task,
+    Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode, Stopped,
+    System, Task,
 };
 use reports::runlog::event::LedgerRow;
 use std::cell::RefCell;
@@ -58,6 +59,7 @@ pub struct Fake {
     made: u64,
     replies: Box<dyn Fn(u64, PlaceId) -> Reply>,
     counts: LedgerRow,
+    notices: Vec<Notice>,
 }
 
 impl fmt::Debug for Fake {
@@ -81,6 +83,7 @@ impl Fake {
             made: 0,
             replies: Box::new(|_, _| Reply::Right),
             counts: LedgerRow::default(),
+            notices: Vec::new(),
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
         for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
@@ -151,6 +154,12 @@ impl Fake {
             }
         }
         assert!(now > 0, "a process dies during the run");
+    }
+
+    /// The system says something of itself.
+    pub fn notice(&mut self, place: PlaceId, what: Noticed) {
+        let at_ns = self.clock.now_ns();
+        self.notices.push(Notice { at_ns, place, what });
     }
 
     /// The successor comes.
@@ -290,6 +299,10 @@ impl System for Fake {
 
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
         Err(OrderError::NoTarget(order))
+    }
+
+    fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     fn stop(&mut self, _: StopMode) -> Stopped {

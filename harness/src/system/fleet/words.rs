@@ -1,6 +1,7 @@
 //! The fleet's words, as the types of [`crate::system`]. Pure.
 
-use crate::system::{Answer, Death, Failure, Life, PlaceId, Process};
+use crate::system::{Answer, Death, Failure, Life, Notice, Noticed, PlaceId, Process};
+use coordinator::client::events::{ScaledBy, Seen, Subject, What};
 use coordinator::client::status::{ProcessStatus, WorkerStatus};
 use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
 use reports::runlog::event::LedgerRow;
@@ -56,6 +57,26 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::Cancelled => None,
     };
     Failure { reason: failure.to_string(), place }
+}
+
+/// What the run did not ask for; the rest of what happens in a fleet is its daily work.
+pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
+    let what = match &seen.what {
+        What::Suspected { .. } => Noticed::Suspected,
+        What::Healed { .. } => Noticed::Healed,
+        What::Hung { .. } => Noticed::Hung,
+        What::Scaled { from, to, by: ScaledBy::Operator } => Noticed::Scaled { from: *from, to: *to },
+        What::Missed { count } => Noticed::Unread(format!(
+            "{count} events of {} were overwritten before they were read",
+            seen.source
+        )),
+        _ => return None,
+    };
+    let place = match seen.subject {
+        Subject::Place(place) => place,
+        Subject::Fleet => PlaceId::Supervisor,
+    };
+    Some(Notice { at_ns, place, what })
 }
 
 pub(super) fn row(counts: Ledger) -> LedgerRow {

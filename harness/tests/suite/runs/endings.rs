@@ -67,6 +67,49 @@ fn a_killed_supervisor_is_a_finding() {
     assert!(log.contains("\"reason\":\"fleet-lost\""), "{log}");
 }
 
+/// No criterion asks for latency, and every task is answered: only the stop itself can cost the PASS.
+#[test]
+fn a_process_that_was_stopped_costs_the_pass_whoever_it_was() {
+    for (names, stopped) in [
+        (&["worker/1.2"][..], 1),
+        (&["coord/0"], 1),
+        (&["supervisor"], 1),
+        (&["supervisor", "coord/0", "coord/1", "worker/0.0"], 4),
+    ] {
+        let bench = Bench::new(&scenario(4).replace("max < 3s", "max < 1h").replace("\"3s\"", "\"1m\""));
+        let run = bench.start(&["--quiet"]);
+        let agents = run.agents_under_load();
+        let signal = |signal| names.iter().for_each(|name| kill(&agents, name, signal));
+        signal(Signal::SIGSTOP);
+        let log = bench.out().join("small/latest/run.log");
+        wait_until("a look has seen it", || std::fs::read_to_string(&log).unwrap().contains(" is stopped"));
+        signal(Signal::SIGCONT);
+        let done = run.end();
+        assert_eq!(done.status.code(), Some(12), "{names:?}: {}{}", done.stdout, done.stderr);
+        let verdict = verdict(&bench.latest());
+        let evidence = verdict["evidence"].as_array().unwrap();
+        let check = evidence.iter().find(|check| check["name"] == "no undeclared incident").unwrap();
+        assert_eq!(check["verdict"], "INCONCLUSIVE", "{names:?}: {check}");
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.matches("\"kind\":\"stopped\"").count(), stopped, "{names:?}: {log}");
+        bench.assert_nothing_left(&agents);
+    }
+}
+
+#[test]
+fn a_scenario_may_allow_a_number_of_stops() {
+    let allowing = "\n[[criterion]]\nname = \"disturbances\"\npass = \"incidents.minor <= 1\"\n";
+    let bench = Bench::new(&format!("{}{allowing}", scenario(3).replace("max < 3s", "max < 1h")));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    kill(&agents, "worker/0.1", Signal::SIGSTOP);
+    let log = bench.out().join("small/latest/run.log");
+    wait_until("a look has seen it", || std::fs::read_to_string(&log).unwrap().contains(" is stopped"));
+    kill(&agents, "worker/0.1", Signal::SIGCONT);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+}
+
 #[test]
 fn a_killed_harness_takes_its_fleet_along_and_its_log_is_inconclusive() {
     let bench = Bench::new(&scenario(60));

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan;
 use crate::runlog::event::{
-    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, Header, Phase, PlanFacts, Role, Sample,
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, Header, Incident, IncidentKind, Phase, PlanFacts,
+    Role, Sample,
 };
 
 /// The harness, which some logs do not introduce.
@@ -23,6 +24,8 @@ struct Agent {
     last: Option<AgentSample>,
     /// Figures that no live process has. A process that is about to end has them for a moment.
     dubious: Option<String>,
+    /// The first sweep that saw it stopped, and when it began, until an incident says so.
+    stopped: Option<(u64, u64)>,
 }
 
 /// Everyone who was introduced in this segment.
@@ -70,6 +73,7 @@ impl Census {
                 ended: 0,
                 last: None,
                 dubious: None,
+                stopped: None,
             };
             if self.agents.insert(info.id, agent).is_some() {
                 return Err(format!("agent {} is introduced twice", info.id));
@@ -165,6 +169,39 @@ impl Census {
         Ok(())
     }
 
+    pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {
+        let agent = self.fleet(incident.agent)?;
+        let Incident { kind, name, from_ns, .. } = incident;
+        if agent.name != *name {
+            return Err(format!("agent {} is {}, and not {name}", incident.agent, agent.name));
+        }
+        if *kind == IncidentKind::Exit {
+            return Err(format!("{name} has ended, and not as an exit"));
+        }
+        if incident.pid == 0 || incident.how.is_empty() {
+            return Err(format!("an incident of {name}, and the log does not say which process or what"));
+        }
+        if incident.incarnation == 0 || incident.incarnation > agent.incarnation.max(agent.ended) {
+            return Err(format!("incarnation {} of {name} never began", incident.incarnation));
+        }
+        if incident.incarnation == agent.incarnation && incident.pid != agent.pid {
+            return Err(format!(
+                "an incident of {name} as pid {}, and it is pid {}",
+                incident.pid, agent.pid
+            ));
+        }
+        if incident.to_ns.is_some_and(|to_ns| to_ns < *from_ns) {
+            return Err(format!("an incident of {name} was over before it began"));
+        }
+        // What the sweep saw was known when it began or soon after.
+        if matches!(kind, IncidentKind::Stopped | IncidentKind::Hung)
+            && incident.to_ns.is_none_or(|to_ns| agent.stopped.is_some_and(|(_, seen_ns)| seen_ns <= to_ns))
+        {
+            agent.stopped = None;
+        }
+        Ok(())
+    }
+
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<(), String> {
         let mut rows = HashSet::new();
         for row in &sample.agents {
@@ -173,7 +210,7 @@ impl Census {
             }
             self.knows(row.agent)?;
             if let Some(agent) = self.agents.get_mut(&row.agent) {
-                agent.figures(row, sample.sweep, self.old)?;
+                agent.figures(row, sample, self.old)?;
             } else {
                 plausible(row).map_err(|what| format!("sweep {}: the harness has {what}", sample.sweep))?;
             }
@@ -197,6 +234,9 @@ impl Census {
             if let Some(what) = &agent.dubious {
                 return Err(what.clone());
             }
+            if let Some((sweep, _)) = agent.stopped {
+                return Err(format!("sweep {sweep} saw {} stopped, and no incident says so", agent.name));
+            }
             let wanted = if self.old { 1 } else { agent.incarnation };
             if *id != HARNESS && agent.ended < wanted && !left {
                 return Err(format!("the log does not say how {} ended", agent.name));
@@ -207,8 +247,11 @@ impl Census {
 }
 
 impl Agent {
-    fn figures(&mut self, row: &AgentSample, sweep: u64, old: bool) -> Result<(), String> {
-        let name = &self.name;
+    fn figures(&mut self, row: &AgentSample, sample: &Sample, old: bool) -> Result<(), String> {
+        let (name, sweep) = (&self.name, sample.sweep);
+        if row.is_stopped() {
+            self.stopped.get_or_insert((sweep, sample.started_ns));
+        }
         if row.incarnation == 0 || row.incarnation > self.incarnation {
             return Err(format!(
                 "sweep {sweep}: incarnation {} of {name}, and {} is the newest",

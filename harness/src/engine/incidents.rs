@@ -1,0 +1,306 @@
+//! What befalls living processes that the run has not asked for: stops, and suspicions of the fleet itself.
+//!
+//! Two witnesses: the kernel shows which processes are stopped ([`Incidents::stopped`]), the system says whom it
+//! suspects ([`Incidents::noticed`]). What both see of a process at one time is one incident, and is recorded when it
+//! is over. Exits are for [`super::watch`]; how grave an incident is, for the table in `reports`.
+
+use super::recorder::Handle;
+use crate::system::{Notice, Noticed};
+use reports::runlog::event::{AgentId, AgentInfo, Alert, Event, Incident, IncidentKind, Severity};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The one record of open incidents, for the thread that sweeps and the one that makes the load.
+#[derive(Debug, Clone)]
+pub struct Incidents {
+    open: Arc<Mutex<Tracker>>,
+    log: Handle,
+}
+
+impl Incidents {
+    /// The fleet is complete since `began_ns`.
+    pub fn new(log: Handle, began_ns: u64) -> Self {
+        Self { open: Arc::new(Mutex::new(Tracker { began_ns, ..Tracker::default() })), log }
+    }
+
+    /// A look at every process, begun at `at_ns`: those that the kernel shows as stopped.
+    pub fn stopped(&self, at_ns: u64, stopped: &[AgentInfo]) {
+        self.record(|open| open.stopped(at_ns, stopped));
+    }
+
+    /// What the system has noticed until `now_ns`. `agent` finds the process that is in a place.
+    pub fn noticed<'a>(
+        &self,
+        now_ns: u64,
+        notices: &[Notice],
+        agent: impl Fn(&Notice) -> Option<&'a AgentInfo>,
+    ) {
+        self.record(|open| open.noticed(now_ns, notices, agent));
+    }
+
+    /// No one looks any more: what has not ended lasts.
+    pub fn finish(&self) {
+        self.record(Tracker::finish);
+    }
+
+    fn record(&self, step: impl FnOnce(&mut Tracker) -> Vec<Event>) {
+        // Recorded under the lock, so that the log has them in their order.
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in step(&mut open) {
+            self.log.record(event);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    agent: AgentInfo,
+    from_ns: u64,
+    /// What it is now,
+    stopped: bool,
+    suspected: bool,
+    /// and what it has been.
+    kind: IncidentKind,
+}
+
+/// Pure; bounded by the number of agents.
+#[derive(Debug, Default)]
+struct Tracker {
+    began_ns: u64,
+    open: BTreeMap<AgentId, Open>,
+}
+
+impl Tracker {
+    fn stopped(&mut self, at_ns: u64, stopped: &[AgentInfo]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for open in self.open.values_mut() {
+            open.stopped = false;
+        }
+        let mut new = Vec::new();
+        for agent in stopped {
+            if !self.open.contains_key(&agent.id) {
+                new.push(agent);
+            }
+            let open = self.open(agent, at_ns, IncidentKind::Stopped);
+            open.stopped = true;
+            open.kind = open.kind.min(IncidentKind::Stopped);
+        }
+        if let Some(first) = new.first() {
+            let more = match new.len() - 1 {
+                0 => String::new(),
+                more => format!(", and so are {more} more processes"),
+            };
+            events.push(alert(format!("{} (pid {}) is stopped{more}", first.name, first.pid)));
+        }
+        events.extend(self.close(at_ns));
+        events
+    }
+
+    fn noticed<'a>(
+        &mut self,
+        now_ns: u64,
+        notices: &[Notice],
+        agent: impl Fn(&Notice) -> Option<&'a AgentInfo>,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut scaled: Vec<(&Notice, &AgentInfo, String)> = Vec::new();
+        for notice in notices {
+            let at_ns = notice.at_ns.min(now_ns);
+            match &notice.what {
+                Noticed::Unread(why) => events.push(alert(why.clone())),
+                Noticed::Scaled { from, to } => {
+                    let Some(agent) = agent(notice) else { continue };
+                    scaled.push((notice, agent, format!("{} from {from} to {to}", agent.name)));
+                }
+                Noticed::Suspected | Noticed::Hung => {
+                    let Some(agent) = agent(notice) else { continue };
+                    if !self.open.contains_key(&agent.id) {
+                        let text =
+                            format!("the fleet suspects {} (pid {}) of hanging", agent.name, agent.pid);
+                        events.push(alert(text));
+                    }
+                    let hung = notice.what == Noticed::Hung;
+                    let kind = if hung { IncidentKind::Hung } else { IncidentKind::Suspected };
+                    let open = self.open(agent, at_ns, kind);
+                    // A process that has hung is ended: nothing more is to come.
+                    open.suspected = !hung;
+                    open.kind = open.kind.min(kind);
+                    events.extend(self.close(at_ns));
+                }
+                Noticed::Healed => {
+                    let Some(agent) = agent(notice) else { continue };
+                    if let Some(open) = self.open.get_mut(&agent.id) {
+                        open.suspected = false;
+                    }
+                    events.extend(self.close(at_ns));
+                }
+            }
+        }
+        events.extend(self.scaled(now_ns, &scaled));
+        events
+    }
+
+    /// One order to scale reaches every coordinator: together they are one incident.
+    fn scaled(&self, now_ns: u64, scaled: &[(&Notice, &AgentInfo, String)]) -> Vec<Event> {
+        let Some((notice, agent, first)) = scaled.first() else { return Vec::new() };
+        let more = match scaled.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let from_ns = notice.at_ns.min(now_ns).max(self.began_ns);
+        let how = format!("was scaled by hand: {first}{more}");
+        let text = format!("the fleet {how}");
+        let incident = incident(agent, IncidentKind::Scaled, how, (from_ns, Some(from_ns)));
+        vec![alert(text), incident]
+    }
+
+    fn open(&mut self, agent: &AgentInfo, at_ns: u64, kind: IncidentKind) -> &mut Open {
+        let from_ns = at_ns.max(self.began_ns);
+        self.open.entry(agent.id).or_insert_with(|| Open {
+            agent: agent.clone(),
+            from_ns,
+            stopped: false,
+            suspected: false,
+            kind,
+        })
+    }
+
+    fn close(&mut self, at_ns: u64) -> Vec<Event> {
+        let over: Vec<AgentId> = self
+            .open
+            .iter()
+            .filter(|(_, open)| !open.stopped && !open.suspected)
+            .map(|(id, _)| *id)
+            .collect();
+        over.iter()
+            .filter_map(|id| self.open.remove(id))
+            .map(|open| {
+                let to_ns = at_ns.max(open.from_ns);
+                let lasted = Duration::from_nanos(to_ns - open.from_ns);
+                let how = match open.kind {
+                    IncidentKind::Stopped => format!("was stopped for about {lasted:.1?}"),
+                    IncidentKind::Suspected => format!("was suspected of hanging for {lasted:.1?}"),
+                    IncidentKind::Hung => "made no progress and was ended by the fleet".to_owned(),
+                    IncidentKind::Exit | IncidentKind::Scaled => unreachable!("these are never open"),
+                };
+                incident(&open.agent, open.kind, how, (open.from_ns, Some(to_ns)))
+            })
+            .collect()
+    }
+
+    fn finish(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.open)
+            .into_values()
+            .map(|open| {
+                let what = if open.stopped { "stopped" } else { "suspected of hanging" };
+                let how = format!("was {what} until the load had drained");
+                incident(&open.agent, open.kind, how, (open.from_ns, None))
+            })
+            .collect()
+    }
+}
+
+fn incident(
+    agent: &AgentInfo,
+    kind: IncidentKind,
+    how: String,
+    (from_ns, to_ns): (u64, Option<u64>),
+) -> Event {
+    let AgentInfo { id, name, pid, incarnation, .. } = agent;
+    let (agent, incarnation, name, pid) = (*id, *incarnation, name.clone(), *pid);
+    Event::Incident(Incident { kind, agent, incarnation, name, pid, how, from_ns, to_ns })
+}
+
+fn alert(text: String) -> Event {
+    Event::Alert(Alert { severity: Severity::Minor, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::PlaceId;
+    use reports::runlog::event::Role;
+
+    fn agent(id: u32) -> AgentInfo {
+        AgentInfo {
+            id,
+            role: Role::Worker,
+            name: format!("worker/0.{id}"),
+            pid: 100 + id,
+            start_ticks: 1,
+            incarnation: 1,
+        }
+    }
+
+    fn tracker() -> Tracker {
+        Tracker { began_ns: 50, ..Tracker::default() }
+    }
+
+    fn notice(tracker: &mut Tracker, at_ns: u64, what: Noticed) -> Vec<(IncidentKind, u64, Option<u64>)> {
+        let agent = agent(1);
+        let notices = [Notice { at_ns, place: PlaceId::worker(0, 1), what }];
+        incidents(tracker.noticed(1_000, &notices, |_| Some(&agent)))
+    }
+
+    fn incidents(events: Vec<Event>) -> Vec<(IncidentKind, u64, Option<u64>)> {
+        let of = |event| match event {
+            Event::Incident(incident) => Some((incident.kind, incident.from_ns, incident.to_ns)),
+            _ => None,
+        };
+        events.into_iter().filter_map(of).collect()
+    }
+
+    #[test]
+    fn a_stop_lasts_from_the_first_look_that_saw_it_to_the_first_that_did_not() {
+        let mut tracker = tracker();
+        assert_eq!(tracker.stopped(100, &[agent(1), agent(2)]).len(), 1, "one alert for both");
+        assert_eq!(tracker.stopped(200, &[agent(2), agent(1)]), []);
+        assert_eq!(incidents(tracker.stopped(300, &[agent(2)])), [(IncidentKind::Stopped, 100, Some(300))]);
+        assert_eq!(incidents(tracker.finish()), [(IncidentKind::Stopped, 100, None)]);
+        assert_eq!(tracker.finish(), []);
+    }
+
+    #[test]
+    fn a_suspicion_of_a_stopped_process_is_the_same_incident() {
+        let mut tracker = tracker();
+        tracker.stopped(100, &[agent(1)]);
+        assert_eq!(notice(&mut tracker, 300, Noticed::Suspected), []);
+        // By a neighbour, too.
+        assert_eq!(notice(&mut tracker, 310, Noticed::Suspected), []);
+        assert_eq!(incidents(tracker.stopped(400, &[])), [], "the fleet has not seen it go on yet");
+        assert_eq!(notice(&mut tracker, 420, Noticed::Healed), [(IncidentKind::Stopped, 100, Some(420))]);
+        assert_eq!(notice(&mut tracker, 421, Noticed::Healed), []);
+    }
+
+    #[test]
+    fn a_suspicion_that_heals_is_minor_and_one_that_is_confirmed_critical() {
+        let mut tracker = tracker();
+        notice(&mut tracker, 100, Noticed::Suspected);
+        assert_eq!(notice(&mut tracker, 200, Noticed::Healed), [(IncidentKind::Suspected, 100, Some(200))]);
+        notice(&mut tracker, 300, Noticed::Suspected);
+        assert_eq!(notice(&mut tracker, 400, Noticed::Hung).len(), 1);
+        let severity = [IncidentKind::Suspected, IncidentKind::Hung].map(IncidentKind::severity);
+        assert_eq!(severity, [Severity::Minor, Severity::Critical]);
+        assert_eq!(incidents(tracker.finish()), []);
+    }
+
+    #[test]
+    fn a_hang_is_seen_even_if_nobody_suspected_it() {
+        assert_eq!(notice(&mut tracker(), 70, Noticed::Hung), [(IncidentKind::Hung, 70, Some(70))]);
+    }
+
+    #[test]
+    fn one_order_to_scale_is_one_incident_and_nothing_is_older_than_the_fleet() {
+        let (mut tracker, agent) = (tracker(), agent(1));
+        let scaled = |at_ns| Notice {
+            at_ns,
+            place: PlaceId::Coordinator(0),
+            what: Noticed::Scaled { from: 4, to: 2 },
+        };
+        let events = tracker.noticed(1_000, &[scaled(10), scaled(11)], |_| Some(&agent));
+        let Event::Incident(incident) = &events[1] else { panic!("{events:?}") };
+        assert_eq!(incident.how, "was scaled by hand: worker/0.1 from 4 to 2, and 1 more");
+        assert_eq!((incident.kind, incident.from_ns), (IncidentKind::Scaled, 50));
+    }
+}
