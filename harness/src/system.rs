@@ -260,10 +260,18 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Of a command: its stderr, which is the end of `body`.
     pub errors: &'a [u8],
-    /// From the beginning of the task to its end, on the worker's clock.
-    pub took: Duration,
+    /// When the worker says it began and ended the task: any number, on the clock of [`Outcome::sent_ns`].
+    pub started_ns: u64,
+    pub finished_ns: u64,
     /// Of a command: how it ended.
     pub how: HowEnded,
+}
+
+impl Answer<'_> {
+    /// From the beginning of the task to its end, as the worker says.
+    pub fn took(&self) -> Duration {
+        Duration::from_nanos(self.finished_ns.saturating_sub(self.started_ns))
+    }
 }
 
 /// Why an accepted task has no answer.

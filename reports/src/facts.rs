@@ -11,6 +11,7 @@ mod load;
 mod samples;
 mod series;
 mod spans;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub use load::{Counts, Distribution, LoadFacts, Over, WindowSpec};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
+pub use work::{WorkFacts, Worked};
 
 /// Of each list that a person reads; the rest is counted.
 const LISTED_MAX: usize = 100;
@@ -71,6 +73,7 @@ pub struct Facts {
     pub launch_ns: Option<u64>,
     pub load: LoadFacts,
     pub samples: SampleFacts,
+    pub work: WorkFacts,
     pub exits_unexpected: Listed<AgentExit>,
     pub exits_expected: u64,
     /// Without the exits.
@@ -127,6 +130,7 @@ impl Facts {
         let factor = time_factor(header);
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
+            work: WorkFacts::new(&header.plan),
             samples: SampleFacts::new(&header.plan, &header.host, factor),
             header: header.clone(),
             segments: 1,
@@ -187,10 +191,17 @@ impl Facts {
                 self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
                 self.incidents.push(incident.clone());
             }
-            Event::Round(round) => self.load.push_round(round, &self.spans),
+            Event::Round(round) => {
+                self.work.round(round);
+                self.load.push_round(round, &self.spans);
+            }
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
             Event::Latency(interval) => self.load.push_latency(interval),
-            Event::Sample(sample) => self.samples.push(sample, &self.spans),
+            Event::Sample(sample) => {
+                let is_worker = |id| self.agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
+                self.work.sample(sample, is_worker);
+                self.samples.push(sample, &self.spans);
+            }
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {
                 self.alerts_critical += u64::from(alert.severity == Severity::Critical);
@@ -221,6 +232,7 @@ impl Facts {
         self.end_load(self.last_ns);
         self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
         self.segments += 1;
+        self.work.resume();
         self.end = None;
     }
 

@@ -341,13 +341,15 @@ impl<'a> Loader<'a> {
                 self.latencies.record(LatencyTag::TaskFromSend, phase, from_send_ns);
             }
             Some(wrong) => {
-                if matches!(wrong, Wrong::Content(_)) {
-                    round.corrupt += 1;
+                match wrong {
+                    Wrong::Content(_) => round.corrupt += 1,
+                    Wrong::Contradicted(_) => round.contradicted += 1,
+                    Wrong::Failed(_) | Wrong::Undelivered(_) => {}
                 }
                 if !matches!(wrong, Wrong::Undelivered(_)) {
                     self.rejected += 1;
                 }
-                let (Wrong::Content(reason) | Wrong::Failed(reason) | Wrong::Undelivered(reason)) = wrong;
+                let reason = wrong.reason();
                 self.fail(outcome.tag, outcome.id, outcome.place, reason);
             }
         }

@@ -150,6 +150,7 @@ impl Plan {
             sample_every_ns: nanos(sampling.every()),
             pss_every_ns: sampling.pss_every().map_or(0, nanos),
             messages_per_task: self.system().messages_per_task(),
+            cpu_per_task_ns: self.workload().cpu_per_task().map(nanos),
         }
     }
 }

@@ -233,6 +233,14 @@ impl Workload {
         }
     }
 
+    /// What a worker's own process uses for a task; `None` where the task does not say.
+    pub fn cpu_per_task(&self) -> Option<Duration> {
+        match self {
+            Self::Compute { cpu } => Some(*cpu),
+            Self::Echo { .. } | Self::Sleep(_) | Self::Exec { .. } => None,
+        }
+    }
+
     /// In words: `echo 256 B`.
     pub fn words(&self) -> String {
         match self {

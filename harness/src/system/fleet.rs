@@ -185,7 +185,7 @@ impl System for RunningFleet {
                 sent_ns: offset.to_run_ns(outcome.sent_ns),
                 received_ns: offset.to_run_ns(outcome.received_ns),
                 result: match &outcome.result {
-                    Ok(answer) => Ok(words::answer(answer)),
+                    Ok(answer) => Ok(words::answer(answer, |at_ns| offset.to_run_ns(at_ns))),
                     Err(failure) => Err(words::failure(failure)),
                 },
             })),

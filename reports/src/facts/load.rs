@@ -27,6 +27,8 @@ pub struct Counts {
     pub late: u64,
     pub duplicates: u64,
     pub corrupt: u64,
+    #[serde(default)]
+    pub contradicted: u64,
 }
 
 impl Counts {
@@ -43,6 +45,7 @@ impl Counts {
         self.late += u64::from(round.late);
         self.duplicates += u64::from(round.duplicates);
         self.corrupt += u64::from(round.corrupt);
+        self.contradicted += u64::from(round.contradicted);
     }
 }
 

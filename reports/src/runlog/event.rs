@@ -202,10 +202,19 @@ pub struct Round {
     pub duplicates: u32,
     /// Answers with the wrong content (counted under `failed`).
     pub corrupt: u32,
+    /// Answers that say they were begun before their task was sent, or ended after they were here (counted under
+    /// `failed`). Not before 2.1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub contradicted: u32,
     /// Latency of the answered tasks, from the scheduled start of the round; absent without any.
     pub task_p50_ns: Option<u64>,
     pub task_p99_ns: Option<u64>,
     pub task_max_ns: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

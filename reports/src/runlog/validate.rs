@@ -207,6 +207,9 @@ impl Validator {
         if r.corrupt > r.failed {
             return Err(format!("round {}: more corrupt answers than failed tasks", r.round));
         }
+        if r.contradicted > r.failed {
+            return Err(format!("round {}: more contradicted answers than failed tasks", r.round));
+        }
         self.under_load("a round")?;
         plan.map_or(Ok(()), |plan| self.rounds.round(r, plan, self.began_ns))
     }

@@ -3,6 +3,8 @@
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
 //! fleet did wrong (a death, a leftover, a difference between the two ends' ledgers) makes it FAIL.
 
+mod work;
+
 use std::fmt::Write;
 
 use super::{Case, EvidenceResult, LogState, Verdict};
@@ -27,10 +29,9 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
         load_duration(facts),
         rounds_done(facts),
         work_done(facts),
-        agents_live(facts),
-        sampling_coverage(facts),
-        sampler_on_time(facts),
     ];
+    out.extend(work::proven(facts));
+    out.extend([agents_live(facts), sampling_coverage(facts), sampler_on_time(facts)]);
     out.extend(pss_read(case));
     out.extend([counted_once(facts), ledger(facts), no_deaths(facts)]);
     out.extend(no_incidents(case));

@@ -255,6 +255,70 @@ fn an_undeclared_death_is_a_failure() {
     assert!(judgement.reasons[0].contains("killed by SIGKILL"), "{:?}", judgement.reasons);
 }
 
+/// What the synthetic worker with the least CPU time uses in a round.
+const CPU_A_ROUND: u64 = 5 * MS;
+
+#[test]
+fn cpu_time_that_the_kernel_did_not_see_is_a_failure() {
+    let claims = |per_task_ns| {
+        let judgement = bent(&Run::default(), |event| {
+            if let Event::Header(header) = event {
+                header.plan.cpu_per_task_ns = Some(per_task_ns);
+            }
+            true
+        });
+        judgement.evidence.into_iter().find(|e| e.name == "work proven").unwrap()
+    };
+    assert_eq!(claims(CPU_A_ROUND).verdict, Verdict::Pass, "{:?}", claims(CPU_A_ROUND));
+    // Rounded by the kernel: within a tenth.
+    assert_eq!(claims(CPU_A_ROUND * 11 / 10).verdict, Verdict::Pass);
+    let more = claims(CPU_A_ROUND * 12 / 10);
+    assert_eq!(more.verdict, Verdict::Fail, "{more:?}");
+    // Of those that used the least, and of no others.
+    assert!(more.note.as_ref().unwrap().starts_with("worker/"), "{more:?}");
+}
+
+#[test]
+fn a_single_worker_that_computes_nothing_is_found_among_honest_ones() {
+    let judgement = bent(&Run::default(), |event| {
+        if let Event::Header(header) = event {
+            header.plan.cpu_per_task_ns = Some(CPU_A_ROUND);
+        }
+        if let Event::Sample(sample) = event {
+            sample.agents.iter_mut().filter(|row| row.agent == 4).for_each(|row| row.cpu_us /= 100);
+        }
+        true
+    });
+    evidence(&judgement, "work proven", Verdict::Fail);
+    let check = judgement.evidence.iter().find(|e| e.name == "work proven").unwrap();
+    let note = check.note.as_ref().unwrap();
+    assert!(note.starts_with("worker/0.1: ") && !note.contains(';'), "{note}");
+}
+
+#[test]
+fn computing_that_no_sweep_witnessed_is_inconclusive() {
+    let judgement = bent(&Run::default(), |event| {
+        if let Event::Header(header) = event {
+            header.plan.cpu_per_task_ns = Some(1);
+        }
+        !matches!(event, Event::Sample(s) if s.sweep > 0)
+    });
+    evidence(&judgement, "work proven", Verdict::Inconclusive);
+}
+
+#[test]
+fn times_that_the_harness_contradicts_are_a_failure_whatever_is_asked() {
+    let run = Run { failed: |n| u32::from(n == 5), ..Run::asking("delivery.rate >= 90%") };
+    let judgement = bent(&run, |event| {
+        if let Event::Round(round) = event {
+            round.contradicted = round.failed;
+        }
+        true
+    });
+    assert_eq!(judgement.criteria[0].verdict, Verdict::Pass);
+    evidence(&judgement, "work proven", Verdict::Fail);
+}
+
 /// The run with incidents of worker/0.1, one for each kind.
 fn with_incidents(run: &Run, kinds: &[IncidentKind]) -> Judgement {
     let mut events = run.events();

@@ -119,6 +119,7 @@ impl Run {
                 sample_every_ns: self.sample_every_ns,
                 pss_every_ns: self.pss_every_ns,
                 messages_per_task: 4,
+                cpu_per_task_ns: None,
             },
             criteria: self.criteria.clone(),
             host: HostFacts {
@@ -253,6 +254,7 @@ impl Run {
             late: if in_load == Some(0) { self.late } else { 0 },
             duplicates: 0,
             corrupt: 0,
+            contradicted: 0,
             task_p50_ns: Some(took / 2),
             task_p99_ns: Some(took),
             task_max_ns: Some(took),

@@ -9,10 +9,34 @@ use std::time::Duration;
 pub(super) enum Wrong {
     /// It was answered, with something else than was asked for.
     Content(String),
+    /// It was answered, and the answer's times cannot be true: this end's own clock says so.
+    Contradicted(String),
     /// It was answered: what was asked for has failed.
     Failed(String),
     /// The system says that it was not answered.
     Undelivered(String),
+}
+
+impl Wrong {
+    /// In words.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Content(reason)
+            | Self::Contradicted(reason)
+            | Self::Failed(reason)
+            | Self::Undelivered(reason) => reason,
+        }
+    }
+
+    /// What is wrong with an answer from `place`.
+    fn at(self, place: PlaceId) -> Self {
+        let at_place = |reason| format!("{place}: {reason}");
+        match self {
+            Self::Content(reason) => Self::Content(at_place(reason)),
+            Self::Contradicted(reason) => Self::Contradicted(at_place(reason)),
+            Self::Failed(reason) | Self::Undelivered(reason) => Self::Failed(at_place(reason)),
+        }
+    }
 }
 
 /// An outcome, after a look at what the answer says.
@@ -29,15 +53,13 @@ pub(super) struct Checked {
 impl Checked {
     pub fn new(outcome: &Outcome<'_>, plan: &Plan, seed: u64, buffer: &mut Vec<u8>) -> Self {
         let place = outcome.place;
-        let at_place = |reason: String| format!("{place}: {reason}");
         let wrong = match &outcome.result {
-            Ok(answer) => check(answer, plan, seed, outcome.tag, buffer).map(|wrong| match wrong {
-                Wrong::Content(reason) => Wrong::Content(at_place(reason)),
-                Wrong::Failed(reason) | Wrong::Undelivered(reason) => Wrong::Failed(at_place(reason)),
-            }),
+            Ok(answer) => times(answer, outcome)
+                .or_else(|| check(answer, plan, seed, outcome.tag, buffer))
+                .map(|wrong| wrong.at(place)),
             Err(failure) => Some(Wrong::Undelivered(match failure.place {
                 Some(_) => failure.reason.clone(),
-                None => at_place(failure.reason.clone()),
+                None => format!("{place}: {}", failure.reason),
             })),
         };
         Self {
@@ -51,8 +73,25 @@ impl Checked {
     }
 }
 
+/// A worker cannot begin before the task was sent, nor end after its answer was here: so what it says it has spent on
+/// the task has passed on this end's clock, too. All four times are of one clock.
+fn times(answer: &Answer<'_>, outcome: &Outcome<'_>) -> Option<Wrong> {
+    let Answer { started_ns, finished_ns, .. } = *answer;
+    let apart = |earlier, later: u64| Duration::from_nanos(later.saturating_sub(earlier));
+    let what = if started_ns < outcome.sent_ns {
+        format!("it says it began {:?} before the task was sent", apart(started_ns, outcome.sent_ns))
+    } else if finished_ns > outcome.received_ns {
+        format!("it says it ended {:?} after its answer was here", apart(outcome.received_ns, finished_ns))
+    } else if finished_ns < started_ns {
+        format!("it says it ended {:?} before it began", apart(finished_ns, started_ns))
+    } else {
+        return None;
+    };
+    Some(Wrong::Contradicted(what))
+}
+
 fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec<u8>) -> Option<Wrong> {
-    let took = answer.took;
+    let took = answer.took();
     let at_least = |asked: Duration| {
         (took < asked).then(|| Wrong::Content(format!("done in {took:?}, although {asked:?} was asked for")))
     };

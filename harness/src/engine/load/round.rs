@@ -8,6 +8,7 @@ pub(super) struct InFlight {
     pub phase: Phase,
     pub scheduled_ns: u64,
     pub corrupt: u32,
+    pub contradicted: u32,
     started_ns: u64,
     /// When the system must have said what became of every task.
     give_up_ns: u64,
@@ -28,6 +29,7 @@ impl InFlight {
             phase,
             scheduled_ns,
             corrupt: 0,
+            contradicted: 0,
             started_ns,
             give_up_ns: u64::MAX,
             last_ns: started_ns,
@@ -97,6 +99,7 @@ impl InFlight {
             late,
             duplicates,
             corrupt: self.corrupt,
+            contradicted: self.contradicted,
             task_p50_ns: at(0.5),
             task_p99_ns: at(0.99),
             task_max_ns: self.latencies_ns.last().copied(),

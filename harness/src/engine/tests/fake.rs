@@ -24,6 +24,10 @@ pub enum Reply {
     Right,
     /// The right answer after a while.
     After(Duration),
+    /// The right answer after a millisecond, which says that it took so long: it began before the task was sent.
+    Backdated(Duration),
+    /// The same, and it says that it has ended so much later.
+    Postdated(Duration),
     /// An answer with other bytes.
     Wrong,
     /// The right answer, and then once more.
@@ -39,8 +43,20 @@ pub enum Reply {
 type Action = Box<dyn FnOnce(&mut Fake)>;
 
 enum Happening {
-    Answer { tag: u64, place: PlaceId, sent_ns: u64, body: Vec<u8> },
-    Failure { tag: u64, place: PlaceId, sent_ns: u64 },
+    /// It says that it began and ended so long before, and after, it is received.
+    Answer {
+        tag: u64,
+        place: PlaceId,
+        sent_ns: u64,
+        body: Vec<u8>,
+        began: Duration,
+        ended: Duration,
+    },
+    Failure {
+        tag: u64,
+        place: PlaceId,
+        sent_ns: u64,
+    },
     Late,
     Duplicate,
     Action(Action),
@@ -196,11 +212,13 @@ impl Fake {
     fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
         let received_ns = self.clock.now_ns();
         match happening {
-            Happening::Answer { tag, place, sent_ns, body } => {
+            Happening::Answer { tag, place, sent_ns, body, began, ended } => {
                 self.counts.answered += 1;
                 self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
-                let (took, how) = (Duration::from_millis(1), HowEnded::Exited(0));
-                let result = Ok(Answer { body: &body, errors: &[], took, how });
+                let how = HowEnded::Exited(0);
+                let started_ns = received_ns.saturating_sub(began.as_nanos() as u64);
+                let finished_ns = received_ns + ended.as_nanos() as u64;
+                let result = Ok(Answer { body: &body, errors: &[], started_ns, finished_ns, how });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
             Happening::Failure { tag, place, sent_ns } => {
@@ -247,15 +265,27 @@ impl System for Fake {
         if self.process(to).life != Life::Live {
             return Err(Refused("the worker is dead".to_owned()));
         }
-        let Task::Echo(body) = task else { return Err(Refused("only echo".to_owned())) };
+        let body = match task {
+            Task::Echo(body) => body,
+            Task::Sleep(_) | Task::Compute(_) => &[],
+            Task::Command(_) => return Err(Refused("no commands".to_owned())),
+        };
         self.counts.accepted += 1;
         self.counts.in_flight += 1;
         let (place, sent_ns) = (to, self.clock.now_ns());
-        let answer = |body: &[u8]| Happening::Answer { tag, place, sent_ns, body: body.to_vec() };
         let ms = |ms: u64| sent_ns + ms * 1_000_000;
+        let claims = |body: &[u8], began, ended| {
+            let body = body.to_vec();
+            Happening::Answer { tag, place, sent_ns, body, began, ended }
+        };
+        let answer = |body: &[u8]| claims(body, Duration::from_millis(1), Duration::ZERO);
         match (self.replies)(tag >> INDEX_BITS, to) {
             Reply::Right => self.push(ms(1), answer(body)),
-            Reply::After(time) => self.push(sent_ns + time.as_nanos() as u64, answer(body)),
+            Reply::After(time) => {
+                self.push(sent_ns + time.as_nanos() as u64, claims(body, time, Duration::ZERO));
+            }
+            Reply::Backdated(by) => self.push(ms(1), claims(body, by, Duration::ZERO)),
+            Reply::Postdated(by) => self.push(ms(1), claims(body, Duration::from_millis(1), by)),
             Reply::Wrong => self.push(ms(1), answer(b"something else")),
             Reply::Twice => {
                 self.push(ms(1), answer(body));

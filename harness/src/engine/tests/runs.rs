@@ -184,6 +184,47 @@ fn wrong_content_is_corrupt_and_no_answer() {
     assert_eq!((done.ledger().client.answered, done.ledger().rejected), (60, 1));
 }
 
+/// A worker that does nothing, and says that it began long ago: its word was all there was.
+#[test]
+fn an_answer_that_says_it_began_before_its_task_was_sent_is_contradicted() {
+    let asked = Duration::from_millis(40);
+    for (kind, workload) in
+        [("sleep", "kind = \"sleep\"\ntime = \"40ms\""), ("compute", "kind = \"compute\"\ncpu = \"40ms\"")]
+    {
+        let text =
+            SCENARIO.replace("kind = \"echo\"\npayload = \"64B\"", workload).replace(">= 100%", ">= 0%");
+        let sink = MemorySink::default();
+        let done = run_into(&sink, &text, |clock, _| {
+            Fake::new(clock, 3).replies(move |round, place| match (round, place == worker(1)) {
+                (3, true) => Reply::Backdated(asked),
+                (4, true) => Reply::Postdated(asked),
+                _ => Reply::After(asked),
+            })
+        });
+        assert_eq!(done.sums(), [TASKS, TASKS - 2, 2, 0, 0, 0], "{kind}");
+        let contradicted: u32 = done.rounds().iter().map(|round| round.contradicted).sum();
+        let reasons: Vec<_> = done.failures().iter().map(|failed| failed.reason.as_str()).collect();
+        let told = [
+            "worker/0.1: it says it began 39ms before the task was sent",
+            "worker/0.1: it says it ended 40ms after its answer was here",
+        ];
+        assert_eq!((contradicted, reasons), (2, told.to_vec()), "{kind}");
+        assert_eq!(done.ledger().rejected, 2);
+        // No criterion excuses it.
+        let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+        let check = judgement.evidence.iter().find(|check| check.name == "work proven").unwrap();
+        assert_eq!(check.verdict, reports::Verdict::Fail, "{check:?}");
+        assert!(check.note.as_ref().is_some_and(|note| note.contains(told[0])), "{check:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_took_less_than_was_asked_for_is_wrong_by_its_own_word() {
+    let text = SCENARIO.replace("kind = \"echo\"\npayload = \"64B\"", "kind = \"sleep\"\ntime = \"20ms\"");
+    let done = run_scenario(&text, |clock, _| Fake::new(clock, 3));
+    assert_eq!(done.sums(), [TASKS, 0, TASKS, 0, 0, TASKS]);
+}
+
 #[test]
 fn a_dead_worker_is_not_sent_to_and_its_tasks_fail() {
     let done = run(|clock, _| Fake::new(clock, 3).at(900, |fake| fake.kill(worker(1))));

@@ -5,7 +5,6 @@ use coordinator::client::events::{ScaledBy, Seen, Subject, What};
 use coordinator::client::status::{ProcessStatus, WorkerStatus};
 use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
 use reports::runlog::event::LedgerRow;
-use std::time::Duration;
 
 pub(super) fn process(status: &ProcessStatus) -> Process {
     let life = if status.is_dead() {
@@ -29,12 +28,13 @@ pub(super) fn process(status: &ProcessStatus) -> Process {
     }
 }
 
-/// `stdout_len` may be anything: it comes from a worker.
-pub(super) fn answer<'a>(answer: &FleetAnswer<'a>) -> Answer<'a> {
+/// `stdout_len` and the times may be anything: they come from a worker.
+pub(super) fn answer<'a>(answer: &FleetAnswer<'a>, to_run_ns: impl Fn(u64) -> u64) -> Answer<'a> {
     Answer {
         body: answer.body,
         errors: answer.body.get(answer.stdout_len..).unwrap_or_default(),
-        took: Duration::from_nanos(answer.finished_ns.saturating_sub(answer.started_ns)),
+        started_ns: to_run_ns(answer.started_ns),
+        finished_ns: to_run_ns(answer.finished_ns),
         how: HowEnded::from_raw(answer.code),
     }
 }
@@ -44,7 +44,9 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         Reason::WorkerDied(worker, _)
         | Reason::WorkerDead(worker, _)
         | Reason::WorkerHung(worker, _)
-        | Reason::Refused(worker, _) => Some(PlaceId::Worker(*worker)),
+        | Reason::Refused(worker, _)
+        | Reason::AgentFailed(worker, _)
+        | Reason::AgentDied(worker, _) => Some(PlaceId::Worker(*worker)),
         Reason::CoordinatorDied(index, _)
         | Reason::CoordinatorSilent(index, _)
         | Reason::CoordinatorBroken(index, _)
@@ -99,6 +101,7 @@ pub(super) fn executed(workers: &[WorkerStatus]) -> u64 {
 mod tests {
     use super::*;
     use coordinator::client::WorkerRef;
+    use std::time::Duration;
 
     #[test]
     fn a_failure_that_names_a_place_carries_it() {
@@ -122,7 +125,8 @@ mod tests {
             truncated: false,
             usage: None,
         };
-        let heard = answer(&told);
-        assert_eq!((heard.body, heard.errors, heard.took), (&b"out"[..], &b""[..], Duration::ZERO));
+        let heard = answer(&told, |ns| ns + 1);
+        assert_eq!((heard.body, heard.errors, heard.took()), (&b"out"[..], &b""[..], Duration::ZERO));
+        assert_eq!((heard.started_ns, heard.finished_ns), (8, 6));
     }
 }

@@ -83,6 +83,9 @@ pub struct PlanFacts {
     /// Bus messages of one task's round trip.
     #[serde(default = "four")]
     pub messages_per_task: u32,
+    /// CPU time that a worker uses for a task; absent if the workload does not say, and before 2.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_per_task_ns: Option<u64>,
 }
 
 /// From the client to the coordinator, to the worker, and the same way back.

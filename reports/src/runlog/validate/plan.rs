@@ -55,6 +55,9 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     if plan.messages_per_task == 0 {
         return Err("a task without messages".into());
     }
+    if plan.cpu_per_task_ns == Some(0) {
+        return Err("a task that computes for no time".into());
+    }
     Ok(())
 }
 

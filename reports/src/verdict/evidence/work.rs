@@ -1,0 +1,68 @@
+//! Whether the work was done, by two witnesses that are not the worker: the harness's clock and the kernel.
+
+use super::{check, n, shorten};
+use crate::facts::{Facts, WorkFacts};
+use crate::units;
+use crate::verdict::{EvidenceResult, Verdict};
+
+/// Of the CPU time that the answers claim: the clock that the worker reads and the one that the kernel shows need not
+/// count an interrupt alike.
+const CPU_SHARE_MIN: f64 = 0.9;
+
+/// Not of logs that were written before anybody compared.
+pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
+    if !facts.has(1) {
+        return None;
+    }
+    let contradicted = facts.load.counts.contradicted + facts.load.warm_up.contradicted;
+    if contradicted > 0 {
+        let found = format!("{} with times that the harness's clock contradicts", n(contradicted));
+        let mut result = check("work proven", Verdict::Fail, "answers whose times can be true", found);
+        let rounds = facts.task_failures.items.iter();
+        let first: Vec<_> =
+            rounds.filter(|f| f.reason.contains(" it says it ")).map(|f| f.reason.clone()).collect();
+        result.note = (!first.is_empty()).then(|| shorten(&first));
+        return Some(result);
+    }
+    match facts.work.per_task_ns() {
+        Some(per_task_ns) => Some(cpu(facts, &facts.work, per_task_ns)),
+        None => {
+            let wanted = "answers whose times can be true";
+            Some(check(
+                "work proven",
+                Verdict::Pass,
+                wanted,
+                "no answer that the harness's clock contradicts",
+            ))
+        }
+    }
+}
+
+/// Each worker has used what its answers claim, as the kernel counts.
+fn cpu(facts: &Facts, work: &WorkFacts, per_task_ns: u64) -> EvidenceResult {
+    let wanted =
+        format!("90 % of {} of CPU time for each task, as the kernel counts", units::nanos(per_task_ns));
+    let (mut used_us, mut rounds, mut lacking) = (0_u64, 0_u64, Vec::new());
+    for (id, worked) in work.workers() {
+        used_us = used_us.saturating_add(worked.cpu_us);
+        rounds += worked.rounds;
+        let claimed_ns = worked.rounds as f64 * per_task_ns as f64;
+        if (worked.cpu_us as f64) * 1e3 < claimed_ns * CPU_SHARE_MIN {
+            lacking.push(format!(
+                "{}: {} for {} tasks",
+                facts.agent_name(id),
+                units::nanos(worked.cpu_us.saturating_mul(1_000)),
+                n(worked.rounds)
+            ));
+        }
+    }
+    if rounds == 0 {
+        let found = "no sweep saw a worker after a round that was answered whole";
+        return check("work proven", Verdict::Inconclusive, wanted, found);
+    }
+    let verdict = if lacking.is_empty() { Verdict::Pass } else { Verdict::Fail };
+    let found = format!("{} for {} tasks", units::nanos(used_us.saturating_mul(1_000)), n(rounds));
+    let mut result = check("work proven", verdict, wanted, found);
+    result.note = (!lacking.is_empty()).then(|| shorten(&lacking));
+    result
+}
