@@ -22,6 +22,7 @@ fn round() -> Event {
         late: 0,
         duplicates: 0,
         corrupt: 0,
+        contradicted: 0,
         task_p50_ns: Some(2_100_000),
         task_p99_ns: Some(3_900_000),
         task_max_ns: Some(4_092_000),
@@ -42,6 +43,7 @@ fn sweep() -> Event {
             voluntary_switches: 61_000,
             involuntary_switches: 210,
             pss_kib: None,
+            state: None,
         })
         .collect();
     let host = HostSample {

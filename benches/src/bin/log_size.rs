@@ -34,6 +34,7 @@ impl Fleet {
                 voluntary_switches: u64::from(agent) * 3,
                 involuntary_switches: 0,
                 pss_kib: None,
+                state: None,
             })
             .collect();
         Self { rng: ChaCha8Rng::seed_from_u64(1), agents }
