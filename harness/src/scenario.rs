@@ -30,6 +30,7 @@ mod tree;
 pub mod unit;
 pub mod workload;
 
+pub use criterion::Undecidable;
 pub use fleet::Fleet;
 pub use guide::guide_tables;
 pub use load::Load;

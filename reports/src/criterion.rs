@@ -10,6 +10,7 @@
 
 mod catalogue;
 mod parse;
+mod sound;
 mod threshold;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::ops::Range;
 
 pub use crate::scope::Scope;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Unit, catalogue, names};
+pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod case;
 mod evidence;
 mod judge;
 mod measure;
+mod variant;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
 pub use case::{Asked, Case};
+pub use variant::{Ran, Variant};
 
 /// The version of `verdict.json`.
 pub const VERDICT_VERSION: u32 = 2;
@@ -71,8 +73,14 @@ pub struct Judgement {
     pub requirements: Vec<String>,
     pub verdict: Verdict,
     pub exit: Exit,
-    /// The schedule was compressed so many times: such a run satisfies no gate.
-    pub rehearsal: Option<f64>,
+    /// What the command line laid over the scenario file: `profile`, `overrides`, `rehearsal`.
+    #[serde(flatten)]
+    pub variant: Variant,
+    /// What was run, whatever the file says. Absent from verdicts of before.
+    #[serde(default)]
+    pub ran: Option<Ran>,
+    /// Whether a gate that names nothing but this scenario would take it: it passed, and the file was run as it
+    /// stands.
     pub satisfies_gate: bool,
     /// In words, the gravest first.
     pub reasons: Vec<String>,
@@ -90,6 +98,9 @@ pub struct CriterionResult {
     pub aggregation: String,
     pub pass: String,
     pub conditional: Option<String>,
+    /// Shown, and not judged: its verdict counts for nothing.
+    #[serde(default)]
+    pub informational: bool,
     pub verdict: Verdict,
     /// In `unit`; absent if there was nothing to measure.
     pub value: Option<f64>,
@@ -129,6 +140,11 @@ impl EvidenceResult {
 }
 
 impl CriterionResult {
+    /// The verdict, or that there is none.
+    pub fn word(&self) -> &'static str {
+        if self.informational { "INFO" } else { self.verdict.word() }
+    }
+
     /// With its thousands apart.
     pub fn samples_text(&self) -> String {
         crate::units::count(self.samples as f64)
@@ -144,6 +160,7 @@ impl Judgement {
         let evidence = evidence::all(case, log);
         let worst = criteria
             .iter()
+            .filter(|c| !c.informational)
             .map(|c| c.verdict)
             .chain(evidence.iter().map(|e| e.verdict))
             .max()
@@ -151,6 +168,7 @@ impl Judgement {
         // A run that was interrupted gives what there is, not a judgement of the fleet.
         let verdict = if interrupted { Verdict::Inconclusive } else { worst };
         let header = &facts.header;
+        let variant = Variant::of(header);
         Self {
             version: VERDICT_VERSION,
             run_id: header.run_id.clone(),
@@ -160,20 +178,26 @@ impl Judgement {
             requirements: header.scenario.requirements.clone(),
             verdict,
             exit: exit(verdict, interrupted),
-            rehearsal: header.rehearsal,
-            satisfies_gate: verdict == Verdict::Pass && header.rehearsal.is_none(),
+            satisfies_gate: verdict == Verdict::Pass && variant.is_plain(),
+            variant,
+            ran: Some(Ran::of(facts)),
             reasons: judge::reasons(verdict, reach, &criteria, &evidence, facts, log),
             criteria,
             evidence,
         }
     }
 
-    /// The verdict as one word, with what limits its use: `PASS (rehearsal 1440x)`.
+    /// The verdict as one word, with what limits its use: `PASS (rehearsal 1440x, profile ci)`.
     pub fn headline(&self) -> String {
-        match self.rehearsal {
-            Some(factor) => format!("{} (rehearsal {factor}x)", self.verdict.word()),
-            None => self.verdict.word().to_owned(),
+        if self.variant.is_plain() {
+            return self.verdict.word().to_owned();
         }
+        format!("{} ({})", self.verdict.word(), self.variant.tag())
+    }
+
+    /// What was run, for titles; the question itself of a verdict of before.
+    pub fn title(&self) -> &str {
+        self.ran.as_ref().map_or(&self.asks, |ran| &ran.title)
     }
 }
 

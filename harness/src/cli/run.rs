@@ -28,6 +28,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(plan) => plan,
         Err(code) => return code,
     };
+    if plan.is_undecidable() {
+        return refuse_undecidable(&plan);
+    }
+    if !args.quiet {
+        plan.notes().iter().for_each(|note| output::warn(note));
+    }
     let options = Options {
         shm_dir: load::shm_dir(),
         out: args.out.clone(),
@@ -46,6 +52,14 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         (Some(Err(error)), _) => explain(&error),
         (None, last) => at_once(directory.as_deref(), last.copied()),
     }
+}
+
+/// Hours that could only end INCONCLUSIVE are not spent.
+fn refuse_undecidable(plan: &Plan) -> ExitCode {
+    let why: Vec<&str> = plan.undecidable().iter().map(|found| found.note.as_str()).collect();
+    let message = format!("no run of `{}` could be decided, so it is not started", plan.name());
+    output::error(&message, Some(&why.join("\nhint: ")));
+    ExitCode::Usage
 }
 
 /// Signals that asked for the end, in their order.

@@ -8,7 +8,7 @@ use super::sampling::Sampling;
 use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
 use super::{Source, mistake};
-use reports::criterion::{Comparator, Criterion, CriterionError, CriterionPair, Field, MetricId};
+use reports::criterion::{Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
 use reports::runlog::event::CriterionSpec;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) static TABLE: Table = Table {
     says: "What must hold. The verdict is the worst of the criteria.",
     required: true,
     repeated: true,
-    keys: &[&NAME, &PASS, &CONDITIONAL, &REQUIREMENT, &ABORT, &GRACE],
+    keys: &[&NAME, &PASS, &CONDITIONAL, &REQUIREMENT, &INFORMATIONAL, &ABORT, &GRACE],
     anew: None,
 };
 
@@ -53,6 +53,13 @@ static REQUIREMENT: Key<Requirement> = Key {
     says: "Id of the requirement that the criterion comes from.",
 };
 
+static INFORMATIONAL: Key<Flag> = Key {
+    name: "informational",
+    form: Flag,
+    presence: Presence::Optional("`false`"),
+    says: "Whether the criterion is shown and not judged. It may then point the other way: `cpu mean > 1 cores`.",
+};
+
 static ABORT: Key<Flag> = Key {
     name: "abort",
     form: Flag,
@@ -73,6 +80,7 @@ pub(super) struct RawCriterion {
     requirement: Option<Sited<String>>,
     pass: Option<Sited<String>>,
     conditional: Option<Sited<String>>,
+    informational: Option<Sited<bool>>,
     abort: Option<Sited<bool>>,
     grace: Option<Sited<Duration>>,
 }
@@ -101,6 +109,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawCriter
             requirement: fields.value(&REQUIREMENT, found),
             pass: fields.value(&PASS, found),
             conditional: fields.value(&CONDITIONAL, found),
+            informational: fields.value(&INFORMATIONAL, found),
             abort: fields.value(&ABORT, found),
             grace: fields.value(&GRACE, found),
         })
@@ -136,8 +145,13 @@ fn check_one(
     source: &Source,
     found: &mut Vec<Mistake>,
 ) -> Option<CriterionSpec> {
-    let abort = raw.abort.as_ref().is_some_and(|abort| abort.value);
+    let is_set = |flag: &Option<Sited<bool>>| flag.as_ref().is_some_and(|flag| flag.value);
+    let (informational, abort) = (is_set(&raw.informational), is_set(&raw.abort));
     check_grace(raw, abort, load, found);
+    if let Some(flag) = raw.abort.as_ref().filter(|_| informational && abort) {
+        let message = format!("`{}` has no effect on a criterion that is not judged", flag.path);
+        flag.reject(found, message, "leave out `abort`, or `informational`");
+    }
     let pass = raw.pass.as_ref()?;
     let conditional = raw.conditional.as_ref();
     match CriterionPair::parse(&pass.value, conditional.map(|text| text.value.as_str())) {
@@ -148,6 +162,10 @@ fn check_one(
                 let message = format!("`{}` needs PSS, which this scenario does not sample", pass.path);
                 pass.reject(found, message, "add `pss_every = \"10s\"` under [sampling]");
             }
+            reject_unsound(pass, pair.pass(), informational, found);
+            if let Some((text, weaker)) = conditional.zip(pair.conditional()) {
+                reject_unsound(text, weaker, informational, found);
+            }
         }
         Err(error) => found.push(relocate(&error, pass, conditional, source)),
     }
@@ -156,10 +174,24 @@ fn check_one(
         requirement: raw.requirement.as_ref().map(|id| id.value.clone()),
         pass: pass.value.clone(),
         conditional: conditional.map(|text| text.value.clone()),
+        informational,
         abort,
         grace_ns: raw.grace.as_ref().map_or(0, |grace| nanos(grace.value)),
         source: place(pass.origin, source),
     })
+}
+
+/// What no run could fail, or none could pass; and, where it is judged, what asks for the worse.
+fn reject_unsound(
+    text: &Sited<String>,
+    criterion: &Criterion,
+    informational: bool,
+    found: &mut Vec<Mistake>,
+) {
+    let wrong_way = || if informational { None } else { criterion.points_the_wrong_way() };
+    if let Some(Unsound { message, hint }) = criterion.is_settled(None).or_else(wrong_way) {
+        text.reject(found, format!("`{}`: {message}", text.path), hint);
+    }
 }
 
 fn check_grace(raw: &RawCriterion, abort: bool, load: Option<&Load>, found: &mut Vec<Mistake>) {
@@ -176,24 +208,59 @@ fn check_grace(raw: &RawCriterion, abort: bool, load: Option<&Load>, found: &mut
     }
 }
 
-/// More processes at once than are ever started: no run could pass.
-pub(super) fn reject_unreachable(raw: &[RawCriterion], processes: u32, found: &mut Vec<Mistake>) {
-    for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()) {
-        let Ok(criterion) = Criterion::parse(&pass.value) else { continue };
-        let most = f64::from(processes);
-        let wanted = criterion.threshold().value();
-        let out_of_reach = match criterion.comparator() {
-            Comparator::AtLeast | Comparator::Equal => wanted > most,
-            Comparator::Greater => wanted >= most,
-            Comparator::Less | Comparator::AtMost => false,
-        };
-        if criterion.metric().id == MetricId::AgentsLive && out_of_reach {
-            let message = format!(
-                "`{}` (`{criterion}`) can never hold: this scenario starts {processes} processes",
-                pass.path
-            );
-            pass.reject(found, message, format!("write `agents.live min >= {processes}`"));
+/// What the plan bounds: processes at once, and tasks in all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    pub(super) processes: u32,
+    /// In the load phase; unknown in a closed loop.
+    pub(super) tasks: Option<u64>,
+}
+
+impl Reach {
+    /// The greatest value that a criterion's figure can have.
+    fn most(self, criterion: &Criterion) -> Option<f64> {
+        match criterion.metric().id {
+            MetricId::AgentsLive => Some(f64::from(self.processes)),
+            MetricId::DeliveryLate | MetricId::DeliveryCorrupt | MetricId::DeliveryFailed => {
+                self.tasks.map(|tasks| tasks as f64)
+            }
+            _ => None,
         }
+    }
+}
+
+/// What is settled before the start by how many processes and tasks there are: no run could fail it, or none pass.
+pub(super) fn reject_unreachable(raw: &[RawCriterion], reach: Reach, found: &mut Vec<Mistake>) {
+    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
+    for text in texts {
+        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
+        let Some(most) = reach.most(&criterion) else { continue };
+        if criterion.is_settled(None).is_some() {
+            // Reported already.
+            continue;
+        }
+        let Some(Unsound { message, hint }) = criterion.is_settled(Some(most)) else { continue };
+        let (message, hint) = match criterion.metric().id {
+            MetricId::AgentsLive => (
+                format!(
+                    "`{}` (`{criterion}`) can never hold: this scenario starts {} processes",
+                    text.path, reach.processes
+                ),
+                format!("write `agents.live min >= {}`", reach.processes),
+            ),
+            _ => (format!("`{}`: {message}, the number of tasks in its load", text.path), hint),
+        };
+        text.reject(found, message, hint);
+    }
+}
+
+/// If no criterion is judged, every run passes.
+pub(super) fn reject_all_informational(raw: &[RawCriterion], found: &mut Vec<Mistake>) {
+    let flags: Vec<_> = raw.iter().map(|criterion| criterion.informational.as_ref()).collect();
+    let Some(Some(first)) = flags.first() else { return };
+    if flags.iter().all(|flag| flag.is_some_and(|flag| flag.value)) {
+        let message = "every criterion is informational, so no run could fail".to_owned();
+        first.reject(found, message, "leave out `informational` where a run should be judged");
     }
 }
 
@@ -235,10 +302,18 @@ fn place(origin: Origin, source: &Source) -> String {
     }
 }
 
-/// A note for each criterion that needs more rounds than are planned: a run of it could only end INCONCLUSIVE.
-pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64>) -> Vec<String> {
+/// A criterion that no run of this plan can decide, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecidable {
+    pub criterion: String,
+    /// A sentence with what to do about it.
+    pub note: String,
+}
+
+/// Those that need more rounds than are planned: a run of it could only end INCONCLUSIVE.
+pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64>) -> Vec<Undecidable> {
     let Some(rounds) = rounds_planned else { return Vec::new() };
-    let mut notes = Vec::new();
+    let mut found = Vec::new();
     for spec in criteria {
         let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
         let criterion = pair.pass();
@@ -247,35 +322,37 @@ pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64
         // Below this many, the quantile is the maximum under another name.
         let needed = (1.0 / (1.0 - quantile)).round() as u64;
         if rounds < needed {
-            notes.push(format!(
+            let note = format!(
                 "criterion `{}` asks for {} of {rounds} rounds and needs at least {needed}: it will be \
                  INCONCLUSIVE; lengthen load.duration, shorten load.every, or ask for max",
                 spec.name,
                 criterion.aggregation().name(),
-            ));
+            );
+            found.push(Undecidable { criterion: spec.name.clone(), note });
         }
     }
-    notes
+    found
 }
 
-/// A note for each criterion whose windows are longer than the load: it is judged as if it had none.
-/// `duration` is in the scenario's own time, as windows are.
-pub(super) fn unwindowed(criteria: &[CriterionSpec], duration: Duration) -> Vec<String> {
-    let mut notes = Vec::new();
+/// Those whose windows are longer than the load: none is ever complete. `duration` is in the scenario's own time,
+/// as windows are.
+pub(super) fn unwindowed(criteria: &[CriterionSpec], duration: Duration) -> Vec<Undecidable> {
+    let mut found = Vec::new();
     for spec in criteria {
         let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
         let Some(every_ns) = pair.pass().every_ns().filter(|every| *every > nanos(duration)) else {
             continue;
         };
-        notes.push(format!(
-            "criterion `{}` asks for windows of {} and the load takes {}: no window will be complete, and \
-             the load is judged as a whole; lengthen load.duration, or leave out `every`",
+        let note = format!(
+            "criterion `{}` asks for windows of {} and the load takes {}: no window will be complete, and it \
+             will be INCONCLUSIVE; lengthen load.duration, or shorten or leave out `every`",
             spec.name,
             duration_text(Duration::from_nanos(every_ns)),
             duration_text(duration),
-        ));
+        );
+        found.push(Undecidable { criterion: spec.name.clone(), note });
     }
-    notes
+    found
 }
 
 /// A grace period in a schedule that is `factor` times as fast.

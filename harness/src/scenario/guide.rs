@@ -53,7 +53,8 @@ fn row(path: &str, key: &dyn AnyKey) -> String {
 }
 
 fn metrics() -> String {
-    let mut text = "| metric | aggregations | threshold | meaning |\n|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| metric | aggregations | threshold | better | meaning |\n|---|---|---|---|---|\n".to_owned();
     for metric in catalogue() {
         let named: Vec<String> = metric
             .aggregations
@@ -69,8 +70,13 @@ fn metrics() -> String {
         let star = if metric.scoped { " *" } else { "" };
         let threshold = threshold(metric.unit);
         // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "| `{}`{star} | {aggregations} | {threshold} | {} |", metric.name, metric.says);
+        let _ = writeln!(
+            text,
+            "| `{}`{star} | {aggregations} | {threshold} | {} | {} |",
+            metric.name,
+            metric.id.better().name(),
+            metric.says
+        );
     }
     text
 }

@@ -1,5 +1,6 @@
 //! Everything that can be decided before the first fork, in a value that can be printed and compared.
 
+use super::criterion::Undecidable;
 use super::load::Load;
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
@@ -30,6 +31,7 @@ pub struct Plan {
     seed: u64,
     rehearsal: Option<Rehearsal>,
     notes: Vec<String>,
+    undecidable: Vec<Undecidable>,
 }
 
 impl Plan {
@@ -39,14 +41,21 @@ impl Plan {
         assert!(!scenario.sampling.every().is_zero(), "sweeps without a pause passed the checks");
         let fleet = FleetSpec { shape: scenario.fleet.shape, policy: scenario.fleet.policy };
         let system = SystemSpec::Fleet(fleet);
-        let mut plan = Self { scenario, system, seed, rehearsal: options.rehearsal, notes: Vec::new() };
-        let unwindowed = criterion::unwindowed(&plan.scenario.criteria, plan.load().duration());
+        let mut plan = Self {
+            scenario,
+            system,
+            seed,
+            rehearsal: options.rehearsal,
+            notes: Vec::new(),
+            undecidable: Vec::new(),
+        };
+        plan.undecidable = criterion::unwindowed(&plan.scenario.criteria, plan.load().duration());
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
-        let undecidable = criterion::undecidable(&plan.scenario.criteria, plan.load().rounds_planned());
-        plan.notes.extend(unwindowed);
-        plan.notes.extend(undecidable);
+        plan.undecidable
+            .extend(criterion::undecidable(&plan.scenario.criteria, plan.load().rounds_planned()));
+        plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan
     }
 
@@ -123,6 +132,18 @@ impl Plan {
     /// What a reader of the plan should know and no figure says; a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Criteria that no run of it can decide; each is among the notes.
+    pub fn undecidable(&self) -> &[Undecidable] {
+        &self.undecidable
+    }
+
+    /// Whether no criterion that is judged can be decided: a run of it could only end INCONCLUSIVE.
+    pub fn is_undecidable(&self) -> bool {
+        let is_open =
+            |spec: &CriterionSpec| self.undecidable.iter().any(|found| found.criterion == spec.name);
+        self.criteria().iter().filter(|spec| !spec.informational).all(is_open)
     }
 
     /// From the first round to the end of the load, without launch and drain.

@@ -156,7 +156,14 @@ fn check(raw: Raw, source: &Source, selection: &Selection, found: &mut Vec<Mista
         depth: load.rounds_in_flight_max(),
     });
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found))?;
-    criterion::reject_unreachable(&raw.criteria, fleet.shape.processes(), found);
+    let workers = u64::from(fleet.shape.processes()) - u64::from(fleet.shape.coordinators()) - 1;
+    let rounds = load.as_ref().and_then(Load::rounds_planned);
+    let reach = criterion::Reach {
+        processes: fleet.shape.processes(),
+        tasks: rounds.map(|rounds| rounds.saturating_mul(workers)),
+    };
+    criterion::reject_unreachable(&raw.criteria, reach, found);
+    criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {
         facts: ScenarioFacts {
             name: raw.name?.value,

@@ -183,6 +183,52 @@ fn a_criterion_that_can_never_hold_is_refused() {
 }
 
 #[test]
+fn a_criterion_that_no_run_can_fail_is_refused() {
+    let asking = |pass: &str| changed("delivery.rate >= 100%", pass);
+    insta::assert_snapshot!(asking("delivery.rate >= 0%"));
+    // 120 rounds of 8 tasks.
+    insta::assert_snapshot!(asking("delivery.failed <= 960"));
+    // In the profile, 60 rounds of 8 tasks.
+    assert_eq!(asking("delivery.failed < 480"), "no mistake\n");
+    for pass in ["delivery.failed >= 0", "coordination.time p50 >= 0ms", "agents.live min >= 0"] {
+        assert!(asking(pass).contains("holds of every run"), "{pass}: {}", asking(pass));
+    }
+    assert!(asking("incidents < 0").contains("can never hold"));
+    // The weaker half is a bar as well.
+    let pair = asking("delivery.rate >= 95%\"\nconditional = \"delivery.rate >= 0%");
+    assert!(pair.contains("conditional") && pair.contains("holds of every run"), "{pair}");
+    // An override is held to the same.
+    let forged = with_set(&["criterion.delivery.pass=delivery.rate >= 0%"]);
+    assert!(forged.contains("holds of every run"), "{forged}");
+}
+
+#[test]
+fn a_criterion_that_asks_for_the_worse_is_refused() {
+    let asking = |pass: &str| changed("delivery.rate >= 100%", pass);
+    insta::assert_snapshot!(asking("delivery.rate <= 95%"));
+    for pass in ["coordination.time p99 > 1s", "incidents > 3", "delivery.failed == 5", "cpu mean >= 1 cores"]
+    {
+        let said = asking(pass);
+        assert!(
+            said.contains("wrong way") || said.contains("better than what it asks for"),
+            "{pass}: {said}"
+        );
+    }
+    let shown = "cpu mean > 1 cores\"\ninformational = true\n[[criterion]]\nname = \"judged\"\npass = \"incidents == 0";
+    assert_eq!(asking(shown), "no mistake\n");
+}
+
+#[test]
+fn a_scenario_that_judges_nothing_is_refused() {
+    let asking =
+        |rest: &str| changed("\"delivery.rate >= 100%\"", &format!("\"delivery.rate >= 100%\"\n{rest}"));
+    insta::assert_snapshot!(asking("informational = true"));
+    assert_eq!(asking("informational = false"), "no mistake\n");
+    let aborting = asking("informational = true\nabort = true");
+    assert!(aborting.contains("no effect on a criterion that is not judged"), "{aborting}");
+}
+
+#[test]
 fn a_workload_takes_the_keys_of_its_kind() {
     insta::assert_snapshot!(changed("\"echo\"", "\"sleep\""));
     insta::assert_snapshot!(changed("\"256B\"", "\"2MiB\""));

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Table;
 use crate::facts::Facts;
 use crate::runlog::event::{Event, Header, Record, Role, Round, Sample};
+use crate::verdict::Variant;
 
 /// The run's own clock in UTC. If the header's start cannot be read, the column stays empty.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +52,21 @@ fn role(role: Option<Role>) -> &'static str {
     }
 }
 
-/// In every row, so that a file taken out of its directory still says so.
-fn rehearsal(header: &Header) -> String {
-    header.rehearsal.map_or_else(String::new, |f| f.to_string())
+/// What the run changed of its scenario: in every row, so that a file taken out of its directory still says so.
+#[derive(Debug)]
+struct Variation([String; 3]);
+
+impl Variation {
+    const COLUMNS: [&str; 3] = ["rehearsal_factor", "profile", "overrides"];
+
+    fn of(header: &Header) -> Self {
+        let Variant { profile, overrides, rehearsal } = Variant::of(header);
+        Self([
+            rehearsal.map_or_else(String::new, |factor| factor.to_string()),
+            profile.unwrap_or_default(),
+            overrides.join(" "),
+        ])
+    }
 }
 
 /// A row an agent and sweep.
@@ -61,7 +74,7 @@ fn rehearsal(header: &Header) -> String {
 pub struct Samples<W: Write> {
     out: csv::Writer<W>,
     clock: Clock,
-    rehearsal: String,
+    variation: Variation,
 }
 
 impl<W: Write> Samples<W> {
@@ -92,9 +105,11 @@ impl<W: Write> Samples<W> {
             "shm_used_inodes",
             "fleet_shm_bytes",
             "fleet_shm_files",
-            "rehearsal_factor",
+            Variation::COLUMNS[0],
+            Variation::COLUMNS[1],
+            Variation::COLUMNS[2],
         ])?;
-        Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
+        Ok(Self { out, clock: Clock::new(header), variation: Variation::of(header) })
     }
 
     fn write(&mut self, facts: &Facts, sample: &Sample) -> io::Result<()> {
@@ -131,7 +146,9 @@ impl<W: Write> Samples<W> {
             for field in [&time, &since, &sweep].into_iter().chain(&own).chain(&host) {
                 self.out.write_field(field)?;
             }
-            self.out.write_field(&self.rehearsal)?;
+            for field in &self.variation.0 {
+                self.out.write_field(field)?;
+            }
             self.out.write_record(None::<&[u8]>)?;
         }
         Ok(())
@@ -156,7 +173,7 @@ impl<W: Write> Table<W> for Samples<W> {
 pub struct Rounds<W: Write> {
     out: csv::Writer<W>,
     clock: Clock,
-    rehearsal: String,
+    variation: Variation,
 }
 
 impl<W: Write> Rounds<W> {
@@ -178,9 +195,11 @@ impl<W: Write> Rounds<W> {
             "task_p50_s",
             "task_p99_s",
             "task_max_s",
-            "rehearsal_factor",
+            Variation::COLUMNS[0],
+            Variation::COLUMNS[1],
+            Variation::COLUMNS[2],
         ])?;
-        Ok(Self { out, clock: Clock::new(header), rehearsal: rehearsal(header) })
+        Ok(Self { out, clock: Clock::new(header), variation: Variation::of(header) })
     }
 
     fn write(&mut self, r: &Round) -> io::Result<()> {
@@ -201,7 +220,9 @@ impl<W: Write> Rounds<W> {
             &optional_seconds(r.task_p50_ns),
             &optional_seconds(r.task_p99_ns),
             &optional_seconds(r.task_max_ns),
-            &self.rehearsal,
+            &self.variation.0[0],
+            &self.variation.0[1],
+            &self.variation.0[2],
         ])?;
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::Table;
 use super::csv::Clock;
 use crate::facts::Facts;
 use crate::runlog::event::{Event, Header, LatencyInterval, LatencyTag, Phase, Record};
+use crate::verdict::Variant;
 
 /// Nanoseconds to milliseconds: the ratio that readers of the format assume.
 const MAX_VALUE_UNIT: f64 = 1_000_000.0;
@@ -25,8 +26,8 @@ pub struct Log<W: Write> {
 impl<W: Write> Log<W> {
     pub fn new(mut out: W, header: &Header) -> io::Result<Self> {
         writeln!(out, "#[Latency of run {}, in nanoseconds]", one_line(&header.run_id))?;
-        if let Some(factor) = header.rehearsal {
-            writeln!(out, "#[REHEARSAL: the schedule was compressed {factor} times]")?;
+        for banner in Variant::of(header).banners() {
+            writeln!(out, "#[{}]", one_line(&banner))?;
         }
         writeln!(out, "#[Histogram log format version 1.3]")?;
         if let Some(start) = Clock::new(header).start() {

@@ -19,6 +19,7 @@ const LISTED_MAX: usize = 20;
 struct Page<'a> {
     judgement: &'a Judgement,
     headline: String,
+    banners: Vec<Vec<Part>>,
     explained: &'static str,
     reasons: Vec<Vec<Part>>,
     summary: Vec<Fact>,
@@ -74,6 +75,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let page = Page {
         judgement,
         headline: judgement.headline(),
+        banners: judgement.variant.banners().iter().map(|b| parts(b)).collect(),
         explained: explained(judgement),
         reasons: judgement.reasons.iter().map(|r| parts(r)).collect(),
         summary: summary(facts),
@@ -155,7 +157,7 @@ fn explained(judgement: &Judgement) -> &'static str {
             "This run does not show whether what was asked holds. It is neither a pass nor a failure: something is missing."
         }
         Verdict::Fail => {
-            let asked = judgement.criteria.iter().any(|c| c.verdict == Verdict::Fail);
+            let asked = judgement.criteria.iter().any(|c| c.verdict == Verdict::Fail && !c.informational);
             let fault = judgement.evidence.iter().any(|e| e.verdict == Verdict::Fail);
             match (asked, fault) {
                 (true, true) => {

@@ -16,8 +16,17 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     suite.add_property(Property::new("verdict", judgement.headline()));
     suite.add_property(Property::new("run_id", judgement.run_id.as_str()));
     suite.add_property(Property::new("command", facts.header.command.as_str()));
-    if let Some(factor) = judgement.rehearsal {
+    suite.add_property(Property::new("ran", judgement.title()));
+    suite.add_property(Property::new("seed", facts.header.seed.to_string()));
+    let variant = &judgement.variant;
+    if let Some(factor) = variant.rehearsal {
         suite.add_property(Property::new("rehearsal", factor.to_string()));
+    }
+    if let Some(profile) = &variant.profile {
+        suite.add_property(Property::new("profile", profile.as_str()));
+    }
+    for given in &variant.overrides {
+        suite.add_property(Property::new("override", given.as_str()));
     }
     for c in &judgement.criteria {
         let mut message = format!(
@@ -30,7 +39,13 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         if let Some(note) = &c.note {
             message.extend(["; ", note.as_str()]);
         }
-        suite.add_test_case(case("criterion", &judgement.scenario, &c.name, c.verdict, &message));
+        let mut tested = case("criterion", &judgement.scenario, &c.name, c.verdict, &message);
+        if c.informational {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(message.as_str()).set_type("informational");
+            tested.status = status;
+        }
+        suite.add_test_case(tested);
     }
     for e in &judgement.evidence {
         let mut message = e.wanted_and_found();

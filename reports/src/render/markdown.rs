@@ -12,9 +12,12 @@ const LISTED_MAX: usize = 50;
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "# {}: {}\n", judgement.headline(), prose(&judgement.scenario));
+    if judgement.ran.is_some() {
+        let _ = writeln!(out, "**{}**\n", prose(judgement.title()));
+    }
     let _ = writeln!(out, "> {}\n", prose(&judgement.asks));
-    if let Some(factor) = judgement.rehearsal {
-        let _ = writeln!(out, "**REHEARSAL**: schedule compressed {factor} times; satisfies no gate.\n");
+    for banner in judgement.variant.banners() {
+        let _ = writeln!(out, "**{}**\n", sentence(&banner));
     }
     for reason in judgement.reasons.iter().take(LISTED_MAX) {
         let _ = writeln!(out, "- {}", sentence(reason));
@@ -37,7 +40,7 @@ fn criteria(out: &mut String, judgement: &Judgement) {
         let _ = writeln!(
             out,
             "| {} | {}{} | {} | {}{} | {} | {} |",
-            c.verdict.word(),
+            c.word(),
             cell(&c.name),
             cell(&id),
             code(&c.pass).replace('|', "\\|"),

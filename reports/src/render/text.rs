@@ -11,7 +11,13 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let counts = &facts.load.counts;
     let time = &facts.load.coordination;
     let _ = writeln!(out, "{}  {}", judgement.headline(), judgement.scenario);
+    if judgement.ran.is_some() {
+        let _ = writeln!(out, "  {}", judgement.title());
+    }
     let _ = writeln!(out, "  {}", judgement.asks);
+    for banner in judgement.variant.banners() {
+        let _ = writeln!(out, "  {banner}");
+    }
     out.push('\n');
     let _ = writeln!(
         out,
@@ -40,7 +46,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             let _ = writeln!(
                 out,
                 "  {:<12}  {:<name$}  {:<pass$}  {:>value$}  margin {}",
-                c.verdict.word(),
+                c.word(),
                 c.name,
                 c.pass,
                 c.value_text,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::case::Asked;
 use super::evidence::shorten;
 use super::measure::{Measured, measure};
-use super::{CriterionResult, EvidenceResult, LogState, Verdict};
+use super::{CriterionResult, EvidenceResult, LogState, Ran, Variant, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
 use crate::facts::Facts;
 use crate::runlog::event::EndReason;
@@ -69,6 +69,7 @@ pub(super) fn criterion(asked: &Asked, facts: &Facts, reach: Reach) -> Criterion
         aggregation: pass.aggregation().name().to_owned(),
         pass: pass.to_string(),
         conditional: pair.conditional().map(ToString::to_string),
+        informational: spec.informational,
         verdict,
         value: measured.value,
         unit: unit(pass).to_owned(),
@@ -96,6 +97,7 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
         aggregation: String::new(),
         pass: spec.pass.clone(),
         conditional: spec.conditional.clone(),
+        informational: spec.informational,
         verdict: Verdict::Inconclusive,
         value: None,
         unit: String::new(),
@@ -243,7 +245,7 @@ pub(super) fn reasons(
                 let tasks = verdict == Verdict::Fail && e.name == "work done";
                 out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
             }
-            for c in criteria.iter().filter(|c| c.verdict == verdict) {
+            for c in criteria.iter().filter(|c| c.verdict == verdict && !c.informational) {
                 let tasks = verdict != Verdict::Inconclusive && c.metric.starts_with("delivery.");
                 out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
             }
@@ -253,11 +255,19 @@ pub(super) fn reasons(
         }
     }
     if verdict == Verdict::Pass {
-        out.push(praise(criteria.len(), evidence.len(), facts));
+        out.push(praise(criteria.iter().filter(|c| !c.informational).count(), evidence.len(), facts));
     }
     if let Some(factor) = facts.header.rehearsal {
         out.push(format!(
             "This is a rehearsal: the schedule was compressed {factor} times. It shows that the scenario works, and satisfies no gate."
+        ));
+    }
+    let variant = Variant { rehearsal: None, ..Variant::of(&facts.header) };
+    if !variant.is_plain() {
+        out.push(format!(
+            "Not what the scenario file states was run, but {}: {}.",
+            Ran::of(facts).title,
+            variant.tag()
         ));
     }
     out
@@ -295,7 +305,7 @@ fn cut_short(facts: &Facts, log: &LogState) -> Option<String> {
 
 /// One line for all criteria of a run that did not come to its end.
 fn so_far(criteria: &[CriterionResult]) -> Option<String> {
-    let those = |verdict| criteria.iter().filter(move |c| c.so_far == Some(verdict));
+    let those = |verdict| criteria.iter().filter(move |c| c.so_far == Some(verdict) && !c.informational);
     let mut parts = Vec::new();
     for (verdict, words) in [
         (Verdict::Pass, "held as far as the run went"),

@@ -162,7 +162,14 @@ fn windowed(over: Over, weight: f64, every_ns: u64, facts: &Facts) -> Measured {
     match values.iter().copied().min_by(f64::total_cmp) {
         Some(least) => Measured::exact(least, values.len() as u64)
             .noting(format!("the least of {} windows", units::count(values.len() as f64))),
-        None => whole(over, weight, facts).noting("no window is complete: the whole load phase instead"),
+        None => Measured::nothing(
+            0,
+            format!(
+                "no window of {} is complete: the load took {}",
+                units::nanos(width),
+                units::nanos(facts.load_ns())
+            ),
+        ),
     }
 }
 

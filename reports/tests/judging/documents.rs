@@ -231,7 +231,7 @@ fn the_histogram_log_is_written_as_its_readers_expect() {
         lines[..5],
         [
             "#[Latency of run 20260102T030405Z-abc123, in nanoseconds]",
-            "#[REHEARSAL: the schedule was compressed 2 times]",
+            "#[REHEARSAL: the schedule was compressed 2 times. This run satisfies no gate.]",
             "#[Histogram log format version 1.3]",
             "#[StartTime: 1767323045.000 (seconds since epoch), 2026-01-02T03:04:05Z]",
             "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",

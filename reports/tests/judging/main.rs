@@ -11,4 +11,5 @@ mod mutations;
 mod segments;
 mod summary;
 mod synthetic;
+mod variants;
 mod versions;

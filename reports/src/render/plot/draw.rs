@@ -1,4 +1,4 @@
-//! One figure: axes with units, a legend above the plot, bands, phases, the mark of a rehearsal.
+//! One figure: axes with units, a legend above the plot, bands, phases, and what the run changed of its scenario.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -9,6 +9,7 @@ use super::palette::Colour;
 use crate::facts::Facts;
 use crate::runlog::event::Phase;
 use crate::units;
+use crate::verdict::Variant;
 
 /// Two beside each other fill a page, and one is still readable on a phone.
 const WIDTH: u32 = 480;
@@ -197,7 +198,7 @@ impl Figure {
         Ok(())
     }
 
-    /// Title, legend, and the mark of a rehearsal.
+    /// Title, legend, and what the run changed of its scenario.
     fn head(
         &self,
         root: &DrawingArea<SVGBackend<'_>, Shift>,
@@ -219,13 +220,13 @@ impl Figure {
             root.draw(&Text::new(text, (x + 24, y), label.clone()))?;
             x += width + 18;
         }
-        if let Some(factor) = facts.header.rehearsal {
-            let mark = ("sans-serif", 38.0)
+        let tag = Variant::of(&facts.header).tag();
+        if !tag.is_empty() {
+            let mark = ("sans-serif", LABEL)
                 .into_font()
-                .color(&Colour::Four.marker().mix(0.35))
-                .pos(Pos::new(HPos::Center, VPos::Center));
-            let middle = (WIDTH as i32 / 2 + 30, HEIGHT as i32 / 2);
-            root.draw(&Text::new(format!("REHEARSAL {factor}x"), middle, mark))?;
+                .color(&Colour::Four.marker())
+                .pos(Pos::new(HPos::Right, VPos::Top));
+            root.draw(&Text::new(tag, (WIDTH as i32 - 12, 10), mark))?;
         }
         Ok(y + LEGEND_ROW)
     }

@@ -117,6 +117,9 @@ pub struct CriterionSpec {
     pub requirement: Option<String>,
     pub pass: String,
     pub conditional: Option<String>,
+    /// Shown, and left out of the verdict. Since 2.1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub informational: bool,
     /// Ends the run as soon as it cannot pass any more.
     pub abort: bool,
     /// Not looked at for an abort before this much of the load phase has passed.

@@ -1,0 +1,350 @@
+//! Whether a criterion can distinguish a good run from a bad one.
+//!
+//! A criterion that holds of every run is no bar, one that holds of none is no question, and one that a worse run
+//! meets sooner than a better one asks for the wrong thing. All three are known from the metric alone: which way
+//! is better, and between which bounds its figures lie.
+
+use super::catalogue::{Aggregation, MetricId, Unit};
+use super::{Comparator, Criterion};
+
+/// Which way a figure is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    Lower,
+    Higher,
+}
+
+impl Better {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lower => "lower",
+            Self::Higher => "higher",
+        }
+    }
+}
+
+impl MetricId {
+    pub fn better(self) -> Better {
+        match self {
+            Self::DeliveryRate | Self::ThroughputTasks | Self::ThroughputMessages | Self::AgentsLive => {
+                Better::Higher
+            }
+            Self::CoordinationTime
+            | Self::TaskTime
+            | Self::DeliveryLate
+            | Self::DeliveryDuplicates
+            | Self::DeliveryCorrupt
+            | Self::DeliveryFailed
+            | Self::MemoryPss
+            | Self::MemoryRss
+            | Self::MemoryAnon
+            | Self::MemoryVsz
+            | Self::Fds
+            | Self::FdsUse
+            | Self::Threads
+            | Self::Cpu
+            | Self::SwitchesInvoluntary
+            | Self::ShmUsed
+            | Self::Incidents
+            | Self::IncidentsMinor
+            | Self::LoadLateness
+            | Self::SamplerLateness
+            | Self::SamplerCost
+            | Self::HarnessCpu
+            | Self::HarnessRss
+            | Self::LaunchTime => Better::Lower,
+        }
+    }
+
+    /// Of a process that lives, or an event that takes time: no such figure is nothing.
+    fn is_never_zero(self) -> bool {
+        match self {
+            Self::CoordinationTime
+            | Self::TaskTime
+            | Self::LaunchTime
+            | Self::MemoryPss
+            | Self::MemoryRss
+            | Self::MemoryVsz
+            | Self::Threads
+            | Self::HarnessRss => true,
+            Self::DeliveryRate
+            | Self::DeliveryLate
+            | Self::DeliveryDuplicates
+            | Self::DeliveryCorrupt
+            | Self::DeliveryFailed
+            | Self::ThroughputTasks
+            | Self::ThroughputMessages
+            | Self::MemoryAnon
+            | Self::Fds
+            | Self::FdsUse
+            | Self::Cpu
+            | Self::SwitchesInvoluntary
+            | Self::ShmUsed
+            | Self::Incidents
+            | Self::IncidentsMinor
+            | Self::AgentsLive
+            | Self::LoadLateness
+            | Self::SamplerLateness
+            | Self::SamplerCost
+            | Self::HarnessCpu => false,
+        }
+    }
+}
+
+/// Between which values a figure can lie, both ends included unless `above_low`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Range {
+    low: f64,
+    high: f64,
+    /// The low end itself is not reached.
+    above_low: bool,
+}
+
+impl Range {
+    fn of(criterion: &Criterion) -> Self {
+        let metric = criterion.metric();
+        match criterion.aggregation() {
+            Aggregation::Slope => Self { low: f64::NEG_INFINITY, high: f64::INFINITY, above_low: false },
+            // All of it gone.
+            Aggregation::Growth | Aggregation::Drift => {
+                Self { low: -1.0, high: f64::INFINITY, above_low: false }
+            }
+            Aggregation::Whole
+            | Aggregation::P50
+            | Aggregation::P90
+            | Aggregation::P95
+            | Aggregation::P99
+            | Aggregation::P999
+            | Aggregation::Max
+            | Aggregation::Min
+            | Aggregation::Mean => Self {
+                low: 0.0,
+                high: if metric.unit == Unit::Share { 1.0 } else { f64::INFINITY },
+                above_low: metric.id.is_never_zero(),
+            },
+        }
+    }
+
+    fn holds_always(self, comparator: Comparator, limit: f64) -> bool {
+        match comparator {
+            Comparator::AtLeast => limit <= self.low,
+            Comparator::Greater => limit < self.low || (self.above_low && limit <= self.low),
+            Comparator::AtMost => limit >= self.high,
+            Comparator::Less => limit > self.high,
+            Comparator::Equal => false,
+        }
+    }
+
+    fn holds_never(self, comparator: Comparator, limit: f64) -> bool {
+        match comparator {
+            Comparator::AtLeast => limit > self.high,
+            Comparator::Greater => limit >= self.high,
+            Comparator::AtMost => limit < self.low || (self.above_low && limit <= self.low),
+            Comparator::Less => limit <= self.low,
+            Comparator::Equal => {
+                limit < self.low || limit > self.high || (self.above_low && limit <= self.low)
+            }
+        }
+    }
+
+    /// Both bounds, in the words of the criterion's own thresholds.
+    fn words(self, criterion: &Criterion) -> String {
+        let unit = criterion.metric().unit;
+        if self.high.is_finite() && unit == Unit::Share {
+            "it lies between 0% and 100%".into()
+        } else if self.low < 0.0 {
+            "it is never below -100%".into()
+        } else if self.above_low {
+            "it is always more than 0".into()
+        } else {
+            "it is never below 0".into()
+        }
+    }
+}
+
+/// Why a criterion cannot gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsound {
+    /// A lower-case fragment.
+    pub message: String,
+    pub hint: String,
+}
+
+impl Criterion {
+    /// Which way its figure is good.
+    pub fn better(&self) -> Better {
+        self.metric.better()
+    }
+
+    /// Why no run could fail it, or none could pass it. `most` is the greatest value that its figure can have in
+    /// the run that is planned, where the plan knows one.
+    pub fn is_settled(&self, most: Option<f64>) -> Option<Unsound> {
+        let mut range = Range::of(self);
+        let planned = most.filter(|most| *most < range.high);
+        range.high = planned.unwrap_or(range.high);
+        let limit = self.threshold.value();
+        let why = match planned {
+            Some(most) => format!("this scenario cannot bring it above {most}"),
+            None => range.words(self),
+        };
+        if range.holds_always(self.comparator, limit) {
+            let message = format!("`{self}` holds of every run: {why}");
+            return Some(Unsound { message, hint: self.rightly(range) });
+        }
+        if range.holds_never(self.comparator, limit) {
+            let message = format!("`{self}` can never hold: {why}");
+            return Some(Unsound { message, hint: self.rightly(range) });
+        }
+        None
+    }
+
+    /// Why a worse run would meet it sooner than a better one.
+    pub fn points_the_wrong_way(&self) -> Option<Unsound> {
+        let better = self.better();
+        let is_wrong = match better {
+            Better::Lower => self.comparator.is_floor(),
+            Better::Higher => self.comparator.is_ceiling(),
+        };
+        if is_wrong {
+            let message = format!(
+                "`{self}` points the wrong way: of `{}`, {} is better",
+                self.metric_name(),
+                better.name()
+            );
+            let hint = format!(
+                "{}; or add `informational = true` to show it unjudged",
+                self.rightly(Range::of(self))
+            );
+            return Some(Unsound { message, hint });
+        }
+        if self.comparator == Comparator::Equal && !self.asks_for_the_best() {
+            let message = format!("`{self}` fails runs that are better than what it asks for");
+            return Some(Unsound { message, hint: self.rightly(Range::of(self)) });
+        }
+        None
+    }
+
+    /// `== 0` of what should be nothing; `== 100%` of what should be all; as many agents as were started.
+    #[expect(clippy::float_cmp, reason = "thresholds are parsed from text: 0 is 0, and 100% is 1")]
+    fn asks_for_the_best(&self) -> bool {
+        let range = Range::of(self);
+        let limit = self.threshold.value();
+        match self.better() {
+            Better::Lower => limit == range.low,
+            Better::Higher => limit == range.high || self.metric == MetricId::AgentsLive,
+        }
+    }
+
+    /// The same question, asked the right way.
+    fn rightly(&self, range: Range) -> String {
+        let comparator = match self.better() {
+            Better::Lower => Comparator::AtMost,
+            Better::Higher => Comparator::AtLeast,
+        };
+        let useless = range.holds_always(comparator, self.threshold.value())
+            || range.holds_never(comparator, self.threshold.value());
+        if useless {
+            let words = match self.better() {
+                Better::Lower => "the most that a good run may have",
+                Better::Higher => "the least that a good run must have",
+            };
+            return format!("write `{}` and {words}", comparator.symbol());
+        }
+        format!("write `{}`", Self { comparator, ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(text: &str) -> Option<String> {
+        Criterion::parse(text).unwrap().is_settled(None).map(|u| u.message)
+    }
+
+    fn wrong(text: &str) -> Option<String> {
+        Criterion::parse(text).unwrap().points_the_wrong_way().map(|u| u.message)
+    }
+
+    #[test]
+    fn what_holds_of_every_run_is_no_bar() {
+        for text in [
+            "delivery.failed >= 0",
+            "delivery.rate >= 0%",
+            "delivery.rate <= 100%",
+            "coordination.time p50 >= 0ms",
+            "coordination.time p50 > 0ms",
+            "throughput.tasks >= 0/s",
+            "agents.live min >= 0",
+            "fds.use max <= 100%",
+            "launch.time > 0s",
+            "delivery.rate >= 0% every 15m",
+        ] {
+            assert!(settled(text).is_some_and(|m| m.contains("holds of every run")), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_holds_of_no_run_is_no_question() {
+        for text in [
+            "incidents < 0",
+            "delivery.rate > 100%",
+            "coordination.time p99 < 0s",
+            "coordination.time p99 <= 0s",
+            "coordination.time max == 0s",
+            "memory.pss max <= 0B",
+            "delivery.duplicates < 0",
+        ] {
+            assert!(settled(text).is_some_and(|m| m.contains("can never hold")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wrong_way_is_named_and_the_right_one_shown() {
+        for (text, right) in [
+            ("delivery.rate <= 95%", "write `delivery.rate >= 95%`"),
+            ("coordination.time p99 > 1s", "write `coordination.time p99 <= 1s`"),
+            ("incidents > 3", "write `incidents <= 3`"),
+            ("memory.pss slope >= 1%/h", "write `memory.pss slope <= 1%/h`"),
+            ("throughput.tasks < 100/s", "write `throughput.tasks >= 100/s`"),
+            ("agents.live min <= 100", "write `agents.live min >= 100`"),
+            ("delivery.failed == 5", "write `delivery.failed <= 5`"),
+            ("delivery.rate == 95%", "write `delivery.rate >= 95%`"),
+            ("fds slope == 0/h", "write `fds slope <= 0/h`"),
+        ] {
+            let unsound = Criterion::parse(text).unwrap().points_the_wrong_way().expect(text);
+            assert!(unsound.hint.starts_with(right), "{text}: {}", unsound.hint);
+        }
+    }
+
+    #[test]
+    fn criteria_that_can_go_either_way_are_sound() {
+        for text in [
+            "delivery.rate >= 95%",
+            "delivery.rate == 100%",
+            "delivery.rate > 0%",
+            "incidents == 0",
+            "incidents <= 0",
+            "incidents < 1",
+            "coordination.time p99 < 1s",
+            "coordination.time drift < 20%",
+            "memory.pss slope < 1%/h",
+            "memory.pss growth < 0%",
+            "fds.use max < 100%",
+            "agents.live min == 101",
+            "load.lateness max <= 0s",
+            "cpu max < 1.5 cores",
+        ] {
+            assert_eq!((settled(text), wrong(text)), (None, None), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bar_above_what_the_plan_can_reach_is_no_bar() {
+        let of = |text: &str| Criterion::parse(text).unwrap().is_settled(Some(1000.0)).is_some();
+        assert!(
+            of("delivery.failed <= 1000") && of("delivery.failed < 1001") && of("agents.live min > 1000")
+        );
+        assert!(!of("delivery.failed < 1000") && !of("agents.live min >= 1000"));
+    }
+}

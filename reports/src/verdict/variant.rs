@@ -1,0 +1,150 @@
+//! What of a run differs from its scenario file, and what was run instead.
+//!
+//! A run under overrides, a profile or a compressed schedule is a run of something else than the file states. It
+//! says so in every document, and no gate is satisfied by it, unless a gate names the profile.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
+use crate::runlog::event::{Header, LoadModel, Topology};
+use crate::units;
+
+/// What the command line laid over the scenario file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// The name of the profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// `key=value`, as given.
+    #[serde(default)]
+    pub overrides: Vec<String>,
+    /// The schedule was compressed so many times.
+    #[serde(default)]
+    pub rehearsal: Option<f64>,
+}
+
+impl Variant {
+    pub fn of(header: &Header) -> Self {
+        let scenario = &header.scenario;
+        Self {
+            profile: scenario.profile.clone(),
+            overrides: scenario.overrides.clone(),
+            rehearsal: header.rehearsal,
+        }
+    }
+
+    /// The file as it stands.
+    pub fn is_plain(&self) -> bool {
+        self.profile.is_none() && self.overrides.is_empty() && self.rehearsal.is_none()
+    }
+
+    /// In a few words: `rehearsal 1440x, profile ci, 2 overrides`. Empty if plain.
+    pub fn tag(&self) -> String {
+        let overrides = match self.overrides.len() {
+            0 => None,
+            1 => Some("1 override".to_owned()),
+            n => Some(format!("{n} overrides")),
+        };
+        let parts = [
+            self.rehearsal.map(|factor| format!("rehearsal {factor}x")),
+            self.profile.as_ref().map(|name| format!("profile {name}")),
+            overrides,
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// A sentence each: what was changed, and what follows from it. Empty if plain.
+    pub fn banners(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if let Some(factor) = self.rehearsal {
+            out.push(format!(
+                "REHEARSAL: the schedule was compressed {factor} times. This run satisfies no gate."
+            ));
+        }
+        if let Some(name) = &self.profile {
+            out.push(format!(
+                "PROFILE `{name}`: keys of the scenario file were replaced. This run satisfies only a gate that names this profile."
+            ));
+        }
+        if !self.overrides.is_empty() {
+            let given: Vec<String> = self.overrides.iter().map(|text| format!("`{text}`")).collect();
+            out.push(format!(
+                "OVERRIDES on the command line: {}. This run satisfies no gate.",
+                given.join(", ")
+            ));
+        }
+        out
+    }
+}
+
+/// What was run, whatever the scenario file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ran {
+    /// A line for titles: `3 workers under 1 coordinator: echo 256 B, a round every 1 s, 6 s`.
+    pub title: String,
+    pub seed: u64,
+    pub processes: u32,
+    pub coordinators: u32,
+    pub workers: u64,
+    pub workload: String,
+    /// Of the load phase, as planned and as it went, in nanoseconds.
+    pub duration_ns: u64,
+    pub load_ns: u64,
+}
+
+impl Ran {
+    pub fn of(facts: &Facts) -> Self {
+        let header = &facts.header;
+        let plan = &header.plan;
+        let workers = u64::from(plan.coordinators) * u64::from(plan.workers_per_coordinator);
+        Self {
+            title: title(header, workers),
+            seed: header.seed,
+            processes: plan.processes,
+            coordinators: plan.coordinators,
+            workers,
+            workload: plan.workload.clone(),
+            duration_ns: plan.duration_ns,
+            load_ns: facts.load_ns(),
+        }
+    }
+}
+
+fn title(header: &Header, workers: u64) -> String {
+    let plan = &header.plan;
+    let many = |n: u64, one: &str| {
+        if n == 1 { format!("1 {one}") } else { format!("{} {one}s", units::count(n as f64)) }
+    };
+    let fleet = match plan.topology {
+        Topology::Flat => format!("{} under one coordinator", many(workers, "worker")),
+        Topology::Hybrid => {
+            format!("{} under {}", many(workers, "worker"), many(u64::from(plan.coordinators), "coordinator"))
+        }
+    };
+    let load = match plan.load {
+        LoadModel::Open => format!("a round every {}", units::nanos(plan.round_every_ns)),
+        LoadModel::Closed => "round after round".to_owned(),
+    };
+    format!("{fleet}: {}, {load}, for {}", plan.workload, units::nanos(plan.duration_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_names_all_that_was_changed() {
+        let plain = Variant::default();
+        assert!(plain.is_plain() && plain.tag().is_empty() && plain.banners().is_empty());
+        let all = Variant {
+            profile: Some("ci".into()),
+            overrides: vec!["load.duration=6s".into(), "!load.warm_up".into()],
+            rehearsal: Some(60.0),
+        };
+        assert_eq!(all.tag(), "rehearsal 60x, profile ci, 2 overrides");
+        let banners = all.banners().join("\n");
+        for part in ["compressed 60 times", "`ci`", "`load.duration=6s`, `!load.warm_up`"] {
+            assert!(banners.contains(part), "{part}: {banners}");
+        }
+    }
+}
