@@ -22,9 +22,6 @@ const UNITS: [(&str, u64); 8] = [
 /// As a message lists them.
 pub const UNIT_NAMES: &str = "ns, us, ms, s, m, h, d, w";
 
-/// As a regular expression, for schemas.
-pub const PATTERN: &str = r"^\s*[0-9]+\s*(ns|us|ms|s|m|h|d|w)(\s*[0-9]+\s*(ns|us|ms|s|m|h|d|w))*\s*$";
-
 /// Reads `5s`, `1h 30m`, `1h30m` or `250 ms` as nanoseconds: whole numbers, each with its unit, the
 /// longest unit first.
 ///

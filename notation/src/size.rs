@@ -3,9 +3,6 @@
 const UNITS: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
-/// As a regular expression, for schemas.
-pub const PATTERN: &str = r"^[0-9]+(B|KiB|MiB|GiB|TiB)$";
-
 /// Reads `64MiB` as bytes: a whole number and its unit.
 ///
 /// The error is a sentence fragment; what to write instead follows after `; ` where that helps.

@@ -4,12 +4,15 @@ use super::cursor::{Fields, NoEntries, Sited};
 use super::form::{Flag, Name, Requirement, Span, Text};
 use super::load::Load;
 use super::mistake::{Mistake, Origin};
+use super::pattern;
+use super::rule::when;
 use super::sampling::Sampling;
 use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
 use super::{Source, mistake};
 use reports::criterion::{Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
 use reports::runlog::event::CriterionSpec;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 pub(super) static TABLE: Table = Table {
@@ -20,7 +23,24 @@ pub(super) static TABLE: Table = Table {
     repeated: true,
     keys: &[&NAME, &PASS, &CONDITIONAL, &REQUIREMENT, &INFORMATIONAL, &ABORT, &GRACE],
     anew: None,
+    rules: Some(rules),
 };
+
+fn rules() -> Vec<Json> {
+    let asks = |informational| {
+        let pattern = json!({ "pattern": pattern::criterion(informational) });
+        json!({ "properties": { PASS.name: pattern, CONDITIONAL.name: pattern } })
+    };
+    let shown =
+        json!({ "properties": { INFORMATIONAL.name: { "const": true } }, "required": [INFORMATIONAL.name] });
+    let mut aborting = json!({ "properties": { ABORT.name: { "const": true } }, "required": [ABORT.name] });
+    aborting = json!({ "if": { "required": [GRACE.name] }, "then": aborting });
+    vec![
+        json!({ "if": shown, "then": asks(true), "else": asks(false) }),
+        when(INFORMATIONAL.name, &json!(true), &json!({ "properties": { ABORT.name: { "const": false } } })),
+        aborting,
+    ]
+}
 
 static NAME: Key<Name> = Key {
     name: "name",

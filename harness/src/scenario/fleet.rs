@@ -3,6 +3,7 @@
 use super::cursor::{Fields, Sited};
 use super::form::{Count, Form, Span, Word, Words};
 use super::mistake::{Mistake, Origin, Rejection};
+use super::rule::when;
 use super::table::{Key, Presence, Preset, Table};
 use super::tree::Value;
 use super::unit::duration_text;
@@ -26,7 +27,12 @@ pub(super) static TABLE: Table = Table {
     repeated: false,
     keys: &[&TOPOLOGY, &COORDINATORS, &WORKERS, &HANG_AFTER],
     anew: None,
+    rules: Some(rules),
 };
+
+fn rules() -> Vec<Json> {
+    vec![when("topology", &json!("flat"), &json!({ "properties": { "coordinators": { "const": 1 } } }))]
+}
 
 static TOPOLOGY: Key<Words<Topology>> = Key {
     name: "topology",

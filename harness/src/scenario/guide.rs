@@ -3,7 +3,7 @@
 
 use super::root::{ROOT, TABLES};
 use super::table::{AnyKey, Presence, Table};
-use reports::criterion::{Aggregation, Unit, catalogue};
+use reports::criterion::{Aggregation, Metric, Unit, catalogue};
 use std::fmt::Write as _;
 
 /// The generated blocks of the guide, each from its first marker line to its last.
@@ -68,7 +68,7 @@ fn metrics() -> String {
             (false, _) => named.join(" "),
         };
         let star = if metric.scoped { " *" } else { "" };
-        let threshold = threshold(metric.unit);
+        let threshold = thresholds(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -81,22 +81,64 @@ fn metrics() -> String {
     text
 }
 
-/// Examples.
-fn threshold(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Seconds => "`5s`, `250ms`",
-        Unit::Bytes => "`64MiB`",
-        Unit::Count => "`0`",
-        Unit::PerSecond => "`8000/s`",
-        Unit::Share => "`95%`",
-        Unit::OfOneCore => "`50%`",
-        Unit::Cores => "`1.5 cores`",
+/// Examples for each aggregation that wants another unit than the metric's own.
+fn thresholds(metric: &Metric) -> String {
+    let has = |aggregation| metric.aggregations.contains(&aggregation);
+    let mut text = format!("`{}`", level(metric.unit));
+    if has(Aggregation::Slope) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "; slope `10%/h`, `{}`", slope(metric.unit));
     }
+    let relative: Vec<&str> = [Aggregation::Growth, Aggregation::Drift]
+        .into_iter()
+        .filter(|aggregation| has(*aggregation))
+        .map(Aggregation::name)
+        .collect();
+    if !relative.is_empty() {
+        let _ = write!(text, "; {} `20%`", relative.join(", "));
+    }
+    text
+}
+
+fn level(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Seconds => "250ms",
+        Unit::Bytes => "64MiB",
+        Unit::Count => "708",
+        Unit::PerSecond => "8000/s",
+        Unit::Share => "95%",
+        Unit::OfOneCore => "50%",
+        Unit::Cores => "1.5 cores",
+    }
+}
+
+fn slope(unit: Unit) -> &'static str {
+    if unit == Unit::Bytes { "1MiB/h" } else { "2/d" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_threshold_of_the_guide_is_one_that_its_metric_takes() {
+        use reports::criterion::{Better, Criterion};
+        for metric in catalogue() {
+            let comparator = if metric.id.better() == Better::Lower { "<" } else { ">=" };
+            for aggregation in metric.aggregations {
+                let examples = match aggregation {
+                    Aggregation::Slope => vec!["10%/h", slope(metric.unit)],
+                    Aggregation::Growth | Aggregation::Drift => vec!["20%"],
+                    _ => vec![level(metric.unit)],
+                };
+                for threshold in examples {
+                    let text = format!("{} {} {comparator} {threshold}", metric.name, aggregation.name());
+                    let read = Criterion::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+                    assert_eq!((read.is_settled(None), read.points_the_wrong_way()), (None, None), "{text}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_guide_has_these_tables() {

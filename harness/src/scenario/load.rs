@@ -4,10 +4,12 @@ use super::cursor::{Fields, Given, Sited};
 use super::form::{Count, Span, Word, Words};
 use super::mistake::Mistake;
 use super::rehearsal::shorten;
+use super::rule::{when, without};
 use super::table::{Anew, Drops, Key, Presence, Preset, Table};
 use super::unit::duration_text;
 use coordinator::config::DEPTH_MAX;
 use reports::runlog::event::LoadModel;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 const TASK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -29,7 +31,15 @@ pub(super) static TABLE: Table = Table {
     keys: &[&MODEL, &EVERY, &DURATION, &WARM_UP, &TASK_TIMEOUT, &ROUNDS_IN_FLIGHT_MAX],
     // The pace of one model does not apply to the other.
     anew: Some(Anew { key: "model", drops: Drops::Keys(&["every", "rounds_in_flight_max"]) }),
+    rules: Some(rules),
 };
+
+fn rules() -> Vec<Json> {
+    vec![
+        when("model", &json!("open"), &json!({ "required": ["every"] })),
+        when("model", &json!("closed"), &without(&["every", "rounds_in_flight_max"])),
+    ]
+}
 
 static MODEL: Key<Words<LoadModel>> = Key {
     name: "model",

@@ -28,6 +28,7 @@ pub(super) static ROOT: Table = Table {
     repeated: false,
     keys: &[&SCHEMA, &NAME, &ASKS, &REQUIREMENTS, &SEED],
     anew: None,
+    rules: None,
 };
 
 /// In the order of the guide.

@@ -24,6 +24,7 @@ pub(super) static TABLE: Table = Table {
     repeated: false,
     keys: &[&EVERY, &PSS_EVERY],
     anew: None,
+    rules: None,
 };
 
 static EVERY: Key<Span> = Key {

@@ -1,6 +1,7 @@
 //! The JSON Schema of a scenario file: what an editor needs to complete keys and to underline mistakes.
 //!
-//! Assembled from the declared tables. What a schema cannot say (a flat fleet has one coordinator) only the checks say.
+//! Assembled from the declared tables: each key's form, and the rules of its table for keys together. What a schema
+//! cannot say (two criteria of one name, a product of two numbers) only the checks say.
 
 use super::overlay::UNSET;
 use super::root::{FIXED, PROFILE, ROOT, TABLES};
@@ -51,13 +52,18 @@ fn object(table: &Table, definitions: &mut Map<String, Json>) -> Json {
             required.push(json!(key.name()));
         }
     }
-    json!({
+    let mut object = json!({
         "type": "object",
         "description": table.says,
         "additionalProperties": false,
         "properties": properties,
         "required": required,
-    })
+    });
+    let rules: Vec<Json> = table.rules.iter().flat_map(|rules| rules()).collect();
+    if !rules.is_empty() {
+        object["allOf"] = Json::Array(rules);
+    }
+    object
 }
 
 /// A table as the root holds it.
@@ -70,11 +76,12 @@ fn reference(table: &Table) -> Json {
     json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least })
 }
 
-/// The same table with no key required.
+/// The same table with no key required, and no rule for keys together: some of them stand elsewhere.
 fn optional(object: &Json) -> Json {
     let mut object = object.clone();
     if let Some(object) = object.as_object_mut() {
         object.remove("required");
+        object.remove("allOf");
     }
     object
 }

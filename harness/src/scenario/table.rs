@@ -118,6 +118,8 @@ pub(super) struct Table {
     pub(super) repeated: bool,
     pub(super) keys: &'static [&'static dyn AnyKey],
     pub(super) anew: Option<Anew>,
+    /// What holds of its keys together, as JSON Schemas.
+    pub(super) rules: Option<fn() -> Vec<Json>>,
 }
 
 /// When a profile or `--set` changes `key`, the keys in `drops` no longer apply and are dropped.

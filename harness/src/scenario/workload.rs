@@ -7,9 +7,11 @@ pub use sleep::{Drawn, SleepTime};
 use super::cursor::{Fields, Given, Sited};
 use super::form::{Command, Size, Span, Word, Words};
 use super::mistake::{Mistake, Origin};
+use super::rule::{when, without};
 use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
 use super::unit::{bytes_text, duration_text, size_text};
 use coordinator::config::PAYLOAD_MAX;
+use serde_json::{Value as Json, json};
 use sleep::RawSleep;
 use std::time::Duration;
 
@@ -38,7 +40,29 @@ pub(super) static TABLE: Table = Table {
     ],
     // The keys of one kind do not apply to another.
     anew: Some(Anew { key: "kind", drops: Drops::EveryKey }),
+    rules: Some(rules),
 };
+
+fn rules() -> Vec<Json> {
+    let of = |word: &Word<Kind>| {
+        let own = word.value.keys();
+        let names = TABLE.key_names();
+        let foreign: Vec<&str> =
+            names.into_iter().filter(|key| *key != KIND.name && !own.contains(key)).collect();
+        let mut then = without(&foreign);
+        match word.value {
+            Kind::Echo => then["required"] = json!([PAYLOAD.name]),
+            Kind::Sleep => {
+                then["oneOf"] =
+                    json!([{ "required": [sleep::TIME.name] }, { "required": [sleep::DISTRIBUTION.name] }]);
+            }
+            Kind::Compute => then["required"] = json!([CPU.name]),
+            Kind::Exec => then["required"] = json!([COMMAND.name]),
+        }
+        when(KIND.name, &json!(word.text), &then)
+    };
+    KIND.form.words.iter().map(of).collect()
+}
 
 static KIND: Key<Words<Kind>> = Key {
     name: "kind",

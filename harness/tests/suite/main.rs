@@ -11,3 +11,4 @@ mod docs;
 mod runs;
 mod sampler;
 mod scenarios;
+mod schema;

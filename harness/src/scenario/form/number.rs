@@ -2,6 +2,7 @@
 
 use super::{Form, wrong_kind};
 use crate::scenario::mistake::Rejection;
+use crate::scenario::pattern;
 use crate::scenario::tree::Value;
 use crate::scenario::unit::{self, duration_text, size_text};
 use serde_json::{Map, Value as Json, json};
@@ -149,7 +150,7 @@ impl Form for Span {
     }
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
-        json!({ "type": "string", "pattern": notation::duration::PATTERN, "examples": ["500ms", "30s", "1h 30m", "30d"] })
+        json!({ "type": "string", "pattern": pattern::span(self.least), "examples": ["500ms", "30s", "1h 30m", "30d"] })
     }
 }
 
@@ -194,7 +195,7 @@ impl Form for Size {
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
         json!({
             "type": "string",
-            "pattern": notation::size::PATTERN,
+            "pattern": pattern::size(u64::from(self.least), u64::from(self.most)),
             "examples": ["256B", "64KiB", "1MiB"],
         })
     }

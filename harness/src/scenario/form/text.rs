@@ -68,7 +68,7 @@ impl Form for Line {
     }
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
-        json!({ "type": "string", "minLength": 1, "maxLength": self.max })
+        json!({ "type": "string", "pattern": r"^[^\n]*\S[^\n]*$", "maxLength": self.max })
     }
 }
 
@@ -195,6 +195,8 @@ impl Form for Command {
     }
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
-        json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
+        let argument = json!({ "type": "string", "pattern": r"^[^\u0000]*$" });
+        let program = json!({ "type": "string", "pattern": r"^[^\u0000]+$" });
+        json!({ "type": "array", "items": [program], "additionalItems": argument, "minItems": 1 })
     }
 }

@@ -1,0 +1,262 @@
+//! Regular expressions for what is written in strings: durations and sizes within bounds, and criteria.
+//!
+//! An editor knows no more of a string than these. They follow what the readers accept; a test holds both to one
+//! corpus of files. In the dialect of JSON Schema: anchors, groups and lookaheads.
+
+use reports::criterion::{Aggregation, Better, Metric, Unit, catalogue};
+use reports::scope::Scope;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Numbers from `least` to `most` in decimal, without leading zeros.
+pub(super) fn number(least: u64, most: u64) -> String {
+    assert!(least <= most, "an empty range of numbers: {least} to {most}");
+    let mut parts = Vec::new();
+    let mut from = least;
+    loop {
+        // As far as the numbers have as many digits, and only their last ones differ.
+        let mut span = 1u64;
+        while from.is_multiple_of(span * 10) && from != 0 && from + (span * 10 - 1) <= most {
+            span *= 10;
+        }
+        let digit = from / span % 10;
+        let up = ((most - from + 1) / span).min(10 - digit);
+        parts.push(block(from, span, digit, digit + up - 1));
+        match from.checked_add(up * span).filter(|next| *next <= most) {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    format!("(?:{})", parts.join("|"))
+}
+
+/// The numbers from `from` on whose digit at `span` runs from `low` to `high`, and whose lower digits are any.
+fn block(from: u64, span: u64, low: u64, high: u64) -> String {
+    let head = from / (span * 10);
+    let mut text = if head == 0 { String::new() } else { head.to_string() };
+    if low == high {
+        text.push_str(&low.to_string());
+    } else {
+        text = format!("{text}[{low}-{high}]");
+    }
+    match span.ilog10() {
+        0 => text,
+        1 => text + "[0-9]",
+        digits => format!("{text}[0-9]{{{digits}}}"),
+    }
+}
+
+/// A size of `least` to `most` bytes.
+pub(super) fn size(least: u64, most: u64) -> String {
+    let units = [("B", 0u32), ("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let fitting: Vec<String> = units
+        .into_iter()
+        .filter_map(|(name, bits)| {
+            let (low, high) = (least.div_ceil(1 << bits), most >> bits);
+            (low <= high).then(|| format!("0*{}{name}", number(low, high)))
+        })
+        .collect();
+    format!("^(?:{})$", fitting.join("|"))
+}
+
+/// Each unit once, the longest first.
+fn span_body() -> String {
+    let parts = ["w", "d", "h", "m", "s", "ms", "us", "ns"].map(|unit| format!(r"(?:[0-9]+\s*{unit}\s*)?"));
+    format!("(?=[0-9]){}", parts.concat())
+}
+
+/// A duration, not shorter than `least` where it has one unit.
+pub(super) fn span(least: Duration) -> String {
+    let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
+    let units = [("ns", 1u64), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
+    let mut text = "^".to_owned();
+    if least > 0 {
+        // No digit but 0 anywhere is no time at all.
+        text.push_str("(?=.*[1-9])");
+    }
+    for (unit, scale) in units {
+        if let Some(below) = least.div_ceil(scale).checked_sub(1).filter(|below| *below > 0) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, r"(?!\s*0*{}\s*{unit}\s*$)", number(0, below));
+        }
+    }
+    text + r"\s*" + &span_body() + "$"
+}
+
+/// A criterion. Unless it is `informational`, it asks for the better.
+pub(super) fn criterion(informational: bool) -> String {
+    let metrics: Vec<String> = catalogue().iter().map(|metric| of_metric(metric, informational)).collect();
+    format!(r"^\s*(?:{})\s*$", metrics.join("|"))
+}
+
+fn of_metric(metric: &Metric, informational: bool) -> String {
+    let mut name = metric.name.replace('.', r"\.");
+    if metric.scoped {
+        let scopes: Vec<&str> = Scope::ALL.iter().skip(1).map(|scope| scope.name()).collect();
+        name = format!(r"{name}(?:\.(?:{}))?", scopes.join("|"));
+    }
+    if metric.name == "incidents" {
+        name = format!(r"(?:{name}|agents\.deaths)");
+    }
+    let comparator = match (informational, metric.id.better()) {
+        (true, _) => "(?:<=?|>=?|==)",
+        (false, Better::Lower) => "(?:<=?|==)",
+        (false, Better::Higher) => "(?:>=?|==)",
+    };
+    let ways: Vec<String> = metric
+        .aggregations
+        .iter()
+        .map(|aggregation| {
+            let threshold = match aggregation {
+                Aggregation::Slope => slope(metric.unit),
+                Aggregation::Growth | Aggregation::Drift => PERCENT.to_owned(),
+                _ => level(metric.unit),
+            };
+            let named = match aggregation {
+                Aggregation::Whole => String::new(),
+                named => format!(r"[\s.]+{}", named.name().replace('.', r"\.")),
+            };
+            format!(r"{named}\s*{comparator}\s*{threshold}")
+        })
+        .collect();
+    let every = if metric.has_windows() {
+        format!(r"(?:\s+every\s+(?=.*[1-9]){})?", span_body())
+    } else {
+        String::new()
+    };
+    format!("{name}(?:{}){every}", ways.join("|"))
+}
+
+const PERCENT: &str = r"[0-9]+(?:\.[0-9]+)?%";
+const NUMBER: &str = r"[0-9]+(?:\.[0-9]+)?";
+
+fn level(unit: Unit) -> String {
+    match unit {
+        Unit::Seconds => span_body(),
+        Unit::Bytes => r"[0-9]+(?:B|KiB|MiB|GiB|TiB)".to_owned(),
+        Unit::Share => r"(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)%".to_owned(),
+        Unit::OfOneCore => PERCENT.to_owned(),
+        Unit::Count => NUMBER.to_owned(),
+        Unit::Cores => format!(r"{NUMBER}\s*cores"),
+        Unit::PerSecond => format!(r"{NUMBER}\s*/s"),
+    }
+}
+
+fn slope(unit: Unit) -> String {
+    let amount = if unit == Unit::Bytes { r"[0-9]+(?:B|KiB|MiB|GiB|TiB)" } else { NUMBER };
+    format!(r"(?:{PERCENT}|{amount})\s*/[hd]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        let schema = serde_json::json!({ "type": "string", "pattern": pattern });
+        jsonschema::is_valid(&schema, &serde_json::json!(text))
+    }
+
+    #[test]
+    fn numbers_are_matched_within_their_range_and_nowhere_else() {
+        for (least, most) in [(0, 0), (1, 9), (0, 99), (1, 1024), (7, 7), (95, 1003), (100, 4096)] {
+            let pattern = format!("^{}$", number(least, most));
+            for n in 0..=most + 120 {
+                assert_eq!(
+                    matches(&pattern, &n.to_string()),
+                    (least..=most).contains(&n),
+                    "{n} in {pattern}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn the_bounds_of_a_range_are_in_it_and_their_neighbours_are_not(a in 1u64..1 << 40, b in 1u64..1 << 40) {
+            let (least, most) = (a.min(b), a.max(b));
+            let pattern = format!("^{}$", number(least, most));
+            for (n, inside) in [(least, true), (most, true), (least - 1, false), (most + 1, false)] {
+                prop_assert_eq!(matches(&pattern, &n.to_string()), inside, "{} in {}", n, &pattern);
+            }
+        }
+
+        /// The schema and the reader agree on whatever can be written with digits and units.
+        #[test]
+        fn durations_are_matched_as_they_are_read(text in "([0-9]{1,3} ?(w|d|h|m|s|ms|us|ns) ?){1,4}") {
+            let read = notation::duration::parse(&text);
+            prop_assert_eq!(matches(&span(Duration::ZERO), &text), read.is_ok(), "{:?}: {:?}", text, read);
+        }
+    }
+
+    fn thresholds() -> impl Strategy<Value = String> {
+        let amounts = "[1-9][0-9]{0,2}(\\.[0-9])?";
+        let units = prop::sample::select(vec![
+            "", "%", "%/h", "/h", "/d", "/s", "ms", "s", "B", "MiB", "MiB/h", " cores", "x",
+        ]);
+        (amounts, units).prop_map(|(amount, unit)| format!("{amount}{unit}"))
+    }
+
+    fn criteria() -> impl Strategy<Value = String> {
+        let names: Vec<String> = reports::criterion::names();
+        let aggregations = ["", "p50", "p99.9", "max", "min", "mean", "slope", "growth", "drift", "p98"];
+        let comparators = ["<", "<=", ">", ">=", "==", "=", "=>"];
+        let rest = ["", "", " every 15m", " every 0s", " please"];
+        (
+            prop::sample::select(names),
+            prop::sample::select(aggregations.to_vec()),
+            prop::sample::select(comparators.to_vec()),
+            thresholds(),
+            prop::sample::select(rest.to_vec()),
+        )
+            .prop_map(|(name, aggregation, comparator, threshold, rest)| {
+                format!("{name} {aggregation} {comparator} {threshold}{rest}")
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        /// What the grammar takes, the pattern takes: an editor never underlines what is right.
+        #[test]
+        fn criteria_are_matched_as_they_are_read(text in criteria()) {
+            use reports::criterion::Criterion;
+            let read = Criterion::parse(&text);
+            let sound = read.as_ref().is_ok_and(|criterion| criterion.points_the_wrong_way().is_none());
+            let (judged, shown) = (&*JUDGED, &*SHOWN);
+            let value = serde_json::json!(text);
+            if sound {
+                prop_assert!(judged.is_valid(&value), "{}", text);
+            }
+            prop_assert_eq!(shown.is_valid(&value), read.is_ok(), "{}: {:?}", text, read);
+        }
+    }
+
+    static JUDGED: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(false));
+    static SHOWN: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(true));
+
+    fn validator(informational: bool) -> jsonschema::Validator {
+        let schema = serde_json::json!({ "type": "string", "pattern": criterion(informational) });
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    #[test]
+    fn spans_below_the_least_are_not_matched() {
+        let pattern = span(Duration::from_millis(100));
+        for (text, fits) in [
+            ("100ms", true),
+            ("1s", true),
+            ("99ms", false),
+            ("0s", false),
+            ("0ms", false),
+            ("50us", false),
+            ("99999us", false),
+            ("100000us", true),
+            ("1m 0s", true),
+        ] {
+            assert_eq!(matches(&pattern, text), fits, "{text}");
+        }
+        assert!(!matches(&span(Duration::from_nanos(1)), "0s 0ms"));
+    }
+}

@@ -1,0 +1,196 @@
+//! An editor with the JSON Schema finds what the harness finds: one corpus of bad files is held to both.
+
+use harness::scenario::{Scenario, Selection, Source, schema_json};
+use std::path::Path;
+
+const GOOD: &str = r#"schema = 1
+name = "probe"
+asks = "Does it work?"
+requirements = ["C1"]
+seed = 7
+
+[fleet]
+topology = "hybrid"
+coordinators = 2
+workers = 4
+
+[workload]
+kind = "echo"
+payload = "256B"
+
+[load]
+model = "open"
+every = "50ms"
+duration = "6s"
+warm_up = "1s"
+
+[sampling]
+every = "500ms"
+pss_every = "1s"
+
+[[criterion]]
+name = "delivery"
+requirement = "C2"
+pass = "delivery.rate >= 99%"
+conditional = "delivery.rate >= 95%"
+"#;
+
+const ECHO: &str = "kind = \"echo\"\npayload = \"256B\"";
+const OPEN: &str = "model = \"open\"\nevery = \"50ms\"";
+const PASS: &str = "\"delivery.rate >= 99%\"\nconditional = \"delivery.rate >= 95%\"";
+
+/// What stands in the good file, and the mistake in its place.
+const MISTAKES: &[(&str, &str)] = &[
+    ("schema = 1", "schema = 2"),
+    ("name = \"probe\"", "name = \"Probe One\""),
+    ("\"Does it work?\"", "\"\""),
+    ("\"Does it work?\"", "\"  \""),
+    ("\"Does it work?\"", "\"Does it\\nwork?\""),
+    ("\"C1\"", "\"X1\""),
+    ("seed = 7", "seed = -7"),
+    ("\"hybrid\"", "\"ring\""),
+    ("topology = \"hybrid\"", "topology = \"flat\""),
+    ("coordinators = 2", "coordinators = 0"),
+    ("coordinators = 2", "coordinators = 257"),
+    ("workers = 4", "workers = 0"),
+    ("workers = 4", "workers = 5000"),
+    ("workers = 4", "workers = \"4\""),
+    ("workers = 4", "workers = 4\nhang_after = \"1ms\""),
+    ("workers = 4", "workers = 4\nspeed = 3"),
+    (ECHO, "kind = \"echo\""),
+    (ECHO, "payload = \"256B\""),
+    (ECHO, "kind = \"echo\"\npayload = \"0B\""),
+    (ECHO, "kind = \"echo\"\npayload = \"2MiB\""),
+    (ECHO, "kind = \"echo\"\npayload = \"256\""),
+    (ECHO, "kind = \"echo\"\npayload = \"256KB\""),
+    (ECHO, "kind = \"exec\"\npayload = \"256B\""),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\npayload = \"256B\""),
+    (ECHO, "kind = \"exec\""),
+    (ECHO, "kind = \"exec\"\ncommand = []"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"\"]"),
+    (ECHO, "kind = \"exec\"\ncommand = \"true\""),
+    (ECHO, "kind = \"compute\""),
+    (ECHO, "kind = \"compute\"\ncpu = \"0ms\""),
+    (ECHO, "kind = \"compute\"\ncpu = \"2ms\"\ntime = \"2ms\""),
+    (ECHO, "kind = \"sleep\""),
+    (ECHO, "kind = \"sleep\"\ntime = \"2ms\"\ncommand = [\"true\"]"),
+    (ECHO, "kind = \"sleep\"\ntime = \"2ms\"\ndistribution = \"exponential\"\nmean = \"2ms\""),
+    (OPEN, "model = \"open\""),
+    (OPEN, "model = \"open\"\nevery = \"0s\""),
+    (OPEN, "model = \"open\"\nevery = \"10us\""),
+    (OPEN, "model = \"closed\"\nevery = \"50ms\""),
+    (OPEN, "model = \"closed\"\nrounds_in_flight_max = 2"),
+    ("duration = \"6s\"", "duration = \"0s\""),
+    ("duration = \"6s\"", "duration = \"0s 0ms\""),
+    ("duration = \"6s\"", "duration = \"6\""),
+    ("duration = \"6s\"", "duration = 6"),
+    ("duration = \"6s\"", "duration = \"30s 1m\""),
+    ("duration = \"6s\"", "duration = \"1m 1m\""),
+    ("duration = \"6s\"", "duration = \"6M\""),
+    ("duration = \"6s\"", "duration = \"1.5s\""),
+    ("duration = \"6s\"", "duration = \"6s\"\ntask_timeout = \"0s\""),
+    ("duration = \"6s\"", "duration = \"6s\"\nrounds_in_flight_max = 0"),
+    ("every = \"500ms\"", "every = \"50ms\""),
+    ("name = \"delivery\"\n", ""),
+    ("\"C2\"", "\"C200\""),
+    (PASS, "\"it should be fast\""),
+    (PASS, "\"delivery.rat >= 99%\""),
+    (PASS, "\"delivery.rate => 99%\""),
+    (PASS, "\"delivery.rate >= 120%\""),
+    (PASS, "\"delivery.rate >= 0.99\""),
+    (PASS, "\"delivery.rate >= 99 %\""),
+    (PASS, "\"delivery.rate p99 >= 99%\""),
+    (PASS, "\"delivery.rate <= 99%\""),
+    (PASS, "\"delivery.rate >= 99% every 0s\""),
+    (PASS, "\"delivery.rate >= 99% sometimes\""),
+    (PASS, "\"coordination.time < 1s\""),
+    (PASS, "\"coordination.time p98 < 1s\""),
+    (PASS, "\"coordination.time p99 < 1\""),
+    (PASS, "\"coordination.time p99 > 1s\""),
+    (PASS, "\"coordination.time.workers p99 < 1s\""),
+    (PASS, "\"memory.pss slope < 1MiB\""),
+    (PASS, "\"memory.pss max < 64\""),
+    (PASS, "\"memory.pss.cats max < 64MiB\""),
+    (PASS, "\"cpu mean < 1.5\""),
+    (PASS, "\"incidents == none\""),
+    (PASS, "\"delivery.rate >= 99%\"\ngrace = \"1s\""),
+    (PASS, "\"delivery.rate >= 99%\"\nabort = \"yes\""),
+    (PASS, "\"delivery.rate >= 99%\"\ninformational = true\nabort = true"),
+    (PASS, "\"delivery.rate >= 99%\"\nconditional = \"quite good\""),
+];
+
+fn harness_finds(text: &str) -> bool {
+    let source = Source { name: "probe.toml".into(), text: text.to_owned() };
+    Scenario::parse(&source, &Selection::default()).is_err()
+}
+
+fn validator() -> jsonschema::Validator {
+    let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn editor_finds(validator: &jsonschema::Validator, text: &str) -> Vec<String> {
+    let file: serde_json::Value = toml::from_str(text).unwrap();
+    validator.iter_errors(&file).map(|error| error.to_string()).collect()
+}
+
+#[test]
+fn an_editor_finds_every_mistake_of_the_corpus_that_the_harness_finds() {
+    let validator = validator();
+    assert!(!harness_finds(GOOD));
+    assert_eq!(editor_finds(&validator, GOOD), Vec::<String>::new());
+    let mut missed = Vec::new();
+    for (from, to) in MISTAKES {
+        assert!(GOOD.contains(from), "{from}");
+        let text = GOOD.replacen(from, to, 1);
+        assert!(harness_finds(&text), "the harness takes: {to}");
+        if editor_finds(&validator, &text).is_empty() {
+            missed.push(to);
+        }
+    }
+    assert!(missed.is_empty(), "the schema takes: {missed:#?}");
+}
+
+#[test]
+fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
+    let validator = validator();
+    let changes: &[(&str, &str)] = &[
+        (
+            PASS,
+            "\"cpu mean > 1 cores\"\ninformational = true\n[[criterion]]\nname = \"b\"\npass = \"incidents == 0\"",
+        ),
+        (PASS, "\"  coordination.time   p99<1s  \""),
+        (PASS, "\"coordination.time p99.9 < 1m 30s\""),
+        (PASS, "\"agents.deaths == 0\""),
+        (PASS, "\"memory.pss.workers slope < 0.5%/h\""),
+        (PASS, "\"memory.pss slope < 1MiB/d\""),
+        (PASS, "\"throughput.messages >= 8000/s every 1m\"\nabort = true\ngrace = \"1s\""),
+        (PASS, "\"fds.use max < 80%\""),
+        (PASS, "\"coordination.time drift < 20%\""),
+        ("duration = \"6s\"", "duration = \" 1m30s \""),
+        ("duration = \"6s\"", "duration = \"1h 30m 2s\""),
+        ("workers = 4", "workers = 4\nhang_after = \"never\""),
+        (ECHO, "kind = \"echo\"\npayload = \"1MiB\""),
+        (ECHO, "kind = \"exec\"\ncommand = [\"sh\", \"-c\", \"\"]\noutput_max = \"0B\""),
+        (OPEN, "model = \"closed\""),
+    ];
+    for (from, to) in changes {
+        let text = GOOD.replacen(from, to, 1);
+        let source = Source { name: "probe.toml".into(), text: text.clone() };
+        if let Err(found) = Scenario::parse(&source, &Selection::default()) {
+            panic!("the harness refuses {to}:\n{found}");
+        }
+        assert_eq!(editor_finds(&validator, &text), Vec::<String>::new(), "{to}");
+    }
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(scenarios).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(editor_finds(&validator, &text), Vec::<String>::new(), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 7, "{seen}");
+}
