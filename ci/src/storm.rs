@@ -27,6 +27,10 @@ enum Kind {
     Launches,
     /// The run of a list, which is started again each time: each result is there once
     Clients,
+    /// Clients of one fleet, with two lists: each answer is written once, or kept for the next client (some ten a second)
+    Answers,
+    /// Runs with a journal, and the restores of it: each task has one result
+    Journals,
     /// Client, supervisor and coordinators of a run in the same instant: nothing is left
     Triple,
 }
@@ -55,6 +59,16 @@ impl Kind {
                 "suite",
                 "storms::clients::a_list_whose_client_is_killed_again_and_again_has_each_result_once",
                 EPISODES,
+            ),
+            Self::Answers => (
+                "suite",
+                "run::storms::each_answer_is_written_once_however_many_clients_are_killed",
+                ["CLIENTS", "SEED"],
+            ),
+            Self::Journals => (
+                "suite",
+                "run::storms::one_result_counts_however_often_a_run_with_a_journal_is_killed",
+                ["RUNS", "SEED"],
             ),
             Self::Triple => (
                 "suite",

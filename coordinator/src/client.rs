@@ -11,6 +11,7 @@ mod coordinators;
 pub mod dead_letters;
 pub mod events;
 pub mod launch;
+mod left;
 pub mod operator;
 pub mod orders;
 mod outcome;
@@ -211,11 +212,12 @@ impl Client {
         Ok(id)
     }
 
-    /// Cancels a task. Its outcome comes as that of any other: cancelled, or the one it had before.
+    /// Cancels a task, an earlier client's too. Its outcome comes as that of any other: cancelled, or the one it had before.
     pub fn cancel(&mut self, id: TaskId) -> Result<(), SendError> {
-        let Some(task) = self.in_flight.get_mut(&id.sequence).filter(|_| id.sender == self.sender) else {
-            return Ok(());
-        };
+        if id.sender != self.sender {
+            return self.cancel_left(id);
+        }
+        let Some(task) = self.in_flight.get_mut(&id.sequence) else { return Ok(()) };
         let Some(index) = task.coordinator else {
             task.cancelled = true;
             return Ok(());

@@ -29,6 +29,8 @@ pub const PREFIX: &str = "coord";
 /// In a fleet's directory.
 const CONTROL: &str = "control";
 const PREFIX_OF_REGION: &str = "c";
+/// The journal of its clients.
+const CLIENTS: &str = "clients";
 
 /// The directory of the fleet `id`.
 pub fn fleet_dir(root: &Path, id: &str) -> PathBuf {
@@ -41,6 +43,12 @@ pub fn control_path(dir: &Path) -> PathBuf {
 
 pub fn region_path(dir: &Path, coordinator: u32) -> PathBuf {
     dir.join(region_name(coordinator))
+}
+
+/// Which tasks its clients have in the fleet, and the answers that none of them has written down yet. Made by the first
+/// client that keeps a list.
+pub fn clients_path(dir: &Path) -> PathBuf {
+    dir.join(CLIENTS)
 }
 
 fn region_name(coordinator: u32) -> String {

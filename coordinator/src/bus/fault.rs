@@ -328,6 +328,7 @@ fn remove_made() {
             libc::unlinkat(fd, name(coordinator).as_ptr().cast(), 0);
         }
         libc::unlinkat(fd, c"control".as_ptr(), 0);
+        libc::unlinkat(fd, c"clients".as_ptr(), 0);
         let (mut own, mut found): (libc::stat, libc::stat) = (std::mem::zeroed(), std::mem::zeroed());
         let seen =
             libc::fstat(fd, &raw mut own) == 0 && libc::lstat(dir.as_ptr().cast(), &raw mut found) == 0;

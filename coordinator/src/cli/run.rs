@@ -3,7 +3,7 @@
 
 mod args;
 mod halt;
-mod kept;
+pub(super) mod kept;
 mod list;
 mod output;
 mod pipe;
@@ -35,6 +35,7 @@ use results::{Done, Results, Resume};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use task::Doer;
 use template::Template;
@@ -181,7 +182,7 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
             return status;
         }
     };
-    let begun = keep(&args.place_of, fleet.dir(), &id).and_then(|journal| {
+    let begun = keep(&args.place_of, fleet.dir(), &id, &work.results).and_then(|journal| {
         work.journal = journal;
         Client::attach(fleet.dir()).map_err(|error| {
             print::error(error, "");
@@ -207,11 +208,12 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
     status
 }
 
-/// Creates the journal, if one is asked for, of the fleet in `dir`. Errors are already printed.
-fn keep(place: &Where, dir: &Path, name: &str) -> Result<Option<Kept>, u8> {
+/// Opens the journal, if one is asked for, of the fleet in `dir`. Errors are already printed.
+fn keep(place: &Where, dir: &Path, name: &str, results: &Results) -> Result<Option<Kept>, u8> {
     let create = |path: &PathBuf| {
-        Kept::create(path, dir, name).map_err(|error| {
-            print::error(error, "");
+        Kept::open(path, dir, name, results.regular()).map_err(|error| {
+            let hint = error.hint();
+            print::error(error, hint);
             UNFIT
         })
     };
@@ -257,6 +259,8 @@ struct Prepared<'a> {
     list: List,
     /// `None` if the file does not exist yet: it is created once the list is known to be good.
     results: Option<Results>,
+    /// What the results hold so far.
+    before: Rc<Done>,
     how: &'a How,
     place: &'a Where,
 }
@@ -290,8 +294,9 @@ fn prepare<'a>(
     }
     let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
     let rest = (doer, Surroundings { cwd, output_dir });
+    let before = Rc::new(before);
     let known = before.len() as u64;
-    let list = List::check(from, rest, before, place.retry_failed).map_err(refused)?;
+    let list = List::check(from, rest, Rc::clone(&before), place.retry_failed).map_err(refused)?;
     if place.resumes() && !list.facts.open {
         let facts = &list.facts;
         if let Some(first) = &facts.changed_first {
@@ -309,7 +314,7 @@ fn prepare<'a>(
             print::warn(format!("{unlisted} results belong to tasks that are not in the list"));
         }
     }
-    Ok(Prepared { list, results, how, place })
+    Ok(Prepared { list, results, before, how, place })
 }
 
 fn open(path: &Path, resume: Resume) -> Result<(Results, Done), u8> {
@@ -345,7 +350,7 @@ fn refused(refusal: Refusal) -> u8 {
 
 /// Opens the files that the run writes to.
 fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8> {
-    let Prepared { list, results, how, place } = prepared;
+    let Prepared { list, results, before, how, place } = prepared;
     if let Some(dir) = &place.output_dir
         && let Err(error) = std::fs::create_dir_all(dir)
     {
@@ -370,6 +375,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8
         halt: how.halt,
         grace: how.grace,
         fleet,
+        resumes: place.resumes(),
     };
     let resume_command = results.is_file().then(args::resume_command);
     let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
@@ -380,6 +386,9 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8
         progress: Progress::new(place.progress),
         rules,
         journal: None,
+        clients: None,
+        // Only a fleet that was there before knows of tasks with earlier results.
+        before: if fleet == FleetOf::Others { before } else { Rc::default() },
         resume_command,
     })
 }

@@ -23,10 +23,7 @@ impl Client {
             link.ledger.late += 1;
             return each(Event::Late(answer.id));
         }
-        if answer.id.sender == self.sender
-            && status != Some(AnswerStatus::Duplicate)
-            && link.is_repeated(&answer)
-        {
+        if status != Some(AnswerStatus::Duplicate) && link.is_repeated(&answer) {
             link.repeated += 1;
             return each(Event::Repeated(answer.id));
         }
@@ -222,6 +219,7 @@ fn outcome_of<'a>(
             Some(Terms { timeout: Some(timeout), .. }) if answer.started_ns > 0 => {
                 Failure::AttemptTimedOut(timeout, partial())
             }
+            None if answer.started_ns > 0 => Failure::AttemptTimedOut(Duration::ZERO, partial()),
             terms => Failure::TimedOut(terms.map_or(Duration::ZERO, |terms| terms.deadline)),
         }),
         Some(AnswerStatus::WorkerDied) => Err(Failure::WorkerDied(worker, how)),

@@ -22,8 +22,8 @@ const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
 /// A new client writes its start time within this time after its pid.
 const IDENTIFIED_WITHIN: Duration = Duration::from_secs(1);
 
-/// What identifies an answer: sequence, lease, time of its end, status.
-type AnswerKey = (u64, u32, u64, u32);
+/// What identifies an answer: sender, sequence, lease, time of its end, status.
+type AnswerKey = (u32, u64, u32, u64, u32);
 
 /// How well one more task fits a coordinator: it is serving, it has idle workers, it has had few tasks.
 type Rank = (bool, i64, Reverse<u64>);
@@ -111,7 +111,7 @@ impl Link {
         // From its own word, written before its first answer; its parent may not have counted it yet.
         let is_successor = self.region.state().epoch.load(Ordering::Acquire) > 1;
         let Some(last) = self.last_answers.get_mut(answer.entry as usize) else { return false };
-        let key = (answer.id.sequence, answer.lease, answer.finished_ns, answer.status);
+        let key = (answer.id.sender, answer.id.sequence, answer.lease, answer.finished_ns, answer.status);
         let before = last.replace(key);
         is_successor && before == Some(key)
     }
@@ -129,6 +129,15 @@ impl Client {
                 }
                 None if matches!(process.life(), Life::Live | Life::Replacing) => {
                     self.links[index] = Some(Link::attach(&self.control, &self.dir, index as u32)?);
+                }
+                // Its region may hold answers to an earlier client.
+                None if matches!(process.life(), Life::Stopped | Life::Dead)
+                    && region_path(&self.dir, index as u32).exists() =>
+                {
+                    let how = HowEnded::from_raw(process.wait_status.load(Ordering::Relaxed));
+                    let mut link = Link::attach(&self.control, &self.dir, index as u32)?;
+                    link.lost = Some(Failure::CoordinatorDied(index as u32, how));
+                    self.links[index] = Some(link);
                 }
                 _ => {}
             }
@@ -301,6 +310,8 @@ impl Client {
         lost.sort_unstable();
         let others = !self.supervisor_lost && !self.is_ending();
         lost.retain(|sequence| !(others && self.take_back(*sequence, reclaim)));
+        let stopped = !self.supervisor_lost && self.is_ending();
+        let failure = if stopped { &Failure::FleetEnded } else { failure };
         self.fail(&lost, |_| failure.clone(), each)
     }
 

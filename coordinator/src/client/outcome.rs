@@ -42,6 +42,15 @@ pub enum Failure {
     Unassigned(Duration),
     #[error("the supervisor died, and the fleet with it")]
     SupervisorDied,
+    #[error("the fleet was stopped")]
+    FleetEnded,
+}
+
+impl Failure {
+    /// Whether something has become of the task itself. If not, its fleet has ended before it did: another fleet may do it.
+    pub fn is_of_task(&self) -> bool {
+        !matches!(self, Self::SupervisorDied | Self::FleetEnded)
+    }
 }
 
 /// What a command had output by the time its last attempt failed.

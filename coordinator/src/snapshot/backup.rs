@@ -7,7 +7,7 @@
 
 use super::Snapshot;
 use super::record::{Counters, DeadLetter, Header, Kind};
-use crate::bus::directory::{control_path, region_path};
+use crate::bus::directory::region_path;
 use crate::bus::error::BusError;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering, full_fence};
@@ -16,11 +16,12 @@ use crate::client::operator::OperatorLock;
 use crate::os::clock::{now_ns, unix_ns};
 use crate::os::identity::Identity;
 use crate::wire::place::PlaceId;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
 mod contents;
+
+pub use super::header::header_of;
 
 /// How often it is checked whether all coordinators have paused.
 const LOOK: Duration = Duration::from_micros(200);
@@ -235,18 +236,6 @@ impl Regions<'_> {
     }
 }
 
-/// The header of a file about the fleet in `dir`. The numbers of processes in it are 0: unknown.
-///
-/// # Errors
-/// The fleet's control file cannot be read.
-pub fn header_of(dir: &Path, name: &str, file: Kind) -> Result<Header, BusError> {
-    let control = Control::attach(&control_path(dir))?;
-    let stamped = control.stamped();
-    let options = control.options();
-    let header = Header::new(file, name, &stamped.shape, &options, stamped.epoch, unix_ns());
-    Ok(Header { coordinators: 0, workers: 0, ..header })
-}
-
 /// Copies the fleet. Also returns how many entries were damaged, and how many tasks only the client has.
 fn copy(
     lock: &OperatorLock,
@@ -258,6 +247,8 @@ fn copy(
     let options = control.options();
     let header = Header::new(Kind::Backup, name, &stamped.shape, &options, stamped.epoch, unix_ns());
     let mut read = contents::Contents::default();
+    // Read twice, since the client goes on: what it ends in between is named at first, what it had just sent at last.
+    let mut names = super::clients::left_in(lock.dir());
     let mut snapshot =
         Snapshot { header, counters: Vec::new(), tasks: Vec::new(), untold: Vec::new(), dead: Vec::new() };
     let (mut coordinators, mut workers) = (0, 0);
@@ -277,6 +268,8 @@ fn copy(
     snapshot.header.workers = workers.max(1);
     let (damaged, with_client) = (read.damaged, read.with_client);
     (snapshot.tasks, snapshot.untold, snapshot.dead) = read.deduplicated();
+    names.extend(super::clients::left_in(lock.dir()));
+    super::clients::name(&mut snapshot, names);
     Ok((snapshot, damaged, with_client))
 }
 

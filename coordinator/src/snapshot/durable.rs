@@ -4,10 +4,17 @@
 
 use super::error::SnapshotError;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A file that is locked for longer has an owner that lives,
+const LOCKED_FOR: Duration = Duration::from_millis(300);
+/// and is tried this often until then.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What becomes of a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,11 +119,16 @@ pub(super) fn may_grow(bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Locks the file for this process alone, until it closes the file or ends.
-pub(super) fn lock(file: &File, path: &Path) -> Result<(), SnapshotError> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(SnapshotError::Locked { path: path.to_owned() }),
-        Err(errno) => Err(SnapshotError::io(path, "lock it", &errno.into())),
+/// Locks the file for this process alone, until it closes the file or ends. A process that was killed while it started
+/// another one leaves its lock to that for a moment, which is waited for.
+pub(crate) fn lock(file: &File, path: &Path) -> Result<(), SnapshotError> {
+    let begun = Instant::now();
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < LOCKED_FOR => std::thread::sleep(LOOK),
+            Err(Errno::WOULDBLOCK) => return Err(SnapshotError::Locked { path: path.to_owned() }),
+            Err(errno) => return Err(SnapshotError::io(path, "lock it", &errno.into())),
+        }
     }
 }

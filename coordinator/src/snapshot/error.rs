@@ -34,7 +34,7 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    pub(super) fn io(path: &Path, what: &'static str, error: &io::Error) -> Self {
+    pub(crate) fn io(path: &Path, what: &'static str, error: &io::Error) -> Self {
         Self::sized(path, what, 0, error)
     }
 

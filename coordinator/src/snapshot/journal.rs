@@ -7,16 +7,19 @@
 //!
 //! It numbers its entries itself: the ids of tasks start again with each fleet, and a journal may outlive many.
 
+mod read;
+
 use super::durable::{Existing, Staged, lock, may_grow};
 use super::error::SnapshotError;
 use super::file::{open, too_long};
-use super::lines::{Lines, Next, append};
-use super::record::{Header, Kind, OpenTask, Record};
+use super::lines::append;
+use super::record::{AnswerRecord, Body, Header, Kind, OpenTask, Record};
 use notation::framed::Chain;
+use read::{Found, read};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::BufRead;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -39,12 +42,24 @@ pub enum Ended {
     Cancelled,
 }
 
+/// The outcome of a task that is not known to be written where results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The number of the coordinator that reported it.
+    pub coordinator: u32,
+    pub answer: AnswerRecord,
+}
+
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
     pub header: Header,
     /// Accepted and not ended, in the order of their acceptance.
     pub open: BTreeMap<Entry, OpenTask>,
+    /// Of open tasks that need not be done again.
+    pub outcomes: BTreeMap<Entry, Outcome>,
+    /// Files that results of these tasks were written to, in the order in which they were named; absolute paths.
+    pub results: Vec<PathBuf>,
     /// Entries in the file; those that a compaction has left out are not counted.
     pub accepted: u64,
     pub ended: u64,
@@ -164,6 +179,26 @@ impl Journal {
         self.append(&Record::Ended { number: entry.0, how }).expect("a record without a body is short");
     }
 
+    /// Records the outcome of an open task, whose result cannot be written now. It counts after the next
+    /// [`Journal::commit`]; the task stays open until [`Journal::ended`].
+    ///
+    /// # Errors
+    /// The record is too long for its readers.
+    pub fn outcome(&mut self, entry: Entry, outcome: &Outcome) -> Result<(), SnapshotError> {
+        assert!(self.open.contains(&entry.0), "the caller has not ended the entry");
+        let Outcome { coordinator, answer } = outcome.clone();
+        self.append(&Record::Outcome { number: entry.0, coordinator, answer })
+    }
+
+    /// Records where the results of its tasks go from now on: by this file, a later reader finds out which of the open
+    /// tasks have a result. `path` is absolute.
+    ///
+    /// # Errors
+    /// The record is too long for its readers.
+    pub fn results(&mut self, path: &Path) -> Result<(), SnapshotError> {
+        self.append(&Record::Results { path: Body(path.as_os_str().as_bytes().to_vec()) })
+    }
+
     fn append(&mut self, record: &Record) -> Result<(), SnapshotError> {
         append(&mut self.group_chain, &mut self.group, record)
             .map_err(|error| too_long(&self.path, &error))?;
@@ -222,13 +257,25 @@ impl Journal {
         let path = &self.path;
         let Found { replay, .. } = read(path, open(path)?)?;
         let (mut text, mut chain) = start(path, &replay.header)?;
+        let mut records = 0;
+        let mut add = |record: &Record| {
+            records += 1;
+            append(&mut chain, &mut text, record)
+                .expect("the record was read from a line of the same length");
+        };
+        for path in &replay.results {
+            add(&Record::Results { path: Body(path.as_os_str().as_bytes().to_vec()) });
+        }
         for (entry, task) in &replay.open {
-            append(&mut chain, &mut text, &Record::Accepted { number: entry.0, task: task.clone() })
-                .expect("the task was read from a line of the same length");
+            add(&Record::Accepted { number: entry.0, task: task.clone() });
+        }
+        for (entry, outcome) in &replay.outcomes {
+            let Outcome { coordinator, answer } = outcome.clone();
+            add(&Record::Outcome { number: entry.0, coordinator, answer });
         }
         let open = replay.open.len() as u64;
-        if open > 0 {
-            append(&mut chain, &mut text, &Record::Commit { records: open })
+        if records > 0 {
+            append(&mut chain, &mut text, &Record::Commit { records })
                 .expect("a record without a body is short");
         }
         let mut staged = Staged::create(path)?;
@@ -269,81 +316,6 @@ fn start(path: &Path, header: &Header) -> Result<(Vec<u8>, Chain), SnapshotError
     let (mut text, mut chain) = (Vec::new(), Chain::default());
     append(&mut chain, &mut text, &Record::Header(header.clone())).map_err(|error| too_long(path, &error))?;
     Ok((text, chain))
-}
-
-struct Found {
-    replay: Replay,
-    /// Bytes up to the last commit, and the checksum there.
-    committed: u64,
-    chain: Chain,
-    next: u64,
-}
-
-fn read(path: &Path, input: impl BufRead) -> Result<Found, SnapshotError> {
-    let (mut lines, header) = Lines::open(path, input, Some(Kind::Journal))?;
-    let mut replay = Replay { header, open: BTreeMap::new(), accepted: 0, ended: 0, torn: None };
-    let (mut committed, mut committed_lines, mut chain) = (lines.offset(), lines.count(), lines.chain());
-    let mut next = 1;
-    let mut group = Group::default();
-    let partial = loop {
-        match lines.next()? {
-            Next::End => break 0,
-            Next::Torn(bytes) => break bytes,
-            Next::Record(record) => match *record {
-                Record::Accepted { number, task } if number >= next => {
-                    next = number + 1;
-                    group.accepted.push((Entry(number), task));
-                }
-                Record::Accepted { number, .. } => {
-                    return Err(lines.contradicts(format!("entry {number} comes after entry {}", next - 1)));
-                }
-                Record::Ended { number, .. } => group.ended.push(Entry(number)),
-                Record::Commit { records } if records == group.records() => {
-                    if let Some(entry) = group.apply(&mut replay) {
-                        return Err(lines.contradicts(format!("entry {} ends and is not open", entry.0)));
-                    }
-                    (committed, committed_lines, chain) = (lines.offset(), lines.count(), lines.chain());
-                }
-                Record::Commit { records } => {
-                    let found = group.records();
-                    return Err(
-                        lines.contradicts(format!("the group has {found} records, and it counts {records}"))
-                    );
-                }
-                _ => return Err(lines.contradicts("journals do not have such a record".into())),
-            },
-        }
-    };
-    let bytes = lines.offset() - committed + partial;
-    if bytes > 0 {
-        replay.torn = Some(Torn { line: committed_lines + 1, offset: committed, bytes });
-        // Numbers that were not committed are free.
-        next = group.accepted.first().map_or(next, |(entry, _)| entry.0);
-    }
-    Ok(Found { replay, committed, chain, next })
-}
-
-/// The records since the last commit.
-#[derive(Default)]
-struct Group {
-    accepted: Vec<(Entry, OpenTask)>,
-    ended: Vec<Entry>,
-}
-
-impl Group {
-    fn records(&self) -> u64 {
-        (self.accepted.len() + self.ended.len()) as u64
-    }
-
-    /// Applies the group to the replay. Returns an entry that ended without being open, if there is one.
-    fn apply(&mut self, replay: &mut Replay) -> Option<Entry> {
-        replay.accepted += self.accepted.len() as u64;
-        replay.ended += self.ended.len() as u64;
-        replay.open.extend(self.accepted.drain(..));
-        let not_open = self.ended.iter().find(|entry| replay.open.remove(entry).is_none()).copied();
-        self.ended.clear();
-        not_open
-    }
 }
 
 #[cfg(test)]

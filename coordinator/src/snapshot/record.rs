@@ -1,13 +1,14 @@
 //! The records of backups and journals. The names of fields and their meaning are the file format.
 
+use crate::client::{Failure, Outcome, Partial};
 use crate::config::{FleetShape, PAYLOAD_MAX, ShapeError};
 use crate::os::identity::boot_id;
-use crate::wire::{AnswerStatus, TaskId, TaskKind};
+use crate::wire::{AnswerStatus, TaskId, TaskKind, Usage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The newest format that is read, and the one that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Every file begins with these bytes.
 pub(super) const MAGIC: &str = r#"{"rec":"header","file":"coordinator-"#;
@@ -59,6 +60,16 @@ pub(super) enum Record {
     Ended {
         number: u64,
         how: super::journal::Ended,
+    },
+    /// In a journal: how an open task has ended, while its result is not written.
+    Outcome {
+        number: u64,
+        coordinator: u32,
+        answer: AnswerRecord,
+    },
+    /// In a journal: the file that results go to from here on.
+    Results {
+        path: Body,
     },
     /// In a journal: the records since the last commit count from here on.
     Commit {
@@ -208,6 +219,14 @@ pub struct Listed {
     pub input: Option<Body>,
     /// Of what it runs, as in its result.
     pub task_hash: String,
+    /// How many results the task had when it was submitted; more than 0 if it is done once more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub results_before: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An answer as a file holds it.
@@ -232,6 +251,63 @@ pub struct AnswerRecord {
     pub body: Body,
 }
 
+impl AnswerRecord {
+    /// The record of an outcome; `None` if that only reports that the task's coordinator or fleet is lost, which is no
+    /// outcome of the task.
+    pub fn of(outcome: &Outcome<'_>) -> Option<Self> {
+        let plain = |status, code, body: &[u8]| Self {
+            worker: outcome.worker.worker,
+            status,
+            failed: status != AnswerStatus::Ok,
+            code,
+            attempt: outcome.attempt.unwrap_or(0),
+            took_ns: 0,
+            stdout_len: 0,
+            truncated: false,
+            usage: None,
+            body: Body(body.to_vec()),
+        };
+        let partial = |status, partial: &Partial| Self {
+            failed: true,
+            attempt: partial.attempt,
+            took_ns: partial.finished_ns.saturating_sub(partial.started_ns),
+            stdout_len: partial.stdout.len() as u32,
+            truncated: partial.truncated,
+            usage: partial.usage.map(Used::of),
+            ..plain(status, partial.how.raw(), &[&partial.stdout[..], &partial.stderr].concat())
+        };
+        Some(match &outcome.result {
+            Ok(answer) => Self {
+                attempt: answer.attempt,
+                took_ns: answer.finished_ns.saturating_sub(answer.started_ns),
+                stdout_len: answer.stdout_len as u32,
+                truncated: answer.truncated,
+                usage: answer.usage.map(Used::of),
+                ..plain(AnswerStatus::Ok, answer.code, answer.body)
+            },
+            Err(Failure::Failed(found)) => partial(AnswerStatus::Ok, found),
+            Err(Failure::AttemptTimedOut(_, found)) => partial(AnswerStatus::TimedOut, found),
+            Err(Failure::TimedOut(_)) => plain(AnswerStatus::TimedOut, 0, &[]),
+            Err(Failure::WorkerDied(_, how)) => plain(AnswerStatus::WorkerDied, how.raw(), &[]),
+            Err(Failure::WorkerDead(_, how)) => plain(AnswerStatus::WorkerDead, how.raw(), &[]),
+            Err(Failure::WorkerHung(_, how)) => plain(AnswerStatus::WorkerHung, how.raw(), &[]),
+            Err(Failure::Refused(_, why)) => plain(AnswerStatus::Refused, 0, why.as_bytes()),
+            Err(Failure::AgentFailed(_, why)) => plain(AnswerStatus::AgentFailed, 0, why.as_bytes()),
+            Err(Failure::AgentDied(_, why)) => plain(AnswerStatus::AgentDied, 0, why.as_bytes()),
+            Err(Failure::Damaged(_)) => plain(AnswerStatus::Damaged, 0, &[]),
+            Err(Failure::Cancelled) => plain(AnswerStatus::Cancelled, 0, &[]),
+            Err(
+                Failure::CoordinatorDied(..)
+                | Failure::CoordinatorSilent(..)
+                | Failure::CoordinatorBroken(..)
+                | Failure::Unassigned(_)
+                | Failure::SupervisorDied
+                | Failure::FleetEnded,
+            ) => return None,
+        })
+    }
+}
+
 /// What a command used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
@@ -240,6 +316,12 @@ pub struct Used {
     pub system_us: u64,
     /// Bytes.
     pub max_rss: u64,
+}
+
+impl Used {
+    pub fn of(usage: Usage) -> Self {
+        Self { user_us: usage.user_us, system_us: usage.system_us, max_rss: usage.max_rss }
+    }
 }
 
 /// Ended, and its answer was still to be reported. It is not done again.
@@ -251,6 +333,11 @@ pub struct Untold {
     /// Absent if it is no longer known.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "kind_text::option")]
     pub kind: Option<TaskKind>,
+    /// As in [`OpenTask`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
     pub answer: AnswerRecord,
 }
 

@@ -35,6 +35,11 @@ impl WorkerRef {
         Self { coordinator: index % shape.coordinators(), worker: index / shape.coordinators() }
     }
 
+    /// `None` if no worker had the task.
+    pub fn known(self) -> Option<Self> {
+        (self.worker != u32::from(NO_WORKER)).then_some(self)
+    }
+
     pub fn is_within(&self, shape: &FleetShape) -> bool {
         self.coordinator < shape.coordinators() && self.worker < shape.workers_per_coordinator()
     }

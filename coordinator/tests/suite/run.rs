@@ -3,11 +3,13 @@
 mod agents;
 mod ends;
 mod journal;
+mod left;
 mod lists;
 mod output;
 mod resume;
 mod room;
 mod stalled;
+mod storms;
 mod submit;
 
 use crate::support::up::{PROGRAM, is_empty, kill, shm, wait_until};

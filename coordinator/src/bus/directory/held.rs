@@ -1,6 +1,6 @@
 //! A fleet's directory held open: looked at and removed as the directory that it is, whatever its name leads to.
 
-use super::{CONTROL, PREFIX_OF_REGION, in_words};
+use super::{CLIENTS, CONTROL, PREFIX_OF_REGION, in_words};
 use crate::bus::error::BusError;
 use crate::bus::fault;
 use crate::bus::mapping::PrivateDir;
@@ -224,7 +224,10 @@ impl Integrity {
                 if let Ok(stat) = look(&name) {
                     self.files.insert(name, Some(Kept::of(&stat)));
                 }
-            } else if !is_staged(&name.to_string_lossy()) && !std::mem::replace(&mut self.foreign, true) {
+            } else if !is_staged(&name.to_string_lossy())
+                && !is_of_its_clients(&name.to_string_lossy())
+                && !std::mem::replace(&mut self.foreign, true)
+            {
                 found.push(format!("{dir}/{} is not a file of the fleet", name.to_string_lossy()));
             }
         }
@@ -235,6 +238,11 @@ impl Integrity {
 /// A region in the making.
 fn is_staged(name: &str) -> bool {
     name.strip_prefix('.').is_some_and(is_of_a_fleet)
+}
+
+/// Their journal grows and is rewritten, so nothing about it can be held against it.
+fn is_of_its_clients(name: &str) -> bool {
+    name == CLIENTS || name.strip_prefix('.').is_some_and(|name| name.starts_with(CLIENTS))
 }
 
 fn is_of_a_fleet(name: &str) -> bool {

@@ -1,14 +1,15 @@
 //! The journal of a run: a task is on the disk before the fleet sees it, and its end is noted when its result is on the
 //! disk, too.
 
-use super::results::{Results, Status};
+use super::results::{Done, Results, Resume, Status};
 use super::task::Job;
 use super::{USAGE, print};
 use crate::client::{Address, TaskId, Terms};
 use crate::snapshot::backup::header_of;
 use crate::snapshot::file::kind_of;
 use crate::snapshot::record::{Body, Kind, Listed, OpenTask};
-use crate::snapshot::{Ended, Entry, Journal, SnapshotError};
+use crate::snapshot::{Ended, Entry, Journal, Replay, SnapshotError};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// An open journal, and the ends of tasks that it has not noted yet.
@@ -16,6 +17,8 @@ use std::path::Path;
 pub(super) struct Kept {
     journal: Journal,
     ended: Vec<(Entry, Ended)>,
+    /// Open tasks of the run that this one resumes, by name and hash: they keep their entries.
+    earlier: HashMap<(String, String), Entry>,
 }
 
 /// Before anything starts: checks that a journal of this name may be created. An existing one holds tasks that are not
@@ -39,54 +42,80 @@ pub(super) fn check(path: &Path, resumes: bool) -> Result<(), u8> {
     }
 }
 
-/// Removes an earlier journal, which is not needed when its list is resumed. A journal with open tasks may belong to
-/// another list, and is renamed instead.
-fn put_aside(path: &Path) -> Result<(), String> {
-    let cannot = |error: std::io::Error| format!("cannot move {} out of the way: {error}", path.display());
-    // Opening it fails while another run writes to it.
-    let (_journal, found) = Journal::open(path).map_err(|error| error.to_string())?;
-    if found.open.is_empty() {
-        return std::fs::remove_file(path).map_err(cannot);
+/// Notes the ends of the tasks whose results were written and whose writer was killed before it noted them: `results` are
+/// the files that the journal names, and one more if there is one.
+pub(in crate::cli) fn settle(journal: &mut Journal, found: &mut Replay, more: Option<&Done>) {
+    let mut all = Vec::new();
+    for path in &found.results {
+        // Warnings are for those who write to the file.
+        match Results::open(path, Resume::LookOnly, |_| ()) {
+            Ok((Results::File { .. }, done)) => all.push(done),
+            Ok(_) | Err(_) => print::warn(format!(
+                "{}: the results in {} cannot be read: tasks that have ended there may be done again",
+                journal.path().display(),
+                path.display()
+            )),
+        }
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".before");
-    let before = Path::new(&name);
-    if before.exists() {
-        return Err(format!(
-            "{} has open tasks, and {} already exists: restore or remove one of them",
-            path.display(),
-            before.display()
-        ));
-    }
-    std::fs::rename(path, before).map_err(cannot)?;
-    print::warn(format!(
-        "{} tasks are open in the journal {}, which was renamed to {}",
-        found.open.len(),
-        path.display(),
-        before.display()
-    ));
-    Ok(())
+    found.open.retain(|entry, task| {
+        let (name, listed) = (task.name.as_deref(), task.listed.as_ref());
+        let has = |done: &Done| name.zip(listed).is_some_and(|(name, listed)| done.has(name, listed));
+        let is_done = all.iter().chain(more).any(has);
+        if is_done {
+            journal.ended(*entry, Ended::Answered);
+        }
+        !is_done
+    });
+}
+
+/// A task as a journal holds it; `results_before` is how many results it had when it was submitted.
+pub(super) fn open_task(id: TaskId, job: &Job, terms: &Terms, results_before: u64) -> OpenTask {
+    let listed = Listed {
+        number: job.number,
+        input: job.input.clone().map(Body),
+        task_hash: job.hash_text(),
+        results_before,
+    };
+    let task = OpenTask::of(id, Address::Any, job.task(), terms, Some(&job.id));
+    OpenTask { listed: Some(listed), ..task }
 }
 
 impl Kept {
-    /// For the fleet in `dir`.
-    pub(super) fn create(path: &Path, dir: &Path, name: &str) -> Result<Self, String> {
-        let header = header_of(dir, name, Kind::Journal).map_err(|error| error.to_string())?;
-        if path.exists() {
-            put_aside(path)?;
+    /// For the fleet in `dir`; `results` is the file that results go to, if it can be read again. A journal that is there
+    /// already is that of the run that this one resumes, and is continued.
+    pub(super) fn open(
+        path: &Path,
+        dir: &Path,
+        name: &str,
+        results: Option<&Path>,
+    ) -> Result<Self, SnapshotError> {
+        let (mut journal, earlier) = if path.exists() {
+            let (mut journal, mut found) = Journal::open(path)?;
+            settle(&mut journal, &mut found, None);
+            (journal, found.open)
+        } else {
+            let refused =
+                |why: String| SnapshotError::Refused { path: path.to_owned(), what: "make it", why };
+            let header = header_of(dir, name, Kind::Journal).map_err(|error| refused(error.to_string()))?;
+            (Journal::create(path, &header)?, BTreeMap::new())
+        };
+        if let Some(results) = results {
+            let absolute = std::path::absolute(results);
+            journal.results(
+                &absolute.map_err(|error| SnapshotError::io(path, "name the results in it", &error))?,
+            )?;
         }
-        let journal = Journal::create(path, &header).map_err(|error| error.to_string())?;
-        Ok(Self { journal, ended: Vec::new() })
+        journal.commit()?;
+        let name_of = |task: OpenTask| Some((task.name?, task.listed?.task_hash));
+        let earlier = earlier.into_iter().filter_map(|(entry, task)| Some((name_of(task)?, entry))).collect();
+        Ok(Self { journal, ended: Vec::new(), earlier })
     }
 
     pub(super) fn accepted(&mut self, id: TaskId, job: &Job, terms: &Terms) -> Result<Entry, SnapshotError> {
-        let listed = Listed {
-            number: job.number,
-            input: job.input.clone().map(Body),
-            task_hash: format!("{:016x}", job.hash),
-        };
-        let task = OpenTask::of(id, Address::Any, job.task(), terms, Some(&job.id));
-        self.journal.accepted(&OpenTask { listed: Some(listed), ..task })
+        match self.earlier.remove(&(job.id.clone(), job.hash_text())) {
+            Some(entry) => Ok(entry),
+            None => self.journal.accepted(&open_task(id, job, terms, 0)),
+        }
     }
 
     pub(super) fn ended(&mut self, entry: Entry, status: Status) {
@@ -107,6 +136,11 @@ impl Kept {
             self.journal.ended(entry, how);
         }
         Ok(())
+    }
+
+    /// How many open tasks of an earlier run this one has not begun.
+    pub(super) fn earlier(&self) -> usize {
+        self.earlier.len()
     }
 
     pub(super) fn commit(&mut self) -> Result<(), String> {

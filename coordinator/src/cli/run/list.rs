@@ -3,15 +3,15 @@
 //! wrong with them, and they are taken as they come.
 
 use super::pipe::{self, Input, Live, Piece};
-use super::results::Done;
-use super::task::{self, Doer, Job, Spec, first_8};
+use super::results::{Done, digest};
+use super::task::{self, Doer, Job, Spec};
 use super::template::Values;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// How many mistakes of a list are printed one by one.
 const MISTAKES_SHOWN: usize = 20;
@@ -50,7 +50,7 @@ pub(super) struct List {
     /// Tasks taken so far.
     taken: u64,
     /// The earlier results, and whether failed tasks are to be done again; needed until the list is checked.
-    before: Done,
+    before: Rc<Done>,
     retry_failed: bool,
     pub(super) facts: Facts,
 }
@@ -154,7 +154,7 @@ impl List {
     pub(super) fn check(
         from: &From,
         (doer, surroundings): (Doer, Surroundings),
-        before: Done,
+        before: Rc<Done>,
         retry_failed: bool,
     ) -> Result<Self, Refusal> {
         let source = match from {
@@ -173,7 +173,7 @@ impl List {
             return Ok(list);
         }
         list.look_through()?;
-        list.before = Done::default();
+        list.before = Rc::default();
         list.rewind().map_err(|error| Refusal::Io(format!("cannot read it again: {error}")))?;
         Ok(list)
     }
@@ -381,12 +381,6 @@ impl Mistakes {
         }
         Err(Refusal::Mistakes(self.shown))
     }
-}
-
-/// Stands for an id: two ids of a list do not have the same digest.
-pub(super) fn digest(id: &str) -> u128 {
-    let digest = Sha256::digest(id.as_bytes());
-    u128::from(first_8(&digest)) << 64 | u128::from(first_8(&digest[8..]))
 }
 
 impl Source {

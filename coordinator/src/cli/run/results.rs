@@ -1,19 +1,23 @@
 //! The results of a run or a restore: a line of JSON for each task, written at once when it ends, so that every line in
 //! the file is complete. Also reads the results of an earlier run.
 
+mod past;
+
 use super::super::outlet::{Outlet, Stream};
-use super::list::digest;
 use super::patience;
 use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
+use crate::snapshot::SnapshotError;
+use crate::snapshot::durable::lock;
 use crate::snapshot::record::AnswerRecord;
 use crate::wire::{AnswerStatus, TaskKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use past::read;
+pub(in crate::cli) use past::{Done, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -264,9 +268,12 @@ pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Ve
         exit: output.code.filter(|code| *code >= 0),
         signal: output.code.filter(|code| *code < 0).map(i32::saturating_neg),
         attempt: output.attempt.map(|attempt| attempt.saturating_add(whose.attempts_before)),
-        worker: whose.worker.map(|worker| format!("{}.{}", worker.coordinator, worker.worker)),
+        worker: whose
+            .worker
+            .and_then(WorkerRef::known)
+            .map(|worker| format!("{}.{}", worker.coordinator, worker.worker)),
         started_unix_ms: began.then(|| unix_ns.saturating_add(output.started_ns) / 1_000_000),
-        queued_ms: between(whose.sent_ns, output.started_ns),
+        queued_ms: (whose.sent_ns > 0).then(|| between(whose.sent_ns, output.started_ns)).flatten(),
         run_ms: between(output.started_ns, output.finished_ns),
         user_cpu_ms: cpu(|usage| usage.user_us),
         system_cpu_ms: cpu(|usage| usage.system_us),
@@ -285,31 +292,6 @@ pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Ve
     line
 }
 
-/// The tasks done by earlier runs, by the digest of the id: whether they succeeded, and the hash of what was run.
-#[derive(Debug, Default)]
-pub(super) struct Done(HashMap<u128, (bool, u64)>);
-
-impl Done {
-    pub(super) fn get(&self, id: &str) -> Option<(bool, u64)> {
-        self.0.get(&digest(id)).copied()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-/// The keys of an earlier result that are read.
-#[derive(Deserialize)]
-struct Old<'a> {
-    #[serde(borrow)]
-    id: std::borrow::Cow<'a, str>,
-    status: Status,
-    /// Absent if a restore did not know what was run.
-    #[serde(default, borrow)]
-    task_hash: Option<std::borrow::Cow<'a, str>>,
-}
-
 /// Where results go.
 #[derive(Debug)]
 pub(in crate::cli) enum Results {
@@ -320,7 +302,7 @@ pub(in crate::cli) enum Results {
 
 /// What is done with existing results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Resume {
+pub(in crate::cli) enum Resume {
     /// They are an error.
     No,
     /// New results are appended.
@@ -331,16 +313,16 @@ pub(super) enum Resume {
 
 /// Why a file cannot be used, and what to do.
 #[derive(Debug)]
-pub(super) struct Unusable {
-    pub(super) what: String,
-    pub(super) hint: &'static str,
+pub(in crate::cli) struct Unusable {
+    pub(in crate::cli) what: String,
+    pub(in crate::cli) hint: &'static str,
     /// The command line is wrong, not the host.
-    pub(super) usage: bool,
+    pub(in crate::cli) usage: bool,
 }
 
 impl Results {
     /// Opens `path` for more lines, and reads the existing ones. `warn` is called for what had to be repaired.
-    pub(super) fn open(
+    pub(in crate::cli) fn open(
         path: &Path,
         resume: Resume,
         mut warn: impl FnMut(String),
@@ -363,7 +345,7 @@ impl Results {
             return Ok((Self::File { file, path: path.to_owned(), len: 0 }, Done::default()));
         }
         // Not every file system has locks; a file that is only read needs none.
-        if !look && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        if !look && matches!(lock(&file, path), Err(SnapshotError::Locked { .. })) {
             let what = format!("another run is writing to {}", path.display());
             return Err(Unusable {
                 what,
@@ -400,7 +382,7 @@ impl Results {
             Ok(file) => Ok(Self::File { file, path: path.to_owned(), len: 0 }),
             Err(error) => {
                 let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-                let hint = "existing files are not overwritten: choose another name, or move the file away";
+                let hint = "existing files are not overwritten: `--resume` adds to this one what it does not have; or choose another name";
                 Err((format!("{}: {error}", path.display()), if is_there { hint } else { "" }))
             }
         }
@@ -439,6 +421,14 @@ impl Results {
         }
     }
 
+    /// The file, if it can be read again.
+    pub(in crate::cli) fn regular(&self) -> Option<&Path> {
+        match self {
+            Self::File { file, path, .. } if file.metadata().is_ok_and(|found| found.is_file()) => Some(path),
+            Self::File { .. } | Self::Nowhere | Self::Stdout => None,
+        }
+    }
+
     pub(super) fn is_file(&self) -> bool {
         matches!(self, Self::File { .. })
     }
@@ -450,50 +440,4 @@ fn ends_a_line(file: &File, len: u64) -> io::Result<bool> {
         std::os::unix::fs::FileExt::read_exact_at(file, &mut last, len - 1)?;
     }
     Ok(last == *b"\n")
-}
-
-/// Reads earlier results; returns how many bytes of the file are complete lines.
-fn read(file: &File, path: &Path, done: &mut Done, warn: &mut impl FnMut(String)) -> Result<u64, Unusable> {
-    let wrong = |what: String, hint| Unusable { what, hint, usage: true };
-    let mut from = BufReader::with_capacity(1 << 16, file);
-    let mut text = Vec::new();
-    let (mut number, mut len) = (0_u64, 0_u64);
-    let unread = |error: io::Error| wrong(format!("cannot read {}: {error}", path.display()), "");
-    from.rewind().map_err(unread)?;
-    loop {
-        text.clear();
-        let bytes = from.read_until(b'\n', &mut text).map_err(unread)?;
-        if bytes == 0 {
-            return Ok(len);
-        }
-        number += 1;
-        let old = serde_json::from_slice::<Old<'_>>(&text).ok().and_then(|old| {
-            let hash = old.task_hash.map(|hash| u64::from_str_radix(&hash, 16)).transpose().ok()?;
-            Some((digest(&old.id), old.status, hash))
-        });
-        let Some((id, status, hash)) = old else {
-            if text.last() != Some(&b'\n') {
-                warn(format!(
-                    "{}:{number}: the last line is incomplete, as after a killed run; it is removed, and its task is done again",
-                    path.display()
-                ));
-                return Ok(len);
-            }
-            return Err(wrong(
-                format!("{}:{number}: this line is not a result", path.display()),
-                "check that `--results` names a file of results; it was not changed",
-            ));
-        };
-        match hash {
-            Some(hash) if status.is_final() => {
-                done.0.insert(id, (status == Status::Ok, hash));
-            }
-            Some(_) => {
-                done.0.remove(&id);
-            }
-            // Not a task of a list.
-            None => {}
-        }
-        len += bytes as u64;
-    }
 }

@@ -9,6 +9,7 @@ use super::{FAILED, Place, UNFIT, USAGE, print};
 use super::{FleetOf, begin, dry_run, keep, prepare, watch_signals, work};
 use crate::bus::error::BusError;
 use crate::client::Client;
+use crate::snapshot::clients::Clients;
 use std::ffi::OsString;
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +87,12 @@ fn submit(args: &Args) -> Result<u8, u8> {
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
     let mut work = begin(prepared, window, FleetOf::Others)?;
+    let mut clients = Clients::open(&found.path, &args.name, &client.left()).map_err(|error| {
+        print::error(error, "`coordinator backup` saves what the fleet holds; without this file, answers to earlier clients are given up");
+        UNFIT
+    })?;
+    clients.settle(|id, listed| work.before.has(id, listed));
+    work.clients = Some(clients);
     if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
     }
@@ -93,6 +100,6 @@ fn submit(args: &Args) -> Result<u8, u8> {
         print::error(format!("cannot watch for signals: {errno}"), "");
         UNFIT
     })?;
-    work.journal = keep(&args.place_of, &found.path, &args.name)?;
+    work.journal = keep(&args.place_of, &found.path, &args.name, &work.results)?;
     Ok(work::all(work, &mut client))
 }

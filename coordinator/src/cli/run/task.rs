@@ -75,6 +75,11 @@ impl Doer {
 }
 
 impl Job {
+    /// The hash of what it runs, as files hold it.
+    pub(super) fn hash_text(&self) -> String {
+        format!("{:016x}", self.hash)
+    }
+
     pub(super) fn task(&self) -> Task<'_> {
         match &self.message {
             Message::Exec(body) => Task::Exec(body),

@@ -1,8 +1,10 @@
 //! The client of a run: submits tasks as there is room, and takes their outcomes. How a task's end is written down is in
-//! [`end`], how the run ends in [`finish`].
+//! [`end`], how the run ends in [`finish`], what becomes of
+//! the tasks of earlier clients in [`left`].
 
 mod end;
 mod finish;
+mod left;
 
 use super::super::shown::counted;
 use super::halt::Halt;
@@ -10,13 +12,15 @@ use super::kept::Kept;
 use super::list::{List, Next, next_job};
 use super::output::Printer;
 use super::progress::{Counts, Progress};
-use super::results::{End, Output, Results, Status};
+use super::results::{Done, End, Output, Results, Status};
 use super::task::Job;
 use super::{FAILED, FleetOf, UNFIT, print, stops};
 use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, now_ns};
 use crate::os::clock::unix_ns;
 use crate::snapshot::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use crate::snapshot::clients::Clients;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long the client sleeps at most while no event comes.
@@ -46,6 +50,8 @@ pub(super) struct Rules {
     pub(super) grace: Duration,
     /// A fleet that keeps running after this run must not continue its tasks.
     pub(super) fleet: FleetOf,
+    /// It does what an earlier run has not done, and takes over its tasks that are still in the fleet.
+    pub(super) resumes: bool,
 }
 
 /// What a run works with.
@@ -57,6 +63,10 @@ pub(super) struct Work {
     pub(super) progress: Progress,
     pub(super) rules: Rules,
     pub(super) journal: Option<Kept>,
+    /// The journal of the fleet's clients, if the fleet outlives this run.
+    pub(super) clients: Option<Clients>,
+    /// What the results held before this run.
+    pub(super) before: Rc<Done>,
     /// The command that continues this run, if it can be continued.
     pub(super) resume_command: Option<String>,
 }
@@ -72,6 +82,14 @@ struct Started {
     cancelled: bool,
     /// Its entry in the journal, until it has ended.
     entry: Option<Entry>,
+    /// The same, in the journal of the fleet's clients.
+    noted: Option<Entry>,
+}
+
+impl Started {
+    fn new(job: Job, turn: u64) -> Self {
+        Self { job, turn, deaths: 0, sent: None, cancelled: false, entry: None, noted: None }
+    }
 }
 
 /// What the run is doing.
@@ -112,6 +130,11 @@ struct Run {
     /// Tasks that found their worker dead, since the last outcome.
     undeliverable: usize,
     unix_ns: u64,
+    /// Tasks in flight that an earlier client has sent, and the number of each.
+    adopted: HashMap<TaskId, u64>,
+    /// When it was last checked that the fleet still has them, and those that were not found then.
+    looked: Instant,
+    missed: HashSet<TaskId>,
 }
 
 /// Does all tasks; the exit status.
@@ -134,6 +157,9 @@ impl Run {
             stop: None,
             undeliverable: 0,
             unix_ns: unix_ns().saturating_sub(now_ns()),
+            adopted: HashMap::new(),
+            looked: Instant::now(),
+            missed: HashSet::new(),
         }
     }
 
@@ -170,6 +196,7 @@ impl Run {
             }
             client.flush();
             let events = client.poll(|event| self.handle(event));
+            self.look_for_adopted(client);
             self.work.progress.update(&self.counts());
             self.check_for_stop(client, &mut phase);
             if matches!(self.stop, Some(Stop::Broken(_))) || stops() > 1 {
@@ -189,6 +216,9 @@ impl Run {
 
     /// Brings the journal up to date, if there is one; false if that fails.
     fn update_journal(&mut self) -> bool {
+        if !self.commit_clients() {
+            return false;
+        }
         let Some(journal) = &mut self.work.journal else { return true };
         let noted = journal.settle(&self.work.results).and_then(|()| journal.commit());
         if let Err(error) = &noted {
@@ -273,13 +303,10 @@ impl Run {
                 None => match next_job(&mut self.work.list) {
                     Ok(Next::Task(job)) => {
                         *begun += 1;
-                        Started {
-                            job,
-                            turn: *begun - 1,
-                            deaths: 0,
-                            sent: None,
-                            cancelled: false,
-                            entry: None,
+                        match self.claim(Started::new(job, *begun - 1)) {
+                            Some(task) => task,
+                            // An earlier client has sent it.
+                            None => continue,
                         }
                     }
                     Ok(Next::Later | Next::End) => return,
@@ -299,12 +326,12 @@ impl Run {
         }
     }
 
-    /// Cancels the tasks that are still running: their outcomes would reach no client.
+    /// Cancels the tasks that are still running: they are not to go on without a client.
     fn cancel_rest(&mut self, client: &mut Client) {
         let begun = Instant::now();
-        while begun.elapsed() < LEAVE_MAX && self.in_flight.values().any(|task| !task.cancelled) {
+        while begun.elapsed() < LEAVE_MAX && !self.in_flight.is_empty() && !client.is_lost() {
             self.cancel(client);
-            client.poll(|_| ());
+            client.poll(|event| self.handle(event));
             client.wait(LOOK / 10);
         }
     }
@@ -321,6 +348,7 @@ impl Run {
                         Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
                     }
                 }
+                self.note_accepted(id, &mut task, &terms);
                 self.in_flight.insert(task.turn, task);
                 Ok(())
             }
@@ -362,22 +390,33 @@ impl Run {
     }
 
     fn handle(&mut self, event: Event<'_>) {
-        let Event::Outcome(outcome) = event else { return };
-        let Some(mut task) = self.in_flight.remove(&outcome.tag) else { return };
-        if matches!(outcome.result, Err(Failure::SupervisorDied)) {
+        match event {
+            Event::Outcome(outcome) => {
+                if let Some(task) = self.in_flight.remove(&outcome.tag) {
+                    self.settle(task, &outcome);
+                }
+            }
+            Event::Inherited(outcome) => self.inherit(&outcome),
+            Event::Late(_) | Event::Duplicate(_) | Event::Repeated(_) | Event::Revived(_) => {}
+        }
+    }
+
+    fn settle(&mut self, mut task: Started, outcome: &Outcome<'_>) {
+        if matches!(&outcome.result, Err(failure) if !failure.is_of_task()) {
             // Not an end of the task: another run does it.
             self.again.push_back(task);
             return;
         }
-        if self.is_tried_again(&task, &outcome) {
+        if self.is_tried_again(&task, outcome) {
             self.undeliverable += usize::from(matches!(outcome.result, Err(Failure::WorkerDead(..))));
             task.deaths += 1;
             self.again.push_back(task);
             return;
         }
         self.undeliverable = 0;
-        let end = End::of(&outcome, task.job.task().parts().0);
-        self.end(&task, Some(outcome.worker), &end);
+        let end = End::of(outcome, task.job.task().parts().0);
+        let is_written = self.end(&task, Some(outcome.worker), &end);
+        self.note_end(&task, is_written, outcome);
     }
 
     /// Whether the task failed only because its worker or coordinator was dead, which says nothing about the task.

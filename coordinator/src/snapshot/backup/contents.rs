@@ -137,7 +137,14 @@ impl Contents {
         failed: bool,
     ) {
         match answer_record(answer, body, failed) {
-            Some(record) => self.untold.push(Untold { id: answer.id, coordinator, kind, answer: record }),
+            Some(record) => self.untold.push(Untold {
+                id: answer.id,
+                coordinator,
+                kind,
+                name: None,
+                listed: None,
+                answer: record,
+            }),
             None => self.damaged += 1,
         }
     }
@@ -238,11 +245,7 @@ fn answer_record(answer: &AnswerHeader, mut body: Vec<u8>, failed: bool) -> Opti
     if answer.stdout_len & WITH_USAGE != 0
         && let Some(at) = body.len().checked_sub(USAGE_LEN)
     {
-        usage = Usage::read_from_bytes(&body[at..]).ok().map(|usage| Used {
-            user_us: usage.user_us,
-            system_us: usage.system_us,
-            max_rss: usage.max_rss,
-        });
+        usage = Usage::read_from_bytes(&body[at..]).ok().map(Used::of);
         body.truncate(at);
     }
     Some(AnswerRecord {

@@ -224,3 +224,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn outcomes_and_the_files_of_results_stay_with_their_open_tasks() {
+    let (_dir, path) = place();
+    let mut journal = Journal::create(&path, &header()).unwrap();
+    let answer = sample().untold.remove(0).answer;
+    let outcome = Outcome { coordinator: 1, answer };
+    journal.results(Path::new("/results")).unwrap();
+    let entries = [1, 2, 3].map(|number| journal.accepted(&task(number, b"x")).unwrap());
+    journal.outcome(entries[0], &outcome).unwrap();
+    journal.outcome(entries[1], &outcome).unwrap();
+    journal.ended(entries[1], Ended::Answered);
+    journal.commit().unwrap();
+    let holds = |path: &Path| {
+        let found = replay(path).unwrap();
+        assert_eq!(found.outcomes, BTreeMap::from([(entries[0], outcome.clone())]));
+        assert_eq!(found.open.into_keys().collect::<Vec<_>>(), [entries[0], entries[2]]);
+        assert_eq!(found.results, [Path::new("/results")]);
+    };
+    holds(&path);
+    journal.compact().unwrap();
+    holds(&path);
+    journal.ended(entries[0], Ended::Answered);
+    journal.commit().unwrap();
+    assert_eq!(replay(&path).unwrap().outcomes, BTreeMap::new());
+}

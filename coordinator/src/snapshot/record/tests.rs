@@ -21,6 +21,7 @@ pub(in super::super) fn task(sequence: u64, body: &[u8]) -> OpenTask {
             number: 3,
             input: Some(Body(vec![0xff])),
             task_hash: "00ff".into(),
+            results_before: 1,
         }),
         body: Body(body.to_vec()),
     }
@@ -59,6 +60,8 @@ pub(in super::super) fn sample() -> Snapshot {
             id: TaskId { epoch: 1, sender: 2, sequence: 3 },
             coordinator: 2,
             kind: Some(TaskKind::Exec),
+            name: Some("b".into()),
+            listed: None,
             answer: answer.clone(),
         }],
         dead: vec![DeadLetter { task: task(4, b"x\0"), reason: "it died".into(), answer: Some(answer) }],

@@ -512,7 +512,7 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
     let whole = std::fs::read(place.file("backup")).unwrap();
     let mut changed = whole.clone();
     changed[whole.len() / 2] ^= 1;
-    let newer = text(&whole).replacen("\"format\":1", "\"format\":2", 1).into_bytes();
+    let newer = text(&whole).replacen("\"format\":2", "\"format\":3", 1).into_bytes();
     for (bytes, words) in [
         (&whole[..whole.len() - 1], "it is incomplete, it ends at line 3"),
         (&changed, "it is damaged at line"),

@@ -1,6 +1,7 @@
 //! A writer of a journal, killed in the middle, again and again.
 
 use super::{child, header, task};
+use crate::support::random::Random;
 use coordinator::snapshot::journal::{Ended, Entry, Journal, replay};
 use coordinator::snapshot::record::Kind;
 use std::collections::BTreeSet;
@@ -12,19 +13,6 @@ use std::process::Stdio;
 const ROUNDS: u64 = 24;
 /// Of a task's body, so that the journal is rewritten several times; in bytes.
 const BODY: usize = 4096;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 /// Says what it is about to commit, commits it, says so; for ever.
 pub fn append(dir: &Path, seed: u64) {

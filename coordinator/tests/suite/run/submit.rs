@@ -6,7 +6,7 @@ use coordinator::client::status;
 use nix::sys::signal::Signal;
 use std::process::{Child, Command, Stdio};
 
-fn start(desk: &Desk, arguments: &[&str]) -> Child {
+pub(super) fn start(desk: &Desk, arguments: &[&str]) -> Child {
     Command::new(PROGRAM)
         .args(["submit", "test"])
         .args(arguments)
@@ -18,7 +18,7 @@ fn start(desk: &Desk, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-fn submit(desk: &Desk, arguments: &[&str]) -> Ended {
+pub(super) fn submit(desk: &Desk, arguments: &[&str]) -> Ended {
     Ended::of(&start(desk, arguments).wait_with_output().unwrap())
 }
 

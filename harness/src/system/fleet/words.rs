@@ -51,7 +51,8 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::CoordinatorSilent(index, _)
         | Reason::CoordinatorBroken(index, _)
         | Reason::Damaged(index) => Some(PlaceId::Coordinator(*index)),
-        Reason::SupervisorDied
+        Reason::FleetEnded
+        | Reason::SupervisorDied
         | Reason::TimedOut(_)
         | Reason::AttemptTimedOut(..)
         | Reason::Failed(_)

@@ -11,16 +11,13 @@ use crate::client::WorkerRef;
 pub(super) const FAILURES_SHOWN: u64 = 10;
 
 impl Run {
-    /// Writes down how a task ended.
-    pub(super) fn end(&mut self, task: &Started, worker: Option<WorkerRef>, end: &End<'_>) {
+    /// Writes down how a task ended; true if its result is where it was to go.
+    pub(super) fn end(&mut self, task: &Started, worker: Option<WorkerRef>, end: &End<'_>) -> bool {
         let job = &task.job;
         // A task that an operator has cancelled while the run continues has ended like any other.
         let ended = end.status != Status::Cancelled || self.stop.is_none();
         self.counts.ended += u64::from(ended);
-        if let (Some(journal), Some(entry), true) = (&mut self.work.journal, task.entry, ended) {
-            journal.ended(entry, end.status);
-        }
-        let hash = format!("{:016x}", job.hash);
+        let hash = job.hash_text();
         let whose = Whose {
             id: &job.id,
             number: Some(job.number),
@@ -31,7 +28,9 @@ impl Run {
             attempts_before: task.deaths,
             before: false,
         };
+        let mut is_written = true;
         if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
+            is_written = false;
             self.broken(UNFIT, &error, "the results so far are complete; `--resume` continues from there");
         }
         if self.work.printer.prints() {
@@ -41,6 +40,7 @@ impl Run {
             let answer = output.result.map(|result| format!("{}\n", result.get()));
             let stdout = answer.as_ref().map_or(output.stdout, String::as_bytes);
             let printed = self.work.printer.take(task.turn, &job.id, stdout, output.stderr);
+            is_written &= printed.is_ok() || self.work.results.is_file();
             self.printed(printed);
             if output.truncated {
                 let hint = "`--output-max` keeps more, `--output-dir` keeps all of it";
@@ -51,6 +51,11 @@ impl Run {
             self.counts.failed += 1;
             self.report_failure(job, end);
         }
+        if let (Some(journal), Some(entry), true) = (&mut self.work.journal, task.entry, ended && is_written)
+        {
+            journal.ended(entry, end.status);
+        }
+        is_written
     }
 
     fn report_failure(&mut self, job: &Job, end: &End<'_>) {

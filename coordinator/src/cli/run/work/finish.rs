@@ -1,5 +1,6 @@
 //! The end of a run: what is left to write, the last report, and the exit status.
 
+use super::super::kept::Kept;
 use super::super::progress::Counts;
 use super::super::results::{End, Output, Status};
 use super::super::{FAILED, INTERRUPTED, OK, UNFIT, print};
@@ -17,6 +18,13 @@ impl Run {
             report_failures(&counts);
         } else {
             self.report_stop(&counts);
+        }
+        self.report_left();
+        let earlier = self.work.journal.as_ref().map_or(0, Kept::earlier);
+        if is_all && earlier > 0 {
+            print::warn(format_args!(
+                "{earlier} open tasks of the journal are not in this list: `coordinator restore` does them"
+            ));
         }
         let (failed, failed_before) = (counts.failed, self.work.list.facts.failed_before);
         if is_all && failed_before > 0 {

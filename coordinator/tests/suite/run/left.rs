@@ -1,0 +1,142 @@
+//! What a client leaves in a fleet when it is killed, or when its results cannot be written: the next client has it.
+
+use super::submit::{start, submit};
+use super::{Desk, Ended, wait_until, waits};
+use crate::support::up::{PROGRAM, Up};
+use coordinator::client::status;
+use std::process::Command;
+
+/// A client with two tasks in the fleet is killed, and they end without it.
+fn leave_two_answers(desk: &Desk, up: &Up) {
+    desk.write("inputs", "1\n2\n3\n4\n");
+    let script = waits("go");
+    let mut client = start(desk, &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script]);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    desk.touch("go");
+    wait_until("both are answered", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
+    });
+    assert_eq!(desk.read("out"), "");
+}
+
+fn resume(desk: &Desk, results: &str) -> Ended {
+    let script = waits("go");
+    submit(desk, &["--inputs", "inputs", "--resume", "--results", results, "--", "sh", "-c", &script])
+}
+
+fn is_complete(desk: &Desk, results: &str) {
+    let rows = desk.rows(results);
+    assert_eq!((rows.len(), desk.last(results).len()), (4, 4), "{rows:?}");
+    for row in &rows {
+        let id = row["id"].as_str().unwrap();
+        assert_eq!((&row["status"], &row["stdout"]), (&"ok".into(), &format!("said {id}\n").into()));
+        assert_eq!(row["input"], id);
+    }
+    assert_eq!(desk.lines("begun").len(), 4, "a task was done again");
+}
+
+#[test]
+fn answers_to_a_killed_client_are_written_by_the_one_that_resumes_its_list() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    leave_two_answers(&desk, &up);
+    resume(&desk, "out").with(0);
+    is_complete(&desk, "out");
+    // They are not written once more.
+    resume(&desk, "out").with(0);
+    is_complete(&desk, "out");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_client_with_another_list_keeps_the_answers_to_the_earlier_one() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    leave_two_answers(&desk, &up);
+    let other = ["--inputs", "inputs", "--results", "other", "--", "echo", "other"];
+    submit(&desk, &other).with(0).says(&["the fleet keeps 2 answers to earlier clients", "--resume"]);
+    assert!(desk.rows("other").iter().all(|row| row["stdout"].as_str().unwrap().starts_with("other")));
+    resume(&desk, "out").with(0);
+    is_complete(&desk, "out");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_task_that_still_runs_is_waited_for_and_not_done_again() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    desk.write("inputs", "1\n2\n3\n4\n");
+    let script = waits("go");
+    let mut client = start(&desk, &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script]);
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    let second =
+        start(&desk, &["--inputs", "inputs", "--resume", "--results", "out", "--", "sh", "-c", &script]);
+    wait_until("it is the client", || {
+        status::of(&up.dir).is_ok_and(|status| status.client.is_some_and(|client| client.pid == second.id()))
+    });
+    desk.touch("go");
+    Ended::of(&second.wait_with_output().unwrap()).with(0);
+    is_complete(&desk, "out");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn an_answer_whose_result_cannot_be_written_is_kept_for_the_next_client() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 1, &[]);
+    desk.write("inputs", "1\n");
+    let rest = ["--", "sh", "-c", "echo begun >> begun; echo said $0"];
+    submit(&desk, &[&["--inputs", "inputs", "--results", "/dev/full"][..], &rest].concat())
+        .with(20)
+        .says(&["cannot write to /dev/full"]);
+    submit(&desk, &[&["--inputs", "inputs", "--resume", "--results", "out"][..], &rest].concat()).with(0);
+    assert_eq!((desk.rows("out").len(), &desk.rows("out")[0]["stdout"]), (1, &"said 1\n".into()));
+    assert_eq!(desk.lines("begun").len(), 1);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_backup_has_the_answers_to_a_killed_client_under_their_names() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    leave_two_answers(&desk, &up);
+    // From the ring of answers into the journal of the clients.
+    submit(&desk, &["--inputs", "inputs", "--", "true"]).with(0);
+    let program = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .current_dir(desk.dir.path())
+            .env("COORDINATOR_SHM_DIR", desk.shm.path())
+            .output()
+            .unwrap();
+        Ended::of(&output).with(0)
+    };
+    program(&["backup", "backup", "--name", "test"]);
+    assert_eq!(up.stop(), Some(0));
+    for _ in 0..2 {
+        // The second time there is nothing to add.
+        program(&["restore", "backup", "--resume", "--results", "out"]);
+        assert_eq!(desk.rows("out").len(), 2);
+    }
+    let script = waits("go");
+    desk.run(&[
+        "--agents",
+        "1",
+        "--inputs",
+        "inputs",
+        "--resume",
+        "--results",
+        "out",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ])
+    .with(0)
+    .says(&["2 of 4 tasks are done; 2 to do"]);
+    is_complete(&desk, "out");
+}
