@@ -2,7 +2,8 @@
 
 mod work;
 
-use super::run::results::Results;
+use super::run::kept::settle;
+use super::run::results::{Done, Results, Resume};
 use super::run::{stops, watch_signals};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, policy, print};
 use crate::bus::directory::is_id;
@@ -10,8 +11,9 @@ use crate::client::Client;
 use crate::client::launch::{Fleet, LaunchError, Program, launch};
 use crate::config::{FleetShape, Policy};
 use crate::snapshot::file::kind_of;
-use crate::snapshot::record::{DeadLetter, Header, Kind, OpenTask, Untold};
-use crate::snapshot::{Entry, Journal, SnapshotError, read_snapshot};
+use crate::snapshot::record::{DeadLetter, Header, Kind, Listed, OpenTask, Untold};
+use crate::snapshot::{Ended, Entry, Journal, Outcome, SnapshotError, read_snapshot};
+use crate::wire::TaskId;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,6 +34,9 @@ pub(super) struct Args {
     /// New file that gets a line of JSON for each result, instead of standard output
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
+    /// Add to results that exist already, such as those of an interrupted restore: what is in there is not done again
+    #[arg(long, requires = "results")]
+    resume: bool,
     /// Do the tasks of dead letters once more, too
     #[arg(long)]
     retry_dead_letters: bool,
@@ -47,7 +52,8 @@ struct Load {
     header: Header,
     /// Each with its entry in the journal, if it is from one.
     open: Vec<(Option<Entry>, OpenTask)>,
-    untold: Vec<Untold>,
+    /// The same, of answers.
+    untold: Vec<(Option<Entry>, Untold)>,
     dead: Vec<DeadLetter>,
     journal: Option<Journal>,
 }
@@ -78,7 +84,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         print::error(format!("cannot watch for signals: {errno}"), "");
         return UNFIT;
     }
-    let mut results = match results(args.results.as_deref()) {
+    let mut results = match open(args, &mut load) {
         Ok(results) => results,
         Err(status) => return status,
     };
@@ -90,7 +96,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let fleet = match launched {
         Ok(fleet) => fleet,
         Err(error) => {
-            if let Some(made) = &args.results {
+            if let Some(made) = args.results.as_ref().filter(|_| !args.resume) {
                 // It is empty, and would be in the way of the next attempt.
                 let _ = std::fs::remove_file(made);
             }
@@ -133,10 +139,11 @@ fn load(path: &Path) -> Result<Load, SnapshotError> {
         Kind::Backup => {
             let found = read_snapshot(path)?;
             let open = found.tasks.into_iter().map(|task| (None, task)).collect();
-            Ok(Load { header: found.header, open, untold: found.untold, dead: found.dead, journal: None })
+            let untold = found.untold.into_iter().map(|one| (None, one)).collect();
+            Ok(Load { header: found.header, open, untold, dead: found.dead, journal: None })
         }
         Kind::Journal => {
-            let (journal, found) = Journal::open(path)?;
+            let (mut journal, mut found) = Journal::open(path)?;
             if let Some(torn) = found.torn {
                 print::warn(format!(
                     "{}: removed {} bytes from line {} on: an incomplete write",
@@ -145,15 +152,72 @@ fn load(path: &Path) -> Result<Load, SnapshotError> {
                     torn.line
                 ));
             }
-            let open = found.open.into_iter().map(|(entry, task)| (Some(entry), task)).collect();
-            Ok(Load {
-                header: found.header,
-                open,
-                untold: Vec::new(),
-                dead: Vec::new(),
-                journal: Some(journal),
-            })
+            settle(&mut journal, &mut found, None);
+            let (mut open, mut untold) = (Vec::new(), Vec::new());
+            for (entry, task) in found.open {
+                match found.outcomes.remove(&entry) {
+                    Some(outcome) => untold.push((Some(entry), untold_of(task, outcome))),
+                    None => open.push((Some(entry), task)),
+                }
+            }
+            Ok(Load { header: found.header, open, untold, dead: Vec::new(), journal: Some(journal) })
         }
+    }
+}
+
+fn untold_of(task: OpenTask, outcome: Outcome) -> Untold {
+    let OpenTask { id, kind, name, listed, .. } = task;
+    let Outcome { coordinator, answer } = outcome;
+    Untold { id, coordinator, kind: Some(kind), name, listed, answer }
+}
+
+/// Opens the results, leaves out what they have already, and notes in the journal where they are. Errors are already
+/// printed.
+fn open(args: &Args, load: &mut Load) -> Result<Results, u8> {
+    let results = match &args.results {
+        Some(path) if args.resume => {
+            let opened = Results::open(path, Resume::Add, print::warn);
+            let (results, done) = opened.map_err(|unusable| {
+                print::error(unusable.what, unusable.hint);
+                if unusable.usage { USAGE } else { UNFIT }
+            })?;
+            leave_out(load, &done);
+            results
+        }
+        path => results(path.as_deref())?,
+    };
+    if let (Some(journal), Some(path)) = (&mut load.journal, results.regular()) {
+        let noted = std::path::absolute(path)
+            .map_err(|error| error.to_string())
+            .and_then(|path| journal.results(&path).map_err(|error| error.to_string()))
+            .and_then(|()| journal.commit().map_err(|error| error.to_string()));
+        noted.map_err(unwritten)?;
+    }
+    Ok(results)
+}
+
+/// Leaves out what `done` has a result of. A backup is of one fleet: there, the id of a task is as good as a name.
+fn leave_out(load: &mut Load, done: &Done) {
+    let is_backup = load.journal.is_none();
+    let has = |id: &TaskId, name: Option<&str>, listed: Option<&Listed>| match (name, listed) {
+        (Some(name), Some(listed)) => done.has(name, listed),
+        (None, None) => is_backup && done.ends(&id.to_string()) > 0,
+        _ => false,
+    };
+    let mut ended = Vec::new();
+    load.open.retain(|(entry, task)| {
+        let is_done = has(&task.id, task.name.as_deref(), task.listed.as_ref());
+        ended.extend(entry.filter(|_| is_done));
+        !is_done
+    });
+    load.untold.retain(|(entry, one)| {
+        let is_done = has(&one.id, one.name.as_deref(), one.listed.as_ref());
+        ended.extend(entry.filter(|_| is_done));
+        !is_done
+    });
+    let Some(journal) = &mut load.journal else { return };
+    for entry in ended {
+        journal.ended(entry, Ended::Answered);
     }
 }
 

@@ -62,13 +62,15 @@ impl Journaled {
         let (journal, entries) = (&mut self.journal, &mut self.entries);
         Ok(self.client.poll(|event| {
             let ended = match &event {
-                Event::Outcome(outcome) => entries.remove(&outcome.id).map(|entry| {
+                Event::Outcome(outcome) => entries.remove(&outcome.id).and_then(|entry| {
                     let how = match &outcome.result {
                         Ok(_) => Ended::Answered,
                         Err(Failure::Cancelled) => Ended::Cancelled,
+                        // It stays open, for the next fleet.
+                        Err(failure) if !failure.is_of_task() => return None,
                         Err(_) => Ended::Failed,
                     };
-                    (entry, how)
+                    Some((entry, how))
                 }),
                 _ => None,
             };

@@ -2,22 +2,36 @@
 
 use super::super::run::results::{End, Output, Results, Status, Whose, line};
 use super::{FAILED, INTERRUPTED, Load, OK, print, stops, unwritten};
-use crate::client::{Address, Client, Event, SendError, Task, Terms, WorkerRef, now_ns};
+use crate::client::{Address, Client, Event, Failure, SendError, Task, Terms, WorkerRef, now_ns};
 use crate::os::clock::unix_ns;
 use crate::snapshot::Ended;
 use crate::snapshot::record::OpenTask;
 use crate::wire::TaskKind;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long the client sleeps at most while no event comes.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How often a task is submitted again because its coordinator died, which says nothing about the task.
+const RETURNS_MAX: u32 = 2;
+
 /// Reports the unreported answers, and does all open tasks; the exit status.
 pub(super) fn all(client: Client, load: &mut Load, results: &mut Results, begun: Instant) -> u8 {
     let (before, total) = (load.untold.len(), load.open.len());
     let unix_ns = unix_ns().saturating_sub(now_ns());
-    let mut work = Work { client, load, results, begun, ended: 0, failed: 0, submitted: 0, unix_ns };
+    let mut work = Work {
+        client,
+        load,
+        results,
+        begun,
+        ended: 0,
+        failed: 0,
+        submitted: 0,
+        waiting: VecDeque::new(),
+        returned: HashMap::new(),
+        unix_ns,
+    };
     let status = work.report_answers().and_then(|()| work.do_all()).err();
     let (ended, failed) = (work.ended, work.failed);
     let seconds = begun.elapsed().as_secs_f64();
@@ -35,34 +49,54 @@ struct Work<'a> {
     ended: usize,
     failed: usize,
     submitted: usize,
+    /// To be submitted: their numbers in `load.open`.
+    waiting: VecDeque<usize>,
+    /// How often a task came back because its coordinator had died.
+    returned: HashMap<usize, u32>,
     /// CLOCK_REALTIME at 0 of the clock of `now_ns`.
     unix_ns: u64,
 }
 
 impl Work<'_> {
     fn report_answers(&mut self) -> Result<(), u8> {
-        for untold in &self.load.untold {
+        for (entry, untold) in &self.load.untold {
             let end = End::before(&untold.answer, untold.kind);
             self.failed += usize::from(end.status != Status::Ok);
             let worker = WorkerRef { coordinator: untold.coordinator, worker: untold.answer.worker };
+            let listed = untold.listed.as_ref();
             let whose = Whose {
-                id: &untold.id.to_string(),
-                number: None,
-                hash: None,
-                input: None,
+                id: &untold.name.clone().unwrap_or_else(|| untold.id.to_string()),
+                number: listed.map(|listed| listed.number),
+                hash: listed.map(|listed| &*listed.task_hash),
+                input: listed.and_then(|listed| listed.input.as_ref()).map(|input| &*input.0),
                 worker: Some(worker),
                 sent_ns: 0,
                 attempts_before: 0,
                 before: true,
             };
             self.results.write(&line(&whose, &end, self.unix_ns)).map_err(unwritten)?;
+            if let (Some(journal), Some(entry)) = (&mut self.load.journal, entry) {
+                journal.ended(*entry, Ended::Answered);
+            }
         }
-        Ok(())
+        if !self.load.untold.is_empty() && self.load.journal.is_some() {
+            self.results.sync().map_err(unwritten)?;
+        }
+        self.commit()
+    }
+
+    fn commit(&mut self) -> Result<(), u8> {
+        let Some(journal) = &mut self.load.journal else { return Ok(()) };
+        journal.commit().map_err(|error| {
+            let hint = error.hint();
+            print::error(error, hint);
+            FAILED
+        })
     }
 
     fn do_all(&mut self) -> Result<(), u8> {
         let total = self.load.open.len();
-        let mut waiting: VecDeque<usize> = (0..total).collect();
+        self.waiting = (0..total).collect();
         let mut has_room = true;
         while self.ended < total {
             if stops() > 0 {
@@ -70,10 +104,10 @@ impl Work<'_> {
                 return Err(INTERRUPTED);
             }
             if has_room {
-                self.submit(&mut waiting)?;
+                self.submit()?;
             }
             let ended = self.take()?;
-            has_room = ended > 0 && !waiting.is_empty();
+            has_room = ended > 0 && !self.waiting.is_empty();
             if self.client.is_lost() {
                 print::error(format!("the fleet is lost: {} of {total} tasks had ended", self.ended), "");
                 return Err(FAILED);
@@ -86,9 +120,9 @@ impl Work<'_> {
     }
 
     /// Submits as many tasks as there is room for; the others follow when a worker is free.
-    fn submit(&mut self, waiting: &mut VecDeque<usize>) -> Result<(), u8> {
-        for _ in 0..waiting.len() {
-            let Some(number) = waiting.pop_front() else { break };
+    fn submit(&mut self) -> Result<(), u8> {
+        for _ in 0..self.waiting.len() {
+            let Some(number) = self.waiting.pop_front() else { break };
             let task = &self.load.open[number].1;
             let refused = match submit(&mut self.client, task, number) {
                 Ok(()) => {
@@ -96,7 +130,7 @@ impl Work<'_> {
                     continue;
                 }
                 Err(SendError::Backpressure) => {
-                    waiting.push_back(number);
+                    self.waiting.push_back(number);
                     continue;
                 }
                 Err(error) => error,
@@ -107,7 +141,7 @@ impl Work<'_> {
             self.end(number, Ended::Failed);
         }
         self.client.flush();
-        if waiting.is_empty() {
+        if self.waiting.is_empty() {
             let seconds = self.begun.elapsed().as_secs_f64();
             print::report(format_args!("{} tasks submitted after {seconds:.2} s", self.submitted));
         }
@@ -118,10 +152,20 @@ impl Work<'_> {
         let (mut failed, unix_ns) = (None, self.unix_ns);
         let mut ended = Vec::new();
         let (results, open) = (&mut *self.results, &self.load.open);
-        self.client.poll(|event| {
+        let (waiting, returned) = (&mut self.waiting, &mut self.returned);
+        let events = self.client.poll(|event| {
             let Event::Outcome(outcome) = event else { return };
             let number = outcome.tag as usize;
             let task = &open[number].1;
+            match &outcome.result {
+                // Not an end of the task: the journal still has it.
+                Err(failure) if !failure.is_of_task() => return,
+                Err(Failure::CoordinatorDied(..)) if *returned.entry(number).or_default() < RETURNS_MAX => {
+                    *returned.entry(number).or_default() += 1;
+                    return waiting.push_back(number);
+                }
+                _ => {}
+            }
             let end = End::of(&outcome, task.kind);
             ended.push((number, end.status == Status::Ok));
             let line = line_of(task, Some((outcome.worker, outcome.sent_ns)), &end, unix_ns);
@@ -139,14 +183,8 @@ impl Work<'_> {
         for (number, ok) in &ended {
             self.end(*number, if *ok { Ended::Answered } else { Ended::Failed });
         }
-        if let Some(journal) = &mut self.load.journal {
-            journal.commit().map_err(|error| {
-                let hint = error.hint();
-                print::error(error, hint);
-                FAILED
-            })?;
-        }
-        Ok(ended.len())
+        self.commit()?;
+        Ok(events)
     }
 
     fn end(&mut self, number: usize, how: Ended) {

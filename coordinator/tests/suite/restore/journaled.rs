@@ -2,12 +2,13 @@
 
 use super::child;
 use super::fleet::{LONG, Place, text};
-use crate::support::up::{Up, wait_until};
+use crate::support::up::{Up, kill, wait_until};
 use coordinator::client::{Address, Client, Event, Task, Terms};
 use coordinator::snapshot::backup::header_of;
 use coordinator::snapshot::journal::{Journal, replay};
 use coordinator::snapshot::journaled::Journaled;
 use coordinator::snapshot::record::Kind;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -110,5 +111,37 @@ fn a_restore_that_was_cut_short_goes_on_where_it_was() {
     place.open_gate();
     place.succeeds(&["restore", "journal", "--results", "rest"]);
     assert_eq!(place.results("rest").len(), 4);
+    assert_eq!(place.done(), (0..10).map(|number| (number, 1)).collect::<BTreeMap<u64, u32>>());
+}
+
+#[test]
+fn a_restore_whose_supervisor_is_killed_closes_no_task() {
+    let place = Place::new();
+    let path = place.file("journal");
+    let mut journal = Journal::create(&path, &super::header(Kind::Journal)).unwrap();
+    for number in 0..10 {
+        let body = if number < 3 { place.quick(number) } else { place.gated(number) };
+        journal.accepted(&super::task(number, &body)).unwrap();
+    }
+    journal.commit().unwrap();
+    drop(journal);
+    for (signal, results) in [(Signal::SIGKILL, "killed"), (Signal::SIGTERM, "stopped")] {
+        let mut restore = place.command(&["restore", "journal", "--results", results]).spawn().unwrap();
+        let fleet = place.shm.path().join("coord-demo");
+        wait_until("seven are in hand", || {
+            coordinator::client::status::of(&fleet).is_ok_and(|status| {
+                let workers = status.coordinators.iter().flat_map(|one| &one.workers);
+                workers.filter(|worker| worker.task.is_some()).count() == 7
+            }) && replay(&path).unwrap().open.len() == 7
+        });
+        let supervisor = coordinator::client::status::of(&fleet).unwrap().supervisor.identity();
+        kill(supervisor, signal);
+        assert_eq!(restore.wait().unwrap().code(), Some(10));
+        wait_until("nothing is left of it", || crate::support::up::is_empty(place.shm.path()));
+        assert_eq!(replay(&path).unwrap().open.len(), 7, "{results}");
+    }
+    place.open_gate();
+    place.succeeds(&["restore", "journal", "--results", "rest"]);
+    assert_eq!(place.results("rest").len(), 7);
     assert_eq!(place.done(), (0..10).map(|number| (number, 1)).collect::<BTreeMap<u64, u32>>());
 }
