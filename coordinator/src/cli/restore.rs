@@ -2,6 +2,7 @@
 
 mod work;
 
+use super::run::distinct::is_same;
 use super::run::kept::settle;
 use super::run::results::{Done, Results, Resume};
 use super::run::{stops, watch_signals};
@@ -60,13 +61,9 @@ struct Load {
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let begun = Instant::now();
-    let mut load = match load(&args.file) {
+    let mut load = match load_other(args) {
         Ok(load) => load,
-        Err(error) => {
-            let hint = error.hint();
-            print::error(error, hint);
-            return USAGE;
-        }
+        Err(status) => return status,
     };
     let id = args.name.clone().unwrap_or_else(|| load.header.fleet.clone());
     if !is_id(&id) {
@@ -134,6 +131,22 @@ fn stop(args: &Args, mut fleet: Fleet, id: &str, status: u8) -> u8 {
     status
 }
 
+/// Reads the file to restore, which must not be the one of the results. Errors are already printed.
+fn load_other(args: &Args) -> Result<Load, u8> {
+    if args.results.as_ref().is_some_and(|results| is_same(results, &args.file)) {
+        print::error(
+            format!("--results is the file to restore: {}", args.file.display()),
+            "give the results a file of their own",
+        );
+        return Err(USAGE);
+    }
+    load(&args.file).map_err(|error| {
+        let hint = error.hint();
+        print::error(error, hint);
+        USAGE
+    })
+}
+
 fn load(path: &Path) -> Result<Load, SnapshotError> {
     match kind_of(path)? {
         Kind::Backup => {
@@ -152,7 +165,7 @@ fn load(path: &Path) -> Result<Load, SnapshotError> {
                     torn.line
                 ));
             }
-            settle(&mut journal, &mut found, None);
+            settle(&mut journal, &mut found);
             let (mut open, mut untold) = (Vec::new(), Vec::new());
             for (entry, task) in found.open {
                 match found.outcomes.remove(&entry) {

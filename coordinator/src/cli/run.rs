@@ -2,6 +2,7 @@
 //! list.
 
 mod args;
+pub(super) mod distinct;
 mod halt;
 pub(super) mod kept;
 mod list;
@@ -274,6 +275,10 @@ fn prepare<'a>(
     doer: Doer,
     cwd: Option<String>,
 ) -> Result<Prepared<'a>, u8> {
+    if let Some(clash) = distinct::clash(place) {
+        print::error(clash, "give each of them a file of its own");
+        return Err(USAGE);
+    }
     let resume = match (which.dry_run, place.resumes()) {
         (true, true) => Resume::LookOnly,
         (_, true) => Resume::Add,
@@ -387,8 +392,8 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8
         rules,
         journal: None,
         clients: None,
-        // Only a fleet that was there before knows of tasks with earlier results.
-        before: if fleet == FleetOf::Others { before } else { Rc::default() },
+        // Only journals ask for it.
+        before: if fleet == FleetOf::Others || place.journal.is_some() { before } else { Rc::default() },
         resume_command,
     })
 }

@@ -222,6 +222,11 @@ impl Journal {
         append(&mut chain, &mut self.group, &Record::Commit { records: self.group_records })
             .expect("a record without a body is short");
         let bytes = self.group.len() as u64;
+        if self.file.metadata().is_ok_and(|found| found.nlink() == 0) {
+            self.group.truncate(records_end);
+            let why = "it was removed, and what is written to it is lost".to_owned();
+            return Err(SnapshotError::Refused { path: self.path.clone(), what: "append to it", why });
+        }
         let written = may_grow(self.committed + bytes)
             .and_then(|()| self.file.write_all_at(&self.group, self.committed));
         if let Err(error) = written {

@@ -42,15 +42,18 @@ pub(super) fn check(path: &Path, resumes: bool) -> Result<(), u8> {
     }
 }
 
-/// Notes the ends of the tasks whose results were written and whose writer was killed before it noted them: `results` are
-/// the files that the journal names, and one more if there is one.
-pub(in crate::cli) fn settle(journal: &mut Journal, found: &mut Replay, more: Option<&Done>) {
+/// Notes the ends of the tasks whose results were written and whose writer was killed before it noted them: they are in the
+/// files that the journal names.
+pub(in crate::cli) fn settle(journal: &mut Journal, found: &mut Replay) {
     let mut all = Vec::new();
     for path in &found.results {
+        // Nothing else can be read again, and opening it might wait.
+        let is_file = path.metadata().is_ok_and(|found| found.is_file());
         // Warnings are for those who write to the file.
-        match Results::open(path, Resume::LookOnly, |_| ()) {
-            Ok((Results::File { .. }, done)) => all.push(done),
-            Ok(_) | Err(_) => print::warn(format!(
+        let opened = is_file.then(|| Results::open(path, Resume::LookOnly, |_| ()));
+        match opened {
+            Some(Ok((_, done))) => all.push(done),
+            Some(Err(_)) | None => print::warn(format!(
                 "{}: the results in {} cannot be read: tasks that have ended there may be done again",
                 journal.path().display(),
                 path.display()
@@ -59,8 +62,7 @@ pub(in crate::cli) fn settle(journal: &mut Journal, found: &mut Replay, more: Op
     }
     found.open.retain(|entry, task| {
         let (name, listed) = (task.name.as_deref(), task.listed.as_ref());
-        let has = |done: &Done| name.zip(listed).is_some_and(|(name, listed)| done.has(name, listed));
-        let is_done = all.iter().chain(more).any(has);
+        let is_done = name.zip(listed).is_some_and(|(name, listed)| Done::have(&all, name, listed));
         if is_done {
             journal.ended(*entry, Ended::Answered);
         }
@@ -91,7 +93,7 @@ impl Kept {
     ) -> Result<Self, SnapshotError> {
         let (mut journal, earlier) = if path.exists() {
             let (mut journal, mut found) = Journal::open(path)?;
-            settle(&mut journal, &mut found, None);
+            settle(&mut journal, &mut found);
             (journal, found.open)
         } else {
             let refused =
@@ -111,10 +113,16 @@ impl Kept {
         Ok(Self { journal, ended: Vec::new(), earlier })
     }
 
-    pub(super) fn accepted(&mut self, id: TaskId, job: &Job, terms: &Terms) -> Result<Entry, SnapshotError> {
+    pub(super) fn accepted(
+        &mut self,
+        id: TaskId,
+        job: &Job,
+        terms: &Terms,
+        results_before: u64,
+    ) -> Result<Entry, SnapshotError> {
         match self.earlier.remove(&(job.id.clone(), job.hash_text())) {
             Some(entry) => Ok(entry),
-            None => self.journal.accepted(&open_task(id, job, terms, 0)),
+            None => self.journal.accepted(&open_task(id, job, terms, results_before)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! the file is complete. Also reads the results of an earlier run.
 
 mod past;
+mod written;
 
 use super::super::outlet::{Outlet, Stream};
 use super::patience;
@@ -18,8 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::time::Duration;
+pub(in crate::cli) use written::GONE;
+use written::Written;
 
 /// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,7 +301,7 @@ pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Ve
 pub(in crate::cli) enum Results {
     Nowhere,
     Stdout,
-    File { file: File, path: PathBuf, len: u64 },
+    File(Written),
 }
 
 /// What is done with existing results.
@@ -333,16 +337,19 @@ impl Results {
             usage: false,
         };
         let look = resume == Resume::LookOnly;
-        let mut file = match File::options().read(true).append(!look).create(!look).open(path) {
+        // A process that can read from a pipe itself does not see that the reader has gone.
+        let is_pipe = path.metadata().is_ok_and(|found| found.file_type().is_fifo());
+        let mut file = match File::options().read(!is_pipe).append(!look).create(!look).open(path) {
             Ok(file) => file,
             Err(error) if look && error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Self::Nowhere, Done::default()));
             }
             Err(error) => return Err(io("open", &error)),
         };
-        let kind = file.metadata().map_err(|error| io("look at", &error))?;
-        if !kind.is_file() {
-            return Ok((Self::File { file, path: path.to_owned(), len: 0 }, Done::default()));
+        let found = file.metadata().map_err(|error| io("look at", &error))?;
+        let written = |file, len| Written::of(file, path, len).map_err(|error| io("look at", &error));
+        if !found.is_file() {
+            return Ok((Self::File(written(file, 0)?), Done::default()));
         }
         // Not every file system has locks; a file that is only read needs none.
         if !look && matches!(lock(&file, path), Err(SnapshotError::Locked { .. })) {
@@ -354,7 +361,7 @@ impl Results {
             });
         }
         let mut done = Done::default();
-        let mut len = kind.len();
+        let mut len = found.len();
         if len > 0 && resume == Resume::No {
             return Err(Unusable {
                 what: format!("{} already holds results", path.display()),
@@ -372,14 +379,16 @@ impl Results {
                 len += 1;
             }
         }
-        Ok((Self::File { file, path: path.to_owned(), len }, done))
+        Ok((Self::File(written(file, len)?), done))
     }
 
     /// A new file, or standard output. The error is a message and a hint.
     pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, (String, &'static str)> {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(Self::Stdout) };
         match File::options().append(true).create_new(true).open(path) {
-            Ok(file) => Ok(Self::File { file, path: path.to_owned(), len: 0 }),
+            Ok(file) => Written::of(file, path, 0)
+                .map(Self::File)
+                .map_err(|error| (format!("{}: {error}", path.display()), "")),
             Err(error) => {
                 let is_there = error.kind() == io::ErrorKind::AlreadyExists;
                 let hint = "existing files are not overwritten: `--resume` adds to this one what it does not have; or choose another name";
@@ -395,42 +404,33 @@ impl Results {
             Self::Stdout => Outlet::open(Stream::Stdout)
                 .write(line, patience())
                 .map_err(|error| format!("cannot write to standard output: {error}")),
-            Self::File { file, path, len } => match file.write_all(line) {
-                Ok(()) => {
-                    *len += line.len() as u64;
-                    Ok(())
-                }
-                Err(error) => {
-                    // The beginning of a line that does not fit must not stay in the file.
-                    let _ = file.set_len(*len);
-                    Err(format!("cannot write to {}: {error}", path.display()))
-                }
-            },
+            Self::File(written) => written.write(line),
         }
     }
 
     /// Brings what was written to the disk.
     pub(in crate::cli) fn sync(&self) -> Result<(), String> {
-        let Self::File { file, path, .. } = self else { return Ok(()) };
-        match file.sync_data() {
-            // Pipes and terminals have no disk.
-            Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
-                Err(format!("cannot sync {} to the disk: {error}", path.display()))
-            }
-            _ => Ok(()),
+        match self {
+            Self::File(written) => written.sync(),
+            Self::Nowhere | Self::Stdout => Ok(()),
         }
     }
 
     /// The file, if it can be read again.
     pub(in crate::cli) fn regular(&self) -> Option<&Path> {
         match self {
-            Self::File { file, path, .. } if file.metadata().is_ok_and(|found| found.is_file()) => Some(path),
-            Self::File { .. } | Self::Nowhere | Self::Stdout => None,
+            Self::File(written) => written.regular(),
+            Self::Nowhere | Self::Stdout => None,
         }
     }
 
+    /// A signal has asked to stop, and the reader of a pipe holds up the results.
+    pub(super) fn is_stalled(&self) -> bool {
+        matches!(self, Self::File(written) if written.is_stalled())
+    }
+
     pub(super) fn is_file(&self) -> bool {
-        matches!(self, Self::File { .. })
+        matches!(self, Self::File(_))
     }
 }
 
@@ -441,3 +441,6 @@ fn ends_a_line(file: &File, len: u64) -> io::Result<bool> {
     }
     Ok(last == *b"\n")
 }
+
+#[cfg(test)]
+mod tests;

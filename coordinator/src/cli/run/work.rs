@@ -343,7 +343,7 @@ impl Run {
             Ok(id) => {
                 task.sent = Some((id, now_ns()));
                 if let (Some(journal), None) = (&mut self.work.journal, task.entry) {
-                    match journal.accepted(id, &task.job, &terms) {
+                    match journal.accepted(id, &task.job, &terms, self.work.before.ends(&task.job.id)) {
                         Ok(entry) => task.entry = Some(entry),
                         Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
                     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// Every task writes its number when it begins.
 const SCRIPT: &str = "echo $0 >> begun; sleep 0.02";
 
-fn numbers(count: u32) -> String {
+pub(super) fn numbers(count: u32) -> String {
     let all: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
     all.join("\n") + "\n"
 }
@@ -250,4 +250,26 @@ fn what_a_restored_agent_answers_is_a_result() {
     let rows = desk.rows("rest");
     assert_eq!((rows.len(), &rows[0]["id"], &rows[0]["stdout"]), (1, &"a".into(), &"".into()));
     assert_eq!(rows[0]["result"]["question"], 1);
+}
+
+#[test]
+fn a_task_that_is_tried_again_is_not_closed_by_its_earlier_result() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n");
+    let script = "echo $0 >> begun; [ ! -e hold ] || sleep 1000; [ -e go ]";
+    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out"];
+    let rest = ["--", "sh", "-c", script];
+    desk.run(&[&arguments[..], &rest].concat()).with(10);
+    desk.touch("hold");
+    let mut child =
+        desk.start(&[&arguments[..], &["--retry-failed", "--journal", "journal"], &rest].concat());
+    wait_until("it is tried again", || desk.lines("begun").len() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the fleet is gone", || is_empty(desk.shm.path()));
+    std::fs::remove_file(desk.path("hold")).unwrap();
+    desk.touch("go");
+    restore(&desk, "rest").with(0);
+    assert_eq!((open(&desk), desk.lines("begun").len()), (0, 3));
+    assert!(desk.rows("rest").len() == 1 && desk.rows("rest")[0]["status"] == "ok");
 }

@@ -131,9 +131,11 @@ fn one_result_counts_however_often_a_run_with_a_journal_is_killed() {
     let script = script("a");
     let begin = ["run", "--agents", "4", "--inputs", "inputs", "--journal", "journal", "--results", "a"];
     let run = [&begin[..], &["--resume", "--", "sh", "-c", &script]].concat();
-    let restore = ["restore", "journal", "--name", "again", "--resume", "--results", "a"];
     while storm.kills < kills {
         let restores = storm.random.below(2) == 1 && storm.desk.path("journal").exists();
+        // Its supervisor may still be about to make its directory when that is looked for.
+        let name = format!("again-{}", storm.kills);
+        let restore = ["restore", "journal", "--name", &name, "--resume", "--results", "a"];
         let is_done = storm.kill(if restores { &restore } else { &run });
         wait_until("the fleet is gone", || is_empty(storm.desk.shm.path()));
         if is_done && !restores {

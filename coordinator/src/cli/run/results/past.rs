@@ -40,11 +40,17 @@ impl Done {
         self.0.values().filter(|past| matches!(past.last, Some((_, Some(_))))).count()
     }
 
-    /// Whether a task has ended that ran what `listed` was the hash of, and had `listed.results_before` results before.
+    /// Whether there is a result of a task that runs what `listed` has the hash of, beside the `listed.results_before` that
+    /// there were when it was submitted.
     pub(in crate::cli) fn has(&self, id: &str, listed: &Listed) -> bool {
+        Self::have(std::slice::from_ref(self), id, listed)
+    }
+
+    /// As [`Done::has`], of several files together.
+    pub(in crate::cli) fn have(all: &[Self], id: &str, listed: &Listed) -> bool {
         let hash = u64::from_str_radix(&listed.task_hash, 16).ok();
-        let is_it = self.get(id).is_some_and(|(_, found)| Some(found) == hash);
-        is_it && self.ends(id) > listed.results_before
+        let is_it = |done: &&Self| done.get(id).is_some_and(|(_, found)| Some(found) == hash);
+        all.iter().filter(is_it).map(|done| done.ends(id)).sum::<u64>() > listed.results_before
     }
 
     fn add(&mut self, id: u128, status: Status, hash: Option<u64>) {

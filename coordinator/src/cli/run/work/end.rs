@@ -1,7 +1,7 @@
 //! The end of a task: its result, its output, and its place in the journal.
 
 use super::super::output::{Printer, Unprinted};
-use super::super::results::{End, Status, Whose, line};
+use super::super::results::{End, GONE, Status, Whose, line};
 use super::super::task::Job;
 use super::super::{UNFIT, print};
 use super::{Run, Started, Stop};
@@ -31,7 +31,7 @@ impl Run {
         let mut is_written = true;
         if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
             is_written = false;
-            self.broken(UNFIT, &error, "the results so far are complete; `--resume` continues from there");
+            self.unwritten(&error);
         }
         if self.work.printer.prints() {
             self.work.progress.clear();
@@ -82,6 +82,18 @@ impl Run {
             }
             // The output is what was asked for: more tasks would only lose more of it.
             Err(Unprinted::Error(error)) => self.broken(UNFIT, &error, ""),
+        }
+    }
+
+    /// A result cannot be written: no more tasks are done.
+    fn unwritten(&mut self, error: &str) {
+        if !self.work.results.is_stalled() {
+            let hint = "the results so far are complete; `--resume` continues from there";
+            let is_gone = error.ends_with(GONE);
+            return self.broken(UNFIT, error, if is_gone { "" } else { hint });
+        }
+        if !matches!(self.stop, Some(Stop::Interrupted | Stop::Broken(_))) {
+            self.stop = Some(Stop::Interrupted);
         }
     }
 

@@ -49,7 +49,7 @@ impl Run {
         task.sent = Some((id, 0));
         let terms = self.terms(&task);
         if let Some(journal) = &mut self.work.journal {
-            match journal.accepted(id, &task.job, &terms) {
+            match journal.accepted(id, &task.job, &terms, self.work.before.ends(&task.job.id)) {
                 Ok(entry) => task.entry = Some(entry),
                 Err(error) => self.broken(UNFIT, &error.to_string(), error.hint()),
             }

@@ -1,0 +1,129 @@
+//! The file of results while it is written: what can happen to it meanwhile.
+
+use super::super::patience;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// How often a writer that waits for the reader of a pipe asks whether to go on.
+const LOOK_NS: i64 = 50_000_000;
+
+/// What is said of a file that has no name any more.
+pub(in crate::cli) const GONE: &str = "was removed, and the results in it are lost";
+
+/// A file that results are written to.
+#[derive(Debug)]
+pub(in crate::cli) struct Written {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    kind: Kind,
+    /// Its reader did not read when a signal asked to stop: it is not waited for again.
+    stalled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Regular,
+    /// It had no name when it was opened: what it holds is read through a descriptor.
+    Nameless,
+    /// A pipe with a name. Its reader may leave, or not read.
+    Pipe,
+    Other,
+}
+
+impl Kind {
+    fn of(found: &Metadata) -> Self {
+        match found {
+            found if found.is_file() && found.nlink() == 0 => Self::Nameless,
+            found if found.is_file() => Self::Regular,
+            found if found.file_type().is_fifo() => Self::Pipe,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Written {
+    /// `len` bytes of the file are complete lines.
+    pub(super) fn of(file: File, path: &Path, len: u64) -> io::Result<Self> {
+        let kind = Kind::of(&file.metadata()?);
+        if kind == Kind::Pipe {
+            rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | OFlags::NONBLOCK)?;
+        }
+        Ok(Self { file, path: path.to_owned(), len, kind, stalled: false })
+    }
+
+    /// The file, if it can be read again.
+    pub(super) fn regular(&self) -> Option<&Path> {
+        (self.kind == Kind::Regular).then_some(&self.path)
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Brings what was written to the disk.
+    pub(super) fn sync(&self) -> Result<(), String> {
+        self.is_there()?;
+        match self.file.sync_data() {
+            // Pipes and terminals have no disk.
+            Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+                Err(format!("cannot sync {} to the disk: {error}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a whole line, or leaves the file unchanged.
+    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), String> {
+        self.is_there()?;
+        let written =
+            if self.kind == Kind::Pipe { self.write_to_pipe(line) } else { self.file.write_all(line) };
+        match written {
+            Ok(()) => {
+                self.len += line.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // The beginning of a line that does not fit must not stay in the file.
+                let _ = self.file.set_len(self.len);
+                Err(format!("cannot write to {}: {error}", self.path.display()))
+            }
+        }
+    }
+
+    /// What is written to a file without a name is lost.
+    fn is_there(&self) -> Result<(), String> {
+        match self.file.metadata() {
+            Ok(found) if self.kind == Kind::Regular && found.nlink() == 0 => {
+                Err(format!("{} {GONE}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the reader as long as no signal asks to stop.
+    fn write_to_pipe(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut go_on = patience();
+        while !bytes.is_empty() {
+            match self.file.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.stalled && go_on() => {
+                    let look = Timespec { tv_sec: 0, tv_nsec: LOOK_NS };
+                    // What it says is found out by the next write.
+                    let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&look));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled = true;
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader does not read"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

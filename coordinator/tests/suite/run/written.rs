@@ -1,0 +1,78 @@
+//! What can become of the file of results, before and while it is written.
+
+use super::journal::numbers;
+use super::{Desk, wait_until};
+use std::process::Command;
+
+/// Says that it has begun; all but the first wait for `go`.
+const SCRIPT: &str = "echo $0 >> begun; until [ $0 = 1 ] || [ -e go ]; do sleep 0.01; done; echo said $0";
+
+#[test]
+fn outputs_that_are_one_file_are_refused_before_anything_starts() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n");
+    std::os::unix::fs::symlink("out", desk.path("link")).unwrap();
+    for [results, journal] in [["out", "out"], ["out", "./out"], ["out", "link"], ["link", "out"]] {
+        let arguments = ["--agents", "1", "--inputs", "inputs", "--results", results, "--journal", journal];
+        desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
+            .with(64)
+            .says(&["--results and --journal are the same file", "a file of its own"]);
+        assert!(!desk.path("out").exists() && !desk.path("started").exists());
+    }
+    desk.write("out", "");
+    std::fs::hard_link(desk.path("out"), desk.path("hard")).unwrap();
+    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--journal", "hard"];
+    desk.run(&[&arguments[..], &["--", "touch", "started"]].concat()).with(64).says(&["are the same file"]);
+    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "1.stdout", "--output-dir", "."];
+    desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
+        .with(64)
+        .says(&["--results is where --output-dir puts the output of tasks"]);
+    assert!(!desk.path("started").exists());
+}
+
+#[test]
+fn results_that_are_removed_meanwhile_end_the_run_with_an_error() {
+    for removed in ["out", "journal"] {
+        let desk = Desk::new();
+        desk.write("inputs", "1\n2\n3\n");
+        let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--journal", "journal"];
+        let child = desk.start(&[&arguments[..], &["--", "sh", "-c", SCRIPT]].concat());
+        wait_until("the first has ended", || desk.lines("out").len() == 1 && desk.lines("begun").len() == 2);
+        std::fs::remove_file(desk.path(removed)).unwrap();
+        desk.touch("go");
+        desk.ended(child).with(20).says(&[removed, "was removed"]);
+    }
+}
+
+#[test]
+fn a_reader_of_results_that_leaves_ends_the_run_with_an_error() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n3\n");
+    nix::unistd::mkfifo(&desk.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut reader = Command::new("sh")
+        .args(["-c", "head -n 1 fifo > read"])
+        .current_dir(desk.dir.path())
+        .spawn()
+        .unwrap();
+    let child =
+        desk.start(&["--agents", "1", "--inputs", "inputs", "--results", "fifo", "--", "sh", "-c", SCRIPT]);
+    assert!(reader.wait().unwrap().success());
+    assert_eq!(desk.rows("read")[0]["stdout"], "said 1\n");
+    desk.touch("go");
+    desk.ended(child).with(20).says(&["cannot write to fifo: Broken pipe"]);
+}
+
+#[test]
+fn a_reader_of_results_gets_all_of_them() {
+    let desk = Desk::new();
+    desk.write("inputs", numbers(200));
+    nix::unistd::mkfifo(&desk.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut reader =
+        Command::new("sh").args(["-c", "cat fifo > read"]).current_dir(desk.dir.path()).spawn().unwrap();
+    // More than a pipe holds.
+    let script = "head -c 4000 /dev/zero | tr '\\0' x";
+    desk.run(&["--agents", "2", "--inputs", "inputs", "--results", "fifo", "--", "sh", "-c", script]).with(0);
+    assert!(reader.wait().unwrap().success());
+    let rows = desk.last("read");
+    assert!(rows.len() == 200 && rows.values().all(|row| row["stdout"] == "x".repeat(4000)));
+}
