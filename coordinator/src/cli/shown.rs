@@ -86,7 +86,9 @@ pub(super) fn tasks(status: &FleetStatus) -> String {
     let _ =
         write!(out, "{} in flight; {} late, {} duplicates", ledger.in_flight, ledger.late, ledger.duplicates);
     let requeued = status.coordinators.iter().map(|one| one.requeued).fold(0, u64::saturating_add);
+    let untold = status.coordinators.iter().map(|one| one.untold).fold(0, u64::saturating_add);
     for (count, what) in [
+        (untold, "not taken by a client"),
         (requeued, "requeued"),
         (counts.retried, "retried"),
         (counts.cancelled, "cancelled"),

@@ -158,6 +158,9 @@ pub struct CoordinatorStatus {
     /// How many coordinators its region has had.
     pub epoch: u32,
     pub ledger: Ledger,
+    /// Answers and failures in the ring to the client, which no client has taken yet. The ledger counts them as answered or
+    /// failed.
+    pub untold: u64,
     /// Tasks taken back from dead workers and queued again.
     pub requeued: u64,
     /// Answers refused because they were made under a coordinator that has died since.

@@ -245,6 +245,7 @@ fn coordinator(
     CoordinatorStatus {
         epoch: region.map_or(0, |region| region.state().epoch.load(Ordering::Acquire)),
         ledger: region.as_ref().map(ledger).unwrap_or_default(),
+        untold: region.and_then(|region| region.client_up().backlog().ok()).unwrap_or(0),
         requeued: read(|counters| &counters.requeued),
         fenced: read(|counters| &counters.fenced),
         damaged: read(|counters| &counters.damaged),

@@ -140,6 +140,7 @@ mod tests {
             process: process(PlaceId::Coordinator(0), life),
             epoch: 1,
             ledger: Ledger::default(),
+            untold: 0,
             requeued: 0,
             fenced: 0,
             damaged: 0,

@@ -18,7 +18,11 @@ fn leave_two_answers(desk: &Desk, up: &Up) {
     wait_until("both are answered", || {
         status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
     });
-    assert_eq!(desk.read("out"), "");
+    assert_eq!((desk.read("out").as_str(), untold(up)), ("", 2));
+}
+
+fn untold(up: &Up) -> u64 {
+    status::of(&up.dir).unwrap().coordinators.iter().map(|one| one.untold).sum()
 }
 
 fn resume(desk: &Desk, results: &str) -> Ended {
@@ -44,6 +48,7 @@ fn answers_to_a_killed_client_are_written_by_the_one_that_resumes_its_list() {
     leave_two_answers(&desk, &up);
     resume(&desk, "out").with(0);
     is_complete(&desk, "out");
+    assert_eq!(untold(&up), 0);
     // They are not written once more.
     resume(&desk, "out").with(0);
     is_complete(&desk, "out");
