@@ -8,6 +8,7 @@
 
 mod figure;
 mod load;
+mod own;
 mod samples;
 mod series;
 mod spans;
@@ -23,6 +24,7 @@ use crate::runlog::event::{
 pub use figure::Figure;
 pub(crate) use load::samples_needed;
 pub use load::{Counts, Distribution, LoadFacts, Over, WindowSpec};
+pub use own::{Held, OwnFacts};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
@@ -74,6 +76,7 @@ pub struct Facts {
     pub load: LoadFacts,
     pub samples: SampleFacts,
     pub work: WorkFacts,
+    pub own: OwnFacts,
     pub exits_unexpected: Listed<AgentExit>,
     pub exits_expected: u64,
     /// Without the exits.
@@ -131,6 +134,7 @@ impl Facts {
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
             work: WorkFacts::new(&header.plan),
+            own: OwnFacts::new(header.plan.duration_ns),
             samples: SampleFacts::new(&header.plan, &header.host, factor),
             header: header.clone(),
             segments: 1,
@@ -200,6 +204,11 @@ impl Facts {
             Event::Sample(sample) => {
                 let is_worker = |id| self.agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
                 self.work.sample(sample, is_worker);
+                if let Some(row) = sample.agents.iter().find(|row| row.agent == 0) {
+                    let at_ns = sample.started_ns;
+                    let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
+                    self.own.push(row, load_ns);
+                }
                 self.samples.push(sample, &self.spans);
             }
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),

@@ -236,6 +236,12 @@ fn harness(facts: &Facts) -> Vec<Fact> {
         fact("longest sweep", units::nanos(samples.took_max_ns)),
         fact("sweeps in the load phase", format!("{} ({} missed)", n(samples.sweeps), n(samples.missed))),
     ];
+    if let Some(shown) = facts.own.shown() {
+        let [start, warm, end] = shown.map(|held| held.fds);
+        out.push(fact("descriptors, start / after warm-up / end", format!("{start} / {warm} / {end}")));
+        let [start, warm, end] = shown.map(|held| units::bytes(held.anon_bytes as f64));
+        out.push(fact("memory (RssAnon), start / after warm-up / end", format!("{start} / {warm} / {end}")));
+    }
     if let Some(end) = &facts.end {
         out.push(fact("CPU time, whole run", units::nanos(end.harness_cpu_ns)));
         out.push(fact("memory peak, whole run", units::bytes(end.harness_rss_max_kib as f64 * 1024.0)));

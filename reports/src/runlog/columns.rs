@@ -138,7 +138,7 @@ impl Mapping {
     }
 }
 
-const NOTHING: AgentSample = AgentSample {
+pub(crate) const NOTHING: AgentSample = AgentSample {
     agent: 0,
     incarnation: 1,
     rss_kib: 0,

@@ -3,6 +3,7 @@
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
 //! fleet did wrong (a death, a leftover, a difference between the two ends' ledgers) makes it FAIL.
 
+mod own;
 mod work;
 
 use std::fmt::Write;
@@ -33,6 +34,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     out.extend(work::proven(facts));
     out.extend([agents_live(facts), sampling_coverage(facts), sampler_on_time(facts)]);
     out.extend(pss_read(case));
+    out.extend(own::grows_not(facts));
     out.extend([counted_once(facts), ledger(facts), no_deaths(facts)]);
     out.extend(no_incidents(case));
     out.push(nothing_left(facts));

@@ -238,6 +238,50 @@ fn pss_that_was_not_read_is_missed_by_the_criterion_that_needs_it() {
     assert_eq!(judgement.criteria[0].verdict, Verdict::Inconclusive);
 }
 
+/// The harness's row of each sweep, bent.
+fn harness(bend: fn(u64, &mut AgentSample)) -> Judgement {
+    bent(&Run::default(), |event| {
+        if let Event::Sample(s) = event {
+            let sweep = s.sweep;
+            s.agents.iter_mut().filter(|row| row.agent == 0).for_each(|row| bend(sweep, row));
+        }
+        true
+    })
+}
+
+#[test]
+fn a_harness_that_leaks_makes_its_run_inconclusive() {
+    let name = "harness does not grow";
+    let fds = harness(|sweep, row| row.fds += sweep as u32 / 4);
+    evidence(&fds, name, Verdict::Inconclusive);
+    assert_eq!(fds.verdict, Verdict::Inconclusive, "its own fault, and not the fleet's");
+    assert!(fds.reasons[0].contains("more descriptors late in the load than early"), "{:?}", fds.reasons);
+    let memory = harness(|sweep, row| {
+        row.anon_kib += sweep * 400;
+        (row.rss_kib, row.vsz_kib) = (row.rss_kib + sweep * 400, row.vsz_kib + sweep * 400);
+    });
+    evidence(&memory, name, Verdict::Inconclusive);
+    let unseen = bent(&Run::default(), |event| {
+        if let Event::Sample(s) = event {
+            s.agents.retain(|row| row.agent != 0);
+        }
+        true
+    });
+    evidence(&unseen, name, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_the_harness_holds_for_a_moment_or_fills_once_is_no_leak() {
+    for bend in [
+        (|sweep, row| row.fds += if sweep % 7 == 3 { 30 } else { 0 }) as fn(u64, &mut AgentSample),
+        |sweep, row| row.fds += if sweep > 30 { 3 } else { 0 },
+        |sweep, row| row.anon_kib += sweep.min(30) * 50,
+    ] {
+        let judgement = harness(bend);
+        assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
+    }
+}
+
 #[test]
 fn an_undeclared_death_is_a_failure() {
     let mut exits = 0;

@@ -1,0 +1,126 @@
+//! What the harness's own process holds: descriptors and memory, early and late in the load.
+//!
+//! One reading may catch a file that is open for a moment, or memory that is soon given back. So what it held early is
+//! the most of the first quarter of the load, and what it holds late the least of the last: only growth that stays is
+//! between them. Two sweeps are enough, and nothing is kept of the others.
+
+use crate::runlog::event::AgentSample;
+
+/// One reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    pub fds: u64,
+    /// RssAnon, in bytes.
+    pub anon_bytes: u64,
+}
+
+impl Held {
+    fn of(row: &AgentSample) -> Self {
+        Self { fds: u64::from(row.fds), anon_bytes: row.anon_kib.saturating_mul(1024) }
+    }
+
+    fn most(self, other: Self) -> Self {
+        Self { fds: self.fds.max(other.fds), anon_bytes: self.anon_bytes.max(other.anon_bytes) }
+    }
+
+    fn least(self, other: Self) -> Self {
+        Self { fds: self.fds.min(other.fds), anon_bytes: self.anon_bytes.min(other.anon_bytes) }
+    }
+}
+
+/// Of the load phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct InLoad {
+    first: Held,
+    last: Held,
+    early: Held,
+    late: Option<Held>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct OwnFacts {
+    duration_ns: u64,
+    start: Option<Held>,
+    load: Option<InLoad>,
+}
+
+impl OwnFacts {
+    pub(super) fn new(duration_ns: u64) -> Self {
+        Self { duration_ns, ..Self::default() }
+    }
+
+    /// `load_ns`: how much of the load was over; `None` outside of it.
+    pub(super) fn push(&mut self, row: &AgentSample, load_ns: Option<u64>) {
+        let held = Held::of(row);
+        self.start.get_or_insert(held);
+        let Some(load_ns) = load_ns else { return };
+        let load = self.load.get_or_insert(InLoad { first: held, last: held, early: held, late: None });
+        load.last = held;
+        let quarter_ns = self.duration_ns / 4;
+        if load_ns < quarter_ns {
+            load.early = load.early.most(held);
+        } else if load_ns >= self.duration_ns.saturating_sub(quarter_ns) {
+            load.late = Some(load.late.map_or(held, |late| late.least(held)));
+        }
+    }
+
+    /// In the first sweep of the run, in the first of the load, and in the last of the load.
+    pub fn shown(&self) -> Option<[Held; 3]> {
+        let load = self.load?;
+        Some([self.start?, load.first, load.last])
+    }
+
+    /// The most that it held early in the load, and the least late in it.
+    pub fn early_and_late(&self) -> Option<(Held, Held)> {
+        self.load.map(|load| (load.early, load.late.unwrap_or(load.last)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runlog::columns;
+
+    fn row(fds: u32, anon_kib: u64) -> AgentSample {
+        AgentSample { fds, anon_kib, ..columns::NOTHING }
+    }
+
+    fn early_and_late(rows: &[(u32, u64)]) -> [u64; 2] {
+        let mut own = OwnFacts::new(rows.len() as u64 * 10);
+        for (at, (fds, anon)) in rows.iter().enumerate() {
+            own.push(&row(*fds, *anon), Some(at as u64 * 10));
+        }
+        let (early, late) = own.early_and_late().unwrap();
+        [early.fds, late.fds]
+    }
+
+    #[test]
+    fn only_growth_that_stays_is_growth() {
+        assert_eq!(
+            early_and_late(&[(5, 1), (9, 1), (5, 1), (5, 1), (5, 1), (5, 1), (90, 1), (5, 1)]),
+            [9, 5]
+        );
+        assert_eq!(
+            early_and_late(&[(5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1)]),
+            [6, 11]
+        );
+        // A run that has one sweep has not grown.
+        assert_eq!(early_and_late(&[(5, 1)]), [5, 5]);
+        assert_eq!(early_and_late(&[(5, 1), (8, 1)]), [5, 8]);
+    }
+
+    #[test]
+    fn what_is_shown_are_single_readings() {
+        let mut own = OwnFacts::new(100);
+        assert_eq!(own.shown(), None);
+        own.push(&row(3, 1), None);
+        assert_eq!((own.shown(), own.early_and_late()), (None, None));
+        for (load_ns, fds) in [(0, 4), (50, 9), (90, 5)] {
+            own.push(&row(fds, 2), Some(load_ns));
+        }
+        own.push(&row(7, 1), None);
+        let shown = own.shown().unwrap();
+        assert_eq!(shown.map(|held| held.fds), [3, 4, 5]);
+        assert_eq!(shown[2].anon_bytes, 2_048);
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether the harness itself leaks: what measures must not grow with what it measures.
+
+use super::{check, pass_or};
+use crate::facts::{Facts, Held};
+use crate::units;
+use crate::verdict::{EvidenceResult, Verdict};
+
+/// Files that are open for a moment, or opened late.
+const FDS_GROWTH_MAX: u64 = 4;
+/// What fills up in the course of a run and then stays: 80 series of 1,200 bins of 40 bytes each, and as much for
+/// histograms, windows and the allocator.
+const BYTES_GROWTH_MAX: u64 = 8 << 20;
+/// Or so much of what it held.
+const SHARE_GROWTH_MAX: u64 = 10;
+
+/// The run's fault, and never the fleet's: INCONCLUSIVE. Not of logs of versions that were judged without it.
+pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
+    if !facts.has(1) {
+        return None;
+    }
+    let wanted = format!(
+        "over the load no more than {FDS_GROWTH_MAX} descriptors, and {} or {SHARE_GROWTH_MAX} % of its memory, that stay",
+        units::bytes(BYTES_GROWTH_MAX as f64)
+    );
+    let name = "harness does not grow";
+    let (Some((early, late)), Some(shown)) = (facts.own.early_and_late(), facts.own.shown()) else {
+        return Some(check(name, Verdict::Inconclusive, wanted, "no sweep in the load phase read it"));
+    };
+    let allowed = BYTES_GROWTH_MAX.max(early.anon_bytes / 100 * SHARE_GROWTH_MAX);
+    let fds = late.fds.saturating_sub(early.fds);
+    let bytes = late.anon_bytes.saturating_sub(early.anon_bytes);
+    let mut grown = Vec::new();
+    if fds > FDS_GROWTH_MAX {
+        grown.push(format!("{fds} more descriptors late in the load than early"));
+    }
+    if bytes > allowed {
+        grown.push(format!("{} more memory late in the load than early", units::bytes(bytes as f64)));
+    }
+    let mut result = check(name, pass_or(Verdict::Inconclusive, grown.is_empty()), wanted, in_words(shown));
+    result.note = (!grown.is_empty()).then(|| grown.join("; "));
+    Some(result)
+}
+
+fn in_words([start, warm, end]: [Held; 3]) -> String {
+    let held = |held: Held| format!("{} descriptors and {}", held.fds, units::bytes(held.anon_bytes as f64));
+    format!("{} at the start, {} after the warm-up, {} at the end", held(start), held(warm), held(end))
+}
