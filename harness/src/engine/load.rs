@@ -18,7 +18,7 @@ use super::schedule::{Calendar, Due, Step};
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Plan, Workload};
-use crate::system::{Event as Got, Notice, PlaceId, Refused, System, Task};
+use crate::system::{Event as Got, Notice, Noticed, PlaceId, Refused, System, Task};
 use check::{Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
@@ -207,6 +207,9 @@ impl<'a> Loader<'a> {
     /// What the system has noticed about itself.
     fn notice(&mut self) {
         let notices = self.system.notices();
+        if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
+            self.watch.scaled();
+        }
         let watch = &*self.watch;
         // Places that came by scaling are not of the run: what is about them is told of the supervisor.
         let agent = |notice: &Notice| {

@@ -27,6 +27,8 @@ pub struct Watch {
     deaths_seen: u64,
     /// While a place waits for its successor: when to look again.
     unsettled_ns: Option<u64>,
+    /// Somebody has scaled the system: processes may come and go at any time, and no death is counted.
+    scaled: bool,
 }
 
 /// What the log has of a place.
@@ -66,6 +68,7 @@ impl Watch {
             noted: Vec::new(),
             deaths_seen: 0,
             unsettled_ns: None,
+            scaled: false,
         }
     }
 
@@ -115,6 +118,12 @@ impl Watch {
         self.by_place.get(&place).copied().unwrap_or_default()
     }
 
+    /// From now on processes come and go unannounced.
+    pub fn scaled(&mut self) {
+        self.scaled = true;
+        self.unsettled_ns.get_or_insert(0);
+    }
+
     /// Looks if there is a reason to: a death was counted, a successor is awaited, the system is lost.
     pub fn look_if_due(&mut self, system: &dyn System, now_ns: u64) -> Seen {
         let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= now_ns);
@@ -132,7 +141,7 @@ impl Watch {
         let mut events = Vec::new();
         let exits = self.crashed(&processes, now_ns, &mut events);
         let (replaced, settled) = self.replaced(system, &processes, &mut events);
-        self.unsettled_ns = (!settled).then(|| now_ns + LOOK.as_nanos() as u64);
+        self.unsettled_ns = (!settled || self.scaled).then(|| now_ns + LOOK.as_nanos() as u64);
         if let Some(first) = exits.first() {
             let more = match exits.len() - 1 {
                 0 => String::new(),
@@ -306,7 +315,10 @@ impl Watch {
             return None;
         }
         let exit = self.exit(ending.process.place, ending.how.clone(), seen_ns)?;
-        Some(AgentExit { pid: ending.process.pid, expected: ending.expected, ..exit })
+        // In order, a place may have had other processes that came and went between two looks: what is told is the
+        // end of the one that the log knows.
+        let pid = if ending.expected { exit.pid } else { ending.process.pid };
+        Some(AgentExit { pid, expected: ending.expected, ..exit })
     }
 
     /// The unexpected end of the process that the log has in a place; another one is there, or will be.

@@ -178,6 +178,12 @@ impl Fake {
         self.notices.push(Notice { at_ns, place, what });
     }
 
+    /// The process in `place` was asked to end, and has.
+    pub fn retire(&mut self, place: PlaceId) {
+        self.hide(place);
+        self.process(place).life = Life::Stopped;
+    }
+
     /// The successor comes.
     pub fn replace(&mut self, place: PlaceId) {
         let Identity { pid, start_ticks } = self.spawn();

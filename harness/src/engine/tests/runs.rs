@@ -290,6 +290,26 @@ fn a_suspicion_that_heals_is_an_incident_of_that_process() {
 }
 
 #[test]
+fn a_process_that_ends_because_somebody_scaled_the_system_has_not_died() {
+    let done = run(|clock, _| {
+        Fake::new(clock, 3)
+            .at(200, |fake| {
+                fake.notice(PlaceId::Coordinator(0), Noticed::Scaled { from: 3, to: 1 });
+                fake.retire(worker(1));
+                fake.retire(worker(2));
+            })
+            // A task to that place brings another one, which nobody counts as a death.
+            .at(700, |fake| fake.replace(worker(1)))
+    });
+    let incidents =
+        done.all(|event| if let Event::Incident(incident) = event { Some(incident) } else { None });
+    let [incident] = incidents[..] else { panic!("{incidents:?}") };
+    assert_eq!(incident.how, "was scaled by hand: coord/0 from 3 to 1");
+    assert_eq!(done.crashes().len(), 0);
+    assert_eq!(done.exits().len(), 5, "each place has an end");
+}
+
+#[test]
 fn an_absurd_death_count_is_an_alert_and_not_a_flood() {
     let done = run(|clock, _| Fake::new(clock, 3).at(200, |fake| fake.claim_deaths(worker(1), 1 << 31)));
     assert_eq!(done.crashes().len(), EXITS_PER_LOOK_MAX as usize);

@@ -2,14 +2,15 @@
 
 use crate::system::{Answer, Death, Failure, Life, Notice, Noticed, PlaceId, Process};
 use coordinator::client::events::{ScaledBy, Seen, Subject, What};
-use coordinator::client::status::{ProcessStatus, WorkerStatus};
+use coordinator::client::status::{Life as FleetLife, ProcessStatus, WorkerStatus};
 use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
 use reports::runlog::event::LedgerRow;
 
 pub(super) fn process(status: &ProcessStatus) -> Process {
     let life = if status.is_dead() {
         Life::Dead
-    } else if status.is_stopped() {
+    } else if status.is_stopped() || status.life == FleetLife::Absent {
+        // A place that had a process and is vacant again: the process was asked to end, and none is to come.
         Life::Stopped
     } else if status.is_live() {
         Life::Live

@@ -97,6 +97,27 @@ fn a_process_that_was_stopped_costs_the_pass_whoever_it_was() {
 }
 
 #[test]
+fn a_fleet_that_somebody_scaled_is_reported_as_scaled_and_nobody_as_dead() {
+    let bench = Bench::new(&scenario(4).replace("every = \"50ms\"", "every = \"1s\""));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    let log = bench.out().join("small/latest/run.log");
+    let header = std::fs::read_to_string(&log).unwrap();
+    let run_id = header.split("\"run_id\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let scale = ["coordinator", "scale", run_id, "--workers", "1"];
+    assert!(bench.command().args(scale).status().unwrap().success());
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("\"how\":\"was scaled by hand: coord/"), "{log}");
+    assert!(!log.contains("\"expected\":false"), "{log}");
+    let verdict = verdict(&bench.latest());
+    let consistent = &verdict["evidence"].as_array().unwrap()[1];
+    assert_eq!((&consistent["name"], &consistent["verdict"]), (&"log consistent".into(), &"PASS".into()));
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
 fn a_scenario_may_allow_a_number_of_stops() {
     let allowing = "\n[[criterion]]\nname = \"disturbances\"\npass = \"incidents.minor <= 1\"\n";
     let bench = Bench::new(&format!("{}{allowing}", scenario(3).replace("max < 3s", "max < 1h")));
