@@ -17,7 +17,7 @@ use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
 use reports::runlog::event::BuildFacts;
-use reports::{JudgeError, Judged};
+use reports::{Case, JudgeError, Judged};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -123,15 +123,31 @@ pub fn conduct(
     });
     let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;
     let held = sink.hold(&directory.log()).map_err(EngineError::Recording)?;
-    let ended = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
+    let (ended, case) = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
-    let judged = (!killed).then(|| judge(directory.path(), held));
+    let judged = (!killed).then(|| judge(directory.path(), held, &case));
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
 }
 
+/// From the log; if that is not what was written any more, from what its records amounted to.
+fn judge(directory: &Path, held: Held, case: &Case) -> Result<Judged, JudgeError> {
+    match judge_log(directory, held) {
+        Err(
+            error @ (JudgeError::Damaged { .. }
+            | JudgeError::NotARunLog { .. }
+            | JudgeError::NoRun { .. }
+            | JudgeError::CannotRead { .. }),
+        ) => {
+            let why = format!("the log was changed during the run, which is judged from memory: {error}");
+            Ok(reports::report_remembered(directory, case, &why))
+        }
+        judged => judged,
+    }
+}
+
 /// From the log in its place; if it is not there any more, from the file that was written.
-fn judge(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
+fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
     let lost = match held.lost() {
         Some(lost) => lost,
         None => match reports::report(directory) {

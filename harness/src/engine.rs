@@ -33,6 +33,7 @@ use incidents::Incidents;
 use live::Live;
 use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
+use reports::Case;
 use reports::runlog::event::{
     Agents, Alert, BuildFacts, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan, Severity,
 };
@@ -77,6 +78,8 @@ pub struct Ended {
 /// Runs `request` on what `launcher` starts, until its end or until `stop` says so. Its events go into `sink`; `live` is
 /// kept fresh meanwhile.
 ///
+/// Beside how it ended, the value has what its records amount to: whatever becomes of the log, that is kept.
+///
 /// An error only if the log could not even be begun; whatever happens later ends in the log, as far as
 /// that can still be written, and in the value returned.
 pub fn run(
@@ -85,7 +88,7 @@ pub fn run(
     sink: Box<dyn Sink>,
     stop: &Stop,
     live: &Live,
-) -> Result<Ended, EngineError> {
+) -> Result<(Ended, Case), EngineError> {
     run_by(Clock::start(), request, launcher, sink, (stop, live))
 }
 
@@ -95,7 +98,7 @@ fn run_by(
     launcher: &dyn Launcher,
     sink: Box<dyn Sink>,
     (stop, live): (&Stop, &Live),
-) -> Result<Ended, EngineError> {
+) -> Result<(Ended, Case), EngineError> {
     let recorder =
         Recorder::start(sink, &header(request), &clock, stop, live).map_err(EngineError::Recording)?;
     let log = recorder.handle();
@@ -114,9 +117,10 @@ fn run_by(
     }));
     drop(run);
     drop(log);
-    let recording_error = recorder.finish().err().map(|error| error.to_string());
+    let (recorded, case) = recorder.finish();
+    let recording_error = recorded.err().map(|error| error.to_string());
     let reason = if recording_error.is_some() { EndReason::RecordingFailed } else { reason };
-    Ok(Ended { reason, detail, recording_error })
+    Ok((Ended { reason, detail, recording_error }, case))
 }
 
 fn header(request: &Request) -> Header {

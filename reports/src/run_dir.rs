@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
-use crate::verdict::{Judgement, VERDICT_VERSION};
+use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
 use documents::Documents;
 use read::Pass;
@@ -117,6 +117,18 @@ pub fn report_lost(run_dir: &Path, log: impl BufRead, lost: &str) -> Result<Judg
     let judgement = case.judgement(&log);
     documents.write_all(&judgement, case.facts());
     Ok(documents.judged(judgement, case.facts()))
+}
+
+/// As [`report`], for a log that was changed while the run went on, from what its records had amounted to before.
+/// `lost` says what happened, in a sentence: the run is INCONCLUSIVE at best. Tables, which hold the records
+/// themselves, are not made.
+pub fn report_remembered(run_dir: &Path, case: &Case, lost: &str) -> Judged {
+    let log =
+        LogState { lines: case.facts().records, contradiction: Some(lost.to_owned()), ..LogState::default() };
+    let judgement = case.judgement(&log);
+    let mut documents = Documents::new(run_dir);
+    documents.write_all(&judgement, case.facts());
+    documents.judged(judgement, case.facts())
 }
 
 /// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is

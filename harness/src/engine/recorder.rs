@@ -57,7 +57,7 @@ impl Handle {
 #[derive(Debug)]
 pub struct Recorder {
     handle: Handle,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<(io::Result<()>, Case)>,
 }
 
 impl Recorder {
@@ -90,8 +90,9 @@ impl Recorder {
         self.handle.clone()
     }
 
-    /// Waits until the sink has synced everything handed over. Every other handle must be gone.
-    pub fn finish(self) -> io::Result<()> {
+    /// Waits until the sink has synced everything handed over, and gives out what the records amount to. Every other
+    /// handle must be gone.
+    pub fn finish(self) -> (io::Result<()>, Case) {
         drop(self.handle);
         match self.thread.join() {
             Ok(done) => done,
@@ -131,7 +132,7 @@ struct Log {
 }
 
 impl Log {
-    fn run(mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {
+    fn run(mut self, from: &Receiver<(u64, Event)>) -> (io::Result<()>, Case) {
         let done = self.record_all(from);
         if let Err(error) = &done {
             let why = format!("the run log cannot be written: {error}");
@@ -139,7 +140,7 @@ impl Log {
             // No thread may wait for a queue that is not emptied any more.
             for _ in from {}
         }
-        done
+        (done, self.case)
     }
 
     fn record_all(&mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {

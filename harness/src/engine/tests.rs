@@ -87,7 +87,7 @@ fn run_into(sink: &MemorySink, text: &str, script: impl FnOnce(&Clock, &Stop) ->
     let (clock, stop) = (Clock::virtual_at_zero(), Stop::default());
     let launcher = FakeLauncher::new(script(&clock, &stop));
     let boxed = Box::new(sink.clone());
-    let ended = run_by(clock, &request(text), &launcher, boxed, (&stop, &Live::default())).unwrap();
+    let (ended, _) = run_by(clock, &request(text), &launcher, boxed, (&stop, &Live::default())).unwrap();
     let records = Reader::new(&sink.bytes()[..]).map(Result::unwrap).collect();
     Done { ended, records }
 }

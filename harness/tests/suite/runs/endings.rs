@@ -356,12 +356,16 @@ fn a_log_with_another_in_its_place_makes_the_run_inconclusive() {
 }
 
 #[test]
-fn a_log_that_is_cut_short_during_the_run_is_no_mistake_of_the_caller() {
-    let told = befallen(|run| {
-        let log = std::fs::File::options().write(true).open(run.join("run.log")).unwrap();
-        log.set_len(0).unwrap();
-    });
-    assert!(told.contains("run.log"), "{told}");
+fn a_log_that_is_changed_during_the_run_makes_it_inconclusive_and_it_is_judged_from_memory() {
+    let log = |run: &Path| std::fs::File::options().write(true).open(run.join("run.log")).unwrap();
+    let says = "was changed during the run";
+    judged_though_lost(|run| log(run).set_len(0).unwrap(), says);
+    let half = |run: &Path| log(run).metadata().unwrap().len() / 2;
+    judged_though_lost(|run| log(run).set_len(half(run)).unwrap(), says);
+    let scribble = |run: &Path| {
+        std::os::unix::fs::FileExt::write_all_at(&log(run), b"precious", half(run)).unwrap();
+    };
+    judged_though_lost(scribble, says);
 }
 
 #[test]
