@@ -157,7 +157,7 @@ pub enum Noticed {
     Healed,
     /// It made none for too long, and is ended.
     Hung,
-    /// Somebody who is not this program asked for another number of processes below this place.
+    /// An operator asked for another number of processes below this place.
     Scaled { from: u64, to: u64 },
     /// In words: why there may have been more notices.
     Unread(String),

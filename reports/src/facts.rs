@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::runlog::event::{
     AgentExit, AgentInfo, Alert, End, Event, FormatVersion, Header, Incident, Ledger, Phase, PhaseBegan,
-    Record, Role, Severity, TaskFailed, Verify,
+    Record, Role, Sample, Severity, TaskFailed, Verify,
 };
 
 pub use figure::Figure;
@@ -201,16 +201,7 @@ impl Facts {
             }
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
             Event::Latency(interval) => self.load.push_latency(interval),
-            Event::Sample(sample) => {
-                let is_worker = |id| self.agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
-                self.work.sample(sample, is_worker);
-                if let Some(row) = sample.agents.iter().find(|row| row.agent == 0) {
-                    let at_ns = sample.started_ns;
-                    let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
-                    self.own.push(row, load_ns);
-                }
-                self.samples.push(sample, &self.spans);
-            }
+            Event::Sample(sample) => self.sweep(sample),
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {
                 self.alerts_critical += u64::from(alert.severity == Severity::Critical);
@@ -223,16 +214,32 @@ impl Facts {
                     None => self.ledger = Some(ledger.clone()),
                 }
             }
-            Event::Verify(verify) => match &mut self.verify {
-                Some(before) => {
-                    before.processes_left.extend_from_slice(&verify.processes_left);
-                    before.files_left.extend_from_slice(&verify.files_left);
-                    before.cleaned.extend_from_slice(&verify.cleaned);
-                    before.altered.extend_from_slice(&verify.altered);
-                }
-                None => self.verify = Some(verify.clone()),
-            },
+            Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
+        }
+    }
+
+    fn sweep(&mut self, sample: &Sample) {
+        let is_worker = |id| self.agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
+        self.work.sample(sample, is_worker);
+        if let Some(row) = sample.agents.iter().find(|row| row.agent == 0) {
+            let at_ns = sample.started_ns;
+            let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
+            self.own.push(row, load_ns);
+        }
+        self.samples.push(sample, &self.spans);
+    }
+
+    /// What each segment has left adds up.
+    fn left(&mut self, verify: &Verify) {
+        match &mut self.verify {
+            Some(before) => {
+                before.processes_left.extend_from_slice(&verify.processes_left);
+                before.files_left.extend_from_slice(&verify.files_left);
+                before.cleaned.extend_from_slice(&verify.cleaned);
+                before.altered.extend_from_slice(&verify.altered);
+            }
+            None => self.verify = Some(verify.clone()),
         }
     }
 

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hang_is_seen_even_if_nobody_suspected_it() {
+    fn a_hang_is_seen_even_if_it_was_not_suspected() {
         assert_eq!(notice(&mut tracker(), 70, Noticed::Hung), [(IncidentKind::Hung, 70, Some(70))]);
     }
 

@@ -27,7 +27,7 @@ pub struct Watch {
     deaths_seen: u64,
     /// While a place waits for its successor: when to look again.
     unsettled_ns: Option<u64>,
-    /// Somebody has scaled the system: processes may come and go at any time, and no death is counted.
+    /// An operator has scaled the system: processes may come and go at any time, and no death is counted.
     scaled: bool,
 }
 

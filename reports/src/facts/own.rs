@@ -82,7 +82,7 @@ mod tests {
     use crate::runlog::columns;
 
     fn row(fds: u32, anon_kib: u64) -> AgentSample {
-        AgentSample { fds, anon_kib, ..columns::NOTHING }
+        AgentSample { anon_kib, fds, ..columns::NOTHING }
     }
 
     fn early_and_late(rows: &[(u32, u64)]) -> [u64; 2] {

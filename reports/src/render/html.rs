@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::plot;
 use crate::facts::{Facts, Figure, Gauge};
-use crate::runlog::event::{LedgerRow, LoadModel, Severity, Topology};
+use crate::runlog::event::{Incident, LedgerRow, LoadModel, Severity, Topology};
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
@@ -96,16 +96,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             .iter()
             .map(|e| format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns)))
             .collect(),
-        incidents: facts
-            .incidents
-            .items
-            .iter()
-            .map(|i| {
-                let severity = severity(i.kind.severity());
-                let at = units::nanos(i.from_ns);
-                format!("{severity}: {} (pid {}) {}, seen from {at} on", i.name, i.pid, i.how)
-            })
-            .collect(),
+        incidents: incidents(facts),
         failures: facts
             .task_failures
             .items
@@ -137,6 +128,14 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     };
     // Rendering into a string fails only if a value's own formatting does, and these are strings.
     page.render().unwrap_or_default()
+}
+
+fn incidents(facts: &Facts) -> Vec<String> {
+    let line = |i: &Incident| {
+        let at = units::nanos(i.from_ns);
+        format!("{}: {} (pid {}) {}, seen from {at} on", severity(i.kind.severity()), i.name, i.pid, i.how)
+    };
+    facts.incidents.items.iter().map(line).collect()
 }
 
 fn severity(severity: Severity) -> &'static str {

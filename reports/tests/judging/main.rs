@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod damage;
+mod disturbed;
 mod documents;
 mod gates;
 mod live;

@@ -290,7 +290,7 @@ fn a_suspicion_that_heals_is_an_incident_of_that_process() {
 }
 
 #[test]
-fn a_process_that_ends_because_somebody_scaled_the_system_has_not_died() {
+fn a_process_that_ends_because_an_operator_scaled_the_system_has_not_died() {
     let done = run(|clock, _| {
         Fake::new(clock, 3)
             .at(200, |fake| {
@@ -298,7 +298,7 @@ fn a_process_that_ends_because_somebody_scaled_the_system_has_not_died() {
                 fake.retire(worker(1));
                 fake.retire(worker(2));
             })
-            // A task to that place brings another one, which nobody counts as a death.
+            // A task to that place brings another one, and no death is counted.
             .at(700, |fake| fake.replace(worker(1)))
     });
     let incidents =

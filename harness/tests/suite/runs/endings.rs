@@ -69,7 +69,7 @@ fn a_killed_supervisor_is_a_finding() {
 
 /// No criterion asks for latency, and every task is answered: only the stop itself can cost the PASS.
 #[test]
-fn a_process_that_was_stopped_costs_the_pass_whoever_it_was() {
+fn any_process_that_was_stopped_costs_the_pass() {
     for (names, stopped) in [
         (&["worker/1.2"][..], 1),
         (&["coord/0"], 1),
@@ -97,7 +97,7 @@ fn a_process_that_was_stopped_costs_the_pass_whoever_it_was() {
 }
 
 #[test]
-fn a_fleet_that_somebody_scaled_is_reported_as_scaled_and_nobody_as_dead() {
+fn a_fleet_that_an_operator_scaled_is_reported_as_scaled_and_no_process_as_dead() {
     let bench = Bench::new(&scenario(4).replace("every = \"50ms\"", "every = \"1s\""));
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();

@@ -35,7 +35,7 @@ pub enum IncidentKind {
     Stopped,
     /// The fleet suspected a process of hanging, and it made progress again.
     Suspected,
-    /// Somebody asked the fleet for another number of processes.
+    /// An operator asked the fleet for another number of processes.
     Scaled,
 }
 
@@ -68,7 +68,7 @@ impl IncidentKind {
             Self::Hung => "a process made no progress for `fleet.hang_after`, and the fleet ended it",
             Self::Stopped => "a process was stopped by a signal or a debugger",
             Self::Suspected => "the fleet suspected a process of hanging, and it made progress again",
-            Self::Scaled => "somebody changed the number of processes by `coordinator scale`",
+            Self::Scaled => "an operator changed the number of processes by `coordinator scale`",
         }
     }
 }

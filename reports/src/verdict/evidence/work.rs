@@ -9,7 +9,7 @@ use crate::verdict::{EvidenceResult, Verdict};
 /// count an interrupt alike.
 const CPU_SHARE_MIN: f64 = 0.9;
 
-/// Not of logs that were written before anybody compared.
+/// Not of logs that were written before this was compared.
 pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     if !facts.has(1) {
         return None;
@@ -24,18 +24,11 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
         result.note = (!first.is_empty()).then(|| shorten(&first));
         return Some(result);
     }
-    match facts.work.per_task_ns() {
-        Some(per_task_ns) => Some(cpu(facts, &facts.work, per_task_ns)),
-        None => {
-            let wanted = "answers whose times can be true";
-            Some(check(
-                "work proven",
-                Verdict::Pass,
-                wanted,
-                "no answer that the harness's clock contradicts",
-            ))
-        }
-    }
+    let Some(per_task_ns) = facts.work.per_task_ns() else {
+        let found = "no answer that the harness's clock contradicts";
+        return Some(check("work proven", Verdict::Pass, "answers whose times can be true", found));
+    };
+    Some(cpu(facts, &facts.work, per_task_ns))
 }
 
 /// Each worker has used what its answers claim, as the kernel counts.
