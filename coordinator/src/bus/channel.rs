@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::spin::Spin;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::tune::Tuning;
-use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
+use crate::os::identity::{Identity, Presence, boot_id, namespace};
 pub use ends::{Receiver, SendError, Sender};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,7 +46,7 @@ struct SideState {
     /// {start time: 42, pid: 22} of the process that has this side: one word, so that it never names half a
     /// process. 0 if the side was never taken.
     holder: AtomicU64,
-    /// The pid namespace of all holders; 0 until the first one.
+    /// The [`namespace`] of all holders; 0 until the first one.
     namespace: AtomicU64,
 }
 
@@ -189,12 +189,12 @@ impl Channel {
     /// Both ends of `side`, which no process may have had before.
     pub fn ends(&self, side: Side) -> Result<(Sender, Receiver), BusError> {
         let taken = || BusError::EndTaken { path: self.path.to_owned() };
-        let namespace = &self.header().sides[side as usize].namespace;
-        let own = pid_namespace();
-        let _ = namespace.compare_exchange(0, own, Ordering::AcqRel, Ordering::Relaxed);
-        if own == 0 || namespace.load(Ordering::Acquire) != own {
+        let holders = &self.header().sides[side as usize].namespace;
+        let own = namespace();
+        let _ = holders.compare_exchange(0, own, Ordering::AcqRel, Ordering::Relaxed);
+        if own == 0 || holders.load(Ordering::Acquire) != own {
             // The process that wrote it died before it had the side; its successors could not check us.
-            return Err(BusError::refused(self.path, "this side belongs to another pid namespace"));
+            return Err(BusError::refused(self.path, "this side belongs to another pid or time namespace"));
         }
         // The holder comes first: a process that finds an end taken can check whether its holder lives.
         self.enter(side, 0).map_err(|_| taken())?;
@@ -213,9 +213,11 @@ impl Channel {
             return Err(refused("this side was never taken: there is nothing to take over".into()));
         }
         let identity = unpack_holder(holder);
-        let own = pid_namespace();
+        let own = namespace();
         if own == 0 || state.namespace.load(Ordering::Acquire) != own {
-            return Err(refused("its holder is in another pid namespace and cannot be checked".into()));
+            return Err(refused(
+                "its holder is in another pid or time namespace and cannot be checked".into(),
+            ));
         }
         match identity.presence() {
             Presence::Gone => {}

@@ -14,7 +14,7 @@ use super::mapping::PrivateDir;
 use super::memory::{self, Available};
 use super::shape::FleetShape;
 use super::view::{Control, Region, Stamped, peek_owner};
-use crate::os::identity::{Identity, Presence, boot_id, pid_namespace};
+use crate::os::identity::{Identity, Presence, boot_id, namespace};
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use std::fs;
@@ -205,12 +205,14 @@ pub enum Owner {
     Alive(Identity),
     /// No process has its pid and start time, or the machine has been booted since.
     Dead(Identity),
-    /// The directory does not name it, or the process cannot be checked from here: it is left alone.
+    /// It is of another pid or time namespace, where its pid and start time mean another process: it is left alone.
+    Elsewhere,
+    /// The directory does not name it, or the process cannot be checked: it is left alone.
     Unknown,
 }
 
 impl Owner {
-    fn of(identity: Identity, boot: u128, namespace: u64) -> Self {
+    fn of(identity: Identity, boot: u128, its_namespace: u64) -> Self {
         // 0 where `/proc` cannot be read: then nothing is proven.
         if boot == 0 || boot_id() == 0 {
             return Self::Unknown;
@@ -218,9 +220,10 @@ impl Owner {
         if boot != boot_id() {
             return Self::Dead(identity);
         }
-        if namespace != pid_namespace() {
-            // Another container's: its pids mean nothing here.
-            return Self::Unknown;
+        match namespace() {
+            0 => return Self::Unknown,
+            own if own != its_namespace => return Self::Elsewhere,
+            _ => {}
         }
         // 0 while an adopter writes down who it is.
         match identity.presence() {
@@ -274,7 +277,7 @@ pub fn find(root: &Path) -> io::Result<Vec<Found>> {
 
 fn owner_of(dir: &Path) -> Owner {
     match peek_owner(&control_path(dir)) {
-        Ok((owner, boot, namespace)) => Owner::of(owner, boot, namespace),
+        Ok((owner, boot, its_namespace)) => Owner::of(owner, boot, its_namespace),
         Err(_) => Owner::Unknown,
     }
 }
@@ -282,11 +285,11 @@ fn owner_of(dir: &Path) -> Owner {
 /// /dev/shm does not outlive a boot, so the temporary name needs no boot id.
 fn staged_owner(text: &str) -> Owner {
     let mut parts = text.split('-').map(str::parse::<u64>);
-    let (Some(Ok(pid)), Some(Ok(start_ticks)), Some(Ok(namespace)), None) =
+    let (Some(Ok(pid)), Some(Ok(start_ticks)), Some(Ok(its_namespace)), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Owner::Unknown;
     };
     let Ok(pid) = u32::try_from(pid) else { return Owner::Unknown };
-    Owner::of(Identity { pid, start_ticks }, boot_id(), namespace)
+    Owner::of(Identity { pid, start_ticks }, boot_id(), its_namespace)
 }

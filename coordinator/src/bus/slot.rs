@@ -23,7 +23,7 @@ pub struct Stamp {
     pub created_unix_ns: AtomicU64,
     /// Field 22 of `/proc/PID/stat` of the supervisor.
     pub owner_start: AtomicU64,
-    /// The pid namespace that the owner's pid belongs to.
+    /// The pid and time namespaces that the owner's pid and start time belong to: see `os/identity.rs`.
     pub owner_namespace: AtomicU64,
     pub owner_pid: AtomicU32,
     pub version: AtomicU32,

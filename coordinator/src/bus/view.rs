@@ -16,7 +16,7 @@ use super::slot::{
     TableEntry, VERSION, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
-use crate::os::identity::{Identity, boot_id, pid_namespace};
+use crate::os::identity::{Identity, boot_id, namespace};
 use std::ffi::OsStr;
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
@@ -40,7 +40,7 @@ impl Stamped {
         Self {
             owner,
             boot: boot_id(),
-            namespace: pid_namespace(),
+            namespace: namespace(),
             epoch: 1,
             created_unix_ns,
             shape,
@@ -108,7 +108,7 @@ impl Stamped {
     }
 }
 
-/// Who made the fleet with this control file, since which boot and in which pid namespace: whatever
+/// Who made the fleet with this control file, since which boot and in which namespaces: whatever
 /// build laid it out. Nothing is mapped for it, so a file that is cut short meanwhile is an error and
 /// no more.
 pub fn peek_owner(path: &Path) -> Result<(Identity, u128, u64), BusError> {

@@ -6,6 +6,19 @@ use crate::bus::directory::{Found, Owner, PREFIX};
 /// The fleet of this name; without a name, the only one that is running, or the only one at all. Errors are already
 /// printed.
 pub(super) fn fleet(place: &Place, name: Option<&str>) -> Result<Found, u8> {
+    let found = any(place, name)?;
+    if found.owner == Owner::Elsewhere {
+        // What its processes are, and when something happens, cannot be read here.
+        print::error(
+            format!("`{}` is owned in another pid or time namespace", found.id),
+            "run this command there, such as in the container of the fleet",
+        );
+        return Err(FAILED);
+    }
+    Ok(found)
+}
+
+fn any(place: &Place, name: Option<&str>) -> Result<Found, u8> {
     let list = "`coordinator status` lists the fleets";
     // Not those that are still being created.
     let is_whole =

@@ -27,6 +27,8 @@ pub(super) struct Args {
 enum SupervisorState {
     Alive,
     Dead,
+    /// It cannot be checked from this pid or time namespace.
+    Elsewhere,
     /// The fleet's files do not tell.
     Unknown,
 }
@@ -84,6 +86,8 @@ fn row(found: &Found) -> Row {
             };
             (SupervisorState::Dead, of(&found.path).ok().filter(continues).map(Ok))
         }
+        // Read without its processes: here, their pids and times mean others.
+        Owner::Elsewhere => (SupervisorState::Elsewhere, None),
         Owner::Unknown => (SupervisorState::Unknown, Some(of(&found.path))),
     };
     let (status, error) = match status.transpose() {
@@ -97,6 +101,10 @@ fn text_of(row: &Row) -> String {
     let Some(status) = &row.status else {
         return match &row.error {
             Some(error) => format!("{}  cannot be read: {error}\n", row.name),
+            None if matches!(row.owner, SupervisorState::Elsewhere) => format!(
+                "{}  is owned in another pid or time namespace; `coordinator status` there shows it\n",
+                row.name
+            ),
             None => {
                 format!(
                     "{}  its supervisor is dead; `coordinator clean` removes what the fleet left behind\n",

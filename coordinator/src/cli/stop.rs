@@ -34,8 +34,16 @@ pub(super) fn main(args: &Args) -> u8 {
             );
             return FAILED;
         };
-        if let Owner::Alive(owner) = fleet.owner {
-            break owner;
+        match fleet.owner {
+            Owner::Alive(owner) => break owner,
+            Owner::Elsewhere => {
+                print::error(
+                    format!("`{}` is owned in another pid or time namespace", args.name),
+                    "run `coordinator stop` there",
+                );
+                return FAILED;
+            }
+            Owner::Dead(_) | Owner::Unknown => {}
         }
         // Its coordinators may be starting another supervisor right now.
         let orphaned =

@@ -7,7 +7,7 @@ use crate::bus::ring::{Consumer, Full, HEADER, Producer, Record};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
-use crate::os::identity::Identity;
+use crate::os::identity::{Identity, namespace};
 use crate::process::coordinator::{take_consumer, take_producer};
 use crate::process::reap::HowEnded;
 use crate::wire::{ANSWER, AnswerHeader, CONTROL, ControlHeader, TASK, TaskHeader};
@@ -58,6 +58,11 @@ pub(super) struct Link {
 
 /// Makes this process the fleet's client, unless another living process is.
 pub(super) fn become_client(control: &Control, dir: &Path) -> Result<(), BusError> {
+    if control.stamped().namespace != namespace() {
+        // Their pids and times mean others here.
+        let why = "it is of another pid or time namespace, whose processes and times cannot be compared with those here";
+        return Err(BusError::refused(dir, why));
+    }
     let state = control.state();
     let own = Identity::own();
     let new_until = Instant::now() + IDENTIFIED_WITHIN;

@@ -79,9 +79,17 @@ pub enum Presence {
     Unknown,
 }
 
-/// The pid namespace of this process: pids of another one mean nothing here. 0 if it is unknown.
-pub fn pid_namespace() -> u64 {
-    rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino)
+/// The namespaces of this process that its identity depends on: the pid namespace in the lower half, the time namespace in
+/// the upper one. In another pid namespace a pid means another process; in another time namespace its start time is
+/// another number, and so is every point in time of [`clock`](super::clock). 0 if it is unknown.
+pub fn namespace() -> u64 {
+    let inode = |path: &str| rustix::fs::stat(path).map(|stat| stat.st_ino);
+    match (inode("/proc/self/ns/pid"), inode("/proc/self/ns/time")) {
+        (Ok(pid), Ok(time)) => pid & u64::from(u32::MAX) | time << 32,
+        // A kernel without time namespaces.
+        (Ok(pid), Err(rustix::io::Errno::NOENT)) => pid & u64::from(u32::MAX),
+        _ => 0,
+    }
 }
 
 /// Changes with every boot: shared memory of another boot does not describe this one. 0 if it is unknown.

@@ -201,7 +201,7 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
     wait_until("the fleet is gone", || everyone.iter().all(|process| !process.is_alive()));
     std::fs::rename(&dead.dir, shm.path().join("coord-dead")).unwrap();
     // Half-made by a process that is no more; a stranger's; and a live one.
-    let namespace = coordinator::os::identity::pid_namespace();
+    let namespace = coordinator::os::identity::namespace();
     let half =
         shm.path().join(format!(".coord-half.{}-{}-{namespace}", everyone[0].pid, everyone[0].start_ticks));
     std::fs::create_dir(&half).unwrap();

@@ -25,6 +25,14 @@ pub fn has_namespaces() -> bool {
     has_or_skips("user namespaces", works.is_ok_and(|status| status.success()))
 }
 
+/// A command that goes before another: a time namespace of its own, in which the host was booted earlier.
+pub const OTHER_TIME: [&str; 6] = ["unshare", "--user", "--map-root-user", "--time", "--boottime", "100000"];
+
+pub fn has_time_namespaces() -> bool {
+    let works = Command::new(OTHER_TIME[0]).args(&OTHER_TIME[1..]).arg("true").status();
+    has_or_skips("user and time namespaces", works.is_ok_and(|status| status.success()))
+}
+
 /// A control group that is removed again however the test ends.
 pub struct Group {
     pub path: PathBuf,
