@@ -4,4 +4,5 @@
 
 pub mod clock;
 pub mod identity;
+pub mod named;
 pub mod nameless;

@@ -15,16 +15,16 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The temporary name is always the same: what a killed program has left is written over.
+    /// The temporary name is always the same: what has it, left by a killed program or put there by another user, is
+    /// removed and never written to.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default();
         let dir = path.parent().unwrap_or(Path::new("."));
-        let file =
-            tempfile::Builder::new().prefix(name).suffix(".tmp").rand_bytes(0).make_in(dir, |temporary| {
-                remove_stream(temporary)?;
-                // The directory is the run's own, so that no other user can have put a link there.
-                File::options().write(true).create(true).truncate(true).open(temporary).map(BufWriter::new)
-            })?;
+        let file = tempfile::Builder::new()
+            .prefix(name)
+            .suffix(".tmp")
+            .rand_bytes(0)
+            .make_in(dir, |temporary| create_anew(temporary).map(BufWriter::new))?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -37,11 +37,13 @@ impl Draft {
     }
 }
 
-/// Opening a pipe would wait for a reader. What has the temporary name is ours.
-fn remove_stream(temporary: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(temporary) {
-        Ok(found) if !(found.is_file() || found.is_dir() || found.is_symlink()) => fs::remove_file(temporary),
-        Ok(_) | Err(_) => Ok(()),
+fn create_anew(temporary: &Path) -> io::Result<File> {
+    match File::create_new(temporary) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(temporary)?;
+            File::create_new(temporary)
+        }
+        created => created,
     }
 }
 
@@ -60,4 +62,22 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = Draft::create(path)?;
     draft.write_all(bytes)?;
     draft.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_at_the_temporary_name_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (precious, path) = (dir.path().join("precious"), dir.path().join("verdict.json"));
+        File::create_new(&precious).and_then(|mut file| file.write_all(b"kept")).unwrap();
+        std::os::unix::fs::symlink(&precious, dir.path().join("verdict.json.tmp")).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"kept");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
 }

@@ -7,6 +7,7 @@ mod written;
 use super::super::outlet::{Outlet, Stream};
 use super::patience;
 use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
+use crate::os::named::open_named;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::durable::lock;
 use crate::snapshot::record::AnswerRecord;
@@ -339,7 +340,7 @@ impl Results {
         let look = resume == Resume::LookOnly;
         // A process that can read from a pipe itself does not see that the reader has gone.
         let is_pipe = path.metadata().is_ok_and(|found| found.file_type().is_fifo());
-        let mut file = match File::options().read(!is_pipe).append(!look).create(!look).open(path) {
+        let mut file = match open_named(path, File::options().read(!is_pipe).append(!look).create(!look)) {
             Ok(file) => file,
             Err(error) if look && error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Self::Nowhere, Done::default()));

@@ -2,13 +2,13 @@
 //! refuses for good.
 
 use super::{ExecError, Job, Stream, Watcher, pause};
+use crate::os::named::open_named_with;
 use crate::process::descent;
 use crate::process::fork::own_group;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -130,11 +130,8 @@ fn output(job: &Job<'_>, stream: Stream) -> Result<Opened, ExecError> {
     let open = || -> io::Result<(File, File)> {
         // Appending, so that other writers and the command do not overwrite each other; and without waiting for a
         // reader, should it be a pipe.
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
-            .open(&path)?;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        let file = open_named_with(&path, OpenOptions::new().create(true).append(true), flags)?;
         if file.metadata()?.is_file() {
             file.set_len(0)?;
         }
