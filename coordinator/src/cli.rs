@@ -10,6 +10,7 @@ pub mod console;
 mod dead_letters;
 mod events;
 mod json;
+pub mod limits;
 mod number;
 pub mod outlet;
 pub(crate) mod policy;
@@ -26,6 +27,7 @@ mod top;
 mod up;
 
 use crate::bus::directory::{Found, SHM, find};
+pub use crate::process::inherited::settle;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -111,6 +113,11 @@ impl Place {
 /// Runs the command line; returns the exit code (`docs/exit-codes.md`). `program` holds the arguments with which this
 /// program is started again as a supervisor: none, or `coordinator` where it is a part of another program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> u8 {
+    settle();
+    if let Err(limits::TooLow { what, remedy }) = limits::check(0) {
+        print::error(what, remedy);
+        return UNFIT;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -118,7 +125,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
             return if error.use_stderr() { USAGE } else { OK };
         }
     };
-    let status = dispatch(cli.verb, program);
+    let status = match limits::allow(&cli.verb) {
+        Ok(()) => dispatch(cli.verb, program),
+        Err(status) => status,
+    };
     console::finish();
     status
 }

@@ -28,6 +28,7 @@ use crate::bus::view::Control;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
 pub use crate::os::identity::{Identity, Presence};
+pub use crate::process::host::{UserProcesses, user_processes};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::place::{PlaceId, Role, WorkerRef};
 use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHeader, TaskKind};

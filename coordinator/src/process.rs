@@ -12,6 +12,7 @@ pub mod exec;
 pub mod fork;
 pub mod guard;
 pub mod host;
+pub mod inherited;
 mod pidfd;
 pub mod reap;
 pub mod reset;

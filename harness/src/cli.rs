@@ -21,11 +21,17 @@ use args::{Cli, Verb};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use coordinator::cli::console;
+use coordinator::cli::limits::{self, TooLow};
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The whole program, with the arguments of this process.
 pub fn main() -> ExitCode {
+    coordinator::cli::settle();
+    if let Err(TooLow { what, remedy }) = limits::check(0) {
+        output::error(&what, Some(remedy));
+        return ExitCode::HostUnfit;
+    }
     output::explain_panics();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // The hook has reported what happened.

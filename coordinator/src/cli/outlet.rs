@@ -4,10 +4,11 @@
 //! So what may wait is asked first, and the caller says how long to go on.
 
 use crate::bus::sync::{AtomicBool, Ordering};
+use crate::process::inherited::started_without;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a process in a [`hurry`] waits for a reader in all: one that reads at all takes a page in far less.
@@ -37,6 +38,11 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// This process was started without it, and what is written to it would be lost.
+    pub(super) fn is_missing(self) -> bool {
+        started_without(self.fd().as_raw_fd())
+    }
+
     fn fd(self) -> BorrowedFd<'static> {
         match self {
             Self::Stdout => rustix::stdio::stdout(),
@@ -56,7 +62,7 @@ pub struct Outlet {
 enum To {
     /// A file has no reader to wait for.
     File,
-    /// Opened once more, never to wait: whoever else has the stream must not see that.
+    /// Opened once more, never to wait: other programs that have the stream must not see that.
     Own(OwnedFd),
     /// What cannot be opened once more, such as a socket: looked at before each piece.
     Watched,
@@ -85,6 +91,9 @@ impl Outlet {
     /// # Errors
     /// `WouldBlock`: nothing is taken at the moment. `BrokenPipe`: the reader has gone.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if !bytes.is_empty() && self.stream.is_missing() {
+            return Err(io::Error::other("it is closed"));
+        }
         let piece = match self.to {
             To::Watched if !self.is_ready(Duration::ZERO) => return Err(io::ErrorKind::WouldBlock.into()),
             To::Watched => &bytes[..bytes.len().min(PIECE)],

@@ -77,9 +77,8 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         Ok(topology) => topology,
         Err(status) => return status,
     };
-    if let Err(errno) = watch_signals() {
-        print::error(format!("cannot watch for signals: {errno}"), "");
-        return UNFIT;
+    if let Err(status) = watch_signals() {
+        return status;
     }
     let mut results = match open(args, &mut load) {
         Ok(results) => results,

@@ -16,7 +16,7 @@ mod template;
 mod work;
 
 use super::number::{bytes, number, some_bytes};
-use super::outlet::WAIT_MAX;
+use super::outlet::{Stream, WAIT_MAX};
 use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
 use crate::bus::error::BusError;
@@ -34,7 +34,6 @@ use output::Printer;
 use progress::Progress;
 use results::{Done, Results, Resume};
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -134,9 +133,8 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     {
         return status;
     }
-    if let Err(errno) = watch_signals() {
-        print::error(format!("cannot watch for signals: {errno}"), "");
-        return UNFIT;
+    if let Err(status) = watch_signals() {
+        return status;
     }
     serve(args, program, &shape, work)
 }
@@ -356,6 +354,15 @@ fn refused(refusal: Refusal) -> u8 {
 /// Opens the files that the run writes to.
 fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8> {
     let Prepared { list, results, before, how, place } = prepared;
+    let to_stdout =
+        place.is_printed() || place.results.as_deref().is_some_and(|path| path.as_os_str() == "-");
+    if to_stdout && Stream::Stdout.is_missing() {
+        print::error(
+            "standard output is closed, and the output of the tasks would be lost; nothing was started",
+            "direct it to a file, or to /dev/null if it is not wanted",
+        );
+        return Err(UNFIT);
+    }
     if let Some(dir) = &place.output_dir
         && let Err(error) = std::fs::create_dir_all(dir)
     {
@@ -412,13 +419,19 @@ fn dry_run(prepared: Prepared<'_>) -> u8 {
 }
 
 /// Blocks the signals that ask to stop, and counts them. From now on nothing that a person reads is waited for.
-pub(super) fn watch_signals() -> io::Result<()> {
-    super::signals::watch(|_| {
+/// Errors are already printed.
+pub(super) fn watch_signals() -> Result<(), u8> {
+    let watched = super::signals::watch(|_| {
         let number = STOPS.fetch_add(1, Ordering::Relaxed) + 1;
         // More of them ask for nothing new.
         if number <= 2 {
             let _ = std::thread::Builder::new().spawn(move || end_if_unheard(number));
         }
+    });
+    watched.map_err(|error| {
+        let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
+        print::error(format!("cannot start the thread that watches for signals: {error}"), hint);
+        UNFIT
     })?;
     super::outlet::hurry();
     Ok(())

@@ -4,6 +4,7 @@ use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Owner, control_path};
 use crate::bus::view::Control;
 use crate::client::launch::STOP_GRACE;
+use crate::os::identity::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::time::{Duration, Instant};
@@ -57,6 +58,11 @@ pub(super) fn main(args: &Args) -> u8 {
         }
         std::thread::sleep(LOOK_AGAIN);
     };
+    stop(owner, &args.name)
+}
+
+/// Asks the supervisor `owner` of the fleet `name` to stop it, and waits until it has; the exit status.
+fn stop(owner: Identity, name: &str) -> u8 {
     let asked = Pid::from_raw(owner.pid as i32).ok_or(rustix::io::Errno::SRCH).and_then(|pid| {
         let fd = pidfd_open(pid, PidfdFlags::empty())?;
         // Checked after the open: from then on the descriptor cannot mean another process.
@@ -70,11 +76,11 @@ pub(super) fn main(args: &Args) -> u8 {
             let timeout = Timespec::try_from(STOP_GRACE).ok();
             match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
                 Ok(n) if n > 0 => {
-                    print::report(format_args!("stopped {}", args.name));
+                    print::report(format_args!("stopped {name}"));
                     OK
                 }
                 _ => {
-                    print::error(format!("`{}` did not stop within {STOP_GRACE:?}", args.name), "");
+                    print::error(format!("`{name}` did not stop within {STOP_GRACE:?}"), "");
                     FAILED
                 }
             }

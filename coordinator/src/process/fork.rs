@@ -1,7 +1,7 @@
 //! Forks, and what a child must do first. The second of the two places with `unsafe`.
 #![expect(unsafe_code, reason = "fork, signal handlers and the process title have no safe form")]
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
 use std::ffi::OsStr;
@@ -249,22 +249,6 @@ pub fn ring_on_child(bell: &'static Doorbell) -> nix::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &action) }.map(|_| ())
 }
 
-/// Sets the signals of a coordinator or worker: SIGINT and SIGHUP of a terminal are for the supervisor (and the kernel
-/// sends SIGHUP to an orphaned group with a stopped process in it); all others have their default effect.
-pub fn child_signals() -> nix::Result<()> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler is installed, only default and ignore.
-    unsafe {
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT] {
-            sigaction(signal, &default)?;
-        }
-        sigaction(Signal::SIGINT, &ignore)?;
-        sigaction(Signal::SIGHUP, &ignore)?;
-    }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-}
-
 /// Makes `command` run in a process group of its own, with default signals, and die with the
 /// worker that starts it.
 pub fn own_group(command: &mut Command) -> &mut Command {
@@ -272,9 +256,8 @@ pub fn own_group(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec only system calls are made.
     unsafe {
         command.process_group(0).pre_exec(move || {
-            let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-            sigaction(Signal::SIGINT, &default)?;
-            sigaction(Signal::SIGHUP, &default)?;
+            default_action(Signal::SIGINT)?;
+            default_action(Signal::SIGHUP)?;
             die_with(parent).map_err(io::Error::from)
         })
     }
@@ -404,8 +387,95 @@ fn is_same(one: Option<&nix::libc::sigaction>, other: Option<&nix::libc::sigacti
         (Some(one), Some(other)) => {
             one.sa_sigaction == other.sa_sigaction && (one.sa_flags ^ other.sa_flags) & !RESTORER == 0
         }
-        (None, None) => true,
-        _ => false,
+        _ => one.is_none() && other.is_none(),
+    }
+}
+
+/// Gives `signal` its default effect in this process.
+pub fn default_action(signal: Signal) -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed.
+    unsafe { sigaction(signal, &default) }.map(drop)
+}
+
+/// Gives each signal that this process ignores its default effect, those in `keep` excepted.
+pub fn ignore_only(keep: &[Signal]) {
+    for signal in (1..SIGNALS as i32).filter(|signal| keep.iter().all(|keep| *keep as i32 != *signal)) {
+        if let Some(mut action) = disposition(signal)
+            && action.sa_sigaction == nix::libc::SIG_IGN
+        {
+            action.sa_sigaction = nix::libc::SIG_DFL;
+            // SAFETY: no handler is installed.
+            unsafe { nix::libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+        }
+    }
+}
+
+/// Keeps the descriptors from `first` on from the programs that this process executes.
+pub fn close_on_exec(first: u32) {
+    // SAFETY: closes nothing. Kernels before 5.11 do not know the flag; they are too old for fleets in any case.
+    unsafe {
+        nix::libc::syscall(nix::libc::SYS_close_range, first, u32::MAX, nix::libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// A bit for each standard stream that this process was started without.
+static MISSING: AtomicU32 = AtomicU32::new(0);
+
+/// Called before the standard library opens `/dev/null` in the place of a standard stream that is closed.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = note_missing_streams;
+
+extern "C" fn note_missing_streams() {
+    for fd in 0..=2 {
+        // SAFETY: asks for the flags of a number, which need not be a descriptor.
+        if unsafe { nix::libc::fcntl(fd, nix::libc::F_GETFD) } == -1 {
+            MISSING.fetch_or(1 << fd, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether this process was started without the standard stream `fd`: what is written there is lost.
+pub fn started_without(fd: i32) -> bool {
+    (0..=2).contains(&fd) && MISSING.load(Ordering::Relaxed) & 1 << fd != 0
+}
+
+/// How the kernel schedules a process: policy, real-time priority, and the class and priority of its input and output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduling {
+    policy: i32,
+    priority: i32,
+    io: i64,
+}
+
+impl Scheduling {
+    /// `IOPRIO_WHO_PROCESS` of `linux/ioprio.h`.
+    const IO: i32 = 1;
+    /// Of this process.
+    pub fn now() -> Self {
+        let mut parameters = nix::libc::sched_param { sched_priority: 0 };
+        // SAFETY: the kernel writes one struct into memory of this function's.
+        unsafe {
+            let policy = nix::libc::sched_getscheduler(0);
+            nix::libc::sched_getparam(0, &raw mut parameters);
+            let io = nix::libc::syscall(nix::libc::SYS_ioprio_get, Self::IO, 0);
+            Self { policy, priority: parameters.sched_priority, io }
+        }
+    }
+
+    /// Makes this process scheduled so.
+    ///
+    /// # Errors
+    /// `EPERM`: it may not get a better one than it has.
+    pub fn restore(self) -> nix::Result<()> {
+        let parameters = nix::libc::sched_param { sched_priority: self.priority };
+        // SAFETY: the kernel reads one struct of this function's, and numbers.
+        unsafe {
+            nix::Error::result(nix::libc::sched_setscheduler(0, self.policy, &raw const parameters))?;
+            let done = nix::libc::syscall(nix::libc::SYS_ioprio_set, Self::IO, 0, self.io);
+            nix::Error::result(done).map(drop)
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::bus::memory;
 use crate::plan::capacity::Host;
+use procfs::process::Process;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads it now; `shm` is the directory in which fleets keep their shared memory.
 pub fn read(shm: &Path) -> Host {
@@ -68,29 +69,56 @@ fn threads_free() -> Option<u64> {
     Some(max.into_iter().flatten().min()?.saturating_sub(there))
 }
 
-/// What `RLIMIT_NPROC` leaves; it does not bind a process that may raise it.
-fn user_processes_free() -> Option<u64> {
+/// The limit on the processes of a user, and what counts towards it: threads, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserProcesses {
+    pub max: u64,
+    pub used: u64,
+}
+
+/// `RLIMIT_NPROC`; `None` if it does not bind this process, or cannot be known.
+pub fn user_processes() -> Option<UserProcesses> {
     let max = getrlimit(Resource::Nproc).current?;
-    if is_privileged() {
+    if is_exempt() {
         return None;
     }
     let me = rustix::process::getuid().as_raw();
-    let there: i64 = procfs::process::all_processes()
+    let namespace = fs::read_link("/proc/self/ns/user").ok();
+    let counts = |process: &Process| {
+        // One that cannot be looked at is in this namespace, on the careful side.
+        let its = namespace.as_ref().and_then(|_| process_namespace(process));
+        its.is_none() || its == namespace
+    };
+    let used = procfs::process::all_processes()
         .ok()?
         .flatten()
-        .filter(|process| process.uid().is_ok_and(|uid| uid == me))
-        .filter_map(|process| process.stat().ok())
-        .map(|stat| stat.num_threads)
+        .filter_map(|process| Some((process.status().ok()?, process)))
+        .filter(|(status, process)| status.ruid == me && counts(process))
+        .map(|(status, _)| status.threads)
         .sum();
-    Some(max.saturating_sub(there.max(0) as u64))
+    Some(UserProcesses { max, used })
 }
 
-/// `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`, by the status file.
-fn is_privileged() -> bool {
+fn process_namespace(process: &Process) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{}/ns/user", process.pid())).ok()
+}
+
+fn user_processes_free() -> Option<u64> {
+    user_processes().map(|processes| processes.max.saturating_sub(processes.used))
+}
+
+/// The host's root, and who may raise limits there, are not bound: root of another user namespace is.
+fn is_exempt() -> bool {
+    /// `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`.
     const EITHER: u64 = 1 << 24 | 1 << 21;
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if !map.split_whitespace().eq(["0", "0", "4294967295"]) {
+        return false;
+    }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|caps| caps & EITHER != 0)
+    let may = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    rustix::process::getuid().is_root() || may.is_some_and(|caps| caps & EITHER != 0)
 }
 
 #[cfg(test)]

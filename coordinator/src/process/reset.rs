@@ -8,16 +8,19 @@ pub mod canary;
 pub mod children;
 pub mod temporary;
 
-use super::fork::{Dispositions, set_variable};
+use super::fork::{Dispositions, Scheduling, set_variable};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, stat, statat};
 use rustix::process::umask;
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use temporary::Temporary;
 
@@ -33,12 +36,16 @@ pub enum Part {
     Limits,
     Umask,
     Nice,
+    /// Its policy, the processors that it may use, and the priority of its input and output.
+    Scheduling,
+    /// How early the kernel kills it when memory runs out.
+    OomScore,
     Temporary,
 }
 
 impl Part {
     /// In the order in which they are restored: first what could still change the others.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Children,
         Self::Threads,
         Self::Signals,
@@ -48,6 +55,8 @@ impl Part {
         Self::Limits,
         Self::Umask,
         Self::Nice,
+        Self::Scheduling,
+        Self::OomScore,
         Self::Temporary,
     ];
 }
@@ -107,6 +116,10 @@ pub struct Baseline {
     limits: Vec<(Resource, Rlimit)>,
     umask: Mode,
     nice: i32,
+    scheduling: Scheduling,
+    /// `None` on a host with more processors than fit.
+    processors: Option<CpuSet>,
+    oom_score: Option<OomScore>,
     threads: u64,
     temporary: Option<Temporary>,
 }
@@ -147,6 +160,9 @@ impl Baseline {
             limits: LIMITS.iter().map(|limit| (*limit, getrlimit(*limit))).collect(),
             umask: current_umask(),
             nice: getpriority_process(None)?,
+            scheduling: Scheduling::now(),
+            processors: sched_getaffinity(None).ok(),
+            oom_score: OomScore::open().ok(),
             threads: threads()?,
             temporary: Temporary::make(temporary).ok(),
         };
@@ -207,6 +223,13 @@ impl Baseline {
                 }
                 setpriority_process(None, self.nice).map_err(failed)?;
                 Ok(Some(format!("the priority was {now}")))
+            }
+            Part::Scheduling => self.restore_scheduling(),
+            Part::OomScore => {
+                let restored = self.oom_score.as_ref().map(OomScore::restore).transpose();
+                let was =
+                    restored.map_err(|error| format!("its oom_score_adj cannot be restored: {error}"))?;
+                Ok(was.flatten().map(|was| format!("oom_score_adj was {was}")))
             }
             Part::Temporary => match self.temporary.as_ref().map(Temporary::empty) {
                 None | Some(Ok(0)) => Ok(None),
@@ -273,6 +296,23 @@ impl Baseline {
         Ok(Some("the working directory was changed".to_owned()))
     }
 
+    fn restore_scheduling(&self) -> Result<Option<String>, String> {
+        let mut changes = Vec::new();
+        if Scheduling::now() != self.scheduling {
+            let restored = self.scheduling.restore();
+            restored.map_err(|error| format!("its scheduling cannot be restored: {error}"))?;
+            changes.push("the scheduling was changed");
+        }
+        if let Some(before) = &self.processors
+            && sched_getaffinity(None).is_ok_and(|now| now != *before)
+        {
+            sched_setaffinity(None, before)
+                .map_err(|error| format!("its processors cannot be restored: {error}"))?;
+            changes.push("the processors that it may use were changed");
+        }
+        Ok((!changes.is_empty()).then(|| changes.join(", ")))
+    }
+
     fn restore_limits(&self) -> Result<Option<String>, String> {
         let mut changed = Vec::new();
         for (limit, before) in &self.limits {
@@ -291,6 +331,36 @@ impl Baseline {
             // If that fails the next worker here empties it.
             let _ = temporary.remove();
         }
+    }
+}
+
+/// `/proc/self/oom_score_adj` and what it was.
+#[derive(Debug)]
+struct OomScore {
+    file: File,
+    before: String,
+}
+
+impl OomScore {
+    fn open() -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open("/proc/self/oom_score_adj")?;
+        Ok(Self { before: Self::read(&file)?, file })
+    }
+
+    fn read(file: &File) -> io::Result<String> {
+        let mut text = [0; 16];
+        let len = file.read_at(&mut text, 0)?;
+        Ok(String::from_utf8_lossy(&text[..len]).trim().to_owned())
+    }
+
+    /// Returns what it was now, if that was another one.
+    fn restore(&self) -> io::Result<Option<String>> {
+        let now = Self::read(&self.file)?;
+        if now == self.before {
+            return Ok(None);
+        }
+        self.file.write_all_at(self.before.as_bytes(), 0)?;
+        Ok(Some(now))
     }
 }
 

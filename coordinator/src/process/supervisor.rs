@@ -16,6 +16,7 @@ pub(super) use health::limits;
 
 use super::descent::{self, Descent, Marker, Stranger};
 use super::fork;
+use super::inherited;
 use super::pidfd;
 use super::reap::HowEnded;
 use super::reset;
@@ -126,6 +127,7 @@ struct Supervisor {
 /// Whatever happens, no process and no file of the fleet is left.
 pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, SuperviseError> {
     let owner = launch.owner.map(open_owner).transpose()?;
+    inherited::ignore_nothing();
     let (signals, own, unrelated_children) = become_supervisor()?;
     let max = launch.shape.coordinators();
     let start = launch.policy.coordinators.within(max).start;
@@ -156,8 +158,12 @@ fn become_supervisor() -> Result<(SignalFd, Identity, Vec<u32>), SuperviseError>
     let system = |what| move |errno| SuperviseError::System { what, errno };
     // From here on a signal waits until the loop reads it: none can come between two steps.
     let mut mask = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1] {
+    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1] {
         mask.add(signal);
+    }
+    // Started by `nohup`; a signal that is blocked would come all the same.
+    if !fork::is_ignored(Signal::SIGHUP) {
+        mask.add(Signal::SIGHUP);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(system("block signals"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)

@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "without the usual harness it says itself what came of its tests")]
 
-use coordinator::process::fork;
 use coordinator::process::reap::{HowEnded, reap_any};
 use coordinator::process::reset::canary::{Canary, look, plant};
 use coordinator::process::reset::{Baseline, Keep, Part};
+use coordinator::process::{fork, inherited};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn in_a_process(test: fn(&Path)) -> HowEnded {
     let process = fork::spawn("worker/0.0", None, || {
         // SIGALRM is treated as it comes: it ends the process that still runs then.
         nix::unistd::alarm::set(120);
-        fork::child_signals().unwrap();
+        inherited::child_signals().unwrap();
         test(&root.path().join("fleet/0.0"));
         0
     })

@@ -1,6 +1,8 @@
 //! Real fleets, through the program and through the client.
 
 mod client;
+mod inherited;
+mod namespaces;
 mod nonsense;
 mod orders;
 mod pool;

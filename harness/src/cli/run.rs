@@ -9,21 +9,33 @@ use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::system::own_program;
+use coordinator::cli::limits::{self, TooLow};
 use coordinator::cli::{outlet, signals};
 use reports::runlog::event::EndReason;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// How often the progress is drawn anew.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
+/// Memory that the threads and the verdict of the smallest run take, with as much again to spare.
+const ROOM_MIN: u64 = 32 << 20;
 /// The first signal asks a run to drain and the second to end now. One more does not wait for that, and the fleet ends by
 /// itself.
 const ASKED_MAX: usize = 2;
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     output::start_tracing();
+    if let Err(TooLow { what, remedy }) = limits::check(ROOM_MIN) {
+        output::error(&format!("{what}; nothing was started"), Some(remedy));
+        return ExitCode::HostUnfit;
+    }
+    keep_from_others();
     let plan = match load::plan(&args.file, &args.variant) {
         Ok(plan) => plan,
         Err(code) => return code,
@@ -43,7 +55,8 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     let Followed { done, signals, directory } = match with_signals(plan, options, args.quiet) {
         Ok(followed) => followed,
         Err(error) => {
-            output::error(&format!("cannot wait for signals: {error}"), None);
+            let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
+            output::error(&format!("cannot start the threads of a run: {error}"), Some(hint));
             return ExitCode::HostUnfit;
         }
     };
@@ -60,6 +73,13 @@ fn refuse_undecidable(plan: &Plan) -> ExitCode {
     let message = format!("no run of `{}` could be decided, so it is not started", plan.name());
     output::error(&message, Some(&why.join("\nhint: ")));
     ExitCode::Usage
+}
+
+/// A run is evidence: whatever the umask, only its owner may change its files.
+fn keep_from_others() {
+    let others = Mode::WGRP | Mode::WOTH;
+    let before = umask(others);
+    umask(before | others);
 }
 
 /// Signals that asked for the end, in their order.
@@ -94,10 +114,19 @@ fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<Followe
         // The receiver lives until the work is done.
         move || conduct(plan, options, &controls, |notice| drop(sender.send(notice)))
     };
-    let followed = runtime.block_on(follow(work, (notices, signals), &controls, view));
-    // The work may still be under way.
-    runtime.shutdown_background();
-    Ok(followed)
+    runtime.block_on(follow(work, (notices, signals), &controls, view))
+}
+
+/// Does `work` on a thread of its own, and sends what it returned, or with what it panicked.
+fn start(
+    work: impl FnOnce() -> Done + Send + 'static,
+) -> io::Result<oneshot::Receiver<std::thread::Result<Done>>> {
+    let (send, done) = oneshot::channel();
+    std::thread::Builder::new().name("run".to_owned()).spawn(move || {
+        // Without a receiver the process is about to end.
+        let _ = send.send(catch_unwind(AssertUnwindSafe(work)));
+    })?;
+    Ok(done)
 }
 
 async fn follow(
@@ -105,8 +134,8 @@ async fn follow(
     (mut notices, mut came): (UnboundedReceiver<Notice>, UnboundedReceiver<i32>),
     controls: &Controls,
     mut view: View,
-) -> Followed {
-    let mut work = tokio::task::spawn_blocking(work);
+) -> io::Result<Followed> {
+    let mut work = start(work)?;
     let mut ticks = tokio::time::interval(SHOW_EVERY);
     let mut signals = Signals::new();
     let done = loop {
@@ -131,8 +160,13 @@ async fn follow(
         view.notice(&notice);
     }
     view.finish();
-    let done = done.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())));
-    Followed { done, signals, directory: view.directory }
+    let done = match done {
+        Some(Ok(Ok(done))) => Some(done),
+        Some(Ok(Err(panic))) => resume_unwind(panic),
+        Some(Err(_)) => unreachable!("the thread sends, whatever becomes of its work"),
+        None => None,
+    };
+    Ok(Followed { done, signals, directory: view.directory })
 }
 
 /// A signal among those that asked for the end.
@@ -321,9 +355,7 @@ mod tests {
         // Without progress: it has ended.
         let view = View { plan, quiet: true, progress: None, directory: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let followed = runtime.block_on(follow(work, (notices, came), &Controls::default(), view));
-        runtime.shutdown_background();
-        followed
+        runtime.block_on(follow(work, (notices, came), &Controls::default(), view)).unwrap()
     }
 
     #[test]

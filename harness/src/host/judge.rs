@@ -3,9 +3,10 @@
 use super::cgroup;
 use super::parse;
 use super::program::ProgramReading;
-use super::read::Readings;
+use super::read::{MemoryReading, Readings};
 use super::{Capability, Need, Status};
 use crate::scenario::unit::bytes_text;
+use coordinator::client::UserProcesses;
 
 pub(super) const USER_NAMESPACES: &str = "user namespaces";
 
@@ -27,7 +28,8 @@ fn missing(name: &'static str, found: String, remedy: impl Into<String>) -> Capa
 
 /// What every run needs.
 pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
-    let mut found = shared_memory(readings, need);
+    let mut found = vec![proc(readings)];
+    found.extend(shared_memory(readings, need));
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
     found.extend(kernel(readings));
@@ -72,6 +74,14 @@ pub(super) fn advisory(readings: &Readings) -> Vec<Capability> {
         user_namespaces(readings),
         ok("virtualization", readings.virtualization.clone()),
     ]
+}
+
+fn proc(readings: &Readings) -> Capability {
+    const NAME: &str = "/proc";
+    match &readings.proc {
+        Ok(()) => ok(NAME, "can be read".to_owned()),
+        Err(error) => missing(NAME, format!("cannot be read: {error}"), "mount it: mount -t proc proc /proc"),
+    }
 }
 
 fn shared_memory(readings: &Readings, need: &Need) -> Vec<Capability> {
@@ -163,11 +173,10 @@ fn pid_limits(readings: &Readings) -> Vec<PidLimit> {
     };
     let mut limits =
         vec![sysctl("kernel.pid_max", readings.pid_max), sysctl("kernel.threads-max", readings.threads_max)];
-    limits.extend(readings.nproc.map(|max| PidLimit {
+    limits.extend(readings.nproc.map(|UserProcesses { max, used }| PidLimit {
         name: "ulimit -u".to_owned(),
         max,
-        // What this user has is not known; that of all users is the careful side.
-        used: now,
+        used,
         remedy: "raise `ulimit -u` (limits.conf, LimitNPROC=)".to_owned(),
     }));
     limits.extend(readings.cgroups.pids.iter().map(|group| PidLimit {
@@ -227,7 +236,10 @@ fn kernel(readings: &Readings) -> Vec<Capability> {
 
 fn memory(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "memory";
-    let host = readings.memory.available;
+    let Some(MemoryReading { available: host, .. }) = readings.memory else {
+        let remedy = "mount /proc: a run log says how much memory its host has";
+        return missing(NAME, "unknown: /proc/meminfo cannot be read".to_owned(), remedy);
+    };
     let group = cgroup::tightest(&readings.cgroups.memory);
     let available = group.map_or(host, |group| group.left().min(host));
     let mut found = format!("{} available", bytes_text(available));
@@ -320,7 +332,7 @@ fn counted(limit: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::cgroup::{CgroupLimit, Cgroups};
-    use super::super::read::{Limit, MemoryReading, ShmReading};
+    use super::super::read::{Limit, ShmReading};
     use super::*;
 
     const NEED: Need = Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708, program: None };
@@ -337,7 +349,8 @@ mod tests {
                 free_inodes: 99_999,
             }),
             nofile: Limit { soft: 1024, hard: 4096 },
-            nproc: Some(30_000),
+            nproc: Some(UserProcesses { max: 30_000, used: 20 }),
+            proc: Ok(()),
             pid_max: 32_768,
             threads_max: 100_000,
             pids_now: 300,
@@ -346,7 +359,7 @@ mod tests {
             pidfd: Ok(()),
             futex: Ok(()),
             user_namespaces: 10_000,
-            memory: MemoryReading { total: 8 << 30, available: 6 << 30, swap: 0 },
+            memory: Some(MemoryReading { total: 8 << 30, available: 6 << 30, swap: 0 }),
             clock_source: "tsc".into(),
             governor: Some("performance".into()),
             remove_ipc: false,
@@ -383,7 +396,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
         let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
-        let cases: [(Capability, &str, &str); 9] = [
+        let cases: [(Capability, &str, &str); 11] = [
+            (finding(|r| r.proc = Err("not there".into())), "cannot be read: not there", "mount -t proc"),
+            (
+                finding(|r| r.nproc = Some(UserProcesses { max: 1000, used: 293 })),
+                "707 more (ulimit -u is 1,000), and the fleet has 708",
+                "LimitNPROC",
+            ),
             (
                 finding(|r| r.shm = Ok(ShmReading { free_bytes: 1 << 20, ..shm(r) })),
                 "1 MiB free, and the fleet needs 64 MiB",
@@ -420,11 +439,28 @@ mod tests {
             finding(|r| r.clock_source = "hpet".into()),
             finding(|r| r.user_namespaces = 0),
             finding(|r| r.remove_ipc = true),
-            finding(|r| r.memory.available = 200 << 20),
+            finding(|r| r.memory.as_mut().unwrap().available = 200 << 20),
             finding(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),
         ] {
             assert_eq!(capability.status, Status::Warn, "{capability:?}");
         }
+    }
+
+    #[test]
+    fn processes_of_other_users_do_not_count_against_this_users_limit() {
+        let mut readings = good();
+        readings.pids_now = 29_900;
+        readings.pid_max = 4_194_304;
+        readings.nproc = Some(UserProcesses { max: 30_000, used: 100 });
+        let capability = processes(&readings, &NEED);
+        assert_eq!(capability.status, Status::Ok, "{capability:?}");
+    }
+
+    #[test]
+    fn memory_that_cannot_be_read_is_unknown_and_not_none() {
+        let capability = finding(|r| r.memory = None);
+        assert_eq!(capability.status, Status::Missing);
+        assert!(capability.found.starts_with("unknown"), "{capability:?}");
     }
 
     #[test]

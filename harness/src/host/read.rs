@@ -4,6 +4,7 @@
 use super::cgroup::{self, Cgroups};
 use super::identity::MachineIds;
 use super::parse::{self, VirtualizationSigns};
+use coordinator::client::{UserProcesses, user_processes};
 use procfs::process::Process;
 use procfs::sys::kernel as sysctl;
 use procfs::{Current as _, LoadAverage, Meminfo, ProcResult};
@@ -20,8 +21,8 @@ pub(super) struct Readings {
     pub(super) shm_dir: PathBuf,
     pub(super) shm: Result<ShmReading, String>,
     pub(super) nofile: Limit,
-    /// Absent for root, whom it does not bind.
-    pub(super) nproc: Option<u64>,
+    /// Absent if it does not bind this user.
+    pub(super) nproc: Option<UserProcesses>,
     pub(super) pid_max: u64,
     pub(super) threads_max: u64,
     /// Processes and threads on the host now.
@@ -31,7 +32,10 @@ pub(super) struct Readings {
     pub(super) pidfd: Result<(), String>,
     pub(super) futex: Result<(), String>,
     pub(super) user_namespaces: u64,
-    pub(super) memory: MemoryReading,
+    /// Why this process cannot be looked at.
+    pub(super) proc: Result<(), String>,
+    /// Absent if it cannot be read.
+    pub(super) memory: Option<MemoryReading>,
     pub(super) clock_source: String,
     pub(super) governor: Option<String>,
     /// What logind does at the end of a session, if there is one and this is not a system user.
@@ -130,7 +134,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         shm_dir: shm_dir.to_owned(),
         shm: read_shm(shm_dir),
         nofile: rlimit(Resource::Nofile),
-        nproc: (!root).then(|| rlimit(Resource::Nproc).soft),
+        nproc: user_processes(),
         // A limit that cannot be read does not count as one.
         pid_max: sysctl::pid_max().map_or(u64::MAX, |max| u64::try_from(max).unwrap_or(u64::MAX)),
         threads_max: sysctl::threads_max().map_or(u64::MAX, u64::from),
@@ -142,7 +146,8 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
             .map(drop)
             .map_err(|error| error.to_string()),
         user_namespaces: user_namespaces(),
-        memory: memory().unwrap_or_default(),
+        proc: Process::myself().and_then(|own| own.stat()).map(drop).map_err(|error| error.to_string()),
+        memory: memory().ok(),
         clock_source: known(text("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim()),
         governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
             .ok()

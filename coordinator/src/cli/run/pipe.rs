@@ -1,10 +1,11 @@
 //! Input that can be read only once: copied if all of it is needed first, or taken as it comes.
 
 use crate::os::nameless::nameless;
+use crate::process::inherited::started_without;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
@@ -26,6 +27,9 @@ pub(super) enum Input {
 /// Opens `path`, or standard input if it is `-`. `whole` waits for the end of a pipe, however late.
 pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
     let mut file = if path.as_os_str() == "-" {
+        if started_without(io::stdin().as_raw_fd()) {
+            return Err(io::Error::other("standard input is closed"));
+        }
         File::from(io::stdin().as_fd().try_clone_to_owned()?)
     } else {
         File::open(path)?
@@ -104,7 +108,7 @@ impl Live {
     pub(super) fn next(&mut self) -> io::Result<Piece> {
         if let Feed::Unread(files) = &mut self.from {
             let Some((begun, rest)) = files.take() else { return Ok(Piece::End) };
-            self.from = Feed::Reading(read(begun, rest, self.end, self.line_max));
+            self.from = Feed::Reading(read(begun, rest, self.end, self.line_max)?);
         }
         let Feed::Reading(lines) = &self.from else { return Ok(Piece::End) };
         match lines.try_recv() {
@@ -116,9 +120,9 @@ impl Live {
 }
 
 /// Starts a thread that reads until the end, an error, or the end of the receiver.
-fn read(begun: File, rest: File, end: u8, line_max: usize) -> Receiver<io::Result<Vec<u8>>> {
+fn read(begun: File, rest: File, end: u8, line_max: usize) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (to, lines) = sync_channel(AHEAD);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().name("lines".to_owned()).spawn(move || {
         let mut from = BufReader::with_capacity(1 << 16, begun.chain(rest));
         loop {
             let mut line = Vec::new();
@@ -140,6 +144,6 @@ fn read(begun: File, rest: File, end: u8, line_max: usize) -> Receiver<io::Resul
                 return;
             }
         }
-    });
-    lines
+    })?;
+    Ok(lines)
 }

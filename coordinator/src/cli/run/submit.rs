@@ -60,8 +60,7 @@ fn submit(args: &Args) -> Result<u8, u8> {
             return Err(USAGE);
         }
     };
-    let here = std::env::current_dir().ok().and_then(|here| here.into_os_string().into_string().ok());
-    let prepared = prepare((&args.which, &args.how, &args.place_of), &from, command, here)?;
+    let prepared = prepare((&args.which, &args.how, &args.place_of), &from, command, Some(here()?))?;
     if args.which.dry_run {
         return Ok(dry_run(prepared));
     }
@@ -96,10 +95,20 @@ fn submit(args: &Args) -> Result<u8, u8> {
     if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
     }
-    watch_signals().map_err(|errno| {
-        print::error(format!("cannot watch for signals: {errno}"), "");
-        UNFIT
-    })?;
+    watch_signals()?;
     work.journal = keep(&args.place_of, &found.path, &args.name, &work.results)?;
     Ok(work::all(work, &mut client))
+}
+
+/// Where the tasks are to run. Errors are already printed.
+fn here() -> Result<String, u8> {
+    let refused = |why: String| {
+        print::error(
+            format!("the tasks are to run in the directory of `submit`, which cannot be named: {why}"),
+            "change to a directory that exists and whose name is UTF-8",
+        );
+        USAGE
+    };
+    let here = std::env::current_dir().map_err(|error| refused(error.to_string()))?;
+    here.into_os_string().into_string().map_err(|name| refused(format!("{} is not UTF-8", name.display())))
 }

@@ -12,11 +12,11 @@ use crate::plan::recover::abandoned;
 use crate::plan::restart::Restart;
 use crate::plan::retry::Cause;
 use crate::process::descent;
-use crate::process::fork;
 use crate::process::reap::HowEnded;
 use crate::process::reap::reap_any;
 use crate::process::reset::children::children;
 use crate::process::worker;
+use crate::process::{fork, inherited};
 use crate::wire::AnswerStatus;
 use crate::wire::place::PlaceId;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -70,7 +70,7 @@ impl Coordinator {
         let pid = fork::spawn(&PlaceId::worker(index, number).to_string(), None, || {
             #[cfg(feature = "kill-points")]
             fork::end_at_step(kill == Some(crate::config::KillAtEachStep::Workers), before);
-            if fork::child_signals().is_err() {
+            if inherited::child_signals().is_err() {
                 return 70;
             }
             worker::run(&control, region, index, number, epoch, &policy)

@@ -15,12 +15,16 @@ use crate::bus::view::Control;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::process::descent::Marker;
+use crate::process::fork;
 use crate::process::reap::HowEnded;
+use nix::sys::signal::Signal;
 use std::path::Path;
 
 /// Becomes the supervisor of the fleet in `dir`, unless it has one; serves until the fleet ends. Returns the exit
 /// status.
 pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
+    // Coordinators ignore it.
+    let _ = fork::default_action(Signal::SIGHUP);
     let Ok((signals, own, _)) = become_supervisor() else { return 70 };
     let Some((dead, held)) = claim(control, dir, own) else { return 0 };
     fault::register_fleet(dir, held.raw(), launch.shape.coordinators());

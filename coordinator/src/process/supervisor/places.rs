@@ -15,8 +15,8 @@ use crate::os::identity::Identity;
 use crate::plan::health::Watch;
 use crate::plan::restart::{Restart, Restarts};
 use crate::process::coordinator::{self, peers};
-use crate::process::fork;
 use crate::process::pidfd;
+use crate::process::{fork, inherited};
 use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
@@ -353,7 +353,7 @@ fn wait_for_place(pipe: BorrowedFd<'_>) -> Option<(u32, u32)> {
 fn enter_own_group() -> nix::Result<()> {
     let own = Pid::from_raw(0);
     nix::unistd::setpgid(own, own)?;
-    fork::child_signals()?;
+    inherited::child_signals()?;
     if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdin(&null);
         let _ = nix::unistd::dup2_stdout(&null);
