@@ -201,7 +201,7 @@ fn recovery(death: &Death) -> String {
 pub(super) fn stuck(stuck: &Stuck) -> String {
     let long = time(Duration::from_nanos(stuck.for_ns));
     match (stuck.kind, &stuck.task_id) {
-        (StuckKind::TaskInHand, Some(task)) => {
+        (StuckKind::TaskInHand | StuckKind::Stopped, Some(task)) => {
             format!("{} has had task {task} {} for {long}", stuck.place, stuck.message)
         }
         (_, Some(task)) => {

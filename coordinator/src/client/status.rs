@@ -5,6 +5,7 @@
 
 mod open;
 mod read;
+mod stopped;
 mod stuck;
 
 use super::Ledger;
@@ -256,6 +257,8 @@ pub struct WorkerStatus {
     pub attempt: Option<u8>,
     /// How long ago it last began or ended a task; absent if it never did.
     pub idle_or_busy_ns: Option<u64>,
+    /// The pid of a process of the task in hand that is stopped, if it has been in hand for long.
+    pub stopped: Option<u32>,
 }
 
 /// Something that is stuck.
@@ -298,6 +301,8 @@ pub enum StuckKind {
     /// A worker has had the task for long.
     #[serde(rename = "in-hand")]
     TaskInHand,
+    /// The same, and a process of the task is stopped.
+    Stopped,
     /// Tasks wait for a process that will not take them for now.
     Queued,
     /// A process has stopped making progress.

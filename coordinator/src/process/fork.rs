@@ -249,13 +249,15 @@ pub fn ring_on_child(bell: &'static Doorbell) -> nix::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &action) }.map(|_| ())
 }
 
-/// Makes `command` run in a process group of its own, with default signals, and die with the
-/// worker that starts it.
-pub fn own_group(command: &mut Command) -> &mut Command {
+/// Makes `command` run in a session of its own, which is a process group too, with default signals, and die with the
+/// worker that starts it. In the session that the fleet was started
+/// from it would stop for ever as soon as it used the terminal; in its own it has none, and cannot open `/dev/tty`.
+pub fn own_session(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();
     // SAFETY: between fork and exec only system calls are made.
     unsafe {
-        command.process_group(0).pre_exec(move || {
+        command.pre_exec(move || {
+            nix::unistd::setsid()?;
             default_action(Signal::SIGINT)?;
             default_action(Signal::SIGHUP)?;
             die_with(parent).map_err(io::Error::from)

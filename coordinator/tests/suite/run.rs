@@ -11,6 +11,7 @@ mod room;
 mod stalled;
 mod storms;
 mod submit;
+mod terminal;
 mod written;
 
 use crate::support::up::{PROGRAM, is_empty, kill, shm, wait_until};

@@ -3,7 +3,7 @@
 use super::open::{Open, open};
 use super::{
     Capacity, CoordinatorStatus, Counts, Death, FleetStatus, Holder, ProcessStatus, Wanted, WorkerStatus,
-    stuck,
+    stopped::stopped, stuck,
 };
 use crate::bus::directory::{control_path, region_path};
 use crate::bus::error::{BusError, Cause};
@@ -320,12 +320,19 @@ fn worker(
     let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);
     let task = slot.own.task.load(Ordering::Acquire).checked_sub(1);
     let in_table = task.and_then(|sequence| in_hand.get(&(number, sequence)));
+    let idle_or_busy_ns = (progress_ns > 0).then(|| now.saturating_sub(progress_ns));
+    let command = Identity {
+        pid: slot.own.command_pid.load(Ordering::Acquire),
+        start_ticks: slot.own.command_start.load(Ordering::Relaxed),
+    };
+    let is_long = task.is_some() && idle_or_busy_ns > Some(stuck::LONG_NS);
     WorkerStatus {
         process,
         executed: slot.own.executed.load(Ordering::Relaxed),
         task,
         task_id: in_table.map(|open| open.task.id.to_string()),
         attempt: in_table.map(|open| open.attempt),
-        idle_or_busy_ns: (progress_ns > 0).then(|| now.saturating_sub(progress_ns)),
+        idle_or_busy_ns,
+        stopped: is_long.then(|| stopped(command)).flatten(),
     }
 }

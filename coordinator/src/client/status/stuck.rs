@@ -6,7 +6,7 @@ use crate::wire::place::PlaceId;
 use std::collections::BTreeMap;
 
 /// A task in hand for less than this is being worked on.
-const LONG_NS: u64 = 1_000_000_000;
+pub(super) const LONG_NS: u64 = 1_000_000_000;
 
 pub(super) fn look(into: &mut Vec<Stuck>, coordinator: &CoordinatorStatus, tasks: &[Open], now: u64) {
     let own = &coordinator.process;
@@ -52,13 +52,14 @@ fn in_hand(worker: &WorkerStatus) -> Option<Stuck> {
     let sequence = worker.task?;
     let for_ns = worker.idle_or_busy_ns.filter(|busy_ns| *busy_ns > LONG_NS)?;
     let attempt = worker.attempt.filter(|attempt| *attempt > 1);
+    let attempt = attempt.map(|attempt| format!(", attempt {attempt}"));
+    let stopped =
+        worker.stopped.map(|pid| format!(", process {pid} of it stopped (`kill -CONT {pid}` continues it),"));
+    let message = format!("in hand{}{}", attempt.unwrap_or_default(), stopped.unwrap_or_default());
     Some(Stuck {
         place: worker.process.place,
-        kind: StuckKind::TaskInHand,
-        message: match attempt {
-            Some(attempt) => format!("in hand, attempt {attempt}"),
-            None => "in hand".to_owned(),
-        },
+        kind: if worker.stopped.is_some() { StuckKind::Stopped } else { StuckKind::TaskInHand },
+        message,
         tasks: 1,
         task_id: Some(worker.task_id.clone().unwrap_or_else(|| sequence.to_string())),
         for_ns,
@@ -131,6 +132,7 @@ mod tests {
             task_id: None,
             attempt: None,
             idle_or_busy_ns: None,
+            stopped: None,
         }
     }
 
@@ -242,6 +244,10 @@ mod tests {
                 (PlaceId::worker(0, 0), StuckKind::TaskInHand, 1, Some("9"), 1),
             ],
         );
+        one.workers[0].stopped = Some(12);
+        one.process.suspected_ns = None;
+        one.workers[0].process.suspected_ns = None;
+        check(&one, &[], &[(PlaceId::worker(0, 0), StuckKind::Stopped, 1, Some("9"), 1)]);
         one.workers[0].idle_or_busy_ns = Some(LONG_NS);
         one.workers[0].process.suspected_ns = None;
         one.process.suspected_ns = None;

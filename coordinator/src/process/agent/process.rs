@@ -5,7 +5,7 @@ use super::line::{Line, Reply};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::process::exec::{ExecError, GRACE, Group, Stream, Watcher, never_waits, pause, spawn, wait_for};
-use crate::process::fork::own_group;
+use crate::process::fork::own_session;
 use crate::process::pidfd;
 use crate::process::reap::HowEnded;
 use crate::wire::Usage;
@@ -122,7 +122,7 @@ impl Process {
         if let Some(temporary) = temporary {
             command.env("TMPDIR", temporary);
         }
-        own_group(&mut command);
+        own_session(&mut command);
         let stop = || watcher.stop().is_some();
         let mut child = spawn(&mut command, OsStr::new(program), stop).map_err(AgentFault::Start)?;
         let process = Self {

@@ -20,7 +20,7 @@ const GONE_MAX: Duration = Duration::from_secs(2);
 pub(in crate::process) struct Group(Pid);
 
 impl Group {
-    /// Of a child that was started in a group of its own.
+    /// Of a child that was started in a session of its own.
     pub(in crate::process) fn led_by(leader: &Child) -> Self {
         Self(Pid::from_child(leader))
     }

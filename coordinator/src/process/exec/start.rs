@@ -4,7 +4,7 @@
 use super::{ExecError, Job, Stream, Watcher, pause};
 use crate::os::named::open_named_with;
 use crate::process::descent;
-use crate::process::fork::own_group;
+use crate::process::fork::own_session;
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -25,7 +25,7 @@ pub(super) struct Started {
     pub(super) stderr: Option<PathBuf>,
 }
 
-/// Starts `job` in a process group of its own.
+/// Starts `job` in a session of its own.
 pub(super) fn start(job: &Job<'_>, watcher: &mut impl Watcher) -> Result<Started, ExecError> {
     if let Some(cwd) = job.cwd {
         // The kernel's error for a missing directory is the same as for a missing program.
@@ -45,7 +45,7 @@ pub(super) fn start(job: &Job<'_>, watcher: &mut impl Watcher) -> Result<Started
     command.args(job.argv.iter().skip(1)).stdout(out).stderr(err);
     command.stdin(if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     surroundings(&mut command, job);
-    own_group(&mut command);
+    own_session(&mut command);
     let child = spawn(&mut command, job.argv[0], || watcher.stop().is_some())?;
     Ok(Started { child, stdout, stderr })
 }

@@ -7,6 +7,7 @@ use coordinator::client::status::{self, ProcessStatus};
 use coordinator::client::{
     Address, Client, Event, Failure, Identity, PlaceId, Task, TaskId, Terms, WorkerRef,
 };
+use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -222,6 +223,41 @@ fn a_reader_that_is_too_slow_knows_how_much_it_has_missed() {
     assert!(last(&seen) - before >= cancelled);
     let text = fine(shm.path(), &["events"]);
     assert!(text.contains("events, overwritten before they were read"), "{text}");
+}
+
+#[test]
+fn a_stopped_task_is_reported_as_stopped() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let body = command_body(&["sh", "-c", "sh -c 'kill -STOP $$'; exit 3"]).unwrap();
+    any(&mut client, Task::Exec(&body), &Terms::within(LONG));
+    let mut seen = None;
+    wait_until("it is reported", || {
+        let stuck = status::of(&up.dir).unwrap().stuck;
+        seen = stuck.into_iter().find(|stuck| stuck.kind == status::StuckKind::Stopped);
+        seen.is_some()
+    });
+    let stuck = seen.unwrap();
+    assert_eq!(stuck.place, PlaceId::worker(0, 0));
+    let status = fine(shm.path(), &["status", "test"]);
+    assert!(status.contains(" of it stopped (`kill -CONT "), "{status}");
+    let json: Value = serde_json::from_str(&fine(shm.path(), &["status", "test", "--json"])).unwrap();
+    let status = &json[0]["status"];
+    assert_eq!(status["stuck"][0]["kind"], "stopped");
+    let pid = status["coordinators"][0]["workers"][0]["stopped"].as_i64().unwrap();
+    let top = fine(shm.path(), &["top", "test", "--once"]);
+    assert!(top.contains(&format!("process {pid} of it stopped")), "{top}");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), Signal::SIGCONT).unwrap();
+    wait_until("it goes on", || {
+        let mut code = None;
+        client.poll(|event| {
+            if let Event::Outcome(outcome) = event {
+                code = outcome.result.ok().map(|answer| answer.code);
+            }
+        });
+        code == Some(3)
+    });
 }
 
 /// Of an object, and of everything in it.
