@@ -6,6 +6,7 @@
 pub use crate::bus::shape::{
     COORDINATORS_MAX, DEPTH_MAX, FleetShape, PAYLOAD_MAX, ShapeError, WORKERS_PER_COORDINATOR_MAX,
 };
+use crate::os::stop::Stop;
 use std::time::Duration;
 
 /// A task is begun by at most this many workers; if the last of them dies too, it fails.
@@ -56,6 +57,8 @@ pub struct Policy {
     pub agent: Option<&'static Agent>,
     /// That program may take this long from its start until it reads its first task.
     pub agent_startup: Duration,
+    /// How a command or an agent program is ended before its time; a task may override it.
+    pub stop: Stop,
     /// Which processes end themselves, the n-th successor at the n-th change of shared memory: for tests.
     #[cfg(feature = "kill-points")]
     pub kill: Option<KillAtEachStep>,
@@ -137,6 +140,7 @@ impl Default for Policy {
             recycle_after: None,
             recycle_growth: None,
             agent: None,
+            stop: Stop::default(),
             agent_startup: AGENT_STARTUP,
             #[cfg(feature = "kill-points")]
             kill: None,

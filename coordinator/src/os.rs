@@ -1,4 +1,4 @@
-//! What the kernel knows: which process has a pid, and what time it is.
+//! What the kernel knows: which process has a pid, what time it is, and which signals end a process.
 //!
 //! The ground floor: it imports nothing of this crate, and every other module may use it.
 
@@ -6,3 +6,4 @@ pub mod clock;
 pub mod identity;
 pub mod named;
 pub mod nameless;
+pub mod stop;

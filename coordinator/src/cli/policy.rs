@@ -7,6 +7,8 @@ use crate::config::{
     ATTEMPTS_MAX, Agent, COORDINATORS_MAX, DEPTH_MAX, Failover, FleetShape, HANG_AFTER_MIN, PAYLOAD_MAX,
     Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath, WORKERS_PER_COORDINATOR_MAX,
 };
+use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
+use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -79,6 +81,8 @@ pub(super) struct Args {
     agent: Option<Agent>,
     #[command(flatten)]
     startup: Startup,
+    #[command(flatten)]
+    stop: HowToStop,
     #[cfg(feature = "kill-points")]
     #[arg(long, hide = true)]
     kill_at_each_step: Option<crate::config::KillAtEachStep>,
@@ -92,6 +96,35 @@ pub(super) struct Startup {
     /// task's time-out
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time, allow_hyphen_values = true)]
     pub(super) agent_startup: Duration,
+}
+
+/// How a command or an agent program is ended before its time.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct HowToStop {
+    /// Signal for what has to end before its time (by a time-out, by `cancel`, or with the fleet), such as INT; by default
+    /// TERM
+    #[arg(long, value_name = "SIGNAL", value_parser = parse_signal)]
+    pub(super) stop_signal: Option<Signal>,
+    /// Time from that signal until SIGKILL, at most 60s; by default 500ms
+    #[arg(long, value_name = "TIME", value_parser = grace, allow_hyphen_values = true)]
+    pub(super) grace: Option<Duration>,
+}
+
+impl HowToStop {
+    /// With the defaults where nothing is said.
+    pub(super) fn stop(&self) -> Stop {
+        let Stop { signal, grace } = Stop::default();
+        Stop { signal: self.stop_signal.unwrap_or(signal), grace: self.grace.unwrap_or(grace) }
+    }
+}
+
+/// Reads a time from a signal until SIGKILL.
+pub(super) fn grace(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        time if time > GRACE_MAX => Err(format!("`{text}` is too long; write at most 60s")),
+        time => Ok(time),
+    }
 }
 
 /// What to write instead of a shape that cannot be.
@@ -204,6 +237,7 @@ impl Args {
             // Lives as long as the process.
             agent: self.agent.clone().map(|agent| &*Box::leak(Box::new(agent))),
             agent_startup: self.startup.agent_startup,
+            stop: self.stop.stop(),
             #[cfg(feature = "kill-points")]
             kill: self.kill_at_each_step,
         }
@@ -231,6 +265,8 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         ("--backoff-max", text(policy.backoff_max)),
         ("--hang-after", policy.hang_after.map_or_else(never, text)),
         ("--agent-startup", text(policy.agent_startup)),
+        ("--stop-signal", signal_name(policy.stop.signal).to_owned()),
+        ("--grace", text(policy.stop.grace)),
         ("--failover", name(&policy.failover)),
         ("--on-supervisor-death", name(&policy.supervisor_death)),
     ];
@@ -293,6 +329,7 @@ mod tests {
             recycle_growth: Some(1 << 20),
             agent: Some(Box::leak(Box::new(Agent { command: vec!["a b".to_owned(), "\"".to_owned()] }))),
             agent_startup: Duration::from_secs(90),
+            stop: Stop { signal: Signal::SIGUSR1, grace: Duration::from_secs(60) },
             #[cfg(feature = "kill-points")]
             kill: None,
         };
@@ -323,6 +360,8 @@ mod tests {
             (&["--failover", "none"], "fresh, spare, survivors"),
             (&["--on-supervisor-death", "x"], "end, adopt"),
             (&["--attempts-max", "0"], "--attempts-max"),
+            (&["--stop-signal", "STOP"], "SIGSTOP does not end a process; write a signal such as TERM"),
+            (&["--grace", "61s"], "`61s` is too long; write at most 60s"),
             (&["--depth", "x"], "`x` is not a whole number; write a whole number from 0"),
             (&["--payload-max", "4M"], "`M` is not a unit of size; they are B, KiB"),
             (&["--backoff", "-1s"], "a duration cannot be negative"),

@@ -37,7 +37,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use task::Doer;
+use task::{Doer, OwnStop};
 use template::Template;
 use work::{Rules, Work};
 
@@ -99,7 +99,9 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         return USAGE;
     }
     let all = (&args.which, &args.how, &args.place_of);
-    let prepared = match doer(&args.which, &args.command).and_then(|doer| prepare(all, &from, doer, None)) {
+    let prepared = match doer(&args.which, &args.command)
+        .and_then(|doer| prepare(all, &from, doer, (None, OwnStop::default())))
+    {
         Ok(prepared) => prepared,
         Err(status) => return status,
     };
@@ -165,6 +167,7 @@ fn serve(args: &Args, program: &[&str], shape: &FleetShape, mut work: Work) -> u
         recycle_growth: args.recycle_growth,
         agent: agent(args),
         agent_startup: args.startup.agent_startup,
+        stop: args.how.stop.stop(),
         ..Policy::default()
     };
     let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (shape, &policy), None, stopped);
@@ -271,7 +274,7 @@ fn prepare<'a>(
     (which, how, place): All<'a>,
     from: &From,
     doer: Doer,
-    cwd: Option<String>,
+    (cwd, stop): (Option<String>, OwnStop),
 ) -> Result<Prepared<'a>, u8> {
     if let Some(clash) = distinct::clash(place) {
         print::error(clash, "give each of them a file of its own");
@@ -296,7 +299,7 @@ fn prepare<'a>(
         return Err(USAGE);
     }
     let output_dir = place.output_dir.as_deref().map(directory).transpose()?;
-    let rest = (doer, Surroundings { cwd, output_dir });
+    let rest = (doer, Surroundings { cwd, output_dir, stop });
     let before = Rc::new(before);
     let known = before.len() as u64;
     let list = List::check(from, rest, Rc::clone(&before), place.retry_failed).map_err(refused)?;
@@ -385,7 +388,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8
         retries: how.retries,
         delay: how.delay.unwrap_or_default(),
         halt: how.halt,
-        grace: how.grace,
+        drain: how.drain,
         fleet,
         resumes: place.resumes(),
     };

@@ -1,12 +1,15 @@
 //! `coordinator stop`.
 
+use super::time::time;
 use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Owner, control_path};
 use crate::bus::view::Control;
 use crate::client::launch::STOP_GRACE;
 use crate::os::identity::Identity;
+use crate::os::stop::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often to look for the next supervisor of a fleet that has none and may get one.
@@ -23,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: &Args) -> u8 {
     let deadline = Instant::now() + STOP_GRACE;
-    let owner = loop {
+    let (owner, patience) = loop {
         let found = match args.place.fleets() {
             Ok(found) => found,
             Err(status) => return status,
@@ -36,7 +39,7 @@ pub(super) fn main(args: &Args) -> u8 {
             return FAILED;
         };
         match fleet.owner {
-            Owner::Alive(owner) => break owner,
+            Owner::Alive(owner) => break (owner, STOP_GRACE + grace_of(&fleet.path)),
             Owner::Elsewhere => {
                 print::error(
                     format!("`{}` is owned in another pid or time namespace", args.name),
@@ -58,11 +61,11 @@ pub(super) fn main(args: &Args) -> u8 {
         }
         std::thread::sleep(LOOK_AGAIN);
     };
-    stop(owner, &args.name)
+    stop(owner, patience, &args.name)
 }
 
-/// Asks the supervisor `owner` of the fleet `name` to stop it, and waits until it has; the exit status.
-fn stop(owner: Identity, name: &str) -> u8 {
+/// Asks the supervisor `owner` of the fleet `name` to stop it, and waits for it as long as `patience`; the exit status.
+fn stop(owner: Identity, patience: Duration, name: &str) -> u8 {
     let asked = Pid::from_raw(owner.pid as i32).ok_or(rustix::io::Errno::SRCH).and_then(|pid| {
         let fd = pidfd_open(pid, PidfdFlags::empty())?;
         // Checked after the open: from then on the descriptor cannot mean another process.
@@ -73,14 +76,14 @@ fn stop(owner: Identity, name: &str) -> u8 {
     });
     match asked {
         Ok(fd) => {
-            let timeout = Timespec::try_from(STOP_GRACE).ok();
+            let timeout = Timespec::try_from(patience).ok();
             match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
                 Ok(n) if n > 0 => {
                     print::report(format_args!("stopped {name}"));
                     OK
                 }
                 _ => {
-                    print::error(format!("`{name}` did not stop within {STOP_GRACE:?}"), "");
+                    print::error(format!("`{name}` did not stop within {patience:?}"), "");
                     FAILED
                 }
             }
@@ -92,4 +95,11 @@ fn stop(owner: Identity, name: &str) -> u8 {
             FAILED
         }
     }
+}
+
+/// What the fleet gives a command before it kills it.
+fn grace_of(fleet: &Path) -> Duration {
+    let options = Control::attach(&control_path(fleet)).map(|control| control.options()).unwrap_or_default();
+    let grace = options.iter().skip_while(|option| *option != "--grace").nth(1);
+    grace.and_then(|text| time(text).ok()).unwrap_or(Stop::default().grace)
 }

@@ -29,7 +29,8 @@ use thiserror::Error;
 
 /// From the start of the supervisor until it reports that the fleet is ready. Longer than its own limit.
 const START_MAX: Duration = Duration::from_secs(90);
-/// How long a supervisor may take to stop its fleet. Longer than it gives its coordinators.
+/// How long a supervisor may take to stop its fleet, beside the grace that a command gets. Longer than it gives its
+/// coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Bytes of a supervisor's words that are passed on if it does not start.
 const ERRORS_MAX: usize = 64 * 1024;
@@ -78,6 +79,8 @@ pub struct Fleet {
     /// Of `supervisor`.
     made_by: Option<Identity>,
     ended: Option<ExitStatus>,
+    /// Of a command of the fleet.
+    grace: Duration,
     /// What proves that a process descends from this fleet: no other is ever killed.
     marker: Marker,
     /// Children that this process had before: that they are not of the fleet needs no mention.
@@ -115,8 +118,7 @@ pub fn launch(
     let stderr = errors.try_clone().map_err(LaunchError::Spawn)?;
     let marker = Marker::new(id);
     let mut command = supervisor_command(program, root, id, (shape, policy), &marker);
-    command.stderr(stderr);
-    let supervisor = command.spawn().map_err(LaunchError::Spawn)?;
+    let supervisor = command.stderr(stderr).spawn().map_err(LaunchError::Spawn)?;
     // Not reaped yet, so the pid is its own.
     let made_by = Identity::of(supervisor.id());
     let mut fleet = Fleet {
@@ -127,6 +129,7 @@ pub fn launch(
         control: None,
         made_by,
         ended: None,
+        grace: policy.stop.grace,
         marker,
         before,
     };
@@ -296,7 +299,7 @@ impl Fleet {
 
     /// Asks the fleet to stop, and makes sure that it does.
     pub fn stop(&mut self) -> Stopped {
-        self.end(Some(Signal::TERM), STOP_GRACE)
+        self.end(Some(Signal::TERM), STOP_GRACE + self.grace)
     }
 
     /// Kills the fleet at once.

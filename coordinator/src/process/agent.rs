@@ -26,6 +26,7 @@ use super::exec::{Watcher, pause};
 use super::reap::HowEnded;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
+use crate::os::stop::Stop;
 use process::{Process, Turn};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -44,15 +45,17 @@ pub struct Agent {
     command: Vec<String>,
     temporary: Option<PathBuf>,
     line_max: usize,
+    stop: Stop,
     process: Option<Process>,
     /// How often it was started.
     started: u32,
 }
 
 impl Agent {
-    /// `command` is a program and its arguments; an answer may have `line_max` bytes; `temporary` will be its `TMPDIR`.
-    pub fn new(command: &[String], line_max: usize, temporary: Option<PathBuf>) -> Self {
-        Self { command: command.to_vec(), temporary, line_max, process: None, started: 0 }
+    /// `command` is a program and its arguments; an answer may have `line_max` bytes; `temporary` will be its `TMPDIR`;
+    /// `stop` is how it is ended with a task in hand.
+    pub fn new(command: &[String], line_max: usize, temporary: Option<PathBuf>, stop: Stop) -> Self {
+        Self { command: command.to_vec(), temporary, line_max, stop, process: None, started: 0 }
     }
 
     /// Sends it `request` and waits for the answer, for as long as `times` says or until `watcher` stops it. The watcher
@@ -99,7 +102,8 @@ impl Agent {
         }
         if self.process.is_none() {
             let temporary = self.temporary.as_deref();
-            self.process = Some(Process::start(&self.command, temporary, self.line_max, watcher)?);
+            self.process =
+                Some(Process::start(&self.command, temporary, (self.line_max, self.stop), watcher)?);
             self.started += 1;
         }
         let process = self.process.as_mut().expect("it was started above if there was none");
@@ -134,7 +138,7 @@ impl Agent {
         self.started
     }
 
-    /// Closes its stdin, which asks it to end; sends SIGTERM after half of `grace`, and SIGKILL after all of it, to its
+    /// Closes its stdin, which asks it to end; sends its signal after half of `grace`, and SIGKILL after all of it, to its
     /// whole group.
     pub fn end(&mut self, grace: Duration) -> Option<HowEnded> {
         self.process.take().map(|process| process.end(grace))

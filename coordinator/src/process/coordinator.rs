@@ -54,9 +54,9 @@ const TICK: Duration = Duration::from_millis(100);
 const BLOCKED: Duration = Duration::from_millis(2);
 /// From the first fork until the last worker has attached.
 const START_MAX: Duration = Duration::from_secs(30);
-/// How long workers have to end by themselves. More than a command gets (`exec`), less than the
-/// supervisor gives a coordinator.
-const STOP_GRACE: Duration = Duration::from_millis(1500);
+/// How long workers have to end by themselves, beside the grace that a command gets. Less than the supervisor gives a
+/// coordinator.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A fork that the kernel refuses for now is tried again this often at the start.
 const FORK_TRIES: u32 = 5;
 
@@ -404,7 +404,11 @@ impl Coordinator {
             self.region.worker(number).bell.wake();
         }
         // Without a supervisor the fleet ends at once.
-        let grace = if self.peers.has_lost_its_supervisor() { Duration::ZERO } else { STOP_GRACE };
+        let grace = if self.peers.has_lost_its_supervisor() {
+            Duration::ZERO
+        } else {
+            STOP_GRACE + self.policy.stop.grace
+        };
         let deadline = now_ns() + grace.as_nanos() as u64;
         let mut killed = false;
         loop {

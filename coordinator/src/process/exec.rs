@@ -1,7 +1,7 @@
 //! Runs a user's command for a worker: bounds its output, ends its whole process group with it, and measures what it
 //! used.
 //!
-//! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets SIGTERM, to
+//! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets a signal, to
 //! its whole group, and SIGKILL after its grace; members of the group that are left when its leader ends are killed.
 //! Processes that have left the group are handled by the reset.
 
@@ -21,6 +21,7 @@ use super::pidfd;
 use super::reap::HowEnded;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
+use crate::os::stop::Stop;
 use crate::wire::{Usage, command};
 use rustix::event::{PollFd, PollFlags};
 use std::ffi::{OsStr, OsString};
@@ -37,8 +38,6 @@ use thiserror::Error;
 const LOOK: Duration = Duration::from_millis(50);
 /// The first wait where the kernel does not report the command's end; doubled each time.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
-/// Between SIGTERM and SIGKILL. Less than a coordinator waits for its workers.
-pub const GRACE: Duration = Duration::from_millis(500);
 
 /// A command, and the surroundings that it runs in.
 #[derive(Debug, Default)]
@@ -54,18 +53,20 @@ pub struct Job<'a> {
     pub stderr_file: Option<&'a Path>,
     /// Its `TMPDIR`, if `env` names no other.
     pub temporary: Option<&'a Path>,
-    /// Between SIGTERM and SIGKILL; [`GRACE`] at most where the fleet stops.
-    pub grace: Duration,
+    /// How it is cut short.
+    pub stop: Stop,
+    /// The grace of any command where the fleet ends: other processes wait for that then.
+    pub grace_at_end: Duration,
 }
 
 impl<'a> Job<'a> {
     /// A command that has this process's surroundings.
-    pub fn plain(arguments: &[&'a [u8]]) -> Self {
+    pub fn plain(arguments: &[&'a [u8]], fleet: Stop) -> Self {
         let argv = arguments.iter().map(|argument| OsStr::from_bytes(argument)).collect();
-        Self { argv, grace: GRACE, ..Self::default() }
+        Self { argv, stop: fleet, grace_at_end: fleet.grace, ..Self::default() }
     }
 
-    pub fn of(command: &'a command::Command) -> Self {
+    pub fn of(command: &'a command::Command, fleet: Stop) -> Self {
         let path = |path: &'a Option<String>| path.as_deref().map(Path::new);
         Self {
             argv: command.argv.iter().map(OsStr::new).collect(),
@@ -76,7 +77,8 @@ impl<'a> Job<'a> {
             stdout_file: path(&command.stdout_file),
             stderr_file: path(&command.stderr_file),
             temporary: None,
-            grace: command.grace_ms.map_or(GRACE, |ms| Duration::from_millis(ms.into())),
+            stop: command.stop(fleet),
+            grace_at_end: fleet.grace,
         }
     }
 }
@@ -180,7 +182,8 @@ pub fn run(
 
 struct Running<'a> {
     group: Group,
-    grace: Duration,
+    stop: Stop,
+    grace_at_end: Duration,
     /// `None` if the kernel has refused one.
     exit: Option<OwnedFd>,
     stdin: Feed<'a, std::process::ChildStdin>,
@@ -195,7 +198,8 @@ impl<'a> Running<'a> {
     fn new(child: &mut Child, group: Group, job: &Job<'a>) -> io::Result<Self> {
         Ok(Self {
             group,
-            grace: job.grace,
+            stop: job.stop,
+            grace_at_end: job.grace_at_end,
             exit: pidfd::open(child.id()).ok(),
             stdin: Feed::new(child.stdin.take(), job.stdin.unwrap_or_default())?,
             stdout: Kept::new(child.stdout.take())?,
@@ -224,17 +228,22 @@ impl<'a> Running<'a> {
                     let timed_out = (now >= deadline_ns).then_some(CutShort::TimedOut);
                     self.cut = stop.map(CutShort::Asked).or(timed_out);
                     if self.cut.is_some() {
-                        self.group.terminate();
-                        self.kill_at = now.saturating_add(self.grace.as_nanos() as u64);
+                        self.group.ask_to_end(self.stop.signal);
+                        self.kill_at = now.saturating_add(self.stop.grace.as_nanos() as u64);
                     }
                 }
                 Some(_) if now >= self.kill_at => return,
                 Some(_) => {}
             }
-            if stop == Some(StopReason::Stopping) {
-                // Other processes wait for this one then.
-                self.kill_at = self.kill_at.min(now.saturating_add(GRACE.as_nanos() as u64));
-            }
+            self.hurry(stop);
+        }
+    }
+
+    /// At the end of the fleet other processes wait for this one.
+    fn hurry(&mut self, stop: Option<StopReason>) {
+        if stop == Some(StopReason::Stopping) {
+            let until = now_ns().saturating_add(self.grace_at_end.as_nanos() as u64);
+            self.kill_at = self.kill_at.min(until);
         }
     }
 
@@ -270,11 +279,12 @@ impl<'a> Running<'a> {
             self.group.kill();
         }
         let (status, mut usage) = self.group.reap_leader()?;
-        let until_ns = self.kill_at;
         let group = self.group;
-        group.end_the_others(until_ns, &mut usage, || {
-            let _ = watcher.stop();
+        group.end_the_others(&mut usage, || {
+            let stop = watcher.stop();
+            self.hurry(stop);
             self.read(output_max, watcher);
+            self.kill_at
         });
         // What the pipes hold now. No wait for their end: a process that has left the group may hold them open.
         self.read(output_max, watcher);

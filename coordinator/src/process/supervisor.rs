@@ -46,8 +46,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// How long coordinators have to end by themselves. More than they give their workers.
-const STOP_GRACE: Duration = Duration::from_secs(3);
+/// How long coordinators have to end by themselves, beside the grace that a command gets. More than they give their
+/// workers.
+const STOP_GRACE: Duration = Duration::from_millis(2500);
 /// Children are checked this often even if no signal came.
 const TICK: Duration = Duration::from_secs(1);
 /// The same where the number of coordinators depends on the load.
@@ -340,7 +341,7 @@ impl Supervisor {
         for place in &self.places {
             self.control.coordinator(place.index).bell.wake();
         }
-        let deadline = Instant::now() + STOP_GRACE;
+        let deadline = Instant::now() + STOP_GRACE + self.launch.policy.stop.grace;
         let mut killed = false;
         for place in &mut self.places {
             if place.state == PlaceState::HandingBack

@@ -1,11 +1,13 @@
 //! The body of a task of kind `Command`: a program and its environment, as one JSON object.
 
+use crate::os::stop::{GRACE_MAX, Stop, parse_signal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use thiserror::Error;
 
-/// The longest time between SIGTERM and SIGKILL that a command may ask for, milliseconds.
-pub const GRACE_MAX_MS: u32 = 60_000;
+/// The longest grace that a command may ask for, milliseconds.
+pub const GRACE_MAX_MS: u32 = GRACE_MAX.as_millis() as u32;
 
 /// What a worker runs. Relative paths start from the command's working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,11 @@ pub struct Command {
     /// As `stdout_file`; both may be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr_file: Option<String>,
-    /// Between SIGTERM and SIGKILL when it is cut short: at most [`GRACE_MAX_MS`]. The end of the fleet does not
-    /// wait that long.
+    /// The signal that it gets when it is cut short; by default the fleet's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// From that signal to SIGKILL, at most [`GRACE_MAX_MS`]; by default the fleet's. The end of the fleet waits for the
+    /// fleet's and no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<u32>,
 }
@@ -55,6 +60,8 @@ pub enum CommandError {
     Variable(String),
     #[error("{0} of the command is empty; leave it out instead")]
     EmptyPath(&'static str),
+    #[error("stop_signal: {0}")]
+    Signal(String),
     #[error("a grace of {0} ms is more than the maximum of {GRACE_MAX_MS} ms")]
     Grace(u32),
 }
@@ -76,6 +83,18 @@ impl Command {
             serde_json::from_slice(body).map_err(|error| CommandError::NotJson(error.to_string()))?;
         command.check()?;
         Ok(command)
+    }
+
+    /// How it is cut short in a fleet that does it like `fleet`.
+    pub fn stop(&self, fleet: Stop) -> Stop {
+        Stop {
+            signal: self
+                .stop_signal
+                .as_deref()
+                .and_then(|name| parse_signal(name).ok())
+                .unwrap_or(fleet.signal),
+            grace: self.grace_ms.map_or(fleet.grace, |ms| Duration::from_millis(ms.into())),
+        }
     }
 
     fn check(&self) -> Result<(), CommandError> {
@@ -100,6 +119,9 @@ impl Command {
                 return Err(CommandError::EmptyPath(name));
             }
             without_nul(path, || name.to_owned())?;
+        }
+        if let Some(name) = &self.stop_signal {
+            parse_signal(name).map_err(CommandError::Signal)?;
         }
         match self.grace_ms {
             Some(grace) if grace > GRACE_MAX_MS => Err(CommandError::Grace(grace)),
@@ -143,6 +165,7 @@ mod tests {
             (r#"{"argv":["a"],"cwd":""}"#, "cwd of the command is empty"),
             (r#"{"argv":["a"],"stdout_file":"a\u0000"}"#, "stdout_file of the command contains a NUL"),
             (r#"{"argv":["a"],"grace_ms":60001}"#, "60001 ms is more than"),
+            (r#"{"argv":["a"],"stop_signal":"STOP"}"#, "SIGSTOP does not end a process"),
             (r#"{"argv":["a"],"shell":true}"#, "unknown field `shell`"),
             (r#"{"argv":["a"]} x"#, "trailing characters"),
         ] {
@@ -169,7 +192,7 @@ mod tests {
             grace_ms in prop::option::of(0..=GRACE_MAX_MS),
         ) {
             let command = Command {
-                argv, env, clear_env, stdin, grace_ms,
+                argv, env, clear_env, stdin, grace_ms, stop_signal: grace_ms.map(|_| "HUP".to_owned()),
                 stdout_file: cwd.clone(), stderr_file: None, cwd,
             };
             let body = command.to_body().unwrap();

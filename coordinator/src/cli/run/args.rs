@@ -1,6 +1,7 @@
 //! The options about tasks that `run` and `submit` have in common.
 
 use super::super::number::number;
+use super::super::policy::HowToStop;
 use super::super::time::time;
 use super::halt::Halt;
 use super::list::From;
@@ -72,9 +73,11 @@ pub(super) struct How {
     /// done=N, as in now,fail=1
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(super) halt: Halt,
-    /// How long to wait for running tasks after a first Ctrl-C or SIGTERM
+    /// How long to wait for running tasks after a first Ctrl-C or SIGTERM; they are ended then
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, allow_hyphen_values = true)]
-    pub(super) grace: Duration,
+    pub(super) drain: Duration,
+    #[command(flatten)]
+    pub(super) stop: HowToStop,
 }
 
 /// Where results and output go.
@@ -135,6 +138,8 @@ pub(super) const HELP: &str = concat!(
     r#"  {"command": ["sh", "-c", "wc"], "stdin": "...", "env": {"LANG": "C"}}"#,
     "\n",
     r#"  {"input": "a.txt", "timeout": "10m", "deadline": "1h", "retries": 2}"#,
+    "\n",
+    r#"  {"input": "a.txt", "stop_signal": "INT", "grace": "30s"}"#,
     "\n",
     r#"  {"args": ["-k", "a.txt"]}"#,
     "\nEvery key is optional; the default id is the line number.\n\n",

@@ -4,7 +4,7 @@
 
 use super::pipe::{self, Input, Live, Piece};
 use super::results::{Done, digest};
-use super::task::{self, Doer, Job, Spec};
+use super::task::{self, Doer, Job, OwnStop, Spec};
 use super::template::Values;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -62,6 +62,8 @@ pub(super) struct Surroundings {
     pub(super) cwd: Option<String>,
     /// Gets two files per task: its whole stdout, and its whole stderr.
     pub(super) output_dir: Option<String>,
+    /// How tasks are ended that do not say it themselves; by default as the fleet does it.
+    pub(super) stop: OwnStop,
 }
 
 impl Surroundings {
@@ -75,6 +77,7 @@ impl Surroundings {
         if spec.cwd.is_none() {
             spec.cwd.clone_from(&self.cwd);
         }
+        spec.stop = spec.stop.or(self.stop);
         spec.files = self.output_dir.as_ref().map(|dir| {
             let name = file_name(&spec.id);
             ["stdout", "stderr"].map(|stream| Some(format!("{dir}/{name}.{stream}")))

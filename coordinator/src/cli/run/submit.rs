@@ -3,7 +3,7 @@
 use super::super::choose::fleet;
 use super::super::number::number;
 use super::args::{HELP, How, Protocol, Where, Which};
-use super::task::Doer;
+use super::task::{Doer, OwnStop};
 use super::template::Template;
 use super::{FAILED, Place, UNFIT, USAGE, print};
 use super::{FleetOf, begin, dry_run, keep, prepare, watch_signals, work};
@@ -60,7 +60,9 @@ fn submit(args: &Args) -> Result<u8, u8> {
             return Err(USAGE);
         }
     };
-    let prepared = prepare((&args.which, &args.how, &args.place_of), &from, command, Some(here()?))?;
+    let stop = own_stop(args)?;
+    let prepared =
+        prepare((&args.which, &args.how, &args.place_of), &from, command, (Some(here()?), stop))?;
     if args.which.dry_run {
         return Ok(dry_run(prepared));
     }
@@ -111,4 +113,17 @@ fn here() -> Result<String, u8> {
     };
     let here = std::env::current_dir().map_err(|error| refused(error.to_string()))?;
     here.into_os_string().into_string().map_err(|name| refused(format!("{} is not UTF-8", name.display())))
+}
+
+/// How the tasks are ended before their time, if that is not left to the fleet.
+fn own_stop(args: &Args) -> Result<OwnStop, u8> {
+    let stop = OwnStop { signal: args.how.stop.stop_signal, grace: args.how.stop.grace };
+    if args.which.protocol == Protocol::Jsonl && stop != OwnStop::default() {
+        print::error(
+            "--stop-signal and --grace cannot be used with --protocol jsonl",
+            "`coordinator up` has the same options for the agent program of a fleet",
+        );
+        return Err(USAGE);
+    }
+    Ok(stop)
 }

@@ -5,7 +5,9 @@ mod read;
 use super::template::Template;
 use crate::client::Task;
 use crate::config::PAYLOAD_MAX;
+use crate::os::stop::signal_name;
 use crate::wire::command::Command;
+use nix::sys::signal::Signal;
 pub(super) use read::read;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ pub(super) struct Spec {
     pub(super) env: BTreeMap<String, String>,
     pub(super) cwd: Option<String>,
     pub(super) own: Own,
+    pub(super) stop: OwnStop,
     /// Files for its whole stdout and stderr.
     pub(super) files: Option<[Option<String>; 2]>,
 }
@@ -35,6 +38,19 @@ pub(super) struct Own {
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Duration>,
     pub(super) retries: Option<u8>,
+}
+
+/// How a task is ended before its time, as far as that is its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct OwnStop {
+    pub(super) signal: Option<Signal>,
+    pub(super) grace: Option<Duration>,
+}
+
+impl OwnStop {
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { signal: self.signal.or(other.signal), grace: self.grace.or(other.grace) }
+    }
 }
 
 /// A task that is ready to be sent.
@@ -141,7 +157,7 @@ impl Spec {
 
     pub(super) fn job(self) -> Result<Job, String> {
         let hash = self.hash();
-        let Self { id, number, input, argv, question, stdin, env, cwd, own, files } = self;
+        let Self { id, number, input, argv, question, stdin, env, cwd, own, stop, files } = self;
         if argv.iter().any(|argument| argument.contains(&0)) {
             return Err("an argument contains a NUL, which cannot be passed to a program".to_owned());
         }
@@ -150,19 +166,35 @@ impl Spec {
         }
         let message = if let Some(question) = question {
             Message::Agent(question.into_bytes())
-        } else if stdin.is_none() && env.is_empty() && cwd.is_none() && files.is_none() {
+        } else if stdin.is_none()
+            && env.is_empty()
+            && cwd.is_none()
+            && files.is_none()
+            && stop == OwnStop::default()
+        {
             let mut body = argv.join(&0);
             body.push(0);
             Message::Exec(body)
         } else {
             let argv =
                 argv.into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>().map_err(|_| {
-                    "an argument must be UTF-8 in a task with `stdin`, `env`, `cwd` or an output directory"
+                    "an argument must be UTF-8 in a task with `stdin`, `env`, `cwd`, `stop_signal`, `grace` or an output directory"
                         .to_owned()
                 })?;
             let cwd = cwd.as_deref().map(absolute).transpose()?;
             let [stdout_file, stderr_file] = files.unwrap_or_default();
-            let command = Command { argv, env, cwd, stdin, stdout_file, stderr_file, ..Command::default() };
+            let command = Command {
+                argv,
+                env,
+                cwd,
+                stdin,
+                stdout_file,
+                stderr_file,
+                stop_signal: stop.signal.map(|signal| signal_name(signal).to_owned()),
+                // At most a minute: `grace` checks it.
+                grace_ms: stop.grace.map(|grace| grace.as_millis() as u32),
+                ..Command::default()
+            };
             Message::Command(command.to_body().map_err(|error| error.to_string())?)
         };
         let job = Job { id, number, input, own, hash, message };

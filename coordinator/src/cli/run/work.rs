@@ -47,7 +47,7 @@ pub(super) struct Rules {
     pub(super) delay: Duration,
     pub(super) halt: Halt,
     /// How long running tasks may continue after a first signal.
-    pub(super) grace: Duration,
+    pub(super) drain: Duration,
     /// A fleet that keeps running after this run must not continue its tasks.
     pub(super) fleet: FleetOf,
     /// It does what an earlier run has not done, and takes over its tasks that are still in the fleet.
@@ -246,13 +246,13 @@ impl Run {
         }
         if self.stop.is_none() {
             self.stop = Some(Stop::Interrupted);
-            *phase = Phase::Draining(Some(Instant::now() + self.work.rules.grace));
+            *phase = Phase::Draining(Some(Instant::now() + self.work.rules.drain));
             let running = self.in_flight.len();
             if running > 0 {
                 self.work.progress.clear();
-                let grace = self.work.rules.grace;
+                let drain = self.work.rules.drain;
                 print::report(format_args!(
-                    "stopping: waiting up to {grace:?} for {}; a second signal ends them at once",
+                    "stopping: waiting up to {drain:?} for {}; a second signal ends them at once",
                     counted(running as u64, "running task")
                 ));
             }

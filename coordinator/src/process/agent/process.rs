@@ -4,7 +4,8 @@ use super::fault::AgentFault;
 use super::line::{Line, Reply};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
-use crate::process::exec::{ExecError, GRACE, Group, Stream, Watcher, never_waits, pause, spawn, wait_for};
+use crate::os::stop::Stop;
+use crate::process::exec::{ExecError, Group, Stream, Watcher, never_waits, pause, spawn, wait_for};
 use crate::process::fork::own_session;
 use crate::process::pidfd;
 use crate::process::reap::HowEnded;
@@ -22,6 +23,8 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(50);
 /// A program that starts is looked at this often: that it reads its first task is no event.
 const START_LOOK: Duration = Duration::from_millis(5);
+/// A program that has closed its stdout is waited for this long: it is ending.
+const ENDING_MAX: Duration = Duration::from_millis(500);
 /// Between two looks at whether a program has ended.
 const REAP_LOOK: Duration = Duration::from_millis(2);
 /// Bytes that are kept of the end of a program's log.
@@ -104,13 +107,14 @@ pub(super) struct Process {
     earlier: VecDeque<String>,
     done: u32,
     line_max: usize,
+    stop: Stop,
 }
 
 impl Process {
     pub(super) fn start(
         command: &[String],
         temporary: Option<&Path>,
-        line_max: usize,
+        (line_max, stop): (usize, Stop),
         watcher: &mut impl Watcher,
     ) -> Result<Self, AgentFault> {
         let Some((program, rest)) = command.split_first() else {
@@ -123,8 +127,8 @@ impl Process {
             command.env("TMPDIR", temporary);
         }
         own_session(&mut command);
-        let stop = || watcher.stop().is_some();
-        let mut child = spawn(&mut command, OsStr::new(program), stop).map_err(AgentFault::Start)?;
+        let is_stopped = || watcher.stop().is_some();
+        let mut child = spawn(&mut command, OsStr::new(program), is_stopped).map_err(AgentFault::Start)?;
         let process = Self {
             group: Group::led_by(&child),
             identity: Identity::of(child.id()),
@@ -141,6 +145,7 @@ impl Process {
             earlier: VecDeque::new(),
             done: 0,
             line_max,
+            stop,
         };
         let stdin = process.stdin.as_ref().expect("`start` asks for a pipe");
         match never_waits(stdin)
@@ -239,16 +244,16 @@ impl Process {
         watcher: &mut impl Watcher,
     ) -> Result<(), AgentFault> {
         if let Some(why) = watcher.stop() {
-            self.terminate();
+            self.ask_to_end(watcher);
             return Err(AgentFault::Asked(why));
         }
         let now = now_ns();
         if now >= delivery.begun_ns.map_or(times.deadline_ns, |begun_ns| times.ends_ns(begun_ns)) {
-            self.terminate();
+            self.ask_to_end(watcher);
             return Err(AgentFault::TimedOut { log: self.log_line() });
         }
         if self.is_new && now >= self.started_ns.saturating_add(nanos(times.startup)) {
-            self.terminate();
+            self.ask_to_end(watcher);
             return Err(AgentFault::SlowStart { after: times.startup, log: self.log_line() });
         }
         Ok(())
@@ -381,7 +386,7 @@ impl Process {
 
     /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
     fn gone(&mut self, delivery: &Delivery<'_>) -> Result<Turn, AgentFault> {
-        let until = now_ns() + GRACE.as_nanos() as u64;
+        let until = now_ns() + nanos(ENDING_MAX);
         while !self.group.leader_has_ended() && now_ns() < until {
             pause(REAP_LOOK);
         }
@@ -408,16 +413,22 @@ impl Process {
     }
 
     /// Lets it save its work before it is killed.
-    fn terminate(&mut self) {
+    fn ask_to_end(&mut self, watcher: &mut impl Watcher) {
         self.stdin = None;
-        self.group.terminate();
-        let until = now_ns() + GRACE.as_nanos() as u64;
-        self.await_end(until);
+        self.group.ask_to_end(self.stop.signal);
+        let grace = nanos(self.stop.grace);
+        let until = now_ns().saturating_add(grace);
+        self.await_end(|| {
+            // Shows that this process makes progress.
+            let _ = watcher.stop();
+            until
+        });
     }
 
-    /// Waits until it has ended, or until `until_ns`; reads its output, so that it never waits for that.
-    fn await_end(&mut self, until_ns: u64) {
-        while !self.group.leader_has_ended() && now_ns() < until_ns {
+    /// Waits until it has ended, or until the time that is given each time; reads its output, so that it never waits for
+    /// that.
+    fn await_end(&mut self, mut until_ns: impl FnMut() -> u64) {
+        while !self.group.leader_has_ended() && now_ns() < until_ns() {
             self.buffer.clear();
             self.read(&mut |_| ());
             pause(REAP_LOOK);
@@ -427,15 +438,18 @@ impl Process {
     pub(super) fn end(mut self, grace: Duration) -> HowEnded {
         self.stdin = None;
         if grace > Duration::ZERO {
-            self.await_end(now_ns() + grace.as_nanos() as u64 / 2);
+            let half = nanos(grace) / 2;
+            let until = now_ns().saturating_add(half);
+            self.await_end(|| until);
             if !self.group.leader_has_ended() {
-                self.group.terminate();
-                self.await_end(now_ns() + grace.as_nanos() as u64 / 2);
+                self.group.ask_to_end(self.stop.signal);
+                let until = now_ns().saturating_add(half);
+                self.await_end(|| until);
             }
         }
         self.group.kill();
         let Ok((status, _)) = self.group.reap_leader() else { return HowEnded::Unseen };
-        self.group.end_the_others(0, &mut Usage::default(), || ());
+        self.group.end_the_others(&mut Usage::default(), || 0);
         HowEnded::from_wait(status)
     }
 }

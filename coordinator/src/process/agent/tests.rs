@@ -31,7 +31,7 @@ impl Watcher for Ear {
 
 fn agent(command: &[&str]) -> Agent {
     let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-    Agent::new(&command, LINE_MAX, None)
+    Agent::new(&command, LINE_MAX, None, Stop::default())
 }
 
 fn sh(script: &str) -> Agent {

@@ -29,8 +29,8 @@ impl Group {
         self.0.as_raw_nonzero().get()
     }
 
-    pub(in crate::process) fn terminate(self) {
-        let _ = kill_process_group(self.0, Signal::TERM);
+    pub(in crate::process) fn ask_to_end(self, signal: nix::sys::signal::Signal) {
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(self.raw()), signal);
         // A stopped process handles the signal only when it is continued.
         let _ = kill_process_group(self.0, Signal::CONT);
     }
@@ -55,9 +55,9 @@ impl Group {
         reap(self.raw())
     }
 
-    /// Reaps the other members: orphans, which this process has adopted. They have until `until_ns` to end by themselves,
-    /// and are killed then. What they used is added to `usage`.
-    pub(in crate::process) fn end_the_others(self, until_ns: u64, usage: &mut Usage, mut wait: impl FnMut()) {
+    /// Reaps the other members: orphans, which this process has adopted. They are killed once it is later than `until_ns`
+    /// says, which is asked again and again. What they used is added to `usage`.
+    pub(in crate::process) fn end_the_others(self, usage: &mut Usage, mut until_ns: impl FnMut() -> u64) {
         let mut killed_at = None;
         loop {
             match try_reap_group(self.raw()) {
@@ -68,7 +68,7 @@ impl Group {
                 Ok(None) => {}
                 Err(_) => return,
             }
-            let now = now_ns();
+            let (until_ns, now) = (until_ns(), now_ns());
             match killed_at {
                 None if now >= until_ns => {
                     // It has members, so no other group has its number.
@@ -78,7 +78,6 @@ impl Group {
                 Some(at) if now.saturating_sub(at) > GONE_MAX.as_nanos() as u64 => return,
                 _ => {}
             }
-            wait();
             pause(LOOK);
         }
     }

@@ -34,12 +34,12 @@ fn ear<F: FnMut(&[u8]) -> Option<StopReason>>(stop: F) -> Ear<F> {
 }
 
 fn sh(script: &str, deadline_ns: u64, output_max: usize) -> Ended {
-    let job = Job::plain(&[b"sh", b"-c", script.as_bytes()]);
+    let job = Job::plain(&[b"sh", b"-c", script.as_bytes()], Stop::default());
     run(&job, deadline_ns, output_max, &mut ear(|_| None)).unwrap()
 }
 
 fn refusal(command: &Command) -> String {
-    run(&Job::of(command), FAR, 100, &mut ear(|_| None)).unwrap_err().to_string()
+    run(&Job::of(command, Stop::default()), FAR, 100, &mut ear(|_| None)).unwrap_err().to_string()
 }
 
 /// Nobody of that group is there any more, dead or alive.
@@ -69,7 +69,7 @@ fn output_is_bounded_and_says_so() {
 #[test]
 fn output_is_heard_before_the_command_ends() {
     // It ends only because somebody has heard it.
-    let job = Job::plain(&[b"sh", b"-c", b"echo first; exec sleep 1000"]);
+    let job = Job::plain(&[b"sh", b"-c", b"echo first; exec sleep 1000"], Stop::default());
     let mut watcher = ear(|heard| (heard == b"first\n").then_some(StopReason::Cancelled));
     let ended = run(&job, FAR, 100, &mut watcher).unwrap();
     assert_eq!(
@@ -80,7 +80,10 @@ fn output_is_heard_before_the_command_ends() {
 
 #[test]
 fn a_time_out_ends_the_whole_group() {
-    let job = Job::plain(&[b"sh", b"-c", b"sleep 1000 & (sleep 1000 & sleep 1000) & sleep 1000; wait"]);
+    let job = Job::plain(
+        &[b"sh", b"-c", b"sleep 1000 & (sleep 1000 & sleep 1000) & sleep 1000; wait"],
+        Stop::default(),
+    );
     let mut watcher = ear(|_| None);
     let ended = run(&job, now_ns(), 100, &mut watcher).unwrap();
     assert_eq!((ended.cut, ended.how), (Some(CutShort::TimedOut), HowEnded::Signaled(15)));
@@ -89,7 +92,7 @@ fn a_time_out_ends_the_whole_group() {
 
 #[test]
 fn whoever_has_forked_twice_inside_the_group_dies_with_it() {
-    let job = Job::plain(&[b"sh", b"-c", b"(sleep 1000 & sleep 1000 &) & wait; echo done"]);
+    let job = Job::plain(&[b"sh", b"-c", b"(sleep 1000 & sleep 1000 &) & wait; echo done"], Stop::default());
     let mut watcher = ear(|_| None);
     let ended = run(&job, FAR, 100, &mut watcher).unwrap();
     assert_eq!((ended.how, ended.cut, &ended.stdout[..]), (HowEnded::Exited(0), None, &b"done\n"[..]));
@@ -103,7 +106,7 @@ fn a_command_that_ignores_sigterm_is_killed() {
         ..Command::new(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done"])
     };
     let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
-    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 100, &mut watcher).unwrap();
     assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(CutShort::Asked(StopReason::Cancelled))));
 }
 
@@ -115,7 +118,7 @@ const SLOW_CHILD: &str =
 fn a_child_has_the_grace_too_when_its_leader_ends_at_once() {
     let command = Command { grace_ms: Some(30_000), ..Command::new(["sh", "-c", SLOW_CHILD]) };
     let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
-    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 100, &mut watcher).unwrap();
     assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nsaved\n"[..], HowEnded::Signaled(15)));
     assert!(is_empty(watcher.leader.unwrap().pid));
 }
@@ -127,15 +130,17 @@ fn the_end_of_the_fleet_shortens_the_grace() {
     // The watchdog is the test's own end: a whole minute would be far above what is waited for.
     let begun = now_ns();
     let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Stopping));
-    let ended = run(&Job::of(&command), FAR, 100, &mut watcher).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 100, &mut watcher).unwrap();
     assert_eq!((ended.how, ended.cut), (HowEnded::Signaled(9), Some(CutShort::Asked(StopReason::Stopping))));
     assert!(now_ns() - begun < 30_000_000_000);
 }
 
 #[test]
 fn a_stopped_command_hears_that_it_is_to_end() {
-    let job =
-        Job::plain(&[b"sh", b"-c", b"trap 'echo bye; exit 7' TERM; echo ready; kill -STOP $$; sleep 1000"]);
+    let job = Job::plain(
+        &[b"sh", b"-c", b"trap 'echo bye; exit 7' TERM; echo ready; kill -STOP $$; sleep 1000"],
+        Stop::default(),
+    );
     let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
     let ended = run(&job, FAR, 100, &mut watcher).unwrap();
     assert_eq!((&ended.stdout[..], ended.how), (&b"ready\nbye\n"[..], HowEnded::Exited(7)));
@@ -152,11 +157,14 @@ fn who_holds_the_pipes_in_the_background_holds_up_nobody() {
 fn what_it_is_to_read_and_what_it_writes_may_be_larger_than_any_pipe() {
     let text = "0123456789abcdef".repeat(40_000);
     let command = Command { stdin: Some(text.clone()), ..Command::new(["cat"]) };
-    let ended = run(&Job::of(&command), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
     assert!(ended.stdout == text.as_bytes() && !ended.truncated);
     // Nor need it be read.
     let command = Command { stdin: Some(text), ..Command::new(["true"]) };
-    assert_eq!(run(&Job::of(&command), FAR, 100, &mut ear(|_| None)).unwrap().how, HowEnded::Exited(0));
+    assert_eq!(
+        run(&Job::of(&command, Stop::default()), FAR, 100, &mut ear(|_| None)).unwrap().how,
+        HowEnded::Exited(0)
+    );
 }
 
 #[test]
@@ -173,13 +181,13 @@ fn surroundings_are_the_commands_own() {
         ..Command::new(["sh", "-c", "pwd -P; echo \"$MARK$TMPDIR\"; test -n \"$HOME$PATH\""])
     };
     let temporary = Path::new("/its/own");
-    let job = Job { temporary: Some(temporary), ..Job::of(&command) };
+    let job = Job { temporary: Some(temporary), ..Job::of(&command, Stop::default()) };
     let ended = run(&job, FAR, 1000, &mut ear(|_| None)).unwrap();
     let at = dir.path().canonicalize().unwrap();
     assert_eq!(String::from_utf8(ended.stdout).unwrap(), format!("{}\na b/its/own\n", at.display()));
     assert_eq!(ended.how, HowEnded::Exited(0));
     let bare = Command { clear_env: true, argv: vec!["/usr/bin/env".to_owned()], cwd: None, ..command };
-    let ended = run(&Job::of(&bare), FAR, 1000, &mut ear(|_| None)).unwrap();
+    let ended = run(&Job::of(&bare, Stop::default()), FAR, 1000, &mut ear(|_| None)).unwrap();
     assert_eq!(ended.stdout, b"MARK=a b\n");
 }
 
@@ -194,12 +202,12 @@ fn all_of_the_output_goes_into_a_file_and_its_beginning_into_the_answer() {
         cwd: path(""),
         ..Command::new(["sh", "-c", "yes | head -c 100000; echo bad >&2"])
     };
-    let ended = run(&Job::of(&command), FAR, 500, &mut ear(|_| None)).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 500, &mut ear(|_| None)).unwrap();
     assert_eq!((ended.stdout.len(), ended.truncated), (500, true));
     assert_eq!(std::fs::read(dir.path().join("out")).unwrap(), "y\n".repeat(50_000).as_bytes());
     assert_eq!(std::fs::read(dir.path().join("err")).unwrap(), b"bad\n");
     // Room for both: both come.
-    let ended = run(&Job::of(&command), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 1 << 20, &mut ear(|_| None)).unwrap();
     assert_eq!((ended.stdout.len(), &ended.stderr[..], ended.truncated), (100_000, &b"bad\n"[..], false));
 }
 
@@ -212,7 +220,7 @@ fn one_file_may_have_both_outputs_in_their_order() {
         stderr_file: Some(both.clone()),
         ..Command::new(["sh", "-c", "echo 1; echo 2 >&2; echo 3"])
     };
-    let ended = run(&Job::of(&command), FAR, 100, &mut ear(|_| None)).unwrap();
+    let ended = run(&Job::of(&command, Stop::default()), FAR, 100, &mut ear(|_| None)).unwrap();
     assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"1\n2\n3\n"[..], &b""[..]));
     assert_eq!(std::fs::read(both).unwrap(), b"1\n2\n3\n");
 }
@@ -253,10 +261,14 @@ fn a_program_that_is_still_written_is_tried_again() {
         drop(writer.take());
         None
     });
-    assert_eq!(run(&Job::plain(&[program]), FAR, 0, &mut watcher).unwrap().how, HowEnded::Exited(0));
+    assert_eq!(
+        run(&Job::plain(&[program], Stop::default()), FAR, 0, &mut watcher).unwrap().how,
+        HowEnded::Exited(0)
+    );
     // And if it never is, that is told.
     let _writer = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-    let said = run(&Job::plain(&[program]), FAR, 0, &mut ear(|_| None)).unwrap_err().to_string();
+    let said =
+        run(&Job::plain(&[program], Stop::default()), FAR, 0, &mut ear(|_| None)).unwrap_err().to_string();
     assert!(said.contains("tried 6 times") && said.contains("still writes into"), "{said}");
 }
 
@@ -269,7 +281,7 @@ fn what_it_took_is_told() {
     assert!(ended.usage.max_rss > 100_000, "{ended:?}");
     // Of this one, and not the largest so far.
     let large = run(
-        &Job::plain(&[b"dd", b"if=/dev/zero", b"of=/dev/null", b"bs=80M", b"count=1"]),
+        &Job::plain(&[b"dd", b"if=/dev/zero", b"of=/dev/null", b"bs=80M", b"count=1"], Stop::default()),
         FAR,
         1000,
         &mut ear(|_| None),
@@ -281,7 +293,7 @@ fn what_it_took_is_told() {
 
 #[test]
 fn without_a_descriptor_for_its_end_it_is_seen_to_end_all_the_same() {
-    let job = Job::plain(&[b"sh", b"-c", b"echo out; exit 5"]);
+    let job = Job::plain(&[b"sh", b"-c", b"echo out; exit 5"], Stop::default());
     let mut watcher = ear(|_| None);
     let start::Started { mut child, .. } = start::start(&job, &mut watcher).unwrap();
     let group = Group::led_by(&child);

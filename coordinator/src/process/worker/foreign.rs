@@ -4,7 +4,7 @@ use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
 use crate::process::agent::{Agent, AgentFault, Answered, Blame, Reply, Request, Times};
-use crate::process::exec::{self, CutShort, Ended, GRACE, Job, StopReason, Watcher};
+use crate::process::exec::{self, CutShort, Ended, Job, StopReason, Watcher};
 use crate::process::reset::temporary::{Temporary, of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;
@@ -102,10 +102,14 @@ impl Worker {
         let temporary = self.foreign.baseline.as_ref().and_then(Baseline::temporary);
         let ended = if kind == TaskKind::Exec {
             let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
-            self.exec(task, &Job { temporary, ..Job::plain(&arguments) }, answer.started_ns)?
+            self.exec(
+                task,
+                &Job { temporary, ..Job::plain(&arguments, self.policy.stop) },
+                answer.started_ns,
+            )?
         } else {
             let command = Command::from_body(body).map_err(|error| error.to_string())?;
-            self.exec(task, &Job { temporary, ..Job::of(&command) }, answer.started_ns)?
+            self.exec(task, &Job { temporary, ..Job::of(&command, self.policy.stop) }, answer.started_ns)?
         };
         self.fill_answer(ended, answer, body);
         Ok(())
@@ -177,7 +181,8 @@ impl Worker {
         let temporary = of_fleet(self.foreign.created_unix_ns).join(format!("{}.agent", self.foreign.place));
         self.foreign.agent_temporary = Temporary::make(&temporary).ok();
         let temporary = self.foreign.agent_temporary.as_ref().map(|made| made.path().to_owned());
-        Ok(Agent::new(&configured.command, self.region.shape().payload_max() as usize, temporary))
+        let line_max = self.region.shape().payload_max() as usize;
+        Ok(Agent::new(&configured.command, line_max, temporary, self.policy.stop))
     }
 
     /// Ends an agent program that has grown more than the policy allows; another one is started for the next task.
@@ -187,7 +192,7 @@ impl Worker {
         if agent.tasks_done() <= 1 {
             self.foreign.agent_began_with = rss_bytes;
         } else if rss_bytes.saturating_sub(self.foreign.agent_began_with) > growth_max {
-            agent.end(GRACE);
+            agent.end(self.policy.stop.grace);
         }
     }
 
@@ -201,7 +206,7 @@ impl Worker {
     /// At the worker's end: ends the agent program, with its grace, and removes the temporary directories.
     pub(super) fn leave(&mut self, status: i32) {
         if let Some(mut agent) = self.foreign.agent.take() {
-            agent.end(if status == STATUS_FENCED { Duration::ZERO } else { GRACE });
+            agent.end(if status == STATUS_FENCED { Duration::ZERO } else { self.policy.stop.grace });
         }
         self.note(None);
         if status == STATUS_FENCED {

@@ -136,7 +136,7 @@ fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
         "inputs",
         "--results",
         "out",
-        "--grace",
+        "--drain",
         "60s",
         "--",
         "sh",
@@ -177,14 +177,14 @@ fn a_first_signal_waits_for_what_runs_and_begins_nothing_more() {
 }
 
 #[test]
-fn the_grace_of_a_first_signal_has_an_end() {
+fn the_wait_after_a_first_signal_has_an_end() {
     let desk = Desk::new();
     let arguments = [
         "--agents",
         "2",
         "--results",
         "out",
-        "--grace",
+        "--drain",
         "200ms",
         "--",
         "sh",
@@ -202,7 +202,7 @@ fn the_grace_of_a_first_signal_has_an_end() {
 fn a_second_signal_ends_all_at_once() {
     let desk = Desk::new();
     let script = "trap '' TERM; echo $$ >> begun; while :; do sleep 0.05; done";
-    let arguments = ["--agents", "2", "--results", "out", "--grace", "1h", "--", "sh", "-c", script];
+    let arguments = ["--agents", "2", "--results", "out", "--drain", "1h", "--", "sh", "-c", script];
     std::fs::create_dir(desk.path("tmp")).unwrap();
     let mut child = desk.command(&arguments).env("TMPDIR", desk.path("tmp")).spawn().unwrap();
     wait_until("two have begun", || desk.lines("begun").len() == 2);
@@ -235,4 +235,104 @@ fn starts_can_be_kept_apart() {
     starts.sort_unstable();
     // Begun by different processes: a little of the time may be lost on the way.
     assert!(starts[3] - starts[0] >= 250, "{starts:?}");
+}
+
+/// A command that takes longer to save its work than the default grace, when it gets `signal`; `$0` says whose it is.
+pub(super) fn saves_at(signal: &str) -> String {
+    format!(
+        "trap 'sleep 0.8; echo $0 >> saved; exit 5' {signal}; echo $0 >> begun; while :; do sleep 0.01; done"
+    )
+}
+
+#[test]
+fn a_time_out_sends_the_signal_that_was_asked_for_and_waits_for_the_grace() {
+    let desk = Desk::new();
+    let task = |id: &str, signal: &str, more: &str| {
+        let script = saves_at(signal);
+        format!("{{\"id\":\"{id}\",\"command\":[\"sh\",\"-c\",\"{script}\",\"{id}\"]{more}}}\n")
+    };
+    let list = [
+        task("fleet", "INT", ""),
+        task("own", "USR1", ",\"stop_signal\":\"USR1\""),
+        task("deaf", "TERM", ""),
+        task("short", "INT", ",\"grace\":\"50ms\""),
+    ];
+    desk.write("tasks", list.concat());
+    let options = ["--timeout", "1s", "--stop-signal", "INT", "--grace", "3s"];
+    let first = ["--agents", "4", "--tasks", "tasks", "--results", "out"];
+    desk.run(&[&first[..], &options].concat()).with(10);
+    let mut saved = desk.lines("saved");
+    saved.sort();
+    assert_eq!(saved, ["fleet", "own"]);
+    let rows = desk.last("out");
+    for (id, exit, signal) in
+        [("fleet", Some(5), None), ("own", Some(5), None), ("deaf", None, Some(2)), ("short", None, Some(9))]
+    {
+        let row = &rows[id];
+        assert_eq!(row["status"], "timed-out", "{row}");
+        assert_eq!((row["exit"].as_i64(), row["signal"].as_i64()), (exit, signal), "{row}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_sends_the_signal_that_was_asked_for_and_waits_for_the_grace() {
+    for (grace, saved) in [("30s", 2), ("50ms", 0)] {
+        let desk = Desk::new();
+        let options = ["--results", "out", "--drain", "1ms", "--stop-signal", "SIGHUP", "--grace", grace];
+        let script = saves_at("HUP");
+        let rest = ["--agents", "2", "--", "sh", "-c", &script];
+        let child = desk.start(&[&options[..], &rest].concat());
+        wait_until("two have begun", || desk.lines("begun").len() == 2);
+        signal(&child, Signal::SIGINT);
+        desk.ended(child).with(21);
+        assert_eq!(desk.lines("saved").len(), saved, "{grace}");
+        assert!(desk.rows("out").iter().all(|row| row["status"] == "cancelled"));
+    }
+}
+
+#[test]
+fn an_agent_program_gets_the_signal_that_was_asked_for() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n");
+    let script = saves_at("INT");
+    let arguments = [
+        "--agents",
+        "1",
+        "--protocol",
+        "jsonl",
+        "--inputs",
+        "inputs",
+        "--results",
+        "out",
+        "--timeout",
+        "1s",
+        "--stop-signal",
+        "INT",
+        "--grace",
+        "30s",
+        "--",
+        "sh",
+        "-c",
+    ];
+    let script = format!("read -r a; {script}");
+    desk.run(&[&arguments[..], &[script.as_str(), "agent"]].concat()).with(10);
+    assert_eq!(desk.lines("saved"), ["agent"]);
+    assert_eq!(desk.rows("out")[0]["status"], "timed-out");
+}
+
+#[test]
+fn how_a_task_is_stopped_is_checked_before_anything_starts() {
+    let desk = Desk::new();
+    desk.write(
+        "tasks",
+        "{\"command\":[\"true\"],\"stop_signal\":\"STOP\"}\n{\"command\":[\"true\"],\"grace\":\"1h\"}\n",
+    );
+    desk.run(&["--agents", "1", "--tasks", "tasks"]).with(64).says(&[
+        "tasks:1: `stop_signal`: SIGSTOP does not end a process",
+        "tasks:2: `grace`: `1h` is too long; write at most 60s",
+    ]);
+    desk.write("tasks", "{\"input\":1,\"grace\":\"1s\"}\n");
+    desk.run(&["--agents", "1", "--protocol", "jsonl", "--tasks", "tasks", "--", "agent"]).with(64).says(&[
+        "tasks:1: `grace` cannot be used with an agent program: `--grace` sets it for all its tasks",
+    ]);
 }

@@ -88,7 +88,7 @@ fn what_an_interrupt_has_ended_stays_open_and_the_list_can_be_gone_through_once_
     let script = "echo $0 >> begun; [ -e go ] || sleep 1000";
     let arguments = ["--agents", "2", "--inputs", "inputs", "--results", "out", "--journal", "journal"];
     let rest = ["--", "sh", "-c", script];
-    let child = desk.start(&[&arguments[..], &["--grace", "1ms"], &rest].concat());
+    let child = desk.start(&[&arguments[..], &["--drain", "1ms"], &rest].concat());
     wait_until("two run", || desk.lines("begun").len() == 2);
     signal(&child, Signal::SIGINT);
     desk.ended(child).with(21);
@@ -186,7 +186,7 @@ fn what_a_restore_writes_goes_with_the_results_of_its_run() {
         "echo $0 >> begun; case $0 in slow*) until [ -e go ]; do sleep 0.01; done;; esac; echo said $0";
     let arguments = ["--agents", "2", "--inputs", "inputs", "--results", "out"];
     let rest = ["--", "sh", "-c", script];
-    let child = desk.start(&[&arguments[..], &["--journal", "journal", "--grace", "1ms"], &rest].concat());
+    let child = desk.start(&[&arguments[..], &["--journal", "journal", "--drain", "1ms"], &rest].concat());
     wait_until("one has ended and two run", || {
         desk.lines("out").len() == 1 && desk.lines("begun").len() == 3
     });
@@ -235,7 +235,7 @@ fn what_a_restored_agent_answers_is_a_result() {
         "tasks",
         "--journal",
         "journal",
-        "--grace",
+        "--drain",
         "1ms",
         "--",
         "sh",

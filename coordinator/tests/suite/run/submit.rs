@@ -58,6 +58,9 @@ fn what_cannot_be_submitted_is_refused() {
     submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs", "--", "x"])
         .with(64)
         .says(&["a command cannot be given with --protocol jsonl"]);
+    submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs", "--grace", "1s"])
+        .with(64)
+        .says(&["--grace cannot be used with --protocol jsonl", "`coordinator up` has the same options"]);
     submit(&desk, &["--protocol", "jsonl", "--inputs", "inputs"])
         .with(10)
         .says(&["this fleet has no agent program"]);
@@ -94,6 +97,45 @@ fn a_second_signal_ends_the_tasks_and_leaves_the_fleet() {
     // It goes on with others.
     submit(&desk, &["--inputs", "inputs", "--", "true"]).with(0);
     assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_cancelled_task_gets_the_signal_and_the_grace_of_its_client_or_of_its_fleet() {
+    for (fleet, client) in [
+        (&["--stop-signal", "INT", "--grace", "30s"][..], &[][..]),
+        (&[], &["--stop-signal", "INT", "--grace", "30s"]),
+    ] {
+        let desk = Desk::new();
+        let up = Up::start(desk.shm.path(), 1, 1, fleet);
+        desk.write("inputs", "one\n");
+        let script = super::ends::saves_at("INT");
+        let rest = ["--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script];
+        let child = start(&desk, &[client, &rest].concat());
+        wait_until("it has begun", || desk.lines("begun").len() == 1);
+        let cancel = Command::new(PROGRAM)
+            .args(["cancel", "test", "all"])
+            .env("COORDINATOR_SHM_DIR", desk.shm.path())
+            .output()
+            .unwrap();
+        assert!(cancel.status.success(), "{cancel:?}");
+        Ended::of(&child.wait_with_output().unwrap()).with(10);
+        wait_until("it has saved its work", || desk.lines("saved") == ["one"]);
+        assert_eq!(up.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_fleet_that_stops_waits_for_the_grace_of_its_commands() {
+    let desk = Desk::new();
+    // Longer than a fleet with the default grace may take to stop.
+    let up = Up::start(desk.shm.path(), 1, 1, &["--stop-signal", "HUP", "--grace", "30s"]);
+    desk.write("inputs", "one\n");
+    let script = super::ends::saves_at("HUP").replace("sleep 0.8", "sleep 4");
+    let child = start(&desk, &["--inputs", "inputs", "--", "sh", "-c", &script]);
+    wait_until("it has begun", || desk.lines("begun").len() == 1);
+    assert_eq!(up.stop(), Some(0));
+    assert_eq!(desk.lines("saved"), ["one"]);
+    Ended::of(&child.wait_with_output().unwrap()).with(10);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Reads a line of a list of tasks, with all its mistakes.
 
 use super::super::super::json;
+use super::super::super::policy::grace;
 use super::super::super::time::time;
 use super::super::template::Values;
 use super::{Doer, Spec};
+use crate::os::stop::parse_signal;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,8 +13,20 @@ use std::fmt;
 use std::time::Duration;
 
 /// The keys of a task.
-const KEYS: [&str; 10] =
-    ["id", "command", "args", "input", "stdin", "env", "cwd", "timeout", "deadline", "retries"];
+const KEYS: [&str; 12] = [
+    "id",
+    "command",
+    "args",
+    "input",
+    "stdin",
+    "env",
+    "cwd",
+    "timeout",
+    "deadline",
+    "retries",
+    "stop_signal",
+    "grace",
+];
 /// The longest id, in bytes.
 const ID_MAX: usize = 256;
 
@@ -88,6 +102,12 @@ fn question(
         .extend(for_commands.map(|key| {
             format!("`{key}` cannot be used with an agent program, which gets the `input` alone")
         }));
+    for key in ["stop_signal", "grace"].into_iter().filter(has) {
+        let option = key.replace('_', "-");
+        wrong.push(format!(
+            "`{key}` cannot be used with an agent program: `--{option}` sets it for all its tasks"
+        ));
+    }
     match input {
         None => wrong.push("`input` is missing: it is what the agent program gets".to_owned()),
         Some(input) if wrong.is_empty() => {
@@ -131,12 +151,20 @@ impl Reader {
                 .push(r#"`env` must be an object whose values are strings, as in {"LANG":"C"}"#.to_owned()),
             ("timeout", Value::String(text)) => self.spec.own.timeout = self.time(key, &text),
             ("deadline", Value::String(text)) => self.spec.own.deadline = self.time(key, &text),
-            ("timeout" | "deadline", _) => {
+            ("stop_signal", Value::String(name)) => {
+                self.spec.stop.signal =
+                    parse_signal(&name).map_err(|why| self.wrong.push(format!("`stop_signal`: {why}"))).ok();
+            }
+            ("grace", Value::String(text)) => {
+                self.spec.stop.grace =
+                    grace(&text).map_err(|why| self.wrong.push(format!("`grace`: {why}"))).ok();
+            }
+            ("timeout" | "deadline" | "grace", _) => {
                 self.wrong.push(format!(
                     r#"`{key}` must be a string with a time, such as "500ms", "30s" or "1h 30m""#
                 ));
             }
-            ("stdin" | "cwd", _) => self.wrong.push(format!("`{key}` must be a string")),
+            ("stdin" | "cwd" | "stop_signal", _) => self.wrong.push(format!("`{key}` must be a string")),
             ("retries", value) => match value.as_u64().and_then(|count| u8::try_from(count).ok()) {
                 Some(count) if count < u8::MAX => self.spec.own.retries = Some(count),
                 _ => self.wrong.push("`retries` must be a number from 0 to 254".to_owned()),
@@ -236,7 +264,7 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
 #[cfg(test)]
 mod tests {
     use super::super::super::template::Template;
-    use super::super::{Message, Own};
+    use super::super::{Message, Own, OwnStop};
     use super::*;
 
     fn template(words: &[&str]) -> Doer {
@@ -259,7 +287,7 @@ mod tests {
     #[test]
     fn a_line_can_have_every_key_of_a_task() {
         let spec = good(
-            r#"{"id":"a1","command":["sh","-c","cat"],"stdin":"x","env":{"A":"1"},"cwd":"/tmp","timeout":"30s","retries":2,"deadline":"10m"}"#,
+            r#"{"id":"a1","command":["sh","-c","cat"],"stdin":"x","env":{"A":"1"},"cwd":"/tmp","timeout":"30s","retries":2,"deadline":"10m","stop_signal":"int","grace":"2s"}"#,
             &[],
         );
         assert_eq!((spec.id.as_str(), spec.number), ("a1", 3));
@@ -272,6 +300,9 @@ mod tests {
             retries: Some(2),
         };
         assert_eq!(spec.own, own);
+        let stop =
+            OwnStop { signal: Some(nix::sys::signal::Signal::SIGINT), grace: Some(Duration::from_secs(2)) };
+        assert_eq!(spec.stop, stop);
         assert_eq!(spec.in_shell(), "env -C /tmp A=1 sh -c cat <<< x");
     }
 
@@ -318,6 +349,10 @@ mod tests {
             (r#"{"command":["a"],"command":["b"]}"#, "`command` is duplicated"),
             (r#"{"command":["a"],"input":"b"}"#, "`command` and `input` cannot be used together"),
             (r#"{"command":["a"],"id":"a\nb"}"#, "control character"),
+            (r#"{"command":["a"],"stop_signal":"X"}"#, "`stop_signal`: `X` is not the name of a signal"),
+            (r#"{"command":["a"],"stop_signal":9}"#, "`stop_signal` must be a string"),
+            (r#"{"command":["a"],"grace":"2m"}"#, "`grace`: `2m` is too long; write at most 60s"),
+            (r#"{"command":["a"],"grace":2}"#, "`grace` must be a string with a time"),
             (r#"{"command":["a"],"zzzzzzzz":1}"#, "unknown key `zzzzzzzz`; known here: `id`, `command`"),
             (r#"{"command":["a"]} {}"#, "something follows its end; write one value per line"),
             ("nope", "column 2: it is not valid JSON: write text in double quotes, and an object in braces"),
