@@ -292,9 +292,15 @@ pub fn wire(input: &[u8]) {
     let word = found.word;
     let _ = (word.queue(1), word.lease(1), word.finish(), word.fail(), word.free(), word.clear().state());
     let _ = (word.requeue(Attempt::Begun, 1), word.condemn(1), word.claim(1, wire::attempt_of(answer.lease)));
-    let counted = Endings { answered: answer.started_ns, failed: answer.finished_ns, returned: task.sent_ns };
+    let counted = Endings {
+        answered: answer.started_ns,
+        failed_tasks: answer.entry.into(),
+        failed: answer.finished_ns,
+        returned: task.sent_ns,
+    };
     let now = balanced(task.deadline_ns, task.parameter, counted, None);
-    let ended = now.answered.checked_add(now.failed).and_then(|ended| ended.checked_add(now.returned));
+    let rest = [now.failed_tasks, now.failed, now.returned];
+    let ended = rest.into_iter().try_fold(now.answered, u64::checked_add);
     assert!(ended.is_some_and(|ended| ended <= task.deadline_ns));
 
     // A command survives the round trip unchanged.

@@ -71,6 +71,9 @@ raw_enum! {
         Settled = 19,
         /// A supervisor took over from a dead one. Details: its pid, the dead one's.
         Adopted = 20,
+        /// A task was answered with a failure. Details: sequence, sender, attempt, how a command ended (0 of an agent
+        /// program).
+        TaskFailed = 21,
     }
 }
 

@@ -99,7 +99,7 @@ fields! {
     CoordinatorOwn { beat live busy queued paused wanted closed left_until scaled }
     RegionState { stopping epoch }
     Counters {
-        accepted answered failed late duplicates fenced requeued damaged ending returned revived retried cancelled
+        accepted answered failed_tasks failed late duplicates fenced requeued damaged ending returned revived retried cancelled
         dead_letters dead_letters_lost hits misses refills recycled poisoned hung healed refused left
     }
     WorkerSlot { process own bell orders }

@@ -11,7 +11,7 @@ use crate::raw::raw_enum;
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
 /// Version of the layout's meaning; the offsets have a hash of their own.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Written once, before the fleet's directory gets its name.
 #[derive(Debug)]
@@ -236,12 +236,16 @@ pub struct RegionState {
     pub epoch: AtomicU32,
 }
 
-/// The coordinator's ledger: accepted = answered + failed + returned + in flight. Written by the coordinator.
+/// The coordinator's ledger: accepted = answered + failed tasks + failed + returned + in flight. Written by the coordinator.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Counters {
     pub accepted: AtomicU64,
+    /// With success,
     pub answered: AtomicU64,
+    /// and with a failure: a command that ended badly, or an agent program that reported one.
+    pub failed_tasks: AtomicU64,
+    /// Not answered.
     pub failed: AtomicU64,
     pub late: AtomicU64,
     pub duplicates: AtomicU64,

@@ -89,7 +89,7 @@ fn summary(args: &Args, name: &str, taken: &Taken, bytes: u64) -> String {
         |of: fn(&crate::snapshot::record::Counters) -> u64| snapshot.counters.iter().map(of).sum::<u64>();
     format!(
         "{name}: {} coordinators of at most {} workers, {} open tasks ({in_hand} in hand), {} unreported answers, {} dead \
-         letters\n{} tasks accepted = {} answered + {} failed + {} returned + {} in flight\n{bytes} bytes in {}; the \
+         letters\n{} tasks accepted = {} answered + {} failed deliveries + {} returned + {} in flight\n{bytes} bytes in {}; the \
          coordinators were paused for {:.1} ms\n",
         snapshot.header.coordinators,
         snapshot.header.workers,

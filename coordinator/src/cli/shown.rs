@@ -74,11 +74,18 @@ fn ordinal(number: u32) -> String {
     format!("{number}{suffix}")
 }
 
+fn deliveries(failed: u64) -> String {
+    if failed == 1 { "1 failed delivery".to_owned() } else { format!("{failed} failed deliveries") }
+}
+
 pub(super) fn tasks(status: &FleetStatus) -> String {
     let (ledger, counts) = (&status.ledger, &status.counts);
     let mut out = format!(
-        "tasks: {} accepted = {} answered + {} failed + ",
-        ledger.accepted, ledger.answered, ledger.failed
+        "tasks: {} accepted = {} answered ({}) + {} + ",
+        ledger.accepted,
+        ledger.answered,
+        counted(ledger.failed_tasks, "failed task"),
+        deliveries(ledger.failed)
     );
     if ledger.returned > 0 {
         let _ = write!(out, "{} returned + ", ledger.returned);

@@ -77,11 +77,13 @@ impl Client {
         let link = task.coordinator.and_then(|index| self.links[index as usize].as_mut());
         let ledger = link.map_or(&mut self.unassigned_ledger, |link| &mut link.ledger);
         ledger.in_flight -= 1;
-        if result.is_ok() {
-            ledger.answered += 1;
-        } else {
-            ledger.failed += 1;
-        }
+        let (is_answer, is_failed_task) = match &result {
+            Ok(answer) => (true, answer.code != 0),
+            Err(failure) => (failure.is_an_answer(), failure.is_an_answer()),
+        };
+        ledger.answered += u64::from(is_answer);
+        ledger.failed_tasks += u64::from(is_failed_task);
+        ledger.failed += u64::from(!is_answer);
         each(Event::Outcome(Outcome {
             id,
             worker,

@@ -53,6 +53,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The task was answered, and the answer is a failure.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::AgentFailed(..))
+    }
+}
+
 /// What a command had output by the time its last attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
@@ -117,12 +124,16 @@ pub enum Event<'a> {
     Inherited(Outcome<'a>),
 }
 
-/// accepted = answered + failed + returned + `in_flight`. A task that one coordinator returns and another takes is
+/// accepted = answered + failed + returned + `in_flight`. Answered says nothing about success: a command that ends badly
+/// has answered, and is one of `failed_tasks`. Failed is what was not answered. A task that one coordinator returns and another takes is
 /// accepted twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Ledger {
     pub accepted: u64,
     pub answered: u64,
+    /// Of the answered: with a failure.
+    pub failed_tasks: u64,
+    /// Not answered, for whatever reason.
     pub failed: u64,
     pub in_flight: u64,
     /// Given back for another coordinator.
@@ -137,6 +148,7 @@ impl std::ops::AddAssign for Ledger {
         let add = |to: &mut u64, more: u64| *to = to.saturating_add(more);
         add(&mut self.accepted, other.accepted);
         add(&mut self.answered, other.answered);
+        add(&mut self.failed_tasks, other.failed_tasks);
         add(&mut self.failed, other.failed);
         add(&mut self.in_flight, other.in_flight);
         add(&mut self.returned, other.returned);

@@ -133,10 +133,14 @@ pub fn abandoned(word: Word, in_hand: bool) -> AnswerStatus {
 raw_enum! {
     /// How a task ended, for the ledger.
     pub enum Ending: u32 {
+        /// With success.
         Answered = 1,
+        /// Not answered.
         Failed = 2,
         /// Returned to its client, which sends it elsewhere.
         Returned = 3,
+        /// Answered with a failure.
+        FailedTask = 4,
     }
 }
 
@@ -144,6 +148,7 @@ raw_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Endings {
     pub answered: u64,
+    pub failed_tasks: u64,
     pub failed: u64,
     pub returned: u64,
 }
@@ -152,22 +157,24 @@ pub struct Endings {
 /// its count leaves one uncounted, and `under_way` says which it was.
 pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Option<Ending>) -> Endings {
     let ended = accepted.saturating_sub(in_flight);
-    let Endings { answered, failed, returned } = counted;
+    let Endings { answered, failed_tasks, failed, returned } = counted;
     // A sum that overflows does not balance.
-    let sum = answered.checked_add(failed).and_then(|sum| sum.checked_add(returned));
+    let sum = [failed_tasks, failed, returned].into_iter().try_fold(answered, u64::checked_add);
     let balanced = match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
         (Some(0), _) => counted,
         (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
+        (Some(1), Some(Ending::FailedTask)) => Endings { failed_tasks: failed_tasks + 1, ..counted },
         (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },
         // Entries that were cleared, or damaged counts: not answered.
         _ => {
             let answered = answered.min(ended);
-            let returned = returned.min(ended - answered);
-            Endings { answered, returned, failed: ended - answered - returned }
+            let failed_tasks = failed_tasks.min(ended - answered);
+            let returned = returned.min(ended - answered - failed_tasks);
+            Endings { answered, failed_tasks, returned, failed: ended - answered - failed_tasks - returned }
         }
     };
     assert_eq!(
-        balanced.answered + balanced.failed + balanced.returned,
+        balanced.answered + balanced.failed_tasks + balanced.failed + balanced.returned,
         ended,
         "every ended task is counted once"
     );

@@ -276,8 +276,8 @@ fn copy(
 fn counters(coordinator: u32, region: &Region) -> Counters {
     let counters = region.counters();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let (answered, failed, returned) =
-        (read(&counters.answered), read(&counters.failed), read(&counters.returned));
+    let answered = read(&counters.answered).saturating_add(read(&counters.failed_tasks));
+    let (failed, returned) = (read(&counters.failed), read(&counters.returned));
     let accepted = read(&counters.accepted);
     Counters {
         coordinator,

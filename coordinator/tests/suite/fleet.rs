@@ -5,6 +5,7 @@ mod inherited;
 mod namespaces;
 mod nonsense;
 mod orders;
+mod outcomes;
 mod pool;
 mod program;
 mod seen;

@@ -55,9 +55,10 @@ fn rates(before: Option<&FleetStatus>, now: &FleetStatus) -> String {
     let apart_ns = now.read_ns.saturating_sub(before.read_ns);
     let rate = |of: fn(&FleetStatus) -> u64| per_second(of(before), of(now), apart_ns);
     format!(
-        "rates: {:.1} accepted/s, {:.1} answered/s, {:.1} failed/s, {:.1} retried/s, {:.1} deaths/s",
+        "rates: {:.1} accepted/s, {:.1} answered/s, {:.1} failed tasks/s, {:.1} failed deliveries/s, {:.1} retried/s, {:.1} deaths/s",
         rate(|status| status.ledger.accepted),
         rate(|status| status.ledger.answered),
+        rate(|status| status.ledger.failed_tasks),
         rate(|status| status.ledger.failed),
         rate(|status| status.counts.retried),
         rate(|status| status.deaths),

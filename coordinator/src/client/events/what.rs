@@ -71,6 +71,12 @@ pub enum What {
         attempt: u64,
         reason: TaskReason,
     },
+    /// It was answered, with a failure. `how` a command ended; `None` of an agent program.
+    TaskFailed {
+        task: String,
+        attempt: u64,
+        how: Option<String>,
+    },
     Cancelled {
         task: String,
     },
@@ -258,6 +264,11 @@ impl What {
             EventKind::DeadLetter => {
                 Self::DeadLetter { task: task(), attempt: third, reason: TaskReason::from_raw(fourth) }
             }
+            EventKind::TaskFailed => Self::TaskFailed {
+                task: task(),
+                attempt: third,
+                how: (fourth != 0).then(|| HowEnded::from_raw(fourth as i32).to_string()),
+            },
             EventKind::Cancelled => Self::Cancelled { task: task() },
             EventKind::Late => Self::LateAnswer { task: task() },
             EventKind::Revived => Self::Revived { task: task() },
@@ -301,6 +312,10 @@ impl fmt::Display for What {
             Self::DeadLetter { task, attempt, reason } => {
                 write!(f, "dead-letter task {task} attempt {attempt}: {reason}")
             }
+            Self::TaskFailed { task, attempt, how } => {
+                let how = how.as_deref().unwrap_or("the agent program reported a failure");
+                write!(f, "task-failed {task} attempt {attempt}: {how}")
+            }
             Self::Cancelled { task } => write!(f, "cancelled task {task}"),
             Self::LateAnswer { task } => write!(f, "late-answer task {task}"),
             Self::Revived { task } => write!(f, "revived task {task}"),
@@ -327,7 +342,7 @@ mod tests {
             .map(|kind| What::of(&Event { number: 1, at_ns: 1, kind, place: 0, details: [1; 4] }, 1))
             .collect();
         kinds.push(What::Missed { count: 1 });
-        assert_eq!(kinds.len(), 21);
+        assert_eq!(kinds.len(), 22);
         for kind in kinds {
             let serde_json::Value::Object(mut keys) = serde_json::to_value(&kind).unwrap() else { panic!() };
             let name = keys.remove("kind").unwrap();
@@ -343,8 +358,9 @@ mod tests {
     #[test]
     fn every_status_is_a_reason_with_words() {
         let all: std::collections::HashSet<_> =
-            (0..=11).map(|raw| TaskReason::from_raw(raw).to_string()).collect();
-        assert_eq!(all.len(), 12);
+            (0..=13).map(|raw| TaskReason::from_raw(raw).to_string()).collect();
+        // A command that ends badly and an agent program that reports a failure have the same.
+        assert_eq!(all.len(), 13);
         assert_eq!(TaskReason::from_raw(u64::MAX), TaskReason::Unknown);
     }
 }

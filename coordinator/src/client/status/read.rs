@@ -265,13 +265,15 @@ fn ledger(region: &Region) -> Ledger {
     let counters = region.counters();
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     // The ended tasks are read first: the other way round, a task that ends in between would be missing.
-    let (answered, failed, returned) =
-        (read(&counters.answered), read(&counters.failed), read(&counters.returned));
+    let (well, failed_tasks) = (read(&counters.answered), read(&counters.failed_tasks));
+    let (failed, returned) = (read(&counters.failed), read(&counters.returned));
+    let answered = well.saturating_add(failed_tasks);
     let ended = answered.saturating_add(failed).saturating_add(returned);
     let accepted = read(&counters.accepted).max(ended);
     Ledger {
         accepted,
         answered,
+        failed_tasks,
         failed,
         in_flight: accepted.saturating_sub(ended),
         returned,

@@ -133,9 +133,12 @@ impl Coordinator {
             }
             self.write_dead_letter(entry, answer, failure_text(answer, body));
         }
-        // A command that exits with an error has answered all the same, unless its task counts that as a failure.
-        let ending =
-            if status == AnswerStatus::Ok && failed.is_none() { Ending::Answered } else { Ending::Failed };
+        let ending = ending(answer, &task);
+        if ending == Ending::FailedTask {
+            let (attempt, code) = (attempt(answer), i64::from(answer.code) as u64);
+            let details = [task.id.sequence, task.id.sender.into(), attempt.into(), code];
+            self.events.write(now_ns(), EventKind::TaskFailed, answer.worker, &details);
+        }
         let mut reported = *answer;
         if task.was_dead_letter() {
             reported.status |= REVIVED;
@@ -212,16 +215,29 @@ fn failure_text<'b>(answer: &AnswerHeader, body: &'b [u8]) -> &'b [u8] {
     output.get((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize..).unwrap_or_default()
 }
 
+fn is_command(task: &TaskHeader) -> bool {
+    matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command))
+}
+
+/// How the last answer to a task is counted. A command that ends badly has answered all the same.
+fn ending(answer: &AnswerHeader, task: &TaskHeader) -> Ending {
+    match AnswerStatus::from_raw(answer.status) {
+        Some(AnswerStatus::Ok) if is_command(task) && answer.code != 0 => Ending::FailedTask,
+        Some(AnswerStatus::Ok) => Ending::Answered,
+        Some(AnswerStatus::AgentFailed) => Ending::FailedTask,
+        _ => Ending::Failed,
+    }
+}
+
 /// Why the attempt behind an answer failed; `None` if it succeeded, or if its task does not count this as a failure.
 fn failure(answer: &AnswerHeader, task: &TaskHeader) -> Option<Cause> {
-    let command = matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
     match AnswerStatus::from_raw(answer.status) {
         Some(AnswerStatus::TimedOut) => Some(Cause::TimedOut),
         Some(AnswerStatus::Refused) => Some(Cause::Refused),
         Some(AnswerStatus::AgentFailed) if answer.status & FINAL != 0 => Some(Cause::Final),
         Some(AnswerStatus::AgentFailed) => Some(Cause::ExitedBadly),
         Some(AnswerStatus::AgentDied) => Some(Cause::Died),
-        Some(AnswerStatus::Ok) if command && task.retries_failures() && answer.code != 0 => {
+        Some(AnswerStatus::Ok) if is_command(task) && task.retries_failures() && answer.code != 0 => {
             Some(Cause::ExitedBadly)
         }
         _ => None,

@@ -203,7 +203,7 @@ fn reopen(control: Control, region: Region, index: u32) -> Result<(), RingError>
     own.left_until.store(until, Ordering::Release);
     from_client.acknowledge();
     let relaxed = Ordering::Relaxed;
-    let ended = [&counters.answered, &counters.failed, &counters.returned]
+    let ended = [&counters.answered, &counters.failed_tasks, &counters.failed, &counters.returned]
         .into_iter()
         .fold(0_u64, |sum, count| sum.saturating_add(count.load(relaxed)));
     let taken = until.saturating_add(counters.revived.load(relaxed));
@@ -237,12 +237,15 @@ impl Coordinator {
         let in_flight = (0..self.table.len()).filter(|entry| !ended(entry)).count() as u64;
         let counted = Endings {
             answered: counters.answered.load(relaxed),
+            failed_tasks: counters.failed_tasks.load(relaxed),
             failed: counters.failed.load(relaxed),
             returned: counters.returned.load(relaxed),
         };
         let under_way = Ending::from_raw(counters.ending.load(Ordering::Acquire));
-        let Endings { answered, failed, returned } = balanced(accepted, in_flight, counted, under_way);
+        let Endings { answered, failed_tasks, failed, returned } =
+            balanced(accepted, in_flight, counted, under_way);
         counters.answered.store(answered, relaxed);
+        counters.failed_tasks.store(failed_tasks, relaxed);
         counters.failed.store(failed, relaxed);
         counters.returned.store(returned, relaxed);
         counters.ending.store(0, Ordering::Release);
@@ -337,8 +340,12 @@ impl Coordinator {
         match state {
             // It was counted as answered, and its client is sent a failure.
             Some(State::Done) => {
-                let answered = counters.answered.load(Ordering::Relaxed);
-                counters.answered.store(answered.saturating_sub(1), Ordering::Relaxed);
+                // Or as a failed task, which its words do not say any more.
+                let counted = [&counters.answered, &counters.failed_tasks];
+                let one = counted.into_iter().find(|count| count.load(Ordering::Relaxed) > 0);
+                if let Some(count) = one {
+                    count.store(count.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+                }
                 add(&counters.failed);
             }
             Some(State::Failed) => {}

@@ -319,6 +319,7 @@ impl Coordinator {
         step(self);
         add(match ending {
             Ending::Answered => &counters.answered,
+            Ending::FailedTask => &counters.failed_tasks,
             Ending::Failed => &counters.failed,
             Ending::Returned => &counters.returned,
         });

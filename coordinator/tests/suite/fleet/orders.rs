@@ -64,6 +64,8 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
     assert_eq!(letter["command"], serde_json::json!(["sh", "-c", script]));
     assert_eq!((&letter["attempts"], &letter["code"]), (&2.into(), &1.into()));
     assert!(letter["output"].as_str().unwrap().contains("tried"), "{letter}");
+    assert_eq!(letter["reason"], "failed");
+    assert!(letter["message"].as_str().unwrap().starts_with("it failed"), "{letter}");
 
     // The cause is still there: it fails again, and becomes a new dead letter.
     assert_eq!(fine(shm.path(), &["dead-letters", "--requeue", &name]), format!("requeued {name}\n"));
@@ -82,7 +84,8 @@ fn a_dead_letter_is_kept_with_its_reason_until_it_is_done_or_dropped() {
         (status.counts.revived, status.counts.dead_letters, status.counts.dead_letters_kept),
         (2, 2, 0)
     );
-    assert_eq!((status.ledger.accepted, status.ledger.failed, status.ledger.answered), (3, 2, 1));
+    let ledger = status.ledger;
+    assert_eq!((ledger.accepted, ledger.answered, ledger.failed_tasks, ledger.failed), (3, 3, 2, 0));
 
     let events = fine(shm.path(), &["events"]);
     for words in ["retried", "dead-letter", "revived"].map(|what| format!("{what} task {name}")) {

@@ -46,7 +46,7 @@ fn vanished(world: &World) -> Option<u64> {
 fn ledger(seat: &Seat, revived: u64) -> Option<String> {
     let counters = &seat.region.counters;
     let open = seat.region.table.iter().filter(|entry| entry.is_open()).count() as u64;
-    let ended = counters.answered + counters.failed + counters.returned;
+    let ended = counters.answered + counters.failed_tasks + counters.failed + counters.returned;
     let taken = seat.region.down.acknowledged + counters.revived;
     let right =
         counters.accepted == ended + open && counters.accepted == taken && counters.revived == revived;

@@ -409,8 +409,12 @@ impl World {
         let counters = region.counters.clone();
         let accepted = region.down.acknowledged + counters.revived;
         let in_flight = region.table.iter().filter(|entry| entry.is_open()).count() as u64;
-        let counted =
-            Endings { answered: counters.answered, failed: counters.failed, returned: counters.returned };
+        let counted = Endings {
+            answered: counters.answered,
+            failed: counters.failed,
+            failed_tasks: counters.failed_tasks,
+            returned: counters.returned,
+        };
         let under_way = Ending::from_raw(counters.ending);
         let mut now = balanced(accepted, in_flight, counted, under_way);
         if double && under_way == Some(Ending::Answered) {
@@ -418,6 +422,8 @@ impl World {
         }
         self.step()?;
         self.region(coord).counters.answered = now.answered;
+        self.step()?;
+        self.region(coord).counters.failed_tasks = now.failed_tasks;
         self.step()?;
         self.region(coord).counters.failed = now.failed;
         self.step()?;

@@ -91,7 +91,8 @@ fn a_coordinator_that_dies_between_state_and_count_has_counted_once() {
             let world = played(REPLACED, &events);
             let counters = &world.seats[0].region.counters;
             assert_eq!(outcomes(&world), (expected.0, expected.1, 1), "cut {cut}");
-            assert_eq!((counters.answered, counters.failed), expected, "cut {cut}");
+            assert_eq!((counters.answered + counters.failed_tasks, counters.failed), expected, "cut {cut}");
+            assert_eq!(counters.failed_tasks, u64::from(how == Badly), "cut {cut}");
         }
     }
 }

@@ -225,7 +225,11 @@ impl World {
             }
             self.write_letter(coord, entry)?;
         }
-        let ending = if cause.is_none() { Ending::Answered } else { Ending::Failed };
+        let ending = match AnswerStatus::from_raw(answer.status) {
+            Some(AnswerStatus::Ok) if answer.code != 0 => Ending::FailedTask,
+            Some(AnswerStatus::Ok) => Ending::Answered,
+            _ => Ending::Failed,
+        };
         let mark = if revived { REVIVED } else { 0 };
         let told = AnswerHeader { status: answer.status | mark, ..*answer };
         self.ending(coord, entry, ending, &told, Word::finish)
@@ -323,7 +327,13 @@ impl World {
         self.step()?;
         self.change(coord, entry, last);
         if !self.region(coord).table[entry].revived {
-            self.ghost.counted(answer.id.sequence, ending == Ending::Answered);
+            // A failed task is a failure to its client only if it says so.
+            let task = self.region(coord).table[entry].task;
+            let well = match ending {
+                Ending::FailedTask => !task.retries_failures(),
+                ending => ending == Ending::Answered,
+            };
+            self.ghost.counted(answer.id.sequence, well);
         }
         self.step()?;
         *self.region(coord).counters.of(ending) += 1;

@@ -141,6 +141,7 @@ pub struct Letter {
 pub struct Counters {
     pub accepted: u64,
     pub answered: u64,
+    pub failed_tasks: u64,
     pub failed: u64,
     pub returned: u64,
     pub revived: u64,
@@ -153,6 +154,7 @@ impl Counters {
     pub fn of(&mut self, ending: Ending) -> &mut u64 {
         match ending {
             Ending::Answered => &mut self.answered,
+            Ending::FailedTask => &mut self.failed_tasks,
             Ending::Failed => &mut self.failed,
             Ending::Returned => &mut self.returned,
         }
