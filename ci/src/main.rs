@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "this program is a command line and nothing else")]
 
 mod check;
+mod chroot;
 mod coverage;
 mod dist;
 mod fuzz;
@@ -33,6 +34,8 @@ struct Cli {
 enum Verb {
     /// Everything that CI runs, cheapest first, up to the first failure
     Check(check::Args),
+    /// Run .ci/run on a pristine Debian 12 (needs root and debootstrap)
+    CiInChroot(chroot::Args),
     /// Check the module boundaries and code conventions
     Tidy(tidy::Args),
     /// Print the size and shape of the tree: lines, long files and functions, cycles, locked packages
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     };
     let done = Workspace::find().and_then(|workspace| match verb {
         Verb::Check(args) => check::check(&workspace, &args),
+        Verb::CiInChroot(args) => chroot::chroot(&workspace, &args),
         Verb::Tidy(args) => tidy::tidy(&workspace, &args),
         Verb::Figures => tidy::figures(&workspace),
         Verb::Schema(args) => schema::schema(&workspace, &args),

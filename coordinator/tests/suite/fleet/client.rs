@@ -153,7 +153,9 @@ fn a_death_by_any_signal_is_seen() {
     // A real-time signal has a number and no name.
     let kill_40 = |identity: coordinator::client::Identity| {
         let pid = identity.pid.to_string();
-        assert!(std::process::Command::new("kill").args(["-40", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("sh").args(["-c", "kill -40 $0", &pid]).status().unwrap().success()
+        );
     };
     kill_40(status.coordinators[0].workers[0].process.identity());
     wait_until("the worker's death is seen", || client.deaths() == 1);
