@@ -6,7 +6,7 @@
 mod clients;
 mod launches;
 
-use crate::support::up::{PROGRAM, is_empty, shm, wait_until};
+use crate::support::up::{PROGRAM, shm, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -31,7 +31,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Where a run works, and what all its commands can be recognised by: they call `sleep` by a name of its own.
+/// Where a run works.
 struct Ground {
     shm: tempfile::TempDir,
     dir: tempfile::TempDir,
@@ -62,17 +62,20 @@ impl Ground {
             .unwrap()
     }
 
-    /// Processes of its fleet, and whatever its commands have started, with their command lines.
+    /// Processes of its run, with their command lines: all of them show where its shared memory is, in their environment, or
+    /// have some of it mapped.
     fn left(&self) -> Vec<String> {
         let mut found = Vec::new();
+        let wanted = text(self.shm.path());
         for process in procfs::process::all_processes().unwrap().flatten() {
             let pid = process.pid();
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-            let is_ours = line.contains(&text(self.dir.path())) || maps.contains(&text(self.shm.path()));
+            let read = |file: &str| {
+                let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).replace('\0', " ")
+            };
+            let is_ours = read("environ").contains(&wanted) || read("maps").contains(&wanted);
             if is_ours && pid as u32 != std::process::id() {
-                found.push(format!("{pid} {line}"));
+                found.push(format!("{pid} {}", read("cmdline")));
             }
         }
         found
@@ -80,12 +83,14 @@ impl Ground {
 
     /// Nothing of it runs any more, and `clean` finds nothing that it may not remove.
     fn must_be_empty(&self, what: &str) {
-        wait_until(&format!("{what}: nothing is left"), || self.left().is_empty());
+        // Twice: a process that is just executing a program shows nothing for a moment.
+        wait_until(&format!("{what}: nothing is left"), || self.left().is_empty() && self.left().is_empty());
         let mut clean = Command::new(PROGRAM);
         clean.args(["clean", "--shm-dir"]).arg(self.shm.path()).env("TMPDIR", self.shm.path());
         let said = clean.output().unwrap();
         assert!(said.status.success(), "{what}: {}", String::from_utf8_lossy(&said.stderr));
-        assert!(is_empty(self.shm.path()), "{what}: {:?}", std::fs::read_dir(self.shm.path()).unwrap());
+        let files: Vec<_> = std::fs::read_dir(self.shm.path()).unwrap().flatten().collect();
+        assert!(files.is_empty(), "{what}: {files:?}");
     }
 }
 
