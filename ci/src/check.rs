@@ -5,6 +5,7 @@
 
 use crate::workspace::{Outcome, Workspace, is_ci, said};
 use crate::{schema, tidy};
+use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -120,6 +121,8 @@ pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
     let ci = is_ci(std::env::var("CI").ok().as_deref());
     let steps = steps(workspace, args)?;
     let began = Instant::now();
+    // What an earlier check skipped. There may be no such file.
+    let _ = std::fs::remove_file(workspace.skips_file());
     let summary = carry_out(
         &steps,
         ci,
@@ -140,8 +143,30 @@ pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
             "not part of this: advisories, which need a database from the network: --advisories adds them"
         );
     }
-    eprintln!("check: {summary} in {}", clock(began.elapsed()));
+    let lines = std::fs::read_to_string(workspace.skips_file()).unwrap_or_default();
+    let skipped = skipped_tests(&lines);
+    if !skipped.is_empty() {
+        eprintln!("tests that this host let pass without a look:\n  {}", skipped.join("\n  "));
+        if ci {
+            return Err(format!("check: {} tests were skipped, and nothing is skipped in CI", skipped.len()));
+        }
+    }
+    eprintln!("check: {summary}{} in {}", in_words(skipped.len()), clock(began.elapsed()));
     Ok(())
+}
+
+/// Each once: a test may want several things, and run in several steps.
+fn skipped_tests(lines: &str) -> Vec<&str> {
+    lines.lines().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// How many tests were skipped.
+fn in_words(skipped: usize) -> String {
+    match skipped {
+        0 => String::new(),
+        1 => ", 1 test skipped (see above)".to_owned(),
+        many => format!(", {many} tests skipped (see above)"),
+    }
 }
 
 /// Says now and then that a step still runs, whatever it prints itself.
@@ -282,6 +307,14 @@ mod tests {
         assert_eq!(names, ["fmt", "tidy", "clippy", "units"]);
         let tests = said(&fast_steps()[3].words);
         assert!(tests.contains("--lib --bins") && !tests.contains("--test "), "{tests}");
+    }
+
+    #[test]
+    fn a_skipped_test_is_listed_once_and_counted() {
+        let lines = "b: it wants root\na: it wants root\nb: it wants root\n";
+        assert_eq!(skipped_tests(lines), ["a: it wants root", "b: it wants root"]);
+        assert_eq!(in_words(2), ", 2 tests skipped (see above)");
+        assert_eq!(in_words(0), "");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The checkout that this program was called in, and how commands are run in it.
 
 use cargo_metadata::{Metadata, MetadataCommand};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What went wrong, in words: the only reader is a person.
@@ -33,7 +33,13 @@ impl Workspace {
         };
         let mut command = Command::new(program);
         command.args(words[1..].iter().map(AsRef::as_ref)).current_dir(self.root()).stdin(Stdio::null());
+        command.env("TEST_SKIPS_FILE", self.skips_file());
         command
+    }
+
+    /// Gets a line for each test that was skipped, and why.
+    pub(crate) fn skips_file(&self) -> PathBuf {
+        self.metadata.target_directory.as_std_path().join("skipped-tests")
     }
 
     /// Runs a command whose output the user sees.

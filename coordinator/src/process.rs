@@ -18,3 +18,7 @@ pub mod reap;
 pub mod reset;
 pub mod supervisor;
 pub mod worker;
+
+#[cfg(test)]
+#[path = "../tests/suite/support/skips.rs"]
+mod skips;

@@ -2,6 +2,7 @@
 
 pub mod outcomes;
 pub mod random;
+pub mod skips;
 pub mod stalled;
 pub mod up;
 pub mod wants;

@@ -12,3 +12,5 @@ mod runs;
 mod sampler;
 mod scenarios;
 mod schema;
+#[path = "../../../coordinator/tests/suite/support/skips.rs"]
+mod skips;

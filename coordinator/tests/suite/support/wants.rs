@@ -1,28 +1,23 @@
-//! What not every desk gives. A test that wants it says there that it was skipped; in CI it fails.
-#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-
+//! What not every desk gives, and how it is found out.
+use super::skips::has_or_skips;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A command that goes before another: a user and a mount namespace of its own.
 pub const NAMESPACE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
 
-fn has_or_skips(what: &str, has: bool) -> bool {
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1");
-    assert!(has || !ci, "this test wants {what}, and nothing is skipped in CI");
-    if !has {
-        println!("skipped: this test wants {what}");
-    }
-    has
-}
-
 pub fn may_become_another_user() -> bool {
     has_or_skips("root, to become another user", nix::unistd::geteuid().is_root())
 }
 
 pub fn has_namespaces() -> bool {
-    let works = Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).arg("true").status();
-    has_or_skips("user namespaces", works.is_ok_and(|status| status.success()))
+    let refused = match Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).arg("true").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let why = refused.as_deref().unwrap_or_default();
+    has_or_skips(&format!("user namespaces, which this host refuses ({why})"), refused.is_none())
 }
 
 /// A command that goes before another: a time namespace of its own, in which the host was booted earlier.
