@@ -53,8 +53,8 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Schema { guide } => schema::schema(guide),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
-        Verb::Judge(args) => verdict::judge(&args.run),
-        Verb::Report(args) => verdict::report(&args.run),
+        Verb::Judge(args) => verdict::judge(&args),
+        Verb::Report(args) => verdict::report(&args),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
 }

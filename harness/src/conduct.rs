@@ -200,7 +200,7 @@ mod tests {
 
     fn plan() -> Plan {
         let text = include_str!("../../scenarios/smoke.toml").to_owned();
-        let source = Source { name: "scenarios/smoke.toml".into(), text };
+        let source = Source::new("scenarios/smoke.toml", text);
         let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
         Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None })
     }

@@ -66,6 +66,27 @@ impl ExitCode {
         }
     }
 
+    /// What several runs amount to: the worst, in the order 70, 64, 20, 10, 13, 12, 11, 0. An end that was asked for
+    /// comes before all of them: not everything was run. Nothing at all is a pass.
+    pub fn worst(codes: impl IntoIterator<Item = Self>) -> Self {
+        codes.into_iter().max_by_key(|code| code.gravity()).unwrap_or(Self::Pass)
+    }
+
+    fn gravity(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Conditional => 1,
+            Self::Inconclusive => 2,
+            Self::Regression => 3,
+            Self::Fail => 4,
+            Self::HostUnfit => 5,
+            Self::Usage => 6,
+            Self::Bug => 7,
+            Self::Interrupted => 8,
+            Self::Signal(_) => 9,
+        }
+    }
+
     pub fn code(self) -> u8 {
         match self {
             Self::Pass => 0,
@@ -97,6 +118,18 @@ impl From<ExitCode> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_worst_of_several_runs_is_in_the_documented_order() {
+        use ExitCode::*;
+        let order = [Pass, Conditional, Inconclusive, Regression, Fail, HostUnfit, Usage, Bug, Interrupted];
+        for (index, worse) in order.iter().enumerate() {
+            for better in &order[..=index] {
+                assert_eq!(ExitCode::worst([*better, *worse, *better]), *worse);
+            }
+        }
+        assert_eq!(ExitCode::worst([]), Pass);
+    }
 
     #[test]
     fn the_codes_are_those_that_pipelines_know() {

@@ -66,6 +66,17 @@ impl Need {
             program: program_of(plan.workload()),
         }
     }
+
+    /// What runs of both need, one after the other.
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            shm_bytes: self.shm_bytes.max(other.shm_bytes),
+            shm_inodes: self.shm_inodes.max(other.shm_inodes),
+            fds: self.fds.max(other.fds),
+            processes: self.processes.max(other.processes),
+            program: self.program.or(other.program),
+        }
+    }
 }
 
 fn program_of(workload: &Workload) -> Option<String> {

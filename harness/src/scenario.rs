@@ -16,6 +16,7 @@ mod fleet;
 mod form;
 mod guide;
 mod load;
+mod matrix;
 pub mod mistake;
 mod overlay;
 mod pattern;
@@ -51,6 +52,30 @@ pub struct Source {
     /// As given on the command line: what messages call the file.
     pub name: String,
     pub text: String,
+    /// The files that it extends, the nearest first.
+    pub bases: Vec<Base>,
+}
+
+/// A scenario file that another one extends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// As messages call it.
+    pub name: String,
+    pub text: String,
+}
+
+impl Source {
+    /// A file that extends no other, or whose bases are still to be read.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), bases: Vec::new() }
+    }
+
+    /// What the text says that it extends: a path from its own directory. Nothing if the text is not TOML, which
+    /// [`Scenario::parse`] reports.
+    pub fn extends(text: &str) -> Option<String> {
+        let table = text.parse::<toml::Table>().ok()?;
+        table.get(root::EXTENDS.name)?.as_str().map(ToOwned::to_owned)
+    }
 }
 
 /// Which variant of a file is meant.
@@ -63,36 +88,81 @@ pub struct Selection {
 }
 
 impl Scenario {
-    /// Reads a file's text, with a profile and overrides applied.
+    /// Reads a file's text, with a profile and overrides applied: its scenario, or the first of its matrix.
     ///
     /// Every profile of the file is checked, the chosen one with the overrides: a mistake in a
     /// profile that only CI uses is found on the desk.
     pub fn parse(source: &Source, selection: &Selection) -> Result<Self, Mistakes> {
+        let mut all = Self::parse_all(source, selection)?;
+        Ok(all.swap_remove(0))
+    }
+
+    /// As [`Self::parse`]: one scenario for each combination of the file's matrix, and one without. Never none.
+    pub fn parse_all(source: &Source, selection: &Selection) -> Result<Vec<Self>, Mistakes> {
         let mut found = Vec::new();
-        let scenario = parse(source, selection, &mut found);
+        let scenarios = parse(source, selection, &mut found);
         mistake::settle(&mut found);
-        match scenario {
-            Some(scenario) if found.is_empty() => Ok(scenario),
-            _ => Err(Mistakes::new(source, selection, found)),
+        if found.is_empty() && !scenarios.is_empty() {
+            return Ok(scenarios);
         }
+        Err(Mistakes::new(source, selection, found))
     }
 }
 
-fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Option<Scenario> {
-    let mut base = tree::parse(&source.text, &root::is_repeated, found)?;
+fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Vec<Scenario> {
+    let Some(mut base) = read_tree(source, found) else { return Vec::new() };
+    let cells = matrix::take(&mut base, found);
     let profiles = overlay::take_profiles(&mut base, found);
+    let mut scenarios = Vec::new();
+    for cell in &cells {
+        let before = found.len();
+        scenarios.extend(parse_cell(&base, &profiles, (source, selection), cell, found));
+        if found.len() > before {
+            // What is wrong with one combination is mostly wrong with all.
+            return Vec::new();
+        }
+    }
+    scenarios
+}
 
+/// The file, laid over those that it extends.
+fn read_tree(source: &Source, found: &mut Vec<Mistake>) -> Option<tree::Node> {
+    let file = tree::parse(&source.text, None, &root::is_repeated, found);
+    let Some((farthest, nearer)) = source.bases.split_last() else { return file };
+    let (file, last) = (file?, nearer.len());
+    root::require_name(&file, found);
+    let mut whole = tree::parse(&farthest.text, Some(last), &root::is_repeated, found)?;
+    for (index, base) in nearer.iter().enumerate().rev() {
+        overlay::extend(&mut whole, tree::parse(&base.text, Some(index), &root::is_repeated, found)?, found);
+    }
+    overlay::extend(&mut whole, file, found);
+    Some(whole)
+}
+
+fn parse_cell(
+    base: &tree::Node,
+    profiles: &[overlay::Profile],
+    (source, selection): (&Source, &Selection),
+    cell: &matrix::Cell,
+    found: &mut Vec<Mistake>,
+) -> Option<Scenario> {
+    let mut base = base.clone();
+    cell.lay(&mut base);
+    let build = |mut tree: tree::Node, found: &mut Vec<Mistake>| {
+        cell.substitute(&mut tree);
+        root::build(&tree, source, selection, cell, found)
+    };
     let mut base_mistakes = Vec::new();
-    let plain = root::build(&base, source, selection, &mut base_mistakes);
+    let plain = build(base.clone(), &mut base_mistakes);
 
-    for profile in &profiles {
+    for profile in profiles {
         if selection.profile.as_ref() == Some(&profile.name) {
             continue;
         }
         let mut merged = base.clone();
         let mut mistakes = Vec::new();
         overlay::apply(&mut merged, profile, &mut mistakes);
-        root::build(&merged, source, selection, &mut mistakes);
+        build(merged, &mut mistakes);
         // What is wrong without the profile is reported once.
         mistakes.retain(|mistake| !base_mistakes.iter().any(|reported| reported.is_same_place(mistake)));
         found.extend(mistakes.into_iter().map(|mistake| mistake.within_profile(&profile.name)));
@@ -105,12 +175,12 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Op
     let mut chosen = base;
     let mut mistakes = Vec::new();
     if let Some(name) = &selection.profile {
-        overlay::choose(&mut chosen, name, &profiles, &source.name, &mut mistakes);
+        overlay::choose(&mut chosen, name, profiles, &source.name, &mut mistakes);
     }
     for (index, set) in selection.sets.iter().enumerate() {
         overlay::set(&mut chosen, index, set, &mut mistakes);
     }
-    let scenario = root::build(&chosen, source, selection, &mut mistakes);
+    let scenario = build(chosen, &mut mistakes);
     // What the file says without the overrides must be right as well, or the next run without them fails.
     mistakes.extend(base_mistakes.into_iter().filter(Mistake::is_in_file));
     found.extend(mistakes);

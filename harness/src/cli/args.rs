@@ -23,8 +23,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a scenario and judge the result
-    #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
+    /// Run scenarios and judge the results
+    #[command(
+        before_help = "Examples:  harness run scenarios/smoke.toml\n           harness run smoke load-100 --runs 3"
+    )]
     Run(RunArgs),
     /// Report all mistakes in scenario files
     #[command(before_help = "Example:  harness validate scenarios/*.toml")]
@@ -32,7 +34,7 @@ pub enum Verb {
     /// Show what a run would do and need, without starting anything
     #[command(before_help = "Example:  harness plan scenarios/gate1-24h.toml --rehearse 1440x")]
     Plan(PlanArgs),
-    /// List the scenarios in a directory
+    /// List the scenarios in a directory, or the runs
     #[command(before_help = "Example:  harness list scenarios")]
     List(ListArgs),
     /// Judge a run again from its log
@@ -93,11 +95,23 @@ impl VariantArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The scenario file
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// Scenario files: paths, names of files in scenarios/, or - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub variant: VariantArgs,
+    /// Run only scenarios with this name, or if there is none, with this in their names
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Run each scenario so many times, and show how far its figures differ
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// Run what is INCONCLUSIVE again, so many times at most; the last run counts
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub retry_inconclusive: u32,
+    /// Print one JSON object instead of summaries
+    #[arg(long)]
+    pub json: bool,
     /// Write the run to DIR/<scenario>/<time>-<id>
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
@@ -111,6 +125,9 @@ pub struct ValidateArgs {
     /// The scenario files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -127,9 +144,15 @@ pub struct PlanArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// The directory of the scenarios
-    #[arg(value_name = "DIR", default_value = "scenarios")]
-    pub directory: PathBuf,
+    /// The directory of the scenarios, or with --runs, that of the runs [default: scenarios, or runs]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// List runs and their verdicts, the newest first
+    #[arg(long)]
+    pub runs: bool,
+    /// Print one JSON array instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -137,6 +160,9 @@ pub struct JudgeArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Print the verdict as JSON instead of a summary
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -144,6 +170,9 @@ pub struct ReportArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Print the verdict as JSON instead of a summary
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -153,6 +182,9 @@ pub struct DoctorArgs {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub variant: VariantArgs,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -8,12 +8,13 @@ use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
-    let need = match args.file.as_ref().map(|file| load::plan(file, &args.variant)).transpose() {
-        Ok(plan) => plan.as_ref().map_or_else(Need::default, Need::of),
+    let need = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
+        Ok(plans) => plans.iter().flatten().map(Need::of).fold(Need::default(), Need::most),
         Err(code) => return code,
     };
     let capabilities = host::examine(&load::shm_dir(), &need);
-    if let Err(code) = output::data(&text(&capabilities)) {
+    let shown = if args.json { json(&capabilities) } else { text(&capabilities) };
+    if let Err(code) = output::data(&shown) {
         return code;
     }
     let missing = capabilities.iter().filter(|capability| capability.status == Status::Missing).count();
@@ -24,6 +25,20 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     }
     output::report(&format!("this host can run {what}"));
     ExitCode::Pass
+}
+
+fn json(capabilities: &[Capability]) -> String {
+    let one = |capability: &Capability| {
+        let status = match capability.status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Missing => "missing",
+        };
+        let (name, found, remedy) = (capability.name, &capability.found, &capability.remedy);
+        serde_json::json!({ "name": name, "status": status, "found": found, "remedy": remedy })
+    };
+    let capabilities: Vec<_> = capabilities.iter().map(one).collect();
+    format!("{:#}\n", serde_json::json!({ "capabilities": capabilities }))
 }
 
 fn text(capabilities: &[Capability]) -> String {

@@ -6,17 +6,80 @@ use super::output;
 use crate::exit::ExitCode;
 use crate::host::SHM_DIR;
 use crate::scenario::unit::bytes_text;
-use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source, seed};
+use crate::scenario::{Base, Plan, PlanOptions, Scenario, Selection, Source, seed};
 use notation::suggest;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The largest committed scenario has a few KiB; a far larger file is something else.
 const FILE_MAX: u64 = 1 << 20;
+/// As a file's name on the command line.
+const STDIN: &str = "-";
 /// Where scenarios are looked for that are named without a directory.
 const SCENARIOS: &str = "scenarios";
 
+/// The text of a scenario, with those that it extends. `-` is standard input, and a bare name that is no file here is
+/// looked for in `scenarios/`.
 pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
+    let is_stdin = file == Path::new(STDIN);
+    let path = if is_stdin { file.to_owned() } else { found(file) };
+    let mut source = if is_stdin { from_stdin() } else { text_of(&path) }?;
+    let mut seen = vec![path.canonicalize().unwrap_or_else(|_| path.clone())];
+    let mut at = path;
+    let mut next = Source::extends(&source.text);
+    while let Some(extended) = next {
+        let base = at.parent().unwrap_or(Path::new("")).join(&extended);
+        let identity = base.canonicalize().unwrap_or_else(|_| base.clone());
+        if seen.contains(&identity) {
+            let message = format!("`{}` extends itself, by way of `{}`", base.display(), at.display());
+            output::error(&message, Some("leave out one `extends`"));
+            return Err(ExitCode::Usage);
+        }
+        let Source { name, text, .. } = text_of(&base).inspect_err(|_| {
+            output::report(&format!("note: `{}` extends it", at.display()));
+        })?;
+        next = Source::extends(&text);
+        source.bases.push(Base { name, text });
+        seen.push(identity);
+        at = base;
+    }
+    Ok(source)
+}
+
+/// `smoke` is `scenarios/smoke.toml`, unless there is a file of that name here.
+fn found(file: &Path) -> PathBuf {
+    let is_bare = file.components().count() == 1 && file.extension().is_none();
+    if is_bare && !file.exists() {
+        let named = Path::new(SCENARIOS).join(file).with_extension("toml");
+        if named.is_file() {
+            return named;
+        }
+    }
+    file.to_owned()
+}
+
+fn from_stdin() -> Result<Source, ExitCode> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(FILE_MAX + 1).read_to_end(&mut bytes);
+    let refuse = |message: String, hint: &str| {
+        output::error(&message, Some(hint));
+        Err(ExitCode::Usage)
+    };
+    match (read, String::from_utf8(bytes)) {
+        (Err(error), _) => refuse(format!("cannot read standard input: {error}"), "name a scenario file"),
+        (Ok(n), _) if n as u64 > FILE_MAX => refuse(
+            format!("standard input is larger than {}", bytes_text(FILE_MAX)),
+            "scenarios have a few KiB; is this the right file?",
+        ),
+        (Ok(0), _) => {
+            refuse("standard input is empty".to_owned(), "pipe a scenario into it: `harness run - < FILE`")
+        }
+        (Ok(_), Err(_)) => refuse("standard input is not UTF-8".to_owned(), "a scenario is text in UTF-8"),
+        (Ok(_), Ok(text)) => Ok(Source::new("<stdin>", text)),
+    }
+}
+
+fn text_of(file: &Path) -> Result<Source, ExitCode> {
     let name = file.display().to_string();
     let refuse = |message: String, hint: &str| {
         output::error(&message, Some(hint));
@@ -48,7 +111,7 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
         }
     };
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { name, text }),
+        Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {
             let offset = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..offset].split(|byte| *byte == b'\n').count();
@@ -120,23 +183,24 @@ fn nearest(directory: &Path, file: &Path) -> Option<PathBuf> {
     Some(directory.join(format!("{near}.toml")))
 }
 
-pub(crate) fn scenario(source: &Source, selection: &Selection) -> Result<Scenario, ExitCode> {
-    Scenario::parse(source, selection).map_err(|found| {
+/// One, or as many as the file's matrix has.
+pub(crate) fn scenarios(source: &Source, selection: &Selection) -> Result<Vec<Scenario>, ExitCode> {
+    Scenario::parse_all(source, selection).map_err(|found| {
         output::mistakes(&found);
         ExitCode::Usage
     })
 }
 
 /// A scenario that names no seed gets one of its own text: the same file is the same run.
-pub(crate) fn plan(file: &Path, variant: &VariantArgs) -> Result<Plan, ExitCode> {
+pub(crate) fn plans(file: &Path, variant: &VariantArgs) -> Result<Vec<Plan>, ExitCode> {
     let source = source(file)?;
-    let scenario = scenario(&source, &variant.selection())?;
+    let scenarios = scenarios(&source, &variant.selection())?;
     let options = PlanOptions {
         seed: variant.seed,
         fallback_seed: seed::child(0, &source.text),
         rehearsal: variant.rehearse,
     };
-    Ok(Plan::new(scenario, &options))
+    Ok(scenarios.into_iter().map(|scenario| Plan::new(scenario, &options)).collect())
 }
 
 /// Where fleets keep their shared memory.

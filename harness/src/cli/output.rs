@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_mistake_is_shown_in_its_line() {
         let text = include_str!("../../../scenarios/smoke.toml").replacen("duration = ", "duratoin = ", 1);
-        let source = Source { name: "scenarios/broken.toml".into(), text };
+        let source = Source::new("scenarios/broken.toml", text);
         let found = Scenario::parse(&source, &Selection::default()).unwrap_err();
         insta::assert_snapshot!(graphical(&found, false));
     }

@@ -11,15 +11,20 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 pub(super) fn plan(args: &PlanArgs) -> ExitCode {
-    let plan = match load::plan(&args.file, &args.variant) {
-        Ok(plan) => plan,
+    let plans = match load::plans(&args.file, &args.variant) {
+        Ok(plans) => plans,
         Err(code) => return code,
     };
-    output::data_only(&if args.json { json(&plan) } else { text(&plan) })
+    let shown = match (&plans[..], args.json) {
+        ([plan], true) => format!("{:#}\n", json(plan)),
+        (plans, true) => format!("{:#}\n", plans.iter().map(json).collect::<serde_json::Value>()),
+        (plans, false) => plans.iter().map(text).collect::<Vec<_>>().join("\n"),
+    };
+    output::data_only(&shown)
 }
 
-fn json(plan: &Plan) -> String {
-    let value = serde_json::json!({
+fn json(plan: &Plan) -> serde_json::Value {
+    serde_json::json!({
         "scenario": plan.scenario_facts(),
         "seed": plan.seed(),
         "rehearsal": plan.rehearsal().map(crate::scenario::Rehearsal::factor),
@@ -28,8 +33,7 @@ fn json(plan: &Plan) -> String {
         "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
         "criteria": plan.criteria(),
         "notes": plan.notes(),
-    });
-    format!("{value:#}\n")
+    })
 }
 
 fn text(plan: &Plan) -> String {
@@ -111,6 +115,12 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ),
         ("seed", plan.seed().to_string()),
     ];
+    if !plan.scenario_facts().matrix.is_empty() {
+        rows.push(("matrix", plan.scenario_facts().matrix.join(", ")));
+    }
+    if !plan.scenario_facts().extends.is_empty() {
+        rows.push(("extends", plan.scenario_facts().extends.join(", ")));
+    }
     if let Some(profile) = &plan.scenario_facts().profile {
         rows.push(("profile", profile.clone()));
     }

@@ -1,33 +1,31 @@
-//! `harness run`: the words, the signals, the progress and the exit code of a run. What happens in it is in
-//! [`conduct`].
+//! `harness run`: which runs there are, one after the other, and the recap of several. A run itself is in [`one`].
+
+mod one;
+mod recap;
 
 use super::args::RunArgs;
-use super::progress::Progress;
-use super::{load, output, verdict};
-use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
-use crate::engine::stop::StopMode;
+use super::{load, output};
+use crate::conduct::Options;
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::system::own_program;
 use coordinator::cli::limits::{self, TooLow};
-use coordinator::cli::{outlet, signals};
-use reports::runlog::event::EndReason;
+use one::Show;
+use recap::{Line, Recap};
 use rustix::fs::Mode;
 use rustix::process::umask;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
 
-/// How often the progress is drawn anew.
-const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Memory that the threads and the verdict of the smallest run take, with as much again to spare.
 const ROOM_MIN: u64 = 32 << 20;
-/// The first signal asks a run to drain and the second to end now. One more does not wait for that, and the fleet ends by
-/// itself.
-const ASKED_MAX: usize = 2;
+
+/// A scenario that is to be run.
+struct Job {
+    file: PathBuf,
+    plan: Plan,
+    /// It is one of several scenarios of its file.
+    is_cell: bool,
+}
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     output::start_tracing();
@@ -36,35 +34,102 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         return ExitCode::HostUnfit;
     }
     keep_from_others();
-    let plan = match load::plan(&args.file, &args.variant) {
-        Ok(plan) => plan,
+    let jobs = match jobs(args) {
+        Ok(jobs) => jobs,
         Err(code) => return code,
     };
-    if plan.is_undecidable() {
-        return refuse_undecidable(&plan);
-    }
-    if !args.quiet {
-        plan.notes().iter().for_each(|note| output::warn(note));
-    }
-    let options = Options {
-        shm_dir: load::shm_dir(),
-        out: args.out.clone(),
-        command: command(args, plan.seed()),
-        program: own_program(),
-    };
-    let Followed { done, signals, directory } = match with_signals(plan, options, args.quiet) {
-        Ok(followed) => followed,
+    let mut came = match one::watch() {
+        Ok(came) => came,
         Err(error) => {
             let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
             output::error(&format!("cannot start the threads of a run: {error}"), Some(hint));
             return ExitCode::HostUnfit;
         }
     };
-    match (done, signals.last()) {
-        (Some(Ok(conducted)), _) => finish(&conducted, &signals),
-        (Some(Err(error)), _) => explain(&error),
-        (None, last) => at_once(directory.as_deref(), last.copied()),
+    let repeated = jobs.iter().flat_map(|job| std::iter::repeat_n(job, args.runs as usize));
+    let total = jobs.len() * args.runs as usize;
+    let mut recap = Recap::new(total);
+    for (index, job) in repeated.enumerate() {
+        if total > 1 && !args.quiet {
+            output::report(&format!("run {} of {total}: {}", index + 1, job.plan.name()));
+        }
+        let line = until_decided(job, args, &mut came);
+        let is_stopped = line.is_stopped;
+        recap.push(line);
+        if is_stopped {
+            break;
+        }
     }
+    recap.show(args.json)
+}
+
+/// Runs it, and again as often as is allowed while it is INCONCLUSIVE.
+fn until_decided(job: &Job, args: &RunArgs, came: &mut one::Came) -> Line {
+    let show = Show { quiet: args.quiet, summary: !args.json };
+    let mut line = Line::new(job.plan.name());
+    loop {
+        let options = Options {
+            shm_dir: load::shm_dir(),
+            out: args.out.clone(),
+            command: command(args, job),
+            program: own_program(),
+        };
+        line.push(one::run(job.plan.clone(), options, show, came));
+        let again = line.exit == ExitCode::Inconclusive && line.retries() < args.retry_inconclusive;
+        if !again || line.is_stopped {
+            return line;
+        }
+        output::report(&format!(
+            "{} is INCONCLUSIVE: run again ({} of {})",
+            job.plan.name(),
+            line.retries() + 1,
+            args.retry_inconclusive
+        ));
+    }
+}
+
+/// All that is to be run. All files are checked first: a mistake in the last one is found before the first one has run
+/// for a day.
+fn jobs(args: &RunArgs) -> Result<Vec<Job>, ExitCode> {
+    let mut jobs = Vec::new();
+    let mut refused = None;
+    for file in &args.files {
+        match load::plans(file, &args.variant) {
+            Ok(plans) => {
+                let is_cell = plans.len() > 1;
+                jobs.extend(plans.into_iter().map(|plan| Job { file: file.clone(), plan, is_cell }));
+            }
+            Err(code) => refused = Some(code),
+        }
+    }
+    if let Some(code) = refused {
+        return Err(code);
+    }
+    if let Some(filter) = &args.filter {
+        jobs = filtered(jobs, filter)?;
+    }
+    for job in &jobs {
+        if job.plan.is_undecidable() {
+            return Err(refuse_undecidable(&job.plan));
+        }
+        if !args.quiet {
+            job.plan.notes().iter().for_each(|note| output::warn(note));
+        }
+    }
+    Ok(jobs)
+}
+
+/// Those of that name; if there is none, those whose names contain it.
+fn filtered(mut jobs: Vec<Job>, filter: &str) -> Result<Vec<Job>, ExitCode> {
+    let names: Vec<String> = jobs.iter().map(|job| job.plan.name().to_owned()).collect();
+    let is_name = names.iter().any(|name| name == filter);
+    jobs.retain(|job| if is_name { job.plan.name() == filter } else { job.plan.name().contains(filter) });
+    if jobs.is_empty() {
+        let message = format!("no scenario has `{filter}` in its name");
+        output::error(&message, Some(&format!("there are {}", names.join(", "))));
+        return Err(ExitCode::Usage);
+    }
+    Ok(jobs)
 }
 
 /// Hours that could only end INCONCLUSIVE are not spent.
@@ -82,227 +147,9 @@ fn keep_from_others() {
     umask(before | others);
 }
 
-/// Signals that asked for the end, in their order.
-type Signals = Vec<i32>;
-
-type Done = Result<Conducted, ConductError>;
-
-/// What became of a run that was followed.
-struct Followed {
-    /// `None` if signals asked not to wait for it.
-    done: Option<Done>,
-    signals: Signals,
-    /// Once there is one.
-    directory: Option<PathBuf>,
-}
-
-fn with_signals(plan: Plan, options: Options, quiet: bool) -> io::Result<Followed> {
-    let (signal, signals) = unbounded_channel();
-    // Before there is a second thread.
-    signals::watch(move |number| {
-        let _ = signal.send(number);
-    })?;
-    // From here on this process must look at its signals, and cannot wait for those who read what it writes.
-    outlet::hurry();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, notices) = unbounded_channel();
-    let controls = Controls::default();
-    let progress = Progress::new(&plan, &controls.live, quiet);
-    let view = View { plan: plan.clone(), quiet, progress: Some(progress), directory: None };
-    let work = {
-        let controls = controls.clone();
-        // The receiver lives until the work is done.
-        move || conduct(plan, options, &controls, |notice| drop(sender.send(notice)))
-    };
-    runtime.block_on(follow(work, (notices, signals), &controls, view))
-}
-
-/// Does `work` on a thread of its own, and sends what it returned, or with what it panicked.
-fn start(
-    work: impl FnOnce() -> Done + Send + 'static,
-) -> io::Result<oneshot::Receiver<std::thread::Result<Done>>> {
-    let (send, done) = oneshot::channel();
-    std::thread::Builder::new().name("run".to_owned()).spawn(move || {
-        // Without a receiver the process is about to end.
-        let _ = send.send(catch_unwind(AssertUnwindSafe(work)));
-    })?;
-    Ok(done)
-}
-
-async fn follow(
-    work: impl FnOnce() -> Done + Send + 'static,
-    (mut notices, mut came): (UnboundedReceiver<Notice>, UnboundedReceiver<i32>),
-    controls: &Controls,
-    mut view: View,
-) -> io::Result<Followed> {
-    let mut work = start(work)?;
-    let mut ticks = tokio::time::interval(SHOW_EVERY);
-    let mut signals = Signals::new();
-    let done = loop {
-        tokio::select! {
-            // In this order: a run is introduced before its progress is drawn.
-            biased;
-            Some(notice) = notices.recv() => view.notice(&notice),
-            Some(signal) = came.recv() => {
-                signals.push(signal);
-                let under_way = view.is_under_way();
-                if signals.len() > if under_way { ASKED_MAX } else { 1 } {
-                    break None;
-                }
-                let asked = Asked { again: signals.len() > 1, under_way };
-                ask_to_end(controls, signal_name(signal), &asked);
-            }
-            done = &mut work => break Some(done),
-            _ = ticks.tick() => view.tick(),
-        }
-    };
-    while let Ok(notice) = notices.try_recv() {
-        view.notice(&notice);
-    }
-    view.finish();
-    let done = match done {
-        Some(Ok(Ok(done))) => Some(done),
-        Some(Ok(Err(panic))) => resume_unwind(panic),
-        Some(Err(_)) => unreachable!("the thread sends, whatever becomes of its work"),
-        None => None,
-    };
-    Ok(Followed { done, signals, directory: view.directory })
-}
-
-/// A signal among those that asked for the end.
-struct Asked {
-    again: bool,
-    /// The fleet is still there: if not, the run is being judged.
-    under_way: bool,
-}
-
-fn ask_to_end(controls: &Controls, signal: &str, asked: &Asked) {
-    let (mode, text) = match asked {
-        Asked { under_way: false, .. } => {
-            return output::report(&format!(
-                "{signal}: the run has ended and is judged; once more ends that"
-            ));
-        }
-        Asked { again: true, .. } => (StopMode::Kill, format!("{signal} again: ending now")),
-        Asked { again: false, .. } => (
-            StopMode::Drain,
-            format!("{signal}: no more rounds, waiting for what is in flight; once more ends it now"),
-        ),
-    };
-    controls.stop.ask(mode, EndReason::Interrupted, format!("{signal} from outside"));
-    output::report(&text);
-}
-
-fn signal_name(number: i32) -> &'static str {
-    match number {
-        2 => "SIGINT",
-        15 => "SIGTERM",
-        1 => "SIGHUP",
-        _ => "a signal",
-    }
-}
-
-/// What the user sees of a run.
-struct View {
-    plan: Plan,
-    quiet: bool,
-    /// Until the run has ended.
-    progress: Option<Progress>,
-    directory: Option<PathBuf>,
-}
-
-impl View {
-    fn is_under_way(&self) -> bool {
-        self.progress.is_some()
-    }
-
-    fn tick(&mut self) {
-        if let Some(progress) = &mut self.progress {
-            progress.show();
-        }
-    }
-
-    fn notice(&mut self, notice: &Notice) {
-        if let Notice::Starting { directory } = notice {
-            self.directory = Some(directory.clone());
-        }
-        match notice {
-            Notice::Ended(_) => self.finish(),
-            _ if self.quiet => {}
-            Notice::Warnings(warnings) => {
-                for warning in warnings {
-                    output::warn(&format!("{}: {}", warning.name, warning.found));
-                }
-            }
-            Notice::Starting { directory } => self.introduce(directory),
-        }
-    }
-
-    fn introduce(&self, directory: &Path) {
-        let plan = &self.plan;
-        let rehearsal = plan.rehearsal().map_or(String::new(), |factor| format!(", rehearsal {factor}"));
-        output::report(&format!("{}: {}", plan.name(), plan.asks()));
-        output::report(&format!(
-            "{} processes, seed {}{rehearsal}; run log in {}",
-            plan.shape().processes(),
-            plan.seed(),
-            directory.display()
-        ));
-    }
-
-    fn finish(&mut self) {
-        if let Some(progress) = self.progress.take() {
-            progress.finish();
-        }
-    }
-}
-
-fn finish(conducted: &Conducted, signals: &[i32]) -> ExitCode {
-    let ended = &conducted.ended;
-    if let Some(error) = &ended.recording_error {
-        output::error(
-            &format!("the run log could not be written to its end: {error}"),
-            Some("is the disk full?"),
-        );
-    }
-    if ended.reason == EndReason::LaunchFailed
-        && let Some(detail) = &ended.detail
-    {
-        output::error(detail, Some("`harness doctor` says what this host allows"));
-    }
-    let Some(judged) = &conducted.judged else {
-        return at_once(Some(&conducted.directory), signals.last().copied());
-    };
-    verdict::show(judged, conducted.exit(), &conducted.directory, "report.html")
-}
-
-/// A run that its last signal has ended, unjudged.
-fn at_once(directory: Option<&Path>, signal: Option<i32>) -> ExitCode {
-    if let Some(directory) = directory {
-        output::report(&format!(
-            "ended at once; `harness report {}` creates the documents",
-            directory.display()
-        ));
-    }
-    signal.map_or(ExitCode::Interrupted, |signal| ExitCode::Signal(signal as u8))
-}
-
-fn explain(error: &ConductError) -> ExitCode {
-    match error {
-        ConductError::Unfit(unfit) => output::unfit(unfit),
-        ConductError::Directory(_) => {
-            output::error(&error.to_string(), Some("choose a directory that you may write to with --out"));
-        }
-        ConductError::Engine(_) => {
-            output::error(&error.to_string(), Some("is the disk full, or the directory gone?"));
-        }
-    }
-    error.exit()
-}
-
 /// The command line that repeats the run, its seed named.
-fn command(args: &RunArgs, seed: u64) -> String {
-    let mut words = vec!["harness".to_owned(), "run".to_owned(), quoted(&path(&args.file))];
+fn command(args: &RunArgs, job: &Job) -> String {
+    let mut words = vec!["harness".to_owned(), "run".to_owned(), quoted(&path(&job.file))];
     if let Some(profile) = &args.variant.profile {
         words.extend(["--profile".to_owned(), quoted(profile)]);
     }
@@ -312,7 +159,10 @@ fn command(args: &RunArgs, seed: u64) -> String {
     if let Some(factor) = &args.variant.rehearse {
         words.extend(["--rehearse".to_owned(), factor.to_string()]);
     }
-    words.extend(["--seed".to_owned(), seed.to_string()]);
+    if job.is_cell {
+        words.extend(["--filter".to_owned(), quoted(job.plan.name())]);
+    }
+    words.extend(["--seed".to_owned(), job.plan.seed().to_string()]);
     words.join(" ")
 }
 
@@ -333,44 +183,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::PreflightError;
-    use crate::scenario::{PlanOptions, Scenario, Selection, Source};
-
-    /// What becomes of a run that gets `signals` when it has ended, and that `judges` as the test says.
-    fn judged(signals: &[i32], judges: impl FnOnce() + Send + 'static) -> Followed {
-        let text = include_str!("../../../scenarios/smoke.toml").to_owned();
-        let source = Source { name: "scenarios/smoke.toml".into(), text };
-        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
-        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
-        let (signal, came) = unbounded_channel();
-        for number in signals {
-            signal.send(*number).unwrap();
-        }
-        let (notice, notices) = unbounded_channel();
-        notice.send(Notice::Starting { directory: PathBuf::from("runs/smoke/1") }).unwrap();
-        let work = move || {
-            judges();
-            Err(ConductError::Unfit(PreflightError { missing: Vec::new() }))
-        };
-        // Without progress: it has ended.
-        let view = View { plan, quiet: true, progress: None, directory: None };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(follow(work, (notices, came), &Controls::default(), view)).unwrap()
-    }
-
-    #[test]
-    fn one_signal_does_not_end_the_judging_and_two_do() {
-        let one = judged(&[2], || ());
-        assert!(one.done.is_some());
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        let two = judged(&[2, 15], move || {
-            let _ = held.recv();
-        });
-        drop(release);
-        assert!(two.done.is_none());
-        assert_eq!(two.directory.as_deref(), Some(Path::new("runs/smoke/1")));
-        assert_eq!(at_once(two.directory.as_deref(), two.signals.last().copied()), ExitCode::Signal(15));
-    }
 
     #[test]
     fn words_are_quoted_as_a_shell_reads_them() {

@@ -3,28 +3,70 @@
 use super::args::ValidateArgs;
 use super::{load, output};
 use crate::exit::ExitCode;
-use crate::scenario::{Plan, PlanOptions, Selection};
+use crate::scenario::{Mistakes, Plan, PlanOptions, Scenario, Selection};
+use serde_json::{Value, json};
 
 pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
     let mut bad = 0_usize;
+    let mut files = Vec::new();
     for file in &args.files {
-        let scenario = load::source(file).and_then(|source| load::scenario(&source, &Selection::default()));
-        match scenario {
-            Ok(scenario) => {
-                if let Err(code) = output::data(&format!("{}: ok\n", file.display())) {
+        let read = load::source(file);
+        let parsed = read.map(|source| Scenario::parse_all(&source, &Selection::default()));
+        let name = file.display().to_string();
+        match parsed {
+            Ok(Ok(scenarios)) => {
+                let notes = notes(scenarios);
+                files.push(json!({ "file": name, "ok": true, "notes": notes, "mistakes": [] }));
+                if args.json {
+                    continue;
+                }
+                if let Err(code) = output::data(&format!("{name}: ok\n")) {
                     return code;
                 }
-                let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
-                for note in Plan::new(scenario, &options).notes() {
-                    output::report(&format!("note: {note}"));
-                }
+                notes.iter().for_each(|note| output::report(&format!("note: {note}")));
             }
-            Err(_) => bad += 1,
+            Ok(Err(found)) => {
+                bad += 1;
+                if !args.json {
+                    output::mistakes(&found);
+                }
+                files.push(json!({ "file": name, "ok": false, "notes": [], "mistakes": mistakes(&found) }));
+            }
+            // What is wrong has been reported.
+            Err(_) => {
+                bad += 1;
+                files.push(json!({ "file": name, "ok": false, "notes": [], "mistakes": [] }));
+            }
         }
+    }
+    if args.json
+        && let Err(code) = output::data(&format!("{:#}\n", json!({ "bad": bad, "files": files })))
+    {
+        return code;
     }
     if bad == 0 {
         return ExitCode::Pass;
     }
     output::report(&format!("{bad} of {} files cannot be used", args.files.len()));
     ExitCode::Usage
+}
+
+/// Of every scenario of a file, each once.
+fn notes(scenarios: Vec<Scenario>) -> Vec<String> {
+    let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
+    let mut notes: Vec<String> = Vec::new();
+    for note in scenarios.into_iter().flat_map(|scenario| Plan::new(scenario, &options).notes().to_vec()) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn mistakes(found: &Mistakes) -> Vec<Value> {
+    let one = |mistake| {
+        let place = found.place_of(mistake).map(|place| place.to_string());
+        json!({ "message": mistake.message(), "place": place, "hint": mistake.hint() })
+    };
+    found.iter().map(one).collect()
 }

@@ -42,7 +42,7 @@ pass = "delivery.rate >= 100%"
 "#;
 
 fn request(text: &str) -> Request {
-    let source = Source { name: "fake.toml".to_owned(), text: text.to_owned() };
+    let source = Source::new("fake.toml", text.to_owned());
     let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
     let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
     let unknown = String::new;

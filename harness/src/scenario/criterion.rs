@@ -317,6 +317,9 @@ fn place(origin: Origin, source: &Source) -> String {
         Origin::File { start, .. } => {
             format!("{}:{}", source.name, mistake::line_and_column(&source.text, start).0)
         }
+        Origin::Base { index, start, .. } => source.bases.get(index).map_or_else(String::new, |base| {
+            format!("{}:{}", base.name, mistake::line_and_column(&base.text, start).0)
+        }),
         Origin::Set { .. } => "--set".to_owned(),
         Origin::CommandLine => "the command line".to_owned(),
     }

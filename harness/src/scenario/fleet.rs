@@ -176,7 +176,7 @@ mod tests {
     fn hang_after(set: &[&str]) -> Result<Option<Duration>, String> {
         let text = include_str!("../../../scenarios/smoke.toml").to_owned();
         let sets = set.iter().map(|&set| set.to_owned()).collect();
-        let source = Source { name: "smoke.toml".into(), text };
+        let source = Source::new("smoke.toml", text);
         let scenario = Scenario::parse(&source, &Selection { profile: None, sets });
         let options = PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };
         scenario

@@ -11,6 +11,8 @@ use thiserror::Error;
 pub enum Origin {
     /// In the scenario file.
     File { start: usize, end: usize },
+    /// In the n-th file that it extends, the nearest first.
+    Base { index: usize, start: usize, end: usize },
     /// In the n-th `--set` argument.
     Set { index: usize, start: usize, end: usize },
     /// On the command line, in an argument that names no text of its own (`--profile`).
@@ -45,7 +47,7 @@ impl Mistake {
     }
 
     pub(super) fn is_in_file(&self) -> bool {
-        matches!(self.origin, Origin::File { .. })
+        matches!(self.origin, Origin::File { .. } | Origin::Base { .. })
     }
 
     /// About the same value; missing tables all stand at the top of the file and are told apart by words.
@@ -123,6 +125,10 @@ impl Mistakes {
     pub fn text_of(&self, mistake: &Mistake) -> Option<(String, &str, std::ops::Range<usize>)> {
         match mistake.origin {
             Origin::File { start, end } => Some((self.source.name.clone(), &self.source.text, start..end)),
+            Origin::Base { index, start, end } => {
+                let base = self.source.bases.get(index)?;
+                Some((base.name.clone(), &base.text, start..end))
+            }
             Origin::Set { index, start, end } => {
                 self.sets.get(index).map(|set| ("--set".to_owned(), set.as_str(), start..end))
             }

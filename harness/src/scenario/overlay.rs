@@ -5,7 +5,7 @@
 //! unset: `unset = ["load.warm_up"]` in a profile, `--set '!load.warm_up'`.
 
 use super::mistake::{Mistake, Origin};
-use super::root::{FIXED, PROFILE, TABLES};
+use super::root::{EXTENDS, FIXED, PROFILE, TABLES};
 use super::table::{Anew, Drops, Presence, Table as Declared};
 use super::tree::{Entry, NAME, Node, Table, Value, name_of, parse_set};
 use notation::suggest;
@@ -20,6 +20,21 @@ pub(super) struct Profile {
     pub(super) name: String,
     keys: Node,
     unset: Vec<(String, Origin)>,
+}
+
+/// Lays a file over the one that it extends: its profiles and named entries by their names, and `unset` first.
+pub(super) fn extend(base: &mut Node, mut file: Node, found: &mut Vec<Mistake>) {
+    if let Value::Table(table) = &mut file.value {
+        table.remove(EXTENDS.name);
+        let taken_out = table.remove(UNSET).map(|entry| read_unset(UNSET, &entry.node, found));
+        for (path, origin) in taken_out.unwrap_or_default() {
+            if let Some(segments) = segments(&path, origin, found) {
+                unset(base, &segments, origin, found);
+            }
+        }
+    }
+    merge(base, &file, Place::Root, NewNames::Append, found);
+    base.origin = file.origin;
 }
 
 /// Takes `[profile.NAME]` out of the file's tree.
@@ -49,11 +64,12 @@ fn take_profile(name: String, entry: Entry, found: &mut Vec<Mistake>) -> Option<
             found.push(Mistake::new(rejected.key, message, "leave it out, or write another scenario"));
         }
     }
-    let unset = table.remove(UNSET).map(|entry| read_unset(&name, &entry.node, found)).unwrap_or_default();
+    let key = format!("profile.{name}.{UNSET}");
+    let unset = table.remove(UNSET).map(|entry| read_unset(&key, &entry.node, found)).unwrap_or_default();
     Some(Profile { name, keys: node, unset })
 }
 
-fn read_unset(profile: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(String, Origin)> {
+fn read_unset(key: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(String, Origin)> {
     let mut paths = Vec::new();
     let items = match &node.value {
         Value::Array(items) => items.as_slice(),
@@ -64,8 +80,7 @@ fn read_unset(profile: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(Stri
         match &item.value {
             Value::String(path) if is_array => paths.push((path.clone(), item.origin)),
             other => {
-                let message =
-                    format!("`profile.{profile}.{UNSET}` must be an array of strings, not {}", other.kind());
+                let message = format!("`{key}` must be an array of strings, not {}", other.kind());
                 let hint = format!("write the paths of keys: {UNSET} = [\"load.warm_up\"]");
                 found.push(Mistake::new(item.origin, message, hint));
             }

@@ -3,12 +3,13 @@
 use super::criterion::RawCriterion;
 use super::cursor::{Fields, Sited};
 use super::fleet::{Bus, Fleet, RawFleet};
-use super::form::{Line, Name, Requirements, Version, Whole};
+use super::form::{Line, Name, Requirements, Text, Version, Whole};
 use super::load::{Load, RawLoad};
+use super::matrix::{Cell, MATRIX};
 use super::mistake::Mistake;
 use super::sampling::{RawSampling, Sampling};
 use super::table::{Key, Presence, Table};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::workload::{RawWorkload, Workload};
 use super::{Selection, Source, criterion, fleet, load, sampling, workload};
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
@@ -26,7 +27,7 @@ pub(super) static ROOT: Table = Table {
     says: "A scenario: the question that a run answers, and what is done to answer it.",
     required: true,
     repeated: false,
-    keys: &[&SCHEMA, &NAME, &ASKS, &REQUIREMENTS, &SEED],
+    keys: &[&SCHEMA, &EXTENDS, &NAME, &ASKS, &REQUIREMENTS, &SEED],
     anew: None,
     rules: None,
 };
@@ -41,13 +42,24 @@ pub(super) fn is_repeated(name: &str) -> bool {
 }
 
 /// Keys that a profile cannot change.
-pub(super) const FIXED: &[&str] = &["schema", "name", PROFILE];
+pub(super) const FIXED: &[&str] = &["schema", "extends", "name", PROFILE, MATRIX];
 
 static SCHEMA: Key<Version> = Key {
     name: "schema",
     form: Version(VERSION),
     presence: Presence::Required { example: "1" },
     says: "Version of this format.",
+};
+
+/// Read before the tree is: the file that it names lies below this one.
+pub(super) static EXTENDS: Key<Text> = Key {
+    name: "extends",
+    form: Text {
+        words: "path of another scenario file, from the directory of this one",
+        examples: &["base.toml"],
+    },
+    presence: Presence::Optional("none"),
+    says: "The file whose keys hold where this one has none. `name` is never taken from it.",
 };
 
 static NAME: Key<Name> = Key {
@@ -119,21 +131,37 @@ impl Scenario {
     }
 }
 
+/// A file that extends another is another scenario.
+pub(super) fn require_name(file: &Node, found: &mut Vec<Mistake>) {
+    let Value::Table(table) = &file.value else { return };
+    if !table.contains_key(NAME.name) {
+        let message = "`name` is missing: a scenario that extends another has a name of its own";
+        found.push(Mistake::new(
+            file.origin,
+            message,
+            format!("write `{} = …` above the first table", NAME.name),
+        ));
+    }
+}
+
 pub(super) fn build(
     tree: &Node,
     source: &Source,
     selection: &Selection,
+    cell: &Cell,
     found: &mut Vec<Mistake>,
 ) -> Option<Scenario> {
-    check(read(tree, found), source, selection, found)
+    check(read(tree, found), source, selection, cell, found)
 }
 
 fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
     let mut known = ROOT.key_names();
     known.extend(TABLES.iter().map(|table| table.name));
     known.push(PROFILE);
+    known.push(MATRIX);
     let fields = Fields::open(root, root.origin, ROOT.name, known, found);
     fields.value(&SCHEMA, found);
+    fields.value(&EXTENDS, found);
     Raw {
         name: fields.value(&NAME, found),
         asks: fields.value(&ASKS, found),
@@ -147,7 +175,13 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
     }
 }
 
-fn check(raw: Raw, source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Option<Scenario> {
+fn check(
+    raw: Raw,
+    source: &Source,
+    selection: &Selection,
+    cell: &Cell,
+    found: &mut Vec<Mistake>,
+) -> Option<Scenario> {
     let workload = raw.workload.and_then(|raw| workload::check(raw, found));
     let load = raw.load.and_then(|raw| load::check(raw, found));
     let sampling = raw.sampling.and_then(|raw| sampling::check(raw, load.as_ref(), found));
@@ -167,10 +201,12 @@ fn check(raw: Raw, source: &Source, selection: &Selection, found: &mut Vec<Mista
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {
         facts: ScenarioFacts {
-            name: raw.name?.value,
+            name: raw.name?.value + &cell.suffix(),
             asks: raw.asks?.value,
             file: source.name.clone(),
-            sha256: hex(&Sha256::digest(source.text.as_bytes())),
+            sha256: digest(source),
+            matrix: cell.settings(),
+            extends: source.bases.iter().map(|base| base.name.clone()).collect(),
             profile: selection.profile.clone(),
             overrides: selection.sets.clone(),
             requirements: raw.requirements.map(|ids| ids.value).unwrap_or_default(),
@@ -182,6 +218,18 @@ fn check(raw: Raw, source: &Source, selection: &Selection, found: &mut Vec<Mista
         sampling: sampling?,
         criteria,
     })
+}
+
+/// Of the file and of those that it extends: any change of one is another scenario.
+fn digest(source: &Source) -> String {
+    let mut digest = Sha256::new();
+    digest.update(source.text.as_bytes());
+    for base in &source.bases {
+        // Parted by a byte that no text has.
+        digest.update([0xff]);
+        digest.update(base.text.as_bytes());
+    }
+    hex(&digest.finalize())
 }
 
 /// Two lower-case digits a byte.

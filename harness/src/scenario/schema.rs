@@ -3,8 +3,9 @@
 //! Assembled from the declared tables: each key's form, and the rules of its table for keys together. What a schema
 //! cannot say (two criteria of one name, a product of two numbers) only the checks say.
 
+use super::matrix::MATRIX;
 use super::overlay::UNSET;
-use super::root::{FIXED, PROFILE, ROOT, TABLES};
+use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
 use super::table::{Presence, Table};
 use serde_json::{Map, Value as Json, json};
 
@@ -22,14 +23,33 @@ fn schema() -> Json {
     }
     let mut root = object(&ROOT, &mut definitions);
     definitions.insert("Profile".to_owned(), profile(&root));
+    let mut whole = Map::new();
     for table in TABLES {
-        root["properties"][table.name] = reference(table);
+        // Which of its keys are required depends on `extends`.
+        root["properties"][table.name] = reference(table, &format!("Profile{}", table.definition));
+        whole.insert(table.name.to_owned(), reference(table, table.definition));
         if table.required
             && let Some(required) = root["required"].as_array_mut()
         {
             required.push(json!(table.name));
         }
     }
+    let required = root["required"].take();
+    if let Some(root) = root.as_object_mut() {
+        root.remove("required");
+    }
+    root["if"] = json!({ "required": [EXTENDS.name] });
+    root["then"] = json!({ "required": ["name"] });
+    root["else"] = json!({ "required": required, "properties": whole });
+    root["properties"][MATRIX] = json!({
+        "type": "object",
+        "description": "Keys and their values: one scenario for each combination. {KEY} in a string is the value.",
+        "minProperties": 1,
+        "additionalProperties": { "$ref": "#/definitions/Axis" },
+    });
+    definitions.insert("Axis".to_owned(), axis());
+    root["properties"][UNSET] =
+        unset("Keys, tables and entries that are not taken from the file that this one extends.");
     root["properties"][PROFILE] = json!({
         "type": "object",
         "additionalProperties": { "$ref": "#/definitions/Profile" },
@@ -67,13 +87,25 @@ fn object(table: &Table, definitions: &mut Map<String, Json>) -> Json {
 }
 
 /// A table as the root holds it.
-fn reference(table: &Table) -> Json {
-    let target = format!("#/definitions/{}", table.definition);
+fn reference(table: &Table, definition: &str) -> Json {
+    let target = format!("#/definitions/{definition}");
     if !table.repeated {
         return json!({ "$ref": target });
     }
     let least = u32::from(table.required);
     json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least })
+}
+
+/// The values of an axis, or dotted keys with axes below them.
+fn axis() -> Json {
+    json!({ "anyOf": [
+        { "type": "array", "minItems": 1, "items": { "type": ["string", "integer", "number", "boolean"] } },
+        { "type": "object", "minProperties": 1, "additionalProperties": { "$ref": "#/definitions/Axis" } },
+    ] })
+}
+
+fn unset(says: &str) -> Json {
+    json!({ "type": "array", "description": says, "items": { "type": "string" } })
 }
 
 /// The same table with no key required, and no rule for keys together: some of them stand elsewhere.
@@ -107,11 +139,8 @@ fn profile(root: &Json) -> Json {
             target
         };
     }
-    profile["properties"][UNSET] = json!({
-        "type": "array",
-        "description": "Keys, tables and entries that the profile takes out, such as \"load.warm_up\".",
-        "items": { "type": "string" },
-    });
+    profile["properties"][UNSET] =
+        unset("Keys, tables and entries that the profile takes out, such as \"load.warm_up\".");
     profile
 }
 
@@ -145,7 +174,7 @@ mod tests {
         }
         let mut declared = ROOT.key_names();
         declared.extend(TABLES.iter().map(|table| table.name));
-        declared.push(PROFILE);
+        declared.extend([PROFILE, MATRIX, UNSET]);
         declared.sort_unstable();
         assert_eq!(names(&schema["properties"]), declared);
     }
@@ -154,7 +183,7 @@ mod tests {
     fn the_schema_requires_what_the_reader_requires_and_a_profile_nothing() {
         let schema = schema();
         let root = ["asks", "criterion", "fleet", "load", "name", "sampling", "schema", "workload"];
-        assert_eq!(names(&schema["required"]), root);
+        assert_eq!(names(&schema["else"]["required"]), root);
         let required = |table: &str| names(&schema["definitions"][table]["required"]);
         assert_eq!(required("Load"), ["duration", "model"]);
         assert_eq!(required("Sampling"), ["every"]);

@@ -89,7 +89,7 @@ mod tests {
     use super::super::{Scenario, Selection, Source};
 
     fn said(text: &str) -> String {
-        let source = Source { name: "x.toml".into(), text: text.to_owned() };
+        let source = Source::new("x.toml", text.to_owned());
         Scenario::parse(&source, &Selection::default())
             .map_or_else(|found| found.to_string(), |_| String::new())
     }

@@ -78,19 +78,30 @@ pub(super) fn brackets_hint(name: &str) -> String {
     format!("write `[[{name}]]`, with two brackets, for each")
 }
 
+/// Which file of a scenario: its own, or the n-th that it extends.
+pub(super) type Which = Option<usize>;
+
+fn at(which: Which, start: usize, end: usize) -> Origin {
+    match which {
+        None => Origin::File { start, end },
+        Some(index) => Origin::Base { index, start, end },
+    }
+}
+
 /// A whole file. Every syntax error is reported; with any, there is no tree. `is_repeated` knows the names of the
 /// tables that a file may have several of.
 pub(super) fn parse(
     text: &str,
+    which: Which,
     is_repeated: &dyn Fn(&str) -> bool,
     found: &mut Vec<Mistake>,
 ) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        let place = |span: Range<usize>| Origin::File { start: span.start, end: span.end };
+        let place = |span: Range<usize>| at(which, span.start, span.end);
         let value = Value::Table(convert_table(table.get_ref(), &place));
         // The root's own span is the whole text: too much to underline where a key is missing.
-        return Some(Node { origin: Origin::File { start: 0, end: 0 }, value });
+        return Some(Node { origin: at(which, 0, 0), value });
     }
     // In a duplicated table, keys are duplicated as well: that is reported once.
     let mut reported_until = 0;
@@ -101,7 +112,7 @@ pub(super) fn parse(
     if errors.iter().any(is_open)
         && let Some(start) = errors[0].span().and_then(|span| syntax::unclosed(text, span.start))
     {
-        let origin = Origin::File { start, end: start + 1 };
+        let origin = at(which, start, start + 1);
         found.push(Mistake::new(origin, "a bracket or brace is not closed", "close it with `]` or `}`"));
         return None;
     }
@@ -109,7 +120,7 @@ pub(super) fn parse(
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().trim();
-        let origin = Origin::File { start: span.start, end: span.end };
+        let origin = at(which, span.start, span.end);
         if message != "duplicate key" {
             // The first mistake of a line is what is wrong; the others follow from it.
             let line = syntax::line_at(text, span.start).as_ptr();

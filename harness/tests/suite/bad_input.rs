@@ -33,7 +33,7 @@ load.duration = "3s"
 "#;
 
 fn said(text: &str, selection: &Selection) -> String {
-    let source = Source { name: "probe.toml".into(), text: text.to_owned() };
+    let source = Source::new("probe.toml", text.to_owned());
     match Scenario::parse(&source, selection) {
         Ok(_) => "no mistake\n".into(),
         Err(found) => found.to_string(),
@@ -296,7 +296,7 @@ fn set_arguments_replace_values_and_a_new_kind_begins_anew() {
 fn a_profile_changes_adds_and_takes_out_entries_by_their_names() {
     let ci = |keys: &str| {
         let text = GOOD.replacen("load.duration = \"3s\"", keys, 1);
-        let source = Source { name: "probe.toml".into(), text };
+        let source = Source::new("probe.toml", text);
         let selection = Selection { profile: Some("ci".into()), sets: Vec::new() };
         let scenario = Scenario::parse(&source, &selection).map_err(|found| found.to_string())?;
         let options = PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };

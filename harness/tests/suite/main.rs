@@ -8,6 +8,7 @@
 mod bad_input;
 mod cli;
 mod docs;
+mod files;
 mod runs;
 mod sampler;
 mod scenarios;

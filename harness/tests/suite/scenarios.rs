@@ -19,9 +19,9 @@ fn sources() -> Vec<Source> {
     assert!(files.len() >= 7, "{files:?}");
     files
         .into_iter()
-        .map(|path| Source {
-            name: format!("scenarios/{}", path.file_name().unwrap().to_str().unwrap()),
-            text: std::fs::read_to_string(path).unwrap(),
+        .map(|path| {
+            let name = format!("scenarios/{}", path.file_name().unwrap().to_str().unwrap());
+            Source::new(name, std::fs::read_to_string(path).unwrap())
         })
         .collect()
 }
@@ -110,7 +110,7 @@ fn a_day_is_rehearsed_in_a_minute_and_says_what_it_does_not_compress() {
 #[test]
 fn the_seed_is_the_command_lines_then_the_files_then_the_callers() {
     let with = |text: &str, seed| {
-        let source = Source { name: "x.toml".into(), text: text.to_owned() };
+        let source = Source::new("x.toml", text.to_owned());
         let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
         Plan::new(scenario, &PlanOptions { seed, fallback_seed: 3, rehearsal: None }).seed()
     };

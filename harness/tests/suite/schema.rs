@@ -42,6 +42,11 @@ const PASS: &str = "\"delivery.rate >= 99%\"\nconditional = \"delivery.rate >= 9
 /// What stands in the good file, and the mistake in its place.
 const MISTAKES: &[(&str, &str)] = &[
     ("schema = 1", "schema = 2"),
+    ("seed = 7", "seed = 7\nmatrix = 3"),
+    ("[fleet]", "[matrix]\nworkers = 4\n[fleet]"),
+    ("[fleet]", "[matrix]\nworkers = []\n[fleet]"),
+    ("[fleet]", "[matrix]\nworkers = [[4]]\n[fleet]"),
+    ("[fleet]", "[matrix]\n[fleet]"),
     ("name = \"probe\"", "name = \"Probe One\""),
     ("\"Does it work?\"", "\"\""),
     ("\"Does it work?\"", "\"  \""),
@@ -120,7 +125,7 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 fn harness_finds(text: &str) -> bool {
-    let source = Source { name: "probe.toml".into(), text: text.to_owned() };
+    let source = Source::new("probe.toml", text.to_owned());
     Scenario::parse(&source, &Selection::default()).is_err()
 }
 
@@ -159,6 +164,7 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
             PASS,
             "\"cpu mean > 1 cores\"\ninformational = true\n[[criterion]]\nname = \"b\"\npass = \"incidents == 0\"",
         ),
+        ("[fleet]", "[matrix]\nworkers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]\n[fleet]"),
         (PASS, "\"  coordination.time   p99<1s  \""),
         (PASS, "\"coordination.time p99.9 < 1m 30s\""),
         (PASS, "\"agents.deaths == 0\""),
@@ -176,7 +182,7 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
     ];
     for (from, to) in changes {
         let text = GOOD.replacen(from, to, 1);
-        let source = Source { name: "probe.toml".into(), text: text.clone() };
+        let source = Source::new("probe.toml", text.clone());
         if let Err(found) = Scenario::parse(&source, &Selection::default()) {
             panic!("the harness refuses {to}:\n{found}");
         }

@@ -102,6 +102,8 @@ impl Run {
                 profile: self.profile.map(Into::into),
                 overrides: self.overrides.clone(),
                 requirements: vec!["C1".into(), "C2".into()],
+                matrix: Vec::new(),
+                extends: Vec::new(),
             },
             command: "harness run scenarios/synthetic.toml --seed 7".into(),
             seed: 7,

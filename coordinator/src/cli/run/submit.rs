@@ -61,8 +61,7 @@ fn submit(args: &Args) -> Result<u8, u8> {
         }
     };
     let stop = own_stop(args)?;
-    let prepared =
-        prepare((&args.which, &args.how, &args.place_of), &from, command, (Some(here()?), stop))?;
+    let prepared = prepare((&args.which, &args.how, &args.place_of), &from, command, (Some(here()?), stop))?;
     if args.which.dry_run {
         return Ok(dry_run(prepared));
     }

@@ -53,6 +53,12 @@ pub struct ScenarioFacts {
     pub overrides: Vec<String>,
     /// Ids from the requirements, such as `C1`.
     pub requirements: Vec<String>,
+    /// Which combination of the file's matrix: `fleet.workers=100`. Since 2.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matrix: Vec<String>,
+    /// The files that it extends, the nearest first. Since 2.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extends: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,110 @@
+//! `harness list --runs`: the runs of a directory and their verdicts.
+
+use crate::cli::output;
+use crate::exit::ExitCode;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What `verdict.json` says of a run, or that there is none.
+#[derive(Debug, PartialEq)]
+struct Run {
+    directory: PathBuf,
+    scenario: String,
+    started_utc: String,
+    /// `PASS (profile ci)`, or why there is no verdict.
+    verdict: String,
+    satisfies_gate: bool,
+}
+
+pub(super) fn list(directory: &Path, json: bool) -> ExitCode {
+    let mut runs = match read(directory) {
+        Ok(runs) => runs,
+        Err(error) => {
+            let message = format!("cannot read `{}`: {error}", directory.display());
+            output::error(&message, Some("name the directory of your runs: harness list --runs DIR"));
+            return ExitCode::Usage;
+        }
+    };
+    // The name of a run's directory begins with the time of its start.
+    runs.sort_by(|a, b| {
+        b.directory.file_name().cmp(&a.directory.file_name()).then(a.scenario.cmp(&b.scenario))
+    });
+    if json {
+        return output::data_only(&as_json(&runs));
+    }
+    if runs.is_empty() {
+        output::report(&format!("no run in `{}`", directory.display()));
+        return ExitCode::Pass;
+    }
+    output::data_only(&output::coloured_verdict(&table(&runs)))
+}
+
+fn read(directory: &Path) -> io::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for scenario in std::fs::read_dir(directory)? {
+        let scenario = scenario?;
+        if !scenario.file_type()?.is_dir() {
+            continue;
+        }
+        for run in std::fs::read_dir(scenario.path())?.flatten() {
+            // `latest` is a link to one of the others.
+            if run.file_type()?.is_dir() && run.path().join("run.log").exists() {
+                runs.push(of(run.path(), &scenario.file_name().to_string_lossy()));
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn of(directory: PathBuf, scenario: &str) -> Run {
+    let text = std::fs::read_to_string(directory.join("verdict.json"));
+    let judgement = text.ok().and_then(|text| serde_json::from_str::<reports::Judgement>(&text).ok());
+    match judgement {
+        Some(judgement) => Run {
+            directory,
+            scenario: judgement.scenario.clone(),
+            started_utc: judgement.started_utc.clone(),
+            verdict: judgement.headline(),
+            satisfies_gate: judgement.satisfies_gate,
+        },
+        None => Run {
+            directory,
+            scenario: scenario.to_owned(),
+            started_utc: String::new(),
+            verdict: "unjudged".to_owned(),
+            satisfies_gate: false,
+        },
+    }
+}
+
+fn as_json(runs: &[Run]) -> String {
+    let one = |run: &Run| {
+        serde_json::json!({
+            "run": run.directory,
+            "scenario": run.scenario,
+            "started_utc": run.started_utc,
+            "verdict": run.verdict,
+            "satisfies_gate": run.satisfies_gate,
+        })
+    };
+    format!("{:#}\n", runs.iter().map(one).collect::<serde_json::Value>())
+}
+
+fn table(runs: &[Run]) -> String {
+    let width = |text: fn(&Run) -> &str| runs.iter().map(|run| text(run).chars().count()).max().unwrap_or(0);
+    let (verdict, scenario) = (width(|run| &run.verdict), width(|run| &run.scenario));
+    let mut text = String::new();
+    for run in runs {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<verdict$}  {:<scenario$}  {:<24}  {}",
+            run.verdict,
+            run.scenario,
+            run.started_utc,
+            run.directory.display()
+        );
+    }
+    text
+}

@@ -1,0 +1,226 @@
+//! `[matrix]`: one file, one scenario for each combination of values.
+//!
+//! An axis is a key and its values: `workers = [100, 300]`. Each combination is a scenario of its own, named by the
+//! file's name and its values (`load-100`); `{workers}` in any string of the file stands for the value.
+
+use super::mistake::{Mistake, Origin};
+use super::root::TABLES;
+use super::tree::{Entry, Node, Table, Value};
+use notation::suggest;
+
+/// Its table's name.
+pub(super) const MATRIX: &str = "matrix";
+/// More scenarios of one file are a mistake in it.
+const CELLS_MAX: usize = 100;
+
+/// One combination.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cell {
+    /// In the order of the axes.
+    values: Vec<Setting>,
+}
+
+#[derive(Debug, Clone)]
+struct Setting {
+    /// As written in `[matrix]`.
+    axis: String,
+    path: Vec<String>,
+    node: Node,
+}
+
+struct Axis {
+    name: String,
+    path: Vec<String>,
+    values: Vec<Node>,
+}
+
+impl Cell {
+    /// What follows the scenario's name: `-100-50ms`. Empty without a matrix.
+    pub(super) fn suffix(&self) -> String {
+        self.values.iter().map(|setting| format!("-{}", slug(&plain(&setting.node)))).collect()
+    }
+
+    /// `workers=100`, for documents.
+    pub(super) fn settings(&self) -> Vec<String> {
+        self.values
+            .iter()
+            .map(|setting| format!("{}={}", setting.path.join("."), plain(&setting.node)))
+            .collect()
+    }
+
+    /// Lays the values over the file's own; profiles and `--set` are laid over them.
+    pub(super) fn lay(&self, root: &mut Node) {
+        for setting in &self.values {
+            insert(root, &setting.path, &setting.node);
+        }
+    }
+
+    /// Puts the values in the place of `{axis}` in every string.
+    pub(super) fn substitute(&self, node: &mut Node) {
+        match &mut node.value {
+            Value::String(text) => {
+                for setting in &self.values {
+                    let mark = format!("{{{}}}", setting.axis);
+                    if text.contains(&mark) {
+                        *text = text.replace(&mark, &plain(&setting.node));
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.substitute(item)),
+            Value::Table(table) => table.values_mut().for_each(|entry| self.substitute(&mut entry.node)),
+            Value::Integer(..) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+        }
+    }
+}
+
+/// Takes `[matrix]` out of the file's tree: one cell without values if there is none, none if it was rejected.
+pub(super) fn take(root: &mut Node, found: &mut Vec<Mistake>) -> Vec<Cell> {
+    let Value::Table(table) = &mut root.value else { return vec![Cell::default()] };
+    let Some(entry) = table.remove(MATRIX) else { return vec![Cell::default()] };
+    let before = found.len();
+    let mut axes = Vec::new();
+    match &entry.node.value {
+        Value::Table(named) => collect(named, &mut Vec::new(), &mut axes, found),
+        other => {
+            let message = format!("`{MATRIX}` must be a table, not {}", other.kind());
+            found.push(Mistake::new(entry.key, message, HINT));
+        }
+    }
+    if axes.is_empty() && found.len() == before {
+        found.push(Mistake::new(entry.key, "[matrix] has no axis", HINT));
+    }
+    let count = axes.iter().fold(1_usize, |count, axis| count.saturating_mul(axis.values.len()));
+    if count > CELLS_MAX {
+        let message = format!("[matrix] makes {count} scenarios, and a file may have {CELLS_MAX}");
+        found.push(Mistake::new(entry.key, message, "list fewer values, or split the file"));
+    }
+    if found.len() > before {
+        return Vec::new();
+    }
+    let cells = product(&axes);
+    reject_twins(&cells, entry.key, found);
+    if found.len() > before { Vec::new() } else { cells }
+}
+
+const HINT: &str = "write [matrix] and below it a key and its values: `workers = [100, 300]`";
+
+/// The axes of `[matrix]`, dotted keys included.
+fn collect(table: &Table, path: &mut Vec<String>, axes: &mut Vec<Axis>, found: &mut Vec<Mistake>) {
+    for (key, entry) in table {
+        path.push(key.clone());
+        match &entry.node.value {
+            Value::Table(inner) => collect(inner, path, axes, found),
+            Value::Array(values) => axes.extend(axis(path, values, entry.key, found)),
+            other => {
+                let message =
+                    format!("`{MATRIX}.{}` must be an array of values, not {}", path.join("."), other.kind());
+                found.push(Mistake::new(entry.node.origin, message, HINT));
+            }
+        }
+        path.pop();
+    }
+}
+
+fn axis(path: &[String], values: &[Node], key: Origin, found: &mut Vec<Mistake>) -> Option<Axis> {
+    let name = path.join(".");
+    if values.is_empty() {
+        found.push(Mistake::new(key, format!("`{MATRIX}.{name}` has no value"), HINT));
+        return None;
+    }
+    let nested = values.iter().find(|value| matches!(value.value, Value::Array(_) | Value::Table(_)));
+    if let Some(nested) = nested {
+        let message = format!("`{MATRIX}.{name}` holds {}, which is not a single value", nested.value.kind());
+        found.push(Mistake::new(nested.origin, message, HINT));
+        return None;
+    }
+    let path = match path {
+        [key] => whole_path(key, &name, path, values, found)?,
+        path => path.to_vec(),
+    };
+    Some(Axis { name, path, values: values.to_vec() })
+}
+
+/// `workers` is `fleet.workers`: the table is left out where one alone has such a key.
+fn whole_path(
+    key: &str,
+    name: &str,
+    path: &[String],
+    values: &[Node],
+    found: &mut Vec<Mistake>,
+) -> Option<Vec<String>> {
+    const ABOVE: [&str; 1] = ["seed"];
+    if ABOVE.contains(&key) {
+        return Some(path.to_vec());
+    }
+    let single = || TABLES.iter().filter(|table| !table.repeated);
+    let tables: Vec<&str> =
+        single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
+    match tables[..] {
+        [table] => Some(vec![table.to_owned(), key.to_owned()]),
+        [] => {
+            let known: Vec<&str> = single().flat_map(|table| table.key_names()).collect();
+            let message = format!("`{MATRIX}.{name}`: no table has a key `{key}`");
+            found.push(Mistake::new(values[0].origin, message, suggest::hint(key, &known)));
+            None
+        }
+        [first, ..] => {
+            let message = format!("`{MATRIX}.{name}` could be a key of {}", tables.join(" or "));
+            let hint = format!("write it with its table: `{first}.{key} = […]`");
+            found.push(Mistake::new(values[0].origin, message, hint));
+            None
+        }
+    }
+}
+
+fn product(axes: &[Axis]) -> Vec<Cell> {
+    axes.iter().fold(vec![Cell::default()], |cells, axis| {
+        let extended = |cell: &Cell| {
+            let values = axis.values.iter().map(|node| {
+                let mut cell = cell.clone();
+                let (axis, path) = (axis.name.clone(), axis.path.clone());
+                cell.values.push(Setting { axis, path, node: node.clone() });
+                cell
+            });
+            values.collect::<Vec<_>>()
+        };
+        cells.iter().flat_map(extended).collect()
+    })
+}
+
+/// Two scenarios of one name would share a directory.
+fn reject_twins(cells: &[Cell], key: Origin, found: &mut Vec<Mistake>) {
+    for (index, cell) in cells.iter().enumerate() {
+        let suffix = cell.suffix();
+        if cells[..index].iter().any(|earlier| earlier.suffix() == suffix) {
+            let message = format!("[matrix] makes two scenarios whose names end in `{suffix}`");
+            found.push(Mistake::new(key, message, "list each value once"));
+            return;
+        }
+    }
+}
+
+/// As `--set` would take it.
+fn plain(node: &Node) -> String {
+    match &node.value {
+        Value::String(text) => text.clone(),
+        other => other.text(),
+    }
+}
+
+fn slug(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect()
+}
+
+fn insert(node: &mut Node, path: &[String], value: &Node) {
+    let Some((key, rest)) = path.split_first() else {
+        *node = value.clone();
+        return;
+    };
+    let Value::Table(table) = &mut node.value else { return };
+    let empty = || Entry {
+        key: value.origin,
+        node: Node { origin: value.origin, value: Value::Table(Table::new()) },
+    };
+    insert(&mut table.entry(key.clone()).or_insert_with(empty).node, rest, value);
+}

@@ -1,0 +1,147 @@
+//! One file for several scenarios: `[matrix]`, and `extends`.
+
+use harness::scenario::{Base, Plan, PlanOptions, Scenario, Selection, Source};
+
+const FILE: &str = r#"schema = 1
+name = "load"
+asks = "Do {workers} workers answer every task?"
+
+[matrix]
+workers = [4, 8]
+load.every = ["50ms", "100ms"]
+
+[fleet]
+topology = "flat"
+coordinators = 1
+workers = 2
+
+[workload]
+kind = "echo"
+payload = "256B"
+
+[load]
+model = "open"
+every = "20ms"
+duration = "6s"
+
+[sampling]
+every = "500ms"
+
+[[criterion]]
+name = "all-there"
+pass = "agents.live min >= {workers}"
+
+[[criterion]]
+name = "delivery"
+pass = "delivery.rate >= 100%"
+
+[profile.ci]
+load.duration = "3s"
+"#;
+
+fn read(text: &str, sets: &[&str]) -> Result<Vec<Plan>, String> {
+    plans(&Source::new("load.toml", text), sets)
+}
+
+fn plans(source: &Source, sets: &[&str]) -> Result<Vec<Plan>, String> {
+    let selection = Selection { profile: None, sets: sets.iter().map(|&set| set.to_owned()).collect() };
+    let options = PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };
+    Scenario::parse_all(source, &selection)
+        .map(|all| all.into_iter().map(|scenario| Plan::new(scenario, &options)).collect())
+        .map_err(|found| found.to_string())
+}
+
+#[test]
+fn a_matrix_makes_a_scenario_of_each_combination() {
+    let plans = read(FILE, &[]).unwrap();
+    let seen: Vec<(String, u32, Option<u128>)> = plans
+        .iter()
+        .map(|plan| {
+            let every = plan.load().every().map(|every| every.as_millis());
+            (plan.name().to_owned(), plan.shape().workers_per_coordinator(), every)
+        })
+        .collect();
+    let wanted =
+        [("load-50ms-4", 4, 50), ("load-50ms-8", 8, 50), ("load-100ms-4", 4, 100), ("load-100ms-8", 8, 100)];
+    assert_eq!(seen, wanted.map(|(name, workers, every)| (name.to_owned(), workers, Some(every))));
+    assert_eq!(plans[1].asks(), "Do 8 workers answer every task?");
+    assert_eq!(plans[1].criteria()[0].pass, "agents.live min >= 8");
+    assert_eq!(plans[3].scenario_facts().matrix, ["load.every=100ms", "fleet.workers=8"]);
+    // The file's own bytes are what was asked, whichever combination is run.
+    assert_eq!(plans[0].scenario_facts().sha256, plans[3].scenario_facts().sha256);
+}
+
+#[test]
+fn an_override_is_laid_over_the_values_of_a_matrix() {
+    let plans = read(FILE, &["fleet.workers=3", "criterion.all-there.pass=agents.live min >= 3"]).unwrap();
+    assert_eq!(plans.len(), 4);
+    assert!(plans.iter().all(|plan| plan.shape().workers_per_coordinator() == 3));
+}
+
+#[test]
+fn a_matrix_that_cannot_be_is_refused() {
+    let with = |axes: &str| {
+        let refused =
+            read(&FILE.replacen("workers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]", axes, 1), &[]);
+        refused.expect_err("it was taken")
+    };
+    for (axes, said) in [
+        ("every = [\"1s\"]", "could be a key of load or sampling"),
+        ("wrokers = [1]", "no table has a key `wrokers`"),
+        ("workers = 4", "must be an array of values"),
+        ("workers = []", "has no value"),
+        ("workers = [[1]]", "not a single value"),
+        ("workers = [4, 4]", "two scenarios whose names end in `-4`"),
+        ("workers = [0]", "`fleet.workers` must be from 1"),
+        ("", "[matrix] has no axis"),
+    ] {
+        let found = with(axes);
+        assert!(found.contains(said), "{axes}: {found}");
+        assert!(found.contains("at load.toml:"), "{axes}: {found}");
+    }
+    let many: Vec<String> = (1..=101).map(|n| n.to_string()).collect();
+    assert!(with(&format!("workers = [{}]", many.join(", "))).contains("makes 101 scenarios"));
+}
+
+fn extending(text: &str) -> Source {
+    let base = FILE
+        .replacen("[matrix]\nworkers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]\n", "", 1)
+        .replace("{workers}", "2");
+    let bases = vec![Base { name: "base.toml".into(), text: base }];
+    Source { bases, ..Source::new("child.toml", text) }
+}
+
+#[test]
+fn a_file_that_extends_another_has_its_keys_where_it_has_none() {
+    let text = "extends = \"base.toml\"\nname = \"child\"\nunset = [\"criterion.all-there\"]\n[fleet]\nworkers = 5\n\
+                [[criterion]]\nname = \"delivery\"\npass = \"delivery.rate >= 95%\"\n[[criterion]]\nname = \"quiet\"\npass = \"incidents == 0\"\n";
+    let source = extending(text);
+    let plan = plans(&source, &[]).unwrap().swap_remove(0);
+    assert_eq!((plan.name(), plan.shape().workers_per_coordinator()), ("child", 5));
+    assert_eq!(plan.load().duration().as_secs(), 6);
+    let asked: Vec<(&str, &str, &str)> =
+        plan.criteria().iter().map(|spec| (&*spec.name, &*spec.pass, &*spec.source)).collect();
+    assert_eq!(
+        asked,
+        [("delivery", "delivery.rate >= 95%", "child.toml:8"), ("quiet", "incidents == 0", "child.toml:11")]
+    );
+    assert_eq!(plan.scenario_facts().extends, ["base.toml"]);
+    let mut other = extending(text);
+    other.bases[0].text.push_str("# a comment\n");
+    let changed = plans(&other, &[]).unwrap().swap_remove(0);
+    assert_ne!(
+        plan.scenario_facts().sha256,
+        changed.scenario_facts().sha256,
+        "the base is part of what was asked"
+    );
+}
+
+#[test]
+fn a_mistake_in_the_base_points_into_the_base() {
+    let mut source = extending("extends = \"base.toml\"\nname = \"child\"\n");
+    source.bases[0].text = source.bases[0].text.replacen("duration = \"6s\"", "duration = \"6\"", 1);
+    let found = plans(&source, &[]).unwrap_err();
+    assert!(found.contains("has no unit") && found.contains("at base.toml:18:12"), "{found}");
+    let unnamed = plans(&extending("extends = \"base.toml\"\n"), &[]).unwrap_err();
+    assert!(unnamed.contains("has a name of its own"), "{unnamed}");
+}
