@@ -111,7 +111,7 @@ impl Scenario {
 
 fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Vec<Scenario> {
     let Some(mut base) = read_tree(source, found) else { return Vec::new() };
-    let cells = matrix::take(&mut base, found);
+    let cells = matrix::take(&mut base, root::TABLES, found);
     let profiles = overlay::take_profiles(&mut base, found);
     let mut scenarios = Vec::new();
     for cell in &cells {

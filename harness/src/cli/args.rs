@@ -24,9 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run scenarios and judge the results
-    #[command(
-        before_help = "Examples:  harness run scenarios/smoke.toml\n           harness run smoke load-100 --runs 3"
-    )]
+    #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
     Run(RunArgs),
     /// Report all mistakes in scenario files
     #[command(before_help = "Example:  harness validate scenarios/*.toml")]

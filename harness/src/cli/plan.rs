@@ -115,6 +115,13 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ),
         ("seed", plan.seed().to_string()),
     ];
+    rows.extend(variant(plan));
+    rows
+}
+
+/// Which of its variants the file is run in.
+fn variant(plan: &Plan) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
     if !plan.scenario_facts().matrix.is_empty() {
         rows.push(("matrix", plan.scenario_facts().matrix.join(", ")));
     }

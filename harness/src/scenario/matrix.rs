@@ -4,7 +4,7 @@
 //! file's name and its values (`load-100`); `{workers}` in any string of the file stands for the value.
 
 use super::mistake::{Mistake, Origin};
-use super::root::TABLES;
+use super::table::Table as Declared;
 use super::tree::{Entry, Node, Table, Value};
 use notation::suggest;
 
@@ -12,6 +12,9 @@ use notation::suggest;
 pub(super) const MATRIX: &str = "matrix";
 /// More scenarios of one file are a mistake in it.
 const CELLS_MAX: usize = 100;
+
+/// The declared tables, where axes without one look for theirs.
+type Tables = &'static [&'static Declared];
 
 /// One combination.
 #[derive(Debug, Clone, Default)]
@@ -74,13 +77,13 @@ impl Cell {
 }
 
 /// Takes `[matrix]` out of the file's tree: one cell without values if there is none, none if it was rejected.
-pub(super) fn take(root: &mut Node, found: &mut Vec<Mistake>) -> Vec<Cell> {
+pub(super) fn take(root: &mut Node, tables: Tables, found: &mut Vec<Mistake>) -> Vec<Cell> {
     let Value::Table(table) = &mut root.value else { return vec![Cell::default()] };
     let Some(entry) = table.remove(MATRIX) else { return vec![Cell::default()] };
     let before = found.len();
     let mut axes = Vec::new();
     match &entry.node.value {
-        Value::Table(named) => collect(named, &mut Vec::new(), &mut axes, found),
+        Value::Table(named) => collect(named, &mut Vec::new(), (tables, &mut axes), found),
         other => {
             let message = format!("`{MATRIX}` must be a table, not {}", other.kind());
             found.push(Mistake::new(entry.key, message, HINT));
@@ -105,12 +108,17 @@ pub(super) fn take(root: &mut Node, found: &mut Vec<Mistake>) -> Vec<Cell> {
 const HINT: &str = "write [matrix] and below it a key and its values: `workers = [100, 300]`";
 
 /// The axes of `[matrix]`, dotted keys included.
-fn collect(table: &Table, path: &mut Vec<String>, axes: &mut Vec<Axis>, found: &mut Vec<Mistake>) {
+fn collect(
+    table: &Table,
+    path: &mut Vec<String>,
+    (tables, axes): (Tables, &mut Vec<Axis>),
+    found: &mut Vec<Mistake>,
+) {
     for (key, entry) in table {
         path.push(key.clone());
         match &entry.node.value {
-            Value::Table(inner) => collect(inner, path, axes, found),
-            Value::Array(values) => axes.extend(axis(path, values, entry.key, found)),
+            Value::Table(inner) => collect(inner, path, (tables, axes), found),
+            Value::Array(values) => axes.extend(axis(path, values, (tables, entry.key), found)),
             other => {
                 let message =
                     format!("`{MATRIX}.{}` must be an array of values, not {}", path.join("."), other.kind());
@@ -121,7 +129,12 @@ fn collect(table: &Table, path: &mut Vec<String>, axes: &mut Vec<Axis>, found: &
     }
 }
 
-fn axis(path: &[String], values: &[Node], key: Origin, found: &mut Vec<Mistake>) -> Option<Axis> {
+fn axis(
+    path: &[String],
+    values: &[Node],
+    (tables, key): (Tables, Origin),
+    found: &mut Vec<Mistake>,
+) -> Option<Axis> {
     let name = path.join(".");
     if values.is_empty() {
         found.push(Mistake::new(key, format!("`{MATRIX}.{name}` has no value"), HINT));
@@ -134,39 +147,33 @@ fn axis(path: &[String], values: &[Node], key: Origin, found: &mut Vec<Mistake>)
         return None;
     }
     let path = match path {
-        [key] => whole_path(key, &name, path, values, found)?,
+        [key] => whole_path(key, tables, values[0].origin, found)?,
         path => path.to_vec(),
     };
     Some(Axis { name, path, values: values.to_vec() })
 }
 
 /// `workers` is `fleet.workers`: the table is left out where one alone has such a key.
-fn whole_path(
-    key: &str,
-    name: &str,
-    path: &[String],
-    values: &[Node],
-    found: &mut Vec<Mistake>,
-) -> Option<Vec<String>> {
-    const ABOVE: [&str; 1] = ["seed"];
-    if ABOVE.contains(&key) {
-        return Some(path.to_vec());
+fn whole_path(key: &str, tables: Tables, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<String>> {
+    const ABOVE: &str = "seed";
+    if key == ABOVE {
+        return Some(vec![key.to_owned()]);
     }
-    let single = || TABLES.iter().filter(|table| !table.repeated);
-    let tables: Vec<&str> =
+    let single = || tables.iter().filter(|table| !table.repeated);
+    let having: Vec<&str> =
         single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
-    match tables[..] {
+    match having[..] {
         [table] => Some(vec![table.to_owned(), key.to_owned()]),
         [] => {
             let known: Vec<&str> = single().flat_map(|table| table.key_names()).collect();
-            let message = format!("`{MATRIX}.{name}`: no table has a key `{key}`");
-            found.push(Mistake::new(values[0].origin, message, suggest::hint(key, &known)));
+            let message = format!("`{MATRIX}.{key}`: no table has a key `{key}`");
+            found.push(Mistake::new(origin, message, suggest::hint(key, &known)));
             None
         }
         [first, ..] => {
-            let message = format!("`{MATRIX}.{name}` could be a key of {}", tables.join(" or "));
+            let message = format!("`{MATRIX}.{key}` could be a key of {}", having.join(" or "));
             let hint = format!("write it with its table: `{first}.{key} = […]`");
-            found.push(Mistake::new(values[0].origin, message, hint));
+            found.push(Mistake::new(origin, message, hint));
             None
         }
     }

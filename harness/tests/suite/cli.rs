@@ -80,7 +80,6 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn a_scenario_named_by_its_name_is_met_with_its_file() {
     for (name, directory, meant) in [
-        ("smoke", "..", "scenarios/smoke.toml"),
         ("smoke.toml", "..", "scenarios/smoke.toml"),
         ("scenarios/smoke", "..", "scenarios/smoke.toml"),
         ("smoke", "../scenarios", "smoke.toml"),
@@ -93,6 +92,60 @@ fn a_scenario_named_by_its_name_is_met_with_its_file() {
         assert_eq!(code(&output), 64);
         assert!(stderr(&output).ends_with(&format!("hint: did you mean {meant}?\n")), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_scenario_can_be_named_without_its_directory_or_come_from_a_pipe() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let whole = command(&["plan", "scenarios/smoke.toml"]).current_dir(&root).output().unwrap();
+    let bare = command(&["plan", "smoke"]).current_dir(&root).output().unwrap();
+    let text = std::fs::File::open(scenario("smoke.toml")).unwrap();
+    let piped = command(&["plan", "-"]).stdin(text).current_dir(&root).output().unwrap();
+    assert_eq!((code(&whole), code(&bare), code(&piped)), (0, 0, 0), "{}{}", stderr(&bare), stderr(&piped));
+    assert_eq!(whole.stdout, bare.stdout);
+    assert_eq!(whole.stdout, piped.stdout);
+    let empty = command(&["run", "-"]).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(code(&empty), 64);
+    assert!(stderr(&empty).contains("standard input is empty"), "{}", stderr(&empty));
+}
+
+#[test]
+fn files_that_extend_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("base.toml", &good);
+    write("child.toml", "extends = \"base.toml\"\nname = \"child\"\nload.duration = \"3s\"\n");
+    write("a.toml", "extends = \"b.toml\"\nname = \"a\"\n");
+    write("b.toml", "extends = \"a.toml\"\nname = \"b\"\n");
+    write("lost.toml", "extends = \"gone.toml\"\nname = \"lost\"\n");
+    let plan = |name: &str| command(&["plan", name]).current_dir(directory.path()).output().unwrap();
+    let child = plan("child.toml");
+    assert_eq!(code(&child), 0, "{}", stderr(&child));
+    let text = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(text.starts_with("child\n") && text.contains("load 3s") && text.contains("base.toml"), "{text}");
+    for (name, said) in [("a.toml", "extends itself"), ("lost.toml", "cannot read `gone.toml`")] {
+        let refused = plan(name);
+        assert_eq!(code(&refused), 64, "{name}");
+        assert!(stderr(&refused).contains(said), "{}", stderr(&refused));
+    }
+}
+
+#[test]
+fn one_bad_file_among_several_starts_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("runs");
+    let output =
+        command(&["run", "../scenarios/smoke.toml", "/nowhere.toml", "--out"]).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 64);
+    assert!(!out.exists(), "a run was started");
+    let filtered = command(&["run", "../scenarios/smoke.toml", "--filter", "nothing", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_eq!(code(&filtered), 64);
+    assert!(stderr(&filtered).contains("there are smoke"), "{}", stderr(&filtered));
+    assert!(!out.exists());
 }
 
 #[test]

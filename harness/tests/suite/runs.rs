@@ -3,6 +3,7 @@
 mod endings;
 mod inherited;
 mod scribbled;
+mod several;
 mod stalled;
 mod verdicts;
 
