@@ -1,5 +1,7 @@
 //! `[fleet]`: which processes there are, and the policy that they run under.
 
+mod policy;
+
 use super::cursor::{Fields, Sited};
 use super::form::{Count, Form, Span, Word, Words};
 use super::mistake::{Mistake, Origin, Rejection};
@@ -11,6 +13,7 @@ use coordinator::config::{
     COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy,
     WORKERS_PER_COORDINATOR_MAX,
 };
+use policy::RawPolicy;
 use reports::runlog::event::Topology;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
@@ -25,7 +28,20 @@ pub(super) static TABLE: Table = Table {
     says: "Which processes there are.",
     required: true,
     repeated: false,
-    keys: &[&TOPOLOGY, &COORDINATORS, &WORKERS, &HANG_AFTER],
+    keys: &[
+        &TOPOLOGY,
+        &COORDINATORS,
+        &WORKERS,
+        &HANG_AFTER,
+        &policy::ATTEMPTS_MAX,
+        &policy::BACKOFF,
+        &policy::BACKOFF_MAX,
+        &policy::RESTARTS_MAX,
+        &policy::RESTART_WINDOW,
+        &policy::FAILOVER,
+        &policy::RECYCLE_AFTER,
+        &policy::RECYCLE_GROWTH,
+    ],
     anew: None,
     rules: Some(rules),
 };
@@ -114,7 +130,7 @@ pub(super) struct RawFleet {
     topology: Option<Sited<Topology>>,
     coordinators: Option<Sited<u32>>,
     workers: Option<Sited<u32>>,
-    hang_after: Option<Sited<Option<Duration>>>,
+    policy: RawPolicy,
 }
 
 /// Its processes, and what is done about their deaths and hangs.
@@ -140,7 +156,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFle
         topology: fields.value(&TOPOLOGY, found),
         coordinators: fields.value(&COORDINATORS, found),
         workers: fields.value(&WORKERS, found),
-        hang_after: fields.value(&HANG_AFTER, found),
+        policy: policy::read(&fields, found),
     })
 }
 
@@ -164,8 +180,7 @@ pub(super) fn check(raw: &RawFleet, bus: Option<Bus>, found: &mut Vec<Mistake>) 
             found.push(Mistake::new(Origin::File { start: 0, end: 0 }, error.to_string(), hint));
         })
         .ok()?;
-    let hang_after = raw.hang_after.as_ref().map_or(Some(HANG_AFTER_DEFAULT), |at| at.value);
-    Some(Fleet { topology, shape, policy: Policy { hang_after, ..Policy::default() } })
+    Some(Fleet { topology, shape, policy: policy::check(&raw.policy, coordinators, found) })
 }
 
 #[cfg(test)]
@@ -182,6 +197,49 @@ mod tests {
         scenario
             .map(|scenario| Plan::new(scenario, &options).fleet_policy().hang_after)
             .map_err(|found| found.to_string())
+    }
+
+    fn policy(sets: &[&str]) -> Result<Policy, String> {
+        let text = include_str!("../../../scenarios/smoke.toml").to_owned();
+        let sets = sets.iter().map(|&set| set.to_owned()).collect();
+        let scenario = Scenario::parse(&Source::new("smoke.toml", text), &Selection { profile: None, sets });
+        scenario.map(|scenario| scenario.fleet.policy).map_err(|found| found.to_string())
+    }
+
+    #[test]
+    fn each_key_of_the_policy_reaches_the_fleet() {
+        use coordinator::config::Failover;
+        assert_eq!(policy(&[]), Ok(Policy::default()));
+        let sets = [
+            "fleet.attempts_max=5",
+            "fleet.backoff=20ms",
+            "fleet.backoff_max=1s",
+            "fleet.restarts_max=3",
+            "fleet.restart_window=1m",
+            "fleet.hang_after=3s",
+            "fleet.failover=spare",
+            "fleet.recycle_after=100",
+            "fleet.recycle_growth=8MiB",
+        ];
+        let wanted = Policy {
+            attempts_max: 5,
+            backoff_first: Duration::from_millis(20),
+            backoff_max: Duration::from_secs(1),
+            restarts_max: 3,
+            restart_window: Duration::from_secs(60),
+            hang_after: Some(Duration::from_secs(3)),
+            failover: Failover::Spare,
+            recycle_after: Some(100),
+            recycle_growth: Some(8 << 20),
+            ..Policy::default()
+        };
+        assert_eq!(policy(&sets), Ok(wanted));
+        let single = policy(&["fleet.coordinators=1", "fleet.failover=survivors"]).unwrap_err();
+        assert!(single.contains("a single coordinator has none"), "{single}");
+        let short = policy(&["fleet.backoff=1m"]).map(|policy| policy.backoff_max);
+        assert_eq!(short, Ok(Duration::from_secs(60)), "the longest pause is never shorter than the first");
+        let wrong = policy(&["fleet.backoff=1m", "fleet.backoff_max=1s"]).unwrap_err();
+        assert!(wrong.contains("is shorter than `fleet.backoff`"), "{wrong}");
     }
 
     #[test]

@@ -1,0 +1,141 @@
+//! What a fleet does about failures, deaths, hangs and worn workers: the options of `coordinator up`, as keys.
+
+use super::HANG_AFTER;
+use crate::scenario::cursor::{Fields, Sited};
+use crate::scenario::form::{Count, Size, Span, Word, Words};
+use crate::scenario::mistake::Mistake;
+use crate::scenario::table::{Key, Presence, Preset};
+use crate::scenario::unit::duration_text;
+use coordinator::config::{
+    ATTEMPTS_MAX as ATTEMPTS_DEFAULT, BACKOFF_FIRST, BACKOFF_MAX as BACKOFF_MAX_DEFAULT, Failover,
+    HANG_AFTER as HANG_AFTER_DEFAULT, Policy, RESTART_WINDOW as RESTART_WINDOW_DEFAULT,
+    RESTARTS_MAX as RESTARTS_DEFAULT,
+};
+use std::time::Duration;
+
+pub(super) static ATTEMPTS_MAX: Key<Count> = Key {
+    name: "attempts_max",
+    form: Count { max: u8::MAX as u32, things: "attempts at a task before it fails" },
+    presence: Presence::Default(Preset::Count(ATTEMPTS_DEFAULT as u32)),
+    says: "Attempts at a task before it fails; 1 is no retry.",
+};
+
+pub(super) static BACKOFF: Key<Span> = Key {
+    name: "backoff",
+    form: Span::ANY,
+    presence: Presence::Default(Preset::Duration(BACKOFF_FIRST)),
+    says: "Pause after a failed attempt before the next one, doubled each time.",
+};
+
+pub(super) static BACKOFF_MAX: Key<Span> = Key {
+    name: "backoff_max",
+    form: Span::ANY,
+    presence: Presence::Default(Preset::Duration(BACKOFF_MAX_DEFAULT)),
+    says: "Longest pause between two attempts. At least `backoff`.",
+};
+
+pub(super) static RESTARTS_MAX: Key<Count> = Key {
+    name: "restarts_max",
+    form: Count { max: 1_000_000, things: "deaths after which a process is not replaced" },
+    presence: Presence::Default(Preset::Count(RESTARTS_DEFAULT)),
+    says: "Deaths within the restart window after which a worker or coordinator is not replaced.",
+};
+
+pub(super) static RESTART_WINDOW: Key<Span> = Key {
+    name: "restart_window",
+    form: Span::POSITIVE,
+    presence: Presence::Default(Preset::Duration(RESTART_WINDOW_DEFAULT)),
+    says: "Time span in which `restarts_max` counts deaths.",
+};
+
+pub(super) static FAILOVER: Key<Words<Failover>> = Key {
+    name: "failover",
+    form: Words {
+        definition: "Failover",
+        words: &[
+            Word { text: "fresh", value: Failover::Fresh, says: "a process forked then" },
+            Word { text: "spare", value: Failover::Spare, says: "a process forked before, which waits" },
+            Word {
+                text: "survivors",
+                value: Failover::Survivors,
+                says: "the other coordinators take its tasks, and its place stays vacant",
+            },
+        ],
+    },
+    presence: Presence::Optional("`\"fresh\"`"),
+    says: "What takes over for a dead coordinator.",
+};
+
+pub(super) static RECYCLE_AFTER: Key<Count> = Key {
+    name: "recycle_after",
+    form: Count { max: u32::MAX, things: "tasks after which a worker is replaced" },
+    presence: Presence::Optional("never"),
+    says: "Tasks after which a worker is replaced by a new process.",
+};
+
+pub(super) static RECYCLE_GROWTH: Key<Size> = Key {
+    name: "recycle_growth",
+    form: Size { least: 1, most: u32::MAX },
+    presence: Presence::Optional("never"),
+    says: "Growth of its memory after which a worker is replaced by a new process.",
+};
+
+#[derive(Debug)]
+pub(super) struct RawPolicy {
+    attempts_max: Option<Sited<u32>>,
+    backoff: Option<Sited<Duration>>,
+    backoff_max: Option<Sited<Duration>>,
+    restarts_max: Option<Sited<u32>>,
+    restart_window: Option<Sited<Duration>>,
+    hang_after: Option<Sited<Option<Duration>>>,
+    failover: Option<Sited<Failover>>,
+    recycle_after: Option<Sited<u32>>,
+    recycle_growth: Option<Sited<u64>>,
+}
+
+pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawPolicy {
+    RawPolicy {
+        attempts_max: fields.value(&ATTEMPTS_MAX, found),
+        backoff: fields.value(&BACKOFF, found),
+        backoff_max: fields.value(&BACKOFF_MAX, found),
+        restarts_max: fields.value(&RESTARTS_MAX, found),
+        restart_window: fields.value(&RESTART_WINDOW, found),
+        hang_after: fields.value(&HANG_AFTER, found),
+        failover: fields.value(&FAILOVER, found),
+        recycle_after: fields.value(&RECYCLE_AFTER, found),
+        recycle_growth: fields.value(&RECYCLE_GROWTH, found),
+    }
+}
+
+/// `coordinators` is how many the fleet has.
+pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>) -> Policy {
+    if let Some(at) = &raw.failover
+        && at.value == Failover::Survivors
+        && coordinators < 2
+    {
+        let message = format!("`{}` is \"survivors\", and a single coordinator has none", at.path);
+        at.reject(found, message, "write `failover = \"fresh\"`, or use more coordinators");
+    }
+    let backoff_first = value(&raw.backoff, BACKOFF_FIRST);
+    let backoff_max = value(&raw.backoff_max, BACKOFF_MAX_DEFAULT.max(backoff_first));
+    if let Some(at) = raw.backoff_max.as_ref().filter(|at| at.value < backoff_first) {
+        let message = format!("`{}` ({}) is shorter than `fleet.backoff`", at.path, duration_text(at.value));
+        at.reject(found, message, format!("write at least \"{}\"", duration_text(backoff_first)));
+    }
+    Policy {
+        attempts_max: u8::try_from(value(&raw.attempts_max, ATTEMPTS_DEFAULT.into())).unwrap_or(u8::MAX),
+        backoff_first,
+        backoff_max,
+        restarts_max: value(&raw.restarts_max, RESTARTS_DEFAULT),
+        restart_window: value(&raw.restart_window, RESTART_WINDOW_DEFAULT),
+        hang_after: value(&raw.hang_after, Some(HANG_AFTER_DEFAULT)),
+        failover: value(&raw.failover, Failover::default()),
+        recycle_after: raw.recycle_after.as_ref().map(|at| at.value),
+        recycle_growth: raw.recycle_growth.as_ref().map(|at| at.value),
+        ..Policy::default()
+    }
+}
+
+fn value<T: Copy>(given: &Option<Sited<T>>, default: T) -> T {
+    given.as_ref().map_or(default, |at| at.value)
+}
