@@ -68,6 +68,7 @@ impl Need {
     }
 
     /// What runs of both need, one after the other.
+    #[must_use]
     pub fn most(self, other: Self) -> Self {
         Self {
             shm_bytes: self.shm_bytes.max(other.shm_bytes),

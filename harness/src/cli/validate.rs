@@ -23,7 +23,9 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
                 if let Err(code) = output::data(&format!("{name}: ok\n")) {
                     return code;
                 }
-                notes.iter().for_each(|note| output::report(&format!("note: {note}")));
+                for note in &notes {
+                    output::report(&format!("note: {note}"));
+                }
             }
             Ok(Err(found)) => {
                 bad += 1;

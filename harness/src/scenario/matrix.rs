@@ -40,7 +40,7 @@ struct Axis {
 impl Cell {
     /// What follows the scenario's name: `-100-50ms`. Empty without a matrix.
     pub(super) fn suffix(&self) -> String {
-        self.values.iter().map(|setting| format!("-{}", slug(&plain(&setting.node)))).collect()
+        self.values.iter().flat_map(|setting| ["-".to_owned(), slug(&plain(&setting.node))]).collect()
     }
 
     /// `workers=100`, for documents.

@@ -116,26 +116,27 @@ pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>
         let message = format!("`{}` is \"survivors\", and a single coordinator has none", at.path);
         at.reject(found, message, "write `failover = \"fresh\"`, or use more coordinators");
     }
-    let backoff_first = value(&raw.backoff, BACKOFF_FIRST);
-    let backoff_max = value(&raw.backoff_max, BACKOFF_MAX_DEFAULT.max(backoff_first));
+    let backoff_first = value(raw.backoff.as_ref(), BACKOFF_FIRST);
+    let backoff_max = value(raw.backoff_max.as_ref(), BACKOFF_MAX_DEFAULT.max(backoff_first));
     if let Some(at) = raw.backoff_max.as_ref().filter(|at| at.value < backoff_first) {
         let message = format!("`{}` ({}) is shorter than `fleet.backoff`", at.path, duration_text(at.value));
         at.reject(found, message, format!("write at least \"{}\"", duration_text(backoff_first)));
     }
     Policy {
-        attempts_max: u8::try_from(value(&raw.attempts_max, ATTEMPTS_DEFAULT.into())).unwrap_or(u8::MAX),
+        attempts_max: u8::try_from(value(raw.attempts_max.as_ref(), ATTEMPTS_DEFAULT.into()))
+            .unwrap_or(u8::MAX),
         backoff_first,
         backoff_max,
-        restarts_max: value(&raw.restarts_max, RESTARTS_DEFAULT),
-        restart_window: value(&raw.restart_window, RESTART_WINDOW_DEFAULT),
-        hang_after: value(&raw.hang_after, Some(HANG_AFTER_DEFAULT)),
-        failover: value(&raw.failover, Failover::default()),
+        restarts_max: value(raw.restarts_max.as_ref(), RESTARTS_DEFAULT),
+        restart_window: value(raw.restart_window.as_ref(), RESTART_WINDOW_DEFAULT),
+        hang_after: value(raw.hang_after.as_ref(), Some(HANG_AFTER_DEFAULT)),
+        failover: value(raw.failover.as_ref(), Failover::default()),
         recycle_after: raw.recycle_after.as_ref().map(|at| at.value),
         recycle_growth: raw.recycle_growth.as_ref().map(|at| at.value),
         ..Policy::default()
     }
 }
 
-fn value<T: Copy>(given: &Option<Sited<T>>, default: T) -> T {
-    given.as_ref().map_or(default, |at| at.value)
+fn value<T: Copy>(given: Option<&Sited<T>>, default: T) -> T {
+    given.map_or(default, |at| at.value)
 }
