@@ -192,7 +192,7 @@ fn an_answer_that_says_it_began_before_its_task_was_sent_is_contradicted() {
         [("sleep", "kind = \"sleep\"\ntime = \"40ms\""), ("compute", "kind = \"compute\"\ncpu = \"40ms\"")]
     {
         let text =
-            SCENARIO.replace("kind = \"echo\"\npayload = \"64B\"", workload).replace(">= 100%", ">= 0%");
+            SCENARIO.replace("kind = \"echo\"\npayload = \"64B\"", workload).replace(">= 100%", ">= 50%");
         let sink = MemorySink::default();
         let done = run_into(&sink, &text, |clock, _| {
             Fake::new(clock, 3).replies(move |round, place| match (round, place == worker(1)) {
