@@ -485,7 +485,7 @@ fn dead_letters_are_kept_beside_the_results_or_tried_again() {
     client.flush();
     wait_until("it has failed", || {
         client.poll(|_| ());
-        client.ledger().failed == 1
+        client.ledger().failed_tasks == 1
     });
     let snapshot = place.backup();
     assert_eq!((snapshot.tasks.len(), snapshot.dead.len()), (0, 1));
