@@ -400,7 +400,7 @@ mod tests {
             (finding(|r| r.proc = Err("not there".into())), "cannot be read: not there", "mount -t proc"),
             (
                 finding(|r| r.nproc = Some(UserProcesses { max: 1000, used: 293 })),
-                "707 more (ulimit -u is 1,000), and the fleet has 708",
+                "707 more (ulimit -u is 1000), and the fleet has 708",
                 "LimitNPROC",
             ),
             (
