@@ -149,7 +149,7 @@ fn output_that_would_be_lost_is_refused() {
 #[test]
 fn limits_that_are_too_low_are_named() {
     let shm = shm();
-    for (limit, words) in [("ulimit -s 64", "raise `ulimit -s`"), ("ulimit -s 16", "raise `ulimit -s`")] {
+    for (limit, words) in [("ulimit -s 64", "raise `ulimit -s`"), ("ulimit -s 128", "raise `ulimit -s`")] {
         let wrapper = format!("{limit}; exec \"$0\" \"$@\"");
         let output =
             by_shell(shm.path(), &wrapper, &["run", "--agents", "1", "--", "echo"]).output().unwrap();
