@@ -21,7 +21,7 @@ use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
-use crate::bus::sync::{AtomicU32, Ordering};
+
 use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
 use crate::config::{Agent, FleetShape, Policy};
@@ -36,6 +36,7 @@ use results::{Done, Results, Resume};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use task::{Doer, OwnStop};
 use template::Template;
