@@ -81,8 +81,8 @@ impl Need {
 }
 
 fn program_of(workload: &Workload) -> Option<String> {
-    let Workload::Exec { command, .. } = workload else { return None };
-    command.first().filter(|program| !program.contains("{}")).cloned()
+    let Workload::Exec(exec) = workload else { return None };
+    Some(exec.program()).filter(|program| !program.contains("{}")).map(ToOwned::to_owned)
 }
 
 /// This host cannot carry out the plan; nothing was started.

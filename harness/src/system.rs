@@ -13,10 +13,13 @@ mod spec;
 
 pub use coordinator::client::launch::Program;
 pub use coordinator::client::{HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
+pub use coordinator::wire::command::CommandError;
 pub use spec::{FleetSpec, SystemSpec};
 
+use coordinator::wire::command as wire;
 pub use reports::runlog::event::LedgerEvidence;
 use reports::runlog::event::{CoordinatorLedger, LedgerRow};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -215,8 +218,38 @@ pub enum Task<'a> {
     Sleep(Duration),
     /// Use this much CPU time.
     Compute(Duration),
-    /// Run a program with its arguments.
-    Command(&'a [String]),
+    /// Run a program.
+    Command(&'a Command),
+}
+
+/// A program with its arguments and surroundings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Command {
+    /// The program first; never empty.
+    pub arguments: Vec<String>,
+    /// Added to the environment of the fleet.
+    pub env: BTreeMap<String, String>,
+    /// That of the fleet where absent.
+    pub cwd: Option<String>,
+    /// Nothing where absent.
+    pub stdin: Option<String>,
+}
+
+impl Command {
+    /// As it travels in a fleet.
+    ///
+    /// # Errors
+    /// No program can be started like that: a NUL, an empty name.
+    pub fn to_body(&self) -> Result<Vec<u8>, CommandError> {
+        wire::Command {
+            argv: self.arguments.clone(),
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            stdin: self.stdin.clone(),
+            ..wire::Command::default()
+        }
+        .to_body()
+    }
 }
 
 /// Why a task was not accepted. Nothing was sent.

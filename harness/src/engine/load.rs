@@ -291,11 +291,10 @@ impl<'a> Loader<'a> {
                 self.system.submit(worker, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
             }
             Workload::Compute { cpu } => self.system.submit(worker, Task::Compute(*cpu), timeout, tag),
-            Workload::Exec { command, .. } => {
+            Workload::Exec(exec) => {
                 let (round, index) = (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1));
-                let task = (round * self.workers.len() as u64 + index).to_string();
-                let arguments: Vec<String> = command.iter().map(|part| part.replace("{}", &task)).collect();
-                self.system.submit(worker, Task::Command(&arguments), timeout, tag)
+                let command = exec.of_task(round * self.workers.len() as u64 + index);
+                self.system.submit(worker, Task::Command(&command), timeout, tag)
             }
         }
     }

@@ -3,8 +3,8 @@
 mod number;
 mod text;
 
-pub(super) use number::{Count, Size, Span, Version, Whole};
-pub(super) use text::{Command, Line, Name, Requirement, Requirements, Text};
+pub(super) use number::{Codes, Count, Size, Span, Version, Whole};
+pub(super) use text::{Command, Line, Name, Pairs, Requirement, Requirements, Text};
 
 use super::mistake::Rejection;
 use super::tree::Value;

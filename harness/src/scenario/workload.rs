@@ -1,7 +1,9 @@
 //! `[workload]`: what a worker does with a task.
 
+mod exec;
 mod sleep;
 
+pub use exec::Exec;
 pub use sleep::{Drawn, SleepTime};
 
 use super::cursor::{Fields, Given, Sited};
@@ -9,15 +11,12 @@ use super::form::{Command, Size, Span, Word, Words};
 use super::mistake::{Mistake, Origin};
 use super::rule::{when, without};
 use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
-use super::unit::{bytes_text, duration_text, size_text};
+use super::unit::{bytes_text, duration_text};
 use coordinator::config::PAYLOAD_MAX;
+use exec::{OUTPUT_MAX_DEFAULT, RawExec};
 use serde_json::{Value as Json, json};
 use sleep::RawSleep;
 use std::time::Duration;
-
-const OUTPUT_MAX_DEFAULT: u32 = 4096;
-
-const _: () = assert!(OUTPUT_MAX_DEFAULT <= PAYLOAD_MAX);
 
 pub(super) static TABLE: Table = Table {
     name: "workload",
@@ -36,6 +35,10 @@ pub(super) static TABLE: Table = Table {
         &sleep::MAX,
         &CPU,
         &COMMAND,
+        &exec::CWD,
+        &exec::ENV,
+        &exec::STDIN,
+        &exec::EXITS,
         &OUTPUT_MAX,
     ],
     // The keys of one kind do not apply to another.
@@ -97,7 +100,7 @@ static COMMAND: Key<Command> = Key {
     name: "command",
     form: Command { example: EXEC_EXAMPLE },
     presence: Presence::RequiredBy { example: EXEC_EXAMPLE, who: "`kind = \"exec\"`" },
-    says: "Exec: the program and its arguments. `{}` becomes the task's number.",
+    says: "Exec: the program and its arguments. `{}` becomes the task's number. It runs in a session of its own, without a terminal.",
 };
 
 const EXEC_EXAMPLE: &str = "[\"sh\", \"-c\", \"echo {}\"]";
@@ -135,7 +138,7 @@ impl Kind {
                 &sleep::MAX,
             ],
             Self::Compute => &[&CPU],
-            Self::Exec => &[&COMMAND, &OUTPUT_MAX],
+            Self::Exec => &[&COMMAND, &exec::CWD, &exec::ENV, &exec::STDIN, &exec::EXITS, &OUTPUT_MAX],
         };
         keys.iter().map(|key| key.name()).collect()
     }
@@ -148,8 +151,7 @@ pub(super) struct RawWorkload {
     payload: Given<u64>,
     sleep: RawSleep,
     cpu: Given<Duration>,
-    command: Given<Vec<String>>,
-    output_max: Given<u64>,
+    exec: RawExec,
     /// Keys that are in the file, and where they stand.
     present: Vec<(&'static str, Origin)>,
 }
@@ -163,8 +165,8 @@ pub enum Workload {
     Sleep(SleepTime),
     /// The worker uses a processor for so long.
     Compute { cpu: Duration },
-    /// A command; `{}` in an argument becomes the task's number.
-    Exec { command: Vec<String>, output_max_bytes: u32 },
+    /// The worker runs a command.
+    Exec(Exec),
 }
 
 pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawWorkload> {
@@ -176,8 +178,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawWor
         payload: fields.given(&PAYLOAD, found),
         sleep: sleep::read(&fields, found),
         cpu: fields.given(&CPU, found),
-        command: fields.given(&COMMAND, found),
-        output_max: fields.given(&OUTPUT_MAX, found),
+        exec: exec::read(&fields, found),
         present: TABLE.keys.iter().filter_map(present).collect(),
     })
 }
@@ -195,28 +196,8 @@ pub(super) fn check(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Worklo
             raw.cpu.require("", "", found);
             Some(Workload::Compute { cpu: raw.cpu.value?.value })
         }
-        Kind::Exec => check_exec(raw, found),
+        Kind::Exec => exec::check(raw.exec, found).map(Workload::Exec),
     }
-}
-
-fn check_exec(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
-    raw.command.require("", "", found);
-    let output_max_bytes = match &raw.output_max.value {
-        Some(at) => fitting(at)?,
-        None => OUTPUT_MAX_DEFAULT,
-    };
-    let command = raw.command.value?;
-    let workload = Workload::Exec { command: command.value.clone(), output_max_bytes };
-    if workload.payload_max_bytes() > PAYLOAD_MAX {
-        let message = format!(
-            "`{}` and its output do not fit into a task, which holds {}",
-            command.path,
-            size_text(u64::from(PAYLOAD_MAX))
-        );
-        command.reject(found, message, "put a long script into a file and name that, or lower `output_max`");
-        return None;
-    }
-    Some(workload)
 }
 
 /// Absent if it is too large, which has been reported.
@@ -240,19 +221,12 @@ impl Workload {
     pub fn payload_max_bytes(&self) -> u32 {
         /// A duration or a status, and what frames it.
         const SMALL: u32 = 64;
-        /// A `{}` becomes up to twenty digits.
-        const DIGITS: usize = 20;
-        /// Length before each argument.
-        const LENGTH: usize = 4;
         match self {
             Self::Echo { payload_bytes } => (*payload_bytes).max(SMALL),
             Self::Sleep(_) | Self::Compute { .. } => SMALL,
-            Self::Exec { command, output_max_bytes } => {
-                let arguments: usize = command
-                    .iter()
-                    .map(|argument| LENGTH + argument.len() + argument.matches("{}").count() * DIGITS)
-                    .sum();
-                u32::try_from(arguments).unwrap_or(u32::MAX).max(*output_max_bytes).saturating_add(SMALL)
+            Self::Exec(exec) => {
+                let command = u32::try_from(exec.command_bytes()).unwrap_or(u32::MAX);
+                command.max(exec.output_max_bytes()).saturating_add(SMALL)
             }
         }
     }
@@ -261,7 +235,7 @@ impl Workload {
     pub fn cpu_per_task(&self) -> Option<Duration> {
         match self {
             Self::Compute { cpu } => Some(*cpu),
-            Self::Echo { .. } | Self::Sleep(_) | Self::Exec { .. } => None,
+            Self::Echo { .. } | Self::Sleep(_) | Self::Exec(_) => None,
         }
     }
 
@@ -272,7 +246,7 @@ impl Workload {
             Self::Sleep(SleepTime::Fixed(time)) => format!("sleep {}", duration_text(*time)),
             Self::Sleep(SleepTime::Drawn(drawn)) => format!("sleep {}", drawn.words()),
             Self::Compute { cpu } => format!("compute {}", duration_text(*cpu)),
-            Self::Exec { command, .. } => format!("exec {}", command.join(" ")),
+            Self::Exec(exec) => exec.words(),
         }
     }
 }

@@ -13,7 +13,6 @@ use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
 use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
-use coordinator::wire::command_body;
 use reports::runlog::event::CoordinatorLedger;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
@@ -163,9 +162,9 @@ impl System for RunningFleet {
             Task::Echo(body) => Sent::Echo(body),
             Task::Sleep(time) => Sent::Sleep(time),
             Task::Compute(time) => Sent::Compute(time),
-            Task::Command(arguments) => {
-                command = command_body(arguments).ok_or(SendError::TooLarge).map_err(refused)?;
-                Sent::Exec(&command)
+            Task::Command(asked) => {
+                command = asked.to_body().map_err(|error| Refused(error.to_string()))?;
+                Sent::Command(&command)
             }
         };
         self.client.send(worker, task, deadline, tag).map(|_| ()).map_err(refused)

@@ -1,6 +1,7 @@
 //! Whole runs through the real program: to a verdict, and to every end that is not one.
 
 mod endings;
+mod examples;
 mod inherited;
 mod scribbled;
 mod several;

@@ -74,6 +74,13 @@ const MISTAKES: &[(&str, &str)] = &[
     (ECHO, "kind = \"exec\"\ncommand = []"),
     (ECHO, "kind = \"exec\"\ncommand = [\"\"]"),
     (ECHO, "kind = \"exec\"\ncommand = \"true\""),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nexits = []"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nexits = [256]"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nexits = 3"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nenv = [\"A=1\"]"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nenv = { A = 1 }"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nenv = { \"A=B\" = \"1\" }"),
+    (ECHO, "kind = \"echo\"\npayload = \"256B\"\nstdin = \"\""),
     (ECHO, "kind = \"compute\""),
     (ECHO, "kind = \"compute\"\ncpu = \"0ms\""),
     (ECHO, "kind = \"compute\"\ncpu = \"2ms\"\ntime = \"2ms\""),
@@ -178,6 +185,10 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
         ("workers = 4", "workers = 4\nhang_after = \"never\""),
         (ECHO, "kind = \"echo\"\npayload = \"1MiB\""),
         (ECHO, "kind = \"exec\"\ncommand = [\"sh\", \"-c\", \"\"]\noutput_max = \"0B\""),
+        (
+            ECHO,
+            "kind = \"exec\"\ncommand = [\"true\"]\ncwd = \"/\"\nenv = { A = \"1\" }\nstdin = \"{}\"\nexits = [0, 3]",
+        ),
         (OPEN, "model = \"closed\""),
     ];
     for (from, to) in changes {

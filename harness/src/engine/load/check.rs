@@ -2,7 +2,7 @@
 
 use crate::engine::payload;
 use crate::scenario::{Plan, Workload};
-use crate::system::{Answer, Outcome, PlaceId};
+use crate::system::{Answer, HowEnded, Outcome, PlaceId};
 use std::time::Duration;
 
 /// What is wrong with an outcome.
@@ -102,8 +102,10 @@ fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec
         }
         Workload::Sleep(time) => at_least(time.of_task(seed, tag)),
         Workload::Compute { cpu } => at_least(*cpu),
-        Workload::Exec { .. } if answer.how.is_orderly() => None,
-        Workload::Exec { .. } => {
+        Workload::Exec(exec) if matches!(answer.how, HowEnded::Exited(status) if exec.is_answer(status)) => {
+            None
+        }
+        Workload::Exec(_) => {
             let errors = String::from_utf8_lossy(answer.errors).trim().to_owned();
             let last = errors.lines().last().map_or(String::new(), |line| format!(": {line}"));
             Some(Wrong::Failed(format!("the command {}{last}", answer.how)))

@@ -89,6 +89,43 @@ impl Form for Count {
     }
 }
 
+/// Exit codes of a program: an array of numbers from 0 to 255.
+pub(in super::super) struct Codes {
+    pub(in super::super) example: &'static str,
+}
+
+impl Form for Codes {
+    type Value = Vec<u8>;
+
+    fn read(&self, value: &Value) -> Result<Vec<u8>, Rejection> {
+        let wrong = |found: &Value| wrong_kind("an array of exit codes, 0 to 255", found, self.example);
+        let Value::Array(items) = value else { return Err(wrong(value)) };
+        items
+            .iter()
+            .map(|item| match &item.value {
+                Value::Integer(text, radix) => {
+                    u8::from_str_radix(text, *radix).map_err(|_| wrong(&item.value))
+                }
+                other => Err(wrong(other)),
+            })
+            .collect()
+    }
+
+    fn beyond(&self, codes: &Vec<u8>) -> Option<Rejection> {
+        let message = "is empty, so that no command could answer".to_owned();
+        codes.is_empty().then(|| Rejection(message, format!("such as {}", self.example)))
+    }
+
+    fn words(&self) -> String {
+        format!("array of exit codes, such as `{}`", self.example)
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        let code = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+        json!({ "type": "array", "items": code, "minItems": 1 })
+    }
+}
+
 /// A duration: `"1h 30m"`.
 pub(in super::super) struct Span {
     pub(in super::super) least: Duration,

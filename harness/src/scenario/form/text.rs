@@ -4,6 +4,7 @@ use super::{Form, wrong_kind};
 use crate::scenario::mistake::Rejection;
 use crate::scenario::tree::Value;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 fn string(value: &Value, example: &str) -> Result<String, Rejection> {
     match value {
@@ -198,5 +199,44 @@ impl Form for Command {
         let argument = json!({ "type": "string", "pattern": r"^[^\u0000]*$" });
         let program = json!({ "type": "string", "pattern": r"^[^\u0000]+$" });
         json!({ "type": "array", "items": [program], "additionalItems": argument, "minItems": 1 })
+    }
+}
+
+/// Names and their values, each a string.
+pub(in super::super) struct Pairs {
+    pub(in super::super) example: &'static str,
+}
+
+impl Form for Pairs {
+    type Value = BTreeMap<String, String>;
+
+    fn read(&self, value: &Value) -> Result<BTreeMap<String, String>, Rejection> {
+        let wrong = |found: &Value| wrong_kind("a table of strings", found, self.example);
+        let Value::Table(table) = value else { return Err(wrong(value)) };
+        table
+            .iter()
+            .map(|(name, entry)| match &entry.node.value {
+                Value::String(text) => Ok((name.clone(), text.clone())),
+                other => Err(wrong(other)),
+            })
+            .collect()
+    }
+
+    fn beyond(&self, pairs: &BTreeMap<String, String>) -> Option<Rejection> {
+        let bad = pairs.keys().find(|name| name.is_empty() || name.contains(['=', '\0']))?;
+        let message = format!("has a name that no variable can have: \"{}\"", bad.escape_debug());
+        Some(Rejection(message, format!("such as {}", self.example)))
+    }
+
+    fn words(&self) -> String {
+        format!("table of strings, such as `{}`", self.example)
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        json!({
+            "type": "object",
+            "propertyNames": { "pattern": r"^[^=\u0000]+$" },
+            "additionalProperties": { "type": "string" },
+        })
     }
 }

@@ -1,0 +1,23 @@
+//! Every example under `scenarios/examples` does what it says.
+
+use super::*;
+
+#[test]
+fn every_example_passes() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/examples");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{files:?}");
+    let bench = Bench::new("");
+    let done =
+        bench.start_by(bench.command().arg("run").args(&files).args(["--json", "--out", "runs"])).end();
+    let recap: serde_json::Value = serde_json::from_str(&done.stdout).unwrap_or_default();
+    let runs = recap["runs"].as_array().expect(&done.stderr);
+    let names: Vec<&str> = runs.iter().filter_map(|run| run["scenario"].as_str()).collect();
+    let cells = ["matrix-256b-2", "matrix-256b-10", "matrix-4kib-2", "matrix-4kib-10"];
+    assert!(cells.iter().all(|cell| names.contains(cell)), "{names:?}");
+    for run in runs {
+        assert_eq!(run["verdict"], "PASS", "{}: {:#}", run["scenario"], run["judgement"]["reasons"]);
+    }
+}
