@@ -21,6 +21,7 @@ use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
 use crate::bus::error::BusError;
 use crate::bus::layout::RegionLayout;
+use crate::bus::sync::{AtomicU32, Ordering};
 
 use crate::client::Client;
 use crate::client::launch::{LaunchError, Program, launch};
@@ -36,7 +37,6 @@ use results::{Done, Results, Resume};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use task::{Doer, OwnStop};
 use template::Template;
@@ -444,7 +444,7 @@ pub(super) fn watch_signals() -> Result<(), u8> {
 /// How many signals have asked this process to stop. Shows that it hears them.
 pub(super) fn stops() -> u32 {
     let number = STOPS.load(Ordering::Relaxed);
-    HEARD.fetch_max(number, Ordering::Relaxed);
+    HEARD.store(number, Ordering::Relaxed);
     number
 }
 
