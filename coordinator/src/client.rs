@@ -31,7 +31,7 @@ pub use crate::os::identity::{Identity, Presence};
 pub use crate::process::host::{UserProcesses, user_processes};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::place::{PlaceId, Role, WorkerRef};
-use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHeader, TaskKind};
+use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHeader, TaskKind, WHOLE};
 pub use crate::wire::{TaskId, Usage};
 use coordinators::Link;
 pub use outcome::{Answer, Event, Failure, Ledger, Outcome, Partial};
@@ -336,7 +336,8 @@ fn header_of(worker: Option<WorkerRef>, kind: TaskKind, terms: &Terms) -> TaskHe
         worker: worker.map_or(ANY, |worker| worker.worker as u16),
         kind: kind as u8
             | if terms.retry_failures { RETRY_FAILURES } else { 0 }
-            | if terms.deaths_only { DEATHS_ONLY } else { 0 },
+            | if terms.deaths_only { DEATHS_ONLY } else { 0 }
+            | if terms.whole { WHOLE } else { 0 },
         attempts_max: terms.attempts_max.unwrap_or(0),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod place;
+pub mod spooled;
 
 use crate::bus::ring::HEADER;
 use crate::raw::raw_enum;
@@ -56,7 +57,7 @@ pub struct TaskHeader {
     pub timeout_ms: u32,
     /// Number of the worker within the coordinator, or [`ANY`].
     pub worker: u16,
-    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`] and [`DEATHS_ONLY`].
+    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`], [`DEATHS_ONLY`] and [`WHOLE`].
     pub kind: u8,
     /// How many workers may begin it; 0 for the fleet's policy.
     pub attempts_max: u8,
@@ -74,10 +75,14 @@ pub const WAS_DEAD_LETTER: u8 = 1 << 6;
 /// In [`TaskHeader::kind`]: another attempt follows the death of a worker, but not a time-out.
 pub const DEATHS_ONLY: u8 = 1 << 5;
 
+/// In [`TaskHeader::kind`]: output that has no room in the answer is spooled into files, which its client reads and
+/// removes. Without it, such output is cut off.
+pub const WHOLE: u8 = 1 << 4;
+
 raw_enum! {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY) {
+    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY | WHOLE) {
         /// The body comes back unchanged.
         Echo = 1,
         /// Sleeps `parameter` ns.
@@ -107,6 +112,10 @@ impl TaskHeader {
 
     pub fn retries_deaths_only(&self) -> bool {
         self.kind & DEATHS_ONLY != 0
+    }
+
+    pub fn wants_whole_output(&self) -> bool {
+        self.kind & WHOLE != 0
     }
 
     pub fn was_dead_letter(&self) -> bool {
@@ -173,8 +182,9 @@ pub struct AnswerHeader {
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
     /// the wait status. Of an agent program that ended: as of a command.
     pub code: i32,
-    /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). The top bit
-    /// is set if output was cut off.
+    /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). With
+    /// [`SPOOLED`], this many bytes that say where both are, then the beginning of stderr. The top bit is set if output
+    /// was cut off. See [`output_len`].
     pub stdout_len: u32,
 }
 const _: () = assert!(size_of::<AnswerHeader>() == HEADER);
@@ -184,6 +194,14 @@ pub const TRUNCATED: u32 = 1 << 31;
 
 /// In [`AnswerHeader::stdout_len`]: the body ends with a [`Usage`], which is not part of the output.
 pub const WITH_USAGE: u32 = 1 << 30;
+
+/// In [`AnswerHeader::stdout_len`]: the body begins with a [`spooled::Spooled`] instead of stdout.
+pub const SPOOLED: u32 = 1 << 29;
+
+/// The bytes in [`AnswerHeader::stdout_len`], without its flags.
+pub fn output_len(stdout_len: u32) -> usize {
+    (stdout_len & !(TRUNCATED | WITH_USAGE | SPOOLED)) as usize
+}
 
 /// Bytes of a [`Usage`].
 pub const USAGE_LEN: usize = size_of::<Usage>();

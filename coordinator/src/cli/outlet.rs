@@ -122,6 +122,11 @@ impl Outlet {
         Ok(())
     }
 
+    /// A writer that asks, for each piece, a new `go_on` of [`Self::write`].
+    pub fn patient<F: FnMut() -> bool>(self, go_on: impl FnMut() -> F) -> impl io::Write {
+        Patient { outlet: self, go_on }
+    }
+
     /// As [`Self::write`]: without end, or for [`WAIT_MAX`] in a [`hurry`].
     ///
     /// # Errors
@@ -153,4 +158,19 @@ fn again(stream: Stream) -> Option<OwnedFd> {
     };
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).ok()
+}
+struct Patient<G> {
+    outlet: Outlet,
+    go_on: G,
+}
+
+impl<G: FnMut() -> F, F: FnMut() -> bool> io::Write for Patient<G> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outlet.write(bytes, (self.go_on)())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -10,6 +10,7 @@ mod output;
 mod pipe;
 mod progress;
 pub(super) mod results;
+mod source;
 pub(super) mod submit;
 mod task;
 mod template;
@@ -44,6 +45,8 @@ use work::{Rules, Work};
 
 /// Workers per coordinator by default: with more of them, the coordinator becomes the bottleneck of the fleet.
 const WORKERS_EACH: u32 = 100;
+/// Bytes of a task's output that travel through shared memory; more goes through a file.
+const OUTPUT_IN_MEMORY: u32 = 16 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -62,9 +65,10 @@ pub(super) struct Args {
     how: How,
     #[command(flatten)]
     place_of: Where,
-    /// How much output to keep from each task, in bytes or as a size such as 64KiB; the rest is cut off, with a warning
-    #[arg(long, value_name = "SIZE", default_value_t = 16 * 1024, value_parser = bytes::<u32>)]
-    output_max: u32,
+    /// Cut off the output of each task after this size, such as 64KiB, or in bytes, with a warning; by default all of it is
+    /// kept
+    #[arg(long, value_name = "SIZE", value_parser = bytes::<u32>)]
+    output_max: Option<u32>,
     /// Number of coordinators; by default one for every 100 agents
     #[arg(long, value_name = "N", value_parser = number(0, u32::MAX), allow_negative_numbers = true)]
     coordinators: Option<u32>,
@@ -111,7 +115,8 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let most = if open { u32::MAX } else { u32::try_from(wanted).unwrap_or(u32::MAX) };
     let agents = args.agents.min(most).max(1);
     let coordinators = args.coordinators.unwrap_or_else(|| agents.div_ceil(WORKERS_EACH)).clamp(1, agents);
-    let payload = args.output_max.saturating_add(USAGE_LEN as u32).max(prepared.list.facts.largest as u32);
+    let output_max = args.output_max.unwrap_or(OUTPUT_IN_MEMORY);
+    let payload = output_max.saturating_add(USAGE_LEN as u32).max(prepared.list.facts.largest as u32);
     let shape = FleetShape::new(coordinators, agents.div_ceil(coordinators), payload, 1);
     let shape = match shape {
         Ok(shape) => shape,
@@ -123,7 +128,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if args.which.dry_run {
         return dry_run(prepared);
     }
-    let work = match begin(prepared, agents, FleetOf::ThisRun) {
+    let work = match begin(prepared, agents, FleetOf::ThisRun, args.output_max.is_none()) {
         Ok(work) => work,
         Err(status) => return status,
     };
@@ -355,8 +360,8 @@ fn refused(refusal: Refusal) -> u8 {
     }
 }
 
-/// Opens the files that the run writes to.
-fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8> {
+/// Opens the files that the run writes to. `whole` is whether no output is cut off.
+fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Result<Work, u8> {
     let Prepared { list, results, before, how, place } = prepared;
     let to_stdout =
         place.is_printed() || place.results.as_deref().is_some_and(|path| path.as_os_str() == "-");
@@ -390,6 +395,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf) -> Result<Work, u8
         delay: how.delay.unwrap_or_default(),
         halt: how.halt,
         drain: how.drain,
+        whole,
         fleet,
         resumes: place.resumes(),
     };

@@ -8,7 +8,8 @@ use super::{
 use crate::bus::ring::Record;
 use crate::process::reap::HowEnded;
 use crate::wire::{
-    AnswerHeader, AnswerStatus, FAILED, REVIVED, TRUNCATED, USAGE_LEN, WITH_USAGE, attempt_of,
+    AnswerHeader, AnswerStatus, FAILED, REVIVED, SPOOLED, TRUNCATED, USAGE_LEN, WITH_USAGE, attempt_of,
+    output_len,
 };
 use std::time::Duration;
 use zerocopy::FromBytes;
@@ -163,6 +164,7 @@ struct Body<'a> {
     output: &'a [u8],
     stdout_len: usize,
     truncated: bool,
+    spooled: bool,
     usage: Option<Usage>,
 }
 
@@ -175,8 +177,13 @@ impl<'a> Body<'a> {
         {
             (output, usage) = (rest, Usage::read_from_bytes(last).ok());
         }
-        let stdout_len = ((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize).min(output.len());
-        Self { output, stdout_len, truncated: answer.stdout_len & TRUNCATED != 0, usage }
+        Self {
+            output,
+            stdout_len: output_len(answer.stdout_len).min(output.len()),
+            truncated: answer.stdout_len & TRUNCATED != 0,
+            spooled: answer.stdout_len & SPOOLED != 0,
+            usage,
+        }
     }
 }
 
@@ -187,7 +194,7 @@ fn outcome_of<'a>(
     body: &'a [u8],
     task: Option<&InFlight>,
 ) -> Result<Answer<'a>, Failure> {
-    let Body { output, stdout_len, truncated, usage } = Body::of(answer, body);
+    let Body { output, stdout_len, truncated, spooled, usage } = Body::of(answer, body);
     let how = HowEnded::from_raw(answer.code);
     let worker = WorkerRef { coordinator: index, worker: answer.worker };
     let attempt = attempt_of(answer.lease);
@@ -201,6 +208,7 @@ fn outcome_of<'a>(
             stdout: output[..stdout_len].to_vec(),
             stderr: output[stdout_len..].to_vec(),
             truncated,
+            spooled,
             usage,
         })
     };
@@ -214,6 +222,7 @@ fn outcome_of<'a>(
             code: answer.code,
             stdout_len,
             truncated,
+            spooled,
             usage,
         }),
         // A coordinator reports it at the deadline, a worker at the end of an attempt.

@@ -70,6 +70,8 @@ pub struct Partial {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     pub truncated: bool,
+    /// `stdout` is a [`crate::wire::spooled::Spooled`], and `stderr` the beginning of it.
+    pub spooled: bool,
     pub usage: Option<Usage>,
 }
 
@@ -89,6 +91,9 @@ pub struct Answer<'a> {
     pub stdout_len: usize,
     /// Of a command: its output was larger than the fleet's `payload_max`, and was cut off.
     pub truncated: bool,
+    /// The first `stdout_len` bytes of the body are a [`crate::wire::spooled::Spooled`], and the rest is the beginning of
+    /// stderr.
+    pub spooled: bool,
     /// Of a command, if it was measured.
     pub usage: Option<Usage>,
 }

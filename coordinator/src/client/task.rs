@@ -27,12 +27,22 @@ pub struct Terms {
     pub retry_failures: bool,
     /// Only the death of a worker, which says nothing about the task, is followed by another attempt. A time-out is not.
     pub deaths_only: bool,
+    /// Output that has no room in a message is kept whole, in files that the sender removes: see
+    /// [`crate::wire::spooled`]. Otherwise it is cut off.
+    pub whole: bool,
 }
 
 impl Terms {
     /// A deadline and nothing else.
     pub fn within(deadline: Duration) -> Self {
-        Self { deadline, timeout: None, attempts_max: None, retry_failures: false, deaths_only: false }
+        Self {
+            deadline,
+            timeout: None,
+            attempts_max: None,
+            retry_failures: false,
+            deaths_only: false,
+            whole: false,
+        }
     }
 }
 

@@ -1,11 +1,12 @@
-//! Runs a user's command for a worker: bounds its output, ends its whole process group with it, and measures what it
-//! used.
+//! Runs a user's command for a worker: keeps its output, in files if it is large, ends its whole process group with it,
+//! and measures what it used.
 //!
 //! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets a signal, to
 //! its whole group, and SIGKILL after its grace; members of the group that are left when its leader ends are killed.
 //! Processes that have left the group are handled by the reset.
 
 mod group;
+mod spool;
 mod start;
 mod streams;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod wait;
 
 pub(super) use group::Group;
+pub use spool::{Room, Spool};
 pub(super) use start::spawn;
 pub(super) use streams::never_waits;
 pub(super) use wait::{pause, wait_for};
@@ -22,8 +24,10 @@ use super::reap::HowEnded;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
+use crate::wire::spooled::{BEGINNING_MAX, Part, Spooled};
 use crate::wire::{Usage, command};
 use rustix::event::{PollFd, PollFlags};
+use spool::Growing;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -103,6 +107,8 @@ pub enum StopReason {
 pub enum CutShort {
     TimedOut,
     Asked(StopReason),
+    /// Its output cannot be kept whole.
+    Unkept,
 }
 
 /// What waits for a command.
@@ -120,11 +126,13 @@ pub trait Watcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub how: HowEnded,
-    /// The beginning of it, as of `stderr`.
+    /// The beginning of it, as of `stderr`; all of it if it is neither truncated nor spooled.
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     /// There was more output than is kept.
     pub truncated: bool,
+    /// The files with all of it, if it was to be kept whole and had no room.
+    pub spooled: Option<Spooled>,
     /// `None`: it ended by itself.
     pub cut: Option<CutShort>,
     /// Of the command and its whole group. A command never uses less memory than this process does.
@@ -142,6 +150,8 @@ pub enum ExecError {
     Output { stream: Stream, path: PathBuf, source: io::Error },
     #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::explain(.source))]
     Start { program: OsString, tries: u32, source: io::Error },
+    #[error("the command has more output than can be kept: {path}: {source}; free some space there", path = .path.display())]
+    Spool { path: PathBuf, source: io::Error },
     #[error("cannot watch the command: {0}")]
     Watch(#[from] io::Error),
 }
@@ -150,25 +160,29 @@ fn how_often(tries: u32) -> String {
     if tries == 1 { String::new() } else { format!(", tried {tries} times") }
 }
 
-/// Runs `job` until it ends, `deadline_ns` comes or `watcher` stops it. At most `output_max` bytes are kept of stdout and
-/// stderr together; stderr is cut first.
-pub fn run(
+/// Runs `job` until it ends, `deadline_ns` comes or `watcher` stops it. There is `room` for stdout and stderr together;
+/// stderr is cut first. If they are spooled instead, and that fails, the command is ended.
+///
+/// # Errors
+/// The command does not run, or its output cannot be spooled.
+pub fn run<'a>(
     job: &Job<'_>,
     deadline_ns: u64,
-    output_max: usize,
+    room: impl Into<Room<'a>>,
     watcher: &mut impl Watcher,
 ) -> Result<Ended, ExecError> {
+    let room = room.into();
     if job.argv.is_empty() {
         return Err(ExecError::Empty);
     }
     // Orphans of the group become children of this process, which can wait for them.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    let start::Started { mut child, stdout, stderr } = start::start(job, watcher)?;
+    let start::Started { mut child, read_back, kept } = start::start(job, room.spool.is_some(), watcher)?;
     let group = Group::led_by(&child);
     if let Some(identity) = Identity::of(child.id()) {
         watcher.started(identity);
     }
-    let mut running = match Running::new(&mut child, group, job) {
+    let mut running = match Running::new(&mut child, group, job, kept) {
         Ok(running) => running,
         Err(error) => {
             group.kill();
@@ -176,8 +190,8 @@ pub fn run(
             return Err(error.into());
         }
     };
-    running.watch(deadline_ns, output_max, watcher);
-    running.finish(output_max, watcher, [stdout.as_deref(), stderr.as_deref()])
+    running.watch(deadline_ns, room, watcher);
+    running.finish(room, watcher, &read_back)
 }
 
 struct Running<'a> {
@@ -195,29 +209,35 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(child: &mut Child, group: Group, job: &Job<'a>) -> io::Result<Self> {
+    /// `kept` are the files that the output is copied into.
+    fn new(
+        child: &mut Child,
+        group: Group,
+        job: &Job<'a>,
+        [stdout, stderr]: [Option<Growing>; 2],
+    ) -> io::Result<Self> {
         Ok(Self {
             group,
             stop: job.stop,
             grace_at_end: job.grace_at_end,
             exit: pidfd::open(child.id()).ok(),
             stdin: Feed::new(child.stdin.take(), job.stdin.unwrap_or_default())?,
-            stdout: Kept::new(child.stdout.take())?,
-            stderr: Kept::new(child.stderr.take())?,
+            stdout: Kept::new(child.stdout.take(), "stdout", stdout)?,
+            stderr: Kept::new(child.stderr.take(), "stderr", stderr)?,
             cut: None,
             kill_at: 0,
         })
     }
 
     /// Until its leader has ended, or is killed.
-    fn watch(&mut self, deadline_ns: u64, output_max: usize, watcher: &mut impl Watcher) {
+    fn watch(&mut self, deadline_ns: u64, room: Room<'_>, watcher: &mut impl Watcher) {
         let mut look = if self.exit.is_some() { LOOK } else { LOOK_FIRST };
         loop {
             let next = if self.cut.is_some() { self.kill_at } else { deadline_ns };
             let left = Duration::from_nanos(next.saturating_sub(now_ns())).max(LOOK_FIRST);
             let exited = self.wait(look.min(left));
             look = (look * 2).min(LOOK);
-            self.read(output_max, watcher);
+            self.read(room, watcher);
             if exited {
                 return;
             }
@@ -226,7 +246,8 @@ impl<'a> Running<'a> {
             match self.cut {
                 None => {
                     let timed_out = (now >= deadline_ns).then_some(CutShort::TimedOut);
-                    self.cut = stop.map(CutShort::Asked).or(timed_out);
+                    let unkept = self.has_failed().then_some(CutShort::Unkept);
+                    self.cut = stop.map(CutShort::Asked).or(timed_out).or(unkept);
                     if self.cut.is_some() {
                         self.group.ask_to_end(self.stop.signal);
                         self.kill_at = now.saturating_add(self.stop.grace.as_nanos() as u64);
@@ -261,17 +282,21 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn read(&mut self, output_max: usize, watcher: &mut impl Watcher) {
+    fn has_failed(&self) -> bool {
+        self.stdout.has_failed() || self.stderr.has_failed()
+    }
+
+    fn read(&mut self, room: Room<'_>, watcher: &mut impl Watcher) {
         self.stdin.write();
-        self.stdout.read(output_max, |bytes| watcher.output(Stream::Stdout, bytes));
-        self.stderr.read(output_max, |bytes| watcher.output(Stream::Stderr, bytes));
+        self.stdout.read(room, |bytes| watcher.output(Stream::Stdout, bytes));
+        self.stderr.read(room, |bytes| watcher.output(Stream::Stderr, bytes));
     }
 
     fn finish(
         mut self,
-        output_max: usize,
+        room: Room<'_>,
         watcher: &mut impl Watcher,
-        files: [Option<&Path>; 2],
+        read_back: &[Option<PathBuf>; 2],
     ) -> Result<Ended, ExecError> {
         // If it was cut short the rest of its group has what is left of its grace; otherwise none. As long as the
         // leader has not been reaped no other process or group can have its number.
@@ -283,28 +308,49 @@ impl<'a> Running<'a> {
         group.end_the_others(&mut usage, || {
             let stop = watcher.stop();
             self.hurry(stop);
-            self.read(output_max, watcher);
+            self.read(room, watcher);
             self.kill_at
         });
         // What the pipes hold now. No wait for their end: a process that has left the group may hold them open.
-        self.read(output_max, watcher);
-        let [out, err] = files;
+        self.read(room, watcher);
+        let [out, err] = read_back;
         if let Some(path) = out {
-            self.stdout.read_file(path, output_max);
+            self.stdout.read_file(path, room.max);
         }
-        let room = output_max.saturating_sub(self.stdout.bytes.len());
+        let left = room.max.saturating_sub(self.stdout.bytes.len());
         if let Some(path) = err {
-            self.stderr.read_file(path, room);
+            self.stderr.read_file(path, left);
         }
-        let truncated = self.stdout.dropped || self.stderr.dropped || self.stderr.bytes.len() > room;
-        self.stderr.bytes.truncate(room);
-        Ok(Ended {
+        let ended = Ended {
             how: HowEnded::from_wait(status),
-            stdout: self.stdout.bytes,
-            stderr: self.stderr.bytes,
-            truncated,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: self.stdout.dropped || self.stderr.dropped || self.stderr.bytes.len() > left,
+            spooled: None,
             cut: self.cut,
             usage,
-        })
+        };
+        match room.spool.filter(|_| ended.truncated || self.has_failed()) {
+            Some(spool) => self.spool(spool, ended),
+            None => {
+                self.stderr.bytes.truncate(left);
+                Ok(Ended { stdout: self.stdout.bytes, stderr: self.stderr.bytes, ..ended })
+            }
+        }
+    }
+
+    fn spool(self, spool: &Spool, ended: Ended) -> Result<Ended, ExecError> {
+        let mut beginning = self.stderr.bytes.clone();
+        beginning.truncate(BEGINNING_MAX);
+        let unkept = |(path, source)| ExecError::Spool { path, source };
+        let spooled = if ended.cut == Some(CutShort::Asked(StopReason::Cancelled)) {
+            // Its answer is not wanted: a file with a name would have no reader.
+            Spooled::default()
+        } else {
+            let stdout = self.stdout.into_part(spool).map_err(unkept)?;
+            let stderr = self.stderr.into_part(spool).inspect_err(|_| stdout.iter().for_each(Part::remove));
+            Spooled { stderr: stderr.map_err(unkept)?, stdout }
+        };
+        Ok(Ended { stderr: beginning, truncated: false, spooled: Some(spooled), ..ended })
     }
 }

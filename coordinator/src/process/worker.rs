@@ -65,6 +65,9 @@ pub fn run(
     policy: &Policy,
 ) -> i32 {
     let slot = region.worker(number);
+    // A file that may not grow any more (`ulimit -f`) is an error of the write, and not the end of this process. What it
+    // starts gets its own signals.
+    let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGXFSZ).thread_block();
     let (Ok(mut tasks), Ok(answers)) =
         (take_consumer(region.worker_down(number)), take_producer(region.worker_up(number)))
     else {

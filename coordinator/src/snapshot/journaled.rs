@@ -115,6 +115,7 @@ impl OpenTask {
             attempts_max: terms.attempts_max.unwrap_or(0),
             retry_failures: terms.retry_failures,
             deaths_only: terms.deaths_only,
+            whole: terms.whole,
             state: Progress::Queued,
             name: name.map(str::to_owned),
             listed: None,

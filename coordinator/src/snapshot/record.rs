@@ -200,6 +200,9 @@ pub struct OpenTask {
     /// Only after a worker's death is there another attempt.
     #[serde(default)]
     pub deaths_only: bool,
+    /// Its output is not cut off.
+    #[serde(default)]
+    pub whole: bool,
     pub state: Progress,
     /// What its client calls it; the fleet does not know this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +249,10 @@ pub struct AnswerRecord {
     pub stdout_len: u32,
     /// There was more output.
     pub truncated: bool,
+    /// The body is this many bytes that say where the output is, then the beginning of stderr: see
+    /// [`crate::wire::spooled`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spooled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Used>,
     pub body: Body,
@@ -264,6 +271,7 @@ impl AnswerRecord {
             took_ns: 0,
             stdout_len: 0,
             truncated: false,
+            spooled: false,
             usage: None,
             body: Body(body.to_vec()),
         };
@@ -273,6 +281,7 @@ impl AnswerRecord {
             took_ns: partial.finished_ns.saturating_sub(partial.started_ns),
             stdout_len: partial.stdout.len() as u32,
             truncated: partial.truncated,
+            spooled: partial.spooled,
             usage: partial.usage.map(Used::of),
             ..plain(status, partial.how.raw(), &[&partial.stdout[..], &partial.stderr].concat())
         };
@@ -282,6 +291,7 @@ impl AnswerRecord {
                 took_ns: answer.finished_ns.saturating_sub(answer.started_ns),
                 stdout_len: answer.stdout_len as u32,
                 truncated: answer.truncated,
+                spooled: answer.spooled,
                 usage: answer.usage.map(Used::of),
                 ..plain(AnswerStatus::Ok, answer.code, answer.body)
             },

@@ -56,6 +56,7 @@ fn task(sequence: u64, body: &[u8]) -> OpenTask {
         attempts_max: 0,
         retry_failures: false,
         deaths_only: false,
+        whole: false,
         state: Progress::Queued,
         name: None,
         listed: None,

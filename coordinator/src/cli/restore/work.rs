@@ -1,6 +1,6 @@
 //! The restored fleet's client: submits the open tasks, and takes their outcomes.
 
-use super::super::run::results::{End, Output, Results, Status, Whose, line};
+use super::super::run::results::{End, Output, Results, Status, Whose};
 use super::{FAILED, INTERRUPTED, Load, OK, print, stops, unwritten};
 use crate::client::{Address, Client, Event, Failure, SendError, Task, Terms, WorkerRef, now_ns};
 use crate::os::clock::unix_ns;
@@ -60,7 +60,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn report_answers(&mut self) -> Result<(), u8> {
         for (entry, untold) in &self.load.untold {
-            let end = End::before(&untold.answer, untold.kind);
+            let end = End::before(untold.id, &untold.answer, untold.kind);
             self.failed += usize::from(end.status != Status::Ok);
             let worker = WorkerRef { coordinator: untold.coordinator, worker: untold.answer.worker };
             let listed = untold.listed.as_ref();
@@ -74,7 +74,8 @@ impl Work<'_> {
                 attempts_before: 0,
                 before: true,
             };
-            self.results.write(&line(&whose, &end, self.unix_ns)).map_err(unwritten)?;
+            self.results.put(&whose, &end, self.unix_ns).map_err(unwritten)?;
+            end.output.remove();
             if let (Some(journal), Some(entry)) = (&mut self.load.journal, entry) {
                 journal.ended(*entry, Ended::Answered);
             }
@@ -137,7 +138,7 @@ impl Work<'_> {
             };
             let end =
                 End { status: Status::Refused, output: Output::default(), error: Some(refused.to_string()) };
-            self.results.write(&line_of(task, None, &end, self.unix_ns)).map_err(unwritten)?;
+            put(self.results, task, None, &end, self.unix_ns).map_err(unwritten)?;
             self.end(number, Ended::Failed);
         }
         self.client.flush();
@@ -168,9 +169,9 @@ impl Work<'_> {
             }
             let end = End::of(&outcome, task.kind);
             ended.push((number, end.status == Status::Ok));
-            let line = line_of(task, Some((outcome.worker, outcome.sent_ns)), &end, unix_ns);
             if failed.is_none() {
-                failed = results.write(&line).err();
+                let sent = Some((outcome.worker, outcome.sent_ns));
+                failed = put(results, task, sent, &end, unix_ns).err();
             }
         });
         if let Some(error) = failed {
@@ -196,8 +197,14 @@ impl Work<'_> {
     }
 }
 
-/// A result, as a run writes it: with the id that its client gave the task, or with its id in the saved fleet.
-fn line_of(task: &OpenTask, sent: Option<(WorkerRef, u64)>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
+/// Writes a result, as a run does: with the id that its client gave the task, or with its id in the saved fleet.
+fn put(
+    results: &mut Results,
+    task: &OpenTask,
+    sent: Option<(WorkerRef, u64)>,
+    end: &End<'_>,
+    unix_ns: u64,
+) -> Result<(), String> {
     let listed = task.listed.as_ref();
     let whose = Whose {
         id: &task.name.clone().unwrap_or_else(|| task.id.to_string()),
@@ -209,7 +216,9 @@ fn line_of(task: &OpenTask, sent: Option<(WorkerRef, u64)>, end: &End<'_>, unix_
         attempts_before: 0,
         before: false,
     };
-    line(&whose, end, unix_ns)
+    results.put(&whose, end, unix_ns)?;
+    end.output.remove();
+    Ok(())
 }
 
 /// Submits a task to the worker that it was for, if there is one; otherwise to any worker.
@@ -221,6 +230,7 @@ fn submit(client: &mut Client, open: &OpenTask, number: usize) -> Result<(), Sen
         attempts_max: (open.attempts_max > 0).then_some(open.attempts_max),
         retry_failures: open.retry_failures,
         deaths_only: open.deaths_only,
+        whole: open.whole,
     };
     let body = &open.body.0;
     let task = match open.kind {

@@ -4,6 +4,7 @@
 use super::super::console;
 use super::super::outlet::{Outlet, Stream};
 use super::patience;
+use super::source::{PIECE, Source};
 use crate::os::nameless::nameless;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,7 +41,7 @@ pub(super) struct Printer {
 /// Output that waits for its turn: stdout, then stderr.
 #[derive(Debug)]
 struct Held {
-    stdout_len: usize,
+    stdout_len: u64,
     bytes: Kept,
 }
 
@@ -48,7 +49,7 @@ struct Held {
 enum Kept {
     Memory(Vec<u8>),
     /// In the temporary file: offset and length.
-    File(u64, usize),
+    File(u64, u64),
 }
 
 impl Printer {
@@ -74,21 +75,22 @@ impl Printer {
         &mut self,
         turn: u64,
         id: &str,
-        stdout: &[u8],
-        stderr: &[u8],
+        stdout: &Source<'_>,
+        stderr: &Source<'_>,
     ) -> Result<(), Unprinted> {
         if !self.prints {
             return Ok(());
         }
-        let (stdout, stderr) =
-            if self.tag { (&*tagged(id, stdout), &*tagged(id, stderr)) } else { (stdout, stderr) };
+        let id = self.tag.then_some(id);
         if !self.keep_order {
-            return self.print(stdout, stderr);
+            return self.print(|each| emit(id, stdout, each), |each| emit(id, stderr, each));
         }
         if turn != self.next {
-            return self.hold(turn, stdout, stderr);
+            return self.hold(turn, id, stdout, stderr).map_err(|error| {
+                Unprinted::Error(format!("cannot keep output for its turn in a temporary file: {error}"))
+            });
         }
-        self.print(stdout, stderr)?;
+        self.print(|each| emit(id, stdout, each), |each| emit(id, stderr, each))?;
         self.next += 1;
         while let Some(held) = self.held.remove(&self.next) {
             self.print_held(held)?;
@@ -108,85 +110,161 @@ impl Printer {
         Ok(())
     }
 
-    fn hold(&mut self, turn: u64, stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
-        let all = [stdout, stderr].concat();
-        let bytes = if self.held_bytes + all.len() <= HELD_MAX {
-            self.held_bytes += all.len();
-            Kept::Memory(all)
-        } else {
-            let at = self.spill(&all).map_err(|error| {
-                Unprinted::Error(format!("cannot keep output for its turn in a temporary file: {error}"))
+    fn hold(
+        &mut self,
+        turn: u64,
+        id: Option<&str>,
+        stdout: &Source<'_>,
+        stderr: &Source<'_>,
+    ) -> io::Result<()> {
+        let is_large = stdout.is_file() || stderr.is_file();
+        if !is_large && self.held_bytes < HELD_MAX {
+            let mut all = Vec::new();
+            let stdout_len = emit_both(id, stdout, stderr, &mut |piece| {
+                all.extend_from_slice(piece);
+                Ok(())
             })?;
-            Kept::File(at, all.len())
-        };
-        self.held.insert(turn, Held { stdout_len: stdout.len(), bytes });
-        Ok(())
-    }
-
-    fn spill(&mut self, bytes: &[u8]) -> io::Result<u64> {
-        let (file, len) = match &mut self.spill {
+            self.held_bytes += all.len();
+            self.held.insert(turn, Held { stdout_len, bytes: Kept::Memory(all) });
+            return Ok(());
+        }
+        let (file, end) = match &mut self.spill {
             Some(spill) => spill,
             none => none.insert((nameless()?, 0)),
         };
-        file.write_all_at(bytes, *len)?;
-        let at = *len;
-        *len += bytes.len() as u64;
-        Ok(at)
+        let begin = *end;
+        let stdout_len = emit_both(id, stdout, stderr, &mut |piece| {
+            file.write_all_at(piece, *end)?;
+            *end += piece.len() as u64;
+            Ok(())
+        })?;
+        self.held.insert(turn, Held { stdout_len, bytes: Kept::File(begin, *end - begin) });
+        Ok(())
     }
 
     fn print_held(&mut self, held: Held) -> Result<(), Unprinted> {
-        let bytes = match held.bytes {
+        let stdout_len = held.stdout_len;
+        match held.bytes {
             Kept::Memory(bytes) => {
                 self.held_bytes -= bytes.len();
-                bytes
+                let (stdout, stderr) = bytes.split_at(stdout_len as usize);
+                self.print(|each| each(stdout), |each| each(stderr))
             }
             Kept::File(at, len) => {
-                let mut bytes = vec![0; len];
-                if let Some((file, _)) = &self.spill {
-                    file.read_exact_at(&mut bytes, at).map_err(|error| {
-                        Unprinted::Error(format!("cannot read back output that waited for its turn: {error}"))
-                    })?;
-                }
-                bytes
+                let Some((file, end)) = self.spill.take() else { return Ok(()) };
+                let printed = self.print(
+                    |each| read_at(&file, at, stdout_len, each),
+                    |each| read_at(&file, at + stdout_len, len - stdout_len, each),
+                );
+                self.spill = Some((file, end));
+                printed
             }
-        };
-        let (stdout, stderr) = bytes.split_at(held.stdout_len);
-        self.print(stdout, stderr)
+        }
     }
 
-    fn print(&mut self, stdout: &[u8], stderr: &[u8]) -> Result<(), Unprinted> {
-        if !stderr.is_empty() && !self.is_unheard {
-            console::flush();
+    fn print(
+        &mut self,
+        stdout: impl FnOnce(Each<'_>) -> io::Result<()>,
+        stderr: impl FnOnce(Each<'_>) -> io::Result<()>,
+    ) -> Result<(), Unprinted> {
+        if !self.is_unheard {
+            let mut unwritten = None;
+            let outlet = Outlet::open(Stream::Stderr);
+            let mut is_first = true;
+            let done = stderr(&mut |piece| {
+                if std::mem::take(&mut is_first) && !piece.is_empty() {
+                    console::flush();
+                }
+                noted(outlet.write(piece, patience()), &mut unwritten)
+            });
             // If standard error cannot be written, there is no other place to report it.
-            let written = Outlet::open(Stream::Stderr).write(stderr, patience());
-            self.is_unheard = written.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
+            self.is_unheard = unwritten == Some(io::ErrorKind::TimedOut);
+            if unwritten.is_none() {
+                done.map_err(unread)?;
+            }
         }
-        Outlet::open(Stream::Stdout).write(stdout, patience()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Unprinted::ReaderGone,
-            io::ErrorKind::TimedOut => Unprinted::Stalled,
-            _ => Unprinted::Error(format!("cannot write to standard output: {error}")),
+        let mut unwritten = None;
+        let outlet = Outlet::open(Stream::Stdout);
+        let done = stdout(&mut |piece| noted(outlet.write(piece, patience()), &mut unwritten));
+        done.map_err(|error| match unwritten {
+            Some(io::ErrorKind::BrokenPipe) => Unprinted::ReaderGone,
+            Some(io::ErrorKind::TimedOut) => Unprinted::Stalled,
+            Some(_) => Unprinted::Error(format!("cannot write to standard output: {error}")),
+            None => unread(error),
         })
     }
 }
 
-/// The text with the id and a tab before each line.
-fn tagged(id: &str, text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + id.len() + 2);
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        out.extend_from_slice(id.as_bytes());
-        out.push(b'\t');
-        out.extend_from_slice(line);
+/// Gets output, a piece at a time.
+type Each<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
+
+/// Tells an error of the writer from one of what is read.
+fn noted(written: io::Result<()>, kind: &mut Option<io::ErrorKind>) -> io::Result<()> {
+    *kind = written.as_ref().err().map(io::Error::kind);
+    written
+}
+
+fn unread(error: io::Error) -> Unprinted {
+    Unprinted::Error(format!("cannot read back the output of a task: {error}"))
+}
+
+/// Passes output on, on request with the id and a tab before each line.
+fn emit(id: Option<&str>, source: &Source<'_>, each: Each<'_>) -> io::Result<()> {
+    let Some(id) = id else { return source.read(each) };
+    let mut begins_line = true;
+    let mut out = Vec::new();
+    source.read(|piece| {
+        out.clear();
+        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+            if begins_line {
+                out.extend_from_slice(id.as_bytes());
+                out.push(b'\t');
+            }
+            out.extend_from_slice(line);
+            begins_line = line.ends_with(b"\n");
+        }
+        each(&out)
+    })?;
+    // The output of the next task must begin on a new line.
+    if begins_line { Ok(()) } else { each(b"\n") }
+}
+
+/// Passes on stdout, then stderr; the bytes that stdout became.
+fn emit_both(id: Option<&str>, stdout: &Source<'_>, stderr: &Source<'_>, each: Each<'_>) -> io::Result<u64> {
+    let mut stdout_len = 0;
+    emit(id, stdout, &mut |piece| {
+        stdout_len += piece.len() as u64;
+        each(piece)
+    })?;
+    emit(id, stderr, each)?;
+    Ok(stdout_len)
+}
+
+fn read_at(file: &File, mut at: u64, len: u64, each: Each<'_>) -> io::Result<()> {
+    let end = at + len;
+    let mut buffer = vec![0; PIECE];
+    while at < end {
+        let piece = &mut buffer[..(end - at).min(PIECE as u64) as usize];
+        file.read_exact_at(piece, at)?;
+        each(piece)?;
+        at += piece.len() as u64;
     }
-    if out.last().is_some_and(|byte| *byte != b'\n') {
-        // The output of the next task must begin on a new line.
-        out.push(b'\n');
-    }
-    out
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tagged(id: &str, text: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut add = |piece: &[u8]| {
+            all.extend_from_slice(piece);
+            Ok(())
+        };
+        emit(Some(id), &Source::Bytes(text), &mut add).unwrap();
+        all
+    }
 
     #[test]
     fn every_line_has_its_tag() {

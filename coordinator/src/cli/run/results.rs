@@ -6,20 +6,21 @@ mod written;
 
 use super::super::outlet::{Outlet, Stream};
 use super::patience;
+use super::source::{PIECE, Source};
 use crate::client::{Answer, Failure, HowEnded, Outcome, Usage, WorkerRef};
 use crate::os::named::open_named;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::durable::lock;
 use crate::snapshot::record::AnswerRecord;
-use crate::wire::{AnswerStatus, TaskKind};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::wire::spooled::{Part, Spooled};
+use crate::wire::{AnswerStatus, TaskId, TaskKind};
 use past::read;
 pub(in crate::cli) use past::{Done, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
@@ -52,10 +53,12 @@ impl Status {
 /// The output of a task, and what it used.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Output<'a> {
-    pub(in crate::cli) stdout: &'a [u8],
-    pub(in crate::cli) stderr: &'a [u8],
+    pub(in crate::cli) stdout: Source<'a>,
+    pub(in crate::cli) stderr: Source<'a>,
     /// The answer of an agent program, as JSON.
-    pub(in crate::cli) result: Option<&'a RawValue>,
+    pub(in crate::cli) result: Option<Cow<'a, RawValue>>,
+    /// The files with all of it.
+    spooled: Option<Spooled>,
     pub(in crate::cli) truncated: bool,
     /// Exit status, or minus the signal.
     pub(in crate::cli) code: Option<i32>,
@@ -64,6 +67,40 @@ pub(in crate::cli) struct Output<'a> {
     pub(in crate::cli) started_ns: u64,
     pub(in crate::cli) finished_ns: u64,
     pub(in crate::cli) usage: Option<Usage>,
+}
+
+impl Output<'_> {
+    /// Its result is written: removes the files that had it.
+    pub(in crate::cli) fn remove(&self) {
+        self.spooled.iter().for_each(Spooled::remove);
+    }
+
+    /// The output of an agent program: its answer, and its log.
+    fn into_result(self) -> Result<Self, String> {
+        let wrong = |error: &dyn std::fmt::Display| format!("the answer cannot be read: {error}");
+        let result = match &self.stdout {
+            Source::Bytes(bytes) => serde_json::from_slice(bytes).ok().map(Cow::Borrowed),
+            whole @ Source::File(_) => {
+                let mut bytes = Vec::new();
+                let add = |piece: &[u8]| {
+                    bytes.extend_from_slice(piece);
+                    Ok(())
+                };
+                whole.read(add).map_err(|error| wrong(&error))?;
+                let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
+                Some(Cow::Owned(RawValue::from_string(text).map_err(|error| wrong(&error))?))
+            }
+        };
+        Ok(Self { result, stdout: Source::default(), ..self })
+    }
+
+    /// Opens the files with all of it, which `body` names.
+    fn open(self, body: &[u8], id: TaskId) -> Result<Self, String> {
+        let spooled = Spooled::parse(body, id).ok_or("the worker does not say where the output is")?;
+        let open = |part: &Option<Part>| part.as_ref().map_or(Ok(Source::default()), Source::open);
+        let (stdout, stderr) = (open(&spooled.stdout)?, open(&spooled.stderr)?);
+        Ok(Self { stdout, stderr, spooled: Some(spooled), ..self })
+    }
 }
 
 /// How a task ended, with its output.
@@ -79,12 +116,12 @@ impl<'a> End<'a> {
     /// The end of a task of this kind.
     pub(in crate::cli) fn of(outcome: &'a Outcome<'_>, kind: TaskKind) -> Self {
         match &outcome.result {
-            Ok(answer) => Self::answered(answer, Some(kind)),
-            Err(failure) => Self::bad(failure, outcome.attempt.map(u32::from)),
+            Ok(answer) => Self::answered(outcome.id, answer, Some(kind)),
+            Err(failure) => Self::bad(outcome.id, failure, outcome.attempt.map(u32::from)),
         }
     }
 
-    fn answered(answer: &Answer<'a>, kind: Option<TaskKind>) -> Self {
+    fn answered(id: TaskId, answer: &Answer<'a>, kind: Option<TaskKind>) -> Self {
         let output = Output {
             truncated: answer.truncated,
             attempt: Some(answer.attempt.into()),
@@ -93,29 +130,53 @@ impl<'a> End<'a> {
             usage: answer.usage,
             ..Output::default()
         };
+        let (first, rest) = answer.body.split_at(answer.stdout_len.min(answer.body.len()));
+        let (stdout, stderr) = (Source::Bytes(first), Source::Bytes(rest));
+        let opened =
+            if answer.spooled { output.open(first, id) } else { Ok(Output { stdout, stderr, ..output }) };
         match kind {
             None | Some(TaskKind::Exec | TaskKind::Command) => {
-                let (stdout, stderr) = answer.body.split_at(answer.stdout_len.min(answer.body.len()));
                 let well = answer.code == 0;
-                Self {
+                let end = Self {
                     status: if well { Status::Ok } else { Status::Failed },
-                    output: Output { stdout, stderr, code: Some(answer.code), ..output },
+                    output: Output::default(),
                     error: (!well).then(|| HowEnded::from_raw(answer.code).to_string()),
-                }
+                };
+                end.with(opened.map(|output| Output { code: Some(answer.code), ..output }))
             }
-            Some(TaskKind::Agent) => {
-                let (result, log) = answer.body.split_at(answer.stdout_len.min(answer.body.len()));
-                let result = serde_json::from_slice(result).ok();
-                Self { status: Status::Ok, output: Output { result, stderr: log, ..output }, error: None }
-            }
+            Some(TaskKind::Agent) => Self::ok(opened.and_then(Output::into_result)),
             Some(TaskKind::Echo | TaskKind::Sleep | TaskKind::Compute | TaskKind::Canary) => {
-                Self { status: Status::Ok, output: Output { stdout: answer.body, ..output }, error: None }
+                let whole = |output| Output {
+                    stdout: Source::Bytes(answer.body),
+                    stderr: Source::default(),
+                    ..output
+                };
+                Self::ok(opened.map(whole))
+            }
+        }
+    }
+
+    fn ok(output: Result<Output<'a>, String>) -> Self {
+        Self { status: Status::Ok, output: Output::default(), error: None }.with(output)
+    }
+
+    /// With its output. If that is lost, the task has failed: its result is not whole.
+    fn with(self, output: Result<Output<'a>, String>) -> Self {
+        match output {
+            Ok(output) => Self { output, ..self },
+            Err(why) => {
+                let error = self.error.map_or_else(String::new, |error| format!("{error}; "));
+                Self {
+                    status: Status::Failed,
+                    error: Some(format!("{error}its output is lost: {why}")),
+                    ..self
+                }
             }
         }
     }
 
     /// The end of a task before its fleet was backed up.
-    pub(in crate::cli) fn before(answer: &'a AnswerRecord, kind: Option<TaskKind>) -> Self {
+    pub(in crate::cli) fn before(id: TaskId, answer: &'a AnswerRecord, kind: Option<TaskKind>) -> Self {
         let body = &answer.body.0;
         let found = Answer {
             body,
@@ -125,6 +186,7 @@ impl<'a> End<'a> {
             code: answer.code,
             stdout_len: answer.stdout_len as usize,
             truncated: answer.truncated,
+            spooled: answer.spooled,
             usage: answer.usage.map(|used| Usage {
                 user_us: used.user_us,
                 system_us: used.system_us,
@@ -132,7 +194,7 @@ impl<'a> End<'a> {
             }),
         };
         if answer.status == AnswerStatus::Ok {
-            let end = Self::answered(&found, kind);
+            let end = Self::answered(id, &found, kind);
             let status = if answer.failed { Status::Failed } else { end.status };
             return Self { status, ..end };
         }
@@ -150,13 +212,13 @@ impl<'a> End<'a> {
             _ => (Status::Died, "its worker died".to_owned()),
         };
         let output = match answer.status {
-            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(&found, kind).output,
+            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(id, &found, kind).output,
             _ => Output { attempt: Some(answer.attempt.into()), ..Output::default() },
         };
         Self { status, output, error: Some(error) }
     }
 
-    fn bad(failure: &'a Failure, attempt: Option<u32>) -> Self {
+    fn bad(id: TaskId, failure: &'a Failure, attempt: Option<u32>) -> Self {
         let (status, partial) = match failure {
             Failure::AgentFailed(..) => (Status::Failed, None),
             Failure::Failed(partial) => (Status::Failed, Some(partial)),
@@ -166,18 +228,23 @@ impl<'a> End<'a> {
             Failure::Refused(..) => (Status::Refused, None),
             _ => (Status::Died, None),
         };
-        let nothing = || Output { attempt, ..Output::default() };
-        let output = partial.map_or_else(nothing, |partial| Output {
-            stdout: &partial.stdout,
-            stderr: &partial.stderr,
-            result: None,
-            truncated: partial.truncated,
-            code: Some(partial.how.raw()),
-            attempt: Some(partial.attempt.into()),
-            started_ns: partial.started_ns,
-            finished_ns: partial.finished_ns,
-            usage: partial.usage,
-        });
+        let output = match partial {
+            None => Ok(Output { attempt, ..Output::default() }),
+            Some(partial) => {
+                let output = Output {
+                    stdout: Source::Bytes(&partial.stdout),
+                    stderr: Source::Bytes(&partial.stderr),
+                    truncated: partial.truncated,
+                    code: Some(partial.how.raw()),
+                    attempt: Some(partial.attempt.into()),
+                    started_ns: partial.started_ns,
+                    finished_ns: partial.finished_ns,
+                    usage: partial.usage,
+                    ..Output::default()
+                };
+                if partial.spooled { output.open(&partial.stdout, id) } else { Ok(output) }
+            }
+        };
         let error = match failure {
             Failure::Failed(partial) => partial.how.to_string(),
             Failure::AttemptTimedOut(time, _) => format!("timed out after {time:?}"),
@@ -185,7 +252,7 @@ impl<'a> End<'a> {
             Failure::Refused(_, why) => why.clone(),
             other => other.to_string(),
         };
-        Self { status, output, error: Some(error) }
+        Self { status, output: Output::default(), error: Some(error) }.with(output)
     }
 }
 
@@ -240,17 +307,15 @@ struct Row<'a> {
 
 /// Bytes, with a key for text and a key for base64, which is used if they are not UTF-8.
 #[derive(Debug)]
-struct Text<'a>(&'static str, &'static str, Option<&'a [u8]>);
+struct Text<'a>(&'static str, &'static str, Option<&'a Source<'a>>);
 
 impl Serialize for Text<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(text, base64, Some(bytes)) = self else {
+        let Self(text, base64, Some(source)) = self else {
             return serializer.collect_map(std::iter::empty::<(&str, &str)>());
         };
-        match std::str::from_utf8(bytes) {
-            Ok(string) => serializer.collect_map([(*text, string)]),
-            Err(_) => serializer.collect_map([(*base64, STANDARD.encode(bytes))]),
-        }
+        let written = source.written();
+        serializer.collect_map([(if written.is_text() { *text } else { *base64 }, written)])
     }
 }
 
@@ -259,16 +324,17 @@ fn ms(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e3
 }
 
-/// The line of a result, including the newline. `unix_ns` is CLOCK_REALTIME at 0 of the clock of `now_ns`.
-pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Vec<u8> {
+/// Writes the line of a result, including the newline. `unix_ns` is CLOCK_REALTIME at 0 of the clock of `now_ns`.
+fn line(to: &mut dyn Write, whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> io::Result<()> {
     let output = &end.output;
     let began = output.started_ns > 0;
     let between = |from: u64, to: u64| (to > 0).then(|| ms(Duration::from_nanos(to.saturating_sub(from))));
     let cpu = |us: fn(&Usage) -> u64| output.usage.as_ref().map(|usage| ms(Duration::from_micros(us(usage))));
+    let input = whose.input.map(Source::Bytes);
     let row = Row {
         id: whose.id,
         number: whose.number,
-        input: Text("input", "input_base64", whose.input),
+        input: Text("input", "input_base64", input.as_ref()),
         status: end.status,
         exit: output.code.filter(|code| *code >= 0),
         signal: output.code.filter(|code| *code < 0).map(i32::saturating_neg),
@@ -283,18 +349,18 @@ pub(in crate::cli) fn line(whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> Ve
         user_cpu_ms: cpu(|usage| usage.user_us),
         system_cpu_ms: cpu(|usage| usage.system_us),
         max_rss_bytes: output.usage.map(|usage| usage.max_rss),
-        stdout: Text("stdout", "stdout_base64", Some(output.stdout)),
-        stderr: Text("stderr", "stderr_base64", Some(output.stderr)),
+        stdout: Text("stdout", "stdout_base64", Some(&output.stdout)),
+        stderr: Text("stderr", "stderr_base64", Some(&output.stderr)),
         truncated: output.truncated,
-        result: output.result,
+        result: output.result.as_deref(),
         error: end.error.as_deref(),
         before: whose.before,
         task_hash: whose.hash,
     };
-    let mut line =
-        serde_json::to_vec(&row).expect("a result has text keys only, and writing into memory cannot fail");
-    line.push(b'\n');
-    line
+    serde_json::to_writer(&mut *to, &row)?;
+    output.stdout.read_error()?;
+    output.stderr.read_error()?;
+    to.write_all(b"\n")
 }
 
 /// Where results go.
@@ -398,14 +464,32 @@ impl Results {
         }
     }
 
+    /// Writes the line of a result, or leaves the file unchanged. `unix_ns` is CLOCK_REALTIME at 0 of the clock of `now_ns`.
+    pub(in crate::cli) fn put(
+        &mut self,
+        whose: &Whose<'_>,
+        end: &End<'_>,
+        unix_ns: u64,
+    ) -> Result<(), String> {
+        self.fill(|to| line(to, whose, end, unix_ns))
+    }
+
     /// Writes a whole line, or leaves the file unchanged.
     pub(in crate::cli) fn write(&mut self, line: &[u8]) -> Result<(), String> {
+        self.fill(|to| to.write_all(line))
+    }
+
+    fn fill(&mut self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Stdout => Outlet::open(Stream::Stdout)
-                .write(line, patience())
-                .map_err(|error| format!("cannot write to standard output: {error}")),
-            Self::File(written) => written.write(line),
+            Self::Stdout => {
+                let mut to = BufWriter::with_capacity(PIECE, Outlet::open(Stream::Stdout).patient(patience));
+                let written = fill(&mut to).and_then(|()| to.flush());
+                // Without another try to write what is left.
+                drop(to.into_parts());
+                written.map_err(|error| format!("cannot write to standard output: {error}"))
+            }
+            Self::File(written) => written.write(fill),
         }
     }
 

@@ -86,7 +86,7 @@ fn submit(args: &Args) -> Result<u8, u8> {
     }
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
-    let mut work = begin(prepared, window, FleetOf::Others)?;
+    let mut work = begin(prepared, window, FleetOf::Others, true)?;
     let mut clients = Clients::open(&found.path, &args.name, &client.left()).map_err(|error| {
         print::error(error, "`coordinator backup` saves what the fleet holds; without this file, answers to earlier clients are given up");
         UNFIT

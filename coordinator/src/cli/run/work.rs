@@ -48,6 +48,8 @@ pub(super) struct Rules {
     pub(super) halt: Halt,
     /// How long running tasks may continue after a first signal.
     pub(super) drain: Duration,
+    /// Output that has no room in a message is kept all the same.
+    pub(super) whole: bool,
     /// A fleet that keeps running after this run must not continue its tasks.
     pub(super) fleet: FleetOf,
     /// It does what an earlier run has not done, and takes over its tasks that are still in the fleet.
@@ -374,6 +376,7 @@ impl Run {
             attempts_max: Some(retries.map_or(DEATHS_MAX, |retries| retries.saturating_add(1))),
             retry_failures: retries.is_some_and(|retries| retries > 0),
             deaths_only: retries.is_none(),
+            whole: rules.whole,
         }
     }
 

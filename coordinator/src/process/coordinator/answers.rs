@@ -9,8 +9,8 @@ use crate::plan::lease::{Claim, State};
 use crate::plan::recover::Ending;
 use crate::plan::retry::Cause;
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, FAILED, FINAL, REVIVED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN,
-    WITH_USAGE, epoch_of,
+    ANSWER, AnswerHeader, AnswerStatus, FAILED, FINAL, REVIVED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
+    epoch_of, output_len,
 };
 use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
@@ -212,7 +212,7 @@ impl Coordinator {
 fn failure_text<'b>(answer: &AnswerHeader, body: &'b [u8]) -> &'b [u8] {
     let usage = if answer.stdout_len & WITH_USAGE == 0 { 0 } else { USAGE_LEN };
     let output = &body[..body.len().saturating_sub(usage)];
-    output.get((answer.stdout_len & !(TRUNCATED | WITH_USAGE)) as usize..).unwrap_or_default()
+    output.get(output_len(answer.stdout_len)..).unwrap_or_default()
 }
 
 fn is_command(task: &TaskHeader) -> bool {

@@ -1,6 +1,7 @@
 //! The start of a command: its pipes and files, retries of what the kernel refuses for now, and explanations of what it
 //! refuses for good.
 
+use super::spool::Growing;
 use super::{ExecError, Job, Stream, Watcher, pause};
 use crate::os::named::open_named_with;
 use crate::process::descent;
@@ -21,33 +22,37 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// A running command, and where its output goes.
 pub(super) struct Started {
     pub(super) child: Child,
-    pub(super) stdout: Option<PathBuf>,
-    pub(super) stderr: Option<PathBuf>,
+    /// The files that have its stdout and its stderr instead of a pipe.
+    pub(super) read_back: [Option<PathBuf>; 2],
+    /// The files that what comes out of the pipes is copied into.
+    pub(super) kept: [Option<Growing>; 2],
 }
 
-/// Starts `job` in a session of its own.
-pub(super) fn start(job: &Job<'_>, watcher: &mut impl Watcher) -> Result<Started, ExecError> {
+/// Starts `job` in a session of its own. If its output is to be `whole`, the files that get it are written by this process,
+/// which sees whether that fails: many a command does not.
+pub(super) fn start(job: &Job<'_>, whole: bool, watcher: &mut impl Watcher) -> Result<Started, ExecError> {
     if let Some(cwd) = job.cwd {
         // The kernel's error for a missing directory is the same as for a missing program.
         enter(cwd).map_err(|source| ExecError::Directory { path: cwd.to_owned(), source })?;
     }
-    let (stdout, out) = output(job, Stream::Stdout)?;
-    let (stderr, err) = match &stdout {
+    let shared = job.stderr_file.is_some() && job.stderr_file == job.stdout_file;
+    let out = output(job, Stream::Stdout, whole && !shared)?;
+    let err = match &out {
         // One file for both streams: one position, so that neither overwrites the other.
-        Some((path, file)) if job.stderr_file == job.stdout_file => {
+        Opened::Direct(path, file) if shared => {
             let file = file.try_clone().map_err(|source| unwritable(Stream::Stderr, path, source))?;
-            (None, Stdio::from(file))
+            Opened::Shared(file)
         }
-        _ => output(job, Stream::Stderr).map(|(at, stdio)| (at.map(|(path, _)| path), stdio))?,
+        _ => output(job, Stream::Stderr, whole)?,
     };
-    let stdout = stdout.map(|(path, _)| path);
+    let ((out, out_back, out_kept), (err, err_back, err_kept)) = (out.parts(), err.parts());
     let mut command = Command::new(job.argv.first().copied().unwrap_or_default());
     command.args(job.argv.iter().skip(1)).stdout(out).stderr(err);
     command.stdin(if job.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     surroundings(&mut command, job);
     own_session(&mut command);
     let child = spawn(&mut command, job.argv[0], || watcher.stop().is_some())?;
-    Ok(Started { child, stdout, stderr })
+    Ok(Started { child, read_back: [out_back, err_back], kept: [out_kept, err_kept] })
 }
 
 fn surroundings(command: &mut Command, job: &Job<'_>) {
@@ -117,30 +122,55 @@ fn enter(path: &Path) -> io::Result<()> {
     Ok(accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-type Opened = (Option<(PathBuf, File)>, Stdio);
+/// Where a stream goes.
+enum Opened {
+    Pipe,
+    /// Into a pipe, and from there into a file.
+    Copied(Growing),
+    Direct(PathBuf, File),
+    /// Into the file of the other one.
+    Shared(File),
+}
 
-/// A pipe, or the file that the command names.
-fn output(job: &Job<'_>, stream: Stream) -> Result<Opened, ExecError> {
+impl Opened {
+    /// What the command gets, the file to be read back, and the file to be copied into.
+    fn parts(self) -> (Stdio, Option<PathBuf>, Option<Growing>) {
+        match self {
+            Self::Pipe => (Stdio::piped(), None, None),
+            Self::Copied(file) => (Stdio::piped(), None, Some(file)),
+            Self::Direct(path, file) => (Stdio::from(file), Some(path), None),
+            Self::Shared(file) => (Stdio::from(file), None, None),
+        }
+    }
+}
+
+/// Opens the file that the command names for a stream, if it names one.
+fn output(job: &Job<'_>, stream: Stream, copied: bool) -> Result<Opened, ExecError> {
     let named = match stream {
         Stream::Stdout => job.stdout_file,
         Stream::Stderr => job.stderr_file,
     };
-    let Some(named) = named else { return Ok((None, Stdio::piped())) };
+    let Some(named) = named else { return Ok(Opened::Pipe) };
     let path = job.cwd.map_or_else(|| named.to_owned(), |cwd| cwd.join(named));
-    let open = || -> io::Result<(File, File)> {
+    let open = || -> io::Result<(File, bool)> {
         // Appending, so that other writers and the command do not overwrite each other; and without waiting for a
         // reader, should it be a pipe.
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
         let file = open_named_with(&path, OpenOptions::new().create(true).append(true), flags)?;
-        if file.metadata()?.is_file() {
+        let is_file = file.metadata()?.is_file();
+        if is_file {
             file.set_len(0)?;
         }
         let flags = rustix::fs::fcntl_getfl(&file)?;
         rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
-        Ok((file.try_clone()?, file))
+        Ok((file, is_file))
     };
-    let (ours, its) = open().map_err(|source| unwritable(stream, &path, source))?;
-    Ok((Some((path, ours)), Stdio::from(its)))
+    let (file, is_file) = open().map_err(|source| unwritable(stream, &path, source))?;
+    Ok(if copied && is_file {
+        Opened::Copied(Growing::of_user(file, path, 0))
+    } else {
+        Opened::Direct(path, file)
+    })
 }
 
 fn unwritable(stream: Stream, path: &Path, source: io::Error) -> ExecError {

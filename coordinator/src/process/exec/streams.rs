@@ -1,9 +1,11 @@
 //! The standard streams of a command, without ever waiting for one.
 
+use super::spool::{Growing, Room, Spool};
+use crate::wire::spooled::Part;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most bytes that are read from a pipe in one turn: a command that keeps writing must not hold up its reader. No pipe of
 /// an ordinary user holds more.
@@ -15,21 +17,27 @@ pub(in crate::process) fn never_waits(end: &impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(end, flags | rustix::fs::OFlags::NONBLOCK)?)
 }
 
-/// A pipe that is read as it fills, and the beginning of what came out of it.
+/// A pipe that is read as it fills, and what came out of it: the beginning, or a file with all of it.
 pub(super) struct Kept<R> {
     pub(super) from: Option<R>,
+    /// What its file is called if it gets one.
+    what: &'static str,
     pub(super) bytes: Vec<u8>,
     pub(super) dropped: bool,
+    file: Option<Growing>,
+    /// Why the file could not be written.
+    failed: Option<(PathBuf, io::Error)>,
 }
 
 impl<R: Read + AsFd> Kept<R> {
-    pub(super) fn new(from: Option<R>) -> io::Result<Self> {
+    /// `file` gets all of it, however little that is.
+    pub(super) fn new(from: Option<R>, what: &'static str, file: Option<Growing>) -> io::Result<Self> {
         from.as_ref().map_or(Ok(()), never_waits)?;
-        Ok(Self { from, bytes: Vec::new(), dropped: false })
+        Ok(Self { from, what, bytes: Vec::new(), dropped: false, file, failed: None })
     }
 
-    /// Reads what is there now, and keeps up to `room` bytes in all. `each` gets everything.
-    pub(super) fn read(&mut self, room: usize, mut each: impl FnMut(&[u8])) {
+    /// Reads what is there now, and keeps what there is room for. `each` gets everything.
+    pub(super) fn read(&mut self, room: Room<'_>, mut each: impl FnMut(&[u8])) {
         let mut buffer = [0; 8192];
         let mut taken = 0;
         while let Some(from) = &mut self.from
@@ -39,9 +47,7 @@ impl<R: Read + AsFd> Kept<R> {
                 Ok(0) => self.from = None,
                 Ok(n) => {
                     each(&buffer[..n]);
-                    let keep = n.min(room.saturating_sub(self.bytes.len()));
-                    self.bytes.extend_from_slice(&buffer[..keep]);
-                    self.dropped |= keep < n;
+                    self.keep(&buffer[..n], room);
                     taken += n;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -51,7 +57,47 @@ impl<R: Read + AsFd> Kept<R> {
         }
     }
 
-    /// Reads the beginning of what went into a file instead.
+    fn keep(&mut self, bytes: &[u8], room: Room<'_>) {
+        let keep = bytes.len().min(room.max.saturating_sub(self.bytes.len()));
+        if let Some(spool) = room.spool
+            && self.failed.is_none()
+            && (self.file.is_some() || keep < bytes.len())
+            && let Err(error) = self.write(bytes, spool)
+        {
+            let at = self.file.as_ref().map_or_else(|| spool.dir().to_owned(), |file| file.path().to_owned());
+            self.failed = Some((at, error));
+        }
+        self.bytes.extend_from_slice(&bytes[..keep]);
+        self.dropped |= keep < bytes.len();
+    }
+
+    fn write(&mut self, bytes: &[u8], spool: &Spool) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file.insert(spool.begin(self.what)?).write(&self.bytes)?;
+        }
+        self.file.as_mut().map_or(Ok(()), |file| file.write(bytes))
+    }
+
+    /// It cannot be kept whole, as it was to be.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// The file with all of it, made now if there is none; or where that failed, and why.
+    pub(super) fn into_part(mut self, spool: &Spool) -> Result<Option<Part>, (PathBuf, io::Error)> {
+        let file = self.file.take();
+        if let Some(failed) = self.failed {
+            file.map(Growing::abandon);
+            return Err(failed);
+        }
+        let part = match file {
+            Some(file) => file.finish(),
+            None => spool.keep(self.what, &self.bytes),
+        };
+        part.map_err(|error| (spool.dir().to_owned(), error))
+    }
+
+    /// Reads the beginning of what went into a file instead; the file has all of it.
     pub(super) fn read_file(&mut self, path: &Path, room: usize) {
         // A pipe or a terminal cannot be read back.
         if !path.metadata().is_ok_and(|is| is.is_file()) {
@@ -59,7 +105,9 @@ impl<R: Read + AsFd> Kept<R> {
         }
         let Ok(file) = File::open(path) else { return };
         let _ = (&file).take(room as u64).read_to_end(&mut self.bytes);
-        self.dropped = file.metadata().is_ok_and(|now| now.len() > self.bytes.len() as u64);
+        let len = file.metadata().map_or(0, |now| now.len());
+        self.dropped = len > self.bytes.len() as u64;
+        self.file = Some(Growing::of_user(file, path.to_owned(), len));
     }
 }
 

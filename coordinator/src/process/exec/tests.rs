@@ -211,6 +211,85 @@ fn all_of_the_output_goes_into_a_file_and_its_beginning_into_the_answer() {
     assert_eq!((ended.stdout.len(), &ended.stderr[..], ended.truncated), (100_000, &b"bad\n"[..], false));
 }
 
+fn whole(command: &Command, spool: &Spool, max: usize) -> Result<Ended, ExecError> {
+    run(&Job::of(command, Stop::default()), FAR, Room { max, spool: Some(spool) }, &mut ear(|_| None))
+}
+
+fn files_in(dir: &Path) -> usize {
+    std::fs::read_dir(dir).map_or(0, Iterator::count)
+}
+
+#[test]
+fn output_without_room_is_spooled_whole_and_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::new(dir.path().join("fleet/spool"), "1.2.3-1-a.".to_owned());
+    // Bytes that are no text, in an order that would show a hole.
+    let script = "seq 200000; printf '\\377\\000'; echo 'bad' >&2";
+    let command = Command::new(["sh", "-c", script]);
+    let ended = whole(&command, &spool, 1000).unwrap();
+    let wanted = [(1..=200_000).map(|n| format!("{n}\n")).collect::<String>().as_bytes(), b"\xff\0"].concat();
+    let spooled = ended.spooled.unwrap();
+    let out = spooled.stdout.clone().unwrap();
+    assert!(std::fs::read(&out.path).unwrap() == wanted && out.len == wanted.len() as u64);
+    assert_eq!(std::fs::read(&spooled.stderr.as_ref().unwrap().path).unwrap(), b"bad\n");
+    // The beginning of stderr is there besides, for a reason.
+    assert_eq!((&ended.stdout[..], &ended.stderr[..], ended.truncated), (&b""[..], &b"bad\n"[..], false));
+    assert_eq!(files_in(spool.dir()), 2);
+    spooled.remove();
+    assert_eq!(files_in(spool.dir()), 0);
+    // With room, there is no file.
+    let ended = whole(&command, &spool, 1 << 21).unwrap();
+    assert!(ended.stdout == wanted && ended.spooled.is_none() && files_in(spool.dir()) == 0);
+    // Nor for one whose output no client waits for.
+    let job = Job::plain(&[b"sh", b"-c", b"seq 1000; exec sleep 1000"], Stop::default());
+    let mut watcher = ear(|heard| heard.ends_with(b"1000\n").then_some(StopReason::Cancelled));
+    let ended = run(&job, FAR, Room { max: 10, spool: Some(&spool) }, &mut watcher).unwrap();
+    assert_eq!((ended.spooled, files_in(spool.dir())), (Some(Spooled::default()), 0));
+}
+
+#[test]
+fn a_little_of_both_that_has_no_room_together_is_spooled_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::new(dir.path().join("fleet/spool"), "1.2.3-1-a.".to_owned());
+    let ended = whole(&Command::new(["sh", "-c", "echo out; echo err >&2"]), &spool, 6).unwrap();
+    let read = |part: Option<Part>| std::fs::read(part.unwrap().path).unwrap();
+    let spooled = ended.spooled.unwrap();
+    assert_eq!((read(spooled.stdout), read(spooled.stderr)), (b"out\n".to_vec(), b"err\n".to_vec()));
+}
+
+#[test]
+fn a_file_of_the_users_is_the_spooled_output_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::new(dir.path().join("fleet/spool"), "1.2.3-1-a.".to_owned());
+    for shared in [false, true] {
+        let out = dir.path().join("out").to_str().unwrap().to_owned();
+        let err = if shared { out.clone() } else { dir.path().join("err").to_str().unwrap().to_owned() };
+        let command = Command {
+            stdout_file: Some(out.clone()),
+            stderr_file: Some(err),
+            ..Command::new(["sh", "-c", "seq 10000"])
+        };
+        let spooled = whole(&command, &spool, 100).unwrap().spooled.unwrap();
+        let wanted: String = (1..=10_000).map(|n| format!("{n}\n")).collect();
+        let part = Part { path: out.clone().into(), len: wanted.len() as u64, stays: true };
+        assert_eq!(spooled, Spooled { stdout: Some(part), stderr: None });
+        spooled.remove();
+        assert!(std::fs::read_to_string(&out).unwrap() == wanted);
+    }
+}
+
+#[test]
+fn a_command_whose_output_cannot_be_spooled_is_ended_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let spool = Spool::new(dir.path().join("file/spool"), "1.2.3-1-a.".to_owned());
+    let said = whole(&Command::new(["yes"]), &spool, 1000).unwrap_err().to_string();
+    assert!(said.contains("more output than can be kept") && said.contains("file/spool: "), "{said}");
+    // And so is one that ends by itself, whose output is only found to have no room afterwards.
+    let said = whole(&Command::new(["sh", "-c", "echo out; echo err >&2"]), &spool, 6).unwrap_err();
+    assert!(matches!(said, ExecError::Spool { .. }), "{said}");
+}
+
 #[test]
 fn one_file_may_have_both_outputs_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
@@ -295,11 +374,11 @@ fn what_it_took_is_told() {
 fn without_a_descriptor_for_its_end_it_is_seen_to_end_all_the_same() {
     let job = Job::plain(&[b"sh", b"-c", b"echo out; exit 5"], Stop::default());
     let mut watcher = ear(|_| None);
-    let start::Started { mut child, .. } = start::start(&job, &mut watcher).unwrap();
+    let start::Started { mut child, .. } = start::start(&job, false, &mut watcher).unwrap();
     let group = Group::led_by(&child);
-    let mut running = Running::new(&mut child, group, &job).unwrap();
+    let mut running = Running::new(&mut child, group, &job, [None, None]).unwrap();
     running.exit = None;
-    running.watch(FAR, 100, &mut watcher);
-    let ended = running.finish(100, &mut watcher, [None, None]).unwrap();
+    running.watch(FAR, 100.into(), &mut watcher);
+    let ended = running.finish(100.into(), &mut watcher, &[None, None]).unwrap();
     assert_eq!((ended.how, &ended.stdout[..], ended.cut), (HowEnded::Exited(5), &b"out\n"[..], None));
 }

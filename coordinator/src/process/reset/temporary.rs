@@ -35,17 +35,32 @@ pub fn remove_of_fleet(created_unix_ns: u64) -> io::Result<()> {
     }
 }
 
+/// Where the workers of a fleet spool output that no message has room for: removed with its temporary directories.
+pub fn spool_of_fleet(created_unix_ns: u64) -> PathBuf {
+    of_fleet(created_unix_ns).join("spool")
+}
+
+/// Makes a directory that only this user may enter, unless it is there.
+///
+/// # Errors
+/// It cannot be made, or belongs to another user, or is a link.
+pub fn private(path: &Path) -> io::Result<()> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    // A directory of another user would be a trap.
+    Temporary::open(path)?;
+    Ok(())
+}
+
 impl Temporary {
     /// Makes `path`, and the directory that it is in; what a predecessor has left there is removed.
     pub fn make(path: &Path) -> io::Result<Self> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Errno::INVAL.into());
         };
-        match rustix::fs::mkdir(parent, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        // A directory of another user would be a trap.
+        private(parent)?;
         let inside = Self::open(parent)?;
         match rustix::fs::mkdirat(&inside.dir, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}

@@ -4,13 +4,14 @@ use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
 use crate::process::agent::{Agent, AgentFault, Answered, Blame, Reply, Request, Times};
-use crate::process::exec::{self, CutShort, Ended, Job, StopReason, Watcher};
-use crate::process::reset::temporary::{Temporary, of_fleet};
+use crate::process::exec::{self, CutShort, Ended, Job, Room, Spool, StopReason, Watcher};
+use crate::process::reset::temporary::{Temporary, of_fleet, spool_of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;
+use crate::wire::spooled::{Spooled, name_of};
 use crate::wire::{
-    AnswerHeader, AnswerStatus, FINAL, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE, arguments,
-    attempt_of,
+    AnswerHeader, AnswerStatus, FINAL, SPOOLED, TRUNCATED, TaskHeader, TaskKind, USAGE_LEN, WITH_USAGE,
+    arguments, attempt_of,
 };
 use std::time::Duration;
 use zerocopy::IntoBytes;
@@ -111,8 +112,22 @@ impl Worker {
             let command = Command::from_body(body).map_err(|error| error.to_string())?;
             self.exec(task, &Job { temporary, ..Job::of(&command, self.policy.stop) }, answer.started_ns)?
         };
-        self.fill_answer(ended, answer, body);
-        Ok(())
+        self.fill_answer(ended, answer, body)
+    }
+
+    /// Where the output of this attempt goes that has no room in an answer; `None` if it is to be cut off.
+    fn spool(&self, task: &TaskHeader, started_ns: u64) -> Option<Spool> {
+        if !task.wants_whole_output() {
+            return None;
+        }
+        let dir = spool_of_fleet(self.foreign.created_unix_ns);
+        let (id, attempt) = (name_of(task.id), attempt_of(task.lease));
+        // The answers of earlier attempts have no reader any more.
+        let earlier: Vec<String> = (1..attempt).map(|before| format!("{id}{before}-")).collect();
+        if !earlier.is_empty() {
+            Spool::remove_all(&dir, &earlier);
+        }
+        Some(Spool::new(dir, format!("{id}{attempt}-{started_ns:x}.")))
     }
 
     fn exec(&self, task: &TaskHeader, job: &Job<'_>, started_ns: u64) -> Result<Ended, String> {
@@ -120,24 +135,39 @@ impl Worker {
         // Its resource usage goes into the answer too, if there is room for it.
         let output_max = output_max.checked_sub(USAGE_LEN).unwrap_or(output_max);
         let mut watcher = Waiting { worker: self, task };
-        let ended = exec::run(job, task.attempt_ends_ns(started_ns), output_max, &mut watcher);
+        let spool = self.spool(task, started_ns);
+        let room = Room { max: output_max, spool: spool.as_ref() };
+        let ended = exec::run(job, task.attempt_ends_ns(started_ns), room, &mut watcher);
         self.note(self.foreign.agent.as_ref().and_then(Agent::identity));
         ended.map_err(|error| error.to_string())
     }
 
     /// Makes an answer of a command's output, and of how it ended.
-    fn fill_answer(&self, ended: Ended, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+    fn fill_answer(
+        &self,
+        mut ended: Ended,
+        answer: &mut AnswerHeader,
+        body: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let room = self.region.shape().payload_max() as usize;
+        let mut flags = if ended.truncated { TRUNCATED } else { 0 };
+        if let Some(spooled) = &ended.spooled {
+            ended.stdout = place_of(spooled, room)?;
+            ended.stderr.truncate(room - ended.stdout.len() - USAGE_LEN);
+            flags |= SPOOLED;
+        }
         answer.code = ended.how.raw();
         if is_given_up(ended.cut) {
             answer.status = AnswerStatus::TimedOut as u32;
         }
-        answer.stdout_len = ended.stdout.len() as u32 | if ended.truncated { TRUNCATED } else { 0 };
+        answer.stdout_len = ended.stdout.len() as u32 | flags;
         *body = ended.stdout;
         body.extend_from_slice(&ended.stderr);
-        if body.len() + USAGE_LEN <= self.region.shape().payload_max() as usize {
+        if body.len() + USAGE_LEN <= room {
             answer.stdout_len |= WITH_USAGE;
             body.extend_from_slice(ended.usage.as_bytes());
         }
+        Ok(())
     }
 
     fn ask_agent(
@@ -219,6 +249,24 @@ impl Worker {
         if let Some(baseline) = self.foreign.baseline.take() {
             baseline.end();
         }
+    }
+}
+
+/// What an answer says of output that it has no room for.
+fn place_of(spooled: &Spooled, room: usize) -> Result<Vec<u8>, String> {
+    let refuse = |why: String| {
+        spooled.remove();
+        Err(why)
+    };
+    match spooled.to_body() {
+        None => refuse("the output cannot be kept: the name of its temporary directory is not UTF-8".into()),
+        Some(place) if place.len() + USAGE_LEN > room => {
+            let most = place.len() + USAGE_LEN;
+            refuse(format!(
+                "the fleet's messages cannot hold where the output is: that takes {most} bytes (`--payload-max`)"
+            ))
+        }
+        Some(place) => Ok(place),
     }
 }
 

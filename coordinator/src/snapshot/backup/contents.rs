@@ -10,8 +10,8 @@ use crate::client::dead_letters;
 use crate::plan::lease::{State, Word};
 use crate::snapshot::record::{AnswerRecord, Body, OpenTask, Progress, Untold, Used};
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, TASK, TRUNCATED, TaskHeader, TaskId, TaskKind, USAGE_LEN, Usage,
-    WITH_USAGE, attempt_of,
+    ANSWER, AnswerHeader, AnswerStatus, SPOOLED, TASK, TRUNCATED, TaskHeader, TaskId, TaskKind, USAGE_LEN,
+    Usage, WITH_USAGE, attempt_of, output_len,
 };
 use std::collections::{HashMap, HashSet};
 use zerocopy::FromBytes;
@@ -232,6 +232,7 @@ fn open_task(
         attempts_max: task.attempts_max,
         retry_failures: task.retries_failures(),
         deaths_only: task.retries_deaths_only(),
+        whole: task.wants_whole_output(),
         state,
         name: None,
         listed: None,
@@ -255,8 +256,9 @@ fn answer_record(answer: &AnswerHeader, mut body: Vec<u8>, failed: bool) -> Opti
         code: answer.code,
         attempt: attempt_of(answer.lease),
         took_ns: answer.finished_ns.saturating_sub(answer.started_ns),
-        stdout_len: (answer.stdout_len & !(TRUNCATED | WITH_USAGE)).min(body.len() as u32),
+        stdout_len: output_len(answer.stdout_len).min(body.len()) as u32,
         truncated: answer.stdout_len & TRUNCATED != 0,
+        spooled: answer.stdout_len & SPOOLED != 0,
         usage,
         body: Body(body),
     })

@@ -15,6 +15,7 @@ pub(in super::super) fn task(sequence: u64, body: &[u8]) -> OpenTask {
         attempts_max: 3,
         retry_failures: true,
         deaths_only: false,
+        whole: true,
         state: Progress::Leased,
         name: Some("\"a\" \n".into()),
         listed: (sequence > 1).then(|| Listed {
@@ -39,6 +40,7 @@ pub(in super::super) fn sample() -> Snapshot {
         took_ns: 5,
         stdout_len: 0,
         truncated: false,
+        spooled: false,
         usage: Some(Used { user_us: 1, system_us: 2, max_rss: 3 }),
         body: Body(vec![0xff, 0xfe]),
     };

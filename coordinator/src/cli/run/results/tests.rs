@@ -18,7 +18,9 @@ fn a_result_names_a_worker_only_if_one_had_the_task() {
             attempts_before: 0,
             before: false,
         };
-        let row: serde_json::Value = serde_json::from_slice(&line(&whose, &end, 0)).unwrap();
+        let mut written = Vec::new();
+        line(&mut written, &whose, &end, 0).unwrap();
+        let row: serde_json::Value = serde_json::from_slice(&written).unwrap();
         assert_eq!(row["worker"], shown);
     }
 }

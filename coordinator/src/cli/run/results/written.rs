@@ -1,10 +1,11 @@
 //! The file of results while it is written: what can happen to it meanwhile.
 
 use super::super::patience;
+use super::super::source::PIECE;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -77,17 +78,23 @@ impl Written {
         }
     }
 
-    /// Writes a whole line, or leaves the file unchanged.
-    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), String> {
+    /// Writes what `fill` does, which is a whole line, or leaves the file unchanged.
+    pub(super) fn write(
+        &mut self,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), String> {
         self.is_there()?;
-        let written =
-            if self.kind == Kind::Pipe { self.write_to_pipe(line) } else { self.file.write_all(line) };
-        match written {
+        let mut to = BufWriter::with_capacity(PIECE, Piecewise { to: self, written: 0 });
+        match fill(&mut to).and_then(|()| to.flush()) {
             Ok(()) => {
-                self.len += line.len() as u64;
+                let written = to.get_ref().written;
+                drop(to);
+                self.len += written;
                 Ok(())
             }
             Err(error) => {
+                // Without another try to write what is left.
+                drop(to.into_parts());
                 // The beginning of a line that does not fit must not stay in the file.
                 let _ = self.file.set_len(self.len);
                 Err(format!("cannot write to {}: {error}", self.path.display()))
@@ -124,6 +131,29 @@ impl Written {
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+}
+
+/// Counts what is written.
+struct Piecewise<'a> {
+    to: &'a mut Written,
+    written: u64,
+}
+
+impl Write for Piecewise<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = if self.to.kind == Kind::Pipe {
+            self.to.write_to_pipe(bytes)?;
+            bytes.len()
+        } else {
+            self.to.file.write(bytes)?
+        };
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The end of a task: its result, its output, and its place in the journal.
 
 use super::super::output::{Printer, Unprinted};
-use super::super::results::{End, GONE, Status, Whose, line};
+use super::super::results::{End, GONE, Status, Whose};
+use super::super::source::Source;
 use super::super::task::Job;
 use super::super::{UNFIT, print};
 use super::{Run, Started, Stop};
@@ -29,7 +30,7 @@ impl Run {
             before: false,
         };
         let mut is_written = true;
-        if let Err(error) = self.work.results.write(&line(&whose, end, self.unix_ns)) {
+        if let Err(error) = self.work.results.put(&whose, end, self.unix_ns) {
             is_written = false;
             self.unwritten(&error);
         }
@@ -37,15 +38,19 @@ impl Run {
             self.work.progress.clear();
             let output = &end.output;
             // The answer of an agent program is printed as a line.
-            let answer = output.result.map(|result| format!("{}\n", result.get()));
-            let stdout = answer.as_ref().map_or(output.stdout, String::as_bytes);
-            let printed = self.work.printer.take(task.turn, &job.id, stdout, output.stderr);
+            let answer = output.result.as_ref().map(|result| format!("{}\n", result.get()));
+            let answer = answer.as_ref().map(|answer| Source::Bytes(answer.as_bytes()));
+            let stdout = answer.as_ref().unwrap_or(&output.stdout);
+            let printed = self.work.printer.take(task.turn, &job.id, stdout, &output.stderr);
             is_written &= printed.is_ok() || self.work.results.is_file();
             self.printed(printed);
             if output.truncated {
-                let hint = "`--output-max` keeps more, `--output-dir` keeps all of it";
+                let hint = "`--output-max` keeps more; without it, all of it is kept";
                 print::warn(format!("task {}: output was cut off: {hint}", job.name()));
             }
+        }
+        if is_written {
+            end.output.remove();
         }
         if ended && end.status != Status::Ok {
             self.counts.failed += 1;

@@ -34,7 +34,7 @@ impl Run {
         if matches!(outcome.answer.status, AnswerStatus::Cancelled | AnswerStatus::WorkerDead) {
             return Some(task);
         }
-        let end = End::before(&outcome.answer, Some(task.job.task().parts().0));
+        let end = End::before(left.task.id, &outcome.answer, Some(task.job.task().parts().0));
         let worker = WorkerRef { coordinator: outcome.coordinator, worker: outcome.answer.worker };
         if self.end(&task, Some(worker), &end)
             && let Some(clients) = &mut self.work.clients
