@@ -58,6 +58,14 @@ impl Agent {
         Self { command: command.to_vec(), temporary, line_max, stop, process: None, started: 0 }
     }
 
+    /// The next answer may have `line_max` bytes.
+    pub fn set_line_max(&mut self, line_max: usize) {
+        self.line_max = line_max;
+        if let Some(process) = &mut self.process {
+            process.set_line_max(line_max);
+        }
+    }
+
     /// Sends it `request` and waits for the answer, for as long as `times` says or until `watcher` stops it. The watcher
     /// gets progress as output on stdout.
     pub fn ask(

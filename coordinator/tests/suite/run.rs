@@ -28,6 +28,14 @@ struct Desk {
     dir: tempfile::TempDir,
 }
 
+/// Temporary directories of fleets in the desk's directory.
+fn spools(desk: &Desk) -> usize {
+    let is_of_fleet = |entry: &std::fs::DirEntry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with("coordinator-"))
+    };
+    std::fs::read_dir(desk.dir.path()).unwrap().filter(|entry| is_of_fleet(entry.as_ref().unwrap())).count()
+}
+
 impl Desk {
     fn new() -> Self {
         Self { shm: shm(), dir: tempfile::tempdir().unwrap() }

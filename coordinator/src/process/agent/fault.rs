@@ -25,7 +25,7 @@ pub enum AgentFault {
     Invalid { line: String, why: String, log: String },
     #[error("the agent program answered task {found:?} and was asked for {asked:?}")]
     WrongId { asked: String, found: String },
-    #[error("the agent program wrote a line of more than {0} bytes, the most that this fleet carries")]
+    #[error("the agent program wrote a line of more than {0} bytes, the most that an answer may have")]
     TooLong(usize),
     #[error("the agent program had not answered when its time was over{}", and_log(.log))]
     TimedOut { log: String },

@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 /// Bytes that are shown of an invalid line.
 const SHOWN_MAX: usize = 200;
 
+/// Bytes of a line that may be no object: of a longer one the rest is not kept.
+pub(super) const STRAY_MAX: usize = 1 << 16;
+
 /// What an agent program is asked to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -83,7 +86,7 @@ impl Line {
             // The log of a program may have the task in it, and its id. An answer behind other text is a mistake.
             let open = (1..line.len()).filter(|at| line[*at] == b'{');
             let hidden = || open.filter_map(|at| Raw::of(&line[at..])).any(|raw| raw.is_answer_to(id));
-            if contains(line, id.as_bytes()) && hidden() {
+            if line.len() <= STRAY_MAX && contains(line, id.as_bytes()) && hidden() {
                 return Err(invalid("other text stands before it on its line".to_owned()));
             }
             return Ok(Self::Stray);

@@ -1,7 +1,7 @@
 //! One process of an agent program: what it is asked, what it answers, its log, and its end.
 
 use super::fault::AgentFault;
-use super::line::{Line, Reply};
+use super::line::{Line, Reply, STRAY_MAX};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
@@ -29,6 +29,9 @@ const ENDING_MAX: Duration = Duration::from_millis(500);
 const REAP_LOOK: Duration = Duration::from_millis(2);
 /// Bytes that are kept of the end of a program's log.
 pub(super) const LOG_MAX: usize = 2048;
+/// Most bytes that are read in one turn: a program that keeps writing must not hold up its reader. No pipe of an ordinary
+/// user holds more.
+const TURN: usize = 1 << 20;
 /// Ids of earlier tasks that are remembered: one that is answered again is no mistake worth a task.
 const EARLIER_MAX: usize = 16;
 
@@ -97,6 +100,8 @@ pub(super) struct Process {
     stderr: ChildStderr,
     /// Read from stdout and not used yet.
     buffer: Vec<u8>,
+    /// Bytes of it that have no line end.
+    searched: usize,
     /// The rest of the line that comes on stdout is part of the log.
     in_stray_line: bool,
     log: VecDeque<u8>,
@@ -138,6 +143,7 @@ impl Process {
             stdout: child.stdout.take().expect("`start` asks for a pipe"),
             stderr: child.stderr.take().expect("`start` asks for a pipe"),
             buffer: Vec::new(),
+            searched: 0,
             in_stray_line: false,
             log: VecDeque::new(),
             started_ns: now_ns(),
@@ -158,6 +164,11 @@ impl Process {
                 Err(error.into())
             }
         }
+    }
+
+    /// The next answer may have `line_max` bytes.
+    pub(super) fn set_line_max(&mut self, line_max: usize) {
+        self.line_max = line_max;
     }
 
     pub(super) fn identity(&self) -> Option<Identity> {
@@ -192,7 +203,7 @@ impl Process {
         while let Some(line) = self.next_line() {
             self.note(&line);
         }
-        if self.buffer.len() > self.line_max {
+        if self.buffer.len() > self.line_max.min(STRAY_MAX) {
             self.skip_line();
         }
         !ended && open && !self.is_deaf
@@ -273,12 +284,13 @@ impl Process {
                 Err(fault) => return Err(fault.with_log(self.log_line())),
             }
         }
-        if self.buffer.len() > self.line_max {
+        if self.buffer.len() > self.line_max.min(STRAY_MAX) {
             // It may be an answer only if it is an object.
-            if self.buffer.trim_ascii_start().starts_with(b"{") {
+            if !self.buffer.trim_ascii_start().starts_with(b"{") {
+                self.skip_line();
+            } else if self.buffer.len() > self.line_max {
                 return Err(AgentFault::TooLong(self.line_max));
             }
-            self.skip_line();
         }
         Ok(None)
     }
@@ -286,8 +298,13 @@ impl Process {
     /// The next whole line from stdout, with its end.
     fn next_line(&mut self) -> Option<Vec<u8>> {
         loop {
-            let at = self.buffer.iter().position(|byte| *byte == b'\n')?;
-            let line: Vec<u8> = self.buffer.drain(..=at).collect();
+            let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                return None;
+            };
+            let rest = self.buffer.split_off(self.searched + at + 1);
+            self.searched = 0;
+            let line = std::mem::replace(&mut self.buffer, rest);
             if !std::mem::take(&mut self.in_stray_line) {
                 return Some(line);
             }
@@ -298,6 +315,7 @@ impl Process {
     /// Moves the beginning of a line that is too long to the log; the rest of the line follows it.
     fn skip_line(&mut self) {
         let line = std::mem::take(&mut self.buffer);
+        self.searched = 0;
         self.note(&line);
         self.in_stray_line = true;
     }
@@ -357,11 +375,12 @@ impl Process {
         self.group.leader_has_ended()
     }
 
-    /// Reads everything that is there now; false if there will never be more. `each` gets what came on stderr.
+    /// Reads what is there now, and [`TURN`] at most; false if there will never be more. `each` gets what came on stderr.
     fn read(&mut self, each: &mut dyn FnMut(&[u8])) -> bool {
         self.read_stderr(each);
         let mut bytes = [0; 8192];
-        while self.buffer.len() <= self.line_max {
+        let most = self.line_max.min(self.buffer.len().saturating_add(TURN));
+        while self.buffer.len() <= most {
             match self.stdout.read(&mut bytes) {
                 Ok(0) => return false,
                 Ok(n) => self.buffer.extend_from_slice(&bytes[..n]),
@@ -430,6 +449,7 @@ impl Process {
     fn await_end(&mut self, mut until_ns: impl FnMut() -> u64) {
         while !self.group.leader_has_ended() && now_ns() < until_ns() {
             self.buffer.clear();
+            self.searched = 0;
             self.read(&mut |_| ());
             pause(REAP_LOOK);
         }

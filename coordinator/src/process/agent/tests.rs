@@ -349,3 +349,21 @@ fn an_agent_is_asked_to_end_then_told_then_made_to() {
     assert_eq!(deaf.end(Duration::from_millis(100)), Some(HowEnded::Signaled(9)));
     assert_eq!(deaf.end(Duration::ZERO), None);
 }
+
+#[test]
+fn an_answer_may_be_far_longer_than_any_pipe() {
+    let mut agent = speaker(
+        r#"while id; do
+            printf '{"id":"%s","ok":true,"result":"' "$i"; yes x | head -c 6000000 | tr -d '\n'; printf '"}\n'
+        done"#,
+    );
+    agent.set_line_max(8 << 20);
+    let wanted = format!("\"{}\"", "x".repeat(3_000_000));
+    for id in ["1.1.1", "1.1.2"] {
+        assert!(done(&mut agent, id, "1") == wanted);
+    }
+    assert_eq!(agent.started(), 1);
+    // What is too long for the next one is not for the limit of another.
+    agent.set_line_max(2 << 20);
+    assert!(fault_of(&mut agent).contains("a line of more than 2097152 bytes"));
+}

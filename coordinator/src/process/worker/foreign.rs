@@ -16,6 +16,9 @@ use crate::wire::{
 use std::time::Duration;
 use zerocopy::IntoBytes;
 
+/// Bytes of an agent program's answer. It must be checked as a whole, so its worker has all of it in memory.
+const ANSWER_MAX: usize = 64 << 20;
+
 /// What a worker needs for such tasks. Empty as long as it has only slept, computed and echoed.
 pub(super) struct Foreign {
     /// When the fleet was created, and the worker's place in it: its temporary directories are named after these.
@@ -177,6 +180,8 @@ impl Worker {
         body: &mut Vec<u8>,
     ) -> Result<(), String> {
         let mut agent = self.take_agent()?;
+        let room = self.region.shape().payload_max() as usize;
+        agent.set_line_max(if task.wants_whole_output() { ANSWER_MAX } else { room });
         let id = task.id.to_string();
         let request = Request { id: &id, attempt: attempt_of(task.lease), task: body };
         let attempt = match task.timeout_ms {
@@ -189,12 +194,16 @@ impl Worker {
         self.limit_growth(&mut agent);
         self.note(agent.identity());
         self.foreign.agent = Some(agent);
-        let room = self.region.shape().payload_max() as usize;
         match reply {
-            Ok(answered) => fill_reply(answered, room, answer, body),
-            Err(fault) => fill_fault(&fault, room, answer, body),
+            Ok(answered) => {
+                let spool = self.spool(task, answered.begun_ns);
+                fill_reply(answered, room, spool.as_ref(), answer, body)
+            }
+            Err(fault) => {
+                fill_fault(&fault, room, answer, body);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn take_agent(&mut self) -> Result<Agent, String> {
@@ -271,22 +280,50 @@ fn place_of(spooled: &Spooled, room: usize) -> Result<Vec<u8>, String> {
 }
 
 /// Makes an answer of what an agent program replied: its result, and then its log.
-fn fill_reply(answered: Answered, room: usize, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
+fn fill_reply(
+    answered: Answered,
+    room: usize,
+    spool: Option<&Spool>,
+    answer: &mut AnswerHeader,
+    body: &mut Vec<u8>,
+) -> Result<(), String> {
     let Answered { reply, log, begun_ns } = answered;
     answer.started_ns = begun_ns;
-    match reply {
-        Reply::Done(result) => {
+    match (reply, spool) {
+        (Reply::Done(result), Some(spool)) if result.len() + log.len() > room => {
+            let unkept = |error| {
+                let at = spool.dir().display();
+                format!("the agent program's answer cannot be kept: {at}: {error}; free some space there")
+            };
+            let mut spooled =
+                Spooled { stdout: spool.keep("stdout", &result).map_err(unkept)?, stderr: None };
+            spooled.stderr = spool.keep("stderr", &log).inspect_err(|_| spooled.remove()).map_err(unkept)?;
+            *body = place_of(&spooled, room)?;
+            answer.stdout_len = body.len() as u32 | SPOOLED;
+        }
+        (Reply::Done(result), _) => {
             answer.stdout_len = result.len() as u32;
             *body = result;
             let least = log.len().saturating_sub(room.saturating_sub(body.len()));
             body.extend_from_slice(&log[least..]);
         }
-        Reply::Failed { error, retry } => {
+        (Reply::Failed { error, retry }, _) => {
             answer.status = AnswerStatus::AgentFailed as u32 | if retry == Some(false) { FINAL } else { 0 };
-            *body = error.into_bytes();
-            body.truncate(room);
+            *body = within(error, room).into_bytes();
         }
     }
+    Ok(())
+}
+
+/// A reason is for people: of a long one the beginning is enough, as long as it says so.
+fn within(mut reason: String, room: usize) -> String {
+    const CUT: &str = " [cut off]";
+    if reason.len() > room {
+        reason.truncate(reason.floor_char_boundary(room.saturating_sub(CUT.len())));
+        reason.push_str(CUT);
+        reason.truncate(reason.floor_char_boundary(room));
+    }
+    reason
 }
 
 fn fill_fault(fault: &AgentFault, room: usize, answer: &mut AnswerHeader, body: &mut Vec<u8>) {
@@ -301,11 +338,10 @@ fn fill_fault(fault: &AgentFault, room: usize, answer: &mut AnswerHeader, body: 
         Blame::Refused | Blame::Cut(_) => AnswerStatus::Refused,
     };
     answer.status = status as u32;
-    *body = fault.to_string().into_bytes();
-    if status == AnswerStatus::TimedOut {
+    *body = within(fault.to_string(), room).into_bytes();
+    if status == AnswerStatus::TimedOut && body.len() < room {
         body.push(b'\n');
     }
-    body.truncate(room);
 }
 
 /// The attempt has failed. (If the fleet ends, it does not count.)

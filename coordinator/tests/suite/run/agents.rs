@@ -1,6 +1,6 @@
 //! Long-lived agents in other languages, and agents that die.
 
-use super::{Desk, kill, wait_until};
+use super::{Desk, kill, spools, wait_until};
 use coordinator::client::status;
 use nix::sys::signal::Signal;
 
@@ -272,4 +272,38 @@ fn an_answer_that_was_written_before_its_question_is_none() {
     assert_eq!(rows.len(), 9);
     assert!(rows.iter().all(|row| row["result"] != "early"), "{rows:?}");
     assert!(rows.iter().any(|row| row["result"] == 1), "{rows:?}");
+}
+
+#[test]
+fn an_answer_of_any_length_is_whole_and_its_program_goes_on() {
+    let desk = Desk::new();
+    desk.write("tasks", "{\"id\":\"a\",\"input\":1}\n{\"id\":\"b\",\"input\":2}\n");
+    // A log of 2 KiB beside it, and a program that would say so if it were started again.
+    let script = r#"echo >> started
+        while read -r line; do
+            id=$(printf '%s' "$line" | cut -d'"' -f4)
+            yes log | head -c 2048 >&2
+            printf '{"id":"%s","ok":true,"result":["' "$id"; yes x | head -c 6000000 | tr -d '\n'; printf '"]}\n'
+        done"#;
+    let list = ["--agents", "1", "--protocol", "jsonl", "--tasks", "tasks"];
+    let arguments = [&list[..], &["--results", "out", "--", "sh", "-c", script]].concat();
+    let ended = desk.command(&arguments).env("TMPDIR", desk.dir.path()).spawn().unwrap();
+    desk.ended(ended).with(0);
+    for row in desk.rows("out") {
+        assert_eq!((&row["status"], row["truncated"].as_bool()), (&"ok".into(), Some(false)));
+        assert!(row["result"][0].as_str().unwrap() == "x".repeat(3_000_000));
+        assert!(row["stderr"].as_str().unwrap() == &"log\n".repeat(512));
+    }
+    assert_eq!(desk.lines("started").len(), 1);
+    assert_eq!(spools(&desk), 0);
+    // As a line, if there are no results.
+    let arguments = [&list[..], &["--", "sh", "-c", script]].concat();
+    let printed = desk.run(&arguments).with(0).stdout;
+    assert!(printed == format!("[\"{}\"]\n", "x".repeat(3_000_000)).repeat(2));
+    // On request there is a limit.
+    let arguments =
+        [&list[..], &["--output-max", "16KiB", "--results", "cut", "--", "sh", "-c", script]].concat();
+    desk.run(&arguments)
+        .with(10)
+        .says(&["a line of more than 16408 bytes, the most that an answer may have"]);
 }

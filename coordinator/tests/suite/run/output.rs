@@ -1,6 +1,6 @@
 //! What is printed, and what is kept.
 
-use super::Desk;
+use super::{Desk, Ended, is_empty, spools, wait_until};
 use std::io::Read;
 use std::process::Stdio;
 
@@ -79,7 +79,7 @@ fn output_that_is_no_text_is_kept_as_it_is() {
 }
 
 #[test]
-fn output_that_is_too_long_is_cut_off_with_a_word_and_kept_whole_in_files() {
+fn output_is_cut_off_on_request_with_a_word_and_kept_whole_in_files() {
     let desk = Desk::new();
     let script = "yes x | head -c 3000000; echo end >&2";
     let arguments =
@@ -92,6 +92,113 @@ fn output_that_is_too_long_is_cut_off_with_a_word_and_kept_whole_in_files() {
     desk.run(&arguments).with(0);
     let row = desk.rows("out").remove(0);
     assert_eq!((row["truncated"].as_bool(), row["stdout"].as_str().unwrap().len()), (Some(true), 5000));
+}
+
+/// A run with temporary files in the desk's directory, to its end.
+fn spooling(desk: &Desk, arguments: &[&str]) -> Ended {
+    let ended = desk.ended(desk.command(arguments).env("TMPDIR", desk.dir.path()).spawn().unwrap());
+    assert_eq!(spools(desk), 0, "{arguments:?}");
+    ended
+}
+
+#[test]
+fn output_of_any_length_is_whole_wherever_it_goes() {
+    let desk = Desk::new();
+    let script = "seq 300000; seq 5000 >&2";
+    let lines = |last: u32| (1..=last).map(|number| format!("{number}\n")).collect::<String>();
+    let (out, err) = (lines(300_000), lines(5000));
+    let ended = spooling(&desk, &["--agents", "3", "--", "sh", "-c", script]).with(0);
+    assert!(ended.stdout == out.repeat(3) && ended.stderr == err.repeat(3));
+    let arguments = ["--agents", "3", "--results", "out", "--output-dir", "all", "--", "sh", "-c", script];
+    let ended = spooling(&desk, &arguments).with(0);
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
+    for row in desk.rows("out") {
+        assert_eq!((&row["status"], row["truncated"].as_bool()), (&"ok".into(), Some(false)));
+        assert!(row["stdout"] == *out && row["stderr"] == *err);
+        let id = row["id"].as_str().unwrap();
+        assert!(
+            desk.read(&format!("all/{id}.stdout")) == out && desk.read(&format!("all/{id}.stderr")) == err
+        );
+    }
+    // Of a failure, too, and of a task that runs out of time.
+    for (end, status) in [("exit 3", "failed"), ("exec sleep 1000", "timed-out")] {
+        let script = format!("seq 300000; {end}");
+        let arguments = ["--agents", "1", "--timeout", "3s", "--results", status, "--", "sh", "-c", &script];
+        spooling(&desk, &arguments).with(10);
+        let row = desk.rows(status).remove(0);
+        assert!(row["status"] == *status && row["stdout"] == *out);
+    }
+}
+
+#[test]
+fn long_output_comes_in_the_order_of_the_list_with_tags_and_byte_for_byte() {
+    let desk = Desk::new();
+    // The first ends last: when all the others have.
+    let script = "case $0 in 0) until [ $(wc -l < done) = 2 ]; do sleep 0.01; done;; esac; \
+                  seq -f \"$0-%.0f\" 50000; printf '\\377\\000'; echo >> done";
+    desk.touch("done");
+    let arguments = ["--agents", "3", "--keep-order", "--tag", "--", "sh", "-c", script, "{}"];
+    let mut command = desk.command(&arguments);
+    let output = command.env("TMPDIR", desk.dir.path()).output().unwrap();
+    let wanted = ["0", "1", "2"].map(|id| {
+        let lines = (1..=50_000).map(|number| format!("{id}\t{id}-{number}\n")).collect::<String>();
+        [lines.as_bytes(), id.as_bytes(), b"\t\xff\0\n"].concat()
+    });
+    assert!(output.status.success() && output.stdout == wanted.concat());
+    assert_eq!(spools(&desk), 0);
+    // In the results, what is no text is base64 of all of it.
+    let script = "head -c 3000001 /dev/urandom | tee copy";
+    spooling(&desk, &["--agents", "1", "--results", "out", "--", "sh", "-c", script]).with(0);
+    let row = desk.rows("out").remove(0);
+    let bytes = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        row["stdout_base64"].as_str().unwrap(),
+    );
+    assert!(bytes.unwrap() == std::fs::read(desk.path("copy")).unwrap());
+}
+
+#[test]
+fn a_task_whose_output_cannot_be_kept_fails_with_a_reason_and_the_others_do_not() {
+    let desk = Desk::new();
+    desk.write(
+        "tasks",
+        r#"{"id":"large","command":["sh","-c","yes | head -c 80000000; true"]}
+        {"id":"small","command":["sh","-c","yes | head -c 800000"]}"#,
+    );
+    // No file may grow further: 16 MiB or 32 MiB, by the units of the shell. The command itself does not notice.
+    for kept in [&["--results", "out"][..], &["--results", "dir", "--output-dir", "all"]] {
+        let arguments = [&["--agents", "2", "--tasks", "tasks"], kept].concat();
+        let mut limited = std::process::Command::new("sh");
+        let run = desk.command(&arguments);
+        limited
+            .args(["-c", "ulimit -f 32768; exec \"$0\" \"$@\""])
+            .arg(run.get_program())
+            .args(run.get_args());
+        limited.current_dir(desk.dir.path()).env("COORDINATOR_SHM_DIR", desk.shm.path());
+        limited.env("TMPDIR", desk.dir.path()).stdin(std::process::Stdio::null());
+        let output = limited.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(10), "{said}");
+        assert!(said.contains("task \"large\": the command has more output than can be kept: "), "{said}");
+        let rows = desk.last(kept[1]);
+        let large = &rows["large"];
+        assert!(large["error"].as_str().unwrap().contains("File too large"), "{large}");
+        assert_eq!((&large["status"], &large["stdout"]), (&"refused".into(), &"".into()));
+        assert!(rows["small"]["stdout"] == *"y\n".repeat(400_000));
+        assert_eq!(spools(&desk), 0);
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_no_output_behind() {
+    let desk = Desk::new();
+    let script = "seq 300000; echo >> begun; exec sleep 1000";
+    let arguments = ["--agents", "2", "--results", "out", "--", "sh", "-c", script];
+    let mut child = desk.command(&arguments).env("TMPDIR", desk.dir.path()).spawn().unwrap();
+    wait_until("both have begun", || desk.lines("begun").len() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the fleet has ended", || is_empty(desk.shm.path()) && spools(&desk) == 0);
 }
 
 #[test]
