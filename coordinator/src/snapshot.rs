@@ -17,6 +17,7 @@ mod header;
 pub mod journal;
 pub mod journaled;
 mod lines;
+pub mod output;
 pub mod record;
 
 pub use error::SnapshotError;

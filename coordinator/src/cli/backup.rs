@@ -6,7 +6,7 @@ use crate::bus::directory::Owner;
 use crate::client::operator::{OperatorError, OperatorLock};
 use crate::snapshot::backup::{Taken, take};
 use crate::snapshot::record::Progress;
-use crate::snapshot::write_snapshot;
+use crate::snapshot::{output, write_snapshot};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use std::time::Duration;
 #[command(
     before_help = "Example: coordinator backup demo.backup --name demo",
     after_help = "The coordinators of the fleet are paused for some milliseconds while their tables are copied; its workers go on. \
-                  Tasks that the fleet's client holds back itself are not in a backup; a journal has them."
+                  Tasks that the fleet's client holds back itself are not in a backup; a journal has them. Long output of answers that \
+                  no client has taken is in the directory FILE.output: keep both together."
 )]
 pub(super) struct Args {
     /// File to write; an earlier backup of that name is replaced once this one is complete
@@ -53,7 +54,7 @@ pub(super) fn main(args: &Args) -> u8 {
             return FAILED;
         }
     };
-    let taken = match take(&lock, &found.id, args.patience) {
+    let mut taken = match take(&lock, &found.id, args.patience) {
         Ok(taken) => taken,
         Err(error) => {
             let hint = error.hint();
@@ -62,8 +63,12 @@ pub(super) fn main(args: &Args) -> u8 {
         }
     };
     drop(lock);
-    let bytes = match write_snapshot(&args.file, &taken.snapshot) {
-        Ok(bytes) => bytes,
+    let copied = output::copy(&args.file, &mut taken.snapshot);
+    let bytes = match copied.and_then(|()| write_snapshot(&args.file, &taken.snapshot)) {
+        Ok(bytes) => {
+            output::tidy(&args.file, &taken.snapshot);
+            bytes
+        }
         Err(error) => {
             let hint = error.hint();
             print::error(error, hint);

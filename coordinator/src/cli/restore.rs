@@ -13,7 +13,7 @@ use crate::client::launch::{Fleet, LaunchError, Program, launch};
 use crate::config::{FleetShape, Policy};
 use crate::snapshot::file::kind_of;
 use crate::snapshot::record::{DeadLetter, Header, Kind, Listed, OpenTask, Untold};
-use crate::snapshot::{Ended, Entry, Journal, Outcome, SnapshotError, read_snapshot};
+use crate::snapshot::{Ended, Entry, Journal, Outcome, SnapshotError, output, read_snapshot};
 use crate::wire::TaskId;
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,8 @@ fn load_other(args: &Args) -> Result<Load, u8> {
 fn load(path: &Path) -> Result<Load, SnapshotError> {
     match kind_of(path)? {
         Kind::Backup => {
-            let found = read_snapshot(path)?;
+            let mut found = read_snapshot(path)?;
+            output::find(path, &mut found.untold);
             let open = found.tasks.into_iter().map(|task| (None, task)).collect();
             let untold = found.untold.into_iter().map(|one| (None, one)).collect();
             Ok(Load { header: found.header, open, untold, dead: found.dead, journal: None })

@@ -330,13 +330,11 @@ impl<'a> Running<'a> {
             cut: self.cut,
             usage,
         };
-        match room.spool.filter(|_| ended.truncated || self.has_failed()) {
-            Some(spool) => self.spool(spool, ended),
-            None => {
-                self.stderr.bytes.truncate(left);
-                Ok(Ended { stdout: self.stdout.bytes, stderr: self.stderr.bytes, ..ended })
-            }
+        if let Some(spool) = room.spool.filter(|_| ended.truncated || self.has_failed()) {
+            return self.spool(spool, ended);
         }
+        self.stderr.bytes.truncate(left);
+        Ok(Ended { stdout: self.stdout.bytes, stderr: self.stderr.bytes, ..ended })
     }
 
     fn spool(self, spool: &Spool, ended: Ended) -> Result<Ended, ExecError> {

@@ -180,7 +180,7 @@ impl Printer {
             // If standard error cannot be written, there is no other place to report it.
             self.is_unheard = unwritten == Some(io::ErrorKind::TimedOut);
             if unwritten.is_none() {
-                done.map_err(unread)?;
+                done.map_err(|error| unread(&error))?;
             }
         }
         let mut unwritten = None;
@@ -190,7 +190,7 @@ impl Printer {
             Some(io::ErrorKind::BrokenPipe) => Unprinted::ReaderGone,
             Some(io::ErrorKind::TimedOut) => Unprinted::Stalled,
             Some(_) => Unprinted::Error(format!("cannot write to standard output: {error}")),
-            None => unread(error),
+            None => unread(&error),
         })
     }
 }
@@ -204,7 +204,7 @@ fn noted(written: io::Result<()>, kind: &mut Option<io::ErrorKind>) -> io::Resul
     written
 }
 
-fn unread(error: io::Error) -> Unprinted {
+fn unread(error: &io::Error) -> Unprinted {
     Unprinted::Error(format!("cannot read back the output of a task: {error}"))
 }
 

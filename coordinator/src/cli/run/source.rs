@@ -206,8 +206,9 @@ mod tests {
     fn a_file_that_has_shrunk_is_an_error_and_never_less_output() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("output");
-        for bytes in [&[b'x'; 3 * PIECE][..], &[0xff; 3 * PIECE]] {
-            let source = whole(&path, bytes);
+        for byte in [b'x', 0xff] {
+            let bytes = vec![byte; 3 * PIECE];
+            let source = whole(&path, &bytes);
             let written = source.written();
             File::options().write(true).open(&path).unwrap().set_len(PIECE as u64).unwrap();
             serde_json::to_string(&written).unwrap();

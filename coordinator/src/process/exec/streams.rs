@@ -87,7 +87,9 @@ impl<R: Read + AsFd> Kept<R> {
     pub(super) fn into_part(mut self, spool: &Spool) -> Result<Option<Part>, (PathBuf, io::Error)> {
         let file = self.file.take();
         if let Some(failed) = self.failed {
-            file.map(Growing::abandon);
+            if let Some(file) = file {
+                file.abandon();
+            }
             return Err(failed);
         }
         let part = match file {

@@ -227,7 +227,8 @@ fn output_without_room_is_spooled_whole_and_byte_for_byte() {
     let script = "seq 200000; printf '\\377\\000'; echo 'bad' >&2";
     let command = Command::new(["sh", "-c", script]);
     let ended = whole(&command, &spool, 1000).unwrap();
-    let wanted = [(1..=200_000).map(|n| format!("{n}\n")).collect::<String>().as_bytes(), b"\xff\0"].concat();
+    let wanted =
+        [(1..=200_000).map(|n| n.to_string() + "\n").collect::<String>().as_bytes(), b"\xff\0"].concat();
     let spooled = ended.spooled.unwrap();
     let out = spooled.stdout.clone().unwrap();
     assert!(std::fs::read(&out.path).unwrap() == wanted && out.len == wanted.len() as u64);
@@ -270,7 +271,7 @@ fn a_file_of_the_users_is_the_spooled_output_and_stays() {
             ..Command::new(["sh", "-c", "seq 10000"])
         };
         let spooled = whole(&command, &spool, 100).unwrap().spooled.unwrap();
-        let wanted: String = (1..=10_000).map(|n| format!("{n}\n")).collect();
+        let wanted: String = (1..=10_000).map(|n| n.to_string() + "\n").collect();
         let part = Part { path: out.clone().into(), len: wanted.len() as u64, stays: true };
         assert_eq!(spooled, Spooled { stdout: Some(part), stderr: None });
         spooled.remove();

@@ -292,7 +292,7 @@ fn an_answer_of_any_length_is_whole_and_its_program_goes_on() {
     for row in desk.rows("out") {
         assert_eq!((&row["status"], row["truncated"].as_bool()), (&"ok".into(), Some(false)));
         assert!(row["result"][0].as_str().unwrap() == "x".repeat(3_000_000));
-        assert!(row["stderr"].as_str().unwrap() == &"log\n".repeat(512));
+        assert!(row["stderr"].as_str().unwrap() == "log\n".repeat(512));
     }
     assert_eq!(desk.lines("started").len(), 1);
     assert_eq!(spools(&desk), 0);

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 fn a_command_without_an_end_is_ended_at_its_time() {
     let desk = Desk::new();
     desk.write("tasks", "{\"id\":\"yes\",\"command\":[\"yes\"],\"timeout\":\"300ms\"}\n{\"id\":\"fine\",\"command\":[\"true\"]}\n");
-    desk.run(&["--agents", "2", "--tasks", "tasks", "--results", "out"])
+    desk.run(&["--agents", "2", "--tasks", "tasks", "--output-max", "16KiB", "--results", "out"])
         .with(10)
         .says(&["task \"yes\": timed out after 300ms", "1 of 2 tasks failed"]);
     let rows = desk.last("out");

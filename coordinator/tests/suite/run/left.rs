@@ -145,3 +145,71 @@ fn a_backup_has_the_answers_to_a_killed_client_under_their_names() {
     .says(&["2 of 4 tasks are done; 2 to do"]);
     is_complete(&desk, "out");
 }
+
+#[test]
+fn long_output_of_a_killed_clients_tasks_is_whole_for_the_next_client_and_in_a_backup() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    desk.write("inputs", "1\n2\n");
+    let script = "echo >> begun; until test -e go; do sleep 0.01; done; seq 300000; seq 9000 >&2";
+    let rest = ["--", "sh", "-c", script];
+    let mut client = start(&desk, &[&["--inputs", "inputs", "--results", "out"][..], &rest].concat());
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    desk.touch("go");
+    wait_until("both are answered", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
+    });
+    let coordinator = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        let ended = command
+            .args(arguments)
+            .current_dir(desk.dir.path())
+            .env("COORDINATOR_SHM_DIR", desk.shm.path())
+            .env("TMPDIR", desk.shm.path())
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    };
+    // The second one replaces the first, whose files go.
+    for _ in 0..2 {
+        coordinator(&["backup", "saved", "--name", "test"]);
+        assert_eq!(std::fs::read_dir(desk.path("saved.output")).unwrap().count(), 4);
+    }
+    submit(&desk, &[&["--inputs", "inputs", "--resume", "--results", "out"][..], &rest].concat()).with(0);
+    let spooled =
+        std::fs::read_dir(desk.shm.path()).unwrap().flatten().map(|entry| entry.path().join("spool"));
+    let files = spooled.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().count();
+    assert_eq!((desk.lines("begun").len(), files), (2, 0));
+    assert_eq!(up.stop(), Some(0));
+    // Neither the fleet nor the place where it was is needed.
+    std::fs::create_dir(desk.path("moved")).unwrap();
+    for name in ["saved", "saved.output"] {
+        std::fs::rename(desk.path(name), desk.path(&format!("moved/{name}"))).unwrap();
+    }
+    for results in ["restored", "again"] {
+        coordinator(&["restore", "moved/saved", "--results", results]);
+    }
+    let lines = |last: u32| (1..=last).map(|number| number.to_string() + "\n").collect::<String>();
+    for results in ["out", "restored", "again"] {
+        assert_eq!(desk.last(results).len(), 2);
+        for row in desk.rows(results) {
+            assert_eq!((&row["status"], row["truncated"].as_bool()), (&"ok".into(), Some(false)));
+            assert!(row["stdout"] == *lines(300_000) && row["stderr"] == *lines(9000), "{results}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_too_small_to_name_a_file_fails_the_task_with_a_reason() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 1, &["--payload-max", "130"]);
+    desk.write("inputs", "100\n100000\n");
+    submit(&desk, &["--inputs", "inputs", "--results", "out", "--", "head", "-c", "{}", "/dev/zero"])
+        .with(10)
+        .says(&["the fleet's messages cannot hold where the output is", "--payload-max"]);
+    let rows = desk.last("out");
+    assert_eq!((&rows["1"]["status"], &rows["2"]["status"]), (&"ok".into(), &"refused".into()));
+    assert_eq!(up.stop(), Some(0));
+}
