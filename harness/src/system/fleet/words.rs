@@ -125,6 +125,7 @@ mod tests {
             code: 0,
             stdout_len: usize::MAX,
             truncated: false,
+            spooled: false,
             usage: None,
         };
         let heard = answer(&told, |ns| ns + 1);
