@@ -343,7 +343,7 @@ fn an_agent_is_asked_to_end_then_told_then_made_to() {
     assert_eq!(patient.end(Duration::from_secs(60)), Some(HowEnded::Exited(5)));
     let mut told = speaker("trap 'exit 6' TERM; id; ok 7; while :; do sleep 0.01; done");
     done(&mut told, "1.1.1", "1");
-    assert_eq!(told.end(Duration::from_millis(400)), Some(HowEnded::Exited(6)));
+    assert_eq!(told.end(Duration::from_secs(4)), Some(HowEnded::Exited(6)));
     let mut deaf = speaker("trap '' TERM; id; ok 7; while :; do sleep 0.01; done");
     done(&mut deaf, "1.1.1", "1");
     assert_eq!(deaf.end(Duration::from_millis(100)), Some(HowEnded::Signaled(9)));
