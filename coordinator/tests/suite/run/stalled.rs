@@ -18,7 +18,7 @@ enum Full {
 /// Starts a run one of whose streams is not read; `arguments` come before the command.
 fn start(desk: &Desk, full: &Full, arguments: &[&str]) -> (Child, std::io::PipeReader) {
     desk.write("inputs", "a\nb\nc\n");
-    let mut command = desk.command(&["--agents", "3", "--inputs", "inputs", "--grace", "100ms"]);
+    let mut command = desk.command(&["--agents", "3", "--inputs", "inputs", "--drain", "100ms"]);
     command.args(arguments).args(["--", "sh", "-c", TASKS]);
     let (reader, writer) = full_pipe();
     match full {
