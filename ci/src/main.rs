@@ -11,6 +11,7 @@ mod chroot;
 mod coverage;
 mod dist;
 mod fuzz;
+mod mutants;
 mod sanitize;
 mod schema;
 mod scribble;
@@ -44,6 +45,8 @@ enum Verb {
     Schema(schema::Args),
     /// Run the tests and say which lines they reach (needs cargo-llvm-cov)
     Coverage(coverage::Args),
+    /// Change the plans, one change at a time, and say which change no test notices (needs cargo-mutants)
+    Mutants(mutants::Args),
     /// Run the fuzz targets for a while (needs the nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Args),
     /// Kill and stop the bus's processes by the thousand, and account for every record
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Figures => tidy::figures(&workspace),
         Verb::Schema(args) => schema::schema(&workspace, &args),
         Verb::Coverage(args) => coverage::coverage(&workspace, &args),
+        Verb::Mutants(args) => mutants::mutants(&workspace, &args),
         Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
         Verb::Storm(args) => storm::storm(&workspace, &args),
         Verb::Scribble(args) => scribble::scribble(&workspace, &args),

@@ -1,0 +1,75 @@
+//! `cargo xtask mutants`: whether the tests of the plans notice when a plan is changed.
+//!
+//! `.cargo/mutants.toml` says which files are changed, and which changes are none, each with its reason. What is
+//! changed is a copy of this checkout.
+
+use crate::workspace::{Outcome, Workspace};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example: cargo xtask mutants retry.rs lease.rs")]
+pub(crate) struct Args {
+    /// Only the plans in these files; all of them by default (which takes an hour or so on two cores)
+    #[arg(value_name = "FILE")]
+    files: Vec<String>,
+}
+
+const PLANS: &str = "coordinator/src/plan";
+const INSTALL: &str = "cargo install cargo-mutants --locked --version 27.1.0";
+
+pub(crate) fn mutants(workspace: &Workspace, args: &Args) -> Outcome {
+    if !workspace.answers(&["cargo", "mutants", "--version"]) {
+        return Err(format!("mutants needs cargo-mutants, which is not installed\nhint: {INSTALL}"));
+    }
+    let plans = plans(&workspace.files()?);
+    if let Some(unknown) = args.files.iter().find(|file| !plans.contains(file)) {
+        return Err(format!("there is no plan `{unknown}`\nhint: there are {}", plans.join(", ")));
+    }
+    let found = workspace.metadata.target_directory.join("mutants");
+    std::fs::create_dir_all(&found).map_err(|error| format!("{found}: cannot make it: {error}"))?;
+    workspace.run(&words(found.as_str(), &args.files))
+}
+
+/// The files beside each other in [`PLANS`]; those in folders are their tests.
+fn plans(files: &[String]) -> Vec<String> {
+    files
+        .iter()
+        .filter_map(|file| file.strip_prefix(PLANS)?.strip_prefix('/'))
+        .filter(|file| !file.contains('/'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What is built stays in `found`, for the next time, and what survived is in `found/mutants.out`.
+fn words(found: &str, files: &[String]) -> Vec<String> {
+    let target = format!("CARGO_TARGET_DIR={found}/target");
+    let run = ["env", &target, "cargo", "mutants", "--package", "coordinator", "--output", found];
+    let all = ["*.rs".to_owned()];
+    let changed = if files.is_empty() { &all } else { files };
+    let changed = changed.iter().flat_map(|file| ["--file".to_owned(), format!("{PLANS}/{file}")]);
+    let tests = ["--", "--lib", "plan::"];
+    run.iter().map(|word| (*word).to_owned()).chain(changed).chain(tests.map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_files_and_not_the_tests_of_one() {
+        let files = [
+            "coordinator/src/plan.rs",
+            "coordinator/src/plan/retry.rs",
+            "coordinator/src/plan/retry/tests.rs",
+        ];
+        assert_eq!(plans(&files.map(str::to_owned)), ["retry.rs"]);
+    }
+
+    #[test]
+    fn only_the_plans_that_were_asked_for_are_changed() {
+        let changed = |files: &[String]| words("/t/mutants", files).join(" ");
+        let one = changed(&["retry.rs".to_owned()]);
+        assert!(one.ends_with("/t/mutants --file coordinator/src/plan/retry.rs -- --lib plan::"), "{one}");
+        let all = changed(&[]);
+        assert!(all.ends_with("/t/mutants --file coordinator/src/plan/*.rs -- --lib plan::"), "{all}");
+    }
+}
