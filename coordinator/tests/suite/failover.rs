@@ -107,8 +107,12 @@ impl Fleet {
 
 /// SIGKILL, whether or not it is still there.
 fn slay(identity: Identity) {
+    send(identity, Signal::SIGKILL);
+}
+
+fn send(identity: Identity, signal: Signal) {
     if identity.is_alive() {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(identity.pid as i32), Signal::SIGKILL);
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(identity.pid as i32), signal);
     }
 }
 

@@ -79,6 +79,17 @@ impl Load {
         });
     }
 
+    /// From now on one task in four takes `each`. Returns once such a task is in flight.
+    pub fn slow_down(&mut self, each: Duration) {
+        self.each = each;
+        let before = self.sent;
+        // Four in a row have one among them.
+        wait_until("a slow task is in flight", || {
+            self.step();
+            self.sent >= before + 4
+        });
+    }
+
     /// Goes on until so many more are answered.
     pub fn answers(&mut self, more: u64) {
         let goal = self.answered + more;

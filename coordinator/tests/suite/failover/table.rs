@@ -1,7 +1,8 @@
 //! One of ten, three at once, all but one, all; with and without the supervisor.
 
-use super::{Fleet, Load, assert_gone, program, shm, slay, wait_until};
+use super::{Fleet, Load, assert_gone, program, send, shm, slay, wait_until};
 use coordinator::bus::slot::Life;
+use nix::sys::signal::Signal;
 use std::time::Duration;
 
 const COORDINATORS: u32 = 10;
@@ -26,6 +27,10 @@ fn start(shm: &std::path::Path, extra: &[&str]) -> (Fleet, Load) {
 fn strike(fleet: &Fleet, case: &Case) {
     let all = fleet.coordinators();
     let supervisor = fleet.control.owner();
+    if case.supervisor && case.killed == all.len() {
+        // None of them is to see the supervisor's death and adopt the fleet before it is killed itself.
+        all.iter().for_each(|process| send(*process, Signal::SIGSTOP));
+    }
     if case.supervisor {
         slay(supervisor);
     }
@@ -88,7 +93,9 @@ fn survives(case: &Case, extra: &[&str]) {
 /// The fleet ends by itself; its client hears why, and what is left in shared memory is known to have no owner.
 fn ends(case: &Case, extra: &[&str]) {
     let shm = shm();
-    let (mut fleet, load) = start(shm.path(), extra);
+    let (mut fleet, mut load) = start(shm.path(), extra);
+    // However long the strike takes, it leaves something undone.
+    load.slow_down(Duration::from_secs(3));
     strike(&fleet, case);
     fleet.up.child.wait().unwrap();
     load.end_failing(&["the supervisor died", "died (", "ended with an unknown status"]);

@@ -123,7 +123,10 @@ fn the_temporary_directories_of_a_killed_fleet_are_cleaned_away_with_it() {
     let mut client = Client::attach(&up.dir).unwrap();
     let temporary = sh(&mut client, "printf %s $TMPDIR");
     let everyone = up.identities();
-    up.child.kill().unwrap();
+    // None of them is to see the death of another and tidy up after it.
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        everyone.iter().for_each(|process| kill(*process, signal));
+    }
     up.child.wait().unwrap();
     wait_until("everyone is gone", || everyone.iter().all(|process| !process.is_alive()));
     assert!(std::path::Path::new(&temporary).exists());
