@@ -218,6 +218,16 @@ mod tests {
         assert_eq!(queued.lease(7).unwrap().requeue(Attempt::Begun, 8), None);
     }
 
+    #[test]
+    fn a_word_is_what_it_was_read_from() {
+        let raw = 0x0000_0009_0007_0302;
+        let word = Word::from_raw(raw);
+        assert_eq!(
+            (word.generation(), word.worker(), word.attempt(), word.state(), word.raw()),
+            (9, 7, 3, Some(State::Leased), raw)
+        );
+    }
+
     proptest! {
         /// Every step keeps the word readable, and only `queue` begins a new generation.
         #[test]

@@ -161,11 +161,10 @@ pub fn balanced(accepted: u64, in_flight: u64, counted: Endings, under_way: Opti
     // A sum that overflows does not balance.
     let sum = [failed_tasks, failed, returned].into_iter().try_fold(answered, u64::checked_add);
     let balanced = match (sum.and_then(|sum| ended.checked_sub(sum)), under_way) {
-        (Some(0), _) => counted,
         (Some(1), Some(Ending::Answered)) => Endings { answered: answered + 1, ..counted },
         (Some(1), Some(Ending::FailedTask)) => Endings { failed_tasks: failed_tasks + 1, ..counted },
         (Some(1), Some(Ending::Returned)) => Endings { returned: returned + 1, ..counted },
-        // Entries that were cleared, or damaged counts: not answered.
+        // Counts that balance stay as they are. Entries that were cleared, or damaged counts: not answered.
         _ => {
             let answered = answered.min(ended);
             let failed_tasks = failed_tasks.min(ended - answered);

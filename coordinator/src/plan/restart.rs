@@ -59,6 +59,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_death_counts_until_the_window_is_over() {
+        let after = |gap: u64| {
+            let mut restarts = Restarts::default();
+            assert_eq!(restarts.died(1, &policy(1)), Restart::Again);
+            restarts.died(1 + gap, &policy(1))
+        };
+        assert_eq!((after(100), after(101)), (Restart::GiveUp, Restart::Again));
+    }
+
     proptest! {
         /// However deaths come, no window has more restarts in it than the policy says.
         #[test]

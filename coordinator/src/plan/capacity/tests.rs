@@ -51,6 +51,24 @@ fn the_first_limit_is_named_with_its_figure_and_a_remedy() {
 }
 
 #[test]
+fn a_fleet_costs_what_its_processes_and_their_share_of_shared_memory_cost() {
+    let shape = FleetShape::new(3, 50, 1000, 4).unwrap();
+    let shm_each = shape.shm_bytes().div_ceil(150);
+    assert_eq!(
+        Costs::of(&shape, MIB),
+        Costs {
+            coordinators: 3,
+            fds: Cost { fixed: shape.fds_max() - 50, each: 1 },
+            // The supervisor, three coordinators and the guard.
+            processes: Cost { fixed: 5, each: 1 },
+            memory: Cost { fixed: 5 * MIB, each: MIB + shm_each },
+            shm: Cost { fixed: 0, each: shm_each },
+            shm_inodes: 5,
+        }
+    );
+}
+
+#[test]
 fn a_host_too_small_for_the_supervisor_has_capacity_for_no_worker() {
     for (poor, limit) in [
         (Host { fds_soft: 3, ..host() }, Limit::Descriptors(3)),
@@ -75,6 +93,41 @@ fn a_fleet_that_fits_exactly_fits() {
         shm_inodes_free: Some(shape.shm_inodes()),
     };
     assert_eq!(capacity(&exactly, &costs).workers, 150);
+}
+
+#[test]
+fn each_limit_has_its_figure_and_its_own_remedy() {
+    let told = |limit: Limit| format!("{limit}: {}", limit.remedy());
+    assert_eq!(told(Limit::Processes(7)), "processes of the user (7 left): raise `ulimit -u`");
+    assert_eq!(
+        told(Limit::Shm(64 * MIB)),
+        "/dev/shm (64 MiB free): mount /dev/shm larger (`mount -o remount,size=…`, docker `--shm-size`), or use a \
+         smaller payload or depth"
+    );
+    assert_eq!(
+        told(Limit::ShmInodes(3)),
+        "files in /dev/shm (3 free): mount /dev/shm with more files (`mount -o remount,nr_inodes=…`), or use fewer \
+         coordinators"
+    );
+}
+
+#[test]
+fn only_a_fleet_with_all_its_coordinators_needs_another_beside_it() {
+    let told = |coordinators| {
+        let limit = Limit::Places { coordinators };
+        format!("{limit}: {}", limit.remedy())
+    };
+    assert_eq!(told(1), "places (1 coordinator of 4096 workers): use more coordinators");
+    assert_eq!(
+        told(COORDINATORS_MAX - 1),
+        format!("places ({} coordinators of 4096 workers): use more coordinators", COORDINATORS_MAX - 1)
+    );
+    assert_eq!(
+        told(COORDINATORS_MAX),
+        format!(
+            "places ({COORDINATORS_MAX} coordinators of 4096 workers): start another fleet beside this one"
+        )
+    );
 }
 
 proptest! {

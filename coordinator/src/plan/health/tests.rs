@@ -67,6 +67,27 @@ fn a_process_that_shows_nothing_any_more_is_not_suspected() {
     );
 }
 
+#[test]
+fn the_second_look_after_a_suspicion_confirms_it() {
+    let looks = [(0, beat(1)), (100, beat(1)), (200, beat(1)), (201, beat(1))];
+    assert_eq!(
+        events(&looks),
+        [(100, HealthEvent::Suspected { since_ns: 0 }), (201, HealthEvent::Confirmed { since_ns: 0 })]
+    );
+}
+
+#[test]
+fn what_is_confirmed_stays_so_whatever_it_shows_until_it_has_a_successor() {
+    let mut watch = Watch::default();
+    let mut look = |progress, now| (watch.observe(progress, now, &LIMITS), watch.stuck_since_ns());
+    assert_eq!(look(beat(1), 5), (None, None));
+    assert_eq!(look(beat(1), 105), (Some(HealthEvent::Suspected { since_ns: 5 }), Some(5)));
+    assert_eq!(look(beat(1), 130), (None, Some(5)));
+    assert_eq!(look(beat(1), 155), (Some(HealthEvent::Confirmed { since_ns: 5 }), Some(5)));
+    assert_eq!(look(beat(2), 160), (None, Some(5)));
+    assert_eq!(look(Some(Progress { incarnation: 2, counter: 2 }), 170), (None, None));
+}
+
 fn looks() -> impl Strategy<Value = Vec<(u64, Option<Progress>)>> {
     let look = (0_u64..60, prop::option::weighted(0.95, (1_u32..3, 0_u64..3)));
     prop::collection::vec(look, 1..200).prop_map(|looks| {

@@ -81,12 +81,117 @@ fn what_cannot_be_is_told_or_cleared() {
 }
 
 #[test]
+fn payloads_of_the_largest_size_are_sound() {
+    let leased = queued().lease(5).unwrap();
+    assert_eq!(decide(&Found { task_len: 100, ..found(queued()) }, &LIMITS), Action::Wait);
+    assert_eq!(
+        decide(&Found { answer_len: 100, ..found(leased.finish().unwrap()) }, &LIMITS),
+        Action::Report
+    );
+}
+
+/// As often leased as `attempts` says, each lease an attempt.
+fn leased(attempts: u8) -> Word {
+    (1..attempts).fold(queued().lease(5).unwrap(), |word, _| {
+        word.requeue(Attempt::Begun, 5).unwrap().lease(5).unwrap()
+    })
+}
+
+#[test]
+fn the_last_attempt_is_sound_and_one_beyond_it_is_not() {
+    let (last, beyond) = (leased(3), leased(4));
+    assert_eq!(decide(&found(last.finish().unwrap()), &LIMITS), Action::Report);
+    assert_eq!(decide(&found(beyond.finish().unwrap()), &LIMITS), Action::Condemn);
+    assert_eq!(decide(&failed(last, AnswerStatus::TimedOut, 0), &LIMITS), Action::Report);
+    assert_eq!(decide(&failed(beyond, AnswerStatus::TimedOut, 0), &LIMITS), Action::Condemn);
+    let waits = |word: Word| decide(&found(word.requeue(Attempt::Begun, 5).unwrap()), &LIMITS);
+    assert_eq!((waits(leased(2)), waits(last)), (Action::Wait, Action::Condemn));
+    assert_eq!(decide(&found(beyond), &LIMITS), Action::Condemn);
+}
+
+/// An entry that was failed from `word`, with an answer that says so.
+fn failed(word: Word, status: AnswerStatus, answer_len: u32) -> Found {
+    let mut entry = found(word.fail().unwrap());
+    entry.answer.status = status as u32;
+    entry.answer.worker = u32::from(word.worker());
+    entry.answer_len = answer_len;
+    entry
+}
+
+#[test]
+fn a_failure_is_reported_again_with_a_reason_of_a_failure_and_without_a_payload() {
+    use AnswerStatus::{
+        AgentDied, AgentFailed, Cancelled, Damaged, Duplicate, Late, Ok, Refused, Returned, TimedOut,
+        WorkerDead, WorkerDied, WorkerHung,
+    };
+    let leased = leased(1);
+    for reason in [TimedOut, WorkerDied, WorkerDead, WorkerHung, Damaged, Returned, Cancelled] {
+        assert_eq!(decide(&failed(leased, reason, 0), &LIMITS), Action::Report, "{reason:?}");
+        assert_eq!(decide(&failed(leased, reason, 1), &LIMITS), Action::Condemn, "{reason:?}");
+    }
+    for answer in [Ok, Refused, Late, Duplicate, AgentFailed, AgentDied] {
+        assert_eq!(decide(&failed(leased, answer, 0), &LIMITS), Action::Condemn, "{answer:?}");
+    }
+    for answer in [Ok, Refused, TimedOut, AgentFailed, AgentDied] {
+        let mut done = found(leased.finish().unwrap());
+        done.answer.status = answer as u32;
+        assert_eq!(decide(&done, &LIMITS), Action::Report, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_task_for_any_worker_waits_at_none_and_is_leased_to_one_that_there_is() {
+    let any = |entry: Found| {
+        let mut entry = entry;
+        entry.task.worker = ANY;
+        decide(&entry, &LIMITS)
+    };
+    let waits = Word::from_raw(0).queue(NO_WORKER).unwrap();
+    assert_eq!(any(found(waits)), Action::Wait);
+    assert_eq!(any(found(queued())), Action::Condemn);
+    assert_eq!(any(found(waits.lease(7).unwrap())), Action::Requeue(Attempt::NotBegun));
+    assert_eq!(any(found(waits.lease(8).unwrap())), Action::Condemn);
+    assert_eq!(any(failed(waits, AnswerStatus::TimedOut, 0)), Action::Report);
+    assert_eq!(any(failed(waits.lease(7).unwrap(), AnswerStatus::TimedOut, 0)), Action::Report);
+    assert_eq!(any(failed(waits.lease(8).unwrap(), AnswerStatus::TimedOut, 0)), Action::Condemn);
+}
+
+#[test]
+fn a_worker_without_a_successor_died_with_what_it_had_in_hand_and_with_nothing_else() {
+    let leased = leased(1);
+    assert_eq!(abandoned(leased, true), AnswerStatus::WorkerDied);
+    assert_eq!(abandoned(leased, false), AnswerStatus::WorkerDead);
+    assert_eq!(abandoned(queued(), true), AnswerStatus::WorkerDead);
+}
+
+#[test]
 fn the_ending_that_was_under_way_is_counted() {
     let counted = |answered, failed, returned| Endings { answered, failed, returned, ..Endings::default() };
     assert_eq!(balanced(10, 3, counted(5, 2, 0), Some(Ending::Failed)), counted(5, 2, 0));
     assert_eq!(balanced(10, 3, counted(5, 1, 0), Some(Ending::Answered)), counted(6, 1, 0));
     assert_eq!(balanced(10, 3, counted(5, 1, 0), Some(Ending::Failed)), counted(5, 2, 0));
     assert_eq!(balanced(10, 3, counted(5, 0, 1), Some(Ending::Returned)), counted(5, 0, 2));
+    let failed_tasks = |failed_tasks| Endings { failed_tasks, ..counted(5, 0, 0) };
+    assert_eq!(balanced(10, 3, failed_tasks(1), Some(Ending::FailedTask)), failed_tasks(2));
+}
+
+#[test]
+fn counts_that_do_not_balance_stay_as_far_as_they_can_and_the_rest_has_failed() {
+    let of = |[answered, failed_tasks, failed, returned]: [u64; 4]| Endings {
+        answered,
+        failed_tasks,
+        failed,
+        returned,
+    };
+    for (counted, expected) in [
+        ([4, 3, 9, 2], [4, 3, 1, 2]),
+        ([4, 3, 0, 9], [4, 3, 0, 3]),
+        ([4, 9, 0, 5], [4, 6, 0, 0]),
+        ([12, 1, 1, 1], [10, 0, 0, 0]),
+        ([1, 2, 0, 3], [1, 2, 4, 3]),
+    ] {
+        assert_eq!(balanced(13, 3, of(counted), None), of(expected), "{counted:?}");
+    }
 }
 
 proptest! {

@@ -81,6 +81,30 @@ fn work_that_waits_for_the_first_place_opens_one() {
     assert_eq!(Scaler::default().step(load(0, 0), 0, &marks), Decision::Stay);
 }
 
+#[test]
+fn no_more_are_started_than_there_is_work_for_and_no_more_retired_than_have_none() {
+    let decide = |load, marks| Scaler::default().step(load, 0, &Marks { hold_ns: 0, ..marks });
+    let close = Marks { high_percent: 80, low_percent: 70, ..MARKS };
+    // A quarter would be 10; with 48 places the low mark would be passed.
+    assert_eq!(decide(load(33, 40), close), Decision::Grow(7));
+    assert_eq!(decide(load(33, 40), Marks { max: 42, ..close }), Decision::Grow(2));
+    assert_eq!(decide(load(40, 40), MARKS), Decision::Grow(10));
+    let close = Marks { high_percent: 31, low_percent: 30, ..MARKS };
+    // A quarter would be 5; with 16 places the high mark would be.
+    assert_eq!(decide(load(5, 20), close), Decision::Shrink(3));
+    assert_eq!(decide(load(5, 20), Marks { min: 18, ..close }), Decision::Shrink(2));
+    assert_eq!(decide(load(0, 20), MARKS), Decision::Shrink(5));
+}
+
+#[test]
+fn a_load_that_falls_from_one_mark_to_the_other_has_to_hold_anew() {
+    let mut scaler = Scaler::default();
+    assert_eq!(scaler.step(load(8, 8), 0, &MARKS), Decision::Stay);
+    assert_eq!(scaler.step(load(0, 8), 20, &MARKS), Decision::Stay);
+    assert_eq!(scaler.step(load(0, 8), 39, &MARKS), Decision::Stay);
+    assert_eq!(scaler.step(load(0, 8), 40, &MARKS), Decision::Shrink(2));
+}
+
 fn marks() -> impl Strategy<Value = Marks> {
     (0_u32..50, 0_u32..100, 0_u32..120, 0_u32..120, 0_u64..60, 0_u64..200).prop_map(
         |(min, more, high_percent, low_percent, hold_ns, cool_down_ns)| Marks {
