@@ -71,6 +71,25 @@ fn the_table_of_severities_is_the_one_that_judges() {
 }
 
 #[test]
+fn every_criterion_on_the_page_can_be_read() {
+    let guide = read("docs/scenarios.md");
+    let quoted = |line: &str| line.split('"').nth(1).map(|text| text.replace("{workers}", "8"));
+    let is_criterion = |line: &&str| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        line.starts_with("    ") && (key.ends_with("pass") || key == "conditional")
+    };
+    let mut read = 0;
+    for line in guide.lines().filter(is_criterion) {
+        let text = quoted(line).unwrap_or_else(|| panic!("no string in: {line}"));
+        if let Err(error) = reports::criterion::Criterion::parse(&text) {
+            panic!("{line}: {error}");
+        }
+        read += 1;
+    }
+    assert!(read >= 5, "{read}");
+}
+
+#[test]
 fn every_exit_code_is_documented() {
     let page = read("docs/exit-codes.md");
     for code in
