@@ -1,7 +1,7 @@
 //! `cargo xtask mutants`: whether the tests of the plans notice when a plan is changed.
 //!
-//! `.cargo/mutants.toml` says which files are changed, and which changes are none, each with its reason. What is
-//! changed is a copy of this checkout.
+//! `.cargo/mutants.toml` lists the changes that change nothing, each with its reason. What is changed is a copy of this
+//! checkout.
 
 use crate::workspace::{Outcome, Workspace};
 

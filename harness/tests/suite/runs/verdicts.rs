@@ -1,9 +1,12 @@
 //! Runs that reach their end.
 
-use super::{Bench, documents, scenario, verdict};
+use super::{Bench, HARNESS, documents, scenario, verdict};
+use crate::skips::has_or_skips;
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Role};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn a_run_passes_and_all_its_documents_can_be_made_again() {
@@ -220,4 +223,49 @@ fn a_directory_without_a_run_has_the_code_of_bad_input() {
         assert_eq!(output.status.code(), Some(64));
         assert!(String::from_utf8_lossy(&output.stderr).contains("hint:"));
     }
+}
+
+/// The documents of the run, and the room that they and its log take, in pages.
+fn pages(run: &Path) -> u64 {
+    let of = |path: PathBuf| std::fs::metadata(path).unwrap().len().div_ceil(4096);
+    documents(run).iter().map(|(path, _)| of(path.clone())).sum::<u64>() + of(run.join("run.log"))
+}
+
+#[test]
+fn on_a_full_disk_the_tables_give_way_to_the_verdict() {
+    let inside = ["--user", "--map-root-user", "--mount"];
+    let works = Command::new("unshare").args(inside).arg("true").status();
+    if !has_or_skips("user namespaces", works.is_ok_and(|status| status.success())) {
+        return;
+    }
+    let bench = Bench::new(&scenario(2));
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let run = bench.latest();
+    let tables: u64 = ["samples.csv", "rounds.csv"]
+        .map(|name| std::fs::metadata(run.join(name)).unwrap().len() / 4096)
+        .iter()
+        .sum();
+    assert!(tables > 4, "the tables of {} take {tables} pages", run.display());
+    // Room for all but half of the tables, which are written first.
+    let room = (pages(&run) - tables / 2) * 4;
+    let script = format!(
+        "mkdir small && mount -t tmpfs -o size={room}k none small && cp \"$0\" small && \
+         \"$1\" report small; code=$?; ls small; exit $code"
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(inside)
+        .args(["sh", "-c", &script])
+        .arg(run.join("run.log"))
+        .arg(HARNESS)
+        .current_dir(bench.dir.path());
+    let made = bench.start_by(&mut command).end();
+    assert_eq!(made.status.code(), Some(20), "{}{}", made.stdout, made.stderr);
+    assert!(made.stdout.starts_with("PASS"), "{}", made.stdout);
+    assert!(made.stderr.contains("samples.csv cannot be written"), "{}", made.stderr);
+    for name in ["verdict.json", "report.html", "report.md", "junit.xml"] {
+        assert!(made.stdout.lines().any(|line| line == name), "{name} is not in: {}", made.stdout);
+    }
+    assert!(!made.stdout.lines().any(|line| line == "samples.csv"), "{}", made.stdout);
 }
