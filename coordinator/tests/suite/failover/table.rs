@@ -29,7 +29,9 @@ fn strike(fleet: &Fleet, case: &Case) {
     let supervisor = fleet.control.owner();
     if case.supervisor && case.killed == all.len() {
         // None of them is to see the supervisor's death and adopt the fleet before it is killed itself.
-        all.iter().for_each(|process| send(*process, Signal::SIGSTOP));
+        for process in &all {
+            send(*process, Signal::SIGSTOP);
+        }
     }
     if case.supervisor {
         slay(supervisor);

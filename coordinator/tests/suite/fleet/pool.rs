@@ -125,7 +125,9 @@ fn the_temporary_directories_of_a_killed_fleet_are_cleaned_away_with_it() {
     let everyone = up.identities();
     // None of them is to see the death of another and tidy up after it.
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-        everyone.iter().for_each(|process| kill(*process, signal));
+        for process in &everyone {
+            kill(*process, signal);
+        }
     }
     up.child.wait().unwrap();
     wait_until("everyone is gone", || everyone.iter().all(|process| !process.is_alive()));
