@@ -124,10 +124,12 @@ fn the_temporary_directories_of_a_killed_fleet_are_cleaned_away_with_it() {
     let temporary = sh(&mut client, "printf %s $TMPDIR");
     let everyone = up.identities();
     // None of them is to see the death of another and tidy up after it.
-    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-        for process in &everyone {
-            kill(*process, signal);
-        }
+    for process in &everyone {
+        kill(*process, Signal::SIGSTOP);
+    }
+    for process in &everyone {
+        // Gone with its parent, maybe.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), Signal::SIGKILL);
     }
     up.child.wait().unwrap();
     wait_until("everyone is gone", || everyone.iter().all(|process| !process.is_alive()));
