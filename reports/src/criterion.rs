@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use crate::scope::Scope;
-pub use catalogue::{Aggregation, Kind, Metric, MetricId, Unit, catalogue, names};
+pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
 pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};
 

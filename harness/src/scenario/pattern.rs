@@ -3,7 +3,7 @@
 //! An editor knows no more of a string than these. They follow what the readers accept; a test holds both to one
 //! corpus of files. In the dialect of JSON Schema: anchors, groups and lookaheads.
 
-use reports::criterion::{Aggregation, Better, Metric, Unit, catalogue};
+use reports::criterion::{Aggregation, Better, Metric, Scale, Unit, catalogue};
 use reports::scope::Scope;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -107,10 +107,10 @@ fn of_metric(metric: &Metric, informational: bool) -> String {
         .aggregations
         .iter()
         .map(|aggregation| {
-            let threshold = match aggregation {
-                Aggregation::Slope => slope(metric.unit),
-                Aggregation::Growth | Aggregation::Drift => PERCENT.to_owned(),
-                _ => level(metric.unit),
+            let threshold = match aggregation.scale() {
+                Scale::Slope => slope(metric.unit),
+                Scale::Relative => PERCENT.to_owned(),
+                Scale::Level => level(metric.unit),
             };
             let named = match aggregation {
                 Aggregation::Whole => String::new(),

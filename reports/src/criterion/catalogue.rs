@@ -100,7 +100,34 @@ pub enum Aggregation {
     Drift,
 }
 
+/// What the thresholds of an aggregation are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// The metric's own unit.
+    Level,
+    /// An amount in a time.
+    Slope,
+    /// A share of an earlier level.
+    Relative,
+}
+
 impl Aggregation {
+    pub fn scale(self) -> Scale {
+        match self {
+            Self::Slope => Scale::Slope,
+            Self::Growth | Self::Drift => Scale::Relative,
+            Self::Whole
+            | Self::P50
+            | Self::P90
+            | Self::P95
+            | Self::P99
+            | Self::P999
+            | Self::Max
+            | Self::Min
+            | Self::Mean => Scale::Level,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Whole => "",

@@ -4,7 +4,7 @@
 //! meets sooner than a better one asks for the wrong thing. All three are known from the metric alone: which way
 //! is better, and between which bounds its figures lie.
 
-use super::catalogue::{Aggregation, MetricId, Unit};
+use super::catalogue::{MetricId, Scale, Unit};
 use super::{Comparator, Criterion};
 
 /// Which way a figure is good.
@@ -103,21 +103,11 @@ struct Range {
 impl Range {
     fn of(criterion: &Criterion) -> Self {
         let metric = criterion.metric();
-        match criterion.aggregation() {
-            Aggregation::Slope => Self { low: f64::NEG_INFINITY, high: f64::INFINITY, above_low: false },
+        match criterion.aggregation().scale() {
+            Scale::Slope => Self { low: f64::NEG_INFINITY, high: f64::INFINITY, above_low: false },
             // All of it gone.
-            Aggregation::Growth | Aggregation::Drift => {
-                Self { low: -1.0, high: f64::INFINITY, above_low: false }
-            }
-            Aggregation::Whole
-            | Aggregation::P50
-            | Aggregation::P90
-            | Aggregation::P95
-            | Aggregation::P99
-            | Aggregation::P999
-            | Aggregation::Max
-            | Aggregation::Min
-            | Aggregation::Mean => Self {
+            Scale::Relative => Self { low: -1.0, high: f64::INFINITY, above_low: false },
+            Scale::Level => Self {
                 low: 0.0,
                 high: if metric.unit == Unit::Share { 1.0 } else { f64::INFINITY },
                 above_low: metric.id.is_never_zero(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::catalogue::{Aggregation, Metric, MetricId, Unit};
+use super::catalogue::{Aggregation, Metric, MetricId, Scale, Unit};
 use crate::units;
 
 /// Over which time a slope is written.
@@ -63,18 +63,10 @@ impl Threshold {
     }
 
     pub fn parse(text: &str, metric: &Metric, aggregation: Aggregation) -> Result<Self, String> {
-        match aggregation {
-            Aggregation::Slope => parse_slope(text, metric),
-            Aggregation::Growth | Aggregation::Drift => units::parse_percent(text).map(Self::Percent),
-            Aggregation::Whole
-            | Aggregation::P50
-            | Aggregation::P90
-            | Aggregation::P95
-            | Aggregation::P99
-            | Aggregation::P999
-            | Aggregation::Max
-            | Aggregation::Min
-            | Aggregation::Mean => parse_level(text, metric),
+        match aggregation.scale() {
+            Scale::Slope => parse_slope(text, metric),
+            Scale::Relative => units::parse_percent(text).map(Self::Percent),
+            Scale::Level => parse_level(text, metric),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::case::Asked;
 use super::evidence::shorten;
 use super::measure::{Measured, measure};
 use super::{CriterionResult, EvidenceResult, LogState, Ran, Variant, Verdict};
-use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Unit};
+use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Scale, Unit};
 use crate::facts::Facts;
 use crate::runlog::event::EndReason;
 use crate::units;
@@ -175,19 +175,10 @@ fn margin_text(c: &Criterion, margin: f64, threshold: f64) -> String {
 
 /// The value in words, with its unit.
 fn show(c: &Criterion, value: f64) -> String {
-    match c.aggregation() {
-        Aggregation::Growth | Aggregation::Drift => return units::percent(value),
-        Aggregation::Slope if c.threshold().is_relative() => return format!("{}/h", units::percent(value)),
-        Aggregation::Whole
-        | Aggregation::P50
-        | Aggregation::P90
-        | Aggregation::P95
-        | Aggregation::P99
-        | Aggregation::P999
-        | Aggregation::Max
-        | Aggregation::Min
-        | Aggregation::Mean
-        | Aggregation::Slope => {}
+    match c.aggregation().scale() {
+        Scale::Relative => return units::percent(value),
+        Scale::Slope if c.threshold().is_relative() => return format!("{}/h", units::percent(value)),
+        Scale::Level | Scale::Slope => {}
     }
     let text = match c.metric().unit {
         Unit::Seconds => units::seconds(value),
