@@ -88,7 +88,7 @@ fn by_crate(report: &str, root: &Path) -> Vec<(String, Reached)> {
     crates.into_iter().chain([("whole".to_owned(), whole)]).collect()
 }
 
-/// The folder with the `src` in which a file is; `None` for what is no source of this workspace.
+/// The folder whose `src` holds a file; `None` if the file is not a source file of this workspace.
 fn crate_of(file: &Path, root: &Path) -> Option<String> {
     let (folder, _) = file.strip_prefix(root).ok()?.to_str()?.split_once("/src/")?;
     Some(folder.to_owned())

@@ -81,7 +81,7 @@ impl FleetShape {
         1 + self.coordinators + self.coordinators * self.workers_per_coordinator
     }
 
-    /// Those and the guard, which is no agent.
+    /// [`Self::processes`], and the guard, which does not count as an agent.
     pub fn processes_with_guard(&self) -> u32 {
         self.processes() + 1
     }

@@ -24,7 +24,7 @@ impl Default for Stop {
 /// Reads the name of a signal, with or without SIG and in any case.
 ///
 /// # Errors
-/// There is no such signal, or it stops or continues a process and does not end it.
+/// There is no such signal, or it stops or continues a process instead of ending it.
 pub fn parse_signal(text: &str) -> Result<Signal, String> {
     let upper = text.trim().to_ascii_uppercase();
     let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };

@@ -82,7 +82,7 @@ impl Clients {
     /// The result of a task of this client cannot be written: the next client gets it.
     ///
     /// # Errors
-    /// There is no space for it, or it is too long for its readers.
+    /// The disk is full, or the record would be longer than readers accept.
     pub fn keep(&mut self, entry: Entry, outcome: &Outcome) -> Result<(), SnapshotError> {
         self.journal.outcome(entry, outcome)?;
         self.journal.commit()

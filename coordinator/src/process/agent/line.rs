@@ -76,7 +76,7 @@ impl Line {
     /// Parses a line without its end, from a program that was asked for `id`.
     ///
     /// # Errors
-    /// The line has the id, and is no answer; or it is an answer without an id.
+    /// The line has the id but is not an answer, or it is an answer without an id.
     pub(super) fn parse(line: &[u8], id: &str) -> Result<Self, AgentFault> {
         let invalid = |why: String| {
             let line = String::from_utf8_lossy(&line[..line.len().min(SHOWN_MAX)]).into_owned();

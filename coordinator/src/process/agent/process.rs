@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// The watcher of a busy program is asked this often whether to stop it.
 const LOOK: Duration = Duration::from_millis(50);
-/// A program that starts is looked at this often: that it reads its first task is no event.
+/// How often a starting program is polled: no event reports that it has read its first task.
 const START_LOOK: Duration = Duration::from_millis(5);
 /// A program that has closed its stdout is waited for this long: it is ending.
 const ENDING_MAX: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub(super) const LOG_MAX: usize = 2048;
 /// Most bytes that are read in one turn: a program that keeps writing must not hold up its reader. No pipe of an ordinary
 /// user holds more.
 const TURN: usize = 1 << 20;
-/// Ids of earlier tasks that are remembered: one that is answered again is no mistake worth a task.
+/// How many ids of earlier tasks are remembered: a second answer to one of them is ignored, and fails no task.
 const EARLIER_MAX: usize = 16;
 
 /// How long a program may take.

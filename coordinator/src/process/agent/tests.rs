@@ -193,7 +193,7 @@ fn an_answer_counts_only_for_a_question_that_was_delivered() {
         r#"for n in 1 2 3; do echo '{"id":"1.1.'$n'","ok":true,"result":"early"}'; done; while id; do ok 7; done"#,
     );
     for n in 1..=3 {
-        // Either it is ignored, as it came between two tasks, or it is a fault: it is no answer.
+        // It is ignored if it came between two tasks, and a fault otherwise; it never counts as an answer.
         match ask(&mut early, &format!("1.1.{n}"), "1", &mut Ear::default()) {
             Ok(reply) => assert_eq!(reply, Reply::Done(b"7".to_vec())),
             Err(fault) => assert!(matches!(fault, AgentFault::WrongId { .. }), "{fault}"),
