@@ -15,3 +15,5 @@ mod scenarios;
 mod schema;
 #[path = "../../../coordinator/tests/suite/support/skips.rs"]
 mod skips;
+#[path = "../../../coordinator/tests/suite/support/stalled.rs"]
+mod stalled;

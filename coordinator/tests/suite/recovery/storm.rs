@@ -11,6 +11,7 @@
 use super::times::{Times, hold};
 use super::{LONG, Up, is_empty, shm};
 use crate::support::outcomes::Outcomes;
+use crate::support::random::Random;
 use coordinator::client::status::FleetStatus;
 use coordinator::client::{Address, Client, Failure, Identity, SendError, Task, Terms, WorkerRef, now_ns};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -32,30 +33,13 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 const MODES: [(&str, &[&str]); 3] =
     [("fresh", &[]), ("adopted", &["--on-supervisor-death", "adopt"]), ("spare", &["--failover", "spare"])];
 
-/// SplitMix64: small, and good enough for choices.
-struct Choice(u64);
-
-impl Choice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
 /// One task in so many takes a while, so that some are met in their workers' hands.
 const LONG_ONES: u64 = 16;
 const A_WHILE: Duration = Duration::from_millis(2);
 
 /// What a task carries: no process can guess it without its tag.
 fn content(seed: u64, tag: u64) -> Vec<u8> {
-    let mut choice = Choice(seed ^ tag.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut choice = Random(seed ^ tag.wrapping_mul(0x2545_f491_4f6c_dd1d));
     let len = choice.below(1500);
     (0..len).map(|_| choice.next() as u8).collect()
 }
@@ -80,7 +64,7 @@ struct Storm {
 
 struct Episode<'a> {
     seed: u64,
-    choice: Choice,
+    choice: Random,
     client: Client,
     outcomes: Outcomes,
     sent: u64,
@@ -134,7 +118,7 @@ fn episode(seed: u64, goal: u64, storm: &mut Storm) {
     let mut up = Up::start(shm.path(), COORDINATORS, WORKERS, &options);
     let mut episode = Episode {
         seed,
-        choice: Choice(seed),
+        choice: Random(seed),
         client: Client::attach(&up.dir).unwrap(),
         outcomes: Outcomes::default(),
         sent: 0,

@@ -1,7 +1,7 @@
 //! Readers that stall: they hold up what they are to read, and no signal.
 
 use super::{Desk, is_empty, signal, wait_until};
-use crate::support::stalled::full_pipe;
+use crate::support::stalled::{asking, full_pipe};
 use crate::support::up::{Up, kill, shm};
 use coordinator::client::Identity;
 use nix::sys::signal::Signal;
@@ -28,14 +28,6 @@ fn start(desk: &Desk, full: &Full, arguments: &[&str]) -> (Child, std::io::PipeR
     let child = command.spawn().unwrap();
     wait_until("the tasks have begun", || desk.lines("begun").len() == 3);
     (child, reader)
-}
-
-/// Those that ask to stop. Under `nohup` SIGHUP is ignored, here and by what is started here: it asks for nothing.
-fn asking() -> Vec<Signal> {
-    let ignored = procfs::process::Process::myself().unwrap().status().unwrap().sigign;
-    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    signals.retain(|signal| ignored & (1 << (*signal as i32 - 1)) == 0);
-    signals
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One list, whose run is killed again and again and goes on each time: every result is there, and once.
 
-use super::{Choice, Ground, number};
+use super::Ground;
+use crate::support::random::{Random, number};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ const TASKS_EACH: u64 = 4;
 #[test]
 fn a_list_whose_client_is_killed_again_and_again_has_each_result_once() {
     let (kills, seed) = (number("STORM_EPISODES", 6), number("STORM_SEED", 1));
-    let mut choice = Choice(seed);
+    let mut choice = Random(seed);
     let ground = Ground::new();
     let tasks = kills * TASKS_EACH;
     let inputs: Vec<String> = (1..=tasks).map(|number| number.to_string()).collect();

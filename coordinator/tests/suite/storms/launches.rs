@@ -1,6 +1,7 @@
 //! Runs whose processes are killed, some of them or a certain three in one instant, while they start, work or end.
 
-use super::{Choice, Ground, number, wait_until};
+use super::{Ground, wait_until};
+use crate::support::random::{Random, number};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 use std::process::Child;
@@ -42,7 +43,7 @@ fn processes(client: &Child) -> Vec<Found> {
     pids.iter().filter_map(found).collect()
 }
 
-fn is_chosen(victims: Victims, at: usize, name: &str, choice: &mut Choice) -> bool {
+fn is_chosen(victims: Victims, at: usize, name: &str, choice: &mut Random) -> bool {
     let is_coordinator = name.starts_with("coord/");
     match victims {
         // The second is the supervisor, or becomes it in a moment.
@@ -55,7 +56,7 @@ fn is_chosen(victims: Victims, at: usize, name: &str, choice: &mut Choice) -> bo
 
 /// Returns how many processes the run had.
 fn episode(seed: u64, victims: Victims) -> usize {
-    let mut choice = Choice(seed);
+    let mut choice = Random(seed);
     let ground = Ground::new();
     let dir = super::text(ground.dir.path());
     let agents = 1 + choice.below(4);

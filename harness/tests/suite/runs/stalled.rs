@@ -1,35 +1,13 @@
 //! Readers that stall: they hold up neither the signals of a run nor its verdict.
 
 use super::{Bench, scenario, verdict};
-use nix::sys::signal::Signal;
-use std::io::{ErrorKind, PipeReader, PipeWriter, Write};
+use crate::stalled::{asking, full_pipe};
 use std::process::Stdio;
-
-/// Its end for writing takes nothing as long as its end for reading is open.
-fn full_pipe() -> (PipeReader, PipeWriter) {
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
-    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
-    for piece in [4096, 1] {
-        while writer.write(&vec![b'x'; piece]).map_err(|error| error.kind()) != Err(ErrorKind::WouldBlock) {}
-    }
-    // Writers wait from now on.
-    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
-    (reader, writer)
-}
 
 fn start(bench: &Bench, stdout: Stdio, stderr: Stdio) -> super::Run<'_> {
     let mut command = bench.command();
     command.args(["run", "small.toml", "--out", "runs"]).env("HARNESS_LOG", "debug");
     super::Run { bench, child: command.stdout(stdout).stderr(stderr).spawn().unwrap() }
-}
-
-/// Those that ask to stop. Under `nohup` SIGHUP is ignored, here and by what is started here: it asks for nothing.
-fn asking() -> Vec<Signal> {
-    let ignored = procfs::process::Process::myself().unwrap().status().unwrap().sigign;
-    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    signals.retain(|signal| ignored & (1 << (*signal as i32 - 1)) == 0);
-    signals
 }
 
 #[test]
