@@ -12,7 +12,7 @@ mod own;
 
 pub use own::{OwnUsage, own_usage};
 
-use figures::{Cpu, Life, agent_sample, life};
+use figures::{Cpu, Life, agent_sample, has_lost, life};
 use procfs::ProcError;
 use procfs::process::Process;
 use reports::runlog::event::{AgentId, AgentInfo, AgentSample, HostSample, Role};
@@ -160,6 +160,14 @@ impl Sampler {
         let fds = process.fd_count()?;
         let pss_kib = if with_pss { read_pss(&process, agent, unread)? } else { None };
         let exact = if stat.num_threads == 1 { process.schedstat().ok() } else { None };
+        let inexact = exact.is_none() && stat.num_threads == 1;
+        // A process that ends while it is read gives its memory up first, and then its descriptors and its times. It
+        // is not there any more, and what is left of its figures is no figure of it.
+        if (has_lost(&status, fds, pss_kib) || inexact)
+            && life(&process.stat()?, agent.start_ticks) == Life::Gone
+        {
+            return Ok(Reading::Gone);
+        }
         let cpu = exact.map_or(Cpu::Ticks { per_second: self.ticks_per_second }, |times| Cpu::Exact {
             ns: times.sum_exec_runtime,
         });

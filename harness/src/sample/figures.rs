@@ -11,13 +11,20 @@ pub(super) enum Life {
     Gone,
 }
 
-/// A zombie has ended: all that is left of it is an exit status that its parent has not fetched.
+/// A zombie has ended: all that is left of it is an exit status that its parent has not fetched. So has a process
+/// without memory: it is on its way there.
 pub(super) fn life(stat: &Stat, start_ticks: u64) -> Life {
-    if stat.starttime != start_ticks || matches!(stat.state, 'Z' | 'X' | 'x') {
+    if stat.starttime != start_ticks || stat.vsize == 0 || matches!(stat.state, 'Z' | 'X' | 'x') {
         Life::Gone
     } else {
         Life::Alive
     }
+}
+
+/// Whether a figure is one that no living process of a fleet has.
+pub(super) fn has_lost(status: &Status, fds: usize, pss_kib: Option<u64>) -> bool {
+    let none = |figure: Option<u64>| figure.unwrap_or(0) == 0;
+    none(status.vmsize) || none(status.vmrss) || fds == 0 || pss_kib == Some(0)
 }
 
 /// Where a process's CPU time comes from.
@@ -128,6 +135,24 @@ mod tests {
         assert_eq!(life(&stat, 987_655), Life::Gone);
         stat.state = 'Z';
         assert_eq!(life(&stat, 987_654), Life::Gone);
+    }
+
+    #[test]
+    fn a_process_that_has_given_up_its_memory_has_ended() {
+        let mut stat = Stat::from_read(STAT.as_bytes()).unwrap();
+        stat.vsize = 0;
+        assert_eq!(life(&stat, 987_654), Life::Gone);
+    }
+
+    #[test]
+    fn memory_or_descriptors_of_0_are_what_a_process_leaves_behind() {
+        let of = |status: &str| Status::from_read(status.as_bytes()).unwrap();
+        let whole = of(STATUS);
+        assert!(!has_lost(&whole, 9, None) && !has_lost(&whole, 9, Some(7)));
+        assert!(has_lost(&whole, 0, None) && has_lost(&whole, 9, Some(0)));
+        let ended: String =
+            STATUS.lines().filter(|line| !line.starts_with("Vm")).map(|l| format!("{l}\n")).collect();
+        assert!(has_lost(&of(&ended), 9, None));
     }
 
     #[test]

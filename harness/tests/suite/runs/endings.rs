@@ -114,7 +114,8 @@ fn a_fleet_that_an_operator_scaled_is_reported_as_scaled_and_no_process_as_dead(
     assert!(!log.contains("\"expected\":false"), "{log}");
     let verdict = verdict(&bench.latest());
     let consistent = &verdict["evidence"].as_array().unwrap()[1];
-    assert_eq!((&consistent["name"], &consistent["verdict"]), (&"log consistent".into(), &"PASS".into()));
+    let found = (&consistent["name"], &consistent["verdict"]);
+    assert_eq!(found, (&"log consistent".into(), &"PASS".into()), "{consistent}");
     bench.assert_nothing_left(&agents);
 }
 
