@@ -44,6 +44,7 @@ fn sweep() -> Event {
             involuntary_switches: 210,
             pss_kib: None,
             state: None,
+            commands: None,
         })
         .collect();
     let host = HostSample {

@@ -6,12 +6,14 @@
 //! (`ulimit -n` is 1024 on many hosts), and opening costs a few microseconds.
 //! Deliberately absent: a schedule, and any opinion about the figures.
 
+mod commands;
 mod figures;
 mod host;
 mod own;
 
 pub use own::{OwnUsage, own_usage};
 
+use commands::Kin;
 use figures::{Cpu, Life, agent_sample, has_lost, life};
 use procfs::ProcError;
 use procfs::process::Process;
@@ -90,12 +92,13 @@ impl Sampler {
         let (wall, cpu) = (Instant::now(), clock_gettime(ClockId::ThreadCPUTime));
         let mut unread = Vec::new();
         let mut samples = Vec::with_capacity(1 + self.agents.len());
-        if let Reading::Alive(sample) = self.read(&self.own, with_pss, &mut unread) {
+        let kin = Kin::new();
+        if let Reading::Alive(sample) = self.read(&self.own, &kin, with_pss, &mut unread) {
             samples.push(sample);
         }
         let (mut live, mut gone) = (0, Vec::new());
         for agent in &self.agents {
-            match self.read(agent, with_pss, &mut unread) {
+            match self.read(agent, &kin, with_pss, &mut unread) {
                 Reading::Alive(sample) => {
                     live += 1;
                     samples.push(sample);
@@ -132,8 +135,8 @@ impl Sampler {
         self.agents.binary_search_by_key(&id, |info| info.id).ok().map(|at| &self.agents[at])
     }
 
-    fn read(&self, agent: &AgentInfo, with_pss: bool, unread: &mut Vec<String>) -> Reading {
-        match self.try_read(agent, with_pss, unread) {
+    fn read(&self, agent: &AgentInfo, kin: &Kin, with_pss: bool, unread: &mut Vec<String>) -> Reading {
+        match self.try_read(agent, kin, with_pss, unread) {
             Ok(reading) => reading,
             Err(error) if is_gone(&error) => Reading::Gone,
             Err(error) => {
@@ -146,6 +149,7 @@ impl Sampler {
     fn try_read(
         &self,
         agent: &AgentInfo,
+        kin: &Kin,
         with_pss: bool,
         unread: &mut Vec<String>,
     ) -> Result<Reading, ProcError> {
@@ -172,7 +176,11 @@ impl Sampler {
             ns: times.sum_exec_runtime,
         });
         let sample = agent_sample(agent.id, &stat, &status, fds, pss_kib, cpu);
-        Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, ..sample }))
+        let commands = match agent.role {
+            Role::Worker => Some(commands::sample(&process, &stat, kin, with_pss, unread)?),
+            Role::Harness | Role::Supervisor | Role::Coordinator => None,
+        };
+        Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, commands, ..sample }))
     }
 }
 

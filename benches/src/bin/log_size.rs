@@ -35,6 +35,7 @@ impl Fleet {
                 involuntary_switches: 0,
                 pss_kib: None,
                 state: None,
+                commands: None,
             })
             .collect();
         Self { rng: ChaCha8Rng::seed_from_u64(1), agents }

@@ -71,6 +71,7 @@ pub(super) fn agent_sample(
         pss_kib,
         // Of nearly every process in nearly every sweep there is nothing to say.
         state: (!matches!(stat.state, 'R' | 'S' | 'I')).then_some(stat.state),
+        commands: None,
     }
 }
 
@@ -112,6 +113,7 @@ mod tests {
             involuntary_switches: 7,
             pss_kib: None,
             state: None,
+            commands: None,
         };
         assert_eq!(agent_sample(17, &stat, &status, 9, None, Cpu::Ticks { per_second: 100 }), expected);
     }

@@ -92,7 +92,7 @@ pub(super) fn criterion(informational: bool) -> String {
 fn of_metric(metric: &Metric, informational: bool) -> String {
     let mut name = metric.name.replace('.', r"\.");
     if metric.scoped {
-        let scopes: Vec<&str> = Scope::ALL.iter().skip(1).map(|scope| scope.name()).collect();
+        let scopes: Vec<&str> = metric.scopes().map(Scope::name).collect();
         name = format!(r"{name}(?:\.(?:{}))?", scopes.join("|"));
     }
     if metric.name == "incidents" {

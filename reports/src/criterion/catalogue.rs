@@ -201,7 +201,7 @@ pub struct Metric {
     pub kind: Kind,
     pub unit: Unit,
     pub aggregations: &'static [Aggregation],
-    /// `.workers`, `.coordinators`, `.supervisor` or `.harness` may follow the name.
+    /// `.workers`, `.commands`, `.coordinators`, `.supervisor` or `.harness` may follow the name: see [`Metric::scopes`].
     pub scoped: bool,
     /// What it means when it gates, in a sentence.
     pub says: &'static str,
@@ -215,6 +215,14 @@ impl Metric {
     /// Needs the sweeps that read PSS.
     pub fn needs_pss(&self) -> bool {
         self.id == MetricId::MemoryPss
+    }
+
+    /// Whose figures a criterion may name, beside the whole fleet's. What commands hold is known in sums alone, and
+    /// not how often they were switched.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
+        let scoped = self.scoped;
+        let of_commands = !matches!(self.id, MetricId::FdsUse | MetricId::SwitchesInvoluntary);
+        Scope::ALL.into_iter().skip(1).filter(move |scope| scoped && (of_commands || *scope != Scope::Commands))
     }
 
     /// Has windows: `every 15m`.
@@ -233,9 +241,7 @@ pub fn names() -> Vec<String> {
     let mut out = Vec::new();
     for m in CATALOGUE {
         out.push(m.name.to_owned());
-        if m.scoped {
-            out.extend(Scope::ALL.iter().skip(1).map(|s| format!("{}.{}", m.name, s.name())));
-        }
+        out.extend(m.scopes().map(|s| format!("{}.{}", m.name, s.name())));
     }
     // The name that people look for first.
     out.push("agents.deaths".to_owned());

@@ -99,7 +99,7 @@ fn by_name(word: &str) -> Option<(&'static Metric, Scope)> {
     }
     let (name, scope) = word.rsplit_once('.')?;
     let metric = catalogue().iter().find(|m| m.scoped && m.name == name)?;
-    Scope::ALL.into_iter().find(|s| s.name() == scope).map(|scope| (metric, scope))
+    metric.scopes().find(|s| s.name() == scope).map(|scope| (metric, scope))
 }
 
 fn nearest(word: &str) -> String {

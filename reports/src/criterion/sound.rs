@@ -5,7 +5,7 @@
 //! is better, and between which bounds its figures lie.
 
 use super::catalogue::{MetricId, Scale, Unit};
-use super::{Comparator, Criterion};
+use super::{Comparator, Criterion, Scope};
 
 /// Which way a figure is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl Range {
             Scale::Level => Self {
                 low: 0.0,
                 high: if metric.unit == Unit::Share { 1.0 } else { f64::INFINITY },
-                above_low: metric.id.is_never_zero(),
+                // It may be that no worker runs a command.
+                above_low: metric.id.is_never_zero() && criterion.scope() != Scope::Commands,
             },
         }
     }

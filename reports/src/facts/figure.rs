@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::runlog::event::AgentSample;
+use crate::runlog::event::{AgentSample, CommandsSample};
 
 /// A figure that is read in each sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,10 +43,11 @@ pub enum Figure {
 
 /// How one process's part of a sum comes about.
 pub(super) enum Part {
-    /// The value itself, if it was read.
-    Level(fn(&AgentSample) -> Option<f64>),
-    /// What has come since the sweep before, over so much, a second.
-    Rate(fn(&AgentSample) -> u64, f64),
+    /// The value itself, if it was read; of the process, and of its commands.
+    Level(fn(&AgentSample) -> Option<f64>, fn(&CommandsSample) -> Option<f64>),
+    /// What has come since the sweep before, over so much, a second. Not every figure can be had of commands: what
+    /// they have done is lost when they end, unless the kernel adds it to their parent's.
+    Rate(fn(&AgentSample) -> u64, Option<fn(&CommandsSample) -> u64>, f64),
 }
 
 fn bytes(kib: u64) -> f64 {
@@ -54,13 +55,13 @@ fn bytes(kib: u64) -> f64 {
 }
 
 pub(super) const SUMMED: [(Figure, Part); 9] = [
-    (Figure::Pss, Part::Level(|s| s.pss_kib.map(bytes))),
-    (Figure::Rss, Part::Level(|s| Some(bytes(s.rss_kib)))),
-    (Figure::Anon, Part::Level(|s| Some(bytes(s.anon_kib)))),
-    (Figure::Vsz, Part::Level(|s| Some(bytes(s.vsz_kib)))),
-    (Figure::Fds, Part::Level(|s| Some(f64::from(s.fds)))),
-    (Figure::Threads, Part::Level(|s| Some(f64::from(s.threads)))),
-    (Figure::Cpu, Part::Rate(|s| s.cpu_us, 1e6)),
-    (Figure::VoluntarySwitches, Part::Rate(|s| s.voluntary_switches, 1.0)),
-    (Figure::InvoluntarySwitches, Part::Rate(|s| s.involuntary_switches, 1.0)),
+    (Figure::Pss, Part::Level(|s| s.pss_kib.map(bytes), |c| c.pss_kib.map(bytes))),
+    (Figure::Rss, Part::Level(|s| Some(bytes(s.rss_kib)), |c| Some(bytes(c.rss_kib)))),
+    (Figure::Anon, Part::Level(|s| Some(bytes(s.anon_kib)), |c| Some(bytes(c.anon_kib)))),
+    (Figure::Vsz, Part::Level(|s| Some(bytes(s.vsz_kib)), |c| Some(bytes(c.vsz_kib)))),
+    (Figure::Fds, Part::Level(|s| Some(f64::from(s.fds)), |c| Some(f64::from(c.fds)))),
+    (Figure::Threads, Part::Level(|s| Some(f64::from(s.threads)), |c| Some(f64::from(c.threads)))),
+    (Figure::Cpu, Part::Rate(|s| s.cpu_us, Some(|c| c.cpu_us), 1e6)),
+    (Figure::VoluntarySwitches, Part::Rate(|s| s.voluntary_switches, None, 1.0)),
+    (Figure::InvoluntarySwitches, Part::Rate(|s| s.involuntary_switches, None, 1.0)),
 ];

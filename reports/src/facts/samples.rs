@@ -6,7 +6,7 @@ use super::figure::{Figure, Part, SUMMED};
 use super::load::{Distribution, bucket_ns};
 use super::series::{Medians, Series};
 use super::spans::Spans;
-use crate::runlog::event::{AgentId, AgentSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
+use crate::runlog::event::{AgentId, AgentSample, CommandsSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
 use crate::scope::Scope;
 
 /// One figure over time; `max` and so on are of the load phase.
@@ -50,14 +50,47 @@ impl Gauge {
     }
 }
 
-/// What an agent's part of each of [`SUMMED`] is: counters as they stand.
-type Counters = [u64; SUMMED.len()];
+/// Counters as they stand, for each of [`SUMMED`].
+type Counts = [u64; SUMMED.len()];
+
+/// Of one process, and of its commands where they were looked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counters {
+    own: Counts,
+    commands: Option<Counts>,
+}
+
+impl Counters {
+    fn of(s: &AgentSample) -> Self {
+        let own = SUMMED.each_ref().map(|(_, part)| match part {
+            Part::Level(..) => 0,
+            Part::Rate(count, ..) => count(s),
+        });
+        let commands = s.commands.map(|commands| {
+            SUMMED.each_ref().map(|(_, part)| match part {
+                Part::Rate(_, Some(count), _) => count(&commands),
+                Part::Level(..) | Part::Rate(..) => 0,
+            })
+        });
+        Self { own, commands }
+    }
+
+    /// What has come since. Nothing of commands that were not looked for before.
+    fn since(self, before: Self) -> Self {
+        let minus = |now: Counts, before: Counts| std::array::from_fn(|at| now[at].saturating_sub(before[at]));
+        Self {
+            own: minus(self.own, before.own),
+            commands: self.commands.zip(before.commands).map(|(now, before)| minus(now, before)),
+        }
+    }
+}
 
 /// Sums over one sweep and one role, in the order of [`SUMMED`].
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
-    agents: u64,
-    /// How many of them have the figure.
+    rows: u64,
+    /// How many parts should have the figure, and how many have.
+    wanted: [u64; SUMMED.len()],
     with: [u64; SUMMED.len()],
     totals: [f64; SUMMED.len()],
     fds_max: f64,
@@ -65,31 +98,44 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, s: &AgentSample, since: &Counters) {
-        self.agents += 1;
+        self.rows += 1;
         self.fds_max = self.fds_max.max(f64::from(s.fds));
         for (at, (_, part)) in SUMMED.iter().enumerate() {
-            let value = match part {
-                Part::Level(value) => value(s),
-                Part::Rate(_, over) => Some(since[at] as f64 / over),
-            };
-            if let Some(value) = value {
-                self.with[at] += 1;
-                self.totals[at] += value;
+            self.part(
+                at,
+                match part {
+                    Part::Level(value, _) => value(s),
+                    Part::Rate(.., over) => Some(since.own[at] as f64 / over),
+                },
+            );
+        }
+    }
+
+    fn add_commands(&mut self, commands: &CommandsSample, since: Option<Counts>) {
+        self.rows += 1;
+        for (at, (_, part)) in SUMMED.iter().enumerate() {
+            match part {
+                Part::Level(_, value) => self.part(at, value(commands)),
+                Part::Rate(_, Some(_), over) => {
+                    self.part(at, Some(since.map_or(0.0, |since| since[at] as f64 / over)));
+                }
+                Part::Rate(_, None, _) => {}
             }
+        }
+    }
+
+    fn part(&mut self, at: usize, value: Option<f64>) {
+        self.wanted[at] += 1;
+        if let Some(value) = value {
+            self.with[at] += 1;
+            self.totals[at] += value;
         }
     }
 
     /// `None` if a process lacks the figure: such a sum would read as a fall.
     fn of(&self, at: usize) -> Option<f64> {
-        (self.with[at] == self.agents).then_some(self.totals[at])
+        (self.wanted[at] > 0 && self.with[at] == self.wanted[at]).then_some(self.totals[at])
     }
-}
-
-fn counters(s: &AgentSample) -> Counters {
-    SUMMED.each_ref().map(|(_, part)| match part {
-        Part::Level(_) => 0,
-        Part::Rate(count, _) => count(s),
-    })
 }
 
 #[derive(Debug, Clone)]
@@ -200,10 +246,10 @@ impl SampleFacts {
         self.live_last = Some(sample.live);
 
         let mut has_pss = false;
-        for (whose, sums) in self.sums(sample).into_iter().filter(|(_, sums)| sums.agents > 0) {
+        for (whose, sums) in self.sums(sample).into_iter().filter(|(_, sums)| sums.rows > 0) {
             for (at, (figure, part)) in SUMMED.iter().enumerate() {
                 let value = match part {
-                    Part::Level(_) => sums.of(at),
+                    Part::Level(..) => sums.of(at),
                     Part::Rate(..) => sums.of(at).zip(seconds).map(|(sum, s)| sum / s),
                 };
                 if let Some(value) = value {
@@ -214,7 +260,7 @@ impl SampleFacts {
                     }
                 }
             }
-            if self.nofile > 0.0 {
+            if self.nofile > 0.0 && whose != Scope::Commands {
                 self.set(Figure::FdsUse, whose, t, since, sums.fds_max / self.nofile);
             }
             self.saw_harness |= whose == Scope::Harness;
@@ -251,27 +297,36 @@ impl SampleFacts {
         self.load_before = Some(sample.started_ns);
     }
 
-    fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); 5] {
+    fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); Scope::ALL.len()] {
         let mut out = Scope::ALL.map(|whose| (whose, Sums::default()));
         for agent in &sample.agents {
-            let now = counters(agent);
-            let before = self.counters_before.insert(agent.agent, (agent.incarnation, now));
-            let since = match before {
-                Some((incarnation, before)) if incarnation == agent.incarnation => {
-                    std::array::from_fn(|at| now[at].saturating_sub(before[at]))
-                }
-                // Another process: all that it has used is new.
-                Some(_) => now,
-                None => Counters::default(),
-            };
+            let since = self.since_before(agent);
             let Some(role) = self.roles.get(&agent.agent) else { continue };
             for (whose, sums) in &mut out {
                 if whose.includes(*role) {
                     sums.add(agent, &since);
                 }
+                if let Some(commands) = agent.commands.as_ref().filter(|_| whose.includes_commands()) {
+                    sums.add_commands(commands, since.commands);
+                }
             }
         }
         out
+    }
+
+    fn since_before(&mut self, agent: &AgentSample) -> Counters {
+        let now = Counters::of(agent);
+        let before = self.counters_before.get(&agent.agent).copied();
+        let same = before.filter(|(incarnation, _)| *incarnation == agent.incarnation).map(|(_, before)| before);
+        // Commands that could not be read once are held against what they were before.
+        let commands = now.commands.or_else(|| same.and_then(|before| before.commands));
+        self.counters_before.insert(agent.agent, (agent.incarnation, Counters { commands, ..now }));
+        match (same, before) {
+            (Some(before), _) => now.since(before),
+            // Another process: all that it has used is new.
+            (None, Some(_)) => now,
+            (None, None) => Counters::default(),
+        }
     }
 
     fn set(&mut self, figure: Figure, whose: Scope, t_ns: u64, since: Option<u64>, value: f64) {

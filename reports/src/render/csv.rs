@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Table;
 use crate::facts::Facts;
-use crate::runlog::event::{Event, Header, Record, Role, Round, Sample};
+use crate::runlog::event::{AgentSample, Event, Header, Record, Role, Round, Sample};
 use crate::verdict::Variant;
 
 /// The run's own clock in UTC. If the header's start cannot be read, the column stays empty.
@@ -105,6 +105,10 @@ impl<W: Write> Samples<W> {
             "shm_used_inodes",
             "fleet_shm_bytes",
             "fleet_shm_files",
+            "commands",
+            "commands_rss_kib",
+            "commands_pss_kib",
+            "commands_cpu_total_us",
             Variation::COLUMNS[0],
             Variation::COLUMNS[1],
             Variation::COLUMNS[2],
@@ -143,7 +147,8 @@ impl<W: Write> Samples<W> {
                 a.voluntary_switches.to_string(),
                 a.involuntary_switches.to_string(),
             ];
-            for field in [&time, &since, &sweep].into_iter().chain(&own).chain(&host) {
+            let commands = commands(a);
+            for field in [&time, &since, &sweep].into_iter().chain(&own).chain(&host).chain(&commands) {
                 self.out.write_field(field)?;
             }
             for field in &self.variation.0 {
@@ -153,6 +158,18 @@ impl<W: Write> Samples<W> {
         }
         Ok(())
     }
+}
+
+/// Empty for a process that runs none.
+fn commands(agent: &AgentSample) -> [String; 4] {
+    let text = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
+    let commands = agent.commands;
+    [
+        text(commands.map(|c| u64::from(c.processes))),
+        text(commands.map(|c| c.rss_kib)),
+        text(commands.and_then(|c| c.pss_kib)),
+        text(commands.map(|c| c.cpu_us)),
+    ]
 }
 
 impl<W: Write> Table<W> for Samples<W> {

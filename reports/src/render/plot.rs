@@ -178,8 +178,18 @@ fn by_role(
                 if agents > 1 { format!("{agents} {}", whose.name()) } else { whose.name().to_owned() };
             Some(line(label, colour, &gauge.series.at_most(400), draw::Band::Hidden))
         })
+        .chain(commands(facts, figure))
         .collect();
     Figure::over_time(name, title, axis, lines).caption(caption).plot(facts)
+}
+
+/// Absent where no worker has run any.
+fn commands(facts: &Facts, figure: Read) -> Option<Line> {
+    let gauge = facts.samples.gauge(figure, Scope::Commands)?;
+    let has_any = gauge.series.bins().any(|(_, bin)| bin.max > 0.0);
+    has_any.then(|| {
+        line(Scope::Commands.name(), Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)
+    })
 }
 
 fn shm(facts: &Facts) -> Option<Plot> {

@@ -57,8 +57,33 @@ macro_rules! figure {
     };
 }
 
+/// Of a worker's descendants: all of them are there, or none.
+macro_rules! commands {
+    ($name:literal, $unit:literal, $field:ident) => {
+        Figure {
+            name: $name,
+            unit: $unit,
+            optional: true,
+            get: |s| s.commands.map(|commands| commands.$field),
+            set: |s, value| {
+                s.commands.get_or_insert_default().$field = value;
+                true
+            },
+        }
+    };
+    ($name:literal, $unit:literal, small $field:ident) => {
+        Figure {
+            name: $name,
+            unit: $unit,
+            optional: true,
+            get: |s| s.commands.map(|commands| u64::from(commands.$field)),
+            set: |s, value| small(&mut s.commands.get_or_insert_default().$field, value),
+        }
+    };
+}
+
 /// In the order in which they are written.
-const COLUMNS: [Figure; 11] = [
+const COLUMNS: [Figure; 19] = [
     figure!("incarnation", "number", small incarnation),
     figure!("rss", "KiB", rss_kib),
     figure!("rss_anon", "KiB", anon_kib),
@@ -77,6 +102,23 @@ const COLUMNS: [Figure; 11] = [
         set: |s, value| {
             s.state = u32::try_from(value).ok().and_then(char::from_u32);
             s.state.is_some()
+        },
+    },
+    commands!("commands", "count", small processes),
+    commands!("commands_rss", "KiB", rss_kib),
+    commands!("commands_rss_anon", "KiB", anon_kib),
+    commands!("commands_vsz", "KiB", vsz_kib),
+    commands!("commands_fds", "count", small fds),
+    commands!("commands_threads", "count", small threads),
+    commands!("commands_cpu", "us", cpu_us),
+    Figure {
+        name: "commands_pss",
+        unit: "KiB",
+        optional: true,
+        get: |s| s.commands.and_then(|commands| commands.pss_kib),
+        set: |s, value| {
+            s.commands.get_or_insert_default().pss_kib = Some(value);
+            true
         },
     },
 ];
@@ -151,10 +193,12 @@ pub(crate) const NOTHING: AgentSample = AgentSample {
     involuntary_switches: 0,
     pss_kib: None,
     state: None,
+    commands: None,
 };
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::CommandsSample;
     use super::*;
 
     fn agent() -> AgentSample {
@@ -171,7 +215,24 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let agents = [agent(), AgentSample { agent: 8, pss_kib: None, state: None, ..agent() }];
+        let commands = CommandsSample {
+            processes: 2,
+            rss_kib: 3,
+            anon_kib: 1,
+            vsz_kib: 4,
+            fds: 5,
+            threads: 6,
+            cpu_us: 7,
+            pss_kib: Some(2),
+        };
+        let unread = CommandsSample { pss_kib: None, ..commands };
+        let agents = [
+            agent(),
+            AgentSample { agent: 8, pss_kib: None, state: None, ..agent() },
+            AgentSample { agent: 9, commands: Some(commands), ..agent() },
+            AgentSample { agent: 10, commands: Some(unread), ..agent() },
+            AgentSample { agent: 11, commands: Some(CommandsSample::default()), ..agent() },
+        ];
         let unpacked = Mapping::new(&all()).unpack(&sweep_of(&agents)).unwrap();
         assert_eq!(unpacked, Unpacked { agents: agents.to_vec(), lacks: None });
     }
@@ -181,9 +242,9 @@ mod tests {
         let (mut columns, mut sweep) = (all(), sweep_of(&[agent()]));
         columns.insert(0, Column { name: "swap".into(), unit: "KiB".into() });
         sweep.columns.insert(0, vec![Some(4)]);
-        // Neither PSS nor the state is there at all.
-        columns.truncate(columns.len() - 2);
-        sweep.columns.truncate(sweep.columns.len() - 2);
+        // Neither PSS, nor the state, nor a figure of the commands is there at all.
+        columns.truncate(columns.len() - 10);
+        sweep.columns.truncate(sweep.columns.len() - 10);
         let unpacked = Mapping::new(&columns).unpack(&sweep).unwrap();
         assert_eq!(unpacked.agents, [AgentSample { pss_kib: None, state: None, ..agent() }]);
         // In another unit it is another column.

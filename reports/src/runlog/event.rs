@@ -291,6 +291,27 @@ pub struct AgentSample {
     /// As `/proc/PID/stat` spells it (`T` stopped, `t` traced, `D` waiting for a device); absent while it runs or
     /// sleeps, which is nearly always, and in logs before 2.1.
     pub state: Option<char>,
+    /// What the worker's descendants use beside it: the commands it runs, and their children. Absent where they were
+    /// not looked for (no worker, an unreadable process) and in logs before 2.1.
+    pub commands: Option<CommandsSample>,
+}
+
+/// The descendants of one worker in one sweep, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommandsSample {
+    /// How many there were, without zombies.
+    pub processes: u32,
+    pub rss_kib: u64,
+    /// RssAnon.
+    pub anon_kib: u64,
+    pub vsz_kib: u64,
+    pub fds: u32,
+    pub threads: u32,
+    /// User + system of all that the worker has ever started, also of those that have ended and were waited for: what is
+    /// too short for a sweep is counted. In the steps that the kernel counts in.
+    pub cpu_us: u64,
+    /// Only in the sweeps that read it, and only if it was read of each.
+    pub pss_kib: Option<u64>,
 }
 
 impl AgentSample {

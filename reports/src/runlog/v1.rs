@@ -117,6 +117,7 @@ impl OldAgent {
             involuntary_switches: self.8,
             pss_kib: self.9,
             state: None,
+            commands: None,
         }
     }
 }

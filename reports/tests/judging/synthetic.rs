@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) failed: fn(u64) -> u32,
     /// PSS of one worker at the n-th sweep.
     pub(crate) worker_pss_kib: fn(u64) -> u64,
+    /// What each worker's commands use at the n-th sweep.
+    pub(crate) commands: fn(u64) -> Option<CommandsSample>,
     pub(crate) late: u32,
     pub(crate) end: Option<EndReason>,
 }
@@ -55,6 +57,7 @@ impl Default for Run {
             round_ns: |n| (5 + n * 7 % 11) * MS,
             failed: |_| 0,
             worker_pss_kib: |n| 2_000 + n % 3,
+            commands: |_| None,
             late: 0,
             end: Some(EndReason::Completed),
         }
@@ -291,10 +294,11 @@ impl Run {
                     involuntary_switches: sweep,
                     pss_kib: has_pss.then_some(base),
                     state: None,
+                    commands: if a.role == Role::Worker { (self.commands)(sweep) } else { None },
                 }
             })
             .collect();
-        agents.push(AgentSample { agent: 0, rss_kib: 9_000, fds: 20, threads: 3, ..agents[0] });
+        agents.push(AgentSample { agent: 0, rss_kib: 9_000, fds: 20, threads: 3, commands: None, ..agents[0] });
         Sample {
             sweep,
             due_ns,
