@@ -5,6 +5,7 @@
 //! [`ExitCode`].
 
 pub mod args;
+mod clean;
 mod doctor;
 mod list;
 mod load;
@@ -49,6 +50,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::List(args) => list::list(&args),
+        Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Schema { guide } => schema::schema(guide),
         Verb::Completions(args) => schema::completions(&args),

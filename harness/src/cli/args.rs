@@ -41,6 +41,9 @@ pub enum Verb {
     /// Create the documents of a run again from its log
     #[command(before_help = "Example:  harness report runs/load-100/latest")]
     Report(ReportArgs),
+    /// Remove old runs; without --yes, only list them
+    #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
+    Clean(CleanArgs),
     /// Check whether this host can run fleets, and say how to fix what is missing
     #[command(before_help = "Example:  harness doctor scenarios/load-708.toml")]
     Doctor(DoctorArgs),
@@ -169,6 +172,27 @@ pub struct ReportArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// Print the verdict as JSON instead of a summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A run that goes on, the one that `latest` points to, and whatever is not a run are never removed.
+#[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true).args(["keep", "older_than"])))]
+pub struct CleanArgs {
+    /// The directory of the runs
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub directory: PathBuf,
+    /// Keep the newest N runs of each scenario
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+    /// Remove only runs that started longer ago, such as 30d
+    #[arg(long, value_name = "AGE", value_parser = super::clean::age)]
+    pub older_than: Option<u64>,
+    /// Remove them; otherwise they are only listed
+    #[arg(long)]
+    pub yes: bool,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
 }
