@@ -21,6 +21,7 @@ pub mod verdict;
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
 pub use run_dir::{
-    JudgeError, Judged, judge, judge_log, judge_logs, read_verdict, report, report_lost, report_remembered,
+    Another, JudgeError, Judged, judge, judge_by, judge_log, judge_logs, read_verdict, report, report_by,
+    report_lost, report_remembered,
 };
 pub use verdict::{Case, Judgement, Verdict};

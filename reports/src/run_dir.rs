@@ -5,6 +5,7 @@
 //! given all the same. Nothing written depends on the time or on where the directory is, so the same
 //! log gives the same bytes.
 
+mod another;
 mod documents;
 mod draft;
 pub mod layout;
@@ -19,6 +20,7 @@ use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
+pub use another::Another;
 use documents::Documents;
 use read::Pass;
 
@@ -35,6 +37,8 @@ pub enum JudgeError {
     Damaged { path: PathBuf, source: LogError },
     #[error("{path} cannot be written: {source}")]
     CannotWrite { path: PathBuf, source: io::Error },
+    #[error("{file} cannot judge {path}: {}", what.join("; "))]
+    CannotApply { path: PathBuf, file: String, what: Vec<String> },
     #[error("{path} is not a verdict that this program can read: {what}")]
     NotAVerdict { path: PathBuf, what: String },
 }
@@ -47,6 +51,7 @@ impl JudgeError {
             Self::NoRun { .. }
             | Self::CannotRead { .. }
             | Self::NotARunLog { .. }
+            | Self::CannotApply { .. }
             | Self::NotAVerdict { .. } => 64,
             Self::CannotWrite { .. } => 20,
         }
@@ -74,6 +79,9 @@ impl JudgeError {
                 "the file was changed after it was written: take an unharmed copy of it, or run the scenario again; nothing was written"
             }
             Self::CannotWrite { .. } => "free some space or change the permissions, and judge the run again",
+            Self::CannotApply { .. } => {
+                "leave these criteria out of the file, or mark them `informational`; nothing was written"
+            }
             Self::NotAVerdict { .. } => "judge the run again: its verdict is made from its log",
         }
     }
@@ -93,8 +101,18 @@ pub struct Judged {
 
 /// Reads the run's log and writes `verdict.json`.
 pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
-    let (case, log) = read::run(run_dir, |_, _| ())?;
+    judge_with(run_dir, None)
+}
+
+/// As [`judge`], by the criteria of another scenario file than the one that ran.
+pub fn judge_by(run_dir: &Path, another: &Another) -> Result<Judged, JudgeError> {
+    judge_with(run_dir, Some(another))
+}
+
+fn judge_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, JudgeError> {
+    let (case, log) = read::run(run_dir, another, |_, _| ())?;
     let judgement = case.judgement(&log);
+    another::applies(run_dir, &judgement)?;
     let mut documents = Documents::new(run_dir);
     documents.write_verdict(&judgement, case.facts());
     Ok(documents.judged(judgement, case.facts()))
@@ -102,9 +120,19 @@ pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
+    report_with(run_dir, None)
+}
+
+/// As [`report`], by the criteria of another scenario file than the one that ran.
+pub fn report_by(run_dir: &Path, another: &Another) -> Result<Judged, JudgeError> {
+    report_with(run_dir, Some(another))
+}
+
+fn report_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, JudgeError> {
     let mut documents = Documents::new(run_dir);
-    let (case, log) = read::run(run_dir, |facts, record| documents.tabulate(facts, record))?;
+    let (case, log) = read::run(run_dir, another, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
+    another::applies(run_dir, &judgement)?;
     documents.write_all(&judgement, case.facts());
     Ok(documents.judged(judgement, case.facts()))
 }

@@ -73,7 +73,7 @@ pub struct Judgement {
     pub requirements: Vec<String>,
     pub verdict: Verdict,
     pub exit: Exit,
-    /// What the command line laid over the scenario file: `profile`, `overrides`, `rehearsal`.
+    /// What command lines laid over the scenario file: `profile`, `overrides`, `rehearsal`, `judged_by`.
     #[serde(flatten)]
     pub variant: Variant,
     /// What was run, whatever the file says. Absent from verdicts of before.

@@ -161,6 +161,9 @@ pub struct JudgeArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Judge by the criteria of this scenario file; unless it is the one that ran, the verdict satisfies no gate
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
     /// Print the verdict as JSON instead of a summary
     #[arg(long)]
     pub json: bool,
@@ -171,6 +174,9 @@ pub struct ReportArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Judge by the criteria of this scenario file; unless it is the one that ran, the verdict satisfies no gate
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
     /// Print the verdict as JSON instead of a summary
     #[arg(long)]
     pub json: bool,

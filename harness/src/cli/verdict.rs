@@ -1,14 +1,20 @@
 //! `harness judge` and `harness report`: from the run log alone.
 
-use super::args::{JudgeArgs, ReportArgs};
-use super::output;
+use super::args::{JudgeArgs, ReportArgs, VariantArgs};
+use super::{load, output};
 use crate::exit::ExitCode;
-use reports::{JudgeError, Judged};
+use crate::scenario::Plan;
+use reports::runlog::event::JudgedBy;
+use reports::{Another, JudgeError, Judged};
 use std::path::Path;
 
 /// Judges the run again and shows the verdict.
 pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
-    let judged = reports::judge(&args.run);
+    let judged = match args.scenario.as_deref().map(another).transpose() {
+        Ok(Some(another)) => reports::judge_by(&args.run, &another),
+        Ok(None) => reports::judge(&args.run),
+        Err(refused) => return refused,
+    };
     if args.json {
         return print_json(&judged);
     }
@@ -17,11 +23,38 @@ pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
 
 /// Draws all documents again and shows the verdict.
 pub(crate) fn report(args: &ReportArgs) -> ExitCode {
-    let judged = reports::report(&args.run);
+    let judged = match args.scenario.as_deref().map(another).transpose() {
+        Ok(Some(another)) => reports::report_by(&args.run, &another),
+        Ok(None) => reports::report(&args.run),
+        Err(refused) => return refused,
+    };
     if args.json {
         return print_json(&judged);
     }
     show(&judged, ExitCode::of_judged(&judged), &args.run, "report.html")
+}
+
+/// The criteria of a scenario file. All combinations of a matrix must have the same.
+fn another(file: &Path) -> Result<Another, ExitCode> {
+    let plans = load::plans(file, &VariantArgs::default())?;
+    let Some((plan, others)) = plans.split_first() else { return Err(ExitCode::Usage) };
+    let asked = |plan: &Plan| -> Vec<(String, Option<String>)> {
+        plan.criteria().iter().map(|c| (c.pass.clone(), c.conditional.clone())).collect()
+    };
+    if others.iter().any(|other| asked(other) != asked(plan)) {
+        let message = format!("the combinations of the matrix of `{}` have different criteria", file.display());
+        output::error(&message, Some("write the criteria that you mean to a file without a matrix"));
+        return Err(ExitCode::Usage);
+    }
+    let facts = plan.scenario_facts();
+    Ok(Another {
+        criteria: plan.criteria().to_vec(),
+        by: JudgedBy {
+            scenario: facts.name.clone(),
+            file: facts.file.clone(),
+            sha256: facts.sha256.clone(),
+        },
+    })
 }
 
 /// As `verdict.json` has it.

@@ -210,6 +210,7 @@ fn check(
             profile: selection.profile.clone(),
             overrides: selection.sets.clone(),
             requirements: raw.requirements.map(|ids| ids.value).unwrap_or_default(),
+            judged_by: None,
         },
         seed: raw.seed.map(|seed| seed.value),
         fleet,

@@ -1,5 +1,6 @@
 //! Whole runs through the real program: to a verdict, and to every end that is not one.
 
+mod another;
 mod clean;
 mod commands;
 mod endings;

@@ -359,6 +359,9 @@ fn provenance(judgement: &Judgement, facts: &Facts) -> Vec<Fact> {
     if !h.scenario.overrides.is_empty() {
         out.push(fact("overrides", h.scenario.overrides.join(", ")));
     }
+    if let Some(by) = &h.scenario.judged_by {
+        out.push(fact("criteria of", format!("{} (SHA-256 {})", by.file, by.sha256)));
+    }
     out.push(fact("exit code", format!("{} ({})", judgement.exit.code, judgement.exit.name)));
     out
 }

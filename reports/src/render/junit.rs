@@ -28,6 +28,10 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     for given in &variant.overrides {
         suite.add_property(Property::new("override", given.as_str()));
     }
+    if let Some(by) = &variant.judged_by {
+        suite.add_property(Property::new("judged_by", by.file.as_str()));
+        suite.add_property(Property::new("judged_by_sha256", by.sha256.as_str()));
+    }
     for c in &judgement.criteria {
         let mut message = format!(
             "{}: asked `{}`, measured {} (margin {}, {} samples, {})",

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use super::JudgeError;
+use super::{Another, JudgeError};
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
@@ -14,9 +14,10 @@ use crate::verdict::{Case, LogState};
 /// Reads all segments of a run. `each` sees every record after the facts have taken it.
 pub(super) fn run(
     run_dir: &Path,
+    another: Option<&Another>,
     mut each: impl FnMut(&Facts, &Record),
 ) -> Result<(Case, LogState), JudgeError> {
-    let mut pass = Pass::default();
+    let mut pass = Pass { another: another.cloned(), ..Pass::default() };
     for segment in 0..SEGMENTS_MAX {
         let path = run_dir.join(segment_log(segment));
         let mut reader = match codec::open(&path) {
@@ -75,6 +76,8 @@ fn refuse(path: PathBuf, source: LogError) -> JudgeError {
 #[derive(Default)]
 pub(super) struct Pass {
     case: Option<Case>,
+    /// What takes the place of the header's criteria.
+    another: Option<Another>,
     validator: Validator,
     log: LogState,
     /// Lines of the newest segment, and the checksum of the last of them.
@@ -115,7 +118,10 @@ impl Pass {
             self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
         }
         if let (None, Event::Header(header)) = (&self.case, &record.event) {
-            self.case = Some(Case::new(header));
+            self.case = Some(match &self.another {
+                Some(another) => Case::new(&another.over(header)),
+                None => Case::new(header),
+            });
         }
         let Some(case) = &mut self.case else {
             return Err(LogError::BadHeader { what: "its first line is not a header".into() });

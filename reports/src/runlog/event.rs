@@ -8,7 +8,7 @@ mod header;
 mod incident;
 
 pub use header::{
-    BuildFacts, CriterionSpec, Header, HostFacts, LoadModel, PlanFacts, Resumes, ScenarioFacts, Topology,
+    BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes, ScenarioFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What of a run differs from its scenario file, and what was run instead.
+//! What of a run or of its judgement differs from its scenario file, and what was run instead.
 //!
 //! A run under overrides, a profile or a compressed schedule is a run of something else than the file states. It
 //! says so in every document, and no gate is satisfied by it, unless a gate names the profile.
@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
-use crate::runlog::event::{Header, LoadModel, Topology};
+use crate::runlog::event::{Header, JudgedBy, LoadModel, Topology};
 use crate::units;
 
-/// What the command line laid over the scenario file.
+/// What command lines laid over the scenario file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
     /// The name of the profile.
@@ -21,6 +21,9 @@ pub struct Variant {
     /// The schedule was compressed so many times.
     #[serde(default)]
     pub rehearsal: Option<f64>,
+    /// The run was judged by the criteria of another file than the one that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
 }
 
 impl Variant {
@@ -30,12 +33,16 @@ impl Variant {
             profile: scenario.profile.clone(),
             overrides: scenario.overrides.clone(),
             rehearsal: header.rehearsal,
+            judged_by: scenario.judged_by.clone(),
         }
     }
 
     /// The file as it stands.
     pub fn is_plain(&self) -> bool {
-        self.profile.is_none() && self.overrides.is_empty() && self.rehearsal.is_none()
+        self.profile.is_none()
+            && self.overrides.is_empty()
+            && self.rehearsal.is_none()
+            && self.judged_by.is_none()
     }
 
     /// In a few words: `rehearsal 1440x, profile ci, 2 overrides`. Empty if plain.
@@ -49,6 +56,7 @@ impl Variant {
             self.rehearsal.map(|factor| format!("rehearsal {factor}x")),
             self.profile.as_ref().map(|name| format!("profile {name}")),
             overrides,
+            self.judged_by.as_ref().map(|by| format!("criteria of {}", by.file)),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -71,6 +79,12 @@ impl Variant {
             out.push(format!(
                 "OVERRIDES on the command line: {}. This run satisfies no gate.",
                 given.join(", ")
+            ));
+        }
+        if let Some(by) = &self.judged_by {
+            out.push(format!(
+                "OTHER CRITERIA: judged by those of `{}` (scenario `{}`, SHA-256 {}), and not by those that this run was asked. This judgement satisfies no gate.",
+                by.file, by.scenario, by.sha256
             ));
         }
         out
@@ -140,10 +154,11 @@ mod tests {
             profile: Some("ci".into()),
             overrides: vec!["load.duration=6s".into(), "!load.warm_up".into()],
             rehearsal: Some(60.0),
+            judged_by: Some(JudgedBy { scenario: "new".into(), file: "new.toml".into(), sha256: "ab".into() }),
         };
-        assert_eq!(all.tag(), "rehearsal 60x, profile ci, 2 overrides");
+        assert_eq!(all.tag(), "rehearsal 60x, profile ci, 2 overrides, criteria of new.toml");
         let banners = all.banners().join("\n");
-        for part in ["compressed 60 times", "`ci`", "`load.duration=6s`, `!load.warm_up`"] {
+        for part in ["compressed 60 times", "`ci`", "`load.duration=6s`, `!load.warm_up`", "`new.toml` (scenario `new`"] {
             assert!(banners.contains(part), "{part}: {banners}");
         }
     }

@@ -107,6 +107,7 @@ impl Run {
                 requirements: vec!["C1".into(), "C2".into()],
                 matrix: Vec::new(),
                 extends: Vec::new(),
+                judged_by: None,
             },
             command: "harness run scenarios/synthetic.toml --seed 7".into(),
             seed: 7,

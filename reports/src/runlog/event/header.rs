@@ -59,6 +59,19 @@ pub struct ScenarioFacts {
     /// The files that it extends, the nearest first. Since 2.1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extends: Vec<String>,
+    /// Set by a reader that judges the run by the criteria of another file; never in a log.
+    #[serde(skip)]
+    pub judged_by: Option<JudgedBy>,
+}
+
+/// A scenario file whose criteria were laid over those that a run was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedBy {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// As given on the command line.
+    pub file: String,
+    pub sha256: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
