@@ -99,6 +99,10 @@ fn waited_for(stat: &Stat) -> u64 {
     u64::try_from(stat.cutime.saturating_add(stat.cstime)).unwrap_or(0)
 }
 
+fn is_over(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X' | 'x')
+}
+
 struct Descendant {
     /// Of itself, and of the children it has waited for.
     ticks: u64,
@@ -119,38 +123,64 @@ fn one(
         return Ok(None);
     }
     let ticks = stat.utime.saturating_add(stat.stime).saturating_add(waited_for(&stat));
-    if matches!(stat.state, 'Z' | 'X' | 'x') {
-        return Ok(Some(Descendant { ticks, children: Vec::new() }));
+    let ended = || Ok(Some(Descendant { ticks, children: Vec::new() }));
+    if is_over(&stat) {
+        return ended();
     }
     let status = process.status()?;
+    // It ends while it is read: its memory goes first.
+    if status.vmrss.is_none() {
+        return ended();
+    }
     let fds = match process.fd_count() {
         Ok(fds) => fds,
-        Err(error) if is_gone(&error) => return Err(error),
+        Err(error) if is_gone(&error) => return ended(),
         Err(error) => {
             unread.push(format!("descriptors of a command ({pid}): {error}"));
             0
         }
     };
-    // A sum that lacks a process would read as less than there is.
-    sum.pss_kib = match sum.pss_kib {
-        Some(before) => match process.smaps_rollup() {
-            Ok(rollup) => figures::pss_kib(&rollup).map(|own| before.saturating_add(own)),
-            Err(error) if is_gone(&error) => return Err(error),
-            Err(error) => {
-                unread.push(format!("PSS of a command ({pid}): {error}"));
-                None
-            }
-        },
-        None => None,
-    };
+    if let Some(before) = sum.pss_kib {
+        // A sum that lacks a process would read as less than there is.
+        sum.pss_kib = match pss(&process, unread) {
+            Pss::Ended => return ended(),
+            Pss::Unread => None,
+            Pss::Read(own) => Some(before.saturating_add(own)),
+        };
+    }
     sum.processes += 1;
     sum.rss_kib = sum.rss_kib.saturating_add(status.vmrss.unwrap_or(0));
     sum.anon_kib = sum.anon_kib.saturating_add(status.rssanon.unwrap_or(0));
     sum.vsz_kib = sum.vsz_kib.saturating_add(status.vmsize.unwrap_or(0));
     sum.fds = sum.fds.saturating_add(u32::try_from(fds).unwrap_or(u32::MAX));
     sum.threads = sum.threads.saturating_add(u32::try_from(status.threads).unwrap_or(u32::MAX));
-    let children = kin.children(&process, stat.num_threads)?;
+    let children = match kin.children(&process, stat.num_threads) {
+        Err(error) if is_gone(&error) => Vec::new(),
+        children => children?,
+    };
     Ok(Some(Descendant { ticks, children }))
+}
+
+enum Pss {
+    Read(u64),
+    Unread,
+    /// The process ends while it is read.
+    Ended,
+}
+
+fn pss(process: &Process, unread: &mut Vec<String>) -> Pss {
+    let why = match process.smaps_rollup() {
+        Ok(rollup) => match figures::pss_kib(&rollup) {
+            Some(own) => return Pss::Read(own),
+            None => "the kernel names none".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    if process.stat().map_or(true, |stat| is_over(&stat)) {
+        return Pss::Ended;
+    }
+    unread.push(format!("PSS of a command ({}): {why}", process.pid));
+    Pss::Unread
 }
 
 #[cfg(test)]
