@@ -23,6 +23,7 @@ fn round() -> Event {
         duplicates: 0,
         corrupt: 0,
         contradicted: 0,
+        causes: Default::default(),
         task_p50_ns: Some(2_100_000),
         task_p99_ns: Some(3_900_000),
         task_max_ns: Some(4_092_000),
@@ -56,6 +57,8 @@ fn sweep() -> Event {
         shm_used_inodes: 12,
         fleet_shm_bytes: 46 << 20,
         fleet_shm_files: 10,
+        cpu_ticks: None,
+        steal_ticks: None,
     };
     Event::Sample(Sample {
         sweep: 61,

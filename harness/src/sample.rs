@@ -177,7 +177,14 @@ impl Sampler {
         });
         let sample = agent_sample(agent.id, &stat, &status, fds, pss_kib, cpu);
         let commands = match agent.role {
-            Role::Worker => Some(commands::sample(&process, &stat, kin, with_pss, unread)?),
+            Role::Worker => match commands::sample(&process, &stat, kin, with_pss, unread) {
+                Ok(commands) => Some(commands),
+                Err(error) if is_gone(&error) => return Err(error),
+                Err(error) => {
+                    unread.push(format!("what {} ({}) runs: {error}", agent.name, agent.pid));
+                    None
+                }
+            },
             Role::Harness | Role::Supervisor | Role::Coordinator => None,
         };
         Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, commands, ..sample }))

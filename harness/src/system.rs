@@ -18,7 +18,7 @@ pub use spec::{FleetSpec, SystemSpec};
 
 use coordinator::wire::command as wire;
 pub use reports::runlog::event::LedgerEvidence;
-use reports::runlog::event::{CoordinatorLedger, LedgerRow};
+use reports::runlog::event::{CoordinatorLedger, LedgerRow, Pool};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -314,6 +314,21 @@ pub struct Failure {
     pub reason: String,
     /// The place that `reason` names, if it names one.
     pub place: Option<PlaceId>,
+    pub cause: Cause,
+}
+
+/// What kind of reason a task has failed for, as the log counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Not done in time.
+    TimedOut,
+    /// A command, or an agent program, ended by itself in a way that is no answer.
+    Exited,
+    /// A process of the fleet died or hung.
+    Died,
+    /// It was not taken.
+    Refused,
+    Other,
 }
 
 /// The ledgers of both ends.
@@ -321,6 +336,8 @@ pub struct Failure {
 pub struct Counts {
     pub client: LedgerRow,
     pub coordinators: Vec<CoordinatorLedger>,
+    /// How the workers were used; absent if the system does not count it.
+    pub pool: Option<Pool>,
 }
 
 /// The processes that an order is about.

@@ -87,11 +87,7 @@ impl Criterion {
     pub fn metric_name(&self) -> String {
         match self.scope {
             Scope::Fleet => self.metric().name.to_owned(),
-            Scope::Workers
-            | Scope::Commands
-            | Scope::Coordinators
-            | Scope::Supervisor
-            | Scope::Harness => {
+            Scope::Workers | Scope::Commands | Scope::Coordinators | Scope::Supervisor | Scope::Harness => {
                 format!("{}.{}", self.metric().name, self.scope.name())
             }
         }

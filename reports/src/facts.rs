@@ -9,6 +9,7 @@
 mod figure;
 mod load;
 mod own;
+mod periods;
 mod samples;
 mod series;
 mod spans;
@@ -23,8 +24,9 @@ use crate::runlog::event::{
 
 pub use figure::Figure;
 pub(crate) use load::samples_needed;
-pub use load::{Counts, Distribution, LoadFacts, Over, WindowSpec};
+pub use load::{Counts, Distribution, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use own::{Held, OwnFacts};
+pub use periods::{Periods, Worst};
 pub use samples::{Gauge, SampleFacts};
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
@@ -200,7 +202,7 @@ impl Facts {
                 self.load.push_round(round, &self.spans);
             }
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
-            Event::Latency(interval) => self.load.push_latency(interval),
+            Event::Latency(interval) => self.load.push_latency(interval, &self.spans),
             Event::Sample(sample) => self.sweep(sample),
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {

@@ -12,8 +12,14 @@ pub mod text;
 
 use std::io;
 
-use crate::facts::Facts;
+use crate::facts::{Counts, Facts};
 use crate::runlog::event::Record;
+
+/// `3 timed out, 1 wrong answer`; empty without a failed task.
+fn reasons(counts: &Counts) -> String {
+    let one = |(reason, count): (&str, u64)| format!("{} {reason}", crate::units::count(count as f64));
+    counts.reasons().into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
 
 /// A document that grows with the log, and so is written while the log is read.
 pub trait Table<W> {

@@ -67,6 +67,8 @@ impl Fleet {
             shm_used_inodes: 12,
             fleet_shm_bytes: 46 << 20,
             fleet_shm_files: 10,
+            cpu_ticks: None,
+            steal_ticks: None,
         };
         Sample {
             sweep,

@@ -57,7 +57,8 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
             return ExitCode::Usage;
         }
     };
-    let oldest = args.older_than.map(|age| SignedDuration::from_nanos(i64::try_from(age).unwrap_or(i64::MAX)));
+    let oldest =
+        args.older_than.map(|age| SignedDuration::from_nanos(i64::try_from(age).unwrap_or(i64::MAX)));
     let now = Timestamp::now();
     let is_old = |run: &Run| oldest.is_none_or(|age| run.started.duration_until(now) > age);
     let decided = decide(scenarios, args.keep.unwrap_or(0), is_old);
@@ -77,7 +78,11 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
             output::error(&message, Some("change the permissions, or remove it as the user who made it"));
         }
     }
-    if failed.iter().any(Option::is_some) { ExitCode::HostUnfit } else { shown.err().unwrap_or(ExitCode::Pass) }
+    if failed.iter().any(Option::is_some) {
+        ExitCode::HostUnfit
+    } else {
+        shown.err().unwrap_or(ExitCode::Pass)
+    }
 }
 
 fn decide(scenarios: Vec<Scenario>, keep: usize, is_old: impl Fn(&Run) -> bool) -> Decided {
@@ -157,7 +162,8 @@ fn as_text(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
         let _ = writeln!(text, "{what}  {started}  {:>10}  {}", size(run.bytes), run.path.display());
         (count, bytes) = (count + 1, bytes + run.bytes);
     }
-    let of_kind = |why: &Spared| decided.spared.iter().filter(|(_, spared)| spared.name() == why.name()).count();
+    let of_kind =
+        |why: &Spared| decided.spared.iter().filter(|(_, spared)| spared.name() == why.name()).count();
     let mut kept = Vec::new();
     for (why, words) in [
         (Spared::Newest, "among the newest"),
@@ -217,7 +223,8 @@ mod tests {
             at("a", 1, false, true),
         ];
         let scenario = Scenario { runs, others: vec![(directory.path().join("notes"), "no log".into())] };
-        let decided = decide(vec![scenario], 2, |run| run.started < Timestamp::from_second(5 * 86_400).unwrap());
+        let decided =
+            decide(vec![scenario], 2, |run| run.started < Timestamp::from_second(5 * 86_400).unwrap());
         let (removed, spared) = names(&decided);
         assert_eq!(removed, ["a"]);
         let wanted =

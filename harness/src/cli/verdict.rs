@@ -42,18 +42,15 @@ fn another(file: &Path) -> Result<Another, ExitCode> {
         plan.criteria().iter().map(|c| (c.pass.clone(), c.conditional.clone())).collect()
     };
     if others.iter().any(|other| asked(other) != asked(plan)) {
-        let message = format!("the combinations of the matrix of `{}` have different criteria", file.display());
+        let message =
+            format!("the combinations of the matrix of `{}` have different criteria", file.display());
         output::error(&message, Some("write the criteria that you mean to a file without a matrix"));
         return Err(ExitCode::Usage);
     }
     let facts = plan.scenario_facts();
     Ok(Another {
         criteria: plan.criteria().to_vec(),
-        by: JudgedBy {
-            scenario: facts.name.clone(),
-            file: facts.file.clone(),
-            sha256: facts.sha256.clone(),
-        },
+        by: JudgedBy { scenario: facts.name.clone(), file: facts.file.clone(), sha256: facts.sha256.clone() },
     })
 }
 

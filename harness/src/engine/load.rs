@@ -18,7 +18,7 @@ use super::schedule::{Calendar, Due, Step};
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Plan, Workload};
-use crate::system::{Event as Got, Notice, Noticed, PlaceId, Refused, System, Task};
+use crate::system::{Cause, Event as Got, Notice, Noticed, PlaceId, Refused, System, Task};
 use check::{Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
@@ -264,6 +264,7 @@ impl<'a> Loader<'a> {
             if let Err(refused) = self.submit(worker, tag, timeout) {
                 // A worker that cannot even be asked has failed its task: nothing vanishes.
                 self.refused += 1;
+                self.because(tag, Cause::Refused);
                 self.fail(tag, "none".to_owned(), worker, format!("not sent to {worker}: {refused}"));
             }
         }
@@ -343,12 +344,12 @@ impl<'a> Loader<'a> {
                 self.latencies.record(LatencyTag::TaskFromSend, phase, from_send_ns);
             }
             Some(wrong) => {
-                match wrong {
+                match &wrong {
                     Wrong::Content(_) => round.corrupt += 1,
                     Wrong::Contradicted(_) => round.contradicted += 1,
-                    Wrong::Failed(_) | Wrong::Undelivered(_) => {}
+                    Wrong::Failed(_, cause) | Wrong::Undelivered(_, cause) => round.because(*cause),
                 }
-                if !matches!(wrong, Wrong::Undelivered(_)) {
+                if !matches!(wrong, Wrong::Undelivered(..)) {
                     self.rejected += 1;
                 }
                 let reason = wrong.reason();
@@ -360,7 +361,7 @@ impl<'a> Loader<'a> {
     /// An outcome of a task that has one already: late if this end gave the task up, else a second one. Never
     /// counted as answered.
     fn surplus(&mut self, outcome: &Checked) {
-        if matches!(outcome.wrong, Some(Wrong::Undelivered(_))) {
+        if matches!(outcome.wrong, Some(Wrong::Undelivered(..))) {
             return;
         }
         if let Some(at) = self.given_up.iter().position(|tag| *tag == outcome.tag) {
@@ -386,8 +387,16 @@ impl<'a> Loader<'a> {
                 self.given_up.pop_front();
             }
             self.given_up.push_back(tag);
+            self.because(tag, Cause::TimedOut);
             let reason = format!("{worker}: neither an answer nor a failure within {timeout:?}");
             self.fail(tag, "none".to_owned(), worker, reason);
+        }
+    }
+
+    /// For a task that is about to fail.
+    fn because(&mut self, tag: u64, cause: Cause) {
+        if let Some((round, _)) = self.open_task(tag) {
+            round.because(cause);
         }
     }
 

@@ -11,7 +11,8 @@ use procfs::{Current as _, LoadAverage, Meminfo, ProcResult};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, getuid, pidfd_open};
 use rustix::thread::futex;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 
@@ -100,6 +101,30 @@ pub(crate) fn load_average() -> ProcResult<LoadReading> {
         fifteen: decimals(load.fifteen),
         entities: u64::from(load.max),
     })
+}
+
+/// Ticks of all processors since the host started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CpuReading {
+    /// Idle time included.
+    pub(crate) all: u64,
+    /// What the hypervisor gave to others.
+    pub(crate) stolen: u64,
+}
+
+/// The first line of `/proc/stat` alone: the rest is long on a large host.
+pub(crate) fn cpu_time() -> io::Result<CpuReading> {
+    let mut line = String::new();
+    BufReader::with_capacity(512, File::open("/proc/stat")?).read_line(&mut line)?;
+    parse_cpu_time(&line).ok_or_else(|| io::Error::other(format!("/proc/stat begins with `{}`", line.trim())))
+}
+
+/// User, nice, system, idle, waiting, interrupts, soft interrupts, stolen; what guests used is in the first two.
+fn parse_cpu_time(line: &str) -> Option<CpuReading> {
+    let figures = line.strip_prefix("cpu ")?.split_ascii_whitespace().take(8);
+    let figures = figures.map(|figure| figure.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    let stolen = *figures.get(7)?;
+    Some(CpuReading { all: figures.iter().fold(0, |sum, figure| sum.saturating_add(*figure)), stolen })
 }
 
 /// Widened from 32 bits, 3.27 would be 3.2699999809265137.
@@ -273,5 +298,16 @@ mod tests {
         for (read, wanted) in [(3.27_f32, "3.27"), (0.0, "0"), (0.1, "0.1"), (708.01, "708.01")] {
             assert_eq!(decimals(read).to_string(), wanted);
         }
+    }
+
+    #[test]
+    fn the_time_of_guests_is_counted_once() {
+        let line = "cpu  100 20 30 4000 50 6 7 80 9 1\n";
+        assert_eq!(parse_cpu_time(line), Some(CpuReading { all: 4_293, stolen: 80 }));
+        for other in ["cpu0 1 2 3 4 5 6 7 8", "cpu  1 2 3", "cpu  1 2 3 4 5 6 7 x", ""] {
+            assert_eq!(parse_cpu_time(other), None, "{other}");
+        }
+        let now = cpu_time().unwrap();
+        assert!(now.all > 0 && now.stolen <= now.all);
     }
 }

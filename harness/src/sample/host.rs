@@ -14,6 +14,7 @@ pub(super) fn sample(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>)
     let shm = noted(read::space(shm_dir), shm_dir.display(), unread);
     let (fleet_shm_bytes, fleet_shm_files) =
         noted(directory_size(fleet_dir), fleet_dir.display(), unread).unwrap_or_default();
+    let cpu = noted(read::cpu_time(), "CPU time of the host", unread);
     HostSample {
         load1: load.one,
         load5: load.five,
@@ -23,6 +24,8 @@ pub(super) fn sample(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>)
         shm_used_inodes: shm.map_or(0, |shm| shm.used_inodes),
         fleet_shm_bytes,
         fleet_shm_files,
+        cpu_ticks: cpu.map(|cpu| cpu.all),
+        steal_ticks: cpu.map(|cpu| cpu.stolen),
     }
 }
 

@@ -62,10 +62,14 @@ fn metrics() -> String {
             .filter(|aggregation| **aggregation != Aggregation::Whole)
             .map(|aggregation| format!("`{}`", aggregation.name()))
             .collect();
-        let aggregations = match (named.is_empty(), metric.has_windows()) {
+        let windows = metric.aggregations.iter().any(|aggregation| metric.has_windows(*aggregation));
+        let aggregations = match (named.is_empty(), windows) {
             (true, false) => "none".to_owned(),
             (true, true) => "none; `every 15m` for the lowest window".to_owned(),
-            (false, _) => named.join(" "),
+            (false, false) => named.join(" "),
+            (false, true) => {
+                format!("{}; `every 15m` for the worst window, without `drift`", named.join(" "))
+            }
         };
         let star = if metric.scoped { " *" } else { "" };
         let threshold = thresholds(metric);
@@ -107,7 +111,7 @@ fn level(unit: Unit) -> &'static str {
         Unit::Count => "708",
         Unit::PerSecond => "8000/s",
         Unit::Share => "95%",
-        Unit::OfOneCore => "50%",
+        Unit::OfOneCore | Unit::OfMean => "50%",
         Unit::Cores => "1.5 cores",
     }
 }

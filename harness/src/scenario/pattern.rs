@@ -116,15 +116,15 @@ fn of_metric(metric: &Metric, informational: bool) -> String {
                 Aggregation::Whole => String::new(),
                 named => format!(r"[\s.]+{}", named.name().replace('.', r"\.")),
             };
-            format!(r"{named}\s*{comparator}\s*{threshold}")
+            let every = if metric.has_windows(*aggregation) {
+                format!(r"(?:\s+every\s+(?=.*[1-9]){})?", span_body())
+            } else {
+                String::new()
+            };
+            format!(r"{named}\s*{comparator}\s*{threshold}{every}")
         })
         .collect();
-    let every = if metric.has_windows() {
-        format!(r"(?:\s+every\s+(?=.*[1-9]){})?", span_body())
-    } else {
-        String::new()
-    };
-    format!("{name}(?:{}){every}", ways.join("|"))
+    format!("{name}(?:{})", ways.join("|"))
 }
 
 const PERCENT: &str = r"[0-9]+(?:\.[0-9]+)?%";
@@ -135,7 +135,7 @@ fn level(unit: Unit) -> String {
         Unit::Seconds => span_body(),
         Unit::Bytes => r"[0-9]+(?:B|KiB|MiB|GiB|TiB)".to_owned(),
         Unit::Share => r"(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)%".to_owned(),
-        Unit::OfOneCore => PERCENT.to_owned(),
+        Unit::OfOneCore | Unit::OfMean => PERCENT.to_owned(),
         Unit::Count => NUMBER.to_owned(),
         Unit::Cores => format!(r"{NUMBER}\s*cores"),
         Unit::PerSecond => format!(r"{NUMBER}\s*/s"),

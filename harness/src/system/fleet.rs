@@ -13,7 +13,7 @@ use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
 use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
-use reports::runlog::event::CoordinatorLedger;
+use reports::runlog::event::{CoordinatorLedger, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -205,9 +205,10 @@ impl System for RunningFleet {
     }
 
     fn ledger(&self) -> Counts {
-        let coordinators = self
-            .client
-            .status()
+        let status = self.client.status();
+        let pool = status.coordinators.iter().map(|coordinator| words::pool(&coordinator.counts));
+        let pool = pool.fold(Pool::default(), Pool::plus);
+        let coordinators = status
             .coordinators
             .iter()
             .zip(0..)
@@ -222,7 +223,7 @@ impl System for RunningFleet {
                 }
             })
             .collect();
-        Counts { client: words::row(self.client.ledger()), coordinators }
+        Counts { client: words::row(self.client.ledger()), coordinators, pool: Some(pool) }
     }
 
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {

@@ -6,6 +6,7 @@ mod commands;
 mod endings;
 mod examples;
 mod inherited;
+mod metrics;
 mod scribbled;
 mod several;
 mod stalled;

@@ -25,8 +25,20 @@ pub enum MetricId {
     FdsUse,
     Threads,
     Cpu,
+    SwitchesVoluntary,
     SwitchesInvoluntary,
     ShmUsed,
+    HostLoad,
+    HostSteal,
+    Balance,
+    PoolReuse,
+    PoolPoisoned,
+    Retries,
+    Timeouts,
+    ExitsNonzero,
+    FailuresDeaths,
+    FailuresRefused,
+    FailuresOther,
     Incidents,
     IncidentsMinor,
     AgentsLive,
@@ -77,6 +89,8 @@ pub enum Unit {
     Share,
     /// Can: CPU as a share of one core.
     OfOneCore,
+    /// Can: a spread as a share of its mean.
+    OfMean,
     Cores,
 }
 
@@ -221,13 +235,20 @@ impl Metric {
     /// not how often they were switched.
     pub fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
         let scoped = self.scoped;
-        let of_commands = !matches!(self.id, MetricId::FdsUse | MetricId::SwitchesInvoluntary);
-        Scope::ALL.into_iter().skip(1).filter(move |scope| scoped && (of_commands || *scope != Scope::Commands))
+        let of_commands = !matches!(
+            self.id,
+            MetricId::FdsUse | MetricId::SwitchesVoluntary | MetricId::SwitchesInvoluntary
+        );
+        Scope::ALL
+            .into_iter()
+            .skip(1)
+            .filter(move |scope| scoped && (of_commands || *scope != Scope::Commands))
     }
 
-    /// Has windows: `every 15m`.
-    pub fn has_windows(&self) -> bool {
-        matches!(self.kind, Kind::Ratio | Kind::Rate)
+    /// Whether `every 15m` may follow: the worst of its windows counts then. Of times, those that the log has in windows.
+    pub fn has_windows(&self, aggregation: Aggregation) -> bool {
+        let of_times = matches!(self.id, MetricId::CoordinationTime | MetricId::TaskTime);
+        matches!(self.kind, Kind::Ratio | Kind::Rate) || (of_times && aggregation.scale() == Scale::Level)
     }
 }
 
@@ -285,6 +306,24 @@ const CATALOGUE: &[Metric] = &[
         "answers with the wrong content; their tasks are lost"),
     metric(MetricId::DeliveryFailed, "delivery.failed", Kind::Count, Unit::Count, WHOLE,
         "tasks accepted and not answered in time and right"),
+    metric(MetricId::Timeouts, "timeouts", Kind::Count, Unit::Count, WHOLE,
+        "tasks that failed because they were not done in time: no answer within the time-out, or a command that was ended at it"),
+    metric(MetricId::ExitsNonzero, "exits.nonzero", Kind::Count, Unit::Count, WHOLE,
+        "commands that ended by themselves with an exit code that is no answer, or were killed by a signal; those ended at their time-out are `timeouts`"),
+    metric(MetricId::FailuresDeaths, "failures.deaths", Kind::Count, Unit::Count, WHOLE,
+        "tasks that failed because a process of the fleet died or hung with them in hand"),
+    metric(MetricId::FailuresRefused, "failures.refused", Kind::Count, Unit::Count, WHOLE,
+        "tasks that failed because the bus or their worker did not take them"),
+    metric(MetricId::FailuresOther, "failures.other", Kind::Count, Unit::Count, WHOLE,
+        "tasks that failed for any other reason; without wrong answers (delivery.corrupt), and answers whose times cannot be true"),
+    metric(MetricId::Balance, "balance", Kind::Value, Unit::OfMean, WHOLE,
+        "how unevenly the coordinators shared the work: standard deviation of the tasks that each had answered, over their mean (coefficient of variation)"),
+    metric(MetricId::PoolReuse, "pool.reuse", Kind::Value, Unit::Share, WHOLE,
+        "attempts at tasks that found their worker there, over all attempts: for the others a worker had to be started; over the whole run"),
+    metric(MetricId::PoolPoisoned, "pool.poisoned", Kind::Count, Unit::Count, WHOLE,
+        "workers that were replaced because their state could not be reset after a task, over the whole run"),
+    metric(MetricId::Retries, "retries", Kind::Count, Unit::Count, WHOLE,
+        "attempts at tasks that failed and were followed by another one, over the whole run"),
     metric(MetricId::ThroughputTasks, "throughput.tasks", Kind::Rate, Unit::PerSecond, WHOLE,
         "answered tasks a second, from the start of the load to its last answer"),
     metric(MetricId::ThroughputMessages, "throughput.messages", Kind::Rate, Unit::PerSecond, WHOLE,
@@ -305,10 +344,16 @@ const CATALOGUE: &[Metric] = &[
         "threads, summed over the processes"),
     scoped(MetricId::Cpu, "cpu", Unit::Cores, TREND,
         "CPU time a second, user and system, summed over the processes"),
+    scoped(MetricId::SwitchesVoluntary, "switches.voluntary", Unit::PerSecond, EXTREMES,
+        "context switches a second of processes that waited for something, summed over the processes: wake-ups"),
     scoped(MetricId::SwitchesInvoluntary, "switches.involuntary", Unit::PerSecond, EXTREMES,
         "context switches a second that the scheduler forced, summed over the processes: the processors are contended"),
     metric(MetricId::ShmUsed, "shm.used", Kind::Gauge, Unit::Bytes, TREND,
         "bytes of the fleet's own directory in /dev/shm"),
+    metric(MetricId::HostLoad, "host.load", Kind::Gauge, Unit::Count, EXTREMES,
+        "load average of the host over a minute: processes that run or want to, also those of others"),
+    metric(MetricId::HostSteal, "host.steal", Kind::Gauge, Unit::Share, EXTREMES,
+        "share of the host's CPU time that its hypervisor gave to others between two sweeps"),
     metric(MetricId::Incidents, "incidents", Kind::Count, Unit::Count, WHOLE,
         "agents that ended and were not asked to, over the whole run; also called agents.deaths"),
     metric(MetricId::IncidentsMinor, "incidents.minor", Kind::Count, Unit::Count, WHOLE,

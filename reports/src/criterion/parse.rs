@@ -183,7 +183,7 @@ fn example(metric: &Metric, aggregation: Aggregation) -> String {
         Unit::Seconds => "< 5s",
         Unit::Bytes => "< 64MiB",
         Unit::Share if metric.name == "delivery.rate" => ">= 95%",
-        Unit::Share | Unit::OfOneCore => "< 20%",
+        Unit::Share | Unit::OfOneCore | Unit::OfMean => "< 20%",
         Unit::Count => "<= 10",
         Unit::Cores => "< 1.5 cores",
         Unit::PerSecond => "> 8000/s",
@@ -209,9 +209,10 @@ fn window(
     metric: &Metric,
     aggregation: Aggregation,
 ) -> Result<u64, CriterionError> {
-    if !metric.has_windows() || aggregation != Aggregation::Whole {
-        let message = format!("`{}` has no windows", metric.name);
-        let hint = "`every` is for ratios and rates: delivery.rate, throughput.tasks, throughput.messages";
+    if !metric.has_windows(aggregation) {
+        let subject = format!("{} {}", metric.name, aggregation.name());
+        let message = format!("`{}` has no windows", subject.trim_end());
+        let hint = "`every` is for ratios, rates and times: delivery.rate, throughput.tasks, throughput.messages, and each value but `drift` of coordination.time and task.time";
         return Err(error(span, &message, Some(hint.into())));
     }
     match notation::duration::parse(&text[span.clone()]) {
@@ -260,6 +261,8 @@ mod tests {
         for text in [
             "delivery.rate >= 95% every 15m",
             "coordination.time p99 < 5s",
+            "coordination.time p99 < 5s every 15m",
+            "task.time max < 5s every 1h",
             "coordination.time p99.9 < 1m 30s",
             "coordination.time drift < 20%",
             "memory.pss.workers slope < 10%/h",
@@ -298,7 +301,9 @@ mod tests {
         );
         refuses("coordination.time p99", "coordination.time p99", "comparison is missing", "");
         refuses("coordination.time p99 <", "<", "threshold is missing", "");
-        refuses("coordination.time p99 < 5s every 1m", "1m", "no windows", "ratios and rates");
+        refuses("memory.pss max < 5MiB every 1m", "1m", "no windows", "ratios, rates and times");
+        refuses("task.time drift < 5% every 1m", "1m", "`task.time drift` has no windows", "each value but");
+        refuses("load.lateness p99 < 5s every 1m", "1m", "no windows", "ratios, rates and times");
         refuses("delivery.rate > 5% every 0s", "0s", "longer than nothing", "");
         refuses("memory.pss.worker max < 5B", "memory.pss.worker", "no metric", "memory.pss.workers");
         refuses("coordination.time p99 = 1s", "=", "`=` is not a comparator", "did you mean `==`?");

@@ -26,9 +26,11 @@ impl Better {
 impl MetricId {
     pub fn better(self) -> Better {
         match self {
-            Self::DeliveryRate | Self::ThroughputTasks | Self::ThroughputMessages | Self::AgentsLive => {
-                Better::Higher
-            }
+            Self::DeliveryRate
+            | Self::ThroughputTasks
+            | Self::ThroughputMessages
+            | Self::PoolReuse
+            | Self::AgentsLive => Better::Higher,
             Self::CoordinationTime
             | Self::TaskTime
             | Self::DeliveryLate
@@ -43,8 +45,19 @@ impl MetricId {
             | Self::FdsUse
             | Self::Threads
             | Self::Cpu
+            | Self::SwitchesVoluntary
             | Self::SwitchesInvoluntary
             | Self::ShmUsed
+            | Self::HostLoad
+            | Self::HostSteal
+            | Self::Balance
+            | Self::PoolPoisoned
+            | Self::Retries
+            | Self::Timeouts
+            | Self::ExitsNonzero
+            | Self::FailuresDeaths
+            | Self::FailuresRefused
+            | Self::FailuresOther
             | Self::Incidents
             | Self::IncidentsMinor
             | Self::LoadLateness
@@ -78,8 +91,20 @@ impl MetricId {
             | Self::Fds
             | Self::FdsUse
             | Self::Cpu
+            | Self::SwitchesVoluntary
             | Self::SwitchesInvoluntary
             | Self::ShmUsed
+            | Self::HostLoad
+            | Self::HostSteal
+            | Self::Balance
+            | Self::PoolReuse
+            | Self::PoolPoisoned
+            | Self::Retries
+            | Self::Timeouts
+            | Self::ExitsNonzero
+            | Self::FailuresDeaths
+            | Self::FailuresRefused
+            | Self::FailuresOther
             | Self::Incidents
             | Self::IncidentsMinor
             | Self::AgentsLive

@@ -82,7 +82,7 @@ fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
             }
             Ok(Threshold::Percent(percent))
         }
-        Unit::OfOneCore => units::parse_percent(text).map(Threshold::Percent),
+        Unit::OfOneCore | Unit::OfMean => units::parse_percent(text).map(Threshold::Percent),
         Unit::Count if text.ends_with('%') && metric.id == MetricId::Fds => Err(format!(
             "`{}` is a count; for a share of the limit write `fds.use max < {text}`",
             metric.name
@@ -106,9 +106,13 @@ fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
 fn parse_slope(text: &str, metric: &Metric) -> Result<Threshold, String> {
     let example = match metric.unit {
         Unit::Bytes => "`10%/h` or `1MiB/h`",
-        Unit::Seconds | Unit::Count | Unit::PerSecond | Unit::Share | Unit::OfOneCore | Unit::Cores => {
-            "`10%/h` or `2/h`"
-        }
+        Unit::Seconds
+        | Unit::Count
+        | Unit::PerSecond
+        | Unit::Share
+        | Unit::OfOneCore
+        | Unit::OfMean
+        | Unit::Cores => "`10%/h` or `2/h`",
     };
     let per = |suffix| text.strip_suffix(suffix).map(str::trim_end);
     let (amount, per) = match (per("/h"), per("/d")) {

@@ -35,6 +35,8 @@ pub enum Figure {
     MemoryAvailable,
     /// Load average of the host over a minute.
     LoadAverage,
+    /// Share of the host's CPU time that its hypervisor gave to others, since the sweep before.
+    Steal,
     /// Processes of the fleet that were there.
     Live,
     /// CPU of the sampling thread, as a share of one core.

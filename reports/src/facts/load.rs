@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+use super::periods::Periods;
 use super::series::{Medians, Series, Windows};
 use super::spans::Spans;
 use crate::runlog::event::{LatencyInterval, LatencyTag, Phase, PlanFacts, Round};
@@ -29,12 +30,41 @@ pub struct Counts {
     pub corrupt: u64,
     #[serde(default)]
     pub contradicted: u64,
+    /// Failed tasks by their reasons; see [`Counts::other`].
+    #[serde(default)]
+    pub timed_out: u64,
+    #[serde(default)]
+    pub exited: u64,
+    #[serde(default)]
+    pub died: u64,
+    #[serde(default)]
+    pub refused: u64,
 }
 
 impl Counts {
     /// Answered over accepted; `None` without a task.
     pub fn delivery(&self) -> Option<f64> {
         (self.tasks > 0).then(|| self.answered as f64 / self.tasks as f64)
+    }
+
+    /// Failed tasks whose reason has no count of its own.
+    pub fn other(&self) -> u64 {
+        let named = [self.corrupt, self.contradicted, self.timed_out, self.exited, self.died, self.refused];
+        self.failed.saturating_sub(named.iter().sum())
+    }
+
+    /// Failed tasks by their reasons, in words, without those that did not occur.
+    pub fn reasons(&self) -> Vec<(&'static str, u64)> {
+        let all = [
+            ("timed out", self.timed_out),
+            ("command failed", self.exited),
+            ("process died or hung", self.died),
+            ("not taken", self.refused),
+            ("wrong answer", self.corrupt),
+            ("impossible times", self.contradicted),
+            ("other", self.other()),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     fn add(&mut self, round: &Round) {
@@ -46,6 +76,10 @@ impl Counts {
         self.duplicates += u64::from(round.duplicates);
         self.corrupt += u64::from(round.corrupt);
         self.contradicted += u64::from(round.contradicted);
+        self.timed_out += u64::from(round.causes.timed_out);
+        self.exited += u64::from(round.causes.exited);
+        self.died += u64::from(round.causes.died);
+        self.refused += u64::from(round.causes.refused);
     }
 }
 
@@ -89,6 +123,16 @@ impl Distribution {
         self.max_ns = self.max_ns.max(max_ns);
         self.sum_ns += other.mean() * other.len() as f64;
         Ok(())
+    }
+
+    /// The values of another one, too.
+    pub(super) fn take_in(&mut self, other: &Self) {
+        if other.count() > 0 {
+            self.histogram.add(&other.histogram).expect("both take every value");
+            self.min_ns = self.min_ns.min(other.min_ns);
+            self.max_ns = self.max_ns.max(other.max_ns);
+            self.sum_ns += other.sum_ns;
+        }
     }
 
     pub fn count(&self) -> u64 {
@@ -139,10 +183,26 @@ pub enum Over {
     Time,
 }
 
+/// Whose times are kept in windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timed {
+    /// By their scheduled starts.
+    Rounds,
+    /// By the interval of the log that their histogram is of.
+    Tasks,
+}
+
+/// What is kept in windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windowed {
+    Answered(Over),
+    Times(Timed),
+}
+
 /// Windows that a criterion will ask for: they must be kept from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowSpec {
-    pub over: Over,
+    pub of: Windowed,
     /// On the run's clock.
     pub width_ns: u64,
 }
@@ -175,6 +235,7 @@ pub struct LoadFacts {
     pub throughput_series: Series,
     pub lateness_series: Series,
     windows: Vec<(Over, Windows)>,
+    periods: Vec<(Timed, Periods)>,
 }
 
 impl LoadFacts {
@@ -202,13 +263,31 @@ impl LoadFacts {
             delivery_series: Series::new(coarse),
             throughput_series: Series::new(coarse),
             lateness_series: Series::new(bin),
-            windows: windows.iter().map(|w| (w.over, Windows::new(w.width_ns))).collect(),
+            windows: windows
+                .iter()
+                .filter_map(|w| match w.of {
+                    Windowed::Answered(over) => Some((over, Windows::new(w.width_ns))),
+                    Windowed::Times(Timed::Rounds | Timed::Tasks) => None,
+                })
+                .collect(),
+            periods: windows
+                .iter()
+                .filter_map(|w| match w.of {
+                    Windowed::Times(timed) => Some((timed, Periods::new(w.width_ns))),
+                    Windowed::Answered(Over::Tasks | Over::Time) => None,
+                })
+                .collect(),
         }
     }
 
     /// The windows of this width, over tasks (ratios) or over time (rates).
     pub fn windows(&self, over: Over, width_ns: u64) -> Option<&Windows> {
         self.windows.iter().find(|w| w.0 == over && w.1.width_ns() == width_ns).map(|w| &w.1)
+    }
+
+    /// The times in windows of this width.
+    pub fn periods(&self, timed: Timed, width_ns: u64) -> Option<&Periods> {
+        self.periods.iter().find(|p| p.0 == timed && p.1.width_ns() == width_ns).map(|p| &p.1)
     }
 
     pub(super) fn push_round(&mut self, round: &Round, spans: &Spans) {
@@ -234,6 +313,9 @@ impl LoadFacts {
         self.last_coordination_ns = Some(took);
         self.last_scheduled_ns = self.last_scheduled_ns.max(Some(round.scheduled_ns));
         self.last_finished_ns = self.last_finished_ns.max(Some(round.finished_ns));
+        for (_, periods) in self.periods.iter_mut().filter(|p| p.0 == Timed::Rounds) {
+            periods.of(spans.load_time(round.scheduled_ns)).record(took);
+        }
         for (over, windows) in &mut self.windows {
             match over {
                 Over::Tasks => windows.push(spans.load_time(round.scheduled_ns), answered, tasks),
@@ -242,7 +324,7 @@ impl LoadFacts {
         }
     }
 
-    pub(super) fn push_latency(&mut self, interval: &LatencyInterval) {
+    pub(super) fn push_latency(&mut self, interval: &LatencyInterval, spans: &Spans) {
         let target = match interval.tag {
             LatencyTag::Task => &mut self.task,
             LatencyTag::TaskFromSend => &mut self.task_from_send,
@@ -252,9 +334,18 @@ impl LoadFacts {
         if interval.phase != Phase::Load {
             return;
         }
-        if let Err(error) = decode(&interval.histogram).and_then(|h| target.merge(&h, interval.max_ns)) {
+        let decoded = decode(&interval.histogram);
+        let merged = decoded.as_ref().map_err(Clone::clone).and_then(|h| target.merge(h, interval.max_ns));
+        if let Err(error) = merged {
             self.latency_unreadable += 1;
             self.latency_error.get_or_insert(error);
+        }
+        let (Ok(histogram), LatencyTag::Task) = (decoded, interval.tag) else { return };
+        let middle = spans.load_time(interval.start_ns.saturating_add(interval.length_ns / 2));
+        for (_, periods) in self.periods.iter_mut().filter(|p| p.0 == Timed::Tasks) {
+            periods.too_coarse |= interval.length_ns > periods.width_ns();
+            // What cannot be added here could not be added above, and that is told.
+            let _ = periods.of(middle).merge(&histogram, interval.max_ns);
         }
     }
 }

@@ -6,7 +6,9 @@ use super::figure::{Figure, Part, SUMMED};
 use super::load::{Distribution, bucket_ns};
 use super::series::{Medians, Series};
 use super::spans::Spans;
-use crate::runlog::event::{AgentId, AgentSample, CommandsSample, HostFacts, PlanFacts, Role, Sample, SampleMissed};
+use crate::runlog::event::{
+    AgentId, AgentSample, CommandsSample, HostFacts, HostSample, PlanFacts, Role, Sample, SampleMissed,
+};
 use crate::scope::Scope;
 
 /// One figure over time; `max` and so on are of the load phase.
@@ -77,7 +79,8 @@ impl Counters {
 
     /// What has come since. Nothing of commands that were not looked for before.
     fn since(self, before: Self) -> Self {
-        let minus = |now: Counts, before: Counts| std::array::from_fn(|at| now[at].saturating_sub(before[at]));
+        let minus =
+            |now: Counts, before: Counts| std::array::from_fn(|at| now[at].saturating_sub(before[at]));
         Self {
             own: minus(self.own, before.own),
             commands: self.commands.zip(before.commands).map(|(now, before)| minus(now, before)),
@@ -165,6 +168,8 @@ pub struct SampleFacts {
     /// Which process each place had in the newest sweep, and its counters.
     counters_before: BTreeMap<AgentId, (u32, Counters)>,
     swept_before: Option<u64>,
+    /// CPU time of the host, and what was stolen of it, in the newest sweep.
+    host_before: Option<(u64, u64)>,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
     processes: u32,
@@ -196,6 +201,7 @@ impl SampleFacts {
             roles: BTreeMap::from([(0, Role::Harness)]),
             counters_before: BTreeMap::new(),
             swept_before: None,
+            host_before: None,
             load_before: None,
             processes: plan.processes,
             nofile: host.nofile_soft as f64,
@@ -275,12 +281,23 @@ impl SampleFacts {
         for (figure, value) in host {
             self.set(figure, Scope::Fleet, t, since, value);
         }
+        if let Some(steal) = self.steal(&sample.host) {
+            self.set(Figure::Steal, Scope::Fleet, t, since, steal);
+        }
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
         if since.is_some() {
             self.account(sample, has_pss);
         }
+    }
+
+    /// Since the sweep before; the counters of a host that was restarted meanwhile begin again.
+    fn steal(&mut self, host: &HostSample) -> Option<f64> {
+        let now = host.cpu_ticks.zip(host.steal_ticks)?;
+        let before = self.host_before.replace(now)?;
+        let (all, stolen) = (now.0.checked_sub(before.0)?, now.1.checked_sub(before.1)?);
+        (all > 0).then(|| (stolen as f64 / all as f64).min(1.0))
     }
 
     fn account(&mut self, sample: &Sample, has_pss: bool) {
@@ -317,7 +334,8 @@ impl SampleFacts {
     fn since_before(&mut self, agent: &AgentSample) -> Counters {
         let now = Counters::of(agent);
         let before = self.counters_before.get(&agent.agent).copied();
-        let same = before.filter(|(incarnation, _)| *incarnation == agent.incarnation).map(|(_, before)| before);
+        let same =
+            before.filter(|(incarnation, _)| *incarnation == agent.incarnation).map(|(_, before)| before);
         // Commands that could not be read once are held against what they were before.
         let commands = now.commands.or_else(|| same.and_then(|before| before.commands));
         self.counters_before.insert(agent.agent, (agent.incarnation, Counters { commands, ..now }));

@@ -29,6 +29,7 @@ struct Page<'a> {
     deaths: Vec<String>,
     incidents: Vec<String>,
     failures: Vec<String>,
+    failures_by_reason: String,
     failures_more: String,
     alerts: Vec<AlertLine>,
     alerts_more: String,
@@ -106,6 +107,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
                 format!("round {}, task {}, {}: {}", f.round, f.task, facts.agent_name(f.worker), f.reason)
             })
             .collect(),
+        failures_by_reason: super::reasons(&facts.load.counts),
         failures_more: more(facts.task_failures.total, LISTED_MAX),
         alerts: facts
             .alerts

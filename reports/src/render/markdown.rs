@@ -80,6 +80,9 @@ fn run(out: &mut String, facts: &Facts) {
         show(time.max_ns()),
         units::count(time.count() as f64),
     );
+    if facts.load.counts.failed > 0 {
+        let _ = writeln!(out, "- failed tasks: {}", super::reasons(&facts.load.counts));
+    }
     let _ = writeln!(
         out,
         "- fleet: {} processes ({} coordinators × {} workers), {}",

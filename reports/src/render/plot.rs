@@ -187,9 +187,8 @@ fn by_role(
 fn commands(facts: &Facts, figure: Read) -> Option<Line> {
     let gauge = facts.samples.gauge(figure, Scope::Commands)?;
     let has_any = gauge.series.bins().any(|(_, bin)| bin.max > 0.0);
-    has_any.then(|| {
-        line(Scope::Commands.name(), Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)
-    })
+    has_any
+        .then(|| line(Scope::Commands.name(), Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden))
 }
 
 fn shm(facts: &Facts) -> Option<Plot> {

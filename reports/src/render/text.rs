@@ -28,6 +28,9 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         units::count(counts.tasks as f64),
         counts.delivery().map_or_else(|| "no delivery".into(), units::percent),
     );
+    if counts.failed > 0 {
+        let _ = writeln!(out, "  failed: {}", super::reasons(counts));
+    }
     let show = |ns: Option<u64>| ns.map_or_else(|| "—".into(), units::nanos);
     let _ = writeln!(
         out,

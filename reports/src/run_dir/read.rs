@@ -3,8 +3,8 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use super::{Another, JudgeError};
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
+use super::{Another, JudgeError};
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::{Event, Record};

@@ -6,11 +6,14 @@
 
 mod header;
 mod incident;
+mod ledger;
 
 pub use header::{
-    BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes, ScenarioFacts, Topology,
+    BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes, ScenarioFacts,
+    Topology,
 };
 pub use incident::{Incident, IncidentKind};
+pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
@@ -206,6 +209,9 @@ pub struct Round {
     /// `failed`). Not before 2.1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contradicted: u32,
+    /// Why tasks failed, as far as there is a name for it. Not before 2.1.
+    #[serde(default, skip_serializing_if = "Causes::is_empty")]
+    pub causes: Causes,
     /// Latency of the answered tasks, from the scheduled start of the round; absent without any.
     pub task_p50_ns: Option<u64>,
     pub task_p99_ns: Option<u64>,
@@ -215,6 +221,35 @@ pub struct Round {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+/// How many tasks failed for which reason; each has one. Wrong answers and impossible times have counts of their own,
+/// and what is left of the failures has another reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Causes {
+    /// Not done in time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub timed_out: u32,
+    /// A command ended by itself, in a way that is no answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub exited: u32,
+    /// A process of the fleet died or hung.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub died: u32,
+    /// It was not taken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u32,
+}
+
+impl Causes {
+    pub fn total(self) -> u64 {
+        [self.timed_out, self.exited, self.died, self.refused].into_iter().map(u64::from).sum()
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,6 +368,12 @@ pub struct HostSample {
     /// The fleet's own directory.
     pub fleet_shm_bytes: u64,
     pub fleet_shm_files: u64,
+    /// CPU time of all processors since the host started, idle time included, and what of it its hypervisor gave to
+    /// others; in the kernel's ticks. Absent in logs before 2.1, and where it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ticks: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal_ticks: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -360,93 +401,6 @@ pub enum Severity {
     Info,
     Minor,
     Critical,
-}
-
-/// `accepted = answered + failed + in_flight`, at each end. A difference between the ends is a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ledger {
-    pub client: LedgerRow,
-    /// What the client asked of each coordinator, and what that coordinator says of itself.
-    pub coordinators: Vec<CoordinatorLedger>,
-    /// Tasks of rounds that the bus did not accept, since their worker's coordinator was dead: failed,
-    /// and in no coordinator's ledger.
-    #[serde(default)]
-    pub refused: u64,
-    /// Answers that the bus delivered and the harness did not take for right (other content, a command
-    /// that failed): answered in the ledgers of both ends, failed in the rounds.
-    #[serde(default)]
-    pub rejected: u64,
-    /// Whose counts the system stands for; logs of 1.x are of fleets, which stand for all.
-    #[serde(default)]
-    pub evidence: LedgerEvidence,
-}
-
-/// Which ledgers a system can show; each one includes those before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LedgerEvidence {
-    /// Only what the harness's own end has counted.
-    Client,
-    /// What the coordinators have counted, too.
-    Coordinators,
-    /// What the workers say they have executed, too.
-    #[default]
-    Workers,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CoordinatorLedger {
-    pub name: String,
-    pub client: LedgerRow,
-    /// Absent if its region could not be read any more.
-    pub coordinator: Option<LedgerRow>,
-    /// Tasks its workers say they have executed.
-    pub executed_by_workers: Option<u64>,
-}
-
-impl Ledger {
-    /// Takes the counts of another segment of the same run.
-    pub fn add(&mut self, other: &Self) {
-        self.client = self.client.plus(other.client);
-        self.refused = self.refused.saturating_add(other.refused);
-        self.rejected = self.rejected.saturating_add(other.rejected);
-        for theirs in &other.coordinators {
-            match self.coordinators.iter_mut().find(|own| own.name == theirs.name) {
-                Some(own) => {
-                    own.client = own.client.plus(theirs.client);
-                    own.coordinator = own.coordinator.zip(theirs.coordinator).map(|(a, b)| a.plus(b));
-                    let executed = own.executed_by_workers.zip(theirs.executed_by_workers);
-                    own.executed_by_workers = executed.map(|(a, b)| a.saturating_add(b));
-                }
-                None => self.coordinators.push(theirs.clone()),
-            }
-        }
-    }
-}
-
-impl LedgerRow {
-    /// No sum is larger than the largest number.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            accepted: self.accepted.saturating_add(other.accepted),
-            answered: self.answered.saturating_add(other.answered),
-            failed: self.failed.saturating_add(other.failed),
-            in_flight: self.in_flight.saturating_add(other.in_flight),
-            late: self.late.saturating_add(other.late),
-            duplicates: self.duplicates.saturating_add(other.duplicates),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerRow {
-    pub accepted: u64,
-    pub answered: u64,
-    pub failed: u64,
-    pub in_flight: u64,
-    pub late: u64,
-    pub duplicates: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -210,6 +210,9 @@ impl Validator {
         if r.contradicted > r.failed {
             return Err(format!("round {}: more contradicted answers than failed tasks", r.round));
         }
+        if r.causes.total() + u64::from(r.corrupt) + u64::from(r.contradicted) > u64::from(r.failed) {
+            return Err(format!("round {}: more reasons than failed tasks", r.round));
+        }
         self.under_load("a round")?;
         plan.map_or(Ok(()), |plan| self.rounds.round(r, plan, self.began_ns))
     }

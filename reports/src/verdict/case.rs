@@ -1,8 +1,8 @@
 //! What a run is judged on: its criteria, parsed once, and its facts.
 
 use super::{Judgement, LogState, abort};
-use crate::criterion::{CriterionPair, Kind};
-use crate::facts::{Facts, Over, WindowSpec, time_factor};
+use crate::criterion::{CriterionPair, Kind, MetricId};
+use crate::facts::{Facts, Over, Timed, WindowSpec, Windowed, time_factor};
 use crate::runlog::event::{CriterionSpec, Header, Record};
 
 /// A criterion of the header, parsed.
@@ -77,12 +77,15 @@ fn readable(criteria: &[Asked]) -> impl Iterator<Item = (&CriterionSpec, &Criter
 /// The windows that a criterion asks for, in real time.
 fn window(pair: &CriterionPair, factor: f64) -> Option<WindowSpec> {
     let width_ns = real_ns(pair.pass().every_ns()?, factor);
-    let over = match pair.pass().metric().kind {
-        Kind::Ratio => Over::Tasks,
-        Kind::Rate => Over::Time,
-        Kind::Distribution | Kind::Gauge | Kind::Count | Kind::Value => return None,
+    let metric = pair.pass().metric();
+    let of = match metric.kind {
+        Kind::Ratio => Windowed::Answered(Over::Tasks),
+        Kind::Rate => Windowed::Answered(Over::Time),
+        Kind::Distribution if metric.id == MetricId::TaskTime => Windowed::Times(Timed::Tasks),
+        Kind::Distribution => Windowed::Times(Timed::Rounds),
+        Kind::Gauge | Kind::Count | Kind::Value => return None,
     };
-    Some(WindowSpec { over, width_ns })
+    Some(WindowSpec { of, width_ns })
 }
 
 /// Time of the scenario in that of the run: a rehearsal compresses it.

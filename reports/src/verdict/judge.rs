@@ -183,7 +183,7 @@ fn show(c: &Criterion, value: f64) -> String {
     let text = match c.metric().unit {
         Unit::Seconds => units::seconds(value),
         Unit::Bytes => units::bytes(value),
-        Unit::Share | Unit::OfOneCore => units::percent(value),
+        Unit::Share | Unit::OfOneCore | Unit::OfMean => units::percent(value),
         Unit::Count => units::count(value),
         Unit::Cores => format!("{value:.3} cores"),
         Unit::PerSecond => format!("{}/s", units::count(value.round())),
@@ -201,6 +201,7 @@ fn unit(c: &Criterion) -> &'static str {
         (_, Unit::Bytes) => "bytes",
         (_, Unit::Share) => "ratio",
         (_, Unit::OfOneCore) => "ratio of one core",
+        (_, Unit::OfMean) => "ratio",
         (_, Unit::Count) => "count",
         (_, Unit::Cores) => "cores",
         (_, Unit::PerSecond) => "per second",

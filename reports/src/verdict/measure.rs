@@ -8,6 +8,7 @@ mod series;
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
 use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Windows};
+use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::Interval;
 use crate::units;
@@ -58,8 +59,8 @@ pub(super) enum Source<'a> {
     Answered { over: Over, weight: f64 },
     /// So many, among so many that were looked at.
     Count { value: u64, among: u64 },
-    /// Seconds, once a run.
-    Once(Option<f64>),
+    /// One value a run, or why there is none.
+    Once(Result<f64, &'static str>),
 }
 
 pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
@@ -68,6 +69,11 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
     let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
     let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
     let among_tasks = |value| Source::Count { value, among: counts.tasks };
+    // An earlier version did not say why a task failed.
+    let because = |value| {
+        let is_known = counts.failed == 0 || facts.has(1);
+        if is_known { among_tasks(value) } else { Source::Count { value: 0, among: 0 } }
+    };
     match criterion.metric().id {
         MetricId::CoordinationTime => Source::Times {
             values: &load.coordination,
@@ -94,8 +100,23 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::FdsUse => scoped(Figure::FdsUse),
         MetricId::Threads => scoped(Figure::Threads),
         MetricId::Cpu => scoped(Figure::Cpu),
+        MetricId::SwitchesVoluntary => scoped(Figure::VoluntarySwitches),
         MetricId::SwitchesInvoluntary => scoped(Figure::InvoluntarySwitches),
         MetricId::ShmUsed => of_fleet(Figure::FleetShm),
+        MetricId::HostLoad => of_fleet(Figure::LoadAverage),
+        MetricId::HostSteal => of_fleet(Figure::Steal),
+        MetricId::Balance => Source::Once(balance(facts)),
+        MetricId::PoolReuse => Source::Once(pool(facts).and_then(|pool| match pool.attempts() {
+            0 => Err("the coordinators had no task"),
+            all => Ok(pool.hits as f64 / all as f64),
+        })),
+        MetricId::PoolPoisoned => pool_count(facts, |pool| pool.poisoned),
+        MetricId::Retries => pool_count(facts, |pool| pool.retried),
+        MetricId::Timeouts => because(counts.timed_out),
+        MetricId::ExitsNonzero => because(counts.exited),
+        MetricId::FailuresDeaths => because(counts.died),
+        MetricId::FailuresRefused => because(counts.refused),
+        MetricId::FailuresOther => because(counts.other()),
         MetricId::Incidents => {
             Source::Count { value: facts.exits_unexpected.total, among: facts.agents.len() as u64 }
         }
@@ -112,13 +133,45 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
         MetricId::HarnessCpu => of_harness(Figure::Cpu),
         MetricId::HarnessRss => of_harness(Figure::Rss),
-        MetricId::LaunchTime => Source::Once(facts.launch_ns.map(|ns| ns as f64 / 1e9)),
+        MetricId::LaunchTime => {
+            Source::Once(facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up"))
+        }
     }
+}
+
+fn pool(facts: &Facts) -> Result<Pool, &'static str> {
+    facts.ledger.as_ref().and_then(|ledger| ledger.pool).ok_or("the log has no counts of the workers' use")
+}
+
+/// Among the attempts at tasks.
+fn pool_count(facts: &Facts, of: fn(Pool) -> u64) -> Source<'_> {
+    match pool(facts) {
+        Ok(pool) => Source::Count { value: of(pool), among: pool.attempts() },
+        Err(_) => Source::Count { value: 0, among: 0 },
+    }
+}
+
+/// Coefficient of variation of the tasks that the coordinators have answered, by the client's own count.
+fn balance(facts: &Facts) -> Result<f64, &'static str> {
+    let ledger = facts.ledger.as_ref().ok_or("the log has no ledger")?;
+    let done: Vec<f64> = ledger.coordinators.iter().map(|c| c.client.answered as f64).collect();
+    if done.len() < 2 {
+        return Err("there was one coordinator, which shared with no other");
+    }
+    let mean = done.iter().sum::<f64>() / done.len() as f64;
+    if mean <= 0.0 {
+        return Err("no task was answered");
+    }
+    let variance = done.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / done.len() as f64;
+    Ok(variance.sqrt() / mean)
 }
 
 /// The criterion's figure over what the facts hold so far.
 pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
+        Source::Times { each, .. } if criterion.every_ns().is_some() => {
+            series::worst_window(criterion, each, facts)
+        }
         Source::Times { values, medians, each } => {
             series::times(criterion.aggregation(), values, medians, each, facts)
         }
@@ -129,8 +182,8 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
         },
         Source::Count { among: 0, .. } => Measured::nothing(0, "nothing was there to count"),
         Source::Count { value, among } => Measured::exact(value as f64, among),
-        Source::Once(Some(seconds)) => Measured::exact(seconds, 1),
-        Source::Once(None) => Measured::nothing(0, "the fleet never came up"),
+        Source::Once(Ok(value)) => Measured::exact(value, 1),
+        Source::Once(Err(why)) => Measured::nothing(0, why),
     }
 }
 

@@ -154,11 +154,20 @@ mod tests {
             profile: Some("ci".into()),
             overrides: vec!["load.duration=6s".into(), "!load.warm_up".into()],
             rehearsal: Some(60.0),
-            judged_by: Some(JudgedBy { scenario: "new".into(), file: "new.toml".into(), sha256: "ab".into() }),
+            judged_by: Some(JudgedBy {
+                scenario: "new".into(),
+                file: "new.toml".into(),
+                sha256: "ab".into(),
+            }),
         };
         assert_eq!(all.tag(), "rehearsal 60x, profile ci, 2 overrides, criteria of new.toml");
         let banners = all.banners().join("\n");
-        for part in ["compressed 60 times", "`ci`", "`load.duration=6s`, `!load.warm_up`", "`new.toml` (scenario `new`"] {
+        for part in [
+            "compressed 60 times",
+            "`ci`",
+            "`load.duration=6s`, `!load.warm_up`",
+            "`new.toml` (scenario `new`",
+        ] {
             assert!(banners.contains(part), "{part}: {banners}");
         }
     }

@@ -532,68 +532,6 @@ fn a_stopped_run_keeps_its_failures() {
     assert_eq!(verdicts, [Verdict::Fail, Verdict::Inconclusive]);
 }
 
-/// Two processes, which hold nothing that others share.
-fn commands(rss_kib: u64, cpu_us: u64) -> CommandsSample {
-    CommandsSample {
-        processes: 2,
-        rss_kib,
-        anon_kib: rss_kib,
-        vsz_kib: 2 * rss_kib,
-        fds: 7,
-        threads: 3,
-        cpu_us,
-        pss_kib: Some(rss_kib),
-    }
-}
-
-#[test]
-fn what_workers_run_is_part_of_the_fleet_and_can_be_asked_for_alone() {
-    let figures = |criteria: &[&str]| -> Vec<f64> {
-        let criteria = criteria.iter().map(|pass| criterion(pass, pass, None)).collect();
-        let run = Run {
-            criteria,
-            worker_pss_kib: |_| 2_000,
-            commands: |n| Some(commands(100 * 1024, n * 300_000)),
-            ..Run::default()
-        };
-        judged(&run).criteria.iter().map(|c| c.value.unwrap()).collect()
-    };
-    let kib = |kib: u64| kib as f64 * 1024.0;
-    let found = figures(&[
-        "memory.pss max < 64MiB",
-        "memory.pss.workers max < 64MiB",
-        "memory.pss.commands max < 64MiB",
-        "memory.rss.commands max < 64MiB",
-        "fds max < 1000",
-        "fds.commands max < 1000",
-        "threads max < 100",
-        "memory.vsz.coordinators max < 1GiB",
-    ]);
-    // Six workers, two coordinators and a supervisor.
-    let (workers, all) = (kib(6 * 2_000), kib(6 * 2_000 + 3 * 4_000 + 6 * 102_400));
-    let held = kib(6 * 102_400);
-    let wanted = [all, workers, held, held, (9 * 12 + 6 * 7) as f64, 42.0, (9 + 6 * 3) as f64, kib(40_000)];
-    assert_eq!(found, wanted);
-    // 300 ms a sweep of a second each, beside the workers' own 10 to 30 ms.
-    let cpu = figures(&["cpu.commands max < 100 cores", "cpu mean < 100 cores", "cpu.workers mean < 100 cores"]);
-    assert!((cpu[0] - 6.0 * 0.3).abs() < 1e-6, "{cpu:?}");
-    let own = cpu[1] - 6.0 * 0.3;
-    assert!(own > cpu[2] && own < 9.0 * 0.03 + 1e-6, "{cpu:?}");
-}
-
-#[test]
-fn a_sum_that_lacks_a_command_is_no_sum() {
-    let run = Run {
-        commands: |_| Some(CommandsSample { pss_kib: None, ..commands(1, 0) }),
-        ..Run::asking("memory.pss max < 64MiB")
-    };
-    let judgement = judged(&run);
-    assert_eq!(judgement.criteria[0].verdict, Verdict::Inconclusive);
-    // What was read of all stands.
-    let run = Run { criteria: vec![criterion("rss", "memory.rss max < 64MiB", None)], ..run };
-    assert_eq!(judged(&run).criteria[0].verdict, Verdict::Pass);
-}
-
 /// No name in the catalogue is an empty promise.
 #[test]
 fn every_metric_with_every_aggregation_has_a_value_in_a_good_run() {
@@ -606,7 +544,7 @@ fn every_metric_with_every_aggregation_has_a_value_in_a_good_run() {
                 (Aggregation::Slope, _) => "5%/h",
                 (_, Unit::Seconds) => "5s",
                 (_, Unit::Bytes) => "5MiB",
-                (_, Unit::Share | Unit::OfOneCore) => "5%",
+                (_, Unit::Share | Unit::OfOneCore | Unit::OfMean) => "5%",
                 (_, Unit::Count) => "5",
                 (_, Unit::Cores) => "5 cores",
                 (_, Unit::PerSecond) => "5/s",
@@ -624,7 +562,8 @@ fn every_metric_with_every_aggregation_has_a_value_in_a_good_run() {
         round_every_ns: 100 * MS,
         sample_every_ns: 100 * MS,
         round_ns: |n| (1 + n % 50) * MS,
-        commands: |n| Some(commands(90_000 + n % 3, n * 50_000)),
+        commands: |n| Some(crate::metrics::commands(90_000 + n % 3, n * 50_000)),
+        pool: Some(crate::metrics::POOL),
         criteria,
         ..Run::default()
     };

@@ -8,6 +8,7 @@ mod disturbed;
 mod documents;
 mod gates;
 mod live;
+mod metrics;
 mod mutations;
 mod segments;
 mod summary;

@@ -33,6 +33,9 @@ pub(crate) struct Run {
     pub(crate) worker_pss_kib: fn(u64) -> u64,
     /// What each worker's commands use at the n-th sweep.
     pub(crate) commands: fn(u64) -> Option<CommandsSample>,
+    /// Why so many tasks of a round failed.
+    pub(crate) causes: fn(u32) -> Causes,
+    pub(crate) pool: Option<Pool>,
     pub(crate) late: u32,
     pub(crate) end: Option<EndReason>,
 }
@@ -58,6 +61,8 @@ impl Default for Run {
             failed: |_| 0,
             worker_pss_kib: |n| 2_000 + n % 3,
             commands: |_| None,
+            pool: None,
+            causes: |timed_out| Causes { timed_out, ..Causes::default() },
             late: 0,
             end: Some(EndReason::Completed),
         }
@@ -266,6 +271,7 @@ impl Run {
             duplicates: 0,
             corrupt: 0,
             contradicted: 0,
+            causes: (self.causes)(failed),
             task_p50_ns: Some(took / 2),
             task_p99_ns: Some(took),
             task_max_ns: Some(took),
@@ -299,7 +305,14 @@ impl Run {
                 }
             })
             .collect();
-        agents.push(AgentSample { agent: 0, rss_kib: 9_000, fds: 20, threads: 3, commands: None, ..agents[0] });
+        agents.push(AgentSample {
+            agent: 0,
+            rss_kib: 9_000,
+            fds: 20,
+            threads: 3,
+            commands: None,
+            ..agents[0]
+        });
         Sample {
             sweep,
             due_ns,
@@ -317,6 +330,8 @@ impl Run {
                 shm_used_inodes: 12,
                 fleet_shm_bytes: 8 << 20,
                 fleet_shm_files: 4,
+                cpu_ticks: Some(1_000_000 + sweep * 200),
+                steal_ticks: Some(5_000 + sweep * 3),
             },
         }
     }
@@ -343,7 +358,14 @@ impl Run {
                 executed_by_workers: Some(row.answered),
             });
         }
-        Ledger { client, coordinators, refused: 0, rejected: 0, evidence: LedgerEvidence::Workers }
+        Ledger {
+            client,
+            coordinators,
+            refused: 0,
+            rejected: 0,
+            evidence: LedgerEvidence::Workers,
+            pool: self.pool,
+        }
     }
 
     pub(crate) fn log(&self) -> Vec<u8> {

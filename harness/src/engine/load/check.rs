@@ -2,7 +2,7 @@
 
 use crate::engine::payload;
 use crate::scenario::{Plan, Workload};
-use crate::system::{Answer, HowEnded, Outcome, PlaceId};
+use crate::system::{Answer, Cause, HowEnded, Outcome, PlaceId};
 use std::time::Duration;
 
 /// What is wrong with an outcome.
@@ -12,9 +12,9 @@ pub(super) enum Wrong {
     /// It was answered, and the answer's times cannot be true: this end's own clock says so.
     Contradicted(String),
     /// It was answered: what was asked for has failed.
-    Failed(String),
+    Failed(String, Cause),
     /// The system says that it was not answered.
-    Undelivered(String),
+    Undelivered(String, Cause),
 }
 
 impl Wrong {
@@ -23,8 +23,8 @@ impl Wrong {
         match self {
             Self::Content(reason)
             | Self::Contradicted(reason)
-            | Self::Failed(reason)
-            | Self::Undelivered(reason) => reason,
+            | Self::Failed(reason, _)
+            | Self::Undelivered(reason, _) => reason,
         }
     }
 
@@ -34,7 +34,9 @@ impl Wrong {
         match self {
             Self::Content(reason) => Self::Content(at_place(reason)),
             Self::Contradicted(reason) => Self::Contradicted(at_place(reason)),
-            Self::Failed(reason) | Self::Undelivered(reason) => Self::Failed(at_place(reason)),
+            Self::Failed(reason, cause) | Self::Undelivered(reason, cause) => {
+                Self::Failed(at_place(reason), cause)
+            }
         }
     }
 }
@@ -57,10 +59,13 @@ impl Checked {
             Ok(answer) => times(answer, outcome)
                 .or_else(|| check(answer, plan, seed, outcome.tag, buffer))
                 .map(|wrong| wrong.at(place)),
-            Err(failure) => Some(Wrong::Undelivered(match failure.place {
-                Some(_) => failure.reason.clone(),
-                None => format!("{place}: {}", failure.reason),
-            })),
+            Err(failure) => {
+                let reason = match failure.place {
+                    Some(_) => failure.reason.clone(),
+                    None => format!("{place}: {}", failure.reason),
+                };
+                Some(Wrong::Undelivered(reason, failure.cause))
+            }
         };
         Self {
             id: if wrong.is_some() { outcome.id.to_string() } else { String::new() },
@@ -108,7 +113,7 @@ fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec
         Workload::Exec(_) => {
             let errors = String::from_utf8_lossy(answer.errors).trim().to_owned();
             let last = errors.lines().last().map_or(String::new(), |line| format!(": {line}"));
-            Some(Wrong::Failed(format!("the command {}{last}", answer.how)))
+            Some(Wrong::Failed(format!("the command {}{last}", answer.how), Cause::Exited))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A round on its way.
 
-use reports::runlog::event::{Phase, Round};
+use crate::system::Cause;
+use reports::runlog::event::{Causes, Phase, Round};
 
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -9,6 +10,7 @@ pub(super) struct InFlight {
     pub scheduled_ns: u64,
     pub corrupt: u32,
     pub contradicted: u32,
+    causes: Causes,
     started_ns: u64,
     /// When the system must have said what became of every task.
     give_up_ns: u64,
@@ -30,6 +32,7 @@ impl InFlight {
             scheduled_ns,
             corrupt: 0,
             contradicted: 0,
+            causes: Causes::default(),
             started_ns,
             give_up_ns: u64::MAX,
             last_ns: started_ns,
@@ -59,6 +62,17 @@ impl InFlight {
         self.close(task);
         self.failed += 1;
         self.last_ns = self.last_ns.max(now_ns);
+    }
+
+    /// Of one of the failed tasks.
+    pub fn because(&mut self, cause: Cause) {
+        match cause {
+            Cause::TimedOut => self.causes.timed_out += 1,
+            Cause::Exited => self.causes.exited += 1,
+            Cause::Died => self.causes.died += 1,
+            Cause::Refused => self.causes.refused += 1,
+            Cause::Other => {}
+        }
     }
 
     fn close(&mut self, task: usize) {
@@ -100,6 +114,7 @@ impl InFlight {
             duplicates,
             corrupt: self.corrupt,
             contradicted: self.contradicted,
+            causes: self.causes,
             task_p50_ns: at(0.5),
             task_p99_ns: at(0.99),
             task_max_ns: self.latencies_ns.last().copied(),

@@ -6,9 +6,9 @@
 use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
 use crate::system::{
-    Answer, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence, Life,
-    Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode, Stopped,
-    System, Task,
+    Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence,
+    Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode,
+    Stopped, System, Task,
 };
 use reports::runlog::event::LedgerRow;
 use std::cell::RefCell;
@@ -231,7 +231,7 @@ impl Fake {
                 self.counts.failed += 1;
                 self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
                 let reason = format!("{place} died with the task in hand");
-                let result = Err(Failure { reason, place: Some(place) });
+                let result = Err(Failure { reason, place: Some(place), cause: Cause::Died });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
             Happening::Late => each(Event::Late),
@@ -330,7 +330,7 @@ impl System for Fake {
     }
 
     fn ledger(&self) -> Counts {
-        Counts { client: self.counts, coordinators: Vec::new() }
+        Counts { client: self.counts, coordinators: Vec::new(), pool: None }
     }
 
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {

@@ -1,10 +1,10 @@
 //! The fleet's words, as the types of [`crate::system`]. Pure.
 
-use crate::system::{Answer, Death, Failure, Life, Notice, Noticed, PlaceId, Process};
+use crate::system::{Answer, Cause, Death, Failure, Life, Notice, Noticed, PlaceId, Process};
 use coordinator::client::events::{ScaledBy, Seen, Subject, What};
 use coordinator::client::status::{Life as FleetLife, ProcessStatus, WorkerStatus};
 use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
-use reports::runlog::event::LedgerRow;
+use reports::runlog::event::{LedgerRow, Pool};
 
 pub(super) fn process(status: &ProcessStatus) -> Process {
     let life = if status.is_dead() {
@@ -60,7 +60,35 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::Unassigned(_)
         | Reason::Cancelled => None,
     };
-    Failure { reason: failure.to_string(), place }
+    Failure { reason: failure.to_string(), place, cause: cause(failure) }
+}
+
+pub(super) fn pool(counts: &coordinator::client::status::Counts) -> Pool {
+    Pool {
+        hits: counts.hits,
+        misses: counts.misses,
+        recycled: counts.recycled,
+        poisoned: counts.poisoned,
+        retried: counts.retried,
+    }
+}
+
+fn cause(failure: &Reason) -> Cause {
+    match failure {
+        Reason::TimedOut(_) | Reason::AttemptTimedOut(..) | Reason::Unassigned(_) => Cause::TimedOut,
+        Reason::Failed(_) | Reason::AgentFailed(..) => Cause::Exited,
+        Reason::WorkerDied(..)
+        | Reason::WorkerDead(..)
+        | Reason::WorkerHung(..)
+        | Reason::AgentDied(..)
+        | Reason::CoordinatorDied(..)
+        | Reason::CoordinatorSilent(..)
+        | Reason::SupervisorDied => Cause::Died,
+        Reason::Refused(..) => Cause::Refused,
+        Reason::CoordinatorBroken(..) | Reason::Damaged(_) | Reason::Cancelled | Reason::FleetEnded => {
+            Cause::Other
+        }
+    }
 }
 
 /// What the run did not ask for; the rest of what happens in a fleet is its daily work.

@@ -26,7 +26,10 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     assert_eq!(judged.status.code(), Some(10), "{judged:?}");
     let found = verdict(&run);
     assert_eq!((&found["verdict"], &found["satisfies_gate"]), (&"FAIL".into(), &false.into()));
-    assert_eq!((&found["judged_by"]["file"], &found["judged_by"]["scenario"]), (&"new.toml".into(), &"small".into()));
+    assert_eq!(
+        (&found["judged_by"]["file"], &found["judged_by"]["scenario"]),
+        (&"new.toml".into(), &"small".into())
+    );
     assert_eq!(found["judged_by"]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(found["criteria"].as_array().unwrap().len(), 5);
 

@@ -1,9 +1,11 @@
 //! Figures that are many values: percentiles, extremes, drifts and slopes.
 
+use super::super::case::real_ns;
 use super::{Each, Measured};
 use crate::criterion::{Aggregation, Criterion};
-use crate::facts::{Distribution, Facts, Gauge, Medians, samples_needed};
+use crate::facts::{Distribution, Facts, Gauge, Medians, Timed, samples_needed};
 use crate::stats::{self, Interval, TREND_POINTS_MIN};
+use crate::units;
 
 const NOTHING_RECORDED: &str = "no value was recorded in the load phase";
 
@@ -43,6 +45,45 @@ pub(super) fn times(
     match ns {
         Some(ns) => Measured::exact(ns / 1e9, samples),
         None => Measured::nothing(0, NOTHING_RECORDED),
+    }
+}
+
+/// The worst of the windows that the criterion asks for. Windows without a value are left out; one with too few leaves
+/// it open what the worst is.
+pub(super) fn worst_window(criterion: &Criterion, each: Each, facts: &Facts) -> Measured {
+    let width = real_ns(criterion.every_ns().unwrap_or(u64::MAX), facts.time_factor());
+    let timed = if each == Each::Task { Timed::Tasks } else { Timed::Rounds };
+    let aggregation = criterion.aggregation();
+    let Some(periods) = facts.load.periods(timed, width) else {
+        return Measured::nothing(0, "no windows were kept for this criterion");
+    };
+    if let (Timed::Tasks, Some(why)) = (timed, &facts.load.latency_error) {
+        return Measured::nothing(0, format!("histograms of the log cannot be read (the first: {why})"));
+    }
+    if periods.too_coarse() {
+        return Measured::nothing(
+            0,
+            "the histograms of the log are of longer times than the windows; take longer ones",
+        );
+    }
+    let is_over = facts.load_end_ns().is_some();
+    let Some(worst) = periods.worst(aggregation, facts.load_ns(), is_over) else {
+        return has_no(aggregation);
+    };
+    let windows = units::count(worst.windows as f64);
+    match (worst.ns, worst.fewest) {
+        (_, Some(fewest)) => Measured::nothing(
+            worst.windows,
+            format!(
+                "{} needs {} values in each window, and one has {fewest}",
+                aggregation.name(),
+                samples_needed(aggregation.quantile().unwrap_or(0.0)),
+            ),
+        ),
+        (Some(ns), None) => {
+            Measured::exact(ns / 1e9, worst.windows).noting(format!("the worst of {windows} windows"))
+        }
+        (None, None) => Measured::nothing(0, format!("no window of {} is complete", units::nanos(width))),
     }
 }
 

@@ -1,0 +1,200 @@
+//! Figures of single metrics, against what was computed by hand.
+
+use reports::runlog::event::*;
+use reports::verdict::CriterionResult;
+use reports::{Judgement, Verdict};
+
+use crate::synthetic::{Run, criterion, judge};
+
+const MS: u64 = 1_000_000;
+
+pub(crate) const POOL: Pool = Pool { hits: 950, misses: 50, recycled: 3, poisoned: 2, retried: 7 };
+
+fn asked(run: &Run, passes: &[&str]) -> Vec<CriterionResult> {
+    let criteria = passes.iter().map(|pass| criterion(pass, pass, None)).collect();
+    let judgement: Judgement = judge(&Run { criteria, ..run.clone() }.log());
+    judgement.criteria
+}
+
+#[track_caller]
+fn values(run: &Run, wanted: &[(&str, f64)]) {
+    let passes: Vec<&str> = wanted.iter().map(|(pass, _)| *pass).collect();
+    for (found, (pass, wanted)) in asked(run, &passes).iter().zip(wanted) {
+        let value = found.value.unwrap_or_else(|| panic!("{pass}: {found:#?}"));
+        assert!((value - wanted).abs() < 1e-9, "{pass}: {value}, and not {wanted}");
+    }
+}
+
+#[track_caller]
+fn has_none(run: &Run, pass: &str, why: &str) {
+    let [found] = asked(run, &[pass]).try_into().unwrap();
+    assert_eq!((found.verdict, found.value), (Verdict::Inconclusive, None), "{found:#?}");
+    assert!(found.note.as_deref().is_some_and(|note| note.contains(why)), "{found:#?}");
+}
+
+#[test]
+fn balance_is_the_coefficient_of_variation_of_what_coordinators_have_done() {
+    // 390 tasks each; the first has lost 39 of its own: 351 and 390, mean 370.5, each 19.5 away from it.
+    let run = Run { failed: |n| u32::from(n < 39), ..Run::default() };
+    values(&run, &[("balance < 15%", 19.5 / 370.5), ("delivery.failed <= 50", 39.0)]);
+    values(&Run::default(), &[("balance < 15%", 0.0)]);
+    has_none(&Run { coordinators: 1, ..Run::default() }, "balance < 15%", "one coordinator");
+}
+
+#[test]
+fn failures_are_counted_by_their_reasons() {
+    let run = Run {
+        failed: |n| if n < 5 { 6 } else { 0 },
+        causes: |failed| match failed {
+            0 => Causes::default(),
+            _ => Causes { timed_out: 2, exited: 1, died: 1, refused: 1 },
+        },
+        ..Run::default()
+    };
+    values(
+        &run,
+        &[
+            ("timeouts == 0", 10.0),
+            ("exits.nonzero == 0", 5.0),
+            ("failures.deaths == 0", 5.0),
+            ("failures.refused == 0", 5.0),
+            ("failures.other == 0", 5.0),
+            ("delivery.failed == 0", 30.0),
+        ],
+    );
+    let criteria = vec![criterion("timeouts", "timeouts == 0", None)];
+    let (judgement, facts) = reports::judge_log(Run { criteria, ..run }.log().as_slice()).unwrap();
+    let text = reports::render::text::render(&judgement, &facts);
+    let reasons = "10 timed out, 5 command failed, 5 process died or hung, 5 not taken, 5 other";
+    assert!(text.contains(&format!("failed: {reasons}")), "{text}");
+    for document in [
+        reports::render::markdown::render(&judgement, &facts),
+        reports::render::html::render(&judgement, &facts),
+    ] {
+        assert!(document.contains(reasons), "{document}");
+    }
+}
+
+#[test]
+fn more_reasons_than_failed_tasks_are_a_contradiction() {
+    let run = Run {
+        failed: |n| u32::from(n == 3),
+        causes: |failed| Causes { timed_out: failed, exited: failed, ..Causes::default() },
+        ..Run::default()
+    };
+    let judgement = judge(&run.log());
+    let consistent = judgement.evidence.iter().find(|e| e.name == "log consistent").unwrap();
+    assert_ne!(consistent.verdict, Verdict::Pass);
+    assert!(consistent.found.contains("more reasons than failed tasks"), "{consistent:#?}");
+}
+
+#[test]
+fn the_host_and_the_workers_use_are_figures_like_others() {
+    let run = Run { pool: Some(POOL), ..Run::default() };
+    values(
+        &run,
+        &[
+            // 3 of 200 ticks between any two sweeps.
+            ("host.steal max < 5%", 0.015),
+            ("host.steal mean < 5%", 0.015),
+            ("host.load max < 4", 0.5),
+            // 100 a second each of nine processes, which are swept every second.
+            ("switches.voluntary max < 1000/s", 900.0),
+            ("switches.voluntary.workers mean < 1000/s", 600.0),
+            ("switches.involuntary max < 1000/s", 9.0),
+            ("pool.reuse > 90%", 0.95),
+            ("pool.poisoned == 0", 2.0),
+            ("retries == 0", 7.0),
+        ],
+    );
+    has_none(&Run::default(), "pool.reuse > 90%", "no counts of the workers' use");
+    has_none(&Run::default(), "pool.poisoned == 0", "nothing was there to count");
+}
+
+#[test]
+fn the_worst_window_of_times_is_judged() {
+    // Every half second for a minute: windows of 20 rounds. One of them has a slow round.
+    let run = Run { round_ns: |n| if n == 50 { 90 * MS } else { 10 * MS }, ..Run::default() };
+    values(
+        &run,
+        &[
+            ("coordination.time max < 1s every 10s", 0.090),
+            ("coordination.time min < 1s every 10s", 0.010),
+            ("coordination.time mean < 1s every 10s", (19.0 * 0.010 + 0.090) / 20.0),
+            ("coordination.time mean < 1s", (119.0 * 0.010 + 0.090) / 120.0),
+        ],
+    );
+    let [mean] = asked(&run, &["coordination.time mean < 12ms every 10s"]).try_into().unwrap();
+    assert_eq!((mean.verdict, mean.note.as_deref()), (Verdict::Fail, Some("the worst of 6 windows")));
+    // The whole run would pass.
+    let [mean] = asked(&run, &["coordination.time mean < 12ms"]).try_into().unwrap();
+    assert_eq!(mean.verdict, Verdict::Pass);
+    has_none(
+        &run,
+        "coordination.time p99 < 1s every 10s",
+        "p99 needs 100 values in each window, and one has 20",
+    );
+}
+
+/// Two processes, which hold nothing that others share.
+pub(crate) fn commands(rss_kib: u64, cpu_us: u64) -> CommandsSample {
+    CommandsSample {
+        processes: 2,
+        rss_kib,
+        anon_kib: rss_kib,
+        vsz_kib: 2 * rss_kib,
+        fds: 7,
+        threads: 3,
+        cpu_us,
+        pss_kib: Some(rss_kib),
+    }
+}
+
+#[test]
+fn what_workers_run_is_part_of_the_fleet_and_can_be_asked_for_alone() {
+    let figures = |criteria: &[&str]| -> Vec<f64> {
+        let criteria = criteria.iter().map(|pass| criterion(pass, pass, None)).collect();
+        let run = Run {
+            criteria,
+            worker_pss_kib: |_| 2_000,
+            commands: |n| Some(commands(100 * 1024, n * 300_000)),
+            ..Run::default()
+        };
+        judge(&run.log()).criteria.iter().map(|c| c.value.unwrap()).collect()
+    };
+    let kib = |kib: u64| kib as f64 * 1024.0;
+    let found = figures(&[
+        "memory.pss max < 64MiB",
+        "memory.pss.workers max < 64MiB",
+        "memory.pss.commands max < 64MiB",
+        "memory.rss.commands max < 64MiB",
+        "fds max < 1000",
+        "fds.commands max < 1000",
+        "threads max < 100",
+        "memory.vsz.coordinators max < 1GiB",
+    ]);
+    // Six workers, two coordinators and a supervisor.
+    let (workers, all) = (kib(6 * 2_000), kib(6 * 2_000 + 3 * 4_000 + 6 * 102_400));
+    let held = kib(6 * 102_400);
+    let wanted = [all, workers, held, held, (9 * 12 + 6 * 7) as f64, 42.0, (9 + 6 * 3) as f64, kib(40_000)];
+    assert_eq!(found, wanted);
+    // 300 ms a sweep of a second each, beside the workers' own 10 to 30 ms.
+    let cpu =
+        figures(&["cpu.commands max < 100 cores", "cpu mean < 100 cores", "cpu.workers mean < 100 cores"]);
+    assert!((cpu[0] - 6.0 * 0.3).abs() < 1e-6, "{cpu:?}");
+    let own = cpu[1] - 6.0 * 0.3;
+    assert!(own > cpu[2] && own < 9.0 * 0.03 + 1e-6, "{cpu:?}");
+}
+
+#[test]
+fn a_sum_that_lacks_a_command_is_no_sum() {
+    let run = Run {
+        commands: |_| Some(CommandsSample { pss_kib: None, ..commands(1, 0) }),
+        ..Run::asking("memory.pss max < 64MiB")
+    };
+    let judgement = judge(&run.log());
+    assert_eq!(judgement.criteria[0].verdict, Verdict::Inconclusive);
+    // What was read of all stands.
+    let run = Run { criteria: vec![criterion("rss", "memory.rss max < 64MiB", None)], ..run };
+    assert_eq!(judge(&run.log()).criteria[0].verdict, Verdict::Pass);
+}
