@@ -152,8 +152,7 @@ mod tests {
         let whole = of(STATUS);
         assert!(!has_lost(&whole, 9, None) && !has_lost(&whole, 9, Some(7)));
         assert!(has_lost(&whole, 0, None) && has_lost(&whole, 9, Some(0)));
-        let ended: String =
-            STATUS.lines().filter(|line| !line.starts_with("Vm")).map(|l| format!("{l}\n")).collect();
+        let ended: String = STATUS.split_inclusive('\n').filter(|line| !line.starts_with("Vm")).collect();
         assert!(has_lost(&of(&ended), 9, None));
     }
 
