@@ -193,7 +193,7 @@ pub struct CleanArgs {
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
     /// Remove only runs that started longer ago, such as 30d
-    #[arg(long, value_name = "AGE", value_parser = super::clean::age)]
+    #[arg(long, value_name = "AGE", value_parser = notation::duration::parse)]
     pub older_than: Option<u64>,
     /// Remove them; otherwise they are only listed
     #[arg(long)]

@@ -187,11 +187,6 @@ fn as_text(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
     text
 }
 
-/// As an argument.
-pub(super) fn age(text: &str) -> Result<u64, String> {
-    notation::duration::parse(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
