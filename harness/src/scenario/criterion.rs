@@ -333,8 +333,13 @@ pub struct Undecidable {
     pub note: String,
 }
 
-/// Those that need more rounds than are planned: a run of it could only end INCONCLUSIVE.
-pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64>) -> Vec<Undecidable> {
+/// Those that need more rounds than are planned, in the load or in each of its windows: a run of it could only end
+/// INCONCLUSIVE. `duration` is that of the load in the scenario's own time, as windows are.
+pub(super) fn undecidable(
+    criteria: &[CriterionSpec],
+    rounds_planned: Option<u64>,
+    duration: Duration,
+) -> Vec<Undecidable> {
     let Some(rounds) = rounds_planned else { return Vec::new() };
     let mut found = Vec::new();
     for spec in criteria {
@@ -344,9 +349,16 @@ pub(super) fn undecidable(criteria: &[CriterionSpec], rounds_planned: Option<u64
         let Some(quantile) = criterion.aggregation().quantile().filter(|_| per_round) else { continue };
         // Below this many, the quantile is the maximum under another name.
         let needed = (1.0 / (1.0 - quantile)).round() as u64;
+        let (rounds, whose) = match criterion.every_ns() {
+            Some(every) if every < nanos(duration) => {
+                let share = u128::from(rounds) * u128::from(every) / u128::from(nanos(duration));
+                (u64::try_from(share).unwrap_or(u64::MAX), " a window")
+            }
+            _ => (rounds, ""),
+        };
         if rounds < needed {
             let note = format!(
-                "criterion `{}` asks for {} of {rounds} rounds and needs at least {needed}: it will be \
+                "criterion `{}` asks for {} of {rounds} rounds{whose} and needs at least {needed}: it will be \
                  INCONCLUSIVE; lengthen load.duration, shorten load.every, or ask for max",
                 spec.name,
                 criterion.aggregation().name(),

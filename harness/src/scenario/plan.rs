@@ -49,12 +49,13 @@ impl Plan {
             notes: Vec::new(),
             undecidable: Vec::new(),
         };
-        plan.undecidable = criterion::unwindowed(&plan.scenario.criteria, plan.load().duration());
+        let duration = plan.load().duration();
+        plan.undecidable = criterion::unwindowed(&plan.scenario.criteria, duration);
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
-        plan.undecidable
-            .extend(criterion::undecidable(&plan.scenario.criteria, plan.load().rounds_planned()));
+        let rounds = plan.load().rounds_planned();
+        plan.undecidable.extend(criterion::undecidable(&plan.scenario.criteria, rounds, duration));
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan
     }

@@ -148,6 +148,25 @@ fn a_window_longer_than_the_load_is_noted_before_the_run() {
 }
 
 #[test]
+fn a_percentile_of_windows_with_too_few_rounds_is_noted_before_the_run() {
+    let notes = |every: &str| {
+        let sets = vec![
+            "load.every=1s".into(),
+            "load.duration=10m".into(),
+            format!("criterion.delivery.pass=coordination.time p99 < 5s{every}"),
+        ];
+        let scenario = Scenario::parse(&source("smoke"), &Selection { profile: None, sets }).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        let about = |note: &&String| note.contains("`delivery`");
+        plan.notes().iter().filter(about).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(notes(""), [] as [String; 0]);
+    assert_eq!(notes(" every 2m"), [] as [String; 0]);
+    let [note] = notes(" every 1m").try_into().unwrap();
+    assert!(note.contains("asks for p99 of 60 rounds a window and needs at least 100"), "{note}");
+}
+
+#[test]
 fn a_criterion_remembers_its_line() {
     let source = source("smoke");
     let plan = plan(&source, None, None);
