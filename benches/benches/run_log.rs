@@ -2,7 +2,7 @@
 //! the packing of its rows.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use reports::runlog::event::{AgentSample, HostSample, Phase, Round, Sample};
+use reports::runlog::event::{AgentSample, Causes, HostSample, Phase, Round, Sample};
 use reports::runlog::{Event, Writer};
 use std::hint::black_box;
 
@@ -23,7 +23,7 @@ fn round() -> Event {
         duplicates: 0,
         corrupt: 0,
         contradicted: 0,
-        causes: Default::default(),
+        causes: Causes::default(),
         task_p50_ns: Some(2_100_000),
         task_p99_ns: Some(3_900_000),
         task_max_ns: Some(4_092_000),

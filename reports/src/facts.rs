@@ -6,6 +6,7 @@
 //! for is handed in. Only the load phase counts for
 //! criteria; warm-up is shown and not judged.
 
+mod distribution;
 mod figure;
 mod load;
 mod own;
@@ -22,9 +23,10 @@ use crate::runlog::event::{
     Record, Role, Sample, Severity, TaskFailed, Verify,
 };
 
+pub use distribution::Distribution;
+pub(crate) use distribution::samples_needed;
 pub use figure::Figure;
-pub(crate) use load::samples_needed;
-pub use load::{Counts, Distribution, LoadFacts, Over, Timed, WindowSpec, Windowed};
+pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use own::{Held, OwnFacts};
 pub use periods::{Periods, Worst};
 pub use samples::{Gauge, SampleFacts};

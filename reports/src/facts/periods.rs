@@ -4,7 +4,7 @@
 //! last window belongs that is shorter than half. Values come nearly in order: one of an older window counts in the
 //! oldest that is kept.
 
-use super::load::Distribution;
+use super::distribution::Distribution;
 use crate::criterion::Aggregation;
 
 /// What can be asked of a window.

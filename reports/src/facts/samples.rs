@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::distribution::Distribution;
 use super::figure::{Figure, Part, SUMMED};
-use super::load::{Distribution, bucket_ns};
+use super::load::bucket_ns;
 use super::series::{Medians, Series};
 use super::spans::Spans;
 use crate::runlog::event::{

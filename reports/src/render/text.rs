@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::facts::Facts;
+use crate::facts::{Counts, Facts};
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
 
@@ -28,9 +28,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         units::count(counts.tasks as f64),
         counts.delivery().map_or_else(|| "no delivery".into(), units::percent),
     );
-    if counts.failed > 0 {
-        let _ = writeln!(out, "  failed: {}", super::reasons(counts));
-    }
+    failed(&mut out, counts);
     let show = |ns: Option<u64>| ns.map_or_else(|| "—".into(), units::nanos);
     let _ = writeln!(
         out,
@@ -67,4 +65,10 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let _ = writeln!(out, "{reason}");
     }
     out
+}
+
+fn failed(out: &mut String, counts: &Counts) {
+    if counts.failed > 0 {
+        let _ = writeln!(out, "  failed: {}", super::reasons(counts));
+    }
 }

@@ -246,7 +246,6 @@ impl Causes {
         [self.timed_out, self.exited, self.died, self.refused].into_iter().map(u64::from).sum()
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }

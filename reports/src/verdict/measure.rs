@@ -69,11 +69,8 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
     let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
     let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
     let among_tasks = |value| Source::Count { value, among: counts.tasks };
-    // An earlier version did not say why a task failed.
-    let because = |value| {
-        let is_known = counts.failed == 0 || facts.has(1);
-        if is_known { among_tasks(value) } else { Source::Count { value: 0, among: 0 } }
-    };
+    let because = |value| because(facts, value);
+    let messages = f64::from(facts.header.plan.messages_per_task);
     match criterion.metric().id {
         MetricId::CoordinationTime => Source::Times {
             values: &load.coordination,
@@ -89,9 +86,7 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::DeliveryCorrupt => among_tasks(counts.corrupt),
         MetricId::DeliveryFailed => among_tasks(counts.failed),
         MetricId::ThroughputTasks => Source::Answered { over: Over::Time, weight: 1.0 },
-        MetricId::ThroughputMessages => {
-            Source::Answered { over: Over::Time, weight: f64::from(facts.header.plan.messages_per_task) }
-        }
+        MetricId::ThroughputMessages => Source::Answered { over: Over::Time, weight: messages },
         MetricId::MemoryPss => scoped(Figure::Pss),
         MetricId::MemoryRss => scoped(Figure::Rss),
         MetricId::MemoryAnon => scoped(Figure::Anon),
@@ -106,10 +101,7 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::HostLoad => of_fleet(Figure::LoadAverage),
         MetricId::HostSteal => of_fleet(Figure::Steal),
         MetricId::Balance => Source::Once(balance(facts)),
-        MetricId::PoolReuse => Source::Once(pool(facts).and_then(|pool| match pool.attempts() {
-            0 => Err("the coordinators had no task"),
-            all => Ok(pool.hits as f64 / all as f64),
-        })),
+        MetricId::PoolReuse => Source::Once(pool_reuse(facts)),
         MetricId::PoolPoisoned => pool_count(facts, |pool| pool.poisoned),
         MetricId::Retries => pool_count(facts, |pool| pool.retried),
         MetricId::Timeouts => because(counts.timed_out),
@@ -117,25 +109,46 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::FailuresDeaths => because(counts.died),
         MetricId::FailuresRefused => because(counts.refused),
         MetricId::FailuresOther => because(counts.other()),
-        MetricId::Incidents => {
-            Source::Count { value: facts.exits_unexpected.total, among: facts.agents.len() as u64 }
-        }
+        MetricId::Incidents => among_agents(facts, facts.exits_unexpected.total),
         // What an earlier version did not look for, it did not see.
-        MetricId::IncidentsMinor if !facts.has(1) => Source::Count { value: 0, among: 0 },
-        MetricId::IncidentsMinor => {
-            Source::Count { value: facts.incidents_minor, among: facts.agents.len() as u64 }
-        }
+        MetricId::IncidentsMinor if !facts.has(1) => NOTHING_COUNTED,
+        MetricId::IncidentsMinor => among_agents(facts, facts.incidents_minor),
         MetricId::AgentsLive => of_fleet(Figure::Live),
         MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
-        MetricId::SamplerLateness => {
-            Source::Times { values: &samples.lateness, medians: None, each: Each::Sweep }
-        }
+        MetricId::SamplerLateness => sweeps(&samples.lateness),
         MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
         MetricId::HarnessCpu => of_harness(Figure::Cpu),
         MetricId::HarnessRss => of_harness(Figure::Rss),
-        MetricId::LaunchTime => {
-            Source::Once(facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up"))
-        }
+        MetricId::LaunchTime => Source::Once(launch(facts)),
+    }
+}
+
+const NOTHING_COUNTED: Source<'static> = Source::Count { value: 0, among: 0 };
+
+/// Failed tasks of one reason. An earlier version did not say why a task failed.
+fn because(facts: &Facts, value: u64) -> Source<'_> {
+    let counts = &facts.load.counts;
+    let is_known = counts.failed == 0 || facts.has(1);
+    if is_known { Source::Count { value, among: counts.tasks } } else { NOTHING_COUNTED }
+}
+
+fn among_agents(facts: &Facts, value: u64) -> Source<'_> {
+    Source::Count { value, among: facts.agents.len() as u64 }
+}
+
+fn sweeps(values: &Distribution) -> Source<'_> {
+    Source::Times { values, medians: None, each: Each::Sweep }
+}
+
+fn launch(facts: &Facts) -> Result<f64, &'static str> {
+    facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up")
+}
+
+fn pool_reuse(facts: &Facts) -> Result<f64, &'static str> {
+    let pool = pool(facts)?;
+    match pool.attempts() {
+        0 => Err("the coordinators had no task"),
+        all => Ok(pool.hits as f64 / all as f64),
     }
 }
 
@@ -147,7 +160,7 @@ fn pool(facts: &Facts) -> Result<Pool, &'static str> {
 fn pool_count(facts: &Facts, of: fn(Pool) -> u64) -> Source<'_> {
     match pool(facts) {
         Ok(pool) => Source::Count { value: of(pool), among: pool.attempts() },
-        Err(_) => Source::Count { value: 0, among: 0 },
+        Err(_) => NOTHING_COUNTED,
     }
 }
 
@@ -169,12 +182,10 @@ fn balance(facts: &Facts) -> Result<f64, &'static str> {
 /// The criterion's figure over what the facts hold so far.
 pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
-        Source::Times { each, .. } if criterion.every_ns().is_some() => {
-            series::worst_window(criterion, each, facts)
-        }
-        Source::Times { values, medians, each } => {
-            series::times(criterion.aggregation(), values, medians, each, facts)
-        }
+        Source::Times { values, medians, each } => match criterion.every_ns() {
+            Some(every) => series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts),
+            None => series::times(criterion.aggregation(), values, medians, each, facts),
+        },
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
         Source::Answered { over, weight } => match criterion.every_ns() {
             Some(every) => windowed(over, weight, every, facts),

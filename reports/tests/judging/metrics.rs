@@ -176,7 +176,8 @@ fn what_workers_run_is_part_of_the_fleet_and_can_be_asked_for_alone() {
     // Six workers, two coordinators and a supervisor.
     let (workers, all) = (kib(6 * 2_000), kib(6 * 2_000 + 3 * 4_000 + 6 * 102_400));
     let held = kib(6 * 102_400);
-    let wanted = [all, workers, held, held, (9 * 12 + 6 * 7) as f64, 42.0, (9 + 6 * 3) as f64, kib(40_000)];
+    let wanted =
+        [all, workers, held, held, f64::from(9 * 12 + 6 * 7), 42.0, f64::from(9 + 6 * 3), kib(40_000)];
     assert_eq!(found, wanted);
     // 300 ms a sweep of a second each, beside the workers' own 10 to 30 ms.
     let cpu =

@@ -56,8 +56,8 @@ fn failures_have_reasons_and_the_fleet_and_the_host_have_figures() {
     assert!(values.values().all(|value| value.is_finite()), "{values:?}");
     assert!(value("timeouts") >= 1.0 && value("exits.nonzero") >= 1.0, "{values:?}");
     let reasons = ["timeouts", "exits.nonzero", "failures.deaths", "failures.refused", "failures.other"];
-    assert_eq!(reasons.map(value).iter().sum::<f64>(), value("delivery.failed"), "{values:?}");
-    assert_eq!(value("failures.other"), 0.0, "{values:?}");
+    let left = value("delivery.failed") - reasons.map(value).iter().sum::<f64>();
+    assert!(left.abs() < 0.5 && value("failures.other") < 0.5, "{values:?}");
     assert!(value("pool.reuse") > 0.1 && value("pool.reuse") <= 1.0, "{values:?}");
     assert!(value("host.load") >= 0.0 && (0.0..=1.0).contains(&value("host.steal")), "{values:?}");
     assert!(value("switches.voluntary") > 0.0 && value("balance") < 0.5, "{values:?}");

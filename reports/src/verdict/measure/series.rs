@@ -1,6 +1,5 @@
 //! Figures that are many values: percentiles, extremes, drifts and slopes.
 
-use super::super::case::real_ns;
 use super::{Each, Measured};
 use crate::criterion::{Aggregation, Criterion};
 use crate::facts::{Distribution, Facts, Gauge, Medians, Timed, samples_needed};
@@ -50,8 +49,7 @@ pub(super) fn times(
 
 /// The worst of the windows that the criterion asks for. Windows without a value are left out; one with too few leaves
 /// it open what the worst is.
-pub(super) fn worst_window(criterion: &Criterion, each: Each, facts: &Facts) -> Measured {
-    let width = real_ns(criterion.every_ns().unwrap_or(u64::MAX), facts.time_factor());
+pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts: &Facts) -> Measured {
     let timed = if each == Each::Task { Timed::Tasks } else { Timed::Rounds };
     let aggregation = criterion.aggregation();
     let Some(periods) = facts.load.periods(timed, width) else {
