@@ -8,6 +8,7 @@
 
 mod clock;
 mod failure;
+mod faults;
 mod incidents;
 pub mod live;
 mod load;

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod conduct;
 pub mod engine;
 pub mod exit;
+pub mod fault;
 pub mod host;
 pub mod sample;
 pub mod scenario;

@@ -13,6 +13,7 @@ mod own;
 
 pub use own::{OwnUsage, own_usage};
 
+use crate::system::Identity;
 use commands::Kin;
 use figures::{Cpu, Life, agent_sample, has_lost, life};
 use procfs::ProcError;
@@ -122,12 +123,8 @@ impl Sampler {
 
     /// Those of the fleet that are stopped now, by a signal or a debugger: much cheaper than a sweep.
     pub fn stopped(&self) -> Vec<AgentInfo> {
-        let is_stopped = |agent: &&AgentInfo| {
-            let process = i32::try_from(agent.pid).ok().and_then(|pid| Process::new(pid).ok());
-            let stat = process.and_then(|process| process.stat().ok());
-            stat.is_some_and(|stat| stat.starttime == agent.start_ticks && matches!(stat.state, 'T' | 't'))
-        };
-        self.agents.iter().filter(is_stopped).cloned().collect()
+        let of = |agent: &&AgentInfo| is_stopped(Identity { pid: agent.pid, start_ticks: agent.start_ticks });
+        self.agents.iter().filter(of).cloned().collect()
     }
 
     /// The process that is sampled as this agent.
@@ -189,6 +186,13 @@ impl Sampler {
         };
         Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, commands, ..sample }))
     }
+}
+
+/// Whether a process is stopped, by a signal or a debugger. One that has ended is not.
+pub fn is_stopped(process: Identity) -> bool {
+    let entry = i32::try_from(process.pid).ok().and_then(|pid| Process::new(pid).ok());
+    let stat = entry.and_then(|entry| entry.stat().ok());
+    stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
 }
 
 enum Reading {

@@ -4,7 +4,7 @@
 //! types of their keys; [`Scenario`] has private fields and cannot be wrong; [`Plan`] holds everything that can be
 //! decided before the first fork. All mistakes of a file are found in one pass.
 //!
-//! Each table of the file has one module (`fleet`, `workload`, `load`, `sampling`, `criterion`; what stands above the
+//! Each table of the file has one module (`fleet`, `workload`, `load`, `sampling`, `fault`, `criterion`; what stands above the
 //! first table is in `root`), with its keys, their reading and their checks. A key is declared once: the reader, the JSON
 //! Schema (`schema`) and the guide (`guide`) come from its declaration. To add one, declare it in the module of its
 //! table, list it in that `TABLE`, read it, and run `cargo xtask schema`.
@@ -12,6 +12,7 @@
 
 mod criterion;
 mod cursor;
+pub mod fault;
 mod fleet;
 mod form;
 mod guide;

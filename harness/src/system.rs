@@ -96,6 +96,12 @@ pub trait System: fmt::Debug {
         process.presence()
     }
 
+    /// Whether the kernel shows a process as stopped, by a signal or a debugger. As [`Self::presence`], only a fake
+    /// has its own word for it.
+    fn is_stopped(&self, process: Identity) -> bool {
+        crate::sample::is_stopped(process)
+    }
+
     /// Deaths so far that were not asked for. Cheap: read with every poll; any change makes the engine read
     /// [`System::processes`].
     fn deaths(&self) -> u64;

@@ -7,6 +7,7 @@
 //! criteria; warm-up is shown and not judged.
 
 mod distribution;
+mod faults;
 mod figure;
 mod load;
 mod own;
@@ -25,6 +26,7 @@ use crate::runlog::event::{
 
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
+pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use own::{Held, OwnFacts};
@@ -83,9 +85,14 @@ pub struct Facts {
     pub own: OwnFacts,
     pub exits_unexpected: Listed<AgentExit>,
     pub exits_expected: u64,
+    /// Deaths that declared faults explain.
+    pub exits_declared: Listed<AgentExit>,
     /// Without the exits.
     pub incidents: Listed<Incident>,
     pub incidents_minor: u64,
+    /// What befell living processes and declared faults explain.
+    pub incidents_declared: u64,
+    pub faults: FaultFacts,
     pub alerts: Listed<(u64, Alert)>,
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
@@ -149,8 +156,11 @@ impl Facts {
             launch_ns: None,
             exits_unexpected: Listed::new(),
             exits_expected: 0,
+            exits_declared: Listed::new(),
             incidents: Listed::new(),
             incidents_minor: 0,
+            incidents_declared: 0,
+            faults: FaultFacts::new(header),
             alerts: Listed::new(),
             alerts_critical: 0,
             task_failures: Listed::new(),
@@ -188,19 +198,24 @@ impl Facts {
                 }
             }
             Event::AgentReplaced(new) => {
+                self.faults.replaced(new);
                 if let Some(agent) = self.agents.get_mut(&new.agent) {
                     (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
                     agent.incarnation = new.incarnation;
                 }
             }
             Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
+            Event::AgentExit(exit) if self.faults.explains(exit) => self.exits_declared.push(exit.clone()),
             Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
+            Event::Incident(incident) if self.faults.disturbs(incident) => self.incidents_declared += 1,
             Event::Incident(incident) => {
                 self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
                 self.incidents.push(incident.clone());
             }
+            Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Round(round) => {
                 self.work.round(round);
+                self.faults.round(round);
                 self.load.push_round(round, &self.spans);
             }
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
@@ -231,7 +246,10 @@ impl Facts {
             let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
             self.own.push(row, load_ns);
         }
-        self.samples.push(sample, &self.spans);
+        let excused = self.faults.excused(sample.started_ns);
+        if self.samples.push(sample, &self.spans, excused) {
+            self.faults.sweeps_excused += 1;
+        }
     }
 
     /// What each segment has left adds up.
@@ -253,6 +271,7 @@ impl Facts {
         self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
         self.segments += 1;
         self.work.resume();
+        self.faults.resume();
         self.end = None;
     }
 

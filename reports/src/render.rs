@@ -1,6 +1,7 @@
 //! The documents: one file a format, each drawn from a judgement and the facts, deciding nothing.
 
 pub mod csv;
+mod faults;
 pub mod hlog;
 pub mod html;
 pub mod json;

@@ -42,6 +42,7 @@ fn text(plan: &Plan) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<16}{value}");
     }
+    faults(plan, &mut text);
     text.push_str("\ncriteria\n");
     for spec in plan.criteria() {
         let requirement = spec.requirement.as_deref().unwrap_or("-");
@@ -55,6 +56,36 @@ fn text(plan: &Plan) -> String {
         for note in plan.notes() {
             let _ = writeln!(text, "  {note}");
         }
+    }
+    text
+}
+
+/// The calendar; of a storm the first firings.
+fn faults(plan: &Plan, text: &mut String) {
+    const SHOWN: usize = 12;
+    let facts = plan.facts().faults;
+    if facts.is_empty() {
+        return;
+    }
+    text.push_str("\nfaults\n");
+    for fault in &facts {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:<16}{}", fault.name, fault.words);
+        for firing in fault.firings.iter().take(SHOWN) {
+            let at = short(Duration::from_nanos(firing.at_ns));
+            let _ = writeln!(text, "    {at:<14}{}", targets(&firing.targets));
+        }
+        if let Some(more) = fault.firings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            let _ = writeln!(text, "    and {more} more; `--json` lists them all");
+        }
+    }
+}
+
+fn targets(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        let _ = write!(text, " and {more} more");
     }
     text
 }

@@ -10,6 +10,7 @@ mod round;
 
 use super::clock::Clock;
 use super::failure::Failures;
+use super::faults::Faults;
 use super::incidents::Incidents;
 use super::payload;
 use super::recorder::Handle;
@@ -74,6 +75,7 @@ pub struct Loader<'a> {
     watch: &'a mut Watch,
     failures: &'a mut Failures,
     calendar: Calendar,
+    faults: Faults<'a>,
     workers: Vec<PlaceId>,
     seed: u64,
     /// The next round's number.
@@ -103,7 +105,13 @@ impl<'a> Loader<'a> {
         let workers = system.workers();
         assert!(workers.len() <= 1 << INDEX_BITS, "a tag holds the index of every worker");
         Self {
-            calendar: Calendar::new(plan.load(), plan.sampling().every(), tools.clock.now_ns()),
+            calendar: Calendar::new(
+                plan.load(),
+                plan.sampling().every(),
+                plan.calendar().firings().iter().map(|firing| firing.at).collect(),
+                tools.clock.now_ns(),
+            ),
+            faults: Faults::new(plan, tools.log.clone()),
             workers,
             seed: plan.child_seed("payload"),
             tools,
@@ -150,6 +158,7 @@ impl<'a> Loader<'a> {
     pub fn run(&mut self, stop: &Stop) -> LoadEnded {
         let ended = self.load(stop);
         self.calendar.end_load();
+        self.faults.end(self.now_ns());
         self.phase(Phase::Drain);
         let ended = match ended {
             LoadEnded::Completed | LoadEnded::Stopped => self.drain(stop, ended),
@@ -174,6 +183,7 @@ impl<'a> Loader<'a> {
                 Step::Due(due) => self.act(due),
                 Step::SleepUntil(at_ns) => {
                     self.latencies.flush_if_due(self.tools.log, now);
+                    let at_ns = at_ns.min(self.faults.next_ns());
                     self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
             }
@@ -182,7 +192,7 @@ impl<'a> Loader<'a> {
 
     /// Waits for what is in flight; every task has a time-out, so this ends.
     fn drain(&mut self, stop: &Stop, ended: LoadEnded) -> LoadEnded {
-        while !self.in_flight.is_empty() {
+        while !self.in_flight.is_empty() || !self.faults.is_done() {
             if let Some(why) = self.take_in() {
                 return LoadEnded::SystemLost(why);
             }
@@ -191,7 +201,8 @@ impl<'a> Loader<'a> {
             }
             match self.calendar.step(self.now_ns(), self.in_flight.len()) {
                 Step::Due(due) => self.act(due),
-                Step::SleepUntil(at_ns) if !self.in_flight.is_empty() => {
+                Step::SleepUntil(at_ns) if !self.in_flight.is_empty() || !self.faults.is_done() => {
+                    let at_ns = at_ns.min(self.faults.next_ns());
                     self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
                 Step::SleepUntil(_) => {}
@@ -233,6 +244,13 @@ impl<'a> Loader<'a> {
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),
+            Due::Fault { firing } => {
+                // The newest process of each place is known, or it is not hit.
+                let seen = self.watch.look(self.system, self.now_ns());
+                self.report(seen);
+                let now = self.now_ns();
+                self.faults.inject(firing, self.system, self.watch, now);
+            }
             Due::Sweep { sweep, due_ns } => {
                 self.tools.sampling.sweep(sweep, due_ns);
                 for text in self.system.altered() {
@@ -317,6 +335,8 @@ impl<'a> Loader<'a> {
         }
         self.give_up_overdue();
         self.close_finished();
+        let now = self.now_ns();
+        self.faults.tend(self.system, now);
         let lost = self.system.lost();
         let seen = self.watch.look_if_due(self.system, self.now_ns());
         self.report(seen);

@@ -1,14 +1,14 @@
 //! When what is due, as one calendar. Pure: time is a parameter.
 //!
-//! A calendar merges lanes: the phases with their rounds, the sweeps of the sampler, the readings of the wall
-//! clock. [`Calendar::step`] names one due item at a time, the earliest first, or when to ask again. What a
-//! run is to do at other times (a fault, a change of the load) is another lane and another [`Due`]: what obeys
+//! A calendar merges lanes: the phases with their rounds, the faults, the sweeps of the sampler, the readings of the
+//! wall clock. [`Calendar::step`] names one due item at a time, the earliest first, or when to ask again. What a
+//! run is to do at other times (a change of the load) is another lane and another [`Due`]: what obeys
 //! the calendar matches on [`Due`] without a wildcard, so that the compiler names every place to extend.
 
 mod lanes;
 
 use crate::scenario::Load;
-use lanes::{Every, Rounds};
+use lanes::{Every, Firings, Rounds};
 use reports::runlog::event::{LoadModel, Phase};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub enum Due {
     Phase(Phase),
     /// A round starts.
     Round { phase: Phase, due_ns: u64 },
+    /// A fault is injected: the firing's number in the plan's calendar.
+    Fault { firing: usize },
     /// The sampler sweeps.
     Sweep { sweep: u64, due_ns: u64 },
     /// So many sweeps are too long overdue to be listed one by one; the next one follows them.
@@ -51,6 +53,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Calendar {
     rounds: Rounds,
+    firings: Firings,
     sweeps: Every,
     clock: Every,
 }
@@ -58,7 +61,8 @@ pub struct Calendar {
 impl Calendar {
     /// A calendar that begins at `now_ns`: the first sweep and the first reading of the wall clock are due at once, the
     /// first round a moment later.
-    pub fn new(load: &Load, sample_every: Duration, now_ns: u64) -> Self {
+    /// `firings` are due so long after the load has begun, in order.
+    pub fn new(load: &Load, sample_every: Duration, firings: Vec<Duration>, now_ns: u64) -> Self {
         let first_ns = now_ns + ns(LEAD);
         let load_ns = first_ns + ns(load.warm_up());
         let end_ns = load_ns + ns(load.duration());
@@ -73,6 +77,7 @@ impl Calendar {
                 every_ns,
                 load.rounds_in_flight_max() as usize,
             ),
+            firings: Firings::new(firings.into_iter().map(ns).collect()),
             sweeps: Every::new(now_ns, ns(sample_every)),
             clock: Every::new(now_ns, ns(CLOCK_EVERY)),
         }
@@ -93,10 +98,14 @@ impl Calendar {
         if let Some((sweep, due_ns)) = self.sweeps.take(now_ns) {
             return Step::Due(Due::Sweep { sweep, due_ns });
         }
+        if let Some(firing) = self.firings.take(now_ns) {
+            return Step::Due(Due::Fault { firing });
+        }
         match self.rounds.step(now_ns, in_flight) {
             Step::Due(due) => Step::Due(due),
             Step::SleepUntil(at_ns) => {
-                Step::SleepUntil(at_ns.min(self.sweeps.due_ns()).min(self.clock.due_ns()))
+                let others_ns = self.sweeps.due_ns().min(self.clock.due_ns()).min(self.firings.due_ns());
+                Step::SleepUntil(at_ns.min(others_ns))
             }
         }
     }
@@ -104,11 +113,13 @@ impl Calendar {
     /// The log says from `recorded_ns` on that the load is on: it lasts its whole length from there.
     pub fn load_began(&mut self, recorded_ns: u64) {
         self.rounds.load_began(recorded_ns);
+        self.firings.load_began(recorded_ns);
     }
 
-    /// No more rounds from now on; everything else goes on.
+    /// No more rounds and faults from now on; everything else goes on.
     pub fn end_load(&mut self) {
         self.rounds.end();
+        self.firings.end();
     }
 }
 

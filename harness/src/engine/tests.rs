@@ -1,6 +1,7 @@
 //! Whole runs on a fake system and a virtual clock: each takes milliseconds, and is read back from its log.
 
 mod fake;
+mod faults;
 mod runs;
 
 use super::clock::Clock;

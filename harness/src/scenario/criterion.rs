@@ -147,6 +147,18 @@ pub(super) fn check(
     raw.iter().filter_map(|criterion| check_one(criterion, load, sampling, source, found)).collect()
 }
 
+/// What a fault did cannot be asked of a scenario that declares none.
+pub(super) fn reject_without_faults(raw: &[RawCriterion], none: bool, found: &mut Vec<Mistake>) {
+    let asks = |text: &Sited<String>| match Criterion::parse(&text.value) {
+        Ok(criterion) => criterion.metric().id.is_of_faults(),
+        Err(_) => false,
+    };
+    for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()).filter(|text| none && asks(text)) {
+        let message = format!("`{}` asks what a fault did, and the scenario declares none", pass.path);
+        pass.reject(found, message, "add a [[fault]], or leave the criterion out");
+    }
+}
+
 fn reject_repeated_names(raw: &[RawCriterion], source: &Source, found: &mut Vec<Mistake>) {
     let names: Vec<&Sited<String>> = raw.iter().filter_map(|criterion| criterion.name.as_ref()).collect();
     for (index, name) in names.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Everything that can be decided before the first fork, in a value that can be printed and compared.
 
 use super::criterion::Undecidable;
+use super::fault::{self, Calendar, Fault};
 use super::load::Load;
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
@@ -32,6 +33,7 @@ pub struct Plan {
     rehearsal: Option<Rehearsal>,
     notes: Vec<String>,
     undecidable: Vec<Undecidable>,
+    calendar: Calendar,
 }
 
 impl Plan {
@@ -48,22 +50,28 @@ impl Plan {
             rehearsal: options.rehearsal,
             notes: Vec::new(),
             undecidable: Vec::new(),
+            calendar: Calendar::default(),
         };
         let duration = plan.load().duration();
         plan.undecidable = criterion::unwindowed(&plan.scenario.criteria, duration);
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
+        plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
         let rounds = plan.load().rounds_planned();
         plan.undecidable.extend(criterion::undecidable(&plan.scenario.criteria, rounds, duration));
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
+        plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan
     }
 
     fn compress(&mut self, factor: f64) {
-        let Self { scenario: Scenario { load, sampling, criteria, .. }, notes, .. } = self;
+        let Self { scenario: Scenario { load, sampling, faults, criteria, .. }, notes, .. } = self;
         load.compress(factor, notes);
         sampling.compress(factor, notes);
+        for fault in faults {
+            fault.compress(factor, notes);
+        }
         for spec in criteria {
             criterion::compress_grace(spec, factor);
         }
@@ -126,6 +134,16 @@ impl Plan {
         &self.scenario.sampling
     }
 
+    /// As declared, in the order of the file.
+    pub fn faults(&self) -> &[Fault] {
+        &self.scenario.faults
+    }
+
+    /// When each fault fires, and into which places.
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
     pub fn criteria(&self) -> &[CriterionSpec] {
         &self.scenario.criteria
     }
@@ -173,6 +191,7 @@ impl Plan {
             pss_every_ns: sampling.pss_every().map_or(0, nanos),
             messages_per_task: self.system().messages_per_task(),
             cpu_per_task_ns: self.workload().cpu_per_task().map(nanos),
+            faults: self.calendar.facts(self.faults()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::criterion::RawCriterion;
 use super::cursor::{Fields, Sited};
+use super::fault::{Fault, RawFault};
 use super::fleet::{Bus, Fleet, RawFleet};
 use super::form::{Line, Name, Requirements, Text, Version, Whole};
 use super::load::{Load, RawLoad};
@@ -11,7 +12,7 @@ use super::sampling::{RawSampling, Sampling};
 use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
 use super::workload::{RawWorkload, Workload};
-use super::{Selection, Source, criterion, fleet, load, sampling, workload};
+use super::{Selection, Source, criterion, fault, fleet, load, sampling, workload};
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -34,7 +35,7 @@ pub(super) static ROOT: Table = Table {
 
 /// In the order of the guide.
 pub(super) static TABLES: &[&Table] =
-    &[&fleet::TABLE, &workload::TABLE, &load::TABLE, &sampling::TABLE, &criterion::TABLE];
+    &[&fleet::TABLE, &workload::TABLE, &load::TABLE, &sampling::TABLE, &fault::TABLE, &criterion::TABLE];
 
 /// A file may have several of this table, each with a name.
 pub(super) fn is_repeated(name: &str) -> bool {
@@ -102,6 +103,7 @@ struct Raw {
     workload: Option<RawWorkload>,
     load: Option<RawLoad>,
     sampling: Option<RawSampling>,
+    faults: Vec<RawFault>,
     criteria: Vec<RawCriterion>,
 }
 
@@ -114,6 +116,7 @@ pub struct Scenario {
     pub(super) workload: Workload,
     pub(super) load: Load,
     pub(super) sampling: Sampling,
+    pub(super) faults: Vec<Fault>,
     pub(super) criteria: Vec<CriterionSpec>,
 }
 
@@ -171,6 +174,7 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
         workload: workload::read(&fields, found),
         load: load::read(&fields, found),
         sampling: sampling::read(&fields, found),
+        faults: fault::read(&fields, found),
         criteria: criterion::read(&fields, found),
     }
 }
@@ -190,7 +194,11 @@ fn check(
         payload_max: workload.payload_max_bytes(),
         depth: load.rounds_in_flight_max(),
     });
-    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found))?;
+    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found));
+    let shape = fleet.as_ref().map(|fleet| &fleet.shape);
+    criterion::reject_without_faults(&raw.criteria, raw.faults.is_empty(), found);
+    let faults = fault::check(raw.faults, load.as_ref(), shape, found);
+    let fleet = fleet?;
     let workers = u64::from(fleet.shape.processes()) - u64::from(fleet.shape.coordinators()) - 1;
     let rounds = load.as_ref().and_then(Load::rounds_planned);
     let reach = criterion::Reach {
@@ -217,6 +225,7 @@ fn check(
         workload: workload?,
         load: load?,
         sampling: sampling?,
+        faults,
         criteria,
     })
 }

@@ -60,6 +60,10 @@ impl MetricId {
             | Self::FailuresOther
             | Self::Incidents
             | Self::IncidentsMinor
+            | Self::RecoveryTime
+            | Self::DetectionTime
+            | Self::FaultLoss
+            | Self::FaultDuplicates
             | Self::LoadLateness
             | Self::SamplerLateness
             | Self::SamplerCost
@@ -67,6 +71,11 @@ impl MetricId {
             | Self::HarnessRss
             | Self::LaunchTime => Better::Lower,
         }
+    }
+
+    /// Whether only a scenario that declares faults can have it.
+    pub fn is_of_faults(self) -> bool {
+        matches!(self, Self::RecoveryTime | Self::DetectionTime | Self::FaultLoss | Self::FaultDuplicates)
     }
 
     /// Of a process that lives, or an event that takes time: no such figure is nothing.
@@ -107,6 +116,10 @@ impl MetricId {
             | Self::FailuresOther
             | Self::Incidents
             | Self::IncidentsMinor
+            | Self::RecoveryTime
+            | Self::DetectionTime
+            | Self::FaultLoss
+            | Self::FaultDuplicates
             | Self::AgentsLive
             | Self::LoadLateness
             | Self::SamplerLateness

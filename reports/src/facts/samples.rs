@@ -244,7 +244,8 @@ impl SampleFacts {
         }
     }
 
-    pub(super) fn push(&mut self, sample: &Sample, spans: &Spans) {
+    /// `excused`: so many processes may be missing. Whether any of them was.
+    pub(super) fn push(&mut self, sample: &Sample, spans: &Spans, excused: u32) -> bool {
         let t = sample.started_ns;
         let since = spans.contains(t).then(|| spans.since_start(t));
         let seconds = self.swept_before.map(|before| t.saturating_sub(before) as f64 / 1e9);
@@ -288,9 +289,7 @@ impl SampleFacts {
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
-        if since.is_some() {
-            self.account(sample, has_pss);
-        }
+        since.is_some() && self.account(sample, has_pss, excused)
     }
 
     /// Since the sweep before; the counters of a host that was restarted meanwhile begin again.
@@ -301,11 +300,12 @@ impl SampleFacts {
         (all > 0).then(|| (stolen as f64 / all as f64).min(1.0))
     }
 
-    fn account(&mut self, sample: &Sample, has_pss: bool) {
+    fn account(&mut self, sample: &Sample, has_pss: bool, excused: u32) -> bool {
         self.sweeps += 1;
         self.sweeps_with_pss += u64::from(has_pss);
         self.live_min = Some(self.live_min.unwrap_or(u32::MAX).min(sample.live));
-        self.sweeps_short += u64::from(sample.live < self.processes);
+        let short = sample.live.saturating_add(excused) < self.processes;
+        self.sweeps_short += u64::from(short);
         self.lateness.record(sample.started_ns.saturating_sub(sample.due_ns));
         self.cpu_ns += sample.cpu_ns;
         self.took_max_ns = self.took_max_ns.max(sample.took_ns);
@@ -313,6 +313,7 @@ impl SampleFacts {
             self.gap_max_ns = self.gap_max_ns.max(sample.started_ns.saturating_sub(before));
         }
         self.load_before = Some(sample.started_ns);
+        !short && sample.live < self.processes
     }
 
     fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); Scope::ALL.len()] {

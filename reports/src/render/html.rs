@@ -4,6 +4,7 @@
 
 use askama::Template;
 
+use super::faults::{self, FaultRow};
 use super::plot;
 use crate::facts::{Facts, Figure, Gauge};
 use crate::runlog::event::{Incident, LedgerRow, LoadModel, Severity, Topology};
@@ -28,6 +29,8 @@ struct Page<'a> {
     ledger: Vec<LedgerLine>,
     deaths: Vec<String>,
     incidents: Vec<String>,
+    faults: Vec<FaultRow>,
+    faults_more: usize,
     failures: Vec<String>,
     failures_by_reason: String,
     failures_more: String,
@@ -73,6 +76,7 @@ struct AlertLine {
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let (light, dark) = plot::css_variables();
+    let (faults, faults_more) = faults::rows(facts);
     let page = Page {
         judgement,
         headline: judgement.headline(),
@@ -98,6 +102,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             .map(|e| format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns)))
             .collect(),
         incidents: incidents(facts),
+        faults,
+        faults_more,
         failures: facts
             .task_failures
             .items

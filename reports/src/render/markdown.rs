@@ -25,6 +25,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     left_out(&mut out, judgement.reasons.len());
     criteria(&mut out, judgement);
     evidence(&mut out, judgement);
+    faults(&mut out, facts);
     run(&mut out, facts);
     out
 }
@@ -64,6 +65,22 @@ fn evidence(out: &mut String, judgement: &Judgement) {
             cell(&e.wanted),
             cell(&e.found)
         );
+    }
+}
+
+fn faults(out: &mut String, facts: &Facts) {
+    let (rows, more) = super::faults::rows(facts);
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("\n## Faults\n\n| fault | asked | injected | proof | healed | deaths | tasks lost | recovery |\n|---|---|---:|---|---|---:|---:|---:|\n");
+    for row in rows {
+        let cells =
+            [row.name, row.asked, row.injected, row.proof, row.healed, row.deaths, row.lost, row.recovery];
+        let _ = writeln!(out, "| {} |", cells.map(|text| cell(&text)).join(" | "));
+    }
+    if more > 0 {
+        let _ = writeln!(out, "\n… and {more} more in the run log.");
     }
 }
 

@@ -62,6 +62,7 @@ impl<W: Write> Writer<W> {
             | Event::AgentReplaced(_)
             | Event::AgentExit(_)
             | Event::Incident(_)
+            | Event::Fault(_)
             | Event::Round(_)
             | Event::TaskFailed(_)
             | Event::Latency(_)
@@ -370,13 +371,14 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "header",
     "phase",
     "agents",
     "agent-replaced",
     "agent-exit",
     "incident",
+    "fault",
     "round",
     "task-failed",
     "latency",

@@ -4,10 +4,12 @@
 //! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. A new optional
 //! field and a new kind of event raise the minor version; anything else raises the major one.
 
+mod fault;
 mod header;
 mod incident;
 mod ledger;
 
+pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes, ScenarioFacts,
     Topology,
@@ -51,6 +53,8 @@ pub enum Event {
     AgentExit(AgentExit),
     /// Something befell a process, or the whole fleet, that the run had not asked for; recorded when it was over.
     Incident(Incident),
+    /// A step of a fault that the scenario declares.
+    Fault(FaultStep),
     /// A round is over: every task of it is answered or failed.
     Round(Round),
     /// One task was not answered in time, or answered with an error. At most
@@ -85,6 +89,7 @@ impl Event {
             | Self::AgentReplaced(_)
             | Self::AgentExit(_)
             | Self::Incident(_)
+            | Self::Fault(_)
             | Self::Round(_)
             | Self::Latency(_)
             | Self::Sample(_)

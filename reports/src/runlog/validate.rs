@@ -5,6 +5,7 @@
 //! of rounds in flight, and with nothing else. Whether the fleet did well is for the verdict.
 
 mod agents;
+mod faults;
 mod ledger;
 mod load;
 mod plan;
@@ -16,6 +17,7 @@ use super::event::{
     AgentId, End, EndReason, Event, Header, Phase, PlanFacts, Record, Resumes, Round, Sample,
 };
 use agents::Census;
+use faults::Faults;
 use load::Rounds;
 use sweeps::Sweeps;
 
@@ -42,6 +44,7 @@ pub struct Validator {
     census: Census,
     /// When the fleet was complete.
     began_ns: u64,
+    faults: Faults,
     rounds: Rounds,
     sweeps: Sweeps,
     /// An operator was told something: it may be that sweeps were left out.
@@ -120,6 +123,11 @@ impl Validator {
             }
             Event::Incident(incident) => self.census.incident(incident),
             Event::AgentReplaced(replaced) => self.census.replace(replaced),
+            Event::Fault(step) => {
+                self.under_load("a fault")?;
+                self.census.faulted(step)?;
+                plan.map_or(Ok(()), |plan| self.faults.step(step, plan))
+            }
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
                 self.works(failed.worker)?;
@@ -262,6 +270,7 @@ impl Validator {
         self.resumed = true;
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
         self.sweeps = Sweeps::default();
+        self.faults = Faults::default();
         (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
@@ -297,6 +306,7 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
         Event::Latency(interval) => {
             Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
         }
+        Event::Fault(step) => Some(("a fault took a step", step.at_ns)),
         Event::Sample(sample) => Some(("a sweep was over", sample.started_ns.saturating_add(sample.took_ns))),
         Event::SampleMissed(missed) => Some(("a sweep was due", missed.due_ns)),
         Event::Header(_)

@@ -3,6 +3,7 @@
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
 //! fleet did wrong (a death, a leftover, a difference between the two ends' ledgers) makes it FAIL.
 
+mod faults;
 mod own;
 mod work;
 
@@ -32,6 +33,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
         work_done(facts),
     ];
     out.extend(work::proven(facts));
+    out.extend(faults::proven(facts));
     out.extend([agents_live(facts), sampling_coverage(facts), sampler_on_time(facts)]);
     out.extend(pss_read(case));
     out.extend(own::grows_not(facts));
@@ -194,6 +196,10 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
     );
     if samples.sweeps_short > 0 {
         result.note = Some(format!("{} saw fewer than planned", sweeps(samples.sweeps_short)));
+    } else if facts.faults.sweeps_excused > 0 {
+        let excused = sweeps(facts.faults.sweeps_excused);
+        result.note =
+            Some(format!("{excused} saw fewer while a declared fault lasted, and no fewer than it explains"));
     }
     result
 }
@@ -402,7 +408,11 @@ fn against_rounds(facts: &Facts, ledger: &Ledger) -> Option<String> {
 fn no_deaths(facts: &Facts) -> EvidenceResult {
     let exits = &facts.exits_unexpected;
     let verdict = pass_or(Verdict::Fail, exits.total == 0);
-    let mut result = check("no undeclared death", verdict, "0", n(exits.total));
+    let found = match facts.exits_declared.total {
+        0 => n(exits.total),
+        declared => format!("{}, beside {} that faults of the scenario explain", n(exits.total), n(declared)),
+    };
+    let mut result = check("no undeclared death", verdict, "0", found);
     let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
     if !who.is_empty() {
         result.note = Some(shorten(&who));
@@ -431,7 +441,17 @@ fn no_incidents(case: &Case) -> Option<EvidenceResult> {
         None => "0".to_owned(),
         Some((spec, _)) => format!("0, or minor ones as the criterion `{}` allows", spec.name),
     };
-    let mut result = check("no undeclared incident", verdict, wanted, n(facts.incidents.total));
+    let found = match facts.incidents_declared {
+        0 => n(facts.incidents.total),
+        declared => {
+            format!(
+                "{}, beside {} that faults of the scenario explain",
+                n(facts.incidents.total),
+                n(declared)
+            )
+        }
+    };
+    let mut result = check("no undeclared incident", verdict, wanted, found);
     let what: Vec<_> =
         facts.incidents.items.iter().map(|i| format!("{} (pid {}) {}", i.name, i.pid, i.how)).collect();
     if !what.is_empty() {

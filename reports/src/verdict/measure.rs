@@ -7,7 +7,7 @@ mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Windows};
+use crate::facts::{Distribution, Facts, FaultFacts, Figure, Gauge, Medians, Over, STEADY_NS, Windows};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::Interval;
@@ -47,6 +47,7 @@ pub(super) enum Each {
     Round,
     Task,
     Sweep,
+    Firing,
 }
 
 /// Where a metric's figure comes from.
@@ -59,6 +60,8 @@ pub(super) enum Source<'a> {
     Answered { over: Over, weight: f64 },
     /// So many, among so many that were looked at.
     Count { value: u64, among: u64 },
+    /// In words: why the run has no such figure.
+    Nothing(String),
     /// One value a run, or why there is none.
     Once(Result<f64, &'static str>),
 }
@@ -113,6 +116,10 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         // What an earlier version did not look for, it did not see.
         MetricId::IncidentsMinor if !facts.has(1) => NOTHING_COUNTED,
         MetricId::IncidentsMinor => among_agents(facts, facts.incidents_minor),
+        MetricId::RecoveryTime
+        | MetricId::DetectionTime
+        | MetricId::FaultLoss
+        | MetricId::FaultDuplicates => of_faults(criterion.metric().id, &facts.faults),
         MetricId::AgentsLive => of_fleet(Figure::Live),
         MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
         MetricId::SamplerLateness => sweeps(&samples.lateness),
@@ -179,6 +186,32 @@ fn balance(facts: &Facts) -> Result<f64, &'static str> {
     Ok(variance.sqrt() / mean)
 }
 
+/// What declared faults did.
+fn of_faults(metric: MetricId, faults: &FaultFacts) -> Source<'_> {
+    let firings = faults.firings.len() as u64;
+    if firings == 0 {
+        return Source::Nothing("the scenario declares no fault".to_owned());
+    }
+    let open = faults.unrecovered() as u64;
+    match metric {
+        MetricId::DetectionTime => {
+            Source::Times { values: &faults.detection, medians: None, each: Each::Firing }
+        }
+        // What a fault has cost is known when it is over.
+        _ if open > 0 => Source::Nothing(format!(
+            "{} of {} firings of faults were not seen to the end of their recovery, which takes {} of load without a failed task",
+            units::count(open as f64),
+            units::count(firings as f64),
+            units::nanos(STEADY_NS)
+        )),
+        MetricId::RecoveryTime => {
+            Source::Times { values: &faults.recovery, medians: None, each: Each::Firing }
+        }
+        MetricId::FaultLoss => Source::Count { value: faults.lost, among: firings },
+        _ => Source::Count { value: faults.duplicates, among: firings },
+    }
+}
+
 /// The criterion's figure over what the facts hold so far.
 pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
@@ -191,6 +224,7 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
             Some(every) => windowed(over, weight, every, facts),
             None => whole(over, weight, facts),
         },
+        Source::Nothing(why) => Measured::nothing(0, why),
         Source::Count { among: 0, .. } => Measured::nothing(0, "nothing was there to count"),
         Source::Count { value, among } => Measured::exact(value as f64, among),
         Source::Once(Ok(value)) => Measured::exact(value, 1),

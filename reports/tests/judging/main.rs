@@ -6,6 +6,7 @@
 mod damage;
 mod disturbed;
 mod documents;
+mod faults;
 mod gates;
 mod live;
 mod metrics;

@@ -136,6 +136,7 @@ impl Run {
                 pss_every_ns: self.pss_every_ns,
                 messages_per_task: 4,
                 cpu_per_task_ns: None,
+                faults: Vec::new(),
             },
             criteria: self.criteria.clone(),
             host: HostFacts {

@@ -41,6 +41,44 @@ impl Every {
     }
 }
 
+/// Faults that are due at times after the start of the load.
+#[derive(Debug)]
+pub(super) struct Firings {
+    /// In order of time.
+    after_ns: Vec<u64>,
+    /// When the load began; nothing is due before that is known.
+    load_ns: Option<u64>,
+    next: usize,
+}
+
+impl Firings {
+    pub fn new(after_ns: Vec<u64>) -> Self {
+        Self { after_ns, load_ns: None, next: 0 }
+    }
+
+    pub fn load_began(&mut self, load_ns: u64) {
+        self.load_ns = Some(load_ns);
+    }
+
+    /// No more are due.
+    pub fn end(&mut self) {
+        self.next = self.after_ns.len();
+    }
+
+    pub fn due_ns(&self) -> u64 {
+        let after_ns = self.after_ns.get(self.next);
+        self.load_ns.zip(after_ns).map_or(u64::MAX, |(load_ns, after_ns)| load_ns.saturating_add(*after_ns))
+    }
+
+    /// The number of the next one, if it is due.
+    pub fn take(&mut self, now_ns: u64) -> Option<usize> {
+        (self.due_ns() <= now_ns).then(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
 /// How far the load is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {

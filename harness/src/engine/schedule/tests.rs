@@ -9,6 +9,7 @@ fn calendar([warm_up, load, every]: [u64; 3], sweep_every: u64, in_flight_max: u
     let times = [FIRST, load_ns, load_ns + load, load_ns + load + 1_000].map(|ms| ms * MS);
     Calendar {
         rounds: Rounds::new(times, (every > 0).then_some(every * MS), in_flight_max),
+        firings: Firings::new(Vec::new()),
         sweeps: Every::new(0, sweep_every * MS),
         clock: Every::new(0, 60_000 * MS),
     }
@@ -18,6 +19,7 @@ fn words(due: Due) -> String {
     match due {
         Due::Phase(phase) => format!("{phase:?}"),
         Due::Round { due_ns, .. } => format!("round@{}", due_ns / MS),
+        Due::Fault { firing } => format!("fault{firing}"),
         Due::Sweep { sweep, due_ns } => format!("sweep{sweep}@{}", due_ns / MS),
         Due::SweepsSkipped { count } => format!("skip {count}"),
         Due::Clock => "clock".to_owned(),
@@ -160,4 +162,19 @@ fn when_the_load_is_ended_early_sweeps_go_on() {
     due(&mut calendar, 30, 0);
     calendar.end_load();
     assert_eq!(due(&mut calendar, 250, 3), ("sweep1@100 sweep2@200".to_owned(), 300));
+}
+
+#[test]
+fn faults_are_due_from_the_recorded_begin_of_the_load_on_and_none_after_its_end() {
+    let mut faulty = calendar([0, 1_000, 500], 100_000, 4);
+    faulty.firings = Firings::new([100, 100, 900].map(|ms| ms * MS).to_vec());
+    assert_eq!(due(&mut faulty, 0, 0).0, "clock sweep0@0");
+    assert_eq!(due(&mut faulty, 20, 0).0, "Load round@20");
+    // Not before the log says that the load is on.
+    assert_eq!(due(&mut faulty, 200, 0), (String::new(), 520));
+    faulty.load_began(150 * MS);
+    assert_eq!(due(&mut faulty, 240, 0), (String::new(), 250));
+    assert_eq!(due(&mut faulty, 250, 0), ("fault0 fault1".to_owned(), 520));
+    faulty.end_load();
+    assert_eq!(due(&mut faulty, 1_100, 0).0, "");
 }

@@ -8,7 +8,7 @@ use crate::engine::load::INDEX_BITS;
 use crate::system::{
     Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence,
     Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode,
-    Stopped, System, Task,
+    Stopped, System, Target, Task,
 };
 use reports::runlog::event::LedgerRow;
 use std::cell::RefCell;
@@ -76,6 +76,19 @@ pub struct Fake {
     replies: Box<dyn Fn(u64, PlaceId) -> Reply>,
     counts: LedgerRow,
     notices: Vec<Notice>,
+    stopped: HashSet<Identity>,
+    obeys: Obeys,
+}
+
+/// What becomes of orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obeys {
+    /// They are carried out; who is killed has a successor after 100 ms.
+    All,
+    /// They are taken, and nothing happens.
+    Nothing,
+    /// What is paused stays paused.
+    NoContinue,
 }
 
 impl fmt::Debug for Fake {
@@ -100,6 +113,8 @@ impl Fake {
             replies: Box::new(|_, _| Reply::Right),
             counts: LedgerRow::default(),
             notices: Vec::new(),
+            stopped: HashSet::new(),
+            obeys: Obeys::All,
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
         for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
@@ -121,6 +136,11 @@ impl Fake {
     /// What becomes of a task, by its round and its worker.
     pub fn replies(mut self, replies: impl Fn(u64, PlaceId) -> Reply + 'static) -> Self {
         self.replies = Box::new(replies);
+        self
+    }
+
+    pub fn obeys(mut self, obeys: Obeys) -> Self {
+        self.obeys = obeys;
         self
     }
 
@@ -333,8 +353,29 @@ impl System for Fake {
         Counts { client: self.counts, coordinators: Vec::new(), pool: None }
     }
 
+    fn is_stopped(&self, process: Identity) -> bool {
+        self.stopped.contains(&process)
+    }
+
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
-        Err(OrderError::NoTarget(order))
+        let (Order::Kill(Target::Place(place))
+        | Order::Pause(Target::Place(place))
+        | Order::Continue(Target::Place(place))) = order
+        else {
+            return Err(OrderError::NoTarget(order));
+        };
+        let process = self.process(place).clone();
+        match (order, self.obeys) {
+            (_, Obeys::Nothing) | (Order::Continue(_), Obeys::NoContinue) => {}
+            (Order::Kill(_), _) => {
+                self.kill(place);
+                let back_ns = self.clock.now_ns() + 100_000_000;
+                self.push(back_ns, Happening::Action(Box::new(move |fake| fake.replace(place))));
+            }
+            (Order::Pause(_), _) => drop(self.stopped.insert(process.identity())),
+            (_, _) => drop(self.stopped.remove(&process.identity())),
+        }
+        Ok(vec![process])
     }
 
     fn notices(&mut self) -> Vec<Notice> {

@@ -1,6 +1,6 @@
 //! What stands in the first line of a log: everything that was decided before the first fork.
 
-use super::FormatVersion;
+use super::{FaultFacts, FormatVersion};
 use serde::{Deserialize, Serialize};
 
 /// Everything that was decided before the first fork.
@@ -105,6 +105,9 @@ pub struct PlanFacts {
     /// CPU time that a worker uses for a task; absent if the workload does not say, and before 2.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_per_task_ns: Option<u64>,
+    /// In the order of the scenario; not before 2.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultFacts>,
 }
 
 /// From the client to the coordinator, to the worker, and the same way back.

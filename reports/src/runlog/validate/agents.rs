@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan;
 use crate::runlog::event::{
-    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, Header, Incident, IncidentKind, Phase, PlanFacts,
-    Role, Sample,
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind, Phase,
+    PlanFacts, Role, Sample,
 };
 
 /// The harness, which some logs do not introduce.
@@ -198,6 +198,24 @@ impl Census {
             && incident.to_ns.is_none_or(|to_ns| agent.stopped.is_some_and(|(_, seen_ns)| seen_ns <= to_ns))
         {
             agent.stopped = None;
+        }
+        Ok(())
+    }
+
+    /// A fault was injected into processes that are there.
+    pub(super) fn faulted(&mut self, step: &FaultStep) -> Result<(), String> {
+        for target in &step.targets {
+            let agent = self.fleet(target.agent)?;
+            if agent.name != target.name {
+                return Err(format!("agent {} is {}, and not {}", target.agent, agent.name, target.name));
+            }
+            let own = (agent.incarnation, agent.pid, agent.start_ticks);
+            if own != (target.incarnation, target.pid, target.start_ticks) {
+                return Err(format!(
+                    "a fault was injected into {} as pid {}, and it is pid {}",
+                    target.name, target.pid, agent.pid
+                ));
+            }
         }
         Ok(())
     }

@@ -1,0 +1,195 @@
+//! Carries the calendar of faults out, and writes every step down: injected, proven, healed, proven healed.
+//!
+//! The load thread drives it between two polls, and nothing here waits: a proof that does not show yet is looked for
+//! again. Deliberately absent: what a fault does ([`crate::fault`]) and what it explains (`reports`).
+
+use super::recorder::Handle;
+use super::watch::Watch;
+use crate::fault::{self, Fault, Look};
+use crate::scenario::Plan;
+use crate::system::{Life, Process, System};
+use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
+use std::time::Duration;
+
+/// An effect that does not show within this time is not proven.
+const SHOWS_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const LOOK_NS: u64 = 2_000_000;
+
+/// What a firing waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its effect is to show until then.
+    Proving { until_ns: u64 },
+    /// Its time to heal.
+    Lasting,
+    /// That its effect is gone is to show until then.
+    Healing { until_ns: u64 },
+}
+
+#[derive(Debug)]
+struct Active {
+    number: usize,
+    fault: Box<dyn Fault>,
+    stage: Stage,
+    /// When it is to be healed; absent if it needs no heal.
+    heals_ns: Option<u64>,
+}
+
+/// The firings that are under way.
+#[derive(Debug)]
+pub struct Faults<'a> {
+    plan: &'a Plan,
+    log: Handle,
+    active: Vec<Active>,
+    looked_ns: u64,
+}
+
+impl<'a> Faults<'a> {
+    pub fn new(plan: &'a Plan, log: Handle) -> Self {
+        Self { plan, log, active: Vec::new(), looked_ns: 0 }
+    }
+
+    fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
+        self.record_with(number, step, (at_ns, how), Vec::new());
+    }
+
+    fn record_with(
+        &self,
+        number: usize,
+        step: FaultStepKind,
+        (at_ns, how): (u64, String),
+        targets: Vec<FaultTarget>,
+    ) {
+        let firing = u32::try_from(number).unwrap_or(u32::MAX);
+        self.log.record(Event::Fault(FaultStep { firing, step, at_ns, targets, how }));
+    }
+
+    /// Injects firing `number` of the calendar.
+    pub fn inject(&mut self, number: usize, system: &mut dyn System, watch: &Watch, now_ns: u64) {
+        let firing = &self.plan.calendar().firings()[number];
+        let processes = system.processes();
+        let known = |process: &Process| {
+            let id = watch.id_of(process.place);
+            let agent = watch.agents().get(id as usize)?;
+            let own = (agent.pid, agent.start_ticks) == (process.pid, process.start_ticks);
+            own.then(|| target(agent))
+        };
+        let found: Vec<(Process, FaultTarget)> = firing
+            .targets
+            .iter()
+            .filter_map(|place| processes.iter().find(|process| process.place == *place))
+            .filter(|process| matches!(process.life, Life::Live | Life::Starting))
+            .filter_map(|process| Some((process.clone(), known(process)?)))
+            .collect();
+        let (targets, facts): (Vec<Process>, Vec<FaultTarget>) = found.into_iter().unzip();
+        if targets.len() < firing.targets.len() {
+            let missing = firing.targets.len() - targets.len();
+            let how = format!(
+                "{missing} of {} targets have no process that is known to live",
+                firing.targets.len()
+            );
+            return self.record(number, FaultStepKind::NotInjected, now_ns, how);
+        }
+        let mut fault = fault::of(self.plan.faults()[firing.fault].action());
+        match fault.inject(system, &targets) {
+            Err(why) => self.record(number, FaultStepKind::NotInjected, now_ns, why),
+            Ok(how) => {
+                self.record_with(number, FaultStepKind::Injected, (now_ns, how), facts);
+                let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
+                let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
+                self.active.push(Active { number, fault, stage: Stage::Proving { until_ns }, heals_ns });
+            }
+        }
+    }
+
+    /// Looks for proofs and heals what is due. Cheap if nothing is under way.
+    pub fn tend(&mut self, system: &mut dyn System, now_ns: u64) {
+        if self.active.is_empty() || now_ns < self.looked_ns.saturating_add(LOOK_NS) {
+            return;
+        }
+        self.looked_ns = now_ns;
+        let mut active = std::mem::take(&mut self.active);
+        active.retain_mut(|one| self.step(one, system, now_ns));
+        active.append(&mut self.active);
+        self.active = active;
+    }
+
+    /// One step of one firing; whether more are to come.
+    fn step(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
+        match one.stage {
+            Stage::Proving { until_ns } => {
+                match one.fault.prove(system) {
+                    Look::Shown(how) => self.record(one.number, FaultStepKind::Proven, now_ns, how),
+                    Look::NotYet(_) if now_ns < until_ns && !due(one.heals_ns, now_ns) => return true,
+                    Look::NotYet(what) => self.record(one.number, FaultStepKind::Unproven, now_ns, what),
+                }
+                one.stage = Stage::Lasting;
+                one.heals_ns.is_some()
+            }
+            Stage::Lasting if due(one.heals_ns, now_ns) => self.heal(one, system, now_ns),
+            Stage::Lasting => true,
+            Stage::Healing { until_ns } => match one.fault.prove_healed(system) {
+                Look::Shown(how) => {
+                    self.record(one.number, FaultStepKind::HealProven, now_ns, how);
+                    false
+                }
+                Look::NotYet(_) if now_ns < until_ns => true,
+                Look::NotYet(what) => {
+                    self.record(one.number, FaultStepKind::Unhealed, now_ns, what);
+                    false
+                }
+            },
+        }
+    }
+
+    fn heal(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
+        let how = match one.fault.heal(system) {
+            Ok(how) => how,
+            Err(why) => format!("tried: {why}"),
+        };
+        self.record(one.number, FaultStepKind::Healed, now_ns, how);
+        one.stage = Stage::Healing { until_ns: now_ns.saturating_add(nanos(SHOWS_WITHIN)) };
+        true
+    }
+
+    /// When to tend them next; `u64::MAX` if nothing is under way.
+    pub fn next_ns(&self) -> u64 {
+        let next = |one: &Active| match one.stage {
+            Stage::Proving { .. } | Stage::Healing { .. } => self.looked_ns.saturating_add(LOOK_NS),
+            Stage::Lasting => one.heals_ns.unwrap_or(u64::MAX),
+        };
+        self.active.iter().map(next).min().unwrap_or(u64::MAX)
+    }
+
+    /// The load is over, whatever for: nothing lasts any longer.
+    pub fn end(&mut self, now_ns: u64) {
+        for one in &mut self.active {
+            one.heals_ns = one.heals_ns.map(|heals_ns| heals_ns.min(now_ns));
+        }
+    }
+
+    /// Nothing is under way.
+    pub fn is_done(&self) -> bool {
+        self.active.is_empty()
+    }
+}
+
+fn due(at_ns: Option<u64>, now_ns: u64) -> bool {
+    at_ns.is_some_and(|at_ns| at_ns <= now_ns)
+}
+
+fn target(agent: &AgentInfo) -> FaultTarget {
+    let AgentInfo { id, incarnation, name, pid, start_ticks, .. } = agent;
+    FaultTarget {
+        agent: *id,
+        incarnation: *incarnation,
+        name: name.clone(),
+        pid: *pid,
+        start_ticks: *start_ticks,
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,96 @@
+//! Declared faults on a scripted system: every step in the log, and nothing proven that did not show.
+
+use super::fake::{Fake, Obeys};
+use super::{Done, SCENARIO, run_into};
+use crate::engine::sink::MemorySink;
+use reports::Verdict;
+use reports::runlog::event::{Event, FaultStepKind};
+
+/// A load of 12 s, with a fault.
+fn scenario(fault: &str) -> String {
+    let text = SCENARIO.replace("duration = \"1s\"", "duration = \"12s\"");
+    text.replace("[[criterion]]", &format!("[[fault]]\nname = \"planned\"\n{fault}\n[[criterion]]"))
+}
+
+const KILL: &str = "kind = \"kill\"\nrole = \"worker\"\nat = \"2s\"";
+const PAUSE: &str = "kind = \"pause\"\nrole = \"worker\"\nat = \"2s\"\nfor = \"1s\"";
+
+/// The run, and the verdict of the check of its faults.
+fn run(fault: &str, obeys: Obeys) -> (Done, Verdict) {
+    let sink = MemorySink::default();
+    let done = run_into(&sink, &scenario(fault), |clock, _| Fake::new(clock, 3).obeys(obeys));
+    let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+    let check = judgement.evidence.iter().find(|check| check.name == "faults proven").unwrap();
+    (done, check.verdict)
+}
+
+/// Firing, step, and when, in ms.
+fn steps(done: &Done) -> Vec<(u32, FaultStepKind, u64)> {
+    let steps = done.all(|event| if let Event::Fault(step) = event { Some(step) } else { None });
+    steps.iter().map(|step| (step.firing, step.step, step.at_ns / 1_000_000)).collect()
+}
+
+#[test]
+fn a_kill_is_injected_on_time_and_proven_by_the_kernel() {
+    let (done, verdict) = run(KILL, Obeys::All);
+    // The load begins after a lead of 20 ms.
+    use FaultStepKind::{Injected, Proven};
+    assert_eq!(steps(&done), [(0, Injected, 2_020), (0, Proven, 2_022)]);
+    assert_eq!(verdict, Verdict::Pass);
+    assert_eq!(done.crashes().len(), 1);
+    assert_eq!(done.replaced().len(), 1);
+}
+
+#[test]
+fn an_injection_that_does_nothing_is_unproven() {
+    for fault in [KILL, PAUSE] {
+        let (done, verdict) = run(fault, Obeys::Nothing);
+        assert!(
+            steps(&done).iter().any(|(_, step, _)| *step == FaultStepKind::Unproven),
+            "{:?}",
+            steps(&done)
+        );
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert_eq!(done.crashes().len(), 0);
+    }
+}
+
+#[test]
+fn a_pause_is_healed_on_time_and_a_heal_that_does_nothing_is_unhealed() {
+    use FaultStepKind::{HealProven, Healed, Injected, Proven, Unhealed};
+    let (done, verdict) = run(PAUSE, Obeys::All);
+    let found = steps(&done);
+    let kinds: Vec<_> = found.iter().map(|(_, step, _)| *step).collect();
+    assert_eq!((&kinds[..], verdict), (&[Injected, Proven, Healed, HealProven][..], Verdict::Pass));
+    assert_eq!(found[2].2, 3_020);
+    let (done, verdict) = run(PAUSE, Obeys::NoContinue);
+    let kinds: Vec<_> = steps(&done).iter().map(|(_, step, _)| *step).collect();
+    assert_eq!((&kinds[..], verdict), (&[Injected, Proven, Healed, Unhealed][..], Verdict::Inconclusive));
+}
+
+#[test]
+fn a_fault_in_a_place_without_a_process_is_not_injected() {
+    let fault =
+        "kind = \"kill\"\nrole = \"worker\"\nshare = \"100%\"\nat = \"2s\"\nevery = \"50ms\"\ntimes = 2";
+    let (done, verdict) = run(fault, Obeys::All);
+    use FaultStepKind::{Injected, NotInjected, Proven};
+    let kinds: Vec<_> = steps(&done).iter().map(|(firing, step, _)| (*firing, *step)).collect();
+    // The successors come after 100 ms.
+    assert_eq!(kinds, [(0, Injected), (0, Proven), (1, NotInjected)]);
+    assert_eq!(verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn the_calendar_follows_from_the_seed_and_rolls_where_it_is_asked_to() {
+    let rolling = format!("{KILL}\nshare = \"100%\"\napart = \"1s\"");
+    let (done, _) = run(&rolling, Obeys::All);
+    let injected: Vec<u64> = steps(&done)
+        .iter()
+        .filter(|(_, step, _)| *step == FaultStepKind::Injected)
+        .map(|(.., ms)| *ms)
+        .collect();
+    assert_eq!(injected, [2_020, 3_020, 4_020]);
+    let mut names: Vec<_> = done.crashes().iter().map(|exit| exit.name.clone()).collect();
+    names.sort();
+    assert_eq!(names, ["worker/0.0", "worker/0.1", "worker/0.2"]);
+}

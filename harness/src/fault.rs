@@ -1,0 +1,70 @@
+//! What is done to a fleet on purpose, a file a fault, all of one shape: inject, prove, heal, prove healed.
+//!
+//! A fault is proven by other means than those that injected it: the kernel shows the effect on the process with that
+//! pid and start time, whatever the system says of itself. All faults here act on single processes, which the kernel
+//! takes down with the harness: nothing of them outlives a run, and there is nothing to undo.
+//! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
+//! judge.
+
+mod kill;
+mod limit;
+mod pause;
+
+use crate::scenario::fault::Action;
+use crate::system::{Process, System};
+use std::fmt;
+
+/// What a look at an effect shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// In words, by what.
+    Shown(String),
+    /// In words, what was seen instead.
+    NotYet(String),
+}
+
+/// One fault in the processes that it was injected into.
+pub trait Fault: fmt::Debug {
+    /// In words, what was done to all of them.
+    ///
+    /// # Errors
+    /// In words: nothing was done to the process, or what was done to some of them was undone.
+    fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String>;
+
+    /// Whether the effect on every process shows.
+    fn prove(&self, system: &dyn System) -> Look;
+
+    /// Undoes it; of processes that have ended there is nothing to undo. In words.
+    ///
+    /// # Errors
+    /// In words, what stays.
+    fn heal(&mut self, system: &mut dyn System) -> Result<String, String>;
+
+    /// Whether no process shows the effect any more.
+    fn prove_healed(&self, system: &dyn System) -> Look;
+}
+
+pub fn of(action: Action) -> Box<dyn Fault> {
+    match action {
+        Action::Kill => Box::new(kill::Kill::default()),
+        Action::Pause => Box::new(pause::Pause::default()),
+        Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
+    }
+}
+
+/// `coord/3 (pid 4242)`, and how many more.
+fn names(targets: &[Process]) -> String {
+    match targets {
+        [] => "no process".to_owned(),
+        [one] => format!("{} (pid {})", one.place, one.pid),
+        [first, rest @ ..] => format!("{} (pid {}) and {} more", first.place, first.pid, rest.len()),
+    }
+}
+
+/// Whether something holds of every process: what the first shows of which it does not.
+fn every(targets: &[Process], shown: &str, holds: impl Fn(&Process) -> Result<(), String>) -> Look {
+    match targets.iter().find_map(|process| holds(process).err().map(|what| (process, what))) {
+        Some((process, what)) => Look::NotYet(format!("{} (pid {}) {what}", process.place, process.pid)),
+        None => Look::Shown(format!("{shown}: {}", names(targets))),
+    }
+}

@@ -1,0 +1,127 @@
+//! A lower soft limit by `prlimit`, and the one before to heal. Proven by `/proc/PID/limits`.
+
+use super::{Fault, Look, every, names};
+use crate::scenario::fault::Resource;
+use crate::system::{Presence, Process, System};
+use procfs::process::{LimitValue, Process as Proc};
+use rustix::process::{Pid, Resource as Kind, Rlimit, prlimit};
+
+#[derive(Debug)]
+pub(super) struct Limit {
+    resource: Resource,
+    to: u64,
+    /// Each with the limit that it had.
+    limited: Vec<(Process, Rlimit)>,
+}
+
+impl Limit {
+    pub(super) fn new(resource: Resource, to: u64) -> Self {
+        Self { resource, to, limited: Vec::new() }
+    }
+
+    fn kind(&self) -> Kind {
+        match self.resource {
+            Resource::Descriptors => Kind::Nofile,
+            Resource::Processes => Kind::Nproc,
+            Resource::AddressSpace => Kind::As,
+            Resource::FileSize => Kind::Fsize,
+        }
+    }
+
+    fn set(&self, process: &Process, limit: Rlimit) -> Result<Rlimit, String> {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or("has no pid")?;
+        prlimit(Some(pid), self.kind(), limit)
+            .map_err(|error| format!("cannot limit {} (pid {}): {error}", process.place, process.pid))
+    }
+
+    fn lower(&self, process: &Process) -> Result<Rlimit, String> {
+        let (soft, hard) = self.shown(process)?;
+        match soft.filter(|soft| *soft <= self.to) {
+            Some(soft) => Err(format!(
+                "{} (pid {}) has a limit of {soft} {} already, and {} is not below it",
+                process.place,
+                process.pid,
+                self.resource.words(),
+                self.to
+            )),
+            None => self.set(process, Rlimit { current: Some(self.to), maximum: hard }),
+        }
+    }
+
+    /// The soft limit and the hard one, as `/proc/PID/limits` has them; `None` without one.
+    fn shown(&self, process: &Process) -> Result<(Option<u64>, Option<u64>), String> {
+        let pid = i32::try_from(process.pid).map_err(|_| "has no pid".to_owned())?;
+        let limits = Proc::new(pid).and_then(|proc| proc.limits()).map_err(|error| error.to_string())?;
+        let pair = match self.resource {
+            Resource::Descriptors => limits.max_open_files,
+            Resource::Processes => limits.max_processes,
+            Resource::AddressSpace => limits.max_address_space,
+            Resource::FileSize => limits.max_file_size,
+        };
+        Ok((number(pair.soft_limit), number(pair.hard_limit)))
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        self.limited.iter().map(|(process, _)| process.clone()).collect()
+    }
+
+    fn restore(&mut self, system: &dyn System) -> Result<(), String> {
+        let failed: Vec<String> = self
+            .limited
+            .iter()
+            .filter(|(process, _)| system.presence(process.identity()) == Presence::Alive)
+            .filter_map(|(process, before)| self.set(process, *before).err())
+            .collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    }
+}
+
+fn number(limit: LimitValue) -> Option<u64> {
+    match limit {
+        LimitValue::Unlimited => None,
+        LimitValue::Value(value) => Some(value),
+    }
+}
+
+impl Fault for Limit {
+    fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
+        for target in targets {
+            match self.lower(target) {
+                Ok(before) => self.limited.push((target.clone(), before)),
+                Err(error) => {
+                    // What was limited before has its limit back; a process that refuses is named by the error.
+                    let _ = self.restore(system);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(format!("{} {} for {}", self.to, self.resource.words(), names(&self.processes())))
+    }
+
+    fn prove(&self, _: &dyn System) -> Look {
+        every(&self.processes(), "/proc/PID/limits", |process| match self.shown(process)?.0 {
+            Some(limit) if limit == self.to => Ok(()),
+            limit => {
+                Err(format!("has a limit of {}", limit.map_or("none".to_owned(), |limit| limit.to_string())))
+            }
+        })
+    }
+
+    fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
+        self.restore(system).map(|()| format!("the limits before for {}", names(&self.processes())))
+    }
+
+    fn prove_healed(&self, system: &dyn System) -> Look {
+        let before: Vec<(Process, Option<u64>)> =
+            self.limited.iter().map(|(process, limit)| (process.clone(), limit.current)).collect();
+        every(&self.processes(), "/proc/PID/limits", |process| {
+            let Some((_, wanted)) = before.iter().find(|(known, _)| known.pid == process.pid) else {
+                return Ok(());
+            };
+            if system.presence(process.identity()) != Presence::Alive || self.shown(process)?.0 == *wanted {
+                return Ok(());
+            }
+            Err("still has the lower limit".to_owned())
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! SIGSTOP, and SIGCONT to heal. Proven by the state that the kernel shows.
+
+use super::{Fault, Look, every, names};
+use crate::system::{Order, Presence, Process, System, Target};
+
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    paused: Vec<Process>,
+}
+
+impl Fault for Pause {
+    fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
+        for target in targets {
+            match system.order(Order::Pause(Target::Place(target.place))) {
+                Ok(_) => self.paused.push(target.clone()),
+                Err(error) => {
+                    // What was paused before goes on; that it does is not asked.
+                    let _ = self.heal(system);
+                    return Err(error.to_string());
+                }
+            }
+        }
+        Ok(format!("SIGSTOP to {}", names(&self.paused)))
+    }
+
+    fn prove(&self, system: &dyn System) -> Look {
+        every(&self.paused, "state T in /proc", |process| match system.is_stopped(process.identity()) {
+            true => Ok(()),
+            false => Err("is not stopped".to_owned()),
+        })
+    }
+
+    fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
+        let mut failed = Vec::new();
+        for process in &self.paused {
+            // The fleet may have ended what made no progress, and have another process in its place by now.
+            let is_there = system.presence(process.identity()) == Presence::Alive;
+            if is_there && let Err(error) = system.order(Order::Continue(Target::Place(process.place))) {
+                failed.push(error.to_string());
+            }
+        }
+        if failed.is_empty() {
+            Ok(format!("SIGCONT to {}", names(&self.paused)))
+        } else {
+            Err(failed.join("; "))
+        }
+    }
+
+    fn prove_healed(&self, system: &dyn System) -> Look {
+        every(&self.paused, "not in state T", |process| match system.is_stopped(process.identity()) {
+            true => Err("is still stopped".to_owned()),
+            false => Ok(()),
+        })
+    }
+}

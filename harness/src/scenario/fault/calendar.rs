@@ -1,0 +1,134 @@
+//! When each fault fires, and into which places: decided from the run's seed, before anything starts.
+
+use super::{Fault, FaultRole, Pick};
+use crate::scenario::seed;
+use crate::scenario::unit::nanos;
+use crate::system::PlaceId;
+use coordinator::config::FleetShape;
+use rand::SeedableRng as _;
+use rand::seq::index::sample;
+use rand_chacha::ChaCha8Rng;
+use reports::runlog::event::{FaultFacts, FiringFacts};
+use std::time::Duration;
+
+/// One injection: everything about it is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The fault's place in the scenario.
+    pub fault: usize,
+    /// After the start of the load.
+    pub at: Duration,
+    /// Until it is healed; absent if it needs no heal.
+    pub lasts: Option<Duration>,
+    /// Never empty, each once.
+    pub targets: Vec<PlaceId>,
+}
+
+impl Firing {
+    /// When it is healed, or was injected if it needs no heal.
+    pub fn ends(&self) -> Duration {
+        self.at + self.lasts.unwrap_or_default()
+    }
+}
+
+/// The firings of a run, in order of time; a firing's place here is its number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calendar {
+    firings: Vec<Firing>,
+    words: Vec<String>,
+}
+
+impl Calendar {
+    pub(in crate::scenario) fn new(faults: &[Fault], shape: &FleetShape, load: Duration, root: u64) -> Self {
+        let mut firings = Vec::new();
+        for (index, fault) in faults.iter().enumerate() {
+            let mut random = ChaCha8Rng::seed_from_u64(seed::child(root, &format!("fault/{}", fault.name)));
+            let mut turn = 0;
+            let first = fault.starts(load);
+            let times = match (fault.every, fault.times) {
+                (None, _) => 1,
+                (Some(_), Some(times)) => times,
+                (Some(every), None) => {
+                    until(load.saturating_sub(first), every, fault.lasts.unwrap_or_default())
+                }
+            };
+            for number in 0..times {
+                let at = first + fault.every.unwrap_or_default() * number;
+                let targets = choose(fault, shape, &mut random, &mut turn);
+                if fault.apart.is_zero() {
+                    firings.push(Firing { fault: index, at, lasts: fault.lasts, targets });
+                } else {
+                    let rolling = (0..).zip(targets).map(|(step, place)| Firing {
+                        fault: index,
+                        at: at + fault.apart * step,
+                        lasts: fault.lasts,
+                        targets: vec![place],
+                    });
+                    firings.extend(rolling);
+                }
+            }
+        }
+        // Stable: what is due together keeps the order of the file.
+        firings.sort_by_key(|firing| firing.at);
+        Self { firings, words: faults.iter().map(|fault| fault.words(shape)).collect() }
+    }
+
+    pub fn firings(&self) -> &[Firing] {
+        &self.firings
+    }
+
+    /// For the log's header.
+    pub fn facts(&self, faults: &[Fault]) -> Vec<FaultFacts> {
+        let of = |index: usize| {
+            (0..)
+                .zip(&self.firings)
+                .filter(|(_, firing)| firing.fault == index)
+                .map(|(number, firing)| FiringFacts {
+                    firing: number,
+                    at_ns: nanos(firing.at),
+                    lasts_ns: firing.lasts.map(nanos),
+                    targets: firing.targets.iter().map(ToString::to_string).collect(),
+                })
+                .collect()
+        };
+        faults
+            .iter()
+            .zip(&self.words)
+            .enumerate()
+            .map(|(index, (fault, words))| FaultFacts {
+                name: fault.name.clone(),
+                kind: fault.action.kind(),
+                words: words.clone(),
+                firings: of(index),
+            })
+            .collect()
+    }
+}
+
+/// How many firings fit, the last one healed before the load ends.
+fn until(rest: Duration, every: Duration, lasts: Duration) -> u32 {
+    let room = rest.saturating_sub(lasts).as_nanos();
+    u32::try_from(room.div_ceil(every.as_nanos().max(1))).unwrap_or(u32::MAX).max(1)
+}
+
+fn choose(fault: &Fault, shape: &FleetShape, random: &mut ChaCha8Rng, turn: &mut u32) -> Vec<PlaceId> {
+    let all = fault.all(shape);
+    let many = fault.many.of(all);
+    let indices: Vec<u32> = match fault.pick {
+        Pick::Random => {
+            sample(random, all as usize, many as usize).into_iter().map(|index| index as u32).collect()
+        }
+        Pick::Spread => {
+            let step = u64::from(all) / u64::from(many.max(1));
+            let base = u64::from(std::mem::replace(turn, turn.wrapping_add(1)));
+            let place = |nth: u32| ((base + u64::from(nth) * step) % u64::from(all)) as u32;
+            (0..many).map(place).collect()
+        }
+    };
+    let workers = shape.workers_per_coordinator();
+    let place = |index: u32| match fault.role {
+        FaultRole::Coordinator => PlaceId::Coordinator(index),
+        FaultRole::Worker => PlaceId::worker(index / workers, index % workers),
+    };
+    indices.into_iter().map(place).collect()
+}

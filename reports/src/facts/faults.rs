@@ -1,0 +1,299 @@
+//! What each declared fault did: proven or not, healed or not, which deaths it explains, how long until the fleet had
+//! recovered.
+//!
+//! A death is declared if it is of a process that a firing was injected into, or of a worker of such a coordinator:
+//! those very processes, by pid, and each once. Everything else stays undeclared, also within the time of a fault.
+//!
+//! Recovery counts from the proof of the effect, or of the heal of a fault that lasts, to the first moment from which
+//! every affected place is attached and delivery is whole for [`STEADY_NS`]; that time itself is not counted. What is
+//! lost until then is lost to the fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Distribution;
+use crate::runlog::event::{
+    AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
+    IncidentKind, Role, Round,
+};
+
+/// Delivery must be whole for so long before the fleet counts as recovered.
+pub const STEADY_NS: u64 = 5_000_000_000;
+/// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
+/// sweep's period beside it.
+const HEARD_NS: u64 = 1_000_000_000;
+
+/// What became of one firing.
+#[derive(Debug, Clone)]
+pub struct Firing {
+    /// Of the fault in the plan.
+    pub fault: usize,
+    pub kind: FaultKind,
+    pub injected_ns: Option<u64>,
+    /// By what its effect was shown, and when.
+    pub proven: Option<(u64, String)>,
+    pub healed_ns: Option<u64>,
+    pub heal_proven_ns: Option<u64>,
+    /// What stood against it: it could not be injected, proven or healed.
+    pub failed: Option<String>,
+    /// Processes that it was injected into.
+    pub targets: u32,
+    /// When the log first has a death or a suspicion that it explains.
+    pub noticed_ns: Option<u64>,
+    /// Deaths that it explains.
+    pub deaths: u64,
+    /// Tasks that failed in rounds that ended between the injection and the recovery.
+    pub lost: u64,
+    /// From the proof of the effect, or of the heal if it lasts.
+    pub recovery_ns: Option<u64>,
+    lasts: bool,
+}
+
+impl Firing {
+    /// Whether everything that it has to show was shown.
+    pub fn is_whole(&self) -> bool {
+        self.over_ns().is_some()
+    }
+
+    /// From when on the fleet can recover: nothing is done to it any more, and all of that was shown.
+    fn over_ns(&self) -> Option<u64> {
+        let (proven_ns, _) = self.proven.as_ref().filter(|_| self.failed.is_none())?;
+        if self.lasts { self.heal_proven_ns } else { Some(*proven_ns) }
+    }
+}
+
+/// A firing whose effect is not over.
+#[derive(Debug, Clone)]
+struct Open {
+    firing: usize,
+    /// Everything that it reaches.
+    hit: BTreeSet<AgentId>,
+    /// Of these, what is not back.
+    missing: BTreeSet<AgentId>,
+    /// Since when all of it is back and every task is answered.
+    steady_ns: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct FaultFacts {
+    /// In the order of their numbers.
+    pub firings: Vec<Firing>,
+    /// Of the firings that were seen to their end.
+    pub recovery: Distribution,
+    /// From the injection to the first notice of it.
+    pub detection: Distribution,
+    pub lost: u64,
+    pub duplicates: u64,
+    /// Sweeps that saw no fewer processes than a firing explains.
+    pub sweeps_excused: u64,
+    open: Vec<Open>,
+    /// Processes whose end is explained, and by which firing.
+    explains: BTreeMap<(AgentId, u32), usize>,
+    /// Whose stop, suspicion or hang is explained.
+    disturbs: BTreeMap<(AgentId, u32), usize>,
+    /// Firings that have all their places back: until when sweeps may not have heard of it.
+    settling: Vec<(u64, BTreeSet<AgentId>)>,
+    sample_every_ns: u64,
+}
+
+impl FaultFacts {
+    pub(super) fn new(header: &Header) -> Self {
+        let mut firings: Vec<(u32, Firing)> = Vec::new();
+        for (fault, facts) in header.plan.faults.iter().enumerate() {
+            for planned in &facts.firings {
+                let firing = Firing {
+                    fault,
+                    kind: facts.kind,
+                    injected_ns: None,
+                    proven: None,
+                    healed_ns: None,
+                    heal_proven_ns: None,
+                    failed: None,
+                    targets: 0,
+                    noticed_ns: None,
+                    deaths: 0,
+                    lost: 0,
+                    recovery_ns: None,
+                    lasts: planned.lasts_ns.is_some(),
+                };
+                firings.push((planned.firing, firing));
+            }
+        }
+        firings.sort_by_key(|(number, _)| *number);
+        Self {
+            firings: firings.into_iter().map(|(_, firing)| firing).collect(),
+            sample_every_ns: header.plan.sample_every_ns,
+            ..Self::default()
+        }
+    }
+
+    /// Firings that were not seen to the end of their recovery.
+    pub fn unrecovered(&self) -> usize {
+        self.firings.iter().filter(|firing| firing.recovery_ns.is_none()).count()
+    }
+
+    pub(super) fn step(&mut self, step: &FaultStep, agents: &BTreeMap<AgentId, AgentInfo>) {
+        let index = step.firing as usize;
+        let Some(firing) = self.firings.get_mut(index) else { return };
+        let at_ns = step.at_ns;
+        match step.step {
+            FaultStepKind::NotInjected | FaultStepKind::Unproven | FaultStepKind::Unhealed => {
+                firing.failed.get_or_insert_with(|| format!("{}: {}", step.step.name(), step.how));
+                if step.step == FaultStepKind::NotInjected {
+                    self.forget(index);
+                }
+            }
+            FaultStepKind::Injected => self.injected(index, step, agents),
+            FaultStepKind::Proven => firing.proven = Some((at_ns, step.how.clone())),
+            FaultStepKind::Healed => firing.healed_ns = Some(at_ns),
+            FaultStepKind::HealProven => firing.heal_proven_ns = Some(at_ns),
+        }
+    }
+
+    fn injected(&mut self, index: usize, step: &FaultStep, agents: &BTreeMap<AgentId, AgentInfo>) {
+        let firing = &mut self.firings[index];
+        firing.injected_ns = Some(step.at_ns);
+        firing.targets = u32::try_from(step.targets.len()).unwrap_or(u32::MAX);
+        let mut hit: BTreeMap<AgentId, u32> = step.targets.iter().map(|t| (t.agent, t.pid)).collect();
+        for target in &step.targets {
+            let Some(prefix) = dependents(&target.name) else { continue };
+            let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
+            hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
+        }
+        let is_limit = firing.kind == FaultKind::Limit;
+        for (agent, pid) in &hit {
+            if !is_limit {
+                self.explains.insert((*agent, *pid), index);
+                self.disturbs.insert((*agent, *pid), index);
+            }
+        }
+        let hit: BTreeSet<AgentId> = hit.into_keys().collect();
+        let missing = if firing.kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
+        self.open.push(Open { firing: index, hit, missing, steady_ns: step.at_ns });
+    }
+
+    /// Nothing was done: nothing is explained.
+    fn forget(&mut self, index: usize) {
+        self.open.retain(|open| open.firing != index);
+        self.explains.retain(|_, firing| *firing != index);
+        self.disturbs.retain(|_, firing| *firing != index);
+    }
+
+    /// Whether a firing explains a death that was not asked for otherwise.
+    pub(super) fn explains(&mut self, exit: &AgentExit) -> bool {
+        let Some(index) = self.explains.remove(&(exit.agent, exit.pid)) else { return false };
+        let firing = &mut self.firings[index];
+        firing.deaths += 1;
+        self.noticed(index, exit.seen_ns);
+        for open in self.open.iter_mut().filter(|open| open.firing == index) {
+            open.missing.insert(exit.agent);
+        }
+        true
+    }
+
+    /// Whether a firing explains what befell a living process.
+    pub(super) fn disturbs(&mut self, incident: &Incident) -> bool {
+        let key = (incident.agent, incident.pid);
+        let Some(index) = self.disturbs.get(&key).copied() else { return false };
+        let firing = &self.firings[index];
+        // What was over before the injection has another cause. A look dates what it sees with its own begin, which
+        // may be before that.
+        let begins_ns = incident.from_ns.saturating_add(self.sample_every_ns.max(HEARD_NS));
+        let other = firing
+            .injected_ns
+            .is_none_or(|at_ns| begins_ns < at_ns || incident.to_ns.is_some_and(|to_ns| to_ns < at_ns));
+        if other || incident.kind == IncidentKind::Scaled {
+            return false;
+        }
+        self.disturbs.remove(&key);
+        let injected_ns = firing.injected_ns.unwrap_or_default();
+        self.noticed(index, incident.from_ns.max(injected_ns));
+        true
+    }
+
+    fn noticed(&mut self, index: usize, at_ns: u64) {
+        let firing = &mut self.firings[index];
+        let Some(injected_ns) = firing.injected_ns else { return };
+        if firing.noticed_ns.is_none() {
+            firing.noticed_ns = Some(at_ns);
+            self.detection.record(at_ns.saturating_sub(injected_ns));
+        }
+    }
+
+    pub(super) fn replaced(&mut self, new: &AgentReplaced) {
+        for open in self.open.iter_mut().filter(|open| open.missing.contains(&new.agent)) {
+            open.missing.remove(&new.agent);
+            open.steady_ns = open.steady_ns.max(new.seen_ns);
+            if open.missing.is_empty() {
+                let until = new.seen_ns.saturating_add(HEARD_NS).saturating_add(self.sample_every_ns);
+                self.settling.push((until, open.hit.clone()));
+            }
+        }
+    }
+
+    /// A round that is over.
+    pub(super) fn round(&mut self, round: &Round) {
+        let bad = round.failed > 0 || round.answered < round.tasks;
+        let mut counted = false;
+        for open in &mut self.open {
+            let firing = &mut self.firings[open.firing];
+            if firing.injected_ns.is_none_or(|at_ns| round.finished_ns < at_ns) {
+                continue;
+            }
+            if bad {
+                open.steady_ns = open.steady_ns.max(round.finished_ns);
+                firing.lost += u64::from(round.failed);
+            }
+            if !std::mem::replace(&mut counted, true) {
+                self.lost += u64::from(round.failed);
+                self.duplicates += u64::from(round.duplicates);
+            }
+        }
+        self.close(round);
+    }
+
+    /// Those that this round shows to be over: it began when all was well again, and has been well for long enough.
+    fn close(&mut self, round: &Round) {
+        let (firings, recovery) = (&mut self.firings, &mut self.recovery);
+        self.open.retain(|open| {
+            let firing = &mut firings[open.firing];
+            let Some(over_ns) = firing.over_ns() else { return true };
+            let well_ns = open.steady_ns.max(over_ns);
+            let steady = open.missing.is_empty()
+                && round.failed == 0
+                && round.finished_ns >= well_ns.saturating_add(STEADY_NS);
+            if steady {
+                firing.recovery_ns = Some(well_ns - over_ns);
+                recovery.record(well_ns - over_ns);
+            }
+            !steady
+        });
+    }
+
+    /// How many processes a sweep may lack.
+    pub(super) fn excused(&mut self, started_ns: u64) -> u32 {
+        self.settling.retain(|(until_ns, _)| started_ns <= *until_ns);
+        let mut absent: BTreeSet<AgentId> =
+            self.settling.iter().flat_map(|(_, hit)| hit.iter().copied()).collect();
+        for open in self.open.iter().filter(|open| !open.missing.is_empty()) {
+            absent.extend(open.hit.iter().copied());
+        }
+        // A process that a pause made the fleet end is gone before its end is in the log.
+        for open in self.open.iter().filter(|open| self.firings[open.firing].kind == FaultKind::Pause) {
+            absent.extend(open.hit.iter().copied());
+        }
+        u32::try_from(absent.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Another segment begins: what was open stays as it was seen.
+    pub(super) fn resume(&mut self) {
+        self.open.clear();
+        self.explains.clear();
+        self.disturbs.clear();
+        self.settling.clear();
+    }
+}
+
+/// What the names of everything begin with that ends with this place.
+fn dependents(name: &str) -> Option<String> {
+    name.strip_prefix("coord/").map(|number| format!("worker/{number}."))
+}

@@ -1,0 +1,130 @@
+//! Faults that a scenario declares: their calendar in the header, and what was seen of each in the log.
+//!
+//! A *firing* is one injection of a fault at one time into named places; the firings of a run are numbered from 0 in
+//! the order of their calendar. What a firing did is shown by other means than by what did it, and only what was shown
+//! counts.
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentId;
+
+/// A declared fault, with every choice made. From format 2.1 on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultFacts {
+    /// As the scenario names it.
+    pub name: String,
+    pub kind: FaultKind,
+    /// In words: `SIGKILL to 1 coordinator`.
+    pub words: String,
+    pub firings: Vec<FiringFacts>,
+}
+
+/// One injection, as it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiringFacts {
+    /// Over the whole run, in order of time.
+    pub firing: u32,
+    /// From the start of the load.
+    pub at_ns: u64,
+    /// How long it lasts before it is healed; absent if it has no heal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_ns: Option<u64>,
+    /// Names of places: `coord/3`, `worker/3.17`.
+    pub targets: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP, and SIGCONT to heal.
+    Pause,
+    /// A lower limit of a resource, and the one before to heal.
+    Limit,
+}
+
+impl FaultKind {
+    pub const ALL: [Self; 3] = [Self::Kill, Self::Pause, Self::Limit];
+
+    /// As log and scenario spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Limit => "limit",
+        }
+    }
+
+    /// Whether a firing is over by being healed; the effect of any other lasts until the fleet itself has recovered.
+    pub fn is_healed(self) -> bool {
+        match self {
+            Self::Kill => false,
+            Self::Pause | Self::Limit => true,
+        }
+    }
+
+    /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
+    pub fn ends_targets(self) -> bool {
+        match self {
+            Self::Kill => true,
+            Self::Pause | Self::Limit => false,
+        }
+    }
+}
+
+/// What was done or seen at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultStep {
+    pub firing: u32,
+    pub step: FaultStepKind,
+    pub at_ns: u64,
+    /// The processes that it was done to: with `injected` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<FaultTarget>,
+    /// In words, what was done, or by what it was shown, or what stood against it.
+    pub how: String,
+}
+
+/// The steps of a firing, in their order. `unproven`, `unhealed` and `not-injected` end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultStepKind {
+    /// It was due, and could not be done.
+    NotInjected,
+    Injected,
+    /// Its effect was shown.
+    Proven,
+    /// Its effect could not be shown in time.
+    Unproven,
+    Healed,
+    /// That the effect is gone was shown.
+    HealProven,
+    /// That the effect is gone could not be shown in time.
+    Unhealed,
+}
+
+impl FaultStepKind {
+    /// As the log spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotInjected => "not-injected",
+            Self::Injected => "injected",
+            Self::Proven => "proven",
+            Self::Unproven => "unproven",
+            Self::Healed => "healed",
+            Self::HealProven => "heal-proven",
+            Self::Unhealed => "unhealed",
+        }
+    }
+}
+
+/// A process that a fault was injected into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultTarget {
+    pub agent: AgentId,
+    pub incarnation: u32,
+    pub name: String,
+    pub pid: u32,
+    pub start_ticks: u64,
+}
