@@ -37,7 +37,7 @@ pub mod workload;
 pub use criterion::Undecidable;
 pub use fleet::Fleet;
 pub use guide::guide_tables;
-pub use load::Load;
+pub use load::{Load, Starts, Stretch, To};
 pub use mistake::{Mistake, Mistakes};
 pub use plan::{Plan, PlanOptions};
 pub use rehearsal::Rehearsal;

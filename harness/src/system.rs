@@ -109,9 +109,9 @@ pub trait System: fmt::Debug {
     /// Why no task can be answered any more; `None` while the system works.
     fn lost(&self) -> Option<String>;
 
-    /// Offers a task to the worker in `to`; `tag` comes back with its outcome, which is due within `deadline`.
+    /// Offers a task to the worker in `to`, or to any worker that the system chooses; `tag` comes back with its outcome, which is due within `deadline`.
     /// The task goes out with the next [`System::flush`].
-    fn submit(&mut self, to: PlaceId, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused>;
+    fn submit(&mut self, to: Recipient, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused>;
 
     fn flush(&mut self);
 
@@ -214,6 +214,33 @@ pub struct Death {
     pub pid: u32,
     /// In words: `killed by SIGKILL`.
     pub how: String,
+}
+
+/// Whom a task is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipient {
+    Worker(PlaceId),
+    /// The system chooses a worker that has time.
+    Any,
+}
+
+impl Recipient {
+    /// The place of the worker, if it is one in particular.
+    pub fn place(self) -> Option<PlaceId> {
+        match self {
+            Self::Worker(place) => Some(place),
+            Self::Any => None,
+        }
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker(place) => place.fmt(f),
+            Self::Any => f.write_str("any worker"),
+        }
+    }
 }
 
 /// What a worker is to do.

@@ -6,7 +6,7 @@ use crate::exit::ExitCode;
 use crate::scenario::Plan;
 use crate::scenario::unit::{bytes_text, duration_text};
 use coordinator::config::FleetShape;
-use reports::runlog::event::{LoadModel, Topology};
+use reports::runlog::event::{Arrivals, LoadModel, Topology};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn text(plan: &Plan) -> String {
     let mut text = format!("{}\n{}\n\n", plan.name(), plan.asks());
     for (name, value) in rows(plan) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {name:<16}{value}");
+        let _ = writeln!(text, "  {name:<18}{value}");
     }
     faults(plan, &mut text);
     text.push_str("\ncriteria\n");
@@ -97,12 +97,17 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         Topology::Hybrid => "hybrid",
     };
     let rounds = match (load.model(), load.every()) {
-        (LoadModel::Open, Some(every)) => format!(
-            "open loop, one every {}, {} of them; at most {} in flight",
-            short(every),
-            load.rounds_planned().unwrap_or(0),
-            load.rounds_in_flight_max()
-        ),
+        (LoadModel::Open, Some(every)) => {
+            let pace = match load.arrivals() {
+                Arrivals::Constant => format!("one every {}", short(every)),
+                Arrivals::Poisson => format!("at random (Poisson), one every {} on average", short(every)),
+            };
+            format!(
+                "open loop, {pace}, {} of them; at most {} in flight",
+                plan.rounds_planned().unwrap_or(0),
+                load.rounds_in_flight_max()
+            )
+        }
         _ => "closed loop: each begins when the previous one has finished".to_owned(),
     };
     let mut rows = vec![
@@ -127,6 +132,13 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ("descriptors", format!("{} at most in one process", shape.fds_max())),
         ("workload", plan.workload().words()),
         ("rounds", rounds),
+        (
+            "tasks of a round",
+            plan.tasks_for_any().map_or_else(
+                || "one for every worker".to_owned(),
+                |tasks| format!("{tasks}, each for any worker"),
+            ),
+        ),
         ("task time-out", short(load.task_timeout())),
         (
             "takes",

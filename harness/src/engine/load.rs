@@ -19,11 +19,11 @@ use super::schedule::{Calendar, Due, Step};
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Plan, Workload};
-use crate::system::{Cause, Event as Got, Notice, Noticed, PlaceId, Refused, System, Task};
+use crate::system::{Cause, Event as Got, Notice, Noticed, PlaceId, Recipient, Refused, System, Task};
 use check::{Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
-use round::InFlight;
+use round::{InFlight, Recipients};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -76,7 +76,9 @@ pub struct Loader<'a> {
     failures: &'a mut Failures,
     calendar: Calendar,
     faults: Faults<'a>,
-    workers: Vec<PlaceId>,
+    to: Recipients,
+    /// Tasks of the rounds that have begun: the number of the next task.
+    tasks: u64,
     seed: u64,
     /// The next round's number.
     next: u64,
@@ -102,17 +104,16 @@ impl<'a> Loader<'a> {
         failures: &'a mut Failures,
     ) -> Self {
         let plan = tools.plan;
-        let workers = system.workers();
-        assert!(workers.len() <= 1 << INDEX_BITS, "a tag holds the index of every worker");
+        let to = match plan.tasks_for_any() {
+            Some(tasks) => Recipients::Any(tasks as usize),
+            None => Recipients::Each(system.workers().into()),
+        };
+        assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
-            calendar: Calendar::new(
-                plan.load(),
-                plan.sampling().every(),
-                plan.calendar().firings().iter().map(|firing| firing.at).collect(),
-                tools.clock.now_ns(),
-            ),
             faults: Faults::new(plan, tools.log.clone()),
-            workers,
+            calendar: Calendar::new(plan, tools.clock.now_ns()),
+            to,
+            tasks: 0,
             seed: plan.child_seed("payload"),
             tools,
             system,
@@ -274,17 +275,19 @@ impl<'a> Loader<'a> {
         let number = self.next;
         self.next += 1;
         let started_ns = self.now_ns();
-        self.in_flight.push_back(InFlight::new(number, phase, scheduled_ns, started_ns, self.workers.len()));
+        let recipients = self.to.clone();
+        self.in_flight.push_back(InFlight::new(number, phase, scheduled_ns, started_ns, recipients.clone()));
         let timeout = self.tools.plan.load().task_timeout();
-        for index in 0..self.workers.len() {
-            let worker = self.workers[index];
+        for index in 0..recipients.count() {
+            let to = recipients.of(index);
             let tag = number << INDEX_BITS | index as u64;
-            if let Err(refused) = self.submit(worker, tag, timeout) {
+            if let Err(refused) = self.submit(to, tag, timeout) {
                 // A worker that cannot even be asked has failed its task: nothing vanishes.
                 self.refused += 1;
                 self.because(tag, Cause::Refused);
-                self.fail(tag, "none".to_owned(), worker, format!("not sent to {worker}: {refused}"));
+                self.fail(tag, "none".to_owned(), to.place(), format!("not sent to {to}: {refused}"));
             }
+            self.tasks += 1;
         }
         self.system.flush();
         let give_up = timeout.saturating_add(SILENCE_GRACE).as_nanos();
@@ -300,20 +303,19 @@ impl<'a> Loader<'a> {
         self.close_finished();
     }
 
-    fn submit(&mut self, worker: PlaceId, tag: u64, timeout: Duration) -> Result<(), Refused> {
+    fn submit(&mut self, to: Recipient, tag: u64, timeout: Duration) -> Result<(), Refused> {
         match self.tools.plan.workload() {
             Workload::Echo { payload_bytes } => {
                 payload::fill(&mut self.buffer, self.seed, tag, *payload_bytes);
-                self.system.submit(worker, Task::Echo(&self.buffer), timeout, tag)
+                self.system.submit(to, Task::Echo(&self.buffer), timeout, tag)
             }
             Workload::Sleep(time) => {
-                self.system.submit(worker, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
+                self.system.submit(to, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
             }
-            Workload::Compute { cpu } => self.system.submit(worker, Task::Compute(*cpu), timeout, tag),
+            Workload::Compute { cpu } => self.system.submit(to, Task::Compute(*cpu), timeout, tag),
             Workload::Exec(exec) => {
-                let (round, index) = (tag >> INDEX_BITS, tag & ((1 << INDEX_BITS) - 1));
-                let command = exec.of_task(round * self.workers.len() as u64 + index);
-                self.system.submit(worker, Task::Command(&command), timeout, tag)
+                let command = exec.of_task(self.tasks);
+                self.system.submit(to, Task::Command(&command), timeout, tag)
             }
         }
     }
@@ -373,7 +375,7 @@ impl<'a> Loader<'a> {
                     self.rejected += 1;
                 }
                 let reason = wrong.reason();
-                self.fail(outcome.tag, outcome.id, outcome.place, reason);
+                self.fail(outcome.tag, outcome.id, Some(outcome.place), reason);
             }
         }
     }
@@ -395,21 +397,21 @@ impl<'a> Loader<'a> {
     /// Fails tasks that the system has said nothing about, although their time is over.
     fn give_up_overdue(&mut self) {
         let now = self.now_ns();
-        let overdue: Vec<(u64, usize)> = self
+        let overdue: Vec<(u64, usize, Recipient)> = self
             .in_flight
             .iter()
-            .flat_map(|round| round.overdue(now).into_iter().map(|index| (round.number, index)))
+            .flat_map(|round| round.overdue(now).into_iter().map(|at| (round.number, at, round.to.of(at))))
             .collect();
         let timeout = self.tools.plan.load().task_timeout();
-        for (number, index) in overdue {
-            let (worker, tag) = (self.workers[index], number << INDEX_BITS | index as u64);
+        for (number, index, to) in overdue {
+            let tag = number << INDEX_BITS | index as u64;
             if self.given_up.len() == GIVEN_UP_MAX {
                 self.given_up.pop_front();
             }
             self.given_up.push_back(tag);
             self.because(tag, Cause::TimedOut);
-            let reason = format!("{worker}: neither an answer nor a failure within {timeout:?}");
-            self.fail(tag, "none".to_owned(), worker, reason);
+            let reason = format!("{to}: neither an answer nor a failure within {timeout:?}");
+            self.fail(tag, "none".to_owned(), to.place(), reason);
         }
     }
 
@@ -420,13 +422,14 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn fail(&mut self, tag: u64, task: String, worker: PlaceId, reason: String) {
+    /// `place` is of the worker that had the task, or was to have it, if that is known.
+    fn fail(&mut self, tag: u64, task: String, place: Option<PlaceId>, reason: String) {
         let now = self.now_ns();
         let Some((round, index)) = self.open_task(tag) else { return };
         round.failed(index, now);
         let number = round.number;
         self.alert(Kind::FailedTask, || format!("round {number}: {reason}"));
-        let worker = self.watch.id_of(worker);
+        let worker = place.map_or(0, |place| self.watch.id_of(place));
         self.failures.record(self.tools.log, TaskFailed { round: number, task, worker, reason });
     }
 

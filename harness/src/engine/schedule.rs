@@ -7,9 +7,9 @@
 
 mod lanes;
 
-use crate::scenario::Load;
+use crate::scenario::Plan;
 use lanes::{Every, Firings, Rounds};
-use reports::runlog::event::{LoadModel, Phase};
+use reports::runlog::event::Phase;
 use std::time::Duration;
 
 /// From the end of the launch to the first round.
@@ -61,24 +61,20 @@ pub struct Calendar {
 impl Calendar {
     /// A calendar that begins at `now_ns`: the first sweep and the first reading of the wall clock are due at once, the
     /// first round a moment later.
-    /// `firings` are due so long after the load has begun, in order.
-    pub fn new(load: &Load, sample_every: Duration, firings: Vec<Duration>, now_ns: u64) -> Self {
+    pub fn new(plan: &Plan, now_ns: u64) -> Self {
+        let load = plan.load();
         let first_ns = now_ns + ns(LEAD);
         let load_ns = first_ns + ns(load.warm_up());
         let end_ns = load_ns + ns(load.duration());
         let overrun = (load.duration() / OVERRUN_SHARE).max(OVERRUN_MIN);
-        let every_ns = match load.model() {
-            LoadModel::Closed => None,
-            LoadModel::Open => load.every().map(ns),
-        };
         Self {
             rounds: Rounds::new(
                 [first_ns, load_ns, end_ns, end_ns + ns(overrun)],
-                every_ns,
+                plan.warm_up_starts().zip(plan.starts()).map(|(warm_up, load)| [warm_up, load]),
                 load.rounds_in_flight_max() as usize,
             ),
-            firings: Firings::new(firings.into_iter().map(ns).collect()),
-            sweeps: Every::new(now_ns, ns(sample_every)),
+            firings: Firings::new(plan.calendar().firings().iter().map(|firing| ns(firing.at)).collect()),
+            sweeps: Every::new(now_ns, ns(plan.sampling().every())),
             clock: Every::new(now_ns, ns(CLOCK_EVERY)),
         }
     }

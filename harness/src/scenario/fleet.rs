@@ -146,8 +146,19 @@ pub struct Fleet {
 pub(super) struct Bus {
     /// Bytes of a task or an answer.
     pub(super) payload_max: u32,
-    /// Tasks that may wait for one worker at the same time.
-    pub(super) depth: u32,
+    /// Rounds that may be on their way at the same time.
+    pub(super) rounds: u32,
+    /// Tasks of a round for any worker; 0 is as many as there are workers. Nothing if each worker has one of its own.
+    pub(super) tasks_for_any: Option<u32>,
+}
+
+impl Bus {
+    /// Tasks that may wait for one of `workers` at the same time: a fleet has room for so many of each.
+    fn depth(self, workers: u32) -> u32 {
+        let tasks = self.tasks_for_any.unwrap_or(0);
+        let for_any = (u64::from(tasks) * u64::from(self.rounds)).div_ceil(u64::from(workers.max(1)));
+        u32::try_from(for_any).unwrap_or(u32::MAX).max(self.rounds)
+    }
 }
 
 pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFleet> {
@@ -173,10 +184,11 @@ pub(super) fn check(raw: &RawFleet, bus: Option<Bus>, found: &mut Vec<Mistake>) 
     let (topology, coordinators, workers) =
         (raw.topology.as_ref()?.value, raw.coordinators.as_ref()?.value, raw.workers.as_ref()?.value);
     let bus = bus?;
-    let shape = FleetShape::new(coordinators, workers, bus.payload_max, bus.depth)
+    let depth = bus.depth(coordinators.saturating_mul(workers));
+    let shape = FleetShape::new(coordinators, workers, bus.payload_max, depth)
         .map_err(|error| {
-            let hint =
-                "each key is right by itself: change `fleet`, `workload` or `load.rounds_in_flight_max`";
+            let hint = "each key is right by itself: change `fleet`, `workload`, `load.tasks_per_round` or \
+                        `load.rounds_in_flight_max`";
             found.push(Mistake::new(Origin::File { start: 0, end: 0 }, error.to_string(), hint));
         })
         .ok()?;

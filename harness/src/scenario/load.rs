@@ -1,5 +1,9 @@
 //! `[load]`: when rounds start, and how long that goes on.
 
+mod starts;
+
+pub use starts::{Starts, Stretch};
+
 use super::cursor::{Fields, Given, Sited};
 use super::form::{Count, Span, Word, Words};
 use super::mistake::Mistake;
@@ -8,7 +12,7 @@ use super::rule::{when, without};
 use super::table::{Anew, Drops, Key, Presence, Preset, Table};
 use super::unit::duration_text;
 use coordinator::config::DEPTH_MAX;
-use reports::runlog::event::LoadModel;
+use reports::runlog::event::{Arrivals, LoadModel};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -17,8 +21,13 @@ const TASK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const ROUNDS_IN_FLIGHT_DEFAULT: u32 = 4;
 /// Closer together, rounds are a flood and not a schedule: that is what the closed loop is for.
 const ROUND_EVERY_MIN: Duration = Duration::from_millis(1);
+/// A Poisson schedule is drawn before the run, to know how many rounds there will be. As many as these take seconds.
+const ROUNDS_DRAWN_MAX: u128 = 100_000_000;
 /// In a rehearsal. Closer together, a round over hundreds of processes would overtake the one before.
 pub const REHEARSED_ROUND_EVERY_MIN: Duration = Duration::from_millis(5);
+
+/// The index of a task in its round is part of its tag.
+const TASKS_PER_ROUND_MAX: u32 = 1_000_000;
 
 const _: () = assert!(ROUNDS_IN_FLIGHT_DEFAULT >= 1 && ROUNDS_IN_FLIGHT_DEFAULT <= DEPTH_MAX);
 
@@ -28,16 +37,30 @@ pub(super) static TABLE: Table = Table {
     says: "When rounds start, and how long that goes on.",
     required: true,
     repeated: false,
-    keys: &[&MODEL, &EVERY, &DURATION, &WARM_UP, &TASK_TIMEOUT, &ROUNDS_IN_FLIGHT_MAX],
+    keys: &[
+        &MODEL,
+        &EVERY,
+        &ARRIVALS,
+        &DURATION,
+        &WARM_UP,
+        &TO,
+        &TASKS_PER_ROUND,
+        &TASK_TIMEOUT,
+        &ROUNDS_IN_FLIGHT_MAX,
+    ],
     // The pace of one model does not apply to the other.
-    anew: Some(Anew { key: "model", drops: Drops::Keys(&["every", "rounds_in_flight_max"]) }),
+    anew: Some(Anew { key: "model", drops: Drops::Keys(PACE) }),
     rules: Some(rules),
 };
+
+/// What only an open loop has.
+const PACE: &[&str] = &["every", "arrivals", "rounds_in_flight_max"];
 
 fn rules() -> Vec<Json> {
     vec![
         when("model", &json!("open"), &json!({ "required": ["every"] })),
-        when("model", &json!("closed"), &without(&["every", "rounds_in_flight_max"])),
+        when("model", &json!("closed"), &without(PACE)),
+        when("to", &json!("each"), &without(&["tasks_per_round"])),
     ]
 }
 
@@ -69,6 +92,43 @@ static EVERY: Key<Span> = Key {
     says: "Open loop: the time between the scheduled starts of two rounds.",
 };
 
+static ARRIVALS: Key<Words<Arrivals>> = Key {
+    name: "arrivals",
+    form: Words {
+        definition: "Arrivals",
+        words: &[
+            Word { text: "constant", value: Arrivals::Constant, says: "`every` after each other" },
+            Word {
+                text: "poisson",
+                value: Arrivals::Poisson,
+                says: "at random, with gaps that are drawn from the exponential distribution with the mean `every`",
+            },
+        ],
+    },
+    presence: Presence::Optional("`\"constant\"`"),
+    says: "Open loop: how rounds follow each other. What is drawn depends on the seed alone.",
+};
+
+static TO: Key<Words<To>> = Key {
+    name: "to",
+    form: Words {
+        definition: "To",
+        words: &[
+            Word { text: "each", value: To::Each, says: "one task to every worker" },
+            Word { text: "any", value: To::Any, says: "each task to whichever worker the fleet chooses" },
+        ],
+    },
+    presence: Presence::Optional("`\"each\"`; `\"any\"` with `tasks_per_round`"),
+    says: "Which workers the tasks of a round go to.",
+};
+
+static TASKS_PER_ROUND: Key<Count> = Key {
+    name: "tasks_per_round",
+    form: Count { max: TASKS_PER_ROUND_MAX, things: "tasks of a round" },
+    presence: Presence::Optional("as many as there are workers"),
+    says: "Tasks of a round, each for any worker.",
+};
+
 static DURATION: Key<Span> = Key {
     name: "duration",
     form: Span::POSITIVE,
@@ -97,10 +157,22 @@ static ROUNDS_IN_FLIGHT_MAX: Key<Count> = Key {
     says: "Open loop: rounds that may overlap. One more starts late, and its time includes the delay.",
 };
 
+/// Which workers the tasks of a round go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// One to every worker.
+    Each,
+    /// Each to a worker that the fleet chooses.
+    Any,
+}
+
 #[derive(Debug)]
 pub(super) struct RawLoad {
     model: Option<Sited<LoadModel>>,
     every: Given<Duration>,
+    arrivals: Option<Sited<Arrivals>>,
+    to: Option<Sited<To>>,
+    tasks_per_round: Option<Sited<u32>>,
     duration: Option<Sited<Duration>>,
     warm_up: Option<Sited<Duration>>,
     task_timeout: Option<Sited<Duration>>,
@@ -112,6 +184,9 @@ pub(super) struct RawLoad {
 pub struct Load {
     model: LoadModel,
     every: Option<Duration>,
+    arrivals: Arrivals,
+    to: To,
+    tasks_per_round: Option<u32>,
     duration: Duration,
     warm_up: Duration,
     task_timeout: Duration,
@@ -145,14 +220,44 @@ impl Load {
         self.rounds_in_flight_max
     }
 
-    /// Rounds whose scheduled start lies in the load phase; nothing in a closed loop.
-    pub fn rounds_planned(&self) -> Option<u64> {
-        self.every.map(|every| rounds(self.duration, every))
+    pub fn arrivals(&self) -> Arrivals {
+        self.arrivals
+    }
+
+    pub fn to(&self) -> To {
+        self.to
+    }
+
+    /// Tasks of a round for any worker of a fleet with `workers`; nothing if a round has one task for each.
+    pub fn tasks_for_any(&self, workers: u32) -> Option<u32> {
+        (self.to == To::Any).then(|| self.tasks_per_round.unwrap_or(workers))
+    }
+
+    /// The scheduled starts in the load phase; nothing in a closed loop. `seed` is drawn from if they are random.
+    pub fn starts(&self, seed: u64) -> Option<Starts> {
+        self.starts_within(self.duration, seed)
     }
 
     /// The same for the warm-up.
-    pub fn rounds_in_warm_up(&self) -> Option<u64> {
-        self.every.map(|every| rounds(self.warm_up, every))
+    pub fn warm_up_starts(&self, seed: u64) -> Option<Starts> {
+        self.starts_within(self.warm_up, seed)
+    }
+
+    fn starts_within(&self, length: Duration, seed: u64) -> Option<Starts> {
+        let stretches = vec![Stretch::whole(length, self.every?)];
+        Some(match self.arrivals {
+            Arrivals::Constant => Starts::constant(stretches),
+            Arrivals::Poisson => Starts::poisson(stretches, seed),
+        })
+    }
+
+    /// Rounds whose scheduled start lies in the load phase, if that does not depend on the seed; nothing in a closed
+    /// loop.
+    pub fn rounds_for_any_seed(&self) -> Option<u64> {
+        match self.arrivals {
+            Arrivals::Constant => self.starts(0).map(|starts| starts.remaining()),
+            Arrivals::Poisson => None,
+        }
     }
 
     /// The schedule of a rehearsal that is `factor` times as fast. Time-outs keep their length.
@@ -166,17 +271,14 @@ impl Load {
     }
 }
 
-/// Starts at 0, `every`, 2 × `every`, …, all before `span`.
-fn rounds(span: Duration, every: Duration) -> u64 {
-    assert!(!every.is_zero(), "a schedule without a pace has no number of rounds");
-    u64::try_from(span.as_nanos().div_ceil(every.as_nanos())).unwrap_or(u64::MAX)
-}
-
 pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawLoad> {
     let fields = root.table(&TABLE, found)?;
     Some(RawLoad {
         model: fields.value(&MODEL, found),
         every: fields.given(&EVERY, found),
+        arrivals: fields.value(&ARRIVALS, found),
+        to: fields.value(&TO, found),
+        tasks_per_round: fields.value(&TASKS_PER_ROUND, found),
         duration: fields.value(&DURATION, found),
         warm_up: fields.value(&WARM_UP, found),
         task_timeout: fields.value(&TASK_TIMEOUT, found),
@@ -201,6 +303,8 @@ pub(super) fn check(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
         }
         LoadModel::Open => Some(check_pace(raw.every, duration, found)?),
     };
+    let arrivals = check_arrivals(raw.arrivals.as_ref(), model, every.zip(duration), found);
+    let to = check_to(raw.to.as_ref(), raw.tasks_per_round.as_ref(), found);
     let rounds_in_flight_max = check_in_flight(raw.rounds_in_flight_max, model, found)?;
     let task_timeout = raw.task_timeout.map_or(TASK_TIMEOUT_DEFAULT, |at| at.value);
     // A pace of zero has been reported.
@@ -208,7 +312,58 @@ pub(super) fn check(raw: RawLoad, found: &mut Vec<Mistake>) -> Option<Load> {
         Some(every) if every.is_zero() => return None,
         every => every,
     };
-    Some(Load { model, every, duration: duration?, warm_up, task_timeout, rounds_in_flight_max })
+    Some(Load {
+        model,
+        every,
+        arrivals,
+        to,
+        tasks_per_round: raw.tasks_per_round.map(|at| at.value),
+        duration: duration?,
+        warm_up,
+        task_timeout,
+        rounds_in_flight_max,
+    })
+}
+
+/// `pace` is the mean gap, and how long it is kept.
+fn check_arrivals(
+    raw: Option<&Sited<Arrivals>>,
+    model: LoadModel,
+    pace: Option<(Duration, Duration)>,
+    found: &mut Vec<Mistake>,
+) -> Arrivals {
+    let Some(at) = raw else { return Arrivals::Constant };
+    if model == LoadModel::Closed {
+        let message = format!(
+            "`{}` does not apply to a closed loop: a round starts when the previous one has finished",
+            at.path
+        );
+        at.reject(found, message, "leave it out, or write `model = \"open\"`");
+    }
+    if let Some((every, duration)) = pace
+        && at.value == Arrivals::Poisson
+        && !every.is_zero()
+        && duration.as_nanos() / every.as_nanos() > ROUNDS_DRAWN_MAX
+    {
+        let message = format!(
+            "`{}` would draw {} rounds before the start, and at most {ROUNDS_DRAWN_MAX} are drawn",
+            at.path,
+            duration.as_nanos() / every.as_nanos()
+        );
+        at.reject(found, message, "lengthen `load.every`, or shorten `load.duration`");
+    }
+    at.value
+}
+
+fn check_to(to: Option<&Sited<To>>, tasks: Option<&Sited<u32>>, found: &mut Vec<Mistake>) -> To {
+    let Some(at) = to else { return if tasks.is_some() { To::Any } else { To::Each } };
+    if let Some(tasks) = tasks
+        && at.value == To::Each
+    {
+        let message = format!("`{}` has no effect: a round is one task to every worker", tasks.path);
+        tasks.reject(found, message, "leave it out, or write `to = \"any\"`");
+    }
+    at.value
 }
 
 fn reject_pace(every: &Given<Duration>, found: &mut Vec<Mistake>) {

@@ -2,7 +2,7 @@
 
 use super::criterion::Undecidable;
 use super::fault::{self, Calendar, Fault};
-use super::load::Load;
+use super::load::{Load, Starts};
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
 use super::sampling::Sampling;
@@ -31,6 +31,7 @@ pub struct Plan {
     system: SystemSpec,
     seed: u64,
     rehearsal: Option<Rehearsal>,
+    rounds_planned: Option<u64>,
     notes: Vec<String>,
     undecidable: Vec<Undecidable>,
     calendar: Calendar,
@@ -48,6 +49,7 @@ impl Plan {
             system,
             seed,
             rehearsal: options.rehearsal,
+            rounds_planned: None,
             notes: Vec::new(),
             undecidable: Vec::new(),
             calendar: Calendar::default(),
@@ -58,7 +60,8 @@ impl Plan {
             plan.compress(rehearsal.factor());
         }
         plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
-        let rounds = plan.load().rounds_planned();
+        plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
+        let rounds = plan.rounds_planned;
         plan.undecidable.extend(criterion::undecidable(&plan.scenario.criteria, rounds, duration));
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
@@ -130,6 +133,27 @@ impl Plan {
         &self.scenario.load
     }
 
+    /// The scheduled starts of the load's rounds, from its beginning on; nothing in a closed loop.
+    pub fn starts(&self) -> Option<Starts> {
+        self.load().starts(self.child_seed("arrivals"))
+    }
+
+    /// The same for the warm-up.
+    pub fn warm_up_starts(&self) -> Option<Starts> {
+        self.load().warm_up_starts(self.child_seed("arrivals of the warm-up"))
+    }
+
+    /// Rounds whose scheduled start lies in the load phase; nothing in a closed loop.
+    pub fn rounds_planned(&self) -> Option<u64> {
+        self.rounds_planned
+    }
+
+    /// Tasks of a round for any worker; nothing if a round has one task for each worker.
+    pub fn tasks_for_any(&self) -> Option<u32> {
+        let shape = self.shape();
+        self.load().tasks_for_any(shape.coordinators() * shape.workers_per_coordinator())
+    }
+
     pub fn sampling(&self) -> &Sampling {
         &self.scenario.sampling
     }
@@ -184,7 +208,7 @@ impl Plan {
             round_every_ns: load.every().map_or(0, nanos),
             warm_up_ns: nanos(load.warm_up()),
             duration_ns: nanos(load.duration()),
-            rounds_planned: load.rounds_planned().unwrap_or(0),
+            rounds_planned: self.rounds_planned.unwrap_or(0),
             task_timeout_ns: nanos(load.task_timeout()),
             rounds_in_flight_max: load.rounds_in_flight_max(),
             sample_every_ns: nanos(sampling.every()),
@@ -192,6 +216,8 @@ impl Plan {
             messages_per_task: self.system().messages_per_task(),
             cpu_per_task_ns: self.workload().cpu_per_task().map(nanos),
             faults: self.calendar.facts(self.faults()),
+            arrivals: load.arrivals(),
+            tasks_per_round: self.tasks_for_any(),
         }
     }
 }

@@ -192,18 +192,20 @@ fn check(
     let criteria = criterion::check(&raw.criteria, load.as_ref(), sampling.as_ref(), source, found);
     let bus = workload.as_ref().zip(load.as_ref()).map(|(workload, load)| Bus {
         payload_max: workload.payload_max_bytes(),
-        depth: load.rounds_in_flight_max(),
+        rounds: load.rounds_in_flight_max(),
+        tasks_for_any: load.tasks_for_any(0),
     });
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found));
     let shape = fleet.as_ref().map(|fleet| &fleet.shape);
     criterion::reject_without_faults(&raw.criteria, raw.faults.is_empty(), found);
     let faults = fault::check(raw.faults, load.as_ref(), shape, found);
     let fleet = fleet?;
-    let workers = u64::from(fleet.shape.processes()) - u64::from(fleet.shape.coordinators()) - 1;
-    let rounds = load.as_ref().and_then(Load::rounds_planned);
+    let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
+    let rounds = load.as_ref().and_then(Load::rounds_for_any_seed);
+    let tasks = load.as_ref().and_then(|load| load.tasks_for_any(workers)).unwrap_or(workers);
     let reach = criterion::Reach {
         processes: fleet.shape.processes(),
-        tasks: rounds.map(|rounds| rounds.saturating_mul(workers)),
+        tasks: rounds.map(|rounds| rounds.saturating_mul(tasks.into())),
     };
     criterion::reject_unreachable(&raw.criteria, reach, found);
     criterion::reject_all_informational(&raw.criteria, found);

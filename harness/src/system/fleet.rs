@@ -7,12 +7,12 @@ mod words;
 
 use super::{
     Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Notice, Noticed, Order,
-    OrderError, Outcome, PlaceId, Process, Refused, StopMode, Stopped, System, Task,
+    OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, System, Task,
 };
 use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
-use coordinator::client::{Client, Event as Got, SendError, Task as Sent, WorkerRef, now_ns};
+use coordinator::client::{Address, Client, Event as Got, SendError, Task as Sent, Terms, WorkerRef, now_ns};
 use reports::runlog::event::{CoordinatorLedger, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
@@ -154,9 +154,13 @@ impl System for RunningFleet {
         })
     }
 
-    fn submit(&mut self, to: PlaceId, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused> {
+    fn submit(&mut self, to: Recipient, task: Task<'_>, deadline: Duration, tag: u64) -> Result<(), Refused> {
         let refused = |error: SendError| Refused(error.to_string());
-        let PlaceId::Worker(worker) = to else { return Err(refused(SendError::NoSuchRecipient)) };
+        let to = match to {
+            Recipient::Worker(PlaceId::Worker(worker)) => Address::Worker(worker),
+            Recipient::Worker(_) => return Err(refused(SendError::NoSuchRecipient)),
+            Recipient::Any => Address::Any,
+        };
         let command;
         let task = match task {
             Task::Echo(body) => Sent::Echo(body),
@@ -167,7 +171,7 @@ impl System for RunningFleet {
                 Sent::Command(&command)
             }
         };
-        self.client.send(worker, task, deadline, tag).map(|_| ()).map_err(refused)
+        self.client.submit(to, task, &Terms::within(deadline), tag).map(|_| ()).map_err(refused)
     }
 
     fn flush(&mut self) {

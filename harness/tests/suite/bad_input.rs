@@ -165,6 +165,31 @@ fn a_load_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn rounds_and_tasks_that_contradict_the_model_are_refused() {
+    let closed = changed("\"open\"\nevery = \"50ms\"", "\"closed\"\narrivals = \"poisson\"");
+    assert!(closed.contains("`load.arrivals` does not apply to a closed loop"), "{closed}");
+    let many = changed("\"50ms\"\nduration = \"6s\"", "\"1ms\"\nduration = \"30d\"\narrivals = \"poisson\"");
+    assert!(many.contains("`load.arrivals` would draw 2592000000 rounds before the start"), "{many}");
+    let each = changed("\"50ms\"", "\"50ms\"\nto = \"each\"\ntasks_per_round = 5");
+    assert!(each.contains("`load.tasks_per_round` has no effect"), "{each}");
+    let none = changed("\"50ms\"", "\"50ms\"\ntasks_per_round = 0");
+    assert!(none.contains("`load.tasks_per_round` must be from 1 to 1000000, not 0"), "{none}");
+    let deep = changed("\"50ms\"", "\"50ms\"\ntasks_per_round = 1000");
+    assert!(deep.contains("1 to 64 tasks may wait for a worker, not 500"), "{deep}");
+    assert!(deep.contains("load.tasks_per_round"), "{deep}");
+    let near = changed("\"50ms\"", "\"50ms\"\narrivals = \"poison\"");
+    assert!(near.contains("did you mean \"poisson\"?"), "{near}");
+    for right in [
+        "tasks_per_round = 5",
+        "to = \"any\"",
+        "to = \"any\"\ntasks_per_round = 64",
+        "arrivals = \"poisson\"",
+    ] {
+        assert_eq!(changed("\"50ms\"", &format!("\"50ms\"\n{right}")), "no mistake\n", "{right}");
+    }
+}
+
+#[test]
 fn a_schedule_that_no_fleet_can_keep_is_met_with_the_closed_loop() {
     insta::assert_snapshot!(changed("every = \"50ms\"", "every = \"100us\""));
 }

@@ -98,7 +98,7 @@ fn every_scenario_watches_all_of_its_processes_and_asks_for_every_task() {
 fn a_day_is_rehearsed_in_a_minute_and_says_what_it_does_not_compress() {
     let plan = plan(&source("gate1-24h"), None, Some("1440x"));
     assert_eq!(plan.load().duration().as_secs(), 60);
-    assert_eq!(plan.load().rounds_planned(), Some(1440));
+    assert_eq!(plan.rounds_planned(), Some(1440));
     assert_eq!(plan.load().task_timeout().as_secs(), 30);
     assert_eq!(plan.sampling().every().as_millis(), 250);
     assert_eq!(plan.notes().len(), 2, "{:?}", plan.notes());

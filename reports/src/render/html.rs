@@ -7,7 +7,7 @@ use askama::Template;
 use super::faults::{self, FaultRow};
 use super::plot;
 use crate::facts::{Facts, Figure, Gauge};
-use crate::runlog::event::{Incident, LedgerRow, LoadModel, Severity, Topology};
+use crate::runlog::event::{Arrivals, Incident, LedgerRow, LoadModel, Severity, Topology};
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
@@ -296,10 +296,18 @@ fn plan(facts: &Facts) -> Vec<Fact> {
         Topology::Flat => "flat",
         Topology::Hybrid => "hybrid",
     };
-    let load = match p.load {
-        LoadModel::Open => format!("open loop: a round every {}", units::nanos(p.round_every_ns)),
-        LoadModel::Closed => "closed loop: a round when the previous one has finished".to_owned(),
+    let every = units::nanos(p.round_every_ns);
+    let load = match (p.load, p.arrivals) {
+        (LoadModel::Open, Arrivals::Constant) => format!("open loop: a round every {every}"),
+        (LoadModel::Open, Arrivals::Poisson) => {
+            format!("open loop: rounds at random (Poisson), one every {every} on average")
+        }
+        (LoadModel::Closed, _) => "closed loop: a round when the previous one has finished".to_owned(),
     };
+    let tasks = p.tasks_per_round.map_or_else(
+        || "one for every worker".to_owned(),
+        |tasks| format!("{}, each for any worker", n(u64::from(tasks))),
+    );
     vec![
         fact(
             "topology",
@@ -312,6 +320,7 @@ fn plan(facts: &Facts) -> Vec<Fact> {
         ),
         fact("workload", p.workload.clone()),
         fact("load", load),
+        fact("tasks of a round", tasks),
         fact("warm-up, load", format!("{}, {}", units::nanos(p.warm_up_ns), units::nanos(p.duration_ns))),
         fact("rounds planned", if p.rounds_planned == 0 { "open".into() } else { n(p.rounds_planned) }),
         fact("rounds in flight, at most", n(u64::from(p.rounds_in_flight_max))),

@@ -11,15 +11,15 @@ mod ledger;
 
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
-    BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes, ScenarioFacts,
-    Topology,
+    Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
+    ScenarioFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
 pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 1 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 2 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use super::{Case, EvidenceResult, LogState, Verdict};
 use crate::criterion::MetricId;
 use crate::facts::{Facts, Gap};
-use crate::runlog::event::{EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
+use crate::runlog::event::{Arrivals, EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
 use crate::units;
 
 /// Of the declared load duration.
@@ -131,6 +131,7 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
     // A schedule that was carried out covers its last slot, even if the run went on before its end.
     if let (LoadModel::Open, Some(_), Some(last)) =
         (plan.load, facts.load_start_ns(), facts.load.last_scheduled_ns)
+        && plan.arrivals == Arrivals::Constant
         && plan.rounds_planned > 0
         && facts.load.counts.rounds >= plan.rounds_planned
     {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
-use crate::runlog::event::{Header, JudgedBy, LoadModel, Topology};
+use crate::runlog::event::{Arrivals, Header, JudgedBy, LoadModel, Topology};
 use crate::units;
 
 /// What command lines laid over the scenario file.
@@ -135,9 +135,15 @@ fn title(header: &Header, workers: u64) -> String {
             format!("{} under {}", many(workers, "worker"), many(u64::from(plan.coordinators), "coordinator"))
         }
     };
-    let load = match plan.load {
-        LoadModel::Open => format!("a round every {}", units::nanos(plan.round_every_ns)),
-        LoadModel::Closed => "round after round".to_owned(),
+    let round = match plan.tasks_per_round {
+        None => "round".to_owned(),
+        Some(tasks) => format!("round of {}", many(u64::from(tasks), "task")),
+    };
+    let every = units::nanos(plan.round_every_ns);
+    let load = match (plan.load, plan.arrivals) {
+        (LoadModel::Open, Arrivals::Constant) => format!("a {round} every {every}"),
+        (LoadModel::Open, Arrivals::Poisson) => format!("a {round} at random, every {every} on average"),
+        (LoadModel::Closed, _) => format!("{round} after round"),
     };
     format!("{fleet}: {}, {load}, for {}", plan.workload, units::nanos(plan.duration_ns))
 }

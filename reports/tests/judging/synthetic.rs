@@ -137,6 +137,8 @@ impl Run {
                 messages_per_task: 4,
                 cpu_per_task_ns: None,
                 faults: Vec::new(),
+                arrivals: Arrivals::Constant,
+                tasks_per_round: None,
             },
             criteria: self.criteria.clone(),
             host: HostFacts {

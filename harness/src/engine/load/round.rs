@@ -1,7 +1,37 @@
 //! A round on its way.
 
-use crate::system::Cause;
+use crate::system::{Cause, PlaceId, Recipient};
 use reports::runlog::event::{Causes, Phase, Round};
+use std::sync::Arc;
+
+/// Whom the tasks of a round are for.
+#[derive(Debug, Clone)]
+pub(super) enum Recipients {
+    /// One task for each of these.
+    Each(Arc<[PlaceId]>),
+    /// So many tasks, each for any worker.
+    Any(usize),
+}
+
+impl Recipients {
+    /// Tasks of the round.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Each(workers) => workers.len(),
+            Self::Any(tasks) => *tasks,
+        }
+    }
+
+    /// Whom the task with this index is for.
+    pub fn of(&self, task: usize) -> Recipient {
+        match self {
+            Self::Each(workers) => {
+                workers.get(task).map_or(Recipient::Any, |place| Recipient::Worker(*place))
+            }
+            Self::Any(_) => Recipient::Any,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -11,6 +41,7 @@ pub(super) struct InFlight {
     pub corrupt: u32,
     pub contradicted: u32,
     causes: Causes,
+    pub to: Recipients,
     started_ns: u64,
     /// When the system must have said what became of every task.
     give_up_ns: u64,
@@ -25,7 +56,8 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub fn new(number: u64, phase: Phase, scheduled_ns: u64, started_ns: u64, tasks: usize) -> Self {
+    pub fn new(number: u64, phase: Phase, scheduled_ns: u64, started_ns: u64, to: Recipients) -> Self {
+        let tasks = to.count();
         Self {
             number,
             phase,
@@ -33,6 +65,7 @@ impl InFlight {
             corrupt: 0,
             contradicted: 0,
             causes: Causes::default(),
+            to,
             started_ns,
             give_up_ns: u64::MAX,
             last_ns: started_ns,
@@ -128,7 +161,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_values_that_occurred() {
-        let mut round = InFlight::new(0, Phase::Load, 1_000, 1_010, 101);
+        let mut round = InFlight::new(0, Phase::Load, 1_000, 1_010, Recipients::Any(101));
         round.sent(2_000_000);
         for n in 1..=100 {
             round.answered(n as usize - 1, n, 1_000 + n);
@@ -146,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_round_without_answers_has_no_latency() {
-        let mut round = InFlight::new(0, Phase::Load, 0, 0, 1);
+        let mut round = InFlight::new(0, Phase::Load, 0, 0, Recipients::Any(1));
         round.failed(0, 7);
         let round = round.finish(0, 0);
         assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));

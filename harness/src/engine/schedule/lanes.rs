@@ -1,6 +1,7 @@
 //! The lanes of a calendar.
 
 use super::{Due, Step};
+use crate::scenario::Starts;
 use reports::runlog::event::Phase;
 
 /// Something that is due again and again, at equal distances.
@@ -102,17 +103,19 @@ pub(super) struct Rounds {
     stay_ns: u64,
     /// Later than this no round is made up.
     latest_ns: u64,
-    /// Between two rounds of an open loop; `None` in a closed one.
-    every_ns: Option<u64>,
+    /// Of an open loop, when the rounds of this phase start; `None` in a closed one.
+    starts: Option<Starts>,
+    /// Those of the load, until it begins.
+    load_starts: Option<Starts>,
     in_flight_max: usize,
-    /// Rounds begun in this phase.
-    begun: u64,
 }
 
 impl Rounds {
-    /// `times`: the first round, the load, its end, and the end of the time for rounds that are late.
-    pub fn new(times: [u64; 4], every_ns: Option<u64>, in_flight_max: usize) -> Self {
+    /// `times`: the first round, the load, its end, and the end of the time for rounds that are late. `starts`: when the
+    /// rounds of the warm-up and of the load start, from its beginning on; nothing in a closed loop.
+    pub fn new(times: [u64; 4], starts: Option<[Starts; 2]>, in_flight_max: usize) -> Self {
         let [first_ns, load_ns, end_ns, latest_ns] = times;
+        let (starts, load_starts) = starts.map(|[warm_up, load]| (warm_up, load)).unzip();
         Self {
             stage: Stage::Before,
             first_ns,
@@ -120,9 +123,9 @@ impl Rounds {
             end_ns,
             stay_ns: end_ns,
             latest_ns,
-            every_ns: every_ns.map(|every_ns| every_ns.max(1)),
+            starts,
+            load_starts,
             in_flight_max,
-            begun: 0,
         }
     }
 
@@ -131,7 +134,7 @@ impl Rounds {
     pub fn load_began(&mut self, recorded_ns: u64) {
         let late_ns = recorded_ns.saturating_sub(self.load_ns);
         self.stay_ns = self.end_ns.saturating_add(late_ns);
-        if self.every_ns.is_none() {
+        if self.starts.is_none() {
             self.end_ns = self.stay_ns;
             self.latest_ns = self.latest_ns.saturating_add(late_ns);
         }
@@ -152,7 +155,7 @@ impl Rounds {
             }
             Stage::WarmUp if now_ns >= self.load_ns => {
                 // Rounds of the warm-up that could not start are not made up.
-                (self.stage, self.begun) = (Stage::Load, 0);
+                (self.stage, self.starts) = (Stage::Load, self.load_starts.take());
                 Step::Due(Due::Phase(Phase::Load))
             }
             Stage::WarmUp => self.round(Phase::WarmUp, self.first_ns, self.load_ns, (now_ns, in_flight)),
@@ -167,18 +170,20 @@ impl Rounds {
 
     /// The next round of a phase, or when to ask for it.
     fn round(&mut self, phase: Phase, begin_ns: u64, end_ns: u64, (now_ns, in_flight): (u64, usize)) -> Step {
-        let due_ns = match self.every_ns {
-            Some(every_ns) => begin_ns.saturating_add(self.begun.saturating_mul(every_ns)),
+        let due_ns = match &self.starts {
+            Some(starts) => starts.peek().map_or(u64::MAX, |start_ns| begin_ns.saturating_add(start_ns)),
             // A closed loop's next round is due when the last one is back.
             None => begin_ns.max(now_ns),
         };
         let has_more = due_ns < end_ns;
-        let has_room = match self.every_ns {
+        let has_room = match self.starts {
             Some(_) => in_flight < self.in_flight_max,
             None => in_flight == 0,
         };
         if has_more && has_room && due_ns <= now_ns && now_ns < self.latest_ns {
-            self.begun += 1;
+            if let Some(starts) = &mut self.starts {
+                starts.next();
+            }
             return Step::Due(Due::Round { phase, due_ns });
         }
         if phase == Phase::Load && now_ns >= self.stay_ns && (!has_more || now_ns >= self.latest_ns) {
@@ -191,7 +196,7 @@ impl Rounds {
             Phase::WarmUp => end_ns,
             _ if has_more && has_room => due_ns,
             // Only a round that ends makes room, or the time for late rounds is over.
-            _ if has_more && self.every_ns.is_some() => self.latest_ns.max(self.stay_ns),
+            _ if has_more && self.starts.is_some() => self.latest_ns.max(self.stay_ns),
             _ => self.stay_ns,
         })
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::scenario::{Starts, Stretch};
 
 const MS: u64 = 1_000_000;
 const FIRST: u64 = 20;
@@ -7,8 +8,12 @@ const FIRST: u64 = 20;
 fn calendar([warm_up, load, every]: [u64; 3], sweep_every: u64, in_flight_max: usize) -> Calendar {
     let load_ns = FIRST + warm_up;
     let times = [FIRST, load_ns, load_ns + load, load_ns + load + 1_000].map(|ms| ms * MS);
+    let starts = |length: u64| {
+        let length = Duration::from_millis(length);
+        Starts::constant(vec![Stretch::whole(length, Duration::from_millis(every))])
+    };
     Calendar {
-        rounds: Rounds::new(times, (every > 0).then_some(every * MS), in_flight_max),
+        rounds: Rounds::new(times, (every > 0).then(|| [starts(warm_up), starts(load)]), in_flight_max),
         firings: Firings::new(Vec::new()),
         sweeps: Every::new(0, sweep_every * MS),
         clock: Every::new(0, 60_000 * MS),

@@ -7,8 +7,8 @@ use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
 use crate::system::{
     Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence,
-    Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Refused, StopMode,
-    Stopped, System, Target, Task,
+    Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Recipient, Refused,
+    StopMode, Stopped, System, Target, Task,
 };
 use reports::runlog::event::LedgerRow;
 use std::cell::RefCell;
@@ -76,6 +76,8 @@ pub struct Fake {
     replies: Box<dyn Fn(u64, PlaceId) -> Reply>,
     counts: LedgerRow,
     notices: Vec<Notice>,
+    /// The worker that had the last task for any.
+    turn: usize,
     stopped: HashSet<Identity>,
     obeys: Obeys,
 }
@@ -115,6 +117,7 @@ impl Fake {
             notices: Vec::new(),
             stopped: HashSet::new(),
             obeys: Obeys::All,
+            turn: 0,
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
         for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
@@ -235,6 +238,13 @@ impl Fake {
         (process.pid, process.start_ticks) = (pid, start_ticks);
     }
 
+    /// The next worker in turn.
+    fn turn(&mut self) -> PlaceId {
+        let workers = self.workers();
+        self.turn = (self.turn + 1) % workers.len();
+        workers[self.turn]
+    }
+
     fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
         let received_ns = self.clock.now_ns();
         match happening {
@@ -287,7 +297,8 @@ impl System for Fake {
         self.lost.clone()
     }
 
-    fn submit(&mut self, to: PlaceId, task: Task<'_>, _: Duration, tag: u64) -> Result<(), Refused> {
+    fn submit(&mut self, to: Recipient, task: Task<'_>, _: Duration, tag: u64) -> Result<(), Refused> {
+        let to = to.place().unwrap_or_else(|| self.turn());
         if self.process(to).life != Life::Live {
             return Err(Refused("the worker is dead".to_owned()));
         }

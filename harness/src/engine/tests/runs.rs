@@ -371,3 +371,44 @@ fn a_sink_that_is_full_ends_the_run_and_says_so() {
     assert!(!matches!(done.records.last().unwrap().event, Event::End(_)));
     assert!(done.rounds().len() < 72_000);
 }
+
+#[test]
+fn rounds_at_random_come_when_the_plan_has_drawn_them() {
+    let text =
+        SCENARIO.replace("every = \"50ms\"", "every = \"50ms\"\narrivals = \"poisson\"\nwarm_up = \"1s\"");
+    let sink = MemorySink::default();
+    let done = run_into(&sink, &text, |clock, _| Fake::new(clock, 3));
+    let plan = super::request(&text).plan;
+    let second = Duration::from_secs(1).as_nanos() as u64;
+    // The first round comes 20 ms after the launch, which took no time here.
+    let first_ns = 20_000_000;
+    let drawn = plan.warm_up_starts().unwrap().map(|start_ns| first_ns + start_ns);
+    let drawn: Vec<u64> =
+        drawn.chain(plan.starts().unwrap().map(|start_ns| first_ns + second + start_ns)).collect();
+    let scheduled: Vec<u64> = done.rounds().iter().map(|round| round.scheduled_ns).collect();
+    assert_eq!(scheduled, drawn);
+    assert!(scheduled.len() > 10, "{scheduled:?}");
+    let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+    for name in ["rounds done", "load duration"] {
+        let check = judgement.evidence.iter().find(|check| check.name == name).unwrap();
+        assert_eq!(check.verdict, reports::Verdict::Pass, "{check:?}");
+    }
+}
+
+#[test]
+fn a_round_for_any_worker_has_the_tasks_that_are_asked_for() {
+    let text = SCENARIO.replace("every = \"50ms\"", "every = \"50ms\"\ntasks_per_round = 7");
+    let done = run_scenario(&text, |clock, _| {
+        Fake::new(clock, 3).replies(|round, _| match round {
+            // Of all seven, no worker is known to have had one.
+            3 => Reply::Never,
+            _ => Reply::Right,
+        })
+    });
+    assert_eq!(done.sums(), [7 * ROUNDS, 7 * (ROUNDS - 1), 7, 0, 0, 0]);
+    assert!(done.rounds().iter().all(|round| round.tasks == 7));
+    let failed = done.failures();
+    assert_eq!(failed.len(), 7);
+    assert!(failed.iter().all(|failed| failed.worker == 0), "{failed:?}");
+    assert_eq!(failed[0].reason, "any worker: neither an answer nor a failure within 3s");
+}

@@ -111,9 +111,10 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
     Some(Notice { at_ns, place, what })
 }
 
+/// A task that a coordinator gave back counts where it went, and not here.
 pub(super) fn row(counts: Ledger) -> LedgerRow {
     LedgerRow {
-        accepted: counts.accepted,
+        accepted: counts.accepted.saturating_sub(counts.returned),
         answered: counts.answered,
         failed: counts.failed,
         in_flight: counts.in_flight,

@@ -108,6 +108,30 @@ pub struct PlanFacts {
     /// In the order of the scenario; not before 2.1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultFacts>,
+    /// What the gaps between the scheduled starts of an open loop's rounds are. Constant before 2.2.
+    #[serde(default, skip_serializing_if = "Arrivals::is_constant")]
+    pub arrivals: Arrivals,
+    /// Tasks of a round, each for any worker; absent if a round is one task to every worker, and before 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_per_round: Option<u32>,
+}
+
+/// What the gaps between the scheduled starts of rounds are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Each is as long as [`PlanFacts::round_every_ns`].
+    #[default]
+    Constant,
+    /// Each is drawn from the exponential distribution with that mean. The first round starts with its phase.
+    Poisson,
+}
+
+impl Arrivals {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_constant(&self) -> bool {
+        *self == Self::Constant
+    }
 }
 
 /// From the client to the coordinator, to the worker, and the same way back.

@@ -8,7 +8,9 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use super::plan;
-use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
+use crate::runlog::event::{
+    Arrivals, LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed,
+};
 
 /// Counts of a phase.
 #[derive(Debug, Default, Clone, Copy)]
@@ -31,6 +33,8 @@ pub(super) struct Rounds {
     load: Counts,
     warm_up_last: Option<u64>,
     load_first: Option<u64>,
+    /// Number and scheduled start of the newest round, where gaps were drawn.
+    newest: Option<(u64, u64)>,
     /// Of a closed loop.
     finished_ns: u64,
     failed: u64,
@@ -47,7 +51,7 @@ impl Rounds {
     pub(super) fn round(&mut self, r: &Round, plan: &PlanFacts, began_ns: u64) -> Result<(), String> {
         if u64::from(r.tasks) != plan::tasks(plan) {
             return Err(format!(
-                "round {} has {} tasks, and there are {} workers",
+                "round {} has {} tasks, and {} are planned for each",
                 r.round,
                 r.tasks,
                 plan::tasks(plan)
@@ -105,6 +109,7 @@ impl Rounds {
             return Err(format!("round {warm_up} of the warm-up comes after round {load} of the load"));
         }
         match plan.load {
+            LoadModel::Open if plan.arrivals == Arrivals::Poisson => self.drawn(r)?,
             LoadModel::Open => {
                 let base = i128::from(r.scheduled_ns) - i128::from(r.round) * i128::from(plan.round_every_ns);
                 if *self.of(r.phase).base.get_or_insert(base) != base {
@@ -116,6 +121,16 @@ impl Rounds {
             }
             LoadModel::Closed => self.finished_ns = r.finished_ns,
         }
+        Ok(())
+    }
+
+    /// Of rounds whose gaps were drawn only the order is known.
+    fn drawn(&mut self, r: &Round) -> Result<(), String> {
+        let (number, scheduled_ns) = self.newest.unwrap_or((r.round, r.scheduled_ns));
+        if (number < r.round) != (scheduled_ns < r.scheduled_ns) && scheduled_ns != r.scheduled_ns {
+            return Err(format!("round {} was not due between its neighbours", r.round));
+        }
+        self.newest = self.newest.max(Some((r.round, r.scheduled_ns)));
         Ok(())
     }
 

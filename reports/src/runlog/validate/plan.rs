@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::runlog::event::{Header, HostFacts, LoadModel, PlanFacts, Role};
+use crate::runlog::event::{Arrivals, Header, HostFacts, LoadModel, PlanFacts, Role};
 
 /// More rounds than this are never on their way at once.
 const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
@@ -42,9 +42,12 @@ pub(super) fn utc(text: &str) -> Result<Timestamp, String> {
 }
 
 fn shape(plan: &PlanFacts) -> Result<(), String> {
-    let workers = tasks(plan);
+    let workers = workers(plan);
     if workers == 0 {
         return Err("a plan without workers".into());
+    }
+    if plan.tasks_per_round == Some(0) {
+        return Err("rounds without tasks".into());
     }
     if u64::from(plan.processes) != 1 + u64::from(plan.coordinators) + workers {
         return Err(format!(
@@ -61,9 +64,14 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     Ok(())
 }
 
-/// Of a round: one to every worker.
-pub(super) fn tasks(plan: &PlanFacts) -> u64 {
+/// As many as the plan has places for.
+pub(super) fn workers(plan: &PlanFacts) -> u64 {
     u64::from(plan.coordinators) * u64::from(plan.workers_per_coordinator)
+}
+
+/// Of a round: as many as planned, or one to every worker.
+pub(super) fn tasks(plan: &PlanFacts) -> u64 {
+    plan.tasks_per_round.map_or_else(|| workers(plan), u64::from)
 }
 
 fn schedule(plan: &PlanFacts) -> Result<(), String> {
@@ -90,6 +98,14 @@ fn schedule(plan: &PlanFacts) -> Result<(), String> {
         }
         LoadModel::Closed => 0,
     };
+    // How many were drawn only the harness knows; there is always a first.
+    if plan.arrivals == Arrivals::Poisson {
+        return match (plan.load, plan.rounds_planned) {
+            (LoadModel::Closed, _) => Err("a closed loop whose rounds arrive at random".into()),
+            (LoadModel::Open, 0) => Err("an open loop without rounds".into()),
+            (LoadModel::Open, _) => Ok(()),
+        };
+    }
     if plan.rounds_planned != due {
         return Err(format!("{} rounds are planned, and the load has room for {due}", plan.rounds_planned));
     }

@@ -35,12 +35,22 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
 fn cpu(facts: &Facts, work: &WorkFacts, per_task_ns: u64) -> EvidenceResult {
     let wanted =
         format!("90 % of {} of CPU time for each task, as the kernel counts", units::nanos(per_task_ns));
+    let is_short =
+        |used_us: u64, tasks: u64| (used_us as f64) * 1e3 < tasks as f64 * per_task_ns as f64 * CPU_SHARE_MIN;
+    if let Some((tasks, used_us)) = work.together() {
+        let found = format!("{} for {} tasks", units::nanos(used_us.saturating_mul(1_000)), n(tasks));
+        let verdict = match tasks {
+            0 => Verdict::Inconclusive,
+            _ if is_short(used_us, tasks) => Verdict::Fail,
+            _ => Verdict::Pass,
+        };
+        return check("work proven", verdict, wanted, found);
+    }
     let (mut used_us, mut rounds, mut lacking) = (0_u64, 0_u64, Vec::new());
     for (id, worked) in work.workers() {
         used_us = used_us.saturating_add(worked.cpu_us);
         rounds += worked.rounds;
-        let claimed_ns = worked.rounds as f64 * per_task_ns as f64;
-        if (worked.cpu_us as f64) * 1e3 < claimed_ns * CPU_SHARE_MIN {
+        if is_short(worked.cpu_us, worked.rounds) {
             lacking.push(format!(
                 "{}: {} for {} tasks",
                 facts.agent_name(id),
