@@ -69,6 +69,16 @@ struct InFlight {
     cancelled: bool,
 }
 
+/// Orders to scale a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScaleOrders {
+    /// How many there were; wraps around.
+    pub given: u32,
+    /// As the newest wants them: coordinators, and workers of each; 0 where no order has said how many.
+    pub coordinators: u32,
+    pub workers: u32,
+}
+
 /// The client of a fleet, of which there is one at a time.
 pub struct Client {
     control: Control,
@@ -308,6 +318,15 @@ impl Client {
     /// Unexpected deaths of coordinators and workers that their parents have seen.
     pub fn deaths(&self) -> u64 {
         self.control.state().deaths.load(Ordering::Acquire)
+    }
+
+    /// What operators have ordered so far, and how often.
+    pub fn scale_orders(&self) -> ScaleOrders {
+        let orders = self.control.orders();
+        // Before the two: an order writes this last.
+        let given = orders.scaled.load(Ordering::Acquire);
+        let workers = orders.workers.load(Ordering::Relaxed);
+        ScaleOrders { given, coordinators: orders.coordinators.load(Ordering::Relaxed), workers }
     }
 
     /// The status of the fleet.

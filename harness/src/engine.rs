@@ -175,6 +175,9 @@ impl Run<'_> {
             Ok(mut watch) => {
                 let launch_ns = self.clock.now_ns();
                 self.log.record(Event::Agents(Agents { agents: watch.agents().to_vec(), launch_ns }));
+                if self.request.plan.workers_least().is_some() {
+                    watch.expect_changes(launch_ns);
+                }
                 let outcome = self.serve(system, &mut watch);
                 self.take_down(system, watch, outcome)
             }

@@ -86,6 +86,9 @@ pub trait System: fmt::Debug {
     /// The places that tasks can be sent to, in the order in which a round goes through them.
     fn workers(&self) -> Vec<PlaceId>;
 
+    /// Those of [`System::workers`] that have a process which takes tasks now, in the same order.
+    fn serving(&self) -> Vec<PlaceId>;
+
     /// The newest process of each place, a parent before its children; always in the same order. A place that
     /// has never had a process is left out.
     fn processes(&self) -> Vec<Process>;
@@ -182,6 +185,8 @@ pub struct Process {
     /// Field 22 of `/proc/PID/stat`.
     pub start_ticks: u64,
     pub life: Life,
+    /// It ends when it has done the tasks that it has.
+    pub retiring: bool,
     /// How many processes of this place died unasked,
     pub deaths: u32,
     /// and the last of these.

@@ -13,6 +13,7 @@ mod load;
 mod own;
 mod periods;
 mod samples;
+mod scaling;
 mod series;
 mod spans;
 mod work;
@@ -32,6 +33,7 @@ pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use own::{Held, OwnFacts};
 pub use periods::{Periods, Worst};
 pub use samples::{Gauge, SampleFacts};
+pub use scaling::Scaling;
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
 pub use work::{WorkFacts, Worked};
@@ -213,6 +215,7 @@ impl Facts {
                 self.incidents.push(incident.clone());
             }
             Event::Fault(step) => self.faults.step(step, &self.agents),
+            Event::Scaled(scaled) => self.samples.scaling.push(scaled),
             Event::Round(round) => {
                 self.work.round(round);
                 self.faults.round(round);
@@ -363,7 +366,7 @@ impl Facts {
             coordination_last_ns: self.load.last_coordination_ns,
             throughput_tasks: self.throughput_tasks(),
             agents_live: self.samples.live_last,
-            agents_planned: self.header.plan.processes,
+            agents_planned: self.samples.scaling.processes(),
             deaths: self.exits_unexpected.total,
             alerts: self.alerts.total,
             fleet_pss_bytes: self.samples.fleet_pss_last,

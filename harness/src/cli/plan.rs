@@ -96,20 +96,6 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         Topology::Flat => "flat",
         Topology::Hybrid => "hybrid",
     };
-    let rounds = match (load.model(), load.every()) {
-        (LoadModel::Open, Some(every)) => {
-            let pace = match load.arrivals() {
-                Arrivals::Constant => format!("one every {}", short(every)),
-                Arrivals::Poisson => format!("at random (Poisson), one every {} on average", short(every)),
-            };
-            format!(
-                "open loop, {pace}, {} of them; at most {} in flight",
-                plan.rounds_planned().unwrap_or(0),
-                load.rounds_in_flight_max()
-            )
-        }
-        _ => "closed loop: each begins when the previous one has finished".to_owned(),
-    };
     let mut rows = vec![
         (
             "fleet",
@@ -131,7 +117,7 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ),
         ("descriptors", format!("{} at most in one process", shape.fds_max())),
         ("workload", plan.workload().words()),
-        ("rounds", rounds),
+        ("rounds", rounds(plan)),
         (
             "tasks of a round",
             plan.tasks_for_any().map_or_else(
@@ -158,7 +144,53 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ),
         ("seed", plan.seed().to_string()),
     ];
+    rows.extend(size_over_time(plan));
     rows.extend(variant(plan));
+    rows
+}
+
+/// When rounds start.
+fn rounds(plan: &Plan) -> String {
+    let load = plan.load();
+    match (load.model(), load.every()) {
+        (LoadModel::Open, Some(every)) => {
+            let pace = match load.arrivals() {
+                Arrivals::Constant => format!("one every {}", short(every)),
+                Arrivals::Poisson => format!("at random (Poisson), one every {} on average", short(every)),
+            };
+            format!(
+                "open loop, {pace}, {} of them; at most {} in flight",
+                plan.rounds_planned().unwrap_or(0),
+                load.rounds_in_flight_max()
+            )
+        }
+        _ => "closed loop: each begins when the previous one has finished".to_owned(),
+    }
+}
+
+/// Where the number of workers, or the pace, changes.
+fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
+    let coordinators = plan.shape().coordinators();
+    let (Some(least), start) = (plan.workers_least(), plan.workers_at_start()) else { return Vec::new() };
+    let most = plan.shape().workers_per_coordinator() * coordinators;
+    if plan.stages().is_empty() {
+        return vec![("workers", format!("{start} at the start, {least} to {most} by load"))];
+    }
+    let mut rows = vec![("workers", format!("{start} at the start, {least} to {most}"))];
+    let mut every = plan.load().every();
+    for stage in plan.stages() {
+        let over =
+            if stage.over().is_zero() { String::new() } else { format!(" over {}", short(stage.over())) };
+        let pace = match stage.every().filter(|new| every.replace(*new) != Some(*new)) {
+            Some(every) => format!(", one round every {}", short(every)),
+            None => String::new(),
+        };
+        let workers = stage.workers() * coordinators;
+        rows.push((
+            "stage",
+            format!("{} from {}: {workers} workers{over}{pace}", stage.name(), short(stage.at())),
+        ));
+    }
     rows
 }
 

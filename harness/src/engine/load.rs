@@ -7,6 +7,7 @@
 mod check;
 mod latency;
 mod round;
+mod scale;
 
 use super::clock::Clock;
 use super::failure::Failures;
@@ -24,6 +25,7 @@ use check::{Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::{InFlight, Recipients};
+use scale::Size;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -77,6 +79,8 @@ pub struct Loader<'a> {
     calendar: Calendar,
     faults: Faults<'a>,
     to: Recipients,
+    /// Where the number of workers changes.
+    size: Option<Size>,
     /// Tasks of the rounds that have begun: the number of the next task.
     tasks: u64,
     seed: u64,
@@ -106,6 +110,7 @@ impl<'a> Loader<'a> {
         let plan = tools.plan;
         let to = match plan.tasks_for_any() {
             Some(tasks) => Recipients::Any(tasks as usize),
+            None if plan.workers_least().is_some() => Recipients::Each(system.serving().into()),
             None => Recipients::Each(system.workers().into()),
         };
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
@@ -113,6 +118,7 @@ impl<'a> Loader<'a> {
             faults: Faults::new(plan, tools.log.clone()),
             calendar: Calendar::new(plan, tools.clock.now_ns()),
             to,
+            size: plan.workers_least().map(|_| Size::new(plan.workers_at_start())),
             tasks: 0,
             seed: plan.child_seed("payload"),
             tools,
@@ -252,6 +258,7 @@ impl<'a> Loader<'a> {
                 let now = self.now_ns();
                 self.faults.inject(firing, self.system, self.watch, now);
             }
+            Due::Scale { stage, workers } => self.scale(stage, workers),
             Due::Sweep { sweep, due_ns } => {
                 self.tools.sampling.sweep(sweep, due_ns);
                 for text in self.system.altered() {
@@ -275,6 +282,7 @@ impl<'a> Loader<'a> {
         let number = self.next;
         self.next += 1;
         let started_ns = self.now_ns();
+        self.look_who_serves();
         let recipients = self.to.clone();
         self.in_flight.push_back(InFlight::new(number, phase, scheduled_ns, started_ns, recipients.clone()));
         let timeout = self.tools.plan.load().task_timeout();
@@ -342,6 +350,7 @@ impl<'a> Loader<'a> {
         let lost = self.system.lost();
         let seen = self.watch.look_if_due(self.system, self.now_ns());
         self.report(seen);
+        self.follow_size();
         lost
     }
 
@@ -451,7 +460,7 @@ impl<'a> Loader<'a> {
         for event in seen.events {
             self.tools.log.record(event);
         }
-        for agent in seen.replaced {
+        for agent in seen.arrived.into_iter().chain(seen.replaced) {
             self.tools.sampling.replace(agent);
         }
     }

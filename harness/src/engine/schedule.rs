@@ -1,14 +1,14 @@
 //! When what is due, as one calendar. Pure: time is a parameter.
 //!
-//! A calendar merges lanes: the phases with their rounds, the faults, the sweeps of the sampler, the readings of the
-//! wall clock. [`Calendar::step`] names one due item at a time, the earliest first, or when to ask again. What a
-//! run is to do at other times (a change of the load) is another lane and another [`Due`]: what obeys
+//! A calendar merges lanes: the phases with their rounds, the sizes of the fleet, the faults, the sweeps of the sampler,
+//! the readings of the wall clock. [`Calendar::step`] names one due item at a time, the earliest first, or when to ask
+//! again. What a run is to do at other times is another lane and another [`Due`]: what obeys
 //! the calendar matches on [`Due`] without a wildcard, so that the compiler names every place to extend.
 
 mod lanes;
 
 use crate::scenario::Plan;
-use lanes::{Every, Firings, Rounds};
+use lanes::{Every, Firings, Rounds, Sizes};
 use reports::runlog::event::Phase;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub enum Due {
     Round { phase: Phase, due_ns: u64 },
     /// A fault is injected: the firing's number in the plan's calendar.
     Fault { firing: usize },
+    /// The fleet is to have another number of workers under each coordinator.
+    Scale { stage: usize, workers: u32 },
     /// The sampler sweeps.
     Sweep { sweep: u64, due_ns: u64 },
     /// So many sweeps are too long overdue to be listed one by one; the next one follows them.
@@ -54,6 +56,7 @@ pub enum Step {
 pub struct Calendar {
     rounds: Rounds,
     firings: Firings,
+    sizes: Sizes,
     sweeps: Every,
     clock: Every,
 }
@@ -74,6 +77,7 @@ impl Calendar {
                 load.rounds_in_flight_max() as usize,
             ),
             firings: Firings::new(plan.calendar().firings().iter().map(|firing| ns(firing.at)).collect()),
+            sizes: Sizes::new(load_ns, plan.size_steps()),
             sweeps: Every::new(now_ns, ns(plan.sampling().every())),
             clock: Every::new(now_ns, ns(CLOCK_EVERY)),
         }
@@ -100,8 +104,12 @@ impl Calendar {
         match self.rounds.step(now_ns, in_flight) {
             Step::Due(due) => Step::Due(due),
             Step::SleepUntil(at_ns) => {
+                // After the rounds that are due: the load has begun.
+                if let Some(due) = self.sizes.take(now_ns) {
+                    return Step::Due(due);
+                }
                 let others_ns = self.sweeps.due_ns().min(self.clock.due_ns()).min(self.firings.due_ns());
-                Step::SleepUntil(at_ns.min(others_ns))
+                Step::SleepUntil(at_ns.min(self.sizes.due_ns()).min(others_ns))
             }
         }
     }
@@ -116,6 +124,7 @@ impl Calendar {
     pub fn end_load(&mut self) {
         self.rounds.end();
         self.firings.end();
+        self.sizes.end();
     }
 }
 

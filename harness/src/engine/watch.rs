@@ -5,7 +5,9 @@
 //! nothing; the kernel's word comes through [`System::presence`].
 
 use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
-use reports::runlog::event::{AgentExit, AgentId, AgentInfo, AgentReplaced, Alert, Event, Role, Severity};
+use reports::runlog::event::{
+    AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity,
+};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub struct Watch {
     unsettled_ns: Option<u64>,
     /// An operator has scaled the system: processes may come and go at any time, and no death is counted.
     scaled: bool,
+    /// The run scales the system, or the system itself: workers come and go in order. Since when the fleet was complete.
+    elastic: Option<u64>,
 }
 
 /// What the log has of a place.
@@ -49,6 +53,8 @@ struct Noted {
 pub struct Seen {
     /// For the log, in this order.
     pub events: Vec<Event>,
+    /// Agents whose place had no process before.
+    pub arrived: Vec<AgentInfo>,
     /// Agents whose place has another process now.
     pub replaced: Vec<AgentInfo>,
 }
@@ -69,6 +75,7 @@ impl Watch {
             deaths_seen: 0,
             unsettled_ns: None,
             scaled: false,
+            elastic: None,
         }
     }
 
@@ -91,18 +98,24 @@ impl Watch {
             if system.presence(process.identity()) != Presence::Alive {
                 return Err(format!("{place} (pid {}) is not in /proc right after the launch", process.pid));
             }
-            watch.agents.push(AgentInfo {
-                id,
-                role: role(place),
-                name: place.to_string(),
-                pid: process.pid,
-                start_ticks: process.start_ticks,
-                incarnation: process.incarnation.max(1),
-            });
-            watch.by_place.insert(place, id);
-            watch.noted.push(Noted { deaths: process.deaths, ..Noted::default() });
+            watch.introduce(process, id);
+            watch.noted[id as usize].deaths = process.deaths;
         }
         Ok(watch)
+    }
+
+    fn introduce(&mut self, process: &Process, id: AgentId) {
+        let place = process.place;
+        self.agents.push(AgentInfo {
+            id,
+            role: role(place),
+            name: place.to_string(),
+            pid: process.pid,
+            start_ticks: process.start_ticks,
+            incarnation: process.incarnation.max(1),
+        });
+        self.by_place.insert(place, id);
+        self.noted.push(Noted::default());
     }
 
     pub fn agents(&self) -> &[AgentInfo] {
@@ -124,6 +137,17 @@ impl Watch {
         self.unsettled_ns.get_or_insert(0);
     }
 
+    /// The number of workers is to change in this run. `launch_ns` is how long the launch took.
+    pub fn expect_changes(&mut self, launch_ns: u64) {
+        self.elastic = Some(launch_ns);
+        self.unsettled_ns.get_or_insert(0);
+    }
+
+    /// Whether the log has the process that is in a place now.
+    pub fn is_there(&self, place: PlaceId) -> bool {
+        self.by_place.get(&place).is_some_and(|id| !self.noted[*id as usize].ended)
+    }
+
     /// Looks if there is a reason to: a death was counted, a successor is awaited, the system is lost.
     pub fn look_if_due(&mut self, system: &dyn System, now_ns: u64) -> Seen {
         let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= now_ns);
@@ -139,9 +163,12 @@ impl Watch {
         self.deaths_seen = system.deaths();
         let processes = system.processes();
         let mut events = Vec::new();
+        let arrived = self.arrived(system, &processes, &mut events);
+        let retired = self.retired(system, &processes, now_ns);
         let exits = self.crashed(&processes, now_ns, &mut events);
         let (replaced, settled) = self.replaced(system, &processes, &mut events);
-        self.unsettled_ns = (!settled || self.scaled).then(|| now_ns + LOOK.as_nanos() as u64);
+        self.unsettled_ns =
+            (!settled || self.scaled || self.elastic.is_some()).then(|| now_ns + LOOK.as_nanos() as u64);
         if let Some(first) = exits.first() {
             let more = match exits.len() - 1 {
                 0 => String::new(),
@@ -149,7 +176,7 @@ impl Watch {
             };
             events.push(alert(format!("{} (pid {}) {}{more}", first.name, first.pid, first.how)));
         }
-        events.extend(exits.into_iter().map(Event::AgentExit));
+        events.extend(exits.into_iter().chain(retired).map(Event::AgentExit));
         events.extend(replaced.iter().map(|agent| {
             Event::AgentReplaced(AgentReplaced {
                 agent: agent.id,
@@ -160,7 +187,50 @@ impl Watch {
                 seen_ns: now_ns,
             })
         }));
-        Seen { events, replaced }
+        Seen { events, arrived, replaced }
+    }
+
+    /// Workers in places that had none before.
+    fn arrived(
+        &mut self,
+        system: &dyn System,
+        processes: &[Process],
+        events: &mut Vec<Event>,
+    ) -> Vec<AgentInfo> {
+        let Some(launch_ns) = self.elastic else { return Vec::new() };
+        let mut arrived = Vec::new();
+        for process in processes {
+            let is_new = process.life == Life::Live && !self.by_place.contains_key(&process.place);
+            if !is_new || system.presence(process.identity()) != Presence::Alive {
+                continue;
+            }
+            let id = self.agents.len() as AgentId;
+            self.introduce(process, id);
+            arrived.extend(self.agents.last().cloned());
+        }
+        if !arrived.is_empty() {
+            events.push(Event::Agents(Agents { agents: arrived.clone(), launch_ns }));
+        }
+        arrived
+    }
+
+    /// Workers that ended in order, since they were too many. Another process may come in their places.
+    fn retired(&mut self, system: &dyn System, processes: &[Process], seen_ns: u64) -> Vec<AgentExit> {
+        if self.elastic.is_none() {
+            return Vec::new();
+        }
+        let mut exits = Vec::new();
+        for process in processes {
+            let is_worker = process.place.role() == PlaceRole::Worker;
+            if is_worker
+                && process.life == Life::Stopped
+                && system.presence(process.identity()) == Presence::Gone
+            {
+                let how = "retired when the fleet was scaled".to_owned();
+                exits.extend(self.end(&Ending { process, how, expected: true }, seen_ns));
+            }
+        }
+        exits
     }
 
     fn crashed(&mut self, processes: &[Process], seen_ns: u64, events: &mut Vec<Event>) -> Vec<AgentExit> {
@@ -190,7 +260,7 @@ impl Watch {
             let how = words(process, unreported(place));
             if process.life == Life::Dead || parent_dead {
                 exits.extend(self.end(&Ending { process, how, expected: false }, seen_ns));
-            } else if !own && parent.is_some_and(|parent| died.contains(&parent)) {
+            } else if !own && self.is_there(place) && parent.is_some_and(|parent| died.contains(&parent)) {
                 exits.extend(self.exit(place, how, seen_ns));
             }
         }
@@ -230,6 +300,7 @@ impl Watch {
                 continue;
             }
             (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
+            noted.ended = false;
             agent.incarnation = agent.incarnation.saturating_add(std::mem::take(&mut noted.exits).max(1));
             replaced.push(agent.clone());
         }

@@ -6,12 +6,13 @@ use super::cursor::{Fields, Sited};
 use super::form::{Count, Form, Span, Word, Words};
 use super::mistake::{Mistake, Origin, Rejection};
 use super::rule::when;
+use super::stage::Stage;
 use super::table::{Key, Presence, Preset, Table};
 use super::tree::Value;
 use super::unit::duration_text;
 use coordinator::config::{
     COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy,
-    WORKERS_PER_COORDINATOR_MAX,
+    Span as WorkersSpan, WORKERS_PER_COORDINATOR_MAX,
 };
 use policy::RawPolicy;
 use reports::runlog::event::Topology;
@@ -78,7 +79,7 @@ static WORKERS: Key<Count> = Key {
     name: "workers",
     form: Count { max: WORKERS_PER_COORDINATOR_MAX, things: "workers under each coordinator" },
     presence: Presence::Required { example: "100" },
-    says: "Number of workers under each coordinator.",
+    says: "Number of workers under each coordinator; with `[[stage]]`, at the start.",
 };
 
 static HANG_AFTER: Key<Patience> = Key {
@@ -139,6 +140,28 @@ pub struct Fleet {
     pub(super) topology: Topology,
     pub(super) shape: FleetShape,
     pub(super) policy: Policy,
+    /// The fewest workers under each coordinator, if their number changes.
+    least: Option<u32>,
+}
+
+impl Fleet {
+    /// Of the whole fleet, if their number changes: the fewest that the scenario allows at any time.
+    pub fn workers_least(&self) -> Option<u32> {
+        self.least.map(|least| least * self.shape.coordinators())
+    }
+
+    /// Of the whole fleet.
+    pub fn workers_at_start(&self) -> u32 {
+        let places = self.shape.workers_per_coordinator();
+        self.policy.workers.within(places).start * self.shape.coordinators()
+    }
+}
+
+impl RawFleet {
+    /// Coordinators, and workers of each at the start.
+    pub(super) fn sizes(&self) -> Option<(u32, u32)> {
+        Some((self.coordinators.as_ref()?.value, self.workers.as_ref()?.value))
+    }
 }
 
 /// What the bus must have room for, which the other tables decide.
@@ -172,7 +195,12 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFle
 }
 
 /// `bus` is absent if the tables that decide it were rejected.
-pub(super) fn check(raw: &RawFleet, bus: Option<Bus>, found: &mut Vec<Mistake>) -> Option<Fleet> {
+pub(super) fn check(
+    raw: &RawFleet,
+    bus: Option<Bus>,
+    stages: &[Stage],
+    found: &mut Vec<Mistake>,
+) -> Option<Fleet> {
     if let (Some(topology), Some(at)) = (&raw.topology, &raw.coordinators)
         && topology.value == Topology::Flat
         && at.value != 1
@@ -184,15 +212,21 @@ pub(super) fn check(raw: &RawFleet, bus: Option<Bus>, found: &mut Vec<Mistake>) 
     let (topology, coordinators, workers) =
         (raw.topology.as_ref()?.value, raw.coordinators.as_ref()?.value, raw.workers.as_ref()?.value);
     let bus = bus?;
-    let depth = bus.depth(coordinators.saturating_mul(workers));
-    let shape = FleetShape::new(coordinators, workers, bus.payload_max, depth)
+    let sizes = || stages.iter().map(Stage::workers).chain([workers]);
+    let (least, most) = (sizes().min()?, sizes().max()?);
+    let depth = bus.depth(coordinators.saturating_mul(most));
+    let shape = FleetShape::new(coordinators, most, bus.payload_max, depth)
         .map_err(|error| {
             let hint = "each key is right by itself: change `fleet`, `workload`, `load.tasks_per_round` or \
                         `load.rounds_in_flight_max`";
             found.push(Mistake::new(Origin::File { start: 0, end: 0 }, error.to_string(), hint));
         })
         .ok()?;
-    Some(Fleet { topology, shape, policy: policy::check(&raw.policy, coordinators, found) })
+    let mut policy = policy::check(&raw.policy, coordinators, found);
+    if !stages.is_empty() {
+        policy.workers = WorkersSpan { min: 1, start: workers, by_load: false };
+    }
+    Some(Fleet { topology, shape, policy, least: (!stages.is_empty()).then_some(least) })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 use super::rehearsal::shorten;
 use super::rule::{when, without};
 use super::table::{Anew, Drops, Key, Presence, Preset, Table};
-use super::unit::duration_text;
+use super::unit::{duration_text, nanos};
 use coordinator::config::DEPTH_MAX;
 use reports::runlog::event::{Arrivals, LoadModel};
 use serde_json::{Value as Json, json};
@@ -233,29 +233,39 @@ impl Load {
         (self.to == To::Any).then(|| self.tasks_per_round.unwrap_or(workers))
     }
 
-    /// The scheduled starts in the load phase; nothing in a closed loop. `seed` is drawn from if they are random.
-    pub fn starts(&self, seed: u64) -> Option<Starts> {
-        self.starts_within(self.duration, seed)
+    /// The scheduled starts in the load phase; nothing in a closed loop. `paces` are from when on another time lies between
+    /// two starts, and how long it is; `seed` is drawn from if they are random.
+    pub fn starts(&self, paces: &[(Duration, Duration)], seed: u64) -> Option<Starts> {
+        let mut stretches = vec![Stretch::whole(self.duration, self.every?)];
+        for (at, every) in paces {
+            let last = stretches.last_mut()?;
+            let (at_ns, every_ns) = (nanos(*at), nanos(*every));
+            if every_ns != last.every_ns && at_ns < last.to_ns {
+                let next = Stretch { from_ns: at_ns, to_ns: last.to_ns, every_ns };
+                last.to_ns = at_ns;
+                stretches.push(next);
+            }
+        }
+        Some(self.starts_of(stretches, seed))
     }
 
     /// The same for the warm-up.
     pub fn warm_up_starts(&self, seed: u64) -> Option<Starts> {
-        self.starts_within(self.warm_up, seed)
+        Some(self.starts_of(vec![Stretch::whole(self.warm_up, self.every?)], seed))
     }
 
-    fn starts_within(&self, length: Duration, seed: u64) -> Option<Starts> {
-        let stretches = vec![Stretch::whole(length, self.every?)];
-        Some(match self.arrivals {
+    fn starts_of(&self, stretches: Vec<Stretch>, seed: u64) -> Starts {
+        match self.arrivals {
             Arrivals::Constant => Starts::constant(stretches),
             Arrivals::Poisson => Starts::poisson(stretches, seed),
-        })
+        }
     }
 
     /// Rounds whose scheduled start lies in the load phase, if that does not depend on the seed; nothing in a closed
     /// loop.
-    pub fn rounds_for_any_seed(&self) -> Option<u64> {
+    pub fn rounds_for_any_seed(&self, paces: &[(Duration, Duration)]) -> Option<u64> {
         match self.arrivals {
-            Arrivals::Constant => self.starts(0).map(|starts| starts.remaining()),
+            Arrivals::Constant => self.starts(paces, 0).map(|starts| starts.remaining()),
             Arrivals::Poisson => None,
         }
     }

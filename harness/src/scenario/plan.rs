@@ -6,6 +6,7 @@ use super::load::{Load, Starts};
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
 use super::sampling::Sampling;
+use super::stage::{self, SizeStep, Stage};
 use super::unit::nanos;
 use super::workload::Workload;
 use super::{criterion, seed};
@@ -69,8 +70,11 @@ impl Plan {
     }
 
     fn compress(&mut self, factor: f64) {
-        let Self { scenario: Scenario { load, sampling, faults, criteria, .. }, notes, .. } = self;
+        let Self { scenario: Scenario { load, stages, sampling, faults, criteria, .. }, notes, .. } = self;
         load.compress(factor, notes);
+        for stage in stages {
+            stage.compress(factor, notes);
+        }
         sampling.compress(factor, notes);
         for fault in faults {
             fault.compress(factor, notes);
@@ -133,9 +137,30 @@ impl Plan {
         &self.scenario.load
     }
 
+    /// In order; none if the fleet keeps its size and the load its pace.
+    pub fn stages(&self) -> &[Stage] {
+        &self.scenario.stages
+    }
+
+    /// When the fleet is to have another number of workers.
+    pub fn size_steps(&self) -> Vec<SizeStep> {
+        let fleet = &self.scenario.fleet;
+        stage::steps(self.stages(), fleet.workers_at_start() / self.shape().coordinators())
+    }
+
+    /// Of the whole fleet.
+    pub fn workers_at_start(&self) -> u32 {
+        self.scenario.fleet.workers_at_start()
+    }
+
+    /// Of the whole fleet: the fewest at any time. Nothing if their number never changes.
+    pub fn workers_least(&self) -> Option<u32> {
+        self.scenario.fleet.workers_least()
+    }
+
     /// The scheduled starts of the load's rounds, from its beginning on; nothing in a closed loop.
     pub fn starts(&self) -> Option<Starts> {
-        self.load().starts(self.child_seed("arrivals"))
+        self.load().starts(&stage::paces(self.stages()), self.child_seed("arrivals"))
     }
 
     /// The same for the warm-up.
@@ -218,6 +243,9 @@ impl Plan {
             faults: self.calendar.facts(self.faults()),
             arrivals: load.arrivals(),
             tasks_per_round: self.tasks_for_any(),
+            workers_at_start: self.workers_least().map(|_| self.workers_at_start()),
+            workers_least: self.workers_least(),
+            stages: self.stages().iter().map(|stage| stage.facts(shape.coordinators())).collect(),
         }
     }
 }

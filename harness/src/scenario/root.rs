@@ -9,10 +9,11 @@ use super::load::{Load, RawLoad};
 use super::matrix::{Cell, MATRIX};
 use super::mistake::Mistake;
 use super::sampling::{RawSampling, Sampling};
+use super::stage::{RawStage, Stage};
 use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
 use super::workload::{RawWorkload, Workload};
-use super::{Selection, Source, criterion, fault, fleet, load, sampling, workload};
+use super::{Selection, Source, criterion, fault, fleet, load, sampling, stage, workload};
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -34,8 +35,15 @@ pub(super) static ROOT: Table = Table {
 };
 
 /// In the order of the guide.
-pub(super) static TABLES: &[&Table] =
-    &[&fleet::TABLE, &workload::TABLE, &load::TABLE, &sampling::TABLE, &fault::TABLE, &criterion::TABLE];
+pub(super) static TABLES: &[&Table] = &[
+    &fleet::TABLE,
+    &workload::TABLE,
+    &load::TABLE,
+    &stage::TABLE,
+    &sampling::TABLE,
+    &fault::TABLE,
+    &criterion::TABLE,
+];
 
 /// A file may have several of this table, each with a name.
 pub(super) fn is_repeated(name: &str) -> bool {
@@ -102,6 +110,7 @@ struct Raw {
     fleet: Option<RawFleet>,
     workload: Option<RawWorkload>,
     load: Option<RawLoad>,
+    stages: Vec<RawStage>,
     sampling: Option<RawSampling>,
     faults: Vec<RawFault>,
     criteria: Vec<RawCriterion>,
@@ -115,6 +124,7 @@ pub struct Scenario {
     pub(super) fleet: Fleet,
     pub(super) workload: Workload,
     pub(super) load: Load,
+    pub(super) stages: Vec<Stage>,
     pub(super) sampling: Sampling,
     pub(super) faults: Vec<Fault>,
     pub(super) criteria: Vec<CriterionSpec>,
@@ -173,6 +183,7 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
         fleet: fleet::read(&fields, found),
         workload: workload::read(&fields, found),
         load: load::read(&fields, found),
+        stages: stage::read(&fields, found),
         sampling: sampling::read(&fields, found),
         faults: fault::read(&fields, found),
         criteria: criterion::read(&fields, found),
@@ -195,16 +206,22 @@ fn check(
         rounds: load.rounds_in_flight_max(),
         tasks_for_any: load.tasks_for_any(0),
     });
-    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, found));
+    let sizes = raw.fleet.as_ref().and_then(RawFleet::sizes);
+    let stages = load
+        .as_ref()
+        .zip(sizes)
+        .map_or_else(Vec::new, |(load, sizes)| stage::check(&raw.stages, load, sizes, found));
+    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, &stages, found));
     let shape = fleet.as_ref().map(|fleet| &fleet.shape);
     criterion::reject_without_faults(&raw.criteria, raw.faults.is_empty(), found);
     let faults = fault::check(raw.faults, load.as_ref(), shape, found);
     let fleet = fleet?;
     let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
-    let rounds = load.as_ref().and_then(Load::rounds_for_any_seed);
+    let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));
     let tasks = load.as_ref().and_then(|load| load.tasks_for_any(workers)).unwrap_or(workers);
     let reach = criterion::Reach {
-        processes: fleet.shape.processes(),
+        // Where the number changes, the fewest that a sweep may see.
+        processes: fleet.shape.processes() - workers + fleet.workers_least().unwrap_or(workers),
         tasks: rounds.map(|rounds| rounds.saturating_mul(tasks.into())),
     };
     criterion::reject_unreachable(&raw.criteria, reach, found);
@@ -226,6 +243,7 @@ fn check(
         fleet,
         workload: workload?,
         load: load?,
+        stages,
         sampling: sampling?,
         faults,
         criteria,

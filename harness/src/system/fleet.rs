@@ -6,7 +6,7 @@
 mod words;
 
 use super::{
-    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Notice, Noticed, Order,
+    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed, Order,
     OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, System, Task,
 };
 use coordinator::client::events::Follower;
@@ -16,6 +16,7 @@ use coordinator::client::{Address, Client, Event as Got, SendError, Task as Sent
 use reports::runlog::event::{CoordinatorLedger, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +69,9 @@ impl Launcher for FleetLauncher {
             zero_ns,
             follower,
             unread: false,
+            own_orders: 0,
+            orders_seen: 0,
+            wanted: 0,
             altered: Vec::new(),
         }))
     }
@@ -85,6 +89,11 @@ struct RunningFleet {
     follower: Follower,
     /// That the follower could not read on has been said.
     unread: bool,
+    /// Orders to scale, as far as they are known: those of this run, and all.
+    own_orders: u32,
+    orders_seen: u32,
+    /// Workers of each coordinator that this run wanted last.
+    wanted: u32,
     /// What was done to its files, as far as it was seen.
     altered: Vec<String>,
 }
@@ -134,6 +143,16 @@ impl System for RunningFleet {
         let shape = self.client.shape();
         let count = shape.coordinators() * shape.workers_per_coordinator();
         (0..count).map(|n| PlaceId::Worker(WorkerRef::nth(shape, n))).collect()
+    }
+
+    fn serving(&self) -> Vec<PlaceId> {
+        let processes = self.processes();
+        let serves = |process: &&Process| process.life == Life::Live && !process.retiring;
+        let serving: HashSet<PlaceId> =
+            processes.iter().filter(serves).map(|process| process.place).collect();
+        let mut workers = self.workers();
+        workers.retain(|place| serving.contains(place));
+        workers
     }
 
     fn processes(&self) -> Vec<Process> {
@@ -241,6 +260,9 @@ impl System for RunningFleet {
                 operator
                     .scale(coordinators, workers)
                     .map_err(|error| OrderError::NotScaled(error.to_string()))?;
+                self.own_orders = self.own_orders.wrapping_add(1);
+                self.orders_seen = self.orders_seen.wrapping_add(1);
+                self.wanted = workers.unwrap_or(self.wanted);
                 return Ok(Vec::new());
             }
         };
@@ -265,7 +287,12 @@ impl System for RunningFleet {
         let offset = Offset::now(self.zero_ns);
         match self.follower.poll() {
             Ok(seen) => {
-                seen.iter().filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns))).collect()
+                let mut notices: Vec<Notice> = seen
+                    .iter()
+                    .filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns)))
+                    .collect();
+                self.leave_out_own_orders(&mut notices, offset.to_run_ns(now_ns()));
+                notices
             }
             Err(_) if self.unread => Vec::new(),
             Err(error) => {
@@ -308,6 +335,25 @@ impl System for RunningFleet {
     }
 }
 
+impl RunningFleet {
+    /// The fleet follows every order alike, and does not know whose it is. Once this run has given one, what is noticed
+    /// of scaling says nothing; that there were more orders than this run's does.
+    fn leave_out_own_orders(&mut self, notices: &mut Vec<Notice>, at_ns: u64) {
+        let orders = self.client.scale_orders();
+        let others = orders.given.wrapping_sub(self.orders_seen);
+        self.orders_seen = orders.given;
+        if self.own_orders == 0 {
+            return;
+        }
+        notices.retain(|notice| !matches!(notice.what, Noticed::Scaled { .. }));
+        if others > 0 {
+            let (from, to) = (self.wanted.into(), orders.workers.into());
+            let what = Noticed::Scaled { from, to };
+            notices.push(Notice { at_ns, place: PlaceId::Supervisor, what });
+        }
+    }
+}
+
 /// Sends a signal to that very process or to none.
 fn send(process: &Process, signal: Signal) -> Result<(), OrderError> {
     let (place, pid) = (process.place, process.pid);
@@ -343,8 +389,11 @@ mod tests {
         let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let Identity { pid, start_ticks } = Identity::of(child.id()).unwrap();
         let place = PlaceId::worker(0, 0);
-        let (life, last_death, ended) = (Life::Live, None, None);
-        (child, Process { place, incarnation: 1, pid, start_ticks, life, deaths: 0, last_death, ended })
+        let (life, retiring, last_death, ended) = (Life::Live, false, None, None);
+        (
+            child,
+            Process { place, incarnation: 1, pid, start_ticks, life, retiring, deaths: 0, last_death, ended },
+        )
     }
 
     #[test]

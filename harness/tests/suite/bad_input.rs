@@ -190,6 +190,51 @@ fn rounds_and_tasks_that_contradict_the_model_are_refused() {
 }
 
 #[test]
+fn stages_that_cannot_be_carried_out_are_refused() {
+    let with = |stages: &str| changed("[sampling]", &format!("{stages}\n[sampling]"));
+    let one = |keys: &str| with(&format!("[[stage]]\nname = \"peak\"\n{keys}"));
+    for (keys, words) in [
+        ("workers = 8", "`stage.peak.at` is missing"),
+        ("at = \"6s\"\nworkers = 8", "`stage.peak.at` (6s) is not before the end of the load"),
+        ("at = \"1s\"\nworkers = 9", "is 9, which 2 coordinators cannot have in equal parts"),
+        ("at = \"1s\"\nworkers = 9", "write 8 or 10"),
+        ("at = \"1s\"\nworkers = 1", "it is the number of the whole fleet: write 2"),
+        ("at = \"1s\"\nworkers = 10000", "would be 5000 workers under each coordinator"),
+        ("at = \"1s\"\nworkers = 0", "`stage.peak.workers` must be from 1"),
+        ("at = \"1s\"\nover = \"1s\"", "`stage.peak.over` has no effect without `workers`"),
+        ("at = \"1s\"\nworkers = 8\nover = \"6s\"", "`stage.peak.over` (6s) is longer than its stage"),
+        ("at = \"1s\"\nevery = \"10us\"", "`stage.peak.every` is 10us, which is too short"),
+        ("at = \"1s\"\nworker = 8", "did you mean `workers`?"),
+    ] {
+        let found = one(keys);
+        assert!(found.contains(words), "{keys}: {found}");
+    }
+    let unordered = with("[[stage]]\nname = \"b\"\nat = \"2s\"\n[[stage]]\nname = \"a\"\nat = \"1s\"\n");
+    assert!(
+        unordered.contains("`stage.a.at` (1s) is not after the stage before it, `b` (2s)"),
+        "{unordered}"
+    );
+    let twice = with("[[stage]]\nname = \"b\"\nat = \"1s\"\n[[stage]]\nname = \"b\"\nat = \"2s\"\n");
+    assert!(twice.contains("the stage name `b` is duplicated"), "{twice}");
+    let closed = said(
+        &GOOD.replacen("\"open\"\nevery = \"50ms\"", "\"closed\"", 1).replacen(
+            "[sampling]",
+            "[[stage]]\nname = \"a\"\nat = \"1s\"\nevery = \"1s\"\n[sampling]",
+            1,
+        ),
+        &Selection::default(),
+    );
+    assert!(closed.contains("`stage.a.every` does not apply to a closed loop"), "{closed}");
+    // Eight at the start, six in the stage.
+    let live = changed(
+        "delivery.rate >= 100%\"",
+        "agents.live min >= 10\"\n[[stage]]\nname = \"a\"\nat = \"1s\"\nworkers = 6",
+    );
+    assert!(live.contains("can never hold: this scenario starts 9 processes"), "{live}");
+    assert_eq!(one("at = \"0s\"\nworkers = 16\nover = \"3s\"\nevery = \"10ms\"\n"), "no mistake\n");
+}
+
+#[test]
 fn a_schedule_that_no_fleet_can_keep_is_met_with_the_closed_loop() {
     insta::assert_snapshot!(changed("every = \"50ms\"", "every = \"100us\""));
 }

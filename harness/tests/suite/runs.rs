@@ -9,6 +9,7 @@ mod inherited;
 mod metrics;
 mod scribbled;
 mod several;
+mod stages;
 mod stalled;
 mod verdicts;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::distribution::Distribution;
 use super::figure::{Figure, Part, SUMMED};
 use super::load::bucket_ns;
+use super::scaling::Scaling;
 use super::series::{Medians, Series};
 use super::spans::Spans;
 use crate::runlog::event::{
@@ -173,7 +174,8 @@ pub struct SampleFacts {
     host_before: Option<(u64, u64)>,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
-    processes: u32,
+    /// How many processes there should be.
+    pub scaling: Scaling,
     nofile: f64,
     bin_ns: u64,
     bucket_ns: u64,
@@ -204,7 +206,7 @@ impl SampleFacts {
             swept_before: None,
             host_before: None,
             load_before: None,
-            processes: plan.processes,
+            scaling: Scaling::new(plan),
             nofile: host.nofile_soft as f64,
             bin_ns: (whole / 600).max(plan.sample_every_ns).max(1_000_000),
             bucket_ns: bucket.max(plan.sample_every_ns),
@@ -304,7 +306,8 @@ impl SampleFacts {
         self.sweeps += 1;
         self.sweeps_with_pss += u64::from(has_pss);
         self.live_min = Some(self.live_min.unwrap_or(u32::MAX).min(sample.live));
-        let short = sample.live.saturating_add(excused) < self.processes;
+        let expected = self.scaling.least_at(sample.due_ns);
+        let short = sample.live.saturating_add(excused) < expected;
         self.sweeps_short += u64::from(short);
         self.lateness.record(sample.started_ns.saturating_sub(sample.due_ns));
         self.cpu_ns += sample.cpu_ns;
@@ -313,7 +316,7 @@ impl SampleFacts {
             self.gap_max_ns = self.gap_max_ns.max(sample.started_ns.saturating_sub(before));
         }
         self.load_before = Some(sample.started_ns);
-        !short && sample.live < self.processes
+        !short && sample.live < expected
     }
 
     fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); Scope::ALL.len()] {

@@ -4,7 +4,7 @@
 //! whole, and whatever else it did. Only rounds that were over before a sweep began are counted in it: what the kernel
 //! shows then can be more, and never less. Bounded by the number of workers.
 //!
-//! Where any worker may have a task, all workers together have used the time of every task that was answered. What a process
+//! Where any worker may have a task, or their number changes, all workers together have used the time of every task that was answered. What a process
 //! used after the last sweep that saw it, no one knows: the tasks that were answered around its end are left out.
 
 use std::collections::BTreeMap;
@@ -81,8 +81,10 @@ pub struct WorkFacts {
 impl WorkFacts {
     pub(super) fn new(plan: &PlanFacts) -> Self {
         let in_flight_max = u64::from(plan.rounds_in_flight_max);
-        let together = plan.tasks_per_round.map(|tasks| Together {
-            in_flight_tasks: u64::from(tasks).saturating_mul(in_flight_max),
+        let shared = plan.tasks_per_round.is_some() || plan.workers_least.is_some();
+        let tasks = u64::from(plan.tasks_per_round.unwrap_or(plan.places()));
+        let together = shared.then(|| Together {
+            in_flight_tasks: tasks.saturating_mul(in_flight_max),
             ..Together::default()
         });
         Self { per_task_ns: plan.cpu_per_task_ns, in_flight_max, together, ..Self::default() }

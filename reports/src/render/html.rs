@@ -7,7 +7,7 @@ use askama::Template;
 use super::faults::{self, FaultRow};
 use super::plot;
 use crate::facts::{Facts, Figure, Gauge};
-use crate::runlog::event::{Arrivals, Incident, LedgerRow, LoadModel, Severity, Topology};
+use crate::runlog::event::{Arrivals, Incident, LedgerRow, LoadModel, PlanFacts, Severity, Topology};
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
@@ -290,8 +290,8 @@ fn ledger(facts: &Facts) -> Vec<LedgerLine> {
     out
 }
 
-fn plan(facts: &Facts) -> Vec<Fact> {
-    let p = &facts.header.plan;
+fn plan(run: &Facts) -> Vec<Fact> {
+    let p = &run.header.plan;
     let topology = match p.topology {
         Topology::Flat => "flat",
         Topology::Hybrid => "hybrid",
@@ -308,7 +308,7 @@ fn plan(facts: &Facts) -> Vec<Fact> {
         || "one for every worker".to_owned(),
         |tasks| format!("{}, each for any worker", n(u64::from(tasks))),
     );
-    vec![
+    let mut facts = vec![
         fact(
             "topology",
             format!(
@@ -331,8 +331,33 @@ fn plan(facts: &Facts) -> Vec<Fact> {
         ),
         fact("shared memory reserved", units::bytes(p.shm_bytes as f64)),
         fact("open descriptors of the process with the most", n(p.fds_max)),
-        fact("launched in", time(facts.launch_ns)),
-    ]
+        fact("launched in", time(run.launch_ns)),
+    ];
+    facts.extend(size_over_time(p));
+    facts
+}
+
+/// Where the number of workers changes.
+fn size_over_time(p: &PlanFacts) -> Vec<Fact> {
+    let workers = |count: u32| n(u64::from(count));
+    let Some(least) = p.workers_least else { return Vec::new() };
+    let mut facts = vec![fact("workers at the start", workers(p.workers_at_start.unwrap_or(p.places())))];
+    if p.stages.is_empty() {
+        facts.push(fact("workers, by load", format!("{} to {}", workers(least), workers(p.places()))));
+    }
+    for stage in &p.stages {
+        let over = match stage.over_ns {
+            0 => String::new(),
+            over_ns => format!(" over {}", units::nanos(over_ns)),
+        };
+        let pace = match stage.round_every_ns {
+            every_ns if every_ns == p.round_every_ns => String::new(),
+            every_ns => format!(", a round every {}", units::nanos(every_ns)),
+        };
+        let (at, many) = (units::nanos(stage.at_ns), workers(stage.workers));
+        facts.push(fact("stage", format!("{}: from {at} on {many} workers{over}{pace}", stage.name)));
+    }
+    facts
 }
 
 fn host(facts: &Facts) -> Vec<Fact> {

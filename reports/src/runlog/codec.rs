@@ -63,6 +63,7 @@ impl<W: Write> Writer<W> {
             | Event::AgentExit(_)
             | Event::Incident(_)
             | Event::Fault(_)
+            | Event::Scaled(_)
             | Event::Round(_)
             | Event::TaskFailed(_)
             | Event::Latency(_)
@@ -371,7 +372,7 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "header",
     "phase",
     "agents",
@@ -379,6 +380,7 @@ const KNOWN: [&str; 17] = [
     "agent-exit",
     "incident",
     "fault",
+    "scaled",
     "round",
     "task-failed",
     "latency",

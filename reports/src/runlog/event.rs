@@ -8,14 +8,16 @@ mod fault;
 mod header;
 mod incident;
 mod ledger;
+mod scaled;
 
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
-    ScenarioFacts, Topology,
+    ScenarioFacts, StageFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
 pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
+pub use scaled::Scaled;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this crate writes.
@@ -55,6 +57,8 @@ pub enum Event {
     Incident(Incident),
     /// A step of a fault that the scenario declares.
     Fault(FaultStep),
+    /// The run has asked the fleet for another number of workers, or the fleet has it.
+    Scaled(Scaled),
     /// A round is over: every task of it is answered or failed.
     Round(Round),
     /// One task was not answered in time, or answered with an error. At most
@@ -90,6 +94,7 @@ impl Event {
             | Self::AgentExit(_)
             | Self::Incident(_)
             | Self::Fault(_)
+            | Self::Scaled(_)
             | Self::Round(_)
             | Self::Latency(_)
             | Self::Sample(_)

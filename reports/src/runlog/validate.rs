@@ -111,13 +111,15 @@ impl Validator {
             Event::Header(header) => self.begin_segment(header),
             Event::Phase(began) => self.begin_phase(began.phase, plan),
             Event::Agents(event) => {
-                self.began_ns = record.t_ns;
+                if self.began_ns == 0 {
+                    self.began_ns = record.t_ns;
+                }
                 self.census.introduce(event, plan)
             }
             Event::AgentExit(exit) if exit.seen_ns < self.began_ns => {
                 Err(format!("{} had ended before the fleet was there", exit.name))
             }
-            Event::AgentExit(exit) => self.census.exit(exit, self.phase()),
+            Event::AgentExit(exit) => self.census.exit(exit, self.phase(), plan),
             Event::Incident(incident) if incident.from_ns < self.began_ns => {
                 Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
             }
@@ -128,6 +130,7 @@ impl Validator {
                 self.census.faulted(step)?;
                 plan.map_or(Ok(()), |plan| self.faults.step(step, plan))
             }
+            Event::Scaled(scaled) => plan.map_or(Ok(()), |plan| plan::scaled(scaled, plan)),
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
                 self.works(failed.worker)?;
@@ -177,7 +180,7 @@ impl Validator {
         }
         self.phases.push(phase);
         match (phase, plan) {
-            (Phase::WarmUp | Phase::Load, Some(plan)) => self.census.all_there(plan),
+            (Phase::WarmUp | Phase::Load, Some(plan)) => self.census.begin(plan),
             _ => Ok(()),
         }
     }
@@ -271,6 +274,7 @@ impl Validator {
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
         self.sweeps = Sweeps::default();
         self.faults = Faults::default();
+        self.began_ns = 0;
         (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
@@ -301,6 +305,9 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
         Event::AgentExit(exit) => Some(("an end was seen", exit.seen_ns)),
         Event::Incident(incident) => {
             Some(("an incident was over", incident.to_ns.unwrap_or(incident.from_ns).max(incident.from_ns)))
+        }
+        Event::Scaled(scaled) => {
+            Some(("the fleet was scaled", scaled.reached_ns.unwrap_or(0).max(scaled.ordered_ns)))
         }
         Event::Round(round) => Some(("a round was over", round.finished_ns)),
         Event::Latency(interval) => {

@@ -5,6 +5,7 @@
 
 mod faults;
 mod own;
+mod stages;
 mod work;
 
 use std::fmt::Write;
@@ -34,6 +35,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     ];
     out.extend(work::proven(facts));
     out.extend(faults::proven(facts));
+    out.extend(stages::done(facts));
     out.extend([agents_live(facts), sampling_coverage(facts), sampler_on_time(facts)]);
     out.extend(pss_read(case));
     out.extend(own::grows_not(facts));
@@ -183,9 +185,15 @@ fn work_done(facts: &Facts) -> EvidenceResult {
 }
 
 fn agents_live(facts: &Facts) -> EvidenceResult {
-    let planned = u64::from(facts.header.plan.processes);
+    let plan = &facts.header.plan;
     let samples = &facts.samples;
-    let wanted = format!("{} processes in every sweep", n(planned));
+    let wanted = match plan.workers_least {
+        None => format!("{} processes in every sweep", n(u64::from(plan.processes))),
+        Some(_) if plan.stages.is_empty() => {
+            format!("{} processes in every sweep at least", n(u64::from(samples.scaling.least_at(u64::MAX))))
+        }
+        Some(_) => "in every sweep as many processes as its stage has".to_owned(),
+    };
     let Some(least) = samples.live_min else {
         return check("agents seen", Verdict::Inconclusive, wanted, "no sweep in the load phase");
     };

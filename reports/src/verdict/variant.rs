@@ -110,7 +110,7 @@ impl Ran {
     pub fn of(facts: &Facts) -> Self {
         let header = &facts.header;
         let plan = &header.plan;
-        let workers = u64::from(plan.coordinators) * u64::from(plan.workers_per_coordinator);
+        let workers = u64::from(plan.places());
         Self {
             title: title(header, workers),
             seed: header.seed,
@@ -129,11 +129,15 @@ fn title(header: &Header, workers: u64) -> String {
     let many = |n: u64, one: &str| {
         if n == 1 { format!("1 {one}") } else { format!("{} {one}s", units::count(n as f64)) }
     };
-    let fleet = match plan.topology {
-        Topology::Flat => format!("{} under one coordinator", many(workers, "worker")),
-        Topology::Hybrid => {
-            format!("{} under {}", many(workers, "worker"), many(u64::from(plan.coordinators), "coordinator"))
+    let workers = match plan.workers_least {
+        Some(least) if u64::from(least) < workers => {
+            format!("{} to {}", units::count(f64::from(least)), many(workers, "worker"))
         }
+        _ => many(workers, "worker"),
+    };
+    let fleet = match plan.topology {
+        Topology::Flat => format!("{workers} under one coordinator"),
+        Topology::Hybrid => format!("{workers} under {}", many(u64::from(plan.coordinators), "coordinator")),
     };
     let round = match plan.tasks_per_round {
         None => "round".to_owned(),

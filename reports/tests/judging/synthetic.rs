@@ -139,6 +139,9 @@ impl Run {
                 faults: Vec::new(),
                 arrivals: Arrivals::Constant,
                 tasks_per_round: None,
+                workers_at_start: None,
+                workers_least: None,
+                stages: Vec::new(),
             },
             criteria: self.criteria.clone(),
             host: HostFacts {

@@ -1,7 +1,7 @@
 //! The lanes of a calendar.
 
 use super::{Due, Step};
-use crate::scenario::Starts;
+use crate::scenario::{SizeStep, Starts};
 use reports::runlog::event::Phase;
 
 /// Something that is due again and again, at equal distances.
@@ -77,6 +77,40 @@ impl Firings {
             self.next += 1;
             self.next - 1
         })
+    }
+}
+
+/// How many workers there are to be, from which time of the load on.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    load_ns: u64,
+    steps: std::vec::IntoIter<SizeStep>,
+}
+
+impl Sizes {
+    pub fn new(load_ns: u64, steps: Vec<SizeStep>) -> Self {
+        Self { load_ns, steps: steps.into_iter() }
+    }
+
+    pub fn due_ns(&self) -> u64 {
+        self.steps.as_slice().first().map_or(u64::MAX, |step| self.load_ns.saturating_add(step.at_ns))
+    }
+
+    /// The newest step that is due: those that it overtakes are left out, unless they end a stage.
+    pub fn take(&mut self, now_ns: u64) -> Option<Due> {
+        while self.due_ns() <= now_ns {
+            let step = self.steps.next()?;
+            let next = self.steps.as_slice().first();
+            let overtaken = next.is_some_and(|next| next.stage == step.stage) && self.due_ns() <= now_ns;
+            if !overtaken {
+                return Some(Due::Scale { stage: step.stage, workers: step.workers });
+            }
+        }
+        None
+    }
+
+    pub fn end(&mut self) {
+        self.steps = Vec::new().into_iter();
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::scenario::{Starts, Stretch};
+use crate::scenario::{SizeStep, Starts, Stretch};
 
 const MS: u64 = 1_000_000;
 const FIRST: u64 = 20;
@@ -15,6 +15,7 @@ fn calendar([warm_up, load, every]: [u64; 3], sweep_every: u64, in_flight_max: u
     Calendar {
         rounds: Rounds::new(times, (every > 0).then(|| [starts(warm_up), starts(load)]), in_flight_max),
         firings: Firings::new(Vec::new()),
+        sizes: Sizes::new(load_ns * MS, Vec::new()),
         sweeps: Every::new(0, sweep_every * MS),
         clock: Every::new(0, 60_000 * MS),
     }
@@ -25,6 +26,7 @@ fn words(due: Due) -> String {
         Due::Phase(phase) => format!("{phase:?}"),
         Due::Round { due_ns, .. } => format!("round@{}", due_ns / MS),
         Due::Fault { firing } => format!("fault{firing}"),
+        Due::Scale { stage, workers } => format!("scale{stage}to{workers}"),
         Due::Sweep { sweep, due_ns } => format!("sweep{sweep}@{}", due_ns / MS),
         Due::SweepsSkipped { count } => format!("skip {count}"),
         Due::Clock => "clock".to_owned(),
@@ -182,4 +184,23 @@ fn faults_are_due_from_the_recorded_begin_of_the_load_on_and_none_after_its_end(
     assert_eq!(due(&mut faulty, 250, 0), ("fault0 fault1".to_owned(), 520));
     faulty.end_load();
     assert_eq!(due(&mut faulty, 1_100, 0).0, "");
+}
+
+#[test]
+fn the_fleet_is_scaled_in_the_load_and_steps_that_are_overtaken_are_left_out() {
+    let step = |at: u64, stage, workers| SizeStep { at_ns: at * MS, stage, workers };
+    let steps = vec![step(0, 0, 5), step(100, 1, 6), step(200, 1, 7), step(300, 1, 8), step(350, 2, 2)];
+    let mut calendar = calendar([100, 1_000, 500], 10_000, 8);
+    calendar.sizes = Sizes::new(120 * MS, steps);
+    check(
+        calendar,
+        &[
+            (0, 0, "clock sweep0@0 WarmUp", 20),
+            (20, 0, "round@20", 120),
+            (120, 0, "Load round@120 scale0to5", 220),
+            (221, 0, "scale1to6", 320),
+            (430, 0, "scale1to8", 470),
+            (480, 0, "scale2to2", 620),
+        ],
+    );
 }

@@ -128,6 +128,7 @@ impl Fake {
                 pid,
                 start_ticks,
                 life: Life::Live,
+                retiring: false,
                 deaths: 0,
                 last_death: None,
                 ended: None,
@@ -207,6 +208,24 @@ impl Fake {
         self.process(place).life = Life::Stopped;
     }
 
+    /// There are so many workers from now on, at the first places.
+    fn resize(&mut self, workers: u32) {
+        for number in 0..workers.max(self.workers().len() as u32) {
+            let place = PlaceId::worker(0, number);
+            let there =
+                self.processes.iter().find(|process| process.place == place).map(|process| process.life);
+            match there {
+                Some(Life::Live) if number >= workers => self.retire(place),
+                Some(Life::Stopped) if number < workers => self.replace(place),
+                None => {
+                    let Identity { pid, start_ticks } = self.spawn();
+                    self.processes.push(Process { place, pid, start_ticks, ..self.processes[1].clone() });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
     /// The successor comes.
     pub fn replace(&mut self, place: PlaceId) {
         let Identity { pid, start_ticks } = self.spawn();
@@ -278,6 +297,12 @@ impl System for Fake {
 
     fn workers(&self) -> Vec<PlaceId> {
         let places = self.processes.iter().map(|process| process.place);
+        places.filter(|place| matches!(place, PlaceId::Worker(_))).collect()
+    }
+
+    fn serving(&self) -> Vec<PlaceId> {
+        let serves = |process: &&Process| process.life == Life::Live && !process.retiring;
+        let places = self.processes.iter().filter(serves).map(|process| process.place);
         places.filter(|place| matches!(place, PlaceId::Worker(_))).collect()
     }
 
@@ -368,12 +393,18 @@ impl System for Fake {
         self.stopped.contains(&process)
     }
 
+    /// Scales at once, from 10 ms on.
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
         let (Order::Kill(Target::Place(place))
         | Order::Pause(Target::Place(place))
         | Order::Continue(Target::Place(place))) = order
         else {
-            return Err(OrderError::NoTarget(order));
+            let Order::Scale { workers: Some(workers), .. } = order else {
+                return Err(OrderError::NoTarget(order));
+            };
+            let at_ns = self.clock.now_ns() + 10_000_000;
+            self.push(at_ns, Happening::Action(Box::new(move |fake| fake.resize(workers))));
+            return Ok(Vec::new());
         };
         let process = self.process(place).clone();
         match (order, self.obeys) {

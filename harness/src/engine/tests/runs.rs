@@ -412,3 +412,27 @@ fn a_round_for_any_worker_has_the_tasks_that_are_asked_for() {
     assert!(failed.iter().all(|failed| failed.worker == 0), "{failed:?}");
     assert_eq!(failed[0].reason, "any worker: neither an answer nor a failure within 3s");
 }
+
+#[test]
+fn rounds_go_to_the_workers_that_are_there_while_the_fleet_is_scaled() {
+    let stages = "[[stage]]\nname = \"up\"\nat = \"200ms\"\nworkers = 5\n\n\
+                  [[stage]]\nname = \"down\"\nat = \"600ms\"\nworkers = 2\n\n[sampling]";
+    let text = SCENARIO.replace("[sampling]", stages);
+    let done = run_scenario(&text, |clock, _| Fake::new(clock, 3));
+    let sizes: Vec<u32> = done.rounds().iter().map(|round| round.tasks).collect();
+    // The orders come at 220 and 620 ms, after the rounds that are due then, and are followed 10 ms later.
+    assert_eq!(sizes, [vec![3; 5], vec![5; 8], vec![2; 7]].concat());
+    let [_, answered, failed, ..] = done.sums();
+    assert_eq!((answered, failed), (sizes.iter().sum(), 0));
+    let scaled = done.all(|event| if let Event::Scaled(scaled) = event { Some(scaled) } else { None });
+    let told: Vec<_> = scaled.iter().map(|s| (&s.stage[..], s.from, s.to, s.reached_ns.is_some())).collect();
+    assert_eq!(told, [("up", 3, 5, false), ("up", 3, 5, true), ("down", 5, 2, false), ("down", 5, 2, true)]);
+    let agents = done.all(|event| if let Event::Agents(agents) = event { Some(agents) } else { None });
+    let named = |at: usize| agents[at].agents.iter().map(|agent| &agent.name[..]).collect::<Vec<_>>();
+    assert_eq!((agents.len(), named(1)), (2, vec!["worker/0.3", "worker/0.4"]));
+    // Three retire, and the others are stopped at the end.
+    assert_eq!((done.exits().len(), done.crashes().len()), (7, 0));
+    let retired = done.exits().iter().filter(|exit| exit.how.starts_with("retired")).count();
+    assert_eq!(retired, 3);
+    assert!(done.alerts().is_empty(), "{:?}", done.alerts());
+}

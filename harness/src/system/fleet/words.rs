@@ -23,6 +23,7 @@ pub(super) fn process(status: &ProcessStatus) -> Process {
         pid: status.pid,
         start_ticks: status.start_ticks,
         life,
+        retiring: status.retiring,
         deaths: status.deaths,
         last_death: status.last_death.as_ref().map(|death| Death { pid: death.pid, how: death.how.clone() }),
         ended: status.ended.clone(),

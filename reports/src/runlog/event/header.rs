@@ -114,6 +114,37 @@ pub struct PlanFacts {
     /// Tasks of a round, each for any worker; absent if a round is one task to every worker, and before 2.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks_per_round: Option<u32>,
+    /// Workers of the whole fleet at the start; absent if it has all that it has places for, and before 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers_at_start: Option<u32>,
+    /// The fewest workers of the whole fleet that the plan allows at any time; absent if their number never changes, and
+    /// before 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers_least: Option<u32>,
+    /// How the fleet's size and the pace change, in order. Since 2.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageFacts>,
+}
+
+impl PlanFacts {
+    /// Workers that the fleet has places for.
+    pub fn places(&self) -> u32 {
+        self.coordinators.saturating_mul(self.workers_per_coordinator)
+    }
+}
+
+/// From when on there is another number of workers, or another pace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageFacts {
+    pub name: String,
+    /// From the beginning of the load.
+    pub at_ns: u64,
+    /// How long the number of workers takes to become this one, in equal steps.
+    pub over_ns: u64,
+    /// Of the whole fleet.
+    pub workers: u32,
+    /// As [`PlanFacts::round_every_ns`], from here on.
+    pub round_every_ns: u64,
 }
 
 /// What the gaps between the scheduled starts of rounds are.

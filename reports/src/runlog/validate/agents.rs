@@ -33,6 +33,8 @@ struct Agent {
 pub(super) struct Census {
     /// The log does not count incarnations.
     old: bool,
+    /// The fleet that is planned for the start was complete.
+    began: bool,
     agents: HashMap<AgentId, Agent>,
     names: HashSet<String>,
     pids: HashSet<u32>,
@@ -85,9 +87,19 @@ impl Census {
     /// Before the first round every process that is planned has been introduced.
     pub(super) fn all_there(&self, plan: &PlanFacts) -> Result<(), String> {
         let there = self.agents.values().filter(|agent| agent.role != Role::Harness).count();
-        if there as u64 != u64::from(plan.processes) {
-            return Err(format!("{} processes are planned, and {there} are introduced", plan.processes));
+        let planned = plan::processes_at_start(plan);
+        // Where the number changes, more come later.
+        let more = plan.workers_least.is_some() && self.began;
+        if there as u64 == planned || more && there as u64 > planned {
+            return Ok(());
         }
+        Err(format!("{planned} processes are planned, and {there} are introduced"))
+    }
+
+    /// As [`Self::all_there`]; from now on they have been.
+    pub(super) fn begin(&mut self, plan: &PlanFacts) -> Result<(), String> {
+        self.all_there(plan)?;
+        self.began = true;
         Ok(())
     }
 
@@ -133,8 +145,15 @@ impl Census {
         Ok(())
     }
 
-    pub(super) fn exit(&mut self, exit: &AgentExit, phase: Option<Phase>) -> Result<(), String> {
+    pub(super) fn exit(
+        &mut self,
+        exit: &AgentExit,
+        phase: Option<Phase>,
+        plan: Option<&PlanFacts>,
+    ) -> Result<(), String> {
         let old = self.old;
+        // From here on another process may have its pid.
+        self.pids.remove(&exit.pid);
         let agent = self.fleet(exit.agent)?;
         if agent.name != exit.name {
             return Err(format!("agent {} is {}, and not {}", exit.agent, agent.name, exit.name));
@@ -142,7 +161,8 @@ impl Census {
         if exit.pid == 0 || exit.how.is_empty() {
             return Err(format!("{} ended, and the log does not say how or which process", exit.name));
         }
-        if exit.expected && phase < Some(Phase::Drain) {
+        let retires = agent.role == Role::Worker && plan.is_some_and(|plan| plan.workers_least.is_some());
+        if exit.expected && phase < Some(Phase::Drain) && !retires {
             return Err(format!("{} ended on request in phase {phase:?}", exit.name));
         }
         if !exit.expected {

@@ -8,9 +8,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
 use super::plan;
-use crate::runlog::event::{
-    Arrivals, LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed,
-};
+use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
 
 /// Counts of a phase.
 #[derive(Debug, Default, Clone, Copy)]
@@ -33,7 +31,7 @@ pub(super) struct Rounds {
     load: Counts,
     warm_up_last: Option<u64>,
     load_first: Option<u64>,
-    /// Number and scheduled start of the newest round, where gaps were drawn.
+    /// Number and scheduled start of the newest round, where gaps differ.
     newest: Option<(u64, u64)>,
     /// Of a closed loop.
     finished_ns: u64,
@@ -49,12 +47,15 @@ impl Rounds {
 
     /// `began_ns`: when the fleet was complete.
     pub(super) fn round(&mut self, r: &Round, plan: &PlanFacts, began_ns: u64) -> Result<(), String> {
-        if u64::from(r.tasks) != plan::tasks(plan) {
+        let tasks = plan::tasks(plan);
+        if !tasks.contains(&u64::from(r.tasks)) {
+            let planned = match (tasks.start(), tasks.end()) {
+                (least, most) if least == most => most.to_string(),
+                (least, most) => format!("{least} to {most}"),
+            };
             return Err(format!(
-                "round {} has {} tasks, and {} are planned for each",
-                r.round,
-                r.tasks,
-                plan::tasks(plan)
+                "round {} has {} tasks, and {planned} are planned for each",
+                r.round, r.tasks
             ));
         }
         if r.scheduled_ns == 0 || r.scheduled_ns < began_ns {
@@ -109,7 +110,7 @@ impl Rounds {
             return Err(format!("round {warm_up} of the warm-up comes after round {load} of the load"));
         }
         match plan.load {
-            LoadModel::Open if plan.arrivals == Arrivals::Poisson => self.drawn(r)?,
+            LoadModel::Open if !plan::has_one_pace(plan) => self.in_order(r)?,
             LoadModel::Open => {
                 let base = i128::from(r.scheduled_ns) - i128::from(r.round) * i128::from(plan.round_every_ns);
                 if *self.of(r.phase).base.get_or_insert(base) != base {
@@ -124,8 +125,8 @@ impl Rounds {
         Ok(())
     }
 
-    /// Of rounds whose gaps were drawn only the order is known.
-    fn drawn(&mut self, r: &Round) -> Result<(), String> {
+    /// Of rounds whose gaps differ only the order is held to the schedule.
+    fn in_order(&mut self, r: &Round) -> Result<(), String> {
         let (number, scheduled_ns) = self.newest.unwrap_or((r.round, r.scheduled_ns));
         if (number < r.round) != (scheduled_ns < r.scheduled_ns) && scheduled_ns != r.scheduled_ns {
             return Err(format!("round {} was not due between its neighbours", r.round));

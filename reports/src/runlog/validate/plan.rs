@@ -1,8 +1,9 @@
 //! What a header must say about the run that follows. Pure.
 
 use jiff::Timestamp;
+use std::ops::RangeInclusive;
 
-use crate::runlog::event::{Arrivals, Header, HostFacts, LoadModel, PlanFacts, Role};
+use crate::runlog::event::{Arrivals, Header, HostFacts, LoadModel, PlanFacts, Role, Scaled, StageFacts};
 
 /// More rounds than this are never on their way at once.
 const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
@@ -49,6 +50,17 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     if plan.tasks_per_round == Some(0) {
         return Err("rounds without tasks".into());
     }
+    let sizes = plan.stages.iter().map(|stage| stage.workers).chain(plan.workers_at_start);
+    if sizes.chain(plan.workers_least).any(|size| size == 0 || u64::from(size) > workers) {
+        return Err(format!("a part of the run has no worker, or more than the {workers} there is room for"));
+    }
+    if !plan.stages.is_empty() && plan.workers_least.is_none() {
+        return Err("stages, and the number of workers never changes".into());
+    }
+    let later = |stage: &StageFacts| stage.at_ns >= plan.duration_ns;
+    if plan.stages.iter().any(later) || !plan.stages.is_sorted_by(|a, b| a.at_ns < b.at_ns) {
+        return Err("stages out of order, or beyond the end of the load".into());
+    }
     if u64::from(plan.processes) != 1 + u64::from(plan.coordinators) + workers {
         return Err(format!(
             "{} processes are planned, and 1 supervisor, {} coordinators and {workers} workers",
@@ -69,9 +81,56 @@ pub(super) fn workers(plan: &PlanFacts) -> u64 {
     u64::from(plan.coordinators) * u64::from(plan.workers_per_coordinator)
 }
 
-/// Of a round: as many as planned, or one to every worker.
-pub(super) fn tasks(plan: &PlanFacts) -> u64 {
-    plan.tasks_per_round.map_or_else(|| workers(plan), u64::from)
+/// Of a round: as many as planned, or one to every worker that is there.
+pub(super) fn tasks(plan: &PlanFacts) -> RangeInclusive<u64> {
+    match (plan.tasks_per_round, plan.workers_least) {
+        (Some(tasks), _) => tasks.into()..=tasks.into(),
+        (None, None) => workers(plan)..=workers(plan),
+        (None, Some(_)) => 1..=workers(plan),
+    }
+}
+
+/// The error is a sentence fragment.
+pub(super) fn scaled(scaled: &Scaled, plan: &PlanFacts) -> Result<(), String> {
+    let Scaled { stage, from, to, processes, ordered_ns, reached_ns } = scaled;
+    if !plan.stages.iter().any(|planned| planned.name == *stage) {
+        return Err(format!("the fleet was scaled in a stage `{stage}`, which was not planned"));
+    }
+    if [from, to].into_iter().any(|size| *size == 0 || u64::from(*size) > workers(plan)) {
+        return Err(format!("the fleet was scaled from {from} to {to} workers, and has no room for that"));
+    }
+    if *processes != 1 + plan.coordinators + to {
+        return Err(format!("{to} workers are wanted, and {processes} processes"));
+    }
+    if reached_ns.is_some_and(|reached_ns| reached_ns < *ordered_ns) {
+        return Err(format!("the fleet had {to} workers before it was asked to"));
+    }
+    Ok(())
+}
+
+/// Before the first round.
+pub(super) fn processes_at_start(plan: &PlanFacts) -> u64 {
+    let around = 1 + u64::from(plan.coordinators);
+    plan.workers_at_start.map_or_else(|| plan.processes.into(), |workers| around + u64::from(workers))
+}
+
+/// Whether rounds follow each other at one distance.
+pub(super) fn has_one_pace(plan: &PlanFacts) -> bool {
+    plan.arrivals == Arrivals::Constant
+        && plan.stages.iter().all(|stage| stage.round_every_ns == plan.round_every_ns)
+}
+
+/// Rounds of an open loop that are due at equal distances, which begin anew with each stage that has another one.
+fn constant_rounds(plan: &PlanFacts) -> u64 {
+    let (mut rounds, mut from_ns, mut every_ns) = (0_u64, 0, plan.round_every_ns);
+    let changes = plan.stages.iter().map(|stage| (stage.at_ns, stage.round_every_ns));
+    for (at_ns, next_ns) in changes.chain([(plan.duration_ns, 0)]) {
+        if next_ns != every_ns {
+            rounds = rounds.saturating_add((at_ns - from_ns).div_ceil(every_ns));
+            (from_ns, every_ns) = (at_ns, next_ns);
+        }
+    }
+    rounds
 }
 
 fn schedule(plan: &PlanFacts) -> Result<(), String> {
@@ -92,7 +151,10 @@ fn schedule(plan: &PlanFacts) -> Result<(), String> {
         LoadModel::Open if plan.round_every_ns == 0 => {
             return Err("an open loop with no time between its rounds".into());
         }
-        LoadModel::Open => plan.duration_ns.div_ceil(plan.round_every_ns),
+        LoadModel::Open if plan.stages.iter().any(|stage| stage.round_every_ns == 0) => {
+            return Err("a stage of an open loop with no time between its rounds".into());
+        }
+        LoadModel::Open => constant_rounds(plan),
         LoadModel::Closed if plan.round_every_ns > 0 => {
             return Err("a closed loop with a time between its rounds".into());
         }
