@@ -13,7 +13,7 @@ mod own;
 
 pub use own::{OwnUsage, own_usage};
 
-use crate::system::Identity;
+use crate::system::{Identity, is_stopped};
 use commands::Kin;
 use figures::{Cpu, Life, agent_sample, has_lost, life};
 use procfs::ProcError;
@@ -186,13 +186,6 @@ impl Sampler {
         };
         Ok(Reading::Alive(AgentSample { incarnation: agent.incarnation, commands, ..sample }))
     }
-}
-
-/// Whether a process is stopped, by a signal or a debugger. One that has ended is not.
-pub fn is_stopped(process: Identity) -> bool {
-    let entry = i32::try_from(process.pid).ok().and_then(|pid| Process::new(pid).ok());
-    let stat = entry.and_then(|entry| entry.stat().ok());
-    stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
 }
 
 enum Reading {

@@ -102,7 +102,7 @@ pub trait System: fmt::Debug {
     /// Whether the kernel shows a process as stopped, by a signal or a debugger. As [`Self::presence`], only a fake
     /// has its own word for it.
     fn is_stopped(&self, process: Identity) -> bool {
-        crate::sample::is_stopped(process)
+        is_stopped(process)
     }
 
     /// Deaths so far that were not asked for. Cheap: read with every poll; any change makes the engine read
@@ -150,6 +150,13 @@ pub trait System: fmt::Debug {
 
     /// Files of this run that are still there after [`System::stop`].
     fn files_left(&self) -> Vec<String>;
+}
+
+/// Whether the kernel shows a process as stopped, by a signal or a debugger. One that has ended is not.
+pub fn is_stopped(process: Identity) -> bool {
+    let entry = i32::try_from(process.pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
+    let stat = entry.and_then(|entry| entry.stat().ok());
+    stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
 }
 
 /// Something that a system says of itself.

@@ -206,14 +206,8 @@ impl Facts {
                     agent.incarnation = new.incarnation;
                 }
             }
-            Event::AgentExit(exit) if exit.expected => self.exits_expected += 1,
-            Event::AgentExit(exit) if self.faults.explains(exit) => self.exits_declared.push(exit.clone()),
-            Event::AgentExit(exit) => self.exits_unexpected.push(exit.clone()),
-            Event::Incident(incident) if self.faults.disturbs(incident) => self.incidents_declared += 1,
-            Event::Incident(incident) => {
-                self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
-                self.incidents.push(incident.clone());
-            }
+            Event::AgentExit(exit) => self.exit(exit),
+            Event::Incident(incident) => self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.samples.scaling.push(scaled),
             Event::Round(round) => {
@@ -238,6 +232,25 @@ impl Facts {
             }
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
+        }
+    }
+
+    fn exit(&mut self, exit: &AgentExit) {
+        if exit.expected {
+            self.exits_expected += 1;
+        } else if self.faults.explains(exit) {
+            self.exits_declared.push(exit.clone());
+        } else {
+            self.exits_unexpected.push(exit.clone());
+        }
+    }
+
+    fn incident(&mut self, incident: &Incident) {
+        if self.faults.disturbs(incident) {
+            self.incidents_declared += 1;
+        } else {
+            self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
+            self.incidents.push(incident.clone());
         }
     }
 

@@ -24,9 +24,8 @@ impl Fault for Pause {
     }
 
     fn prove(&self, system: &dyn System) -> Look {
-        every(&self.paused, "state T in /proc", |process| match system.is_stopped(process.identity()) {
-            true => Ok(()),
-            false => Err("is not stopped".to_owned()),
+        every(&self.paused, "state T in /proc", |process| {
+            if system.is_stopped(process.identity()) { Ok(()) } else { Err("is not stopped".to_owned()) }
         })
     }
 
@@ -47,9 +46,8 @@ impl Fault for Pause {
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
-        every(&self.paused, "not in state T", |process| match system.is_stopped(process.identity()) {
-            true => Err("is still stopped".to_owned()),
-            false => Ok(()),
+        every(&self.paused, "not in state T", |process| {
+            if system.is_stopped(process.identity()) { Err("is still stopped".to_owned()) } else { Ok(()) }
         })
     }
 }

@@ -7,7 +7,9 @@ use askama::Template;
 use super::faults::{self, FaultRow};
 use super::plot;
 use crate::facts::{Facts, Figure, Gauge};
-use crate::runlog::event::{Arrivals, Incident, LedgerRow, LoadModel, PlanFacts, Severity, Topology};
+use crate::runlog::event::{
+    AgentExit, Arrivals, Incident, LedgerRow, LoadModel, PlanFacts, Severity, Topology,
+};
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
@@ -95,12 +97,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             .collect(),
         harness: harness(facts),
         ledger: ledger(facts),
-        deaths: facts
-            .exits_unexpected
-            .items
-            .iter()
-            .map(|e| format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns)))
-            .collect(),
+        deaths: deaths(facts),
         incidents: incidents(facts),
         faults,
         faults_more,
@@ -136,6 +133,13 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     };
     // Rendering into a string fails only if a value's own formatting does, and these are strings.
     page.render().unwrap_or_default()
+}
+
+fn deaths(facts: &Facts) -> Vec<String> {
+    let line = |e: &AgentExit| {
+        format!("{} (pid {}) {}, noticed at {}", e.name, e.pid, e.how, units::nanos(e.seen_ns))
+    };
+    facts.exits_unexpected.items.iter().map(line).collect()
 }
 
 fn incidents(facts: &Facts) -> Vec<String> {

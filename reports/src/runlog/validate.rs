@@ -153,20 +153,21 @@ impl Validator {
                 }
                 plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))
             }
-            Event::Verify(verify) => {
-                let left = !verify.processes_left.is_empty();
-                match self.verify.replace(left) {
-                    Some(_) => Err("what is left is looked for twice".into()),
-                    None if self.phase() != Some(Phase::Verify) => {
-                        Err(format!("what is left is looked for in phase {:?}", self.phase()))
-                    }
-                    None => Ok(()),
-                }
-            }
+            Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
             Event::End(end) => {
                 self.ended = Some(end.clone());
                 end.ended_utc.as_deref().map_or(Ok(()), |utc| plan::utc(utc).map(|_| ()))
             }
+        }
+    }
+
+    fn verified(&mut self, left: bool) -> Result<(), String> {
+        match self.verify.replace(left) {
+            Some(_) => Err("what is left is looked for twice".into()),
+            None if self.phase() != Some(Phase::Verify) => {
+                Err(format!("what is left is looked for in phase {:?}", self.phase()))
+            }
+            None => Ok(()),
         }
     }
 

@@ -3,11 +3,12 @@
 //! [`source`] says for each metric of the catalogue where its figure comes from: a metric that it does not
 //! name does not compile. Missing or thin data is no value, and says why; the verdict makes INCONCLUSIVE of it.
 
+mod faults;
 mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{Distribution, Facts, FaultFacts, Figure, Gauge, Medians, Over, STEADY_NS, Windows};
+use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Windows};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::Interval;
@@ -75,14 +76,8 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
     let because = |value| because(facts, value);
     let messages = f64::from(facts.header.plan.messages_per_task);
     match criterion.metric().id {
-        MetricId::CoordinationTime => Source::Times {
-            values: &load.coordination,
-            medians: Some(&load.coordination_medians),
-            each: Each::Round,
-        },
-        MetricId::TaskTime => {
-            Source::Times { values: &load.task, medians: Some(&load.task_medians), each: Each::Task }
-        }
+        MetricId::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
+        MetricId::TaskTime => times(&load.task, &load.task_medians, Each::Task),
         MetricId::DeliveryRate => Source::Answered { over: Over::Tasks, weight: 1.0 },
         MetricId::DeliveryLate => among_tasks(counts.late),
         MetricId::DeliveryDuplicates => among_tasks(counts.duplicates),
@@ -116,10 +111,10 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         // What an earlier version did not look for, it did not see.
         MetricId::IncidentsMinor if !facts.has(1) => NOTHING_COUNTED,
         MetricId::IncidentsMinor => among_agents(facts, facts.incidents_minor),
-        MetricId::RecoveryTime
-        | MetricId::DetectionTime
-        | MetricId::FaultLoss
-        | MetricId::FaultDuplicates => of_faults(criterion.metric().id, &facts.faults),
+        MetricId::RecoveryTime => faults::recovery(&facts.faults),
+        MetricId::DetectionTime => faults::detection(&facts.faults),
+        MetricId::FaultLoss => faults::loss(&facts.faults),
+        MetricId::FaultDuplicates => faults::duplicates(&facts.faults),
         MetricId::AgentsLive => of_fleet(Figure::Live),
         MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
         MetricId::SamplerLateness => sweeps(&samples.lateness),
@@ -128,6 +123,10 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::HarnessRss => of_harness(Figure::Rss),
         MetricId::LaunchTime => Source::Once(launch(facts)),
     }
+}
+
+fn times<'a>(values: &'a Distribution, medians: &'a Medians, each: Each) -> Source<'a> {
+    Source::Times { values, medians: Some(medians), each }
 }
 
 const NOTHING_COUNTED: Source<'static> = Source::Count { value: 0, among: 0 };
@@ -184,32 +183,6 @@ fn balance(facts: &Facts) -> Result<f64, &'static str> {
     }
     let variance = done.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / done.len() as f64;
     Ok(variance.sqrt() / mean)
-}
-
-/// What declared faults did.
-fn of_faults(metric: MetricId, faults: &FaultFacts) -> Source<'_> {
-    let firings = faults.firings.len() as u64;
-    if firings == 0 {
-        return Source::Nothing("the scenario declares no fault".to_owned());
-    }
-    let open = faults.unrecovered() as u64;
-    match metric {
-        MetricId::DetectionTime => {
-            Source::Times { values: &faults.detection, medians: None, each: Each::Firing }
-        }
-        // What a fault has cost is known when it is over.
-        _ if open > 0 => Source::Nothing(format!(
-            "{} of {} firings of faults were not seen to the end of their recovery, which takes {} of load without a failed task",
-            units::count(open as f64),
-            units::count(firings as f64),
-            units::nanos(STEADY_NS)
-        )),
-        MetricId::RecoveryTime => {
-            Source::Times { values: &faults.recovery, medians: None, each: Each::Firing }
-        }
-        MetricId::FaultLoss => Source::Count { value: faults.lost, among: firings },
-        _ => Source::Count { value: faults.duplicates, among: firings },
-    }
 }
 
 /// The criterion's figure over what the facts hold so far.

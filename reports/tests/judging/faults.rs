@@ -140,7 +140,9 @@ impl Faulty {
                 _ => {}
             }
         }
-        events.iter_mut().for_each(|(_, event)| change(event));
+        for (_, event) in &mut events {
+            change(event);
+        }
         events.extend(self.more.iter().cloned());
         events.sort_by_key(|(t_ns, _)| *t_ns);
         judge(&log_of(events))

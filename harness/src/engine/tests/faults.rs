@@ -4,7 +4,10 @@ use super::fake::{Fake, Obeys};
 use super::{Done, SCENARIO, run_into};
 use crate::engine::sink::MemorySink;
 use reports::Verdict;
-use reports::runlog::event::{Event, FaultStepKind};
+use reports::runlog::event::Event;
+use reports::runlog::event::FaultStepKind::{
+    self, HealProven, Healed, Injected, NotInjected, Proven, Unhealed, Unproven,
+};
 
 /// A load of 12 s, with a fault.
 fn scenario(fault: &str) -> String {
@@ -34,7 +37,6 @@ fn steps(done: &Done) -> Vec<(u32, FaultStepKind, u64)> {
 fn a_kill_is_injected_on_time_and_proven_by_the_kernel() {
     let (done, verdict) = run(KILL, Obeys::All);
     // The load begins after a lead of 20 ms.
-    use FaultStepKind::{Injected, Proven};
     assert_eq!(steps(&done), [(0, Injected, 2_020), (0, Proven, 2_022)]);
     assert_eq!(verdict, Verdict::Pass);
     assert_eq!(done.crashes().len(), 1);
@@ -45,11 +47,7 @@ fn a_kill_is_injected_on_time_and_proven_by_the_kernel() {
 fn an_injection_that_does_nothing_is_unproven() {
     for fault in [KILL, PAUSE] {
         let (done, verdict) = run(fault, Obeys::Nothing);
-        assert!(
-            steps(&done).iter().any(|(_, step, _)| *step == FaultStepKind::Unproven),
-            "{:?}",
-            steps(&done)
-        );
+        assert!(steps(&done).iter().any(|(_, step, _)| *step == Unproven), "{:?}", steps(&done));
         assert_eq!(verdict, Verdict::Inconclusive);
         assert_eq!(done.crashes().len(), 0);
     }
@@ -57,7 +55,6 @@ fn an_injection_that_does_nothing_is_unproven() {
 
 #[test]
 fn a_pause_is_healed_on_time_and_a_heal_that_does_nothing_is_unhealed() {
-    use FaultStepKind::{HealProven, Healed, Injected, Proven, Unhealed};
     let (done, verdict) = run(PAUSE, Obeys::All);
     let found = steps(&done);
     let kinds: Vec<_> = found.iter().map(|(_, step, _)| *step).collect();
@@ -73,7 +70,6 @@ fn a_fault_in_a_place_without_a_process_is_not_injected() {
     let fault =
         "kind = \"kill\"\nrole = \"worker\"\nshare = \"100%\"\nat = \"2s\"\nevery = \"50ms\"\ntimes = 2";
     let (done, verdict) = run(fault, Obeys::All);
-    use FaultStepKind::{Injected, NotInjected, Proven};
     let kinds: Vec<_> = steps(&done).iter().map(|(firing, step, _)| (*firing, *step)).collect();
     // The successors come after 100 ms.
     assert_eq!(kinds, [(0, Injected), (0, Proven), (1, NotInjected)]);
@@ -84,11 +80,8 @@ fn a_fault_in_a_place_without_a_process_is_not_injected() {
 fn the_calendar_follows_from_the_seed_and_rolls_where_it_is_asked_to() {
     let rolling = format!("{KILL}\nshare = \"100%\"\napart = \"1s\"");
     let (done, _) = run(&rolling, Obeys::All);
-    let injected: Vec<u64> = steps(&done)
-        .iter()
-        .filter(|(_, step, _)| *step == FaultStepKind::Injected)
-        .map(|(.., ms)| *ms)
-        .collect();
+    let injected: Vec<u64> =
+        steps(&done).iter().filter(|(_, step, _)| *step == Injected).map(|(.., ms)| *ms).collect();
     assert_eq!(injected, [2_020, 3_020, 4_020]);
     let mut names: Vec<_> = done.crashes().iter().map(|exit| exit.name.clone()).collect();
     names.sort();

@@ -1,0 +1,76 @@
+//! Forms of values that only faults have: moments of the load, and shares.
+
+use super::At;
+use crate::scenario::form::{Form, wrong_kind};
+use crate::scenario::mistake::Rejection;
+use crate::scenario::pattern;
+use crate::scenario::tree::Value;
+use crate::scenario::unit;
+use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
+
+/// `"10s"`, `"50%"`.
+pub(super) struct Moment;
+
+const PERCENT: &str = r"^\s*(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*$";
+
+fn percent(text: &str) -> Option<f64> {
+    let number = text.trim().strip_suffix('%')?.trim_end();
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && number.starts_with(|c: char| c.is_ascii_digit());
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|share| plain && (0.0..=100.0).contains(share))
+        .map(|share| share / 100.0)
+}
+
+impl Form for Moment {
+    type Value = At;
+
+    fn read(&self, value: &Value) -> Result<At, Rejection> {
+        let Value::String(text) = value else {
+            return Err(wrong_kind("a string", value, "\"10s\" or \"50%\""));
+        };
+        if text.contains('%') {
+            return percent(text).map(At::Share).ok_or_else(|| {
+                Rejection(
+                    format!("cannot be \"{text}\""),
+                    "write a share of the load, \"0%\" to \"100%\"".into(),
+                )
+            });
+        }
+        Ok(At::After(unit::duration(text)?))
+    }
+
+    fn words(&self) -> String {
+        "duration, or share of the load such as `\"50%\"`".to_owned()
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        let span = json!({ "type": "string", "pattern": pattern::span(Duration::ZERO) });
+        json!({ "anyOf": [span, { "type": "string", "pattern": PERCENT }] })
+    }
+}
+
+/// `"10%"`, more than nothing.
+pub(super) struct Share;
+
+impl Form for Share {
+    type Value = f64;
+
+    fn read(&self, value: &Value) -> Result<f64, Rejection> {
+        let Value::String(text) = value else { return Err(wrong_kind("a string", value, "\"10%\"")) };
+        percent(text).filter(|share| *share > 0.0).ok_or_else(|| {
+            Rejection(format!("cannot be \"{text}\""), "write a share above \"0%\" and up to \"100%\"".into())
+        })
+    }
+
+    fn words(&self) -> String {
+        "share such as `\"10%\"`".to_owned()
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        json!({ "type": "string", "pattern": format!("(?=.*[1-9]){PERCENT}") })
+    }
+}

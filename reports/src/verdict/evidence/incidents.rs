@@ -1,0 +1,61 @@
+//! What befell the fleet that nothing in the scenario asked for.
+
+use super::{check, n, pass_or, shorten};
+use crate::criterion::MetricId;
+use crate::facts::Facts;
+use crate::verdict::{Case, EvidenceResult, Verdict};
+
+pub(super) fn no_deaths(facts: &Facts) -> EvidenceResult {
+    let exits = &facts.exits_unexpected;
+    let verdict = pass_or(Verdict::Fail, exits.total == 0);
+    let found = match facts.exits_declared.total {
+        0 => n(exits.total),
+        declared => format!("{}, beside {} that faults of the scenario explain", n(exits.total), n(declared)),
+    };
+    let mut result = check("no undeclared death", verdict, "0", found);
+    let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
+    if !who.is_empty() {
+        result.note = Some(shorten(&who));
+    }
+    result
+}
+
+/// What befell living processes. How many minor ones there may be is for the criterion that speaks of them, if
+/// there is one. Earlier versions did not look.
+pub(super) fn no_incidents(case: &Case) -> Option<EvidenceResult> {
+    let facts = case.facts();
+    if !facts.has(1) {
+        return None;
+    }
+    let criterion = case.readable().find(|(_, pair)| {
+        pair.pass().metric().id == MetricId::IncidentsMinor && !pair.pass().comparator().is_floor()
+    });
+    let (minor, critical) =
+        (facts.incidents_minor, facts.incidents.total.saturating_sub(facts.incidents_minor));
+    let verdict = match (critical, minor) {
+        (1.., _) => Verdict::Fail,
+        (0, 1..) if criterion.is_none() => Verdict::Inconclusive,
+        (0, _) => Verdict::Pass,
+    };
+    let wanted = match criterion {
+        None => "0".to_owned(),
+        Some((spec, _)) => format!("0, or minor ones as the criterion `{}` allows", spec.name),
+    };
+    let found = match facts.incidents_declared {
+        0 => n(facts.incidents.total),
+        declared => {
+            format!(
+                "{}, beside {} that faults of the scenario explain",
+                n(facts.incidents.total),
+                n(declared)
+            )
+        }
+    };
+    let mut result = check("no undeclared incident", verdict, wanted, found);
+    let what: Vec<_> =
+        facts.incidents.items.iter().map(|i| format!("{} (pid {}) {}", i.name, i.pid, i.how)).collect();
+    if !what.is_empty() {
+        result.note = Some(shorten(&what));
+    }
+    Some(result)
+}
