@@ -7,7 +7,7 @@ use super::recorder::Handle;
 use super::watch::Watch;
 use crate::fault::{self, Fault, Look};
 use crate::scenario::Plan;
-use crate::system::{Life, Process, System};
+use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl<'a> Faults<'a> {
             .targets
             .iter()
             .filter_map(|place| processes.iter().find(|process| process.place == *place))
-            .filter(|process| matches!(process.life, Life::Live | Life::Starting))
+            .filter(|process| system.presence(process.identity()) == Presence::Alive)
             .filter_map(|process| Some((process.clone(), known(process)?)))
             .collect();
         let (targets, facts): (Vec<Process>, Vec<FaultTarget>) = found.into_iter().unzip();
@@ -155,9 +155,10 @@ impl<'a> Faults<'a> {
 
     /// When to tend them next; `u64::MAX` if nothing is under way.
     pub fn next_ns(&self) -> u64 {
+        let look_ns = self.looked_ns.saturating_add(LOOK_NS);
         let next = |one: &Active| match one.stage {
-            Stage::Proving { .. } | Stage::Healing { .. } => self.looked_ns.saturating_add(LOOK_NS),
-            Stage::Lasting => one.heals_ns.unwrap_or(u64::MAX),
+            Stage::Proving { .. } | Stage::Healing { .. } => look_ns,
+            Stage::Lasting => one.heals_ns.unwrap_or(u64::MAX).max(look_ns),
         };
         self.active.iter().map(next).min().unwrap_or(u64::MAX)
     }
