@@ -153,12 +153,20 @@ struct Kept {
     bytes: i64,
     blocks: i64,
     permissions: u32,
+    owner: Owned,
+    links: u64,
 }
 
 impl Kept {
     fn of(stat: &Stat) -> Self {
-        let permissions = stat.st_mode & PERMISSIONS;
-        Self { id: id(stat), bytes: stat.st_size, blocks: stat.st_blocks, permissions }
+        Self {
+            id: id(stat),
+            bytes: stat.st_size,
+            blocks: stat.st_blocks,
+            permissions: stat.st_mode & PERMISSIONS,
+            owner: Owned::of(stat),
+            links: stat.st_nlink,
+        }
     }
 
     /// What has been done to it, if anything.
@@ -176,6 +184,32 @@ impl Kept {
             Some(format!("has holes: {} of its {} blocks are left", now.blocks, self.blocks))
         } else if now.permissions != self.permissions {
             Some(format!("has mode {:03o} instead of {:03o}", now.permissions, self.permissions))
+        } else if now.links > self.links {
+            Some(format!("has {} names instead of {}", now.links, self.links))
+        } else {
+            self.owner.change(now.owner)
+        }
+    }
+}
+
+/// Whose a file or a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owned {
+    user: u32,
+    group: u32,
+}
+
+impl Owned {
+    fn of(stat: &Stat) -> Self {
+        Self { user: stat.st_uid, group: stat.st_gid }
+    }
+
+    /// What has been done to it, if anything.
+    fn change(self, now: Self) -> Option<String> {
+        if now.user != self.user {
+            Some(format!("belongs to user {} instead of {}", now.user, self.user))
+        } else if now.group != self.group {
+            Some(format!("belongs to group {} instead of {}", now.group, self.group))
         } else {
             None
         }
@@ -189,6 +223,9 @@ pub struct Integrity {
     moved: bool,
     opened: bool,
     foreign: bool,
+    /// Of the directory; `None` before the first look.
+    owner: Option<Owned>,
+    disowned: bool,
 }
 
 impl Integrity {
@@ -208,6 +245,13 @@ impl Integrity {
         if !self.opened && stat.st_mode & PERMISSIONS != 0o700 {
             self.opened = true;
             found.push(format!("{dir} has mode {:03o} instead of 700", stat.st_mode & PERMISSIONS));
+        }
+        let owner = *self.owner.get_or_insert(Owned::of(&stat));
+        if !self.disowned
+            && let Some(what) = owner.change(Owned::of(&stat))
+        {
+            self.disowned = true;
+            found.push(format!("{dir} {what}"));
         }
         let look = |name: &CStr| statat(&held.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         for (name, kept) in &mut self.files {
@@ -272,7 +316,10 @@ mod tests {
     #[test]
     fn whatever_is_done_to_a_directory_or_a_file_is_named_once() {
         type Deed = fn(&Path);
-        let cases: [(&str, Deed); 8] = [
+        let cases: [(&str, Deed); 9] = [
+            ("c0 has 2 names instead of 1", |dir| {
+                fs::hard_link(dir.join("c0"), dir.with_file_name("stolen")).unwrap();
+            }),
             ("c0 has 4096 bytes instead of 8192", |dir| {
                 fs::File::options().write(true).open(dir.join("c0")).unwrap().set_len(4096).unwrap();
             }),
@@ -299,6 +346,27 @@ mod tests {
             deed(held.path());
             let found = integrity.look(&held);
             assert!(found.len() == 1 && found[0].contains(wanted), "{wanted}: {found:?}");
+            assert_eq!(integrity.look(&held), Vec::<String>::new(), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_owner_or_group_is_named_once() {
+        if !rustix::process::geteuid().is_root() {
+            // Only root may give files away.
+            return;
+        }
+        for (name, user, group, wanted) in [
+            ("c0", Some(65_534), None, "c0 belongs to user 65534 instead of 0"),
+            ("control", None, Some(65_534), "control belongs to group 65534 instead of"),
+            ("", Some(65_534), None, "coord-x/ belongs to user 65534 instead of 0"),
+            ("", None, Some(65_534), "coord-x/ belongs to group 65534 instead of"),
+        ] {
+            let (_root, held, mut integrity) = made();
+            std::os::unix::fs::chown(held.path().join(name), user, group).unwrap();
+            let found = integrity.look(&held);
+            let wanted = wanted.replace("/ ", " ");
+            assert!(found.len() == 1 && found[0].contains(&wanted), "{wanted}: {found:?}");
             assert_eq!(integrity.look(&held), Vec::<String>::new(), "{wanted}");
         }
     }
