@@ -83,13 +83,7 @@ impl Line {
             AgentFault::Invalid { line, why, log: String::new() }
         };
         let Some(raw) = Raw::of(line) else {
-            // The log of a program may have the task in it, and its id. An answer behind other text is a mistake.
-            let open = (1..line.len()).filter(|at| line[*at] == b'{');
-            let hidden = || open.filter_map(|at| Raw::of(&line[at..])).any(|raw| raw.is_answer_to(id));
-            if line.len() <= STRAY_MAX && contains(line, id.as_bytes()) && hidden() {
-                return Err(invalid("other text stands before it on its line".to_owned()));
-            }
-            return Ok(Self::Stray);
+            return spoilt(line, id).map_or(Ok(Self::Stray), |why| Err(invalid(why)));
         };
         match raw.id() {
             Some(found) if found == id => raw.reply().map_err(|why| invalid(why.to_owned())),
@@ -112,10 +106,6 @@ impl<'a> Raw<'a> {
         serde_json::from_str(self.id?.get()).ok()
     }
 
-    fn is_answer_to(&self, id: &str) -> bool {
-        self.ok.is_some() && self.id().is_some_and(|found| found == id)
-    }
-
     fn reply(&self) -> Result<Line, &'static str> {
         let Some(ok) = self.ok else {
             if self.task.is_some() {
@@ -135,6 +125,32 @@ impl<'a> Raw<'a> {
         let retry = self.retry.map(|retry| serde_json::from_str(retry.get())).transpose();
         Ok(Line::Reply(Reply::Failed { error, retry: retry.map_err(|_| "`retry` must be true or false")? }))
     }
+}
+
+/// Why a line that is not one object is an answer to `id` all the same, and cannot be used; `None` if it is part of the
+/// program's log, which may have the task in it, and its id.
+fn spoilt(line: &[u8], id: &str) -> Option<String> {
+    if !contains(line, id.as_bytes()) {
+        return None;
+    }
+    let begin = line.len() - line.trim_ascii_start().len();
+    let is_object = line[begin..].starts_with(b"{");
+    if line.len() <= STRAY_MAX {
+        for at in (begin..line.len()).filter(|at| line[*at] == b'{') {
+            let first = serde_json::Deserializer::from_slice(&line[at..]).into_iter::<Raw<'_>>().next();
+            let Some(Ok(raw)) = first else { continue };
+            if raw.id().is_some_and(|found| found == id) {
+                let side = if at > begin { "before" } else { "behind" };
+                return raw.ok.map(|_| format!("other text stands {side} it on its line"));
+            }
+        }
+    }
+    // What shows the task is the question, and no answer.
+    if contains(line, b"\"ok\"") || is_object && !contains(line, b"task") {
+        let error = serde_json::from_slice::<Raw<'_>>(line).err()?;
+        return Some(format!("it is not valid JSON: {error}"));
+    }
+    None
 }
 
 fn contains(line: &[u8], part: &[u8]) -> bool {
