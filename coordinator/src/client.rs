@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod events;
 pub mod launch;
 mod left;
+mod missing;
 pub mod operator;
 pub mod orders;
 mod outcome;
@@ -35,7 +36,7 @@ use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHe
 pub use crate::wire::{TaskId, Usage};
 use coordinators::Link;
 pub use outcome::{Answer, Event, Failure, Ledger, Outcome, Partial};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use task::{Address, SendError, Task, Terms};
@@ -101,6 +102,9 @@ pub struct Client {
     turn: usize,
     earliest_ns: u64,
     looked_ns: u64,
+    /// When tasks were last looked for in the rings and tables, and those that were nowhere then.
+    searched_ns: u64,
+    missing: HashSet<u64>,
     /// Tasks that the client alone has given up, the newest last: their answers are late, and not duplicates.
     given_up: VecDeque<u64>,
     record: Record,
@@ -144,6 +148,8 @@ impl Client {
             turn: 0,
             earliest_ns: u64::MAX,
             looked_ns: 0,
+            searched_ns: 0,
+            missing: HashSet::new(),
             given_up: VecDeque::new(),
             record: Record::empty(),
         };
@@ -276,6 +282,7 @@ impl Client {
         if now.saturating_sub(self.looked_ns) >= LOOK.as_nanos() as u64 {
             self.looked_ns = now;
             events += self.look_for_losses(&mut each);
+            events += self.look_for_missing(now, &mut each);
         }
         if !self.unassigned.is_empty() {
             events += self.resend(now, &mut each);
@@ -334,6 +341,11 @@ impl Client {
         status::read(&self.control, |index| {
             self.links.get(index as usize).and_then(|link| link.as_ref().map(|link| link.region))
         })
+    }
+
+    /// An operator has ordered a pause.
+    pub fn is_paused(&self) -> bool {
+        self.control.orders().pause.load(Ordering::Acquire) != 0
     }
 
     /// The fleet has ended, or is stopping.

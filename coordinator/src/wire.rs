@@ -180,7 +180,8 @@ pub struct AnswerHeader {
     /// An [`AnswerStatus`], and [`REVIVED`], [`FAILED`] and [`FINAL`].
     pub status: u32,
     /// Of a command: its exit status, or minus the signal that ended it. Of a task failed by a death:
-    /// the wait status. Of an agent program that ended: as of a command.
+    /// the wait status. Of an agent program that ended: as of a command. Of a damaged task: 1 + the number of the word in
+    /// [`EntryWords`](crate::bus::slot::EntryWords), 0 if it is not known.
     pub code: i32,
     /// Of a command: the body is this many bytes of stdout, then stderr, then usage (see [`USAGE_LEN`]). With
     /// [`SPOOLED`], this many bytes that say where both are, then the beginning of stderr. The top bit is set if output
@@ -242,7 +243,7 @@ raw_enum! {
         Late = 6,
         /// A second answer. Counted, never used.
         Duplicate = 7,
-        /// A successor found impossible words in the task's entry.
+        /// The task's entry was overwritten.
         Damaged = 8,
         /// No worker here will begin it, and any that began it is dead: to be sent to another coordinator.
         Returned = 9,

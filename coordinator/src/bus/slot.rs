@@ -7,6 +7,7 @@ use super::doorbell::Doorbell;
 use super::shared::Shared;
 use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::raw::raw_enum;
+use zerocopy::{Immutable, IntoBytes};
 
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
@@ -341,6 +342,73 @@ pub struct TableEntry {
     pub answer: [AtomicU64; 7],
 }
 const _: () = assert!(size_of::<TableEntry>() == 128);
+
+/// The words of a [`TableEntry`], read once each: `word`, `task_len`, `task`, `answer_len`, `answer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryWords(pub [u64; Self::COUNT]);
+
+impl EntryWords {
+    pub const COUNT: usize = Self::OF_A_TASK + 8;
+    /// The first of them: those that mean something before there is an answer.
+    pub const OF_A_TASK: usize = 9;
+
+    pub fn of(entry: &TableEntry) -> Self {
+        let mut words = [0; Self::COUNT];
+        words[0] = entry.word.load(Ordering::Acquire);
+        words[1] = entry.task_len.load(Ordering::Relaxed).into();
+        words[Self::OF_A_TASK] = entry.answer_len.load(Ordering::Relaxed).into();
+        for at in 0..7 {
+            words[2 + at] = entry.task[at].load(Ordering::Relaxed);
+            words[Self::OF_A_TASK + 1 + at] = entry.answer[at].load(Ordering::Relaxed);
+        }
+        Self(words)
+    }
+
+    /// The state word last, as always.
+    pub fn write_to(&self, entry: &TableEntry) {
+        entry.task_len.store(self.0[1] as u32, Ordering::Relaxed);
+        entry.answer_len.store(self.0[Self::OF_A_TASK] as u32, Ordering::Relaxed);
+        for at in 0..7 {
+            entry.task[at].store(self.0[2 + at], Ordering::Relaxed);
+            entry.answer[at].store(self.0[Self::OF_A_TASK + 1 + at], Ordering::Relaxed);
+        }
+        entry.word.store(self.0[0], Ordering::Release);
+    }
+
+    /// `header` has 56 bytes.
+    pub fn set_task(&mut self, header: &(impl IntoBytes + Immutable), len: u32) {
+        self.set(1, header.as_bytes(), len);
+    }
+
+    /// As [`Self::set_task`].
+    pub fn set_answer(&mut self, header: &(impl IntoBytes + Immutable), len: u32) {
+        self.set(Self::OF_A_TASK, header.as_bytes(), len);
+    }
+
+    fn set(&mut self, at: usize, header: &[u8], len: u32) {
+        self.0[at] = len.into();
+        for (word, bytes) in self.0[at + 1..at + 8].iter_mut().zip(header.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+    }
+
+    /// The number of the first of `used` words that `other` has otherwise.
+    pub fn difference(&self, other: &Self, used: usize) -> Option<usize> {
+        (0..used).find(|at| self.0[*at] != other.0[*at])
+    }
+
+    /// The name of a word by its number, as in `bus::fields`.
+    pub fn name(number: usize) -> Option<String> {
+        Some(match number {
+            0 => "word".to_owned(),
+            1 => "task_len".to_owned(),
+            2..Self::OF_A_TASK => format!("task[{}]", number - 2),
+            Self::OF_A_TASK => "answer_len".to_owned(),
+            Self::OF_A_TASK..Self::COUNT => format!("answer[{}]", number - Self::OF_A_TASK - 1),
+            _ => return None,
+        })
+    }
+}
 
 /// A task that was given up, with the reason: kept for operators to inspect or to try again. Written by the
 /// coordinator; its body lies elsewhere.

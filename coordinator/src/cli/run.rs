@@ -390,6 +390,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
     let rules = Rules {
         window: window as usize,
         timeout: how.timeout,
+        grace: how.stop.stop().grace,
         deadline: how.deadline,
         retries: how.retries,
         delay: how.delay.unwrap_or_default(),

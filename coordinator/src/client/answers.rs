@@ -6,6 +6,7 @@ use super::{
     Usage, WorkerRef, now_ns,
 };
 use crate::bus::ring::Record;
+use crate::bus::slot::EntryWords;
 use crate::process::reap::HowEnded;
 use crate::wire::{
     AnswerHeader, AnswerStatus, FAILED, REVIVED, SPOOLED, TRUNCATED, USAGE_LEN, WITH_USAGE, attempt_of,
@@ -187,6 +188,16 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What was overwritten, as far as the coordinator knows: a successor knows the entry only.
+fn overwritten(answer: &AnswerHeader) -> String {
+    let entry = format!("table[{}]", answer.entry);
+    let word = usize::try_from(answer.code.wrapping_sub(1)).ok().and_then(EntryWords::name);
+    match word {
+        Some(word) => format!("{entry}.{word}"),
+        None => entry,
+    }
+}
+
 /// The outcome that an answer reports.
 fn outcome_of<'a>(
     index: u32,
@@ -240,7 +251,7 @@ fn outcome_of<'a>(
         Some(AnswerStatus::Refused) => Err(Failure::Refused(worker, words())),
         Some(AnswerStatus::AgentFailed) => Err(Failure::AgentFailed(worker, words())),
         Some(AnswerStatus::AgentDied) => Err(Failure::AgentDied(worker, words())),
-        Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index)),
+        Some(AnswerStatus::Damaged) => Err(Failure::Damaged(index, overwritten(answer))),
         Some(AnswerStatus::Returned) => Err(Failure::Unassigned(Duration::ZERO)),
         Some(AnswerStatus::Late | AnswerStatus::Duplicate) | None => {
             Err(Failure::CoordinatorBroken(index, format!("an answer with status {}", answer.status)))

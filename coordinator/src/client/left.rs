@@ -19,6 +19,13 @@ impl Client {
     /// from the client's ring through the table to the ring of answers, and in this order they are read: what is nowhere
     /// found has left the fleet, or never came to it.
     pub fn left(&self) -> HashSet<TaskId> {
+        let mut found = self.held();
+        found.retain(|id| id.sender != self.sender);
+        found
+    }
+
+    /// Every task that is in the rings or in the tables, in the order in which a task moves on.
+    pub(super) fn held(&self) -> HashSet<TaskId> {
         let mut found = HashSet::new();
         for region in self.links.iter().flatten().map(|link| link.region) {
             for record in region.client_down().unread().unwrap_or_default() {
@@ -28,7 +35,6 @@ impl Client {
             found.extend(region.table().iter().filter_map(task_of));
             found.extend(unread_answers(region).iter().filter_map(answered));
         }
-        found.retain(|id| id.sender != self.sender);
         found
     }
 

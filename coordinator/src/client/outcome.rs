@@ -28,8 +28,12 @@ pub enum Failure {
     CoordinatorSilent(u32, Duration),
     #[error("coord/{0} sent an invalid record: {1}")]
     CoordinatorBroken(u32, String),
-    #[error("a successor of coord/{0} found the task damaged in its task table")]
-    Damaged(u32),
+    /// With the name of the word, as in `bus::fields`.
+    #[error("another program overwrote {1} in the memory of coord/{0}")]
+    Damaged(u32, String),
+    /// It is neither in the rings nor in the task table of the coordinator that had it.
+    #[error("another program overwrote the memory of coord/{0}: the task is not there any more")]
+    Missing(u32),
     #[error("{0} hung with the task in hand, and was killed ({how})", how = .1.in_fleet())]
     WorkerHung(WorkerRef, HowEnded),
     #[error("cancelled")]

@@ -10,6 +10,8 @@ mod answers;
 mod control;
 #[path = "coordinator/dead_letters.rs"]
 mod dead_letters;
+#[path = "coordinator/overwritten.rs"]
+mod overwritten;
 #[path = "coordinator/peers.rs"]
 pub mod peers;
 #[path = "coordinator/pool.rs"]

@@ -304,7 +304,7 @@ impl AnswerRecord {
             Err(Failure::Refused(_, why)) => plain(AnswerStatus::Refused, 0, why.as_bytes()),
             Err(Failure::AgentFailed(_, why)) => plain(AnswerStatus::AgentFailed, 0, why.as_bytes()),
             Err(Failure::AgentDied(_, why)) => plain(AnswerStatus::AgentDied, 0, why.as_bytes()),
-            Err(Failure::Damaged(_)) => plain(AnswerStatus::Damaged, 0, &[]),
+            Err(Failure::Damaged(..) | Failure::Missing(_)) => plain(AnswerStatus::Damaged, 0, &[]),
             Err(Failure::Cancelled) => plain(AnswerStatus::Cancelled, 0, &[]),
             Err(
                 Failure::CoordinatorDied(..)

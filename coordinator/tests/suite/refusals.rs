@@ -10,6 +10,7 @@ mod fields;
 mod limits;
 mod lost;
 mod names;
+mod overwritten;
 mod scribbled;
 mod space;
 

@@ -5,6 +5,7 @@
 mod end;
 mod finish;
 mod left;
+mod overdue;
 
 use super::super::shown::counted;
 use super::halt::Halt;
@@ -19,6 +20,7 @@ use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId,
 use crate::os::clock::unix_ns;
 use crate::snapshot::Entry;
 use crate::snapshot::clients::Clients;
+use overdue::Silence;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ const DEATHS_MAX: u8 = 3;
 /// How long to try to cancel tasks of a fleet that takes no more orders.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
 /// How long a fleet may take to cancel the running tasks.
-const CANCEL_GRACE: Duration = Duration::from_secs(10);
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// The options that apply to all tasks.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub(super) struct Rules {
     /// Tasks in the fleet at a time.
     pub(super) window: usize,
     pub(super) timeout: Option<Duration>,
+    /// Of a command that is asked to end.
+    pub(super) grace: Duration,
     pub(super) deadline: Option<Duration>,
     pub(super) retries: Option<u8>,
     pub(super) delay: Duration,
@@ -137,6 +141,7 @@ struct Run {
     /// When it was last checked that the fleet still has them, and those that were not found then.
     looked: Instant,
     missed: HashSet<TaskId>,
+    silence: Silence,
 }
 
 /// Does all tasks; the exit status.
@@ -162,6 +167,7 @@ impl Run {
             adopted: HashMap::new(),
             looked: Instant::now(),
             missed: HashSet::new(),
+            silence: Silence::new(),
         }
     }
 
@@ -199,6 +205,7 @@ impl Run {
             client.flush();
             let events = client.poll(|event| self.handle(event));
             self.look_for_adopted(client);
+            self.end_overdue(client, events);
             self.work.progress.update(&self.counts());
             self.check_for_stop(client, &mut phase);
             if matches!(self.stop, Some(Stop::Broken(_))) || stops() > 1 {
@@ -246,7 +253,8 @@ impl Run {
         if stops() == 0 {
             return;
         }
-        if self.stop.is_none() {
+        // Output that was not read may have told it first.
+        if self.stop.is_none() || self.stop == Some(Stop::Interrupted) && *phase == Phase::Running {
             self.stop = Some(Stop::Interrupted);
             *phase = Phase::Draining(Some(Instant::now() + self.work.rules.drain));
             let running = self.in_flight.len();

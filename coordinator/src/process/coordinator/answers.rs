@@ -91,6 +91,9 @@ impl Coordinator {
     fn answer(&mut self, number: usize, record: &Record) -> bool {
         let answer = AnswerHeader::read_from_bytes(&record.header)
             .expect("`wire` asserts that every header has `HEADER` bytes");
+        if !self.taking_over && self.table.has(answer.entry) {
+            self.check_entry(answer.entry);
+        }
         let counters = self.region.counters();
         let status = match self.classify(number, &answer, record.body.len()) {
             AnswerClass::Accepted => {

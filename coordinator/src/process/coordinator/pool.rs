@@ -206,6 +206,7 @@ impl Coordinator {
     pub(super) fn tick(&mut self, now: u64) {
         let census = self.census();
         self.publish_status(census);
+        self.check_words();
         self.watch(now);
         self.resize(now, census);
         self.return_surplus(census);

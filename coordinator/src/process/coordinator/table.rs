@@ -17,24 +17,27 @@
 
 use crate::bus::copy::{copy_in, copy_out};
 use crate::bus::ring::HEADER;
-use crate::bus::slot::TableEntry;
+use crate::bus::slot::{EntryWords, TableEntry};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
 use crate::plan::lease::{Attempt, State, Word};
 use crate::plan::recover::Found;
 use crate::process::damage::{Damaged, end_by};
 use crate::wire::{AnswerHeader, TaskHeader, attempt_of};
+use std::cell::Cell;
 use zerocopy::{FromBytes, IntoBytes};
 
 #[derive(Clone, Copy)]
 pub(super) struct Table {
     region: Region,
     entries: &'static [TableEntry],
+    /// Of the process that writes the table: each entry as that process knows it. Empty in any other.
+    kept: &'static [Cell<EntryWords>],
 }
 
 /// In a worker: the task that it was given is still its own.
 pub fn is_leased(region: Region, task: &TaskHeader, worker: u32) -> bool {
-    let table = Table::new(region);
+    let table = Table::read_only(region);
     if !table.has(task.entry) {
         return false;
     }
@@ -53,8 +56,43 @@ pub(super) fn damaged(entry: u32) -> ! {
 }
 
 impl Table {
+    /// In the process that writes it. What that process knows of the entries lives as long as it does.
     pub(super) fn new(region: Region) -> Self {
-        Self { region, entries: region.table() }
+        let entries = region.table();
+        let kept: Vec<_> = entries.iter().map(|entry| Cell::new(EntryWords::of(entry))).collect();
+        Self { region, entries, kept: kept.leak() }
+    }
+
+    fn read_only(region: Region) -> Self {
+        Self { region, entries: region.table(), kept: &[] }
+    }
+
+    /// Notes what this process has written.
+    fn keep(&self, entry: u32, note: impl FnOnce(&mut EntryWords)) {
+        if let Some(kept) = self.kept.get(entry as usize) {
+            let mut words = kept.get();
+            note(&mut words);
+            kept.set(words);
+        }
+    }
+
+    /// The first word of the entry that is not what this process wrote, by its number in [`EntryWords`]. Words that mean
+    /// nothing in the entry's state are not compared.
+    pub(super) fn overwritten(&self, entry: u32) -> Option<usize> {
+        let kept = self.kept.get(entry as usize)?.get();
+        let used = match Word::from_raw(kept.0[0]).state() {
+            Some(State::Free) => 1,
+            Some(State::Queued | State::Leased) => EntryWords::OF_A_TASK,
+            _ => EntryWords::COUNT,
+        };
+        kept.difference(&EntryWords::of(self.slot(entry)), used)
+    }
+
+    /// Makes the entry what this process wrote.
+    pub(super) fn put_back(&self, entry: u32) {
+        if let Some(kept) = self.kept.get(entry as usize) {
+            kept.get().write_to(self.slot(entry));
+        }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -148,6 +186,7 @@ impl Table {
         copy_in(&slot.task, task.as_bytes());
         slot.task_len.store(body.len() as u32, Ordering::Relaxed);
         copy_in(self.region.body(entry), body);
+        self.keep(entry, |words| words.set_task(task, body.len() as u32));
         self.step(entry, |word| word.queue(task.worker));
     }
 
@@ -161,6 +200,7 @@ impl Table {
         copy_in(self.region.body(entry), body);
         copy_in(&slot.answer, answer.as_bytes());
         slot.answer_len.store(body.len() as u32, Ordering::Relaxed);
+        self.keep(entry, |words| words.set_answer(answer, body.len() as u32));
         self.step(entry, Word::finish);
     }
 
@@ -196,6 +236,7 @@ impl Table {
         let slot = self.slot(entry);
         copy_in(&slot.answer, answer.as_bytes());
         slot.answer_len.store(0, Ordering::Relaxed);
+        self.keep(entry, |words| words.set_answer(answer, 0));
     }
 
     fn step(&self, entry: u32, step: impl Fn(Word) -> Option<Word>) {
@@ -212,5 +253,6 @@ impl Table {
         if swapped.is_err() {
             damaged(entry);
         }
+        self.keep(entry, |words| words.0[0] = to.raw());
     }
 }

@@ -226,6 +226,11 @@ impl Coordinator {
     /// Gives an open entry up.
     pub(super) fn fail(&mut self, entry: u32, status: AnswerStatus) {
         let answer = self.no_answer(entry, status);
+        self.fail_with(entry, status, &answer);
+    }
+
+    /// As [`Self::fail`], with an answer of [`Self::no_answer`].
+    pub(super) fn fail_with(&mut self, entry: u32, status: AnswerStatus, answer: &AnswerHeader) {
         if let Some(link) = self.links.get_mut(answer.worker as usize) {
             link.waiting.retain(|waiting| *waiting != entry);
         }
@@ -247,11 +252,11 @@ impl Coordinator {
                 Ending::Failed
             }
             _ => {
-                self.write_dead_letter(entry, &answer, &[]);
+                self.write_dead_letter(entry, answer, &[]);
                 Ending::Failed
             }
         };
-        self.ending(ending, |coordinator| coordinator.table.fail(entry, &answer));
+        self.ending(ending, |coordinator| coordinator.table.fail(entry, answer));
         self.unreported.push_back(entry);
     }
 

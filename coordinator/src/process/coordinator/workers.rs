@@ -59,6 +59,7 @@ impl Coordinator {
     /// Forks a worker for place `number`; only it and this process use the rings of that place.
     pub(super) fn start_worker(&mut self, number: u32) -> nix::Result<()> {
         let (control, region, index, epoch) = (self.control, self.region, self.index, self.epoch);
+        self.check_state();
         let slot = region.worker(number);
         // Written by the dead worker; no process writes it now.
         slot.own.command_pid.store(0, Ordering::Release);

@@ -52,7 +52,8 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         Reason::CoordinatorDied(index, _)
         | Reason::CoordinatorSilent(index, _)
         | Reason::CoordinatorBroken(index, _)
-        | Reason::Damaged(index) => Some(PlaceId::Coordinator(*index)),
+        | Reason::Damaged(index, _)
+        | Reason::Missing(index) => Some(PlaceId::Coordinator(*index)),
         Reason::FleetEnded
         | Reason::SupervisorDied
         | Reason::TimedOut(_)

@@ -1,0 +1,144 @@
+//! Words of the task table, each overwritten while its task is in hand, and tasks without a deadline that would hide it.
+
+use crate::support::up::{PROGRAM, Up, is_empty, kill, shm, wait_until};
+use coordinator::bus::directory::region_path;
+use coordinator::bus::fields::of_region;
+use coordinator::client::{Address, Client, Event, Failure, Task, Terms};
+use coordinator::config::FleetShape;
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// As of a task of `coordinator run`.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Where a word of the first region is.
+fn at(shape: &FleetShape, name: &str) -> u64 {
+    of_region(shape).into_iter().find(|field| field.name == name).unwrap().at
+}
+
+fn write(path: &Path, at: u64, word: u64) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(&word.to_ne_bytes(), at).unwrap();
+}
+
+/// Waits for the outcomes of all tasks, and returns the failures.
+fn failures(client: &mut Client) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    wait_until("an outcome for each task", || {
+        client.wait(Duration::from_millis(20));
+        client.poll(|event| {
+            if let Event::Outcome(outcome) = event {
+                failures.extend(outcome.result.err());
+            }
+        });
+        client.in_flight() == 0
+    });
+    failures
+}
+
+#[test]
+fn a_task_whose_entry_was_overwritten_fails_at_once_with_the_name_of_the_word() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64", "--restarts-max", "1000"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let (entry, path) = (at(&shape, "table[0].word"), region_path(&up.dir, 0));
+    // The state word, the lengths, and all words of the task.
+    for word in (0..9).map(|number| entry + 8 * number) {
+        for value in [0, 1, u64::MAX, 0x1a, 0x1_0000_0002] {
+            for _ in 0..2 {
+                let nap = Task::Sleep(Duration::from_millis(60));
+                client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
+            }
+            client.flush();
+            std::thread::sleep(Duration::from_millis(20));
+            write(&path, word, value);
+            for failure in failures(&mut client) {
+                let named = match &failure {
+                    Failure::Damaged(0, word) => word.starts_with("table[0]"),
+                    // Its coordinator read the word before it compared it, and its successor cannot tell the task.
+                    Failure::Missing(0) | Failure::CoordinatorDied(0, _) => true,
+                    // A deadline that is over is obeyed if it is seen first.
+                    Failure::TimedOut(_) => word == entry + 8 * 4,
+                    _ => false,
+                };
+                assert!(named, "{word} := {value:#x}: {failure:?}");
+            }
+        }
+    }
+    drop(client);
+    assert!(up.stop().is_some());
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_task_that_a_successor_cannot_tell_any_more_is_missed_by_its_client() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64", "--restarts-max", "1000"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let path = region_path(&up.dir, 0);
+    let task = at(&shape, "table[0].task[0]");
+    for place in [at(&shape, "table[0].word"), task, task + 8] {
+        for _ in 0..2 {
+            let nap = Task::Sleep(Duration::from_millis(300));
+            client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
+        }
+        client.flush();
+        std::thread::sleep(Duration::from_millis(50));
+        let coordinator = up.identities()[1];
+        // So that it does not see the word before it dies.
+        kill(coordinator, Signal::SIGSTOP);
+        write(&path, place, 0);
+        kill(coordinator, Signal::SIGKILL);
+        let failures = failures(&mut client);
+        let named = |failure: &Failure| matches!(failure, Failure::Missing(0) | Failure::Damaged(0, _));
+        assert!(failures.len() == 1 && named(&failures[0]), "{place}: {failures:?}");
+    }
+    drop(client);
+    assert!(up.stop().is_some());
+    assert!(is_empty(shm.path()));
+}
+
+/// The directory of the only fleet in `shm`, once it has a first region.
+fn fleet_in(shm: &Path) -> PathBuf {
+    let mut found = None;
+    wait_until("the fleet is there", || {
+        let mut dirs = std::fs::read_dir(shm).unwrap().map(|entry| entry.unwrap().path());
+        found = dirs.find(|dir| dir.join("c0").exists());
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn workers_that_were_told_to_end_by_an_overwritten_word_are_replaced() {
+    let (shm, dir) = (shm(), tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join("inputs"), "1\n2\n3\n4\n5\n6\n").unwrap();
+    let child = Command::new(PROGRAM)
+        .args(["run", "--agents", "2", "--inputs", "inputs", "--shm-dir"])
+        .arg(shm.path())
+        .args(["--", "sh", "-c", "echo >> begun; sleep 0.5; echo done"])
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the tasks have begun", || {
+        std::fs::read(dir.path().join("begun")).is_ok_and(|text| text.len() >= 2)
+    });
+    let region = fleet_in(shm.path()).join("c0");
+    let shape = FleetShape::new(1, 2, 64, 1).unwrap();
+    let file = File::options().write(true).open(&region).unwrap();
+    file.write_all_at(&1_u32.to_ne_bytes(), at(&shape, "state.stopping")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    // The two tasks in hand may have been ended with their workers.
+    assert!(matches!(output.status.code(), Some(0 | 10)), "{output:?}");
+    let done = String::from_utf8(output.stdout).unwrap().lines().count();
+    assert!((4..=6).contains(&done), "{done}");
+    assert!(is_empty(shm.path()));
+}
