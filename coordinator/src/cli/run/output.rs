@@ -21,6 +21,8 @@ pub(super) enum Unprinted {
     ReaderGone,
     /// The reader does not read, and the run is to stop.
     Stalled,
+    /// The same of standard error.
+    Unheard,
     Error(String),
 }
 
@@ -167,7 +169,8 @@ impl Printer {
         stdout: impl FnOnce(Each<'_>) -> io::Result<()>,
         stderr: impl FnOnce(Each<'_>) -> io::Result<()>,
     ) -> Result<(), Unprinted> {
-        if !self.is_unheard {
+        let was_unheard = self.is_unheard;
+        if !was_unheard {
             let mut unwritten = None;
             let outlet = Outlet::open(Stream::Stderr);
             let mut is_first = true;
@@ -191,7 +194,8 @@ impl Printer {
             Some(io::ErrorKind::TimedOut) => Unprinted::Stalled,
             Some(_) => Unprinted::Error(format!("cannot write to standard output: {error}")),
             None => unread(&error),
-        })
+        })?;
+        if self.is_unheard && !was_unheard { Err(Unprinted::Unheard) } else { Ok(()) }
     }
 }
 

@@ -43,6 +43,25 @@ fn a_signal_ends_a_run_whose_output_is_not_read() {
 }
 
 #[test]
+fn a_run_whose_output_is_lost_after_its_last_task_has_not_succeeded() {
+    for full in [Full::Stdout, Full::Stderr] {
+        let desk = Desk::new();
+        let mut command =
+            desk.command(&["--agents", "2", "--", "sh", "-c", "echo said; echo err >&2; echo >> begun"]);
+        let (_reader, writer) = full_pipe();
+        match full {
+            Full::Stdout => command.stdout(writer),
+            Full::Stderr => command.stderr(writer),
+        };
+        let child = command.spawn().unwrap();
+        wait_until("the tasks have ended", || desk.lines("begun").len() == 2);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        signal(&child, Signal::SIGINT);
+        desk.ended(child).with(21);
+    }
+}
+
+#[test]
 fn two_signals_end_a_run_whose_output_is_not_read_as_interrupted() {
     for full in [Full::Stdout, Full::Stderr] {
         let desk = Desk::new();

@@ -82,11 +82,24 @@ impl Run {
             Ok(()) | Err(Unprinted::ReaderGone) => {}
             Err(Unprinted::Stalled) => {
                 self.work.printer = Printer::new(false, false, false);
-                let what = "standard output is not read: the output of the tasks that end now is not printed";
-                print::error(what, if self.work.results.is_file() { "it is in the results" } else { "" });
+                self.lost("standard output is not read: the output of the tasks that end now is not printed");
+            }
+            Err(Unprinted::Unheard) => {
+                self.lost(
+                    "standard error is not read: what the tasks that end now wrote there is not printed",
+                );
             }
             // The output is what was asked for: more tasks would only lose more of it.
             Err(Unprinted::Error(error)) => self.broken(UNFIT, &error, ""),
+        }
+    }
+
+    /// Output is not printed. Where it was to go to no other place, the run has not done all that was asked.
+    fn lost(&mut self, what: &str) {
+        let is_kept = self.work.results.is_file();
+        print::error(what, if is_kept { "it is in the results" } else { "" });
+        if !is_kept && self.stop.is_none() {
+            self.stop = Some(Stop::Interrupted);
         }
     }
 
