@@ -13,6 +13,7 @@ pub mod fork;
 pub mod guard;
 pub mod host;
 pub mod inherited;
+pub mod nested;
 mod pidfd;
 pub mod reap;
 pub mod reset;

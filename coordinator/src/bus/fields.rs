@@ -87,7 +87,7 @@ words! { AtomicI32 AtomicU32 AtomicU64 }
 fields! {
     Stamp {
         magic layout boot created_unix_ns owner_start owner_namespace owner_pid version epoch coordinators workers
-        payload_max depth file
+        payload_max depth file within
     }
     FleetState { stage clients deaths supervisors adoptable beat client_pid client_start client_moves }
     Orders { pause pause_pid pause_start coordinators workers scaled followed }

@@ -14,6 +14,9 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
 /// Version of the layout's meaning; the offsets have a hash of their own.
 pub const VERSION: u32 = 4;
 
+/// How many markers of outer fleets a stamp has room for.
+pub const WITHIN: usize = 5;
+
 /// Written once, before the fleet's directory gets its name.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -35,6 +38,9 @@ pub struct Stamp {
     pub depth: AtomicU32,
     /// 0 in `control`, 1 + its number in a coordinator's region.
     pub file: AtomicU32,
+    /// The fleets that this one was started within, by the hashes of their markers (`process::descent`); 0 where there is
+    /// none.
+    pub within: [AtomicU64; WITHIN],
 }
 const _: () = assert!(size_of::<Stamp>() == 128);
 

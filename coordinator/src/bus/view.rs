@@ -13,7 +13,7 @@ use super::ring::{Geometry, Ring};
 use super::shape::FleetShape;
 use super::slot::{
     CoordinatorEntry, Counters, DeadLetterEntry, FleetState, MAGIC, Orders, RegionState, Stage, Stamp,
-    TableEntry, VERSION, WorkerSlot,
+    TableEntry, VERSION, WITHIN, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
 use crate::os::identity::{Identity, boot_id, namespace};
@@ -31,6 +31,8 @@ pub struct Stamped {
     pub epoch: u32,
     pub created_unix_ns: u64,
     pub shape: FleetShape,
+    /// See [`Stamp::within`].
+    pub within: [u64; WITHIN],
     layout: u64,
     file: u32,
 }
@@ -44,6 +46,7 @@ impl Stamped {
             epoch: 1,
             created_unix_ns,
             shape,
+            within: [0; WITHIN],
             layout: layout_hash(&shape),
             file: 0,
         }
@@ -65,6 +68,9 @@ impl Stamped {
         to.payload_max.store(self.shape.payload_max(), relaxed);
         to.depth.store(self.shape.depth(), relaxed);
         to.file.store(file, relaxed);
+        for (word, outer) in to.within.iter().zip(self.within) {
+            word.store(outer, relaxed);
+        }
         // Last, so that a stamp is there whole or not at all.
         to.magic.store(MAGIC, Ordering::Release);
     }
@@ -102,6 +108,7 @@ impl Stamped {
             epoch: from.epoch.load(relaxed),
             created_unix_ns: from.created_unix_ns.load(relaxed),
             shape,
+            within: from.within.each_ref().map(|word| word.load(relaxed)),
             layout,
             file: from.file.load(relaxed),
         })
@@ -128,6 +135,8 @@ pub struct Head {
     pub boot: u128,
     pub namespace: u64,
     pub created_unix_ns: u64,
+    /// See [`Stamp::within`].
+    pub within: [u64; WITHIN],
 }
 
 impl Head {
@@ -144,7 +153,8 @@ impl Head {
         let boot = offset_of!(Stamp, boot);
         let boot = u128::from(long(boot)) << 64 | u128::from(long(boot + 8));
         let namespace = long(offset_of!(Stamp, owner_namespace));
-        Ok(Self { owner, boot, namespace, created_unix_ns: long(offset_of!(Stamp, created_unix_ns)) })
+        let within = std::array::from_fn(|at| long(offset_of!(Stamp, within) + 8 * at));
+        Ok(Self { owner, boot, namespace, created_unix_ns: long(offset_of!(Stamp, created_unix_ns)), within })
     }
 }
 

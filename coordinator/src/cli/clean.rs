@@ -3,8 +3,8 @@
 use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Held, Owner, control_path};
 use crate::bus::view::Control;
-use crate::client::launch::remove_with_temporary;
 use crate::os::identity::Identity;
+use crate::process::nested::remove_with_temporary;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;

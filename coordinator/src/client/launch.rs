@@ -9,8 +9,8 @@ use crate::os::identity::Identity;
 use crate::os::nameless::nameless;
 use crate::process::descent::{self, Descent, Marker, Stranger};
 use crate::process::guard;
+use crate::process::nested::{self, remove_with_temporary};
 use crate::process::reap::reap_any;
-use crate::process::reset::temporary;
 use crate::process::supervisor::{children_of, try_children_of};
 use crate::wire::place::PlaceId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -343,6 +343,9 @@ impl Fleet {
         if held.is_some_and(|held| remove_with_temporary(held).is_ok()) {
             cleaned.push(self.dir.display().to_string());
         }
+        if let Some(root) = self.dir.parent() {
+            nested::remove_all(root, &self.marker);
+        }
         Stopped { how, cleaned, strangers }
     }
 
@@ -399,15 +402,6 @@ impl Drop for Fleet {
             self.kill();
         }
     }
-}
-
-/// Removes a dead fleet's directory, and the temporary files of its workers.
-pub(crate) fn remove_with_temporary(held: &Held) -> io::Result<()> {
-    if let Ok(head) = held.head() {
-        // Files that cannot be removed do no harm.
-        let _ = temporary::remove_of_fleet(head.created_unix_ns);
-    }
-    held.remove()
 }
 
 /// Stops a supervisor that is not a child of this process; returns how, in words.

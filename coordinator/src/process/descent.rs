@@ -47,6 +47,19 @@ impl Marker {
         (!last.is_empty()).then(|| Self(last.to_owned()))
     }
 
+    /// The markers of all fleets that this process belongs to, the outermost first.
+    pub fn all_inherited() -> Vec<Self> {
+        let all = std::env::var_os(VARIABLE).unwrap_or_default().into_vec();
+        let markers = all.split(|byte| *byte == SEPARATOR).filter(|one| !one.is_empty());
+        markers.map(|one| Self(one.to_owned())).collect()
+    }
+
+    /// The same in every build, and never 0 (FNV-1a).
+    pub fn hash(&self) -> u64 {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.0.iter().fold(0xcbf2_9ce4_8422_2325, step).max(1)
+    }
+
     /// The value of [`VARIABLE`] with this marker behind those that this process has inherited.
     pub fn appended(&self) -> OsString {
         let mut all = std::env::var_os(VARIABLE).unwrap_or_default().into_vec();

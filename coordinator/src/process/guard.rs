@@ -14,7 +14,9 @@
 
 use super::descent::Marker;
 use super::fork;
+use super::nested;
 use super::pidfd;
+use super::reset::temporary;
 use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,6 +24,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{Pid, getppid};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Its name in `ps`.
@@ -64,16 +67,28 @@ pub fn reopen() -> nix::Result<OwnedFd> {
     nix::fcntl::open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
 }
 
-/// Forks a guard of the fleet that has this marker and no process older than `since_ticks`. What is left of a fleet whose
-/// supervisor is gone, and that gets no other within `patience`, is killed.
+/// The fleet that a guard is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Guarded<'a> {
+    pub marker: &'a Marker,
+    pub dir: &'a Path,
+    pub created_unix_ns: u64,
+    /// No process of the fleet is older, in clock ticks since the host's start.
+    pub since_ticks: u64,
+}
+
+/// Forks a guard. What is left of a fleet whose supervisor is gone, and that gets no other within `patience`, is killed.
 ///
 /// # Errors
 /// The kernel refuses the fork.
-pub fn start(reader: &OwnedFd, marker: &Marker, since_ticks: u64, patience: Duration) -> nix::Result<Pid> {
+pub fn start(reader: &OwnedFd, fleet: &Guarded<'_>, patience: Duration) -> nix::Result<Pid> {
+    // It changes its directory.
+    let dir = std::path::absolute(fleet.dir).unwrap_or_else(|_| fleet.dir.to_owned());
     let supervisor = nix::unistd::getpid();
     fork::spawn_survivor(TITLE, reader.as_fd(), || {
         withdraw();
-        Guard { lifeline: reader.as_fd(), marker, since_ticks, patience }.watch(supervisor)
+        let fleet = Guarded { dir: &dir, ..*fleet };
+        Guard { lifeline: reader.as_fd(), fleet, patience }.watch(supervisor)
     })
 }
 
@@ -93,9 +108,7 @@ fn withdraw() {
 
 struct Guard<'a> {
     lifeline: BorrowedFd<'a>,
-    marker: &'a Marker,
-    /// No process of the fleet is older, in clock ticks since the host's start.
-    since_ticks: u64,
+    fleet: Guarded<'a>,
     patience: Duration,
 }
 
@@ -119,6 +132,12 @@ impl Guard<'_> {
             }
         }
         self.end_marked();
+        let Guarded { dir, marker, created_unix_ns, .. } = self.fleet;
+        nested::remove_all(dir.parent().unwrap_or(dir), marker);
+        // Without the directory, `clean` does not find them.
+        if !dir.exists() {
+            let _ = temporary::remove_of_fleet(created_unix_ns);
+        }
         0
     }
 
@@ -166,7 +185,7 @@ impl Guard<'_> {
     fn end_marked(&self) {
         let (mut quiet, mut pause) = (0, AGAIN);
         while quiet < QUIET {
-            if self.marker.end_all(self.since_ticks) == 0 {
+            if self.fleet.marker.end_all(self.fleet.since_ticks) == 0 {
                 quiet += 1;
             } else {
                 (quiet, pause) = (0, (pause * 2).min(AGAIN_MAX));

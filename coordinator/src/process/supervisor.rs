@@ -132,7 +132,10 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let (signals, own, unrelated_children) = become_supervisor()?;
     let max = launch.shape.coordinators();
     let start = launch.policy.coordinators.within(max).start;
-    let stamped = Stamped::new(own, crate::os::clock::unix_ns(), launch.shape);
+    let mut stamped = Stamped::new(own, crate::os::clock::unix_ns(), launch.shape);
+    for (word, outer) in stamped.within.iter_mut().zip(Marker::all_inherited()) {
+        *word = outer.hash();
+    }
     let (held, control) = directory::create_held(&launch.root, &launch.id, &stamped, start)?;
     control.note_options(&arguments(&launch.shape, &launch.policy));
     control.state().supervisors.store(1, Ordering::Release);
@@ -246,6 +249,7 @@ impl Supervisor {
         let removed = self.held.remove();
         // Each worker removes its own, except those that were killed. What cannot be removed does no harm.
         let _ = super::reset::temporary::remove_of_fleet(self.control.stamped().created_unix_ns);
+        super::nested::remove_all(&self.launch.root, &self.marker);
         let ending = served?;
         removed.map_err(|error| SuperviseError::Remove { path: self.dir.clone(), error })?;
         Ok(ending)

@@ -5,6 +5,7 @@ mod ends;
 mod journal;
 mod left;
 mod lists;
+mod nested;
 mod output;
 mod resume;
 mod room;

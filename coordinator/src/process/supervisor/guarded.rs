@@ -58,7 +58,13 @@ impl Supervisor {
             SupervisorDeath::End => PATIENCE,
             SupervisorDeath::Adopt => PATIENCE_ADOPTED,
         };
-        guard::start(reader, &self.marker, self.guarded.since_ticks, patience)
+        let fleet = guard::Guarded {
+            marker: &self.marker,
+            dir: &self.dir,
+            created_unix_ns: self.stamped.created_unix_ns,
+            since_ticks: self.guarded.since_ticks,
+        };
+        guard::start(reader, &fleet, patience)
     }
 
     fn note_guard(&mut self, started: nix::Result<Pid>, now: u64) {

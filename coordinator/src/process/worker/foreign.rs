@@ -4,7 +4,9 @@ use super::{STATUS_FENCED, Worker};
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
 use crate::process::agent::{Agent, AgentFault, Answered, Blame, Reply, Request, Times};
+use crate::process::descent::Marker;
 use crate::process::exec::{self, CutShort, Ended, Job, Room, Spool, StopReason, Watcher};
+use crate::process::nested;
 use crate::process::reset::temporary::{Temporary, of_fleet, spool_of_fleet};
 use crate::process::reset::{Baseline, Keep, canary};
 use crate::wire::command::Command;
@@ -92,6 +94,10 @@ impl Worker {
         };
         if let Some(baseline) = &self.foreign.baseline {
             self.foreign.poisoned |= baseline.reset(&self.foreign.keep()).is_err();
+        }
+        // What is left of a fleet that was the task's own.
+        if let (Some(dir), Some(marker)) = (self.region.path().parent(), Marker::inherited()) {
+            nested::remove_all(dir.parent().unwrap_or(dir), &marker);
         }
         done
     }

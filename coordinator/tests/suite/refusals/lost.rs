@@ -196,3 +196,29 @@ fn a_hole_that_a_full_file_system_cannot_fill_is_told() {
     assert!(said.contains("control: its memory was taken away while it was mapped"), "{said}");
     assert_eq!(text(&output.stdout), "");
 }
+
+#[test]
+fn a_run_whose_control_file_is_cut_off_leaves_no_temporary_directories() {
+    let (shm, dir) = (crate::support::up::shm(), tempfile::tempdir().unwrap());
+    let child = std::process::Command::new(PROGRAM)
+        .args(["run", "--agents", "2", "--shm-dir"])
+        .arg(shm.path())
+        .args(["--", "sh", "-c", "echo >> \"$0\"; sleep 1000"])
+        .arg(dir.path().join("begun"))
+        .env("TMPDIR", dir.path())
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the tasks have begun", || {
+        fs::read(dir.path().join("begun")).is_ok_and(|text| text.len() >= 2)
+    });
+    let fleet = fs::read_dir(shm.path()).unwrap().next().unwrap().unwrap().path();
+    fs::File::options().write(true).open(fleet.join("control")).unwrap().set_len(0).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    wait_until("its files are gone", || {
+        let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        is_empty(shm.path()) && left.into_iter().all(|name| name == "begun")
+    });
+}
