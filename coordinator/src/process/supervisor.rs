@@ -9,6 +9,7 @@ mod health;
 mod places;
 mod scale;
 mod start;
+mod strays;
 
 pub use adopt::adopt;
 pub use children::{children_of, try_children_of};
@@ -122,6 +123,8 @@ struct Supervisor {
     has_pidfds: bool,
     /// A coordinator that dies now is replaced.
     serving: bool,
+    /// Until then, processes may be found that the workers of dead coordinators have left.
+    strays_until_ns: u64,
 }
 
 /// Makes the fleet and serves until it is told to stop; `ready` is called when every worker is up.
@@ -226,6 +229,7 @@ impl Supervisor {
             unrelated_children: Vec::new(),
             has_pidfds: true,
             serving: false,
+            strays_until_ns: 0,
             launch,
         }
     }
@@ -263,6 +267,7 @@ impl Supervisor {
             self.replace(now);
             self.keep_spare(now);
             self.keep_guard(now);
+            self.end_strays(now);
             self.watch_health(now);
             self.scale(now);
             // A place whose fork was refused is tried again.
@@ -289,6 +294,9 @@ impl Supervisor {
         }
         if let Some(hang_after) = self.launch.policy.hang_after {
             idle_time = idle_time.min((hang_after / LOOKS).max(LOOK_MIN));
+        }
+        if now < self.strays_until_ns {
+            idle_time = idle_time.min(LOAD_TICK);
         }
         for place in &self.places {
             let waits = match place.state {

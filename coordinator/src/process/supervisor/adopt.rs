@@ -113,6 +113,7 @@ impl Supervisor {
             }
             self.places[at] = place;
             if died {
+                self.expect_strays(now);
                 cell.record_death(HowEnded::Unseen.raw(), now);
                 cell.set_life(Life::Replacing);
                 self.control.state().deaths.fetch_add(1, Ordering::AcqRel);

@@ -46,6 +46,7 @@ impl Supervisor {
             }
             // Its parent gets its status; only recent kernels give it to other processes.
             let status = process.pidfd.as_ref().and_then(|fd| fork::exit_of(fd.as_fd()));
+            self.expect_strays(now_ns());
             self.ended(at, status.map_or(HowEnded::Unseen, HowEnded::from_wait), stopping);
         }
     }

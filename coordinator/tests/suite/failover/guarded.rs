@@ -114,6 +114,34 @@ fn an_adopted_fleet_leaves_nothing_when_its_owner_dies_too() {
 }
 
 #[test]
+fn a_fleet_that_goes_on_leaves_nothing_of_a_coordinator_that_was_killed_with_its_supervisor() {
+    let (shm, dir) = (shm(), tempfile::tempdir().unwrap());
+    let up = Up::start(shm.path(), 2, 1, &["--on-supervisor-death", "adopt"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let [lost, kept] = [0, 1].map(|coordinator| daemon(&mut client, coordinator, dir.path()));
+    let status = client.status();
+    // Stopped, so that it cannot kill what its coordinator leaves.
+    kill(status.supervisor.identity(), Signal::SIGSTOP);
+    slay(status.coordinators[0].process.identity());
+    slay(status.supervisor.identity());
+    wait_until("what the dead worker had started is gone", || lost.is_gone());
+    // The same of a coordinator that its new supervisor has not forked.
+    assert!(kept.is_alive());
+    slay(status.coordinators[1].process.identity());
+    wait_until("what the other had started is gone", || kept.is_gone());
+    wait_until("there is another coordinator", || {
+        let status = client.status();
+        status.coordinators[0].process.identity().is_alive() && status.supervisor.identity().is_alive()
+    });
+    let supervisor = client.status().supervisor.identity();
+    drop(client);
+    kill(supervisor, Signal::SIGTERM);
+    wait_until("it has ended", || supervisor.is_gone() && super::is_empty(shm.path()));
+    drop(up);
+    assert_gone(shm.path());
+}
+
+#[test]
 fn a_supervisor_that_adopts_a_fleet_without_a_guard_starts_one() {
     let (shm, dir) = (shm(), tempfile::tempdir().unwrap());
     let up = Up::start(shm.path(), 2, 1, &["--on-supervisor-death", "adopt"]);
