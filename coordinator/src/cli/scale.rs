@@ -107,11 +107,25 @@ fn look(control: &Control, args: &Args) -> Progress {
     progress
 }
 
+/// No supervisor is there, nor a coordinator that would get another one.
+fn has_ended(control: &Control) -> bool {
+    let owner = control.owner();
+    owner.pid != 0 && owner.is_gone() && !control.has_living_coordinator()
+}
+
 fn wait(control: &Control, args: &Args) -> u8 {
     let begun = Instant::now();
     let mut reported = None;
     let mut given_up_since = begun;
     loop {
+        if matches!(control.stage(), Stage::Stopping | Stage::Stopped) || has_ended(control) {
+            let hint = "start it anew with the number that you want";
+            print::error(
+                format!("`{}` has ended, or is being stopped, before it had this size", args.name),
+                hint,
+            );
+            return FAILED;
+        }
         let progress = look(control, args);
         if reported != Some(progress) {
             let Progress { serving, retiring, workers, .. } = progress;
@@ -142,10 +156,6 @@ fn wait(control: &Control, args: &Args) -> u8 {
                 ),
                 "`coordinator events` shows how they died; a fleet with a larger `--coordinators-max` has places in reserve",
             );
-            return FAILED;
-        }
-        if matches!(control.stage(), Stage::Stopping | Stage::Stopped) {
-            print::error(format!("`{}` is being stopped", args.name), "");
             return FAILED;
         }
         if begun.elapsed() >= args.timeout {

@@ -22,6 +22,10 @@ const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
 /// A new client writes its start time within this time after its pid.
 const IDENTIFIED_WITHIN: Duration = Duration::from_secs(1);
 
+/// Why a fleet is refused.
+pub(super) const ELSEWHERE: &str =
+    "it is of another pid or time namespace, whose processes and times cannot be compared with those here";
+
 /// What identifies an answer: sender, sequence, lease, time of its end, status.
 type AnswerKey = (u32, u64, u32, u64, u32);
 
@@ -60,8 +64,7 @@ pub(super) struct Link {
 pub(super) fn become_client(control: &Control, dir: &Path) -> Result<(), BusError> {
     if control.stamped().namespace != namespace() {
         // Their pids and times mean others here.
-        let why = "it is of another pid or time namespace, whose processes and times cannot be compared with those here";
-        return Err(BusError::refused(dir, why));
+        return Err(BusError::refused(dir, ELSEWHERE));
     }
     let state = control.state();
     let own = Identity::own();

@@ -3,12 +3,13 @@
 //!
 //! The lock is a file lock on the fleet's control file: the kernel releases it when its holder ends, however that ends.
 
+use super::coordinators::ELSEWHERE;
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
 use crate::bus::mapping::PrivateDir;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
-use crate::os::identity::Identity;
+use crate::os::identity::{Identity, namespace};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -51,6 +52,10 @@ impl OperatorLock {
     pub fn take(dir: &Path, patience: Duration) -> Result<Self, OperatorError> {
         let path = control_path(dir);
         let control = Control::attach(&path)?;
+        if control.stamped().namespace != namespace() {
+            // Its pids and times mean others here.
+            return Err(BusError::refused(dir, ELSEWHERE).into());
+        }
         let (inside, name) = PrivateDir::around(&path)?;
         let file = inside.open_file(name)?;
         let begun = Instant::now();

@@ -107,6 +107,26 @@ fn more_than_there_is_room_for_is_refused() {
 }
 
 #[test]
+fn a_fleet_that_ends_before_it_is_scaled_is_not_reported_as_scaled() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 1, 1, &["--workers-max", "2"]);
+    // It follows no order.
+    let coordinator = fleet.coordinators()[0];
+    kill(coordinator, Signal::SIGSTOP);
+    let mut scaling = Command::new(super::PROGRAM)
+        .args(["scale", "test", "--workers", "2", "--shm-dir"])
+        .arg(shm.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the order is given", || fleet.control.orders().workers.load(Ordering::Relaxed) == 2);
+    fleet.up.signal(Signal::SIGTERM);
+    assert_eq!(scaling.wait().unwrap().code(), Some(10));
+    slay(coordinator);
+    wait_until("nothing is left", || super::is_empty(shm.path()));
+}
+
+#[test]
 fn load_brings_coordinators_and_its_end_retires_them() {
     let shm = shm();
     let fleet = Fleet::start(shm.path(), 1, 2, &["--coordinators-max", "3", "--by-load"]);

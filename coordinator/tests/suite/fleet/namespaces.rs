@@ -19,9 +19,13 @@ fn a_fleet_of_another_time_namespace_is_named_and_left_alone() {
     let shm = shm();
     let up = Up::start(shm.path(), 1, 1, &[]);
     let there = up.identities();
-    for (arguments, code) in
-        [(&["clean"][..], 0), (&["status"], 0), (&["stop", "test"], 10), (&["top", "test", "--once"], 10)]
-    {
+    for (arguments, code) in [
+        (&["clean"][..], 0),
+        (&["status"], 0),
+        (&["stop", "test"], 10),
+        (&["top", "test", "--once"], 10),
+        (&["scale", "test", "--workers", "1"], 20),
+    ] {
         let output = within(&OTHER_TIME, shm.path(), arguments);
         let said = [&output.stdout[..], &output.stderr[..]].concat();
         let said = String::from_utf8_lossy(&said);
