@@ -411,6 +411,34 @@ pub fn ignore_only(keep: &[Signal]) {
             unsafe { nix::libc::sigaction(signal, &raw const action, ptr::null_mut()) };
         }
     }
+    RESERVED.into_iter().for_each(default_if_ignored);
+}
+
+/// The signals that the C library keeps to itself: it neither shows nor changes what a process does at them.
+const RESERVED: [i32; 2] = [32, 33];
+
+/// For one of them, by the kernel's own call.
+fn default_if_ignored(signal: i32) {
+    /// `struct sigaction` of the kernel.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Action {
+        handler: usize,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    let mut action = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    let (call, none) = (nix::libc::SYS_rt_sigaction, ptr::null::<Action>());
+    // SAFETY: the kernel writes one struct of this function's, and reads it; no handler is installed. A kernel whose struct
+    // is shorter (without a restorer) uses its beginning, in which all that is set here is 0.
+    unsafe {
+        let asked = nix::libc::syscall(call, signal, none, &raw mut action, size_of::<u64>());
+        if asked == 0 && action.handler == nix::libc::SIG_IGN {
+            action = Action { handler: nix::libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+            nix::libc::syscall(call, signal, &raw const action, none, size_of::<u64>());
+        }
+    }
 }
 
 /// Keeps the descriptors from `first` on from the programs that this process executes.
