@@ -45,15 +45,28 @@ impl io::Write for Trace {
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error. If the data could not be
 /// written for another reason, an error has been written when this returns the exit code for it.
 pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
-    let text = shown(&io::stdout(), text);
-    match Outlet::open(Stream::Stdout).write_in_time(text.as_bytes()) {
-        Err(found) if found.kind() != io::ErrorKind::BrokenPipe => {
-            let hint = "is the disk full, or the terminal gone? do not rely on what was written";
-            error(&format!("cannot write to standard output: {found}"), Some(hint));
-            Err(ExitCode::HostUnfit)
-        }
+    match written(text) {
+        Err(found) if found.kind() != io::ErrorKind::BrokenPipe => Err(lost(&found)),
         _ => Ok(()),
     }
+}
+
+/// As [`data`], for a verdict: a reader that has gone away has not read it.
+pub(crate) fn verdict(text: &str) -> Result<(), ExitCode> {
+    written(text).map_err(|found| lost(&found))
+}
+
+fn written(text: &str) -> io::Result<()> {
+    Outlet::open(Stream::Stdout).write_in_time(shown(&io::stdout(), text).as_bytes())
+}
+
+fn lost(found: &io::Error) -> ExitCode {
+    let hint = match found.kind() {
+        io::ErrorKind::BrokenPipe => "the reader has gone; do not rely on what it has read",
+        _ => "is the disk full, or the terminal gone? do not rely on what was written",
+    };
+    error(&format!("cannot write to standard output: {found}"), Some(hint));
+    ExitCode::HostUnfit
 }
 
 /// For verbs that do nothing but write data: [`ExitCode::Pass`] if it could be written.

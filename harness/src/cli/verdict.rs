@@ -4,12 +4,14 @@ use super::args::{JudgeArgs, ReportArgs, VariantArgs};
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
+use coordinator::cli::outlet;
 use reports::runlog::event::JudgedBy;
 use reports::{Another, JudgeError, Judged};
 use std::path::Path;
 
 /// Judges the run again and shows the verdict.
 pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
+    outlet::hurry();
     let judged = match args.scenario.as_deref().map(another).transpose() {
         Ok(Some(another)) => reports::judge_by(&args.run, &another),
         Ok(None) => reports::judge(&args.run),
@@ -23,6 +25,7 @@ pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
 
 /// Draws all documents again and shows the verdict.
 pub(crate) fn report(args: &ReportArgs) -> ExitCode {
+    outlet::hurry();
     let judged = match args.scenario.as_deref().map(another).transpose() {
         Ok(Some(another)) => reports::report_by(&args.run, &another),
         Ok(None) => reports::report(&args.run),
@@ -59,7 +62,7 @@ fn print_json(judged: &Result<Judged, JudgeError>) -> ExitCode {
     let exit = ExitCode::of_judged(judged);
     match judged {
         Ok(judged) => {
-            let shown = output::data(&reports::render::json::render(&judged.judgement));
+            let shown = output::verdict(&reports::render::json::render(&judged.judgement));
             if let Some(error) = &judged.unwritten {
                 output::error(&error.to_string(), Some(error.hint()));
             }
@@ -82,7 +85,7 @@ pub(crate) fn show(
     match judged {
         Ok(judged) => {
             // The verdict comes first: it stands, whatever becomes of the documents.
-            let shown = output::data(&output::coloured_verdict(&judged.summary));
+            let shown = output::verdict(&output::coloured_verdict(&judged.summary));
             match &judged.unwritten {
                 Some(error) => output::error(&error.to_string(), Some(error.hint())),
                 None => output::report(&run.join(document).display().to_string()),

@@ -75,9 +75,9 @@ impl Recap {
     pub(super) fn show(&self, json: bool) -> ExitCode {
         let exit = ExitCode::worst(self.lines.iter().map(|line| line.exit));
         let shown = if json {
-            output::data(&format!("{:#}\n", self.json(exit)))
+            output::verdict(&format!("{:#}\n", self.json(exit)))
         } else if self.total > 1 || self.lines.iter().any(|line| line.retries() > 0) {
-            output::data(&output::coloured_verdict(&self.text(exit)))
+            output::verdict(&output::coloured_verdict(&self.text(exit)))
         } else {
             Ok(())
         };

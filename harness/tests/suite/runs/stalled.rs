@@ -45,3 +45,27 @@ fn a_run_whose_verdict_is_not_read_is_judged_and_ends_with_its_own_code() {
     assert_eq!(done.status.code(), Some(10));
     assert_eq!(verdict(&bench.latest())["verdict"], "FAIL");
 }
+
+#[test]
+fn a_pass_that_its_reader_has_not_read_is_no_pass() {
+    let bench = Bench::new(&scenario(2));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = start(&bench, writer.into(), Stdio::null()).end();
+    // Whatever a busy host makes of it: only a pass loses its code.
+    let word = verdict(&bench.latest())["verdict"].as_str().unwrap().to_owned();
+    let wanted = match word.as_str() {
+        "PASS" => 20,
+        "FAIL" => 10,
+        "CONDITIONAL" => 11,
+        _ => 12,
+    };
+    assert_eq!(done.status.code(), Some(wanted), "{word}");
+    // Judged from its log alone, and on a pipe that is not read.
+    for verb in ["judge", "report"] {
+        let (_reader, full) = full_pipe();
+        let mut command = bench.command();
+        command.arg(verb).arg(bench.latest()).stdout(full).stderr(Stdio::null());
+        assert_eq!(command.status().unwrap().code(), Some(wanted), "{verb}: {word}");
+    }
+}
