@@ -29,6 +29,7 @@ use crate::bus::view::Control;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
 pub use crate::os::identity::{Identity, Presence};
+pub use crate::process::fork::own_session;
 pub use crate::process::host::{UserProcesses, user_processes};
 pub use crate::process::reap::HowEnded;
 pub use crate::wire::place::{PlaceId, Role, WorkerRef};

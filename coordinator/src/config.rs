@@ -7,6 +7,8 @@ pub use crate::bus::shape::{
     COORDINATORS_MAX, DEPTH_MAX, FleetShape, PAYLOAD_MAX, ShapeError, WORKERS_PER_COORDINATOR_MAX,
 };
 use crate::os::stop::Stop;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A task is begun by at most this many workers; if the last of them dies too, it fails.
@@ -65,10 +67,14 @@ pub struct Policy {
 }
 
 /// A long-lived program that does a task for each line of JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agent {
     /// The program and its arguments; never empty.
     pub command: Vec<String>,
+    /// Added to the fleet's environment.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory; by default the fleet's.
+    pub cwd: Option<PathBuf>,
 }
 
 /// What takes over for a dead coordinator.

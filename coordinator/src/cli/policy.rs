@@ -10,6 +10,7 @@ use crate::config::{
 use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -77,8 +78,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
     /// Agent program that each worker keeps running: a JSON array of the program and its arguments
+    // The full path, or clap would take the words for repetitions of the option.
     #[arg(long, value_name = "JSON", value_parser = agent)]
-    agent: Option<Agent>,
+    agent: Option<std::vec::Vec<String>>,
+    /// Variable that is added to the environment of the agent program; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable, requires = "agent", allow_hyphen_values = true)]
+    agent_env: Vec<(String, String)>,
+    /// Working directory of the agent program; by default the current one
+    #[arg(long, value_name = "DIR", requires = "agent")]
+    agent_cwd: Option<PathBuf>,
     #[command(flatten)]
     startup: Startup,
     #[command(flatten)]
@@ -162,17 +170,31 @@ fn text(time: Duration) -> String {
     format!("{}ms", time.as_millis().max(1))
 }
 
-fn agent(text: &str) -> Result<Agent, String> {
+fn agent(text: &str) -> Result<Vec<String>, String> {
     let command: Vec<String> = serde_json::from_str(text).map_err(|error| {
         format!("expected a JSON array of strings, the program and its arguments, such as [\"python3\", \"agent.py\"]; column {}: {}", error.column(), json::in_words(&error))
     })?;
     match command.first() {
-        Some(program) if !program.is_empty() => Ok(Agent { command }),
+        Some(program) if !program.is_empty() => Ok(command),
         _ => Err("the array is empty: its first string must be the program".to_owned()),
     }
 }
 
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write a name, `=` and a value, such as LANG=C".to_owned()),
+    }
+}
+
 impl Args {
+    /// What each worker keeps running. Lives as long as the process.
+    fn agent(&self) -> Option<&'static Agent> {
+        let command = self.agent.clone()?;
+        let (env, cwd) = (self.agent_env.iter().cloned().collect(), self.agent_cwd.clone());
+        Some(&*Box::leak(Box::new(Agent { command, env, cwd })))
+    }
+
     /// The capacity of the fleet.
     pub(super) fn shape(&self) -> Result<FleetShape, ShapeError> {
         let coordinators = self.coordinators_max.unwrap_or(self.coordinators);
@@ -234,8 +256,7 @@ impl Args {
             partial: self.partial,
             recycle_after: self.recycle_after,
             recycle_growth: self.recycle_growth,
-            // Lives as long as the process.
-            agent: self.agent.clone().map(|agent| &*Box::leak(Box::new(agent))),
+            agent: self.agent(),
             agent_startup: self.startup.agent_startup,
             stop: self.stop.stop(),
             #[cfg(feature = "kill-points")]
@@ -276,12 +297,17 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         ("--agent", policy.agent.and_then(|agent| serde_json::to_string(&agent.command).ok())),
     ];
     all.extend(optional.into_iter().filter_map(|(option, value)| Some((option, value?))));
+    let env = policy.agent.into_iter().flat_map(|agent| &agent.env);
+    all.extend(env.map(|(name, value)| ("--agent-env", format!("{name}={value}"))));
+    let cwd = policy.agent.and_then(|agent| agent.cwd.as_ref());
+    let cwd = cwd.into_iter().flat_map(|cwd| [OsString::from("--agent-cwd"), cwd.into()]);
     let flags =
         [("--by-load", policy.coordinators.by_load || policy.workers.by_load), ("--partial", policy.partial)];
     all.into_iter()
         .flat_map(|(option, value)| [option.to_owned(), value])
         .chain(flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()))
         .map(OsString::from)
+        .chain(cwd)
         .collect()
 }
 
@@ -327,7 +353,13 @@ mod tests {
             partial: true,
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
-            agent: Some(Box::leak(Box::new(Agent { command: vec!["a b".to_owned(), "\"".to_owned()] }))),
+            agent: Some(Box::leak(Box::new(Agent {
+                command: vec!["a b".to_owned(), "\"".to_owned()],
+                env: [("A", "-x = y"), ("B", "")]
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+                cwd: Some("/some where".into()),
+            }))),
             agent_startup: Duration::from_secs(90),
             stop: Stop { signal: Signal::SIGUSR1, grace: Duration::from_secs(60) },
             #[cfg(feature = "kill-points")]
@@ -357,6 +389,8 @@ mod tests {
             (&["--hang-after", "5"][..], "has no unit; write `5s`, `5ms` or `5m`, or never"),
             (&["--agent", "python3"], "a JSON array of strings"),
             (&["--agent", "[]"], "its first string must be the program"),
+            (&["--agent", "[\"a\"]", "--agent-env", "=x"], "a name, `=` and a value"),
+            (&["--agent-cwd", "/"], "--agent <JSON>"),
             (&["--failover", "none"], "fresh, spare, survivors"),
             (&["--on-supervisor-death", "x"], "end, adopt"),
             (&["--attempts-max", "0"], "--attempts-max"),

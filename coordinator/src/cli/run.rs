@@ -233,7 +233,7 @@ fn agent(args: &Args) -> Option<&'static Agent> {
     let jsonl = args.which.protocol == Protocol::Jsonl;
     let command =
         jsonl.then(|| args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
-    command.map(|command| &*Box::leak(Box::new(Agent { command })))
+    command.map(|command| &*Box::leak(Box::new(Agent { command, ..Agent::default() })))
 }
 
 /// What does the tasks, from COMMAND and --protocol.

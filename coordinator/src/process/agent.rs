@@ -24,6 +24,7 @@ pub use process::{Answered, Times};
 
 use super::exec::{Watcher, pause};
 use super::reap::HowEnded;
+use crate::config;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
@@ -42,7 +43,7 @@ const RANDOM: usize = 8;
 /// An agent program, started when there is a task for it, and again after it has ended.
 #[derive(Debug)]
 pub struct Agent {
-    command: Vec<String>,
+    program: config::Agent,
     temporary: Option<PathBuf>,
     line_max: usize,
     stop: Stop,
@@ -52,10 +53,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// `command` is a program and its arguments; an answer may have `line_max` bytes; `temporary` will be its `TMPDIR`;
+    /// An answer may have `line_max` bytes; `temporary` will be its `TMPDIR`;
     /// `stop` is how it is ended with a task in hand.
-    pub fn new(command: &[String], line_max: usize, temporary: Option<PathBuf>, stop: Stop) -> Self {
-        Self { command: command.to_vec(), temporary, line_max, stop, process: None, started: 0 }
+    pub fn new(program: &config::Agent, line_max: usize, temporary: Option<PathBuf>, stop: Stop) -> Self {
+        Self { program: program.clone(), temporary, line_max, stop, process: None, started: 0 }
     }
 
     /// The next answer may have `line_max` bytes.
@@ -111,7 +112,7 @@ impl Agent {
         if self.process.is_none() {
             let temporary = self.temporary.as_deref();
             self.process =
-                Some(Process::start(&self.command, temporary, (self.line_max, self.stop), watcher)?);
+                Some(Process::start(&self.program, temporary, (self.line_max, self.stop), watcher)?);
             self.started += 1;
         }
         let process = self.process.as_mut().expect("it was started above if there was none");

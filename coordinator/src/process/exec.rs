@@ -15,7 +15,7 @@ mod wait;
 
 pub(super) use group::Group;
 pub use spool::{Room, Spool};
-pub(super) use start::spawn;
+pub(super) use start::{enter, spawn};
 pub(super) use streams::never_waits;
 pub(super) use wait::{pause, wait_for};
 

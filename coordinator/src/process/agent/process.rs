@@ -2,10 +2,11 @@
 
 use super::fault::AgentFault;
 use super::line::{Line, Reply, STRAY_MAX};
+use crate::config;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
-use crate::process::exec::{ExecError, Group, Stream, Watcher, never_waits, pause, spawn, wait_for};
+use crate::process::exec::{ExecError, Group, Stream, Watcher, enter, never_waits, pause, spawn, wait_for};
 use crate::process::fork::own_session;
 use crate::process::pidfd;
 use crate::process::reap::HowEnded;
@@ -117,19 +118,28 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(
-        command: &[String],
+        agent: &config::Agent,
         temporary: Option<&Path>,
         (line_max, stop): (usize, Stop),
         watcher: &mut impl Watcher,
     ) -> Result<Self, AgentFault> {
-        let Some((program, rest)) = command.split_first() else {
+        let Some((program, rest)) = agent.command.split_first() else {
             return Err(AgentFault::Start(ExecError::Empty));
         };
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        if let Some(cwd) = &agent.cwd {
+            // Otherwise the program would be said to be missing.
+            let directory = |source| ExecError::Directory { path: cwd.clone(), source };
+            enter(cwd).map_err(|error| AgentFault::Start(directory(error)))?;
+        }
         let mut command = Command::new(program);
         command.args(rest).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(temporary) = temporary {
             command.env("TMPDIR", temporary);
+        }
+        command.envs(&agent.env);
+        if let Some(cwd) = &agent.cwd {
+            command.current_dir(cwd);
         }
         own_session(&mut command);
         let is_stopped = || watcher.stop().is_some();

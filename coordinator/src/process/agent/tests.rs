@@ -32,7 +32,7 @@ impl Watcher for Ear {
 
 fn agent(command: &[&str]) -> Agent {
     let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-    Agent::new(&command, LINE_MAX, None, Stop::default())
+    Agent::new(&config::Agent { command, ..config::Agent::default() }, LINE_MAX, None, Stop::default())
 }
 
 fn sh(script: &str) -> Agent {
@@ -376,4 +376,21 @@ fn an_answer_may_be_far_longer_than_any_pipe() {
     // What is too long for the next one is not for the limit of another.
     agent.set_line_max(2 << 20);
     assert!(fault_of(&mut agent).contains("a line of more than 2097152 bytes"));
+}
+
+#[test]
+fn a_program_has_its_own_variables_and_directory() {
+    let script = r#"while read -r a; do i=$(printf '%s' "$a" | cut -d'"' -f4)
+        printf '{"id":"%s","ok":true,"result":"%s in %s"}\n' "$i" "$WHO" "$PWD"; done"#;
+    let program = config::Agent {
+        command: ["sh", "-c", script].map(ToOwned::to_owned).to_vec(),
+        env: [("WHO".to_owned(), "me".to_owned())].into(),
+        cwd: Some("/".into()),
+    };
+    let mut agent = Agent::new(&program, LINE_MAX, None, Stop::default());
+    assert_eq!(done(&mut agent, "1.1.1", "0"), r#""me in /""#);
+    let nowhere = config::Agent { cwd: Some("/nowhere/at/all".into()), ..program };
+    let mut agent = Agent::new(&nowhere, LINE_MAX, None, Stop::default());
+    let fault = ask(&mut agent, "1.1.2", "0", &mut Ear::default()).unwrap_err();
+    assert!(fault.to_string().contains("/nowhere/at/all"), "{fault}");
 }

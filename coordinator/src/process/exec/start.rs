@@ -116,7 +116,7 @@ pub(super) fn explain(error: &io::Error) -> String {
 }
 
 /// Checks that a directory can be entered.
-fn enter(path: &Path) -> io::Result<()> {
+pub(in crate::process) fn enter(path: &Path) -> io::Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
     open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?)

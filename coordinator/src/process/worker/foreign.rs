@@ -227,7 +227,7 @@ impl Worker {
         self.foreign.agent_temporary = Temporary::make(&temporary).ok();
         let temporary = self.foreign.agent_temporary.as_ref().map(|made| made.path().to_owned());
         let line_max = self.region.shape().payload_max() as usize;
-        Ok(Agent::new(&configured.command, line_max, temporary, self.policy.stop))
+        Ok(Agent::new(configured, line_max, temporary, self.policy.stop))
     }
 
     /// Ends an agent program that has grown more than the policy allows; another one is started for the next task.
