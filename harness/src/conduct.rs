@@ -175,6 +175,7 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirErro
         command: options.command,
         started_utc: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
         run_id: format!("{}-{id}", plan.name()),
+        commands_output: directory.commands_output(),
         shm_dir: options.shm_dir,
         plan,
     };

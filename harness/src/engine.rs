@@ -1,6 +1,6 @@
 //! Carries a plan out and writes the run log.
 //!
-//! launch → warm up → load and samples → drain → ledger → stop → verify. One thread drives the load
+//! set-up → launch → warm up → load and samples → drain → ledger → stop → verify → tear-down. One thread drives the load
 //! ([`load`]), one sweeps `/proc` ([`sampling`]), one owns the log ([`recorder`]); they share nothing
 //! but the recorder's channel and the stop switch. What is due when is decided by one calendar
 //! ([`schedule`]), who is alive by one watch ([`watch`]). The system under test is behind
@@ -18,6 +18,7 @@ pub mod recorder;
 pub mod run_dir;
 mod sampling;
 pub mod schedule;
+mod setup;
 pub mod sink;
 pub mod stop;
 mod watch;
@@ -26,7 +27,7 @@ mod watch;
 mod tests;
 
 use crate::sample::own_usage;
-use crate::scenario::Plan;
+use crate::scenario::{Plan, Step};
 use crate::system::{LaunchError, Launcher, System};
 use clock::Clock;
 use failure::Failures;
@@ -36,7 +37,8 @@ use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
 use reports::Case;
 use reports::runlog::event::{
-    Agents, Alert, BuildFacts, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan, Severity,
+    Agents, Alert, BuildFacts, CommandDone, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan,
+    Severity, When,
 };
 use sampling::Sampling;
 use sink::Sink;
@@ -59,6 +61,8 @@ pub struct Request {
     pub run_id: String,
     /// The file system whose use is sampled: where systems keep their shared memory.
     pub shm_dir: PathBuf,
+    /// The file that gets the output of the commands before and after the run.
+    pub commands_output: PathBuf,
 }
 
 #[derive(Debug, Error)]
@@ -72,6 +76,8 @@ pub enum EngineError {
 pub struct Ended {
     pub reason: EndReason,
     pub detail: Option<String>,
+    /// A command of the set-up failed, and nothing was started.
+    pub unprepared: bool,
     /// The log could not be written to its end.
     pub recording_error: Option<String>,
 }
@@ -103,8 +109,16 @@ fn run_by(
     let recorder =
         Recorder::start(sink, &header(request), &clock, stop, live).map_err(EngineError::Recording)?;
     let log = recorder.handle();
-    let mut run =
-        Run { request, launcher, stop, log: log.clone(), clock, rounds: 0, failures: Failures::new() };
+    let mut run = Run {
+        request,
+        launcher,
+        stop,
+        log: log.clone(),
+        clock,
+        rounds: 0,
+        failures: Failures::new(),
+        unprepared: false,
+    };
     let (reason, detail) = run.carry_out();
     let usage = own_usage();
     log.record(Event::End(End {
@@ -116,12 +130,13 @@ fn run_by(
         task_failures_unwritten: run.failures.unwritten(),
         ended_utc: Some(run.clock.utc()),
     }));
+    let unprepared = run.unprepared;
     drop(run);
     drop(log);
     let (recorded, case) = recorder.finish();
     let recording_error = recorded.err().map(|error| error.to_string());
     let reason = if recording_error.is_some() { EndReason::RecordingFailed } else { reason };
-    Ok((Ended { reason, detail, recording_error }, case))
+    Ok((Ended { reason, detail, unprepared, recording_error }, case))
 }
 
 fn header(request: &Request) -> Header {
@@ -151,6 +166,8 @@ struct Run<'a> {
     clock: Clock,
     rounds: u64,
     failures: Failures,
+    /// The set-up failed.
+    unprepared: bool,
 }
 
 type Outcome = (EndReason, Option<String>);
@@ -162,7 +179,75 @@ impl Run<'_> {
     }
 
     fn carry_out(&mut self) -> Outcome {
+        let outcome = match self.set_up() {
+            None => self.launch_and_serve(),
+            Some(outcome) => outcome,
+        };
+        self.tear_down();
+        outcome
+    }
+
+    /// Runs the commands before the launch; how the run has ended, if it ends with them.
+    fn set_up(&mut self) -> Option<Outcome> {
+        let stopped = || self.stop.mode() != StopMode::Run;
+        for step in self.request.plan.setup() {
+            let ended = self.command(When::SetUp, step, &stopped);
+            if stopped() {
+                return Some(self.stop.outcome());
+            }
+            if ended.failed {
+                self.unprepared = true;
+                let lines = ended.output.join(" | ");
+                let lines = if lines.is_empty() { lines } else { format!("; its last lines: {lines}") };
+                let why = format!("the set-up command {} {}{lines}", step.words, ended.how);
+                return Some((EndReason::LaunchFailed, Some(why)));
+            }
+        }
+        None
+    }
+
+    /// Runs the commands after the end, however the run has ended, and ends what commands have left running.
+    fn tear_down(&self) {
+        let plan = &self.request.plan;
+        let killed = || self.stop.mode() == StopMode::Kill;
+        for step in plan.teardown() {
+            self.command(When::TearDown, step, &killed);
+        }
+        if plan.setup().is_empty() && plan.teardown().is_empty() {
+            return;
+        }
+        let left = setup::end_the_rest(&self.request.run_id);
+        if !left.is_empty() {
+            let text =
+                format!("set-up or tear-down had left running, and it was killed: {}", left.join(", "));
+            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+        }
+    }
+
+    fn command(&self, when: When, step: &Step, stopped: &dyn Fn() -> bool) -> setup::Ended {
+        tracing::debug!(when = when.name(), command = step.words, "begins");
+        let started_ns = self.clock.now_ns();
+        let ended = if stopped() {
+            let how = "was not started, since the run was stopped".to_owned();
+            setup::Ended { how, failed: true, output: Vec::new() }
+        } else {
+            setup::run(step, &self.request.run_id, &self.request.commands_output, stopped)
+        };
+        self.log.record(Event::Command(CommandDone {
+            when,
+            command: step.words.clone(),
+            started_ns,
+            finished_ns: self.clock.now_ns(),
+            how: ended.how.clone(),
+            failed: ended.failed,
+            output: ended.output.clone(),
+        }));
+        ended
+    }
+
+    fn launch_and_serve(&mut self) -> Outcome {
         self.phase(Phase::Launch);
+        let began_ns = self.clock.now_ns();
         let cancelled = || self.stop.mode() != StopMode::Run;
         let launched = self.launcher.launch(self.clock.zero_ns(), &cancelled);
         let mut system = match launched {
@@ -173,7 +258,7 @@ impl Run<'_> {
         let system = system.as_mut();
         match Watch::begin(system) {
             Ok(mut watch) => {
-                let launch_ns = self.clock.now_ns();
+                let launch_ns = self.clock.now_ns().saturating_sub(began_ns);
                 self.log.record(Event::Agents(Agents { agents: watch.agents().to_vec(), launch_ns }));
                 if self.request.plan.workers_least().is_some() {
                     watch.expect_changes(launch_ns);

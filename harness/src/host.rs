@@ -51,8 +51,8 @@ pub struct Need {
     pub fds: u64,
     /// The fleet's; the harness itself is running already.
     pub processes: u64,
-    /// The program that workers start; absent if they start none, or if its name contains the task's number.
-    pub program: Option<String>,
+    /// The programs that are started, without those whose names contain the task's number.
+    pub programs: Vec<String>,
 }
 
 impl Need {
@@ -63,7 +63,7 @@ impl Need {
             shm_inodes: shape.shm_inodes(),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard()),
-            program: program_of(plan.workload()),
+            programs: programs_of(plan),
         }
     }
 
@@ -75,14 +75,40 @@ impl Need {
             shm_inodes: self.shm_inodes.max(other.shm_inodes),
             fds: self.fds.max(other.fds),
             processes: self.processes.max(other.processes),
-            program: self.program.or(other.program),
+            programs: {
+                let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
+                let new: Vec<String> = new.collect();
+                [self.programs, new].concat()
+            },
         }
     }
 }
 
-fn program_of(workload: &Workload) -> Option<String> {
-    let Workload::Exec(exec) = workload else { return None };
-    Some(exec.program()).filter(|program| !program.contains("{}")).map(ToOwned::to_owned)
+/// A set-up may make the programs of the workloads: then only its own are looked for.
+fn programs_of(plan: &Plan) -> Vec<String> {
+    let mut programs: Vec<String> = Vec::new();
+    if let [first, ..] = plan.setup() {
+        let leads_elsewhere = first.command.cwd.is_some() && first.command.arguments[0].contains('/');
+        programs.extend(first.command.arguments.first().filter(|_| !leads_elsewhere).cloned());
+        return programs;
+    }
+    for part in plan.mix().parts() {
+        let program = match &part.workload {
+            Workload::Exec(exec) => exec.program(),
+            // From its own directory, a relative path leads elsewhere.
+            Workload::Agent(agent)
+                if agent.program().cwd.is_some() && agent.program().command[0].contains('/') =>
+            {
+                continue;
+            }
+            Workload::Agent(agent) => &agent.program().command[0],
+            Workload::Echo { .. } | Workload::Sleep(_) | Workload::Compute { .. } => continue,
+        };
+        if !program.contains("{}") && !programs.iter().any(|known| known == program) {
+            programs.push(program.to_owned());
+        }
+    }
+    programs
 }
 
 /// This host cannot carry out the plan; nothing was started.
@@ -111,7 +137,7 @@ impl fmt::Display for PreflightError {
 pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     let readings = read::readings(shm_dir);
     let mut capabilities = judge::needed(&readings, need);
-    capabilities.extend(command(need));
+    capabilities.extend(commands(need));
     capabilities.extend(judge::advisory(&readings));
     capabilities
 }
@@ -121,7 +147,7 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     let readings = read::readings(shm_dir);
     let need = Need::of(plan);
     let mut found = judge::needed(&readings, &need);
-    found.extend(command(&need));
+    found.extend(commands(&need));
     found.extend(
         judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES),
     );
@@ -134,9 +160,9 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     }
 }
 
-fn command(need: &Need) -> Option<Capability> {
-    let name = need.program.as_deref()?;
-    Some(judge::command(name, &program::find(name, std::env::var_os("PATH").as_deref())))
+fn commands(need: &Need) -> impl Iterator<Item = Capability> {
+    let path = std::env::var_os("PATH");
+    need.programs.iter().map(move |name| judge::command(name, &program::find(name, path.as_deref())))
 }
 
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.

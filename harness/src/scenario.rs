@@ -4,7 +4,8 @@
 //! types of their keys; [`Scenario`] has private fields and cannot be wrong; [`Plan`] holds everything that can be
 //! decided before the first fork. All mistakes of a file are found in one pass.
 //!
-//! Each table of the file has one module (`fleet`, `workload`, `load`, `stage`, `sampling`, `fault`, `criterion`; what stands above the
+//! Each table of the file has one module (`fleet`, `workload`, `load`, `stage`, `sampling`, `fault`, `setup`,
+//! `criterion`; what stands above the
 //! first table is in `root`), with its keys, their reading and their checks. A key is declared once: the reader, the JSON
 //! Schema (`schema`) and the guide (`guide`) come from its declaration. To add one, declare it in the module of its
 //! table, list it in that `TABLE`, read it, and run `cargo xtask schema`.
@@ -28,6 +29,7 @@ mod rule;
 mod sampling;
 mod schema;
 pub mod seed;
+mod setup;
 mod stage;
 mod syntax;
 mod table;
@@ -46,8 +48,9 @@ pub use root::Scenario;
 pub(crate) use root::hex;
 pub use sampling::Sampling;
 pub use schema::schema_json;
+pub use setup::Step;
 pub use stage::{SizeStep, Stage};
-pub use workload::{SleepTime, Workload};
+pub use workload::{Agent, Mix, Part, SleepTime, Workload};
 
 /// A scenario file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +153,7 @@ fn parse_cell(
     found: &mut Vec<Mistake>,
 ) -> Option<Scenario> {
     let mut base = base.clone();
-    cell.lay(&mut base);
+    cell.lay(&mut base, found);
     let build = |mut tree: tree::Node, found: &mut Vec<Mistake>| {
         cell.substitute(&mut tree);
         root::build(&tree, source, selection, cell, found)

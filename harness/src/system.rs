@@ -265,6 +265,8 @@ pub enum Task<'a> {
     Compute(Duration),
     /// Run a program.
     Command(&'a Command),
+    /// Ask the program that the worker keeps running: a line of JSON.
+    Agent(&'a str),
 }
 
 /// A program with its arguments and surroundings.

@@ -1,7 +1,7 @@
 //! The grammar of a criterion: `coordination.time p99 < 5s`, `delivery.rate >= 95% every 15m`.
 //!
 //! ```text
-//! metric[.whose] [aggregation] comparator threshold [every duration]
+//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [every duration]
 //! ```
 //!
 //! A [`Criterion`] cannot be wrong: its aggregation is one that the metric's kind has, its threshold
@@ -9,6 +9,7 @@
 //! in [`catalogue()`].
 
 mod catalogue;
+mod label;
 mod parse;
 mod sound;
 mod threshold;
@@ -67,6 +68,8 @@ impl Comparator {
 pub struct Criterion {
     metric: MetricId,
     scope: Scope,
+    /// Of the tasks of one workload; of all, if absent.
+    workload: Option<String>,
     aggregation: Aggregation,
     comparator: Comparator,
     threshold: Threshold,
@@ -83,14 +86,21 @@ impl Criterion {
         Metric::of(self.metric)
     }
 
-    /// With whose it is: `memory.pss.workers`.
+    /// With whose it is: `memory.pss.workers`, `task.time{workload="compile"}`.
     pub fn metric_name(&self) -> String {
-        match self.scope {
+        let label = self.workload.as_ref().map(|name| format!("{{{}=\"{name}\"}}", label::WORKLOAD));
+        let name = match self.scope {
             Scope::Fleet => self.metric().name.to_owned(),
             Scope::Workers | Scope::Commands | Scope::Coordinators | Scope::Supervisor | Scope::Harness => {
                 format!("{}.{}", self.metric().name, self.scope.name())
             }
-        }
+        };
+        name + &label.unwrap_or_default()
+    }
+
+    /// The workload whose tasks it is about; all of them, if absent.
+    pub fn workload(&self) -> Option<&str> {
+        self.workload.as_deref()
     }
 
     pub fn scope(&self) -> Scope {
@@ -114,8 +124,8 @@ impl Criterion {
     }
 
     fn same_subject(&self, other: &Self) -> bool {
-        (self.metric, self.scope, self.aggregation, self.every_ns)
-            == (other.metric, other.scope, other.aggregation, other.every_ns)
+        (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns)
+            == (other.metric, other.scope, other.workload(), other.aggregation, other.every_ns)
             && self.threshold.is_relative() == other.threshold.is_relative()
     }
 

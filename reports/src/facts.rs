@@ -10,6 +10,7 @@ mod distribution;
 mod faults;
 mod figure;
 mod load;
+mod mixed;
 mod own;
 mod periods;
 mod samples;
@@ -17,12 +18,13 @@ mod scaling;
 mod series;
 mod spans;
 mod work;
+mod workloads;
 
 use std::collections::BTreeMap;
 
 use crate::runlog::event::{
-    AgentExit, AgentInfo, Alert, End, Event, FormatVersion, Header, Incident, Ledger, Phase, PhaseBegan,
-    Record, Role, Sample, Severity, TaskFailed, Verify,
+    AgentExit, AgentInfo, Alert, CommandDone, End, Event, FormatVersion, Header, Incident, Ledger, Phase,
+    PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
 };
 
 pub use distribution::Distribution;
@@ -30,6 +32,7 @@ pub(crate) use distribution::samples_needed;
 pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
+pub use mixed::{MixedWork, Proof};
 pub use own::{Held, OwnFacts};
 pub use periods::{Periods, Worst};
 pub use samples::{Gauge, SampleFacts};
@@ -37,6 +40,7 @@ pub use scaling::Scaling;
 pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
 pub use spans::{Gap, Span, Spans};
 pub use work::{WorkFacts, Worked};
+pub use workloads::WorkloadLoad;
 
 /// Of each list that a person reads; the rest is counted.
 const LISTED_MAX: usize = 100;
@@ -82,8 +86,11 @@ pub struct Facts {
     /// Until the last agent had attached.
     pub launch_ns: Option<u64>,
     pub load: LoadFacts,
+    /// Figures of each workload, in the plan's order; empty if the scenario names none.
+    pub workloads: Vec<WorkloadLoad>,
     pub samples: SampleFacts,
     pub work: WorkFacts,
+    pub mixed: MixedWork,
     pub own: OwnFacts,
     pub exits_unexpected: Listed<AgentExit>,
     pub exits_expected: u64,
@@ -95,6 +102,8 @@ pub struct Facts {
     /// What befell living processes and declared faults explain.
     pub incidents_declared: u64,
     pub faults: FaultFacts,
+    /// Before the launch and after the end.
+    pub commands: Listed<CommandDone>,
     pub alerts: Listed<(u64, Alert)>,
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
@@ -146,7 +155,9 @@ impl Facts {
         let factor = time_factor(header);
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
+            workloads: workloads::all(&header.plan, factor, windows),
             work: WorkFacts::new(&header.plan),
+            mixed: MixedWork::new(&header.plan),
             own: OwnFacts::new(header.plan.duration_ns),
             samples: SampleFacts::new(&header.plan, &header.host, factor),
             header: header.clone(),
@@ -163,6 +174,7 @@ impl Facts {
             incidents_minor: 0,
             incidents_declared: 0,
             faults: FaultFacts::new(header),
+            commands: Listed::new(),
             alerts: Listed::new(),
             alerts_critical: 0,
             task_failures: Listed::new(),
@@ -210,13 +222,14 @@ impl Facts {
             Event::Incident(incident) => self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.samples.scaling.push(scaled),
-            Event::Round(round) => {
-                self.work.round(round);
-                self.faults.round(round);
-                self.load.push_round(round, &self.spans);
-            }
+            Event::Command(command) => self.commands.push(command.clone()),
+            Event::Round(round) => self.round(round),
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
             Event::Latency(interval) => self.load.push_latency(interval, &self.spans),
+            Event::WorkloadLatency(interval) => {
+                let merged = workloads::push_latency(&mut self.workloads, interval, &self.spans);
+                self.load.unreadable(merged);
+            }
             Event::Sample(sample) => self.sweep(sample),
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {
@@ -254,9 +267,23 @@ impl Facts {
         }
     }
 
+    fn round(&mut self, round: &Round) {
+        self.work.round(round);
+        self.mixed.round(round);
+        self.faults.round(round);
+        self.load.push_round(round, &self.spans);
+        workloads::push_round(&mut self.workloads, round, &self.spans);
+    }
+
+    /// The figures of the workload with this name.
+    pub fn workload(&self, name: &str) -> Option<&WorkloadLoad> {
+        self.workloads.iter().find(|workload| workload.facts.name == name)
+    }
+
     fn sweep(&mut self, sample: &Sample) {
         let is_worker = |id| self.agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
         self.work.sample(sample, is_worker);
+        self.mixed.sample(sample, is_worker);
         if let Some(row) = sample.agents.iter().find(|row| row.agent == 0) {
             let at_ns = sample.started_ns;
             let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
@@ -288,6 +315,7 @@ impl Facts {
         self.segments += 1;
         self.work.resume();
         self.faults.resume();
+        self.mixed.resume();
         self.end = None;
     }
 
@@ -300,6 +328,11 @@ impl Facts {
         if self.spans.end(t_ns) {
             self.samples.end_load(t_ns);
         }
+    }
+
+    /// A command before the launch failed: there was no fleet.
+    pub fn setup_failed(&self) -> bool {
+        self.agents.is_empty() && self.commands.items.iter().any(|c| c.failed && c.when == When::SetUp)
     }
 
     pub fn phase(&self) -> Option<Phase> {
@@ -354,10 +387,15 @@ impl Facts {
 
     /// Answered tasks a second: from the start of the load to its end or its last answer.
     pub fn throughput_tasks(&self) -> Option<f64> {
+        self.per_second(self.load.counts.answered)
+    }
+
+    /// So many over the time from the start of the load to its end or its last answer.
+    pub fn per_second(&self, count: u64) -> Option<f64> {
         self.load_start_ns()?;
         let end = self.load_end_ns().unwrap_or(0).max(self.load.last_finished_ns?);
         let seconds = self.spans.load_time(end) as f64 / 1e9;
-        (seconds > 0.0).then(|| self.load.counts.answered as f64 / seconds)
+        (seconds > 0.0).then(|| count as f64 / seconds)
     }
 
     pub fn live(&self) -> LiveView {

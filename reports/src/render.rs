@@ -13,8 +13,9 @@ pub mod text;
 
 use std::io;
 
-use crate::facts::{Counts, Facts};
-use crate::runlog::event::Record;
+use crate::facts::{Counts, Facts, WorkloadLoad};
+use crate::runlog::event::{CommandDone, Record};
+use crate::units;
 
 /// `3 timed out, 1 wrong answer`; empty without a failed task.
 fn reasons(counts: &Counts) -> String {
@@ -29,4 +30,29 @@ pub trait Table<W> {
 
     /// What it was written to, with every row in it.
     fn into_inner(self: Box<Self>) -> io::Result<W>;
+}
+
+/// What the documents show of a workload, in words: `answered of tasks`, delivery, and p50, p99 and maximum of the times of
+/// its tasks.
+fn workload_figures(workload: &WorkloadLoad) -> [String; 5] {
+    let (counts, task) = (&workload.counts, &workload.task);
+    let show = |ns: Option<u64>| ns.map_or_else(|| "—".to_owned(), units::nanos);
+    [
+        format!("{} of {}", units::count(counts.answered as f64), units::count(counts.tasks as f64)),
+        counts.delivery().map_or_else(|| "—".to_owned(), units::percent),
+        show(task.quantile_ns(0.5)),
+        show(task.supported_quantile_ns(0.99)),
+        show(task.max_ns()),
+    ]
+}
+
+/// The commands before the launch and after the end, a sentence each.
+fn commands(facts: &Facts) -> Vec<String> {
+    let line = |command: &CommandDone| {
+        let took = units::nanos(command.finished_ns.saturating_sub(command.started_ns));
+        let output = command.output.join(" | ");
+        let output = if output.is_empty() { output } else { format!("; its last lines: {output}") };
+        format!("{}: {} {} after {took}{output}", command.when.name(), command.command, command.how)
+    };
+    facts.commands.items.iter().map(line).collect()
 }

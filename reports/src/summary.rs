@@ -23,6 +23,9 @@ pub struct Summary {
     /// Of the load phase, and of the warm-up before it.
     pub counts: Counts,
     pub warm_up: Counts,
+    /// Figures of each workload, in the plan's order; empty if the scenario names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadSummary>,
     /// Answered tasks a second, over the spans of the load.
     pub throughput_tasks: Option<f64>,
     pub launch_ns: Option<u64>,
@@ -35,6 +38,15 @@ pub struct Summary {
     pub verify: Option<Verify>,
     pub end: Option<End>,
     pub judgement: Judgement,
+}
+
+/// One workload of a mix; times in nanoseconds, of the load phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadSummary {
+    pub name: String,
+    /// Of the load phase.
+    pub counts: Counts,
+    pub task: Distribution,
 }
 
 /// Which run it was: what was asked, of which build, on which machine.
@@ -127,6 +139,15 @@ impl Summary {
             },
             counts: load.counts,
             warm_up: load.warm_up,
+            workloads: facts
+                .workloads
+                .iter()
+                .map(|workload| WorkloadSummary {
+                    name: workload.facts.name.clone(),
+                    counts: workload.counts,
+                    task: workload.task.clone(),
+                })
+                .collect(),
             throughput_tasks: facts.throughput_tasks(),
             launch_ns: facts.launch_ns,
             distributions: Distributions {

@@ -177,7 +177,11 @@ impl Judgement {
             asks: header.scenario.asks.clone(),
             requirements: header.scenario.requirements.clone(),
             verdict,
-            exit: exit(verdict, interrupted),
+            exit: if facts.setup_failed() && !interrupted {
+                Exit { code: 20, name: "host-unfit".to_owned() }
+            } else {
+                exit(verdict, interrupted)
+            },
             satisfies_gate: verdict == Verdict::Pass && variant.is_plain(),
             variant,
             ran: Some(Ran::of(facts)),

@@ -3,8 +3,8 @@
 use super::args::PlanArgs;
 use super::{load, output};
 use crate::exit::ExitCode;
-use crate::scenario::Plan;
 use crate::scenario::unit::{bytes_text, duration_text};
+use crate::scenario::{Plan, Step};
 use coordinator::config::FleetShape;
 use reports::runlog::event::{Arrivals, LoadModel, Topology};
 use std::fmt::Write as _;
@@ -116,7 +116,7 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
             ),
         ),
         ("descriptors", format!("{} at most in one process", shape.fds_max())),
-        ("workload", plan.workload().words()),
+        ("workload", plan.mix().words()),
         ("rounds", rounds(plan)),
         (
             "tasks of a round",
@@ -145,6 +145,7 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
         ("seed", plan.seed().to_string()),
     ];
     rows.extend(size_over_time(plan));
+    rows.extend(commands(plan));
     rows.extend(variant(plan));
     rows
 }
@@ -192,6 +193,13 @@ fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+/// The commands before and after.
+fn commands(plan: &Plan) -> impl Iterator<Item = (&'static str, String)> {
+    let named = [("set-up", plan.setup()), ("tear-down", plan.teardown())];
+    let row = |when, step: &Step| (when, format!("{}, for at most {}", step.words, short(step.timeout)));
+    named.into_iter().flat_map(move |(when, steps)| steps.iter().map(move |step| row(when, step)))
 }
 
 /// Which of its variants the file is run in.

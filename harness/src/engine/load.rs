@@ -19,9 +19,9 @@ use super::sampling::Orders;
 use super::schedule::{Calendar, Due, Step};
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
-use crate::scenario::{Plan, Workload};
+use crate::scenario::{Part, Plan, Workload};
 use crate::system::{Cause, Event as Got, Notice, Noticed, PlaceId, Recipient, Refused, System, Task};
-use check::{Checked, Wrong};
+use check::{Asked, Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::{InFlight, Recipients};
@@ -84,6 +84,8 @@ pub struct Loader<'a> {
     /// Tasks of the rounds that have begun: the number of the next task.
     tasks: u64,
     seed: u64,
+    /// From which it is drawn which workload a task is of.
+    mix_seed: u64,
     /// The next round's number.
     next: u64,
     in_flight: VecDeque<InFlight>,
@@ -121,6 +123,7 @@ impl<'a> Loader<'a> {
             size: plan.workers_least().map(|_| Size::new(plan.workers_at_start())),
             tasks: 0,
             seed: plan.child_seed("payload"),
+            mix_seed: plan.mix_seed(),
             tools,
             system,
             watch,
@@ -128,7 +131,7 @@ impl<'a> Loader<'a> {
             next: 0,
             in_flight: VecDeque::new(),
             given_up: VecDeque::new(),
-            latencies: Latencies::new(),
+            latencies: Latencies::new(plan.mix()),
             late: 0,
             duplicates: 0,
             refused: 0,
@@ -284,7 +287,11 @@ impl<'a> Loader<'a> {
         let started_ns = self.now_ns();
         self.look_who_serves();
         let recipients = self.to.clone();
-        self.in_flight.push_back(InFlight::new(number, phase, scheduled_ns, started_ns, recipients.clone()));
+        let mix = self.tools.plan.mix();
+        let part = |index: usize| mix.of_task(self.mix_seed, number << INDEX_BITS | index as u64);
+        let parts = (mix.parts().len(), (0..recipients.count()).map(part).collect());
+        let to = (recipients.clone(), self.tasks);
+        self.in_flight.push_back(InFlight::new(number, phase, (scheduled_ns, started_ns), to, parts));
         let timeout = self.tools.plan.load().task_timeout();
         for index in 0..recipients.count() {
             let to = recipients.of(index);
@@ -312,7 +319,8 @@ impl<'a> Loader<'a> {
     }
 
     fn submit(&mut self, to: Recipient, tag: u64, timeout: Duration) -> Result<(), Refused> {
-        match self.tools.plan.workload() {
+        let mix = self.tools.plan.mix();
+        match &mix.parts()[mix.of_task(self.mix_seed, tag)].workload {
             Workload::Echo { payload_bytes } => {
                 payload::fill(&mut self.buffer, self.seed, tag, *payload_bytes);
                 self.system.submit(to, Task::Echo(&self.buffer), timeout, tag)
@@ -325,6 +333,10 @@ impl<'a> Loader<'a> {
                 let command = exec.of_task(self.tasks);
                 self.system.submit(to, Task::Command(&command), timeout, tag)
             }
+            Workload::Agent(agent) => {
+                let question = agent.question(self.seed, tag, self.tasks);
+                self.system.submit(to, Task::Agent(&question), timeout, tag)
+            }
         }
     }
 
@@ -332,10 +344,15 @@ impl<'a> Loader<'a> {
     fn take_in(&mut self) -> Option<String> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut outcomes = Vec::new();
-        let (plan, seed) = (self.tools.plan, self.seed);
+        let asked = Asked {
+            mix: self.tools.plan.mix(),
+            seed: self.seed,
+            mix_seed: self.mix_seed,
+            in_flight: &self.in_flight,
+        };
         let (late, duplicates) = (&mut self.late, &mut self.duplicates);
         self.system.poll(&mut |event| match event {
-            Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, plan, seed, &mut buffer)),
+            Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, &asked, &mut buffer)),
             Got::Late => *late = late.saturating_add(1),
             Got::Duplicate => *duplicates = duplicates.saturating_add(1),
         });
@@ -370,13 +387,15 @@ impl<'a> Loader<'a> {
                 let (phase, scheduled_ns) = (round.phase, round.scheduled_ns);
                 let latency_ns = received_ns.saturating_sub(scheduled_ns);
                 round.answered(index, latency_ns, received_ns);
+                let part = round.part(index);
                 self.latencies.record(LatencyTag::Task, phase, latency_ns);
+                self.latencies.record_of(part, phase, latency_ns);
                 let from_send_ns = received_ns.saturating_sub(outcome.sent_ns);
                 self.latencies.record(LatencyTag::TaskFromSend, phase, from_send_ns);
             }
             Some(wrong) => {
                 match &wrong {
-                    Wrong::Content(_) => round.corrupt += 1,
+                    Wrong::Content(_) => round.corrupt(index),
                     Wrong::Contradicted(_) => round.contradicted += 1,
                     Wrong::Failed(_, cause) | Wrong::Undelivered(_, cause) => round.because(*cause),
                 }
@@ -436,10 +455,11 @@ impl<'a> Loader<'a> {
         let now = self.now_ns();
         let Some((round, index)) = self.open_task(tag) else { return };
         round.failed(index, now);
-        let number = round.number;
+        let (number, part) = (round.number, round.part(index));
+        let workload = self.tools.plan.mix().parts().get(part).and_then(|part: &Part| part.name.clone());
         self.alert(Kind::FailedTask, || format!("round {number}: {reason}"));
         let worker = place.map_or(0, |place| self.watch.id_of(place));
-        self.failures.record(self.tools.log, TaskFailed { round: number, task, worker, reason });
+        self.failures.record(self.tools.log, TaskFailed { round: number, task, worker, workload, reason });
     }
 
     /// Rounds of which every task has ended go into the log, the oldest first where they ended together.
@@ -448,7 +468,11 @@ impl<'a> Loader<'a> {
             let Some(done) = self.in_flight.remove(at) else { return };
             let late = std::mem::take(&mut self.late);
             let duplicates = std::mem::take(&mut self.duplicates);
-            let round = done.finish(late, duplicates);
+            let mut round = done.finish(late, duplicates);
+            if self.tools.plan.mix().names().next().is_none() {
+                // The scenario does not tell them apart.
+                round.workloads.clear();
+            }
             let time_ns = round.finished_ns.saturating_sub(round.scheduled_ns);
             self.latencies.record(LatencyTag::Coordination, round.phase, time_ns);
             self.tools.log.record(Event::Round(round));

@@ -45,6 +45,11 @@ impl RunDir {
         self.path.join("run.log")
     }
 
+    /// What the commands before and after the run have written.
+    pub fn commands_output(&self) -> PathBuf {
+        self.path.join("commands.output")
+    }
+
     /// What the fleet's processes said on stderr.
     pub fn fleet_stderr(&self) -> PathBuf {
         self.path.join("fleet.stderr")

@@ -61,6 +61,7 @@ fn request(text: &str) -> Request {
         started_utc: "2026-11-22T10:00:00Z".to_owned(),
         run_id: "fake-1".to_owned(),
         shm_dir: std::env::temp_dir(),
+        commands_output: std::env::temp_dir().join("none"),
     }
 }
 

@@ -37,25 +37,23 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found
 }
 
-/// The program of an `exec` workload.
+/// A program that the scenario names.
 pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
     const NAME: &str = "command";
-    let other = "or name another program in `workload.command`";
+    let other = "or name another program in the scenario";
     match reading {
         ProgramReading::Found(path) => ok(NAME, path.display().to_string()),
         ProgramReading::Nowhere => missing(
             NAME,
             format!("`{program}` is in no directory of PATH"),
-            "install it, or write its full path in `workload.command`",
+            "install it, or write its full path in the scenario",
         ),
         ProgramReading::Absent(error) => {
             missing(NAME, format!("`{program}`: {error}"), format!("install it, {other}"))
         }
-        ProgramReading::NoFile(path) => missing(
-            NAME,
-            format!("`{}` is not a file", path.display()),
-            "name a program in `workload.command`",
-        ),
+        ProgramReading::NoFile(path) => {
+            missing(NAME, format!("`{}` is not a file", path.display()), "name a program in the scenario")
+        }
         ProgramReading::NotExecutable(path) => missing(
             NAME,
             format!("`{}` is not executable", path.display()),
@@ -335,7 +333,8 @@ mod tests {
     use super::super::read::{Limit, ShmReading};
     use super::*;
 
-    const NEED: Need = Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708, program: None };
+    const NEED: Need =
+        Need { shm_bytes: 64 << 20, shm_inodes: 9, fds: 109, processes: 708, programs: Vec::new() };
 
     fn good() -> Readings {
         Readings {

@@ -9,7 +9,9 @@ use super::rule::when;
 use super::sampling::Sampling;
 use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
+use super::workload::Mix;
 use super::{Source, mistake};
+use notation::suggest;
 use reports::criterion::{Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
 use reports::runlog::event::CriterionSpec;
 use serde_json::{Value as Json, json};
@@ -237,6 +239,35 @@ fn check_grace(raw: &RawCriterion, abort: bool, load: Option<&Load>, found: &mut
         let message =
             format!("`{}` is not shorter than the load, so the run would never be aborted", grace.path);
         grace.reject(found, message, format!("the load takes {}", duration_text(load.duration())));
+    }
+}
+
+/// A label names a workload of this scenario.
+pub(super) fn reject_unknown_workloads(
+    raw: &[RawCriterion],
+    mix: &Mix,
+    source: &Source,
+    found: &mut Vec<Mistake>,
+) {
+    let names: Vec<&str> = mix.names().collect();
+    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
+    for text in texts {
+        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
+        let Some(named) = criterion.workload().filter(|named| !names.contains(named)) else { continue };
+        let hint = match names[..] {
+            [] => "give [workload] a `name`, or leave the label out".to_owned(),
+            _ => suggest::hint(named, &names),
+        };
+        // The name stands once behind the brace, quoted or not.
+        let brace = text.value.find('{').unwrap_or(0);
+        let start = text.value[brace..].find(named).map_or(0, |at| brace + at);
+        let error = CriterionError {
+            field: Field::Pass,
+            span: start..start + named.len(),
+            message: format!("the scenario has no workload `{named}`"),
+            hint: Some(hint),
+        };
+        found.push(relocate(&error, text, None, source));
     }
 }
 

@@ -114,6 +114,11 @@ impl<'t> Fields<'t> {
         self.origin
     }
 
+    /// The table's own, empty for the root.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// `table.key`.
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
@@ -198,9 +203,12 @@ impl<'t> Fields<'t> {
     ) -> Result<Vec<Fields<'t>>, NoEntries> {
         assert!(table.repeated, "[{}] is read as an array of tables", table.name);
         let name = table.name;
-        let Some((node, _)) = self.node(name) else {
+        let Some((node, origin)) = self.node(name) else {
             return Err(if self.misspells(name) { NoEntries::Rejected } else { NoEntries::Absent });
         };
+        if table.may_stand_alone() && matches!(node.value, Value::Table(_)) {
+            return Ok(vec![Fields::open(node, origin, name, table.key_names(), found)]);
+        }
         let Value::Array(items) = &node.value else {
             let message = format!("`{name}` must be an array of tables, not {}", node.value.kind());
             found.push(Mistake::new(node.origin, message, tree::brackets_hint(name)));

@@ -32,8 +32,11 @@ fn table(title: &str, table: &Table) -> String {
     }
     text.push_str("| key | value | what | default |\n|---|---|---|---|\n");
     // In an array, the name of the entry would stand between the two.
-    let path =
-        if table.name.is_empty() || table.repeated { String::new() } else { format!("{}.", table.name) };
+    let path = if table.name.is_empty() || table.repeated && !table.may_stand_alone() {
+        String::new()
+    } else {
+        format!("{}.", table.name)
+    };
     for key in table.keys {
         text.push_str(&row(&path, *key));
     }
@@ -71,7 +74,11 @@ fn metrics() -> String {
                 format!("{}; `every 15m` for the worst window, without `drift`", named.join(" "))
             }
         };
-        let star = if metric.scoped { " *" } else { "" };
+        let star = match (metric.scoped, metric.by_workload()) {
+            (true, _) => " *",
+            (false, true) => " †",
+            (false, false) => "",
+        };
         let threshold = thresholds(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(

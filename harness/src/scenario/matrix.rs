@@ -5,7 +5,7 @@
 
 use super::mistake::{Mistake, Origin};
 use super::table::Table as Declared;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{Entry, Node, Table, Value, name_of};
 use notation::suggest;
 
 /// Its table's name.
@@ -52,9 +52,14 @@ impl Cell {
     }
 
     /// Lays the values over the file's own; profiles and `--set` are laid over them.
-    pub(super) fn lay(&self, root: &mut Node) {
+    pub(super) fn lay(&self, root: &mut Node, found: &mut Vec<Mistake>) {
         for setting in &self.values {
-            insert(root, &setting.path, &setting.node);
+            if let Err(known) = insert(root, &setting.path, &setting.node) {
+                let message = format!("`{MATRIX}.{}` changes no entry of an array of tables", setting.axis);
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                let hint = format!("write TABLE.NAME.KEY; the names are {}", known.join(", "));
+                found.push(Mistake::new(setting.node.origin, message, hint));
+            }
         }
     }
 
@@ -159,7 +164,8 @@ fn whole_path(key: &str, tables: Tables, origin: Origin, found: &mut Vec<Mistake
     if key == ABOVE {
         return Some(vec![key.to_owned()]);
     }
-    let single = || tables.iter().filter(|table| !table.repeated);
+    let single =
+        || tables.iter().filter(|table| !table.repeated || table.required && table.may_stand_alone());
     let having: Vec<&str> =
         single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
     match having[..] {
@@ -219,15 +225,23 @@ fn slug(text: &str) -> String {
     lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect()
 }
 
-fn insert(node: &mut Node, path: &[String], value: &Node) {
+/// The error is the names of an array's entries, of which the path has none.
+fn insert(node: &mut Node, path: &[String], value: &Node) -> Result<(), Vec<String>> {
     let Some((key, rest)) = path.split_first() else {
         *node = value.clone();
-        return;
+        return Ok(());
     };
-    let Value::Table(table) = &mut node.value else { return };
+    if let Value::Array(items) = &mut node.value {
+        let named = items.iter().position(|item| name_of(item).as_ref() == Some(key));
+        let Some(index) = named.filter(|_| !rest.is_empty()) else {
+            return Err(items.iter().filter_map(name_of).collect());
+        };
+        return insert(&mut items[index], rest, value);
+    }
+    let Value::Table(table) = &mut node.value else { return Ok(()) };
     let empty = || Entry {
         key: value.origin,
         node: Node { origin: value.origin, value: Value::Table(Table::new()) },
     };
-    insert(&mut table.entry(key.clone()).or_insert_with(empty).node, rest, value);
+    insert(&mut table.entry(key.clone()).or_insert_with(empty).node, rest, value)
 }

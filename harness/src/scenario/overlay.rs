@@ -259,7 +259,9 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
             }
             for (key, entry) in above {
                 let place = place.under(key);
-                if let Place::In(Declared { repeated: true, .. }) = place
+                if let Place::In(table) = place
+                    && table.repeated
+                    && !(table.may_stand_alone() && stands_alone(table, &entry.node))
                     && matches!(entry.node.value, Value::Table(_))
                 {
                     let none = || Node { origin: entry.node.origin, value: Value::Array(Vec::new()) };
@@ -275,6 +277,10 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
         }
         (Value::Array(items), Value::Table(above)) if matches!(place, Place::In(_)) => {
             let Place::In(table) = place else { return };
+            if names == NewNames::Append && table.may_stand_alone() && stands_alone(table, over) {
+                *base = over.clone();
+                return;
+            }
             for (name, entry) in above {
                 merge_entry(items, (name, entry), table, names, found);
             }
@@ -290,6 +296,14 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
         }
         _ => *base = over.clone(),
     }
+}
+
+/// Whether a table is an entry itself, and not one of entries by their names.
+fn stands_alone(table: &Declared, node: &Node) -> bool {
+    let Value::Table(keys) = &node.value else { return false };
+    keys.iter().any(|(key, entry)| {
+        table.key_names().contains(&key.as_str()) && !matches!(entry.node.value, Value::Table(_))
+    })
 }
 
 /// `criterion.delivery`: changes the entry of that name, or adds it.
@@ -344,7 +358,7 @@ fn drop_stale(below: &mut Table, above: &Table, anew: &Anew) {
         return;
     }
     match anew.drops {
-        Drops::EveryKey => below.clear(),
+        Drops::EveryKeyBut(kept) => below.retain(|key, _| kept.contains(&key.as_str())),
         Drops::Keys(keys) => below.retain(|key, _| !keys.contains(&key.as_str())),
     }
 }

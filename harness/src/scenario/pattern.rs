@@ -95,6 +95,10 @@ fn of_metric(metric: &Metric, informational: bool) -> String {
         let scopes: Vec<&str> = metric.scopes().map(Scope::name).collect();
         name = format!(r"{name}(?:\.(?:{}))?", scopes.join("|"));
     }
+    if metric.by_workload() {
+        let quoted = r#"(?:"[a-z0-9-]+"|'[a-z0-9-]+'|[a-z0-9-]+)"#;
+        name = format!(r"{name}(?:\s*\{{\s*workload\s*=\s*{quoted}\s*\}}\s*)?");
+    }
     if metric.name == "incidents" {
         name = format!(r"(?:{name}|agents\.deaths)");
     }
@@ -204,8 +208,18 @@ mod tests {
         let aggregations = ["", "p50", "p99.9", "max", "min", "mean", "slope", "growth", "drift", "p98"];
         let comparators = ["<", "<=", ">", ">=", "==", "=", "=>"];
         let rest = ["", "", " every 15m", " every 0s", " please"];
+        let labels = [
+            "",
+            "",
+            r#"{workload="a-1"}"#,
+            "{workload='b'}",
+            " { workload = c } ",
+            "{worklod='a'}",
+            "{workload=''}",
+        ];
+        let named = (prop::sample::select(names), prop::sample::select(labels.to_vec()));
         (
-            prop::sample::select(names),
+            named.prop_map(|(name, label)| name + label),
             prop::sample::select(aggregations.to_vec()),
             prop::sample::select(comparators.to_vec()),
             thresholds(),

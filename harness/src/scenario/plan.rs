@@ -6,12 +6,13 @@ use super::load::{Load, Starts};
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
 use super::sampling::Sampling;
+use super::setup::Step;
 use super::stage::{self, SizeStep, Stage};
 use super::unit::nanos;
-use super::workload::Workload;
+use super::workload::{self, Mix};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
-use coordinator::config::{FleetShape, Policy};
+use coordinator::config::{Agent, FleetShape, Policy};
 use reports::runlog::event::{CriterionSpec, PlanFacts, ScenarioFacts, Topology};
 use std::time::Duration;
 
@@ -38,12 +39,29 @@ pub struct Plan {
     calendar: Calendar,
 }
 
+fn words(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| step.words.clone()).collect()
+}
+
+/// The fleet's, with the program that its workers keep running.
+fn policy(scenario: &Scenario) -> Policy {
+    let mut policy = scenario.fleet.policy;
+    if let Some(program) = scenario.mix.agent() {
+        let (command, env) = (program.command.clone(), program.env.clone());
+        let agent = Agent { command, env, cwd: program.cwd.as_ref().map(Into::into) };
+        // Policies are copied and so refer to it: one a plan, as long as the process lives.
+        policy.agent = Some(Box::leak(Box::new(agent)));
+        policy.agent_startup = program.start_timeout;
+    }
+    policy
+}
+
 impl Plan {
     pub fn new(scenario: Scenario, options: &PlanOptions) -> Self {
         let seed = options.seed.or(scenario.seed).unwrap_or(options.fallback_seed);
         assert!(!scenario.load.duration().is_zero(), "a load without a duration passed the checks");
         assert!(!scenario.sampling.every().is_zero(), "sweeps without a pause passed the checks");
-        let fleet = FleetSpec { shape: scenario.fleet.shape, policy: scenario.fleet.policy };
+        let fleet = FleetSpec { shape: scenario.fleet.shape, policy: policy(&scenario) };
         let system = SystemSpec::Fleet(fleet);
         let mut plan = Self {
             scenario,
@@ -129,8 +147,24 @@ impl Plan {
         self.system
     }
 
-    pub fn workload(&self) -> &Workload {
-        &self.scenario.workload
+    /// What tasks can be.
+    pub fn mix(&self) -> &Mix {
+        &self.scenario.mix
+    }
+
+    /// The seed from which [`Mix::of_task`] draws.
+    pub fn mix_seed(&self) -> u64 {
+        workload::seed_of(self.seed)
+    }
+
+    /// Commands before the launch.
+    pub fn setup(&self) -> &[Step] {
+        &self.scenario.setup
+    }
+
+    /// Commands after the end.
+    pub fn teardown(&self) -> &[Step] {
+        &self.scenario.teardown
     }
 
     pub fn load(&self) -> &Load {
@@ -228,7 +262,7 @@ impl Plan {
             processes: shape.processes(),
             shm_bytes: shape.shm_bytes(),
             fds_max: shape.fds_max(),
-            workload: self.workload().words(),
+            workload: self.mix().words(),
             load: load.model(),
             round_every_ns: load.every().map_or(0, nanos),
             warm_up_ns: nanos(load.warm_up()),
@@ -239,7 +273,10 @@ impl Plan {
             sample_every_ns: nanos(sampling.every()),
             pss_every_ns: sampling.pss_every().map_or(0, nanos),
             messages_per_task: self.system().messages_per_task(),
-            cpu_per_task_ns: self.workload().cpu_per_task().map(nanos),
+            workloads: self.mix().facts(),
+            setup: words(self.setup()),
+            teardown: words(self.teardown()),
+            cpu_per_task_ns: self.mix().cpu_per_task().map(nanos),
             faults: self.calendar.facts(self.faults()),
             arrivals: load.arrivals(),
             tasks_per_round: self.tasks_for_any(),

@@ -9,11 +9,12 @@ use super::load::{Load, RawLoad};
 use super::matrix::{Cell, MATRIX};
 use super::mistake::Mistake;
 use super::sampling::{RawSampling, Sampling};
+use super::setup::Step;
 use super::stage::{RawStage, Stage};
 use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
-use super::workload::{RawWorkload, Workload};
-use super::{Selection, Source, criterion, fault, fleet, load, sampling, stage, workload};
+use super::workload::{Mix, RawWorkload};
+use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, stage, workload};
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -42,6 +43,8 @@ pub(super) static TABLES: &[&Table] = &[
     &stage::TABLE,
     &sampling::TABLE,
     &fault::TABLE,
+    &setup::SETUP,
+    &setup::TEARDOWN,
     &criterion::TABLE,
 ];
 
@@ -108,11 +111,13 @@ struct Raw {
     requirements: Option<Sited<Vec<String>>>,
     seed: Option<Sited<u64>>,
     fleet: Option<RawFleet>,
-    workload: Option<RawWorkload>,
+    workload: Vec<RawWorkload>,
     load: Option<RawLoad>,
     stages: Vec<RawStage>,
     sampling: Option<RawSampling>,
     faults: Vec<RawFault>,
+    setup: Vec<Step>,
+    teardown: Vec<Step>,
     criteria: Vec<RawCriterion>,
 }
 
@@ -122,11 +127,13 @@ pub struct Scenario {
     pub(super) facts: ScenarioFacts,
     pub(super) seed: Option<u64>,
     pub(super) fleet: Fleet,
-    pub(super) workload: Workload,
+    pub(super) mix: Mix,
     pub(super) load: Load,
     pub(super) stages: Vec<Stage>,
     pub(super) sampling: Sampling,
     pub(super) faults: Vec<Fault>,
+    pub(super) setup: Vec<Step>,
+    pub(super) teardown: Vec<Step>,
     pub(super) criteria: Vec<CriterionSpec>,
 }
 
@@ -186,6 +193,8 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
         stages: stage::read(&fields, found),
         sampling: sampling::read(&fields, found),
         faults: fault::read(&fields, found),
+        setup: setup::read(&fields, &setup::SETUP, found),
+        teardown: setup::read(&fields, &setup::TEARDOWN, found),
         criteria: criterion::read(&fields, found),
     }
 }
@@ -197,12 +206,15 @@ fn check(
     cell: &Cell,
     found: &mut Vec<Mistake>,
 ) -> Option<Scenario> {
-    let workload = raw.workload.and_then(|raw| workload::check(raw, found));
+    let mix = workload::check(raw.workload, found);
     let load = raw.load.and_then(|raw| load::check(raw, found));
     let sampling = raw.sampling.and_then(|raw| sampling::check(raw, load.as_ref(), found));
     let criteria = criterion::check(&raw.criteria, load.as_ref(), sampling.as_ref(), source, found);
-    let bus = workload.as_ref().zip(load.as_ref()).map(|(workload, load)| Bus {
-        payload_max: workload.payload_max_bytes(),
+    if let Some(mix) = &mix {
+        criterion::reject_unknown_workloads(&raw.criteria, mix, source, found);
+    }
+    let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| Bus {
+        payload_max: mix.payload_max_bytes(),
         rounds: load.rounds_in_flight_max(),
         tasks_for_any: load.tasks_for_any(0),
     });
@@ -241,11 +253,13 @@ fn check(
         },
         seed: raw.seed.map(|seed| seed.value),
         fleet,
-        workload: workload?,
+        mix: mix?,
         load: load?,
         stages,
         sampling: sampling?,
         faults,
+        setup: raw.setup,
+        teardown: raw.teardown,
         criteria,
     })
 }

@@ -93,7 +93,12 @@ fn reference(table: &Table, definition: &str) -> Json {
         return json!({ "$ref": target });
     }
     let least = u32::from(table.required);
-    json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least })
+    let array =
+        json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least });
+    if table.may_stand_alone() {
+        return json!({ "description": table.says, "anyOf": [{ "$ref": target }, array] });
+    }
+    array
 }
 
 /// The values of an axis, or dotted keys with axes below them.
@@ -130,11 +135,15 @@ fn profile(root: &Json) -> Json {
     for table in TABLES {
         let target = json!({ "$ref": format!("#/definitions/Profile{}", table.definition) });
         profile["properties"][table.name] = if table.repeated {
-            json!({
+            let mut by_name = json!({
                 "type": "object",
                 "description": format!("By name: {}.NAME.KEY = …", table.name),
                 "additionalProperties": target,
-            })
+            });
+            if table.may_stand_alone() {
+                by_name = json!({ "anyOf": [target, by_name] });
+            }
+            by_name
         } else {
             target
         };

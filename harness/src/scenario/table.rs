@@ -129,13 +129,20 @@ pub(super) struct Anew {
 }
 
 pub(super) enum Drops {
-    EveryKey,
+    EveryKeyBut(&'static [&'static str]),
     Keys(&'static [&'static str]),
 }
 
 impl Table {
     pub(super) fn key_names(&self) -> Vec<&'static str> {
         self.keys.iter().map(|key| key.name()).collect()
+    }
+
+    /// A repeated table whose entries need no name may be written as one table, too.
+    pub(super) fn may_stand_alone(&self) -> bool {
+        let needs_name =
+            |key: &&&dyn AnyKey| key.name() == "name" && matches!(key.presence(), Presence::Required { .. });
+        self.repeated && !self.keys.iter().any(|key| needs_name(&key))
     }
 
     /// `[load]`, `[[criterion]]`.

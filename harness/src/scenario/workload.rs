@@ -1,19 +1,25 @@
-//! `[workload]`: what a worker does with a task.
+//! `[[workload]]`: what a worker does with a task; one table, or several with names that share the tasks by weight.
 
+mod agent;
 mod exec;
+mod mix;
 mod sleep;
 
+pub use agent::{Agent, Program};
 pub use exec::Exec;
+pub(super) use mix::seed_of;
+pub use mix::{Mix, Part};
 pub use sleep::{Drawn, SleepTime};
 
-use super::cursor::{Fields, Given, Sited};
-use super::form::{Command, Size, Span, Word, Words};
+use super::cursor::{Fields, Given, NoEntries, Sited};
+use super::form::{Command, Count, Name, Size, Span, Word, Words};
 use super::mistake::{Mistake, Origin};
 use super::rule::{when, without};
 use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
 use super::unit::{bytes_text, duration_text};
+use agent::RawAgent;
 use coordinator::config::PAYLOAD_MAX;
-use exec::{OUTPUT_MAX_DEFAULT, RawExec};
+use exec::{OUTPUT_MAX_DEFAULT, RawExec, Surrounded};
 use serde_json::{Value as Json, json};
 use sleep::RawSleep;
 use std::time::Duration;
@@ -21,10 +27,12 @@ use std::time::Duration;
 pub(super) static TABLE: Table = Table {
     name: "workload",
     definition: "Workload",
-    says: "What a worker does with a task.",
+    says: "What a worker does with a task. One table `[workload]`; or several `[[workload]]`, each with a `name`, among which the tasks are divided by weight.",
     required: true,
-    repeated: false,
+    repeated: true,
     keys: &[
+        &NAME,
+        &WEIGHT,
         &KIND,
         &PAYLOAD,
         &sleep::TIME,
@@ -40,9 +48,12 @@ pub(super) static TABLE: Table = Table {
         &exec::STDIN,
         &exec::EXITS,
         &OUTPUT_MAX,
+        &agent::QUESTION,
+        &agent::ANSWER,
+        &agent::START_TIMEOUT,
     ],
     // The keys of one kind do not apply to another.
-    anew: Some(Anew { key: "kind", drops: Drops::EveryKey }),
+    anew: Some(Anew { key: "kind", drops: Drops::EveryKeyBut(&["name", "weight"]) }),
     rules: Some(rules),
 };
 
@@ -51,7 +62,7 @@ fn rules() -> Vec<Json> {
         let own = word.value.keys();
         let names = TABLE.key_names();
         let foreign: Vec<&str> =
-            names.into_iter().filter(|key| *key != KIND.name && !own.contains(key)).collect();
+            names.into_iter().filter(|key| !OF_ALL.contains(key) && !own.contains(key)).collect();
         let mut then = without(&foreign);
         match word.value {
             Kind::Echo => then["required"] = json!([PAYLOAD.name]),
@@ -60,12 +71,32 @@ fn rules() -> Vec<Json> {
                     json!([{ "required": [sleep::TIME.name] }, { "required": [sleep::DISTRIBUTION.name] }]);
             }
             Kind::Compute => then["required"] = json!([CPU.name]),
-            Kind::Exec => then["required"] = json!([COMMAND.name]),
+            Kind::Exec | Kind::Agent => then["required"] = json!([COMMAND.name]),
         }
         when(KIND.name, &json!(word.text), &then)
     };
     KIND.form.words.iter().map(of).collect()
 }
+
+/// Keys that every kind has.
+const OF_ALL: [&str; 3] = ["name", "weight", "kind"];
+
+static NAME: Key<Name> = Key {
+    name: "name",
+    form: Name,
+    presence: Presence::RequiredBy { example: "\"compile\"", who: "several workloads" },
+    says: "What criteria and documents call it: `task.time{workload=\"compile\"} p95 < 2s`.",
+};
+
+static WEIGHT: Key<Count> = Key {
+    name: "weight",
+    form: Count { max: WEIGHT_MAX, things: "shares" },
+    presence: Presence::Default(Preset::Count(1)),
+    says: "Its share of the tasks, beside the weights of the others. Which task is of which workload is drawn from the seed.",
+};
+
+/// So that no sum of weights is near to the largest number.
+const WEIGHT_MAX: u32 = 1_000_000;
 
 static KIND: Key<Words<Kind>> = Key {
     name: "kind",
@@ -76,6 +107,11 @@ static KIND: Key<Words<Kind>> = Key {
             Word { text: "sleep", value: Kind::Sleep, says: "the worker waits" },
             Word { text: "compute", value: Kind::Compute, says: "the worker uses a processor" },
             Word { text: "exec", value: Kind::Exec, says: "the worker runs a command" },
+            Word {
+                text: "agent",
+                value: Kind::Agent,
+                says: "a program that the worker keeps running answers a line of JSON",
+            },
         ],
     },
     presence: Presence::Required { example: "\"echo\"" },
@@ -99,8 +135,8 @@ static CPU: Key<Span> = Key {
 static COMMAND: Key<Command> = Key {
     name: "command",
     form: Command { example: EXEC_EXAMPLE },
-    presence: Presence::RequiredBy { example: EXEC_EXAMPLE, who: "`kind = \"exec\"`" },
-    says: "Exec: the program and its arguments. `{}` becomes the task's number. It runs in a session of its own, without a terminal.",
+    presence: Presence::RequiredBy { example: EXEC_EXAMPLE, who: "`kind = \"exec\"` and `kind = \"agent\"`" },
+    says: "Exec, agent: the program and its arguments. For exec, `{}` becomes the task's number. It runs in a session of its own, without a terminal.",
 };
 
 const EXEC_EXAMPLE: &str = "[\"sh\", \"-c\", \"echo {}\"]";
@@ -109,7 +145,7 @@ static OUTPUT_MAX: Key<Size> = Key {
     name: "output_max",
     form: Size { least: 0, most: PAYLOAD_MAX },
     presence: Presence::Default(Preset::Size(OUTPUT_MAX_DEFAULT)),
-    says: "Exec: how much of the output is kept.",
+    says: "Exec: how much of the output is kept. Agent: the longest result.",
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +154,7 @@ enum Kind {
     Sleep,
     Compute,
     Exec,
+    Agent,
 }
 
 impl Kind {
@@ -125,7 +162,7 @@ impl Kind {
         KIND.form.words.iter().find(|word| word.value == self).map_or("", |word| word.text)
     }
 
-    /// Besides `kind`.
+    /// Besides those that every kind has.
     fn keys(self) -> Vec<&'static str> {
         let keys: &[&dyn AnyKey] = match self {
             Self::Echo => &[&PAYLOAD],
@@ -139,6 +176,15 @@ impl Kind {
             ],
             Self::Compute => &[&CPU],
             Self::Exec => &[&COMMAND, &exec::CWD, &exec::ENV, &exec::STDIN, &exec::EXITS, &OUTPUT_MAX],
+            Self::Agent => &[
+                &COMMAND,
+                &exec::CWD,
+                &exec::ENV,
+                &OUTPUT_MAX,
+                &agent::QUESTION,
+                &agent::ANSWER,
+                &agent::START_TIMEOUT,
+            ],
         };
         keys.iter().map(|key| key.name()).collect()
     }
@@ -147,11 +193,17 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct RawWorkload {
     origin: Origin,
+    /// `workload`, `workload.compile`, `workload[1]`.
+    path: String,
+    name: Given<String>,
+    weight: Option<Sited<u32>>,
     kind: Option<Sited<Kind>>,
     payload: Given<u64>,
     sleep: RawSleep,
     cpu: Given<Duration>,
+    given: Surrounded,
     exec: RawExec,
+    agent: RawAgent,
     /// Keys that are in the file, and where they stand.
     present: Vec<(&'static str, Origin)>,
 }
@@ -167,36 +219,100 @@ pub enum Workload {
     Compute { cpu: Duration },
     /// The worker runs a command.
     Exec(Exec),
+    /// A program that the worker keeps running answers a line of JSON.
+    Agent(Agent),
 }
 
-pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawWorkload> {
-    let fields = root.table(&TABLE, found)?;
+/// Empty if there is none that can be read, which has been reported.
+pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawWorkload> {
+    match root.entries(&TABLE, found) {
+        Ok(entries) if !entries.is_empty() => entries.iter().map(|fields| read_one(fields, found)).collect(),
+        Ok(_) | Err(NoEntries::Absent) => {
+            let origin = root.node(TABLE.name).map_or(root.origin(), |(node, _)| node.origin);
+            let hint = format!("write [workload] and below it `{}`", TABLE.example());
+            found.push(Mistake::new(origin, "the table [workload] is missing", hint));
+            Vec::new()
+        }
+        Err(NoEntries::Rejected) => Vec::new(),
+    }
+}
+
+fn read_one(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawWorkload {
     let present = |key: &&'static dyn AnyKey| fields.node(key.name()).map(|(_, origin)| (key.name(), origin));
-    Some(RawWorkload {
+    RawWorkload {
         origin: fields.origin(),
+        path: fields.path().to_owned(),
+        name: fields.given(&NAME, found),
+        weight: fields.value(&WEIGHT, found),
         kind: fields.value(&KIND, found),
         payload: fields.given(&PAYLOAD, found),
-        sleep: sleep::read(&fields, found),
+        sleep: sleep::read(fields, found),
         cpu: fields.given(&CPU, found),
-        exec: exec::read(&fields, found),
+        given: Surrounded::read(fields, found),
+        exec: exec::read(fields, found),
+        agent: agent::read(fields, found),
         present: TABLE.keys.iter().filter_map(present).collect(),
-    })
+    }
 }
 
-pub(super) fn check(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
+pub(super) fn check(raw: Vec<RawWorkload>, found: &mut Vec<Mistake>) -> Option<Mix> {
+    check_names(&raw, found);
+    let count = raw.len();
+    let mut agents: Vec<(String, Origin, agent::Program)> = Vec::new();
+    let mut parts = Vec::new();
+    for raw in raw {
+        let (path, origin) = (raw.path.clone(), raw.origin);
+        let name = raw.name.value.as_ref().map(|at| at.value.clone());
+        let weight = raw.weight.as_ref().map_or(1, |at| at.value);
+        let Some(workload) = check_one(raw, found) else { continue };
+        if let Workload::Agent(agent) = &workload {
+            agents.push((path, origin, agent.program().clone()));
+        }
+        parts.push(Part { name, weight, workload });
+    }
+    if let [(first, _, program), others @ ..] = &agents[..]
+        && let Some((path, origin, _)) = others.iter().find(|(.., other)| other != program)
+    {
+        let message =
+            format!("`{path}` has another agent program than `{first}`: a worker keeps one running");
+        let hint =
+            "give both the same `command`, `env`, `cwd` and `start_timeout`, and ask different questions";
+        found.push(Mistake::new(*origin, message, hint));
+        return None;
+    }
+    (count > 0 && parts.len() == count).then_some(Mix(parts))
+}
+
+fn check_names(raw: &[RawWorkload], found: &mut Vec<Mistake>) {
+    if raw.len() > 1 {
+        for one in raw {
+            one.name.require("each of several workloads has one", "", found);
+        }
+    }
+    let names: Vec<_> = raw.iter().filter_map(|one| one.name.value.as_ref()).collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].iter().any(|earlier| earlier.value == name.value) {
+            let message = format!("the workload name `{}` is duplicated", name.value);
+            name.reject(found, message, "choose another name");
+        }
+    }
+}
+
+fn check_one(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
     let kind = raw.kind.as_ref()?.value;
-    reject_foreign_keys(&raw.present, kind, found);
+    reject_foreign_keys(&raw.path, &raw.present, kind, found);
     match kind {
         Kind::Echo => {
             raw.payload.require("", "", found);
             Some(Workload::Echo { payload_bytes: fitting(&raw.payload.value?)? })
         }
-        Kind::Sleep => sleep::check(&raw.sleep, raw.origin, found).map(Workload::Sleep),
+        Kind::Sleep => sleep::check(&raw.sleep, (&raw.path, raw.origin), found).map(Workload::Sleep),
         Kind::Compute => {
             raw.cpu.require("", "", found);
             Some(Workload::Compute { cpu: raw.cpu.value?.value })
         }
-        Kind::Exec => exec::check(raw.exec, found).map(Workload::Exec),
+        Kind::Exec => exec::check(raw.exec, raw.given, found).map(Workload::Exec),
+        Kind::Agent => agent::check(raw.agent, raw.given, found).map(Workload::Agent),
     }
 }
 
@@ -205,11 +321,11 @@ fn fitting(size: &Sited<u64>) -> Option<u32> {
     u32::try_from(size.value).ok().filter(|bytes| *bytes <= PAYLOAD_MAX)
 }
 
-fn reject_foreign_keys(present: &[(&'static str, Origin)], kind: Kind, found: &mut Vec<Mistake>) {
+fn reject_foreign_keys(path: &str, present: &[(&'static str, Origin)], kind: Kind, found: &mut Vec<Mistake>) {
     let (name, own) = (kind.name(), kind.keys());
     for (key, origin) in present {
-        if *key != KIND.name && !own.contains(key) {
-            let message = format!("`workload.{key}` does not apply to workload \"{name}\"");
+        if !OF_ALL.contains(key) && !own.contains(key) {
+            let message = format!("`{path}.{key}` does not apply to workload \"{name}\"");
             let listed = own.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
             found.push(Mistake::new(*origin, message, format!("\"{name}\" takes {listed}")));
         }
@@ -224,6 +340,7 @@ impl Workload {
         match self {
             Self::Echo { payload_bytes } => (*payload_bytes).max(SMALL),
             Self::Sleep(_) | Self::Compute { .. } => SMALL,
+            Self::Agent(agent) => agent.bytes().saturating_add(SMALL),
             Self::Exec(exec) => {
                 let command = u32::try_from(exec.command_bytes()).unwrap_or(u32::MAX);
                 command.max(exec.output_max_bytes()).saturating_add(SMALL)
@@ -235,7 +352,7 @@ impl Workload {
     pub fn cpu_per_task(&self) -> Option<Duration> {
         match self {
             Self::Compute { cpu } => Some(*cpu),
-            Self::Echo { .. } | Self::Sleep(_) | Self::Exec(_) => None,
+            Self::Echo { .. } | Self::Sleep(_) | Self::Exec(_) | Self::Agent(_) => None,
         }
     }
 
@@ -247,6 +364,7 @@ impl Workload {
             Self::Sleep(SleepTime::Drawn(drawn)) => format!("sleep {}", drawn.words()),
             Self::Compute { cpu } => format!("compute {}", duration_text(*cpu)),
             Self::Exec(exec) => exec.words(),
+            Self::Agent(agent) => agent.words(),
         }
     }
 }

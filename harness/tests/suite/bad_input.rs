@@ -308,6 +308,44 @@ fn a_workload_takes_the_keys_of_its_kind() {
 }
 
 #[test]
+fn several_workloads_have_names_and_criteria_name_one_of_them() {
+    let two = |first: &str, second: &str, criterion: &str| {
+        let workloads =
+            format!("[[workload]]\n{first}kind = \"echo\"\npayload = \"1B\"\n[[workload]]\n{second}");
+        GOOD.replacen("[workload]\nkind = \"echo\"\npayload = \"256B\"", &workloads, 1).replacen(
+            "delivery.rate >= 100%",
+            criterion,
+            1,
+        )
+    };
+    let second = "name = \"burn\"\nkind = \"compute\"\ncpu = \"1ms\"";
+    let tagged = "delivery.rate{workload='burn'} >= 100%";
+    assert_eq!(said(&two("name = \"small\"\n", second, tagged), &Selection::default()), "no mistake\n");
+    let says = |text: &str, words: &[&str]| {
+        let said = said(text, &Selection::default());
+        assert!(words.iter().all(|words| said.contains(words)), "{words:?}: {said}");
+    };
+    let misspelt = two("name = \"small\"\n", second, "delivery.rate{workload='brun'} >= 100%");
+    says(&misspelt, &["the scenario has no workload `brun`", "did you mean `burn`?"]);
+    let wrong = two("", &second.replace("burn\"", "burn\"\nweight = 0\npaylod = \"1B\""), tagged);
+    says(
+        &wrong,
+        &[
+            "`workload[0].name` is missing: each of several workloads has one",
+            "`workload.burn.weight` must be from 1 to 1000000, not 0",
+            "`paylod` is not a key of [workload.burn]",
+        ],
+    );
+    let unnamed = GOOD.replacen("delivery.rate >= 100%", tagged, 1);
+    says(&unnamed, &["the scenario has no workload `burn`", "give [workload] a `name`"]);
+    let agent = "name = \"a\"\nkind = \"agent\"\ncommand = [\"x\"]\nquestion = '{'";
+    says(
+        &two("name = \"a\"\n", agent, "incidents == 0"),
+        &["the workload name `a` is duplicated", "`workload.a.question` is not JSON once `{}` is a number"],
+    );
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let text = GOOD
         .replacen("schema = 1", "schema = 2", 1)

@@ -8,10 +8,12 @@ mod examples;
 mod inherited;
 mod metrics;
 mod scribbled;
+mod setup;
 mod several;
 mod stages;
 mod stalled;
 mod verdicts;
+mod workloads;
 
 use coordinator::client::Identity;
 use reports::runlog::codec;

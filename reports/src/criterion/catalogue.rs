@@ -249,6 +249,19 @@ impl Metric {
             .filter(move |scope| scoped && (of_commands || *scope != Scope::Commands))
     }
 
+    /// Can be of the tasks of one workload: `{workload="compile"}` may follow the name.
+    pub fn by_workload(&self) -> bool {
+        matches!(
+            self.id,
+            MetricId::TaskTime
+                | MetricId::DeliveryRate
+                | MetricId::DeliveryCorrupt
+                | MetricId::DeliveryFailed
+                | MetricId::ThroughputTasks
+                | MetricId::ThroughputMessages
+        )
+    }
+
     /// Whether `every 15m` may follow: the worst of its windows counts then. Of times, those that the log has in windows.
     pub fn has_windows(&self, aggregation: Aggregation) -> bool {
         let of_times = matches!(self.id, MetricId::CoordinationTime | MetricId::TaskTime);

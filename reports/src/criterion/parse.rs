@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Scope;
 use super::catalogue::{Aggregation, Kind, Metric, Unit, catalogue, names};
+use super::label;
 use super::{Comparator, Criterion, CriterionError, Field, Threshold};
 use notation::suggest;
 
@@ -22,6 +23,8 @@ const SLIPS: [(&str, Comparator); 6] = [
 ];
 
 pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
+    let (text, label) = label::take(text)?;
+    let text = text.as_str();
     refuse_slips(text)?;
     let Some((at, comparator)) = find_comparator(text) else {
         return Err(error(
@@ -37,6 +40,9 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     }
     let subject = words.remove(0);
     let (metric, scope, dotted) = find_metric(text, subject.clone())?;
+    if let Some(label) = &label {
+        label::check(label, metric)?;
+    }
     let aggregation = match (dotted, words.as_slice()) {
         (Some(dotted), []) => find_aggregation(text, dotted, metric)?,
         (None, []) => default_aggregation(metric, subject)?,
@@ -53,7 +59,8 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     }
     let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
         .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
-    Ok(Criterion { metric: metric.id, scope, aggregation, comparator, threshold, every_ns })
+    let workload = label.map(|label| label.workload);
+    Ok(Criterion { metric: metric.id, scope, workload, aggregation, comparator, threshold, every_ns })
 }
 
 /// At the first sign of a comparison: one that is none, and looks like one.

@@ -242,16 +242,21 @@ impl LoadFacts {
         }
         let decoded = decode(&interval.histogram);
         let merged = decoded.as_ref().map_err(Clone::clone).and_then(|h| target.merge(h, interval.max_ns));
-        if let Err(error) = merged {
-            self.latency_unreadable += 1;
-            self.latency_error.get_or_insert(error);
-        }
+        self.unreadable(merged);
         let (Ok(histogram), LatencyTag::Task) = (decoded, interval.tag) else { return };
         let middle = spans.load_time(interval.start_ns.saturating_add(interval.length_ns / 2));
         for (_, periods) in self.periods.iter_mut().filter(|p| p.0 == Timed::Tasks) {
             periods.too_coarse |= interval.length_ns > periods.width_ns();
             // What cannot be added here could not be added above, and that is told.
             let _ = periods.of(middle).merge(&histogram, interval.max_ns);
+        }
+    }
+
+    /// Counts a histogram that could not be read.
+    pub(super) fn unreadable(&mut self, merged: Result<(), String>) {
+        if let Err(error) = merged {
+            self.latency_unreadable += 1;
+            self.latency_error.get_or_insert(error);
         }
     }
 }

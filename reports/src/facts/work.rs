@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::runlog::event::{AgentId, PlanFacts, Round, Sample};
 
 /// User and system time of a process with several threads are each counted in steps of 10 ms.
-const STEPS_US: u64 = 20_000;
+pub(super) const STEPS_US: u64 = 20_000;
 
 /// What one worker's process has used, as the newest sweep saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -186,7 +186,11 @@ impl<W: Write> Table<W> for Samples<W> {
     }
 }
 
-/// A row a round.
+/// Of each workload, in a row of a round.
+const WORKLOAD_COLUMNS: [&str; 7] =
+    ["tasks", "answered", "failed", "corrupt", "task_p50_s", "task_p99_s", "task_max_s"];
+
+/// A row a round. For each workload that the scenario names, its figures follow in columns of their own.
 #[derive(Debug)]
 pub struct Rounds<W: Write> {
     out: csv::Writer<W>,
@@ -197,7 +201,7 @@ pub struct Rounds<W: Write> {
 impl<W: Write> Rounds<W> {
     pub fn new(out: W, header: &Header) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(out);
-        out.write_record([
+        for column in [
             "scheduled_utc",
             "scheduled_since_start_s",
             "round",
@@ -216,13 +220,22 @@ impl<W: Write> Rounds<W> {
             Variation::COLUMNS[0],
             Variation::COLUMNS[1],
             Variation::COLUMNS[2],
-        ])?;
+        ] {
+            out.write_field(column)?;
+        }
+        for workload in &header.plan.workloads {
+            for column in WORKLOAD_COLUMNS {
+                // `task_p50_s` of `compile`: `compile_task_p50_s`, so that the unit stays last.
+                out.write_field(format!("{}_{column}", workload.name))?;
+            }
+        }
+        out.write_record(None::<&[u8]>)?;
         Ok(Self { out, clock: Clock::new(header), variation: Variation::of(header) })
     }
 
     fn write(&mut self, r: &Round) -> io::Result<()> {
         let phase = if r.phase == crate::runlog::event::Phase::Load { "load" } else { "warm-up" };
-        self.out.write_record([
+        for field in [
             &self.clock.utc(r.scheduled_ns),
             &seconds(r.scheduled_ns),
             &r.round.to_string(),
@@ -241,8 +254,23 @@ impl<W: Write> Rounds<W> {
             &self.variation.0[0],
             &self.variation.0[1],
             &self.variation.0[2],
-        ])?;
-        Ok(())
+        ] {
+            self.out.write_field(field)?;
+        }
+        for part in &r.workloads {
+            for field in [
+                part.tasks.to_string(),
+                part.answered.to_string(),
+                part.failed.to_string(),
+                part.corrupt.to_string(),
+                optional_seconds(part.task_p50_ns),
+                optional_seconds(part.task_p99_ns),
+                optional_seconds(part.task_max_ns),
+            ] {
+                self.out.write_field(field)?;
+            }
+        }
+        self.out.write_record(None::<&[u8]>).map_err(Into::into)
     }
 }
 

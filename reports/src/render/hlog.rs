@@ -5,14 +5,14 @@
 //! `hdrhistogram`: that one takes the maximum from the histogram, which has three digits of it and not the
 //! exact one of the run log, adds a line `#[MaxValueDivisor]`, has no date in `#[StartTime]` and no line of
 //! column names, and would decode and pack again what the run log has packed already. Its reader takes ours. Tags are the names of
-//! the run log, `warm-up-` before them for what no criterion counts.
+//! the run log, `warm-up-` before them for what no criterion counts; `task-NAME` is the workload of that name.
 
 use std::io::{self, Write};
 
 use super::Table;
 use super::csv::Clock;
 use crate::facts::Facts;
-use crate::runlog::event::{Event, Header, LatencyInterval, LatencyTag, Phase, Record};
+use crate::runlog::event::{Event, Header, LatencyInterval, LatencyTag, Phase, Record, WorkloadLatency};
 use crate::verdict::Variant;
 
 /// Nanoseconds to milliseconds: the ratio that readers of the format assume.
@@ -48,7 +48,26 @@ impl<W: Write> Log<W> {
             LatencyTag::Task => "task",
             LatencyTag::TaskFromSend => "task-from-send",
         };
-        let phase = if interval.phase == Phase::Load { "" } else { "warm-up-" };
+        self.line(interval.phase, tag, interval)
+    }
+
+    fn write_workload(&mut self, of: &WorkloadLatency) -> io::Result<()> {
+        let interval = LatencyInterval {
+            tag: LatencyTag::Task,
+            phase: of.phase,
+            start_ns: of.start_ns,
+            length_ns: of.length_ns,
+            max_ns: of.max_ns,
+            count: of.count,
+            histogram: of.histogram.clone(),
+        };
+        // A comma would end the tag.
+        let name = one_line(&of.workload).replace(',', "");
+        self.line(of.phase, &format!("task-{name}"), &interval)
+    }
+
+    fn line(&mut self, phase: Phase, tag: &str, interval: &LatencyInterval) -> io::Result<()> {
+        let phase = if phase == Phase::Load { "" } else { "warm-up-" };
         writeln!(
             self.out,
             "Tag={phase}{tag},{:.3},{:.3},{:.3},{}",
@@ -64,6 +83,9 @@ impl<W: Write> Table<W> for Log<W> {
     fn push(&mut self, _: &Facts, record: &Record) -> io::Result<()> {
         if let Event::Latency(interval) = &record.event {
             self.write(interval)?;
+        }
+        if let Event::WorkloadLatency(interval) = &record.event {
+            self.write_workload(interval)?;
         }
         Ok(())
     }

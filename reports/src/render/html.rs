@@ -6,9 +6,9 @@ use askama::Template;
 
 use super::faults::{self, FaultRow};
 use super::plot;
-use crate::facts::{Facts, Figure, Gauge};
+use crate::facts::{Facts, Figure, Gauge, WorkloadLoad};
 use crate::runlog::event::{
-    AgentExit, Arrivals, Incident, LedgerRow, LoadModel, PlanFacts, Severity, Topology,
+    AgentExit, Arrivals, Incident, LedgerRow, LoadModel, PlanFacts, Severity, Topology, WorkloadFacts,
 };
 use crate::scope::Scope;
 use crate::units;
@@ -28,6 +28,8 @@ struct Page<'a> {
     summary: Vec<Fact>,
     plots: Vec<Drawn>,
     harness: Vec<Fact>,
+    workloads: Vec<WorkloadLine>,
+    commands: Vec<String>,
     ledger: Vec<LedgerLine>,
     deaths: Vec<String>,
     incidents: Vec<String>,
@@ -70,6 +72,21 @@ struct LedgerLine {
     cells: Vec<String>,
 }
 
+struct WorkloadLine {
+    name: String,
+    weight: u32,
+    what: String,
+    /// Answered, delivery, p50, p99 and greatest time of a task.
+    cells: [String; 5],
+}
+
+impl WorkloadLine {
+    fn of(workload: &WorkloadLoad) -> Self {
+        let WorkloadFacts { name, weight, workload: what, .. } = workload.facts.clone();
+        Self { name, weight, what, cells: super::workload_figures(workload) }
+    }
+}
+
 struct AlertLine {
     at: String,
     severity: &'static str,
@@ -96,6 +113,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             })
             .collect(),
         harness: harness(facts),
+        commands: super::commands(facts),
+        workloads: facts.workloads.iter().map(WorkloadLine::of).collect(),
         ledger: ledger(facts),
         deaths: deaths(facts),
         incidents: incidents(facts),

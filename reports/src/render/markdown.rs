@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::workload_figures;
 use crate::facts::Facts;
 use crate::units;
 use crate::verdict::Judgement;
@@ -25,6 +26,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     left_out(&mut out, judgement.reasons.len());
     criteria(&mut out, judgement);
     evidence(&mut out, judgement);
+    workloads(&mut out, facts);
+    commands(&mut out, facts);
     faults(&mut out, facts);
     run(&mut out, facts);
     out
@@ -82,6 +85,36 @@ fn faults(out: &mut String, facts: &Facts) {
     if more > 0 {
         let _ = writeln!(out, "\n… and {more} more in the run log.");
     }
+}
+
+fn workloads(out: &mut String, facts: &Facts) {
+    if facts.workloads.is_empty() {
+        return;
+    }
+    out.push_str("\n## Workloads\n\n| workload | weight | what | answered | delivery | task p50 | p99 | max |\n|---|---:|---|---:|---:|---:|---:|---:|\n");
+    for workload in facts.workloads.iter().take(LISTED_MAX) {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            cell(&workload.facts.name),
+            workload.facts.weight,
+            cell(&workload.facts.workload),
+            workload_figures(workload).map(|figure: String| cell(&figure)).join(" | ")
+        );
+    }
+    left_out(out, facts.workloads.len());
+}
+
+fn commands(out: &mut String, facts: &Facts) {
+    let commands = super::commands(facts);
+    if commands.is_empty() {
+        return;
+    }
+    out.push_str("\n## Set-up and tear-down\n\n");
+    for command in commands.iter().take(LISTED_MAX) {
+        let _ = writeln!(out, "- {}", prose(command));
+    }
+    left_out(out, commands.len());
 }
 
 fn run(out: &mut String, facts: &Facts) {

@@ -2,9 +2,21 @@
 
 use std::fmt::Write;
 
+use super::workload_figures;
 use crate::facts::{Counts, Facts};
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
+
+fn workloads(out: &mut String, facts: &Facts) {
+    for workload in &facts.workloads {
+        let [answered, delivery, p50, p99, max] = workload_figures(workload);
+        let _ = writeln!(
+            out,
+            "  {}: {answered} answered ({delivery}), task time: p50 {p50}, p99 {p99}, max {max}",
+            workload.facts.name
+        );
+    }
+}
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut out = String::new();
@@ -37,6 +49,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         show(time.supported_quantile_ns(0.99)),
         show(time.max_ns()),
     );
+    workloads(&mut out, facts);
     if !judgement.criteria.is_empty() {
         out.push_str("\ncriteria\n");
         let width = |f: fn(&crate::verdict::CriterionResult) -> &str| {

@@ -61,12 +61,14 @@ impl<W: Write> Writer<W> {
             | Event::Agents(_)
             | Event::AgentReplaced(_)
             | Event::AgentExit(_)
+            | Event::Command(_)
             | Event::Incident(_)
             | Event::Fault(_)
             | Event::Scaled(_)
             | Event::Round(_)
             | Event::TaskFailed(_)
             | Event::Latency(_)
+            | Event::WorkloadLatency(_)
             | Event::SampleMissed(_)
             | Event::Alert(_)
             | Event::Clock(_)
@@ -372,18 +374,20 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "header",
     "phase",
     "agents",
     "agent-replaced",
     "agent-exit",
+    "command",
     "incident",
     "fault",
     "scaled",
     "round",
     "task-failed",
     "latency",
+    "workload-latency",
     "sample",
     "sample-missed",
     "alert",

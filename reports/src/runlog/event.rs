@@ -4,12 +4,15 @@
 //! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. A new optional
 //! field and a new kind of event raise the minor version; anything else raises the major one.
 
+mod command;
 mod fault;
 mod header;
 mod incident;
 mod ledger;
 mod scaled;
+mod workload;
 
+pub use command::{CommandDone, When};
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
@@ -19,6 +22,7 @@ pub use incident::{Incident, IncidentKind};
 pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
 pub use scaled::Scaled;
 use serde::{Deserialize, Serialize};
+pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
 pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 2 };
@@ -53,6 +57,8 @@ pub enum Event {
     AgentReplaced(AgentReplaced),
     /// An agent process is gone.
     AgentExit(AgentExit),
+    /// A command before the launch or after the end is over. Since 2.2.
+    Command(CommandDone),
     /// Something befell a process, or the whole fleet, that the run had not asked for; recorded when it was over.
     Incident(Incident),
     /// A step of a fault that the scenario declares.
@@ -66,6 +72,8 @@ pub enum Event {
     TaskFailed(TaskFailed),
     /// A histogram over an interval.
     Latency(LatencyInterval),
+    /// The same for the tasks of one workload of a mix. Since 2.2.
+    WorkloadLatency(WorkloadLatency),
     /// One sweep of the sampler over all agents.
     Sample(Sample),
     /// A sweep that was due and did not happen, or could not read what it should.
@@ -92,11 +100,13 @@ impl Event {
             | Self::Agents(_)
             | Self::AgentReplaced(_)
             | Self::AgentExit(_)
+            | Self::Command(_)
             | Self::Incident(_)
             | Self::Fault(_)
             | Self::Scaled(_)
             | Self::Round(_)
             | Self::Latency(_)
+            | Self::WorkloadLatency(_)
             | Self::Sample(_)
             | Self::SampleMissed(_)
             | Self::Ledger(_)
@@ -226,6 +236,9 @@ pub struct Round {
     pub task_p50_ns: Option<u64>,
     pub task_p99_ns: Option<u64>,
     pub task_max_ns: Option<u64>,
+    /// The same for each workload of the plan, in its order; empty if the scenario names none. Since 2.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadRound>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -267,6 +280,9 @@ pub struct TaskFailed {
     /// As the bus spells it.
     pub task: String,
     pub worker: AgentId,
+    /// Name of its workload, if the scenario names them. Since 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
     /// In words: `no answer within 30s`, `worker/3.17 died (killed by SIGKILL)`.
     pub reason: String,
 }

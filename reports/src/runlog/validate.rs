@@ -6,15 +6,18 @@
 
 mod agents;
 mod faults;
+mod histogram;
 mod ledger;
 mod load;
 mod plan;
 mod sweeps;
+mod workloads;
 
 use std::sync::Arc;
 
 use super::event::{
-    AgentId, End, EndReason, Event, Header, Phase, PlanFacts, Record, Resumes, Round, Sample,
+    AgentId, CommandDone, End, EndReason, Event, Header, Phase, PlanFacts, Record, Resumes, Round, Sample,
+    When, WorkloadLatency,
 };
 use agents::Census;
 use faults::Faults;
@@ -120,6 +123,7 @@ impl Validator {
                 Err(format!("{} had ended before the fleet was there", exit.name))
             }
             Event::AgentExit(exit) => self.census.exit(exit, self.phase(), plan),
+            Event::Command(command) => self.command(command),
             Event::Incident(incident) if incident.from_ns < self.began_ns => {
                 Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
             }
@@ -140,6 +144,7 @@ impl Validator {
                 self.under_load("latencies")?;
                 self.rounds.latency(interval)
             }
+            Event::WorkloadLatency(interval) => self.workload_latency(interval, plan),
             Event::Sample(sample) => self.sample(sample, plan),
             Event::SampleMissed(missed) => self.sweeps.due((missed.sweep, missed.due_ns), plan, self.alerted),
             Event::Alert(_) => {
@@ -191,6 +196,26 @@ impl Validator {
         match self.phase() {
             Some(Phase::Verify) => Err(format!("{what} after the fleet was stopped")),
             _ => Ok(()),
+        }
+    }
+
+    fn workload_latency(
+        &mut self,
+        interval: &WorkloadLatency,
+        plan: Option<&PlanFacts>,
+    ) -> Result<(), String> {
+        self.under_load("latencies")?;
+        plan.map_or(Ok(()), |plan| self.rounds.workloads.latency(interval, plan))
+    }
+
+    /// Commands are run before the launch and after the end.
+    fn command(&self, command: &CommandDone) -> Result<(), String> {
+        if command.finished_ns < command.started_ns {
+            return Err(format!("{} was over before it began", command.command));
+        }
+        match (command.when, self.phase()) {
+            (When::SetUp, None) | (When::TearDown, None | Some(Phase::Launch | Phase::Verify)) => Ok(()),
+            (stage, phase) => Err(format!("a command of the {} in phase {phase:?}", stage.name())),
         }
     }
 
@@ -264,6 +289,7 @@ impl Validator {
         let before = self.header.replace(Arc::new(header.clone()));
         (self.rounds, self.census) = (Rounds::of_segment(header.segment), Census::of_log(header));
         plan::check(header)?;
+        workloads::check(&header.plan)?;
         let Some(before) = before else {
             return match (header.segment, &header.resumes) {
                 (0, None) => Ok(()),
@@ -310,11 +336,15 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
         Event::Scaled(scaled) => {
             Some(("the fleet was scaled", scaled.reached_ns.unwrap_or(0).max(scaled.ordered_ns)))
         }
+        Event::Command(command) => Some(("a command was over", command.finished_ns)),
         Event::Round(round) => Some(("a round was over", round.finished_ns)),
         Event::Latency(interval) => {
             Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
         }
         Event::Fault(step) => Some(("a fault took a step", step.at_ns)),
+        Event::WorkloadLatency(interval) => {
+            Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
+        }
         Event::Sample(sample) => Some(("a sweep was over", sample.started_ns.saturating_add(sample.took_ns))),
         Event::SampleMissed(missed) => Some(("a sweep was due", missed.due_ns)),
         Event::Header(_)

@@ -1,7 +1,7 @@
 //! Whether a run should end early, because a criterion with `abort = true` cannot pass any more.
 
 use super::judge::{compare, is_monotone};
-use super::measure::{Each, Source, measure, source, trend_points};
+use super::measure::{Each, Source, counts_of, measure, source, trend_points};
 use super::{Case, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
 use crate::facts::Facts;
@@ -53,10 +53,13 @@ fn open_window_is_judged_late(c: &Criterion, facts: &Facts) -> bool {
 
 /// Even if every task to come were answered.
 fn delivery(c: &Criterion, facts: &Facts) -> Option<String> {
-    let counts = &facts.load.counts;
+    // A workload may have every task of the rounds to come.
+    let all = &facts.load.counts;
     let planned = facts.header.plan.rounds_planned;
-    let per_round = counts.tasks.checked_div(counts.rounds)?;
-    let to_come = planned.checked_sub(counts.rounds)? * per_round;
+    let per_round = all.tasks.checked_div(all.rounds)?;
+    let to_come = planned.checked_sub(all.rounds)? * per_round;
+    let of = c.workload().and_then(|name| facts.workload(name));
+    let counts = counts_of(of, facts);
     let best = (counts.answered + to_come) as f64 / (counts.tasks + to_come).max(1) as f64;
     let lost = planned > 0 && c.comparator().is_floor() && !c.comparator().holds(best, c.threshold().value());
     lost.then(|| format!("`{c}`: at best {} if every task to come is answered", units::percent(best)))

@@ -6,6 +6,7 @@
 mod faults;
 mod incidents;
 mod own;
+mod setup;
 mod stages;
 mod work;
 
@@ -43,6 +44,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     out.extend(incidents::no_incidents(case));
     out.push(nothing_left(facts));
     out.extend(files_altered(facts));
+    out.extend(setup::all(facts));
     out
 }
 
@@ -78,6 +80,9 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
         EndReason::Interrupted => (Verdict::Inconclusive, "interrupted on request"),
         EndReason::Aborted => (Verdict::Fail, "aborted: a criterion could not pass any more"),
         EndReason::FleetLost => (Verdict::Fail, "the fleet was lost"),
+        EndReason::LaunchFailed if facts.setup_failed() => {
+            (Verdict::Inconclusive, "the set-up failed, and nothing was started")
+        }
         EndReason::LaunchFailed => (Verdict::Fail, "the fleet never came up"),
         EndReason::RecordingFailed => (Verdict::Inconclusive, "the run could not be recorded"),
     };
@@ -338,6 +343,7 @@ fn counted(ledger: &Ledger) -> String {
 /// Holds the client's counts against those of each coordinator, and of its workers where they are declared.
 fn against_coordinators(facts: &Facts, ledger: &Ledger, wrong: &mut Vec<String>, unread: &mut Vec<String>) {
     let mut total = LedgerRow::default();
+    let retried = ledger.pool.map_or(0, |pool| pool.retried);
     for row in &ledger.coordinators {
         total = total.plus(row.client);
         match &row.coordinator {
@@ -351,7 +357,8 @@ fn against_coordinators(facts: &Facts, ledger: &Ledger, wrong: &mut Vec<String>,
             Some(executed) if executed < row.client.answered => {
                 wrong.push(format!("{}: more answers than its workers have executed tasks", row.name));
             }
-            Some(executed) if executed > row.client.accepted => {
+            // A worker begins a task again whose agent program or process has died.
+            Some(executed) if executed > row.client.accepted.saturating_add(retried) => {
                 wrong.push(format!("{}: its workers have executed more tasks than there were", row.name));
             }
             None if ledger.evidence >= LedgerEvidence::Workers && row.coordinator.is_some() => {

@@ -8,7 +8,7 @@ mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{Distribution, Facts, Figure, Gauge, Medians, Over, Windows};
+use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, Medians, Over, Windows, WorkloadLoad};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::Interval;
@@ -57,8 +57,8 @@ pub(super) enum Source<'a> {
     Times { values: &'a Distribution, medians: Option<&'a Medians>, each: Each },
     /// Absent if no sweep has it.
     Gauge(Option<&'a Gauge>),
-    /// Answered tasks over something; `weight` is how much each counts.
-    Answered { over: Over, weight: f64 },
+    /// Answered tasks over something; `weight` is how much each counts. Of one workload, or of all.
+    Answered { over: Over, weight: f64, of: Option<&'a WorkloadLoad> },
     /// So many, among so many that were looked at.
     Count { value: u64, among: u64 },
     /// In words: why the run has no such figure.
@@ -68,7 +68,14 @@ pub(super) enum Source<'a> {
 }
 
 pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
-    let (load, counts, samples) = (&facts.load, &facts.load.counts, &facts.samples);
+    let (load, samples) = (&facts.load, &facts.samples);
+    let named = criterion.workload();
+    let of = named.and_then(|name| facts.workload(name));
+    if let (Some(name), None) = (named, of) {
+        return Source::Nothing(format!("the run has no workload `{name}`"));
+    }
+    let counts = counts_of(of, facts);
+    let answered = |over, weight| Source::Answered { over, weight, of };
     let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
     let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
     let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
@@ -77,14 +84,17 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
     let messages = f64::from(facts.header.plan.messages_per_task);
     match criterion.metric().id {
         MetricId::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
-        MetricId::TaskTime => times(&load.task, &load.task_medians, Each::Task),
-        MetricId::DeliveryRate => Source::Answered { over: Over::Tasks, weight: 1.0 },
+        MetricId::TaskTime => match of {
+            Some(of) => times(&of.task, &of.task_medians, Each::Task),
+            None => times(&load.task, &load.task_medians, Each::Task),
+        },
+        MetricId::DeliveryRate => answered(Over::Tasks, 1.0),
         MetricId::DeliveryLate => among_tasks(counts.late),
         MetricId::DeliveryDuplicates => among_tasks(counts.duplicates),
         MetricId::DeliveryCorrupt => among_tasks(counts.corrupt),
         MetricId::DeliveryFailed => among_tasks(counts.failed),
-        MetricId::ThroughputTasks => Source::Answered { over: Over::Time, weight: 1.0 },
-        MetricId::ThroughputMessages => Source::Answered { over: Over::Time, weight: messages },
+        MetricId::ThroughputTasks => answered(Over::Time, 1.0),
+        MetricId::ThroughputMessages => answered(Over::Time, messages),
         MetricId::MemoryPss => scoped(Figure::Pss),
         MetricId::MemoryRss => scoped(Figure::Rss),
         MetricId::MemoryAnon => scoped(Figure::Anon),
@@ -193,9 +203,9 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
             None => series::times(criterion.aggregation(), values, medians, each, facts),
         },
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
-        Source::Answered { over, weight } => match criterion.every_ns() {
-            Some(every) => windowed(over, weight, every, facts),
-            None => whole(over, weight, facts),
+        Source::Answered { over, weight, of } => match criterion.every_ns() {
+            Some(every) => windowed((over, weight, of), every, facts),
+            None => whole((over, weight, of), facts),
         },
         Source::Nothing(why) => Measured::nothing(0, why),
         Source::Count { among: 0, .. } => Measured::nothing(0, "nothing was there to count"),
@@ -205,11 +215,18 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     }
 }
 
-fn whole(over: Over, weight: f64, facts: &Facts) -> Measured {
-    let counts = &facts.load.counts;
+/// Of one workload, or of all.
+pub(super) fn counts_of<'a>(of: Option<&'a WorkloadLoad>, facts: &'a Facts) -> &'a Counts {
+    of.map_or(&facts.load.counts, |of| &of.counts)
+}
+
+type Answered<'a> = (Over, f64, Option<&'a WorkloadLoad>);
+
+fn whole((over, weight, of): Answered<'_>, facts: &Facts) -> Measured {
+    let counts = counts_of(of, facts);
     let value = match over {
         Over::Tasks => counts.delivery(),
-        Over::Time => facts.throughput_tasks(),
+        Over::Time => facts.per_second(counts.answered),
     };
     match value {
         Some(value) => Measured::exact(value * weight, counts.tasks),
@@ -218,9 +235,10 @@ fn whole(over: Over, weight: f64, facts: &Facts) -> Measured {
 }
 
 /// The worst window. Ratios leave out windows in which nothing was asked.
-fn windowed(over: Over, weight: f64, every_ns: u64, facts: &Facts) -> Measured {
+fn windowed((over, weight, of): Answered<'_>, every_ns: u64, facts: &Facts) -> Measured {
     let width = real_ns(every_ns, facts.time_factor());
-    let Some(windows) = facts.load.windows(over, width) else {
+    let kept = of.map_or_else(|| facts.load.windows(over, width), |of| of.windows(over, width));
+    let Some(windows) = kept else {
         return Measured::nothing(0, "no windows were kept for this criterion");
     };
     if windows.overflowed() {

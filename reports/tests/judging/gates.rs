@@ -110,7 +110,8 @@ fn a_loss_names_the_first_task_of_the_load_that_failed() {
     let mut events = run.events();
     let at = events.iter().position(|(_, e)| matches!(e, Event::Round(r) if r.round == 17)).unwrap();
     let task = |round, reason: &str| {
-        let failed = TaskFailed { round, task: "1:2".into(), worker: 5, reason: reason.into() };
+        let failed =
+            TaskFailed { round, task: "1:2".into(), worker: 5, workload: None, reason: reason.into() };
         (events[at].0, Event::TaskFailed(failed))
     };
     let told = [task(3, "of the warm-up"), task(17, "no answer within 3s"), task(17, "another")];

@@ -10,6 +10,7 @@ mod faults;
 mod gates;
 mod live;
 mod metrics;
+mod mix;
 mod mutations;
 mod segments;
 mod summary;

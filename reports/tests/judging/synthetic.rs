@@ -135,6 +135,9 @@ impl Run {
                 sample_every_ns: self.sample_every_ns,
                 pss_every_ns: self.pss_every_ns,
                 messages_per_task: 4,
+                workloads: Vec::new(),
+                setup: Vec::new(),
+                teardown: Vec::new(),
                 cpu_per_task_ns: None,
                 faults: Vec::new(),
                 arrivals: Arrivals::Constant,
@@ -281,6 +284,7 @@ impl Run {
             task_p50_ns: Some(took / 2),
             task_p99_ns: Some(took),
             task_max_ns: Some(took),
+            workloads: Vec::new(),
         }
     }
 
@@ -379,7 +383,7 @@ impl Run {
     }
 }
 
-fn latency(histogram: &Histogram<u64>, start_ns: u64, length_ns: u64) -> LatencyInterval {
+pub(crate) fn latency(histogram: &Histogram<u64>, start_ns: u64, length_ns: u64) -> LatencyInterval {
     use base64::Engine;
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(histogram, &mut bytes).unwrap();

@@ -262,7 +262,11 @@ fn finish(conducted: &Conducted, signals: &[i32], show: Show) -> ExitCode {
     if ended.reason == EndReason::LaunchFailed
         && let Some(detail) = &ended.detail
     {
-        output::error(detail, Some("`harness doctor` says what this host allows"));
+        let hint = match ended.unprepared {
+            true => "all that it wrote is in `commands.output` in the run's directory",
+            false => "`harness doctor` says what this host allows",
+        };
+        output::error(detail, Some(hint));
     }
     let Some(judged) = &conducted.judged else {
         return at_once(Some(&conducted.directory), signals.last().copied());

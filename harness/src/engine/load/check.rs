@@ -1,8 +1,11 @@
 //! Whether an outcome is what was asked for.
 
+use super::INDEX_BITS;
+use super::round::InFlight;
 use crate::engine::payload;
-use crate::scenario::{Plan, Workload};
+use crate::scenario::{Mix, Workload};
 use crate::system::{Answer, Cause, HowEnded, Outcome, PlaceId};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What is wrong with an outcome.
@@ -52,12 +55,32 @@ pub(super) struct Checked {
     pub wrong: Option<Wrong>,
 }
 
+/// What tells what was asked for in a task.
+pub(super) struct Asked<'a> {
+    pub mix: &'a Mix,
+    /// Of what is asked.
+    pub seed: u64,
+    /// Of which workload it is.
+    pub mix_seed: u64,
+    /// The rounds on their way.
+    pub in_flight: &'a VecDeque<InFlight>,
+}
+
+impl Asked<'_> {
+    /// The number of a task over the whole run, unless its round is over.
+    fn number_of(&self, tag: u64) -> Option<u64> {
+        let (number, index) = (tag >> INDEX_BITS, (tag & ((1 << INDEX_BITS) - 1)) as usize);
+        let round = self.in_flight.iter().find(|round| round.number == number)?;
+        Some(round.number_of(index))
+    }
+}
+
 impl Checked {
-    pub fn new(outcome: &Outcome<'_>, plan: &Plan, seed: u64, buffer: &mut Vec<u8>) -> Self {
+    pub fn new(outcome: &Outcome<'_>, asked: &Asked<'_>, buffer: &mut Vec<u8>) -> Self {
         let place = outcome.place;
         let wrong = match &outcome.result {
             Ok(answer) => times(answer, outcome)
-                .or_else(|| check(answer, plan, seed, outcome.tag, buffer))
+                .or_else(|| check(answer, asked, outcome.tag, buffer))
                 .map(|wrong| wrong.at(place)),
             Err(failure) => {
                 let reason = match failure.place {
@@ -95,12 +118,13 @@ fn times(answer: &Answer<'_>, outcome: &Outcome<'_>) -> Option<Wrong> {
     Some(Wrong::Contradicted(what))
 }
 
-fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec<u8>) -> Option<Wrong> {
+fn check(answer: &Answer<'_>, asked: &Asked<'_>, tag: u64, buffer: &mut Vec<u8>) -> Option<Wrong> {
+    let Asked { mix, seed, mix_seed, .. } = *asked;
     let took = answer.took();
     let at_least = |asked: Duration| {
         (took < asked).then(|| Wrong::Content(format!("done in {took:?}, although {asked:?} was asked for")))
     };
-    match plan.workload() {
+    match &mix.parts()[mix.of_task(mix_seed, tag)].workload {
         Workload::Echo { payload_bytes } => {
             payload::fill(buffer, seed, tag, *payload_bytes);
             (answer.body != &buffer[..]).then(|| Wrong::Content("the answer is not what was sent".to_owned()))
@@ -109,6 +133,12 @@ fn check(answer: &Answer<'_>, plan: &Plan, seed: u64, tag: u64, buffer: &mut Vec
         Workload::Compute { cpu } => at_least(*cpu),
         Workload::Exec(exec) if matches!(answer.how, HowEnded::Exited(status) if exec.is_answer(status)) => {
             None
+        }
+        Workload::Agent(agent) => {
+            let result = &answer.body[..answer.body.len() - answer.errors.len()];
+            // Where the round is over, the answer is late or the second one, whatever it says.
+            let number = asked.number_of(tag)?;
+            agent.wrong(result, seed, tag, number).map(Wrong::Content)
         }
         Workload::Exec(_) => {
             let errors = String::from_utf8_lossy(answer.errors).trim().to_owned();

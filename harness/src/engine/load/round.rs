@@ -1,7 +1,7 @@
 //! A round on its way.
 
 use crate::system::{Cause, PlaceId, Recipient};
-use reports::runlog::event::{Causes, Phase, Round};
+use reports::runlog::event::{Causes, Phase, Round, WorkloadRound};
 use std::sync::Arc;
 
 /// Whom the tasks of a round are for.
@@ -38,41 +38,63 @@ pub(super) struct InFlight {
     pub number: u64,
     pub phase: Phase,
     pub scheduled_ns: u64,
-    pub corrupt: u32,
     pub contradicted: u32,
     causes: Causes,
     pub to: Recipients,
+    first: u64,
     started_ns: u64,
     /// When the system must have said what became of every task.
     give_up_ns: u64,
     /// When the last outcome so far was recorded.
     last_ns: u64,
-    /// Tasks without an outcome, by the worker's index.
+    /// Tasks without an outcome, by their index in the round.
     open: Vec<bool>,
+    /// Of which workload each task is.
+    of: Vec<usize>,
     ended: u32,
+    parts: Vec<Part>,
+}
+
+/// Of one workload. Bounded by the fleet's size.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    tasks: u32,
     failed: u32,
-    /// Of the answered tasks. Bounded by the fleet's size.
+    corrupt: u32,
+    /// Of the answered tasks.
     latencies_ns: Vec<u64>,
 }
 
 impl InFlight {
-    pub fn new(number: u64, phase: Phase, scheduled_ns: u64, started_ns: u64, to: Recipients) -> Self {
-        let tasks = to.count();
+    /// `first` is the number of its first task over the whole run, and `of` says for each task which of `workloads` it
+    /// is of.
+    pub fn new(
+        number: u64,
+        phase: Phase,
+        (scheduled_ns, started_ns): (u64, u64),
+        (to, first): (Recipients, u64),
+        (workloads, of): (usize, Vec<usize>),
+    ) -> Self {
+        assert_eq!(of.len(), to.count(), "each task is of a workload");
+        let mut parts = vec![Part::default(); workloads];
+        for part in &of {
+            parts[*part].tasks += 1;
+        }
         Self {
             number,
             phase,
             scheduled_ns,
-            corrupt: 0,
             contradicted: 0,
             causes: Causes::default(),
             to,
+            first,
             started_ns,
             give_up_ns: u64::MAX,
             last_ns: started_ns,
-            open: vec![true; tasks],
+            open: vec![true; of.len()],
+            of,
             ended: 0,
-            failed: 0,
-            latencies_ns: Vec::with_capacity(tasks),
+            parts,
         }
     }
 
@@ -87,13 +109,13 @@ impl InFlight {
 
     pub fn answered(&mut self, task: usize, latency_ns: u64, received_ns: u64) {
         self.close(task);
-        self.latencies_ns.push(latency_ns);
+        self.parts[self.of[task]].latencies_ns.push(latency_ns);
         self.last_ns = self.last_ns.max(received_ns);
     }
 
     pub fn failed(&mut self, task: usize, now_ns: u64) {
         self.close(task);
-        self.failed += 1;
+        self.parts[self.of[task]].failed += 1;
         self.last_ns = self.last_ns.max(now_ns);
     }
 
@@ -106,6 +128,21 @@ impl InFlight {
             Cause::Refused => self.causes.refused += 1,
             Cause::Other => {}
         }
+    }
+
+    /// Its answer had the wrong content.
+    pub fn corrupt(&mut self, task: usize) {
+        self.parts[self.of[task]].corrupt += 1;
+    }
+
+    /// Which workload a task is of.
+    pub fn part(&self, task: usize) -> usize {
+        self.of[task]
+    }
+
+    /// The number of a task over the whole run, for commands and questions.
+    pub fn number_of(&self, task: usize) -> u64 {
+        self.first + task as u64
     }
 
     fn close(&mut self, task: usize) {
@@ -129,11 +166,11 @@ impl InFlight {
     /// For the log. `late` and `duplicates` came in while this round was the one to end next.
     pub fn finish(mut self, late: u32, duplicates: u32) -> Round {
         assert!(self.is_finished());
-        self.latencies_ns.sort_unstable();
-        let at = |share: f64| {
-            let rank = (share * self.latencies_ns.len() as f64).ceil() as usize;
-            self.latencies_ns.get(rank.saturating_sub(1)).copied()
-        };
+        let workloads: Vec<WorkloadRound> = self.parts.iter_mut().map(Part::finish).collect();
+        let mut latencies_ns = Vec::with_capacity(self.open.len());
+        self.parts.iter_mut().for_each(|part| latencies_ns.append(&mut part.latencies_ns));
+        latencies_ns.sort_unstable();
+        let sum = |of: fn(&WorkloadRound) -> u32| workloads.iter().map(of).sum::<u32>();
         Round {
             round: self.number,
             phase: self.phase,
@@ -141,18 +178,40 @@ impl InFlight {
             started_ns: self.started_ns,
             finished_ns: self.last_ns,
             tasks: self.open.len() as u32,
-            answered: self.latencies_ns.len() as u32,
-            failed: self.failed,
+            answered: sum(|part| part.answered),
+            failed: sum(|part| part.failed),
             late,
             duplicates,
-            corrupt: self.corrupt,
+            corrupt: sum(|part| part.corrupt),
             contradicted: self.contradicted,
             causes: self.causes,
-            task_p50_ns: at(0.5),
-            task_p99_ns: at(0.99),
+            task_p50_ns: at(&latencies_ns, 0.5),
+            task_p99_ns: at(&latencies_ns, 0.99),
+            task_max_ns: latencies_ns.last().copied(),
+            workloads,
+        }
+    }
+}
+
+impl Part {
+    fn finish(&mut self) -> WorkloadRound {
+        self.latencies_ns.sort_unstable();
+        WorkloadRound {
+            tasks: self.tasks,
+            answered: self.latencies_ns.len() as u32,
+            failed: self.failed,
+            corrupt: self.corrupt,
+            task_p50_ns: at(&self.latencies_ns, 0.5),
+            task_p99_ns: at(&self.latencies_ns, 0.99),
             task_max_ns: self.latencies_ns.last().copied(),
         }
     }
+}
+
+/// The value below which this share of the sorted values lies.
+fn at(sorted_ns: &[u64], share: f64) -> Option<u64> {
+    let rank = (share * sorted_ns.len() as f64).ceil() as usize;
+    sorted_ns.get(rank.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]
@@ -161,7 +220,8 @@ mod tests {
 
     #[test]
     fn percentiles_are_values_that_occurred() {
-        let mut round = InFlight::new(0, Phase::Load, 1_000, 1_010, Recipients::Any(101));
+        let to = (Recipients::Any(101), 0);
+        let mut round = InFlight::new(0, Phase::Load, (1_000, 1_010), to, (1, vec![0; 101]));
         round.sent(2_000_000);
         for n in 1..=100 {
             round.answered(n as usize - 1, n, 1_000 + n);
@@ -179,9 +239,33 @@ mod tests {
 
     #[test]
     fn a_round_without_answers_has_no_latency() {
-        let mut round = InFlight::new(0, Phase::Load, 0, 0, Recipients::Any(1));
+        let to = (Recipients::Any(1), 0);
+        let mut round = InFlight::new(0, Phase::Load, (0, 0), to, (1, vec![0]));
         round.failed(0, 7);
         let round = round.finish(0, 0);
         assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));
+    }
+
+    #[test]
+    fn each_workload_has_its_part_and_the_parts_are_the_whole() {
+        let mut round =
+            InFlight::new(0, Phase::Load, (0, 0), (Recipients::Any(4), 40), (3, vec![2, 0, 2, 0]));
+        round.answered(0, 30, 30);
+        round.answered(1, 10, 10);
+        round.answered(2, 20, 20);
+        round.corrupt(3);
+        round.failed(3, 40);
+        assert_eq!((0..4).map(|task| round.number_of(task)).collect::<Vec<_>>(), [40, 41, 42, 43]);
+        let round = round.finish(0, 0);
+        let found: Vec<_> = round
+            .workloads
+            .iter()
+            .map(|part| (part.tasks, part.answered, part.failed, part.corrupt, part.task_max_ns))
+            .collect();
+        assert_eq!(found, [(2, 1, 1, 1, Some(10)), (0, 0, 0, 0, None), (2, 2, 0, 0, Some(30))]);
+        assert_eq!(
+            (round.tasks, round.answered, round.failed, round.corrupt, round.task_p50_ns, round.task_max_ns),
+            (4, 3, 1, 1, Some(20), Some(30))
+        );
     }
 }

@@ -18,14 +18,14 @@ pub(super) static CWD: Key<Text> = Key {
     name: "cwd",
     form: Text { words: "path of a directory", examples: &["/tmp"] },
     presence: Presence::Optional("that of `harness`"),
-    says: "Exec: the command's working directory.",
+    says: "Exec, agent: the program's working directory.",
 };
 
 pub(super) static ENV: Key<Pairs> = Key {
     name: "env",
     form: Pairs { example: "{ LANG = \"C\" }" },
     presence: Presence::Optional("none"),
-    says: "Exec: variables that are added to the environment of `harness`, which the command has.",
+    says: "Exec, agent: variables that are added to the environment of `harness`, which the program has.",
 };
 
 pub(super) static STDIN: Key<Text> = Key {
@@ -42,25 +42,69 @@ pub(super) static EXITS: Key<Codes> = Key {
     says: "Exec: exit codes that count as an answer. With any other one, or a signal, the task has failed.",
 };
 
+/// What a program needs, of a command for each task or of an agent program.
 #[derive(Debug)]
-pub(super) struct RawExec {
+pub(super) struct Surrounded {
     command: Given<Vec<String>>,
     cwd: Option<Sited<String>>,
     env: Option<Sited<BTreeMap<String, String>>>,
-    stdin: Option<Sited<String>>,
-    exits: Option<Sited<Vec<u8>>>,
     output_max: Given<u64>,
 }
 
-pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawExec {
-    RawExec {
-        command: fields.given(&COMMAND, found),
-        cwd: fields.value(&CWD, found),
-        env: fields.value(&ENV, found),
-        stdin: fields.value(&STDIN, found),
-        exits: fields.value(&EXITS, found),
-        output_max: fields.given(&OUTPUT_MAX, found),
+/// The same, checked.
+pub(super) struct Surroundings {
+    /// Never empty.
+    pub(super) command: Sited<Vec<String>>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: Option<String>,
+    pub(super) output_max_bytes: u32,
+}
+
+impl Surrounded {
+    pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> Self {
+        Self {
+            command: fields.given(&COMMAND, found),
+            cwd: fields.value(&CWD, found),
+            env: fields.value(&ENV, found),
+            output_max: fields.given(&OUTPUT_MAX, found),
+        }
     }
+
+    /// A program that can be started with these: no NUL, no empty name.
+    pub(super) fn check(self, found: &mut Vec<Mistake>) -> Option<Surroundings> {
+        self.command.require("", "", found);
+        let output_max_bytes = match &self.output_max.value {
+            Some(at) => fitting(at)?,
+            None => OUTPUT_MAX_DEFAULT,
+        };
+        // A command without a program has been reported.
+        let command =
+            self.command.value.filter(|at| at.value.first().is_some_and(|program| !program.is_empty()))?;
+        let env = self.env.map(|at| at.value).unwrap_or_default();
+        let cwd = self.cwd.as_ref().map(|at| at.value.clone());
+        let tried =
+            Command { arguments: command.value.clone(), env: env.clone(), cwd: cwd.clone(), stdin: None };
+        if let Err(error) = tried.to_body() {
+            let at = self.cwd.as_ref().map_or(command.origin, |at| at.origin);
+            found.push(Mistake::new(
+                at,
+                format!("`{}`: {error}", command.path),
+                "see docs/coordinator.md on commands",
+            ));
+            return None;
+        }
+        Some(Surroundings { command, env, cwd, output_max_bytes })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RawExec {
+    stdin: Option<Sited<String>>,
+    exits: Option<Sited<Vec<u8>>>,
+}
+
+pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawExec {
+    RawExec { stdin: fields.value(&STDIN, found), exits: fields.value(&EXITS, found) }
 }
 
 /// A command for each task. `{}` in an argument and in its input becomes the task's number.
@@ -109,30 +153,10 @@ impl Exec {
     }
 }
 
-pub(super) fn check(raw: RawExec, found: &mut Vec<Mistake>) -> Option<Exec> {
-    raw.command.require("", "", found);
-    let output_max_bytes = match &raw.output_max.value {
-        Some(at) => fitting(at)?,
-        None => OUTPUT_MAX_DEFAULT,
-    };
-    // A command without a program has been reported.
-    let command =
-        raw.command.value.filter(|at| at.value.first().is_some_and(|program| !program.is_empty()))?;
-    let template = Command {
-        arguments: command.value.clone(),
-        env: raw.env.map(|at| at.value).unwrap_or_default(),
-        cwd: raw.cwd.as_ref().map(|at| at.value.clone()),
-        stdin: raw.stdin.map(|at| at.value),
-    };
-    if let Err(error) = template.to_body() {
-        let at = raw.cwd.as_ref().map_or(command.origin, |at| at.origin);
-        found.push(Mistake::new(
-            at,
-            format!("`{}`: {error}", command.path),
-            "see docs/coordinator.md on commands",
-        ));
-        return None;
-    }
+pub(super) fn check(raw: RawExec, given: Surrounded, found: &mut Vec<Mistake>) -> Option<Exec> {
+    let Surroundings { command, env, cwd, output_max_bytes } = given.check(found)?;
+    let arguments = command.value.clone();
+    let template = Command { arguments, env, cwd, stdin: raw.stdin.map(|at| at.value) };
     let exits = raw.exits.map_or_else(|| vec![0], |at| at.value);
     let exec = Exec { template, exits, output_max_bytes };
     if exec.command_bytes() > PAYLOAD_MAX as usize {

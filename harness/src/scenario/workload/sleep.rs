@@ -98,11 +98,15 @@ pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawSleep {
     }
 }
 
-/// `table` is where `[workload]` stands.
-pub(super) fn check(raw: &RawSleep, table: Origin, found: &mut Vec<Mistake>) -> Option<SleepTime> {
+/// `path` is the workload's, and `table` where it stands.
+pub(super) fn check(
+    raw: &RawSleep,
+    (path, table): (&str, Origin),
+    found: &mut Vec<Mistake>,
+) -> Option<SleepTime> {
     if let Some(time) = raw.time.key {
         if let Some(random) = raw.random_key() {
-            let message = format!("`workload.time` is fixed, but `workload.{random}` makes it random");
+            let message = format!("`{path}.time` is fixed, but `{path}.{random}` makes it random");
             found.push(Mistake::new(time, message, "write either `time`, or `distribution` and its keys"));
             return None;
         }
@@ -111,17 +115,17 @@ pub(super) fn check(raw: &RawSleep, table: Origin, found: &mut Vec<Mistake>) -> 
     if raw.distribution.is_absent() {
         if !raw.time.is_misspelt() && !raw.distribution.is_misspelt() {
             let hint = "write `time = \"10ms\"`, or `distribution = \"exponential\"` and `mean = \"10ms\"`";
-            found.push(Mistake::new(table, "`workload.time` is missing", hint));
+            found.push(Mistake::new(table, format!("`{path}.time` is missing"), hint));
         }
         return None;
     }
     let distribution = raw.distribution.value.as_ref()?.value;
-    raw.check_keys_of(distribution, found);
+    raw.check_keys_of(distribution, path, found);
     let min = value(&raw.min).unwrap_or(Duration::ZERO);
     if let Some(max) = &raw.max.value
         && max.value < min
     {
-        let message = format!("`{}` ({}) is less than `workload.min`", max.path, duration_text(max.value));
+        let message = format!("`{}` ({}) is less than `{path}.min`", max.path, duration_text(max.value));
         max.reject(found, message, format!("write at least \"{}\"", duration_text(min)));
     }
     Some(SleepTime::Drawn(Drawn { shape: raw.shape(distribution)?, min, max: value(&raw.max) }))
@@ -148,7 +152,7 @@ impl RawSleep {
         times.into_iter().find(|key| !key.is_absent()).map(|key| key.name)
     }
 
-    fn check_keys_of(&self, distribution: Distribution, found: &mut Vec<Mistake>) {
+    fn check_keys_of(&self, distribution: Distribution, path: &str, found: &mut Vec<Mistake>) {
         let (needed, rejected) = match distribution {
             Distribution::Uniform => (vec![&self.min, &self.max], vec![&self.mean, &self.deviation]),
             Distribution::Exponential => (vec![&self.mean], vec![&self.deviation]),
@@ -160,7 +164,7 @@ impl RawSleep {
         }
         for key in rejected {
             if let Some(origin) = key.key {
-                let message = format!("`workload.{}` does not apply to distribution \"{name}\"", key.name);
+                let message = format!("`{path}.{}` does not apply to distribution \"{name}\"", key.name);
                 let listed =
                     needed.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(" and ");
                 found.push(Mistake::new(origin, message, format!("\"{name}\" takes {listed}")));

@@ -1,6 +1,6 @@
 //! What stands in the first line of a log: everything that was decided before the first fork.
 
-use super::{FaultFacts, FormatVersion};
+use super::{FaultFacts, FormatVersion, WorkloadFacts};
 use serde::{Deserialize, Serialize};
 
 /// Everything that was decided before the first fork.
@@ -102,7 +102,15 @@ pub struct PlanFacts {
     /// Bus messages of one task's round trip.
     #[serde(default = "four")]
     pub messages_per_task: u32,
-    /// CPU time that a worker uses for a task; absent if the workload does not say, and before 2.1.
+    /// The workloads that tasks are divided among, if the scenario names them. Since 2.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadFacts>,
+    /// Commands before the launch and after the end: their names, or programs and arguments. Since 2.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teardown: Vec<String>,
+    /// CPU time that a worker uses for a task; absent if the workload does not say, if there are several, and before 2.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_per_task_ns: Option<u64>,
     /// In the order of the scenario; not before 2.1.

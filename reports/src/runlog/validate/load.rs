@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
-
+use super::histogram::counted;
 use super::plan;
+use super::workloads::Workloads;
 use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
 
 /// Counts of a phase.
@@ -37,6 +34,7 @@ pub(super) struct Rounds {
     finished_ns: u64,
     failed: u64,
     failures_listed: u64,
+    pub(super) workloads: Workloads,
 }
 
 impl Rounds {
@@ -62,6 +60,7 @@ impl Rounds {
             return Err(format!("round {} was due before the fleet was there", r.round));
         }
         latencies(r)?;
+        self.workloads.round(r, plan)?;
         self.number(r.round, plan)?;
         self.scheduled(r, plan)?;
         let counts = self.of(r.phase);
@@ -146,16 +145,7 @@ impl Rounds {
         if !matches!(interval.phase, Phase::WarmUp | Phase::Load) {
             return Err(format!("latencies of phase {:?}", interval.phase));
         }
-        let histogram = decode(&interval.histogram)?;
-        if histogram.len() != interval.count || !histogram.equivalent(histogram.max(), interval.max_ns) {
-            return Err(format!(
-                "{} latencies up to {} ns, and a histogram of {} up to {} ns",
-                interval.count,
-                interval.max_ns,
-                histogram.len(),
-                histogram.max()
-            ));
-        }
+        counted(&interval.histogram, interval.count, interval.max_ns)?;
         let tag = interval.tag as usize;
         let counts = self.of(interval.phase);
         counts.latencies[tag] = counts.latencies[tag].saturating_add(interval.count);
@@ -171,6 +161,7 @@ impl Rounds {
             return Err(format!("more tasks are listed as failed than the {} of the rounds", self.failed));
         }
         self.warm_up_lasted(plan)?;
+        self.workloads.complete(plan)?;
         for (tag, what) in [
             (LatencyTag::Coordination, "rounds"),
             (LatencyTag::Task, "answered tasks"),
@@ -210,12 +201,6 @@ impl Rounds {
         }
         Ok(())
     }
-}
-
-fn decode(base64: &str) -> Result<Histogram<u64>, String> {
-    let unreadable = |why: String| format!("a histogram that cannot be read: {why}");
-    let bytes = STANDARD.decode(base64).map_err(|e| unreadable(e.to_string()))?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|e| unreadable(e.to_string()))
 }
 
 /// A round's own latencies: there if something was answered, in order, and not longer than the round.

@@ -1,7 +1,7 @@
 //! Whether the work was done, by two witnesses that are not the worker: the harness's clock and the kernel.
 
 use super::{check, n, shorten};
-use crate::facts::{Facts, WorkFacts};
+use crate::facts::{Facts, MixedWork, WorkFacts};
 use crate::units;
 use crate::verdict::{EvidenceResult, Verdict};
 
@@ -23,6 +23,9 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
             rounds.filter(|f| f.reason.contains(" it says it ")).map(|f| f.reason.clone()).collect();
         result.note = (!first.is_empty()).then(|| shorten(&first));
         return Some(result);
+    }
+    if facts.mixed.is_asked() {
+        return Some(cpu_of_all(&facts.mixed));
     }
     let Some(per_task_ns) = facts.work.per_task_ns() else {
         let found = "no answer that the harness's clock contradicts";
@@ -67,5 +70,30 @@ fn cpu(facts: &Facts, work: &WorkFacts, per_task_ns: u64) -> EvidenceResult {
     let found = format!("{} for {} tasks", units::nanos(used_us.saturating_mul(1_000)), n(rounds));
     let mut result = check("work proven", verdict, wanted, found);
     result.note = (!lacking.is_empty()).then(|| shorten(&lacking));
+    result
+}
+
+/// All workers together have used what the answers of a mix claim, as the kernel counts.
+fn cpu_of_all(work: &MixedWork) -> EvidenceResult {
+    let wanted = "90 % of the CPU time that the answered tasks of all workloads claim, as the kernel counts";
+    let Some(proof) = work.proof() else {
+        let found = "no sweep saw a worker after a round with a task that claims CPU time";
+        return check("work proven", Verdict::Inconclusive, wanted, found);
+    };
+    let needed_ns = proof.claimed_ns as f64 * CPU_SHARE_MIN;
+    let found = format!("{} of {}", units::nanos(proof.used_ns), units::nanos(proof.claimed_ns));
+    let verdict = if proof.used_ns as f64 >= needed_ns {
+        Verdict::Pass
+    } else if proof.used_ns.saturating_add(proof.unseen_ns) as f64 >= needed_ns {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Fail
+    };
+    let mut result = check("work proven", verdict, wanted, found);
+    if verdict == Verdict::Inconclusive {
+        let unseen = units::nanos(proof.unseen_ns);
+        result.note =
+            Some(format!("workers that were replaced may have used {unseen} after they were last seen"));
+    }
     result
 }

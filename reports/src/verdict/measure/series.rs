@@ -52,7 +52,9 @@ pub(super) fn times(
 pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts: &Facts) -> Measured {
     let timed = if each == Each::Task { Timed::Tasks } else { Timed::Rounds };
     let aggregation = criterion.aggregation();
-    let Some(periods) = facts.load.periods(timed, width) else {
+    let of = criterion.workload().and_then(|name| facts.workload(name));
+    let kept = of.map_or_else(|| facts.load.periods(timed, width), |of| of.periods(width));
+    let Some(periods) = kept else {
         return Measured::nothing(0, "no windows were kept for this criterion");
     };
     if let (Timed::Tasks, Some(why)) = (timed, &facts.load.latency_error) {
