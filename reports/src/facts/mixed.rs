@@ -92,17 +92,24 @@ impl MixedWork {
         if self.per_task_ns.is_empty() {
             return;
         }
+        let rows = sample.agents.iter().filter(|row| is_worker(row.agent)).map(|row| {
+            let steps_us = if row.threads == 1 { 0 } else { STEPS_US };
+            (row.agent, row.incarnation, row.cpu_us.saturating_add(steps_us))
+        });
+        self.sweep(rows);
+    }
+
+    /// Workers that a sweep saw: which process each is, and the CPU time that it has used, in microseconds.
+    fn sweep(&mut self, rows: impl Iterator<Item = (AgentId, u32, u64)>) {
         let now = Before { rounds: self.rounds, claimed_ns: self.claimed_ns };
         let before = std::mem::replace(&mut self.before, now);
         let most_ns = self.most_ns(before);
         let mut gone: Vec<AgentId> = self.workers.keys().copied().collect();
         let mut ended = 0_u64;
-        for row in sample.agents.iter().filter(|row| is_worker(row.agent)) {
-            gone.retain(|agent| *agent != row.agent);
-            let steps_us = if row.threads == 1 { 0 } else { STEPS_US };
-            let (incarnation, cpu_us) = (row.incarnation, row.cpu_us.saturating_add(steps_us));
+        for (agent, incarnation, cpu_us) in rows {
+            gone.retain(|missing| *missing != agent);
             let new = Process { incarnation, cpu_us, seen: true };
-            if let Some(old) = self.workers.insert(row.agent, new)
+            if let Some(old) = self.workers.insert(agent, new)
                 && old.incarnation != incarnation
             {
                 self.past_us = self.past_us.saturating_add(old.cpu_us);
@@ -141,5 +148,64 @@ impl MixedWork {
     /// `None` if no sweep saw a worker after a round that was over.
     pub fn proof(&self) -> Option<Proof> {
         self.proven.filter(|proof| proof.claimed_ns > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a mix of tasks of 10 us and tasks that claim nothing; a round has eight tasks, on four workers or any.
+    fn work(shared: bool) -> MixedWork {
+        let per_task_ns = vec![10_000, 0];
+        MixedWork {
+            per_task_ns,
+            in_flight_max: 1,
+            workers_planned: 4,
+            shared,
+            share: if shared { 8 } else { 2 },
+            ..MixedWork::default()
+        }
+    }
+
+    /// A round with five answers that claim time.
+    fn round(work: &mut MixedWork) {
+        work.rounds += 1;
+        work.claimed_ns += 50_000;
+    }
+
+    fn proof(claimed_us: u64, used_us: u64, unseen_us: u64) -> Option<Proof> {
+        let [claimed_ns, used_ns, unseen_ns] = [claimed_us, used_us, unseen_us].map(|us| us * 1_000);
+        Some(Proof { claimed_ns, used_ns, unseen_ns })
+    }
+
+    fn ten_rounds_seen_and_two_workers_ended(shared: bool) -> MixedWork {
+        let mut work = work(shared);
+        work.sweep([(3, 1, 0), (4, 1, 0), (5, 1, 0)].into_iter());
+        (0..10).for_each(|_| round(&mut work));
+        work.sweep([(3, 1, 200), (4, 1, 200), (5, 1, 200)].into_iter());
+        assert_eq!(work.proof(), None, "no round was over before that sweep began");
+        round(&mut work);
+        // One has ended, and another process is in the place of the second.
+        work.sweep([(3, 1, 220), (4, 2, 5)].into_iter());
+        work
+    }
+
+    #[test]
+    fn what_each_worker_that_ended_may_have_used_is_counted_beside_the_claims() {
+        let mut work = ten_rounds_seen_and_two_workers_ended(false);
+        // Two tasks of each of two rounds, by each of two workers.
+        assert_eq!(work.proof(), proof(500, 220 + 205 + 200, 2 * 2 * 2 * 10));
+        work.sweep([(3, 1, 240), (4, 2, 25)].into_iter());
+        assert_eq!(work.proof(), proof(550, 240 + 225 + 200, 80));
+    }
+
+    #[test]
+    fn tasks_that_any_worker_may_have_had_are_left_out_once_when_workers_end() {
+        let mut work = ten_rounds_seen_and_two_workers_ended(true);
+        // All eight tasks of two rounds, whoever of the two had them.
+        assert_eq!(work.proof(), proof(500 - 2 * 8 * 10, 220 + 205 + 200, 0));
+        work.sweep([(3, 1, 240), (4, 2, 25)].into_iter());
+        assert_eq!(work.proof(), proof(550 - 160, 240 + 225 + 200, 0));
     }
 }
