@@ -196,7 +196,7 @@ fn a_plan_as_json_is_what_the_text_says() {
         "in 8 files in a directory",
         "descriptors",
         "echo 256 B",
-        "takes           1m 5s",
+        "takes             1m 5s",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
