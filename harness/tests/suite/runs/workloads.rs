@@ -97,7 +97,7 @@ fn an_answer_of_an_agent_program_belongs_to_its_question_or_is_none() {
         (says(r#""ok":true,"result":7"#), true, "has no `key`"),
         (says(r#""ok":false,"error":"out of paper","retry":false"#), false, "out of paper"),
         ("exit 3".to_owned(), false, "exited with status 3"),
-        (r#"printf '{"id":"1","ok":true,"result":7}\n'"#.to_owned(), false, "another task"),
+        (r#"printf '{"id":"1","ok":true,"result":7}\n'"#.to_owned(), false, "and was asked for"),
     ] {
         let bench = Bench::new(&with_workload(&agent(&does)));
         let done = bench.start(&["--quiet"]).end();
@@ -125,4 +125,59 @@ fn the_answer_of_an_agent_program_is_compared_with_what_the_scenario_says() {
         "{:?}",
         failures[0]
     );
+}
+
+/// Answers with the number of its question, and writes that down in the file `$SEEN`.
+const TELLS: &str = r#"echo "$((n))" >> "$SEEN"; printf '{"id":"%s","ok":true,"result":{"key":"%s","answer":%d}}\n' "$i" "$k" "$n""#;
+
+/// Tasks of an agent program, numbered from 0 without gaps or doubles over all rounds, whatever their size; how large
+/// the rounds were.
+fn numbered(change: impl Fn(&str) -> String) -> std::collections::BTreeSet<u32> {
+    let seen = tempfile::NamedTempFile::new().unwrap();
+    let env = format!("answer = \"{{}}\"\nenv = {{ SEEN = \"{}\" }}\n", seen.path().display());
+    let text = with_workload(&(agent(TELLS) + &env));
+    let criteria = text.find("[[criterion]]").unwrap();
+    let delivery = "[[criterion]]\nname = \"delivery\"\npass = \"delivery.rate >= 100%\"\n";
+    let bench = Bench::new(&change(&(text[..criteria].to_owned() + delivery)));
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let rounds = rounds(&bench);
+    let mut numbers: Vec<u32> =
+        std::fs::read_to_string(seen.path()).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    let tasks: u32 = rounds.iter().map(|round| round.tasks).sum();
+    assert_eq!(numbers, (0..tasks).collect::<Vec<_>>());
+    rounds.iter().map(|round| round.tasks).collect()
+}
+
+#[test]
+fn tasks_for_any_worker_are_numbered_one_after_the_other() {
+    let sizes = numbered(|text| text.replace("every = \"250ms\"", "every = \"250ms\"\ntasks_per_round = 4"));
+    assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn tasks_are_numbered_one_after_the_other_while_the_number_of_workers_changes() {
+    let stages = "[[stage]]\nname = \"fewer\"\nat = \"500ms\"\nworkers = 2\n\n\
+                  [[stage]]\nname = \"more\"\nat = \"3s\"\nworkers = 8\n\n[sampling]";
+    let sizes =
+        numbered(|text| text.replace("duration = \"1s\"", "duration = \"6s\"").replace("[sampling]", stages));
+    assert!(sizes.contains(&6) && sizes.len() > 1, "{sizes:?}");
+}
+
+#[test]
+fn a_mix_of_tasks_for_any_worker_has_its_parts_and_its_proof() {
+    let text = with_workload(MIX).replace("every = \"250ms\"", "every = \"250ms\"\ntasks_per_round = 9");
+    let bench = Bench::new(&text);
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    for round in rounds(&bench) {
+        let parts: Vec<u32> = round.workloads.iter().map(|part| part.tasks).collect();
+        assert_eq!((round.tasks, parts.len(), parts.iter().sum()), (9, 2, 9), "{round:?}");
+    }
+    let judgement = verdict(&bench.latest());
+    for name in ["work proven", "log consistent"] {
+        let check = judgement["evidence"].as_array().unwrap().iter().find(|e| e["name"] == name).unwrap();
+        assert_eq!(check["verdict"], "PASS", "{check}");
+    }
 }
