@@ -87,9 +87,11 @@ fn cause(failure: &Reason) -> Cause {
         | Reason::CoordinatorSilent(..)
         | Reason::SupervisorDied => Cause::Died,
         Reason::Refused(..) => Cause::Refused,
-        Reason::CoordinatorBroken(..) | Reason::Damaged(_) | Reason::Cancelled | Reason::FleetEnded => {
-            Cause::Other
-        }
+        Reason::CoordinatorBroken(..)
+        | Reason::Damaged(..)
+        | Reason::Missing(_)
+        | Reason::Cancelled
+        | Reason::FleetEnded => Cause::Other,
     }
 }
 
