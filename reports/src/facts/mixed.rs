@@ -174,9 +174,9 @@ mod tests {
         work.claimed_ns += 50_000;
     }
 
-    fn proof(claimed_us: u64, used_us: u64, unseen_us: u64) -> Option<Proof> {
+    fn proof(claimed_us: u64, used_us: u64, unseen_us: u64) -> Proof {
         let [claimed_ns, used_ns, unseen_ns] = [claimed_us, used_us, unseen_us].map(|us| us * 1_000);
-        Some(Proof { claimed_ns, used_ns, unseen_ns })
+        Proof { claimed_ns, used_ns, unseen_ns }
     }
 
     fn ten_rounds_seen_and_two_workers_ended(shared: bool) -> MixedWork {
@@ -195,17 +195,17 @@ mod tests {
     fn what_each_worker_that_ended_may_have_used_is_counted_beside_the_claims() {
         let mut work = ten_rounds_seen_and_two_workers_ended(false);
         // Two tasks of each of two rounds, by each of two workers.
-        assert_eq!(work.proof(), proof(500, 220 + 205 + 200, 2 * 2 * 2 * 10));
+        assert_eq!(work.proof(), Some(proof(500, 220 + 205 + 200, 2 * 2 * 2 * 10)));
         work.sweep([(3, 1, 240), (4, 2, 25)].into_iter());
-        assert_eq!(work.proof(), proof(550, 240 + 225 + 200, 80));
+        assert_eq!(work.proof(), Some(proof(550, 240 + 225 + 200, 80)));
     }
 
     #[test]
     fn tasks_that_any_worker_may_have_had_are_left_out_once_when_workers_end() {
         let mut work = ten_rounds_seen_and_two_workers_ended(true);
         // All eight tasks of two rounds, whoever of the two had them.
-        assert_eq!(work.proof(), proof(500 - 2 * 8 * 10, 220 + 205 + 200, 0));
+        assert_eq!(work.proof(), Some(proof(500 - 2 * 8 * 10, 220 + 205 + 200, 0)));
         work.sweep([(3, 1, 240), (4, 2, 25)].into_iter());
-        assert_eq!(work.proof(), proof(550 - 160, 240 + 225 + 200, 0));
+        assert_eq!(work.proof(), Some(proof(550 - 160, 240 + 225 + 200, 0)));
     }
 }

@@ -262,9 +262,10 @@ fn finish(conducted: &Conducted, signals: &[i32], show: Show) -> ExitCode {
     if ended.reason == EndReason::LaunchFailed
         && let Some(detail) = &ended.detail
     {
-        let hint = match ended.unprepared {
-            true => "all that it wrote is in `commands.output` in the run's directory",
-            false => "`harness doctor` says what this host allows",
+        let hint = if ended.unprepared {
+            "all that it wrote is in `commands.output` in the run's directory"
+        } else {
+            "`harness doctor` says what this host allows"
         };
         output::error(detail, Some(hint));
     }
