@@ -344,12 +344,8 @@ impl<'a> Loader<'a> {
     fn take_in(&mut self) -> Option<String> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut outcomes = Vec::new();
-        let asked = Asked {
-            mix: self.tools.plan.mix(),
-            seed: self.seed,
-            mix_seed: self.mix_seed,
-            in_flight: &self.in_flight,
-        };
+        let mix = self.tools.plan.mix();
+        let asked = Asked { mix, seed: self.seed, mix_seed: self.mix_seed, in_flight: &self.in_flight };
         let (late, duplicates) = (&mut self.late, &mut self.duplicates);
         self.system.poll(&mut |event| match event {
             Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, &asked, &mut buffer)),
@@ -470,7 +466,7 @@ impl<'a> Loader<'a> {
             let duplicates = std::mem::take(&mut self.duplicates);
             let mut round = done.finish(late, duplicates);
             if self.tools.plan.mix().names().next().is_none() {
-                // The scenario does not tell them apart.
+                // The scenario does not name its only one.
                 round.workloads.clear();
             }
             let time_ns = round.finished_ns.saturating_sub(round.scheduled_ns);

@@ -199,6 +199,15 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
     }
 }
 
+/// What the load needs of the bus.
+fn bus(mix: &Mix, load: &Load) -> Bus {
+    Bus {
+        payload_max: mix.payload_max_bytes(),
+        rounds: load.rounds_in_flight_max(),
+        tasks_for_any: load.tasks_for_any(0),
+    }
+}
+
 fn check(
     raw: Raw,
     source: &Source,
@@ -213,11 +222,7 @@ fn check(
     if let Some(mix) = &mix {
         criterion::reject_unknown_workloads(&raw.criteria, mix, source, found);
     }
-    let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| Bus {
-        payload_max: mix.payload_max_bytes(),
-        rounds: load.rounds_in_flight_max(),
-        tasks_for_any: load.tasks_for_any(0),
-    });
+    let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| bus(mix, load));
     let sizes = raw.fleet.as_ref().and_then(RawFleet::sizes);
     let stages = load
         .as_ref()

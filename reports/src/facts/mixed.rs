@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn tasks_that_any_worker_may_have_had_are_left_out_once_when_workers_end() {
         let mut work = ten_rounds_seen_and_two_workers_ended(true);
-        // All eight tasks of two rounds, whoever of the two had them.
+        // All eight tasks of two rounds, whichever of the two had them.
         assert_eq!(work.proof(), Some(proof(500 - 2 * 8 * 10, 220 + 205 + 200, 0)));
         work.sweep([(3, 1, 240), (4, 2, 25)].into_iter());
         assert_eq!(work.proof(), Some(proof(550 - 160, 240 + 225 + 200, 0)));

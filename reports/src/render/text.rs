@@ -42,13 +42,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     );
     failed(&mut out, counts);
     let show = |ns: Option<u64>| ns.map_or_else(|| "—".into(), units::nanos);
-    let _ = writeln!(
-        out,
-        "  coordination time: p50 {}, p99 {}, max {}",
-        show(time.quantile_ns(0.5)),
-        show(time.supported_quantile_ns(0.99)),
-        show(time.max_ns()),
-    );
+    let (p50, p99) = (show(time.quantile_ns(0.5)), show(time.supported_quantile_ns(0.99)));
+    let _ = writeln!(out, "  coordination time: p50 {p50}, p99 {p99}, max {}", show(time.max_ns()));
     workloads(&mut out, facts);
     if !judgement.criteria.is_empty() {
         out.push_str("\ncriteria\n");

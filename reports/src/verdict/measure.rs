@@ -68,20 +68,23 @@ pub(super) enum Source<'a> {
 }
 
 pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
-    let (load, samples) = (&facts.load, &facts.samples);
     let named = criterion.workload();
     let of = named.and_then(|name| facts.workload(name));
     if let (Some(name), None) = (named, of) {
         return Source::Nothing(format!("the run has no workload `{name}`"));
     }
-    let counts = counts_of(of, facts);
+    source_of(criterion, facts, of)
+}
+
+/// Of the tasks of one workload, or of all.
+fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a WorkloadLoad>) -> Source<'a> {
+    let (load, samples, counts) = (&facts.load, &facts.samples, counts_of(of, facts));
     let answered = |over, weight| Source::Answered { over, weight, of };
     let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
     let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
     let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
     let among_tasks = |value| Source::Count { value, among: counts.tasks };
     let because = |value| because(facts, value);
-    let messages = f64::from(facts.header.plan.messages_per_task);
     match criterion.metric().id {
         MetricId::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
         MetricId::TaskTime => match of {
@@ -94,7 +97,7 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         MetricId::DeliveryCorrupt => among_tasks(counts.corrupt),
         MetricId::DeliveryFailed => among_tasks(counts.failed),
         MetricId::ThroughputTasks => answered(Over::Time, 1.0),
-        MetricId::ThroughputMessages => answered(Over::Time, messages),
+        MetricId::ThroughputMessages => answered(Over::Time, f64::from(facts.header.plan.messages_per_task)),
         MetricId::MemoryPss => scoped(Figure::Pss),
         MetricId::MemoryRss => scoped(Figure::Rss),
         MetricId::MemoryAnon => scoped(Figure::Anon),

@@ -55,7 +55,7 @@ pub(super) struct Checked {
     pub wrong: Option<Wrong>,
 }
 
-/// What tells what was asked for in a task.
+/// From which it follows what a task has asked for.
 pub(super) struct Asked<'a> {
     pub mix: &'a Mix,
     /// Of what is asked.
