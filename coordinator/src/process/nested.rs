@@ -69,7 +69,8 @@ mod tests {
             ("plain", dead, [0; 5]),
         ];
         for (id, owner, within) in cases {
-            let stamped = Stamped { within, ..Stamped::new(owner, 7, shape) };
+            let mut stamped = Stamped::new(owner, 7, shape);
+            stamped.within = within;
             create(root.path(), id, &stamped, 1).unwrap();
         }
         remove_in(root.path(), &own);
