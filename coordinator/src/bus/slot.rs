@@ -410,7 +410,9 @@ impl EntryWords {
             1 => "task_len".to_owned(),
             2..Self::OF_A_TASK => format!("task[{}]", number - 2),
             Self::OF_A_TASK => "answer_len".to_owned(),
-            Self::OF_A_TASK..Self::COUNT => format!("answer[{}]", number - Self::OF_A_TASK - 1),
+            _ if (Self::OF_A_TASK + 1..Self::COUNT).contains(&number) => {
+                format!("answer[{}]", number - Self::OF_A_TASK - 1)
+            }
             _ => return None,
         })
     }

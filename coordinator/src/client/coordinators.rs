@@ -7,7 +7,7 @@ use crate::bus::ring::{Consumer, Full, HEADER, Producer, Record};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
-use crate::os::identity::{Identity, namespace};
+use crate::os::identity::{ELSEWHERE, Identity, namespace};
 use crate::process::coordinator::{take_consumer, take_producer};
 use crate::process::reap::HowEnded;
 use crate::wire::{ANSWER, AnswerHeader, CONTROL, ControlHeader, TASK, TaskHeader};
@@ -21,10 +21,6 @@ const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A new client writes its start time within this time after its pid.
 const IDENTIFIED_WITHIN: Duration = Duration::from_secs(1);
-
-/// Why a fleet is refused.
-pub(super) const ELSEWHERE: &str =
-    "it is of another pid or time namespace, whose processes and times cannot be compared with those here";
 
 /// What identifies an answer: sender, sequence, lease, time of its end, status.
 type AnswerKey = (u32, u64, u32, u64, u32);

@@ -3,13 +3,12 @@
 //!
 //! The lock is a file lock on the fleet's control file: the kernel releases it when its holder ends, however that ends.
 
-use super::coordinators::ELSEWHERE;
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
 use crate::bus::mapping::PrivateDir;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
-use crate::os::identity::{Identity, namespace};
+use crate::os::identity::{ELSEWHERE, Identity, namespace};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};

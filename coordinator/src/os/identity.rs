@@ -79,6 +79,10 @@ pub enum Presence {
     Unknown,
 }
 
+/// Why a fleet is refused.
+pub const ELSEWHERE: &str =
+    "it is of another pid or time namespace, whose processes and times cannot be compared with those here";
+
 /// The namespaces of this process that its identity depends on: the pid namespace in the lower half, the time namespace in
 /// the upper one. In another pid namespace a pid means another process; in another time namespace its start time is
 /// another number, and so is every point in time of [`clock`](super::clock). 0 if it is unknown.

@@ -1,6 +1,8 @@
 //! Forks, and what a child must do first. The second of the two places with `unsafe`.
 #![expect(unsafe_code, reason = "fork, signal handlers and the process title have no safe form")]
 
+mod streams;
+
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use procfs::process::Process;
@@ -15,6 +17,7 @@ use super::damage;
 use crate::bus::doorbell::Doorbell;
 use crate::bus::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::wire::Usage;
+pub use streams::{close_on_exec, started_without};
 
 /// What is stored in [`LIFELINE`] where there is none.
 const NONE: u32 = u32::MAX;
@@ -439,36 +442,6 @@ fn default_if_ignored(signal: i32) {
             nix::libc::syscall(call, signal, &raw const action, none, size_of::<u64>());
         }
     }
-}
-
-/// Keeps the descriptors from `first` on from the programs that this process executes.
-pub fn close_on_exec(first: u32) {
-    // SAFETY: closes nothing. Kernels before 5.11 do not know the flag; they are too old for fleets in any case.
-    unsafe {
-        nix::libc::syscall(nix::libc::SYS_close_range, first, u32::MAX, nix::libc::CLOSE_RANGE_CLOEXEC);
-    }
-}
-
-/// A bit for each standard stream that this process was started without.
-static MISSING: AtomicU32 = AtomicU32::new(0);
-
-/// Called before the standard library opens `/dev/null` in the place of a standard stream that is closed.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = note_missing_streams;
-
-extern "C" fn note_missing_streams() {
-    for fd in 0..=2 {
-        // SAFETY: asks for the flags of a number, which need not be a descriptor.
-        if unsafe { nix::libc::fcntl(fd, nix::libc::F_GETFD) } == -1 {
-            MISSING.fetch_or(1 << fd, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Whether this process was started without the standard stream `fd`: what is written there is lost.
-pub fn started_without(fd: i32) -> bool {
-    (0..=2).contains(&fd) && MISSING.load(Ordering::Relaxed) & 1 << fd != 0
 }
 
 /// How the kernel schedules a process: policy, real-time priority, and the class and priority of its input and output.

@@ -55,12 +55,12 @@ fn a_task_whose_entry_was_overwritten_fails_at_once_with_the_name_of_the_word() 
                 client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
             }
             client.flush();
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
             write(&path, word, value);
             for failure in failures(&mut client) {
                 let named = match &failure {
                     Failure::Damaged(0, word) => word.starts_with("table[0]"),
-                    // Its coordinator read the word before it compared it, and its successor cannot tell the task.
+                    // Its coordinator read the word before it compared it, and its successor does not know the task.
                     Failure::Missing(0) | Failure::CoordinatorDied(0, _) => true,
                     // A deadline that is over is obeyed if it is seen first.
                     Failure::TimedOut(_) => word == entry + 8 * 4,
@@ -76,7 +76,7 @@ fn a_task_whose_entry_was_overwritten_fails_at_once_with_the_name_of_the_word() 
 }
 
 #[test]
-fn a_task_that_a_successor_cannot_tell_any_more_is_missed_by_its_client() {
+fn a_task_that_a_successor_does_not_know_any_more_is_missed_by_its_client() {
     let shm = shm();
     let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64", "--restarts-max", "1000"]);
     let mut client = Client::attach(&up.dir).unwrap();
@@ -89,7 +89,7 @@ fn a_task_that_a_successor_cannot_tell_any_more_is_missed_by_its_client() {
             client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
         }
         client.flush();
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(50));
         let coordinator = up.identities()[1];
         // So that it does not see the word before it dies.
         kill(coordinator, Signal::SIGSTOP);

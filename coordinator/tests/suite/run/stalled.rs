@@ -55,7 +55,7 @@ fn a_run_whose_output_is_lost_after_its_last_task_has_not_succeeded() {
         };
         let child = command.spawn().unwrap();
         wait_until("the tasks have ended", || desk.lines("begun").len() == 2);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::park_timeout(std::time::Duration::from_millis(200));
         signal(&child, Signal::SIGINT);
         desk.ended(child).with(21);
     }
