@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AgentId;
 
-/// A declared fault, with every choice made. From format 2.1 on.
+/// A declared fault, with every choice made. From format 2.2 on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultFacts {
     /// As the scenario names it.
