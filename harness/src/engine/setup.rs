@@ -108,6 +108,11 @@ fn end(child: &mut Child) {
         std::thread::park_timeout(LOOK);
     }
     let _ = kill_process_group(group, Signal::KILL);
+    // What was killed takes a moment to go, and must not be found among what the command left running.
+    let killed = Instant::now();
+    while killed.elapsed() < GONE_WITHIN && is_peopled(group) {
+        std::thread::park_timeout(LOOK);
+    }
     // Killed, it ends; if it cannot be waited for, it is not this process's any more.
     let _ = child.wait();
 }
