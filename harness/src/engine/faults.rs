@@ -7,6 +7,7 @@ use super::recorder::Handle;
 use super::watch::Watch;
 use crate::fault::{self, Fault, Look};
 use crate::scenario::Plan;
+use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
 use std::time::Duration;
@@ -111,7 +112,6 @@ impl<'a> Faults<'a> {
         self.looked_ns = now_ns;
         let mut active = std::mem::take(&mut self.active);
         active.retain_mut(|one| self.step(one, system, now_ns));
-        active.append(&mut self.active);
         self.active = active;
     }
 
@@ -189,8 +189,4 @@ fn target(agent: &AgentInfo) -> FaultTarget {
         pid: *pid,
         start_ticks: *start_ticks,
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

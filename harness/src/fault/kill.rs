@@ -5,24 +5,24 @@ use crate::system::{Order, Presence, Process, System, Target};
 
 #[derive(Debug, Default)]
 pub(super) struct Kill {
-    killed: Vec<Process>,
+    targets: Vec<Process>,
 }
 
 impl Fault for Kill {
     fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
-        for target in targets {
-            match system.order(Order::Kill(Target::Place(target.place))) {
-                Ok(_) => self.killed.push(target.clone()),
-                Err(error) if self.killed.is_empty() => return Err(error.to_string()),
-                // A kill cannot be undone: what was hit is what it was injected into.
-                Err(_) => {}
+        for (done, target) in targets.iter().enumerate() {
+            let ordered = system.order(Order::Kill(Target::Place(target.place)));
+            // A kill cannot be undone. One that was refused after others were not shows in the proof.
+            if let (0, Err(error)) = (done, ordered) {
+                return Err(error.to_string());
             }
         }
-        Ok(format!("SIGKILL to {}", names(&self.killed)))
+        self.targets = targets.to_vec();
+        Ok(format!("SIGKILL to {}", names(targets)))
     }
 
     fn prove(&self, system: &dyn System) -> Look {
-        every(&self.killed, "gone from /proc", |process| match system.presence(process.identity()) {
+        every(&self.targets, "gone from /proc", |process| match system.presence(process.identity()) {
             Presence::Alive => Err("is still there".to_owned()),
             Presence::Unknown => Err("cannot be looked up in /proc".to_owned()),
             Presence::Gone => Ok(()),

@@ -35,7 +35,6 @@ impl Firing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calendar {
     firings: Vec<Firing>,
-    words: Vec<String>,
 }
 
 impl Calendar {
@@ -70,7 +69,7 @@ impl Calendar {
         }
         // Stable: what is due together keeps the order of the file.
         firings.sort_by_key(|firing| firing.at);
-        Self { firings, words: faults.iter().map(|fault| fault.words(shape)).collect() }
+        Self { firings }
     }
 
     pub fn firings(&self) -> &[Firing] {
@@ -78,7 +77,7 @@ impl Calendar {
     }
 
     /// For the log's header.
-    pub fn facts(&self, faults: &[Fault]) -> Vec<FaultFacts> {
+    pub fn facts(&self, faults: &[Fault], shape: &FleetShape) -> Vec<FaultFacts> {
         let of = |index: usize| {
             (0..)
                 .zip(&self.firings)
@@ -93,12 +92,11 @@ impl Calendar {
         };
         faults
             .iter()
-            .zip(&self.words)
             .enumerate()
-            .map(|(index, (fault, words))| FaultFacts {
+            .map(|(index, fault)| FaultFacts {
                 name: fault.name.clone(),
                 kind: fault.action.kind(),
-                words: words.clone(),
+                words: fault.words(shape),
                 firings: of(index),
             })
             .collect()

@@ -2,25 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::runlog::event::{FaultStep, FaultStepKind, FiringFacts, PlanFacts};
+use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, PlanFacts};
 
-/// The newest step of each firing; bounded by the plan.
+/// The newest step of each firing, and where the plan has it; bounded by the plan.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     newest: BTreeMap<u32, (FaultStepKind, u64)>,
+    /// Fault and firing by number: a storm has thousands, and four steps of each.
+    places: BTreeMap<u32, (usize, usize)>,
 }
 
 impl Faults {
     pub(super) fn step(&mut self, step: &FaultStep, plan: &PlanFacts) -> Result<(), String> {
         let (number, name) = (step.firing, step.step.name());
-        let Some((kind, planned)) = plan
-            .faults
-            .iter()
-            .flat_map(|fault| fault.firings.iter().map(move |planned| (fault.kind, planned)))
-            .find(|(_, planned)| planned.firing == number)
-        else {
+        if self.places.is_empty() {
+            self.places = places(plan);
+        }
+        let Some(fault) = self.places.get(&number).and_then(|(fault, _)| plan.faults.get(*fault)) else {
             return Err(format!("firing {number} of a fault is {name}, and the plan has no such firing"));
         };
+        let planned = &fault.firings[self.places[&number].1];
         if step.how.is_empty() {
             return Err(format!("firing {number} is {name}, and the log does not say how"));
         }
@@ -28,12 +29,20 @@ impl Faults {
         if before.is_some_and(|(_, at_ns)| step.at_ns < at_ns) {
             return Err(format!("firing {number} is {name} before its step before"));
         }
-        if !follows(before.map(|(step, _)| step), step.step, kind.is_healed()) {
+        if !follows(before.map(|(step, _)| step), step.step, fault.kind.is_healed()) {
             let before = before.map_or("nothing", |(step, _)| step.name());
             return Err(format!("firing {number} is {name} after {before}"));
         }
         if step.step == FaultStepKind::Injected { targets(step, planned) } else { Ok(()) }
     }
+}
+
+fn places(plan: &PlanFacts) -> BTreeMap<u32, (usize, usize)> {
+    let of_fault = |(fault, facts): (usize, &FaultFacts)| {
+        let firings = facts.firings.iter().enumerate();
+        firings.map(|(at, planned)| (planned.firing, (fault, at))).collect::<Vec<_>>()
+    };
+    plan.faults.iter().enumerate().flat_map(of_fault).collect()
 }
 
 /// Whether a step can come after another.
