@@ -18,6 +18,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use crate::scope::Scope;
+pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
 pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};

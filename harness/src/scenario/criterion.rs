@@ -1,6 +1,6 @@
 //! `[[criterion]]`: what must hold. The grammar of a criterion lives in `reports::criterion`.
 
-use super::cursor::{Fields, NoEntries, Sited};
+use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
 use super::form::{Flag, Name, Requirement, Span, Text};
 use super::load::Load;
 use super::mistake::{Mistake, Origin};
@@ -145,7 +145,11 @@ pub(super) fn check(
     source: &Source,
     found: &mut Vec<Mistake>,
 ) -> Vec<CriterionSpec> {
-    reject_repeated_names(raw, source, found);
+    let names = raw.iter().filter_map(|criterion| criterion.name.as_ref());
+    let hint = |first: &Sited<String>| {
+        format!("it is first used at {}: {CHOOSE_ANOTHER}", place(first.origin, source))
+    };
+    reject_repeated_names("criterion", names, hint, found);
     raw.iter().filter_map(|criterion| check_one(criterion, load, sampling, source, found)).collect()
 }
 
@@ -158,17 +162,6 @@ pub(super) fn reject_without_faults(raw: &[RawCriterion], none: bool, found: &mu
     for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()).filter(|text| none && asks(text)) {
         let message = format!("`{}` asks what a fault did, and the scenario declares none", pass.path);
         pass.reject(found, message, "add a [[fault]], or leave the criterion out");
-    }
-}
-
-fn reject_repeated_names(raw: &[RawCriterion], source: &Source, found: &mut Vec<Mistake>) {
-    let names: Vec<&Sited<String>> = raw.iter().filter_map(|criterion| criterion.name.as_ref()).collect();
-    for (index, name) in names.iter().enumerate() {
-        if let Some(first) = names[..index].iter().find(|earlier| earlier.value == name.value) {
-            let message = format!("the criterion name `{}` is duplicated", name.value);
-            let hint = format!("it is first used at {}: choose another name", place(first.origin, source));
-            name.reject(found, message, hint);
-        }
     }
 }
 

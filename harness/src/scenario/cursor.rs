@@ -27,6 +27,23 @@ impl<T> Sited<T> {
     }
 }
 
+/// Reports each name that an entry before it has; `hint` says what to do, given that one.
+pub(super) fn reject_repeated_names<'a>(
+    what: &str,
+    names: impl Iterator<Item = &'a Sited<String>>,
+    hint: impl Fn(&Sited<String>) -> String,
+    found: &mut Vec<Mistake>,
+) {
+    let names: Vec<_> = names.collect();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(first) = names[..index].iter().find(|earlier| earlier.value == name.value) {
+            name.reject(found, format!("the {what} name `{}` is duplicated", name.value), hint(first));
+        }
+    }
+}
+
+pub(super) const CHOOSE_ANOTHER: &str = "choose another name";
+
 /// What a table has under a key that only the checks of its subject can require or refuse.
 #[derive(Debug)]
 pub(super) struct Given<T> {

@@ -6,7 +6,7 @@ mod calendar;
 mod check;
 mod form;
 
-use super::cursor::{Fields, Given, NoEntries, Sited};
+use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
 use super::form::{Count, Name, Span, Whole, Word, Words};
 use super::load::Load;
 use super::mistake::Mistake;
@@ -376,14 +376,8 @@ pub(super) fn check(
     shape: Option<&FleetShape>,
     found: &mut Vec<Mistake>,
 ) -> Vec<Fault> {
-    let mut names: Vec<String> = Vec::new();
-    for name in raw.iter().filter_map(|fault| fault.name.as_ref()) {
-        if names.contains(&name.value) {
-            let message = format!("the fault name `{}` is duplicated", name.value);
-            name.reject(found, message, "choose another name");
-        }
-        names.push(name.value.clone());
-    }
+    let names = raw.iter().filter_map(|fault| fault.name.as_ref());
+    reject_repeated_names("fault", names, |_| CHOOSE_ANOTHER.to_owned(), found);
     raw.into_iter().filter_map(|fault| check_one(fault, load, shape, found)).collect()
 }
 

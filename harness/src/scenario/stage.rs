@@ -1,6 +1,6 @@
 //! `[[stage]]`: another number of workers or another pace, from a time of the load on.
 
-use super::cursor::{Fields, Sited};
+use super::cursor::{CHOOSE_ANOTHER, Fields, Sited, reject_repeated_names};
 use super::form::{Count, Name, Span};
 use super::load::Load;
 use super::mistake::Mistake;
@@ -185,16 +185,11 @@ pub(super) fn check(
     (coordinators, workers): (u32, u32),
     found: &mut Vec<Mistake>,
 ) -> Vec<Stage> {
+    let names = raw.iter().filter_map(|stage| stage.name.as_ref());
+    reject_repeated_names("stage", names, |_| CHOOSE_ANOTHER.to_owned(), found);
     let mut stages: Vec<Stage> = Vec::new();
     for (index, stage) in raw.iter().enumerate() {
         let (Some(name), Some(at)) = (&stage.name, &stage.at) else { continue };
-        if stages.iter().any(|earlier| earlier.name == name.value) {
-            name.reject(
-                found,
-                format!("the stage name `{}` is duplicated", name.value),
-                "choose another name",
-            );
-        }
         if let Some(before) = stages.last().filter(|before| before.at >= at.value) {
             let message = format!(
                 "`{}` ({}) is not after the stage before it, `{}` ({})",

@@ -11,7 +11,7 @@ pub(super) use mix::seed_of;
 pub use mix::{Mix, Part};
 pub use sleep::{Drawn, SleepTime};
 
-use super::cursor::{Fields, Given, NoEntries, Sited};
+use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
 use super::form::{Command, Count, Name, Size, Span, Word, Words};
 use super::mistake::{Mistake, Origin};
 use super::rule::{when, without};
@@ -289,13 +289,8 @@ fn check_names(raw: &[RawWorkload], found: &mut Vec<Mistake>) {
             one.name.require("each of several workloads has one", "", found);
         }
     }
-    let names: Vec<_> = raw.iter().filter_map(|one| one.name.value.as_ref()).collect();
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].iter().any(|earlier| earlier.value == name.value) {
-            let message = format!("the workload name `{}` is duplicated", name.value);
-            name.reject(found, message, "choose another name");
-        }
-    }
+    let names = raw.iter().filter_map(|one| one.name.value.as_ref());
+    reject_repeated_names("workload", names, |_| CHOOSE_ANOTHER.to_owned(), found);
 }
 
 fn check_one(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {

@@ -178,7 +178,8 @@ impl Aggregation {
     }
 }
 
-const DISTRIBUTION: &[Aggregation] = &[
+/// What can be asked of many values.
+pub(crate) const OF_VALUES: [Aggregation; 8] = [
     Aggregation::P50,
     Aggregation::P90,
     Aggregation::P95,
@@ -188,6 +189,7 @@ const DISTRIBUTION: &[Aggregation] = &[
     Aggregation::Min,
     Aggregation::Mean,
 ];
+const DISTRIBUTION: &[Aggregation] = &OF_VALUES;
 const DRIFTING: &[Aggregation] = &[
     Aggregation::P50,
     Aggregation::P90,

@@ -5,19 +5,7 @@
 //! oldest that is kept.
 
 use super::distribution::Distribution;
-use crate::criterion::Aggregation;
-
-/// What can be asked of a window.
-const ASKED: [Aggregation; 8] = [
-    Aggregation::P50,
-    Aggregation::P90,
-    Aggregation::P95,
-    Aggregation::P99,
-    Aggregation::P999,
-    Aggregation::Max,
-    Aggregation::Min,
-    Aggregation::Mean,
-];
+use crate::criterion::{Aggregation, OF_VALUES};
 
 /// Of the windows that are over.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,8 +25,8 @@ pub struct Periods {
     at: u64,
     open: Distribution,
     before: Distribution,
-    /// For each of [`ASKED`], over all windows but these two.
-    closed: [Worst; ASKED.len()],
+    /// For each of [`OF_VALUES`], over all windows but these two.
+    closed: [Worst; OF_VALUES.len()],
     /// A histogram of the log spans more than a window.
     pub(super) too_coarse: bool,
 }
@@ -50,7 +38,7 @@ impl Periods {
             at: 0,
             open: Distribution::default(),
             before: Distribution::default(),
-            closed: [Worst { ns: None, windows: 0, fewest: None }; ASKED.len()],
+            closed: [Worst { ns: None, windows: 0, fewest: None }; OF_VALUES.len()],
             too_coarse: false,
         }
     }
@@ -86,7 +74,7 @@ impl Periods {
 
     /// Over all windows of a load of this length. While it goes on, the open window does not count: it may get better.
     pub fn worst(&self, asked: Aggregation, load_ns: u64, is_over: bool) -> Option<Worst> {
-        let at = ASKED.iter().position(|one| *one == asked)?;
+        let at = OF_VALUES.iter().position(|one| *one == asked)?;
         let mut all = self.closed;
         let into = load_ns.saturating_sub(self.at.saturating_mul(self.width_ns));
         // Shorter than half a window: its values belong to the one before.
@@ -104,11 +92,11 @@ impl Periods {
     }
 }
 
-fn fold(all: &mut [Worst; ASKED.len()], window: &Distribution) {
+fn fold(all: &mut [Worst; OF_VALUES.len()], window: &Distribution) {
     if window.count() == 0 {
         return;
     }
-    for (worst, asked) in all.iter_mut().zip(ASKED) {
+    for (worst, asked) in all.iter_mut().zip(OF_VALUES) {
         worst.windows += 1;
         let value = match asked {
             Aggregation::Max => window.max_ns().map(|ns| ns as f64),
