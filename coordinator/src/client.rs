@@ -7,6 +7,7 @@
 //! ended, goes to another coordinator.
 
 mod answers;
+mod beats;
 mod coordinators;
 pub mod dead_letters;
 pub mod events;
@@ -35,6 +36,7 @@ pub use crate::process::reap::HowEnded;
 pub use crate::wire::place::{PlaceId, Role, WorkerRef};
 use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHeader, TaskKind, WHOLE};
 pub use crate::wire::{TaskId, Usage};
+pub use beats::Beat;
 use coordinators::Link;
 pub use outcome::{Answer, Event, Failure, Ledger, Outcome, Partial};
 use std::collections::{HashMap, HashSet, VecDeque};

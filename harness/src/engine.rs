@@ -20,6 +20,7 @@ mod sampling;
 pub mod schedule;
 mod setup;
 pub mod sink;
+mod stillness;
 pub mod stop;
 mod watch;
 

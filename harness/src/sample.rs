@@ -14,6 +14,7 @@ mod own;
 pub use own::{OwnUsage, own_usage};
 
 use crate::system::{Identity, is_stopped};
+pub use commands::Helper;
 use commands::Kin;
 use figures::{Cpu, Life, agent_sample, has_lost, life};
 use procfs::ProcError;
@@ -125,6 +126,19 @@ impl Sampler {
     pub fn stopped(&self) -> Vec<AgentInfo> {
         let of = |agent: &&AgentInfo| is_stopped(Identity { pid: agent.pid, start_ticks: agent.start_ticks });
         self.agents.iter().filter(of).cloned().collect()
+    }
+
+    /// What of the fleet is no agent: its guards, and spare coordinators. A guard that outlives its supervisor is a child
+    /// of this process.
+    pub fn helpers(&self) -> Vec<Helper> {
+        let kin = Kin::new();
+        let parents = self.supervisor().into_iter().chain([&self.own]);
+        parents.flat_map(|parent| commands::helpers(parent.pid, &kin)).collect()
+    }
+
+    /// The supervisor that is sampled.
+    pub fn supervisor(&self) -> Option<&AgentInfo> {
+        self.agents.iter().find(|agent| agent.role == Role::Supervisor)
     }
 
     /// The process that is sampled as this agent.

@@ -8,9 +8,11 @@
 //! each process against the kernel ([`System::presence`]), and gives a task up by itself that the system
 //! never ends. Deliberately absent: the log, the schedule, and any opinion about the figures.
 
+mod activity;
 pub mod fleet;
 mod spec;
 
+pub use activity::{Activity, Beat, is_stopped};
 pub use coordinator::client::launch::Program;
 pub use coordinator::client::{HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
@@ -105,6 +107,22 @@ pub trait System: fmt::Debug {
         is_stopped(process)
     }
 
+    /// What the kernel says a process does; `None` if it is not there. As [`Self::presence`], only a fake has its own word
+    /// for it.
+    fn activity(&self, process: Identity) -> Option<Activity> {
+        Activity::of(process)
+    }
+
+    /// How far each process has come that lives and serves; empty if the system does not show it. Cheap.
+    fn beats(&self) -> Vec<Beat> {
+        Vec::new()
+    }
+
+    /// Who has paused the system, in words; `None` while it is not paused.
+    fn paused_by(&self) -> Option<String> {
+        None
+    }
+
     /// Deaths so far that were not asked for. Cheap: read with every poll; any change makes the engine read
     /// [`System::processes`].
     fn deaths(&self) -> u64;
@@ -150,13 +168,6 @@ pub trait System: fmt::Debug {
 
     /// Files of this run that are still there after [`System::stop`].
     fn files_left(&self) -> Vec<String>;
-}
-
-/// Whether the kernel shows a process as stopped, by a signal or a debugger. One that has ended is not.
-pub fn is_stopped(process: Identity) -> bool {
-    let entry = i32::try_from(process.pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
-    let stat = entry.and_then(|entry| entry.stat().ok());
-    stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
 }
 
 /// Something that a system says of itself.

@@ -6,6 +6,7 @@
 use super::doorbell::Doorbell;
 use super::shared::Shared;
 use super::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::os::identity::Identity;
 use crate::raw::raw_enum;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -145,6 +146,13 @@ raw_enum! {
 }
 
 impl ProcessCell {
+    pub fn identity(&self) -> Identity {
+        Identity {
+            pid: self.pid.load(Ordering::Acquire),
+            start_ticks: self.start_ticks.load(Ordering::Acquire),
+        }
+    }
+
     pub fn life(&self) -> Life {
         Life::from_raw(self.life.load(Ordering::Acquire)).unwrap_or(Life::Dead)
     }

@@ -17,8 +17,8 @@ use std::fmt;
 
 pub use crate::bus::slot::{Life, Stage};
 pub(super) use open::{answer_of, open_tasks};
-pub(super) use read::read;
 pub use read::{Watch, of};
+pub(super) use read::{paused_by, read};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FleetStatus {

@@ -1,8 +1,8 @@
 //! What befalls living processes that the run has not asked for: stops, and suspicions of the fleet itself.
 //!
-//! Two witnesses: the kernel shows which processes are stopped ([`Incidents::stopped`]), the system says whom it
-//! suspects ([`Incidents::noticed`]). What both see of a process at one time is one incident, and is recorded when it
-//! is over. Exits are for [`super::watch`]; how grave an incident is, for the table in `reports`.
+//! Three witnesses: the kernel shows which processes are stopped ([`Incidents::stopped`]), the system says whom it
+//! suspects ([`Incidents::noticed`]), and this end sees which show no progress ([`Incidents::still`]). What they see of a
+//! process at one time is one incident, and is recorded when it is over. Exits are for [`super::watch`]; how grave an incident is, for the table in `reports`.
 
 use super::recorder::Handle;
 use crate::system::{Notice, Noticed};
@@ -29,6 +29,16 @@ impl Incidents {
         self.record(|open| open.stopped(at_ns, stopped));
     }
 
+    /// A look at every process, at `at_ns`: those that show no progress, and since when.
+    pub fn still(&self, at_ns: u64, still: &[(AgentInfo, u64)]) {
+        self.record(|open| open.still(at_ns, still));
+    }
+
+    /// A look at `at_ns`: what is held now of what is no agent, in the way of that `kind`.
+    pub fn held(&self, at_ns: u64, kind: IncidentKind, held: &[Held]) {
+        self.record(|open| open.hold(at_ns, kind, held));
+    }
+
     /// What the system has noticed until `now_ns`. `agent` finds the process that is in a place.
     pub fn noticed<'a>(
         &self,
@@ -53,6 +63,17 @@ impl Incidents {
     }
 }
 
+/// Something that belongs to a process and is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub agent: AgentInfo,
+    /// The process of which it is told, if that is not the agent itself: what tells this from others of its kind.
+    pub pid: u32,
+    /// In words: `had its guard (pid 7) stopped`.
+    pub how: String,
+    pub since_ns: u64,
+}
+
 #[derive(Debug)]
 struct Open {
     agent: AgentInfo,
@@ -60,6 +81,7 @@ struct Open {
     /// What it is now,
     stopped: bool,
     suspected: bool,
+    silent: bool,
     /// and what it has been.
     kind: IncidentKind,
 }
@@ -69,6 +91,7 @@ struct Open {
 struct Tracker {
     began_ns: u64,
     open: BTreeMap<AgentId, Open>,
+    held: BTreeMap<(IncidentKind, u32), Held>,
 }
 
 impl Tracker {
@@ -94,6 +117,53 @@ impl Tracker {
             events.push(alert(format!("{} (pid {}) is stopped{more}", first.name, first.pid)));
         }
         events.extend(self.close(at_ns));
+        events
+    }
+
+    fn still(&mut self, at_ns: u64, still: &[(AgentInfo, u64)]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for open in self.open.values_mut() {
+            open.silent = false;
+        }
+        let mut new = Vec::new();
+        for (agent, since_ns) in still {
+            if !self.open.contains_key(&agent.id) {
+                new.push(agent);
+            }
+            let open = self.open(agent, *since_ns, IncidentKind::Silent);
+            open.silent = true;
+            open.kind = open.kind.min(IncidentKind::Silent);
+        }
+        if let Some(first) = new.first() {
+            let more = match new.len() - 1 {
+                0 => String::new(),
+                more => format!(", and so do {more} more processes"),
+            };
+            events.push(alert(format!("{} (pid {}) shows no progress{more}", first.name, first.pid)));
+        }
+        events.extend(self.close(at_ns));
+        events
+    }
+
+    fn hold(&mut self, at_ns: u64, kind: IncidentKind, now: &[Held]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for held in now {
+            let key = (kind, held.pid);
+            if !self.held.contains_key(&key) {
+                let since_ns = held.since_ns.max(self.began_ns);
+                events.push(alert(format!("{} (pid {}) {}", held.agent.name, held.agent.pid, held.how)));
+                self.held.insert(key, Held { since_ns, ..held.clone() });
+            }
+        }
+        let is_over =
+            |(of, pid): &(IncidentKind, u32)| *of == kind && !now.iter().any(|held| held.pid == *pid);
+        let over: Vec<_> = self.held.keys().filter(|key| is_over(key)).copied().collect();
+        events.extend(over.iter().filter_map(|key| self.held.remove(key)).map(|held| {
+            let to_ns = at_ns.max(held.since_ns);
+            let lasted = Duration::from_nanos(to_ns - held.since_ns);
+            let how = format!("{} for about {lasted:.1?}", held.how);
+            incident(&held.agent, kind, how, (held.since_ns, Some(to_ns)))
+        }));
         events
     }
 
@@ -162,6 +232,7 @@ impl Tracker {
             from_ns,
             stopped: false,
             suspected: false,
+            silent: false,
             kind,
         })
     }
@@ -170,7 +241,7 @@ impl Tracker {
         let over: Vec<AgentId> = self
             .open
             .iter()
-            .filter(|(_, open)| !open.stopped && !open.suspected)
+            .filter(|(_, open)| !open.stopped && !open.suspected && !open.silent)
             .map(|(id, _)| *id)
             .collect();
         over.iter()
@@ -182,7 +253,10 @@ impl Tracker {
                     IncidentKind::Stopped => format!("was stopped for about {lasted:.1?}"),
                     IncidentKind::Suspected => format!("was suspected of hanging for {lasted:.1?}"),
                     IncidentKind::Hung => "made no progress and was ended by the fleet".to_owned(),
-                    IncidentKind::Exit | IncidentKind::Scaled => unreachable!("these are never open"),
+                    IncidentKind::Silent => format!("showed no progress for about {lasted:.1?}"),
+                    IncidentKind::Exit | IncidentKind::Paused | IncidentKind::Scaled => {
+                        unreachable!("these are never open")
+                    }
                 };
                 incident(&open.agent, open.kind, how, (open.from_ns, Some(to_ns)))
             })
@@ -190,14 +264,20 @@ impl Tracker {
     }
 
     fn finish(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.open)
-            .into_values()
-            .map(|open| {
-                let what = if open.stopped { "stopped" } else { "suspected of hanging" };
-                let how = format!("was {what} until the load had drained");
-                incident(&open.agent, open.kind, how, (open.from_ns, None))
-            })
-            .collect()
+        let open = std::mem::take(&mut self.open).into_values().map(|open| {
+            let what = match (open.stopped, open.suspected) {
+                (true, _) => "was stopped",
+                (false, true) => "was suspected of hanging",
+                (false, false) => "showed no progress",
+            };
+            let how = format!("{what} until the load had drained");
+            incident(&open.agent, open.kind, how, (open.from_ns, None))
+        });
+        let held = std::mem::take(&mut self.held).into_iter().map(|((kind, _), held)| {
+            let how = format!("{} until the load had drained", held.how);
+            incident(&held.agent, kind, how, (held.since_ns, None))
+        });
+        open.chain(held).collect()
     }
 }
 
@@ -271,6 +351,35 @@ mod tests {
         assert_eq!(incidents(tracker.stopped(400, &[])), [], "the fleet has not seen it go on yet");
         assert_eq!(notice(&mut tracker, 420, Noticed::Healed), [(IncidentKind::Stopped, 100, Some(420))]);
         assert_eq!(notice(&mut tracker, 421, Noticed::Healed), []);
+    }
+
+    #[test]
+    fn a_silence_of_a_suspected_or_stopped_process_is_the_same_incident() {
+        let mut tracker = tracker();
+        assert_eq!(tracker.still(300, &[(agent(1), 100), (agent(2), 200)]).len(), 1, "one alert for both");
+        notice(&mut tracker, 400, Noticed::Suspected);
+        assert_eq!(incidents(tracker.still(500, &[])), [(IncidentKind::Silent, 200, Some(500))]);
+        assert_eq!(notice(&mut tracker, 600, Noticed::Healed), [(IncidentKind::Suspected, 100, Some(600))]);
+        tracker.stopped(700, &[agent(1)]);
+        tracker.still(800, &[(agent(1), 710)]);
+        assert_eq!(incidents(tracker.stopped(900, &[])), []);
+        assert_eq!(incidents(tracker.still(910, &[])), [(IncidentKind::Stopped, 700, Some(910))]);
+    }
+
+    #[test]
+    fn what_is_held_beside_the_agents_is_told_once_of_each_kind() {
+        let mut tracker = tracker();
+        let held = |pid, how: &str, since_ns| Held { agent: agent(1), pid, how: how.to_owned(), since_ns };
+        let guard = held(7, "had its guard (pid 7) stopped", 20);
+        assert_eq!(tracker.hold(100, IncidentKind::Stopped, std::slice::from_ref(&guard)).len(), 1);
+        assert_eq!(tracker.hold(200, IncidentKind::Stopped, &[guard]), []);
+        let pause = held(7, "was paused with its whole fleet by process 7", 150);
+        assert_eq!(tracker.hold(300, IncidentKind::Paused, &[pause]).len(), 1);
+        let over = tracker.hold(400, IncidentKind::Stopped, &[]);
+        let [Event::Incident(incident)] = &over[..] else { panic!("{over:?}") };
+        assert_eq!((incident.from_ns, incident.to_ns), (50, Some(400)), "no earlier than the fleet");
+        assert_eq!(incident.how, "had its guard (pid 7) stopped for about 350.0ns");
+        assert_eq!(incidents(tracker.finish()), [(IncidentKind::Paused, 150, None)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod check;
 mod latency;
+mod progress;
 mod round;
 mod scale;
 
@@ -17,6 +18,7 @@ use super::payload;
 use super::recorder::Handle;
 use super::sampling::Orders;
 use super::schedule::{Calendar, Due, Step};
+use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Part, Plan, Workload};
@@ -99,6 +101,7 @@ pub struct Loader<'a> {
     rejected: u64,
     buffer: Vec<u8>,
     alerted_ns: [Option<u64>; 2],
+    stillness: Stillness,
 }
 
 impl<'a> Loader<'a> {
@@ -138,6 +141,7 @@ impl<'a> Loader<'a> {
             rejected: 0,
             buffer: Vec::new(),
             alerted_ns: [None; 2],
+            stillness: Stillness::default(),
         }
     }
 
@@ -364,6 +368,7 @@ impl<'a> Loader<'a> {
         let seen = self.watch.look_if_due(self.system, self.now_ns());
         self.report(seen);
         self.follow_size();
+        self.look_for_progress();
         lost
     }
 

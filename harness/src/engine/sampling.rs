@@ -4,11 +4,12 @@
 //! round up.
 
 use super::clock::Clock;
-use super::incidents::Incidents;
+use super::incidents::{Held, Incidents};
 use super::recorder::Handle;
-use crate::sample::{SampleError, Sampler};
+use crate::sample::{Helper, SampleError, Sampler};
 use crate::scenario::Plan;
-use reports::runlog::event::{AgentInfo, Alert, Event, Role, Sample, SampleMissed, Severity};
+use reports::runlog::event::{AgentInfo, Alert, Event, IncidentKind, Role, Sample, SampleMissed, Severity};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,6 +19,8 @@ use std::time::Duration;
 /// Sweeps may be rarer, and a process is stopped for less than that between two of them: whether one is stopped is
 /// looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at what is no agent, at least; one that waits in the kernel for longer is held.
+const HELPERS_LOOK_NS: u64 = 500_000_000;
 
 /// What the sampling thread is told.
 #[derive(Debug)]
@@ -78,6 +81,8 @@ impl Sampling {
             incidents,
             clock,
             reported_unread: false,
+            helpers_ns: 0,
+            resting: HashMap::new(),
         };
         let (orders, from) = Orders::new();
         let thread = std::thread::spawn(move || sweeps.run(&from));
@@ -107,6 +112,9 @@ struct Sweeps {
     incidents: Incidents,
     clock: Clock,
     reported_unread: bool,
+    helpers_ns: u64,
+    /// Helpers that do not only wait, by pid, and since when.
+    resting: HashMap<u32, u64>,
 }
 
 impl Sweeps {
@@ -136,9 +144,30 @@ impl Sweeps {
     }
 
     /// Between two sweeps that are far apart, and after the last one.
-    fn look(&self) {
+    fn look(&mut self) {
         let at_ns = self.clock.now_ns();
         self.incidents.stopped(at_ns, &self.sampler.stopped());
+        self.look_at_helpers();
+    }
+
+    /// They have no heartbeat: all that can be seen is that one is stopped, or held in the kernel. A guard only ever waits
+    /// for a pipe, which is neither.
+    fn look_at_helpers(&mut self) {
+        let at_ns = self.clock.now_ns();
+        let Some(supervisor) = self.sampler.supervisor().cloned() else { return };
+        let mut helpers = self.sampler.helpers();
+        helpers.retain(|helper| matches!(helper.state, 'T' | 't' | 'D'));
+        self.resting.retain(|pid, _| helpers.iter().any(|helper| helper.pid == *pid));
+        let held = helpers.into_iter().filter_map(|Helper { pid, name, state }| {
+            let since_ns = *self.resting.entry(pid).or_insert(at_ns);
+            let is_held = state != 'D' || at_ns.saturating_sub(since_ns) >= LOOK.as_nanos() as u64;
+            let what = if state == 'D' { "frozen" } else { "stopped" };
+            let how = format!("had its {name} (pid {pid}) {what}");
+            is_held.then(|| Held { agent: supervisor.clone(), pid, how, since_ns })
+        });
+        let held: Vec<_> = held.collect();
+        self.helpers_ns = at_ns + HELPERS_LOOK_NS;
+        self.incidents.held(at_ns, IncidentKind::Stopped, &held);
     }
 
     fn sweep(&mut self, sweep: u64, due_ns: u64) {
@@ -162,6 +191,9 @@ impl Sweeps {
             host: result.host,
         }));
         self.incidents.stopped(started_ns, &stopped);
+        if self.clock.now_ns() >= self.helpers_ns {
+            self.look_at_helpers();
+        }
         // Reported once: what cannot be read in one sweep cannot be read in the next, and the figures are
         // simply not there.
         if let Some(first) = result.unread.first()

@@ -62,6 +62,29 @@ fn read_children(process: &Process, tid: i32) -> Result<Vec<i32>, ProcError> {
     Ok(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
+/// A process of a fleet that has no place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    pub pid: u32,
+    /// As in `ps`.
+    pub name: String,
+    /// As `/proc/PID/stat` spells it.
+    pub state: char,
+}
+
+/// The children of a process that carry a name of such a one.
+pub(super) fn helpers(parent: u32, kin: &Kin) -> Vec<Helper> {
+    let of = |pid: u32| i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok());
+    let Some(parent) = of(parent) else { return Vec::new() };
+    let threads = parent.stat().map_or(1, |stat| stat.num_threads);
+    let children = kin.children(&parent, threads).unwrap_or_default();
+    let stats = children.into_iter().filter_map(|pid| Process::new(pid).ok()?.stat().ok());
+    stats
+        .filter(|stat| stat.ppid == parent.pid && matches!(stat.comm.as_str(), "guard" | "spare"))
+        .map(|stat| Helper { pid: stat.pid.cast_unsigned(), name: stat.comm, state: stat.state })
+        .collect()
+}
+
 /// Adds up what descends from one worker, whose `stat` is given. What ends meanwhile is left out; what cannot be read is
 /// named in `unread`.
 pub(super) fn sample(

@@ -6,8 +6,8 @@
 mod words;
 
 use super::{
-    Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed, Order,
-    OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, System, Task,
+    Beat, Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed,
+    Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, System, Task,
 };
 use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
@@ -157,6 +157,23 @@ impl System for RunningFleet {
 
     fn processes(&self) -> Vec<Process> {
         self.client.status().processes().map(words::process).collect()
+    }
+
+    fn beats(&self) -> Vec<Beat> {
+        let beats = self.client.beats().into_iter();
+        beats
+            .map(|coordinator::client::Beat { place, process, count, every }| Beat {
+                place,
+                process,
+                count,
+                every,
+            })
+            .collect()
+    }
+
+    fn paused_by(&self) -> Option<String> {
+        let holder = self.client.paused_by()?;
+        Some(format!("process {}", holder.pid))
     }
 
     fn deaths(&self) -> u64 {

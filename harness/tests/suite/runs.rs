@@ -5,6 +5,7 @@ mod clean;
 mod commands;
 mod endings;
 mod examples;
+mod held;
 mod inherited;
 mod metrics;
 mod scribbled;

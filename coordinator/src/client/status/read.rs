@@ -135,13 +135,20 @@ pub(crate) fn read(control: &Control, region: impl Fn(u32) -> Option<Region>) ->
         supervisor: supervisor(control),
         deaths: state.deaths.load(Ordering::Acquire),
         client: holder(&state.client_pid, &state.client_start),
-        pause: nonzero(&orders.pause).and_then(|_| holder(&orders.pause_pid, &orders.pause_start)),
+        pause: paused_by(control),
         wanted: Wanted { coordinators: nonzero(&orders.coordinators), workers: nonzero(&orders.workers) },
         ledger,
         counts,
         coordinators,
         stuck,
     }
+}
+
+/// The operator that has paused the coordinators.
+pub(crate) fn paused_by(control: &Control) -> Option<Holder> {
+    let orders = control.orders();
+    let is_paused = orders.pause.load(Ordering::Acquire) != 0;
+    is_paused.then(|| holder(&orders.pause_pid, &orders.pause_start)).flatten()
 }
 
 fn holder(pid: &AtomicU32, start: &AtomicU64) -> Option<Holder> {

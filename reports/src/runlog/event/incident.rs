@@ -35,12 +35,17 @@ pub enum IncidentKind {
     Stopped,
     /// The fleet suspected a process of hanging, and it made progress again.
     Suspected,
+    /// A process showed no progress and was not stopped: frozen with its control group, or waiting in the kernel.
+    Silent,
+    /// An operator held the fleet's coordinators for longer than they may be silent.
+    Paused,
     /// An operator asked the fleet for another number of processes.
     Scaled,
 }
 
 impl IncidentKind {
-    pub const ALL: [Self; 5] = [Self::Exit, Self::Hung, Self::Stopped, Self::Suspected, Self::Scaled];
+    pub const ALL: [Self; 7] =
+        [Self::Exit, Self::Hung, Self::Stopped, Self::Suspected, Self::Silent, Self::Paused, Self::Scaled];
 
     /// As the log spells it.
     pub fn name(self) -> &'static str {
@@ -49,6 +54,8 @@ impl IncidentKind {
             Self::Hung => "hung",
             Self::Stopped => "stopped",
             Self::Suspected => "suspected",
+            Self::Silent => "silent",
+            Self::Paused => "paused",
             Self::Scaled => "scaled",
         }
     }
@@ -57,7 +64,7 @@ impl IncidentKind {
     pub fn severity(self) -> Severity {
         match self {
             Self::Exit | Self::Hung => Severity::Critical,
-            Self::Stopped | Self::Suspected | Self::Scaled => Severity::Minor,
+            Self::Stopped | Self::Suspected | Self::Silent | Self::Paused | Self::Scaled => Severity::Minor,
         }
     }
 
@@ -68,6 +75,8 @@ impl IncidentKind {
             Self::Hung => "a process made no progress for `fleet.hang_after`, and the fleet ended it",
             Self::Stopped => "a process was stopped by a signal or a debugger",
             Self::Suspected => "the fleet suspected a process of hanging, and it made progress again",
+            Self::Silent => "a process was not stopped, and yet showed no progress for seconds",
+            Self::Paused => "an operator paused the fleet for a second or longer: `coordinator backup`",
             Self::Scaled => "an operator changed the number of processes by `coordinator scale`",
         }
     }
