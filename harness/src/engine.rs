@@ -110,6 +110,8 @@ fn run_by(
     let recorder =
         Recorder::start(sink, &header(request), &clock, stop, live).map_err(EngineError::Recording)?;
     let log = recorder.handle();
+    // This process may have carried out other runs before.
+    let before = own_usage().cpu;
     let mut run = Run {
         request,
         launcher,
@@ -126,7 +128,7 @@ fn run_by(
         reason,
         detail: detail.clone(),
         rounds: run.rounds,
-        harness_cpu_ns: usage.cpu.as_nanos() as u64,
+        harness_cpu_ns: usage.cpu.saturating_sub(before).as_nanos() as u64,
         harness_rss_max_kib: usage.rss_max_kib,
         task_failures_unwritten: run.failures.unwritten(),
         ended_utc: Some(run.clock.utc()),

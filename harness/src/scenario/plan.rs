@@ -277,6 +277,7 @@ impl Plan {
             setup: words(self.setup()),
             teardown: words(self.teardown()),
             cpu_per_task_ns: self.mix().cpu_per_task().map(nanos),
+            task_least_ns: self.mix().task_least().map(nanos),
             faults: self.calendar.facts(self.faults(), shape),
             arrivals: load.arrivals(),
             tasks_per_round: self.tasks_for_any(),

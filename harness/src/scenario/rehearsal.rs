@@ -11,7 +11,7 @@ use thiserror::Error;
 pub struct Rehearsal(f64);
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{0}` is not a factor from 1x to 1000000x, such as `1440x`")]
+#[error("`{0}` is not a factor of more than 1x, up to 1000000x, such as `1440x`")]
 pub struct RehearsalError(String);
 
 impl Rehearsal {
@@ -27,7 +27,7 @@ impl FromStr for Rehearsal {
         let refused = || RehearsalError(text.to_owned());
         let number = text.trim().strip_suffix('x').ok_or_else(refused)?;
         let factor: f64 = number.parse().map_err(|_| refused())?;
-        if (1.0..=1e6).contains(&factor) { Ok(Self(factor)) } else { Err(refused()) }
+        if factor > 1.0 && factor <= 1e6 { Ok(Self(factor)) } else { Err(refused()) }
     }
 }
 

@@ -351,6 +351,16 @@ impl Workload {
         }
     }
 
+    /// The least time that a task takes its worker, if that is known before.
+    pub(super) fn least(&self) -> Option<Duration> {
+        match self {
+            Self::Compute { cpu } => Some(*cpu),
+            Self::Sleep(time) => Some(time.least()),
+            Self::Echo { .. } | Self::Exec(_) | Self::Agent(_) => None,
+        }
+        .filter(|least| !least.is_zero())
+    }
+
     /// In words: `echo 256 B`.
     pub fn words(&self) -> String {
         match self {

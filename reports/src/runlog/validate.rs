@@ -5,6 +5,7 @@
 //! of rounds in flight, and with nothing else. Whether the fleet did well is for the verdict.
 
 mod agents;
+mod bounds;
 mod faults;
 mod histogram;
 mod ledger;
@@ -20,6 +21,7 @@ use super::event::{
     When, WorkloadLatency,
 };
 use agents::Census;
+use bounds::Bounds;
 use faults::Faults;
 use load::Rounds;
 use sweeps::Sweeps;
@@ -50,6 +52,7 @@ pub struct Validator {
     faults: Faults,
     rounds: Rounds,
     sweeps: Sweeps,
+    bounds: Bounds,
     /// An operator was told something: it may be that sweeps were left out.
     alerted: bool,
     ledger: bool,
@@ -112,23 +115,34 @@ impl Validator {
         let plan = header.as_ref().map(|header| &header.plan);
         match &record.event {
             Event::Header(header) => self.begin_segment(header),
-            Event::Phase(began) => self.begin_phase(began.phase, plan),
+            Event::Phase(began) => {
+                self.bounds.phase(began.phase, record.t_ns);
+                self.begin_phase(began.phase, plan)
+            }
             Event::Agents(event) => {
                 if self.began_ns == 0 {
                     self.began_ns = record.t_ns;
                 }
-                self.census.introduce(event, plan)
+                self.census.introduce(event, plan)?;
+                self.bounds.introduced(&event.agents, record.t_ns)
             }
             Event::AgentExit(exit) if exit.seen_ns < self.began_ns => {
                 Err(format!("{} had ended before the fleet was there", exit.name))
             }
-            Event::AgentExit(exit) => self.census.exit(exit, self.phase(), plan),
+            Event::AgentExit(exit) => {
+                self.census.exit(exit, self.phase(), plan)?;
+                let of = (exit.incarnation, exit.expected);
+                self.bounds.exit((exit.agent, &exit.name), of, exit.seen_ns)
+            }
             Event::Command(command) => self.command(command),
             Event::Incident(incident) if incident.from_ns < self.began_ns => {
                 Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
             }
             Event::Incident(incident) => self.census.incident(incident),
-            Event::AgentReplaced(replaced) => self.census.replace(replaced),
+            Event::AgentReplaced(new) => {
+                self.census.replace(new)?;
+                self.bounds.replaced(&new.name, new.start_ticks, new.seen_ns)
+            }
             Event::Fault(step) => {
                 self.under_load("a fault")?;
                 self.census.faulted(step)?;
@@ -142,7 +156,8 @@ impl Validator {
             }
             Event::Latency(interval) => {
                 self.under_load("latencies")?;
-                self.rounds.latency(interval)
+                let extent = self.rounds.latency(interval)?;
+                self.bounds.latency(interval, extent)
             }
             Event::WorkloadLatency(interval) => self.workload_latency(interval, plan),
             Event::Sample(sample) => self.sample(sample, plan),
@@ -151,17 +166,18 @@ impl Validator {
                 self.alerted = true;
                 Ok(())
             }
-            Event::Clock(clock) => plan::utc(&clock.utc).map(|_| ()),
+            Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
             Event::Ledger(ledger) => {
                 if std::mem::replace(&mut self.ledger, true) {
                     return Err("a second ledger".into());
                 }
-                plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))
+                plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))?;
+                self.bounds.ledger(ledger)
             }
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
             Event::End(end) => {
                 self.ended = Some(end.clone());
-                end.ended_utc.as_deref().map_or(Ok(()), |utc| plan::utc(utc).map(|_| ()))
+                self.bounds.end(end, (record.t_ns, self.t_ns))
             }
         }
     }
@@ -251,7 +267,8 @@ impl Validator {
             return Err(format!("round {}: more reasons than failed tasks", r.round));
         }
         self.under_load("a round")?;
-        plan.map_or(Ok(()), |plan| self.rounds.round(r, plan, self.began_ns))
+        plan.map_or(Ok(()), |plan| self.rounds.round(r, plan, self.began_ns))?;
+        self.bounds.round(r, plan.and_then(|plan| plan.task_least_ns.max(plan.cpu_per_task_ns)))
     }
 
     fn sample(&mut self, sample: &Sample, plan: Option<&PlanFacts>) -> Result<(), String> {
@@ -260,7 +277,8 @@ impl Validator {
         if let Some(plan) = plan {
             sweeps::check(sample, plan)?;
         }
-        self.census.sample(sample)
+        self.census.sample(sample)?;
+        self.bounds.sample(sample)
     }
 
     fn lacks(&self) -> Option<String> {
@@ -280,6 +298,7 @@ impl Validator {
         self.census
             .complete(&header.plan, left)
             .and_then(|()| if self.resumed { Ok(()) } else { whole() })
+            .and_then(|()| if self.resumed { Ok(()) } else { self.bounds.complete(header, self.alerted) })
             .err()
     }
 
@@ -288,6 +307,7 @@ impl Validator {
         let ended = self.ended.take().map(|end| end.reason);
         let before = self.header.replace(Arc::new(header.clone()));
         (self.rounds, self.census) = (Rounds::of_segment(header.segment), Census::of_log(header));
+        self.bounds = Bounds::of_segment(header);
         plan::check(header)?;
         workloads::check(&header.plan)?;
         let Some(before) = before else {

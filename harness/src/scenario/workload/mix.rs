@@ -62,6 +62,11 @@ impl Mix {
         }
     }
 
+    /// The least time that any task takes its worker; `None` if one of them may take none.
+    pub fn task_least(&self) -> Option<Duration> {
+        self.0.iter().map(|part| part.workload.least()).min().flatten()
+    }
+
     /// The agent program that each worker keeps running.
     pub fn agent(&self) -> Option<&Program> {
         self.0.iter().find_map(|part| match &part.workload {

@@ -224,6 +224,13 @@ enum Shape {
 }
 
 impl SleepTime {
+    pub(super) fn least(&self) -> Duration {
+        match self {
+            Self::Fixed(time) => *time,
+            Self::Drawn(drawn) => drawn.min,
+        }
+    }
+
     /// The time of task number `task`: the same for the same seed, in whatever order tasks are asked for.
     pub fn of_task(&self, seed: u64, task: u64) -> Duration {
         match self {

@@ -113,6 +113,9 @@ pub struct PlanFacts {
     /// CPU time that a worker uses for a task; absent if the workload does not say, if there are several, and before 2.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_per_task_ns: Option<u64>,
+    /// The least time in which a worker can do a task, whichever workload it is of; absent if there is none, and before 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_least_ns: Option<u64>,
     /// In the order of the scenario; not before 2.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultFacts>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::histogram::counted;
+use super::histogram::{Extent, counted};
 use super::plan;
 use super::workloads::Workloads;
 use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
@@ -141,15 +141,15 @@ impl Rounds {
         if begun { Ok(()) } else { Err(format!("a task of round {}, which never began", failed.round)) }
     }
 
-    pub(super) fn latency(&mut self, interval: &LatencyInterval) -> Result<(), String> {
+    pub(super) fn latency(&mut self, interval: &LatencyInterval) -> Result<Extent, String> {
         if !matches!(interval.phase, Phase::WarmUp | Phase::Load) {
             return Err(format!("latencies of phase {:?}", interval.phase));
         }
-        counted(&interval.histogram, interval.count, interval.max_ns)?;
+        let extent = counted(&interval.histogram, interval.count, interval.max_ns)?;
         let tag = interval.tag as usize;
         let counts = self.of(interval.phase);
         counts.latencies[tag] = counts.latencies[tag].saturating_add(interval.count);
-        Ok(())
+        Ok(extent)
     }
 
     /// At the end of a run that was carried out in one segment.

@@ -11,7 +11,7 @@ const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
 /// The error is a sentence fragment.
 pub(super) fn check(header: &Header) -> Result<(), String> {
     if let Some(factor) = header.rehearsal
-        && !(factor.is_finite() && factor >= 1.0)
+        && !(factor.is_finite() && factor > 1.0)
     {
         return Err(format!("a rehearsal that is {factor} times as fast as the run"));
     }
