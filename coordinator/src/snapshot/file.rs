@@ -5,8 +5,10 @@ use super::error::SnapshotError;
 use super::lines::{Lines, Next, append};
 use super::record::{Counters, DeadLetter, Header, Kind, OpenTask, Record, Untold};
 use notation::framed::{Chain, TooLong};
+use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Lines are written once they have come to this many bytes.
@@ -81,7 +83,9 @@ pub fn kind_of(path: &Path) -> Result<Kind, SnapshotError> {
 
 pub(super) fn open(path: &Path) -> Result<BufReader<File>, SnapshotError> {
     let refused = |error| SnapshotError::io(path, "read it", &error);
-    let file = File::open(path).map_err(refused)?;
+    // The open of a pipe would wait for its other end, and it is refused then.
+    let without_waiting = OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(without_waiting).open(path).map_err(refused)?;
     if !file.metadata().map_err(refused)?.is_file() {
         return Err(SnapshotError::Foreign { path: path.to_owned(), why: "it is not a regular file".into() });
     }

@@ -1,10 +1,12 @@
 //! `harness doctor [FILE]`: what this host can and cannot do, and how to fix it.
 
 use super::args::DoctorArgs;
+use super::run::allowed;
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, Need, Status};
 use anstyle::{AnsiColor, Style};
+use coordinator::cli::limits::TooLow;
 use std::fmt::Write as _;
 
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
@@ -12,7 +14,8 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
         Ok(plans) => plans.iter().flatten().map(Need::of).fold(Need::default(), Need::most),
         Err(code) => return code,
     };
-    let capabilities = host::examine(&load::shm_dir(), &need);
+    let mut capabilities = host::examine(&load::shm_dir(), &need);
+    capabilities.push(own_limits());
     let shown = if args.json { json(&capabilities) } else { text(&capabilities) };
     if let Err(code) = output::data(&shown) {
         return code;
@@ -25,6 +28,20 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     }
     output::report(&format!("this host can run {what}"));
     ExitCode::Pass
+}
+
+/// What this process may use, which every process that it starts inherits.
+fn own_limits() -> Capability {
+    let name = "limits of a process";
+    match allowed() {
+        Ok(()) => {
+            let found = "stack, addresses and data suffice for a run".to_owned();
+            Capability { name, status: Status::Ok, found, remedy: None }
+        }
+        Err(TooLow { what, remedy }) => {
+            Capability { name, status: Status::Missing, found: what, remedy: Some(remedy.to_owned()) }
+        }
+    }
 }
 
 fn json(capabilities: &[Capability]) -> String {

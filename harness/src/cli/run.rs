@@ -27,9 +27,14 @@ struct Job {
     is_cell: bool,
 }
 
+/// The limits of this process, as `run` needs them; `doctor` asks the same.
+pub(super) fn allowed() -> Result<(), TooLow> {
+    limits::check(ROOM_MIN)
+}
+
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     output::start_tracing();
-    if let Err(TooLow { what, remedy }) = limits::check(ROOM_MIN) {
+    if let Err(TooLow { what, remedy }) = allowed() {
         output::error(&format!("{what}; nothing was started"), Some(remedy));
         return ExitCode::HostUnfit;
     }

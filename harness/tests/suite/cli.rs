@@ -265,6 +265,21 @@ fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
 }
 
 #[test]
+fn what_a_run_refuses_for_a_limit_of_its_process_the_doctor_calls_missing() {
+    for limit in ["-v 20000", "-d 20000", "-s 128"] {
+        let of = |verb: &str| {
+            let file = scenario("smoke.toml");
+            let script = format!("ulimit {limit}; exec {} {verb} {file}", env!("CARGO_BIN_EXE_harness"));
+            Command::new("sh").arg("-c").arg(script).output().unwrap()
+        };
+        let (doctor, run) = (of("doctor"), of("run"));
+        assert_eq!((code(&doctor), code(&run)), (20, 20), "{limit}: {doctor:?} {run:?}");
+        let said = [stdout(&doctor), String::from_utf8_lossy(&doctor.stderr).into_owned()].concat();
+        assert!(said.contains(&format!("`ulimit {}`", &limit[..2])), "{limit}: {said}");
+    }
+}
+
+#[test]
 fn a_command_that_cannot_be_started_is_20_before_anything_is() {
     let smoke = scenario("smoke.toml");
     let out = tempfile::tempdir().unwrap();

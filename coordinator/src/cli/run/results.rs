@@ -22,8 +22,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
-pub(in crate::cli) use written::GONE;
 use written::Written;
+pub(in crate::cli) use written::is_elsewhere;
 
 /// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,12 +50,13 @@ fn a_task_whose_entry_was_overwritten_fails_at_once_with_the_name_of_the_word() 
     // The state word, the lengths, and all words of the task.
     for word in (0..9).map(|number| entry + 8 * number) {
         for value in [0, 1, u64::MAX, 0x1a, 0x1_0000_0002] {
+            let before = client.status().ledger.accepted;
             for _ in 0..2 {
                 let nap = Task::Sleep(Duration::from_millis(60));
                 client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
             }
             client.flush();
-            std::thread::park_timeout(Duration::from_millis(20));
+            wait_until("both are in the table", || client.status().ledger.accepted >= before + 2);
             write(&path, word, value);
             for failure in failures(&mut client) {
                 let named = match &failure {
@@ -84,12 +85,13 @@ fn a_task_that_a_successor_does_not_know_any_more_is_missed_by_its_client() {
     let path = region_path(&up.dir, 0);
     let task = at(&shape, "table[0].task[0]");
     for place in [at(&shape, "table[0].word"), task, task + 8] {
+        let before = client.status().ledger.accepted;
         for _ in 0..2 {
             let nap = Task::Sleep(Duration::from_millis(300));
             client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
         }
         client.flush();
-        std::thread::park_timeout(Duration::from_millis(50));
+        wait_until("both are in the table", || client.status().ledger.accepted >= before + 2);
         let coordinator = up.identities()[1];
         // So that it does not see the word before it dies.
         kill(coordinator, Signal::SIGSTOP);

@@ -45,6 +45,52 @@ fn results_that_are_removed_meanwhile_end_the_run_with_an_error() {
 }
 
 #[test]
+fn results_that_are_cut_off_moved_or_replaced_meanwhile_end_the_run_with_an_error() {
+    let cut: fn(&Desk) = |desk| std::fs::write(desk.path("out"), "").unwrap();
+    let moved: fn(&Desk) = |desk| std::fs::rename(desk.path("out"), desk.path("moved")).unwrap();
+    let replaced: fn(&Desk) = |desk| {
+        desk.write("other", "");
+        std::fs::hard_link(desk.path("out"), desk.path("kept")).unwrap();
+        std::fs::rename(desk.path("other"), desk.path("out")).unwrap();
+    };
+    for (befall, says) in
+        [(cut, "was cut off by another"), (moved, "has another name now"), (replaced, "is another file now")]
+    {
+        // The last result is written before, or after.
+        for inputs in ["1\n2\n", "1\n2\n3\n"] {
+            let desk = Desk::new();
+            desk.write("inputs", inputs);
+            let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out"];
+            let child = desk.start(&[&arguments[..], &["--", "sh", "-c", SCRIPT]].concat());
+            wait_until("the first has ended", || {
+                desk.lines("out").len() == 1 && desk.lines("begun").len() == 2
+            });
+            befall(&desk);
+            desk.touch("go");
+            desk.ended(child).with(20).says(&["out", says]);
+        }
+    }
+}
+
+#[test]
+fn a_pipe_is_no_journal_and_is_not_waited_for() {
+    let desk = Desk::new();
+    nix::unistd::mkfifo(&desk.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let journal = ["--agents", "1", "--journal", "fifo", "--", "touch", "started"];
+    for resume in [&[][..], &["--resume", "--results", "out"]] {
+        desk.run(&[resume, &journal].concat()).with(64).says(&["fifo", "not a regular file"]);
+    }
+    assert!(!desk.path("started").exists());
+    let restore = Command::new(crate::support::up::PROGRAM)
+        .args(["restore", "fifo", "--shm-dir", "."])
+        .current_dir(desk.dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&restore.stderr);
+    assert!(!restore.status.success() && said.contains("not a regular file"), "{said}");
+}
+
+#[test]
 fn a_reader_of_results_that_leaves_ends_the_run_with_an_error() {
     let desk = Desk::new();
     desk.write("inputs", "1\n2\n3\n");

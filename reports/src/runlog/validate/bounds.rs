@@ -71,8 +71,8 @@ pub(super) struct Bounds {
     replaced: bool,
     warm_up: Times,
     load: Times,
-    /// Where the last interval of each tag ended.
-    intervals: [u64; 3],
+    /// Where the last interval of each tag began and ended; one that both phases have something in is there twice.
+    intervals: [(u64, u64); 3],
     load_due_ns: Option<u64>,
     drain_ns: Option<u64>,
 }
@@ -190,14 +190,14 @@ impl Bounds {
     }
 
     pub(super) fn latency(&mut self, interval: &LatencyInterval, extent: Extent) -> Result<(), String> {
-        let end_ns = &mut self.intervals[interval.tag as usize];
-        if interval.length_ns == 0 || interval.start_ns < *end_ns {
+        let own = (interval.start_ns, interval.start_ns.saturating_add(interval.length_ns));
+        let last = std::mem::replace(&mut self.intervals[interval.tag as usize], own);
+        if interval.length_ns == 0 || own != last && own.0 < last.1 {
             return Err(format!(
                 "an interval of {:?} without length, or within the one before",
                 interval.tag
             ));
         }
-        *end_ns = interval.start_ns.saturating_add(interval.length_ns);
         let times = if interval.phase == Phase::Load { &mut self.load } else { &mut self.warm_up };
         let all = &mut times.histograms[interval.tag as usize];
         *all = Some(all.map_or(extent, |all| all.with(extent)));

@@ -13,7 +13,19 @@ use std::path::{Path, PathBuf};
 const LOOK_NS: i64 = 50_000_000;
 
 /// What is said of a file that has no name any more.
-pub(in crate::cli) const GONE: &str = "was removed, and the results in it are lost";
+const GONE: &str = "was removed, and the results in it are lost";
+
+/// What is said of one that another program has made shorter,
+const CUT: &str = "was cut off by another program, and the results that stood there are lost";
+/// or has put another one in the place of,
+const REPLACED: &str = "is another file now, and the results are in the one that had that name";
+/// or has moved.
+const MOVED: &str = "has another name now, and the results are in the file under that name";
+
+/// Whether the results so far are not, or not all, where a later run would look for them.
+pub(in crate::cli) fn is_elsewhere(error: &str) -> bool {
+    [GONE, CUT, REPLACED, MOVED].iter().any(|what| error.ends_with(what))
+}
 
 /// A file that results are written to.
 #[derive(Debug)]
@@ -102,14 +114,26 @@ impl Written {
         }
     }
 
-    /// What is written to a file without a name is lost.
+    /// What is written to a file without a name is lost, and so is what another program has cut off. What has another name
+    /// now is not where it was asked for.
     fn is_there(&self) -> Result<(), String> {
-        match self.file.metadata() {
-            Ok(found) if self.kind == Kind::Regular && found.nlink() == 0 => {
-                Err(format!("{} {GONE}", self.path.display()))
-            }
-            _ => Ok(()),
+        if self.kind != Kind::Regular {
+            return Ok(());
         }
+        let Ok(found) = self.file.metadata() else { return Ok(()) };
+        let what = if found.nlink() == 0 {
+            GONE
+        } else if found.len() < self.len {
+            CUT
+        } else {
+            match self.path.metadata() {
+                Ok(named) if (named.dev(), named.ino()) == (found.dev(), found.ino()) => return Ok(()),
+                Ok(_) => REPLACED,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => MOVED,
+                Err(_) => return Ok(()),
+            }
+        };
+        Err(format!("{} {what}", self.path.display()))
     }
 
     /// Waits for the reader as long as no signal asks to stop.

@@ -1,7 +1,7 @@
 //! The end of a task: its result, its output, and its place in the journal.
 
 use super::super::output::{Printer, Unprinted};
-use super::super::results::{End, GONE, Status, Whose};
+use super::super::results::{End, Status, Whose, is_elsewhere};
 use super::super::source::Source;
 use super::super::task::Job;
 use super::super::{UNFIT, print};
@@ -107,8 +107,7 @@ impl Run {
     fn unwritten(&mut self, error: &str) {
         if !self.work.results.is_stalled() {
             let hint = "the results so far are complete; `--resume` continues from there";
-            let is_gone = error.ends_with(GONE);
-            return self.broken(UNFIT, error, if is_gone { "" } else { hint });
+            return self.broken(UNFIT, error, if is_elsewhere(error) { "" } else { hint });
         }
         if !matches!(self.stop, Some(Stop::Interrupted | Stop::Broken(_))) {
             self.stop = Some(Stop::Interrupted);
