@@ -22,7 +22,7 @@ use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use crate::scenario::{Part, Plan, Workload};
-use crate::system::{Cause, Event as Got, Notice, Noticed, PlaceId, Recipient, Refused, System, Task};
+use crate::system::{Cause, Event as Got, PlaceId, Recipient, Refused, System, Task};
 use check::{Asked, Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
@@ -227,21 +227,6 @@ impl<'a> Loader<'a> {
         self.report(seen);
         self.notice();
         ended
-    }
-
-    /// What the system has noticed about itself.
-    fn notice(&mut self) {
-        let notices = self.system.notices();
-        if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
-            self.watch.scaled();
-        }
-        let watch = &*self.watch;
-        // Places that came by scaling are not of the run: what is about them is told of the supervisor.
-        let agent = |notice: &Notice| {
-            let of = |place| watch.agents().get(watch.id_of(place) as usize).filter(|agent| agent.id != 0);
-            of(notice.place).or_else(|| of(PlaceId::Supervisor))
-        };
-        self.tools.incidents.noticed(self.tools.clock.now_ns(), &notices, agent);
     }
 
     /// Does what the calendar says.

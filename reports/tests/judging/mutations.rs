@@ -312,7 +312,7 @@ const FORGERIES: &[Forgery] = &[
     }),
     ("a start in 2001", |record| {
         if let Event::Header(header) = &mut record.event {
-            header.started_utc = "2001-01-01T00:00:00Z".to_owned();
+            "2001-01-01T00:00:00Z".clone_into(&mut header.started_utc);
         }
     }),
     ("a median of 1 ns in each round", |record| {

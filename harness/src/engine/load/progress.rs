@@ -1,11 +1,27 @@
-//! Looks whether the system gets on: see [`crate::engine::stillness`].
+//! What befalls the system that the run has not asked for: by its own word, and by whether it gets on
+//! ([`crate::engine::stillness`]).
 
 use super::Loader;
 use crate::engine::incidents::Held;
-use crate::system::PlaceId;
+use crate::system::{Notice, Noticed, PlaceId};
 use reports::runlog::event::IncidentKind;
 
 impl Loader<'_> {
+    /// What the system has noticed about itself.
+    pub(super) fn notice(&mut self) {
+        let notices = self.system.notices();
+        if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
+            self.watch.scaled();
+        }
+        let watch = &*self.watch;
+        // Places that came by scaling are not of the run: what is about them is told of the supervisor.
+        let agent = |notice: &Notice| {
+            let of = |place| watch.agents().get(watch.id_of(place) as usize).filter(|agent| agent.id != 0);
+            of(notice.place).or_else(|| of(PlaceId::Supervisor))
+        };
+        self.tools.incidents.noticed(self.tools.clock.now_ns(), &notices, agent);
+    }
+
     /// Which processes get on, and whether an operator holds them.
     pub(super) fn look_for_progress(&mut self) {
         let now = self.now_ns();
@@ -26,6 +42,7 @@ impl Loader<'_> {
             .collect();
         self.tools.incidents.still(now, &still);
         let supervisor = watch.agents().get(watch.id_of(PlaceId::Supervisor) as usize);
+        let supervisor = supervisor.filter(|agent| agent.id != 0);
         let held = found.paused_ns.zip(paused_by).zip(supervisor).map(|((since_ns, by), agent)| {
             let how = format!("was paused with its whole fleet by {by}");
             Held { agent: agent.clone(), pid: agent.pid, how, since_ns }

@@ -316,14 +316,14 @@ impl Times {
         let beyond = |what: Option<u64>, extent: Option<Extent>, within: fn(u64, Extent) -> bool| {
             what.zip(extent).is_some_and(|(ns, extent)| !within(ns, extent))
         };
-        if beyond(self.p50_least, of(LatencyTag::Task), |ns, extent| ns >= extent.least_ns)
-            || beyond(self.task_most, of(LatencyTag::Task), |ns, extent| ns <= extent.most_ns)
-            || beyond(self.round_most, of(LatencyTag::Coordination), |ns, extent| ns <= extent.most_ns)
+        if beyond(self.p50_least, of(LatencyTag::Task), |ns, extent| ns >= extent.least)
+            || beyond(self.task_most, of(LatencyTag::Task), |ns, extent| ns <= extent.most)
+            || beyond(self.round_most, of(LatencyTag::Coordination), |ns, extent| ns <= extent.most)
         {
             return Err("rounds took another time than the histograms of the run have".into());
         }
-        let send = of(LatencyTag::TaskFromSend).map(|extent| extent.most_from_ns);
-        if beyond(send, of(LatencyTag::Task), |ns, extent| ns <= extent.most_ns) {
+        let send = of(LatencyTag::TaskFromSend).map(|extent| extent.most_from);
+        if beyond(send, of(LatencyTag::Task), |ns, extent| ns <= extent.most) {
             return Err("a task took longer from its sending than from when it was due".into());
         }
         Ok(())

@@ -5,22 +5,22 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
-/// Between which values those of a histogram lie, to its precision.
+/// Between which values those of a histogram lie, to its precision; ns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
-    pub(super) least_ns: u64,
+    pub(super) least: u64,
     /// The largest value is at least this,
-    pub(super) most_from_ns: u64,
+    pub(super) most_from: u64,
     /// and at most this.
-    pub(super) most_ns: u64,
+    pub(super) most: u64,
 }
 
 impl Extent {
     pub(super) fn with(self, other: Self) -> Self {
         Self {
-            least_ns: self.least_ns.min(other.least_ns),
-            most_from_ns: self.most_from_ns.max(other.most_from_ns),
-            most_ns: self.most_ns.max(other.most_ns),
+            least: self.least.min(other.least),
+            most_from: self.most_from.max(other.most_from),
+            most: self.most.max(other.most),
         }
     }
 }
@@ -36,9 +36,9 @@ pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<Extent
         ));
     }
     Ok(Extent {
-        least_ns: histogram.lowest_equivalent(histogram.min()),
-        most_from_ns: histogram.lowest_equivalent(histogram.max()),
-        most_ns: histogram.highest_equivalent(histogram.max()),
+        least: histogram.lowest_equivalent(histogram.min()),
+        most_from: histogram.lowest_equivalent(histogram.max()),
+        most: histogram.highest_equivalent(histogram.max()),
     })
 }
 
