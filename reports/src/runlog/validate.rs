@@ -17,8 +17,8 @@ mod workloads;
 use std::sync::Arc;
 
 use super::event::{
-    AgentId, CommandDone, End, EndReason, Event, Header, Phase, PlanFacts, Record, Resumes, Round, Sample,
-    When, WorkloadLatency,
+    AgentExit, AgentId, Agents, CommandDone, End, EndReason, Event, Header, Phase, PlanFacts, Record,
+    Resumes, Round, Sample, When, WorkloadLatency,
 };
 use agents::Census;
 use bounds::Bounds;
@@ -119,21 +119,8 @@ impl Validator {
                 self.bounds.phase(began.phase, record.t_ns);
                 self.begin_phase(began.phase, plan)
             }
-            Event::Agents(event) => {
-                if self.began_ns == 0 {
-                    self.began_ns = record.t_ns;
-                }
-                self.census.introduce(event, plan)?;
-                self.bounds.introduced(&event.agents, record.t_ns)
-            }
-            Event::AgentExit(exit) if exit.seen_ns < self.began_ns => {
-                Err(format!("{} had ended before the fleet was there", exit.name))
-            }
-            Event::AgentExit(exit) => {
-                self.census.exit(exit, self.phase(), plan)?;
-                let of = (exit.incarnation, exit.expected);
-                self.bounds.exit((exit.agent, &exit.name), of, exit.seen_ns)
-            }
+            Event::Agents(event) => self.introduced(event, plan, record.t_ns),
+            Event::AgentExit(exit) => self.exited(exit, plan),
             Event::Command(command) => self.command(command),
             Event::Incident(incident) if incident.from_ns < self.began_ns => {
                 Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
@@ -180,6 +167,22 @@ impl Validator {
                 self.bounds.end(end, (record.t_ns, self.t_ns))
             }
         }
+    }
+
+    fn introduced(&mut self, event: &Agents, plan: Option<&PlanFacts>, t_ns: u64) -> Result<(), String> {
+        if self.began_ns == 0 {
+            self.began_ns = t_ns;
+        }
+        self.census.introduce(event, plan)?;
+        self.bounds.introduced(&event.agents, t_ns)
+    }
+
+    fn exited(&mut self, exit: &AgentExit, plan: Option<&PlanFacts>) -> Result<(), String> {
+        if exit.seen_ns < self.began_ns {
+            return Err(format!("{} had ended before the fleet was there", exit.name));
+        }
+        self.census.exit(exit, self.phase(), plan)?;
+        self.bounds.exit((exit.agent, &exit.name), (exit.incarnation, exit.expected), exit.seen_ns)
     }
 
     fn verified(&mut self, left: bool) -> Result<(), String> {

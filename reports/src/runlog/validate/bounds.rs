@@ -2,7 +2,7 @@
 //!
 //! Times against the wall clock, CPU time against the time that has passed, latencies of rounds against the histograms, late and
 //! second answers against failures and the ledger. Bounds are wide: a clock may be set, and a kernel rounds. They are there
-//! to tell a run from what cannot have been one.
+//! to part a run from what cannot have been one.
 
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -71,7 +71,7 @@ pub(super) struct Bounds {
     replaced: bool,
     warm_up: Times,
     load: Times,
-    /// Where the last interval of each tag began and ended; one that both phases have something in is there twice.
+    /// Where the last interval of each tag began and ended; one that both phases have something in is of each.
     intervals: [(u64, u64); 3],
     load_due_ns: Option<u64>,
     drain_ns: Option<u64>,
