@@ -27,6 +27,7 @@ mod top;
 mod up;
 
 use crate::bus::directory::{Found, SHM, find};
+use crate::os::mounts::elsewhere;
 pub use crate::process::inherited::settle;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -98,15 +99,18 @@ struct Place {
 }
 
 impl Place {
-    /// Every fleet there. Errors are already printed.
+    /// Every fleet there, and those of runs that have another file system mounted in that place. Errors are already printed.
     fn fleets(&self) -> Result<Vec<Found>, u8> {
-        find(&self.shm_dir).map_err(|error| {
+        let mut fleets = find(&self.shm_dir).map_err(|error| {
             print::error(
                 format!("{}: {error}", self.shm_dir.display()),
                 "`--shm-dir` must be an existing directory that you may read; by default it is /dev/shm",
             );
             UNFIT
-        })
+        })?;
+        // What cannot be read there has ended since, or is another user's.
+        fleets.extend(elsewhere(&self.shm_dir).iter().filter_map(|there| find(there).ok()).flatten());
+        Ok(fleets)
     }
 }
 

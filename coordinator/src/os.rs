@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod identity;
+pub mod mounts;
 pub mod named;
 pub mod nameless;
 pub mod stop;

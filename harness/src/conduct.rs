@@ -13,6 +13,7 @@ use crate::engine::stop::{Stop, StopMode};
 use crate::engine::{self, Ended, EngineError, Request};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, PreflightError};
+use crate::private_shm::{Namespace, PrivateShm};
 use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
@@ -32,6 +33,8 @@ pub struct Options {
     pub command: String,
     /// How to start the supervisor.
     pub program: Program,
+    /// Where a file system of the run's own can be mounted; needed by plans that have one.
+    pub namespace: Option<Namespace>,
 }
 
 /// How a run is followed and ended from other threads.
@@ -108,6 +111,8 @@ pub fn conduct(
     controls: &Controls,
     mut observe: impl FnMut(Notice),
 ) -> Result<Conducted, ConductError> {
+    // First: it is what the preflight looks at. It lasts until the run is judged.
+    let _private_shm = private_shm(&plan, &options)?;
     let warnings = host::preflight(&plan, &options.shm_dir)?;
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
@@ -128,6 +133,15 @@ pub fn conduct(
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
+}
+
+fn private_shm(plan: &Plan, options: &Options) -> Result<Option<PrivateShm>, PreflightError> {
+    let Some(room) = plan.private_shm() else { return Ok(None) };
+    let refused = |why: &str| PreflightError::no_private_shm(why.to_owned());
+    let namespace = options.namespace.ok_or_else(|| refused("this process is in no namespace of its own"))?;
+    PrivateShm::mount(namespace, &options.shm_dir, room)
+        .map(Some)
+        .map_err(|error| refused(&format!("{}: {error}", options.shm_dir.display())))
 }
 
 /// From the log; if that is not what was written any more, from what its records amounted to.
@@ -213,6 +227,7 @@ mod tests {
             out: out.to_owned(),
             command: String::new(),
             program: Program::own(&[]),
+            namespace: None,
         };
         let mut notices = 0;
         let error = conduct(plan(), options, &Controls::default(), |notice| {

@@ -287,6 +287,7 @@ impl Run<'_> {
         };
         let tools = Tools {
             plan: &self.request.plan,
+            shm_dir: &self.request.shm_dir,
             clock: &self.clock,
             log: &self.log,
             sampling: sampling.orders(),

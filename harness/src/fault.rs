@@ -1,18 +1,21 @@
 //! What is done to a fleet on purpose, a file a fault, all of one shape: inject, prove, heal, prove healed.
 //!
 //! A fault is proven by other means than those that injected it: the kernel shows the effect on the process with that
-//! pid and start time, whatever the system says of itself. All faults here act on single processes, which the kernel
-//! takes down with the harness: nothing of them outlives a run, and there is nothing to undo.
+//! pid and start time, or on the file system that it lies in, whatever the system says of itself. All faults here act on
+//! single processes, or on mounts of a namespace of the run's own, which the kernel takes down with the harness: nothing
+//! of them outlives a run, and there is nothing to undo.
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
 mod kill;
 mod limit;
 mod pause;
+mod shm;
 
 use crate::scenario::fault::Action;
 use crate::system::{Process, System};
 use std::fmt;
+use std::path::Path;
 
 /// What a look at an effect shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +47,13 @@ pub trait Fault: fmt::Debug {
     fn prove_healed(&self, system: &dyn System) -> Look;
 }
 
-pub fn of(action: Action) -> Box<dyn Fault> {
+/// `shm_dir` is where the fleet keeps its shared memory.
+pub fn of(action: Action, shm_dir: &Path) -> Box<dyn Fault> {
     match action {
         Action::Kill => Box::new(kill::Kill::default()),
         Action::Pause => Box::new(pause::Pause::default()),
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
+        Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
     }
 }
 

@@ -13,6 +13,7 @@ mod parse;
 mod program;
 pub(crate) mod read;
 
+use crate::private_shm::REMEDY;
 use crate::scenario::{Plan, Workload};
 use reports::runlog::event::HostFacts;
 use std::fmt;
@@ -51,6 +52,8 @@ pub struct Need {
     pub fds: u64,
     /// The fleet's; the harness itself is running already.
     pub processes: u64,
+    /// What the run's own file system for shared memory can hold, if it needs one: then it takes nothing of the host's.
+    pub private_shm_bytes: Option<u64>,
     /// The programs that are started, without those whose names contain the task's number.
     pub programs: Vec<String>,
 }
@@ -58,9 +61,12 @@ pub struct Need {
 impl Need {
     pub fn of(plan: &Plan) -> Self {
         let shape = plan.shape();
+        let private_shm_bytes = plan.private_shm().map(|room| room.bytes);
+        let of_host = |amount| if private_shm_bytes.is_some() { 0 } else { amount };
         Self {
-            shm_bytes: shape.shm_bytes(),
-            shm_inodes: shape.shm_inodes(),
+            shm_bytes: of_host(shape.shm_bytes()),
+            shm_inodes: of_host(shape.shm_inodes()),
+            private_shm_bytes,
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard()),
             programs: programs_of(plan),
@@ -75,6 +81,7 @@ impl Need {
             shm_inodes: self.shm_inodes.max(other.shm_inodes),
             fds: self.fds.max(other.fds),
             processes: self.processes.max(other.processes),
+            private_shm_bytes: self.private_shm_bytes.max(other.private_shm_bytes),
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<String> = new.collect();
@@ -130,6 +137,14 @@ impl fmt::Display for PreflightError {
             }
         }
         Ok(())
+    }
+}
+
+impl PreflightError {
+    /// The run cannot have a file system of its own for its shared memory.
+    pub fn no_private_shm(why: String) -> Self {
+        let (name, status, remedy) = (judge::PRIVATE_SHM, Status::Missing, Some(REMEDY.to_owned()));
+        Self { missing: vec![Capability { name, status, found: why, remedy }] }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod exit;
 pub mod fault;
 pub mod host;
+pub mod private_shm;
 pub mod sample;
 pub mod scenario;
 pub mod system;

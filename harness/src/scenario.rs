@@ -30,6 +30,7 @@ mod sampling;
 mod schema;
 pub mod seed;
 mod setup;
+mod shm;
 mod stage;
 mod syntax;
 mod table;
@@ -49,6 +50,7 @@ pub(crate) use root::hex;
 pub use sampling::Sampling;
 pub use schema::schema_json;
 pub use setup::Step;
+pub use shm::Room;
 pub use stage::{SizeStep, Stage};
 pub use workload::{Agent, Mix, Part, SleepTime, Workload};
 

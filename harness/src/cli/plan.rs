@@ -73,7 +73,7 @@ fn faults(plan: &Plan, text: &mut String) {
         let _ = writeln!(text, "  {:<16}{}", fault.name, fault.words);
         for firing in fault.firings.iter().take(SHOWN) {
             let at = short(Duration::from_nanos(firing.at_ns));
-            let _ = writeln!(text, "    {at:<14}{}", targets(&firing.targets));
+            let _ = writeln!(text, "    {}", format!("{at:<14}{}", targets(&firing.targets)).trim_end());
         }
         if let Some(more) = fault.firings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             let _ = writeln!(text, "    and {more} more; `--json` lists them all");

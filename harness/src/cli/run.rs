@@ -7,6 +7,8 @@ use super::args::RunArgs;
 use super::{load, output};
 use crate::conduct::Options;
 use crate::exit::ExitCode;
+use crate::host::PreflightError;
+use crate::private_shm::Namespace;
 use crate::scenario::Plan;
 use crate::system::own_program;
 use coordinator::cli::limits::{self, TooLow};
@@ -43,6 +45,10 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(jobs) => jobs,
         Err(code) => return code,
     };
+    let namespace = match namespace(&jobs) {
+        Ok(namespace) => namespace,
+        Err(code) => return code,
+    };
     let mut came = match one::watch() {
         Ok(came) => came,
         Err(error) => {
@@ -58,7 +64,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         if total > 1 && !args.quiet {
             output::report(&format!("run {} of {total}: {}", index + 1, job.plan.name()));
         }
-        let line = until_decided(job, args, &mut came);
+        let line = until_decided(job, args, namespace, &mut came);
         let is_stopped = line.is_stopped;
         recap.push(line);
         if is_stopped {
@@ -68,8 +74,19 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     recap.show(args.json)
 }
 
+/// Where runs can mount what is theirs alone, if one of them does. To be called before this process has a second thread.
+fn namespace(jobs: &[Job]) -> Result<Option<Namespace>, ExitCode> {
+    if jobs.iter().all(|job| job.plan.private_shm().is_none()) {
+        return Ok(None);
+    }
+    Namespace::enter().map(Some).map_err(|error| {
+        output::unfit(&PreflightError::no_private_shm(error.to_string()));
+        ExitCode::HostUnfit
+    })
+}
+
 /// Runs it, and again as often as is allowed while it is INCONCLUSIVE.
-fn until_decided(job: &Job, args: &RunArgs, came: &mut one::Came) -> Line {
+fn until_decided(job: &Job, args: &RunArgs, namespace: Option<Namespace>, came: &mut one::Came) -> Line {
     let show = Show { quiet: args.quiet, summary: !args.json };
     let mut line = Line::new(job.plan.name());
     loop {
@@ -78,6 +95,7 @@ fn until_decided(job: &Job, args: &RunArgs, came: &mut one::Came) -> Line {
             out: args.out.clone(),
             command: command(args, job),
             program: own_program(),
+            namespace,
         };
         line.push(one::run(job.plan.clone(), options, show, came));
         let again = line.exit == ExitCode::Inconclusive && line.retries() < args.retry_inconclusive;

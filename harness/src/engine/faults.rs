@@ -10,6 +10,7 @@ use crate::scenario::Plan;
 use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
+use std::path::Path;
 use std::time::Duration;
 
 /// An effect that does not show within this time is not proven.
@@ -41,14 +42,16 @@ struct Active {
 #[derive(Debug)]
 pub struct Faults<'a> {
     plan: &'a Plan,
+    /// Where the system keeps its shared memory.
+    shm_dir: &'a Path,
     log: Handle,
     active: Vec<Active>,
     looked_ns: u64,
 }
 
 impl<'a> Faults<'a> {
-    pub fn new(plan: &'a Plan, log: Handle) -> Self {
-        Self { plan, log, active: Vec::new(), looked_ns: 0 }
+    pub fn new(plan: &'a Plan, shm_dir: &'a Path, log: Handle) -> Self {
+        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0 }
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
@@ -92,7 +95,7 @@ impl<'a> Faults<'a> {
             );
             return self.record(number, FaultStepKind::NotInjected, now_ns, how);
         }
-        let mut fault = fault::of(self.plan.faults()[firing.fault].action());
+        let mut fault = fault::of(self.plan.faults()[firing.fault].action(), self.shm_dir);
         match fault.inject(system, &targets) {
             Err(why) => self.record(number, FaultStepKind::NotInjected, now_ns, why),
             Ok(how) => {

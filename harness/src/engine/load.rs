@@ -29,6 +29,7 @@ use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severi
 use round::{InFlight, Recipients};
 use scale::Size;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 /// The load thread sleeps no longer than this, so that a stop is seen.
@@ -63,6 +64,8 @@ enum Kind {
 #[derive(Debug)]
 pub struct Tools<'a> {
     pub plan: &'a Plan,
+    /// Where the system keeps its shared memory.
+    pub shm_dir: &'a Path,
     pub clock: &'a Clock,
     pub log: &'a Handle,
     /// Hears when to sweep, and of new processes in the agents' places.
@@ -120,7 +123,7 @@ impl<'a> Loader<'a> {
         };
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
-            faults: Faults::new(plan, tools.log.clone()),
+            faults: Faults::new(plan, tools.shm_dir, tools.log.clone()),
             calendar: Calendar::new(plan, tools.clock.now_ns()),
             to,
             size: plan.workers_least().map(|_| Size::new(plan.workers_at_start())),

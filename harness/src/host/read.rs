@@ -33,6 +33,8 @@ pub(super) struct Readings {
     pub(super) pidfd: Result<(), String>,
     pub(super) futex: Result<(), String>,
     pub(super) user_namespaces: u64,
+    /// Without a user namespace.
+    pub(super) can_mount: bool,
     /// Why this process cannot be looked at.
     pub(super) proc: Result<(), String>,
     /// Absent if it cannot be read.
@@ -171,6 +173,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
             .map(drop)
             .map_err(|error| error.to_string()),
         user_namespaces: user_namespaces(),
+        can_mount: can_mount(),
         proc: Process::myself().and_then(|own| own.stat()).map(drop).map_err(|error| error.to_string()),
         memory: memory().ok(),
         clock_source: known(text("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim()),
@@ -218,6 +221,11 @@ fn user_namespaces() -> u64 {
         return 0;
     }
     number("/proc/sys/user/max_user_namespaces")
+}
+
+fn can_mount() -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    Process::myself().and_then(|own| own.status()).is_ok_and(|status| status.capeff & CAP_SYS_ADMIN != 0)
 }
 
 /// Where logind runs, it removes a user's files in /dev/shm when the last session ends, unless told not to.

@@ -2,16 +2,18 @@
 //!
 //! Every choice is made before the first fork: `calendar` resolves times and targets from the run's seed.
 
+mod action;
 mod calendar;
 mod check;
 mod form;
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
-use super::form::{Count, Name, Span, Whole, Word, Words};
+use super::form::{Count, Name, Size, Span, Whole, Word, Words};
 use super::load::Load;
 use super::mistake::Mistake;
 use super::rehearsal::shorten;
 use super::rule::{when, without};
+use super::shm::Room;
 use super::table::{Key, Presence, Preset, Table};
 use super::unit::duration_text;
 use coordinator::config::FleetShape;
@@ -20,6 +22,7 @@ use reports::runlog::event::FaultKind;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
+pub use action::{Action, Resource, ShmFault};
 pub use calendar::{Calendar, Firing};
 use check::check_one;
 use form::{Moment, Share};
@@ -37,21 +40,57 @@ pub(super) static TABLE: Table = Table {
            a fault whose effect cannot be shown makes the run INCONCLUSIVE.",
     required: false,
     repeated: true,
-    keys: &[&NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO],
+    keys: &[
+        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO, &SIZE,
+        &FILL,
+    ],
     anew: None,
     rules: Some(rules),
 };
 
 fn rules() -> Vec<Json> {
-    let of_limit = without(&[RESOURCE.name, TO.name]);
+    let lacks = |keys: &[&[&str]]| without(&keys.concat());
+    let needs = |keys: &[&str]| json!({ "required": keys });
+    let both = |one: Json, other: Json| json!({ "allOf": [one, other] });
     vec![
-        when(KIND.name, &json!("kill"), &without(&[FOR.name, RESOURCE.name, TO.name])),
-        when(KIND.name, &json!("pause"), &json!({ "allOf": [of_limit, { "required": [FOR.name] }] })),
-        when(KIND.name, &json!("limit"), &json!({ "required": [FOR.name, RESOURCE.name, TO.name] })),
+        when(KIND.name, &json!("kill"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
+        when(KIND.name, &json!("pause"), &both(lacks(&[OF_LIMIT, OF_SHM]), needs(&[ROLE.name, FOR.name]))),
+        when(
+            KIND.name,
+            &json!("limit"),
+            &both(lacks(&[OF_SHM]), needs(&[ROLE.name, FOR.name, RESOURCE.name, TO.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-limit"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, &[FILL.name]]), needs(&[FOR.name, SIZE.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-fill"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, &[SIZE.name]]), needs(&[FOR.name, FILL.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-inodes"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SHM]), needs(&[FOR.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-read-only"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SHM]), needs(&[FOR.name])),
+        ),
         json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
         json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
     ]
 }
+
+/// Keys that say which processes it is done to.
+const OF_TARGETS: &[&str] = &[ROLE.name, COUNT.name, SHARE.name, PICK.name, APART.name];
+/// Keys of `kind = "limit"` alone,
+const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
+/// and of faults on shared memory.
+const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
 
 static NAME: Key<Name> = Key {
     name: "name",
@@ -71,6 +110,26 @@ static KIND: Key<Words<FaultKind>> = Key {
                 text: "limit",
                 value: FaultKind::Limit,
                 says: "a lower soft limit of a resource, and the one before after `for`",
+            },
+            Word {
+                text: "shm-limit",
+                value: FaultKind::ShmLimit,
+                says: "a smaller `/dev/shm`, and the size before after `for`",
+            },
+            Word {
+                text: "shm-fill",
+                value: FaultKind::ShmFill,
+                says: "`/dev/shm` filled up to a share of it, and emptied after `for`",
+            },
+            Word {
+                text: "shm-inodes",
+                value: FaultKind::ShmInodes,
+                says: "all inodes of `/dev/shm` in use, and free after `for`",
+            },
+            Word {
+                text: "shm-read-only",
+                value: FaultKind::ShmReadOnly,
+                says: "`/dev/shm` read-only, and writable after `for`",
             },
         ],
     },
@@ -94,7 +153,10 @@ static ROLE: Key<Words<FaultRole>> = Key {
             Word { text: "worker", value: FaultRole::Worker, says: "" },
         ],
     },
-    presence: Presence::Required { example: "\"coordinator\"" },
+    presence: Presence::RequiredBy {
+        example: "\"coordinator\"",
+        who: "`kind = \"kill\"`, `\"pause\"` and `\"limit\"`",
+    },
     says: "The processes that it is done to. With a coordinator, its workers end as well.",
 };
 
@@ -163,30 +225,9 @@ static APART: Key<Span> = Key {
 static FOR: Key<Span> = Key {
     name: "for",
     form: Span::POSITIVE,
-    presence: Presence::RequiredBy { example: "\"2s\"", who: "`kind = \"pause\"` and `\"limit\"`" },
+    presence: Presence::RequiredBy { example: "\"2s\"", who: "every kind but `kill`" },
     says: "How long it lasts before it is healed.",
 };
-
-/// What `setrlimit` calls a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
-    Descriptors,
-    Processes,
-    AddressSpace,
-    FileSize,
-}
-
-impl Resource {
-    /// As `ulimit` and `/proc/PID/limits` know it.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Descriptors => "open files",
-            Self::Processes => "processes",
-            Self::AddressSpace => "bytes of address space",
-            Self::FileSize => "bytes in a file",
-        }
-    }
-}
 
 static RESOURCE: Key<Words<Resource>> = Key {
     name: "resource",
@@ -210,6 +251,20 @@ static TO: Key<Whole> = Key {
     says: "Limit: the new soft limit, below the present one.",
 };
 
+static SIZE: Key<Size> = Key {
+    name: "size",
+    form: Size { least: 1 << 20, most: 1 << 31 },
+    presence: Presence::RequiredBy { example: "\"64MiB\"", who: "`kind = \"shm-limit\"`" },
+    says: "Of `/dev/shm`: at least what the fleet needs, and below what it has had before.",
+};
+
+static FILL: Key<Share> = Key {
+    name: "fill",
+    form: Share,
+    presence: Presence::RequiredBy { example: "\"100%\"", who: "`kind = \"shm-fill\"`" },
+    says: "How much of `/dev/shm` is used then.",
+};
+
 /// A moment of the load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum At {
@@ -222,42 +277,24 @@ pub(super) enum At {
 pub(super) struct RawFault {
     name: Option<Sited<String>>,
     kind: Option<Sited<FaultKind>>,
-    role: Option<Sited<FaultRole>>,
-    count: Option<Sited<u32>>,
-    share: Option<Sited<f64>>,
-    pick: Option<Sited<Pick>>,
+    role: Given<FaultRole>,
+    count: Given<u32>,
+    share: Given<f64>,
+    pick: Given<Pick>,
     at: Option<Sited<At>>,
     every: Option<Sited<Duration>>,
     times: Option<Sited<u32>>,
-    apart: Option<Sited<Duration>>,
+    apart: Given<Duration>,
     lasts: Given<Duration>,
     resource: Given<Resource>,
     to: Given<u64>,
+    size: Given<u64>,
+    fill: Given<f64>,
 }
 
-/// What a firing does to each target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Kill,
-    Pause,
-    Limit { resource: Resource, to: u64 },
-}
-
-impl Action {
-    pub fn kind(self) -> FaultKind {
-        match self {
-            Self::Kill => FaultKind::Kill,
-            Self::Pause => FaultKind::Pause,
-            Self::Limit { .. } => FaultKind::Limit,
-        }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Self::Kill => "SIGKILL".to_owned(),
-            Self::Pause => "SIGSTOP".to_owned(),
-            Self::Limit { resource, to } => format!("a limit of {to} {}", resource.words()),
-        }
+impl RawFault {
+    pub(super) fn is_of_shm(&self) -> bool {
+        self.kind.as_ref().is_some_and(|kind| kind.value.is_of_shm())
     }
 }
 
@@ -282,7 +319,8 @@ impl Many {
 pub struct Fault {
     name: String,
     action: Action,
-    role: FaultRole,
+    /// Nothing if it is not done to processes.
+    role: Option<FaultRole>,
     many: Many,
     pick: Pick,
     at: At,
@@ -303,15 +341,16 @@ impl Fault {
 
     /// `SIGKILL to 3 of 10 coordinators at once`.
     fn words(&self, shape: &FleetShape) -> String {
+        let lasts = self.lasts.map(|lasts| format!(" for {}", duration_text(lasts))).unwrap_or_default();
+        let Some(role) = self.role else { return format!("{}{lasts}", self.action.words()) };
         let all = self.all(shape);
         let many = self.many.of(all);
-        let role = match (self.role, all) {
+        let role = match (role, all) {
             (FaultRole::Coordinator, 1) => "coordinator",
             (FaultRole::Coordinator, _) => "coordinators",
             (FaultRole::Worker, 1) => "worker",
             (FaultRole::Worker, _) => "workers",
         };
-        let lasts = self.lasts.map(|lasts| format!(" for {}", duration_text(lasts))).unwrap_or_default();
         let how = match (many, self.apart) {
             (1, _) => String::new(),
             (_, Duration::ZERO) => " at once".to_owned(),
@@ -322,8 +361,9 @@ impl Fault {
 
     fn all(&self, shape: &FleetShape) -> u32 {
         match self.role {
-            FaultRole::Coordinator => shape.coordinators(),
-            FaultRole::Worker => shape.coordinators() * shape.workers_per_coordinator(),
+            None => 0,
+            Some(FaultRole::Coordinator) => shape.coordinators(),
+            Some(FaultRole::Worker) => shape.coordinators() * shape.workers_per_coordinator(),
         }
     }
 
@@ -354,17 +394,19 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
     let one = |fields: &Fields<'_>| RawFault {
         name: fields.value(&NAME, found),
         kind: fields.value(&KIND, found),
-        role: fields.value(&ROLE, found),
-        count: fields.value(&COUNT, found),
-        share: fields.value(&SHARE, found),
-        pick: fields.value(&PICK, found),
+        role: fields.given(&ROLE, found),
+        count: fields.given(&COUNT, found),
+        share: fields.given(&SHARE, found),
+        pick: fields.given(&PICK, found),
         at: fields.value(&AT, found),
         every: fields.value(&EVERY, found),
         times: fields.value(&TIMES, found),
-        apart: fields.value(&APART, found),
+        apart: fields.given(&APART, found),
         lasts: fields.given(&FOR, found),
         resource: fields.given(&RESOURCE, found),
         to: fields.given(&TO, found),
+        size: fields.given(&SIZE, found),
+        fill: fields.given(&FILL, found),
     };
     entries.iter().map(one).collect()
 }
@@ -373,12 +415,12 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
 pub(super) fn check(
     raw: Vec<RawFault>,
     load: Option<&Load>,
-    shape: Option<&FleetShape>,
+    fleet: Option<(&FleetShape, Option<Room>)>,
     found: &mut Vec<Mistake>,
 ) -> Vec<Fault> {
     let names = raw.iter().filter_map(|fault| fault.name.as_ref());
     reject_repeated_names("fault", names, |_| CHOOSE_ANOTHER.to_owned(), found);
-    raw.into_iter().filter_map(|fault| check_one(fault, load, shape, found)).collect()
+    raw.into_iter().filter_map(|fault| check_one(fault, load, fleet, found)).collect()
 }
 
 /// What a reader should know: recovery is judged by what follows.

@@ -7,13 +7,14 @@ use super::rehearsal::Rehearsal;
 use super::root::Scenario;
 use super::sampling::Sampling;
 use super::setup::Step;
+use super::shm::Room;
 use super::stage::{self, SizeStep, Stage};
 use super::unit::nanos;
 use super::workload::{self, Mix};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
-use reports::runlog::event::{CriterionSpec, PlanFacts, ScenarioFacts, Topology};
+use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, Topology};
 use std::time::Duration;
 
 /// What the command line adds to a scenario.
@@ -222,6 +223,11 @@ impl Plan {
         &self.scenario.faults
     }
 
+    /// What a file system of the run's own for shared memory can hold; nothing if the fleet uses that of the host.
+    pub fn private_shm(&self) -> Option<Room> {
+        self.scenario.private_shm
+    }
+
     /// When each fault fires, and into which places.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
@@ -283,6 +289,7 @@ impl Plan {
             tasks_per_round: self.tasks_for_any(),
             workers_at_start: self.workers_least().map(|_| self.workers_at_start()),
             workers_least: self.workers_least(),
+            private_shm: self.private_shm().map(|room| RoomFacts { bytes: room.bytes, inodes: room.inodes }),
             stages: self.stages().iter().map(|stage| stage.facts(shape.coordinators())).collect(),
         }
     }

@@ -10,11 +10,13 @@ use super::matrix::{Cell, MATRIX};
 use super::mistake::Mistake;
 use super::sampling::{RawSampling, Sampling};
 use super::setup::Step;
+use super::shm::{RawShm, Room};
 use super::stage::{RawStage, Stage};
 use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
-use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, stage, workload};
+use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, shm, stage, workload};
+use coordinator::config::FleetShape;
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -43,6 +45,7 @@ pub(super) static TABLES: &[&Table] = &[
     &stage::TABLE,
     &sampling::TABLE,
     &fault::TABLE,
+    &shm::TABLE,
     &setup::SETUP,
     &setup::TEARDOWN,
     &criterion::TABLE,
@@ -116,6 +119,7 @@ struct Raw {
     stages: Vec<RawStage>,
     sampling: Option<RawSampling>,
     faults: Vec<RawFault>,
+    shm: Option<RawShm>,
     setup: Vec<Step>,
     teardown: Vec<Step>,
     criteria: Vec<RawCriterion>,
@@ -132,6 +136,7 @@ pub struct Scenario {
     pub(super) stages: Vec<Stage>,
     pub(super) sampling: Sampling,
     pub(super) faults: Vec<Fault>,
+    pub(super) private_shm: Option<Room>,
     pub(super) setup: Vec<Step>,
     pub(super) teardown: Vec<Step>,
     pub(super) criteria: Vec<CriterionSpec>,
@@ -193,6 +198,7 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
         stages: stage::read(&fields, found),
         sampling: sampling::read(&fields, found),
         faults: fault::read(&fields, found),
+        shm: shm::read(&fields, found),
         setup: setup::read(&fields, &setup::SETUP, found),
         teardown: setup::read(&fields, &setup::TEARDOWN, found),
         criteria: criterion::read(&fields, found),
@@ -206,6 +212,20 @@ fn bus(mix: &Mix, load: &Load) -> Bus {
         rounds: load.rounds_in_flight_max(),
         tasks_for_any: load.tasks_for_any(0),
     }
+}
+
+/// The file system of the run's own, and what is done to it and to the fleet.
+fn disturbances(
+    shm: Option<&RawShm>,
+    (faults, criteria): (Vec<RawFault>, &[RawCriterion]),
+    load: Option<&Load>,
+    shape: Option<&FleetShape>,
+    found: &mut Vec<Mistake>,
+) -> (Option<Room>, Vec<Fault>) {
+    criterion::reject_without_faults(criteria, faults.is_empty(), found);
+    let is_disturbed = faults.iter().any(RawFault::is_of_shm);
+    let room = shm::check(shm, is_disturbed, shape, found);
+    (room, fault::check(faults, load, shape.map(|shape| (shape, room)), found))
 }
 
 fn check(
@@ -223,15 +243,12 @@ fn check(
         criterion::reject_unknown_workloads(&raw.criteria, mix, source, found);
     }
     let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| bus(mix, load));
-    let sizes = raw.fleet.as_ref().and_then(RawFleet::sizes);
-    let stages = load
-        .as_ref()
-        .zip(sizes)
-        .map_or_else(Vec::new, |(load, sizes)| stage::check(&raw.stages, load, sizes, found));
+    let sized = load.as_ref().zip(raw.fleet.as_ref().and_then(RawFleet::sizes));
+    let stages = sized.map(|(load, sizes)| stage::check(&raw.stages, load, sizes, found)).unwrap_or_default();
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, &stages, found));
     let shape = fleet.as_ref().map(|fleet| &fleet.shape);
-    criterion::reject_without_faults(&raw.criteria, raw.faults.is_empty(), found);
-    let faults = fault::check(raw.faults, load.as_ref(), shape, found);
+    let faults = (raw.faults, &*raw.criteria);
+    let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), shape, found);
     let fleet = fleet?;
     let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
     let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));
@@ -263,6 +280,7 @@ fn check(
         stages,
         sampling: sampling?,
         faults,
+        private_shm,
         setup: raw.setup,
         teardown: raw.teardown,
         criteria,

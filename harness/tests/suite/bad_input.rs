@@ -32,6 +32,20 @@ pass = "delivery.rate >= 100%"
 load.duration = "3s"
 "#;
 
+#[test]
+fn faults_on_shared_memory_take_keys_and_sizes_that_apply() {
+    let fault = |keys: &str| format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n[sampling]");
+    let large = GOOD.replacen("workers = 4", "workers = 400", 1);
+    let with = |keys: &str| said(&large.replacen("[sampling]", &fault(keys), 1), &Selection::default());
+    assert_eq!(with("kind = \"shm-fill\"\nfill = \"90%\"\nfor = \"1s\""), "no mistake\n");
+    insta::assert_snapshot!(with("kind = \"shm-fill\"\nrole = \"worker\"\ncount = 2"));
+    insta::assert_snapshot!(with("kind = \"shm-limit\"\nfor = \"1s\"\nsize = \"1MiB\""));
+    insta::assert_snapshot!(with(
+        "kind = \"shm-limit\"\nfor = \"1s\"\nsize = \"65MiB\"\n[shm]\nsize = \"64MiB\""
+    ));
+    insta::assert_snapshot!(with("kind = \"kill\"\nfill = \"1%\"\n[shm]\nsize = \"1MiB\"\ninodes = 3"));
+}
+
 fn said(text: &str, selection: &Selection) -> String {
     let source = Source::new("probe.toml", text.to_owned());
     match Scenario::parse(&source, selection) {

@@ -11,6 +11,7 @@ mod metrics;
 mod scribbled;
 mod setup;
 mod several;
+mod shm;
 mod stages;
 mod stalled;
 mod verdicts;

@@ -42,6 +42,19 @@ const PASS: &str = "\"delivery.rate >= 99%\"\nconditional = \"delivery.rate >= 9
 /// What stands in the good file, and the mistake in its place.
 const MISTAKES: &[(&str, &str)] = &[
     ("schema = 1", "schema = 2"),
+    ("[sampling]", "[shm]\nsize = \"10KiB\"\n[sampling]"),
+    ("[sampling]", "[shm]\ninodes = 0\n[sampling]"),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"kill\"\nat = \"1s\"\n[sampling]"),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"shm-fill\"\nat = \"1s\"\nfor = \"1s\"\n[sampling]"),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"shm-inodes\"\nat = \"1s\"\n[sampling]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"shm-inodes\"\nat = \"1s\"\nfor = \"1s\"\nrole = \"worker\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"shm-limit\"\nat = \"1s\"\nfor = \"1s\"\nsize = \"32MiB\"\nfill = \"9%\"\n[sampling]",
+    ),
     ("seed = 7", "seed = 7\nmatrix = 3"),
     ("[fleet]", "[matrix]\nworkers = 4\n[fleet]"),
     ("[fleet]", "[matrix]\nworkers = []\n[fleet]"),

@@ -16,7 +16,7 @@ pub use command::{CommandDone, When};
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
-    ScenarioFacts, StageFacts, Topology,
+    RoomFacts, ScenarioFacts, StageFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
 pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};

@@ -146,6 +146,7 @@ impl Run {
                 workers_at_start: None,
                 workers_least: None,
                 stages: Vec::new(),
+                private_shm: None,
             },
             criteria: self.criteria.clone(),
             host: HostFacts {

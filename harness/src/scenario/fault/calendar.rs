@@ -20,7 +20,7 @@ pub struct Firing {
     pub at: Duration,
     /// Until it is healed; absent if it needs no heal.
     pub lasts: Option<Duration>,
-    /// Never empty, each once.
+    /// Each once; none if it is not done to processes.
     pub targets: Vec<PlaceId>,
 }
 
@@ -110,6 +110,7 @@ fn until(rest: Duration, every: Duration, lasts: Duration) -> u32 {
 }
 
 fn choose(fault: &Fault, shape: &FleetShape, random: &mut ChaCha8Rng, turn: &mut u32) -> Vec<PlaceId> {
+    let Some(role) = fault.role else { return Vec::new() };
     let all = fault.all(shape);
     let many = fault.many.of(all);
     let indices: Vec<u32> = match fault.pick {
@@ -124,7 +125,7 @@ fn choose(fault: &Fault, shape: &FleetShape, random: &mut ChaCha8Rng, turn: &mut
         }
     };
     let workers = shape.workers_per_coordinator();
-    let place = |index: u32| match fault.role {
+    let place = |index: u32| match role {
         FaultRole::Coordinator => PlaceId::Coordinator(index),
         FaultRole::Worker => PlaceId::worker(index / workers, index % workers),
     };

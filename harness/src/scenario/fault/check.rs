@@ -1,23 +1,31 @@
 //! A fault's keys against each other, the load and the fleet.
 
-use super::{Action, At, FIRINGS_MAX, FOR, Fault, Many, Pick, RESOURCE, RawFault, TO};
+use super::{
+    APART, Action, At, COUNT, FILL, FIRINGS_MAX, FOR, Fault, Many, PICK, Pick, RESOURCE, ROLE, RawFault,
+    SHARE, SIZE, ShmFault, TO,
+};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
-use crate::scenario::mistake::{Mistake, Origin};
-use crate::scenario::unit::duration_text;
+use crate::scenario::mistake::Mistake;
+use crate::scenario::shm::{Room, reject_too_small};
+use crate::scenario::unit::{bytes_text, duration_text};
 use coordinator::config::FleetShape;
 use reports::runlog::event::FaultKind;
 use std::time::Duration;
 
+/// The fleet, and the room of its file system if that is the run's own.
+type Fleet<'a> = (&'a FleetShape, Option<Room>);
+
 pub(super) fn check_one(
     raw: RawFault,
     load: Option<&Load>,
-    shape: Option<&FleetShape>,
+    fleet: Option<Fleet<'_>>,
     found: &mut Vec<Mistake>,
 ) -> Option<Fault> {
     let kind = raw.kind.as_ref()?.value;
+    refuse_what_does_not_apply(&raw, kind, found);
     let action = check_action(&raw, kind, found);
-    if let (Some(count), Some(_)) = (&raw.count, &raw.share) {
+    if let (Some(count), Some(_)) = (&raw.count.value, &raw.share.value) {
         let message = format!("`{}` and `share` both say how many", count.path);
         count.reject(found, message, "leave one of them out");
     }
@@ -25,66 +33,110 @@ pub(super) fn check_one(
         let message = format!("`{}` needs a pace", times.path);
         times.reject(found, message, "write `every = \"5s\"` beside it");
     }
-    let many = match (&raw.share, &raw.count) {
+    let many = match (&raw.share.value, &raw.count.value) {
         (Some(share), _) => Many::Share(share.value),
         (None, count) => Many::Count(count.as_ref().map_or(1, |count| count.value)),
     };
+    let role = raw.role.value.as_ref().map(|role| role.value).filter(|_| !kind.is_of_shm());
+    if role.is_none() && !kind.is_of_shm() {
+        return None;
+    }
     let fault = Fault {
         name: raw.name?.value,
         action: action?,
-        role: raw.role?.value,
+        role,
         many,
-        pick: raw.pick.map_or(Pick::Random, |pick| pick.value),
+        pick: raw.pick.value.map_or(Pick::Random, |pick| pick.value),
         at: raw.at.as_ref()?.value,
         every: raw.every.as_ref().map(|every| every.value),
         times: raw.times.as_ref().map(|times| times.value),
-        apart: raw.apart.map_or(Duration::ZERO, |apart| apart.value),
+        apart: raw.apart.value.map(|apart| apart.value).filter(|_| role.is_some()).unwrap_or_default(),
         lasts: raw.lasts.value.map(|lasts| lasts.value).filter(|_| kind.is_healed()),
     };
-    if let (Some(count), Some(shape)) = (&raw.count, shape) {
+    let (shape, room) = fleet?;
+    if let Some(count) = &raw.count.value {
         let all = fault.all(shape);
-        if count.value > all {
+        if count.value > all && fault.role.is_some() {
             let message = format!("`{}` is {}, and the fleet has {all} of them", count.path, count.value);
             count.reject(found, message, "write a smaller number, or `share = \"100%\"`");
         }
     }
-    check_times(&fault, raw.at.as_ref()?, load?.duration(), shape?, found);
+    if let Some(size) = raw.size.value.as_ref().filter(|_| kind == FaultKind::ShmLimit) {
+        check_size(size, shape, room, found);
+    }
+    check_times(&fault, raw.at.as_ref()?, load?.duration(), shape, found);
     Some(fault)
+}
+
+/// A remount refuses what is below the present use; one to the same size does nothing.
+fn check_size(size: &Sited<u64>, shape: &FleetShape, room: Option<Room>, found: &mut Vec<Mistake>) {
+    if size.value < shape.shm_bytes() {
+        return reject_too_small(size, shape, found);
+    }
+    if let Some(room) = room.filter(|room| size.value >= room.bytes) {
+        let message = format!(
+            "`{}` is {}, and /dev/shm has {} already",
+            size.path,
+            bytes_text(size.value),
+            bytes_text(room.bytes)
+        );
+        size.reject(found, message, "write a smaller size, or a larger `shm.size`");
+    }
+}
+
+fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) {
+    let has_targets = !kind.is_of_shm();
+    let is_limit = kind == FaultKind::Limit;
+    for (key, name, applies) in [
+        (raw.role.key, ROLE.name, has_targets),
+        (raw.count.key, COUNT.name, has_targets),
+        (raw.share.key, SHARE.name, has_targets),
+        (raw.pick.key, PICK.name, has_targets),
+        (raw.apart.key, APART.name, has_targets),
+        (raw.lasts.key, FOR.name, kind.is_healed()),
+        (raw.resource.key, RESOURCE.name, is_limit),
+        (raw.to.key, TO.name, is_limit),
+        (raw.size.key, SIZE.name, kind == FaultKind::ShmLimit),
+        (raw.fill.key, FILL.name, kind == FaultKind::ShmFill),
+    ] {
+        if let Some(origin) = key.filter(|_| !applies) {
+            let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());
+            found.push(Mistake::new(origin, message, "leave it out"));
+        }
+    }
 }
 
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
     let needs = format!("`kind = \"{}\"` needs it", kind.name());
-    let mut refuse = |key: Option<Origin>, name: &str| {
-        if let Some(origin) = key {
-            let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());
-            found.push(Mistake::new(origin, message, "leave it out"));
-        }
-    };
+    if !kind.is_of_shm() {
+        raw.role.require(&needs, "", found);
+    }
+    if kind.is_healed() {
+        raw.lasts.require(&needs, "", found);
+    }
     match kind {
-        FaultKind::Kill => {
-            refuse(raw.lasts.key, FOR.name);
-            refuse(raw.resource.key, RESOURCE.name);
-            refuse(raw.to.key, TO.name);
-            Some(Action::Kill)
-        }
-        FaultKind::Pause => {
-            refuse(raw.resource.key, RESOURCE.name);
-            refuse(raw.to.key, TO.name);
-            raw.lasts.require(&needs, "", found);
-            raw.lasts.value.as_ref()?;
-            Some(Action::Pause)
-        }
         FaultKind::Limit => {
-            raw.lasts.require(&needs, "", found);
             raw.resource.require(&needs, "", found);
             raw.to.require(&needs, "", found);
-            raw.lasts.value.as_ref()?;
-            Some(Action::Limit {
-                resource: raw.resource.value.as_ref()?.value,
-                to: raw.to.value.as_ref()?.value,
-            })
         }
+        FaultKind::ShmLimit => raw.size.require(&needs, "", found),
+        FaultKind::ShmFill => raw.fill.require(&needs, "", found),
+        FaultKind::Kill | FaultKind::Pause | FaultKind::ShmInodes | FaultKind::ShmReadOnly => {}
     }
+    if kind.is_healed() {
+        raw.lasts.value.as_ref()?;
+    }
+    Some(match kind {
+        FaultKind::Kill => Action::Kill,
+        FaultKind::Pause => Action::Pause,
+        FaultKind::Limit => {
+            Action::Limit { resource: raw.resource.value.as_ref()?.value, to: raw.to.value.as_ref()?.value }
+        }
+        FaultKind::ShmLimit => Action::Shm(ShmFault::Limit(raw.size.value.as_ref()?.value)),
+        FaultKind::ShmFill => Action::Shm(ShmFault::Fill(raw.fill.value.as_ref()?.value)),
+        FaultKind::ShmInodes => Action::Shm(ShmFault::Inodes),
+        FaultKind::ShmReadOnly => Action::Shm(ShmFault::ReadOnly),
+    })
 }
 
 fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {

@@ -29,7 +29,7 @@ pub struct FiringFacts {
     /// How long it lasts before it is healed; absent if it has no heal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts_ns: Option<u64>,
-    /// Names of places: `coord/3`, `worker/3.17`.
+    /// Names of places: `coord/3`, `worker/3.17`. Empty if it is not done to processes.
     pub targets: Vec<String>,
 }
 
@@ -42,10 +42,26 @@ pub enum FaultKind {
     Pause,
     /// A lower limit of a resource, and the one before to heal.
     Limit,
+    /// A smaller file system for shared memory, and the size before to heal.
+    ShmLimit,
+    /// That file system filled, up to a share or wholly, and emptied to heal.
+    ShmFill,
+    /// All of its inodes in use.
+    ShmInodes,
+    /// Mounted read-only, and writable again to heal.
+    ShmReadOnly,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 3] = [Self::Kill, Self::Pause, Self::Limit];
+    pub const ALL: [Self; 7] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Limit,
+        Self::ShmLimit,
+        Self::ShmFill,
+        Self::ShmInodes,
+        Self::ShmReadOnly,
+    ];
 
     /// As log and scenario spell it.
     pub fn name(self) -> &'static str {
@@ -53,6 +69,10 @@ impl FaultKind {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Limit => "limit",
+            Self::ShmLimit => "shm-limit",
+            Self::ShmFill => "shm-fill",
+            Self::ShmInodes => "shm-inodes",
+            Self::ShmReadOnly => "shm-read-only",
         }
     }
 
@@ -60,7 +80,20 @@ impl FaultKind {
     pub fn is_healed(self) -> bool {
         match self {
             Self::Kill => false,
-            Self::Pause | Self::Limit => true,
+            Self::Pause
+            | Self::Limit
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly => true,
+        }
+    }
+
+    /// Whether it is done to the file system that the fleet has its shared memory in, and not to chosen processes.
+    pub fn is_of_shm(self) -> bool {
+        match self {
+            Self::Kill | Self::Pause | Self::Limit => false,
+            Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
         }
     }
 
@@ -68,7 +101,12 @@ impl FaultKind {
     pub fn ends_targets(self) -> bool {
         match self {
             Self::Kill => true,
-            Self::Pause | Self::Limit => false,
+            Self::Pause
+            | Self::Limit
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly => false,
         }
     }
 }
@@ -79,7 +117,7 @@ pub struct FaultStep {
     pub firing: u32,
     pub step: FaultStepKind,
     pub at_ns: u64,
-    /// The processes that it was done to: with `injected` alone.
+    /// The processes that it was done to, if any: with `injected` alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<FaultTarget>,
     /// In words, what was done, or by what it was shown, or what stood against it.

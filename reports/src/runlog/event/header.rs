@@ -135,6 +135,9 @@ pub struct PlanFacts {
     /// How the fleet's size and the pace change, in order. Since 2.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageFacts>,
+    /// The file system of the run's own that the fleet has its shared memory in. Since 2.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_shm: Option<RoomFacts>,
 }
 
 impl PlanFacts {
@@ -142,6 +145,13 @@ impl PlanFacts {
     pub fn places(&self) -> u32 {
         self.coordinators.saturating_mul(self.workers_per_coordinator)
     }
+}
+
+/// How much a file system can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomFacts {
+    pub bytes: u64,
+    pub inodes: u64,
 }
 
 /// From when on there is another number of workers, or another pace.

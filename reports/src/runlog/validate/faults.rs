@@ -58,7 +58,7 @@ fn follows(before: Option<FaultStepKind>, step: FaultStepKind, heals: bool) -> b
 }
 
 fn targets(step: &FaultStep, planned: &FiringFacts) -> Result<(), String> {
-    if step.targets.is_empty() {
+    if step.targets.is_empty() && !planned.targets.is_empty() {
         return Err(format!("firing {} was injected into nothing", step.firing));
     }
     match step.targets.iter().find(|target| !planned.targets.contains(&target.name)) {

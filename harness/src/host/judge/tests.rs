@@ -1,0 +1,191 @@
+//! Hosts that lack one thing each.
+
+use super::super::cgroup::{CgroupLimit, Cgroups};
+use super::super::read::{Limit, ShmReading};
+use super::*;
+
+const NEED: Need = Need {
+    shm_bytes: 64 << 20,
+    shm_inodes: 9,
+    fds: 109,
+    processes: 708,
+    private_shm_bytes: None,
+    programs: Vec::new(),
+};
+
+fn good() -> Readings {
+    Readings {
+        shm_dir: "/dev/shm".into(),
+        shm: Ok(ShmReading {
+            tmpfs: true,
+            writable: true,
+            total_bytes: 1 << 30,
+            free_bytes: 1 << 30,
+            total_inodes: 100_000,
+            free_inodes: 99_999,
+        }),
+        nofile: Limit { soft: 1024, hard: 4096 },
+        nproc: Some(UserProcesses { max: 30_000, used: 20 }),
+        proc: Ok(()),
+        pid_max: 32_768,
+        threads_max: 100_000,
+        pids_now: 300,
+        cgroups: Cgroups::default(),
+        kernel: "6.8.0".into(),
+        pidfd: Ok(()),
+        futex: Ok(()),
+        user_namespaces: 10_000,
+        can_mount: false,
+        memory: Some(MemoryReading { total: 8 << 30, available: 6 << 30, swap: 0 }),
+        clock_source: "tsc".into(),
+        governor: Some("performance".into()),
+        remove_ipc: false,
+        virtualization: "none".into(),
+        load1: 0.1,
+        cpus: 8,
+    }
+}
+
+fn all(readings: &Readings) -> Vec<Capability> {
+    let mut all = needed(readings, &NEED);
+    all.extend(advisory(readings));
+    all
+}
+
+/// The one capability that differs from a good host.
+fn finding(change: impl FnOnce(&mut Readings)) -> Capability {
+    let mut readings = good();
+    change(&mut readings);
+    let mut findings: Vec<_> = all(&readings).into_iter().filter(|c| c.status != Status::Ok).collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    findings.remove(0)
+}
+
+#[test]
+fn a_private_file_system_needs_a_right_to_mount_or_user_namespaces() {
+    let need = Need { private_shm_bytes: Some(1 << 20), ..NEED };
+    for (can_mount, user_namespaces, wanted) in
+        [(true, 0, Status::Ok), (false, 1, Status::Ok), (false, 0, Status::Missing)]
+    {
+        let readings = Readings { user_namespaces, can_mount, ..good() };
+        let all = needed(&readings, &need);
+        let found = all.iter().find(|capability| capability.name == PRIVATE_SHM).unwrap();
+        assert_eq!(found.status, wanted, "{found:?}");
+    }
+    assert!(needed(&good(), &NEED).iter().all(|capability| capability.name != PRIVATE_SHM));
+}
+
+#[test]
+fn a_file_system_that_a_fault_can_fill_must_fit_the_memory() {
+    let need = Need { private_shm_bytes: Some(8 << 30), ..NEED };
+    let found = memory(&good(), &need);
+    assert_eq!(found.status, Status::Missing, "{found:?}");
+}
+
+#[test]
+fn a_good_host_has_nothing_to_fix() {
+    assert!(all(&good()).iter().all(|c| c.status == Status::Ok && c.remedy.is_none()), "{:?}", all(&good()));
+}
+
+#[test]
+fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
+    let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
+    let cases: [(Capability, &str, &str); 11] = [
+        (finding(|r| r.proc = Err("not there".into())), "cannot be read: not there", "mount -t proc"),
+        (
+            finding(|r| r.nproc = Some(UserProcesses { max: 1000, used: 293 })),
+            "707 more (ulimit -u is 1000), and the fleet has 708",
+            "LimitNPROC",
+        ),
+        (
+            finding(|r| r.shm = Ok(ShmReading { free_bytes: 1 << 20, ..shm(r) })),
+            "1 MiB free, and the fleet needs 64 MiB",
+            "remount,size=1087m",
+        ),
+        (finding(|r| r.shm = Ok(ShmReading { free_inodes: 3, ..shm(r) })), "needs 9", "nr_inodes"),
+        (finding(|r| r.shm = Ok(ShmReading { writable: false, ..shm(r) })), "cannot be written", "chmod"),
+        (finding(|r| r.nofile.soft = 64), "needs 109", "ulimit -n 109"),
+        (finding(|r| r.nofile = Limit { soft: 64, hard: 64 }), "needs 109", "hard limit"),
+        (finding(|r| r.pid_max = 900), "600 more (kernel.pid_max is 900)", "sysctl"),
+        (
+            finding(|r| {
+                r.cgroups.pids =
+                    vec![CgroupLimit { limit: 100, used: 7, file: "/sys/fs/cgroup/pids.max".into() }];
+            }),
+            "93 more (/sys/fs/cgroup/pids.max is 100)",
+            "--pids-limit",
+        ),
+        (finding(|r| r.kernel = "5.4.0".into()), "older than 5.14", "update"),
+        (finding(|r| r.pidfd = Err("ENOSYS".into())), "ENOSYS", "5.3"),
+    ];
+    for (capability, found, remedy) in cases {
+        assert_eq!(capability.status, Status::Missing, "{capability:?}");
+        assert!(capability.found.contains(found), "{capability:?}");
+        assert!(capability.remedy.as_ref().unwrap().contains(remedy), "{capability:?}");
+    }
+}
+
+#[test]
+fn what_only_hurts_the_figures_is_a_warning() {
+    for capability in [
+        finding(|r| r.governor = Some("powersave".into())),
+        finding(|r| r.load1 = 7.5),
+        finding(|r| r.clock_source = "hpet".into()),
+        finding(|r| r.user_namespaces = 0),
+        finding(|r| r.remove_ipc = true),
+        finding(|r| r.memory.as_mut().unwrap().available = 200 << 20),
+        finding(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),
+    ] {
+        assert_eq!(capability.status, Status::Warn, "{capability:?}");
+    }
+}
+
+#[test]
+fn processes_of_other_users_do_not_count_against_this_users_limit() {
+    let mut readings = good();
+    readings.pids_now = 29_900;
+    readings.pid_max = 4_194_304;
+    readings.nproc = Some(UserProcesses { max: 30_000, used: 100 });
+    let capability = processes(&readings, &NEED);
+    assert_eq!(capability.status, Status::Ok, "{capability:?}");
+}
+
+#[test]
+fn memory_that_cannot_be_read_is_unknown_and_not_none() {
+    let capability = finding(|r| r.memory = None);
+    assert_eq!(capability.status, Status::Missing);
+    assert!(capability.found.starts_with("unknown"), "{capability:?}");
+}
+
+#[test]
+fn a_host_without_shared_memory_is_told_to_mount_some() {
+    let capability = finding(|r| r.shm = Err("No such file or directory".into()));
+    assert_eq!(capability.status, Status::Missing);
+    assert!(capability.remedy.unwrap().contains("mount -t tmpfs"));
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_missing() {
+    for (reading, found, remedy) in [
+        (ProgramReading::Nowhere, "`agent` is in no directory of PATH", "install it"),
+        (ProgramReading::Absent("No such file".into()), "`agent`: No such file", "install it"),
+        (ProgramReading::NoFile("/opt/agent".into()), "`/opt/agent` is not a file", "name a program"),
+        (ProgramReading::NotExecutable("/opt/agent".into()), "is not executable", "chmod +x /opt/agent"),
+    ] {
+        let capability = command("agent", &reading);
+        assert_eq!(capability.status, Status::Missing);
+        assert!(capability.found.contains(found), "{capability:?}");
+        assert!(capability.remedy.as_ref().unwrap().contains(remedy), "{capability:?}");
+    }
+    assert_eq!(command("sh", &ProgramReading::Found("/bin/sh".into())).status, Status::Ok);
+}
+
+#[test]
+fn the_containers_memory_limit_counts_where_it_is_the_tighter_one() {
+    let capability = finding(|r| {
+        r.cgroups.memory =
+            vec![CgroupLimit { limit: 50 << 20, used: 0, file: "/sys/fs/cgroup/memory.max".into() }];
+    });
+    assert_eq!(capability.status, Status::Missing);
+    assert!(capability.found.contains("memory.max is 50 MiB"), "{capability:?}");
+}

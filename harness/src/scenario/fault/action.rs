@@ -1,0 +1,72 @@
+//! What a firing of a fault does.
+
+use crate::scenario::unit::bytes_text;
+use reports::runlog::event::FaultKind;
+
+/// What `setrlimit` calls a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    Descriptors,
+    Processes,
+    AddressSpace,
+    FileSize,
+}
+
+impl Resource {
+    /// As `ulimit` and `/proc/PID/limits` know it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Descriptors => "open files",
+            Self::Processes => "processes",
+            Self::AddressSpace => "bytes of address space",
+            Self::FileSize => "bytes in a file",
+        }
+    }
+}
+
+/// What a firing does to the file system that the fleet has its shared memory in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ShmFault {
+    /// A size, in bytes.
+    Limit(u64),
+    /// So much of it is used: 0 to 1.
+    Fill(f64),
+    /// No inode is left.
+    Inodes,
+    ReadOnly,
+}
+
+/// What a firing does: to each target, or to the file system of all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action {
+    Kill,
+    Pause,
+    Limit { resource: Resource, to: u64 },
+    Shm(ShmFault),
+}
+
+impl Action {
+    pub fn kind(self) -> FaultKind {
+        match self {
+            Self::Kill => FaultKind::Kill,
+            Self::Pause => FaultKind::Pause,
+            Self::Limit { .. } => FaultKind::Limit,
+            Self::Shm(ShmFault::Limit(_)) => FaultKind::ShmLimit,
+            Self::Shm(ShmFault::Fill(_)) => FaultKind::ShmFill,
+            Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
+            Self::Shm(ShmFault::ReadOnly) => FaultKind::ShmReadOnly,
+        }
+    }
+
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Kill => "SIGKILL".to_owned(),
+            Self::Pause => "SIGSTOP".to_owned(),
+            Self::Limit { resource, to } => format!("a limit of {to} {}", resource.words()),
+            Self::Shm(ShmFault::Limit(bytes)) => format!("/dev/shm limited to {}", bytes_text(bytes)),
+            Self::Shm(ShmFault::Fill(share)) => format!("/dev/shm filled to {} %", share * 100.0),
+            Self::Shm(ShmFault::Inodes) => "/dev/shm without a free inode".to_owned(),
+            Self::Shm(ShmFault::ReadOnly) => "/dev/shm read-only".to_owned(),
+        }
+    }
+}
