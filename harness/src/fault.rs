@@ -7,6 +7,7 @@
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
+mod cpus;
 mod kill;
 mod limit;
 mod pause;
@@ -53,6 +54,7 @@ pub fn of(action: Action, shm_dir: &Path) -> Box<dyn Fault> {
         Action::Kill => Box::new(kill::Kill::default()),
         Action::Pause => Box::new(pause::Pause::default()),
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
+        Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
         Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
     }
 }

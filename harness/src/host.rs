@@ -54,6 +54,8 @@ pub struct Need {
     pub processes: u64,
     /// What the run's own file system for shared memory can hold, if it needs one: then it takes nothing of the host's.
     pub private_shm_bytes: Option<u64>,
+    /// It has a fault that leaves a process so many processors: it must have had more. 0 without such a fault.
+    pub cpus_left: u32,
     /// The programs that are started, without those whose names contain the task's number.
     pub programs: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl Need {
             shm_bytes: of_host(shape.shm_bytes()),
             shm_inodes: of_host(shape.shm_inodes()),
             private_shm_bytes,
+            cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard()),
             programs: programs_of(plan),
@@ -82,6 +85,7 @@ impl Need {
             fds: self.fds.max(other.fds),
             processes: self.processes.max(other.processes),
             private_shm_bytes: self.private_shm_bytes.max(other.private_shm_bytes),
+            cpus_left: self.cpus_left.max(other.cpus_left),
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<String> = new.collect();

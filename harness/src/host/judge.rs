@@ -33,6 +33,7 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     let mut found = vec![proc(readings)];
     found.extend(shared_memory(readings, need));
     found.extend(need.private_shm_bytes.map(|_| private_shm(readings)));
+    found.extend(processors(readings, need));
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
     found.extend(kernel(readings));
@@ -141,6 +142,21 @@ fn private_shm(readings: &Readings) -> Capability {
         ok(PRIVATE_SHM, "in a user namespace".to_owned())
     } else {
         missing(PRIVATE_SHM, "this user may not mount, and has no user namespaces".to_owned(), REMEDY)
+    }
+}
+
+/// Of a host that has no more, none can be taken away.
+fn processors(readings: &Readings, need: &Need) -> Option<Capability> {
+    const NAME: &str = "processors";
+    let (has, left) = (readings.cpus, need.cpus_left);
+    match left {
+        0 => None,
+        left if has > left => Some(ok(NAME, format!("{has}, of which a fault leaves {left}"))),
+        left => Some(missing(
+            NAME,
+            format!("{has}, and a fault is to leave {left} of more"),
+            "use a host, or a container (docker: --cpuset-cpus), with more processors",
+        )),
     }
 }
 

@@ -32,6 +32,8 @@ const FIRINGS_MAX: u32 = 100_000;
 /// In a rehearsal. Closer together, a storm would outrun the restarts that it is to test.
 const REHEARSED_LEAST: Duration = Duration::from_millis(100);
 const LIMITED_MAX: u32 = 1 << 20;
+/// More than any host has.
+const CPUS_MAX: u32 = 1 << 16;
 
 pub(super) static TABLE: Table = Table {
     name: "fault",
@@ -52,8 +54,20 @@ fn rules() -> Vec<Json> {
     let lacks = |keys: &[&[&str]]| without(&keys.concat());
     let needs = |keys: &[&str]| json!({ "required": keys });
     let both = |one: Json, other: Json| json!({ "allOf": [one, other] });
+    let not_supervisor = json!({ "properties": { ROLE.name: { "not": { "const": "supervisor" } } } });
     vec![
         when(KIND.name, &json!("kill"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
+        when(KIND.name, &json!("kill"), &not_supervisor),
+        when(
+            KIND.name,
+            &json!("cpus"),
+            &both(lacks(&[OF_SHM, &[RESOURCE.name]]), needs(&[ROLE.name, FOR.name, TO.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("cpus"),
+            &json!({ "properties": { TO.name: { "minimum": 1, "maximum": CPUS_MAX } } }),
+        ),
         when(KIND.name, &json!("pause"), &both(lacks(&[OF_LIMIT, OF_SHM]), needs(&[ROLE.name, FOR.name]))),
         when(
             KIND.name,
@@ -112,6 +126,11 @@ static KIND: Key<Words<FaultKind>> = Key {
                 says: "a lower soft limit of a resource, and the one before after `for`",
             },
             Word {
+                text: "cpus",
+                value: FaultKind::Cpus,
+                says: "fewer processors, and those before after `for`",
+            },
+            Word {
                 text: "shm-limit",
                 value: FaultKind::ShmLimit,
                 says: "a smaller `/dev/shm`, and the size before after `for`",
@@ -140,6 +159,7 @@ static KIND: Key<Words<FaultKind>> = Key {
 /// Whose processes a fault is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaultRole {
+    Supervisor,
     Coordinator,
     Worker,
 }
@@ -149,15 +169,13 @@ static ROLE: Key<Words<FaultRole>> = Key {
     form: Words {
         definition: "FaultRole",
         words: &[
+            Word { text: "supervisor", value: FaultRole::Supervisor, says: "" },
             Word { text: "coordinator", value: FaultRole::Coordinator, says: "" },
             Word { text: "worker", value: FaultRole::Worker, says: "" },
         ],
     },
-    presence: Presence::RequiredBy {
-        example: "\"coordinator\"",
-        who: "`kind = \"kill\"`, `\"pause\"` and `\"limit\"`",
-    },
-    says: "The processes that it is done to. With a coordinator, its workers end as well.",
+    presence: Presence::RequiredBy { example: "\"coordinator\"", who: "every kind but `shm-…`" },
+    says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, so that it cannot be killed.",
 };
 
 static COUNT: Key<Count> = Key {
@@ -247,8 +265,8 @@ static RESOURCE: Key<Words<Resource>> = Key {
 static TO: Key<Whole> = Key {
     name: "to",
     form: Whole,
-    presence: Presence::RequiredBy { example: "64", who: "`kind = \"limit\"`" },
-    says: "Limit: the new soft limit, below the present one.",
+    presence: Presence::RequiredBy { example: "64", who: "`kind = \"limit\"` and `\"cpus\"`" },
+    says: "Limit: the new soft limit, below the present one. Processors: how many it may run on, fewer than before.",
 };
 
 static SIZE: Key<Size> = Key {
@@ -346,6 +364,7 @@ impl Fault {
         let all = self.all(shape);
         let many = self.many.of(all);
         let role = match (role, all) {
+            (FaultRole::Supervisor, _) => return format!("{}{lasts} to the supervisor", self.action.words()),
             (FaultRole::Coordinator, 1) => "coordinator",
             (FaultRole::Coordinator, _) => "coordinators",
             (FaultRole::Worker, 1) => "worker",
@@ -362,6 +381,7 @@ impl Fault {
     fn all(&self, shape: &FleetShape) -> u32 {
         match self.role {
             None => 0,
+            Some(FaultRole::Supervisor) => 1,
             Some(FaultRole::Coordinator) => shape.coordinators(),
             Some(FaultRole::Worker) => shape.coordinators() * shape.workers_per_coordinator(),
         }

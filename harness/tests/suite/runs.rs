@@ -3,6 +3,7 @@
 mod another;
 mod clean;
 mod commands;
+mod cpus;
 mod endings;
 mod examples;
 mod held;

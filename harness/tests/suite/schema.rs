@@ -42,6 +42,18 @@ const PASS: &str = "\"delivery.rate >= 99%\"\nconditional = \"delivery.rate >= 9
 /// What stands in the good file, and the mistake in its place.
 const MISTAKES: &[(&str, &str)] = &[
     ("schema = 1", "schema = 2"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"kill\"\nat = \"1s\"\nrole = \"supervisor\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"cpus\"\nat = \"1s\"\nfor = \"1s\"\nrole = \"worker\"\nto = 0\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"cpus\"\nat = \"1s\"\nto = 1\nrole = \"worker\"\n[sampling]",
+    ),
     ("[sampling]", "[shm]\nsize = \"10KiB\"\n[sampling]"),
     ("[sampling]", "[shm]\ninodes = 0\n[sampling]"),
     ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"kill\"\nat = \"1s\"\n[sampling]"),

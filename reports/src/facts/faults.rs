@@ -159,7 +159,7 @@ impl FaultFacts {
             let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
-        let is_limit = firing.kind == FaultKind::Limit;
+        let is_limit = matches!(firing.kind, FaultKind::Limit | FaultKind::Cpus);
         for (agent, pid) in &hit {
             if !is_limit {
                 self.explains.insert((*agent, *pid), index);

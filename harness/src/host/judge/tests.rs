@@ -10,6 +10,7 @@ const NEED: Need = Need {
     fds: 109,
     processes: 708,
     private_shm_bytes: None,
+    cpus_left: 0,
     programs: Vec::new(),
 };
 
@@ -80,6 +81,15 @@ fn a_file_system_that_a_fault_can_fill_must_fit_the_memory() {
     let need = Need { private_shm_bytes: Some(8 << 30), ..NEED };
     let found = memory(&good(), &need);
     assert_eq!(found.status, Status::Missing, "{found:?}");
+}
+
+#[test]
+fn processors_can_be_taken_from_a_host_that_has_more() {
+    for (cpus_left, wanted) in [(7, Status::Ok), (8, Status::Missing)] {
+        let found = processors(&good(), &Need { cpus_left, ..NEED }).unwrap();
+        assert_eq!(found.status, wanted, "{found:?}");
+    }
+    assert_eq!(processors(&good(), &NEED), None);
 }
 
 #[test]

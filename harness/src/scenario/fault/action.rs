@@ -41,7 +41,14 @@ pub enum ShmFault {
 pub enum Action {
     Kill,
     Pause,
-    Limit { resource: Resource, to: u64 },
+    Limit {
+        resource: Resource,
+        to: u64,
+    },
+    /// So many processors.
+    Cpus {
+        to: u32,
+    },
     Shm(ShmFault),
 }
 
@@ -51,6 +58,7 @@ impl Action {
             Self::Kill => FaultKind::Kill,
             Self::Pause => FaultKind::Pause,
             Self::Limit { .. } => FaultKind::Limit,
+            Self::Cpus { .. } => FaultKind::Cpus,
             Self::Shm(ShmFault::Limit(_)) => FaultKind::ShmLimit,
             Self::Shm(ShmFault::Fill(_)) => FaultKind::ShmFill,
             Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
@@ -58,11 +66,18 @@ impl Action {
         }
     }
 
+    /// How many processors it leaves a process, if it takes some away.
+    pub fn cpus_left(self) -> Option<u32> {
+        if let Self::Cpus { to } = self { Some(to) } else { None }
+    }
+
     pub(super) fn words(self) -> String {
         match self {
             Self::Kill => "SIGKILL".to_owned(),
             Self::Pause => "SIGSTOP".to_owned(),
             Self::Limit { resource, to } => format!("a limit of {to} {}", resource.words()),
+            Self::Cpus { to: 1 } => "one processor".to_owned(),
+            Self::Cpus { to } => format!("{to} processors"),
             Self::Shm(ShmFault::Limit(bytes)) => format!("/dev/shm limited to {}", bytes_text(bytes)),
             Self::Shm(ShmFault::Fill(share)) => format!("/dev/shm filled to {} %", share * 100.0),
             Self::Shm(ShmFault::Inodes) => "/dev/shm without a free inode".to_owned(),

@@ -126,6 +126,7 @@ fn choose(fault: &Fault, shape: &FleetShape, random: &mut ChaCha8Rng, turn: &mut
     };
     let workers = shape.workers_per_coordinator();
     let place = |index: u32| match role {
+        FaultRole::Supervisor => PlaceId::Supervisor,
         FaultRole::Coordinator => PlaceId::Coordinator(index),
         FaultRole::Worker => PlaceId::worker(index / workers, index % workers),
     };

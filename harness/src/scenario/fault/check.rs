@@ -1,8 +1,8 @@
 //! A fault's keys against each other, the load and the fleet.
 
 use super::{
-    APART, Action, At, COUNT, FILL, FIRINGS_MAX, FOR, Fault, Many, PICK, Pick, RESOURCE, ROLE, RawFault,
-    SHARE, SIZE, ShmFault, TO,
+    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, PICK, Pick, RESOURCE,
+    ROLE, RawFault, SHARE, SIZE, ShmFault, TO,
 };
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
@@ -40,6 +40,12 @@ pub(super) fn check_one(
     let role = raw.role.value.as_ref().map(|role| role.value).filter(|_| !kind.is_of_shm());
     if role.is_none() && !kind.is_of_shm() {
         return None;
+    }
+    if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor)
+        && kind == FaultKind::Kill
+    {
+        let message = format!("`{}`: the fleet ends with its supervisor", at.path);
+        at.reject(found, message, "kill coordinators or workers");
     }
     let fault = Fault {
         name: raw.name?.value,
@@ -95,7 +101,7 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.apart.key, APART.name, has_targets),
         (raw.lasts.key, FOR.name, kind.is_healed()),
         (raw.resource.key, RESOURCE.name, is_limit),
-        (raw.to.key, TO.name, is_limit),
+        (raw.to.key, TO.name, is_limit || kind == FaultKind::Cpus),
         (raw.size.key, SIZE.name, kind == FaultKind::ShmLimit),
         (raw.fill.key, FILL.name, kind == FaultKind::ShmFill),
     ] {
@@ -104,6 +110,16 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
             found.push(Mistake::new(origin, message, "leave it out"));
         }
     }
+}
+
+fn check_cpus(to: &Sited<u64>, found: &mut Vec<Mistake>) -> Option<u32> {
+    let count = u32::try_from(to.value).ok().filter(|count| (1..=CPUS_MAX).contains(count));
+    if count.is_none() {
+        let message =
+            format!("`{}` is {}, and a process runs on 1 to {CPUS_MAX} processors", to.path, to.value);
+        to.reject(found, message, "such as 1");
+    }
+    count
 }
 
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
@@ -119,6 +135,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
             raw.resource.require(&needs, "", found);
             raw.to.require(&needs, "", found);
         }
+        FaultKind::Cpus => raw.to.require(&needs, "", found),
         FaultKind::ShmLimit => raw.size.require(&needs, "", found),
         FaultKind::ShmFill => raw.fill.require(&needs, "", found),
         FaultKind::Kill | FaultKind::Pause | FaultKind::ShmInodes | FaultKind::ShmReadOnly => {}
@@ -132,6 +149,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::Limit => {
             Action::Limit { resource: raw.resource.value.as_ref()?.value, to: raw.to.value.as_ref()?.value }
         }
+        FaultKind::Cpus => Action::Cpus { to: check_cpus(raw.to.value.as_ref()?, found)? },
         FaultKind::ShmLimit => Action::Shm(ShmFault::Limit(raw.size.value.as_ref()?.value)),
         FaultKind::ShmFill => Action::Shm(ShmFault::Fill(raw.fill.value.as_ref()?.value)),
         FaultKind::ShmInodes => Action::Shm(ShmFault::Inodes),

@@ -42,6 +42,8 @@ pub enum FaultKind {
     Pause,
     /// A lower limit of a resource, and the one before to heal.
     Limit,
+    /// Fewer processors, and those before to heal.
+    Cpus,
     /// A smaller file system for shared memory, and the size before to heal.
     ShmLimit,
     /// That file system filled, up to a share or wholly, and emptied to heal.
@@ -53,10 +55,11 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Kill,
         Self::Pause,
         Self::Limit,
+        Self::Cpus,
         Self::ShmLimit,
         Self::ShmFill,
         Self::ShmInodes,
@@ -69,6 +72,7 @@ impl FaultKind {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Limit => "limit",
+            Self::Cpus => "cpus",
             Self::ShmLimit => "shm-limit",
             Self::ShmFill => "shm-fill",
             Self::ShmInodes => "shm-inodes",
@@ -82,6 +86,7 @@ impl FaultKind {
             Self::Kill => false,
             Self::Pause
             | Self::Limit
+            | Self::Cpus
             | Self::ShmLimit
             | Self::ShmFill
             | Self::ShmInodes
@@ -92,7 +97,7 @@ impl FaultKind {
     /// Whether it is done to the file system that the fleet has its shared memory in, and not to chosen processes.
     pub fn is_of_shm(self) -> bool {
         match self {
-            Self::Kill | Self::Pause | Self::Limit => false,
+            Self::Kill | Self::Pause | Self::Limit | Self::Cpus => false,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
         }
     }
@@ -103,6 +108,7 @@ impl FaultKind {
             Self::Kill => true,
             Self::Pause
             | Self::Limit
+            | Self::Cpus
             | Self::ShmLimit
             | Self::ShmFill
             | Self::ShmInodes

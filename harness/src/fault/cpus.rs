@@ -1,0 +1,154 @@
+//! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal. Proven by `/proc/PID/task/*/status`.
+
+use super::{Fault, Look, every, names};
+use crate::system::{PlaceId, Presence, Process, System};
+use procfs::process::Process as Proc;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::collections::HashMap;
+
+#[derive(Debug)]
+pub(super) struct Cpus {
+    to: u32,
+    /// Each with the processors that it had.
+    limited: Vec<(Process, CpuSet)>,
+}
+
+impl Cpus {
+    pub(super) fn new(to: u32) -> Self {
+        Self { to, limited: Vec::new() }
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        self.limited.iter().map(|(process, _)| process.clone()).collect()
+    }
+
+    fn lower(&self, process: &Process) -> Result<CpuSet, String> {
+        let before = sched_getaffinity(pid(process.pid))
+            .map_err(|error| format!("{} (pid {}): {error}", process.place, process.pid))?;
+        if before.count() <= self.to {
+            return Err(format!(
+                "{} (pid {}) has {} processors, and {} are not fewer",
+                process.place,
+                process.pid,
+                before.count(),
+                self.to
+            ));
+        }
+        set(process, &first(&before, self.to))?;
+        Ok(before)
+    }
+
+    /// The processes that are in the places of the targets now, each with the processors that it should have again: a
+    /// successor was forked with those of its parent.
+    fn present(&self, system: &dyn System) -> Vec<(Process, CpuSet)> {
+        let before: HashMap<PlaceId, CpuSet> =
+            self.limited.iter().map(|(target, before)| (target.place, *before)).collect();
+        system
+            .processes()
+            .into_iter()
+            .filter_map(|process| before.get(&process.place).map(|before| (process, *before)))
+            .filter(|(process, _)| system.presence(process.identity()) == Presence::Alive)
+            .collect()
+    }
+}
+
+fn pid(raw: u32) -> Option<Pid> {
+    i32::try_from(raw).ok().and_then(Pid::from_raw)
+}
+
+/// The first of them, as many as `count`.
+fn first(set: &CpuSet, count: u32) -> CpuSet {
+    let mut some = CpuSet::new();
+    let allowed = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu));
+    allowed.take(count as usize).for_each(|cpu| some.set(cpu));
+    some
+}
+
+/// Of every thread. One that has ended needs nothing; one that began meanwhile has the processors of its parent.
+fn set(process: &Process, cpus: &CpuSet) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{} (pid {}): {error}", process.place, process.pid);
+    for thread in threads(process).map_err(|error| failed(&error))? {
+        match sched_setaffinity(pid(thread), cpus) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(errno) => return Err(failed(&errno)),
+        }
+    }
+    Ok(())
+}
+
+fn threads(process: &Process) -> Result<Vec<u32>, String> {
+    let raw = i32::try_from(process.pid).map_err(|_| "has no pid".to_owned())?;
+    let tasks = Proc::new(raw).and_then(|proc| proc.tasks()).map_err(|error| error.to_string())?;
+    Ok(tasks.flatten().filter_map(|task| u32::try_from(task.tid).ok()).collect())
+}
+
+/// The most processors that the kernel shows for one of its threads.
+fn shown(process: &Process) -> Result<u32, String> {
+    let raw = i32::try_from(process.pid).map_err(|_| "has no pid".to_owned())?;
+    let tasks = Proc::new(raw).and_then(|proc| proc.tasks()).map_err(|error| error.to_string())?;
+    let of_thread = |status: procfs::process::Status| -> u32 {
+        status.cpus_allowed_list.iter().flatten().map(|(from, to)| to.saturating_sub(*from) + 1).sum()
+    };
+    let counts = tasks.flatten().filter_map(|task| task.status().ok()).map(of_thread);
+    counts.max().ok_or_else(|| "has no thread that can be read".to_owned())
+}
+
+impl Fault for Cpus {
+    fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
+        for target in targets {
+            match self.lower(target) {
+                Ok(before) => self.limited.push((target.clone(), before)),
+                Err(error) => {
+                    // What had fewer has all again; a process that refuses is named by the error.
+                    let _ = self.heal(system);
+                    return Err(error);
+                }
+            }
+        }
+        let processors = if self.to == 1 { "processor" } else { "processors" };
+        Ok(format!("{} {processors} for {}", self.to, names(&self.processes())))
+    }
+
+    fn prove(&self, system: &dyn System) -> Look {
+        every(&self.processes(), "Cpus_allowed_list in /proc", |process| {
+            if system.presence(process.identity()) != Presence::Alive {
+                return Ok(());
+            }
+            match shown(process)? {
+                count if count == self.to => Ok(()),
+                count => Err(format!("has {count} processors")),
+            }
+        })
+    }
+
+    fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
+        let present = self.present(system);
+        let failed: Vec<String> =
+            present.iter().filter_map(|(process, before)| set(process, before).err()).collect();
+        if failed.is_empty() {
+            Ok(format!("the processors before for {}", names(&self.processes())))
+        } else {
+            Err(failed.join("; "))
+        }
+    }
+
+    fn prove_healed(&self, system: &dyn System) -> Look {
+        let present = self.present(system);
+        let wanted: HashMap<u32, u32> =
+            present.iter().map(|(process, before)| (process.pid, before.count())).collect();
+        let processes: Vec<Process> = present.into_iter().map(|(process, _)| process).collect();
+        every(&processes, "Cpus_allowed_list in /proc", |process| {
+            // One that has ended since is no process any more.
+            let shown = match shown(process) {
+                Err(_) if system.presence(process.identity()) != Presence::Alive => return Ok(()),
+                shown => shown?,
+            };
+            if wanted.get(&process.pid) == Some(&shown) {
+                Ok(())
+            } else {
+                Err(format!("has {shown} processors"))
+            }
+        })
+    }
+}
