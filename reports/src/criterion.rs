@@ -1,7 +1,7 @@
 //! The grammar of a criterion: `coordination.time p99 < 5s`, `delivery.rate >= 95% every 15m`.
 //!
 //! ```text
-//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [every duration]
+//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [each] [every duration]
 //! ```
 //!
 //! A [`Criterion`] cannot be wrong: its aggregation is one that the metric's kind has, its threshold
@@ -74,6 +74,8 @@ pub struct Criterion {
     aggregation: Aggregation,
     comparator: Comparator,
     threshold: Threshold,
+    /// Of each process alone.
+    each: bool,
     /// In nanoseconds of the scenario's time.
     every_ns: Option<u64>,
 }
@@ -120,13 +122,28 @@ impl Criterion {
         self.threshold
     }
 
+    /// Of each process alone: the worst of them counts, and not their sum.
+    pub fn is_each(&self) -> bool {
+        self.each
+    }
+
+    /// Whether figures of single processes are judged: where the criterion says so, and beside the sum where it
+    /// limits a slope by an amount, which no single process may exceed either.
+    pub fn asks_each(&self) -> bool {
+        let metric = self.metric();
+        self.each
+            || (metric.has_each(self.aggregation)
+                && self.aggregation == Aggregation::Slope
+                && !self.threshold.is_relative())
+    }
+
     pub fn every_ns(&self) -> Option<u64> {
         self.every_ns
     }
 
     fn same_subject(&self, other: &Self) -> bool {
-        (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns)
-            == (other.metric, other.scope, other.workload(), other.aggregation, other.every_ns)
+        (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns, self.each)
+            == (other.metric, other.scope, other.workload(), other.aggregation, other.every_ns, other.each)
             && self.threshold.is_relative() == other.threshold.is_relative()
     }
 
@@ -154,6 +171,9 @@ impl fmt::Display for Criterion {
             write!(f, " {}", self.aggregation.name())?;
         }
         write!(f, " {} {}", self.comparator.symbol(), self.threshold)?;
+        if self.each {
+            f.write_str(" each")?;
+        }
         if let Some(ns) = self.every_ns {
             write!(f, " every {}", notation::duration::exact(ns))?;
         }

@@ -7,6 +7,7 @@
 //! criteria; warm-up is shown and not judged.
 
 mod distribution;
+mod each;
 mod faults;
 mod figure;
 mod load;
@@ -29,6 +30,7 @@ use crate::runlog::event::{
 
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
+pub use each::{Each, EachSpec, Process};
 pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
@@ -37,7 +39,7 @@ pub use own::{Held, OwnFacts};
 pub use periods::{Periods, Worst};
 pub use samples::{Gauge, SampleFacts};
 pub use scaling::Scaling;
-pub use series::{Bin, Medians, Series, WINDOWS_MAX, Windows};
+pub use series::{Bin, Medians, STEPS_MAX, Series, Windows};
 pub use spans::{Gap, Span, Spans};
 pub use work::{WorkFacts, Worked};
 pub use workloads::WorkloadLoad;
@@ -150,8 +152,8 @@ pub struct LiveView {
 }
 
 impl Facts {
-    /// `windows` are those that criteria will ask for.
-    pub fn new(header: &Header, windows: &[WindowSpec]) -> Self {
+    /// `windows` are those that criteria will ask for, and `each` the figures of single processes.
+    pub fn new(header: &Header, windows: &[WindowSpec], each: &[EachSpec]) -> Self {
         let factor = time_factor(header);
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
@@ -159,7 +161,7 @@ impl Facts {
             work: WorkFacts::new(&header.plan),
             mixed: MixedWork::new(&header.plan),
             own: OwnFacts::new(header.plan.duration_ns),
-            samples: SampleFacts::new(&header.plan, &header.host, factor),
+            samples: SampleFacts::new(&header.plan, &header.host, factor, each),
             header: header.clone(),
             segments: 1,
             gaps: Vec::new(),
@@ -213,6 +215,7 @@ impl Facts {
             }
             Event::AgentReplaced(new) => {
                 self.faults.replaced(new);
+                self.samples.replaced(record.t_ns);
                 if let Some(agent) = self.agents.get_mut(&new.agent) {
                     (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
                     agent.incarnation = new.incarnation;

@@ -12,8 +12,11 @@ use super::unit::{duration_text, nanos};
 use super::workload::Mix;
 use super::{Source, mistake};
 use notation::suggest;
-use reports::criterion::{Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
+use reports::criterion::{
+    Aggregation, Criterion, CriterionError, CriterionPair, Field, Kind, MetricId, Unsound,
+};
 use reports::runlog::event::CriterionSpec;
+use reports::stats::TREND_POINTS_MIN;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -383,8 +386,8 @@ pub(super) fn undecidable(
         let criterion = pair.pass();
         let per_round = matches!(criterion.metric().id, MetricId::CoordinationTime | MetricId::LoadLateness);
         let Some(quantile) = criterion.aggregation().quantile().filter(|_| per_round) else { continue };
-        // Below this many, the quantile is the maximum under another name.
-        let needed = (1.0 / (1.0 - quantile)).round() as u64;
+        // With fewer, it may lie above all of them, even if none is over the limit.
+        let needed = reports::stats::values_for(quantile);
         let (rounds, whose) = match criterion.every_ns() {
             Some(every) if every < nanos(duration) => {
                 let share = u128::from(rounds) * u128::from(every) / u128::from(nanos(duration));
@@ -401,6 +404,48 @@ pub(super) fn undecidable(
             );
             found.push(Undecidable { criterion: spec.name.clone(), note });
         }
+    }
+    found
+}
+
+/// Slopes of loads that are shorter than an hour, and trends of figures that are read too seldom. `duration` is in the
+/// scenario's own time, as `sampling` is.
+pub(super) fn trendless(
+    criteria: &[CriterionSpec],
+    duration: Duration,
+    sampling: &Sampling,
+    factor: f64,
+) -> Vec<Undecidable> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut found = Vec::new();
+    for spec in criteria {
+        let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
+        let criterion = pair.pass();
+        let asked = criterion.aggregation();
+        let of_sweeps = criterion.metric().kind == Kind::Gauge;
+        if !matches!(asked, Aggregation::Slope | Aggregation::Growth | Aggregation::Drift) || !of_sweeps {
+            continue;
+        }
+        let every = if criterion.metric().needs_pss() { sampling.pss_every() } else { None };
+        // The sweeps of a rehearsal come at their own pace.
+        let every = every.unwrap_or(sampling.every()).as_secs_f64() * factor;
+        let sweeps = (duration.as_secs_f64() / every.max(f64::MIN_POSITIVE)) as u64;
+        let why = if asked == Aggregation::Slope && duration < HOUR {
+            format!(
+                "asks for a rate an hour of a load of {}, and needs an hour of it at least; lengthen load.duration, \
+                 or ask for growth or max",
+                duration_text(duration)
+            )
+        } else if sweeps < TREND_POINTS_MIN as u64 {
+            format!(
+                "asks for a trend of {sweeps} sweeps and needs at least {TREND_POINTS_MIN}; lengthen load.duration, \
+                 or shorten sampling.every and sampling.pss_every"
+            )
+        } else {
+            continue;
+        };
+        let note = format!("criterion `{}` {why}: it will be INCONCLUSIVE", spec.name);
+        found.push(Undecidable { criterion: spec.name.clone(), note });
     }
     found
 }

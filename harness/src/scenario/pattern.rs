@@ -125,7 +125,8 @@ fn of_metric(metric: &Metric, informational: bool) -> String {
             } else {
                 String::new()
             };
-            format!(r"{named}\s*{comparator}\s*{threshold}{every}")
+            let each = if metric.has_each(*aggregation) { r"(?:\s+each)?" } else { "" };
+            format!(r"{named}\s*{comparator}\s*{threshold}{each}{every}")
         })
         .collect();
     format!("{name}(?:{})", ways.join("|"))
@@ -207,7 +208,7 @@ mod tests {
         let names: Vec<String> = reports::criterion::names();
         let aggregations = ["", "p50", "p99.9", "max", "min", "mean", "slope", "growth", "drift", "p98"];
         let comparators = ["<", "<=", ">", ">=", "==", "=", "=>"];
-        let rest = ["", "", " every 15m", " every 0s", " please"];
+        let rest = ["", "", " every 15m", " every 0s", " please", " each", " each every 15m"];
         let labels = [
             "",
             "",

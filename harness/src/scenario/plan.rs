@@ -83,6 +83,9 @@ impl Plan {
         plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
         let rounds = plan.rounds_planned;
         plan.undecidable.extend(criterion::undecidable(&plan.scenario.criteria, rounds, duration));
+        let factor = plan.rehearsal.map_or(1.0, super::rehearsal::Rehearsal::factor);
+        let sampling = &plan.scenario.sampling;
+        plan.undecidable.extend(criterion::trendless(&plan.scenario.criteria, duration, sampling, factor));
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan

@@ -264,6 +264,22 @@ impl Metric {
         )
     }
 
+    /// Whether `each` may follow: the worst process counts then. Of levels that a single process has;
+    /// of commands, those of each worker together.
+    pub fn has_each(&self, aggregation: Aggregation) -> bool {
+        let of_processes = matches!(
+            self.id,
+            MetricId::MemoryPss
+                | MetricId::MemoryRss
+                | MetricId::MemoryAnon
+                | MetricId::MemoryVsz
+                | MetricId::Fds
+                | MetricId::Threads
+        );
+        let asked = matches!(aggregation, Aggregation::Max | Aggregation::Slope | Aggregation::Growth);
+        of_processes && asked
+    }
+
     /// Whether `every 15m` may follow: the worst of its windows counts then. Of times, those that the log has in windows.
     pub fn has_windows(&self, aggregation: Aggregation) -> bool {
         let of_times = matches!(self.id, MetricId::CoordinationTime | MetricId::TaskTime);

@@ -54,13 +54,26 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     };
     let (limit, every) = split_every(text, after);
     let every_ns = every.map(|span| window(text, span, metric, aggregation)).transpose()?;
+    let (limit, each) = split_each(text, limit);
+    if let Some(span) = each.clone()
+        && !metric.has_each(aggregation)
+    {
+        return Err(error(
+            span,
+            &format!("`{}` has no `each` here", metric.name),
+            Some(
+                "max, slope and growth of memory, fds and threads of processes have it; leave it out".into(),
+            ),
+        ));
+    }
     if text[limit.clone()].is_empty() {
         return Err(error(at..text.len(), "a threshold is missing after the comparison", None));
     }
     let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
         .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
     let workload = label.map(|label| label.workload);
-    Ok(Criterion { metric: metric.id, scope, workload, aggregation, comparator, threshold, every_ns })
+    let each = each.is_some();
+    Ok(Criterion { metric: metric.id, scope, workload, aggregation, comparator, threshold, each, every_ns })
 }
 
 /// At the first sign of a comparison: one that is none, and looks like one.
@@ -161,6 +174,17 @@ fn split_every(text: &str, from: usize) -> (Range<usize>, Option<Range<usize>>) 
     }
 }
 
+/// Threshold, and the word `each` if it is its last.
+fn split_each(text: &str, limit: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
+    let words = words(text, limit.clone());
+    match words.split_last() {
+        Some((last, before)) if &text[last.clone()] == "each" && !before.is_empty() => {
+            (trim(text, limit.start..last.start), Some(last.clone()))
+        }
+        _ => (limit, None),
+    }
+}
+
 /// If its first words are a threshold, the next one is the mistake.
 fn wrong_threshold(
     text: &str,
@@ -178,7 +202,7 @@ fn wrong_threshold(
     if let Some(pair) = extra {
         let word = pair[1].clone();
         let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
-        return error(word, &message, Some("only `every` and a window may follow it".into()));
+        return error(word, &message, Some("only `each`, or `every` and a window, may follow it".into()));
     }
     let example = example(metric, aggregation);
     error(limit, message, Some(format!("such as `{example}`")))

@@ -6,6 +6,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+use crate::stats;
+
 /// A percentile is shown by a sample only if one value at least can lie above it.
 pub(crate) fn samples_needed(quantile: f64) -> u64 {
     (1.0 / (1.0 - quantile) - 1e-6).ceil() as u64
@@ -73,6 +75,19 @@ impl Distribution {
     /// whatever shows a percentile; below that it is the maximum under another name.
     pub fn supported_quantile_ns(&self, quantile: f64) -> Option<u64> {
         (self.count() >= samples_needed(quantile)).then(|| self.quantile_ns(quantile)).flatten()
+    }
+
+    /// The value of a rank, from 1.
+    pub fn ranked_ns(&self, rank: u64) -> Option<u64> {
+        let count = self.count();
+        (1..=count).contains(&rank).then(|| self.quantile_ns((rank as f64 - 0.5) / count as f64)).flatten()
+    }
+
+    /// Between which values a quantile lies, of all that could have been recorded: the lower end, and the upper one
+    /// where the values are enough for one.
+    pub fn quantile_interval_ns(&self, quantile: f64) -> (Option<u64>, Option<u64>) {
+        let (low, high) = stats::rank_interval(self.count(), quantile, stats::MISS_TWO);
+        (low.and_then(|rank| self.ranked_ns(rank)), high.and_then(|rank| self.ranked_ns(rank)))
     }
 
     pub fn min_ns(&self) -> Option<u64> {

@@ -89,6 +89,16 @@ pub enum Over {
     Time,
 }
 
+impl Over {
+    /// Shares slide. Rates do not: rounds that end a moment later or earlier would move in and out of them.
+    pub(super) fn windows(self, width_ns: u64, load_ns: u64) -> Windows {
+        match self {
+            Self::Tasks => Windows::sliding(width_ns, load_ns),
+            Self::Time => Windows::tumbling(width_ns),
+        }
+    }
+}
+
 /// Whose times are kept in windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timed {
@@ -172,7 +182,7 @@ impl LoadFacts {
             windows: windows
                 .iter()
                 .filter_map(|w| match w.of {
-                    Windowed::Answered(over) => Some((over, Windows::new(w.width_ns))),
+                    Windowed::Answered(over) => Some((over, over.windows(w.width_ns, plan.duration_ns))),
                     Windowed::Times(Timed::Rounds | Timed::Tasks) => None,
                 })
                 .collect(),

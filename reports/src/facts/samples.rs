@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::distribution::Distribution;
+use super::each::{Each, EachSpec};
 use super::figure::{Figure, Part, SUMMED};
 use super::load::bucket_ns;
 use super::scaling::Scaling;
@@ -12,6 +13,9 @@ use crate::runlog::event::{
     AgentId, AgentSample, CommandsSample, HostFacts, HostSample, PlanFacts, Role, Sample, SampleMissed,
 };
 use crate::scope::Scope;
+
+/// Times of restarts that are kept: as many as trends have medians.
+const RESTARTS_MAX: usize = 1_024;
 
 /// One figure over time; `max` and so on are of the load phase.
 #[derive(Debug, Clone)]
@@ -176,6 +180,9 @@ pub struct SampleFacts {
     load_before: Option<u64>,
     /// How many processes there should be.
     pub scaling: Scaling,
+    each: Vec<Each>,
+    /// When processes of the fleet were replaced: of many at once, the first.
+    pub restarts: Vec<u64>,
     nofile: f64,
     bin_ns: u64,
     bucket_ns: u64,
@@ -183,10 +190,13 @@ pub struct SampleFacts {
 }
 
 impl SampleFacts {
-    pub(super) fn new(plan: &PlanFacts, host: &HostFacts, factor: f64) -> Self {
+    pub(super) fn new(plan: &PlanFacts, host: &HostFacts, factor: f64, each: &[EachSpec]) -> Self {
         let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bucket = bucket_ns(plan.duration_ns, factor);
+        let (bucket_ns, pss_bucket_ns) = (bucket.max(plan.sample_every_ns), bucket.max(plan.pss_every_ns));
+        let width = |figure| if figure == Figure::Pss { pss_bucket_ns } else { bucket_ns };
         Self {
+            each: each.iter().filter_map(|spec| Each::new(*spec, width(spec.figure))).collect(),
             gauges: BTreeMap::new(),
             sweeps: 0,
             sweeps_with_pss: 0,
@@ -207,10 +217,11 @@ impl SampleFacts {
             host_before: None,
             load_before: None,
             scaling: Scaling::new(plan),
+            restarts: Vec::new(),
             nofile: host.nofile_soft as f64,
             bin_ns: (whole / 600).max(plan.sample_every_ns).max(1_000_000),
-            bucket_ns: bucket.max(plan.sample_every_ns),
-            pss_bucket_ns: bucket.max(plan.pss_every_ns),
+            bucket_ns,
+            pss_bucket_ns,
         }
     }
 
@@ -229,8 +240,21 @@ impl SampleFacts {
         self.roles.insert(agent, role);
     }
 
+    /// A process of the fleet was replaced. Those that follow at once, and those after very many, are not kept.
+    pub(super) fn replaced(&mut self, t_ns: u64) {
+        let is_new = self.restarts.last().is_none_or(|last| t_ns.saturating_sub(*last) >= self.bucket_ns);
+        if is_new && self.restarts.len() < RESTARTS_MAX {
+            self.restarts.push(t_ns);
+        }
+    }
+
     pub fn gauge(&self, figure: Figure, whose: Scope) -> Option<&Gauge> {
         self.gauges.get(&(figure, whose))
+    }
+
+    /// The figures of single processes, if a criterion asks for them.
+    pub fn each(&self, spec: EachSpec) -> Option<&Each> {
+        self.each.iter().find(|each| each.spec == spec)
     }
 
     pub fn gauges(&self) -> impl Iterator<Item = (Figure, Scope, &Gauge)> {
@@ -256,7 +280,7 @@ impl SampleFacts {
         self.live_last = Some(sample.live);
 
         let mut has_pss = false;
-        for (whose, sums) in self.sums(sample).into_iter().filter(|(_, sums)| sums.rows > 0) {
+        for (whose, sums) in self.sums(sample, since).into_iter().filter(|(_, sums)| sums.rows > 0) {
             for (at, (figure, part)) in SUMMED.iter().enumerate() {
                 let value = match part {
                     Part::Level(..) => sums.of(at),
@@ -319,13 +343,16 @@ impl SampleFacts {
         !short && sample.live < expected
     }
 
-    fn sums(&mut self, sample: &Sample) -> [(Scope, Sums); Scope::ALL.len()] {
+    fn sums(&mut self, sample: &Sample, since_load: Option<u64>) -> [(Scope, Sums); Scope::ALL.len()] {
         let mut out = Scope::ALL.map(|whose| (whose, Sums::default()));
         for agent in &sample.agents {
             let since = self.since_before(agent);
-            let Some(role) = self.roles.get(&agent.agent) else { continue };
+            let Some(role) = self.roles.get(&agent.agent).copied() else { continue };
+            if let Some(since_ns) = since_load {
+                self.each.iter_mut().for_each(|each| each.push(agent, role, since_ns));
+            }
             for (whose, sums) in &mut out {
-                if whose.includes(*role) {
+                if whose.includes(role) {
                     sums.add(agent, &since);
                 }
                 if let Some(commands) = agent.commands.as_ref().filter(|_| whose.includes_commands()) {

@@ -198,26 +198,43 @@ impl Medians {
     }
 }
 
-/// Tumbling windows with two sums each; as many as were planned, and never more than [`WINDOWS_MAX`].
+/// Windows with two sums each: as many as were planned, and bounded. They slide in steps of a part of their width, so
+/// that nothing hides between two of them; with one step a width they follow on each other.
 #[derive(Debug, Clone)]
 pub struct Windows {
     width_ns: u64,
-    /// `(part, whole)`.
+    /// Of a step.
+    step_ns: u64,
+    /// `(part, whole)` of each step.
     sums: Vec<(u64, u64)>,
     overflowed: bool,
 }
 
-/// A month of one-minute windows, and half as much again.
-pub const WINDOWS_MAX: usize = 65_536;
+/// Steps that are kept: a month of one-minute windows in quarters of a minute, and half as much again.
+pub const STEPS_MAX: usize = 262_144;
+/// Steps of a window, if so many are not too many for the length of the run.
+const STEPS_A_WINDOW: u64 = 30;
 
 impl Windows {
-    pub fn new(width_ns: u64) -> Self {
-        Self { width_ns: width_ns.max(1), sums: Vec::new(), overflowed: false }
+    /// Each begins where the one before ends.
+    pub fn tumbling(width_ns: u64) -> Self {
+        let width_ns = width_ns.max(1);
+        Self { width_ns, step_ns: width_ns, sums: Vec::new(), overflowed: false }
+    }
+
+    /// For a load of about this length.
+    pub fn sliding(width_ns: u64, load_ns: u64) -> Self {
+        let width_ns = width_ns.max(1);
+        let coarsest = load_ns / (STEPS_MAX as u64 / 2) + 1;
+        let step_ns = (width_ns / STEPS_A_WINDOW).max(coarsest).clamp(1, width_ns);
+        // Whole steps make a window.
+        let step_ns = width_ns.div_ceil((width_ns / step_ns).max(1));
+        Self { width_ns, step_ns, sums: Vec::new(), overflowed: false }
     }
 
     pub fn push(&mut self, since_start_ns: u64, part: u64, whole: u64) {
-        let index = since_start_ns / self.width_ns;
-        if index >= WINDOWS_MAX as u64 {
+        let index = since_start_ns / self.step_ns;
+        if index >= STEPS_MAX as u64 {
             self.overflowed = true;
             return;
         }
@@ -233,32 +250,50 @@ impl Windows {
         self.width_ns
     }
 
+    /// From one window to the next, on the run's clock.
+    pub fn step_ns(&self) -> u64 {
+        self.step_ns
+    }
+
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// Windows of a phase of this length, each with the time it covers. A last, partial one counts for
-    /// itself if it is at least half a window long, and belongs to the one before it if it is shorter:
-    /// what happens at the end of a run is never left out. Empty if the phase is shorter than half a window.
+    /// Windows of a phase of this length, each with the time it covers. What is left at the end and shorter than a
+    /// window belongs to the last one if it is shorter than half, and is one of its own otherwise: what happens at the
+    /// end of a run is never left out. Empty if the phase is shorter than half a window.
     pub fn within(&self, length_ns: u64) -> Vec<(u64, (u64, u64))> {
-        let mut out = Vec::new();
-        let mut start = 0u64;
-        let mut index = 0;
-        while start < length_ns && index < WINDOWS_MAX {
-            let covered = self.width_ns.min(length_ns - start);
-            if covered.saturating_mul(2) >= self.width_ns {
-                out.push((covered, self.sums.get(index).copied().unwrap_or_default()));
-            }
-            start += self.width_ns;
-            index += 1;
+        let steps = (self.width_ns / self.step_ns).max(1) as usize;
+        let width_ns = steps as u64 * self.step_ns;
+        let sum = |from: usize, to: usize| {
+            let kept = self.sums.get(from.min(self.sums.len())..to.min(self.sums.len())).unwrap_or_default();
+            kept.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+        };
+        if length_ns.saturating_mul(2) < self.width_ns {
+            return Vec::new();
         }
-        let counted = out.len();
-        let has_tail = counted as u64 * self.width_ns < length_ns;
-        if let Some((covered, last)) = out.last_mut().filter(|_| has_tail) {
-            *covered = (*covered).max(length_ns - (counted as u64 - 1) * self.width_ns);
-            for (part, whole) in self.sums.iter().skip(counted) {
-                last.0 += part;
-                last.1 += whole;
+        if length_ns < width_ns {
+            return vec![(length_ns, sum(0, usize::MAX))];
+        }
+        let last = ((length_ns - width_ns) / self.step_ns).min(STEPS_MAX as u64) as usize;
+        let (mut out, mut running) = (Vec::with_capacity(last + 2), sum(0, steps));
+        for from in 0..=last {
+            out.push((width_ns, running));
+            let step = |at: usize| self.sums.get(at).copied().unwrap_or_default();
+            let (gone, come) = (step(from), step(from + steps));
+            running = (running.0 + come.0 - gone.0, running.1 + come.1 - gone.1);
+        }
+        // What no window covers: less than a step.
+        let covered = last as u64 * self.step_ns + width_ns;
+        let tail = sum(last + steps, usize::MAX);
+        match length_ns.saturating_sub(covered) {
+            0 if tail == (0, 0) => {}
+            left if left.saturating_mul(2) >= self.width_ns => out.push((left, tail)),
+            left => {
+                if let Some((time, sums)) = out.last_mut() {
+                    *time += left;
+                    *sums = (sums.0 + tail.0, sums.1 + tail.1);
+                }
             }
         }
         out
@@ -286,12 +321,41 @@ mod tests {
 
     #[test]
     fn a_last_window_counts_from_half_its_length() {
-        let mut windows = Windows::new(100);
+        let mut windows = Windows::tumbling(100);
         windows.push(0, 1, 1);
         windows.push(250, 0, 1);
         assert_eq!(windows.within(249), vec![(100, (1, 1)), (149, (0, 1))], "the short tail is not lost");
         assert_eq!(windows.within(250), vec![(100, (1, 1)), (100, (0, 0)), (50, (0, 1))]);
         assert!(windows.within(49).is_empty());
+    }
+
+    /// Held against every window that can be laid, a step apart.
+    #[test]
+    fn what_lies_across_a_border_is_in_one_window() {
+        let mut windows = Windows::sliding(900, 3_600);
+        assert_eq!(windows.step_ns(), 30);
+        for t in (0..3_600).step_by(10) {
+            windows.push(t, u64::from(!(860..940).contains(&t)), 1);
+        }
+        let all = windows.within(3_600);
+        assert_eq!(all.len(), 91);
+        let least = all.iter().map(|(_, (part, whole))| (*part, *whole)).min().unwrap();
+        assert_eq!(least, (82, 90), "the whole outage is in one window");
+        let sums: Vec<u64> = all.iter().map(|(_, s)| s.1).collect();
+        assert!(sums.iter().all(|whole| *whole == 90), "{sums:?}");
+    }
+
+    #[test]
+    fn the_end_is_in_the_last_window_however_long_the_load() {
+        for length in 50..400 {
+            let mut windows = Windows::sliding(100, length);
+            for t in 0..length {
+                windows.push(t, u64::from(t + 1 < length), 1);
+            }
+            let all = windows.within(length);
+            assert!(all.iter().any(|(_, (part, whole))| part < whole), "{length}: {all:?}");
+            assert!(all.iter().all(|(time, (_, whole))| time == whole), "{length}: {all:?}");
+        }
     }
 
     proptest! {

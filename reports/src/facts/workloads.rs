@@ -37,7 +37,7 @@ impl WorkloadLoad {
             windows: windows
                 .iter()
                 .filter_map(|w| match w.of {
-                    Windowed::Answered(over) => Some((over, Windows::new(w.width_ns))),
+                    Windowed::Answered(over) => Some((over, over.windows(w.width_ns, plan.duration_ns))),
                     Windowed::Times(_) => None,
                 })
                 .collect(),

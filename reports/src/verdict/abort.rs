@@ -1,7 +1,7 @@
 //! Whether a run should end early, because a criterion with `abort = true` cannot pass any more.
 
 use super::judge::{compare, is_monotone};
-use super::measure::{Each, Source, counts_of, measure, source, trend_points};
+use super::measure::{Each, Source, ask, counts_of, measure, source, trend_points};
 use super::{Case, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
 use crate::facts::Facts;
@@ -79,13 +79,12 @@ fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
 
 fn slope(c: &Criterion, facts: &Facts) -> Option<String> {
     let Source::Gauge(Some(gauge)) = source(c, facts) else { return None };
-    let points = trend_points(gauge, facts);
+    let points = trend_points(&gauge.medians, facts);
     if points.len() < TREND_POINTS_FOR_ABORT || !c.comparator().is_ceiling() {
         return None;
     }
-    let values: Vec<f64> = points.iter().map(|p| p.1).collect();
-    let steady = &points[stats::plateau(&values)..];
-    let level = if c.threshold().is_relative() { steady.first()?.1 } else { 1.0 };
-    let slope = stats::theil_sen(steady)? / level;
-    (slope > 2.0 * c.threshold().value()).then(|| format!("`{c}`: it rises at twice the limit and more"))
+    let found = ask(c, &points, stats::MISS, facts).ok().filter(|found| found.open.is_none())?;
+    let limit = c.threshold().value();
+    let is_lost = found.value > 2.0 * limit && found.interval.low > limit;
+    is_lost.then(|| format!("`{c}`: it rises at twice the limit and more"))
 }

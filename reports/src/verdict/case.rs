@@ -2,7 +2,7 @@
 
 use super::{Judgement, LogState, abort};
 use crate::criterion::{CriterionPair, Kind, MetricId};
-use crate::facts::{Facts, Over, Timed, WindowSpec, Windowed, time_factor};
+use crate::facts::{EachSpec, Facts, Over, Timed, WindowSpec, Windowed, time_factor};
 use crate::runlog::event::{CriterionSpec, Header, Record};
 
 /// A criterion of the header, parsed.
@@ -30,7 +30,9 @@ impl Case {
         let criteria: Vec<Asked> = header.criteria.iter().map(asked).collect();
         let windows: Vec<WindowSpec> =
             readable(&criteria).filter_map(|(_, pair)| window(pair, time_factor(header))).collect();
-        let facts = Facts::new(header, &windows);
+        let mut each: Vec<EachSpec> = readable(&criteria).filter_map(|(_, pair)| each(pair)).collect();
+        each.dedup();
+        let facts = Facts::new(header, &windows, &each);
         Self { criteria, facts }
     }
 
@@ -86,6 +88,13 @@ fn window(pair: &CriterionPair, factor: f64) -> Option<WindowSpec> {
         Kind::Gauge | Kind::Count | Kind::Value => return None,
     };
     Some(WindowSpec { of, width_ns })
+}
+
+/// The figure of single processes that a criterion asks for.
+fn each(pair: &CriterionPair) -> Option<EachSpec> {
+    let criterion = pair.pass();
+    let figure = super::measure::figure(criterion.metric().id)?;
+    criterion.asks_each().then_some(EachSpec { figure, whose: criterion.scope() })
 }
 
 /// Time of the scenario in that of the run: a rehearsal compresses it.

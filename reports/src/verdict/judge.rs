@@ -133,16 +133,16 @@ pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Verdict {
     };
     let (bad, good) = ends(pair.pass());
     if bad {
-        return Verdict::Pass;
+        return if measured.open { Verdict::Inconclusive } else { Verdict::Pass };
     }
     let Some((weak_bad, weak_good)) = pair.conditional().map(ends) else {
         return if good { Verdict::Inconclusive } else { Verdict::Fail };
     };
     match (weak_bad, weak_good) {
         // Whether it passes is open, but no worse than conditional.
-        (true, _) => Verdict::Conditional,
-        (false, true) => Verdict::Inconclusive,
-        (false, false) => Verdict::Fail,
+        (true, _) if !measured.open => Verdict::Conditional,
+        (_, true) => Verdict::Inconclusive,
+        (_, false) => Verdict::Fail,
     }
 }
 
@@ -356,7 +356,7 @@ fn criterion_reason(c: &CriterionResult) -> String {
     };
     let mut text = format!("{}: {}: asked `{}`, {measured}", c.verdict.word(), c.name, c.pass);
     if let Some(interval) = &c.interval_text {
-        let _ = write!(text, " (95 % interval {interval})");
+        let _ = write!(text, " (interval {interval})");
     }
     if let (Verdict::Conditional, Some(weaker)) = (c.verdict, &c.conditional) {
         let _ = write!(text, ", which still meets `{weaker}`");

@@ -3,18 +3,19 @@
 //! [`source`] says for each metric of the catalogue where its figure comes from: a metric that it does not
 //! name does not compile. Missing or thin data is no value, and says why; the verdict makes INCONCLUSIVE of it.
 
+mod each;
 mod faults;
 mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, Medians, Over, Windows, WorkloadLoad};
+use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, Medians, Over, WorkloadLoad};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
-use crate::stats::Interval;
+use crate::stats::{self, Interval};
 use crate::units;
 
-pub(super) use series::trend_points;
+pub(super) use series::{ask, trend_points};
 
 /// In base units: seconds, bytes, ratios, counts; slopes per hour of the scenario's time.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,15 +26,17 @@ pub(super) struct Measured {
     pub(super) samples: u64,
     /// Why there is no value, or what to know of it.
     pub(super) note: Option<String>,
+    /// Whatever the interval says, it cannot pass.
+    pub(super) open: bool,
 }
 
 impl Measured {
     fn exact(value: f64, samples: u64) -> Self {
-        Self { value: Some(value), interval: None, samples, note: None }
+        Self { value: Some(value), interval: None, samples, note: None, open: false }
     }
 
     fn nothing(samples: u64, why: impl Into<String>) -> Self {
-        Self { value: None, interval: None, samples, note: Some(why.into()) }
+        Self { value: None, interval: None, samples, note: Some(why.into()), open: true }
     }
 
     fn noting(mut self, note: impl Into<String>) -> Self {
@@ -74,6 +77,20 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
         return Source::Nothing(format!("the run has no workload `{name}`"));
     }
     source_of(criterion, facts, of)
+}
+
+/// The figure of single processes behind a metric, if it is a level that processes have.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a new metric is not one of processes unless it says so")]
+pub(super) fn figure(metric: MetricId) -> Option<Figure> {
+    Some(match metric {
+        MetricId::MemoryPss => Figure::Pss,
+        MetricId::MemoryRss => Figure::Rss,
+        MetricId::MemoryAnon => Figure::Anon,
+        MetricId::MemoryVsz => Figure::Vsz,
+        MetricId::Fds => Figure::Fds,
+        MetricId::Threads => Figure::Threads,
+        _ => return None,
+    })
 }
 
 /// Of the tasks of one workload, or of all.
@@ -203,12 +220,12 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
         Source::Times { values, medians, each } => match criterion.every_ns() {
             Some(every) => series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts),
-            None => series::times(criterion.aggregation(), values, medians, each, facts),
+            None => series::times(criterion, values, medians, each, facts),
         },
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
         Source::Answered { over, weight, of } => match criterion.every_ns() {
-            Some(every) => windowed((over, weight, of), every, facts),
-            None => whole((over, weight, of), facts),
+            Some(every) => windowed(criterion, (over, weight, of), every, facts),
+            None => whole(criterion, (over, weight, of), facts),
         },
         Source::Nothing(why) => Measured::nothing(0, why),
         Source::Count { among: 0, .. } => Measured::nothing(0, "nothing was there to count"),
@@ -225,20 +242,36 @@ pub(super) fn counts_of<'a>(of: Option<&'a WorkloadLoad>, facts: &'a Facts) -> &
 
 type Answered<'a> = (Over, f64, Option<&'a WorkloadLoad>);
 
-fn whole((over, weight, of): Answered<'_>, facts: &Facts) -> Measured {
+fn whole(criterion: &Criterion, (over, weight, of): Answered<'_>, facts: &Facts) -> Measured {
     let counts = counts_of(of, facts);
     let value = match over {
         Over::Tasks => counts.delivery(),
         Over::Time => facts.per_second(counts.answered),
     };
-    match value {
-        Some(value) => Measured::exact(value * weight, counts.tasks),
-        None => Measured::nothing(0, "no task in the load phase"),
+    match (value, over) {
+        (None, _) => Measured::nothing(0, "no task in the load phase"),
+        (Some(value), Over::Time) => Measured::exact(value * weight, counts.tasks),
+        (Some(value), Over::Tasks) => Measured {
+            interval: share_of(criterion, counts.answered, counts.tasks),
+            ..Measured::exact(value * weight, counts.tasks)
+        },
     }
 }
 
+/// What so many answered tasks say of the share of all that could have been asked. A criterion that wants all of them
+/// is about the tasks of the run itself: no number of them shows that none would ever be lost.
+fn share_of(criterion: &Criterion, answered: u64, tasks: u64) -> Option<Interval> {
+    let wants_all = criterion.threshold().value() >= 1.0;
+    (!wants_all).then(|| stats::share_interval(answered, tasks, stats::MISS_TWO))
+}
+
 /// The worst window. Ratios leave out windows in which nothing was asked.
-fn windowed((over, weight, of): Answered<'_>, every_ns: u64, facts: &Facts) -> Measured {
+fn windowed(
+    criterion: &Criterion,
+    (over, weight, of): Answered<'_>,
+    every_ns: u64,
+    facts: &Facts,
+) -> Measured {
     let width = real_ns(every_ns, facts.time_factor());
     let kept = of.map_or_else(|| facts.load.windows(over, width), |of| of.windows(over, width));
     let Some(windows) = kept else {
@@ -249,29 +282,47 @@ fn windowed((over, weight, of): Answered<'_>, every_ns: u64, facts: &Facts) -> M
     }
     // While the load goes on only what is complete: the open window may still get better.
     let is_over = facts.load_end_ns().is_some();
-    let length_ns = if is_over { facts.load_ns() } else { facts.load_ns() / width * width };
-    let values = window_values(windows, length_ns, over, weight);
-    match values.iter().copied().min_by(f64::total_cmp) {
-        Some(least) => Measured::exact(least, values.len() as u64)
-            .noting(format!("the least of {} windows", units::count(values.len() as f64))),
-        None => Measured::nothing(
+    let step = windows.step_ns();
+    let length_ns = if is_over { facts.load_ns() } else { facts.load_ns() / step * step };
+    let complete = is_over || length_ns >= width;
+    let within = if complete { windows.within(length_ns) } else { Vec::new() };
+    let within: Vec<Window> = within.into_iter().filter(|w| over == Over::Time || w.1.1 > 0).collect();
+    let rate = |window: &Window| rate_of(*window, over) * weight;
+    let Some(least) = within.iter().min_by(|a, b| rate(a).total_cmp(&rate(b))) else {
+        return Measured::nothing(
             0,
             format!(
                 "no window of {} is complete: the load took {}",
                 units::nanos(width),
                 units::nanos(facts.load_ns())
             ),
-        ),
+        );
+    };
+    let (value, count) = (rate(least), within.len() as u64);
+    let counts = counts_of(of, facts);
+    let interval = match over {
+        // Where no window lost any, all of them together say how sure that is.
+        Over::Tasks if value >= 1.0 => share_of(criterion, counts.answered, counts.tasks),
+        Over::Tasks => least_share(criterion, &within),
+        Over::Time => None,
+    };
+    let note = format!("the least of {} windows", units::count(count as f64));
+    Measured { interval, ..Measured::exact(value, count) }.noting(note)
+}
+
+/// The time that it covers; answered and asked.
+type Window = (u64, (u64, u64));
+
+fn rate_of((covered, (part, whole)): Window, over: Over) -> f64 {
+    match over {
+        Over::Tasks => part as f64 / whole as f64,
+        Over::Time => part as f64 / (covered as f64 / 1e9),
     }
 }
 
-fn window_values(windows: &Windows, length_ns: u64, over: Over, weight: f64) -> Vec<f64> {
-    windows
-        .within(length_ns)
-        .into_iter()
-        .filter_map(|(covered, (part, whole))| match over {
-            Over::Tasks => (whole > 0).then(|| part as f64 / whole as f64),
-            Over::Time => Some(part as f64 * weight / (covered as f64 / 1e9)),
-        })
-        .collect()
+/// Of the least share, among the windows that lost any.
+fn least_share(criterion: &Criterion, windows: &[Window]) -> Option<Interval> {
+    let lossy = windows.iter().filter(|(_, (part, whole))| part < whole);
+    let ends = lossy.filter_map(|(_, (part, whole))| share_of(criterion, *part, *whole));
+    ends.reduce(|a, b| Interval { low: a.low.min(b.low), high: a.high.min(b.high) })
 }

@@ -395,8 +395,14 @@ fn ledger_of(run: &Run) -> Ledger {
 
 #[test]
 fn a_percentile_needs_a_sample_that_supports_it() {
-    asked(Run { rounds: 99, ..Run::asking("coordination.time p99 < 1s") }, Verdict::Inconclusive);
-    asked(Run { rounds: 100, ..Run::asking("coordination.time p99 < 1s") }, Verdict::Pass);
+    // With fewer, one in a hundred may be over it and none have shown itself, once in twenty runs.
+    for (quantile, least) in [("p99", 299), ("p95", 59), ("p90", 29)] {
+        let run = |rounds| Run { rounds, ..Run::asking(&format!("coordination.time {quantile} < 1s")) };
+        let judgement = asked(run(least - 1), Verdict::Inconclusive);
+        let note = judgement.criteria[0].note.clone().unwrap();
+        assert!(note.contains(&format!("it takes {least} to say")), "{note}");
+        asked(run(least), Verdict::Pass);
+    }
     asked(Run::asking("coordination.time p99.9 < 1s"), Verdict::Inconclusive);
     asked(Run { rounds: 20, ..Run::asking("coordination.time max < 1s") }, Verdict::Pass);
 }
@@ -422,7 +428,10 @@ fn slow_rounds_fail_each_aggregation() {
 fn rounds_that_slow_down_drift() {
     let run = Run { round_ns: |n| (100 + n) * MS, ..Run::asking("coordination.time drift < 20%") };
     asked(run, Verdict::Fail);
-    asked(Run::asking("coordination.time drift < 20%"), Verdict::Pass);
+    let steady: fn(u64) -> u64 = |n| (100 + n * 7 % 11) * MS;
+    asked(Run { round_ns: steady, ..Run::asking("coordination.time drift < 20%") }, Verdict::Pass);
+    // From 5 to 15 ms by chance: such medians may move by a fifth and mean nothing.
+    asked(Run::asking("coordination.time drift < 20%"), Verdict::Inconclusive);
 }
 
 #[test]
@@ -446,7 +455,9 @@ fn lost_tasks_fail_and_a_little_loss_is_conditional() {
 #[test]
 fn the_worst_window_decides_where_windows_are_asked() {
     let bad_minute: fn(u64) -> u32 = |n| if (40..50).contains(&n) { 6 } else { 0 };
-    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90%") }, Verdict::Pass);
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 85%") }, Verdict::Pass);
+    // 91.7 % of 720: it may be less than 90 % of many more.
+    asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90%") }, Verdict::Inconclusive);
     asked(Run { failed: bad_minute, ..Run::asking("delivery.rate >= 90% every 10s") }, Verdict::Fail);
     let judgement = asked(Run::asking("delivery.rate >= 90% every 1h"), Verdict::Inconclusive);
     assert!(judgement.criteria[0].note.as_ref().unwrap().contains("no window of 1 h is complete"));

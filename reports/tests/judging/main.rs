@@ -15,5 +15,6 @@ mod mutations;
 mod segments;
 mod summary;
 mod synthetic;
+mod trends;
 mod variants;
 mod versions;

@@ -113,7 +113,7 @@ fn the_host_and_the_workers_use_are_figures_like_others() {
 
 #[test]
 fn the_worst_window_of_times_is_judged() {
-    // Every half second for a minute: windows of 20 rounds. One of them has a slow round.
+    // Every half second for a minute: windows of 20 rounds, which slide by five. Four of them have a slow round.
     let run = Run { round_ns: |n| if n == 50 { 90 * MS } else { 10 * MS }, ..Run::default() };
     values(
         &run,
@@ -125,7 +125,7 @@ fn the_worst_window_of_times_is_judged() {
         ],
     );
     let [mean] = asked(&run, &["coordination.time mean < 12ms every 10s"]).try_into().unwrap();
-    assert_eq!((mean.verdict, mean.note.as_deref()), (Verdict::Fail, Some("the worst of 6 windows")));
+    assert_eq!((mean.verdict, mean.note.as_deref()), (Verdict::Fail, Some("the worst of 21 windows")));
     // The whole run would pass.
     let [mean] = asked(&run, &["coordination.time mean < 12ms"]).try_into().unwrap();
     assert_eq!(mean.verdict, Verdict::Pass);

@@ -55,7 +55,7 @@ impl Default for Run {
             overrides: Vec::new(),
             criteria: vec![
                 criterion("all delivered", "delivery.rate >= 100%", Some("delivery.rate >= 99%")),
-                criterion("fast", "coordination.time p99 < 1s", None),
+                criterion("fast", "coordination.time p95 < 1s", None),
             ],
             round_ns: |n| (5 + n * 7 % 11) * MS,
             failed: |_| 0,

@@ -1,15 +1,15 @@
 //! Figures that are many values: percentiles, extremes, drifts and slopes.
 
 use super::{Each, Measured};
-use crate::criterion::{Aggregation, Criterion};
+use crate::criterion::{Aggregation, Criterion, Unit};
 use crate::facts::{Distribution, Facts, Gauge, Medians, Timed, samples_needed};
-use crate::stats::{self, Interval, TREND_POINTS_MIN};
+use crate::stats::{self, Asked, Interval, NoTrend, Question, TREND_POINTS_MIN, Trend};
 use crate::units;
 
 const NOTHING_RECORDED: &str = "no value was recorded in the load phase";
 
 pub(super) fn times(
-    aggregation: Aggregation,
+    criterion: &Criterion,
     values: &Distribution,
     medians: Option<&Medians>,
     each: Each,
@@ -23,11 +23,14 @@ pub(super) fn times(
         );
     }
     let samples = values.count();
+    let aggregation = criterion.aggregation();
     let ns = match aggregation {
         Aggregation::Max => values.max_ns().map(|ns| ns as f64),
         Aggregation::Min => values.min_ns().map(|ns| ns as f64),
         Aggregation::Mean => values.mean_ns(),
-        Aggregation::Drift => return medians.map_or_else(|| has_no(aggregation), |m| drift(m, facts)),
+        Aggregation::Drift => {
+            return medians.map_or_else(|| has_no(aggregation), |m| trend(criterion, m, facts));
+        }
         Aggregation::P50 | Aggregation::P90 | Aggregation::P95 | Aggregation::P99 | Aggregation::P999 => {
             let quantile = aggregation.quantile().unwrap_or(0.5);
             let needed = samples_needed(quantile);
@@ -37,7 +40,7 @@ pub(super) fn times(
                     format!("{} needs {needed} values, and there are {samples}", aggregation.name()),
                 );
             }
-            values.quantile_ns(quantile).map(|ns| ns as f64)
+            return percentile(values, quantile, aggregation);
         }
         Aggregation::Whole | Aggregation::Slope | Aggregation::Growth => return has_no(aggregation),
     };
@@ -45,6 +48,36 @@ pub(super) fn times(
         Some(ns) => Measured::exact(ns / 1e9, samples),
         None => Measured::nothing(0, NOTHING_RECORDED),
     }
+}
+
+/// With the values between which it lies; open above where the values are too few for an upper one.
+fn percentile(values: &Distribution, quantile: f64, aggregation: Aggregation) -> Measured {
+    let samples = values.count();
+    let (Some(value), Some(least), Some(most)) =
+        (values.quantile_ns(quantile), values.min_ns(), values.max_ns())
+    else {
+        return Measured::nothing(0, NOTHING_RECORDED);
+    };
+    let (low, high) = values.quantile_interval_ns(quantile);
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let interval = Interval {
+        low: seconds(low.unwrap_or(least).min(value)),
+        high: seconds(high.unwrap_or(most).max(value)),
+    };
+    let measured = Measured { interval: Some(interval), ..Measured::exact(seconds(value), samples) };
+    match high {
+        Some(_) => measured,
+        None => Measured { open: true, ..measured }.noting(too_few(aggregation, quantile, samples)),
+    }
+}
+
+fn too_few(aggregation: Aggregation, quantile: f64, samples: u64) -> String {
+    format!(
+        "{} of {} values may lie above all of them: it takes {} to say",
+        aggregation.name(),
+        units::count(samples as f64),
+        units::count(stats::values_for(quantile) as f64),
+    )
 }
 
 /// The worst of the windows that the criterion asks for. Windows without a value are left out; one with too few leaves
@@ -81,7 +114,17 @@ pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts:
             ),
         ),
         (Some(ns), None) => {
-            Measured::exact(ns / 1e9, worst.windows).noting(format!("the worst of {windows} windows"))
+            let note = format!("the worst of {windows} windows");
+            let interval = aggregation.quantile().map(|_| Interval {
+                low: worst.low.unwrap_or(ns).min(ns) / 1e9,
+                high: worst.high.unwrap_or(ns).max(ns) / 1e9,
+            });
+            let measured = Measured { interval, ..Measured::exact(ns / 1e9, worst.windows) };
+            match (aggregation.quantile(), worst.unbounded) {
+                (Some(quantile), Some(fewest)) => Measured { open: true, ..measured }
+                    .noting(format!("{note}; {}", too_few(aggregation, quantile, fewest))),
+                _ => measured.noting(note),
+            }
         }
         (None, None) => Measured::nothing(0, format!("no window of {} is complete", units::nanos(width))),
     }
@@ -93,14 +136,19 @@ fn has_no(aggregation: Aggregation) -> Measured {
 }
 
 pub(super) fn gauge(criterion: &Criterion, gauge: Option<&Gauge>, facts: &Facts) -> Measured {
+    if criterion.is_each() {
+        return super::each::worst(criterion, facts);
+    }
     let Some(gauge) = gauge.filter(|g| g.count > 0) else {
         return Measured::nothing(0, format!("no sweep of the load phase has `{}`", criterion.metric_name()));
     };
     match criterion.aggregation() {
         Aggregation::Max => Measured::exact(gauge.max, gauge.count),
         Aggregation::Min => Measured::exact(gauge.min, gauge.count),
-        Aggregation::Slope | Aggregation::Growth => trend(criterion, gauge, facts),
-        Aggregation::Drift => drift(&gauge.medians, facts),
+        Aggregation::Slope | Aggregation::Growth | Aggregation::Drift => {
+            let sum = trend(criterion, &gauge.medians, facts);
+            if criterion.asks_each() { super::each::beside(sum, criterion, facts) } else { sum }
+        }
         Aggregation::Mean => match gauge.mean() {
             Some(mean) => Measured::exact(mean, gauge.count),
             None => Measured::nothing(0, NOTHING_RECORDED),
@@ -114,45 +162,81 @@ pub(super) fn gauge(criterion: &Criterion, gauge: Option<&Gauge>, facts: &Facts)
     }
 }
 
-fn drift(medians: &Medians, facts: &Facts) -> Measured {
-    let points: Vec<f64> = medians.points(facts.load_extent_ns()).iter().map(|p| p.1).collect();
-    let samples = points.len() as u64;
-    let window = (points.len() / 10).max(3);
-    match stats::drift(&points, window) {
-        Some(value) => Measured::exact(value, samples)
-            .noting(format!("last {window} bucket medians over the first {window} steady ones")),
-        None => Measured::nothing(
-            samples,
-            format!("a drift needs {TREND_POINTS_MIN} steady bucket medians, and there are {samples}"),
-        ),
-    }
-}
-
 /// Points in hours of the scenario's time, so that a rehearsal is held to the same slope.
-pub(crate) fn trend_points(gauge: &Gauge, facts: &Facts) -> Vec<(f64, f64)> {
+pub(crate) fn trend_points(medians: &Medians, facts: &Facts) -> Vec<(f64, f64)> {
     let factor = facts.time_factor();
-    let points = gauge.medians.points(facts.load_extent_ns());
-    points.into_iter().map(|(ns, value)| (ns as f64 * factor / 3.6e12, value)).collect()
+    let points = medians.points(facts.load_extent_ns());
+    points.into_iter().map(|(ns, value)| (hours(ns, factor), value)).collect()
 }
 
-fn trend(criterion: &Criterion, gauge: &Gauge, facts: &Facts) -> Measured {
-    let points = trend_points(gauge, facts);
-    let Some(found) = stats::slope_interval(&points) else {
-        return Measured::nothing(
-            points.len() as u64,
-            format!("a slope needs {TREND_POINTS_MIN} steady bucket medians, and there are {}", points.len()),
-        );
-    };
-    let relative = criterion.aggregation() == Aggregation::Growth || criterion.threshold().is_relative();
-    if relative && found.level <= 0.0 {
-        return Measured::nothing(found.points as u64, "a share of a level of zero has no meaning");
+fn hours(ns: u64, factor: f64) -> f64 {
+    ns as f64 * factor / 3.6e12
+}
+
+/// The least step that values of a metric can make, in its base unit.
+fn quantum(unit: Unit) -> f64 {
+    match unit {
+        // A page.
+        Unit::Bytes => 4096.0,
+        Unit::Count => 1.0,
+        Unit::Seconds => 1e-6,
+        // The kernel counts CPU time in hundredths of a second.
+        Unit::Cores | Unit::OfOneCore | Unit::PerSecond => 0.01,
+        Unit::Share | Unit::OfMean => 1e-4,
     }
-    let scale = if relative { 1.0 / found.level } else { 1.0 }
-        * if criterion.aggregation() == Aggregation::Growth { found.hours } else { 1.0 };
+}
+
+/// What `slope`, `growth` and `drift` ask of a series.
+pub(crate) fn ask(
+    criterion: &Criterion,
+    points: &[(f64, f64)],
+    miss: f64,
+    facts: &Facts,
+) -> Result<Trend, NoTrend> {
+    let factor = facts.time_factor();
+    let restarts: Vec<f64> =
+        facts.samples.restarts.iter().map(|at_ns| hours(facts.spans.since_start(*at_ns), factor)).collect();
+    stats::trend(&Question {
+        points,
+        asked: if criterion.aggregation() == Aggregation::Growth {
+            Asked::Growth
+        } else if criterion.aggregation() == Aggregation::Drift {
+            Asked::Drift
+        } else {
+            Asked::Slope
+        },
+        relative: criterion.threshold().is_relative(),
+        limit: criterion.threshold().value(),
+        falling: criterion.comparator().is_floor(),
+        quantum: quantum(criterion.metric().unit),
+        miss,
+        restarts: &restarts,
+        sawtooth: false,
+    })
+}
+
+fn trend(criterion: &Criterion, medians: &Medians, facts: &Facts) -> Measured {
+    let points = trend_points(medians, facts);
+    let found = match ask(criterion, &points, stats::MISS, facts) {
+        Ok(found) => found,
+        Err(NoTrend::Few(points)) => {
+            let name = criterion.aggregation().name();
+            return Measured::nothing(
+                points as u64,
+                format!("a {name} needs {TREND_POINTS_MIN} steady bucket medians, and there are {points}"),
+            );
+        }
+        Err(NoTrend::NoLevel) => {
+            return Measured::nothing(points.len() as u64, "a share of a level of zero has no meaning");
+        }
+    };
+    let cut = (found.cut > 0).then(|| format!("{} bucket medians cut as warm-up", found.cut));
+    let notes: Vec<String> = [found.open.clone(), found.note, cut].into_iter().flatten().collect();
     Measured {
-        value: Some(found.slope * scale),
-        interval: Some(Interval { low: found.interval.low * scale, high: found.interval.high * scale }),
+        value: Some(found.value),
+        interval: Some(found.interval),
         samples: found.points as u64,
-        note: (found.cut > 0).then(|| format!("{} bucket medians cut as warm-up", found.cut)),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+        open: found.open.is_some(),
     }
 }
