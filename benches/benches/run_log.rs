@@ -60,6 +60,7 @@ fn sweep() -> Event {
         fleet_shm_files: 10,
         cpu_ticks: None,
         steal_ticks: None,
+        idle_ticks: None,
     };
     Event::Sample(Sample {
         sweep: 61,

@@ -8,6 +8,7 @@ mod case;
 mod evidence;
 mod judge;
 mod measure;
+mod processes;
 mod variant;
 
 use serde::{Deserialize, Serialize};

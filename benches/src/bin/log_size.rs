@@ -69,6 +69,7 @@ impl Fleet {
             fleet_shm_files: 10,
             cpu_ticks: None,
             steal_ticks: None,
+            idle_ticks: None,
         };
         Sample {
             sweep,

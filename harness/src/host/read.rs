@@ -112,6 +112,8 @@ pub(crate) struct CpuReading {
     pub(crate) all: u64,
     /// What the hypervisor gave to others.
     pub(crate) stolen: u64,
+    /// Idle, or waiting for a disk.
+    pub(crate) idle: u64,
 }
 
 /// The first line of `/proc/stat` alone: the rest is long on a large host.
@@ -126,7 +128,8 @@ fn parse_cpu_time(line: &str) -> Option<CpuReading> {
     let figures = line.strip_prefix("cpu ")?.split_ascii_whitespace().take(8);
     let figures = figures.map(|figure| figure.parse().ok()).collect::<Option<Vec<u64>>>()?;
     let stolen = *figures.get(7)?;
-    Some(CpuReading { all: figures.iter().fold(0, |sum, figure| sum.saturating_add(*figure)), stolen })
+    let idle = figures[3].saturating_add(figures[4]);
+    Some(CpuReading { all: figures.iter().fold(0, |sum, figure| sum.saturating_add(*figure)), stolen, idle })
 }
 
 /// Widened from 32 bits, 3.27 would be 3.2699999809265137.

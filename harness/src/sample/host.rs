@@ -26,6 +26,7 @@ pub(super) fn sample(shm_dir: &Path, fleet_dir: &Path, unread: &mut Vec<String>)
         fleet_shm_files,
         cpu_ticks: cpu.map(|cpu| cpu.all),
         steal_ticks: cpu.map(|cpu| cpu.stolen),
+        idle_ticks: cpu.map(|cpu| cpu.idle),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::scope::Scope;
 pub enum MetricId {
     CoordinationTime,
     TaskTime,
+    Silence,
     DeliveryRate,
     DeliveryLate,
     DeliveryDuplicates,
@@ -331,6 +332,8 @@ const CATALOGUE: &[Metric] = &[
         "from the scheduled start of a round to the moment its last answer or last time-out is recorded at the client"),
     metric(MetricId::TaskTime, "task.time", Kind::Distribution, Unit::Seconds, DRIFTING,
         "from the scheduled start of its round to the answer of a single task; its drift follows the rounds' medians"),
+    metric(MetricId::Silence, "silence", Kind::Value, Unit::Seconds, WHOLE,
+        "longest time in which the fleet had a round in hand and answered none: what a closed loop hides, which asks nothing while it waits"),
     metric(MetricId::DeliveryRate, "delivery.rate", Kind::Ratio, Unit::Share, WHOLE,
         "tasks answered, by unique id, with the right content and within their deadline, over tasks accepted"),
     metric(MetricId::DeliveryLate, "delivery.late", Kind::Count, Unit::Count, WHOLE,

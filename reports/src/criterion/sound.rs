@@ -69,6 +69,7 @@ impl MetricId {
             | Self::SamplerCost
             | Self::HarnessCpu
             | Self::HarnessRss
+            | Self::Silence
             | Self::LaunchTime => Better::Lower,
         }
     }
@@ -83,6 +84,7 @@ impl MetricId {
         match self {
             Self::CoordinationTime
             | Self::TaskTime
+            | Self::Silence
             | Self::LaunchTime
             | Self::MemoryPss
             | Self::MemoryRss

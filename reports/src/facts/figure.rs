@@ -37,6 +37,8 @@ pub enum Figure {
     LoadAverage,
     /// Share of the host's CPU time that its hypervisor gave to others, since the sweep before.
     Steal,
+    /// Share of the host's CPU time that processes used which are not of the run.
+    OthersBusy,
     /// Processes of the fleet that were there.
     Live,
     /// CPU of the sampling thread, as a share of one core.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::distribution::{Distribution, decode};
+use super::fleet_time::FleetTime;
 use super::periods::Periods;
 use super::series::{Medians, Series, Windows};
 use super::spans::Spans;
@@ -137,6 +138,8 @@ pub struct LoadFacts {
     /// Medians over time, in seconds, for drift.
     pub coordination_medians: Medians,
     pub task_medians: Medians,
+    /// Without what the load was late by its own doing.
+    pub fleet_time: FleetTime,
     pub last_coordination_ns: Option<u64>,
     pub last_scheduled_ns: Option<u64>,
     pub last_finished_ns: Option<u64>,
@@ -170,6 +173,7 @@ impl LoadFacts {
             lateness: Distribution::default(),
             coordination_medians: Medians::new(bucket),
             task_medians: Medians::new(bucket),
+            fleet_time: FleetTime::new(plan, bucket),
             last_coordination_ns: None,
             last_scheduled_ns: None,
             last_finished_ns: None,
@@ -214,6 +218,7 @@ impl LoadFacts {
         let (answered, tasks) = (u64::from(round.answered), u64::from(round.tasks));
         self.delivery_series.push_weighted(round.scheduled_ns, answered as f64, tasks as f64);
         self.throughput_series.push(round.finished_ns, answered as f64);
+        self.fleet_time.push(round, spans.since_start(round.scheduled_ns));
         if round.phase != Phase::Load {
             self.warm_up.add(round);
             return;

@@ -176,6 +176,9 @@ pub struct SampleFacts {
     swept_before: Option<u64>,
     /// CPU time of the host, and what was stolen of it, in the newest sweep.
     host_before: Option<(u64, u64)>,
+    /// The same without the stolen and the idle.
+    busy_before: Option<(u64, u64)>,
+    cpus: f64,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
     /// How many processes there should be.
@@ -215,6 +218,8 @@ impl SampleFacts {
             counters_before: BTreeMap::new(),
             swept_before: None,
             host_before: None,
+            busy_before: None,
+            cpus: f64::from(host.cpus.max(1)),
             load_before: None,
             scaling: Scaling::new(plan),
             restarts: Vec::new(),
@@ -280,6 +285,7 @@ impl SampleFacts {
         self.live_last = Some(sample.live);
 
         let mut has_pss = false;
+        let mut own_cpu = 0.0;
         for (whose, sums) in self.sums(sample, since).into_iter().filter(|(_, sums)| sums.rows > 0) {
             for (at, (figure, part)) in SUMMED.iter().enumerate() {
                 let value = match part {
@@ -288,6 +294,9 @@ impl SampleFacts {
                 };
                 if let Some(value) = value {
                     self.set(*figure, whose, t, since, value);
+                    if *figure == Figure::Cpu && matches!(whose, Scope::Fleet | Scope::Harness) {
+                        own_cpu += value;
+                    }
                     if (*figure, whose) == (Figure::Pss, Scope::Fleet) {
                         has_pss = true;
                         self.fleet_pss_last = Some(value);
@@ -312,6 +321,10 @@ impl SampleFacts {
         if let Some(steal) = self.steal(&sample.host) {
             self.set(Figure::Steal, Scope::Fleet, t, since, steal);
         }
+        if let Some(busy) = self.busy(&sample.host) {
+            let others = (busy - own_cpu / self.cpus).clamp(0.0, 1.0);
+            self.set(Figure::OthersBusy, Scope::Fleet, t, since, others);
+        }
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
@@ -324,6 +337,15 @@ impl SampleFacts {
         let before = self.host_before.replace(now)?;
         let (all, stolen) = (now.0.checked_sub(before.0)?, now.1.checked_sub(before.1)?);
         (all > 0).then(|| (stolen as f64 / all as f64).min(1.0))
+    }
+
+    /// Share of the processors' time since the sweep before that some process used.
+    fn busy(&mut self, host: &HostSample) -> Option<f64> {
+        let (all, stolen) = host.cpu_ticks.zip(host.steal_ticks)?;
+        let now = (all, all.saturating_sub(host.idle_ticks?).saturating_sub(stolen));
+        let before = self.busy_before.replace(now)?;
+        let (all, used) = (now.0.checked_sub(before.0)?, now.1.saturating_sub(before.1));
+        (all > 0).then(|| (used as f64 / all as f64).min(1.0))
     }
 
     fn account(&mut self, sample: &Sample, has_pss: bool, excused: u32) -> bool {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 2 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 3 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -399,6 +399,9 @@ pub struct HostSample {
     pub cpu_ticks: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ticks: Option<u64>,
+    /// Idle time of all processors since the host started. Absent in logs before 2.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ticks: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

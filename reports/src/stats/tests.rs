@@ -127,7 +127,7 @@ fn clean_runs_pass_twice_the_limit_fails_and_the_limit_itself_is_open() {
     let leaking = tally(96, 8.0, 0.8, 0.005, 0.01, Asked::Slope, |t| 1.0 + 0.02 * t);
     assert!(leaking[1] >= 190 && leaking[0] == 0, "{leaking:?}");
     let wandering = tally(96, 8.0, 0.95, 0.01, 0.01, Asked::Slope, |t| 1.0 + 0.01 * t);
-    assert!(wandering[2] >= 160 && wandering[1] <= 20, "{wandering:?}");
+    assert!(wandering[2] >= 160 && wandering[1] <= 24, "{wandering:?}");
 }
 
 /// Of a series with a warm-up, a jump, or both, the answers are those of the shape, whatever the noise.

@@ -313,20 +313,21 @@ impl Asking<'_> {
 
     /// The last third has too few points to prove that it is level; it counts where it is not.
     fn last_third(&self, steady: &Steady) -> Option<Answer> {
-        self.last_part(steady, steady.joined.len() / 3)
+        self.last_part(steady, steady.joined.len() / 3, self.question.miss)
     }
 
     /// The last sixth has fewer still: it counts where it surely is not level.
     fn last_sixth(&self, steady: &Steady) -> Option<Answer> {
-        self.last_part(steady, steady.joined.len() / 6).filter(|a| a.interval.low > self.limit)
+        self.last_part(steady, steady.joined.len() / 6, self.question.miss / 5.0)
+            .filter(|a| a.interval.low > self.limit)
     }
 
-    fn last_part(&self, steady: &Steady, points: usize) -> Option<Answer> {
+    fn last_part(&self, steady: &Steady, points: usize, miss: f64) -> Option<Answer> {
         let part = &steady.joined[steady.joined.len() - points..];
         if part.len() < PART_POINTS_MIN || self.question.asked != Asked::Slope {
             return None;
         }
-        let line = fit(part, self.question.quantum, self.question.miss, steady.noise.dependence)?;
+        let line = fit(part, self.question.quantum, miss, steady.noise.dependence)?;
         let low = if line.wanders { f64::NEG_INFINITY } else { line.interval.low };
         Some(Answer::against(
             line.slope,

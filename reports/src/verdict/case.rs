@@ -93,7 +93,7 @@ fn window(pair: &CriterionPair, factor: f64) -> Option<WindowSpec> {
 /// The figure of single processes that a criterion asks for.
 fn each(pair: &CriterionPair) -> Option<EachSpec> {
     let criterion = pair.pass();
-    let figure = super::measure::figure(criterion.metric().id)?;
+    let figure = super::processes::figure(criterion.metric().id)?;
     criterion.asks_each().then_some(EachSpec { figure, whose: criterion.scope() })
 }
 

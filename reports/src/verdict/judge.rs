@@ -115,8 +115,19 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
     }
 }
 
-/// With an interval: PASS if its bad end still holds, FAIL if not even its good end does.
+/// With an interval: PASS if its bad end still holds, FAIL if not even its good end does. A miss that the fleet is not
+/// answerable for is open.
 pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Verdict {
+    let verdict = held_against(pair, measured);
+    match &measured.fleets_own {
+        Some(own) if verdict == Verdict::Fail && held_against(pair, own) != Verdict::Fail => {
+            Verdict::Inconclusive
+        }
+        _ => verdict,
+    }
+}
+
+fn held_against(pair: &CriterionPair, measured: &Measured) -> Verdict {
     let Some(value) = measured.value.filter(|v| v.is_finite()) else { return Verdict::Inconclusive };
     let (low, high) = measured.interval.map_or((value, value), |i| (i.low, i.high));
     let ends = |c: &Criterion| {

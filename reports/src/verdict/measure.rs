@@ -3,8 +3,10 @@
 //! [`source`] says for each metric of the catalogue where its figure comes from: a metric that it does not
 //! name does not compile. Missing or thin data is no value, and says why; the verdict makes INCONCLUSIVE of it.
 
+mod ask;
 mod each;
 mod faults;
+mod noise;
 mod series;
 
 use super::case::real_ns;
@@ -15,7 +17,7 @@ use crate::scope::Scope;
 use crate::stats::{self, Interval};
 use crate::units;
 
-pub(super) use series::{ask, trend_points};
+pub(super) use ask::{ask, trend_points};
 
 /// In base units: seconds, bytes, ratios, counts; slopes per hour of the scenario's time.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,15 +30,17 @@ pub(super) struct Measured {
     pub(super) note: Option<String>,
     /// Whatever the interval says, it cannot pass.
     pub(super) open: bool,
+    /// What the fleet alone is answerable for, where something else may be to blame: it fails only if this fails too.
+    pub(super) fleets_own: Option<Box<Measured>>,
 }
 
 impl Measured {
     fn exact(value: f64, samples: u64) -> Self {
-        Self { value: Some(value), interval: None, samples, note: None, open: false }
+        Self { value: Some(value), interval: None, samples, note: None, open: false, fleets_own: None }
     }
 
     fn nothing(samples: u64, why: impl Into<String>) -> Self {
-        Self { value: None, interval: None, samples, note: Some(why.into()), open: true }
+        Self { value: None, interval: None, samples, note: Some(why.into()), open: true, fleets_own: None }
     }
 
     fn noting(mut self, note: impl Into<String>) -> Self {
@@ -79,20 +83,6 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
     source_of(criterion, facts, of)
 }
 
-/// The figure of single processes behind a metric, if it is a level that processes have.
-#[expect(clippy::wildcard_enum_match_arm, reason = "a new metric is not one of processes unless it says so")]
-pub(super) fn figure(metric: MetricId) -> Option<Figure> {
-    Some(match metric {
-        MetricId::MemoryPss => Figure::Pss,
-        MetricId::MemoryRss => Figure::Rss,
-        MetricId::MemoryAnon => Figure::Anon,
-        MetricId::MemoryVsz => Figure::Vsz,
-        MetricId::Fds => Figure::Fds,
-        MetricId::Threads => Figure::Threads,
-        _ => return None,
-    })
-}
-
 /// Of the tasks of one workload, or of all.
 fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a WorkloadLoad>) -> Source<'a> {
     let (load, samples, counts) = (&facts.load, &facts.samples, counts_of(of, facts));
@@ -108,6 +98,7 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
             Some(of) => times(&of.task, &of.task_medians, Each::Task),
             None => times(&load.task, &load.task_medians, Each::Task),
         },
+        MetricId::Silence => Source::Once(silence(facts)),
         MetricId::DeliveryRate => answered(Over::Tasks, 1.0),
         MetricId::DeliveryLate => among_tasks(counts.late),
         MetricId::DeliveryDuplicates => among_tasks(counts.duplicates),
@@ -180,6 +171,11 @@ fn launch(facts: &Facts) -> Result<f64, &'static str> {
     facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up")
 }
 
+fn silence(facts: &Facts) -> Result<f64, &'static str> {
+    let has_rounds = facts.load.counts.rounds > 0;
+    has_rounds.then(|| facts.load.fleet_time.silence_max_ns as f64 / 1e9).ok_or("no round in the load phase")
+}
+
 fn pool_reuse(facts: &Facts) -> Result<f64, &'static str> {
     let pool = pool(facts)?;
     match pool.attempts() {
@@ -220,7 +216,14 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
         Source::Times { values, medians, each } => match criterion.every_ns() {
             Some(every) => series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts),
-            None => series::times(criterion, values, medians, each, facts),
+            None => {
+                let measured = series::times(criterion, values, medians, each, facts);
+                if each == Each::Round && criterion.metric().id == MetricId::CoordinationTime {
+                    noise::of_the_load(criterion, measured, facts)
+                } else {
+                    measured
+                }
+            }
         },
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
         Source::Answered { over, weight, of } => match criterion.every_ns() {

@@ -344,6 +344,7 @@ impl Run {
                 fleet_shm_files: 4,
                 cpu_ticks: Some(1_000_000 + sweep * 200),
                 steal_ticks: Some(5_000 + sweep * 3),
+                idle_ticks: Some(700_000 + sweep * 150),
             },
         }
     }

@@ -284,3 +284,56 @@ fn an_outage_across_two_windows_counts_whole() {
     assert_eq!(result.verdict, Verdict::Fail, "{result:#?}");
     assert!((result.value.unwrap() - 164.0 / 180.0).abs() < 1e-9, "{result:#?}");
 }
+
+/// Rounds of 10 ms, of which the harness itself starts those of three seconds late.
+fn late(pass: &str, harness_is_late: bool) -> CriterionResult {
+    let run = Run { rounds: 400, round_every_ns: 100 * MS, round_ns: |_| 10 * MS, ..Run::asking(pass) };
+    let mut events = run.events();
+    for (t_ns, event) in &mut events {
+        let Event::Round(round) = event else { continue };
+        let Some(n) = round.round.checked_sub(110).filter(|n| *n < 30) else { continue };
+        let wait = (30 - n) * 100 * MS;
+        if harness_is_late {
+            round.started_ns += wait;
+        }
+        round.finished_ns += wait;
+        *t_ns = round.finished_ns;
+    }
+    events.sort_by_key(|e| e.0);
+    judge(&log_of(events)).criteria[0].clone()
+}
+
+#[test]
+fn a_load_that_was_late_by_itself_is_not_the_fleets_failure() {
+    for pass in
+        ["coordination.time max < 1s", "coordination.time p95 < 200ms", "coordination.time mean < 50ms"]
+    {
+        says(
+            &late(pass, true),
+            Verdict::Inconclusive,
+            "the load itself was late, by up to 3 s: without that",
+        );
+        says(&late(pass, false), Verdict::Fail, "");
+    }
+    says(&late("silence < 1s", true), Verdict::Pass, "");
+    says(&late("silence < 1s", false), Verdict::Fail, "");
+}
+
+#[test]
+fn a_drift_on_a_host_that_others_took_is_open() {
+    let drifting: fn(u64) -> u64 = |n| 20 * MS + n * MS / 24;
+    let level: fn(u64) -> u64 = |n| 20 * MS + n % 7 * MS / 4;
+    // Idle ticks of each sweep of a minute with 200 ticks: early, and late.
+    let ask = |round_ns, early: u64, later: u64| {
+        let run = Run { round_ns, ..hours(8, &["coordination.time drift < 20%"]) };
+        bent(&run, |sample, t, sweep| {
+            let idle = if t < 4.0 { sweep * early } else { 250 * early + (sweep - 250) * later };
+            sample.host.idle_ticks = Some(700_000 + idle);
+        })[0]
+            .clone()
+    };
+    assert_eq!(ask(drifting, 150, 150).verdict, Verdict::Fail);
+    says(&ask(drifting, 150, 60), Verdict::Inconclusive, "other processes' share of the host changed by +45");
+    assert_eq!(ask(level, 150, 60).verdict, Verdict::Pass, "what is level is level");
+    says(&ask(level, 60, 150), Verdict::Inconclusive, "changed by -45");
+}

@@ -4,12 +4,13 @@
 //! over the limit is asked with an interval that is wide enough for all of them together (Bonferroni; Holm's first
 //! step, and only the worst counts here).
 
-use super::series::{ask, trend_points};
-use super::{Measured, figure};
+use super::Measured;
+use super::ask::{ask, trend_points};
 use crate::criterion::{Aggregation, Criterion};
 use crate::facts::{EachSpec, Facts, Process};
 use crate::stats::{self, Interval, Trend};
 use crate::units;
+use crate::verdict::processes::figure;
 
 /// Of a criterion with `each`.
 pub(super) fn worst(criterion: &Criterion, facts: &Facts) -> Measured {
@@ -121,6 +122,7 @@ fn worst_trend(processes: &[&Process], criterion: &Criterion, facts: &Facts) -> 
         samples: found.len() as u64,
         note: Some(notes.into_iter().flatten().collect::<Vec<_>>().join("; ")),
         open: open.is_some(),
+        fleets_own: None,
     })
 }
 

@@ -1,9 +1,11 @@
 //! Figures that are many values: percentiles, extremes, drifts and slopes.
 
+use super::ask::{ask, trend_points};
+use super::noise;
 use super::{Each, Measured};
-use crate::criterion::{Aggregation, Criterion, Unit};
+use crate::criterion::{Aggregation, Criterion};
 use crate::facts::{Distribution, Facts, Gauge, Medians, Timed, samples_needed};
-use crate::stats::{self, Asked, Interval, NoTrend, Question, TREND_POINTS_MIN, Trend};
+use crate::stats::{self, Interval, NoTrend, TREND_POINTS_MIN};
 use crate::units;
 
 const NOTHING_RECORDED: &str = "no value was recorded in the load phase";
@@ -29,7 +31,10 @@ pub(super) fn times(
         Aggregation::Min => values.min_ns().map(|ns| ns as f64),
         Aggregation::Mean => values.mean_ns(),
         Aggregation::Drift => {
-            return medians.map_or_else(|| has_no(aggregation), |m| trend(criterion, m, facts));
+            return medians.map_or_else(
+                || has_no(aggregation),
+                |m| noise::of_the_host(trend(criterion, m, facts), facts),
+            );
         }
         Aggregation::P50 | Aggregation::P90 | Aggregation::P95 | Aggregation::P99 | Aggregation::P999 => {
             let quantile = aggregation.quantile().unwrap_or(0.5);
@@ -162,59 +167,6 @@ pub(super) fn gauge(criterion: &Criterion, gauge: Option<&Gauge>, facts: &Facts)
     }
 }
 
-/// Points in hours of the scenario's time, so that a rehearsal is held to the same slope.
-pub(crate) fn trend_points(medians: &Medians, facts: &Facts) -> Vec<(f64, f64)> {
-    let factor = facts.time_factor();
-    let points = medians.points(facts.load_extent_ns());
-    points.into_iter().map(|(ns, value)| (hours(ns, factor), value)).collect()
-}
-
-fn hours(ns: u64, factor: f64) -> f64 {
-    ns as f64 * factor / 3.6e12
-}
-
-/// The least step that values of a metric can make, in its base unit.
-fn quantum(unit: Unit) -> f64 {
-    match unit {
-        // A page.
-        Unit::Bytes => 4096.0,
-        Unit::Count => 1.0,
-        Unit::Seconds => 1e-6,
-        // The kernel counts CPU time in hundredths of a second.
-        Unit::Cores | Unit::OfOneCore | Unit::PerSecond => 0.01,
-        Unit::Share | Unit::OfMean => 1e-4,
-    }
-}
-
-/// What `slope`, `growth` and `drift` ask of a series.
-pub(crate) fn ask(
-    criterion: &Criterion,
-    points: &[(f64, f64)],
-    miss: f64,
-    facts: &Facts,
-) -> Result<Trend, NoTrend> {
-    let factor = facts.time_factor();
-    let restarts: Vec<f64> =
-        facts.samples.restarts.iter().map(|at_ns| hours(facts.spans.since_start(*at_ns), factor)).collect();
-    stats::trend(&Question {
-        points,
-        asked: if criterion.aggregation() == Aggregation::Growth {
-            Asked::Growth
-        } else if criterion.aggregation() == Aggregation::Drift {
-            Asked::Drift
-        } else {
-            Asked::Slope
-        },
-        relative: criterion.threshold().is_relative(),
-        limit: criterion.threshold().value(),
-        falling: criterion.comparator().is_floor(),
-        quantum: quantum(criterion.metric().unit),
-        miss,
-        restarts: &restarts,
-        sawtooth: false,
-    })
-}
-
 fn trend(criterion: &Criterion, medians: &Medians, facts: &Facts) -> Measured {
     let points = trend_points(medians, facts);
     let found = match ask(criterion, &points, stats::MISS, facts) {
@@ -238,5 +190,6 @@ fn trend(criterion: &Criterion, medians: &Medians, facts: &Facts) -> Measured {
         samples: found.points as u64,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
         open: found.open.is_some(),
+        fleets_own: None,
     }
 }
