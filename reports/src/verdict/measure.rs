@@ -89,7 +89,6 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
     let answered = |over, weight| Source::Answered { over, weight, of };
     let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
     let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
-    let of_harness = |figure| Source::Gauge(samples.gauge(figure, Scope::Harness));
     let among_tasks = |value| Source::Count { value, among: counts.tasks };
     let because = |value| because(facts, value);
     match criterion.metric().id {
@@ -140,8 +139,8 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
         MetricId::SamplerLateness => sweeps(&samples.lateness),
         MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
-        MetricId::HarnessCpu => of_harness(Figure::Cpu),
-        MetricId::HarnessRss => of_harness(Figure::Rss),
+        MetricId::HarnessCpu => of_harness(Figure::Cpu, facts),
+        MetricId::HarnessRss => of_harness(Figure::Rss, facts),
         MetricId::LaunchTime => Source::Once(launch(facts)),
     }
 }
@@ -169,6 +168,10 @@ fn sweeps(values: &Distribution) -> Source<'_> {
 
 fn launch(facts: &Facts) -> Result<f64, &'static str> {
     facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up")
+}
+
+fn of_harness(figure: Figure, facts: &Facts) -> Source<'_> {
+    Source::Gauge(facts.samples.gauge(figure, Scope::Harness))
 }
 
 fn silence(facts: &Facts) -> Result<f64, &'static str> {
@@ -219,7 +222,9 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
             None => {
                 let measured = series::times(criterion, values, medians, each, facts);
                 if each == Each::Round && criterion.metric().id == MetricId::CoordinationTime {
-                    noise::of_the_load(criterion, measured, facts)
+                    let own = &facts.load.fleet_time;
+                    let fleets = series::times(criterion, &own.times, Some(&own.medians), each, facts);
+                    noise::of_the_load(measured, fleets, facts)
                 } else {
                     measured
                 }

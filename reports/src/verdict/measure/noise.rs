@@ -1,8 +1,6 @@
 //! What is not the fleet's doing: a load that was late by itself, and a host that others were busy on.
 
-use super::series;
-use super::{Each, Measured};
-use crate::criterion::Criterion;
+use super::Measured;
 use crate::facts::{Facts, Figure};
 use crate::scope::Scope;
 use crate::units;
@@ -14,7 +12,7 @@ const BUSY_CHANGE_MAX: f64 = 0.1;
 const STEAL_CHANGE_MAX: f64 = 0.02;
 
 /// Beside the times as they were planned, those that the fleet is answerable for.
-pub(super) fn of_the_load(criterion: &Criterion, measured: Measured, facts: &Facts) -> Measured {
+pub(super) fn of_the_load(measured: Measured, fleets: Measured, facts: &Facts) -> Measured {
     let own = &facts.load.fleet_time;
     if measured.fleets_own.is_some()
         || own.late_max_ns == 0
@@ -22,7 +20,6 @@ pub(super) fn of_the_load(criterion: &Criterion, measured: Measured, facts: &Fac
     {
         return measured;
     }
-    let fleets = series::times(criterion, &own.times, Some(&own.medians), Each::Round, facts);
     let (Some(all), Some(alone)) = (measured.value, fleets.value) else { return measured };
     // Microseconds between schedule and start are no lateness.
     if alone >= 0.9 * all {
