@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn the_time_of_guests_is_counted_once() {
         let line = "cpu  100 20 30 4000 50 6 7 80 9 1\n";
-        assert_eq!(parse_cpu_time(line), Some(CpuReading { all: 4_293, stolen: 80 }));
+        assert_eq!(parse_cpu_time(line), Some(CpuReading { all: 4_293, stolen: 80, idle: 4_050 }));
         for other in ["cpu0 1 2 3 4 5 6 7 8", "cpu  1 2 3", "cpu  1 2 3 4 5 6 7 x", ""] {
             assert_eq!(parse_cpu_time(other), None, "{other}");
         }
