@@ -49,6 +49,8 @@ impl Coordinator {
             self.drain(number, record);
         }
         self.ready = ready;
+        // Who has answered has time for a task that waits for any worker.
+        self.assign();
         self.publish_tasks();
     }
 

@@ -2,6 +2,9 @@
 //! that do it.
 
 use super::{Up, kill, shm, wait_until};
+use coordinator::bus::directory::control_path;
+use coordinator::bus::sync::Ordering;
+use coordinator::bus::view::Control;
 use coordinator::client::orders::{Operator, Which};
 use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, WorkerRef, dead_letters};
 use coordinator::wire::command_body;
@@ -47,6 +50,25 @@ fn assert_balanced(client: &Client) {
     assert_eq!(own, theirs);
     assert_eq!(own.accepted, own.answered + own.failed + own.returned);
     assert_eq!((own.in_flight, own.duplicates), (0, 0));
+}
+
+#[test]
+fn tasks_that_wait_for_any_worker_go_to_it_as_soon_as_it_has_answered() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--depth", "256"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let control = Control::attach(&control_path(&up.dir)).unwrap();
+    // Once for each look of the coordinator at its workers, ten times a second.
+    let looks = || control.coordinator(0).own.beat.load(Ordering::Relaxed);
+    let before = looks();
+    for tag in 0..200 {
+        client.submit(Address::Any, Task::Echo(b"short"), &terms(), tag).unwrap();
+    }
+    client.flush();
+    assert!(collect(&mut client, 200).values().all(|came| came.result.is_ok()));
+    let looks = looks() - before;
+    assert!(looks < 100, "200 tasks took {looks} looks: each waited for one");
+    assert_eq!(up.stop(), Some(0));
 }
 
 #[test]
