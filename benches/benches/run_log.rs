@@ -27,6 +27,9 @@ fn round() -> Event {
         task_p50_ns: Some(2_100_000),
         task_p99_ns: Some(3_900_000),
         task_max_ns: Some(4_092_000),
+        first_ns: None,
+        made_ns: None,
+        coordinators: Vec::new(),
         workloads: Vec::new(),
     })
 }

@@ -9,6 +9,7 @@ mod completions;
 pub mod console;
 mod dead_letters;
 mod events;
+mod floor;
 mod json;
 pub mod limits;
 mod number;
@@ -29,7 +30,7 @@ mod up;
 use crate::bus::directory::{Found, SHM, find};
 use crate::os::mounts::elsewhere;
 pub use crate::process::inherited::settle;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -79,6 +80,9 @@ enum Verb {
     Scale(scale::Args),
     /// Show how large a fleet can be on this host, and which limit it meets first
     Capacity(capacity::Args),
+    /// Measure as many bare forks as a fleet has processes
+    #[command(hide = true)]
+    Floor(floor::Args),
     /// Save the open tasks and unreported answers of a running fleet to a file
     Backup(backup::Args),
     /// Start a fleet from a backup or a journal, and do the tasks that are open in it
@@ -137,6 +141,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
     status
 }
 
+/// The long options that `verb` has, without their dashes and in the order of its help; none if there is no such verb.
+pub fn options(verb: &str) -> Vec<String> {
+    let cli = Cli::command();
+    let Some(verb) = cli.find_subcommand(verb) else { return Vec::new() };
+    let shown = verb.get_arguments().filter(|argument| !argument.is_hide_set());
+    shown.filter_map(|argument| argument.get_long()).map(str::to_owned).collect()
+}
+
 fn dispatch(verb: Verb, program: &[&str]) -> u8 {
     match verb {
         Verb::Run(args) => run::main(&args, program),
@@ -149,6 +161,7 @@ fn dispatch(verb: Verb, program: &[&str]) -> u8 {
         Verb::Cancel(args) => cancel::main(&args),
         Verb::Scale(args) => scale::main(&args),
         Verb::Capacity(args) => capacity::main(&args),
+        Verb::Floor(args) => floor::main(&args),
         Verb::Backup(args) => backup::main(&args),
         Verb::Restore(args) => restore::main(&args, program),
         Verb::Stop(args) => stop::main(&args),

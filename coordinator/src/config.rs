@@ -6,7 +6,8 @@
 pub use crate::bus::shape::{
     COORDINATORS_MAX, DEPTH_MAX, FleetShape, PAYLOAD_MAX, ShapeError, WORKERS_PER_COORDINATOR_MAX,
 };
-use crate::os::stop::Stop;
+pub use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
+pub use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub coordinators: Span,
     /// How many workers of each coordinator.
     pub workers: Span,
+    /// When their numbers follow load, in fleets that do.
+    pub scaling: Thresholds,
     /// The fleet is ready with the processes that the host allows; those that were refused come later. Otherwise
     /// it does not come up without all of them.
     pub partial: bool,
@@ -122,6 +125,28 @@ impl Span {
     }
 }
 
+/// Load is what is at work or waits to be, in percent of the processes that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Above it more are started; 1 to [`SCALE_UP_AT_MAX`].
+    pub up_at: u32,
+    /// Below it some are retired; less than `up_at`.
+    pub down_at: u32,
+    /// For so long every look must have been beyond it.
+    pub hold: Duration,
+    /// At least so long from one change to the next.
+    pub pause: Duration,
+}
+
+/// Percent. The load of a coordinator is counted up to three times its workers, and so never passes this.
+pub const SCALE_UP_AT_MAX: u32 = 299;
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { up_at: 80, down_at: 30, hold: Duration::from_millis(200), pause: Duration::from_secs(1) }
+    }
+}
+
 #[cfg(feature = "kill-points")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum KillAtEachStep {
@@ -142,6 +167,7 @@ impl Default for Policy {
             supervisor_death: SupervisorDeath::default(),
             coordinators: Span::ALL,
             workers: Span::ALL,
+            scaling: Thresholds::default(),
             partial: false,
             recycle_after: None,
             recycle_growth: None,

@@ -9,6 +9,7 @@ pub mod coordinator;
 pub mod damage;
 pub mod descent;
 pub mod exec;
+pub mod floor;
 pub mod fork;
 pub mod guard;
 pub mod host;

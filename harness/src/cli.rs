@@ -7,6 +7,8 @@
 pub mod args;
 mod clean;
 mod doctor;
+#[cfg(test)]
+mod keys;
 mod list;
 mod load;
 mod output;

@@ -47,6 +47,8 @@ pub struct Controls {
 /// What comes up on the way, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// The host has no room for all workers, and the scenario allows fewer: so many of those that it asks for.
+    Smaller { workers: u32, asked: u32, processes: u32 },
     /// The host can carry out the plan, but this may make the figures worse. Never empty.
     Warnings(Vec<Capability>),
     /// The run's directory exists, and the fleet is about to be launched.
@@ -113,7 +115,15 @@ pub fn conduct(
 ) -> Result<Conducted, ConductError> {
     // First: it is what the preflight looks at. It lasts until the run is judged.
     let _private_shm = private_shm(&plan, &options)?;
+    let plan = host::fitted(plan, &options.shm_dir);
     let warnings = host::preflight(&plan, &options.shm_dir)?;
+    if let Some(asked) = plan.workers_asked() {
+        observe(Notice::Smaller {
+            workers: plan.workers_at_start(),
+            asked,
+            processes: plan.shape().processes(),
+        });
+    }
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
     }

@@ -37,6 +37,7 @@ use live::Live;
 use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
 use reports::Case;
+use reports::criterion::MetricId;
 use reports::runlog::event::{
     Agents, Alert, BuildFacts, CommandDone, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan,
     Severity, When,
@@ -45,9 +46,13 @@ use sampling::Sampling;
 use sink::Sink;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 use stop::{Stop, StopMode};
 use thiserror::Error;
 use watch::Watch;
+
+/// A single reading of bare forks is as long as the host's other programs make it.
+const BARE_FORKS_TIMES: usize = 3;
 
 /// What a run needs beside its plan.
 #[derive(Debug, Clone)]
@@ -250,6 +255,7 @@ impl Run<'_> {
 
     fn launch_and_serve(&mut self) -> Outcome {
         self.phase(Phase::Launch);
+        let bare_forks_ns = self.bare_forks();
         let began_ns = self.clock.now_ns();
         let cancelled = || self.stop.mode() != StopMode::Run;
         let launched = self.launcher.launch(self.clock.zero_ns(), &cancelled);
@@ -259,10 +265,14 @@ impl Run<'_> {
             Err(LaunchError::Failed(why)) => return (EndReason::LaunchFailed, Some(why)),
         };
         let system = system.as_mut();
-        match Watch::begin(system) {
+        match Watch::begin(system, self.request.plan.follows_load()) {
             Ok(mut watch) => {
                 let launch_ns = self.clock.now_ns().saturating_sub(began_ns);
-                self.log.record(Event::Agents(Agents { agents: watch.agents().to_vec(), launch_ns }));
+                self.log.record(Event::Agents(Agents {
+                    agents: watch.agents().to_vec(),
+                    launch_ns,
+                    bare_forks_ns,
+                }));
                 if self.request.plan.workers_least().is_some() {
                     watch.expect_changes(launch_ns);
                 }
@@ -271,6 +281,25 @@ impl Run<'_> {
             }
             Err(why) => self.take_down(system, Watch::empty(), (EndReason::LaunchFailed, Some(why))),
         }
+    }
+
+    /// What as many bare forks take as the launch makes processes, if a criterion asks for it: the median of a few times.
+    fn bare_forks(&self) -> Option<u64> {
+        let plan = &self.request.plan;
+        if !plan.asks_for(MetricId::LaunchRatio) {
+            return None;
+        }
+        let processes = 1 + plan.shape().coordinators() + plan.workers_at_start();
+        let mut times: Vec<Duration> = Vec::new();
+        for _ in 0..BARE_FORKS_TIMES {
+            if self.stop.mode() != StopMode::Run {
+                return None;
+            }
+            times.extend(self.launcher.bare_forks(processes));
+        }
+        times.sort_unstable();
+        let median = times.get(times.len() / 2)?;
+        u64::try_from(median.as_nanos()).ok()
     }
 
     fn serve(&mut self, system: &mut dyn System, watch: &mut Watch) -> Outcome {

@@ -161,6 +161,37 @@ pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     capabilities
 }
 
+/// The plan as this host can carry it out: of a scenario that allows it, with as many workers as there is room for. Where
+/// there is room for all, or not even for one under each coordinator, it is the plan as it was.
+pub fn fitted(plan: Plan, shm_dir: &Path) -> Plan {
+    if !plan.is_partial() {
+        return plan;
+    }
+    let readings = read::readings(shm_dir);
+    let fits = |plan: &Plan| {
+        let needed = judge::needed(&readings, &Need::of(plan));
+        needed.iter().all(|capability| capability.status != Status::Missing)
+    };
+    largest(plan, fits)
+}
+
+/// The plan with the most workers of those that fit.
+fn largest(plan: Plan, fits: impl Fn(&Plan) -> bool) -> Plan {
+    if fits(&plan) {
+        return plan;
+    }
+    let (mut low, mut high) = (0, plan.shape().workers_per_coordinator());
+    let mut best = None;
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        match plan.with_room_for(middle).filter(&fits) {
+            Some(smaller) => (low, best) = (middle, Some(smaller)),
+            None => high = middle,
+        }
+    }
+    best.unwrap_or(plan)
+}
+
 /// What may make the figures of this plan worse on this host; or everything that makes it impossible.
 pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, PreflightError> {
     let readings = read::readings(shm_dir);
@@ -220,6 +251,50 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{PlanOptions, Scenario, Selection, Source};
+    use crate::system::SystemSpec;
+
+    fn plan(sets: &[&str]) -> Plan {
+        let source = Source::new("smoke.toml", include_str!("../../scenarios/smoke.toml").to_owned());
+        let sets = sets.iter().map(|&set| set.to_owned()).collect();
+        let scenario = Scenario::parse(&source, &Selection { profile: None, sets }).unwrap();
+        Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None })
+    }
+
+    #[test]
+    fn a_fleet_that_may_be_smaller_has_as_many_workers_as_the_host_has_room_for() {
+        let flat = ["fleet.topology=flat", "fleet.coordinators=1", "fleet.workers=100", "fleet.partial=true"];
+        for room in [1, 2, 37, 99] {
+            let fits = |plan: &Plan| plan.shape().workers_per_coordinator() <= room;
+            let smaller = largest(plan(&flat), fits);
+            assert_eq!((smaller.workers_at_start(), smaller.workers_asked()), (room, Some(100)), "{room}");
+            assert_eq!(smaller.facts().workers_asked, Some(100));
+            let SystemSpec::Fleet(fleet) = smaller.system();
+            assert_eq!(&fleet.shape, smaller.shape());
+        }
+        for all in [true, false] {
+            let same = largest(plan(&flat), |_| all);
+            assert_eq!(
+                (same.workers_at_start(), same.workers_asked()),
+                (100, None),
+                "all or none: as it was"
+            );
+        }
+    }
+
+    #[test]
+    fn a_smaller_pool_keeps_its_bounds_as_far_as_it_can() {
+        let pool = ["fleet.topology=flat", "fleet.coordinators=1", "fleet.workers=20", "load.to=any"];
+        let bounds = ["fleet.workers_min=10", "fleet.workers_max=40", "fleet.partial=true"];
+        let of = |room: u32| {
+            let fits = |plan: &Plan| plan.shape().workers_per_coordinator() <= room;
+            let smaller = largest(plan(&[&pool[..], &bounds].concat()), fits);
+            (smaller.workers_least(), smaller.workers_at_start(), smaller.shape().workers_per_coordinator())
+        };
+        assert_eq!(of(40), (Some(10), 20, 40));
+        assert_eq!(of(30), (Some(10), 20, 30));
+        assert_eq!(of(5), (Some(5), 5, 5));
+    }
 
     #[test]
     fn the_facts_are_those_of_this_machine() {

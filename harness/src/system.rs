@@ -43,6 +43,12 @@ pub trait Launcher: fmt::Debug {
     /// Starts the system and waits until every process of it is there. `zero_ns` is the start of the run on
     /// CLOCK_BOOTTIME; `cancelled` is asked while the launch goes on.
     fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError>;
+
+    /// What so many bare forks take here, one after the other; nothing if it cannot be measured.
+    fn bare_forks(&self, count: u32) -> Option<Duration> {
+        let _ = count;
+        None
+    }
 }
 
 /// What a system is given to start from: its program, and where it keeps what belongs to one run.

@@ -6,6 +6,7 @@
 //! for is handed in. Only the load phase counts for
 //! criteria; warm-up is shown and not judged.
 
+mod balance;
 mod distribution;
 mod each;
 mod faults;
@@ -25,10 +26,11 @@ mod workloads;
 use std::collections::BTreeMap;
 
 use crate::runlog::event::{
-    AgentExit, AgentInfo, Alert, CommandDone, End, Event, FormatVersion, Header, Incident, Ledger, Phase,
-    PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
+    AgentExit, AgentInfo, Agents, Alert, CommandDone, End, Event, FormatVersion, Header, Incident, Ledger,
+    Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
 };
 
+pub use balance::Balance;
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
 pub use each::{Each, EachSpec, Process};
@@ -89,6 +91,9 @@ pub struct Facts {
     pub agents: BTreeMap<u32, AgentInfo>,
     /// Until the last agent had attached.
     pub launch_ns: Option<u64>,
+    /// As many bare forks, just before.
+    pub bare_forks_ns: Option<u64>,
+    pub balance: Balance,
     pub load: LoadFacts,
     /// Figures of each workload, in the plan's order; empty if the scenario names none.
     pub workloads: Vec<WorkloadLoad>,
@@ -171,6 +176,8 @@ impl Facts {
             phases: Vec::new(),
             agents: BTreeMap::new(),
             launch_ns: None,
+            bare_forks_ns: None,
+            balance: Balance::new(&header.plan),
             exits_unexpected: Listed::new(),
             exits_expected: 0,
             exits_declared: Listed::new(),
@@ -208,16 +215,11 @@ impl Facts {
                     Phase::Drain | Phase::Verify => self.end_load(record.t_ns),
                 }
             }
-            Event::Agents(event) => {
-                self.launch_ns = Some(self.launch_ns.unwrap_or(0).max(event.launch_ns));
-                for agent in &event.agents {
-                    self.samples.introduce(agent.id, agent.role);
-                    self.agents.insert(agent.id, agent.clone());
-                }
-            }
+            Event::Agents(event) => self.introduce(event),
             Event::AgentReplaced(new) => {
                 self.faults.replaced(new);
                 self.samples.replaced(record.t_ns);
+                self.balance.replaced(new);
                 if let Some(agent) = self.agents.get_mut(&new.agent) {
                     (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
                     agent.incarnation = new.incarnation;
@@ -253,7 +255,19 @@ impl Facts {
         }
     }
 
+    fn introduce(&mut self, event: &Agents) {
+        self.launch_ns = Some(self.launch_ns.unwrap_or(0).max(event.launch_ns));
+        self.bare_forks_ns = self.bare_forks_ns.or(event.bare_forks_ns);
+        for agent in &event.agents {
+            self.samples.introduce(agent.id, agent.role);
+            self.agents.insert(agent.id, agent.clone());
+        }
+    }
+
     fn exit(&mut self, exit: &AgentExit) {
+        if self.role_of(exit.agent) == Some(Role::Coordinator) {
+            self.balance.exit(exit);
+        }
         if exit.expected {
             self.exits_expected += 1;
         } else if self.faults.explains(exit) {
@@ -276,6 +290,7 @@ impl Facts {
         self.work.round(round);
         self.mixed.round(round);
         self.faults.round(round);
+        self.balance.round(round);
         self.load.push_round(round, &self.spans);
         workloads::push_round(&mut self.workloads, round, &self.spans);
     }
@@ -319,6 +334,7 @@ impl Facts {
         self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
         self.segments += 1;
         self.work.resume();
+        self.balance.resume(t_ns);
         self.faults.resume();
         self.mixed.resume();
         self.end = None;

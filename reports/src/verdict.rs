@@ -13,12 +13,13 @@ mod variant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::WorkloadLoad;
 use crate::runlog::Unknown;
 use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
 pub use case::{Asked, Case};
-pub use variant::{Ran, Variant};
+pub use variant::{Ran, Smaller, Variant};
 
 /// The version of `verdict.json`.
 pub const VERDICT_VERSION: u32 = 2;
@@ -74,7 +75,8 @@ pub struct Judgement {
     pub requirements: Vec<String>,
     pub verdict: Verdict,
     pub exit: Exit,
-    /// What command lines laid over the scenario file: `profile`, `overrides`, `rehearsal`, `judged_by`.
+    /// What command lines laid over the scenario file: `profile`, `overrides`, `rehearsal`, `judged_by`; and `smaller`, where the host had no
+    /// room for all workers.
     #[serde(flatten)]
     pub variant: Variant,
     /// What was run, whatever the file says. Absent from verdicts of before.
@@ -87,6 +89,46 @@ pub struct Judgement {
     pub reasons: Vec<String>,
     pub criteria: Vec<CriterionResult>,
     pub evidence: Vec<EvidenceResult>,
+    /// The figures of each workload, in the order of the scenario; empty if it names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadResult>,
+}
+
+/// What became of the tasks of one workload in the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadResult {
+    pub name: String,
+    pub tasks: u64,
+    pub answered: u64,
+    pub failed: u64,
+    /// Answers with the wrong content, counted under `failed`.
+    pub corrupt: u64,
+    /// Answered over all; absent without a task.
+    pub delivery: Option<f64>,
+    /// Of answered tasks, from the scheduled start of their round, in nanoseconds; absent without any, and a percentile
+    /// also where there are too few for it.
+    pub p50_ns: Option<u64>,
+    pub p95_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+    pub max_ns: Option<u64>,
+}
+
+impl WorkloadResult {
+    fn of(workload: &WorkloadLoad) -> Self {
+        let (counts, task) = (&workload.counts, &workload.task);
+        Self {
+            name: workload.facts.name.clone(),
+            tasks: counts.tasks,
+            answered: counts.answered,
+            failed: counts.failed,
+            corrupt: counts.corrupt,
+            delivery: counts.delivery(),
+            p50_ns: task.supported_quantile_ns(0.5),
+            p95_ns: task.supported_quantile_ns(0.95),
+            p99_ns: task.supported_quantile_ns(0.99),
+            max_ns: task.max_ns(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +231,7 @@ impl Judgement {
             reasons: judge::reasons(verdict, reach, &criteria, &evidence, facts, log),
             criteria,
             evidence,
+            workloads: facts.workloads.iter().map(WorkloadResult::of).collect(),
         }
     }
 

@@ -5,7 +5,8 @@ use super::number::{bytes, number, some_bytes};
 use super::time::time;
 use crate::config::{
     ATTEMPTS_MAX, Agent, COORDINATORS_MAX, DEPTH_MAX, Failover, FleetShape, HANG_AFTER_MIN, PAYLOAD_MAX,
-    Policy, RESTARTS_MAX, ShapeError, Span, SupervisorDeath, WORKERS_PER_COORDINATOR_MAX,
+    Policy, RESTARTS_MAX, SCALE_UP_AT_MAX, ShapeError, Span, SupervisorDeath, Thresholds,
+    WORKERS_PER_COORDINATOR_MAX,
 };
 use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
 use nix::sys::signal::Signal;
@@ -38,6 +39,18 @@ pub(super) struct Args {
     /// Start and retire coordinators and workers by load, between these minima and maxima
     #[arg(long)]
     by_load: bool,
+    /// With --by-load: above this share of busy processes, with what waits for them, more are started
+    #[arg(long, value_name = "PERCENT", default_value_t = Thresholds::default().up_at, value_parser = number(1, SCALE_UP_AT_MAX), allow_negative_numbers = true)]
+    scale_up_at: u32,
+    /// With --by-load: below this share of busy processes, some are retired
+    #[arg(long, value_name = "PERCENT", default_value_t = Thresholds::default().down_at, value_parser = number(0, SCALE_UP_AT_MAX), allow_negative_numbers = true)]
+    scale_down_at: u32,
+    /// With --by-load: for how long the load must have been beyond one of these
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = time, allow_hyphen_values = true)]
+    scale_hold: Duration,
+    /// With --by-load: shortest time from one change to the next
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time, allow_hyphen_values = true)]
+    scale_pause: Duration,
     /// Largest task or answer, in bytes or as a size such as 64KiB
     #[arg(long, value_name = "SIZE", default_value_t = 4096, value_parser = bytes::<u32>)]
     payload_max: u32,
@@ -228,7 +241,15 @@ impl Args {
         let coordinators = (self.coordinators, COORDINATORS_MAX);
         order("coordinators", self.coordinators_min, coordinators, self.coordinators_max)?;
         let workers = (self.workers, WORKERS_PER_COORDINATOR_MAX);
-        order("workers", self.workers_min, workers, self.workers_max)
+        order("workers", self.workers_min, workers, self.workers_max)?;
+        if self.scale_down_at >= self.scale_up_at {
+            return Err((
+                "--scale-down-at is not below --scale-up-at: the fleet would grow and shrink in turn"
+                    .to_owned(),
+                format!("write `--scale-down-at` from 0 to {}", self.scale_up_at - 1),
+            ));
+        }
+        Ok(())
     }
 
     /// Whether the fleet may start with fewer processes.
@@ -253,6 +274,12 @@ impl Args {
             supervisor_death: self.on_supervisor_death,
             coordinators: span(self.coordinators_min, self.coordinators),
             workers: span(self.workers_min, self.workers),
+            scaling: Thresholds {
+                up_at: self.scale_up_at,
+                down_at: self.scale_down_at,
+                hold: self.scale_hold,
+                pause: self.scale_pause,
+            },
             partial: self.partial,
             recycle_after: self.recycle_after,
             recycle_growth: self.recycle_growth,
@@ -277,6 +304,10 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
         ("--workers", workers.start.to_string()),
         ("--workers-max", shape.workers_per_coordinator().to_string()),
         ("--workers-min", workers.min.to_string()),
+        ("--scale-up-at", policy.scaling.up_at.to_string()),
+        ("--scale-down-at", policy.scaling.down_at.to_string()),
+        ("--scale-hold", text(policy.scaling.hold)),
+        ("--scale-pause", text(policy.scaling.pause)),
         ("--payload-max", shape.payload_max().to_string()),
         ("--depth", shape.depth().to_string()),
         ("--attempts-max", policy.attempts_max.to_string()),
@@ -350,6 +381,12 @@ mod tests {
             supervisor_death: SupervisorDeath::Adopt,
             coordinators: Span { min: 2, start: 3, by_load: true },
             workers: Span { min: 1, start: 4, by_load: true },
+            scaling: Thresholds {
+                up_at: 90,
+                down_at: 10,
+                hold: Duration::from_millis(50),
+                pause: Duration::from_secs(2),
+            },
             partial: true,
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
@@ -409,6 +446,7 @@ mod tests {
             (&["--workers", "0"][..], "at least one", "`--workers` from 1 to 4096"),
             (&["--workers", "5", "--workers-max", "4"], "--workers-max is below --workers", "from 5 to 4096"),
             (&["--workers", "5", "--coordinators-min", "2"], "--coordinators-min is above", "from 1 to 1"),
+            (&["--workers", "5", "--scale-down-at", "80"], "would grow and shrink", "from 0 to 79"),
         ] {
             let (error, hint) = parse(line).unwrap().check().unwrap_err();
             assert!(error.contains(words) && hint.contains(instead), "{line:?}: {error}; {hint}");

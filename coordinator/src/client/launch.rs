@@ -164,6 +164,25 @@ pub fn launch(
     }
 }
 
+/// How long so many bare forks take on this host, one after the other, until the last is reaped: in a process of their own, which
+/// is started before.
+///
+/// # Errors
+/// It cannot be started, or the host refuses so many forks: the error says so.
+pub fn bare_forks(program: &Program, count: u32) -> io::Result<Duration> {
+    let output = Command::new(&program.path)
+        .args(&program.arguments)
+        .args(["floor", "--processes", &count.to_string()])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.trim().parse() {
+        Ok(ns) if output.status.success() => Ok(Duration::from_nanos(ns)),
+        _ => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
 /// Everything but its stderr.
 fn supervisor_command(
     program: &Program,

@@ -4,6 +4,9 @@
 //! mark for a while, up to a quarter are retired. A decision never leads to its opposite: not so many are
 //! started that the low mark would be passed, nor so many retired that the high mark would be.
 
+use crate::config::Thresholds;
+use std::time::Duration;
+
 /// What the numbers may be and when they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks {
@@ -21,15 +24,16 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Between `min` and `max`, by the default marks.
-    pub fn between(min: u32, max: u32) -> Self {
+    /// Between `min` and `max`.
+    pub fn between(min: u32, max: u32, thresholds: &Thresholds) -> Self {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
             min,
             max,
-            high_percent: 80,
-            low_percent: 30,
-            hold_ns: 200_000_000,
-            cool_down_ns: 1_000_000_000,
+            high_percent: thresholds.up_at,
+            low_percent: thresholds.down_at,
+            hold_ns: ns(thresholds.hold),
+            cool_down_ns: ns(thresholds.pause),
         }
     }
 }

@@ -11,7 +11,11 @@ use std::fmt::Write as _;
 
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     let need = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
-        Ok(plans) => plans.iter().flatten().map(Need::of).fold(Need::default(), Need::most),
+        Ok(plans) => plans
+            .into_iter()
+            .flatten()
+            .map(|plan| Need::of(&host::fitted(plan, &load::shm_dir())))
+            .fold(Need::default(), Need::most),
         Err(code) => return code,
     };
     let mut capabilities = host::examine(&load::shm_dir(), &need);

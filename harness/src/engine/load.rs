@@ -283,7 +283,8 @@ impl<'a> Loader<'a> {
         let part = |index: usize| mix.of_task(self.mix_seed, number << INDEX_BITS | index as u64);
         let parts = (mix.parts().len(), (0..recipients.count()).map(part).collect());
         let to = (recipients.clone(), self.tasks);
-        self.in_flight.push_back(InFlight::new(number, phase, (scheduled_ns, started_ns), to, parts));
+        let (times, shared) = ((scheduled_ns, started_ns), self.tools.plan.shape().coordinators());
+        self.in_flight.push_back(InFlight::new(number, phase, times, to, parts, shared));
         let timeout = self.tools.plan.load().task_timeout();
         for index in 0..recipients.count() {
             let to = recipients.of(index);
@@ -297,7 +298,8 @@ impl<'a> Loader<'a> {
             self.tasks += 1;
         }
         self.system.flush();
-        let give_up = timeout.saturating_add(SILENCE_GRACE).as_nanos();
+        let patience = SILENCE_GRACE + self.tools.plan.fleet_policy().stop.grace;
+        let give_up = timeout.saturating_add(patience).as_nanos();
         let give_up_ns = self.now_ns().saturating_add(u64::try_from(give_up).unwrap_or(u64::MAX));
         if let Some(round) = self.in_flight.back_mut() {
             round.sent(give_up_ns);
@@ -375,7 +377,8 @@ impl<'a> Loader<'a> {
             None => {
                 let (phase, scheduled_ns) = (round.phase, round.scheduled_ns);
                 let latency_ns = received_ns.saturating_sub(scheduled_ns);
-                round.answered(index, latency_ns, received_ns);
+                let made_ns = outcome.made_ns.min(received_ns);
+                round.answered(index, latency_ns, (made_ns, received_ns), outcome.place);
                 let part = round.part(index);
                 self.latencies.record(LatencyTag::Task, phase, latency_ns);
                 self.latencies.record_of(part, phase, latency_ns);

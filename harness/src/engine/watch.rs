@@ -80,8 +80,9 @@ impl Watch {
     }
 
     /// Every process that the system says it has and that the kernel shows with that start time. One that is
-    /// not there is an error: nothing it seems to answer would count.
-    pub fn begin(system: &dyn System) -> Result<Self, String> {
+    /// not there is an error: nothing it seems to answer would count. Only of a system that follows its load may workers have
+    /// been retired already.
+    pub fn begin(system: &dyn System, follows_load: bool) -> Result<Self, String> {
         let own = Identity::own();
         let mut watch = Self::empty();
         watch.agents.push(AgentInfo {
@@ -93,9 +94,12 @@ impl Watch {
             incarnation: 1,
         });
         watch.noted.push(Noted::default());
-        for (process, id) in system.processes().iter().zip(1..) {
-            let place = process.place;
+        for process in &system.processes() {
+            let (place, id) = (process.place, watch.agents.len() as AgentId);
             if system.presence(process.identity()) != Presence::Alive {
+                if follows_load && place.role() == PlaceRole::Worker && process.deaths == 0 {
+                    continue;
+                }
                 return Err(format!("{place} (pid {}) is not in /proc right after the launch", process.pid));
             }
             watch.introduce(process, id);
@@ -209,7 +213,7 @@ impl Watch {
             arrived.extend(self.agents.last().cloned());
         }
         if !arrived.is_empty() {
-            events.push(Event::Agents(Agents { agents: arrived.clone(), launch_ns }));
+            events.push(Event::Agents(Agents { agents: arrived.clone(), launch_ns, bare_forks_ns: None }));
         }
         arrived
     }

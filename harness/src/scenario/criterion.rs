@@ -1,5 +1,6 @@
 //! `[[criterion]]`: what must hold. The grammar of a criterion lives in `reports::criterion`.
 
+use super::Fleet;
 use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
 use super::form::{Flag, Name, Requirement, Span, Text};
 use super::load::Load;
@@ -270,16 +271,35 @@ pub(super) fn reject_unknown_workloads(
 /// What the plan bounds: processes at once, and tasks in all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
-    pub(super) processes: u32,
+    processes: u32,
+    /// At any time, where their number changes.
+    processes_most: u32,
     /// In the load phase; unknown in a closed loop.
-    pub(super) tasks: Option<u64>,
+    tasks: Option<u64>,
 }
 
 impl Reach {
+    /// Of a load with so many tasks.
+    pub(super) fn new(fleet: &Fleet, tasks: Option<u64>) -> Self {
+        let most = fleet.shape.processes();
+        let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
+        // Where the number changes, the fewest that a sweep may see.
+        let processes = most - workers + fleet.workers_least().unwrap_or(workers);
+        Self { processes, processes_most: most, tasks }
+    }
+
+    /// The most processes that the figure of a criterion over them can be.
+    fn processes(self, criterion: &Criterion) -> u32 {
+        match criterion.aggregation() {
+            Aggregation::Min => self.processes,
+            _ => self.processes_most,
+        }
+    }
+
     /// The greatest value that a criterion's figure can have.
     fn most(self, criterion: &Criterion) -> Option<f64> {
         match criterion.metric().id {
-            MetricId::AgentsLive => Some(f64::from(self.processes)),
+            MetricId::AgentsLive => Some(f64::from(self.processes(criterion))),
             MetricId::DeliveryLate | MetricId::DeliveryCorrupt | MetricId::DeliveryFailed => {
                 self.tasks.map(|tasks| tasks as f64)
             }
@@ -303,9 +323,14 @@ pub(super) fn reject_unreachable(raw: &[RawCriterion], reach: Reach, found: &mut
             MetricId::AgentsLive => (
                 format!(
                     "`{}` (`{criterion}`) can never hold: this scenario starts {} processes",
-                    text.path, reach.processes
+                    text.path,
+                    reach.processes(&criterion)
                 ),
-                format!("write `agents.live min >= {}`", reach.processes),
+                format!(
+                    "write `agents.live {} >= {}`",
+                    criterion.aggregation().name(),
+                    reach.processes(&criterion)
+                ),
             ),
             _ => (format!("`{}`: {message}, the number of tasks in its load", text.path), hint),
         };
@@ -384,7 +409,13 @@ pub(super) fn undecidable(
     for spec in criteria {
         let Ok(pair) = CriterionPair::parse(&spec.pass, spec.conditional.as_deref()) else { continue };
         let criterion = pair.pass();
-        let per_round = matches!(criterion.metric().id, MetricId::CoordinationTime | MetricId::LoadLateness);
+        let per_round = matches!(
+            criterion.metric().id,
+            MetricId::CoordinationTime
+                | MetricId::FirstAnswer
+                | MetricId::CompletionTime
+                | MetricId::LoadLateness
+        );
         let Some(quantile) = criterion.aggregation().quantile().filter(|_| per_round) else { continue };
         // With fewer, it may lie above all of them, even if none is over the limit.
         let needed = reports::stats::values_for(quantile);

@@ -1,26 +1,25 @@
 //! `[fleet]`: which processes there are, and the policy that they run under.
 
+mod form;
 mod policy;
+mod pool;
 
 use super::cursor::{Fields, Sited};
-use super::form::{Count, Form, Span, Word, Words};
-use super::mistake::{Mistake, Origin, Rejection};
+use super::form::{Count, Flag, Span, Word, Words};
+use super::mistake::{Mistake, Origin};
 use super::rule::when;
 use super::stage::Stage;
 use super::table::{Key, Presence, Preset, Table};
-use super::tree::Value;
-use super::unit::duration_text;
 use coordinator::config::{
-    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy,
+    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy, ShapeError,
     Span as WorkersSpan, WORKERS_PER_COORDINATOR_MAX,
 };
+use form::Patience;
 use policy::RawPolicy;
+use pool::RawPool;
 use reports::runlog::event::Topology;
-use serde_json::{Map, Value as Json, json};
-use std::time::Duration;
+use serde_json::{Value as Json, json};
 
-/// Longer is never in all but name.
-const HANG_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 const NEVER: &str = "never";
 
 pub(super) static TABLE: Table = Table {
@@ -33,6 +32,13 @@ pub(super) static TABLE: Table = Table {
         &TOPOLOGY,
         &COORDINATORS,
         &WORKERS,
+        &pool::WORKERS_MIN,
+        &pool::WORKERS_MAX,
+        &pool::SCALE_UP_AT,
+        &pool::SCALE_DOWN_AT,
+        &pool::SCALE_HOLD,
+        &pool::SCALE_PAUSE,
+        &PARTIAL,
         &HANG_AFTER,
         &policy::ATTEMPTS_MAX,
         &policy::BACKOFF,
@@ -42,13 +48,19 @@ pub(super) static TABLE: Table = Table {
         &policy::FAILOVER,
         &policy::RECYCLE_AFTER,
         &policy::RECYCLE_GROWTH,
+        &policy::STOP_SIGNAL,
+        &policy::GRACE,
+        &policy::ON_SUPERVISOR_DEATH,
     ],
     anew: None,
     rules: Some(rules),
 };
 
 fn rules() -> Vec<Json> {
-    vec![when("topology", &json!("flat"), &json!({ "properties": { "coordinators": { "const": 1 } } }))]
+    let single = json!({ "properties": { "coordinators": { "const": 1 } } });
+    let mut rules = vec![when("topology", &json!("flat"), &single)];
+    rules.extend(pool::rules());
+    rules
 }
 
 static TOPOLOGY: Key<Words<Topology>> = Key {
@@ -79,7 +91,14 @@ static WORKERS: Key<Count> = Key {
     name: "workers",
     form: Count { max: WORKERS_PER_COORDINATOR_MAX, things: "workers under each coordinator" },
     presence: Presence::Required { example: "100" },
-    says: "Number of workers under each coordinator; with `[[stage]]`, at the start.",
+    says: "Number of workers under each coordinator; with `[[stage]]`, `workers_min` or `workers_max`, at the start.",
+};
+
+static PARTIAL: Key<Flag> = Key {
+    name: "partial",
+    form: Flag,
+    presence: Presence::Optional("`false`"),
+    says: "Whether the fleet may have fewer workers where the host has no room for all. All documents then say how many there were.",
 };
 
 static HANG_AFTER: Key<Patience> = Key {
@@ -89,48 +108,13 @@ static HANG_AFTER: Key<Patience> = Key {
     says: "How long the progress of a process may stop before the fleet takes it for hung and replaces it.",
 };
 
-/// A duration, or a word for no limit.
-struct Patience(Span);
-
-impl Form for Patience {
-    type Value = Option<Duration>;
-
-    fn read(&self, value: &Value) -> Result<Option<Duration>, Rejection> {
-        if *value == Value::String(NEVER.to_owned()) {
-            return Ok(None);
-        }
-        let or_never = |Rejection(message, hint)| Rejection(message, format!("{hint}, or \"{NEVER}\""));
-        self.0.read(value).map(Some).map_err(or_never)
-    }
-
-    fn beyond(&self, patience: &Option<Duration>) -> Option<Rejection> {
-        let patience = patience.as_ref()?;
-        if *patience <= HANG_AFTER_MAX {
-            return self.0.beyond(patience);
-        }
-        let hint = format!("write at most \"{}\", or \"{NEVER}\"", duration_text(HANG_AFTER_MAX));
-        Some(Rejection(format!("is {}, which is too long", duration_text(*patience)), hint))
-    }
-
-    fn limit(&self) -> Option<String> {
-        Some(format!("{} to {}", duration_text(HANG_AFTER_MIN), duration_text(HANG_AFTER_MAX)))
-    }
-
-    fn words(&self) -> String {
-        let (least, most) = (duration_text(HANG_AFTER_MIN), duration_text(HANG_AFTER_MAX));
-        format!("duration, `{least}` to `{most}`; or `\"{NEVER}\"`")
-    }
-
-    fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
-        json!({ "anyOf": [self.0.schema(definitions), { "const": NEVER, "type": "string" }] })
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct RawFleet {
     topology: Option<Sited<Topology>>,
     coordinators: Option<Sited<u32>>,
     workers: Option<Sited<u32>>,
+    pool: RawPool,
+    partial: Option<Sited<bool>>,
     policy: RawPolicy,
 }
 
@@ -142,6 +126,11 @@ pub struct Fleet {
     pub(super) policy: Policy,
     /// The fewest workers under each coordinator, if their number changes.
     least: Option<u32>,
+    /// It may have fewer workers where the host has no room for all.
+    partial: bool,
+    bus: Bus,
+    /// Workers of each coordinator that the scenario has room for, where the host had none for all.
+    asked: Option<u32>,
 }
 
 impl Fleet {
@@ -154,6 +143,29 @@ impl Fleet {
     pub fn workers_at_start(&self) -> u32 {
         let places = self.shape.workers_per_coordinator();
         self.policy.workers.within(places).start * self.shape.coordinators()
+    }
+
+    /// Whether it may have fewer workers where the host has no room for all.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// Of the whole fleet: the workers that the scenario asks for, where the host had no room for all.
+    pub fn workers_asked(&self) -> Option<u32> {
+        self.asked.map(|asked| asked * self.shape.coordinators())
+    }
+
+    /// The same with so many workers under each coordinator at most: at least 1, and no more than it has.
+    ///
+    /// # Errors
+    /// So few have no room for the tasks of a round.
+    pub(super) fn with_room_for(&self, workers: u32) -> Result<Self, ShapeError> {
+        let (coordinators, places) = (self.shape.coordinators(), self.shape.workers_per_coordinator());
+        assert!((1..=places).contains(&workers), "{workers} workers in {places} places");
+        let depth = self.bus.depth(coordinators.saturating_mul(workers));
+        let shape = FleetShape::new(coordinators, workers, self.bus.payload_max, depth)?;
+        let (least, asked) = (self.least.map(|least| least.min(workers)), self.asked.unwrap_or(places));
+        Ok(Self { shape, least, asked: (workers < asked).then_some(asked), ..*self })
     }
 }
 
@@ -190,6 +202,8 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFle
         topology: fields.value(&TOPOLOGY, found),
         coordinators: fields.value(&COORDINATORS, found),
         workers: fields.value(&WORKERS, found),
+        pool: pool::read(&fields, found),
+        partial: fields.value(&PARTIAL, found),
         policy: policy::read(&fields, found),
     })
 }
@@ -211,8 +225,17 @@ pub(super) fn check(
     }
     let (topology, coordinators, workers) =
         (raw.topology.as_ref()?.value, raw.coordinators.as_ref()?.value, raw.workers.as_ref()?.value);
+    let bounds = pool::check(&raw.pool, workers, bus, stages, found);
+    let partial = raw.partial.as_ref().filter(|at| at.value);
+    if let Some(at) = partial.filter(|_| !stages.is_empty()) {
+        let message = format!("`{}` does not apply to a fleet whose size `[[stage]]` decides", at.path);
+        at.reject(found, message, "leave one of them out");
+    }
     let bus = bus?;
-    let sizes = || stages.iter().map(Stage::workers).chain([workers]);
+    let sizes = || {
+        let by_load = bounds.iter().flat_map(|bounds| [bounds.min, bounds.max]);
+        stages.iter().map(Stage::workers).chain([workers]).chain(by_load)
+    };
     let (least, most) = (sizes().min()?, sizes().max()?);
     let depth = bus.depth(coordinators.saturating_mul(most));
     let shape = FleetShape::new(coordinators, most, bus.payload_max, depth)
@@ -223,16 +246,23 @@ pub(super) fn check(
         })
         .ok()?;
     let mut policy = policy::check(&raw.policy, coordinators, found);
-    if !stages.is_empty() {
+    policy.scaling = raw.pool.thresholds();
+    if let Some(bounds) = bounds {
+        policy.workers = WorkersSpan { min: bounds.min, start: workers, by_load: true };
+    } else if !stages.is_empty() {
         policy.workers = WorkersSpan { min: 1, start: workers, by_load: false };
     }
-    Some(Fleet { topology, shape, policy, least: (!stages.is_empty()).then_some(least) })
+    let changes = bounds.is_some() || !stages.is_empty();
+    let (least, partial) = (changes.then_some(least), partial.is_some());
+    Some(Fleet { topology, shape, policy, least, partial, bus, asked: None })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+    use coordinator::config::Thresholds;
+    use std::time::Duration;
 
     fn hang_after(set: &[&str]) -> Result<Option<Duration>, String> {
         let text = include_str!("../../../scenarios/smoke.toml").to_owned();
@@ -254,7 +284,7 @@ mod tests {
 
     #[test]
     fn each_key_of_the_policy_reaches_the_fleet() {
-        use coordinator::config::Failover;
+        use coordinator::config::{Failover, Signal, Stop, SupervisorDeath};
         assert_eq!(policy(&[]), Ok(Policy::default()));
         let sets = [
             "fleet.attempts_max=5",
@@ -266,6 +296,9 @@ mod tests {
             "fleet.failover=spare",
             "fleet.recycle_after=100",
             "fleet.recycle_growth=8MiB",
+            "fleet.stop_signal=INT",
+            "fleet.grace=2s",
+            "fleet.on_supervisor_death=adopt",
         ];
         let wanted = Policy {
             attempts_max: 5,
@@ -277,6 +310,8 @@ mod tests {
             failover: Failover::Spare,
             recycle_after: Some(100),
             recycle_growth: Some(8 << 20),
+            stop: Stop { signal: Signal::SIGINT, grace: Duration::from_secs(2) },
+            supervisor_death: SupervisorDeath::Adopt,
             ..Policy::default()
         };
         assert_eq!(policy(&sets), Ok(wanted));
@@ -286,6 +321,51 @@ mod tests {
         assert_eq!(short, Ok(Duration::from_secs(60)), "the longest pause is never shorter than the first");
         let wrong = policy(&["fleet.backoff=1m", "fleet.backoff_max=1s"]).unwrap_err();
         assert!(wrong.contains("is shorter than `fleet.backoff`"), "{wrong}");
+    }
+
+    const POOL: [&str; 4] = ["fleet.workers=3", "fleet.workers_min=2", "fleet.workers_max=9", "load.to=any"];
+
+    #[test]
+    fn bounds_of_the_workers_let_their_number_follow_the_load() {
+        let marks = [
+            "fleet.scale_up_at=95%",
+            "fleet.scale_down_at=5%",
+            "fleet.scale_hold=1s",
+            "fleet.scale_pause=2s",
+        ];
+        let policy = policy(&[&POOL[..], &marks].concat()).unwrap();
+        assert_eq!(policy.workers, WorkersSpan { min: 2, start: 3, by_load: true });
+        let second = Duration::from_secs(1);
+        assert_eq!(policy.scaling, Thresholds { up_at: 95, down_at: 5, hold: second, pause: second * 2 });
+        let upper = &["fleet.workers=3", "fleet.workers_max=9", "load.to=any", "fleet.scale_up_at=20%"];
+        let policy = self::policy(upper).unwrap();
+        assert_eq!((policy.workers.min, policy.scaling.down_at), (1, 19));
+    }
+
+    #[test]
+    fn bounds_that_no_fleet_can_keep_are_refused() {
+        for (sets, words) in [
+            (&["fleet.workers_max=2"][..], "`fleet.workers_max` (2) is below `fleet.workers`"),
+            (&["fleet.workers_min=4"], "`fleet.workers_min` (4) is above `fleet.workers`"),
+            (&["fleet.workers_min=3", "fleet.workers_max=3"], "no other number of workers than 3"),
+            (&["load.to=each"], "write `to = \"any\"` under [load]"),
+            (
+                &["fleet.scale_down_at=90%"],
+                "`fleet.scale_down_at` (90%) is not below `fleet.scale_up_at` (80%)",
+            ),
+            (&["fleet.scale_up_at=0%"], "write a whole share from \"1%\" to \"299%\""),
+            (&["fleet.scale_up_at=080%"], "cannot be \"080%\""),
+            (&["fleet.grace=61s"], "write at most \"1m\""),
+            (&["fleet.stop_signal=STOP"], "SIGSTOP does not end a process"),
+            (&["fleet.stop_signal=int"], "write \"INT\""),
+            (
+                &["!fleet.workers_min", "!fleet.workers_max", "fleet.scale_hold=1s"],
+                "on a fleet that keeps its size",
+            ),
+        ] {
+            let found = policy(&[&POOL[..], sets].concat()).unwrap_err();
+            assert!(found.contains(words), "{sets:?}: {found}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::workload::{self, Mix};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
+use reports::criterion::{Criterion, MetricId};
 use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, Topology};
 use std::time::Duration;
 
@@ -89,6 +90,28 @@ impl Plan {
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan
+    }
+
+    /// The same with so many workers under each coordinator at most: at least 1, and no more than it has. Only of a plan that
+    /// [`Self::is_partial`]. Nothing if so few have no room for the tasks of a round.
+    pub fn with_room_for(&self, workers: u32) -> Option<Self> {
+        assert!(self.is_partial(), "the scenario does not allow fewer workers");
+        let mut plan = self.clone();
+        plan.scenario.fleet = self.scenario.fleet.with_room_for(workers).ok()?;
+        let policy = policy(&plan.scenario);
+        plan.system = SystemSpec::Fleet(FleetSpec { shape: plan.scenario.fleet.shape, policy });
+        plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
+        Some(plan)
+    }
+
+    /// Whether the fleet may have fewer workers where the host has no room for all.
+    pub fn is_partial(&self) -> bool {
+        self.scenario.fleet.is_partial()
+    }
+
+    /// Of the whole fleet: the workers that the scenario asks for, where the host had no room for all.
+    pub fn workers_asked(&self) -> Option<u32> {
+        self.scenario.fleet.workers_asked()
     }
 
     fn compress(&mut self, factor: f64) {
@@ -196,6 +219,11 @@ impl Plan {
         self.scenario.fleet.workers_least()
     }
 
+    /// Whether the fleet itself decides how many workers it has.
+    pub fn follows_load(&self) -> bool {
+        self.workers_least().is_some() && self.stages().is_empty()
+    }
+
     /// The scheduled starts of the load's rounds, from its beginning on; nothing in a closed loop.
     pub fn starts(&self) -> Option<Starts> {
         self.load().starts(&stage::paces(self.stages()), self.child_seed("arrivals"))
@@ -238,6 +266,12 @@ impl Plan {
 
     pub fn criteria(&self) -> &[CriterionSpec] {
         &self.scenario.criteria
+    }
+
+    /// Whether a criterion, judged or not, is over this metric.
+    pub fn asks_for(&self, metric: MetricId) -> bool {
+        let of = |spec: &CriterionSpec| Criterion::parse(&spec.pass).ok().map(|c| c.metric().id);
+        self.criteria().iter().any(|spec| of(spec) == Some(metric))
     }
 
     /// What a reader of the plan should know and no figure says; a sentence each.
@@ -293,6 +327,7 @@ impl Plan {
             workers_at_start: self.workers_least().map(|_| self.workers_at_start()),
             workers_least: self.workers_least(),
             private_shm: self.private_shm().map(|room| RoomFacts { bytes: room.bytes, inodes: room.inodes }),
+            workers_asked: self.scenario.fleet.workers_asked(),
             stages: self.stages().iter().map(|stage| stage.facts(shape.coordinators())).collect(),
         }
     }

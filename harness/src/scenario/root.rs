@@ -253,12 +253,8 @@ fn check(
     let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
     let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));
     let tasks = load.as_ref().and_then(|load| load.tasks_for_any(workers)).unwrap_or(workers);
-    let reach = criterion::Reach {
-        // Where the number changes, the fewest that a sweep may see.
-        processes: fleet.shape.processes() - workers + fleet.workers_least().unwrap_or(workers),
-        tasks: rounds.map(|rounds| rounds.saturating_mul(tasks.into())),
-    };
-    criterion::reject_unreachable(&raw.criteria, reach, found);
+    let tasks = rounds.map(|rounds| rounds.saturating_mul(tasks.into()));
+    criterion::reject_unreachable(&raw.criteria, criterion::Reach::new(&fleet, tasks), found);
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {
         facts: ScenarioFacts {

@@ -42,6 +42,16 @@ impl FleetLauncher {
 }
 
 impl Launcher for FleetLauncher {
+    fn bare_forks(&self, count: u32) -> Option<Duration> {
+        match launch::bare_forks(&self.home.program, count) {
+            Ok(took) => Some(took),
+            Err(error) => {
+                tracing::warn!(%error, "bare forks cannot be measured");
+                None
+            }
+        }
+    }
+
     fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
         let Home { program, shm_dir, run_id, stderr } = &self.home;
         let FleetSpec { shape, policy } = &self.spec;

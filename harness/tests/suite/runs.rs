@@ -9,6 +9,7 @@ mod examples;
 mod held;
 mod inherited;
 mod metrics;
+mod pool;
 mod scribbled;
 mod setup;
 mod several;

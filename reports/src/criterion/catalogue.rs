@@ -47,12 +47,15 @@ pub enum MetricId {
     FaultLoss,
     FaultDuplicates,
     AgentsLive,
+    FirstAnswer,
+    CompletionTime,
     LoadLateness,
     SamplerLateness,
     SamplerCost,
     HarnessCpu,
     HarnessRss,
     LaunchTime,
+    LaunchRatio,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,7 @@ pub enum Unit {
     Share,
     /// Can: CPU as a share of one core.
     OfOneCore,
-    /// Can: a spread as a share of its mean.
+    /// Can: a spread as a share of its mean, a time as a share of another.
     OfMean,
     Cores,
 }
@@ -211,7 +214,7 @@ const TREND: &[Aggregation] = &[
     Aggregation::Drift,
 ];
 const EXTREMES: &[Aggregation] = &[Aggregation::Max, Aggregation::Mean];
-const LEAST: &[Aggregation] = &[Aggregation::Min];
+const RANGE: &[Aggregation] = &[Aggregation::Max, Aggregation::Mean, Aggregation::Min];
 const MOST: &[Aggregation] = &[Aggregation::Max];
 const WHOLE: &[Aggregation] = &[Aggregation::Whole];
 
@@ -355,7 +358,7 @@ const CATALOGUE: &[Metric] = &[
     metric(MetricId::FailuresOther, "failures.other", Kind::Count, Unit::Count, WHOLE,
         "tasks that failed for any other reason; without wrong answers (delivery.corrupt), and answers whose times cannot be true"),
     metric(MetricId::Balance, "balance", Kind::Value, Unit::OfMean, WHOLE,
-        "how unevenly the coordinators shared the work: standard deviation of the tasks that each had answered, over their mean (coefficient of variation)"),
+        "how unevenly the coordinators shared the work: standard deviation of the tasks that each had answered, over their mean (coefficient of variation); over the rounds in which all coordinators were up"),
     metric(MetricId::PoolReuse, "pool.reuse", Kind::Value, Unit::Share, WHOLE,
         "attempts at tasks that found their worker there, over all attempts: for the others a worker had to be started; over the whole run"),
     metric(MetricId::PoolPoisoned, "pool.poisoned", Kind::Count, Unit::Count, WHOLE,
@@ -404,8 +407,12 @@ const CATALOGUE: &[Metric] = &[
         "tasks that failed in rounds that ended between the injection of a declared fault and the recovery from it"),
     metric(MetricId::FaultDuplicates, "fault.duplicates", Kind::Count, Unit::Count, WHOLE,
         "second answers in those rounds; never counted as answered"),
-    metric(MetricId::AgentsLive, "agents.live", Kind::Gauge, Unit::Count, LEAST,
+    metric(MetricId::AgentsLive, "agents.live", Kind::Gauge, Unit::Count, RANGE,
         "fleet processes that a sweep found, each with the right start time"),
+    metric(MetricId::FirstAnswer, "first.answer", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "from the first task of a round sent to its first answer: how soon a fleet whose workers are there begins to answer; one value a round"),
+    metric(MetricId::CompletionTime, "completion.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "from the moment a worker had made the last answer of a round, as it says itself, to the moment it was recorded at the client; one value a round of which every task was answered"),
     metric(MetricId::LoadLateness, "load.lateness", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
         "how late the harness itself was: from a round's scheduled start to its first task sent"),
     metric(MetricId::SamplerLateness, "sampler.lateness", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
@@ -418,4 +425,6 @@ const CATALOGUE: &[Metric] = &[
         "resident memory of the harness itself"),
     metric(MetricId::LaunchTime, "launch.time", Kind::Value, Unit::Seconds, WHOLE,
         "from the start of the launch until the last agent had attached to the bus"),
+    metric(MetricId::LaunchRatio, "launch.ratio", Kind::Value, Unit::OfMean, WHOLE,
+        "launch.time as a share of what as many bare forks took just before, one after the other, until the last was reaped: the median of three times"),
 ];

@@ -64,13 +64,15 @@ impl MetricId {
             | Self::DetectionTime
             | Self::FaultLoss
             | Self::FaultDuplicates
+            | Self::FirstAnswer
+            | Self::CompletionTime
             | Self::LoadLateness
             | Self::SamplerLateness
             | Self::SamplerCost
             | Self::HarnessCpu
             | Self::HarnessRss
             | Self::Silence
-            | Self::LaunchTime => Better::Lower,
+            | Self::LaunchTime | Self::LaunchRatio => Better::Lower,
         }
     }
 
@@ -86,6 +88,8 @@ impl MetricId {
             | Self::TaskTime
             | Self::Silence
             | Self::LaunchTime
+            | Self::LaunchRatio
+            | Self::FirstAnswer
             | Self::MemoryPss
             | Self::MemoryRss
             | Self::MemoryVsz
@@ -123,6 +127,7 @@ impl MetricId {
             | Self::FaultLoss
             | Self::FaultDuplicates
             | Self::AgentsLive
+            | Self::CompletionTime
             | Self::LoadLateness
             | Self::SamplerLateness
             | Self::SamplerCost

@@ -135,6 +135,10 @@ pub struct LoadFacts {
     /// The same from the moment of sending.
     pub task_from_send: Distribution,
     pub lateness: Distribution,
+    /// From the first task of a round sent to its first answer.
+    pub first_answer: Distribution,
+    /// From the moment the last answer of a round was made until it was recorded.
+    pub completion: Distribution,
     /// Medians over time, in seconds, for drift.
     pub coordination_medians: Medians,
     pub task_medians: Medians,
@@ -171,6 +175,8 @@ impl LoadFacts {
             task: Distribution::default(),
             task_from_send: Distribution::default(),
             lateness: Distribution::default(),
+            first_answer: Distribution::default(),
+            completion: Distribution::default(),
             coordination_medians: Medians::new(bucket),
             task_medians: Medians::new(bucket),
             fleet_time: FleetTime::new(plan, bucket),
@@ -226,6 +232,12 @@ impl LoadFacts {
         self.counts.add(round);
         self.coordination.record(took);
         self.lateness.record(late);
+        if let Some(first_ns) = round.first_ns {
+            self.first_answer.record(first_ns.saturating_sub(round.started_ns));
+        }
+        if let Some(made_ns) = round.made_ns {
+            self.completion.record(round.finished_ns.saturating_sub(made_ns));
+        }
         let since = spans.since_start(round.scheduled_ns);
         self.coordination_medians.push(since, took as f64 / 1e9);
         if let Some(p50) = round.task_p50_ns {

@@ -60,8 +60,8 @@ impl Variation {
     const COLUMNS: [&str; 3] = ["rehearsal_factor", "profile", "overrides"];
 
     fn of(header: &Header) -> Self {
-        // By what it is judged changes nothing of the records.
-        let Variant { profile, overrides, rehearsal, judged_by: _ } = Variant::of(header);
+        // By what it is judged changes nothing of the records, and how many workers there were can be counted in them.
+        let Variant { profile, overrides, rehearsal, judged_by: _, smaller: _ } = Variant::of(header);
         Self([
             rehearsal.map_or_else(String::new, |factor| factor.to_string()),
             profile.unwrap_or_default(),

@@ -19,6 +19,9 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     suite.add_property(Property::new("ran", judgement.title()));
     suite.add_property(Property::new("seed", facts.header.seed.to_string()));
     let variant = &judgement.variant;
+    if let Some(smaller) = variant.smaller {
+        suite.add_property(Property::new("smaller_fleet", smaller.words()));
+    }
     if let Some(factor) = variant.rehearsal {
         suite.add_property(Property::new("rehearsal", factor.to_string()));
     }

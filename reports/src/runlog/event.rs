@@ -153,6 +153,10 @@ pub struct Agents {
     pub agents: Vec<AgentInfo>,
     /// From the start of the launch until the last of them had attached to the bus.
     pub launch_ns: u64,
+    /// What as many bare forks took just before the launch, one after the other, until the last was reaped: measured only where
+    /// the scenario asks for it. Since 2.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare_forks_ns: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,7 +240,18 @@ pub struct Round {
     pub task_p50_ns: Option<u64>,
     pub task_p99_ns: Option<u64>,
     pub task_max_ns: Option<u64>,
-    /// The same for each workload of the plan, in its order; empty if the scenario names none. Since 2.2.
+    /// When the first right answer was recorded at the client; absent without any, and before 2.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
+    /// When the worker had made the answer that was recorded last, as it says itself; absent unless every task was answered,
+    /// and before 2.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_ns: Option<u64>,
+    /// How many of the answered tasks were done under each coordinator, in their order; empty where there is one, and before
+    /// 2.3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coordinators: Vec<u32>,
+    /// Counts and latencies of each workload of the plan, in its order; empty if the scenario names none. Since 2.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadRound>,
 }

@@ -11,7 +11,9 @@ mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, Medians, Over, WorkloadLoad};
+use crate::facts::{
+    Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad,
+};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::{self, Interval};
@@ -93,10 +95,7 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
     let because = |value| because(facts, value);
     match criterion.metric().id {
         MetricId::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
-        MetricId::TaskTime => match of {
-            Some(of) => times(&of.task, &of.task_medians, Each::Task),
-            None => times(&load.task, &load.task_medians, Each::Task),
-        },
+        MetricId::TaskTime => task_times(of, load),
         MetricId::Silence => Source::Once(silence(facts)),
         MetricId::DeliveryRate => answered(Over::Tasks, 1.0),
         MetricId::DeliveryLate => among_tasks(counts.late),
@@ -136,12 +135,15 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         MetricId::FaultLoss => faults::loss(&facts.faults),
         MetricId::FaultDuplicates => faults::duplicates(&facts.faults),
         MetricId::AgentsLive => of_fleet(Figure::Live),
-        MetricId::LoadLateness => Source::Times { values: &load.lateness, medians: None, each: Each::Round },
+        MetricId::FirstAnswer => per_round(&load.first_answer),
+        MetricId::CompletionTime => per_round(&load.completion),
+        MetricId::LoadLateness => per_round(&load.lateness),
         MetricId::SamplerLateness => sweeps(&samples.lateness),
         MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
         MetricId::HarnessCpu => of_harness(Figure::Cpu, facts),
         MetricId::HarnessRss => of_harness(Figure::Rss, facts),
         MetricId::LaunchTime => Source::Once(launch(facts)),
+        MetricId::LaunchRatio => Source::Once(launch_ratio(facts)),
     }
 }
 
@@ -162,6 +164,19 @@ fn among_agents(facts: &Facts, value: u64) -> Source<'_> {
     Source::Count { value, among: facts.agents.len() as u64 }
 }
 
+/// Of the tasks of one workload, or of all.
+fn task_times<'a>(of: Option<&'a WorkloadLoad>, load: &'a LoadFacts) -> Source<'a> {
+    match of {
+        Some(of) => times(&of.task, &of.task_medians, Each::Task),
+        None => times(&load.task, &load.task_medians, Each::Task),
+    }
+}
+
+/// Times that have no drift, one a round.
+fn per_round(values: &Distribution) -> Source<'_> {
+    Source::Times { values, medians: None, each: Each::Round }
+}
+
 fn sweeps(values: &Distribution) -> Source<'_> {
     Source::Times { values, medians: None, each: Each::Sweep }
 }
@@ -177,6 +192,13 @@ fn of_harness(figure: Figure, facts: &Facts) -> Source<'_> {
 fn silence(facts: &Facts) -> Result<f64, &'static str> {
     let has_rounds = facts.load.counts.rounds > 0;
     has_rounds.then(|| facts.load.fleet_time.silence_max_ns as f64 / 1e9).ok_or("no round in the load phase")
+}
+
+fn launch_ratio(facts: &Facts) -> Result<f64, &'static str> {
+    let bare = facts.bare_forks_ns.filter(|ns| *ns > 0);
+    let bare_ns =
+        bare.ok_or("no bare forks were measured: the scenario that ran does not ask for launch.ratio")?;
+    launch(facts).map(|seconds| seconds * 1e9 / bare_ns as f64)
 }
 
 fn pool_reuse(facts: &Facts) -> Result<f64, &'static str> {
@@ -199,10 +221,16 @@ fn pool_count(facts: &Facts, of: fn(Pool) -> u64) -> Source<'_> {
     }
 }
 
-/// Coefficient of variation of the tasks that the coordinators have answered, by the client's own count.
+/// Coefficient of variation of the tasks that the coordinators have answered while all were up; in logs from before 2.3, of all.
 fn balance(facts: &Facts) -> Result<f64, &'static str> {
-    let ledger = facts.ledger.as_ref().ok_or("the log has no ledger")?;
-    let done: Vec<f64> = ledger.coordinators.iter().map(|c| c.client.answered as f64).collect();
+    let done: Vec<f64> = match facts.balance.answered() {
+        Some(_) if facts.balance.rounds() == 0 => return Err("no round had all coordinators"),
+        Some(answered) => answered.iter().map(|n| *n as f64).collect(),
+        None => {
+            let ledger = facts.ledger.as_ref().ok_or("the log has no ledger")?;
+            ledger.coordinators.iter().map(|c| c.client.answered as f64).collect()
+        }
+    };
     if done.len() < 2 {
         return Err("there was one coordinator, which shared with no other");
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
-use crate::runlog::event::{Arrivals, Header, JudgedBy, LoadModel, Topology};
+use crate::runlog::event::{Arrivals, Header, JudgedBy, LoadModel, PlanFacts, Topology};
 use crate::units;
 
 /// What command lines laid over the scenario file.
@@ -24,6 +24,29 @@ pub struct Variant {
     /// The run was judged by the criteria of another file than the one that ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_by: Option<JudgedBy>,
+    /// The host had no room for all workers, and the file allows fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smaller: Option<Smaller>,
+}
+
+/// A fleet that is smaller than the file says. Workers of the whole fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Smaller {
+    /// That the fleet had places for.
+    pub workers: u32,
+    /// That the file asks for.
+    pub asked: u32,
+}
+
+impl Smaller {
+    fn of(plan: &PlanFacts) -> Option<Self> {
+        plan.workers_asked.map(|asked| Self { workers: plan.places(), asked })
+    }
+
+    /// `12 of 40 workers`
+    pub fn words(self) -> String {
+        format!("{} of {} workers", units::count(self.workers.into()), units::count(self.asked.into()))
+    }
 }
 
 impl Variant {
@@ -34,6 +57,7 @@ impl Variant {
             overrides: scenario.overrides.clone(),
             rehearsal: header.rehearsal,
             judged_by: scenario.judged_by.clone(),
+            smaller: Smaller::of(&header.plan),
         }
     }
 
@@ -43,6 +67,7 @@ impl Variant {
             && self.overrides.is_empty()
             && self.rehearsal.is_none()
             && self.judged_by.is_none()
+            && self.smaller.is_none()
     }
 
     /// In a few words: `rehearsal 1440x, profile ci, 2 overrides`. Empty if plain.
@@ -53,6 +78,7 @@ impl Variant {
             n => Some(format!("{n} overrides")),
         };
         let parts = [
+            self.smaller.map(Smaller::words),
             self.rehearsal.map(|factor| format!("rehearsal {factor}x")),
             self.profile.as_ref().map(|name| format!("profile {name}")),
             overrides,
@@ -64,6 +90,12 @@ impl Variant {
     /// A sentence each: what was changed, and what follows from it. Empty if plain.
     pub fn banners(&self) -> Vec<String> {
         let mut out = Vec::new();
+        if let Some(smaller) = self.smaller {
+            out.push(format!(
+                "SMALLER FLEET: {}, because the host had no room for all. This run satisfies no gate.",
+                smaller.words()
+            ));
+        }
         if let Some(factor) = self.rehearsal {
             out.push(format!(
                 "REHEARSAL: the schedule was compressed {factor} times. This run satisfies no gate."
@@ -169,10 +201,15 @@ mod tests {
                 file: "new.toml".into(),
                 sha256: "ab".into(),
             }),
+            smaller: Some(Smaller { workers: 12, asked: 40 }),
         };
-        assert_eq!(all.tag(), "rehearsal 60x, profile ci, 2 overrides, criteria of new.toml");
+        assert_eq!(
+            all.tag(),
+            "12 of 40 workers, rehearsal 60x, profile ci, 2 overrides, criteria of new.toml"
+        );
         let banners = all.banners().join("\n");
         for part in [
+            "SMALLER FLEET: 12 of 40 workers",
             "compressed 60 times",
             "`ci`",
             "`load.duration=6s`, `!load.warm_up`",

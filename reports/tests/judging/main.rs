@@ -13,6 +13,7 @@ mod metrics;
 mod mix;
 mod mutations;
 mod segments;
+mod shares;
 mod summary;
 mod synthetic;
 mod trends;

@@ -89,7 +89,7 @@ fn second(run: &Run, resumes: Resumes) -> Vec<u8> {
     let mut events = vec![
         (resumed, Event::Header(Box::new(header))),
         (resumed, Event::Phase(PhaseBegan { phase: Phase::Launch })),
-        (resumed, Event::Agents(Agents { agents, launch_ns: 30_000_000 })),
+        (resumed, Event::Agents(Agents { agents, launch_ns: 30_000_000, bare_forks_ns: None })),
         (resumed, Event::Phase(PhaseBegan { phase: Phase::Load })),
     ];
     let booked = Run { rounds: run.rounds - BEFORE, warm_up_rounds: 0, ..run.clone() };

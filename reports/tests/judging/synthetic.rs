@@ -145,6 +145,7 @@ impl Run {
                 tasks_per_round: None,
                 workers_at_start: None,
                 workers_least: None,
+                workers_asked: None,
                 stages: Vec::new(),
                 private_shm: None,
             },
@@ -205,7 +206,10 @@ impl Run {
         let mut out = vec![(0, Event::Header(Box::new(self.header())))];
         out.push((0, Event::Phase(PhaseBegan { phase: Phase::Launch })));
         let launched = SECOND;
-        out.push((launched, Event::Agents(Agents { agents: self.agents(), launch_ns: 40 * MS })));
+        out.push((
+            launched,
+            Event::Agents(Agents { agents: self.agents(), launch_ns: 40 * MS, bare_forks_ns: None }),
+        ));
         out.push((launched, Event::Phase(PhaseBegan { phase: Phase::WarmUp })));
         let load = launched + self.warm_up_rounds * self.round_every_ns;
         let end = load + self.rounds * self.round_every_ns;
@@ -286,6 +290,9 @@ impl Run {
             task_p50_ns: Some(took),
             task_p99_ns: Some(took),
             task_max_ns: Some(took),
+            first_ns: None,
+            made_ns: None,
+            coordinators: Vec::new(),
             workloads: Vec::new(),
         }
     }

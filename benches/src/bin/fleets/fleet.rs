@@ -5,8 +5,6 @@ use coordinator::client::launch::{Fleet, Program, launch};
 use coordinator::client::status::FleetStatus;
 use coordinator::client::{Address, Client, Event, Task, Terms, now_ns};
 use coordinator::config::{FleetShape, Policy};
-use coordinator::process::fork;
-use nix::sys::wait::waitpid;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -129,18 +127,7 @@ pub(super) fn times(ours: Duration, beside: Duration) -> String {
 
 /// As many processes as there are, forked one after the other, each gone at once; until the last is reaped.
 pub(super) fn bare_forks(count: u32) -> Outcome<Duration> {
-    let began = Instant::now();
-    let (mut pids, mut refused) = (Vec::new(), None);
-    while refused.is_none() && pids.len() < count as usize {
-        match fork::spawn("bare", None, || 0) {
-            Ok(pid) => pids.push(pid),
-            Err(errno) => refused = Some(errno),
-        }
-    }
-    for pid in pids {
-        waitpid(pid, None)?;
-    }
-    refused.map_or_else(|| Ok(began.elapsed()), |errno| Err(errno.into()))
+    coordinator::process::floor::bare_forks(count).map_err(Into::into)
 }
 
 /// Bytes of memory of these processes, shared ones divided among those who share them.

@@ -160,7 +160,7 @@ proptest! {
     /// By the default marks, a group that is too busy grows, and one that has nothing to do shrinks.
     #[test]
     fn load_is_answered(live in 1_u32..100, busy in 0_u32..100) {
-        let marks = Marks { hold_ns: 0, ..Marks::between(1, 100) };
+        let marks = Marks { hold_ns: 0, ..Marks::between(1, 100, &Thresholds::default()) };
         let decision = Scaler::default().step(load(busy.min(live), live), 0, &marks);
         let percent = busy.min(live) * 100;
         prop_assert_eq!(matches!(decision, Decision::Grow(_)), percent > live * 80 && live < 100);

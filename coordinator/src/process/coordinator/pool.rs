@@ -58,7 +58,8 @@ impl Coordinator {
             how = 2;
         } else if self.span.by_load {
             let load = Load { busy: census.busy + census.queued.min(u32::from(u16::MAX)), live: self.wanted };
-            match self.scaler.step(load, now, &Marks::between(self.span.min, places.max(self.span.min))) {
+            let marks = Marks::between(self.span.min, places.max(self.span.min), &self.policy.scaling);
+            match self.scaler.step(load, now, &marks) {
                 Decision::Stay => {}
                 Decision::Grow(more) => self.wanted += more,
                 Decision::Shrink(fewer) => self.wanted -= fewer.min(self.wanted),

@@ -56,7 +56,8 @@ impl Supervisor {
     fn scale_by_load(&mut self, now: u64, max: u32) {
         let load = self.load();
         let scaling = &mut self.scaling;
-        let marks = Marks::between(scaling.span.min * WHOLE, max * WHOLE);
+        let thresholds = &self.launch.policy.scaling;
+        let marks = Marks::between(scaling.span.min * WHOLE, max * WHOLE, thresholds);
         let load = Load { busy: load * scaling.wanted, live: WHOLE * scaling.wanted };
         scaling.wanted = match scaling.scaler.step(load, now, &marks) {
             Decision::Stay => scaling.wanted,

@@ -2,7 +2,7 @@
 
 use super::event::Cut;
 use super::ghost::Ghost;
-use coordinator::config::Policy;
+use coordinator::config::{Policy, Thresholds};
 use coordinator::plan::health::Watch;
 use coordinator::plan::lease::{State, Word};
 use coordinator::plan::recover::Ending;
@@ -387,7 +387,11 @@ impl World {
             now_ns: MS,
             policy,
             backoff: Backoff { first_ns: 2 * MS, max_ns: 20 * MS },
-            marks: Marks { hold_ns: 0, cool_down_ns: 5 * MS, ..Marks::between(1, setup.workers.into()) },
+            marks: Marks {
+                hold_ns: 0,
+                cool_down_ns: 5 * MS,
+                ..Marks::between(1, setup.workers.into(), &Thresholds::default())
+            },
             seats: Vec::new(),
             client: Client {
                 told: vec![vec![None; ENTRIES]; setup.coordinators],

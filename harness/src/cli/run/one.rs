@@ -102,7 +102,8 @@ fn with_signals(plan: Plan, options: Options, quiet: bool, came: &mut Came) -> i
     let (sender, notices) = unbounded_channel();
     let controls = Controls::default();
     let progress = Progress::new(&plan, &controls.live, quiet);
-    let view = View { plan: plan.clone(), quiet, progress: Some(progress), directory: None };
+    let processes = plan.shape().processes();
+    let view = View { plan: plan.clone(), processes, quiet, progress: Some(progress), directory: None };
     let work = {
         let controls = controls.clone();
         // The receiver lives until the work is done.
@@ -199,6 +200,8 @@ fn signal_name(number: i32) -> &'static str {
 /// What the user sees of a run.
 struct View {
     plan: Plan,
+    /// Of the fleet, as the host has room for it.
+    processes: u32,
     quiet: bool,
     /// Until the run has ended.
     progress: Option<Progress>,
@@ -228,6 +231,12 @@ impl View {
                     output::warn(&format!("{}: {}", warning.name, warning.found));
                 }
             }
+            Notice::Smaller { workers, asked, processes } => {
+                self.processes = *processes;
+                output::warn(&format!(
+                    "the host has no room for all workers: {workers} of {asked}, as the scenario allows"
+                ));
+            }
             Notice::Starting { directory } => self.introduce(directory),
         }
     }
@@ -238,7 +247,7 @@ impl View {
         output::report(&format!("{}: {}", plan.name(), plan.asks()));
         output::report(&format!(
             "{} processes, seed {}{rehearsal}; run log in {}",
-            plan.shape().processes(),
+            self.processes,
             plan.seed(),
             directory.display()
         ));
@@ -325,7 +334,7 @@ mod tests {
             Err(ConductError::Unfit(PreflightError { missing: Vec::new() }))
         };
         // Without progress: it has ended.
-        let view = View { plan, quiet: true, progress: None, directory: None };
+        let view = View { plan, processes: 0, quiet: true, progress: None, directory: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(follow(work, (notices, &mut came), &Controls::default(), view)).unwrap()
     }

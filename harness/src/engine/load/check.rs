@@ -52,6 +52,8 @@ pub(super) struct Checked {
     pub place: PlaceId,
     pub sent_ns: u64,
     pub received_ns: u64,
+    /// When its worker says that it had the answer.
+    pub made_ns: u64,
     pub wrong: Option<Wrong>,
 }
 
@@ -96,6 +98,7 @@ impl Checked {
             place,
             sent_ns: outcome.sent_ns,
             received_ns: outcome.received_ns,
+            made_ns: outcome.result.as_ref().map_or(0, |answer| answer.finished_ns),
             wrong,
         }
     }

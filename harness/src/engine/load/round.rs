@@ -47,6 +47,12 @@ pub(super) struct InFlight {
     give_up_ns: u64,
     /// When the last outcome so far was recorded.
     last_ns: u64,
+    /// When the first answer was recorded.
+    first_ns: Option<u64>,
+    /// When the newest answer was recorded, and when its worker had made it.
+    made: (u64, u64),
+    /// Answered tasks under each coordinator; empty where there is one.
+    coordinators: Vec<u32>,
     /// Tasks without an outcome, by their index in the round.
     open: Vec<bool>,
     /// Of which workload each task is.
@@ -74,6 +80,7 @@ impl InFlight {
         (scheduled_ns, started_ns): (u64, u64),
         (to, first): (Recipients, u64),
         (workloads, of): (usize, Vec<usize>),
+        coordinators: u32,
     ) -> Self {
         assert_eq!(of.len(), to.count(), "each task is of a workload");
         let mut parts = vec![Part::default(); workloads];
@@ -91,6 +98,9 @@ impl InFlight {
             started_ns,
             give_up_ns: u64::MAX,
             last_ns: started_ns,
+            first_ns: None,
+            made: (0, 0),
+            coordinators: if coordinators > 1 { vec![0; coordinators as usize] } else { Vec::new() },
             open: vec![true; of.len()],
             of,
             ended: 0,
@@ -107,8 +117,22 @@ impl InFlight {
         self.open.get(task).copied().unwrap_or(false)
     }
 
-    pub fn answered(&mut self, task: usize, latency_ns: u64, received_ns: u64) {
+    /// `made_ns` is when the worker in `place` says that it had the answer.
+    pub fn answered(
+        &mut self,
+        task: usize,
+        latency_ns: u64,
+        (made_ns, received_ns): (u64, u64),
+        place: PlaceId,
+    ) {
         self.close(task);
+        self.first_ns = Some(self.first_ns.map_or(received_ns, |first| first.min(received_ns)));
+        self.made = self.made.max((received_ns, made_ns));
+        if let PlaceId::Worker(worker) = place
+            && let Some(count) = self.coordinators.get_mut(worker.coordinator as usize)
+        {
+            *count += 1;
+        }
         self.parts[self.of[task]].latencies_ns.push(latency_ns);
         self.last_ns = self.last_ns.max(received_ns);
     }
@@ -170,6 +194,7 @@ impl InFlight {
         let mut latencies_ns = Vec::with_capacity(self.open.len());
         self.parts.iter_mut().for_each(|part| latencies_ns.append(&mut part.latencies_ns));
         latencies_ns.sort_unstable();
+        let whole = self.ended as usize == latencies_ns.len() && !latencies_ns.is_empty();
         let sum = |of: fn(&WorkloadRound) -> u32| workloads.iter().map(of).sum::<u32>();
         Round {
             round: self.number,
@@ -188,6 +213,9 @@ impl InFlight {
             task_p50_ns: at(&latencies_ns, 0.5),
             task_p99_ns: at(&latencies_ns, 0.99),
             task_max_ns: latencies_ns.last().copied(),
+            first_ns: self.first_ns,
+            made_ns: whole.then_some(self.made.1),
+            coordinators: if latencies_ns.is_empty() { Vec::new() } else { self.coordinators },
             workloads,
         }
     }
@@ -221,16 +249,18 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_occurred() {
         let to = (Recipients::Any(101), 0);
-        let mut round = InFlight::new(0, Phase::Load, (1_000, 1_010), to, (1, vec![0; 101]));
+        let mut round = InFlight::new(0, Phase::Load, (1_000, 1_010), to, (1, vec![0; 101]), 1);
         round.sent(2_000_000);
         for n in 1..=100 {
-            round.answered(n as usize - 1, n, 1_000 + n);
+            round.answered(n as usize - 1, n, (1_000, 1_000 + n), PlaceId::worker(0, 0));
         }
         assert!(!round.is_finished());
         assert_eq!((round.overdue(1_999_999), round.overdue(2_000_000)), (vec![], vec![100]));
         round.failed(100, 5_000);
         let round = round.finish(0, 0);
         assert_eq!((round.answered, round.failed, round.finished_ns), (100, 1, 5_000));
+        assert_eq!((round.first_ns, round.made_ns), (Some(1_001), None), "a task of it failed");
+        assert!(round.coordinators.is_empty(), "there is one");
         assert_eq!(
             (round.task_p50_ns, round.task_p99_ns, round.task_max_ns),
             (Some(50), Some(99), Some(100))
@@ -240,19 +270,31 @@ mod tests {
     #[test]
     fn a_round_without_answers_has_no_latency() {
         let to = (Recipients::Any(1), 0);
-        let mut round = InFlight::new(0, Phase::Load, (0, 0), to, (1, vec![0]));
+        let mut round = InFlight::new(0, Phase::Load, (0, 0), to, (1, vec![0]), 1);
         round.failed(0, 7);
         let round = round.finish(0, 0);
         assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));
     }
 
     #[test]
+    fn a_round_knows_its_first_answer_when_the_last_was_made_and_who_shared_the_work() {
+        let mut round = InFlight::new(0, Phase::Load, (5, 10), (Recipients::Any(3), 0), (1, vec![0; 3]), 2);
+        // Recorded in another order than they were made.
+        round.answered(2, 35, (12, 40), PlaceId::worker(1, 7));
+        round.answered(0, 15, (15, 20), PlaceId::worker(0, 0));
+        round.answered(1, 25, (22, 30), PlaceId::worker(1, 0));
+        let round = round.finish(0, 0);
+        assert_eq!((round.first_ns, round.made_ns, round.finished_ns), (Some(20), Some(12), 40));
+        assert_eq!(round.coordinators, [1, 2]);
+    }
+
+    #[test]
     fn each_workload_has_its_part_and_the_parts_are_the_whole() {
         let mut round =
-            InFlight::new(0, Phase::Load, (0, 0), (Recipients::Any(4), 40), (3, vec![2, 0, 2, 0]));
-        round.answered(0, 30, 30);
-        round.answered(1, 10, 10);
-        round.answered(2, 20, 20);
+            InFlight::new(0, Phase::Load, (0, 0), (Recipients::Any(4), 40), (3, vec![2, 0, 2, 0]), 2);
+        round.answered(0, 30, (25, 30), PlaceId::worker(0, 1));
+        round.answered(1, 10, (5, 10), PlaceId::worker(1, 0));
+        round.answered(2, 20, (15, 20), PlaceId::worker(1, 1));
         round.corrupt(3);
         round.failed(3, 40);
         assert_eq!((0..4).map(|task| round.number_of(task)).collect::<Vec<_>>(), [40, 41, 42, 43]);

@@ -1,6 +1,7 @@
 //! What a fleet does about failures, deaths, hangs and worn workers: the options of `coordinator up`, as keys.
 
 use super::HANG_AFTER;
+use super::form::{Grace, SignalName};
 use crate::scenario::cursor::{Fields, Sited};
 use crate::scenario::form::{Count, Size, Span, Word, Words};
 use crate::scenario::mistake::Mistake;
@@ -9,7 +10,7 @@ use crate::scenario::unit::duration_text;
 use coordinator::config::{
     ATTEMPTS_MAX as ATTEMPTS_DEFAULT, BACKOFF_FIRST, BACKOFF_MAX as BACKOFF_MAX_DEFAULT, Failover,
     HANG_AFTER as HANG_AFTER_DEFAULT, Policy, RESTART_WINDOW as RESTART_WINDOW_DEFAULT,
-    RESTARTS_MAX as RESTARTS_DEFAULT,
+    RESTARTS_MAX as RESTARTS_DEFAULT, Signal, Stop, SupervisorDeath,
 };
 use std::time::Duration;
 
@@ -80,6 +81,37 @@ pub(super) static RECYCLE_GROWTH: Key<Size> = Key {
     says: "Growth of its memory after which a worker is replaced by a new process.",
 };
 
+pub(super) static STOP_SIGNAL: Key<SignalName> = Key {
+    name: "stop_signal",
+    form: SignalName,
+    presence: Presence::Optional("`\"TERM\"`"),
+    says: "Signal for commands and agent programs that have to end before their time: by a time-out, or with the fleet.",
+};
+
+pub(super) static GRACE: Key<Grace> = Key {
+    name: "grace",
+    form: Grace,
+    presence: Presence::Optional("`\"500ms\"`"),
+    says: "Time from that signal until SIGKILL.",
+};
+
+pub(super) static ON_SUPERVISOR_DEATH: Key<Words<SupervisorDeath>> = Key {
+    name: "on_supervisor_death",
+    form: Words {
+        definition: "SupervisorDeath",
+        words: &[
+            Word { text: "end", value: SupervisorDeath::End, says: "the fleet ends" },
+            Word {
+                text: "adopt",
+                value: SupervisorDeath::Adopt,
+                says: "it keeps running, and another supervisor adopts it",
+            },
+        ],
+    },
+    presence: Presence::Optional("`\"end\"`"),
+    says: "What the death of the supervisor means for the fleet.",
+};
+
 #[derive(Debug)]
 pub(super) struct RawPolicy {
     attempts_max: Option<Sited<u32>>,
@@ -91,6 +123,9 @@ pub(super) struct RawPolicy {
     failover: Option<Sited<Failover>>,
     recycle_after: Option<Sited<u32>>,
     recycle_growth: Option<Sited<u64>>,
+    stop_signal: Option<Sited<Signal>>,
+    grace: Option<Sited<Duration>>,
+    on_supervisor_death: Option<Sited<SupervisorDeath>>,
 }
 
 pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawPolicy {
@@ -104,6 +139,9 @@ pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawPolicy {
         failover: fields.value(&FAILOVER, found),
         recycle_after: fields.value(&RECYCLE_AFTER, found),
         recycle_growth: fields.value(&RECYCLE_GROWTH, found),
+        stop_signal: fields.value(&STOP_SIGNAL, found),
+        grace: fields.value(&GRACE, found),
+        on_supervisor_death: fields.value(&ON_SUPERVISOR_DEATH, found),
     }
 }
 
@@ -122,6 +160,7 @@ pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>
         let message = format!("`{}` ({}) is shorter than `fleet.backoff`", at.path, duration_text(at.value));
         at.reject(found, message, format!("write at least \"{}\"", duration_text(backoff_first)));
     }
+    let stop = Stop::default();
     Policy {
         attempts_max: u8::try_from(value(raw.attempts_max.as_ref(), ATTEMPTS_DEFAULT.into()))
             .unwrap_or(u8::MAX),
@@ -133,6 +172,11 @@ pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>
         failover: value(raw.failover.as_ref(), Failover::default()),
         recycle_after: raw.recycle_after.as_ref().map(|at| at.value),
         recycle_growth: raw.recycle_growth.as_ref().map(|at| at.value),
+        stop: Stop {
+            signal: value(raw.stop_signal.as_ref(), stop.signal),
+            grace: value(raw.grace.as_ref(), stop.grace),
+        },
+        supervisor_death: value(raw.on_supervisor_death.as_ref(), SupervisorDeath::default()),
         ..Policy::default()
     }
 }

@@ -61,6 +61,15 @@ fn a_mix_divides_the_tasks_by_the_seed_and_is_judged_by_workload() {
     assert_eq!(proven["verdict"], "PASS", "{proven}");
     let report = std::fs::read_to_string(bench.latest().join("report.md")).unwrap();
     assert!(report.contains("| burn | 3 | compute 2ms |"), "{report}");
+    let of_load = |round: &Round| round.phase == Phase::Load;
+    let rounds: Vec<Round> = rounds(&bench).into_iter().filter(of_load).collect();
+    for (index, figures) in judgement["workloads"].as_array().unwrap().iter().enumerate() {
+        let tasks: u64 = rounds.iter().map(|round| u64::from(round.workloads[index].tasks)).sum();
+        assert_eq!((&figures["tasks"], &figures["failed"]), (&tasks.into(), &0.into()), "{figures}");
+        assert_eq!(figures["delivery"], 1.0, "{figures}");
+        assert!(figures["p50_ns"].as_u64() <= figures["max_ns"].as_u64() && figures["p50_ns"].is_u64());
+    }
+    assert_eq!(judgement["workloads"].as_array().unwrap().len(), rounds[0].workloads.len());
 }
 
 /// A line of the protocol in, `$id`, `$key` and `$n` out.

@@ -132,6 +132,10 @@ pub struct PlanFacts {
     /// before 2.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers_least: Option<u32>,
+    /// Workers of the whole fleet that the scenario asks for, if the host had no room for all of them: then the plan is of
+    /// fewer. Since 2.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers_asked: Option<u32>,
     /// How the fleet's size and the pace change, in order. Since 2.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageFacts>,

@@ -49,6 +49,9 @@ impl Census {
         if event.launch_ns == 0 {
             return Err("a fleet that was there in no time".into());
         }
+        if event.bare_forks_ns == Some(0) {
+            return Err("bare forks that took no time".into());
+        }
         for info in &event.agents {
             let name = &info.name;
             if (info.id == HARNESS) != (info.role == Role::Harness) {
@@ -90,7 +93,9 @@ impl Census {
         let planned = plan::processes_at_start(plan);
         // Where the number changes, more come later.
         let more = plan.workers_least.is_some() && self.began;
-        if there as u64 == planned || more && there as u64 > planned {
+        let there = there as u64;
+        let follows_load = plan::fewest_at_start(plan)..planned;
+        if there == planned || more && there > planned || follows_load.contains(&there) {
             return Ok(());
         }
         Err(format!("{planned} processes are planned, and {there} are introduced"))

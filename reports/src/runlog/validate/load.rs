@@ -60,6 +60,7 @@ impl Rounds {
             return Err(format!("round {} was due before the fleet was there", r.round));
         }
         latencies(r)?;
+        shares(r, plan)?;
         self.workloads.round(r, plan)?;
         self.number(r.round, plan)?;
         self.scheduled(r, plan)?;
@@ -201,6 +202,26 @@ impl Rounds {
         }
         Ok(())
     }
+}
+
+/// What a round says of its first answer, of the making of its last, and of who shared it.
+fn shares(r: &Round, plan: &PlanFacts) -> Result<(), String> {
+    let within = |ns: u64| (r.started_ns..=r.finished_ns).contains(&ns);
+    if r.first_ns.is_some_and(|first| !within(first) || r.answered == 0) {
+        return Err(format!("round {}: its first answer came before it began, or after its end", r.round));
+    }
+    if r.made_ns.is_some_and(|made| !within(made) || r.failed > 0) {
+        return Err(format!("round {}: its last answer was made before it began, or after its end", r.round));
+    }
+    let each = &r.coordinators;
+    let sum: u64 = each.iter().copied().map(u64::from).sum();
+    if !each.is_empty() && (each.len() != plan.coordinators as usize || sum != u64::from(r.answered)) {
+        return Err(format!(
+            "round {}: what its coordinators have answered is not what was answered",
+            r.round
+        ));
+    }
+    Ok(())
 }
 
 /// A round's own latencies: there if something was answered, in order, and not longer than the round.

@@ -54,6 +54,9 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     if sizes.chain(plan.workers_least).any(|size| size == 0 || u64::from(size) > workers) {
         return Err(format!("a part of the run has no worker, or more than the {workers} there is room for"));
     }
+    if plan.workers_asked.is_some_and(|asked| u64::from(asked) <= workers) {
+        return Err("a fleet that is smaller than what was asked for, and has as many workers".into());
+    }
     if !plan.stages.is_empty() && plan.workers_least.is_none() {
         return Err("stages, and the number of workers never changes".into());
     }
@@ -112,6 +115,13 @@ pub(super) fn scaled(scaled: &Scaled, plan: &PlanFacts) -> Result<(), String> {
 pub(super) fn processes_at_start(plan: &PlanFacts) -> u64 {
     let around = 1 + u64::from(plan.coordinators);
     plan.workers_at_start.map_or_else(|| plan.processes.into(), |workers| around + u64::from(workers))
+}
+
+/// The fewest there may be before the first round: a fleet that follows its load may have begun to.
+pub(super) fn fewest_at_start(plan: &PlanFacts) -> u64 {
+    let by_load = plan.workers_least.filter(|_| plan.stages.is_empty());
+    let around = 1 + u64::from(plan.coordinators);
+    by_load.map_or_else(|| processes_at_start(plan), |least| around + u64::from(least))
 }
 
 /// Whether rounds follow each other at one distance.
