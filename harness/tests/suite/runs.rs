@@ -1,6 +1,7 @@
 //! Whole runs through the real program: to a verdict, and to every end that is not one.
 
 mod another;
+mod benchmarks;
 mod clean;
 mod commands;
 mod cpus;

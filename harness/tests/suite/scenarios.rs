@@ -74,6 +74,9 @@ fn the_fleets_are_those_of_the_requirements() {
         ("load-300", 1, 300, 302),
         ("load-500", 10, 50, 511),
         ("load-708", 7, 100, 708),
+        ("bench-spawn-708", 7, 100, 708),
+        ("bench-repeat-500x10", 10, 50, 511),
+        ("bench-combined", 7, 100, 708),
         ("gate1-24h", 10, 50, 511),
         ("sprint0-8h", 5, 50, 256),
     ] {
