@@ -323,7 +323,14 @@ mod tests {
         assert!(wrong.contains("is shorter than `fleet.backoff`"), "{wrong}");
     }
 
-    const POOL: [&str; 4] = ["fleet.workers=3", "fleet.workers_min=2", "fleet.workers_max=9", "load.to=any"];
+    /// Fewer workers than the scenario's own criterion asks for.
+    const POOL: [&str; 5] = [
+        "!criterion.all-there",
+        "fleet.workers=3",
+        "fleet.workers_min=2",
+        "fleet.workers_max=9",
+        "load.to=any",
+    ];
 
     #[test]
     fn bounds_of_the_workers_let_their_number_follow_the_load() {
@@ -337,7 +344,7 @@ mod tests {
         assert_eq!(policy.workers, WorkersSpan { min: 2, start: 3, by_load: true });
         let second = Duration::from_secs(1);
         assert_eq!(policy.scaling, Thresholds { up_at: 95, down_at: 5, hold: second, pause: second * 2 });
-        let upper = &["fleet.workers=3", "fleet.workers_max=9", "load.to=any", "fleet.scale_up_at=20%"];
+        let upper = &[&POOL[..2], &POOL[3..], &["fleet.scale_up_at=20%"]].concat();
         let policy = self::policy(upper).unwrap();
         assert_eq!((policy.workers.min, policy.scaling.down_at), (1, 19));
     }
