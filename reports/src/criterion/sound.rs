@@ -72,7 +72,8 @@ impl MetricId {
             | Self::HarnessCpu
             | Self::HarnessRss
             | Self::Silence
-            | Self::LaunchTime | Self::LaunchRatio => Better::Lower,
+            | Self::LaunchTime
+            | Self::LaunchRatio => Better::Lower,
         }
     }
 

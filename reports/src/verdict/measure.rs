@@ -11,9 +11,7 @@ mod series;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId};
-use crate::facts::{
-    Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad,
-};
+use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad};
 use crate::runlog::event::Pool;
 use crate::scope::Scope;
 use crate::stats::{self, Interval};
