@@ -13,6 +13,7 @@
 
 mod criterion;
 mod cursor;
+mod decidable;
 pub mod fault;
 mod fleet;
 mod form;
@@ -38,7 +39,7 @@ mod tree;
 pub mod unit;
 pub mod workload;
 
-pub use criterion::Undecidable;
+pub use decidable::Undecidable;
 pub use fleet::Fleet;
 pub use guide::guide_tables;
 pub use load::{Load, Starts, Stretch, To};

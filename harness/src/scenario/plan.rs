@@ -1,6 +1,6 @@
 //! Everything that can be decided before the first fork, in a value that can be printed and compared.
 
-use super::criterion::Undecidable;
+use super::decidable::{self, Undecidable};
 use super::fault::{self, Calendar, Fault};
 use super::load::{Load, Starts};
 use super::rehearsal::Rehearsal;
@@ -76,17 +76,17 @@ impl Plan {
             calendar: Calendar::default(),
         };
         let duration = plan.load().duration();
-        plan.undecidable = criterion::unwindowed(&plan.scenario.criteria, duration);
+        plan.undecidable = decidable::unwindowed(&plan.scenario.criteria, duration);
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
         plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
         plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
         let rounds = plan.rounds_planned;
-        plan.undecidable.extend(criterion::undecidable(&plan.scenario.criteria, rounds, duration));
+        plan.undecidable.extend(decidable::undecidable(&plan.scenario.criteria, rounds, duration));
         let factor = plan.rehearsal.map_or(1.0, super::rehearsal::Rehearsal::factor);
         let sampling = &plan.scenario.sampling;
-        plan.undecidable.extend(criterion::trendless(&plan.scenario.criteria, duration, sampling, factor));
+        plan.undecidable.extend(decidable::trendless(&plan.scenario.criteria, duration, sampling, factor));
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan

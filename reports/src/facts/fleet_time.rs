@@ -15,13 +15,14 @@ const PENDING_MAX: usize = 256;
 /// Earlier rounds that may still have been in flight.
 const RECENT_MAX: usize = 64;
 
+/// Of a round, in nanoseconds of the run's clock.
 #[derive(Debug, Clone, Copy)]
 struct Times {
-    scheduled_ns: u64,
-    started_ns: u64,
-    finished_ns: u64,
+    scheduled: u64,
+    started: u64,
+    finished: u64,
     /// Since the start of the load; absent in the warm-up.
-    since_ns: Option<u64>,
+    since: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,9 +71,8 @@ impl FleetTime {
             }
         }
         self.last_finished_ns = self.last_finished_ns.max(round.finished_ns);
-        let (scheduled_ns, started_ns, finished_ns) =
-            (round.scheduled_ns, round.started_ns, round.finished_ns);
-        self.pending.insert(round.round, Times { scheduled_ns, started_ns, finished_ns, since_ns });
+        let (scheduled, started, finished) = (round.scheduled_ns, round.started_ns, round.finished_ns);
+        self.pending.insert(round.round, Times { scheduled, started, finished, since: since_ns });
         while let Some(number) = self.pending.first_key_value().map(|(number, _)| *number)
             && (number <= self.next || self.pending.len() > PENDING_MAX)
         {
@@ -84,18 +84,17 @@ impl FleetTime {
     }
 
     fn take(&mut self, times: Times) {
-        let in_flight =
-            |other: &&Times| other.started_ns <= times.scheduled_ns && other.finished_ns > times.scheduled_ns;
+        let in_flight = |other: &&Times| other.started <= times.scheduled && other.finished > times.scheduled;
         let has_room = self.recent.iter().filter(in_flight).count() < self.in_flight_max;
-        let late = times.started_ns.saturating_sub(times.scheduled_ns);
+        let late = times.started.saturating_sub(times.scheduled);
         let late = if self.is_open && has_room { late } else { 0 };
         self.recent.push_back(times);
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
         }
-        let Some(since_ns) = times.since_ns else { return };
+        let Some(since_ns) = times.since else { return };
         self.late_max_ns = self.late_max_ns.max(late);
-        let took = times.finished_ns.saturating_sub(times.scheduled_ns).saturating_sub(late);
+        let took = times.finished.saturating_sub(times.scheduled).saturating_sub(late);
         self.times.record(took);
         self.medians.push(since_ns, took as f64 / 1e9);
     }

@@ -243,19 +243,7 @@ fn balance(facts: &Facts) -> Result<f64, &'static str> {
 /// The criterion's figure over what the facts hold so far.
 pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
-        Source::Times { values, medians, each } => match criterion.every_ns() {
-            Some(every) => series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts),
-            None => {
-                let measured = series::times(criterion, values, medians, each, facts);
-                if each == Each::Round && criterion.metric().id == MetricId::CoordinationTime {
-                    let own = &facts.load.fleet_time;
-                    let fleets = series::times(criterion, &own.times, Some(&own.medians), each, facts);
-                    noise::of_the_load(measured, fleets, facts)
-                } else {
-                    measured
-                }
-            }
-        },
+        Source::Times { values, medians, each } => timed(criterion, (values, medians, each), facts),
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),
         Source::Answered { over, weight, of } => match criterion.every_ns() {
             Some(every) => windowed(criterion, (over, weight, of), every, facts),
@@ -267,6 +255,23 @@ pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
         Source::Once(Ok(value)) => Measured::exact(value, 1),
         Source::Once(Err(why)) => Measured::nothing(0, why),
     }
+}
+
+fn timed(
+    criterion: &Criterion,
+    (values, medians, each): (&Distribution, Option<&Medians>, Each),
+    facts: &Facts,
+) -> Measured {
+    if let Some(every) = criterion.every_ns() {
+        return series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts);
+    }
+    let measured = series::times(criterion, values, medians, each, facts);
+    if criterion.metric().id != MetricId::CoordinationTime {
+        return measured;
+    }
+    let own = &facts.load.fleet_time;
+    let fleets = series::times(criterion, &own.times, Some(&own.medians), each, facts);
+    noise::of_the_load(measured, fleets, facts)
 }
 
 /// Of one workload, or of all.

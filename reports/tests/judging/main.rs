@@ -7,6 +7,7 @@ mod damage;
 mod disturbed;
 mod documents;
 mod faults;
+mod figures;
 mod gates;
 mod live;
 mod metrics;
