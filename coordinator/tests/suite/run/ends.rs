@@ -291,6 +291,30 @@ fn an_interrupted_run_sends_the_signal_that_was_asked_for_and_waits_for_the_grac
 }
 
 #[test]
+fn two_terms_of_one_sender_are_one_request_and_two_interrupts_are_two() {
+    for (number, status) in [(Signal::SIGTERM, "ok"), (Signal::SIGINT, "cancelled")] {
+        let desk = Desk::new();
+        let script = waits("go");
+        let first = ["--agents", "2", "--results", "out", "--drain", "1h", "--", "sh", "-c"];
+        let mut child = desk.start(&[&first[..], &[&script]].concat());
+        wait_until("two have begun", || desk.lines("begun").len() == 2);
+        signal(&child, number);
+        // Apart, so that the kernel does not make one of them.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        signal(&child, number);
+        if status == "ok" {
+            let mut said = String::new();
+            let mut stderr = std::io::BufReader::new(child.stderr.as_mut().unwrap());
+            std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+            assert!(said.contains("for 2 running tasks"), "{said}");
+            desk.touch("go");
+        }
+        desk.ended(child).with(21);
+        assert!(desk.rows("out").iter().all(|row| row["status"] == status), "{:?}", desk.rows("out"));
+    }
+}
+
+#[test]
 fn an_agent_program_gets_the_signal_that_was_asked_for() {
     let desk = Desk::new();
     desk.write("inputs", "1\n");

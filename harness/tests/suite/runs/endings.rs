@@ -197,6 +197,22 @@ fn a_second_interrupt_ends_it_now() {
 }
 
 #[test]
+fn a_request_that_comes_as_two_terms_drains_and_two_interrupts_end_it_now() {
+    for (signal, code) in [(Signal::SIGTERM, 21), (Signal::SIGINT, 130)] {
+        let bench = Bench::new(&scenario(60));
+        let run = bench.start(&["--quiet"]);
+        let agents = run.agents_under_load();
+        run.signal(signal);
+        // Apart, so that the kernel does not make one of them.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        run.signal(signal);
+        let done = run.end();
+        assert_eq!(done.status.code(), Some(code), "{}{}", done.stdout, done.stderr);
+        bench.assert_nothing_left(&agents);
+    }
+}
+
+#[test]
 fn a_full_disk_ends_the_run_without_a_pass() {
     let namespaces = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status();
     let has = namespaces.is_ok_and(|status| status.success());
