@@ -234,15 +234,25 @@ impl Client {
 
     /// Cancels a task, an earlier client's too. Its outcome comes as that of any other: cancelled, or the one it had before.
     pub fn cancel(&mut self, id: TaskId) -> Result<(), SendError> {
+        self.order_end(id, Order::Cancel)
+    }
+
+    /// As [`Self::cancel`], but the outcome of a command that is running comes when it has ended, within its grace, and with
+    /// what it has output: [`Failure::Ended`].
+    pub fn end(&mut self, id: TaskId) -> Result<(), SendError> {
+        self.order_end(id, Order::End)
+    }
+
+    fn order_end(&mut self, id: TaskId, order: Order) -> Result<(), SendError> {
         if id.sender != self.sender {
-            return self.cancel_left(id);
+            return self.end_left(id, order);
         }
         let Some(task) = self.in_flight.get_mut(&id.sequence) else { return Ok(()) };
         let Some(index) = task.coordinator else {
             task.cancelled = true;
             return Ok(());
         };
-        let order = ControlHeader { id, order: Order::Cancel as u32, all: 0, spare: [0; 4] };
+        let order = ControlHeader { id, order: order as u32, all: 0, spare: [0; 4] };
         // The task may not have been published yet, and the order must not overtake it.
         self.flush();
         let link = self.links[index as usize].as_mut().ok_or(SendError::DeadRecipient)?;

@@ -57,7 +57,7 @@ pub struct TaskHeader {
     pub timeout_ms: u32,
     /// Number of the worker within the coordinator, or [`ANY`].
     pub worker: u16,
-    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`], [`DEATHS_ONLY`] and [`WHOLE`].
+    /// A [`TaskKind`], and [`RETRY_FAILURES`], [`WAS_DEAD_LETTER`], [`DEATHS_ONLY`], [`WHOLE`] and [`ENDING`].
     pub kind: u8,
     /// How many workers may begin it; 0 for the fleet's policy.
     pub attempts_max: u8,
@@ -79,10 +79,14 @@ pub const DEATHS_ONLY: u8 = 1 << 5;
 /// removes. Without it, such output is cut off.
 pub const WHOLE: u8 = 1 << 4;
 
+/// In [`TaskHeader::kind`]: it is cancelled, and its worker ends it and answers with what it has output. Set only by the
+/// coordinator, in its table.
+pub const ENDING: u8 = 1 << 3;
+
 raw_enum! {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY | WHOLE) {
+    pub enum TaskKind: u8 ignoring (RETRY_FAILURES | WAS_DEAD_LETTER | DEATHS_ONLY | WHOLE | ENDING) {
         /// The body comes back unchanged.
         Echo = 1,
         /// Sleeps `parameter` ns.
@@ -120,6 +124,10 @@ impl TaskHeader {
 
     pub fn was_dead_letter(&self) -> bool {
         self.kind & WAS_DEAD_LETTER != 0
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.kind & ENDING != 0
     }
 
     /// How many workers may begin it.
@@ -163,6 +171,8 @@ raw_enum! {
         Revive = 2,
         /// A dead letter is forgotten.
         Drop = 3,
+        /// As `Cancel`, but of a command that is running the output is wanted: its outcome comes when it has ended.
+        End = 4,
     }
 }
 
@@ -247,7 +257,8 @@ raw_enum! {
         Damaged = 8,
         /// No worker here will begin it, and any that began it is dead: to be sent to another coordinator.
         Returned = 9,
-        /// Cancelled by its client or an operator.
+        /// Cancelled by its client or an operator. From a worker: as [`Order::End`] has it, and the body is the command's
+        /// output.
         Cancelled = 10,
         /// The worker hung while it carried the task out, and was ended.
         WorkerHung = 11,

@@ -247,6 +247,10 @@ fn outcome_of<'a>(
         Some(AnswerStatus::WorkerDied) => Err(Failure::WorkerDied(worker, how)),
         Some(AnswerStatus::WorkerDead) => Err(Failure::WorkerDead(worker, how)),
         Some(AnswerStatus::WorkerHung) => Err(Failure::WorkerHung(worker, how)),
+        // If not, no worker had begun it.
+        Some(AnswerStatus::Cancelled) if (1..answer.finished_ns).contains(&answer.started_ns) => {
+            Err(Failure::Ended(partial()))
+        }
         Some(AnswerStatus::Cancelled) => Err(Failure::Cancelled),
         Some(AnswerStatus::Refused) => Err(Failure::Refused(worker, words())),
         Some(AnswerStatus::AgentFailed) => Err(Failure::AgentFailed(worker, words())),

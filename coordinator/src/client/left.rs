@@ -39,8 +39,8 @@ impl Client {
     }
 
     /// Only its coordinator knows which one it is.
-    pub(super) fn cancel_left(&mut self, id: TaskId) -> Result<(), SendError> {
-        let order = ControlHeader { id, order: Order::Cancel as u32, all: 0, spare: [0; 4] };
+    pub(super) fn end_left(&mut self, id: TaskId, order: Order) -> Result<(), SendError> {
+        let order = ControlHeader { id, order: order as u32, all: 0, spare: [0; 4] };
         for (link, index) in self.links.iter_mut().zip(0..) {
             let Some(link) = link.as_mut().filter(|link| link.lost.is_none()) else { continue };
             link.order(&order).map_err(|_| SendError::Backpressure)?;

@@ -38,6 +38,9 @@ pub enum Failure {
     WorkerHung(WorkerRef, HowEnded),
     #[error("cancelled")]
     Cancelled,
+    /// As it was asked to end, with what it had output.
+    #[error("cancelled")]
+    Ended(Box<Partial>),
     #[error("no attempt finished within {0:?}")]
     AttemptTimedOut(Duration, Box<Partial>),
     #[error("the command {how} in each attempt", how = .0.how)]
@@ -64,7 +67,7 @@ impl Failure {
     }
 }
 
-/// What a command had output by the time its last attempt failed.
+/// What a command had output by the time its last attempt failed, or when it was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     pub how: HowEnded,

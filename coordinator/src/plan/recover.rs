@@ -98,6 +98,7 @@ fn is_reportable(found: &Found, answer: &AnswerHeader, limits: &Limits) -> bool 
     };
     let fits = match (found.word.state(), AnswerStatus::from_raw(answer.status)) {
         (Some(State::Done), Some(Ok | Refused | TimedOut | AgentFailed | AgentDied)) => true,
+        (Some(State::Done), Some(Cancelled)) => found.task.is_ending(),
         (Some(State::Failed), Some(status)) => match status {
             TimedOut | WorkerDied | WorkerDead | WorkerHung | Damaged | Returned | Cancelled => {
                 found.answer_len == 0

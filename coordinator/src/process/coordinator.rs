@@ -45,7 +45,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 use table::Table;
-pub(super) use table::is_leased;
+pub(super) use table::{is_ending, is_leased};
 
 pub use takeover::{hand_back, run_successor};
 pub(crate) use workers::{take_consumer, take_producer};

@@ -100,6 +100,8 @@ pub enum StopReason {
     Stopping,
     /// Its answer is not wanted any more.
     Cancelled,
+    /// It is cancelled, and its answer is wanted.
+    Ending,
 }
 
 /// Why a command did not end by itself.

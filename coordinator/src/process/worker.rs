@@ -174,6 +174,11 @@ impl Worker {
         !crate::process::coordinator::is_leased(self.region, task, self.number)
     }
 
+    /// The task, which is leased to this worker, is to end with an answer.
+    fn is_ending(&self, task: &TaskHeader) -> bool {
+        crate::process::coordinator::is_ending(self.region, task)
+    }
+
     /// The current task must end early.
     fn is_cut_short(&self, task: &TaskHeader) -> bool {
         self.beat();
@@ -209,6 +214,12 @@ impl Worker {
             // behind it late as well.
             let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
             self.send(&AnswerHeader { status: AnswerStatus::TimedOut as u32, ..answer }, &[]);
+            return;
+        }
+        if task.is_ending() {
+            // Another worker had begun it when it was cancelled, and died.
+            let answer = AnswerHeader { finished_ns: started_ns, ..self.answer_to(&task, started_ns) };
+            self.send(&AnswerHeader { status: AnswerStatus::Cancelled as u32, ..answer }, &[]);
             return;
         }
         if self.is_cancelled(&task) {

@@ -65,7 +65,7 @@ impl Journaled {
                 Event::Outcome(outcome) => entries.remove(&outcome.id).and_then(|entry| {
                     let how = match &outcome.result {
                         Ok(_) => Ended::Answered,
-                        Err(Failure::Cancelled) => Ended::Cancelled,
+                        Err(Failure::Cancelled | Failure::Ended(_)) => Ended::Cancelled,
                         // It stays open, for the next fleet.
                         Err(failure) if !failure.is_of_task() => return None,
                         Err(_) => Ended::Failed,

@@ -305,6 +305,7 @@ impl AnswerRecord {
             Err(Failure::AgentFailed(_, why)) => plain(AnswerStatus::AgentFailed, 0, why.as_bytes()),
             Err(Failure::AgentDied(_, why)) => plain(AnswerStatus::AgentDied, 0, why.as_bytes()),
             Err(Failure::Damaged(..) | Failure::Missing(_)) => plain(AnswerStatus::Damaged, 0, &[]),
+            Err(Failure::Ended(found)) => partial(AnswerStatus::Cancelled, found),
             Err(Failure::Cancelled) => plain(AnswerStatus::Cancelled, 0, &[]),
             Err(
                 Failure::CoordinatorDied(..)

@@ -58,6 +58,8 @@ impl OwnStop {
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) number: u64,
+    /// How long it has when it is asked to end, if that is its own.
+    pub(super) grace: Option<Duration>,
     pub(super) input: Option<Vec<u8>>,
     pub(super) own: Own,
     /// The hash of what it runs.
@@ -197,7 +199,7 @@ impl Spec {
             };
             Message::Command(command.to_body().map_err(|error| error.to_string())?)
         };
-        let job = Job { id, number, input, own, hash, message };
+        let job = Job { id, number, grace: stop.grace, input, own, hash, message };
         if job.size() > PAYLOAD_MAX as usize {
             return Err(format!(
                 "the task has {} bytes, and at most {PAYLOAD_MAX} can be sent: put large data into a file",

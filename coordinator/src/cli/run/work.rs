@@ -35,7 +35,7 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const DEATHS_MAX: u8 = 3;
 /// How long to try to cancel tasks of a fleet that takes no more orders.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
-/// How long a fleet may take to cancel the running tasks.
+/// How long a fleet may take to cancel the running tasks, beyond the grace that they have.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// The options that apply to all tasks.
@@ -85,6 +85,9 @@ struct Started {
     turn: u64,
     deaths: u32,
     sent: Option<(TaskId, u64)>,
+    /// It was asked to end.
+    ended: bool,
+    /// It is not waited for any more.
     cancelled: bool,
     /// Its entry in the journal, until it has ended.
     entry: Option<Entry>,
@@ -94,7 +97,7 @@ struct Started {
 
 impl Started {
     fn new(job: Job, turn: u64) -> Self {
-        Self { job, turn, deaths: 0, sent: None, cancelled: false, entry: None, noted: None }
+        Self { job, turn, deaths: 0, sent: None, ended: false, cancelled: false, entry: None, noted: None }
     }
 }
 
@@ -104,7 +107,7 @@ enum Phase {
     Running,
     /// Waits for running tasks, at most until then.
     Draining(Option<Instant>),
-    /// Has cancelled the running tasks, and waits for them until then.
+    /// Has asked the running tasks to end, and waits for them until then.
     Cancelling(Instant),
 }
 
@@ -193,7 +196,7 @@ impl Run {
                 self.counts.wanted = self.work.list.facts.wanted;
             }
             if let Phase::Cancelling(until) = phase {
-                self.cancel(client);
+                self.end_all(client);
                 if Instant::now() >= until {
                     break;
                 }
@@ -270,8 +273,15 @@ impl Run {
         if let Phase::Draining(Some(until)) = *phase
             && Instant::now() >= until
         {
-            *phase = Phase::Cancelling(Instant::now() + CANCEL_GRACE);
+            *phase = self.cancelling();
         }
+    }
+
+    /// The phase in which the running tasks end, each within its grace.
+    fn cancelling(&self) -> Phase {
+        let graces = self.in_flight.values().filter_map(|task| task.job.grace);
+        let longest = graces.fold(self.work.rules.grace, Duration::max);
+        Phase::Cancelling(Instant::now() + longest + CANCEL_GRACE)
     }
 
     /// Stops the run early if the outcomes so far, or the loss of the fleet, are a reason to.
@@ -285,7 +295,7 @@ impl Run {
             match &self.stop {
                 Some(Stop::Halted) if matches!(halt, Halt::Soon(_)) => *phase = Phase::Draining(None),
                 Some(Stop::Halted | Stop::ReaderGone) => {
-                    *phase = Phase::Cancelling(Instant::now() + CANCEL_GRACE);
+                    *phase = self.cancelling();
                 }
                 _ => {}
             }
@@ -385,6 +395,17 @@ impl Run {
             retry_failures: retries.is_some_and(|retries| retries > 0),
             deaths_only: retries.is_none(),
             whole: rules.whole,
+        }
+    }
+
+    /// Asks the running tasks to end, so that their output is kept.
+    fn end_all(&mut self, client: &mut Client) {
+        for task in self.in_flight.values_mut().filter(|task| !task.ended) {
+            let Some((id, _)) = task.sent else { continue };
+            if client.end(id).is_err() {
+                break;
+            }
+            task.ended = true;
         }
     }
 

@@ -72,6 +72,11 @@ fn what_cannot_be_is_told_or_cleared() {
     assert_eq!(wrong(|f| f.answer.entry += 1), Action::Condemn);
     assert_eq!(wrong(|f| f.answer.status = 77), Action::Condemn);
     assert_eq!(wrong(|f| f.answer.status = AnswerStatus::Cancelled as u32), Action::Condemn);
+    let ended = |f: &mut Found| {
+        f.answer.status = AnswerStatus::Cancelled as u32;
+        f.task.kind |= crate::wire::ENDING;
+    };
+    assert_eq!(wrong(ended), Action::Report, "its worker was asked to end it");
     assert_eq!(wrong(|f| f.word = Word::from_raw(f.word.raw() | 0xff)), Action::Condemn);
     assert_eq!(wrong(|f| f.word = Word::from_raw(0).queue(6).unwrap()), Action::Condemn);
     assert_eq!(wrong(|f| f.task.worker = 8), Action::Clear);

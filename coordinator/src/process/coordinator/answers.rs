@@ -16,12 +16,13 @@ use nix::sys::signal::{Signal, kill};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// What a worker may report.
-const FROM_A_WORKER: [AnswerStatus; 5] = [
+const FROM_A_WORKER: [AnswerStatus; 6] = [
     AnswerStatus::Ok,
     AnswerStatus::Refused,
     AnswerStatus::TimedOut,
     AnswerStatus::AgentFailed,
     AnswerStatus::AgentDied,
+    AnswerStatus::Cancelled,
 ];
 
 /// How an answer is handled.
@@ -144,6 +145,9 @@ impl Coordinator {
             let details = [task.id.sequence, task.id.sender.into(), attempt.into(), code];
             self.events.write(now_ns(), EventKind::TaskFailed, answer.worker, &details);
         }
+        if status == AnswerStatus::Cancelled {
+            add(&self.region.counters().cancelled);
+        }
         let mut reported = *answer;
         if task.was_dead_letter() {
             reported.status |= REVIVED;
@@ -179,6 +183,9 @@ impl Coordinator {
             // Not from its time before it became a dead letter.
             && !(task.was_dead_letter() && answer.started_ns < task.sent_ns);
         if here && word.claim(number as u16, attempt(answer)) == Claim::Accept {
+            if status == Some(AnswerStatus::Cancelled) && !task.is_ending() {
+                return AnswerClass::Invalid;
+            }
             // Finished after its deadline is too late, even if the coordinator was too busy to time it out first.
             if answer.finished_ns <= task.deadline_ns {
                 return AnswerClass::Accepted;

@@ -7,7 +7,7 @@ use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::plan::lease::State;
-use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskId};
+use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskId, TaskKind};
 use zerocopy::FromBytes;
 
 impl Coordinator {
@@ -58,6 +58,10 @@ impl Coordinator {
                 self.take_tasks(record);
                 self.cancel(id, all);
             }
+            Some(Order::End) => {
+                self.take_tasks(record);
+                self.end(id, record);
+            }
             Some(Order::Revive) => self.to_revive.extend(self.matching_dead_letters(id, all)),
             Some(Order::Drop) => {
                 for letter in self.matching_dead_letters(id, all) {
@@ -80,6 +84,24 @@ impl Coordinator {
                 self.region.worker(worker).bell.wake();
             }
         }
+    }
+
+    /// As [`Self::cancel`], but the worker of a command that is running answers once it has ended.
+    fn end(&mut self, id: TaskId, record: &mut Record) {
+        let Some((entry, word, task)) = self.table.open().find(|(_, _, task)| task.id == id) else { return };
+        let is_command = matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
+        if is_command && self.was_in_hand(word, &task) {
+            let worker = u32::from(word.worker());
+            if !task.is_ending() {
+                let details = [id.sequence, id.sender.into()];
+                self.events.write(now_ns(), EventKind::Cancelled, worker, &details);
+                self.table.ask_to_end(entry);
+            }
+            return self.region.worker(worker).bell.wake();
+        }
+        // A worker puts a task out of its hand when its answer is there.
+        self.take_answers(record);
+        self.cancel(id, false);
     }
 
     /// The pause that an operator has ordered and this coordinator has not begun yet.

@@ -13,7 +13,7 @@ use crate::bus::slot::{DeadLetterEntry, DeadLetterState};
 use crate::bus::sync::{Ordering, full_fence};
 use crate::os::clock::{now_ns, unix_ns};
 use crate::plan::lease::State;
-use crate::wire::{AnswerHeader, TaskHeader, TaskId, WAS_DEAD_LETTER};
+use crate::wire::{AnswerHeader, ENDING, TaskHeader, TaskId, WAS_DEAD_LETTER};
 use std::collections::HashMap;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -106,7 +106,7 @@ impl Coordinator {
         let Some(entry) = self.free.pop() else { return false };
         let now = now_ns();
         let deadline_ns = now.saturating_add(was.lifetime_ns());
-        let kind = was.kind | WAS_DEAD_LETTER;
+        let kind = was.kind & !ENDING | WAS_DEAD_LETTER;
         let task = TaskHeader { deadline_ns, sent_ns: now, kind, entry, lease: 0, ..was };
         let most = self.region.shape().payload_max();
         let len = letter.task_len.load(Ordering::Relaxed).min(most);

@@ -8,6 +8,7 @@
 //!   record comes again.
 //! - *lease*: staged in the worker's ring, then `leased`, then published. Killed in between: leased to a
 //!   worker that never saw it, and it goes back.
+//! - *ask to end*: one word of a leased task. Killed before: the order is still in its ring.
 //! - *finish*: body, answer, length, then `done`. Killed before: still leased, with the task's body
 //!   half overwritten. That is sound because the answer's record is still unacknowledged in the ring of
 //!   its worker, and a successor applies what is in there once more before it decides about any lease.
@@ -23,7 +24,7 @@ use crate::bus::view::Region;
 use crate::plan::lease::{Attempt, State, Word};
 use crate::plan::recover::Found;
 use crate::process::damage::{Damaged, end_by};
-use crate::wire::{AnswerHeader, TaskHeader, attempt_of};
+use crate::wire::{AnswerHeader, ENDING, TaskHeader, attempt_of};
 use std::cell::Cell;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -47,6 +48,11 @@ pub fn is_leased(region: Region, task: &TaskHeader, worker: u32) -> bool {
         && u32::from(word.worker()) == worker
         && word.attempt() == attempt_of(task.lease)
         && table.task(task.entry).id == task.id
+}
+
+/// In a worker: its task, which is leased to it, is to end with what it has output.
+pub fn is_ending(region: Region, task: &TaskHeader) -> bool {
+    Table::read_only(region).task(task.entry).is_ending()
 }
 
 /// This process wrote the entry's words, or has checked them at its takeover. If they are wrong all the same, another
@@ -193,6 +199,15 @@ impl Table {
     /// The record is staged in the worker's ring, and not published yet.
     pub(super) fn lease(&self, entry: u32, worker: u16) {
         self.step(entry, |word| word.lease(worker));
+    }
+
+    /// Asks the worker that the task is leased to to end it, and to answer with what it has output.
+    pub(super) fn ask_to_end(&self, entry: u32) {
+        let slot = self.slot(entry);
+        let was = self.task(entry);
+        let task = TaskHeader { kind: was.kind | ENDING, ..was };
+        copy_in(&slot.task, task.as_bytes());
+        self.keep(entry, |words| words.set_task(&task, slot.task_len.load(Ordering::Relaxed)));
     }
 
     pub(super) fn finish(&self, entry: u32, answer: &AnswerHeader, body: &[u8]) {

@@ -10,7 +10,8 @@ use crate::plan::lease::{Attempt, NO_WORKER, State, Word};
 use crate::plan::recover::Ending;
 use crate::plan::retry::{Backoff, Cause, Next, after_failure};
 use crate::wire::{
-    ANSWER, AnswerHeader, AnswerStatus, REVIVED, TASK, TaskHeader, TaskId, WAS_DEAD_LETTER, attempt_of, lease,
+    ANSWER, AnswerHeader, AnswerStatus, ENDING, REVIVED, TASK, TaskHeader, TaskId, WAS_DEAD_LETTER,
+    attempt_of, lease,
 };
 use std::cmp::Reverse;
 use zerocopy::{FromBytes, IntoBytes};
@@ -49,7 +50,7 @@ impl Coordinator {
             }
             task.entry = entry;
             task.lease = 0;
-            task.kind &= !WAS_DEAD_LETTER;
+            task.kind &= !(WAS_DEAD_LETTER | ENDING);
             self.table.accept(entry, &task, &record.body);
             // Now that it is in the table. One by one: an invalid record is never acknowledged, so a successor
             // finds it invalid too, and the ring counts exactly the accepted tasks.

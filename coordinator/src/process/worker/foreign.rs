@@ -166,7 +166,9 @@ impl Worker {
             flags |= SPOOLED;
         }
         answer.code = ended.how.raw();
-        if is_given_up(ended.cut) {
+        if ended.cut == Some(CutShort::Asked(StopReason::Ending)) {
+            answer.status = AnswerStatus::Cancelled as u32;
+        } else if is_given_up(ended.cut) {
             answer.status = AnswerStatus::TimedOut as u32;
         }
         answer.stdout_len = ended.stdout.len() as u32 | flags;
@@ -371,6 +373,9 @@ impl Watcher for Waiting<'_> {
         if self.worker.is_stopping() {
             return Some(StopReason::Stopping);
         }
-        self.worker.is_cancelled(self.task).then_some(StopReason::Cancelled)
+        if self.worker.is_cancelled(self.task) {
+            return Some(StopReason::Cancelled);
+        }
+        self.worker.is_ending(self.task).then_some(StopReason::Ending)
     }
 }

@@ -291,6 +291,42 @@ fn an_interrupted_run_sends_the_signal_that_was_asked_for_and_waits_for_the_grac
 }
 
 #[test]
+fn what_an_interrupted_task_says_within_its_grace_is_kept() {
+    let script = "trap 'echo saved; echo why >&2; exit 5' TERM; echo first; echo >> begun; while :; do sleep 0.01; done";
+    let large = "trap 'printf %0100000d 0; exit 0' TERM; echo >> begun; while :; do sleep 0.01; done";
+    let desk = Desk::new();
+    let task =
+        |id: &str, script: &str| serde_json::json!({"id": id, "command": ["sh", "-c", script]}).to_string();
+    desk.write("tasks", [task("small", script), task("large", large)].join("\n"));
+    let first = ["--agents", "2", "--tasks", "tasks", "--drain", "1ms", "--grace", "60s"];
+    for rest in [&["--results", "out"][..], &["--tag"]] {
+        let _ = std::fs::remove_file(desk.path("begun"));
+        let child = desk.start(&[&first[..], rest].concat());
+        wait_until("two have begun", || desk.lines("begun").len() == 2);
+        signal(&child, Signal::SIGINT);
+        let ended = desk.ended(child).with(21).says(&["interrupted: 0 of 2 tasks had ended"]);
+        assert!(is_empty(desk.shm.path()) && super::spools(&desk) == 0);
+        if rest == ["--tag"] {
+            assert!(ended.stdout.contains("small\tfirst\nsmall\tsaved\n"), "{}", ended.stdout);
+            assert!(ended.stdout.contains(&"0".repeat(100_000)), "{}", ended.stdout.len());
+            assert!(ended.stderr.contains("small\twhy"), "{}", ended.stderr);
+            continue;
+        }
+        let rows = desk.last("out");
+        assert_eq!(
+            (&rows["small"]["stdout"], &rows["small"]["stderr"]),
+            (&"first\nsaved\n".into(), &"why\n".into())
+        );
+        assert_eq!(rows["small"]["exit"], 5);
+        assert_eq!(rows["large"]["stdout"], "0".repeat(100_000));
+        assert!(rows.values().all(|row| row["status"] == "cancelled"), "{rows:?}");
+    }
+    // They were cancelled all the same, and are done again.
+    let again = ["--agents", "2", "--tasks", "tasks", "--results", "out", "--resume", "--timeout", "1s"];
+    desk.run(&again).with(10).says(&["0 of 2 tasks are done; 2 to do"]);
+}
+
+#[test]
 fn two_terms_of_one_sender_are_one_request_and_two_interrupts_are_two() {
     for (number, status) in [(Signal::SIGTERM, "ok"), (Signal::SIGINT, "cancelled")] {
         let desk = Desk::new();

@@ -412,7 +412,8 @@ impl World {
                 letter.state == DeadLetterState::Dead && letter.task.id.sequence == sequence
             });
             match (order, letter) {
-                (Order::Cancel, _) => {
+                // The tasks of the model have no output that is waited for.
+                (Order::Cancel | Order::End, _) => {
                     // It may have overtaken its task.
                     while !self.region(coord).down.records.is_empty() && !self.process(coord).free.is_empty()
                     {

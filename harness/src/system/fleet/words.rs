@@ -60,7 +60,8 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::AttemptTimedOut(..)
         | Reason::Failed(_)
         | Reason::Unassigned(_)
-        | Reason::Cancelled => None,
+        | Reason::Cancelled
+        | Reason::Ended(_) => None,
     };
     Failure { reason: failure.to_string(), place, cause: cause(failure) }
 }
@@ -91,6 +92,7 @@ fn cause(failure: &Reason) -> Cause {
         | Reason::Damaged(..)
         | Reason::Missing(_)
         | Reason::Cancelled
+        | Reason::Ended(_)
         | Reason::FleetEnded => Cause::Other,
     }
 }

@@ -171,7 +171,9 @@ impl<'a> End<'a> {
             _ => (Status::Died, "its worker died".to_owned()),
         };
         let output = match answer.status {
-            AnswerStatus::TimedOut if answer.took_ns > 0 => Self::answered(id, &found, kind).output,
+            AnswerStatus::TimedOut | AnswerStatus::Cancelled if answer.took_ns > 0 => {
+                Self::answered(id, &found, kind).output
+            }
             _ => Output { attempt: Some(answer.attempt.into()), ..Output::default() },
         };
         Self { status, output, error: Some(error) }
@@ -184,6 +186,7 @@ impl<'a> End<'a> {
             Failure::AttemptTimedOut(_, partial) => (Status::TimedOut, Some(partial)),
             Failure::TimedOut(_) => (Status::TimedOut, None),
             Failure::Cancelled => (Status::Cancelled, None),
+            Failure::Ended(partial) => (Status::Cancelled, Some(partial)),
             Failure::Refused(..) => (Status::Refused, None),
             _ => (Status::Died, None),
         };
