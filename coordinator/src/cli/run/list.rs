@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -128,8 +129,45 @@ pub(super) struct Facts {
 #[derive(Debug)]
 enum Source {
     Agents(u32),
-    Lines { lines: Lines, json: bool },
-    Live { name: String, live: Live, line: u64 },
+    /// `file` if other programs can change it.
+    Lines {
+        lines: Lines,
+        json: bool,
+        file: Option<Whence>,
+    },
+    Live {
+        name: String,
+        live: Live,
+        line: u64,
+    },
+}
+
+/// A file with a list, as it was when that was checked.
+#[derive(Debug)]
+struct Whence {
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// What changes with a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// In ns since 1970.
+    modified: i128,
+}
+
+impl Stamp {
+    fn of(found: &std::fs::Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes: found.size(),
+            modified: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
+        }
+    }
 }
 
 /// What comes next.
@@ -273,20 +311,52 @@ impl List {
         while let Some((mark, wanted)) = self.checked.get(self.taken as usize).copied() {
             let found = self.next_line(self.taken + 1)?;
             self.taken += 1;
-            let changed = |line: Option<u64>| {
-                let at = line.map_or_else(|| "its end".to_owned(), |line| format!("line {line}"));
-                format!("{} was changed after it had been checked: {at} is different", self.source.name())
-            };
             match found {
-                None => return Err(changed(None)),
-                Some(found) if found.mark != mark => return Err(changed(Some(found.line))),
+                None => return Err(self.changed(None)),
+                Some(found) if found.mark != mark => return Err(self.changed(Some(found.line))),
                 Some(Found { line, spec, .. }) if wanted => {
-                    return spec.map(Next::Task).map_err(|_| changed(Some(line)));
+                    return spec.map(Next::Task).map_err(|_| self.changed(Some(line)));
                 }
                 Some(_) => {}
             }
         }
         Ok(Next::End)
+    }
+
+    /// After the last task: whether the list is still the one that was checked. A file that was written anew or replaced may
+    /// say the same, and one that was removed says nothing else.
+    ///
+    /// # Errors
+    /// It says something else, or cannot be read; in words.
+    pub(super) fn check_again(&mut self) -> Result<(), String> {
+        let Source::Lines { lines, file: Some(Whence { path, stamp }), .. } = &mut self.source else {
+            return Ok(());
+        };
+        let Ok(found) = path.metadata() else { return Ok(()) };
+        if Stamp::of(&found) == *stamp {
+            return Ok(());
+        }
+        let wrong = |error: io::Error| format!("cannot read {} again: {error}", path.display());
+        if !found.is_file() {
+            return Err(format!("{} was replaced after it had been checked", path.display()));
+        }
+        lines.from = BufReader::with_capacity(1 << 16, File::open(path.as_path()).map_err(wrong)?);
+        lines.rewind().map_err(wrong)?;
+        for (at, (mark, _)) in std::mem::take(&mut self.checked).into_iter().enumerate() {
+            match self.next_line(at as u64 + 1)? {
+                Some(found) if found.mark == mark => {}
+                found => return Err(self.changed(found.map(|found| found.line))),
+            }
+        }
+        match self.next_line(self.facts.total + 1)? {
+            None => Ok(()),
+            Some(found) => Err(self.changed(Some(found.line))),
+        }
+    }
+
+    fn changed(&self, line: Option<u64>) -> String {
+        let at = line.map_or_else(|| "its end".to_owned(), |line| format!("line {line}"));
+        format!("{} was changed after it had been checked: {at} is different", self.source.name())
     }
 
     fn next_line(&mut self, number: u64) -> Result<Option<Found>, String> {
@@ -295,7 +365,7 @@ impl List {
                 let found = || Found { line: number, mark: 0, spec: Ok(of_agent(number, &self.doer)) };
                 return Ok((number <= u64::from(*count)).then(found));
             }
-            Source::Lines { lines, json } => (lines, *json),
+            Source::Lines { lines, json, .. } => (lines, *json),
             Source::Live { .. } => return Ok(None),
         };
         let whole = loop {
@@ -392,8 +462,15 @@ impl Source {
         let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
         match pipe::open(path, whole) {
             Ok(Input::File(file)) => {
+                // What came through standard input is a copy.
+                let stamp = (!is_stdin).then(|| file.metadata().map(|found| Stamp::of(&found)));
+                let stamp = stamp
+                    .transpose()
+                    .map_err(|error| Refusal::Io(format!("cannot look at {name}: {error}")))?;
                 let from = BufReader::with_capacity(1 << 16, file);
-                Ok(Self::Lines { lines: Lines { name, from, end, number: 0, text: Vec::new() }, json })
+                let lines = Lines { name, from, end, number: 0, text: Vec::new() };
+                let file = stamp.map(|stamp| Whence { path: path.to_owned(), stamp });
+                Ok(Self::Lines { lines, json, file })
             }
             Ok(Input::Pipe(begun, rest)) => {
                 Ok(Self::Live { name, live: Live::new(begun, rest, end, LINE_MAX), line: 0 })

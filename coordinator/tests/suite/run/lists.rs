@@ -164,6 +164,65 @@ fn a_list_that_changes_under_the_run_stops_it() {
 }
 
 #[test]
+fn a_list_that_is_changed_or_replaced_after_it_was_read_fails_its_run() {
+    type Change = fn(&Desk);
+    let cases: [(&str, Change, i32, &str); 6] = [
+        (
+            "a line more",
+            |desk| desk.write("inputs", "one\ntwo\nthree\n"),
+            10,
+            "inputs was changed after it had been checked: line 3 is different",
+        ),
+        ("a line less", |desk| desk.write("inputs", "one\n"), 10, "its end is different"),
+        (
+            "replaced",
+            |desk| {
+                desk.write("other", "one\n2\n");
+                std::fs::rename(desk.path("other"), desk.path("inputs")).unwrap();
+            },
+            10,
+            "line 2 is different",
+        ),
+        (
+            "replaced by a directory",
+            |desk| {
+                std::fs::remove_file(desk.path("inputs")).unwrap();
+                std::fs::create_dir(desk.path("inputs")).unwrap();
+            },
+            10,
+            "inputs was replaced",
+        ),
+        (
+            "replaced by its copy",
+            |desk| {
+                std::fs::copy(desk.path("inputs"), desk.path("other")).unwrap();
+                std::fs::rename(desk.path("other"), desk.path("inputs")).unwrap();
+            },
+            0,
+            "",
+        ),
+        ("removed", |desk| std::fs::remove_file(desk.path("inputs")).unwrap(), 0, ""),
+    ];
+    for (name, change, code, words) in cases {
+        let desk = Desk::new();
+        desk.write("inputs", "one\ntwo\n");
+        let script = super::waits("go");
+        let arguments =
+            ["--agents", "2", "--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script, "{}"];
+        let child = desk.start(&arguments);
+        wait_until("two have begun", || desk.lines("begun").len() == 2);
+        change(&desk);
+        desk.touch("go");
+        let ended = desk.ended(child);
+        assert!(ended.stderr.contains(words), "{name}: {}", ended.stderr);
+        ended.with(code);
+        // What was done stays done.
+        assert!(desk.rows("out").iter().all(|row| row["status"] == "ok"), "{name}");
+        assert_eq!(desk.rows("out").len(), 2, "{name}");
+    }
+}
+
+#[test]
 fn no_more_agents_are_started_than_there_are_tasks() {
     let desk = Desk::new();
     desk.write("inputs", "1\n2\n");

@@ -11,6 +11,13 @@ impl Run {
     /// Writes what is left, and reports how the run ended; the exit status.
     pub(super) fn finish(mut self) -> u8 {
         self.write_rest();
+        if self.stop.is_none()
+            && let Err(error) = self.work.list.check_again()
+        {
+            let hint =
+                "the tasks of the list as it was are done; do not change a list before its run has ended";
+            self.broken(FAILED, &error, hint);
+        }
         let counts = self.counts();
         self.work.progress.finish(&counts);
         let is_all = self.is_done() && self.stop != Some(Stop::Interrupted);
