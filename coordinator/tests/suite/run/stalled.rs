@@ -54,8 +54,12 @@ fn a_run_whose_output_is_lost_after_its_last_task_has_not_succeeded() {
             Full::Stderr => command.stderr(writer),
         };
         let child = command.spawn().unwrap();
-        wait_until("the tasks have ended", || desk.lines("begun").len() == 2);
-        std::thread::park_timeout(std::time::Duration::from_millis(200));
+        let answered = || {
+            let fleet = std::fs::read_dir(desk.shm.path()).unwrap().flatten().next();
+            let status = fleet.and_then(|fleet| coordinator::client::status::of(&fleet.path()).ok());
+            status.map_or(0, |status| status.ledger().answered)
+        };
+        wait_until("the tasks have ended", || answered() == 2);
         signal(&child, Signal::SIGINT);
         desk.ended(child).with(21);
     }
