@@ -91,6 +91,8 @@ pub enum Obeys {
     Nothing,
     /// What is paused stays paused.
     NoContinue,
+    /// The first kill is carried out, and every other one is refused.
+    OneKill,
 }
 
 impl fmt::Debug for Fake {
@@ -409,6 +411,10 @@ impl System for Fake {
         let process = self.process(place).clone();
         match (order, self.obeys) {
             (_, Obeys::Nothing) | (Order::Continue(_), Obeys::NoContinue) => {}
+            (Order::Kill(_), Obeys::OneKill) if self.deaths > 0 => {
+                let why = "Operation not permitted".to_owned();
+                return Err(OrderError::Refused(place, process.pid, why));
+            }
             (Order::Kill(_), _) => {
                 self.kill(place);
                 let back_ns = self.clock.now_ns() + 100_000_000;

@@ -54,6 +54,19 @@ fn an_injection_that_does_nothing_is_unproven() {
 }
 
 #[test]
+fn a_kill_that_is_refused_for_one_of_several_targets_is_unproven() {
+    let (done, verdict) = run(&format!("{KILL}\nshare = \"100%\""), Obeys::OneKill);
+    let steps = done.all(|event| if let Event::Fault(step) = event { Some(step) } else { None });
+    let kinds: Vec<_> = steps.iter().map(|step| step.step).collect();
+    assert_eq!((&kinds[..], verdict), (&[Injected, Unproven][..], Verdict::Inconclusive));
+    // One that lives is named, and never the one that is dead.
+    let (dead, how) = (&done.crashes()[0].name, &steps[1].how);
+    let named = ["worker/0.0", "worker/0.1", "worker/0.2"].into_iter().filter(|name| how.contains(name));
+    assert!(named.clone().count() > 0 && named.into_iter().all(|name| name != dead), "{dead}: {how}");
+    assert_eq!(done.crashes().len(), 1);
+}
+
+#[test]
 fn a_pause_is_healed_on_time_and_a_heal_that_does_nothing_is_unhealed() {
     let (done, verdict) = run(PAUSE, Obeys::All);
     let found = steps(&done);

@@ -71,7 +71,12 @@ fn a_command_that_holds_a_hundred_mebibytes_fails_a_criterion_on_64() {
 fn what_the_workers_hold_themselves_has_no_commands_in_it() {
     let bench = Bench::new(&holding("memory.pss.workers max < 64MiB"));
     let done = bench.start(&["--quiet"]).end();
-    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    // On a host so busy that sweeps are missing, the rest of the verdict is another one.
+    let verdict = verdict(&bench.latest());
+    let memory = &verdict["criteria"][0];
+    assert_eq!(memory["verdict"], "PASS", "{verdict:#}{}", done.stderr);
+    let value = memory["value"].as_f64().unwrap();
+    assert!(value > 0.0 && value < 64.0 * 1024.0 * 1024.0, "{verdict:#}");
     // Both are in the same table.
     let csv = std::fs::read_to_string(bench.latest().join("samples.csv")).unwrap();
     let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
