@@ -2,22 +2,23 @@
 //! that a long list need not fit into memory. Plain lines from a pipe that is still open are the exception: little can be
 //! wrong with them, and they are taken as they come.
 
+mod lines;
+mod whence;
+
 use super::pipe::{self, Input, Live, Piece};
 use super::results::{Done, digest};
 use super::task::{self, Doer, Job, OwnStop, Spec};
 use super::template::Values;
+use lines::{LINE_MAX, Lines};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use whence::Whence;
 
 /// How many mistakes of a list are printed one by one.
 const MISTAKES_SHOWN: usize = 20;
-/// The longest line, in bytes. A task of the largest size fits, however it is written.
-const LINE_MAX: usize = 8 << 20;
 
 /// Where tasks come from.
 #[derive(Debug, Clone)]
@@ -142,34 +143,6 @@ enum Source {
     },
 }
 
-/// A file with a list, as it was when that was checked.
-#[derive(Debug)]
-struct Whence {
-    path: PathBuf,
-    stamp: Stamp,
-}
-
-/// What changes with a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    /// In ns since 1970.
-    modified: i128,
-}
-
-impl Stamp {
-    fn of(found: &std::fs::Metadata) -> Self {
-        Self {
-            device: found.dev(),
-            inode: found.ino(),
-            bytes: found.size(),
-            modified: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
-        }
-    }
-}
-
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum Next<T> {
@@ -177,17 +150,6 @@ pub(super) enum Next<T> {
     /// Nothing yet.
     Later,
     End,
-}
-
-/// A file, line by line.
-#[derive(Debug)]
-struct Lines {
-    name: String,
-    from: BufReader<File>,
-    end: u8,
-    /// Of the line that was read last; 1 for the first.
-    number: u64,
-    text: Vec<u8>,
 }
 
 impl List {
@@ -329,19 +291,9 @@ impl List {
     /// # Errors
     /// It says something else, or cannot be read; in words.
     pub(super) fn check_again(&mut self) -> Result<(), String> {
-        let Source::Lines { lines, file: Some(Whence { path, stamp }), .. } = &mut self.source else {
-            return Ok(());
-        };
-        let Ok(found) = path.metadata() else { return Ok(()) };
-        if Stamp::of(&found) == *stamp {
-            return Ok(());
-        }
-        let wrong = |error: io::Error| format!("cannot read {} again: {error}", path.display());
-        if !found.is_file() {
-            return Err(format!("{} was replaced after it had been checked", path.display()));
-        }
-        lines.from = BufReader::with_capacity(1 << 16, File::open(path.as_path()).map_err(wrong)?);
-        lines.rewind().map_err(wrong)?;
+        let Source::Lines { lines, file: Some(file), .. } = &mut self.source else { return Ok(()) };
+        let Some(now) = file.changed()? else { return Ok(()) };
+        lines.read_from(now).map_err(|error| format!("cannot read {} again: {error}", lines.name))?;
         for (at, (mark, _)) in std::mem::take(&mut self.checked).into_iter().enumerate() {
             match self.next_line(at as u64 + 1)? {
                 Some(found) if found.mark == mark => {}
@@ -461,15 +413,9 @@ impl Source {
         let is_stdin = path.as_os_str() == "-";
         let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
         match pipe::open(path, whole) {
-            Ok(Input::File(file)) => {
-                // What came through standard input is a copy.
-                let stamp = (!is_stdin).then(|| file.metadata().map(|found| Stamp::of(&found)));
-                let stamp = stamp
-                    .transpose()
-                    .map_err(|error| Refusal::Io(format!("cannot look at {name}: {error}")))?;
-                let from = BufReader::with_capacity(1 << 16, file);
-                let lines = Lines { name, from, end, number: 0, text: Vec::new() };
-                let file = stamp.map(|stamp| Whence { path: path.to_owned(), stamp });
+            Ok(Input::File(from)) => {
+                let file = Whence::of(path, &from);
+                let lines = Lines::new(name, from, end);
                 Ok(Self::Lines { lines, json, file })
             }
             Ok(Input::Pipe(begun, rest)) => {
@@ -485,40 +431,6 @@ impl Source {
             Self::Lines { lines, .. } => lines.name.clone(),
             Self::Live { name, .. } => name.clone(),
         }
-    }
-}
-
-impl Lines {
-    fn rewind(&mut self) -> io::Result<()> {
-        self.number = 0;
-        self.from.rewind()
-    }
-
-    /// The next line into `text`; `false` if it is too long, and only its beginning is there.
-    fn next(&mut self) -> io::Result<Option<bool>> {
-        self.text.clear();
-        let limit = LINE_MAX as u64 + 1;
-        if (&mut self.from).take(limit).read_until(self.end, &mut self.text)? == 0 {
-            return Ok(None);
-        }
-        self.number += 1;
-        if self.text.last() == Some(&self.end) {
-            self.text.pop();
-            return Ok(Some(true));
-        }
-        if (self.text.len() as u64) < limit {
-            return Ok(Some(true));
-        }
-        self.from.skip_until(self.end)?;
-        Ok(Some(false))
-    }
-
-    /// Whether the line is not a task. A byte order mark at the beginning of the file is removed.
-    fn is_blank(&mut self, json: bool) -> bool {
-        if json && self.number == 1 && self.text.starts_with(b"\xef\xbb\xbf") {
-            self.text.drain(..3);
-        }
-        if json { self.text.trim_ascii().is_empty() } else { self.text.is_empty() }
     }
 }
 

@@ -313,11 +313,10 @@ fn what_an_interrupted_task_says_within_its_grace_is_kept() {
             continue;
         }
         let rows = desk.last("out");
-        assert_eq!(
-            (&rows["small"]["stdout"], &rows["small"]["stderr"]),
-            (&"first\nsaved\n".into(), &"why\n".into())
-        );
-        assert_eq!(rows["small"]["exit"], 5);
+        let small = &rows["small"];
+        assert_eq!((&small["stdout"], &small["exit"]), (&"first\nsaved\n".into(), &5.into()));
+        // Some shells say as well how their child has ended.
+        assert!(small["stderr"].as_str().unwrap().ends_with("why\n"), "{small}");
         assert_eq!(rows["large"]["stdout"], "0".repeat(100_000));
         assert!(rows.values().all(|row| row["status"] == "cancelled"), "{rows:?}");
     }

@@ -223,6 +223,17 @@ fn a_list_that_is_changed_or_replaced_after_it_was_read_fails_its_run() {
 }
 
 #[test]
+fn a_list_through_a_named_pipe_is_not_looked_for_there_again() {
+    let desk = Desk::new();
+    nix::unistd::mkfifo(&desk.path("tasks"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let child = desk.start(&["--agents", "1", "--tasks", "tasks", "--", "echo"]);
+    let mut pipe = std::fs::File::options().write(true).open(desk.path("tasks")).unwrap();
+    writeln!(pipe, r#"{{"args":["one"]}}"#).unwrap();
+    drop(pipe);
+    assert_eq!(desk.ended(child).with(0).stdout, "one\n");
+}
+
+#[test]
 fn no_more_agents_are_started_than_there_are_tasks() {
     let desk = Desk::new();
     desk.write("inputs", "1\n2\n");
