@@ -198,6 +198,12 @@ fn overwritten(answer: &AnswerHeader) -> String {
     }
 }
 
+/// A task that a worker had begun is answered by that worker.
+fn cancelled(answer: &AnswerHeader, partial: impl FnOnce() -> Box<Partial>) -> Failure {
+    let is_begun = (1..answer.finished_ns).contains(&answer.started_ns);
+    if is_begun { Failure::Ended(partial()) } else { Failure::Cancelled }
+}
+
 /// The outcome that an answer reports.
 fn outcome_of<'a>(
     index: u32,
@@ -247,11 +253,7 @@ fn outcome_of<'a>(
         Some(AnswerStatus::WorkerDied) => Err(Failure::WorkerDied(worker, how)),
         Some(AnswerStatus::WorkerDead) => Err(Failure::WorkerDead(worker, how)),
         Some(AnswerStatus::WorkerHung) => Err(Failure::WorkerHung(worker, how)),
-        // If not, no worker had begun it.
-        Some(AnswerStatus::Cancelled) if (1..answer.finished_ns).contains(&answer.started_ns) => {
-            Err(Failure::Ended(partial()))
-        }
-        Some(AnswerStatus::Cancelled) => Err(Failure::Cancelled),
+        Some(AnswerStatus::Cancelled) => Err(cancelled(answer, partial)),
         Some(AnswerStatus::Refused) => Err(Failure::Refused(worker, words())),
         Some(AnswerStatus::AgentFailed) => Err(Failure::AgentFailed(worker, words())),
         Some(AnswerStatus::AgentDied) => Err(Failure::AgentDied(worker, words())),

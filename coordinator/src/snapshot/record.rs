@@ -259,8 +259,7 @@ pub struct AnswerRecord {
 }
 
 impl AnswerRecord {
-    /// The record of an outcome; `None` if that only reports that the task's coordinator or fleet is lost, which is no
-    /// outcome of the task.
+    /// Of an outcome; `None` if that only reports that the task's coordinator or fleet is lost.
     pub fn of(outcome: &Outcome<'_>) -> Option<Self> {
         let plain = |status, code, body: &[u8]| Self {
             worker: outcome.worker.worker,
