@@ -187,7 +187,7 @@ fn a_plan_as_json_is_what_the_text_says() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(plan["plan"]["processes"], 708);
-    assert_eq!(plan["plan"]["rounds_planned"], 180);
+    assert_eq!(plan["plan"]["rounds_planned"], 900);
     assert_eq!(plan["seed"], 5);
     assert_eq!(plan["scenario"]["overrides"][0], "load.duration=90s");
     let text = stdout(&harness(&["plan", &file]));

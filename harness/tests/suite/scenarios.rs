@@ -166,7 +166,7 @@ fn a_percentile_of_windows_with_too_few_rounds_is_noted_before_the_run() {
         plan.notes().iter().filter(about).cloned().collect::<Vec<_>>()
     };
     assert_eq!(notes(""), [] as [String; 0]);
-    assert_eq!(notes(" every 2m"), [] as [String; 0]);
+    assert_eq!(notes(" every 5m"), [] as [String; 0]);
     let [note] = notes(" every 1m").try_into().unwrap();
     assert!(note.contains("asks for p99 of 60 rounds a window and needs at least 299"), "{note}");
 }

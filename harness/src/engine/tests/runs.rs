@@ -146,17 +146,17 @@ fn a_task_that_is_never_answered_fails_and_the_run_drains() {
     assert_eq!(done.failures()[0].reason, "worker/0.1: neither an answer nor a failure within 3s");
     assert_eq!(done.ended.reason, EndReason::Completed);
     let silent = done.rounds().into_iter().find(|round| round.round == 3).unwrap();
-    // Sent at 170 ms; 3 s of its own, 5 s of grace, and noticed with the next look.
-    assert!((8_170..=8_270).contains(&(silent.finished_ns / 1_000_000)), "{silent:?}");
+    // Sent at 170 ms; 3 s of its own, half a second for its stop, 5 s of grace, and noticed with the next look.
+    assert!((8_670..=8_770).contains(&(silent.finished_ns / 1_000_000)), "{silent:?}");
 }
 
 #[test]
 fn an_answer_after_its_task_was_given_up_is_late_and_never_answered() {
     let done = run(|clock, _| {
         Fake::new(clock, 3).replies(|round, place| match (round, place == worker(1)) {
-            // Given up at 8,170 ms, while round 19 is still waited for.
-            (3, true) => Reply::After(Duration::from_millis(8_100)),
-            (19, true) => Reply::After(Duration::from_millis(7_900)),
+            // Given up at 8,670 ms, while round 19 is still waited for.
+            (3, true) => Reply::After(Duration::from_millis(8_600)),
+            (19, true) => Reply::After(Duration::from_millis(8_400)),
             _ => Reply::Right,
         })
     });
