@@ -144,6 +144,8 @@ struct Coordinator {
     taking_over: bool,
     /// A worker that dies now is replaced.
     serving: bool,
+    /// Its workers were told to end, by this process: what a word in shared memory says of that is no proof.
+    stopping: bool,
     /// Room for the numbers of ready workers and for a body, kept between rounds.
     ready: Vec<usize>,
     body: Vec<u8>,
@@ -233,6 +235,7 @@ impl Coordinator {
             orders_broken: [false; 2],
             taking_over: false,
             serving: false,
+            stopping: false,
             ready: Vec::with_capacity(workers as usize),
             body: Vec::new(),
         })
@@ -399,7 +402,7 @@ impl Coordinator {
     }
 
     fn stop(&mut self) {
-        self.serving = false;
+        (self.serving, self.stopping) = (false, true);
         self.due.clear();
         self.region.state().stopping.store(1, Ordering::Release);
         for number in 0..self.links.len() as u32 {

@@ -10,10 +10,13 @@ pub const STATUS: i32 = 73;
 /// How a parent describes a process that ended with it.
 pub const IN_WORDS: &str = "its shared memory was overwritten";
 
-/// An entry of the task table has words that cannot be.
+/// Where the words are that cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damaged {
-    pub entry: u32,
+pub enum Damaged {
+    /// In this entry of the task table.
+    Entry(u32),
+    /// In the region's state, which the workers obey.
+    State,
 }
 
 /// Unwinds to the fork of this process, which ends with [`STATUS`].
@@ -33,7 +36,7 @@ mod tests {
 
     #[test]
     fn only_damage_ends_with_its_status() {
-        let damaged = std::panic::catch_unwind(|| end_by(Damaged { entry: 3 })).unwrap_err();
+        let damaged = std::panic::catch_unwind(|| end_by(Damaged::Entry(3))).unwrap_err();
         assert_eq!(status_of(&*damaged), STATUS);
         let bug: Box<dyn Any + Send> = Box::new("a bug");
         assert_eq!(status_of(&*bug), 70);

@@ -14,6 +14,7 @@ use crate::os::identity::Identity;
 use crate::plan::pool::{Decision, Limits, Reason, Wear, after_task};
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskKind};
 use foreign::Foreign;
+use std::cell::Cell;
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -48,6 +49,9 @@ struct Worker {
     policy: Policy,
     /// Tasks carried out by this process.
     done: u32,
+    /// The task in hand was given up because this process was told to end. It has no answer then: whether the order was
+    /// its coordinator's, only that knows.
+    interrupted: Cell<bool>,
     /// Bytes resident before the first task; 0 if the policy sets no limit on growth.
     began_with: u64,
     /// The programs that this worker runs, and what it restores after them.
@@ -84,6 +88,7 @@ pub fn run(
         epoch,
         policy: *policy,
         done: 0,
+        interrupted: Cell::new(false),
         began_with,
         foreign: Foreign::new(control.stamped().created_unix_ns, coordinator, number),
     };
@@ -108,6 +113,14 @@ fn resident() -> u64 {
 impl Worker {
     fn is_stopping(&self) -> bool {
         self.region.state().stopping.load(Ordering::Acquire) != 0 || self.is_fenced()
+    }
+
+    /// As [`Self::is_stopping`], asked on behalf of the task in hand, which is given up if so. The word may be put right
+    /// in the next moment; that does not bring back what was ended.
+    fn gives_up(&self) -> bool {
+        let stopping = self.is_stopping();
+        self.interrupted.set(self.interrupted.get() || stopping);
+        stopping
     }
 
     /// This process has outlived its coordinator: another one has the region. That should not happen, since a worker dies
@@ -136,6 +149,10 @@ impl Worker {
                     return STATUS_BAD_RING;
                 }
                 self.carry_out(&mut record);
+                if self.interrupted.get() {
+                    // The task stays in hand: it is in the ring and in the table.
+                    return if self.is_fenced() { STATUS_FENCED } else { STATUS_STOPPED };
+                }
                 // Only now: a worker killed before has left the task in the ring and in the table.
                 tasks.acknowledge();
                 if let Some(status) = self.wear() {
@@ -182,7 +199,7 @@ impl Worker {
     /// The current task must end early.
     fn is_cut_short(&self, task: &TaskHeader) -> bool {
         self.beat();
-        self.is_stopping() || self.is_cancelled(task)
+        self.gives_up() || self.is_cancelled(task)
     }
 
     /// Counts a task. Returns the exit status if this worker must be replaced.
@@ -236,11 +253,17 @@ impl Worker {
             record.body = why.into_bytes();
             record.body.truncate(self.region.shape().payload_max() as usize);
         }
+        if self.interrupted.get() {
+            return;
+        }
         answer.finished_ns = now_ns();
         let own = &self.slot.own;
         own.executed.store(own.executed.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
         self.send(&answer, &record.body);
+        if self.interrupted.get() {
+            return;
+        }
         // The task is in hand until its answer is published: if the worker is killed before, it had begun the task, which
         // costs an attempt.
         self.slot.own.task.store(0, Ordering::Release);
@@ -314,12 +337,13 @@ impl Worker {
         let mut header = [0; crate::bus::ring::HEADER];
         header.copy_from_slice(answer.as_bytes());
         while self.answers.push(ANSWER, &header, body).is_err() {
-            if self.is_stopping() {
+            if self.gives_up() {
                 return;
             }
             self.slot.bell.wait(FULL_RING, || false);
         }
         if self.is_fenced() {
+            self.interrupted.set(true);
             return;
         }
         self.answers.publish();

@@ -97,6 +97,12 @@ pub enum What {
         pid: u64,
         dead_pid: u64,
     },
+    /// A word that only this process may write was not what it had written, and was put back.
+    Overwritten {
+        /// `None` if the coordinator wrote one that this program does not know.
+        word: Option<&'static str>,
+        found: u64,
+    },
     /// Overwritten before they were read. The event's number is that of the first one missing.
     Missed {
         count: u64,
@@ -275,6 +281,11 @@ impl What {
             EventKind::Paused => Self::Paused { for_ns: first },
             EventKind::Settled => Self::Settled { returned: first, reported: second },
             EventKind::Adopted => Self::Adopted { pid: first, dead_pid: second },
+            EventKind::Overwritten => {
+                let words = ["state.stopping", "state.epoch"];
+                let word = usize::try_from(first).ok().and_then(|at| words.get(at)).copied();
+                Self::Overwritten { word, found: second }
+            }
         }
     }
 }
@@ -324,6 +335,10 @@ impl fmt::Display for What {
                 write!(f, "settled: {returned} tasks returned, {reported} reported")
             }
             Self::Adopted { pid, dead_pid } => write!(f, "adopted by pid {pid}, pid {dead_pid} is dead"),
+            Self::Overwritten { word, found } => {
+                let word = word.unwrap_or("a word");
+                write!(f, "overwritten: {word} was {found}, which this process had not written")
+            }
             Self::Missed { count } => write!(f, "missed {count} events, overwritten before they were read"),
         }
     }
@@ -342,7 +357,7 @@ mod tests {
             .map(|kind| What::of(&Event { number: 1, at_ns: 1, kind, place: 0, details: [1; 4] }, 1))
             .collect();
         kinds.push(What::Missed { count: 1 });
-        assert_eq!(kinds.len(), 22);
+        assert_eq!(kinds.len(), 23);
         for kind in kinds {
             let serde_json::Value::Object(mut keys) = serde_json::to_value(&kind).unwrap() else { panic!() };
             let name = keys.remove("kind").unwrap();

@@ -4,9 +4,12 @@
 //! another task, and its own task would wait without end. So this process remembers what it wrote, compares, puts the words
 //! back, and fails the task: its worker may have acted on the wrong ones.
 
-use super::{Coordinator, add};
+use super::{Coordinator, SELF, add};
+use crate::bus::events::EventKind;
 use crate::bus::sync::Ordering;
+use crate::os::clock::now_ns;
 use crate::plan::lease::State;
+use crate::process::damage::{Damaged, end_by};
 use crate::wire::AnswerStatus;
 
 impl Coordinator {
@@ -18,14 +21,26 @@ impl Coordinator {
         }
     }
 
-    /// Compares the words that a worker obeys as soon as it starts. To be called while this process starts workers.
-    pub(super) fn check_state(&self) {
+    /// Compares the words that a worker obeys as soon as it sees them, and puts them back. To be called while this process
+    /// starts workers, and before it judges why one of them ended.
+    ///
+    /// Which workers have obeyed a wrong word is not known, nor what they will do: a serving coordinator leaves all of them to
+    /// its successor, which finds the words as they were.
+    pub(super) fn check_state(&mut self) {
         let state = self.region.state();
-        for (word, written) in [(&state.stopping, 0), (&state.epoch, self.epoch)] {
-            if word.load(Ordering::Relaxed) != written {
-                word.store(written, Ordering::Release);
-                add(&self.region.counters().damaged);
+        let mut damaged = false;
+        for (number, word, written) in [(0, &state.stopping, 0), (1, &state.epoch, self.epoch)] {
+            let found = word.load(Ordering::Relaxed);
+            if found == written {
+                continue;
             }
+            word.store(written, Ordering::Release);
+            add(&self.region.counters().damaged);
+            self.events.write(now_ns(), EventKind::Overwritten, SELF, &[number, found.into()]);
+            damaged = true;
+        }
+        if damaged && self.serving {
+            end_by(Damaged::State);
         }
     }
 

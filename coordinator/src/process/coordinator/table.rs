@@ -58,7 +58,7 @@ pub fn is_ending(region: Region, task: &TaskHeader) -> bool {
 /// This process wrote the entry's words, or has checked them at its takeover. If they are wrong all the same, another
 /// process has scribbled over them; this one ends, and its successor condemns or clears the entry.
 pub(super) fn damaged(entry: u32) -> ! {
-    end_by(Damaged { entry })
+    end_by(Damaged::Entry(entry))
 }
 
 impl Table {

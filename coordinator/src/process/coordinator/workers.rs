@@ -130,6 +130,10 @@ impl Coordinator {
     pub(super) fn reap(&mut self) {
         let mut gone = Vec::new();
         let mut orphans = false;
+        // They may have ended because of it.
+        if self.serving {
+            self.check_state();
+        }
         while let Some((pid, how)) = reap_any() {
             let Some(number) = self.by_pid.remove(&pid) else {
                 // Children of its own come here next.
@@ -137,8 +141,7 @@ impl Coordinator {
                 continue;
             };
             orphans |= !how.is_orderly();
-            let stopping =
-                super::is_stopping(self.control) || self.region.state().stopping.load(Ordering::Relaxed) != 0;
+            let stopping = super::is_stopping(self.control) || self.stopping;
             let replaced = self.serving && !stopping;
             let departure = self.record_departure(number, pid, how, stopping);
             self.links[number as usize].pid = None;

@@ -370,7 +370,7 @@ impl Watcher for Waiting<'_> {
 
     fn stop(&mut self) -> Option<StopReason> {
         self.worker.beat();
-        if self.worker.is_stopping() {
+        if self.worker.gives_up() {
             return Some(StopReason::Stopping);
         }
         if self.worker.is_cancelled(self.task) {

@@ -117,14 +117,25 @@ fn fleet_in(shm: &Path) -> PathBuf {
     found.unwrap()
 }
 
-#[test]
-fn workers_that_were_told_to_end_by_an_overwritten_word_are_replaced() {
+/// What another process writes at the beginning of the region's state: one word, the other, or both in one store.
+fn orders(shape: &FleetShape) -> [(u64, Vec<u8>); 3] {
+    let (stopping, epoch) = (at(shape, "state.stopping"), at(shape, "state.epoch"));
+    assert_eq!(epoch, stopping + 4);
+    [
+        (stopping, 1_u32.to_ne_bytes().to_vec()),
+        (epoch, 77_u32.to_ne_bytes().to_vec()),
+        (stopping, 1_u64.to_le_bytes().to_vec()),
+    ]
+}
+
+/// `coordinator run` with a list of six tasks, of which two are in hand when `word` is written at `at`.
+fn run_with(at: u64, word: &[u8]) {
     let (shm, dir) = (shm(), tempfile::tempdir().unwrap());
     std::fs::write(dir.path().join("inputs"), "1\n2\n3\n4\n5\n6\n").unwrap();
     let child = Command::new(PROGRAM)
         .args(["run", "--agents", "2", "--inputs", "inputs", "--shm-dir"])
         .arg(shm.path())
-        .args(["--", "sh", "-c", "echo >> begun; sleep 0.5; echo done"])
+        .args(["--", "sh", "-c", "echo >> begun; sleep 0.5; echo done $1", "task"])
         .current_dir(dir.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -134,13 +145,52 @@ fn workers_that_were_told_to_end_by_an_overwritten_word_are_replaced() {
         std::fs::read(dir.path().join("begun")).is_ok_and(|text| text.len() >= 2)
     });
     let region = fleet_in(shm.path()).join("c0");
-    let shape = FleetShape::new(1, 2, 64, 1).unwrap();
-    let file = File::options().write(true).open(&region).unwrap();
-    file.write_all_at(&1_u32.to_ne_bytes(), at(&shape, "state.stopping")).unwrap();
+    File::options().write(true).open(&region).unwrap().write_all_at(word, at).unwrap();
     let output = child.wait_with_output().unwrap();
-    // The two tasks in hand may have been ended with their workers.
-    assert!(matches!(output.status.code(), Some(0 | 10)), "{output:?}");
-    let done = String::from_utf8(output.stdout).unwrap().lines().count();
-    assert!((4..=6).contains(&done), "{done}");
+    assert_eq!(output.status.code(), Some(0), "{at} := {word:?}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["done 1", "done 2", "done 3", "done 4", "done 5", "done 6"], "{at} := {word:?}");
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_task_that_an_overwritten_word_ended_is_done_again() {
+    for (at, word) in orders(&FleetShape::new(1, 2, 64, 1).unwrap()) {
+        run_with(at, &word);
+    }
+}
+
+#[test]
+fn a_coordinator_whose_state_was_overwritten_names_the_word_and_has_a_successor() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64", "--restarts-max", "1000"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let path = region_path(&up.dir, 0);
+    let [stopping, epoch, _] = orders(client.shape());
+    for ((at, word), named) in [
+        (stopping, "overwritten: state.stopping was 1, which this process had not written"),
+        (epoch, "overwritten: state.epoch was 77, which this process had not written"),
+    ] {
+        for _ in 0..2 {
+            let nap = Task::Sleep(Duration::from_millis(300));
+            client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
+        }
+        client.flush();
+        wait_until("both are in hand", || client.status().coordinators[0].ledger.in_flight == 2);
+        File::options().write(true).open(&path).unwrap().write_all_at(&word, at).unwrap();
+        assert_eq!(failures(&mut client), []);
+        let output = Command::new(PROGRAM).args(["events", "--shm-dir"]).arg(shm.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.matches(named).count(), 1, "{text}");
+    }
+    let output = Command::new(PROGRAM).args(["events", "--shm-dir"]).arg(shm.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let died =
+        |line: &&str| line.contains("coord/0 died") && line.contains("its shared memory was overwritten");
+    assert_eq!(text.lines().filter(died).count(), 2, "{text}");
+    drop(client);
+    assert!(up.stop().is_some());
     assert!(is_empty(shm.path()));
 }
