@@ -9,8 +9,8 @@
 //! a second answer. A program that answers what it was not asked is ended with its whole process group, and another one
 //! is started for the next task.
 //!
-//! A task is delivered as soon as the program has read some of its line. What ends before that has not begun the task,
-//! and another program gets it.
+//! A task is delivered as soon as the program has read some of its line. What ends or closes its stdin before that has
+//! not begun the task, and another program gets it.
 
 mod fault;
 mod line;
@@ -92,7 +92,13 @@ impl Agent {
                 }
             };
             let log = process.log_line();
-            self.end(Duration::ZERO);
+            // One that lives, and takes no more tasks, may have something to finish.
+            let ended = self.end(how.map_or(self.stop.grace, |_| Duration::ZERO));
+            let how = match how.or(ended) {
+                Some(how @ HowEnded::Exited(_)) => how.to_string(),
+                Some(signaled) if how.is_some() => signaled.to_string(),
+                _ => "closed its standard input".to_owned(),
+            };
             if is_new {
                 starts += 1;
                 if starts == STARTS {
@@ -106,8 +112,8 @@ impl Agent {
     /// Returns a running program that waits for a task, and starts one if needed.
     fn ready(&mut self, watcher: &mut impl Watcher) -> Result<&mut Process, AgentFault> {
         if self.process.as_mut().is_some_and(|process| !process.is_waiting()) {
-            // It has ended by itself: no task has failed by that.
-            self.end(Duration::ZERO);
+            // It has ended by itself, or takes no more tasks: no task has failed by that.
+            self.end(self.stop.grace);
         }
         if self.process.is_none() {
             let temporary = self.temporary.as_deref();

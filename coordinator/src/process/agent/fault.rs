@@ -14,7 +14,7 @@ pub enum AgentFault {
     #[error(transparent)]
     Start(ExecError),
     #[error("the agent program {how} before it read its first task, {starts} times in a row{}", and_log(.log))]
-    NotReady { how: HowEnded, starts: u32, log: String },
+    NotReady { how: String, starts: u32, log: String },
     #[error("the agent program had not read its first task {after:?} after its start{}", and_log(.log))]
     SlowStart { after: Duration, log: String },
     #[error("the agent program {how} with the task in hand{}", and_log(.log))]

@@ -72,8 +72,8 @@ pub struct Answered {
 #[derive(Debug)]
 pub(super) enum Turn {
     Answered(Answered),
-    /// The program ended without having read any of it.
-    NotRead(HowEnded),
+    /// The program ended without having read any of it, or has closed its stdin (`None`).
+    NotRead(Option<HowEnded>),
 }
 
 /// A line with a task, on its way.
@@ -206,7 +206,7 @@ impl Process {
         Some(statm.resident.saturating_mul(procfs::page_size()))
     }
 
-    /// It can be asked: it is alive, and its stdout is open. Nothing that it wrote before answers a later task.
+    /// It can be asked: it is alive, and both its stdin and its stdout are open. Nothing that it wrote before answers a later task.
     pub(super) fn is_waiting(&mut self) -> bool {
         let ended = self.group.leader_has_ended();
         let open = self.read(&mut |_| ());
@@ -216,7 +216,15 @@ impl Process {
         if self.buffer.len() > self.line_max.min(STRAY_MAX) {
             self.skip_line();
         }
-        !ended && open && !self.is_deaf
+        !ended && open && !self.is_deaf()
+    }
+
+    /// Its stdin is closed: no process can read what is written to it.
+    fn is_deaf(&self) -> bool {
+        let Some(stdin) = &self.stdin else { return true };
+        let mut fds = [PollFd::new(stdin, PollFlags::OUT)];
+        wait_for(&mut fds, Duration::ZERO);
+        self.is_deaf || fds[0].revents().contains(PollFlags::ERR)
     }
 
     pub(super) fn ask(
@@ -250,6 +258,9 @@ impl Process {
             }
             if ended || !open {
                 break self.gone(&delivery)?;
+            }
+            if self.is_deaf() && !self.has_read(&delivery) {
+                break Turn::NotRead(None);
             }
             self.check(&delivery, times, watcher)?;
         };
@@ -426,7 +437,11 @@ impl Process {
         }
         // Not reaped yet, so its group's number is its own until `end`.
         let how = self.how();
-        if self.has_read(delivery) { Err(AgentFault::Ended { how, log }) } else { Ok(Turn::NotRead(how)) }
+        if self.has_read(delivery) {
+            Err(AgentFault::Ended { how, log })
+        } else {
+            Ok(Turn::NotRead(Some(how)))
+        }
     }
 
     /// How the leader has ended, without reaping it.

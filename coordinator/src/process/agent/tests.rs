@@ -254,6 +254,37 @@ fn what_ends_between_two_tasks_costs_none_of_them() {
 }
 
 #[test]
+fn what_closes_its_stdin_takes_no_more_tasks_and_costs_none_of_them() {
+    // Closed before it is seen to wait for the next task, and after that has been written to it.
+    for (after, settle) in
+        [("exec 0<&-; exec sleep 1000", true), ("sleep 0.05; exec 0<&-; exec sleep 1000", false)]
+    {
+        let mut agent = speaker(&format!("trap 'exit 0' TERM; id; ok 7; {after}"));
+        for _ in 0..3 {
+            assert_eq!(done(&mut agent, "1.1.1", "1"), "7");
+            let process = agent.process.as_mut().unwrap();
+            while settle && process.is_waiting() {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!(agent.started(), 3, "{after}");
+    }
+    let mut never = sh("exec 0<&-; exec sleep 1000");
+    let fault = ask(&mut never, "1.1.1", "1", &mut Ear::default()).unwrap_err();
+    let words = "the agent program closed its standard input before it read its first task, 3 times in a row";
+    assert!(fault.to_string().starts_with(words), "{fault}");
+}
+
+#[test]
+fn what_closes_its_stdin_with_a_task_in_hand_may_answer_it() {
+    let mut agent = speaker("id; exec 0<&-; sleep 0.2; ok 7; exec sleep 1000");
+    for _ in 0..2 {
+        assert_eq!(done(&mut agent, "1.1.1", "1"), "7");
+    }
+    assert_eq!(agent.started(), 2);
+}
+
+#[test]
 fn what_it_writes_between_two_tasks_does_not_end_it() {
     let mut agent = speaker("while id; do ok 7; ok 8; echo unasked; done");
     for _ in 0..5 {
