@@ -28,6 +28,9 @@ pub enum SnapshotError {
     Trailing { path: PathBuf, line: u64, offset: u64 },
     #[error("{path}: another process is appending to it")]
     Locked { path: PathBuf },
+    /// Another program has removed, cut off, moved or replaced it while it was written.
+    #[error("{path}: cannot append to it: {what}")]
+    Lost { path: PathBuf, what: &'static str },
     /// A write may or may not have reached the disk; only reading the file again can tell.
     #[error("{path}: an earlier write failed, so it is not known what the disk holds")]
     Unsure { path: PathBuf },
@@ -59,6 +62,9 @@ impl SnapshotError {
                 "nothing of it was used: take an earlier backup, or another copy of this one"
             }
             Self::Locked { .. } => "end that process first, or choose another file",
+            Self::Lost { .. } => {
+                "find the program that did that; the results, if they go to a file, say which tasks are done"
+            }
             Self::Unsure { .. } => "check the disk, then open the file again",
         }
     }

@@ -206,6 +206,30 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether what was committed is where a later process looks for it.
+    ///
+    /// # Errors
+    /// Another program has removed, cut off, moved or replaced the file.
+    pub fn is_there(&self) -> Result<(), SnapshotError> {
+        let Ok(found) = self.file.metadata() else { return Ok(()) };
+        let what = if found.nlink() == 0 {
+            "it was removed, and what is written to it is lost"
+        } else if found.len() < self.committed {
+            "it was cut off by another program, and what stood there is lost"
+        } else {
+            match self.path.metadata() {
+                Ok(named) if (named.dev(), named.ino()) != (found.dev(), found.ino()) => {
+                    "it is another file now, and the journal is the one that had that name"
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    "it has another name now, and the journal is the file under that name"
+                }
+                Ok(_) | Err(_) => return Ok(()),
+            }
+        };
+        Err(SnapshotError::Lost { path: self.path.clone(), what })
+    }
+
     /// Flushes everything since the last commit to the disk, in one write.
     ///
     /// # Errors
@@ -222,10 +246,9 @@ impl Journal {
         append(&mut chain, &mut self.group, &Record::Commit { records: self.group_records })
             .expect("a record without a body is short");
         let bytes = self.group.len() as u64;
-        if self.file.metadata().is_ok_and(|found| found.nlink() == 0) {
+        if let Err(error) = self.is_there() {
             self.group.truncate(records_end);
-            let why = "it was removed, and what is written to it is lost".to_owned();
-            return Err(SnapshotError::Refused { path: self.path.clone(), what: "append to it", why });
+            return Err(error);
         }
         let written = may_grow(self.committed + bytes)
             .and_then(|()| self.file.write_all_at(&self.group, self.committed));

@@ -151,7 +151,9 @@ impl Kept {
         self.earlier.len()
     }
 
-    pub(super) fn commit(&mut self) -> Result<(), String> {
-        self.journal.commit().map_err(|error| error.to_string())
+    /// Commits what was noted, and looks whether the journal is still there.
+    pub(super) fn commit(&mut self) -> Result<(), SnapshotError> {
+        self.journal.is_there()?;
+        self.journal.commit()
     }
 }

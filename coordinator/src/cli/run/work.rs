@@ -18,8 +18,8 @@ use super::task::Job;
 use super::{FAILED, FleetOf, UNFIT, print, stops};
 use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId, Terms, now_ns};
 use crate::os::clock::unix_ns;
-use crate::snapshot::Entry;
 use crate::snapshot::clients::Clients;
+use crate::snapshot::{Entry, SnapshotError};
 use overdue::Silence;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -228,17 +228,20 @@ impl Run {
 
     /// Brings the journal up to date, if there is one; false if that fails.
     fn update_journal(&mut self) -> bool {
+        const KEPT: &str = "the journal still holds the tasks that are not done; free some disk space, and `coordinator restore` does them";
         if !self.commit_clients() {
             return false;
         }
         let Some(journal) = &mut self.work.journal else { return true };
-        let noted = journal.settle(&self.work.results).and_then(|()| journal.commit());
-        if let Err(error) = &noted {
-            self.broken(
-                UNFIT,
-                error,
-                "the journal still holds the tasks that are not done; free some disk space, and `coordinator restore` does them",
-            );
+        let settled = journal.settle(&self.work.results).map_err(|error| (error, KEPT));
+        let noted = settled.and_then(|()| {
+            journal.commit().map_err(|error| match &error {
+                SnapshotError::Lost { .. } => (error.to_string(), error.hint()),
+                _ => (error.to_string(), KEPT),
+            })
+        });
+        if let Err((error, hint)) = &noted {
+            self.broken(UNFIT, error, hint);
         }
         noted.is_ok()
     }

@@ -45,29 +45,33 @@ fn results_that_are_removed_meanwhile_end_the_run_with_an_error() {
 }
 
 #[test]
-fn results_that_are_cut_off_moved_or_replaced_meanwhile_end_the_run_with_an_error() {
-    let cut: fn(&Desk) = |desk| std::fs::write(desk.path("out"), "").unwrap();
-    let moved: fn(&Desk) = |desk| std::fs::rename(desk.path("out"), desk.path("moved")).unwrap();
-    let replaced: fn(&Desk) = |desk| {
+fn results_and_a_journal_that_are_cut_off_moved_or_replaced_meanwhile_end_the_run_with_an_error() {
+    let cut: fn(&Desk, &str) = |desk, name| std::fs::write(desk.path(name), "").unwrap();
+    let moved: fn(&Desk, &str) = |desk, name| std::fs::rename(desk.path(name), desk.path("moved")).unwrap();
+    let replaced: fn(&Desk, &str) = |desk, name| {
         desk.write("other", "");
-        std::fs::hard_link(desk.path("out"), desk.path("kept")).unwrap();
-        std::fs::rename(desk.path("other"), desk.path("out")).unwrap();
+        std::fs::hard_link(desk.path(name), desk.path("kept")).unwrap();
+        std::fs::rename(desk.path("other"), desk.path(name)).unwrap();
     };
     for (befall, says) in
         [(cut, "was cut off by another"), (moved, "has another name now"), (replaced, "is another file now")]
     {
         // The last result is written before, or after.
-        for inputs in ["1\n2\n", "1\n2\n3\n"] {
+        for (inputs, name) in
+            [("1\n2\n", "out"), ("1\n2\n3\n", "out"), ("1\n2\n", "journal"), ("1\n2\n3\n", "journal")]
+        {
             let desk = Desk::new();
             desk.write("inputs", inputs);
+            let journal: &[&str] = if name == "out" { &[] } else { &["--journal", "journal"] };
             let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out"];
+            let arguments = [&arguments[..], journal].concat();
             let child = desk.start(&[&arguments[..], &["--", "sh", "-c", SCRIPT]].concat());
             wait_until("the first has ended", || {
                 desk.lines("out").len() == 1 && desk.lines("begun").len() == 2
             });
-            befall(&desk);
+            befall(&desk, name);
             desk.touch("go");
-            desk.ended(child).with(20).says(&["out", says]);
+            desk.ended(child).with(20).says(&[name, says]);
         }
     }
 }
