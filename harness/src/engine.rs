@@ -228,7 +228,8 @@ impl Run<'_> {
         if !left.is_empty() {
             let text =
                 format!("set-up or tear-down had left running, and it was killed: {}", left.join(", "));
-            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+            // After the load, and ended: it casts no doubt on the run.
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
         }
     }
 
@@ -348,7 +349,8 @@ impl Run<'_> {
         if let Some(how) = &stopped.how
             && outcome.0 != EndReason::FleetLost
         {
-            self.log.record(Event::Alert(Alert { severity: Severity::Critical, text: how.clone() }));
+            // The exits are judged.
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text: how.clone() }));
         }
         for text in &stopped.strangers {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));

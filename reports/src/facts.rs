@@ -114,6 +114,9 @@ pub struct Facts {
     /// Before the launch and after the end.
     pub commands: Listed<CommandDone>,
     pub alerts: Listed<(u64, Alert)>,
+    /// Those that are not informational,
+    pub alerts_grave: Listed<Alert>,
+    /// and how many of these are critical.
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
     /// Of all segments that have one.
@@ -187,6 +190,7 @@ impl Facts {
             faults: FaultFacts::new(header),
             commands: Listed::new(),
             alerts: Listed::new(),
+            alerts_grave: Listed::new(),
             alerts_critical: 0,
             task_failures: Listed::new(),
             ledger: None,
@@ -241,6 +245,9 @@ impl Facts {
             Event::SampleMissed(missed) => self.samples.push_missed(missed, &self.spans),
             Event::Alert(alert) => {
                 self.alerts_critical += u64::from(alert.severity == Severity::Critical);
+                if alert.severity > Severity::Info {
+                    self.alerts_grave.push(alert.clone());
+                }
                 self.alerts.push((record.t_ns, alert.clone()));
             }
             Event::Ledger(ledger) => {

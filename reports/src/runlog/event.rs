@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 3 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 4 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -428,6 +428,9 @@ pub struct SampleMissed {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
+    /// What it costs by itself, from format 2.4 on: [`Severity::Info`] if another record says the same and is judged, or
+    /// if it casts no doubt on the run; [`Severity::Minor`] if the run may have missed something;
+    /// [`Severity::Critical`] if something was found that cannot be.
     pub severity: Severity,
     pub text: String,
 }

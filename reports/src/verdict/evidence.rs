@@ -42,6 +42,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     out.extend(own::grows_not(facts));
     out.extend([counted_once(facts), ledger(facts), incidents::no_deaths(facts)]);
     out.extend(incidents::no_incidents(case));
+    out.extend(incidents::no_alerts(facts));
     out.push(nothing_left(facts));
     out.extend(files_altered(facts));
     out.extend(setup::all(facts));

@@ -200,3 +200,29 @@ fn what_the_harness_holds_for_a_moment_or_fills_once_is_no_leak() {
         assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
     }
 }
+
+#[test]
+fn an_alert_costs_the_pass_by_its_severity() {
+    for (severity, verdict) in [
+        (Severity::Info, Verdict::Pass),
+        (Severity::Minor, Verdict::Inconclusive),
+        (Severity::Critical, Verdict::Fail),
+    ] {
+        for minor in [3, 4] {
+            let mut events = Run::default().events();
+            let text = "worker/0.1 names process 7 while 8 lives there, which cannot be".to_owned();
+            events.insert(3, (events[3].0, Event::Alert(Alert { severity, text: text.clone() })));
+            let Event::Header(header) = &mut events[0].1 else { panic!("a log begins with its header") };
+            header.format.minor = minor;
+            let judgement = judge(&log_of(events));
+            let check = judgement.evidence.iter().find(|check| check.name == "no alert");
+            if minor == 3 {
+                assert_eq!((check, judgement.verdict), (None, Verdict::Pass));
+                continue;
+            }
+            let check = check.unwrap();
+            assert_eq!((check.verdict, judgement.verdict), (verdict, verdict), "{check:?}");
+            assert_eq!(check.note, (severity != Severity::Info).then_some(text));
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::engine::sink::MemorySink;
 use crate::engine::stop::StopMode;
 use crate::engine::watch::EXITS_PER_LOOK_MAX;
 use crate::system::{Noticed, PlaceId};
-use reports::runlog::event::{EndReason, Event, IncidentKind};
+use reports::runlog::event::{EndReason, Event, IncidentKind, Severity};
 use std::time::Duration;
 
 const ROUNDS: u32 = 20;
@@ -316,6 +316,7 @@ fn an_absurd_death_count_is_an_alert_and_not_a_flood() {
     let alerts = done.alerts();
     let told = "worker/0.1 counts 2147483648 new deaths at once, which is impossible: 2147483616 of them are not listed";
     assert!(alerts.contains(&told), "{alerts:?}");
+    assert_eq!(done.severities(told), [Severity::Critical]);
     assert_eq!(done.ended.reason, EndReason::Completed);
 }
 
@@ -333,6 +334,8 @@ fn a_place_that_names_the_process_of_another_while_its_own_lives_is_an_alert_and
         done.alerts().into_iter().filter(|alert| alert.starts_with("worker/0.1 names process ")).collect();
     assert_eq!(misnamed.len(), 1, "{misnamed:?}");
     assert!(misnamed[0].ends_with("lives there, which cannot be"), "{misnamed:?}");
+    assert_eq!(done.severities("names process"), [Severity::Critical]);
+    assert_eq!(done.severities("worker/0.0 (pid "), [Severity::Info], "the exit is judged");
     let replaced: Vec<_> = done.replaced().into_iter().map(|it| it.name.as_str()).collect();
     assert_eq!(replaced, ["worker/0.0"]);
 }

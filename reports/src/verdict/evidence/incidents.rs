@@ -59,3 +59,26 @@ pub(super) fn no_incidents(case: &Case) -> Option<EvidenceResult> {
     }
     Some(result)
 }
+
+/// What was noticed and is in no other record. Before 2.4, an alert's severity was for its readers alone.
+pub(super) fn no_alerts(facts: &Facts) -> Option<EvidenceResult> {
+    if !facts.has(4) {
+        return None;
+    }
+    let (total, critical) = (facts.alerts_grave.total, facts.alerts_critical);
+    let verdict = match (critical, total) {
+        (1.., _) => Verdict::Fail,
+        (0, 1..) => Verdict::Inconclusive,
+        (0, 0) => Verdict::Pass,
+    };
+    let found = match critical {
+        0 => n(total),
+        critical => format!("{}, {} of them critical", n(total), n(critical)),
+    };
+    let mut result = check("no alert", verdict, "0, informational ones aside", found);
+    let what: Vec<_> = facts.alerts_grave.items.iter().map(|alert| alert.text.clone()).collect();
+    if !what.is_empty() {
+        result.note = Some(shorten(&what));
+    }
+    Some(result)
+}
