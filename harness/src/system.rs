@@ -12,9 +12,9 @@ mod activity;
 pub mod fleet;
 mod spec;
 
-pub use activity::{Activity, Beat, is_stopped};
+pub use activity::{Activity, is_stopped};
 pub use coordinator::client::launch::Program;
-pub use coordinator::client::{HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
+pub use coordinator::client::{Beat, HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
 pub use spec::{FleetSpec, SystemSpec};
 

@@ -8,7 +8,6 @@ mod shape;
 mod share;
 mod trend;
 
-pub use line::theil_sen;
 pub use share::{rank_interval, share_interval};
 pub use trend::{Asked, NoTrend, Question, Trend, trend};
 
@@ -44,6 +43,11 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     }
     let lower = below.iter().copied().max_by(f64::total_cmp).unwrap_or(mid);
     Some(f64::midpoint(lower, mid))
+}
+
+/// Points of a tenth of so many; three at least.
+pub(crate) fn tenth(points: usize) -> usize {
+    (points / 10).max(3)
 }
 
 /// Least and greatest.

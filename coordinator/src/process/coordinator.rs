@@ -144,7 +144,7 @@ struct Coordinator {
     taking_over: bool,
     /// A worker that dies now is replaced.
     serving: bool,
-    /// Its workers were told to end, by this process: what a word in shared memory says of that is no proof.
+    /// This process has told its workers to end. A word in shared memory that says so does not prove it.
     stopping: bool,
     /// Room for the numbers of ready workers and for a body, kept between rounds.
     ready: Vec<usize>,

@@ -34,7 +34,7 @@ impl Incidents {
         self.record(|open| open.still(at_ns, still));
     }
 
-    /// A look at `at_ns`: what is held now of what is no agent, in the way of that `kind`.
+    /// A look at `at_ns` at what is not an agent (the guard, the spares, an operator's pause): what is held now, by `kind`.
     pub fn held(&self, at_ns: u64, kind: IncidentKind, held: &[Held]) {
         self.record(|open| open.hold(at_ns, kind, held));
     }

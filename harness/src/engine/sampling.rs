@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Sweeps may be rarer, and a process is stopped for less than that between two of them: whether one is stopped is
 /// looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two looks at what is no agent, at least; one that waits in the kernel for longer is held.
+/// The least time between two looks at the guard and the spares. One that waits in the kernel for longer is held.
 const HELPERS_LOOK_NS: u64 = 500_000_000;
 
 /// What the sampling thread is told.

@@ -1,6 +1,6 @@
 //! Which processes make no progress, and whether the whole system is held, as this end sees it.
 //!
-//! Every process of a fleet counts its rounds. A count that stands still is no proof: a process may wait for a processor on
+//! Every process of a fleet counts its rounds. A count that stands still proves nothing: a process may wait for a processor on
 //! a busy host, and so may the harness, whose looks are then late. So time in which the harness did not look is not
 //! held against anyone, and the kernel has the last word: a process is still if it has, for half of the time that it may be
 //! silent, not changed its place on a processor once and does not wait for one. That is a process which is stopped, frozen

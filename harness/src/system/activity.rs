@@ -1,24 +1,12 @@
-//! What the kernel and a process's own count say about whether it gets on.
+//! What the kernel says about whether a process gets on.
 
-use super::{Identity, PlaceId};
-use std::time::Duration;
+use super::Identity;
 
 /// Whether the kernel shows a process as stopped, by a signal or a debugger. One that has ended is not.
 pub fn is_stopped(process: Identity) -> bool {
     let entry = i32::try_from(process.pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
     let stat = entry.and_then(|entry| entry.stat().ok());
     stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
-}
-
-/// How far a process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beat {
-    pub place: PlaceId,
-    pub process: Identity,
-    /// Rounds of its loop; any other number than at the last look is progress.
-    pub count: u64,
-    /// The longest time between two rounds of a process that nothing hinders.
-    pub every: Duration,
 }
 
 /// What the kernel says about a process that shows no progress.

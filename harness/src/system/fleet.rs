@@ -170,15 +170,7 @@ impl System for RunningFleet {
     }
 
     fn beats(&self) -> Vec<Beat> {
-        let beats = self.client.beats().into_iter();
-        beats
-            .map(|coordinator::client::Beat { place, process, count, every }| Beat {
-                place,
-                process,
-                count,
-                every,
-            })
-            .collect()
+        self.client.beats()
     }
 
     fn paused_by(&self) -> Option<String> {

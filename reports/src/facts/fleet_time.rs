@@ -35,12 +35,11 @@ pub struct FleetTime {
     /// Of the load phase.
     pub times: Distribution,
     pub medians: Medians,
-    /// By how much the load was late at most by its own doing, and in how many rounds by more than they took.
+    /// By how much the load was late at most by its own doing.
     pub late_max_ns: u64,
     last_finished_ns: u64,
-    /// Of the load phase: the longest, and the time since the start of the load at which it ended.
+    /// Of the load phase.
     pub silence_max_ns: u64,
-    pub silence_at_ns: u64,
 }
 
 impl FleetTime {
@@ -56,19 +55,15 @@ impl FleetTime {
             late_max_ns: 0,
             last_finished_ns: 0,
             silence_max_ns: 0,
-            silence_at_ns: 0,
         }
     }
 
     /// In the order of the log, which is that of their ends.
     pub(super) fn push(&mut self, round: &Round, since_ns: u64) {
         let since_ns = (round.phase == Phase::Load).then_some(since_ns);
-        if let Some(since_ns) = since_ns {
+        if since_ns.is_some() {
             let silent = round.finished_ns.saturating_sub(self.last_finished_ns.max(round.started_ns));
-            if silent > self.silence_max_ns {
-                self.silence_max_ns = silent;
-                self.silence_at_ns = since_ns + round.finished_ns.saturating_sub(round.scheduled_ns);
-            }
+            self.silence_max_ns = self.silence_max_ns.max(silent);
         }
         self.last_finished_ns = self.last_finished_ns.max(round.finished_ns);
         let (scheduled, started, finished) = (round.scheduled_ns, round.started_ns, round.finished_ns);
@@ -127,7 +122,6 @@ mod tests {
             late_max_ns: 0,
             last_finished_ns: 0,
             silence_max_ns: 0,
-            silence_at_ns: 0,
         };
         for (n, scheduled, started, finished) in rounds {
             out.push(&round(*n, *scheduled, *started, *finished), *scheduled);

@@ -27,10 +27,6 @@ pub(super) struct Line {
     /// A unit of time.
     pub(super) slope: f64,
     pub(super) interval: Interval,
-    /// Correlation of neighbouring residuals, corrected for its bias.
-    pub(super) dependence: f64,
-    /// Effectively independent points.
-    pub(super) effective: f64,
     /// Too dependent, or too few effective points: the interval is the widest that the values' own range allows.
     pub(super) wanders: bool,
 }
@@ -74,13 +70,7 @@ pub(super) fn fit(points: &[(f64, f64)], quantum: f64, miss: f64, at_least: f64)
         .max(quantile(COSINES as f64, miss) * low_frequency_error(points, &residuals))
         .max(quantum / hours);
     let wanders = dependence > DEPENDENCE_MAX || effective < EFFECTIVE_MIN;
-    let mut line = Line {
-        slope,
-        interval: Interval { low: slope - half, high: slope + half },
-        dependence,
-        effective,
-        wanders,
-    };
+    let mut line = Line { slope, interval: Interval { low: slope - half, high: slope + half }, wanders };
     if wanders {
         // No line that least squares lays through values of this range is steeper.
         let (low, high) = super::range(points.iter().map(|p| p.1));
@@ -206,7 +196,7 @@ pub(super) fn noise(points: &[(f64, f64)]) -> Noise {
 }
 
 /// The median of all pairwise slopes (Theil 1950, Sen 1968); `None` if no two points differ in time.
-pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
+pub(super) fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     let mut slopes = Vec::with_capacity(points.len() * points.len().saturating_sub(1) / 2);
     for (i, a) in points.iter().enumerate() {
         for b in &points[i + 1..] {

@@ -2,12 +2,12 @@
 //! sawtooth. A slope means nothing of some of them.
 
 use super::line::{LINE_POINTS_MIN, Noise, theil_sen};
-use super::median;
+use super::{median, tenth};
 
 /// How many robust standard deviations of the usual step make a jump.
 const JUMP: f64 = 6.0;
 /// So many medians before and after a jump must agree that it lasts.
-const LASTS: usize = 3;
+pub(super) const LASTS: usize = 3;
 /// A rise that goes on over more medians is no jump.
 const ABRUPT_MAX: usize = 2;
 
@@ -162,7 +162,7 @@ fn rises(points: &[(f64, f64)], noise: Noise, quantum: f64) -> Option<(Rise, Ris
     if n < 2 * LINE_POINTS_MIN {
         return None;
     }
-    let size = (n / 10).max(LASTS);
+    let size = tenth(n);
     let level = |from: usize| median(&mut points[from..from + size].iter().map(|p| p.1).collect::<Vec<_>>());
     let (start, middle, end) = (level(0)?, level((n - size) / 2)?, level(n - size)?);
     let error = (2.58 * (2.0 * noise.of_median(size)).sqrt()).max(quantum);

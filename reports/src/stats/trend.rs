@@ -6,8 +6,10 @@
 //! slope at all: then the answer stays open, and says what would decide it.
 
 use super::line::{Noise, fit, least_squares, noise, quantile};
-use super::shape::{Jump, Levelling, Sawtooth, joined, jumps, levelling, sawtooth, warm_up, without_spikes};
-use super::{Interval, TREND_POINTS_MIN, median, range};
+use super::shape::{
+    Jump, LASTS, Levelling, Sawtooth, joined, jumps, levelling, sawtooth, warm_up, without_spikes,
+};
+use super::{Interval, TREND_POINTS_MIN, median, range, tenth};
 
 /// A part is asked for a slope of its own from so many points on.
 const PART_POINTS_MIN: usize = 12;
@@ -15,8 +17,6 @@ const PART_POINTS_MIN: usize = 12;
 const PERIODS_MIN: f64 = 3.0;
 /// A rate an hour is not known before an hour is over.
 const HOURS_MIN: f64 = 1.0;
-/// Points after a jump that show that it lasts.
-const LASTS: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
@@ -45,8 +45,6 @@ pub struct Question<'a> {
     pub miss: f64,
     /// When processes were replaced: a fall there is no recovery of theirs.
     pub restarts: &'a [f64],
-    /// The series rises and falls by design: its minima are judged.
-    pub sawtooth: bool,
 }
 
 /// The worst answer.
@@ -58,14 +56,10 @@ pub struct Trend {
     pub open: Option<String>,
     /// What there is to know of the answer.
     pub note: Option<String>,
-    /// The first steady level.
-    pub level: f64,
     /// Steady points.
     pub points: usize,
     /// Points left out as warm-up.
     pub cut: usize,
-    /// From the first steady point to the last.
-    pub hours: f64,
 }
 
 /// Why there is no answer.
@@ -163,11 +157,6 @@ fn join(points: &[(f64, f64)], jumps: &[Jump]) -> Vec<(f64, f64)> {
     points.iter().zip(joined(&values, jumps)).map(|(p, v)| (p.0, v)).collect()
 }
 
-/// Points of a tenth; three at least.
-fn tenth(points: usize) -> usize {
-    (points / 10).clamp(3, points.max(3))
-}
-
 /// See the module.
 pub fn trend(question: &Question<'_>) -> Result<Trend, NoTrend> {
     if question.points.len() < TREND_POINTS_MIN {
@@ -197,10 +186,8 @@ pub fn trend(question: &Question<'_>) -> Result<Trend, NoTrend> {
         interval: Interval { low: a.min(b), high: a.max(b) },
         open,
         note: answer.note,
-        level,
         points: steady.points.len(),
         cut: steady.cut,
-        hours: steady.hours,
     })
 }
 
@@ -418,9 +405,9 @@ impl Asking<'_> {
         let mut answer = self.of_minima(teeth, scale);
         answer.note =
             Some(format!("the {} minima of a sawtooth with a period of {period}", teeth.minima.len()));
-        let open = rising.filter(|r| r.value > self.limit && !self.question.sawtooth).map(|_| {
+        let open = rising.filter(|r| r.value > self.limit).map(|_| {
             "between its falls it rises faster than the limit: a collector that works, or a leak that something \
-             resets; if it falls by design, say `sawtooth = true`"
+             resets"
                 .to_owned()
         });
         (answer, open)

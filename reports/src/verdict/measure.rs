@@ -43,8 +43,10 @@ impl Measured {
         Self { value: None, interval: None, samples, note: Some(why.into()), open: true, fleets_own: None }
     }
 
+    /// With one thing more to know of it.
     fn noting(mut self, note: impl Into<String>) -> Self {
-        self.note = Some(note.into());
+        let note = note.into();
+        self.note = Some(self.note.map_or(note.clone(), |before| format!("{before}; {note}")));
         self
     }
 }

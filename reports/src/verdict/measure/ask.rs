@@ -53,6 +53,5 @@ pub(crate) fn ask(
         quantum: quantum(criterion.metric().unit),
         miss,
         restarts: &restarts,
-        sawtooth: false,
     })
 }

@@ -3,6 +3,7 @@
 use super::Measured;
 use crate::facts::{Facts, Figure};
 use crate::scope::Scope;
+use crate::stats;
 use crate::units;
 
 /// A change of the share of the processors' time that others use, from the first tenth of the load to the last, beyond
@@ -30,8 +31,7 @@ pub(super) fn of_the_load(measured: Measured, fleets: Measured, facts: &Facts) -
         units::nanos(own.late_max_ns),
         units::seconds(alone)
     );
-    let note = measured.note.as_ref().map_or(note.clone(), |before| format!("{before}; {note}"));
-    Measured { note: Some(note), fleets_own: Some(Box::new(fleets)), ..measured }
+    Measured { fleets_own: Some(Box::new(fleets)), ..measured }.noting(note)
 }
 
 /// A drift while others used more of the host than before is not known to be the fleet's; nor is there none, if they used
@@ -51,9 +51,8 @@ pub(super) fn of_the_host(measured: Measured, facts: &Facts) -> Measured {
         points(busy),
         points(steal)
     );
-    let note = measured.note.as_ref().map_or(note.clone(), |before| format!("{before}; {note}"));
     let blamed = more.then(|| Box::new(Measured::nothing(0, "the host")));
-    Measured { open: measured.open || less, fleets_own: blamed, note: Some(note), ..measured }
+    Measured { open: measured.open || less, fleets_own: blamed, ..measured }.noting(note)
 }
 
 fn points(share: f64) -> String {
@@ -64,10 +63,10 @@ fn points(share: f64) -> String {
 fn change(figure: Figure, facts: &Facts) -> Option<f64> {
     let gauge = facts.samples.gauge(figure, Scope::Fleet)?;
     let points: Vec<f64> = gauge.medians.points(facts.load_extent_ns()).iter().map(|p| p.1).collect();
-    let size = (points.len() / 10).max(3);
+    let size = stats::tenth(points.len());
     if points.len() < 2 * size {
         return None;
     }
-    let median = |part: &[f64]| crate::stats::median(&mut part.to_vec());
+    let median = |part: &[f64]| stats::median(&mut part.to_vec());
     Some(median(&points[points.len() - size..])? - median(&points[..size])?)
 }

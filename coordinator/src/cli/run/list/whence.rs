@@ -43,7 +43,7 @@ impl Whence {
     /// The file that is there now, opened, if it is not there as it was. A file that was removed has not changed.
     ///
     /// # Errors
-    /// It is no file any more, or cannot be opened; in words.
+    /// Why it cannot be read: it is not a file any more, or cannot be opened.
     pub(super) fn changed(&self) -> Result<Option<File>, String> {
         let path = self.path.display();
         let Ok(found) = self.path.metadata() else { return Ok(None) };
