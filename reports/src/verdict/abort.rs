@@ -1,7 +1,7 @@
 //! Whether a run should end early, because a criterion with `abort = true` cannot pass any more.
 
 use super::judge::{compare, is_monotone};
-use super::measure::{Each, Source, ask, counts_of, measure, source, trend_points};
+use super::measure::{Each, Source, ask, counts_of, measure, restarts, source, trend_points};
 use super::{Case, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
 use crate::facts::Facts;
@@ -83,7 +83,7 @@ fn slope(c: &Criterion, facts: &Facts) -> Option<String> {
     if points.len() < TREND_POINTS_FOR_ABORT || !c.comparator().is_ceiling() {
         return None;
     }
-    let found = ask(c, &points, stats::MISS, facts).ok().filter(|found| found.open.is_none())?;
+    let found = ask(c, &points, stats::MISS, &restarts(facts)).ok().filter(|found| found.open.is_none())?;
     let limit = c.threshold().value();
     let is_lost = found.value > 2.0 * limit && found.interval.low > limit;
     is_lost.then(|| format!("`{c}`: it rises at twice the limit and more"))

@@ -17,7 +17,7 @@ use crate::scope::Scope;
 use crate::stats::{self, Interval};
 use crate::units;
 
-pub(super) use ask::{ask, trend_points};
+pub(super) use ask::{ask, restarts, trend_points};
 
 /// In base units: seconds, bytes, ratios, counts; slopes per hour of the scenario's time.
 #[derive(Debug, Clone, PartialEq)]

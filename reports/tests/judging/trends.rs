@@ -212,6 +212,36 @@ fn one_process_that_leaks_among_many_fails() {
     says(&result, Verdict::Fail, "worker/");
 }
 
+/// What another process's replacement has to do with it, a process's own fall does not say.
+#[test]
+fn a_process_that_collects_as_another_one_is_replaced_is_no_leak() {
+    let run = hours(24, &["memory.anon slope < 1MiB/h each"]);
+    let mut events = run.events();
+    let mut replaced = Vec::new();
+    for (t_ns, event) in &mut events {
+        let Event::Sample(sample) = event else { continue };
+        let (t, life) = (at(sample.sweep), (at(sample.sweep) / 2.0) as u32 + 1);
+        for row in &mut sample.agents {
+            if row.agent == 4 {
+                row.anon_kib = 102_400 + (10_240.0 * (t % 2.0)) as u64;
+                row.rss_kib = row.anon_kib + 1_500;
+            } else if row.agent == 5 {
+                if row.incarnation != life && replaced.last().is_none_or(|(_, last)| *last != life) {
+                    replaced.push((*t_ns - 1, life));
+                }
+                row.incarnation = life;
+            }
+        }
+    }
+    for (t_ns, incarnation) in replaced {
+        let (pid, name) = (5_000 + incarnation, "worker/0.2".into());
+        let event = AgentReplaced { agent: 5, incarnation, name, pid, start_ticks: 99, seen_ns: t_ns };
+        events.push((t_ns, Event::AgentReplaced(event)));
+    }
+    events.sort_by_key(|e| e.0);
+    says(&judge(&log_of(events)).criteria[0], Verdict::Inconclusive, "something resets");
+}
+
 #[test]
 fn a_rate_an_hour_is_not_known_after_a_minute() {
     let run = Run { criteria: vec![criterion("a", "fds slope < 1000/h", None)], ..Run::default() };

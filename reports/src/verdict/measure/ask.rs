@@ -28,16 +28,19 @@ fn quantum(unit: Unit) -> f64 {
     }
 }
 
-/// What `slope`, `growth` and `drift` ask of a series.
+/// When processes of the fleet were replaced: falls of their sums are no recovery then.
+pub(crate) fn restarts(facts: &Facts) -> Vec<f64> {
+    let factor = facts.time_factor();
+    facts.samples.restarts.iter().map(|at_ns| hours(facts.spans.since_start(*at_ns), factor)).collect()
+}
+
+/// What `slope`, `growth` and `drift` ask of a series. `restarts` are those of a sum; a single process has none.
 pub(crate) fn ask(
     criterion: &Criterion,
     points: &[(f64, f64)],
     miss: f64,
-    facts: &Facts,
+    restarts: &[f64],
 ) -> Result<Trend, NoTrend> {
-    let factor = facts.time_factor();
-    let restarts: Vec<f64> =
-        facts.samples.restarts.iter().map(|at_ns| hours(facts.spans.since_start(*at_ns), factor)).collect();
     stats::trend(&Question {
         points,
         asked: if criterion.aggregation() == Aggregation::Growth {
@@ -52,6 +55,6 @@ pub(crate) fn ask(
         falling: criterion.comparator().is_floor(),
         quantum: quantum(criterion.metric().unit),
         miss,
-        restarts: &restarts,
+        restarts,
     })
 }

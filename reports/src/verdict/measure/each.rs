@@ -83,7 +83,7 @@ fn worst_trend(processes: &[&Process], criterion: &Criterion, facts: &Facts) -> 
         .iter()
         .filter_map(|process| {
             let points = trend_points(&process.medians, facts);
-            let trend = ask(criterion, &points, stats::MISS, facts).ok()?;
+            let trend = ask(criterion, &points, stats::MISS, &[]).ok()?;
             Some((*process, points, trend))
         })
         .collect();
@@ -95,7 +95,7 @@ fn worst_trend(processes: &[&Process], criterion: &Criterion, facts: &Facts) -> 
         let mut good = good_end(trend.interval);
         if good >= bad(limit) {
             // Sure alone; sure among so many?
-            let sure = ask(criterion, points, stats::MISS / many, facts).ok()?;
+            let sure = ask(criterion, points, stats::MISS / many, &[]).ok()?;
             good = good_end(sure.interval);
         }
         let rank = (good >= bad(limit), bad(trend.value));
@@ -107,10 +107,7 @@ fn worst_trend(processes: &[&Process], criterion: &Criterion, facts: &Facts) -> 
     let far = found.iter().map(|(.., t)| bad_end(t.interval)).fold(f64::NEG_INFINITY, f64::max);
     let interval =
         if floor { Interval { low: -far, high: -good } } else { Interval { low: good, high: far } };
-    let open = found.iter().find_map(|(.., t)| {
-        let reaches = bad_end(t.interval) >= bad(limit) || found.iter().all(|(.., t)| t.open.is_some());
-        t.open.as_ref().filter(|_| reaches)
-    });
+    let open = found.iter().find_map(|(.., t)| t.open.as_ref());
     let notes = [
         Some(format!("{}, {}", name(process, facts), among(found.len()))),
         open.cloned(),

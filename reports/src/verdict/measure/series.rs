@@ -1,6 +1,6 @@
 //! Figures that are many values: percentiles, extremes, drifts and slopes.
 
-use super::ask::{ask, trend_points};
+use super::ask::{ask, restarts, trend_points};
 use super::noise;
 use super::{Each, Measured};
 use crate::criterion::{Aggregation, Criterion};
@@ -169,7 +169,7 @@ pub(super) fn gauge(criterion: &Criterion, gauge: Option<&Gauge>, facts: &Facts)
 
 fn trend(criterion: &Criterion, medians: &Medians, facts: &Facts) -> Measured {
     let points = trend_points(medians, facts);
-    let found = match ask(criterion, &points, stats::MISS, facts) {
+    let found = match ask(criterion, &points, stats::MISS, &restarts(facts)) {
         Ok(found) => found,
         Err(NoTrend::Few(points)) => {
             let name = criterion.aggregation().name();
