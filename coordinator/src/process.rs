@@ -15,6 +15,7 @@ pub mod guard;
 pub mod host;
 pub mod inherited;
 pub mod nested;
+mod offspring;
 mod pidfd;
 pub mod reap;
 pub mod reset;

@@ -1,9 +1,9 @@
 //! Runs a user's command for a worker: keeps its output, in files if it is large, ends its whole process group with it,
 //! and measures what it used.
 //!
-//! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets a signal, to
-//! its whole group, and SIGKILL after its grace; members of the group that are left when its leader ends are killed.
-//! Processes that have left the group are handled by the reset.
+//! A command ends by itself, at its deadline, or because its watcher asks. A command that is cut short gets a signal, and
+//! so does what it has started, in its group or outside; SIGKILL follows after its grace. Members of the group that are left
+//! when the leader of a command that was not cut short ends are killed. What is left outside is handled by the reset.
 
 mod group;
 mod spool;
@@ -61,6 +61,8 @@ pub struct Job<'a> {
     pub stop: Stop,
     /// The grace of any command where the fleet ends: other processes wait for that then.
     pub grace_at_end: Duration,
+    /// The process group of another program that this process has started.
+    pub spared: Option<i32>,
 }
 
 impl<'a> Job<'a> {
@@ -83,6 +85,7 @@ impl<'a> Job<'a> {
             temporary: None,
             stop: command.stop(fleet),
             grace_at_end: fleet.grace,
+            spared: None,
         }
     }
 }
@@ -180,7 +183,7 @@ pub fn run<'a>(
     // Orphans of the group become children of this process, which can wait for them.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let start::Started { mut child, read_back, kept } = start::start(job, room.spool.is_some(), watcher)?;
-    let group = Group::led_by(&child);
+    let group = Group::led_by(&child).sparing(job.spared);
     if let Some(identity) = Identity::of(child.id()) {
         watcher.started(identity);
     }

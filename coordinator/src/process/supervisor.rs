@@ -18,9 +18,9 @@ pub(super) use health::limits;
 use super::descent::{self, Descent, Marker, Stranger};
 use super::fork;
 use super::inherited;
+use super::offspring;
 use super::pidfd;
 use super::reap::HowEnded;
-use super::reset;
 use crate::bus::directory::{self, Held};
 use crate::bus::error::{BusError, in_words};
 use crate::bus::events::{EventKind, EventLog, SELF};
@@ -416,7 +416,7 @@ impl Supervisor {
                 || self.guarded.by == Some(pid)
                 || self.unrelated_children.contains(&(pid.as_raw() as u32))
         };
-        let children = reset::children::children().into_iter().map(Pid::from_raw);
+        let children = offspring::children().into_iter().map(Pid::from_raw);
         children.filter(move |pid| !stays(*pid)).map(|pid| pid.as_raw() as u32)
     }
 

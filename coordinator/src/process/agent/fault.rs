@@ -21,6 +21,8 @@ pub enum AgentFault {
     Ended { how: HowEnded, log: String },
     #[error("the agent program closed its standard output with the task in hand{}", and_log(.log))]
     Closed { log: String },
+    #[error("the agent program closed its standard input before it had read all of the task{}", and_log(.log))]
+    Unread { log: String },
     #[error("the agent program wrote an invalid answer ({why}): {line}{}", and_log(.log))]
     Invalid { line: String, why: String, log: String },
     #[error("the agent program answered task {found:?} and was asked for {asked:?}")]
@@ -57,11 +59,17 @@ impl AgentFault {
         match self {
             Self::Task(_) | Self::Start(_) | Self::NotReady { .. } | Self::SlowStart { .. } => Blame::Refused,
             Self::Ended { how, .. } => Blame::Died(*how),
-            Self::Closed { .. } | Self::Pipe(_) => Blame::Died(HowEnded::Unseen),
+            Self::Closed { .. } | Self::Unread { .. } | Self::Pipe(_) => Blame::Died(HowEnded::Unseen),
             Self::Invalid { .. } | Self::WrongId { .. } | Self::TooLong(_) => Blame::Failed,
             Self::TimedOut { .. } => Blame::Cut(CutShort::TimedOut),
             Self::Asked(why) => Blame::Cut(CutShort::Asked(*why)),
         }
+    }
+
+    /// Its answer stands behind so much other text on its line that the line was not kept.
+    pub(super) fn behind_too_much(log: String) -> Self {
+        let why = "other text stands before it on its line".to_owned();
+        Self::Invalid { line: "[too long to be shown]".to_owned(), why, log }
     }
 
     /// The fault, with the program's log where it has room for one.

@@ -91,7 +91,10 @@ impl Line {
             None if raw.ok.is_some() => {
                 Err(invalid("it has no `id`, or one that is not a string".to_owned()))
             }
-            _ => Ok(Self::Stray),
+            _ => match wrapped(line, id) {
+                Some(_) => Err(invalid("it stands inside another value".to_owned())),
+                None => Ok(Self::Stray),
+            },
         }
     }
 }
@@ -116,6 +119,7 @@ impl<'a> Raw<'a> {
         };
         if serde_json::from_str(ok.get()).map_err(|_| "`ok` must be true or false")? {
             let result = self.result.map_or("null", RawValue::get);
+            interoperable(result)?;
             return Ok(Line::Reply(Reply::Done(result.as_bytes().to_vec())));
         }
         let error = match self.error {
@@ -135,15 +139,9 @@ fn spoilt(line: &[u8], id: &str) -> Option<String> {
     }
     let begin = line.len() - line.trim_ascii_start().len();
     let is_object = line[begin..].starts_with(b"{");
-    if line.len() <= STRAY_MAX {
-        for at in (begin..line.len()).filter(|at| line[*at] == b'{') {
-            let first = serde_json::Deserializer::from_slice(&line[at..]).into_iter::<Raw<'_>>().next();
-            let Some(Ok(raw)) = first else { continue };
-            if raw.id().is_some_and(|found| found == id) {
-                let side = if at > begin { "before" } else { "behind" };
-                return raw.ok.map(|_| format!("other text stands {side} it on its line"));
-            }
-        }
+    if let Some((at, is_answer)) = object_with(line, id) {
+        let side = if at > begin { "before" } else { "behind" };
+        return is_answer.then(|| format!("other text stands {side} it on its line"));
     }
     // What shows the task is the question, and no answer.
     if contains(line, b"\"ok\"") || is_object && !contains(line, b"task") {
@@ -153,6 +151,106 @@ fn spoilt(line: &[u8], id: &str) -> Option<String> {
     None
 }
 
+/// Where the first object of a line begins that has this id, and whether it is an answer. A long line is not searched.
+fn object_with(line: &[u8], id: &str) -> Option<(usize, bool)> {
+    if line.len() > STRAY_MAX {
+        return None;
+    }
+    (0..line.len()).filter(|at| line[*at] == b'{').find_map(|at| {
+        let first = serde_json::Deserializer::from_slice(&line[at..]).into_iter::<Raw<'_>>().next();
+        let raw = first?.ok()?;
+        raw.id().is_some_and(|found| found == id).then(|| (at, raw.ok.is_some()))
+    })
+}
+
+/// Where an answer to `id` begins that stands inside an object without that id.
+fn wrapped(line: &[u8], id: &str) -> Option<usize> {
+    if !contains(line, id.as_bytes()) {
+        return None;
+    }
+    if line.len() > STRAY_MAX {
+        let mut marks = Marks::default();
+        marks.look(line, id);
+        return marks.is_answer().then_some(0);
+    }
+    object_with(line, id).and_then(|(at, is_answer)| is_answer.then_some(at))
+}
+
 fn contains(line: &[u8], part: &[u8]) -> bool {
     line.windows(part.len().max(1)).any(|window| window == part)
+}
+
+/// What a line that is too long to be kept shows of an answer, a piece at a time.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// The id that was asked for, elsewhere than in the question.
+    id: bool,
+    ok: bool,
+    /// The end of the last piece, in which a mark may begin.
+    end: Vec<u8>,
+}
+
+impl Marks {
+    /// What follows the id in the question.
+    const OF_QUESTION: &[u8] = b"\",\"attempt\":";
+
+    pub(super) fn look(&mut self, piece: &[u8], id: &str) {
+        let kept = std::mem::take(&mut self.end);
+        let text = [&kept[..], piece].concat();
+        // A mark that is not wholly there yet is looked for in the next piece.
+        let longest = id.len() + Self::OF_QUESTION.len();
+        let mut from = 0;
+        while let Some(at) = text[from..].windows(id.len()).position(|window| window == id.as_bytes()) {
+            let behind = &text[from + at + id.len()..];
+            self.id |= behind.len() >= Self::OF_QUESTION.len() && !behind.starts_with(Self::OF_QUESTION);
+            from += at + id.len();
+        }
+        self.ok |= contains(&text, b"\"ok\"");
+        self.end = text[text.len().saturating_sub(longest - 1)..].to_vec();
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.id && self.ok
+    }
+}
+
+/// Values inside each other that a result may have: more than any known reader of JSON takes by default is of no use.
+pub(super) const DEPTH_MAX: usize = 500;
+
+/// Whether every reader of JSON can read it: what is syntactically right may still be a value that few can.
+fn interoperable(json: &str) -> Result<(), &'static str> {
+    let bytes = json.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    let mut in_string = false;
+    // The first half of a pair was the last thing.
+    let mut is_open = false;
+    while let Some(byte) = bytes.get(at) {
+        let escaped = (in_string && *byte == b'\\').then(|| bytes.get(at + 1)).flatten();
+        let unit = escaped.filter(|kind| **kind == b'u').and_then(|_| {
+            let digits = bytes.get(at + 2..at + 6).and_then(|digits| std::str::from_utf8(digits).ok());
+            u16::from_str_radix(digits?, 16).ok()
+        });
+        let is_second = unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
+        if is_second != is_open {
+            return Err(
+                "its result has half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character",
+            );
+        }
+        is_open = unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
+        match byte {
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Err("its result is nested more than 500 levels deep, which most readers of JSON refuse");
+        }
+        at += match (escaped, unit) {
+            (_, Some(_)) => 6,
+            (Some(_), None) => 2,
+            (None, _) => 1,
+        };
+    }
+    Ok(())
 }

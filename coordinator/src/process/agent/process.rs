@@ -1,16 +1,18 @@
-//! One process of an agent program: what it is asked, what it answers, its log, and its end.
+//! One process of an agent program: what it is asked, what it answers, its log.
+
+mod end;
 
 use super::fault::AgentFault;
-use super::line::{Line, Reply, STRAY_MAX};
+use super::line::{Line, Marks, Reply, STRAY_MAX};
 use crate::config;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
-use crate::process::exec::{ExecError, Group, Stream, Watcher, enter, never_waits, pause, spawn, wait_for};
+use crate::process::exec::{ExecError, Group, Stream, Watcher, enter, never_waits, spawn, wait_for};
 use crate::process::fork::own_session;
 use crate::process::pidfd;
 use crate::process::reap::HowEnded;
-use crate::wire::Usage;
+use end::ENDING_MAX;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -24,10 +26,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a starting program is polled: no event reports that it has read its first task.
 const START_LOOK: Duration = Duration::from_millis(5);
-/// A program that has closed its stdout is waited for this long: it is ending.
-const ENDING_MAX: Duration = Duration::from_millis(500);
-/// Between two looks at whether a program has ended.
-const REAP_LOOK: Duration = Duration::from_millis(2);
 /// Bytes that are kept of the end of a program's log.
 pub(super) const LOG_MAX: usize = 2048;
 /// Most bytes that are read in one turn: a program that keeps writing must not hold up its reader. No pipe of an ordinary
@@ -103,8 +101,8 @@ pub(super) struct Process {
     buffer: Vec<u8>,
     /// Bytes of it that have no line end.
     searched: usize,
-    /// The rest of the line that comes on stdout is part of the log.
-    in_stray_line: bool,
+    /// The rest of the line that comes on stdout is part of the log: what the line shows of an answer so far.
+    stray_line: Option<Marks>,
     log: VecDeque<u8>,
     started_ns: u64,
     /// It has not read a task yet.
@@ -154,7 +152,7 @@ impl Process {
             stderr: child.stderr.take().expect("`start` asks for a pipe"),
             buffer: Vec::new(),
             searched: 0,
-            in_stray_line: false,
+            stray_line: None,
             log: VecDeque::new(),
             started_ns: now_ns(),
             is_new: true,
@@ -211,6 +209,7 @@ impl Process {
         let ended = self.group.leader_has_ended();
         let open = self.read(&mut |_| ());
         while let Some(line) = self.next_line() {
+            self.stray_line = None;
             self.note(&line);
         }
         if self.buffer.len() > self.line_max.min(STRAY_MAX) {
@@ -239,6 +238,7 @@ impl Process {
         if self.earlier.len() == EARLIER_MAX {
             self.earlier.pop_front();
         }
+        let mut deaf_ns = None;
         let turn = loop {
             self.write(&mut delivery);
             let ended = self.wait(&delivery, times);
@@ -261,6 +261,13 @@ impl Process {
             }
             if self.is_deaf() && !self.has_read(&delivery) {
                 break Turn::NotRead(None);
+            }
+            if self.is_deaf && delivery.sent < text.len() {
+                // Ending, it closes its stdin before it has ended.
+                let since_ns = *deaf_ns.get_or_insert_with(now_ns);
+                if now_ns().saturating_sub(since_ns) > nanos(ENDING_MAX) {
+                    return Err(AgentFault::Unread { log: self.log_line() });
+                }
             }
             self.check(&delivery, times, watcher)?;
         };
@@ -295,6 +302,14 @@ impl Process {
     fn reply(&mut self, id: &str, watcher: &mut impl Watcher) -> Result<Option<Reply>, AgentFault> {
         while let Some(line) = self.next_line() {
             let text = &line[..line.len() - 1];
+            if let Some(mut marks) = self.stray_line.take() {
+                marks.look(&line, id);
+                self.note(&line);
+                if marks.is_answer() {
+                    return Err(AgentFault::behind_too_much(self.log_line()));
+                }
+                continue;
+            }
             match Line::parse(text, id) {
                 Ok(Line::Stray) => self.note(&line),
                 Ok(Line::Other(found)) if self.earlier.contains(&found) => self.note(&line),
@@ -307,8 +322,11 @@ impl Process {
         }
         if self.buffer.len() > self.line_max.min(STRAY_MAX) {
             // It may be an answer only if it is an object.
-            if !self.buffer.trim_ascii_start().starts_with(b"{") {
+            if self.stray_line.is_some() || !self.buffer.trim_ascii_start().starts_with(b"{") {
+                let mut marks = self.stray_line.take().unwrap_or_default();
+                marks.look(&self.buffer, id);
                 self.skip_line();
+                self.stray_line = Some(marks);
             } else if self.buffer.len() > self.line_max {
                 return Err(AgentFault::TooLong(self.line_max));
             }
@@ -318,19 +336,13 @@ impl Process {
 
     /// The next whole line from stdout, with its end.
     fn next_line(&mut self) -> Option<Vec<u8>> {
-        loop {
-            let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
-                self.searched = self.buffer.len();
-                return None;
-            };
-            let rest = self.buffer.split_off(self.searched + at + 1);
-            self.searched = 0;
-            let line = std::mem::replace(&mut self.buffer, rest);
-            if !std::mem::take(&mut self.in_stray_line) {
-                return Some(line);
-            }
-            self.note(&line);
-        }
+        let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let rest = self.buffer.split_off(self.searched + at + 1);
+        self.searched = 0;
+        Some(std::mem::replace(&mut self.buffer, rest))
     }
 
     /// Moves the beginning of a line that is too long to the log; the rest of the line follows it.
@@ -338,7 +350,7 @@ impl Process {
         let line = std::mem::take(&mut self.buffer);
         self.searched = 0;
         self.note(&line);
-        self.in_stray_line = true;
+        self.stray_line.get_or_insert_default();
     }
 
     /// Adds to the log.
@@ -422,79 +434,5 @@ impl Process {
                 break;
             }
         }
-    }
-
-    /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
-    fn gone(&mut self, delivery: &Delivery<'_>) -> Result<Turn, AgentFault> {
-        let until = now_ns() + nanos(ENDING_MAX);
-        while !self.group.leader_has_ended() && now_ns() < until {
-            pause(REAP_LOOK);
-        }
-        self.read(&mut |_| ());
-        let log = self.log_line();
-        if !self.group.leader_has_ended() {
-            return Err(AgentFault::Closed { log });
-        }
-        // Not reaped yet, so its group's number is its own until `end`.
-        let how = self.how();
-        if self.has_read(delivery) {
-            Err(AgentFault::Ended { how, log })
-        } else {
-            Ok(Turn::NotRead(Some(how)))
-        }
-    }
-
-    /// How the leader has ended, without reaping it.
-    fn how(&self) -> HowEnded {
-        match self.group.leader_end() {
-            Some(status) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(status), _) => HowEnded::Exited(status),
-                (_, Some(signal)) => HowEnded::Signaled(signal),
-                _ => HowEnded::Unseen,
-            },
-            None => HowEnded::Unseen,
-        }
-    }
-
-    /// Lets it save its work before it is killed.
-    fn ask_to_end(&mut self, watcher: &mut impl Watcher) {
-        self.stdin = None;
-        self.group.ask_to_end(self.stop.signal);
-        let grace = nanos(self.stop.grace);
-        let until = now_ns().saturating_add(grace);
-        self.await_end(|| {
-            // Shows that this process makes progress.
-            let _ = watcher.stop();
-            until
-        });
-    }
-
-    /// Waits until it has ended, or until the time that is given each time; reads its output, so that it never waits for
-    /// that.
-    fn await_end(&mut self, mut until_ns: impl FnMut() -> u64) {
-        while !self.group.leader_has_ended() && now_ns() < until_ns() {
-            self.buffer.clear();
-            self.searched = 0;
-            self.read(&mut |_| ());
-            pause(REAP_LOOK);
-        }
-    }
-
-    pub(super) fn end(mut self, grace: Duration) -> HowEnded {
-        self.stdin = None;
-        if grace > Duration::ZERO {
-            let half = nanos(grace) / 2;
-            let until = now_ns().saturating_add(half);
-            self.await_end(|| until);
-            if !self.group.leader_has_ended() {
-                self.group.ask_to_end(self.stop.signal);
-                let until = now_ns().saturating_add(half);
-                self.await_end(|| until);
-            }
-        }
-        self.group.kill();
-        let Ok((status, _)) = self.group.reap_leader() else { return HowEnded::Unseen };
-        self.group.end_the_others(&mut Usage::default(), || 0);
-        HowEnded::from_wait(status)
     }
 }

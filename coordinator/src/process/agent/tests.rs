@@ -164,21 +164,49 @@ fn what_is_no_answer_ends_the_agent_and_the_next_task_has_another() {
         ("id; kill -9 $$", Died(HowEnded::Signaled(9)), "killed by SIGKILL with the task in hand"),
         ("id; exec >&-; exec sleep 1000", Died(HowEnded::Unseen), "closed its standard output"),
     ] {
-        let mut agent = speaker(script);
-        let fault = ask(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap_err();
-        let said = fault.to_string();
-        assert!(said.contains(words), "{script}: {said}");
-        assert_eq!(fault.blame(), blame, "{script}");
-        assert!(agent.identity().is_none(), "{said}");
-        fault_of(&mut agent);
-        assert_eq!(agent.started(), 2, "{script}");
+        hold_to(script, blame, words);
+    }
+}
+
+/// Such a program is at fault, which is said, and the next task has another one.
+fn hold_to(script: &str, blame: Blame, words: &str) {
+    let mut agent = speaker(script);
+    let fault = ask(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap_err();
+    let said = fault.to_string();
+    assert!(said.contains(words), "{script}: {said}");
+    assert_eq!(fault.blame(), blame, "{script}");
+    assert!(agent.identity().is_none(), "{said}");
+    fault_of(&mut agent);
+    assert_eq!(agent.started(), 2, "{script}");
+}
+
+#[test]
+fn an_answer_that_stands_in_something_else_or_that_few_can_read_is_none() {
+    use Blame::Failed;
+    for (script, blame, words) in [
+        (r#"id; printf '{"x":{"id":"%s","ok":true}}\n' "$i"; cat"#, Failed, "it stands inside another value"),
+        (r"id; yes | head -c 100000 | tr -d '\n'; ok 7; cat", Failed, "other text stands before it"),
+        (
+            r#"id; yes | head -c 70000 | tr -d '\n'; ok "\"$(yes | head -c 70000 | tr -d '\n')\""; cat"#,
+            Failed,
+            "other text stands before it",
+        ),
+        (r#"id; ok '"\ud83d"'; cat"#, Failed, "half of a surrogate pair"),
+        (r#"id; ok '"\ude00"'; cat"#, Failed, "half of a surrogate pair"),
+        (
+            r#"id; ok "$(yes '[' | head -n 501)$(yes ']' | head -n 501)" | tr -d '\n'; echo; cat"#,
+            Failed,
+            "500 levels",
+        ),
+    ] {
+        hold_to(script, blame, words);
     }
 }
 
 #[test]
 fn lines_that_are_not_part_of_the_protocol_are_its_log() {
     let long = "yes | head -c 100000 | tr -d '\\n'; echo";
-    let strays = r#"echo hello; echo; echo 7; echo '[1]'; echo '{"level":"info"}'; echo '{"id":5}';
+    let strays = r#"echo '{"asked":'"$a"'}'; echo hello; echo; echo 7; echo '[1]'; echo '{"level":"info"}'; echo '{"id":5}';
         echo '{"id":"1.1.1","progress":1}'; echo "$a"; echo "asked: $a {"; echo on stderr >&2; "#;
     let mut agent = speaker(&format!("while id; do {strays} {long}; echo end; ok 7; echo after; done"));
     for turn in 0..3 {
@@ -188,6 +216,9 @@ fn lines_that_are_not_part_of_the_protocol_are_its_log() {
         assert!(log.ends_with(b"y\nend\n"), "{:?}", String::from_utf8_lossy(&log[LOG_MAX - 20..]));
     }
     assert_eq!(agent.started(), 1);
+    // The question, in a line that is too long to be kept.
+    let mut agent = speaker("id; yes | head -c 100000 | tr -d '\\n'; echo \"asked: $a\"; ok 7; cat");
+    assert_eq!(done(&mut agent, "1.1.1", r#"{"ok":true}"#), "7");
     let mut agent = speaker(&format!("id; {strays} sleep 0.1; ok 7; cat >&2"));
     let log = answered(&mut agent, "1.1.1", "1", &mut Ear::default()).unwrap().log;
     let log = String::from_utf8(log).unwrap();
@@ -216,6 +247,32 @@ fn an_answer_counts_only_for_a_question_that_was_delivered() {
     assert_eq!(done(&mut late, "1.1.1", "1"), "1");
     assert_eq!(done(&mut late, "1.1.1", "1"), "2");
     assert_eq!(late.started(), 1);
+}
+
+#[test]
+fn what_every_reader_of_json_can_read_is_a_result() {
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for result in [r#""\ud83d\ude00""#, r#""\\ud83d""#, r#""\"[\\""#, r#"{"\u005b":"["}"#, &deep] {
+        let mut agent = speaker(&format!("id; ok '{result}'; cat"));
+        // The shell's own `printf %s` takes it as it is.
+        assert_eq!(done(&mut agent, "1.1.1", "1"), result);
+    }
+}
+
+#[test]
+fn what_closes_its_stdin_with_part_of_a_task_has_failed() {
+    let task = format!("\"{}\"", "x".repeat(1 << 20));
+    let mut agent = sh("head -c 1000 > /dev/null; exec 0<&-; exec sleep 1000");
+    let fault = ask(&mut agent, "1.1.1", &task, &mut Ear::default()).unwrap_err();
+    assert!(
+        fault.to_string().contains("closed its standard input before it had read all of the task"),
+        "{fault}"
+    );
+    assert_eq!(fault.blame(), Blame::Died(HowEnded::Unseen));
+    // One that ends is said to have ended.
+    let mut agent = sh("head -c 1000 > /dev/null; exit 3");
+    let fault = ask(&mut agent, "1.1.1", &task, &mut Ear::default()).unwrap_err();
+    assert!(fault.to_string().contains("exited with status 3"), "{fault}");
 }
 
 #[test]

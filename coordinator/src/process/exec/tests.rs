@@ -124,6 +124,21 @@ fn a_child_has_the_grace_too_when_its_leader_ends_at_once() {
 }
 
 #[test]
+fn what_has_left_the_group_is_asked_to_end_too() {
+    for script in [
+        // In a session of its own, and below a process that is.
+        "trap : TERM; setsid sh -c 'trap \"echo saved; exit\" TERM; echo ready; while :; do sleep 0.01; done' & wait; wait",
+        "trap : TERM; setsid sh -c 'trap : TERM; (trap \"echo saved; exit\" TERM; echo ready; while :; do sleep 0.01; done) & wait; wait' & wait; wait",
+    ] {
+        let command = Command { grace_ms: Some(30_000), ..Command::new(["sh", "-c", script]) };
+        let mut watcher = ear(|heard| (!heard.is_empty()).then_some(StopReason::Cancelled));
+        let ended = run(&Job::of(&command, Stop::default()), FAR, 100, &mut watcher).unwrap();
+        assert_eq!(&ended.stdout[..], b"ready\nsaved\n", "{script}");
+        assert!(matches!(ended.how, HowEnded::Exited(_)), "{:?}", ended.how);
+    }
+}
+
+#[test]
 fn the_end_of_the_fleet_shortens_the_grace() {
     let deaf = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
     let command = Command { grace_ms: Some(60_000), ..Command::new(["sh", "-c", deaf]) };

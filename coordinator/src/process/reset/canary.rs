@@ -3,9 +3,9 @@
 //! Each is recognised by a mark of its own, so that the check does not depend on the state that the reset has recorded: the
 //! reset is what it has to prove.
 
-use super::children::children;
 use crate::os::clock::now_ns;
 use crate::process::fork::{ignore, set_variable};
+use crate::process::offspring::children;
 use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rustix::fs::{MemfdFlags, Mode};

@@ -3,7 +3,7 @@
 use crate::os::clock::now_ns;
 use crate::process::exec::pause;
 use crate::process::fork::try_reap;
-use procfs::process::Process;
+use crate::process::offspring::children;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, waitid};
 use std::time::Duration;
 
@@ -58,16 +58,4 @@ fn has_any() -> bool {
 fn is_kept(pid: i32, keep: Option<i32>) -> bool {
     let group = getpgid(Pid::from_raw(pid)).ok();
     keep.is_some() && group.map(|group| group.as_raw_nonzero().get()) == keep
-}
-
-/// All children of this process, which has one thread.
-pub fn children() -> Vec<i32> {
-    let own = std::process::id();
-    if let Ok(text) = std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        return text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    }
-    // A kernel without that file: the parent of every process is compared.
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    let is_ours = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid as u32 == own);
-    all.filter_map(Result::ok).filter(is_ours).map(|process| process.pid).collect()
 }

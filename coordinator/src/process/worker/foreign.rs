@@ -110,16 +110,21 @@ impl Worker {
         body: &mut Vec<u8>,
     ) -> Result<(), String> {
         let temporary = self.foreign.baseline.as_ref().and_then(Baseline::temporary);
+        let spared = self.foreign.keep().group;
         let ended = if kind == TaskKind::Exec {
             let arguments = arguments(body).ok_or("the command is not a list of arguments")?;
             self.exec(
                 task,
-                &Job { temporary, ..Job::plain(&arguments, self.policy.stop) },
+                &Job { temporary, spared, ..Job::plain(&arguments, self.policy.stop) },
                 answer.started_ns,
             )?
         } else {
             let command = Command::from_body(body).map_err(|error| error.to_string())?;
-            self.exec(task, &Job { temporary, ..Job::of(&command, self.policy.stop) }, answer.started_ns)?
+            self.exec(
+                task,
+                &Job { temporary, spared, ..Job::of(&command, self.policy.stop) },
+                answer.started_ns,
+            )?
         };
         self.fill_answer(ended, answer, body)
     }

@@ -291,6 +291,30 @@ fn an_interrupted_run_sends_the_signal_that_was_asked_for_and_waits_for_the_grac
 }
 
 #[test]
+fn what_a_task_has_put_into_another_session_has_the_signal_and_the_grace_too() {
+    // Its parent has ended, or ends at the signal.
+    for parent in ["setsid sh -c \"$0\" & exec sleep 1000", "(setsid sh -c \"$0\" &); exec sleep 1000"] {
+        let own =
+            "trap 'sleep 0.8; echo saved >> saved; exit' TERM; echo >> begun; while :; do sleep 0.01; done";
+        for interrupted in [false, true] {
+            let desk = Desk::new();
+            // The fleet's own grace is shorter.
+            let task = serde_json::json!({"id": "a", "command": ["sh", "-c", parent, own], "grace": "30s"});
+            desk.write("tasks", task.to_string());
+            let limit: &[&str] = if interrupted { &["--drain", "1ms"] } else { &["--timeout", "1s"] };
+            let options = ["--agents", "1", "--tasks", "tasks", "--results", "out"];
+            let child = desk.start(&[&options[..], limit].concat());
+            wait_until("it has begun", || desk.lines("begun").len() == 1);
+            if interrupted {
+                signal(&child, Signal::SIGINT);
+            }
+            desk.ended(child).with(if interrupted { 21 } else { 10 });
+            assert_eq!(desk.lines("saved"), ["saved"], "{parent} {interrupted}");
+        }
+    }
+}
+
+#[test]
 fn what_an_interrupted_task_says_within_its_grace_is_kept() {
     let script = "trap 'echo saved; echo why >&2; exit 5' TERM; echo first; echo >> begun; while :; do sleep 0.01; done";
     let large = "trap 'printf %0100000d 0; exit 0' TERM; echo >> begun; while :; do sleep 0.01; done";
