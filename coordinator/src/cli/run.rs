@@ -7,6 +7,7 @@ mod halt;
 pub(super) mod kept;
 mod list;
 mod output;
+mod outputs;
 mod pipe;
 mod progress;
 pub(super) mod results;
@@ -33,8 +34,9 @@ use args::{HELP, How, Protocol, Where, Which};
 use kept::Kept;
 use list::{From, List, Refusal, Surroundings};
 use output::Printer;
+use outputs::Outputs;
 use progress::Progress;
-use results::{Done, Results, Resume};
+use results::{Done, Results, Resume, Standing};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -384,7 +386,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
     let results = match (results, place.results.as_deref()) {
         (Some(results), _) => results,
         (None, None) => Results::Nowhere,
-        (None, Some(path)) if path.as_os_str() == "-" => Results::Stdout,
+        (None, Some(path)) if path.as_os_str() == "-" => Results::Stdout(Standing::now()),
         (None, Some(path)) => open(path, Resume::No)?.0,
     };
     let rules = Rules {
@@ -401,11 +403,13 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
         resumes: place.resumes(),
     };
     let resume_command = results.is_file().then(args::resume_command);
+    let outputs = Outputs::new(place.output_dir.as_deref());
     let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
     Ok(Work {
         list,
         results,
         printer,
+        outputs,
         progress: Progress::new(place.progress),
         rules,
         journal: None,

@@ -5,13 +5,13 @@
 mod lines;
 mod whence;
 
+use super::outputs::{ENDS, file_name};
 use super::pipe::{self, Input, Live, Piece};
 use super::results::{Done, digest};
 use super::task::{self, Doer, Job, OwnStop, Spec};
 use super::template::Values;
 use lines::{LINE_MAX, Lines};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -82,27 +82,10 @@ impl Surroundings {
         spec.stop = spec.stop.or(self.stop);
         spec.files = self.output_dir.as_ref().map(|dir| {
             let name = file_name(&spec.id);
-            ["stdout", "stderr"].map(|stream| Some(format!("{dir}/{name}.{stream}")))
+            ENDS.map(|stream| Some(format!("{dir}/{name}.{stream}")))
         });
         spec
     }
-}
-
-/// A file name for an id: every byte but letters, digits, `-`, `_` and dots after the first one becomes `%` and two
-/// hexadecimal digits.
-fn file_name(id: &str) -> String {
-    // Writing into a string cannot fail.
-    let mut name = String::new();
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(byte.into()),
-            b'.' if !name.is_empty() => name.push('.'),
-            _ => {
-                let _ = write!(name, "%{byte:02X}");
-            }
-        }
-    }
-    name
 }
 
 /// What is known about a list before anything starts; less if it still comes through a pipe.
@@ -451,18 +434,4 @@ pub(super) fn next_job(list: &mut List) -> Result<Next<Job>, String> {
         Next::Later => Next::Later,
         Next::End => Next::End,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_id_is_a_file_of_its_own() {
-        for (id, name) in
-            [("a1", "a1"), ("a/b", "a%2Fb"), ("..", "%2E."), ("a.b c", "a.b%20c"), ("ä%", "%C3%A4%25")]
-        {
-            assert_eq!(file_name(id), name);
-        }
-    }
 }

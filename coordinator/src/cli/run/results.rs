@@ -3,6 +3,7 @@
 
 mod end;
 mod past;
+mod standing;
 mod written;
 
 use super::super::outlet::{Outlet, Stream};
@@ -17,6 +18,7 @@ use past::read;
 pub(in crate::cli) use past::{Done, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+pub(in crate::cli) use standing::Standing;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -159,7 +161,7 @@ fn line(to: &mut dyn Write, whose: &Whose<'_>, end: &End<'_>, unix_ns: u64) -> i
 #[derive(Debug)]
 pub(in crate::cli) enum Results {
     Nowhere,
-    Stdout,
+    Stdout(Standing),
     File(Written),
 }
 
@@ -243,7 +245,9 @@ impl Results {
 
     /// A new file, or standard output. The error is a message and a hint.
     pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, (String, &'static str)> {
-        let Some(path) = path.filter(|path| path.as_os_str() != "-") else { return Ok(Self::Stdout) };
+        let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
+            return Ok(Self::Stdout(Standing::now()));
+        };
         match File::options().append(true).create_new(true).open(path) {
             Ok(file) => Written::of(file, path, 0)
                 .map(Self::File)
@@ -274,11 +278,13 @@ impl Results {
     fn fill(&mut self, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::Stdout => {
+            Self::Stdout(standing) => {
+                standing.check()?;
                 let mut to = BufWriter::with_capacity(PIECE, Outlet::open(Stream::Stdout).patient(patience));
                 let written = fill(&mut to).and_then(|()| to.flush());
                 // Without another try to write what is left.
                 drop(to.into_parts());
+                standing.note();
                 written.map_err(|error| format!("cannot write to standard output: {error}"))
             }
             Self::File(written) => written.write(fill),
@@ -289,7 +295,8 @@ impl Results {
     pub(in crate::cli) fn sync(&self) -> Result<(), String> {
         match self {
             Self::File(written) => written.sync(),
-            Self::Nowhere | Self::Stdout => Ok(()),
+            Self::Stdout(standing) => standing.check(),
+            Self::Nowhere => Ok(()),
         }
     }
 
@@ -297,7 +304,7 @@ impl Results {
     pub(in crate::cli) fn regular(&self) -> Option<&Path> {
         match self {
             Self::File(written) => written.regular(),
-            Self::Nowhere | Self::Stdout => None,
+            Self::Nowhere | Self::Stdout(_) => None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::halt::Halt;
 use super::kept::Kept;
 use super::list::{List, Next, next_job};
 use super::output::Printer;
+use super::outputs::Outputs;
 use super::progress::{Counts, Progress};
 use super::results::{Done, End, Output, Results, Status};
 use super::task::Job;
@@ -66,6 +67,7 @@ pub(super) struct Work {
     pub(super) list: List,
     pub(super) results: Results,
     pub(super) printer: Printer,
+    pub(super) outputs: Outputs,
     pub(super) progress: Progress,
     pub(super) rules: Rules,
     pub(super) journal: Option<Kept>,

@@ -45,6 +45,37 @@ fn results_that_are_removed_meanwhile_end_the_run_with_an_error() {
 }
 
 #[test]
+fn results_on_standard_output_that_are_removed_or_cut_off_meanwhile_end_the_run_with_an_error() {
+    let removed: fn(&Desk) = |desk| std::fs::remove_file(desk.path("out")).unwrap();
+    let cut: fn(&Desk) = |desk| std::fs::write(desk.path("out"), "").unwrap();
+    for (befall, says) in [(removed, "was removed"), (cut, "was cut off")] {
+        let desk = Desk::new();
+        desk.write("inputs", "1\n2\n");
+        let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "-", "--", "sh", "-c", SCRIPT];
+        let out = std::fs::File::create(desk.path("out")).unwrap();
+        let child = desk.command(&arguments).stdout(out).spawn().unwrap();
+        wait_until("the first has ended", || desk.lines("out").len() == 1 && desk.lines("begun").len() == 2);
+        befall(&desk);
+        desk.touch("go");
+        desk.ended(child).with(20).says(&["the file of standard output", says]);
+    }
+}
+
+#[test]
+fn output_that_is_removed_meanwhile_ends_the_run_with_an_error() {
+    for removed in ["files/1.stdout", "files/1.stderr", "files/2.stdout"] {
+        let desk = Desk::new();
+        desk.write("inputs", "1\n2\n");
+        let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--output-dir", "files"];
+        let child = desk.start(&[&arguments[..], &["--", "sh", "-c", SCRIPT]].concat());
+        wait_until("the first has ended", || desk.lines("out").len() == 1 && desk.lines("begun").len() == 2);
+        std::fs::remove_file(desk.path(removed)).unwrap();
+        desk.touch("go");
+        desk.ended(child).with(20).says(&[removed, "was removed, and the output in it is lost"]);
+    }
+}
+
+#[test]
 fn results_and_a_journal_that_are_cut_off_moved_or_replaced_meanwhile_end_the_run_with_an_error() {
     let cut: fn(&Desk, &str) = |desk, name| std::fs::write(desk.path(name), "").unwrap();
     let moved: fn(&Desk, &str) = |desk, name| std::fs::rename(desk.path(name), desk.path("moved")).unwrap();

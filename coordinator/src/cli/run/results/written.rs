@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 const LOOK_NS: i64 = 50_000_000;
 
 /// What is said of a file that has no name any more.
-const GONE: &str = "was removed, and the results in it are lost";
+pub(super) const GONE: &str = "was removed, and the results in it are lost";
 
 /// What is said of one that another program has made shorter,
-const CUT: &str = "was cut off by another program, and the results that stood there are lost";
+pub(super) const CUT: &str = "was cut off by another program, and the results that stood there are lost";
 /// or has put another one in the place of,
 const REPLACED: &str = "is another file now, and the results are in the one that had that name";
 /// or has moved.

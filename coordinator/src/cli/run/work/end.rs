@@ -52,6 +52,9 @@ impl Run {
         if is_written {
             end.output.remove();
         }
+        if end.output.code.is_some() {
+            self.work.outputs.note(&job.id);
+        }
         if ended && end.status != Status::Ok {
             self.counts.failed += 1;
             self.report_failure(job, end);

@@ -18,6 +18,13 @@ impl Run {
                 "the tasks of the list as it was are done; do not change a list before its run has ended";
             self.broken(FAILED, &error, hint);
         }
+        if let Err(error) = self.work.outputs.check() {
+            self.broken(
+                UNFIT,
+                &error,
+                "find the program that did that; `--resume` does not do such a task again",
+            );
+        }
         let counts = self.counts();
         self.work.progress.finish(&counts);
         let is_all = self.is_done() && self.stop != Some(Stop::Interrupted);
