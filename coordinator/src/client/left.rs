@@ -7,8 +7,13 @@ use crate::bus::slot::TableEntry;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
 use crate::plan::lease::{State, Word};
+use crate::process::reset::temporary::spool_in;
+use crate::wire::spooled::task_of as task_of_file;
 use crate::wire::{ANSWER, AnswerHeader, ControlHeader, Order, TASK, TaskHeader};
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use zerocopy::FromBytes;
 
 /// A task's entry that changes while it is read is read again this often.
@@ -22,6 +27,18 @@ impl Client {
         let mut found = self.held();
         found.retain(|id| id.sender != self.sender);
         found
+    }
+
+    /// The files with output of earlier clients' tasks, and whose they are. A client that was killed with an answer in hand
+    /// leaves them, and so does an attempt whose answer came too late. Read before [`Self::left`], what that does not name
+    /// has no answer that could still come.
+    pub fn spooled(&self) -> Vec<(TaskId, PathBuf)> {
+        let created_unix_ns = self.control.stamped().created_unix_ns;
+        let temporary = temporary_of(self.control.owner().pid).unwrap_or_else(std::env::temp_dir);
+        let files = std::fs::read_dir(spool_in(&temporary, created_unix_ns)).into_iter().flatten().flatten();
+        let of_task =
+            |file: std::fs::DirEntry| Some((task_of_file(file.file_name().to_str()?)?, file.path()));
+        files.filter_map(of_task).filter(|(id, _)| id.sender != self.sender).collect()
     }
 
     /// Every task that is in the rings or in the tables, in the order in which a task moves on.
@@ -48,6 +65,14 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// The `TMPDIR` that a process was started with.
+fn temporary_of(pid: u32) -> Option<PathBuf> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let found =
+        environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"TMPDIR="))?;
+    Some(PathBuf::from(OsStr::from_bytes(found)))
 }
 
 fn unread_answers(region: Region) -> Vec<Record> {

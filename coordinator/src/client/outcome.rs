@@ -2,6 +2,7 @@
 
 use crate::process::reap::HowEnded;
 use crate::wire::place::WorkerRef;
+use crate::wire::spooled::Spooled;
 use crate::wire::{TaskId, Usage};
 use std::time::Duration;
 use thiserror::Error;
@@ -117,6 +118,20 @@ pub struct Outcome<'a> {
     pub sent_ns: u64,
     pub received_ns: u64,
     pub result: Result<Answer<'a>, Failure>,
+}
+
+impl Outcome<'_> {
+    /// Where its output is that the message had no room for.
+    pub fn spooled(&self) -> Option<Spooled> {
+        let body = match &self.result {
+            Ok(answer) if answer.spooled => answer.body.get(..answer.stdout_len)?,
+            Err(
+                Failure::Failed(partial) | Failure::AttemptTimedOut(_, partial) | Failure::Ended(partial),
+            ) if partial.spooled => &partial.stdout,
+            _ => return None,
+        };
+        Spooled::parse(body, self.id)
+    }
 }
 
 #[derive(Debug)]

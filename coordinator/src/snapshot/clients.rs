@@ -15,6 +15,7 @@ use super::record::{AnswerRecord, Body, Kind, Listed, OpenTask, Untold};
 use crate::bus::directory::clients_path;
 use crate::client;
 use crate::wire::TaskId;
+use crate::wire::spooled::Spooled;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -89,14 +90,18 @@ impl Clients {
     }
 
     /// Keeps the outcome of an earlier client's task. What no journal names is not kept: its client has noted that its
-    /// result is written, or keeps its account elsewhere.
+    /// result is written, or keeps its account elsewhere. The files with its output go with it.
     ///
     /// # Errors
     /// As of [`Clients::keep`].
     pub fn inherited(&mut self, found: &client::Outcome<'_>) -> Result<(), SnapshotError> {
-        let Some(left) = self.left.get_mut(&found.id).filter(|left| left.outcome.is_none()) else {
+        let Some(left) = self.left.get_mut(&found.id) else {
+            found.spooled().iter().for_each(Spooled::remove);
             return Ok(());
         };
+        if left.outcome.is_some() {
+            return Ok(());
+        }
         if let Some(answer) = AnswerRecord::of(found) {
             let outcome = Outcome { coordinator: found.worker.coordinator, answer };
             self.journal.outcome(left.entry, &outcome)?;
@@ -142,6 +147,11 @@ impl Clients {
     /// There is no space for it.
     pub fn commit(&mut self) -> Result<(), SnapshotError> {
         self.journal.commit()
+    }
+
+    /// Whether an answer of an earlier client's task is kept, or still to come.
+    pub fn holds(&self, id: TaskId) -> bool {
+        self.left.contains_key(&id)
     }
 
     /// How many answers of earlier clients are kept, and how many of their tasks the fleet still has.

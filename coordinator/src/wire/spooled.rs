@@ -81,6 +81,16 @@ pub fn name_of(id: TaskId) -> String {
     format!("{id}-")
 }
 
+/// The task whose file has this name.
+pub fn task_of(file_name: &str) -> Option<TaskId> {
+    let mut numbers = file_name.split_once('-')?.0.split('.');
+    let (epoch, sender, sequence) = (numbers.next()?, numbers.next()?, numbers.next()?);
+    let id =
+        TaskId { epoch: epoch.parse().ok()?, sender: sender.parse().ok()?, sequence: sequence.parse().ok()? };
+    // Nothing but what was written as one.
+    file_name.starts_with(&name_of(id)).then_some(id)
+}
+
 fn is_named(path: &Path, id: TaskId) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&name_of(id)))
 }
@@ -101,6 +111,14 @@ mod tests {
             Spooled { stdout: Some(part("/tmp/1.2.3-1.stdout", false)), stderr: Some(part("/a", true)) };
         assert_eq!(Spooled::parse(&sent.to_body().unwrap(), ID), Some(sent));
         assert_eq!(Spooled::parse(b"{}", ID), Some(Spooled::default()));
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_whose_it_is() {
+        assert_eq!(task_of(&format!("{}1-5f.stdout", name_of(ID))), Some(ID));
+        for other in ["1.2.3", "1.2-1", "a.2.3-1", "01.2.3-1", "1.2.3.4-1", ""] {
+            assert_eq!(task_of(other), None, "{other}");
+        }
     }
 
     #[test]

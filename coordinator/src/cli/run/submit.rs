@@ -8,9 +8,10 @@ use super::template::Template;
 use super::{FAILED, Place, UNFIT, USAGE, print};
 use super::{FleetOf, begin, dry_run, keep, prepare, watch_signals, work};
 use crate::bus::error::BusError;
-use crate::client::Client;
+use crate::client::{Client, TaskId};
 use crate::snapshot::clients::Clients;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -87,11 +88,13 @@ fn submit(args: &Args) -> Result<u8, u8> {
     let places = shape.coordinators() * shape.workers_per_coordinator();
     let window = args.agents.unwrap_or(places).min(places);
     let mut work = begin(prepared, window, FleetOf::Others, true)?;
-    let mut clients = Clients::open(&found.path, &args.name, &client.left()).map_err(|error| {
+    let (spooled, left) = (client.spooled(), client.left());
+    let mut clients = Clients::open(&found.path, &args.name, &left).map_err(|error| {
         print::error(error, "`coordinator backup` saves what the fleet holds; without this file, answers to earlier clients are given up");
         UNFIT
     })?;
     clients.settle(|id, listed| work.before.has(id, listed));
+    forget(&spooled, |id| left.contains(&id) || clients.holds(id));
     work.clients = Some(clients);
     if facts.wanted == 0 && !facts.open {
         return Ok(work.nothing());
@@ -99,6 +102,14 @@ fn submit(args: &Args) -> Result<u8, u8> {
     watch_signals()?;
     work.journal = keep(&args.place_of, &found.path, &args.name, &work.results)?;
     Ok(work::all(work, &mut client))
+}
+
+/// Removes output that no answer names any more.
+fn forget(spooled: &[(TaskId, PathBuf)], is_named: impl Fn(TaskId) -> bool) {
+    for (_, file) in spooled.iter().filter(|(id, _)| !is_named(*id)) {
+        // It goes with the fleet at the latest.
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 /// Where the tasks are to run. Errors are already printed.

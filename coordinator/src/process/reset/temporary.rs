@@ -10,6 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
+/// The directory for output that no message has room for.
+const SPOOL: &str = "spool";
+
 const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A directory of this user. What is in it belongs to the worker's tasks.
@@ -21,8 +24,12 @@ pub struct Temporary {
 
 /// Where the workers of a fleet have their temporary directories. `created_unix_ns` is the fleet's own.
 pub fn of_fleet(created_unix_ns: u64) -> PathBuf {
+    std::env::temp_dir().join(name_of(created_unix_ns))
+}
+
+fn name_of(created_unix_ns: u64) -> String {
     let uid = rustix::process::geteuid().as_raw();
-    std::env::temp_dir().join(format!("coordinator-{uid}-{created_unix_ns:x}"))
+    format!("coordinator-{uid}-{created_unix_ns:x}")
 }
 
 /// Removes a fleet's temporary directories, after all its processes have ended. It is not an error if there are none.
@@ -37,7 +44,12 @@ pub fn remove_of_fleet(created_unix_ns: u64) -> io::Result<()> {
 
 /// Where the workers of a fleet spool output that no message has room for: removed with its temporary directories.
 pub fn spool_of_fleet(created_unix_ns: u64) -> PathBuf {
-    of_fleet(created_unix_ns).join("spool")
+    of_fleet(created_unix_ns).join(SPOOL)
+}
+
+/// The same, of a fleet whose `TMPDIR` is another one.
+pub fn spool_in(temporary: &Path, created_unix_ns: u64) -> PathBuf {
+    temporary.join(name_of(created_unix_ns)).join(SPOOL)
 }
 
 /// Makes a directory that only this user may enter, unless it is there.
@@ -91,10 +103,20 @@ impl Temporary {
     /// Removes what is in it, and returns how many entries that were. Fails if something stays, or if the directory
     /// itself is not there any more.
     pub fn empty(&self) -> io::Result<usize> {
-        let (own, found) = (rustix::fs::fstat(&self.dir)?, rustix::fs::lstat(&self.path)?);
-        if (own.st_dev, own.st_ino) != (found.st_dev, found.st_ino) {
+        if !self.is_in_place() {
             return Err(io::Error::other("the temporary directory was moved away"));
         }
+        self.empty_anywhere()
+    }
+
+    fn is_in_place(&self) -> bool {
+        let own = rustix::fs::fstat(&self.dir);
+        let found = rustix::fs::lstat(&self.path);
+        own.is_ok_and(|own| found.is_ok_and(|found| id(&own) == id(&found)))
+    }
+
+    fn empty_anywhere(&self) -> io::Result<usize> {
+        let own = rustix::fs::fstat(&self.dir)?;
         if own.st_mode & 0o777 != 0o700 {
             rustix::fs::fchmod(&self.dir, Mode::RWXU)?;
         }
@@ -158,6 +180,9 @@ impl Temporary {
 
     /// Empties and removes it, and what it is in if nothing else is there.
     pub fn remove(self) -> io::Result<()> {
+        if !self.is_in_place() {
+            return self.remove_moved();
+        }
         self.remove_alone()?;
         if let Some(parent) = self.path.parent() {
             // Fails if other workers still have theirs there.
@@ -166,10 +191,39 @@ impl Temporary {
         Ok(())
     }
 
+    /// A directory further up was moved away: it is removed where it is now, by way of its own `..`.
+    fn remove_moved(&self) -> io::Result<()> {
+        self.empty_anywhere()?;
+        let fleet = rustix::fs::openat(&self.dir, c"..", OPEN | OFlags::PATH, Mode::empty())?;
+        remove_as(&fleet, &self.path, &self.dir)?;
+        if let Some(path) = self.path.parent() {
+            let above = rustix::fs::openat(&fleet, c"..", OPEN | OFlags::PATH, Mode::empty())?;
+            // These fail if something of others is still there.
+            let _ = rustix::fs::unlinkat(&fleet, SPOOL, AtFlags::REMOVEDIR);
+            let _ = remove_as(&above, path, &fleet);
+        }
+        Ok(())
+    }
+
     fn remove_alone(&self) -> io::Result<()> {
         self.empty()?;
         Ok(rustix::fs::unlinkat(CWD, &self.path, AtFlags::REMOVEDIR)?)
     }
+}
+
+/// Removes the empty directory `dir` from the one that it is in, if it still has the name that it has in `path`.
+fn remove_as(parent: &OwnedFd, path: &Path, dir: &OwnedFd) -> io::Result<()> {
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let (own, found) =
+        (rustix::fs::fstat(dir)?, rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    if id(&own) != id(&found) {
+        return Err(Errno::NOENT.into());
+    }
+    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+}
+
+fn id(found: &rustix::fs::Stat) -> (u64, u64) {
+    (found.st_dev, found.st_ino)
 }
 
 /// The same directory, opened for reading, with all the permissions that its owner needs to remove what is in it.
@@ -249,6 +303,22 @@ mod tests {
         drop(dir);
         assert_eq!(made.empty().unwrap(), 1);
         assert!(is_empty(made.path()));
+    }
+
+    #[test]
+    fn what_was_moved_away_is_removed_where_it_is_now() {
+        let root = tempfile::tempdir().unwrap();
+        let (here, there) = (root.path().join("tmp"), root.path().join("moved"));
+        fs::create_dir(&here).unwrap();
+        let made = Temporary::make(&here.join("fleet/0.0")).unwrap();
+        fs::create_dir(here.join("fleet/spool")).unwrap();
+        fs::write(made.path().join("left"), "").unwrap();
+        fs::write(here.join("precious"), "").unwrap();
+        fs::rename(&here, &there).unwrap();
+        assert!(made.empty().is_err());
+        made.remove().unwrap();
+        let left: Vec<_> = fs::read_dir(&there).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["precious"]);
     }
 
     #[test]

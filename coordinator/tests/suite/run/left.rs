@@ -213,3 +213,37 @@ fn a_message_that_is_too_small_to_name_a_file_fails_the_task_with_a_reason() {
     assert_eq!((&rows["1"]["status"], &rows["2"]["status"]), (&"ok".into(), &"refused".into()));
     assert_eq!(up.stop(), Some(0));
 }
+
+#[test]
+fn files_with_output_that_no_answer_names_go_when_the_next_client_comes_and_no_others() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &[]);
+    desk.write("inputs", "1\n2\n");
+    let script = "echo >> begun; until test -e go; do sleep 0.01; done; seq 30000";
+    let rest = ["--", "sh", "-c", script];
+    let mut client = start(&desk, &[&["--inputs", "inputs", "--results", "out"][..], &rest].concat());
+    wait_until("two have begun", || desk.lines("begun").len() == 2);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    desk.touch("go");
+    wait_until("both are answered", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
+    });
+    let files = || {
+        let dirs =
+            std::fs::read_dir(desk.shm.path()).unwrap().flatten().map(|entry| entry.path().join("spool"));
+        let files = dirs.filter_map(|dir| std::fs::read_dir(dir).ok()).flatten();
+        files.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let kept = files();
+    assert_eq!(kept.len(), 2);
+    // Of a task of the same client that has no answer any more.
+    let (of_client, _) = kept[0].to_str().unwrap().rsplit_once('-').unwrap().0.rsplit_once('.').unwrap();
+    let orphan = std::path::PathBuf::from(format!("{of_client}.999999-1-0.stdout"));
+    std::fs::write(&orphan, "left").unwrap();
+    submit(&desk, &["--inputs", "inputs", "--results", "other", "--", "echo", "other"]).with(0);
+    assert!(!orphan.exists() && kept.iter().all(|file| file.exists()), "{:?}", files());
+    submit(&desk, &[&["--inputs", "inputs", "--resume", "--results", "out"][..], &rest].concat()).with(0);
+    assert_eq!((desk.lines("begun").len(), files().len()), (2, 0));
+    assert_eq!(up.stop(), Some(0));
+}
