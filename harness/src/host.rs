@@ -241,7 +241,7 @@ pub fn facts(shm_dir: &Path) -> HostFacts {
         cgroup_memory_bytes: cgroup::least(&readings.cgroups.memory),
         cgroup_pids: cgroup::least(&readings.cgroups.pids),
         cgroup_cpus: readings.cgroups.cpus,
-        load1_at_start: readings.load1,
+        load1_at_start: readings.load1.unwrap_or_default(),
     };
     facts.machine = identity::machine(&facts, &ids);
     facts.fingerprint = identity::fingerprint(&facts);

@@ -41,7 +41,18 @@ impl Identity {
             {
                 Presence::Alive
             }
-            Ok(_) | Err(ProcError::NotFound(_)) => Presence::Gone,
+            Ok(_) | Err(ProcError::NotFound(_)) if !shows_this_namespace() => Presence::Unknown,
+            Ok(_) => Presence::Gone,
+            // `hidepid` hides processes that are there.
+            Err(ProcError::NotFound(_)) => {
+                match nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) {
+                    Err(nix::Error::ESRCH) => Presence::Gone,
+                    _ if self.pid == 0 => Presence::Gone,
+                    // It may have been started since, or have ended only now.
+                    _ if Process::new(pid).is_ok() => self.presence(),
+                    _ => Presence::Unknown,
+                }
+            }
             // It ended while it was read.
             Err(ProcError::Io(error, _))
                 if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
@@ -69,13 +80,19 @@ impl Identity {
     }
 }
 
+/// `/proc` was mounted in the pid namespace of this process. Where it was not, it shows other processes under these pids.
+pub fn shows_this_namespace() -> bool {
+    let own = fs::read_link("/proc/self");
+    own.is_ok_and(|own| own.to_str().and_then(|own| own.parse().ok()) == Some(std::process::id()))
+}
+
 /// Whether a process is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Alive,
     /// No process has its pid, or another one has.
     Gone,
-    /// `/proc` could not be read: no descriptors left, no permission.
+    /// `/proc` could not be read, or does not show it: no descriptors left, no permission, mounted in another namespace.
     Unknown,
 }
 

@@ -322,9 +322,13 @@ fn governor(readings: &Readings) -> Capability {
 
 fn load(readings: &Readings) -> Capability {
     const NAME: &str = "other load";
-    let found = format!("load average {:.2} on {} processors", readings.load1, readings.cpus);
+    let Some(load1) = readings.load1 else {
+        let found = format!("the load average of {} processors cannot be read", readings.cpus);
+        return warn(NAME, found, "mount /proc where /proc/loadavg can be read: mount -t proc proc /proc");
+    };
+    let found = format!("load average {load1:.2} on {} processors", readings.cpus);
     // Half of the machine busy with something else moves every percentile.
-    if readings.load1 > f64::from(readings.cpus) / 2.0 {
+    if load1 > f64::from(readings.cpus) / 2.0 {
         warn(NAME, found, "end other programs, or wait: they lengthen every time that is measured")
     } else {
         ok(NAME, found)

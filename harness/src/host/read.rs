@@ -44,7 +44,8 @@ pub(super) struct Readings {
     /// What logind does at the end of a session, if there is one and this is not a system user.
     pub(super) remove_ipc: bool,
     pub(super) virtualization: String,
-    pub(super) load1: f64,
+    /// `None` if it cannot be read.
+    pub(super) load1: Option<f64>,
     pub(super) cpus: u32,
 }
 
@@ -158,7 +159,7 @@ pub(crate) fn space(directory: &Path) -> Result<Space, Errno> {
 }
 
 pub(super) fn readings(shm_dir: &Path) -> Readings {
-    let load = load_average().unwrap_or_default();
+    let load = load_average().ok();
     let root = getuid().is_root();
     Readings {
         shm_dir: shm_dir.to_owned(),
@@ -168,7 +169,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         // A limit that cannot be read does not count as one.
         pid_max: sysctl::pid_max().map_or(u64::MAX, |max| u64::try_from(max).unwrap_or(u64::MAX)),
         threads_max: sysctl::threads_max().map_or(u64::MAX, u64::from),
-        pids_now: load.entities,
+        pids_now: load.as_ref().map_or(0, |load| load.entities),
         cgroups: cgroups(),
         kernel: known(text("/proc/sys/kernel/osrelease").trim()),
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).map(drop).map_err(|error| error.to_string()),
@@ -185,7 +186,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
             .map(|governor| governor.trim().to_owned()),
         remove_ipc: !root && remove_ipc(),
         virtualization: virtualization(),
-        load1: load.one,
+        load1: load.map(|load| load.one),
         cpus: std::thread::available_parallelism()
             .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
     }

@@ -42,7 +42,7 @@ fn good() -> Readings {
         governor: Some("performance".into()),
         remove_ipc: false,
         virtualization: "none".into(),
-        load1: 0.1,
+        load1: Some(0.1),
         cpus: 8,
     }
 }
@@ -139,7 +139,8 @@ fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
 fn what_only_hurts_the_figures_is_a_warning() {
     for capability in [
         finding(|r| r.governor = Some("powersave".into())),
-        finding(|r| r.load1 = 7.5),
+        finding(|r| r.load1 = Some(7.5)),
+        finding(|r| r.load1 = None),
         finding(|r| r.clock_source = "hpet".into()),
         finding(|r| r.user_namespaces = 0),
         finding(|r| r.remove_ipc = true),
