@@ -1,4 +1,4 @@
-//! `cargo xtask scribble`: every word of a fleet's shared memory in turn, set to what tempts a reader.
+//! `cargo xtask scribble`: every word of a fleet's shared memory in turn, set to what tempts a reader, and every page.
 
 use crate::workspace::{Outcome, Workspace};
 
@@ -8,7 +8,7 @@ pub(crate) struct Args {
     /// Chooses the words without a name that are scribbled over beside those with one
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Only the words whose file and name contain this: "region counters"
+    /// Only the words whose file and name contain this: "region counters"; "run @" is all pages and runs of noise
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
 }

@@ -182,6 +182,11 @@ impl FleetShape {
     pub fn shm_bytes(&self) -> u64 {
         ControlLayout::new(self).bytes() + u64::from(self.coordinators()) * RegionLayout::new(self).bytes()
     }
+
+    /// Of the largest of these files.
+    pub fn file_bytes(&self) -> u64 {
+        ControlLayout::new(self).bytes().max(RegionLayout::new(self).bytes())
+    }
 }
 
 /// Two builds that lay the files out differently must not meet in one.

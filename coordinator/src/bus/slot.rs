@@ -93,8 +93,9 @@ raw_enum! {
     pub enum Stage: u32 {
         Starting = 0,
         Ready = 1,
-        Stopping = 2,
-        Stopped = 3,
+        /// These two end the fleet: numbers that no accident writes.
+        Stopping = 0x7a5b_11c2,
+        Stopped = 0x5e1d_93a7,
     }
 }
 

@@ -246,8 +246,9 @@ impl Control {
         self.map.at(self.layout.state)
     }
 
+    /// A word that is no stage was overwritten: the supervisor will put it back.
     pub fn stage(&self) -> Stage {
-        Stage::from_raw(self.state().stage.load(Ordering::Acquire)).unwrap_or(Stage::Stopped)
+        Stage::from_raw(self.state().stage.load(Ordering::Acquire)).unwrap_or(Stage::Ready)
     }
 
     pub fn client_bell(&self) -> &'static Doorbell {

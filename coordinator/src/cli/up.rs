@@ -113,6 +113,10 @@ fn refused(args: &Args, launch: &Launch, error: SuperviseError) -> u8 {
             "choose another name, or stop that fleet first: `coordinator stop`, or `coordinator clean` if it is dead",
             USAGE,
         ),
+        SuperviseError::OtherProc => (
+            "mount the one of this namespace: `mount -t proc proc /proc` in a mount namespace of its own, as `unshare --mount-proc` does",
+            UNFIT,
+        ),
         SuperviseError::AllDead(_) => ("", FAILED),
         _ => ("", UNFIT),
     };

@@ -81,9 +81,17 @@ impl Identity {
 }
 
 /// `/proc` was mounted in the pid namespace of this process. Where it was not, it shows other processes under these pids.
-pub fn shows_this_namespace() -> bool {
-    let own = fs::read_link("/proc/self");
-    own.is_ok_and(|own| own.to_str().and_then(|own| own.parse().ok()) == Some(std::process::id()))
+fn shows_this_namespace() -> bool {
+    self_in_proc() == Some(std::process::id())
+}
+
+/// It can be read, and was mounted in another one.
+pub fn shows_another_namespace() -> bool {
+    fs::read_link("/proc/self").is_ok() && !shows_this_namespace()
+}
+
+fn self_in_proc() -> Option<u32> {
+    fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
 }
 
 /// Whether a process is alive.

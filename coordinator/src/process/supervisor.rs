@@ -30,7 +30,7 @@ use crate::bus::view::{Control, Stamped};
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy, SupervisorDeath};
 use crate::os::clock::now_ns;
-use crate::os::identity::{Identity, Presence};
+use crate::os::identity::{Identity, Presence, shows_another_namespace};
 use crate::wire::place::PlaceId;
 use children::errno_of;
 use guarded::Guarded;
@@ -79,6 +79,9 @@ pub enum SuperviseError {
     Bus(#[from] BusError),
     #[error("cannot {what}: {}", in_words(*.errno))]
     System { what: &'static str, errno: nix::Error },
+    /// Neither the fleet nor anybody else could tell whether one of its processes is alive.
+    #[error("/proc shows the processes of another pid namespace than this one")]
+    OtherProc,
     #[error("the fleet's owner, process {0}, does not exist")]
     OwnerGone(u32),
     #[error("{}: {why}", PlaceId::Coordinator(*.coordinator))]
@@ -123,6 +126,8 @@ struct Supervisor {
     has_pidfds: bool,
     /// A coordinator that dies now is replaced.
     serving: bool,
+    /// As this process has written it.
+    stage: Stage,
     /// Until then, processes may be found that the workers of dead coordinators have left.
     strays_until_ns: u64,
 }
@@ -130,6 +135,9 @@ struct Supervisor {
 /// Makes the fleet and serves until it is told to stop; `ready` is called when every worker is up.
 /// Whatever happens, no process and no file of the fleet is left.
 pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, SuperviseError> {
+    if shows_another_namespace() {
+        return Err(SuperviseError::OtherProc);
+    }
     let owner = launch.owner.map(open_owner).transpose()?;
     inherited::ignore_nothing();
     let (signals, own, unrelated_children) = become_supervisor()?;
@@ -229,12 +237,14 @@ impl Supervisor {
             unrelated_children: Vec::new(),
             has_pidfds: true,
             serving: false,
+            stage: Stage::Starting,
             strays_until_ns: 0,
             launch,
         }
     }
 
     fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
         self.control.state().stage.store(stage as u32, Ordering::Release);
         self.event(EventKind::Stage, SELF, &[stage as u64]);
     }
@@ -264,6 +274,7 @@ impl Supervisor {
         loop {
             let now = now_ns();
             self.beat();
+            self.check_stage();
             self.replace(now);
             self.keep_spare(now);
             self.keep_guard(now);
@@ -384,6 +395,7 @@ impl Supervisor {
             let _ = poll(&mut fds, PollTimeout::from(wait.as_millis() as u16));
             drop(fds);
             while let Ok(Some(_)) = self.signals.read_signal() {}
+            self.check_stage();
             self.reap(true);
         }
         // Processes orphaned meanwhile. Bounded: SIGKILL cannot be refused, only delayed.

@@ -282,7 +282,7 @@ impl What {
             EventKind::Settled => Self::Settled { returned: first, reported: second },
             EventKind::Adopted => Self::Adopted { pid: first, dead_pid: second },
             EventKind::Overwritten => {
-                let words = ["state.stopping", "state.epoch"];
+                let words = ["state.stopping", "state.epoch", "control.stage"];
                 let word = usize::try_from(first).ok().and_then(|at| words.get(at)).copied();
                 Self::Overwritten { word, found: second }
             }

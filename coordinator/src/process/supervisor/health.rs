@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::places::PlaceState;
-use crate::bus::events::EventKind;
+use crate::bus::events::{EventKind, SELF};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
@@ -10,6 +10,8 @@ use crate::plan::health::{HealthEvent, Limits, Progress};
 use crate::wire::place::PlaceId;
 use std::time::Duration;
 
+/// The number of the stage among the words that only their writer may change.
+const STAGE: u64 = 2;
 /// A successor that has not begun to serve by then counts as hung.
 const START_MAX: Duration = Duration::from_secs(60);
 
@@ -23,6 +25,21 @@ impl Supervisor {
     /// Shows that this process makes progress.
     pub(super) fn beat(&self) {
         self.control.state().beat.fetch_add(1, Ordering::Release);
+    }
+
+    /// Every process of the fleet obeys the stage, and this one alone writes it: what another program has written is put
+    /// back, and named.
+    pub(super) fn check_stage(&mut self) {
+        let word = &self.control.state().stage;
+        let found = word.load(Ordering::Relaxed);
+        if found == self.stage as u32 {
+            return;
+        }
+        word.store(self.stage as u32, Ordering::Release);
+        for place in &self.places {
+            self.control.coordinator(place.index).bell.wake();
+        }
+        self.event(EventKind::Overwritten, SELF, &[STAGE, found.into()]);
     }
 
     /// Suspects, heals, and kills coordinators by their progress.

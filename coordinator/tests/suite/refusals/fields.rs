@@ -1,4 +1,5 @@
-//! Each word of the layout in turn, set to what tempts a reader, in the memory of a fleet at work.
+//! Each word of the layout in turn, set to what tempts a reader, in the memory of a fleet at work; and whole pages and
+//! runs of bytes.
 //!
 //! The words are named by `bus::fields`. Whatever one of them says: each task has one outcome, those who look get a
 //! status or an error, no process panics or takes memory by the word, and the fleet ends when it is told to.
@@ -32,6 +33,10 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 const ADDRESSES: u32 = 4 << 20;
 /// Words without a name.
 const UNNAMED: u64 = 40;
+/// What the kernel hands out, the length of a run of noise, and how many of those there are in each file.
+const PAGE: u64 = 4096;
+const RUN: u64 = 512;
+const RUNS: u64 = 40;
 /// Every such case is a part of the selection that always runs.
 const EVERY: usize = 41;
 
@@ -72,6 +77,10 @@ enum Value {
     Is(u64),
     /// As the word behind it.
     Neighbour,
+    /// All of it, however long.
+    Zeros,
+    /// The same, at random from this seed.
+    Noise(u64),
 }
 
 fn cases(shape: &FleetShape, seed: u64) -> Vec<Case> {
@@ -80,14 +89,11 @@ fn cases(shape: &FleetShape, seed: u64) -> Vec<Case> {
         ("control", of_control(shape), ControlLayout::new(shape).bytes()),
         ("region", of_region(shape), RegionLayout::new(shape).bytes()),
     ];
-    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let mut random = Random(seed ^ 0x9e37_79b9_7f4a_7c15);
     for (file, mut fields, bytes) in files {
+        runs(&mut all, file, bytes, &mut random);
         for _ in 0..UNNAMED / 2 {
-            // xorshift: a seed is a test.
-            for shift in [13, -7, 17] {
-                state ^= if shift > 0 { state << shift } else { state >> -shift };
-            }
-            let at = state % (bytes / 8 - 1) * 8;
+            let at = random.next() % (bytes / 8 - 1) * 8;
             fields.push(Field { name: format!("@{at}"), at, bytes: 8 });
         }
         for field in fields {
@@ -107,6 +113,37 @@ fn cases(shape: &FleetShape, seed: u64) -> Vec<Case> {
         }
     }
     all
+}
+
+/// xorshift: a seed is a test.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Not words but long runs of bytes: each page in turn, the whole file, and noise here and there.
+fn runs(all: &mut Vec<Case>, file: &str, bytes: u64, random: &mut Random) {
+    let whole = (0, bytes, Value::Zeros);
+    let pages = (0..bytes.div_ceil(PAGE)).map(|page| (page * PAGE, PAGE, Value::Zeros));
+    let noise = (0..RUNS).map(|_| (random.next() % (bytes / RUN) * RUN, RUN, Value::Noise(random.next())));
+    for (at, len, value) in pages.chain([whole]).chain(noise) {
+        for when in [When::AtWork, When::Idle, When::TakenOver] {
+            let bytes = len.min(bytes - at);
+            all.push(Case {
+                name: format!("{file} run @{at}+{bytes} := {value:?}, {when:?}"),
+                is_control: file == "control",
+                field: Field { name: String::new(), at, bytes },
+                value,
+                when,
+            });
+        }
+    }
 }
 
 /// A fleet whose processes have little room, and what they say.
@@ -165,9 +202,14 @@ impl Drop for Fleet {
 
 fn scribble(path: &Path, field: &Field, value: Value) {
     let file = File::options().read(true).write(true).open(path).unwrap();
-    let mut word = [0; 8];
+    let mut word = vec![0; field.bytes.max(8) as usize];
     match value {
-        Value::Is(value) => word = value.to_ne_bytes(),
+        Value::Is(value) => word = value.to_ne_bytes().to_vec(),
+        Value::Zeros => {}
+        Value::Noise(seed) => {
+            let mut random = Random(seed | 1);
+            word.chunks_mut(8).for_each(|word| word.copy_from_slice(&random.next().to_ne_bytes()));
+        }
         Value::Neighbour => {
             let bytes = field.bytes as usize;
             file.read_exact_at(&mut word[..bytes], field.at + field.bytes).unwrap();

@@ -1,8 +1,8 @@
 //! Words of the task table, each overwritten while its task is in hand, and tasks without a deadline that would hide it.
 
 use crate::support::up::{PROGRAM, Up, is_empty, kill, shm, wait_until};
-use coordinator::bus::directory::region_path;
-use coordinator::bus::fields::of_region;
+use coordinator::bus::directory::{control_path, region_path};
+use coordinator::bus::fields::{of_control, of_region};
 use coordinator::client::{Address, Client, Event, Failure, Task, Terms};
 use coordinator::config::FleetShape;
 use nix::sys::signal::Signal;
@@ -192,5 +192,39 @@ fn a_coordinator_whose_state_was_overwritten_names_the_word_and_has_a_successor(
     assert_eq!(text.lines().filter(died).count(), 2, "{text}");
     drop(client);
     assert!(up.stop().is_some());
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_stage_that_another_program_has_written_is_put_back_and_named_and_not_obeyed() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &["--payload-max", "64"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let everyone = up.identities();
+    let stage = of_control(client.shape()).into_iter().find(|field| field.name == "state.stage").unwrap();
+    let file = File::options().read(true).write(true).open(control_path(&up.dir)).unwrap();
+    let word = || {
+        let mut word = [0; 4];
+        file.read_exact_at(&mut word, stage.at).unwrap();
+        u32::from_ne_bytes(word)
+    };
+    let ready = word();
+    for found in [0, 2, 3, u32::MAX] {
+        for _ in 0..4 {
+            let nap = Task::Sleep(Duration::from_millis(50));
+            client.submit(Address::Any, nap, &Terms::within(FOREVER), 0).unwrap();
+        }
+        client.flush();
+        file.write_all_at(&found.to_ne_bytes(), stage.at).unwrap();
+        wait_until("it is put back", || word() == ready);
+        assert_eq!(failures(&mut client), []);
+        let output = Command::new(PROGRAM).args(["events", "--shm-dir"]).arg(shm.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let named = format!("overwritten: control.stage was {found}, which this process had not written");
+        assert_eq!(text.matches(&named).count(), 1, "{text}");
+    }
+    assert_eq!(up.identities(), everyone);
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
     assert!(is_empty(shm.path()));
 }

@@ -108,6 +108,8 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
             "{count} events of {} were overwritten before they were read",
             seen.source
         )),
+        // Nothing that the fleet has done since is what it was told to do.
+        what @ What::Overwritten { .. } => Noticed::Unread(format!("{}: {what}", seen.source)),
         _ => return None,
     };
     let place = match seen.subject {
