@@ -355,6 +355,10 @@ fn refused(refusal: Refusal) -> u8 {
             print::report("hint: nothing was started; `coordinator run --help` describes the list of tasks");
             USAGE
         }
+        Refusal::Copy(error) => {
+            print::error(error, "free some space there, or set TMPDIR to a directory with more");
+            UNFIT
+        }
         Refusal::Io(error) => {
             print::error(error, "name a file that you may read, or write `-` for standard input");
             USAGE

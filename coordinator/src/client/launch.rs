@@ -1,6 +1,7 @@
 //! Starts a fleet as a child of this process, and makes sure that nothing of it is left afterwards.
 
 use crate::bus::directory::{Held, Integrity, control_path, fleet_dir};
+use crate::bus::error::Cause;
 use crate::bus::slot::Stage;
 use crate::bus::view::Control;
 use crate::cli::policy::arguments;
@@ -15,7 +16,8 @@ use crate::process::supervisor::{children_of, try_children_of};
 use crate::wire::place::PlaceId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
+    Pid, PidfdFlags, Resource, Signal, getpid, getrlimit, kill_process, pidfd_open, pidfd_send_signal,
+    set_child_subreaper,
 };
 use std::ffi::OsString;
 use std::fs::File;
@@ -111,6 +113,7 @@ pub fn launch(
     errors: Option<&Path>,
     cancelled: impl Fn() -> bool,
 ) -> Result<Fleet, LaunchError> {
+    has_room_in_files(shape)?;
     // Orphans of a killed supervisor become children of this process, which can kill them.
     set_child_subreaper(Some(getpid())).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let before = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
@@ -161,6 +164,18 @@ pub fn launch(
             };
             Err(LaunchError::Failed { message, status: fleet.ended })
         }
+    }
+}
+
+/// Where files may not be as long as the fleet's, the supervisor could not even write down why it has not started.
+fn has_room_in_files(shape: &FleetShape) -> Result<(), LaunchError> {
+    let wanted = shape.file_bytes();
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < wanted => {
+            let cause = Cause::FileSize { wanted, limit: Some(limit) };
+            Err(LaunchError::Failed { message: format!("its shared memory: {cause}"), status: None })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) enum Refusal {
     Mistakes(Vec<String>),
     /// The list cannot be read: what was tried, and why it failed.
     Io(String),
+    /// A list that can be read only once has no room in the temporary directory.
+    Copy(String),
 }
 
 /// A list that has been checked.
@@ -403,6 +405,10 @@ impl Source {
             }
             Ok(Input::Pipe(begun, rest)) => {
                 Ok(Self::Live { name, live: Live::new(begun, rest, end, LINE_MAX), line: 0 })
+            }
+            Err(error) if pipe::is_of_copy(&error) => {
+                let dir = std::env::temp_dir();
+                Err(Refusal::Copy(format!("cannot copy {name} to {}: {error}", dir.display())))
             }
             Err(error) => Err(Refusal::Io(format!("cannot read {name}: {error}"))),
         }

@@ -3,6 +3,7 @@
 use crate::os::nameless::nameless;
 use crate::process::inherited::started_without;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -41,6 +42,8 @@ pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
     if kind.is_file() && path.as_os_str() != "-" {
         return Ok(Input::File(file));
     }
+    // Beyond `ulimit -f` the kernel would not only refuse: this signal ends the process.
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
     let mut copy = nameless()?;
     let is_whole = if whole {
         io::copy(&mut file, &mut copy)?;
@@ -50,6 +53,12 @@ pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
     };
     copy.rewind()?;
     Ok(if is_whole { Input::File(copy) } else { Input::Pipe(copy, file) })
+}
+
+/// Whether the copy was refused, and not the pipe.
+pub(super) fn is_of_copy(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Copies what comes in time; true if that is everything.

@@ -1,7 +1,7 @@
 //! Where there is no room for results, and where there are many tasks.
 
 use super::{Desk, Ended, PROGRAM};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Says about ten thousand bytes.
 const SCRIPT: &str = "echo $0 >> begun; seq 2200";
@@ -99,4 +99,25 @@ fn a_long_list_does_not_fill_the_memory() {
         .unwrap();
     let ended = Ended::of(&output).with(0);
     assert_eq!(ended.stdout.lines().count(), 100_000);
+}
+
+#[test]
+fn a_limit_that_no_file_of_a_run_fits_in_is_named() {
+    let desk = Desk::new();
+    let limited = |bytes: &str, arguments: &[&str], stdin: Stdio| {
+        let mut command = Command::new("prlimit");
+        command.args([bytes, PROGRAM, "run", "--agents", "1"]).args(arguments).args(["--", "true"]);
+        command.current_dir(desk.dir.path()).env("COORDINATOR_SHM_DIR", desk.shm.path()).stdin(stdin);
+        Ended::of(&command.output().unwrap())
+    };
+    for bytes in ["0", "10240"] {
+        let limit = format!("{bytes} bytes per file (raise `ulimit -f`)");
+        limited(&format!("--fsize={bytes}"), &[], Stdio::null()).with(20).says(&["did not start", &limit]);
+    }
+    // A list that can be read only once is copied.
+    let mut list = Command::new("seq").arg("200000").stdout(Stdio::piped()).spawn().unwrap();
+    let pipe = Stdio::from(list.stdout.take().unwrap());
+    limited("--fsize=600000", &["--inputs", "-"], pipe).with(20).says(&["cannot copy", "TMPDIR"]);
+    list.wait().unwrap();
+    assert!(super::is_empty(desk.shm.path()));
 }

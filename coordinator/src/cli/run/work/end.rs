@@ -110,6 +110,10 @@ impl Run {
     fn unwritten(&mut self, error: &str) {
         if !self.work.results.is_stalled() {
             let hint = "the results so far are complete; `--resume` continues from there";
+            if is_elsewhere(error) {
+                // They cannot say any more which tasks are done.
+                self.work.resume_command = None;
+            }
             return self.broken(UNFIT, error, if is_elsewhere(error) { "" } else { hint });
         }
         if !matches!(self.stop, Some(Stop::Interrupted | Stop::Broken(_))) {
