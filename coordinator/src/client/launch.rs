@@ -113,11 +113,10 @@ pub fn launch(
     errors: Option<&Path>,
     cancelled: impl Fn() -> bool,
 ) -> Result<Fleet, LaunchError> {
-    has_room_in_files(shape)?;
     // Orphans of a killed supervisor become children of this process, which can kill them.
     set_child_subreaper(Some(getpid())).map_err(|errno| LaunchError::Spawn(errno.into()))?;
     let before = try_children_of(std::process::id()).map_err(|errno| LaunchError::Spawn(errno.into()))?;
-    let errors = open_errors(errors).map_err(LaunchError::Spawn)?;
+    let errors = has_room_in_files(shape).and_then(|()| open_errors(errors).map_err(LaunchError::Spawn))?;
     let stderr = errors.try_clone().map_err(LaunchError::Spawn)?;
     let marker = Marker::new(id);
     let mut command = supervisor_command(program, root, id, (shape, policy), &marker);

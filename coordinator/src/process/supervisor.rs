@@ -79,7 +79,7 @@ pub enum SuperviseError {
     Bus(#[from] BusError),
     #[error("cannot {what}: {}", in_words(*.errno))]
     System { what: &'static str, errno: nix::Error },
-    /// Neither the fleet nor anybody else could tell whether one of its processes is alive.
+    /// No process could find out there which of the others are alive.
     #[error("/proc shows the processes of another pid namespace than this one")]
     OtherProc,
     #[error("the fleet's owner, process {0}, does not exist")]
