@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_millis(500);
 /// How long what was killed may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// How often an empty environment is read, and how long after each other.
+const READS_MAX: u32 = 20;
+const READ_AGAIN: Duration = Duration::from_millis(1);
 /// Of what a command has written,
 const LINES_MAX: usize = 10;
 /// and bytes of that.
@@ -136,11 +139,13 @@ fn processes() -> Vec<i32> {
 pub(super) fn end_the_rest(run_id: &str) -> Vec<String> {
     let mark = format!("{MARK}={run_id}\0");
     let is_marked = |pid: i32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let read = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = settled(read, || is_executing(pid));
         let zero_ended = [&environment[..], b"\0"].concat();
         zero_ended.split_inclusive(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     };
-    let mut named = Vec::new();
+    // By pid: a process that has not gone yet may have another name by now.
+    let mut named = std::collections::BTreeMap::new();
     let begun = Instant::now();
     while begun.elapsed() < GONE_WITHIN {
         let left: Vec<i32> = processes().into_iter().filter(|pid| is_marked(*pid)).collect();
@@ -155,15 +160,34 @@ pub(super) fn end_the_rest(run_id: &str) -> Vec<String> {
             };
             if is_marked(pid) && pidfd_send_signal(&fd, Signal::KILL).is_ok() {
                 let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                let name = format!("{} (pid {pid})", name.trim());
-                if !named.contains(&name) {
-                    named.push(name);
-                }
+                named.entry(pid).or_insert_with(|| format!("{} (pid {pid})", name.trim()));
             }
         }
         std::thread::park_timeout(LOOK);
     }
-    named
+    named.into_values().collect()
+}
+
+/// The environment of a process. In the middle of an exec it shows none: it is read again before that counts as empty.
+fn settled(mut read: impl FnMut() -> Vec<u8>, may_change: impl Fn() -> bool) -> Vec<u8> {
+    for _ in 0..READS_MAX {
+        let environment = read();
+        if !environment.is_empty() || !may_change() {
+            return environment;
+        }
+        std::thread::park_timeout(READ_AGAIN);
+    }
+    read()
+}
+
+/// Whether a process without an environment may be executing a program just now: neither a thread of the kernel nor ending,
+/// and this user's.
+fn is_executing(pid: i32) -> bool {
+    /// `PF_KTHREAD` and `PF_EXITING` of linux/sched.h.
+    const NEVER: u32 = 0x20_0000 | 0x4;
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.flags & NEVER == 0 && !matches!(stat.state, 'Z' | 'X'))
+        && File::open(format!("/proc/{pid}/environ")).is_ok()
 }
 
 /// Of what was written from `began_at` on.
@@ -226,8 +250,26 @@ mod tests {
         assert!(!done.failed, "{done:?}");
         let ended = end_the_rest(&id);
         assert_eq!(ended.len(), 2, "{ended:?}");
-        assert!(ended.iter().all(|name| name.starts_with("sleep (pid ") || name.starts_with("setsid (pid ")));
+        // Found before it executes its program, it has the name of the shell.
+        let names = ["sleep (pid ", "setsid (pid ", "sh (pid "];
+        assert!(ended.iter().all(|name| names.iter().any(|begin| name.starts_with(begin))), "{ended:?}");
         assert_eq!(end_the_rest(&id), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_environment_that_is_empty_in_the_middle_of_an_exec_is_read_again() {
+        let reads = std::cell::Cell::new(0);
+        let read = || {
+            reads.set(reads.get() + 1);
+            if reads.get() < 3 { Vec::new() } else { b"A=1".to_vec() }
+        };
+        assert_eq!(settled(read, || true), b"A=1");
+        // A thread of the kernel has none, and never will.
+        reads.set(0);
+        assert_eq!((settled(read, || false), reads.get()), (Vec::new(), 1));
+        // Nor is a process without one waited for without end.
+        assert_eq!(settled(Vec::new, || true), b"");
+        assert!(!is_executing(i32::MAX));
     }
 
     #[test]
