@@ -48,6 +48,10 @@ pub enum Status {
 pub struct Need {
     pub shm_bytes: u64,
     pub shm_inodes: u64,
+    /// Of the largest file of shared memory.
+    pub file_bytes: u64,
+    /// Of the run log, about.
+    pub log_bytes: u64,
     /// Of the process with the most open descriptors.
     pub fds: u64,
     /// The fleet's; the harness itself is running already.
@@ -70,6 +74,8 @@ impl Need {
             shm_inodes: of_host(shape.shm_inodes()),
             private_shm_bytes,
             cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
+            file_bytes: shape.file_bytes(),
+            log_bytes: log_bytes(plan),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard()),
             programs: programs_of(plan),
@@ -82,6 +88,8 @@ impl Need {
         Self {
             shm_bytes: self.shm_bytes.max(other.shm_bytes),
             shm_inodes: self.shm_inodes.max(other.shm_inodes),
+            file_bytes: self.file_bytes.max(other.file_bytes),
+            log_bytes: self.log_bytes.max(other.log_bytes),
             fds: self.fds.max(other.fds),
             processes: self.processes.max(other.processes),
             private_shm_bytes: self.private_shm_bytes.max(other.private_shm_bytes),
@@ -93,6 +101,17 @@ impl Need {
             },
         }
     }
+}
+
+/// What a run will write down, about: a row for each process in each sweep.
+fn log_bytes(plan: &Plan) -> u64 {
+    /// Measured: a fleet of 708 over 30 days takes 1.6 GB.
+    const ROW: u64 = 10;
+    const SWEEP: u64 = 512;
+    let load = plan.load().warm_up() + plan.load().duration();
+    let sweeps = (load.as_nanos() / plan.sampling().every().as_nanos().max(1)) as u64;
+    let a_sweep = u64::from(plan.shape().processes_with_guard()) * ROW + SWEEP;
+    sweeps.saturating_mul(a_sweep)
 }
 
 /// A set-up may make the programs of the workloads: then only its own are looked for.

@@ -36,6 +36,7 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found.extend(processors(readings, need));
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
+    found.push(file_size(readings, need));
     found.extend(kernel(readings));
     found.push(memory(readings, need));
     found
@@ -177,6 +178,36 @@ fn descriptors(readings: &Readings, need: &Need) -> Capability {
         )
     };
     missing(NAME, found, remedy)
+}
+
+/// The kernel ends a process that writes beyond it.
+fn file_size(readings: &Readings, need: &Need) -> Capability {
+    const NAME: &str = "size of a file";
+    /// Of the largest report.
+    const DOCUMENT: u64 = 2 << 20;
+    let limit = readings.fsize;
+    if limit.soft == u64::MAX {
+        return ok(NAME, "ulimit -f is unlimited".to_owned());
+    }
+    let found = format!("ulimit -f is {}", bytes_text(limit.soft));
+    let (least, most) = (need.file_bytes.max(DOCUMENT), need.log_bytes.saturating_add(DOCUMENT));
+    let remedy = |wanted: u64| {
+        let blocks = wanted.div_ceil(1024);
+        if limit.hard >= wanted {
+            format!("ulimit -f {blocks} (in the shell, blocks of 1024 bytes)")
+        } else {
+            format!("raise the hard limit to {blocks} KiB (limits.conf: fsize, LimitFSIZE=)")
+        }
+    };
+    if limit.soft < least {
+        let found = format!("{found}, and the largest file of the run needs {}", bytes_text(least));
+        missing(NAME, found, remedy(least.max(most)))
+    } else if limit.soft < most {
+        let found = format!("{found}, and the run log may need {}", bytes_text(most));
+        warn(NAME, found, remedy(most))
+    } else {
+        ok(NAME, found)
+    }
 }
 
 /// The least of all limits on processes.

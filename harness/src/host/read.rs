@@ -22,6 +22,8 @@ pub(super) struct Readings {
     pub(super) shm_dir: PathBuf,
     pub(super) shm: Result<ShmReading, String>,
     pub(super) nofile: Limit,
+    /// Bytes of a file.
+    pub(super) fsize: Limit,
     /// Absent if it does not bind this user.
     pub(super) nproc: Option<UserProcesses>,
     pub(super) pid_max: u64,
@@ -165,6 +167,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         shm_dir: shm_dir.to_owned(),
         shm: read_shm(shm_dir),
         nofile: rlimit(Resource::Nofile),
+        fsize: rlimit(Resource::Fsize),
         nproc: user_processes(),
         // A limit that cannot be read does not count as one.
         pid_max: sysctl::pid_max().map_or(u64::MAX, |max| u64::try_from(max).unwrap_or(u64::MAX)),

@@ -7,6 +7,8 @@ use super::*;
 const NEED: Need = Need {
     shm_bytes: 64 << 20,
     shm_inodes: 9,
+    file_bytes: 4 << 20,
+    log_bytes: 16 << 20,
     fds: 109,
     processes: 708,
     private_shm_bytes: None,
@@ -26,6 +28,7 @@ fn good() -> Readings {
             free_inodes: 99_999,
         }),
         nofile: Limit { soft: 1024, hard: 4096 },
+        fsize: Limit { soft: u64::MAX, hard: u64::MAX },
         nproc: Some(UserProcesses { max: 30_000, used: 20 }),
         proc: Ok(()),
         pid_max: 32_768,
@@ -100,7 +103,7 @@ fn a_good_host_has_nothing_to_fix() {
 #[test]
 fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
     let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
-    let cases: [(Capability, &str, &str); 11] = [
+    let cases: [(Capability, &str, &str); 13] = [
         (finding(|r| r.proc = Err("not there".into())), "cannot be read: not there", "mount -t proc"),
         (
             finding(|r| r.nproc = Some(UserProcesses { max: 1000, used: 293 })),
@@ -125,6 +128,12 @@ fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
             "93 more (/sys/fs/cgroup/pids.max is 100)",
             "--pids-limit",
         ),
+        (finding(|r| r.fsize.soft = 10 << 10), "the largest file of the run needs 4", "ulimit -f 18432"),
+        (
+            finding(|r| r.fsize = Limit { soft: 10 << 10, hard: 10 << 10 }),
+            "ulimit -f is 10",
+            "raise the hard limit to 18432 KiB",
+        ),
         (finding(|r| r.kernel = "5.4.0".into()), "older than 5.14", "update"),
         (finding(|r| r.pidfd = Err("ENOSYS".into())), "ENOSYS", "5.3"),
     ];
@@ -141,6 +150,7 @@ fn what_only_hurts_the_figures_is_a_warning() {
         finding(|r| r.governor = Some("powersave".into())),
         finding(|r| r.load1 = Some(7.5)),
         finding(|r| r.load1 = None),
+        finding(|r| r.fsize.soft = 8 << 20),
         finding(|r| r.clock_source = "hpet".into()),
         finding(|r| r.user_namespaces = 0),
         finding(|r| r.remove_ipc = true),
