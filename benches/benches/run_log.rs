@@ -23,6 +23,7 @@ fn round() -> Event {
         duplicates: 0,
         corrupt: 0,
         contradicted: 0,
+        retried: 0,
         causes: Causes::default(),
         task_p50_ns: Some(2_100_000),
         task_p99_ns: Some(3_900_000),

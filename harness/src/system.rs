@@ -357,6 +357,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Of a command: its stderr, which is the end of `body`.
     pub errors: &'a [u8],
+    /// Of which attempt at the task it is, from 1.
+    pub attempt: u8,
     /// When the worker says it began and ended the task: any number, on the clock of [`Outcome::sent_ns`].
     pub started_ns: u64,
     pub finished_ns: u64,

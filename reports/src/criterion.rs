@@ -1,7 +1,7 @@
 //! The grammar of a criterion: `coordination.time p99 < 5s`, `delivery.rate >= 95% every 15m`.
 //!
 //! ```text
-//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [each] [every duration]
+//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [each] [every duration] [after fault]
 //! ```
 //!
 //! A [`Criterion`] cannot be wrong: its aggregation is one that the metric's kind has, its threshold
@@ -13,11 +13,13 @@ mod label;
 mod parse;
 mod sound;
 mod threshold;
+mod within;
 
 use std::fmt;
 use std::ops::Range;
 
 pub use crate::scope::Scope;
+pub use crate::stretch::{ANY_FAULT, Side, Stretch};
 pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
 pub use sound::{Better, Unsound};
@@ -78,6 +80,8 @@ pub struct Criterion {
     each: bool,
     /// In nanoseconds of the scenario's time.
     every_ns: Option<u64>,
+    /// The whole load, if absent.
+    stretch: Option<Stretch>,
 }
 
 impl Criterion {
@@ -141,9 +145,22 @@ impl Criterion {
         self.every_ns
     }
 
+    /// The part of the load that it is about; all of it, if absent.
+    pub fn stretch(&self) -> Option<&Stretch> {
+        self.stretch.as_ref()
+    }
+
     fn same_subject(&self, other: &Self) -> bool {
-        (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns, self.each)
-            == (other.metric, other.scope, other.workload(), other.aggregation, other.every_ns, other.each)
+        self.stretch == other.stretch
+            && (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns, self.each)
+                == (
+                    other.metric,
+                    other.scope,
+                    other.workload(),
+                    other.aggregation,
+                    other.every_ns,
+                    other.each,
+                )
             && self.threshold.is_relative() == other.threshold.is_relative()
     }
 
@@ -177,6 +194,9 @@ impl fmt::Display for Criterion {
         if let Some(ns) = self.every_ns {
             write!(f, " every {}", notation::duration::exact(ns))?;
         }
+        if let Some(stretch) = &self.stretch {
+            write!(f, " {stretch}")?;
+        }
         Ok(())
     }
 }
@@ -204,7 +224,9 @@ impl CriterionPair {
         if !weaker.same_subject(&pass) {
             return Err(refuse(
                 "`conditional` is about another figure than `pass`".into(),
-                format!("give it the metric, aggregation and window of `{pass}`, with a weaker threshold"),
+                format!(
+                    "give it the metric, aggregation, window and fault of `{pass}`, with a weaker threshold"
+                ),
             ));
         }
         if !weaker.is_weaker_than(&pass) {
@@ -243,4 +265,11 @@ pub struct CriterionError {
     /// A lower-case fragment.
     pub message: String,
     pub hint: Option<String>,
+}
+
+impl CriterionError {
+    /// In the text of `pass`, or of a criterion alone.
+    fn at(span: Range<usize>, message: &str, hint: Option<String>) -> Self {
+        Self { field: Field::Pass, span, message: message.to_owned(), hint }
+    }
 }

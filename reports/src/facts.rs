@@ -20,15 +20,17 @@ mod samples;
 mod scaling;
 mod series;
 mod spans;
+mod stretches;
 mod work;
 mod workloads;
 
 use std::collections::BTreeMap;
 
 use crate::runlog::event::{
-    AgentExit, AgentInfo, Agents, Alert, CommandDone, End, Event, FormatVersion, Header, Incident, Ledger,
-    Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
+    AgentExit, AgentInfo, AgentReplaced, Agents, Alert, CommandDone, End, Event, FormatVersion, Header,
+    Incident, Ledger, Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
 };
+use crate::stretch::Stretch;
 
 pub use balance::Balance;
 pub use distribution::Distribution;
@@ -45,6 +47,7 @@ pub use samples::{Gauge, SampleFacts};
 pub use scaling::Scaling;
 pub use series::{Bin, Medians, STEPS_MAX, Series, Windows};
 pub use spans::{Gap, Span, Spans};
+use stretches::Stretches;
 pub use work::{WorkFacts, Worked};
 pub use workloads::WorkloadLoad;
 
@@ -125,6 +128,8 @@ pub struct Facts {
     pub ledgers: u32,
     pub verify: Option<Verify>,
     pub end: Option<End>,
+    /// Parts of the load that criteria ask for.
+    stretches: Stretches,
     pub records: u64,
     /// Of the newest record.
     pub last_ns: u64,
@@ -162,8 +167,9 @@ pub struct LiveView {
 }
 
 impl Facts {
-    /// `windows` are those that criteria will ask for, and `each` the figures of single processes.
-    pub fn new(header: &Header, windows: &[WindowSpec], each: &[EachSpec]) -> Self {
+    /// `windows` are those that criteria will ask for, `each` the figures of single processes, and `stretches` parts of
+    /// the load.
+    pub fn new(header: &Header, windows: &[WindowSpec], each: &[EachSpec], stretches: &[Stretch]) -> Self {
         let factor = time_factor(header);
         Self {
             load: LoadFacts::new(&header.plan, factor, windows),
@@ -197,6 +203,7 @@ impl Facts {
             ledgers: 0,
             verify: None,
             end: None,
+            stretches: Stretches::new(header, stretches),
             records: 0,
             last_ns: 0,
         }
@@ -209,6 +216,7 @@ impl Facts {
         }
         self.records += 1;
         self.last_ns = self.last_ns.max(record.t_ns);
+        let mut declared = false;
         match &record.event {
             Event::Header(_) | Event::Clock(_) => {}
             Event::Phase(PhaseBegan { phase }) => {
@@ -222,15 +230,10 @@ impl Facts {
             Event::Agents(event) => self.introduce(event),
             Event::AgentReplaced(new) => {
                 self.faults.replaced(new);
-                self.samples.replaced(record.t_ns);
-                self.balance.replaced(new);
-                if let Some(agent) = self.agents.get_mut(&new.agent) {
-                    (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
-                    agent.incarnation = new.incarnation;
-                }
+                self.replaced(new, record.t_ns);
             }
-            Event::AgentExit(exit) => self.exit(exit),
-            Event::Incident(incident) => self.incident(incident),
+            Event::AgentExit(exit) => declared = self.exit(exit),
+            Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.samples.scaling.push(scaled),
             Event::Command(command) => self.commands.push(command.clone()),
@@ -260,6 +263,16 @@ impl Facts {
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
         }
+        self.divide(record, declared);
+    }
+
+    fn replaced(&mut self, new: &AgentReplaced, t_ns: u64) {
+        self.samples.replaced(t_ns);
+        self.balance.replaced(new);
+        if let Some(agent) = self.agents.get_mut(&new.agent) {
+            (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
+            agent.incarnation = new.incarnation;
+        }
     }
 
     fn introduce(&mut self, event: &Agents) {
@@ -271,7 +284,8 @@ impl Facts {
         }
     }
 
-    fn exit(&mut self, exit: &AgentExit) {
+    /// Whether a declared fault explains it.
+    fn exit(&mut self, exit: &AgentExit) -> bool {
         if self.role_of(exit.agent) == Some(Role::Coordinator) {
             self.balance.exit(exit);
         }
@@ -279,18 +293,23 @@ impl Facts {
             self.exits_expected += 1;
         } else if self.faults.explains(exit) {
             self.exits_declared.push(exit.clone());
+            return true;
         } else {
             self.exits_unexpected.push(exit.clone());
         }
+        false
     }
 
-    fn incident(&mut self, incident: &Incident) {
-        if self.faults.disturbs(incident) {
+    /// Whether a declared fault explains it.
+    fn incident(&mut self, incident: &Incident) -> bool {
+        let declared = self.faults.disturbs(incident);
+        if declared {
             self.incidents_declared += 1;
         } else {
             self.incidents_minor += u64::from(incident.kind.severity() == Severity::Minor);
             self.incidents.push(incident.clone());
         }
+        declared
     }
 
     fn round(&mut self, round: &Round) {

@@ -14,6 +14,7 @@ pub mod run_dir;
 pub mod runlog;
 pub mod scope;
 pub mod stats;
+pub mod stretch;
 pub mod summary;
 pub mod units;
 pub mod verdict;

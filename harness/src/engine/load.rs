@@ -379,7 +379,7 @@ impl<'a> Loader<'a> {
                 let (phase, scheduled_ns) = (round.phase, round.scheduled_ns);
                 let latency_ns = received_ns.saturating_sub(scheduled_ns);
                 let made_ns = outcome.made_ns.min(received_ns);
-                round.answered(index, latency_ns, (made_ns, received_ns), outcome.place);
+                round.answered(index, latency_ns, (made_ns, received_ns), (outcome.place, outcome.attempt));
                 let part = round.part(index);
                 self.latencies.record(LatencyTag::Task, phase, latency_ns);
                 self.latencies.record_of(part, phase, latency_ns);

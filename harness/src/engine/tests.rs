@@ -67,7 +67,7 @@ fn request(text: &str) -> Request {
 
 /// The view of a run that has only begun.
 pub(super) fn nothing_to_show() -> LiveView {
-    Facts::new(&header(&request(SCENARIO)), &[], &[]).live()
+    Facts::new(&header(&request(SCENARIO)), &[], &[], &[]).live()
 }
 
 /// A run that has ended, and what its log holds.

@@ -55,7 +55,7 @@ static NAME: Key<Name> = Key {
 static PASS: Key<Text> = Key {
     name: "pass",
     form: Text {
-        words: "criterion: metric, aggregation, comparison, threshold, window",
+        words: "criterion: metric, aggregation, comparison, threshold, window or part of the load",
         examples: &["delivery.rate >= 100%", "coordination.time p99 < 1s", "delivery.rate >= 95% every 15m"],
     },
     presence: Presence::Required { example: "\"delivery.rate >= 100%\"" },
@@ -244,9 +244,7 @@ pub(super) fn reject_unknown_workloads(
     found: &mut Vec<Mistake>,
 ) {
     let names: Vec<&str> = mix.names().collect();
-    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
-    for text in texts {
-        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
+    for (text, criterion) in readable(raw) {
         let Some(named) = criterion.workload().filter(|named| !names.contains(named)) else { continue };
         let hint = match names[..] {
             [] => "give [workload] a `name`, or leave the label out".to_owned(),
@@ -255,14 +253,60 @@ pub(super) fn reject_unknown_workloads(
         // The name stands once behind the brace, quoted or not.
         let brace = text.value.find('{').unwrap_or(0);
         let start = text.value[brace..].find(named).map_or(0, |at| brace + at);
-        let error = CriterionError {
-            field: Field::Pass,
-            span: start..start + named.len(),
-            message: format!("the scenario has no workload `{named}`"),
-            hint: Some(hint),
-        };
-        found.push(relocate(&error, text, None, source));
+        let message = format!("the scenario has no workload `{named}`");
+        found.push(point_at(text, (start, named), (message, hint), source));
     }
+}
+
+/// A part of the load lies beside a fault of this scenario. No run is ended by one, whose end is known only later.
+pub(super) fn reject_unknown_faults(
+    raw: &[RawCriterion],
+    names: &[&str],
+    source: &Source,
+    found: &mut Vec<Mistake>,
+) {
+    for (text, criterion) in readable(raw) {
+        let Some(stretch) = criterion.stretch() else { continue };
+        let named = stretch.fault_name();
+        let hint = match &stretch.fault {
+            _ if names.is_empty() => format!("add a [[fault]], or leave `{stretch}` out"),
+            Some(name) if !names.contains(&name.as_str()) => suggest::hint(name, names),
+            Some(_) | None => continue,
+        };
+        let start = text.value.rfind(named).unwrap_or(0);
+        let message = format!("the scenario has no fault `{named}`");
+        let message =
+            if stretch.fault.is_none() { "the scenario declares no fault".to_owned() } else { message };
+        found.push(point_at(text, (start, named), (message, hint), source));
+    }
+    for raw in raw {
+        let (Some(pass), Some(abort)) = (&raw.pass, raw.abort.as_ref().filter(|abort| abort.value)) else {
+            continue;
+        };
+        let Some(stretch) = Criterion::parse(&pass.value).ok().and_then(|c| c.stretch().cloned()) else {
+            continue;
+        };
+        let message = format!("`{}` has no effect on a criterion of a part of the load", abort.path);
+        abort.reject(found, message, format!("leave out `abort`, or `{stretch}`"));
+    }
+}
+
+/// All texts that the grammar takes.
+fn readable(raw: &[RawCriterion]) -> impl Iterator<Item = (&Sited<String>, Criterion)> {
+    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
+    texts.filter_map(|text| Some((text, Criterion::parse(&text.value).ok()?)))
+}
+
+/// At a word of a criterion that the grammar takes.
+fn point_at(
+    text: &Sited<String>,
+    (start, word): (usize, &str),
+    (message, hint): (String, String),
+    source: &Source,
+) -> Mistake {
+    let error =
+        CriterionError { field: Field::Pass, span: start..start + word.len(), message, hint: Some(hint) };
+    relocate(&error, text, None, source)
 }
 
 /// What the plan bounds: processes at once, and tasks in all.
@@ -307,9 +351,7 @@ impl Reach {
 
 /// What is settled before the start by how many processes and tasks there are: no run could fail it, or none pass.
 pub(super) fn reject_unreachable(raw: &[RawCriterion], reach: Reach, found: &mut Vec<Mistake>) {
-    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
-    for text in texts {
-        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
+    for (text, criterion) in readable(raw) {
         let Some(most) = reach.most(&criterion) else { continue };
         if criterion.is_settled(None).is_some() {
             // Reported already.

@@ -17,6 +17,7 @@ use super::shm::Room;
 use super::table::{Key, Presence, Preset, Table};
 use super::unit::duration_text;
 use coordinator::config::FleetShape;
+use reports::criterion::ANY_FAULT;
 use reports::facts::STEADY_NS;
 use reports::runlog::event::FaultKind;
 use serde_json::{Value as Json, json};
@@ -311,6 +312,10 @@ pub(super) struct RawFault {
 }
 
 impl RawFault {
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(|name| name.value.as_str())
+    }
+
     pub(super) fn is_of_shm(&self) -> bool {
         self.kind.as_ref().is_some_and(|kind| kind.value.is_of_shm())
     }
@@ -439,6 +444,10 @@ pub(super) fn check(
     found: &mut Vec<Mistake>,
 ) -> Vec<Fault> {
     let names = raw.iter().filter_map(|fault| fault.name.as_ref());
+    for name in names.clone().filter(|name| name.value == ANY_FAULT) {
+        let message = format!("`{}`: `{ANY_FAULT}` means all faults of a scenario together", name.path);
+        name.reject(found, message, CHOOSE_ANOTHER);
+    }
     reject_repeated_names("fault", names, |_| CHOOSE_ANOTHER.to_owned(), found);
     raw.into_iter().filter_map(|fault| check_one(fault, load, fleet, found)).collect()
 }

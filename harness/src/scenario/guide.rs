@@ -3,7 +3,7 @@
 
 use super::root::{ROOT, TABLES};
 use super::table::{AnyKey, Presence, Table};
-use reports::criterion::{Aggregation, Metric, Unit, catalogue};
+use reports::criterion::{Aggregation, Metric, Side, Unit, catalogue};
 use std::fmt::Write as _;
 
 /// The generated blocks of the guide, each from its first marker line to its last.
@@ -74,11 +74,17 @@ fn metrics() -> String {
                 format!("{}; `every 15m` for the worst window, without `drift`", named.join(" "))
             }
         };
-        let star = match (metric.scoped, metric.by_workload()) {
+        let divided =
+            metric.aggregations.iter().any(|aggregation| metric.has_stretch(*aggregation, Side::After));
+        let mut star = match (metric.scoped, metric.by_workload()) {
             (true, _) => " *",
             (false, true) => " †",
             (false, false) => "",
-        };
+        }
+        .to_owned();
+        if divided {
+            star += if star.is_empty() { " ‡" } else { "‡" };
+        }
         let threshold = thresholds(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(

@@ -3,7 +3,7 @@
 //! An editor knows no more of a string than these. They follow what the readers accept; a test holds both to one
 //! corpus of files. In the dialect of JSON Schema: anchors, groups and lookaheads.
 
-use reports::criterion::{Aggregation, Better, Metric, Scale, Unit, catalogue};
+use reports::criterion::{Aggregation, Better, Metric, Scale, Side, Unit, catalogue};
 use reports::scope::Scope;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -126,10 +126,21 @@ fn of_metric(metric: &Metric, informational: bool) -> String {
                 String::new()
             };
             let each = if metric.has_each(*aggregation) { r"(?:\s+each)?" } else { "" };
-            format!(r"{named}\s*{comparator}\s*{threshold}{each}{every}")
+            let rest = match stretch(metric, *aggregation) {
+                Some(stretch) => format!("(?:{each}{every}|{stretch})"),
+                None => format!("{each}{every}"),
+            };
+            format!(r"{named}\s*{comparator}\s*{threshold}{rest}")
         })
         .collect();
     format!("{name}(?:{})", ways.join("|"))
+}
+
+/// A part of the load.
+fn stretch(metric: &Metric, aggregation: Aggregation) -> Option<String> {
+    let sides: Vec<&str> =
+        Side::ALL.into_iter().filter(|side| metric.has_stretch(aggregation, *side)).map(Side::name).collect();
+    (!sides.is_empty()).then(|| format!(r"\s+(?:{})\s+[a-z0-9-]+", sides.join("|")))
 }
 
 const PERCENT: &str = r"[0-9]+(?:\.[0-9]+)?%";
@@ -208,7 +219,22 @@ mod tests {
         let names: Vec<String> = reports::criterion::names();
         let aggregations = ["", "p50", "p99.9", "max", "min", "mean", "slope", "growth", "drift", "p98"];
         let comparators = ["<", "<=", ">", ">=", "==", "=", "=>"];
-        let rest = ["", "", " every 15m", " every 0s", " please", " each", " each every 15m"];
+        let rest = [
+            "",
+            "",
+            " every 15m",
+            " every 0s",
+            " please",
+            " each",
+            " each every 15m",
+            " after kill-3",
+            " outside faults",
+            " during a",
+            " before",
+            " after Kill",
+            " every 15m after a",
+            " each during a",
+        ];
         let labels = [
             "",
             "",

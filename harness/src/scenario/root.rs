@@ -242,6 +242,8 @@ fn check(
     if let Some(mix) = &mix {
         criterion::reject_unknown_workloads(&raw.criteria, mix, source, found);
     }
+    let names: Vec<&str> = raw.faults.iter().filter_map(RawFault::name).collect();
+    criterion::reject_unknown_faults(&raw.criteria, &names, source, found);
     let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| bus(mix, load));
     let sized = load.as_ref().zip(raw.fleet.as_ref().and_then(RawFleet::sizes));
     let stages = sized.map(|(load, sizes)| stage::check(&raw.stages, load, sizes, found)).unwrap_or_default();

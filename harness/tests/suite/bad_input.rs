@@ -3,7 +3,7 @@
 use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use proptest::prelude::*;
 
-const GOOD: &str = r#"schema = 1
+pub(crate) const GOOD: &str = r#"schema = 1
 name = "probe"
 asks = "Does it work?"
 
@@ -46,7 +46,7 @@ fn faults_on_shared_memory_take_keys_and_sizes_that_apply() {
     insta::assert_snapshot!(with("kind = \"kill\"\nfill = \"1%\"\n[shm]\nsize = \"1MiB\"\ninodes = 3"));
 }
 
-fn said(text: &str, selection: &Selection) -> String {
+pub(crate) fn said(text: &str, selection: &Selection) -> String {
     let source = Source::new("probe.toml", text.to_owned());
     match Scenario::parse(&source, selection) {
         Ok(_) => "no mistake\n".into(),

@@ -5,6 +5,7 @@
 //! real fleets and waits for their deadlines; with it, all takes 45 s on two busy processors.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bad_criteria;
 mod bad_input;
 mod cli;
 mod docs;

@@ -4,6 +4,7 @@
 //! are legal; the unit decides how a threshold is written.
 
 use crate::scope::Scope;
+use crate::stretch::Side;
 
 /// What is measured, apart from whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub enum MetricId {
     DetectionTime,
     FaultLoss,
     FaultDuplicates,
+    FaultTasksHit,
     AgentsLive,
     FirstAnswer,
     CompletionTime,
@@ -284,6 +286,23 @@ impl Metric {
         of_processes && asked
     }
 
+    /// Whether `after kill-3` and the like may follow. Not what is known of the whole run alone, nor trends; of what faults
+    /// cost, `during` says of which.
+    pub fn has_stretch(&self, aggregation: Aggregation, side: Side) -> bool {
+        if self.id.is_of_faults() {
+            return side == Side::During;
+        }
+        let of_run = matches!(
+            self.id,
+            MetricId::PoolReuse
+                | MetricId::PoolPoisoned
+                | MetricId::Retries
+                | MetricId::LaunchTime
+                | MetricId::LaunchRatio
+        );
+        !of_run && aggregation.scale() == Scale::Level
+    }
+
     /// Whether `every 15m` may follow: the worst of its windows counts then. Of times, those that the log has in windows.
     pub fn has_windows(&self, aggregation: Aggregation) -> bool {
         let of_times = matches!(self.id, MetricId::CoordinationTime | MetricId::TaskTime);
@@ -407,6 +426,8 @@ const CATALOGUE: &[Metric] = &[
         "tasks that failed in rounds that ended between the injection of a declared fault and the recovery from it"),
     metric(MetricId::FaultDuplicates, "fault.duplicates", Kind::Count, Unit::Count, WHOLE,
         "second answers in those rounds; never counted as answered"),
+    metric(MetricId::FaultTasksHit, "fault.tasks_hit", Kind::Count, Unit::Count, WHOLE,
+        "tasks of those rounds that failed, or were answered by a second or later attempt: what the fault reached, lost or not"),
     metric(MetricId::AgentsLive, "agents.live", Kind::Gauge, Unit::Count, RANGE,
         "fleet processes that a sweep found, each with the right start time"),
     metric(MetricId::FirstAnswer, "first.answer", Kind::Distribution, Unit::Seconds, DISTRIBUTION,

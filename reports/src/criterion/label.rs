@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
+use super::CriterionError;
 use super::catalogue::{Metric, catalogue};
-use super::{CriterionError, Field};
 use notation::suggest;
 
 /// The only label so far.
@@ -69,7 +69,7 @@ fn workload(text: &str, inside: Range<usize>) -> Result<String, CriterionError> 
 }
 
 fn error(span: Range<usize>, message: &str, hint: Option<String>) -> CriterionError {
-    CriterionError { field: Field::Pass, span, message: message.to_owned(), hint }
+    CriterionError::at(span, message, hint)
 }
 
 /// A label behind a metric that is not divided by workload is refused.

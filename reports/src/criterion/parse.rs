@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Scope;
 use super::catalogue::{Aggregation, Kind, Metric, Unit, catalogue, names};
-use super::label;
-use super::{Comparator, Criterion, CriterionError, Field, Threshold};
+use super::{Comparator, Criterion, CriterionError, Stretch, Threshold};
+use super::{label, within};
 use notation::suggest;
 
 /// Two-character symbols first, so that `<` does not take the half of `<=`.
@@ -34,6 +34,7 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
         ));
     };
     let after = at + comparator.symbol().len();
+    let behind = words(text, after..text.len());
     let mut words = words(text, 0..at);
     if words.is_empty() {
         return Err(error(0..after, "a metric is missing before the comparison", None));
@@ -52,7 +53,47 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
             return Err(error(last, "one aggregation is enough", None));
         }
     };
-    let (limit, every) = split_every(text, after);
+    let Rest { limit, every_ns, each, stretch } = rest(text, &behind, metric, aggregation, after)?;
+    if text[limit.clone()].is_empty() {
+        return Err(error(at..text.len(), "a threshold is missing after the comparison", None));
+    }
+    let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
+        .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
+    let workload = label.map(|label| label.workload);
+    Ok(Criterion {
+        metric: metric.id,
+        scope,
+        workload,
+        aggregation,
+        comparator,
+        threshold,
+        each,
+        every_ns,
+        stretch,
+    })
+}
+
+/// What stands behind the comparison.
+struct Rest {
+    /// Where the threshold stands.
+    limit: Range<usize>,
+    every_ns: Option<u64>,
+    each: bool,
+    stretch: Option<Stretch>,
+}
+
+fn rest(
+    text: &str,
+    behind: &[Range<usize>],
+    metric: &Metric,
+    aggregation: Aggregation,
+    after: usize,
+) -> Result<Rest, CriterionError> {
+    let (end, stretch) = within::split(text, behind, metric, aggregation)?;
+    let (limit, every) = split_every(text, after..end);
+    if let Some((_, span)) = stretch.as_ref().filter(|_| every.is_some()) {
+        return Err(within::beside(span.clone(), "every"));
+    }
     let every_ns = every.map(|span| window(text, span, metric, aggregation)).transpose()?;
     let (limit, each) = split_each(text, limit);
     if let Some(span) = each.clone()
@@ -66,14 +107,11 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
             ),
         ));
     }
-    if text[limit.clone()].is_empty() {
-        return Err(error(at..text.len(), "a threshold is missing after the comparison", None));
+    if let Some((_, span)) = stretch.as_ref().filter(|_| each.is_some()) {
+        return Err(within::beside(span.clone(), "each"));
     }
-    let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
-        .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
-    let workload = label.map(|label| label.workload);
-    let each = each.is_some();
-    Ok(Criterion { metric: metric.id, scope, workload, aggregation, comparator, threshold, each, every_ns })
+    let (each, stretch) = (each.is_some(), stretch.map(|(stretch, _)| stretch));
+    Ok(Rest { limit, every_ns, each, stretch })
 }
 
 /// At the first sign of a comparison: one that is none, and looks like one.
@@ -166,11 +204,11 @@ fn legal(metric: &Metric) -> String {
 }
 
 /// Threshold and window, both trimmed.
-fn split_every(text: &str, from: usize) -> (Range<usize>, Option<Range<usize>>) {
-    let found = words(text, from..text.len()).into_iter().find(|w| &text[w.clone()] == "every");
+fn split_every(text: &str, within: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
+    let found = words(text, within.clone()).into_iter().find(|w| &text[w.clone()] == "every");
     match found {
-        Some(word) => (trim(text, from..word.start), Some(trim(text, word.end..text.len()))),
-        None => (trim(text, from..text.len()), None),
+        Some(word) => (trim(text, within.start..word.start), Some(trim(text, word.end..within.end))),
+        None => (trim(text, within), None),
     }
 }
 
@@ -202,7 +240,7 @@ fn wrong_threshold(
     if let Some(pair) = extra {
         let word = pair[1].clone();
         let message = format!("unexpected `{}` after the threshold", &text[word.clone()]);
-        return error(word, &message, Some("only `each`, or `every` and a window, may follow it".into()));
+        return error(word, &message, Some("only `each`, `every` and a window, or `before`, `during`, `after` or `outside` and a fault may follow it".into()));
     }
     let example = example(metric, aggregation);
     error(limit, message, Some(format!("such as `{example}`")))
@@ -272,7 +310,7 @@ fn trim(text: &str, range: Range<usize>) -> Range<usize> {
 }
 
 fn error(span: Range<usize>, message: &str, hint: Option<String>) -> CriterionError {
-    CriterionError { field: Field::Pass, span, message: message.to_owned(), hint }
+    CriterionError::at(span, message, hint)
 }
 
 #[cfg(test)]

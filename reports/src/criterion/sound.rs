@@ -64,6 +64,7 @@ impl MetricId {
             | Self::DetectionTime
             | Self::FaultLoss
             | Self::FaultDuplicates
+            | Self::FaultTasksHit
             | Self::FirstAnswer
             | Self::CompletionTime
             | Self::LoadLateness
@@ -79,7 +80,14 @@ impl MetricId {
 
     /// Whether only a scenario that declares faults can have it.
     pub fn is_of_faults(self) -> bool {
-        matches!(self, Self::RecoveryTime | Self::DetectionTime | Self::FaultLoss | Self::FaultDuplicates)
+        matches!(
+            self,
+            Self::RecoveryTime
+                | Self::DetectionTime
+                | Self::FaultLoss
+                | Self::FaultDuplicates
+                | Self::FaultTasksHit
+        )
     }
 
     /// Of a process that lives, or an event that takes time: no such figure is nothing.
@@ -127,6 +135,7 @@ impl MetricId {
             | Self::DetectionTime
             | Self::FaultLoss
             | Self::FaultDuplicates
+            | Self::FaultTasksHit
             | Self::AgentsLive
             | Self::CompletionTime
             | Self::LoadLateness

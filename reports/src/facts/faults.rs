@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Distribution;
+use super::{Counts, Distribution};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
     IncidentKind, Role, Round,
@@ -43,12 +43,19 @@ pub struct Firing {
     pub deaths: u64,
     /// Tasks that failed in rounds that ended between the injection and the recovery.
     pub lost: u64,
+    /// Tasks of these rounds that failed or needed another attempt.
+    pub hit: u64,
     /// From the proof of the effect, or of the heal if it lasts.
     pub recovery_ns: Option<u64>,
     lasts: bool,
 }
 
 impl Firing {
+    /// When the fleet had recovered from it; absent as long as that was not seen.
+    pub fn ended_ns(&self) -> Option<u64> {
+        Some(self.over_ns()?.saturating_add(self.recovery_ns?))
+    }
+
     /// Whether everything that it has to show was shown.
     pub fn is_whole(&self) -> bool {
         self.over_ns().is_some()
@@ -82,6 +89,7 @@ pub struct FaultFacts {
     /// From the injection to the first notice of it.
     pub detection: Distribution,
     pub lost: u64,
+    pub hit: u64,
     pub duplicates: u64,
     /// Sweeps that saw no fewer processes than a firing explains.
     pub sweeps_excused: u64,
@@ -112,6 +120,7 @@ impl FaultFacts {
                     noticed_ns: None,
                     deaths: 0,
                     lost: 0,
+                    hit: 0,
                     recovery_ns: None,
                     lasts: planned.lasts_ns.is_some(),
                 };
@@ -129,6 +138,30 @@ impl FaultFacts {
     /// Firings that were not seen to the end of their recovery.
     pub fn unrecovered(&self) -> usize {
         self.firings.iter().filter(|firing| firing.recovery_ns.is_none()).count()
+    }
+
+    /// From when on the fleet seems to have recovered from a firing, which is open until that has held for [`STEADY_NS`].
+    pub(super) fn seems_over_ns(&self, firing: usize) -> Option<u64> {
+        let open = self.open.iter().find(|open| open.firing == firing && open.missing.is_empty())?;
+        Some(open.steady_ns.max(self.firings[firing].over_ns()?))
+    }
+
+    /// Those of the faults with these numbers alone, with what became of the tasks while they lasted.
+    pub(super) fn only(&self, faults: &[usize], tasks: &Counts) -> Self {
+        let firings: Vec<Firing> =
+            self.firings.iter().filter(|firing| faults.contains(&firing.fault)).cloned().collect();
+        let (mut recovery, mut detection) = (Distribution::default(), Distribution::default());
+        for firing in &firings {
+            if let Some(ns) = firing.recovery_ns {
+                recovery.record(ns);
+            }
+            let noticed = firing.noticed_ns.zip(firing.injected_ns);
+            if let Some((seen_ns, injected_ns)) = noticed {
+                detection.record(seen_ns.saturating_sub(injected_ns));
+            }
+        }
+        let (lost, hit) = (tasks.failed, tasks.failed + tasks.retried);
+        Self { firings, recovery, detection, lost, hit, duplicates: tasks.duplicates, ..Self::default() }
     }
 
     pub(super) fn step(&mut self, step: &FaultStep, agents: &BTreeMap<AgentId, AgentInfo>) {
@@ -239,12 +272,14 @@ impl FaultFacts {
             if firing.injected_ns.is_none_or(|at_ns| round.finished_ns < at_ns) {
                 continue;
             }
+            firing.hit += u64::from(round.failed) + u64::from(round.retried);
             if bad {
                 open.steady_ns = open.steady_ns.max(round.finished_ns);
                 firing.lost += u64::from(round.failed);
             }
             if !std::mem::replace(&mut counted, true) {
                 self.lost += u64::from(round.failed);
+                self.hit += u64::from(round.failed) + u64::from(round.retried);
                 self.duplicates += u64::from(round.duplicates);
             }
         }

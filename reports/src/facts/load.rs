@@ -28,6 +28,9 @@ pub struct Counts {
     pub corrupt: u64,
     #[serde(default)]
     pub contradicted: u64,
+    /// Answered by a second or later attempt.
+    #[serde(default)]
+    pub retried: u64,
     /// Failed tasks by their reasons; see [`Counts::other`].
     #[serde(default)]
     pub timed_out: u64,
@@ -74,6 +77,7 @@ impl Counts {
         self.duplicates += u64::from(round.duplicates);
         self.corrupt += u64::from(round.corrupt);
         self.contradicted += u64::from(round.contradicted);
+        self.retried += u64::from(round.retried);
         self.timed_out += u64::from(round.causes.timed_out);
         self.exited += u64::from(round.causes.exited);
         self.died += u64::from(round.causes.died);

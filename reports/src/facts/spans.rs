@@ -39,6 +39,11 @@ impl Spans {
         self.0.push(Span { start_ns: t_ns, end_ns: None });
     }
 
+    /// A span behind all others.
+    pub(super) fn add(&mut self, span: Span) {
+        self.0.push(span);
+    }
+
     /// True if the load was on.
     pub(super) fn end(&mut self, t_ns: u64) -> bool {
         match self.0.last_mut() {

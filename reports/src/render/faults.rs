@@ -16,6 +16,7 @@ pub(super) struct FaultRow {
     pub proof: String,
     pub healed: String,
     pub deaths: String,
+    pub hit: String,
     pub lost: String,
     pub recovery: String,
 }
@@ -50,6 +51,7 @@ fn row(facts: &Facts, firing: &Firing) -> FaultRow {
         proof,
         healed,
         deaths: units::count(firing.deaths as f64),
+        hit: units::count(firing.hit as f64),
         lost: units::count(firing.lost as f64),
         recovery: firing.recovery_ns.map_or_else(|| "not seen".to_owned(), units::nanos),
     }

@@ -76,11 +76,11 @@ fn faults(out: &mut String, facts: &Facts) {
     if rows.is_empty() {
         return;
     }
-    out.push_str("\n## Faults\n\n| fault | asked | injected | proof | healed | deaths | tasks lost | recovery |\n|---|---|---:|---|---|---:|---:|---:|\n");
+    out.push_str("\n## Faults\n\n| fault | asked | injected | proof | healed | deaths | tasks hit | tasks lost | recovery |\n|---|---|---:|---|---|---:|---:|---:|---:|\n");
     for row in rows {
-        let cells =
-            [row.name, row.asked, row.injected, row.proof, row.healed, row.deaths, row.lost, row.recovery];
-        let _ = writeln!(out, "| {} |", cells.map(|text| cell(&text)).join(" | "));
+        let (asked, done) = ([row.name, row.asked, row.injected], [row.proof, row.healed, row.deaths]);
+        let cells = [asked, done, [row.hit, row.lost, row.recovery]].concat();
+        let _ = writeln!(out, "| {} |", cells.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "));
     }
     if more > 0 {
         let _ = writeln!(out, "\n… and {more} more in the run log.");

@@ -3,8 +3,11 @@
 //! Coordinates come from series of bounded size, so a plot of a month is as big as one of a minute.
 
 mod draw;
+mod limits;
 mod palette;
+mod windows;
 
+use crate::criterion::MetricId;
 use crate::facts::{Distribution, Facts, Figure as Read, Series};
 use crate::runlog::event::Role;
 use crate::scope::Scope;
@@ -110,6 +113,7 @@ fn coordination(facts: &Facts) -> Option<Plot> {
         Axis::seconds("coordination time"),
         lines,
     )
+    .limits(limits::of(facts, MetricId::CoordinationTime))
     .caption("From the scheduled start of a round to its last answer; lower is better.")
     .plot(facts)
 }
@@ -119,6 +123,7 @@ fn delivery(facts: &Facts) -> Option<Plot> {
     let lines =
         vec![line("answered of accepted, with the worst round", Colour::Three, &series, draw::Band::Shown)];
     Figure::over_time("delivery", "Delivery", Axis::percent("tasks answered"), lines)
+        .limits(limits::of(facts, MetricId::DeliveryRate))
         .caption(
             "Tasks answered in time and right, over tasks accepted. The honest bar on one machine is 100 %.",
         )
@@ -151,6 +156,7 @@ fn throughput(facts: &Facts) -> Option<Plot> {
         band: draw::Band::Hidden,
     }];
     Figure::over_time("throughput", "Throughput", Axis::count("tasks [1/s]"), lines)
+        .limits(limits::of(facts, MetricId::ThroughputTasks))
         .caption(&format!("The round trip of one task is {messages} bus messages. An open loop shows what was asked of the fleet, not what it could do."))
         .plot(facts)
 }
@@ -180,7 +186,15 @@ fn by_role(
         })
         .chain(commands(facts, figure))
         .collect();
-    Figure::over_time(name, title, axis, lines).caption(caption).plot(facts)
+    let metrics = [
+        (Read::Pss, MetricId::MemoryPss),
+        (Read::Rss, MetricId::MemoryRss),
+        (Read::Fds, MetricId::Fds),
+        (Read::Cpu, MetricId::Cpu),
+    ];
+    let metric = metrics.into_iter().find(|(of, _)| *of == figure).map(|(_, metric)| metric);
+    let limits = metric.map(|metric| limits::of(facts, metric)).unwrap_or_default();
+    Figure::over_time(name, title, axis, lines).limits(limits).caption(caption).plot(facts)
 }
 
 /// Absent where no worker has run any.
@@ -196,6 +210,7 @@ fn shm(facts: &Facts) -> Option<Plot> {
     let lines =
         vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)];
     Figure::over_time("shm", "Shared memory in /dev/shm", Axis::bytes("bytes in use"), lines)
+        .limits(limits::of(facts, MetricId::ShmUsed))
         .caption("Reserved at the start: a line that is not flat is a finding.")
         .plot(facts)
 }
@@ -204,6 +219,7 @@ fn lateness(facts: &Facts) -> Option<Plot> {
     let series = facts.load.lateness_series.at_most(400);
     let lines = vec![line("rounds started late by", Colour::Four, &series, draw::Band::Shown)];
     Figure::over_time("lateness", "The harness's own lateness", Axis::seconds("lateness"), lines)
+        .limits(limits::of(facts, MetricId::LoadLateness))
         .caption("From a round's scheduled start to its first task sent: it is part of the coordination time above.")
         .plot(facts)
 }

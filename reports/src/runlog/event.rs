@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 4 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 5 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -233,6 +233,9 @@ pub struct Round {
     /// `failed`). Not before 2.1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contradicted: u32,
+    /// Answered tasks whose answer is that of a second or later attempt. Not before 2.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried: u32,
     /// Why tasks failed, as far as there is a name for it. Not before 2.1.
     #[serde(default, skip_serializing_if = "Causes::is_empty")]
     pub causes: Causes,

@@ -4,6 +4,7 @@ use super::{Judgement, LogState, abort};
 use crate::criterion::{CriterionPair, Kind, MetricId};
 use crate::facts::{EachSpec, Facts, Over, Timed, WindowSpec, Windowed, time_factor};
 use crate::runlog::event::{CriterionSpec, Header, Record};
+use crate::stretch::Stretch;
 
 /// A criterion of the header, parsed.
 #[derive(Debug, Clone)]
@@ -32,7 +33,13 @@ impl Case {
             readable(&criteria).filter_map(|(_, pair)| window(pair, time_factor(header))).collect();
         let mut each: Vec<EachSpec> = readable(&criteria).filter_map(|(_, pair)| each(pair)).collect();
         each.dedup();
-        let facts = Facts::new(header, &windows, &each);
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for stretch in readable(&criteria).filter_map(|(_, pair)| pair.pass().stretch()) {
+            if !stretches.contains(stretch) {
+                stretches.push(stretch.clone());
+            }
+        }
+        let facts = Facts::new(header, &windows, &each, &stretches);
         Self { criteria, facts }
     }
 

@@ -127,13 +127,12 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         MetricId::FailuresRefused => because(counts.refused),
         MetricId::FailuresOther => because(counts.other()),
         MetricId::Incidents => among_agents(facts, facts.exits_unexpected.total),
-        // What an earlier version did not look for, it did not see.
-        MetricId::IncidentsMinor if !facts.has(1) => NOTHING_COUNTED,
-        MetricId::IncidentsMinor => among_agents(facts, facts.incidents_minor),
+        MetricId::IncidentsMinor => incidents_minor(facts),
         MetricId::RecoveryTime => faults::recovery(&facts.faults),
         MetricId::DetectionTime => faults::detection(&facts.faults),
         MetricId::FaultLoss => faults::loss(&facts.faults),
         MetricId::FaultDuplicates => faults::duplicates(&facts.faults),
+        MetricId::FaultTasksHit => faults::tasks_hit(facts),
         MetricId::AgentsLive => of_fleet(Figure::Live),
         MetricId::FirstAnswer => per_round(&load.first_answer),
         MetricId::CompletionTime => per_round(&load.completion),
@@ -162,6 +161,11 @@ fn because(facts: &Facts, value: u64) -> Source<'_> {
 
 fn among_agents(facts: &Facts, value: u64) -> Source<'_> {
     Source::Count { value, among: facts.agents.len() as u64 }
+}
+
+/// What an earlier version did not look for, it did not see.
+fn incidents_minor(facts: &Facts) -> Source<'_> {
+    if facts.has(1) { among_agents(facts, facts.incidents_minor) } else { NOTHING_COUNTED }
 }
 
 /// Of the tasks of one workload, or of all.
@@ -244,6 +248,15 @@ fn balance(facts: &Facts) -> Result<f64, &'static str> {
 
 /// The criterion's figure over what the facts hold so far.
 pub(super) fn measure(criterion: &Criterion, facts: &Facts) -> Measured {
+    let Some(stretch) = criterion.stretch() else { return over(criterion, facts) };
+    match facts.within(stretch) {
+        Ok(part) => over(criterion, &part),
+        Err(why) => Measured::nothing(0, why),
+    }
+}
+
+/// Over all that the facts hold.
+fn over(criterion: &Criterion, facts: &Facts) -> Measured {
     match source(criterion, facts) {
         Source::Times { values, medians, each } => timed(criterion, (values, medians, each), facts),
         Source::Gauge(gauge) => series::gauge(criterion, gauge, facts),

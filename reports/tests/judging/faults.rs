@@ -6,28 +6,28 @@ use reports::{Judgement, Verdict};
 use crate::gates::evidence;
 use crate::synthetic::{Run, judge, log_of};
 
-const MS: u64 = 1_000_000;
+pub(crate) const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 /// Of worker/0.1, and of the coordinator over it.
-const WORKER: (u32, &str) = (4, "worker/0.1");
+pub(crate) const WORKER: (u32, &str) = (4, "worker/0.1");
 const COORDINATOR: (u32, &str) = (2, "coord/0");
 
 /// A run with a fault that fires once, 10 s after the launch.
-struct Faulty {
-    run: Run,
+pub(crate) struct Faulty {
+    pub(crate) run: Run,
     kind: FaultKind,
     at: (u32, &'static str),
     more: Vec<(u64, Event)>,
 }
 
-const AT: u64 = 10 * SECOND;
+pub(crate) const AT: u64 = 10 * SECOND;
 
 fn run(asking: &str) -> Run {
     Run::asking(asking)
 }
 
 impl Faulty {
-    fn new(asking: &str, kind: FaultKind, at: (u32, &'static str)) -> Self {
+    pub(crate) fn new(asking: &str, kind: FaultKind, at: (u32, &'static str)) -> Self {
         Self { run: run(asking), kind, at, more: Vec::new() }
     }
 
@@ -35,7 +35,7 @@ impl Faulty {
         self.kind.is_healed().then_some(SECOND)
     }
 
-    fn step(&mut self, at_ns: u64, step: FaultStepKind) -> &mut Self {
+    pub(crate) fn step(&mut self, at_ns: u64, step: FaultStepKind) -> &mut Self {
         let target = FaultTarget {
             agent: self.at.0,
             incarnation: 1,
@@ -52,7 +52,7 @@ impl Faulty {
     }
 
     /// The end of the process that has had the place first.
-    fn exit(&mut self, at_ns: u64, (agent, name): (u32, &str)) -> &mut Self {
+    pub(crate) fn exit(&mut self, at_ns: u64, (agent, name): (u32, &str)) -> &mut Self {
         self.exit_of(at_ns, (agent, name), (1, 1_000 + agent))
     }
 
@@ -89,7 +89,7 @@ impl Faulty {
     }
 
     /// Killed, shown, dead and replaced within 300 ms.
-    fn killed(asking: &str) -> Self {
+    pub(crate) fn killed(asking: &str) -> Self {
         let mut faulty = Self::new(asking, FaultKind::Kill, WORKER);
         faulty
             .step(AT, FaultStepKind::Injected)
@@ -99,7 +99,7 @@ impl Faulty {
         faulty
     }
 
-    fn judge(&self) -> Judgement {
+    pub(crate) fn judge(&self) -> Judgement {
         self.judge_with(|_| {})
     }
 

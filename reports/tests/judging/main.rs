@@ -15,6 +15,7 @@ mod mix;
 mod mutations;
 mod segments;
 mod shares;
+mod stretches;
 mod summary;
 mod synthetic;
 mod trends;

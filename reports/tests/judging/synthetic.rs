@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) causes: fn(u32) -> Causes,
     pub(crate) pool: Option<Pool>,
     pub(crate) late: u32,
+    /// Tasks of the n-th round of the load that were answered by a later attempt.
+    pub(crate) retried: fn(u64) -> u32,
     pub(crate) end: Option<EndReason>,
 }
 
@@ -64,6 +66,7 @@ impl Default for Run {
             pool: None,
             causes: |timed_out| Causes { timed_out, ..Causes::default() },
             late: 0,
+            retried: |_| 0,
             end: Some(EndReason::Completed),
         }
     }
@@ -286,6 +289,7 @@ impl Run {
             duplicates: 0,
             corrupt: 0,
             contradicted: 0,
+            retried: in_load.map_or(0, self.retried),
             causes: (self.causes)(failed),
             task_p50_ns: Some(took),
             task_p99_ns: Some(took),

@@ -54,6 +54,8 @@ pub(super) struct Checked {
     pub received_ns: u64,
     /// When its worker says that it had the answer.
     pub made_ns: u64,
+    /// Which attempt at the task was answered; 0 without an answer.
+    pub attempt: u8,
     pub wrong: Option<Wrong>,
 }
 
@@ -99,6 +101,7 @@ impl Checked {
             sent_ns: outcome.sent_ns,
             received_ns: outcome.received_ns,
             made_ns: outcome.result.as_ref().map_or(0, |answer| answer.finished_ns),
+            attempt: outcome.result.as_ref().map_or(0, |answer| answer.attempt),
             wrong,
         }
     }

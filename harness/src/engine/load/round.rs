@@ -39,6 +39,8 @@ pub(super) struct InFlight {
     pub phase: Phase,
     pub scheduled_ns: u64,
     pub contradicted: u32,
+    /// Answered by a second or later attempt.
+    retried: u32,
     causes: Causes,
     pub to: Recipients,
     first: u64,
@@ -92,6 +94,7 @@ impl InFlight {
             phase,
             scheduled_ns,
             contradicted: 0,
+            retried: 0,
             causes: Causes::default(),
             to,
             first,
@@ -123,9 +126,10 @@ impl InFlight {
         task: usize,
         latency_ns: u64,
         (made_ns, received_ns): (u64, u64),
-        place: PlaceId,
+        (place, attempt): (PlaceId, u8),
     ) {
         self.close(task);
+        self.retried += u32::from(attempt > 1);
         self.first_ns = Some(self.first_ns.map_or(received_ns, |first| first.min(received_ns)));
         self.made = self.made.max((received_ns, made_ns));
         if let PlaceId::Worker(worker) = place
@@ -209,6 +213,7 @@ impl InFlight {
             duplicates,
             corrupt: sum(|part| part.corrupt),
             contradicted: self.contradicted,
+            retried: self.retried,
             causes: self.causes,
             task_p50_ns: at(&latencies_ns, 0.5),
             task_p99_ns: at(&latencies_ns, 0.99),
@@ -252,7 +257,7 @@ mod tests {
         let mut round = InFlight::new(0, Phase::Load, (1_000, 1_010), to, (1, vec![0; 101]), 1);
         round.sent(2_000_000);
         for n in 1..=100 {
-            round.answered(n as usize - 1, n, (1_000, 1_000 + n), PlaceId::worker(0, 0));
+            round.answered(n as usize - 1, n, (1_000, 1_000 + n), (PlaceId::worker(0, 0), 1));
         }
         assert!(!round.is_finished());
         assert_eq!((round.overdue(1_999_999), round.overdue(2_000_000)), (vec![], vec![100]));
@@ -280,21 +285,21 @@ mod tests {
     fn a_round_knows_its_first_answer_when_the_last_was_made_and_who_shared_the_work() {
         let mut round = InFlight::new(0, Phase::Load, (5, 10), (Recipients::Any(3), 0), (1, vec![0; 3]), 2);
         // Recorded in another order than they were made.
-        round.answered(2, 35, (12, 40), PlaceId::worker(1, 7));
-        round.answered(0, 15, (15, 20), PlaceId::worker(0, 0));
-        round.answered(1, 25, (22, 30), PlaceId::worker(1, 0));
+        round.answered(2, 35, (12, 40), (PlaceId::worker(1, 7), 1));
+        round.answered(0, 15, (15, 20), (PlaceId::worker(0, 0), 2));
+        round.answered(1, 25, (22, 30), (PlaceId::worker(1, 0), 1));
         let round = round.finish(0, 0);
         assert_eq!((round.first_ns, round.made_ns, round.finished_ns), (Some(20), Some(12), 40));
-        assert_eq!(round.coordinators, [1, 2]);
+        assert_eq!((round.retried, &round.coordinators[..]), (1, &[1, 2][..]));
     }
 
     #[test]
     fn each_workload_has_its_part_and_the_parts_are_the_whole() {
         let mut round =
             InFlight::new(0, Phase::Load, (0, 0), (Recipients::Any(4), 40), (3, vec![2, 0, 2, 0]), 2);
-        round.answered(0, 30, (25, 30), PlaceId::worker(0, 1));
-        round.answered(1, 10, (5, 10), PlaceId::worker(1, 0));
-        round.answered(2, 20, (15, 20), PlaceId::worker(1, 1));
+        round.answered(0, 30, (25, 30), (PlaceId::worker(0, 1), 1));
+        round.answered(1, 10, (5, 10), (PlaceId::worker(1, 0), 1));
+        round.answered(2, 20, (15, 20), (PlaceId::worker(1, 1), 1));
         round.corrupt(3);
         round.failed(3, 40);
         assert_eq!((0..4).map(|task| round.number_of(task)).collect::<Vec<_>>(), [40, 41, 42, 43]);

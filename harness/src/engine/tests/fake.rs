@@ -275,7 +275,8 @@ impl Fake {
                 let how = HowEnded::Exited(0);
                 let started_ns = received_ns.saturating_sub(began.as_nanos() as u64);
                 let finished_ns = received_ns + ended.as_nanos() as u64;
-                let result = Ok(Answer { body: &body, errors: &[], started_ns, finished_ns, how });
+                let result =
+                    Ok(Answer { body: &body, errors: &[], attempt: 1, started_ns, finished_ns, how });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
             Happening::Failure { tag, place, sent_ns } => {

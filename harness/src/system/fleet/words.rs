@@ -35,6 +35,7 @@ pub(super) fn answer<'a>(answer: &FleetAnswer<'a>, to_run_ns: impl Fn(u64) -> u6
     Answer {
         body: answer.body,
         errors: answer.body.get(answer.stdout_len..).unwrap_or_default(),
+        attempt: answer.attempt,
         started_ns: to_run_ns(answer.started_ns),
         finished_ns: to_run_ns(answer.finished_ns),
         how: HowEnded::from_raw(answer.code),
@@ -167,6 +168,6 @@ mod tests {
         };
         let heard = answer(&told, |ns| ns + 1);
         assert_eq!((heard.body, heard.errors, heard.took()), (&b"out"[..], &b""[..], Duration::ZERO));
-        assert_eq!((heard.started_ns, heard.finished_ns), (8, 6));
+        assert_eq!((heard.started_ns, heard.finished_ns, heard.attempt), (8, 6, 1));
     }
 }

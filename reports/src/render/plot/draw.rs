@@ -1,11 +1,14 @@
 //! One figure: axes with units, a legend above the plot, bands, phases, and what the run changed of its scenario.
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Plot;
+use super::limits::Limit;
 use super::palette::Colour;
+use super::windows;
 use crate::facts::Facts;
 use crate::runlog::event::Phase;
 use crate::units;
@@ -22,6 +25,8 @@ const LABEL: f64 = 15.0;
 const TITLE: f64 = 18.0;
 /// A character of a label, roughly: the legend is laid out without a font.
 const CHARACTER: i32 = 6;
+/// Limits are drawn up to so many times the greatest value.
+const NEAR: f64 = 2.0;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
@@ -115,12 +120,20 @@ pub(super) struct Figure {
     caption: String,
     axis: Axis,
     lines: Vec<Line>,
+    limits: Vec<Limit>,
     over: Over,
 }
 
 impl Figure {
     pub(super) fn over_time(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
-        Self { name, title: title.to_owned(), caption: String::new(), axis, lines, over: Over::Time }
+        let (title, caption) = (title.to_owned(), String::new());
+        Self { name, title, caption, axis, lines, limits: Vec::new(), over: Over::Time }
+    }
+
+    /// What criteria allow of what the lines show.
+    pub(super) fn limits(mut self, limits: Vec<Limit>) -> Self {
+        self.limits = limits;
+        self
     }
 
     pub(super) fn over_percentiles(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
@@ -147,7 +160,7 @@ impl Figure {
     fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let frame = Frame::of(self, facts);
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        let legend_bottom = self.head(&root, facts)?;
+        let legend_bottom = self.head(&root, &frame, facts)?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(legend_bottom + 8)
             .margin_left(8)
@@ -156,13 +169,7 @@ impl Figure {
             .x_label_area_size(46)
             .y_label_area_size(64)
             .build_cartesian_2d(frame.x.0..frame.x.1, frame.y.0..frame.y.1)?;
-        for (from, to) in frame.unjudged(self.over, facts) {
-            let area = Rectangle::new(
-                [(from, frame.y.0), (to, frame.y.1)],
-                Colour::Shade.marker().mix(0.16).filled(),
-            );
-            chart.draw_series(std::iter::once(area))?;
-        }
+        self.shade(&mut chart, &frame, facts)?;
         let label = ("sans-serif", LABEL).into_font().color(&Colour::Text.marker());
         chart
             .configure_mesh()
@@ -194,7 +201,43 @@ impl Figure {
             }
             chart.draw_series(LineSeries::new(means, colour.stroke_width(2)))?;
         }
+        self.draw_limits(&mut chart, &frame)?;
         root.present()?;
+        Ok(())
+    }
+
+    /// What is not judged, and while the scenario disturbs its fleet.
+    fn shade(&self, chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
+        if self.over == Over::Percentiles {
+            return Ok(());
+        }
+        let unjudged = frame.unjudged(facts).into_iter().map(|area| (area, Colour::Shade, 0.16));
+        let faults = frame.faults(facts).into_iter().map(|area| (area, Colour::Fault, 0.14));
+        for ((from, to), colour, opacity) in unjudged.chain(faults) {
+            let filled = colour.marker().mix(opacity).filled();
+            let area = Rectangle::new([(from, frame.y.0), (to, frame.y.1)], filled);
+            chart.draw_series(std::iter::once(area))?;
+            if colour == Colour::Fault {
+                let edge = [(from, frame.y.0), (from, frame.y.1)];
+                chart.draw_series(LineSeries::new(edge, colour.marker().stroke_width(1)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_limits(&self, chart: &mut Chart<'_, '_>, frame: &Frame) -> Drawn {
+        let right = label_style(Colour::Limit).pos(Pos::new(HPos::Right, VPos::Bottom));
+        for limit in self.limits.iter().filter(|limit| frame.shows(limit)) {
+            let y = limit.value / frame.y_scale;
+            let ends = [(frame.x.0, y), (frame.x.1, y)];
+            let style = Colour::Limit.marker().stroke_width(1);
+            chart.draw_series(DashedLineSeries::new(ends, 6, 4, style))?;
+            chart.draw_series(std::iter::once(Text::new(
+                limit.label.clone(),
+                (frame.x.1, y),
+                right.clone(),
+            )))?;
+        }
         Ok(())
     }
 
@@ -202,6 +245,7 @@ impl Figure {
     fn head(
         &self,
         root: &DrawingArea<SVGBackend<'_>, Shift>,
+        frame: &Frame,
         facts: &Facts,
     ) -> Result<i32, Box<dyn std::error::Error>> {
         let text = Colour::Text.marker();
@@ -219,6 +263,11 @@ impl Figure {
             root.draw(&swatch)?;
             root.draw(&Text::new(text, (x + 24, y), label.clone()))?;
             x += width + 18;
+        }
+        for limit in self.limits.iter().filter(|limit| !frame.shows(limit)) {
+            y += LEGEND_ROW;
+            let text = limit.beyond(frame.greatest, self.axis.show);
+            root.draw(&Text::new(text, (12, y), label_style(Colour::Limit)))?;
         }
         let tag = Variant::of(&facts.header).tag();
         if !tag.is_empty() {
@@ -249,6 +298,13 @@ impl Figure {
     }
 }
 
+fn label_style(colour: Colour) -> TextStyle<'static> {
+    ("sans-serif", LABEL).into_font().color(&colour.marker())
+}
+
+type Chart<'c, 's> = ChartContext<'c, SVGBackend<'s>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
 /// Ranges, units and titles of the axes.
 struct Frame {
     x: (f64, f64),
@@ -258,6 +314,8 @@ struct Frame {
     x_title: String,
     y_title: String,
     x_labels: usize,
+    /// Of the lines, in the axis's own unit.
+    greatest: f64,
 }
 
 impl Frame {
@@ -265,6 +323,10 @@ impl Frame {
         let points = || figure.lines.iter().flat_map(|l| &l.points);
         let max = points().map(|p| p.high.max(p.mean)).fold(0.0, f64::max);
         let min = points().map(|p| p.low.min(p.mean)).fold(f64::INFINITY, f64::min);
+        let greatest = max;
+        // A limit that is near is part of the picture.
+        let near = figure.limits.iter().map(|limit| limit.value).filter(|value| *value <= NEAR * max);
+        let max = near.fold(max, f64::max);
         let (unit, y_scale) = figure.axis.unit(max);
         let y = if figure.axis.percent {
             let low = (min * 100.0).min(98.0);
@@ -287,6 +349,7 @@ impl Frame {
                 x_title: "share of rounds or tasks".into(),
                 y_title,
                 x_labels: 6,
+                greatest,
             },
             Over::Time => {
                 let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
@@ -301,9 +364,10 @@ impl Frame {
                     y,
                     x_scale,
                     y_scale,
-                    x_title: format!("time since the start [{unit}]; shaded: not judged"),
+                    x_title: format!("time since the start [{unit}]; {}", shades(facts)),
                     y_title,
                     x_labels: 9,
+                    greatest,
                 }
             }
         }
@@ -321,11 +385,19 @@ impl Frame {
         }
     }
 
+    fn shows(&self, limit: &Limit) -> bool {
+        let y = limit.value / self.y_scale;
+        (self.y.0..=self.y.1).contains(&y)
+    }
+
+    /// While a declared fault lasts, or the fleet has not recovered from it.
+    fn faults(&self, facts: &Facts) -> Vec<(f64, f64)> {
+        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
+        windows::of_faults(facts).into_iter().map(|(from, to)| (at(from), at(to))).collect()
+    }
+
     /// What lies before and after the load phase.
-    fn unjudged(&self, over: Over, facts: &Facts) -> Vec<(f64, f64)> {
-        if over == Over::Percentiles {
-            return Vec::new();
-        }
+    fn unjudged(&self, facts: &Facts) -> Vec<(f64, f64)> {
         let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
         let has_load = facts.phases.iter().any(|p| p.0 == Phase::Load);
         let mut out = Vec::new();
@@ -338,6 +410,11 @@ impl Frame {
         out.retain(|(from, to)| to > from);
         out
     }
+}
+
+/// What the shades mean.
+fn shades(facts: &Facts) -> &'static str {
+    if facts.faults.firings.is_empty() { "shaded: not judged" } else { "grey: not judged; red: faults" }
 }
 
 /// As many decimals as the range needs.

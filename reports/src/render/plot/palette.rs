@@ -17,6 +17,10 @@ pub(super) enum Colour {
     Three,
     Four,
     Five,
+    /// What a scenario does to its fleet.
+    Fault,
+    /// What a criterion allows.
+    Limit,
 }
 
 struct Shade {
@@ -30,7 +34,7 @@ const fn shade(colour: Colour, variable: &'static str, light: &'static str, dark
     Shade { colour, variable, light, dark }
 }
 
-const SHADES: [Shade; 8] = [
+const SHADES: [Shade; 10] = [
     shade(Colour::Text, "--plot-text", "#3d444d", "#c3cad3"),
     shade(Colour::Grid, "--plot-grid", "#d8dde3", "#3a424c"),
     shade(Colour::Shade, "--plot-shade", "#8a939e", "#8a939e"),
@@ -39,6 +43,8 @@ const SHADES: [Shade; 8] = [
     shade(Colour::Three, "--plot-3", "#00805d", "#2fc99a"),
     shade(Colour::Four, "--plot-4", "#c44d00", "#ff8f57"),
     shade(Colour::Five, "--plot-5", "#a8518a", "#e7a3cb"),
+    shade(Colour::Fault, "--plot-fault", "#c9302c", "#ff7b72"),
+    shade(Colour::Limit, "--plot-limit", "#5c2d91", "#c9a6ff"),
 ];
 
 impl Colour {

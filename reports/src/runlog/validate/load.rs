@@ -213,6 +213,12 @@ fn shares(r: &Round, plan: &PlanFacts) -> Result<(), String> {
     if r.made_ns.is_some_and(|made| !within(made) || r.failed > 0) {
         return Err(format!("round {}: its last answer was made before it began, or after its end", r.round));
     }
+    if r.retried > r.answered {
+        return Err(format!(
+            "round {}: more tasks were answered by a later attempt than were answered",
+            r.round
+        ));
+    }
     let each = &r.coordinators;
     let sum: u64 = each.iter().copied().map(u64::from).sum();
     if !each.is_empty() && (each.len() != plan.coordinators as usize || sum != u64::from(r.answered)) {

@@ -28,7 +28,9 @@ pub(super) fn no_incidents(case: &Case) -> Option<EvidenceResult> {
         return None;
     }
     let criterion = case.readable().find(|(_, pair)| {
-        pair.pass().metric().id == MetricId::IncidentsMinor && !pair.pass().comparator().is_floor()
+        let pass = pair.pass();
+        let of_all = pass.metric().id == MetricId::IncidentsMinor && pass.stretch().is_none();
+        of_all && !pass.comparator().is_floor()
     });
     let (minor, critical) =
         (facts.incidents_minor, facts.incidents.total.saturating_sub(facts.incidents_minor));

@@ -1,7 +1,7 @@
 //! What declared faults did, and what they cost.
 
 use super::{Each, Source};
-use crate::facts::{Distribution, FaultFacts, STEADY_NS};
+use crate::facts::{Distribution, Facts, FaultFacts, STEADY_NS};
 use crate::units;
 
 pub(super) fn recovery(faults: &FaultFacts) -> Source<'_> {
@@ -14,6 +14,15 @@ pub(super) fn detection(faults: &FaultFacts) -> Source<'_> {
 
 pub(super) fn loss(faults: &FaultFacts) -> Source<'_> {
     when_over(faults, || count(faults, faults.lost))
+}
+
+/// An earlier version did not count them.
+pub(super) fn tasks_hit(facts: &Facts) -> Source<'_> {
+    let faults = &facts.faults;
+    if !facts.has(5) {
+        return Source::Count { value: 0, among: 0 };
+    }
+    when_over(faults, || count(faults, faults.hit))
 }
 
 pub(super) fn duplicates(faults: &FaultFacts) -> Source<'_> {
