@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod place;
+pub mod sabotage;
 pub mod spooled;
 
 use crate::bus::ring::HEADER;
@@ -100,6 +101,7 @@ raw_enum! {
         /// The body is a line of JSON for the long-lived agent that the worker keeps.
         Agent = 6,
         /// Leaves traces in the worker, or looks for traces that an earlier task left.
+        /// Or, if the body says so, has a defect: see [`sabotage`].
         Canary = 7,
     }
 }

@@ -132,7 +132,9 @@ fn programs_of(plan: &Plan) -> Vec<String> {
                 continue;
             }
             Workload::Agent(agent) => &agent.program().command[0],
-            Workload::Echo { .. } | Workload::Sleep(_) | Workload::Compute { .. } => continue,
+            Workload::Echo { .. } | Workload::Sleep(_) | Workload::Compute { .. } | Workload::Saboteur(_) => {
+                continue;
+            }
         };
         if !program.contains("{}") && !programs.iter().any(|known| known == program) {
             programs.push(program.to_owned());

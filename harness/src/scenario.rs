@@ -53,7 +53,7 @@ pub use schema::schema_json;
 pub use setup::Step;
 pub use shm::Room;
 pub use stage::{SizeStep, Stage};
-pub use workload::{Agent, Mix, Part, SleepTime, Workload};
+pub use workload::{Agent, Mix, Part, Plotted, SleepTime, Workload};
 
 /// A scenario file as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

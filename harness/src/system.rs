@@ -284,6 +284,8 @@ pub enum Task<'a> {
     Command(&'a Command),
     /// Ask the program that the worker keeps running: a line of JSON.
     Agent(&'a str),
+    /// Wait and send the payload in this body back, or have the defect that it asks for.
+    Saboteur(&'a [u8]),
 }
 
 /// A program with its arguments and surroundings.

@@ -1,6 +1,7 @@
 //! A worker: takes tasks out of one ring, carries them out, and puts the answers into the other.
 
 mod foreign;
+mod saboteur;
 
 use super::coordinator::{take_consumer, take_producer};
 use crate::bus::doorbell::Doorbell;
@@ -12,8 +13,10 @@ use crate::config::Policy;
 use crate::os::clock::{now_ns, thread_cpu_ns};
 use crate::os::identity::Identity;
 use crate::plan::pool::{Decision, Limits, Reason, Wear, after_task};
+use crate::wire::sabotage::Sabotage;
 use crate::wire::{ANSWER, AnswerHeader, AnswerStatus, TASK, TaskHeader, TaskKind};
 use foreign::Foreign;
+use saboteur::Saboteur;
 use std::cell::Cell;
 use std::time::Duration;
 use zerocopy::{FromBytes, IntoBytes};
@@ -40,6 +43,8 @@ pub const STATUS_POISONED: i32 = 77;
 
 struct Worker {
     region: Region,
+    /// Of its coordinator.
+    index: u32,
     number: u32,
     slot: &'static WorkerSlot,
     coordinator: &'static Doorbell,
@@ -56,6 +61,8 @@ struct Worker {
     began_with: u64,
     /// The programs that this worker runs, and what it restores after them.
     foreign: Foreign,
+    /// What is wrong with this worker, if its client wants that.
+    saboteur: Saboteur,
 }
 
 /// Runs until the region is stopping, or has another epoch than `epoch`. Returns the exit status. The rings' other ends
@@ -81,6 +88,7 @@ pub fn run(
     let began_with = policy.recycle_growth.map_or(0, |_| resident());
     let mut worker = Worker {
         region,
+        index: coordinator,
         number,
         slot,
         coordinator: bell,
@@ -91,6 +99,7 @@ pub fn run(
         interrupted: Cell::new(false),
         began_with,
         foreign: Foreign::new(control.stamped().created_unix_ns, coordinator, number),
+        saboteur: Saboteur::default(),
     };
     match Identity::of(std::process::id()) {
         Some(own) => slot.process.mark_live(own.pid, own.start_ticks),
@@ -112,7 +121,7 @@ fn resident() -> u64 {
 
 impl Worker {
     fn is_stopping(&self) -> bool {
-        self.region.state().stopping.load(Ordering::Acquire) != 0 || self.is_fenced()
+        self.heeds_stop() || self.is_fenced()
     }
 
     /// As [`Self::is_stopping`], asked on behalf of the task in hand, which is given up if so. The word may be put right
@@ -260,7 +269,7 @@ impl Worker {
         let own = &self.slot.own;
         own.executed.store(own.executed.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         own.progress_ns.store(answer.finished_ns, Ordering::Relaxed);
-        self.send(&answer, &record.body);
+        self.send_as_asked(&answer, &record.body);
         if self.interrupted.get() {
             return;
         }
@@ -294,19 +303,7 @@ impl Worker {
         match TaskKind::from_raw(task.kind) {
             Some(TaskKind::Echo) => {}
             Some(TaskKind::Sleep) => {
-                let until = answer.started_ns.saturating_add(task.parameter);
-                loop {
-                    let now = now_ns();
-                    if now >= until || self.is_cut_short(task) {
-                        break;
-                    }
-                    if now >= ends_ns {
-                        answer.status = AnswerStatus::TimedOut as u32;
-                        break;
-                    }
-                    let slice = Duration::from_nanos(until.min(ends_ns) - now).min(self.heartbeat());
-                    self.slot.bell.wait(slice, || self.is_stopping() || self.is_cancelled(task));
-                }
+                self.sleep(task, answer, task.parameter);
                 body.clear();
             }
             Some(TaskKind::Compute) => {
@@ -326,11 +323,32 @@ impl Worker {
                 body.clear();
             }
             Some(kind @ (TaskKind::Exec | TaskKind::Command | TaskKind::Agent | TaskKind::Canary)) => {
-                self.run_foreign(kind, task, answer, body)?;
+                match Sabotage::of_body(body).filter(|_| kind == TaskKind::Canary) {
+                    Some(sabotage) => self.sabotage(&sabotage, task, answer, body)?,
+                    None => self.run_foreign(kind, task, answer, body)?,
+                }
             }
             None => return Err(format!("this worker does not know task kind {}", task.kind)),
         }
         Ok(())
+    }
+
+    /// From the start of the task on, unless that ends before.
+    fn sleep(&self, task: &TaskHeader, answer: &mut AnswerHeader, time_ns: u64) {
+        let ends_ns = task.attempt_ends_ns(answer.started_ns);
+        let until = answer.started_ns.saturating_add(time_ns);
+        loop {
+            let now = now_ns();
+            if now >= until || self.is_cut_short(task) {
+                return;
+            }
+            if now >= ends_ns {
+                answer.status = AnswerStatus::TimedOut as u32;
+                return;
+            }
+            let slice = Duration::from_nanos(until.min(ends_ns) - now).min(self.heartbeat());
+            self.slot.bell.wait(slice, || self.is_stopping() || self.is_cancelled(task));
+        }
     }
 
     fn send(&mut self, answer: &AnswerHeader, body: &[u8]) {

@@ -9,20 +9,20 @@ mod latency;
 mod progress;
 mod round;
 mod scale;
+mod submit;
 
 use super::clock::Clock;
 use super::failure::Failures;
 use super::faults::Faults;
 use super::incidents::Incidents;
-use super::payload;
 use super::recorder::Handle;
 use super::sampling::Orders;
 use super::schedule::{Calendar, Due, Step};
 use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
-use crate::scenario::{Part, Plan, Workload};
-use crate::system::{Cause, Event as Got, PlaceId, Recipient, Refused, System, Task};
+use crate::scenario::{Part, Plan, Plotted};
+use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
@@ -105,6 +105,10 @@ pub struct Loader<'a> {
     buffer: Vec<u8>,
     alerted_ns: [Option<u64>; 2],
     stillness: Stillness,
+    /// What each workload asks of defective workers.
+    sabotage: Vec<Option<Plotted>>,
+    /// When the load began.
+    load_ns: Option<u64>,
 }
 
 impl<'a> Loader<'a> {
@@ -145,6 +149,8 @@ impl<'a> Loader<'a> {
             buffer: Vec::new(),
             alerted_ns: [None; 2],
             stillness: Stillness::default(),
+            sabotage: plan.sabotage(),
+            load_ns: None,
         }
     }
 
@@ -242,7 +248,9 @@ impl<'a> Loader<'a> {
                 }
                 self.phase(phase);
                 if phase == Phase::Load {
-                    self.calendar.load_began(self.now_ns());
+                    let now = self.now_ns();
+                    self.load_ns = Some(now);
+                    self.calendar.load_began(now);
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),
@@ -311,28 +319,6 @@ impl<'a> Loader<'a> {
             self.alert(Kind::LateRound, || format!("round {number} started {late:.1?} late"));
         }
         self.close_finished();
-    }
-
-    fn submit(&mut self, to: Recipient, tag: u64, timeout: Duration) -> Result<(), Refused> {
-        let mix = self.tools.plan.mix();
-        match &mix.parts()[mix.of_task(self.mix_seed, tag)].workload {
-            Workload::Echo { payload_bytes } => {
-                payload::fill(&mut self.buffer, self.seed, tag, *payload_bytes);
-                self.system.submit(to, Task::Echo(&self.buffer), timeout, tag)
-            }
-            Workload::Sleep(time) => {
-                self.system.submit(to, Task::Sleep(time.of_task(self.seed, tag)), timeout, tag)
-            }
-            Workload::Compute { cpu } => self.system.submit(to, Task::Compute(*cpu), timeout, tag),
-            Workload::Exec(exec) => {
-                let command = exec.of_task(self.tasks);
-                self.system.submit(to, Task::Command(&command), timeout, tag)
-            }
-            Workload::Agent(agent) => {
-                let question = agent.question(self.seed, tag, self.tasks);
-                self.system.submit(to, Task::Agent(&question), timeout, tag)
-            }
-        }
     }
 
     /// Takes what has come in; says why if nothing more can come.

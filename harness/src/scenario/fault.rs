@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use action::{Action, Resource, ShmFault};
 pub use calendar::{Calendar, Firing};
 use check::check_one;
-use form::{Moment, Share};
+pub(super) use form::{Moment, Share};
 
 /// More firings than this are a mistake in a pace, not a storm.
 const FIRINGS_MAX: u32 = 100_000;
@@ -292,6 +292,25 @@ pub(super) enum At {
     Share(f64),
 }
 
+impl At {
+    /// After the start of a load that lasts so long.
+    pub(super) fn in_load(self, load: Duration) -> Duration {
+        match self {
+            Self::After(at) => at,
+            Self::Share(share) => load.mul_f64(share),
+        }
+    }
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::After(at) => f.write_str(&duration_text(*at)),
+            Self::Share(share) => write!(f, "{} % of the load", share * 100.0),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct RawFault {
     name: Option<Sited<String>>,
@@ -321,15 +340,15 @@ impl RawFault {
     }
 }
 
-/// How many processes each time.
+/// How many of all that there are.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Many {
+pub(super) enum Many {
     Count(u32),
     Share(f64),
 }
 
 impl Many {
-    fn of(self, all: u32) -> u32 {
+    pub(super) fn of(self, all: u32) -> u32 {
         match self {
             Self::Count(count) => count.min(all),
             Self::Share(share) => ((share * f64::from(all)).ceil() as u32).clamp(1, all.max(1)),
@@ -393,10 +412,7 @@ impl Fault {
     }
 
     fn starts(&self, load: Duration) -> Duration {
-        match self.at {
-            At::After(at) => at,
-            At::Share(share) => load.mul_f64(share),
-        }
+        self.at.in_load(load)
     }
 
     /// Of a rehearsal that is `factor` times as fast.

@@ -3,7 +3,7 @@
 mod number;
 mod text;
 
-pub(super) use number::{Codes, Count, Size, Span, Version, Whole};
+pub(super) use number::{Codes, Count, Factor, Size, Span, Version, Whole};
 pub(super) use text::{Command, Line, Name, Pairs, Requirement, Requirements, Text};
 
 use super::mistake::Rejection;

@@ -10,7 +10,7 @@ use super::setup::Step;
 use super::shm::Room;
 use super::stage::{self, SizeStep, Stage};
 use super::unit::nanos;
-use super::workload::{self, Mix};
+use super::workload::{self, Mix, Plotted, Workload};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
@@ -115,7 +115,9 @@ impl Plan {
     }
 
     fn compress(&mut self, factor: f64) {
-        let Self { scenario: Scenario { load, stages, sampling, faults, criteria, .. }, notes, .. } = self;
+        let Self { scenario: Scenario { mix, load, stages, sampling, faults, criteria, .. }, notes, .. } =
+            self;
+        mix.compress(factor);
         load.compress(factor, notes);
         for stage in stages {
             stage.compress(factor, notes);
@@ -177,6 +179,18 @@ impl Plan {
     /// What tasks can be.
     pub fn mix(&self) -> &Mix {
         &self.scenario.mix
+    }
+
+    /// What each workload of [`Self::mix`] asks of defective workers; nothing if they are to have no defect.
+    pub fn sabotage(&self) -> Vec<Option<Plotted>> {
+        let plot = |(index, part): (usize, &workload::Part)| match &part.workload {
+            Workload::Saboteur(saboteur) => {
+                let seed = self.child_seed(&format!("saboteur/{index}"));
+                Some(saboteur.plot(self.shape(), self.load().duration(), seed))
+            }
+            _ => None,
+        };
+        self.mix().parts().iter().enumerate().map(plot).collect()
     }
 
     /// The seed from which [`Mix::of_task`] draws.

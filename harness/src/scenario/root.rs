@@ -235,8 +235,8 @@ fn check(
     cell: &Cell,
     found: &mut Vec<Mistake>,
 ) -> Option<Scenario> {
-    let mix = workload::check(raw.workload, found);
     let load = raw.load.and_then(|raw| load::check(raw, found));
+    let mix = workload::check(raw.workload, load.as_ref(), found);
     let sampling = raw.sampling.and_then(|raw| sampling::check(raw, load.as_ref(), found));
     let criteria = criterion::check(&raw.criteria, load.as_ref(), sampling.as_ref(), source, found);
     if let Some(mix) = &mix {

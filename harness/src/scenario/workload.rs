@@ -3,16 +3,19 @@
 mod agent;
 mod exec;
 mod mix;
+mod saboteur;
 mod sleep;
 
 pub use agent::{Agent, Program};
 pub use exec::Exec;
 pub(super) use mix::seed_of;
 pub use mix::{Mix, Part};
+pub use saboteur::{Plotted, Saboteur};
 pub use sleep::{Drawn, SleepTime};
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
 use super::form::{Command, Count, Name, Size, Span, Word, Words};
+use super::load::Load;
 use super::mistake::{Mistake, Origin};
 use super::rule::{when, without};
 use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
@@ -20,6 +23,7 @@ use super::unit::{bytes_text, duration_text};
 use agent::RawAgent;
 use coordinator::config::PAYLOAD_MAX;
 use exec::{OUTPUT_MAX_DEFAULT, RawExec, Surrounded};
+use saboteur::RawSaboteur;
 use serde_json::{Value as Json, json};
 use sleep::RawSleep;
 use std::time::Duration;
@@ -51,6 +55,18 @@ pub(super) static TABLE: Table = Table {
         &agent::QUESTION,
         &agent::ANSWER,
         &agent::START_TIMEOUT,
+        &saboteur::DEFECT,
+        &saboteur::PER,
+        &saboteur::BYTES,
+        &saboteur::DESCRIPTORS,
+        &saboteur::FACTOR,
+        &saboteur::LATE,
+        &saboteur::LIVES,
+        &saboteur::NTH,
+        &saboteur::COUNT,
+        &saboteur::SHARE,
+        &saboteur::FROM,
+        &saboteur::UNTIL,
     ],
     // The keys of one kind do not apply to another.
     anew: Some(Anew { key: "kind", drops: Drops::EveryKeyBut(&["name", "weight"]) }),
@@ -72,10 +88,11 @@ fn rules() -> Vec<Json> {
             }
             Kind::Compute => then["required"] = json!([CPU.name]),
             Kind::Exec | Kind::Agent => then["required"] = json!([COMMAND.name]),
+            Kind::Saboteur => then["required"] = json!([PAYLOAD.name, saboteur::DEFECT.name]),
         }
         when(KIND.name, &json!(word.text), &then)
     };
-    KIND.form.words.iter().map(of).collect()
+    KIND.form.words.iter().map(of).chain(saboteur::rules(sleep::TIME.name)).collect()
 }
 
 /// Keys that every kind has.
@@ -112,6 +129,7 @@ static KIND: Key<Words<Kind>> = Key {
                 value: Kind::Agent,
                 says: "a program that the worker keeps running answers a line of JSON",
             },
+            Word { text: "saboteur", value: Kind::Saboteur, says: "as echo, by a worker that has a defect" },
         ],
     },
     presence: Presence::Required { example: "\"echo\"" },
@@ -121,8 +139,11 @@ static KIND: Key<Words<Kind>> = Key {
 static PAYLOAD: Key<Size> = Key {
     name: "payload",
     form: Size { least: 1, most: PAYLOAD_MAX },
-    presence: Presence::RequiredBy { example: "\"256B\"", who: "`kind = \"echo\"`" },
-    says: "Echo: bytes that are sent, come back and are compared.",
+    presence: Presence::RequiredBy {
+        example: "\"256B\"",
+        who: "`kind = \"echo\"` and `kind = \"saboteur\"`",
+    },
+    says: "Echo, saboteur: bytes that are sent, come back and are compared.",
 };
 
 static CPU: Key<Span> = Key {
@@ -155,6 +176,7 @@ enum Kind {
     Compute,
     Exec,
     Agent,
+    Saboteur,
 }
 
 impl Kind {
@@ -164,6 +186,10 @@ impl Kind {
 
     /// Besides those that every kind has.
     fn keys(self) -> Vec<&'static str> {
+        if self == Self::Saboteur {
+            let keys = [PAYLOAD.name, sleep::TIME.name].into_iter();
+            return keys.chain(saboteur::KEYS.iter().map(|key| key.name())).collect();
+        }
         let keys: &[&dyn AnyKey] = match self {
             Self::Echo => &[&PAYLOAD],
             Self::Sleep => &[
@@ -185,6 +211,7 @@ impl Kind {
                 &agent::ANSWER,
                 &agent::START_TIMEOUT,
             ],
+            Self::Saboteur => &[],
         };
         keys.iter().map(|key| key.name()).collect()
     }
@@ -204,6 +231,7 @@ pub(super) struct RawWorkload {
     given: Surrounded,
     exec: RawExec,
     agent: RawAgent,
+    saboteur: RawSaboteur,
     /// Keys that are in the file, and where they stand.
     present: Vec<(&'static str, Origin)>,
 }
@@ -221,6 +249,8 @@ pub enum Workload {
     Exec(Exec),
     /// A program that the worker keeps running answers a line of JSON.
     Agent(Agent),
+    /// As echo, by a worker that has a defect.
+    Saboteur(Saboteur),
 }
 
 /// Empty if there is none that can be read, which has been reported.
@@ -251,11 +281,12 @@ fn read_one(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawWorkload {
         given: Surrounded::read(fields, found),
         exec: exec::read(fields, found),
         agent: agent::read(fields, found),
+        saboteur: saboteur::read(fields, found),
         present: TABLE.keys.iter().filter_map(present).collect(),
     }
 }
 
-pub(super) fn check(raw: Vec<RawWorkload>, found: &mut Vec<Mistake>) -> Option<Mix> {
+pub(super) fn check(raw: Vec<RawWorkload>, load: Option<&Load>, found: &mut Vec<Mistake>) -> Option<Mix> {
     check_names(&raw, found);
     let count = raw.len();
     let mut agents: Vec<(String, Origin, agent::Program)> = Vec::new();
@@ -264,7 +295,7 @@ pub(super) fn check(raw: Vec<RawWorkload>, found: &mut Vec<Mistake>) -> Option<M
         let (path, origin) = (raw.path.clone(), raw.origin);
         let name = raw.name.value.as_ref().map(|at| at.value.clone());
         let weight = raw.weight.as_ref().map_or(1, |at| at.value);
-        let Some(workload) = check_one(raw, found) else { continue };
+        let Some(workload) = check_one(raw, load, found) else { continue };
         if let Workload::Agent(agent) = &workload {
             agents.push((path, origin, agent.program().clone()));
         }
@@ -293,7 +324,7 @@ fn check_names(raw: &[RawWorkload], found: &mut Vec<Mistake>) {
     reject_repeated_names("workload", names, |_| CHOOSE_ANOTHER.to_owned(), found);
 }
 
-fn check_one(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
+fn check_one(raw: RawWorkload, load: Option<&Load>, found: &mut Vec<Mistake>) -> Option<Workload> {
     let kind = raw.kind.as_ref()?.value;
     reject_foreign_keys(&raw.path, &raw.present, kind, found);
     match kind {
@@ -308,6 +339,12 @@ fn check_one(raw: RawWorkload, found: &mut Vec<Mistake>) -> Option<Workload> {
         }
         Kind::Exec => exec::check(raw.exec, raw.given, found).map(Workload::Exec),
         Kind::Agent => agent::check(raw.agent, raw.given, found).map(Workload::Agent),
+        Kind::Saboteur => {
+            raw.payload.require("", "", found);
+            let payload = raw.payload.value.as_ref().and_then(fitting);
+            let checked = saboteur::check(raw.saboteur, &raw.path, raw.sleep.time(), load, found);
+            Some(Workload::Saboteur(checked?.with_payload(payload?)))
+        }
     }
 }
 
@@ -335,6 +372,7 @@ impl Workload {
         match self {
             Self::Echo { payload_bytes } => (*payload_bytes).max(SMALL),
             Self::Sleep(_) | Self::Compute { .. } => SMALL,
+            Self::Saboteur(saboteur) => saboteur.bytes().max(SMALL),
             Self::Agent(agent) => agent.bytes().saturating_add(SMALL),
             Self::Exec(exec) => {
                 let command = u32::try_from(exec.command_bytes()).unwrap_or(u32::MAX);
@@ -347,7 +385,7 @@ impl Workload {
     pub fn cpu_per_task(&self) -> Option<Duration> {
         match self {
             Self::Compute { cpu } => Some(*cpu),
-            Self::Echo { .. } | Self::Sleep(_) | Self::Exec(_) | Self::Agent(_) => None,
+            Self::Echo { .. } | Self::Sleep(_) | Self::Exec(_) | Self::Agent(_) | Self::Saboteur(_) => None,
         }
     }
 
@@ -356,6 +394,7 @@ impl Workload {
         match self {
             Self::Compute { cpu } => Some(*cpu),
             Self::Sleep(time) => Some(time.least()),
+            Self::Saboteur(saboteur) => Some(saboteur.time()),
             Self::Echo { .. } | Self::Exec(_) | Self::Agent(_) => None,
         }
         .filter(|least| !least.is_zero())
@@ -370,6 +409,7 @@ impl Workload {
             Self::Compute { cpu } => format!("compute {}", duration_text(*cpu)),
             Self::Exec(exec) => exec.words(),
             Self::Agent(agent) => agent.words(),
+            Self::Saboteur(saboteur) => saboteur.words(),
         }
     }
 }

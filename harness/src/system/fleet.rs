@@ -204,6 +204,7 @@ impl System for RunningFleet {
             Task::Echo(body) => Sent::Echo(body),
             Task::Sleep(time) => Sent::Sleep(time),
             Task::Compute(time) => Sent::Compute(time),
+            Task::Saboteur(body) => Sent::Canary(body),
             Task::Agent(question) => Sent::Agent(question.as_bytes()),
             Task::Command(asked) => {
                 command = asked.to_body().map_err(|error| Refused(error.to_string()))?;

@@ -11,6 +11,7 @@ mod held;
 mod inherited;
 mod metrics;
 mod pool;
+mod saboteur;
 mod scribbled;
 mod setup;
 mod several;

@@ -124,6 +124,10 @@ fn times(answer: &Answer<'_>, outcome: &Outcome<'_>) -> Option<Wrong> {
     Some(Wrong::Contradicted(what))
 }
 
+fn not_sent() -> Wrong {
+    Wrong::Content("the answer is not what was sent".to_owned())
+}
+
 fn check(answer: &Answer<'_>, asked: &Asked<'_>, tag: u64, buffer: &mut Vec<u8>) -> Option<Wrong> {
     let Asked { mix, seed, mix_seed, .. } = *asked;
     let took = answer.took();
@@ -133,9 +137,14 @@ fn check(answer: &Answer<'_>, asked: &Asked<'_>, tag: u64, buffer: &mut Vec<u8>)
     match &mix.parts()[mix.of_task(mix_seed, tag)].workload {
         Workload::Echo { payload_bytes } => {
             payload::fill(buffer, seed, tag, *payload_bytes);
-            (answer.body != &buffer[..]).then(|| Wrong::Content("the answer is not what was sent".to_owned()))
+            (answer.body != &buffer[..]).then(not_sent)
         }
         Workload::Sleep(time) => at_least(time.of_task(seed, tag)),
+        Workload::Saboteur(saboteur) => {
+            payload::fill(buffer, seed, tag, saboteur.payload_bytes());
+            let right = answer.body == &buffer[..];
+            (!right).then(not_sent).or_else(|| at_least(saboteur.time()))
+        }
         Workload::Compute { cpu } => at_least(*cpu),
         Workload::Exec(exec) if matches!(answer.how, HowEnded::Exited(status) if exec.is_answer(status)) => {
             None

@@ -333,7 +333,9 @@ impl System for Fake {
         let body = match task {
             Task::Echo(body) => body,
             Task::Sleep(_) | Task::Compute(_) => &[],
-            Task::Command(_) | Task::Agent(_) => return Err(Refused("no commands".to_owned())),
+            Task::Command(_) | Task::Agent(_) | Task::Saboteur(_) => {
+                return Err(Refused("no commands".to_owned()));
+            }
         };
         self.counts.accepted += 1;
         self.counts.in_flight += 1;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
 /// `"10s"`, `"50%"`.
-pub(super) struct Moment;
+pub(in crate::scenario) struct Moment;
 
 const PERCENT: &str = r"^\s*(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*$";
 
@@ -54,7 +54,7 @@ impl Form for Moment {
 }
 
 /// `"10%"`, more than nothing.
-pub(super) struct Share;
+pub(in crate::scenario) struct Share;
 
 impl Form for Share {
     type Value = f64;

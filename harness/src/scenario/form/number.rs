@@ -237,3 +237,34 @@ impl Form for Size {
         })
     }
 }
+
+/// A factor above 1, in thousandths: `"1.5x"`.
+pub(in super::super) struct Factor;
+
+/// Of a factor: more makes no task longer than its time-out.
+const FACTOR_MAX: f64 = 1e6;
+
+impl Form for Factor {
+    type Value = u64;
+
+    fn read(&self, value: &Value) -> Result<u64, Rejection> {
+        let Value::String(text) = value else { return Err(wrong_kind("a string", value, "\"1.5x\"")) };
+        let number = text.strip_suffix('x').filter(|number| number.starts_with(|c: char| c.is_ascii_digit()));
+        let plain = |number: &&str| number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let factor = number.filter(plain).and_then(|number| number.parse::<f64>().ok());
+        let fits = |factor: &f64| (1.001..=FACTOR_MAX).contains(factor);
+        factor.filter(fits).map(|factor| (factor * 1e3).round() as u64).ok_or_else(|| {
+            let hint = "write a factor from \"1.001x\" to \"1000000x\"";
+            Rejection(format!("cannot be \"{text}\""), hint.into())
+        })
+    }
+
+    fn words(&self) -> String {
+        "factor above 1, such as `\"1.5x\"`".to_owned()
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        let digits = r"(?:0*1\.(?:00[1-9]|0[1-9]|[1-9])[0-9]*|0*(?:[2-9]|[1-9][0-9]{1,5})(?:\.[0-9]*)?|0*1000000(?:\.0*)?)";
+        json!({ "type": "string", "pattern": format!("^{digits}x$") })
+    }
+}

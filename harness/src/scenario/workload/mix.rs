@@ -71,13 +71,26 @@ impl Mix {
     pub fn agent(&self) -> Option<&Program> {
         self.0.iter().find_map(|part| match &part.workload {
             Workload::Agent(agent) => Some(agent.program()),
-            Workload::Echo { .. } | Workload::Sleep(_) | Workload::Compute { .. } | Workload::Exec(_) => None,
+            Workload::Echo { .. }
+            | Workload::Sleep(_)
+            | Workload::Compute { .. }
+            | Workload::Exec(_)
+            | Workload::Saboteur(_) => None,
         })
     }
 
     /// Those that have one, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| part.name.as_deref())
+    }
+
+    /// Of a rehearsal that is `factor` times as fast.
+    pub(in crate::scenario) fn compress(&mut self, factor: f64) {
+        for part in &mut self.0 {
+            if let Workload::Saboteur(saboteur) = &mut part.workload {
+                saboteur.compress(factor);
+            }
+        }
     }
 
     /// In words: `echo 256 B`, or `3 of 4 compile (compute 2 ms), 1 of 4 quick (echo 256 B)`.

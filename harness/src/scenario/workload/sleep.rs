@@ -20,7 +20,7 @@ pub(super) static TIME: Key<Span> = Key {
         example: EXAMPLE,
         who: "`kind = \"sleep\"`, unless `distribution` is given",
     },
-    says: "Sleep: how long a worker waits, the same for every task.",
+    says: "Sleep: how long a worker waits, the same for every task. Saboteur: the same, 0 if absent.",
 };
 
 pub(super) static DISTRIBUTION: Key<Words<Distribution>> = Key {
@@ -143,6 +143,10 @@ impl Distribution {
 }
 
 impl RawSleep {
+    pub(super) fn time(&self) -> &Given<Duration> {
+        &self.time
+    }
+
     /// A key that makes the time random.
     fn random_key(&self) -> Option<&'static str> {
         if !self.distribution.is_absent() {
