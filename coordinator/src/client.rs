@@ -340,6 +340,11 @@ impl Client {
         self.control.state().deaths.load(Ordering::Acquire)
     }
 
+    /// How many supervisors the fleet has had; each but the first has adopted it from one that died.
+    pub fn supervisors(&self) -> u32 {
+        self.control.state().supervisors.load(Ordering::Acquire).max(1)
+    }
+
     /// What operators have ordered so far, and how often.
     pub fn scale_orders(&self) -> ScaleOrders {
         let orders = self.control.orders();

@@ -352,7 +352,7 @@ impl Run<'_> {
             // The exits are judged.
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: how.clone() }));
         }
-        for text in &stopped.strangers {
+        for text in stopped.adopted.iter().chain(&stopped.strangers) {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));
         }
         // A second interrupt may have come while the system was asked to end.

@@ -14,7 +14,9 @@ mod pause;
 mod shm;
 
 use crate::scenario::fault::Action;
-use crate::system::{Process, System};
+use crate::system::{Identity, PlaceId, Presence};
+use crate::system::{Order, Process, System};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -51,12 +53,46 @@ pub trait Fault: fmt::Debug {
 /// `shm_dir` is where the fleet keeps its shared memory.
 pub fn of(action: Action, shm_dir: &Path) -> Box<dyn Fault> {
     match action {
-        Action::Kill => Box::new(kill::Kill::default()),
+        Action::Kill => Box::new(kill::Kill::by(Order::Kill, "SIGKILL")),
+        Action::Stop => Box::new(kill::Kill::by(Order::Terminate, "SIGTERM")),
         Action::Pause => Box::new(pause::Pause::default()),
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
         Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
     }
+}
+
+/// The processes that have what was set for others, by target: whatever is in the places of the targets now, and what was
+/// started below them since, which inherits it. `before` are the processes that there were then.
+fn heirs<T: Copy>(
+    system: &dyn System,
+    targets: &[(Process, T)],
+    before: &HashSet<Identity>,
+) -> Vec<(Process, T)> {
+    let of: HashMap<PlaceId, T> = targets.iter().map(|(target, value)| (target.place, *value)).collect();
+    let above = |place: PlaceId| match place {
+        PlaceId::Worker(worker) => {
+            [Some(PlaceId::Coordinator(worker.coordinator)), Some(PlaceId::Supervisor)]
+        }
+        PlaceId::Coordinator(_) => [Some(PlaceId::Supervisor), None],
+        PlaceId::Supervisor => [None, None],
+    };
+    let value = |process: &Process| {
+        let is_new = !before.contains(&process.identity());
+        let inherited = || above(process.place).into_iter().flatten().find_map(|place| of.get(&place));
+        of.get(&process.place).or_else(|| is_new.then(inherited).flatten()).copied()
+    };
+    system
+        .processes()
+        .into_iter()
+        .filter_map(|process| value(&process).map(|value| (process, value)))
+        .filter(|(process, _)| system.presence(process.identity()) == Presence::Alive)
+        .collect()
+}
+
+/// Every process that there is.
+fn all(system: &dyn System) -> HashSet<Identity> {
+    system.processes().iter().map(Process::identity).collect()
 }
 
 /// `coord/3 (pid 4242)`, and how many more.

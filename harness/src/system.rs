@@ -430,6 +430,8 @@ impl Target {
 pub enum Order {
     /// SIGKILL.
     Kill(Target),
+    /// SIGTERM.
+    Terminate(Target),
     /// SIGSTOP.
     Pause(Target),
     /// SIGCONT.
@@ -456,6 +458,8 @@ pub enum OrderError {
 pub struct Stopped {
     /// In words; `None` if it ended as asked.
     pub how: Option<String>,
+    /// In words: under which supervisor, if another one had adopted it.
+    pub adopted: Option<String>,
     /// What its own end had left and was killed or removed by this process.
     pub cleaned: Vec<String>,
     /// In words: processes that this process was left with and that are not proven to be of the system. None was killed.

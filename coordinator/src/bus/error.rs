@@ -97,6 +97,21 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
+    /// Whether the same may succeed a little later, without anyone's doing.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadOnly { .. }
+                | Self::NoSpaceLeft { .. }
+                | Self::NoInodes { .. }
+                | Self::NoDescriptors { .. }
+                | Self::NoFiles
+                | Self::NoAddressSpace { .. }
+                | Self::NoMemory
+                | Self::GroupLimit { .. }
+        )
+    }
+
     /// What is wrong.
     fn reason(&self) -> String {
         match self {

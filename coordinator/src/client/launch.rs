@@ -94,6 +94,8 @@ pub struct Fleet {
 pub struct Stopped {
     /// In words; `None` if it ended as asked.
     pub how: Option<String>,
+    /// In words: under which supervisor, if another one had adopted it.
+    pub adopted: Option<String>,
     /// Processes and files that the fleet left behind, and that this process killed or removed.
     pub cleaned: Vec<String>,
     /// Processes that became children of this one meanwhile, and are not proven to be of the fleet: they were left alone.
@@ -343,12 +345,14 @@ impl Fleet {
     fn end(&mut self, ask: Option<Signal>, grace: Duration) -> Stopped {
         // Not reaped yet, so the pid is still the supervisor's.
         let pid = Pid::from_child(&self.supervisor);
-        let mut how = None;
+        let (mut how, mut adopted) = (None, None);
         if self.poll_ended().is_some() {
             how = self.ended.map(|status| format!("the supervisor had already ended ({status})"));
             if let Some(adopter) = self.adopter(grace) {
-                let words = end_adopter(adopter, ask, grace);
-                how = how.map(|how| format!("{how}; {words}"));
+                match end_adopter(adopter, ask, grace) {
+                    Ok(words) => adopted = how.take().map(|how| format!("{how}; {words}")),
+                    Err(words) => how = how.map(|how| format!("{how}; {words}")),
+                }
                 // It is a child of this process since it was forked, and so are the processes that it left.
                 while reap_any().is_some() {}
             }
@@ -379,7 +383,7 @@ impl Fleet {
         if let Some(root) = self.dir.parent() {
             nested::remove_all(root, &self.marker);
         }
-        Stopped { how, cleaned, strangers }
+        Stopped { how, adopted, cleaned, strangers }
     }
 
     /// Kills and reaps the fleet's orphans: once the supervisor is gone, they are children of this process that show the
@@ -438,7 +442,10 @@ impl Drop for Fleet {
 }
 
 /// Stops a supervisor that is not a child of this process; returns how, in words.
-fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> String {
+///
+/// # Errors
+/// It has not stopped as asked: in words.
+fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> Result<String, String> {
     let pid = adopter.pid;
     let opened = Pid::from_raw(pid as i32)
         .ok_or(rustix::io::Errno::SRCH)
@@ -447,18 +454,18 @@ fn end_adopter(adopter: Identity, ask: Option<Signal>, grace: Duration) -> Strin
         // Checked after the open: from then on the descriptor cannot mean another process.
         Ok(fd) if adopter.is_alive() => fd,
         Ok(_) | Err(rustix::io::Errno::SRCH) => {
-            return format!("process {pid}, which adopted its fleet, has ended too");
+            return Err(format!("process {pid}, which adopted its fleet, has ended too"));
         }
         Err(errno) => {
-            return format!("process {pid}, which adopted its fleet, cannot be stopped: {errno}");
+            return Err(format!("process {pid}, which adopted its fleet, cannot be stopped: {errno}"));
         }
     };
     let _ = pidfd_send_signal(&fd, ask.unwrap_or(Signal::KILL));
     let grace = Timespec::try_from(grace).ok();
     let ended = poll(&mut [PollFd::new(&fd, PollFlags::IN)], grace.as_ref()).unwrap_or(0) > 0;
     if ended && ask.is_some() {
-        return format!("process {pid} had adopted its fleet, and stopped as asked");
+        return Ok(format!("process {pid} had adopted its fleet, and stopped as asked"));
     }
     let _ = pidfd_send_signal(&fd, Signal::KILL);
-    format!("process {pid}, which had adopted its fleet, was killed")
+    Err(format!("process {pid}, which had adopted its fleet, was killed"))
 }

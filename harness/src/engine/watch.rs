@@ -169,7 +169,7 @@ impl Watch {
         let mut events = Vec::new();
         let arrived = self.arrived(system, &processes, &mut events);
         let retired = self.retired(system, &processes, now_ns);
-        let exits = self.crashed(&processes, now_ns, &mut events);
+        let exits = self.crashed(system, &processes, now_ns, &mut events);
         let (replaced, settled) = self.replaced(system, &processes, &mut events);
         self.unsettled_ns =
             (!settled || self.scaled || self.elastic.is_some()).then(|| now_ns + LOOK.as_nanos() as u64);
@@ -241,11 +241,31 @@ impl Watch {
         exits
     }
 
-    fn crashed(&mut self, processes: &[Process], seen_ns: u64, events: &mut Vec<Event>) -> Vec<AgentExit> {
+    /// The end of a supervisor of which another one has taken its place already.
+    fn succeeded(&mut self, system: &dyn System, process: &Process, seen_ns: u64) -> Option<AgentExit> {
+        let id = *self.by_place.get(&process.place)?;
+        let agent = &self.agents[id as usize];
+        let known = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
+        let is_new = known != process.identity() && !self.noted[id as usize].ended;
+        if is_new && system.presence(known) == Presence::Gone {
+            return self.exit(process.place, unreported(process.place).to_owned(), seen_ns);
+        }
+        None
+    }
+
+    fn crashed(
+        &mut self,
+        system: &dyn System,
+        processes: &[Process],
+        seen_ns: u64,
+        events: &mut Vec<Event>,
+    ) -> Vec<AgentExit> {
         let mut exits = Vec::new();
         let lives: HashMap<PlaceId, Life> = processes.iter().map(|p| (p.place, p.life)).collect();
         let is_dead = |place| lives.get(&place) == Some(&Life::Dead);
         let supervisor_dead = is_dead(PlaceId::Supervisor);
+        // As long as the system works, another supervisor may come, and coordinators go on without one.
+        let is_lost = supervisor_dead && system.lost().is_some();
         // Coordinators of which a death was noted now.
         let mut died: Vec<PlaceId> = Vec::new();
         for process in processes {
@@ -254,12 +274,15 @@ impl Watch {
                 if supervisor_dead {
                     let how = unreported(place).to_owned();
                     exits.extend(self.end(&Ending { process, how, expected: false }, seen_ns));
+                } else {
+                    exits.extend(self.succeeded(system, process, seen_ns));
                 }
                 continue;
             }
             let own = self.note_deaths(&mut exits, process, seen_ns, events);
             let parent = parent(place);
-            let parent_dead = parent.is_some_and(|parent| supervisor_dead || is_dead(parent));
+            let parent_dead =
+                parent.is_some_and(|parent| is_lost || parent != PlaceId::Supervisor && is_dead(parent));
             if own && place.role() == PlaceRole::Coordinator {
                 died.push(place);
             }

@@ -1,22 +1,24 @@
 //! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal. Proven by `/proc/PID/task/*/status`.
 
-use super::{Fault, Look, every, names};
-use crate::system::{PlaceId, Presence, Process, System};
+use super::{Fault, Look, all, every, heirs, names};
+use crate::system::{Identity, Presence, Process, System};
 use procfs::process::Process as Proc;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Debug)]
 pub(super) struct Cpus {
     to: u32,
     /// Each with the processors that it had.
     limited: Vec<(Process, CpuSet)>,
+    /// Every process that there was then.
+    before: HashSet<Identity>,
 }
 
 impl Cpus {
     pub(super) fn new(to: u32) -> Self {
-        Self { to, limited: Vec::new() }
+        Self { to, limited: Vec::new(), before: HashSet::new() }
     }
 
     fn processes(&self) -> Vec<Process> {
@@ -39,17 +41,10 @@ impl Cpus {
         Ok(before)
     }
 
-    /// The processes that are in the places of the targets now, each with the processors that it should have again: a
-    /// successor was forked with those of its parent.
+    /// The processes that have fewer now, each with the processors that it should have again: what was forked since has
+    /// those of its parent.
     fn present(&self, system: &dyn System) -> Vec<(Process, CpuSet)> {
-        let before: HashMap<PlaceId, CpuSet> =
-            self.limited.iter().map(|(target, before)| (target.place, *before)).collect();
-        system
-            .processes()
-            .into_iter()
-            .filter_map(|process| before.get(&process.place).map(|before| (process, *before)))
-            .filter(|(process, _)| system.presence(process.identity()) == Presence::Alive)
-            .collect()
+        heirs(system, &self.limited, &self.before)
     }
 }
 
@@ -96,6 +91,7 @@ fn shown(process: &Process) -> Result<u32, String> {
 
 impl Fault for Cpus {
     fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
+        self.before = all(system);
         for target in targets {
             match self.lower(target) {
                 Ok(before) => self.limited.push((target.clone(), before)),

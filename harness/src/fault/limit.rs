@@ -1,10 +1,11 @@
 //! A lower soft limit by `prlimit`, and the one before to heal. Proven by `/proc/PID/limits`.
 
-use super::{Fault, Look, every, names};
+use super::{Fault, Look, all, every, heirs, names};
 use crate::scenario::fault::Resource;
-use crate::system::{Presence, Process, System};
+use crate::system::{Identity, Presence, Process, System};
 use procfs::process::{LimitValue, Process as Proc};
 use rustix::process::{Pid, Resource as Kind, Rlimit, prlimit};
+use std::collections::{HashMap, HashSet};
 
 #[derive(Debug)]
 pub(super) struct Limit {
@@ -12,11 +13,13 @@ pub(super) struct Limit {
     to: u64,
     /// Each with the limit that it had.
     limited: Vec<(Process, Rlimit)>,
+    /// Every process that there was then.
+    before: HashSet<Identity>,
 }
 
 impl Limit {
     pub(super) fn new(resource: Resource, to: u64) -> Self {
-        Self { resource, to, limited: Vec::new() }
+        Self { resource, to, limited: Vec::new(), before: HashSet::new() }
     }
 
     fn kind(&self) -> Kind {
@@ -65,12 +68,20 @@ impl Limit {
         self.limited.iter().map(|(process, _)| process.clone()).collect()
     }
 
+    /// The processes that have the lower limit now, each with the one that it should have again: what was forked since has
+    /// that of its parent.
+    fn present(&self, system: &dyn System) -> Vec<(Process, Rlimit)> {
+        heirs(system, &self.limited, &self.before)
+    }
+
     fn restore(&mut self, system: &dyn System) -> Result<(), String> {
         let failed: Vec<String> = self
-            .limited
+            .present(system)
             .iter()
+            .filter_map(|(process, before)| self.set(process, *before).err().map(|error| (process, error)))
+            // One that has ended since needs nothing.
             .filter(|(process, _)| system.presence(process.identity()) == Presence::Alive)
-            .filter_map(|(process, before)| self.set(process, *before).err())
+            .map(|(_, error)| error)
             .collect();
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
@@ -85,6 +96,7 @@ fn number(limit: LimitValue) -> Option<u64> {
 
 impl Fault for Limit {
     fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
+        self.before = all(system);
         for target in targets {
             match self.lower(target) {
                 Ok(before) => self.limited.push((target.clone(), before)),
@@ -112,16 +124,21 @@ impl Fault for Limit {
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
-        let before: Vec<(Process, Option<u64>)> =
-            self.limited.iter().map(|(process, limit)| (process.clone(), limit.current)).collect();
-        every(&self.processes(), "/proc/PID/limits", |process| {
-            let Some((_, wanted)) = before.iter().find(|(known, _)| known.pid == process.pid) else {
-                return Ok(());
+        let present = self.present(system);
+        let wanted: HashMap<u32, Option<u64>> =
+            present.iter().map(|(process, limit)| (process.pid, limit.current)).collect();
+        let processes: Vec<Process> = present.into_iter().map(|(process, _)| process).collect();
+        every(&processes, "/proc/PID/limits", |process| {
+            // One that has ended since has no limit any more.
+            let shown = match self.shown(process) {
+                Err(_) if system.presence(process.identity()) != Presence::Alive => return Ok(()),
+                shown => shown?.0,
             };
-            if system.presence(process.identity()) != Presence::Alive || self.shown(process)?.0 == *wanted {
-                return Ok(());
+            if wanted.get(&process.pid) == Some(&shown) {
+                Ok(())
+            } else {
+                Err("still has the lower limit".to_owned())
             }
-            Err("still has the lower limit".to_owned())
         })
     }
 }

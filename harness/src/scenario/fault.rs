@@ -58,7 +58,8 @@ fn rules() -> Vec<Json> {
     let not_supervisor = json!({ "properties": { ROLE.name: { "not": { "const": "supervisor" } } } });
     vec![
         when(KIND.name, &json!("kill"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
-        when(KIND.name, &json!("kill"), &not_supervisor),
+        when(KIND.name, &json!("stop"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
+        when(KIND.name, &json!("stop"), &not_supervisor),
         when(
             KIND.name,
             &json!("cpus"),
@@ -120,6 +121,11 @@ static KIND: Key<Words<FaultKind>> = Key {
         definition: "FaultKind",
         words: &[
             Word { text: "kill", value: FaultKind::Kill, says: "SIGKILL, without a warning" },
+            Word {
+                text: "stop",
+                value: FaultKind::Stop,
+                says: "SIGTERM, which no agent but the supervisor handles",
+            },
             Word { text: "pause", value: FaultKind::Pause, says: "SIGSTOP, and SIGCONT after `for`" },
             Word {
                 text: "limit",
@@ -176,7 +182,7 @@ static ROLE: Key<Words<FaultRole>> = Key {
         ],
     },
     presence: Presence::RequiredBy { example: "\"coordinator\"", who: "every kind but `shm-…`" },
-    says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, so that it cannot be killed.",
+    says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, unless `fleet.on_supervisor_death` is `\"adopt\"`: it cannot be killed otherwise. It cannot be stopped: that ends any fleet.",
 };
 
 static COUNT: Key<Count> = Key {
@@ -244,7 +250,7 @@ static APART: Key<Span> = Key {
 static FOR: Key<Span> = Key {
     name: "for",
     form: Span::POSITIVE,
-    presence: Presence::RequiredBy { example: "\"2s\"", who: "every kind but `kill`" },
+    presence: Presence::RequiredBy { example: "\"2s\"", who: "every kind but `kill` and `stop`" },
     says: "How long it lasts before it is healed.",
 };
 
@@ -452,11 +458,21 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
     entries.iter().map(one).collect()
 }
 
+/// The fleet that faults are done to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) shape: &'a FleetShape,
+    /// Of its file system, if that is the run's own.
+    pub(super) room: Option<Room>,
+    /// Whether it outlives its supervisor.
+    pub(super) adopts: bool,
+}
+
 /// Against each other, the load and the fleet.
 pub(super) fn check(
     raw: Vec<RawFault>,
     load: Option<&Load>,
-    fleet: Option<(&FleetShape, Option<Room>)>,
+    fleet: Option<Of<'_>>,
     found: &mut Vec<Mistake>,
 ) -> Vec<Fault> {
     let names = raw.iter().filter_map(|fault| fault.name.as_ref());

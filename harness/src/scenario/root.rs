@@ -16,7 +16,7 @@ use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
 use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, shm, stage, workload};
-use coordinator::config::FleetShape;
+use coordinator::config::SupervisorDeath;
 use reports::runlog::event::{CriterionSpec, ScenarioFacts};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -219,13 +219,15 @@ fn disturbances(
     shm: Option<&RawShm>,
     (faults, criteria): (Vec<RawFault>, &[RawCriterion]),
     load: Option<&Load>,
-    shape: Option<&FleetShape>,
+    fleet: Option<&Fleet>,
     found: &mut Vec<Mistake>,
 ) -> (Option<Room>, Vec<Fault>) {
     criterion::reject_without_faults(criteria, faults.is_empty(), found);
     let is_disturbed = faults.iter().any(RawFault::is_of_shm);
-    let room = shm::check(shm, is_disturbed, shape, found);
-    (room, fault::check(faults, load, shape.map(|shape| (shape, room)), found))
+    let room = shm::check(shm, is_disturbed, fleet.map(|fleet| &fleet.shape), found);
+    let adopts = |fleet: &Fleet| fleet.policy.supervisor_death == SupervisorDeath::Adopt;
+    let of = fleet.map(|fleet| fault::Of { shape: &fleet.shape, room, adopts: adopts(fleet) });
+    (room, fault::check(faults, load, of, found))
 }
 
 fn check(
@@ -248,9 +250,8 @@ fn check(
     let sized = load.as_ref().zip(raw.fleet.as_ref().and_then(RawFleet::sizes));
     let stages = sized.map(|(load, sizes)| stage::check(&raw.stages, load, sizes, found)).unwrap_or_default();
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, &stages, found));
-    let shape = fleet.as_ref().map(|fleet| &fleet.shape);
     let faults = (raw.faults, &*raw.criteria);
-    let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), shape, found);
+    let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), fleet.as_ref(), found);
     let fleet = fleet?;
     let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
     let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));

@@ -179,7 +179,8 @@ impl System for RunningFleet {
     }
 
     fn deaths(&self) -> u64 {
-        self.client.deaths()
+        // The death of a supervisor is noticed by its successor, which counts none.
+        self.client.deaths() + u64::from(self.client.supervisors() - 1)
     }
 
     fn lost(&self) -> Option<String> {
@@ -273,6 +274,7 @@ impl System for RunningFleet {
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
         let (target, signal) = match order {
             Order::Kill(target) => (target, Signal::KILL),
+            Order::Terminate(target) => (target, Signal::TERM),
             Order::Pause(target) => (target, Signal::STOP),
             Order::Continue(target) => (target, Signal::CONT),
             Order::Scale { coordinators, workers } => {
@@ -306,6 +308,8 @@ impl System for RunningFleet {
 
     fn notices(&mut self) -> Vec<Notice> {
         let offset = Offset::now(self.zero_ns);
+        // What a dead supervisor has left is this process's to reap.
+        self.fleet.poll_ended();
         match self.follower.poll() {
             Ok(seen) => {
                 let mut notices: Vec<Notice> = seen
@@ -332,7 +336,8 @@ impl System for RunningFleet {
             StopMode::Kill => self.fleet.kill(),
         };
         let strangers = stopped.strangers.iter().map(ToString::to_string).collect();
-        Stopped { how: stopped.how, cleaned: stopped.cleaned, strangers, altered: self.altered.clone() }
+        let (how, adopted, cleaned) = (stopped.how, stopped.adopted, stopped.cleaned);
+        Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone() }
     }
 
     fn files_left(&self) -> Vec<String> {

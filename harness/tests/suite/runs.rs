@@ -9,6 +9,7 @@ mod endings;
 mod examples;
 mod held;
 mod inherited;
+mod limits;
 mod metrics;
 mod pool;
 mod saboteur;
@@ -18,6 +19,7 @@ mod several;
 mod shm;
 mod stages;
 mod stalled;
+mod supervisor;
 mod verdicts;
 mod workloads;
 

@@ -44,10 +44,6 @@ const MISTAKES: &[(&str, &str)] = &[
     ("schema = 1", "schema = 2"),
     (
         "[sampling]",
-        "[[fault]]\nname = \"x\"\nkind = \"kill\"\nat = \"1s\"\nrole = \"supervisor\"\n[sampling]",
-    ),
-    (
-        "[sampling]",
         "[[fault]]\nname = \"x\"\nkind = \"cpus\"\nat = \"1s\"\nfor = \"1s\"\nrole = \"worker\"\nto = 0\n[sampling]",
     ),
     (
@@ -66,6 +62,14 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "[sampling]",
         "[[fault]]\nname = \"x\"\nkind = \"shm-limit\"\nat = \"1s\"\nfor = \"1s\"\nsize = \"32MiB\"\nfill = \"9%\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"stop\"\nrole = \"supervisor\"\nat = \"1s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"stop\"\nrole = \"worker\"\nat = \"1s\"\nfor = \"1s\"\n[sampling]",
     ),
     ("seed = 7", "seed = 7\nmatrix = 3"),
     ("[fleet]", "[matrix]\nworkers = 4\n[fleet]"),

@@ -62,9 +62,14 @@ impl Supervisor {
         });
         let entry = self.control.coordinator(index);
         entry.suspected_ns.store(0, Ordering::Release);
+        if how == HowEnded::Exited(fault::KEPT_OUT) && self.serving && !stopping {
+            return self.kept_out(at, now);
+        }
+        self.places[at].kept_out = 0;
         if was_handing_back {
             return self.hand_back_ended(at, how, now, stopping);
         }
+        let place = &mut self.places[at];
         let retiring = entry.retire.load(Ordering::Acquire) != 0;
         place.state = PlaceState::Closed;
         if (stopping || retiring) && how.is_orderly() {

@@ -43,6 +43,8 @@ pub(super) struct Place {
     pub due_ns: u64,
     /// Consecutive forks that the kernel refused.
     pub refused: u32,
+    /// Consecutive processes that the kernel kept from the region.
+    pub kept_out: u32,
     pub health: Watch,
     /// The last beat that was seen.
     pub beat: u64,
@@ -102,6 +104,7 @@ impl Place {
             restarts: Restarts::default(),
             due_ns: 0,
             refused: 0,
+            kept_out: 0,
             health: Watch::default(),
             beat: 0,
             forked_ns: 0,
@@ -252,7 +255,7 @@ impl Supervisor {
     /// Records that no coordinator could be started. Returns how long to wait before the next try.
     pub(super) fn record_refusal(&mut self, at: usize, refusal: &Refusal) -> Duration {
         let place = &mut self.places[at];
-        let pause = REFUSED_FIRST.saturating_mul(1 << place.refused.min(16)).min(REFUSED_MAX);
+        let pause = pause_after(place.refused);
         place.refused += 1;
         let (index, first) = (place.index, place.refused == 1);
         let errno = refusal.errno() as i32 as u64;
@@ -262,6 +265,27 @@ impl Supervisor {
             self.report(&format!("{place} cannot be started: {refusal}; trying again"));
         }
         pause
+    }
+
+    /// A process that was started at a place could not attach to the region, for a reason that may pass. It has served no
+    /// one, so that this is a start that was refused and not a death: there is a pause before each next try, and no last one.
+    pub(super) fn kept_out(&mut self, at: usize, now: u64) {
+        let place = &mut self.places[at];
+        let pause = pause_after(place.kept_out);
+        place.kept_out += 1;
+        place.state = PlaceState::Replacing;
+        place.due_ns = now + pause.as_nanos() as u64;
+        let (index, first) = (place.index, place.kept_out == 1);
+        self.control.coordinator(index).process.set_life(Life::Replacing);
+        // The process has ended without a word; what it met is most likely there still.
+        let error = File::options().read(true).write(true).open(region_path(&self.dir, index)).err();
+        let errno =
+            error.and_then(|error| error.raw_os_error()).map_or(nix::Error::EAGAIN, nix::Error::from_raw);
+        self.event(EventKind::Refused, index, &[errno as i32 as u64, pause.as_nanos() as u64]);
+        if first {
+            let place = PlaceId::Coordinator(index);
+            self.report(&format!("{place} cannot open its region: {}; trying again", in_words(errno)));
+        }
     }
 
     /// Forks the spare if the policy wants one and there is none.
@@ -323,6 +347,11 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// How long to wait before the next try, after so many that were refused one after the other.
+fn pause_after(refused: u32) -> Duration {
+    REFUSED_FIRST.saturating_mul(1 << refused.min(16)).min(REFUSED_MAX)
 }
 
 /// A process that becomes a coordinator as soon as it reads the number of its place from a pipe. It ends with this

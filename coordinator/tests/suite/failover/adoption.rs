@@ -95,7 +95,8 @@ fn child_that_launches() {
     wait_until("another supervisor is there", || control.owner() != before && control.owner().is_alive());
     let adopter = control.owner();
     let stopped = fleet.stop();
-    let how = stopped.how.unwrap();
+    assert_eq!(stopped.how, None, "it ended as asked");
+    let how = stopped.adopted.unwrap();
     assert!(
         how.contains(&format!("process {} had adopted its fleet, and stopped as asked", adopter.pid)),
         "{how}"

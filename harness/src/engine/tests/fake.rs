@@ -401,6 +401,7 @@ impl System for Fake {
     /// Scales at once, from 10 ms on.
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {
         let (Order::Kill(Target::Place(place))
+        | Order::Terminate(Target::Place(place))
         | Order::Pause(Target::Place(place))
         | Order::Continue(Target::Place(place))) = order
         else {
@@ -414,11 +415,11 @@ impl System for Fake {
         let process = self.process(place).clone();
         match (order, self.obeys) {
             (_, Obeys::Nothing) | (Order::Continue(_), Obeys::NoContinue) => {}
-            (Order::Kill(_), Obeys::OneKill) if self.deaths > 0 => {
+            (Order::Kill(_) | Order::Terminate(_), Obeys::OneKill) if self.deaths > 0 => {
                 let why = "Operation not permitted".to_owned();
                 return Err(OrderError::Refused(place, process.pid, why));
             }
-            (Order::Kill(_), _) => {
+            (Order::Kill(_) | Order::Terminate(_), _) => {
                 self.kill(place);
                 let back_ns = self.clock.now_ns() + 100_000_000;
                 self.push(back_ns, Happening::Action(Box::new(move |fake| fake.replace(place))));
@@ -438,7 +439,7 @@ impl System for Fake {
         for process in self.processes.iter_mut().filter(|process| process.life == Life::Live) {
             process.life = Life::Stopped;
         }
-        Stopped { how: None, cleaned: Vec::new(), strangers: Vec::new(), altered: Vec::new() }
+        Stopped { how: None, adopted: None, cleaned: Vec::new(), strangers: Vec::new(), altered: Vec::new() }
     }
 
     fn files_left(&self) -> Vec<String> {

@@ -40,6 +40,8 @@ pub enum ShmFault {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
     Kill,
+    /// Asks to end.
+    Stop,
     Pause,
     Limit {
         resource: Resource,
@@ -56,6 +58,7 @@ impl Action {
     pub fn kind(self) -> FaultKind {
         match self {
             Self::Kill => FaultKind::Kill,
+            Self::Stop => FaultKind::Stop,
             Self::Pause => FaultKind::Pause,
             Self::Limit { .. } => FaultKind::Limit,
             Self::Cpus { .. } => FaultKind::Cpus,
@@ -74,6 +77,7 @@ impl Action {
     pub(super) fn words(self) -> String {
         match self {
             Self::Kill => "SIGKILL".to_owned(),
+            Self::Stop => "SIGTERM".to_owned(),
             Self::Pause => "SIGSTOP".to_owned(),
             Self::Limit { resource, to } => format!("a limit of {to} {}", resource.words()),
             Self::Cpus { to: 1 } => "one processor".to_owned(),

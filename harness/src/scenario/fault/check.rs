@@ -1,8 +1,8 @@
 //! A fault's keys against each other, the load and the fleet.
 
 use super::{
-    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, PICK, Pick, RESOURCE,
-    ROLE, RawFault, SHARE, SIZE, ShmFault, TO,
+    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, Of, PICK, Pick,
+    RESOURCE, ROLE, RawFault, SHARE, SIZE, ShmFault, TO,
 };
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
@@ -13,13 +13,10 @@ use coordinator::config::FleetShape;
 use reports::runlog::event::FaultKind;
 use std::time::Duration;
 
-/// The fleet, and the room of its file system if that is the run's own.
-type Fleet<'a> = (&'a FleetShape, Option<Room>);
-
 pub(super) fn check_one(
     raw: RawFault,
     load: Option<&Load>,
-    fleet: Option<Fleet<'_>>,
+    fleet: Option<Of<'_>>,
     found: &mut Vec<Mistake>,
 ) -> Option<Fault> {
     let kind = raw.kind.as_ref()?.value;
@@ -41,11 +38,8 @@ pub(super) fn check_one(
     if role.is_none() && !kind.is_of_shm() {
         return None;
     }
-    if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor)
-        && kind == FaultKind::Kill
-    {
-        let message = format!("`{}`: the fleet ends with its supervisor", at.path);
-        at.reject(found, message, "kill coordinators or workers");
+    if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor) {
+        check_supervisor(at, kind, fleet, found);
     }
     let fault = Fault {
         name: raw.name?.value,
@@ -59,7 +53,7 @@ pub(super) fn check_one(
         apart: raw.apart.value.map(|apart| apart.value).filter(|_| role.is_some()).unwrap_or_default(),
         lasts: raw.lasts.value.map(|lasts| lasts.value).filter(|_| kind.is_healed()),
     };
-    let (shape, room) = fleet?;
+    let Of { shape, room, .. } = fleet?;
     if let Some(count) = &raw.count.value {
         let all = fault.all(shape);
         if count.value > all && fault.role.is_some() {
@@ -72,6 +66,23 @@ pub(super) fn check_one(
     }
     check_times(&fault, raw.at.as_ref()?, load?.duration(), shape, found);
     Some(fault)
+}
+
+/// A fleet that ends during its load is lost, whoever asked for it.
+fn check_supervisor(at: &Sited<FaultRole>, kind: FaultKind, fleet: Option<Of<'_>>, found: &mut Vec<Mistake>) {
+    let others = format!("{} coordinators or workers", kind.name());
+    match kind {
+        FaultKind::Kill if fleet.is_some_and(|fleet| !fleet.adopts) => {
+            let message = format!("`{}`: the fleet ends with its supervisor", at.path);
+            let hint = "write `on_supervisor_death = \"adopt\"` under [fleet], or";
+            at.reject(found, message, format!("{hint} {others}"));
+        }
+        FaultKind::Stop => {
+            let message = format!("`{}`: a supervisor that is asked to end ends its fleet", at.path);
+            at.reject(found, message, others);
+        }
+        _ => {}
+    }
 }
 
 /// A remount refuses what is below the present use; one to the same size does nothing.
@@ -138,13 +149,18 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::Cpus => raw.to.require(&needs, "", found),
         FaultKind::ShmLimit => raw.size.require(&needs, "", found),
         FaultKind::ShmFill => raw.fill.require(&needs, "", found),
-        FaultKind::Kill | FaultKind::Pause | FaultKind::ShmInodes | FaultKind::ShmReadOnly => {}
+        FaultKind::Kill
+        | FaultKind::Stop
+        | FaultKind::Pause
+        | FaultKind::ShmInodes
+        | FaultKind::ShmReadOnly => {}
     }
     if kind.is_healed() {
         raw.lasts.value.as_ref()?;
     }
     Some(match kind {
         FaultKind::Kill => Action::Kill,
+        FaultKind::Stop => Action::Stop,
         FaultKind::Pause => Action::Pause,
         FaultKind::Limit => {
             Action::Limit { resource: raw.resource.value.as_ref()?.value, to: raw.to.value.as_ref()?.value }

@@ -58,6 +58,34 @@ fn shared_memory_is_full_short_of_files_small_and_read_only_and_the_fleet_goes_o
 }
 
 #[test]
+fn a_coordinator_that_dies_while_shared_memory_is_read_only_is_replaced_when_it_is_not() {
+    let text = scenario(12)
+        .replace("every = \"50ms\"", "every = \"250ms\"")
+        .replace("task_timeout = \"3s\"", "task_timeout = \"30s\"\nrounds_in_flight_max = 64")
+        .replace("coordination.time max < 3s", "coordination.time max < 30s");
+    let faults = "[[fault]]\nname = \"read-only\"\nkind = \"shm-read-only\"\nat = \"500ms\"\nfor = \"3s\"\n\
+                  [[fault]]\nname = \"kill\"\nkind = \"kill\"\nrole = \"coordinator\"\nat = \"1s\"\n";
+    let bench = Bench::new(&(text + faults));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let steps = steps(&bench);
+    let killed = steps.iter().find(|step| step.step == FaultStepKind::Injected && step.firing == 1).unwrap();
+    let coordinator = &killed.targets[0].name;
+    let (mut back, mut deaths) = (0, 0);
+    for record in codec::open(&bench.latest().join("run.log")).unwrap() {
+        match record.unwrap().event {
+            Event::AgentReplaced(new) if new.name == *coordinator => back += 1,
+            Event::AgentExit(exit) if exit.name == *coordinator && !exit.expected => deaths += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((back, deaths), (1, 1), "the starts that were refused are no deaths");
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
 fn a_harness_that_is_killed_while_a_fault_lasts_leaves_no_mount_file_or_process() {
     for (number, name) in ["full", "filled", "inodes", "small", "read-only"].into_iter().enumerate() {
         let bench = example();

@@ -38,6 +38,8 @@ pub struct FiringFacts {
 pub enum FaultKind {
     /// SIGKILL.
     Kill,
+    /// SIGTERM.
+    Stop,
     /// SIGSTOP, and SIGCONT to heal.
     Pause,
     /// A lower limit of a resource, and the one before to heal.
@@ -55,8 +57,9 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kill,
+        Self::Stop,
         Self::Pause,
         Self::Limit,
         Self::Cpus,
@@ -70,6 +73,7 @@ impl FaultKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::Stop => "stop",
             Self::Pause => "pause",
             Self::Limit => "limit",
             Self::Cpus => "cpus",
@@ -83,7 +87,7 @@ impl FaultKind {
     /// Whether a firing is over by being healed; the effect of any other lasts until the fleet itself has recovered.
     pub fn is_healed(self) -> bool {
         match self {
-            Self::Kill => false,
+            Self::Kill | Self::Stop => false,
             Self::Pause
             | Self::Limit
             | Self::Cpus
@@ -97,7 +101,7 @@ impl FaultKind {
     /// Whether it is done to the file system that the fleet has its shared memory in, and not to chosen processes.
     pub fn is_of_shm(self) -> bool {
         match self {
-            Self::Kill | Self::Pause | Self::Limit | Self::Cpus => false,
+            Self::Kill | Self::Stop | Self::Pause | Self::Limit | Self::Cpus => false,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
         }
     }
@@ -105,7 +109,7 @@ impl FaultKind {
     /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
     pub fn ends_targets(self) -> bool {
         match self {
-            Self::Kill => true,
+            Self::Kill | Self::Stop => true,
             Self::Pause
             | Self::Limit
             | Self::Cpus
