@@ -184,7 +184,11 @@ pub fn run(
         coordinator.serve();
     }
     coordinator.stop();
-    if up { 0 } else { 20 }
+    if up {
+        coordinator.end_in_order();
+        return 0;
+    }
+    20
 }
 
 impl Coordinator {
@@ -399,6 +403,14 @@ impl Coordinator {
                 || control.orders().pause.load(Ordering::Acquire) != 0
                 || has_to_stop(control)
         });
+    }
+
+    /// The last word of a coordinator that was asked to end. A supervisor that is not its parent learns so how it ended.
+    fn end_in_order(&self) {
+        let entry = self.control.coordinator(self.index);
+        if is_stopping(self.control) || entry.retire.load(Ordering::Acquire) != 0 {
+            entry.process.set_life(Life::Stopped);
+        }
     }
 
     fn stop(&mut self) {

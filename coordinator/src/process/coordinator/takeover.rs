@@ -73,6 +73,7 @@ pub fn run_successor(control: Control, region: Region, index: u32, policy: Polic
     control.client_bell().wake();
     coordinator.serve();
     coordinator.stop();
+    coordinator.end_in_order();
     0
 }
 

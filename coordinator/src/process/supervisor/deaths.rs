@@ -56,6 +56,9 @@ impl Supervisor {
         let place = &mut self.places[at];
         let index = place.index;
         let was_handing_back = place.state == PlaceState::HandingBack;
+        // The kernel tells its parent alone; its own last word is that it ends in order.
+        let is_in_order = self.control.coordinator(index).process.life() == Life::Stopped;
+        let how = if how == HowEnded::Unseen && is_in_order { HowEnded::Exited(0) } else { how };
         let pid = place.process.as_mut().map_or(0, |process| {
             process.pidfd = None;
             process.identity.pid

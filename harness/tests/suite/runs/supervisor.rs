@@ -4,7 +4,11 @@ use super::*;
 use reports::runlog::event::{AgentExit, AgentReplaced};
 
 fn adopting(seconds: u32, faults: &str) -> Bench {
-    let text = scenario(seconds).replace("workers = 3", "workers = 3\non_supervisor_death = \"adopt\"");
+    let text = scenario(seconds)
+        .replace("workers = 3", "workers = 3\non_supervisor_death = \"adopt\"")
+        .replace("every = \"100ms\"", "every = \"500ms\"")
+        .replace("coordination.time max < 3s", "coordination.time max < 30s")
+        .replace("task_timeout = \"3s\"", "task_timeout = \"30s\"\nrounds_in_flight_max = 64");
     Bench::new(&(text + faults))
 }
 
@@ -38,7 +42,7 @@ fn a_fleet_whose_supervisor_a_fault_kills_is_adopted_and_the_adopted_are_replace
     let faults = fault("supervisor", "kill", "supervisor", "1s")
         + &fault("adopted", "kill", "coordinator", "4s")
         + &fault("asked", "stop", "worker", "6500ms");
-    let bench = adopting(13, &(faults + recovers));
+    let bench = adopting(18, &(faults + recovers));
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let done = run.end();
