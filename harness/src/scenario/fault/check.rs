@@ -68,7 +68,7 @@ pub(super) fn check_one(
     Some(fault)
 }
 
-/// A fleet that ends during its load is lost, whoever asked for it.
+/// A fleet that ends during its load is lost, also if that was asked for.
 fn check_supervisor(at: &Sited<FaultRole>, kind: FaultKind, fleet: Option<Of<'_>>, found: &mut Vec<Mistake>) {
     let others = format!("{} coordinators or workers", kind.name());
     match kind {
