@@ -5,6 +5,7 @@
 mod action;
 mod calendar;
 mod check;
+mod choice;
 mod form;
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
@@ -26,6 +27,7 @@ use std::time::Duration;
 pub use action::{Action, Resource, ShmFault};
 pub use calendar::{Calendar, Firing};
 use check::check_one;
+pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
 
 /// More firings than this are a mistake in a pace, not a storm.
@@ -290,33 +292,6 @@ static FILL: Key<Share> = Key {
     says: "How much of `/dev/shm` is used then.",
 };
 
-/// A moment of the load.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum At {
-    After(Duration),
-    /// Of the load's duration: 0 to 1.
-    Share(f64),
-}
-
-impl At {
-    /// After the start of a load that lasts so long.
-    pub(super) fn in_load(self, load: Duration) -> Duration {
-        match self {
-            Self::After(at) => at,
-            Self::Share(share) => load.mul_f64(share),
-        }
-    }
-}
-
-impl std::fmt::Display for At {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::After(at) => f.write_str(&duration_text(*at)),
-            Self::Share(share) => write!(f, "{} % of the load", share * 100.0),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct RawFault {
     name: Option<Sited<String>>,
@@ -343,22 +318,6 @@ impl RawFault {
 
     pub(super) fn is_of_shm(&self) -> bool {
         self.kind.as_ref().is_some_and(|kind| kind.value.is_of_shm())
-    }
-}
-
-/// How many of all that there are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Many {
-    Count(u32),
-    Share(f64),
-}
-
-impl Many {
-    pub(super) fn of(self, all: u32) -> u32 {
-        match self {
-            Self::Count(count) => count.min(all),
-            Self::Share(share) => ((share * f64::from(all)).ceil() as u32).clamp(1, all.max(1)),
-        }
     }
 }
 
