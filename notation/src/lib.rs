@@ -10,3 +10,4 @@ pub mod duration;
 pub mod framed;
 pub mod size;
 pub mod suggest;
+pub mod visible;

@@ -21,7 +21,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     let mut capabilities = host::examine(&load::shm_dir(), &need);
     capabilities.push(own_limits());
     let shown = if args.json { json(&capabilities) } else { text(&capabilities) };
-    if let Err(code) = output::data(&shown) {
+    if let Err(code) = output::styled(&shown) {
         return code;
     }
     let missing = capabilities.iter().filter(|capability| capability.status == Status::Missing).count();

@@ -12,6 +12,7 @@ use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use coordinator::cli::console;
 use coordinator::cli::outlet::{Outlet, Stream};
+use notation::visible;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
@@ -45,13 +46,18 @@ impl io::Write for Trace {
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error. If the data could not be
 /// written for another reason, an error has been written when this returns the exit code for it.
 pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
+    styled(&visible::text(text))
+}
+
+/// As [`data`], for text that has styles of its own.
+pub(crate) fn styled(text: &str) -> Result<(), ExitCode> {
     match written(text) {
         Err(found) if found.kind() != io::ErrorKind::BrokenPipe => Err(lost(&found)),
         _ => Ok(()),
     }
 }
 
-/// As [`data`], for a verdict: a reader that has gone away has not read it.
+/// As [`styled`], for a verdict: a reader that has gone away has not read it.
 pub(crate) fn verdict(text: &str) -> Result<(), ExitCode> {
     written(text).map_err(|found| lost(&found))
 }
@@ -75,7 +81,7 @@ pub(crate) fn data_only(text: &str) -> ExitCode {
 }
 
 /// The words of a verdict in their colours, each time they begin a line. Colour repeats what the word
-/// says and never replaces it.
+/// says and never replaces it. Nothing else in the text can colour it.
 pub(crate) fn coloured_verdict(text: &str) -> String {
     use anstyle::{AnsiColor, Style};
     let style = |colour: AnsiColor| Style::new().fg_color(Some(colour.into())).bold();
@@ -85,6 +91,7 @@ pub(crate) fn coloured_verdict(text: &str) -> String {
         ("INCONCLUSIVE", style(AnsiColor::Magenta)),
         ("FAIL", style(AnsiColor::Red)),
     ];
+    let text = visible::text(text);
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.split_inclusive('\n') {
         let bare = line.trim_start();
@@ -108,9 +115,9 @@ fn shown<'a>(stream: &impl RawStream, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Writes one line to stderr.
+/// Writes one line to stderr. What commands or files put into it is shown, and does nothing to the terminal.
 pub(crate) fn report(text: &str) {
-    console::line(&shown(&io::stderr(), text));
+    console::line(&visible::text(text));
 }
 
 /// `warning: …`.
@@ -131,7 +138,7 @@ pub(crate) fn error(message: &str, hint: Option<&str>) {
 pub(crate) fn mistakes(found: &Mistakes) {
     if io::stderr().is_terminal() {
         let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-        report(graphical(found, coloured).trim_end());
+        console::line(graphical(found, coloured).trim_end());
     } else {
         report(found.to_string().trim_end());
     }
@@ -191,6 +198,14 @@ pub(crate) fn explain_panics() {
 mod tests {
     use super::*;
     use crate::scenario::{Scenario, Selection, Source};
+
+    #[test]
+    fn only_our_own_words_are_coloured() {
+        let text = coloured_verdict("FAIL  x\n  \u{1b}[32mPASS\u{1b}[0m\u{1b}[2J\n");
+        let (word, rest) = text.split_once("  ").unwrap();
+        assert!(word.contains("FAIL") && word.contains('\u{1b}') && !rest.contains('\u{1b}'), "{text:?}");
+        assert!(text.contains("\\u001b[32mPASS"), "{text:?}");
+    }
 
     #[test]
     fn a_mistake_is_shown_in_its_line() {

@@ -4,6 +4,7 @@ use super::output;
 use crate::engine::live::{Live, Look, Reader};
 use crate::scenario::Plan;
 use coordinator::cli::console;
+use notation::visible;
 use reports::facts::LiveView;
 use reports::runlog::event::Phase;
 use std::fmt::Write as _;
@@ -69,7 +70,7 @@ impl Progress {
             output::report(&format!("{missed} alerts came too fast to be shown; they are in the run log"));
         }
         for alert in &look.alerts {
-            output::report(&format!("alert: {}", alert.text));
+            output::report(&format!("alert: {}", visible::line(&alert.text)));
         }
     }
 

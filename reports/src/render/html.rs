@@ -13,6 +13,7 @@ use crate::runlog::event::{
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
+use notation::visible;
 
 /// Of lists that may be long.
 const LISTED_MAX: usize = 20;
@@ -151,7 +152,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         dark,
     };
     // Rendering into a string fails only if a value's own formatting does, and these are strings.
-    page.render().unwrap_or_default()
+    visible::text(&page.render().unwrap_or_default()).into_owned()
 }
 
 fn deaths(facts: &Facts) -> Vec<String> {

@@ -10,30 +10,34 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use crate::facts::Facts;
 use crate::verdict::{Judgement, Verdict};
+use notation::visible;
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut suite = TestSuite::new(judgement.scenario.as_str());
-    suite.add_property(Property::new("verdict", judgement.headline()));
-    suite.add_property(Property::new("run_id", judgement.run_id.as_str()));
-    suite.add_property(Property::new("command", facts.header.command.as_str()));
-    suite.add_property(Property::new("ran", judgement.title()));
-    suite.add_property(Property::new("seed", facts.header.seed.to_string()));
+    let mut property = |name: &str, value: &str| {
+        suite.add_property(Property::new(name, &*visible::text(value)));
+    };
+    property("verdict", &judgement.headline());
+    property("run_id", &judgement.run_id);
+    property("command", &facts.header.command);
+    property("ran", judgement.title());
+    property("seed", &facts.header.seed.to_string());
     let variant = &judgement.variant;
     if let Some(smaller) = variant.smaller {
-        suite.add_property(Property::new("smaller_fleet", smaller.words()));
+        property("smaller_fleet", &smaller.words());
     }
     if let Some(factor) = variant.rehearsal {
-        suite.add_property(Property::new("rehearsal", factor.to_string()));
+        property("rehearsal", &factor.to_string());
     }
     if let Some(profile) = &variant.profile {
-        suite.add_property(Property::new("profile", profile.as_str()));
+        property("profile", profile);
     }
     for given in &variant.overrides {
-        suite.add_property(Property::new("override", given.as_str()));
+        property("override", given);
     }
     if let Some(by) = &variant.judged_by {
-        suite.add_property(Property::new("judged_by", by.file.as_str()));
-        suite.add_property(Property::new("judged_by_sha256", by.sha256.as_str()));
+        property("judged_by", &by.file);
+        property("judged_by_sha256", &by.sha256);
     }
     for c in &judgement.criteria {
         let mut message = format!(
@@ -49,7 +53,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let mut tested = case("criterion", &judgement.scenario, &c.name, c.verdict, &message);
         if c.informational {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(message.as_str()).set_type("informational");
+            status.set_message(&*visible::text(&message)).set_type("informational");
             tested.status = status;
         }
         suite.add_test_case(tested);
@@ -62,7 +66,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         suite.add_test_case(case("evidence", &judgement.scenario, &e.name, e.verdict, &message));
     }
     let reasons = format!("{}\n{}", judgement.headline(), judgement.reasons.join("\n"));
-    suite.set_system_out(reasons);
+    suite.set_system_out(&*visible::text(&reasons));
     let mut report = Report::new(format!("{} {}", judgement.scenario, judgement.headline()));
     report.add_test_suite(suite);
     // Writing to a string fails only if memory does.
@@ -70,6 +74,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
 }
 
 fn case(kind: &str, scenario: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {
+    let message = &*visible::text(message);
     let failing = |kind, ty: &str| {
         let mut status = TestCaseStatus::non_success(kind);
         status.set_message(message).set_type(ty);

@@ -6,6 +6,7 @@ use super::workload_figures;
 use crate::facts::Facts;
 use crate::units;
 use crate::verdict::Judgement;
+use notation::visible;
 
 /// Of each list; the rest is in the other files.
 const LISTED_MAX: usize = 50;
@@ -162,8 +163,8 @@ fn left_out(out: &mut String, total: usize) {
 /// One line, of a length that fits the whole into a comment.
 fn line(text: &str) -> String {
     const CHARS_MAX: usize = 400;
-    let mut out: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS_MAX).collect();
+    let text = visible::line(text);
+    let mut out: String = text.chars().take(CHARS_MAX).collect();
     if text.chars().count() > CHARS_MAX {
         out.push('…');
     }

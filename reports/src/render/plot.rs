@@ -12,6 +12,8 @@ use crate::facts::{Distribution, Facts, Figure as Read, Series};
 use crate::runlog::event::Role;
 use crate::scope::Scope;
 
+use notation::visible;
+
 use draw::{Axis, Figure, Line, Point};
 use palette::Colour;
 pub use palette::css_variables;
@@ -35,7 +37,7 @@ impl Plot {
 
     /// A file of its own: light by attribute, dark by style, so that plain viewers show it too.
     pub fn standalone(&self) -> String {
-        palette::with_own_style(&self.svg)
+        palette::with_own_style(&visible::text(&self.svg))
     }
 }
 

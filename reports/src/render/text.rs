@@ -6,6 +6,7 @@ use super::workload_figures;
 use crate::facts::{Counts, Facts};
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
+use notation::visible;
 
 fn workloads(out: &mut String, facts: &Facts) {
     for workload in &facts.workloads {
@@ -24,11 +25,11 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let time = &facts.load.coordination;
     let _ = writeln!(out, "{}  {}", judgement.headline(), judgement.scenario);
     if judgement.ran.is_some() {
-        let _ = writeln!(out, "  {}", judgement.title());
+        let _ = writeln!(out, "  {}", visible::line(judgement.title()));
     }
-    let _ = writeln!(out, "  {}", judgement.asks);
+    let _ = writeln!(out, "  {}", visible::line(&judgement.asks));
     for banner in judgement.variant.banners() {
-        let _ = writeln!(out, "  {banner}");
+        let _ = writeln!(out, "  {}", visible::line(&banner));
     }
     out.push('\n');
     let _ = writeln!(
@@ -66,11 +67,12 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let held = judgement.evidence.iter().filter(|e| e.verdict == Verdict::Pass).count();
     let _ = writeln!(out, "\nevidence: {held} of {} checks hold", judgement.evidence.len());
     for e in judgement.evidence.iter().filter(|e| e.verdict != Verdict::Pass) {
-        let _ = writeln!(out, "  {:<12}  {}: {}", e.verdict.word(), e.name, e.wanted_and_found());
+        let _ =
+            writeln!(out, "  {:<12}  {}: {}", e.verdict.word(), e.name, visible::line(&e.wanted_and_found()));
     }
     out.push('\n');
     for reason in &judgement.reasons {
-        let _ = writeln!(out, "{reason}");
+        let _ = writeln!(out, "{}", visible::line(reason));
     }
     out
 }

@@ -1,7 +1,7 @@
 //! Every document says the same, and what a person reads is what a person was meant to read.
 
 use reports::render;
-use reports::runlog::event::{Alert, EndReason, Event, Severity};
+use reports::runlog::event::{Alert, EndReason, Event, Severity, TaskFailed};
 
 use crate::synthetic::{Run, criterion, facts, judge, log_of, read, report, run_dir};
 
@@ -99,6 +99,37 @@ fn the_html_needs_nothing_from_outside() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(!html.contains("#0102A"), "a marker colour was left in a plot");
+}
+
+#[test]
+fn what_a_command_wrote_is_shown_and_nothing_obeys_it() {
+    let evil = "\u{fffe} \u{1b}[2J\u{1b}]0;title\u{7} \nPASS  all good \u{202e}lived\r";
+    let run = Run { failed: |n| u32::from(n == 3), ..Run::default() };
+    let mut events = run.events();
+    for (_, event) in &mut events {
+        if let Event::Header(header) = event {
+            header.scenario.asks = format!("Why? {evil}");
+        }
+    }
+    let at = events.len() - 8;
+    let worker = TaskFailed { round: 13, task: "1:2".into(), worker: 5, workload: None, reason: evil.into() };
+    events.insert(at, (events[at].0, Event::TaskFailed(worker)));
+    events.insert(at, (events[at].0, alert(evil)));
+    let log = log_of(events);
+    let (judgement, facts) = (judge(&log), facts(&log));
+    let text = render::text::render(&judgement, &facts);
+    let documents = [
+        render::html::render(&judgement, &facts),
+        render::markdown::render(&judgement, &facts),
+        render::junit::render(&judgement, &facts),
+        text.clone(),
+    ];
+    for document in &documents {
+        let hidden = ['\u{fffe}', '\u{1b}', '\u{7}', '\u{202e}', '\r'];
+        assert!(!document.contains(hidden), "{document}");
+        assert!(document.contains("\\u001b[2J") && document.contains("\\u202elived"), "{document}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("PASS")), "{text}");
 }
 
 #[test]

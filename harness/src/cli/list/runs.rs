@@ -37,7 +37,7 @@ pub(super) fn list(directory: &Path, json: bool) -> ExitCode {
         output::report(&format!("no run in `{}`", directory.display()));
         return ExitCode::Pass;
     }
-    output::data_only(&output::coloured_verdict(&table(&runs)))
+    output::styled(&output::coloured_verdict(&table(&runs))).err().unwrap_or(ExitCode::Pass)
 }
 
 fn read(directory: &Path) -> io::Result<Vec<Run>> {
