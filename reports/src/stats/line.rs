@@ -6,7 +6,8 @@
 //! by generalised least squares (Prais and Winsten 1954), and Student's t has as many degrees of freedom as there are
 //! effectively independent points. Noise that is no AR(1) is met by a second estimate of the slope's error, from the
 //! lowest frequencies of the residuals (equally weighted cosines: Müller 2007; Lazarus, Lewis, Stock and Watson 2018);
-//! the wider of the two counts. `reports/tests/coverage.rs` measures how often the interval misses.
+//! the wider of the two counts. `stats/tests.rs` measures how often the interval misses, and
+//! `stats/oracle.rs` holds slopes and errors against those of statsmodels.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -122,7 +123,7 @@ pub(super) fn least_squares(points: &[(f64, f64)]) -> Straight {
 }
 
 /// Slope and its standard error after the dependence is taken out.
-fn generalised(points: &[(f64, f64)], dependence: f64) -> (f64, f64) {
+pub(super) fn generalised(points: &[(f64, f64)], dependence: f64) -> (f64, f64) {
     let first = (1.0 - dependence * dependence).sqrt();
     let rows = std::iter::once((first, first * points[0].0, first * points[0].1)).chain(
         points
