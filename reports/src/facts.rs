@@ -158,7 +158,8 @@ pub struct LiveView {
     pub throughput_tasks: Option<f64>,
     /// Fleet processes that the newest sweep saw.
     pub agents_live: Option<u32>,
-    pub agents_planned: u32,
+    /// As many as there are to be; two numbers where the fleet itself decides how many.
+    pub agents_planned: (u32, u32),
     /// Over the whole run.
     pub deaths: u64,
     pub alerts: u64,
@@ -464,7 +465,7 @@ impl Facts {
             coordination_last_ns: self.load.last_coordination_ns,
             throughput_tasks: self.throughput_tasks(),
             agents_live: self.samples.live_last,
-            agents_planned: self.samples.scaling.processes(),
+            agents_planned: self.samples.scaling.bounds(),
             deaths: self.exits_unexpected.total,
             alerts: self.alerts.total,
             fleet_pss_bytes: self.samples.fleet_pss_last,

@@ -110,7 +110,10 @@ fn line(view: &LiveView, elapsed: Duration, left: Duration) -> String {
         (None, None) => {}
     }
     if let Some(live) = view.agents_live {
-        let _ = write!(text, " | {live}/{} up", view.agents_planned);
+        let _ = match view.agents_planned {
+            (least, most) if least == most => write!(text, " | {live}/{most} up"),
+            (least, most) => write!(text, " | {live} up ({least} to {most})"),
+        };
     }
     if view.alerts > 0 {
         let _ = write!(text, " | {} alerts", view.alerts);
@@ -122,4 +125,37 @@ fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_that_follows_its_load_is_shown_with_its_bounds() {
+        let view = |agents_planned| LiveView {
+            phase: Some(Phase::Load),
+            rounds: 3,
+            rounds_planned: 60,
+            warm_up_rounds: 0,
+            tasks: 24,
+            answered: 24,
+            failed: 0,
+            duplicates: 0,
+            delivery: Some(1.0),
+            coordination_p50_ns: None,
+            coordination_p99_ns: None,
+            coordination_max_ns: None,
+            coordination_last_ns: None,
+            throughput_tasks: None,
+            agents_live: Some(12),
+            agents_planned,
+            deaths: 0,
+            alerts: 0,
+            fleet_pss_bytes: None,
+        };
+        let line = |planned| line(&view(planned), Duration::from_secs(1), Duration::from_secs(5));
+        assert!(line((12, 12)).ends_with(" | 12/12 up"), "{}", line((12, 12)));
+        assert!(line((4, 14)).ends_with(" | 12 up (4 to 14)"), "{}", line((4, 14)));
+    }
 }

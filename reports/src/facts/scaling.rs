@@ -7,6 +7,8 @@ use crate::runlog::event::{PlanFacts, Scaled};
 pub struct Scaling {
     /// Wanted now.
     processes: u32,
+    /// The most that there may be, where the fleet itself decides how many.
+    most: Option<u32>,
     /// The fewest that there may be now, and from when on,
     least: u32,
     since_ns: u64,
@@ -23,7 +25,8 @@ impl Scaling {
         // Where the fleet itself decides, there may be the fewest at any time.
         let by_load = plan.workers_least.filter(|_| plan.stages.is_empty());
         let least = by_load.map_or(at_start, |workers| around.saturating_add(workers));
-        Self { processes: at_start, least, since_ns: 0, least_before: least, stages: Vec::new() }
+        let most = by_load.map(|_| plan.processes);
+        Self { processes: at_start, most, least, since_ns: 0, least_before: least, stages: Vec::new() }
     }
 
     pub(super) fn push(&mut self, scaled: &Scaled) {
@@ -44,6 +47,11 @@ impl Scaling {
     /// Wanted now.
     pub fn processes(&self) -> u32 {
         self.processes
+    }
+
+    /// How many there may be now: the fewest and the most.
+    pub fn bounds(&self) -> (u32, u32) {
+        self.most.map_or((self.processes, self.processes), |most| (self.least, most))
     }
 
     /// The fewest that a sweep may see which was due then.
@@ -85,7 +93,7 @@ mod tests {
     fn while_a_fleet_grows_or_shrinks_the_fewer_are_enough() {
         let mut scaling = Scaling { processes: 12, least: 12, least_before: 12, ..Scaling::default() };
         scaling.push(&scaled(10, 50, 100, None));
-        assert_eq!((scaling.processes(), scaling.least_at(150)), (52, 12));
+        assert_eq!((scaling.processes(), scaling.bounds(), scaling.least_at(150)), (52, (52, 52), 12));
         scaling.push(&scaled(10, 50, 100, Some(200)));
         // A sweep that was due before, and is recorded late.
         assert_eq!((scaling.least_at(199), scaling.least_at(200)), (12, 52));
@@ -103,5 +111,11 @@ mod tests {
         assert_eq!(scaling.least_at(250), 12);
         scaling.push(&scaled(20, 30, 200, Some(300)));
         assert_eq!(scaling.least_at(300), 32);
+    }
+
+    #[test]
+    fn a_fleet_that_decides_by_itself_has_two_bounds() {
+        let scaling = Scaling { processes: 5, most: Some(14), least: 4, ..Scaling::default() };
+        assert_eq!(scaling.bounds(), (4, 14));
     }
 }
