@@ -54,7 +54,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::List(args) => list::list(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
-        Verb::Schema { guide } => schema::schema(guide),
+        Verb::Schema { guide, json } => schema::schema(guide, json),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Judge(args) => verdict::judge(&args),

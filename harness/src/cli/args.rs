@@ -53,6 +53,9 @@ pub enum Verb {
         /// Print the tables of docs/scenarios.md instead: keys and metrics, in Markdown
         #[arg(long)]
         guide: bool,
+        /// Print JSON: the schema, which is JSON in any case; with --guide, one object with the text
+        #[arg(long)]
+        json: bool,
     },
     /// Print the completion script for a shell
     #[command(
@@ -219,6 +222,9 @@ pub struct DoctorArgs {
 pub struct CompletionsArgs {
     /// The shell
     pub shell: Shell,
+    /// Print one JSON object with the script instead of the script
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -7,12 +7,22 @@ use crate::scenario::{guide_tables, schema_json};
 use clap::CommandFactory as _;
 
 /// With `guide`, the generated tables of `docs/scenarios.md` instead.
-pub(super) fn schema(guide: bool) -> ExitCode {
-    output::data_only(&if guide { guide_tables() } else { schema_json() })
+pub(super) fn schema(guide: bool, json: bool) -> ExitCode {
+    match (guide, json) {
+        (true, true) => object("guide", &guide_tables()),
+        (true, false) => output::data_only(&guide_tables()),
+        (false, _) => output::data_only(&schema_json()),
+    }
+}
+
+/// A text as the only value of a JSON object.
+fn object(key: &str, text: &str) -> ExitCode {
+    output::data_only(&format!("{:#}\n", serde_json::json!({ key: text })))
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "harness", &mut script);
-    output::data_only(&String::from_utf8_lossy(&script))
+    let script = String::from_utf8_lossy(&script);
+    if args.json { object("script", &script) } else { output::data_only(&script) }
 }

@@ -19,7 +19,7 @@ type Tables = &'static [&'static Declared];
 /// One combination.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
-    /// In the order of the axes.
+    /// In the alphabetical order of the axes.
     values: Vec<Setting>,
 }
 

@@ -51,6 +51,42 @@ fn help_is_data_and_opens_with_an_example() {
 }
 
 #[test]
+fn every_verb_prints_json() {
+    let smoke = scenario("smoke.toml");
+    let scenarios = scenario("");
+    let whole = tempfile::tempdir().unwrap();
+    let runs = whole.path().to_str().unwrap();
+    for arguments in [
+        &["validate", &smoke][..],
+        &["plan", &smoke],
+        &["list", &scenarios],
+        &["list", "--runs", runs],
+        &["clean", runs, "--keep", "1"],
+        &["doctor"],
+        &["schema"],
+        &["schema", "--guide"],
+        &["completions", "bash"],
+    ] {
+        let output = harness(&[arguments, &["--json"]].concat());
+        let json: Result<serde_json::Value, _> = serde_json::from_slice(&output.stdout);
+        assert!(
+            json.is_ok_and(|json| json.is_object() || json.is_array()),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    // Those that need a run are held to it by the tests of runs.
+    let help = stdout(&harness(&["--help"]));
+    let verbs =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for verb in verbs.filter_map(|line| line.split_whitespace().next()) {
+        let passed_on = ["coordinator", "help"].contains(&verb);
+        let has_json = stdout(&harness(&[verb, "--help"])).contains("--json");
+        assert!(passed_on || has_json, "{verb} has no --json");
+    }
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_64_and_never_2() {
     refuses(&[], "Example:");
     refuses(&["rnu"], "unrecognized subcommand");

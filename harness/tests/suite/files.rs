@@ -72,6 +72,19 @@ fn a_matrix_makes_a_scenario_of_each_combination() {
 }
 
 #[test]
+fn the_example_of_a_matrix_names_one_of_its_scenarios() {
+    let read = |name: &str| {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/examples");
+        std::fs::read_to_string(format!("{directory}/{name}.toml")).unwrap()
+    };
+    let bases = vec![Base { name: "base.toml".into(), text: read("base") }];
+    let source = Source { bases, ..Source::new("matrix.toml", read("matrix")) };
+    let named = source.text.split("--filter ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let names: Vec<String> = plans(&source, &[]).unwrap().iter().map(|plan| plan.name().to_owned()).collect();
+    assert!(names.contains(&named), "{named} in {names:?}");
+}
+
+#[test]
 fn an_override_is_laid_over_the_values_of_a_matrix() {
     let plans = read(FILE, &["fleet.workers=3", "criterion.all-there.pass=agents.live min >= 3"]).unwrap();
     assert_eq!(plans.len(), 4);
