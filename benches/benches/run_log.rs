@@ -31,6 +31,7 @@ fn round() -> Event {
         first_ns: None,
         made_ns: None,
         coordinators: Vec::new(),
+        strays: Vec::new(),
         workloads: Vec::new(),
     })
 }

@@ -38,7 +38,7 @@ use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHe
 pub use crate::wire::{TaskId, Usage};
 pub use beats::Beat;
 use coordinators::Link;
-pub use outcome::{Answer, Event, Failure, Ledger, Outcome, Partial};
+pub use outcome::{Answer, Batches, Event, Failure, Ledger, Outcome, Partial, Surplus};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -110,6 +110,7 @@ pub struct Client {
     missing: HashSet<u64>,
     /// Tasks that the client alone has given up, the newest last: their answers are late, and not duplicates.
     given_up: VecDeque<u64>,
+    batches: Batches,
     record: Record,
 }
 
@@ -154,6 +155,7 @@ impl Client {
             searched_ns: 0,
             missing: HashSet::new(),
             given_up: VecDeque::new(),
+            batches: Batches::default(),
             record: Record::empty(),
         };
         client.meet_coordinators()?;
@@ -269,11 +271,19 @@ impl Client {
     pub fn flush(&mut self) {
         for (link, index) in self.links.iter_mut().zip(0..) {
             let Some(link) = link else { continue };
-            if std::mem::take(&mut link.staged) {
+            let staged = std::mem::take(&mut link.staged);
+            if staged > 0 {
+                self.batches.batches += 1;
+                self.batches.messages += u64::from(staged);
                 link.tasks.publish();
                 self.control.coordinator(index).bell.ring();
             }
         }
+    }
+
+    /// How the tasks went out.
+    pub fn batches(&self) -> Batches {
+        self.batches
     }
 
     pub fn in_flight(&self) -> usize {

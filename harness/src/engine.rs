@@ -7,6 +7,7 @@
 //! [`crate::system`]. Deliberately absent: any opinion about the figures, and any word to the user.
 
 mod clock;
+mod deaths;
 mod failure;
 mod faults;
 mod incidents;
@@ -31,6 +32,7 @@ use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};
 use crate::system::{LaunchError, Launcher, System};
 use clock::Clock;
+use deaths::Ends;
 use failure::Failures;
 use incidents::Incidents;
 use live::Live;
@@ -315,7 +317,9 @@ impl Run<'_> {
             Ok(sampling) => sampling,
             Err(error) => return (EndReason::LaunchFailed, Some(error.to_string())),
         };
+        let ends = self.ends(watch);
         let tools = Tools {
+            ends: ends.as_ref(),
             plan: &self.request.plan,
             shm_dir: &self.request.shm_dir,
             clock: &self.clock,
@@ -340,6 +344,22 @@ impl Run<'_> {
             LoadEnded::Stopped => self.stop.outcome(),
             LoadEnded::SystemLost(why) => (EndReason::FleetLost, Some(why)),
         }
+    }
+
+    /// Watches the ends of processes, if a criterion asks how soon the fleet notices them.
+    fn ends(&self, watch: &Watch) -> Option<Ends> {
+        if !self.request.plan.asks_for(MetricId::DeathDetection) {
+            return None;
+        }
+        let ends = Ends::start(&self.clock);
+        if let Err(error) = &ends {
+            // The criterion has no value then.
+            let text = format!("the ends of processes cannot be watched: {error}");
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
+        }
+        let ends = ends.ok()?;
+        ends.watch(watch.agents());
+        Some(ends)
     }
 
     /// Ends the system and looks what is left of it.

@@ -10,17 +10,19 @@
 
 mod activity;
 pub mod fleet;
+mod notice;
 mod spec;
 
 pub use activity::{Activity, is_stopped};
 pub use coordinator::client::launch::Program;
 pub use coordinator::client::{Beat, HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
+pub use notice::{Notice, Noticed};
 pub use spec::{FleetSpec, SystemSpec};
 
 use coordinator::wire::command as wire;
 pub use reports::runlog::event::LedgerEvidence;
-use reports::runlog::event::{CoordinatorLedger, LedgerRow, Pool};
+use reports::runlog::event::{Batches, CoordinatorLedger, LedgerRow, Pool};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -176,29 +178,6 @@ pub trait System: fmt::Debug {
     fn files_left(&self) -> Vec<String>;
 }
 
-/// Something that a system says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    pub at_ns: u64,
-    /// What it is about.
-    pub place: PlaceId,
-    pub what: Noticed,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noticed {
-    /// The process makes no progress.
-    Suspected,
-    /// It made progress after all.
-    Healed,
-    /// It made none for too long, and is ended.
-    Hung,
-    /// An operator asked for another number of processes below this place.
-    Scaled { from: u64, to: u64 },
-    /// In words: why there may have been more notices.
-    Unread(String),
-}
-
 /// The newest process of a place, as the system describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -328,9 +307,18 @@ pub struct Refused(pub String);
 pub enum Event<'a> {
     Outcome(Outcome<'a>),
     /// An answer came after its task had been given up.
-    Late,
+    Late(Stray),
     /// A second answer to a task.
-    Duplicate,
+    Duplicate(Stray),
+}
+
+/// An answer to a task that has an outcome, as far as it is known whose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stray {
+    /// Of the task, as given to [`System::submit`].
+    pub tag: Option<u64>,
+    /// The number of the coordinator that sent it.
+    pub coordinator: Option<u32>,
 }
 
 /// What became of a task.
@@ -406,6 +394,8 @@ pub struct Counts {
     pub coordinators: Vec<CoordinatorLedger>,
     /// How the workers were used; absent if the system does not count it.
     pub pool: Option<Pool>,
+    /// How messages went together; absent if the system does not count it.
+    pub batches: Option<Batches>,
 }
 
 /// The processes that an order is about.

@@ -1,7 +1,8 @@
 //! The grammar of a criterion: `coordination.time p99 < 5s`, `delivery.rate >= 95% every 15m`.
 //!
 //! ```text
-//! metric[.whose][{workload="name"}] [aggregation] comparator threshold [each] [every duration] [after fault]
+//! metric[.whose][{workload="name"}|{coordinator="3"}] [aggregation] comparator threshold [each] [every duration]
+//!     [after fault]
 //! ```
 //!
 //! A [`Criterion`] cannot be wrong: its aggregation is one that the metric's kind has, its threshold
@@ -17,6 +18,8 @@ mod within;
 
 use std::fmt;
 use std::ops::Range;
+
+use label::Label;
 
 pub use crate::scope::Scope;
 pub use crate::stretch::{ANY_FAULT, Side, Stretch};
@@ -71,8 +74,8 @@ impl Comparator {
 pub struct Criterion {
     metric: MetricId,
     scope: Scope,
-    /// Of the tasks of one workload; of all, if absent.
-    workload: Option<String>,
+    /// Of one workload or coordinator; of all, if absent.
+    label: Option<Label>,
     aggregation: Aggregation,
     comparator: Comparator,
     threshold: Threshold,
@@ -95,7 +98,7 @@ impl Criterion {
 
     /// With whose it is: `memory.pss.workers`, `task.time{workload="compile"}`.
     pub fn metric_name(&self) -> String {
-        let label = self.workload.as_ref().map(|name| format!("{{{}=\"{name}\"}}", label::WORKLOAD));
+        let label = self.label.as_ref().map(ToString::to_string);
         let name = match self.scope {
             Scope::Fleet => self.metric().name.to_owned(),
             Scope::Workers | Scope::Commands | Scope::Coordinators | Scope::Supervisor | Scope::Harness => {
@@ -107,7 +110,18 @@ impl Criterion {
 
     /// The workload whose tasks it is about; all of them, if absent.
     pub fn workload(&self) -> Option<&str> {
-        self.workload.as_deref()
+        match &self.label {
+            Some(Label::Workload(name)) => Some(name),
+            Some(Label::Coordinator(_)) | None => None,
+        }
+    }
+
+    /// The number of the coordinator whose answers it is about; all of them, if absent.
+    pub fn coordinator(&self) -> Option<u32> {
+        match &self.label {
+            Some(Label::Coordinator(number)) => Some(*number),
+            Some(Label::Workload(_)) | None => None,
+        }
     }
 
     pub fn scope(&self) -> Scope {
@@ -152,15 +166,8 @@ impl Criterion {
 
     fn same_subject(&self, other: &Self) -> bool {
         self.stretch == other.stretch
-            && (self.metric, self.scope, self.workload(), self.aggregation, self.every_ns, self.each)
-                == (
-                    other.metric,
-                    other.scope,
-                    other.workload(),
-                    other.aggregation,
-                    other.every_ns,
-                    other.each,
-                )
+            && (self.metric, self.scope, &self.label, self.aggregation, self.every_ns, self.each)
+                == (other.metric, other.scope, &other.label, other.aggregation, other.every_ns, other.each)
             && self.threshold.is_relative() == other.threshold.is_relative()
     }
 

@@ -12,6 +12,7 @@ mod each;
 mod faults;
 mod figure;
 mod fleet_time;
+mod followed;
 mod load;
 mod mixed;
 mod own;
@@ -20,6 +21,7 @@ mod samples;
 mod scaling;
 mod series;
 mod spans;
+mod strays;
 mod stretches;
 mod work;
 mod workloads;
@@ -47,6 +49,7 @@ pub use samples::{Gauge, SampleFacts};
 pub use scaling::Scaling;
 pub use series::{Bin, Medians, STEPS_MAX, Series, Windows};
 pub use spans::{Gap, Span, Spans};
+pub use strays::{Stray, Strays};
 use stretches::Stretches;
 pub use work::{WorkFacts, Worked};
 pub use workloads::WorkloadLoad;
@@ -98,6 +101,7 @@ pub struct Facts {
     pub bare_forks_ns: Option<u64>,
     pub balance: Balance,
     pub load: LoadFacts,
+    pub strays: Strays,
     /// Figures of each workload, in the plan's order; empty if the scenario names none.
     pub workloads: Vec<WorkloadLoad>,
     pub samples: SampleFacts,
@@ -114,6 +118,10 @@ pub struct Facts {
     /// What befell living processes and declared faults explain.
     pub incidents_declared: u64,
     pub faults: FaultFacts,
+    /// From the end of a process to the moment that the fleet noticed it.
+    pub deaths_noticed: Distribution,
+    /// From a decision to have another number of processes to the moment that the fleet had it.
+    pub resizings: Distribution,
     /// Before the launch and after the end.
     pub commands: Listed<CommandDone>,
     pub alerts: Listed<(u64, Alert)>,
@@ -188,6 +196,7 @@ impl Facts {
             launch_ns: None,
             bare_forks_ns: None,
             balance: Balance::new(&header.plan),
+            strays: Strays::new(&header.plan),
             exits_unexpected: Listed::new(),
             exits_expected: 0,
             exits_declared: Listed::new(),
@@ -195,6 +204,8 @@ impl Facts {
             incidents_minor: 0,
             incidents_declared: 0,
             faults: FaultFacts::new(header),
+            deaths_noticed: Distribution::default(),
+            resizings: Distribution::default(),
             commands: Listed::new(),
             alerts: Listed::new(),
             alerts_grave: Listed::new(),
@@ -236,7 +247,9 @@ impl Facts {
             Event::AgentExit(exit) => declared = self.exit(exit),
             Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
-            Event::Scaled(scaled) => self.samples.scaling.push(scaled),
+            Event::Scaled(scaled) => self.scaled(scaled),
+            Event::Resized(of) => self.resizings.record(of.reached_ns.saturating_sub(of.decided_ns)),
+            Event::DeathNoticed(of) => self.death_noticed(of),
             Event::Command(command) => self.commands.push(command.clone()),
             Event::Round(round) => self.round(round),
             Event::TaskFailed(failed) => self.task_failures.push(failed.clone()),
@@ -318,6 +331,9 @@ impl Facts {
         self.mixed.round(round);
         self.faults.round(round);
         self.balance.round(round);
+        if round.phase == Phase::Load {
+            self.strays.round(round);
+        }
         self.load.push_round(round, &self.spans);
         workloads::push_round(&mut self.workloads, round, &self.spans);
     }

@@ -101,6 +101,7 @@ fields! {
     Counters {
         accepted answered failed_tasks failed late duplicates fenced requeued damaged ending returned revived retried cancelled
         dead_letters dead_letters_lost hits misses refills recycled poisoned hung healed refused left
+        batches batched
     }
     WorkerSlot { process own bell orders }
     WorkerOwn { heartbeat executed task progress_ns command_pid command_start }

@@ -302,6 +302,9 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Records of the client's ring that were never taken: see [`CoordinatorOwn::left_until`].
     pub left: AtomicU64,
+    /// How many times outcomes were published to the client, and how many outcomes that were.
+    pub batches: AtomicU64,
+    pub batched: AtomicU64,
 }
 const _: () = assert!(size_of::<Counters>() == 256);
 

@@ -2,8 +2,8 @@
 
 use super::coordinators::Reclaim;
 use super::{
-    ANSWER_GRACE, Answer, Client, Event, Failure, GIVEN_UP_MAX, InFlight, Outcome, Partial, TaskId, Terms,
-    Usage, WorkerRef, now_ns,
+    ANSWER_GRACE, Answer, Client, Event, Failure, GIVEN_UP_MAX, InFlight, Outcome, Partial, Surplus, TaskId,
+    Terms, Usage, WorkerRef, now_ns,
 };
 use crate::bus::ring::Record;
 use crate::bus::slot::EntryWords;
@@ -21,9 +21,10 @@ impl Client {
             .expect("HEADER is the size of an AnswerHeader: asserted at compile time in wire.rs");
         let status = AnswerStatus::from_raw(answer.status);
         let Some(link) = &mut self.links[index] else { return };
+        let surplus = Surplus { id: answer.id, coordinator: index as u32 };
         if status == Some(AnswerStatus::Late) {
             link.ledger.late += 1;
-            return each(Event::Late(answer.id));
+            return each(Event::Late(surplus));
         }
         if status != Some(AnswerStatus::Duplicate) && link.is_repeated(&answer) {
             link.repeated += 1;
@@ -43,14 +44,14 @@ impl Client {
             self.given_up.retain(|sequence| *sequence != answer.id.sequence);
             if matches!(status, Some(AnswerStatus::Ok | AnswerStatus::Refused)) {
                 link.ledger.late += 1;
-                each(Event::Late(answer.id));
+                each(Event::Late(surplus));
             }
             // Otherwise the coordinator has given it up too, which is not worth an event.
             return;
         }
         if status == Some(AnswerStatus::Duplicate) || !here {
             link.ledger.duplicates += 1;
-            return each(Event::Duplicate(answer.id));
+            return each(Event::Duplicate(surplus));
         }
         if status == Some(AnswerStatus::Returned) {
             let left = u8::try_from(answer.code).unwrap_or(1).max(1);

@@ -51,7 +51,8 @@ pub(super) struct Link {
     last_answers: Vec<Option<AnswerKey>>,
     pub(super) repeated: u64,
     pub(super) lost: Option<Failure>,
-    pub(super) staged: bool,
+    /// Tasks that are not published yet.
+    pub(super) staged: u32,
     /// Records before this one were taken, or are known to be left over.
     left_until: u64,
 }
@@ -97,7 +98,7 @@ impl Link {
             last_answers: vec![None; region.table().len()],
             repeated: 0,
             lost: None,
-            staged: false,
+            staged: 0,
             left_until: client.coordinator(index).own.left_until.load(Ordering::Acquire),
         })
     }
@@ -203,7 +204,7 @@ impl Client {
         bytes.copy_from_slice(header.as_bytes());
         let position = link.tasks.position();
         link.tasks.push(TASK, &bytes, body).map_err(|_| SendError::Backpressure)?;
-        link.staged = true;
+        link.staged += 1;
         link.ledger.accepted += 1;
         link.ledger.in_flight += 1;
         Ok(position)

@@ -134,14 +134,29 @@ impl Outcome<'_> {
     }
 }
 
+/// Messages that were published, and how many times: those of one time went together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Batches {
+    pub messages: u64,
+    pub batches: u64,
+}
+
+/// An answer to a task that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surplus {
+    pub id: TaskId,
+    /// The coordinator that sent it.
+    pub coordinator: u32,
+}
+
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Exactly one for each accepted task.
     Outcome(Outcome<'a>),
     /// An answer came after its task had been given up.
-    Late(TaskId),
+    Late(Surplus),
     /// A second answer.
-    Duplicate(TaskId),
+    Duplicate(Surplus),
     /// The same answer once more: a coordinator died after publishing it, and its successor could not know that. The
     /// task was not done twice.
     Repeated(TaskId),

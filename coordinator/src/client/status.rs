@@ -213,6 +213,10 @@ pub struct Counts {
     pub healed: u64,
     /// Forks that the kernel refused.
     pub refused_forks: u64,
+    /// Times that outcomes were published to the client.
+    pub batches: u64,
+    /// Outcomes published to the client: over `batches`, how many went together.
+    pub batched: u64,
 }
 
 impl Counts {
@@ -241,6 +245,8 @@ impl std::ops::AddAssign for Counts {
         add(&mut self.hung, other.hung);
         add(&mut self.healed, other.healed);
         add(&mut self.refused_forks, other.refused_forks);
+        add(&mut self.batches, other.batches);
+        add(&mut self.batched, other.batched);
     }
 }
 

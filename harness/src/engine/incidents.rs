@@ -187,6 +187,8 @@ impl Tracker {
                     let Some(agent) = agent(notice) else { continue };
                     scaled.push((notice, agent, format!("{} from {from} to {to}", agent.name)));
                 }
+                // Deaths are for the watch, and what a fleet does by load is what it was asked to.
+                Noticed::Died { .. } | Noticed::Started | Noticed::Ended | Noticed::Resized { .. } => {}
                 Noticed::Suspected | Noticed::Hung => {
                     let Some(agent) = agent(notice) else { continue };
                     if !self.open.contains_key(&agent.id) {

@@ -5,13 +5,16 @@
 //! it. Closed loop: the next round is due when the last one is back.
 
 mod check;
+mod follow;
 mod latency;
 mod progress;
 mod round;
 mod scale;
+mod strays;
 mod submit;
 
 use super::clock::Clock;
+use super::deaths::Ends;
 use super::failure::Failures;
 use super::faults::Faults;
 use super::incidents::Incidents;
@@ -24,6 +27,7 @@ use super::watch::{Seen, Watch};
 use crate::scenario::{Part, Plan, Plotted};
 use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
+use follow::Following;
 use latency::Latencies;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::{InFlight, Recipients};
@@ -31,6 +35,7 @@ use scale::Size;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
+use strays::Strays;
 
 /// The load thread sleeps no longer than this, so that a stop is seen.
 const LOOK: Duration = Duration::from_millis(100);
@@ -72,6 +77,8 @@ pub struct Tools<'a> {
     pub sampling: Orders,
     /// Hears what the system notices about itself.
     pub incidents: &'a Incidents,
+    /// Knows when processes have ended, where a criterion asks for it.
+    pub ends: Option<&'a Ends>,
 }
 
 /// What makes the load; times are on the run's clock, ns.
@@ -98,8 +105,7 @@ pub struct Loader<'a> {
     given_up: VecDeque<u64>,
     latencies: Latencies,
     /// Late and second answers since the last round that ended; they belong to rounds that are over.
-    late: u32,
-    duplicates: u32,
+    strays: Strays,
     refused: u64,
     rejected: u64,
     buffer: Vec<u8>,
@@ -109,6 +115,7 @@ pub struct Loader<'a> {
     sabotage: Vec<Option<Plotted>>,
     /// When the load began.
     load_ns: Option<u64>,
+    following: Following,
 }
 
 impl<'a> Loader<'a> {
@@ -142,8 +149,7 @@ impl<'a> Loader<'a> {
             in_flight: VecDeque::new(),
             given_up: VecDeque::new(),
             latencies: Latencies::new(plan.mix()),
-            late: 0,
-            duplicates: 0,
+            strays: Strays::default(),
             refused: 0,
             rejected: 0,
             buffer: Vec::new(),
@@ -151,6 +157,7 @@ impl<'a> Loader<'a> {
             stillness: Stillness::default(),
             sabotage: plan.sabotage(),
             load_ns: None,
+            following: Following::default(),
         }
     }
 
@@ -327,11 +334,12 @@ impl<'a> Loader<'a> {
         let mut outcomes = Vec::new();
         let mix = self.tools.plan.mix();
         let asked = Asked { mix, seed: self.seed, mix_seed: self.mix_seed, in_flight: &self.in_flight };
-        let (late, duplicates) = (&mut self.late, &mut self.duplicates);
+        let (strays, mix_seed) = (&mut self.strays, self.mix_seed);
+        let part = |tag| mix.of_task(mix_seed, tag);
         self.system.poll(&mut |event| match event {
             Got::Outcome(outcome) => outcomes.push(Checked::new(&outcome, &asked, &mut buffer)),
-            Got::Late => *late = late.saturating_add(1),
-            Got::Duplicate => *duplicates = duplicates.saturating_add(1),
+            Got::Late(stray) => strays.late(stray, part),
+            Got::Duplicate(stray) => strays.second(stray, part),
         });
         self.buffer = buffer;
         for outcome in outcomes {
@@ -387,20 +395,6 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// An outcome of a task that has one already: late if this end gave the task up, else a second one. Never
-    /// counted as answered.
-    fn surplus(&mut self, outcome: &Checked) {
-        if matches!(outcome.wrong, Some(Wrong::Undelivered(..))) {
-            return;
-        }
-        if let Some(at) = self.given_up.iter().position(|tag| *tag == outcome.tag) {
-            self.given_up.remove(at);
-            self.late = self.late.saturating_add(1);
-        } else {
-            self.duplicates = self.duplicates.saturating_add(1);
-        }
-    }
-
     /// Fails tasks that the system has said nothing about, although their time is over.
     fn give_up_overdue(&mut self) {
         let now = self.now_ns();
@@ -445,12 +439,12 @@ impl<'a> Loader<'a> {
     fn close_finished(&mut self) {
         while let Some(at) = self.in_flight.iter().position(InFlight::is_finished) {
             let Some(done) = self.in_flight.remove(at) else { return };
-            let late = std::mem::take(&mut self.late);
-            let duplicates = std::mem::take(&mut self.duplicates);
-            let mut round = done.finish(late, duplicates);
+            let mut round = done.finish();
+            self.strays.take_into(&mut round);
             if self.tools.plan.mix().names().next().is_none() {
                 // The scenario does not name its only one.
                 round.workloads.clear();
+                round.strays.iter_mut().for_each(|stray| stray.workload = None);
             }
             let time_ns = round.finished_ns.saturating_sub(round.scheduled_ns);
             self.latencies.record(LatencyTag::Coordination, round.phase, time_ns);
@@ -464,6 +458,9 @@ impl<'a> Loader<'a> {
             self.tools.log.record(event);
         }
         for agent in seen.arrived.into_iter().chain(seen.replaced) {
+            if let Some(ends) = self.tools.ends {
+                ends.watch(std::slice::from_ref(&agent));
+            }
             self.tools.sampling.replace(agent);
         }
     }

@@ -7,7 +7,7 @@ use reports::runlog::event::{Ledger, Verify};
 /// Read when the load has drained. `refused` tasks were never accepted, so no end has them in its ledger;
 /// `rejected` answers were delivered, so both ends have them as answered.
 pub fn ledger(system: &dyn System, refused: u64, rejected: u64) -> Ledger {
-    let Counts { client, mut coordinators, pool } = system.ledger();
+    let Counts { client, mut coordinators, pool, batches } = system.ledger();
     // Counts that the system does not stand for are no evidence.
     let evidence = system.ledger_evidence();
     match evidence {
@@ -19,7 +19,7 @@ pub fn ledger(system: &dyn System, refused: u64, rejected: u64) -> Ledger {
         }
         LedgerEvidence::Client => coordinators.clear(),
     }
-    Ledger { client, coordinators, refused, rejected, evidence, pool }
+    Ledger { client, coordinators, refused, rejected, evidence, pool, batches }
 }
 
 /// Looks for processes and files of this run after its end, and for no others.

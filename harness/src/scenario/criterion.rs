@@ -2,20 +2,21 @@
 
 use super::Fleet;
 use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
-use super::form::{Flag, Name, Requirement, Span, Text};
+use super::form::{Flag, Form, Name, Requirement, Span, Text};
 use super::load::Load;
-use super::mistake::{Mistake, Origin};
+use super::mistake::{Mistake, Origin, Rejection};
 use super::pattern;
 use super::rule::when;
 use super::sampling::Sampling;
 use super::table::{Key, Presence, Table};
+use super::tree::Value;
 use super::unit::{duration_text, nanos};
 use super::workload::Mix;
 use super::{Source, mistake};
 use notation::suggest;
 use reports::criterion::{Aggregation, Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
 use reports::runlog::event::CriterionSpec;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
 pub(super) static TABLE: Table = Table {
@@ -30,16 +31,14 @@ pub(super) static TABLE: Table = Table {
 };
 
 fn rules() -> Vec<Json> {
-    let asks = |informational| {
-        let pattern = json!({ "pattern": pattern::criterion(informational) });
-        json!({ "properties": { PASS.name: pattern, CONDITIONAL.name: pattern } })
-    };
+    let judged = json!({ "$ref": format!("#/definitions/{JUDGED}") });
+    let judged = json!({ "properties": { PASS.name: judged, CONDITIONAL.name: judged } });
     let shown =
         json!({ "properties": { INFORMATIONAL.name: { "const": true } }, "required": [INFORMATIONAL.name] });
     let mut aborting = json!({ "properties": { ABORT.name: { "const": true } }, "required": [ABORT.name] });
     aborting = json!({ "if": { "required": [GRACE.name] }, "then": aborting });
     vec![
-        json!({ "if": shown, "then": asks(true), "else": asks(false) }),
+        json!({ "if": shown, "then": {}, "else": judged }),
         when(INFORMATIONAL.name, &json!(true), &json!({ "properties": { ABORT.name: { "const": false } } })),
         aborting,
     ]
@@ -52,19 +51,49 @@ static NAME: Key<Name> = Key {
     says: "What documents call the criterion.",
 };
 
-static PASS: Key<Text> = Key {
+/// A criterion; its grammar is that of [`reports::criterion`].
+struct Asked(Text);
+
+/// Names among the definitions of the JSON Schema: what a criterion may be, and one that is judged.
+const SHOWN: &str = "ShownText";
+const JUDGED: &str = "JudgedText";
+
+impl Form for Asked {
+    type Value = String;
+
+    fn read(&self, value: &Value) -> Result<String, Rejection> {
+        self.0.read(value)
+    }
+
+    fn words(&self) -> String {
+        self.0.words()
+    }
+
+    fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
+        for (name, informational) in [(SHOWN, true), (JUDGED, false)] {
+            let grammar = || json!({ "type": "string", "pattern": pattern::criterion(informational), "examples": EXAMPLES });
+            definitions.entry(name).or_insert_with(grammar);
+        }
+        json!({ "$ref": format!("#/definitions/{SHOWN}") })
+    }
+}
+
+const EXAMPLES: &[&str] =
+    &["delivery.rate >= 100%", "coordination.time p99 < 1s", "delivery.rate >= 95% every 15m"];
+
+static PASS: Key<Asked> = Key {
     name: "pass",
-    form: Text {
+    form: Asked(Text {
         words: "criterion: metric, aggregation, comparison, threshold, window or part of the load",
-        examples: &["delivery.rate >= 100%", "coordination.time p99 < 1s", "delivery.rate >= 95% every 15m"],
-    },
+        examples: EXAMPLES,
+    }),
     presence: Presence::Required { example: "\"delivery.rate >= 100%\"" },
     says: "What must hold for PASS.",
 };
 
-static CONDITIONAL: Key<Text> = Key {
+static CONDITIONAL: Key<Asked> = Key {
     name: "conditional",
-    form: Text { words: "criterion on the same metric, with a weaker threshold", examples: &[] },
+    form: Asked(Text { words: "criterion on the same metric, with a weaker threshold", examples: &[] }),
     presence: Presence::Optional(""),
     says: "What must hold for CONDITIONAL instead of FAIL where `pass` does not.",
 };
@@ -152,6 +181,21 @@ pub(super) fn check(
     };
     reject_repeated_names("criterion", names, hint, found);
     raw.iter().filter_map(|criterion| check_one(criterion, load, sampling, source, found)).collect()
+}
+
+/// How soon a fleet has another size cannot be asked of one that keeps its size.
+pub(super) fn reject_without_changes(raw: &[RawCriterion], keeps_size: bool, found: &mut Vec<Mistake>) {
+    let asks = |text: &Sited<String>| match Criterion::parse(&text.value) {
+        Ok(criterion) => criterion.metric().id == MetricId::ScalingTime,
+        Err(_) => false,
+    };
+    for pass in raw.iter().filter_map(|criterion| criterion.pass.as_ref()) {
+        if keeps_size && asks(pass) {
+            let message =
+                format!("`{}` asks how soon the fleet has another size, and it keeps its size", pass.path);
+            pass.reject(found, message, "add a [[stage]] with `workers`, or `workers_max` under [fleet]");
+        }
+    }
 }
 
 /// What a fault did cannot be asked of a scenario that declares none.
@@ -255,6 +299,21 @@ pub(super) fn reject_unknown_workloads(
         let start = text.value[brace..].find(named).map_or(0, |at| brace + at);
         let message = format!("the scenario has no workload `{named}`");
         found.push(point_at(text, (start, named), (message, hint), source));
+    }
+}
+
+/// A label names a coordinator of this scenario.
+pub(super) fn reject_unknown_coordinators(raw: &[RawCriterion], coordinators: u32, found: &mut Vec<Mistake>) {
+    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
+    for text in texts {
+        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
+        let Some(named) = criterion.coordinator().filter(|number| *number >= coordinators) else { continue };
+        let message = format!("`{}`: the scenario has no coordinator {named}", text.path);
+        let hint = match coordinators {
+            1 => "its only coordinator is 0".to_owned(),
+            all => format!("they are numbered 0 to {}", all - 1),
+        };
+        text.reject(found, message, hint);
     }
 }
 

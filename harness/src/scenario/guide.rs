@@ -76,15 +76,14 @@ fn metrics() -> String {
         };
         let divided =
             metric.aggregations.iter().any(|aggregation| metric.has_stretch(*aggregation, Side::After));
-        let mut star = match (metric.scoped, metric.by_workload()) {
-            (true, _) => " *",
-            (false, true) => " †",
-            (false, false) => "",
-        }
-        .to_owned();
-        if divided {
-            star += if star.is_empty() { " ‡" } else { "‡" };
-        }
+        let marks = [
+            (metric.scoped, "*"),
+            (metric.by_workload(), "†"),
+            (metric.by_coordinator(), "§"),
+            (divided, "‡"),
+        ];
+        let marks: String = marks.into_iter().filter_map(|(has, mark)| has.then_some(mark)).collect();
+        let star = if marks.is_empty() { marks } else { format!(" {marks}") };
         let threshold = thresholds(metric);
         // Writing to a String cannot fail.
         let _ = writeln!(

@@ -257,6 +257,8 @@ fn check(
     let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));
     let tasks = load.as_ref().and_then(|load| load.tasks_for_any(workers)).unwrap_or(workers);
     let tasks = rounds.map(|rounds| rounds.saturating_mul(tasks.into()));
+    criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);
+    criterion::reject_unknown_coordinators(&raw.criteria, fleet.shape.coordinators(), found);
     criterion::reject_unreachable(&raw.criteria, criterion::Reach::new(&fleet, tasks), found);
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {

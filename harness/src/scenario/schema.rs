@@ -8,6 +8,7 @@ use super::overlay::UNSET;
 use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
 use super::table::{Presence, Table};
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 
 /// Of the committed file; a trailing newline included.
 pub fn schema_json() -> String {
@@ -34,13 +35,22 @@ fn schema() -> Json {
             required.push(json!(table.name));
         }
     }
+    // Without a matrix, no string has to be left open.
+    for key in ROOT.keys {
+        whole.insert(key.name().to_owned(), root["properties"][key.name()].clone());
+    }
     let required = root["required"].take();
     if let Some(root) = root.as_object_mut() {
         root.remove("required");
     }
     root["if"] = json!({ "required": [EXTENDS.name] });
     root["then"] = json!({ "required": ["name"] });
-    root["else"] = json!({ "required": required, "properties": whole });
+    root["else"] = json!({
+        "required": required,
+        "if": { "required": [MATRIX] },
+        "then": { "properties": open(&Json::Object(whole.clone())) },
+        "else": { "properties": whole },
+    });
     root["properties"][MATRIX] = json!({
         "type": "object",
         "description": "Keys and their values: one scenario for each combination. {KEY} in a string is the value.",
@@ -50,15 +60,71 @@ fn schema() -> Json {
     definitions.insert("Axis".to_owned(), axis());
     root["properties"][UNSET] =
         unset("Keys, tables and entries that are not taken from the file that this one extends.");
-    root["properties"][PROFILE] = json!({
-        "type": "object",
-        "additionalProperties": { "$ref": "#/definitions/Profile" },
-        "description": "Tables of keys that differ, chosen with --profile NAME.",
-    });
+    root["properties"][PROFILE] = profiles();
+    for (name, definition) in definitions.clone() {
+        definitions.insert(format!("{OPEN}{name}"), open(&definition));
+    }
+    // The values may be of a matrix that the file has, or the one that it extends.
+    root["properties"] = open(&root["properties"]);
+    unused(&root, &mut definitions);
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!(ROOT.definition);
     root["definitions"] = Json::Object(definitions);
     root
+}
+
+/// Before the names of definitions that take `{KEY}` of a matrix for any part of a string.
+const OPEN: &str = "Open";
+
+/// The same with `{KEY}` taken for any part of a string that has to look like something.
+fn open(schema: &Json) -> Json {
+    const KEY: &str = r"\{[a-z0-9_.-]+\}";
+    match schema {
+        Json::Object(object) if object.contains_key("enum") || object.contains_key("oneOf") => {
+            json!({ "anyOf": [schema, { "type": "string", "pattern": format!("^{KEY}$") }] })
+        }
+        Json::Object(object) => {
+            let opened = object.iter().map(|(key, value)| {
+                let value = match (key.as_str(), value.as_str()) {
+                    ("pattern", Some(pattern)) => json!(format!("{pattern}|{KEY}")),
+                    ("$ref", Some(target)) => {
+                        json!(target.replacen(DEFINITIONS, &format!("{DEFINITIONS}{OPEN}"), 1))
+                    }
+                    ("if", _) => value.clone(),
+                    _ => open(value),
+                };
+                (key.clone(), value)
+            });
+            Json::Object(opened.collect())
+        }
+        Json::Array(items) => Json::Array(items.iter().map(open).collect()),
+        other => other.clone(),
+    }
+}
+
+/// As references begin.
+const DEFINITIONS: &str = "#/definitions/";
+
+/// Leaves out definitions that nothing refers to.
+fn unused(root: &Json, definitions: &mut Map<String, Json>) {
+    let (mut wanted, mut texts) = (BTreeSet::new(), vec![root.to_string()]);
+    while let Some(text) = texts.pop() {
+        for (at, _) in text.match_indices(DEFINITIONS) {
+            let name = text[at + DEFINITIONS.len()..].split('"').next().unwrap_or_default();
+            if wanted.insert(name.to_owned()) {
+                texts.extend(definitions.get(name).map(Json::to_string));
+            }
+        }
+    }
+    definitions.retain(|name, _| wanted.contains(name));
+}
+
+fn profiles() -> Json {
+    json!({
+        "type": "object",
+        "additionalProperties": { "$ref": "#/definitions/Profile" },
+        "description": "Tables of keys that differ, chosen with --profile NAME.",
+    })
 }
 
 /// The keys of one table, without the tables in it.
@@ -173,7 +239,9 @@ mod tests {
         for table in TABLES {
             let mut declared = table.key_names();
             declared.sort_unstable();
-            for definition in [table.definition.to_owned(), format!("Profile{}", table.definition)] {
+            let definitions =
+                ["", "Open", "OpenProfile"].map(|before| format!("{before}{}", table.definition));
+            for definition in definitions {
                 assert_eq!(
                     names(&schema["definitions"][&definition]["properties"]),
                     declared,
@@ -197,7 +265,7 @@ mod tests {
         assert_eq!(required("Load"), ["duration", "model"]);
         assert_eq!(required("Sampling"), ["every"]);
         assert_eq!(required("Criterion"), ["name", "pass"]);
-        assert!(required("ProfileLoad").is_empty() && required("Profile").is_empty());
+        assert!(required("OpenProfileLoad").is_empty() && required("OpenProfile").is_empty());
     }
 
     #[test]

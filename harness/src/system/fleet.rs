@@ -3,19 +3,23 @@
 //! The one module of the harness that knows the coordinator's client. It turns the fleet's times, which are
 //! CLOCK_MONOTONIC, into times on the run's clock, and the fleet's words into the types of [`super`].
 
+mod sent;
 mod words;
 
 use super::{
     Beat, Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed,
-    Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, System, Task,
+    Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, Stray, System, Task,
 };
 use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
-use coordinator::client::{Address, Client, Event as Got, SendError, Task as Sent, Terms, WorkerRef, now_ns};
+use coordinator::client::{
+    Address, Client, Event as Got, SendError, Surplus, Task as Body, Terms, WorkerRef, now_ns,
+};
 use reports::runlog::event::{CoordinatorLedger, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
+use sent::Sent;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +87,7 @@ impl Launcher for FleetLauncher {
             orders_seen: 0,
             wanted: 0,
             altered: Vec::new(),
+            sent: Sent::default(),
         }))
     }
 }
@@ -106,6 +111,8 @@ struct RunningFleet {
     wanted: u32,
     /// What was done to its files, as far as it was seen.
     altered: Vec<String>,
+    /// Which tasks were sent, for answers to those that have ended.
+    sent: Sent,
 }
 
 impl std::fmt::Debug for RunningFleet {
@@ -202,17 +209,19 @@ impl System for RunningFleet {
         };
         let command;
         let task = match task {
-            Task::Echo(body) => Sent::Echo(body),
-            Task::Sleep(time) => Sent::Sleep(time),
-            Task::Compute(time) => Sent::Compute(time),
-            Task::Saboteur(body) => Sent::Canary(body),
-            Task::Agent(question) => Sent::Agent(question.as_bytes()),
+            Task::Echo(body) => Body::Echo(body),
+            Task::Sleep(time) => Body::Sleep(time),
+            Task::Compute(time) => Body::Compute(time),
+            Task::Saboteur(body) => Body::Canary(body),
+            Task::Agent(question) => Body::Agent(question.as_bytes()),
             Task::Command(asked) => {
                 command = asked.to_body().map_err(|error| Refused(error.to_string()))?;
-                Sent::Command(&command)
+                Body::Command(&command)
             }
         };
-        self.client.submit(to, task, &Terms::within(deadline), tag).map(|_| ()).map_err(refused)
+        let id = self.client.submit(to, task, &Terms::within(deadline), tag).map_err(refused)?;
+        self.sent.push(id.sequence, tag);
+        Ok(())
     }
 
     fn flush(&mut self) {
@@ -221,6 +230,8 @@ impl System for RunningFleet {
 
     fn poll(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         let offset = Offset::now(self.zero_ns);
+        let sent = &self.sent;
+        let stray = |of: Surplus| Stray { tag: sent.tag(of.id.sequence), coordinator: Some(of.coordinator) };
         self.client.poll(|event| match event {
             Got::Outcome(outcome) => each(Event::Outcome(Outcome {
                 id: &outcome.id,
@@ -233,9 +244,10 @@ impl System for RunningFleet {
                     Err(failure) => Err(words::failure(failure)),
                 },
             })),
-            Got::Late(_) => each(Event::Late),
+            Got::Late(of) => each(Event::Late(stray(of))),
+            Got::Duplicate(of) => each(Event::Duplicate(stray(of))),
             // The harness is the only client that its fleet has had: there is no earlier one to inherit from.
-            Got::Duplicate(_) | Got::Inherited(_) => each(Event::Duplicate),
+            Got::Inherited(_) => each(Event::Duplicate(Stray::default())),
             // A successor's repetition has been counted; a task that an operator tries again has failed already.
             Got::Repeated(_) | Got::Revived(_) => {}
         });
@@ -253,6 +265,7 @@ impl System for RunningFleet {
         let status = self.client.status();
         let pool = status.coordinators.iter().map(|coordinator| words::pool(&coordinator.counts));
         let pool = pool.fold(Pool::default(), Pool::plus);
+        let batches = words::batches(self.client.batches(), status.coordinators.iter().map(|c| &c.counts));
         let coordinators = status
             .coordinators
             .iter()
@@ -268,7 +281,7 @@ impl System for RunningFleet {
                 }
             })
             .collect();
-        Counts { client: words::row(self.client.ledger()), coordinators, pool: Some(pool) }
+        Counts { client: words::row(self.client.ledger()), coordinators, pool: Some(pool), batches }
     }
 
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError> {

@@ -194,7 +194,13 @@ fn a_criterion_remembers_its_line() {
 #[test]
 fn every_key_of_every_scenario_is_in_the_schema() {
     let schema: Value = serde_json::from_str(&schema_json()).unwrap();
-    for source in sources() {
+    let examples = std::fs::read_dir(directory().join("examples")).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        Source::new(path.display().to_string(), std::fs::read_to_string(path).unwrap())
+    });
+    let axes = "[matrix]\nworkers = [4, 8]\nload.every = [\"1s\"]\n[fleet]\n";
+    let with_matrix = Source::new("matrix", source("smoke").text.replacen("[fleet]\n", axes, 1));
+    for source in sources().into_iter().chain(examples).chain([with_matrix]) {
         let table: toml::Table = source.text.parse().unwrap();
         let instance = serde_json::to_value(table).unwrap();
         let mut strangers = Vec::new();
@@ -206,16 +212,19 @@ fn every_key_of_every_scenario_is_in_the_schema() {
 /// Walks instance and schema side by side; what the schema has no place for is a stranger, and what it
 /// requires and the instance lacks is one too.
 fn compare(root: &Value, schema: &Value, instance: &Value, path: &str, strangers: &mut Vec<String>) {
-    // A table that may stand alone, or several of it.
-    let schema = schema.get("anyOf").and_then(Value::as_array).map_or(schema, |forms| {
-        let is_array = |form: &&Value| form.get("type").is_some_and(|kind| kind == "array");
-        forms.iter().find(|form| is_array(form) == instance.is_array()).unwrap()
-    });
-    let schema = match schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str)
-    {
-        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap(),
-        None => schema,
-    };
+    let mut schema = schema;
+    loop {
+        let target = schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref")).and_then(Value::as_str);
+        schema = if let Some(target) = target {
+            root.pointer(target.trim_start_matches('#')).unwrap()
+        } else if let Some(forms) = schema.get("anyOf").and_then(Value::as_array) {
+            // A table that may stand alone, or several of it.
+            let is_array = |form: &&Value| form.get("type").is_some_and(|kind| kind == "array");
+            forms.iter().find(|form| is_array(form) == instance.is_array()).unwrap()
+        } else {
+            break;
+        };
+    }
     match instance {
         Value::Object(object) => {
             for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
@@ -240,15 +249,20 @@ fn compare(root: &Value, schema: &Value, instance: &Value, path: &str, strangers
             }
         }
         leaf => {
-            let kind = schema.get("type").and_then(Value::as_str).unwrap_or("string");
+            let kinds = match schema.get("type") {
+                None => vec!["string"],
+                Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+                Some(kind) => kind.as_str().into_iter().collect(),
+            };
+            let is_of = |kind| kinds.contains(&kind);
             let fits = match leaf {
-                Value::String(_) => kind == "string",
-                Value::Number(_) => kind == "integer",
-                Value::Bool(_) => kind == "boolean",
+                Value::String(_) => is_of("string"),
+                Value::Number(number) => is_of("number") || (is_of("integer") && !number.is_f64()),
+                Value::Bool(_) => is_of("boolean"),
                 _ => false,
             };
             if !fits {
-                strangers.push(format!("{path} is not {kind}"));
+                strangers.push(format!("{path} is not {kinds:?}"));
             }
         }
     }

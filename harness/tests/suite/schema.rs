@@ -182,6 +182,19 @@ const MISTAKES: &[(&str, &str)] = &[
     (PASS, "\"delivery.rate >= 99%\"\nabort = \"yes\""),
     (PASS, "\"delivery.rate >= 99%\"\ninformational = true\nabort = true"),
     (PASS, "\"delivery.rate >= 99%\"\nconditional = \"quite good\""),
+    (PASS, "\"delivery.rate >= 0%\""),
+    (PASS, "\"delivery.rate > 100%\""),
+    (PASS, "\"delivery.failed >= 0\""),
+    (PASS, "\"incidents < 0\""),
+    (PASS, "\"coordination.time p50 >= 0ms\""),
+    (PASS, "\"coordination.time p50 < 0s\""),
+    (PASS, "\"fds.use max <= 100%\""),
+    (PASS, "\"delivery.rate == 95%\""),
+    (PASS, "\"delivery.failed >= 0\"\ninformational = true"),
+    // Of a matrix that the file does not have.
+    (PASS, "\"coordination.time max < {limit}\""),
+    ("duration = \"6s\"", "duration = \"{length}\""),
+    (PASS, "\"delivery.rate >= 99%\"\n[profile.ci]\ncriterion.delivery.pass = \"it should be fast\""),
 ];
 
 fn harness_finds(text: &str) -> bool {
@@ -244,6 +257,11 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
             "kind = \"exec\"\ncommand = [\"true\"]\ncwd = \"/\"\nenv = { A = \"1\" }\nstdin = \"{}\"\nexits = [0, 3]",
         ),
         (OPEN, "model = \"closed\""),
+        (
+            PASS,
+            "\"coordination.time p50 < {load.task_timeout}\"\n[matrix]\nload.task_timeout = [\"5s\", \"9s\"]",
+        ),
+        (PASS, "\"agents.live min >= {workers}\"\n[matrix]\nworkers = [4, 8]"),
     ];
     for (from, to) in changes {
         let text = GOOD.replacen(from, to, 1);
@@ -255,7 +273,8 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
     }
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let mut seen = 0;
-    for entry in std::fs::read_dir(scenarios).unwrap() {
+    let examples = std::fs::read_dir(scenarios.join("examples")).unwrap();
+    for entry in std::fs::read_dir(scenarios).unwrap().chain(examples) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             let text = std::fs::read_to_string(&path).unwrap();
@@ -263,5 +282,5 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
             seen += 1;
         }
     }
-    assert!(seen >= 7, "{seen}");
+    assert!(seen >= 21, "{seen}");
 }

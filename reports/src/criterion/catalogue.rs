@@ -36,6 +36,9 @@ pub enum MetricId {
     PoolReuse,
     PoolPoisoned,
     Retries,
+    BatchTasks,
+    BatchAnswers,
+    BatchEfficiency,
     Timeouts,
     ExitsNonzero,
     FailuresDeaths,
@@ -45,6 +48,8 @@ pub enum MetricId {
     IncidentsMinor,
     RecoveryTime,
     DetectionTime,
+    DeathDetection,
+    ScalingTime,
     FaultLoss,
     FaultDuplicates,
     FaultTasksHit,
@@ -263,11 +268,18 @@ impl Metric {
             self.id,
             MetricId::TaskTime
                 | MetricId::DeliveryRate
+                | MetricId::DeliveryLate
+                | MetricId::DeliveryDuplicates
                 | MetricId::DeliveryCorrupt
                 | MetricId::DeliveryFailed
                 | MetricId::ThroughputTasks
                 | MetricId::ThroughputMessages
         )
+    }
+
+    /// Can be of the answers of one coordinator: `{coordinator="3"}` may follow the name.
+    pub fn by_coordinator(&self) -> bool {
+        matches!(self.id, MetricId::DeliveryLate | MetricId::DeliveryDuplicates)
     }
 
     /// Whether `each` may follow: the worst process counts then. Of levels that a single process has;
@@ -297,6 +309,11 @@ impl Metric {
             MetricId::PoolReuse
                 | MetricId::PoolPoisoned
                 | MetricId::Retries
+                | MetricId::BatchTasks
+                | MetricId::BatchAnswers
+                | MetricId::BatchEfficiency
+                | MetricId::DeathDetection
+                | MetricId::ScalingTime
                 | MetricId::LaunchTime
                 | MetricId::LaunchRatio
         );
@@ -384,6 +401,12 @@ const CATALOGUE: &[Metric] = &[
         "workers that were replaced because their state could not be reset after a task, over the whole run"),
     metric(MetricId::Retries, "retries", Kind::Count, Unit::Count, WHOLE,
         "attempts at tasks that failed and were followed by another one, over the whole run"),
+    metric(MetricId::BatchTasks, "batch.tasks", Kind::Value, Unit::Count, WHOLE,
+        "tasks that the client sent to a coordinator at once, on the average over the whole run: published together, with one wake-up"),
+    metric(MetricId::BatchAnswers, "batch.answers", Kind::Value, Unit::Count, WHOLE,
+        "answers and failures that a coordinator sent to the client at once, on the average over the whole run: as many as there were while it was busy"),
+    metric(MetricId::BatchEfficiency, "batch.efficiency", Kind::Value, Unit::Share, WHOLE,
+        "share of these messages, both ways, that needed no publication and no wake-up of their own: 1 - batches / messages, so that batches of ten have 90%"),
     metric(MetricId::ThroughputTasks, "throughput.tasks", Kind::Rate, Unit::PerSecond, WHOLE,
         "answered tasks a second, from the start of the load to its last answer"),
     metric(MetricId::ThroughputMessages, "throughput.messages", Kind::Rate, Unit::PerSecond, WHOLE,
@@ -422,6 +445,10 @@ const CATALOGUE: &[Metric] = &[
         "from the proven effect of a declared fault, or from its proven heal if it lasts, to the moment from which every affected place is attached again and every task is answered for 5 s, which are not counted; one value a firing"),
     metric(MetricId::DetectionTime, "detection.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
         "from the injection of a declared fault to the first death or incident in the log that it explains; one value a firing that had any"),
+    metric(MetricId::DeathDetection, "death.detection", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "from the end of a process of the fleet, as the kernel shows it to the harness, or from the instant before the run itself killed it, to the moment when the fleet noticed it; one value a death, declared or not. Workers that end with their coordinator are part of its death"),
+    metric(MetricId::ScalingTime, "scaling.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
+        "from the decision to have another number of processes to the moment when the last of them was there or gone: a stage's order, or, by load, the fleet's own decision after `scale_hold`; one value a change"),
     metric(MetricId::FaultLoss, "fault.loss", Kind::Count, Unit::Count, WHOLE,
         "tasks that failed in rounds that ended between the injection of a declared fault and the recovery from it"),
     metric(MetricId::FaultDuplicates, "fault.duplicates", Kind::Count, Unit::Count, WHOLE,

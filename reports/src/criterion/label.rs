@@ -1,29 +1,49 @@
-//! The label of a criterion, `{workload="compile"}`: of which part of the tasks its figure is.
+//! The label of a criterion: of which part its figure is. `{workload="compile"}` is of the tasks of one workload,
+//! `{coordinator="3"}` of the answers of one coordinator.
 //!
-//! It stands directly behind the metric. The name may be in double quotes, in single ones, which need no escape in a
+//! It stands directly behind the metric. The value may be in double quotes, in single ones, which need no escape in a
 //! string of TOML, or in none; it is written with double quotes.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::CriterionError;
 use super::catalogue::{Metric, catalogue};
 use notation::suggest;
 
-/// The only label so far.
-pub(super) const WORKLOAD: &str = "workload";
+const WORKLOAD: &str = "workload";
+const COORDINATOR: &str = "coordinator";
+const NAMES: [&str; 2] = [WORKLOAD, COORDINATOR];
 
-/// A name, and where it stands.
-pub(super) struct Label {
-    pub(super) workload: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Label {
+    /// Its name.
+    Workload(String),
+    /// Its number.
+    Coordinator(u32),
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workload(name) => write!(f, "{{{WORKLOAD}=\"{name}\"}}"),
+            Self::Coordinator(number) => write!(f, "{{{COORDINATOR}=\"{number}\"}}"),
+        }
+    }
+}
+
+/// A label, and where it stands.
+pub(super) struct Found {
+    pub(super) label: Label,
     /// Of the whole, braces included.
     pub(super) span: Range<usize>,
 }
 
 /// Takes the label out of `text`: blanks of the same length stand in its place in what is returned, so that every other
 /// word keeps its place.
-pub(super) fn take(text: &str) -> Result<(String, Option<Label>), CriterionError> {
+pub(super) fn take(text: &str) -> Result<(String, Option<Found>), CriterionError> {
     let Some(open) = text.find(['{', '}']) else { return Ok((text.to_owned(), None)) };
-    let how = || Some(format!("write `metric{{{WORKLOAD}=\"name\"}}`"));
+    let how = || Some(format!("write `metric{{{WORKLOAD}=\"name\"}}` or `metric{{{COORDINATOR}=\"0\"}}`"));
     let Some(length) = text[open..].find('}').filter(|_| text[open..].starts_with('{')) else {
         return Err(error(open..open + 1, "a brace without its other half", how()));
     };
@@ -35,51 +55,63 @@ pub(super) fn take(text: &str) -> Result<(String, Option<Label>), CriterionError
     if text[..open].split_whitespace().count() != 1 {
         return Err(error(span, "a label stands directly behind the metric", how()));
     }
-    let workload = workload(text, open + 1..span.end - 1)?;
+    let label = read(text, open + 1..span.end - 1)?;
     let blank = format!("{}{}{}", &text[..open], " ".repeat(span.len()), &text[span.end..]);
-    Ok((blank, Some(Label { workload, span })))
+    Ok((blank, Some(Found { label, span })))
 }
 
 /// What is between the braces.
-fn workload(text: &str, inside: Range<usize>) -> Result<String, CriterionError> {
-    let how = || Some(format!("write `{{{WORKLOAD}=\"name\"}}`"));
-    let Some((label, value)) = text[inside.clone()].split_once('=') else {
-        return Err(error(inside, "a label is a name and its value", how()));
+fn read(text: &str, inside: Range<usize>) -> Result<Label, CriterionError> {
+    let Some((name, value)) = text[inside.clone()].split_once('=') else {
+        let how = format!("write `{{{WORKLOAD}=\"name\"}}` or `{{{COORDINATOR}=\"0\"}}`");
+        return Err(error(inside, "a label is a name and its value", Some(how)));
     };
-    if label.trim() != WORKLOAD {
-        let near = suggest::nearest(label.trim(), [WORKLOAD]);
-        let hint = near.map_or_else(
-            || format!("the only label is `{WORKLOAD}`"),
-            |near| format!("did you mean `{near}`?"),
-        );
-        let message = format!("there is no label `{}`", label.trim());
-        return Err(error(inside.start..inside.start + label.len(), &message, Some(hint)));
-    }
     let value_at = inside.end - value.len()..inside.end;
     let value = value.trim();
     let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
-    let name = quoted.unwrap_or(value);
+    let bare = quoted.unwrap_or(value);
     let is_name =
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !is_name {
-        let message = format!("`{value}` is not the name of a workload");
-        return Err(error(value_at, &message, how()));
+        !bare.is_empty() && bare.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    // One way to write a number.
+    let number = bare.parse::<u32>().ok().filter(|number| number.to_string() == bare);
+    match name.trim() {
+        WORKLOAD if is_name => Ok(Label::Workload(bare.to_owned())),
+        WORKLOAD => {
+            let message = format!("`{value}` is not the name of a workload");
+            Err(error(value_at, &message, Some(format!("write `{{{WORKLOAD}=\"name\"}}`"))))
+        }
+        COORDINATOR => number.map(Label::Coordinator).ok_or_else(|| {
+            let message = format!("`{value}` is not the number of a coordinator");
+            error(value_at, &message, Some(format!("write `{{{COORDINATOR}=\"0\"}}` for the first")))
+        }),
+        other => {
+            let near = suggest::nearest(other, NAMES);
+            let hint = near.map_or_else(
+                || format!("the labels are `{WORKLOAD}` and `{COORDINATOR}`"),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let message = format!("there is no label `{other}`");
+            Err(error(inside.start..inside.start + name.len(), &message, Some(hint)))
+        }
     }
-    Ok(name.to_owned())
 }
 
 fn error(span: Range<usize>, message: &str, hint: Option<String>) -> CriterionError {
     CriterionError::at(span, message, hint)
 }
 
-/// A label behind a metric that is not divided by workload is refused.
-pub(super) fn check(label: &Label, metric: &Metric) -> Result<(), CriterionError> {
-    if metric.by_workload() {
+/// A label behind a metric that is not divided like that is refused.
+pub(super) fn check(found: &Found, metric: &Metric) -> Result<(), CriterionError> {
+    let (name, has): (_, fn(&Metric) -> bool) = match found.label {
+        Label::Workload(_) => (WORKLOAD, Metric::by_workload),
+        Label::Coordinator(_) => (COORDINATOR, Metric::by_coordinator),
+    };
+    if has(metric) {
         return Ok(());
     }
-    let with: Vec<&str> = catalogue().iter().filter(|m| m.by_workload()).map(|m| m.name).collect();
-    let message = format!("`{}` has no label `{WORKLOAD}`", metric.name);
-    Err(error(label.span.clone(), &message, Some(format!("{} have it", with.join(", ")))))
+    let with: Vec<&str> = catalogue().iter().filter(|m| has(m)).map(|m| m.name).collect();
+    let message = format!("`{}` has no label `{name}`", metric.name);
+    Err(error(found.span.clone(), &message, Some(format!("{} have it", with.join(", ")))))
 }
 
 #[cfg(test)]
@@ -111,6 +143,9 @@ mod tests {
             r#"delivery.failed{workload="a"} == 0"#,
             r#"throughput.tasks{workload="a"} > 10/s"#,
             r#"task.time{workload="a"} drift < 20%"#,
+            r#"delivery.late{workload="a"} == 0"#,
+            r#"delivery.late{coordinator="0"} == 0"#,
+            r#"delivery.duplicates{coordinator="12"} <= 3"#,
         ] {
             assert_eq!(Criterion::parse(text).unwrap().to_string(), text);
         }
@@ -124,7 +159,15 @@ mod tests {
             "no label `worklod`",
             "did you mean `workload`?",
         );
-        refuses("task.time{coordinator='a'} p95 < 2s", "coordinator", "no label", "the only label is");
+        refuses("task.time{colour='a'} p95 < 2s", "colour", "no label `colour`", "the labels are");
+        refuses("task.time{coordinator=0} p95 < 2s", "{coordinator=0}", "has no label", "delivery.late");
+        refuses(
+            "delivery.late{coordinator=a} == 0",
+            "a",
+            "is not the number of a coordinator",
+            "for the first",
+        );
+        refuses("delivery.late{coordinator='01'} == 0", "'01'", "is not the number of a coordinator", "");
         refuses("memory.pss{workload='a'} max < 2GiB", "{workload='a'}", "has no label", "task.time");
         refuses("task.time{workload} p95 < 2s", "workload", "a name and its value", "workload=");
         refuses("task.time{workload=''} p95 < 2s", "''", "is not the name of a workload", "");
@@ -145,6 +188,10 @@ mod tests {
         let pass = "task.time{workload='a'} max < 2s";
         let other = CriterionPair::parse(pass, Some("task.time{workload='b'} max < 3s")).unwrap_err();
         assert!(other.message.contains("another figure"), "{other:?}");
+        let pass = "delivery.late{coordinator=0} == 0";
+        let other = CriterionPair::parse(pass, Some("delivery.late{coordinator=1} <= 3")).unwrap_err();
+        assert!(other.message.contains("another figure"), "{other:?}");
+        let pass = "task.time{workload='a'} max < 2s";
         assert!(CriterionPair::parse(pass, Some("task.time{workload=a} max < 3s")).is_ok());
     }
 }

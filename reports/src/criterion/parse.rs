@@ -59,11 +59,11 @@ pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     }
     let threshold = Threshold::parse(&text[limit.clone()], metric, aggregation)
         .map_err(|message| wrong_threshold(text, limit, &message, metric, aggregation))?;
-    let workload = label.map(|label| label.workload);
+    let label = label.map(|found| found.label);
     Ok(Criterion {
         metric: metric.id,
         scope,
-        workload,
+        label,
         aggregation,
         comparator,
         threshold,

@@ -30,6 +30,9 @@ impl MetricId {
             | Self::ThroughputTasks
             | Self::ThroughputMessages
             | Self::PoolReuse
+            | Self::BatchTasks
+            | Self::BatchAnswers
+            | Self::BatchEfficiency
             | Self::AgentsLive => Better::Higher,
             Self::CoordinationTime
             | Self::TaskTime
@@ -62,6 +65,8 @@ impl MetricId {
             | Self::IncidentsMinor
             | Self::RecoveryTime
             | Self::DetectionTime
+            | Self::DeathDetection
+            | Self::ScalingTime
             | Self::FaultLoss
             | Self::FaultDuplicates
             | Self::FaultTasksHit
@@ -124,6 +129,9 @@ impl MetricId {
             | Self::PoolReuse
             | Self::PoolPoisoned
             | Self::Retries
+            | Self::BatchTasks
+            | Self::BatchAnswers
+            | Self::BatchEfficiency
             | Self::Timeouts
             | Self::ExitsNonzero
             | Self::FailuresDeaths
@@ -133,6 +141,8 @@ impl MetricId {
             | Self::IncidentsMinor
             | Self::RecoveryTime
             | Self::DetectionTime
+            | Self::DeathDetection
+            | Self::ScalingTime
             | Self::FaultLoss
             | Self::FaultDuplicates
             | Self::FaultTasksHit
@@ -163,7 +173,12 @@ impl Range {
             // All of it gone.
             Scale::Relative => Self { low: -1.0, high: f64::INFINITY, above_low: false },
             Scale::Level => Self {
-                low: 0.0,
+                // No batch is smaller.
+                low: if matches!(metric.id, MetricId::BatchTasks | MetricId::BatchAnswers) {
+                    1.0
+                } else {
+                    0.0
+                },
                 high: if metric.unit == Unit::Share { 1.0 } else { f64::INFINITY },
                 // It may be that no worker runs a command.
                 above_low: metric.id.is_never_zero() && criterion.scope() != Scope::Commands,
@@ -203,7 +218,7 @@ impl Range {
         } else if self.above_low {
             "it is always more than 0".into()
         } else {
-            "it is never below 0".into()
+            format!("it is never below {}", self.low)
         }
     }
 }

@@ -98,6 +98,8 @@ pub struct FaultFacts {
     explains: BTreeMap<(AgentId, u32), usize>,
     /// Whose stop, suspicion or hang is explained.
     disturbs: BTreeMap<(AgentId, u32), usize>,
+    /// Processes that were killed, and the instant before; until their death is noticed.
+    killed: BTreeMap<u32, u64>,
     /// Firings that have all their places back: until when sweeps may not have heard of it.
     settling: Vec<(u64, BTreeSet<AgentId>)>,
     sample_every_ns: u64,
@@ -199,9 +201,17 @@ impl FaultFacts {
                 self.disturbs.insert((*agent, *pid), index);
             }
         }
+        if firing.kind.ends_targets() {
+            self.killed.extend(step.targets.iter().map(|target| (target.pid, step.at_ns)));
+        }
         let hit: BTreeSet<AgentId> = hit.into_keys().collect();
         let missing = if firing.kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
         self.open.push(Open { firing: index, hit, missing, steady_ns: step.at_ns });
+    }
+
+    /// The instant before the run killed the process with this pid, if it has.
+    pub(super) fn killed(&mut self, pid: u32) -> Option<u64> {
+        self.killed.remove(&pid)
     }
 
     /// Nothing was done: nothing is explained.
@@ -323,6 +333,7 @@ impl FaultFacts {
     pub(super) fn resume(&mut self) {
         self.open.clear();
         self.explains.clear();
+        self.killed.clear();
         self.disturbs.clear();
         self.settling.clear();
     }

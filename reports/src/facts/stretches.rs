@@ -162,6 +162,8 @@ fn time(record: &Record) -> Option<(u64, u64)> {
         | Event::Clock(_)
         | Event::Phase(_)
         | Event::Fault(_)
+        | Event::DeathNoticed(_)
+        | Event::Resized(_)
         | Event::Command(_)
         | Event::TaskFailed(_)
         | Event::SampleMissed(_)
@@ -183,6 +185,9 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
             let phase = if inside { round.phase } else { Phase::WarmUp };
             let round = Round { phase, ..round.clone() };
             facts.balance.round(&round);
+            if round.phase == Phase::Load {
+                facts.strays.round(&round);
+            }
             facts.load.push_round(&round, load);
             workloads::push_round(&mut facts.workloads, &round, load);
         }
@@ -209,6 +214,8 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         | Event::Clock(_)
         | Event::Phase(_)
         | Event::Fault(_)
+        | Event::DeathNoticed(_)
+        | Event::Resized(_)
         | Event::Command(_)
         | Event::Latency(_)
         | Event::WorkloadLatency(_)

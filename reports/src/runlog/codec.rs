@@ -65,6 +65,8 @@ impl<W: Write> Writer<W> {
             | Event::Incident(_)
             | Event::Fault(_)
             | Event::Scaled(_)
+            | Event::DeathNoticed(_)
+            | Event::Resized(_)
             | Event::Round(_)
             | Event::TaskFailed(_)
             | Event::Latency(_)
@@ -374,16 +376,18 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 22] = [
     "header",
     "phase",
     "agents",
     "agent-replaced",
     "agent-exit",
     "command",
+    "death-noticed",
     "incident",
     "fault",
     "scaled",
+    "resized",
     "round",
     "task-failed",
     "latency",

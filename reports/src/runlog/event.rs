@@ -4,24 +4,32 @@
 //! otherwise; they go on while the machine is suspended, and across the gap before a resumed segment. Kernel figures keep the kernel's units in their names. A new optional
 //! field and a new kind of event raise the minor version; anything else raises the major one.
 
+mod causes;
 mod command;
+mod death;
 mod fault;
 mod header;
 mod incident;
 mod ledger;
+mod resized;
 mod scaled;
+mod stray;
 mod workload;
 
+pub use causes::Causes;
 pub use command::{CommandDone, When};
+pub use death::DeathNoticed;
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
     RoomFacts, ScenarioFacts, StageFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
-pub use ledger::{CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
+pub use ledger::{Batch, Batches, CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
+pub use resized::Resized;
 pub use scaled::Scaled;
 use serde::{Deserialize, Serialize};
+pub use stray::StrayAnswers;
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
@@ -59,12 +67,16 @@ pub enum Event {
     AgentExit(AgentExit),
     /// A command before the launch or after the end is over. Since 2.2.
     Command(CommandDone),
+    /// The fleet has noticed a death. Since 2.5, and only where a criterion asks for it.
+    DeathNoticed(DeathNoticed),
     /// Something befell a process, or the whole fleet, that the run had not asked for; recorded when it was over.
     Incident(Incident),
     /// A step of a fault that the scenario declares.
     Fault(FaultStep),
     /// The run has asked the fleet for another number of workers, or the fleet has it.
     Scaled(Scaled),
+    /// The fleet has followed its load: it has another number of processes. Since 2.5.
+    Resized(Resized),
     /// A round is over: every task of it is answered or failed.
     Round(Round),
     /// One task was not answered in time, or answered with an error. At most
@@ -104,6 +116,8 @@ impl Event {
             | Self::Incident(_)
             | Self::Fault(_)
             | Self::Scaled(_)
+            | Self::DeathNoticed(_)
+            | Self::Resized(_)
             | Self::Round(_)
             | Self::Latency(_)
             | Self::WorkloadLatency(_)
@@ -254,6 +268,9 @@ pub struct Round {
     /// 2.3.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coordinators: Vec<u32>,
+    /// Whose the late and the second answers were, as far as it is known; empty without any, and before 2.5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<StrayAnswers>,
     /// Counts and latencies of each workload of the plan, in its order; empty if the scenario names none. Since 2.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadRound>,
@@ -262,34 +279,6 @@ pub struct Round {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
-}
-
-/// How many tasks failed for which reason; each has one. Wrong answers and impossible times have counts of their own,
-/// and what is left of the failures has another reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Causes {
-    /// Not done in time.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub timed_out: u32,
-    /// A command ended by itself, in a way that is no answer.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub exited: u32,
-    /// A process of the fleet died or hung.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub died: u32,
-    /// It was not taken.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub refused: u32,
-}
-
-impl Causes {
-    pub fn total(self) -> u64 {
-        [self.timed_out, self.exited, self.died, self.refused].into_iter().map(u64::from).sum()
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -136,6 +136,8 @@ impl Validator {
                 plan.map_or(Ok(()), |plan| self.faults.step(step, plan))
             }
             Event::Scaled(scaled) => plan.map_or(Ok(()), |plan| plan::scaled(scaled, plan)),
+            Event::Resized(resized) => plan.map_or(Ok(()), |plan| plan::resized(resized, plan)),
+            Event::DeathNoticed(death) => self.census.noticed(death),
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
                 self.works(failed.worker)?;
@@ -359,6 +361,10 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
         Event::Scaled(scaled) => {
             Some(("the fleet was scaled", scaled.reached_ns.unwrap_or(0).max(scaled.ordered_ns)))
         }
+        Event::Resized(resized) => {
+            Some(("the fleet was resized", resized.reached_ns.max(resized.decided_ns)))
+        }
+        Event::DeathNoticed(death) => Some(("a death was noticed", death.noticed_ns.max(death.ended_ns))),
         Event::Command(command) => Some(("a command was over", command.finished_ns)),
         Event::Round(round) => Some(("a round was over", round.finished_ns)),
         Event::Latency(interval) => {

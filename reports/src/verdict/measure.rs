@@ -8,11 +8,12 @@ mod each;
 mod faults;
 mod noise;
 mod series;
+mod strays;
 
 use super::case::real_ns;
-use crate::criterion::{Criterion, MetricId};
+use crate::criterion::{Criterion, MetricId as Id};
 use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad};
-use crate::runlog::event::Pool;
+use crate::runlog::event::{Batches, Pool};
 use crate::scope::Scope;
 use crate::stats::{self, Interval};
 use crate::units;
@@ -79,6 +80,9 @@ pub(super) enum Source<'a> {
 pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> {
     let named = criterion.workload();
     let of = named.and_then(|name| facts.workload(name));
+    if let Some(number) = criterion.coordinator() {
+        return strays::of_coordinator(criterion.metric().id, number, facts);
+    }
     if let (Some(name), None) = (named, of) {
         return Source::Nothing(format!("the run has no workload `{name}`"));
     }
@@ -90,59 +94,60 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
     let (load, samples, counts) = (&facts.load, &facts.samples, counts_of(of, facts));
     let answered = |over, weight| Source::Answered { over, weight, of };
     let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
-    let of_fleet = |figure| Source::Gauge(samples.gauge(figure, Scope::Fleet));
-    let among_tasks = |value| Source::Count { value, among: counts.tasks };
-    let because = |value| because(facts, value);
     match criterion.metric().id {
-        MetricId::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
-        MetricId::TaskTime => task_times(of, load),
-        MetricId::Silence => Source::Once(silence(facts)),
-        MetricId::DeliveryRate => answered(Over::Tasks, 1.0),
-        MetricId::DeliveryLate => among_tasks(counts.late),
-        MetricId::DeliveryDuplicates => among_tasks(counts.duplicates),
-        MetricId::DeliveryCorrupt => among_tasks(counts.corrupt),
-        MetricId::DeliveryFailed => among_tasks(counts.failed),
-        MetricId::ThroughputTasks => answered(Over::Time, 1.0),
-        MetricId::ThroughputMessages => answered(Over::Time, f64::from(facts.header.plan.messages_per_task)),
-        MetricId::MemoryPss => scoped(Figure::Pss),
-        MetricId::MemoryRss => scoped(Figure::Rss),
-        MetricId::MemoryAnon => scoped(Figure::Anon),
-        MetricId::MemoryVsz => scoped(Figure::Vsz),
-        MetricId::Fds => scoped(Figure::Fds),
-        MetricId::FdsUse => scoped(Figure::FdsUse),
-        MetricId::Threads => scoped(Figure::Threads),
-        MetricId::Cpu => scoped(Figure::Cpu),
-        MetricId::SwitchesVoluntary => scoped(Figure::VoluntarySwitches),
-        MetricId::SwitchesInvoluntary => scoped(Figure::InvoluntarySwitches),
-        MetricId::ShmUsed => of_fleet(Figure::FleetShm),
-        MetricId::HostLoad => of_fleet(Figure::LoadAverage),
-        MetricId::HostSteal => of_fleet(Figure::Steal),
-        MetricId::Balance => Source::Once(balance(facts)),
-        MetricId::PoolReuse => Source::Once(pool_reuse(facts)),
-        MetricId::PoolPoisoned => pool_count(facts, |pool| pool.poisoned),
-        MetricId::Retries => pool_count(facts, |pool| pool.retried),
-        MetricId::Timeouts => because(counts.timed_out),
-        MetricId::ExitsNonzero => because(counts.exited),
-        MetricId::FailuresDeaths => because(counts.died),
-        MetricId::FailuresRefused => because(counts.refused),
-        MetricId::FailuresOther => because(counts.other()),
-        MetricId::Incidents => among_agents(facts, facts.exits_unexpected.total),
-        MetricId::IncidentsMinor => incidents_minor(facts),
-        MetricId::RecoveryTime => faults::recovery(&facts.faults),
-        MetricId::DetectionTime => faults::detection(&facts.faults),
-        MetricId::FaultLoss => faults::loss(&facts.faults),
-        MetricId::FaultDuplicates => faults::duplicates(&facts.faults),
-        MetricId::FaultTasksHit => faults::tasks_hit(facts),
-        MetricId::AgentsLive => of_fleet(Figure::Live),
-        MetricId::FirstAnswer => per_round(&load.first_answer),
-        MetricId::CompletionTime => per_round(&load.completion),
-        MetricId::LoadLateness => per_round(&load.lateness),
-        MetricId::SamplerLateness => sweeps(&samples.lateness),
-        MetricId::SamplerCost => of_fleet(Figure::SamplerCost),
-        MetricId::HarnessCpu => of_harness(Figure::Cpu, facts),
-        MetricId::HarnessRss => of_harness(Figure::Rss, facts),
-        MetricId::LaunchTime => Source::Once(launch(facts)),
-        MetricId::LaunchRatio => Source::Once(launch_ratio(facts)),
+        Id::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
+        Id::TaskTime => task_times(of, load),
+        Id::Silence => Source::Once(silence(facts)),
+        Id::DeliveryRate => answered(Over::Tasks, 1.0),
+        Id::DeliveryLate | Id::DeliveryDuplicates => strays::of(criterion, counts, of.is_some(), facts),
+        Id::DeliveryCorrupt => Source::Count { value: counts.corrupt, among: counts.tasks },
+        Id::DeliveryFailed => Source::Count { value: counts.failed, among: counts.tasks },
+        Id::ThroughputTasks => answered(Over::Time, 1.0),
+        Id::ThroughputMessages => answered(Over::Time, f64::from(facts.header.plan.messages_per_task)),
+        Id::MemoryPss => scoped(Figure::Pss),
+        Id::MemoryRss => scoped(Figure::Rss),
+        Id::MemoryAnon => scoped(Figure::Anon),
+        Id::MemoryVsz => scoped(Figure::Vsz),
+        Id::Fds => scoped(Figure::Fds),
+        Id::FdsUse => scoped(Figure::FdsUse),
+        Id::Threads => scoped(Figure::Threads),
+        Id::Cpu => scoped(Figure::Cpu),
+        Id::SwitchesVoluntary => scoped(Figure::VoluntarySwitches),
+        Id::SwitchesInvoluntary => scoped(Figure::InvoluntarySwitches),
+        Id::ShmUsed => of_fleet(Figure::FleetShm, facts),
+        Id::HostLoad => of_fleet(Figure::LoadAverage, facts),
+        Id::HostSteal => of_fleet(Figure::Steal, facts),
+        Id::Balance => Source::Once(balance(facts)),
+        Id::PoolReuse => Source::Once(pool_reuse(facts)),
+        Id::PoolPoisoned => pool_count(facts, |pool| pool.poisoned),
+        Id::Retries => pool_count(facts, |pool| pool.retried),
+        Id::BatchTasks => batches(facts, |all| all.tasks.mean()),
+        Id::BatchAnswers => batches(facts, |all| all.answers.mean()),
+        Id::BatchEfficiency => batches(facts, efficiency),
+        Id::Timeouts => because(facts, counts.timed_out),
+        Id::ExitsNonzero => because(facts, counts.exited),
+        Id::FailuresDeaths => because(facts, counts.died),
+        Id::FailuresRefused => because(facts, counts.refused),
+        Id::FailuresOther => because(facts, counts.other()),
+        Id::Incidents => among_agents(facts, facts.exits_unexpected.total),
+        Id::IncidentsMinor => incidents_minor(facts),
+        Id::RecoveryTime => faults::recovery(&facts.faults),
+        Id::DetectionTime => faults::detection(&facts.faults),
+        Id::DeathDetection => times_of(&facts.deaths_noticed, "no death was noticed"),
+        Id::ScalingTime => times_of(&facts.resizings, "the number of processes never changed"),
+        Id::FaultLoss => faults::loss(&facts.faults),
+        Id::FaultDuplicates => faults::duplicates(&facts.faults),
+        Id::FaultTasksHit => faults::tasks_hit(facts),
+        Id::AgentsLive => of_fleet(Figure::Live, facts),
+        Id::FirstAnswer => per_round(&load.first_answer),
+        Id::CompletionTime => per_round(&load.completion),
+        Id::LoadLateness => per_round(&load.lateness),
+        Id::SamplerLateness => sweeps(&samples.lateness),
+        Id::SamplerCost => of_fleet(Figure::SamplerCost, facts),
+        Id::HarnessCpu => of_harness(Figure::Cpu, facts),
+        Id::HarnessRss => of_harness(Figure::Rss, facts),
+        Id::LaunchTime => Source::Once(launch(facts)),
+        Id::LaunchRatio => Source::Once(launch_ratio(facts)),
     }
 }
 
@@ -181,12 +186,24 @@ fn per_round(values: &Distribution) -> Source<'_> {
     Source::Times { values, medians: None, each: Each::Round }
 }
 
+/// Times of what need not happen in a run, one each.
+fn times_of<'a>(values: &'a Distribution, none: &str) -> Source<'a> {
+    match values.count() {
+        0 => Source::Nothing(none.to_owned()),
+        _ => Source::Times { values, medians: None, each: Each::Firing },
+    }
+}
+
 fn sweeps(values: &Distribution) -> Source<'_> {
     Source::Times { values, medians: None, each: Each::Sweep }
 }
 
 fn launch(facts: &Facts) -> Result<f64, &'static str> {
     facts.launch_ns.map(|ns| ns as f64 / 1e9).ok_or("the fleet never came up")
+}
+
+fn of_fleet(figure: Figure, facts: &Facts) -> Source<'_> {
+    Source::Gauge(facts.samples.gauge(figure, Scope::Fleet))
 }
 
 fn of_harness(figure: Figure, facts: &Facts) -> Source<'_> {
@@ -211,6 +228,20 @@ fn pool_reuse(facts: &Facts) -> Result<f64, &'static str> {
         0 => Err("the coordinators had no task"),
         all => Ok(pool.hits as f64 / all as f64),
     }
+}
+
+fn batches(facts: &Facts, of: fn(Batches) -> Option<f64>) -> Source<'_> {
+    let counted = facts.ledger.as_ref().and_then(|ledger| ledger.batches);
+    Source::Once(
+        counted
+            .ok_or("the log has no counts of batches")
+            .and_then(|all| of(all).ok_or("no message was sent")),
+    )
+}
+
+/// The share of all messages that needed no wake-up of their own.
+fn efficiency(all: Batches) -> Option<f64> {
+    all.tasks.plus(all.answers).mean().map(|mean| 1.0 - 1.0 / mean)
 }
 
 fn pool(facts: &Facts) -> Result<Pool, &'static str> {
@@ -281,7 +312,7 @@ fn timed(
         return series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts);
     }
     let measured = series::times(criterion, values, medians, each, facts);
-    if criterion.metric().id != MetricId::CoordinationTime {
+    if criterion.metric().id != Id::CoordinationTime {
         return measured;
     }
     let own = &facts.load.fleet_time;

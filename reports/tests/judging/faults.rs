@@ -362,3 +362,21 @@ fn steps_out_of_order_or_into_others_contradict_the_plan() {
     }
     contradicts(&other);
 }
+
+#[test]
+fn a_death_that_the_run_itself_has_caused_counts_from_the_instant_before() {
+    let mut faulty = Faulty::killed("death.detection max < 100ms");
+    let noticed = |pid, noticed_ns| {
+        let name = WORKER.1.into();
+        Event::DeathNoticed(DeathNoticed { name, pid, ended_ns: AT + 4 * MS, noticed_ns })
+    };
+    // The fleet knew it before the harness's own thread had woken.
+    faulty.more.push((AT + 320 * MS, noticed(1_000 + WORKER.0, AT + 3 * MS)));
+    // Of another process there is only the kernel's word.
+    faulty.more.push((AT + 330 * MS, noticed(77, AT + 6 * MS)));
+    let judgement = faulty.judge();
+    let found = &judgement.criteria[0];
+    assert_eq!((found.verdict, found.value, found.samples), (Verdict::Pass, Some(0.003), 2), "{found:#?}");
+    let faulty = Faulty { kind: FaultKind::Pause, ..faulty };
+    assert_eq!(faulty.judge().criteria[0].value, Some(0.002), "a pause ends no process");
+}

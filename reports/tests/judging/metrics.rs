@@ -199,3 +199,109 @@ fn a_sum_that_lacks_a_command_is_no_sum() {
     let run = Run { criteria: vec![criterion("rss", "memory.rss max < 64MiB", None)], ..run };
     assert_eq!(judge(&run.log()).criteria[0].verdict, Verdict::Pass);
 }
+
+#[test]
+fn messages_that_went_together_are_batches() {
+    let tasks = Batch { messages: 780, batches: 78 };
+    let answers = Batch { messages: 780, batches: 260 };
+    let run = Run { batches: Some(Batches { tasks, answers }), ..Run::default() };
+    values(
+        &run,
+        &[
+            ("batch.tasks >= 10", 10.0),
+            ("batch.answers > 2", 3.0),
+            ("batch.efficiency > 70%", 1.0 - (78.0 + 260.0) / 1560.0),
+        ],
+    );
+    has_none(&Run::default(), "batch.tasks >= 10", "no counts of batches");
+    let none = Run { batches: Some(Batches::default()), ..Run::default() };
+    has_none(&none, "batch.efficiency > 70%", "no message was sent");
+    let impossible = Batches { tasks: Batch { messages: 7, batches: 8 }, answers };
+    let judgement = judge(&Run { batches: Some(impossible), ..Run::default() }.log());
+    let consistent = judgement.evidence.iter().find(|e| e.name == "log consistent").unwrap();
+    assert!(consistent.found.contains("more batches of messages than messages"), "{consistent:#?}");
+}
+
+#[test]
+fn late_and_second_answers_are_counted_by_coordinator() {
+    let of = |coordinator, late, duplicates| StrayAnswers { coordinator, late, duplicates, workload: None };
+    let run = Run {
+        failed: |n| if n == 0 { 5 } else { 0 },
+        late: 3,
+        duplicates: 4,
+        strays: vec![of(Some(0), 1, 4), of(Some(1), 2, 0)],
+        ..Run::default()
+    };
+    values(
+        &run,
+        &[
+            ("delivery.late == 0", 3.0),
+            ("delivery.late{coordinator=0} == 0", 1.0),
+            ("delivery.late{coordinator=1} == 0", 2.0),
+            ("delivery.duplicates{coordinator=0} == 0", 4.0),
+            ("delivery.duplicates{coordinator=1} == 0", 0.0),
+        ],
+    );
+    // Of some it is not known whose they are.
+    let open = Run { strays: vec![of(Some(0), 1, 4), of(None, 2, 0)], ..run.clone() };
+    values(&open, &[("delivery.duplicates{coordinator=1} == 0", 0.0)]);
+    has_none(&open, "delivery.late{coordinator=1} == 0", "does not say whose 2 of these answers were");
+    let unsaid = Run { strays: Vec::new(), ..run.clone() };
+    has_none(&unsaid, "delivery.duplicates{coordinator=0} == 0", "does not say whose 4");
+    has_none(&run, "delivery.late{coordinator=7} == 0", "no coordinator 7");
+    for wrong in [vec![of(Some(0), 1, 4)], vec![of(Some(2), 3, 4)]] {
+        let judgement = judge(&Run { strays: wrong, ..run.clone() }.log());
+        let consistent = judgement.evidence.iter().find(|e| e.name == "log consistent").unwrap();
+        assert!(consistent.found.contains("late and second answers"), "{consistent:#?}");
+    }
+}
+
+/// With these events in the middle of the load, of a fleet that follows its load.
+fn with_events(pass: &str, events: Vec<Event>) -> Judgement {
+    let run = Run { failed: |_| 0, ..Run::asking(pass) };
+    let mut all = run.events();
+    for (_, event) in &mut all {
+        if let Event::Header(header) = event {
+            header.plan.workers_least = Some(2);
+            header.plan.workers_at_start = Some(6);
+        }
+    }
+    let middle = all.len() / 2;
+    let t_ns = all[middle - 1].0;
+    all.splice(middle..middle, events.into_iter().map(|event| (t_ns, event)));
+    judge(&crate::synthetic::log_of(all))
+}
+
+#[test]
+fn a_change_of_size_and_a_death_have_their_times() {
+    let resized =
+        |reached_ns| Resized { name: "coord/1".into(), from: 3, to: 2, decided_ns: 100, reached_ns };
+    let changes = vec![Event::Resized(resized(2_000_100)), Event::Resized(resized(5_000_100))];
+    let found = with_events("scaling.time max < 5s", changes).criteria.remove(0);
+    assert_eq!((found.verdict, found.value, found.samples), (Verdict::Pass, Some(0.005), 2), "{found:#?}");
+    let dead = |noticed_ns| DeathNoticed { name: "worker/0.1".into(), pid: 1_004, ended_ns: 500, noticed_ns };
+    // What the fleet knew before the harness took no time.
+    let deaths = vec![Event::DeathNoticed(dead(3_000_500)), Event::DeathNoticed(dead(400))];
+    let found = with_events("death.detection max < 100ms", deaths).criteria.remove(0);
+    assert_eq!((found.value, found.samples), (Some(0.003), 2), "{found:#?}");
+    has_none(&Run::default(), "death.detection max < 100ms", "no death was noticed");
+    has_none(&Run::default(), "scaling.time max < 5s", "never changed");
+}
+
+#[test]
+fn a_change_of_size_that_the_plan_has_no_room_for_is_a_contradiction() {
+    let resized = |name: &str, to, reached_ns| {
+        Event::Resized(Resized { name: name.into(), from: 1, to, decided_ns: 100, reached_ns })
+    };
+    for (event, said) in [
+        (resized("coord/1", 4, 200), "has room for 3"),
+        (resized("coord/1", 1, 200), "has room for 3"),
+        (resized("supervisor", 3, 200), "has room for 2"),
+        (resized("worker/0.0", 2, 200), "was not planned"),
+        (resized("coord/0", 2, 99), "before it wanted them"),
+    ] {
+        let judgement = with_events("scaling.time max < 5s", vec![event]);
+        let consistent = judgement.evidence.iter().find(|e| e.name == "log consistent").unwrap();
+        assert!(consistent.found.contains(said), "{said}: {consistent:#?}");
+    }
+}

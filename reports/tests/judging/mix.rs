@@ -2,7 +2,9 @@
 
 use crate::synthetic::{Run, criterion, judge, latency, log_of, read, report, run_dir};
 use hdrhistogram::Histogram;
-use reports::runlog::event::{Event, Phase, Round, WorkloadFacts, WorkloadLatency, WorkloadRound};
+use reports::runlog::event::{
+    Event, Phase, Round, StrayAnswers, WorkloadFacts, WorkloadLatency, WorkloadRound,
+};
 use reports::{Judgement, Verdict};
 
 /// CPU time of a task of `compile`.
@@ -74,6 +76,24 @@ fn asked(criteria: &[&str], failed: fn(u64) -> u32) -> Run {
 
 fn judged(run: &Run) -> Judgement {
     judge(&log_of(events_of(run, CPU_NS)))
+}
+
+#[test]
+fn late_and_second_answers_are_counted_by_workload() {
+    let of = |workload, late, duplicates| StrayAnswers { workload, late, duplicates, coordinator: Some(0) };
+    let asks = [
+        "delivery.late{workload=compile} == 0",
+        "delivery.late{workload=quick} == 0",
+        "delivery.duplicates{workload=quick} == 0",
+    ];
+    let failed = |n| if n == 0 { 3 } else { 0 };
+    let strays = vec![of(Some(0), 1, 0), of(Some(1), 2, 4)];
+    let run = Run { late: 3, duplicates: 4, strays, ..asked(&asks, failed) };
+    let found: Vec<Option<f64>> = judged(&run).criteria.iter().map(|c| c.value).collect();
+    assert_eq!(found, [Some(1.0), Some(2.0), Some(4.0)]);
+    let open = Run { strays: vec![of(Some(0), 1, 0), of(None, 2, 4)], ..run };
+    let found: Vec<Option<f64>> = judged(&open).criteria.iter().map(|c| c.value).collect();
+    assert_eq!(found, [None, None, None], "of some it is not known whose they are");
 }
 
 #[test]

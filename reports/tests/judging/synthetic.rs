@@ -36,6 +36,10 @@ pub(crate) struct Run {
     /// Why so many tasks of a round failed.
     pub(crate) causes: fn(u32) -> Causes,
     pub(crate) pool: Option<Pool>,
+    pub(crate) batches: Option<Batches>,
+    /// Of the first round of the load.
+    pub(crate) strays: Vec<StrayAnswers>,
+    pub(crate) duplicates: u32,
     pub(crate) late: u32,
     /// Tasks of the n-th round of the load that were answered by a later attempt.
     pub(crate) retried: fn(u64) -> u32,
@@ -64,6 +68,9 @@ impl Default for Run {
             worker_pss_kib: |n| 2_000 + n % 3,
             commands: |_| None,
             pool: None,
+            batches: None,
+            strays: Vec::new(),
+            duplicates: 0,
             causes: |timed_out| Causes { timed_out, ..Causes::default() },
             late: 0,
             retried: |_| 0,
@@ -286,7 +293,7 @@ impl Run {
             answered: self.tasks() - failed,
             failed,
             late: if in_load == Some(0) { self.late } else { 0 },
-            duplicates: 0,
+            duplicates: if in_load == Some(0) { self.duplicates } else { 0 },
             corrupt: 0,
             contradicted: 0,
             retried: in_load.map_or(0, self.retried),
@@ -297,6 +304,7 @@ impl Run {
             first_ns: None,
             made_ns: None,
             coordinators: Vec::new(),
+            strays: if in_load == Some(0) { self.strays.clone() } else { Vec::new() },
             workloads: Vec::new(),
         }
     }
@@ -389,6 +397,7 @@ impl Run {
             rejected: 0,
             evidence: LedgerEvidence::Workers,
             pool: self.pool,
+            batches: self.batches,
         }
     }
 

@@ -312,6 +312,8 @@ fn counts(region: &Region) -> Counts {
         hung: read(&counters.hung),
         healed: read(&counters.healed),
         refused_forks: read(&counters.refused),
+        batches: read(&counters.batches),
+        batched: read(&counters.batched),
     }
 }
 

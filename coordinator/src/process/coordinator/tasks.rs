@@ -358,6 +358,12 @@ impl Coordinator {
         if self.to_client.publish() {
             self.control.client_bell().ring();
         }
+        if !self.reported.is_empty() {
+            let counters = self.region.counters();
+            add(&counters.batches);
+            let batched = counters.batched.load(Ordering::Relaxed);
+            counters.batched.store(batched.wrapping_add(self.reported.len() as u64), Ordering::Relaxed);
+        }
         // Published, so it cannot be lost any more.
         self.free_reported();
     }

@@ -30,8 +30,8 @@ impl Outcomes {
                 assert!(before.is_none(), "a second outcome for {}", outcome.tag);
             }
             Event::Repeated(_) => self.repeated += 1,
-            Event::Late(id) => panic!("a late answer to {id}"),
-            Event::Duplicate(id) => panic!("a second answer to {id}"),
+            Event::Late(surplus) => panic!("a late answer: {surplus:?}"),
+            Event::Duplicate(surplus) => panic!("a second answer: {surplus:?}"),
             Event::Revived(outcome) | Event::Inherited(outcome) => {
                 panic!("no client asked for {}", outcome.id)
             }

@@ -13,6 +13,10 @@ impl Loader<'_> {
         if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
             self.watch.scaled();
         }
+        let now = self.now_ns();
+        for event in self.following.notice(&notices, self.tools.ends, now) {
+            self.tools.log.record(event);
+        }
         let watch = &*self.watch;
         // Places that came by scaling are not of the run: what is about them is told of the supervisor.
         let agent = |notice: &Notice| {

@@ -191,8 +191,8 @@ impl InFlight {
         self.ended as usize == self.open.len()
     }
 
-    /// For the log. `late` and `duplicates` came in while this round was the one to end next.
-    pub fn finish(mut self, late: u32, duplicates: u32) -> Round {
+    /// For the log, without answers that belong to other rounds.
+    pub fn finish(mut self) -> Round {
         assert!(self.is_finished());
         let workloads: Vec<WorkloadRound> = self.parts.iter_mut().map(Part::finish).collect();
         let mut latencies_ns = Vec::with_capacity(self.open.len());
@@ -209,8 +209,8 @@ impl InFlight {
             tasks: self.open.len() as u32,
             answered: sum(|part| part.answered),
             failed: sum(|part| part.failed),
-            late,
-            duplicates,
+            late: 0,
+            duplicates: 0,
             corrupt: sum(|part| part.corrupt),
             contradicted: self.contradicted,
             retried: self.retried,
@@ -221,6 +221,7 @@ impl InFlight {
             first_ns: self.first_ns,
             made_ns: whole.then_some(self.made.1),
             coordinators: if latencies_ns.is_empty() { Vec::new() } else { self.coordinators },
+            strays: Vec::new(),
             workloads,
         }
     }
@@ -262,7 +263,7 @@ mod tests {
         assert!(!round.is_finished());
         assert_eq!((round.overdue(1_999_999), round.overdue(2_000_000)), (vec![], vec![100]));
         round.failed(100, 5_000);
-        let round = round.finish(0, 0);
+        let round = round.finish();
         assert_eq!((round.answered, round.failed, round.finished_ns), (100, 1, 5_000));
         assert_eq!((round.first_ns, round.made_ns), (Some(1_001), None), "a task of it failed");
         assert!(round.coordinators.is_empty(), "there is one");
@@ -277,7 +278,7 @@ mod tests {
         let to = (Recipients::Any(1), 0);
         let mut round = InFlight::new(0, Phase::Load, (0, 0), to, (1, vec![0]), 1);
         round.failed(0, 7);
-        let round = round.finish(0, 0);
+        let round = round.finish();
         assert_eq!((round.task_p50_ns, round.task_max_ns), (None, None));
     }
 
@@ -288,7 +289,7 @@ mod tests {
         round.answered(2, 35, (12, 40), (PlaceId::worker(1, 7), 1));
         round.answered(0, 15, (15, 20), (PlaceId::worker(0, 0), 2));
         round.answered(1, 25, (22, 30), (PlaceId::worker(1, 0), 1));
-        let round = round.finish(0, 0);
+        let round = round.finish();
         assert_eq!((round.first_ns, round.made_ns, round.finished_ns), (Some(20), Some(12), 40));
         assert_eq!((round.retried, &round.coordinators[..]), (1, &[1, 2][..]));
     }
@@ -303,7 +304,7 @@ mod tests {
         round.corrupt(3);
         round.failed(3, 40);
         assert_eq!((0..4).map(|task| round.number_of(task)).collect::<Vec<_>>(), [40, 41, 42, 43]);
-        let round = round.finish(0, 0);
+        let round = round.finish();
         let found: Vec<_> = round
             .workloads
             .iter()

@@ -8,7 +8,7 @@ use crate::engine::load::INDEX_BITS;
 use crate::system::{
     Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence,
     Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Recipient, Refused,
-    StopMode, Stopped, System, Target, Task,
+    StopMode, Stopped, Stray, System, Target, Task,
 };
 use reports::runlog::event::LedgerRow;
 use std::cell::RefCell;
@@ -57,7 +57,7 @@ enum Happening {
         place: PlaceId,
         sent_ns: u64,
     },
-    Late,
+    Late(u64),
     Duplicate,
     Action(Action),
 }
@@ -286,8 +286,8 @@ impl Fake {
                 let result = Err(Failure { reason, place: Some(place), cause: Cause::Died });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
-            Happening::Late => each(Event::Late),
-            Happening::Duplicate => each(Event::Duplicate),
+            Happening::Late(tag) => each(Event::Late(Stray { tag: Some(tag), coordinator: Some(0) })),
+            Happening::Duplicate => each(Event::Duplicate(Stray::default())),
             Happening::Action(action) => action(self),
         }
     }
@@ -364,7 +364,7 @@ impl System for Fake {
             }
             Reply::FailedThenLate => {
                 self.push(ms(1), Happening::Failure { tag, place, sent_ns });
-                self.push(ms(2), Happening::Late);
+                self.push(ms(2), Happening::Late(tag));
             }
             Reply::Never => {}
         }
@@ -391,7 +391,7 @@ impl System for Fake {
     }
 
     fn ledger(&self) -> Counts {
-        Counts { client: self.counts, coordinators: Vec::new(), pool: None }
+        Counts { client: self.counts, coordinators: Vec::new(), pool: None, batches: None }
     }
 
     fn is_stopped(&self, process: Identity) -> bool {

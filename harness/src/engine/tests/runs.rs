@@ -6,7 +6,7 @@ use crate::engine::sink::MemorySink;
 use crate::engine::stop::StopMode;
 use crate::engine::watch::EXITS_PER_LOOK_MAX;
 use crate::system::{Noticed, PlaceId};
-use reports::runlog::event::{EndReason, Event, IncidentKind, Severity};
+use reports::runlog::event::{EndReason, Event, IncidentKind, Severity, StrayAnswers};
 use std::time::Duration;
 
 const ROUNDS: u32 = 20;
@@ -165,7 +165,12 @@ fn an_answer_after_its_task_was_given_up_is_late_and_never_answered() {
 
 #[test]
 fn what_the_system_calls_late_is_counted_late() {
-    assert_eq!(with_one(Reply::FailedThenLate).sums(), [TASKS, TASKS - 1, 1, 1, 0, 0]);
+    let done = with_one(Reply::FailedThenLate);
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 1, 0, 0]);
+    let strays: Vec<_> = done.rounds().into_iter().flat_map(|round| round.strays.clone()).collect();
+    // The scenario names no workload.
+    let of = StrayAnswers { workload: None, coordinator: Some(0), late: 1, duplicates: 0 };
+    assert_eq!(strays, [of]);
 }
 
 #[test]

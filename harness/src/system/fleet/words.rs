@@ -2,9 +2,9 @@
 
 use crate::system::{Answer, Cause, Death, Failure, Life, Notice, Noticed, PlaceId, Process};
 use coordinator::client::events::{ScaledBy, Seen, Subject, What};
-use coordinator::client::status::{Life as FleetLife, ProcessStatus, WorkerStatus};
-use coordinator::client::{Answer as FleetAnswer, Failure as Reason, HowEnded, Ledger};
-use reports::runlog::event::{LedgerRow, Pool};
+use coordinator::client::status::{Counts, Life as FleetLife, ProcessStatus, WorkerStatus};
+use coordinator::client::{Answer as FleetAnswer, Batches as Sent, Failure as Reason, HowEnded, Ledger};
+use reports::runlog::event::{Batch, Batches, LedgerRow, Pool};
 
 pub(super) fn process(status: &ProcessStatus) -> Process {
     let life = if status.is_dead() {
@@ -67,7 +67,7 @@ pub(super) fn failure(failure: &Reason) -> Failure {
     Failure { reason: failure.to_string(), place, cause: cause(failure) }
 }
 
-pub(super) fn pool(counts: &coordinator::client::status::Counts) -> Pool {
+pub(super) fn pool(counts: &Counts) -> Pool {
     Pool {
         hits: counts.hits,
         misses: counts.misses,
@@ -75,6 +75,17 @@ pub(super) fn pool(counts: &coordinator::client::status::Counts) -> Pool {
         poisoned: counts.poisoned,
         retried: counts.retried,
     }
+}
+
+/// Tasks as the client has published them, and answers as the coordinators say they have: any number, and nothing if that
+/// cannot be.
+pub(super) fn batches<'a>(tasks: Sent, coordinators: impl Iterator<Item = &'a Counts>) -> Option<Batches> {
+    let answers = coordinators.fold(Batch::default(), |sum, counts| {
+        sum.plus(Batch { messages: counts.batched, batches: counts.batches })
+    });
+    let can_be = answers.batches <= answers.messages && (answers.batches == 0) == (answers.messages == 0);
+    let tasks = Batch { messages: tasks.messages, batches: tasks.batches };
+    can_be.then_some(Batches { tasks, answers })
 }
 
 fn cause(failure: &Reason) -> Cause {
@@ -98,12 +109,16 @@ fn cause(failure: &Reason) -> Cause {
     }
 }
 
-/// What the run did not ask for; the rest of what happens in a fleet is its daily work.
+/// What happens to processes; what happens to tasks is the fleet's daily work.
 pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
     let what = match &seen.what {
         What::Suspected { .. } => Noticed::Suspected,
         What::Healed { .. } => Noticed::Healed,
         What::Hung { .. } => Noticed::Hung,
+        What::Died { pid, .. } => Noticed::Died { pid: u32::try_from(*pid).ok()? },
+        What::Started { .. } => Noticed::Started,
+        What::Stopped { .. } => Noticed::Ended,
+        What::Scaled { from, to, by: ScaledBy::Load } => Noticed::Resized { from: *from, to: *to },
         What::Scaled { from, to, by: ScaledBy::Operator } => Noticed::Scaled { from: *from, to: *to },
         What::Missed { count } => Noticed::Unread(format!(
             "{count} events of {} were overwritten before they were read",
@@ -151,6 +166,18 @@ mod tests {
         assert!(named.reason.contains("worker/3.17"), "{}", named.reason);
         let silent = failure(&Reason::TimedOut(Duration::from_secs(3)));
         assert_eq!((silent.reason.as_str(), silent.place), ("no answer within 3s", None));
+    }
+
+    #[test]
+    fn more_batches_than_messages_are_no_count() {
+        let tasks = Sent { messages: 12, batches: 3 };
+        let counts = |batched, batches| Counts { batched, batches, ..Counts::default() };
+        let answers = |all: &[Counts]| batches(tasks, all.iter()).map(|all| all.answers);
+        let sum = Batch { messages: 12, batches: 5 };
+        assert_eq!(answers(&[counts(4, 4), counts(8, 1)]), Some(sum));
+        assert_eq!(answers(&[counts(4, 5)]), None);
+        assert_eq!(answers(&[counts(4, 0)]), None);
+        assert_eq!(answers(&[counts(0, 0)]), Some(Batch::default()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ every = "100ms"
 pss_every = "1s"
 "#;
 
-const PASSES: [&str; 14] = [
+const PASSES: [&str; 18] = [
     "timeouts == 0",
     "exits.nonzero == 0",
     "failures.deaths == 0",
@@ -39,6 +39,10 @@ const PASSES: [&str; 14] = [
     "host.steal max < 99%",
     "switches.voluntary max < 100000000/s",
     "coordination.time max < 60s every 2s",
+    "batch.tasks >= 1.5",
+    "batch.answers > 1.1",
+    "batch.efficiency > 1%",
+    "delivery.late{coordinator=1} == 0",
 ];
 
 #[test]
@@ -61,6 +65,9 @@ fn failures_have_reasons_and_the_fleet_and_the_host_have_figures() {
     assert!(value("pool.reuse") > 0.1 && value("pool.reuse") <= 1.0, "{values:?}");
     assert!(value("host.load") >= 0.0 && (0.0..=1.0).contains(&value("host.steal")), "{values:?}");
     assert!(value("switches.voluntary") > 0.0 && value("balance") < 0.5, "{values:?}");
+    // Of four tasks each coordinator gets two at once.
+    assert!((value("batch.tasks") - 2.0).abs() < 0.01 && value("batch.answers") >= 1.0, "{values:?}");
+    assert!((0.0..1.0).contains(&value("batch.efficiency")), "{values:?}");
     let report = std::fs::read_to_string(bench.latest().join("report.md")).unwrap();
     assert!(report.contains("- failed tasks: ") && report.contains(" timed out"), "{report}");
 }

@@ -21,6 +21,9 @@ fn a_pool_that_has_little_to_do_retires_workers_and_that_is_no_incident() {
     let done = run.end();
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     let log = std::fs::read_to_string(bench.latest().join("run.log")).unwrap();
+    // Of what the fleet has decided, and followed.
+    let resized = log.matches("\"ev\":\"resized\",\"name\":\"coord/0\",\"from\":").count();
+    assert!(resized >= 1, "{log}");
     // One that was retired before the first look was never introduced.
     let retired = log.matches("retired when the fleet was scaled").count();
     assert!((1..=6).contains(&retired), "{log}");

@@ -22,6 +22,48 @@ pub struct Ledger {
     /// How the workers were used. Absent before 2.1, and of a system that does not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// How messages went together. Absent before 2.5, and of a system that does not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batches>,
+}
+
+/// Messages between the client and its coordinators, in both directions, from the launch on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batches {
+    /// As the client has published them.
+    pub tasks: Batch,
+    /// As the coordinators have.
+    pub answers: Batch,
+}
+
+/// Messages, and how many times some of them were published: those of one time went together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    pub messages: u64,
+    pub batches: u64,
+}
+
+impl Batches {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { tasks: self.tasks.plus(other.tasks), answers: self.answers.plus(other.answers) }
+    }
+}
+
+impl Batch {
+    /// No sum is larger than the largest number.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            batches: self.batches.saturating_add(other.batches),
+        }
+    }
+
+    /// Messages of a batch, on the average; nothing without any.
+    pub fn mean(self) -> Option<f64> {
+        (self.batches > 0).then(|| self.messages as f64 / self.batches as f64)
+    }
 }
 
 /// What the coordinators have counted of their workers, added up, from their start on.
@@ -87,6 +129,7 @@ impl Ledger {
         self.refused = self.refused.saturating_add(other.refused);
         self.rejected = self.rejected.saturating_add(other.rejected);
         self.pool = self.pool.zip(other.pool).map(|(a, b)| a.plus(b));
+        self.batches = self.batches.zip(other.batches).map(|(a, b)| a.plus(b));
         for theirs in &other.coordinators {
             match self.coordinators.iter_mut().find(|own| own.name == theirs.name) {
                 Some(own) => {

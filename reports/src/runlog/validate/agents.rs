@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan;
 use crate::runlog::event::{
-    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind, Phase,
-    PlanFacts, Role, Sample,
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, DeathNoticed, FaultStep, Header, Incident,
+    IncidentKind, Phase, PlanFacts, Role, Sample,
 };
 
 /// The harness, which some logs do not introduce.
@@ -192,6 +192,14 @@ impl Census {
         }
         agent.ended = agent.ended.max(exit.incarnation);
         Ok(())
+    }
+
+    /// A death that the fleet has noticed is of a place that someone had.
+    pub(super) fn noticed(&self, death: &DeathNoticed) -> Result<(), String> {
+        if self.names.contains(&death.name) {
+            return Ok(());
+        }
+        Err(format!("the fleet noticed the death of {}, which was not introduced", death.name))
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {

@@ -35,6 +35,13 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
     if ledger.rejected > ledger.client.answered {
         return Err("more answers were rejected than there were".into());
     }
+    if let Some(batches) = ledger.batches
+        && [batches.tasks, batches.answers]
+            .iter()
+            .any(|b| b.batches > b.messages || (b.batches == 0) != (b.messages == 0))
+    {
+        return Err("there were more batches of messages than messages, or messages in none".into());
+    }
     if total != ledger.client {
         return Err("the client's ledger is not the sum of its rows".into());
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::histogram::{Extent, counted};
 use super::plan;
 use super::workloads::Workloads;
-use crate::runlog::event::{LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, TaskFailed};
+use crate::runlog::event::{
+    LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, StrayAnswers, TaskFailed,
+};
 
 /// Counts of a phase.
 #[derive(Debug, Default, Clone, Copy)]
@@ -227,7 +229,24 @@ fn shares(r: &Round, plan: &PlanFacts) -> Result<(), String> {
             r.round
         ));
     }
-    Ok(())
+    strays(r, plan)
+}
+
+/// Whose late and second answers were adds up to how many there were.
+fn strays(r: &Round, plan: &PlanFacts) -> Result<(), String> {
+    let sum = |of: fn(&StrayAnswers) -> u32| r.strays.iter().map(|s| u64::from(of(s))).sum::<u64>();
+    let is_planned = |s: &StrayAnswers| {
+        s.workload.is_none_or(|at| (at as usize) < plan.workloads.len())
+            && s.coordinator.is_none_or(|number| number < plan.coordinators)
+    };
+    let all = (sum(|s| s.late), sum(|s| s.duplicates)) == (r.late.into(), r.duplicates.into());
+    if r.strays.is_empty() || (all && r.strays.iter().all(is_planned)) {
+        return Ok(());
+    }
+    Err(format!(
+        "round {}: its late and second answers are not those of the workloads and coordinators",
+        r.round
+    ))
 }
 
 /// A round's own latencies: there if something was answered, in order, and not longer than the round.

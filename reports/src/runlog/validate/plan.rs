@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use std::ops::RangeInclusive;
 
-use crate::runlog::event::{Arrivals, Header, HostFacts, LoadModel, PlanFacts, Role, Scaled, StageFacts};
+use crate::runlog::event::{
+    Arrivals, Header, HostFacts, LoadModel, PlanFacts, Resized, Role, Scaled, StageFacts,
+};
 
 /// More rounds than this are never on their way at once.
 const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
@@ -107,6 +109,29 @@ pub(super) fn scaled(scaled: &Scaled, plan: &PlanFacts) -> Result<(), String> {
     }
     if reached_ns.is_some_and(|reached_ns| reached_ns < *ordered_ns) {
         return Err(format!("the fleet had {to} workers before it was asked to"));
+    }
+    Ok(())
+}
+
+/// The error is a sentence fragment.
+pub(super) fn resized(resized: &Resized, plan: &PlanFacts) -> Result<(), String> {
+    let Resized { name, from, to, decided_ns, reached_ns } = resized;
+    let decides = |role| has_place(plan, role, name);
+    let most = if decides(Role::Coordinator) {
+        plan.workers_per_coordinator
+    } else if decides(Role::Supervisor) {
+        plan.coordinators
+    } else {
+        return Err(format!("{name} decided how many processes there are, and was not planned"));
+    };
+    if plan.workers_least.is_none() || !plan.stages.is_empty() {
+        return Err(format!("{name} followed the load, and the plan says how many processes there are"));
+    }
+    if from == to || [from, to].into_iter().any(|size| *size == 0 || *size > most) {
+        return Err(format!("{name} went from {from} to {to} processes, and has room for {most}"));
+    }
+    if reached_ns < decided_ns {
+        return Err(format!("{name} had {to} processes before it wanted them"));
     }
     Ok(())
 }

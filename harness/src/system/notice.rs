@@ -1,0 +1,34 @@
+//! What a system says of itself.
+
+use super::PlaceId;
+
+/// Something that a system says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub at_ns: u64,
+    /// What it is about.
+    pub place: PlaceId,
+    pub what: Noticed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noticed {
+    /// The process makes no progress.
+    Suspected,
+    /// It made progress after all.
+    Healed,
+    /// It made none for too long, and is ended.
+    Hung,
+    /// A process of this place died unasked.
+    Died { pid: u32 },
+    /// A process of this place was started,
+    Started,
+    /// or ended in order.
+    Ended,
+    /// By load: another number of processes is wanted below this place.
+    Resized { from: u64, to: u64 },
+    /// An operator asked for another number of processes below this place.
+    Scaled { from: u64, to: u64 },
+    /// In words: why there may have been more notices.
+    Unread(String),
+}

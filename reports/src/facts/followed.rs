@@ -1,0 +1,18 @@
+//! How soon a fleet has another size, and knows of a death.
+
+use super::Facts;
+use crate::runlog::event::{DeathNoticed, Scaled};
+
+impl Facts {
+    pub(super) fn scaled(&mut self, scaled: &Scaled) {
+        self.samples.scaling.push(scaled);
+        if let Some(reached_ns) = scaled.reached_ns {
+            self.resizings.record(reached_ns.saturating_sub(scaled.ordered_ns));
+        }
+    }
+
+    pub(super) fn death_noticed(&mut self, of: &DeathNoticed) {
+        let killed_ns = self.faults.killed(of.pid).unwrap_or(u64::MAX);
+        self.deaths_noticed.record(of.noticed_ns.saturating_sub(of.ended_ns.min(killed_ns)));
+    }
+}
