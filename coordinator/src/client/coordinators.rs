@@ -245,6 +245,10 @@ impl Client {
             if self.links[index].as_ref().is_none_or(|link| link.lost.is_some()) {
                 continue;
             }
+            if let Some(link) = &self.links[index] {
+                link.tasks.reassert();
+                link.answers.reassert();
+            }
             let process = &self.control.coordinator(index as u32).process;
             let how = HowEnded::from_raw(process.wait_status.load(Ordering::Relaxed));
             let (failure, reclaim) = match process.life() {

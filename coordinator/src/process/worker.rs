@@ -169,6 +169,8 @@ impl Worker {
                 }
             }
             self.beat();
+            tasks.reassert();
+            self.answers.reassert();
             if self.is_retired() {
                 return STATUS_STOPPED;
             }

@@ -70,6 +70,8 @@ pub struct Consumer {
     next: u64,
     epoch: u8,
     acknowledged: u64,
+    /// The head as this process has written it, or has found it.
+    written: u64,
     /// The producer's hint when we last looked; meaningful while streaming.
     tail: u64,
     pace: Pace,
@@ -93,6 +95,7 @@ impl Consumer {
             next: head,
             epoch,
             acknowledged: head,
+            written: ring.header.head.position.load(Ordering::Relaxed),
             tail: head,
             pace: Pace::new(),
             touch: false,
@@ -256,7 +259,7 @@ impl Consumer {
             let head = pack_head(self.next, self.epoch);
             // Pairs with the Acquire in `Ring::head`.
             self.ring.header.head.position.store(head, Ordering::Release);
-            self.acknowledged = self.next;
+            (self.acknowledged, self.written) = (self.next, head);
         }
     }
 
@@ -289,6 +292,17 @@ impl Consumer {
             (self.sealed, self.closed) = (0, false);
         }
         !self.closed
+    }
+
+    /// Puts the head back if another program has overwritten it, and returns whether it had: a producer that waits for room
+    /// believes no impossible head, and this end writes the next one only when a record comes. For the living holder.
+    pub fn reassert(&self) -> bool {
+        let head = &self.ring.header.head.position;
+        let wrong = head.load(Ordering::Relaxed) != self.written;
+        if wrong {
+            head.store(self.written, Ordering::Release);
+        }
+        wrong
     }
 
     /// How many records have ever been acknowledged on this ring.

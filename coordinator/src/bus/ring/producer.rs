@@ -167,6 +167,16 @@ impl Producer {
         true
     }
 
+    /// Puts the tail back if another program has overwritten it, and returns whether it had. For the living holder.
+    pub fn reassert(&self) -> bool {
+        let tail = &self.ring.header.tail.position;
+        let wrong = tail.load(Ordering::Relaxed) != self.published;
+        if wrong {
+            tail.store(self.published, Ordering::Release);
+        }
+        wrong
+    }
+
     /// True if this end has a successor, or its consumer has sealed it off. What is published from
     /// then on is ignored. Exact for a record only after a full fence behind its publication
     /// ([`super::super::doorbell::Doorbell::ring`] has one).

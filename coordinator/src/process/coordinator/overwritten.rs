@@ -16,6 +16,7 @@ impl Coordinator {
     /// Compares all of them: once a tick.
     pub(super) fn check_words(&mut self) {
         self.check_state();
+        self.check_rings();
         for entry in 0..self.table.len() {
             self.check_entry(entry);
         }
@@ -41,6 +42,21 @@ impl Coordinator {
         }
         if damaged && self.serving {
             end_by(Damaged::State);
+        }
+    }
+
+    /// Puts back the positions of this process's ends of all rings. Nothing is lost by a wrong one: the other end waits.
+    fn check_rings(&self) {
+        let client = [
+            self.from_client.reassert(),
+            self.to_client.reassert(),
+            self.from_client_control.reassert(),
+            self.from_operator.reassert(),
+        ];
+        let rings = self.links.iter().filter_map(|link| link.rings.as_ref());
+        let workers = rings.flat_map(|rings| [rings.tasks.reassert(), rings.answers.reassert()]);
+        for _ in client.into_iter().chain(workers).filter(|wrong| *wrong) {
+            add(&self.region.counters().damaged);
         }
     }
 

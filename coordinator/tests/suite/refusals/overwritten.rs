@@ -106,6 +106,46 @@ fn a_task_that_a_successor_does_not_know_any_more_is_missed_by_its_client() {
     assert!(is_empty(shm.path()));
 }
 
+/// Another program overwrites the heads of the rings, again and again, while these are full.
+#[test]
+fn tasks_go_on_when_the_heads_of_full_rings_were_overwritten() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64", "--depth", "1"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let rings = ["client_down", "client_up", "worker_rings[0]", "worker_rings[3]"];
+    // A wrong tail is noticed by its reader, which gives the ring up and says so.
+    let words = rings.iter().map(|ring| format!("{ring}.head.position"));
+    let (path, words): (_, Vec<u64>) =
+        (region_path(&up.dir, 0), words.map(|name| at(&shape, &name)).collect());
+    for value in [0, u64::MAX] {
+        let (mut sent, mut failed) = (0, Vec::new());
+        wait_until("all tasks are sent", || {
+            while sent < 40
+                && client.submit(Address::Any, Task::Echo(b"x"), &Terms::within(FOREVER), sent).is_ok()
+            {
+                sent += 1;
+            }
+            client.flush();
+            for word in &words {
+                write(&path, *word, value);
+            }
+            client.wait(Duration::from_millis(20));
+            client.poll(|event| {
+                if let Event::Outcome(outcome) = event {
+                    failed.extend(outcome.result.err());
+                }
+            });
+            sent == 40
+        });
+        failed.extend(failures(&mut client));
+        assert!(failed.is_empty(), "{value:#x}: {failed:?}");
+    }
+    drop(client);
+    assert!(up.stop().is_some());
+    assert!(is_empty(shm.path()));
+}
+
 /// The directory of the only fleet in `shm`, once it has a first region.
 fn fleet_in(shm: &Path) -> PathBuf {
     let mut found = None;
