@@ -1,7 +1,8 @@
 //! Whether files that a command writes to are different ones, under whatever names.
 
 use super::args::Where;
-use std::ffi::OsString;
+use super::outputs::ENDS;
+use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -47,11 +48,27 @@ pub(in crate::cli) fn is_same(one: &Path, other: &Path) -> bool {
     target(one).is_some_and(|one| target(other) == Some(one))
 }
 
-/// Whether `path` is one of the files that tasks get in `dir`.
+/// Whether `path` is, or may become, one of the files that tasks get in `dir`: by its own name, or by a link that stands there.
 fn is_of_a_task(path: &Path, dir: &Path) -> bool {
-    let Some(Target::New(parent, name)) = target(path) else { return false };
-    let ends = [".stdout", ".stderr"].iter().any(|end| name.to_string_lossy().ends_with(end));
-    ends && dir.metadata().is_ok_and(|dir| id(&dir) == parent)
+    let is_named = |name: &OsStr| ENDS.iter().any(|end| name.to_string_lossy().ends_with(&format!(".{end}")));
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    if path.file_name().is_some_and(is_named) && is_same_directory(parent, dir) {
+        return true;
+    }
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    entries.filter(|entry| is_named(&entry.file_name())).any(|entry| is_same(&entry.path(), path))
+}
+
+/// By the names alone, as long as one of them is not there yet.
+fn is_same_directory(one: &Path, other: &Path) -> bool {
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => id(&one) == id(&other),
+        _ => std::path::absolute(one)
+            .is_ok_and(|one| std::path::absolute(other).is_ok_and(|other| one == other)),
+    }
 }
 
 /// The first two outputs that are the same file, in words.

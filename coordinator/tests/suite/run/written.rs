@@ -23,10 +23,15 @@ fn outputs_that_are_one_file_are_refused_before_anything_starts() {
     std::fs::hard_link(desk.path("out"), desk.path("hard")).unwrap();
     let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--journal", "hard"];
     desk.run(&[&arguments[..], &["--", "touch", "started"]].concat()).with(64).says(&["are the same file"]);
-    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "1.stdout", "--output-dir", "."];
-    desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
-        .with(64)
-        .says(&["--results is where --output-dir puts the output of tasks"]);
+    // By its name in a directory that is there, in one that is not, and by a link that is there already.
+    std::fs::create_dir(desk.path("linked")).unwrap();
+    std::os::unix::fs::symlink("../kept", desk.path("linked/1.stdout")).unwrap();
+    for [results, dir] in [["1.stdout", "."], ["new/1.stderr", "new"], ["kept", "linked"]] {
+        let arguments = ["--agents", "1", "--inputs", "inputs", "--results", results, "--output-dir", dir];
+        desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
+            .with(64)
+            .says(&["--results is where --output-dir puts the output of tasks"]);
+    }
     assert!(!desk.path("started").exists());
 }
 
