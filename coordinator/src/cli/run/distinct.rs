@@ -48,27 +48,39 @@ pub(in crate::cli) fn is_same(one: &Path, other: &Path) -> bool {
     target(one).is_some_and(|one| target(other) == Some(one))
 }
 
-/// Whether `path` is, or may become, one of the files that tasks get in `dir`: by its own name, or by a link that stands there.
+/// Whether `path` is, or may become, one of the files that tasks get in `dir`: by its own name, by that of what it leads to, or
+/// by a link that stands in `dir`.
 fn is_of_a_task(path: &Path, dir: &Path) -> bool {
-    let is_named = |name: &OsStr| ENDS.iter().any(|end| name.to_string_lossy().ends_with(&format!(".{end}")));
+    let Some(wanted) = target(path) else { return is_file_of(path, dir) };
+    let is_new_there = |parent: (u64, u64)| dir.metadata().is_ok_and(|dir| id(&dir) == parent);
+    if is_file_of(path, dir)
+        || matches!(&wanted, Target::New(parent, name) if is_output(name) && is_new_there(*parent))
+    {
+        return true;
+    }
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    let mut outputs = entries.filter(|entry| is_output(&entry.file_name()));
+    outputs.any(|entry| target(&entry.path()).is_some_and(|found| found == wanted))
+}
+
+/// By its own name. A directory that is not there yet is known by its path.
+fn is_file_of(path: &Path, dir: &Path) -> bool {
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    if path.file_name().is_some_and(is_named) && is_same_directory(parent, dir) {
-        return true;
-    }
-    let entries = dir.read_dir().into_iter().flatten().flatten();
-    entries.filter(|entry| is_named(&entry.file_name())).any(|entry| is_same(&entry.path(), path))
+    let is_dir = match (parent.metadata(), dir.metadata()) {
+        (Ok(parent), Ok(dir)) => id(&parent) == id(&dir),
+        _ => {
+            matches!((std::path::absolute(parent), std::path::absolute(dir)), (Ok(one), Ok(other)) if one == other)
+        }
+    };
+    is_dir && path.file_name().is_some_and(is_output)
 }
 
-/// By the names alone, as long as one of them is not there yet.
-fn is_same_directory(one: &Path, other: &Path) -> bool {
-    match (one.metadata(), other.metadata()) {
-        (Ok(one), Ok(other)) => id(&one) == id(&other),
-        _ => std::path::absolute(one)
-            .is_ok_and(|one| std::path::absolute(other).is_ok_and(|other| one == other)),
-    }
+fn is_output(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ENDS.iter().any(|end| name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.')))
 }
 
 /// The first two outputs that are the same file, in words.

@@ -23,10 +23,14 @@ fn outputs_that_are_one_file_are_refused_before_anything_starts() {
     std::fs::hard_link(desk.path("out"), desk.path("hard")).unwrap();
     let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--journal", "hard"];
     desk.run(&[&arguments[..], &["--", "touch", "started"]].concat()).with(64).says(&["are the same file"]);
-    // By its name in a directory that is there, in one that is not, and by a link that is there already.
+    // By its name in a directory that is there, in one that is not, by a link that is there already, and by one that leads
+    // there.
     std::fs::create_dir(desk.path("linked")).unwrap();
     std::os::unix::fs::symlink("../kept", desk.path("linked/1.stdout")).unwrap();
-    for [results, dir] in [["1.stdout", "."], ["new/1.stderr", "new"], ["kept", "linked"]] {
+    std::os::unix::fs::symlink("linked/2.stdout", desk.path("leads")).unwrap();
+    for [results, dir] in
+        [["1.stdout", "."], ["new/1.stderr", "new"], ["kept", "linked"], ["leads", "linked"]]
+    {
         let arguments = ["--agents", "1", "--inputs", "inputs", "--results", results, "--output-dir", dir];
         desk.run(&[&arguments[..], &["--", "touch", "started"]].concat())
             .with(64)
