@@ -38,6 +38,7 @@ pub use balance::Balance;
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
 pub use each::{Each, EachSpec, Process};
+pub(crate) use faults::joined;
 pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use fleet_time::FleetTime;
@@ -331,9 +332,7 @@ impl Facts {
         self.mixed.round(round);
         self.faults.round(round);
         self.balance.round(round);
-        if round.phase == Phase::Load {
-            self.strays.round(round);
-        }
+        self.strays.round(round);
         self.load.push_round(round, &self.spans);
         workloads::push_round(&mut self.workloads, round, &self.spans);
     }

@@ -142,6 +142,17 @@ impl FaultFacts {
         self.firings.iter().filter(|firing| firing.recovery_ns.is_none()).count()
     }
 
+    /// Of some firings: from each injection to the recovery from it, without end if none was seen. In order; those that touch
+    /// are one.
+    pub fn windows(&self, is_meant: impl Fn(&Firing) -> bool) -> Vec<(u64, u64)> {
+        let meant = self.firings.iter().filter(|firing| is_meant(firing));
+        let mut windows: Vec<(u64, u64)> = meant
+            .filter_map(|firing| Some((firing.injected_ns?, firing.ended_ns().unwrap_or(u64::MAX))))
+            .collect();
+        windows.sort_unstable();
+        joined(&windows, 0)
+    }
+
     /// From when on the fleet seems to have recovered from a firing, which is open until that has held for [`STEADY_NS`].
     pub(super) fn seems_over_ns(&self, firing: usize) -> Option<u64> {
         let open = self.open.iter().find(|open| open.firing == firing && open.missing.is_empty())?;
@@ -339,7 +350,30 @@ impl FaultFacts {
     }
 }
 
+/// Windows in order, those no more than `apart_ns` apart as one.
+pub(crate) fn joined(windows: &[(u64, u64)], apart_ns: u64) -> Vec<(u64, u64)> {
+    let mut out: Vec<(u64, u64)> = Vec::new();
+    for &(from_ns, to_ns) in windows {
+        match out.last_mut() {
+            Some(last) if from_ns <= last.1.saturating_add(apart_ns) => last.1 = last.1.max(to_ns),
+            Some(_) | None => out.push((from_ns, to_ns)),
+        }
+    }
+    out
+}
+
 /// What the names of everything begin with that ends with this place.
 fn dependents(name: &str) -> Option<String> {
     name.strip_prefix("coord/").map(|number| format!("worker/{number}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_touch_are_one() {
+        assert_eq!(joined(&[(1, 3), (3, 5), (7, 9), (8, 8)], 0), [(1, 5), (7, 9)]);
+        assert_eq!(joined(&[(1, 3), (5, 6)], 2), [(1, 6)]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Whose late and second answers were.
 
-use crate::runlog::event::{PlanFacts, Round, StrayAnswers};
+use crate::runlog::event::{Phase, PlanFacts, Round, StrayAnswers};
 
 /// Late and second answers of the load phase, by workload and by coordinator.
 #[derive(Debug, Clone)]
@@ -35,8 +35,10 @@ impl Strays {
         }
     }
 
-    /// Of a round of the load phase.
     pub(super) fn round(&mut self, round: &Round) {
+        if round.phase != Phase::Load {
+            return;
+        }
         // Before 2.5 a round only says how many.
         let unsaid =
             StrayAnswers { late: round.late, duplicates: round.duplicates, ..StrayAnswers::default() };

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::faults::FaultFacts;
+use super::faults::{FaultFacts, Firing};
 use super::spans::{Span, Spans};
 use super::{Facts, workloads};
 use crate::runlog::event::{Event, Header, Phase, Record, Role, Round, Severity};
@@ -60,80 +60,80 @@ enum Lies {
     Without,
 }
 
-/// Of the time from `from_ns` to `to_ns`. All steps of the log up to then are known.
-fn lies(faults: &FaultFacts, of: &[usize], (from_ns, to_ns): (u64, u64)) -> Lies {
-    let mut found = Lies::Without;
-    for (at, firing) in faults.firings.iter().enumerate().filter(|(_, firing)| of.contains(&firing.fault)) {
-        let Some(injected_ns) = firing.injected_ns.filter(|injected_ns| *injected_ns <= to_ns) else {
-            continue;
-        };
-        let over_ns = firing.ended_ns().or_else(|| faults.seems_over_ns(at)).unwrap_or(u64::MAX);
-        if from_ns < over_ns.max(injected_ns.saturating_add(1)) {
-            return Lies::Within;
-        }
-        if firing.ended_ns().is_none() {
-            found = Lies::Open;
-        }
-    }
-    found
-}
-
 impl Part {
+    fn is_meant(&self, firing: &Firing) -> bool {
+        self.faults.contains(&firing.fault)
+    }
+
+    /// Where the time from `from_ns` to `to_ns` lies. All steps of the log up to then are known.
+    fn lies(&self, faults: &FaultFacts, (from_ns, to_ns): (u64, u64)) -> Lies {
+        let mut found = Lies::Without;
+        for (at, firing) in faults.firings.iter().enumerate().filter(|(_, firing)| self.is_meant(firing)) {
+            let Some(injected_ns) = firing.injected_ns.filter(|injected_ns| *injected_ns <= to_ns) else {
+                continue;
+            };
+            let over_ns = firing.ended_ns().or_else(|| faults.seems_over_ns(at)).unwrap_or(u64::MAX);
+            if from_ns < over_ns.max(injected_ns.saturating_add(1)) {
+                return Lies::Within;
+            }
+            if firing.ended_ns().is_none() {
+                found = Lies::Open;
+            }
+        }
+        found
+    }
+
     /// Whether the time is part of it; unknown yet, if absent.
     fn holds(&self, faults: &FaultFacts, time: (u64, u64)) -> Option<bool> {
-        let lies = lies(faults, &self.faults, time);
+        let lies = self.lies(faults, time);
         if lies == Lies::Open {
             return None;
         }
-        let of = || faults.firings.iter().filter(|firing| self.faults.contains(&firing.fault));
         let without = lies == Lies::Without;
         Some(match self.stretch.side {
             Side::During => !without,
             Side::Outside => without,
-            Side::Before => without && of().all(|f| f.injected_ns.is_none_or(|at_ns| time.1 < at_ns)),
-            Side::After => without && of().all(|f| f.injected_ns.is_some_and(|at_ns| at_ns < time.0)),
+            Side::Before => without && !self.has_begun(faults, time.1),
+            Side::After => without && self.has_had_all(faults, time.0),
         })
     }
 
-    /// Whether all that is planned was injected before the end of a window without any.
-    fn is_after(&self, faults: &FaultFacts, from_ns: u64) -> bool {
-        let mut of = faults.firings.iter().filter(|firing| self.faults.contains(&firing.fault));
-        of.all(|firing| firing.injected_ns.is_some_and(|at_ns| at_ns <= from_ns))
+    /// As [`Self::holds`], where nothing more will be known: what is not seen to be over lasts.
+    fn holds_at_last(&self, faults: &FaultFacts, time: (u64, u64)) -> bool {
+        self.holds(faults, time).unwrap_or(self.stretch.side == Side::During)
+    }
+
+    /// Whether any was injected by then.
+    fn has_begun(&self, faults: &FaultFacts, by_ns: u64) -> bool {
+        let mut of = faults.firings.iter().filter(|firing| self.is_meant(firing));
+        of.any(|firing| firing.injected_ns.is_some_and(|at_ns| at_ns <= by_ns))
+    }
+
+    /// Whether all that is planned was injected by then.
+    fn has_had_all(&self, faults: &FaultFacts, by_ns: u64) -> bool {
+        let mut of = faults.firings.iter().filter(|firing| self.is_meant(firing));
+        of.all(|firing| firing.injected_ns.is_some_and(|at_ns| at_ns <= by_ns))
     }
 
     /// On the run's clock.
     fn spans(&self, faults: &FaultFacts, load: &Spans, now_ns: u64) -> Spans {
-        let mut windows: Vec<(u64, u64)> = faults
-            .firings
-            .iter()
-            .filter(|firing| self.faults.contains(&firing.fault))
-            .filter_map(|firing| Some((firing.injected_ns?, firing.ended_ns().unwrap_or(u64::MAX))))
-            .collect();
-        windows.sort_unstable();
-        let mut edges = vec![0];
-        for (from_ns, to_ns) in windows {
-            // Windows that touch are one.
-            let begun = edges.len() > 1;
-            match edges.last_mut() {
-                Some(last) if begun && from_ns <= *last => *last = to_ns.max(*last),
-                Some(_) | None => edges.extend([from_ns, to_ns]),
-            }
-        }
-        edges.push(u64::MAX);
+        let windows = faults.windows(|firing| self.is_meant(firing));
         // Without, within, without, …: from the first moment to the last.
-        let pieces = edges.windows(2).map(|edge| (edge[0], edge[1])).enumerate();
+        let inner = windows.into_iter().flat_map(|(from_ns, to_ns)| [from_ns, to_ns]);
+        let edges: Vec<u64> = std::iter::once(0).chain(inner).chain([u64::MAX]).collect();
         let mut out = Spans::default();
         for span in load.iter() {
-            for (at, (from_ns, to_ns)) in pieces.clone() {
-                let middle = (from_ns.max(span.start_ns), to_ns.min(span.end_ns.unwrap_or(now_ns)));
+            for (at, edge) in edges.windows(2).enumerate() {
                 let wanted = match self.stretch.side {
                     Side::During => at % 2 == 1,
                     Side::Outside => at % 2 == 0,
                     Side::Before => at == 0,
-                    Side::After => at % 2 == 0 && self.is_after(faults, from_ns),
+                    Side::After => at % 2 == 0 && self.has_had_all(faults, edge[0]),
                 };
-                if wanted && middle.0 < middle.1 {
-                    out.add(Span { start_ns: middle.0, end_ns: Some(middle.1) });
+                let start_ns = edge[0].max(span.start_ns);
+                let end_ns = edge[1].min(span.end_ns.unwrap_or(now_ns));
+                if wanted && start_ns < end_ns {
+                    out.add(Span { start_ns, end_ns: Some(end_ns) });
                 }
             }
         }
@@ -145,12 +145,8 @@ impl Part {
 fn time(record: &Record) -> Option<(u64, u64)> {
     match &record.event {
         Event::Round(round) => Some((round.scheduled_ns.min(round.started_ns), round.finished_ns)),
-        Event::Latency(interval) => {
-            Some((interval.start_ns, interval.start_ns.saturating_add(interval.length_ns)))
-        }
-        Event::WorkloadLatency(interval) => {
-            Some((interval.start_ns, interval.start_ns.saturating_add(interval.length_ns)))
-        }
+        Event::Latency(interval) => Some(reach(interval.start_ns, interval.length_ns)),
+        Event::WorkloadLatency(interval) => Some(reach(interval.start_ns, interval.length_ns)),
         Event::Sample(sample) => Some((sample.started_ns, sample.started_ns)),
         Event::AgentExit(exit) => Some((exit.seen_ns, exit.seen_ns)),
         Event::Incident(incident) => {
@@ -174,6 +170,10 @@ fn time(record: &Record) -> Option<(u64, u64)> {
     }
 }
 
+fn reach(start_ns: u64, length_ns: u64) -> (u64, u64) {
+    (start_ns, start_ns.saturating_add(length_ns))
+}
+
 /// What is not inside stands as if it were of the warm-up: the next figures of the same processes follow on it.
 fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
     let nowhere = Spans::default();
@@ -185,9 +185,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
             let phase = if inside { round.phase } else { Phase::WarmUp };
             let round = Round { phase, ..round.clone() };
             facts.balance.round(&round);
-            if round.phase == Phase::Load {
-                facts.strays.round(&round);
-            }
+            facts.strays.round(&round);
             facts.load.push_round(&round, load);
             workloads::push_round(&mut facts.workloads, &round, load);
         }
@@ -251,28 +249,25 @@ impl Facts {
 
     /// To which of the parts a time belongs; absent as long as that is open and not `forced`.
     fn belongs(&self, when: (u64, u64), forced: bool) -> Option<Vec<bool>> {
-        if !forced && self.last_ns < when.1.saturating_add(LOGGED_NS) {
-            return None;
+        let parts = self.stretches.parts.iter();
+        if forced {
+            return Some(parts.map(|part| part.holds_at_last(&self.faults, when)).collect());
         }
-        let of = |part: &Part| {
-            let open = forced.then_some(part.stretch.side == Side::During);
-            part.holds(&self.faults, when).or(open)
-        };
-        self.stretches.parts.iter().map(of).collect()
+        let is_logged = self.last_ns >= when.1.saturating_add(LOGGED_NS);
+        is_logged.then(|| parts.map(|part| part.holds(&self.faults, when)).collect())?
     }
 
     /// The facts of a part of the load; or, in words, why there are none. The part was asked for from the start.
     pub(crate) fn within(&self, stretch: &Stretch) -> Result<Self, String> {
         let name = stretch.fault_name();
-        let part = self.stretches.parts.iter().find(|part| part.stretch == *stretch);
-        let at = self.stretches.parts.iter().position(|part| part.stretch == *stretch);
-        let (Some(part), Some(at)) = (part.filter(|part| !part.faults.is_empty()), at) else {
+        let mut parts = self.stretches.parts.iter();
+        let Some(part) = parts.find(|part| part.stretch == *stretch && !part.faults.is_empty()) else {
             return Err(format!("the run declares no fault `{name}`"));
         };
         let mut facts = (*part.facts).clone();
         for waiting in &self.stretches.waiting {
-            let inside = self.belongs(time(&waiting.record).unwrap_or_default(), true);
-            take(&mut facts, waiting, inside.is_some_and(|inside| inside[at]), &self.spans);
+            let inside = part.holds_at_last(&self.faults, time(&waiting.record).unwrap_or_default());
+            take(&mut facts, waiting, inside, &self.spans);
         }
         facts.spans = part.spans(&self.faults, &self.spans, self.last_ns);
         facts.last_ns = self.last_ns;
