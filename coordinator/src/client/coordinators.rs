@@ -242,13 +242,9 @@ impl Client {
         let _ = self.meet_coordinators();
         for index in 0..self.links.len() {
             events += self.look_for_left(index, each);
-            if self.links[index].as_ref().is_none_or(|link| link.lost.is_some()) {
-                continue;
-            }
-            if let Some(link) = &self.links[index] {
-                link.tasks.reassert();
-                link.answers.reassert();
-            }
+            let Some(link) = self.links[index].as_ref().filter(|link| link.lost.is_none()) else { continue };
+            link.tasks.reassert();
+            link.answers.reassert();
             let process = &self.control.coordinator(index as u32).process;
             let how = HowEnded::from_raw(process.wait_status.load(Ordering::Relaxed));
             let (failure, reclaim) = match process.life() {

@@ -61,7 +61,8 @@ impl Offspring {
     }
 }
 
-fn group_of(pid: i32) -> Option<i32> {
+/// The process group of a process; `None` if there is none with this pid.
+pub(super) fn group_of(pid: i32) -> Option<i32> {
     getpgid(Pid::from_raw(pid)).ok().map(|group| group.as_raw_nonzero().get())
 }
 

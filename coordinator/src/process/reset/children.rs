@@ -3,8 +3,8 @@
 use crate::os::clock::now_ns;
 use crate::process::exec::pause;
 use crate::process::fork::try_reap;
-use crate::process::offspring::children;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, waitid};
+use crate::process::offspring::{children, group_of};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::time::Duration;
 
 /// A process that is left after this long forks faster than it is killed, or hangs in the kernel.
@@ -56,6 +56,5 @@ fn has_any() -> bool {
 }
 
 fn is_kept(pid: i32, keep: Option<i32>) -> bool {
-    let group = getpgid(Pid::from_raw(pid)).ok();
-    keep.is_some() && group.map(|group| group.as_raw_nonzero().get()) == keep
+    keep.is_some() && group_of(pid) == keep
 }

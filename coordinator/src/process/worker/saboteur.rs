@@ -45,12 +45,17 @@ pub(super) struct Saboteur {
 }
 
 impl Saboteur {
+    /// Nanoseconds since the first task with the defect, which may be this one.
+    fn lasted(&mut self, now_ns: u64) -> u128 {
+        now_ns.saturating_sub(*self.since_ns.get_or_insert(now_ns)).into()
+    }
+
     /// What has to be leaked now.
     fn due(&mut self, sabotage: &Sabotage, now_ns: u64) -> u64 {
         if Per::from_raw(sabotage.per) != Some(Per::Hour) {
             return sabotage.amount;
         }
-        let lasted = u128::from(now_ns.saturating_sub(*self.since_ns.get_or_insert(now_ns)));
+        let lasted = self.lasted(now_ns);
         let all = u64::try_from(u128::from(sabotage.amount) * lasted / HOUR_NS).unwrap_or(u64::MAX);
         let due = all.saturating_sub(self.leaked);
         self.leaked = self.leaked.max(all);
@@ -61,8 +66,7 @@ impl Saboteur {
     fn slowed(&mut self, sabotage: &Sabotage, now_ns: u64) -> u64 {
         let more = u128::from(sabotage.amount.saturating_sub(1_000));
         let more = if Per::from_raw(sabotage.per) == Some(Per::Hour) {
-            let lasted = u128::from(now_ns.saturating_sub(*self.since_ns.get_or_insert(now_ns)));
-            more.saturating_mul(lasted) / HOUR_NS
+            more.saturating_mul(self.lasted(now_ns)) / HOUR_NS
         } else {
             more
         };
@@ -165,8 +169,8 @@ impl Worker {
     /// Until it is killed; it dies with its coordinator, too.
     fn hang(&self) {
         loop {
-            self.slot.bell.wait(Duration::from_secs(1), || false);
             // An order to end is beyond a process that hangs.
+            self.slot.bell.wait(Duration::from_secs(1), || false);
         }
     }
 

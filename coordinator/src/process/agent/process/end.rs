@@ -61,19 +61,18 @@ impl Process {
     }
 
     /// Waits, once its leader has ended, for what it has started and left behind.
-    fn await_others(&mut self, mut until_ns: impl FnMut() -> u64) {
-        while now_ns() < until_ns() && !self.group.reap_adopted(&mut Usage::default()) {
-            self.read(&mut |_| ());
-            self.buffer.clear();
-            self.searched = 0;
-            pause(REAP_LOOK);
-        }
+    fn await_others(&mut self, until_ns: impl FnMut() -> u64) {
+        self.drain_until(|process| process.group.reap_adopted(&mut Usage::default()), until_ns);
     }
 
-    /// Waits until it has ended, or until the time that is given each time; reads its output, so that it never waits for
-    /// that.
-    fn await_end(&mut self, mut until_ns: impl FnMut() -> u64) {
-        while !self.group.leader_has_ended() && now_ns() < until_ns() {
+    /// Waits until it has ended, or until the time that is given each time.
+    fn await_end(&mut self, until_ns: impl FnMut() -> u64) {
+        self.drain_until(|process| process.group.leader_has_ended(), until_ns);
+    }
+
+    /// Reads its output meanwhile, so that nothing ever waits for that.
+    fn drain_until(&mut self, is_done: impl Fn(&Self) -> bool, mut until_ns: impl FnMut() -> u64) {
+        while !is_done(self) && now_ns() < until_ns() {
             self.buffer.clear();
             self.searched = 0;
             self.read(&mut |_| ());
