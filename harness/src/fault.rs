@@ -14,8 +14,7 @@ mod pause;
 mod shm;
 
 use crate::scenario::fault::Action;
-use crate::system::{Identity, PlaceId, Presence};
-use crate::system::{Order, Process, System};
+use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;

@@ -246,7 +246,7 @@ impl Control {
         self.map.at(self.layout.state)
     }
 
-    /// A word that is no stage was overwritten: the supervisor will put it back.
+    /// A word that is not a stage was overwritten: the supervisor will put it back.
     pub fn stage(&self) -> Stage {
         Stage::from_raw(self.state().stage.load(Ordering::Acquire)).unwrap_or(Stage::Ready)
     }

@@ -1,4 +1,4 @@
-//! Moments of a load, and how many of all that there are.
+//! When in a load, and to how many processes, something is done.
 
 use crate::scenario::unit::duration_text;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl std::fmt::Display for At {
     }
 }
 
-/// How many of all that there are.
+/// A number of processes, or a share of all of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::scenario) enum Many {
     Count(u32),

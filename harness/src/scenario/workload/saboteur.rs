@@ -108,7 +108,7 @@ pub(super) static LATE: Key<Span> = Key {
 
 pub(super) static LIVES: Key<Span> = Key {
     name: "lives",
-    form: Span { least: Duration::from_secs(1), instead: "a process that ends at once is no orphan" },
+    form: Span { least: Duration::from_secs(1), instead: "a process that ends at once is not an orphan" },
     presence: Presence::RequiredBy { example: "\"1m\"", who: "`defect = \"leave-orphan\"`" },
     says: "Saboteur: how long an orphan runs, in whole seconds.",
 };

@@ -6,7 +6,7 @@ use rustix::fs::{FileType, Stat, fstat};
 /// What is known of standard output.
 #[derive(Debug)]
 pub(in crate::cli) struct Standing {
-    /// How long the file was after the last line; `None` if it is no file that could be looked for later.
+    /// How long the file was after the last line; `None` unless it is a regular file with a name.
     len: Option<i64>,
 }
 
