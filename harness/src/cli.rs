@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod run;
 mod schema;
+mod selftest;
 mod validate;
 mod verdict;
 
@@ -54,6 +55,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::List(args) => list::list(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Selftest(args) => selftest::selftest(&args),
         Verb::Schema { guide, json } => schema::schema(guide, json),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),

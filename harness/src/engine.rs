@@ -149,7 +149,8 @@ fn run_by(
     Ok((Ended { reason, detail, unprepared, recording_error }, case))
 }
 
-fn header(request: &Request) -> Header {
+/// The first line of the log of this run.
+pub(crate) fn header(request: &Request) -> Header {
     let plan = &request.plan;
     Header {
         format: reports::runlog::event::FORMAT,

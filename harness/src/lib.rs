@@ -10,4 +10,6 @@ pub mod host;
 pub mod private_shm;
 pub mod sample;
 pub mod scenario;
+pub mod selftest;
+pub mod synthetic;
 pub mod system;

@@ -5,6 +5,7 @@
 
 mod abort;
 mod case;
+mod check;
 mod evidence;
 mod judge;
 mod measure;
@@ -19,6 +20,7 @@ use crate::runlog::event::EndReason;
 use crate::stats::Interval;
 
 pub use case::{Asked, Case};
+pub use check::Check;
 pub use variant::{Ran, Smaller, Variant};
 
 /// The version of `verdict.json`.

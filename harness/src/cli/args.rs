@@ -47,6 +47,9 @@ pub enum Verb {
     /// Check whether this host can run fleets, and say how to fix what is missing
     #[command(before_help = "Example:  harness doctor scenarios/load-708.toml")]
     Doctor(DoctorArgs),
+    /// Check that the judge notices defects, one of each kind
+    #[command(before_help = "Example:  harness selftest")]
+    Selftest(SelftestArgs),
     /// Print the JSON Schema of scenario files
     #[command(before_help = "Example:  harness schema > scenarios/scenario.schema.json")]
     Schema {
@@ -213,6 +216,13 @@ pub struct DoctorArgs {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub variant: VariantArgs,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SelftestArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,

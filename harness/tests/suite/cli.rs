@@ -66,6 +66,7 @@ fn every_verb_prints_json() {
         &["schema"],
         &["schema", "--guide"],
         &["completions", "bash"],
+        &["selftest"],
     ] {
         let output = harness(&[arguments, &["--json"]].concat());
         let json: Result<serde_json::Value, _> = serde_json::from_slice(&output.stdout);
@@ -338,6 +339,16 @@ fn shared_memory_elsewhere_is_looked_at_there() {
     let output = command(&["doctor"]).env("COORDINATOR_SHM_DIR", "/nowhere").output().unwrap();
     assert_eq!(code(&output), 20);
     assert!(stdout(&output).contains("/nowhere"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_judge_notices_every_defect_of_the_self_test_and_the_readme_says_how_many() {
+    let output = harness(&["selftest"]);
+    let shown = stdout(&output);
+    assert_eq!(code(&output), 0, "{shown}");
+    let count = shown.lines().filter(|line| line.starts_with("  ")).count();
+    assert!(shown.contains(&format!("All {count} defects were noticed")), "{shown}");
+    assert!(include_str!("../../../README.md").contains(&format!("notices {count} defects")), "{count}");
 }
 
 #[test]

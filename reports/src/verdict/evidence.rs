@@ -12,7 +12,7 @@ mod work;
 
 use std::fmt::Write;
 
-use super::{Case, EvidenceResult, LogState, Verdict};
+use super::{Case, Check, EvidenceResult, LogState, Verdict};
 use crate::facts::{Facts, Gap};
 use crate::runlog::event::{Arrivals, EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
 use crate::units;
@@ -50,12 +50,18 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
 }
 
 fn check(
-    name: &str,
+    name: Check,
     verdict: Verdict,
     wanted: impl Into<String>,
     found: impl Into<String>,
 ) -> EvidenceResult {
-    EvidenceResult { name: name.into(), verdict, wanted: wanted.into(), found: found.into(), note: None }
+    EvidenceResult {
+        name: name.name().into(),
+        verdict,
+        wanted: wanted.into(),
+        found: found.into(),
+        note: None,
+    }
 }
 
 fn pass_or(bad: Verdict, good: bool) -> Verdict {
@@ -74,7 +80,7 @@ fn n(count: u64) -> String {
 fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     let wanted = "a run carried out to its end";
     let Some(end) = &facts.end else {
-        return check("run complete", Verdict::Inconclusive, wanted, "a log without an end");
+        return check(Check::RunComplete, Verdict::Inconclusive, wanted, "a log without an end");
     };
     let (verdict, found) = match end.reason {
         EndReason::Completed => (Verdict::Pass, "completed"),
@@ -87,7 +93,7 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
         EndReason::LaunchFailed => (Verdict::Fail, "the fleet never came up"),
         EndReason::RecordingFailed => (Verdict::Inconclusive, "the run could not be recorded"),
     };
-    let mut result = check("run complete", verdict, wanted, found);
+    let mut result = check(Check::RunComplete, verdict, wanted, found);
     result.note.clone_from(&end.detail);
     if let Some((line, _)) = log.torn {
         // What was written after the end changed the log, and more of it may have been changed.
@@ -113,7 +119,7 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
         ),
         None => (Verdict::Pass, format!("{} records, no contradiction", n(log.lines))),
     };
-    let mut result = check("log consistent", verdict, wanted, found);
+    let mut result = check(Check::LogConsistent, verdict, wanted, found);
     if unknown.skipped > 0 {
         result.note = Some(format!(
             "{} {} of a newer format {} skipped, and judging does not need {}: {}",
@@ -129,7 +135,7 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
 
 fn criteria_given(case: &Case) -> EvidenceResult {
     let given = case.criteria().iter().filter(|asked| !asked.spec.informational).count() as u64;
-    check("criteria given", pass_or(Verdict::Inconclusive, given > 0), "at least 1", n(given))
+    check(Check::CriteriaGiven, pass_or(Verdict::Inconclusive, given > 0), "at least 1", n(given))
 }
 
 fn load_duration(facts: &Facts) -> EvidenceResult {
@@ -147,7 +153,7 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
     }
     let enough = observed > 0 && observed as f64 >= declared as f64 * DURATION_SHARE_MIN;
     let mut result = check(
-        "load duration",
+        Check::LoadDuration,
         pass_or(Verdict::Inconclusive, enough),
         format!("99 % of {} at least", units::nanos(declared)),
         units::nanos(observed),
@@ -166,7 +172,7 @@ fn rounds_done(facts: &Facts) -> EvidenceResult {
     let recorded = done + facts.load.warm_up.rounds;
     let wanted = if planned == 0 { "at least 1 (closed loop)".into() } else { n(planned) };
     let verdict = pass_or(Verdict::Inconclusive, done >= planned.max(1));
-    let mut result = check("rounds done", verdict, wanted, n(done));
+    let mut result = check(Check::RoundsDone, verdict, wanted, n(done));
     if let Some(end) = &facts.end
         && end.rounds != recorded
         && end.rounds != done
@@ -187,7 +193,7 @@ fn work_done(facts: &Facts) -> EvidenceResult {
         _ => Verdict::Pass,
     };
     let found = format!("{} of {} tasks", n(counts.answered), n(counts.tasks));
-    check("work done", verdict, "answered tasks in the load phase", found)
+    check(Check::WorkDone, verdict, "answered tasks in the load phase", found)
 }
 
 fn agents_live(facts: &Facts) -> EvidenceResult {
@@ -201,10 +207,10 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
         Some(_) => "in every sweep as many processes as its stage has".to_owned(),
     };
     let Some(least) = samples.live_min else {
-        return check("agents seen", Verdict::Inconclusive, wanted, "no sweep in the load phase");
+        return check(Check::AgentsSeen, Verdict::Inconclusive, wanted, "no sweep in the load phase");
     };
     let mut result = check(
-        "agents seen",
+        Check::AgentsSeen,
         pass_or(Verdict::Inconclusive, samples.sweeps_short == 0),
         wanted,
         format!("{} at least, over {}", n(u64::from(least)), sweeps(samples.sweeps)),
@@ -227,7 +233,7 @@ fn sampling_coverage(facts: &Facts) -> EvidenceResult {
     let gap_max = every.saturating_mul(GAP_PERIODS_MAX);
     let good = samples.sweeps >= needed && samples.gap_max_ns <= gap_max;
     let mut result = check(
-        "sampling coverage",
+        Check::SamplingCoverage,
         pass_or(Verdict::Inconclusive, good),
         format!("{} of {}, no gap over {}", n(needed), sweeps(due), units::nanos(gap_max)),
         format!("{}, longest gap {}", sweeps(samples.sweeps), units::nanos(samples.gap_max_ns)),
@@ -243,9 +249,9 @@ fn sampler_on_time(facts: &Facts) -> EvidenceResult {
     let wanted = format!("p99 of the lateness within {}", units::nanos(every));
     let lateness = &facts.samples.lateness;
     let Some(p99) = lateness.quantile_ns(0.99) else {
-        return check("sampler on time", Verdict::Inconclusive, wanted, "no sweep in the load phase");
+        return check(Check::SamplerOnTime, Verdict::Inconclusive, wanted, "no sweep in the load phase");
     };
-    check("sampler on time", pass_or(Verdict::Inconclusive, p99 <= every), wanted, units::nanos(p99))
+    check(Check::SamplerOnTime, pass_or(Verdict::Inconclusive, p99 <= every), wanted, units::nanos(p99))
 }
 
 /// Only where a criterion rests on it.
@@ -258,7 +264,7 @@ fn pss_read(case: &Case) -> Option<EvidenceResult> {
     let wanted = ((due as f64 * COVERAGE_MIN).floor() as u64).max(1);
     let found = facts.samples.sweeps_with_pss;
     Some(check(
-        "PSS read",
+        Check::PssRead,
         pass_or(Verdict::Inconclusive, found >= wanted),
         format!("{} that read it from every process", sweeps(wanted)),
         n(found),
@@ -270,7 +276,7 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
     let c = &facts.load.counts;
     let good = c.answered + c.failed == c.tasks;
     let mut result = check(
-        "each task counted once",
+        Check::CountedOnce,
         pass_or(Verdict::Fail, good),
         "accepted = answered + failed",
         format!("{} = {} + {}", n(c.tasks), n(c.answered), n(c.failed)),
@@ -291,7 +297,12 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
 
 fn ledger(facts: &Facts) -> EvidenceResult {
     let Some(ledger) = &facts.ledger else {
-        return check("ledger", Verdict::Inconclusive, "both ends count the same", "no ledger in the log");
+        return check(
+            Check::Ledger,
+            Verdict::Inconclusive,
+            "both ends count the same",
+            "no ledger in the log",
+        );
     };
     let wanted = match ledger.evidence {
         LedgerEvidence::Client => {
@@ -313,7 +324,7 @@ fn ledger(facts: &Facts) -> EvidenceResult {
         (true, false) => Verdict::Inconclusive,
         (true, true) => Verdict::Pass,
     };
-    let mut result = check("ledger", verdict, wanted, counted(ledger));
+    let mut result = check(Check::Ledger, verdict, wanted, counted(ledger));
     if !wrong.is_empty() {
         result.note = Some(shorten(&wrong));
     } else if !unread.is_empty() {
@@ -425,7 +436,7 @@ fn against_rounds(facts: &Facts, ledger: &Ledger) -> Option<String> {
 fn nothing_left(facts: &Facts) -> EvidenceResult {
     let wanted = "no process and no file of the run";
     let Some(verify) = &facts.verify else {
-        return check("nothing left behind", Verdict::Inconclusive, wanted, "not checked");
+        return check(Check::NothingLeft, Verdict::Inconclusive, wanted, "not checked");
     };
     let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
     // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.
@@ -441,7 +452,7 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
         }
         Verdict::Pass | Verdict::Inconclusive => "nothing".into(),
     };
-    let mut result = check("nothing left behind", verdict, wanted, found);
+    let mut result = check(Check::NothingLeft, verdict, wanted, found);
     result.note = (!names.is_empty()).then(|| shorten(&names));
     result
 }
@@ -454,7 +465,7 @@ fn files_altered(facts: &Facts) -> Option<EvidenceResult> {
     }
     let found = format!("{} altered by others", n(altered.len() as u64));
     let wanted = "files that only the fleet alters";
-    let mut result = check("shared memory untouched", Verdict::Fail, wanted, found);
+    let mut result = check(Check::MemoryUntouched, Verdict::Fail, wanted, found);
     result.note = Some(shorten(altered));
     Some(result)
 }

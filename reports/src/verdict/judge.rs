@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::case::Asked;
 use super::evidence::shorten;
 use super::measure::{Measured, measure};
-use super::{CriterionResult, EvidenceResult, LogState, Ran, Variant, Verdict};
+use super::{Check, CriterionResult, EvidenceResult, LogState, Ran, Variant, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Scale, Unit};
 use crate::facts::Facts;
 use crate::runlog::event::EndReason;
@@ -244,7 +244,7 @@ pub(super) fn reasons(
         };
         for &verdict in told {
             for e in evidence.iter().filter(|e| e.verdict == verdict) {
-                let tasks = verdict == Verdict::Fail && e.name == "work done";
+                let tasks = verdict == Verdict::Fail && e.name == Check::WorkDone.name();
                 out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
             }
             for c in criteria.iter().filter(|c| c.verdict == verdict && !c.informational) {

@@ -2,7 +2,7 @@
 
 use super::{check, n, pass_or, shorten};
 use crate::facts::{Facts, Firing};
-use crate::verdict::{EvidenceResult, Verdict};
+use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// Only of scenarios that declare faults. A fault that was not shown proves nothing about the fleet: INCONCLUSIVE, never
 /// better.
@@ -16,7 +16,7 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     let wanted =
         format!("{} injected, each shown by other means, and healed where it lasts", n(firings.len() as u64));
     let mut result = check(
-        "faults proven",
+        Check::FaultsProven,
         pass_or(Verdict::Inconclusive, whole == firings.len() && !firings.is_empty()),
         wanted,
         n(whole as u64),

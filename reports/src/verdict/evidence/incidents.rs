@@ -3,7 +3,7 @@
 use super::{check, n, pass_or, shorten};
 use crate::criterion::MetricId;
 use crate::facts::Facts;
-use crate::verdict::{Case, EvidenceResult, Verdict};
+use crate::verdict::{Case, Check, EvidenceResult, Verdict};
 
 pub(super) fn no_deaths(facts: &Facts) -> EvidenceResult {
     let exits = &facts.exits_unexpected;
@@ -12,7 +12,7 @@ pub(super) fn no_deaths(facts: &Facts) -> EvidenceResult {
         0 => n(exits.total),
         declared => format!("{}, beside {} that faults of the scenario explain", n(exits.total), n(declared)),
     };
-    let mut result = check("no undeclared death", verdict, "0", found);
+    let mut result = check(Check::NoDeath, verdict, "0", found);
     let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
     if !who.is_empty() {
         result.note = Some(shorten(&who));
@@ -53,7 +53,7 @@ pub(super) fn no_incidents(case: &Case) -> Option<EvidenceResult> {
             )
         }
     };
-    let mut result = check("no undeclared incident", verdict, wanted, found);
+    let mut result = check(Check::NoIncident, verdict, wanted, found);
     let what: Vec<_> =
         facts.incidents.items.iter().map(|i| format!("{} (pid {}) {}", i.name, i.pid, i.how)).collect();
     if !what.is_empty() {
@@ -77,7 +77,7 @@ pub(super) fn no_alerts(facts: &Facts) -> Option<EvidenceResult> {
         0 => n(total),
         critical => format!("{}, {} of them critical", n(total), n(critical)),
     };
-    let mut result = check("no alert", verdict, "0, informational ones aside", found);
+    let mut result = check(Check::NoAlert, verdict, "0, informational ones aside", found);
     let what: Vec<_> = facts.alerts_grave.items.iter().map(|alert| alert.text.clone()).collect();
     if !what.is_empty() {
         result.note = Some(shorten(&what));

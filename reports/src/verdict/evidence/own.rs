@@ -3,7 +3,7 @@
 use super::{check, pass_or};
 use crate::facts::{Facts, Held};
 use crate::units;
-use crate::verdict::{EvidenceResult, Verdict};
+use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// Files that are open for a moment, or opened late.
 const FDS_GROWTH_MAX: u64 = 4;
@@ -22,7 +22,7 @@ pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
         "over the load no more than {FDS_GROWTH_MAX} descriptors, and {} or {SHARE_GROWTH_MAX} % of its memory, that stay",
         units::bytes(BYTES_GROWTH_MAX as f64)
     );
-    let name = "harness does not grow";
+    let name = Check::HarnessGrowsNot;
     let (Some((early, late)), Some(shown)) = (facts.own.early_and_late(), facts.own.shown()) else {
         return Some(check(name, Verdict::Inconclusive, wanted, "no sweep in the load phase read it"));
     };

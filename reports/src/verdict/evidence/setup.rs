@@ -3,7 +3,7 @@
 use super::{check, n, shorten};
 use crate::facts::Facts;
 use crate::runlog::event::When;
-use crate::verdict::{EvidenceResult, Verdict};
+use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// One check for each of the two that the scenario has.
 pub(super) fn all(facts: &Facts) -> Vec<EvidenceResult> {
@@ -29,7 +29,7 @@ fn of(when: When, planned: u64, facts: &Facts) -> EvidenceResult {
     let good = failed.is_empty() && done >= planned;
     let verdict = if good { Verdict::Pass } else { Verdict::Inconclusive };
     let wanted = format!("{} with exit status 0", commands(planned));
-    let mut result = check(when.name(), verdict, wanted, n(done));
+    let mut result = check(of_command(when), verdict, wanted, n(done));
     if !failed.is_empty() {
         result.note = Some(shorten(&failed));
     } else if !good {
@@ -40,4 +40,11 @@ fn of(when: When, planned: u64, facts: &Facts) -> EvidenceResult {
 
 fn commands(count: u64) -> String {
     format!("{} command{}", n(count), if count == 1 { "" } else { "s" })
+}
+
+fn of_command(when: When) -> Check {
+    match when {
+        When::SetUp => Check::SetUp,
+        When::TearDown => Check::TearDown,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{check, n, pass_or, shorten};
 use crate::facts::Facts;
-use crate::verdict::{EvidenceResult, Verdict};
+use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// Only where the number of workers is to change.
 pub(super) fn done(facts: &Facts) -> Option<EvidenceResult> {
@@ -14,7 +14,7 @@ pub(super) fn done(facts: &Facts) -> Option<EvidenceResult> {
     let done = plan.stages.len() - missed.len();
     let wanted = format!("{}, each with its workers", n(plan.stages.len() as u64));
     let mut result =
-        check("stages done", pass_or(Verdict::Inconclusive, missed.is_empty()), wanted, n(done as u64));
+        check(Check::StagesDone, pass_or(Verdict::Inconclusive, missed.is_empty()), wanted, n(done as u64));
     result.note = (!missed.is_empty()).then(|| shorten(&missed));
     Some(result)
 }

@@ -3,7 +3,7 @@
 use super::{check, n, shorten};
 use crate::facts::{Facts, MixedWork, WorkFacts};
 use crate::units;
-use crate::verdict::{EvidenceResult, Verdict};
+use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// Of the CPU time that the answers claim: the clock that the worker reads and the one that the kernel shows need not
 /// count an interrupt alike.
@@ -17,7 +17,7 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     let contradicted = facts.load.counts.contradicted + facts.load.warm_up.contradicted;
     if contradicted > 0 {
         let found = format!("{} with times that the harness's clock contradicts", n(contradicted));
-        let mut result = check("work proven", Verdict::Fail, "answers whose times can be true", found);
+        let mut result = check(Check::WorkProven, Verdict::Fail, "answers whose times can be true", found);
         let rounds = facts.task_failures.items.iter();
         let first: Vec<_> =
             rounds.filter(|f| f.reason.contains(" it says it ")).map(|f| f.reason.clone()).collect();
@@ -29,7 +29,7 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     }
     let Some(per_task_ns) = facts.work.per_task_ns() else {
         let found = "no answer that the harness's clock contradicts";
-        return Some(check("work proven", Verdict::Pass, "answers whose times can be true", found));
+        return Some(check(Check::WorkProven, Verdict::Pass, "answers whose times can be true", found));
     };
     Some(cpu(facts, &facts.work, per_task_ns))
 }
@@ -47,7 +47,7 @@ fn cpu(facts: &Facts, work: &WorkFacts, per_task_ns: u64) -> EvidenceResult {
             _ if is_short(used_us, tasks) => Verdict::Fail,
             _ => Verdict::Pass,
         };
-        return check("work proven", verdict, wanted, found);
+        return check(Check::WorkProven, verdict, wanted, found);
     }
     let (mut used_us, mut rounds, mut lacking) = (0_u64, 0_u64, Vec::new());
     for (id, worked) in work.workers() {
@@ -64,11 +64,11 @@ fn cpu(facts: &Facts, work: &WorkFacts, per_task_ns: u64) -> EvidenceResult {
     }
     if rounds == 0 {
         let found = "no sweep saw a worker after a round that was answered whole";
-        return check("work proven", Verdict::Inconclusive, wanted, found);
+        return check(Check::WorkProven, Verdict::Inconclusive, wanted, found);
     }
     let verdict = if lacking.is_empty() { Verdict::Pass } else { Verdict::Fail };
     let found = format!("{} for {} tasks", units::nanos(used_us.saturating_mul(1_000)), n(rounds));
-    let mut result = check("work proven", verdict, wanted, found);
+    let mut result = check(Check::WorkProven, verdict, wanted, found);
     result.note = (!lacking.is_empty()).then(|| shorten(&lacking));
     result
 }
@@ -78,7 +78,7 @@ fn cpu_of_all(work: &MixedWork) -> EvidenceResult {
     let wanted = "90 % of the CPU time that the answered tasks of all workloads claim, as the kernel counts";
     let Some(proof) = work.proof() else {
         let found = "no sweep saw a worker after a round with a task that claims CPU time";
-        return check("work proven", Verdict::Inconclusive, wanted, found);
+        return check(Check::WorkProven, Verdict::Inconclusive, wanted, found);
     };
     let needed_ns = proof.claimed_ns as f64 * CPU_SHARE_MIN;
     let found = format!("{} of {}", units::nanos(proof.used_ns), units::nanos(proof.claimed_ns));
@@ -89,7 +89,7 @@ fn cpu_of_all(work: &MixedWork) -> EvidenceResult {
     } else {
         Verdict::Fail
     };
-    let mut result = check("work proven", verdict, wanted, found);
+    let mut result = check(Check::WorkProven, verdict, wanted, found);
     if verdict == Verdict::Inconclusive {
         let unseen = units::nanos(proof.unseen_ns);
         result.note =
