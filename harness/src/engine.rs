@@ -293,7 +293,7 @@ impl Run<'_> {
         if !plan.asks_for(MetricId::LaunchRatio) {
             return None;
         }
-        let processes = 1 + plan.shape().coordinators() + plan.workers_at_start();
+        let processes = 1 + plan.coordinators_at_start() + plan.workers_at_start();
         let mut times: Vec<Duration> = Vec::new();
         for _ in 0..BARE_FORKS_TIMES {
             if self.stop.mode() != StopMode::Run {

@@ -6,7 +6,7 @@
 //! for is handed in. Only the load phase counts for
 //! criteria; warm-up is shown and not judged.
 
-mod balance;
+pub(crate) mod balance;
 mod distribution;
 mod each;
 mod faults;
@@ -240,7 +240,7 @@ impl Facts {
                     Phase::Drain | Phase::Verify => self.end_load(record.t_ns),
                 }
             }
-            Event::Agents(event) => self.introduce(event),
+            Event::Agents(event) => self.introduce(event, record.t_ns),
             Event::AgentReplaced(new) => {
                 self.faults.replaced(new);
                 self.replaced(new, record.t_ns);
@@ -290,7 +290,8 @@ impl Facts {
         }
     }
 
-    fn introduce(&mut self, event: &Agents) {
+    fn introduce(&mut self, event: &Agents, t_ns: u64) {
+        self.balance.introduce(&event.agents, t_ns);
         self.launch_ns = Some(self.launch_ns.unwrap_or(0).max(event.launch_ns));
         self.bare_forks_ns = self.bare_forks_ns.or(event.bare_forks_ns);
         for agent in &event.agents {
@@ -301,9 +302,7 @@ impl Facts {
 
     /// Whether a declared fault explains it.
     fn exit(&mut self, exit: &AgentExit) -> bool {
-        if self.role_of(exit.agent) == Some(Role::Coordinator) {
-            self.balance.exit(exit);
-        }
+        self.balance.exit(exit);
         if exit.expected {
             self.exits_expected += 1;
         } else if self.faults.explains(exit) {

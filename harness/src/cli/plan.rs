@@ -175,7 +175,11 @@ fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
     let (Some(least), start) = (plan.workers_least(), plan.workers_at_start()) else { return Vec::new() };
     let most = plan.shape().workers_per_coordinator() * coordinators;
     if plan.stages().is_empty() {
-        return vec![("workers", format!("{start} at the start, {least} to {most} by load"))];
+        let row = |start, least, most| format!("{start} at the start, {least} to {most} by load");
+        let of_coordinators = plan
+            .coordinators_least()
+            .map(|least| ("coordinators", row(plan.coordinators_at_start(), least, coordinators)));
+        return of_coordinators.into_iter().chain([("workers", row(start, least, most))]).collect();
     }
     let mut rows = vec![("workers", format!("{start} at the start, {least} to {most}"))];
     let mut every = plan.load().every();

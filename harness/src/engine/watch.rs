@@ -31,7 +31,7 @@ pub struct Watch {
     unsettled_ns: Option<u64>,
     /// An operator has scaled the system: processes may come and go at any time, and no death is counted.
     scaled: bool,
-    /// The run scales the system, or the system itself: workers come and go in order. Since when the fleet was complete.
+    /// The run scales the system, or the system itself: processes come and go in order. Since when the fleet was complete.
     elastic: Option<u64>,
 }
 
@@ -80,7 +80,7 @@ impl Watch {
     }
 
     /// Every process that the system says it has and that the kernel shows with that start time. One that is
-    /// not there is an error: nothing it seems to answer would count. Only of a system that follows its load may workers have
+    /// not there is an error: nothing it seems to answer would count. Only of a system that follows its load may some have
     /// been retired already.
     pub fn begin(system: &dyn System, follows_load: bool) -> Result<Self, String> {
         let own = Identity::own();
@@ -97,7 +97,7 @@ impl Watch {
         for process in &system.processes() {
             let (place, id) = (process.place, watch.agents.len() as AgentId);
             if system.presence(process.identity()) != Presence::Alive {
-                if follows_load && place.role() == PlaceRole::Worker && process.deaths == 0 {
+                if follows_load && place != PlaceId::Supervisor && process.deaths == 0 {
                     continue;
                 }
                 return Err(format!("{place} (pid {}) is not in /proc right after the launch", process.pid));
@@ -141,7 +141,7 @@ impl Watch {
         self.unsettled_ns.get_or_insert(0);
     }
 
-    /// The number of workers is to change in this run. `launch_ns` is how long the launch took.
+    /// The number of processes is to change in this run. `launch_ns` is how long the launch took.
     pub fn expect_changes(&mut self, launch_ns: u64) {
         self.elastic = Some(launch_ns);
         self.unsettled_ns.get_or_insert(0);
@@ -198,7 +198,7 @@ impl Watch {
         Seen { events, arrived, replaced }
     }
 
-    /// Workers in places that had none before.
+    /// Processes in places that had none before.
     fn arrived(
         &mut self,
         system: &dyn System,
@@ -222,15 +222,14 @@ impl Watch {
         arrived
     }
 
-    /// Workers that ended in order, since they were too many. Another process may come in their places.
+    /// Workers and coordinators that ended in order, since they were too many. Others may come in their places.
     fn retired(&mut self, system: &dyn System, processes: &[Process], seen_ns: u64) -> Vec<AgentExit> {
         if self.elastic.is_none() {
             return Vec::new();
         }
         let mut exits = Vec::new();
         for process in processes {
-            let is_worker = process.place.role() == PlaceRole::Worker;
-            if is_worker
+            if process.place != PlaceId::Supervisor
                 && process.life == Life::Stopped
                 && system.presence(process.identity()) == Presence::Gone
             {

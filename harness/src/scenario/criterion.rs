@@ -382,10 +382,8 @@ impl Reach {
     /// Of a load with so many tasks.
     pub(super) fn new(fleet: &Fleet, tasks: Option<u64>) -> Self {
         let most = fleet.shape.processes();
-        let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
         // Where the number changes, the fewest that a sweep may see.
-        let processes = most - workers + fleet.workers_least().unwrap_or(workers);
-        Self { processes, processes_most: most, tasks }
+        Self { processes: fleet.processes_least(), processes_most: most, tasks }
     }
 
     /// The most processes that the figure of a criterion over them can be.

@@ -233,6 +233,20 @@ impl Plan {
         self.scenario.fleet.workers_least()
     }
 
+    pub fn coordinators_at_start(&self) -> u32 {
+        self.scenario.fleet.coordinators_at_start()
+    }
+
+    /// The fewest at any time. Nothing if their number never changes.
+    pub fn coordinators_least(&self) -> Option<u32> {
+        self.scenario.fleet.coordinators_least()
+    }
+
+    /// The fewest at any time, with the supervisor.
+    pub fn processes_least(&self) -> u32 {
+        self.scenario.fleet.processes_least()
+    }
+
     /// Whether the fleet itself decides how many workers it has.
     pub fn follows_load(&self) -> bool {
         self.workers_least().is_some() && self.stages().is_empty()
@@ -340,6 +354,8 @@ impl Plan {
             tasks_per_round: self.tasks_for_any(),
             workers_at_start: self.workers_least().map(|_| self.workers_at_start()),
             workers_least: self.workers_least(),
+            coordinators_at_start: self.coordinators_least().map(|_| self.coordinators_at_start()),
+            coordinators_least: self.coordinators_least(),
             private_shm: self.private_shm().map(|room| RoomFacts { bytes: room.bytes, inodes: room.inodes }),
             workers_asked: self.scenario.fleet.workers_asked(),
             stages: self.stages().iter().map(|stage| stage.facts(shape.coordinators())).collect(),

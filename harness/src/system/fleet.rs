@@ -271,13 +271,16 @@ impl System for RunningFleet {
             .iter()
             .zip(0..)
             .map(|(coordinator, index)| {
-                // What a dead coordinator had counted is from its last moment, and reconciles with nothing.
-                let alive = !coordinator.process.identity().is_gone() && !coordinator.process.is_dead();
+                // What a dead coordinator had counted is from its last moment, and reconciles with nothing. One that was
+                // retired has counted to its end, and one that was never wanted has counted nothing.
+                let process = &coordinator.process;
+                let in_order = process.is_stopped() || process.is_absent();
+                let counts = in_order || !process.identity().is_gone() && !process.is_dead();
                 CoordinatorLedger {
-                    name: coordinator.process.place.to_string(),
+                    name: process.place.to_string(),
                     client: words::row(self.client.ledger_of(index)),
-                    coordinator: alive.then(|| words::row(coordinator.ledger)),
-                    executed_by_workers: alive.then(|| words::executed(&coordinator.workers)),
+                    coordinator: counts.then(|| words::row(coordinator.ledger)),
+                    executed_by_workers: counts.then(|| words::executed(&coordinator.workers)),
                 }
             })
             .collect();

@@ -92,9 +92,7 @@ fn every_scenario_watches_all_of_its_processes_and_asks_for_every_task() {
         let plan = plan(&source, None, None);
         let asks = |pass: &str| plan.criteria().iter().any(|spec| spec.pass == pass);
         // Those that a fault ends are missed until their successors are there.
-        let shape = plan.shape();
-        let least = plan.workers_least().map(|workers| 1 + shape.coordinators() + workers);
-        let all_there = format!("agents.live min >= {}", least.unwrap_or_else(|| shape.processes()));
+        let all_there = format!("agents.live min >= {}", plan.processes_least());
         assert!(asks(&all_there) || !plan.faults().is_empty(), "{}", source.name);
         // Workers that are to lose tasks lose these, and no others.
         let loses = plan.sabotage().iter().any(Option::is_some)

@@ -93,6 +93,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("workers = 4", "workers = 4\nspeed = 3"),
     ("workers = 4", "workers = 4\nworkers_max = 5000"),
     ("workers = 4", "workers = 4\nscale_up_at = \"90%\""),
+    ("workers = 4", "workers = 4\ncoordinators_max = 257"),
+    ("workers = 4", "workers = 4\ncoordinators_min = 0"),
+    (
+        "topology = \"hybrid\"\ncoordinators = 2",
+        "topology = \"flat\"\ncoordinators = 1\ncoordinators_max = 3",
+    ),
     ("workers = 4", "workers = 4\nscale_pause = \"1s\""),
     ("workers = 4", "workers = 4\nworkers_max = 8\nscale_up_at = \"300%\""),
     ("workers = 4", "workers = 4\nworkers_max = 8\nscale_up_at = 0.8"),

@@ -394,7 +394,7 @@ const CATALOGUE: &[Metric] = &[
     metric(MetricId::FailuresOther, "failures.other", Kind::Count, Unit::Count, WHOLE,
         "tasks that failed for any other reason; without wrong answers (delivery.corrupt), and answers whose times cannot be true"),
     metric(MetricId::Balance, "balance", Kind::Value, Unit::OfMean, WHOLE,
-        "how unevenly the coordinators shared the work: standard deviation of the tasks that each had answered, over their mean (coefficient of variation); over the rounds in which all coordinators were up"),
+        "how unevenly the coordinators shared the work: standard deviation of the tasks that each had answered, over their mean (coefficient of variation); over the rounds in which none was missing"),
     metric(MetricId::PoolReuse, "pool.reuse", Kind::Value, Unit::Share, WHOLE,
         "attempts at tasks that found their worker there, over all attempts: for the others a worker had to be started; over the whole run"),
     metric(MetricId::PoolPoisoned, "pool.poisoned", Kind::Count, Unit::Count, WHOLE,

@@ -20,11 +20,10 @@ pub struct Scaling {
 
 impl Scaling {
     pub(super) fn new(plan: &PlanFacts) -> Self {
-        let around = 1 + plan.coordinators;
-        let at_start = plan.workers_at_start.map_or(plan.processes, |workers| around.saturating_add(workers));
+        let at_start = plan.processes_at_start();
         // Where the fleet itself decides, there may be the fewest at any time.
-        let by_load = plan.workers_least.filter(|_| plan.stages.is_empty());
-        let least = by_load.map_or(at_start, |workers| around.saturating_add(workers));
+        let by_load = plan.processes_by_load();
+        let least = by_load.unwrap_or(at_start);
         let most = by_load.map(|_| plan.processes);
         Self { processes: at_start, most, least, since_ns: 0, least_before: least, stages: Vec::new() }
     }

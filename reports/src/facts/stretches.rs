@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::faults::{FaultFacts, Firing};
 use super::spans::{Span, Spans};
 use super::{Facts, workloads};
-use crate::runlog::event::{Event, Header, Phase, Record, Role, Round, Severity};
+use crate::runlog::event::{Event, Header, Phase, Record, Round, Severity};
 use crate::stretch::{Side, Stretch};
 
 /// A step of a fault is in the log so long after it at most.
@@ -178,7 +178,7 @@ fn reach(start_ns: u64, length_ns: u64) -> (u64, u64) {
 fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
     let nowhere = Spans::default();
     match &waiting.record.event {
-        Event::Agents(event) => facts.introduce(event),
+        Event::Agents(event) => facts.introduce(event, waiting.record.t_ns),
         Event::AgentReplaced(new) => facts.replaced(new, waiting.record.t_ns),
         Event::Scaled(scaled) => facts.samples.scaling.push(scaled),
         Event::Round(round) => {
@@ -198,9 +198,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
             facts.samples.push(sample, if inside { load } else { &nowhere }, u32::MAX);
         }
         Event::AgentExit(exit) => {
-            if facts.role_of(exit.agent) == Some(Role::Coordinator) {
-                facts.balance.exit(exit);
-            }
+            facts.balance.exit(exit);
             if inside && !waiting.declared && !exit.expected {
                 facts.exits_unexpected.push(exit.clone());
             }

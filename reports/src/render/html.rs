@@ -365,7 +365,13 @@ fn plan(run: &Facts) -> Vec<Fact> {
 fn size_over_time(p: &PlanFacts) -> Vec<Fact> {
     let workers = |count: u32| n(u64::from(count));
     let Some(least) = p.workers_least else { return Vec::new() };
-    let mut facts = vec![fact("workers at the start", workers(p.workers_at_start.unwrap_or(p.places())))];
+    let mut facts = Vec::new();
+    if let (Some(start), Some(least)) = (p.coordinators_at_start, p.coordinators_least) {
+        facts.push(fact("coordinators at the start", n(u64::from(start))));
+        let most = n(u64::from(p.coordinators));
+        facts.push(fact("coordinators, by load", format!("{} to {most}", n(u64::from(least)))));
+    }
+    facts.push(fact("workers at the start", workers(p.workers_at_start.unwrap_or(p.places()))));
     if p.stages.is_empty() {
         facts.push(fact("workers, by load", format!("{} to {}", workers(least), workers(p.places()))));
     }

@@ -136,10 +136,11 @@ fn run(out: &mut String, facts: &Facts) {
     }
     let _ = writeln!(
         out,
-        "- fleet: {} processes ({} coordinators × {} workers), {}",
+        "- fleet: {} processes ({} coordinators × {} workers{}), {}",
         h.plan.processes,
         h.plan.coordinators,
         h.plan.workers_per_coordinator,
+        if h.plan.workers_least.is_some() { ", at most" } else { "" },
         prose(&h.plan.workload)
     );
     let _ = writeln!(

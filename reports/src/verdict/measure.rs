@@ -12,6 +12,7 @@ mod strays;
 
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId as Id};
+use crate::facts::balance::{Share, variation};
 use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad};
 use crate::runlog::event::{Batches, Pool};
 use crate::scope::Scope;
@@ -256,25 +257,28 @@ fn pool_count(facts: &Facts, of: fn(Pool) -> u64) -> Source<'_> {
     }
 }
 
-/// Coefficient of variation of the tasks that the coordinators have answered while all were up; in logs from before 2.3, of all.
+/// Coefficient of variation of the tasks that the coordinators have answered while none was missing; in logs from before 2.3, of
+/// all.
 fn balance(facts: &Facts) -> Result<f64, &'static str> {
-    let done: Vec<f64> = match facts.balance.answered() {
+    let shares: Vec<Share> = match facts.balance.shares() {
         Some(_) if facts.balance.rounds() == 0 => return Err("no round had all coordinators"),
-        Some(answered) => answered.iter().map(|n| *n as f64).collect(),
+        // One that was never there has no part.
+        Some(shares) => {
+            let was_there =
+                |share: &&Share| share.equal > 0.0 || facts.header.plan.coordinators_least.is_none();
+            shares.iter().filter(was_there).copied().collect()
+        }
         None => {
             let ledger = facts.ledger.as_ref().ok_or("the log has no ledger")?;
-            ledger.coordinators.iter().map(|c| c.client.answered as f64).collect()
+            let done = || ledger.coordinators.iter().map(|row| row.client.answered);
+            let equal = done().map(|n| n as f64).sum::<f64>() / done().count().max(1) as f64;
+            done().map(|answered| Share { answered, equal }).collect()
         }
     };
-    if done.len() < 2 {
+    if shares.len() < 2 {
         return Err("there was one coordinator, which shared with no other");
     }
-    let mean = done.iter().sum::<f64>() / done.len() as f64;
-    if mean <= 0.0 {
-        return Err("no task was answered");
-    }
-    let variance = done.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / done.len() as f64;
-    Ok(variance.sqrt() / mean)
+    variation(&shares).ok_or("no task was answered")
 }
 
 /// The criterion's figure over what the facts hold so far.

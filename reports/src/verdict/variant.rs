@@ -167,9 +167,11 @@ fn title(header: &Header, workers: u64) -> String {
         }
         _ => many(workers, "worker"),
     };
-    let fleet = match plan.topology {
-        Topology::Flat => format!("{workers} under one coordinator"),
-        Topology::Hybrid => format!("{workers} under {}", many(u64::from(plan.coordinators), "coordinator")),
+    let coordinators = many(u64::from(plan.coordinators), "coordinator");
+    let fleet = match (plan.topology, plan.coordinators_least) {
+        (Topology::Flat, _) => format!("{workers} under one coordinator"),
+        (Topology::Hybrid, None) => format!("{workers} under {coordinators}"),
+        (Topology::Hybrid, Some(least)) => format!("{workers} under {least} to {coordinators}"),
     };
     let round = match plan.tasks_per_round {
         None => "round".to_owned(),

@@ -305,3 +305,55 @@ fn a_change_of_size_that_the_plan_has_no_room_for_is_a_contradiction() {
         assert!(consistent.found.contains(said), "{said}: {consistent:#?}");
     }
 }
+
+/// A run in which coord/1 ends in order in the middle of the load. Coordinators at least, if their number follows the load.
+fn with_a_retired_coordinator(least: Option<u32>) -> Judgement {
+    let mut all = Run { failed: |_| 0, ..Run::asking("delivery.failed == 0") }.events();
+    let mut of = None;
+    for (_, event) in &mut all {
+        match event {
+            Event::Header(header) => {
+                let plan = &mut header.plan;
+                (plan.workers_least, plan.workers_at_start) = (Some(3), Some(6));
+                (plan.coordinators_least, plan.coordinators_at_start) = (least, least.map(|_| 2));
+            }
+            Event::Agents(agents) => of = agents.agents.iter().find(|agent| agent.name == "coord/1").cloned(),
+            _ => {}
+        }
+    }
+    let agent = of.unwrap();
+    all.retain(|(_, event)| !matches!(event, Event::AgentExit(exit) if exit.agent == agent.id));
+    let middle = all.len() / 2;
+    let seen_ns = all[middle - 1].0;
+    let how = "retired when the fleet was scaled".to_owned();
+    let (name, pid) = (agent.name, agent.pid);
+    let exit = AgentExit { agent: agent.id, incarnation: 1, name, pid, how, expected: true, seen_ns };
+    for (_, event) in &mut all[middle..] {
+        if let Event::Sample(sample) = event {
+            sample.agents.retain(|row| row.agent != agent.id);
+            sample.live -= 1;
+        }
+    }
+    all.insert(middle, (seen_ns, Event::AgentExit(exit)));
+    judge(&crate::synthetic::log_of(all))
+}
+
+#[test]
+fn coordinators_may_retire_where_the_plan_says_that_their_number_follows_the_load() {
+    let consistent = |judgement: &Judgement| {
+        judgement.evidence.iter().find(|check| check.name == "log consistent").unwrap().clone()
+    };
+    let judgement = with_a_retired_coordinator(Some(1));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
+    let seen = judgement.evidence.iter().find(|check| check.name == "agents seen").unwrap();
+    assert_eq!(
+        seen.wanted, "5 processes in every sweep at least",
+        "a supervisor, a coordinator, three workers"
+    );
+    let found = consistent(&with_a_retired_coordinator(None)).found;
+    assert!(found.contains("coord/1 ended on request"), "{found}");
+    for least in [0, 2, 3] {
+        let found = consistent(&with_a_retired_coordinator(Some(least))).found;
+        assert!(found.contains("2 coordinators at the start"), "{least}: {found}");
+    }
+}

@@ -155,6 +155,8 @@ impl Run {
                 tasks_per_round: None,
                 workers_at_start: None,
                 workers_least: None,
+                coordinators_at_start: None,
+                coordinators_least: None,
                 workers_asked: None,
                 stages: Vec::new(),
                 private_shm: None,

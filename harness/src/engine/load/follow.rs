@@ -42,7 +42,10 @@ impl Following {
                 Noticed::Resized { from, to } => self.decide(place, (from, to), at_ns),
                 Noticed::Started if self.dead.remove(&place) => {}
                 Noticed::Started => events.extend(self.step(place, true, at_ns)),
-                Noticed::Ended => events.extend(self.step(place, false, at_ns)),
+                Noticed::Ended => {
+                    self.forget_below(place);
+                    events.extend(self.step(place, false, at_ns));
+                }
                 Noticed::Suspected
                 | Noticed::Healed
                 | Noticed::Hung
@@ -65,6 +68,15 @@ impl Following {
         };
         if merged.left > 0 {
             self.open.insert(place, merged);
+        }
+    }
+
+    /// A coordinator has ended in order, and its workers with it: what it had decided is void, and its dead have no successors.
+    fn forget_below(&mut self, place: PlaceId) {
+        if let PlaceId::Coordinator(number) = place {
+            self.open.remove(&place);
+            let is_below = |dead: &PlaceId| matches!(dead, PlaceId::Worker(of) if of.coordinator == number);
+            self.dead.retain(|dead| !is_below(dead));
         }
     }
 
@@ -121,6 +133,30 @@ mod tests {
             notice(30, worker(3), Noticed::Ended),
         ];
         assert_eq!(resized(following.notice(&shrink, None, 100)), [(4, 3, 20, 30)]);
+    }
+
+    #[test]
+    fn what_a_coordinator_had_decided_ends_with_it() {
+        let (supervisor, coordinator, worker) =
+            (PlaceId::Supervisor, PlaceId::Coordinator(1), |n| PlaceId::worker(1, n));
+        let mut following = Following::default();
+        let retired = [
+            notice(10, coordinator, Noticed::Resized { from: 1, to: 3 }),
+            notice(11, worker(1), Noticed::Started),
+            notice(12, worker(0), Noticed::Died { pid: 7 }),
+            notice(13, supervisor, Noticed::Resized { from: 2, to: 1 }),
+            notice(14, worker(1), Noticed::Ended),
+            notice(15, coordinator, Noticed::Ended),
+        ];
+        assert_eq!(resized(following.notice(&retired, None, 100)), [(2, 1, 13, 15)]);
+        let again = [
+            notice(50, supervisor, Noticed::Resized { from: 1, to: 2 }),
+            notice(51, coordinator, Noticed::Started),
+            notice(52, worker(0), Noticed::Started),
+            notice(60, coordinator, Noticed::Resized { from: 1, to: 2 }),
+            notice(61, worker(1), Noticed::Started),
+        ];
+        assert_eq!(resized(following.notice(&again, None, 100)), [(1, 2, 50, 51), (1, 2, 60, 61)]);
     }
 
     #[test]

@@ -40,6 +40,47 @@ fn a_pool_that_has_little_to_do_retires_workers_and_that_is_no_incident() {
     bench.assert_nothing_left(&agents);
 }
 
+/// Three coordinators of three workers with bursts of work for all of them, and nothing between.
+#[test]
+fn coordinators_come_and_go_with_the_load_and_that_is_no_incident() {
+    let bounds = "coordinators = 3\ncoordinators_min = 1\ncoordinators_max = 4\nscale_hold = \"20ms\"\nscale_pause = \"20ms\"";
+    let text = scenario(10)
+        .replace("coordinators = 2", bounds)
+        .replace("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntime = \"80ms\"")
+        .replace(
+            "every = \"50ms\"",
+            "every = \"1s\"\ntasks_per_round = 36\nrounds_in_flight_max = 4\nto = \"any\"",
+        );
+    let bench = Bench::new(&text);
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let log = std::fs::read_to_string(bench.latest().join("run.log")).unwrap();
+    let header: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let plan = &header["plan"];
+    assert_eq!(
+        (&plan["coordinators_at_start"], &plan["coordinators_least"]),
+        (&3.into(), &1.into()),
+        "{plan:#}"
+    );
+    let resized: Vec<serde_json::Value> = log
+        .lines()
+        .filter(|line| line.contains("\"ev\":\"resized\",\"name\":\"supervisor\""))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let grew = |event: &&serde_json::Value| event["to"].as_u64() > event["from"].as_u64();
+    let (up, all) = (resized.iter().filter(grew).count(), resized.len());
+    assert!(up > 0 && up < all, "{up} of {all} changes are upwards");
+    let verdict = verdict(&bench.latest());
+    let title = verdict["ran"]["title"].as_str().unwrap();
+    assert!(title.starts_with("3 to 12 workers under 1 to 4 coordinators"), "{title}");
+    for check in ["agents seen", "log consistent", "no undeclared incident", "ledger"] {
+        assert_eq!(evidence(&verdict, check), "PASS", "{verdict:#}");
+    }
+    bench.assert_nothing_left(&agents);
+}
+
 /// Descriptors for about thirty workers, of a hundred.
 fn crowded(partial: bool) -> (Bench, Done) {
     let workers = format!("workers = 100\npartial = {partial}");

@@ -132,6 +132,12 @@ pub struct PlanFacts {
     /// before 2.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers_least: Option<u32>,
+    /// Coordinators at the start, and the fewest that the plan allows at any time; absent if their number never changes, and
+    /// before 2.6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinators_at_start: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinators_least: Option<u32>,
     /// Workers of the whole fleet that the scenario asks for, if the host had no room for all of them: then the plan is of
     /// fewer. Since 2.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +154,20 @@ impl PlanFacts {
     /// Workers that the fleet has places for.
     pub fn places(&self) -> u32 {
         self.coordinators.saturating_mul(self.workers_per_coordinator)
+    }
+
+    /// Before the first round.
+    pub fn processes_at_start(&self) -> u32 {
+        let coordinators = self.coordinators_at_start.unwrap_or(self.coordinators);
+        let around = coordinators.saturating_add(1);
+        self.workers_at_start.map_or(self.processes, |workers| around.saturating_add(workers))
+    }
+
+    /// The fewest that there may be at any time, where the fleet itself decides how many.
+    pub fn processes_by_load(&self) -> Option<u32> {
+        let workers = self.workers_least.filter(|_| self.stages.is_empty())?;
+        let around = self.coordinators_least.unwrap_or(self.coordinators).saturating_add(1);
+        Some(around.saturating_add(workers))
     }
 }
 

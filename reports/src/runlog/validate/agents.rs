@@ -90,7 +90,7 @@ impl Census {
     /// Before the first round every process that is planned has been introduced.
     pub(super) fn all_there(&self, plan: &PlanFacts) -> Result<(), String> {
         let there = self.agents.values().filter(|agent| agent.role != Role::Harness).count();
-        let planned = plan::processes_at_start(plan);
+        let planned = u64::from(plan.processes_at_start());
         // Where the number changes, more come later.
         let more = plan.workers_least.is_some() && self.began;
         let there = there as u64;
@@ -166,7 +166,11 @@ impl Census {
         if exit.pid == 0 || exit.how.is_empty() {
             return Err(format!("{} ended, and the log does not say how or which process", exit.name));
         }
-        let retires = agent.role == Role::Worker && plan.is_some_and(|plan| plan.workers_least.is_some());
+        let retires = plan.is_some_and(|plan| match agent.role {
+            Role::Worker => plan.workers_least.is_some(),
+            Role::Coordinator => plan.coordinators_least.is_some(),
+            Role::Harness | Role::Supervisor => false,
+        });
         if exit.expected && phase < Some(Phase::Drain) && !retires {
             return Err(format!("{} ended on request in phase {phase:?}", exit.name));
         }

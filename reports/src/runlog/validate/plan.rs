@@ -56,6 +56,7 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     if sizes.chain(plan.workers_least).any(|size| size == 0 || u64::from(size) > workers) {
         return Err(format!("a part of the run has no worker, or more than the {workers} there is room for"));
     }
+    coordinators(plan)?;
     if plan.workers_asked.is_some_and(|asked| u64::from(asked) <= workers) {
         return Err("a fleet that is smaller than what was asked for, and has as many workers".into());
     }
@@ -77,6 +78,25 @@ fn shape(plan: &PlanFacts) -> Result<(), String> {
     }
     if plan.cpu_per_task_ns == Some(0) {
         return Err("a task that computes for no time".into());
+    }
+    Ok(())
+}
+
+/// Where their number changes.
+fn coordinators(plan: &PlanFacts) -> Result<(), String> {
+    let (start, least) = match (plan.coordinators_at_start, plan.coordinators_least) {
+        (None, None) => return Ok(()),
+        (Some(start), Some(least)) => (start, least),
+        _ => return Err("a number of coordinators that changes, from or to an unknown one".into()),
+    };
+    if least == 0 || start < least || start > plan.coordinators || least >= plan.coordinators {
+        return Err(format!(
+            "{start} coordinators at the start and {least} at least, of {} that there is room for",
+            plan.coordinators
+        ));
+    }
+    if plan.workers_at_start.is_none() || plan.workers_least.is_none() || !plan.stages.is_empty() {
+        return Err("coordinators come and go, and the number of workers does not follow the load".into());
     }
     Ok(())
 }
@@ -136,17 +156,9 @@ pub(super) fn resized(resized: &Resized, plan: &PlanFacts) -> Result<(), String>
     Ok(())
 }
 
-/// Before the first round.
-pub(super) fn processes_at_start(plan: &PlanFacts) -> u64 {
-    let around = 1 + u64::from(plan.coordinators);
-    plan.workers_at_start.map_or_else(|| plan.processes.into(), |workers| around + u64::from(workers))
-}
-
 /// The fewest there may be before the first round: a fleet that follows its load may have begun to.
 pub(super) fn fewest_at_start(plan: &PlanFacts) -> u64 {
-    let by_load = plan.workers_least.filter(|_| plan.stages.is_empty());
-    let around = 1 + u64::from(plan.coordinators);
-    by_load.map_or_else(|| processes_at_start(plan), |least| around + u64::from(least))
+    plan.processes_by_load().unwrap_or_else(|| plan.processes_at_start()).into()
 }
 
 /// Whether rounds follow each other at one distance.
