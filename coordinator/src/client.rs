@@ -22,6 +22,7 @@ mod task;
 
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;
+pub use crate::bus::fault::outlive_regions;
 pub use crate::bus::fields;
 use crate::bus::ring::Record;
 use crate::bus::slot::Stage;

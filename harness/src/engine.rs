@@ -26,7 +26,7 @@ pub mod stop;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};

@@ -2,8 +2,8 @@
 //!
 //! A fault is proven by other means than those that injected it: the kernel shows the effect on the process with that
 //! pid and start time, or on the file system that it lies in, whatever the system says of itself. All faults here act on
-//! single processes, or on mounts of a namespace of the run's own, which the kernel takes down with the harness: nothing
-//! of them outlives a run, and there is nothing to undo.
+//! single processes, on files of the fleet, which go with it, or on mounts of a namespace of the run's own, which the kernel
+//! takes down with the harness: nothing of them outlives a run, and there is nothing to undo.
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
@@ -11,9 +11,10 @@ mod cpus;
 mod kill;
 mod limit;
 mod pause;
+mod segment;
 mod shm;
 
-use crate::scenario::fault::Action;
+use crate::scenario::fault::{Action, Firing};
 use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -45,12 +46,17 @@ pub trait Fault: fmt::Debug {
     /// In words, what stays.
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String>;
 
+    /// What was written into words of the memory of coordinators: whose, which word, and what.
+    fn written(&self) -> Vec<(u32, String, u64)> {
+        Vec::new()
+    }
+
     /// Whether no process shows the effect any more.
     fn prove_healed(&self, system: &dyn System) -> Look;
 }
 
-/// `shm_dir` is where the fleet keeps its shared memory.
-pub fn of(action: Action, shm_dir: &Path) -> Box<dyn Fault> {
+/// What a firing does. `shm_dir` is where the fleet keeps its shared memory.
+pub fn of(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
     match action {
         Action::Kill => Box::new(kill::Kill::by(Order::Kill, "SIGKILL")),
         Action::Stop => Box::new(kill::Kill::by(Order::Terminate, "SIGTERM")),
@@ -58,6 +64,7 @@ pub fn of(action: Action, shm_dir: &Path) -> Box<dyn Fault> {
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
         Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
+        Action::Segment(what) => Box::new(segment::Segment::new(what, firing.words.clone())),
     }
 }
 

@@ -160,6 +160,18 @@ pub trait System: fmt::Debug {
     /// and goes shows in [`System::processes`].
     fn order(&mut self, order: Order) -> Result<Vec<Process>, OrderError>;
 
+    /// The file that a coordinator shares with its workers and with the client; `None` if it has none.
+    fn segment(&self, coordinator: u32) -> Option<PathBuf> {
+        let _ = coordinator;
+        None
+    }
+
+    /// Whether that file is being changed on purpose from now on: [`System::altered`] leaves it out until it is not any
+    /// more, and must be again what it was.
+    fn declare_altered(&mut self, coordinator: u32, is_changed: bool) {
+        let _ = (coordinator, is_changed);
+    }
+
     /// What others have done to the system's own files since the last look, in words; each once.
     fn altered(&mut self) -> Vec<String> {
         Vec::new()

@@ -6,6 +6,9 @@
 //! process made it, and ends the process with [`STATUS`]. An address outside our files is passed to the
 //! previous handler of SIGBUS.
 //!
+//! A client that has to report what became of its fleet outlives a region ([`outlive_regions`]): it reads zeros there, and hears
+//! from the fleet that the coordinator has ended.
+//!
 //! The handler touches only a fixed table of atomics: no lock, no allocation.
 
 use super::error::{BusError, Cause};
@@ -149,6 +152,39 @@ pub fn forget_fleet(fd: RawFd) {
     }
 }
 
+/// Not 0 in a process that outlives its regions.
+static OUTLIVES: AtomicU32 = AtomicU32::new(0);
+
+/// From now on, this process goes on when a coordinator's region is taken away that it has mapped: private pages of zeros are
+/// mapped in its place. A control file that is taken away still ends it.
+pub fn outlive_regions() {
+    OUTLIVES.store(1, Ordering::Relaxed);
+}
+
+/// `…/c7`
+fn is_region(name: &[u8]) -> bool {
+    let last = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    matches!(last, [b'c', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Maps zeros in the place of a region; false if that is refused.
+fn replace_by_zeros(file: &File) -> bool {
+    let (start, bytes) = (file.start.load(Ordering::Relaxed), file.bytes.load(Ordering::Relaxed));
+    // SAFETY: the range is that of a mapping which its owner keeps as long as the entry is there, and which is reached
+    // through atomics alone: any bytes may be in it at any time. `mmap` is a plain system call.
+    let mapped = unsafe {
+        libc::mmap(
+            start as *mut libc::c_void,
+            bytes as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+            -1,
+            0,
+        )
+    };
+    mapped != libc::MAP_FAILED
+}
+
 /// The previous disposition of SIGBUS.
 static BEFORE: OnceLock<Disposition> = OnceLock::new();
 
@@ -213,12 +249,17 @@ fn install() {
     });
 }
 
-/// Only loads, `stat`, `prctl`, `tcsetattr`, `write`, `unlink`, `rmdir`, `getpid` and `_exit`: async-signal-safe.
+/// Only loads, `mmap`, `stat`, `prctl`, `tcsetattr`, `write`, `unlink`, `rmdir`, `getpid` and `_exit`: async-signal-safe.
 extern "C" fn on_bus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid one; a fault has an address in it.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as u64) };
     // Sent by a process (0 and below), it has no address.
     match (code > 0).then(|| find(address)).flatten() {
+        Some(file)
+            if code == libc::BUS_ADRERR
+                && OUTLIVES.load(Ordering::Relaxed) != 0
+                && is_region(until_nul(&file.name()))
+                && replace_by_zeros(file) => {}
         Some(file) => {
             leave_screen();
             report(file, address, code);
@@ -382,110 +423,4 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_text_without_an_allocation_read_as_usual() {
-        let mut line = Line::new();
-        for number in [0, 7, 10, u64::MAX] {
-            line.number(number);
-            line.text(b" ");
-        }
-        assert_eq!(&line.bytes[..line.len], b"0 7 10 18446744073709551615 ");
-        line.text(&[b'x'; 1000]);
-        assert_eq!(line.len, line.bytes.len());
-    }
-
-    #[test]
-    fn an_address_is_found_within_its_file_only_while_it_is_watched() {
-        let bytes = [0_u8; 64];
-        let start = bytes.as_ptr() as u64;
-        let watch = watch(bytes.as_ptr(), bytes.len(), Path::new("/dev/shm/x/c0"));
-        assert!(find(start - 1).is_none());
-        assert_eq!(until_nul(&find(start).unwrap().name()), b"/dev/shm/x/c0");
-        assert!(find(start + 63).is_some());
-        assert!(find(start + 64).is_none());
-        drop(watch);
-        assert!(find(start).is_none());
-    }
-
-    #[test]
-    fn of_a_path_that_is_too_long_the_end_is_kept() {
-        let file = File::new();
-        file.set_name(Path::new(&format!("{}/c0", "d".repeat(1000))));
-        let name = file.name();
-        assert_eq!(until_nul(&name).len(), NAME - 1);
-        assert!(until_nul(&name).ends_with(b"d/c0"));
-    }
-
-    /// A page behind the end of its file, in a mapping that is registered or not.
-    fn touch(registered: bool) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("region");
-        let map = crate::bus::mapping::Mapping::create(&path, 4096).unwrap();
-        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-        if !registered {
-            for file in &FILES {
-                file.start.store(FREE, Ordering::Release);
-            }
-        }
-        map.at::<AtomicU64>(0).load(Ordering::Relaxed);
-    }
-
-    extern "C" fn another_handler(_: libc::c_int) {
-        // SAFETY: async-signal-safe.
-        unsafe { libc::_exit(5) }
-    }
-
-    fn handle_first() {
-        // SAFETY: zero is a valid `sigaction`, and the pointers are valid for the call.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = another_handler as extern "C" fn(_) as usize;
-            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
-        }
-    }
-
-    /// Not a test by itself: the test below runs it in processes of their own.
-    #[test]
-    fn child_that_is_sent_or_meets_a_sigbus() {
-        match std::env::var("MEET").as_deref() {
-            Ok("ours") => touch(true),
-            Ok("unregistered") => touch(false),
-            Ok("ours-after-another") => {
-                handle_first();
-                touch(true);
-            }
-            Ok("anothers") => {
-                handle_first();
-                touch(false);
-            }
-            Ok(sent @ ("sent" | "sent-without-us")) => {
-                let _watch = (sent == "sent").then(|| watch(std::ptr::null(), 0, Path::new("x")));
-                nix::sys::signal::raise(nix::sys::signal::Signal::SIGBUS).unwrap();
-            }
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn a_fault_of_ours_is_reported_and_any_other_goes_to_the_previous_handler() {
-        use std::os::unix::process::ExitStatusExt;
-        let meet = |what| {
-            let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "bus::fault::tests::child_that_is_sent_or_meets_a_sigbus", "--nocapture"])
-                .env("MEET", what)
-                .output()
-                .unwrap();
-            let said =
-                String::from_utf8_lossy(&output.stderr).contains("/region: was truncated to 0 of 4096");
-            (output.status.code(), output.status.signal(), said)
-        };
-        assert_eq!(meet("ours"), (Some(STATUS), None, true));
-        assert_eq!(meet("ours-after-another"), (Some(STATUS), None, true));
-        assert_eq!(meet("unregistered"), (None, Some(libc::SIGBUS), false));
-        assert_eq!(meet("anothers"), (Some(5), None, false));
-        assert_eq!(meet("sent"), meet("sent-without-us"));
-    }
-}
+mod tests;

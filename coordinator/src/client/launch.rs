@@ -1,6 +1,6 @@
 //! Starts a fleet as a child of this process, and makes sure that nothing of it is left afterwards.
 
-use crate::bus::directory::{Held, Integrity, control_path, fleet_dir};
+use crate::bus::directory::{Held, Integrity, control_path, fleet_dir, region_path};
 use crate::bus::error::Cause;
 use crate::bus::slot::Stage;
 use crate::bus::view::Control;
@@ -66,6 +66,11 @@ pub enum LaunchError {
     Failed { message: String, status: Option<ExitStatus> },
     #[error("stopped while the fleet was starting")]
     Cancelled,
+}
+
+/// The file of a coordinator's region in the directory of its fleet.
+pub fn segment(dir: &Path, coordinator: u32) -> PathBuf {
+    region_path(dir, coordinator)
 }
 
 /// A running fleet. Dropped without [`Fleet::stop`], it is killed.
@@ -288,6 +293,12 @@ impl Fleet {
             return Vec::new();
         }
         found
+    }
+
+    /// Whether the file of a coordinator's region is being changed on purpose from now on: [`Self::altered`] leaves it out
+    /// until it is not any more, and must be again what it was.
+    pub fn declare_altered(&mut self, coordinator: u32, is_changed: bool) {
+        self.integrity.declare(coordinator, is_changed);
     }
 
     fn is_stopping(&self) -> bool {

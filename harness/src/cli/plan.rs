@@ -74,6 +74,9 @@ fn faults(plan: &Plan, text: &mut String) {
         for firing in fault.firings.iter().take(SHOWN) {
             let at = short(Duration::from_nanos(firing.at_ns));
             let _ = writeln!(text, "    {}", format!("{at:<14}{}", targets(&firing.targets)).trim_end());
+            if !firing.words.is_empty() {
+                let _ = writeln!(text, "    {:<14}{}", "", targets(&firing.words));
+            }
         }
         if let Some(more) = fault.firings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             let _ = writeln!(text, "    and {more} more; `--json` lists them all");

@@ -8,8 +8,9 @@ use super::watch::Watch;
 use crate::fault::{self, Fault, Look};
 use crate::scenario::Plan;
 use crate::scenario::unit::nanos;
-use crate::system::{Presence, Process, System};
+use crate::system::{PlaceId, Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use std::time::Duration;
 const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks for it.
 const LOOK_NS: u64 = 2_000_000;
+/// Words that are remembered, as opposed to what others write. The fleet names those that it names within a second.
+const WRITTEN_MAX: usize = 4096;
 
 /// What a firing waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +50,13 @@ pub struct Faults<'a> {
     log: Handle,
     active: Vec<Active>,
     looked_ns: u64,
+    /// What was written into the memory of coordinators, the newest last.
+    written: VecDeque<(u32, String, u64)>,
 }
 
 impl<'a> Faults<'a> {
     pub fn new(plan: &'a Plan, shm_dir: &'a Path, log: Handle) -> Self {
-        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0 }
+        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0, written: VecDeque::new() }
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
@@ -95,16 +100,28 @@ impl<'a> Faults<'a> {
             );
             return self.record(number, FaultStepKind::NotInjected, now_ns, how);
         }
-        let mut fault = fault::of(self.plan.faults()[firing.fault].action(), self.shm_dir);
+        let mut fault = fault::of(self.plan.faults()[firing.fault].action(), firing, self.shm_dir);
         match fault.inject(system, &targets) {
             Err(why) => self.record(number, FaultStepKind::NotInjected, now_ns, why),
             Ok(how) => {
                 self.record_with(number, FaultStepKind::Injected, (now_ns, how), facts);
+                self.written.extend(fault.written());
+                let surplus = self.written.len().saturating_sub(WRITTEN_MAX);
+                self.written.drain(..surplus);
                 let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
                 let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
                 self.active.push(Active { number, fault, stage: Stage::Proving { until_ns }, heals_ns });
             }
         }
+    }
+
+    /// Whether a fault has written that into a word of this place; true once for each time.
+    pub fn wrote(&mut self, place: PlaceId, word: &str, value: u64) -> bool {
+        let is_it = |(coordinator, name, written): &(u32, String, u64)| {
+            PlaceId::Coordinator(*coordinator) == place && name == word && *written == value
+        };
+        let at = self.written.iter().position(is_it);
+        at.and_then(|at| self.written.remove(at)).is_some()
     }
 
     /// Looks for proofs and heals what is due. Cheap if nothing is under way.

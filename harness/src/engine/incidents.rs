@@ -178,8 +178,9 @@ impl Tracker {
         for notice in notices {
             let at_ns = notice.at_ns.min(now_ns);
             match &notice.what {
-                Noticed::Unread(why) => {
-                    // What was not read may have been an incident.
+                // What was not read may have been an incident, and nothing that the fleet has done since the other is what it
+                // was told to do.
+                Noticed::Unread(why) | Noticed::Overwritten { text: why, .. } => {
                     let alert = Alert { severity: Severity::Minor, text: why.clone() };
                     events.push(Event::Alert(alert));
                 }

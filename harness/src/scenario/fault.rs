@@ -7,13 +7,14 @@ mod calendar;
 mod check;
 mod choice;
 mod form;
+mod rules;
+mod words;
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Given, NoEntries, Sited, reject_repeated_names};
 use super::form::{Count, Name, Size, Span, Whole, Word, Words};
 use super::load::Load;
 use super::mistake::Mistake;
 use super::rehearsal::shorten;
-use super::rule::{when, without};
 use super::shm::Room;
 use super::table::{Key, Presence, Preset, Table};
 use super::unit::duration_text;
@@ -21,20 +22,22 @@ use coordinator::config::FleetShape;
 use reports::criterion::ANY_FAULT;
 use reports::facts::STEADY_NS;
 use reports::runlog::event::FaultKind;
-use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-pub use action::{Action, Resource, ShmFault};
+pub use action::{Action, Part, Resource, SegmentFault, ShmFault};
 pub use calendar::{Calendar, Firing};
 use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
+pub use words::Overwrite;
 
 /// More firings than this are a mistake in a pace, not a storm.
 const FIRINGS_MAX: u32 = 100_000;
 /// In a rehearsal. Closer together, a storm would outrun the restarts that it is to test.
 const REHEARSED_LEAST: Duration = Duration::from_millis(100);
 const LIMITED_MAX: u32 = 1 << 20;
+/// Of one target, at once.
+const WORDS_MAX: u32 = 1024;
 /// More than any host has.
 const CPUS_MAX: u32 = 1 << 16;
 
@@ -47,68 +50,11 @@ pub(super) static TABLE: Table = Table {
     repeated: true,
     keys: &[
         &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO, &SIZE,
-        &FILL,
+        &FILL, &PART, &WORDS,
     ],
     anew: None,
-    rules: Some(rules),
+    rules: Some(rules::rules),
 };
-
-fn rules() -> Vec<Json> {
-    let lacks = |keys: &[&[&str]]| without(&keys.concat());
-    let needs = |keys: &[&str]| json!({ "required": keys });
-    let both = |one: Json, other: Json| json!({ "allOf": [one, other] });
-    let not_supervisor = json!({ "properties": { ROLE.name: { "not": { "const": "supervisor" } } } });
-    vec![
-        when(KIND.name, &json!("kill"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
-        when(KIND.name, &json!("stop"), &both(lacks(&[OF_LIMIT, OF_SHM, &[FOR.name]]), needs(&[ROLE.name]))),
-        when(KIND.name, &json!("stop"), &not_supervisor),
-        when(
-            KIND.name,
-            &json!("cpus"),
-            &both(lacks(&[OF_SHM, &[RESOURCE.name]]), needs(&[ROLE.name, FOR.name, TO.name])),
-        ),
-        when(
-            KIND.name,
-            &json!("cpus"),
-            &json!({ "properties": { TO.name: { "minimum": 1, "maximum": CPUS_MAX } } }),
-        ),
-        when(KIND.name, &json!("pause"), &both(lacks(&[OF_LIMIT, OF_SHM]), needs(&[ROLE.name, FOR.name]))),
-        when(
-            KIND.name,
-            &json!("limit"),
-            &both(lacks(&[OF_SHM]), needs(&[ROLE.name, FOR.name, RESOURCE.name, TO.name])),
-        ),
-        when(
-            KIND.name,
-            &json!("shm-limit"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, &[FILL.name]]), needs(&[FOR.name, SIZE.name])),
-        ),
-        when(
-            KIND.name,
-            &json!("shm-fill"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, &[SIZE.name]]), needs(&[FOR.name, FILL.name])),
-        ),
-        when(
-            KIND.name,
-            &json!("shm-inodes"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SHM]), needs(&[FOR.name])),
-        ),
-        when(
-            KIND.name,
-            &json!("shm-read-only"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SHM]), needs(&[FOR.name])),
-        ),
-        json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
-        json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
-    ]
-}
-
-/// Keys that say which processes it is done to.
-const OF_TARGETS: &[&str] = &[ROLE.name, COUNT.name, SHARE.name, PICK.name, APART.name];
-/// Keys of `kind = "limit"` alone,
-const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
-/// and of faults on shared memory.
-const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
 
 static NAME: Key<Name> = Key {
     name: "name",
@@ -158,6 +104,21 @@ static KIND: Key<Words<FaultKind>> = Key {
                 text: "shm-read-only",
                 value: FaultKind::ShmReadOnly,
                 says: "`/dev/shm` read-only, and writable after `for`",
+            },
+            Word {
+                text: "segment-unlink",
+                value: FaultKind::SegmentUnlink,
+                says: "the file of a coordinator's region without its name, and with it after `for`",
+            },
+            Word {
+                text: "segment-truncate",
+                value: FaultKind::SegmentTruncate,
+                says: "that file cut off, and as long as before after `for`: the coordinator is lost",
+            },
+            Word {
+                text: "segment-scribble",
+                value: FaultKind::SegmentScribble,
+                says: "`words` of that file overwritten",
             },
         ],
     },
@@ -252,7 +213,10 @@ static APART: Key<Span> = Key {
 static FOR: Key<Span> = Key {
     name: "for",
     form: Span::POSITIVE,
-    presence: Presence::RequiredBy { example: "\"2s\"", who: "every kind but `kill` and `stop`" },
+    presence: Presence::RequiredBy {
+        example: "\"2s\"",
+        who: "every kind but `kill`, `stop` and `segment-scribble`",
+    },
     says: "How long it lasts before it is healed.",
 };
 
@@ -292,6 +256,28 @@ static FILL: Key<Share> = Key {
     says: "How much of `/dev/shm` is used then.",
 };
 
+static PART: Key<Words<Part>> = Key {
+    name: "part",
+    form: Words {
+        definition: "FaultPart",
+        words: &[
+            Word { text: "table", value: Part::Table, says: "the entries of the task table" },
+            Word { text: "state", value: Part::State, says: "what the workers obey: `stopping` and `epoch`" },
+            Word { text: "rings", value: Part::Rings, says: "heads, tails and slots of the rings" },
+            Word { text: "any", value: Part::Any, says: "any word with a name, the counters too" },
+        ],
+    },
+    presence: Presence::Optional("`\"table\"`"),
+    says: "Scribble: from which part of the region the words are drawn.",
+};
+
+static WORDS: Key<Count> = Key {
+    name: "words",
+    form: Count { max: WORDS_MAX, things: "words" },
+    presence: Presence::Default(Preset::Count(1)),
+    says: "Scribble: so many words of each target, drawn from the run's seed with what is written there.",
+};
+
 #[derive(Debug)]
 pub(super) struct RawFault {
     name: Option<Sited<String>>,
@@ -309,6 +295,8 @@ pub(super) struct RawFault {
     to: Given<u64>,
     size: Given<u64>,
     fill: Given<f64>,
+    part: Given<Part>,
+    words: Given<u32>,
 }
 
 impl RawFault {
@@ -413,6 +401,8 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         to: fields.given(&TO, found),
         size: fields.given(&SIZE, found),
         fill: fields.given(&FILL, found),
+        part: fields.given(&PART, found),
+        words: fields.given(&WORDS, found),
     };
     entries.iter().map(one).collect()
 }
@@ -443,23 +433,26 @@ pub(super) fn check(
     raw.into_iter().filter_map(|fault| check_one(fault, load, fleet, found)).collect()
 }
 
-/// What a reader should know: recovery is judged by what follows.
+/// What a reader should know: recovery is judged by what follows, and what is destroyed cannot be read.
 pub(super) fn notes(faults: &[Fault], calendar: &Calendar, load: Duration) -> Vec<String> {
     let steady = Duration::from_nanos(STEADY_NS);
-    faults
-        .iter()
-        .enumerate()
-        .filter_map(|(index, fault)| {
-            let last = calendar.firings().iter().filter(|firing| firing.fault == index).map(Firing::ends).max()?;
-            (last + steady > load).then(|| {
-                format!(
-                    "the fault `{}` ends {} after the start of the load, which takes {}: recovery from it cannot be judged, since that needs {} of load after it",
-                    fault.name,
-                    duration_text(last),
-                    duration_text(load),
-                    duration_text(steady)
-                )
-            })
-        })
-        .collect()
+    let mut notes = Vec::new();
+    for (index, fault) in faults.iter().enumerate() {
+        let name = &fault.name;
+        if fault.action == Action::Segment(SegmentFault::Truncate) {
+            notes.push(format!(
+                "the fault `{name}` destroys the ledger of a coordinator, which does not come back: the run is INCONCLUSIVE at best, and recovery from it has no value"
+            ));
+            continue;
+        }
+        let firings = calendar.firings().iter().filter(|firing| firing.fault == index);
+        let Some(last) = firings.map(Firing::ends).max().filter(|last| *last + steady > load) else {
+            continue;
+        };
+        let (last, load, steady) = (duration_text(last), duration_text(load), duration_text(steady));
+        notes.push(format!(
+            "the fault `{name}` ends {last} after the start of the load, which takes {load}: recovery from it cannot be judged, since that needs {steady} of load after it"
+        ));
+    }
+    notes
 }

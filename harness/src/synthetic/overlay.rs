@@ -79,7 +79,8 @@ pub fn killed_and_back(run: &mut Synthetic) {
 pub fn declare(run: &mut Synthetic, kind: FaultKind, lasts_ns: Option<u64>) -> u64 {
     let plan = &mut run.header().plan;
     let at_ns = plan.duration_ns / 2;
-    let firing = FiringFacts { firing: 0, at_ns, lasts_ns, targets: vec![WORKER.to_owned()] };
+    let firing =
+        FiringFacts { firing: 0, at_ns, lasts_ns, targets: vec![WORKER.to_owned()], words: Vec::new() };
     plan.faults = vec![FaultFacts {
         name: "fault".to_owned(),
         kind,

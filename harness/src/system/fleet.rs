@@ -57,6 +57,8 @@ impl Launcher for FleetLauncher {
     }
 
     fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
+        // A run ends with a verdict, also on a fleet that has lost a region.
+        coordinator::client::outlive_regions();
         let Home { program, shm_dir, run_id, stderr } = &self.home;
         let FleetSpec { shape, policy } = &self.spec;
         let launched = launch::launch(program, shm_dir, run_id, (shape, policy), Some(stderr), cancelled);
@@ -314,6 +316,14 @@ impl System for RunningFleet {
             send(process, signal)?;
         }
         Ok(targets)
+    }
+
+    fn segment(&self, coordinator: u32) -> Option<PathBuf> {
+        Some(launch::segment(&self.dir, coordinator)).filter(|path| path.exists())
+    }
+
+    fn declare_altered(&mut self, coordinator: u32, is_changed: bool) {
+        self.fleet.declare_altered(coordinator, is_changed);
     }
 
     fn altered(&mut self) -> Vec<String> {

@@ -29,6 +29,8 @@ pub enum Noticed {
     Resized { from: u64, to: u64 },
     /// An operator asked for another number of processes below this place.
     Scaled { from: u64, to: u64 },
+    /// Another program has written this into a word of its own, and it was put back; also in words.
+    Overwritten { word: &'static str, found: u64, text: String },
     /// In words: why there may have been more notices.
     Unread(String),
 }

@@ -14,6 +14,7 @@ mod metrics;
 mod pool;
 mod saboteur;
 mod scribbled;
+mod segments;
 mod setup;
 mod several;
 mod shm;

@@ -205,9 +205,9 @@ impl FaultFacts {
             let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
-        let is_limit = matches!(firing.kind, FaultKind::Limit | FaultKind::Cpus);
+        let explains = firing.kind.explains_deaths();
         for (agent, pid) in &hit {
-            if !is_limit {
+            if explains {
                 self.explains.insert((*agent, *pid), index);
                 self.disturbs.insert((*agent, *pid), index);
             }
@@ -333,8 +333,8 @@ impl FaultFacts {
         for open in self.open.iter().filter(|open| !open.missing.is_empty()) {
             absent.extend(open.hit.iter().copied());
         }
-        // A process that a pause made the fleet end is gone before its end is in the log.
-        for open in self.open.iter().filter(|open| self.firings[open.firing].kind == FaultKind::Pause) {
+        // A process that a fault made end by other means is gone before its end is in the log.
+        for open in self.open.iter().filter(|open| self.firings[open.firing].kind.may_end_targets()) {
             absent.extend(open.hit.iter().copied());
         }
         u32::try_from(absent.len()).unwrap_or(u32::MAX)

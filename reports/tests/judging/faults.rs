@@ -122,6 +122,7 @@ impl Faulty {
                             at_ns: AT,
                             lasts_ns: self.lasts_ns(),
                             targets: vec![self.at.1.into()],
+                            words: vec![],
                         }],
                     }];
                 }

@@ -7,7 +7,7 @@ use crate::bus::mapping::PrivateDir;
 use crate::bus::view::{Head, Stamped, peek_in};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, fstat, lstat, openat, statat, unlinkat};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -226,9 +226,22 @@ pub struct Integrity {
     /// Of the directory; `None` before the first look.
     owner: Option<Owned>,
     disowned: bool,
+    /// Files that are being changed on purpose: what happens to them is not looked at.
+    declared: BTreeSet<CString>,
 }
 
 impl Integrity {
+    /// Whether the file of a coordinator's region is being changed on purpose from now on. When it is not any more, it must be
+    /// again what it was.
+    pub fn declare(&mut self, coordinator: u32, is_changed: bool) {
+        let Ok(name) = CString::new(format!("{PREFIX_OF_REGION}{coordinator}")) else { return };
+        if is_changed {
+            self.declared.insert(name);
+        } else {
+            self.declared.remove(&name);
+        }
+    }
+
     /// What has been done to the directory and its files since the last look, in words. Regions that have been added
     /// meanwhile belong to it.
     pub fn look(&mut self, held: &Held) -> Vec<String> {
@@ -255,6 +268,9 @@ impl Integrity {
         }
         let look = |name: &CStr| statat(&held.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         for (name, kept) in &mut self.files {
+            if self.declared.contains(name) {
+                continue;
+            }
             if let Some(what) = kept.as_ref().and_then(|kept| kept.change(look(name))) {
                 found.push(format!("{dir}/{} {what}", name.to_string_lossy()));
                 *kept = None;
@@ -380,6 +396,22 @@ mod tests {
         assert!(found[0].ends_with("coord-x was removed"), "{found:?}");
         assert!(!held.exists());
         held.remove().unwrap();
+    }
+
+    #[test]
+    fn what_is_done_on_purpose_is_not_named_and_what_stays_of_it_is() {
+        let (_root, held, mut integrity) = made();
+        let (c0, away) = (held.path().join("c0"), held.path().join(".c0"));
+        integrity.declare(0, true);
+        fs::rename(&c0, &away).unwrap();
+        assert_eq!(integrity.look(&held), Vec::<String>::new());
+        fs::write(held.path().join("control"), "x").unwrap();
+        assert!(integrity.look(&held)[0].contains("control has 1 bytes"), "of this file nothing was said");
+        fs::rename(&away, &c0).unwrap();
+        integrity.declare(0, false);
+        assert_eq!(integrity.look(&held), Vec::<String>::new());
+        fs::rename(&c0, &away).unwrap();
+        assert!(integrity.look(&held)[0].ends_with("c0 was removed"));
     }
 
     #[test]

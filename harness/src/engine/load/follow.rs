@@ -50,6 +50,7 @@ impl Following {
                 | Noticed::Healed
                 | Noticed::Hung
                 | Noticed::Scaled { .. }
+                | Noticed::Overwritten { .. }
                 | Noticed::Unread(_) => {}
             }
         }

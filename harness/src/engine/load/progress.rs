@@ -1,7 +1,7 @@
 //! What befalls the system that the run has not asked for: by its own word, and by whether it gets on
 //! ([`crate::engine::stillness`]).
 
-use super::Loader;
+use super::{Alert, Event, Loader, Severity};
 use crate::engine::incidents::Held;
 use crate::system::{Notice, Noticed, PlaceId};
 use reports::runlog::event::IncidentKind;
@@ -9,7 +9,15 @@ use reports::runlog::event::IncidentKind;
 impl Loader<'_> {
     /// What the system has noticed about itself.
     pub(super) fn notice(&mut self) {
-        let notices = self.system.notices();
+        let mut notices = self.system.notices();
+        notices.retain(|notice| match &notice.what {
+            Noticed::Overwritten { word, found, text } if self.faults.wrote(notice.place, word, *found) => {
+                let text = format!("{text}: a fault of this run had");
+                self.tools.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
+                false
+            }
+            _ => true,
+        });
         if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
             self.watch.scaled();
         }

@@ -80,6 +80,8 @@ pub struct Fake {
     turn: usize,
     stopped: HashSet<Identity>,
     obeys: Obeys,
+    /// Where its coordinator has a region.
+    segments: Option<PathBuf>,
 }
 
 /// What becomes of orders.
@@ -120,6 +122,7 @@ impl Fake {
             stopped: HashSet::new(),
             obeys: Obeys::All,
             turn: 0,
+            segments: None,
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
         for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
@@ -137,6 +140,11 @@ impl Fake {
             });
         }
         fake
+    }
+
+    /// One coordinator and its worker, with a region in this directory.
+    pub fn with_segments(dir: &Path) -> Self {
+        Self { segments: Some(dir.to_owned()), ..Self::new(&Clock::start(), 1) }
     }
 
     /// What becomes of a task, by its round and its worker.
@@ -296,6 +304,10 @@ impl Fake {
 impl System for Fake {
     fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    fn segment(&self, coordinator: u32) -> Option<PathBuf> {
+        Some(self.segments.as_ref()?.join(format!("c{coordinator}")))
     }
 
     fn workers(&self) -> Vec<PlaceId> {

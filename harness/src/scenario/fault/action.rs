@@ -36,6 +36,48 @@ pub enum ShmFault {
     ReadOnly,
 }
 
+/// A part of a coordinator's region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Table,
+    State,
+    Rings,
+    Any,
+}
+
+impl Part {
+    /// Whether a word of the region belongs to it, by its name.
+    pub(super) fn has(self, name: &str) -> bool {
+        let rings = ["client_down", "client_up", "worker_rings", "worker_slots"];
+        match self {
+            Self::Table => name.starts_with("table["),
+            Self::State => name.starts_with("state."),
+            Self::Rings => rings.iter().any(|ring| name.starts_with(ring)),
+            Self::Any => true,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Table => "the task table",
+            Self::State => "the state that workers obey",
+            Self::Rings => "the rings",
+            Self::Any => "the region",
+        }
+    }
+}
+
+/// What a firing does to the file of a coordinator's region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SegmentFault {
+    /// It has no name any more.
+    Unlink,
+    /// It is empty.
+    Truncate,
+    /// So many words of a part of it are overwritten.
+    Scribble { part: Part, words: u32 },
+}
+
 /// What a firing does: to each target, or to the file system of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
@@ -52,6 +94,7 @@ pub enum Action {
         to: u32,
     },
     Shm(ShmFault),
+    Segment(SegmentFault),
 }
 
 impl Action {
@@ -66,6 +109,9 @@ impl Action {
             Self::Shm(ShmFault::Fill(_)) => FaultKind::ShmFill,
             Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
             Self::Shm(ShmFault::ReadOnly) => FaultKind::ShmReadOnly,
+            Self::Segment(SegmentFault::Unlink) => FaultKind::SegmentUnlink,
+            Self::Segment(SegmentFault::Truncate) => FaultKind::SegmentTruncate,
+            Self::Segment(SegmentFault::Scribble { .. }) => FaultKind::SegmentScribble,
         }
     }
 
@@ -86,6 +132,14 @@ impl Action {
             Self::Shm(ShmFault::Fill(share)) => format!("/dev/shm filled to {} %", share * 100.0),
             Self::Shm(ShmFault::Inodes) => "/dev/shm without a free inode".to_owned(),
             Self::Shm(ShmFault::ReadOnly) => "/dev/shm read-only".to_owned(),
+            Self::Segment(SegmentFault::Unlink) => "an unlinked region".to_owned(),
+            Self::Segment(SegmentFault::Truncate) => "a truncated region".to_owned(),
+            Self::Segment(SegmentFault::Scribble { part, words: 1 }) => {
+                format!("a word overwritten in {}", part.words())
+            }
+            Self::Segment(SegmentFault::Scribble { part, words }) => {
+                format!("{words} words overwritten in {}", part.words())
+            }
         }
     }
 }

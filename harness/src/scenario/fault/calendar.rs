@@ -1,6 +1,7 @@
 //! When each fault fires, and into which places: decided from the run's seed, before anything starts.
 
-use super::{Fault, FaultRole, Pick};
+use super::words::{self, Overwrite};
+use super::{Action, Fault, FaultRole, Pick, SegmentFault};
 use crate::scenario::seed;
 use crate::scenario::unit::nanos;
 use crate::system::PlaceId;
@@ -22,6 +23,8 @@ pub struct Firing {
     pub lasts: Option<Duration>,
     /// Each once; none if it is not done to processes.
     pub targets: Vec<PlaceId>,
+    /// What is written into their memory.
+    pub words: Vec<Overwrite>,
 }
 
 impl Firing {
@@ -42,6 +45,8 @@ impl Calendar {
         let mut firings = Vec::new();
         for (index, fault) in faults.iter().enumerate() {
             let mut random = ChaCha8Rng::seed_from_u64(seed::child(root, &format!("fault/{}", fault.name)));
+            let mut drawn =
+                ChaCha8Rng::seed_from_u64(seed::child(root, &format!("fault/{}/words", fault.name)));
             let mut turn = 0;
             let first = fault.starts(load);
             let times = match (fault.every, fault.times) {
@@ -54,16 +59,15 @@ impl Calendar {
             for number in 0..times {
                 let at = first + fault.every.unwrap_or_default() * number;
                 let targets = choose(fault, shape, &mut random, &mut turn);
+                let mut fire = |at, targets: Vec<PlaceId>| {
+                    let words = overwrites(fault, shape, &targets, &mut drawn);
+                    firings.push(Firing { fault: index, at, lasts: fault.lasts, targets, words });
+                };
                 if fault.apart.is_zero() {
-                    firings.push(Firing { fault: index, at, lasts: fault.lasts, targets });
+                    fire(at, targets);
                 } else {
-                    let rolling = (0..).zip(targets).map(|(step, place)| Firing {
-                        fault: index,
-                        at: at + fault.apart * step,
-                        lasts: fault.lasts,
-                        targets: vec![place],
-                    });
-                    firings.extend(rolling);
+                    let rolling = (0..).zip(targets);
+                    rolling.for_each(|(step, place)| fire(at + fault.apart * step, vec![place]));
                 }
             }
         }
@@ -87,6 +91,7 @@ impl Calendar {
                     at_ns: nanos(firing.at),
                     lasts_ns: firing.lasts.map(nanos),
                     targets: firing.targets.iter().map(ToString::to_string).collect(),
+                    words: firing.words.iter().map(ToString::to_string).collect(),
                 })
                 .collect()
         };
@@ -107,6 +112,20 @@ impl Calendar {
 fn until(rest: Duration, every: Duration, lasts: Duration) -> u32 {
     let room = rest.saturating_sub(lasts).as_nanos();
     u32::try_from(room.div_ceil(every.as_nanos().max(1))).unwrap_or(u32::MAX).max(1)
+}
+
+fn overwrites(
+    fault: &Fault,
+    shape: &FleetShape,
+    targets: &[PlaceId],
+    random: &mut ChaCha8Rng,
+) -> Vec<Overwrite> {
+    let Action::Segment(SegmentFault::Scribble { part, words }) = fault.action else { return Vec::new() };
+    let coordinators = targets.iter().filter_map(|place| match place {
+        PlaceId::Coordinator(number) => Some(*number),
+        PlaceId::Worker(_) | PlaceId::Supervisor => None,
+    });
+    words::draw(shape, coordinators, (part, words), random)
 }
 
 fn choose(fault: &Fault, shape: &FleetShape, random: &mut ChaCha8Rng, turn: &mut u32) -> Vec<PlaceId> {

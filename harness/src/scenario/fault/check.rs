@@ -1,8 +1,8 @@
 //! A fault's keys against each other, the load and the fleet.
 
 use super::{
-    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, Of, PICK, Pick,
-    RESOURCE, ROLE, RawFault, SHARE, SIZE, ShmFault, TO,
+    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, Of, PART, PICK, Part,
+    Pick, RESOURCE, ROLE, RawFault, SHARE, SIZE, SegmentFault, ShmFault, TO, WORDS,
 };
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
@@ -40,6 +40,11 @@ pub(super) fn check_one(
     }
     if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor) {
         check_supervisor(at, kind, fleet, found);
+    }
+    let others = |at: &&Sited<FaultRole>| kind.is_of_segments() && at.value != FaultRole::Coordinator;
+    if let Some(at) = raw.role.value.as_ref().filter(others) {
+        let message = format!("`{}`: only a coordinator has a region, which its workers share", at.path);
+        at.reject(found, message, "write `role = \"coordinator\"`");
     }
     let fault = Fault {
         name: raw.name?.value,
@@ -115,6 +120,8 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.to.key, TO.name, is_limit || kind == FaultKind::Cpus),
         (raw.size.key, SIZE.name, kind == FaultKind::ShmLimit),
         (raw.fill.key, FILL.name, kind == FaultKind::ShmFill),
+        (raw.part.key, PART.name, kind == FaultKind::SegmentScribble),
+        (raw.words.key, WORDS.name, kind == FaultKind::SegmentScribble),
     ] {
         if let Some(origin) = key.filter(|_| !applies) {
             let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());
@@ -153,7 +160,10 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         | FaultKind::Stop
         | FaultKind::Pause
         | FaultKind::ShmInodes
-        | FaultKind::ShmReadOnly => {}
+        | FaultKind::ShmReadOnly
+        | FaultKind::SegmentUnlink
+        | FaultKind::SegmentTruncate
+        | FaultKind::SegmentScribble => {}
     }
     if kind.is_healed() {
         raw.lasts.value.as_ref()?;
@@ -170,6 +180,12 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::ShmFill => Action::Shm(ShmFault::Fill(raw.fill.value.as_ref()?.value)),
         FaultKind::ShmInodes => Action::Shm(ShmFault::Inodes),
         FaultKind::ShmReadOnly => Action::Shm(ShmFault::ReadOnly),
+        FaultKind::SegmentUnlink => Action::Segment(SegmentFault::Unlink),
+        FaultKind::SegmentTruncate => Action::Segment(SegmentFault::Truncate),
+        FaultKind::SegmentScribble => Action::Segment(SegmentFault::Scribble {
+            part: raw.part.value.as_ref().map_or(Part::Table, |part| part.value),
+            words: raw.words.value.as_ref().map_or(1, |words| words.value),
+        }),
     })
 }
 

@@ -125,7 +125,10 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
             seen.source
         )),
         // Nothing that the fleet has done since is what it was told to do.
-        what @ What::Overwritten { .. } => Noticed::Unread(format!("{}: {what}", seen.source)),
+        what @ What::Overwritten { word, found } => {
+            let (word, text) = (word.unwrap_or("a word"), format!("{}: {what}", seen.source));
+            Noticed::Overwritten { word, found: *found, text }
+        }
         _ => return None,
     };
     let place = match seen.subject {

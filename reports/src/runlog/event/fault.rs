@@ -31,6 +31,9 @@ pub struct FiringFacts {
     pub lasts_ns: Option<u64>,
     /// Names of places: `coord/3`, `worker/3.17`. Empty if it is not done to processes.
     pub targets: Vec<String>,
+    /// What it writes into the memory of its targets: `c3 table[4].word := 0x1`. From format 2.6 on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,10 +57,16 @@ pub enum FaultKind {
     ShmInodes,
     /// Mounted read-only, and writable again to heal.
     ShmReadOnly,
+    /// The file of a coordinator's region without its name, and with it again to heal.
+    SegmentUnlink,
+    /// That file cut off, and as long as before to heal: what was in it is lost.
+    SegmentTruncate,
+    /// Words of that file overwritten.
+    SegmentScribble,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -67,6 +76,9 @@ impl FaultKind {
         Self::ShmFill,
         Self::ShmInodes,
         Self::ShmReadOnly,
+        Self::SegmentUnlink,
+        Self::SegmentTruncate,
+        Self::SegmentScribble,
     ];
 
     /// As log and scenario spell it.
@@ -81,29 +93,57 @@ impl FaultKind {
             Self::ShmFill => "shm-fill",
             Self::ShmInodes => "shm-inodes",
             Self::ShmReadOnly => "shm-read-only",
+            Self::SegmentUnlink => "segment-unlink",
+            Self::SegmentTruncate => "segment-truncate",
+            Self::SegmentScribble => "segment-scribble",
         }
     }
 
     /// Whether a firing is over by being healed; the effect of any other lasts until the fleet itself has recovered.
     pub fn is_healed(self) -> bool {
         match self {
-            Self::Kill | Self::Stop => false,
+            Self::Kill | Self::Stop | Self::SegmentScribble => false,
             Self::Pause
             | Self::Limit
             | Self::Cpus
             | Self::ShmLimit
             | Self::ShmFill
             | Self::ShmInodes
-            | Self::ShmReadOnly => true,
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate => true,
         }
     }
 
     /// Whether it is done to the file system that the fleet has its shared memory in, and not to chosen processes.
     pub fn is_of_shm(self) -> bool {
         match self {
-            Self::Kill | Self::Stop | Self::Pause | Self::Limit | Self::Cpus => false,
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate
+            | Self::SegmentScribble => false,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
         }
+    }
+
+    /// Whether it is done to the file of a coordinator's region.
+    pub fn is_of_segments(self) -> bool {
+        matches!(self, Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble)
+    }
+
+    /// Whether it can end processes by way of what it does to them, before that end is in the log.
+    pub fn may_end_targets(self) -> bool {
+        matches!(self, Self::Pause | Self::SegmentTruncate | Self::SegmentScribble)
+    }
+
+    /// Whether a death of a process that it was done to may be its effect. A process must not crash for want of
+    /// descriptors or processors.
+    pub fn explains_deaths(self) -> bool {
+        !matches!(self, Self::Limit | Self::Cpus)
     }
 
     /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
@@ -116,7 +156,10 @@ impl FaultKind {
             | Self::ShmLimit
             | Self::ShmFill
             | Self::ShmInodes
-            | Self::ShmReadOnly => false,
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate
+            | Self::SegmentScribble => false,
         }
     }
 }

@@ -1,0 +1,98 @@
+//! Which keys each kind of fault takes, for the JSON Schema.
+
+use super::{
+    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, KIND, PART, PICK, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WORDS,
+};
+use crate::scenario::rule::{when, without};
+use serde_json::{Value as Json, json};
+
+pub(super) fn rules() -> Vec<Json> {
+    let of_all = vec![
+        json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
+        json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
+    ];
+    [of_processes_and_shm(), of_segments(), of_all].concat()
+}
+
+/// Those in the files of coordinators' regions.
+fn of_segments() -> Vec<Json> {
+    let of = |kind: &str, others: &[&str], needs: &[&str]| {
+        let lacks = without(&[OF_LIMIT, OF_SHM, others].concat());
+        let coordinators = json!({ "properties": { ROLE.name: { "const": "coordinator" } } });
+        when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }, coordinators] }))
+    };
+    vec![
+        of("segment-unlink", OF_SCRIBBLE, &[ROLE.name, FOR.name]),
+        of("segment-truncate", OF_SCRIBBLE, &[ROLE.name, FOR.name]),
+        of("segment-scribble", &[FOR.name], &[ROLE.name]),
+    ]
+}
+
+fn of_processes_and_shm() -> Vec<Json> {
+    let lacks = |keys: &[&[&str]]| without(&keys.concat());
+    let needs = |keys: &[&str]| json!({ "required": keys });
+    let both = |one: Json, other: Json| json!({ "allOf": [one, other] });
+    let not_supervisor = json!({ "properties": { ROLE.name: { "not": { "const": "supervisor" } } } });
+    vec![
+        when(
+            KIND.name,
+            &json!("kill"),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE, &[FOR.name]]), needs(&[ROLE.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("stop"),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE, &[FOR.name]]), needs(&[ROLE.name])),
+        ),
+        when(KIND.name, &json!("stop"), &not_supervisor),
+        when(
+            KIND.name,
+            &json!("cpus"),
+            &both(lacks(&[OF_SHM, OF_SCRIBBLE, &[RESOURCE.name]]), needs(&[ROLE.name, FOR.name, TO.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("cpus"),
+            &json!({ "properties": { TO.name: { "minimum": 1, "maximum": CPUS_MAX } } }),
+        ),
+        when(
+            KIND.name,
+            &json!("pause"),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE]), needs(&[ROLE.name, FOR.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("limit"),
+            &both(lacks(&[OF_SHM, OF_SCRIBBLE]), needs(&[ROLE.name, FOR.name, RESOURCE.name, TO.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-limit"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, &[FILL.name]]), needs(&[FOR.name, SIZE.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-fill"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, &[SIZE.name]]), needs(&[FOR.name, FILL.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-inodes"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, OF_SHM]), needs(&[FOR.name])),
+        ),
+        when(
+            KIND.name,
+            &json!("shm-read-only"),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, OF_SHM]), needs(&[FOR.name])),
+        ),
+    ]
+}
+
+/// Keys that say which processes it is done to.
+const OF_TARGETS: &[&str] = &[ROLE.name, COUNT.name, SHARE.name, PICK.name, APART.name];
+/// Keys of `kind = "limit"` alone,
+const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
+/// of faults on shared memory.
+const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
+/// and of scribbles.
+const OF_SCRIBBLE: &[&str] = &[PART.name, WORDS.name];
