@@ -7,6 +7,7 @@
 //! criteria; warm-up is shown and not judged.
 
 pub(crate) mod balance;
+pub(crate) mod contention;
 mod distribution;
 mod each;
 mod faults;
@@ -35,6 +36,7 @@ use crate::runlog::event::{
 use crate::stretch::Stretch;
 
 pub use balance::Balance;
+use contention::Contention;
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
 pub use each::{Each, EachSpec, Process};
@@ -101,6 +103,7 @@ pub struct Facts {
     /// As many bare forks, just before.
     pub bare_forks_ns: Option<u64>,
     pub balance: Balance,
+    pub contention: Contention,
     pub load: LoadFacts,
     pub strays: Strays,
     /// Figures of each workload, in the plan's order; empty if the scenario names none.
@@ -197,6 +200,7 @@ impl Facts {
             launch_ns: None,
             bare_forks_ns: None,
             balance: Balance::new(&header.plan),
+            contention: Contention::new(&header.plan),
             strays: Strays::new(&header.plan),
             exits_unexpected: Listed::new(),
             exits_expected: 0,
@@ -331,6 +335,7 @@ impl Facts {
         self.mixed.round(round);
         self.faults.round(round);
         self.balance.round(round);
+        self.contention.round(round);
         self.strays.round(round);
         self.load.push_round(round, &self.spans);
         workloads::push_round(&mut self.workloads, round, &self.spans);
@@ -354,6 +359,7 @@ impl Facts {
         if self.samples.push(sample, &self.spans, excused) {
             self.faults.sweeps_excused += 1;
         }
+        self.contention.sweep(sample, self.samples.used_last, is_worker);
     }
 
     /// What each segment has left adds up.
@@ -376,6 +382,7 @@ impl Facts {
         self.segments += 1;
         self.work.resume();
         self.balance.resume(t_ns);
+        self.contention.resume();
         self.faults.resume();
         self.mixed.resume();
         self.end = None;

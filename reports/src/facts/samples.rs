@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::contention::Use;
 use super::distribution::Distribution;
 use super::each::{Each, EachSpec};
 use super::figure::{Figure, Part, SUMMED};
@@ -179,6 +180,8 @@ pub struct SampleFacts {
     /// The same without the stolen and the idle.
     busy_before: Option<(u64, u64)>,
     cpus: f64,
+    /// What the processors did before the newest sweep, as far as all of it is known.
+    pub(super) used_last: Option<Use>,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
     /// How many processes there should be.
@@ -220,6 +223,7 @@ impl SampleFacts {
             host_before: None,
             busy_before: None,
             cpus: f64::from(host.cpus.max(1)),
+            used_last: None,
             load_before: None,
             scaling: Scaling::new(plan),
             restarts: Vec::new(),
@@ -286,6 +290,7 @@ impl SampleFacts {
 
         let mut has_pss = false;
         let mut own_cpu = 0.0;
+        let mut own_parts = 0;
         for (whose, sums) in self.sums(sample, since).into_iter().filter(|(_, sums)| sums.rows > 0) {
             for (at, (figure, part)) in SUMMED.iter().enumerate() {
                 let value = match part {
@@ -296,6 +301,7 @@ impl SampleFacts {
                     self.set(*figure, whose, t, since, value);
                     if *figure == Figure::Cpu && matches!(whose, Scope::Fleet | Scope::Harness) {
                         own_cpu += value;
+                        own_parts += 1;
                     }
                     if (*figure, whose) == (Figure::Pss, Scope::Fleet) {
                         has_pss = true;
@@ -318,17 +324,28 @@ impl SampleFacts {
         for (figure, value) in host {
             self.set(figure, Scope::Fleet, t, since, value);
         }
-        if let Some(steal) = self.steal(&sample.host) {
-            self.set(Figure::Steal, Scope::Fleet, t, since, steal);
-        }
-        if let Some(busy) = self.busy(&sample.host) {
-            let others = (busy - own_cpu / self.cpus).clamp(0.0, 1.0);
-            self.set(Figure::OthersBusy, Scope::Fleet, t, since, others);
-        }
+        self.push_use(sample, since, (own_cpu, own_parts == 2));
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
         since.is_some() && self.account(sample, has_pss, excused)
+    }
+
+    /// What the processors did, by the fleet and the harness (whether both are known), and by others.
+    fn push_use(&mut self, sample: &Sample, since: Option<u64>, (own_cpu, is_whole): (f64, bool)) {
+        let t = sample.started_ns;
+        let steal = self.steal(&sample.host);
+        if let Some(steal) = steal {
+            self.set(Figure::Steal, Scope::Fleet, t, since, steal);
+        }
+        let busy = self.busy(&sample.host);
+        let others = busy.map(|busy| (busy - own_cpu / self.cpus).clamp(0.0, 1.0));
+        if let Some(others) = others {
+            self.set(Figure::OthersBusy, Scope::Fleet, t, since, others);
+        }
+        let used = busy.zip(others).zip(steal).filter(|_| is_whole);
+        self.used_last =
+            used.map(|((busy, others), steal)| Use { all: busy + steal, others: others + steal });
     }
 
     /// Since the sweep before; the counters of a host that was restarted meanwhile begin again.

@@ -1,7 +1,7 @@
 //! Whether a run should end early, because a criterion with `abort = true` cannot pass any more.
 
 use super::judge::{compare, is_monotone};
-use super::measure::{Each, Source, ask, counts_of, measure, restarts, source, trend_points};
+use super::measure::{Each, Source, ask, counts_of, measure, restarts, round_time, source, trend_points};
 use super::{Case, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, MetricId};
 use crate::facts::Facts;
@@ -75,8 +75,12 @@ fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
     let planned = facts.header.plan.rounds_planned;
     let Source::Times { values, each: Each::Round, .. } = source(c, facts) else { return None };
     let limit_ns = (c.threshold().value() * 1e9) as u64;
-    let above = values.above(limit_ns);
     let allowed = ((1.0 - quantile) * planned.max(values.count()) as f64).ceil() as u64;
+    let above = match (values.above(limit_ns), round_time(c)) {
+        // Some of them may be others' doing.
+        (above, Some(of)) if above > allowed => facts.contention.at_best(of, false).times.above(limit_ns),
+        (above, _) => above,
+    };
     let lost = planned > 0 && c.comparator().is_ceiling() && above > allowed;
     lost.then(|| format!("`{c}`: {above} of {planned} rounds are over it, and {allowed} may be"))
 }

@@ -119,12 +119,9 @@ fn unreadable(asked: &Asked, why: &str) -> CriterionResult {
 /// answerable for is open.
 pub(super) fn compare(pair: &CriterionPair, measured: &Measured) -> Verdict {
     let verdict = held_against(pair, measured);
-    match &measured.fleets_own {
-        Some(own) if verdict == Verdict::Fail && held_against(pair, own) != Verdict::Fail => {
-            Verdict::Inconclusive
-        }
-        _ => verdict,
-    }
+    let mut others = std::iter::successors(measured.fleets_own.as_deref(), |own| own.fleets_own.as_deref());
+    let is_excused = verdict == Verdict::Fail && others.any(|own| held_against(pair, own) != Verdict::Fail);
+    if is_excused { Verdict::Inconclusive } else { verdict }
 }
 
 fn held_against(pair: &CriterionPair, measured: &Measured) -> Verdict {

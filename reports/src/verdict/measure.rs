@@ -20,6 +20,7 @@ use crate::stats::{self, Interval};
 use crate::units;
 
 pub(super) use ask::{ask, restarts, trend_points};
+pub(super) use noise::round_time;
 
 /// In base units: seconds, bytes, ratios, counts; slopes per hour of the scenario's time.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +33,8 @@ pub(super) struct Measured {
     pub(super) note: Option<String>,
     /// Whatever the interval says, it cannot pass.
     pub(super) open: bool,
-    /// What the fleet alone is answerable for, where something else may be to blame: it fails only if this fails too.
+    /// What the fleet alone is answerable for, where something else may be to blame: it fails only if this fails too, and so
+    /// on, where several things may be.
     pub(super) fleets_own: Option<Box<Measured>>,
 }
 
@@ -316,12 +318,14 @@ fn timed(
         return series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts);
     }
     let measured = series::times(criterion, values, medians, each, facts);
-    if criterion.metric().id != Id::CoordinationTime {
-        return measured;
-    }
     let own = &facts.load.fleet_time;
-    let fleets = series::times(criterion, &own.times, Some(&own.medians), each, facts);
-    noise::of_the_load(measured, fleets, facts)
+    let measured = if criterion.metric().id == Id::CoordinationTime {
+        let fleets = series::times(criterion, &own.times, Some(&own.medians), each, facts);
+        noise::of_the_load(measured, fleets, facts)
+    } else {
+        measured
+    };
+    noise::of_others(measured, criterion, facts, |times| series::times(criterion, times, None, each, facts))
 }
 
 /// Of one workload, or of all.

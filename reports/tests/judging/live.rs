@@ -43,9 +43,10 @@ fn nothing_is_given_up_within_its_grace_or_without_abort() {
 #[test]
 fn percentiles_and_windows_are_given_up_when_they_cannot_recover() {
     let slow = |criteria| Run { criteria, round_ns: |_| 400_000_000, ..Run::default() };
-    // Two of 120 rounds may be over the limit of p99.
-    assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time p99 < 100ms", 0))).unwrap().0, 3);
-    assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time max < 100ms", 0))).unwrap().0, 1);
+    // Two of 120 rounds may be over the limit of p99. What others may have done is known with the next sweep, two rounds on.
+    let p99 = first_that_cannot_pass(&slow(aborting("coordination.time p99 < 100ms", 0))).unwrap().0;
+    let max = first_that_cannot_pass(&slow(aborting("coordination.time max < 100ms", 0))).unwrap().0;
+    assert!((3..=5).contains(&p99) && (1..=3).contains(&max), "{p99} {max}");
     assert_eq!(first_that_cannot_pass(&slow(aborting("coordination.time p99 < 1s", 0))), None);
     let lossy = Run {
         criteria: aborting("delivery.rate >= 99% every 10s", 0),

@@ -1,7 +1,9 @@
 //! What is not the fleet's doing: a load that was late by itself, and a host that others were busy on.
 
 use super::Measured;
-use crate::facts::{Facts, Figure};
+use crate::criterion::{Criterion, MetricId, Scale};
+use crate::facts::contention::{AtBest, OTHERS_MIN, RoundTime};
+use crate::facts::{Distribution, Facts, Figure};
 use crate::scope::Scope;
 use crate::stats;
 use crate::units;
@@ -32,6 +34,66 @@ pub(super) fn of_the_load(measured: Measured, fleets: Measured, facts: &Facts) -
         units::seconds(alone)
     );
     Measured { fleets_own: Some(Box::new(fleets)), ..measured }.noting(note)
+}
+
+/// A time over its limit in rounds during which others had the host's processors is not known to be the fleet's: it fails only
+/// if it would, had those rounds taken no time at all.
+pub(super) fn of_others(
+    measured: Measured,
+    criterion: &Criterion,
+    facts: &Facts,
+    judged: impl Fn(&Distribution) -> Measured,
+) -> Measured {
+    let (Some(of), Scale::Level) = (round_time(criterion), criterion.aggregation().scale()) else {
+        return measured;
+    };
+    let limit = criterion.threshold().value();
+    let misses = |value: f64| !criterion.comparator().holds(value, limit);
+    if !criterion.comparator().is_ceiling() || !measured.value.is_some_and(misses) {
+        return measured;
+    }
+    let AtBest { times, others } = facts.contention.at_best(of, facts.end.is_some());
+    // In a part of the load it is not known which rounds these are.
+    if times.count() != measured.samples {
+        return measured;
+    }
+    let best = judged(&times);
+    let explains =
+        best.interval.map_or(best.value, |interval| Some(interval.low)).is_some_and(|v| !misses(v));
+    let note = match (others, explains) {
+        (0, _) => None,
+        (others, true) => Some(format!(
+            "during {} the processors were busy, and other programs used more than {} of them: run it again on a quiet host",
+            rounds(others),
+            units::percent(OTHERS_MIN)
+        )),
+        (others, false) => Some(format!(
+            "{} during which other programs used more than {} of the processors do not explain it",
+            rounds(others),
+            units::percent(OTHERS_MIN)
+        )),
+    };
+    let best = Measured { fleets_own: measured.fleets_own, ..best };
+    let measured = Measured { fleets_own: Some(Box::new(best)), ..measured };
+    note.map_or(measured.clone(), |note| measured.noting(note))
+}
+
+fn rounds(count: u64) -> String {
+    format!("{} round{}", units::count(count as f64), if count == 1 { "" } else { "s" })
+}
+
+/// Of the metrics with one time a round.
+pub(in crate::verdict) fn round_time(criterion: &Criterion) -> Option<RoundTime> {
+    if criterion.every_ns().is_some() {
+        return None;
+    }
+    [
+        (MetricId::CoordinationTime, RoundTime::Coordination),
+        (MetricId::FirstAnswer, RoundTime::FirstAnswer),
+        (MetricId::CompletionTime, RoundTime::Completion),
+    ]
+    .into_iter()
+    .find_map(|(id, of)| (id == criterion.metric().id).then_some(of))
 }
 
 /// A drift while others used more of the host than before is not known to be the fleet's; nor is there none, if they used
