@@ -40,10 +40,20 @@ struct Waiting {
 /// The times of one kind, at best.
 #[derive(Debug, Clone, Default)]
 pub struct AtBest {
-    /// As they were; those that were taken while others had the host count as no time at all.
+    /// As they were; each that was taken while others had the host counts as the least of all.
     pub times: Distribution,
     /// How many those are.
     pub others: u64,
+}
+
+/// Of the values that have met their sweep.
+#[derive(Debug, Clone, Default)]
+struct Settled {
+    /// Those that are not others' doing.
+    own: Distribution,
+    others: u64,
+    /// The least of those that are.
+    others_min_ns: Option<u64>,
 }
 
 /// What the processors did between two sweeps, as shares of all their time.
@@ -65,7 +75,7 @@ pub struct Contention {
     /// The processes of the newest sweep, by incarnation.
     processes: Vec<(AgentId, u32)>,
     waiting: VecDeque<Waiting>,
-    at_best: [AtBest; 3],
+    settled: [Settled; 3],
 }
 
 impl Contention {
@@ -76,7 +86,7 @@ impl Contention {
             swept_ns: 0,
             processes: Vec::new(),
             waiting: VecDeque::new(),
-            at_best: Default::default(),
+            settled: Default::default(),
         }
     }
 
@@ -103,7 +113,7 @@ impl Contention {
         }
         while self.waiting.len() > WAITING_MAX {
             let Some(oldest) = self.waiting.pop_front() else { return };
-            self.at_best[oldest.of as usize].times.record(oldest.value_ns);
+            self.settled[oldest.of as usize].own.record(oldest.value_ns);
         }
     }
 
@@ -132,9 +142,14 @@ impl Contention {
                 continue;
             }
             let is_others = self.covers(waiting.from_ns, waiting.to_ns);
-            let at_best = &mut self.at_best[waiting.of as usize];
-            at_best.others += u64::from(is_others);
-            at_best.times.record(if is_others { 0 } else { waiting.value_ns });
+            let settled = &mut self.settled[waiting.of as usize];
+            if is_others {
+                settled.others += 1;
+                let least = settled.others_min_ns.unwrap_or(u64::MAX);
+                settled.others_min_ns = Some(least.min(waiting.value_ns));
+            } else {
+                settled.own.record(waiting.value_ns);
+            }
         }
     }
 
@@ -146,14 +161,18 @@ impl Contention {
         all > 0 && within as f64 >= COVERED_MIN * all as f64
     }
 
-    /// While the run goes on, values that still wait for their sweep count as no time.
+    /// While the run goes on, values that still wait for their sweep may be others' doing.
     pub fn at_best(&self, of: RoundTime, is_over: bool) -> AtBest {
-        let is_over = is_over || !self.is_sampled;
-        let mut at_best = self.at_best[of as usize].clone();
-        for waiting in self.waiting.iter().filter(|waiting| waiting.of == of) {
-            at_best.times.record(if is_over { waiting.value_ns } else { 0 });
+        let Settled { own, others, others_min_ns } = &self.settled[of as usize];
+        let waiting =
+            || self.waiting.iter().filter(|waiting| waiting.of == of).map(|waiting| waiting.value_ns);
+        let least = waiting().chain(own.min_ns()).chain(*others_min_ns).min().unwrap_or(0);
+        let mut times = own.clone();
+        times.record_many(least, *others);
+        for value_ns in waiting() {
+            times.record(if is_over || !self.is_sampled { value_ns } else { least });
         }
-        at_best
+        AtBest { times, others: *others }
     }
 }
 
@@ -171,7 +190,7 @@ mod tests {
             swept_ns: 0,
             processes: Vec::new(),
             waiting: VecDeque::new(),
-            at_best: Default::default(),
+            settled: Default::default(),
         }
     }
 
@@ -229,7 +248,13 @@ mod tests {
         contention.round(&round(1_100, 1_900));
         assert_eq!(found(&contention), (4, 2), "no sweep has come, and the run is over");
         let live = contention.at_best(RoundTime::Coordination, false);
-        assert_eq!(live.times.above(0), 1, "of one the sweep is still to come");
+        assert_eq!(
+            live.times.above(201 * MS),
+            1,
+            "of one the sweep is still to come: it may be as quick as the quickest"
+        );
+        let over = contention.at_best(RoundTime::Coordination, true);
+        assert_eq!((over.times.above(201 * MS), over.times.min_ns()), (2, Some(200 * MS)));
     }
 
     #[test]

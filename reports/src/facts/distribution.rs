@@ -39,6 +39,16 @@ impl Distribution {
         self.sum_ns += ns as f64;
     }
 
+    /// The same value so many times.
+    pub(super) fn record_many(&mut self, ns: u64, count: u64) {
+        if count > 0 {
+            self.histogram.record_n(ns, count).expect("an auto-resizing histogram of u64 takes every value");
+            self.min_ns = self.min_ns.min(ns);
+            self.max_ns = self.max_ns.max(ns);
+            self.sum_ns += ns as f64 * count as f64;
+        }
+    }
+
     /// The values of an interval of the log, whose greatest is known exactly.
     pub(super) fn merge(&mut self, other: &Histogram<u64>, max_ns: u64) -> Result<(), String> {
         if other.is_empty() {

@@ -37,7 +37,7 @@ pub(super) fn of_the_load(measured: Measured, fleets: Measured, facts: &Facts) -
 }
 
 /// A time over its limit in rounds during which others had the host's processors is not known to be the fleet's: it fails only
-/// if it would, had those rounds taken no time at all.
+/// if it would, had those rounds been as quick as the quickest.
 pub(super) fn of_others(
     measured: Measured,
     criterion: &Criterion,
