@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod docs;
 mod files;
+mod old_files;
 mod runs;
 mod sampler;
 mod scenarios;
