@@ -111,10 +111,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
     /// Run each scenario so many times, and show how far its figures differ
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), allow_negative_numbers = true)]
     pub runs: u32,
     /// Run what is INCONCLUSIVE again, so many times at most; the last run counts
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100), allow_negative_numbers = true)]
     pub retry_inconclusive: u32,
     /// Print one JSON object instead of summaries
     #[arg(long)]

@@ -31,7 +31,12 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
         let base = at.parent().unwrap_or(Path::new("")).join(&extended);
         let identity = base.canonicalize().unwrap_or_else(|_| base.clone());
         if seen.contains(&identity) {
-            let message = format!("`{}` extends itself, by way of `{}`", base.display(), at.display());
+            let by_way = if seen.last() == Some(&identity) {
+                String::new()
+            } else {
+                format!(", by way of `{}`", at.display())
+            };
+            let message = format!("`{}` extends itself{by_way}", base.display());
             output::error(&message, Some("leave out one `extends`"));
             return Err(ExitCode::Usage);
         }

@@ -173,7 +173,13 @@ fn whole_path(key: &str, tables: Tables, origin: Origin, found: &mut Vec<Mistake
         [] => {
             let known: Vec<&str> = single().flat_map(|table| table.key_names()).collect();
             let message = format!("`{MATRIX}.{key}`: no table has a key `{key}`");
-            found.push(Mistake::new(origin, message, suggest::hint(key, &known)));
+            // There are too many to list.
+            let hint = match suggest::nearest(key, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write a key of a table: `workers = [100, 300]`, or `load.every = [\"1s\", \"2s\"]`"
+                    .into(),
+            };
+            found.push(Mistake::new(origin, message, hint));
             None
         }
         [first, ..] => {

@@ -143,6 +143,20 @@ fn a_criterion_with_one_pair_of_brackets_is_told_of_the_other() {
 }
 
 #[test]
+fn a_hint_can_be_followed() {
+    for (from, to, said) in [
+        ("schema = 1", "schema = \"1\"", "hint: write 1\n"),
+        ("duration = \"6s\"", "duration = inf", "must be a duration, not a float (inf)"),
+        ("duration = \"6s\"", "duration = -nan", "must be a duration, not a float (-nan)"),
+        ("payload = \"256B\"", "payload = nan", "must be a size, not a float (nan)"),
+        ("duration = \"6s\"", "duration = 1.5", "hint: write \"1.5s\" for seconds"),
+    ] {
+        let found = format!("{}\n", changed(from, to));
+        assert!(found.contains(said), "{to}: {found}");
+    }
+}
+
+#[test]
 fn a_number_that_cannot_be_is_met_with_the_range_of_its_key() {
     insta::assert_snapshot!(changed("workers = 4", "workers = -4"));
     insta::assert_snapshot!(changed("workers = 4", "workers = \"2\""));

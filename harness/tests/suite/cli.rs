@@ -156,15 +156,27 @@ fn files_that_extend_each_other_are_refused() {
     write("a.toml", "extends = \"b.toml\"\nname = \"a\"\n");
     write("b.toml", "extends = \"a.toml\"\nname = \"b\"\n");
     write("lost.toml", "extends = \"gone.toml\"\nname = \"lost\"\n");
+    write("own.toml", "extends = \"own.toml\"\nname = \"own\"\n");
     let plan = |name: &str| command(&["plan", name]).current_dir(directory.path()).output().unwrap();
     let child = plan("child.toml");
     assert_eq!(code(&child), 0, "{}", stderr(&child));
     let text = String::from_utf8_lossy(&child.stdout).into_owned();
     assert!(text.starts_with("child\n") && text.contains("load 3s") && text.contains("base.toml"), "{text}");
-    for (name, said) in [("a.toml", "extends itself"), ("lost.toml", "cannot read `gone.toml`")] {
+    for (name, said) in [
+        ("a.toml", "`a.toml` extends itself, by way of `b.toml`\n"),
+        ("own.toml", "`own.toml` extends itself\n"),
+        ("lost.toml", "cannot read `gone.toml`"),
+    ] {
         let refused = plan(name);
         assert_eq!(code(&refused), 64, "{name}");
         assert!(stderr(&refused).contains(said), "{}", stderr(&refused));
+    }
+}
+
+#[test]
+fn a_negative_count_is_a_value_that_is_out_of_range() {
+    for option in ["--runs", "--retry-inconclusive"] {
+        refuses(&["run", "smoke", option, "-1"], &format!("invalid value '-1' for '{option} <N>'"));
     }
 }
 

@@ -101,6 +101,8 @@ fn a_matrix_that_cannot_be_is_refused() {
     for (axes, said) in [
         ("every = [\"1s\"]", "could be a key of load or sampling"),
         ("wrokers = [1]", "no table has a key `wrokers`"),
+        ("wrokers = [1]", "hint: did you mean `workers`?"),
+        ("zzz = [1]", "hint: write a key of a table: `workers = [100, 300]`"),
         ("workers = 4", "must be an array of values"),
         ("workers = []", "has no value"),
         ("workers = [[1]]", "not a single value"),

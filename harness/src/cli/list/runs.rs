@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::exit::ExitCode;
+use reports::Verdict;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,11 @@ struct Run {
     scenario: String,
     started_utc: String,
     /// `PASS (profile ci)`, or why there is no verdict.
-    verdict: String,
+    headline: String,
+    /// Absent without a verdict.
+    verdict: Option<Verdict>,
+    /// `profile ci`; empty if the file was run as it stands.
+    variant: String,
     satisfies_gate: bool,
 }
 
@@ -65,14 +70,18 @@ fn of(directory: PathBuf, scenario: &str) -> Run {
             directory,
             scenario: judgement.scenario.clone(),
             started_utc: judgement.started_utc.clone(),
-            verdict: judgement.headline(),
+            headline: judgement.headline(),
+            verdict: Some(judgement.verdict),
+            variant: judgement.variant.tag(),
             satisfies_gate: judgement.satisfies_gate,
         },
         None => Run {
             directory,
             scenario: scenario.to_owned(),
             started_utc: String::new(),
-            verdict: "unjudged".to_owned(),
+            headline: "unjudged".to_owned(),
+            verdict: None,
+            variant: String::new(),
             satisfies_gate: false,
         },
     }
@@ -84,7 +93,8 @@ fn as_json(runs: &[Run]) -> String {
             "run": run.directory,
             "scenario": run.scenario,
             "started_utc": run.started_utc,
-            "verdict": run.verdict,
+            "verdict": run.verdict.map(Verdict::word),
+            "variant": run.variant,
             "satisfies_gate": run.satisfies_gate,
         })
     };
@@ -93,14 +103,14 @@ fn as_json(runs: &[Run]) -> String {
 
 fn table(runs: &[Run]) -> String {
     let width = |text: fn(&Run) -> &str| runs.iter().map(|run| text(run).chars().count()).max().unwrap_or(0);
-    let (verdict, scenario) = (width(|run| &run.verdict), width(|run| &run.scenario));
+    let (verdict, scenario) = (width(|run| &run.headline), width(|run| &run.scenario));
     let mut text = String::new();
     for run in runs {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{:<verdict$}  {:<scenario$}  {:<24}  {}",
-            run.verdict,
+            run.headline,
             run.scenario,
             run.started_utc,
             run.directory.display()

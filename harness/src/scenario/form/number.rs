@@ -39,7 +39,7 @@ impl Form for Version {
     type Value = u64;
 
     fn read(&self, value: &Value) -> Result<u64, Rejection> {
-        Whole.read(value)
+        Whole.read(value).map_err(|Rejection(message, _)| Rejection(message, format!("write {}", self.0)))
     }
 
     fn beyond(&self, version: &u64) -> Option<Rejection> {
@@ -140,12 +140,18 @@ impl Span {
     pub(in super::super) const POSITIVE: Self = Self { least: Duration::from_nanos(1), instead: "" };
 }
 
+/// TOML also has `inf` and `nan`, to which no unit can be added.
+fn is_number(float: &str) -> bool {
+    float.bytes().any(|byte| byte.is_ascii_digit())
+}
+
 impl Form for Span {
     type Value = Duration;
 
     fn read(&self, value: &Value) -> Result<Duration, Rejection> {
         match value {
             Value::String(text) => Ok(unit::duration(text)?),
+            Value::Float(text) if !is_number(text) => Err(wrong_kind("a duration", value, "\"30s\"")),
             Value::Integer(text, _) | Value::Float(text) => {
                 let hint = format!("write \"{text}s\" for seconds, \"{text}ms\", \"{text}m\" or \"{text}h\"");
                 Err(Rejection(format!("is {text}, a duration without a unit"), hint))
@@ -203,6 +209,7 @@ impl Form for Size {
     fn read(&self, value: &Value) -> Result<u64, Rejection> {
         match value {
             Value::String(text) => Ok(unit::bytes(text)?),
+            Value::Float(text) if !is_number(text) => Err(wrong_kind("a size", value, "\"64KiB\"")),
             Value::Integer(text, _) | Value::Float(text) => {
                 let hint = format!("write \"{text}B\" for bytes, \"{text}KiB\" or \"{text}MiB\"");
                 Err(Rejection(format!("is {text}, a size without a unit"), hint))

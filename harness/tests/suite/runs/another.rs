@@ -46,6 +46,10 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     }
     let listed = ask(&bench, &["list", "--runs"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("PASS (criteria of new.toml)"), "{listed:?}");
+    let listed = ask(&bench, &["list", "--runs", "--json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let run_listed = (&listed[0]["verdict"], &listed[0]["variant"]);
+    assert_eq!(run_listed, (&"PASS".into(), &"criteria of new.toml".into()), "{listed:#}");
 
     // By the file that ran it is the run that it was.
     let plain = ask(&bench, &["report", path, "--scenario", "small.toml"]);

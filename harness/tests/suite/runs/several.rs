@@ -49,6 +49,10 @@ fn repeated_runs_have_a_spread_and_what_is_open_is_run_again() {
     let listed = bench.command().args(["list", "--runs", "runs"]).output().unwrap();
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert_eq!(text.lines().filter(|line| line.starts_with("INCONCLUSIVE")).count(), 4, "{text}");
+    let listed = bench.command().args(["list", "--runs", "runs", "--json"]).output().unwrap();
+    let runs: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(runs.len(), 4);
+    assert!(runs.iter().all(|run| run["verdict"] == "INCONCLUSIVE" && run["variant"] == ""), "{runs:#?}");
 }
 
 #[test]
