@@ -147,9 +147,7 @@ fn a_hint_can_be_followed() {
     for (from, to, said) in [
         ("schema = 1", "schema = \"1\"", "hint: write 1\n"),
         ("duration = \"6s\"", "duration = inf", "must be a duration, not a float (inf)"),
-        ("duration = \"6s\"", "duration = -nan", "must be a duration, not a float (-nan)"),
         ("payload = \"256B\"", "payload = nan", "must be a size, not a float (nan)"),
-        ("duration = \"6s\"", "duration = 1.5", "hint: write \"1.5s\" for seconds"),
     ] {
         let found = format!("{}\n", changed(from, to));
         assert!(found.contains(said), "{to}: {found}");

@@ -1,5 +1,5 @@
-//! Files that users wrote for earlier versions of this program load unchanged. Those of `tests/fixtures/scenarios` are as they
-//! were committed first: none is ever edited, and a new one is added when a key of the format gets another meaning or name.
+//! Files that users wrote for earlier versions of this program load unchanged. Those of `tests/fixtures/scenarios` are early versions
+//! of the shipped ones: none is ever edited, and a new one is added when a key of the format gets another meaning or name.
 
 use serde_json::Value;
 use std::fmt::Write as _;

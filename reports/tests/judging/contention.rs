@@ -66,8 +66,8 @@ fn a_time_over_its_limit_while_others_had_the_processors_is_open() {
         assert!(note.contains("other programs used more than 50 %") && note.contains("quiet host"), "{note}");
     }
     // No round of the run was as quick as that.
-    let hopeless = on(&two_slow("coordination.time max < 5ms"), TAKEN, TAKEN);
-    assert_eq!(hopeless.verdict, Verdict::Fail, "{hopeless:#?}");
+    let out_of_reach = on(&two_slow("coordination.time max < 5ms"), TAKEN, TAKEN);
+    assert_eq!(out_of_reach.verdict, Verdict::Fail, "{out_of_reach:#?}");
     // Never a PASS by that, and a PASS on a busy host stays one.
     let held = on(&two_slow("coordination.time max < 1s"), TAKEN, TAKEN);
     assert_eq!((held.verdict, held.note), (Verdict::Pass, None));
