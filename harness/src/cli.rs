@@ -5,6 +5,7 @@
 //! [`ExitCode`].
 
 pub mod args;
+mod calibrate;
 mod clean;
 mod doctor;
 #[cfg(test)]
@@ -56,6 +57,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Selftest(args) => selftest::selftest(&args),
+        Verb::Calibrate(args) => calibrate::calibrate(&args),
         Verb::Schema { guide, json } => schema::schema(guide, json),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),

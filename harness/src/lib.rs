@@ -1,6 +1,7 @@
 //! Asks whether a fleet of agent processes is good enough, and ends in a verdict.
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 pub mod cli;
 pub mod conduct;
 pub mod engine;

@@ -50,6 +50,9 @@ pub enum Verb {
     /// Check that the judge notices defects, one of each kind
     #[command(before_help = "Example:  harness selftest")]
     Selftest(SelftestArgs),
+    /// Count how often a scenario's criteria notice a defect, and how often they fail clean runs
+    #[command(before_help = "Example:  harness calibrate scenarios/gate1-24h.toml --runs 100")]
+    Calibrate(CalibrateArgs),
     /// Print the JSON Schema of scenario files
     #[command(before_help = "Example:  harness schema > scenarios/scenario.schema.json")]
     Schema {
@@ -223,6 +226,25 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct SelftestArgs {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The runs are made up, with the noise that real fleets have, and judged: nothing is started.
+#[derive(Debug, Clone, Args)]
+pub struct CalibrateArgs {
+    /// The scenario file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub variant: VariantArgs,
+    /// Runs of each kind
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub runs: u64,
+    /// Processes that the sweeps of a run show
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(3..=100_000))]
+    pub processes: u64,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,

@@ -70,7 +70,7 @@ fn faults(plan: &Plan, text: &mut String) {
     text.push_str("\nfaults\n");
     for fault in &facts {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:<16}{}", fault.name, fault.words);
+        let _ = writeln!(text, "  {:<15} {}", fault.name, fault.words);
         for firing in fault.firings.iter().take(SHOWN) {
             let at = short(Duration::from_nanos(firing.at_ns));
             let _ = writeln!(text, "    {}", format!("{at:<14}{}", targets(&firing.targets)).trim_end());
@@ -172,6 +172,9 @@ fn rounds(plan: &Plan) -> String {
     }
 }
 
+/// Of stages that come again, the first.
+const STAGES_SHOWN: usize = 12;
+
 /// Where the number of workers, or the pace, changes.
 fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
     let coordinators = plan.shape().coordinators();
@@ -186,7 +189,7 @@ fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
     }
     let mut rows = vec![("workers", format!("{start} at the start, {least} to {most}"))];
     let mut every = plan.load().every();
-    for stage in plan.stages() {
+    for stage in plan.stages().iter().take(STAGES_SHOWN) {
         let over =
             if stage.over().is_zero() { String::new() } else { format!(" over {}", short(stage.over())) };
         let pace = match stage.every().filter(|new| every.replace(*new) != Some(*new)) {
@@ -198,6 +201,9 @@ fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
             "stage",
             format!("{} from {}: {workers} workers{over}{pace}", stage.name(), short(stage.at())),
         ));
+    }
+    if let Some(more) = plan.stages().len().checked_sub(STAGES_SHOWN).filter(|more| *more > 0) {
+        rows.push(("stage", format!("and {more} more; `--json` lists them all")));
     }
     rows
 }

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// Closer together than this, the steps of a ramp are not carried out one by one: a fork takes its time.
 const STEP_MIN: Duration = Duration::from_millis(250);
+/// A stage that comes again.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+const AGAIN_TIMES_MAX: u64 = 1_000;
 /// As for the whole load.
 const ROUND_EVERY_MIN: Duration = Duration::from_millis(1);
 
@@ -22,7 +25,7 @@ pub(super) static TABLE: Table = Table {
     says: "Another number of workers, or another pace, from a time of the load on. The warm-up has those of `[fleet]` and `[load]`.",
     required: false,
     repeated: true,
-    keys: &[&NAME, &AT, &WORKERS, &OVER, &EVERY],
+    keys: &[&NAME, &AT, &WORKERS, &OVER, &EVERY, &AGAIN],
     anew: None,
     rules: None,
 };
@@ -63,13 +66,21 @@ static EVERY: Key<Span> = Key {
     says: "Open loop: the time between the scheduled starts of two rounds from here on.",
 };
 
-#[derive(Debug)]
+static AGAIN: Key<Span> = Key {
+    name: "again",
+    form: Span { least: AGAIN_MIN, instead: "a ramp has `over`" },
+    presence: Presence::Optional("once"),
+    says: "And again after so long, until the load ends: `\"1d\"` is a daily curve. The second is called `peak-2`, and so on.",
+};
+
+#[derive(Debug, Clone)]
 pub(super) struct RawStage {
     name: Option<Sited<String>>,
     at: Option<Sited<Duration>>,
     workers: Option<Sited<u32>>,
     over: Option<Sited<Duration>>,
     every: Option<Sited<Duration>>,
+    again: Option<Sited<Duration>>,
 }
 
 /// What holds from a time of the load on.
@@ -174,6 +185,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawStage>
             workers: fields.value(&WORKERS, found),
             over: fields.value(&OVER, found),
             every: fields.value(&EVERY, found),
+            again: fields.value(&AGAIN, found),
         })
         .collect()
 }
@@ -185,6 +197,7 @@ pub(super) fn check(
     (coordinators, workers): (u32, u32),
     found: &mut Vec<Mistake>,
 ) -> Vec<Stage> {
+    let raw = &repeated(raw, load.duration(), found)[..];
     let names = raw.iter().filter_map(|stage| stage.name.as_ref());
     reject_repeated_names("stage", names, |_| CHOOSE_ANOTHER.to_owned(), found);
     let mut stages: Vec<Stage> = Vec::new();
@@ -220,6 +233,41 @@ pub(super) fn check(
         });
     }
     stages
+}
+
+/// With every stage that comes again as often as it does. Those are in the order of their times; where none comes again, the
+/// order of the file is left for the checks.
+fn repeated(raw: &[RawStage], duration: Duration, found: &mut Vec<Mistake>) -> Vec<RawStage> {
+    let mut all = Vec::new();
+    for stage in raw {
+        all.push(stage.clone());
+        let (Some(at), Some(again)) = (&stage.at, &stage.again) else { continue };
+        let times = duration.saturating_sub(at.value).as_secs() / again.value.as_secs().max(1);
+        if times > AGAIN_TIMES_MAX {
+            let message = format!("`{}` makes the stage begin {times} times", again.path);
+            again.reject(
+                found,
+                message,
+                format!("a stage may come again {AGAIN_TIMES_MAX} times: write a longer time"),
+            );
+            continue;
+        }
+        // One that is too short has been reported.
+        let again = again.value.max(AGAIN_MIN);
+        let times = (2..)
+            .zip(1_u32..)
+            .map(|(number, nth)| (number, at.value.saturating_add(again.saturating_mul(nth))));
+        for (number, time) in times.take_while(|(_, time)| *time < duration) {
+            let mut next = stage.clone();
+            next.at = next.at.map(|at| Sited { value: time, ..at });
+            next.name = next.name.map(|name| Sited { value: format!("{}-{number}", name.value), ..name });
+            all.push(next);
+        }
+    }
+    if raw.iter().any(|stage| stage.again.is_some()) {
+        all.sort_by_key(|stage| stage.at.as_ref().map(|at| at.value));
+    }
+    all
 }
 
 impl RawStage {
@@ -277,6 +325,42 @@ impl RawStage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DAILY: &str = "schema = 1\nname = \"x\"\nasks = \"Does it?\"\n\
+        [fleet]\ntopology = \"flat\"\ncoordinators = 1\nworkers = 2\n\
+        [workload]\nkind = \"echo\"\npayload = \"1B\"\n[sampling]\nevery = \"1m\"\n\
+        [load]\nmodel = \"open\"\nevery = \"1m\"\nduration = \"3d\"\n\
+        [[stage]]\nname = \"day\"\nat = \"8h\"\nworkers = 9\nagain = \"AGAIN\"\n\
+        [[stage]]\nname = \"night\"\nat = \"20h\"\nworkers = 2\nagain = \"1d\"\n\
+        [[criterion]]\nname = \"c\"\npass = \"delivery.rate >= 100%\"\n";
+
+    fn daily(again: &str) -> Result<Vec<String>, String> {
+        use crate::scenario::{Scenario, Selection, Source};
+        let source = Source::new("x.toml", DAILY.replace("AGAIN", again));
+        let scenario = Scenario::parse(&source, &Selection::default())
+            .map_err(|found| found.iter().map(|m| m.message().to_owned()).collect::<Vec<_>>().join("; "))?;
+        let hour =
+            |stage: &Stage| format!("{} {}h {}", stage.name(), stage.at().as_secs() / 3_600, stage.workers());
+        Ok(scenario.stages.iter().map(hour).collect())
+    }
+
+    #[test]
+    fn a_stage_that_comes_again_does_so_until_the_load_ends() {
+        assert_eq!(
+            daily("1d").unwrap(),
+            ["day 8h 9", "night 20h 2", "day-2 32h 9", "night-2 44h 2", "day-3 56h 9", "night-3 68h 2"]
+        );
+        assert_eq!(
+            daily("2d").unwrap(),
+            ["day 8h 9", "night 20h 2", "night-2 44h 2", "day-2 56h 9", "night-3 68h 2"]
+        );
+    }
+
+    #[test]
+    fn stages_that_would_begin_at_the_same_time_or_too_often_are_refused() {
+        assert!(daily("12h").unwrap_err().contains("is not after the stage before it"), "{:?}", daily("12h"));
+        assert!(daily("1m").unwrap_err().contains("makes the stage begin 3840 times"), "{:?}", daily("1m"));
+    }
 
     fn stage(at_s: u64, workers: u32, over_s: u64) -> Stage {
         let seconds = Duration::from_secs;

@@ -20,7 +20,7 @@ pub(super) fn of(number: u64, due_ns: u64, plan: &PlanFacts, agents: &[AgentInfo
         started_ns: due_ns + MS_NS,
         took_ns: 2 * MS_NS,
         cpu_ns: MS_NS,
-        live: agents.len() as u32,
+        live: plan.processes,
         agents: rows,
         host: HostSample {
             load1: 0.5,
