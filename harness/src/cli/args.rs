@@ -50,7 +50,7 @@ pub enum Verb {
     /// Check that the judge notices defects, one of each kind
     #[command(before_help = "Example:  harness selftest")]
     Selftest(SelftestArgs),
-    /// Count how often a scenario's criteria notice a defect, and how often they fail clean runs
+    /// Count how often the criteria of a scenario notice a defect
     #[command(before_help = "Example:  harness calibrate scenarios/gate1-24h.toml --runs 100")]
     Calibrate(CalibrateArgs),
     /// Print the JSON Schema of scenario files
