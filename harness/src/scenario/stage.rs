@@ -359,6 +359,7 @@ mod tests {
     #[test]
     fn stages_that_would_begin_at_the_same_time_or_too_often_are_refused() {
         assert!(daily("12h").unwrap_err().contains("is not after the stage before it"), "{:?}", daily("12h"));
+        assert!(daily("1ms").unwrap_err().contains("`stage.day.again` is 1ms, which is too short"));
         assert!(daily("1m").unwrap_err().contains("makes the stage begin 3840 times"), "{:?}", daily("1m"));
     }
 
