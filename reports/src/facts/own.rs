@@ -1,4 +1,4 @@
-//! What the harness's own process holds: descriptors and memory, early and late in the load.
+//! What the harness's own process holds: descriptors, threads and memory, early and late in the load.
 //!
 //! One reading may catch a file that is open for a moment, or memory that is soon given back. So what it held early is
 //! the most of the first quarter of the load, and what it holds late the least of the last: only growth that stays is
@@ -10,21 +10,34 @@ use crate::runlog::event::AgentSample;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     pub fds: u64,
+    pub threads: u64,
     /// RssAnon, in bytes.
     pub anon_bytes: u64,
 }
 
 impl Held {
     fn of(row: &AgentSample) -> Self {
-        Self { fds: u64::from(row.fds), anon_bytes: row.anon_kib.saturating_mul(1024) }
+        Self {
+            fds: row.fds.into(),
+            threads: row.threads.into(),
+            anon_bytes: row.anon_kib.saturating_mul(1024),
+        }
     }
 
     fn most(self, other: Self) -> Self {
-        Self { fds: self.fds.max(other.fds), anon_bytes: self.anon_bytes.max(other.anon_bytes) }
+        Self {
+            fds: self.fds.max(other.fds),
+            threads: self.threads.max(other.threads),
+            anon_bytes: self.anon_bytes.max(other.anon_bytes),
+        }
     }
 
     fn least(self, other: Self) -> Self {
-        Self { fds: self.fds.min(other.fds), anon_bytes: self.anon_bytes.min(other.anon_bytes) }
+        Self {
+            fds: self.fds.min(other.fds),
+            threads: self.threads.min(other.threads),
+            anon_bytes: self.anon_bytes.min(other.anon_bytes),
+        }
     }
 }
 
@@ -82,7 +95,7 @@ mod tests {
     use crate::runlog::columns;
 
     fn row(fds: u32, anon_kib: u64) -> AgentSample {
-        AgentSample { anon_kib, fds, ..columns::NOTHING }
+        AgentSample { anon_kib, fds, threads: fds + 1, ..columns::NOTHING }
     }
 
     fn early_and_late(rows: &[(u32, u64)]) -> [u64; 2] {
@@ -91,6 +104,7 @@ mod tests {
             own.push(&row(*fds, *anon), Some(at as u64 * 10));
         }
         let (early, late) = own.early_and_late().unwrap();
+        assert_eq!((early.threads, late.threads), (early.fds + 1, late.fds + 1));
         [early.fds, late.fds]
     }
 

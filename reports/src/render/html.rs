@@ -270,6 +270,8 @@ fn harness(facts: &Facts) -> Vec<Fact> {
     if let Some(shown) = facts.own.shown() {
         let [start, warm, end] = shown.map(|held| held.fds);
         out.push(fact("descriptors, start / after warm-up / end", format!("{start} / {warm} / {end}")));
+        let [start, warm, end] = shown.map(|held| held.threads);
+        out.push(fact("threads, start / after warm-up / end", format!("{start} / {warm} / {end}")));
         let [start, warm, end] = shown.map(|held| units::bytes(held.anon_bytes as f64));
         out.push(fact("memory (RssAnon), start / after warm-up / end", format!("{start} / {warm} / {end}")));
     }

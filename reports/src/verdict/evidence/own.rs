@@ -7,6 +7,8 @@ use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// Files that are open for a moment, or opened late.
 const FDS_GROWTH_MAX: u64 = 4;
+/// A thread is started before the load, or for as long as it has something to do.
+const THREADS_GROWTH_MAX: u64 = 2;
 /// What fills up in the course of a run and then stays: 80 series of 1,200 bins of 40 bytes each, and as much for
 /// histograms, windows and the allocator.
 const BYTES_GROWTH_MAX: u64 = 8 << 20;
@@ -19,7 +21,7 @@ pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
         return None;
     }
     let wanted = format!(
-        "over the load no more than {FDS_GROWTH_MAX} descriptors, and {} or {SHARE_GROWTH_MAX} % of its memory, that stay",
+        "over the load no more than {FDS_GROWTH_MAX} descriptors, {THREADS_GROWTH_MAX} threads, and {} or {SHARE_GROWTH_MAX} % of its memory, that stay",
         units::bytes(BYTES_GROWTH_MAX as f64)
     );
     let name = Check::HarnessGrowsNot;
@@ -33,6 +35,10 @@ pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
     if fds > FDS_GROWTH_MAX {
         grown.push(format!("{fds} more descriptors late in the load than early"));
     }
+    let threads = late.threads.saturating_sub(early.threads);
+    if threads > THREADS_GROWTH_MAX {
+        grown.push(format!("{threads} more threads late in the load than early"));
+    }
     if bytes > allowed {
         grown.push(format!("{} more memory late in the load than early", units::bytes(bytes as f64)));
     }
@@ -42,6 +48,9 @@ pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
 }
 
 fn in_words([start, warm, end]: [Held; 3]) -> String {
-    let held = |held: Held| format!("{} descriptors and {}", held.fds, units::bytes(held.anon_bytes as f64));
+    let held = |held: Held| {
+        let bytes = units::bytes(held.anon_bytes as f64);
+        format!("{} descriptors, {} threads and {bytes}", held.fds, held.threads)
+    };
     format!("{} at the start, {} after the warm-up, {} at the end", held(start), held(warm), held(end))
 }
