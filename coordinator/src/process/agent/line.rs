@@ -217,6 +217,12 @@ impl Marks {
 /// Values inside each other that a result may have: more than any known reader of JSON takes by default is of no use.
 pub(super) const DEPTH_MAX: usize = 500;
 
+/// Of the number at the beginning.
+fn number_len(bytes: &[u8]) -> usize {
+    let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    bytes.iter().take_while(|byte| of_number(byte)).count()
+}
+
 /// Whether every reader of JSON can read it: what is syntactically right may still be a value that few can.
 fn interoperable(json: &str) -> Result<(), &'static str> {
     let bytes = json.as_bytes();
@@ -237,6 +243,16 @@ fn interoperable(json: &str) -> Result<(), &'static str> {
             );
         }
         is_open = unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
+        if !in_string && (*byte == b'-' || byte.is_ascii_digit()) {
+            let len = number_len(&bytes[at..]);
+            if json[at..at + len].parse().is_ok_and(f64::is_infinite) {
+                return Err(
+                    "its result has a number that no double can hold, which many readers of JSON refuse",
+                );
+            }
+            at += len;
+            continue;
+        }
         match byte {
             b'"' => in_string = !in_string,
             b'[' | b'{' if !in_string => depth += 1,

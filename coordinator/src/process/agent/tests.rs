@@ -193,6 +193,8 @@ fn an_answer_that_stands_in_something_else_or_that_few_can_read_is_none() {
         ),
         (r#"id; ok '"\ud83d"'; cat"#, Failed, "half of a surrogate pair"),
         (r#"id; ok '"\ude00"'; cat"#, Failed, "half of a surrogate pair"),
+        ("id; ok 1e999; cat", Failed, "no double can hold"),
+        ("id; ok '[7, -1e400]'; cat", Failed, "no double can hold"),
         (
             r#"id; ok "$(yes '[' | head -n 501)$(yes ']' | head -n 501)" | tr -d '\n'; echo; cat"#,
             Failed,

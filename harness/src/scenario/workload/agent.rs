@@ -84,8 +84,9 @@ impl Agent {
 
     /// What is wrong with the result of that task: a sentence fragment.
     pub fn wrong(&self, result: &[u8], seed: u64, tag: u64, number: u64) -> Option<String> {
-        let Ok(result) = serde_json::from_slice::<Json>(result) else {
-            return Some("the agent's result is not JSON".to_owned());
+        let result = match serde_json::from_slice::<Json>(result) {
+            Ok(result) => result,
+            Err(error) => return Some(format!("the agent's result is not JSON that can be read: {error}")),
         };
         match result.get("key").and_then(Json::as_str) {
             Some(found) if found == key(seed, tag) => {}
