@@ -50,6 +50,8 @@ pub struct Need {
     pub shm_inodes: u64,
     /// Of the largest file of shared memory.
     pub file_bytes: u64,
+    /// Of shared memory that a process of the run maps.
+    pub mapped_bytes: u64,
     /// Of the run log, about.
     pub log_bytes: u64,
     /// Of the process with the most open descriptors.
@@ -75,6 +77,7 @@ impl Need {
             private_shm_bytes,
             cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
             file_bytes: shape.file_bytes(),
+            mapped_bytes: shape.shm_bytes(),
             log_bytes: log_bytes(plan),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard()),
@@ -89,6 +92,7 @@ impl Need {
             shm_bytes: self.shm_bytes.max(other.shm_bytes),
             shm_inodes: self.shm_inodes.max(other.shm_inodes),
             file_bytes: self.file_bytes.max(other.file_bytes),
+            mapped_bytes: self.mapped_bytes.max(other.mapped_bytes),
             log_bytes: self.log_bytes.max(other.log_bytes),
             fds: self.fds.max(other.fds),
             processes: self.processes.max(other.processes),

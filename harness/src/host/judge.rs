@@ -37,6 +37,7 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
     found.push(file_size(readings, need));
+    found.extend(addresses(readings, need));
     found.extend(kernel(readings));
     found.push(memory(readings, need));
     found
@@ -181,6 +182,37 @@ fn descriptors(readings: &Readings, need: &Need) -> Capability {
 }
 
 /// The kernel ends a process that writes beyond it.
+/// Of the harness, which has the most: it maps the fleet's memory as its client and to follow its events. Nothing if there is
+/// no limit.
+fn addresses(readings: &Readings, need: &Need) -> Option<Capability> {
+    const NAME: &str = "addresses of a process";
+    /// The program, its libraries, and what the smallest run takes.
+    const OWN: u64 = 48 << 20;
+    const MAPS: u64 = 2;
+    /// The allocator reserves so much for each thread, and goes without where that is refused: a small fleet finds its
+    /// place all the same, and a large one does not.
+    const ARENAS: u64 = 5 * (64 << 20);
+    let limit = readings.addresses;
+    if limit.soft == u64::MAX {
+        return None;
+    }
+    let arenas = need.mapped_bytes.saturating_mul(64).min(ARENAS);
+    let wanted = need.mapped_bytes.saturating_mul(MAPS).saturating_add(OWN + arenas);
+    let found = format!("ulimit -v is {}", bytes_text(limit.soft));
+    if limit.soft >= wanted {
+        return Some(ok(NAME, found));
+    }
+    let kib = wanted.div_ceil(1024);
+    let remedy = if limit.hard >= wanted {
+        format!("ulimit -v {kib}, or make the fleet or its payload smaller")
+    } else {
+        format!(
+            "raise the hard limit to {kib} KiB (limits.conf: as, LimitAS=), or make the fleet or its payload smaller"
+        )
+    };
+    Some(missing(NAME, format!("{found}, and the run needs {}", bytes_text(wanted)), remedy))
+}
+
 fn file_size(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "size of a file";
     /// Of the largest report.

@@ -24,6 +24,8 @@ pub(super) struct Readings {
     pub(super) nofile: Limit,
     /// Bytes of a file.
     pub(super) fsize: Limit,
+    /// Bytes of addresses.
+    pub(super) addresses: Limit,
     /// Absent if it does not bind this user.
     pub(super) nproc: Option<UserProcesses>,
     pub(super) pid_max: u64,
@@ -168,6 +170,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         shm: read_shm(shm_dir),
         nofile: rlimit(Resource::Nofile),
         fsize: rlimit(Resource::Fsize),
+        addresses: rlimit(Resource::As),
         nproc: user_processes(),
         // A limit that cannot be read does not count as one.
         pid_max: sysctl::pid_max().map_or(u64::MAX, |max| u64::try_from(max).unwrap_or(u64::MAX)),

@@ -7,6 +7,7 @@ use super::*;
 const NEED: Need = Need {
     shm_bytes: 64 << 20,
     shm_inodes: 9,
+    mapped_bytes: 10 << 20,
     file_bytes: 4 << 20,
     log_bytes: 16 << 20,
     fds: 109,
@@ -29,6 +30,7 @@ fn good() -> Readings {
         }),
         nofile: Limit { soft: 1024, hard: 4096 },
         fsize: Limit { soft: u64::MAX, hard: u64::MAX },
+        addresses: Limit { soft: u64::MAX, hard: u64::MAX },
         nproc: Some(UserProcesses { max: 30_000, used: 20 }),
         proc: Ok(()),
         pid_max: 32_768,
@@ -103,7 +105,7 @@ fn a_good_host_has_nothing_to_fix() {
 #[test]
 fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
     let shm = |readings: &Readings| *readings.shm.as_ref().unwrap();
-    let cases: [(Capability, &str, &str); 13] = [
+    let cases: [(Capability, &str, &str); 15] = [
         (finding(|r| r.proc = Err("not there".into())), "cannot be read: not there", "mount -t proc"),
         (
             finding(|r| r.nproc = Some(UserProcesses { max: 1000, used: 293 })),
@@ -127,6 +129,12 @@ fn what_does_not_fit_is_missing_and_says_how_to_fix_it() {
             }),
             "93 more (/sys/fs/cgroup/pids.max is 100)",
             "--pids-limit",
+        ),
+        (finding(|r| r.addresses.soft = 64 << 20), "ulimit -v is 64", "ulimit -v "),
+        (
+            finding(|r| r.addresses = Limit { soft: 64 << 20, hard: 64 << 20 }),
+            "and the run needs",
+            "LimitAS=",
         ),
         (finding(|r| r.fsize.soft = 10 << 10), "the largest file of the run needs 4", "ulimit -f 18432"),
         (
