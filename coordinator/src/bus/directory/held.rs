@@ -5,7 +5,7 @@ use crate::bus::error::BusError;
 use crate::bus::fault;
 use crate::bus::mapping::PrivateDir;
 use crate::bus::view::{Head, Stamped, peek_in};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat, fstat, lstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, lstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
@@ -81,10 +81,11 @@ impl Held {
         lstat(&self.path).is_ok_and(|found| id(&found) == self.id)
     }
 
-    /// Removes it: the files first, never below, never through a link. Another directory that has its name stays.
+    /// Removes it: the files first, never below, never through a link. Another directory that has its name stays, and so does
+    /// what another program has put into it.
     ///
     /// # Errors
-    /// Something in it cannot be removed, or is a directory.
+    /// Something in it cannot be removed, or is not the fleet's: then all the rest is removed.
     pub fn remove(&self) -> io::Result<()> {
         let refused = |errno| in_words(&self.path, errno);
         fault::forget_fleet(self.raw());
@@ -93,11 +94,35 @@ impl Held {
         }
         // It is of this user; without these permissions nothing in it can be removed.
         let _ = rustix::fs::fchmod(&self.fd, Mode::RWXU);
+        let (mut foreign, mut kept) = (Vec::new(), None);
         for name in names(self.fd.as_fd()).map_err(refused)? {
+            let text = name.to_string_lossy();
+            let is_directory = || {
+                statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir())
+            };
+            if !(is_of_a_fleet(&text) || is_staged(&text) || is_of_its_clients(&text)) || is_directory() {
+                foreign.push(text.into_owned());
+                continue;
+            }
             match unlinkat(&self.fd, &name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(refused(errno)),
+                Err(errno) => kept = kept.or(Some(errno)),
             }
+        }
+        if let Some(errno) = kept {
+            return Err(refused(errno));
+        }
+        if !foreign.is_empty() {
+            foreign.sort_unstable();
+            return Err(io::Error::new(
+                io::ErrorKind::DirectoryNotEmpty,
+                format!(
+                    "{} in it is not of the fleet and was left alone; the fleet's own files are removed: find out who \
+                     put it there, and remove the directory",
+                    foreign.join(", ")
+                ),
+            ));
         }
         let parent = openat(&self.fd, c"..", OPEN, Mode::empty()).map_err(refused)?;
         let is_own = |name: &CStr| {
@@ -421,6 +446,25 @@ mod tests {
         assert_eq!(integrity.look(&held), Vec::<String>::new());
         fs::remove_file(held.path().join("c1")).unwrap();
         assert!(integrity.look(&held)[0].ends_with("c1 was removed"));
+    }
+
+    #[test]
+    fn what_another_program_has_put_there_stays_and_is_named_and_the_rest_is_removed() {
+        let (_root, held, _) = made();
+        fs::create_dir_all(held.path().join("c7/below")).unwrap();
+        fs::write(held.path().join("precious"), "data").unwrap();
+        fs::write(held.path().join("clients"), "").unwrap();
+        let error = held.remove().unwrap_err();
+        assert!(error.to_string().starts_with("c7, precious in it is not of the fleet"), "{error}");
+        let mut left: Vec<_> =
+            fs::read_dir(held.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["c7", "precious"]);
+        assert!(held.path().join("c7/below").exists());
+        fs::remove_dir_all(held.path().join("c7")).unwrap();
+        fs::remove_file(held.path().join("precious")).unwrap();
+        held.remove().unwrap();
+        assert!(!held.exists());
     }
 
     #[test]
