@@ -1,6 +1,7 @@
 //! What the bus refuses, and what the kernel refuses the bus, in words for the user: where, what, why, and
 //! what to do.
 
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::fmt;
@@ -46,6 +47,10 @@ pub enum Cause {
     },
     Permission {
         user: u32,
+    },
+    /// Immutable, or append-only: not even root may write there.
+    Marked {
+        what: PathBuf,
     },
     /// Of this process.
     NoDescriptors {
@@ -119,6 +124,7 @@ impl Cause {
             Self::NoInodes { mount } => format!("{} is out of inodes", mount.display()),
             Self::ReadOnly { mount } => format!("{} is read-only", mount.display()),
             Self::Permission { user } => format!("user {user} has no permission"),
+            Self::Marked { what } => format!("{} is marked immutable or append-only", what.display()),
             Self::NoDescriptors { limit } => {
                 let limit = limit.map(|limit| format!(" {limit}")).unwrap_or_default();
                 format!("this process has reached its limit of{limit} open files")
@@ -173,6 +179,9 @@ impl Cause {
             Self::Permission { .. } => {
                 "chmod or chown it, become its owner, or choose another directory".into()
             }
+            Self::Marked { what } => {
+                format!("`chattr -i -a {}`, or choose another place", what.display())
+            }
             Self::NoDescriptors { .. } => "raise `ulimit -n`".into(),
             Self::NoFiles => "raise `sysctl fs.file-max`".into(),
             Self::NoAddressSpace { limit: Some(_), .. } => {
@@ -209,7 +218,10 @@ impl Cause {
                 space => Self::NoSpaceLeft { wanted: wanted.max(1), free: space.map(|space| space.free) },
             },
             Errno::ROFS => Self::ReadOnly { mount: mount_of(path) },
-            Errno::ACCESS | Errno::PERM => Self::Permission { user: rustix::process::geteuid().as_raw() },
+            Errno::ACCESS | Errno::PERM => match marked_at(path).filter(|_| errno == Errno::PERM) {
+                Some(what) => Self::Marked { what },
+                None => Self::Permission { user: rustix::process::geteuid().as_raw() },
+            },
             Errno::MFILE => Self::NoDescriptors { limit: getrlimit(Resource::Nofile).current },
             Errno::NFILE => Self::NoFiles,
             Errno::FBIG => Self::FileSize { wanted, limit: getrlimit(Resource::Fsize).current },
@@ -286,6 +298,32 @@ fn space_at(path: &Path) -> Option<Space> {
     })
 }
 
+/// The file at `path` or the directory that it is in, if one of them is immutable or append-only.
+fn marked_at(path: &Path) -> Option<PathBuf> {
+    let marks = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let is_marked = |path: &&Path| {
+        statx(CWD, *path, AtFlags::empty(), StatxFlags::empty())
+            .is_ok_and(|found| found.stx_attributes.intersects(marks))
+    };
+    // Of a path that is to be made, the first part that is there.
+    let mut there =
+        path.ancestors().map(|part| if part.as_os_str().is_empty() { Path::new(".") } else { part });
+    there
+        .by_ref()
+        .take(2)
+        .find(is_marked)
+        .or_else(|| there.find(|part| part.exists()).filter(is_marked))
+        .map(Path::to_owned)
+}
+
+/// Why the file or directory at `path` cannot be used, and what to do where that is known.
+pub(crate) fn in_words_at(path: &Path, error: &std::io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(errno @ Errno::PERM) => Cause::of(path, "", 0, errno).to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// The directory that the file system of `path` is mounted at.
 fn mount_of(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -338,6 +376,7 @@ mod tests {
             (Cause::NoInodes { mount: mount() }, "nr_inodes"),
             (Cause::ReadOnly { mount: mount() }, "remount,rw"),
             (Cause::Permission { user: 7 }, "chown"),
+            (Cause::Marked { what: mount() }, "chattr -i"),
             (Cause::NoDescriptors { limit: Some(3) }, "ulimit -n"),
             (Cause::NoFiles, "fs.file-max"),
             (Cause::NoAddressSpace { wanted: 1, limit: Some(1) }, "ulimit -v"),

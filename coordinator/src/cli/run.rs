@@ -21,7 +21,7 @@ use super::number::{bytes, number, some_bytes};
 use super::outlet::{Stream, WAIT_MAX};
 use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
-use crate::bus::error::BusError;
+use crate::bus::error::{BusError, in_words_at};
 use crate::bus::layout::RegionLayout;
 use crate::bus::sync::{AtomicU32, Ordering};
 
@@ -381,7 +381,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
     if let Some(dir) = &place.output_dir
         && let Err(error) = std::fs::create_dir_all(dir)
     {
-        print::error(format!("cannot create {}: {error}", dir.display()), "");
+        print::error(format!("cannot create {}: {}", dir.display(), in_words_at(dir, &error)), "");
         return Err(UNFIT);
     }
     if let Some(path) = &place.journal {
@@ -406,7 +406,7 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
         fleet,
         resumes: place.resumes(),
     };
-    let resume_command = results.is_file().then(args::resume_command);
+    let resume_command = results.regular().map(|_| args::resume_command());
     let outputs = Outputs::new(place.output_dir.as_deref());
     let printer = Printer::new(place.is_printed(), place.tag, place.keep_order);
     Ok(Work {

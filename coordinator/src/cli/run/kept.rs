@@ -31,6 +31,12 @@ pub(super) fn check(path: &Path, resumes: bool) -> Result<(), u8> {
         print::error(what, hint);
         Err(USAGE)
     };
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return refuse(
+            format!("{} cannot hold a journal: it is not a regular file", path.display()),
+            "name a file on a disk, not a pipe, a device or a directory: a journal is read again",
+        );
+    }
     match kind_of(path) {
         Ok(Kind::Journal) if resumes => Ok(()),
         Ok(Kind::Journal) => refuse(

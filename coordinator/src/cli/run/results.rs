@@ -9,6 +9,7 @@ mod written;
 use super::super::outlet::{Outlet, Stream};
 use super::patience;
 use super::source::{PIECE, Source};
+use crate::bus::error::in_words_at;
 use crate::client::{Usage, WorkerRef};
 use crate::os::named::open_named;
 use crate::snapshot::SnapshotError;
@@ -193,7 +194,7 @@ impl Results {
         mut warn: impl FnMut(String),
     ) -> Result<(Self, Done), Unusable> {
         let io = |doing: &str, error: &io::Error| Unusable {
-            what: format!("cannot {doing} {}: {error}", path.display()),
+            what: format!("cannot {doing} {}: {}", path.display(), in_words_at(path, error)),
             hint: "",
             usage: false,
         };
@@ -210,6 +211,9 @@ impl Results {
         let found = file.metadata().map_err(|error| io("look at", &error))?;
         let written = |file, len| Written::of(file, path, len).map_err(|error| io("look at", &error));
         if !found.is_file() {
+            if resume == Resume::Add {
+                warn(format!("{} cannot be read again: `--resume` finds no results there", path.display()));
+            }
             return Ok((Self::File(written(file, 0)?), Done::default()));
         }
         // Not every file system has locks; a file that is only read needs none.
@@ -255,7 +259,10 @@ impl Results {
             Err(error) => {
                 let is_there = error.kind() == io::ErrorKind::AlreadyExists;
                 let hint = "existing files are not overwritten: `--resume` adds to this one what it does not have; or choose another name";
-                Err((format!("{}: {error}", path.display()), if is_there { hint } else { "" }))
+                Err((
+                    format!("{}: {}", path.display(), in_words_at(path, &error)),
+                    if is_there { hint } else { "" },
+                ))
             }
         }
     }

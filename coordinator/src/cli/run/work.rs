@@ -311,11 +311,8 @@ impl Run {
             && (client.is_lost() || self.undeliverable > 3 * self.work.rules.window)
         {
             self.work.progress.clear();
-            let hint = "with `--results FILE`, `--resume` can continue such a run";
-            print::error(
-                "the fleet is lost: no agent is left to do the remaining tasks",
-                if self.work.results.is_file() { "" } else { hint },
-            );
+            // How to continue is said at the end.
+            print::error("the fleet is lost: no agent is left to do the remaining tasks", "");
             self.stop = Some(Stop::Broken(FAILED));
         }
     }

@@ -42,7 +42,7 @@ fn results_that_may_not_grow_stop_the_run_and_lose_nothing() {
         .unwrap();
     Ended::of(&output).with(20).says(&[
         "cannot write to out: File too large",
-        "`--resume` continues from there",
+        "the results so far are complete",
         "continue with: ",
     ]);
     goes_on(&desk, "out", 60);
@@ -70,7 +70,7 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
     let ended = Ended::of(&output).with(20);
     ended.says(&[
         "cannot write to small/out: No space left",
-        "`--resume` continues from there",
+        "the results so far are complete",
         "continue with: ",
     ]);
     assert!(super::is_empty(desk.shm.path()));

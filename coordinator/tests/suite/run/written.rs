@@ -166,3 +166,44 @@ fn a_reader_of_results_gets_all_of_them() {
     let rows = desk.last("read");
     assert!(rows.len() == 200 && rows.values().all(|row| row["stdout"] == "x".repeat(4000)));
 }
+
+#[test]
+fn a_hint_names_nothing_that_cannot_help() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n");
+    let run = |extra: &[&str]| {
+        let arguments = ["--agents", "1", "--inputs", "inputs"];
+        desk.run(&[&arguments[..], extra, &["--", "echo", "said"]].concat())
+    };
+    // What is written to a device is not there for a later run.
+    for resume in [&[][..], &["--resume"]] {
+        let done = run(&[resume, &["--results", "/dev/full"]].concat()).with(20);
+        let done = done.says(&["cannot write to /dev/full: No space left", "name a file on a disk"]);
+        let errors = &done.stderr;
+        assert!(!errors.contains("continue with:") && !errors.contains("continues from there"), "{errors}");
+    }
+    run(&["--resume", "--results", "/dev/null"]).with(0).says(&["/dev/null cannot be read again"]);
+    for journal in ["/dev/full", "/dev/null", "."] {
+        run(&["--journal", journal]).with(64).says(&["cannot hold a journal", "name a file on a disk"]);
+    }
+}
+
+/// Not even root may write to such a file.
+#[test]
+fn a_file_that_is_marked_immutable_is_named_as_such() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n");
+    desk.write("marked", "");
+    let mark = |how: &str| {
+        let done = Command::new("chattr").arg(how).arg(desk.path("marked")).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    if !mark("+i") {
+        // Most file systems know no such mark, and it takes a capability that containers do not have.
+        return;
+    }
+    let arguments = ["--agents", "1", "--inputs", "inputs"];
+    let done = desk.run(&[&arguments[..], &["--results", "marked", "--", "true"]].concat());
+    assert!(mark("-i"));
+    done.with(20).says(&["marked is marked immutable or append-only", "chattr -i"]);
+}

@@ -109,7 +109,10 @@ impl Run {
     /// A result cannot be written: no more tasks are done.
     fn unwritten(&mut self, error: &str) {
         if !self.work.results.is_stalled() {
-            let hint = "the results so far are complete; `--resume` continues from there";
+            let hint = match self.work.results.regular() {
+                Some(_) => "the results so far are complete; find out why, and then continue as below",
+                None => "name a file on a disk: what is written there cannot be read again",
+            };
             if is_elsewhere(error) {
                 // They cannot say any more which tasks are done.
                 self.work.resume_command = None;

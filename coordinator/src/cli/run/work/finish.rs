@@ -92,7 +92,7 @@ impl Run {
         let hint = match &self.work.resume_command {
             _ if self.stop == Some(Stop::ReaderGone) => String::new(),
             Some(command) => format!("continue with: {command}"),
-            None => "with `--results FILE`, `--resume` can continue such a run".to_owned(),
+            None => "with `--results FILE`, a file on a disk, `--resume` can continue such a run".to_owned(),
         };
         print::error(text, &hint);
     }
