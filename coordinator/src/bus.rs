@@ -31,3 +31,4 @@ pub mod spin;
 pub mod sync;
 pub mod tune;
 pub mod view;
+pub mod written;

@@ -88,6 +88,8 @@ pub struct ScaleOrders {
 pub struct Client {
     control: Control,
     dir: PathBuf,
+    /// This process.
+    own: Identity,
     /// By number; `None` where there has been no coordinator yet.
     links: Vec<Option<Link>>,
     supervisor_lost: bool,
@@ -124,8 +126,8 @@ impl std::fmt::Debug for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         // The next client need not check whether this one is alive.
-        let (own, place) = (Identity::own(), &self.control.state().client_pid);
-        let _ = place.compare_exchange(own.pid, 0, Ordering::AcqRel, Ordering::Relaxed);
+        let place = &self.control.state().client_pid;
+        let _ = place.compare_exchange(self.own.pid, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -141,6 +143,7 @@ impl Client {
         let mut client = Self {
             control,
             dir: dir.to_owned(),
+            own: Identity::own(),
             links: (0..shape.coordinators()).map(|_| None).collect(),
             supervisor_lost: false,
             unsupervised_ns: 0,

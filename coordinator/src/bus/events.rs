@@ -74,8 +74,8 @@ raw_enum! {
         /// A task was answered with a failure. Details: sequence, sender, attempt, how a command ended (0 of an agent
         /// program).
         TaskFailed = 21,
-        /// A word that only its writer may write was not what it had written, and was put back. Details: 0 for
-        /// `state.stopping` and 1 for `state.epoch`, the value found.
+        /// A word that only its writer may write was not what it had written, and was put back. Details: an
+        /// `OwnWord`, the value found, and of a stamp which word of four bytes.
         Overwritten = 22,
     }
 }

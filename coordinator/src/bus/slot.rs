@@ -190,6 +190,12 @@ impl ProcessCell {
         self.set_life(Life::Live);
     }
 
+    /// The process itself: it has been at work since [`ProcessCell::mark_live`], whatever another program has written.
+    pub fn reassert_live(&self) {
+        let (starting, live) = (Life::Starting as u32, Life::Live as u32);
+        let _ = self.life.compare_exchange(starting, live, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Parent only: the process that is here died unrequested. Its life is set separately, when it is known
     /// whether a successor is started.
     pub fn record_death(&self, wait_status: i32, seen_ns: u64) {

@@ -16,6 +16,7 @@ use super::slot::{
     TableEntry, VERSION, WITHIN, WorkerSlot,
 };
 use super::sync::{AtomicU64, Ordering};
+use super::written::{Foreign, STAMP_WORDS, WrittenStamp};
 use crate::os::identity::{Identity, boot_id, namespace};
 use std::ffi::OsStr;
 use std::mem::offset_of;
@@ -211,7 +212,23 @@ impl Control {
 
     /// The current supervisor: another one than the stamp named at attaching, if the fleet has been adopted. Its
     /// pid is 0 while the identity is being written.
+    ///
+    /// A supervisor has a successor only after its end: as long as the one lives that this process knows, a stamp that names
+    /// another was overwritten.
     pub fn owner(&self) -> Identity {
+        let (named, known) = (self.named_owner(), self.stamped.owner);
+        if named != known && known.is_alive() { known } else { named }
+    }
+
+    /// Notes a supervisor that has adopted the fleet and lives, so that it is known when the stamp is overwritten.
+    pub fn note_owner(&mut self) {
+        let owner = self.owner();
+        if owner != self.stamped.owner && owner.is_alive() {
+            self.stamped.owner = owner;
+        }
+    }
+
+    fn named_owner(&self) -> Identity {
         let stamp: &Stamp = self.map.at(self.layout.stamp);
         let pid = stamp.owner_pid.load(Ordering::Acquire);
         let start_ticks = stamp.owner_start.load(Ordering::Acquire);
@@ -240,6 +257,16 @@ impl Control {
         stamp.owner_start.store(owner.start_ticks, Ordering::Release);
         stamp.owner_pid.store(owner.pid, Ordering::Release);
         self.state().supervisors.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// As it is now; to be taken right after it was written.
+    pub fn written_stamp(&self) -> WrittenStamp {
+        WrittenStamp::of(self.map.slice(self.layout.stamp, STAMP_WORDS))
+    }
+
+    /// Puts the words of the stamp back that another program has overwritten.
+    pub fn put_back_stamp(&self, written: &WrittenStamp) -> Vec<Foreign> {
+        written.put_back(self.map.slice(self.layout.stamp, STAMP_WORDS))
     }
 
     pub fn state(&self) -> &'static FleetState {
@@ -340,6 +367,16 @@ impl Region {
 
     pub fn path(&self) -> &Path {
         self.map.path()
+    }
+
+    /// As [`Control::written_stamp`].
+    pub fn written_stamp(&self) -> WrittenStamp {
+        WrittenStamp::of(self.map.slice(self.layout.stamp, STAMP_WORDS))
+    }
+
+    /// As [`Control::put_back_stamp`].
+    pub fn put_back_stamp(&self, written: &WrittenStamp) -> Vec<Foreign> {
+        written.put_back(self.map.slice(self.layout.stamp, STAMP_WORDS))
     }
 
     pub fn shape(&self) -> &FleetShape {

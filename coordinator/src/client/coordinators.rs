@@ -42,6 +42,8 @@ pub(super) enum Reclaim {
 /// The client's part of a coordinator's region.
 pub(super) struct Link {
     pub(super) region: Region,
+    /// The coordinator, as the kernel has shown it; a successor's only after its end.
+    process: Option<Identity>,
     pub(super) tasks: Producer,
     pub(super) answers: Consumer,
     orders: Producer,
@@ -89,8 +91,10 @@ impl Link {
         let path = region_path(dir, index);
         let region = Region::attach(&path, client.stamped(), index)?;
         let taken = |_| BusError::EndTaken { path: path.clone() };
+        let process = client.coordinator(index).process.identity();
         Ok(Self {
             region,
+            process: process.is_alive().then_some(process),
             tasks: take_producer(region.client_down()).map_err(taken)?,
             answers: take_consumer(region.client_up()).map_err(taken)?,
             orders: take_producer(region.client_control()).map_err(taken)?,
@@ -101,6 +105,13 @@ impl Link {
             staged: 0,
             left_until: client.coordinator(index).own.left_until.load(Ordering::Acquire),
         })
+    }
+
+    /// Whether its coordinator lives, whatever its place says: a parent writes a death only when the kernel has told it.
+    fn is_alive(&mut self, named: Identity) -> bool {
+        let known = self.process.filter(Identity::is_alive);
+        self.process = known.or_else(|| Some(named).filter(Identity::is_alive));
+        self.process.is_some()
     }
 
     pub(super) fn order(&mut self, order: &ControlHeader) -> Result<(), Full> {
@@ -237,17 +248,28 @@ impl Client {
 
     pub(super) fn look_for_losses(&mut self, each: &mut impl FnMut(Event<'_>)) -> usize {
         let mut events = 0;
+        self.reassert_identity();
         self.look_for_the_supervisor();
         // A coordinator that cannot be attached to now is tried again at the next look.
         let _ = self.meet_coordinators();
         for index in 0..self.links.len() {
             events += self.look_for_left(index, each);
-            let Some(link) = self.links[index].as_ref().filter(|link| link.lost.is_none()) else { continue };
+            let process = &self.control.coordinator(index as u32).process;
+            let Some(link) = self.links[index].as_mut().filter(|link| link.lost.is_none()) else { continue };
             link.tasks.reassert();
             link.answers.reassert();
-            let process = &self.control.coordinator(index as u32).process;
+            let (life, named) = (process.life(), process.identity());
+            if life == Life::Live && link.process != Some(named) {
+                link.is_alive(named);
+            }
             let how = HowEnded::from_raw(process.wait_status.load(Ordering::Relaxed));
-            let (failure, reclaim) = match process.life() {
+            let (failure, reclaim) = match life {
+                // One that lives puts its place right.
+                Life::Dead | Life::Stopped | Life::Absent
+                    if !self.supervisor_lost && link.is_alive(named) =>
+                {
+                    continue;
+                }
                 Life::Dead => (Failure::CoordinatorDied(index as u32, how), Reclaim::Lost),
                 // It took every task but those that came too late.
                 Life::Stopped | Life::Absent => {
@@ -282,8 +304,20 @@ impl Client {
         events + self.fail(&left, |_| failure.clone(), each)
     }
 
+    /// Puts back who the fleet's client is: another one may attach only after the end of this process.
+    fn reassert_identity(&self) {
+        let (own, state) = (self.own, self.control.state());
+        if state.client_pid.load(Ordering::Relaxed) != own.pid {
+            state.client_pid.store(own.pid, Ordering::Release);
+        }
+        if state.client_start.load(Ordering::Relaxed) != own.start_ticks {
+            state.client_start.store(own.start_ticks, Ordering::Release);
+        }
+    }
+
     /// The supervisor's death ends the fleet, unless another supervisor adopts it.
     fn look_for_the_supervisor(&mut self) {
+        self.control.note_owner();
         let supervisor = self.control.owner();
         if self.control.stage() == Stage::Stopped || supervisor.pid == 0 || !supervisor.is_gone() {
             self.unsupervised_ns = 0;

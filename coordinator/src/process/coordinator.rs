@@ -32,8 +32,10 @@ use crate::bus::ring::{Consumer, Producer, Record, RingError};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::{Control, Region};
+use crate::bus::written::{WrittenCell, WrittenStamp};
 use crate::config::{Policy, Span};
 use crate::os::clock::now_ns;
+use crate::os::identity::Identity;
 use crate::plan::health::Watch;
 use crate::plan::restart::Restarts;
 use crate::plan::scaling::Scaler;
@@ -74,6 +76,10 @@ struct Link {
     rings: Option<Rings>,
     /// Of the worker that is running here now.
     pid: Option<Pid>,
+    /// What this process has written about it, and about those before it.
+    written: Option<WrittenCell>,
+    /// It has been seen at work.
+    lived: bool,
     /// Queued in the table, waiting for room in the worker's ring.
     waiting: VecDeque<u32>,
     given_up: VecDeque<TaskId>,
@@ -98,6 +104,10 @@ struct Coordinator {
     policy: Policy,
     /// Of the region, while this process has it.
     epoch: u32,
+    /// As it was when this process began.
+    stamp: WrittenStamp,
+    /// This process; `None` if `/proc` could not be read.
+    own: Option<Identity>,
     table: Table,
     bell: &'static Doorbell,
     from_client: Consumer,
@@ -208,6 +218,8 @@ impl Coordinator {
             region,
             policy,
             epoch: region.state().epoch.load(Ordering::Relaxed),
+            stamp: region.written_stamp(),
+            own: Identity::of(std::process::id()),
             table: Table::new(region),
             bell: &control.coordinator(index).bell,
             from_client: take_consumer(region.client_down())?,

@@ -27,6 +27,7 @@ use crate::bus::events::{EventKind, EventLog, SELF};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Stamped};
+use crate::bus::written::WrittenStamp;
 use crate::cli::policy::arguments;
 use crate::config::{FleetShape, Policy, SupervisorDeath};
 use crate::os::clock::now_ns;
@@ -126,8 +127,10 @@ struct Supervisor {
     has_pidfds: bool,
     /// A coordinator that dies now is replaced.
     serving: bool,
-    /// As this process has written it.
+    /// As this process has written them.
     stage: Stage,
+    stamp: WrittenStamp,
+    supervisors: u32,
     /// Until then, processes may be found that the workers of dead coordinators have left.
     strays_until_ns: u64,
 }
@@ -238,6 +241,8 @@ impl Supervisor {
             has_pidfds: true,
             serving: false,
             stage: Stage::Starting,
+            stamp: control.written_stamp(),
+            supervisors: control.state().supervisors.load(Ordering::Acquire),
             strays_until_ns: 0,
             launch,
         }
@@ -274,7 +279,7 @@ impl Supervisor {
         loop {
             let now = now_ns();
             self.beat();
-            self.check_stage();
+            self.check_words();
             self.replace(now);
             self.keep_spare(now);
             self.keep_guard(now);
@@ -360,6 +365,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self) {
+        self.check_words();
         self.set_stage(Stage::Stopping);
         for place in &self.places {
             self.control.coordinator(place.index).bell.wake();
@@ -395,7 +401,7 @@ impl Supervisor {
             let _ = poll(&mut fds, PollTimeout::from(wait.as_millis() as u16));
             drop(fds);
             while let Ok(Some(_)) = self.signals.read_signal() {}
-            self.check_stage();
+            self.check_words();
             self.reap(true);
         }
         // Processes orphaned meanwhile. Bounded: SIGKILL cannot be refused, only delayed.

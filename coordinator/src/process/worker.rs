@@ -171,6 +171,7 @@ impl Worker {
             self.beat();
             tasks.reassert();
             self.answers.reassert();
+            self.slot.process.reassert_live();
             if self.is_retired() {
                 return STATUS_STOPPED;
             }

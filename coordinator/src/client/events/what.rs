@@ -2,6 +2,7 @@
 
 use crate::bus::events::{Event, EventKind};
 use crate::bus::slot::Stage;
+use crate::bus::written::{OwnWord, stamp_word};
 use crate::process::reap::HowEnded;
 use crate::wire::{AnswerStatus, TaskId};
 use serde::Serialize;
@@ -282,8 +283,10 @@ impl What {
             EventKind::Settled => Self::Settled { returned: first, reported: second },
             EventKind::Adopted => Self::Adopted { pid: first, dead_pid: second },
             EventKind::Overwritten => {
-                let words = ["state.stopping", "state.epoch", "control.stage"];
-                let word = usize::try_from(first).ok().and_then(|at| words.get(at)).copied();
+                let word = OwnWord::from_raw(first).map(|word| match word {
+                    OwnWord::Stamp => stamp_word(third),
+                    word => word.name(),
+                });
                 Self::Overwritten { word, found: second }
             }
         }

@@ -6,7 +6,9 @@
 
 use super::{Coordinator, SELF, add};
 use crate::bus::events::EventKind;
+use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
+use crate::bus::written::{Foreign, OwnWord, put_back};
 use crate::os::clock::now_ns;
 use crate::plan::lease::State;
 use crate::process::damage::{Damaged, end_by};
@@ -17,6 +19,10 @@ impl Coordinator {
     pub(super) fn check_words(&mut self) {
         self.check_state();
         self.check_rings();
+        self.check_own_place();
+        for number in 0..self.links.len() as u32 {
+            self.check_place(number);
+        }
         for entry in 0..self.table.len() {
             self.check_entry(entry);
         }
@@ -30,18 +36,57 @@ impl Coordinator {
     pub(super) fn check_state(&mut self) {
         let state = self.region.state();
         let mut damaged = false;
-        for (number, word, written) in [(0, &state.stopping, 0), (1, &state.epoch, self.epoch)] {
-            let found = word.load(Ordering::Relaxed);
-            if found == written {
-                continue;
-            }
-            word.store(written, Ordering::Release);
-            add(&self.region.counters().damaged);
-            self.events.write(now_ns(), EventKind::Overwritten, SELF, &[number, found.into()]);
-            damaged = true;
+        for (word, at, written) in
+            [(OwnWord::Stopping, &state.stopping, 0), (OwnWord::Epoch, &state.epoch, self.epoch)]
+        {
+            let foreign = put_back(word, at, written);
+            damaged |= foreign.is_some();
+            self.name(SELF, foreign);
         }
         if damaged && self.serving {
             end_by(Damaged::State);
+        }
+    }
+
+    /// Puts back the words about a worker, by which every reader finds out who is alive. Only of places where this process
+    /// has started one: what a predecessor wrote is not known.
+    pub(super) fn check_place(&mut self, number: u32) {
+        let (link, cell) = (&mut self.links[number as usize], &self.region.worker(number).process);
+        let Some(written) = link.written else { return };
+        let mut foreign = written.put_back(cell);
+        let raw = cell.life.load(Ordering::Relaxed);
+        let life = Life::from_raw(raw);
+        link.lived |= life == Some(Life::Live);
+        let can_be = life == Some(Life::Live) || life == Some(Life::Starting) && !link.lived;
+        if link.pid.is_some() && !can_be {
+            cell.set_life(Life::Live);
+            foreign.push(Foreign::new(OwnWord::Life, raw));
+        }
+        self.name(number, foreign);
+    }
+
+    /// The same of this process, which has written who it is; and of the region's stamp, which no process writes.
+    fn check_own_place(&mut self) {
+        let cell = &self.control.coordinator(self.index).process;
+        let mut foreign = self.region.put_back_stamp(&self.stamp);
+        if let Some(own) = self.own {
+            foreign.extend(put_back(OwnWord::Pid, &cell.pid, own.pid));
+            let found = cell.start_ticks.load(Ordering::Relaxed);
+            if found != own.start_ticks {
+                cell.start_ticks.store(own.start_ticks, Ordering::Release);
+                foreign.push(Foreign::new(OwnWord::StartTicks, found));
+            }
+        }
+        if self.serving {
+            foreign.extend(put_back(OwnWord::Life, &cell.life, Life::Live as u32));
+        }
+        self.name(SELF, foreign);
+    }
+
+    fn name(&mut self, place: u32, foreign: impl IntoIterator<Item = Foreign>) {
+        for foreign in foreign {
+            add(&self.region.counters().damaged);
+            self.events.write(now_ns(), EventKind::Overwritten, place, &foreign.details());
         }
     }
 

@@ -86,6 +86,7 @@ impl Peers {
 
     /// Once a tick, by a coordinator that serves.
     pub fn check(&mut self, now: u64, events: &mut EventLog) {
+        self.control.note_owner();
         if self.control.stage() == Stage::Ready {
             self.check_neighbour(now, events);
             self.check_supervisor(now, events);

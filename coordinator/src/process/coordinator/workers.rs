@@ -5,6 +5,7 @@ use crate::bus::events::EventKind;
 use crate::bus::ring::{Consumer, Producer, Record, Ring, RingError};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
+use crate::bus::written::WrittenCell;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::plan::lease::{Attempt, State};
@@ -60,6 +61,8 @@ impl Coordinator {
     pub(super) fn start_worker(&mut self, number: u32) -> nix::Result<()> {
         let (control, region, index, epoch) = (self.control, self.region, self.index, self.epoch);
         self.check_state();
+        // Before the fork: the worker writes there, too.
+        self.check_place(number);
         let slot = region.worker(number);
         // Written by the dead worker; no process writes it now.
         slot.own.command_pid.store(0, Ordering::Release);
@@ -79,7 +82,8 @@ impl Coordinator {
         let start_ticks = Identity::of(pid.as_raw() as u32).map_or(0, |identity| identity.start_ticks);
         slot.process.record_fork(pid.as_raw() as u32, start_ticks);
         let link = &mut self.links[number as usize];
-        (link.pid, link.retiring, link.hung) = (Some(pid), false, false);
+        (link.pid, link.retiring, link.hung, link.lived) = (Some(pid), false, false, false);
+        link.written = Some(WrittenCell::of(&slot.process));
         self.by_pid.insert(pid, number);
         let incarnation = slot.process.incarnation.load(Ordering::Relaxed);
         if incarnation > 1 {
@@ -163,6 +167,7 @@ impl Coordinator {
 
     /// Writes down how the worker at a place ended, and what its place is now.
     fn record_departure(&mut self, number: u32, pid: Pid, how: HowEnded, stopping: bool) -> Departure {
+        self.check_place(number);
         let slot = self.region.worker(number);
         let details = [pid.as_raw() as u64, i64::from(how.raw()) as u64];
         let retired = slot.orders.retire.load(Ordering::Relaxed) != 0;
@@ -200,6 +205,7 @@ impl Coordinator {
                 self.events.write(now_ns(), EventKind::Stopped, number, &details);
             }
         }
+        self.links[number as usize].written = Some(WrittenCell::of(&slot.process));
         departure
     }
 
@@ -372,6 +378,8 @@ impl Link {
         Self {
             rings,
             pid: None,
+            written: None,
+            lived: false,
             waiting: std::collections::VecDeque::new(),
             given_up: std::collections::VecDeque::new(),
             touched: false,

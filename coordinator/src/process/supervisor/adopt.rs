@@ -111,7 +111,11 @@ impl Supervisor {
             if identity.pid != 0 && matches!(place.state, PlaceState::Alive | PlaceState::Replacing) {
                 place.process = Some(self.watch(identity, false));
             }
+            let lives = place.state == PlaceState::Alive;
             self.places[at] = place;
+            if lives {
+                self.note_place(at);
+            }
             if died {
                 self.expect_strays(now);
                 cell.record_death(HowEnded::Unseen.raw(), now);

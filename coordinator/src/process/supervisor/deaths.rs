@@ -53,6 +53,7 @@ impl Supervisor {
 
     fn ended(&mut self, at: usize, how: HowEnded, stopping: bool) {
         let now = now_ns();
+        self.check_place(at);
         let place = &mut self.places[at];
         let index = place.index;
         let was_handing_back = place.state == PlaceState::HandingBack;
@@ -81,6 +82,7 @@ impl Supervisor {
                 place.state = PlaceState::Vacant;
             }
             entry.process.set_life(Life::Stopped);
+            self.note_place(at);
             self.event(EventKind::Stopped, index, &[pid.into(), how.raw() as u64]);
             if !stopping {
                 self.control.client_bell().wake();
@@ -88,6 +90,8 @@ impl Supervisor {
             return;
         }
         entry.process.record_death(how.raw(), now);
+        self.note_place(at);
+        let place = &mut self.places[at];
         // A region whose memory is gone is of no use to a successor.
         let lost = how == HowEnded::Exited(fault::STATUS);
         let restart = if lost || !self.serving || stopping {

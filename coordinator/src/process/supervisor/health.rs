@@ -1,17 +1,20 @@
-//! Coordinators that live and make no progress.
+//! Coordinators that live and make no progress; and words by which every process sees who is alive and what to do.
+//!
+//! Of the latter this process is the only writer. What another program has written there is put back and named: a wrong
+//! identity would be a death that no process has died.
 
 use super::Supervisor;
 use super::places::PlaceState;
 use crate::bus::events::{EventKind, SELF};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
+use crate::bus::written::{Foreign, OwnWord, WrittenCell, put_back};
+use crate::config::SupervisorDeath;
 use crate::os::clock::now_ns;
 use crate::plan::health::{HealthEvent, Limits, Progress};
 use crate::wire::place::PlaceId;
 use std::time::Duration;
 
-/// The number of the stage among the words that only their writer may change.
-const STAGE: u64 = 2;
 /// A successor that has not begun to serve by then counts as hung.
 const START_MAX: Duration = Duration::from_secs(60);
 
@@ -27,19 +30,49 @@ impl Supervisor {
         self.control.state().beat.fetch_add(1, Ordering::Release);
     }
 
-    /// Every process of the fleet obeys the stage, and this one alone writes it: what another program has written is put
-    /// back, and named.
-    pub(super) fn check_stage(&mut self) {
-        let word = &self.control.state().stage;
-        let found = word.load(Ordering::Relaxed);
-        if found == self.stage as u32 {
-            return;
+    /// Compares all of them: in each round.
+    pub(super) fn check_words(&mut self) {
+        let state = self.control.state();
+        if let Some(foreign) = put_back(OwnWord::Stage, &state.stage, self.stage as u32) {
+            for place in &self.places {
+                self.control.coordinator(place.index).bell.wake();
+            }
+            self.name(SELF, [foreign]);
         }
-        word.store(self.stage as u32, Ordering::Release);
-        for place in &self.places {
-            self.control.coordinator(place.index).bell.wake();
+        self.name(SELF, put_back(OwnWord::Supervisors, &state.supervisors, self.supervisors));
+        let adoptable = u32::from(self.launch.policy.supervisor_death == SupervisorDeath::Adopt);
+        self.name(SELF, put_back(OwnWord::Adoptable, &state.adoptable, adoptable));
+        self.name(SELF, self.control.put_back_stamp(&self.stamp));
+        for at in 0..self.places.len() {
+            self.check_place(at);
         }
-        self.event(EventKind::Overwritten, SELF, &[STAGE, found.into()]);
+    }
+
+    /// Compares the words of a coordinator's place. To be called before this process goes by them.
+    pub(super) fn check_place(&mut self, at: usize) {
+        let place = &self.places[at];
+        let (index, cell) = (place.index, &self.control.coordinator(place.index).process);
+        let mut foreign = place.written.map(|written| written.put_back(cell)).unwrap_or_default();
+        // Of a living one this process writes no life, and the coordinator itself only these.
+        let raw = cell.life.load(Ordering::Relaxed);
+        let can_be = matches!(Life::from_raw(raw), Some(Life::Starting | Life::Live | Life::Stopped));
+        if place.state == PlaceState::Alive && place.written.is_some() && !can_be {
+            cell.set_life(Life::Live);
+            foreign.push(Foreign::new(OwnWord::Life, raw));
+        }
+        self.name(index, foreign);
+    }
+
+    /// Notes what this process has just written about the process at a place.
+    pub(super) fn note_place(&mut self, at: usize) {
+        let place = &mut self.places[at];
+        place.written = Some(WrittenCell::of(&self.control.coordinator(place.index).process));
+    }
+
+    fn name(&mut self, place: u32, foreign: impl IntoIterator<Item = Foreign>) {
+        for foreign in foreign {
+            self.event(EventKind::Overwritten, place, &foreign.details());
+        }
     }
 
     /// Suspects, heals, and kills coordinators by their progress.

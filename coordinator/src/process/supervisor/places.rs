@@ -9,6 +9,7 @@ use crate::bus::fault;
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
+use crate::bus::written::WrittenCell;
 use crate::config::{Failover, SupervisorDeath};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
@@ -48,6 +49,8 @@ pub(super) struct Place {
     pub health: Watch,
     /// The last beat that was seen.
     pub beat: u64,
+    /// What this process has written about the process here; `None` if nothing yet.
+    pub written: Option<WrittenCell>,
     pub forked_ns: u64,
 }
 
@@ -107,6 +110,7 @@ impl Place {
             kept_out: 0,
             health: Watch::default(),
             beat: 0,
+            written: None,
             forked_ns: 0,
         }
     }
@@ -216,6 +220,7 @@ impl Supervisor {
             cell.record_fork(watched.identity.pid, watched.identity.start_ticks);
             let incarnation = cell.incarnation.load(Ordering::Relaxed);
             self.event(EventKind::Started, index, &[watched.identity.pid.into(), incarnation.into()]);
+            self.note_place(at);
         }
         let place = &mut self.places[at];
         place.process = Some(watched);

@@ -4,6 +4,9 @@
 //! The words are named by `bus::fields`. Whatever one of them says: each task has one outcome, those who look get a
 //! status or an error, no process panics or takes memory by the word, and the fleet ends when it is told to.
 //!
+//! Those by which a reader finds out who is alive are put back by their writer or named by it, and no client takes a
+//! living process for dead meanwhile.
+//!
 //! A few of them by default. `SCRIBBLE_ALL=1` takes every one, `SCRIBBLE_SEED` chooses the words without a name, and
 //! `SCRIBBLE_ONLY` is a part of the name of those that are wanted: `cargo xtask scribble`.
 
@@ -11,7 +14,7 @@ use crate::support::up::{PROGRAM, is_empty, shm};
 use coordinator::bus::directory::{control_path, region_path};
 use coordinator::bus::fields::{Field, of_control, of_region};
 use coordinator::bus::layout::{ControlLayout, RegionLayout};
-use coordinator::client::{Client, Event, Task, WorkerRef, status};
+use coordinator::client::{Client, Event, Failure, Identity, SendError, Task, WorkerRef, status};
 use coordinator::config::FleetShape;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -50,6 +53,12 @@ const KNOWN: &[&str] = &[
     "region workers[1].process.wait_status",
     "region counters.revived",
     "control orders.pause ",
+    "control stamp.owner_pid",
+    "control stamp.owner_start",
+    "control state.client_pid",
+    "control coordinators[0].process.pid",
+    "control coordinators[0].process.life",
+    "region workers[0].process.pid",
 ];
 
 #[derive(Debug, Clone)]
@@ -218,47 +227,98 @@ fn scribble(path: &Path, field: &Field, value: Value) {
     file.write_all_at(&word[..field.bytes as usize], field.at).unwrap();
 }
 
-/// Sends to each worker as far as it is taken; how many were.
-fn send(client: &mut Client, task: Task<'_>) -> u64 {
-    let sent = (0..WORKERS)
-        .filter(|worker| {
-            client.send(WorkerRef { coordinator: 0, worker: *worker }, task, DEADLINE, 0).is_ok()
-        })
-        .count() as u64;
-    client.flush();
-    sent
+/// What became of the tasks of a case.
+#[derive(Default)]
+struct Counts {
+    sent: u64,
+    outcomes: u64,
+    /// Why a task was refused or failed because a process was taken for dead.
+    believed: Vec<String>,
 }
 
-fn settle(client: &mut Client, outcomes: &mut u64) -> Result<(), String> {
-    let begun = Instant::now();
-    loop {
-        client.poll(|event| *outcomes += u64::from(matches!(event, Event::Outcome(_))));
-        if client.in_flight() == 0 {
-            return Ok(());
+impl Counts {
+    /// Sends to each worker as far as it is taken.
+    fn send(&mut self, client: &mut Client, task: Task<'_>) {
+        for worker in 0..WORKERS {
+            match client.send(WorkerRef { coordinator: 0, worker }, task, DEADLINE, 0) {
+                Ok(_) => self.sent += 1,
+                Err(SendError::DeadRecipient) => self.believed.push("refused: dead recipient".to_owned()),
+                Err(_) => {}
+            }
         }
+        client.flush();
+    }
+
+    fn settle(&mut self, client: &mut Client) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            client.poll(|event| {
+                let Event::Outcome(outcome) = event else { return };
+                self.outcomes += 1;
+                let dead = |failure: &Failure| {
+                    matches!(failure, Failure::CoordinatorDied(..) | Failure::SupervisorDied)
+                        || matches!(failure, Failure::WorkerDied(..) | Failure::WorkerDead(..))
+                };
+                self.believed.extend(outcome.result.err().filter(dead).map(|failure| failure.to_string()));
+            });
+            if client.in_flight() == 0 {
+                return Ok(());
+            }
+            if begun.elapsed() > WATCHDOG {
+                return Err(format!("{} tasks have no outcome", client.in_flight()));
+            }
+            client.wait(Duration::from_millis(20));
+        }
+    }
+}
+
+/// By this word a reader finds out who is alive, and its writer looks after it.
+fn is_of_an_identity(name: &str) -> bool {
+    let parts = ["pid", "start_ticks", "incarnation", "deaths", "wait_status", "life"];
+    let of_a_place = name.split_once(".process.").is_some_and(|(_, part)| {
+        parts.contains(&part) || matches!(part, "dead_pid" | "dead_start" | "dead_status")
+    });
+    of_a_place
+        || name.starts_with("stamp.")
+        || matches!(name, "state.client_pid" | "state.client_start" | "state.supervisors")
+}
+
+fn word_at(path: &Path, field: &Field) -> Vec<u8> {
+    let mut word = vec![0; field.bytes as usize];
+    File::open(path).unwrap().read_exact_at(&mut word, field.at).unwrap();
+    word
+}
+
+/// It says again what it said before.
+fn is_put_back(client: &mut Client, path: &Path, field: &Field, before: &[u8]) -> Result<(), String> {
+    let begun = Instant::now();
+    while word_at(path, field) != before {
         if begun.elapsed() > WATCHDOG {
-            return Err(format!("{} tasks have no outcome", client.in_flight()));
+            return Err(format!("it is {:?} and was {before:?}", word_at(path, field)));
         }
         client.wait(Duration::from_millis(20));
+        client.poll(|_| ());
     }
+    Ok(())
 }
 
 /// What is wrong with the answer to this case.
 fn hold(case: &Case) -> Result<(), String> {
-    let mut fleet = Fleet::start();
+    let fleet = Fleet::start();
     let dir = fleet.dir();
     let everyone: Vec<_> =
         status::of(&dir).unwrap().processes().map(status::ProcessStatus::identity).collect();
     let mut client = Client::attach(&dir).unwrap();
-    let (mut sent, mut outcomes) = (0, 0);
-    sent += send(&mut client, Task::Echo(b"before"));
-    settle(&mut client, &mut outcomes)?;
+    let mut counts = Counts::default();
+    counts.send(&mut client, Task::Echo(b"before"));
+    counts.settle(&mut client)?;
     if case.when != When::Idle {
         // In hand, and waiting behind that.
-        sent += send(&mut client, Task::Sleep(Duration::from_millis(20)));
-        sent += send(&mut client, Task::Echo(b"meanwhile"));
+        counts.send(&mut client, Task::Sleep(Duration::from_millis(20)));
+        counts.send(&mut client, Task::Echo(b"meanwhile"));
     }
     let path = if case.is_control { control_path(&dir) } else { region_path(&dir, 0) };
+    let before = word_at(&path, &case.field);
     scribble(&path, &case.field, case.value);
     if case.when == When::TakenOver {
         // The second of them, behind the supervisor; the kernel has it whatever the words say.
@@ -271,17 +331,28 @@ fn hold(case: &Case) -> Result<(), String> {
         serde_json::to_string(&seen).unwrap();
     }
     for _ in 0..3 {
-        sent += send(&mut client, Task::Echo(b"after"));
-        settle(&mut client, &mut outcomes)?;
+        counts.send(&mut client, Task::Echo(b"after"));
+        counts.settle(&mut client)?;
     }
-    if outcomes != sent {
-        return Err(format!("{outcomes} outcomes of {sent} tasks"));
+    if counts.outcomes != counts.sent {
+        return Err(format!("{} outcomes of {} tasks", counts.outcomes, counts.sent));
+    }
+    if case.when != When::TakenOver && is_of_an_identity(&case.field.name) {
+        is_put_back(&mut client, &path, &case.field, &before)?;
+        if !counts.believed.is_empty() {
+            return Err(format!("a death was believed: {:?}", counts.believed));
+        }
     }
     let ledger = client.ledger();
     if ledger.accepted != ledger.answered + ledger.failed {
         return Err(format!("the client's own ledger is out of balance: {ledger:?}"));
     }
     drop(client);
+    ends(fleet, &everyone)
+}
+
+/// It ends when it is told to, and leaves nothing.
+fn ends(mut fleet: Fleet, everyone: &[Identity]) -> Result<(), String> {
     let pid = nix::unistd::Pid::from_raw(fleet.child.id() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let begun = Instant::now();
