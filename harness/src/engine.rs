@@ -373,6 +373,9 @@ impl Run<'_> {
             // The exits are judged.
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: how.clone() }));
         }
+        for text in &stopped.overwritten {
+            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text: text.clone() }));
+        }
         for text in stopped.adopted.iter().chain(&stopped.strangers) {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));
         }

@@ -364,6 +364,8 @@ pub struct Answer<'a> {
     /// When the worker says it began and ended the task: any number, on the clock of [`Outcome::sent_ns`].
     pub started_ns: u64,
     pub finished_ns: u64,
+    /// How much of that time the same worker says to have spent on another task, of which it does one at a time.
+    pub overlap: Duration,
     /// Of a command: how it ended.
     pub how: HowEnded,
 }
@@ -468,6 +470,8 @@ pub struct Stopped {
     pub strangers: Vec<String>,
     /// All that [`System::altered`] has found.
     pub altered: Vec<String>,
+    /// Words of its memory that another program has overwritten, as far as no notice has told so before.
+    pub overwritten: Vec<String>,
 }
 
 #[cfg(test)]

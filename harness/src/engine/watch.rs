@@ -11,11 +11,14 @@ use reports::runlog::event::{
 use std::collections::HashMap;
 use std::time::Duration;
 
+#[path = "belief.rs"]
+mod belief;
+
 /// While a place waits for a successor, it is looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
 /// Exits of one place that are written after one look. A place is restarted at most 16 times in 10 s, and looks are
 /// at most a few rounds apart: more than this is nonsense in shared memory, and is told in one sentence.
-pub const EXITS_PER_LOOK_MAX: u32 = 32;
+const EXITS_PER_LOOK_MAX: u32 = 32;
 
 /// An agent is a place in the system; processes may follow each other in it.
 #[derive(Debug)]
@@ -44,8 +47,12 @@ struct Noted {
     exits: u32,
     /// No successor comes any more.
     ended: bool,
-    /// The system has named another process for this place while the one that is known lives: the log has that.
-    misnamed: bool,
+    /// The system has said something of this place that cannot be: the log has that.
+    contradicted: bool,
+    /// The process whose death was noted last.
+    died: Option<u32>,
+    /// One that another process followed before its end was noted.
+    unannounced: Option<u32>,
 }
 
 /// What a look found.
@@ -165,12 +172,13 @@ impl Watch {
     /// Who has ended unasked since the last look, and who has come in their places.
     pub fn look(&mut self, system: &dyn System, now_ns: u64) -> Seen {
         self.deaths_seen = system.deaths();
-        let processes = system.processes();
+        let mut processes = system.processes();
         let mut events = Vec::new();
+        self.correct(system, &mut processes, &mut events);
         let arrived = self.arrived(system, &processes, &mut events);
         let retired = self.retired(system, &processes, now_ns);
         let exits = self.crashed(system, &processes, now_ns, &mut events);
-        let (replaced, settled) = self.replaced(system, &processes, &mut events);
+        let (replaced, settled) = self.replaced(system, &processes);
         self.unsettled_ns =
             (!settled || self.scaled || self.elastic.is_some()).then(|| now_ns + LOOK.as_nanos() as u64);
         if let Some(first) = exits.first() {
@@ -196,6 +204,26 @@ impl Watch {
             })
         }));
         Seen { events, arrived, replaced }
+    }
+
+    /// Puts right what the system says of its places and the kernel contradicts: its words lie in shared memory, where another
+    /// program may have written. The first contradiction of a place is an alert.
+    fn correct(&mut self, system: &dyn System, processes: &mut [Process], events: &mut Vec<Event>) {
+        for process in processes {
+            let Some(id) = self.by_place.get(&process.place) else { continue };
+            let (agent, noted) = (&self.agents[*id as usize], &mut self.noted[*id as usize]);
+            let known = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
+            let before = belief::Before {
+                known,
+                deaths: noted.deaths,
+                died: noted.died,
+                unannounced: noted.unannounced,
+            };
+            let Some(text) = belief::correct(process, &before, |it| system.presence(it)) else { continue };
+            if !std::mem::replace(&mut noted.contradicted, true) {
+                events.push(alert(Severity::Critical, text));
+            }
+        }
     }
 
     /// Processes in places that had none before.
@@ -298,12 +326,7 @@ impl Watch {
     }
 
     /// The processes in the places of the dead, as the kernel shows them; and whether no other is awaited.
-    fn replaced(
-        &mut self,
-        system: &dyn System,
-        processes: &[Process],
-        events: &mut Vec<Event>,
-    ) -> (Vec<AgentInfo>, bool) {
+    fn replaced(&mut self, system: &dyn System, processes: &[Process]) -> (Vec<AgentInfo>, bool) {
         let (mut replaced, mut settled) = (Vec::new(), true);
         for process in processes {
             let Some(id) = self.by_place.get(&process.place) else { continue };
@@ -314,24 +337,11 @@ impl Watch {
                 continue;
             }
             let noted = &mut self.noted[*id as usize];
-            // A place has another process only after the death of the one before: what names another is nonsense.
-            let known = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
-            if !here && system.presence(known) == Presence::Alive {
-                if !std::mem::replace(&mut noted.misnamed, true) {
-                    events.push(alert(
-                        Severity::Critical,
-                        format!(
-                            "{} names process {} while process {} lives there, which cannot be",
-                            process.place, process.pid, agent.pid
-                        ),
-                    ));
-                }
-                continue;
-            }
             if here || system.presence(process.identity()) != Presence::Alive {
                 settled = false;
                 continue;
             }
+            noted.unannounced = (noted.exits == 0).then_some(agent.pid);
             (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
             noted.ended = false;
             agent.incarnation = agent.incarnation.saturating_add(std::mem::take(&mut noted.exits).max(1));
@@ -350,9 +360,10 @@ impl Watch {
         mode: StopMode,
         seen_ns: u64,
     ) -> Vec<Event> {
-        let processes = system.processes();
+        let mut processes = system.processes();
         let forced = mode == StopMode::Kill;
         let (mut exits, mut events) = (Vec::new(), Vec::new());
+        self.correct(system, &mut processes, &mut events);
         if !forced {
             // Deaths between the last look and the stop, in places that have successors.
             for process in processes.iter().filter(|process| process.life != Life::Dead) {
@@ -394,9 +405,10 @@ impl Watch {
         let Some(death) = process.last_death.as_ref().filter(|_| new > 0 && !noted.ended) else {
             return false;
         };
-        noted.deaths = process.deaths;
         noted.ended = process.life == Life::Dead;
-        let written = new.min(EXITS_PER_LOOK_MAX);
+        noted.died = Some(death.pid);
+        let written = if new > EXITS_PER_LOOK_MAX { 1 } else { new };
+        noted.deaths = noted.deaths.saturating_add(written);
         if written < new {
             let text = format!(
                 "{place} counts {new} new deaths at once, which is impossible: {} of them are not listed",

@@ -3,6 +3,7 @@
 //! The one module of the harness that knows the coordinator's client. It turns the fleet's times, which are
 //! CLOCK_MONOTONIC, into times on the run's clock, and the fleet's words into the types of [`super`].
 
+mod busy;
 mod sent;
 mod words;
 
@@ -10,6 +11,7 @@ use super::{
     Beat, Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed,
     Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, Stray, System, Task,
 };
+use busy::Busy;
 use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
@@ -90,6 +92,7 @@ impl Launcher for FleetLauncher {
             wanted: 0,
             altered: Vec::new(),
             sent: Sent::default(),
+            busy: Busy::default(),
         }))
     }
 }
@@ -115,6 +118,8 @@ struct RunningFleet {
     altered: Vec<String>,
     /// Which tasks were sent, for answers to those that have ended.
     sent: Sent,
+    /// When the workers were at work.
+    busy: Busy,
 }
 
 impl std::fmt::Debug for RunningFleet {
@@ -232,7 +237,7 @@ impl System for RunningFleet {
 
     fn poll(&mut self, each: &mut dyn FnMut(Event<'_>)) {
         let offset = Offset::now(self.zero_ns);
-        let sent = &self.sent;
+        let (sent, busy) = (&self.sent, &mut self.busy);
         let stray = |of: Surplus| Stray { tag: sent.tag(of.id.sequence), coordinator: Some(of.coordinator) };
         self.client.poll(|event| match event {
             Got::Outcome(outcome) => each(Event::Outcome(Outcome {
@@ -242,7 +247,10 @@ impl System for RunningFleet {
                 sent_ns: offset.to_run_ns(outcome.sent_ns),
                 received_ns: offset.to_run_ns(outcome.received_ns),
                 result: match &outcome.result {
-                    Ok(answer) => Ok(words::answer(answer, |at_ns| offset.to_run_ns(at_ns))),
+                    Ok(answer) => {
+                        let overlap = busy.overlap(outcome.worker, answer.started_ns, answer.finished_ns);
+                        Ok(words::answer(answer, overlap, |at_ns| offset.to_run_ns(at_ns)))
+                    }
                     Err(failure) => Err(words::failure(failure)),
                 },
             })),
@@ -363,7 +371,10 @@ impl System for RunningFleet {
         };
         let strangers = stopped.strangers.iter().map(ToString::to_string).collect();
         let (how, adopted, cleaned) = (stopped.how, stopped.adopted, stopped.cleaned);
-        Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone() }
+        // Its memory is mapped here as long as this process has it: what its processes found in the end is there.
+        let seen = self.follower.rest().unwrap_or_default();
+        let overwritten = seen.iter().filter_map(words::overwritten).collect();
+        Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone(), overwritten }
     }
 
     fn files_left(&self) -> Vec<String> {

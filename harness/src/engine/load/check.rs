@@ -110,7 +110,7 @@ impl Checked {
 /// A worker cannot begin before the task was sent, nor end after its answer was here: so what it says it has spent on
 /// the task has passed on this end's clock, too. All four times are of one clock.
 fn times(answer: &Answer<'_>, outcome: &Outcome<'_>) -> Option<Wrong> {
-    let Answer { started_ns, finished_ns, .. } = *answer;
+    let Answer { started_ns, finished_ns, overlap, .. } = *answer;
     let apart = |earlier, later: u64| Duration::from_nanos(later.saturating_sub(earlier));
     let what = if started_ns < outcome.sent_ns {
         format!("it says it began {:?} before the task was sent", apart(started_ns, outcome.sent_ns))
@@ -118,6 +118,8 @@ fn times(answer: &Answer<'_>, outcome: &Outcome<'_>) -> Option<Wrong> {
         format!("it says it ended {:?} after its answer was here", apart(outcome.received_ns, finished_ns))
     } else if finished_ns < started_ns {
         format!("it says it ended {:?} before it began", apart(finished_ns, started_ns))
+    } else if !overlap.is_zero() {
+        format!("it says it spent {overlap:?} of the time on another task, and it does one at a time")
     } else {
         return None;
     };

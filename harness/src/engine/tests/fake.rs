@@ -26,7 +26,9 @@ pub enum Reply {
     After(Duration),
     /// The right answer after a millisecond, which says that it took so long: it began before the task was sent.
     Backdated(Duration),
-    /// The same, and it says that it has ended so much later.
+    /// The right answer, by which its worker has spent so much of the time on another task.
+    Overlapping(Duration),
+    /// The right answer, which says that it has ended so much later.
     Postdated(Duration),
     /// An answer with other bytes.
     Wrong,
@@ -51,6 +53,7 @@ enum Happening {
         body: Vec<u8>,
         began: Duration,
         ended: Duration,
+        overlap: Duration,
     },
     Failure {
         tag: u64,
@@ -277,14 +280,14 @@ impl Fake {
     fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
         let received_ns = self.clock.now_ns();
         match happening {
-            Happening::Answer { tag, place, sent_ns, body, began, ended } => {
+            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap } => {
                 self.counts.answered += 1;
                 self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
                 let how = HowEnded::Exited(0);
                 let started_ns = received_ns.saturating_sub(began.as_nanos() as u64);
                 let finished_ns = received_ns + ended.as_nanos() as u64;
-                let result =
-                    Ok(Answer { body: &body, errors: &[], attempt: 1, started_ns, finished_ns, how });
+                let (body, errors, attempt) = (&body[..], &[][..], 1);
+                let result = Ok(Answer { body, errors, attempt, started_ns, finished_ns, overlap, how });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
             Happening::Failure { tag, place, sent_ns } => {
@@ -355,13 +358,17 @@ impl System for Fake {
         let ms = |ms: u64| sent_ns + ms * 1_000_000;
         let claims = |body: &[u8], began, ended| {
             let body = body.to_vec();
-            Happening::Answer { tag, place, sent_ns, body, began, ended }
+            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap: Duration::ZERO }
         };
         let answer = |body: &[u8]| claims(body, Duration::from_millis(1), Duration::ZERO);
         match (self.replies)(tag >> INDEX_BITS, to) {
             Reply::Right => self.push(ms(1), answer(body)),
             Reply::After(time) => {
                 self.push(sent_ns + time.as_nanos() as u64, claims(body, time, Duration::ZERO));
+            }
+            Reply::Overlapping(overlap) => {
+                let (body, began, ended) = (body.to_vec(), Duration::from_millis(1), Duration::ZERO);
+                self.push(ms(1), Happening::Answer { tag, place, sent_ns, body, began, ended, overlap });
             }
             Reply::Backdated(by) => self.push(ms(1), claims(body, by, Duration::ZERO)),
             Reply::Postdated(by) => self.push(ms(1), claims(body, Duration::from_millis(1), by)),
@@ -451,7 +458,14 @@ impl System for Fake {
         for process in self.processes.iter_mut().filter(|process| process.life == Life::Live) {
             process.life = Life::Stopped;
         }
-        Stopped { how: None, adopted: None, cleaned: Vec::new(), strangers: Vec::new(), altered: Vec::new() }
+        Stopped {
+            how: None,
+            adopted: None,
+            cleaned: Vec::new(),
+            strangers: Vec::new(),
+            altered: Vec::new(),
+            overwritten: Vec::new(),
+        }
     }
 
     fn files_left(&self) -> Vec<String> {

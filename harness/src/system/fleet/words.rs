@@ -5,6 +5,7 @@ use coordinator::client::events::{ScaledBy, Seen, Subject, What};
 use coordinator::client::status::{Counts, Life as FleetLife, ProcessStatus, WorkerStatus};
 use coordinator::client::{Answer as FleetAnswer, Batches as Sent, Failure as Reason, HowEnded, Ledger};
 use reports::runlog::event::{Batch, Batches, LedgerRow, Pool};
+use std::time::Duration;
 
 pub(super) fn process(status: &ProcessStatus) -> Process {
     let life = if status.is_dead() {
@@ -31,13 +32,18 @@ pub(super) fn process(status: &ProcessStatus) -> Process {
 }
 
 /// `stdout_len` and the times may be anything: they come from a worker.
-pub(super) fn answer<'a>(answer: &FleetAnswer<'a>, to_run_ns: impl Fn(u64) -> u64) -> Answer<'a> {
+pub(super) fn answer<'a>(
+    answer: &FleetAnswer<'a>,
+    overlap: Duration,
+    to_run_ns: impl Fn(u64) -> u64,
+) -> Answer<'a> {
     Answer {
         body: answer.body,
         errors: answer.body.get(answer.stdout_len..).unwrap_or_default(),
         attempt: answer.attempt,
         started_ns: to_run_ns(answer.started_ns),
         finished_ns: to_run_ns(answer.finished_ns),
+        overlap,
         how: HowEnded::from_raw(answer.code),
     }
 }
@@ -125,9 +131,8 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
             seen.source
         )),
         // Nothing that the fleet has done since is what it was told to do.
-        what @ What::Overwritten { word, found } => {
-            let (word, text) = (word.unwrap_or("a word"), format!("{}: {what}", seen.source));
-            Noticed::Overwritten { word, found: *found, text }
+        What::Overwritten { word, found } => {
+            Noticed::Overwritten { word: word.unwrap_or("a word"), found: *found, text: overwritten(seen)? }
         }
         _ => return None,
     };
@@ -136,6 +141,16 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
         Subject::Fleet => PlaceId::Supervisor,
     };
     Some(Notice { at_ns, place, what })
+}
+
+/// A word that another program has overwritten, if the event is about one.
+pub(super) fn overwritten(seen: &Seen) -> Option<String> {
+    let What::Overwritten { .. } = &seen.what else { return None };
+    let of = match seen.subject {
+        Subject::Place(place) => place,
+        Subject::Fleet => seen.source,
+    };
+    Some(format!("{of}: {}", seen.what))
 }
 
 /// A task that a coordinator gave back counts where it went, and not here.
@@ -196,7 +211,7 @@ mod tests {
             spooled: false,
             usage: None,
         };
-        let heard = answer(&told, |ns| ns + 1);
+        let heard = answer(&told, Duration::ZERO, |ns| ns + 1);
         assert_eq!((heard.body, heard.errors, heard.took()), (&b"out"[..], &b""[..], Duration::ZERO));
         assert_eq!((heard.started_ns, heard.finished_ns, heard.attempt), (8, 6, 1));
     }

@@ -1,15 +1,22 @@
-//! A word of the fleet's shared memory that another program changes under load.
+//! Words, pages and runs of the fleet's shared memory that another program changes under load.
 //!
-//! Whatever it says: the run ends with a verdict, no process panics or takes memory by the word, and nothing is left.
-//! `SCRIBBLE_ALL=1` takes every word of the layout, `SCRIBBLE_ONLY` those with a part of a name.
+//! Whatever they say: the run ends with a verdict, no process panics or takes memory by the word, no death is listed of a
+//! process that `/proc` shows, and nothing is left. No run passes in which a word was changed that says who is alive.
+//! A few by default. `SCRIBBLE_ALL=1` takes every word of the layout, `SCRIBBLE_SEED` chooses, and `SCRIBBLE_ONLY` is a part
+//! of the name of those that are wanted.
 
 use super::{Bench, verdict};
+use coordinator::client::Identity;
 use coordinator::client::fields::{Field, of_control, of_region};
 use coordinator::config::FleetShape;
+use reports::runlog::codec;
+use reports::runlog::event::{AgentInfo, Event};
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const SCENARIO: &str = r#"
 schema = 1
@@ -36,18 +43,140 @@ pass = "delivery.rate >= 100%"
 
 /// In KiB, as in the test of the fleets.
 const ADDRESSES: u32 = 8 << 20;
+const PAGE: usize = 4096;
+/// Words of each file that are taken beside the known ones.
+const SAMPLE: usize = 5;
 
-/// File, field, value, and whether any other verdict than FAIL would be a false one.
-type Case = (&'static str, Field, u64, bool);
+/// Bytes of a file of the fleet, and what another program writes there.
+struct Case {
+    name: String,
+    file: &'static str,
+    at: u64,
+    what: What,
+    /// The verdict is this one, or a PASS would be a false one, or it may be any.
+    verdict: Expected,
+}
+
+enum What {
+    Word(u64, usize),
+    Zeros(usize),
+    /// At random from this seed.
+    Noise(usize, u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Fail,
+    NoPass,
+    /// If a word is changed by which readers find out who is alive.
+    NoPassIfNamed,
+}
+
+impl What {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Word(value, len) => value.to_ne_bytes()[..*len].to_vec(),
+            Self::Zeros(len) => vec![0; *len],
+            Self::Noise(len, seed) => {
+                let mut random = Random(*seed | 1);
+                (0..len / 8).flat_map(|_| random.next().to_ne_bytes()).collect()
+            }
+        }
+    }
+}
+
+/// xorshift: a seed is a test.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Payloads and depths are the harness's choice: what lies behind them is found by the coordinator's own test.
+fn fields(file: &str) -> Vec<Field> {
+    let shape = FleetShape::new(1, 2, 64, 4).unwrap();
+    if file == "control" {
+        return of_control(&shape);
+    }
+    let mut fields = of_region(&shape);
+    let last = fields.iter().find(|field| field.name == "workers[1].orders.suspected_ns").unwrap().at;
+    fields.retain(|field| field.at <= last || field.name.starts_with("workers"));
+    fields
+}
+
+/// Its only writer looks after it, puts it back, and names it.
+fn is_named(field: &Field) -> bool {
+    let part = field.name.split_once(".process.").map_or("", |(_, part)| part);
+    matches!(
+        part,
+        "pid"
+            | "start_ticks"
+            | "incarnation"
+            | "deaths"
+            | "wait_status"
+            | "dead_pid"
+            | "dead_start"
+            | "dead_status"
+    ) || field.name.starts_with("stamp.")
+        || field.name == "state.supervisors"
+}
+
+/// The deaths that the log lists of processes that `/proc` shows at that moment.
+fn invented(log: &Path, agents: &[AgentInfo], seen: &mut usize) -> Vec<String> {
+    let Ok(reader) = codec::open(log) else { return Vec::new() };
+    let records: Vec<_> = reader.map_while(Result::ok).collect();
+    let new = records.get(*seen..).unwrap_or_default();
+    *seen = records.len();
+    let lives = |pid: u32| {
+        let agent = agents.iter().find(|agent| agent.pid == pid);
+        agent.is_some_and(|it| Identity { pid: it.pid, start_ticks: it.start_ticks }.is_alive())
+    };
+    let exits = new.iter().filter_map(|record| match &record.event {
+        Event::AgentExit(exit) if !exit.expected && lives(exit.pid) => Some(exit),
+        _ => None,
+    });
+    exits.map(|exit| format!("{} (pid {}) {}", exit.name, exit.pid, exit.how)).collect()
+}
+
+/// Writes the bytes, and returns whether that changed a word that is looked after.
+fn scribble(fleet: &Path, case: &Case) -> bool {
+    let memory = std::fs::File::options().read(true).write(true).open(fleet.join(case.file)).unwrap();
+    let mut bytes = case.what.bytes();
+    let room = memory.metadata().unwrap().len() - case.at;
+    bytes.truncate(usize::try_from(room).unwrap());
+    let mut before = vec![0; bytes.len()];
+    memory.read_exact_at(&mut before, case.at).unwrap();
+    memory.write_all_at(&bytes, case.at).unwrap();
+    let end = case.at + bytes.len() as u64;
+    let is_changed = |field: &Field| {
+        let (from, to) = (field.at.max(case.at), (field.at + field.bytes).min(end));
+        let part = (from.saturating_sub(case.at)) as usize..(to.saturating_sub(case.at)) as usize;
+        from < to && before[part.clone()] != bytes[part]
+    };
+    fields(case.file).iter().any(|field| is_named(field) && is_changed(field))
+}
 
 /// The end of such a run, and what is wrong with it.
-fn hold((file, field, value, fails): &Case) -> Result<(), String> {
+fn hold(case: &Case) -> Result<(), String> {
     let bench = Bench::new(SCENARIO);
-    let run = bench.start_within(ADDRESSES);
+    let mut run = bench.start_within(ADDRESSES);
     let agents = run.agents_under_load();
     let fleet = std::fs::read_dir(bench.shm.path()).unwrap().next().unwrap().unwrap().path();
-    let memory = std::fs::File::options().write(true).open(fleet.join(file)).unwrap();
-    memory.write_all_at(&value.to_ne_bytes()[..field.bytes as usize], field.at).unwrap();
+    let named = scribble(&fleet, case);
+    let (log, mut seen) = (bench.latest().join("run.log"), 0);
+    while run.child.try_wait().unwrap().is_none() {
+        let invented = invented(&log, &agents, &mut seen);
+        if !invented.is_empty() {
+            let _ = run.end();
+            return Err(format!("invented deaths: {invented:?}"));
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
     let done = run.end();
     let mut said = [done.stdout, done.stderr].concat();
     for entry in std::fs::read_dir(bench.latest()).unwrap().flatten() {
@@ -61,49 +190,85 @@ fn hold((file, field, value, fails): &Case) -> Result<(), String> {
             return Err(format!("`{word}` in: {said}"));
         }
     }
+    let no_pass = case.verdict != Expected::NoPassIfNamed || named;
     match done.status.code() {
-        Some(0) if *fails => return Err("the verdict is PASS".to_owned()),
+        Some(0) if no_pass => return Err("the verdict is PASS".to_owned()),
         Some(0 | 10 | 11 | 12) => {}
         code => return Err(format!("the harness ended with {code:?}: {said}")),
     }
-    if *fails && verdict(&bench.latest())["verdict"] != "FAIL" {
+    if case.verdict == Expected::Fail && verdict(&bench.latest())["verdict"] != "FAIL" {
         return Err(format!("the verdict is {}", verdict(&bench.latest())["verdict"]));
     }
     bench.assert_nothing_left(&agents);
     Ok(())
 }
 
-fn cases() -> Vec<Case> {
-    // Payloads and depths are the harness's choice: what lies behind them is found by the coordinator's own test.
-    let shape = FleetShape::new(1, 2, 64, 4).unwrap();
-    let region = |name: &str| of_region(&shape).into_iter().find(|field| field.name == name).unwrap();
+fn word(file: &'static str, field: &Field, value: u64, verdict: Expected) -> Case {
+    let name = format!("{file} {} := {value:#x}", field.name);
+    Case { name, file, at: field.at, what: What::Word(value, field.bytes as usize), verdict }
+}
+
+fn known() -> Vec<Case> {
+    let field = |file, name: &str| fields(file).into_iter().find(|field| field.name == name).unwrap();
     let max = u64::from(u32::MAX);
     let known = [
-        ("c0", region("workers[0].process.deaths"), max / 2, true),
-        ("c0", region("workers[1].process.deaths"), max, true),
-        ("c0", region("workers[0].own.executed"), u64::MAX, true),
-        ("c0", region("workers[1].own.executed"), u64::MAX / 2, true),
-        ("c0", region("counters.answered"), 0, false),
+        ("c0", "workers[0].process.deaths", max / 2, Expected::NoPass),
+        ("c0", "workers[1].process.deaths", max, Expected::NoPass),
+        ("c0", "workers[0].process.pid", 1, Expected::NoPass),
+        ("c0", "workers[0].process.life", 3, Expected::NoPass),
+        ("c0", "workers[0].own.executed", u64::MAX, Expected::Fail),
+        ("c0", "workers[1].own.executed", u64::MAX / 2, Expected::Fail),
+        ("c0", "counters.answered", 0, Expected::NoPassIfNamed),
+        ("control", "stamp.owner_pid", 0, Expected::NoPass),
+        ("control", "stamp.owner_start", 1, Expected::NoPass),
+        ("control", "coordinators[0].process.pid", max, Expected::NoPass),
+        ("control", "coordinators[0].process.life", 3, Expected::NoPass),
+        ("control", "state.client_pid", 1, Expected::NoPassIfNamed),
     ];
-    let only = std::env::var("SCRIBBLE_ONLY").unwrap_or_default();
-    if std::env::var_os("SCRIBBLE_ALL").is_none() && only.is_empty() {
-        return known.into();
+    known.map(|(file, name, value, verdict)| word(file, &field(file, name), value, verdict)).into()
+}
+
+/// Whole pages and shorter runs of bytes, the first of each file among them.
+fn runs(random: &mut Random) -> Vec<Case> {
+    let mut all = Vec::new();
+    for file in ["control", "c0"] {
+        let end = fields(file).iter().map(|field| field.at + field.bytes).max().unwrap();
+        let pages = end.div_ceil(PAGE as u64);
+        let places = [0, random.next() % pages, random.next() % pages].map(|page| page * PAGE as u64);
+        for (number, at) in places.into_iter().enumerate() {
+            let what = if number == 1 { What::Noise(PAGE, random.next()) } else { What::Zeros(PAGE) };
+            let kind = if number == 1 { "noise" } else { "zeros" };
+            let name = format!("{file} run @{at}+{PAGE} := {kind}");
+            all.push(Case { name, file, at, what, verdict: Expected::NoPassIfNamed });
+        }
+        let at = random.next() % (end / 512) * 512;
+        let (name, what) = (format!("{file} run @{at}+512 := noise"), What::Noise(512, random.next()));
+        all.push(Case { name, file, at, what, verdict: Expected::NoPassIfNamed });
     }
-    let mut all: Vec<Case> = known.into();
-    for (file, fields) in [("control", of_control(&shape)), ("c0", of_region(&shape))] {
+    all
+}
+
+fn cases() -> Vec<Case> {
+    let only = std::env::var("SCRIBBLE_ONLY").unwrap_or_default();
+    let seed = std::env::var("SCRIBBLE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let mut random = Random(seed ^ 0x9e37_79b9_7f4a_7c15);
+    let whole = std::env::var_os("SCRIBBLE_ALL").is_some() || !only.is_empty();
+    let mut all = known();
+    all.extend(runs(&mut random));
+    for file in ["control", "c0"] {
+        let mut fields = fields(file);
+        while !whole && fields.len() > SAMPLE {
+            fields.swap_remove((random.next() % fields.len() as u64) as usize);
+        }
         for field in fields {
-            // The rest of a region begins where the size of a payload decides.
-            if file == "c0"
-                && field.at > region("workers[1].orders.suspected_ns").at
-                && !field.name.starts_with("workers")
-            {
-                continue;
-            }
-            let max = if field.bytes == 4 { max } else { u64::MAX };
-            all.extend([0, 1, max / 2, max].map(|value| (file, field.clone(), value, false)));
+            let max = if field.bytes == 4 { u64::from(u32::MAX) } else { u64::MAX };
+            let values = [0, 1, max / 2, max];
+            let few = [values[(random.next() % 4) as usize]];
+            let values = if whole { &values[..] } else { &few[..] };
+            all.extend(values.iter().map(|value| word(file, &field, *value, Expected::NoPassIfNamed)));
         }
     }
-    all.retain(|(file, field, ..)| format!("{file} {}", field.name).contains(&only));
+    all.retain(|case| case.name.contains(&only));
     all
 }
 
@@ -120,8 +285,8 @@ fn whatever_one_word_of_a_fleet_says_a_run_ends_with_a_verdict_and_never_passes_
                         Ok(Err(why)) => why,
                         Err(panic) => format!("this process panicked: {:?}", panic.downcast_ref::<String>()),
                     };
-                    println!("{} {} := {:#x}: {why}", case.0, case.1.name, case.2);
-                    wrong.lock().unwrap().push(format!("{} {} := {:#x}: {why}", case.0, case.1.name, case.2));
+                    println!("{}: {why}", case.name);
+                    wrong.lock().unwrap().push(format!("{}: {why}", case.name));
                 }
             });
         }

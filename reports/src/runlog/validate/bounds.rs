@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 
 use super::histogram::Extent;
-use super::plan::utc;
+use super::plan::{utc, workers};
 use crate::runlog::event::{
     AgentId, AgentInfo, AgentSample, Clock, End, Header, LatencyInterval, LatencyTag, Ledger, LoadModel,
-    Phase, Role, Round, Sample,
+    Phase, PlanFacts, Role, Round, Sample,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -73,6 +73,10 @@ pub(super) struct Bounds {
     load: Times,
     /// Where the last interval of each tag began and ended; one that both phases have something in is of each.
     intervals: [(u64, u64); 3],
+    /// Of all rounds: the least that their answers have cost, when the first was begun, and when the last was over.
+    work_ns: u128,
+    begun_ns: Option<u64>,
+    over_ns: u64,
     load_due_ns: Option<u64>,
     drain_ns: Option<u64>,
 }
@@ -173,6 +177,9 @@ impl Bounds {
         self.late += u64::from(r.late);
         self.duplicates += u64::from(r.duplicates);
         self.failed += u64::from(r.failed);
+        self.work_ns += u128::from(r.answered) * u128::from(least_ns.unwrap_or(0));
+        self.begun_ns = least(self.begun_ns, Some(r.started_ns));
+        self.over_ns = self.over_ns.max(r.finished_ns);
         let is_load = r.phase == Phase::Load;
         if is_load {
             self.load_due_ns = Some(self.load_due_ns.map_or(r.scheduled_ns, |ns| ns.min(r.scheduled_ns)));
@@ -306,7 +313,22 @@ impl Bounds {
         {
             return Err("the load was over before its time".into());
         }
+        self.within_time(plan)?;
         self.warm_up.agree().and(self.load.agree())
+    }
+
+    /// A worker does one task at a time: all of them together have no more time than has passed for each.
+    fn within_time(&self, plan: &PlanFacts) -> Result<(), String> {
+        let passed_ns = self.over_ns.saturating_sub(self.begun_ns.unwrap_or(0)).saturating_add(READ_NS);
+        let workers = workers(plan);
+        if self.work_ns > u128::from(passed_ns) * u128::from(workers) {
+            return Err(format!(
+                "{workers} workers have done tasks of {} s in {} s, and each does one at a time",
+                self.work_ns / u128::from(SECOND_NS),
+                passed_ns / SECOND_NS
+            ));
+        }
+        Ok(())
     }
 }
 
