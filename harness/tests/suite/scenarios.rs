@@ -111,6 +111,22 @@ fn every_scenario_watches_all_of_its_processes_and_asks_for_every_task() {
 }
 
 #[test]
+fn a_scenario_may_ask_for_no_bigger_leak_than_a_worker_makes() {
+    for (defect, most, more) in [
+        ("leak-memory", "workload.bytes=1GiB", "workload.bytes=1025MiB"),
+        ("leak-descriptors", "workload.descriptors=65536", "workload.descriptors=65537"),
+    ] {
+        let parse = |amount: &str| {
+            let sets = vec![format!("workload.defect={defect}"), amount.to_owned()];
+            Scenario::parse(&source("chaos-timeout-all"), &Selection { profile: None, sets })
+        };
+        assert!(parse(most).is_ok(), "{:?}", parse(most).err());
+        let key = more.split('=').next().unwrap_or_default();
+        assert!(parse(more).is_err_and(|found| found.to_string().contains(key)), "{more}");
+    }
+}
+
+#[test]
 fn a_day_is_rehearsed_in_a_minute_and_says_what_it_does_not_compress() {
     let plan = plan(&source("gate1-24h"), None, Some("1440x"));
     assert_eq!(plan.load().duration().as_secs(), 60);

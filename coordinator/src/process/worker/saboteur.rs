@@ -4,7 +4,9 @@ use super::Worker;
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::process::fork;
-use crate::wire::sabotage::{Defect, Per, SABOTAGE_LEN, Sabotage};
+use crate::wire::sabotage::{
+    Defect, LEAK_BYTES_MAX, LEAK_DESCRIPTORS_MAX, Per, SABOTAGE_LEN, Sabotage,
+};
 use crate::wire::{AnswerHeader, TaskHeader};
 use nix::sys::signal::{Signal, raise};
 use std::fs::File;
@@ -13,9 +15,6 @@ use std::time::Duration;
 
 const HOUR_NS: u128 = 3_600_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
-/// What a task may leak at most: more would be a mistake in an amount, and end the host's other programs.
-const BYTES_MAX: u64 = 1 << 30;
-const DESCRIPTORS_MAX: u64 = 1 << 16;
 
 /// How the answer to a task is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,13 +75,13 @@ impl Saboteur {
     fn leak_memory(&mut self, bytes: u64) {
         if bytes > 0 {
             // Written to, so that it is resident.
-            self.memory.push(vec![1; bytes.min(BYTES_MAX) as usize]);
+            self.memory.push(vec![1; bytes.min(LEAK_BYTES_MAX.into()) as usize]);
         }
     }
 
     /// As many as the limit of this process allows.
     fn leak_descriptors(&mut self, count: u64) {
-        let opened = (0..count.min(DESCRIPTORS_MAX)).map_while(|_| File::open("/dev/null").ok());
+        let opened = (0..count.min(LEAK_DESCRIPTORS_MAX.into())).map_while(|_| File::open("/dev/null").ok());
         self.files.extend(opened);
     }
 

@@ -12,7 +12,9 @@ use crate::scenario::rule::{when, without};
 use crate::scenario::table::{AnyKey, Key, Presence, Preset};
 use crate::scenario::unit::{bytes_text, duration_text, nanos};
 use coordinator::config::FleetShape;
-use coordinator::wire::sabotage::{Defect, Per, SABOTAGE_LEN, Sabotage, lot};
+use coordinator::wire::sabotage::{
+    Defect, LEAK_BYTES_MAX, LEAK_DESCRIPTORS_MAX, Per, SABOTAGE_LEN, Sabotage, lot,
+};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -254,6 +256,7 @@ pub(super) fn check(
     raw.defect.require("", "", found);
     let defect = raw.defect.value.as_ref()?.value;
     raw.check_keys(defect, path, found);
+    raw.reject_too_much(found);
     if defect == Defect::Slow {
         time.require("a slow worker takes a multiple of it", "", found);
     }
@@ -310,6 +313,25 @@ impl RawSaboteur {
             Defect::AnswerLate => self.late.require(&needs, "", found),
             Defect::LeaveOrphan => self.lives.require(&needs, "", found),
             _ => {}
+        }
+    }
+
+    /// More than a worker leaks for one task would be taken and cut. What it leaks for an hour it leaks little by little.
+    fn reject_too_much(&self, found: &mut Vec<Mistake>) {
+        if self.per.value.as_ref().is_some_and(|per| per.value == Per::Hour) {
+            return;
+        }
+        if let Some(at) = self.bytes.value.as_ref().filter(|at| at.value > LEAK_BYTES_MAX.into()) {
+            let most = bytes_text(LEAK_BYTES_MAX.into());
+            let message = format!("`{}`: a worker leaks at most {most} for a task", at.path);
+            at.reject(found, message, "write less, or `per = \"hour\"`");
+        }
+        if let Some(at) = self.descriptors.value.as_ref().filter(|at| at.value > LEAK_DESCRIPTORS_MAX) {
+            let message = format!(
+                "`{}`: a worker leaks at most {LEAK_DESCRIPTORS_MAX} descriptors for a task",
+                at.path
+            );
+            at.reject(found, message, "write fewer, or `per = \"hour\"`");
         }
     }
 
