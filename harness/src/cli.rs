@@ -22,7 +22,8 @@ mod validate;
 mod verdict;
 
 use crate::exit::ExitCode;
-use args::{Cli, Verb};
+use crate::fault;
+use args::{Cli, HogArgs, Verb};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use coordinator::cli::console;
@@ -63,6 +64,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Judge(args) => verdict::judge(&args),
         Verb::Report(args) => verdict::report(&args),
+        Verb::Hog(args) => hog(&args),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
 }
@@ -71,6 +73,21 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
 fn coordinator(arguments: Vec<OsString>) -> ExitCode {
     let named = std::iter::once("harness coordinator".into()).chain(arguments);
     ExitCode::of_coordinator(coordinator::cli::main(named, &["coordinator"]))
+}
+
+/// A process of a fault, which its harness watches.
+fn hog(args: &HogArgs) -> ExitCode {
+    let ended = match args.bytes {
+        Some(bytes) => fault::hold_memory(args.parent, bytes),
+        None => fault::keep_busy(args.parent, args.nice),
+    };
+    match ended {
+        Ok(()) => ExitCode::Pass,
+        Err(error) => {
+            output::error(&error.to_string(), None);
+            ExitCode::HostUnfit
+        }
+    }
 }
 
 /// Help that was asked for is data. A wrong command line is an error with a code of its own.

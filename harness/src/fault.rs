@@ -2,12 +2,13 @@
 //!
 //! A fault is proven by other means than those that injected it: the kernel shows the effect on the process with that
 //! pid and start time, or on the file system that it lies in, whatever the system says of itself. All faults here act on
-//! single processes, on files of the fleet, which go with it, or on mounts of a namespace of the run's own, which the kernel
+//! single processes, of the fleet or of the harness, on files of the fleet, which go with it, or on mounts of a namespace of the run's own, which the kernel
 //! takes down with the harness: nothing of them outlives a run, and there is nothing to undo.
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
 mod cpus;
+mod hogs;
 mod kill;
 mod limit;
 mod pause;
@@ -19,6 +20,8 @@ use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+
+pub use hogs::{RESERVE_BYTES, hold_memory, keep_busy};
 
 /// What a look at an effect shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub fn of(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
         Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
+        Action::CpuHogs { .. } | Action::Memory { .. } => Box::new(hogs::Hogs::new(action)),
         Action::Segment(what) => Box::new(segment::Segment::new(what, firing.words.clone())),
     }
 }

@@ -62,6 +62,8 @@ pub struct Need {
     pub private_shm_bytes: Option<u64>,
     /// It has a fault that leaves a process so many processors: it must have had more. 0 without such a fault.
     pub cpus_left: u32,
+    /// What its faults hold at once, at most.
+    pub held_bytes: u64,
     /// The programs that are started, without those whose names contain the task's number.
     pub programs: Vec<String>,
 }
@@ -76,11 +78,13 @@ impl Need {
             shm_inodes: of_host(shape.shm_inodes()),
             private_shm_bytes,
             cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
+            held_bytes: plan.faults().iter().map(|fault| fault.action().holds()).sum(),
             file_bytes: shape.file_bytes(),
             mapped_bytes: shape.shm_bytes(),
             log_bytes: log_bytes(plan),
             fds: shape.fds_max(),
-            processes: u64::from(shape.processes_with_guard()),
+            processes: u64::from(shape.processes_with_guard())
+                + plan.faults().iter().map(|fault| u64::from(fault.action().processes())).sum::<u64>(),
             programs: programs_of(plan),
         }
     }
@@ -98,6 +102,7 @@ impl Need {
             processes: self.processes.max(other.processes),
             private_shm_bytes: self.private_shm_bytes.max(other.private_shm_bytes),
             cpus_left: self.cpus_left.max(other.cpus_left),
+            held_bytes: self.held_bytes.max(other.held_bytes),
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<String> = new.collect();

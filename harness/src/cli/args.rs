@@ -74,6 +74,9 @@ pub enum Verb {
         disable_help_flag = true
     )]
     Coordinator(CoordinatorArgs),
+    /// Be a process that a fault starts
+    #[command(hide = true)]
+    Hog(HogArgs),
 }
 
 /// Changes to a scenario file.
@@ -257,6 +260,20 @@ pub struct CompletionsArgs {
     /// Print one JSON object with the script instead of the script
     #[arg(long)]
     pub json: bool,
+}
+
+/// What a fault starts: a process that is busy, or holds memory.
+#[derive(Debug, Clone, Args)]
+pub struct HogArgs {
+    /// The harness that it dies with
+    #[arg(long)]
+    pub parent: u32,
+    /// Be busy, and so nice
+    #[arg(long, default_value_t = 0, conflicts_with = "bytes")]
+    pub nice: i32,
+    /// Hold so much memory
+    #[arg(long)]
+    pub bytes: Option<usize>,
 }
 
 #[derive(Debug, Clone, Args)]

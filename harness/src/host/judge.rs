@@ -5,6 +5,7 @@ use super::parse;
 use super::program::ProgramReading;
 use super::read::{MemoryReading, Readings};
 use super::{Capability, Need, Status};
+use crate::fault::RESERVE_BYTES;
 use crate::private_shm::REMEDY;
 use crate::scenario::unit::bytes_text;
 use coordinator::client::UserProcesses;
@@ -342,6 +343,11 @@ fn memory(readings: &Readings, need: &Need) -> Capability {
     // What a fault may fill is memory, too.
     let shm_bytes = need.shm_bytes.max(need.private_shm_bytes.unwrap_or(0));
     let wanted = shm_bytes + need.processes * PROCESS_BYTES;
+    if need.held_bytes > 0 && available < need.held_bytes + RESERVE_BYTES + shm_bytes {
+        let (held, kept) = (bytes_text(need.held_bytes), bytes_text(RESERVE_BYTES));
+        let found = format!("{found}: faults that hold {held} would leave less than {kept} beside the fleet");
+        return missing(NAME, found, "end other programs, or lower `memory` of the fault");
+    }
     let remedy = "end other programs, raise the container's limit, or start fewer workers";
     if available < shm_bytes {
         missing(NAME, format!("{found}, and the bus alone needs {}", bytes_text(shm_bytes)), remedy)

@@ -36,6 +36,8 @@ const FIRINGS_MAX: u32 = 100_000;
 /// In a rehearsal. Closer together, a storm would outrun the restarts that it is to test.
 const REHEARSED_LEAST: Duration = Duration::from_millis(100);
 const LIMITED_MAX: u32 = 1 << 20;
+/// More than any host has a use for.
+const HOGS_MAX: u32 = 1024;
 /// Of one target, at once.
 const WORDS_MAX: u32 = 1024;
 /// More than any host has.
@@ -50,7 +52,7 @@ pub(super) static TABLE: Table = Table {
     repeated: true,
     keys: &[
         &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO, &SIZE,
-        &FILL, &PART, &WORDS,
+        &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY,
     ],
     anew: None,
     rules: Some(rules::rules),
@@ -120,6 +122,16 @@ static KIND: Key<Words<FaultKind>> = Key {
                 value: FaultKind::SegmentScribble,
                 says: "`words` of that file overwritten",
             },
+            Word {
+                text: "cpu-hogs",
+                value: FaultKind::CpuHogs,
+                says: "`hogs` processes of the harness that are busy for `for`",
+            },
+            Word {
+                text: "memory",
+                value: FaultKind::Memory,
+                says: "a process of the harness that holds `memory` for `for`",
+            },
         ],
     },
     presence: Presence::Required { example: "\"kill\"" },
@@ -144,7 +156,10 @@ static ROLE: Key<Words<FaultRole>> = Key {
             Word { text: "worker", value: FaultRole::Worker, says: "" },
         ],
     },
-    presence: Presence::RequiredBy { example: "\"coordinator\"", who: "every kind but `shm-…`" },
+    presence: Presence::RequiredBy {
+        example: "\"coordinator\"",
+        who: "every kind but `shm-…`, `cpu-hogs` and `memory`",
+    },
     says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, unless `fleet.on_supervisor_death` is `\"adopt\"`: it cannot be killed otherwise. It cannot be stopped: that ends any fleet.",
 };
 
@@ -278,6 +293,27 @@ static WORDS: Key<Count> = Key {
     says: "Scribble: so many words of each target, drawn from the run's seed with what is written there.",
 };
 
+static HOGS: Key<Count> = Key {
+    name: "hogs",
+    form: Count { max: HOGS_MAX, things: "busy processes" },
+    presence: Presence::RequiredBy { example: "4", who: "`kind = \"cpu-hogs\"`" },
+    says: "CPU hogs: so many processes, each of which uses a processor if it gets one.",
+};
+
+static NICE: Key<Count> = Key {
+    name: "nice",
+    form: Count { max: 19, things: "steps of niceness" },
+    presence: Presence::Optional("0, as the fleet"),
+    says: "CPU hogs: how far they stand back behind others.",
+};
+
+static MEMORY: Key<Size> = Key {
+    name: "memory",
+    form: Size { least: 1 << 20, most: 1 << 31 },
+    presence: Presence::RequiredBy { example: "\"256MiB\"", who: "`kind = \"memory\"`" },
+    says: "Memory: how much is held. What the host cannot give is refused before the start.",
+};
+
 #[derive(Debug)]
 pub(super) struct RawFault {
     name: Option<Sited<String>>,
@@ -297,6 +333,9 @@ pub(super) struct RawFault {
     fill: Given<f64>,
     part: Given<Part>,
     words: Given<u32>,
+    hogs: Given<u32>,
+    nice: Given<u32>,
+    memory: Given<u64>,
 }
 
 impl RawFault {
@@ -403,6 +442,9 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         fill: fields.given(&FILL, found),
         part: fields.given(&PART, found),
         words: fields.given(&WORDS, found),
+        hogs: fields.given(&HOGS, found),
+        nice: fields.given(&NICE, found),
+        memory: fields.given(&MEMORY, found),
     };
     entries.iter().map(one).collect()
 }

@@ -8,6 +8,7 @@ mod cpus;
 mod endings;
 mod examples;
 mod held;
+mod hogs;
 mod inherited;
 mod limits;
 mod metrics;

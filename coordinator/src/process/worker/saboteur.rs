@@ -4,9 +4,7 @@ use super::Worker;
 use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::process::fork;
-use crate::wire::sabotage::{
-    Defect, LEAK_BYTES_MAX, LEAK_DESCRIPTORS_MAX, Per, SABOTAGE_LEN, Sabotage,
-};
+use crate::wire::sabotage::{Defect, LEAK_BYTES_MAX, LEAK_DESCRIPTORS_MAX, Per, SABOTAGE_LEN, Sabotage};
 use crate::wire::{AnswerHeader, TaskHeader};
 use nix::sys::signal::{Signal, raise};
 use std::fs::File;

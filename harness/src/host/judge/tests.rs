@@ -14,6 +14,7 @@ const NEED: Need = Need {
     processes: 708,
     private_shm_bytes: None,
     cpus_left: 0,
+    held_bytes: 0,
     programs: Vec::new(),
 };
 
@@ -86,6 +87,15 @@ fn a_file_system_that_a_fault_can_fill_must_fit_the_memory() {
     let need = Need { private_shm_bytes: Some(8 << 30), ..NEED };
     let found = memory(&good(), &need);
     assert_eq!(found.status, Status::Missing, "{found:?}");
+}
+
+#[test]
+fn memory_that_a_fault_holds_must_be_there_beside_the_fleet_and_a_reserve() {
+    // Of 6 GiB, 64 MiB are for the fleet's shared memory.
+    for (left, wanted) in [(400 << 20, Status::Ok), (300 << 20, Status::Missing)] {
+        let found = memory(&good(), &Need { held_bytes: (6 << 30) - left, ..NEED });
+        assert_eq!(found.status, wanted, "{found:?}");
+    }
 }
 
 #[test]

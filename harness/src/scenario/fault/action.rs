@@ -95,6 +95,15 @@ pub enum Action {
     },
     Shm(ShmFault),
     Segment(SegmentFault),
+    /// So many processes that use a processor each, if they get it.
+    CpuHogs {
+        hogs: u32,
+        nice: u32,
+    },
+    /// A process that holds so much memory.
+    Memory {
+        bytes: u64,
+    },
 }
 
 impl Action {
@@ -109,10 +118,26 @@ impl Action {
             Self::Shm(ShmFault::Fill(_)) => FaultKind::ShmFill,
             Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
             Self::Shm(ShmFault::ReadOnly) => FaultKind::ShmReadOnly,
+            Self::CpuHogs { .. } => FaultKind::CpuHogs,
+            Self::Memory { .. } => FaultKind::Memory,
             Self::Segment(SegmentFault::Unlink) => FaultKind::SegmentUnlink,
             Self::Segment(SegmentFault::Truncate) => FaultKind::SegmentTruncate,
             Self::Segment(SegmentFault::Scribble { .. }) => FaultKind::SegmentScribble,
         }
+    }
+
+    /// Processes that it starts itself.
+    pub fn processes(self) -> u32 {
+        match self {
+            Self::CpuHogs { hogs, .. } => hogs,
+            Self::Memory { .. } => 1,
+            _ => 0,
+        }
+    }
+
+    /// Memory that it holds itself, in bytes.
+    pub fn holds(self) -> u64 {
+        if let Self::Memory { bytes } = self { bytes } else { 0 }
     }
 
     /// How many processors it leaves a process, if it takes some away.
@@ -120,7 +145,7 @@ impl Action {
         if let Self::Cpus { to } = self { Some(to) } else { None }
     }
 
-    pub(super) fn words(self) -> String {
+    pub fn words(self) -> String {
         match self {
             Self::Kill => "SIGKILL".to_owned(),
             Self::Stop => "SIGTERM".to_owned(),
@@ -132,6 +157,11 @@ impl Action {
             Self::Shm(ShmFault::Fill(share)) => format!("/dev/shm filled to {} %", share * 100.0),
             Self::Shm(ShmFault::Inodes) => "/dev/shm without a free inode".to_owned(),
             Self::Shm(ShmFault::ReadOnly) => "/dev/shm read-only".to_owned(),
+            Self::CpuHogs { hogs: 1, nice } => format!("one busy process beside the fleet{}", niceness(nice)),
+            Self::CpuHogs { hogs, nice } => {
+                format!("{hogs} busy processes beside the fleet{}", niceness(nice))
+            }
+            Self::Memory { bytes } => format!("{} of memory held beside the fleet", bytes_text(bytes)),
             Self::Segment(SegmentFault::Unlink) => "an unlinked region".to_owned(),
             Self::Segment(SegmentFault::Truncate) => "a truncated region".to_owned(),
             Self::Segment(SegmentFault::Scribble { part, words: 1 }) => {
@@ -142,4 +172,8 @@ impl Action {
             }
         }
     }
+}
+
+fn niceness(nice: u32) -> String {
+    if nice == 0 { String::new() } else { format!(" (nice {nice})") }
 }

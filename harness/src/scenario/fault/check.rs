@@ -1,8 +1,8 @@
 //! A fault's keys against each other, the load and the fleet.
 
 use super::{
-    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, Many, Of, PART, PICK, Part,
-    Pick, RESOURCE, ROLE, RawFault, SHARE, SIZE, SegmentFault, ShmFault, TO, WORDS,
+    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, HOGS, MEMORY, Many, NICE,
+    Of, PART, PICK, Part, Pick, RESOURCE, ROLE, RawFault, SHARE, SIZE, SegmentFault, ShmFault, TO, WORDS,
 };
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
@@ -34,8 +34,8 @@ pub(super) fn check_one(
         (Some(share), _) => Many::Share(share.value),
         (None, count) => Many::Count(count.as_ref().map_or(1, |count| count.value)),
     };
-    let role = raw.role.value.as_ref().map(|role| role.value).filter(|_| !kind.is_of_shm());
-    if role.is_none() && !kind.is_of_shm() {
+    let role = raw.role.value.as_ref().map(|role| role.value).filter(|_| kind.has_targets());
+    if role.is_none() && kind.has_targets() {
         return None;
     }
     if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor) {
@@ -107,7 +107,7 @@ fn check_size(size: &Sited<u64>, shape: &FleetShape, room: Option<Room>, found: 
 }
 
 fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) {
-    let has_targets = !kind.is_of_shm();
+    let has_targets = kind.has_targets();
     let is_limit = kind == FaultKind::Limit;
     for (key, name, applies) in [
         (raw.role.key, ROLE.name, has_targets),
@@ -121,6 +121,9 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.size.key, SIZE.name, kind == FaultKind::ShmLimit),
         (raw.fill.key, FILL.name, kind == FaultKind::ShmFill),
         (raw.part.key, PART.name, kind == FaultKind::SegmentScribble),
+        (raw.hogs.key, HOGS.name, kind == FaultKind::CpuHogs),
+        (raw.nice.key, NICE.name, kind == FaultKind::CpuHogs),
+        (raw.memory.key, MEMORY.name, kind == FaultKind::Memory),
         (raw.words.key, WORDS.name, kind == FaultKind::SegmentScribble),
     ] {
         if let Some(origin) = key.filter(|_| !applies) {
@@ -142,7 +145,7 @@ fn check_cpus(to: &Sited<u64>, found: &mut Vec<Mistake>) -> Option<u32> {
 
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
     let needs = format!("`kind = \"{}\"` needs it", kind.name());
-    if !kind.is_of_shm() {
+    if kind.has_targets() {
         raw.role.require(&needs, "", found);
     }
     if kind.is_healed() {
@@ -156,6 +159,8 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::Cpus => raw.to.require(&needs, "", found),
         FaultKind::ShmLimit => raw.size.require(&needs, "", found),
         FaultKind::ShmFill => raw.fill.require(&needs, "", found),
+        FaultKind::CpuHogs => raw.hogs.require(&needs, "", found),
+        FaultKind::Memory => raw.memory.require(&needs, "", found),
         FaultKind::Kill
         | FaultKind::Stop
         | FaultKind::Pause
@@ -180,6 +185,11 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::ShmFill => Action::Shm(ShmFault::Fill(raw.fill.value.as_ref()?.value)),
         FaultKind::ShmInodes => Action::Shm(ShmFault::Inodes),
         FaultKind::ShmReadOnly => Action::Shm(ShmFault::ReadOnly),
+        FaultKind::CpuHogs => Action::CpuHogs {
+            hogs: raw.hogs.value.as_ref()?.value,
+            nice: raw.nice.value.as_ref().map_or(0, |nice| nice.value),
+        },
+        FaultKind::Memory => Action::Memory { bytes: raw.memory.value.as_ref()?.value },
         FaultKind::SegmentUnlink => Action::Segment(SegmentFault::Unlink),
         FaultKind::SegmentTruncate => Action::Segment(SegmentFault::Truncate),
         FaultKind::SegmentScribble => Action::Segment(SegmentFault::Scribble {

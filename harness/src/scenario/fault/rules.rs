@@ -1,7 +1,8 @@
 //! Which keys each kind of fault takes, for the JSON Schema.
 
 use super::{
-    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, KIND, PART, PICK, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WORDS,
+    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, HOGS, KIND, MEMORY, NICE, PART, PICK, RESOURCE, ROLE, SHARE,
+    SIZE, TIMES, TO, WORDS,
 };
 use crate::scenario::rule::{when, without};
 use serde_json::{Value as Json, json};
@@ -11,13 +12,13 @@ pub(super) fn rules() -> Vec<Json> {
         json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
         json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
     ];
-    [of_processes_and_shm(), of_segments(), of_all].concat()
+    [of_processes_and_shm(), of_segments(), of_the_host(), of_all].concat()
 }
 
 /// Those in the files of coordinators' regions.
 fn of_segments() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
-        let lacks = without(&[OF_LIMIT, OF_SHM, others].concat());
+        let lacks = without(&[OF_LIMIT, OF_SHM, OF_HOST, others].concat());
         let coordinators = json!({ "properties": { ROLE.name: { "const": "coordinator" } } });
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }, coordinators] }))
     };
@@ -25,6 +26,18 @@ fn of_segments() -> Vec<Json> {
         of("segment-unlink", OF_SCRIBBLE, &[ROLE.name, FOR.name]),
         of("segment-truncate", OF_SCRIBBLE, &[ROLE.name, FOR.name]),
         of("segment-scribble", &[FOR.name], &[ROLE.name]),
+    ]
+}
+
+/// Those that take processors or memory from everything beside them.
+fn of_the_host() -> Vec<Json> {
+    let of = |kind: &str, others: &[&str], needs: &[&str]| {
+        let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, others].concat());
+        when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
+    };
+    vec![
+        of("cpu-hogs", &[MEMORY.name], &[FOR.name, HOGS.name]),
+        of("memory", &[HOGS.name, NICE.name], &[FOR.name, MEMORY.name]),
     ]
 }
 
@@ -37,18 +50,18 @@ fn of_processes_and_shm() -> Vec<Json> {
         when(
             KIND.name,
             &json!("kill"),
-            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE, &[FOR.name]]), needs(&[ROLE.name])),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_OTHERS, &[FOR.name]]), needs(&[ROLE.name])),
         ),
         when(
             KIND.name,
             &json!("stop"),
-            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE, &[FOR.name]]), needs(&[ROLE.name])),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_OTHERS, &[FOR.name]]), needs(&[ROLE.name])),
         ),
         when(KIND.name, &json!("stop"), &not_supervisor),
         when(
             KIND.name,
             &json!("cpus"),
-            &both(lacks(&[OF_SHM, OF_SCRIBBLE, &[RESOURCE.name]]), needs(&[ROLE.name, FOR.name, TO.name])),
+            &both(lacks(&[OF_SHM, OF_OTHERS, &[RESOURCE.name]]), needs(&[ROLE.name, FOR.name, TO.name])),
         ),
         when(
             KIND.name,
@@ -58,32 +71,32 @@ fn of_processes_and_shm() -> Vec<Json> {
         when(
             KIND.name,
             &json!("pause"),
-            &both(lacks(&[OF_LIMIT, OF_SHM, OF_SCRIBBLE]), needs(&[ROLE.name, FOR.name])),
+            &both(lacks(&[OF_LIMIT, OF_SHM, OF_OTHERS]), needs(&[ROLE.name, FOR.name])),
         ),
         when(
             KIND.name,
             &json!("limit"),
-            &both(lacks(&[OF_SHM, OF_SCRIBBLE]), needs(&[ROLE.name, FOR.name, RESOURCE.name, TO.name])),
+            &both(lacks(&[OF_SHM, OF_OTHERS]), needs(&[ROLE.name, FOR.name, RESOURCE.name, TO.name])),
         ),
         when(
             KIND.name,
             &json!("shm-limit"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, &[FILL.name]]), needs(&[FOR.name, SIZE.name])),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_OTHERS, &[FILL.name]]), needs(&[FOR.name, SIZE.name])),
         ),
         when(
             KIND.name,
             &json!("shm-fill"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, &[SIZE.name]]), needs(&[FOR.name, FILL.name])),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_OTHERS, &[SIZE.name]]), needs(&[FOR.name, FILL.name])),
         ),
         when(
             KIND.name,
             &json!("shm-inodes"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, OF_SHM]), needs(&[FOR.name])),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_OTHERS, OF_SHM]), needs(&[FOR.name])),
         ),
         when(
             KIND.name,
             &json!("shm-read-only"),
-            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_SCRIBBLE, OF_SHM]), needs(&[FOR.name])),
+            &both(lacks(&[OF_TARGETS, OF_LIMIT, OF_OTHERS, OF_SHM]), needs(&[FOR.name])),
         ),
     ]
 }
@@ -94,5 +107,9 @@ const OF_TARGETS: &[&str] = &[ROLE.name, COUNT.name, SHARE.name, PICK.name, APAR
 const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
 /// of faults on shared memory.
 const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
-/// and of scribbles.
+/// of scribbles,
 const OF_SCRIBBLE: &[&str] = &[PART.name, WORDS.name];
+/// and of what is done to the host.
+const OF_HOST: &[&str] = &[HOGS.name, NICE.name, MEMORY.name];
+/// The last two.
+const OF_OTHERS: &[&str] = &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name];

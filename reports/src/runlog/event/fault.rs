@@ -63,10 +63,14 @@ pub enum FaultKind {
     SegmentTruncate,
     /// Words of that file overwritten.
     SegmentScribble,
+    /// Processes of the harness that only use processors, and none to heal.
+    CpuHogs,
+    /// A process of the harness that holds memory, and none to heal.
+    Memory,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -79,6 +83,8 @@ impl FaultKind {
         Self::SegmentUnlink,
         Self::SegmentTruncate,
         Self::SegmentScribble,
+        Self::CpuHogs,
+        Self::Memory,
     ];
 
     /// As log and scenario spell it.
@@ -96,6 +102,8 @@ impl FaultKind {
             Self::SegmentUnlink => "segment-unlink",
             Self::SegmentTruncate => "segment-truncate",
             Self::SegmentScribble => "segment-scribble",
+            Self::CpuHogs => "cpu-hogs",
+            Self::Memory => "memory",
         }
     }
 
@@ -111,7 +119,9 @@ impl FaultKind {
             | Self::ShmInodes
             | Self::ShmReadOnly
             | Self::SegmentUnlink
-            | Self::SegmentTruncate => true,
+            | Self::SegmentTruncate
+            | Self::CpuHogs
+            | Self::Memory => true,
         }
     }
 
@@ -125,9 +135,16 @@ impl FaultKind {
             | Self::Cpus
             | Self::SegmentUnlink
             | Self::SegmentTruncate
-            | Self::SegmentScribble => false,
+            | Self::SegmentScribble
+            | Self::CpuHogs
+            | Self::Memory => false,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
         }
+    }
+
+    /// Whether it is done to chosen processes, and not to the host or a file system.
+    pub fn has_targets(self) -> bool {
+        !self.is_of_shm() && !matches!(self, Self::CpuHogs | Self::Memory)
     }
 
     /// Whether it is done to the file of a coordinator's region.
@@ -159,7 +176,9 @@ impl FaultKind {
             | Self::ShmReadOnly
             | Self::SegmentUnlink
             | Self::SegmentTruncate
-            | Self::SegmentScribble => false,
+            | Self::SegmentScribble
+            | Self::CpuHogs
+            | Self::Memory => false,
         }
     }
 }

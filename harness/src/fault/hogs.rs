@@ -1,0 +1,269 @@
+//! Processes of the harness's own beside the fleet: some that are busy, or one that holds memory.
+//!
+//! Each is this very program ([`keep_busy`], [`hold_memory`]), dies with its parent by the kernel's doing, and is the first that the
+//! kernel ends where memory runs out. Proven by the time that the scheduler gave each of them, and by the pages that the kernel counts.
+//! Deliberately absent: what the fleet makes of it.
+
+use super::{Fault, Look};
+use crate::scenario::fault::Action;
+use crate::scenario::unit::bytes_text;
+use crate::system::{Identity, Process, System};
+use procfs::process::{MMapExtension, Process as Proc};
+use procfs::{Current as _, Meminfo};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getppid, nice, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
+};
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What the host keeps beside what is held: below this, its other programs would be in danger.
+pub const RESERVE_BYTES: u64 = 256 << 20;
+/// Time on a processor that shows that a process is busy, however many there are.
+const BUSY_NS: u64 = 2_000_000;
+/// Between two looks at all pages that are held.
+const TOUCH_EVERY: Duration = Duration::from_secs(1);
+
+/// A process of this fault. Dropped, it is killed.
+#[derive(Debug)]
+struct Hog {
+    child: Child,
+    /// From the start of the child on: this process may reap it elsewhere, and its pid may then be another one's.
+    fd: OwnedFd,
+    identity: Identity,
+}
+
+impl Hog {
+    fn start(arguments: &[String]) -> io::Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg("hog")
+            .args(["--parent", &std::process::id().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // What is typed at the terminal is for the harness.
+            .process_group(0)
+            .spawn()?;
+        let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(io::Error::from);
+        let known = opened.and_then(|fd| {
+            let identity = Identity::of(child.id()).ok_or(io::ErrorKind::NotFound)?;
+            Ok((fd, identity))
+        });
+        match known {
+            Ok((fd, identity)) => Ok(Self { child, fd, identity }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn kill(&self) {
+        // One that has ended needs no signal.
+        let _ = pidfd_send_signal(&self.fd, Signal::KILL);
+    }
+
+    fn proc(&self) -> Result<Proc, String> {
+        if !self.identity.is_alive() {
+            return Err("has ended".to_owned());
+        }
+        i32::try_from(self.identity.pid)
+            .map_err(|_| "has no pid".to_owned())
+            .and_then(|pid| Proc::new(pid).map_err(|error| error.to_string()))
+    }
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        self.kill();
+        // It may have been reaped with the orphans of the fleet.
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Hogs {
+    what: Action,
+    hogs: Vec<Hog>,
+}
+
+impl Hogs {
+    pub(super) fn new(what: Action) -> Self {
+        Self { what, hogs: Vec::new() }
+    }
+
+    fn start(&mut self) -> io::Result<()> {
+        match self.what {
+            Action::CpuHogs { hogs, nice } => {
+                for _ in 0..hogs {
+                    self.hogs.push(Hog::start(&["--nice".to_owned(), nice.to_string()])?);
+                }
+            }
+            Action::Memory { bytes } => {
+                self.hogs.push(Hog::start(&["--bytes".to_owned(), bytes.to_string()])?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn shown(&self, hog: &Hog) -> Result<(), String> {
+        let proc = hog.proc()?;
+        if let Action::Memory { bytes } = self.what {
+            let rollup = proc.smaps_rollup().map_err(|error| error.to_string())?;
+            let extension = |map: &MMapExtension| map.map.get("Rss").copied();
+            let held =
+                rollup.memory_map_rollup.iter().filter_map(|map| extension(&map.extension)).sum::<u64>();
+            return if held >= bytes { Ok(()) } else { Err(format!("holds {} so far", bytes_text(held))) };
+        }
+        let ran = proc.schedstat().map_err(|error| error.to_string())?.sum_exec_runtime;
+        if ran >= BUSY_NS { Ok(()) } else { Err(format!("has run for {} µs so far", ran / 1000)) }
+    }
+
+    /// What proves it, in words.
+    fn how(&self) -> String {
+        if let Action::Memory { .. } = self.what {
+            let left = Meminfo::current().ok().and_then(|memory| memory.mem_available);
+            let left = left.map_or_else(String::new, |left| format!("; {} available", bytes_text(left)));
+            return format!("Rss in /proc/PID/smaps_rollup{left}");
+        }
+        let waits = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+        let waits = waits.split_whitespace().find_map(|word| word.strip_prefix("avg10="));
+        let waits = waits.map_or_else(String::new, |share| format!("; PSI of processors {share} %"));
+        format!("/proc/PID/schedstat{waits}")
+    }
+}
+
+impl Fault for Hogs {
+    fn inject(&mut self, _: &mut dyn System, _: &[Process]) -> Result<String, String> {
+        if let Action::Memory { bytes } = self.what {
+            let left = Meminfo::current().ok().and_then(|memory| memory.mem_available);
+            let left = left.ok_or("/proc/meminfo does not show how much memory is available")?;
+            if left < bytes.saturating_add(RESERVE_BYTES) {
+                let (left, bytes) = (bytes_text(left), bytes_text(bytes));
+                let kept = bytes_text(RESERVE_BYTES);
+                return Err(format!("{left} of memory are available: {bytes} would leave less than {kept}"));
+            }
+        }
+        let started = self.start();
+        started.map_err(|error| {
+            self.hogs.clear();
+            format!("cannot start a process: {error}")
+        })?;
+        let pids: Vec<String> = self.hogs.iter().map(|hog| hog.identity.pid.to_string()).collect();
+        Ok(format!("{}: pid {}", self.what.words(), pids.join(", ")))
+    }
+
+    fn prove(&self, _: &dyn System) -> Look {
+        let first = self.hogs.iter().find_map(|hog| Some((hog.identity.pid, self.shown(hog).err()?)));
+        match first {
+            _ if self.hogs.is_empty() => Look::NotYet("no process was started".to_owned()),
+            Some((pid, what)) => Look::NotYet(format!("process {pid} {what}")),
+            None => Look::Shown(self.how()),
+        }
+    }
+
+    fn heal(&mut self, _: &mut dyn System) -> Result<String, String> {
+        self.hogs.iter().for_each(Hog::kill);
+        Ok("SIGKILL to each of them".to_owned())
+    }
+
+    fn prove_healed(&self, _: &dyn System) -> Look {
+        match self.hogs.iter().find(|hog| !hog.identity.is_gone()) {
+            Some(hog) => Look::NotYet(format!("process {} is still there", hog.identity.pid)),
+            None => Look::Shown("gone from /proc".to_owned()),
+        }
+    }
+}
+
+/// Makes this process die with its parent; false if that has died already.
+fn dies_with(parent: u32) -> io::Result<bool> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(getppid().is_some_and(|pid| pid.as_raw_nonzero().get().unsigned_abs() == parent))
+}
+
+/// What a busy process does: it returns only if its parent has gone.
+///
+/// # Errors
+/// The kernel does not let it die with its parent, or be as nice.
+pub fn keep_busy(parent: u32, niceness: i32) -> io::Result<()> {
+    nice(niceness)?;
+    if !dies_with(parent)? {
+        return Ok(());
+    }
+    let mut number = 0_u64;
+    loop {
+        number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    }
+}
+
+/// What a process does that holds memory: it returns only if its parent has gone.
+///
+/// # Errors
+/// The kernel does not let it die with its parent, or does not give it so much.
+pub fn hold_memory(parent: u32, bytes: usize) -> io::Result<()> {
+    // The first to go, rather than anything that matters.
+    File::options().write(true).open("/proc/self/oom_score_adj")?.write_all(b"1000")?;
+    if !dies_with(parent)? {
+        return Ok(());
+    }
+    let mut memory: Vec<u8> = Vec::new();
+    memory.try_reserve_exact(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    memory.resize(bytes, 0xa5);
+    loop {
+        std::thread::sleep(TOUCH_EVERY);
+        memory.iter_mut().step_by(rustix::param::page_size()).for_each(|byte| *byte = black_box(*byte ^ 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::fake::Fake;
+
+    /// As a fault whose process was started, and does nothing.
+    fn idle(what: Action) -> Hogs {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        Hogs { what, hogs: vec![Hog { child, fd, identity }] }
+    }
+
+    #[test]
+    fn a_process_that_holds_nothing_is_no_proof_and_one_that_is_not_killed_is_not_healed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut system = Fake::with_segments(dir.path());
+        let mut fault = idle(Action::Memory { bytes: 1 << 30 });
+        assert!(matches!(fault.prove(&system), Look::NotYet(what) if what.contains("holds")));
+        assert!(matches!(fault.prove_healed(&system), Look::NotYet(_)));
+        fault.heal(&mut system).unwrap();
+        while let Look::NotYet(_) = fault.prove_healed(&system) {
+            std::thread::yield_now();
+        }
+        assert!(matches!(fault.prove(&system), Look::NotYet(what) if what.contains("has ended")));
+    }
+
+    #[test]
+    fn a_fault_without_a_process_is_not_proven() {
+        let dir = tempfile::tempdir().unwrap();
+        let system = Fake::with_segments(dir.path());
+        let fault = Hogs::new(Action::CpuHogs { hogs: 2, nice: 0 });
+        assert!(matches!(fault.prove(&system), Look::NotYet(_)));
+    }
+
+    #[test]
+    fn more_than_the_host_has_is_not_even_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut system = Fake::with_segments(dir.path());
+        let mut fault = Hogs::new(Action::Memory { bytes: u64::MAX });
+        let refused = fault.inject(&mut system, &[]).unwrap_err();
+        assert!(refused.contains("would leave less than 256 MiB"), "{refused}");
+        assert!(fault.hogs.is_empty());
+    }
+}
