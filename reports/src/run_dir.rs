@@ -138,9 +138,10 @@ fn report_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, Judg
 }
 
 /// As [`report`], for a log that was lost from the run's directory while the run went on, and is still held
-/// open. `lost` says how, in a sentence: the run is INCONCLUSIVE at best. What can be written is written.
+/// open. `lost` says how, in a sentence: the run is INCONCLUSIVE at best. What can be written is written, into a new
+/// directory if the run's own was removed.
 pub fn report_lost(run_dir: &Path, log: impl BufRead, lost: &str) -> Result<Judged, JudgeError> {
-    let mut documents = Documents::new(run_dir);
+    let mut documents = Documents::in_place(run_dir);
     let (case, log) = read::held(run_dir, log, lost, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
     documents.write_all(&judgement, case.facts());
@@ -154,7 +155,7 @@ pub fn report_remembered(run_dir: &Path, case: &Case, lost: &str) -> Judged {
     let log =
         LogState { lines: case.facts().records, contradiction: Some(lost.to_owned()), ..LogState::default() };
     let judgement = case.judgement(&log);
-    let mut documents = Documents::new(run_dir);
+    let mut documents = Documents::in_place(run_dir);
     documents.write_all(&judgement, case.facts());
     documents.judged(judgement, case.facts())
 }

@@ -11,6 +11,7 @@ mod held;
 mod hogs;
 mod inherited;
 mod limits;
+mod lost;
 mod metrics;
 mod pool;
 mod saboteur;

@@ -60,6 +60,13 @@ impl<'a> Documents<'a> {
         Self { run_dir, tables: Tables::Due, files: Vec::new(), failures: Vec::new() }
     }
 
+    /// As [`Self::new`], of a directory that may have been removed: then it is made again.
+    pub(super) fn in_place(run_dir: &'a Path) -> Self {
+        // If it cannot be, each document says so.
+        let _ = fs::create_dir_all(run_dir);
+        Self::new(run_dir)
+    }
+
     /// A record's rows, for each table that could be written so far.
     pub(super) fn tabulate(&mut self, facts: &Facts, record: &Record) {
         if let Tables::Due = self.tables {

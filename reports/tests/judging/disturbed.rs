@@ -180,6 +180,9 @@ fn a_harness_that_leaks_makes_its_run_inconclusive() {
         (row.rss_kib, row.vsz_kib) = (row.rss_kib + sweep * 400, row.vsz_kib + sweep * 400);
     });
     evidence(&memory, name, Verdict::Inconclusive);
+    let threads = harness(|sweep, row| row.threads += sweep as u32 / 8);
+    evidence(&threads, name, Verdict::Inconclusive);
+    assert!(threads.reasons[0].contains("more threads late in the load than early"), "{:?}", threads.reasons);
     let unseen = bent(&Run::default(), |event| {
         if let Event::Sample(s) = event {
             s.agents.retain(|row| row.agent != 0);
@@ -194,6 +197,7 @@ fn what_the_harness_holds_for_a_moment_or_fills_once_is_no_leak() {
     for bend in [
         (|sweep, row| row.fds += if sweep % 7 == 3 { 30 } else { 0 }) as fn(u64, &mut AgentSample),
         |sweep, row| row.fds += if sweep > 30 { 3 } else { 0 },
+        |sweep, row| row.threads += if sweep > 30 { 2 } else { 0 },
         |sweep, row| row.anon_kib += sweep.min(30) * 50,
     ] {
         let judgement = harness(bend);

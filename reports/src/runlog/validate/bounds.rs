@@ -11,7 +11,7 @@ use super::histogram::Extent;
 use super::plan::{utc, workers};
 use crate::runlog::event::{
     AgentId, AgentInfo, AgentSample, Clock, End, Header, LatencyInterval, LatencyTag, Ledger, LoadModel,
-    Phase, PlanFacts, Role, Round, Sample,
+    Phase, Role, Round, Sample,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -313,14 +313,13 @@ impl Bounds {
         {
             return Err("the load was over before its time".into());
         }
-        self.within_time(plan)?;
+        self.within_time(workers(plan))?;
         self.warm_up.agree().and(self.load.agree())
     }
 
     /// A worker does one task at a time: all of them together have no more time than has passed for each.
-    fn within_time(&self, plan: &PlanFacts) -> Result<(), String> {
+    fn within_time(&self, workers: u64) -> Result<(), String> {
         let passed_ns = self.over_ns.saturating_sub(self.begun_ns.unwrap_or(0)).saturating_add(READ_NS);
-        let workers = workers(plan);
         if self.work_ns > u128::from(passed_ns) * u128::from(workers) {
             return Err(format!(
                 "{workers} workers have done tasks of {} s in {} s, and each does one at a time",
@@ -356,5 +355,22 @@ fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_have_no_more_time_than_passes_for_each() {
+        let worked = |work_s: u64| {
+            let work_ns = u128::from(work_s * SECOND_NS);
+            Bounds { work_ns, begun_ns: Some(5 * SECOND_NS), over_ns: 15 * SECOND_NS, ..Bounds::default() }
+        };
+        assert_eq!(worked(20).within_time(2), Ok(()));
+        let found = worked(21).within_time(2).unwrap_err();
+        assert!(found.starts_with("2 workers have done tasks of 21 s in 10 s"), "{found}");
+        assert_eq!(Bounds::default().within_time(2), Ok(()), "a run without rounds");
     }
 }
