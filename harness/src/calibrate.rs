@@ -10,18 +10,21 @@
 mod clean;
 mod defect;
 mod noise;
+mod tally;
 
 use crate::scenario::seed;
 use crate::synthetic::Synthetic;
+use reports::Judgement;
 use reports::criterion::CriterionPair;
 use reports::runlog::event::{CriterionSpec, Header};
-use reports::stats::{Interval, share_interval};
-use reports::{Judgement, Verdict};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tally::{Notes, Tally};
+
 pub use clean::Shape;
 pub use defect::Defect;
+pub use tally::{Count, Fired};
 
 /// More would change nothing: trends look at medians of minutes.
 const SWEEPS_MAX: u64 = 1_440;
@@ -29,8 +32,6 @@ const SWEEPS_MAX: u64 = 1_440;
 pub const SIZES: [f64; 3] = [0.5, 1.0, 2.0];
 /// Clean runs of a shape that must PASS.
 const CLEAN_PASS_MIN: f64 = 0.99;
-/// Of the intervals that are printed.
-const MISS: f64 = 0.05;
 
 /// What is to be found out.
 #[derive(Debug, Clone)]
@@ -42,59 +43,6 @@ pub struct Question {
     pub seed: u64,
     /// Processes that a sweep shows.
     pub processes: usize,
-}
-
-/// Verdicts, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    pub pass: u64,
-    pub conditional: u64,
-    pub inconclusive: u64,
-    pub fail: u64,
-}
-
-impl Count {
-    fn add(&mut self, verdict: Verdict) {
-        *match verdict {
-            Verdict::Pass => &mut self.pass,
-            Verdict::Conditional => &mut self.conditional,
-            Verdict::Inconclusive => &mut self.inconclusive,
-            Verdict::Fail => &mut self.fail,
-        } += 1;
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            pass: self.pass + other.pass,
-            conditional: self.conditional + other.conditional,
-            inconclusive: self.inconclusive + other.inconclusive,
-            fail: self.fail + other.fail,
-        }
-    }
-
-    pub fn all(self) -> u64 {
-        self.pass + self.conditional + self.inconclusive + self.fail
-    }
-
-    /// The share of runs that failed, and where it may lie.
-    pub fn failed(self) -> Interval {
-        share_interval(self.fail, self.all(), MISS)
-    }
-
-    /// The share of runs that passed, and where it may lie.
-    pub fn passed(self) -> Interval {
-        share_interval(self.pass, self.all(), MISS)
-    }
-}
-
-/// A criterion or check that had something to say where it should not.
-#[derive(Debug, Clone)]
-pub struct Fired {
-    pub name: String,
-    /// In how many runs.
-    pub runs: u64,
-    /// What it said in the first of them.
-    pub first: String,
 }
 
 /// What clean runs of a shape were judged to be.
@@ -147,10 +95,11 @@ impl Found {
 }
 
 impl Calibration {
-    /// Whether every row is at its bar.
+    /// Whether every row is at its bar, and there is one of a defect.
     pub fn holds(&self) -> bool {
         let passed = self.clean_passed();
-        passed.pass as f64 >= CLEAN_PASS_MIN * passed.all() as f64
+        !self.found.is_empty()
+            && passed.pass as f64 >= CLEAN_PASS_MIN * passed.all() as f64
             && self.clean.iter().all(Clean::holds)
             && self.found.iter().all(Found::holds)
     }
@@ -166,8 +115,8 @@ impl Calibration {
 #[derive(Debug, Clone)]
 enum Job {
     Clean(Shape),
-    /// In this size.
-    Defect(Defect, usize),
+    /// Of the criterion with this number, in this size.
+    Defect(usize, Defect, usize),
 }
 
 /// Makes the runs up and judges them, on as many threads as the host has processors.
@@ -178,12 +127,14 @@ pub fn calibrate(question: &Question) -> Calibration {
     let runs: Vec<(usize, u64)> =
         (0..jobs.len()).flat_map(|job| (0..question.runs).map(move |run| (job, run))).collect();
     let next = AtomicUsize::new(0);
-    let judged: Mutex<Vec<Vec<Judgement>>> = Mutex::new(vec![Vec::new(); jobs.len()]);
+    let tallies: Mutex<Vec<Tally>> = Mutex::new(vec![Tally::default(); jobs.len()]);
     let work = || {
-        while let Some((job, run)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let seed = seed::child(question.seed, &format!("calibrate/{job}/{run}"));
-            let judgement = judge(&jobs[*job], &header, seed, question.processes);
-            judged.lock().unwrap_or_else(PoisonError::into_inner)[*job].push(judgement);
+        while let Some((number, run)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (job, seed) =
+                (&jobs[*number], seed::child(question.seed, &format!("calibrate/{number}/{run}")));
+            let judgement = judge(job, &header, seed, question.processes);
+            let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+            tallies[*number].add(*run, job, &judgement, &header.criteria);
         }
     };
     std::thread::scope(|scope| {
@@ -191,8 +142,8 @@ pub fn calibrate(question: &Question) -> Calibration {
             scope.spawn(work);
         }
     });
-    let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
-    count(&header.criteria, &planned, &judged, left_out)
+    let tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    table(&header.criteria, &planned, tallies, left_out)
 }
 
 /// How many runs that takes.
@@ -202,8 +153,8 @@ pub fn runs(question: &Question) -> u64 {
 
 fn jobs(planned: &[(usize, Defect)]) -> Vec<Job> {
     let clean = Shape::ALL.into_iter().map(Job::Clean);
-    let sizes = |defect| (0..SIZES.len()).map(move |size| Job::Defect(defect, size));
-    clean.chain(planned.iter().flat_map(|(_, defect)| sizes(*defect))).collect()
+    let sizes = |(number, defect)| (0..SIZES.len()).map(move |size| Job::Defect(number, defect, size));
+    clean.chain(planned.iter().flat_map(|planned| sizes(*planned))).collect()
 }
 
 /// The scenario's own header, with no more sweeps than it takes.
@@ -237,7 +188,7 @@ fn judge(job: &Job, header: &Header, seed: u64, processes: usize) -> Judgement {
     let mut run = Synthetic::of_some(header.clone(), processes);
     match job {
         Job::Clean(shape) => clean::lay(&mut run, *shape, seed),
-        Job::Defect(defect, size) => {
+        Job::Defect(_, defect, size) => {
             clean::lay(&mut run, Shape::Level, seed);
             defect::lay(&mut run, *defect, SIZES[*size], seed);
         }
@@ -245,81 +196,38 @@ fn judge(job: &Job, header: &Header, seed: u64, processes: usize) -> Judgement {
     run.judge_as_it_is()
 }
 
-fn count(
+fn table(
     criteria: &[CriterionSpec],
     planned: &[(usize, Defect)],
-    judged: &[Vec<Judgement>],
+    mut tallies: Vec<Tally>,
     left_out: LeftOut,
 ) -> Calibration {
-    let (of_shapes, of_defects) = judged.split_at(Shape::ALL.len());
+    let of_defects = tallies.split_off(Shape::ALL.len());
     let clean = Shape::ALL
         .into_iter()
-        .zip(of_shapes)
-        .map(|(shape, judged)| {
-            let mut verdicts = Count::default();
-            for judgement in judged {
-                verdicts.add(judgement.verdict);
-            }
-            let fired = fired(judged, |_| true, |verdict| verdict != Verdict::Pass);
-            Clean { shape, verdicts, fired }
-        })
+        .zip(tallies)
+        .map(|(shape, tally)| Clean { shape, verdicts: tally.verdicts, fired: tally.fired.list() })
         .collect();
     let found = planned
         .iter()
         .zip(of_defects.chunks(SIZES.len()))
-        .map(|((number, defect), judged)| {
-            let mut verdicts = [Count::default(); 3];
-            for (count, judged) in verdicts.iter_mut().zip(judged) {
-                for judgement in judged {
-                    count.add(judgement.criteria[*number].verdict);
-                }
+        .map(|((number, defect), tallies)| {
+            let mut fired = Notes::default();
+            for tally in tallies {
+                fired.merge(&tally.fired);
             }
-            let all: Vec<Judgement> = judged.concat();
-            let others = |name: &str| !defect.is_noticed_by(name, criteria);
             let spec = &criteria[*number];
             Found {
                 criterion: spec.name.clone(),
                 pass: spec.pass.clone(),
                 defect: *defect,
-                verdicts,
-                missed: judged.last().map_or_else(Vec::new, |twice| {
-                    fired(twice, |name| name == spec.name, |verdict| verdict != Verdict::Fail)
-                }),
-                fired: fired(&all, others, |verdict| verdict == Verdict::Fail),
+                verdicts: std::array::from_fn(|size| tallies[size].verdicts),
+                missed: tallies.last().map(|twice| twice.missed.list()).unwrap_or_default(),
+                fired: fired.list(),
             }
         })
         .collect();
     Calibration { clean, found, left_out }
-}
-
-/// Criteria and checks with such a verdict, the most frequent first.
-fn fired(judged: &[Judgement], is_meant: impl Fn(&str) -> bool, is_bad: fn(Verdict) -> bool) -> Vec<Fired> {
-    let mut all: Vec<Fired> = Vec::new();
-    for judgement in judged {
-        let criteria = judgement.criteria.iter().filter(|c| !c.informational).map(|c| {
-            let parts = [Some(&c.value_text), c.interval_text.as_ref(), c.note.as_ref()];
-            (
-                &c.name,
-                c.verdict,
-                parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; "),
-            )
-        });
-        let checks = judgement
-            .evidence
-            .iter()
-            .map(|e| (&e.name, e.verdict, [&e.found[..], e.note.as_deref().unwrap_or_default()].join(" ")));
-        let bad = criteria.chain(checks).filter(|(name, verdict, _)| is_bad(*verdict) && is_meant(name));
-        for (name, verdict, said) in bad {
-            if let Some(known) = all.iter_mut().find(|known| known.name == *name) {
-                known.runs += 1;
-            } else {
-                let first = format!("{}: {said}", verdict.word());
-                all.push(Fired { name: name.clone(), runs: 1, first });
-            }
-        }
-    }
-    all.sort_by_key(|fired| std::cmp::Reverse(fired.runs));
-    all
 }
 
 #[cfg(test)]
@@ -351,6 +259,16 @@ mod tests {
         holds(include_str!("../../scenarios/gate1-24h.toml"), 1);
     }
 
+    #[test]
+    fn a_scenario_of_which_nothing_can_be_tried_does_not_hold() {
+        let text = include_str!("../../scenarios/smoke.toml");
+        let (head, _) = text.split_once("[[criterion]]").unwrap();
+        let text = format!("{head}[[criterion]]\nname = \"x\"\npass = \"shm.used max < 1GiB\"\n");
+        let found = calibrate(&question(&text, 1));
+        assert_eq!((found.found.len(), found.left_out.len()), (0, 1));
+        assert!(!found.holds());
+    }
+
     /// With limits far beyond what is asked, there is nothing to find: the bar can be missed.
     #[test]
     fn a_criterion_that_the_run_cannot_decide_misses_its_bar() {
@@ -369,9 +287,8 @@ mod tests {
         let text = include_str!("../../scenarios/sprint0-8h.toml")
             .replace("duration = \"8h\"", "duration = \"70m\"");
         let count = || {
-            let found = calibrate(&question(&text, 1));
-            let defects = found.found.iter().map(|row| row.verdicts).collect::<Vec<_>>();
-            (found.clean.iter().map(|row| row.verdicts).collect::<Vec<_>>(), defects)
+            let found = calibrate(&question(&text, 2));
+            format!("{:?} {:?}", found.clean, found.found)
         };
         assert_eq!(count(), count());
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::WorkloadLoad;
 use crate::runlog::Unknown;
-use crate::runlog::event::EndReason;
+use crate::runlog::event::{EndReason, ScenarioFacts};
 use crate::stats::Interval;
 
 pub use case::{Asked, Case};
@@ -66,12 +66,33 @@ pub struct LogState {
     pub contradiction: Option<String>,
 }
 
+/// The file of a scenario, with those that it extends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioFile {
+    /// As given on the command line.
+    pub path: String,
+    /// Of its text and of the texts that it extends.
+    pub sha256: String,
+    /// The nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extends: Vec<String>,
+}
+
+impl ScenarioFile {
+    fn of(facts: &ScenarioFacts) -> Self {
+        Self { path: facts.file.clone(), sha256: facts.sha256.clone(), extends: facts.extends.clone() }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     pub version: u32,
     pub run_id: String,
     pub started_utc: String,
     pub scenario: String,
+    /// Which file that was: any file can carry the name. Absent from verdicts of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ScenarioFile>,
     /// The question.
     pub asks: String,
     pub requirements: Vec<String>,
@@ -219,6 +240,7 @@ impl Judgement {
             run_id: header.run_id.clone(),
             started_utc: header.started_utc.clone(),
             scenario: header.scenario.name.clone(),
+            file: Some(ScenarioFile::of(&header.scenario)),
             asks: header.scenario.asks.clone(),
             requirements: header.scenario.requirements.clone(),
             verdict,

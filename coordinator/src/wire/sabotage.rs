@@ -46,12 +46,12 @@ raw_enum! {
     }
 }
 
-/// No order to a canary begins like this: those are JSON.
 /// What a task may leak at most: more would be a mistake in an amount, and end the host's other programs.
 pub const LEAK_BYTES_MAX: u32 = 1 << 30;
 /// Likewise.
 pub const LEAK_DESCRIPTORS_MAX: u32 = 1 << 16;
 
+/// No order to a canary begins like this: those are JSON.
 const MAGIC: u32 = u32::from_le_bytes(*b"\0sab");
 
 /// A body's fixed part.

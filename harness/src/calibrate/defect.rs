@@ -43,7 +43,7 @@ impl Defect {
         if pass.stretch().is_some() || pass.workload().is_some() || pass.coordinator().is_some() {
             return Err("it is about a part of the tasks or of the run");
         }
-        // What is conditional is no failure yet.
+        // What is conditional is not a failure yet.
         let limit = pair.conditional().unwrap_or(pass).threshold().value();
         let kind = match (pass.metric().id, pass.aggregation()) {
             (_, Aggregation::Drift) => DefectKind::Slowdown,
@@ -61,7 +61,8 @@ impl Defect {
                 DefectKind::SlowRounds { share: 0.0 }
             }
             (MetricId::CoordinationTime | MetricId::TaskTime, of) => {
-                let share = of.quantile().map(|q| (4.0 * (1.0 - q)).min(1.0)).ok_or("it is no percentile")?;
+                let share =
+                    of.quantile().map(|q| (4.0 * (1.0 - q)).min(1.0)).ok_or("it is not a percentile")?;
                 DefectKind::SlowRounds { share }
             }
             (MetricId::Incidents | MetricId::DeliveryDuplicates | MetricId::DeliveryFailed, _) => {
@@ -71,7 +72,7 @@ impl Defect {
                 MetricId::FdsUse | MetricId::HarnessCpu | MetricId::HarnessRss | MetricId::AgentsLive,
                 Aggregation::Max | Aggregation::Mean | Aggregation::Min,
             ) => DefectKind::Level { floor: pass.comparator().is_floor() },
-            _ => return Err("no run is made up whose figure is that"),
+            _ => return Err("the model has no defect for this metric"),
         };
         Ok(Self { kind, metric: pass.metric().id, limit })
     }
@@ -92,14 +93,13 @@ impl Defect {
 
     /// Whether a criterion or check with this name is about the same fact.
     pub(super) fn is_noticed_by(&self, name: &str, criteria: &[CriterionSpec]) -> bool {
-        let subject = subject(self.metric);
+        let own = subject(self.metric);
         let named = criteria.iter().find(|spec| spec.name == name);
         if let Some(spec) = named {
             let pair = CriterionPair::parse(&spec.pass, spec.conditional.as_deref());
-            return pair
-                .is_ok_and(|pair| crate::calibrate::defect::subject(pair.pass().metric().id) == subject);
+            return pair.is_ok_and(|pair| subject(pair.pass().metric().id) == own);
         }
-        checks(subject).iter().any(|check| check.name() == name)
+        checks(own).iter().any(|check| check.name() == name)
     }
 }
 
@@ -138,7 +138,7 @@ fn checks(subject: Subject) -> &'static [Check] {
     match subject {
         Subject::Duplicates => &[Check::CountedOnce],
         Subject::Processes => &[Check::NoDeath, Check::AgentsSeen, Check::PssRead],
-        Subject::Harness => &[Check::HarnessGrowsNot],
+        Subject::Harness => &[Check::HarnessDoesNotGrow],
         Subject::Delivery => &[Check::WorkDone],
         Subject::Memory | Subject::Descriptors | Subject::Times | Subject::Other(_) => &[],
     }
@@ -259,7 +259,8 @@ fn lose(
 }
 
 fn happen(run: &mut Synthetic, plan: &PlanFacts, defect: Defect, size: f64) {
-    let times = (defect.limit.max(1.0) * size).floor() as u64;
+    // No run has more of them than rounds.
+    let times = ((defect.limit.max(1.0) * size).floor() as u64).min(plan.rounds_planned);
     if defect.metric == MetricId::Incidents {
         let died_ns = run.middle_ns();
         let workers: Vec<_> =

@@ -74,7 +74,7 @@ pub enum Verb {
         disable_help_flag = true
     )]
     Coordinator(CoordinatorArgs),
-    /// Be a process that a fault starts
+    /// Act as a process that a fault starts
     #[command(hide = true)]
     Hog(HogArgs),
 }
@@ -243,7 +243,7 @@ pub struct CalibrateArgs {
     #[command(flatten)]
     pub variant: VariantArgs,
     /// Runs of each kind
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub runs: u64,
     /// Processes that the sweeps of a run show
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(3..=100_000))]
@@ -268,7 +268,7 @@ pub struct HogArgs {
     /// The harness that it dies with
     #[arg(long)]
     pub parent: u32,
-    /// Be busy, and so nice
+    /// Keep a processor busy at this niceness
     #[arg(long, default_value_t = 0, conflicts_with = "bytes")]
     pub nice: i32,
     /// Hold so much memory

@@ -55,8 +55,8 @@ const CAN_BE: &str =
     "give a scenario with an open loop of rounds at one pace, without stages, faults and commands";
 
 const HOLDS: &str = "\nEvery defect of twice its limit was found by what is about it, and by nothing else; clean runs passed.\n";
-const MISSED: &str = "\nNot every row is at its bar: clean runs PASS in 99 % and never FAIL; twice the limit is always a FAIL, and\n\
-                      only by what is about it.\n";
+const MISSED: &str = "\nNot every row is at its bar: clean runs PASS in 99 % and never FAIL; twice the limit is always a FAIL, by\n\
+                      its own criteria and checks alone; and there is a criterion that can be tried.\n";
 
 /// Why there is no model of such runs.
 fn unfit(plan: &Plan) -> Option<&'static str> {
@@ -68,7 +68,7 @@ fn unfit(plan: &Plan) -> Option<&'static str> {
     } else if !facts.faults.is_empty() {
         Some("it has faults")
     } else if !facts.workloads.is_empty() || facts.cpu_per_task_ns.is_some() {
-        Some("its tasks are no echoes of one kind")
+        Some("its tasks are not all echoes of one kind")
     } else if !facts.setup.is_empty() || !facts.teardown.is_empty() {
         Some("it runs commands")
     } else {

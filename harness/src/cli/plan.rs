@@ -172,7 +172,7 @@ fn rounds(plan: &Plan) -> String {
     }
 }
 
-/// Of stages that come again, the first.
+/// How many stages are listed; the rest are counted.
 const STAGES_SHOWN: usize = 12;
 
 /// Where the number of workers, or the pace, changes.

@@ -62,7 +62,8 @@ fn start(step: &Step, run_id: &str, output: &File) -> io::Result<Child> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let mut command = Command::new(program);
-    command.args(arguments).env(MARK, run_id).envs(&step.command.env);
+    // The mark last: without it, what the command leaves running could not be found.
+    command.args(arguments).envs(&step.command.env).env(MARK, run_id);
     if let Some(cwd) = &step.command.cwd {
         // Otherwise the program would be said to be missing.
         std::fs::metadata(cwd).map_err(|error| io::Error::new(error.kind(), format!("{cwd}: {error}")))?;

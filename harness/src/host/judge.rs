@@ -182,7 +182,6 @@ fn descriptors(readings: &Readings, need: &Need) -> Capability {
     missing(NAME, found, remedy)
 }
 
-/// The kernel ends a process that writes beyond it.
 /// Of the harness, which has the most: it maps the fleet's memory as its client and to follow its events. Nothing if there is
 /// no limit.
 fn addresses(readings: &Readings, need: &Need) -> Option<Capability> {
@@ -214,6 +213,7 @@ fn addresses(readings: &Readings, need: &Need) -> Option<Capability> {
     Some(missing(NAME, format!("{found}, and the run needs {}", bytes_text(wanted)), remedy))
 }
 
+/// The kernel ends a process that writes beyond it.
 fn file_size(readings: &Readings, need: &Need) -> Capability {
     const NAME: &str = "size of a file";
     /// Of the largest report.

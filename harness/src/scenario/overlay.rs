@@ -148,12 +148,14 @@ pub(super) fn set(root: &mut Node, index: usize, argument: &str, found: &mut Vec
     let start = argument.len() - unset_path.unwrap_or(argument).len();
     let origin = span(start, start + path.len());
     let Some(segments) = segments(path, origin, found) else { return };
-    if matches!(segments[0], PROFILE | "schema") {
-        let hint = if segments[0] == PROFILE {
-            "choose a profile with --profile NAME, and set the keys themselves"
-        } else {
-            "leave it out: the file states which version of the format it has"
-        };
+    let fixed = match segments[0] {
+        PROFILE => Some("choose a profile with --profile NAME, and set the keys themselves"),
+        "schema" => Some("leave it out: the file states which version of the format it has"),
+        "matrix" => Some("set the keys that its values go to: they are the same then in all of its runs"),
+        "extends" => Some("leave it out: which file is extended is read before anything is set"),
+        _ => None,
+    };
+    if let Some(hint) = fixed {
         found.push(Mistake::new(origin, format!("`{}` cannot be set", segments[0]), hint));
         return;
     }

@@ -59,8 +59,12 @@ fn policy(scenario: &Scenario) -> Policy {
 }
 
 impl Plan {
-    pub fn new(scenario: Scenario, options: &PlanOptions) -> Self {
+    pub fn new(mut scenario: Scenario, options: &PlanOptions) -> Self {
         let seed = options.seed.or(scenario.seed).unwrap_or(options.fallback_seed);
+        // Of a file that names a seed, a run with another one is not what the file states.
+        if scenario.seed.is_some_and(|stated| stated != seed) {
+            scenario.facts.overrides.push(format!("seed={seed}"));
+        }
         assert!(!scenario.load.duration().is_zero(), "a load without a duration passed the checks");
         assert!(!scenario.sampling.every().is_zero(), "sweeps without a pause passed the checks");
         let fleet = FleetSpec { shape: scenario.fleet.shape, policy: policy(&scenario) };

@@ -244,7 +244,7 @@ fn repeated(raw: &[RawStage], duration: Duration, found: &mut Vec<Mistake>) -> V
         let (Some(at), Some(again)) = (&stage.at, &stage.again) else { continue };
         let times = duration.saturating_sub(at.value).as_secs() / again.value.as_secs().max(1);
         if times > AGAIN_TIMES_MAX {
-            let message = format!("`{}` makes the stage begin {times} times", again.path);
+            let message = format!("`{}` makes the stage come again {times} times", again.path);
             again.reject(
                 found,
                 message,
@@ -360,7 +360,11 @@ mod tests {
     fn stages_that_would_begin_at_the_same_time_or_too_often_are_refused() {
         assert!(daily("12h").unwrap_err().contains("is not after the stage before it"), "{:?}", daily("12h"));
         assert!(daily("1ms").unwrap_err().contains("`stage.day.again` is 1ms, which is too short"));
-        assert!(daily("1m").unwrap_err().contains("makes the stage begin 3840 times"), "{:?}", daily("1m"));
+        assert!(
+            daily("1m").unwrap_err().contains("makes the stage come again 3840 times"),
+            "{:?}",
+            daily("1m")
+        );
     }
 
     fn stage(at_s: u64, workers: u32, over_s: u64) -> Stage {

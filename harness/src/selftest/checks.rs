@@ -35,7 +35,7 @@ pub(super) fn canary(check: Check) -> Canary {
         Check::SamplingCoverage => open(sweeps_missing),
         Check::SamplerOnTime => open(sweeps_late),
         Check::PssRead => open(pss_missing).asking("memory.pss max < 64MiB"),
-        Check::HarnessGrowsNot => open(|run| own(run, |sweep, row| row.fds += sweep as u32 / 10)),
+        Check::HarnessDoesNotGrow => open(|run| own(run, |sweep, row| row.fds += sweep as u32 / 10)),
         Check::CountedOnce => of(|run| first_round(run, |round, _| round.duplicates = 1)),
         Check::Ledger => of(one_more_answer),
         Check::NoDeath => of(overlay::die_in_the_middle),

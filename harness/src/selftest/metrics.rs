@@ -67,7 +67,7 @@ pub(super) fn canary(metric: MetricId) -> Canary {
         Id::CompletionTime => of("completion.time p95 < 10ms", slow),
         Id::LoadLateness => of("load.lateness p95 < 10ms", load_late),
         Id::SamplerLateness => of("sampler.lateness p95 < 100ms", sweeps_late),
-        Id::SamplerCost => of("sampler.cost mean < 5%", sweeps_dear),
+        Id::SamplerCost => of("sampler.cost mean < 5%", sweeps_expensive),
         Id::HarnessCpu => of("harness.cpu mean < 50%", own_cpu),
         Id::HarnessRss => of("harness.rss max < 128MiB", own_memory),
         Id::LaunchTime => of("launch.time < 500ms", launched_late),
@@ -198,7 +198,7 @@ fn sweeps_late(run: &mut Synthetic) {
     run.settle();
 }
 
-fn sweeps_dear(run: &mut Synthetic) {
+fn sweeps_expensive(run: &mut Synthetic) {
     sweeps(run, |sample| (sample.took_ns, sample.cpu_ns) = (SECOND_NS, SECOND_NS));
     run.settle();
 }

@@ -253,6 +253,28 @@ fn a_plan_as_json_is_what_the_text_says() {
 }
 
 #[test]
+fn what_is_read_before_anything_is_set_cannot_be_set() {
+    for set in ["matrix.workers=[1]", "extends='other.toml'"] {
+        refuses(&["plan", &scenario("smoke.toml"), "--set", set], "cannot be set");
+    }
+}
+
+#[test]
+fn a_seed_that_is_not_the_files_is_an_override() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seeded.toml");
+    let text = std::fs::read_to_string(scenario("smoke.toml")).unwrap();
+    std::fs::write(&file, text.replacen("schema = 1\n", "schema = 1\nseed = 5\n", 1)).unwrap();
+    let overrides = |seed: &str| {
+        let output = harness(&["plan", file.to_str().unwrap(), "--json", "--seed", seed]);
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        plan["scenario"]["overrides"].clone()
+    };
+    assert_eq!(overrides("5"), serde_json::json!([]));
+    assert_eq!(overrides("6"), serde_json::json!(["seed=6"]));
+}
+
+#[test]
 fn the_same_file_plans_the_same_seed() {
     let plan = || stdout(&harness(&["plan", &scenario("smoke.toml"), "--json"]));
     assert_eq!(plan(), plan());

@@ -153,3 +153,22 @@ fn an_interrupt_ends_a_set_up_and_starts_nothing() {
     assert_unmarked(&bench);
     bench.assert_nothing_left(&[]);
 }
+
+/// Signals that the harness waits for otherwise are blocked in it. A command that inherited that would not hear the SIGTERM of
+/// what it is a part of.
+#[test]
+fn a_command_hears_every_signal_and_cannot_take_its_mark_off() {
+    let bench = with(
+        "[setup]\ncommand = [\"sh\", \"-c\", \"grep SigBlk /proc/self/status > mask; setsid sleep 900 &\"]\n\
+         env = { HARNESS_RUN = \"another\" }\n",
+        1,
+    );
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let mask = std::fs::read_to_string(bench.dir.path().join("mask")).unwrap();
+    let blocked = mask.trim().strip_prefix("SigBlk:").map(|hex| u64::from_str_radix(hex.trim(), 16));
+    // SIGXFSZ alone: a file that grows beyond its limit is an error of the write.
+    let size = 1 << (nix::libc::SIGXFSZ - 1);
+    assert_eq!(blocked.map(|mask| mask.unwrap() & !size), Some(0), "{mask}");
+    assert_unmarked(&bench);
+}

@@ -24,7 +24,7 @@ pub(super) fn grows_not(facts: &Facts) -> Option<EvidenceResult> {
         "over the load no more than {FDS_GROWTH_MAX} descriptors, {THREADS_GROWTH_MAX} threads, and {} or {SHARE_GROWTH_MAX} % of its memory, that stay",
         units::bytes(BYTES_GROWTH_MAX as f64)
     );
-    let name = Check::HarnessGrowsNot;
+    let name = Check::HarnessDoesNotGrow;
     let (Some((early, late)), Some(shown)) = (facts.own.early_and_late(), facts.own.shown()) else {
         return Some(check(name, Verdict::Inconclusive, wanted, "no sweep in the load phase read it"));
     };
