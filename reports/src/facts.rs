@@ -355,10 +355,10 @@ impl Facts {
             let load_ns = self.spans.contains(at_ns).then(|| self.spans.load_time(at_ns));
             self.own.push(row, load_ns);
         }
+        let is_taken = self.faults.take_host(self.samples.swept_ns(), sample.started_ns);
         let excused = self.faults.excused(sample.started_ns);
-        if self.samples.push(sample, &self.spans, excused) {
-            self.faults.sweeps_excused += 1;
-        }
+        let is_excused = self.samples.push(sample, &self.spans, excused, is_taken);
+        self.faults.sweeps_excused += u64::from(is_excused);
         self.contention.sweep(sample, self.samples.used_last, is_worker);
     }
 
@@ -383,7 +383,7 @@ impl Facts {
         self.work.resume();
         self.balance.resume(t_ns);
         self.contention.resume();
-        self.faults.resume();
+        self.faults.resume(t_ns);
         self.mixed.resume();
         self.end = None;
     }

@@ -8,7 +8,11 @@
 //! every affected place is attached and delivery is whole for [`STEADY_NS`]; that time itself is not counted. What is
 //! lost until then is lost to the fault.
 
+mod taken;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use taken::Taken;
 
 use super::{Counts, Distribution};
 use crate::runlog::event::{
@@ -102,6 +106,7 @@ pub struct FaultFacts {
     killed: BTreeMap<u32, u64>,
     /// Firings that have all their places back: until when sweeps may not have heard of it.
     settling: Vec<(u64, BTreeSet<AgentId>)>,
+    taken: Taken,
     sample_every_ns: u64,
 }
 
@@ -181,6 +186,7 @@ impl FaultFacts {
         let index = step.firing as usize;
         let Some(firing) = self.firings.get_mut(index) else { return };
         let at_ns = step.at_ns;
+        self.taken.step(firing.kind, step);
         match step.step {
             FaultStepKind::NotInjected | FaultStepKind::Unproven | FaultStepKind::Unhealed => {
                 firing.failed.get_or_insert_with(|| format!("{}: {}", step.step.name(), step.how));
@@ -340,8 +346,14 @@ impl FaultFacts {
         u32::try_from(absent.len()).unwrap_or(u32::MAX)
     }
 
+    /// Whether a firing took processors or memory from the host at any time since the sweep before.
+    pub(super) fn take_host(&self, swept_ns: Option<u64>, started_ns: u64) -> bool {
+        self.taken.during(swept_ns.unwrap_or(0), started_ns)
+    }
+
     /// Another segment begins: what was open stays as it was seen.
-    pub(super) fn resume(&mut self) {
+    pub(super) fn resume(&mut self, t_ns: u64) {
+        self.taken.resume(t_ns);
         self.open.clear();
         self.explains.clear();
         self.killed.clear();

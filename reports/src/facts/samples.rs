@@ -180,7 +180,12 @@ pub struct SampleFacts {
     /// The same without the stolen and the idle.
     busy_before: Option<(u64, u64)>,
     cpus: f64,
-    /// What the processors did before the newest sweep, as far as all of it is known.
+    /// Whether a fault used processors between the newest two sweeps.
+    pub(super) is_taken: bool,
+    /// Of the load phase, without what a fault took: what others used of the processors, and what was stolen of them.
+    untaken: BTreeMap<Figure, Medians>,
+    /// What the processors did before the newest sweep, as far as all of it is known, and
+    /// no fault took any of it.
     pub(super) used_last: Option<Use>,
     /// Of the load phase: the newest sweep, or the start.
     load_before: Option<u64>,
@@ -223,6 +228,8 @@ impl SampleFacts {
             host_before: None,
             busy_before: None,
             cpus: f64::from(host.cpus.max(1)),
+            is_taken: false,
+            untaken: BTreeMap::new(),
             used_last: None,
             load_before: None,
             scaling: Scaling::new(plan),
@@ -261,6 +268,16 @@ impl SampleFacts {
         self.gauges.get(&(figure, whose))
     }
 
+    /// What others used of the processors, or was stolen of them, between sweeps between which no fault took any.
+    pub fn untaken(&self, figure: Figure) -> Option<&Medians> {
+        self.untaken.get(&figure)
+    }
+
+    /// When the newest sweep began.
+    pub(super) fn swept_ns(&self) -> Option<u64> {
+        self.swept_before
+    }
+
     /// The figures of single processes, if a criterion asks for them.
     pub fn each(&self, spec: EachSpec) -> Option<&Each> {
         self.each.iter().find(|each| each.spec == spec)
@@ -279,13 +296,15 @@ impl SampleFacts {
         }
     }
 
-    /// `excused`: so many processes may be missing. Whether any of them was.
-    pub(super) fn push(&mut self, sample: &Sample, spans: &Spans, excused: u32) -> bool {
+    /// `excused`: so many processes may be missing. `is_taken`: a fault used processors since the sweep before. Whether any
+    /// process was missing.
+    pub(super) fn push(&mut self, sample: &Sample, spans: &Spans, excused: u32, is_taken: bool) -> bool {
         let t = sample.started_ns;
         let since = spans.contains(t).then(|| spans.since_start(t));
         let seconds = self.swept_before.map(|before| t.saturating_sub(before) as f64 / 1e9);
         let seconds = seconds.filter(|s| *s > 0.0);
         self.swept_before = Some(t);
+        self.is_taken = is_taken;
         self.live_last = Some(sample.live);
 
         let mut has_pss = false;
@@ -324,7 +343,8 @@ impl SampleFacts {
         for (figure, value) in host {
             self.set(figure, Scope::Fleet, t, since, value);
         }
-        self.push_use(sample, since, (own_cpu, own_parts == 2));
+        let used = self.push_use(sample, since, (own_cpu, own_parts == 2));
+        self.used_last = used.filter(|_| !is_taken);
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
@@ -332,20 +352,26 @@ impl SampleFacts {
     }
 
     /// What the processors did, by the fleet and the harness (whether both are known), and by others.
-    fn push_use(&mut self, sample: &Sample, since: Option<u64>, (own_cpu, is_whole): (f64, bool)) {
+    fn push_use(
+        &mut self,
+        sample: &Sample,
+        since: Option<u64>,
+        (own_cpu, is_whole): (f64, bool),
+    ) -> Option<Use> {
         let t = sample.started_ns;
         let steal = self.steal(&sample.host);
-        if let Some(steal) = steal {
-            self.set(Figure::Steal, Scope::Fleet, t, since, steal);
-        }
         let busy = self.busy(&sample.host);
         let others = busy.map(|busy| (busy - own_cpu / self.cpus).clamp(0.0, 1.0));
-        if let Some(others) = others {
-            self.set(Figure::OthersBusy, Scope::Fleet, t, since, others);
+        for (figure, share) in [(Figure::Steal, steal), (Figure::OthersBusy, others)] {
+            let Some(share) = share else { continue };
+            self.set(figure, Scope::Fleet, t, since, share);
+            if let Some(since) = since.filter(|_| !self.is_taken) {
+                let width = self.bucket_ns;
+                self.untaken.entry(figure).or_insert_with(|| Medians::new(width)).push(since, share);
+            }
         }
         let used = busy.zip(others).zip(steal).filter(|_| is_whole);
-        self.used_last =
-            used.map(|((busy, others), steal)| Use { all: busy + steal, others: others + steal });
+        used.map(|((busy, others), steal)| Use { all: busy + steal, others: others + steal })
     }
 
     /// Since the sweep before; the counters of a host that was restarted meanwhile begin again.

@@ -21,6 +21,8 @@ struct Waiting {
     record: Record,
     /// A fault explains it.
     declared: bool,
+    /// Of a sweep: a fault used processors since the one before.
+    is_taken: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -195,7 +197,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
             facts.load.unreadable(merged);
         }
         Event::Sample(sample) => {
-            facts.samples.push(sample, if inside { load } else { &nowhere }, u32::MAX);
+            facts.samples.push(sample, if inside { load } else { &nowhere }, u32::MAX, waiting.is_taken);
         }
         Event::AgentExit(exit) => {
             facts.balance.exit(exit);
@@ -232,7 +234,11 @@ impl Facts {
             return;
         }
         if time(record).is_some() {
-            self.stretches.waiting.push_back(Waiting { record: record.clone(), declared });
+            self.stretches.waiting.push_back(Waiting {
+                record: record.clone(),
+                declared,
+                is_taken: self.samples.is_taken,
+            });
         }
         while let Some(first) = self.stretches.waiting.front() {
             let when = time(&first.record).unwrap_or_default();

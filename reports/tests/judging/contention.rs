@@ -94,6 +94,54 @@ fn what_the_run_did_itself_or_others_at_another_time_is_a_failure() {
     assert_eq!(on(&unread, TAKEN, QUIET).verdict, Verdict::Fail, "of the workers' commands nothing is known");
 }
 
+/// With a fault of the run's own from `from_ns` on for `lasts_ns`.
+pub(crate) fn with_fault(
+    mut events: Vec<(u64, Event)>,
+    kind: FaultKind,
+    from_ns: u64,
+    lasts_ns: u64,
+) -> Vec<(u64, Event)> {
+    let Event::Header(header) = &mut events[0].1 else { panic!("a log begins with its header") };
+    let firing =
+        FiringFacts { firing: 0, at_ns: 0, lasts_ns: Some(lasts_ns), targets: Vec::new(), words: Vec::new() };
+    let (name, words) = ("busy".into(), "4 busy processes beside the fleet".into());
+    header.plan.faults = vec![FaultFacts { name, kind, words, firings: vec![firing] }];
+    let to_ns = from_ns + lasts_ns;
+    for (at_ns, step) in [
+        (from_ns, FaultStepKind::Injected),
+        (from_ns + 10 * MS, FaultStepKind::Proven),
+        (to_ns - 10 * MS, FaultStepKind::Healed),
+        (to_ns, FaultStepKind::HealProven),
+    ] {
+        let step = FaultStep { firing: 0, step, at_ns, targets: Vec::new(), how: "was seen".into() };
+        events.push((at_ns, Event::Fault(step)));
+    }
+    events.sort_by_key(|event| event.0);
+    events
+}
+
+#[test]
+fn what_a_fault_of_the_run_used_is_not_others() {
+    let run = two_slow("coordination.time max < 500ms");
+    let events = events_on(&run, TAKEN, QUIET);
+    let slow_ns = events.iter().find_map(|(_, event)| match event {
+        Event::Round(round) if round.finished_ns - round.scheduled_ns > 100 * MS => Some(round.scheduled_ns),
+        _ => None,
+    });
+    let slow_ns = slow_ns.unwrap();
+    for (kind, from_ns, wanted) in [
+        (FaultKind::CpuHogs, slow_ns - SECOND, Verdict::Fail),
+        (FaultKind::Memory, slow_ns - SECOND, Verdict::Fail),
+        (FaultKind::CpuHogs, slow_ns - 8 * SECOND, Verdict::Inconclusive),
+        (FaultKind::CpuHogs, slow_ns + 8 * SECOND, Verdict::Inconclusive),
+        (FaultKind::Cpus, slow_ns - SECOND, Verdict::Inconclusive),
+    ] {
+        let faulty = with_fault(events.clone(), kind, from_ns, 5 * SECOND);
+        let found = judge(&log_of(faulty)).criteria.remove(0);
+        assert_eq!(found.verdict, wanted, "{kind:?} {from_ns} {slow_ns}: {found:#?}");
+    }
+}
+
 #[test]
 fn slow_rounds_that_others_do_not_explain_are_a_failure_beside_those_that_they_do() {
     let run = Run {

@@ -1,9 +1,10 @@
 //! Long runs that grow, leak, jump, level off and rise and fall: what a judge must see, and what it must not claim.
 
 use reports::Verdict;
-use reports::runlog::event::{AgentReplaced, Event, Sample};
+use reports::runlog::event::{AgentReplaced, Event, FaultKind, Sample};
 use reports::verdict::CriterionResult;
 
+use crate::contention::with_fault;
 use crate::synthetic::{Run, SECOND, criterion, judge, log_of};
 
 const MINUTE: u64 = 60 * SECOND;
@@ -347,6 +348,29 @@ fn a_load_that_was_late_by_itself_is_not_the_fleets_failure() {
     }
     says(&late("silence < 1s", true), Verdict::Pass, "");
     says(&late("silence < 1s", false), Verdict::Fail, "");
+}
+
+#[test]
+fn a_drift_while_a_fault_of_the_run_took_the_host_is_the_fleets() {
+    let drifting: fn(u64) -> u64 = |n| 20 * MS + n * MS / 24;
+    let run = Run { round_ns: drifting, ..hours(8, &["coordination.time drift < 20%"]) };
+    let mut events = run.events();
+    for (_, event) in &mut events {
+        let Event::Sample(sample) = event else { continue };
+        let idle = 150 * sample.sweep.min(250) + 60 * sample.sweep.saturating_sub(250);
+        sample.host.idle_ticks = Some(700_000 + idle);
+    }
+    let end_ns = events[events.len() - 1].0;
+    for (kind, from_ns, wanted) in [
+        (FaultKind::CpuHogs, end_ns / 2, Verdict::Fail),
+        (FaultKind::Limit, end_ns / 2, Verdict::Inconclusive),
+        // It was over long before the end.
+        (FaultKind::CpuHogs, 1, Verdict::Inconclusive),
+    ] {
+        let events = with_fault(events.clone(), kind, from_ns, end_ns / 2 - 60 * MS);
+        let found = judge(&log_of(events)).criteria.remove(0);
+        assert_eq!(found.verdict, wanted, "{kind:?} from {from_ns}: {found:#?}");
+    }
 }
 
 #[test]

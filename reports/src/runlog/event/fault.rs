@@ -163,6 +163,25 @@ impl FaultKind {
         !matches!(self, Self::Limit | Self::Cpus)
     }
 
+    /// Whether it is done to all of the host, by processes of the harness that no sweep sees.
+    pub fn is_of_host(self) -> bool {
+        match self {
+            Self::CpuHogs | Self::Memory => true,
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate
+            | Self::SegmentScribble => false,
+        }
+    }
+
     /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
     pub fn ends_targets(self) -> bool {
         match self {

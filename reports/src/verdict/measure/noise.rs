@@ -99,19 +99,17 @@ pub(in crate::verdict) fn round_time(criterion: &Criterion) -> Option<RoundTime>
 /// A drift while others used more of the host than before is not known to be the fleet's; nor is there none, if they used
 /// more of it at the beginning.
 pub(super) fn of_the_host(measured: Measured, facts: &Facts) -> Measured {
-    let busy = change(Figure::OthersBusy, facts).unwrap_or(0.0);
-    let steal = change(Figure::Steal, facts).unwrap_or(0.0);
-    let (more, less) = (
-        busy > BUSY_CHANGE_MAX || steal > STEAL_CHANGE_MAX,
-        busy < -BUSY_CHANGE_MAX || steal < -STEAL_CHANGE_MAX,
-    );
+    let busy = change(Figure::OthersBusy, facts);
+    let steal = change(Figure::Steal, facts);
+    let more = busy.untaken > BUSY_CHANGE_MAX || steal.untaken > STEAL_CHANGE_MAX;
+    let less = busy.all < -BUSY_CHANGE_MAX || steal.all < -STEAL_CHANGE_MAX;
     if !more && !less {
         return measured;
     }
     let note = format!(
         "over the same time other processes' share of the host changed by {} and stolen time by {}",
-        points(busy),
-        points(steal)
+        points(if more { busy.untaken } else { busy.all }),
+        points(if more { steal.untaken } else { steal.all })
     );
     let blamed = more.then(|| Box::new(Measured::nothing(0, "the host")));
     Measured { open: measured.open || less, fleets_own: blamed, ..measured }.noting(note)
@@ -121,14 +119,29 @@ fn points(share: f64) -> String {
     format!("{:+.1} points", share * 100.0)
 }
 
-/// From the median of the first tenth of the load to that of the last.
-fn change(figure: Figure, facts: &Facts) -> Option<f64> {
-    let gauge = facts.samples.gauge(figure, Scope::Fleet)?;
-    let points: Vec<f64> = gauge.medians.points(facts.load_extent_ns()).iter().map(|p| p.1).collect();
+/// From the median of the first tenth of the load to that of the last; 0 where it is not known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    all: f64,
+    /// At the end without the time in which a fault of the run's own took from the host.
+    untaken: f64,
+}
+
+fn change(figure: Figure, facts: &Facts) -> Change {
+    changed(figure, facts).unwrap_or_default()
+}
+
+fn changed(figure: Figure, facts: &Facts) -> Option<Change> {
+    let extent_ns = facts.load_extent_ns();
+    let points = facts.samples.gauge(figure, Scope::Fleet)?.medians.points(extent_ns);
     let size = stats::tenth(points.len());
     if points.len() < 2 * size {
         return None;
     }
-    let median = |part: &[f64]| stats::median(&mut part.to_vec());
-    Some(median(&points[points.len() - size..])? - median(&points[..size])?)
+    let median = |part: &[(u64, f64)]| stats::median(&mut part.iter().map(|p| p.1).collect::<Vec<_>>());
+    let last = &points[points.len() - size..];
+    let first = median(&points[..size])?;
+    let mut untaken = facts.samples.untaken(figure).map_or_else(Vec::new, |it| it.points(extent_ns));
+    untaken.retain(|(t_ns, _)| last.first().is_some_and(|(from_ns, _)| t_ns >= from_ns));
+    Some(Change { all: median(last)? - first, untaken: median(&untaken).map_or(0.0, |it| it - first) })
 }
