@@ -1,7 +1,7 @@
 //! Processes of the harness's own beside the fleet: some that are busy, or one that holds memory.
 //!
 //! Each is this very program ([`keep_busy`], [`hold_memory`]), dies with its parent by the kernel's doing, and is the first that the
-//! kernel ends where memory runs out. Proven by the time that the scheduler gave each of them, and by the pages that the kernel counts.
+//! kernel ends where memory runs out. Proven by the time that each of them had a processor or waited for one, and by the pages that the kernel counts.
 //! Deliberately absent: what the fleet makes of it.
 
 use super::{Fault, Look};
@@ -13,18 +13,23 @@ use procfs::{Current as _, Meminfo};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getppid, nice, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
 };
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the host keeps beside what is held: below this, its other programs would be in danger.
 pub const RESERVE_BYTES: u64 = 256 << 20;
-/// Time on a processor that shows that a process is busy, however many there are.
-const BUSY_NS: u64 = 2_000_000;
+/// Time on a processor that is twice what the start of a process takes: from then on it is looked at.
+const STARTED_NS: u64 = 4_000_000;
+/// For so long at least,
+const WATCHED: Duration = Duration::from_millis(50);
+/// and of that it must have had a processor, or waited for one, for this share: it does so all the time, however many there are.
+const BUSY_MIN: f64 = 0.5;
 /// Between two looks at all pages that are held.
 const TOUCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,6 +40,8 @@ struct Hog {
     /// From the start of the child on: this process may reap it elsewhere, and its pid may then be another one's.
     fd: OwnedFd,
     identity: Identity,
+    /// Since when it has been looked at, and for how long it had wanted a processor until then.
+    watched: Cell<Option<(Instant, u64)>>,
 }
 
 impl Hog {
@@ -55,7 +62,7 @@ impl Hog {
             Ok((fd, identity))
         });
         match known {
-            Ok((fd, identity)) => Ok(Self { child, fd, identity }),
+            Ok((fd, identity)) => Ok(Self { child, fd, identity, watched: Cell::new(None) }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -122,8 +129,20 @@ impl Hogs {
                 rollup.memory_map_rollup.iter().filter_map(|map| extension(&map.extension)).sum::<u64>();
             return if held >= bytes { Ok(()) } else { Err(format!("holds {} so far", bytes_text(held))) };
         }
-        let ran = proc.schedstat().map_err(|error| error.to_string())?.sum_exec_runtime;
-        if ran >= BUSY_NS { Ok(()) } else { Err(format!("has run for {} µs so far", ran / 1000)) }
+        let had = proc.schedstat().map_err(|error| error.to_string())?;
+        let wanted_ns = had.sum_exec_runtime.saturating_add(had.run_delay);
+        let Some((since, before_ns)) = hog.watched.get() else {
+            if had.sum_exec_runtime >= STARTED_NS {
+                hog.watched.set(Some((Instant::now(), wanted_ns)));
+            }
+            return Err(format!("has run for {} µs so far", had.sum_exec_runtime / 1000));
+        };
+        let (watched, wanted) = (since.elapsed(), Duration::from_nanos(wanted_ns.saturating_sub(before_ns)));
+        if watched >= WATCHED && wanted.as_secs_f64() >= BUSY_MIN * watched.as_secs_f64() {
+            Ok(())
+        } else {
+            Err(format!("has wanted a processor for {wanted:?} of the last {watched:?}"))
+        }
     }
 
     /// What proves it, in words.
@@ -229,10 +248,13 @@ mod tests {
 
     /// As a fault whose process was started, and does nothing.
     fn idle(what: Action) -> Hogs {
-        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        of(what, Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    fn of(what: Action, child: Child) -> Hogs {
         let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let identity = Identity::of(child.id()).unwrap();
-        Hogs { what, hogs: vec![Hog { child, fd, identity }] }
+        Hogs { what, hogs: vec![Hog { child, fd, identity, watched: Cell::new(None) }] }
     }
 
     #[test]
@@ -247,6 +269,41 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(matches!(fault.prove(&system), Look::NotYet(what) if what.contains("has ended")));
+    }
+
+    /// For so long that a busy process would have been proven by far.
+    fn looks(fault: &Hogs, system: &Fake) -> Vec<Look> {
+        let look = |_| {
+            std::thread::sleep(Duration::from_millis(10));
+            fault.prove(system)
+        };
+        (0..20).map(look).collect()
+    }
+
+    #[test]
+    fn a_process_that_sleeps_is_no_proof_whatever_its_start_took() {
+        let dir = tempfile::tempdir().unwrap();
+        let system = Fake::with_segments(dir.path());
+        let fault = idle(Action::CpuHogs { hogs: 1, nice: 0 });
+        let shown = |look: &Look| matches!(look, Look::Shown(_));
+        assert!(!looks(&fault, &system).iter().any(shown));
+        // As after a start that took long.
+        let had = fault.hogs[0].proc().unwrap().schedstat().unwrap();
+        fault.hogs[0].watched.set(Some((Instant::now(), had.sum_exec_runtime + had.run_delay)));
+        let found = looks(&fault, &system);
+        assert!(!found.iter().any(shown), "{found:?}");
+        assert!(matches!(&found[19], Look::NotYet(what) if what.contains("has wanted")), "{found:?}");
+    }
+
+    #[test]
+    fn a_busy_process_is_proven() {
+        let dir = tempfile::tempdir().unwrap();
+        let system = Fake::with_segments(dir.path());
+        let busy = Command::new("sh").args(["-c", "ulimit -t 60; while :; do :; done"]).spawn().unwrap();
+        let fault = of(Action::CpuHogs { hogs: 1, nice: 0 }, busy);
+        while let Look::NotYet(_) = fault.prove(&system) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ const FIRINGS_MAX: u32 = 100_000;
 const REHEARSED_LEAST: Duration = Duration::from_millis(100);
 const LIMITED_MAX: u32 = 1 << 20;
 /// More than any host has a use for.
-const HOGS_MAX: u32 = 1024;
+const HOGS_MAX: u32 = 256;
 /// Of one target, at once.
 const WORDS_MAX: u32 = 1024;
 /// More than any host has.
