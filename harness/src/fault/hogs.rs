@@ -97,23 +97,25 @@ impl Drop for Hog {
 #[derive(Debug)]
 pub(super) struct Hogs {
     what: Action,
-    hogs: Vec<Hog>,
+    processes: Vec<Hog>,
+    /// The first that had ended before it was to be killed.
+    ended: Option<u32>,
 }
 
 impl Hogs {
     pub(super) fn new(what: Action) -> Self {
-        Self { what, hogs: Vec::new() }
+        Self { what, processes: Vec::new(), ended: None }
     }
 
     fn start(&mut self) -> io::Result<()> {
         match self.what {
             Action::CpuHogs { hogs, nice } => {
                 for _ in 0..hogs {
-                    self.hogs.push(Hog::start(&["--nice".to_owned(), nice.to_string()])?);
+                    self.processes.push(Hog::start(&["--nice".to_owned(), nice.to_string()])?);
                 }
             }
             Action::Memory { bytes } => {
-                self.hogs.push(Hog::start(&["--bytes".to_owned(), bytes.to_string()])?);
+                self.processes.push(Hog::start(&["--bytes".to_owned(), bytes.to_string()])?);
             }
             _ => {}
         }
@@ -172,33 +174,49 @@ impl Fault for Hogs {
         }
         let started = self.start();
         started.map_err(|error| {
-            self.hogs.clear();
+            self.processes.clear();
             format!("cannot start a process: {error}")
         })?;
-        let pids: Vec<String> = self.hogs.iter().map(|hog| hog.identity.pid.to_string()).collect();
+        let pids: Vec<String> = self.processes.iter().map(|hog| hog.identity.pid.to_string()).collect();
         Ok(format!("{}: pid {}", self.what.words(), pids.join(", ")))
     }
 
     fn prove(&self, _: &dyn System) -> Look {
-        let first = self.hogs.iter().find_map(|hog| Some((hog.identity.pid, self.shown(hog).err()?)));
+        let first = self.processes.iter().find_map(|hog| Some((hog.identity.pid, self.shown(hog).err()?)));
         match first {
-            _ if self.hogs.is_empty() => Look::NotYet("no process was started".to_owned()),
+            _ if self.processes.is_empty() => Look::NotYet("no process was started".to_owned()),
             Some((pid, what)) => Look::NotYet(format!("process {pid} {what}")),
             None => Look::Shown(self.how()),
         }
     }
 
     fn heal(&mut self, _: &mut dyn System) -> Result<String, String> {
-        self.hogs.iter().for_each(Hog::kill);
-        Ok("SIGKILL to each of them".to_owned())
+        for hog in &self.processes {
+            if !hog.identity.is_alive() {
+                self.ended.get_or_insert(hog.identity.pid);
+            }
+            hog.kill();
+        }
+        match self.ended {
+            Some(pid) => Err(ended_before(pid)),
+            None => Ok("SIGKILL to each of them".to_owned()),
+        }
     }
 
     fn prove_healed(&self, _: &dyn System) -> Look {
-        match self.hogs.iter().find(|hog| !hog.identity.is_gone()) {
+        if let Some(pid) = self.ended {
+            return Look::NotYet(ended_before(pid));
+        }
+        match self.processes.iter().find(|hog| !hog.identity.is_gone()) {
             Some(hog) => Look::NotYet(format!("process {} is still there", hog.identity.pid)),
             None => Look::Shown("gone from /proc".to_owned()),
         }
     }
+}
+
+/// The fault did not last as long as it was to.
+fn ended_before(pid: u32) -> String {
+    format!("process {pid} had ended before it was to be killed")
 }
 
 /// Makes this process die with its parent; false if that has died already.
@@ -254,7 +272,7 @@ mod tests {
     fn of(what: Action, child: Child) -> Hogs {
         let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let identity = Identity::of(child.id()).unwrap();
-        Hogs { what, hogs: vec![Hog { child, fd, identity, watched: Cell::new(None) }] }
+        Hogs { what, processes: vec![Hog { child, fd, identity, watched: Cell::new(None) }], ended: None }
     }
 
     #[test]
@@ -273,11 +291,13 @@ mod tests {
 
     /// For so long that a busy process would have been proven by far.
     fn looks(fault: &Hogs, system: &Fake) -> Vec<Look> {
-        let look = |_| {
-            std::thread::sleep(Duration::from_millis(10));
-            fault.prove(system)
-        };
-        (0..20).map(look).collect()
+        let begun = Instant::now();
+        let mut found = Vec::new();
+        while begun.elapsed() < 4 * WATCHED {
+            found.push(fault.prove(system));
+            std::thread::yield_now();
+        }
+        found
     }
 
     #[test]
@@ -288,11 +308,14 @@ mod tests {
         let shown = |look: &Look| matches!(look, Look::Shown(_));
         assert!(!looks(&fault, &system).iter().any(shown));
         // As after a start that took long.
-        let had = fault.hogs[0].proc().unwrap().schedstat().unwrap();
-        fault.hogs[0].watched.set(Some((Instant::now(), had.sum_exec_runtime + had.run_delay)));
+        let had = fault.processes[0].proc().unwrap().schedstat().unwrap();
+        fault.processes[0].watched.set(Some((Instant::now(), had.sum_exec_runtime + had.run_delay)));
         let found = looks(&fault, &system);
         assert!(!found.iter().any(shown), "{found:?}");
-        assert!(matches!(&found[19], Look::NotYet(what) if what.contains("has wanted")), "{found:?}");
+        assert!(
+            matches!(&found[found.len() - 1], Look::NotYet(what) if what.contains("has wanted")),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -302,8 +325,20 @@ mod tests {
         let busy = Command::new("sh").args(["-c", "ulimit -t 60; while :; do :; done"]).spawn().unwrap();
         let fault = of(Action::CpuHogs { hogs: 1, nice: 0 }, busy);
         while let Look::NotYet(_) = fault.prove(&system) {
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_process_that_ended_early_is_not_healed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut system = Fake::with_segments(dir.path());
+        let mut fault = idle(Action::Memory { bytes: 1 << 20 });
+        fault.processes[0].child.kill().unwrap();
+        fault.processes[0].child.wait().unwrap();
+        let why = fault.heal(&mut system).unwrap_err();
+        assert!(why.contains("had ended before"), "{why}");
+        assert_eq!(fault.prove_healed(&system), Look::NotYet(why));
     }
 
     #[test]
@@ -321,6 +356,6 @@ mod tests {
         let mut fault = Hogs::new(Action::Memory { bytes: u64::MAX });
         let refused = fault.inject(&mut system, &[]).unwrap_err();
         assert!(refused.contains("would leave less than 256 MiB"), "{refused}");
-        assert!(fault.hogs.is_empty());
+        assert!(fault.processes.is_empty());
     }
 }
