@@ -248,7 +248,9 @@ impl System for RunningFleet {
                 received_ns: offset.to_run_ns(outcome.received_ns),
                 result: match &outcome.result {
                     Ok(answer) => {
-                        let overlap = busy.overlap(outcome.worker, answer.started_ns, answer.finished_ns);
+                        let said = (answer.started_ns, answer.finished_ns);
+                        let within = (outcome.sent_ns, outcome.received_ns);
+                        let overlap = busy.overlap(outcome.worker, said, within);
                         Ok(words::answer(answer, overlap, |at_ns| offset.to_run_ns(at_ns)))
                     }
                     Err(failure) => Err(words::failure(failure)),

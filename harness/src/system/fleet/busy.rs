@@ -15,9 +15,15 @@ pub(super) struct Busy(HashMap<WorkerRef, VecDeque<(u64, u64)>>);
 
 impl Busy {
     /// Notes that `worker` says it was at work from `started_ns` to `finished_ns`; how much of that it has spent on another
-    /// task by its own word. Both are as the worker has read its clock: no conversion blurs them.
-    pub(super) fn overlap(&mut self, worker: WorkerRef, started_ns: u64, finished_ns: u64) -> Duration {
-        if finished_ns <= started_ns {
+    /// task by its own word. Both are as the worker has read its clock: no conversion blurs them. `within` is when the task was
+    /// sent and its answer received. Times beyond that are refused elsewhere, and say nothing of other tasks.
+    pub(super) fn overlap(
+        &mut self,
+        worker: WorkerRef,
+        (started_ns, finished_ns): (u64, u64),
+        within: (u64, u64),
+    ) -> Duration {
+        if finished_ns <= started_ns || started_ns < within.0 || finished_ns > within.1 {
             return Duration::ZERO;
         }
         let times = self.0.entry(worker).or_default();
@@ -41,7 +47,7 @@ mod tests {
     #[test]
     fn only_two_tasks_of_one_worker_at_one_time_overlap() {
         let mut busy = Busy::default();
-        let mut at = |worker, from, to| busy.overlap(worker, from, to).as_nanos();
+        let mut at = |worker, from, to| busy.overlap(worker, (from, to), (from, to)).as_nanos();
         assert_eq!(at(A, 100, 200), 0);
         assert_eq!(at(B, 100, 200), 0, "another worker");
         assert_eq!(at(A, 200, 300), 0, "right behind it");
@@ -53,10 +59,20 @@ mod tests {
     }
 
     #[test]
+    fn times_that_cannot_be_say_nothing_of_other_tasks() {
+        let mut busy = Busy::default();
+        for said in [(0, u64::MAX), (99, 150), (150, 401), (200, 150)] {
+            assert_eq!(busy.overlap(A, said, (100, 400)), Duration::ZERO, "{said:?}");
+        }
+        assert_eq!(busy.overlap(A, (100, 400), (100, 400)), Duration::ZERO, "none of them was noted");
+        assert_eq!(busy.overlap(A, (100, 400), (100, 400)).as_nanos(), 300);
+    }
+
+    #[test]
     fn what_is_kept_does_not_grow() {
         let mut busy = Busy::default();
         for at in 0..1000 {
-            assert_eq!(busy.overlap(A, at, at + 1), Duration::ZERO);
+            assert_eq!(busy.overlap(A, (at, at + 1), (0, 2000)), Duration::ZERO);
         }
         assert_eq!(busy.0[&A].len(), KEPT);
     }
