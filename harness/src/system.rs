@@ -232,6 +232,7 @@ pub enum Life {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
     pub pid: u32,
+    pub start_ticks: u64,
     /// In words: `killed by SIGKILL`.
     pub how: String,
 }

@@ -11,7 +11,7 @@ pub(super) struct Before {
     pub(super) known: Identity,
     pub(super) deaths: u32,
     /// The process whose death was noted last.
-    pub(super) died: Option<u32>,
+    pub(super) died: Option<Identity>,
     /// One that the known process followed before its end was noted.
     pub(super) unannounced: Option<u32>,
 }
@@ -64,7 +64,9 @@ pub(super) fn correct(
 fn can_have_died(process: &Process, before: &Before, known_lives: bool) -> bool {
     // A system that counts and does not say whose death is not contradicted.
     let Some(death) = &process.last_death else { return true };
-    let is_another = death.pid != 0 && before.died != Some(death.pid);
+    // Pids come again.
+    let dead = Identity { pid: death.pid, start_ticks: death.start_ticks };
+    let is_another = death.pid != 0 && before.died != Some(dead);
     is_another && (!known_lives || before.unannounced == Some(death.pid))
 }
 
@@ -74,9 +76,11 @@ mod tests {
     use crate::system::Death;
 
     const KNOWN: Identity = Identity { pid: 10, start_ticks: 1 };
+    const DIED: Identity = Identity { pid: 7, start_ticks: 1 };
 
     fn process(pid: u32, life: Life, deaths: u32, died: u32) -> Process {
-        let last_death = (deaths > 0).then(|| Death { pid: died, how: "killed by SIGKILL".to_owned() });
+        let how = "killed by SIGKILL".to_owned();
+        let last_death = (deaths > 0).then_some(Death { pid: died, start_ticks: 1, how });
         let (place, start_ticks, ended) = (PlaceId::worker(0, 1), 1, None);
         Process { place, incarnation: 1, pid, start_ticks, life, retiring: false, deaths, last_death, ended }
     }
@@ -84,7 +88,7 @@ mod tests {
     /// What is said and believed of a place whose known process lives or does not.
     fn check(said: (u32, Life, u32, u32), lives: bool, believed: (u32, Life, u32), wrong: Option<&str>) {
         let mut process = process(said.0, said.1, said.2, said.3);
-        let before = Before { known: KNOWN, deaths: 1, died: Some(7), unannounced: Some(8) };
+        let before = Before { known: KNOWN, deaths: 1, died: Some(DIED), unannounced: Some(8) };
         let presence = |it| if it == KNOWN && lives { Presence::Alive } else { Presence::Gone };
         let found = correct(&mut process, &before, presence);
         assert_eq!((process.pid, process.life, process.deaths), believed, "{said:?} {lives}");
@@ -114,5 +118,21 @@ mod tests {
         check((66, Life::Live, 2, 0), false, (66, Life::Live, 1), Some(deaths));
         // Its successor was noted before it.
         check((10, Life::Live, 2, 8), true, (10, Life::Live, 2), None);
+    }
+
+    #[test]
+    fn a_death_of_another_process_with_the_same_pid_is_believed() {
+        let before = Before {
+            known: Identity { pid: 7, start_ticks: 5 },
+            deaths: 1,
+            died: Some(DIED),
+            unannounced: None,
+        };
+        for (start_ticks, believed) in [(5, 2), (1, 1)] {
+            let mut process = process(66, Life::Live, 2, 7);
+            process.last_death.as_mut().unwrap().start_ticks = start_ticks;
+            correct(&mut process, &before, |_| Presence::Gone);
+            assert_eq!(process.deaths, believed, "{start_ticks}");
+        }
     }
 }

@@ -50,7 +50,7 @@ struct Noted {
     /// The system has said something of this place that cannot be: the log has that.
     contradicted: bool,
     /// The process whose death was noted last.
-    died: Option<u32>,
+    died: Option<Identity>,
     /// One that another process followed before its end was noted.
     unannounced: Option<u32>,
 }
@@ -406,7 +406,7 @@ impl Watch {
             return false;
         };
         noted.ended = process.life == Life::Dead;
-        noted.died = Some(death.pid);
+        noted.died = Some(Identity { pid: death.pid, start_ticks: death.start_ticks });
         let written = if new > EXITS_PER_LOOK_MAX { 1 } else { new };
         noted.deaths = noted.deaths.saturating_add(written);
         if written < new {

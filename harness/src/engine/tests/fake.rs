@@ -195,7 +195,8 @@ impl Fake {
         let identity = process.identity();
         process.deaths += 1;
         process.life = Life::Starting;
-        process.last_death = Some(Death { pid: process.pid, how: "killed by SIGKILL".to_owned() });
+        let Identity { pid, start_ticks } = identity;
+        process.last_death = Some(Death { pid, start_ticks, how: "killed by SIGKILL".to_owned() });
         self.present.remove(&identity);
         self.deaths += 1;
         let now = self.clock.now_ns();

@@ -26,7 +26,11 @@ pub(super) fn process(status: &ProcessStatus) -> Process {
         life,
         retiring: status.retiring,
         deaths: status.deaths,
-        last_death: status.last_death.as_ref().map(|death| Death { pid: death.pid, how: death.how.clone() }),
+        last_death: status.last_death.as_ref().map(|death| Death {
+            pid: death.pid,
+            start_ticks: death.start_ticks,
+            how: death.how.clone(),
+        }),
         ended: status.ended.clone(),
     }
 }
