@@ -309,7 +309,7 @@ impl Facts {
         self.balance.exit(exit);
         if exit.expected {
             self.exits_expected += 1;
-        } else if self.faults.explains(exit) {
+        } else if self.faults.explains(exit, self.agents.get(&exit.agent).map(|agent| agent.role)) {
             self.exits_declared.push(exit.clone());
             return true;
         } else {

@@ -2,7 +2,8 @@
 //! recovered.
 //!
 //! A death is declared if it is of a process that a firing was injected into, or of a worker of such a coordinator:
-//! those very processes, by pid, and each once. Everything else stays undeclared, also within the time of a fault.
+//! those very processes, by pid, and each once, if they ended as the fault ends processes, and soon enough. Everything
+//! else stays undeclared, also within the time of a fault.
 //!
 //! Recovery counts from the proof of the effect, or of the heal of a fault that lasts, to the first moment from which
 //! every affected place is attached and delivery is whole for [`STEADY_NS`]; that time itself is not counted. What is
@@ -22,6 +23,8 @@ use crate::runlog::event::{
 
 /// Delivery must be whole for so long before the fleet counts as recovered.
 pub const STEADY_NS: u64 = 5_000_000_000;
+/// What a fault makes the fleet do to its targets, the fleet has done so long after the fault is over.
+const ENDS_WITHIN_NS: u64 = 5_000_000_000;
 /// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
 /// sweep's period beside it.
 const HEARD_NS: u64 = 1_000_000_000;
@@ -65,6 +68,13 @@ impl Firing {
         self.over_ns().is_some()
     }
 
+    /// Until when what befalls its targets may be its effect. One that ends them itself ends them once: what dies then
+    /// is not there any more.
+    fn explains_until_ns(&self) -> u64 {
+        let over_ns = if self.lasts { self.healed_ns } else { self.injected_ns };
+        over_ns.filter(|_| !self.kind.ends_targets()).map_or(u64::MAX, |ns| ns.saturating_add(ENDS_WITHIN_NS))
+    }
+
     /// From when on the fleet can recover: nothing is done to it any more, and all of that was shown.
     fn over_ns(&self) -> Option<u64> {
         let (proven_ns, _) = self.proven.as_ref().filter(|_| self.failed.is_none())?;
@@ -98,10 +108,12 @@ pub struct FaultFacts {
     /// Sweeps that saw no fewer processes than a firing explains.
     pub sweeps_excused: u64,
     open: Vec<Open>,
-    /// Processes whose end is explained, and by which firing.
-    explains: BTreeMap<(AgentId, u32), usize>,
+    /// Processes whose end is explained, and by which firings, in their order.
+    explains: BTreeMap<(AgentId, u32), Vec<usize>>,
     /// Whose stop, suspicion or hang is explained.
     disturbs: BTreeMap<(AgentId, u32), usize>,
+    /// Those of them that the fleet has found to be hung.
+    hung: BTreeSet<(AgentId, u32)>,
     /// Processes that were killed, and the instant before; until their death is noticed.
     killed: BTreeMap<u32, u64>,
     /// Firings that have all their places back: until when sweeps may not have heard of it.
@@ -211,18 +223,22 @@ impl FaultFacts {
             let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
-        let explains = firing.kind.explains_deaths();
+        let kind = firing.kind;
+        let explains = kind.explains_deaths();
         for (agent, pid) in &hit {
             if explains {
-                self.explains.insert((*agent, *pid), index);
+                let firings = &self.firings;
+                let of = self.explains.entry((*agent, *pid)).or_default();
+                of.retain(|earlier| step.at_ns <= firings[*earlier].explains_until_ns());
+                of.push(index);
                 self.disturbs.insert((*agent, *pid), index);
             }
         }
-        if firing.kind.ends_targets() {
+        if kind.ends_targets() {
             self.killed.extend(step.targets.iter().map(|target| (target.pid, step.at_ns)));
         }
         let hit: BTreeSet<AgentId> = hit.into_keys().collect();
-        let missing = if firing.kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
+        let missing = if kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
         self.open.push(Open { firing: index, hit, missing, steady_ns: step.at_ns });
     }
 
@@ -234,13 +250,21 @@ impl FaultFacts {
     /// Nothing was done: nothing is explained.
     fn forget(&mut self, index: usize) {
         self.open.retain(|open| open.firing != index);
-        self.explains.retain(|_, firing| *firing != index);
+        self.explains.values_mut().for_each(|firings| firings.retain(|firing| *firing != index));
         self.disturbs.retain(|_, firing| *firing != index);
     }
 
     /// Whether a firing explains a death that was not asked for otherwise.
-    pub(super) fn explains(&mut self, exit: &AgentExit) -> bool {
-        let Some(index) = self.explains.remove(&(exit.agent, exit.pid)) else { return false };
+    pub(super) fn explains(&mut self, exit: &AgentExit, role: Option<Role>) -> bool {
+        let key = (exit.agent, exit.pid);
+        let is_hung = self.hung.remove(&key);
+        let firings = self.explains.remove(&key).unwrap_or_default();
+        let is_its = |index: &usize| {
+            let firing = &self.firings[*index];
+            exit.seen_ns <= firing.explains_until_ns()
+                && role.is_some_and(|role| firing.kind.ends_by(role, &exit.how, is_hung))
+        };
+        let Some(index) = firings.into_iter().rev().find(is_its) else { return false };
         let firing = &mut self.firings[index];
         firing.deaths += 1;
         self.noticed(index, exit.seen_ns);
@@ -261,10 +285,14 @@ impl FaultFacts {
         let other = firing
             .injected_ns
             .is_none_or(|at_ns| begins_ns < at_ns || incident.to_ns.is_some_and(|to_ns| to_ns < at_ns));
-        if other || incident.kind == IncidentKind::Scaled {
+        let is_late = incident.from_ns > firing.explains_until_ns();
+        if other || is_late || incident.kind == IncidentKind::Scaled {
             return false;
         }
         self.disturbs.remove(&key);
+        if incident.kind == IncidentKind::Hung {
+            self.hung.insert(key);
+        }
         let injected_ns = firing.injected_ns.unwrap_or_default();
         self.noticed(index, incident.from_ns.max(injected_ns));
         true
@@ -358,6 +386,7 @@ impl FaultFacts {
         self.explains.clear();
         self.killed.clear();
         self.disturbs.clear();
+        self.hung.clear();
         self.settling.clear();
     }
 }

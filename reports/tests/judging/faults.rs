@@ -7,17 +7,19 @@ use crate::gates::evidence;
 use crate::synthetic::{Run, judge, log_of};
 
 pub(crate) const MS: u64 = 1_000_000;
-const SECOND: u64 = 1_000 * MS;
+pub(crate) const SECOND: u64 = 1_000 * MS;
 /// Of worker/0.1, and of the coordinator over it.
 pub(crate) const WORKER: (u32, &str) = (4, "worker/0.1");
-const COORDINATOR: (u32, &str) = (2, "coord/0");
+pub(crate) const COORDINATOR: (u32, &str) = (2, "coord/0");
 
 /// A run with a fault that fires once, 10 s after the launch.
 pub(crate) struct Faulty {
     pub(crate) run: Run,
     kind: FaultKind,
     at: (u32, &'static str),
-    more: Vec<(u64, Event)>,
+    /// Another fault into the same place, whose firing has the number 1.
+    pub(crate) also: Option<FaultKind>,
+    pub(crate) more: Vec<(u64, Event)>,
 }
 
 pub(crate) const AT: u64 = 10 * SECOND;
@@ -28,11 +30,7 @@ fn run(asking: &str) -> Run {
 
 impl Faulty {
     pub(crate) fn new(asking: &str, kind: FaultKind, at: (u32, &'static str)) -> Self {
-        Self { run: run(asking), kind, at, more: Vec::new() }
-    }
-
-    fn lasts_ns(&self) -> Option<u64> {
-        self.kind.is_healed().then_some(SECOND)
+        Self { run: run(asking), kind, at, also: None, more: Vec::new() }
     }
 
     pub(crate) fn step(&mut self, at_ns: u64, step: FaultStepKind) -> &mut Self {
@@ -56,6 +54,13 @@ impl Faulty {
         self.exit_of(at_ns, (agent, name), (1, 1_000 + agent))
     }
 
+    pub(crate) fn how(&mut self, how: &str) -> &mut Self {
+        if let Some((_, Event::AgentExit(exit))) = self.more.last_mut() {
+            exit.how = how.into();
+        }
+        self
+    }
+
     fn exit_of(
         &mut self,
         at_ns: u64,
@@ -75,7 +80,7 @@ impl Faulty {
         self
     }
 
-    fn replaced(&mut self, at_ns: u64, (agent, name): (u32, &str), incarnation: u32) -> &mut Self {
+    pub(crate) fn replaced(&mut self, at_ns: u64, (agent, name): (u32, &str), incarnation: u32) -> &mut Self {
         let new = AgentReplaced {
             agent,
             incarnation,
@@ -99,6 +104,21 @@ impl Faulty {
         faulty
     }
 
+    fn facts(&self, firing: u32, kind: FaultKind) -> FaultFacts {
+        FaultFacts {
+            name: if firing == 0 { "planned".into() } else { format!("planned-{firing}") },
+            kind,
+            words: "something to 1 of 6 workers".into(),
+            firings: vec![FiringFacts {
+                firing,
+                at_ns: AT + u64::from(firing),
+                lasts_ns: kind.is_healed().then_some(SECOND),
+                targets: vec![self.at.1.into()],
+                words: vec![],
+            }],
+        }
+    }
+
     pub(crate) fn judge(&self) -> Judgement {
         self.judge_with(|_| {})
     }
@@ -113,18 +133,8 @@ impl Faulty {
         for (t_ns, event) in &mut events {
             match event {
                 Event::Header(header) => {
-                    header.plan.faults = vec![FaultFacts {
-                        name: "planned".into(),
-                        kind: self.kind,
-                        words: "something to 1 of 6 workers".into(),
-                        firings: vec![FiringFacts {
-                            firing: 0,
-                            at_ns: AT,
-                            lasts_ns: self.lasts_ns(),
-                            targets: vec![self.at.1.into()],
-                            words: vec![],
-                        }],
-                    }];
+                    let all = (0..).zip(std::iter::once(self.kind).chain(self.also));
+                    header.plan.faults = all.map(|(firing, kind)| self.facts(firing, kind)).collect();
                 }
                 Event::Sample(sample) => {
                     for row in &mut sample.agents {

@@ -5,6 +5,7 @@
 
 mod contention;
 mod damage;
+mod declared;
 mod disturbed;
 mod documents;
 mod faults;

@@ -6,7 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AgentId;
+use super::{AgentId, Role};
+
+/// How the log says that a worker ended because its coordinator had.
+const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
+/// The status of a process of the fleet whose shared memory was overwritten (`docs/exit-codes.md`),
+const OVERWRITTEN: &str = "73";
+/// or truncated.
+const TRUNCATED: &str = "74";
+/// The statuses of a worker that was told to stop, or found a ring that cannot be, another epoch or another task.
+const OBEYED: [&str; 4] = ["0", "71", "72", "77"];
 
 /// A declared fault, with every choice made. From format 2.2 on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,23 +153,91 @@ impl FaultKind {
 
     /// Whether it is done to chosen processes, and not to the host or a file system.
     pub fn has_targets(self) -> bool {
-        !self.is_of_shm() && !matches!(self, Self::CpuHogs | Self::Memory)
+        match self {
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate
+            | Self::SegmentScribble => true,
+            Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::CpuHogs
+            | Self::Memory => false,
+        }
     }
 
     /// Whether it is done to the file of a coordinator's region.
     pub fn is_of_segments(self) -> bool {
-        matches!(self, Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble)
+        match self {
+            Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble => true,
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::CpuHogs
+            | Self::Memory => false,
+        }
     }
 
     /// Whether it can end processes by way of what it does to them, before that end is in the log.
     pub fn may_end_targets(self) -> bool {
-        matches!(self, Self::Pause | Self::SegmentTruncate | Self::SegmentScribble)
+        match self {
+            Self::Pause | Self::SegmentTruncate | Self::SegmentScribble => true,
+            Self::Kill
+            | Self::Stop
+            | Self::Limit
+            | Self::Cpus
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::CpuHogs
+            | Self::Memory => false,
+        }
     }
 
     /// Whether a death of a process that it was done to may be its effect. A process must not crash for want of
-    /// descriptors or processors.
+    /// descriptors, processors or memory, nor because a file that it has mapped has no name.
     pub fn explains_deaths(self) -> bool {
-        !matches!(self, Self::Limit | Self::Cpus)
+        self.ends_targets() || self.may_end_targets()
+    }
+
+    /// Whether it ends a process of this role in this way. `how` is in the words of the log, `is_hung` says that the
+    /// fleet had found before that the process makes no progress, which ends it by SIGKILL.
+    pub fn ends_by(self, role: Role, how: &str, is_hung: bool) -> bool {
+        let exited = |status: &str| {
+            how.strip_prefix("exited with status ").is_some_and(|rest| rest.split(':').next() == Some(status))
+        };
+        let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
+        match self {
+            Self::Kill | Self::Stop | Self::Pause => true,
+            Self::SegmentTruncate => exited(TRUNCATED) || with_its_coordinator,
+            // A worker obeys words that are wrong, and gives up rings that are: its status says which.
+            Self::SegmentScribble => {
+                let obeyed = role == Role::Worker && OBEYED.into_iter().any(exited);
+                exited(OVERWRITTEN) || obeyed || with_its_coordinator || is_hung && how == "killed by SIGKILL"
+            }
+            Self::Limit
+            | Self::Cpus
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::CpuHogs
+            | Self::Memory => false,
+        }
     }
 
     /// Whether it is done to all of the host, by processes of the harness that no sweep sees.

@@ -1,0 +1,106 @@
+//! Which deaths a declared fault explains: by their kind, how the process ended, and when.
+
+use reports::Verdict;
+use reports::runlog::event::*;
+
+use crate::faults::{AT, COORDINATOR, Faulty, MS, SECOND, WORKER};
+
+const WITH_IT: &str = "ended when its coordinator died";
+const OVERWRITTEN: &str = "exited with status 73: its shared memory was overwritten";
+const TRUNCATED: &str = "exited with status 74: its shared memory was truncated";
+const KILLED: &str = "killed by SIGKILL";
+
+/// A fault in the region of coord/0 that is healed after a second if it has a heal, and one process that ends.
+fn dies(kind: FaultKind, after_ns: u64, of: (u32, &str), how: &str) -> Faulty {
+    use FaultStepKind::{HealProven, Healed, Injected, Proven};
+    let mut faulty = Faulty::new("delivery.rate >= 100%", kind, COORDINATOR);
+    faulty.step(AT, Injected).step(AT + MS, Proven);
+    if kind.is_healed() {
+        faulty.step(AT + SECOND, Healed).step(AT + SECOND + MS, HealProven);
+    }
+    faulty.exit(AT + after_ns, of).how(how).replaced(AT + after_ns + 100 * MS, of, 2);
+    faulty
+}
+
+#[track_caller]
+fn explained(faulty: &Faulty, wanted: bool) {
+    let verdict = if wanted { Verdict::Pass } else { Verdict::Fail };
+    let judgement = faulty.judge();
+    let found = judgement.evidence.iter().find(|e| e.name == "no undeclared death").unwrap();
+    assert_eq!(found.verdict, verdict, "{found:?}");
+}
+
+#[test]
+fn a_region_without_its_name_explains_no_death() {
+    for after_ns in [500 * MS, 3 * SECOND] {
+        for how in [KILLED, OVERWRITTEN, WITH_IT] {
+            explained(&dies(FaultKind::SegmentUnlink, after_ns, WORKER, how), false);
+            explained(&dies(FaultKind::SegmentUnlink, after_ns, COORDINATOR, how), false);
+        }
+    }
+}
+
+#[test]
+fn what_is_overwritten_or_cut_off_explains_its_own_end_for_a_short_time() {
+    use FaultKind::{SegmentScribble, SegmentTruncate};
+    for (kind, own, of_another) in
+        [(SegmentScribble, OVERWRITTEN, TRUNCATED), (SegmentTruncate, TRUNCATED, OVERWRITTEN)]
+    {
+        for (of, how) in [(COORDINATOR, own), (WORKER, own), (WORKER, WITH_IT)] {
+            explained(&dies(kind, 300 * MS, of, how), true);
+            explained(&dies(kind, 12 * SECOND, of, how), false);
+        }
+        for of in [COORDINATOR, WORKER] {
+            for how in [KILLED, of_another, "exited with status 70", "exited with status 7"] {
+                explained(&dies(kind, 300 * MS, of, how), false);
+            }
+        }
+        explained(&dies(kind, 300 * MS, COORDINATOR, WITH_IT), false);
+    }
+    // A worker obeys wrong words, and its coordinator does not.
+    explained(&dies(SegmentScribble, 300 * MS, WORKER, "exited with status 71"), true);
+    explained(&dies(SegmentScribble, 300 * MS, COORDINATOR, "exited with status 71"), false);
+}
+
+#[test]
+fn a_pause_explains_a_death_until_a_short_time_after_its_heal() {
+    explained(&dies(FaultKind::Pause, 500 * MS, WORKER, KILLED), true);
+    explained(&dies(FaultKind::Pause, 2 * SECOND, WORKER, KILLED), true);
+    explained(&dies(FaultKind::Pause, 12 * SECOND, WORKER, KILLED), false);
+}
+
+#[test]
+fn what_is_done_to_the_host_or_a_limit_explains_no_death() {
+    for kind in FaultKind::ALL {
+        let explains = matches!(
+            kind,
+            FaultKind::Kill
+                | FaultKind::Stop
+                | FaultKind::Pause
+                | FaultKind::SegmentTruncate
+                | FaultKind::SegmentScribble
+        );
+        assert_eq!(kind.explains_deaths(), explains, "{kind:?}");
+        let ways = [KILLED, OVERWRITTEN, TRUNCATED, WITH_IT];
+        assert_eq!(ways.iter().any(|how| kind.ends_by(Role::Worker, how, true)), explains, "{kind:?}");
+    }
+}
+
+#[test]
+fn of_two_faults_in_one_process_each_explains_the_death_that_is_its_own() {
+    use FaultStepKind::{HealProven, Healed, Injected, Proven};
+    let later = |step: Event| match step {
+        Event::Fault(step) => Event::Fault(FaultStep { firing: 1, ..step }),
+        other => other,
+    };
+    // A worker that hangs in a pause is killed when its coordinator's memory has been overwritten meanwhile.
+    let mut faulty = Faulty::new("delivery.rate >= 100%", FaultKind::Pause, COORDINATOR);
+    faulty.step(AT, Injected).step(AT + MS, Proven);
+    let mut scribble = Faulty::new("", FaultKind::SegmentScribble, COORDINATOR);
+    scribble.step(AT + 10 * MS, Injected).step(AT + 11 * MS, Proven);
+    faulty.more.extend(scribble.more.into_iter().map(|(at_ns, step)| (at_ns, later(step))));
+    faulty.step(AT + SECOND, Healed).step(AT + SECOND + MS, HealProven);
+    faulty.also = Some(FaultKind::SegmentScribble);
+    faulty.exit(AT + 500 * MS, WORKER).replaced(AT + 600 * MS, WORKER, 2);
+    explained(&faulty, true);
+}
