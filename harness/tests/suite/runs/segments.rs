@@ -81,11 +81,12 @@ fn what_befalls_a_region_after_its_fault_is_healed_is_a_finding() {
 
 #[test]
 fn a_name_that_is_taken_is_not_given_back_and_the_run_says_so() {
-    let bench = with_fault(5, "kind = \"segment-unlink\"\nfor = \"1s\"");
+    let bench = with_fault(12, "kind = \"segment-unlink\"\nfor = \"8s\"");
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let hit = target(&bench);
-    std::fs::write(fleet(&bench).join(&hit), "another").unwrap();
+    // Not what the fleet has put back there, if this process came too late.
+    std::fs::File::create_new(fleet(&bench).join(&hit)).unwrap();
     let done = run.end();
     let last = steps(&bench).pop().unwrap();
     assert_eq!(last.step, FaultStepKind::Unhealed, "{}", done.stdout);
