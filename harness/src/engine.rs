@@ -24,13 +24,14 @@ pub mod sink;
 mod stillness;
 pub mod stop;
 mod watch;
+mod written;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};
-use crate::system::{LaunchError, Launcher, System};
+use crate::system::{LaunchError, Launcher, Noticed, System};
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
@@ -52,6 +53,7 @@ use std::time::Duration;
 use stop::{Stop, StopMode};
 use thiserror::Error;
 use watch::Watch;
+use written::Written;
 
 /// A single reading of bare forks is as long as the host's other programs make it.
 const BARE_FORKS_TIMES: usize = 3;
@@ -127,6 +129,7 @@ fn run_by(
         clock,
         rounds: 0,
         failures: Failures::new(),
+        written: Written::default(),
         unprepared: false,
     };
     let (reason, detail) = run.carry_out();
@@ -177,6 +180,8 @@ struct Run<'a> {
     clock: Clock,
     rounds: u64,
     failures: Failures,
+    /// By the faults of the load.
+    written: Written,
     /// The set-up failed.
     unprepared: bool,
 }
@@ -331,6 +336,7 @@ impl Run<'_> {
         let mut loader = Loader::new(tools, system, watch, &mut self.failures);
         let ended = loader.run(self.stop);
         self.rounds = loader.rounds();
+        self.written = loader.take_written();
         let (refused, rejected) = (loader.refused(), loader.rejected());
         // With its end of the sampling thread's channel.
         drop(loader);
@@ -373,8 +379,13 @@ impl Run<'_> {
             // The exits are judged.
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: how.clone() }));
         }
-        for text in &stopped.overwritten {
-            self.log.record(Event::Alert(Alert { severity: Severity::Minor, text: text.clone() }));
+        for notice in &stopped.overwritten {
+            let Noticed::Overwritten { text, .. } = &notice.what else { continue };
+            let alert = match self.written.explains(notice) {
+                Some(text) => Alert { severity: Severity::Info, text },
+                None => Alert { severity: Severity::Minor, text: text.clone() },
+            };
+            self.log.record(Event::Alert(alert));
         }
         for text in stopped.adopted.iter().chain(&stopped.strangers) {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));

@@ -15,7 +15,7 @@ mod pause;
 mod segment;
 mod shm;
 
-use crate::scenario::fault::{Action, Firing};
+use crate::scenario::fault::{Action, Firing, Overwrite};
 use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -50,7 +50,7 @@ pub trait Fault: fmt::Debug {
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String>;
 
     /// What was written into words of the memory of coordinators: whose, which word, and what.
-    fn written(&self) -> Vec<(u32, String, u64)> {
+    fn written(&self) -> Vec<Overwrite> {
         Vec::new()
     }
 

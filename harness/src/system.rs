@@ -472,7 +472,7 @@ pub struct Stopped {
     /// All that [`System::altered`] has found.
     pub altered: Vec<String>,
     /// Words of its memory that another program has overwritten, as far as no notice has told so before.
-    pub overwritten: Vec<String>,
+    pub overwritten: Vec<Notice>,
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@
 
 use super::recorder::Handle;
 use super::watch::Watch;
+use super::written::Written;
 use crate::fault::{self, Fault, Look};
 use crate::scenario::Plan;
 use crate::scenario::unit::nanos;
-use crate::system::{PlaceId, Presence, Process, System};
+use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
-use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,8 +18,6 @@ use std::time::Duration;
 const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks for it.
 const LOOK_NS: u64 = 2_000_000;
-/// Words that are remembered, as opposed to what others write. The fleet names those that it names within a second.
-const WRITTEN_MAX: usize = 4096;
 
 /// What a firing waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +48,12 @@ pub struct Faults<'a> {
     log: Handle,
     active: Vec<Active>,
     looked_ns: u64,
-    /// What was written into the memory of coordinators, the newest last.
-    written: VecDeque<(u32, String, u64)>,
+    written: Written,
 }
 
 impl<'a> Faults<'a> {
     pub fn new(plan: &'a Plan, shm_dir: &'a Path, log: Handle) -> Self {
-        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0, written: VecDeque::new() }
+        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0, written: Written::default() }
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
@@ -105,9 +102,7 @@ impl<'a> Faults<'a> {
             Err(why) => self.record(number, FaultStepKind::NotInjected, now_ns, why),
             Ok(how) => {
                 self.record_with(number, FaultStepKind::Injected, (now_ns, how), facts);
-                self.written.extend(fault.written());
-                let surplus = self.written.len().saturating_sub(WRITTEN_MAX);
-                self.written.drain(..surplus);
+                self.written.note(&fault.written(), now_ns);
                 let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
                 let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
                 self.active.push(Active { number, fault, stage: Stage::Proving { until_ns }, heals_ns });
@@ -115,27 +110,9 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// Whether a fault has written that into a word of this place; true once for each time.
-    pub fn wrote(&mut self, place: PlaceId, word: &str, value: u64) -> bool {
-        let is_it = |(coordinator, name, written): &(u32, String, u64)| {
-            let is_named = match place {
-                PlaceId::Coordinator(index) => {
-                    index == *coordinator && name.split('[').next() == word.split('[').next()
-                }
-                PlaceId::Worker(worker) => {
-                    worker.coordinator == *coordinator
-                        && *name == format!("workers[{}].{word}", worker.worker)
-                }
-                PlaceId::Supervisor => false,
-            };
-            // A stamp is put back by words of four bytes.
-            is_named && [*written, *written & u64::from(u32::MAX), *written >> 32].contains(&value)
-        };
-        let at = self.written.iter().position(is_it);
-        if word.starts_with("stamp.") {
-            return at.is_some();
-        }
-        at.and_then(|at| self.written.remove(at)).is_some()
+    /// What was written into the memory of coordinators.
+    pub fn written(&mut self) -> &mut Written {
+        &mut self.written
     }
 
     /// Looks for proofs and heals what is due. Cheap if nothing is under way.

@@ -24,6 +24,7 @@ use super::schedule::{Calendar, Due, Step};
 use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
+use super::written::Written;
 use crate::scenario::{Part, Plan, Plotted};
 use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
@@ -159,6 +160,11 @@ impl<'a> Loader<'a> {
             load_ns: None,
             following: Following::default(),
         }
+    }
+
+    /// What its faults have written, for what the system finds when it ends.
+    pub fn take_written(&mut self) -> Written {
+        std::mem::take(self.faults.written())
     }
 
     /// Rounds begun.

@@ -199,9 +199,8 @@ impl Fault for Segment {
         }
     }
 
-    fn written(&self) -> Vec<(u32, String, u64)> {
-        let words = self.hit.iter().flat_map(|hit| &hit.written);
-        words.map(|word| (word.coordinator, word.name.clone(), word.number())).collect()
+    fn written(&self) -> Vec<Overwrite> {
+        self.hit.iter().flat_map(|hit| hit.written.iter().cloned()).collect()
     }
 
     fn prove_healed(&self, _: &dyn System) -> Look {

@@ -375,7 +375,9 @@ impl System for RunningFleet {
         let (how, adopted, cleaned) = (stopped.how, stopped.adopted, stopped.cleaned);
         // Its memory is mapped here as long as this process has it: what its processes found in the end is there.
         let seen = self.follower.rest().unwrap_or_default();
-        let overwritten = seen.iter().filter_map(words::overwritten).collect();
+        let offset = Offset::now(self.zero_ns);
+        let all = seen.iter().filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns)));
+        let overwritten = all.filter(|notice| matches!(notice.what, Noticed::Overwritten { .. })).collect();
         Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone(), overwritten }
     }
 

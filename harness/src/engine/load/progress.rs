@@ -10,13 +10,12 @@ impl Loader<'_> {
     /// What the system has noticed about itself.
     pub(super) fn notice(&mut self) {
         let mut notices = self.system.notices();
-        notices.retain(|notice| match &notice.what {
-            Noticed::Overwritten { word, found, text } if self.faults.wrote(notice.place, word, *found) => {
-                let text = format!("{text}: a fault of this run had");
+        notices.retain(|notice| match self.faults.written().explains(notice) {
+            Some(text) => {
                 self.tools.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
                 false
             }
-            _ => true,
+            None => true,
         });
         if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
             self.watch.scaled();

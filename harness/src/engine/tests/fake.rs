@@ -84,7 +84,9 @@ pub struct Fake {
     stopped: HashSet<Identity>,
     obeys: Obeys,
     /// Where its coordinator has a region.
-    segments: Option<PathBuf>,
+    pub segments: Option<PathBuf>,
+    /// What it finds overwritten when it is stopped.
+    pub finds: Option<Box<dyn Fn(u64) -> Vec<Notice>>>,
 }
 
 /// What becomes of orders.
@@ -126,6 +128,7 @@ impl Fake {
             obeys: Obeys::All,
             turn: 0,
             segments: None,
+            finds: None,
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
         for place in places.into_iter().chain((0..workers).map(|n| PlaceId::worker(0, n))) {
@@ -465,7 +468,7 @@ impl System for Fake {
             cleaned: Vec::new(),
             strangers: Vec::new(),
             altered: Vec::new(),
-            overwritten: Vec::new(),
+            overwritten: self.finds.as_ref().map_or_else(Vec::new, |find| find(self.clock.now_ns())),
         }
     }
 

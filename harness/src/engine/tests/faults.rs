@@ -1,13 +1,15 @@
 //! Declared faults on a scripted system: every step in the log, and nothing proven that did not show.
 
 use super::fake::{Fake, Obeys};
-use super::{Done, SCENARIO, run_into};
+use super::{Done, SCENARIO, request, run_into};
 use crate::engine::sink::MemorySink;
+use crate::scenario::fault::Overwrite;
+use crate::system::{Notice, Noticed, PlaceId};
 use reports::Verdict;
-use reports::runlog::event::Event;
 use reports::runlog::event::FaultStepKind::{
     self, HealProven, Healed, Injected, NotInjected, Proven, Unhealed, Unproven,
 };
+use reports::runlog::event::{Event, Severity};
 
 /// A load of 12 s, with a fault.
 fn scenario(fault: &str) -> String {
@@ -99,4 +101,41 @@ fn the_calendar_follows_from_the_seed_and_rolls_where_it_is_asked_to() {
     let mut names: Vec<_> = done.crashes().iter().map(|exit| exit.name.clone()).collect();
     names.sort();
     assert_eq!(names, ["worker/0.0", "worker/0.1", "worker/0.2"]);
+}
+
+#[test]
+fn what_a_fault_has_written_is_told_apart_also_if_it_is_found_at_the_end() {
+    let text =
+        scenario("kind = \"segment-scribble\"\nrole = \"coordinator\"\npart = \"state\"\nat = \"11s\"");
+    let word = request(&text).plan.calendar().firings()[0].words[0].clone();
+    let dir = tempfile::tempdir().unwrap();
+    let region = dir.path().join("c0");
+    std::fs::write(&region, vec![0; word.at as usize + 8]).unwrap();
+    let done = run_into(&MemorySink::default(), &text, |clock, _| {
+        let mut fake = Fake::new(clock, 3);
+        fake.segments = Some(dir.path().to_owned());
+        fake.finds = Some(Box::new(move |at_ns| {
+            let at = word.at as usize;
+            let value = std::fs::read(&region).unwrap()[at..at + word.value.len()].to_vec();
+            let own = Overwrite { value, ..word.clone() }.number();
+            let found = |found, text: &str| {
+                let word = word.name.clone().leak();
+                Notice {
+                    at_ns,
+                    place: PlaceId::Coordinator(0),
+                    what: Noticed::Overwritten { word, found, text: text.to_owned() },
+                }
+            };
+            vec![found(own ^ 1, "foreign"), found(own, "own"), found(own, "again")]
+        }));
+        fake
+    });
+    assert_eq!(steps(&done)[0].1, Injected);
+    let alerts = done.all(|event| if let Event::Alert(alert) = event { Some(alert) } else { None });
+    let of = |severity| {
+        let texts = alerts.iter().filter(move |alert| alert.severity == severity);
+        texts.map(|alert| alert.text.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(Severity::Minor), ["foreign", "again"]);
+    assert!(of(Severity::Info).contains(&"own: a fault of this run had"), "{alerts:?}");
 }

@@ -148,7 +148,7 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
 }
 
 /// A word that another program has overwritten, if the event is about one.
-pub(super) fn overwritten(seen: &Seen) -> Option<String> {
+fn overwritten(seen: &Seen) -> Option<String> {
     let What::Overwritten { .. } = &seen.what else { return None };
     let of = match seen.subject {
         Subject::Place(place) => place,
