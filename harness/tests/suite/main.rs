@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_criteria;
+mod bad_faults;
 mod bad_input;
 mod cli;
 mod docs;

@@ -12,6 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use reports::runlog::event::{FaultFacts, FiringFacts};
 use std::time::Duration;
 
+/// Of one fault, over the whole load: targets of its injections, or words that are overwritten. All of them are in memory
+/// before the first, and in the log's header.
+pub(super) const DRAWN_MAX: u64 = 1 << 18;
+
 /// One injection: everything about it is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firing {
@@ -49,14 +53,7 @@ impl Calendar {
                 ChaCha8Rng::seed_from_u64(seed::child(root, &format!("fault/{}/words", fault.name)));
             let mut turn = 0;
             let first = fault.starts(load);
-            let times = match (fault.every, fault.times) {
-                (None, _) => 1,
-                (Some(_), Some(times)) => times,
-                (Some(every), None) => {
-                    until(load.saturating_sub(first), every, fault.lasts.unwrap_or_default())
-                }
-            };
-            for number in 0..times {
+            for number in 0..times(fault, load) {
                 let at = first + fault.every.unwrap_or_default() * number;
                 let targets = choose(fault, shape, &mut random, &mut turn);
                 let mut fire = |at, targets: Vec<PlaceId>| {
@@ -105,6 +102,17 @@ impl Calendar {
                 firings: of(index),
             })
             .collect()
+    }
+}
+
+/// How often it is injected; in a rolling one, into all of its targets each time.
+pub(super) fn times(fault: &Fault, load: Duration) -> u32 {
+    match (fault.every, fault.times) {
+        (None, _) => 1,
+        (Some(_), Some(times)) => times,
+        (Some(every), None) => {
+            until(load.saturating_sub(fault.starts(load)), every, fault.lasts.unwrap_or_default())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A fault's keys against each other, the load and the fleet.
 
+use super::calendar::{DRAWN_MAX, times};
 use super::{
     APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, HOGS, MEMORY, Many, NICE,
     Of, PART, PICK, Part, Pick, RESOURCE, ROLE, RawFault, SHARE, SIZE, SegmentFault, ShmFault, TO, WORDS,
@@ -59,18 +60,26 @@ pub(super) fn check_one(
         lasts: raw.lasts.value.map(|lasts| lasts.value).filter(|_| kind.is_healed()),
     };
     let Of { shape, room, .. } = fleet?;
-    if let Some(count) = &raw.count.value {
-        let all = fault.all(shape);
-        if count.value > all && fault.role.is_some() {
-            let message = format!("`{}` is {}, and the fleet has {all} of them", count.path, count.value);
-            count.reject(found, message, "write a smaller number, or `share = \"100%\"`");
-        }
+    if let Some(count) = raw.count.value.as_ref().filter(|_| fault.role.is_some()) {
+        check_count(count, fault.all(shape), found);
     }
     if let Some(size) = raw.size.value.as_ref().filter(|_| kind == FaultKind::ShmLimit) {
         check_size(size, shape, room, found);
     }
+    let mistakes = found.len();
     check_times(&fault, raw.at.as_ref()?, load?.duration(), shape, found);
+    // Where the times are wrong, the number of injections is.
+    if found.len() == mistakes {
+        check_drawn(&fault, raw.at.as_ref()?, load?.duration(), shape, found);
+    }
     Some(fault)
+}
+
+fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
+    if count.value > all {
+        let message = format!("`{}` is {}, and the fleet has {all} of them", count.path, count.value);
+        count.reject(found, message, "write a smaller number, or `share = \"100%\"`");
+    }
 }
 
 /// A fleet that ends during its load is lost, also if that was asked for.
@@ -197,6 +206,25 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
             words: raw.words.value.as_ref().map_or(1, |words| words.value),
         }),
     })
+}
+
+/// What a calendar holds of a fault has a bound.
+fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {
+    let firings = u64::from(times(fault, load));
+    let targets = u64::from(fault.many.of(fault.all(shape)));
+    let (words, what) = match fault.action {
+        Action::Segment(SegmentFault::Scribble { words, .. }) => (u64::from(words), "words"),
+        _ => (1, "processes"),
+    };
+    let drawn = firings.saturating_mul(targets).saturating_mul(words);
+    if drawn > DRAWN_MAX {
+        let message = format!("the fault `{}` would be done to {drawn} {what} in all", fault.name);
+        let hint = match what {
+            "words" => "write fewer `words`, a smaller `count` or `times`, or a longer `every`",
+            _ => "write a smaller `count` or `times`, or a longer `every`",
+        };
+        at.reject(found, message, format!("at most {DRAWN_MAX}: {hint}"));
+    }
 }
 
 fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {

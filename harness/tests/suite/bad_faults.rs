@@ -1,0 +1,34 @@
+//! Mistakes in `[[fault]]` that concern its whole calendar.
+
+use crate::bad_input::{GOOD, said};
+use harness::scenario::Selection;
+
+fn with(keys: &str, duration: &str) -> String {
+    let fault = format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n[sampling]");
+    // Without its profile, whose load is short.
+    let good = GOOD.split("[profile").next().unwrap_or_default();
+    let text = good.replacen("[sampling]", &fault, 1).replacen("workers = 4", "workers = 400", 1);
+    said(&text.replacen("duration = \"6s\"", &format!("duration = \"{duration}\""), 1), &Selection::default())
+}
+
+#[test]
+fn a_calendar_holds_so_many_words_and_targets_and_no_more() {
+    let scribble = "kind = \"segment-scribble\"\nrole = \"coordinator\"";
+    let kill = "kind = \"kill\"\nrole = \"worker\"";
+    for (keys, drawn) in [
+        (format!("{scribble}\ncount = 2\nwords = 1024\nevery = \"1ms\"\ntimes = 100000"), "204800000 words"),
+        (format!("{scribble}\ncount = 2\nwords = 1024\nevery = \"10ms\""), "61235200 words"),
+        (format!("{scribble}\nwords = 1024\nevery = \"1s\"\ntimes = 257"), "263168 words"),
+        (format!("{kill}\ncount = 800\nevery = \"1ms\"\ntimes = 100000"), "80000000 processes"),
+    ] {
+        let said = with(&keys, "5m");
+        let all = format!("the fault `x` would be done to {drawn} in all");
+        assert!(said.contains(&all) && said.contains("at most 262144"), "{keys}: {said}");
+    }
+    for keys in [
+        format!("{scribble}\nwords = 1024\nevery = \"1s\"\ntimes = 256"),
+        format!("{kill}\ncount = 2\nevery = \"1ms\"\ntimes = 100000"),
+    ] {
+        assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
+    }
+}
