@@ -386,6 +386,8 @@ pub struct Failure {
     /// The place that `reason` names, if it names one.
     pub place: Option<PlaceId>,
     pub cause: Cause,
+    /// A worker has answered, and its answer says that the task has failed: the system's ledgers count it as answered.
+    pub is_answer: bool,
 }
 
 /// What kind of reason a task has failed for, as the log counts them.

@@ -91,7 +91,8 @@ impl Checked {
                     Some(_) => failure.reason.clone(),
                     None => format!("{place}: {}", failure.reason),
                 };
-                Some(Wrong::Undelivered(reason, failure.cause))
+                let wrong = if failure.is_answer { Wrong::Failed } else { Wrong::Undelivered };
+                Some(wrong(reason, failure.cause))
             }
         };
         Self {

@@ -38,7 +38,8 @@ pub enum Reply {
     ThenDuplicate,
     /// The word that it failed, and then that an answer came late.
     FailedThenLate,
-    /// Nothing, ever.
+    /// An answer that says that the task has failed; or nothing, ever.
+    Failed,
     Never,
 }
 
@@ -59,6 +60,8 @@ enum Happening {
         tag: u64,
         place: PlaceId,
         sent_ns: u64,
+        /// The worker has answered, and says so.
+        is_answer: bool,
     },
     Late(u64),
     Duplicate,
@@ -207,7 +210,7 @@ impl Fake {
             if let Happening::Answer { tag, place: at, sent_ns, .. } = happening
                 && *at == place
             {
-                *happening = Happening::Failure { tag: *tag, place, sent_ns: *sent_ns };
+                *happening = Happening::Failure { tag: *tag, place, sent_ns: *sent_ns, is_answer: false };
             }
         }
         assert!(now > 0, "a process dies during the run");
@@ -294,11 +297,14 @@ impl Fake {
                 let result = Ok(Answer { body, errors, attempt, started_ns, finished_ns, overlap, how });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
-            Happening::Failure { tag, place, sent_ns } => {
-                self.counts.failed += 1;
+            Happening::Failure { tag, place, sent_ns, is_answer } => {
+                self.counts.answered += u64::from(is_answer);
+                self.counts.failed += u64::from(!is_answer);
                 self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
-                let reason = format!("{place} died with the task in hand");
-                let result = Err(Failure { reason, place: Some(place), cause: Cause::Died });
+                let cause = if is_answer { Cause::Exited } else { Cause::Died };
+                let what = if is_answer { "failed the task" } else { "died with the task in hand" };
+                let reason = format!("{place} {what}");
+                let result = Err(Failure { reason, place: Some(place), cause, is_answer });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
             }
             Happening::Late(tag) => each(Event::Late(Stray { tag: Some(tag), coordinator: Some(0) })),
@@ -386,9 +392,10 @@ impl System for Fake {
                 self.push(ms(2), Happening::Duplicate);
             }
             Reply::FailedThenLate => {
-                self.push(ms(1), Happening::Failure { tag, place, sent_ns });
+                self.push(ms(1), Happening::Failure { tag, place, sent_ns, is_answer: false });
                 self.push(ms(2), Happening::Late(tag));
             }
+            Reply::Failed => self.push(ms(1), Happening::Failure { tag, place, sent_ns, is_answer: true }),
             Reply::Never => {}
         }
         Ok(())

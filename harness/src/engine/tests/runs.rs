@@ -188,6 +188,24 @@ fn wrong_content_is_corrupt_and_no_answer() {
     assert_eq!((done.ledger().client.answered, done.ledger().rejected), (60, 1));
 }
 
+/// As an agent program that answers `"ok": false`: the criterion judges it, and the ledgers agree.
+#[test]
+fn an_answer_that_reports_a_failure_is_judged_by_the_criterion_alone() {
+    let sink = MemorySink::default();
+    let done = run_into(&sink, &SCENARIO.replace(">= 100%", ">= 80%"), |clock, _| {
+        Fake::new(clock, 3).replies(|round, place| {
+            if (round, place) == (3, worker(1)) { Reply::Failed } else { Reply::Right }
+        })
+    });
+    assert_eq!(done.sums(), [TASKS, TASKS - 1, 1, 0, 0, 0]);
+    assert_eq!((done.ledger().client.answered, done.ledger().rejected), (60, 1));
+    assert_eq!(done.failures()[0].reason, "worker/0.1 failed the task");
+    let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+    let check = judgement.evidence.iter().find(|check| check.name == "ledger").unwrap();
+    assert_eq!(check.verdict, reports::Verdict::Pass, "{check:?}");
+    assert_eq!(judgement.criteria[0].verdict, reports::Verdict::Pass, "{:?}", judgement.criteria[0]);
+}
+
 /// A worker that does nothing, and says that it began long ago: its word was all there was.
 #[test]
 fn an_answer_that_says_it_began_before_its_task_was_sent_is_contradicted() {

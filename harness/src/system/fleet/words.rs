@@ -74,7 +74,7 @@ pub(super) fn failure(failure: &Reason) -> Failure {
         | Reason::Cancelled
         | Reason::Ended(_) => None,
     };
-    Failure { reason: failure.to_string(), place, cause: cause(failure) }
+    Failure { reason: failure.to_string(), place, cause: cause(failure), is_answer: failure.is_an_answer() }
 }
 
 pub(super) fn pool(counts: &Counts) -> Pool {

@@ -115,6 +115,10 @@ fn an_answer_of_an_agent_program_belongs_to_its_question_or_is_none() {
         assert!(rounds.iter().all(|round| round.answered == 0), "{reason}");
         assert!(rounds.iter().all(|round| (round.corrupt == round.tasks) == corrupt), "{reason}: {rounds:?}");
         assert!(failures.iter().all(|failed| failed.reason.contains(reason)), "{reason}: {:?}", failures[0]);
+        // Whatever it answers, both ends count the same.
+        let judgement = verdict(&bench.latest());
+        let ledger = judgement["evidence"].as_array().unwrap().iter().find(|check| check["name"] == "ledger");
+        assert_eq!(ledger.unwrap()["verdict"], "PASS", "{reason}: {judgement:#}");
     }
 }
 
