@@ -26,7 +26,7 @@ pub use crate::bus::fault::outlive_regions;
 pub use crate::bus::fields;
 use crate::bus::ring::Record;
 use crate::bus::slot::Stage;
-use crate::bus::sync::Ordering;
+use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::Control;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
@@ -352,6 +352,16 @@ impl Client {
     /// Unexpected deaths of coordinators and workers that their parents have seen.
     pub fn deaths(&self) -> u64 {
         self.control.state().deaths.load(Ordering::Acquire)
+    }
+
+    /// Workers that have ended in order so far because others were to take their places: worn, grown or poisoned.
+    pub fn recycled(&self) -> u64 {
+        let of = |link: &Link| {
+            let counters = link.region.counters();
+            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            read(&counters.recycled).wrapping_add(read(&counters.poisoned))
+        };
+        self.links.iter().flatten().map(of).fold(0, u64::wrapping_add)
     }
 
     /// How many supervisors the fleet has had; each but the first has adopted it from one that died.

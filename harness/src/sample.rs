@@ -122,6 +122,29 @@ impl Sampler {
         }
     }
 
+    /// Another process has an agent's place ([`Self::replace`]); if a sweep has found the one before it gone, it is read
+    /// into that sweep.
+    pub fn read_successor(&mut self, agent: AgentInfo, with_pss: bool, result: &mut SweepResult) {
+        let (wall, cpu) = (Instant::now(), clock_gettime(ClockId::ThreadCPUTime));
+        let id = agent.id;
+        if result.gone.contains(&id) {
+            match self.read(&agent, &Kin::new(), with_pss, &mut result.unread) {
+                // It has gone already: another one is to come.
+                Reading::Gone => return,
+                Reading::Unread => {}
+                Reading::Alive(sample) => {
+                    let at = result.agents.partition_point(|sample| sample.agent < id);
+                    result.agents.insert(at, sample);
+                    result.live += 1;
+                }
+            }
+            result.gone.retain(|gone| *gone != id);
+        }
+        self.replace(agent);
+        result.took += wall.elapsed();
+        result.cpu += own::since(cpu, clock_gettime(ClockId::ThreadCPUTime));
+    }
+
     /// Those of the fleet that are stopped now, by a signal or a debugger: much cheaper than a sweep.
     pub fn stopped(&self) -> Vec<AgentInfo> {
         let of = |agent: &&AgentInfo| is_stopped(Identity { pid: agent.pid, start_ticks: agent.start_ticks });

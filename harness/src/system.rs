@@ -135,6 +135,11 @@ pub trait System: fmt::Debug {
     /// [`System::processes`].
     fn deaths(&self) -> u64;
 
+    /// Processes that have ended in order so far and that others follow. Cheap, and read as [`Self::deaths`] is.
+    fn recycled(&self) -> u64 {
+        0
+    }
+
     /// Why no task can be answered any more; `None` while the system works.
     fn lost(&self) -> Option<String>;
 

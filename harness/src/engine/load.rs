@@ -219,7 +219,7 @@ impl<'a> Loader<'a> {
                 Step::Due(due) => self.act(due),
                 Step::SleepUntil(at_ns) => {
                     self.latencies.flush_if_due(self.tools.log, now);
-                    let at_ns = at_ns.min(self.faults.next_ns());
+                    let at_ns = at_ns.min(self.faults.next_ns()).min(self.watch.next_ns());
                     self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
             }
@@ -238,7 +238,7 @@ impl<'a> Loader<'a> {
             match self.calendar.step(self.now_ns(), self.in_flight.len()) {
                 Step::Due(due) => self.act(due),
                 Step::SleepUntil(at_ns) if !self.in_flight.is_empty() || !self.faults.is_done() => {
-                    let at_ns = at_ns.min(self.faults.next_ns());
+                    let at_ns = at_ns.min(self.faults.next_ns()).min(self.watch.next_ns());
                     self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
                 Step::SleepUntil(_) => {}

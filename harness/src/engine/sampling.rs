@@ -6,21 +6,24 @@
 use super::clock::Clock;
 use super::incidents::{Held, Incidents};
 use super::recorder::Handle;
-use crate::sample::{Helper, SampleError, Sampler};
+use crate::sample::{Helper, SampleError, Sampler, SweepResult};
 use crate::scenario::Plan;
 use reports::runlog::event::{AgentInfo, Alert, Event, IncidentKind, Role, Sample, SampleMissed, Severity};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sweeps may be rarer, and a process is stopped for less than that between two of them: whether one is stopped is
 /// looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 /// The least time between two looks at the guard and the spares. One that waits in the kernel for longer is held.
 const HELPERS_LOOK_NS: u64 = 500_000_000;
+
+/// A sweep that finds workers gone waits no longer than this for those that follow them, if the plan has workers recycled.
+const SUCCESSORS: Duration = Duration::from_millis(400);
 
 /// What the sampling thread is told.
 #[derive(Debug)]
@@ -71,12 +74,15 @@ impl Sampling {
         clock: Clock,
     ) -> Result<Self, SampleError> {
         let fleet = agents.iter().filter(|agent| agent.role != Role::Harness).cloned().collect();
+        let policy = plan.fleet_policy();
         let mut sweeps = Sweeps {
             sampler: Sampler::new(fleet, dir.to_owned(), shm_dir.to_owned())?,
             names: Arc::from(agents),
             every_ns: plan.sampling().every().as_nanos() as u64,
             pss_every_ns: plan.sampling().pss_every().map(|every| every.as_nanos() as u64),
             next_pss_ns: 0,
+            recycles: policy.recycle_after.is_some() || policy.recycle_growth.is_some(),
+            waiting: VecDeque::new(),
             log,
             incidents,
             clock,
@@ -108,6 +114,10 @@ struct Sweeps {
     every_ns: u64,
     pss_every_ns: Option<u64>,
     next_pss_ns: u64,
+    /// Workers end in order, and others follow them.
+    recycles: bool,
+    /// Orders that came while a sweep waited for successors.
+    waiting: VecDeque<Order>,
     log: Handle,
     incidents: Incidents,
     clock: Clock,
@@ -120,7 +130,8 @@ struct Sweeps {
 impl Sweeps {
     fn run(&mut self, orders: &Receiver<Order>) {
         loop {
-            let order = match orders.recv_timeout(LOOK) {
+            let next = self.waiting.pop_front();
+            let order = match next.map_or_else(|| orders.recv_timeout(LOOK), Ok) {
                 Ok(order) => order,
                 Err(RecvTimeoutError::Timeout) => {
                     self.look();
@@ -138,7 +149,7 @@ impl Sweeps {
                     let reason = "the sweep before it took too long".to_owned();
                     self.log.record(Event::SampleMissed(SampleMissed { sweep, due_ns, reason }));
                 }
-                Order::Sweep { sweep, due_ns } => self.sweep(sweep, due_ns),
+                Order::Sweep { sweep, due_ns } => self.sweep(sweep, due_ns, orders),
             }
         }
     }
@@ -170,13 +181,29 @@ impl Sweeps {
         self.incidents.held(at_ns, IncidentKind::Stopped, &held);
     }
 
-    fn sweep(&mut self, sweep: u64, due_ns: u64) {
+    /// Reads those that follow workers which the sweep found gone: such a place is empty for moments only, and a worker may live
+    /// no longer than its task. What has no successor in time is missing in this sweep.
+    fn read_successors(&mut self, result: &mut SweepResult, with_pss: bool, orders: &Receiver<Order>) {
+        let until = Instant::now() + SUCCESSORS.min(Duration::from_nanos(self.every_ns / 2));
+        while !result.gone.is_empty() {
+            match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Order::Replace(agent)) => self.sampler.read_successor(agent, with_pss, result),
+                Ok(order) => self.waiting.push_back(order),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn sweep(&mut self, sweep: u64, due_ns: u64, orders: &Receiver<Order>) {
         let with_pss = self.pss_every_ns.is_some() && due_ns >= self.next_pss_ns;
         if with_pss {
             self.next_pss_ns = due_ns + self.pss_every_ns.unwrap_or(u64::MAX);
         }
         let started_ns = self.clock.now_ns();
-        let result = self.sampler.sweep(with_pss);
+        let mut result = self.sampler.sweep(with_pss);
+        if self.recycles {
+            self.read_successors(&mut result, with_pss, orders);
+        }
         let of_fleet = result.agents.iter().filter(|sample| sample.is_stopped());
         let stopped: Vec<_> =
             of_fleet.filter_map(|sample| self.sampler.agent(sample.agent).cloned()).collect();

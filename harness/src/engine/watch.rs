@@ -5,6 +5,7 @@
 //! nothing; the kernel's word comes through [`System::presence`].
 
 use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
+use places::{parent, role, unreported, words};
 use reports::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity,
 };
@@ -13,9 +14,13 @@ use std::time::Duration;
 
 #[path = "belief.rs"]
 mod belief;
+#[path = "places.rs"]
+mod places;
 
 /// While a place waits for a successor, it is looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
+/// The least time between two looks at places whose processes are recycled: each task may take a process of its own.
+const RECYCLED_LOOK_NS: u64 = 5_000_000;
 /// Exits of one place that are written after one look. A place is restarted at most 16 times in 10 s, and looks are
 /// at most a few rounds apart: more than this is nonsense in shared memory, and is told in one sentence.
 const EXITS_PER_LOOK_MAX: u32 = 32;
@@ -30,6 +35,10 @@ pub struct Watch {
     noted: Vec<Noted>,
     /// Of the whole system, at the last look.
     deaths_seen: u64,
+    recycled_seen: u64,
+    /// When places are looked at next because processes were recycled, and some of their successors are not known.
+    recycled_ns: Option<u64>,
+    looked_ns: u64,
     /// While a place waits for its successor: when to look again.
     unsettled_ns: Option<u64>,
     /// An operator has scaled the system: processes may come and go at any time, and no death is counted.
@@ -80,6 +89,9 @@ impl Watch {
             by_place: HashMap::new(),
             noted: Vec::new(),
             deaths_seen: 0,
+            recycled_seen: 0,
+            recycled_ns: None,
+            looked_ns: 0,
             unsettled_ns: None,
             scaled: false,
             elastic: None,
@@ -159,9 +171,18 @@ impl Watch {
         self.by_place.get(&place).is_some_and(|id| !self.noted[*id as usize].ended)
     }
 
-    /// Looks if there is a reason to: a death was counted, a successor is awaited, the system is lost.
+    /// When the next look is due that nothing but its time announces; `u64::MAX` if none is.
+    pub fn next_ns(&self) -> u64 {
+        self.recycled_ns.unwrap_or(u64::MAX)
+    }
+
+    /// Looks if there is a reason to: a death was counted, a process was recycled, a successor is awaited, the system is lost.
     pub fn look_if_due(&mut self, system: &dyn System, now_ns: u64) -> Seen {
-        let unsettled = self.unsettled_ns.is_some_and(|look_ns| look_ns <= now_ns);
+        if system.recycled() != self.recycled_seen {
+            self.recycled_ns.get_or_insert(self.looked_ns + RECYCLED_LOOK_NS);
+        }
+        let is_due = |at: Option<u64>| at.is_some_and(|look_ns| look_ns <= now_ns);
+        let unsettled = is_due(self.unsettled_ns) || is_due(self.recycled_ns);
         if unsettled || system.deaths() != self.deaths_seen || system.lost().is_some() {
             self.look(system, now_ns)
         } else {
@@ -172,6 +193,9 @@ impl Watch {
     /// Who has ended unasked since the last look, and who has come in their places.
     pub fn look(&mut self, system: &dyn System, now_ns: u64) -> Seen {
         self.deaths_seen = system.deaths();
+        let recycled = std::mem::replace(&mut self.recycled_seen, system.recycled());
+        let is_recycling = self.recycled_ns.is_some() || recycled != self.recycled_seen;
+        self.looked_ns = now_ns;
         let mut processes = system.processes();
         let mut events = Vec::new();
         self.correct(system, &mut processes, &mut events);
@@ -179,6 +203,7 @@ impl Watch {
         let retired = self.retired(system, &processes, now_ns);
         let exits = self.crashed(system, &processes, now_ns, &mut events);
         let (replaced, settled) = self.replaced(system, &processes);
+        self.recycled_ns = (is_recycling && !settled).then(|| now_ns + RECYCLED_LOOK_NS);
         self.unsettled_ns =
             (!settled || self.scaled || self.elastic.is_some()).then(|| now_ns + LOOK.as_nanos() as u64);
         if let Some(first) = exits.first() {
@@ -452,40 +477,6 @@ impl Watch {
             expected: false,
             seen_ns,
         })
-    }
-}
-
-/// The place of the process that forks the one in `place`.
-fn parent(place: PlaceId) -> Option<PlaceId> {
-    match place {
-        PlaceId::Supervisor => None,
-        PlaceId::Coordinator(_) => Some(PlaceId::Supervisor),
-        PlaceId::Worker(worker) => Some(PlaceId::Coordinator(worker.coordinator)),
-    }
-}
-
-/// How a process ended that no one reports on.
-fn unreported(place: PlaceId) -> &'static str {
-    match place {
-        PlaceId::Supervisor => "gone from /proc",
-        PlaceId::Coordinator(_) => "ended when the supervisor died",
-        PlaceId::Worker(_) => "ended when its coordinator died",
-    }
-}
-
-/// How a process ended, where the system says so.
-fn words(process: &Process, otherwise: &str) -> String {
-    match &process.ended {
-        Some(how) if process.life == Life::Dead => how.clone(),
-        _ => otherwise.to_owned(),
-    }
-}
-
-fn role(place: PlaceId) -> Role {
-    match place.role() {
-        PlaceRole::Supervisor => Role::Supervisor,
-        PlaceRole::Coordinator => Role::Coordinator,
-        PlaceRole::Worker => Role::Worker,
     }
 }
 

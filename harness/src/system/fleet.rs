@@ -197,6 +197,10 @@ impl System for RunningFleet {
         self.client.deaths() + u64::from(self.client.supervisors() - 1)
     }
 
+    fn recycled(&self) -> u64 {
+        self.client.recycled()
+    }
+
     fn lost(&self) -> Option<String> {
         self.client.is_lost().then(|| {
             if self.client.status().supervisor.is_dead() {

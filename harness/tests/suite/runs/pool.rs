@@ -125,3 +125,25 @@ fn a_fleet_that_must_be_whole_is_not_started_smaller() {
     assert!(done.stderr.contains("file descriptors"), "{}", done.stderr);
     assert!(!bench.out().exists());
 }
+
+/// Each worker does five tasks, which takes it a quarter of a second.
+#[test]
+fn sweeps_see_the_workers_that_follow_recycled_ones() {
+    let text = scenario(4)
+        .replace("workers = 3", "workers = 3\nrecycle_after = 5")
+        .replace("every = \"100ms\"", "every = \"1s\"");
+    let criteria = text.find("[[criterion]]").unwrap();
+    let delivery = "[[criterion]]\nname = \"delivery\"\npass = \"delivery.rate >= 100%\"\n";
+    let bench = Bench::new(&(text[..criteria].to_owned() + delivery));
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert_eq!(evidence(&verdict(&bench.latest()), "agents seen"), "PASS");
+    let samples = std::fs::read_to_string(bench.latest().join("samples.csv")).unwrap();
+    let mut rows = samples.lines();
+    let live = rows.next().unwrap().split(',').position(|column| column == "agents_live").unwrap();
+    assert!(rows.all(|row| row.split(',').nth(live) == Some("9")), "{samples}");
+    // Each of them, and not only at the end.
+    let log = std::fs::read_to_string(bench.latest().join("run.log")).unwrap();
+    assert!(log.matches("\"ev\":\"agent-replaced\"").count() >= 12, "{log}");
+    bench.assert_nothing_left(&[]);
+}
