@@ -125,6 +125,18 @@ impl Marker {
     }
 }
 
+/// Whether a process is proven to be of this process's fleet: it shows the marker, or is a child. A coordinator is a fork that
+/// had none.
+pub fn is_of_fleet(pid: u32) -> bool {
+    let is_child = || {
+        let process = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
+        process
+            .and_then(|process| process.stat().ok())
+            .is_some_and(|stat| stat.ppid as u32 == std::process::id())
+    };
+    Marker::inherited().is_some_and(|marker| marker.of(pid) == Descent::Proven) || is_child()
+}
+
 /// Kills the processes in the group of `leader`, which is gone, as far as they are proven to be of this process's fleet.
 pub fn end_group(leader: u32) {
     let Some(group) = Pid::from_raw(leader as i32) else { return };

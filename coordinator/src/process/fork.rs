@@ -261,20 +261,15 @@ pub fn own_session(command: &mut Command) -> &mut Command {
     unsafe {
         command.pre_exec(move || {
             nix::unistd::setsid()?;
-            unblock()?;
+            // It hears every signal; a file that grows beyond `ulimit -f` stays an error of its write.
+            let mut heard = SigSet::all();
+            heard.remove(Signal::SIGXFSZ);
+            heard.thread_unblock()?;
             default_action(Signal::SIGINT)?;
             default_action(Signal::SIGHUP)?;
             die_with(parent).map_err(io::Error::from)
         })
     }
-}
-
-/// A command must hear signals that its starter waits for otherwise. A file that grows beyond `ulimit -f` stays an error of its
-/// write, as it is for the fleet.
-fn unblock() -> io::Result<()> {
-    let mut heard = SigSet::all();
-    heard.remove(Signal::SIGXFSZ);
-    Ok(heard.thread_unblock()?)
 }
 
 /// Waits for the end of a child and reaps it. Returns its status, as of `wait`, and what it and the children that it had

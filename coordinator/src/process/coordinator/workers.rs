@@ -232,10 +232,11 @@ impl Coordinator {
             return;
         };
         match Identity::of(command.pid) {
-            Some(found) if found == command => {
+            Some(found) if found == command && descent::is_of_fleet(command.pid) => {
                 let _ = killpg(group, Signal::SIGKILL);
             }
-            // Another process has its pid now, so no group of the command's is left.
+            // Another process has its pid now, so no group of the command's is left; or the words name a process that the fleet
+            // has not started, which they cannot unless another program wrote them. What the task left is found as orphans.
             Some(_) => {}
             // A group outlives its leader; but one with that number may be another's by now.
             None => descent::end_group(command.pid),

@@ -4,7 +4,10 @@ use super::{LONG, Up, is_empty, kill, shm, wait_until, worker};
 use crate::support::outcomes::{Outcomes, assert_balanced};
 use coordinator::client::status::WorkerStatus;
 use coordinator::client::{Client, Identity, Task};
+use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 /// A task long enough to be met in its worker's hands.
@@ -158,4 +161,51 @@ fn a_worker_may_die_idle_more_often_than_a_ring_has_epochs() {
     client.flush();
     assert_eq!(Outcomes::wait_for(&mut client, 1).all[&0].as_ref().unwrap().body, b"still there");
     assert_balanced(&client);
+}
+
+/// The words that say which command a worker runs are in shared memory, and any process of the user can write them.
+#[test]
+fn a_process_that_is_named_as_a_workers_command_and_is_not_its_own_is_left_alone() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let body = command_body(&["sleep".to_owned(), "600".to_owned()]).unwrap();
+    client.send(worker(0, 0), Task::Exec(&body), LONG, 0).unwrap();
+    client.flush();
+    let victim = at_work(&client, 0, 0, None);
+    let mut command = None;
+    wait_until("the command runs", || {
+        let tasks = format!("/proc/{0}/task/{0}/children", victim.pid);
+        let children = std::fs::read_to_string(tasks).unwrap_or_default();
+        command = children.split_whitespace().next().and_then(|pid| Identity::of(pid.parse().ok()?));
+        command.is_some()
+    });
+    let command = command.unwrap();
+    let mut bystander =
+        std::process::Command::new("sleep").arg("60").env_clear().process_group(0).spawn().unwrap();
+    let named = Identity::of(bystander.id()).unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(up.dir.join("c0")).unwrap();
+    let mut at = None;
+    // The pid, and the start time behind it, once the worker has written them.
+    wait_until("the worker says what it runs", || {
+        let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        let of = |word: usize| u64::from_ne_bytes(bytes[word * 8..][..8].try_into().unwrap());
+        at = (0..bytes.len() / 8 - 1).find(|word| {
+            of(*word) & 0xffff_ffff == u64::from(command.pid) && of(word + 1) == command.start_ticks
+        });
+        at.is_some()
+    });
+    let at = at.unwrap() as u64 * 8;
+    file.write_all_at(&named.pid.to_ne_bytes(), at).unwrap();
+    file.write_all_at(&named.start_ticks.to_ne_bytes(), at + 8).unwrap();
+    kill(victim, Signal::SIGKILL);
+    wait_until("the worker is replaced", || {
+        let process = status(&client, 0, 0).process;
+        process.identity() != victim && process.identity().is_alive()
+    });
+    wait_until("its own command has ended", || command.is_gone());
+    assert!(bystander.try_wait().unwrap().is_none(), "the bystander was ended");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
 }
