@@ -1,7 +1,6 @@
 //! A system without processes, whose deaths and answers are scripted on a virtual clock.
 //!
-//! Time passes only while the engine waits, and then jumps to the next scripted moment: a run of minutes takes
-//! milliseconds and is the same each time.
+//! Time passes only while the engine waits, and jumps to the next scripted moment: minutes take milliseconds.
 
 use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
@@ -60,7 +59,6 @@ enum Happening {
         tag: u64,
         place: PlaceId,
         sent_ns: u64,
-        /// The worker has answered, and says so.
         is_answer: bool,
     },
     Late(u64),
