@@ -145,7 +145,7 @@ fn a_signal_ends_a_follower_whose_output_is_not_read() {
             .stdout(writer)
             .spawn()
             .unwrap();
-        signal(&child, Signal::SIGINT);
+        signal(&child, asking()[0]);
         child.wait().unwrap();
     }
     assert_eq!(up.stop(), Some(0));
