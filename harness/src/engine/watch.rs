@@ -355,13 +355,13 @@ impl Watch {
         let (mut replaced, mut settled) = (Vec::new(), true);
         for process in processes {
             let Some(id) = self.by_place.get(&process.place) else { continue };
-            let agent = &mut self.agents[*id as usize];
+            let (agent, noted) = (&mut self.agents[*id as usize], &mut self.noted[*id as usize]);
             let here = (agent.pid, agent.start_ticks) == (process.pid, process.start_ticks);
-            let awaited = process.life == Life::Starting;
+            // A worker that has ended with its coordinator is still named until the coordinator's successor has seen to it.
+            let awaited = process.life == Life::Starting || noted.exits > 0;
             if process.life == Life::Dead || here && !awaited {
                 continue;
             }
-            let noted = &mut self.noted[*id as usize];
             if here || system.presence(process.identity()) != Presence::Alive {
                 settled = false;
                 continue;

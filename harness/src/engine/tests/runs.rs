@@ -284,6 +284,22 @@ fn a_lost_system_ends_the_run_at_once_and_every_process_has_an_exit() {
     assert_eq!(done.rounds().len(), 7);
 }
 
+/// The coordinator's successor comes first; until it has seen to its workers, their places name those that have ended.
+#[test]
+fn the_successors_of_workers_that_ended_with_their_coordinator_are_awaited() {
+    let done = run(|clock, _| {
+        let fake = Fake::new(clock, 1).at(300, |fake| {
+            fake.hide(worker(0));
+            fake.kill(PlaceId::Coordinator(0));
+            fake.replace(PlaceId::Coordinator(0));
+        });
+        fake.at(600, |fake| fake.replace(worker(0)))
+    });
+    let seen = done.all(|event| if let Event::AgentReplaced(new) = event { Some(new) } else { None });
+    let seen: Vec<_> = seen.iter().map(|new| (new.name.as_str(), new.seen_ns / 100_000_000)).collect();
+    assert_eq!(seen, [("coord/0", 3), ("worker/0.0", 6)]);
+}
+
 #[test]
 fn an_interrupt_drains_and_a_second_one_kills() {
     let interrupted = |second: Option<u64>| {
