@@ -27,8 +27,9 @@ mod verdicts;
 mod workloads;
 
 use coordinator::client::Identity;
+use reports::runlog::Record;
 use reports::runlog::codec;
-use reports::runlog::event::{AgentInfo, Event, Phase, Role};
+use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, Phase, Role};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -86,6 +87,16 @@ pass = "coordination.time max < 3s"
     )
 }
 
+/// The steps of a firing that lasts, if all goes well.
+const WHOLE: [FaultStepKind; 4] =
+    [FaultStepKind::Injected, FaultStepKind::Proven, FaultStepKind::Healed, FaultStepKind::HealProven];
+
+fn of_faults(records: impl Iterator<Item = Record>) -> Vec<FaultStep> {
+    records
+        .filter_map(|record| if let Event::Fault(step) = record.event { Some(step) } else { None })
+        .collect()
+}
+
 /// A directory with a scenario, a place for runs, and a shared-memory directory of its own.
 struct Bench {
     dir: tempfile::TempDir,
@@ -133,6 +144,16 @@ impl Bench {
     fn start_by(&self, command: &mut Command) -> Run<'_> {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Run { bench: self, child }
+    }
+
+    /// The log of the newest run as far as it is written; nothing before there is one.
+    fn log_so_far(&self) -> String {
+        std::fs::read_to_string(self.out().join("small/latest/run.log")).unwrap_or_default()
+    }
+
+    /// What the declared faults of the newest run did, which is over.
+    fn fault_steps(&self) -> Vec<FaultStep> {
+        of_faults(codec::open(&self.latest().join("run.log")).unwrap().map(Result::unwrap))
     }
 
     /// The newest run's directory.

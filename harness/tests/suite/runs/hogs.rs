@@ -1,7 +1,6 @@
 //! Processes that a fault starts beside the fleet: each is proven, and none outlives the run.
 
 use super::*;
-use reports::runlog::event::{FaultStep, FaultStepKind};
 
 const EXAMPLE: &str = include_str!("../../../../scenarios/examples/hogs.toml");
 
@@ -9,14 +8,9 @@ fn example() -> Bench {
     Bench::new(&EXAMPLE.replace("name = \"hogs\"", "name = \"small\""))
 }
 
-fn log(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.out().join("small/latest/run.log")).unwrap_or_default()
-}
-
+/// As far as the log is written.
 fn steps(bench: &Bench) -> Vec<FaultStep> {
-    let log = codec::open(&bench.latest().join("run.log")).unwrap();
-    let steps = log.map_while(Result::ok);
-    steps.filter_map(|record| if let Event::Fault(step) = record.event { Some(step) } else { None }).collect()
+    of_faults(codec::open(&bench.latest().join("run.log")).unwrap().map_while(Result::ok))
 }
 
 /// The processes that a firing has started.
@@ -34,11 +28,9 @@ fn a_fleet_answers_beside_busy_processes_and_one_that_holds_memory() {
     let agents = run.agents_under_load();
     let done = run.end();
     let found: Vec<_> = steps(&bench).iter().map(|step| (step.firing, step.step)).collect();
-    let whole =
-        [FaultStepKind::Injected, FaultStepKind::Proven, FaultStepKind::Healed, FaultStepKind::HealProven];
     for firing in 0..2 {
         let of: Vec<_> = found.iter().filter(|(of, _)| *of == firing).map(|(_, step)| *step).collect();
-        assert_eq!(of, whole, "{firing}: {}{}", done.stdout, done.stderr);
+        assert_eq!(of, WHOLE, "{firing}: {}{}", done.stdout, done.stderr);
     }
     let proof = |firing| {
         let is_proof = |step: &&FaultStep| step.firing == firing && step.step == FaultStepKind::Proven;
@@ -71,7 +63,9 @@ fn a_harness_that_is_killed_at_any_step_leaves_no_process() {
             let bench = example();
             let run = bench.start(&["--quiet"]);
             let agents = run.agents_under_load();
-            wait_until(step, || log(&bench).contains(&format!("\"firing\":{firing},\"step\":\"{step}\"")));
+            wait_until(step, || {
+                bench.log_so_far().contains(&format!("\"firing\":{firing},\"step\":\"{step}\""))
+            });
             let hogs = started(&bench, firing);
             run.signal(nix::sys::signal::Signal::SIGKILL);
             drop(run.end());

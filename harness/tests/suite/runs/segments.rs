@@ -1,22 +1,11 @@
 //! Declared faults in the files of coordinators' regions: what the run says of them, and what it still notices beside them.
 
 use super::*;
-use reports::runlog::event::{FaultStep, FaultStepKind};
 
 /// A fleet of two coordinators under load for so long, with a fault.
 fn with_fault(seconds: u32, fault: &str) -> Bench {
     let fault = format!("[[fault]]\nname = \"planned\"\nrole = \"coordinator\"\nat = \"500ms\"\n{fault}\n");
     Bench::new(&(scenario(seconds) + &fault))
-}
-
-fn log(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.out().join("small/latest/run.log")).unwrap_or_default()
-}
-
-fn steps(bench: &Bench) -> Vec<FaultStep> {
-    let log = codec::open(&bench.latest().join("run.log")).unwrap();
-    log.filter_map(|record| if let Event::Fault(step) = record.unwrap().event { Some(step) } else { None })
-        .collect()
 }
 
 fn check(bench: &Bench, name: &str) -> serde_json::Value {
@@ -32,8 +21,8 @@ fn fleet(bench: &Bench) -> PathBuf {
 
 /// The file that the fault has hit, once that is proven.
 fn target(bench: &Bench) -> String {
-    wait_until("the fault is proven", || log(bench).contains("\"step\":\"proven\""));
-    let targets = log(bench);
+    wait_until("the fault is proven", || bench.log_so_far().contains("\"step\":\"proven\""));
+    let targets = bench.log_so_far();
     let name = targets.split("\"name\":\"coord/").last().and_then(|rest| rest.split('"').next());
     format!("c{}", name.unwrap())
 }
@@ -44,10 +33,8 @@ fn an_unlinked_region_is_excused_while_it_is_declared_and_its_neighbour_is_not()
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let done = run.end();
-    let kinds: Vec<_> = steps(&bench).iter().map(|step| step.step).collect();
-    let whole =
-        [FaultStepKind::Injected, FaultStepKind::Proven, FaultStepKind::Healed, FaultStepKind::HealProven];
-    assert_eq!(kinds, whole, "{}{}", done.stdout, done.stderr);
+    let kinds: Vec<_> = bench.fault_steps().iter().map(|step| step.step).collect();
+    assert_eq!(kinds, WHOLE, "{}{}", done.stdout, done.stderr);
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     bench.assert_nothing_left(&agents);
 
@@ -70,7 +57,7 @@ fn what_befalls_a_region_after_its_fault_is_healed_is_a_finding() {
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let hit = target(&bench);
-    wait_until("it is healed", || log(&bench).contains("\"step\":\"heal-proven\""));
+    wait_until("it is healed", || bench.log_so_far().contains("\"step\":\"heal-proven\""));
     let path = fleet(&bench).join(&hit);
     std::fs::rename(&path, path.with_file_name(format!(".{hit}"))).unwrap();
     assert_eq!(run.end().status.code(), Some(10));
@@ -88,7 +75,7 @@ fn a_name_that_is_taken_is_not_given_back_and_the_run_says_so() {
     // Not what the fleet has put back there, if this process came too late.
     std::fs::File::create_new(fleet(&bench).join(&hit)).unwrap();
     let done = run.end();
-    let last = steps(&bench).pop().unwrap();
+    let last = bench.fault_steps().pop().unwrap();
     assert_eq!(last.step, FaultStepKind::Unhealed, "{}", done.stdout);
     assert!(last.how.contains("has another file as its region"), "{}", last.how);
     assert_eq!(check(&bench, "faults proven")["verdict"], "INCONCLUSIVE");
@@ -130,7 +117,7 @@ fn overwritten_words_are_named_and_their_coordinator_goes_on_or_fails_over() {
         let run = bench.start(&["--quiet"]);
         let agents = run.agents_under_load();
         let done = run.end();
-        let steps = steps(&bench);
+        let steps = bench.fault_steps();
         let kinds: Vec<_> = steps.iter().map(|step| step.step).collect();
         assert_eq!(kinds, [FaultStepKind::Injected, FaultStepKind::Proven], "{}{}", done.stdout, done.stderr);
         assert_eq!(steps[0].how.matches(&format!(" {part}")).count(), 4, "{}", steps[0].how);
@@ -146,7 +133,7 @@ fn a_harness_that_is_killed_at_any_step_leaves_no_file_and_no_process() {
             let bench = with_fault(30, &format!("kind = \"{kind}\"\nfor = \"300ms\""));
             let run = bench.start(&["--quiet"]);
             let agents = run.agents_under_load();
-            wait_until(step, || log(&bench).contains(&format!("\"step\":\"{step}\"")));
+            wait_until(step, || bench.log_so_far().contains(&format!("\"step\":\"{step}\"")));
             run.signal(nix::sys::signal::Signal::SIGKILL);
             drop(run.end());
             let is_gone =

@@ -1,7 +1,6 @@
 //! Runs in a `/dev/shm` of their own, and what befalls it.
 
 use super::*;
-use reports::runlog::event::{FaultStep, FaultStepKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 
@@ -9,16 +8,6 @@ const EXAMPLE: &str = include_str!("../../../../scenarios/examples/shm.toml");
 
 fn example() -> Bench {
     Bench::new(&EXAMPLE.replace("name = \"shm\"", "name = \"small\""))
-}
-
-fn log(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.out().join("small/latest/run.log")).unwrap_or_default()
-}
-
-fn steps(bench: &Bench) -> Vec<FaultStep> {
-    let log = codec::open(&bench.latest().join("run.log")).unwrap();
-    log.filter_map(|record| if let Event::Fault(step) = record.unwrap().event { Some(step) } else { None })
-        .collect()
 }
 
 fn assert_not_mounted(bench: &Bench) {
@@ -36,10 +25,8 @@ fn shared_memory_is_full_short_of_files_small_and_read_only_and_the_fleet_goes_o
     assert_not_mounted(&bench);
     let done = run.end();
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-    let found: Vec<_> = steps(&bench).iter().map(|step| (step.firing, step.step)).collect();
-    let whole =
-        [FaultStepKind::Injected, FaultStepKind::Proven, FaultStepKind::Healed, FaultStepKind::HealProven];
-    let wanted: Vec<_> = (0..5).flat_map(|firing| whole.map(|step| (firing, step))).collect();
+    let found: Vec<_> = bench.fault_steps().iter().map(|step| (step.firing, step.step)).collect();
+    let wanted: Vec<_> = (0..5).flat_map(|firing| WHOLE.map(|step| (firing, step))).collect();
     assert_eq!(found, wanted);
     for (firing, proof) in [
         (0, "No space left"),
@@ -49,7 +36,7 @@ fn shared_memory_is_full_short_of_files_small_and_read_only_and_the_fleet_goes_o
         (4, "Read-only"),
     ] {
         let is_proof = |step: &&FaultStep| step.firing == firing && step.step == FaultStepKind::Proven;
-        let how = steps(&bench).iter().find(is_proof).unwrap().how.clone();
+        let how = bench.fault_steps().iter().find(is_proof).unwrap().how.clone();
         assert!(how.contains(proof), "{how}");
     }
     let verdict = verdict(&bench.latest());
@@ -70,7 +57,7 @@ fn a_coordinator_that_dies_while_shared_memory_is_read_only_is_replaced_when_it_
     let agents = run.agents_under_load();
     let done = run.end();
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-    let steps = steps(&bench);
+    let steps = bench.fault_steps();
     let killed = steps.iter().find(|step| step.step == FaultStepKind::Injected && step.firing == 1).unwrap();
     let coordinator = &killed.targets[0].name;
     let (mut back, mut deaths) = (0, 0);
@@ -91,7 +78,7 @@ fn a_harness_that_is_killed_while_a_fault_lasts_leaves_no_mount_file_or_process(
         let bench = example();
         let run = bench.start(&["--quiet"]);
         let agents = run.agents_under_load();
-        wait_until(name, || log(&bench).contains(&format!("\"firing\":{number},\"step\":\"proven\"")));
+        wait_until(name, || bench.log_so_far().contains(&format!("\"firing\":{number},\"step\":\"proven\"")));
         run.signal(nix::sys::signal::Signal::SIGKILL);
         drop(run.end());
         let is_gone =
@@ -143,8 +130,8 @@ fn it_needs_no_root_and_says_what_it_needs_where_it_is_refused() {
     let doctor = command(&["doctor", "small.toml"]).output().unwrap();
     let done = bench.start_by(command(&["run", "small.toml", "--out", "runs", "--quiet"]).args(short)).end();
     if doctor.status.success() && done.status.code() != Some(20) {
-        assert!(log(&bench).contains("\"step\":\"heal-proven\""), "{}{}", done.stdout, done.stderr);
-        assert!(!log(&bench).contains("\"step\":\"un"), "{}", done.stdout);
+        assert!(bench.log_so_far().contains("\"step\":\"heal-proven\""), "{}{}", done.stdout, done.stderr);
+        assert!(!bench.log_so_far().contains("\"step\":\"un"), "{}", done.stdout);
     } else {
         assert_eq!(done.status.code(), Some(20), "{}{}", done.stdout, done.stderr);
         assert!(done.stderr.contains("private shared memory"), "{}", done.stderr);

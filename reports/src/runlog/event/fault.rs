@@ -134,68 +134,42 @@ impl FaultKind {
         }
     }
 
+    /// What it is done to.
+    fn aim(self) -> Aim {
+        match self {
+            Self::Kill | Self::Stop | Self::Pause | Self::Limit | Self::Cpus => Aim::Processes,
+            Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble => Aim::Segments,
+            Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => Aim::Shm,
+            Self::CpuHogs | Self::Memory => Aim::Host,
+        }
+    }
+
     /// Whether it is done to the file system that the fleet has its shared memory in, and not to chosen processes.
     pub fn is_of_shm(self) -> bool {
-        match self {
-            Self::Kill
-            | Self::Stop
-            | Self::Pause
-            | Self::Limit
-            | Self::Cpus
-            | Self::SegmentUnlink
-            | Self::SegmentTruncate
-            | Self::SegmentScribble
-            | Self::CpuHogs
-            | Self::Memory => false,
-            Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => true,
-        }
+        self.aim() == Aim::Shm
     }
 
     /// Whether it is done to chosen processes, and not to the host or a file system.
     pub fn has_targets(self) -> bool {
-        match self {
-            Self::Kill
-            | Self::Stop
-            | Self::Pause
-            | Self::Limit
-            | Self::Cpus
-            | Self::SegmentUnlink
-            | Self::SegmentTruncate
-            | Self::SegmentScribble => true,
-            Self::ShmLimit
-            | Self::ShmFill
-            | Self::ShmInodes
-            | Self::ShmReadOnly
-            | Self::CpuHogs
-            | Self::Memory => false,
-        }
+        matches!(self.aim(), Aim::Processes | Aim::Segments)
     }
 
     /// Whether it is done to the file of a coordinator's region.
     pub fn is_of_segments(self) -> bool {
-        match self {
-            Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble => true,
-            Self::Kill
-            | Self::Stop
-            | Self::Pause
-            | Self::Limit
-            | Self::Cpus
-            | Self::ShmLimit
-            | Self::ShmFill
-            | Self::ShmInodes
-            | Self::ShmReadOnly
-            | Self::CpuHogs
-            | Self::Memory => false,
-        }
+        self.aim() == Aim::Segments
     }
 
-    /// Whether it can end processes by way of what it does to them, before that end is in the log.
-    pub fn may_end_targets(self) -> bool {
+    /// Whether it is done to all of the host, by processes of the harness that no sweep sees.
+    pub fn is_of_host(self) -> bool {
+        self.aim() == Aim::Host
+    }
+
+    /// What it means for the processes that it is done to.
+    fn deadly(self) -> Deadly {
         match self {
-            Self::Pause | Self::SegmentTruncate | Self::SegmentScribble => true,
-            Self::Kill
-            | Self::Stop
-            | Self::Limit
+            Self::Kill | Self::Stop => Deadly::Always,
+            Self::Pause | Self::SegmentTruncate | Self::SegmentScribble => Deadly::Perhaps,
+            Self::Limit
             | Self::Cpus
             | Self::ShmLimit
             | Self::ShmFill
@@ -203,14 +177,24 @@ impl FaultKind {
             | Self::ShmReadOnly
             | Self::SegmentUnlink
             | Self::CpuHogs
-            | Self::Memory => false,
+            | Self::Memory => Deadly::Never,
         }
+    }
+
+    /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
+    pub fn ends_targets(self) -> bool {
+        self.deadly() == Deadly::Always
+    }
+
+    /// Whether it can end processes by way of what it does to them, before that end is in the log.
+    pub fn may_end_targets(self) -> bool {
+        self.deadly() == Deadly::Perhaps
     }
 
     /// Whether a death of a process that it was done to may be its effect. A process must not crash for want of
     /// descriptors, processors or memory, nor because a file that it has mapped has no name.
     pub fn explains_deaths(self) -> bool {
-        self.ends_targets() || self.may_end_targets()
+        self.deadly() != Deadly::Never
     }
 
     /// Whether it ends a process of this role in this way. `how` is in the words of the log, `is_hung` says that the
@@ -239,44 +223,23 @@ impl FaultKind {
             | Self::Memory => false,
         }
     }
+}
 
-    /// Whether it is done to all of the host, by processes of the harness that no sweep sees.
-    pub fn is_of_host(self) -> bool {
-        match self {
-            Self::CpuHogs | Self::Memory => true,
-            Self::Kill
-            | Self::Stop
-            | Self::Pause
-            | Self::Limit
-            | Self::Cpus
-            | Self::ShmLimit
-            | Self::ShmFill
-            | Self::ShmInodes
-            | Self::ShmReadOnly
-            | Self::SegmentUnlink
-            | Self::SegmentTruncate
-            | Self::SegmentScribble => false,
-        }
-    }
+/// What a fault is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    Processes,
+    Segments,
+    Shm,
+    Host,
+}
 
-    /// Whether it ends its targets, so that deaths of them and of what depends on them are its effect.
-    pub fn ends_targets(self) -> bool {
-        match self {
-            Self::Kill | Self::Stop => true,
-            Self::Pause
-            | Self::Limit
-            | Self::Cpus
-            | Self::ShmLimit
-            | Self::ShmFill
-            | Self::ShmInodes
-            | Self::ShmReadOnly
-            | Self::SegmentUnlink
-            | Self::SegmentTruncate
-            | Self::SegmentScribble
-            | Self::CpuHogs
-            | Self::Memory => false,
-        }
-    }
+/// Whether processes end of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deadly {
+    Always,
+    Perhaps,
+    Never,
 }
 
 /// What was done or seen at one time.
