@@ -37,6 +37,7 @@ use deaths::Ends;
 use failure::Failures;
 use incidents::Incidents;
 use live::Live;
+pub(crate) use load::written;
 use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
 use reports::Case;

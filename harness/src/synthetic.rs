@@ -7,7 +7,7 @@
 mod host;
 pub mod overlay;
 pub mod settle;
-mod sweep;
+pub mod sweep;
 
 use crate::engine::{Request, header};
 use crate::scenario::Plan;

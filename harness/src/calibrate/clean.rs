@@ -2,6 +2,7 @@
 
 use super::noise::{Wandering, keeps, one, random};
 use crate::synthetic::settle::took;
+use crate::synthetic::sweep::memory;
 use crate::synthetic::{LAUNCHED_NS, MS_NS, Synthetic};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -99,19 +100,17 @@ fn rounds(run: &mut Synthetic, shape: Shape, random: &mut ChaCha8Rng) {
 fn sweeps(run: &mut Synthetic, shape: Shape, random: &mut ChaCha8Rng) {
     let plan = run.header().plan.clone();
     let keeps = keeps(plan.sample_every_ns, MEMORY_S);
-    let mut memory: BTreeMap<AgentId, Wandering> = BTreeMap::new();
+    let mut wanderings: BTreeMap<AgentId, Wandering> = BTreeMap::new();
     let load_ns = LAUNCHED_NS + plan.warm_up_ns;
     let mut host = Host::default();
     for sample in run.sweeps() {
         let at = sample.due_ns.saturating_sub(load_ns) as f64 / plan.duration_ns as f64;
         for row in &mut sample.agents {
-            let wandering =
-                memory.entry(row.agent).or_insert_with(|| Wandering::new(MEMORY_DEVIATION, keeps, random));
+            let wandering = wanderings
+                .entry(row.agent)
+                .or_insert_with(|| Wandering::new(MEMORY_DEVIATION, keeps, random));
             let factor = shape.memory(at) * (1.0 + wandering.next(random));
-            // The kernel counts pages.
-            let of = |kib: u64| (kib as f64 * factor / 4.0).round() as u64 * 4;
-            (row.rss_kib, row.anon_kib) = (of(row.rss_kib), of(row.anon_kib));
-            row.pss_kib = row.pss_kib.map(of);
+            memory(row, |kib| kib * factor);
             row.fds += u32::from(random.random_bool(FILE_SHARE));
         }
         if shape == Shape::HostNoise {

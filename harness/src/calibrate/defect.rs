@@ -3,6 +3,7 @@
 use super::noise::random;
 use crate::synthetic::overlay::{WORKER, agent};
 use crate::synthetic::settle::{lost, took};
+use crate::synthetic::sweep::memory;
 use crate::synthetic::{LAUNCHED_NS, Synthetic, exit};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -191,12 +192,10 @@ fn grow(run: &mut Synthetic, plan: &PlanFacts, bend: impl Fn(u32, f64, &mut Agen
 }
 
 fn scale(row: &mut AgentSample, factor: f64, metric: MetricId) {
-    let of = |kib: u64| (kib as f64 * factor / 4.0).round() as u64 * 4;
     if matches!(metric, MetricId::Fds) {
         row.fds = (f64::from(row.fds) * factor).round() as u32;
     } else {
-        (row.rss_kib, row.anon_kib) = (of(row.rss_kib), of(row.anon_kib));
-        row.pss_kib = row.pss_kib.map(of);
+        memory(row, |kib| kib * factor);
     }
 }
 
@@ -205,10 +204,7 @@ fn add(row: &mut AgentSample, amount: f64, metric: MetricId) {
         row.fds += amount.round() as u32;
         return;
     }
-    let kib = (amount / 4096.0).round() as u64 * 4;
-    row.rss_kib += kib;
-    row.anon_kib += kib;
-    row.pss_kib = row.pss_kib.map(|pss_kib| pss_kib + kib);
+    memory(row, |kib| kib + amount / 1024.0);
 }
 
 /// From the first tenth of the load to the last: that is what a drift compares.

@@ -30,6 +30,7 @@ use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
 use follow::Following;
 use latency::Latencies;
+pub(crate) use latency::written;
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::{InFlight, Recipients};
 use scale::Size;

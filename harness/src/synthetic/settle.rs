@@ -1,10 +1,8 @@
 //! What follows from the rounds of a run: their own latencies, the histograms, the ledger of both ends.
 
 use super::{MS_NS, Synthetic};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::engine::written;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use reports::runlog::event::{
     Batch, Batches, CoordinatorLedger, Event, LatencyInterval, LatencyTag, Ledger, LedgerEvidence, LedgerRow,
     Phase, PlanFacts, Pool, Round, WorkloadLatency,
@@ -159,8 +157,6 @@ fn histogram(values: impl Iterator<Item = (u64, u32)>) -> Histogram<u64> {
 }
 
 fn interval(of: &Histogram<u64>, from_ns: u64, to_ns: u64) -> LatencyInterval {
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(of, &mut bytes).expect("a histogram is written into memory");
     LatencyInterval {
         tag: LatencyTag::Task,
         phase: Phase::Load,
@@ -168,7 +164,7 @@ fn interval(of: &Histogram<u64>, from_ns: u64, to_ns: u64) -> LatencyInterval {
         length_ns: to_ns - from_ns,
         max_ns: of.max(),
         count: of.len(),
-        histogram: STANDARD.encode(bytes),
+        histogram: written(of),
     }
 }
 

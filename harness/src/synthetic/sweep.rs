@@ -79,3 +79,10 @@ fn harness(passed_us: u64) -> AgentSample {
         commands: None,
     }
 }
+
+/// Makes each figure of a process's memory, in KiB, another one: in whole pages, as the kernel counts.
+pub fn memory(row: &mut AgentSample, other: impl Fn(f64) -> f64) {
+    let of = |kib: u64| (other(kib as f64) / 4.0).round() as u64 * 4;
+    (row.rss_kib, row.anon_kib) = (of(row.rss_kib), of(row.anon_kib));
+    row.pss_kib = row.pss_kib.map(of);
+}

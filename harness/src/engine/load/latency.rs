@@ -86,7 +86,8 @@ impl Latencies {
     }
 }
 
-fn written(histogram: &Histogram<u64>) -> String {
+/// As the log has it.
+pub(crate) fn written(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(histogram, &mut bytes).expect("a histogram is written into memory");
     STANDARD.encode(bytes)
