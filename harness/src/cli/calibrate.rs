@@ -54,7 +54,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
 const CAN_BE: &str =
     "give a scenario with an open loop of rounds at one pace, without stages, faults and commands";
 
-const HOLDS: &str = "\nEvery defect of twice its limit was found by what is about it, and by nothing else; clean runs passed.\n";
+const HOLDS: &str = "\nEvery defect of twice its limit was found by its own criteria and checks, and by no others; clean runs passed.\n";
 const MISSED: &str = "\nNot every row is at its bar: clean runs PASS in 99 % and never FAIL; twice the limit is always a FAIL, by\n\
                       its own criteria and checks alone; and there is a criterion that can be tried.\n";
 

@@ -304,7 +304,7 @@ static NICE: Key<Count> = Key {
     name: "nice",
     form: Count { max: 19, things: "steps of niceness" },
     presence: Presence::Optional("0, as the fleet"),
-    says: "CPU hogs: how far they stand back behind others.",
+    says: "CPU hogs: their niceness, by which they give way to others.",
 };
 
 static MEMORY: Key<Size> = Key {
