@@ -3,11 +3,15 @@
 //! Pure functions over `(hours, value)` points, medians of buckets, so that a spike does not move them; and over
 //! counts. Deliberately absent: time stamps and thresholds of its own.
 
+mod effect;
 mod line;
+mod ranks;
 mod shape;
 mod share;
 mod trend;
 
+pub use effect::{Effect, Method};
+pub use ranks::{higher_by_chance, holm, least_chance, rank_correlation};
 pub use share::{rank_interval, share_interval};
 pub use trend::{Asked, NoTrend, Question, Trend, trend};
 

@@ -1,5 +1,7 @@
 //! Other people's statistics: SciPy and statsmodels, whose figures `reports/oracle/stats.py` has written down.
 
+mod compare;
+
 use serde::Deserialize;
 
 use super::{line, rank_interval, share_interval};
