@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod compare;
 pub mod criterion;
 pub mod facts;
 pub mod render;
@@ -23,6 +24,6 @@ pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
 pub use run_dir::{
     Another, JudgeError, Judged, judge, judge_by, judge_log, judge_logs, read_verdict, report, report_by,
-    report_lost, report_remembered,
+    report_lost, report_remembered, summarise,
 };
 pub use verdict::{Case, Judgement, Verdict};

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
+use crate::summary::Summary;
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
 pub use another::Another;
@@ -116,6 +117,14 @@ fn judge_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, Judge
     let mut documents = Documents::new(run_dir);
     documents.write_verdict(&judgement, case.facts());
     Ok(documents.judged(judgement, case.facts()))
+}
+
+/// What the log of a run amounts to, and how far it goes; nothing is written. A path that is not a directory is that of a log
+/// with one segment.
+pub fn summarise(run: &Path) -> Result<(Summary, LogState), JudgeError> {
+    let (case, log) = if run.is_file() { read::file(run) } else { read::run(run, None, |_, _| ()) }?;
+    let judgement = case.judgement(&log);
+    Ok((Summary::of(case.facts(), &judgement), log))
 }
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.

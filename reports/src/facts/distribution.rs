@@ -62,7 +62,7 @@ impl Distribution {
     }
 
     /// The values of another one, too.
-    pub(super) fn take_in(&mut self, other: &Self) {
+    pub(crate) fn take_in(&mut self, other: &Self) {
         if other.count() > 0 {
             self.histogram.add(&other.histogram).expect("both take every value");
             self.min_ns = self.min_ns.min(other.min_ns);

@@ -173,7 +173,7 @@ fn line(text: &str) -> String {
 }
 
 /// Text that is no markup.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     escaped(&line(text))
 }
 
@@ -182,7 +182,7 @@ fn escaped(line: &str) -> String {
 }
 
 /// As [`prose`], in a table: a bar would be the cell's border.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     prose(text).replace('|', "\\|")
 }
 

@@ -31,6 +31,15 @@ pub(super) fn run(
     pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))
 }
 
+/// Reads one file, wherever it is and whatever its name is.
+pub(super) fn file(path: &Path) -> Result<(Case, LogState), JudgeError> {
+    let mut reader =
+        codec::open(path).map_err(|source| JudgeError::CannotRead { path: path.to_owned(), source })?;
+    let mut pass = Pass::default();
+    pass.segment(&mut reader, &mut |_, _| ()).map_err(|source| refuse(path.to_owned(), source))?;
+    pass.finish().map_err(|source| refuse(path.to_owned(), source))
+}
+
 /// Reads a log that is not in its place any more; `lost` says why not.
 pub(super) fn held(
     run_dir: &Path,

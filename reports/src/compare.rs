@@ -1,0 +1,24 @@
+//! Whether one side's runs are worse than another's.
+//!
+//! A *side* is a few runs of one build; a *figure* is one value that a run has. Each figure is compared by its
+//! effect, with an interval and with the least effect that these runs could have shown, and held against a limit that the caller
+//! states. Deliberately absent: reading runs and baselines from disk, and a limit of its own.
+
+mod agree;
+mod baseline;
+mod compared;
+mod counts;
+mod figures;
+mod judge;
+mod side;
+mod terms;
+
+pub use baseline::{BASELINE_FORMAT, Baseline, BaselineError};
+pub use compared::{Compared, Word};
+pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, show};
+pub use judge::{Against, COMPARISON_VERSION, Comparison, Limits, Outcome, SideFacts, compare};
+pub use side::{LeftOut, Pair, Side, SideError};
+pub use terms::{Across, Difference, Terms};
+
+#[cfg(test)]
+mod tests;
