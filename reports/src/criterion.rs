@@ -25,6 +25,7 @@ pub use crate::scope::Scope;
 pub use crate::stretch::{ANY_FAULT, Side, Stretch};
 pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
+pub(crate) use parse::comparison;
 pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};
 
@@ -276,7 +277,7 @@ pub struct CriterionError {
 
 impl CriterionError {
     /// In the text of `pass`, or of a criterion alone.
-    fn at(span: Range<usize>, message: &str, hint: Option<String>) -> Self {
+    pub(crate) fn at(span: Range<usize>, message: &str, hint: Option<String>) -> Self {
         Self { field: Field::Pass, span, message: message.to_owned(), hint }
     }
 }

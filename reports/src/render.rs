@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod csv;
 mod faults;
+pub mod gate;
 pub mod hlog;
 pub mod html;
 pub mod json;

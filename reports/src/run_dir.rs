@@ -127,6 +127,11 @@ pub fn summarise(run: &Path) -> Result<(Summary, LogState), JudgeError> {
     Ok((Summary::of(case.facts(), &judgement), log))
 }
 
+/// Writes a document beside its name and renames it: a reader sees the old bytes or the new ones.
+pub fn write_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    draft::replace(path, bytes)
+}
+
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
     report_with(run_dir, None)

@@ -25,14 +25,7 @@ const SLIPS: [(&str, Comparator); 6] = [
 pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     let (text, label) = label::take(text)?;
     let text = text.as_str();
-    refuse_slips(text)?;
-    let Some((at, comparator)) = find_comparator(text) else {
-        return Err(error(
-            0..text.len(),
-            "a comparison is missing",
-            Some("write `metric [aggregation] comparator threshold`, such as `coordination.time p99 < 5s`; the comparators are < <= > >= ==".into()),
-        ));
-    };
+    let (at, comparator) = comparison(text)?;
     let after = at + comparator.symbol().len();
     let behind = words(text, after..text.len());
     let mut words = words(text, 0..at);
@@ -112,6 +105,15 @@ fn rest(
     }
     let (each, stretch) = (each.is_some(), stretch.map(|(stretch, _)| stretch));
     Ok(Rest { limit, every_ns, each, stretch })
+}
+
+/// Where the comparison stands, and which it is.
+pub(crate) fn comparison(text: &str) -> Result<(usize, Comparator), CriterionError> {
+    refuse_slips(text)?;
+    find_comparator(text).ok_or_else(|| {
+        let hint = "write `metric [aggregation] comparator threshold`, such as `coordination.time p99 < 5s`; the comparators are < <= > >= ==";
+        error(0..text.len(), "a comparison is missing", Some(hint.into()))
+    })
 }
 
 /// At the first sign of a comparison: one that is none, and looks like one.

@@ -187,7 +187,7 @@ pub fn open(path: &Path) -> io::Result<Reader<BufReader<File>>> {
 
 /// Opens a file to read it. A pipe is refused before it can make anyone wait for its writer, and a device
 /// before it is read without end.
-pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+pub fn open_file(path: &Path) -> io::Result<File> {
     let found = std::fs::metadata(path)?;
     // A directory is refused by the read, with its own word.
     if !found.is_file() && !found.is_dir() {

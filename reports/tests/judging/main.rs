@@ -5,6 +5,7 @@
 
 mod contention;
 mod damage;
+mod decisions;
 mod declared;
 mod disturbed;
 mod documents;

@@ -1,0 +1,304 @@
+//! From a plan, runs and files to a decision.
+//!
+//! The worst piece of evidence decides: FAIL before INCONCLUSIVE before CONDITIONAL before PASS. A gate opens only when those before
+//! it are passed; these are decided as of the newest time at which their own evidence was complete, so that a decision does not
+//! lapse because the project went on.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::decision::{
+    Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, exit, opens, word,
+};
+use super::exhibit::Inputs;
+use super::plan::{Gate, Likelihood, Plan, Risk, Source};
+use super::weigh::{Answer, Question, weigh};
+use crate::verdict::Verdict;
+
+/// Decides one gate.
+pub fn decide(plan: &Plan, gate: &Gate, inputs: &Inputs) -> Decision {
+    let mut decided: Vec<Before> = Vec::new();
+    for earlier in plan.chain(gate) {
+        if earlier.name != gate.name {
+            decided.push(settled(plan, earlier, inputs, &decided));
+        }
+    }
+    let before = plan.before(gate);
+    let before = before
+        .iter()
+        .filter_map(|earlier| decided.iter().find(|done| done.gate == earlier.name).cloned())
+        .collect();
+    decision(plan, gate, inputs, before)
+}
+
+/// Decides all gates of a plan, in their order.
+pub fn decide_all(plan: &Plan, inputs: &Inputs) -> Vec<Decision> {
+    plan.gates.iter().map(|gate| decide(plan, gate, inputs)).collect()
+}
+
+/// A gate that others wait for: the newest answer that its evidence gives.
+fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Before {
+    let now = inputs.circumstances.now;
+    let is_open = plan
+        .before(gate)
+        .iter()
+        .all(|earlier| decided.iter().any(|done| done.gate == earlier.name && opens(done.verdict)));
+    let answer = |at: Timestamp| {
+        let question = Question { gate, inputs, at };
+        merged(&gate.evidence.iter().map(|evidence| weigh(evidence, question).weighed).collect::<Vec<_>>())
+    };
+    let mut at = now;
+    let mut verdict = answer(now);
+    for std::cmp::Reverse(earlier) in anchors(gate, inputs) {
+        if verdict != Verdict::Inconclusive {
+            break;
+        }
+        let found = answer(earlier);
+        if found != Verdict::Inconclusive {
+            (at, verdict) = (earlier, found);
+        }
+    }
+    let verdict = if is_open { verdict } else { verdict.max(Verdict::Inconclusive) };
+    Before::of(gate, verdict, at.to_string())
+}
+
+/// The times at which something of a gate's evidence was made, the newest first.
+fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<std::cmp::Reverse<Timestamp>> {
+    let names: BTreeSet<&str> = gate
+        .evidence
+        .iter()
+        .filter_map(|evidence| match &evidence.source {
+            Source::Runs(runs) => {
+                let recipe = inputs.recipes.get(&(runs.scenario.clone(), runs.profile.clone()))?;
+                Some(recipe.name.as_str())
+            }
+            Source::File(_) => None,
+        })
+        .collect();
+    inputs
+        .exhibits
+        .iter()
+        .filter(|exhibit| names.contains(exhibit.scenario.as_str()))
+        .filter_map(|exhibit| exhibit.judged.as_ref().ok()?.started())
+        .filter(|started| *started <= inputs.circumstances.now)
+        .map(std::cmp::Reverse)
+        .collect()
+}
+
+fn merged(evidence: &[Weighed]) -> Verdict {
+    evidence.iter().map(|weighed| weighed.verdict).max().unwrap_or(Verdict::Inconclusive)
+}
+
+fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> Decision {
+    let now = inputs.circumstances.now;
+    let question = Question { gate, inputs, at: now };
+    let answers: Vec<Answer> = gate.evidence.iter().map(|evidence| weigh(evidence, question)).collect();
+    let (mut evidence, mut steps) = (Vec::new(), Vec::new());
+    for Answer { weighed, step } in answers {
+        evidence.push(weighed);
+        steps.extend(step);
+    }
+    let mut verdict = merged(&evidence);
+    for closed in before.iter().filter(|done| !opens(done.verdict)) {
+        verdict = verdict.max(Verdict::Inconclusive);
+        let what = format!("{} is {}: this gate opens when it is passed", closed.gate, closed.outcome);
+        let command = format!("harness gate {}{}", closed.gate, of_plan(plan));
+        steps.insert(0, Step { evidence: closed.gate.clone(), what, command, takes_ns: None });
+    }
+    Decision {
+        version: DECISION_VERSION,
+        gate: gate.name.clone(),
+        title: gate.title.clone(),
+        asks: gate.asks.clone(),
+        phase: gate.phase.clone(),
+        requirements: gate.requirements.clone(),
+        demo: plan.demo,
+        plan: plan.file.clone(),
+        decided_utc: now.to_string(),
+        outcome: word(gate.outcomes, verdict),
+        verdict,
+        exit: exit(verdict),
+        recommendation: recommendation(gate, verdict),
+        reasons: reasons(gate, &evidence, &before),
+        conditions: conditions(gate, &evidence),
+        waivers: waivers(gate, &evidence, now),
+        risks: gate.risks.iter().map(|risk| measured(risk, &evidence)).collect(),
+        options: options(gate, &evidence),
+        before,
+        evidence,
+        next: steps,
+    }
+}
+
+/// What a command line adds to name a plan that is not the usual one.
+fn of_plan(plan: &Plan) -> String {
+    if plan.file.path == "scenarios/phases.toml" {
+        String::new()
+    } else {
+        format!(" --phases {}", plan.file.path)
+    }
+}
+
+fn recommendation(gate: &Gate, verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Pass => gate.on_pass.clone(),
+        Verdict::Conditional => gate.on_conditional.clone(),
+        Verdict::Fail => gate.on_fail.clone(),
+        Verdict::Inconclusive => "Do not decide yet: produce the evidence that is missing.".to_owned(),
+    }
+}
+
+/// A sentence for each piece of evidence that does not pass, the gravest first.
+fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> {
+    let mut open: Vec<&Weighed> =
+        evidence.iter().filter(|weighed| weighed.verdict != Verdict::Pass).collect();
+    open.sort_by_key(|weighed| std::cmp::Reverse(weighed.verdict));
+    let mut reasons: Vec<String> = open
+        .iter()
+        .map(|weighed| {
+            let bad = weighed.findings.iter().filter(|finding| finding.verdict == weighed.verdict);
+            let mut said: Vec<String> = bad
+                .map(|finding| {
+                    format!("{}: asked `{}`, found {}", finding.criterion, finding.asked, finding.measured)
+                })
+                .collect();
+            said.dedup();
+            said.truncate(2);
+            if said.is_empty() && weighed.verdict == Verdict::Inconclusive && weighed.findings.len() > 1 {
+                // The figures are good: what stands beside them is why they do not decide.
+                said.extend(weighed.notes.first().cloned());
+            }
+            let why = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+            format!("`{}` is {}: {}{why}.", weighed.name, weighed.verdict.word(), weighed.found)
+        })
+        .collect();
+    for closed in before.iter().filter(|done| !opens(done.verdict)) {
+        reasons.push(format!("`{}` comes before this gate and is {}.", closed.gate, closed.outcome));
+    }
+    if evidence.is_empty() {
+        reasons.push(format!("`{}` asks for no evidence.", gate.name));
+    } else if reasons.is_empty() {
+        reasons.push(format!("All that is asked holds: {} of {}.", evidence.len(), evidence.len()));
+    }
+    reasons
+}
+
+fn conditions(gate: &Gate, evidence: &[Weighed]) -> Vec<String> {
+    let conditional = evidence.iter().filter(|weighed| weighed.verdict == Verdict::Conditional);
+    let mut conditions: Vec<String> = conditional
+        .flat_map(|weighed| {
+            let mut met: Vec<String> = weighed
+                .findings
+                .iter()
+                .filter(|finding| finding.verdict == Verdict::Conditional)
+                .map(|finding| {
+                    let note = finding.note.as_ref().map_or_else(String::new, |note| format!(" ({note})"));
+                    format!(
+                        "{}: bring `{}` to `{}`, from {}{note}",
+                        weighed.name, finding.criterion, finding.asked, finding.measured
+                    )
+                })
+                .collect();
+            if met.is_empty() {
+                met.push(format!("{}: {}", weighed.name, weighed.found));
+            }
+            met
+        })
+        .collect();
+    conditions.dedup();
+    if !gate.options.is_empty() && !conditions.is_empty() {
+        conditions.push("Choose one of the options, and change the plan by it.".to_owned());
+    }
+    conditions
+}
+
+fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> {
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let is_applied = |name: &str, criterion: &str| {
+        let of = evidence.iter().filter(|weighed| weighed.name == name);
+        of.flat_map(|weighed| &weighed.findings).any(|finding| {
+            finding.criterion == criterion
+                && finding.note.as_ref().is_some_and(|note| note.contains("FAIL, waived by"))
+        })
+    };
+    let used = |waiver: &super::plan::Waiver| WaiverUse {
+        evidence: waiver.evidence.clone(),
+        criterion: waiver.criterion.clone(),
+        author: waiver.author.clone(),
+        reason: waiver.reason.clone(),
+        expires: waiver.expires.to_string(),
+        state: if waiver.expires < day {
+            "expired"
+        } else if is_applied(&waiver.evidence, &waiver.criterion) {
+            "applied"
+        } else {
+            "not needed"
+        },
+    };
+    gate.waivers.iter().map(used).collect()
+}
+
+/// A risk whose evidence passes is less likely than it was thought; one whose evidence fails is there.
+fn measured(risk: &Risk, evidence: &[Weighed]) -> MeasuredRisk {
+    let of: Vec<&Weighed> = evidence.iter().filter(|weighed| risk.evidence.contains(&weighed.name)).collect();
+    let lower = match risk.likelihood {
+        Likelihood::Low | Likelihood::Medium => Likelihood::Low,
+        Likelihood::High => Likelihood::Medium,
+    };
+    let higher = match risk.likelihood {
+        Likelihood::Low => Likelihood::Medium,
+        Likelihood::Medium | Likelihood::High => Likelihood::High,
+    };
+    let names = |verdict| {
+        let named: Vec<&str> = of
+            .iter()
+            .filter(|weighed| weighed.verdict == verdict)
+            .map(|weighed| weighed.name.as_str())
+            .collect();
+        named.join(", ")
+    };
+    let worst = of.iter().map(|weighed| weighed.verdict).max();
+    let (now, why) = match worst {
+        None => (risk.likelihood.word(), "nothing measures it".to_owned()),
+        Some(Verdict::Pass) => (lower.word(), format!("{} passes", names(Verdict::Pass))),
+        Some(Verdict::Conditional) => {
+            (higher.word(), format!("{} is CONDITIONAL", names(Verdict::Conditional)))
+        }
+        Some(Verdict::Inconclusive) => {
+            (risk.likelihood.word(), format!("{} does not say", names(Verdict::Inconclusive)))
+        }
+        Some(Verdict::Fail) => ("has occurred", format!("{} fails", names(Verdict::Fail))),
+    };
+    MeasuredRisk {
+        name: risk.name.clone(),
+        says: risk.says.clone(),
+        likelihood: risk.likelihood.word(),
+        impact: risk.impact.word(),
+        mitigation: risk.mitigation.clone(),
+        now,
+        why,
+    }
+}
+
+/// Those that most speaks for come first.
+fn options(gate: &Gate, evidence: &[Weighed]) -> Vec<OpenOption> {
+    let speaks = |names: &[String]| -> Vec<String> {
+        let named = evidence.iter().filter(|weighed| names.contains(&weighed.name));
+        named
+            .filter(|weighed| matches!(weighed.verdict, Verdict::Conditional | Verdict::Fail))
+            .map(|weighed| format!("{} is {}: {}", weighed.name, weighed.verdict.word(), weighed.found))
+            .collect()
+    };
+    let mut options: Vec<OpenOption> = gate
+        .options
+        .iter()
+        .map(|option| OpenOption {
+            name: option.name.clone(),
+            says: option.says.clone(),
+            speaks: speaks(&option.evidence),
+        })
+        .collect();
+    options.sort_by_key(|option| std::cmp::Reverse(option.speaks.len()));
+    options
+}

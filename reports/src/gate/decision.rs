@@ -1,0 +1,194 @@
+//! A decision: what every document of a gate is drawn from.
+
+use serde::Serialize;
+
+use super::plan::{Gate, Outcomes, PlanFile};
+use crate::verdict::{Exit, Verdict};
+
+/// The version of `decision.json`.
+pub const DECISION_VERSION: u32 = 1;
+
+/// The word of a verdict at a gate with these outcomes.
+pub fn word(outcomes: Outcomes, verdict: Verdict) -> &'static str {
+    match (outcomes, verdict) {
+        (Outcomes::Go, Verdict::Pass) => "GO",
+        (Outcomes::Go, Verdict::Conditional) => "PIVOT",
+        (Outcomes::Go, Verdict::Fail) => "NO-GO",
+        (Outcomes::Pass, _) | (Outcomes::Go, Verdict::Inconclusive) => verdict.word(),
+    }
+}
+
+/// See `docs/exit-codes.md`.
+pub fn exit(verdict: Verdict) -> Exit {
+    let (code, name) = match verdict {
+        Verdict::Pass => (0, "pass"),
+        Verdict::Fail => (10, "fail"),
+        Verdict::Conditional => (11, "conditional"),
+        Verdict::Inconclusive => (12, "inconclusive"),
+    };
+    Exit { code, name: name.to_owned() }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    pub version: u32,
+    pub gate: String,
+    pub title: String,
+    pub asks: String,
+    pub phase: String,
+    pub requirements: Vec<String>,
+    /// Made from a plan that only shows how gates work.
+    pub demo: bool,
+    pub plan: PlanFile,
+    pub decided_utc: String,
+    /// `GO`, `CONDITIONAL`, …
+    pub outcome: &'static str,
+    pub verdict: Verdict,
+    pub exit: Exit,
+    /// What the outcome leads to.
+    pub recommendation: String,
+    /// In words, the gravest first.
+    pub reasons: Vec<String>,
+    /// The gates that have to be passed before.
+    pub before: Vec<Before>,
+    pub evidence: Vec<Weighed>,
+    pub waivers: Vec<WaiverUse>,
+    /// What has to be mended after a CONDITIONAL or a PIVOT.
+    pub conditions: Vec<String>,
+    pub risks: Vec<MeasuredRisk>,
+    pub options: Vec<OpenOption>,
+    /// What is missing, and the commands that produce it.
+    pub next: Vec<Step>,
+}
+
+impl Decision {
+    /// The outcome, marked where the plan is a demonstration.
+    pub fn headline(&self) -> String {
+        if self.demo { format!("{} (DEMO)", self.outcome) } else { self.outcome.to_owned() }
+    }
+
+    /// The phases after it may begin.
+    pub fn opens(&self) -> bool {
+        opens(self.verdict)
+    }
+}
+
+/// A gate that is passed, if only with conditions, opens what comes after it.
+pub fn opens(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Pass | Verdict::Conditional => true,
+        Verdict::Inconclusive | Verdict::Fail => false,
+    }
+}
+
+/// A gate before this one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Before {
+    pub gate: String,
+    pub outcome: &'static str,
+    pub verdict: Verdict,
+    /// The time whose evidence it is decided from.
+    pub as_of_utc: String,
+}
+
+impl Before {
+    pub fn of(gate: &Gate, verdict: Verdict, as_of_utc: String) -> Self {
+        Self { gate: gate.name.clone(), outcome: word(gate.outcomes, verdict), verdict, as_of_utc }
+    }
+}
+
+/// One piece of evidence, and what it amounts to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Weighed {
+    pub name: String,
+    pub says: String,
+    /// `file:line` of the plan.
+    pub place: String,
+    pub verdict: Verdict,
+    pub wanted: String,
+    pub found: String,
+    /// What a reader has to know beside the figures.
+    pub notes: Vec<String>,
+    pub findings: Vec<Finding>,
+    pub runs: Vec<RunShown>,
+}
+
+/// One criterion of one run or file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    pub criterion: String,
+    /// Directory of the run, or path of the file.
+    pub source: String,
+    pub asked: String,
+    pub measured: String,
+    pub verdict: Verdict,
+    /// In base units; absent of a check.
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub comparator: Option<String>,
+    pub interval: Option<String>,
+    pub samples: Option<u64>,
+    pub margin: Option<String>,
+    pub note: Option<String>,
+    /// The verdict before bands and waivers; absent if they changed nothing.
+    pub strictly: Option<Verdict>,
+}
+
+/// A run of the scenario, whether or not it counts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunShown {
+    pub directory: String,
+    pub run_id: String,
+    pub started_utc: String,
+    /// `PASS (profile ci)`, by its own criteria, from its log; `unreadable` without one.
+    pub headline: String,
+    /// By what this gate asks, bands and waivers included.
+    pub verdict: Option<Verdict>,
+    pub environment: String,
+    pub host: String,
+    pub build: String,
+    pub counts: bool,
+    /// Why it does not count.
+    pub why_not: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaiverUse {
+    pub evidence: String,
+    pub criterion: String,
+    pub author: String,
+    pub reason: String,
+    pub expires: String,
+    /// `applied`, `expired`, or `not needed`.
+    pub state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeasuredRisk {
+    pub name: String,
+    pub says: String,
+    pub likelihood: &'static str,
+    pub impact: &'static str,
+    pub mitigation: String,
+    /// The likelihood now, and why: `low: what measures it passes`.
+    pub now: &'static str,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OpenOption {
+    pub name: String,
+    pub says: String,
+    /// What of the evidence speaks for it; empty if nothing does.
+    pub speaks: Vec<String>,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    pub evidence: String,
+    pub what: String,
+    pub command: String,
+    /// Absent if it is not known.
+    pub takes_ns: Option<u64>,
+}

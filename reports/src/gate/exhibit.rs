@@ -1,0 +1,88 @@
+//! What a decision is made from: runs, files from outside, and the circumstances.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::index::Index;
+use super::outside::Reading;
+use crate::runlog::event::{BuildFacts, HostFacts};
+use crate::verdict::Judgement;
+
+/// A run that was found. It was judged from its log, now; what its `verdict.json` says was not read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exhibit {
+    pub directory: String,
+    /// Of the scenario, as its log has it; that of its directory if the log cannot be read.
+    pub scenario: String,
+    /// Of the bytes of its log, segment after segment.
+    pub log_sha256: String,
+    /// The error says why its log cannot be judged.
+    pub judged: Result<Box<JudgedRun>, String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedRun {
+    pub judgement: Judgement,
+    pub host: HostFacts,
+    pub build: BuildFacts,
+}
+
+impl JudgedRun {
+    /// Absent if the log has no time that can be read.
+    pub fn started(&self) -> Option<Timestamp> {
+        self.judgement.started_utc.parse().ok()
+    }
+
+    /// Where it ran, in a word: `docker`, `kvm`, `bare host`.
+    pub fn environment(&self) -> &str {
+        match self.host.virtualization.as_str() {
+            "none" | "" => "bare host",
+            other => other,
+        }
+    }
+}
+
+/// What a scenario of the plan is as its file stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    pub name: String,
+    pub sha256: String,
+    /// Names of its criteria, without those that are only shown.
+    pub criteria: Vec<String>,
+    /// The command line of one run, and how long that takes.
+    pub command: String,
+    pub takes_ns: u64,
+}
+
+/// A file from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// When it was last changed.
+    pub changed: Timestamp,
+    /// The error says why it cannot be read.
+    pub reading: Result<Reading, String>,
+}
+
+/// Where and when a decision is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    pub now: Timestamp,
+    /// Class of this host.
+    pub fingerprint: String,
+    /// Commit of this build; absent if it is unknown, or the build has changes of its own.
+    pub commit: Option<String>,
+}
+
+/// Everything that a decision is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    pub circumstances: Circumstances,
+    /// In the order of their directories.
+    pub exhibits: Vec<Exhibit>,
+    pub index: Index,
+    /// By the file and the profile that the plan names.
+    pub recipes: BTreeMap<(String, Option<String>), Recipe>,
+    /// By the path that the plan names; absent if there is no such file.
+    pub files: BTreeMap<String, Found>,
+}

@@ -1,0 +1,174 @@
+//! The index of a directory of runs: one line for each run that has ended, appended and never changed.
+//!
+//! A run that is in the index and not in the directory was removed. Checksums continue from line to line, so that a
+//! line that was changed or taken out is found; lines cut off at the end are not, nor is an index that was removed.
+
+use std::io::BufRead;
+
+use notation::framed::{Chain, Lines, Next, TooLong, append};
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Judgement;
+
+/// Its name in the directory of runs.
+pub const FILE: &str = "index.jsonl";
+/// A line holds a few names and hashes.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub run_id: String,
+    pub started_utc: String,
+    pub scenario: String,
+    pub scenario_sha256: String,
+    pub profile: Option<String>,
+    /// Nothing but a profile was laid over the file: no override, no compressed schedule, no smaller fleet.
+    pub as_asked: bool,
+    /// `FAIL`: what it was judged to be when it ended.
+    pub verdict: String,
+    pub log_sha256: String,
+    /// From the directory of runs.
+    pub directory: String,
+}
+
+impl Entry {
+    pub fn of(judgement: &Judgement, log_sha256: String, directory: String) -> Self {
+        let variant = &judgement.variant;
+        Self {
+            run_id: judgement.run_id.clone(),
+            started_utc: judgement.started_utc.clone(),
+            scenario: judgement.scenario.clone(),
+            scenario_sha256: judgement.file.as_ref().map(|file| file.sha256.clone()).unwrap_or_default(),
+            profile: variant.profile.clone(),
+            as_asked: variant.overrides.is_empty()
+                && variant.rehearsal.is_none()
+                && variant.smaller.is_none(),
+            verdict: judgement.verdict.word().to_owned(),
+            log_sha256,
+            directory,
+        }
+    }
+}
+
+/// What an index says, as far as it can be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Index {
+    pub entries: Vec<Entry>,
+    /// Where it does not verify any more, and why. Nothing after it is read.
+    pub damaged: Option<String>,
+}
+
+/// Reads an index. A last line that a writer did not finish is no damage.
+pub fn read(input: impl BufRead) -> Index {
+    walk(input).0
+}
+
+/// One more line: its bytes, and where in the file it begins. What a writer did not finish is overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    pub offset: u64,
+    pub line: Vec<u8>,
+}
+
+/// The line of one more run, for an index that holds `before`. The error says why nothing can be added.
+pub fn add(before: impl BufRead, entry: &Entry) -> Result<Addition, String> {
+    let (index, mut chain, offset) = walk(before);
+    if let Some(damaged) = index.damaged {
+        return Err(damaged);
+    }
+    let mut line = Vec::new();
+    append(&mut chain, &mut line, entry, LINE_BYTES_MAX)
+        .map_err(|TooLong { bytes, .. }| format!("a line would have {bytes} bytes"))?;
+    Ok(Addition { offset, line })
+}
+
+/// What it holds; where its chain is, and where its whole lines end.
+fn walk(input: impl BufRead) -> (Index, Chain, u64) {
+    let mut lines = Lines::new(input, LINE_BYTES_MAX);
+    let mut entries = Vec::new();
+    let damaged = loop {
+        match next(&mut lines) {
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) => break None,
+            Err(why) => break Some(format!("line {}: {why}", lines.count() + 1)),
+        }
+    };
+    (Index { entries, damaged }, lines.chain(), lines.offset())
+}
+
+/// Nothing at the end.
+fn next(lines: &mut Lines<impl BufRead>) -> Result<Option<Entry>, String> {
+    match lines.advance().map_err(|error| error.to_string())? {
+        Next::Torn if lines.has_changed_end() => return Err("its end was changed".to_owned()),
+        Next::End | Next::Torn => return Ok(None),
+        Next::TooLong => return Err("it is longer than any line of an index".to_owned()),
+        Next::Whole => {}
+    }
+    let checked = lines.check().map_err(|error| error.to_string())?;
+    let entry = serde_json::from_slice(&checked.json).map_err(|error| error.to_string())?;
+    lines.accept(&checked);
+    Ok(Some(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u32) -> Entry {
+        Entry {
+            run_id: format!("smoke-{number}"),
+            started_utc: "2026-01-02T03:04:05Z".into(),
+            scenario: "smoke".into(),
+            scenario_sha256: "ab".repeat(32),
+            profile: None,
+            as_asked: true,
+            verdict: "FAIL".into(),
+            log_sha256: "cd".repeat(32),
+            directory: format!("smoke/{number}"),
+        }
+    }
+
+    fn file(count: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in 0..count {
+            let Addition { offset, line } = add(&*bytes, &entry(number)).unwrap();
+            bytes.truncate(offset as usize);
+            bytes.extend(line);
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_was_added_is_read_in_its_order() {
+        let index = read(&*file(3));
+        assert_eq!((index.entries, index.damaged), ((0..3).map(entry).collect(), None));
+        assert_eq!(read(&b""[..]), Index::default());
+    }
+
+    #[test]
+    fn a_line_that_was_changed_or_taken_out_is_found() {
+        let text = String::from_utf8(file(4)).unwrap();
+        let changed = text.replacen("\"verdict\":\"FAIL\"", "\"verdict\":\"PASS\"", 1);
+        let index = read(changed.as_bytes());
+        assert!(index.entries.is_empty() && index.damaged.unwrap().starts_with("line 1: "));
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let without = [lines[0], lines[2], lines[3]].concat();
+        let index = read(without.as_bytes());
+        assert_eq!(index.entries.len(), 1);
+        assert!(index.damaged.unwrap().starts_with("line 2: "));
+        assert!(add(without.as_bytes(), &entry(9)).is_err());
+    }
+
+    #[test]
+    fn a_line_that_was_not_finished_is_overwritten() {
+        let mut bytes = file(2);
+        bytes.truncate(bytes.len() - 7);
+        assert_eq!(read(&*bytes).entries.len(), 1);
+        let Addition { offset, line } = add(&*bytes, &entry(5)).unwrap();
+        bytes.truncate(offset as usize);
+        bytes.extend(line);
+        let ids: Vec<_> = read(&*bytes).entries.into_iter().map(|entry| entry.run_id).collect();
+        assert_eq!(ids, ["smoke-0", "smoke-5"]);
+    }
+}

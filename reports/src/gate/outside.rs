@@ -1,0 +1,47 @@
+//! Facts from outside: what the files of other programs say, as figures.
+//!
+//! A reader takes bytes and gives figures, or says why it cannot. A file that is cut short, empty or of another format is an
+//! error and never a zero.
+
+mod coverage;
+mod junit;
+mod statement;
+mod supply;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::ask::Format;
+
+/// What a file of another program says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reading {
+    /// By the name of the figure in the catalogue; ratios and counts.
+    pub figures: BTreeMap<&'static str, f64>,
+    /// When it was made, if it says so itself.
+    pub dated: Option<Timestamp>,
+    /// Who stands for it, if it says so.
+    pub by: Option<String>,
+    /// What it says beside figures: a statement, the first few of what it found.
+    pub remarks: Vec<String>,
+}
+
+/// How many findings of a file are kept as remarks.
+const REMARKS_MAX: usize = 5;
+
+/// The figures of a file. An error is a lower-case fragment.
+pub fn read(format: Format, bytes: &[u8]) -> Result<Reading, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    match format {
+        Format::Lcov => coverage::lcov(text),
+        Format::LlvmCov => coverage::llvm_cov(text),
+        Format::Junit => junit::read(text),
+        Format::CargoDeny => supply::cargo_deny(text),
+        Format::CargoAudit => supply::cargo_audit(text),
+        Format::Statement => statement::read(text),
+    }
+}

@@ -1,0 +1,52 @@
+//! One piece of evidence: which runs count and why not, what each amounts to, and what they amount to together.
+
+mod bands;
+mod file;
+mod runs;
+
+use jiff::Timestamp;
+
+use super::decision::{Finding, Step, Weighed};
+use super::exhibit::Inputs;
+use super::plan::{Evidence, Gate, Source};
+use crate::verdict::Verdict;
+
+/// What an evidence is weighed for.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) gate: &'a Gate,
+    pub(super) inputs: &'a Inputs,
+    /// The time of the decision. Runs that started later do not count.
+    pub(super) at: Timestamp,
+}
+
+/// The evidence, and what would complete it.
+pub(super) struct Answer {
+    pub(super) weighed: Weighed,
+    pub(super) step: Option<Step>,
+}
+
+pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
+    match &evidence.source {
+        Source::Runs(runs) => runs::weigh(evidence, runs, question),
+        Source::File(file) => file::weigh(evidence, file, question),
+    }
+}
+
+fn worst(findings: &[Finding]) -> Option<Verdict> {
+    findings.iter().map(|finding| finding.verdict).max()
+}
+
+/// Turns the FAIL of a waived criterion into CONDITIONAL, as long as the waiver holds.
+fn waive(evidence: &Evidence, question: Question<'_>, finding: &mut Finding) {
+    let day = question.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let waiver = question.gate.waivers.iter().find(|waiver| {
+        waiver.evidence == evidence.name && waiver.criterion == finding.criterion && waiver.expires >= day
+    });
+    let (Verdict::Fail, Some(waiver)) = (finding.verdict, waiver) else { return };
+    finding.strictly.get_or_insert(finding.verdict);
+    finding.verdict = Verdict::Conditional;
+    let note = format!("FAIL, waived by {} until {}: {}", waiver.author, waiver.expires, waiver.reason);
+    finding.note =
+        Some(finding.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
+}

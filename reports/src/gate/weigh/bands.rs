@@ -1,0 +1,126 @@
+//! What a criterion of a run is for a gate: as the run has it, but for bands, criteria that the gate does not ask, and waivers.
+
+use super::{Question, waive};
+use crate::gate::decision::Finding;
+use crate::gate::exhibit::JudgedRun;
+use crate::gate::plan::{Evidence, Runs};
+use crate::units;
+use crate::verdict::{CriterionResult, EvidenceResult, Verdict};
+
+/// All criteria and checks of a run that are judged.
+pub(super) fn findings(
+    evidence: &Evidence,
+    runs: &Runs,
+    question: Question<'_>,
+    directory: &str,
+    run: &JudgedRun,
+) -> Vec<Finding> {
+    let judgement = &run.judgement;
+    let judged = judgement.criteria.iter().filter(|criterion| !criterion.informational);
+    let mut findings: Vec<Finding> = judged
+        .map(|criterion| {
+            let mut finding = of_criterion(criterion, directory);
+            let is_asked = runs.criteria.is_empty() || runs.criteria.contains(&criterion.name);
+            if is_asked {
+                band(&mut finding, criterion, question.gate.conditional_from);
+                waive(evidence, question, &mut finding);
+            } else {
+                set_aside(&mut finding);
+            }
+            finding
+        })
+        .collect();
+    findings.extend(judgement.evidence.iter().map(|check| of_check(check, directory)));
+    // A run that was interrupted was not judged, whatever its criteria say so far.
+    if judgement.verdict == Verdict::Inconclusive && super::worst(&findings) < Some(Verdict::Inconclusive) {
+        findings.push(unjudged(judgement.reasons.first(), directory));
+    }
+    findings
+}
+
+fn of_criterion(criterion: &CriterionResult, directory: &str) -> Finding {
+    Finding {
+        criterion: criterion.name.clone(),
+        source: directory.to_owned(),
+        asked: criterion.pass.clone(),
+        measured: criterion.value_text.clone(),
+        verdict: criterion.verdict,
+        value: criterion.value,
+        threshold: Some(criterion.threshold),
+        comparator: Some(criterion.comparator.clone()),
+        interval: criterion.interval_text.clone(),
+        samples: Some(criterion.samples),
+        margin: Some(criterion.margin_text.clone()),
+        note: criterion.note.clone(),
+        strictly: None,
+    }
+}
+
+fn of_check(check: &EvidenceResult, directory: &str) -> Finding {
+    Finding {
+        criterion: format!("check: {}", check.name),
+        source: directory.to_owned(),
+        asked: check.wanted.clone(),
+        measured: check.found.clone(),
+        verdict: check.verdict,
+        value: None,
+        threshold: None,
+        comparator: None,
+        interval: None,
+        samples: None,
+        margin: None,
+        note: check.note.clone(),
+        strictly: None,
+    }
+}
+
+fn unjudged(reason: Option<&String>, directory: &str) -> Finding {
+    let check = EvidenceResult {
+        name: "run judged".to_owned(),
+        verdict: Verdict::Inconclusive,
+        wanted: "a run that was judged to its end".to_owned(),
+        found: reason.cloned().unwrap_or_else(|| "none".to_owned()),
+        note: None,
+    };
+    of_check(&check, directory)
+}
+
+/// How much of its target a figure has reached: 0.9 of `> 8000/s` is 7,200/s, and of `< 30s` it is 33.3 s.
+fn reached(criterion: &CriterionResult) -> Option<f64> {
+    let (value, threshold) = (criterion.value?, criterion.threshold);
+    let share = match criterion.comparator.as_str() {
+        ">" | ">=" => value / threshold,
+        "<" | "<=" => threshold / value,
+        _ => return None,
+    };
+    share.is_finite().then_some(share)
+}
+
+fn band(finding: &mut Finding, criterion: &CriterionResult, from: Option<f64>) {
+    let (Verdict::Fail, Some(from), Some(share)) = (finding.verdict, from, reached(criterion)) else {
+        return;
+    };
+    if share < from {
+        return;
+    }
+    finding.strictly = Some(finding.verdict);
+    finding.verdict = Verdict::Conditional;
+    finding.note = Some(format!(
+        "{} of its target; this gate is CONDITIONAL from {} on",
+        units::percent(share),
+        units::percent(from)
+    ));
+}
+
+/// Of a criterion that the gate does not ask: what does not pass costs the PASS, and no more.
+fn set_aside(finding: &mut Finding) {
+    if finding.verdict <= Verdict::Conditional {
+        return;
+    }
+    finding.strictly = Some(finding.verdict);
+    let note =
+        format!("{}; this gate does not ask it: it costs the PASS, and no more", finding.verdict.word());
+    finding.verdict = Verdict::Conditional;
+    finding.note =
+        Some(finding.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
+}

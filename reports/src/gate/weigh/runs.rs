@@ -1,0 +1,286 @@
+//! Evidence that is runs of a scenario.
+//!
+//! All runs of the scenario in the window count, and the worst of them decides: none can be picked out. What does not
+//! count is shown with its reason.
+
+mod admit;
+mod lost;
+
+use std::collections::BTreeMap;
+
+use super::{Answer, Question, bands, worst};
+use crate::gate::decision::{Finding, RunShown, Step, Weighed};
+use crate::gate::exhibit::{Exhibit, JudgedRun, Recipe};
+use crate::gate::plan::{Evidence, Quorum, Runs, Select, Whose};
+use crate::units;
+use crate::verdict::Verdict;
+use notation::suggest;
+
+/// What a piece of evidence asks of runs.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    evidence: &'a Evidence,
+    runs: &'a Runs,
+    recipe: &'a Recipe,
+    question: Question<'a>,
+}
+
+/// A run that counts, and what it amounts to.
+struct Counted<'a> {
+    run: &'a JudgedRun,
+    findings: Vec<Finding>,
+    verdict: Verdict,
+}
+
+pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) -> Answer {
+    let key = (runs.scenario.clone(), runs.profile.clone());
+    let why = match question.inputs.recipes.get(&key) {
+        Some(recipe) => match unknown_criterion(evidence, runs, recipe, question) {
+            None => return weigh_known(Wanted { evidence, runs, recipe, question }),
+            Some(why) => why,
+        },
+        None => format!("{} was not read", runs.scenario),
+    };
+    let mut weighed = empty(evidence, runs);
+    weighed.found.clone_from(&why);
+    let command = format!("harness validate {}", runs.scenario);
+    let step = Step { evidence: evidence.name.clone(), what: why, command, takes_ns: None };
+    Answer { weighed, step: Some(step) }
+}
+
+fn empty(evidence: &Evidence, runs: &Runs) -> Weighed {
+    Weighed {
+        name: evidence.name.clone(),
+        says: evidence.says.clone(),
+        place: evidence.place.clone(),
+        verdict: Verdict::Inconclusive,
+        wanted: wanted(evidence, runs),
+        found: String::new(),
+        notes: Vec::new(),
+        findings: Vec::new(),
+        runs: Vec::new(),
+    }
+}
+
+/// A name that a gate or a waiver uses and the scenario does not have.
+fn unknown_criterion(
+    evidence: &Evidence,
+    runs: &Runs,
+    recipe: &Recipe,
+    question: Question<'_>,
+) -> Option<String> {
+    let waivers = question.gate.waivers.iter().filter(|waiver| waiver.evidence == evidence.name);
+    let mut used = runs.criteria.iter().chain(waivers.map(|waiver| &waiver.criterion));
+    let unknown = used.find(|name| !recipe.criteria.contains(name))?;
+    let known: Vec<&str> = recipe.criteria.iter().map(String::as_str).collect();
+    Some(format!(
+        "{} has no criterion `{unknown}`, which the plan names: {}",
+        runs.scenario,
+        suggest::hint(unknown, &known)
+    ))
+}
+
+fn wanted(evidence: &Evidence, runs: &Runs) -> String {
+    let profile = runs.profile.as_ref().map(|profile| format!(" with profile {profile}"));
+    let environments =
+        runs.environments.map(|quorum| format!(" in each of {}", many(quorum.pass.into(), "environment")));
+    let host = (runs.host == Whose::This).then(|| ", of a host like this one".to_owned());
+    let build = (runs.build == Whose::This).then(|| ", of this build".to_owned());
+    let fresh = evidence.fresh_ns.map(|ns| format!(", at most {} old", units::nanos(ns)));
+    let counts = match runs.select {
+        Select::All => "; all in that time count, and the worst decides".to_owned(),
+        Select::Latest(n) => format!("; the latest {n} count, and the worst decides"),
+    };
+    let asked = format!("{} of {}", many(runs.runs.into(), "run"), runs.scenario);
+    let parts = [Some(asked), profile, environments, host, build, fresh, Some(counts)];
+    parts.into_iter().flatten().collect()
+}
+
+fn many(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{} {thing}s", units::count(count as f64)) }
+}
+
+fn weigh_known(wanted: Wanted<'_>) -> Answer {
+    let mut weighed = empty(wanted.evidence, wanted.runs);
+    let admitted = admit::all(wanted);
+    let mut counted = Vec::new();
+    for (exhibit, why_not) in &admitted {
+        let mut shown = show(exhibit, why_not.clone());
+        if let (Ok(run), None) = (&exhibit.judged, why_not) {
+            let Wanted { evidence, runs, question, .. } = wanted;
+            let findings = bands::findings(evidence, runs, question, &exhibit.directory, run);
+            let verdict = worst(&findings).unwrap_or(Verdict::Inconclusive);
+            shown.verdict = Some(verdict);
+            counted.push(Counted { run, findings, verdict });
+        }
+        weighed.runs.push(shown);
+    }
+    let missing = settle(wanted, &counted, &mut weighed);
+    let blocked = lost::notes(wanted, &admitted, &mut weighed);
+    if blocked {
+        weighed.verdict = weighed.verdict.max(Verdict::Inconclusive);
+    }
+    history(&counted, &mut weighed);
+    weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
+    let step = step(wanted, &weighed, missing, blocked);
+    Answer { weighed, step }
+}
+
+fn show(exhibit: &Exhibit, why_not: Option<String>) -> RunShown {
+    let counts = why_not.is_none() && exhibit.judged.is_ok();
+    let Ok(run) = &exhibit.judged else {
+        return RunShown {
+            directory: exhibit.directory.clone(),
+            run_id: String::new(),
+            started_utc: String::new(),
+            headline: "unreadable".to_owned(),
+            verdict: None,
+            environment: String::new(),
+            host: String::new(),
+            build: String::new(),
+            counts,
+            why_not,
+        };
+    };
+    let judgement = &run.judgement;
+    RunShown {
+        directory: exhibit.directory.clone(),
+        run_id: judgement.run_id.clone(),
+        started_utc: judgement.started_utc.clone(),
+        headline: judgement.headline(),
+        verdict: None,
+        environment: run.environment().to_owned(),
+        host: run.host.fingerprint.clone(),
+        build: format!("{}{}", run.build.git, if run.build.dirty { " (changed)" } else { "" }),
+        counts,
+        why_not,
+    }
+}
+
+/// Verdict and words; how many runs are missing.
+fn settle(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
+    match wanted.runs.environments {
+        Some(quorum) => settle_quorum(wanted, quorum, counted, weighed),
+        None => settle_plain(wanted, counted, weighed),
+    }
+}
+
+fn settle_plain(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
+    let (have, need) = (counted.len() as u32, wanted.runs.runs);
+    let worst = counted.iter().map(|run| run.verdict).max();
+    let missing = need.saturating_sub(have);
+    weighed.verdict = match worst {
+        None => Verdict::Inconclusive,
+        Some(worst) if missing > 0 => worst.max(Verdict::Inconclusive),
+        Some(worst) => worst,
+    };
+    let others = weighed.runs.iter().filter(|run| !run.counts).count();
+    weighed.found = match have {
+        0 => format!("no run counts, of {need} asked for"),
+        1 => format!("1 run counts, of {need} asked for: {}", tally(counted)),
+        _ => format!("{have} runs count, of {need} asked for: {}", tally(counted)),
+    };
+    let others = match others {
+        0 => String::new(),
+        1 => "; 1 other does not count".to_owned(),
+        _ => format!("; {others} others do not count"),
+    };
+    weighed.found.push_str(&others);
+    // What is INCONCLUSIVE says nothing, and another run may.
+    let open = counted.iter().filter(|run| run.verdict == Verdict::Inconclusive).count() as u32;
+    missing.max(u32::from(open > 0))
+}
+
+/// `1 PASS, 9 FAIL`
+fn tally(counted: &[Counted<'_>]) -> String {
+    let order = [Verdict::Pass, Verdict::Conditional, Verdict::Inconclusive, Verdict::Fail];
+    let count = |verdict| counted.iter().filter(|run| run.verdict == verdict).count();
+    let parts: Vec<String> = order
+        .into_iter()
+        .filter(|verdict| count(*verdict) > 0)
+        .map(|verdict| format!("{} {}", count(verdict), verdict.word()))
+        .collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// By environment; each amounts to the worst of its runs, once it has enough of them.
+fn settle_quorum(wanted: Wanted<'_>, quorum: Quorum, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
+    let mut environments: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    for run in counted {
+        environments.entry(run.run.environment()).or_default().push(run.verdict);
+    }
+    let need = wanted.runs.runs as usize;
+    let of = |verdicts: &Vec<Verdict>| {
+        let worst = verdicts.iter().copied().max().unwrap_or(Verdict::Inconclusive);
+        if verdicts.len() < need { worst.max(Verdict::Inconclusive) } else { worst }
+    };
+    let verdicts: Vec<(&str, Verdict)> = environments.iter().map(|(name, all)| (*name, of(all))).collect();
+    let count =
+        |is: &dyn Fn(Verdict) -> bool| verdicts.iter().filter(|(_, verdict)| is(*verdict)).count() as u32;
+    let (pass, works) = (count(&|v| v == Verdict::Pass), count(&|v| v <= Verdict::Conditional));
+    let decided = works + count(&|v| v == Verdict::Fail);
+    weighed.verdict = if pass >= quorum.pass {
+        Verdict::Pass
+    } else if works >= quorum.pass {
+        Verdict::Conditional
+    } else if decided < quorum.pass {
+        Verdict::Inconclusive
+    } else if quorum.conditional.is_some_and(|least| works >= least) {
+        Verdict::Conditional
+    } else {
+        Verdict::Fail
+    };
+    let listed: Vec<String> =
+        verdicts.iter().map(|(name, verdict)| format!("{name} {}", verdict.word())).collect();
+    let listed = if listed.is_empty() { "none tried".to_owned() } else { listed.join(", ") };
+    weighed.found = format!("works in {works} of {}: {listed}", many(quorum.pass.into(), "environment"));
+    if weighed.verdict == Verdict::Inconclusive {
+        quorum.pass.saturating_sub(decided) * wanted.runs.runs
+    } else {
+        0
+    }
+}
+
+/// One green after nine reds is said in so many words.
+fn history(counted: &[Counted<'_>], weighed: &mut Weighed) {
+    let newest = counted.iter().max_by_key(|run| run.run.judgement.started_utc.clone());
+    let bad = counted.iter().filter(|run| run.verdict >= Verdict::Inconclusive).count();
+    if let Some(newest) = newest.filter(|newest| newest.verdict <= Verdict::Conditional && bad > 0) {
+        weighed.notes.push(format!(
+            "{} after {bad} that did not pass: all of them count",
+            if newest.verdict == Verdict::Pass { "one PASS" } else { "one CONDITIONAL" }
+        ));
+    }
+    let others = weighed.runs.iter().filter(|run| !run.counts && !run.headline.starts_with("PASS")).count();
+    if others > 0 {
+        weighed.notes.push(format!(
+            "{} among those that do not count did not pass by the scenario's own criteria",
+            many(others as u64, "run")
+        ));
+    }
+}
+
+fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> Option<Step> {
+    if weighed.verdict < Verdict::Inconclusive {
+        return None;
+    }
+    let recipe = wanted.recipe;
+    let runs = missing.max(1);
+    let is_elsewhere = wanted.runs.environments.is_some() && missing > 0;
+    let what = match (weighed.verdict, blocked) {
+        (Verdict::Fail, _) => "mend what fails, and run it again".to_owned(),
+        (_, true) => "bring back the runs that are gone, or wait until they are out of the window".to_owned(),
+        _ if is_elsewhere && missing == 1 => "run it in another environment".to_owned(),
+        _ if is_elsewhere => format!("run it {missing} times in other environments"),
+        _ if runs == 1 => "run it once".to_owned(),
+        _ => format!("run it {runs} times"),
+    };
+    let each = if is_elsewhere { 1 } else { runs };
+    let times = if each > 1 { format!(" --runs {each}") } else { String::new() };
+    Some(Step {
+        evidence: wanted.evidence.name.clone(),
+        what,
+        command: format!("{}{times}", recipe.command),
+        takes_ns: Some(recipe.takes_ns.saturating_mul(u64::from(each))),
+    })
+}

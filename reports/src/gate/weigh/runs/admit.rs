@@ -1,0 +1,168 @@
+//! Which runs of the scenario count, and why the others do not.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::Wanted;
+use crate::gate::exhibit::{Exhibit, JudgedRun};
+use crate::gate::plan::{Select, Whose};
+use crate::units;
+
+/// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
+pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
+    let mut seen = Seen::default();
+    let of_scenario =
+        wanted.question.inputs.exhibits.iter().filter(|exhibit| exhibit.scenario == wanted.recipe.name);
+    let mut admitted: Vec<_> = of_scenario
+        .map(|exhibit| {
+            let why_not = match &exhibit.judged {
+                Err(why) => Some(format!("its log does not verify: {why}")),
+                Ok(run) => seen
+                    .copy(exhibit, run)
+                    .or_else(|| altered(wanted, exhibit, run))
+                    .or_else(|| refused(wanted, run)),
+            };
+            (exhibit, why_not)
+        })
+        .collect();
+    if let Select::Latest(n) = wanted.runs.select {
+        keep_latest(&mut admitted, n as usize);
+    }
+    admitted
+}
+
+/// A run counts once, however often it lies there.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeSet<String>,
+    logs: BTreeSet<String>,
+    starts: BTreeSet<(String, String)>,
+}
+
+impl Seen {
+    fn copy(&mut self, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+        let judgement = &run.judgement;
+        let id = !self.ids.insert(judgement.run_id.clone());
+        let log = !self.logs.insert(exhibit.log_sha256.clone());
+        let start = !self.starts.insert((judgement.started_utc.clone(), run.host.machine.clone()));
+        let what = match (id, log, start) {
+            (true, _, _) => format!("it has the id of another run, {}", judgement.run_id),
+            (_, true, _) => "its log is that of another run".to_owned(),
+            (_, _, true) => "it began in the same millisecond as another run of this machine".to_owned(),
+            (false, false, false) => return None,
+        };
+        Some(format!("{what}: it is a copy"))
+    }
+}
+
+/// The index has another log for it.
+fn altered(wanted: Wanted<'_>, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+    let entry =
+        wanted.question.inputs.index.entries.iter().find(|entry| entry.run_id == run.judgement.run_id)?;
+    (entry.log_sha256 != exhibit.log_sha256).then(|| {
+        format!(
+            "its log was changed after the run: it was {} when it ended, says the index of runs",
+            entry.verdict
+        )
+    })
+}
+
+fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
+    let judgement = &run.judgement;
+    let variant = &judgement.variant;
+    if let Some(factor) = variant.rehearsal {
+        return Some(format!("it is a rehearsal, compressed {factor} times"));
+    }
+    if !variant.overrides.is_empty() {
+        return Some(format!("it ran with overrides: {}", variant.overrides.join(", ")));
+    }
+    if let Some(smaller) = variant.smaller {
+        return Some(format!("its fleet was partial: {}", smaller.words()));
+    }
+    if let Some(by) = &variant.judged_by {
+        return Some(format!("it was judged by the criteria of {}", by.file));
+    }
+    profile(wanted, variant.profile.as_deref())
+        .or_else(|| {
+            let sha256 = judgement.file.as_ref().map_or("", |file| &file.sha256);
+            (sha256 != wanted.recipe.sha256).then(|| {
+                format!(
+                    "it ran another text of the scenario: its SHA-256 begins with {}, that of {} with {}",
+                    start(sha256),
+                    wanted.runs.scenario,
+                    start(&wanted.recipe.sha256)
+                )
+            })
+        })
+        .or_else(|| foreign(wanted, run))
+        .or_else(|| out_of_window(wanted, run.started()))
+}
+
+fn start(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+fn profile(wanted: Wanted<'_>, ran: Option<&str>) -> Option<String> {
+    match (ran, wanted.runs.profile.as_deref()) {
+        (ran, asked) if ran == asked => None,
+        (Some(ran), None) => Some(format!("it ran with profile {ran}, which this gate does not name")),
+        (Some(ran), Some(asked)) => Some(format!("it ran with profile {ran}, and this gate names {asked}")),
+        (None, asked) => Some(format!("it ran without profile {}", asked.unwrap_or_default())),
+    }
+}
+
+fn foreign(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
+    let here = &wanted.question.inputs.circumstances;
+    if wanted.runs.host == Whose::This && run.host.fingerprint != here.fingerprint {
+        return Some(format!(
+            "it is of another host: its fingerprint is {}, this one's {}",
+            run.host.fingerprint, here.fingerprint
+        ));
+    }
+    if wanted.runs.build == Whose::Any {
+        return None;
+    }
+    let Some(commit) = &here.commit else {
+        return Some("this build has no commit that a run could be held against".to_owned());
+    };
+    if run.build.dirty {
+        return Some(format!("its build, of {}, had changes that are in no commit", run.build.git));
+    }
+    (run.build.git != *commit)
+        .then(|| format!("it is of another build: {}, and this one is {commit}", run.build.git))
+}
+
+/// Stale, or from the future.
+pub(super) fn out_of_window(wanted: Wanted<'_>, started: Option<Timestamp>) -> Option<String> {
+    let Some(started) = started else { return Some("its start cannot be read".to_owned()) };
+    let at = wanted.question.at;
+    if started > at {
+        return Some(format!("it started at {started}, after {at}"));
+    }
+    let age_ns = u64::try_from(at.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
+    let most_ns = wanted.evidence.fresh_ns?;
+    (age_ns > most_ns).then(|| {
+        format!(
+            "it is stale: it started {} before, and may be {} old",
+            units::nanos(age_ns),
+            units::nanos(most_ns)
+        )
+    })
+}
+
+fn keep_latest(admitted: &mut [(&Exhibit, Option<String>)], n: usize) {
+    let started = |exhibit: &Exhibit| exhibit.judged.as_ref().ok().and_then(|run| run.started());
+    let mut starts: Vec<_> = admitted
+        .iter()
+        .filter(|(_, why_not)| why_not.is_none())
+        .filter_map(|(exhibit, _)| started(exhibit))
+        .collect();
+    starts.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(least) = starts.get(n.saturating_sub(1)).copied() else { return };
+    for (exhibit, why_not) in admitted.iter_mut().filter(|(_, why_not)| why_not.is_none()) {
+        if started(exhibit).is_some_and(|at| at < least) {
+            *why_not = Some(format!("it is not among the latest {n}"));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Runs of the scenario that cannot be judged any more: removed, changed, or damaged.
+//!
+//! If all runs count, one that is gone may have been the worst. What the index says that it was is not believed in its favour,
+//! but for one thing: a run that passed has nothing to hide.
+
+use super::{Wanted, admit};
+use crate::gate::decision::Weighed;
+use crate::gate::exhibit::Exhibit;
+use crate::gate::index::Entry;
+use crate::verdict::Verdict;
+
+/// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
+pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], weighed: &mut Weighed) -> bool {
+    let index = &wanted.question.inputs.index;
+    let mut blocked = false;
+    if let Some(damaged) = &index.damaged {
+        weighed.notes.push(format!(
+            "the index of runs does not verify ({damaged}): whether runs were removed cannot be seen"
+        ));
+        blocked = true;
+    }
+    let in_question: Vec<&Entry> = index.entries.iter().filter(|entry| would_count(wanted, entry)).collect();
+    let gone: Vec<&Entry> = in_question.iter().copied().filter(|entry| !is_there(entry, found)).collect();
+    let bad: Vec<&Entry> =
+        gone.iter().copied().filter(|entry| entry.verdict != Verdict::Pass.word()).collect();
+    if !gone.is_empty() {
+        let list: Vec<&str> = gone.iter().take(3).map(|entry| entry.directory.as_str()).collect();
+        let more = if gone.len() > list.len() { ", …" } else { "" };
+        weighed.notes.push(format!(
+            "{} in the window {} in the index of runs and cannot be judged any more: {} of them {} not PASS when they ended ({}{more})",
+            super::many(gone.len() as u64, "run"),
+            if gone.len() == 1 { "is" } else { "are" },
+            bad.len(),
+            if bad.len() == 1 { "was" } else { "were" },
+            list.join(", ")
+        ));
+        blocked |= !bad.is_empty();
+    }
+    let damaged =
+        found.iter().filter(|(exhibit, _)| exhibit.judged.is_err() && !is_known_pass(wanted, exhibit));
+    let damaged = damaged.count();
+    if damaged > 0 {
+        weighed.notes.push(format!(
+            "{} of the scenario cannot be read: what it was cannot be known",
+            super::many(damaged as u64, "run")
+        ));
+        blocked = true;
+    }
+    blocked
+}
+
+/// As far as the index says.
+fn would_count(wanted: Wanted<'_>, entry: &Entry) -> bool {
+    entry.as_asked
+        && entry.scenario == wanted.recipe.name
+        && entry.scenario_sha256 == wanted.recipe.sha256
+        && entry.profile == wanted.runs.profile
+        && admit::out_of_window(wanted, entry.started_utc.parse().ok()).is_none()
+}
+
+/// With the log that it ended with.
+fn is_there(entry: &Entry, found: &[(&Exhibit, Option<String>)]) -> bool {
+    found.iter().any(|(exhibit, _)| exhibit.log_sha256 == entry.log_sha256)
+}
+
+/// The index says that a log that cannot be read now was that of a PASS: its directory is known by it.
+fn is_known_pass(wanted: Wanted<'_>, exhibit: &Exhibit) -> bool {
+    wanted
+        .question
+        .inputs
+        .index
+        .entries
+        .iter()
+        .any(|entry| exhibit.directory.ends_with(&entry.directory) && entry.verdict == Verdict::Pass.word())
+}

@@ -1,0 +1,61 @@
+//! `decision.html`: one file, no network, no script. The decision, its reason and the next step come first.
+
+use askama::Template;
+
+use super::strip::{Strip, strips};
+use super::{DEMO, takes};
+use crate::gate::decision::{Decision, Step, Weighed};
+use crate::render::plot;
+use notation::visible;
+
+#[derive(Template)]
+#[template(path = "gate.html")]
+struct Page<'a> {
+    decision: &'a Decision,
+    headline: String,
+    demo: &'static str,
+    reasons: Vec<String>,
+    first: Option<Next<'a>>,
+    next: Vec<Next<'a>>,
+    evidence: Vec<Shown<'a>>,
+    light: String,
+    dark: String,
+}
+
+struct Next<'a> {
+    step: &'a Step,
+    takes: String,
+}
+
+struct Shown<'a> {
+    weighed: &'a Weighed,
+    strips: Vec<Strip>,
+}
+
+impl<'a> Next<'a> {
+    fn of(step: &'a Step) -> Self {
+        Self { step, takes: takes(step.takes_ns) }
+    }
+}
+
+pub(super) fn render(decision: &Decision) -> String {
+    let (light, dark) = plot::css_variables();
+    let known = decision.next.iter().filter(|step| step.takes_ns.is_some());
+    let page = Page {
+        decision,
+        headline: decision.headline(),
+        demo: DEMO,
+        reasons: decision.reasons.iter().map(|reason| reason.replace('`', "")).collect(),
+        first: known.min_by_key(|step| step.takes_ns).or(decision.next.first()).map(Next::of),
+        next: decision.next.iter().map(Next::of).collect(),
+        evidence: decision
+            .evidence
+            .iter()
+            .map(|weighed| Shown { weighed, strips: strips(weighed) })
+            .collect(),
+        light,
+        dark,
+    };
+    // Rendering into a string fails only if a value's own formatting does, and these are strings.
+    visible::text(&page.render().unwrap_or_default()).into_owned()
+}

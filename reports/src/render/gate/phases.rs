@@ -1,0 +1,140 @@
+//! A schedule: as text, and as a drawing.
+
+use std::fmt::Write as _;
+
+use super::{DEMO, takes};
+use crate::gate::schedule::{Schedule, Slot, State};
+use crate::units;
+
+const WEEK_NS: f64 = 7.0 * 86_400e9;
+
+/// For a terminal. Ends with the command that moves the plan forward.
+pub fn text(schedule: &Schedule) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(out, "{}", schedule.title);
+    if schedule.demo {
+        let _ = writeln!(out, "{DEMO}");
+    }
+    let width = schedule.phases.iter().map(|phase| phase.name.chars().count()).max().unwrap_or(0);
+    for phase in &schedule.phases {
+        let gate = phase
+            .gate
+            .as_ref()
+            .map_or_else(|| "no gate".to_owned(), |(gate, outcome)| format!("{gate} is {outcome}"));
+        let blocked = if phase.blocked_by.is_empty() {
+            String::new()
+        } else {
+            format!(", waits for {}", phase.blocked_by.join(", "))
+        };
+        let _ = writeln!(
+            out,
+            "  {:<7}  {:<width$}  {}: {gate}{blocked}",
+            phase.state.word(),
+            phase.name,
+            phase.title
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\ncritical path: {} in all\n  {}",
+        weeks(schedule.takes_ns),
+        schedule.critical_path.join(" → ")
+    );
+    if !schedule.together.is_empty() {
+        out.push_str("\nmay run at the same time\n");
+        for together in &schedule.together {
+            let _ = writeln!(out, "  {}, for {}", together.sprints.join(" and "), weeks(together.overlap_ns));
+        }
+    }
+    match &schedule.next {
+        Some(step) => {
+            let _ = writeln!(
+                out,
+                "\nnext: {}: {} (takes {})\n  {}",
+                step.evidence,
+                step.what,
+                takes(step.takes_ns),
+                step.command
+            );
+        }
+        None => out.push_str("\nnext: nothing: every gate is passed\n"),
+    }
+    out
+}
+
+fn weeks(ns: u64) -> String {
+    let weeks = (ns as f64 / WEEK_NS * 10.0).round() / 10.0;
+    match units::count(weeks).as_str() {
+        "1" => "1 week".to_owned(),
+        _ if weeks < 1.0 => units::nanos(ns),
+        count => format!("{count} weeks"),
+    }
+}
+
+const LEFT: f64 = 170.0;
+const WIDE: f64 = 720.0;
+const ROW: f64 = 26.0;
+
+/// A bar for each sprint in the earliest calendar; the critical path is darker, and each phase has the colour of its state.
+pub fn svg(schedule: &Schedule) -> String {
+    let end = schedule.takes_ns.max(1) as f64;
+    let x = |ns: u64| LEFT + ns as f64 / end * WIDE;
+    let (width, mut y) = (LEFT + WIDE + 40.0, 56.0);
+    let mut body = String::new();
+    for phase in &schedule.phases {
+        let outcome = phase.gate.as_ref().map_or("", |(_, outcome)| outcome);
+        let _ = writeln!(
+            body,
+            "<text x=\"10\" y=\"{:.0}\" class=\"p\">{}: {} ({}{}{outcome})</text>",
+            y + 17.0,
+            escape(&phase.name),
+            escape(&phase.title),
+            phase.state.word(),
+            if outcome.is_empty() { "" } else { ", gate " },
+        );
+        y += ROW;
+        for slot in schedule.sprints.iter().filter(|slot| slot.phase == phase.name) {
+            bar(&mut body, slot, phase.state, (x(slot.from_ns), x(slot.to_ns)), y);
+            y += ROW;
+        }
+    }
+    let weeks = (end / WEEK_NS).ceil() as u32;
+    let mut grid = String::new();
+    for week in (0..=weeks).step_by(4) {
+        let at = LEFT + f64::from(week) * WEEK_NS / end * WIDE;
+        if at <= LEFT + WIDE + 1.0 {
+            let _ = writeln!(
+                grid,
+                "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"40\" y2=\"{y:.0}\" class=\"g\"/><text x=\"{at:.1}\" y=\"36\" class=\"w\">week {week}</text>"
+            );
+        }
+    }
+    let title = format!("{}{}", if schedule.demo { "DEMO: " } else { "" }, escape(&schedule.title));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {:.0}\" role=\"img\" aria-label=\"{title}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" class=\"bg\"/>\n<text x=\"10\" y=\"20\" class=\"p\">{title}</text>\n{grid}{body}</svg>\n",
+        y + 14.0
+    )
+}
+
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.p{font-weight:600}.w{fill:#59636e;font-size:11px;text-anchor:middle}.g{stroke:#d8dde3}.bg{fill:#fff}.done{fill:#0f6b4f}.open{fill:#0072b2}.blocked{fill:#8a939e}.slack{opacity:.45}@media (prefers-color-scheme:dark){text{fill:#e6eaef}.w{fill:#a3adb8}.g{stroke:#3a424c}.bg{fill:#0f1317}.done{fill:#39c496}.open{fill:#56b4e9}}";
+
+fn bar(body: &mut String, slot: &Slot, state: State, (from, to): (f64, f64), y: f64) {
+    let slack = if slot.critical { "" } else { " slack" };
+    let wide = (to - from).max(3.0);
+    // Beside the bar, on the side that has room.
+    let (at, anchor) =
+        if to > LEFT + WIDE * 0.7 { (from - 6.0, "end") } else { (from + wide + 6.0, "start") };
+    let _ = writeln!(
+        body,
+        "<rect x=\"{from:.1}\" y=\"{:.0}\" width=\"{wide:.1}\" height=\"16\" rx=\"3\" class=\"{}{slack}\"/><text x=\"{at:.1}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{}</text>",
+        y + 4.0,
+        state.word(),
+        y + 17.0,
+        escape(&slot.title)
+    );
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,187 @@
+//! Ways to pass a gate by accident or on purpose: none works, and each says why.
+
+use insta::assert_snapshot;
+use reports::gate::exhibit::Exhibit;
+use reports::gate::index::{self, Index};
+use reports::gate::plan::{Select, Whose};
+use reports::render::gate::text;
+
+use super::{History, green, ran, red, why_not};
+use crate::synthetic::Run;
+
+/// A history of one run, which does not count.
+#[track_caller]
+fn refused(history: &History, why: &str) {
+    let decision = history.decide();
+    assert_eq!((decision.outcome, decision.exit.code), ("INCONCLUSIVE", 12), "{}", text(&decision));
+    let said = why_not(&decision, &history.exhibits[0].directory);
+    assert!(said.contains(why), "{said}");
+    assert!(text(&decision).contains(why), "the reason is not shown: {}", text(&decision));
+}
+
+#[test]
+fn a_rehearsal_does_not_count() {
+    let run = Run { rehearsal: Some(60.0), ..Run::default() };
+    refused(&History::of(vec![ran(20, &run, |_| ())]), "it is a rehearsal, compressed 60 times");
+}
+
+#[test]
+fn overrides_and_profiles_that_no_gate_names_do_not_count() {
+    let run = Run { overrides: vec!["load.duration=6s".into()], ..Run::default() };
+    refused(&History::of(vec![ran(20, &run, |_| ())]), "overrides: load.duration=6s");
+    let run = Run { profile: Some("ci"), ..Run::default() };
+    refused(&History::of(vec![ran(20, &run, |_| ())]), "profile ci, which this gate does not name");
+}
+
+#[test]
+fn a_partial_fleet_does_not_count() {
+    let partial = ran(20, &Run::default(), |header| header.plan.workers_asked = Some(40));
+    refused(&History::of(vec![partial]), "its fleet was partial: 6 of 40 workers");
+}
+
+#[test]
+fn weaker_criteria_under_the_same_name_do_not_count() {
+    let weaker = ran(20, &Run::default(), |header| header.scenario.sha256 = "ff".repeat(32));
+    refused(&History::of(vec![weaker]), "another text of the scenario: its SHA-256 begins with ffffffffffff");
+}
+
+#[test]
+fn another_host_and_another_build_do_not_count_where_this_one_is_asked() {
+    let host = ran(20, &Run::default(), |header| header.host.fingerprint = "f1-beef".into());
+    let history = History::of(vec![host]).asking(|runs| runs.host = Whose::This);
+    refused(&history, "another host: its fingerprint is f1-beef, this one's f1-f00d");
+    let build = ran(20, &Run::default(), |header| header.build.git = "7654321".into());
+    let history = History::of(vec![build.clone()]).asking(|runs| runs.build = Whose::This);
+    refused(&history, "another build: 7654321, and this one is 1234567");
+    let dirty = ran(20, &Run::default(), |header| header.build.dirty = true);
+    refused(
+        &History::of(vec![dirty]).asking(|runs| runs.build = Whose::This),
+        "changes that are in no commit",
+    );
+    assert_eq!(History::of(vec![build]).decide().outcome, "PASS", "where any build is asked, it counts");
+}
+
+#[test]
+fn stale_runs_and_runs_of_the_future_do_not_count() {
+    let history = |day: &'static str| {
+        History::of(vec![ran(20, &Run::default(), |header| header.started_utc = day.into())])
+    };
+    refused(&history("2025-12-20T12:00:00Z"), "it is stale");
+    refused(&history("2026-02-02T12:00:00Z"), "after 2026-02-01T12:00:00Z");
+    refused(&history("yesterday"), "its start cannot be read");
+}
+
+#[test]
+fn a_copy_of_a_run_does_not_count_twice() {
+    let of = |second: Exhibit| History::of(vec![green(20), second]).asking(|runs| runs.runs = 2).decide();
+    let there = |directory: &str, exhibit: Exhibit| Exhibit { directory: directory.into(), ..exhibit };
+    let same = of(there("runs/synthetic/copy", green(20)));
+    assert_eq!(same.outcome, "INCONCLUSIVE");
+    assert!(why_not(&same, "runs/synthetic/copy").contains("the id of another run"), "{same:#?}");
+    let renamed = ran(20, &Run::default(), |header| header.run_id = "synthetic-99".into());
+    let renamed = of(renamed);
+    assert!(why_not(&renamed, "runs/synthetic/synthetic-99").contains("same millisecond"), "{renamed:#?}");
+    assert_eq!(of(green(21)).outcome, "PASS", "another run is another run");
+}
+
+#[test]
+fn one_green_after_nine_reds_is_shown_as_exactly_that() {
+    let mut exhibits: Vec<Exhibit> = (10..19).map(red).collect();
+    exhibits.push(green(20));
+    let decision = History::of(exhibits).decide();
+    assert_eq!(decision.outcome, "FAIL");
+    assert!(
+        decision.evidence[0].notes.iter().any(|note| note.contains("one PASS after 9 that did not pass"))
+    );
+    assert!(decision.evidence[0].found.contains("1 PASS, 9 FAIL"), "{}", decision.evidence[0].found);
+}
+
+#[test]
+fn a_stated_rule_selects_and_what_it_leaves_out_is_shown() {
+    let mut exhibits: Vec<Exhibit> = (10..13).map(red).collect();
+    exhibits.extend((20..23).map(green));
+    let history = History::of(exhibits).asking(|runs| {
+        runs.runs = 3;
+        runs.select = Select::Latest(3);
+    });
+    assert_snapshot!(text(&history.decide()));
+}
+
+#[test]
+fn nine_reds_that_were_deleted_are_missed() {
+    let mut all: Vec<Exhibit> = (10..19).map(red).collect();
+    all.push(green(20));
+    let history = History::of(vec![green(20)]).indexed(&all);
+    assert_eq!(history.decide().outcome, "INCONCLUSIVE");
+    assert_snapshot!(text(&history.decide()));
+}
+
+#[test]
+fn a_run_that_passed_may_be_removed_and_so_may_one_that_would_not_count() {
+    let rehearsal = ran(12, &Run { rehearsal: Some(2.0), failed: |_| 3, ..Run::default() }, |_| ());
+    let all = [green(10), rehearsal, green(20)];
+    assert_eq!(History::of(vec![green(20)]).indexed(&all).decide().outcome, "PASS");
+}
+
+#[test]
+fn a_log_that_was_changed_after_the_run_does_not_count() {
+    let forged = Exhibit { log_sha256: "another".into(), ..green(20) };
+    let history = History::of(vec![forged]).indexed(&[red(20)]);
+    refused(&history, "changed after the run: it was FAIL when it ended");
+}
+
+#[test]
+fn a_log_that_does_not_verify_is_no_evidence_and_is_not_ignored() {
+    let damaged = Exhibit { judged: Err("line 7: its checksum is wrong".into()), ..red(19) };
+    refused(&History::of(vec![damaged.clone()]), "its log does not verify: line 7");
+    let beside = History::of(vec![damaged, green(20)]).decide();
+    assert_eq!(beside.outcome, "INCONCLUSIVE", "it may have been the worst");
+}
+
+#[test]
+fn an_index_that_does_not_verify_leaves_the_question_open() {
+    let mut history = History::of(vec![green(20)]);
+    history.index = index::read(&b"{\"run_id\":\"x\"}\n"[..]);
+    assert_ne!(history.index, Index::default());
+    let decision = history.decide();
+    assert_eq!(decision.outcome, "INCONCLUSIVE");
+    assert!(decision.evidence[0].notes[0].contains("index of runs does not verify"), "{decision:#?}");
+}
+
+#[test]
+fn an_interrupted_run_is_no_pass_whatever_its_criteria_say() {
+    let run = Run { end: Some(reports::runlog::event::EndReason::Interrupted), ..Run::default() };
+    let decision = History::of(vec![ran(20, &run, |_| ())]).decide();
+    assert_eq!(decision.outcome, "INCONCLUSIVE");
+}
+
+#[test]
+fn a_criterion_that_the_scenario_does_not_have_is_no_pass() {
+    let history = History::of(vec![green(20)]).asking(|runs| runs.criteria = vec!["all deliverd".into()]);
+    let decision = history.decide();
+    assert_eq!(decision.outcome, "INCONCLUSIVE");
+    assert!(
+        decision.evidence[0].found.contains("did you mean `all delivered`?"),
+        "{}",
+        decision.evidence[0].found
+    );
+}
+
+#[test]
+fn a_file_that_is_old_cut_or_of_the_future_is_no_evidence() {
+    let mut history = History::of(Vec::new());
+    history.gate.evidence = vec![super::coverage()];
+    history.lcov = Some("SF:a.rs\nLF:100\nLH:99\n");
+    assert!(history.decide().evidence[0].found.contains("ends within the record"));
+    history.lcov = Some("SF:a.rs\nFNF:1\nFNH:1\nend_of_record\n");
+    assert!(history.decide().evidence[0].found.contains("has no `coverage.lines`"));
+    history.lcov = Some("SF:a.rs\nLF:100\nLH:99\nend_of_record\n");
+    let decided_at = |changed: &str| {
+        let mut inputs = history.inputs();
+        inputs.files.get_mut("lcov.info").unwrap().changed = changed.parse().unwrap();
+        super::plans::alone(&history.gate, &inputs)
+    };
+    assert_eq!(decided_at("2026-01-31T00:00:00Z").outcome, "PASS");
+    assert!(decided_at("2025-12-01T00:00:00Z").evidence[0].found.contains("old, and may be 30 d"));
+    assert!(decided_at("2026-02-03T00:00:00Z").evidence[0].found.contains("in the future"));
+}
