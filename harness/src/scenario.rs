@@ -23,6 +23,7 @@ mod matrix;
 pub mod mistake;
 mod overlay;
 mod pattern;
+pub mod phases;
 pub mod plan;
 mod rehearsal;
 mod root;

@@ -3,15 +3,15 @@
 use super::{Finding, has_extension};
 
 pub(super) const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
-/// The plan of the phases lies beside the scenarios and is none.
-const NO_SCENARIO: &str = "scenarios/phases.toml";
+/// Plans lie beside the scenarios and are none: `phases.toml`, `phases-demo.toml`.
+const PLANS: &str = "scenarios/phases";
 
 pub(super) fn is_scenario_folder(path: &str) -> bool {
     path.strip_prefix("scenarios/").is_some_and(|name| has_extension(name, "toml") && !name.contains('/'))
 }
 
 pub(crate) fn is_scenario(path: &str) -> bool {
-    is_scenario_folder(path) && path != NO_SCENARIO
+    is_scenario_folder(path) && !path.starts_with(PLANS)
 }
 
 /// Editors find the schema, and readers the question.
@@ -109,6 +109,7 @@ mod tests {
     #[test]
     fn the_plan_of_the_phases_is_no_scenario() {
         assert!(is_scenario("scenarios/a.toml"));
+        assert!(!is_scenario("scenarios/phases-demo.toml"));
         assert!(!is_scenario("scenarios/phases.toml") && !is_scenario("scenarios/scenario.schema.json"));
         assert!(!is_scenario("harness/scenarios/a.toml") && !is_scenario("scenarios/old/a.toml"));
         assert!(whats("scenarios/phases.toml", "#:schema phases.schema.json\n").is_empty());

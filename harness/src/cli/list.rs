@@ -57,13 +57,13 @@ fn json(plans: &[(PathBuf, Plan)]) -> String {
 }
 
 fn files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
-    /// The plan of the phases lies beside the scenarios and is not one.
-    const NO_SCENARIO: &str = "phases.toml";
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        if is_toml && path.file_name().is_some_and(|name| name != NO_SCENARIO) {
+        // Plans lie beside the scenarios.
+        let is_plan = path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().starts_with(b"phases"));
+        if is_toml && !is_plan {
             files.push(path);
         }
     }

@@ -118,7 +118,7 @@ impl<'t> Fields<'t> {
     }
 
     fn reject_unknown(&self, found: &mut Vec<Mistake>) {
-        let whole = if self.path.is_empty() { "a scenario".to_owned() } else { format!("[{}]", self.path) };
+        let whole = if self.path.is_empty() { "this file".to_owned() } else { format!("[{}]", self.path) };
         for (key, entry) in self.table.into_iter().flatten() {
             if !self.known.contains(&key.as_str()) {
                 let message = format!("`{key}` is not a key of {whole}");

@@ -167,6 +167,28 @@ fn reference(table: &Table, definition: &str) -> Json {
     array
 }
 
+/// The schema of a file that has these tables, without profiles and a matrix.
+pub(super) fn of_tables(root: &Table, tables: &[&Table]) -> Json {
+    let mut definitions = Map::new();
+    for table in tables {
+        let full = object(table, &mut definitions);
+        definitions.insert(table.definition.to_owned(), full);
+    }
+    let mut schema = object(root, &mut definitions);
+    for table in tables {
+        schema["properties"][table.name] = reference(table, table.definition);
+        if table.required
+            && let Some(required) = schema["required"].as_array_mut()
+        {
+            required.push(json!(table.name));
+        }
+    }
+    schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    schema["title"] = json!(root.definition);
+    schema["definitions"] = Json::Object(definitions);
+    schema
+}
+
 /// The values of an axis, or dotted keys with axes below them.
 fn axis() -> Json {
     json!({ "anyOf": [

@@ -13,7 +13,7 @@ fn sources() -> Vec<Source> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter(|path| path.file_name().is_some_and(|name| name != "phases.toml"))
+        .filter(|path| path.file_stem().is_some_and(|stem| !stem.to_string_lossy().starts_with("phases")))
         .collect();
     files.sort();
     assert!(files.len() >= 7, "{files:?}");

@@ -1,0 +1,141 @@
+//! `phases.toml`: the plan of a project as data, read as scenarios are: all mistakes at once, each with its place and a hint.
+//!
+//! One table for each kind of thing: `[[phase]]`, `[[sprint]]`, `[[gate]]`, and `[[evidence]]`, `[[waiver]]`, `[[risk]]` and
+//! `[[option]]`, which name their gate. What comes out is [`Plan`], whose names all refer to something.
+
+mod calendar;
+mod evidence;
+mod form;
+mod gate;
+mod keys;
+
+use super::cursor::{CHOOSE_ANOTHER, Fields, Sited, reject_repeated_names};
+use super::form::{Flag, Line, Version};
+use super::mistake::{self, Mistake, Mistakes};
+use super::root::hex;
+use super::schema;
+use super::table::{Key, Presence, Table};
+use super::{Selection, Source, tree};
+use notation::suggest;
+use reports::gate::plan::{Gate, Plan, PlanFile};
+use sha2::{Digest as _, Sha256};
+
+/// The only version of the format so far.
+const VERSION: u64 = 1;
+
+static ROOT: Table = Table {
+    name: "",
+    definition: "Phases",
+    says: "The plan of a project: phases, sprints and gates.",
+    required: true,
+    repeated: false,
+    keys: &[&SCHEMA, &TITLE, &DEMO],
+    anew: None,
+    rules: None,
+};
+
+static TABLES: &[&Table] = &[
+    &calendar::PHASE,
+    &calendar::SPRINT,
+    &gate::GATE,
+    &evidence::EVIDENCE,
+    &gate::WAIVER,
+    &gate::RISK,
+    &gate::OPTION,
+];
+
+static SCHEMA: Key<Version> = Key {
+    name: "schema",
+    form: Version(VERSION),
+    presence: Presence::Required { example: "1" },
+    says: "Version of this format.",
+};
+
+static TITLE: Key<Line> = Key {
+    name: "title",
+    form: Line { max: 200, hint: "name the project" },
+    presence: Presence::Required { example: "\"Fleets of 500 agents\"" },
+    says: "What the plan is of.",
+};
+
+static DEMO: Key<Flag> = Key {
+    name: "demo",
+    form: Flag,
+    presence: Presence::Optional("`false`"),
+    says: "The plan shows how gates work, and decides nothing: every document says DEMO.",
+};
+
+/// Reads a plan.
+pub fn parse(source: &Source) -> Result<Plan, Mistakes> {
+    let mut found = Vec::new();
+    let plan = read(source, &mut found);
+    mistake::settle(&mut found);
+    match plan {
+        Some(plan) if found.is_empty() => Ok(plan),
+        _ => Err(Mistakes::new(source, &Selection::default(), found)),
+    }
+}
+
+/// The JSON Schema of such a file; a trailing newline included.
+pub fn schema_json() -> String {
+    format!("{:#}\n", schema::of_tables(&ROOT, TABLES))
+}
+
+fn is_repeated(name: &str) -> bool {
+    TABLES.iter().any(|table| table.name == name)
+}
+
+fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
+    let tree = tree::parse(&source.text, None, &is_repeated, found)?;
+    let mut known = ROOT.key_names();
+    known.extend(TABLES.iter().map(|table| table.name));
+    let root = Fields::open(&tree, tree.origin, ROOT.name, known, found);
+    root.value(&SCHEMA, found);
+    let title = root.value(&TITLE, found);
+    let demo = root.value(&DEMO, found).is_some_and(|at| at.value);
+    let calendar = calendar::read(&root, found);
+    let gates = gate::read(&root, &calendar, found);
+    let names: Vec<&str> = gates.iter().map(|gate| gate.name.value.as_str()).collect();
+    let evidence = evidence::read(&root, source, &names, found);
+    let extras = gate::Extras::read(&root, &names, &evidence, found);
+    gate::reject_missing(&calendar.awaited(), &gates, found);
+    let gates: Vec<Gate> =
+        gates.into_iter().filter_map(|raw| gate::complete(raw, &evidence, &extras, found)).collect();
+    let (phases, sprints) = calendar.checked();
+    Some(Plan {
+        title: title?.value,
+        demo,
+        file: PlanFile { path: source.name.clone(), sha256: hex(&Sha256::digest(source.text.as_bytes())) },
+        phases,
+        sprints,
+        gates,
+    })
+}
+
+/// The entries of a table; none if there are none, or what there is was rejected.
+fn entries<'t>(root: &Fields<'t>, table: &'static Table, found: &mut Vec<Mistake>) -> Vec<Fields<'t>> {
+    root.entries(table, found).unwrap_or_default()
+}
+
+/// A name that refers to nothing.
+fn refer(what: &str, name: &Sited<String>, known: &[&str], found: &mut Vec<Mistake>) {
+    refer_to(what, &name.value, name, known, found);
+}
+
+/// As [`refer`], for one of several names in a value.
+fn refer_to<T>(what: &str, name: &str, at: &Sited<T>, known: &[&str], found: &mut Vec<Mistake>) {
+    if !known.contains(&name) {
+        at.reject(found, format!("there is no {what} `{name}`"), suggest::hint(name, known));
+    }
+}
+
+fn reject_duplicates<'a>(
+    what: &str,
+    names: impl Iterator<Item = &'a Sited<String>>,
+    found: &mut Vec<Mistake>,
+) {
+    reject_repeated_names(what, names, |_| CHOOSE_ANOTHER.to_owned(), found);
+}
+
+#[cfg(test)]
+mod tests;
