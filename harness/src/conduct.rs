@@ -14,6 +14,7 @@ use crate::engine::{self, Ended, EngineError, Request};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, PreflightError};
 use crate::private_shm::{Namespace, PrivateShm};
+use crate::run_index;
 use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
@@ -66,6 +67,8 @@ pub struct Conducted {
     pub ended: Ended,
     /// Absent if the run was killed: its log is left for `harness report`.
     pub judged: Option<Result<Judged, JudgeError>>,
+    /// Why the run is not in the index of runs, in a sentence; absent if it is, or was not judged.
+    pub unindexed: Option<String>,
 }
 
 impl Conducted {
@@ -127,7 +130,7 @@ pub fn conduct(
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
     }
-    let program = options.program.clone();
+    let (program, runs) = (options.program.clone(), options.out.clone());
     let (request, directory) = prepare(plan, options)?;
     observe(Notice::Starting { directory: directory.path().to_owned() });
     let launcher = request.plan.system().launcher(Home {
@@ -142,7 +145,11 @@ pub fn conduct(
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged })
+    let unindexed = match &judged {
+        Some(Ok(judged)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
+        Some(Err(_)) | None => None,
+    };
+    Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }
 
 fn private_shm(plan: &Plan, options: &Options) -> Result<Option<PrivateShm>, PreflightError> {
@@ -207,7 +214,7 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirErro
 }
 
 /// This build, as `build.rs` has found it.
-fn build() -> BuildFacts {
+pub fn build() -> BuildFacts {
     BuildFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git: env!("HARNESS_GIT").to_owned(),

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod fault;
 pub mod host;
 pub mod private_shm;
+pub mod run_index;
 pub mod sample;
 pub mod scenario;
 pub mod selftest;

@@ -278,6 +278,9 @@ fn finish(conducted: &Conducted, signals: &[i32], show: Show) -> ExitCode {
         };
         output::error(detail, Some(hint));
     }
+    if let Some(why) = &conducted.unindexed {
+        output::warn(&format!("the run is not in the index of runs, which gates look at: {why}"));
+    }
     let Some(judged) = &conducted.judged else {
         return at_once(Some(&conducted.directory), signals.last().copied());
     };
