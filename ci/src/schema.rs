@@ -1,13 +1,16 @@
 //! `cargo xtask schema`: what the repository holds of the scenario format is what the program declares.
 //!
-//! Two files: the JSON Schema of scenario files, and the tables of keys and metrics in their guide.
+//! Three files: the JSON Schemas of scenario files and of plans, and the tables of keys and metrics in their guide.
 
 use crate::workspace::{Outcome, Workspace};
 
 const SCHEMA: &str = "scenarios/scenario.schema.json";
+const PLANS: &str = "scenarios/phases.schema.json";
 const GUIDE: &str = "docs/scenarios.md";
 /// The program has the only declarations.
 const PRINT_SCHEMA: [&str; 7] = ["cargo", "run", "--quiet", "--package", "harness", "--", "schema"];
+const PRINT_PLANS: [&str; 8] =
+    ["cargo", "run", "--quiet", "--package", "harness", "--", "schema", "--phases"];
 const PRINT_TABLES: [&str; 8] =
     ["cargo", "run", "--quiet", "--package", "harness", "--", "schema", "--guide"];
 
@@ -38,10 +41,11 @@ pub(crate) fn check(workspace: &Workspace) -> Outcome {
 }
 
 /// Each file and what it should be.
-fn wanted(workspace: &Workspace) -> Outcome<[(&'static str, String); 2]> {
+fn wanted(workspace: &Workspace) -> Outcome<[(&'static str, String); 3]> {
     let schema = workspace.read(&PRINT_SCHEMA)?;
     let tables = workspace.read(&PRINT_TABLES)?;
-    Ok([(SCHEMA, schema), (GUIDE, with_tables(&committed(workspace, GUIDE)?, &tables)?)])
+    let plans = workspace.read(&PRINT_PLANS)?;
+    Ok([(SCHEMA, schema), (PLANS, plans), (GUIDE, with_tables(&committed(workspace, GUIDE)?, &tables)?)])
 }
 
 fn committed(workspace: &Workspace, file: &str) -> Outcome<String> {

@@ -8,11 +8,13 @@ pub mod args;
 mod calibrate;
 mod clean;
 mod doctor;
+mod gate;
 #[cfg(test)]
 mod keys;
 mod list;
 mod load;
 mod output;
+mod phases;
 mod plan;
 mod progress;
 mod run;
@@ -59,11 +61,13 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Selftest(args) => selftest::selftest(&args),
         Verb::Calibrate(args) => calibrate::calibrate(&args),
-        Verb::Schema { guide, json } => schema::schema(guide, json),
+        Verb::Schema(args) => schema::schema(&args),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Judge(args) => verdict::judge(&args),
         Verb::Report(args) => verdict::report(&args),
+        Verb::Gate(args) => gate::gate(&args),
+        Verb::Phases(args) => phases::phases(&args),
         Verb::Hog(args) => hog(&args),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }

@@ -52,8 +52,8 @@ impl ExitCode {
         }
     }
 
-    /// `verdict.json` and errors name the number; this is its type.
-    fn of_reports(code: u8) -> Self {
+    /// `verdict.json`, `decision.json` and errors name the number; this is its type.
+    pub(crate) fn of_reports(code: u8) -> Self {
         match code {
             0 => Self::Pass,
             10 => Self::Fail,

@@ -41,6 +41,12 @@ pub enum Verb {
     /// Create the documents of a run again from its log
     #[command(before_help = "Example:  harness report runs/load-100/latest")]
     Report(ReportArgs),
+    /// Decide a gate of the plan from the runs that there are
+    #[command(before_help = "Example:  harness gate gate-1")]
+    Gate(GateArgs),
+    /// Show which phases of the plan are open, what waits for what, and what to do next
+    #[command(before_help = "Example:  harness phases --svg phases.svg")]
+    Phases(PhasesArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),
@@ -53,16 +59,9 @@ pub enum Verb {
     /// Count how often the criteria of a scenario notice a defect
     #[command(before_help = "Example:  harness calibrate scenarios/gate1-24h.toml --runs 100")]
     Calibrate(CalibrateArgs),
-    /// Print the JSON Schema of scenario files
+    /// Print the JSON Schema of scenario files, or of plans
     #[command(before_help = "Example:  harness schema > scenarios/scenario.schema.json")]
-    Schema {
-        /// Print the tables of docs/scenarios.md instead: keys and metrics, in Markdown
-        #[arg(long)]
-        guide: bool,
-        /// Print JSON: the schema, which is JSON in any case; with --guide, one object with the text
-        #[arg(long)]
-        json: bool,
-    },
+    Schema(SchemaArgs),
     /// Print the completion script for a shell
     #[command(
         before_help = "Example:  harness completions bash > ~/.local/share/bash-completion/completions/harness"
@@ -248,6 +247,60 @@ pub struct CalibrateArgs {
     /// Processes that the sweeps of a run show
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub processes: u64,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// Print the tables of docs/scenarios.md instead: keys and metrics, in Markdown
+    #[arg(long, conflicts_with = "phases")]
+    pub guide: bool,
+    /// Print the schema of plans, such as scenarios/phases.toml
+    #[arg(long)]
+    pub phases: bool,
+    /// Print JSON: the schema, which is JSON in any case; with --guide, one object with the text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the plan and the runs are.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArg {
+    /// The plan
+    #[arg(long, value_name = "FILE", default_value = "scenarios/phases.toml")]
+    pub phases: PathBuf,
+    /// The directory of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GateArgs {
+    /// The gate, as the plan names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub plan: PlanArg,
+    /// Show everything behind one piece of evidence or one criterion, and write nothing
+    #[arg(long, value_name = "CRITERION")]
+    pub explain: Option<String>,
+    /// Where the documents are written: DIR/NAME
+    #[arg(long, value_name = "DIR", default_value = "gates")]
+    pub output: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PhasesArgs {
+    #[command(flatten)]
+    pub plan: PlanArg,
+    /// Draw the calendar to this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,

@@ -90,6 +90,9 @@ pub(crate) fn coloured_verdict(text: &str) -> String {
         ("CONDITIONAL", style(AnsiColor::Yellow)),
         ("INCONCLUSIVE", style(AnsiColor::Magenta)),
         ("FAIL", style(AnsiColor::Red)),
+        ("NO-GO", style(AnsiColor::Red)),
+        ("PIVOT", style(AnsiColor::Yellow)),
+        ("GO", style(AnsiColor::Green)),
     ];
     let text = visible::text(text);
     let mut out = String::with_capacity(text.len() + 256);

@@ -1,17 +1,18 @@
 //! `harness schema` and `harness completions SHELL`: files that other programs read.
 
-use super::args::{Cli, CompletionsArgs};
+use super::args::{Cli, CompletionsArgs, SchemaArgs};
 use super::output;
 use crate::exit::ExitCode;
-use crate::scenario::{guide_tables, schema_json};
+use crate::scenario::{guide_tables, phases, schema_json};
 use clap::CommandFactory as _;
 
 /// With `guide`, the generated tables of `docs/scenarios.md` instead.
-pub(super) fn schema(guide: bool, json: bool) -> ExitCode {
-    match (guide, json) {
-        (true, true) => object("guide", &guide_tables()),
-        (true, false) => output::data_only(&guide_tables()),
-        (false, _) => output::data_only(&schema_json()),
+pub(super) fn schema(args: &SchemaArgs) -> ExitCode {
+    match args {
+        SchemaArgs { guide: true, json: true, .. } => object("guide", &guide_tables()),
+        SchemaArgs { guide: true, .. } => output::data_only(&guide_tables()),
+        SchemaArgs { phases: true, .. } => output::data_only(&phases::schema_json()),
+        SchemaArgs { .. } => output::data_only(&schema_json()),
     }
 }
 

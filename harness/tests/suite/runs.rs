@@ -7,6 +7,7 @@ mod commands;
 mod cpus;
 mod endings;
 mod examples;
+mod gates;
 mod held;
 mod hogs;
 mod inherited;

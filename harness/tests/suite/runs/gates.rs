@@ -1,0 +1,115 @@
+//! Gates on real runs: every outcome of the demonstration, and the index of runs.
+
+use super::*;
+
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
+
+impl Bench {
+    /// `harness gate NAME` on the demonstration: its exit code and its JSON.
+    fn demo(&self, name: &str) -> (Option<i32>, serde_json::Value) {
+        let plan = format!("{SCENARIOS}/phases-demo.toml");
+        let done = self.start_by(self.command().args(["gate", name, "--json", "--phases", &plan])).end();
+        let decision = serde_json::from_str(&done.stdout).expect(&done.stderr);
+        (done.status.code(), decision)
+    }
+
+    fn run_demo(&self, profile: &str) -> Done {
+        let file = format!("{SCENARIOS}/examples/gates.toml");
+        self.start_by(self.command().args(["run", &file, "--profile", profile])).end()
+    }
+}
+
+#[test]
+fn the_demonstration_reaches_every_outcome_on_real_runs() {
+    let bench = Bench::new("");
+    assert_eq!(bench.demo("demo-go").0, Some(12), "without runs there is no decision");
+    for profile in ["ci", "ci-conditional", "ci-fail"] {
+        bench.run_demo(profile);
+    }
+    for (gate, outcome, code) in [
+        ("demo-go", "GO", 0),
+        ("demo-pivot", "PIVOT", 11),
+        ("demo-no-go", "NO-GO", 10),
+        ("demo-pass", "PASS", 0),
+        ("demo-conditional", "CONDITIONAL", 11),
+        ("demo-waived", "CONDITIONAL", 11),
+        ("demo-expired", "FAIL", 10),
+        ("demo-fail", "FAIL", 10),
+        ("demo-inconclusive", "INCONCLUSIVE", 12),
+    ] {
+        let (exit, decision) = bench.demo(gate);
+        assert_eq!((decision["outcome"].as_str(), exit), (Some(outcome), Some(code)), "{gate}: {decision:#}");
+        for document in ["decision.json", "decision.html", "decision.md", "junit.xml", "evidence.csv"] {
+            let path = bench.dir.path().join("gates").join(gate).join(document);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(outcome), "{document} of {gate} does not say {outcome}");
+        }
+    }
+    // Beside the documents, and by nothing that the runs say of themselves.
+    let (_, decision) = bench.demo("demo-fail");
+    let run = PathBuf::from(decision["evidence"][0]["findings"][0]["source"].as_str().unwrap());
+    let verdict = bench.dir.path().join(&run).join("verdict.json");
+    let forged = std::fs::read_to_string(&verdict).unwrap().replace("FAIL", "PASS");
+    std::fs::write(&verdict, forged).unwrap();
+    assert_eq!(bench.demo("demo-fail").0, Some(10), "the log decides");
+    // A run that failed and is gone is missed.
+    std::fs::remove_dir_all(bench.dir.path().join(&run)).unwrap();
+    bench.run_demo("ci");
+    let (exit, decision) = bench.demo("demo-fail");
+    assert_eq!(exit, Some(12));
+    assert!(
+        decision["evidence"][0]["notes"].to_string().contains("cannot be judged any more"),
+        "{decision:#}"
+    );
+}
+
+#[test]
+fn every_run_that_ends_is_in_the_index() {
+    let bench = Bench::new(&scenario(1));
+    for _ in 0..2 {
+        let done = bench.start_by(bench.command().args(["run", "small.toml", "--quiet"])).end();
+        assert!(!done.stderr.contains("index"), "{}", done.stderr);
+    }
+    let text = std::fs::read(bench.out().join("index.jsonl")).unwrap();
+    let index = reports::gate::index::read(&text[..]);
+    assert_eq!((index.entries.len(), index.damaged), (2, None));
+    for entry in &index.entries {
+        assert!(bench.out().join(&entry.directory).join("run.log").is_file(), "{entry:?}");
+        assert_eq!((entry.verdict.as_str(), entry.as_asked), ("PASS", true));
+    }
+}
+
+#[test]
+fn a_gate_that_is_not_there_is_a_mistake_of_the_caller() {
+    let bench = Bench::new("");
+    let plan = format!("{SCENARIOS}/phases-demo.toml");
+    let done = bench.start_by(bench.command().args(["gate", "demo-og", "--phases", &plan])).end();
+    assert_eq!(done.status.code(), Some(64));
+    assert!(
+        done.stderr.contains("there is no gate `demo-og`") && done.stderr.contains("did you mean `demo-go`?")
+    );
+    let done = bench.start_by(bench.command().args(["gate", "demo-go", "--phases", "nowhere.toml"])).end();
+    assert_eq!(done.status.code(), Some(64));
+    let done = bench
+        .start_by(bench.command().args(["gate", "demo-go", "--explain", "answres", "--phases", &plan]))
+        .end();
+    assert_eq!(done.status.code(), Some(64));
+    assert!(done.stderr.contains("did you mean `answers`?"), "{}", done.stderr);
+}
+
+#[test]
+fn the_plan_of_the_project_says_what_is_missing_and_how_to_get_it() {
+    let bench = Bench::new("");
+    let plan = format!("{SCENARIOS}/phases.toml");
+    for gate in ["sprint-0", "gate-1", "gate-2", "gate-3", "gate-4"] {
+        let done = bench.start_by(bench.command().args(["gate", gate, "--phases", &plan])).end();
+        assert_eq!(done.status.code(), Some(12), "{}", done.stderr);
+        assert!(done.stdout.starts_with("INCONCLUSIVE"), "{}", done.stdout);
+        assert!(done.stdout.contains("harness run ") && done.stdout.contains("# takes "), "{}", done.stdout);
+    }
+    let done = bench.start_by(bench.command().args(["phases", "--svg", "p.svg", "--phases", &plan])).end();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    let last = done.stdout.trim_end().lines().last().unwrap();
+    assert!(last.trim().starts_with("cargo deny") || last.trim().starts_with("harness run "), "{last}");
+    assert!(std::fs::read_to_string(bench.dir.path().join("p.svg")).unwrap().starts_with("<svg"));
+}
