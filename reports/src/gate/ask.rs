@@ -19,6 +19,7 @@ pub enum Format {
     Junit,
     CargoDeny,
     CargoAudit,
+    Comparison,
     Statement,
 }
 
@@ -30,6 +31,7 @@ impl Format {
             Self::Junit => "junit",
             Self::CargoDeny => "cargo-deny",
             Self::CargoAudit => "cargo-audit",
+            Self::Comparison => "comparison",
             Self::Statement => "statement",
         }
     }
@@ -56,10 +58,11 @@ const fn figure(name: &'static str, unit: Unit, formats: &'static [Format], says
 
 const COVERAGE: &[Format] = &[Format::Lcov, Format::LlvmCov];
 const DENY: &[Format] = &[Format::CargoDeny];
+const COMPARISON: &[Format] = &[Format::Comparison];
 const ADVISORIES: &[Format] = &[Format::CargoDeny, Format::CargoAudit];
 
 /// All of them.
-pub static CATALOGUE: [Outside; 12] = [
+pub static CATALOGUE: [Outside; 14] = [
     figure("coverage.lines", Unit::Share, COVERAGE, "lines that tests reach, of all"),
     figure("coverage.functions", Unit::Share, COVERAGE, "functions that tests reach, of all"),
     figure("coverage.branches", Unit::Share, COVERAGE, "branches that tests reach, of all"),
@@ -71,6 +74,8 @@ pub static CATALOGUE: [Outside; 12] = [
     figure("licences", Unit::Count, DENY, "dependencies whose licence is refused"),
     figure("bans", Unit::Count, DENY, "dependencies that are banned, or duplicated"),
     figure("sources", Unit::Count, DENY, "dependencies from a source that is refused"),
+    figure("regressions", Unit::Count, COMPARISON, "figures that have become worse than the limit allows"),
+    figure("regression.limit", Unit::Share, COMPARISON, "by how much a figure may be worse, as the comparison was asked"),
     figure("statement.approved", Unit::Count, &[Format::Statement], "1 if its author approves, and 0 if not"),
 ];
 

@@ -3,6 +3,7 @@
 //! A reader takes bytes and gives figures, or says why it cannot. A file that is cut short, empty or of another format is an
 //! error and never a zero.
 
+mod comparison;
 mod coverage;
 mod junit;
 mod statement;
@@ -42,6 +43,7 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<Reading, String> {
         Format::Junit => junit::read(text),
         Format::CargoDeny => supply::cargo_deny(text),
         Format::CargoAudit => supply::cargo_audit(text),
+        Format::Comparison => comparison::read(text),
         Format::Statement => statement::read(text),
     }
 }

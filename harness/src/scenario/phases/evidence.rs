@@ -145,6 +145,11 @@ static FORMAT: Key<Words<Format>> = Key {
                 value: Format::CargoAudit,
                 says: "the output of `cargo audit --json`",
             },
+            Word {
+                text: "comparison",
+                value: Format::Comparison,
+                says: "the output of `harness compare --json`",
+            },
             Word { text: "statement", value: Format::Statement, says: "a text with name, date and approval" },
         ],
     },
