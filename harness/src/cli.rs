@@ -64,6 +64,7 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Resume(args) => run::resume(&args),
         Verb::Judge(args) => verdict::judge(&args),
         Verb::Report(args) => verdict::report(&args),
         Verb::Gate(args) => gate::gate(&args),

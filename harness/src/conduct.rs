@@ -10,7 +10,7 @@ use crate::engine::live::Live;
 use crate::engine::run_dir::{RunDir, RunDirError};
 use crate::engine::sink::{FileSink, Held};
 use crate::engine::stop::{Stop, StopMode};
-use crate::engine::{self, Ended, EngineError, Request};
+use crate::engine::{self, Ended, EngineError, Follows, Request};
 use crate::exit::ExitCode;
 use crate::host::{self, Capability, PreflightError};
 use crate::private_shm::{Namespace, PrivateShm};
@@ -18,6 +18,7 @@ use crate::run_index;
 use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
+use reports::run_dir::Unfinished;
 use reports::runlog::event::BuildFacts;
 use reports::{Case, JudgeError, Judged};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,15 @@ pub struct Options {
     pub program: Program,
     /// Where a file system of the run's own can be mounted; needed by plans that have one.
     pub namespace: Option<Namespace>,
+    /// A run of this plan that is to go on; otherwise a new one begins.
+    pub resumes: Option<Resumes>,
+}
+
+/// A run that was interrupted, and its directory, which no other harness writes into.
+#[derive(Debug, Clone)]
+pub struct Resumes {
+    pub directory: RunDir,
+    pub run: Box<Unfinished>,
 }
 
 /// How a run is followed and ended from other threads.
@@ -95,6 +105,9 @@ pub enum ConductError {
     /// Nothing was started.
     #[error(transparent)]
     Directory(#[from] RunDirError),
+    /// Nothing was started: the run cannot go on here.
+    #[error("{}: {why}", directory.display())]
+    Differs { directory: PathBuf, why: String },
     /// The log could not even be begun.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -103,7 +116,7 @@ pub enum ConductError {
 impl ConductError {
     pub fn exit(&self) -> ExitCode {
         match self {
-            Self::Unfit(_) | Self::Directory(_) => ExitCode::HostUnfit,
+            Self::Unfit(_) | Self::Directory(_) | Self::Differs { .. } => ExitCode::HostUnfit,
             Self::Engine(EngineError::Recording(_)) => ExitCode::Inconclusive,
         }
     }
@@ -136,7 +149,7 @@ pub fn conduct(
     let launcher = request.plan.system().launcher(Home {
         program,
         shm_dir: request.shm_dir.clone(),
-        run_id: request.run_id.clone(),
+        run_id: fleet_name(&request),
         stderr: directory.fleet_stderr(),
     });
     let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;
@@ -194,9 +207,20 @@ fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
     reports::report_lost(directory, log, &lost)
 }
 
+/// What the run's fleet is called. Of another segment, the fleet before may not have ended yet.
+fn fleet_name(request: &Request) -> String {
+    match &request.follows {
+        None => request.run_id.clone(),
+        Some(follows) => format!("{}-{}", request.run_id, u64::from(follows.run.segment) + 1),
+    }
+}
+
 /// Gives the run its name, its start and its directory.
-fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirError> {
+fn prepare(plan: Plan, mut options: Options) -> Result<(Request, RunDir), ConductError> {
     let now = Timestamp::now();
+    if let Some(resumes) = options.resumes.take() {
+        return go_on(plan, options, resumes, now);
+    }
     let id = format!("{:08x}", rand::random::<u32>());
     let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let directory = RunDir::create(&options.out, plan.name(), &stamp, &id)?;
@@ -209,8 +233,48 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), RunDirErro
         commands_output: directory.commands_output(),
         shm_dir: options.shm_dir,
         plan,
+        follows: None,
     };
     Ok((request, directory))
+}
+
+/// As [`prepare`], for another segment of a run.
+fn go_on(
+    plan: Plan,
+    options: Options,
+    Resumes { directory, run }: Resumes,
+    now: Timestamp,
+) -> Result<(Request, RunDir), ConductError> {
+    let directory = directory.at_segment(run.segment);
+    let first = run.header();
+    // The wall clock may have been set back meanwhile; the run's goes on.
+    let newest_ns = run.case.facts().last_ns.saturating_add(1);
+    let since =
+        first.started_utc.parse::<Timestamp>().map(|start| now.as_nanosecond() - start.as_nanosecond());
+    let elapsed_ns = since.ok().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0).max(newest_ns);
+    let request = Request {
+        host: host::facts(&options.shm_dir),
+        build: build(),
+        command: options.command,
+        started_utc: first.started_utc.clone(),
+        run_id: first.run_id.clone(),
+        commands_output: directory.commands_output(),
+        shm_dir: options.shm_dir,
+        plan,
+        follows: None,
+    };
+    if let Some(why) = run.stands_against(&engine::header(&request)) {
+        return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
+    }
+    if let Some(begun) = &run.begun {
+        std::fs::remove_file(begun).map_err(|error| RunDirError {
+            path: begun.clone(),
+            what: "remove the segment that was begun and says nothing",
+            error,
+        })?;
+    }
+    let follows = Some(Box::new(Follows { run: *run, elapsed_ns }));
+    Ok((Request { follows, ..request }, directory))
 }
 
 /// This build, as `build.rs` has found it.
@@ -245,6 +309,7 @@ mod tests {
             command: String::new(),
             program: Program::own(&[]),
             namespace: None,
+            resumes: None,
         };
         let mut notices = 0;
         let error = conduct(plan(), options, &Controls::default(), |notice| {

@@ -42,11 +42,13 @@ use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
 use reports::Case;
 use reports::criterion::MetricId;
+use reports::run_dir::Unfinished;
 use reports::runlog::event::{
     Agents, Alert, BuildFacts, CommandDone, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan,
     Severity, When,
 };
 use sampling::Sampling;
+use schedule::Position;
 use sink::Sink;
 use std::io;
 use std::path::PathBuf;
@@ -58,6 +60,33 @@ use written::Written;
 
 /// A single reading of bare forks is as long as the host's other programs make it.
 const BARE_FORKS_TIMES: usize = 3;
+
+/// What a segment follows, if it is not a run's first.
+#[derive(Debug, Clone)]
+pub struct Follows {
+    pub run: Unfinished,
+    /// Since the start of the run.
+    pub elapsed_ns: u64,
+}
+
+impl Follows {
+    fn position(&self) -> Position {
+        let facts = self.run.case.facts();
+        let mut firings = facts.faults.firings.iter();
+        Position {
+            rounds: facts.load.counts.rounds,
+            load_ns: facts.load_ns(),
+            // In the order of their times: what comes before one that was begun was begun, or could not be.
+            firings: firings.rposition(|firing| firing.injected_ns.is_some()).map_or(0, |at| at + 1),
+        }
+    }
+
+    /// That the log holds, of all phases.
+    fn rounds(&self) -> u64 {
+        let load = &self.run.case.facts().load;
+        load.counts.rounds + load.warm_up.rounds
+    }
+}
 
 /// What a run needs beside its plan.
 #[derive(Debug, Clone)]
@@ -74,6 +103,7 @@ pub struct Request {
     pub shm_dir: PathBuf,
     /// The file that gets the output of the commands before and after the run.
     pub commands_output: PathBuf,
+    pub follows: Option<Box<Follows>>,
 }
 
 #[derive(Debug, Error)]
@@ -107,7 +137,8 @@ pub fn run(
     stop: &Stop,
     live: &Live,
 ) -> Result<(Ended, Case), EngineError> {
-    run_by(Clock::start(), request, launcher, sink, (stop, live))
+    let elapsed_ns = request.follows.as_ref().map_or(0, |follows| follows.elapsed_ns);
+    run_by(Clock::resumed(elapsed_ns), request, launcher, sink, (stop, live))
 }
 
 fn run_by(
@@ -117,8 +148,9 @@ fn run_by(
     sink: Box<dyn Sink>,
     (stop, live): (&Stop, &Live),
 ) -> Result<(Ended, Case), EngineError> {
-    let recorder =
-        Recorder::start(sink, &header(request), &clock, stop, live).map_err(EngineError::Recording)?;
+    let case = request.follows.as_ref().map(|follows| follows.run.case.clone());
+    let recorder = Recorder::start(sink, (&header(request), case), &clock, stop, live)
+        .map_err(EngineError::Recording)?;
     let log = recorder.handle();
     // This process may have carried out other runs before.
     let before = own_usage().cpu;
@@ -138,7 +170,7 @@ fn run_by(
     log.record(Event::End(End {
         reason,
         detail: detail.clone(),
-        rounds: run.rounds,
+        rounds: run.rounds + request.follows.as_ref().map_or(0, |follows| follows.rounds()),
         harness_cpu_ns: usage.cpu.saturating_sub(before).as_nanos() as u64,
         harness_rss_max_kib: usage.rss_max_kib,
         task_failures_unwritten: run.failures.unwritten(),
@@ -156,13 +188,15 @@ fn run_by(
 /// The first line of the log of this run.
 pub(crate) fn header(request: &Request) -> Header {
     let plan = &request.plan;
+    let follows = request.follows.as_ref().map(|follows| &follows.run);
     Header {
         format: reports::runlog::event::FORMAT,
         run_id: request.run_id.clone(),
-        segment: 0,
-        resumes: None,
+        segment: follows.map_or(0, |run| run.segment),
+        resumes: follows.map(|run| run.resumes.clone()),
         started_utc: request.started_utc.clone(),
         scenario: plan.scenario_facts().clone(),
+        sources: plan.sources().to_vec(),
         command: request.command.clone(),
         seed: plan.seed(),
         rehearsal: plan.rehearsal().map(crate::scenario::Rehearsal::factor),
@@ -333,18 +367,20 @@ impl Run<'_> {
             log: &self.log,
             sampling: sampling.orders(),
             incidents: &incidents,
+            from: self.from(),
         };
         let mut loader = Loader::new(tools, system, watch, &mut self.failures);
         let ended = loader.run(self.stop);
         self.rounds = loader.rounds();
         self.written = loader.take_written();
         let (refused, rejected) = (loader.refused(), loader.rejected());
+        let is_cut = loader.is_cut();
         // With its end of the sampling thread's channel.
         drop(loader);
         sampling.finish();
         incidents.finish();
         drop(incidents);
-        if self.stop.mode() != StopMode::Kill {
+        if self.stop.mode() != StopMode::Kill && !is_cut {
             self.log.record(Event::Ledger(reconcile::ledger(system, refused, rejected)));
         }
         match ended {
@@ -352,6 +388,12 @@ impl Run<'_> {
             LoadEnded::Stopped => self.stop.outcome(),
             LoadEnded::SystemLost(why) => (EndReason::FleetLost, Some(why)),
         }
+    }
+
+    /// Where the load begins, and with which number of a round.
+    fn from(&self) -> (Position, u64) {
+        let follows = self.request.follows.as_ref();
+        follows.map_or_else(Default::default, |follows| (follows.position(), follows.run.next_round))
     }
 
     /// Watches the ends of processes, if a criterion asks how soon the fleet notices them.

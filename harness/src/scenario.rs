@@ -40,6 +40,8 @@ mod tree;
 pub mod unit;
 pub mod workload;
 
+use reports::runlog::event::SourceText;
+
 pub use decidable::Undecidable;
 pub use fleet::Fleet;
 pub use guide::guide_tables;
@@ -78,6 +80,13 @@ impl Source {
     /// A file that extends no other, or whose bases are still to be read.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into(), bases: Vec::new() }
+    }
+
+    /// As the log of a run holds it; nothing if it holds none.
+    pub fn of_log(sources: &[SourceText]) -> Option<Self> {
+        let (file, bases) = sources.split_first()?;
+        let bases = bases.iter().map(|base| Base { name: base.name.clone(), text: base.text.clone() });
+        Some(Self { bases: bases.collect(), ..Self::new(&*file.name, &*file.text) })
     }
 
     /// What the text says that it extends: a path from its own directory. Nothing if the text is not TOML, which

@@ -45,6 +45,7 @@ impl Synthetic {
             run_id: "20260102T030405Z-000000".to_owned(),
             shm_dir: "/dev/shm".into(),
             commands_output: "/dev/null".into(),
+            follows: None,
         }))
     }
 

@@ -43,8 +43,8 @@ pub enum StopMode {
 /// Starts a system of one kind. A run launches it once.
 pub trait Launcher: fmt::Debug {
     /// Starts the system and waits until every process of it is there. `zero_ns` is the start of the run on
-    /// CLOCK_BOOTTIME; `cancelled` is asked while the launch goes on.
-    fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError>;
+    /// CLOCK_BOOTTIME, negative if the machine has started since; `cancelled` is asked while the launch goes on.
+    fn launch(&self, zero_ns: i64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError>;
 
     /// What so many bare forks take here, one after the other; nothing if it cannot be measured.
     fn bare_forks(&self, count: u32) -> Option<Duration> {

@@ -10,6 +10,7 @@ mod documents;
 mod draft;
 pub mod layout;
 mod read;
+mod unfinished;
 
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 pub use another::Another;
 use documents::Documents;
 use read::Pass;
+pub use unfinished::{ResumeError, Unfinished, unfinished};
 
 /// Why a run could not be judged, or what of its documents could not be written.
 #[derive(Debug, thiserror::Error)]

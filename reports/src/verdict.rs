@@ -14,7 +14,7 @@ mod variant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::WorkloadLoad;
+use crate::facts::{Gap, WorkloadLoad};
 use crate::runlog::Unknown;
 use crate::runlog::event::{EndReason, ScenarioFacts};
 use crate::stats::Interval;
@@ -102,6 +102,9 @@ pub struct Judgement {
     /// room for all workers.
     #[serde(flatten)]
     pub variant: Variant,
+    /// Where the run was interrupted, and went on later: on its clock. Empty in most runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// What was run, whatever the file says. Absent from verdicts of before.
     #[serde(default)]
     pub ran: Option<Ran>,
@@ -251,6 +254,7 @@ impl Judgement {
             },
             satisfies_gate: verdict == Verdict::Pass && variant.is_plain(),
             variant,
+            gaps: facts.gaps.clone(),
             ran: Some(Ran::of(facts)),
             reasons: judge::reasons(verdict, reach, &criteria, &evidence, facts, log),
             criteria,
@@ -265,6 +269,27 @@ impl Judgement {
             return self.verdict.word().to_owned();
         }
         format!("{} ({})", self.verdict.word(), self.variant.tag())
+    }
+
+    /// A sentence for each thing that a reader must know before the verdict: what was changed of the scenario, and where the
+    /// run was interrupted.
+    pub fn banners(&self) -> Vec<String> {
+        let mut all = self.variant.banners();
+        all.extend(self.interruptions().map(|words| format!("RESUMED: {words}.")));
+        all
+    }
+
+    /// How often the run was interrupted, and for how long in all.
+    pub fn interruptions(&self) -> Option<String> {
+        let longest = self.gaps.iter().map(Gap::length_ns).max()?;
+        let sum = crate::units::nanos(self.gaps.iter().map(Gap::length_ns).sum());
+        Some(match self.gaps.len() {
+            1 => format!("the run was interrupted once, for {sum}, in which nothing was recorded"),
+            n => format!(
+                "the run was interrupted {n} times, for {sum} in all and {} at most, in which nothing was recorded",
+                crate::units::nanos(longest)
+            ),
+        })
     }
 
     /// What was run, for titles; the question itself of a verdict of before.

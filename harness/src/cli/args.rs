@@ -26,6 +26,9 @@ pub enum Verb {
     /// Run scenarios and judge the results
     #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
     Run(RunArgs),
+    /// Go on with a run that was interrupted or killed
+    #[command(before_help = "Example:  harness resume runs/stage1-7d/latest")]
+    Resume(ResumeArgs),
     /// Report all mistakes in scenario files
     #[command(before_help = "Example:  harness validate scenarios/*.toml")]
     Validate(ValidateArgs),
@@ -127,6 +130,21 @@ pub struct RunArgs {
     /// Write the run to DIR/<scenario>/<time>-<id>
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
+    /// Show no progress and no warnings, only the verdict
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Another segment of the run: a new fleet, the rest of the schedule, one verdict over all segments. By the build that began the
+/// run, on the same machine.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Print one JSON object instead of a summary
+    #[arg(long)]
+    pub json: bool,
     /// Show no progress and no warnings, only the verdict
     #[arg(long, short)]
     pub quiet: bool,

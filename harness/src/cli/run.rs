@@ -2,6 +2,7 @@
 
 mod one;
 mod recap;
+mod resume;
 
 use super::args::RunArgs;
 use super::{load, output};
@@ -14,6 +15,7 @@ use crate::system::own_program;
 use coordinator::cli::limits::{self, TooLow};
 use one::Show;
 use recap::{Line, Recap};
+pub(crate) use resume::resume;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use std::path::{Path, PathBuf};
@@ -45,17 +47,13 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(jobs) => jobs,
         Err(code) => return code,
     };
-    let namespace = match namespace(&jobs) {
+    let namespace = match namespace(jobs.iter().map(|job| &job.plan)) {
         Ok(namespace) => namespace,
         Err(code) => return code,
     };
-    let mut came = match one::watch() {
+    let mut came = match watch() {
         Ok(came) => came,
-        Err(error) => {
-            let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
-            output::error(&format!("cannot start the threads of a run: {error}"), Some(hint));
-            return ExitCode::HostUnfit;
-        }
+        Err(code) => return code,
     };
     let repeated = jobs.iter().flat_map(|job| std::iter::repeat_n(job, args.runs as usize));
     let total = jobs.len() * args.runs as usize;
@@ -74,9 +72,18 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     recap.show(args.json)
 }
 
+/// The signals of this process. To be called before it has a second thread.
+fn watch() -> Result<one::Came, ExitCode> {
+    one::watch().map_err(|error| {
+        let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
+        output::error(&format!("cannot start the threads of a run: {error}"), Some(hint));
+        ExitCode::HostUnfit
+    })
+}
+
 /// Where runs can mount what is theirs alone, if one of them does. To be called before this process has a second thread.
-fn namespace(jobs: &[Job]) -> Result<Option<Namespace>, ExitCode> {
-    if jobs.iter().all(|job| job.plan.private_shm().is_none()) {
+fn namespace<'a>(mut plans: impl Iterator<Item = &'a Plan>) -> Result<Option<Namespace>, ExitCode> {
+    if plans.all(|plan| plan.private_shm().is_none()) {
         return Ok(None);
     }
     Namespace::enter().map(Some).map_err(|error| {
@@ -96,6 +103,7 @@ fn until_decided(job: &Job, args: &RunArgs, namespace: Option<Namespace>, came: 
             command: command(args, job),
             program: own_program(),
             namespace,
+            resumes: None,
         };
         line.push(one::run(job.plan.clone(), options, show, came));
         let again = line.exit == ExitCode::Inconclusive && line.retries() < args.retry_inconclusive;

@@ -19,7 +19,8 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     Boottime {
-        zero_ns: u64,
+        /// Before the machine started, if a run goes on after that.
+        zero_ns: i64,
     },
     #[cfg(test)]
     Virtual(Arc<AtomicU64>),
@@ -28,20 +29,26 @@ enum Source {
 impl Clock {
     /// Begins now.
     pub fn start() -> Self {
-        Self(Source::Boottime { zero_ns: boottime_ns() })
+        Self::resumed(0)
+    }
+
+    /// Of a run that began so long ago.
+    pub fn resumed(elapsed_ns: u64) -> Self {
+        let elapsed_ns = i64::try_from(elapsed_ns).unwrap_or(i64::MAX);
+        Self(Source::Boottime { zero_ns: boottime_ns().saturating_sub(elapsed_ns) })
     }
 
     /// Since the start of the run.
     pub fn now_ns(&self) -> u64 {
         match &self.0 {
-            Source::Boottime { zero_ns } => boottime_ns().saturating_sub(*zero_ns),
+            Source::Boottime { zero_ns } => boottime_ns().saturating_sub(*zero_ns).max(0) as u64,
             #[cfg(test)]
             Source::Virtual(now_ns) => now_ns.load(Ordering::SeqCst),
         }
     }
 
-    /// The start of the run on CLOCK_BOOTTIME.
-    pub fn zero_ns(&self) -> u64 {
+    /// The start of the run on CLOCK_BOOTTIME; negative if the machine has started since.
+    pub fn zero_ns(&self) -> i64 {
         match &self.0 {
             Source::Boottime { zero_ns } => *zero_ns,
             #[cfg(test)]
@@ -65,9 +72,9 @@ impl Clock {
     }
 }
 
-fn boottime_ns() -> u64 {
+fn boottime_ns() -> i64 {
     let now = clock_gettime(ClockId::Boottime);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
 #[cfg(test)]
@@ -96,6 +103,15 @@ mod tests {
         let clock = Clock::start();
         let readings: Vec<_> = (0..100).map(|_| clock.now_ns()).collect();
         assert!(readings.is_sorted() && readings[0] < 60_000_000_000, "{readings:?}");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_after_a_restart_of_the_machine_keeps_its_clock() {
+        let year_ns = 365 * 86_400 * 1_000_000_000;
+        let clock = Clock::resumed(year_ns);
+        assert!(clock.zero_ns() < 0, "{}", clock.zero_ns());
+        let now = clock.now_ns();
+        assert!(now >= year_ns && now - year_ns < 60_000_000_000, "{now}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! it. Closed loop: the next round is due when the last one is back.
 
 mod check;
+mod drain;
 mod follow;
 mod latency;
 mod progress;
@@ -20,7 +21,7 @@ use super::faults::Faults;
 use super::incidents::Incidents;
 use super::recorder::Handle;
 use super::sampling::Orders;
-use super::schedule::{Calendar, Due, Step};
+use super::schedule::{Calendar, Due, Position, Step};
 use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
@@ -81,6 +82,8 @@ pub struct Tools<'a> {
     pub incidents: &'a Incidents,
     /// Knows when processes have ended, where a criterion asks for it.
     pub ends: Option<&'a Ends>,
+    /// Where the load begins, and with which number of a round.
+    pub from: (Position, u64),
 }
 
 /// What makes the load; times are on the run's clock, ns.
@@ -115,9 +118,10 @@ pub struct Loader<'a> {
     stillness: Stillness,
     /// What each workload asks of defective workers.
     sabotage: Vec<Option<Plotted>>,
-    /// When the load began.
+    /// When the load began, or would have if none of it had lain before this segment.
     load_ns: Option<u64>,
     following: Following,
+    is_cut: bool,
 }
 
 impl<'a> Loader<'a> {
@@ -129,6 +133,7 @@ impl<'a> Loader<'a> {
         failures: &'a mut Failures,
     ) -> Self {
         let plan = tools.plan;
+        let next = tools.from.1;
         let to = match plan.tasks_for_any() {
             Some(tasks) => Recipients::Any(tasks as usize),
             None if plan.workers_least().is_some() => Recipients::Each(system.serving().into()),
@@ -137,7 +142,7 @@ impl<'a> Loader<'a> {
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
             faults: Faults::new(plan, tools.shm_dir, tools.log.clone()),
-            calendar: Calendar::new(plan, tools.clock.now_ns()),
+            calendar: Calendar::new(plan, tools.clock.now_ns(), tools.from.0),
             to,
             size: plan.workers_least().map(|_| Size::new(plan.workers_at_start())),
             tasks: 0,
@@ -147,7 +152,7 @@ impl<'a> Loader<'a> {
             system,
             watch,
             failures,
-            next: 0,
+            next,
             in_flight: VecDeque::new(),
             given_up: VecDeque::new(),
             latencies: Latencies::new(plan.mix()),
@@ -160,6 +165,7 @@ impl<'a> Loader<'a> {
             sabotage: plan.sabotage(),
             load_ns: None,
             following: Following::default(),
+            is_cut: false,
         }
     }
 
@@ -170,12 +176,17 @@ impl<'a> Loader<'a> {
 
     /// Rounds begun.
     pub fn rounds(&self) -> u64 {
-        self.next
+        self.next - self.tools.from.1
     }
 
     /// Tasks of rounds that could not be sent: failed, and in no ledger.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Rounds were in flight when the load ended: no ledger agrees with what was recorded.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Answers that were delivered and not right.
@@ -227,31 +238,6 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Waits for what is in flight; every task has a time-out, so this ends.
-    fn drain(&mut self, stop: &Stop, ended: LoadEnded) -> LoadEnded {
-        while !self.in_flight.is_empty() || !self.faults.is_done() {
-            if let Some(why) = self.take_in() {
-                return LoadEnded::SystemLost(why);
-            }
-            if stop.mode() == StopMode::Kill {
-                return LoadEnded::Stopped;
-            }
-            match self.calendar.step(self.now_ns(), self.in_flight.len()) {
-                Step::Due(due) => self.act(due),
-                Step::SleepUntil(at_ns) if !self.in_flight.is_empty() || !self.faults.is_done() => {
-                    let at_ns = at_ns.min(self.faults.next_ns()).min(self.watch.next_ns());
-                    self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
-                }
-                Step::SleepUntil(_) => {}
-            }
-        }
-        // A death between the last answer and now is still a death.
-        let seen = self.watch.look(self.system, self.now_ns());
-        self.report(seen);
-        self.notice();
-        ended
-    }
-
     /// Does what the calendar says.
     fn act(&mut self, due: Due) {
         match due {
@@ -263,8 +249,7 @@ impl<'a> Loader<'a> {
                 self.phase(phase);
                 if phase == Phase::Load {
                     let now = self.now_ns();
-                    self.load_ns = Some(now);
-                    self.calendar.load_began(now);
+                    self.load_ns = Some(self.calendar.load_began(now));
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),

@@ -61,10 +61,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the log with its header.
+    /// Begins the log with its header. `case`: what the run's earlier segments amount to.
     pub fn start(
         sink: Box<dyn Sink>,
-        header: &Header,
+        (header, case): (&Header, Option<Case>),
         clock: &Clock,
         stop: &Stop,
         live: &Live,
@@ -73,12 +73,14 @@ impl Recorder {
         let mut log = Log {
             writer: Writer::new(sink.clone()),
             sink,
-            case: Case::new(header),
+            case: case.unwrap_or_else(|| Case::new(header)),
             live: live.clone(),
             stop: stop.clone(),
             clock: clock.clone(),
         };
-        log.append(0, Event::Header(Box::new(header.clone())))?;
+        // Of the first segment, this is the begin of the run.
+        let t_ns = if header.segment == 0 { 0 } else { clock.now_ns() };
+        log.append(t_ns, Event::Header(Box::new(header.clone())))?;
         log.sync()?;
         let (to, from) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || log.run(&from))?;

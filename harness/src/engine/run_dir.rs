@@ -1,8 +1,10 @@
 //! The directory of a run: `runs/<scenario>/<UTC>-<id>/`, and the link `latest` beside it.
 
-use std::fs;
+use reports::run_dir::layout::{RUN_LOG, segment_log};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -16,6 +18,10 @@ pub struct RunDirError {
 #[derive(Debug, Clone)]
 pub struct RunDir {
     path: PathBuf,
+    /// Which segment is written.
+    segment: u32,
+    /// Of a run that goes on: its first log, locked. The harness that has the lock writes the run.
+    _lock: Option<Arc<File>>,
 }
 
 impl RunDir {
@@ -34,7 +40,27 @@ impl RunDir {
         std::os::unix::fs::symlink(format!("{stamp}-{id}"), &staged)
             .and_then(|()| fs::rename(&staged, parent.join("latest")))
             .map_err(failed(&parent, "set the link `latest` in"))?;
-        Ok(Self { path })
+        Ok(Self { path, segment: 0, _lock: None })
+    }
+
+    /// That of a run which is to have another segment. An error if a harness is still writing the run.
+    pub fn of_run(path: &Path) -> Result<Self, RunDirError> {
+        let log = path.join(RUN_LOG);
+        let failed = |what, error| RunDirError { path: log.clone(), what, error };
+        let file = File::open(&log).map_err(|error| failed("open the log", error))?;
+        match file.try_lock() {
+            // A file system without locks does without.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(failed("go on with the run", io::Error::other("another harness is writing it")));
+            }
+        }
+        Ok(Self { path: path.to_owned(), segment: 0, _lock: Some(Arc::new(file)) })
+    }
+
+    /// The same, to write this segment.
+    pub fn at_segment(self, segment: u32) -> Self {
+        Self { segment, ..self }
     }
 
     pub fn path(&self) -> &Path {
@@ -42,7 +68,7 @@ impl RunDir {
     }
 
     pub fn log(&self) -> PathBuf {
-        self.path.join("run.log")
+        self.path.join(segment_log(self.segment))
     }
 
     /// What the commands before and after the run have written.
@@ -52,7 +78,12 @@ impl RunDir {
 
     /// What the fleet's processes said on stderr.
     pub fn fleet_stderr(&self) -> PathBuf {
-        self.path.join("fleet.stderr")
+        // Of its own for each segment: a file of another fleet is not written over.
+        let name = match self.segment {
+            0 => "fleet.stderr".to_owned(),
+            later => format!("fleet.{}.stderr", u64::from(later) + 1),
+        };
+        self.path.join(name)
     }
 }
 

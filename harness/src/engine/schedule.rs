@@ -44,6 +44,17 @@ pub enum Due {
     LoadOver,
 }
 
+/// How far earlier segments of a run have come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Rounds of the load that are over.
+    pub rounds: u64,
+    /// How long the load has lasted.
+    pub load_ns: u64,
+    /// Firings that were begun.
+    pub firings: usize,
+}
+
 /// What [`Calendar::step`] answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -59,27 +70,43 @@ pub struct Calendar {
     sizes: Sizes,
     sweeps: Every,
     clock: Every,
+    /// How much of the load lies behind the run.
+    behind_ns: u64,
 }
 
 impl Calendar {
     /// A calendar that begins at `now_ns`: the first sweep and the first reading of the wall clock are due at once, the
-    /// first round a moment later.
-    pub fn new(plan: &Plan, now_ns: u64) -> Self {
+    /// first round a moment later. What lies before `from` is left out; the warm-up, which is of the fleet, is not.
+    pub fn new(plan: &Plan, now_ns: u64, from: Position) -> Self {
         let load = plan.load();
         let first_ns = now_ns + ns(LEAD);
         let load_ns = first_ns + ns(load.warm_up());
-        let end_ns = load_ns + ns(load.duration());
+        let starts = plan.starts().map(|starts| starts.after(from.rounds));
+        let behind_ns = match &starts {
+            None => from.load_ns,
+            // Not all that was recorded of the load, if rounds of it are to be started again.
+            Some(starts) => starts.peek().unwrap_or(u64::MAX).min(from.load_ns),
+        }
+        .min(ns(load.duration()));
+        let end_ns = load_ns + ns(load.duration()) - behind_ns;
+        // When the whole load would have begun.
+        let zero_ns = load_ns.saturating_sub(behind_ns);
         let overrun = (load.duration() / OVERRUN_SHARE).max(OVERRUN_MIN);
         Self {
             rounds: Rounds::new(
                 [first_ns, load_ns, end_ns, end_ns + ns(overrun)],
-                plan.warm_up_starts().zip(plan.starts()).map(|(warm_up, load)| [warm_up, load]),
+                zero_ns,
+                plan.warm_up_starts().zip(starts).map(|(warm_up, load)| [warm_up, load]),
                 load.rounds_in_flight_max() as usize,
             ),
-            firings: Firings::new(plan.calendar().firings().iter().map(|firing| ns(firing.at)).collect()),
-            sizes: Sizes::new(load_ns, plan.size_steps()),
+            firings: Firings::new(
+                plan.calendar().firings().iter().map(|firing| ns(firing.at)).collect(),
+                (behind_ns, from.firings),
+            ),
+            sizes: Sizes::new((zero_ns, load_ns), plan.size_steps()),
             sweeps: Every::new(now_ns, ns(plan.sampling().every())),
             clock: Every::new(now_ns, ns(CLOCK_EVERY)),
+            behind_ns,
         }
     }
 
@@ -114,10 +141,13 @@ impl Calendar {
         }
     }
 
-    /// The log says from `recorded_ns` on that the load is on: it lasts its whole length from there.
-    pub fn load_began(&mut self, recorded_ns: u64) {
+    /// The log says from `recorded_ns` on that the load is on: it lasts the whole length that is left from there. When all of
+    /// it would have begun.
+    pub fn load_began(&mut self, recorded_ns: u64) -> u64 {
         self.rounds.load_began(recorded_ns);
-        self.firings.load_began(recorded_ns);
+        let zero_ns = recorded_ns.saturating_sub(self.behind_ns);
+        self.firings.load_began(zero_ns);
+        zero_ns
     }
 
     /// No more rounds and faults from now on; everything else goes on.

@@ -4,12 +4,19 @@ pub use crate::system::StopMode;
 
 use reports::runlog::event::EndReason;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A run that is interrupted waits so long for what is in flight. Runners of pipelines kill it within ten seconds, and its
+/// documents are still to be written then.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct State {
     mode: StopMode,
     reason: EndReason,
     detail: Option<String>,
+    /// Until when what is in flight is waited for, if that has an end.
+    until: Option<Instant>,
 }
 
 /// Shared by all that may end a run: the terminal, the recorder, a criterion that cannot pass any more.
@@ -18,7 +25,7 @@ pub struct Stop(Arc<Mutex<State>>);
 
 impl Default for Stop {
     fn default() -> Self {
-        let state = State { mode: StopMode::Run, reason: EndReason::Completed, detail: None };
+        let state = State { mode: StopMode::Run, reason: EndReason::Completed, detail: None, until: None };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -40,8 +47,21 @@ impl Stop {
                 state.reason = reason;
                 state.detail = Some(detail);
             }
+            if reason == EndReason::Interrupted {
+                state.until.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
             state.mode = state.mode.max(mode);
         });
+    }
+
+    /// What is in flight is not waited for any more.
+    pub fn hurry(&self) {
+        self.with(|state| state.until = Some(Instant::now()));
+    }
+
+    /// Whether what is in flight was waited for long enough.
+    pub fn is_out_of_patience(&self) -> bool {
+        self.with(|state| state.until.is_some_and(|until| until <= Instant::now()))
     }
 
     /// Why, as the log's end says it.
@@ -63,5 +83,16 @@ mod tests {
         stop.ask(StopMode::Drain, EndReason::Interrupted, "Ctrl-C".to_owned());
         assert_eq!(stop.mode(), StopMode::Kill);
         assert_eq!(stop.outcome(), (EndReason::Aborted, Some("delivery".to_owned())));
+    }
+
+    #[test]
+    fn what_is_in_flight_is_waited_for_without_an_end_unless_the_run_is_interrupted() {
+        let stop = Stop::default();
+        stop.ask(StopMode::Drain, EndReason::Aborted, "delivery".to_owned());
+        assert_eq!(stop.with(|state| state.until), None);
+        stop.ask(StopMode::Drain, EndReason::Interrupted, "SIGINT".to_owned());
+        assert!(!stop.is_out_of_patience());
+        stop.hurry();
+        assert!(stop.is_out_of_patience());
     }
 }

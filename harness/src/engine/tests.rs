@@ -62,6 +62,7 @@ fn request(text: &str) -> Request {
         run_id: "fake-1".to_owned(),
         shm_dir: std::env::temp_dir(),
         commands_output: std::env::temp_dir().join("none"),
+        follows: None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
 use reports::criterion::{Criterion, MetricId};
-use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, Topology};
+use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, SourceText, Topology};
 use std::time::Duration;
 
 /// What the command line adds to a scenario.
@@ -144,6 +144,11 @@ impl Plan {
     }
 
     /// For the log's header.
+    /// The texts that it was read from.
+    pub fn sources(&self) -> &[SourceText] {
+        &self.scenario.sources
+    }
+
     pub fn scenario_facts(&self) -> &ScenarioFacts {
         &self.scenario.facts
     }

@@ -15,6 +15,11 @@ pub struct Rehearsal(f64);
 pub struct RehearsalError(String);
 
 impl Rehearsal {
+    /// Of a log that holds one.
+    pub fn of_factor(factor: f64) -> Option<Self> {
+        (factor > 1.0 && factor <= 1e6).then_some(Self(factor))
+    }
+
     pub fn factor(self) -> f64 {
         self.0
     }
@@ -27,7 +32,7 @@ impl FromStr for Rehearsal {
         let refused = || RehearsalError(text.to_owned());
         let number = text.trim().strip_suffix('x').ok_or_else(refused)?;
         let factor: f64 = number.parse().map_err(|_| refused())?;
-        if factor > 1.0 && factor <= 1e6 { Ok(Self(factor)) } else { Err(refused()) }
+        Self::of_factor(factor).ok_or_else(refused)
     }
 }
 

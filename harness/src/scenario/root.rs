@@ -17,7 +17,7 @@ use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
 use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, shm, stage, workload};
 use coordinator::config::SupervisorDeath;
-use reports::runlog::event::{CriterionSpec, ScenarioFacts};
+use reports::runlog::event::{CriterionSpec, ScenarioFacts, SourceText};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -129,6 +129,8 @@ struct Raw {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     pub(super) facts: ScenarioFacts,
+    /// What it was read from.
+    pub(super) sources: Vec<SourceText>,
     pub(super) seed: Option<u64>,
     pub(super) fleet: Fleet,
     pub(super) mix: Mix,
@@ -274,6 +276,7 @@ fn check(
             requirements: raw.requirements.map(|ids| ids.value).unwrap_or_default(),
             judged_by: None,
         },
+        sources: texts(source),
         seed: raw.seed.map(|seed| seed.value),
         fleet,
         mix: mix?,
@@ -286,6 +289,14 @@ fn check(
         teardown: raw.teardown,
         criteria,
     })
+}
+
+fn texts(source: &Source) -> Vec<SourceText> {
+    let bases = source.bases.iter().map(|base| (&base.name, &base.text));
+    std::iter::once((&source.name, &source.text))
+        .chain(bases)
+        .map(|(name, text)| SourceText { name: name.clone(), text: text.clone() })
+        .collect()
 }
 
 /// Of the file and of those that it extends: any change of one is another scenario.

@@ -58,7 +58,7 @@ impl Launcher for FleetLauncher {
         }
     }
 
-    fn launch(&self, zero_ns: u64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
+    fn launch(&self, zero_ns: i64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
         // A run ends with a verdict, also on a fleet that has lost a region.
         coordinator::client::outlive_regions();
         let Home { program, shm_dir, run_id, stderr } = &self.home;
@@ -105,7 +105,7 @@ struct RunningFleet {
     shm_dir: PathBuf,
     run_id: String,
     /// The start of the run on CLOCK_BOOTTIME.
-    zero_ns: u64,
+    zero_ns: i64,
     follower: Follower,
     /// That the follower could not read on has been said.
     unread: bool,
@@ -134,7 +134,7 @@ struct Offset(i128);
 
 impl Offset {
     /// The two clocks drift apart only while the machine is suspended, so that this is taken anew with each poll.
-    fn now(zero_ns: u64) -> Self {
+    fn now(zero_ns: i64) -> Self {
         // This thread may have to wait between two readings: the pair that took the least time is the truest.
         let pair = || {
             let (before, boot, after) = (now_ns(), clock_gettime(ClockId::Boottime), now_ns());
@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn times_of_the_fleet_are_times_of_the_run() {
         let boot = clock_gettime(ClockId::Boottime);
-        let zero_ns = boot.tv_sec as u64 * 1_000_000_000 + boot.tv_nsec as u64;
+        let zero_ns = boot.tv_sec * 1_000_000_000 + boot.tv_nsec;
         let times: Vec<_> = (0..100).map(|_| Offset::now(zero_ns).to_run_ns(now_ns())).collect();
         assert!(times[99] < 60_000_000_000, "{times:?}");
         assert_eq!(Offset::now(zero_ns).to_run_ns(0), 0, "before the run");

@@ -15,6 +15,7 @@ mod limits;
 mod lost;
 mod metrics;
 mod pool;
+mod resumed;
 mod saboteur;
 mod scribbled;
 mod segments;

@@ -75,7 +75,12 @@ pub static CATALOGUE: [Outside; 14] = [
     figure("bans", Unit::Count, DENY, "dependencies that are banned, or duplicated"),
     figure("sources", Unit::Count, DENY, "dependencies from a source that is refused"),
     figure("regressions", Unit::Count, COMPARISON, "figures that have become worse than the limit allows"),
-    figure("regression.limit", Unit::Share, COMPARISON, "by how much a figure may be worse, as the comparison was asked"),
+    figure(
+        "regression.limit",
+        Unit::Share,
+        COMPARISON,
+        "by how much a figure may be worse, as the comparison was asked",
+    ),
     figure("statement.approved", Unit::Count, &[Format::Statement], "1 if its author approves, and 0 if not"),
 ];
 

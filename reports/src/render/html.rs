@@ -100,7 +100,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let page = Page {
         judgement,
         headline: judgement.headline(),
-        banners: judgement.variant.banners().iter().map(|b| parts(b)).collect(),
+        banners: judgement.banners().iter().map(|b| parts(b)).collect(),
         explained: explained(judgement),
         reasons: judgement.reasons.iter().map(|r| parts(r)).collect(),
         summary: summary(facts),

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
-use crate::verdict::{Judgement, Verdict};
+use crate::verdict::{CriterionResult, Judgement, Verdict};
 use notation::visible;
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
@@ -29,6 +29,9 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     if let Some(factor) = variant.rehearsal {
         property("rehearsal", &factor.to_string());
     }
+    if let Some(words) = judgement.interruptions() {
+        property("interrupted", &words);
+    }
     if let Some(profile) = &variant.profile {
         property("profile", profile);
     }
@@ -40,23 +43,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         property("judged_by_sha256", &by.sha256);
     }
     for c in &judgement.criteria {
-        let mut message = format!(
-            "{}: asked `{}`, measured {} (margin {}, {} samples, {})",
-            c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
-        );
-        if let (Verdict::Conditional, Some(weaker)) = (c.verdict, &c.conditional) {
-            let _ = write!(message, "; it still meets `{weaker}`, which was set for a conditional pass");
-        }
-        if let Some(note) = &c.note {
-            message.extend(["; ", note.as_str()]);
-        }
-        let mut tested = case("criterion", &judgement.scenario, &c.name, c.verdict, &message);
-        if c.informational {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(&*visible::text(&message)).set_type("informational");
-            tested.status = status;
-        }
-        suite.add_test_case(tested);
+        suite.add_test_case(criterion(c, &judgement.scenario));
     }
     for e in &judgement.evidence {
         let mut message = e.wanted_and_found();
@@ -71,6 +58,26 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     report.add_test_suite(suite);
     // Writing to a string fails only if memory does.
     report.to_string().unwrap_or_default()
+}
+
+fn criterion(c: &CriterionResult, scenario: &str) -> TestCase {
+    let mut message = format!(
+        "{}: asked `{}`, measured {} (margin {}, {} samples, {})",
+        c.name, c.pass, c.value_text, c.margin_text, c.samples, c.source
+    );
+    if let (Verdict::Conditional, Some(weaker)) = (c.verdict, &c.conditional) {
+        let _ = write!(message, "; it still meets `{weaker}`, which was set for a conditional pass");
+    }
+    if let Some(note) = &c.note {
+        message.extend(["; ", note.as_str()]);
+    }
+    let mut tested = case("criterion", scenario, &c.name, c.verdict, &message);
+    if c.informational {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(&*visible::text(&message)).set_type("informational");
+        tested.status = status;
+    }
+    tested
 }
 
 fn case(kind: &str, scenario: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {

@@ -18,7 +18,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let _ = writeln!(out, "**{}**\n", prose(judgement.title()));
     }
     let _ = writeln!(out, "> {}\n", prose(&judgement.asks));
-    for banner in judgement.variant.banners() {
+    for banner in judgement.banners() {
         let _ = writeln!(out, "**{}**\n", sentence(&banner));
     }
     for reason in judgement.reasons.iter().take(LISTED_MAX) {

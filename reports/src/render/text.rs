@@ -28,7 +28,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let _ = writeln!(out, "  {}", visible::line(judgement.title()));
     }
     let _ = writeln!(out, "  {}", visible::line(&judgement.asks));
-    for banner in judgement.variant.banners() {
+    for banner in judgement.banners() {
         let _ = writeln!(out, "  {}", visible::line(&banner));
     }
     out.push('\n');

@@ -56,7 +56,7 @@ pub(super) fn held(
 }
 
 /// Why there is no log to open, and where one is.
-fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
+pub(super) fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
     if source.kind() != io::ErrorKind::NotFound {
         return JudgeError::CannotRead { path, source };
     }
@@ -69,7 +69,7 @@ fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
     JudgeError::NoRun { path, source, hint }
 }
 
-fn refuse(path: PathBuf, source: LogError) -> JudgeError {
+pub(super) fn refuse(path: PathBuf, source: LogError) -> JudgeError {
     match source {
         LogError::Io(source) => JudgeError::CannotRead { path, source },
         // Line 1 is the header: without it there is nothing to judge.
@@ -90,7 +90,7 @@ pub(super) struct Pass {
     validator: Validator,
     log: LogState,
     /// Lines of the newest segment, and the checksum of the last of them.
-    newest: Option<(u64, String)>,
+    pub(super) newest: Option<(u64, String)>,
 }
 
 impl Pass {

@@ -22,7 +22,7 @@ pub use death::DeathNoticed;
 pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
-    RoomFacts, ScenarioFacts, StageFacts, Topology,
+    RoomFacts, ScenarioFacts, SourceText, StageFacts, Topology,
 };
 pub use incident::{Incident, IncidentKind};
 pub use ledger::{Batch, Batches, CoordinatorLedger, Ledger, LedgerEvidence, LedgerRow, Pool};
@@ -33,7 +33,7 @@ pub use stray::StrayAnswers;
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 6 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 7 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

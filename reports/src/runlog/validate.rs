@@ -388,9 +388,9 @@ fn newest(event: &Event) -> Option<(&'static str, u64)> {
 }
 
 /// Whether two segments cannot be of the same run: another question, plan or machine.
-fn differs(a: &Header, b: &Header) -> bool {
-    (&a.run_id, &a.started_utc, &a.scenario, a.seed, &a.plan, &a.criteria)
-        != (&b.run_id, &b.started_utc, &b.scenario, b.seed, &b.plan, &b.criteria)
+pub(crate) fn differs(a: &Header, b: &Header) -> bool {
+    (&a.run_id, &a.started_utc, &a.scenario, &a.sources, a.seed, &a.plan, &a.criteria)
+        != (&b.run_id, &b.started_utc, &b.scenario, &b.sources, b.seed, &b.plan, &b.criteria)
         || a.rehearsal != b.rehearsal
         || a.host.machine != b.host.machine
 }

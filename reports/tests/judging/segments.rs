@@ -179,3 +179,63 @@ fn a_segment_that_was_killed_leaves_its_ledger_open() {
     assert_eq!((verdict, judgement.verdict), (Verdict::Inconclusive, Verdict::Inconclusive));
     assert!(found.contains("1 of 2 segments have a ledger"), "{found}");
 }
+
+/// The directory of a run with these logs.
+fn directory(logs: &[&[u8]]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (segment, log) in (0..).zip(logs) {
+        std::fs::write(dir.path().join(reports::run_dir::layout::segment_log(segment)), log).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_run_that_was_cut_off_goes_on_where_its_last_whole_line_is() {
+    let run = run();
+    let (killed, end) = (first(&run, false), end_of(&first(&run, false)));
+    let torn = [&*killed, b"{\"seq\":77,"].concat();
+    let unfinished = reports::unfinished(directory(&[&torn]).path()).unwrap();
+    assert_eq!((unfinished.segment, &unfinished.resumes), (1, &end));
+    assert_eq!(unfinished.next_round, run.warm_up_rounds + BEFORE);
+    assert_eq!(unfinished.case.facts().load.counts.rounds, BEFORE);
+    assert!(unfinished.begun.is_none());
+    // A segment that got no further than its first line says nothing.
+    for begun in [&b""[..], b"{\"seq\":0,\"t_ns\":0,"] {
+        let dir = directory(&[&killed, begun]);
+        let unfinished = reports::unfinished(dir.path()).unwrap();
+        assert_eq!((unfinished.segment, &unfinished.resumes), (1, &end));
+        assert_eq!(unfinished.begun, Some(dir.path().join("run.2.log")));
+    }
+}
+
+#[test]
+fn a_run_that_ended_or_is_damaged_does_not_go_on() {
+    let run = run();
+    let refused = |logs: &[&[u8]]| reports::unfinished(directory(logs).path()).unwrap_err().to_string();
+    let (killed, end) = (first(&run, false), end_of(&first(&run, false)));
+    let whole = [&*killed, &*second(&run, end)];
+    assert!(refused(&whole).contains("run.2.log is the log of a run that has ended (it was carried out"));
+    let orderly = first(&run, true);
+    reports::unfinished(directory(&[&orderly]).path()).expect("a run that was interrupted");
+    assert!(refused(&[&killed, &orderly]).contains("contradicts itself"));
+    let text = String::from_utf8(killed.clone()).unwrap().replacen("answered", "Answered", 1);
+    assert!(refused(&[text.as_bytes()]).contains("damaged"));
+    assert!(refused(&[b""]).contains("not a run log"));
+}
+
+#[test]
+fn a_segment_of_another_machine_build_or_plan_cannot_follow() {
+    let run = run();
+    let unfinished = reports::unfinished(directory(&[&first(&run, false)]).path()).unwrap();
+    let same = run.header();
+    assert_eq!(unfinished.stands_against(&same), None);
+    let mut other = same.clone();
+    other.host.machine = "m1-other".into();
+    assert!(unfinished.stands_against(&other).unwrap().contains("another machine"));
+    let mut other = same.clone();
+    other.build.dirty = !other.build.dirty;
+    assert!(unfinished.stands_against(&other).unwrap().contains("another build"));
+    let mut other = same;
+    other.plan.duration_ns += 1;
+    assert!(unfinished.stands_against(&other).unwrap().contains("another plan"));
+}

@@ -124,6 +124,7 @@ impl Run {
                 extends: Vec::new(),
                 judged_by: None,
             },
+            sources: Vec::new(),
             command: "harness run scenarios/synthetic.toml --seed 7".into(),
             seed: 7,
             rehearsal: self.rehearsal,

@@ -21,6 +21,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// The first signal asks a run to drain and the second to end now. One more does not wait for that, and the fleet ends by
 /// itself.
 const ASKED_MAX: usize = 2;
+const SIGTERM: i32 = 15;
 
 /// Where the signals of this process arrive, whichever run is under way.
 pub(super) type Came = UnboundedReceiver<i32>;
@@ -139,12 +140,13 @@ async fn follow(
             biased;
             Some(notice) = notices.recv() => view.notice(&notice),
             Some(signal) = came.recv() => {
+                let before = times_asked(&signals);
                 signals.push(signal);
-                let under_way = view.is_under_way();
-                if signals.len() > if under_way { ASKED_MAX } else { 1 } {
+                let (times, under_way) = (times_asked(&signals), view.is_under_way());
+                if times > if under_way { ASKED_MAX } else { 1 } {
                     break None;
                 }
-                let asked = Asked { again: signals.len() > 1, under_way };
+                let asked = Asked { again: times > 1, hurries: times == before, under_way };
                 ask_to_end(controls, signal_name(signal), &asked);
             }
             done = &mut work => break Some(done),
@@ -164,9 +166,18 @@ async fn follow(
     Ok(Followed { done, signals, directory: view.directory })
 }
 
+/// How often they ask for the end. The runner of a pipeline that cancels a job sends SIGINT, and SIGTERM some seconds later: the
+/// one who asked is the same, and what is wanted is the verdict, soon.
+fn times_asked(signals: &[i32]) -> usize {
+    let follows = signals.first().is_some_and(|first| *first != SIGTERM) && signals.contains(&SIGTERM);
+    signals.len() - usize::from(follows)
+}
+
 /// A signal among those that asked for the end.
 struct Asked {
     again: bool,
+    /// It follows another of the same runner.
+    hurries: bool,
     /// The fleet is still there: if not, the run is being judged.
     under_way: bool,
 }
@@ -178,10 +189,18 @@ fn ask_to_end(controls: &Controls, signal: &str, asked: &Asked) {
                 "{signal}: the run has ended and is judged; once more ends that"
             ));
         }
+        Asked { hurries: true, .. } => {
+            controls.stop.hurry();
+            return output::report(&format!(
+                "{signal}: what is in flight is cut off, and the run is judged; once more ends it now"
+            ));
+        }
         Asked { again: true, .. } => (StopMode::Kill, format!("{signal} again: ending now")),
         Asked { again: false, .. } => (
             StopMode::Drain,
-            format!("{signal}: no more rounds, waiting for what is in flight; once more ends it now"),
+            format!(
+                "{signal}: no more rounds, waiting up to 5 s for what is in flight; once more ends it now"
+            ),
         ),
     };
     controls.stop.ask(mode, EndReason::Interrupted, format!("{signal} from outside"));
@@ -191,7 +210,7 @@ fn ask_to_end(controls: &Controls, signal: &str, asked: &Asked) {
 fn signal_name(number: i32) -> &'static str {
     match number {
         2 => "SIGINT",
-        15 => "SIGTERM",
+        SIGTERM => "SIGTERM",
         1 => "SIGHUP",
         _ => "a signal",
     }
@@ -307,6 +326,9 @@ fn explain(error: &ConductError) -> ExitCode {
         ConductError::Directory(_) => {
             output::error(&error.to_string(), Some("choose a directory that you may write to with --out"));
         }
+        ConductError::Differs { .. } => {
+            output::error(&error.to_string(), Some("nothing was started; `harness run` begins another run"));
+        }
         ConductError::Engine(_) => {
             output::error(&error.to_string(), Some("is the disk full, or the directory gone?"));
         }
@@ -347,12 +369,21 @@ mod tests {
         let one = judged(&[2], || ());
         assert!(one.done.is_some());
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let two = judged(&[2, 15], move || {
+        let two = judged(&[15, 15], move || {
             let _ = held.recv();
         });
         drop(release);
         assert!(two.done.is_none());
         assert_eq!(two.directory.as_deref(), Some(Path::new("runs/smoke/1")));
         assert_eq!(at_once(two.directory.as_deref(), two.signals.last().copied()), ExitCode::Signal(15));
+    }
+
+    #[test]
+    fn a_runner_that_cancels_a_job_asks_once() {
+        assert!(judged(&[2, 15], || ()).done.is_some(), "the verdict is waited for");
+        let times = |signals: &[i32]| times_asked(signals);
+        assert_eq!([times(&[]), times(&[2]), times(&[15])], [0, 1, 1]);
+        assert_eq!([times(&[2, 15]), times(&[1, 15])], [1, 1]);
+        assert_eq!([times(&[2, 2]), times(&[15, 15]), times(&[2, 15, 15]), times(&[2, 2, 15])], [2, 2, 2, 2]);
     }
 }

@@ -53,8 +53,10 @@ pub(super) struct Firings {
 }
 
 impl Firings {
-    pub fn new(after_ns: Vec<u64>) -> Self {
-        Self { after_ns, load_ns: None, next: 0 }
+    /// Those that were due in the first `behind_ns` of the load are left out, and the first `begun`.
+    pub fn new(after_ns: Vec<u64>, (behind_ns, begun): (u64, usize)) -> Self {
+        let next = after_ns.partition_point(|after_ns| *after_ns < behind_ns).max(begun);
+        Self { after_ns, load_ns: None, next }
     }
 
     pub fn load_began(&mut self, load_ns: u64) {
@@ -83,17 +85,24 @@ impl Firings {
 /// How many workers there are to be, from which time of the load on.
 #[derive(Debug)]
 pub(super) struct Sizes {
+    /// When the whole load would have begun.
+    zero_ns: u64,
+    /// Before it, nothing is due.
     load_ns: u64,
     steps: std::vec::IntoIter<SizeStep>,
 }
 
 impl Sizes {
-    pub fn new(load_ns: u64, steps: Vec<SizeStep>) -> Self {
-        Self { load_ns, steps: steps.into_iter() }
+    /// Of the steps that were due before the load begins, the newest alone: a fleet that is new has to catch up.
+    pub fn new((zero_ns, load_ns): (u64, u64), mut steps: Vec<SizeStep>) -> Self {
+        let passed = steps.partition_point(|step| zero_ns.saturating_add(step.at_ns) < load_ns);
+        steps.drain(..passed.saturating_sub(1));
+        Self { zero_ns, load_ns, steps: steps.into_iter() }
     }
 
     pub fn due_ns(&self) -> u64 {
-        self.steps.as_slice().first().map_or(u64::MAX, |step| self.load_ns.saturating_add(step.at_ns))
+        let step = self.steps.as_slice().first();
+        step.map_or(u64::MAX, |step| self.zero_ns.saturating_add(step.at_ns).max(self.load_ns))
     }
 
     /// The newest step that is due: those that it overtakes are left out, unless they end a stage.
@@ -132,6 +141,8 @@ pub(super) struct Rounds {
     stage: Stage,
     first_ns: u64,
     load_ns: u64,
+    /// When the whole load would have begun: starts count from here.
+    zero_ns: u64,
     end_ns: u64,
     /// The load lasts until here at least: its length counts from the record of its begin.
     stay_ns: u64,
@@ -147,13 +158,14 @@ pub(super) struct Rounds {
 impl Rounds {
     /// `times`: the first round, the load, its end, and the end of the time for rounds that are late. `starts`: when the
     /// rounds of the warm-up and of the load start, from its beginning on; nothing in a closed loop.
-    pub fn new(times: [u64; 4], starts: Option<[Starts; 2]>, in_flight_max: usize) -> Self {
+    pub fn new(times: [u64; 4], zero_ns: u64, starts: Option<[Starts; 2]>, in_flight_max: usize) -> Self {
         let [first_ns, load_ns, end_ns, latest_ns] = times;
         let (starts, load_starts) = starts.map(|[warm_up, load]| (warm_up, load)).unzip();
         Self {
             stage: Stage::Before,
             first_ns,
             load_ns,
+            zero_ns,
             end_ns,
             stay_ns: end_ns,
             latest_ns,
@@ -193,6 +205,9 @@ impl Rounds {
                 Step::Due(Due::Phase(Phase::Load))
             }
             Stage::WarmUp => self.round(Phase::WarmUp, self.first_ns, self.load_ns, (now_ns, in_flight)),
+            Stage::Load if self.starts.is_some() => {
+                self.round(Phase::Load, self.zero_ns, self.end_ns, (now_ns, in_flight))
+            }
             Stage::Load => self.round(Phase::Load, self.load_ns, self.end_ns, (now_ns, in_flight)),
             Stage::Ending => {
                 self.stage = Stage::Over;

@@ -13,11 +13,17 @@ fn calendar([warm_up, load, every]: [u64; 3], sweep_every: u64, in_flight_max: u
         Starts::constant(vec![Stretch::whole(length, Duration::from_millis(every))])
     };
     Calendar {
-        rounds: Rounds::new(times, (every > 0).then(|| [starts(warm_up), starts(load)]), in_flight_max),
-        firings: Firings::new(Vec::new()),
-        sizes: Sizes::new(load_ns * MS, Vec::new()),
+        rounds: Rounds::new(
+            times,
+            load_ns * MS,
+            (every > 0).then(|| [starts(warm_up), starts(load)]),
+            in_flight_max,
+        ),
+        firings: Firings::new(Vec::new(), (0, 0)),
+        sizes: Sizes::new((load_ns * MS, load_ns * MS), Vec::new()),
         sweeps: Every::new(0, sweep_every * MS),
         clock: Every::new(0, 60_000 * MS),
+        behind_ns: 0,
     }
 }
 
@@ -174,7 +180,7 @@ fn when_the_load_is_ended_early_sweeps_go_on() {
 #[test]
 fn faults_are_due_from_the_recorded_begin_of_the_load_on_and_none_after_its_end() {
     let mut faulty = calendar([0, 1_000, 500], 100_000, 4);
-    faulty.firings = Firings::new([100, 100, 900].map(|ms| ms * MS).to_vec());
+    faulty.firings = Firings::new([100, 100, 900].map(|ms| ms * MS).to_vec(), (0, 0));
     assert_eq!(due(&mut faulty, 0, 0).0, "clock sweep0@0");
     assert_eq!(due(&mut faulty, 20, 0).0, "Load round@20");
     // Not before the log says that the load is on.
@@ -191,7 +197,7 @@ fn the_fleet_is_scaled_in_the_load_and_steps_that_are_overtaken_are_left_out() {
     let step = |at: u64, stage, workers| SizeStep { at_ns: at * MS, stage, workers };
     let steps = vec![step(0, 0, 5), step(100, 1, 6), step(200, 1, 7), step(300, 1, 8), step(350, 2, 2)];
     let mut calendar = calendar([100, 1_000, 500], 10_000, 8);
-    calendar.sizes = Sizes::new(120 * MS, steps);
+    calendar.sizes = Sizes::new((120 * MS, 120 * MS), steps);
     check(
         calendar,
         &[
@@ -203,4 +209,88 @@ fn the_fleet_is_scaled_in_the_load_and_steps_that_are_overtaken_are_left_out() {
             (480, 0, "scale2to2", 620),
         ],
     );
+}
+
+/// The rest of a load of 1 s, with a round each 100 ms and a warm-up of 200 ms; it goes on at 1 s.
+fn rest(from: Position, open: bool) -> Calendar {
+    let text = format!(
+        r#"
+schema = 1
+name = "rest"
+asks = "?"
+[fleet]
+topology = "flat"
+coordinators = 1
+workers = 4
+[workload]
+kind = "echo"
+payload = "64B"
+[load]
+model = "{}"
+{}
+duration = "1s"
+warm_up = "200ms"
+[sampling]
+every = "1s"
+[[criterion]]
+name = "delivery"
+pass = "delivery.rate >= 100%"
+"#,
+        if open { "open" } else { "closed" },
+        if open { "every = \"100ms\"" } else { "" },
+    );
+    let source = crate::scenario::Source::new("rest.toml", text);
+    let scenario = crate::scenario::Scenario::parse(&source, &crate::scenario::Selection::default()).unwrap();
+    let options = crate::scenario::PlanOptions { seed: None, fallback_seed: 1, rehearsal: None };
+    Calendar::new(&Plan::new(scenario, &options), 1_000 * MS, from)
+}
+
+#[test]
+fn a_load_that_goes_on_warms_up_and_then_starts_the_rounds_that_are_left() {
+    // Of the load, 680 ms were recorded: the time before the next round is waited for once more.
+    let mut early = rest(Position { rounds: 7, load_ns: 680 * MS, firings: 0 }, true);
+    due(&mut early, 1_200, 0);
+    assert_eq!(due(&mut early, 1_220, 0).0, "Load");
+    assert_eq!(due(&mut early, 1_240, 0).0, "round@1240");
+    let mut calendar = rest(Position { rounds: 7, load_ns: 750 * MS, firings: 0 }, true);
+    assert_eq!(due(&mut calendar, 1_020, 0).0, "clock sweep0@1000 WarmUp round@1020");
+    due(&mut calendar, 1_200, 0);
+    // Round 7 of 10 is due with the load, as if 700 ms of it had passed.
+    assert_eq!(due(&mut calendar, 1_220, 0).0, "Load round@1220");
+    assert_eq!(calendar.load_began(1_220 * MS), 520 * MS);
+    assert_eq!(due(&mut calendar, 1_420, 0).0, "round@1320 round@1420");
+    assert_eq!(due(&mut calendar, 1_519, 0).0, "");
+    assert_eq!(due(&mut calendar, 1_520, 0).0, "over");
+}
+
+#[test]
+fn a_load_of_which_nothing_is_left_is_over_at_once_and_a_closed_one_counts_its_time() {
+    let mut calendar = rest(Position { rounds: 10, load_ns: 1_000 * MS, firings: 0 }, true);
+    due(&mut calendar, 1_200, 0);
+    assert_eq!(due(&mut calendar, 1_220, 0).0, "Load over");
+    let mut calendar = rest(Position { rounds: 900, load_ns: 600 * MS, firings: 0 }, false);
+    due(&mut calendar, 1_219, 1);
+    assert_eq!(due(&mut calendar, 1_220, 1).0, "Load");
+    assert_eq!(due(&mut calendar, 1_619, 1).0, "");
+    assert_eq!(due(&mut calendar, 1_620, 1).0, "over");
+}
+
+#[test]
+fn faults_and_sizes_that_lie_behind_are_left_out_but_for_the_newest_size() {
+    let at = [100, 300, 300, 900].map(|ms| ms * MS).to_vec();
+    let next = |behind, begun| {
+        let mut firings = Firings::new(at.clone(), (behind * MS, begun));
+        firings.load_began(0);
+        firings.take(1_000 * MS)
+    };
+    let [first, second, last] = [0, 1, 3].map(Some);
+    assert_eq!([next(0, 0), next(100, 0), next(101, 0)], [first, first, second]);
+    assert_eq!([next(300, 3), next(950, 1)], [last, None]);
+    let step = |at: u64, stage, workers| SizeStep { at_ns: at * MS, stage, workers };
+    let steps = vec![step(0, 0, 5), step(100, 1, 6), step(300, 2, 7), step(900, 3, 2)];
+    // 400 ms lie behind a load that goes on at 1 s.
+    let mut sizes = Sizes::new((600 * MS, 1_000 * MS), steps);
+    assert_eq!(sizes.take(999 * MS), None);
+    assert_eq!(sizes.take(1_000 * MS), Some(Due::Scale { stage: 2, workers: 7 }));
+    assert_eq!((sizes.take(1_400 * MS), sizes.due_ns()), (None, 1_500 * MS));
 }

@@ -493,7 +493,7 @@ impl FakeLauncher {
 }
 
 impl Launcher for FakeLauncher {
-    fn launch(&self, _: u64, _: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
+    fn launch(&self, _: i64, _: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
         let fake = self.0.borrow_mut().take();
         fake.map(|fake| Box::new(fake) as Box<dyn System>).ok_or(LaunchError::Cancelled)
     }

@@ -59,6 +59,16 @@ impl Starts {
         starts
     }
 
+    /// What is left after the first `count`.
+    pub fn after(mut self, count: u64) -> Self {
+        for _ in 0..count {
+            if self.next().is_none() {
+                break;
+            }
+        }
+        self
+    }
+
     /// The next start; nothing after the last one.
     pub fn peek(&self) -> Option<u64> {
         (self.at < self.stretches.len()).then_some(self.next_ns)

@@ -199,6 +199,39 @@ fn a_second_interrupt_ends_it_now() {
     bench.assert_nothing_left(&agents);
 }
 
+/// Interrupts a run whose tasks take an hour, and then `again`; how it ends.
+fn cut_off(again: Option<Signal>) -> super::Done {
+    let bench = Bench::new(&undrained());
+    let mut run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    run.signal(Signal::SIGINT);
+    run.reports("waiting up to 5 s for what is in flight");
+    if let Some(again) = again {
+        run.signal(again);
+    }
+    let done = run.end();
+    bench.assert_nothing_left(&agents);
+    assert!(bench.latest().join("report.html").exists() && bench.latest().join("junit.xml").exists());
+    let log = bench.log_so_far();
+    assert!(log.contains("in flight when the run was interrupted, and are not counted: "), "{log}");
+    done
+}
+
+#[test]
+fn a_cancelled_job_leaves_every_document_whatever_its_tasks_do() {
+    let done = cut_off(Some(Signal::SIGTERM));
+    assert_eq!(done.status.code(), Some(21), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("INCONCLUSIVE"), "{}", done.stdout);
+    assert!(done.stderr.contains("SIGTERM: what is in flight is cut off"), "{}", done.stderr);
+}
+
+#[test]
+fn what_is_in_flight_is_not_waited_for_until_a_runner_kills_the_job() {
+    let done = cut_off(None);
+    assert_eq!(done.status.code(), Some(21), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("INCONCLUSIVE"), "{}", done.stdout);
+}
+
 /// Whether the process has not read such a signal yet.
 fn is_pending(run: &Run<'_>, number: Signal) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", run.child.id())).unwrap();

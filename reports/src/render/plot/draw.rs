@@ -9,7 +9,7 @@ use super::Plot;
 use super::limits::Limit;
 use super::palette::Colour;
 use super::windows;
-use crate::facts::Facts;
+use crate::facts::{Facts, Gap, Span};
 use crate::runlog::event::Phase;
 use crate::units;
 use crate::verdict::Variant;
@@ -186,23 +186,36 @@ impl Figure {
             .y_label_formatter(&|y| number(*y, frame.y.1 - frame.y.0))
             .draw()?;
         for line in &self.lines {
-            let at = |p: &Point, v: f64| (p.t_ns / frame.x_scale, v / frame.y_scale);
-            if line.band == Band::Shown && line.points.len() > 1 {
-                let upper = line.points.iter().map(|p| at(p, p.high));
-                let lower = line.points.iter().rev().map(|p| at(p, p.low));
+            self.draw_line(&mut chart, &frame, line, &facts.gaps)?;
+        }
+        self.draw_limits(&mut chart, &frame)?;
+        root.present()?;
+        Ok(())
+    }
+
+    /// What was not recorded is not drawn: the line ends before a gap, and begins again after it.
+    fn draw_line(&self, chart: &mut Chart<'_, '_>, frame: &Frame, line: &Line, gaps: &[Gap]) -> Drawn {
+        let at = |p: &Point, v: f64| (p.t_ns / frame.x_scale, v / frame.y_scale);
+        let apart = |a: &Point, b: &Point| {
+            let lies_between = |gap: &Gap| a.t_ns < gap.to_ns as f64 && b.t_ns >= gap.to_ns as f64;
+            self.over == Over::Time && gaps.iter().any(lies_between)
+        };
+        let colour = line.colour.marker();
+        let dotted = line.points.len() <= 60 && self.over == Over::Time;
+        for points in line.points.chunk_by(|a, b| !apart(a, b)) {
+            if line.band == Band::Shown && points.len() > 1 {
+                let upper = points.iter().map(|p| at(p, p.high));
+                let lower = points.iter().rev().map(|p| at(p, p.low));
                 let band =
                     Polygon::new(upper.chain(lower).collect::<Vec<_>>(), line.colour.marker().mix(0.22));
                 chart.draw_series(std::iter::once(band))?;
             }
-            let colour = line.colour.marker();
-            let means: Vec<_> = line.points.iter().map(|p| at(p, p.mean)).collect();
-            if means.len() <= 60 && self.over == Over::Time {
+            let means: Vec<_> = points.iter().map(|p| at(p, p.mean)).collect();
+            if dotted {
                 chart.draw_series(means.iter().map(|m| Circle::new(*m, 2, colour.filled())))?;
             }
             chart.draw_series(LineSeries::new(means, colour.stroke_width(2)))?;
         }
-        self.draw_limits(&mut chart, &frame)?;
-        root.present()?;
         Ok(())
     }
 
@@ -396,7 +409,7 @@ impl Frame {
         windows::of_faults(facts).into_iter().map(|(from, to)| (at(from), at(to))).collect()
     }
 
-    /// What lies before and after the load phase.
+    /// What lies before and after the load phase, and between its spans: a gap, and the warm-up of another fleet.
     fn unjudged(&self, facts: &Facts) -> Vec<(f64, f64)> {
         let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
         let has_load = facts.phases.iter().any(|p| p.0 == Phase::Load);
@@ -407,6 +420,10 @@ impl Frame {
         if let (true, Some(end)) = (has_load, facts.load_end_ns()) {
             out.push((at(end), self.x.1));
         }
+        let spans: Vec<Span> = facts.spans.iter().copied().collect();
+        for pair in spans.windows(2) {
+            out.extend(pair[0].end_ns.map(|end| (at(end), at(pair[1].start_ns))));
+        }
         out.retain(|(from, to)| to > from);
         out
     }
@@ -414,7 +431,12 @@ impl Frame {
 
 /// What the shades mean.
 fn shades(facts: &Facts) -> &'static str {
-    if facts.faults.firings.is_empty() { "shaded: not judged" } else { "grey: not judged; red: faults" }
+    match (facts.faults.firings.is_empty(), facts.gaps.is_empty()) {
+        (true, true) => "shaded: not judged",
+        (true, false) => "shaded: not judged, or the run was interrupted",
+        (false, true) => "grey: not judged; red: faults",
+        (false, false) => "grey: not judged, or interrupted; red: faults",
+    }
 }
 
 /// As many decimals as the range needs.

@@ -17,6 +17,10 @@ pub struct Header {
     /// RFC 3339, UTC; of the first segment. The zero of the run's clock.
     pub started_utc: String,
     pub scenario: ScenarioFacts,
+    /// The text of the scenario's file, and of those that it extends, the nearest first: what a run that is resumed is
+    /// planned by again. Since 2.7.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceText>,
     /// The command line that repeats this run.
     pub command: String,
     pub seed: u64,
@@ -62,6 +66,14 @@ pub struct ScenarioFacts {
     /// Set by a reader that judges the run by the criteria of another file; never in a log.
     #[serde(skip)]
     pub judged_by: Option<JudgedBy>,
+}
+
+/// A scenario file, as it was when the run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceText {
+    /// As given on the command line, or as the file that extends it names it.
+    pub name: String,
+    pub text: String,
 }
 
 /// A scenario file whose criteria were laid over those that a run was asked.

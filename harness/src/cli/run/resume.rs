@@ -1,0 +1,122 @@
+//! `harness resume`: another segment of a run that was interrupted.
+
+use super::one::{self, Show};
+use super::recap::{Line, Recap};
+use super::{allowed, keep_from_others, namespace, watch};
+use crate::cli::args::ResumeArgs;
+use crate::cli::{load, output};
+use crate::conduct::{Options, Resumes};
+use crate::engine::run_dir::RunDir;
+use crate::exit::ExitCode;
+use crate::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
+use crate::system::own_program;
+use coordinator::cli::limits::TooLow;
+use reports::run_dir::{ResumeError, Unfinished};
+use reports::runlog::event::Header;
+use std::path::Path;
+
+pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
+    output::start_tracing();
+    if let Err(TooLow { what, remedy }) = allowed() {
+        output::error(&format!("{what}; nothing was started"), Some(remedy));
+        return ExitCode::HostUnfit;
+    }
+    keep_from_others();
+    match prepare(&args.run).and_then(|(plan, resumes)| go_on(args, plan, resumes)) {
+        Ok(code) | Err(code) => code,
+    }
+}
+
+/// The run, and its plan as it was.
+fn prepare(path: &Path) -> Result<(Plan, Resumes), ExitCode> {
+    // First: what is read is not what another harness is still writing.
+    let directory = RunDir::of_run(path).map_err(|error| {
+        let hint = if error.error.kind() == std::io::ErrorKind::NotFound {
+            "give the directory of a run, such as runs/SCENARIO/latest"
+        } else {
+            "let it end, or end it; nothing was started"
+        };
+        output::error(&error.to_string(), Some(hint));
+        ExitCode::Usage
+    })?;
+    let run = reports::unfinished(path).map_err(|error| refuse(&error))?;
+    let plan = plan(run.header())?;
+    Ok((plan, Resumes { directory, run: Box::new(run) }))
+}
+
+fn refuse(error: &ResumeError) -> ExitCode {
+    let hint = match error {
+        ResumeError::Unreadable(error) => {
+            output::error(&error.to_string(), Some(error.hint()));
+            return if error.exit_code() == ExitCode::Inconclusive.code() {
+                ExitCode::Inconclusive
+            } else {
+                ExitCode::Usage
+            };
+        }
+        ResumeError::Ended { .. } => "`harness report` shows its verdict; `harness run` begins another run",
+        ResumeError::Contradicts { .. } => "`harness report` judges it as far as it goes",
+        ResumeError::Segments { .. } => "run the scenario again",
+    };
+    output::error(&error.to_string(), Some(hint));
+    if matches!(error, ResumeError::Contradicts { .. }) { ExitCode::Inconclusive } else { ExitCode::Usage }
+}
+
+/// From what the log holds, whatever has become of the scenario's file.
+fn plan(header: &Header) -> Result<Plan, ExitCode> {
+    let facts = &header.scenario;
+    let refuse = |message: &str| {
+        output::error(message, Some("run the scenario again; nothing was started"));
+        Err(ExitCode::Usage)
+    };
+    let Some(source) = Source::of_log(&header.sources) else {
+        return refuse("the log does not hold the text of its scenario: it was written before format 2.7");
+    };
+    // The plan adds the seed by itself.
+    let sets = facts.overrides.iter().filter(|set| !set.starts_with("seed=")).cloned().collect();
+    let selection = Selection { profile: facts.profile.clone(), sets };
+    let scenarios = Scenario::parse_all(&source, &selection).map_err(|found| {
+        output::mistakes(&found);
+        ExitCode::Usage
+    })?;
+    let rehearsal = header.rehearsal.and_then(Rehearsal::of_factor);
+    let options = PlanOptions { seed: Some(header.seed), fallback_seed: header.seed, rehearsal };
+    let mut plans = scenarios.into_iter().map(|scenario| Plan::new(scenario, &options));
+    match plans.find(|plan| plan.scenario_facts() == facts) {
+        Some(plan) => Ok(plan),
+        None => refuse("the scenario's text in the log is not that of the run"),
+    }
+}
+
+fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, ExitCode> {
+    let namespace = namespace(std::iter::once(&plan))?;
+    let mut came = watch()?;
+    if !args.quiet {
+        plan.notes().iter().for_each(|note| output::warn(note));
+        output::report(&before(&resumes.run));
+    }
+    let mut line = Line::new(plan.name());
+    let options = Options {
+        shm_dir: load::shm_dir(),
+        out: args.run.clone(),
+        command: resumes.run.header().command.clone(),
+        program: own_program(),
+        namespace,
+        resumes: Some(resumes),
+    };
+    line.push(one::run(plan, options, Show { quiet: args.quiet, summary: !args.json }, &mut came));
+    let mut recap = Recap::new(1);
+    recap.push(line);
+    Ok(recap.show(args.json))
+}
+
+/// What lies behind the run.
+fn before(run: &Unfinished) -> String {
+    let facts = run.case.facts();
+    format!(
+        "goes on as segment {}: {} rounds and {} of the load lie before it",
+        u64::from(run.segment) + 1,
+        reports::units::count(facts.load.counts.rounds as f64),
+        reports::units::nanos(facts.load_ns())
+    )
+}

@@ -1,0 +1,213 @@
+//! Runs that were interrupted or killed, and go on.
+
+use super::{Bench, Done, HARNESS, scenario, verdict, wait_until};
+use nix::sys::signal::Signal;
+use reports::runlog::codec;
+use reports::runlog::event::{AgentInfo, Event};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Rounds of the load of [`scenario`], for so many seconds.
+fn planned(seconds: u32) -> usize {
+    seconds as usize * 20
+}
+
+fn resume(bench: &Bench, extra: &[&str]) -> Done {
+    bench.start_by(bench.command().args(["resume", "runs/small/latest"]).args(extra)).end()
+}
+
+fn logs(run: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The numbers of all rounds of the load, in all logs of the run.
+fn rounds(run: &Path) -> Vec<u64> {
+    let mut all = Vec::new();
+    for name in logs(run) {
+        for record in codec::open(&run.join(name)).unwrap().map_while(Result::ok) {
+            if let Event::Round(round) = record.event
+                && round.phase == reports::runlog::event::Phase::Load
+            {
+                all.push(round.round);
+            }
+        }
+    }
+    all
+}
+
+fn evidence<'a>(verdict: &'a serde_json::Value, name: &str) -> &'a str {
+    let all = verdict["evidence"].as_array().unwrap();
+    all.iter().find(|check| check["name"] == name).unwrap()["verdict"].as_str().unwrap()
+}
+
+/// Waits for so many rounds of the load in the newest log.
+fn wait_for_rounds(bench: &Bench, log: &str, least: usize) {
+    wait_until("rounds of the load", || {
+        let text = std::fs::read_to_string(bench.out().join("small/latest").join(log)).unwrap_or_default();
+        text.matches("\"ev\":\"round\"").count() >= least
+    });
+}
+
+#[test]
+fn an_interrupted_run_goes_on_and_passes_as_one() {
+    let bench = Bench::new(&scenario(3));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    wait_for_rounds(&bench, "run.log", 20);
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.end().status.code(), Some(21));
+    bench.assert_nothing_left(&agents);
+
+    let done = resume(&bench, &[]);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("goes on as segment 2: "), "{}", done.stderr);
+    assert!(done.stdout.contains("RESUMED: the run was interrupted once, for "), "{}", done.stdout);
+    let run = bench.latest();
+    assert_eq!(logs(&run), ["run.2.log", "run.log"]);
+    let verdict = verdict(&run);
+    assert_eq!((&verdict["verdict"], verdict["gaps"].as_array().unwrap().len()), (&"PASS".into(), 1));
+    // Each round once, and as many as were planned.
+    let rounds = rounds(&run);
+    assert_eq!(rounds.len(), planned(3));
+    assert_eq!(rounds.iter().collect::<BTreeSet<_>>().len(), rounds.len());
+    bench.assert_nothing_left(&[]);
+}
+
+#[test]
+fn a_killed_run_goes_on_however_often_and_only_its_ledger_is_open() {
+    let bench = Bench::new(&scenario(3));
+    let mut run = bench.start(&["--quiet"]);
+    let mut agents: Vec<AgentInfo> = run.agents_under_load();
+    wait_for_rounds(&bench, "run.log", 15);
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    let mut again = bench.start_by(bench.command().args(["resume", "runs/small/latest", "--quiet"]));
+    wait_for_rounds(&bench, "run.2.log", 15);
+    again.child.kill().unwrap();
+    again.child.wait().unwrap();
+    let done = resume(&bench, &["--quiet", "--json"]);
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    let shown: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(
+        (&shown["exit"], &shown["runs"][0]["verdict"]),
+        (&12.into(), &"INCONCLUSIVE".into()),
+        "{shown}"
+    );
+
+    let run = bench.latest();
+    assert_eq!(logs(&run), ["run.2.log", "run.3.log", "run.log"]);
+    assert_eq!(rounds(&run).len(), planned(3));
+    let verdict = verdict(&run);
+    let open: Vec<&str> = verdict["evidence"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["verdict"] != "PASS")
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(open, ["ledger"], "{verdict:#}");
+    assert_eq!(evidence(&verdict, "rounds done"), "PASS");
+    // A fleet whose harness was killed ends by itself.
+    agents.retain(|agent| agent.pid != 0);
+    wait_until("the fleets have ended", || std::fs::read_dir(bench.shm.path()).unwrap().next().is_none());
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
+fn a_run_that_has_ended_or_still_goes_on_is_not_resumed() {
+    let bench = Bench::new(&scenario(2));
+    let run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    let done = resume(&bench, &[]);
+    assert_eq!(done.status.code(), Some(64), "{}", done.stderr);
+    assert!(done.stderr.contains("another harness is writing it"), "{}", done.stderr);
+    assert_eq!(run.end().status.code(), Some(0));
+    let before = super::documents(&bench.latest());
+
+    let done = resume(&bench, &[]);
+    assert_eq!(done.status.code(), Some(64), "{}", done.stderr);
+    assert!(done.stderr.contains("has ended (it was carried out to its end)"), "{}", done.stderr);
+    assert_eq!(super::documents(&bench.latest()), before);
+    let done = bench.start_by(bench.command().args(["resume", "runs/nothing"])).end();
+    assert_eq!(done.status.code(), Some(64), "{}", done.stderr);
+    assert!(done.stderr.contains("give the directory of a run"), "{}", done.stderr);
+}
+
+/// A run that was killed under load.
+fn killed() -> Bench {
+    let bench = Bench::new(&scenario(3));
+    let mut run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    bench
+}
+
+#[test]
+fn two_harnesses_cannot_go_on_with_one_run() {
+    let bench = killed();
+    let first = bench.start_by(bench.command().args(["resume", "runs/small/latest", "--quiet"]));
+    wait_for_rounds(&bench, "run.2.log", 1);
+    let second = resume(&bench, &[]);
+    assert_eq!(second.status.code(), Some(64), "{}", second.stderr);
+    assert!(second.stderr.contains("another harness is writing it"), "{}", second.stderr);
+    assert_eq!(first.end().status.code(), Some(12));
+    assert_eq!(logs(&bench.latest()), ["run.2.log", "run.log"]);
+}
+
+/// Damages the log of a killed run, and says what resuming it is answered.
+fn refused(damage: impl FnOnce(&str) -> String) -> (Option<i32>, String) {
+    let bench = killed();
+    let log = bench.latest().join("run.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, damage(&text)).unwrap();
+    let done = resume(&bench, &[]);
+    assert_eq!(logs(&bench.latest()), ["run.log"], "nothing was begun");
+    (done.status.code(), done.stderr)
+}
+
+#[test]
+fn a_log_that_was_changed_is_not_added_to() {
+    let (code, why) = refused(|text| text.replacen("\"answered\":6", "\"answered\":5", 1));
+    assert_eq!(code, Some(12), "{why}");
+    assert!(why.contains("damaged"), "{why}");
+    let (code, why) = refused(|text| text.lines().next().unwrap().to_owned());
+    assert_eq!(code, Some(64), "{why}");
+}
+
+#[test]
+fn a_torn_line_and_a_segment_without_a_header_are_left_behind() {
+    let bench = killed();
+    let run = bench.latest();
+    let log = run.join("run.log");
+    let mut text = std::fs::read_to_string(&log).unwrap();
+    text.push_str("{\"seq\":77,\"t_");
+    std::fs::write(&log, text).unwrap();
+    std::fs::write(run.join("run.2.log"), "{\"seq\":0,\"t_ns\":0,\"needed\":true,\"ev\":\"hea").unwrap();
+    let done = resume(&bench, &["--quiet"]);
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(logs(&run), ["run.2.log", "run.log"]);
+    let verdict = verdict(&run);
+    assert_eq!((evidence(&verdict, "log consistent"), evidence(&verdict, "run complete")), ("PASS", "PASS"));
+    assert_eq!(rounds(&run).len(), planned(3));
+}
+
+#[test]
+fn the_scenario_in_the_log_is_what_goes_on() {
+    let bench = killed();
+    // Whatever has become of the file meanwhile.
+    std::fs::remove_file(bench.file()).unwrap();
+    let moved = bench.dir.path().join("elsewhere");
+    std::fs::rename(bench.latest(), &moved).unwrap();
+    let mut command = std::process::Command::new(HARNESS);
+    command.env("COORDINATOR_SHM_DIR", bench.shm.path()).args(["resume", "--quiet"]).arg(&moved);
+    let done = bench.start_by(&mut command).end();
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(rounds(&moved).len(), planned(3));
+}
