@@ -15,6 +15,7 @@ pub(crate) mod read;
 
 use crate::private_shm::REMEDY;
 use crate::scenario::{Plan, Workload};
+use reports::criterion::HostLimits;
 use reports::runlog::event::HostFacts;
 use std::fmt;
 use std::path::Path;
@@ -64,8 +65,8 @@ pub struct Need {
     pub cpus_left: u32,
     /// What its faults hold at once, at most.
     pub held_bytes: u64,
-    /// The programs that are started, without those whose names contain the task's number.
-    pub programs: Vec<String>,
+    /// The programs that are started. In a name, `{}` is the task's number.
+    pub programs: Vec<Commanded>,
 }
 
 impl Need {
@@ -105,7 +106,7 @@ impl Need {
             held_bytes: self.held_bytes.max(other.held_bytes),
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
-                let new: Vec<String> = new.collect();
+                let new: Vec<Commanded> = new.collect();
                 [self.programs, new].concat()
             },
         }
@@ -123,30 +124,35 @@ fn log_bytes(plan: &Plan) -> u64 {
     sweeps.saturating_mul(a_sweep)
 }
 
-/// A set-up may make the programs of the workloads: then only its own are looked for.
-fn programs_of(plan: &Plan) -> Vec<String> {
-    let mut programs: Vec<String> = Vec::new();
+/// A program of the scenario, and the directory that it is started in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commanded {
+    pub program: String,
+    /// Absent if it is that of `harness`.
+    pub cwd: Option<String>,
+}
+
+/// A set-up may make the programs and directories of the workloads: then only its own are looked for.
+fn programs_of(plan: &Plan) -> Vec<Commanded> {
     if let [first, ..] = plan.setup() {
-        let leads_elsewhere = first.command.cwd.is_some() && first.command.arguments[0].contains('/');
-        programs.extend(first.command.arguments.first().filter(|_| !leads_elsewhere).cloned());
-        return programs;
+        let program = first.command.arguments.first().cloned();
+        return program
+            .map(|program| Commanded { program, cwd: first.command.cwd.clone() })
+            .into_iter()
+            .collect();
     }
+    let mut programs: Vec<Commanded> = Vec::new();
     for part in plan.mix().parts() {
-        let program = match &part.workload {
-            Workload::Exec(exec) => exec.program(),
-            // From its own directory, a relative path leads elsewhere.
-            Workload::Agent(agent)
-                if agent.program().cwd.is_some() && agent.program().command[0].contains('/') =>
-            {
-                continue;
-            }
-            Workload::Agent(agent) => &agent.program().command[0],
+        let (program, cwd) = match &part.workload {
+            Workload::Exec(exec) => (exec.program(), exec.cwd()),
+            Workload::Agent(agent) => (&*agent.program().command[0], agent.program().cwd.as_deref()),
             Workload::Echo { .. } | Workload::Sleep(_) | Workload::Compute { .. } | Workload::Saboteur(_) => {
                 continue;
             }
         };
-        if !program.contains("{}") && !programs.iter().any(|known| known == program) {
-            programs.push(program.to_owned());
+        let one = Commanded { program: program.to_owned(), cwd: cwd.map(str::to_owned) };
+        if !programs.contains(&one) {
+            programs.push(one);
         }
     }
     programs
@@ -240,9 +246,24 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     }
 }
 
+/// The directory of each program, and if that can be entered, the program.
 fn commands(need: &Need) -> impl Iterator<Item = Capability> {
     let path = std::env::var_os("PATH");
-    need.programs.iter().map(move |name| judge::command(name, &program::find(name, path.as_deref())))
+    need.programs.iter().flat_map(move |Commanded { program, cwd }| {
+        let directory = cwd.as_deref().map(|cwd| judge::directory(cwd, program::enter(Path::new(cwd))));
+        let is_there = directory.as_ref().is_none_or(|found| found.status != Status::Missing);
+        let look = is_there && !program.contains("{}");
+        let reading = || program::find(program, cwd.as_deref().map(Path::new), path.as_deref());
+        let command = look.then(|| judge::command(program, &reading()));
+        directory.into_iter().chain(command)
+    })
+}
+
+/// What bounds the figures of runs; nothing if this host does not say.
+pub fn limits() -> Option<HostLimits> {
+    let processors = std::thread::available_parallelism().ok()?.get();
+    let memory_bytes = read::memory().ok()?.total;
+    Some(HostLimits { processors: u32::try_from(processors).ok()?, memory_bytes })
 }
 
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.

@@ -25,6 +25,7 @@ mod overlay;
 mod pattern;
 pub mod phases;
 pub mod plan;
+mod reach;
 mod rehearsal;
 mod root;
 mod rule;

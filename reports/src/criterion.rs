@@ -12,6 +12,7 @@
 mod catalogue;
 mod label;
 mod parse;
+mod range;
 mod sound;
 mod threshold;
 mod within;
@@ -26,6 +27,7 @@ pub use crate::stretch::{ANY_FAULT, Side, Stretch};
 pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
 pub(crate) use parse::comparison;
+pub use range::{HostLimits, Known, Planned, Sizes};
 pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};
 

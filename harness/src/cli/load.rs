@@ -4,7 +4,7 @@
 use super::args::VariantArgs;
 use super::output;
 use crate::exit::ExitCode;
-use crate::host::SHM_DIR;
+use crate::host::{self, SHM_DIR};
 use crate::scenario::unit::bytes_text;
 use crate::scenario::{Base, Plan, PlanOptions, Scenario, Selection, Source, seed};
 use notation::suggest;
@@ -206,6 +206,13 @@ pub(crate) fn plans(file: &Path, variant: &VariantArgs) -> Result<Vec<Plan>, Exi
         rehearsal: variant.rehearse,
     };
     Ok(scenarios.into_iter().map(|scenario| Plan::new(scenario, &options)).collect())
+}
+
+/// What a reader of the plan should know, on this host; a sentence each.
+pub(crate) fn notes(plan: &Plan) -> Vec<String> {
+    let mut notes = plan.notes().to_vec();
+    notes.extend(host::limits().map(|limits| plan.settled_by(&limits)).unwrap_or_default());
+    notes
 }
 
 /// Where fleets keep their shared memory.

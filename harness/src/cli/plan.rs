@@ -32,7 +32,8 @@ fn json(plan: &Plan) -> serde_json::Value {
         "shm_inodes": plan.shape().shm_inodes(),
         "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
         "criteria": plan.criteria(),
-        "notes": plan.notes(),
+        "undecidable": plan.undecidable().iter().map(|found| &*found.criterion).collect::<Vec<_>>(),
+        "notes": load::notes(plan),
     })
 }
 
@@ -51,9 +52,10 @@ fn text(plan: &Plan) -> String {
             let _ = writeln!(text, "  {:<4}{:<28}{conditional}", "", "  else conditional");
         }
     }
-    if !plan.notes().is_empty() {
+    let notes = load::notes(plan);
+    if !notes.is_empty() {
         text.push_str("\nnotes\n");
-        for note in plan.notes() {
+        for note in notes {
             let _ = writeln!(text, "  {note}");
         }
     }

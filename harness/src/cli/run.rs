@@ -144,7 +144,9 @@ fn jobs(args: &RunArgs) -> Result<Vec<Job>, ExitCode> {
             return Err(refuse_undecidable(&job.plan));
         }
         if !args.quiet {
-            job.plan.notes().iter().for_each(|note| output::warn(note));
+            for note in load::notes(&job.plan) {
+                output::warn(&note);
+            }
         }
     }
     Ok(jobs)

@@ -9,6 +9,7 @@ use crate::fault::RESERVE_BYTES;
 use crate::private_shm::REMEDY;
 use crate::scenario::unit::bytes_text;
 use coordinator::client::UserProcesses;
+use std::io;
 
 pub(super) const USER_NAMESPACES: &str = "user namespaces";
 pub(super) const PRIVATE_SHM: &str = "private shared memory";
@@ -65,6 +66,19 @@ pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
             NAME,
             format!("`{}` is not executable", path.display()),
             format!("chmod +x {}, {other}", path.display()),
+        ),
+    }
+}
+
+/// A directory that the scenario starts a program in.
+pub(super) fn directory(path: &str, entered: io::Result<()>) -> Capability {
+    const NAME: &str = "directory of a command";
+    match entered {
+        Ok(()) => ok(NAME, path.to_owned()),
+        Err(error) => missing(
+            NAME,
+            format!("`{path}`: {error}"),
+            "make it, let a [setup] make it, or correct `cwd` in the scenario",
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where a program lies, or why it cannot be started.
@@ -17,21 +18,31 @@ pub(super) enum ProgramReading {
 }
 
 /// Looks where `execvp` does: a name with a `/` is a path, any other is looked for in `search`, whose
-/// empty parts are the current directory; a file that may not be run does not end the search.
-pub(super) fn find(name: &str, search: Option<&OsStr>) -> ProgramReading {
+/// empty parts are the current directory; a file that may not be run does not end the search. All of it as seen from
+/// `cwd`, where the program is started.
+pub(super) fn find(name: &str, cwd: Option<&Path>, search: Option<&OsStr>) -> ProgramReading {
+    let cwd = cwd.unwrap_or(Path::new(""));
     if name.contains('/') {
-        return look_at(Path::new(name));
+        return look_at(&cwd.join(name));
     }
     let search = search.unwrap_or(OsStr::new("/bin:/usr/bin"));
     let mut last = ProgramReading::Nowhere;
     for directory in std::env::split_paths(search) {
-        match look_at(&directory.join(name)) {
+        match look_at(&cwd.join(directory).join(name)) {
             found @ ProgramReading::Found(_) => return found,
             refused @ ProgramReading::NotExecutable(_) => last = refused,
             _ => {}
         }
     }
     last
+}
+
+/// Whether a program can be started in this directory.
+pub(super) fn enter(directory: &Path) -> io::Result<()> {
+    if !fs::metadata(directory)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(rustix::fs::access(directory, rustix::fs::Access::EXEC_OK)?)
 }
 
 fn look_at(path: &Path) -> ProgramReading {
@@ -67,7 +78,7 @@ mod tests {
         let agent = file(&second, "agent", 0o755);
         let plain = file(&second, "plain", 0o644);
         let search = std::env::join_paths([&first, &second]).unwrap();
-        let look = |name: &str| find(name, Some(&search));
+        let look = |name: &str| find(name, None, Some(&search));
         assert_eq!(look("agent"), ProgramReading::Found(agent.clone()));
         assert_eq!(look("plain"), ProgramReading::NotExecutable(plain));
         assert_eq!(look("folder"), ProgramReading::Nowhere);
@@ -76,6 +87,11 @@ mod tests {
         assert_eq!(look(shadow.to_str().unwrap()), ProgramReading::NotExecutable(shadow));
         assert_eq!(look(first.to_str().unwrap()), ProgramReading::NoFile(first.clone()));
         assert!(matches!(look("/nowhere/agent"), ProgramReading::Absent(_)));
-        assert!(matches!(find("sh", None), ProgramReading::Found(_)));
+        assert!(matches!(find("sh", None, None), ProgramReading::Found(_)));
+        // From a directory of its own, a relative path leads elsewhere.
+        assert_eq!(find("./agent", Some(&second), None), ProgramReading::Found(second.join("./agent")));
+        assert!(matches!(find("./agent", Some(root.path()), None), ProgramReading::Absent(_)));
+        assert!(enter(&second).is_ok());
+        assert!(enter(&second.join("agent")).is_err() && enter(Path::new("/nowhere")).is_err());
     }
 }

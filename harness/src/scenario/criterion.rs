@@ -1,6 +1,5 @@
 //! `[[criterion]]`: what must hold. The grammar of a criterion lives in `reports::criterion`.
 
-use super::Fleet;
 use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
 use super::form::{Flag, Form, Name, Requirement, Span, Text};
 use super::load::Load;
@@ -14,7 +13,9 @@ use super::unit::{duration_text, nanos};
 use super::workload::Mix;
 use super::{Source, mistake};
 use notation::suggest;
-use reports::criterion::{Aggregation, Criterion, CriterionError, CriterionPair, Field, MetricId, Unsound};
+use reports::criterion::{
+    Criterion, CriterionError, CriterionPair, Field, Known, MetricId, Planned, Unsound,
+};
 use reports::runlog::event::CriterionSpec;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
@@ -261,7 +262,7 @@ fn reject_unsound(
     found: &mut Vec<Mistake>,
 ) {
     let wrong_way = || if informational { None } else { criterion.points_the_wrong_way() };
-    if let Some(Unsound { message, hint }) = criterion.is_settled(None).or_else(wrong_way) {
+    if let Some(Unsound { message, hint }) = criterion.is_settled(Known::default()).or_else(wrong_way) {
         text.reject(found, format!("`{}`: {message}", text.path), hint);
     }
 }
@@ -368,69 +369,17 @@ fn point_at(
     relocate(&error, text, None, source)
 }
 
-/// What the plan bounds: processes at once, and tasks in all.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    processes: u32,
-    /// At any time, where their number changes.
-    processes_most: u32,
-    /// In the load phase; unknown in a closed loop.
-    tasks: Option<u64>,
-}
-
-impl Reach {
-    /// Of a load with so many tasks.
-    pub(super) fn new(fleet: &Fleet, tasks: Option<u64>) -> Self {
-        let most = fleet.shape.processes();
-        // Where the number changes, the fewest that a sweep may see.
-        Self { processes: fleet.processes_least(), processes_most: most, tasks }
-    }
-
-    /// The most processes that the figure of a criterion over them can be.
-    fn processes(self, criterion: &Criterion) -> u32 {
-        match criterion.aggregation() {
-            Aggregation::Min => self.processes,
-            _ => self.processes_most,
-        }
-    }
-
-    /// The greatest value that a criterion's figure can have.
-    fn most(self, criterion: &Criterion) -> Option<f64> {
-        match criterion.metric().id {
-            MetricId::AgentsLive => Some(f64::from(self.processes(criterion))),
-            MetricId::DeliveryLate | MetricId::DeliveryCorrupt | MetricId::DeliveryFailed => {
-                self.tasks.map(|tasks| tasks as f64)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// What is settled before the start by how many processes and tasks there are: no run could fail it, or none pass.
-pub(super) fn reject_unreachable(raw: &[RawCriterion], reach: Reach, found: &mut Vec<Mistake>) {
+/// What is settled by the plan before the start: no run could fail it, or none pass.
+pub(super) fn reject_settled(raw: &[RawCriterion], plan: &Planned, found: &mut Vec<Mistake>) {
     for (text, criterion) in readable(raw) {
-        let Some(most) = reach.most(&criterion) else { continue };
-        if criterion.is_settled(None).is_some() {
+        if criterion.is_settled(Known::default()).is_some() {
             // Reported already.
             continue;
         }
-        let Some(Unsound { message, hint }) = criterion.is_settled(Some(most)) else { continue };
-        let (message, hint) = match criterion.metric().id {
-            MetricId::AgentsLive => (
-                format!(
-                    "`{}` (`{criterion}`) can never hold: this scenario starts {} processes",
-                    text.path,
-                    reach.processes(&criterion)
-                ),
-                format!(
-                    "write `agents.live {} >= {}`",
-                    criterion.aggregation().name(),
-                    reach.processes(&criterion)
-                ),
-            ),
-            _ => (format!("`{}`: {message}, the number of tasks in its load", text.path), hint),
-        };
-        text.reject(found, message, hint);
+        if let Some(Unsound { message, hint }) = criterion.is_settled(Known { plan: Some(plan), host: None })
+        {
+            text.reject(found, format!("`{}`: {message}", text.path), hint);
+        }
     }
 }
 

@@ -481,7 +481,7 @@ pub(super) fn notes(faults: &[Fault], calendar: &Calendar, load: Duration) -> Ve
     let mut notes = Vec::new();
     for (index, fault) in faults.iter().enumerate() {
         let name = &fault.name;
-        if fault.action == Action::Segment(SegmentFault::Truncate) {
+        if fault.action.is_final() {
             notes.push(format!(
                 "the fault `{name}` destroys the ledger of a coordinator, which does not come back: the run is INCONCLUSIVE at best, and recovery from it has no value"
             ));

@@ -261,13 +261,12 @@ impl Load {
         }
     }
 
-    /// Rounds whose scheduled start lies in the load phase, if that does not depend on the seed; nothing in a closed
-    /// loop.
-    pub fn rounds_for_any_seed(&self, paces: &[(Duration, Duration)]) -> Option<u64> {
-        match self.arrivals {
-            Arrivals::Constant => self.starts(paces, 0).map(|starts| starts.remaining()),
-            Arrivals::Poisson => None,
-        }
+    /// Rounds whose scheduled start lies in the load phase, and when the last of them starts, in seconds; if starts are
+    /// random, as they would be at equal distances. Nothing in a closed loop.
+    pub fn rounds_on_average(&self, paces: &[(Duration, Duration)]) -> Option<(u64, f64)> {
+        let evenly = Self { arrivals: Arrivals::Constant, ..*self };
+        let starts = evenly.starts(paces, 0)?;
+        Some((starts.remaining(), starts.last_ns() as f64 / 1e9))
     }
 
     /// The schedule of a rehearsal that is `factor` times as fast. Time-outs keep their length.

@@ -14,7 +14,7 @@ use super::workload::{self, Mix, Plotted, Workload};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
-use reports::criterion::{Criterion, MetricId};
+use reports::criterion::{Criterion, HostLimits, Known, MetricId};
 use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, SourceText, Topology};
 use std::time::Duration;
 
@@ -80,20 +80,35 @@ impl Plan {
             calendar: Calendar::default(),
         };
         let duration = plan.load().duration();
-        plan.undecidable = decidable::unwindowed(&plan.scenario.criteria, duration);
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
         plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
         plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
-        let rounds = plan.rounds_planned;
-        plan.undecidable.extend(decidable::undecidable(&plan.scenario.criteria, rounds, duration));
-        let factor = plan.rehearsal.map_or(1.0, super::rehearsal::Rehearsal::factor);
-        let sampling = &plan.scenario.sampling;
-        plan.undecidable.extend(decidable::trendless(&plan.scenario.criteria, duration, sampling, factor));
+        plan.undecidable = plan.what_is_open(duration);
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan
+    }
+
+    /// Criteria that no run of it can decide. `duration` is that of the scenario, before a rehearsal.
+    fn what_is_open(&self, duration: Duration) -> Vec<Undecidable> {
+        let shape = self.shape();
+        let workers = shape.coordinators() * shape.workers_per_coordinator();
+        let run = decidable::Run {
+            duration,
+            rehearsed: self.load().duration(),
+            factor: self.rehearsal.map_or(1.0, Rehearsal::factor),
+            rounds: self.rounds_planned,
+            tasks_per_round: self.tasks_for_any().unwrap_or(workers),
+            sampling: self.sampling(),
+            mix: self.mix(),
+            faults: self.faults(),
+            calendar: &self.calendar,
+            policy: self.fleet_policy(),
+            changes_size: self.workers_least().is_some(),
+        };
+        decidable::undecidable(self.criteria(), &run)
     }
 
     /// The same with so many workers under each coordinator at most: at least 1, and no more than it has. Only of a plan that
@@ -319,6 +334,19 @@ impl Plan {
     /// Criteria that no run of it can decide; each is among the notes.
     pub fn undecidable(&self) -> &[Undecidable] {
         &self.undecidable
+    }
+
+    /// Criteria that this host alone decides; a sentence each.
+    pub fn settled_by(&self, host: &HostLimits) -> Vec<String> {
+        let texts = |spec: &CriterionSpec| [Some(spec.pass.clone()), spec.conditional.clone()];
+        let known = Known { plan: None, host: Some(host) };
+        self.criteria()
+            .iter()
+            .flat_map(texts)
+            .flatten()
+            .filter_map(|text| Criterion::parse(&text).ok()?.is_settled(known))
+            .map(|unsound| format!("{}; {}", unsound.message, unsound.hint))
+            .collect()
     }
 
     /// Whether no criterion that is judged can be decided: a run of it could only end INCONCLUSIVE.

@@ -15,7 +15,7 @@ use super::stage::{RawStage, Stage};
 use super::table::{Key, Presence, Table};
 use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
-use super::{Selection, Source, criterion, fault, fleet, load, sampling, setup, shm, stage, workload};
+use super::{Selection, Source, criterion, fault, fleet, load, reach, sampling, setup, shm, stage, workload};
 use coordinator::config::SupervisorDeath;
 use reports::runlog::event::{CriterionSpec, ScenarioFacts, SourceText};
 use sha2::{Digest, Sha256};
@@ -255,13 +255,11 @@ fn check(
     let faults = (raw.faults, &*raw.criteria);
     let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), fleet.as_ref(), found);
     let fleet = fleet?;
-    let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
-    let rounds = load.as_ref().and_then(|load| load.rounds_for_any_seed(&stage::paces(&stages)));
-    let tasks = load.as_ref().and_then(|load| load.tasks_for_any(workers)).unwrap_or(workers);
-    let tasks = rounds.map(|rounds| rounds.saturating_mul(tasks.into()));
     criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);
     criterion::reject_unknown_coordinators(&raw.criteria, fleet.shape.coordinators(), found);
-    criterion::reject_unreachable(&raw.criteria, criterion::Reach::new(&fleet, tasks), found);
+    if let Some((mix, load)) = mix.as_ref().zip(load.as_ref()) {
+        criterion::reject_settled(&raw.criteria, &reach::planned(&fleet, mix, load, &stages), found);
+    }
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {
         facts: ScenarioFacts {

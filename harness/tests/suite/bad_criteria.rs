@@ -32,3 +32,118 @@ fn a_part_of_the_load_lies_beside_a_fault_of_the_scenario() {
         &["has no effect on a criterion of a part of the load"],
     );
 }
+
+fn asking(pass: &str) -> String {
+    said(&GOOD.replacen("delivery.rate >= 100%", pass, 1), &Selection::default())
+}
+
+/// Eight workers under two coordinators, for six seconds; 120 rounds of eight tasks, or 60 in the profile.
+#[test]
+fn what_the_plan_alone_decides_is_no_bar() {
+    for pass in [
+        "timeouts <= 960",
+        "failures.deaths < 961",
+        "failures.refused <= 5000",
+        "failures.other <= 960",
+        "exits.nonzero == 0",
+        "delivery.duplicates <= 1000000000",
+        "retries <= 1000000000",
+        "incidents <= 1000000000",
+        "incidents.minor < 1000000000000",
+        "pool.poisoned <= 1000000",
+        "coordination.time max < 100d",
+        "task.time p99 < 1d",
+        "silence < 1d",
+        "launch.time < 30d",
+        "load.lateness max < 1w",
+        "balance <= 100%",
+        "memory.vsz max < 16000000TiB",
+        "memory.rss.commands max < 1GiB",
+        "memory.anon.commands slope < 1MiB/h",
+        "threads.commands max < 10",
+        "sampler.cost max <= 100%",
+    ] {
+        assert!(asking(pass).contains("holds of every run: "), "{pass}: {}", asking(pass));
+    }
+}
+
+#[test]
+fn what_the_plan_alone_rules_out_is_no_question() {
+    for pass in [
+        "agents.live max == 0",
+        "agents.live min == 10",
+        "fds max == 0",
+        "fds max < 11",
+        "threads max < 11",
+        "threads.workers max < 8",
+        "threads max < 1 each",
+        "shm.used max <= 0B",
+        "throughput.tasks >= 170/s",
+        "throughput.messages > 660/s",
+        "throughput.tasks >= 250/s every 2s",
+        "batch.tasks >= 33",
+        "batch.efficiency >= 99.99%",
+    ] {
+        assert!(asking(pass).contains("can never hold"), "{pass}: {}", asking(pass));
+    }
+    let slow = GOOD.replacen("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntime = \"10ms\"", 1);
+    for pass in ["task.time p50 < 10ms", "coordination.time max <= 9ms", "first.answer min < 5ms"] {
+        let found = said(&slow.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+        assert!(found.contains("no task of it takes its worker less than 10 ms"), "{pass}: {found}");
+    }
+}
+
+#[test]
+fn what_the_plan_leaves_open_is_asked() {
+    for pass in [
+        "timeouts < 480",
+        "incidents == 0",
+        "retries <= 10",
+        "coordination.time max < 30s",
+        "balance < 99%",
+        "memory.vsz max < 1TiB",
+        "agents.live min >= 11",
+        "agents.live max == 11",
+        "threads max < 12",
+        "threads.workers max <= 8",
+        "fds max < 1000",
+        "throughput.tasks >= 159/s",
+        "throughput.messages > 630/s",
+        "throughput.tasks >= 159/s every 2s",
+        "batch.tasks >= 4",
+        "cpu max < 3 cores",
+    ] {
+        assert_eq!(asking(pass), "no mistake\n", "{pass}");
+    }
+    // A worker that runs commands has figures of them.
+    let exec =
+        GOOD.replacen("kind = \"echo\"\npayload = \"256B\"", "kind = \"exec\"\ncommand = [\"true\"]", 1);
+    for pass in ["exits.nonzero == 0", "memory.rss.commands max < 1GiB"] {
+        let found = said(&exec.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+        assert_eq!(found, "no mistake\n", "{pass}");
+    }
+}
+
+/// A closed loop is as fast as the machine, a Poisson process has as many rounds as it draws, and a stage has its own pace.
+#[test]
+fn loads_whose_tasks_are_not_counted_before_are_bounded_as_well() {
+    let closed = GOOD.replacen("model = \"open\"\nevery = \"50ms\"", "model = \"closed\"", 1);
+    let random = GOOD.replacen("every = \"50ms\"", "every = \"50ms\"\narrivals = \"poisson\"", 1);
+    for (text, always, open) in [
+        (closed, "timeouts <= 1000000000000", "timeouts <= 100000"),
+        (random, "timeouts <= 1000000", "timeouts <= 1000"),
+    ] {
+        let asking =
+            |pass: &str| said(&text.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+        assert!(asking(always).contains("holds of every run"), "{always}: {}", asking(always));
+        assert_eq!(asking(open), "no mistake\n");
+    }
+    let stage = "[[stage]]\nname = \"fast\"\nat = \"3s\"\nevery = \"10ms\"\n\n[sampling]";
+    let staged =
+        GOOD.replacen("[sampling]", stage, 1).replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1);
+    let asking = |pass: &str| said(&staged.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+    // 60 and 300 rounds of eight tasks.
+    assert!(asking("timeouts <= 2880").contains("holds of every run"));
+    assert_eq!(asking("timeouts < 2880"), "no mistake\n");
+    assert!(asking("throughput.tasks >= 500/s").contains("can never hold"));
+}

@@ -1,6 +1,7 @@
 //! The committed scenarios: each can be read, planned in all its variants, and decided.
 
 use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source, schema_json};
+use reports::criterion::HostLimits;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -196,6 +197,89 @@ fn a_percentile_of_windows_with_too_few_rounds_is_noted_before_the_run() {
     assert_eq!(notes(" every 5m"), [] as [String; 0]);
     let [note] = notes(" every 1m").try_into().unwrap();
     assert!(note.contains("asks for p99 of 60 rounds a window and needs at least 299"), "{note}");
+}
+
+/// What is said of the criterion `delivery` of the smoke test, asked something else.
+fn open(pass: &str, sets: &[&str], more: &str) -> (Vec<String>, bool) {
+    let mut source = source("smoke");
+    source.text = source.text.replacen("[[criterion]]", &format!("{more}\n[[criterion]]"), 1);
+    let asked = format!("criterion.delivery.pass={pass}");
+    let sets = sets.iter().map(|set| (*set).to_owned()).chain([asked]).collect();
+    let scenario = Scenario::parse(&source, &Selection { profile: None, sets }).unwrap();
+    let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+    let of = plan.undecidable().iter().filter(|found| found.criterion == "delivery");
+    let notes: Vec<String> = of.map(|found| found.note.clone()).collect();
+    assert!(notes.iter().all(|note| plan.notes().contains(note)), "{notes:?}");
+    (notes, plan.is_undecidable())
+}
+
+#[test]
+fn what_no_run_of_the_plan_can_decide_is_known_before_it() {
+    let kill =
+        |at: &str| format!("[[fault]]\nname = \"kill\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"{at}\"");
+    let hog = "[[fault]]\nname = \"hog\"\nkind = \"cpu-hogs\"\nhogs = 1\nat = \"1s\"\nfor = \"1s\"";
+    let few = ["load.every=500ms", "load.duration=2s", "sampling.every=1s", "!load.warm_up"];
+    let ten = ["load.every=1s", "load.duration=10s", "!load.warm_up"];
+    for (pass, sets, more, words) in [
+        ("coordination.time drift < 20%", &few[..], "", "asks for a trend of 4 rounds and needs at least 8"),
+        ("memory.rss growth < 10%", &few, "", "asks for a trend of 2 sweeps and needs at least 8"),
+        (
+            "coordination.time p95 < 1s every 1s",
+            &ten,
+            "",
+            "asks for p95 of 1 rounds a window and needs at least 59",
+        ),
+        ("task.time p99.9 < 1s", &few, "", "asks for p99.9 of"),
+        ("delivery.rate >= 99.9%", &few, "", "asks for 99.9% of"),
+        ("death.detection max < 1s", &ten, "", "has no fault that ends a process"),
+        ("death.detection max < 1s", &ten, hog, "has no fault that ends a process"),
+        (
+            "recovery.time max < 1s",
+            &ten,
+            &kill("80%"),
+            "asks for the recovery from `kill`, which ends 8s after",
+        ),
+        ("fault.loss == 0", &ten, &kill("60%"), "that needs 5s of load after it"),
+    ] {
+        let (notes, _) = open(pass, sets, more);
+        assert!(notes.len() == 1 && notes[0].contains(words), "{pass}: {notes:?}");
+    }
+    for (pass, more) in [
+        ("recovery.time max < 1s", kill("40%")),
+        ("death.detection max < 1s", kill("80%")),
+        ("delivery.rate >= 90%", String::new()),
+        ("delivery.rate >= 100%", String::new()),
+        ("coordination.time drift < 20%", String::new()),
+    ] {
+        assert_eq!(open(pass, &ten, &more).0, [] as [String; 0], "{pass}");
+    }
+}
+
+#[test]
+fn a_conditional_that_few_tasks_can_show_leaves_a_criterion_decidable() {
+    let few = ["load.every=500ms", "load.duration=2s", "!load.warm_up", "sampling.every=1s"];
+    let with = |conditional: &str| {
+        let set = format!("criterion.delivery.conditional={conditional}");
+        open("delivery.rate >= 99.9%", &[&few[..], &[&*set]].concat(), "").0
+    };
+    assert_eq!(with("delivery.rate >= 50%"), [] as [String; 0]);
+    assert_eq!(with("delivery.rate >= 99.8%").len(), 1);
+}
+
+/// The plan knows no host: a machine's own bounds are notes.
+#[test]
+fn what_a_host_alone_decides_is_said_of_that_host() {
+    let settled = |pass: &str, processors| {
+        let sets = vec![format!("criterion.delivery.pass={pass}")];
+        let scenario = Scenario::parse(&source("smoke"), &Selection { profile: None, sets }).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        plan.settled_by(&HostLimits { processors, memory_bytes: 8 << 30 })
+    };
+    let [note] = settled("cpu max < 3 cores", 2).try_into().unwrap();
+    assert!(note.contains("holds of every run: this host has 2 processors"), "{note}");
+    assert_eq!(settled("cpu max < 3 cores", 4), [] as [String; 0]);
+    assert_eq!(settled("memory.pss max < 9GiB", 4).len(), 1);
+    assert_eq!(settled("memory.pss max < 7GiB", 4), [] as [String; 0]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Whether a criterion can distinguish a good run from a bad one.
 //!
 //! A criterion that holds of every run is no bar, one that holds of none is no question, and one that a worse run
-//! meets sooner than a better one asks for the wrong thing. All three are known from the metric alone: which way
-//! is better, and between which bounds its figures lie.
+//! meets sooner than a better one asks for the wrong thing. All three are known before the run: which way is better, and
+//! between which bounds its figures lie ([`super::range`]).
 
-use super::catalogue::{MetricId, Scale, Unit};
-use super::{Comparator, Criterion, Scope};
+use super::catalogue::MetricId;
+use super::range::{End, Known, Planned, Range};
+use super::{Comparator, Criterion};
 
 /// Which way a figure is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl MetricId {
     }
 
     /// Of a process that lives, or an event that takes time: no such figure is nothing.
-    fn is_never_zero(self) -> bool {
+    pub(super) fn is_never_zero(self) -> bool {
         match self {
             Self::CoordinationTime
             | Self::TaskTime
@@ -107,7 +108,10 @@ impl MetricId {
             | Self::MemoryPss
             | Self::MemoryRss
             | Self::MemoryVsz
+            | Self::Fds
+            | Self::FdsUse
             | Self::Threads
+            | Self::ShmUsed
             | Self::HarnessRss => true,
             Self::DeliveryRate
             | Self::DeliveryLate
@@ -117,12 +121,9 @@ impl MetricId {
             | Self::ThroughputTasks
             | Self::ThroughputMessages
             | Self::MemoryAnon
-            | Self::Fds
-            | Self::FdsUse
             | Self::Cpu
             | Self::SwitchesVoluntary
             | Self::SwitchesInvoluntary
-            | Self::ShmUsed
             | Self::HostLoad
             | Self::HostSteal
             | Self::Balance
@@ -156,70 +157,33 @@ impl MetricId {
     }
 }
 
-/// Between which values a figure can lie, both ends included unless `above_low`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Range {
-    low: f64,
-    high: f64,
-    /// The low end itself is not reached.
-    above_low: bool,
-}
-
 impl Range {
-    fn of(criterion: &Criterion) -> Self {
-        let metric = criterion.metric();
-        match criterion.aggregation().scale() {
-            Scale::Slope => Self { low: f64::NEG_INFINITY, high: f64::INFINITY, above_low: false },
-            // All of it gone.
-            Scale::Relative => Self { low: -1.0, high: f64::INFINITY, above_low: false },
-            Scale::Level => Self {
-                // No batch is smaller.
-                low: if matches!(metric.id, MetricId::BatchTasks | MetricId::BatchAnswers) {
-                    1.0
-                } else {
-                    0.0
-                },
-                high: if metric.unit == Unit::Share { 1.0 } else { f64::INFINITY },
-                // It may be that no worker runs a command.
-                above_low: metric.id.is_never_zero() && criterion.scope() != Scope::Commands,
-            },
-        }
-    }
-
-    fn holds_always(self, comparator: Comparator, limit: f64) -> bool {
+    #[expect(clippy::float_cmp, reason = "where both ends are the same number, a figure is that number")]
+    fn holds_always(&self, comparator: Comparator, limit: f64) -> bool {
+        let (low, high) = (self.low.at, self.high.at);
         match comparator {
-            Comparator::AtLeast => limit <= self.low,
-            Comparator::Greater => limit < self.low || (self.above_low && limit <= self.low),
-            Comparator::AtMost => limit >= self.high,
-            Comparator::Less => limit > self.high,
-            Comparator::Equal => false,
+            Comparator::AtLeast => limit <= low,
+            Comparator::Greater => limit < low || (self.above_low && limit <= low),
+            Comparator::AtMost => limit >= high,
+            Comparator::Less => limit > high,
+            Comparator::Equal => low == high && limit == low && !self.above_low,
         }
     }
 
-    fn holds_never(self, comparator: Comparator, limit: f64) -> bool {
+    fn holds_never(&self, comparator: Comparator, limit: f64) -> bool {
+        let (low, high) = (self.low.at, self.high.at);
         match comparator {
-            Comparator::AtLeast => limit > self.high,
-            Comparator::Greater => limit >= self.high,
-            Comparator::AtMost => limit < self.low || (self.above_low && limit <= self.low),
-            Comparator::Less => limit <= self.low,
-            Comparator::Equal => {
-                limit < self.low || limit > self.high || (self.above_low && limit <= self.low)
-            }
+            Comparator::AtLeast => limit > high,
+            Comparator::Greater => limit >= high,
+            Comparator::AtMost => limit < low || (self.above_low && limit <= low),
+            Comparator::Less => limit <= low,
+            Comparator::Equal => limit < low || limit > high || (self.above_low && limit <= low),
         }
     }
 
-    /// Both bounds, in the words of the criterion's own thresholds.
-    fn words(self, criterion: &Criterion) -> String {
-        let unit = criterion.metric().unit;
-        if self.high.is_finite() && unit == Unit::Share {
-            "it lies between 0% and 100%".into()
-        } else if self.low < 0.0 {
-            "it is never below -100%".into()
-        } else if self.above_low {
-            "it is always more than 0".into()
-        } else {
-            format!("it is never below {}", self.low)
-        }
+    /// The end that the threshold is at or beyond.
+    fn end(&self, limit: f64) -> &End {
+        if limit <= self.low.at && self.low.at < self.high.at { &self.low } else { &self.high }
     }
 }
 
@@ -237,26 +201,32 @@ impl Criterion {
         self.metric.better()
     }
 
-    /// Why no run could fail it, or none could pass it. `most` is the greatest value that its figure can have in
-    /// the run that is planned, where the plan knows one.
-    pub fn is_settled(&self, most: Option<f64>) -> Option<Unsound> {
-        let mut range = Range::of(self);
-        let planned = most.filter(|most| *most < range.high);
-        range.high = planned.unwrap_or(range.high);
+    /// Why no run could fail it, or none could pass it, as far as it is known what runs there can be.
+    pub fn is_settled(&self, known: Known<'_>) -> Option<Unsound> {
+        let range = Range::within(self, known);
         let limit = self.threshold.value();
-        let why = match planned {
-            Some(most) => format!("this scenario cannot bring it above {most}"),
-            None => range.words(self),
+        let how = if range.holds_always(self.comparator, limit) {
+            "holds of every run"
+        } else if range.holds_never(self.comparator, limit) {
+            "can never hold"
+        } else {
+            return self.asks_for_losses(known.plan);
         };
-        if range.holds_always(self.comparator, limit) {
-            let message = format!("`{self}` holds of every run: {why}");
-            return Some(Unsound { message, hint: self.rightly(range) });
+        let message = format!("`{self}` {how}: {}", range.end(limit).why);
+        Some(Unsound { message, hint: self.rightly(&range) })
+    }
+
+    /// So many agents and no more, where there are more unless some are lost.
+    fn asks_for_losses(&self, plan: Option<&Planned>) -> Option<Unsound> {
+        let least = f64::from(plan?.processes().least);
+        let limit = self.threshold.value();
+        if self.metric != MetricId::AgentsLive || self.comparator != Comparator::Equal || limit >= least {
+            return None;
         }
-        if range.holds_never(self.comparator, limit) {
-            let message = format!("`{self}` can never hold: {why}");
-            return Some(Unsound { message, hint: self.rightly(range) });
-        }
-        None
+        let message = format!(
+            "`{self}` can never hold of a run that loses none: this scenario starts {least} processes"
+        );
+        Some(Unsound { message, hint: self.rightly(&Range::within(self, Known { plan, host: None })) })
     }
 
     /// Why a worse run would meet it sooner than a better one.
@@ -274,13 +244,13 @@ impl Criterion {
             );
             let hint = format!(
                 "{}; or add `informational = true` to show it unjudged",
-                self.rightly(Range::of(self))
+                self.rightly(&Range::of(self))
             );
             return Some(Unsound { message, hint });
         }
         if self.comparator == Comparator::Equal && !self.asks_for_the_best() {
             let message = format!("`{self}` fails runs that are better than what it asks for");
-            return Some(Unsound { message, hint: self.rightly(Range::of(self)) });
+            return Some(Unsound { message, hint: self.rightly(&Range::of(self)) });
         }
         None
     }
@@ -291,13 +261,13 @@ impl Criterion {
         let range = Range::of(self);
         let limit = self.threshold.value();
         match self.better() {
-            Better::Lower => limit == range.low,
-            Better::Higher => limit == range.high || self.metric == MetricId::AgentsLive,
+            Better::Lower => limit == range.low.at,
+            Better::Higher => limit == range.high.at || self.metric == MetricId::AgentsLive,
         }
     }
 
     /// The same question, asked the right way.
-    fn rightly(&self, range: Range) -> String {
+    fn rightly(&self, range: &Range) -> String {
         let comparator = match self.better() {
             Better::Lower => Comparator::AtMost,
             Better::Higher => Comparator::AtLeast,
@@ -305,6 +275,9 @@ impl Criterion {
         let useless = range.holds_always(comparator, self.threshold.value())
             || range.holds_never(comparator, self.threshold.value());
         if useless {
+            if self.metric == MetricId::AgentsLive && range.high.at.is_finite() {
+                return format!("write `agents.live {} >= {}`", self.aggregation.name(), range.high.at);
+            }
             let words = match self.better() {
                 Better::Lower => "the most that a good run may have",
                 Better::Higher => "the least that a good run must have",
@@ -320,7 +293,7 @@ mod tests {
     use super::*;
 
     fn settled(text: &str) -> Option<String> {
-        Criterion::parse(text).unwrap().is_settled(None).map(|u| u.message)
+        Criterion::parse(text).unwrap().is_settled(Known::default()).map(|u| u.message)
     }
 
     fn wrong(text: &str) -> Option<String> {
@@ -398,14 +371,5 @@ mod tests {
         ] {
             assert_eq!((settled(text), wrong(text)), (None, None), "{text}");
         }
-    }
-
-    #[test]
-    fn a_bar_above_what_the_plan_can_reach_is_no_bar() {
-        let of = |text: &str| Criterion::parse(text).unwrap().is_settled(Some(1000.0)).is_some();
-        assert!(
-            of("delivery.failed <= 1000") && of("delivery.failed < 1001") && of("agents.live min > 1000")
-        );
-        assert!(!of("delivery.failed < 1000") && !of("agents.live min >= 1000"));
     }
 }

@@ -8,11 +8,25 @@ use super::Interval;
 /// may miss. With none among `whole` the far end is the rule of three: about 3 over `whole`.
 pub fn share_interval(part: u64, whole: u64, miss: f64) -> Interval {
     let part = part.min(whole);
+    // At the ends the distribution is a power, which takes no search however many there are.
+    let all = || (miss / 2.0).powf(1.0 / whole as f64);
     let end =
         |a: u64, b: u64, at: f64| Beta::new(a as f64, b as f64).map_or(0.0, |beta| beta.inverse_cdf(at));
     Interval {
-        low: if part == 0 { 0.0 } else { end(part, whole - part + 1, miss / 2.0) },
-        high: if part == whole { 1.0 } else { end(part + 1, whole - part, 1.0 - miss / 2.0) },
+        low: if part == 0 {
+            0.0
+        } else if part == whole {
+            all()
+        } else {
+            end(part, whole - part + 1, miss / 2.0)
+        },
+        high: if part == whole {
+            1.0
+        } else if part == 0 {
+            1.0 - all()
+        } else {
+            end(part + 1, whole - part, 1.0 - miss / 2.0)
+        },
     }
 }
 
@@ -40,6 +54,20 @@ mod tests {
         assert!(
             low.is_some_and(|r| (980..990).contains(&r)) && high.is_some_and(|r| (990..=998).contains(&r))
         );
+    }
+
+    /// The closed form is what the search finds.
+    #[test]
+    fn a_share_of_all_or_none_is_known_for_any_number() {
+        for whole in [1_u64, 60, 1_000] {
+            let searched = Beta::new(whole as f64, 1.0).unwrap().inverse_cdf(0.05);
+            let all = share_interval(whole, whole, 0.1);
+            assert!((all.low - searched).abs() < 1e-9 && all.high >= 1.0, "{whole}: {all:?} {searched}");
+            let none = share_interval(0, whole, 0.1);
+            assert!((none.high - (1.0 - searched)).abs() < 1e-9 && none.low <= 0.0, "{whole}: {none:?}");
+        }
+        assert!(share_interval(u64::MAX, u64::MAX, 0.1).low < 1.0 + 1e-12);
+        assert!(share_interval(0, 0, 0.1).high >= 1.0);
     }
 
     /// Counted over the binomial distribution itself.

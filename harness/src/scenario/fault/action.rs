@@ -107,6 +107,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether what it is done to does not come back.
+    pub fn is_final(self) -> bool {
+        self == Self::Segment(SegmentFault::Truncate)
+    }
+
     pub fn kind(self) -> FaultKind {
         match self {
             Self::Kill => FaultKind::Kill,

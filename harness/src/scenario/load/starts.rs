@@ -87,6 +87,16 @@ impl Starts {
         .fold(0, u64::saturating_add)
     }
 
+    /// The last one of constant starts; 0 if there is none.
+    pub fn last_ns(&self) -> u64 {
+        assert!(self.gaps.is_none(), "random starts are drawn one after the other");
+        let last = |stretch: &Stretch| {
+            let steps = stretch.to_ns.saturating_sub(stretch.from_ns).div_ceil(stretch.every_ns);
+            (steps > 0).then(|| stretch.from_ns + (steps - 1) * stretch.every_ns)
+        };
+        self.stretches.iter().rev().find_map(last).unwrap_or(0)
+    }
+
     /// If the next start lies beyond its stretch, it is another one of the stretch that follows.
     fn settle(&mut self) {
         while let Some(stretch) = self.stretches.get(self.at)

@@ -121,6 +121,11 @@ impl Exec {
         self.template.arguments.first().map_or("", String::as_str)
     }
 
+    /// The directory that it is started in, if not that of `harness`.
+    pub fn cwd(&self) -> Option<&str> {
+        self.template.cwd.as_deref()
+    }
+
     /// The command of the task with this number.
     pub fn of_task(&self, number: u64) -> Command {
         let number = number.to_string();

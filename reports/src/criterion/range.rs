@@ -1,0 +1,357 @@
+//! Between which values the figure of a criterion can lie: by what it is, by the plan of the run, and by its host.
+//!
+//! [`planned`] names every metric: a new one cannot forget that the plan may decide it. Ends are where no sound run can
+//! go, and rather too far out than too near: a criterion between them can be met and missed.
+
+use super::catalogue::{Aggregation, MetricId, Scale, Unit};
+use super::{Criterion, Scope};
+use crate::units;
+
+/// A number of things that may change during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    pub least: u32,
+    pub most: u32,
+}
+
+/// What the plan of a run says of the figures in it. Numbers that it does not bound are infinite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    pub coordinators: Sizes,
+    /// Of the whole fleet.
+    pub workers: Sizes,
+    /// Processes that may end in one place, one after the other.
+    pub deaths_per_place: f64,
+    pub attempts_per_task: f64,
+    /// In the load.
+    pub tasks: f64,
+    /// In the load and its warm-up.
+    pub tasks_of_run: f64,
+    /// On their way at the same time.
+    pub tasks_in_flight: f64,
+    /// Answered in a second, over the whole load.
+    pub tasks_per_second: f64,
+    /// The same over any part of it.
+    pub tasks_per_second_at_once: f64,
+    pub messages_per_task: f64,
+    /// The longest that a run can take.
+    pub longest_s: f64,
+    pub load_s: f64,
+    /// The least time that a task takes, by the name of its workload.
+    pub task_least_s: Vec<(Option<String>, f64)>,
+    /// Whether a worker runs anything else.
+    pub has_commands: bool,
+}
+
+impl Planned {
+    /// Supervisor, coordinators and workers.
+    pub(super) fn processes(&self) -> Sizes {
+        let of = |coordinators: u32, workers: u32| 1 + coordinators + workers;
+        Sizes {
+            least: of(self.coordinators.least, self.workers.least),
+            most: of(self.coordinators.most, self.workers.most),
+        }
+    }
+
+    fn processes_of(&self, scope: Scope) -> Sizes {
+        const ONE: Sizes = Sizes { least: 1, most: 1 };
+        match scope {
+            Scope::Fleet => self.processes(),
+            Scope::Workers => self.workers,
+            Scope::Coordinators => self.coordinators,
+            Scope::Supervisor | Scope::Harness => ONE,
+            // As many as it likes, and at times none.
+            Scope::Commands => Sizes { least: 0, most: u32::MAX },
+        }
+    }
+
+    fn task_least_s(&self, workload: Option<&str>) -> f64 {
+        let of = |named: &Option<String>| workload.is_none() || named.as_deref() == workload;
+        let least = self.task_least_s.iter().filter(|(named, _)| of(named)).map(|(_, least)| *least);
+        least.reduce(f64::min).unwrap_or(0.0)
+    }
+}
+
+/// What a host bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HostLimits {
+    pub processors: u32,
+    pub memory_bytes: u64,
+}
+
+/// What is known of a run before it starts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    pub plan: Option<&'a Planned>,
+    pub host: Option<&'a HostLimits>,
+}
+
+/// Where a figure can go no further, and a lower-case fragment that says why.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct End {
+    pub(super) at: f64,
+    pub(super) why: String,
+}
+
+/// Between which values a figure can lie, both ends included unless `above_low`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Range {
+    pub(super) low: End,
+    pub(super) high: End,
+    /// The low end itself is not reached.
+    pub(super) above_low: bool,
+}
+
+impl Range {
+    /// By what the figure is.
+    pub(super) fn of(criterion: &Criterion) -> Self {
+        let metric = criterion.metric();
+        let unbounded = |at| End { at, why: String::new() };
+        let low = |at, why: &str| End { at, why: why.to_owned() };
+        let (low, high) = match criterion.aggregation().scale() {
+            Scale::Slope => (unbounded(f64::NEG_INFINITY), unbounded(f64::INFINITY)),
+            // All of it gone.
+            Scale::Relative => (low(-1.0, "it is never below -100%"), unbounded(f64::INFINITY)),
+            Scale::Level if metric.unit == Unit::Share => {
+                (low(0.0, "it lies between 0% and 100%"), low(1.0, "it lies between 0% and 100%"))
+            }
+            Scale::Level if matches!(metric.id, MetricId::BatchTasks | MetricId::BatchAnswers) => {
+                (low(1.0, "it is never below 1"), unbounded(f64::INFINITY))
+            }
+            Scale::Level => (low(0.0, "it is never below 0"), unbounded(f64::INFINITY)),
+        };
+        // It may be that no worker runs a command.
+        let above_low = criterion.aggregation().scale() == Scale::Level
+            && metric.id.is_never_zero()
+            && criterion.scope() != Scope::Commands;
+        let mut range = Self { low, high, above_low };
+        if above_low {
+            "it is always more than 0".clone_into(&mut range.low.why);
+        }
+        range
+    }
+
+    /// By all that is known before the start.
+    pub(super) fn within(criterion: &Criterion, known: Known<'_>) -> Self {
+        let mut range = Self::of(criterion);
+        if criterion.scope() == Scope::Commands && known.plan.is_some_and(|plan| !plan.has_commands) {
+            let nothing = || End { at: 0.0, why: NO_COMMANDS.to_owned() };
+            return Self { low: nothing(), high: nothing(), above_low: false };
+        }
+        if criterion.aggregation().scale() != Scale::Level {
+            return range;
+        }
+        let of_plan = known.plan.map(|plan| planned(criterion, plan)).unwrap_or_default();
+        let of_host = known.host.and_then(|host| host.most(criterion.metric().id));
+        if let Some((at, why)) = of_plan.low.filter(|(at, _)| *at > range.low.at) {
+            range.low = End { at, why };
+            range.above_low = false;
+        }
+        for (at, why) in of_plan.high.into_iter().chain(of_host) {
+            if at < range.high.at {
+                range.high = End { at, why };
+            }
+        }
+        range
+    }
+}
+
+impl HostLimits {
+    /// The greatest value of a figure on this host.
+    fn most(&self, metric: MetricId) -> Option<(f64, String)> {
+        use MetricId as Id;
+        if matches!(metric, Id::Cpu | Id::HarnessCpu) {
+            let processors = f64::from(self.processors);
+            let noun = if self.processors == 1 { "processor" } else { "processors" };
+            return Some((processors, format!("this host has {} {noun}", self.processors)));
+        }
+        if matches!(metric, Id::MemoryPss | Id::MemoryAnon | Id::HarnessRss | Id::ShmUsed) {
+            let memory = self.memory_bytes as f64;
+            return Some((memory, format!("this host has {} of memory", units::bytes(memory))));
+        }
+        None
+    }
+}
+
+/// What a plan says of one figure.
+#[derive(Debug, Default)]
+struct Bounds {
+    low: Option<(f64, String)>,
+    high: Option<(f64, String)>,
+}
+
+impl Bounds {
+    fn most(at: f64, why: impl Into<String>) -> Self {
+        Self { low: None, high: Some((at, why.into())) }
+    }
+}
+
+const NO_COMMANDS: &str = "no worker of this scenario runs a command, so it is always 0";
+
+/// How far the plan lets a level go.
+fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
+    use MetricId as Id;
+    let tasks = || at_most(plan.tasks, "the number of tasks in its load");
+    match criterion.metric().id {
+        Id::CoordinationTime | Id::TaskTime | Id::FirstAnswer | Id::Silence => working_time(criterion, plan),
+        Id::CompletionTime
+        | Id::RecoveryTime
+        | Id::DetectionTime
+        | Id::DeathDetection
+        | Id::ScalingTime
+        | Id::LoadLateness
+        | Id::SamplerLateness
+        | Id::LaunchTime => Bounds { low: None, high: longest(plan) },
+        Id::ExitsNonzero if !plan.has_commands => Bounds::most(0.0, NO_COMMANDS),
+        Id::DeliveryLate
+        | Id::DeliveryCorrupt
+        | Id::ExitsNonzero
+        | Id::DeliveryFailed
+        | Id::Timeouts
+        | Id::FailuresDeaths
+        | Id::FailuresRefused
+        | Id::FailuresOther => tasks(),
+        Id::FaultLoss | Id::FaultTasksHit => at_most(plan.tasks_of_run, "the number of its tasks"),
+        Id::DeliveryDuplicates | Id::FaultDuplicates => answers(plan),
+        Id::PoolPoisoned | Id::Retries => attempts(plan),
+        Id::ThroughputTasks => throughput(criterion, plan, 1.0),
+        Id::ThroughputMessages => throughput(criterion, plan, plan.messages_per_task),
+        Id::BatchTasks => in_flight(plan.tasks_in_flight),
+        Id::BatchAnswers => in_flight(plan.tasks_in_flight * plan.attempts_per_task),
+        Id::BatchEfficiency => in_flight(1.0 - 1.0 / (plan.tasks_in_flight * plan.attempts_per_task)),
+        Id::Balance => balance(plan),
+        Id::Fds | Id::Threads => each_has_one(criterion, plan),
+        Id::MemoryVsz => address_space(criterion, plan),
+        Id::Incidents => deaths(plan),
+        // No process is looked at more often.
+        Id::IncidentsMinor => {
+            at_most(f64::from(plan.processes().most) * plan.longest_s * 1e3, "one a process and millisecond")
+        }
+        Id::AgentsLive => live(criterion, plan),
+        Id::SamplerCost => Bounds::most(1.0, "one thread takes the samples, and has one core at most"),
+        // Bounded by what they are, or by the host.
+        Id::DeliveryRate
+        | Id::PoolReuse
+        | Id::FdsUse
+        | Id::HostSteal
+        | Id::MemoryPss
+        | Id::MemoryRss
+        | Id::MemoryAnon
+        | Id::Cpu
+        | Id::SwitchesVoluntary
+        | Id::SwitchesInvoluntary
+        | Id::ShmUsed
+        | Id::HostLoad
+        | Id::HarnessCpu
+        | Id::HarnessRss
+        | Id::LaunchRatio => Bounds::default(),
+    }
+}
+
+fn at_most(most: f64, what: &str) -> Bounds {
+    Bounds::most(most, format!("this scenario cannot bring it above {most}, {what}"))
+}
+
+fn attempts(plan: &Planned) -> Bounds {
+    at_most(plan.tasks_of_run * plan.attempts_per_task, "the number of attempts at its tasks")
+}
+
+/// A defective worker may answer twice.
+fn answers(plan: &Planned) -> Bounds {
+    at_most(2.0 * plan.tasks_of_run * plan.attempts_per_task, "two answers to each attempt at its tasks")
+}
+
+/// Workers die with their coordinator, whose successor counts their deaths anew.
+fn deaths(plan: &Planned) -> Bounds {
+    let most = f64::from(plan.processes().most) * plan.deaths_per_place.powi(2);
+    at_most(most, "as often as its policy replaces its processes")
+}
+
+fn longest(plan: &Planned) -> Option<(f64, String)> {
+    let longest = plan.longest_s;
+    longest.is_finite().then(|| {
+        (longest, format!("this scenario cannot take longer than {} in all", units::seconds(longest)))
+    })
+}
+
+/// Of times in which tasks are done.
+fn working_time(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let least = plan.task_least_s(criterion.workload());
+    let why = || format!("no task of it takes its worker less than {}", units::seconds(least));
+    Bounds { low: (least > 0.0).then(|| (least, why())), high: longest(plan) }
+}
+
+fn throughput(criterion: &Criterion, plan: &Planned, weight: f64) -> Bounds {
+    let rate = match (criterion.every_ns(), criterion.stretch()) {
+        // What has waited may be answered then.
+        (_, Some(_)) => plan.tasks_per_second_at_once,
+        // The least of the windows is no more than their mean.
+        (Some(every_ns), None) => {
+            let every_s = every_ns as f64 / 1e9;
+            let windows = (plan.load_s / every_s).floor().max(1.0);
+            plan.tasks_per_second.max(plan.tasks / (windows * every_s)).min(plan.tasks_per_second_at_once)
+        }
+        (None, None) => plan.tasks_per_second,
+    } * weight;
+    if !rate.is_finite() {
+        return Bounds::default();
+    }
+    Bounds::most(rate, format!("this scenario offers no more than {:.1}/s", (rate * 10.0).ceil() / 10.0))
+}
+
+fn in_flight(most: f64) -> Bounds {
+    if !most.is_finite() {
+        return Bounds::default();
+    }
+    at_most(most, "with as many tasks as it has on their way at the same time")
+}
+
+/// Of a coefficient of variation: one of them has done all.
+fn balance(plan: &Planned) -> Bounds {
+    let Sizes { least, most } = plan.coordinators;
+    match most {
+        1 => Bounds::most(0.0, "this scenario has one coordinator, which shares with no other"),
+        // Of a fleet that is scaled, parts differ.
+        _ if least != most => Bounds::default(),
+        all => {
+            let highest = f64::from(all - 1).sqrt();
+            let why = format!(
+                "one of {all} coordinators that does everything brings it to {}",
+                units::percent(highest)
+            );
+            Bounds::most(highest, why)
+        }
+    }
+}
+
+fn each_has_one(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let scope = criterion.scope();
+    if scope == Scope::Commands {
+        return Bounds::default();
+    }
+    // Where processes die, a sweep may see fewer, and the fewest of all sweeps is no matter of the plan.
+    let is_sum = !criterion.is_each() && criterion.aggregation() != Aggregation::Min;
+    let least = if is_sum { plan.processes_of(scope).least } else { 1 };
+    let why = match least {
+        1 => "a process has at least one".to_owned(),
+        least => format!("each of at least {least} processes has at least one"),
+    };
+    Bounds { low: Some((f64::from(least), why)), high: None }
+}
+
+fn address_space(criterion: &Criterion, plan: &Planned) -> Bounds {
+    /// Of a process, on the machines that are known today with page tables of four levels; with five, 2^56.
+    const MOST: f64 = (1_u64 << 56) as f64;
+    if criterion.scope() == Scope::Commands {
+        return Bounds::default();
+    }
+    let processes = if criterion.is_each() { 1 } else { plan.processes_of(criterion.scope()).most };
+    Bounds::most(f64::from(processes) * MOST, "no process can have more addresses")
+}
+
+fn live(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let Sizes { least, most } = plan.processes();
+    // Where the number changes, the fewest that a sweep may see.
+    let high = if criterion.aggregation() == Aggregation::Min { least } else { most };
+    Bounds::most(f64::from(high), format!("this scenario starts {high} processes"))
+}
