@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod run;
 mod schema;
+mod seal;
 mod selftest;
 mod validate;
 mod verdict;
@@ -49,11 +50,26 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Vec<OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => return explain_usage(&error),
+    let asks_json = asks_json(&arguments);
+    if asks_json {
+        output::collect_errors();
+    }
+    let code = match Cli::try_parse_from(arguments) {
+        Ok(cli) => carry_out(cli.verb),
+        Err(error) => explain_usage(&error),
     };
-    match cli.verb {
+    if asks_json { output::error_object(code) } else { code }
+}
+
+/// Whether the caller reads JSON, even if the rest of the line cannot be understood. What is passed on to the
+/// coordinator answers for itself.
+fn asks_json(arguments: &[OsString]) -> bool {
+    let mut own = arguments.iter().skip(1).take_while(|argument| *argument != "--");
+    arguments.get(1).is_none_or(|verb| verb != "coordinator") && own.any(|argument| argument == "--json")
+}
+
+fn carry_out(verb: Verb) -> ExitCode {
+    match verb {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::List(args) => list::list(&args),
@@ -69,6 +85,8 @@ fn dispatch(arguments: Vec<OsString>) -> ExitCode {
         Verb::Report(args) => verdict::report(&args),
         Verb::Gate(args) => gate::gate(&args),
         Verb::Phases(args) => phases::phases(&args),
+        Verb::Seal(args) => seal::seal(&args),
+        Verb::Verify(args) => seal::verify(&args),
         Verb::Hog(args) => hog(&args),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
@@ -97,6 +115,10 @@ fn hog(args: &HogArgs) -> ExitCode {
 
 /// Help that was asked for is data. A wrong command line is an error with a code of its own.
 fn explain_usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let text = error.to_string();
+        output::note_error(text.trim().trim_start_matches("error: "), None);
+    }
     // A reader that has closed the pipe does not want the text.
     let _ = error.print();
     match error.kind() {

@@ -15,6 +15,8 @@ pub mod render;
 pub mod run_dir;
 pub mod runlog;
 pub mod scope;
+pub mod seal;
+mod sha256;
 pub mod stats;
 pub mod stretch;
 pub mod summary;

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
+use crate::sha256::sha256_of;
 use crate::summary::Summary;
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
@@ -206,6 +207,20 @@ pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {
         return Err(refuse(format!("it has version {version}, and this program reads {VERDICT_VERSION}")));
     }
     serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))
+}
+
+/// The SHA-256 of each log of a run, in hex and in order: what [`crate::seal::Verified::signers_of`] tells it by.
+pub fn logs_sha256(run_dir: &Path) -> Result<Vec<String>, JudgeError> {
+    let mut hashes = Vec::new();
+    for segment in 0..layout::SEGMENTS_MAX {
+        let path = run_dir.join(layout::segment_log(segment));
+        match codec::open_file(&path).and_then(sha256_of) {
+            Ok((hash, _)) => hashes.push(hash),
+            Err(source) if segment > 0 && source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) => return Err(JudgeError::CannotRead { path, source }),
+        }
+    }
+    Ok(hashes)
 }
 
 #[derive(Deserialize)]

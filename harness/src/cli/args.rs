@@ -50,6 +50,12 @@ pub enum Verb {
     /// Show which phases of the plan are open, what waits for what, and what to do next
     #[command(before_help = "Example:  harness phases --svg phases.svg")]
     Phases(PhasesArgs),
+    /// Pack runs into one archive with their hashes, signed if there is a key
+    #[command(before_help = "Example:  harness seal runs/smoke/latest --key key.pem --out smoke.seal.tar")]
+    Seal(SealArgs),
+    /// Check that a sealed archive is as it was sealed, and judge its runs again
+    #[command(before_help = "Example:  harness verify smoke.seal.tar --key key.pub.pem")]
+    Verify(VerifyArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),
@@ -207,6 +213,38 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     /// Print the verdict as JSON instead of a summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SealArgs {
+    /// The directories of the runs
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The scenario as it was when it ran, if that is not where the run found it; may be repeated
+    #[arg(long = "scenario", value_name = "FILE")]
+    pub scenarios: Vec<PathBuf>,
+    /// Sign with this ed25519 key, in PEM as `openssl genpkey -algorithm ed25519` writes it
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Write the archive to this file, which must not exist
+    #[arg(long, value_name = "FILE", default_value = "sealed.tar")]
+    pub out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The archive that `harness seal` has written
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Require a signature by this public key, in PEM; if repeated, by one of them
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -13,9 +13,11 @@ use anstream::{AutoStream, ColorChoice};
 use coordinator::cli::console;
 use coordinator::cli::outlet::{Outlet, Stream};
 use notation::visible;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shows what the engine does, to find a fault in it: `HARNESS_LOG=debug harness run …`.
 pub(crate) fn start_tracing() {
@@ -62,7 +64,54 @@ pub(crate) fn verdict(text: &str) -> Result<(), ExitCode> {
     written(text).map_err(|found| lost(&found))
 }
 
+/// What was reported as an error, for a caller that reads JSON.
+#[derive(Debug, Default)]
+struct Errors {
+    /// Only then are they kept.
+    collected: bool,
+    /// Data has gone out: it says itself what is wrong.
+    has_data: bool,
+    /// Each with its hint.
+    list: Vec<(String, Option<String>)>,
+}
+
+static ERRORS: Mutex<Errors> = Mutex::new(Errors { collected: false, has_data: false, list: Vec::new() });
+
+fn errors() -> MutexGuard<'static, Errors> {
+    // What a thread that panicked has left is whole: it is only ever added to.
+    ERRORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From here on errors are kept for [`error_object`].
+pub(crate) fn collect_errors() {
+    *errors() = Errors { collected: true, ..Errors::default() };
+}
+
+/// Keeps an error that was written in some other way.
+pub(crate) fn note_error(message: &str, hint: Option<&str>) {
+    let mut errors = errors();
+    if errors.collected {
+        errors.list.push((message.to_owned(), hint.map(str::to_owned)));
+    }
+}
+
+/// If nothing but errors has been written, one JSON object with them on standard output: a caller that reads JSON gets
+/// some. Returns the exit code that they end with.
+pub(crate) fn error_object(code: ExitCode) -> ExitCode {
+    let Errors { has_data, list: found, .. } = std::mem::take(&mut *errors());
+    let [(message, hint), more @ ..] = &found[..] else { return code };
+    if has_data || code == ExitCode::Pass {
+        return code;
+    }
+    let one = |(message, hint): &(String, Option<String>)| json!({ "message": message, "hint": hint });
+    let more: Vec<Value> = more.iter().map(one).collect();
+    let object =
+        json!({ "error": { "message": message, "hint": hint, "exit_code": code.code(), "more": more } });
+    data(&format!("{object:#}\n")).err().unwrap_or(code)
+}
+
 fn written(text: &str) -> io::Result<()> {
+    errors().has_data = true;
     Outlet::open(Stream::Stdout).write_in_time(shown(&io::stdout(), text).as_bytes())
 }
 
@@ -130,6 +179,7 @@ pub(crate) fn warn(message: &str) {
 
 /// `error: …` and a hint.
 pub(crate) fn error(message: &str, hint: Option<&str>) {
+    note_error(message, hint);
     let mut text = format!("error: {message}");
     if let Some(hint) = hint {
         let _ = write!(text, "\nhint: {hint}");
@@ -139,6 +189,10 @@ pub(crate) fn error(message: &str, hint: Option<&str>) {
 
 /// All mistakes of a file, in the order of the file.
 pub(crate) fn mistakes(found: &Mistakes) {
+    for mistake in found.iter() {
+        let place = found.place_of(mistake).map_or_else(String::new, |place| format!("{place}: "));
+        note_error(&format!("{place}{}", mistake.message()), mistake.hint());
+    }
     if io::stderr().is_terminal() {
         let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
         console::line(graphical(found, coloured).trim_end());
@@ -148,6 +202,9 @@ pub(crate) fn mistakes(found: &Mistakes) {
 }
 
 pub(crate) fn unfit(error: &PreflightError) {
+    for capability in &error.missing {
+        note_error(&format!("{}: {}", capability.name, capability.found), capability.remedy.as_deref());
+    }
     report("error: this host cannot run the scenario; nothing was started");
     for capability in &error.missing {
         report(&format!("  {}: {}", capability.name, capability.found));

@@ -16,6 +16,7 @@ mod runs;
 mod sampler;
 mod scenarios;
 mod schema;
+mod seals;
 #[path = "../../../coordinator/tests/suite/support/skips.rs"]
 mod skips;
 #[path = "../../../coordinator/tests/suite/support/stalled.rs"]

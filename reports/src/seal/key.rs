@@ -1,0 +1,62 @@
+//! Ed25519 keys, as `openssl` writes them: PEM around PKCS #8 or a subject's public key.
+
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+use super::SealError;
+use crate::sha256::hex;
+
+/// What stands before the 32 bytes of a key in its SubjectPublicKeyInfo (RFC 8410).
+const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// What signs. Never shown.
+pub struct PrivateKey(SigningKey);
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.public().id())
+    }
+}
+
+impl PrivateKey {
+    /// Of a file that `openssl genpkey -algorithm ed25519` has written.
+    pub fn from_pem(text: &str) -> Result<Self, SealError> {
+        SigningKey::from_pkcs8_pem(text)
+            .map(Self)
+            .map_err(|error| SealError::Key(format!("it is not an ed25519 private key in PEM ({error})")))
+    }
+
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).to_bytes().to_vec()
+    }
+}
+
+/// What a signature is checked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Of a file that `openssl pkey -pubout` has written.
+    pub fn from_pem(text: &str) -> Result<Self, SealError> {
+        VerifyingKey::from_public_key_pem(text)
+            .map(Self)
+            .map_err(|error| SealError::Key(format!("it is not an ed25519 public key in PEM ({error})")))
+    }
+
+    /// The SHA-256 of the key as DER, in hex: what `openssl pkey -pubin -outform DER | sha256sum` prints.
+    pub fn id(&self) -> String {
+        let der = [&SPKI_HEAD[..], self.0.as_bytes()].concat();
+        hex(&Sha256::digest(der))
+    }
+
+    pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())
+    }
+}
