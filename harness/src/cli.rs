@@ -5,8 +5,11 @@
 //! [`ExitCode`].
 
 pub mod args;
+mod baseline;
 mod calibrate;
 mod clean;
+mod compare;
+pub mod compare_args;
 mod doctor;
 mod gate;
 #[cfg(test)]
@@ -22,6 +25,7 @@ mod schema;
 mod seal;
 mod selftest;
 mod validate;
+pub mod variant_args;
 mod verdict;
 
 use crate::exit::ExitCode;
@@ -73,6 +77,8 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::List(args) => list::list(&args),
+        Verb::Compare(args) => compare::compare(&args),
+        Verb::Baseline(args) => baseline::baseline(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Selftest(args) => selftest::selftest(&args),

@@ -59,6 +59,7 @@ impl ExitCode {
             10 => Self::Fail,
             11 => Self::Conditional,
             12 => Self::Inconclusive,
+            13 => Self::Regression,
             20 => Self::HostUnfit,
             21 => Self::Interrupted,
             64 => Self::Usage,

@@ -193,6 +193,11 @@ pub fn judge_logs(logs: impl IntoIterator<Item = impl BufRead>) -> Result<(Judge
     Ok((case.judgement(&log), case.into_facts()))
 }
 
+/// Writes a file that is whole or not there: beside its place, and then renamed.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JudgeError> {
+    draft::replace(path, bytes).map_err(|source| JudgeError::CannotWrite { path: path.to_owned(), source })
+}
+
 /// Reads the judgement that `verdict.json` holds. What only the log knows is not in it: see
 /// [`crate::verdict::CriterionResult::so_far`].
 pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {

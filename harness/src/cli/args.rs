@@ -1,6 +1,7 @@
 //! The arguments of every verb, and its help.
 
-use crate::scenario::{Rehearsal, Selection};
+use super::compare_args::{BaselineArgs, CompareArgs};
+pub use super::variant_args::VariantArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -56,6 +57,12 @@ pub enum Verb {
     /// Check that a sealed archive is as it was sealed, and judge its runs again
     #[command(before_help = "Example:  harness verify smoke.seal.tar --key key.pub.pem")]
     Verify(VerifyArgs),
+    /// Compare runs: is the second side worse than the first?
+    #[command(before_help = "Example:  harness compare runs/before runs/after")]
+    Compare(CompareArgs),
+    /// Keep runs to compare later ones with, in a file that belongs in git
+    #[command(before_help = "Example:  harness baseline set smoke runs/smoke")]
+    Baseline(BaselineArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),
@@ -87,33 +94,6 @@ pub enum Verb {
     Hog(HogArgs),
 }
 
-/// Changes to a scenario file.
-#[derive(Debug, Clone, Default, Args)]
-pub struct VariantArgs {
-    /// Apply the file's table [profile.NAME]
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// Set one key (load.duration=10s) or unset one ('!load.warm_up'); may be repeated, the last one wins
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub sets: Vec<String>,
-    /// Seed of all random numbers
-    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
-    pub seed: Option<u64>,
-    /// Compress the schedule, such as 1440x; a rehearsal satisfies no gate
-    #[arg(long, value_name = "FACTOR")]
-    pub rehearse: Option<Rehearsal>,
-}
-
-fn seed(text: &str) -> Result<u64, String> {
-    notation::count::parse(text, 0, u64::MAX)
-}
-
-impl VariantArgs {
-    pub(crate) fn selection(&self) -> Selection {
-        Selection { profile: self.profile.clone(), sets: self.sets.clone() }
-    }
-}
-
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Scenario files: paths, names of files in scenarios/, or - for standard input
@@ -139,6 +119,9 @@ pub struct RunArgs {
     /// Show no progress and no warnings, only the verdict
     #[arg(long, short)]
     pub quiet: bool,
+    /// Compare the runs with this baseline, too; a regression is exit code 13
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<PathBuf>,
 }
 
 /// Another segment of the run: a new fleet, the rest of the schedule, one verdict over all segments. By the build that began the

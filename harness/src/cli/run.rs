@@ -15,6 +15,7 @@ use crate::system::own_program;
 use coordinator::cli::limits::{self, TooLow};
 use one::Show;
 use recap::{Line, Recap};
+use reports::compare::Side;
 pub(crate) use resume::resume;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -47,6 +48,10 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(jobs) => jobs,
         Err(code) => return code,
     };
+    let baseline = match args.baseline.as_deref().map(|name| baseline(name, &jobs)).transpose() {
+        Ok(baseline) => baseline,
+        Err(code) => return code,
+    };
     let namespace = match namespace(jobs.iter().map(|job| &job.plan)) {
         Ok(namespace) => namespace,
         Err(code) => return code,
@@ -69,7 +74,29 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
             break;
         }
     }
-    recap.show(args.json)
+    recap.show(args.json, baseline)
+}
+
+/// What the runs are to be compared with. It is looked at before anything starts: it must be of what will run.
+fn baseline(name: &Path, jobs: &[Job]) -> Result<Side, ExitCode> {
+    let side = super::baseline::side(name)?;
+    let Some((terms, _)) = side.runs.first() else { return Ok(side) };
+    for job in jobs {
+        let facts = job.plan.scenario_facts();
+        if (&facts.sha256, &facts.profile, &facts.overrides)
+            != (&terms.sha256, &terms.profile, &terms.overrides)
+        {
+            let message = format!(
+                "{} is not of `{}` as it would run now; nothing was started",
+                side.label,
+                job.plan.name()
+            );
+            let hint = "compare with a baseline of this file, profile and --set; `harness baseline show` says what it is of";
+            output::error(&message, Some(hint));
+            return Err(ExitCode::Usage);
+        }
+    }
+    Ok(side)
 }
 
 /// The signals of this process. To be called before it has a second thread.

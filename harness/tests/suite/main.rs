@@ -9,6 +9,7 @@ mod bad_criteria;
 mod bad_faults;
 mod bad_input;
 mod cli;
+mod compare;
 mod docs;
 mod files;
 mod old_files;

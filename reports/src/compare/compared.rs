@@ -123,7 +123,11 @@ impl Compared {
 /// `+3.2 %`: to a tenth of a percent, and to whole ones from a hundred on.
 fn signed(share: f64) -> String {
     let percent = share * 100.0;
-    let sign = if percent < 0.0 { "−" } else { "+" };
     let size = percent.abs();
+    let sign = match percent {
+        _ if size < 0.05 => "",
+        below if below < 0.0 => "−",
+        _ => "+",
+    };
     if size >= 100.0 { format!("{sign}{size:.0} %") } else { format!("{sign}{size:.1} %") }
 }

@@ -30,7 +30,7 @@ pub enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FigureValue {
-    /// In base units, and the least step of it: seconds, bytes, counts.
+    /// In base units (seconds, bytes, counts), and how far it may be off by the way it is kept.
     Level { value: f64, step: f64 },
     /// So many, among so many.
     Count { count: u64, among: u64 },
@@ -89,8 +89,8 @@ const KINDS: [FigureKind; 19] = [
     kind("memory.pss mean", SIZE, |s| gauge(s, Figure::Pss, |g| g.0, 4096.0)),
     kind("memory.anon mean", SIZE, |s| gauge(s, Figure::Anon, |g| g.0, 4096.0)),
     kind("cpu mean", (Unit::Cores, Better::Lower, Part::Judged), |s| gauge(s, Figure::Cpu, |g| g.0, 0.0)),
-    kind("fds max", AMOUNT, |s| gauge(s, Figure::Fds, |g| g.1, 1.0)),
-    kind("threads max", AMOUNT, |s| gauge(s, Figure::Threads, |g| g.1, 1.0)),
+    kind("fds max", AMOUNT, |s| gauge(s, Figure::Fds, |g| g.1, 0.0)),
+    kind("threads max", AMOUNT, |s| gauge(s, Figure::Threads, |g| g.1, 0.0)),
     kind("shm.used max", SIZE, |s| gauge(s, Figure::FleetShm, |g| g.1, 4096.0)),
     kind("launch.time", TAIL, |s| level(s.launch_ns? as f64 / 1e9, 0.0)),
     kind(FAILED, AMOUNT, |s| tasks(s, |c| c.failed)),

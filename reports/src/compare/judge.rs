@@ -26,6 +26,10 @@ const MISS: f64 = stats::MISS_TWO / 2.0;
 /// than what pairs cost.
 const PAIRED_FROM: f64 = 0.5;
 
+/// Why one run on each side leaves everything open.
+const ALONE: &str =
+    "one run on each side does not show how far runs of one build differ: make three or more of each";
+
 /// How much worse a figure may be, as a share of what it was.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -159,7 +163,6 @@ fn facts(side: &Side) -> SideFacts {
 /// A figure before the adjustment for all of them.
 struct Question {
     compared: Compared,
-    kind: &'static FigureKind,
     asked: Asked,
 }
 
@@ -189,9 +192,14 @@ fn questions(
             let sides = (first.counts(&name), second.counts(&name));
             let (compared, counted) = counts::ask(kind, name, limit, sides, convincing);
             let asked = counted.map_or(Asked::Nothing, Asked::Counts);
-            return Question { compared, kind, asked };
+            return Question { compared, asked };
         }
-        levels(kind, name, limit, (first, second, pairs), convincing)
+        let is_named = limits.only.contains(&name) || limits.single.contains_key(&name);
+        let mut question = levels(kind, name, limit, (first, second, pairs), convincing);
+        if is_named {
+            question.compared.part = Part::Judged;
+        }
+        question
     };
     names.into_iter().map(ask).collect()
 }
@@ -234,7 +242,7 @@ fn levels(
         compared.word = word;
         compared.counts = word == Word::Undecided;
         compared.note = Some(note.to_owned());
-        Question { compared, kind, asked: Asked::Nothing }
+        Question { compared, asked: Asked::Nothing }
     };
     if a.is_empty() || b.is_empty() {
         return nothing(
@@ -275,7 +283,7 @@ fn levels(
     };
     let allowed = turn * (turn * limit).ln_1p();
     describe(&mut compared, &effect, turn);
-    Question { compared, kind, asked: Asked::Effect(effect, allowed) }
+    Question { compared, asked: Asked::Effect(effect, allowed) }
 }
 
 /// The values of runs that were made in turn, where both have one. `None` if there are no pairs, or if the two of a pair
@@ -356,7 +364,7 @@ impl Question {
             () if is_within => Word::Same,
             () => Word::Undecided,
         };
-        let is_judged = self.kind.part == Part::Judged && !matches!(self.asked, Asked::Counts(_));
+        let is_judged = self.compared.part == Part::Judged && !matches!(self.asked, Asked::Counts(_));
         self.compared.counts = match self.compared.word {
             Word::Regressed => true,
             Word::Undecided => is_judged || is_worse,
@@ -376,10 +384,15 @@ fn whole(first: &Side, others: &[Side], against: &[Against]) -> (Outcome, Vec<St
             found.push((Outcome::Inconclusive, format!("{} has no run that can be compared", side.label)));
         }
     }
+    let figures = || against.iter().flat_map(|side| &side.figures);
+    let is_alone = |figure: &Compared| figure.note.as_deref() == Some(ALONE);
+    if figures().any(is_alone) {
+        found.push((Outcome::Inconclusive, ALONE.to_owned()));
+    }
     for (side, figure) in against.iter().flat_map(|a| a.figures.iter().map(move |figure| (&a.side, figure))) {
         let outcome = match figure.word {
             Word::Regressed => Outcome::Regression,
-            Word::Undecided if figure.counts => Outcome::Inconclusive,
+            Word::Undecided if figure.counts && !is_alone(figure) => Outcome::Inconclusive,
             Word::Undecided | Word::Same | Word::Improved => continue,
         };
         let of = if others.len() > 1 { format!("{}: ", side.label) } else { String::new() };

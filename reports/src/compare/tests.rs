@@ -311,3 +311,20 @@ fn a_limit_of_its_own_and_a_choice_of_figures_are_kept_to() {
     assert_eq!(found.against[0].figures.len(), 1);
     assert_eq!((found.exit.code, found.against[0].figures[0].limit), (0, 0.6));
 }
+
+#[test]
+fn a_watched_figure_that_is_named_is_judged() {
+    let mut maker = Maker::new(16, 0.02);
+    let (mut old, mut new) = (maker.side("old", 5, 1.0), maker.side("new", 5, 1.0));
+    for (side, by) in [(&mut old, 1.0), (&mut new, 1.1)] {
+        let level =
+            |at: usize| FigureValue::Level { value: 4e-3 * by * [1.0, 1.3, 0.7, 1.6, 0.8][at], step: 1e-6 };
+        set(side, "coordination.time p99", level);
+    }
+    let sides = [old, new];
+    let name = "coordination.time p99";
+    assert_eq!(word(&compare(&sides, None, &limits()).unwrap(), name), (Word::Undecided, false));
+    let single = BTreeMap::from([(name.to_owned(), 0.25)]);
+    let found = compare(&sides, None, &Limits { single, ..limits() }).unwrap();
+    assert_eq!(word(&found, name), (Word::Undecided, true));
+}

@@ -68,11 +68,6 @@ fn table(out: &mut String, side: &Against) {
         });
         let _ = writeln!(out, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
-    for f in side.figures.iter().filter(|f| f.counts || f.word != Word::Undecided) {
-        if let Some(note) = &f.note {
-            let _ = writeln!(out, "  {}: {note}", visible::line(&f.name));
-        }
-    }
 }
 
 pub fn markdown(found: &Comparison) -> String {

@@ -1,9 +1,11 @@
 //! What several runs came to: a line each, the spread of repeated ones, and one exit code.
 
 use super::one::Ran;
-use crate::cli::output;
+use crate::cli::compare_args::LimitArgs;
+use crate::cli::{compare, output};
 use crate::exit::ExitCode;
 use reports::Judgement;
+use reports::compare::{Comparison, Side};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -71,17 +73,42 @@ impl Recap {
         self.lines.push(line);
     }
 
-    /// Shows it, if there is more to show than one run; the exit code is that of the worst run.
-    pub(super) fn show(&self, json: bool) -> ExitCode {
-        let exit = ExitCode::worst(self.lines.iter().map(|line| line.exit));
+    /// Shows it, if there is more to show than one run; the exit code is that of the worst run, or of the comparison with
+    /// `baseline`.
+    pub(super) fn show(&self, json: bool, baseline: Option<Side>) -> ExitCode {
+        let of_runs = ExitCode::worst(self.lines.iter().map(|line| line.exit));
+        let compared = baseline.map(|baseline| self.compare(baseline));
+        let of_comparison = match &compared {
+            None => ExitCode::Pass,
+            Some(Ok(found)) => ExitCode::of_reports(found.exit.code),
+            Some(Err(code)) => *code,
+        };
+        let compared = compared.and_then(Result::ok);
+        let exit = ExitCode::worst([of_runs, of_comparison]);
         let shown = if json {
-            output::verdict(&format!("{:#}\n", self.json(exit)))
-        } else if self.total > 1 || self.lines.iter().any(|line| line.retries() > 0) {
-            output::verdict(&output::coloured_verdict(&self.text(exit)))
+            output::verdict(&format!("{:#}\n", self.json(exit, compared.as_ref())))
         } else {
-            Ok(())
+            self.show_text(of_runs).and_then(|()| match &compared {
+                Some(found) => output::verdict(&format!("\n{}", compare::coloured(found))),
+                None => Ok(()),
+            })
         };
         if exit == ExitCode::Pass { shown.err().unwrap_or(exit) } else { exit }
+    }
+
+    fn show_text(&self, exit: ExitCode) -> Result<(), ExitCode> {
+        if self.total > 1 || self.lines.iter().any(|line| line.retries() > 0) {
+            output::verdict(&output::coloured_verdict(&self.text(exit)))?;
+        }
+        Ok(())
+    }
+
+    /// Holds the runs against a baseline. An error has been explained when this returns its exit code.
+    fn compare(&self, baseline: Side) -> Result<Comparison, ExitCode> {
+        let runs: Vec<PathBuf> =
+            self.lines.iter().filter_map(|line| line.directories.last().cloned()).collect();
+        let (side, _) = compare::sides::read("these runs", &runs)?;
+        compare::judge(&[baseline, side], None, &LimitArgs::default())
     }
 
     fn text(&self, exit: ExitCode) -> String {
@@ -106,7 +133,7 @@ impl Recap {
         text
     }
 
-    fn json(&self, exit: ExitCode) -> serde_json::Value {
+    fn json(&self, exit: ExitCode, compared: Option<&Comparison>) -> serde_json::Value {
         let runs: Vec<serde_json::Value> = self
             .lines
             .iter()
@@ -126,7 +153,11 @@ impl Recap {
             .into_iter()
             .map(|(scenario, spreads)| (scenario, spreads.criteria.iter().map(Spread::json).collect()))
             .collect();
-        serde_json::json!({ "planned": self.total, "exit": exit.code(), "runs": runs, "spread": spreads })
+        let mut whole = serde_json::json!({ "planned": self.total, "exit": exit.code(), "runs": runs, "spread": spreads });
+        if let Some(found) = compared {
+            whole["comparison"] = serde_json::json!(found);
+        }
+        whole
     }
 
     /// Of the scenarios that were run more than once, in the order of their names.

@@ -107,7 +107,7 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     line.push(one::run(plan, options, Show { quiet: args.quiet, summary: !args.json }, &mut came));
     let mut recap = Recap::new(1);
     recap.push(line);
-    Ok(recap.show(args.json))
+    Ok(recap.show(args.json, None))
 }
 
 /// What lies behind the run.

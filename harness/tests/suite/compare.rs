@@ -1,0 +1,256 @@
+//! `harness compare` and `harness baseline`, over runs that never happened: their true difference is known.
+
+use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+use harness::synthetic::{MS_NS, Synthetic, settle};
+use reports::runlog::Writer;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Of `smoke`, whose rounds take `slow` times as long in a run, and a little more or less in each run.
+fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic)) -> PathBuf {
+    let text = include_str!("../../../scenarios/smoke.toml").to_owned();
+    let source = Source::new("scenarios/smoke.toml", text);
+    let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal: None });
+    let mut run = Synthetic::of(&plan);
+    name.clone_into(&mut run.header().run_id);
+    // 0 to 3 % more, by the name.
+    let own = 1.0 + f64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 0.005;
+    for (number, round) in run.load_rounds() {
+        let took = (5 * MS_NS + number * 7 % 11 * (MS_NS / 10)) as f64 * slow * own;
+        settle::took(round, took as u64);
+    }
+    bend(&mut run);
+    run.settle();
+    let path = directory.join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    let mut log = Writer::new(Vec::new());
+    for (at_ns, event) in run.events() {
+        log.append(*at_ns, event.clone()).unwrap();
+    }
+    std::fs::write(path.join("run.log"), log.into_inner()).unwrap();
+    path
+}
+
+/// So many runs in a directory of their own.
+fn side(directory: &Path, name: &str, runs: usize, slow: f64) -> String {
+    for number in 0..runs {
+        run(&directory.join(name), &format!("{name}-{number}"), slow, |_| ());
+    }
+    directory.join(name).to_str().unwrap().to_owned()
+}
+
+fn harness(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).current_dir(directory).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn exit_codes_say_whether_runs_have_become_worse() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let (before, same, slower) =
+        (side(at, "before", 6, 1.0), side(at, "same", 6, 1.0), side(at, "slower", 6, 1.3));
+    for (now, wanted, word) in [(&same, 0, "NO REGRESSION"), (&slower, 13, "REGRESSION")] {
+        let output = harness(at, &["compare", &before, now]);
+        assert_eq!(code(&output), wanted, "{}", words(&output));
+        assert!(words(&output).starts_with(word), "{}", words(&output));
+    }
+    let one = harness(at, &["compare", &format!("{before}/before-0"), &format!("{same}/same-0")]);
+    assert_eq!(code(&one), 12, "{}", words(&one));
+    let three = harness(at, &["compare", &before, &same, &slower, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&three.stdout).unwrap();
+    assert_eq!((code(&three), &json["exit"]["code"]), (13, &serde_json::json!(13)));
+    assert_eq!(json["against"].as_array().unwrap().len(), 2);
+    let logs: Vec<String> = (0..6).map(|n| format!("{slower}/slower-{n}/run.log")).collect();
+    let mut arguments = vec!["compare", before.as_str(), "--new"];
+    arguments.extend(logs.iter().map(String::as_str));
+    assert_eq!(code(&harness(at, &arguments)), 13);
+}
+
+#[test]
+fn documents_are_written_by_the_ending_of_their_name_and_agree() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let (before, slower) = (side(at, "before", 3, 1.0), side(at, "slower", 3, 1.3));
+    let documents = ["--report", "a.html", "--report", "a.md", "--report", "a.json"];
+    let output = harness(at, &[&["compare", &before, &slower][..], &documents].concat());
+    assert_eq!(code(&output), 13, "{}", words(&output));
+    for name in ["a.html", "a.md", "a.json"] {
+        let text = std::fs::read_to_string(at.join(name)).unwrap();
+        assert!(text.contains("REGRESSION") && text.contains("task.time p50"), "{name}: {text}");
+    }
+    let html = std::fs::read_to_string(at.join("a.html")).unwrap();
+    assert!(!html.contains("http") && !html.contains("<script"), "it works offline");
+}
+
+#[test]
+fn runs_that_do_not_belong_together_are_refused() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let before = side(at, "before", 3, 1.0);
+    let elsewhere = at.join("elsewhere");
+    for number in 0..3 {
+        run(&elsewhere, &format!("elsewhere-{number}"), 1.0, |run| {
+            run.header().host.machine = "m1-9999".into();
+        });
+    }
+    let other = elsewhere.to_str().unwrap();
+    for (arguments, word) in [
+        (&["compare", &before, other][..], "--across-hosts"),
+        (&["compare", &before, &before], "both sides"),
+        (&["compare", &before], "nothing to compare"),
+        (&["compare", &before, "nowhere"], "cannot read"),
+        (&["compare", &before, other, "--limit", "200%"], "between 0% and 100%"),
+        (&["compare", &before, other, "--figure", "task.time p5"], "task.time p50"),
+        (&["compare", &before, other, "--profile", "ci"], "--interleave"),
+        (&["compare", "--interleave", "/nowhere/old", "/nowhere/new", "smoke"], "cannot start"),
+    ] {
+        let output = harness(at, arguments);
+        assert_eq!(code(&output), 64, "{arguments:?}: {}", words(&output));
+        assert!(words(&output).contains(word), "{arguments:?}: {}", words(&output));
+    }
+    let allowed = harness(at, &["compare", &before, other, "--across-hosts"]);
+    assert_eq!(code(&allowed), 0, "{}", words(&allowed));
+    assert!(words(&allowed).contains("although they differ in the machine"), "{}", words(&allowed));
+}
+
+#[test]
+fn a_run_with_a_torn_or_damaged_log_is_left_out_and_named() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let (before, now) = (side(at, "before", 4, 1.0), side(at, "now", 4, 1.0));
+    for (run, at_byte) in [("now-1", None), ("now-2", Some(300))] {
+        let log = at.join("now").join(run).join("run.log");
+        let mut bytes = std::fs::read(&log).unwrap();
+        match at_byte {
+            None => bytes.truncate(bytes.len() - 10),
+            Some(byte) => bytes[byte] ^= 1,
+        }
+        std::fs::write(&log, bytes).unwrap();
+    }
+    let output = harness(at, &["compare", &before, &now, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let side = &json["against"][0]["side"];
+    assert_eq!(side["runs"].as_array().unwrap().len(), 2, "{side}");
+    assert_eq!(side["left_out"].as_array().unwrap().len(), 2, "{side}");
+}
+
+#[test]
+fn a_baseline_is_the_same_file_for_the_same_runs_and_holds_later_runs_to_itself() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let (before, same, slower) =
+        (side(at, "before", 6, 1.0), side(at, "same", 3, 1.0), side(at, "slower", 3, 1.3));
+    let set = harness(at, &["baseline", "set", "smoke", &before]);
+    assert_eq!(code(&set), 0, "{}", words(&set));
+    let file = at.join("baselines/smoke.json");
+    let first = std::fs::read(&file).unwrap();
+    assert!(first.len() < 64 << 10, "{} bytes", first.len());
+    harness(at, &["baseline", "set", "smoke", &format!("{before}/before-5"), &before]);
+    assert_eq!(std::fs::read(&file).unwrap(), first, "whatever the order of the runs");
+    for (runs, wanted) in [(&same, 0), (&slower, 13), (&before, 64)] {
+        let output = harness(at, &["compare", "--baseline", "smoke", runs]);
+        assert_eq!(code(&output), wanted, "{}", words(&output));
+    }
+    assert_eq!(code(&harness(at, &["compare", "baselines/smoke.json", &same])), 0);
+    assert!(words(&harness(at, &["baseline", "list"])).contains("scenario smoke, 6 runs"));
+    assert!(words(&harness(at, &["baseline", "show", "smoke"])).contains("coordination.time p50"));
+    std::fs::write(&file, String::from_utf8(first).unwrap().replacen("\"format\": 1", "\"format\": 9", 1))
+        .unwrap();
+    let newer = harness(at, &["compare", "--baseline", "smoke", &same]);
+    assert_eq!(code(&newer), 64);
+    assert!(words(&newer).contains("format 9"), "{}", words(&newer));
+    assert_eq!(code(&harness(at, &["baseline", "set", "../smoke", &before])), 64);
+}
+
+#[test]
+fn a_baseline_that_is_not_of_the_scenario_is_refused_before_anything_starts() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let before = side(at, "before", 3, 1.0);
+    harness(at, &["baseline", "set", "smoke", &before]);
+    let smoke = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/smoke.toml");
+    let output =
+        harness(at, &["run", smoke.to_str().unwrap(), "--set", "load.duration=3s", "--baseline", "smoke"]);
+    assert_eq!(code(&output), 64, "{}", words(&output));
+    assert!(words(&output).contains("nothing was started"), "{}", words(&output));
+    assert!(!at.join("runs").exists());
+}
+
+/// A program that takes what a harness takes, and runs `script` with the directory that its run belongs in as `$out`.
+fn stand_in(at: &Path, name: &str, script: &str) -> String {
+    let path = at.join(name);
+    let head = "#!/bin/sh\nwhile [ \"$1\" != --out ]; do shift; done\nout=$2\n";
+    std::fs::write(&path, format!("{head}{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn two_programs_run_in_turn_and_one_failed_run_is_named() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    for (name, slow) in [("old", 1.0), ("new", 1.3)] {
+        for pair in (1..=10).filter(|pair| (name, *pair) != ("new", 4)) {
+            run(&at.join("made").join(name), &format!("{pair:03}"), slow, |made| {
+                made.header().run_id = format!("{name}-{pair}");
+            });
+        }
+    }
+    let copy = |name: &str| {
+        let made = at.join("made").join(name);
+        let script = format!(
+            "from={}/$(basename \"$out\")\n[ -d \"$from\" ] || {{ echo 'error: no memory' >&2; exit 20; }}\n\
+             mkdir -p \"$out/smoke\" && cp -r \"$from\" \"$out/smoke/\"",
+            made.display()
+        );
+        stand_in(at, &format!("{name}.sh"), &script)
+    };
+    let (old, new) = (copy("old"), copy("new"));
+    let arguments = ["compare", "--interleave", &old, &new, "-n", "10", "--seed", "7", "smoke.toml"];
+    let output = harness(at, &arguments);
+    let said = words(&output);
+    assert_eq!(code(&output), 13, "{said}");
+    assert!(said.contains("new/004 made no run") && said.contains("error: no memory"), "{said}");
+    assert!(said.contains("10 runs before and 9 runs now, made in turn"), "{said}");
+    let order = |said: &str| -> Vec<String> {
+        said.lines().filter(|line| line.starts_with("run ")).map(str::to_owned).collect()
+    };
+    let mixed = order(&said);
+    assert_eq!(mixed.len(), 20);
+    assert!(mixed.iter().step_by(2).any(|line| line.contains("old")), "{mixed:?}");
+    assert!(mixed.iter().step_by(2).any(|line| line.contains("new")), "{mixed:?}");
+}
+
+#[test]
+fn a_signal_ends_the_run_that_goes_on_and_begins_no_other() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let program = env!("CARGO_BIN_EXE_harness");
+    let smoke = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/smoke.toml");
+    let mut child = Command::new(program)
+        .current_dir(at)
+        .args(["compare", "--interleave", program, program, "-n", "2", smoke.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("run 1 of 4"));
+    assert!(begun.is_some());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(21), "{rest:?}");
+    assert!(!rest.iter().any(|line| line.starts_with("run 2 of 4")), "{rest:?}");
+}
