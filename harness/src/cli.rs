@@ -28,6 +28,7 @@ mod validate;
 pub mod variant_args;
 mod verdict;
 
+use crate::engine::setup;
 use crate::exit::ExitCode;
 use crate::fault;
 use args::{Cli, HogArgs, Verb};
@@ -94,6 +95,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Seal(args) => seal::seal(&args),
         Verb::Verify(args) => seal::verify(&args),
         Verb::Hog(args) => hog(&args),
+        Verb::SetupGuard { run } => setup_guard(&run),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
 }
@@ -102,6 +104,17 @@ fn carry_out(verb: Verb) -> ExitCode {
 fn coordinator(arguments: Vec<OsString>) -> ExitCode {
     let named = std::iter::once("harness coordinator".into()).chain(arguments);
     ExitCode::of_coordinator(coordinator::cli::main(named, &["coordinator"]))
+}
+
+/// A process of a run, which outlives its harness.
+fn setup_guard(run: &str) -> ExitCode {
+    match setup::guard(run, std::io::stdin().lock()) {
+        Ok(()) => ExitCode::Pass,
+        Err(error) => {
+            output::error(&error.to_string(), None);
+            ExitCode::HostUnfit
+        }
+    }
 }
 
 /// A process of a fault, which its harness watches.

@@ -19,7 +19,7 @@ pub mod recorder;
 pub mod run_dir;
 mod sampling;
 pub mod schedule;
-mod setup;
+pub(crate) mod setup;
 pub mod sink;
 mod stillness;
 pub mod stop;
@@ -230,12 +230,28 @@ impl Run<'_> {
     }
 
     fn carry_out(&mut self) -> Outcome {
+        let guard = match self.guard() {
+            Ok(guard) => guard,
+            Err(outcome) => return outcome,
+        };
         let outcome = match self.set_up() {
             None => self.launch_and_serve(),
             Some(outcome) => outcome,
         };
         self.tear_down();
+        drop(guard);
         outcome
+    }
+
+    /// Of what commands may leave running; how the run has ended, if there can be none.
+    fn guard(&mut self) -> Result<Option<setup::Guard>, Outcome> {
+        if self.request.plan.setup().is_empty() {
+            return Ok(None);
+        }
+        setup::Guard::start(&self.request.run_id).map(Some).map_err(|error| {
+            self.unprepared = true;
+            (EndReason::LaunchFailed, Some(format!("the guard of the set-up cannot be started: {error}")))
+        })
     }
 
     /// Runs the commands before the launch; how the run has ended, if it ends with them.

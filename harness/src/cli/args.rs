@@ -92,6 +92,12 @@ pub enum Verb {
     /// Act as a process that a fault starts
     #[command(hide = true)]
     Hog(HogArgs),
+    /// Wait for the end of a harness, and end what its set-up has left running
+    #[command(hide = true)]
+    SetupGuard {
+        /// The id of the run
+        run: String,
+    },
 }
 
 #[derive(Debug, Clone, Args)]

@@ -2,7 +2,12 @@
 //!
 //! Each runs in a session of its own, which is a process group too, dies with this process, and is marked: whatever the
 //! commands have started and left running, in whichever group, is ended at the end of the run. A command that takes too
-//! long is ended with its whole group. Their output goes into one file of the run's directory.
+//! long is ended with its whole group. Should this process be killed, a guard ends them. Their output goes into one file of the run's directory.
+
+mod guard;
+
+pub(super) use guard::Guard;
+pub use guard::guard;
 
 use crate::scenario::Step;
 use coordinator::client::own_session;

@@ -103,14 +103,20 @@ fn is_there(pid: &str) -> bool {
 
 /// No process that the commands of the run have started is there.
 fn assert_unmarked(bench: &Bench) {
+    assert_eq!(marked(bench), [] as [PathBuf; 0]);
+}
+
+/// Processes that commands of the run have started.
+fn marked(bench: &Bench) -> Vec<PathBuf> {
     let header = codec::open(&bench.latest().join("run.log")).unwrap().next().unwrap().unwrap();
     let Event::Header(header) = header.event else { panic!("{header:?}") };
     let mark = format!("HARNESS_RUN={}", header.run_id);
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        let marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
-        assert!(!marked, "{}", entry.path().display());
-    }
+    let is_marked = |process: &PathBuf| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes.filter(is_marked).collect()
 }
 
 #[test]
@@ -171,4 +177,16 @@ fn a_command_hears_every_signal_and_cannot_take_its_mark_off() {
     let size = 1 << (nix::libc::SIGXFSZ - 1);
     assert_eq!(blocked.map(|mask| mask.unwrap() & !size), Some(0), "{mask}");
     assert_unmarked(&bench);
+}
+
+/// A harness that is killed cannot end them.
+#[test]
+fn what_a_set_up_has_started_does_not_outlive_a_killed_harness() {
+    let bench = with("[setup]\ncommand = [\"sh\", \"-c\", \"setsid sleep 900 & sleep 901 &\"]\n", 60);
+    let run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    assert_eq!(marked(&bench).len(), 2);
+    run.signal(Signal::SIGKILL);
+    run.end();
+    wait_until("no process of the set-up is left", || marked(&bench).is_empty());
 }
