@@ -131,8 +131,10 @@ impl Scenario {
 
 fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Vec<Scenario> {
     let Some(mut base) = read_tree(source, found) else { return Vec::new() };
-    let cells = matrix::take(&mut base, root::TABLES, found);
+    let mut cells = matrix::take(&mut base, root::TABLES, found);
     let profiles = overlay::take_profiles(&mut base, found);
+    let chosen = profiles.iter().find(|profile| selection.profile.as_deref() == Some(&*profile.name));
+    overlay::values(chosen, &selection.sets, |path, value| matrix::overridden(&mut cells, path, value));
     let mut scenarios = Vec::new();
     for cell in &cells {
         let before = found.len();
@@ -169,7 +171,7 @@ fn parse_cell(
     let mut base = base.clone();
     cell.lay(&mut base, found);
     let build = |mut tree: tree::Node, found: &mut Vec<Mistake>| {
-        cell.substitute(&mut tree);
+        cell.substitute(&mut tree, found);
         root::build(&tree, source, selection, cell, found)
     };
     let mut base_mistakes = Vec::new();

@@ -64,9 +64,14 @@ impl Cell {
     }
 
     /// Puts the values in the place of `{axis}` in every string.
-    pub(super) fn substitute(&self, node: &mut Node) {
+    pub(super) fn substitute(&self, node: &mut Node, found: &mut Vec<Mistake>) {
+        self.substitute_in(node, Text::Ours, found);
+    }
+
+    fn substitute_in(&self, node: &mut Node, whose: Text, found: &mut Vec<Mistake>) {
         match &mut node.value {
             Value::String(text) => {
+                self.reject_unknown(text, node.origin, whose, found);
                 for setting in &self.values {
                     let mark = format!("{{{}}}", setting.axis);
                     if text.contains(&mark) {
@@ -74,11 +79,71 @@ impl Cell {
                     }
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.substitute(item)),
-            Value::Table(table) => table.values_mut().for_each(|entry| self.substitute(&mut entry.node)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.substitute_in(item, whose, found)),
+            Value::Table(table) => {
+                for (key, entry) in table.iter_mut() {
+                    let whose = if OF_PROGRAMS.contains(&key.as_str()) { Text::Programs } else { whose };
+                    self.substitute_in(&mut entry.node, whose, found);
+                }
+            }
             Value::Integer(..) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
         }
     }
+
+    /// A name in braces that stands for nothing. What goes to programs may be in braces for reasons of their own, unless it
+    /// is nearly a name of the matrix.
+    fn reject_unknown(&self, text: &str, origin: Origin, whose: Text, found: &mut Vec<Mistake>) {
+        let axes: Vec<&str> = self.values.iter().map(|setting| setting.axis.as_str()).collect();
+        for name in placeholders(text).filter(|name| !axes.contains(name)) {
+            let near = suggest::nearest(name, axes.iter().copied());
+            if whose == Text::Programs && near.is_none() {
+                continue;
+            }
+            let message = format!("`{{{name}}}` stands for nothing: [matrix] has no `{name}`");
+            let hint = match (near, &axes[..]) {
+                (Some(near), _) => format!("did you mean `{{{near}}}`?"),
+                (None, []) => format!("add `{name} = […]` under [matrix], or leave out the braces"),
+                (None, known) => format!("the names of the matrix are {}", known.join(", ")),
+            };
+            found.push(Mistake::new(origin, message, hint));
+        }
+    }
+}
+
+/// Who reads a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    /// Readers of documents, and this program.
+    Ours,
+    Programs,
+}
+
+/// Keys whose text goes to programs.
+const OF_PROGRAMS: [&str; 4] = ["command", "env", "stdin", "question"];
+
+/// Names in braces: `workers` of `{workers}`. Neither `${HOME}` nor `{}`.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |name: &&str| {
+        let is_good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_good)
+    };
+    text.match_indices('{')
+        .filter(|(at, _)| !text[..*at].ends_with(['$', '{']))
+        .filter_map(|(at, _)| text[at + 1..].split_once('}'))
+        .map(|(name, _)| name)
+        .filter(is_name)
+}
+
+/// The cells where a profile or `--set` lays `value` over a key of the matrix: it is that value then in all of them, and
+/// they are named by it.
+pub(super) fn overridden(cells: &mut Vec<Cell>, path: &[&str], value: &Node) {
+    for cell in cells.iter_mut() {
+        for setting in cell.values.iter_mut().filter(|setting| setting.path == path) {
+            setting.node = value.clone();
+        }
+    }
+    let mut names = std::collections::BTreeSet::new();
+    cells.retain(|cell| names.insert(cell.suffix()));
 }
 
 /// Takes `[matrix]` out of the file's tree: one cell without values if there is none, none if it was rejected.

@@ -169,6 +169,30 @@ pub(super) fn set(root: &mut Node, index: usize, argument: &str, found: &mut Vec
     merge(root, &node, Place::Root, NewNames::Reject, found);
 }
 
+/// The single values that a profile and `--set` arguments lay over a file, in their order, each with its path.
+pub(super) fn values(profile: Option<&Profile>, sets: &[String], mut each: impl FnMut(&[&str], &Node)) {
+    if let Some(profile) = profile {
+        leaves(&profile.keys, &mut Vec::new(), &mut each);
+    }
+    for (index, argument) in sets.iter().enumerate() {
+        if let Some((path, value)) =
+            argument.split_once('=').filter(|(path, _)| !path.starts_with(UNSET_MARK))
+        {
+            let segments: Vec<&str> = path.split('.').map(str::trim).collect();
+            each(&segments, &parse_set(value, index, path.len() + 1));
+        }
+    }
+}
+
+fn leaves<'n>(node: &'n Node, path: &mut Vec<&'n str>, each: &mut impl FnMut(&[&str], &Node)) {
+    let Value::Table(table) = &node.value else { return each(path, node) };
+    for (key, entry) in table {
+        path.push(key);
+        leaves(&entry.node, path, each);
+        path.pop();
+    }
+}
+
 /// The keys of a path; never none.
 fn segments<'p>(path: &'p str, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<&'p str>> {
     let segments: Vec<&str> = path.split('.').map(str::trim).collect();

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// No host of today moves more: a task takes 10 ns then, and a cache line that goes to another core takes longer.
 const TASKS_PER_SECOND_MAX: f64 = 1e8;
-/// What is added to all times, for launch, drain, and a host that stands still.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// What is added to all times, for launch, drain, and a host that is suspended for a while.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Of a checked scenario, before its seed is known.
 pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -> Planned {

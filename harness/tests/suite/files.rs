@@ -84,11 +84,47 @@ fn the_example_of_a_matrix_names_one_of_its_scenarios() {
     assert!(names.contains(&named), "{named} in {names:?}");
 }
 
+/// A run of three workers is not called one of eight.
 #[test]
-fn an_override_is_laid_over_the_values_of_a_matrix() {
-    let plans = read(FILE, &["fleet.workers=3", "criterion.all-there.pass=agents.live min >= 3"]).unwrap();
-    assert_eq!(plans.len(), 4);
-    assert!(plans.iter().all(|plan| plan.shape().workers_per_coordinator() == 3));
+fn an_override_of_a_key_of_the_matrix_names_what_is_run() {
+    let plans = read(FILE, &["fleet.workers=3"]).unwrap();
+    let seen: Vec<_> =
+        plans.iter().map(|plan| (plan.name(), plan.shape().workers_per_coordinator())).collect();
+    assert_eq!(seen, [("load-50ms-3", 3), ("load-100ms-3", 3)]);
+    assert_eq!(plans[0].criteria()[0].pass, "agents.live min >= 3");
+    assert_eq!(plans[0].asks(), "Do 3 workers answer every task?");
+    assert_eq!(plans[0].scenario_facts().matrix, ["load.every=50ms", "fleet.workers=3"]);
+    assert_eq!(plans[0].scenario_facts().overrides, ["fleet.workers=3"]);
+}
+
+#[test]
+fn a_name_in_braces_that_stands_for_nothing_is_a_mistake() {
+    for (from, to, said) in [
+        ("Do {workers} workers", "Do {wrokers} workers", "did you mean `{workers}`?"),
+        ("Do {workers} workers", "Do {nope} workers", "the names of the matrix are load.every, workers"),
+        (">= {workers}", ">= {worker}", "`{worker}` stands for nothing: [matrix] has no `worker`"),
+    ] {
+        assert!(FILE.contains(from));
+        let found = read(&FILE.replacen(from, to, 1), &[]).expect_err(to);
+        assert!(found.contains(said), "{to}: {found}");
+    }
+    let exec = |command: &str| {
+        let kind = FILE.find("kind = \"").unwrap();
+        let end = FILE.find("[load]").unwrap();
+        format!(
+            "{}kind = \"exec\"\ncommand = [\"sh\", \"-c\", \"{command}\"]\n{}",
+            &FILE[..kind],
+            &FILE[end..]
+        )
+    };
+    // Shells and other programs have braces of their own.
+    for command in ["echo ${HOME} {} {workers}", "awk '{print}'", "echo {a,b} {other}"] {
+        assert!(read(&exec(command), &[]).is_ok(), "{command}");
+    }
+    assert!(read(&exec("echo {wrokers}"), &[]).expect_err("a typo").contains("did you mean `{workers}`?"));
+    let plain = FILE.replacen("[matrix]\nworkers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]\n", "", 1);
+    let found = read(&plain, &[]).expect_err("no matrix");
+    assert!(found.contains("add `workers = […]` under [matrix]"), "{found}");
 }
 
 #[test]
