@@ -111,9 +111,13 @@ fn header(run: &Path) -> Result<Header, String> {
     }
 }
 
-/// The text of the scenario that ran, and of those that it extends: of the files that are named, or of the one that ran.
+/// The text of the scenario that ran, and of those that it extends: of the files that are named, or as the log has it; of an
+/// older log, of the file that ran.
 fn scenario_of(header: &Header, args: &SealArgs) -> Result<Vec<String>, ExitCode> {
     let ran = Path::new(&header.scenario.file);
+    if args.scenarios.is_empty() && !header.sources.is_empty() {
+        return Ok(header.sources.iter().map(|source| source.text.clone()).collect());
+    }
     let mut first = None;
     let named: Vec<&Path> = args.scenarios.iter().map(AsRef::as_ref).collect();
     if named.is_empty() && !ran.is_file() {

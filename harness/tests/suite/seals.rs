@@ -34,7 +34,7 @@ impl Desk {
             Scenario::parse(&Source::new("smoke.toml", text.to_owned()), &Selection::default()).unwrap();
         let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
         let mut run = Synthetic::of(&Plan::new(scenario, &options));
-        run.header().run_id = format!("smoke-{name}");
+        run.header().run_id = format!("smoke-{}", name.replace("/", "-").to_lowercase());
         bend(&mut run);
         let directory = self.path(name);
         std::fs::create_dir_all(&directory).unwrap();
@@ -239,6 +239,8 @@ fn a_forged_log_with_a_new_seal_is_not_signed() {
 #[test]
 fn what_the_log_does_not_say_is_not_sealed() {
     let desk = Desk::new();
+    // As logs of before were, which do not hold the text of their scenario.
+    desk.run("one", include_str!("../../../scenarios/smoke.toml"), |run| run.header().sources.clear());
     let verdict = desk.path("one/verdict.json");
     let text = std::fs::read_to_string(&verdict).unwrap();
     std::fs::write(&verdict, text.replacen("\"PASS\"", "\"FAIL\"", 1)).unwrap();
@@ -265,6 +267,15 @@ fn what_the_log_does_not_say_is_not_sealed() {
             "{arguments:?}: {code} {said}"
         );
     }
+}
+
+#[test]
+fn a_run_is_sealed_though_its_scenario_has_changed_since() {
+    let desk = Desk::new();
+    std::fs::remove_file(desk.path("smoke.toml")).unwrap();
+    let files = contents(&desk.sealed(&["one"], None));
+    let scenario = files.iter().find(|(name, _)| name == "smoke-one/scenario.toml").unwrap();
+    assert_eq!(scenario.1, include_bytes!("../../../scenarios/smoke.toml"));
 }
 
 #[test]
@@ -342,4 +353,57 @@ fn who_sealed_a_run_is_known_by_its_logs() {
     assert_eq!(signers(&desk.path("one")), [key.id()]);
     let other = desk.run("two", include_str!("../../../scenarios/smoke.toml"), |_| ());
     assert_eq!(signers(&other), [] as [String; 0]);
+}
+
+/// A log whose checksums are right is held against itself.
+#[test]
+fn a_log_that_hides_what_its_command_has_changed_contradicts_itself() {
+    let desk = Desk::new();
+    let text = include_str!("../../../scenarios/smoke.toml");
+    for (command, words) in [
+        ("harness run smoke.toml --set load.duration=6s --seed 7", "the command sets 1 keys"),
+        ("harness run smoke.toml --profile ci --seed 7", "the command asks for the profile ci"),
+    ] {
+        let directory = desk.run("hidden", text, |run| command.clone_into(&mut run.header().command));
+        let judged = reports::judge(&directory).unwrap().judgement;
+        let why = judged.reasons.join(" ");
+        assert!(judged.verdict == reports::Verdict::Inconclusive && why.contains(words), "{why}");
+    }
+    let named = desk.run("named", text, |run| {
+        "harness run smoke.toml --set load.duration=6s --profile ci --seed 7"
+            .clone_into(&mut run.header().command);
+        run.header().scenario.overrides = vec!["load.duration=6s".to_owned()];
+        run.header().scenario.profile = Some("ci".to_owned());
+    });
+    assert_eq!(reports::judge(&named).unwrap().judgement.verdict, reports::Verdict::Pass);
+}
+
+#[test]
+fn a_list_of_runs_shows_what_the_logs_say() {
+    let desk = Desk::new();
+    let text = include_str!("../../../scenarios/smoke.toml");
+    let twice = |run: &mut Synthetic| run.load_rounds().for_each(|(_, round)| round.duplicates = 1);
+    desk.run("runs/smoke/20260102T030405Z-1", text, |_| ());
+    let bad = desk.run("runs/smoke/20260102T030406Z-2", text, twice);
+    let listed = || {
+        let (code, json) = desk.harness(&["list", "--runs", "runs", "--json"]);
+        assert_eq!(code, 0, "{json}");
+        let runs: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let one = |run: &serde_json::Value| {
+            (
+                run["verdict"].as_str().unwrap().to_owned(),
+                run["satisfies_gate"].clone(),
+                run["verified"].clone(),
+            )
+        };
+        runs.as_array().unwrap().iter().map(one).collect::<Vec<_>>()
+    };
+    let honest =
+        [("FAIL".to_owned(), false.into(), true.into()), ("PASS".to_owned(), true.into(), true.into())];
+    assert_eq!(listed(), honest);
+    let verdict = std::fs::read_to_string(bad.join("verdict.json")).unwrap();
+    std::fs::write(bad.join("verdict.json"), verdict.replace("\"FAIL\"", "\"PASS\"")).unwrap();
+    assert_eq!(listed()[0], ("FAIL".to_owned(), false.into(), false.into()));
+    let (_, text) = desk.harness(&["list", "--runs", "runs"]);
+    assert!(text.contains("FAIL, and verdict.json says something else"), "{text}");
 }

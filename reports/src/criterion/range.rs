@@ -193,8 +193,11 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
     use MetricId as Id;
     let tasks = || at_most(plan.tasks, "the number of tasks in its load");
     match criterion.metric().id {
-        Id::CoordinationTime | Id::TaskTime | Id::FirstAnswer | Id::Silence => working_time(criterion, plan),
-        Id::CompletionTime
+        Id::TaskTime | Id::FirstAnswer => working_time(criterion, plan),
+        // A round ends sooner than its tasks take if they fail.
+        Id::CoordinationTime
+        | Id::Silence
+        | Id::CompletionTime
         | Id::RecoveryTime
         | Id::DetectionTime
         | Id::DeathDetection
@@ -223,10 +226,7 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         Id::Fds | Id::Threads => each_has_one(criterion, plan),
         Id::MemoryVsz => address_space(criterion, plan),
         Id::Incidents => deaths(plan),
-        // No process is looked at more often.
-        Id::IncidentsMinor => {
-            at_most(f64::from(plan.processes().most) * plan.longest_s * 1e3, "one a process and millisecond")
-        }
+        Id::IncidentsMinor => looks(plan),
         Id::AgentsLive => live(criterion, plan),
         Id::SamplerCost => Bounds::most(1.0, "one thread takes the samples, and has one core at most"),
         // Bounded by what they are, or by the host.
@@ -261,6 +261,11 @@ fn answers(plan: &Planned) -> Bounds {
     at_most(2.0 * plan.tasks_of_run * plan.attempts_per_task, "two answers to each attempt at its tasks")
 }
 
+/// No process is looked at more often.
+fn looks(plan: &Planned) -> Bounds {
+    at_most(f64::from(plan.processes().most) * plan.longest_s * 1e3, "one a process and millisecond")
+}
+
 /// Workers die with their coordinator, whose successor counts their deaths anew.
 fn deaths(plan: &Planned) -> Bounds {
     let most = f64::from(plan.processes().most) * plan.deaths_per_place.powi(2);
@@ -274,7 +279,7 @@ fn longest(plan: &Planned) -> Option<(f64, String)> {
     })
 }
 
-/// Of times in which tasks are done.
+/// Of times of tasks that were done.
 fn working_time(criterion: &Criterion, plan: &Planned) -> Bounds {
     let least = plan.task_least_s(criterion.workload());
     let why = || format!("no task of it takes its worker less than {}", units::seconds(least));

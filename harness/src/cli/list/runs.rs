@@ -3,8 +3,9 @@
 use crate::cli::output;
 use crate::exit::ExitCode;
 use reports::Verdict;
+use reports::run_dir::layout::{SEGMENTS_MAX, segment_log};
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 /// What `verdict.json` says of a run, or that there is none.
@@ -20,7 +21,12 @@ struct Run {
     /// `profile ci`; empty if the file was run as it stands.
     variant: String,
     satisfies_gate: bool,
+    /// Whether the log says the same; absent if it was not asked, since it is long or judged by another file.
+    verified: Option<bool>,
 }
+
+/// Longer logs are not judged again for a list.
+const LOG_MAX: u64 = 8 << 20;
 
 pub(super) fn list(directory: &Path, json: bool) -> ExitCode {
     let mut runs = match read(directory) {
@@ -62,18 +68,27 @@ fn read(directory: &Path) -> io::Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// A verdict that the log does not support is not shown: what the log says takes its place.
 fn of(directory: PathBuf, scenario: &str) -> Run {
-    let text = std::fs::read_to_string(directory.join("verdict.json"));
-    let judgement = text.ok().and_then(|text| serde_json::from_str::<reports::Judgement>(&text).ok());
-    match judgement {
+    let text = std::fs::read_to_string(directory.join("verdict.json")).unwrap_or_default();
+    let stated = serde_json::from_str::<reports::Judgement>(&text).ok();
+    let judged = stated.as_ref().filter(|stated| stated.variant.judged_by.is_none());
+    let judged = judged.and_then(|_| judged_again(&directory));
+    let verified = judged.as_ref().map(|judged| reports::render::json::render(judged) == text);
+    match if verified == Some(false) { judged } else { stated } {
         Some(judgement) => Run {
-            directory,
             scenario: judgement.scenario.clone(),
             started_utc: judgement.started_utc.clone(),
-            headline: judgement.headline(),
+            headline: match verified {
+                Some(true) => judgement.headline(),
+                Some(false) => format!("{}, and verdict.json says something else", judgement.headline()),
+                None => format!("{} (unverified)", judgement.headline()),
+            },
             verdict: Some(judgement.verdict),
             variant: judgement.variant.tag(),
-            satisfies_gate: judgement.satisfies_gate,
+            satisfies_gate: judgement.satisfies_gate && verified == Some(true),
+            verified,
+            directory,
         },
         None => Run {
             directory,
@@ -83,8 +98,24 @@ fn of(directory: PathBuf, scenario: &str) -> Run {
             verdict: None,
             variant: String::new(),
             satisfies_gate: false,
+            verified: None,
         },
     }
+}
+
+/// Nothing if the logs are long, or cannot be judged.
+fn judged_again(directory: &Path) -> Option<reports::Judgement> {
+    let mut logs = Vec::new();
+    let mut bytes = 0;
+    for segment in 0..SEGMENTS_MAX {
+        let Ok(file) = std::fs::File::open(directory.join(segment_log(segment))) else { break };
+        bytes += file.metadata().ok()?.len();
+        logs.push(BufReader::new(file));
+    }
+    if bytes > LOG_MAX {
+        return None;
+    }
+    reports::judge_logs(logs).ok().map(|(judgement, _)| judgement)
 }
 
 fn as_json(runs: &[Run]) -> String {
@@ -96,6 +127,7 @@ fn as_json(runs: &[Run]) -> String {
             "verdict": run.verdict.map(Verdict::word),
             "variant": run.variant,
             "satisfies_gate": run.satisfies_gate,
+            "verified": run.verified,
         })
     };
     format!("{:#}\n", runs.iter().map(one).collect::<serde_json::Value>())

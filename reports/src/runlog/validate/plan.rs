@@ -26,6 +26,7 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     {
         return Err(format!("the command has seed {seed}, and the header {}", header.seed));
     }
+    variant(header)?;
     if header.run_id.is_empty() || header.scenario.name.is_empty() {
         return Err("a run without a name".into());
     }
@@ -37,6 +38,32 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     shape(&header.plan)?;
     schedule(&header.plan)?;
     host(&header.host)
+}
+
+/// What the command lays over the scenario's file, the header names.
+fn variant(header: &Header) -> Result<(), String> {
+    let words: Vec<&str> = header.command.split_whitespace().collect();
+    let after = |option: &str| {
+        let option = option.to_owned();
+        words.windows(2).filter(move |pair| pair[0] == option).map(|pair| pair[1].trim_matches('\''))
+    };
+    let overrides = &header.scenario.overrides;
+    let sets = after("--set").count();
+    if sets > overrides.len() {
+        return Err(format!(
+            "the command sets {sets} keys, and the header names {} overrides",
+            overrides.len()
+        ));
+    }
+    match (after("--profile").next_back(), header.scenario.profile.as_deref()) {
+        (Some(asked), None) => {
+            Err(format!("the command asks for the profile {asked}, and the header has none"))
+        }
+        (Some(asked), Some(had)) if asked != had => {
+            Err(format!("the command asks for the profile {asked}, and the header has {had}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A date as the log writes it.
