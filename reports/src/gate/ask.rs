@@ -11,7 +11,7 @@ use crate::units;
 use notation::suggest;
 
 /// What a file from outside is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     Lcov,

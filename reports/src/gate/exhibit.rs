@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::ask::Format;
 use super::index::Index;
 use super::outside::Reading;
 use crate::runlog::event::{BuildFacts, HostFacts};
@@ -83,6 +84,6 @@ pub struct Inputs {
     pub index: Index,
     /// By the file and the profile that the plan names.
     pub recipes: BTreeMap<(String, Option<String>), Recipe>,
-    /// By the path that the plan names; absent if there is no such file.
-    pub files: BTreeMap<String, Found>,
+    /// By the path that the plan names, and as what it is read; absent if there is no such file.
+    pub files: BTreeMap<(String, Format), Found>,
 }

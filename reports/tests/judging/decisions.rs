@@ -124,6 +124,11 @@ pub(crate) fn waiver(criterion: &str, expires: &str) -> Waiver {
     }
 }
 
+/// As inputs name the file.
+pub(crate) fn lcov() -> (String, Format) {
+    ("lcov.info".to_owned(), Format::Lcov)
+}
+
 /// Everything that a decision is made from, as it is bent.
 pub(crate) struct History {
     pub(crate) gate: Gate,
@@ -180,7 +185,7 @@ impl History {
             exhibits: self.exhibits.clone(),
             index: self.index.clone(),
             recipes: BTreeMap::from([(("synthetic.toml".into(), None), self.recipe.clone())]),
-            files: self.lcov.map(|text| ("lcov.info".to_owned(), found(text))).into_iter().collect(),
+            files: self.lcov.map(|text| (lcov(), found(text))).into_iter().collect(),
         }
     }
 

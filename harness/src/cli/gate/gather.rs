@@ -6,7 +6,7 @@ use crate::exit::ExitCode;
 use crate::scenario::Source as File;
 use crate::scenario::unit::nanos;
 use crate::{conduct, host, run_index};
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
 use reports::gate::index::{self, Index};
 use reports::gate::outside;
@@ -47,7 +47,7 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
             }
             Source::File(file) => {
                 if let Some(found) = found(Path::new(&file.path), file.format) {
-                    files.insert(file.path.clone(), found);
+                    files.insert((file.path.clone(), file.format), found);
                 }
             }
         }
@@ -63,9 +63,10 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
 
 fn circumstances() -> Circumstances {
     let build = conduct::build();
+    let now = Timestamp::now();
     let is_known = !build.dirty && build.git != "unknown";
     Circumstances {
-        now: Timestamp::now(),
+        now: now.round(Unit::Second).unwrap_or(now),
         fingerprint: host::facts(&load::shm_dir()).fingerprint,
         commit: is_known.then_some(build.git),
     }

@@ -22,7 +22,7 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         findings: Vec::new(),
         runs: Vec::new(),
     };
-    match question.inputs.files.get(&file.path) {
+    match question.inputs.files.get(&(file.path.clone(), file.format)) {
         None => weighed.found = format!("there is no file {}", file.path),
         Some(Found { reading: Err(why), .. }) => {
             weighed.found = format!("{} cannot be read: {why}", file.path);
@@ -44,7 +44,7 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         what: match weighed.verdict {
             Verdict::Fail => "mend what fails, and make the file again".to_owned(),
             Verdict::Pass | Verdict::Conditional | Verdict::Inconclusive => {
-                format!("make the file: {}", weighed.found)
+                format!("make {}", file.path)
             }
         },
         command: file.command.clone(),

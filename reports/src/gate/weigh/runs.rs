@@ -120,7 +120,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
     if blocked {
         weighed.verdict = weighed.verdict.max(Verdict::Inconclusive);
     }
-    history(&counted, &mut weighed);
+    history(wanted, &admitted, &counted, &mut weighed);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
     let step = step(wanted, &weighed, missing, blocked);
     Answer { weighed, step }
@@ -242,20 +242,32 @@ fn settle_quorum(wanted: Wanted<'_>, quorum: Quorum, counted: &[Counted<'_>], we
 }
 
 /// One green after nine reds is said in so many words.
-fn history(counted: &[Counted<'_>], weighed: &mut Weighed) {
+fn history(
+    wanted: Wanted<'_>,
+    admitted: &[(&Exhibit, Option<String>)],
+    counted: &[Counted<'_>],
+    weighed: &mut Weighed,
+) {
     let newest = counted.iter().max_by_key(|run| run.run.judgement.started_utc.clone());
     let bad = counted.iter().filter(|run| run.verdict >= Verdict::Inconclusive).count();
     if let Some(newest) = newest.filter(|newest| newest.verdict <= Verdict::Conditional && bad > 0) {
-        weighed.notes.push(format!(
-            "{} after {bad} that did not pass: all of them count",
-            if newest.verdict == Verdict::Pass { "one PASS" } else { "one CONDITIONAL" }
-        ));
+        let word = newest.verdict.word();
+        weighed.notes.push(format!("one {word} after {bad} that did not pass: all of them count"));
     }
-    let others = weighed.runs.iter().filter(|run| !run.counts && !run.headline.starts_with("PASS")).count();
-    if others > 0 {
+    // Runs of another profile answer another question.
+    let is_hidden = |(exhibit, why_not): &&(&Exhibit, Option<String>)| {
+        exhibit.judged.as_ref().is_ok_and(|run| {
+            let judgement = &run.judgement;
+            why_not.is_some()
+                && judgement.verdict != Verdict::Pass
+                && judgement.variant.profile == wanted.runs.profile
+        })
+    };
+    let hidden = admitted.iter().filter(is_hidden).count();
+    if hidden > 0 {
         weighed.notes.push(format!(
             "{} among those that do not count did not pass by the scenario's own criteria",
-            many(others as u64, "run")
+            many(hidden as u64, "run")
         ));
     }
 }
@@ -271,7 +283,7 @@ fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> O
         (Verdict::Fail, _) => "mend what fails, and run it again".to_owned(),
         (_, true) => "bring back the runs that are gone, or wait until they are out of the window".to_owned(),
         _ if is_elsewhere && missing == 1 => "run it in another environment".to_owned(),
-        _ if is_elsewhere => format!("run it {missing} times in other environments"),
+        _ if is_elsewhere => format!("run it in {missing} environments where it was not tried"),
         _ if runs == 1 => "run it once".to_owned(),
         _ => format!("run it {runs} times"),
     };

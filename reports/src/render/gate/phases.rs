@@ -35,12 +35,7 @@ pub fn text(schedule: &Schedule) -> String {
             phase.title
         );
     }
-    let _ = writeln!(
-        out,
-        "\ncritical path: {} in all\n  {}",
-        weeks(schedule.takes_ns),
-        schedule.critical_path.join(" → ")
-    );
+    let _ = writeln!(out, "\ncritical path: {} in all\n  {}", weeks(schedule.takes_ns), path(schedule));
     if !schedule.together.is_empty() {
         out.push_str("\nmay run at the same time\n");
         for together in &schedule.together {
@@ -61,6 +56,15 @@ pub fn text(schedule: &Schedule) -> String {
         None => out.push_str("\nnext: nothing: every gate is passed\n"),
     }
     out
+}
+
+/// What begins at the same time stands side by side: `a → b + c → d`.
+fn path(schedule: &Schedule) -> String {
+    let mut critical: Vec<&Slot> = schedule.sprints.iter().filter(|slot| slot.critical).collect();
+    critical.sort_by_key(|slot| slot.from_ns);
+    let steps = critical.chunk_by(|a, b| a.from_ns == b.from_ns);
+    let names = steps.map(|step| step.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" + "));
+    names.collect::<Vec<_>>().join(" → ")
 }
 
 fn weeks(ns: u64) -> String {

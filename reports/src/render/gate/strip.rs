@@ -54,8 +54,11 @@ fn draw(values: &[(f64, Verdict)], threshold: f64, comparator: &str) -> String {
     let (from, to) = (least - room, most + room);
     let x = |value: f64| MARGIN + (value - from) / (to - from) * (WIDTH - 2.0 * MARGIN);
     let limit = x(threshold);
-    let (good_from, good_to) =
-        if comparator.starts_with('<') { (MARGIN, limit) } else { (limit, WIDTH - MARGIN) };
+    let (good_from, good_to) = match comparator.get(..1) {
+        Some("<") => (MARGIN, limit),
+        Some(">") => (limit, WIDTH - MARGIN),
+        _ => (limit, limit),
+    };
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} 28\" role=\"img\" aria-label=\"{} values beside the limit\"><rect x=\"{good_from:.1}\" y=\"10\" width=\"{:.1}\" height=\"8\" rx=\"2\" style=\"fill:var(--pass);opacity:.16\"/><line x1=\"{MARGIN}\" x2=\"{:.1}\" y1=\"14\" y2=\"14\" style=\"stroke:var(--line)\"/><line x1=\"{limit:.1}\" x2=\"{limit:.1}\" y1=\"3\" y2=\"25\" style=\"stroke:var(--plot-limit);stroke-width:2\"/>",
         values.len(),

@@ -178,7 +178,7 @@ fn a_file_that_is_old_cut_or_of_the_future_is_no_evidence() {
     history.lcov = Some("SF:a.rs\nLF:100\nLH:99\nend_of_record\n");
     let decided_at = |changed: &str| {
         let mut inputs = history.inputs();
-        inputs.files.get_mut("lcov.info").unwrap().changed = changed.parse().unwrap();
+        inputs.files.get_mut(&super::lcov()).unwrap().changed = changed.parse().unwrap();
         super::plans::alone(&history.gate, &inputs)
     };
     assert_eq!(decided_at("2026-01-31T00:00:00Z").outcome, "PASS");

@@ -76,7 +76,7 @@ fn a_gate_opens_only_when_the_one_before_it_is_passed() {
 fn a_gate_that_was_passed_stays_so_while_its_evidence_grows_old_and_falls_by_what_fails_later() {
     let (plan, mut inputs) = two(vec![green(20)]);
     inputs.circumstances.now = "2026-06-01T12:00:00Z".parse().unwrap();
-    inputs.files.get_mut("lcov.info").unwrap().changed = inputs.circumstances.now;
+    inputs.files.get_mut(&super::lcov()).unwrap().changed = inputs.circumstances.now;
     assert_eq!(decide(&plan, &plan.gates[0], &inputs).outcome, "INCONCLUSIVE", "alone it is stale");
     let decision = decide(&plan, &plan.gates[1], &inputs);
     assert_eq!((decision.outcome, decision.before[0].outcome), ("PASS", "PASS"));
