@@ -143,7 +143,9 @@ pub fn conduct(
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
     }
-    let (program, runs) = (options.program.clone(), options.out.clone());
+    let program = options.program.clone();
+    // A run that goes on lies where it began.
+    let runs = options.resumes.is_none().then(|| options.out.clone());
     let (request, directory) = prepare(plan, options)?;
     observe(Notice::Starting { directory: directory.path().to_owned() });
     let launcher = request.plan.system().launcher(Home {
@@ -158,9 +160,9 @@ pub fn conduct(
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    let unindexed = match &judged {
-        Some(Ok(judged)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
-        Some(Err(_)) | None => None,
+    let unindexed = match (&judged, runs.or_else(|| run_index::home_of(directory.path()))) {
+        (Some(Ok(judged)), Some(runs)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
+        _ => None,
     };
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }

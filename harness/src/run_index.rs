@@ -8,14 +8,15 @@ use reports::run_dir::layout::{SEGMENTS_MAX, segment_log};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Adds a run that has ended to the index of `runs`. The error is a sentence: the run itself is none the worse for it.
 pub fn add(runs: &Path, directory: &Path, judgement: &Judgement) -> Result<(), String> {
     let path = runs.join(index::FILE);
     let failed = |error: io::Error| format!("{}: {error}", path.display());
     let log_sha256 = log_sha256(directory).map_err(failed)?;
-    let within = directory.strip_prefix(runs).unwrap_or(directory);
+    let place = directory.canonicalize().map_err(failed)?;
+    let within = runs.canonicalize().ok().and_then(|runs| place.strip_prefix(runs).ok()).unwrap_or(&place);
     let entry = Entry::of(judgement, log_sha256, within.display().to_string());
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -27,6 +28,12 @@ pub fn add(runs: &Path, directory: &Path, judgement: &Judgement) -> Result<(), S
         .and_then(|_| file.write_all(&line))
         .and_then(|()| file.sync_data())
         .map_err(failed)
+}
+
+/// The directory of runs that a run lies in, if it has an index.
+pub fn home_of(directory: &Path) -> Option<PathBuf> {
+    let runs = directory.canonicalize().ok()?.parent()?.parent()?.to_owned();
+    runs.join(index::FILE).is_file().then_some(runs)
 }
 
 /// Of the bytes of a run's log, segment after segment.

@@ -319,6 +319,9 @@ pub struct PlanArg {
     /// The directory of the runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+    /// An archive that `harness seal` has written, for evidence that asks for signatures; may be repeated
+    #[arg(long = "seal", value_name = "BUNDLE")]
+    pub seals: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

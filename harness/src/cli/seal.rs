@@ -180,21 +180,28 @@ pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
 }
 
 fn verified(args: &VerifyArgs) -> Result<Verified, ExitCode> {
-    let mut keys = Vec::new();
-    for path in &args.keys {
-        keys.push(key_of(path, PublicKey::from_pem)?);
-    }
+    let keys = args.keys.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, _>>()?;
+    verified_by(&args.bundle, &keys)
+}
+
+/// Reads a public key; an error has been shown when this returns one.
+pub(super) fn public_key(path: &Path) -> Result<PublicKey, ExitCode> {
+    key_of(path, PublicKey::from_pem)
+}
+
+/// What a bundle amounts to, with these keys.
+pub(super) fn verified_by(path: &Path, keys: &[PublicKey]) -> Result<Verified, ExitCode> {
     let unreadable = |what: String| {
-        let message = format!("cannot read `{}`: {what}", args.bundle.display());
+        let message = format!("cannot read `{}`: {what}", path.display());
         output::error(&message, Some("name an archive that `harness seal` has written"));
         ExitCode::Usage
     };
-    let found = std::fs::metadata(&args.bundle).map_err(|error| unreadable(error.to_string()))?;
+    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if !found.is_file() {
         return Err(unreadable("it is not a file".to_owned()));
     }
-    let bundle = File::open(&args.bundle).map_err(|error| unreadable(error.to_string()))?;
-    sealing::verify(BufReader::new(bundle), &keys).map_err(|error| refuse(&error))
+    let bundle = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    sealing::verify(BufReader::new(bundle), keys).map_err(|error| refuse(&error))
 }
 
 fn show_verified(args: &VerifyArgs, verified: &Verified) -> ExitCode {

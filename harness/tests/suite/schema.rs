@@ -282,7 +282,8 @@ fn an_editor_finds_no_mistake_in_what_the_harness_takes() {
     let examples = std::fs::read_dir(scenarios.join("examples")).unwrap();
     for entry in std::fs::read_dir(scenarios).unwrap().chain(examples) {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_plan = path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("phases"));
+        if path.extension().is_some_and(|extension| extension == "toml") && !is_plan {
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(editor_finds(&validator, &text), Vec::<String>::new(), "{}", path.display());
             seen += 1;

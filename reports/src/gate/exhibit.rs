@@ -18,6 +18,8 @@ pub struct Exhibit {
     pub scenario: String,
     /// Of the bytes of its log, segment after segment.
     pub log_sha256: String,
+    /// Files of public keys, as the plan names them, that have signed a seal with exactly this log.
+    pub signers: Vec<String>,
     /// The error says why its log cannot be judged.
     pub judged: Result<Box<JudgedRun>, String>,
 }

@@ -3,6 +3,7 @@
 //! A run that is in the index and not in the directory was removed. Checksums continue from line to line, so that a
 //! line that was changed or taken out is found; lines cut off at the end are not, nor is an index that was removed.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
 use notation::framed::{Chain, Lines, Next, TooLong, append};
@@ -59,9 +60,15 @@ pub struct Index {
     pub damaged: Option<String>,
 }
 
-/// Reads an index. A last line that a writer did not finish is no damage.
+/// Reads an index. A last line that a writer did not finish is no damage. A run that went on after an interruption has a
+/// line for each of its ends: the last one counts.
 pub fn read(input: impl BufRead) -> Index {
-    walk(input).0
+    let (mut index, ..) = walk(input);
+    let mut seen = BTreeSet::new();
+    index.entries.reverse();
+    index.entries.retain(|entry| seen.insert(entry.run_id.clone()));
+    index.entries.reverse();
+    index
 }
 
 /// One more line: its bytes, and where in the file it begins. What a writer did not finish is overwritten.
@@ -144,6 +151,15 @@ mod tests {
         let index = read(&*file(3));
         assert_eq!((index.entries, index.damaged), ((0..3).map(entry).collect(), None));
         assert_eq!(read(&b""[..]), Index::default());
+    }
+
+    #[test]
+    fn of_a_run_that_went_on_the_last_end_counts() {
+        let mut bytes = file(2);
+        let later = Entry { verdict: "PASS".into(), log_sha256: "ef".repeat(32), ..entry(0) };
+        let Addition { line, .. } = add(&*bytes, &later).unwrap();
+        bytes.extend(line);
+        assert_eq!(read(&*bytes).entries, [entry(1), later]);
     }
 
     #[test]

@@ -151,6 +151,9 @@ pub struct Runs {
     pub host: Whose,
     pub build: Whose,
     pub environments: Option<Quorum>,
+    /// Files of public keys, from the directory of the plan: a run counts only if it is in a seal that one of them
+    /// has signed. Empty if no signature is asked for.
+    pub signed_by: Vec<String>,
     /// The criteria that the gate asks; all of them if empty. Where others fail, there is no PASS.
     pub criteria: Vec<String>,
 }

@@ -39,6 +39,7 @@ pub(crate) fn ran(day: u32, run: &Run, mut bend: impl FnMut(&mut Header)) -> Exh
         directory: format!("runs/synthetic/{id}"),
         scenario: judgement.scenario.clone(),
         log_sha256: format!("log of {id}, {}", judgement.verdict.word()),
+        signers: Vec::new(),
         judged: Ok(Box::new(JudgedRun { judgement, host, build })),
     }
 }
@@ -61,6 +62,7 @@ pub(crate) fn runs() -> Runs {
         host: Whose::Any,
         build: Whose::Any,
         environments: None,
+        signed_by: Vec::new(),
         criteria: Vec::new(),
     }
 }

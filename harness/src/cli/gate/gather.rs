@@ -1,5 +1,6 @@
 //! What a decision is made from, as it lies on this host: runs, the scenarios of the plan, files of other programs, the time.
 
+use super::signed::Seals;
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
 use crate::exit::ExitCode;
@@ -53,7 +54,8 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
         }
     }
     let scenarios: BTreeSet<&str> = recipes.values().map(|recipe| recipe.name.as_str()).collect();
-    let exhibits = exhibits(&args.runs, &scenarios).map_err(|error| {
+    let seals = Seals::read(gates, args)?;
+    let exhibits = exhibits(&args.runs, &scenarios, &seals).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", args.runs.display());
         output::error(&message, Some("name the directory of your runs with --runs"));
         ExitCode::Usage
@@ -127,7 +129,7 @@ fn read_index(runs: &Path) -> Index {
 }
 
 /// Every run of these scenarios, judged from its log. No directory is no run.
-fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>) -> io::Result<Vec<Exhibit>> {
+fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Vec<Exhibit>> {
     let folders = match directories(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         folders => folders?,
@@ -140,7 +142,7 @@ fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>) -> io::Result<Vec<Exhibit>>
             }
             let scenario = scenario_of(&directory, &folder);
             if scenarios.contains(scenario.as_str()) {
-                found.push(exhibit(&directory, scenario));
+                found.push(exhibit(&directory, scenario, seals));
             }
         }
     }
@@ -177,7 +179,7 @@ fn scenario_of(directory: &Path, folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn exhibit(directory: &Path, scenario: String) -> Exhibit {
+fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
     let judged = match reports::summarise(directory) {
         Ok((summary, _)) => {
             let Identity { host, build, .. } = summary.identity;
@@ -189,6 +191,7 @@ fn exhibit(directory: &Path, scenario: String) -> Exhibit {
         directory: directory.display().to_string(),
         scenario,
         log_sha256: run_index::log_sha256(directory).unwrap_or_default(),
+        signers: seals.signers(directory),
         judged,
     }
 }

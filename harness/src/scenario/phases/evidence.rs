@@ -32,6 +32,7 @@ pub(super) static EVIDENCE: Table = Table {
         &BUILD,
         &ENVIRONMENTS,
         &ENVIRONMENTS_CONDITIONAL,
+        &SIGNED_BY,
         &CRITERIA,
         &FILE,
         &FORMAT,
@@ -111,6 +112,13 @@ static ENVIRONMENTS_CONDITIONAL: Key<Count> = Key {
     form: Count { max: 20, things: "environments that are enough for CONDITIONAL" },
     presence: Presence::Optional("fewer than `environments` fail"),
     says: "In how many environments it has to work for CONDITIONAL or PIVOT.",
+};
+
+static SIGNED_BY: Key<Names> = Key {
+    name: "signed_by",
+    form: Names { example: "[\"keys/ci.pub.pem\"]" },
+    presence: Presence::Optional("no signature is asked for"),
+    says: "Public keys in PEM, from the directory of this file. A run counts only if it is in a seal that one of them has signed.",
 };
 
 static CRITERIA: Key<Names> = Key {
@@ -267,6 +275,7 @@ fn runs(fields: &Fields<'_>, scenario: Given<String>, found: &mut Vec<Mistake>) 
     let build = fields.value(&BUILD, found).map_or(Whose::Any, |at| at.value);
     let pass = fields.value(&ENVIRONMENTS, found);
     let fewer = fields.value(&ENVIRONMENTS_CONDITIONAL, found);
+    let signed_by = fields.value(&SIGNED_BY, found).map(|at| at.value).unwrap_or_default();
     let criteria = fields.value(&CRITERIA, found).map(|at| at.value).unwrap_or_default();
     if let Some(select) = &select
         && let Select::Latest(latest) = select.value
@@ -289,6 +298,7 @@ fn runs(fields: &Fields<'_>, scenario: Given<String>, found: &mut Vec<Mistake>) 
         host,
         build,
         environments: pass.map(|pass| Quorum { pass: pass.value, conditional: fewer.map(|at| at.value) }),
+        signed_by,
         criteria,
     }))
 }
@@ -307,6 +317,7 @@ fn outside(
         "build",
         "environments",
         "environments_conditional",
+        "signed_by",
         "criteria",
     ];
     refuse(fields, &of_runs, "a file", found);

@@ -113,3 +113,41 @@ fn the_plan_of_the_project_says_what_is_missing_and_how_to_get_it() {
     assert!(last.trim().starts_with("cargo deny") || last.trim().starts_with("harness run "), "{last}");
     assert!(std::fs::read_to_string(bench.dir.path().join("p.svg")).unwrap().starts_with("<svg"));
 }
+
+#[test]
+fn a_gate_that_lists_a_key_takes_only_runs_that_it_has_sealed() {
+    let bench = Bench::new("");
+    let plan = std::fs::read_to_string(format!("{SCENARIOS}/phases-demo.toml")).unwrap();
+    let plan = plan
+        .replace("\"examples/gates.toml\"", &format!("\"{SCENARIOS}/examples/gates.toml\""))
+        .replace("profile = \"ci\"\n", "profile = \"ci\"\nsigned_by = [\"key.pub.pem\"]\n");
+    std::fs::write(bench.dir.path().join("plan.toml"), plan).unwrap();
+    for (name, public) in [("key", "key.pub.pem"), ("other", "other.pub.pem")] {
+        let private = format!("{name}.pem");
+        for arguments in [
+            vec!["genpkey", "-algorithm", "ed25519", "-out", &private],
+            vec!["pkey", "-in", &private, "-pubout", "-out", public],
+        ] {
+            let done =
+                Command::new("openssl").args(&arguments).current_dir(bench.dir.path()).output().unwrap();
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    bench.run_demo("ci");
+    let gate = |seals: &[&str]| {
+        let of_plan = ["gate", "demo-pass", "--json", "--phases", "plan.toml"];
+        let done = bench.start_by(bench.command().args(of_plan).args(seals)).end();
+        (done.status.code(), done.stdout)
+    };
+    for name in ["key", "other"] {
+        let (key, out) = (format!("{name}.pem"), format!("{name}.tar"));
+        let sealed = ["seal", "runs/gates/latest", "--key", &key, "--out", &out];
+        assert_eq!(bench.start_by(bench.command().args(sealed)).end().status.code(), Some(0));
+    }
+    let (exit, said) = gate(&[]);
+    assert_eq!(exit, Some(12));
+    assert!(said.contains("it is in no seal that is signed by key.pub.pem"), "{said}");
+    assert_eq!(gate(&["--seal", "other.tar"]).0, Some(12), "another key vouches for nothing");
+    assert_eq!(gate(&["--seal", "other.tar", "--seal", "key.tar"]).0, Some(0));
+    assert_eq!(gate(&["--seal", "nowhere.tar"]).0, Some(64));
+}

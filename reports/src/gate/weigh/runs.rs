@@ -86,13 +86,15 @@ fn wanted(evidence: &Evidence, runs: &Runs) -> String {
         runs.environments.map(|quorum| format!(" in each of {}", many(quorum.pass.into(), "environment")));
     let host = (runs.host == Whose::This).then(|| ", of a host like this one".to_owned());
     let build = (runs.build == Whose::This).then(|| ", of this build".to_owned());
+    let signed = (!runs.signed_by.is_empty())
+        .then(|| format!(", in a seal signed by {}", runs.signed_by.join(" or ")));
     let fresh = evidence.fresh_ns.map(|ns| format!(", at most {} old", units::nanos(ns)));
     let counts = match runs.select {
         Select::All => "; all in that time count, and the worst decides".to_owned(),
         Select::Latest(n) => format!("; the latest {n} count, and the worst decides"),
     };
     let asked = format!("{} of {}", many(runs.runs.into(), "run"), runs.scenario);
-    let parts = [Some(asked), profile, environments, host, build, fresh, Some(counts)];
+    let parts = [Some(asked), profile, environments, host, build, signed, fresh, Some(counts)];
     parts.into_iter().flatten().collect()
 }
 

@@ -85,6 +85,18 @@ fn a_copy_of_a_run_does_not_count_twice() {
 }
 
 #[test]
+fn a_run_that_no_listed_key_has_sealed_does_not_count_where_a_signature_is_asked() {
+    let of = |signers: &[&str]| {
+        let signers = signers.iter().map(|key| (*key).to_owned()).collect();
+        History::of(vec![Exhibit { signers, ..green(20) }])
+            .asking(|runs| runs.signed_by = vec!["ci.pub.pem".into()])
+    };
+    refused(&of(&[]), "it is in no seal that is signed by ci.pub.pem");
+    refused(&of(&["another.pub.pem"]), "it is in no seal that is signed by ci.pub.pem");
+    assert_eq!(of(&["ci.pub.pem"]).decide().outcome, "PASS");
+}
+
+#[test]
 fn one_green_after_nine_reds_is_shown_as_exactly_that() {
     let mut exhibits: Vec<Exhibit> = (10..19).map(red).collect();
     exhibits.push(green(20));

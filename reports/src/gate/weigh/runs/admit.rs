@@ -21,6 +21,7 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
                 Ok(run) => seen
                     .copy(exhibit, run)
                     .or_else(|| altered(wanted, exhibit, run))
+                    .or_else(|| unsigned(wanted, exhibit))
                     .or_else(|| refused(wanted, run)),
             };
             (exhibit, why_not)
@@ -66,6 +67,12 @@ fn altered(wanted: Wanted<'_>, exhibit: &Exhibit, run: &JudgedRun) -> Option<Str
             entry.verdict
         )
     })
+}
+
+fn unsigned(wanted: Wanted<'_>, exhibit: &Exhibit) -> Option<String> {
+    let keys = &wanted.runs.signed_by;
+    let is_signed = keys.is_empty() || keys.iter().any(|key| exhibit.signers.contains(key));
+    (!is_signed).then(|| format!("it is in no seal that is signed by {}", keys.join(" or ")))
 }
 
 fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
