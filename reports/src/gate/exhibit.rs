@@ -16,7 +16,7 @@ pub struct Exhibit {
     pub directory: String,
     /// Of the scenario, as its log has it; that of its directory if the log cannot be read.
     pub scenario: String,
-    /// Of the bytes of its log, segment after segment.
+    /// Of its log; of a run with several, of each, joined.
     pub log_sha256: String,
     /// Files of public keys, as the plan names them, that have signed a seal with exactly this log.
     pub signers: Vec<String>,
