@@ -27,6 +27,7 @@ pub mod phases;
 pub mod plan;
 mod reach;
 mod rehearsal;
+mod relation;
 mod root;
 mod rule;
 mod sampling;

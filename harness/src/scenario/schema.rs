@@ -5,6 +5,7 @@
 
 use super::matrix::MATRIX;
 use super::overlay::UNSET;
+use super::relation;
 use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
 use super::table::{Presence, Table};
 use serde_json::{Map, Value as Json, json};
@@ -49,7 +50,7 @@ fn schema() -> Json {
         "required": required,
         "if": { "required": [MATRIX] },
         "then": { "properties": open(&Json::Object(whole.clone())) },
-        "else": { "properties": whole },
+        "else": { "properties": whole, "allOf": relation::rules() },
     });
     root["properties"][MATRIX] = json!({
         "type": "object",

@@ -1,0 +1,62 @@
+//! What holds of the tables of a file together, as JSON Schemas. They follow the checks; a test holds both to one corpus
+//! of files. They are for files that stand alone: what another file, or a matrix, adds is not in sight of an editor.
+
+use super::rule::without;
+use serde_json::{Value as Json, json};
+
+pub(super) fn rules() -> Vec<Json> {
+    let is = |table: &str, schema: &Json| json!({ "properties": { table: schema }, "required": [table] });
+    let has_not = |table: &str, keys: &[&str]| is(table, &without(keys));
+    let none = |table: &str| json!({ "not": { "required": [table] } });
+    let keeps_size =
+        has_not("fleet", &["workers_min", "workers_max", "coordinators_min", "coordinators_max"]);
+    let has_one = json!({ "properties": { "coordinators": { "const": 1 }, "coordinators_max": false } });
+    let each_stage = |keys: &[&str]| json!({ "properties": { "stage": { "items": without(keys) } } });
+    let partial = json!({ "properties": { "partial": { "const": true } }, "required": ["partial"] });
+    let closed = json!({ "properties": { "model": { "const": "closed" } }, "required": ["model"] });
+    vec![
+        rule(&has_not("sampling", &["pss_every"]), &never_asks(r"^\s*memory\.pss")),
+        rule(&none("fault"), &never_asks(r"^\s*(?:recovery\.time|detection\.time|fault\.)")),
+        rule(&none("fault"), &never_asks(r"\s(?:before|during|after|outside)\s")),
+        rule(&all(&[none("stage"), keeps_size]), &never_asks(r"^\s*scaling\.time")),
+        rule(&runs_nothing(), &never_asks(r"^\s*(?:exits\.nonzero|[a-z.]+\.commands)(?![a-z_])")),
+        rule(&is("fleet", &has_one), &never_asks(r"^\s*balance(?![a-z_])")),
+        rule(&is("fleet", &partial), &json!({ "properties": { "stage": { "maxItems": 0 } } })),
+        rule(&is("load", &closed), &each_stage(&["every"])),
+        rule(&names_no_workload(), &never_asks(r"\{\s*workload")),
+    ]
+}
+
+fn rule(condition: &Json, then: &Json) -> Json {
+    json!({ "if": condition, "then": then })
+}
+
+fn all(conditions: &[Json]) -> Json {
+    json!({ "allOf": conditions })
+}
+
+/// No criterion looks like this.
+fn never_asks(pattern: &str) -> Json {
+    let text = json!({ "not": { "type": "string", "pattern": pattern } });
+    let criterion = json!({ "properties": { "pass": text, "conditional": text } });
+    json!({ "properties": { "criterion": { "items": criterion } } })
+}
+
+/// The one workload, or each of several, is as `one` says.
+fn every_workload(one: &Json) -> Json {
+    let (single, several) = (json!({ "type": "object" }), json!({ "type": "array", "items": one }));
+    json!({
+        "properties": { "workload": { "anyOf": [all(&[single, one.clone()]), several] } },
+        "required": ["workload"],
+    })
+}
+
+/// No worker runs a command.
+fn runs_nothing() -> Json {
+    let kinds = json!({ "enum": ["echo", "sleep", "compute"] });
+    every_workload(&json!({ "properties": { "kind": kinds }, "required": ["kind"] }))
+}
+
+fn names_no_workload() -> Json {
+    every_workload(&without(&["name"]))
+}
