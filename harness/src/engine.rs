@@ -31,7 +31,7 @@ pub(crate) mod tests;
 
 use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};
-use crate::system::{LaunchError, Launcher, Noticed, System};
+use crate::system::{LaunchError, Launcher, PlaceId, System};
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
@@ -438,14 +438,17 @@ impl Run<'_> {
             // The exits are judged.
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: how.clone() }));
         }
-        for notice in &stopped.overwritten {
-            let Noticed::Overwritten { text, .. } = &notice.what else { continue };
-            let alert = match self.written.explains(notice) {
-                Some(text) => Alert { severity: Severity::Info, text },
-                None => Alert { severity: Severity::Minor, text: text.clone() },
-            };
-            self.log.record(Event::Alert(alert));
-        }
+        let mut told_last = stopped.told_last.clone();
+        told_last.retain(|notice| match self.written.explains(notice) {
+            Some(text) => {
+                self.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
+                false
+            }
+            None => true,
+        });
+        let supervisor = watch.agents().get(watch.id_of(PlaceId::Supervisor) as usize);
+        let supervisor = supervisor.filter(|agent| agent.id != 0);
+        Incidents::new(self.log.clone(), 0).noticed(self.clock.now_ns(), &told_last, |_| supervisor);
         for text in stopped.adopted.iter().chain(&stopped.strangers) {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));
         }

@@ -478,8 +478,9 @@ pub struct Stopped {
     pub strangers: Vec<String>,
     /// All that [`System::altered`] has found.
     pub altered: Vec<String>,
-    /// Words of its memory that another program has overwritten, as far as no notice has told so before.
-    pub overwritten: Vec<Notice>,
+    /// Words of its memory that another program has overwritten, and helpers that have died, as far as no notice has told so
+    /// before.
+    pub told_last: Vec<Notice>,
 }
 
 #[cfg(test)]

@@ -77,6 +77,27 @@ raw_enum! {
         /// A word that only its writer may write was not what it had written, and was put back. Details: an
         /// `OwnWord`, the value found, and of a stamp which word of four bytes.
         Overwritten = 22,
+        /// A process without a place ended unrequested; another one follows. Details: pid (0 if it is not known), status,
+        /// a [`Helper`].
+        HelperDied = 23,
+    }
+}
+
+raw_enum! {
+    /// A process of a fleet that has no place in it.
+    pub enum Helper: u64 {
+        Guard = 1,
+        Spare = 2,
+    }
+}
+
+impl Helper {
+    /// As in `ps`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Spare => "spare",
+        }
     }
 }
 

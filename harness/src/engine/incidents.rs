@@ -188,6 +188,14 @@ impl Tracker {
                     let Some(agent) = agent(notice) else { continue };
                     scaled.push((notice, agent, format!("{} from {from} to {to}", agent.name)));
                 }
+                Noticed::HelperDied { name, pid, how } => {
+                    let Some(agent) = agent(notice) else { continue };
+                    let which = if *pid == 0 { String::new() } else { format!(" (pid {pid})") };
+                    let how = format!("lost its {name}{which}: {how}");
+                    let at_ns = at_ns.max(self.began_ns);
+                    events.push(alert(format!("{} (pid {}) {how}", agent.name, agent.pid)));
+                    events.push(incident(agent, IncidentKind::Exit, how, (at_ns, Some(at_ns))));
+                }
                 // Deaths are for the watch, and what a fleet does by load is what it was asked to.
                 Noticed::Died { .. } | Noticed::Started | Noticed::Ended | Noticed::Resized { .. } => {}
                 Noticed::Suspected | Noticed::Hung => {
@@ -405,6 +413,19 @@ mod tests {
     #[test]
     fn a_hang_is_seen_even_if_it_was_not_suspected() {
         assert_eq!(notice(&mut tracker(), 70, Noticed::Hung), [(IncidentKind::Hung, 70, Some(70))]);
+    }
+
+    #[test]
+    fn a_helper_that_dies_is_an_exit_and_critical() {
+        let how = "killed by SIGKILL".to_owned();
+        let died = Noticed::HelperDied { name: "guard", pid: 7, how };
+        let supervisor = agent(1);
+        let notices = [Notice { at_ns: 70, place: PlaceId::Supervisor, what: died }];
+        let events = tracker().noticed(1_000, &notices, |_| Some(&supervisor));
+        let [Event::Alert(_), Event::Incident(incident)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(incident.how, "lost its guard (pid 7): killed by SIGKILL");
+        assert_eq!((incident.from_ns, incident.to_ns), (70, Some(70)));
+        assert_eq!(incident.kind.severity(), Severity::Critical);
     }
 
     #[test]

@@ -381,8 +381,10 @@ impl System for RunningFleet {
         let seen = self.follower.rest().unwrap_or_default();
         let offset = Offset::now(self.zero_ns);
         let all = seen.iter().filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns)));
-        let overwritten = all.filter(|notice| matches!(notice.what, Noticed::Overwritten { .. })).collect();
-        Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone(), overwritten }
+        let is_last =
+            |what: &Noticed| matches!(what, Noticed::Overwritten { .. } | Noticed::HelperDied { .. });
+        let told_last = all.filter(|notice| is_last(&notice.what)).collect();
+        Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone(), told_last }
     }
 
     fn files_left(&self) -> Vec<String> {

@@ -31,6 +31,9 @@ pub enum Noticed {
     Scaled { from: u64, to: u64 },
     /// Another program has written this into a word of its own, and it was put back; also in words.
     Overwritten { word: &'static str, found: u64, text: String },
+    /// A process of the system that has no place in it (its guard, a spare) ended, and nothing had asked it to. Its name,
+    /// its pid (0 if that is not known), and how it ended, in words.
+    HelperDied { name: &'static str, pid: u32, how: String },
     /// In words: why there may have been more notices.
     Unread(String),
 }

@@ -286,7 +286,7 @@ impl FaultFacts {
             .injected_ns
             .is_none_or(|at_ns| begins_ns < at_ns || incident.to_ns.is_some_and(|to_ns| to_ns < at_ns));
         let is_late = incident.from_ns > firing.explains_until_ns();
-        if other || is_late || incident.kind == IncidentKind::Scaled {
+        if other || is_late || matches!(incident.kind, IncidentKind::Scaled | IncidentKind::Exit) {
             return false;
         }
         self.disturbs.remove(&key);

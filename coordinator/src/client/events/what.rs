@@ -1,6 +1,6 @@
 //! What an event can be, with the keys that JSON has for it.
 
-use crate::bus::events::{Event, EventKind};
+use crate::bus::events::{Event, EventKind, Helper};
 use crate::bus::slot::Stage;
 use crate::bus::written::{OwnWord, stamp_word};
 use crate::process::reap::HowEnded;
@@ -103,6 +103,14 @@ pub enum What {
         /// `None` if the coordinator wrote one that this program does not know.
         word: Option<&'static str>,
         found: u64,
+    },
+    /// A process without a place, of which the fleet always has one, ended as nothing had asked it to.
+    HelperDied {
+        /// Its name in `ps`; `None` if the fleet wrote one that this program does not know.
+        name: Option<&'static str>,
+        /// 0 if it is not known.
+        pid: u64,
+        how: String,
     },
     /// Overwritten before they were read. The event's number is that of the first one missing.
     Missed {
@@ -289,6 +297,9 @@ impl What {
                 });
                 Self::Overwritten { word, found: second }
             }
+            EventKind::HelperDied => {
+                Self::HelperDied { name: Helper::from_raw(third).map(Helper::name), pid: first, how: how() }
+            }
         }
     }
 }
@@ -342,6 +353,9 @@ impl fmt::Display for What {
                 let word = word.unwrap_or("a word");
                 write!(f, "overwritten: {word} was {found}, which this process had not written")
             }
+            Self::HelperDied { name, pid, how } => {
+                write!(f, "helper-died {} pid {pid} {how}", name.unwrap_or("unknown"))
+            }
             Self::Missed { count } => write!(f, "missed {count} events, overwritten before they were read"),
         }
     }
@@ -360,7 +374,7 @@ mod tests {
             .map(|kind| What::of(&Event { number: 1, at_ns: 1, kind, place: 0, details: [1; 4] }, 1))
             .collect();
         kinds.push(What::Missed { count: 1 });
-        assert_eq!(kinds.len(), 23);
+        assert_eq!(kinds.len(), 24);
         for kind in kinds {
             let serde_json::Value::Object(mut keys) = serde_json::to_value(&kind).unwrap() else { panic!() };
             let name = keys.remove("kind").unwrap();

@@ -38,6 +38,7 @@ pub fn adopt(launch: &Launch, control: Control, dir: &Path) -> i32 {
         "the supervisor (process {}) has died; process {} has adopted its fleet",
         dead.pid, own.pid
     ));
+    supervisor.guarded.is_due = true;
     supervisor.take_stock();
     control.client_bell().wake();
     let served = match launch.owner.map(open_owner).transpose() {

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use super::places::{Duty, PlaceState};
-use crate::bus::events::EventKind;
+use crate::bus::events::{EventKind, Helper, SELF};
 use crate::bus::fault;
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
@@ -12,6 +12,7 @@ use crate::os::clock::now_ns;
 use crate::plan::restart::Restart;
 use crate::process::fork;
 use crate::process::reap::{HowEnded, reap_any};
+use nix::unistd::Pid;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -22,10 +23,13 @@ impl Supervisor {
         while let Some((pid, how)) = reap_any() {
             if self.spare.as_ref().is_some_and(|spare| spare.pid == pid) {
                 self.spare = None;
+                self.helper_ended(Helper::Spare, pid, how, stopping);
                 continue;
             }
             if self.guarded.by == Some(pid) {
                 self.guarded.by = None;
+                self.guarded.is_due = false;
+                self.helper_ended(Helper::Guard, pid, how, stopping);
                 continue;
             }
             // Any other process is an orphan of the fleet that has ended; its children become orphans next.
@@ -49,6 +53,21 @@ impl Supervisor {
             self.expect_strays(now_ns());
             self.ended(at, status.map_or(HowEnded::Unseen, HowEnded::from_wait), stopping);
         }
+    }
+
+    /// Both only ever end when the fleet does.
+    fn helper_ended(&mut self, helper: Helper, pid: Pid, how: HowEnded, stopping: bool) {
+        if !stopping {
+            self.helper_died(helper, pid.as_raw() as u32, how);
+        }
+    }
+
+    /// The guard or the spare has ended, and nothing had asked it to. A pid of 0: it is not known.
+    pub(super) fn helper_died(&mut self, helper: Helper, pid: u32, how: HowEnded) {
+        self.event(EventKind::HelperDied, SELF, &[pid.into(), how.raw() as u64, helper as u64]);
+        let name = helper.name();
+        let which = if pid == 0 { String::new() } else { format!(" (process {pid})") };
+        self.report(&format!("the fleet's {name}{which} has died: {}; another one follows", how.in_fleet()));
     }
 
     fn ended(&mut self, at: usize, how: HowEnded, stopping: bool) {

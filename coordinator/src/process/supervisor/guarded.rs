@@ -1,8 +1,10 @@
 //! The guard of a fleet, from the supervisor's side: there is one before the first coordinator, and again if it is killed.
 
 use super::{STOP_GRACE, SuperviseError, Supervisor};
+use crate::bus::events::Helper;
 use crate::config::SupervisorDeath;
 use crate::os::clock::now_ns;
+use crate::process::reap::HowEnded;
 use crate::process::{fork, guard};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,6 +24,8 @@ pub(super) struct Guarded {
     pub by: Option<Pid>,
     /// No process of the fleet is older, in clock ticks since the host's start; 0 if that is not known.
     pub since_ticks: u64,
+    /// There is one: its end is not known.
+    pub is_due: bool,
     due_ns: u64,
     /// There was one that could not be started, which has been reported.
     refused: bool,
@@ -45,6 +49,10 @@ impl Supervisor {
         self.guarded.due_ns = now + AGAIN.as_nanos() as u64;
         if guard::is_there() {
             return;
+        }
+        // That of a predecessor, whose end this process is not told.
+        if std::mem::take(&mut self.guarded.is_due) {
+            self.helper_died(Helper::Guard, 0, HowEnded::Unseen);
         }
         let started = guard::reopen().and_then(|reader| self.fork_guard(&reader));
         if let Ok(pid) = started {
@@ -71,6 +79,7 @@ impl Supervisor {
         let errno = match started {
             Ok(pid) => {
                 self.guarded.by = Some(pid);
+                self.guarded.is_due = true;
                 self.guarded.refused = false;
                 return;
             }

@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::children::{children_are_gone, group_is_gone};
 use crate::bus::directory::{add_region, region_path};
 use crate::bus::error::{BusError, Cause, in_words};
-use crate::bus::events::EventKind;
+use crate::bus::events::{EventKind, Helper};
 use crate::bus::fault;
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
@@ -17,6 +17,7 @@ use crate::plan::health::Watch;
 use crate::plan::restart::{Restart, Restarts};
 use crate::process::coordinator::{self, peers};
 use crate::process::pidfd;
+use crate::process::reap::HowEnded;
 use crate::process::{fork, inherited};
 use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
@@ -326,6 +327,9 @@ impl Supervisor {
         let before = self.control.coordinator(index).process.incarnation.load(Ordering::Relaxed);
         let word = u64::from(index) | u64::from(before) << 32;
         let is_sent = alive && nix::unistd::write(&place, &word.to_le_bytes()).is_ok();
+        if !is_sent {
+            self.helper_died(Helper::Spare, pid.as_raw() as u32, HowEnded::Unseen);
+        }
         is_sent.then_some(pid)
     }
 

@@ -1,6 +1,7 @@
 //! The guard, which ends what a fleet has started when no other process of the fleet is left to do so.
 
 use super::{Up, assert_gone, kill, mapped_by, shm, slay, wait_until};
+use coordinator::client::events::{Follower, Seen, What};
 use coordinator::client::{Client, Identity, Task, WorkerRef};
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -49,6 +50,11 @@ fn a_guard_that_is_killed_has_a_successor_and_ends_with_its_fleet() {
     wait_until("there is another", || {
         guard(shm.path()).is_some_and(|found| found != first && found.is_alive())
     });
+    let events = Follower::attach(&up.dir).unwrap().rest().unwrap();
+    let told = |seen: &&Seen| matches!(seen.what, What::HelperDied { .. });
+    let died: Vec<_> =
+        events.iter().filter(told).map(|seen| format!("{} {}", seen.subject, seen.what)).collect();
+    assert_eq!(died, [format!("supervisor helper-died guard pid {} killed by SIGKILL", first.pid)]);
     assert_eq!(up.stop(), Some(0));
     assert_gone(shm.path());
 }

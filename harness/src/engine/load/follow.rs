@@ -51,6 +51,7 @@ impl Following {
                 | Noticed::Hung
                 | Noticed::Scaled { .. }
                 | Noticed::Overwritten { .. }
+                | Noticed::HelperDied { .. }
                 | Noticed::Unread(_) => {}
             }
         }

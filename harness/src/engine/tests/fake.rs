@@ -473,7 +473,7 @@ impl System for Fake {
             cleaned: Vec::new(),
             strangers: Vec::new(),
             altered: Vec::new(),
-            overwritten: self.finds.as_ref().map_or_else(Vec::new, |find| find(self.clock.now_ns())),
+            told_last: self.finds.as_ref().map_or_else(Vec::new, |find| find(self.clock.now_ns())),
         }
     }
 

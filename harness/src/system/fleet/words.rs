@@ -130,6 +130,10 @@ pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
         What::Stopped { .. } => Noticed::Ended,
         What::Scaled { from, to, by: ScaledBy::Load } => Noticed::Resized { from: *from, to: *to },
         What::Scaled { from, to, by: ScaledBy::Operator } => Noticed::Scaled { from: *from, to: *to },
+        What::HelperDied { name, pid, how } => {
+            let pid = u32::try_from(*pid).ok()?;
+            Noticed::HelperDied { name: name.unwrap_or("helper"), pid, how: how.clone() }
+        }
         What::Missed { count } => Noticed::Unread(format!(
             "{count} events of {} were overwritten before they were read",
             seen.source

@@ -141,17 +141,48 @@ fn a_pause_that_an_operator_holds_for_long_does_not_pass() {
     is_inconclusive(&bench, hold, release, "was paused with its whole fleet by process ");
 }
 
+/// A child of the fleet's supervisor, by its name in `ps`.
+fn helper(agents: &[AgentInfo], name: &str) -> i32 {
+    let supervisor = agents.iter().find(|agent| agent.name == "supervisor").unwrap().pid;
+    let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
+    let comm = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let found = children.split_whitespace().find(|pid| comm(pid).trim_end() == name);
+    found.unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_stopped_guard_does_not_pass() {
     let bench = patient(3);
     let guard = std::cell::Cell::new(0);
     let hold = |agents: &[AgentInfo]| {
-        let supervisor = agents.iter().find(|agent| agent.name == "supervisor").unwrap().pid;
-        let children =
-            std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
-        let named = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "guard\n";
-        guard.set(children.split_whitespace().find(named).unwrap().parse().unwrap());
+        guard.set(helper(agents, "guard"));
         send(guard.get(), Signal::SIGSTOP);
     };
     is_inconclusive(&bench, hold, || send(guard.get(), Signal::SIGCONT), "had its guard (pid ");
+}
+
+#[test]
+fn a_guard_or_a_spare_that_is_killed_fails_the_run_although_another_follows() {
+    for name in ["guard", "spare"] {
+        let bench = patient(3);
+        let text = std::fs::read_to_string(bench.file()).unwrap();
+        std::fs::write(bench.file(), text.replace("workers = 3", "workers = 3\nfailover = \"spare\""))
+            .unwrap();
+        let run = bench.start(&["--quiet"]);
+        let agents = run.agents_under_load();
+        let killed = helper(&agents, name);
+        send(killed, Signal::SIGKILL);
+        let done = run.end();
+        let told = format!("{}{}", done.stdout, done.stderr);
+        assert_eq!(done.status.code(), Some(10), "{told}");
+        let verdict = verdict(&bench.latest());
+        let all = verdict["evidence"].as_array().unwrap();
+        let of = |name: &str| all.iter().find(|check| check["name"] == name).unwrap();
+        let incident = of("no undeclared incident");
+        assert_eq!(incident["verdict"], "FAIL", "{told}");
+        let lost = format!("lost its {name} (pid {killed}): killed by SIGKILL");
+        assert!(incident["note"].as_str().unwrap().contains(&lost), "{incident}");
+        assert_eq!(of("log consistent")["verdict"], "PASS", "{told}");
+        bench.assert_nothing_left(&agents);
+    }
 }

@@ -27,7 +27,8 @@ pub struct Incident {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IncidentKind {
-    /// A process ended. Never in an [`Incident`]: an [`super::AgentExit`] that was not expected says more.
+    /// A process ended. In an [`Incident`] only of the supervisor's guard or spare: of an agent, an [`super::AgentExit`] that
+    /// was not expected says more.
     Exit,
     /// A process made no progress for so long that the fleet ended it.
     Hung,

@@ -212,7 +212,7 @@ impl Census {
         if agent.name != *name {
             return Err(format!("agent {} is {}, and not {name}", incident.agent, agent.name));
         }
-        if *kind == IncidentKind::Exit {
+        if *kind == IncidentKind::Exit && agent.role != Role::Supervisor {
             return Err(format!("{name} has ended, and not as an exit"));
         }
         if incident.pid == 0 || incident.how.is_empty() {
