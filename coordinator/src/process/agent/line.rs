@@ -1,6 +1,9 @@
 //! The lines between a worker and its agent program.
 
+mod readable;
+
 use super::fault::AgentFault;
+use readable::interoperable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -117,10 +120,17 @@ impl<'a> Raw<'a> {
             }
             return self.progress.map(|_| Line::Progress).ok_or("it has neither `ok` nor `progress`");
         };
+        let is_given = |value: Option<&RawValue>| value.is_some_and(|value| value.get() != "null");
         if serde_json::from_str(ok.get()).map_err(|_| "`ok` must be true or false")? {
+            if is_given(self.error) {
+                return Err("it has an `error`, although its `ok` is true");
+            }
             let result = self.result.map_or("null", RawValue::get);
             interoperable(result)?;
             return Ok(Line::Reply(Reply::Done(result.as_bytes().to_vec())));
+        }
+        if is_given(self.result) {
+            return Err("it has a `result`, although its `ok` is false");
         }
         let error = match self.error {
             Some(error) => serde_json::from_str(error.get()).map_err(|_| "`error` must be a string")?,
@@ -151,7 +161,8 @@ fn spoilt(line: &[u8], id: &str) -> Option<String> {
     None
 }
 
-/// Where the first object of a line begins that has this id, and whether it is an answer. A long line is not searched.
+/// Where the first object of a line begins that has this id, and whether it is meant as an answer: what shows the task is the
+/// question. A long line is not searched.
 fn object_with(line: &[u8], id: &str) -> Option<(usize, bool)> {
     if line.len() > STRAY_MAX {
         return None;
@@ -159,7 +170,7 @@ fn object_with(line: &[u8], id: &str) -> Option<(usize, bool)> {
     (0..line.len()).filter(|at| line[*at] == b'{').find_map(|at| {
         let first = serde_json::Deserializer::from_slice(&line[at..]).into_iter::<Raw<'_>>().next();
         let raw = first?.ok()?;
-        raw.id().is_some_and(|found| found == id).then(|| (at, raw.ok.is_some()))
+        raw.id().is_some_and(|found| found == id).then(|| (at, raw.ok.is_some() || raw.task.is_none()))
     })
 }
 
@@ -212,61 +223,4 @@ impl Marks {
     pub(super) fn is_answer(&self) -> bool {
         self.id && self.ok
     }
-}
-
-/// Values inside each other that a result may have: more than any known reader of JSON takes by default is of no use.
-pub(super) const DEPTH_MAX: usize = 500;
-
-/// Of the number at the beginning.
-fn number_len(bytes: &[u8]) -> usize {
-    let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
-    bytes.iter().take_while(|byte| of_number(byte)).count()
-}
-
-/// Whether every reader of JSON can read it: what is syntactically right may still be a value that few can.
-fn interoperable(json: &str) -> Result<(), &'static str> {
-    let bytes = json.as_bytes();
-    let (mut depth, mut at) = (0_usize, 0);
-    let mut in_string = false;
-    // The first half of a pair was the last thing.
-    let mut is_open = false;
-    while let Some(byte) = bytes.get(at) {
-        let escaped = (in_string && *byte == b'\\').then(|| bytes.get(at + 1)).flatten();
-        let unit = escaped.filter(|kind| **kind == b'u').and_then(|_| {
-            let digits = bytes.get(at + 2..at + 6).and_then(|digits| std::str::from_utf8(digits).ok());
-            u16::from_str_radix(digits?, 16).ok()
-        });
-        let is_second = unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
-        if is_second != is_open {
-            return Err(
-                "its result has half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character",
-            );
-        }
-        is_open = unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
-        if !in_string && (*byte == b'-' || byte.is_ascii_digit()) {
-            let len = number_len(&bytes[at..]);
-            if json[at..at + len].parse().is_ok_and(f64::is_infinite) {
-                return Err(
-                    "its result has a number that no double can hold, which many readers of JSON refuse",
-                );
-            }
-            at += len;
-            continue;
-        }
-        match byte {
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH_MAX {
-            return Err("its result is nested more than 500 levels deep, which most readers of JSON refuse");
-        }
-        at += match (escaped, unit) {
-            (_, Some(_)) => 6,
-            (Some(_), None) => 2,
-            (None, _) => 1,
-        };
-    }
-    Ok(())
 }

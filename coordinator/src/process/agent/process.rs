@@ -250,14 +250,10 @@ impl Process {
             if let Some(reply) = self.reply(id, watcher)? {
                 // What it wrote before the answer on the other stream.
                 self.read_stderr(&mut |bytes| watcher.output(Stream::Stderr, bytes));
-                self.done = self.done.saturating_add(1);
-                self.is_new = false;
-                let log = std::mem::take(&mut self.log).into();
-                let begun_ns = delivery.begun_ns.unwrap_or_else(now_ns);
-                break Turn::Answered(Answered { reply, log, begun_ns });
+                break Turn::Answered(self.answered(reply, delivery.begun_ns.unwrap_or_else(now_ns)));
             }
             if ended || !open {
-                break self.gone(&delivery)?;
+                break self.gone(&delivery, id)?;
             }
             if self.is_deaf() && !self.has_read(&delivery) {
                 break Turn::NotRead(None);
@@ -273,6 +269,12 @@ impl Process {
         };
         self.earlier.push_back(id.to_owned());
         Ok(turn)
+    }
+
+    fn answered(&mut self, reply: Reply, begun_ns: u64) -> Answered {
+        self.done = self.done.saturating_add(1);
+        self.is_new = false;
+        Answered { reply, log: std::mem::take(&mut self.log).into(), begun_ns }
     }
 
     /// Ends it if its time is over, or if its watcher stops it.

@@ -185,11 +185,24 @@ fn an_answer_that_stands_in_something_else_or_that_few_can_read_is_none() {
     use Blame::Failed;
     for (script, blame, words) in [
         (r#"id; printf '{"x":{"id":"%s","ok":true}}\n' "$i"; cat"#, Failed, "it stands inside another value"),
+        (r#"id; printf '{"x":{"id":"%s"}}\n' "$i"; cat"#, Failed, "it stands inside another value"),
+        (r#"id; printf '[{"id":"%s","result":1}]\n' "$i"; cat"#, Failed, "other text stands before it"),
         (r"id; yes | head -c 100000 | tr -d '\n'; ok 7; cat", Failed, "other text stands before it"),
         (
             r#"id; yes | head -c 70000 | tr -d '\n'; ok "\"$(yes | head -c 70000 | tr -d '\n')\""; cat"#,
             Failed,
             "other text stands before it",
+        ),
+        (r#"id; ok '{"a":1,"b":[{"c":1,"c":2}]}'; cat"#, Failed, "the same key twice"),
+        (
+            r#"id; printf '{"id":"%s","ok":true,"result":1,"error":"no"}\n' "$i"; cat"#,
+            Failed,
+            "it has an `error`, although its `ok` is true",
+        ),
+        (
+            r#"id; printf '{"id":"%s","ok":false,"result":1,"error":"no"}\n' "$i"; cat"#,
+            Failed,
+            "it has a `result`, although its `ok` is false",
         ),
         (r#"id; ok '"\ud83d"'; cat"#, Failed, "half of a surrogate pair"),
         (r#"id; ok '"\ude00"'; cat"#, Failed, "half of a surrogate pair"),
@@ -227,6 +240,21 @@ fn lines_that_are_not_part_of_the_protocol_are_its_log() {
     for line in ["hello\n", "7\n", "[1]\n", "{\"level\":\"info\"}\n", "on stderr\n"] {
         assert!(log.contains(line), "{line}: {log}");
     }
+}
+
+#[test]
+fn a_last_answer_needs_no_line_end_and_half_of_one_is_none() {
+    for end in ["", "; exit 3", "; kill -9 $$"] {
+        let mut agent = speaker(&format!(r#"id; printf '{{"id":"%s","ok":true,"result":7}}' "$i"{end}"#));
+        for started in 1..3 {
+            assert_eq!((done(&mut agent, "1.1.1", "1").as_str(), agent.started()), ("7", started), "{end}");
+        }
+    }
+    hold_to(
+        r#"id; printf '{"id":"%s","ok":true,"result":7' "$i"; exit 3"#,
+        Blame::Died(HowEnded::Exited(3)),
+        "exited with status 3 with the task in hand",
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The end of an agent program: seen, asked for, waited for.
 
-use super::{AgentFault, Delivery, Process, Turn, nanos};
+use super::{AgentFault, Answered, Delivery, Line, Process, Turn, nanos};
 use crate::os::clock::now_ns;
 use crate::process::exec::{Watcher, pause};
 use crate::process::reap::HowEnded;
@@ -14,7 +14,7 @@ const REAP_LOOK: Duration = Duration::from_millis(2);
 
 impl Process {
     /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
-    pub(super) fn gone(&mut self, delivery: &Delivery<'_>) -> Result<Turn, AgentFault> {
+    pub(super) fn gone(&mut self, delivery: &Delivery<'_>, id: &str) -> Result<Turn, AgentFault> {
         let until = now_ns() + nanos(ENDING_MAX);
         while !self.group.leader_has_ended() && now_ns() < until {
             pause(REAP_LOOK);
@@ -24,6 +24,9 @@ impl Process {
         if !self.group.leader_has_ended() {
             return Err(AgentFault::Closed { log });
         }
+        if let Some(answered) = self.last_answer(delivery, id) {
+            return Ok(Turn::Answered(answered));
+        }
         // Not reaped yet, so its group's number is its own until `end`.
         let how = self.how();
         if self.has_read(delivery) {
@@ -31,6 +34,19 @@ impl Process {
         } else {
             Ok(Turn::NotRead(Some(how)))
         }
+    }
+
+    /// A whole answer without its line's end: nothing more can come of a program that has ended. Half a line of one that was
+    /// killed is none.
+    fn last_answer(&mut self, delivery: &Delivery<'_>, id: &str) -> Option<Answered> {
+        if self.stray_line.is_some() || self.buffer.len() > self.line_max {
+            return None;
+        }
+        let Ok(Line::Reply(reply)) = Line::parse(&self.buffer, id) else { return None };
+        self.buffer.clear();
+        self.searched = 0;
+        let begun_ns = delivery.begun_ns.unwrap_or_else(now_ns);
+        Some(self.answered(reply, begun_ns))
     }
 
     /// How the leader has ended, without reaping it.
