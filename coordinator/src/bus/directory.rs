@@ -4,8 +4,10 @@
 //! meets a half-made fleet, and the remains of one can be distinguished from one in the making.
 
 mod held;
+mod integrity;
 
-pub use held::{Held, Integrity};
+pub use held::Held;
+pub use integrity::Integrity;
 
 use super::error::{BusError, Cause};
 use super::fault;
@@ -273,6 +275,18 @@ pub fn find(root: &Path) -> io::Result<Vec<Found>> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Removes what the supervisor `owner` of the fleet `id` has left if it was killed before the fleet had its name. Returns what
+/// was removed. As long as that process lives, nothing is.
+pub fn remove_half_made(root: &Path, id: &str, owner: Identity) -> Option<PathBuf> {
+    let left = |found: &Found| {
+        let is_half_made =
+            found.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        is_half_made && found.id == id && found.owner == Owner::Dead(owner)
+    };
+    let found = find(root).ok()?.into_iter().find(left)?;
+    remove(&found.path).ok().map(|()| found.path)
 }
 
 fn owner_of(dir: &Path) -> Owner {

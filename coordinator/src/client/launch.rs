@@ -1,6 +1,6 @@
 //! Starts a fleet as a child of this process, and makes sure that nothing of it is left afterwards.
 
-use crate::bus::directory::{Held, Integrity, control_path, fleet_dir, region_path};
+use crate::bus::directory::{Held, Integrity, control_path, fleet_dir, region_path, remove_half_made};
 use crate::bus::error::Cause;
 use crate::bus::slot::Stage;
 use crate::bus::view::Control;
@@ -77,6 +77,7 @@ pub fn segment(dir: &Path, coordinator: u32) -> PathBuf {
 #[derive(Debug)]
 pub struct Fleet {
     supervisor: Child,
+    id: String,
     dir: PathBuf,
     /// That very directory, once the fleet is ready: its name may lead to another one later.
     held: Option<Held>,
@@ -132,6 +133,7 @@ pub fn launch(
     let made_by = Identity::of(supervisor.id());
     let mut fleet = Fleet {
         supervisor,
+        id: id.to_owned(),
         dir: fleet_dir(root, id),
         held: None,
         integrity: Integrity::default(),
@@ -391,6 +393,9 @@ impl Fleet {
         if held.is_some_and(|held| remove_with_temporary(held).is_ok()) {
             cleaned.push(self.dir.display().to_string());
         }
+        // A supervisor that was killed while it made the directory.
+        let half_made = self.made_by.and_then(|owner| remove_half_made(self.dir.parent()?, &self.id, owner));
+        cleaned.extend(half_made.map(|path| path.display().to_string()));
         if let Some(root) = self.dir.parent() {
             nested::remove_all(root, &self.marker);
         }

@@ -100,6 +100,55 @@ fn episode(seed: u64, victims: Victims) -> usize {
     found.len()
 }
 
+/// The supervisor alone is killed, at any instant of its first 40 ms: its client ends, and nothing waits for `clean`.
+#[test]
+fn a_supervisor_that_is_killed_while_it_starts_leaves_nothing_to_clean() {
+    let (episodes, seed) = (number("STORM_EPISODES", 24), number("STORM_SEED", 1));
+    for seed in seed..seed + episodes {
+        let mut choice = Random(seed);
+        let ground = Ground::new();
+        // Large enough that its memory takes a moment.
+        let shape = ["--agents", "40", "--coordinators", "4"];
+        let mut client = ground.run(&[&shape[..], &["--", "true"]].concat());
+        let mut found = Vec::new();
+        wait_until("the supervisor is there, or the run is over", || {
+            found = processes(&client);
+            found.len() > 1 || client.try_wait().unwrap().is_some()
+        });
+        let instant = Duration::from_micros(choice.below(40_000));
+        let begun = Instant::now();
+        while begun.elapsed() < instant {
+            std::thread::park_timeout(instant.saturating_sub(begun.elapsed()));
+        }
+        if let Some(supervisor) = found.get(1) {
+            let _ = pidfd_send_signal(&supervisor.fd, Signal::KILL);
+        }
+        wait_until(&format!("seed {seed}: the client ends"), || client.try_wait().unwrap().is_some());
+        let files: Vec<_> = std::fs::read_dir(ground.shm.path()).unwrap().flatten().collect();
+        assert!(files.is_empty(), "seed {seed}: {files:?}");
+        ground.must_be_empty(&format!("seed {seed}"));
+    }
+}
+
+/// Without a client, all that a killed supervisor has made is proven dead by its name or its stamp.
+#[test]
+fn what_a_fleet_without_a_client_leaves_when_it_is_killed_while_it_starts_is_cleaned() {
+    for seed in 1..=number("STORM_EPISODES", 12) {
+        let mut choice = Random(seed);
+        let ground = Ground::new();
+        let mut up = std::process::Command::new(super::PROGRAM);
+        up.args(["up", "--coordinators", "4", "--workers", "10", "--name", "x", "--shm-dir"])
+            .arg(ground.shm.path());
+        up.env("COORDINATOR_SHM_DIR", ground.shm.path()).env("TMPDIR", ground.shm.path());
+        let mut up =
+            up.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_micros(choice.below(40_000)));
+        up.kill().unwrap();
+        up.wait().unwrap();
+        ground.must_be_empty(&format!("seed {seed}"));
+    }
+}
+
 /// Returns what was done, in words.
 fn storm(victims: Victims, default: u64) -> String {
     let (episodes, first) = (number("STORM_EPISODES", default), number("STORM_SEED", 1));
