@@ -8,3 +8,4 @@ pub mod mounts;
 pub mod named;
 pub mod nameless;
 pub mod stop;
+pub mod whereabouts;

@@ -14,6 +14,7 @@ use super::error::SnapshotError;
 use super::file::{open, too_long};
 use super::lines::append;
 use super::record::{AnswerRecord, Body, Header, Kind, OpenTask, Record};
+use crate::os::whereabouts::Whereabouts;
 use notation::framed::Chain;
 use read::{Found, read};
 use serde::{Deserialize, Serialize};
@@ -211,20 +212,14 @@ impl Journal {
     /// # Errors
     /// Another program has removed, cut off, moved or replaced the file.
     pub fn is_there(&self) -> Result<(), SnapshotError> {
-        let Ok(found) = self.file.metadata() else { return Ok(()) };
-        let what = if found.nlink() == 0 {
-            "it was removed, and what is written to it is lost"
-        } else if found.len() < self.committed {
-            "it was cut off by another program, and what stood there is lost"
-        } else {
-            match self.path.metadata() {
-                Ok(named) if (named.dev(), named.ino()) != (found.dev(), found.ino()) => {
-                    "it is another file now, and the journal is the one that had that name"
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    "it has another name now, and the journal is the file under that name"
-                }
-                Ok(_) | Err(_) => return Ok(()),
+        let what = match Whereabouts::of(&self.file, &self.path, self.committed) {
+            Whereabouts::There => return Ok(()),
+            Whereabouts::Removed => "it was removed, and what is written to it is lost",
+            Whereabouts::CutOff => "it was cut off by another program, and what stood there is lost",
+            Whereabouts::Replaced => "it is another file now, and the journal is the one that had that name",
+            Whereabouts::Moved => "it has another name now, and the journal is the file under that name",
+            Whereabouts::Unmounted => {
+                "it is out of reach, because its file system is not mounted there any more, and the journal is on that"
             }
         };
         Err(SnapshotError::Lost { path: self.path.clone(), what })

@@ -2,6 +2,7 @@
 
 use super::journal::numbers;
 use super::{Desk, wait_until};
+use crate::support::wants::{NAMESPACE, has_namespaces};
 use std::process::Command;
 
 /// Says that it has begun; all but the first wait for `go`.
@@ -113,6 +114,39 @@ fn results_and_a_journal_that_are_cut_off_moved_or_replaced_meanwhile_end_the_ru
             desk.touch("go");
             desk.ended(child).with(20).says(&[name, says]);
         }
+    }
+}
+
+#[test]
+fn results_and_a_journal_whose_file_system_is_unmounted_meanwhile_are_named_as_such() {
+    if !has_namespaces() {
+        return;
+    }
+    for (name, says) in
+        [("results", "and the results are on that"), ("journal", "and the journal is on that")]
+    {
+        let desk = Desk::new();
+        desk.write("inputs", "1\n2\n3\n");
+        std::fs::create_dir(desk.path("mounted")).unwrap();
+        let other = if name == "results" { "journal" } else { "results" };
+        let run = format!(
+            "mount -t tmpfs none mounted
+            \"$0\" run --agents 1 --inputs inputs --{name} mounted/it --{other} other -- sh -c \"$1\" & run=$!
+            until [ $(cat begun | wc -l) = 2 ]; do sleep 0.01; done 2>&-
+            umount -l mounted; touch go; wait $run"
+        );
+        let output = Command::new(NAMESPACE[0])
+            .args(&NAMESPACE[1..])
+            .args(["sh", "-c", &run, crate::support::up::PROGRAM, SCRIPT])
+            .current_dir(desk.dir.path())
+            .env("COORDINATOR_SHM_DIR", desk.shm.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(20), "{name}: {said}");
+        let reason =
+            format!("is out of reach, because its file system is not mounted there any more, {says}");
+        assert!(said.contains(&reason) && said.contains("mounted/it"), "{name}: {said}");
     }
 }
 

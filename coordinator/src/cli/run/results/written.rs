@@ -2,6 +2,7 @@
 
 use super::super::patience;
 use super::super::source::PIECE;
+use crate::os::whereabouts::Whereabouts;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
@@ -21,10 +22,13 @@ pub(super) const CUT: &str = "was cut off by another program, and the results th
 const REPLACED: &str = "is another file now, and the results are in the one that had that name";
 /// or has moved.
 const MOVED: &str = "has another name now, and the results are in the file under that name";
+/// What is said of one whose file system was unmounted.
+const UNMOUNTED: &str =
+    "is out of reach, because its file system is not mounted there any more, and the results are on that";
 
 /// Whether the results so far are not, or not all, where a later run would look for them.
 pub(in crate::cli) fn is_elsewhere(error: &str) -> bool {
-    [GONE, CUT, REPLACED, MOVED].iter().any(|what| error.ends_with(what))
+    [GONE, CUT, REPLACED, MOVED, UNMOUNTED].iter().any(|what| error.ends_with(what))
 }
 
 /// A file that results are written to.
@@ -120,18 +124,13 @@ impl Written {
         if self.kind != Kind::Regular {
             return Ok(());
         }
-        let Ok(found) = self.file.metadata() else { return Ok(()) };
-        let what = if found.nlink() == 0 {
-            GONE
-        } else if found.len() < self.len {
-            CUT
-        } else {
-            match self.path.metadata() {
-                Ok(named) if (named.dev(), named.ino()) == (found.dev(), found.ino()) => return Ok(()),
-                Ok(_) => REPLACED,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => MOVED,
-                Err(_) => return Ok(()),
-            }
+        let what = match Whereabouts::of(&self.file, &self.path, self.len) {
+            Whereabouts::There => return Ok(()),
+            Whereabouts::Removed => GONE,
+            Whereabouts::CutOff => CUT,
+            Whereabouts::Replaced => REPLACED,
+            Whereabouts::Moved => MOVED,
+            Whereabouts::Unmounted => UNMOUNTED,
         };
         Err(format!("{} {what}", self.path.display()))
     }
