@@ -89,15 +89,49 @@ pub struct WrittenCell {
     words: [u32; 6],
 }
 
-/// In the order of [`WrittenCell::words`].
-const CELL_WORDS: [OwnWord; 6] = [
-    OwnWord::Pid,
-    OwnWord::Incarnation,
-    OwnWord::Deaths,
-    OwnWord::DeadPid,
-    OwnWord::WaitStatus,
-    OwnWord::DeadStatus,
+/// The words of [`WrittenCell::words`], in their order.
+#[derive(Debug, Clone, Copy)]
+enum CellWord {
+    Pid,
+    Incarnation,
+    Deaths,
+    DeadPid,
+    WaitStatus,
+    DeadStatus,
+}
+
+const CELL_WORDS: [CellWord; 6] = [
+    CellWord::Pid,
+    CellWord::Incarnation,
+    CellWord::Deaths,
+    CellWord::DeadPid,
+    CellWord::WaitStatus,
+    CellWord::DeadStatus,
 ];
+
+impl CellWord {
+    fn word(self) -> OwnWord {
+        match self {
+            Self::Pid => OwnWord::Pid,
+            Self::Incarnation => OwnWord::Incarnation,
+            Self::Deaths => OwnWord::Deaths,
+            Self::DeadPid => OwnWord::DeadPid,
+            Self::WaitStatus => OwnWord::WaitStatus,
+            Self::DeadStatus => OwnWord::DeadStatus,
+        }
+    }
+
+    fn store(self, cell: &ProcessCell, value: u32) {
+        match self {
+            Self::Pid => cell.pid.store(value, Ordering::Release),
+            Self::Incarnation => cell.incarnation.store(value, Ordering::Release),
+            Self::Deaths => cell.deaths.store(value, Ordering::Release),
+            Self::DeadPid => cell.dead_pid.store(value, Ordering::Release),
+            Self::WaitStatus => cell.wait_status.store(value as i32, Ordering::Release),
+            Self::DeadStatus => cell.dead_status.store(value as i32, Ordering::Release),
+        }
+    }
+}
 
 impl WrittenCell {
     /// To be taken right after this process has written there.
@@ -132,23 +166,11 @@ impl WrittenCell {
         }
         for ((word, found), written) in CELL_WORDS.into_iter().zip(found.words).zip(self.words) {
             if found != written {
-                store(cell, word, written);
-                foreign.push(Foreign::new(word, found));
+                word.store(cell, written);
+                foreign.push(Foreign::new(word.word(), found));
             }
         }
         foreign
-    }
-}
-
-fn store(cell: &ProcessCell, word: OwnWord, value: u32) {
-    match word {
-        OwnWord::Pid => cell.pid.store(value, Ordering::Release),
-        OwnWord::Incarnation => cell.incarnation.store(value, Ordering::Release),
-        OwnWord::Deaths => cell.deaths.store(value, Ordering::Release),
-        OwnWord::DeadPid => cell.dead_pid.store(value, Ordering::Release),
-        OwnWord::WaitStatus => cell.wait_status.store(value as i32, Ordering::Release),
-        OwnWord::DeadStatus => cell.dead_status.store(value as i32, Ordering::Release),
-        _ => {}
     }
 }
 
