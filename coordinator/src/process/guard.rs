@@ -19,10 +19,12 @@ use super::pidfd;
 use super::reset::temporary;
 use crate::wire::place::PlaceId;
 use nix::fcntl::OFlag;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{Pid, getppid};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -65,6 +67,39 @@ pub fn reopen() -> nix::Result<OwnedFd> {
     let lifeline = fork::lifeline().ok_or(nix::Error::EBADF)?;
     let path = format!("/proc/self/fd/{}", lifeline.as_raw_fd());
     nix::fcntl::open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
+}
+
+/// Whether a process holds the lifeline that is open here: the fleet has forked it, and it has executed no other program. One
+/// that is gone does not, nor does another user's.
+fn holds(lifeline: BorrowedFd<'_>, pid: u32) -> io::Result<bool> {
+    let own = std::fs::read_link(format!("/proc/self/fd/{}", lifeline.as_raw_fd()))?;
+    let listed =
+        std::fs::read_dir(format!("/proc/{pid}/fd")).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    match listed {
+        Ok(fds) => Ok(fds.into_iter().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|link| link == own))),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EACCES)) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The living processes that this fleet has forked and whose name in `ps` is `wanted`, with their names: proven by its lifeline,
+/// which this process holds too, and by nothing that lies in shared memory.
+///
+/// # Errors
+/// `/proc` cannot be read: there may be more.
+pub fn forked(wanted: impl Fn(&str) -> bool) -> io::Result<Vec<(u32, String)>> {
+    let lifeline = fork::lifeline().ok_or(io::ErrorKind::NotFound)?;
+    let mut found = Vec::new();
+    for process in procfs::process::all_processes().map_err(io::Error::other)?.flatten() {
+        let Ok(stat) = process.stat() else { continue };
+        let pid = stat.pid as u32;
+        if wanted(&stat.comm) && holds(lifeline, pid)? {
+            found.push((pid, stat.comm));
+        }
+    }
+    Ok(found)
 }
 
 /// The fleet that a guard is for.
@@ -152,9 +187,7 @@ impl Guard<'_> {
     }
 
     fn holds_lifeline(&self, pid: u32) -> bool {
-        let own = std::fs::read_link(format!("/proc/self/fd/{}", self.lifeline.as_raw_fd())).ok();
-        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        own.is_some() && fds.into_iter().any(|fd| std::fs::read_link(fd.path()).ok() == own)
+        holds(self.lifeline, pid).unwrap_or(false)
     }
 
     /// The processes that hold the lifeline: those that the fleet has forked and that have executed no other program.

@@ -12,11 +12,13 @@ use crate::bus::fault;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
+use crate::bus::written::{Foreign, OwnWord};
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::process::descent::Marker;
-use crate::process::fork;
 use crate::process::reap::HowEnded;
+use crate::process::{fork, guard};
+use crate::wire::place::PlaceId;
 use nix::sys::signal::Signal;
 use std::path::Path;
 
@@ -79,16 +81,56 @@ fn claim(control: Control, dir: &Path, own: Identity) -> Option<(Identity, Held)
 }
 
 impl Supervisor {
+    /// The process at a place: what the memory says of a living one is believed if the fleet has forked that process, which
+    /// is told by nothing that another program could have written. Otherwise the memory is put right. `forked` are all such
+    /// processes, with their names.
+    fn proven(&mut self, index: u32, forked: &[(u32, String)]) -> Identity {
+        let cell = &self.control.coordinator(index).process;
+        let named = cell.identity();
+        let title = PlaceId::Coordinator(index).to_string();
+        let here = forked.iter().filter(|(_, name)| *name == title).filter_map(|(pid, _)| Identity::of(*pid));
+        let here: Vec<Identity> = here.filter(Identity::is_alive).collect();
+        // One that has just been forked has its parent's name.
+        let supervisor = PlaceId::Supervisor.to_string();
+        let own = std::process::id();
+        let is_new = |(pid, name): &(u32, String)| *pid == named.pid && *pid != own && *name == supervisor;
+        let is_named = here.contains(&named) || here.is_empty() && forked.iter().any(is_new);
+        let proven = match here.first() {
+            _ if is_named => return named,
+            Some(here) => *here,
+            None if named.pid == 0 || !named.is_alive() => return named,
+            // Another process, whose number was written there.
+            None => Identity { pid: 0, start_ticks: 0 },
+        };
+        cell.pid.store(proven.pid, Ordering::Relaxed);
+        cell.start_ticks.store(proven.start_ticks, Ordering::Release);
+        let found = if named.pid == proven.pid {
+            Foreign::new(OwnWord::StartTicks, named.start_ticks)
+        } else {
+            Foreign::new(OwnWord::Pid, named.pid)
+        };
+        self.event(EventKind::Overwritten, index, &found.details());
+        // A word that no coordinator has while it lives; it ends, or serves, by itself.
+        if proven.pid != 0 && cell.life() == Life::Dead {
+            cell.set_life(Life::Live);
+        }
+        proven
+    }
+
     /// Finds out which coordinators are alive, by the control file and by `/proc`.
     fn take_stock(&mut self) {
         let now = now_ns();
         let mut wanted = 0;
+        let is_fleets =
+            |name: &str| matches!(name.parse(), Ok(PlaceId::Supervisor | PlaceId::Coordinator(_)));
+        // If `/proc` cannot be read, there is no better word than that of the memory.
+        let forked = guard::forked(is_fleets).ok();
         for at in 0..self.places.len() {
             let entry = self.control.coordinator(at as u32);
             let cell = &entry.process;
-            let identity = Identity {
-                pid: cell.pid.load(Ordering::Acquire),
-                start_ticks: cell.start_ticks.load(Ordering::Relaxed),
+            let identity = match &forked {
+                Some(forked) => self.proven(at as u32, forked),
+                None => cell.identity(),
             };
             let retiring = entry.retire.load(Ordering::Acquire) != 0;
             let life = cell.life();

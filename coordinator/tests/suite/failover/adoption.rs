@@ -2,6 +2,7 @@
 
 use super::{Fleet, Load, program, shm, slay, wait_until};
 use coordinator::bus::directory;
+use coordinator::bus::events::EventKind;
 use coordinator::bus::view::{Control, Stamped};
 use coordinator::client::Identity;
 use coordinator::client::launch::{Program, launch};
@@ -63,6 +64,45 @@ fn stopped_coordinators_are_adopted_as_well() {
     assert_eq!(fleet.coordinators(), coordinators);
     load.end_whole();
     fleet.stop(shm.path());
+}
+
+#[test]
+fn an_adopter_believes_no_place_that_names_a_process_which_is_not_the_fleets() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 4, 1, &ADOPT);
+    let (before, coordinators) = (fleet.control.owner(), fleet.coordinators());
+    // Nothing puts right what is written from here on.
+    super::kill(before, nix::sys::signal::Signal::SIGSTOP);
+    let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let bystander = Identity::of(other.id()).unwrap();
+    let cell = |index: u32| &fleet.control.coordinator(index).process;
+    cell(1).mark_live(bystander.pid, bystander.start_ticks);
+    cell(2).mark_live(0, 0);
+    // A neighbour.
+    cell(3).mark_live(coordinators[0].pid, coordinators[0].start_ticks);
+    slay(before);
+    wait_until("another supervisor is there", || fleet.is_adopted_after(before));
+    wait_until("its places are right", || fleet.coordinators() == coordinators);
+    assert_eq!([1, 2, 3].map(|place| fleet.events(EventKind::Overwritten, place)), [1; 3]);
+    assert_eq!(fleet.deaths(), 0);
+    let mut load = Load::on(&fleet.up.dir, 20, Duration::from_millis(2));
+    load.answers(100);
+    load.end_whole();
+    // One that has died is followed by another, and the process that its place names now stays out of it.
+    let before = fleet.control.owner();
+    super::kill(before, nix::sys::signal::Signal::SIGSTOP);
+    slay(coordinators[1]);
+    cell(1).mark_live(bystander.pid, bystander.start_ticks);
+    slay(before);
+    wait_until("another supervisor is there", || fleet.is_adopted_after(before));
+    wait_until("there is another coordinator", || {
+        let found = cell(1).identity();
+        found != coordinators[1] && found != bystander && found.is_alive()
+    });
+    fleet.stop(shm.path());
+    assert!(bystander.is_alive());
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]
