@@ -7,7 +7,8 @@ use crate::synthetic::settle::lost;
 use crate::synthetic::{LAUNCHED_NS, MS_NS, SECOND_NS, Synthetic};
 use reports::Verdict;
 use reports::runlog::event::{
-    Alert, CommandDone, Event, FaultStepKind, IncidentKind, Phase, Scaled, Severity, StageFacts, Verify, When,
+    Alert, CommandDone, Event, FaultStepKind, IncidentKind, Phase, SampleMissed, Scaled, Severity,
+    StageFacts, Verify, When,
 };
 use reports::verdict::Check;
 
@@ -86,9 +87,16 @@ fn sweeps_missing(run: &mut Synthetic) {
 
 fn sweeps_late(run: &mut Synthetic) {
     let last = run.sweeps().count() as u64 - 2;
+    let dues: Vec<_> = run.sweeps().map(|sample| (sample.sweep, sample.due_ns)).collect();
+    // So late, the last ones do not come any more.
     run.retain(|event| !matches!(event, Event::Sample(sample) if sample.sweep >= last));
     sweeps(run, |sample| sample.started_ns += 15 * SECOND_NS);
     run.settle();
+    let over_ns = run.sweeps().last().map_or(0, |sample| sample.started_ns + sample.took_ns);
+    for (sweep, due_ns) in dues.into_iter().filter(|(sweep, _)| *sweep >= last) {
+        let reason = "the sweep before it took too long".to_owned();
+        run.add(over_ns.max(due_ns), Event::SampleMissed(SampleMissed { sweep, due_ns, reason }));
+    }
 }
 
 fn pss_missing(run: &mut Synthetic) {

@@ -42,9 +42,11 @@ pub(super) fn canary(metric: MetricId) -> Canary {
         Id::HostLoad => of("host.load max < 8", |run| sweeps(run, |s| s.host.load1 = 12.0)),
         Id::HostSteal => of("host.steal mean < 5%", stolen),
         Id::Balance => of("balance < 5%", uneven),
-        Id::PoolReuse => of("pool.reuse >= 90%", |run| pool(run, |p| p.misses = p.hits)),
+        Id::PoolReuse => of("pool.reuse >= 90%", |run| {
+            pool(run, |p| (p.hits, p.misses) = (p.hits - p.hits / 2, p.hits / 2))
+        }),
         Id::PoolPoisoned => of("pool.poisoned == 0", |run| pool(run, |p| p.poisoned = 1)),
-        Id::Retries => of("retries == 0", |run| pool(run, |p| p.retried = 1)),
+        Id::Retries => of("retries == 0", |run| pool(run, |p| (p.hits, p.retried) = (p.hits + 1, 1))),
         Id::BatchTasks => of("batch.tasks >= 2", single),
         Id::BatchAnswers => of("batch.answers >= 2", single),
         Id::BatchEfficiency => of("batch.efficiency >= 80%", single),

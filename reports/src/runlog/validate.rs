@@ -161,6 +161,7 @@ impl Validator {
                     return Err("a second ledger".into());
                 }
                 plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))?;
+                plan.map_or(Ok(()), |plan| ledger::bounded(ledger, plan, self.bounds.lost_a_process()))?;
                 self.bounds.ledger(ledger)
             }
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
@@ -304,6 +305,12 @@ impl Validator {
             .complete(&header.plan, left)
             .and_then(|()| if self.resumed { Ok(()) } else { whole() })
             .and_then(|()| if self.resumed { Ok(()) } else { self.bounds.complete(header, self.alerted) })
+            .and_then(|()| match self.bounds.load_over_ns(&header.plan) {
+                Some(over_ns) if !self.resumed && !self.alerted => {
+                    self.sweeps.complete(&header.plan, over_ns)
+                }
+                _ => Ok(()),
+            })
             .err()
     }
 
@@ -324,7 +331,7 @@ impl Validator {
         let Some(closed) = closed else { return Err("a second header".into()) };
         self.resumed = true;
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
-        self.sweeps = Sweeps::default();
+        self.sweeps = Sweeps::of_resumed_segment();
         self.faults = Faults::default();
         self.began_ns = 0;
         (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);

@@ -294,3 +294,11 @@ fn faults_and_sizes_that_lie_behind_are_left_out_but_for_the_newest_size() {
     assert_eq!(sizes.take(1_000 * MS), Some(Due::Scale { stage: 2, workers: 7 }));
     assert_eq!((sizes.take(1_400 * MS), sizes.due_ns()), (None, 1_500 * MS));
 }
+
+#[test]
+fn the_clock_is_read_once_after_a_suspension_however_long_and_then_every_minute_again() {
+    let mut calendar = calendar([0, 1_000_000, 1_000_000], 1_000_000, 8);
+    let clocks = |calendar: &mut Calendar, now_ms| due(calendar, now_ms, 1).0.matches("clock").count();
+    let found = [0, 59_999, 60_000, 390_000, 391_000, 419_999, 420_000].map(|ms| clocks(&mut calendar, ms));
+    assert_eq!(found, [1, 0, 1, 1, 0, 0, 1]);
+}

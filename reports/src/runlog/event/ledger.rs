@@ -123,6 +123,13 @@ pub struct CoordinatorLedger {
 }
 
 impl Ledger {
+    /// Every task was answered once, by a worker that was there from its begin to its end.
+    pub fn is_undisturbed(&self) -> bool {
+        let LedgerRow { accepted, answered, failed, in_flight, late, duplicates } = self.client;
+        let renewed = self.pool.map_or(0, |pool| pool.recycled.max(pool.poisoned));
+        accepted == answered && [failed, in_flight, late, duplicates, renewed, self.refused] == [0; 6]
+    }
+
     /// Takes the counts of another segment of the same run.
     pub fn add(&mut self, other: &Self) {
         self.client = self.client.plus(other.client);

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use super::histogram::Extent;
 use super::plan::{utc, workers};
 use crate::runlog::event::{
-    AgentId, AgentInfo, AgentSample, Clock, End, Header, LatencyInterval, LatencyTag, Ledger, LoadModel,
-    Phase, Role, Round, Sample,
+    AgentId, AgentInfo, AgentSample, Clock, End, Header, HostSample, LatencyInterval, LatencyTag, Ledger,
+    LoadModel, Phase, PlanFacts, Role, Round, Sample,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -27,6 +27,14 @@ const SEEN_NS: u64 = SECOND_NS;
 const READ_NS: u64 = 1_000_000;
 /// Nothing that is not in the log takes longer at its end.
 const END_NS: u64 = 600 * SECOND_NS;
+/// By how much two readings of a file system may differ, beside a tenth.
+const READ_BYTES: u64 = 1 << 20;
+/// Switches of a processor between processes in this time take longer.
+const SWITCHES_A_US: u64 = 20;
+/// 57 bits of them are the most that a process can have.
+const ADDRESSES_KIB: u64 = 1 << 47;
+/// Linux numbers no more processes than this.
+const LOAD_MAX: f64 = 4_194_304.0;
 /// No process is started earlier after the start of its host, in ticks.
 const BOOT_TICKS: u64 = 10;
 
@@ -55,8 +63,12 @@ pub(super) struct Bounds {
     started: Option<Timestamp>,
     processors: u64,
     memory_kib: u64,
+    /// Bytes and inodes of /dev/shm; absent if they are not known, or if the run had a file system of its own.
+    shm: Option<(u64, u64)>,
     clock_ns: Option<u64>,
     supervisor_ticks: Option<u64>,
+    /// By how much the harness is older than the fleet.
+    older_ns: u64,
     rows: HashMap<AgentId, Row>,
     /// The newest exit of each agent: incarnation, and when it was seen.
     exits: HashMap<AgentId, (u32, u64)>,
@@ -88,6 +100,7 @@ impl Bounds {
             started: utc(&header.started_utc).ok(),
             processors: header.host.cpus.into(),
             memory_kib: header.host.memory_bytes / 1024,
+            shm: header.plan.private_shm.is_none().then_some((header.host.shm_bytes, header.host.shm_inodes)),
             ..Self::default()
         }
     }
@@ -124,6 +137,11 @@ impl Bounds {
     pub(super) fn introduced(&mut self, agents: &[AgentInfo], t_ns: u64) -> Result<(), String> {
         if let Some(supervisor) = agents.iter().find(|agent| agent.role == Role::Supervisor) {
             self.supervisor_ticks.get_or_insert(supervisor.start_ticks);
+        }
+        if let (Some(supervisor), Some(harness)) =
+            (self.supervisor_ticks, agents.iter().find(|agent| agent.role == Role::Harness))
+        {
+            self.older_ns = supervisor.saturating_sub(harness.start_ticks).saturating_mul(TICK_NS);
         }
         for agent in agents {
             let is_harness = agent.role == Role::Harness;
@@ -221,8 +239,31 @@ impl Bounds {
         if host.steal_ticks.zip(host.cpu_ticks).is_some_and(|(stolen, all)| stolen > all) {
             return Err(format!("sweep {sweep}: more processor time was stolen than there was"));
         }
+        self.memory(host).map_err(|what| format!("sweep {sweep}: {what}"))?;
         for row in &sample.agents {
             self.row(row, sample).map_err(|what| format!("sweep {sweep}: agent {} {what}", row.agent))?;
+        }
+        Ok(())
+    }
+
+    /// The fleet's files are a part of what is used of the file system that they lie in.
+    fn memory(&self, host: &HostSample) -> Result<(), String> {
+        let HostSample { fleet_shm_bytes, fleet_shm_files, shm_used_bytes, shm_used_inodes, .. } = *host;
+        // The two are read one after the other.
+        let with_slack = |used: u64| used.saturating_add(used / 10).saturating_add(READ_BYTES);
+        let beyond = |part: u64, all: u64| all > 0 && part > with_slack(all);
+        if beyond(fleet_shm_bytes, shm_used_bytes) || beyond(fleet_shm_files, shm_used_inodes) {
+            return Err("the fleet's files have more than is used of their file system".into());
+        }
+        if self
+            .shm
+            .is_some_and(|(bytes, inodes)| beyond(shm_used_bytes, bytes) || beyond(shm_used_inodes, inodes))
+        {
+            return Err("more is used of /dev/shm than there is".into());
+        }
+        let [load1, load5, load15] = [host.load1, host.load5, host.load15];
+        if load1.max(load5).max(load15) > LOAD_MAX {
+            return Err("more processes run than any host has".into());
         }
         Ok(())
     }
@@ -239,23 +280,31 @@ impl Bounds {
         if self.memory_kib > 0 && row.rss_kib > self.memory_kib {
             return Err("has more memory than the host");
         }
+        if row.vsz_kib > ADDRESSES_KIB {
+            return Err("has more addresses than any processor knows");
+        }
         let ended = self.exits.get(&row.agent).filter(|(ended, _)| *ended == incarnation);
         if ended.is_some_and(|(_, seen_ns)| started_ns > seen_ns.saturating_add(SEEN_NS)) {
             return Err("had ended");
         }
         let last = self.rows.insert(row.agent, Row { incarnation, cpu_us: row.cpu_us, started_ns });
+        // The harness may be older than the run.
+        let age_ns = if row.agent == 0 { until_ns.saturating_add(self.older_ns) } else { until_ns };
         let used_us = match last.filter(|last| last.incarnation == incarnation) {
             Some(last) => {
                 let since_ns = until_ns.saturating_sub(last.started_ns);
-                Some((row.cpu_us.saturating_sub(last.cpu_us), since_ns))
+                (row.cpu_us.saturating_sub(last.cpu_us), since_ns)
             }
-            // The harness may be older than the run.
-            None => (row.agent != 0).then_some((row.cpu_us, until_ns)),
+            None => (row.cpu_us, age_ns),
         };
         let more = |(us, ns): (u64, u64)| us > self.cpu_most_us(ns);
         let by_commands = row.commands.is_some_and(|commands| more((commands.cpu_us, until_ns)));
-        if used_us.is_some_and(more) || by_commands {
+        if more(used_us) || by_commands {
             return Err("has used more CPU time than has passed");
+        }
+        let switches_most = self.cpu_most_us(age_ns).saturating_mul(SWITCHES_A_US);
+        if row.voluntary_switches.max(row.involuntary_switches) > switches_most {
+            return Err("was switched more often than there was time for");
         }
         Ok(())
     }
@@ -265,6 +314,10 @@ impl Bounds {
         // A quota of one and a half processors is shown as one.
         let all_us = (ns / 1_000).saturating_mul(self.processors.saturating_add(1));
         all_us.saturating_add(all_us / 10).saturating_add(SECOND_NS / 1_000)
+    }
+
+    pub(super) fn lost_a_process(&self) -> bool {
+        self.replaced
     }
 
     pub(super) fn ledger(&self, ledger: &Ledger) -> Result<(), String> {
@@ -295,6 +348,9 @@ impl Bounds {
         if end.harness_cpu_ns / 1_000 > self.cpu_most_us(t_ns) {
             return Err("the harness has used more CPU time than has passed".into());
         }
+        if self.memory_kib > 0 && end.harness_rss_max_kib > self.memory_kib {
+            return Err("the harness had more memory than the host".into());
+        }
         // The kernel adds up the memory in use in strides.
         if end.harness_rss_max_kib < self.harness_rss_kib - self.harness_rss_kib / 4 {
             return Err("the harness had more memory than the most it had".into());
@@ -308,6 +364,10 @@ impl Bounds {
         if plan.shm_bytes > 0 && self.sweeps > 0 && self.in_memory == 0 && !excused && !self.old {
             return Err("no sweep saw anything of the fleet in shared memory".into());
         }
+        if self.in_memory > 0 && self.in_memory < self.sweeps && !excused && !self.old {
+            return Err("a sweep saw nothing of the fleet in shared memory, and others did".into());
+        }
+        self.in_time(plan.task_timeout_ns)?;
         if let (LoadModel::Open, Some(due_ns), Some(drain_ns)) = (plan.load, self.load_due_ns, self.drain_ns)
             && drain_ns < due_ns.saturating_add(plan.duration_ns - plan.duration_ns / 100)
         {
@@ -315,6 +375,23 @@ impl Bounds {
         }
         self.within_time(workers(plan))?;
         self.warm_up.agree().and(self.load.agree())
+    }
+
+    /// When a load that went on for its whole time was over, at the earliest.
+    pub(super) fn load_over_ns(&self, plan: &PlanFacts) -> Option<u64> {
+        self.load_due_ns.filter(|_| !self.old).map(|due_ns| due_ns.saturating_add(plan.duration_ns))
+    }
+
+    /// A task without an answer within its time-out has failed: not every answer came later than that.
+    fn in_time(&self, timeout_ns: u64) -> Result<(), String> {
+        let of = |tag: LatencyTag| self.load.histograms[tag as usize];
+        match of(LatencyTag::TaskFromSend).or(of(LatencyTag::Task)) {
+            Some(extent) if extent.least > timeout_ns && !self.old => Err(format!(
+                "tasks fail without an answer within {timeout_ns} ns, and each answer took {} ns or more",
+                extent.least
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A worker does one task at a time: all of them together have no more time than has passed for each.

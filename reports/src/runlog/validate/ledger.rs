@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::plan;
-use crate::runlog::event::{Ledger, LedgerRow, PlanFacts, Role};
+use crate::runlog::event::{Batches, Ledger, LedgerRow, PlanFacts, Role};
 
 /// Whether both ends agree is for the evidence; this is whether it is a ledger of this fleet.
 pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
@@ -46,4 +46,57 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
         return Err("the client's ledger is not the sum of its rows".into());
     }
     Ok(())
+}
+
+/// Times that a task may be tried, as any scenario may have it: attempts are counted in a byte.
+const ATTEMPTS_MAX: u64 = 256;
+
+/// No end counts more than the tasks of this ledger can have brought about, and none less where nothing has befallen them.
+/// `lost`: a process of the fleet, and with it perhaps counts.
+pub(super) fn bounded(ledger: &Ledger, plan: &PlanFacts, lost: bool) -> Result<(), String> {
+    let most = |row: LedgerRow| {
+        let tasks = row.accepted.saturating_add(ledger.refused).saturating_add(1);
+        tasks.saturating_mul(ATTEMPTS_MAX)
+    };
+    for row in &ledger.coordinators {
+        for (end, counts) in [("client", Some(row.client)), ("coordinator", row.coordinator)] {
+            if counts.is_some_and(|counts| counts.late.max(counts.duplicates) > most(row.client)) {
+                return Err(format!(
+                    "the {end}'s ledger of {} has more late or second answers than its {} tasks can have had",
+                    row.name, row.client.accepted
+                ));
+            }
+        }
+    }
+    let (client, most) = (ledger.client, most(ledger.client));
+    let is_whole = !lost
+        && !ledger.coordinators.is_empty()
+        && ledger.coordinators.iter().all(|row| row.coordinator.is_some());
+    let least = if is_whole { client.answered } else { 0 };
+    let is_plain =
+        is_whole && ledger.is_undisturbed() && plan.tasks_per_round.is_none() && plan.workers_least.is_none();
+    let within = |count: u64, plain: u64| (least..=most).contains(&count) && (!is_plain || count == plain);
+    if let Some(pool) = ledger.pool {
+        let attempts = pool.hits.saturating_add(pool.misses);
+        let plain = client.accepted.saturating_add(pool.retried);
+        if !within(attempts, plain) || pool.retried.max(pool.recycled).max(pool.poisoned) > attempts {
+            return Err(format!(
+                "{} tasks, and workers were used {attempts} times, replaced {} times and asked again {} times",
+                client.accepted,
+                pool.recycled.saturating_add(pool.poisoned),
+                pool.retried
+            ));
+        }
+    }
+    match ledger.batches {
+        Some(Batches { tasks, answers })
+            if !(within(tasks.messages, client.accepted) && within(answers.messages, client.accepted)) =>
+        {
+            Err(format!(
+                "{} tasks, and {} messages to the coordinators and {} from them",
+                client.accepted, tasks.messages, answers.messages
+            ))
+        }
+        _ => Ok(()),
+    }
 }

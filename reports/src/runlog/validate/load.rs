@@ -178,7 +178,9 @@ impl Rounds {
             let (load, warm_up) = (timed(&self.load), timed(&self.warm_up));
             // What no criterion rests on may be left out.
             let left_out = load == 0 && warm_up == 0 && tag != LatencyTag::Task;
-            let whole = load == wanted(&self.load) && (warm_up == 0 || warm_up == wanted(&self.warm_up));
+            // A log has the latencies of the warm-up, or none of them.
+            let without = self.warm_up.latencies == [0; 3];
+            let whole = load == wanted(&self.load) && (without || warm_up == wanted(&self.warm_up));
             if !left_out && !whole {
                 return Err(format!(
                     "{} and {} {what} in warm-up and load, and {warm_up} and {load} latencies of {tag:?}",

@@ -37,6 +37,15 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     utc(&header.started_utc)?;
     shape(&header.plan)?;
     schedule(&header.plan)?;
+    let PlanFacts { workload, pss_every_ns, sample_every_ns, .. } = &header.plan;
+    if workload.is_empty() {
+        return Err("a plan that does not say what its tasks are".into());
+    }
+    if (1..*sample_every_ns).contains(pss_every_ns) {
+        return Err(format!(
+            "PSS is read every {pss_every_ns} ns, and there is a sweep every {sample_every_ns} ns"
+        ));
+    }
     host(&header.host)
 }
 

@@ -10,9 +10,15 @@ pub(super) struct Sweeps {
     next: u64,
     /// Of the first sweep, were it number 0.
     base: Option<i128>,
+    /// Another segment came before.
+    resumed: bool,
 }
 
 impl Sweeps {
+    pub(super) fn of_resumed_segment() -> Self {
+        Self { resumed: true, ..Self::default() }
+    }
+
     /// `excused`: the log has said that sweeps were left out.
     pub(super) fn due(
         &mut self,
@@ -23,7 +29,7 @@ impl Sweeps {
         if sweep < self.next {
             return Err(format!("sweep {sweep} is counted twice"));
         }
-        let skipped = self.base.is_some() && sweep > self.next;
+        let skipped = sweep > self.next && (self.base.is_some() || !self.resumed);
         self.next = sweep.saturating_add(1);
         let Some(plan) = plan else { return Ok(()) };
         if skipped && !excused {
@@ -34,6 +40,18 @@ impl Sweeps {
             return Err(format!("sweep {sweep} was not due when the schedule says"));
         }
         Ok(())
+    }
+
+    /// At the end of a run that was carried out in one segment: sweeps go on until no more rounds come, which is not before
+    /// `load_over_ns`. Each of them is in the log, even if it could not be carried out.
+    pub(super) fn complete(&self, plan: &PlanFacts, load_over_ns: u64) -> Result<(), String> {
+        let next_ns = self.base.map(|base| base + i128::from(self.next) * i128::from(plan.sample_every_ns));
+        match next_ns {
+            Some(next_ns) if next_ns < i128::from(load_over_ns) => {
+                Err(format!("sweep {} was due before the load was over, and is missing", self.next))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
