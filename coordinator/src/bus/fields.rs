@@ -89,7 +89,7 @@ fields! {
         magic layout boot created_unix_ns owner_start owner_namespace owner_pid version epoch coordinators workers
         payload_max depth file within
     }
-    FleetState { stage clients deaths supervisors adoptable beat client_pid client_start client_moves }
+    FleetState { stage clients deaths supervisors adoptable beat client_pid client_start client_moves marker }
     Orders { pause pause_pid pause_start coordinators workers scaled followed }
     ProcessCell {
         start_ticks dead_start dead_seen_ns attached_ns recovered_ns pid life wait_status incarnation deaths dead_pid

@@ -66,6 +66,8 @@ pub struct FleetState {
     pub client_start: AtomicU64,
     /// Odd while that client has tasks that no region holds: it was handed them back, and has not handed them on.
     pub client_moves: AtomicU32,
+    /// The hash of the marker that every program shows which the fleet has started (`process::descent`).
+    pub marker: AtomicU64,
 }
 
 /// What an operator has ordered. Written by the process that holds the lock on the fleet.

@@ -4,7 +4,7 @@
 //! make every reader believe in a death, so its writer looks after it.
 
 use super::slot::{ProcessCell, Stamp};
-use super::sync::{AtomicU32, Ordering};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::raw::raw_enum;
 
 raw_enum! {
@@ -26,6 +26,13 @@ raw_enum! {
         DeadStart = 12,
         DeadStatus = 13,
         Life = 14,
+        Marker = 15,
+        DeadSeen = 16,
+        Attached = 17,
+        Recovered = 18,
+        Closed = 19,
+        LeftUntil = 20,
+        Suspected = 21,
     }
 }
 
@@ -48,6 +55,13 @@ impl OwnWord {
             Self::DeadStart => "process.dead_start",
             Self::DeadStatus => "process.dead_status",
             Self::Life => "process.life",
+            Self::Marker => "control.marker",
+            Self::DeadSeen => "process.dead_seen_ns",
+            Self::Attached => "process.attached_ns",
+            Self::Recovered => "process.recovered_ns",
+            Self::Closed => "own.closed",
+            Self::LeftUntil => "own.left_until",
+            Self::Suspected => "orders.suspected_ns",
         }
     }
 }
@@ -81,11 +95,24 @@ pub fn put_back(word: OwnWord, at: &AtomicU32, written: u32) -> Option<Foreign> 
     })
 }
 
+/// As [`put_back`], of a word of eight bytes.
+pub fn put_back_wide(word: OwnWord, at: &AtomicU64, written: u64) -> Option<Foreign> {
+    let found = at.load(Ordering::Relaxed);
+    (found != written).then(|| {
+        at.store(written, Ordering::Release);
+        Foreign::new(word, found)
+    })
+}
+
 /// What the parent of a place's processes has written there. (The identity is written by the process too, and is the same.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrittenCell {
     start_ticks: u64,
     dead_start: u64,
+    dead_seen_ns: u64,
+    /// When a successor had what a dead one had left, and when nothing waited for it any more; `None` if another process
+    /// writes these.
+    successor_ns: Option<[u64; 2]>,
     words: [u32; 6],
 }
 
@@ -140,6 +167,8 @@ impl WrittenCell {
         Self {
             start_ticks: cell.start_ticks.load(relaxed),
             dead_start: cell.dead_start.load(relaxed),
+            dead_seen_ns: cell.dead_seen_ns.load(relaxed),
+            successor_ns: None,
             words: [
                 cell.pid.load(relaxed),
                 cell.incarnation.load(relaxed),
@@ -151,6 +180,12 @@ impl WrittenCell {
         }
     }
 
+    /// Of a worker's place: its parent writes all of it.
+    pub fn of_worker(cell: &ProcessCell) -> Self {
+        let successor_ns = [&cell.attached_ns, &cell.recovered_ns].map(|at| at.load(Ordering::Relaxed));
+        Self { successor_ns: Some(successor_ns), ..Self::of(cell) }
+    }
+
     /// Nothing is allocated unless a word was overwritten.
     pub fn put_back(&self, cell: &ProcessCell) -> Vec<Foreign> {
         let found = Self::of(cell);
@@ -160,9 +195,11 @@ impl WrittenCell {
             cell.start_ticks.store(self.start_ticks, Ordering::Release);
             foreign.push(Foreign::new(OwnWord::StartTicks, found.start_ticks));
         }
-        if found.dead_start != self.dead_start {
-            cell.dead_start.store(self.dead_start, Ordering::Release);
-            foreign.push(Foreign::new(OwnWord::DeadStart, found.dead_start));
+        foreign.extend(put_back_wide(OwnWord::DeadStart, &cell.dead_start, self.dead_start));
+        foreign.extend(put_back_wide(OwnWord::DeadSeen, &cell.dead_seen_ns, self.dead_seen_ns));
+        if let Some([attached_ns, recovered_ns]) = self.successor_ns {
+            foreign.extend(put_back_wide(OwnWord::Attached, &cell.attached_ns, attached_ns));
+            foreign.extend(put_back_wide(OwnWord::Recovered, &cell.recovered_ns, recovered_ns));
         }
         for ((word, found), written) in CELL_WORDS.into_iter().zip(found.words).zip(self.words) {
             if found != written {

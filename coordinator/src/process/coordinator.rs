@@ -49,6 +49,7 @@ use std::time::Duration;
 use table::Table;
 pub(super) use table::{is_ending, is_leased};
 
+use overwritten::OwnWords;
 pub use takeover::{hand_back, run_successor};
 pub(crate) use workers::{take_consumer, take_producer};
 
@@ -78,6 +79,8 @@ struct Link {
     pid: Option<Pid>,
     /// What this process has written about it, and about those before it.
     written: Option<WrittenCell>,
+    /// The same in its orders: since when it is suspected, or 0.
+    suspected_ns: u64,
     /// It has been seen at work.
     lived: bool,
     /// Queued in the table, waiting for room in the worker's ring.
@@ -108,6 +111,8 @@ struct Coordinator {
     stamp: WrittenStamp,
     /// This process; `None` if `/proc` could not be read.
     own: Option<Identity>,
+    /// `None` until it serves.
+    own_words: Option<OwnWords>,
     table: Table,
     bell: &'static Doorbell,
     from_client: Consumer,
@@ -220,6 +225,7 @@ impl Coordinator {
             epoch: region.state().epoch.load(Ordering::Relaxed),
             stamp: region.written_stamp(),
             own: Identity::of(std::process::id()),
+            own_words: None,
             table: Table::new(region),
             bell: &control.coordinator(index).bell,
             from_client: take_consumer(region.client_down())?,
@@ -343,6 +349,7 @@ impl Coordinator {
 
     fn serve(&mut self) {
         self.serving = true;
+        self.own_words = Some(OwnWords::of(self.control.coordinator(self.index)));
         let mut record = Record::empty();
         self.publish_status(self.census());
         let mut next_scan = Self::tick_after(now_ns());

@@ -156,6 +156,7 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
     let adoptable = launch.policy.supervisor_death == SupervisorDeath::Adopt;
     control.state().adoptable.store(adoptable.into(), Ordering::Release);
     let marker = Marker::new(&launch.id);
+    control.state().marker.store(marker.hash(), Ordering::Release);
     // From here on every program that the fleet starts has it. Forks show what this process was started with; they need no
     // proof, as they are known by pid or die with their parents.
     fork::set_variable(descent::VARIABLE.as_ref(), Some(&marker.appended()));

@@ -18,6 +18,9 @@ use crate::wire::place::PlaceId;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// A process that writes a time while the status is read may be ahead of it by this much.
+const LATE_NS: u64 = 1_000_000_000;
+
 /// Reads a fleet again and again, without becoming its client.
 #[derive(Debug)]
 pub struct Watch {
@@ -207,9 +210,12 @@ fn up_ns(start_ticks: u64) -> u64 {
     since_boot_ns().saturating_sub(start_ticks.saturating_mul(a_tick_ns))
 }
 
+/// Times that cannot be were overwritten: nothing is seen before it happens.
 fn last_death(cell: &ProcessCell) -> Death {
-    let seen_ns = cell.dead_seen_ns.load(Ordering::Acquire);
-    let since = |at: &AtomicU64| Some(at.load(Ordering::Acquire)).filter(|at_ns| *at_ns >= seen_ns);
+    let now = now_ns();
+    let seen_ns = cell.dead_seen_ns.load(Ordering::Acquire).min(now);
+    let since =
+        |at: &AtomicU64| Some(at.load(Ordering::Acquire)).filter(|at_ns| (seen_ns..=now).contains(at_ns));
     Death {
         pid: cell.dead_pid.load(Ordering::Relaxed),
         start_ticks: cell.dead_start.load(Ordering::Relaxed),
@@ -222,7 +228,7 @@ fn last_death(cell: &ProcessCell) -> Death {
 
 fn suspected(since: &AtomicU64, now: u64) -> Option<u64> {
     let since_ns = since.load(Ordering::Acquire);
-    (since_ns > 0).then(|| now.saturating_sub(since_ns))
+    (1..=now).contains(&since_ns).then(|| now - since_ns)
 }
 
 fn coordinator(
@@ -331,7 +337,9 @@ fn worker(
     let progress_ns = slot.own.progress_ns.load(Ordering::Relaxed);
     let task = slot.own.task.load(Ordering::Acquire).checked_sub(1);
     let in_table = task.and_then(|sequence| in_hand.get(&(number, sequence)));
-    let idle_or_busy_ns = (progress_ns > 0).then(|| now.saturating_sub(progress_ns));
+    // Written meanwhile, it may be a moment later than this look.
+    let latest = now.saturating_add(LATE_NS);
+    let idle_or_busy_ns = (1..=latest).contains(&progress_ns).then(|| now.saturating_sub(progress_ns));
     let command = Identity {
         pid: slot.own.command_pid.load(Ordering::Acquire),
         start_ticks: slot.own.command_start.load(Ordering::Relaxed),

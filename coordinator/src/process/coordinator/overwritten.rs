@@ -6,13 +6,43 @@
 
 use super::{Coordinator, SELF, add};
 use crate::bus::events::EventKind;
-use crate::bus::slot::Life;
+use crate::bus::slot::{CoordinatorEntry, Life};
 use crate::bus::sync::Ordering;
-use crate::bus::written::{Foreign, OwnWord, put_back};
+use crate::bus::written::{Foreign, OwnWord, put_back, put_back_wide};
 use crate::os::clock::now_ns;
 use crate::plan::lease::State;
 use crate::process::damage::{Damaged, end_by};
 use crate::wire::AnswerStatus;
+
+/// What this process, or the one before it, has written about it into the control file, and does not change while it serves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnWords {
+    attached_ns: u64,
+    recovered_ns: u64,
+    left_until: u64,
+}
+
+impl OwnWords {
+    pub(super) fn of(entry: &CoordinatorEntry) -> Self {
+        Self {
+            attached_ns: entry.process.attached_ns.load(Ordering::Relaxed),
+            recovered_ns: entry.process.recovered_ns.load(Ordering::Relaxed),
+            left_until: entry.own.left_until.load(Ordering::Relaxed),
+        }
+    }
+
+    fn put_back(self, entry: &CoordinatorEntry) -> impl Iterator<Item = Foreign> {
+        let (cell, own) = (&entry.process, &entry.own);
+        let found = [
+            put_back_wide(OwnWord::Attached, &cell.attached_ns, self.attached_ns),
+            put_back_wide(OwnWord::Recovered, &cell.recovered_ns, self.recovered_ns),
+            put_back_wide(OwnWord::LeftUntil, &own.left_until, self.left_until),
+            // It closes when it has ended.
+            put_back(OwnWord::Closed, &own.closed, 0),
+        ];
+        found.into_iter().flatten()
+    }
+}
 
 impl Coordinator {
     /// Compares all of them: once a tick.
@@ -54,6 +84,8 @@ impl Coordinator {
         let (link, cell) = (&mut self.links[number as usize], &self.region.worker(number).process);
         let Some(written) = link.written else { return };
         let mut foreign = written.put_back(cell);
+        let orders = &self.region.worker(number).orders;
+        foreign.extend(put_back_wide(OwnWord::Suspected, &orders.suspected_ns, link.suspected_ns));
         let raw = cell.life.load(Ordering::Relaxed);
         let life = Life::from_raw(raw);
         link.lived |= life == Some(Life::Live);
@@ -67,8 +99,10 @@ impl Coordinator {
 
     /// The same of this process, which has written who it is; and of the region's stamp, which no process writes.
     fn check_own_place(&mut self) {
-        let cell = &self.control.coordinator(self.index).process;
+        let entry = self.control.coordinator(self.index);
+        let cell = &entry.process;
         let mut foreign = self.region.put_back_stamp(&self.stamp);
+        foreign.extend(self.own_words.into_iter().flat_map(|words| words.put_back(entry)));
         if let Some(own) = self.own {
             foreign.extend(put_back(OwnWord::Pid, &cell.pid, own.pid));
             let found = cell.start_ticks.load(Ordering::Relaxed);

@@ -145,10 +145,12 @@ impl Coordinator {
             let pid = slot.process.pid.load(Ordering::Relaxed);
             let (kind, ns) = match event {
                 HealthEvent::Suspected { since_ns } => {
+                    link.suspected_ns = since_ns;
                     slot.orders.suspected_ns.store(since_ns, Ordering::Release);
                     (EventKind::Suspected, now.saturating_sub(since_ns))
                 }
                 HealthEvent::Healed { suspected_for_ns } => {
+                    link.suspected_ns = 0;
                     slot.orders.suspected_ns.store(0, Ordering::Release);
                     add(&counters.healed);
                     (EventKind::Healed, suspected_for_ns)
@@ -182,10 +184,13 @@ impl Coordinator {
                 continue;
             }
             let own = &other.own;
-            // Another process writes these: they may be anything.
+            // Another process writes these: they may be anything, and no coordinator has more workers than this.
+            let most = self.control.shape().workers_per_coordinator();
             let taken = own.busy.load(Ordering::Relaxed).saturating_add(own.queued.load(Ordering::Relaxed));
-            spare_there =
-                u32::saturating_add(spare_there, own.live.load(Ordering::Relaxed).saturating_sub(taken));
+            spare_there = u32::saturating_add(
+                spare_there,
+                own.live.load(Ordering::Relaxed).min(most).saturating_sub(taken),
+            );
         }
         // Other coordinators see the same idle workers: at most half of what those could take.
         let many = (waiting - spare_here).min(spare_there.div_ceil(2));

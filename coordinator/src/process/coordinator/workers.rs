@@ -68,6 +68,7 @@ impl Coordinator {
         slot.own.command_pid.store(0, Ordering::Release);
         slot.orders.retire.store(0, Ordering::Relaxed);
         slot.orders.suspected_ns.store(0, Ordering::Release);
+        self.links[number as usize].suspected_ns = 0;
         let policy = self.policy;
         #[cfg(feature = "kill-points")]
         let (kill, before) = (self.policy.kill, slot.process.incarnation.load(Ordering::Relaxed));
@@ -83,7 +84,7 @@ impl Coordinator {
         slot.process.record_fork(pid.as_raw() as u32, start_ticks);
         let link = &mut self.links[number as usize];
         (link.pid, link.retiring, link.hung, link.lived) = (Some(pid), false, false, false);
-        link.written = Some(WrittenCell::of(&slot.process));
+        link.written = Some(WrittenCell::of_worker(&slot.process));
         self.by_pid.insert(pid, number);
         let incarnation = slot.process.incarnation.load(Ordering::Relaxed);
         if incarnation > 1 {
@@ -205,7 +206,7 @@ impl Coordinator {
                 self.events.write(now_ns(), EventKind::Stopped, number, &details);
             }
         }
-        self.links[number as usize].written = Some(WrittenCell::of(&slot.process));
+        self.links[number as usize].written = Some(WrittenCell::of_worker(&slot.process));
         departure
     }
 
@@ -310,6 +311,7 @@ impl Coordinator {
         let cell = &self.region.worker(number).process;
         let recovered = now_ns();
         cell.recovered_ns.store(recovered, Ordering::Release);
+        self.links[number as usize].written = Some(WrittenCell::of_worker(cell));
         let seen = cell.dead_seen_ns.load(Ordering::Relaxed);
         let details = [recovered.saturating_sub(seen), requeued];
         self.events.write(recovered, EventKind::Recovered, number, &details);
@@ -380,6 +382,7 @@ impl Link {
             rings,
             pid: None,
             written: None,
+            suspected_ns: 0,
             lived: false,
             waiting: std::collections::VecDeque::new(),
             given_up: std::collections::VecDeque::new(),

@@ -8,7 +8,7 @@ use super::places::PlaceState;
 use crate::bus::events::{EventKind, SELF};
 use crate::bus::slot::Life;
 use crate::bus::sync::Ordering;
-use crate::bus::written::{Foreign, OwnWord, WrittenCell, put_back};
+use crate::bus::written::{Foreign, OwnWord, WrittenCell, put_back, put_back_wide};
 use crate::config::SupervisorDeath;
 use crate::os::clock::now_ns;
 use crate::plan::health::{HealthEvent, Limits, Progress};
@@ -42,6 +42,7 @@ impl Supervisor {
         self.name(SELF, put_back(OwnWord::Supervisors, &state.supervisors, self.supervisors));
         let adoptable = u32::from(self.launch.policy.supervisor_death == SupervisorDeath::Adopt);
         self.name(SELF, put_back(OwnWord::Adoptable, &state.adoptable, adoptable));
+        self.name(SELF, put_back_wide(OwnWord::Marker, &state.marker, self.marker.hash()));
         self.name(SELF, self.control.put_back_stamp(&self.stamp));
         for at in 0..self.places.len() {
             self.check_place(at);

@@ -3,6 +3,7 @@
 use crate::support::up::{PROGRAM, Up, is_empty, kill, shm, wait_until};
 use coordinator::bus::directory::{control_path, region_path};
 use coordinator::bus::fields::{of_control, of_region};
+use coordinator::client::events::{Follower, What};
 use coordinator::client::{Address, Client, Event, Failure, Task, Terms};
 use coordinator::config::FleetShape;
 use nix::sys::signal::Signal;
@@ -232,6 +233,55 @@ fn a_coordinator_whose_state_was_overwritten_names_the_word_and_has_a_successor(
     assert_eq!(text.lines().filter(died).count(), 2, "{text}");
     drop(client);
     assert!(up.stop().is_some());
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_time_or_a_position_that_another_program_has_written_is_put_back_named_and_not_obeyed() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 2, 2, &["--payload-max", "64"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let everyone = up.identities();
+    let mut follower = Follower::attach(&up.dir).unwrap();
+    let words = [
+        ("c0", "workers[1].process.dead_seen_ns", "process.dead_seen_ns"),
+        ("c0", "workers[1].process.attached_ns", "process.attached_ns"),
+        ("c0", "workers[1].process.recovered_ns", "process.recovered_ns"),
+        ("c0", "workers[1].orders.suspected_ns", "orders.suspected_ns"),
+        ("control", "coordinators[1].process.dead_seen_ns", "process.dead_seen_ns"),
+        ("control", "coordinators[1].process.attached_ns", "process.attached_ns"),
+        ("control", "coordinators[1].process.recovered_ns", "process.recovered_ns"),
+        ("control", "coordinators[1].own.closed", "own.closed"),
+        ("control", "coordinators[1].own.left_until", "own.left_until"),
+        ("control", "state.marker", "control.marker"),
+    ];
+    for (file, field, name) in words {
+        let fields = if file == "control" { of_control(&shape) } else { of_region(&shape) };
+        let field = fields.into_iter().find(|known| known.name == field).unwrap();
+        let memory = File::options().read(true).write(true).open(up.dir.join(file)).unwrap();
+        let word = || {
+            let mut word = [0; 8];
+            memory.read_exact_at(&mut word[..field.bytes as usize], field.at).unwrap();
+            u64::from_ne_bytes(word)
+        };
+        let (before, max) = (word(), if field.bytes == 4 { u64::from(u32::MAX) } else { u64::MAX });
+        for found in [7, max] {
+            for _ in 0..4 {
+                client.submit(Address::Any, Task::Echo(b"x"), &Terms::within(FOREVER), 0).unwrap();
+            }
+            client.flush();
+            memory.write_all_at(&found.to_ne_bytes()[..field.bytes as usize], field.at).unwrap();
+            wait_until("it is put back", || word() == before);
+            assert_eq!(failures(&mut client), [], "{}", field.name);
+            let wanted = What::Overwritten { word: Some(name), found };
+            wait_until("it is named", || follower.poll().unwrap().iter().any(|seen| seen.what == wanted));
+        }
+    }
+    assert_eq!(up.identities(), everyone);
+    assert_eq!(client.status().ledger.duplicates, 0);
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
     assert!(is_empty(shm.path()));
 }
 

@@ -122,8 +122,13 @@ fn is_named(field: &Field) -> bool {
             | "dead_pid"
             | "dead_start"
             | "dead_status"
+            | "dead_seen_ns"
+            | "attached_ns"
+            | "recovered_ns"
     ) || field.name.starts_with("stamp.")
-        || field.name == "state.supervisors"
+        || [".own.closed", ".own.left_until", ".orders.suspected_ns", "state.supervisors", "state.marker"]
+            .iter()
+            .any(|end| field.name.ends_with(end))
 }
 
 /// The deaths that the log lists of processes that `/proc` shows at that moment.
@@ -219,6 +224,11 @@ fn known() -> Vec<Case> {
         ("c0", "workers[0].own.executed", u64::MAX, Expected::Fail),
         ("c0", "workers[1].own.executed", u64::MAX / 2, Expected::Fail),
         ("c0", "counters.answered", 0, Expected::NoPassIfNamed),
+        ("c0", "workers[0].process.recovered_ns", u64::MAX, Expected::NoPass),
+        ("c0", "workers[1].orders.suspected_ns", 1, Expected::NoPass),
+        ("control", "coordinators[0].process.dead_seen_ns", u64::MAX, Expected::NoPass),
+        ("control", "coordinators[0].own.left_until", u64::MAX, Expected::NoPass),
+        ("control", "coordinators[0].own.closed", 1, Expected::NoPass),
         ("control", "stamp.owner_pid", 0, Expected::NoPass),
         ("control", "stamp.owner_start", 1, Expected::NoPass),
         ("control", "coordinators[0].process.pid", max, Expected::NoPass),
