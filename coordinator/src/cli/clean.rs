@@ -2,9 +2,12 @@
 
 use super::{FAILED, OK, Place, print};
 use crate::bus::directory::{Held, Owner, control_path};
+use crate::bus::sync::Ordering;
 use crate::bus::view::Control;
 use crate::os::identity::Identity;
+use crate::process::descent::{self, Stranger};
 use crate::process::nested::remove_with_temporary;
+use notation::visible;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -23,6 +26,26 @@ pub(super) struct Args {
 /// supervisor is known.
 fn has_living(dir: &Path) -> bool {
     Control::attach(&control_path(dir)).is_ok_and(|control| control.has_living_coordinator())
+}
+
+/// What the fleet in `dir` had started and what outlived all its processes, the guard too; killed unless this is a rehearsal.
+/// Only of a fleet that this build can read, and whose supervisor was `owner`.
+fn processes(dir: &Path, owner: Identity, end: bool) -> Vec<Stranger> {
+    let Ok(control) = Control::attach(&control_path(dir)) else { return Vec::new() };
+    let marker = control.state().marker.load(Ordering::Acquire);
+    if control.stamped().owner != owner || marker == 0 {
+        return Vec::new();
+    }
+    let mut found: Vec<Stranger> = Vec::new();
+    loop {
+        let now = descent::left_of(marker, end);
+        let new: Vec<_> = now.into_iter().filter(|one| !found.contains(one)).collect();
+        // One that forks and is killed during a search shows its child in the next.
+        if new.is_empty() {
+            return found;
+        }
+        found.extend(new);
+    }
 }
 
 /// Removes what is at `dir`, if that is still the fleet whose supervisor was `owner`.
@@ -61,6 +84,12 @@ pub(super) fn main(args: &Args) -> u8 {
             }
             Owner::Dead(owner) => {
                 dead += 1;
+                let verb = if args.dry_run { "would end" } else { "ended" };
+                for Stranger { pid, name } in processes(&fleet.path, owner, !args.dry_run) {
+                    let name = visible::line(&name);
+                    let _ =
+                        writeln!(text, "{verb} process {pid} ({name}), which that fleet had started: {path}");
+                }
                 if args.dry_run {
                     let _ = writeln!(
                         text,

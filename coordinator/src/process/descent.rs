@@ -7,11 +7,13 @@
 //! and had none when they began.
 
 use super::pidfd;
+use crate::os::identity::Identity;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The variable. A fleet that is started within another one adds its marker to those that are there.
@@ -54,10 +56,8 @@ impl Marker {
         markers.map(|one| Self(one.to_owned())).collect()
     }
 
-    /// The same in every build, and never 0 (FNV-1a).
     pub fn hash(&self) -> u64 {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        self.0.iter().fold(0xcbf2_9ce4_8422_2325, step).max(1)
+        hash(&self.0)
     }
 
     /// The value of [`VARIABLE`] with this marker behind those that this process has inherited.
@@ -72,15 +72,7 @@ impl Marker {
 
     /// Whether the process that has this pid now shows the marker.
     pub fn of(&self, pid: u32) -> Descent {
-        let environment = match environment(pid) {
-            Ok(environment) => environment,
-            Err(descent) => return descent,
-        };
-        let is_marked = |variable: &[u8]| {
-            let value = variable.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
-            value.is_some_and(|all| all.split(|byte| *byte == SEPARATOR).any(|one| one == self.0))
-        };
-        if environment.split(|byte| *byte == 0).any(is_marked) { Descent::Proven } else { Descent::Unproven }
+        shows(pid, |one| one == self.0)
     }
 
     /// Kills the child of this process that has this pid, if it is proven to descend from the fleet. Returns whether it was.
@@ -103,26 +95,92 @@ impl Marker {
     /// Kills every process of the host that is proven to descend from the fleet, and not older than `since_ticks` (in clock
     /// ticks since the host's start). Returns how many there were.
     pub fn end_all(&self, since_ticks: u64) -> usize {
-        /// `PF_KTHREAD` of linux/sched.h.
-        const KERNEL: u32 = 0x20_0000;
         let mut ended = 0;
-        for process in procfs::process::all_processes().into_iter().flatten().flatten() {
-            let pid = process.pid as u32;
-            // Opened before the proof: from then on the descriptor cannot mean another process.
-            let Ok(fd) = pidfd::open(pid) else { continue };
-            let is_candidate =
-                process.stat().is_ok_and(|stat| stat.starttime >= since_ticks && stat.flags & KERNEL == 0);
-            // Of another user's process the environment cannot even be opened.
-            if is_candidate
-                && File::open(format!("/proc/{pid}/environ")).is_ok()
-                && self.of(pid) == Descent::Proven
-            {
+        each_that_shows(
+            since_ticks,
+            |one| one == self.0,
+            |_, fd| {
                 pidfd::kill(fd);
                 ended += 1;
-            }
-        }
+            },
+        );
         ended
     }
+}
+
+/// The processes of the host that are proven to descend from a fleet whose marker has this hash, other than this process and its
+/// ancestors; killed if `end` says so. Of a fleet that is dead: no other process is left to end them.
+pub fn left_of(hash_of_marker: u64, end: bool) -> Vec<Stranger> {
+    let own = ancestors();
+    let mut found = Vec::new();
+    each_that_shows(
+        0,
+        |one| hash(one) == hash_of_marker,
+        |pid, fd| {
+            if !own.contains(&pid) {
+                found.push(Stranger::new(pid));
+                if end {
+                    pidfd::kill(fd);
+                }
+            }
+        },
+    );
+    found
+}
+
+/// This process, and those that it descends from.
+fn ancestors() -> Vec<u32> {
+    let mut all = vec![std::process::id()];
+    while let Some(parent) =
+        all.last().and_then(|pid| Identity::of(*pid)?.parent()).filter(|parent| *parent > 0)
+    {
+        let parent = parent as u32;
+        if all.contains(&parent) {
+            break;
+        }
+        all.push(parent);
+    }
+    all
+}
+
+/// Calls `each` with every process of the host that shows a marker which `is_it`, and that is not older than `since_ticks`; the
+/// descriptor cannot mean another process.
+fn each_that_shows(since_ticks: u64, is_it: impl Fn(&[u8]) -> bool, mut each: impl FnMut(u32, OwnedFd)) {
+    /// `PF_KTHREAD` of linux/sched.h.
+    const KERNEL: u32 = 0x20_0000;
+    for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+        let pid = process.pid as u32;
+        // Opened before the proof.
+        let Ok(fd) = pidfd::open(pid) else { continue };
+        let is_candidate =
+            process.stat().is_ok_and(|stat| stat.starttime >= since_ticks && stat.flags & KERNEL == 0);
+        // Of another user's process the environment cannot even be opened.
+        if is_candidate
+            && File::open(format!("/proc/{pid}/environ")).is_ok()
+            && shows(pid, &is_it) == Descent::Proven
+        {
+            each(pid, fd);
+        }
+    }
+}
+
+/// Whether the process that has this pid now shows a marker which `is_it`.
+fn shows(pid: u32, is_it: impl Fn(&[u8]) -> bool) -> Descent {
+    let environment = match environment(pid) {
+        Ok(environment) => environment,
+        Err(descent) => return descent,
+    };
+    let is_marked = |variable: &[u8]| {
+        let value = variable.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|all| all.split(|byte| *byte == SEPARATOR).any(&is_it))
+    };
+    if environment.split(|byte| *byte == 0).any(is_marked) { Descent::Proven } else { Descent::Unproven }
+}
+
+/// The same in every build, and never 0 (FNV-1a).
+fn hash(marker: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    marker.iter().fold(0xcbf2_9ce4_8422_2325, step).max(1)
 }
 
 /// Whether a process is proven to be of this process's fleet: it shows the marker, or is a child. A coordinator is a fork that

@@ -192,3 +192,49 @@ fn a_coordinator_that_stands_still_does_not_outlive_its_supervisor_for_long() {
     drop(up);
     clean(shm.path());
 }
+
+#[test]
+fn what_outlives_the_guard_too_is_ended_by_clean_and_no_other_process_is() {
+    let (shm, dir) = (shm(), tempfile::tempdir().unwrap());
+    let up = Up::start(shm.path(), 2, 1, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let daemons = [0, 1].map(|coordinator| daemon(&mut client, coordinator, dir.path()));
+    let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let bystander = Identity::of(other.id()).unwrap();
+    let mut all = up.identities();
+    all.push(guard(shm.path()).unwrap());
+    drop(client);
+    // In one instant: none of them sees another die.
+    for process in &all {
+        kill(*process, Signal::SIGSTOP);
+    }
+    for process in all {
+        slay(process);
+    }
+    drop(up);
+    assert!(daemons.iter().all(Identity::is_alive));
+    let said = |extra: &[&str]| {
+        let mut command = std::process::Command::new(super::PROGRAM);
+        let output = command
+            .arg("clean")
+            .args(extra)
+            .arg("--shm-dir")
+            .arg(shm.path())
+            .env("TMPDIR", shm.path())
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let rehearsed = said(&["--dry-run"]);
+    assert!(daemons.iter().all(Identity::is_alive));
+    let cleaned = said(&[]);
+    for daemon in &daemons {
+        let of = format!("process {} (sleep), which that fleet had started", daemon.pid);
+        assert!(rehearsed.contains(&format!("would end {of}")), "{rehearsed}");
+        assert!(cleaned.contains(&format!("ended {of}")), "{cleaned}");
+    }
+    wait_until("what its workers had started is gone", || daemons.iter().all(Identity::is_gone));
+    assert!(bystander.is_alive());
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_gone(shm.path());
+}
