@@ -324,6 +324,19 @@ pub(crate) fn in_words_at(path: &Path, error: &std::io::Error) -> String {
     }
 }
 
+/// Why a file at `path` cannot be made or made longer, and what to do where that is known.
+pub(crate) fn ungrown(path: &Path, error: &std::io::Error) -> String {
+    let Some(errno) = Errno::from_io_error(error) else { return error.to_string() };
+    match (Cause::of(path, "", 0, errno), getrlimit(Resource::Fsize).current) {
+        (Cause::NoSpaceLeft { .. }, _) => "no space is left there (free some)".to_owned(),
+        (Cause::FileSize { .. }, Some(limit)) => {
+            format!("it may not have more than {limit} bytes (raise `ulimit -f`)")
+        }
+        (Cause::FileSize { .. }, None) => "it has as many bytes as its file system allows".to_owned(),
+        (cause, _) => cause.to_string(),
+    }
+}
+
 /// The directory that the file system of `path` is mounted at.
 fn mount_of(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

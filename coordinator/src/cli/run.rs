@@ -356,7 +356,7 @@ fn refused(refusal: Refusal) -> u8 {
             USAGE
         }
         Refusal::Copy(error) => {
-            print::error(error, "free some space there, or set TMPDIR to a directory with more");
+            print::error(error, "TMPDIR names another directory for temporary files");
             UNFIT
         }
         Refusal::Io(error) => {

@@ -16,7 +16,13 @@ const TRIES: u32 = 16;
 /// The temporary directory does not exist, is full, or may not be written to.
 pub fn nameless() -> io::Result<File> {
     let dir = std::env::temp_dir();
-    within(&dir).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", dir.display())))
+    within(&dir).map_err(|error| {
+        let words = format!(
+            "a temporary file in {}: {error}; TMPDIR names another directory for them",
+            dir.display()
+        );
+        io::Error::new(error.kind(), words)
+    })
 }
 
 fn within(dir: &Path) -> io::Result<File> {

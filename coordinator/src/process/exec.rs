@@ -21,6 +21,7 @@ pub(super) use wait::{pause, wait_for};
 
 use super::pidfd;
 use super::reap::HowEnded;
+use crate::bus::error::ungrown;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
@@ -155,7 +156,7 @@ pub enum ExecError {
     Output { stream: Stream, path: PathBuf, source: io::Error },
     #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::explain(.source))]
     Start { program: OsString, tries: u32, source: io::Error },
-    #[error("the command has more output than can be kept: {path}: {source}; free some space there", path = .path.display())]
+    #[error("the command has more output than can be kept: {path}: {why}", path = .path.display(), why = ungrown(.path, .source))]
     Spool { path: PathBuf, source: io::Error },
     #[error("cannot watch the command: {0}")]
     Watch(#[from] io::Error),

@@ -10,6 +10,7 @@ use super::pipe::{self, Input, Live, Piece};
 use super::results::{Done, digest};
 use super::task::{self, Doer, Job, OwnStop, Spec};
 use super::template::Values;
+use crate::bus::error::ungrown;
 use lines::{LINE_MAX, Lines};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -408,7 +409,11 @@ impl Source {
             }
             Err(error) if pipe::is_of_copy(&error) => {
                 let dir = std::env::temp_dir();
-                Err(Refusal::Copy(format!("cannot copy {name} to {}: {error}", dir.display())))
+                Err(Refusal::Copy(format!(
+                    "cannot copy {name} to {}: {}",
+                    dir.display(),
+                    ungrown(&dir, &error)
+                )))
             }
             Err(error) => Err(Refusal::Io(format!("cannot read {name}: {error}"))),
         }

@@ -1,6 +1,7 @@
 //! Tasks that run other programs (commands, the agent program, canaries), and the reset of the worker after each.
 
 use super::{STATUS_FENCED, Worker};
+use crate::bus::error::ungrown;
 use crate::bus::sync::Ordering;
 use crate::os::identity::Identity;
 use crate::process::agent::{Agent, AgentFault, Answered, Blame, Reply, Request, Times};
@@ -304,9 +305,9 @@ fn fill_reply(
     answer.started_ns = begun_ns;
     match (reply, spool) {
         (Reply::Done(result), Some(spool)) if result.len() + log.len() > room => {
-            let unkept = |error| {
-                let at = spool.dir().display();
-                format!("the agent program's answer cannot be kept: {at}: {error}; free some space there")
+            let unkept = |error: std::io::Error| {
+                let (at, why) = (spool.dir().display(), ungrown(spool.dir(), &error));
+                format!("the agent program's answer cannot be kept: {at}: {why}")
             };
             let mut spooled =
                 Spooled { stdout: spool.keep("stdout", &result).map_err(unkept)?, stderr: None };

@@ -183,7 +183,8 @@ fn a_task_whose_output_cannot_be_kept_fails_with_a_reason_and_the_others_do_not(
         assert!(said.contains("task \"large\": the command has more output than can be kept: "), "{said}");
         let rows = desk.last(kept[1]);
         let large = &rows["large"];
-        assert!(large["error"].as_str().unwrap().contains("File too large"), "{large}");
+        let why = large["error"].as_str().unwrap();
+        assert!(why.contains("bytes (raise `ulimit -f`)") && !why.contains("free some"), "{large}");
         assert_eq!((&large["status"], &large["stdout"]), (&"refused".into(), &"".into()));
         assert!(rows["small"]["stdout"] == *"y\n".repeat(400_000));
         assert_eq!(spools(&desk), 0);
@@ -274,4 +275,15 @@ fn ten_failures_are_told_and_the_rest_counted() {
     let told = ended.stderr.lines().filter(|line| line.contains("exited with status 1")).count();
     assert_eq!(told, 10, "{}", ended.stderr);
     ended.says(&["error: 12 of 25 tasks failed: 10 of them above, and 2 more"]);
+}
+
+#[test]
+fn a_temporary_directory_that_is_not_there_is_named_as_such() {
+    let desk = Desk::new();
+    let mut command = desk.command(&["--agents", "1", "--", "true"]);
+    let output = command.env("TMPDIR", "/no/such/directory").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(20), "{said}");
+    assert!(said.contains("a temporary file in /no/such/directory: No such file"), "{said}");
+    assert!(said.contains("TMPDIR names another directory"), "{said}");
 }
