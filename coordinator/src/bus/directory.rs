@@ -277,9 +277,10 @@ pub fn find(root: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Removes what the supervisor `owner` of the fleet `id` has left if it was killed before the fleet had its name. Returns what
-/// was removed. As long as that process lives, nothing is.
-pub fn remove_half_made(root: &Path, id: &str, owner: Identity) -> Option<PathBuf> {
+/// Removes what the supervisor `owner` of the fleet that was to be in `dir` has left if it was killed before the fleet had its
+/// name. Returns what was removed. As long as that process lives, nothing is.
+pub fn remove_half_made(dir: &Path, owner: Identity) -> Option<PathBuf> {
+    let (root, id) = (dir.parent()?, dir.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_prefix('-')?);
     let left = |found: &Found| {
         let is_half_made =
             found.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));

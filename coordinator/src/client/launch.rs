@@ -77,7 +77,6 @@ pub fn segment(dir: &Path, coordinator: u32) -> PathBuf {
 #[derive(Debug)]
 pub struct Fleet {
     supervisor: Child,
-    id: String,
     dir: PathBuf,
     /// That very directory, once the fleet is ready: its name may lead to another one later.
     held: Option<Held>,
@@ -133,7 +132,6 @@ pub fn launch(
     let made_by = Identity::of(supervisor.id());
     let mut fleet = Fleet {
         supervisor,
-        id: id.to_owned(),
         dir: fleet_dir(root, id),
         held: None,
         integrity: Integrity::default(),
@@ -394,7 +392,7 @@ impl Fleet {
             cleaned.push(self.dir.display().to_string());
         }
         // A supervisor that was killed while it made the directory.
-        let half_made = self.made_by.and_then(|owner| remove_half_made(self.dir.parent()?, &self.id, owner));
+        let half_made = self.made_by.and_then(|owner| remove_half_made(&self.dir, owner));
         cleaned.extend(half_made.map(|path| path.display().to_string()));
         if let Some(root) = self.dir.parent() {
             nested::remove_all(root, &self.marker);

@@ -42,11 +42,9 @@ pub(super) fn canary(metric: MetricId) -> Canary {
         Id::HostLoad => of("host.load max < 8", |run| sweeps(run, |s| s.host.load1 = 12.0)),
         Id::HostSteal => of("host.steal mean < 5%", stolen),
         Id::Balance => of("balance < 5%", uneven),
-        Id::PoolReuse => of("pool.reuse >= 90%", |run| {
-            pool(run, |p| (p.hits, p.misses) = (p.hits - p.hits / 2, p.hits / 2))
-        }),
+        Id::PoolReuse => of("pool.reuse >= 90%", half_missed),
         Id::PoolPoisoned => of("pool.poisoned == 0", |run| pool(run, |p| p.poisoned = 1)),
-        Id::Retries => of("retries == 0", |run| pool(run, |p| (p.hits, p.retried) = (p.hits + 1, 1))),
+        Id::Retries => of("retries == 0", one_retry),
         Id::BatchTasks => of("batch.tasks >= 2", single),
         Id::BatchAnswers => of("batch.answers >= 2", single),
         Id::BatchEfficiency => of("batch.efficiency >= 80%", single),
@@ -132,6 +130,14 @@ fn uneven(run: &mut Synthetic) {
 
 fn pool(run: &mut Synthetic, bend: impl Fn(&mut Pool)) {
     ledger(run, |ledger| ledger.pool.iter_mut().for_each(&bend));
+}
+
+fn half_missed(run: &mut Synthetic) {
+    pool(run, |p| (p.hits, p.misses) = (p.hits - p.hits / 2, p.hits / 2));
+}
+
+fn one_retry(run: &mut Synthetic) {
+    pool(run, |p| (p.hits, p.retried) = (p.hits + 1, 1));
 }
 
 /// Every message was published alone.

@@ -17,7 +17,7 @@ mod workloads;
 use std::sync::Arc;
 
 use super::event::{
-    AgentExit, AgentId, Agents, CommandDone, End, EndReason, Event, Header, Phase, PlanFacts, Record,
+    AgentExit, AgentId, Agents, CommandDone, End, EndReason, Event, Header, Ledger, Phase, PlanFacts, Record,
     Resumes, Round, Sample, When, WorkloadLatency,
 };
 use agents::Census;
@@ -156,20 +156,24 @@ impl Validator {
                 Ok(())
             }
             Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
-            Event::Ledger(ledger) => {
-                if std::mem::replace(&mut self.ledger, true) {
-                    return Err("a second ledger".into());
-                }
-                plan.map_or(Ok(()), |plan| ledger::check(ledger, plan))?;
-                plan.map_or(Ok(()), |plan| ledger::bounded(ledger, plan, self.bounds.lost_a_process()))?;
-                self.bounds.ledger(ledger)
-            }
+            Event::Ledger(ledger) => self.ledger(ledger, plan),
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
             Event::End(end) => {
                 self.ended = Some(end.clone());
                 self.bounds.end(end, (record.t_ns, self.t_ns))
             }
         }
+    }
+
+    fn ledger(&mut self, ledger: &Ledger, plan: Option<&PlanFacts>) -> Result<(), String> {
+        if std::mem::replace(&mut self.ledger, true) {
+            return Err("a second ledger".into());
+        }
+        if let Some(plan) = plan {
+            ledger::check(ledger, plan)?;
+            ledger::bounded(ledger, plan, self.bounds.lost_a_process())?;
+        }
+        self.bounds.ledger(ledger)
     }
 
     fn introduced(&mut self, event: &Agents, plan: Option<&PlanFacts>, t_ns: u64) -> Result<(), String> {
