@@ -56,7 +56,8 @@ impl Distribution {
         }
         self.histogram.add(other).map_err(|e| e.to_string())?;
         self.min_ns = self.min_ns.min(other.min());
-        self.max_ns = self.max_ns.max(max_ns);
+        // What a log says of its maximum may contradict its histogram.
+        self.max_ns = self.max_ns.max(max_ns).max(self.min_ns);
         self.sum_ns += other.mean() * other.len() as f64;
         Ok(())
     }

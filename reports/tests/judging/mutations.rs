@@ -19,6 +19,8 @@ use harmless::HARMLESS;
 const GENUINE: &[u8] = include_bytes!("../fixtures/v2/pass/run.log");
 /// The same, of a later version: its ledger has the use of the workers and batches.
 const GENUINE_LATER: &[u8] = include_bytes!("../fixtures/v2/pass-2.6/run.log");
+/// One with two workloads, commands before and after, a worker that was killed and a coordinator that was paused.
+const GENUINE_RICH: &[u8] = include_bytes!("../fixtures/v2/rich/run.log");
 
 fn records(genuine: &[u8]) -> Vec<Record> {
     // Its 120 rounds are too few for a p99.
@@ -220,7 +222,7 @@ fn allowed(path: &str, how: &str) -> Option<usize> {
 
 #[test]
 fn a_genuine_log_passes() {
-    for genuine in [GENUINE, GENUINE_LATER] {
+    for genuine in [GENUINE, GENUINE_LATER, GENUINE_RICH] {
         let log = log_of(records(genuine).into_iter().map(|r| (r.t_ns, r.event)).collect());
         let (judgement, _) = reports::judge_log(log.as_slice()).unwrap();
         assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
@@ -246,6 +248,36 @@ fn a_clock_that_is_read_twice_at_once_does_not_pass() {
     assert!(!passes(&records));
 }
 
+/// Every change of a log, with the records that it leaves.
+fn each_change(genuine: &[Record], judge: &mut dyn FnMut(&str, &'static str, &[Record])) {
+    for at in chosen(genuine) {
+        for (path, how, record) in mutants(&genuine[at]) {
+            let mut records = genuine.to_vec();
+            records[at] = record;
+            judge(&path, how, &records);
+        }
+    }
+    for (at, record) in genuine.iter().enumerate() {
+        let path = format!("record.{}", kind(&record.event));
+        let mut without = genuine.to_vec();
+        without.remove(at);
+        judge(&path, "removed", &without);
+        let mut twice = genuine.to_vec();
+        twice.insert(at, record.clone());
+        judge(&path, "repeated", &twice);
+    }
+}
+
+#[test]
+fn the_judge_has_a_word_for_every_single_change_of_a_run_with_faults_and_workloads() {
+    let (genuine, mut tried, mut passed) = (records(GENUINE_RICH), 0, 0);
+    each_change(&genuine, &mut |_, _, records| {
+        tried += 1;
+        passed += u32::from(passes(records));
+    });
+    assert!(tried > 3_000 && passed < tried / 2, "{passed} of {tried}");
+}
+
 #[test]
 fn no_single_change_of_a_genuine_log_passes_unless_it_is_harmless() {
     let (mut missed, mut used, mut tried) = (BTreeMap::new(), BTreeSet::new(), 0);
@@ -259,22 +291,7 @@ fn no_single_change_of_a_genuine_log_passes_unless_it_is_harmless() {
         }
     };
     for genuine in [GENUINE, GENUINE_LATER].map(records) {
-        for at in chosen(&genuine) {
-            for (path, how, record) in mutants(&genuine[at]) {
-                let mut records = genuine.clone();
-                records[at] = record;
-                judge(&path, how, &records);
-            }
-        }
-        for (at, record) in genuine.iter().enumerate() {
-            let path = format!("record.{}", kind(&record.event));
-            let mut without = genuine.clone();
-            without.remove(at);
-            judge(&path, "removed", &without);
-            let mut twice = genuine.clone();
-            twice.insert(at, record.clone());
-            judge(&path, "repeated", &twice);
-        }
+        each_change(&genuine, &mut judge);
     }
     assert!(tried > 6_000, "{tried}");
     let missed: Vec<String> = missed.iter().map(|((path, how), n)| format!("{path} {how} ({n})")).collect();
