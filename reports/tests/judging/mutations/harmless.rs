@@ -66,5 +66,4 @@ pub(super) const HARMLESS: &[(&str, &str, &str)] = &[
     ("end.ended_utc", "null", "for people; the run's clock counts"),
     ("t_ns", "*", "between the times of the records beside it"),
     ("record.clock", "*", "for people; the run's clock counts"),
-    ("record.latency*", "removed", "of the warm-up, which is not judged"),
 ];
