@@ -59,6 +59,7 @@ impl RunDir {
     }
 
     /// The same, to write this segment.
+    #[must_use]
     pub fn at_segment(self, segment: u32) -> Self {
         Self { segment, ..self }
     }

@@ -60,6 +60,7 @@ impl Starts {
     }
 
     /// What is left after the first `count`.
+    #[must_use]
     pub fn after(mut self, count: u64) -> Self {
         for _ in 0..count {
             if self.next().is_none() {
