@@ -12,6 +12,7 @@ mod compare;
 pub mod compare_args;
 mod doctor;
 mod gate;
+mod history;
 #[cfg(test)]
 mod keys;
 mod list;
@@ -79,6 +80,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Plan(args) => plan::plan(&args),
         Verb::List(args) => list::list(&args),
         Verb::Compare(args) => compare::compare(&args),
+        Verb::History(args) => history::history(&args),
         Verb::Baseline(args) => baseline::baseline(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

@@ -120,6 +120,21 @@ def correlation(a, b):
     return {"pairs": [list(pair) for pair in zip(a, b)], "correlation": float(stats.spearmanr(a, b).statistic)}
 
 
+def change(values):
+    values = np.array(values)
+    n = len(values)
+    splits = range(3, n - 2)
+    found = [stats.ttest_ind(values[at:], values[:at], equal_var=True) for at in splits]
+    best = int(np.argmax([abs(f.statistic) for f in found]))
+    at = splits[best]
+    return {
+        "values": values.tolist(),
+        "at": at,
+        "by": float(values[at:].mean() - values[:at].mean()),
+        "chance": float(min(1.0, found[best].pvalue * len(splits))),
+    }
+
+
 chances = [0.001, 0.04, 0.03, 0.2, 0.008, 0.9]
 print(f"scipy {scipy.__version__}, statsmodels {statsmodels.__version__}", file=sys.stderr)
 json.dump(
@@ -138,6 +153,11 @@ json.dump(
         "correlations": [
             correlation([1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 1.0, 4.0, 3.0, 9.0]),
             correlation([1.0, 1.0, 2.0, 3.0], [5.0, 4.0, 4.0, 0.0]),
+        ],
+        "changes": [
+            change(np.concatenate([random.normal(0, 0.05, 13), random.normal(0.1, 0.05, 7)])),
+            change(random.normal(0, 0.05, 20)),
+            change(random.normal(0, 0.05, 6)),
         ],
         "holm": {"chances": chances, "adjusted": multipletests(chances, method="holm")[1].tolist()},
     },

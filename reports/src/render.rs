@@ -4,6 +4,7 @@ pub mod compare;
 pub mod csv;
 mod faults;
 pub mod gate;
+pub mod history;
 pub mod hlog;
 pub mod html;
 pub mod json;

@@ -3,6 +3,7 @@
 //! Pure functions over `(hours, value)` points, medians of buckets, so that a spike does not move them; and over
 //! counts. Deliberately absent: time stamps and thresholds of its own.
 
+mod change;
 mod effect;
 mod line;
 mod ranks;
@@ -10,6 +11,7 @@ mod shape;
 mod share;
 mod trend;
 
+pub use change::{Change, changes};
 pub use effect::{Effect, Method};
 pub use ranks::{higher_by_chance, holm, least_chance, rank_correlation};
 pub use share::{rank_interval, share_interval};

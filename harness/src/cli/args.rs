@@ -1,6 +1,6 @@
 //! The arguments of every verb, and its help.
 
-use super::compare_args::{BaselineArgs, CompareArgs};
+use super::compare_args::{BaselineArgs, CompareArgs, HistoryArgs};
 pub use super::variant_args::VariantArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -63,6 +63,9 @@ pub enum Verb {
     /// Keep runs to compare later ones with, in a file that belongs in git
     #[command(before_help = "Example:  harness baseline set smoke runs/smoke")]
     Baseline(BaselineArgs),
+    /// Show every figure from run to run, and between which commits it changed
+    #[command(before_help = "Example:  harness history runs/smoke --html history.html")]
+    History(HistoryArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),

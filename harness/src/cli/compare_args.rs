@@ -68,6 +68,12 @@ pub struct OneLimit {
     share: f64,
 }
 
+impl OneLimit {
+    pub(crate) fn share(&self) -> f64 {
+        self.share
+    }
+}
+
 impl LimitArgs {
     pub(crate) fn limits(&self) -> Limits {
         let usual = limit(LIMIT).map_or(0.1, |limit| limit.share);
@@ -175,4 +181,26 @@ pub struct BaselineListArgs {
     /// The directory of the baselines
     #[arg(value_name = "DIR", default_value = "baselines")]
     pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// Directories with runs in them, runs, and files of lines that --lines has printed (.jsonl)
+    #[arg(value_name = "RUNS", default_value = "runs")]
+    pub sources: Vec<PathBuf>,
+    /// Only runs of this scenario
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// The smallest change of a level that is named
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = limit)]
+    pub least: OneLimit,
+    /// Draw a page with every figure over the runs
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Print each run as a line of JSON, to be kept: append it to a file that ends in .jsonl
+    #[arg(long, conflicts_with = "json")]
+    pub lines: bool,
+    /// Print one JSON array instead of text
+    #[arg(long)]
+    pub json: bool,
 }

@@ -254,3 +254,28 @@ fn a_signal_ends_the_run_that_goes_on_and_begins_no_other() {
     assert_eq!(child.wait().unwrap().code(), Some(21), "{rest:?}");
     assert!(!rest.iter().any(|line| line.starts_with("run 2 of 4")), "{rest:?}");
 }
+
+#[test]
+fn a_history_names_the_commits_between_which_a_figure_changed_also_from_kept_lines() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    for number in 0..12 {
+        run(&at.join("runs"), &format!("run-{number:02}"), if number < 7 { 1.0 } else { 1.3 }, |run| {
+            let header = run.header();
+            header.build.git = format!("c{number:02}");
+            header.started_utc = format!("2026-01-02T03:{number:02}:00Z");
+        });
+    }
+    let shown = harness(at, &["history", "runs", "--html", "history.html"]);
+    assert_eq!(code(&shown), 0, "{}", words(&shown));
+    assert!(words(&shown).contains("between commits c06 and c07"), "{}", words(&shown));
+    let html = std::fs::read_to_string(at.join("history.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains("between commits c06 and c07"));
+    let lines = harness(at, &["history", "runs", "--lines"]);
+    std::fs::write(at.join("kept.jsonl"), &lines.stdout).unwrap();
+    std::fs::remove_dir_all(at.join("runs")).unwrap();
+    let kept = harness(at, &["history", "kept.jsonl", "kept.jsonl"]);
+    assert_eq!(kept.stdout, shown.stdout, "{}", words(&kept));
+    std::fs::write(at.join("bad.jsonl"), "{}\n").unwrap();
+    assert_eq!(code(&harness(at, &["history", "bad.jsonl"])), 64);
+}

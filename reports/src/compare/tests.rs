@@ -328,3 +328,57 @@ fn a_watched_figure_that_is_named_is_judged() {
     let found = compare(&sides, None, &Limits { single, ..limits() }).unwrap();
     assert_eq!(word(&found, name), (Word::Undecided, true));
 }
+
+/// Twenty commits, a run of each; from `planted` on every run is slower.
+fn twenty(seed: u64, planted: usize, slow: f64) -> Vec<History> {
+    let mut maker = Maker::new(seed, 0.03);
+    let line = |at: usize| {
+        let mut run = maker.run(if at < planted { 1.0 } else { slow });
+        run.commit = format!("c{at:02}");
+        run.started_utc = format!("2026-01-{:02}T03:04:05Z", at + 1);
+        HistoryLine { run, terms: terms() }
+    };
+    let mut lines: Vec<HistoryLine> = (0..20).map(line).collect();
+    lines.reverse();
+    History::of(lines, 0.05)
+}
+
+#[test]
+fn the_planted_commit_is_found_among_twenty() {
+    let mut found = 0;
+    for seed in 0..50 {
+        let planted = 3 + (seed as usize * 7) % 14;
+        let histories = twenty(seed, planted, 1.3);
+        let figure = histories[0].figures.iter().find(|figure| figure.name == "task.time p50").unwrap();
+        let is_it = |change: &Changed| {
+            change.is_worse
+                && change.first_commit == format!("c{planted:02}")
+                && change.last_commit == format!("c{:02}", planted - 1)
+        };
+        found += usize::from(figure.changes.iter().any(is_it));
+    }
+    // One run in 20 has a bad time on the host, which may hide where a change near an end began.
+    assert!(found >= 40, "{found} of 50");
+}
+
+#[test]
+fn twenty_clean_commits_show_no_change() {
+    let noisy = (0..50)
+        .filter(|seed| twenty(100 + seed, 0, 1.0)[0].figures.iter().any(|figure| !figure.changes.is_empty()));
+    assert!(noisy.count() <= 1);
+}
+
+#[test]
+fn runs_that_cannot_be_compared_are_in_histories_of_their_own() {
+    let mut maker = Maker::new(17, 0.02);
+    let mut elsewhere = terms();
+    elsewhere.machine = "m1-there".into();
+    let of = |terms: Terms, run: RunFigures| HistoryLine { run, terms };
+    let twice = of(terms(), maker.run(1.0));
+    let lines = vec![twice.clone(), of(elsewhere, maker.run(1.0)), twice];
+    let histories = History::of(lines.clone(), 0.05);
+    assert_eq!(histories.iter().map(|history| history.runs.len()).collect::<Vec<_>>(), [1, 1]);
+    for line in lines {
+        assert_eq!(HistoryLine::parse(&line.to_json()).unwrap(), line);
+    }
+}

@@ -41,6 +41,16 @@ impl Plot {
     }
 }
 
+/// Of a single line in a drawing that [`inline`] makes part of a page.
+pub(super) fn series_colour() -> plotters::style::RGBColor {
+    Colour::One.marker()
+}
+
+/// A drawing in colours of ours, to stand in a page that defines [`css_variables`].
+pub(super) fn inline(svg: &str) -> String {
+    palette::with_variables(svg)
+}
+
 /// Those that have something to show, in the order of the report.
 pub fn all(facts: &Facts) -> Vec<Plot> {
     [

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::near;
-use crate::stats::{Effect, Method, higher_by_chance, holm, rank_correlation};
+use crate::stats::{Effect, Method, change, higher_by_chance, holm, rank_correlation};
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -13,6 +13,7 @@ struct Oracle {
     paired_means: Vec<Two>,
     higher: Vec<Higher>,
     correlations: Vec<Correlation>,
+    changes: Vec<Changed>,
     holm: Holm,
 }
 
@@ -56,6 +57,14 @@ struct Higher {
 struct Correlation {
     pairs: Vec<(f64, f64)>,
     correlation: f64,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    values: Vec<f64>,
+    at: usize,
+    by: f64,
+    chance: f64,
 }
 
 #[derive(Deserialize)]
@@ -113,5 +122,14 @@ fn rank_correlations_are_those_of_scipy() {
     for wanted in oracle().correlations {
         let found = rank_correlation(&wanted.pairs).unwrap();
         assert!(near(found, wanted.correlation, 1e-12), "{found} {}", wanted.correlation);
+    }
+}
+
+#[test]
+fn the_likeliest_change_is_where_scipys_t_is_greatest() {
+    for wanted in oracle().changes {
+        let found = change::likeliest(&wanted.values).unwrap();
+        assert_eq!(found.at, wanted.at);
+        assert!(near(found.by, wanted.by, 1e-9) && near(found.chance, wanted.chance, 1e-9), "{found:?}");
     }
 }

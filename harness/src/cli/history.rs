@@ -1,0 +1,70 @@
+//! `harness history`: figures from run to run, and the commits between which they changed.
+
+use super::compare::sides;
+use super::compare_args::HistoryArgs;
+use super::output;
+use crate::exit::ExitCode;
+use coordinator::cli::outlet;
+use reports::compare::{History, HistoryLine, Side};
+use reports::render::history as render;
+use std::fs;
+use std::path::Path;
+
+pub(super) fn history(args: &HistoryArgs) -> ExitCode {
+    outlet::hurry();
+    draw(args).unwrap_or_else(|code| code)
+}
+
+fn draw(args: &HistoryArgs) -> Result<ExitCode, ExitCode> {
+    let mut lines = Vec::new();
+    for path in &args.sources {
+        let is_kept = path.extension().is_some_and(|ending| ending == "jsonl");
+        lines.extend(if is_kept { kept(path) } else { of_runs(path) }?);
+    }
+    lines.retain(|line| args.scenario.as_ref().is_none_or(|name| *name == line.terms.scenario));
+    if args.lines {
+        let text: String = lines.iter().map(HistoryLine::to_json).collect();
+        return Ok(output::data_only(&text));
+    }
+    let histories = History::of(lines, args.least.share());
+    if let Some(path) = &args.html {
+        reports::write_whole(path, render::html(&histories).as_bytes()).map_err(|error| {
+            output::error(&error.to_string(), Some("name a file that you may write"));
+            ExitCode::HostUnfit
+        })?;
+        output::report(&path.display().to_string());
+    }
+    let text =
+        if args.json { format!("{:#}\n", serde_json::json!(histories)) } else { render::text(&histories) };
+    Ok(output::data_only(&text))
+}
+
+fn of_runs(path: &Path) -> Result<Vec<HistoryLine>, ExitCode> {
+    let (Side { runs, left_out, .. }, _) = sides::read("history", &[path.to_owned()])?;
+    for left in left_out {
+        output::warn(&format!("{} is left out: {}", left.run, left.why));
+    }
+    Ok(runs.into_iter().map(|(terms, run)| HistoryLine { run, terms }).collect())
+}
+
+/// The lines that an earlier `--lines` has printed.
+fn kept(path: &Path) -> Result<Vec<HistoryLine>, ExitCode> {
+    let refuse = |what: String, hint: &str| {
+        output::error(&format!("{}: {what}", path.display()), Some(hint));
+        ExitCode::Usage
+    };
+    let text = fs::read_to_string(path).map_err(|error| {
+        refuse(format!("cannot be read: {error}"), "name a file that `harness history --lines` has written")
+    })?;
+    (1..)
+        .zip(text.lines())
+        .map(|(number, line)| {
+            HistoryLine::parse(line).map_err(|what| {
+                refuse(
+                    format!("line {number} is not a run: {what}"),
+                    "write it again: harness history RUNS --lines",
+                )
+            })
+        })
+        .collect()
+}

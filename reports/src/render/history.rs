@@ -1,0 +1,94 @@
+//! The history of runs, in words and in HTML.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+use plotters::prelude::*;
+
+use super::plot;
+use crate::compare::{History, Tracked};
+use notation::visible;
+
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 120;
+
+pub fn text(histories: &[History]) -> String {
+    let mut out = String::new();
+    for history in histories {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}", visible::line(&headline(history)));
+        for figure in &history.figures {
+            let _ = writeln!(out, "  {:<26}  {}", figure.name, figure.summary());
+            for change in &figure.changes {
+                let _ = writeln!(out, "    {}", visible::line(&change.sentence()));
+            }
+        }
+        if history.figures.iter().all(|figure| figure.changes.is_empty()) {
+            out.push_str("  no figure has changed its level\n");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn headline(history: &History) -> String {
+    let terms = &history.terms;
+    let profile = terms.profile.as_ref().map(|name| format!(", profile {name}")).unwrap_or_default();
+    let changed = match terms.overrides.join(", ") {
+        none if none.is_empty() => none,
+        some => format!(", with {some}"),
+    };
+    let runs = match history.runs.len() {
+        1 => "1 run".to_owned(),
+        n => format!("{n} runs"),
+    };
+    format!("{}{profile}{changed}: {runs} on {} ({})", terms.scenario, terms.machine, terms.fingerprint)
+}
+
+struct Part<'a> {
+    headline: String,
+    history: &'a History,
+    drawn: Vec<(&'a Tracked, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct Page<'a> {
+    parts: Vec<Part<'a>>,
+    light: String,
+    dark: String,
+}
+
+pub fn html(histories: &[History]) -> String {
+    let (light, dark) = plot::css_variables();
+    let part = |history| Part {
+        headline: headline(history),
+        history,
+        drawn: history.figures.iter().map(|figure| (figure, draw(figure).unwrap_or_default())).collect(),
+    };
+    let page = Page { parts: histories.iter().map(part).collect(), light, dark };
+    // Rendering into a string fails only if a value's own formatting does, and these are strings.
+    visible::text(&page.render().unwrap_or_default()).into_owned()
+}
+
+/// The values over the runs, from zero, with a line where the level changes.
+fn draw(figure: &Tracked) -> Result<String, Box<dyn std::error::Error>> {
+    let points: Vec<(f64, f64)> =
+        (0..).zip(&figure.values).filter_map(|(at, value)| Some((f64::from(at), (*value)?))).collect();
+    let most = points.iter().map(|point| point.1).fold(0.0, f64::max);
+    let scale = if most > 0.0 { most } else { 1.0 };
+    let end = (figure.values.len() as f64 - 1.0).max(1.0);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root).margin(6).build_cartesian_2d(0.0..end, 0.0..1.08)?;
+        let line = plot::series_colour();
+        chart.draw_series(LineSeries::new(
+            points.iter().map(|(x, y)| (*x, y / scale)),
+            line.stroke_width(2),
+        ))?;
+        chart.draw_series(points.iter().map(|(x, y)| Circle::new((*x, y / scale), 2, line.filled())))?;
+        root.present()?;
+    }
+    Ok(plot::inline(&svg))
+}
