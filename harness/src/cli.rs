@@ -17,6 +17,7 @@ mod history;
 mod keys;
 mod list;
 mod load;
+mod ongoing;
 mod output;
 mod phases;
 mod plan;
@@ -89,6 +90,8 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Schema(args) => schema::schema(&args),
         Verb::Completions(args) => schema::completions(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Status(args) => ongoing::status(&args),
+        Verb::Stop(args) => ongoing::stop(&args),
         Verb::Resume(args) => run::resume(&args),
         Verb::Judge(args) => verdict::judge(&args),
         Verb::Report(args) => verdict::report(&args),

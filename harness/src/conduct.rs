@@ -275,6 +275,15 @@ fn go_on(
             error,
         })?;
     }
+    // What the fleet of a segment has said that is not there any more.
+    match std::fs::remove_file(directory.fleet_stderr()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let (path, what) =
+                (directory.fleet_stderr(), "remove what is left of a segment that says nothing");
+            return Err(RunDirError { path, what, error }.into());
+        }
+        Ok(()) | Err(_) => {}
+    }
     let follows = Some(Box::new(Follows { run: *run, elapsed_ns }));
     Ok((Request { follows, ..request }, directory))
 }

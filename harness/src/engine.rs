@@ -81,6 +81,11 @@ impl Follows {
         }
     }
 
+    /// Whether the newest segment has run its tear-down.
+    fn is_torn_down(&self) -> bool {
+        self.run.case.facts().end.is_some()
+    }
+
     /// That the log holds, of all phases.
     fn rounds(&self) -> u64 {
         let load = &self.run.case.facts().load;
@@ -234,6 +239,10 @@ impl Run<'_> {
             Ok(guard) => guard,
             Err(outcome) => return outcome,
         };
+        if self.request.follows.as_ref().is_some_and(|follows| !follows.is_torn_down()) {
+            // Of the segment before, whose harness was killed: a set-up finds what it found the first time.
+            self.tear_down();
+        }
         let outcome = match self.set_up() {
             None => self.launch_and_serve(),
             Some(outcome) => outcome,
@@ -276,7 +285,7 @@ impl Run<'_> {
     /// Runs the commands after the end, however the run has ended, and ends what commands have left running.
     fn tear_down(&self) {
         let plan = &self.request.plan;
-        let killed = || self.stop.mode() == StopMode::Kill;
+        let killed = || self.stop.mode() == StopMode::Kill || self.stop.is_hurried();
         for step in plan.teardown() {
             self.command(When::TearDown, step, &killed);
         }
@@ -431,7 +440,9 @@ impl Run<'_> {
     /// Ends the system and looks what is left of it.
     fn take_down(&mut self, system: &mut dyn System, mut watch: Watch, outcome: Outcome) -> Outcome {
         self.phase(Phase::Verify);
-        let stopped = system.stop(self.stop.mode());
+        // In a hurry, processes are not waited for that may hang.
+        let how = if self.stop.is_hurried() { StopMode::Kill } else { self.stop.mode() };
+        let stopped = system.stop(how);
         if let Some(how) = &stopped.how
             && outcome.0 != EndReason::FleetLost
         {
@@ -453,7 +464,7 @@ impl Run<'_> {
             self.log.record(Event::Alert(Alert { severity: Severity::Info, text: text.clone() }));
         }
         // A second interrupt may have come while the system was asked to end.
-        let mode = self.stop.mode();
+        let mode = self.stop.mode().max(how);
         for event in watch.after_stop(system, stopped.how.as_deref(), mode, self.clock.now_ns()) {
             self.log.record(event);
         }

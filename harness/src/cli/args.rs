@@ -30,6 +30,12 @@ pub enum Verb {
     /// Go on with a run that was interrupted or killed
     #[command(before_help = "Example:  harness resume runs/stage1-7d/latest")]
     Resume(ResumeArgs),
+    /// Show how far runs are that go on in other terminals
+    #[command(before_help = "Example:  harness status runs/stage1-7d/latest")]
+    Status(StatusArgs),
+    /// End a run that goes on in another terminal, and have it judged
+    #[command(before_help = "Example:  harness stop runs/stage1-7d/latest")]
+    Stop(StopArgs),
     /// Report all mistakes in scenario files
     #[command(before_help = "Example:  harness validate scenarios/*.toml")]
     Validate(ValidateArgs),
@@ -131,6 +137,12 @@ pub struct RunArgs {
     /// Compare the runs with this baseline, too; a regression is exit code 13
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<PathBuf>,
+    /// Return as soon as the first run has begun; what would be printed goes into a file beside the runs
+    #[arg(long, conflicts_with_all = ["json", "quiet"])]
+    pub detach: bool,
+    /// Be the process that was detached
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub detached: bool,
 }
 
 /// Another segment of the run: a new fleet, the rest of the schedule, one verdict over all segments. By the build that began the
@@ -146,6 +158,26 @@ pub struct ResumeArgs {
     /// Show no progress and no warnings, only the verdict
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The run's directory, or a directory of runs
+    #[arg(value_name = "RUN", default_value = "runs")]
+    pub run: PathBuf,
+    /// Print one JSON array instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -81,7 +81,7 @@ impl Progress {
     }
 }
 
-fn line(view: &LiveView, elapsed: Duration, left: Duration) -> String {
+pub(super) fn line(view: &LiveView, elapsed: Duration, left: Duration) -> String {
     let phase = match view.phase {
         None | Some(Phase::Launch) => "launch",
         Some(Phase::WarmUp) => "warm-up",

@@ -1,5 +1,6 @@
 //! `harness run`: which runs there are, one after the other, and the recap of several. A run itself is in [`one`].
 
+mod detach;
 mod one;
 mod recap;
 mod resume;
@@ -52,6 +53,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Ok(baseline) => baseline,
         Err(code) => return code,
     };
+    if args.detach {
+        return detach::detach(args);
+    }
+    if args.detached {
+        detach::leave_terminal();
+    }
     let namespace = match namespace(jobs.iter().map(|job| &job.plan)) {
         Ok(namespace) => namespace,
         Err(code) => return code,

@@ -148,7 +148,15 @@ impl Log {
     fn record_all(&mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {
         let (mut flushed, mut looked) = (Instant::now(), Instant::now());
         loop {
-            match from.recv_timeout(LOOK_EVERY) {
+            let next = match from.try_recv() {
+                Ok(next) => Ok(next),
+                // Nothing waits: what there is outlasts the end of this process, however it comes.
+                Err(_) => {
+                    self.writer.flush()?;
+                    from.recv_timeout(LOOK_EVERY)
+                }
+            };
+            match next {
                 Ok((t_ns, event)) => self.append(t_ns, event)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.sync(),
@@ -158,6 +166,7 @@ impl Log {
                 looked = Instant::now();
             }
             if flushed.elapsed() >= FLUSH_EVERY {
+                // Also while events never cease to wait.
                 self.writer.flush()?;
                 flushed = Instant::now();
             }

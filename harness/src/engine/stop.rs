@@ -17,6 +17,7 @@ struct State {
     detail: Option<String>,
     /// Until when what is in flight is waited for, if that has an end.
     until: Option<Instant>,
+    hurried: bool,
 }
 
 /// Shared by all that may end a run: the terminal, the recorder, a criterion that cannot pass any more.
@@ -25,7 +26,13 @@ pub struct Stop(Arc<Mutex<State>>);
 
 impl Default for Stop {
     fn default() -> Self {
-        let state = State { mode: StopMode::Run, reason: EndReason::Completed, detail: None, until: None };
+        let state = State {
+            mode: StopMode::Run,
+            reason: EndReason::Completed,
+            detail: None,
+            until: None,
+            hurried: false,
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -56,7 +63,12 @@ impl Stop {
 
     /// What is in flight is not waited for any more.
     pub fn hurry(&self) {
-        self.with(|state| state.until = Some(Instant::now()));
+        self.with(|state| (state.until, state.hurried) = (Some(Instant::now()), true));
+    }
+
+    /// Whether there is no time for anything but the verdict.
+    pub fn is_hurried(&self) -> bool {
+        self.with(|state| state.hurried)
     }
 
     /// Whether what is in flight was waited for long enough.
@@ -92,7 +104,8 @@ mod tests {
         assert_eq!(stop.with(|state| state.until), None);
         stop.ask(StopMode::Drain, EndReason::Interrupted, "SIGINT".to_owned());
         assert!(!stop.is_out_of_patience());
+        assert!(!stop.is_hurried());
         stop.hurry();
-        assert!(stop.is_out_of_patience());
+        assert!(stop.is_out_of_patience() && stop.is_hurried());
     }
 }

@@ -14,6 +14,7 @@ mod inherited;
 mod limits;
 mod lost;
 mod metrics;
+mod ongoing;
 mod pool;
 mod resumed;
 mod saboteur;

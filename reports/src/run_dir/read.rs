@@ -23,7 +23,14 @@ pub(super) fn run(
         let mut reader = match codec::open(&path) {
             Ok(reader) => reader,
             Err(source) if segment == 0 => return Err(absent(run_dir, path, source)),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                if let Some(found) = later_segment(run_dir, segment) {
+                    let name =
+                        |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    pass.missing = Some(format!("{} is missing, and {} is there", name(&path), name(&found)));
+                }
+                break;
+            }
             Err(source) => return Err(JudgeError::CannotRead { path, source }),
         };
         pass.segment(&mut reader, &mut each).map_err(|source| refuse(path, source))?;
@@ -53,6 +60,13 @@ pub(super) fn held(
     let (case, mut log) = pass.finish().map_err(refuse)?;
     log.contradiction = Some(lost.to_owned());
     Ok((case, log))
+}
+
+/// The log of a segment behind `missing`, if there is one.
+pub(super) fn later_segment(run_dir: &Path, missing: u32) -> Option<PathBuf> {
+    (missing.saturating_add(1)..SEGMENTS_MAX)
+        .map(|later| run_dir.join(segment_log(later)))
+        .find(|path| path.exists())
 }
 
 /// Why there is no log to open, and where one is.
@@ -91,6 +105,8 @@ pub(super) struct Pass {
     log: LogState,
     /// Lines of the newest segment, and the checksum of the last of them.
     pub(super) newest: Option<(u64, String)>,
+    /// A segment that is not there.
+    missing: Option<String>,
 }
 
 impl Pass {
@@ -143,6 +159,9 @@ impl Pass {
     pub(super) fn finish(mut self) -> Result<(Case, LogState), LogError> {
         if let Err(contradiction) = self.validator.complete() {
             self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
+        }
+        if let Some(missing) = self.missing.take() {
+            self.log.contradiction = Some(missing);
         }
         if self.log.unknown.needed > 0 {
             // What was not understood is the better reason, and may be the cause.

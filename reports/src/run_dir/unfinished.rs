@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::JudgeError;
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
-use super::read::{Pass, absent, refuse};
+use super::read::{Pass, absent, later_segment, refuse};
 use crate::runlog::codec;
 use crate::runlog::event::{BuildFacts, EndReason, Event, Header, Resumes};
 use crate::runlog::validate::differs;
@@ -65,6 +65,8 @@ pub enum ResumeError {
     Ended { path: PathBuf, how: &'static str },
     #[error("{path} contradicts itself, so nothing can be added to it: {what}")]
     Contradicts { path: PathBuf, what: String },
+    #[error("{missing} is missing, and {found} is there")]
+    Missing { missing: PathBuf, found: PathBuf },
     #[error("{path} has {SEGMENTS_MAX} segments, and can have no more")]
     Segments { path: PathBuf },
 }
@@ -96,6 +98,11 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
         }
         segments += 1;
     }
+    // One that was begun is the last.
+    let next = segments + u32::from(begun.is_some());
+    if let Some(found) = later_segment(run_dir, next) {
+        return Err(ResumeError::Missing { missing: path(next), found });
+    }
     if segments == SEGMENTS_MAX {
         return Err(ResumeError::Segments { path: path(0) });
     }
@@ -107,7 +114,7 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
     if let Some(what) = log.contradiction {
         return Err(ResumeError::Contradicts { path: newest, what });
     }
-    if let Some(how) = case.facts().end.as_ref().and_then(|end| ended(end.reason)) {
+    if let Some(how) = case.facts().end.as_ref().and_then(|end| ended(end.reason, segments)) {
         return Err(ResumeError::Ended { path: newest, how });
     }
     let run = case.facts().header.run_id.clone();
@@ -115,13 +122,15 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
     Ok(Unfinished { case, segment: segments, resumes, next_round, begun })
 }
 
-/// In words, if nothing can follow.
-fn ended(reason: EndReason) -> Option<&'static str> {
+/// In words, if nothing can follow the last of so many segments.
+fn ended(reason: EndReason, segments: u32) -> Option<&'static str> {
     match reason {
         EndReason::Interrupted | EndReason::RecordingFailed => None,
         EndReason::Completed => Some("it was carried out to its end"),
         EndReason::Aborted => Some("a criterion ended it"),
         EndReason::FleetLost => Some("its fleet was lost"),
+        // What came before it is as good as it was.
+        EndReason::LaunchFailed if segments > 1 => None,
         EndReason::LaunchFailed => Some("its fleet did not start"),
     }
 }

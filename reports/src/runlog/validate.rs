@@ -322,7 +322,7 @@ impl Validator {
         let closed = self.closed.take();
         let ended = self.ended.take().map(|end| end.reason);
         let before = self.header.replace(Arc::new(header.clone()));
-        (self.rounds, self.census) = (Rounds::of_segment(header.segment), Census::of_log(header));
+        (self.rounds, self.census) = (Rounds::after(&self.rounds), Census::of_log(header));
         self.bounds = Bounds::of_segment(header);
         plan::check(header)?;
         workloads::check(&header.plan)?;
@@ -348,9 +348,12 @@ impl Validator {
                 header.segment, closed.run, closed.seq, closed.crc
             ));
         }
-        if let Some(reason) =
-            ended.filter(|r| !matches!(r, EndReason::Interrupted | EndReason::RecordingFailed))
-        {
+        if let Some(reason) = ended.filter(|reason| match reason {
+            EndReason::Interrupted | EndReason::RecordingFailed => false,
+            // Of a segment that follows others: what they hold is as good as it was.
+            EndReason::LaunchFailed => before.segment == 0,
+            EndReason::Completed | EndReason::Aborted | EndReason::FleetLost => true,
+        }) {
             return Err(format!("segment {} resumes a run that had ended ({reason:?})", header.segment));
         }
         if differs(&before, header) {

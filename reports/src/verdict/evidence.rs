@@ -90,6 +90,9 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
         EndReason::LaunchFailed if facts.setup_failed() => {
             (Verdict::Inconclusive, "the set-up failed, and nothing was started")
         }
+        EndReason::LaunchFailed if facts.segments > 1 => {
+            (Verdict::Inconclusive, "the run could not go on: the fleet did not start again")
+        }
         EndReason::LaunchFailed => (Verdict::Fail, "the fleet never came up"),
         EndReason::RecordingFailed => (Verdict::Inconclusive, "the run could not be recorded"),
     };
@@ -228,7 +231,9 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
 fn sampling_coverage(facts: &Facts) -> EvidenceResult {
     let every = facts.header.plan.sample_every_ns;
     let samples = &facts.samples;
-    let due = facts.load_ns().checked_div(every).unwrap_or(0);
+    // Each interruption costs the part of a period that was under way.
+    let cut = u64::from(facts.segments.saturating_sub(1));
+    let due = facts.load_ns().checked_div(every).unwrap_or(0).saturating_sub(cut);
     let needed = ((due as f64 * COVERAGE_MIN).floor() as u64).max(1);
     let gap_max = every.saturating_mul(GAP_PERIODS_MAX);
     let good = samples.sweeps >= needed && samples.gap_max_ns <= gap_max;

@@ -239,3 +239,37 @@ fn a_segment_of_another_machine_build_or_plan_cannot_follow() {
     other.plan.duration_ns += 1;
     assert!(unfinished.stands_against(&other).unwrap().contains("another plan"));
 }
+
+#[test]
+fn rounds_of_a_later_segment_may_end_in_any_order() {
+    let run = run();
+    let (killed, end) = (first(&run, false), end_of(&first(&run, false)));
+    let log = second(&run, end);
+    let mut lines: Vec<Event> = Vec::new();
+    let mut times = Vec::new();
+    for record in Reader::new(&*log) {
+        let record = record.unwrap();
+        times.push(record.t_ns);
+        lines.push(record.event);
+    }
+    let of_rounds: Vec<usize> = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| matches!(event, Event::Round(_)))
+        .map(|(at, _)| at)
+        .collect();
+    let (one, two) = (of_rounds[0], of_rounds[1]);
+    // The second round of the segment is over before the first.
+    lines.swap(one, two);
+    for (at, t) in times.iter_mut().enumerate() {
+        if (one..two).contains(&at) {
+            *t = t.saturating_add(run.round_every_ns);
+        }
+    }
+    let last = times[two];
+    times.iter_mut().skip(one).take(two - one + 1).for_each(|t| *t = last);
+    let swapped = log_of(times.into_iter().zip(lines).collect());
+    let (judgement, facts) = judged(&[killed, swapped]);
+    let (verdict, found) = note(&judgement, "log consistent");
+    assert_eq!((verdict, facts.load.counts.rounds), (Verdict::Pass, run.rounds), "{found}");
+}

@@ -1,5 +1,6 @@
 //! One run: its signals, its progress and its exit code. What happens in it is in [`conduct`].
 
+use super::detach::BEGUN;
 use crate::cli::progress::Progress;
 use crate::cli::{output, verdict};
 use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
@@ -265,7 +266,7 @@ impl View {
         let rehearsal = plan.rehearsal().map_or(String::new(), |factor| format!(", rehearsal {factor}"));
         output::report(&format!("{}: {}", plan.name(), plan.asks()));
         output::report(&format!(
-            "{} processes, seed {}{rehearsal}; run log in {}",
+            "{} processes, seed {}{rehearsal}; {BEGUN}{}",
             self.processes,
             plan.seed(),
             directory.display()

@@ -13,7 +13,8 @@ use crate::system::own_program;
 use coordinator::cli::limits::TooLow;
 use reports::run_dir::{ResumeError, Unfinished};
 use reports::runlog::event::Header;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
     output::start_tracing();
@@ -22,7 +23,9 @@ pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
         return ExitCode::HostUnfit;
     }
     keep_from_others();
-    match prepare(&args.run).and_then(|(plan, resumes)| go_on(args, plan, resumes)) {
+    // The link `latest` may point to another run meanwhile.
+    let run = args.run.canonicalize().unwrap_or_else(|_| args.run.clone());
+    match prepare(&run).and_then(|(plan, resumes)| go_on(args, plan, resumes)) {
         Ok(code) | Err(code) => code,
     }
 }
@@ -31,10 +34,12 @@ pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
 fn prepare(path: &Path) -> Result<(Plan, Resumes), ExitCode> {
     // First: what is read is not what another harness is still writing.
     let directory = RunDir::of_run(path).map_err(|error| {
-        let hint = if error.error.kind() == std::io::ErrorKind::NotFound {
-            "give the directory of a run, such as runs/SCENARIO/latest"
-        } else {
-            "let it end, or end it; nothing was started"
+        let hint = match error.error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                "give the directory of a run, such as runs/SCENARIO/latest"
+            }
+            ErrorKind::PermissionDenied => "resume it as the user who made it; nothing was started",
+            _ => "let it end, or end it with `harness stop`; nothing was started",
         };
         output::error(&error.to_string(), Some(hint));
         ExitCode::Usage
@@ -56,10 +61,15 @@ fn refuse(error: &ResumeError) -> ExitCode {
         }
         ResumeError::Ended { .. } => "`harness report` shows its verdict; `harness run` begins another run",
         ResumeError::Contradicts { .. } => "`harness report` judges it as far as it goes",
+        ResumeError::Missing { .. } => "put the missing file back: without it the run is not whole",
         ResumeError::Segments { .. } => "run the scenario again",
     };
     output::error(&error.to_string(), Some(hint));
-    if matches!(error, ResumeError::Contradicts { .. }) { ExitCode::Inconclusive } else { ExitCode::Usage }
+    if matches!(error, ResumeError::Contradicts { .. } | ResumeError::Missing { .. }) {
+        ExitCode::Inconclusive
+    } else {
+        ExitCode::Usage
+    }
 }
 
 /// From what the log holds, whatever has become of the scenario's file.
@@ -98,7 +108,7 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     let mut line = Line::new(plan.name());
     let options = Options {
         shm_dir: load::shm_dir(),
-        out: args.run.clone(),
+        out: home(resumes.directory.path()),
         command: resumes.run.header().command.clone(),
         program: own_program(),
         namespace,
@@ -108,6 +118,11 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     let mut recap = Recap::new(1);
     recap.push(line);
     Ok(recap.show(args.json, None))
+}
+
+/// Where its runs are kept: `<out>/<scenario>/<run>`.
+fn home(run: &Path) -> PathBuf {
+    run.ancestors().nth(2).unwrap_or(run).to_owned()
 }
 
 /// What lies behind the run.

@@ -77,7 +77,7 @@ fn any_process_that_was_stopped_costs_the_pass() {
         (&["supervisor"], 1),
         (&["supervisor", "coord/0", "coord/1", "worker/0.0"], 4),
     ] {
-        let bench = Bench::new(&scenario(4).replace("max < 3s", "max < 1h").replace("\"3s\"", "\"1m\""));
+        let bench = Bench::new(&scenario(4).replace("max < 3s", "max < 50s").replace("\"3s\"", "\"1m\""));
         let run = bench.start(&["--quiet"]);
         let agents = run.agents_under_load();
         let signal = |signal| names.iter().for_each(|name| kill(&agents, name, signal));
@@ -122,7 +122,10 @@ fn a_fleet_that_an_operator_scaled_is_reported_as_scaled_and_no_process_as_dead(
 #[test]
 fn a_scenario_may_allow_a_number_of_stops() {
     let allowing = "\n[[criterion]]\nname = \"disturbances\"\npass = \"incidents.minor <= 1\"\n";
-    let bench = Bench::new(&format!("{}{allowing}", scenario(3).replace("max < 3s", "max < 1h")));
+    let bench = Bench::new(&format!(
+        "{}{allowing}",
+        scenario(3).replace("max < 3s\"", "max < 3s\"\ninformational = true")
+    ));
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     kill(&agents, "worker/0.1", Signal::SIGSTOP);
@@ -184,6 +187,7 @@ fn undrained() -> String {
     scenario(60)
         .replace("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntime = \"1h\"")
         .replace("task_timeout = \"3s\"", "task_timeout = \"2h\"")
+        .replace("max < 3s", "max < 90m")
 }
 
 #[test]

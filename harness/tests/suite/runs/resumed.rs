@@ -211,3 +211,70 @@ fn the_scenario_in_the_log_is_what_goes_on() {
     assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
     assert_eq!(rounds(&moved).len(), planned(3));
 }
+
+#[test]
+fn a_resumed_run_is_set_up_on_what_the_tear_down_leaves() {
+    let commands = "[[setup]]\nname = \"make\"\ncommand = [\"mkdir\", \"made\"]\n[[teardown]]\nname = \"unmake\"\ncommand = [\"rmdir\", \"made\"]\n[[criterion]]";
+    let bench = Bench::new(&scenario(3).replacen("[[criterion]]", commands, 1));
+    let mut run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    assert!(bench.dir.path().join("made").exists(), "its harness was killed");
+    let done = resume(&bench, &["--quiet"]);
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert!(!bench.dir.path().join("made").exists());
+    assert_eq!(rounds(&bench.latest()).len(), planned(3));
+}
+
+#[test]
+fn a_segment_whose_fleet_does_not_start_costs_the_run_nothing() {
+    let bench = killed();
+    let before = rounds(&bench.latest()).len();
+    // Its set-up cannot be run again, as the log has it, if a launch fails.
+    let full = bench
+        .start_by(bench.command().env("COORDINATOR_SHM_DIR", "/nowhere").args([
+            "resume",
+            "runs/small/latest",
+            "--quiet",
+        ]))
+        .end();
+    assert_eq!(full.status.code(), Some(20), "{}{}", full.stdout, full.stderr);
+    assert_eq!((logs(&bench.latest()), rounds(&bench.latest()).len()), (vec!["run.log".to_owned()], before));
+    assert_eq!(resume(&bench, &["--quiet"]).status.code(), Some(12));
+}
+
+#[test]
+fn a_segment_that_is_missing_is_named_and_none_is_written_in_its_place() {
+    let bench = killed();
+    let run = bench.latest();
+    std::fs::copy(run.join("run.log"), run.join("run.3.log")).unwrap();
+    let done = resume(&bench, &[]);
+    assert_eq!(done.status.code(), Some(12), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("run.2.log is missing") && done.stderr.contains("run.3.log is there"),
+        "{}",
+        done.stderr
+    );
+    let judged = bench.start_by(bench.command().args(["judge", "runs/small/latest"])).end();
+    assert!(judged.stdout.contains("run.2.log is missing, and run.3.log is there"), "{}", judged.stdout);
+    assert_eq!(logs(&run), ["run.3.log", "run.log"]);
+}
+
+#[test]
+fn what_befell_the_fleet_just_before_a_kill_is_known() {
+    let bench = Bench::new(&scenario(3));
+    let mut run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    let worker = agents.iter().find(|agent| agent.name == "worker/0.1").unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker.pid as i32), Signal::SIGKILL).unwrap();
+    wait_until("its successor is there", || bench.log_so_far().contains("\"ev\":\"agent-replaced\""));
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    let done = resume(&bench, &["--quiet"]);
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    assert_eq!(evidence(&verdict(&bench.latest()), "no undeclared death"), "FAIL");
+    // The index is that of the directory in which the run was begun.
+    let index = std::fs::read_to_string(bench.out().join("index.jsonl")).unwrap();
+    assert_eq!(index.lines().count(), 1, "{index}");
+}

@@ -24,6 +24,10 @@ struct Counts {
 pub(super) struct Rounds {
     /// Below it every round is over, except the open ones. Unknown at the begin of a segment that resumes.
     next: Option<u64>,
+    /// Of this segment, the least that a number can be.
+    first: Option<u64>,
+    /// The greatest number of all segments.
+    newest_number: Option<u64>,
     /// No more than may be in flight.
     open: BTreeSet<u64>,
     warm_up: Counts,
@@ -40,9 +44,11 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// The rounds of a segment; those of the first are counted from 0.
-    pub(super) fn of_segment(segment: u32) -> Self {
-        Self { next: (segment == 0).then_some(0), ..Self::default() }
+    /// The rounds of the next segment: their numbers are greater than all before. Those of the first are counted from 0.
+    pub(super) fn after(before: &Self) -> Self {
+        let newest = before.newest_number.map(|number| number.saturating_add(1));
+        let first = newest.or(before.first).unwrap_or(0);
+        Self { first: Some(first), next: Some(first), newest_number: before.newest_number, ..Self::default() }
     }
 
     /// `began_ns`: when the fleet was complete.
@@ -83,6 +89,7 @@ impl Rounds {
     /// Each number once, and none left out but of rounds on their way.
     fn number(&mut self, number: u64, plan: &PlanFacts) -> Result<(), String> {
         let next = *self.next.get_or_insert(number);
+        self.newest_number = self.newest_number.max(Some(number));
         if number < next {
             return if self.open.remove(&number) {
                 Ok(())

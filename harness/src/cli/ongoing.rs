@@ -1,0 +1,202 @@
+//! `harness status` and `harness stop`: runs that go on in other terminals.
+//!
+//! The harness that writes a run has its first log locked; the kernel says which process that is.
+
+use super::args::{StatusArgs, StopArgs};
+use super::{output, progress};
+use crate::exit::ExitCode;
+use notation::visible;
+use reports::run_dir::layout::RUN_LOG;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The process that writes a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    None,
+    Process(i32),
+    /// One that this process cannot see.
+    Unknown,
+}
+
+/// Who has locked the log of a run.
+fn writer(run: &Path) -> io::Result<Writer> {
+    let file = File::open(run.join(RUN_LOG))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(Writer::None),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let metadata = file.metadata()?;
+    let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
+    let locks = procfs::locks().map_err(io::Error::other)?;
+    let is_its =
+        |lock: &procfs::Lock| (lock.devmaj, lock.devmin, lock.inode) == (major, minor, metadata.ino());
+    let pid = locks.iter().find(|lock| is_its(lock)).and_then(|lock| lock.pid).filter(|pid| *pid > 0);
+    Ok(pid.map_or(Writer::Unknown, Writer::Process))
+}
+
+pub(crate) fn status(args: &StatusArgs) -> ExitCode {
+    let is_run = args.run.join(RUN_LOG).is_file();
+    let found = if is_run { Ok(vec![args.run.clone()]) } else { runs(&args.run) };
+    let runs = match found {
+        Ok(runs) => runs,
+        Err(error) => {
+            let message = format!("cannot read `{}`: {error}", args.run.display());
+            output::error(&message, Some("name a run, or a directory of runs"));
+            return ExitCode::Usage;
+        }
+    };
+    let (mut text, mut objects) = (String::new(), Vec::new());
+    for run in runs {
+        let pid = match writer(&run) {
+            Ok(Writer::None) if !is_run => continue,
+            Ok(Writer::None) | Err(_) => None,
+            Ok(Writer::Process(pid)) => Some(pid),
+            Ok(Writer::Unknown) => Some(0),
+        };
+        let (lines, object) = describe(&run, pid);
+        text.push_str(&lines);
+        objects.push(object);
+    }
+    if args.json {
+        return output::data_only(&format!("{:#}\n", serde_json::Value::Array(objects)));
+    }
+    if text.is_empty() {
+        output::report(&format!("no run goes on in `{}`", args.run.display()));
+        return ExitCode::Pass;
+    }
+    output::data(&text).err().unwrap_or(ExitCode::Pass)
+}
+
+/// All of a directory that holds a directory for each scenario. Links are not followed.
+fn runs(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let directories = |path: &Path| -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(path)?.flatten();
+        let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let mut paths: Vec<PathBuf> = entries.filter(is_directory).map(|entry| entry.path()).collect();
+        paths.sort();
+        Ok(paths)
+    };
+    let mut found = Vec::new();
+    for scenario in directories(directory)? {
+        // One that cannot be read hides none of the others.
+        let runs = directories(&scenario).unwrap_or_default();
+        found.extend(runs.into_iter().filter(|run| run.join(RUN_LOG).is_file()));
+    }
+    Ok(found)
+}
+
+/// How far a run is, in lines and as JSON. `pid`: of the harness that writes it.
+fn describe(run: &Path, pid: Option<i32>) -> (String, serde_json::Value) {
+    let path = run.display();
+    let who = match pid {
+        None => "no harness writes it".to_owned(),
+        Some(0) => "its harness cannot be seen from here".to_owned(),
+        Some(pid) => format!("pid {pid}"),
+    };
+    // What is being written may end in the middle of a line.
+    let case = match reports::unfinished(run) {
+        Ok(unfinished) => unfinished.case,
+        Err(error) => {
+            let text = format!("{path} ({who})\n  {}\n", visible::line(&error.to_string()));
+            return (text, json!({ "run": run, "pid": pid, "state": error.to_string() }));
+        }
+    };
+    let (facts, view) = (case.facts(), case.facts().live());
+    let plan = &facts.header.plan;
+    let left_ns = match facts.load_start_ns() {
+        None => plan.warm_up_ns.saturating_add(plan.duration_ns),
+        Some(_) => plan.duration_ns.saturating_sub(facts.load_ns()),
+    };
+    let line = progress::line(&view, Duration::from_nanos(facts.last_ns), Duration::from_nanos(left_ns));
+    let mut text = format!("{path} ({who})\n  {line}\n");
+    if pid.is_none() {
+        let _ = writeln!(text, "  it was interrupted or killed; `harness resume {path}` goes on with it");
+    }
+    for (_, alert) in facts.alerts.items.iter().rev().take(3).rev() {
+        let _ = writeln!(text, "  alert: {}", visible::line(&alert.text));
+    }
+    let object = json!({
+        "run": run,
+        "pid": pid,
+        "scenario": facts.header.scenario.name,
+        "state": if pid.is_some() { "goes on" } else { "interrupted" },
+        "segments": facts.segments,
+        "rounds": view.rounds,
+        "rounds_planned": view.rounds_planned,
+        "load_ns": facts.load_ns(),
+        "duration_ns": plan.duration_ns,
+        "tasks": view.tasks,
+        "answered": view.answered,
+        "failed": view.failed,
+        "coordination_p99_ns": view.coordination_p99_ns,
+        "agents_live": view.agents_live,
+        "alerts": view.alerts,
+    });
+    (text, object)
+}
+
+pub(crate) fn stop(args: &StopArgs) -> ExitCode {
+    let refuse = |message: &str, hint: &str| {
+        output::error(message, Some(hint));
+        ExitCode::Usage
+    };
+    let path = args.run.display();
+    let pid = match writer(&args.run) {
+        Ok(Writer::Process(pid)) => pid,
+        Ok(Writer::None) => {
+            return refuse(&format!("{path} does not go on"), "`harness status` lists the runs that do");
+        }
+        Ok(Writer::Unknown) => {
+            let hint = "it runs in another container or as another user: stop it there";
+            return refuse(&format!("{path} goes on, and its harness cannot be seen from here"), hint);
+        }
+        Err(error) => {
+            let hint = "give the directory of a run, such as runs/SCENARIO/latest";
+            return refuse(&format!("{path} cannot be read: {error}"), hint);
+        }
+    };
+    match end(&args.run, pid) {
+        Ok(()) => {}
+        Err(error) => {
+            return refuse(
+                &format!("pid {pid} cannot be asked to end {path}: {error}"),
+                "stop it as its user",
+            );
+        }
+    }
+    if args.json {
+        return output::data_only(&format!("{:#}\n", json!({ "run": args.run, "pid": pid, "ended": true })));
+    }
+    output::report(&format!("ended; `harness resume {path}` goes on with it"));
+    ExitCode::Pass
+}
+
+/// Asks a process to end its run, and waits until it has.
+fn end(run: &Path, pid: i32) -> io::Result<()> {
+    let gone = || io::Error::other("it has ended just now");
+    let process = Pid::from_raw(pid).ok_or_else(gone)?;
+    let fd = pidfd_open(process, PidfdFlags::empty())?;
+    // The pid may have become another process's before it was opened.
+    if writer(run)? != Writer::Process(pid) {
+        return Err(gone());
+    }
+    pidfd_send_signal(&fd, Signal::TERM)?;
+    output::report(&format!("pid {pid} was asked to end; it judges the run first"));
+    let mut ended = [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)];
+    while let Err(error) = poll(&mut ended, None) {
+        if error != rustix::io::Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
