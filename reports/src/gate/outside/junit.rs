@@ -1,19 +1,36 @@
 //! JUnit files, as test runners of all languages write them: `<testsuites>` or one `<testsuite>`.
 //!
-//! The cases are counted, and not what the attributes of their suites say about them: if these differ, the file was cut or changed.
+//! The cases are counted, and not what the attributes of their suites say about them: if a suite says more, the file was cut or changed.
+//! A failure counts wherever it stands: a suite that crashes has no case for it.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::{REMARKS_MAX, Reading};
 
-#[derive(Default)]
-struct Tally {
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
     cases: u64,
     failed: u64,
     skipped: u64,
-    /// Of suites without suites in them, as their attributes have it.
-    declared: Option<u64>,
+}
+
+/// An element that is open and counts what is in it.
+struct Suite {
+    /// What its attributes say.
+    declared: Counts,
+    /// What had been counted where it began.
+    before: Counts,
+    depth: usize,
+}
+
+#[derive(Default)]
+struct Tally {
+    counts: Counts,
+    suites: Vec<Suite>,
+    case: Option<Case>,
+    depth: usize,
+    has_root: bool,
     remarks: Vec<String>,
 }
 
@@ -22,31 +39,26 @@ struct Case {
     name: String,
     failed: bool,
     skipped: bool,
+    depth: usize,
 }
 
 pub(super) fn read(text: &str) -> Result<Reading, String> {
     let mut reader = Reader::from_str(text);
-    let (mut tally, mut open, mut depth, mut is_junit) = (Tally::default(), None::<Case>, 0_u32, false);
+    let mut tally = Tally::default();
     loop {
         let event = reader.read_event().map_err(|error| format!("it is not XML: {error}"))?;
         match &event {
-            Event::Start(tag) => {
-                depth += 1;
-                is_junit |= is_suite(tag);
-                begin(tag, &mut tally, &mut open);
-            }
+            Event::Start(tag) => tally.begin(tag)?,
             Event::Empty(tag) => {
-                is_junit |= is_suite(tag);
-                begin(tag, &mut tally, &mut open);
-                if tag.name().as_ref() == b"testcase" {
-                    tally.take(&mut open);
-                }
+                tally.begin(tag)?;
+                tally.end()?;
             }
-            Event::End(tag) => {
-                depth = depth.saturating_sub(1);
-                if tag.name().as_ref() == b"testcase" {
-                    tally.take(&mut open);
-                }
+            Event::End(_) => tally.end()?,
+            Event::Text(text) if tally.depth == 0 && !text.iter().all(u8::is_ascii_whitespace) => {
+                return Err("it has text outside of its root".to_owned());
+            }
+            Event::CData(_) | Event::GeneralRef(_) if tally.depth == 0 => {
+                return Err("it has text outside of its root".to_owned());
             }
             Event::Eof => break,
             Event::Text(_)
@@ -58,41 +70,7 @@ pub(super) fn read(text: &str) -> Result<Reading, String> {
             | Event::GeneralRef(_) => {}
         }
     }
-    if !is_junit {
-        return Err("it has no `testsuite`: is it a JUnit file?".to_owned());
-    }
-    if depth > 0 {
-        return Err("it ends within an element".to_owned());
-    }
     tally.reading()
-}
-
-fn is_suite(tag: &BytesStart<'_>) -> bool {
-    matches!(tag.name().as_ref(), b"testsuites" | b"testsuite")
-}
-
-fn begin(tag: &BytesStart<'_>, tally: &mut Tally, open: &mut Option<Case>) {
-    match tag.name().as_ref() {
-        b"testsuite" => {
-            if let Some(tests) = attribute(tag, "tests").and_then(|text| text.parse::<u64>().ok()) {
-                tally.declared = Some(tally.declared.unwrap_or(0).saturating_add(tests));
-            }
-        }
-        b"testcase" => {
-            *open = Some(Case { name: attribute(tag, "name").unwrap_or_default(), ..Case::default() });
-        }
-        b"failure" | b"error" => {
-            if let Some(case) = open {
-                case.failed = true;
-            }
-        }
-        b"skipped" => {
-            if let Some(case) = open {
-                case.skipped = true;
-            }
-        }
-        _ => {}
-    }
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
@@ -100,28 +78,125 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&found.value).into_owned())
 }
 
+/// Nothing is declared by an attribute that is absent or empty.
+fn declared(tag: &BytesStart<'_>, name: &str) -> Result<u64, String> {
+    match attribute(tag, name) {
+        Some(text) if !text.trim().is_empty() => {
+            text.trim().parse().map_err(|_| format!("`{name}` of a suite is `{text}`, and no count"))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// A case that a runner lists and did not run.
+fn is_left_out(tag: &BytesStart<'_>) -> bool {
+    let says = |name, words: &[&str]| {
+        attribute(tag, name).is_some_and(|value| words.contains(&value.to_ascii_lowercase().as_str()))
+    };
+    let words = ["notrun", "not run", "skipped", "disabled", "suppressed", "ignored"];
+    says("status", &words) || says("result", &words)
+}
+
 impl Tally {
-    fn take(&mut self, open: &mut Option<Case>) {
-        let Some(case) = open.take() else { return };
-        self.cases += 1;
-        self.failed += u64::from(case.failed);
-        self.skipped += u64::from(case.skipped && !case.failed);
-        if case.failed && self.remarks.len() < REMARKS_MAX {
-            self.remarks.push(format!("failed: {}", case.name));
+    fn begin(&mut self, tag: &BytesStart<'_>) -> Result<(), String> {
+        let name = tag.local_name();
+        let is_suite = matches!(name.as_ref(), b"testsuites" | b"testsuite");
+        if self.depth == 0 {
+            if self.has_root {
+                return Err("it goes on after its end".to_owned());
+            }
+            if !is_suite {
+                return Err("it has no `testsuite`: is it a JUnit file?".to_owned());
+            }
+            self.has_root = true;
+        }
+        self.depth += 1;
+        match name.as_ref() {
+            _ if is_suite => {
+                let failed = declared(tag, "failures")?.saturating_add(declared(tag, "errors")?);
+                let declared = Counts { cases: declared(tag, "tests")?, failed, skipped: 0 };
+                self.suites.push(Suite { declared, before: self.counts, depth: self.depth });
+            }
+            b"testcase" => {
+                if self.case.is_some() {
+                    return Err("it has a test case within a test case".to_owned());
+                }
+                let name = attribute(tag, "name").unwrap_or_default();
+                self.case =
+                    Some(Case { name, skipped: is_left_out(tag), depth: self.depth, ..Case::default() });
+            }
+            b"failure" | b"error" => match &mut self.case {
+                Some(case) => case.failed = true,
+                None => self.fail("a suite, outside of its cases"),
+            },
+            b"skipped" => {
+                if let Some(case) = &mut self.case {
+                    case.skipped = true;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        if let Some(case) = self.case.take_if(|case| case.depth == self.depth) {
+            self.counts.cases += 1;
+            if case.failed {
+                self.fail(&case.name);
+            } else {
+                self.counts.skipped += u64::from(case.skipped);
+            }
+        }
+        if let Some(suite) = self.suites.pop_if(|suite| suite.depth == self.depth) {
+            suite.check(self.counts)?;
+        }
+        self.depth = self.depth.saturating_sub(1);
+        Ok(())
+    }
+
+    fn fail(&mut self, what: &str) {
+        self.counts.failed += 1;
+        if self.remarks.len() < REMARKS_MAX {
+            self.remarks.push(format!("failed: {what}"));
         }
     }
 
-    fn reading(self) -> Result<Reading, String> {
-        if let Some(declared) = self.declared.filter(|declared| *declared > self.cases) {
-            return Err(format!("it says that it has {declared} cases, and {} are there", self.cases));
+    fn reading(mut self) -> Result<Reading, String> {
+        if !self.has_root {
+            return Err("it has no `testsuite`: is it a JUnit file?".to_owned());
         }
-        if self.cases == 0 {
+        if self.depth > 0 {
+            return Err("it ends within an element".to_owned());
+        }
+        let Counts { cases, failed, skipped } = self.counts;
+        if cases == 0 && failed == 0 {
             return Err("it holds no test case".to_owned());
         }
-        let counts =
-            [("tests.total", self.cases), ("tests.failed", self.failed), ("tests.skipped", self.skipped)];
+        if skipped == cases && failed == 0 {
+            return Err(format!("none of its {cases} test cases ran: all were skipped"));
+        }
+        self.remarks.insert(0, format!("test cases: {cases}, of them {failed} failed and {skipped} skipped"));
+        let counts = [("tests.total", cases), ("tests.failed", failed), ("tests.skipped", skipped)];
         let figures = counts.into_iter().map(|(name, count)| (name, count as f64)).collect();
         Ok(Reading { figures, remarks: self.remarks, ..Reading::default() })
+    }
+}
+
+impl Suite {
+    fn check(&self, now: Counts) -> Result<(), String> {
+        let cases = now.cases - self.before.cases;
+        if self.declared.cases > cases {
+            return Err(format!("it says that it has {} cases, and {cases} are there", self.declared.cases));
+        }
+        let failed = now.failed - self.before.failed;
+        if self.declared.failed > failed {
+            return Err(format!(
+                "a suite says that it has {} failures and errors, and {failed} are there",
+                self.declared.failed
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -140,7 +215,8 @@ mod tests {
             let reading = read(&text).unwrap();
             let of = |name| reading.figures[name];
             assert_eq!((of("tests.total"), of("tests.failed"), of("tests.skipped")), (4.0, 2.0, 1.0));
-            assert_eq!(reading.remarks, ["failed: b", "failed: d"]);
+            let counted = "test cases: 4, of them 2 failed and 1 skipped";
+            assert_eq!(reading.remarks, [counted, "failed: b", "failed: d"]);
         }
     }
 
@@ -154,6 +230,53 @@ mod tests {
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_wherever_it_stands() {
+        for text in [
+            r#"<testsuite tests="1"><failure message="crash"/><testcase name="a"/></testsuite>"#,
+            r#"<testsuites><error/><testsuite><testcase name="a"/></testsuite></testsuites>"#,
+            r#"<testsuite><testcase name="a"><x:failure xmlns:x="urn:x"/></testcase></testsuite>"#,
+        ] {
+            assert_eq!(read(text).unwrap().figures.get("tests.failed"), Some(&1.0), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_suite_that_declares_failures_which_are_not_there_is_refused() {
+        for text in [
+            r#"<testsuite tests="1" failures="3" errors="2"><testcase name="a"/></testsuite>"#,
+            r#"<testsuite errors="1"><testcase name="a"/></testsuite>"#,
+            r#"<testsuites failures="1"><testsuite><testcase name="a"/></testsuite></testsuites>"#,
+        ] {
+            assert!(read(text).unwrap_err().contains("failures and errors, and 0 are there"), "{text}");
+        }
+        let nested = r#"<testsuite tests="2" failures="1"><testsuite tests="2" failures="1">
+            <testcase name="a"/><testcase name="b"><failure/></testcase></testsuite></testsuite>"#;
+        assert_eq!(
+            read(nested).unwrap().figures.get("tests.total"),
+            Some(&2.0),
+            "a suite counts what is in it"
+        );
+    }
+
+    #[test]
+    fn tests_that_did_not_run_are_no_evidence() {
+        let skipped = r#"<testsuite><testcase name="a"><skipped/></testcase></testsuite>"#;
+        let left_out = r#"<testsuite><testcase name="a" status="notrun"/></testsuite>"#;
+        for text in [skipped, left_out] {
+            assert!(read(text).unwrap_err().contains("all were skipped"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_root_is_refused() {
+        let good = r#"<testsuite><testcase name="a"/></testsuite>"#;
+        assert!(read(&format!("{good}\n<!-- made by a runner -->\n")).is_ok());
+        for junk in ["junk", good, "<failure/>", "<![CDATA[x]]>"] {
+            assert!(read(&format!("{good}{junk}")).is_err(), "{junk}");
         }
     }
 }
