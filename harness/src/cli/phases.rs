@@ -1,14 +1,16 @@
 //! `harness phases`: what of the plan is open, what waits for what, and what to do next.
 
-use super::args::PhasesArgs;
-use super::{gate, output};
+use super::args::{PhasesArgs, PlanArg};
+use super::{gate, load, output};
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
 use reports::gate::decide::decide_all;
-use reports::gate::plan::Gate;
+use reports::gate::plan::{Gate, Plan, Source};
 use reports::gate::schedule::{Schedule, schedule};
 use reports::render::gate as render;
 use reports::run_dir::write_document;
+use std::io;
+use std::path::{Path, PathBuf};
 
 pub(super) fn phases(args: &PhasesArgs) -> ExitCode {
     outlet::hurry();
@@ -31,6 +33,66 @@ pub(super) fn phases(args: &PhasesArgs) -> ExitCode {
 fn read(args: &PhasesArgs) -> Result<Schedule, ExitCode> {
     let plan = gate::plan(&args.plan)?;
     let gates: Vec<&Gate> = plan.gates.iter().collect();
+    if let Some(path) = &args.svg {
+        replaceable(path, args, &plan)?;
+    }
     let inputs = gate::inputs(&plan, &gates, &args.plan)?;
     Ok(schedule(&plan, &decide_all(&plan, &inputs)))
+}
+
+/// A drawing replaces what has its name: a regular file, and none that the schedule is made from.
+fn replaceable(path: &Path, args: &PhasesArgs, plan: &Plan) -> Result<(), ExitCode> {
+    let refuse = |why: &str| {
+        let message = format!("{} cannot be the drawing: {why}", path.display());
+        output::error(&message, Some("name a new file with --svg, such as phases.svg; nothing was written"));
+        Err(ExitCode::Usage)
+    };
+    // Through links: /dev/stdout is one.
+    match path.metadata() {
+        Ok(found) if found.is_dir() => return refuse("it is a directory"),
+        Ok(found) if !found.is_file() => return refuse("it is a device, a pipe or a socket"),
+        // What cannot be looked at cannot be written either, and the writing says why.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
+        Err(_) if path.is_symlink() => return refuse("it is a link to nothing"),
+        Ok(_) | Err(_) => {}
+    }
+    let Some(at) = place(path) else { return Ok(()) };
+    if args.plan.runs.canonicalize().is_ok_and(|runs| at.starts_with(runs)) {
+        return refuse("it is in the directory of runs");
+    }
+    let is_read = |file: &Path| file.canonicalize().is_ok_and(|file| file == at);
+    if is_read(&args.plan.phases) {
+        return refuse("it is the plan");
+    }
+    if let Some(read) = sources(plan, &args.plan)?.iter().find(|file| is_read(file)) {
+        return refuse(&format!("the plan reads it as {}", read.display()));
+    }
+    Ok(())
+}
+
+/// Where it is, or will be; nothing if there is no such directory.
+fn place(path: &Path) -> Option<PathBuf> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let within =
+        || directory.canonicalize().ok().map(|within| within.join(path.file_name().unwrap_or_default()));
+    path.canonicalize().ok().or_else(within)
+}
+
+/// The seals, every file that the plan names, and what these extend.
+fn sources(plan: &Plan, PlanArg { phases, seals, .. }: &PlanArg) -> Result<Vec<PathBuf>, ExitCode> {
+    let home = phases.parent().unwrap_or(Path::new(""));
+    let mut files = seals.clone();
+    for evidence in plan.gates.iter().flat_map(|gate| &gate.evidence) {
+        match &evidence.source {
+            Source::File(file) => files.push(PathBuf::from(&file.path)),
+            Source::Runs(runs) => {
+                let path = home.join(&runs.scenario);
+                let source = load::source(&path)?;
+                files.push(path);
+                files.extend(runs.signed_by.iter().map(|key| home.join(key)));
+                files.extend(source.bases.iter().map(|base| PathBuf::from(&base.name)));
+            }
+        }
+    }
+    Ok(files)
 }

@@ -151,3 +151,40 @@ fn a_gate_that_lists_a_key_takes_only_runs_that_it_has_sealed() {
     assert_eq!(gate(&["--seal", "other.tar", "--seal", "key.tar"]).0, Some(0));
     assert_eq!(gate(&["--seal", "nowhere.tar"]).0, Some(64));
 }
+
+#[test]
+fn a_drawing_replaces_a_regular_file_and_nothing_else() {
+    let bench = Bench::new("");
+    let at = |name: &str| bench.dir.path().join(name);
+    for file in ["phases-demo.toml", "examples/gates.toml", "examples/base.toml"] {
+        std::fs::create_dir_all(at("plans/examples")).unwrap();
+        std::fs::copy(format!("{SCENARIOS}/{file}"), at("plans").join(file)).unwrap();
+    }
+    let draw = |to: &str| {
+        let plan = ["--phases", "plans/phases-demo.toml"];
+        bench.start_by(bench.command().args(["phases", "--svg", to]).args(plan)).end()
+    };
+    std::fs::create_dir(at("folder")).unwrap();
+    std::fs::create_dir_all(bench.out()).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    let inputs =
+        ["plans/phases-demo.toml", "./plans/../plans/examples/gates.toml", "plans/examples/base.toml"];
+    let within = bench.out().join("p.svg").display().to_string();
+    for to in ["folder", "null", "/dev/stdout", "socket", &within].into_iter().chain(inputs) {
+        // A device is not read.
+        let held = || inputs.contains(&to).then(|| std::fs::read(at(to)).unwrap());
+        let before = held();
+        let done = draw(to);
+        assert_eq!(done.status.code(), Some(64), "{to}: {}", done.stderr);
+        assert!(done.stderr.contains("cannot be the drawing") && done.stderr.contains("hint"), "{to}");
+        assert_eq!(held(), before, "{to}");
+    }
+    drop(socket);
+    std::fs::write(at("old.svg"), "old").unwrap();
+    for to in ["new.svg", "old.svg"] {
+        let done = draw(to);
+        assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+        assert!(std::fs::read_to_string(at(to)).unwrap().starts_with("<svg"));
+    }
+}
