@@ -91,6 +91,11 @@ impl Source {
         Some(Self { bases: bases.collect(), ..Self::new(&*file.name, &*file.text) })
     }
 
+    /// Of the file and of those that it extends, as a header has it.
+    pub fn sha256(&self) -> String {
+        root::digest(self)
+    }
+
     /// What the text says that it extends: a path from its own directory. Nothing if the text is not TOML, which
     /// [`Scenario::parse`] reports.
     pub fn extends(text: &str) -> Option<String> {

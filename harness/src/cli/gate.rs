@@ -1,6 +1,7 @@
 //! `harness gate NAME`: from the plan and the runs to a decision, its documents and an exit code.
 
 mod gather;
+mod provenance;
 mod signed;
 
 use super::args::{GateArgs, PlanArg};

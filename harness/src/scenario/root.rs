@@ -298,7 +298,7 @@ fn texts(source: &Source) -> Vec<SourceText> {
 }
 
 /// Of the file and of those that it extends: any change of one is another scenario.
-fn digest(source: &Source) -> String {
+pub(super) fn digest(source: &Source) -> String {
     let mut digest = Sha256::new();
     digest.update(source.text.as_bytes());
     for base in &source.bases {

@@ -1,5 +1,6 @@
 //! What a decision is made from, as it lies on this host: runs, the scenarios of the plan, files of other programs, the time.
 
+use super::provenance::contradiction;
 use super::signed::Seals;
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
@@ -14,7 +15,7 @@ use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, Plan, Runs, Source};
 use reports::run_dir::layout::RUN_LOG;
 use reports::runlog::codec;
-use reports::runlog::event::Event;
+use reports::runlog::event::{Event, Header};
 use reports::summary::Identity;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,23 +171,27 @@ fn goes_on(directory: &Path) -> bool {
 
 /// As the log says; the name of its folder if that cannot be read.
 fn scenario_of(directory: &Path, folder: &Path) -> String {
-    let first = codec::open(&directory.join(RUN_LOG)).ok().and_then(|mut records| records.next());
-    if let Some(Ok(record)) = first
-        && let Event::Header(header) = record.event
-    {
-        return header.scenario.name;
+    match header(directory) {
+        Some(header) => header.scenario.name,
+        None => folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     }
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn header(directory: &Path) -> Option<Box<Header>> {
+    match codec::open(&directory.join(RUN_LOG)).ok()?.next()?.ok()?.event {
+        Event::Header(header) => Some(header),
+        _ => None,
+    }
 }
 
 fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
-    let judged = match reports::summarise(directory) {
-        Ok((summary, _)) => {
-            let Identity { host, build, .. } = summary.identity;
-            Ok(Box::new(JudgedRun { judgement: summary.judgement, host, build }))
+    let judged = reports::summarise(directory).map_err(|error| error.to_string()).and_then(|(summary, _)| {
+        if let Some(why) = header(directory).and_then(|header| contradiction(&header)) {
+            return Err(format!("it contradicts itself: {why}"));
         }
-        Err(error) => Err(error.to_string()),
-    };
+        let Identity { host, build, .. } = summary.identity;
+        Ok(Box::new(JudgedRun { judgement: summary.judgement, host, build }))
+    });
     Exhibit {
         directory: directory.display().to_string(),
         scenario,
