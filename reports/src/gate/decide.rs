@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::decision::{
-    Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, exit, opens, word,
+    APPLIED, Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, exit,
+    opens, word,
 };
 use super::exhibit::Inputs;
 use super::plan::{Gate, Likelihood, Plan, Risk, Source};
@@ -46,24 +47,29 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
         .all(|earlier| decided.iter().any(|done| done.gate == earlier.name && opens(done.verdict)));
     let answer = |at: Timestamp| {
         let question = Question { gate, inputs, at };
-        merged(&gate.evidence.iter().map(|evidence| weigh(evidence, question).weighed).collect::<Vec<_>>())
+        let answers = gate.evidence.iter().map(|evidence| weigh(evidence, question));
+        let (weighed, closed): (Vec<Weighed>, Vec<bool>) =
+            answers.map(|answer| (answer.weighed, answer.is_closed)).unzip();
+        (weighed, closed.contains(&true))
     };
-    let mut at = now;
-    let mut verdict = answer(now);
+    let (weighed, mut is_closed) = answer(now);
+    let (mut at, mut verdict) = (now, merged(&weighed));
+    let mut used = waivers(gate, &weighed, now);
     for std::cmp::Reverse(earlier) in anchors(gate, inputs) {
-        if verdict != Verdict::Inconclusive {
+        if verdict != Verdict::Inconclusive || is_closed {
             break;
         }
-        let found = answer(earlier);
-        if found != Verdict::Inconclusive {
-            (at, verdict) = (earlier, found);
+        let (weighed, closes) = answer(earlier);
+        is_closed = closes;
+        if merged(&weighed) != Verdict::Inconclusive || closes {
+            (at, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, now));
         }
     }
     let verdict = if is_open { verdict } else { verdict.max(Verdict::Inconclusive) };
-    Before::of(gate, verdict, at.to_string())
+    Before::of(gate, verdict, at.to_string(), used)
 }
 
-/// The times at which something of a gate's evidence was made, the newest first.
+/// The times at which something of a gate's evidence was made, the newest first; also of runs that are gone.
 fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<std::cmp::Reverse<Timestamp>> {
     let names: BTreeSet<&str> = gate
         .evidence
@@ -76,11 +82,19 @@ fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<std::cmp::Reverse<Timestamp
             Source::File(_) => None,
         })
         .collect();
-    inputs
+    let there = inputs
         .exhibits
         .iter()
         .filter(|exhibit| names.contains(exhibit.scenario.as_str()))
-        .filter_map(|exhibit| exhibit.judged.as_ref().ok()?.started())
+        .filter_map(|exhibit| exhibit.judged.as_ref().ok()?.started());
+    let indexed = inputs
+        .index
+        .entries
+        .iter()
+        .filter(|entry| names.contains(entry.scenario.as_str()))
+        .filter_map(|entry| entry.started_utc.parse().ok());
+    there
+        .chain(indexed)
         .filter(|started| *started <= inputs.circumstances.now)
         .map(std::cmp::Reverse)
         .collect()
@@ -95,7 +109,7 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
     let question = Question { gate, inputs, at: now };
     let answers: Vec<Answer> = gate.evidence.iter().map(|evidence| weigh(evidence, question)).collect();
     let (mut evidence, mut steps) = (Vec::new(), Vec::new());
-    for Answer { weighed, step } in answers {
+    for Answer { weighed, step, .. } in answers {
         evidence.push(weighed);
         steps.extend(step);
     }
@@ -122,7 +136,10 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
         recommendation: recommendation(gate, verdict),
         reasons: reasons(gate, &evidence, &before),
         conditions: conditions(gate, &evidence),
-        waivers: waivers(gate, &evidence, now),
+        waivers: waivers(gate, &evidence, now)
+            .into_iter()
+            .chain(before.iter().flat_map(|done| done.waivers.clone()))
+            .collect(),
         risks: gate.risks.iter().map(|risk| measured(risk, &evidence)).collect(),
         options: options(gate, &evidence),
         before,
@@ -160,7 +177,11 @@ fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> 
             let bad = weighed.findings.iter().filter(|finding| finding.verdict == weighed.verdict);
             let mut said: Vec<String> = bad
                 .map(|finding| {
-                    format!("{}: asked `{}`, found {}", finding.criterion, finding.asked, finding.measured)
+                    let waived = if finding.is_waived() { " (FAIL, waived)" } else { "" };
+                    format!(
+                        "{}: asked `{}`, found {}{waived}",
+                        finding.criterion, finding.asked, finding.measured
+                    )
                 })
                 .collect();
             said.dedup();
@@ -217,12 +238,11 @@ fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> 
     let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let is_applied = |name: &str, criterion: &str| {
         let of = evidence.iter().filter(|weighed| weighed.name == name);
-        of.flat_map(|weighed| &weighed.findings).any(|finding| {
-            finding.criterion == criterion
-                && finding.note.as_ref().is_some_and(|note| note.contains("FAIL, waived by"))
-        })
+        of.flat_map(|weighed| &weighed.findings)
+            .any(|finding| finding.criterion == criterion && finding.is_waived())
     };
     let used = |waiver: &super::plan::Waiver| WaiverUse {
+        gate: gate.name.clone(),
         evidence: waiver.evidence.clone(),
         criterion: waiver.criterion.clone(),
         author: waiver.author.clone(),
@@ -231,7 +251,7 @@ fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> 
         state: if waiver.expires < day {
             "expired"
         } else if is_applied(&waiver.evidence, &waiver.criterion) {
-            "applied"
+            APPLIED
         } else {
             "not needed"
         },

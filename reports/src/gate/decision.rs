@@ -8,6 +8,11 @@ use crate::verdict::{Exit, Verdict};
 /// The version of `decision.json`.
 pub const DECISION_VERSION: u32 = 1;
 
+/// How the note of a failure begins that is waived.
+pub(super) const WAIVED: &str = "FAIL, waived by";
+/// The state of a waiver by which a failure is waived.
+pub(super) const APPLIED: &str = "applied";
+
 /// The word of a verdict at a gate with these outcomes.
 pub fn word(outcomes: Outcomes, verdict: Verdict) -> &'static str {
     match (outcomes, verdict) {
@@ -52,6 +57,7 @@ pub struct Decision {
     /// The gates that have to be passed before.
     pub before: Vec<Before>,
     pub evidence: Vec<Weighed>,
+    /// Of this gate, then of those before it.
     pub waivers: Vec<WaiverUse>,
     /// What has to be mended after a CONDITIONAL or a PIVOT.
     pub conditions: Vec<String>,
@@ -62,9 +68,40 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The outcome, marked where the plan is a demonstration.
+    /// The outcome with what qualifies it, marked where the plan is a demonstration.
     pub fn headline(&self) -> String {
-        if self.demo { format!("{} (DEMO)", self.outcome) } else { self.outcome.to_owned() }
+        let demo = if self.demo { " (DEMO)" } else { "" };
+        format!("{}{}{demo}", self.outcome, self.qualifications())
+    }
+
+    /// ` by a waiver, with 9 runs beside it that did not pass`; nothing where the gate is not passed.
+    fn qualifications(&self) -> String {
+        let mut said = String::new();
+        if !self.opens() {
+            return said;
+        }
+        let is_own = |waiver: &&WaiverUse| waiver.gate == self.gate && waiver.state == APPLIED;
+        match self.waivers.iter().filter(is_own).count() {
+            0 => {}
+            1 => said.push_str(" by a waiver"),
+            several => said.extend([" by ", &several.to_string(), " waivers"]),
+        }
+        for before in self.before.iter().filter(|before| before.verdict == Verdict::Conditional) {
+            said.extend([", after ", &before.gate, " was ", before.outcome]);
+        }
+        match self.evidence.iter().map(|weighed| weighed.runs_beside).sum::<usize>() {
+            0 => {}
+            1 => said.push_str(", with 1 run beside it that did not pass"),
+            several => said.extend([", with ", &several.to_string(), " runs beside it that did not pass"]),
+        }
+        said
+    }
+
+    /// `fast of stable`; of a gate before this one with its name.
+    pub fn waived(&self, waiver: &WaiverUse) -> String {
+        let of = format!("{} of {}", waiver.criterion, waiver.evidence);
+        let mark = if waiver.state == APPLIED { " (FAIL, waived)" } else { "" };
+        if waiver.gate == self.gate { of + mark } else { format!("{of} at {}{mark}", waiver.gate) }
     }
 
     /// The phases after it may begin.
@@ -89,11 +126,13 @@ pub struct Before {
     pub verdict: Verdict,
     /// The time whose evidence it is decided from.
     pub as_of_utc: String,
+    /// Those of its own plan.
+    pub waivers: Vec<WaiverUse>,
 }
 
 impl Before {
-    pub fn of(gate: &Gate, verdict: Verdict, as_of_utc: String) -> Self {
-        Self { gate: gate.name.clone(), outcome: word(gate.outcomes, verdict), verdict, as_of_utc }
+    pub fn of(gate: &Gate, verdict: Verdict, as_of_utc: String, waivers: Vec<WaiverUse>) -> Self {
+        Self { gate: gate.name.clone(), outcome: word(gate.outcomes, verdict), verdict, as_of_utc, waivers }
     }
 }
 
@@ -111,6 +150,8 @@ pub struct Weighed {
     pub notes: Vec<String>,
     pub findings: Vec<Finding>,
     pub runs: Vec<RunShown>,
+    /// Runs that answer the same question, did not pass, and do not count.
+    pub runs_beside: usize,
 }
 
 /// One criterion of one run or file.
@@ -134,6 +175,18 @@ pub struct Finding {
     pub strictly: Option<Verdict>,
 }
 
+impl Finding {
+    /// A person answers for its failure.
+    pub fn is_waived(&self) -> bool {
+        self.note.as_ref().is_some_and(|note| note.contains(WAIVED))
+    }
+
+    /// `FAIL, waived`, or the word of its verdict.
+    pub fn mark(&self) -> &'static str {
+        if self.is_waived() { "FAIL, waived" } else { self.verdict.word() }
+    }
+}
+
 /// A run of the scenario, whether or not it counts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunShown {
@@ -154,6 +207,8 @@ pub struct RunShown {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WaiverUse {
+    /// This gate, or one before it.
+    pub gate: String,
     pub evidence: String,
     pub criterion: String,
     pub author: String,

@@ -6,7 +6,7 @@ mod runs;
 
 use jiff::Timestamp;
 
-use super::decision::{Finding, Step, Weighed};
+use super::decision::{Finding, Step, WAIVED, Weighed};
 use super::exhibit::Inputs;
 use super::plan::{Evidence, Gate, Source};
 use crate::verdict::Verdict;
@@ -24,6 +24,8 @@ pub(super) struct Question<'a> {
 pub(super) struct Answer {
     pub(super) weighed: Weighed,
     pub(super) step: Option<Step>,
+    /// INCONCLUSIVE by what is there or is gone, and not by what is missing or old: no earlier time answers for it.
+    pub(super) is_closed: bool,
 }
 
 pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
@@ -37,16 +39,17 @@ fn worst(findings: &[Finding]) -> Option<Verdict> {
     findings.iter().map(|finding| finding.verdict).max()
 }
 
-/// Turns the FAIL of a waived criterion into CONDITIONAL, as long as the waiver holds.
+/// Turns the FAIL of a waived criterion into CONDITIONAL, as long as the waiver holds: by the day of the decision, also where the
+/// evidence is that of an earlier one.
 fn waive(evidence: &Evidence, question: Question<'_>, finding: &mut Finding) {
-    let day = question.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = question.inputs.circumstances.now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let waiver = question.gate.waivers.iter().find(|waiver| {
         waiver.evidence == evidence.name && waiver.criterion == finding.criterion && waiver.expires >= day
     });
     let (Verdict::Fail, Some(waiver)) = (finding.verdict, waiver) else { return };
     finding.strictly.get_or_insert(finding.verdict);
     finding.verdict = Verdict::Conditional;
-    let note = format!("FAIL, waived by {} until {}: {}", waiver.author, waiver.expires, waiver.reason);
+    let note = format!("{WAIVED} {} until {}: {}", waiver.author, waiver.expires, waiver.reason);
     finding.note =
         Some(finding.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
 }

@@ -1,4 +1,4 @@
-//! What a criterion of a run is for a gate: as the run has it, but for bands, criteria that the gate does not ask, and waivers.
+//! What a criterion is for a gate: as the run has it, but for bands, criteria that the gate does not ask, and waivers.
 
 use super::{Question, waive};
 use crate::gate::decision::Finding;
@@ -22,7 +22,7 @@ pub(super) fn findings(
             let mut finding = of_criterion(criterion, directory);
             let is_asked = runs.criteria.is_empty() || runs.criteria.contains(&criterion.name);
             if is_asked {
-                band(&mut finding, criterion, question.gate.conditional_from);
+                band(&mut finding, question.gate.conditional_from);
                 waive(evidence, question, &mut finding);
             } else {
                 set_aside(&mut finding);
@@ -86,9 +86,9 @@ fn unjudged(reason: Option<&String>, directory: &str) -> Finding {
 }
 
 /// How much of its target a figure has reached: 0.9 of `> 8000/s` is 7,200/s, and of `< 30s` it is 33.3 s.
-fn reached(criterion: &CriterionResult) -> Option<f64> {
-    let (value, threshold) = (criterion.value?, criterion.threshold);
-    let share = match criterion.comparator.as_str() {
+fn reached(finding: &Finding) -> Option<f64> {
+    let (value, threshold) = (finding.value?, finding.threshold?);
+    let share = match finding.comparator.as_deref()? {
         ">" | ">=" => value / threshold,
         "<" | "<=" => threshold / value,
         _ => return None,
@@ -96,11 +96,13 @@ fn reached(criterion: &CriterionResult) -> Option<f64> {
     share.is_finite().then_some(share)
 }
 
-fn band(finding: &mut Finding, criterion: &CriterionResult, from: Option<f64>) {
-    let (Verdict::Fail, Some(from), Some(share)) = (finding.verdict, from, reached(criterion)) else {
+/// A figure that misses its target by little is CONDITIONAL, be it of a run or of a file.
+pub(super) fn band(finding: &mut Finding, from: Option<f64>) {
+    let (Verdict::Fail, Some(from), Some(share)) = (finding.verdict, from, reached(finding)) else {
         return;
     };
-    if share < from {
+    // A share of two decimal figures is off by what a float rounds.
+    if share < from * (1.0 - 1e-9) {
         return;
     }
     finding.strictly = Some(finding.verdict);

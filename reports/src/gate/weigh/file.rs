@@ -1,6 +1,6 @@
 //! Evidence that is a file of another program.
 
-use super::{Answer, Question, waive, worst};
+use super::{Answer, Question, bands, waive, worst};
 use crate::gate::decision::{Finding, Step, Weighed};
 use crate::gate::exhibit::Found;
 use crate::gate::outside::Reading;
@@ -21,6 +21,7 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         notes: Vec::new(),
         findings: Vec::new(),
         runs: Vec::new(),
+        runs_beside: 0,
     };
     match question.inputs.files.get(&(file.path.clone(), file.format)) {
         None => weighed.found = format!("there is no file {}", file.path),
@@ -50,7 +51,7 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         command: file.command.clone(),
         takes_ns: file.takes_ns,
     });
-    Answer { weighed, step }
+    Answer { weighed, step, is_closed: false }
 }
 
 /// Why the age of a file is not right. It may be newer than the runs that a gate was decided from.
@@ -101,6 +102,7 @@ fn judge(
             .map(|weaker| format!("it still meets `{weaker}`")),
         strictly: None,
     };
+    bands::band(&mut finding, question.gate.conditional_from);
     waive(evidence, question, &mut finding);
     weighed.found = format!("{} {}", asked.figure.name, finding.measured);
     weighed.findings.push(finding);

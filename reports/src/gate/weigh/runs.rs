@@ -45,7 +45,7 @@ pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) ->
     weighed.found.clone_from(&why);
     let command = format!("harness validate {}", runs.scenario);
     let step = Step { evidence: evidence.name.clone(), what: why, command, takes_ns: None };
-    Answer { weighed, step: Some(step) }
+    Answer { weighed, step: Some(step), is_closed: false }
 }
 
 fn empty(evidence: &Evidence, runs: &Runs) -> Weighed {
@@ -59,6 +59,7 @@ fn empty(evidence: &Evidence, runs: &Runs) -> Weighed {
         notes: Vec::new(),
         findings: Vec::new(),
         runs: Vec::new(),
+        runs_beside: 0,
     }
 }
 
@@ -123,9 +124,10 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
         weighed.verdict = weighed.verdict.max(Verdict::Inconclusive);
     }
     history(wanted, &admitted, &counted, &mut weighed);
+    let is_closed = blocked || counted.iter().any(|run| run.verdict == Verdict::Inconclusive);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
     let step = step(wanted, &weighed, missing, blocked);
-    Answer { weighed, step }
+    Answer { weighed, step, is_closed }
 }
 
 fn show(exhibit: &Exhibit, why_not: Option<String>) -> RunShown {
@@ -266,6 +268,7 @@ fn history(
         })
     };
     let hidden = admitted.iter().filter(is_hidden).count();
+    weighed.runs_beside = hidden;
     if hidden > 0 {
         weighed.notes.push(format!(
             "{} among those that do not count did not pass by the scenario's own criteria",

@@ -20,8 +20,7 @@ pub(super) fn render(decision: &Decision) -> String {
         property("demo", DEMO);
     }
     for waiver in &decision.waivers {
-        let value =
-            format!("{}: {} of {} by {}", waiver.state, waiver.criterion, waiver.evidence, waiver.author);
+        let value = format!("{}: {} by {}", waiver.state, decision.waived(waiver), waiver.author);
         property("waiver", &value);
     }
     for before in &decision.before {

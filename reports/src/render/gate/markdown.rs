@@ -96,10 +96,9 @@ fn waivers(out: &mut String, decision: &Decision) {
     for waiver in &decision.waivers {
         let _ = writeln!(
             out,
-            "| {} | {} of {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |",
             waiver.state,
-            cell(&waiver.criterion),
-            cell(&waiver.evidence),
+            cell(&decision.waived(waiver)),
             cell(&waiver.author),
             waiver.expires,
             cell(&waiver.reason)

@@ -48,7 +48,7 @@ fn details(out: &mut String, weighed: &Weighed) {
         let _ = writeln!(
             out,
             "                {}: {}: asked `{}`, found {}{note}",
-            finding.verdict.word().to_lowercase(),
+            finding.mark().to_lowercase(),
             finding.criterion,
             finding.asked,
             finding.measured
@@ -64,8 +64,12 @@ fn waivers(out: &mut String, decision: &Decision) {
     for waiver in &decision.waivers {
         let _ = writeln!(
             out,
-            "  {}: {} of {}, by {} until {}: {}",
-            waiver.state, waiver.criterion, waiver.evidence, waiver.author, waiver.expires, waiver.reason
+            "  {}: {}, by {} until {}: {}",
+            waiver.state,
+            decision.waived(waiver),
+            waiver.author,
+            waiver.expires,
+            waiver.reason
         );
     }
 }
@@ -98,6 +102,10 @@ fn options(out: &mut String, decision: &Decision) {
 
 fn next(out: &mut String, decision: &Decision) {
     if decision.next.is_empty() {
+        // Conditions are listed above; after a PASS the plan says what comes.
+        if decision.verdict == Verdict::Pass {
+            let _ = writeln!(out, "\nnext\n  {}", decision.recommendation);
+        }
         return;
     }
     out.push_str("\nnext\n");

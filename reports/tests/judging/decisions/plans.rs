@@ -8,7 +8,8 @@ use reports::gate::plan::*;
 use reports::gate::schedule::{State, schedule};
 use reports::render::gate::{documents, phases_svg, phases_text};
 
-use super::{DAY_NS, History, coverage, evidence, gate, green, red, runs};
+use super::{DAY_NS, History, coverage, evidence, gate, green, ran, red, runs, waiver};
+use crate::synthetic::Run;
 
 pub(super) fn alone(gate: &Gate, inputs: &Inputs) -> Decision {
     let plan = plan(vec![gate.clone()]);
@@ -87,6 +88,85 @@ fn a_gate_that_was_passed_stays_so_while_its_evidence_grows_old_and_falls_by_wha
     assert_eq!((decision.outcome, decision.before[0].outcome), ("INCONCLUSIVE", "FAIL"));
 }
 
+/// As the gate before it decides by itself, so the next one sees it.
+#[test]
+fn runs_that_are_gone_close_the_next_gate_as_they_close_their_own() {
+    let (good, bad) = (green(20), red(25));
+    for now in ["2026-02-01T12:00:00Z", "2026-06-01T12:00:00Z"] {
+        for select in [Select::All, Select::Latest(1)] {
+            let mut history = History::of(vec![good.clone()]).asking(|runs| runs.select = select);
+            history = history.indexed(&[good.clone(), bad.clone(), red(26)]);
+            history.lcov = Some(COVERED);
+            let plan = plan(vec![history.gate.clone(), later()]);
+            let mut inputs = history.inputs();
+            inputs.circumstances.now = now.parse().unwrap();
+            inputs.files.get_mut(&super::lcov()).unwrap().changed = inputs.circumstances.now;
+            let own = decide(&plan, &plan.gates[0], &inputs);
+            let next = decide(&plan, &plan.gates[1], &inputs);
+            assert_eq!((own.outcome, next.outcome), ("INCONCLUSIVE", "INCONCLUSIVE"), "{now} {select:?}");
+            assert_eq!(next.before[0].outcome, "INCONCLUSIVE", "{now} {select:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_passed_and_is_gone_closes_no_gate() {
+    let mut history = History::of(vec![green(20)]).indexed(&[green(20), green(25)]);
+    history.lcov = Some(COVERED);
+    let plan = plan(vec![history.gate.clone(), later()]);
+    assert_eq!(decide(&plan, &plan.gates[1], &history.inputs()).outcome, "PASS");
+}
+
+#[test]
+fn a_later_run_that_does_not_say_closes_the_next_gate_as_well() {
+    let cut = ran(25, &Run { end: None, ..Run::default() }, |_| ());
+    let (plan, inputs) = two(vec![green(20), cut]);
+    assert_eq!(decide(&plan, &plan.gates[0], &inputs).outcome, "INCONCLUSIVE");
+    assert_eq!(decide(&plan, &plan.gates[1], &inputs).before[0].outcome, "INCONCLUSIVE");
+}
+
+#[test]
+fn a_waiver_of_the_gate_before_ends_on_its_last_day_and_is_shown() {
+    let mut history = History::of(vec![red(20)]);
+    history.lcov = Some(COVERED);
+    history.gate.waivers = vec![waiver("all delivered", "2026-02-03")];
+    let plan = plan(vec![history.gate.clone(), later()]);
+    for (now, before, outcome, state) in [
+        ("2026-02-03T12:00:00Z", "CONDITIONAL", "PASS", "applied"),
+        ("2026-02-04T12:00:00Z", "FAIL", "INCONCLUSIVE", "expired"),
+        ("2026-06-01T12:00:00Z", "FAIL", "INCONCLUSIVE", "expired"),
+    ] {
+        let mut inputs = history.inputs();
+        inputs.circumstances.now = now.parse().unwrap();
+        inputs.files.get_mut(&super::lcov()).unwrap().changed = inputs.circumstances.now;
+        let decision = decide(&plan, &plan.gates[1], &inputs);
+        assert_eq!((decision.before[0].outcome, decision.outcome), (before, outcome), "{now}");
+        assert_eq!((decision.waivers[0].gate.as_str(), decision.waivers[0].state), ("gate", state), "{now}");
+        for (name, text) in documents(&decision) {
+            let is_shown = name == "evidence.csv" || (text.contains("Jane Doe") && text.contains(state));
+            assert!(is_shown, "{name} does not show the waiver: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_misses_its_target_by_little_is_conditional_as_a_run_is() {
+    let mut gate = later();
+    let Source::File(file) = &mut gate.evidence[0].source else { unreachable!("it asks for a file") };
+    file.conditional = None;
+    gate.conditional_from = Some(0.8);
+    let mut history = History::of(Vec::new());
+    for (lcov, outcome) in [
+        ("SF:a.rs\nLF:100\nLH:75\nend_of_record\n", "PASS"),
+        ("SF:a.rs\nLF:100\nLH:74\nend_of_record\n", "CONDITIONAL"),
+        ("SF:a.rs\nLF:100\nLH:60\nend_of_record\n", "CONDITIONAL"),
+        ("SF:a.rs\nLF:100\nLH:59\nend_of_record\n", "FAIL"),
+    ] {
+        history.lcov = Some(lcov);
+        assert_eq!(alone(&gate, &history.inputs()).outcome, outcome, "{lcov}");
+    }
+}
+
 #[test]
 fn the_calendar_has_the_critical_path_and_what_may_run_at_once() {
     let (plan, inputs) = two(vec![green(20)]);
@@ -136,5 +216,39 @@ fn names_of_a_plan_are_no_markup() {
         if ["decision.html", "decision.md", "junit.xml"].contains(&name) {
             assert!(!text.contains("<script>") && !text.contains("<b>&lt;"), "{name}: {text}");
         }
+    }
+}
+
+#[test]
+fn a_headline_says_what_qualifies_it() {
+    let greens = [green(20), red(10), red(11)];
+    let mut history = History::of(greens.to_vec()).asking(|runs| runs.select = Select::Latest(1));
+    assert_eq!(history.decide().headline(), "PASS, with 2 runs beside it that did not pass");
+    history = History::of(vec![red(20)]);
+    assert_eq!(history.decide().headline(), "FAIL");
+    history.gate.waivers = vec![waiver("all delivered", "2026-02-03")];
+    let waived = history.decide();
+    assert_eq!(waived.headline(), "CONDITIONAL by a waiver");
+    for (name, text) in documents(&waived) {
+        assert!(text.contains("FAIL"), "{name} hides that the criterion failed: {text}");
+    }
+    history.lcov = Some(COVERED);
+    let plan = plan(vec![history.gate.clone(), later()]);
+    let next = decide(&plan, &plan.gates[1], &history.inputs());
+    assert_eq!(next.headline(), "PASS, after gate was CONDITIONAL");
+}
+
+#[test]
+fn every_outcome_has_a_next_step_on_its_page() {
+    let mut conditional = History::of(vec![red(20)]);
+    conditional.gate.waivers = vec![waiver("all delivered", "2026-02-03")];
+    let histories =
+        [History::of(vec![green(20)]), conditional, History::of(vec![red(20)]), History::of(vec![])];
+    for (history, outcome) in histories.iter().zip(["PASS", "CONDITIONAL", "FAIL", "INCONCLUSIVE"]) {
+        let decision = history.decide();
+        assert_eq!(decision.outcome, outcome);
+        let documents = documents(&decision);
+        let (_, html) = documents.iter().find(|(name, _)| *name == "decision.html").unwrap();
+        assert_eq!(html.matches("<b>Next step</b>").count(), 1, "{outcome}");
     }
 }
