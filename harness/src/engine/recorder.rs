@@ -148,13 +148,12 @@ impl Log {
     fn record_all(&mut self, from: &Receiver<(u64, Event)>) -> io::Result<()> {
         let (mut flushed, mut looked) = (Instant::now(), Instant::now());
         loop {
-            let next = match from.try_recv() {
-                Ok(next) => Ok(next),
+            let next = if let Ok(next) = from.try_recv() {
+                Ok(next)
+            } else {
                 // Nothing waits: what there is outlasts the end of this process, however it comes.
-                Err(_) => {
-                    self.writer.flush()?;
-                    from.recv_timeout(LOOK_EVERY)
-                }
+                self.writer.flush()?;
+                from.recv_timeout(LOOK_EVERY)
             };
             match next {
                 Ok((t_ns, event)) => self.append(t_ns, event)?,

@@ -34,7 +34,7 @@ impl Desk {
             Scenario::parse(&Source::new("smoke.toml", text.to_owned()), &Selection::default()).unwrap();
         let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
         let mut run = Synthetic::of(&Plan::new(scenario, &options));
-        run.header().run_id = format!("smoke-{}", name.replace("/", "-").to_lowercase());
+        run.header().run_id = format!("smoke-{}", name.replace('/', "-").to_lowercase());
         bend(&mut run);
         let directory = self.path(name);
         std::fs::create_dir_all(&directory).unwrap();
