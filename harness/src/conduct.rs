@@ -160,10 +160,13 @@ pub fn conduct(
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    let unindexed = match (&judged, runs.or_else(|| run_index::home_of(directory.path()))) {
-        (Some(Ok(judged)), Some(runs)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
-        _ => None,
-    };
+    let unindexed =
+        match (&judged, runs.or_else(|| run_index::home_of(directory.path(), request.plan.name()))) {
+            (Some(Ok(judged)), Some(runs)) => {
+                run_index::add(&runs, directory.path(), &judged.judgement).err()
+            }
+            _ => None,
+        };
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }
 

@@ -38,10 +38,12 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
 
-/// The directory of runs that a run lies in, if it has an index.
-pub fn home_of(directory: &Path) -> Option<PathBuf> {
-    let runs = directory.canonicalize().ok()?.parent()?.parent()?.to_owned();
-    runs.join(index::FILE).is_file().then_some(runs)
+/// The directory of runs that a run of `scenario` lies in: one that has an index, or that the run was begun in.
+pub fn home_of(directory: &Path, scenario: &str) -> Option<PathBuf> {
+    let run = directory.canonicalize().ok()?;
+    let beside = run.parent()?;
+    let runs = beside.parent()?.to_owned();
+    (runs.join(index::FILE).is_file() || beside.file_name()? == scenario).then_some(runs)
 }
 
 /// Of each log of a run, joined: that of its log, for a run with one.
