@@ -379,13 +379,13 @@ impl Facts {
     fn resume(&mut self, t_ns: u64) {
         self.end_load(self.last_ns);
         self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
-        self.segments += 1;
+        (self.segments, self.end) = (self.segments + 1, None);
+        self.own.resume(self.spans.length_ns(self.last_ns));
         self.work.resume();
         self.balance.resume(t_ns);
         self.contention.resume();
         self.faults.resume(t_ns);
         self.mixed.resume();
-        self.end = None;
     }
 
     fn begin_load(&mut self, t_ns: u64) {

@@ -2,7 +2,8 @@
 //!
 //! One reading may catch a file that is open for a moment, or memory that is soon given back. So what it held early is
 //! the most of the first quarter of the load, and what it holds late the least of the last: only growth that stays is
-//! between them. Two sweeps are enough, and nothing is kept of the others.
+//! between them. Two sweeps are enough, and nothing is kept of the others. Each segment has a process of its own, which is held to
+//! itself.
 
 use crate::runlog::event::AgentSample;
 
@@ -50,16 +51,32 @@ struct InLoad {
     late: Option<Held>,
 }
 
+impl InLoad {
+    fn early_and_late(self) -> (Held, Held) {
+        (self.early, self.late.unwrap_or(self.last))
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct OwnFacts {
     duration_ns: u64,
+    /// How much of the load lies before this segment.
+    from_ns: u64,
     start: Option<Held>,
     load: Option<InLoad>,
+    /// Of each segment before.
+    before: Vec<(Held, Held)>,
 }
 
 impl OwnFacts {
     pub(super) fn new(duration_ns: u64) -> Self {
         Self { duration_ns, ..Self::default() }
+    }
+
+    /// Another process measures from here on; so much of the load is over.
+    pub(super) fn resume(&mut self, load_ns: u64) {
+        self.before.extend(self.load.take().map(InLoad::early_and_late));
+        (self.from_ns, self.start) = (load_ns, None);
     }
 
     /// `load_ns`: how much of the load was over; `None` outside of it.
@@ -69,23 +86,23 @@ impl OwnFacts {
         let Some(load_ns) = load_ns else { return };
         let load = self.load.get_or_insert(InLoad { first: held, last: held, early: held, late: None });
         load.last = held;
-        let quarter_ns = self.duration_ns / 4;
-        if load_ns < quarter_ns {
+        let quarter_ns = self.duration_ns.saturating_sub(self.from_ns) / 4;
+        if load_ns < self.from_ns.saturating_add(quarter_ns) {
             load.early = load.early.most(held);
         } else if load_ns >= self.duration_ns.saturating_sub(quarter_ns) {
             load.late = Some(load.late.map_or(held, |late| late.least(held)));
         }
     }
 
-    /// In the first sweep of the run, in the first of the load, and in the last of the load.
+    /// Of the newest segment that had a sweep in the load: in the first sweep, in the first of the load, and in the last of the load.
     pub fn shown(&self) -> Option<[Held; 3]> {
-        let load = self.load?;
-        Some([self.start?, load.first, load.last])
+        let before = || self.before.last().map(|(early, late)| [*early, *early, *late]);
+        self.load.and_then(|load| Some([self.start?, load.first, load.last])).or_else(before)
     }
 
-    /// The most that it held early in the load, and the least late in it.
-    pub fn early_and_late(&self) -> Option<(Held, Held)> {
-        self.load.map(|load| (load.early, load.late.unwrap_or(load.last)))
+    /// The most that it held early in the load, and the least late in it, of each segment.
+    pub fn early_and_late(&self) -> impl Iterator<Item = (Held, Held)> {
+        self.before.iter().copied().chain(self.load.map(InLoad::early_and_late))
     }
 }
 
@@ -103,7 +120,7 @@ mod tests {
         for (at, (fds, anon)) in rows.iter().enumerate() {
             own.push(&row(*fds, *anon), Some(at as u64 * 10));
         }
-        let (early, late) = own.early_and_late().unwrap();
+        let (early, late) = own.early_and_late().next().unwrap();
         assert_eq!((early.threads, late.threads), (early.fds + 1, late.fds + 1));
         [early.fds, late.fds]
     }
@@ -124,11 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn each_segment_is_held_to_its_own_process() {
+        let mut own = OwnFacts::new(80);
+        for (load_ns, fds) in [(0, 4), (10, 5), (30, 6)] {
+            own.push(&row(fds, 1), Some(load_ns));
+        }
+        own.resume(40);
+        assert_eq!(own.shown().unwrap().map(|held| held.fds), [5, 5, 6]);
+        // The rest of the load is 40 ns: its first quarter ends at 50, and its last begins at 70.
+        for (load_ns, fds) in [(40, 20), (49, 21), (50, 90), (70, 23), (75, 22)] {
+            own.push(&row(fds, 1), Some(load_ns));
+        }
+        let fds: Vec<_> = own.early_and_late().map(|(early, late)| (early.fds, late.fds)).collect();
+        assert_eq!(fds, [(5, 6), (21, 22)]);
+    }
+
+    #[test]
     fn what_is_shown_are_single_readings() {
         let mut own = OwnFacts::new(100);
         assert_eq!(own.shown(), None);
         own.push(&row(3, 1), None);
-        assert_eq!((own.shown(), own.early_and_late()), (None, None));
+        assert_eq!((own.shown(), own.early_and_late().next()), (None, None));
         for (load_ns, fds) in [(0, 4), (50, 9), (90, 5)] {
             own.push(&row(fds, 2), Some(load_ns));
         }
