@@ -230,6 +230,23 @@ fn a_cancelled_job_leaves_every_document_whatever_its_tasks_do() {
 }
 
 #[test]
+fn a_cancelled_job_does_not_wait_for_its_tear_down() {
+    let endless =
+        "[[teardown]]\nname = \"endless\"\ncommand = [\"sleep\", \"3600\"]\ntimeout = \"2h\"\n[[criterion]]";
+    let bench = Bench::new(&scenario(60).replacen("[[criterion]]", endless, 1));
+    let mut run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    run.signal(Signal::SIGINT);
+    run.reports("waiting up to 5 s");
+    wait_until("the fleet has ended", || bench.log_so_far().contains("\"ev\":\"verify\""));
+    run.signal(Signal::SIGTERM);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(21), "{}{}", done.stdout, done.stderr);
+    assert!(bench.latest().join("report.html").exists());
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
 fn what_is_in_flight_is_not_waited_for_until_a_runner_kills_the_job() {
     let done = cut_off(None);
     assert_eq!(done.status.code(), Some(21), "{}{}", done.stdout, done.stderr);

@@ -190,6 +190,8 @@ fn a_torn_line_and_a_segment_without_a_header_are_left_behind() {
     text.push_str("{\"seq\":77,\"t_");
     std::fs::write(&log, text).unwrap();
     std::fs::write(run.join("run.2.log"), "{\"seq\":0,\"t_ns\":0,\"needed\":true,\"ev\":\"hea").unwrap();
+    // Its fleet had said nothing yet.
+    std::fs::write(run.join("fleet.2.stderr"), "").unwrap();
     let done = resume(&bench, &["--quiet"]);
     assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
     assert_eq!(logs(&run), ["run.2.log", "run.log"]);
