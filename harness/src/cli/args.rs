@@ -27,13 +27,13 @@ pub enum Verb {
     /// Run scenarios and judge the results
     #[command(before_help = "Example:  harness run scenarios/smoke.toml")]
     Run(RunArgs),
-    /// Go on with a run that was interrupted or killed
+    /// Resume a run that was interrupted or killed
     #[command(before_help = "Example:  harness resume runs/stage1-7d/latest")]
     Resume(ResumeArgs),
-    /// Show how far runs are that go on in other terminals
+    /// Show the progress of runs in other terminals
     #[command(before_help = "Example:  harness status runs/stage1-7d/latest")]
     Status(StatusArgs),
-    /// End a run that goes on in another terminal, and have it judged
+    /// Stop a run in another terminal; it is judged as far as it went
     #[command(before_help = "Example:  harness stop runs/stage1-7d/latest")]
     Stop(StopArgs),
     /// Report all mistakes in scenario files
@@ -51,7 +51,7 @@ pub enum Verb {
     /// Create the documents of a run again from its log
     #[command(before_help = "Example:  harness report runs/load-100/latest")]
     Report(ReportArgs),
-    /// Decide a gate of the plan from the runs that there are
+    /// Decide a gate of the plan from the runs on this host
     #[command(before_help = "Example:  harness gate gate-1")]
     Gate(GateArgs),
     /// Show which phases of the plan are open, what waits for what, and what to do next

@@ -34,7 +34,7 @@ pub(super) fn gate(args: &GateArgs) -> ExitCode {
     } else {
         output::verdict(&output::coloured_verdict(&render::text(&decision)))
     };
-    // The decision stands, whatever becomes of its documents; a PASS that cannot be read is no success.
+    // The decision stands even if its documents cannot be written, but a PASS that cannot be read is not a success.
     if exit == ExitCode::Pass { unwritten.and(shown).err().unwrap_or(exit) } else { exit }
 }
 

@@ -40,7 +40,7 @@ pub enum BaselineError {
 }
 
 impl Baseline {
-    /// Of runs that can be compared with each other. Those that `side` has left out are no part of it.
+    /// Of runs that can be compared with each other, without those that `side` has left out.
     pub fn of(name: &str, side: &Side, summaries: &[Summary]) -> Result<Self, BaselineError> {
         agree(std::slice::from_ref(side), Across::default())?;
         let Some((terms, _)) = side.runs.first() else {

@@ -129,7 +129,7 @@ fn read_index(runs: &Path) -> Index {
     }
 }
 
-/// Every run of these scenarios, judged from its log. No directory is no run.
+/// Every run of these scenarios, judged from its log: none if the directory does not exist.
 fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Vec<Exhibit>> {
     let folders = match directories(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
