@@ -19,7 +19,7 @@ use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
 use reports::run_dir::Unfinished;
-use reports::runlog::event::BuildFacts;
+use reports::runlog::event::{BuildFacts, Header};
 use reports::{Case, JudgeError, Judged};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -29,16 +29,22 @@ use thiserror::Error;
 pub struct Options {
     /// Where fleets keep their shared memory.
     pub shm_dir: PathBuf,
-    /// Where runs are kept: `<out>/<scenario>/<time>-<id>`.
-    pub out: PathBuf,
     /// The command line that repeats this run, for its log.
     pub command: String,
     /// How to start the supervisor.
     pub program: Program,
     /// Where a file system of the run's own can be mounted; needed by plans that have one.
     pub namespace: Option<Namespace>,
-    /// A run of this plan that is to go on; otherwise a new one begins.
-    pub resumes: Option<Resumes>,
+    pub place: Place,
+}
+
+/// Where a run is written.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A new one, in `<directory>/<scenario>/<time>-<id>`.
+    Below(PathBuf),
+    /// Where it was begun.
+    Resumes(Resumes),
 }
 
 /// A run that was interrupted, and its directory, which no other harness writes into.
@@ -144,8 +150,10 @@ pub fn conduct(
         observe(Notice::Warnings(warnings.clone()));
     }
     let program = options.program.clone();
-    // A run that goes on lies where it began.
-    let runs = options.resumes.is_none().then(|| options.out.clone());
+    let runs = match &options.place {
+        Place::Below(runs) => Some(runs.clone()),
+        Place::Resumes(_) => None,
+    };
     let (request, directory) = prepare(plan, options)?;
     observe(Notice::Starting { directory: directory.path().to_owned() });
     let launcher = request.plan.system().launcher(Home {
@@ -221,74 +229,64 @@ fn fleet_name(request: &Request) -> String {
 }
 
 /// Gives the run its name, its start and its directory.
-fn prepare(plan: Plan, mut options: Options) -> Result<(Request, RunDir), ConductError> {
+fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), ConductError> {
     let now = Timestamp::now();
-    if let Some(resumes) = options.resumes.take() {
-        return go_on(plan, options, resumes, now);
-    }
-    let id = format!("{:08x}", rand::random::<u32>());
-    let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let directory = RunDir::create(&options.out, plan.name(), &stamp, &id)?;
-    let request = Request {
+    let (run_id, started_utc, directory, before) = match options.place {
+        Place::Below(runs) => {
+            let id = format!("{:08x}", rand::random::<u32>());
+            let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+            let directory = RunDir::create(&runs, plan.name(), &stamp, &id)?;
+            let started_utc = now.round(Unit::Millisecond).unwrap_or(now).to_string();
+            (format!("{}-{id}", plan.name()), started_utc, directory, None)
+        }
+        Place::Resumes(Resumes { directory, run }) => {
+            let Header { run_id, started_utc, .. } = run.header();
+            (run_id.clone(), started_utc.clone(), directory.at_segment(run.segment), Some(run))
+        }
+    };
+    let mut request = Request {
         host: host::facts(&options.shm_dir),
         build: build(),
         command: options.command,
-        started_utc: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
-        run_id: format!("{}-{id}", plan.name()),
+        started_utc,
+        run_id,
         commands_output: directory.commands_output(),
         shm_dir: options.shm_dir,
         plan,
         follows: None,
     };
+    if let Some(run) = before {
+        request.follows = Some(Box::new(follow(*run, &request, &directory, now)?));
+    }
     Ok((request, directory))
 }
 
-/// As [`prepare`], for another segment of a run.
-fn go_on(
-    plan: Plan,
-    options: Options,
-    Resumes { directory, run }: Resumes,
+/// What the segment of `request` follows, if it can.
+fn follow(
+    run: Unfinished,
+    request: &Request,
+    directory: &RunDir,
     now: Timestamp,
-) -> Result<(Request, RunDir), ConductError> {
-    let directory = directory.at_segment(run.segment);
-    let first = run.header();
+) -> Result<Follows, ConductError> {
+    if let Some(why) = run.stands_against(&engine::header(request)) {
+        return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
+    }
+    // What is left of a segment that says nothing.
+    for path in run.begun.iter().chain(&[directory.fleet_stderr()]) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let what = "remove what is left of a segment that says nothing";
+                return Err(RunDirError { path: path.clone(), what, error }.into());
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
     // The wall clock may have been set back meanwhile; the run's goes on.
     let newest_ns = run.case.facts().last_ns.saturating_add(1);
     let since =
-        first.started_utc.parse::<Timestamp>().map(|start| now.as_nanosecond() - start.as_nanosecond());
+        request.started_utc.parse::<Timestamp>().map(|start| now.as_nanosecond() - start.as_nanosecond());
     let elapsed_ns = since.ok().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0).max(newest_ns);
-    let request = Request {
-        host: host::facts(&options.shm_dir),
-        build: build(),
-        command: options.command,
-        started_utc: first.started_utc.clone(),
-        run_id: first.run_id.clone(),
-        commands_output: directory.commands_output(),
-        shm_dir: options.shm_dir,
-        plan,
-        follows: None,
-    };
-    if let Some(why) = run.stands_against(&engine::header(&request)) {
-        return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
-    }
-    if let Some(begun) = &run.begun {
-        std::fs::remove_file(begun).map_err(|error| RunDirError {
-            path: begun.clone(),
-            what: "remove the segment that was begun and says nothing",
-            error,
-        })?;
-    }
-    // What the fleet of a segment has said that is not there any more.
-    match std::fs::remove_file(directory.fleet_stderr()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let (path, what) =
-                (directory.fleet_stderr(), "remove what is left of a segment that says nothing");
-            return Err(RunDirError { path, what, error }.into());
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let follows = Some(Box::new(Follows { run: *run, elapsed_ns }));
-    Ok((Request { follows, ..request }, directory))
+    Ok(Follows { run, elapsed_ns })
 }
 
 /// This build, as `build.rs` has found it.
@@ -319,11 +317,10 @@ mod tests {
     fn refused(shm_dir: &Path, out: &Path) -> (ConductError, usize) {
         let options = Options {
             shm_dir: shm_dir.to_owned(),
-            out: out.to_owned(),
             command: String::new(),
             program: Program::own(&[]),
             namespace: None,
-            resumes: None,
+            place: Place::Below(out.to_owned()),
         };
         let mut notices = 0;
         let error = conduct(plan(), options, &Controls::default(), |notice| {

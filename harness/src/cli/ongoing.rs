@@ -1,4 +1,4 @@
-//! `harness status` and `harness stop`: runs that go on in other terminals.
+//! `harness status` and `harness stop`: runs in other terminals.
 //!
 //! The harness that writes a run has its first log locked; the kernel says which process that is.
 
@@ -57,13 +57,12 @@ pub(crate) fn status(args: &StatusArgs) -> ExitCode {
     };
     let (mut text, mut objects) = (String::new(), Vec::new());
     for run in runs {
-        let pid = match writer(&run) {
+        let writer = match writer(&run) {
             Ok(Writer::None) if !is_run => continue,
-            Ok(Writer::None) | Err(_) => None,
-            Ok(Writer::Process(pid)) => Some(pid),
-            Ok(Writer::Unknown) => Some(0),
+            // Why a log cannot be read is said when it is described.
+            found => found.unwrap_or(Writer::None),
         };
-        let (lines, object) = describe(&run, pid);
+        let (lines, object) = describe(&run, writer);
         text.push_str(&lines);
         objects.push(object);
     }
@@ -71,7 +70,7 @@ pub(crate) fn status(args: &StatusArgs) -> ExitCode {
         return output::data_only(&format!("{:#}\n", serde_json::Value::Array(objects)));
     }
     if text.is_empty() {
-        output::report(&format!("no run goes on in `{}`", args.run.display()));
+        output::report(&format!("no run is under way in `{}`", args.run.display()));
         return ExitCode::Pass;
     }
     output::data(&text).err().unwrap_or(ExitCode::Pass)
@@ -95,13 +94,13 @@ fn runs(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// How far a run is, in lines and as JSON. `pid`: of the harness that writes it.
-fn describe(run: &Path, pid: Option<i32>) -> (String, serde_json::Value) {
+/// How far a run is, in lines and as JSON.
+fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
     let path = run.display();
-    let who = match pid {
-        None => "no harness writes it".to_owned(),
-        Some(0) => "its harness cannot be seen from here".to_owned(),
-        Some(pid) => format!("pid {pid}"),
+    let (pid, who) = match writer {
+        Writer::None => (None, "no harness writes it".to_owned()),
+        Writer::Unknown => (None, "its harness cannot be seen from here".to_owned()),
+        Writer::Process(pid) => (Some(pid), format!("pid {pid}")),
     };
     // What is being written may end in the middle of a line.
     let case = match reports::unfinished(run) {
@@ -119,7 +118,7 @@ fn describe(run: &Path, pid: Option<i32>) -> (String, serde_json::Value) {
     };
     let line = progress::line(&view, Duration::from_nanos(facts.last_ns), Duration::from_nanos(left_ns));
     let mut text = format!("{path} ({who})\n  {line}\n");
-    if pid.is_none() {
+    if writer == Writer::None {
         let _ = writeln!(text, "  it was interrupted or killed; `harness resume {path}` goes on with it");
     }
     for (_, alert) in facts.alerts.items.iter().rev().take(3).rev() {
@@ -129,7 +128,7 @@ fn describe(run: &Path, pid: Option<i32>) -> (String, serde_json::Value) {
         "run": run,
         "pid": pid,
         "scenario": facts.header.scenario.name,
-        "state": if pid.is_some() { "goes on" } else { "interrupted" },
+        "state": if writer == Writer::None { "interrupted" } else { "running" },
         "segments": facts.segments,
         "rounds": view.rounds,
         "rounds_planned": view.rounds_planned,
@@ -154,25 +153,20 @@ pub(crate) fn stop(args: &StopArgs) -> ExitCode {
     let pid = match writer(&args.run) {
         Ok(Writer::Process(pid)) => pid,
         Ok(Writer::None) => {
-            return refuse(&format!("{path} does not go on"), "`harness status` lists the runs that do");
+            return refuse(&format!("{path} is not running"), "`harness status` lists the runs that are");
         }
         Ok(Writer::Unknown) => {
             let hint = "it runs in another container or as another user: stop it there";
-            return refuse(&format!("{path} goes on, and its harness cannot be seen from here"), hint);
+            return refuse(&format!("{path} is running, and its harness cannot be seen from here"), hint);
         }
         Err(error) => {
             let hint = "give the directory of a run, such as runs/SCENARIO/latest";
             return refuse(&format!("{path} cannot be read: {error}"), hint);
         }
     };
-    match end(&args.run, pid) {
-        Ok(()) => {}
-        Err(error) => {
-            return refuse(
-                &format!("pid {pid} cannot be asked to end {path}: {error}"),
-                "stop it as its user",
-            );
-        }
+    if let Err(error) = end(&args.run, pid) {
+        let message = format!("pid {pid} cannot be asked to end {path}: {error}");
+        return refuse(&message, "stop it as its user");
     }
     if args.json {
         return output::data_only(&format!("{:#}\n", json!({ "run": args.run, "pid": pid, "ended": true })));

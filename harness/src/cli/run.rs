@@ -7,7 +7,7 @@ mod resume;
 
 use super::args::RunArgs;
 use super::{load, output};
-use crate::conduct::Options;
+use crate::conduct::{Options, Place};
 use crate::exit::ExitCode;
 use crate::host::PreflightError;
 use crate::private_shm::Namespace;
@@ -133,11 +133,10 @@ fn until_decided(job: &Job, args: &RunArgs, namespace: Option<Namespace>, came: 
     loop {
         let options = Options {
             shm_dir: load::shm_dir(),
-            out: args.out.clone(),
             command: command(args, job),
             program: own_program(),
             namespace,
-            resumes: None,
+            place: Place::Below(args.out.clone()),
         };
         line.push(one::run(job.plan.clone(), options, show, came));
         let again = line.exit == ExitCode::Inconclusive && line.retries() < args.retry_inconclusive;

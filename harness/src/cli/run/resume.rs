@@ -5,7 +5,7 @@ use super::recap::{Line, Recap};
 use super::{allowed, keep_from_others, namespace, watch};
 use crate::cli::args::ResumeArgs;
 use crate::cli::{load, output};
-use crate::conduct::{Options, Resumes};
+use crate::conduct::{Options, Place, Resumes};
 use crate::engine::run_dir::RunDir;
 use crate::exit::ExitCode;
 use crate::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
@@ -14,7 +14,7 @@ use coordinator::cli::limits::TooLow;
 use reports::run_dir::{ResumeError, Unfinished};
 use reports::runlog::event::Header;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
     output::start_tracing();
@@ -108,11 +108,10 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     let mut line = Line::new(plan.name());
     let options = Options {
         shm_dir: load::shm_dir(),
-        out: home(resumes.directory.path()),
         command: resumes.run.header().command.clone(),
         program: own_program(),
         namespace,
-        resumes: Some(resumes),
+        place: Place::Resumes(resumes),
     };
     line.push(one::run(plan, options, Show { quiet: args.quiet, summary: !args.json }, &mut came));
     let mut recap = Recap::new(1);
@@ -120,16 +119,11 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     Ok(recap.show(args.json, None))
 }
 
-/// Where its runs are kept: `<out>/<scenario>/<run>`.
-fn home(run: &Path) -> PathBuf {
-    run.ancestors().nth(2).unwrap_or(run).to_owned()
-}
-
-/// What lies behind the run.
+/// How far the run has come.
 fn before(run: &Unfinished) -> String {
     let facts = run.case.facts();
     format!(
-        "goes on as segment {}: {} rounds and {} of the load lie before it",
+        "resuming as segment {}: {} rounds and {} of the load are done",
         u64::from(run.segment) + 1,
         reports::units::count(facts.load.counts.rounds as f64),
         reports::units::nanos(facts.load_ns())

@@ -205,10 +205,7 @@ impl Rounds {
                 Step::Due(Due::Phase(Phase::Load))
             }
             Stage::WarmUp => self.round(Phase::WarmUp, self.first_ns, self.load_ns, (now_ns, in_flight)),
-            Stage::Load if self.starts.is_some() => {
-                self.round(Phase::Load, self.zero_ns, self.end_ns, (now_ns, in_flight))
-            }
-            Stage::Load => self.round(Phase::Load, self.load_ns, self.end_ns, (now_ns, in_flight)),
+            Stage::Load => self.round(Phase::Load, self.zero_ns, self.end_ns, (now_ns, in_flight)),
             Stage::Ending => {
                 self.stage = Stage::Over;
                 Step::Due(Due::LoadOver)

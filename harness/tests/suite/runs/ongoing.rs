@@ -1,4 +1,4 @@
-//! Runs that go on without a terminal, or in another one.
+//! Runs without a terminal, or in another one.
 
 use super::{Bench, Done, scenario, verdict, wait_until};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ fn a_run_in_another_terminal_is_shown_and_ended() {
     assert_eq!(shown.status.code(), Some(0), "{}", shown.stderr);
     let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     let one = &shown[0];
-    assert_eq!((&one["pid"], &one["state"]), (&run.child.id().into(), &"goes on".into()), "{shown}");
+    assert_eq!((&one["pid"], &one["state"]), (&run.child.id().into(), &"running".into()), "{shown}");
     let text = ask(&bench, &["status", "runs/small/latest"]).stdout;
     assert!(text.contains(&format!("(pid {})", run.child.id())) && text.contains("load"), "{text}");
 
@@ -29,8 +29,8 @@ fn a_run_in_another_terminal_is_shown_and_ended() {
 
     let again = ask(&bench, &["stop", "runs/small/latest"]);
     assert_eq!(again.status.code(), Some(64), "{}", again.stderr);
-    assert!(again.stderr.contains("does not go on"), "{}", again.stderr);
-    assert!(ask(&bench, &["status"]).stderr.contains("no run goes on in `runs`"));
+    assert!(again.stderr.contains("is not running"), "{}", again.stderr);
+    assert!(ask(&bench, &["status"]).stderr.contains("no run is under way in `runs`"));
     let text = ask(&bench, &["status", "runs/small/latest"]).stdout;
     assert!(text.contains("goes on with it"), "{text}");
 }
@@ -44,8 +44,8 @@ fn a_detached_run_returns_when_it_has_begun_and_goes_on_alone() {
     assert_eq!(bench.dir.path().join(&directory), bench.latest());
     wait_until("the run is judged", || bench.latest().join("verdict.json").exists());
     assert_eq!(verdict(&bench.latest())["verdict"], "PASS");
-    // Its process is no child of this test, and writes after the verdict.
-    wait_until("nothing goes on", || ask(&bench, &["status"]).stderr.contains("no run goes on"));
+    // Its process is not a child of this test, and still writes after the verdict.
+    wait_until("nothing is running", || ask(&bench, &["status"]).stderr.contains("no run is under way"));
     let printed: Vec<PathBuf> = std::fs::read_dir(bench.out())
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -66,7 +66,7 @@ fn an_interrupted_run_goes_on_and_passes_as_one() {
 
     let done = resume(&bench, &[]);
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-    assert!(done.stderr.contains("goes on as segment 2: "), "{}", done.stderr);
+    assert!(done.stderr.contains("resuming as segment 2: "), "{}", done.stderr);
     assert!(done.stdout.contains("RESUMED: the run was interrupted once, for "), "{}", done.stdout);
     let run = bench.latest();
     assert_eq!(logs(&run), ["run.2.log", "run.log"]);
