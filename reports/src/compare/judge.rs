@@ -277,9 +277,7 @@ fn levels(
     };
     let Some(effect) = effect else {
         compared.change = compared.first.zip(compared.second).map(|(a, b)| b / a - 1.0);
-        let note =
-            "one run on each side: how far runs of one build differ is not known; make three or more of each";
-        return nothing(compared, Word::Undecided, note);
+        return nothing(compared, Word::Undecided, ALONE);
     };
     let allowed = turn * (turn * limit).ln_1p();
     describe(&mut compared, &effect, turn);

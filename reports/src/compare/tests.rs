@@ -232,6 +232,9 @@ fn one_run_on_each_side_decides_nothing_and_one_against_many_can() {
     let mut maker = Maker::new(10, 0.02);
     let alone = outcome(maker.side("old", 1, 1.0), maker.side("new", 1, 1.0), false);
     assert_eq!(alone.exit.code, 12);
+    // Said once, and not again for each figure.
+    let said = alone.reasons.iter().filter(|reason| reason.contains("one run on each side"));
+    assert_eq!(said.count(), 1, "{:#?}", alone.reasons);
     let mut slow = maker.side("new", 1, 1.0);
     set(&mut slow, "coordination.time p50", |_| FigureValue::Level { value: 2e-3, step: 1e-6 });
     let mut old = maker.side("old", 10, 1.0);
