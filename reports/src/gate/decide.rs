@@ -177,7 +177,7 @@ fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> 
             let bad = weighed.findings.iter().filter(|finding| finding.verdict == weighed.verdict);
             let mut said: Vec<String> = bad
                 .map(|finding| {
-                    let waived = if finding.is_waived() { " (FAIL, waived)" } else { "" };
+                    let waived = if finding.is_waived { " (FAIL, waived)" } else { "" };
                     format!(
                         "{}: asked `{}`, found {}{waived}",
                         finding.criterion, finding.asked, finding.measured
@@ -239,7 +239,7 @@ fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> 
     let is_applied = |name: &str, criterion: &str| {
         let of = evidence.iter().filter(|weighed| weighed.name == name);
         of.flat_map(|weighed| &weighed.findings)
-            .any(|finding| finding.criterion == criterion && finding.is_waived())
+            .any(|finding| finding.criterion == criterion && finding.is_waived)
     };
     let used = |waiver: &super::plan::Waiver| WaiverUse {
         gate: gate.name.clone(),

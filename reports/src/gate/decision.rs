@@ -2,14 +2,12 @@
 
 use serde::Serialize;
 
-use super::plan::{Gate, Outcomes, PlanFile};
+use super::plan::{Evidence, Gate, Outcomes, PlanFile};
 use crate::verdict::{Exit, Verdict};
 
 /// The version of `decision.json`.
 pub const DECISION_VERSION: u32 = 1;
 
-/// How the note of a failure begins that is waived.
-pub(super) const WAIVED: &str = "FAIL, waived by";
 /// The state of a waiver by which a failure is waived.
 pub(super) const APPLIED: &str = "applied";
 
@@ -154,6 +152,24 @@ pub struct Weighed {
     pub runs_beside: usize,
 }
 
+impl Weighed {
+    /// Nothing is found so far.
+    pub(super) fn open(evidence: &Evidence, wanted: String) -> Self {
+        Self {
+            name: evidence.name.clone(),
+            says: evidence.says.clone(),
+            place: evidence.place.clone(),
+            verdict: Verdict::Inconclusive,
+            wanted,
+            found: String::new(),
+            notes: Vec::new(),
+            findings: Vec::new(),
+            runs: Vec::new(),
+            runs_beside: 0,
+        }
+    }
+}
+
 /// One criterion of one run or file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
@@ -173,17 +189,25 @@ pub struct Finding {
     pub note: Option<String>,
     /// The verdict before bands and waivers; absent if they changed nothing.
     pub strictly: Option<Verdict>,
+    /// A person answers for its failure.
+    #[serde(skip)]
+    pub is_waived: bool,
 }
 
 impl Finding {
-    /// A person answers for its failure.
-    pub fn is_waived(&self) -> bool {
-        self.note.as_ref().is_some_and(|note| note.contains(WAIVED))
+    /// Makes it CONDITIONAL, and adds why to its note.
+    pub(super) fn soften(&mut self, why: String) {
+        self.strictly.get_or_insert(self.verdict);
+        self.verdict = Verdict::Conditional;
+        self.note = Some(match self.note.take() {
+            Some(note) => format!("{note}; {why}"),
+            None => why,
+        });
     }
 
     /// `FAIL, waived`, or the word of its verdict.
     pub fn mark(&self) -> &'static str {
-        if self.is_waived() { "FAIL, waived" } else { self.verdict.word() }
+        if self.is_waived { "FAIL, waived" } else { self.verdict.word() }
     }
 }
 

@@ -6,7 +6,7 @@ mod runs;
 
 use jiff::Timestamp;
 
-use super::decision::{Finding, Step, WAIVED, Weighed};
+use super::decision::{Finding, Step, Weighed};
 use super::exhibit::Inputs;
 use super::plan::{Evidence, Gate, Source};
 use crate::verdict::Verdict;
@@ -47,9 +47,6 @@ fn waive(evidence: &Evidence, question: Question<'_>, finding: &mut Finding) {
         waiver.evidence == evidence.name && waiver.criterion == finding.criterion && waiver.expires >= day
     });
     let (Verdict::Fail, Some(waiver)) = (finding.verdict, waiver) else { return };
-    finding.strictly.get_or_insert(finding.verdict);
-    finding.verdict = Verdict::Conditional;
-    let note = format!("{WAIVED} {} until {}: {}", waiver.author, waiver.expires, waiver.reason);
-    finding.note =
-        Some(finding.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
+    finding.soften(format!("FAIL, waived by {} until {}: {}", waiver.author, waiver.expires, waiver.reason));
+    finding.is_waived = true;
 }

@@ -53,6 +53,7 @@ fn of_criterion(criterion: &CriterionResult, directory: &str) -> Finding {
         margin: Some(criterion.margin_text.clone()),
         note: criterion.note.clone(),
         strictly: None,
+        is_waived: false,
     }
 }
 
@@ -71,6 +72,7 @@ fn of_check(check: &EvidenceResult, directory: &str) -> Finding {
         margin: None,
         note: check.note.clone(),
         strictly: None,
+        is_waived: false,
     }
 }
 
@@ -105,9 +107,7 @@ pub(super) fn band(finding: &mut Finding, from: Option<f64>) {
     if share < from * (1.0 - 1e-9) {
         return;
     }
-    finding.strictly = Some(finding.verdict);
-    finding.verdict = Verdict::Conditional;
-    finding.note = Some(format!(
+    finding.soften(format!(
         "{} of its target; this gate is CONDITIONAL from {} on",
         units::percent(share),
         units::percent(from)
@@ -116,13 +116,31 @@ pub(super) fn band(finding: &mut Finding, from: Option<f64>) {
 
 /// Of a criterion that the gate does not ask: what does not pass costs the PASS, and no more.
 fn set_aside(finding: &mut Finding) {
-    if finding.verdict <= Verdict::Conditional {
-        return;
+    if finding.verdict > Verdict::Conditional {
+        let word = finding.verdict.word();
+        finding.soften(format!("{word}; this gate does not ask it: it costs the PASS, and no more"));
     }
-    finding.strictly = Some(finding.verdict);
-    let note =
-        format!("{}; this gate does not ask it: it costs the PASS, and no more", finding.verdict.word());
-    finding.verdict = Verdict::Conditional;
-    finding.note =
-        Some(finding.note.take().map_or_else(|| note.clone(), |before| format!("{before}; {note}")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_band_adds_to_what_the_criterion_says_of_itself() {
+        let check = EvidenceResult {
+            name: "fast".to_owned(),
+            verdict: Verdict::Fail,
+            wanted: "< 10 ms".to_owned(),
+            found: "11 ms".to_owned(),
+            note: Some("6 windows".to_owned()),
+        };
+        let mut finding = of_check(&check, "runs/1");
+        (finding.value, finding.threshold) = (Some(11.0), Some(10.0));
+        finding.comparator = Some("<".to_owned());
+        band(&mut finding, Some(0.9));
+        assert_eq!((finding.verdict, finding.strictly), (Verdict::Conditional, Some(Verdict::Fail)));
+        let note = finding.note.unwrap();
+        assert!(note.starts_with("6 windows; ") && note.contains("CONDITIONAL from 90"), "{note}");
+    }
 }

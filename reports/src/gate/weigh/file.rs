@@ -11,18 +11,7 @@ use crate::verdict::Verdict;
 pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<'_>) -> Answer {
     let fresh =
         evidence.fresh_ns.map_or_else(String::new, |ns| format!(", at most {} old", units::nanos(ns)));
-    let mut weighed = Weighed {
-        name: evidence.name.clone(),
-        says: evidence.says.clone(),
-        place: evidence.place.clone(),
-        verdict: Verdict::Inconclusive,
-        wanted: format!("`{}` of {}{fresh}", file.pass, file.path),
-        found: String::new(),
-        notes: Vec::new(),
-        findings: Vec::new(),
-        runs: Vec::new(),
-        runs_beside: 0,
-    };
+    let mut weighed = Weighed::open(evidence, format!("`{}` of {}{fresh}", file.pass, file.path));
     match question.inputs.files.get(&(file.path.clone(), file.format)) {
         None => weighed.found = format!("there is no file {}", file.path),
         Some(Found { reading: Err(why), .. }) => {
@@ -101,6 +90,7 @@ fn judge(
             .filter(|_| verdict == Verdict::Conditional)
             .map(|weaker| format!("it still meets `{weaker}`")),
         strictly: None,
+        is_waived: false,
     };
     bands::band(&mut finding, question.gate.conditional_from);
     waive(evidence, question, &mut finding);

@@ -41,26 +41,11 @@ pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) ->
         },
         None => format!("{} was not read", runs.scenario),
     };
-    let mut weighed = empty(evidence, runs);
+    let mut weighed = Weighed::open(evidence, asked(evidence, runs));
     weighed.found.clone_from(&why);
     let command = format!("harness validate {}", runs.scenario);
     let step = Step { evidence: evidence.name.clone(), what: why, command, takes_ns: None };
     Answer { weighed, step: Some(step), is_closed: false }
-}
-
-fn empty(evidence: &Evidence, runs: &Runs) -> Weighed {
-    Weighed {
-        name: evidence.name.clone(),
-        says: evidence.says.clone(),
-        place: evidence.place.clone(),
-        verdict: Verdict::Inconclusive,
-        wanted: wanted(evidence, runs),
-        found: String::new(),
-        notes: Vec::new(),
-        findings: Vec::new(),
-        runs: Vec::new(),
-        runs_beside: 0,
-    }
 }
 
 /// A name that a gate or a waiver uses and the scenario does not have.
@@ -81,7 +66,8 @@ fn unknown_criterion(
     ))
 }
 
-fn wanted(evidence: &Evidence, runs: &Runs) -> String {
+/// In words.
+fn asked(evidence: &Evidence, runs: &Runs) -> String {
     let profile = runs.profile.as_ref().map(|profile| format!(" with profile {profile}"));
     let environments =
         runs.environments.map(|quorum| format!(" in each of {}", many(quorum.pass.into(), "environment")));
@@ -104,7 +90,7 @@ fn many(count: u64, thing: &str) -> String {
 }
 
 fn weigh_known(wanted: Wanted<'_>) -> Answer {
-    let mut weighed = empty(wanted.evidence, wanted.runs);
+    let mut weighed = Weighed::open(wanted.evidence, asked(wanted.evidence, wanted.runs));
     let admitted = admit::all(wanted);
     let mut counted = Vec::new();
     for (exhibit, why_not) in &admitted {
@@ -204,7 +190,7 @@ fn tally(counted: &[Counted<'_>]) -> String {
         .filter(|verdict| count(*verdict) > 0)
         .map(|verdict| format!("{} {}", count(verdict), verdict.word()))
         .collect();
-    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    parts.join(", ")
 }
 
 /// By environment; each amounts to the worst of its runs, once it has enough of them.
