@@ -3,6 +3,7 @@
 //! A header that this program would not have written is refused. So there are no links, no paths that lead elsewhere, no
 //! names twice, no sizes beyond the end, and nothing behind it.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use tar::{Archive, EntryType, Header};
 
@@ -73,13 +74,14 @@ pub(super) fn files<R: Read + Seek>(bundle: &mut R) -> Result<Vec<File>, SealErr
     let broken =
         |error: io::Error| SealError::NotABundle(format!("it is not a tar archive, or cut off ({error})"));
     let mut files: Vec<File> = Vec::new();
+    let mut names = BTreeSet::new();
     let mut end = 0;
     let mut archive = Archive::new(&mut *bundle);
     for entry in archive.entries_with_seek().map_err(broken)?.raw(true) {
         let entry = entry.map_err(broken)?;
         let file = file(entry.header(), entry.raw_file_position())?;
         let refuse = |what: &str| Err(SealError::Entry { name: file.name.clone(), what: what.to_owned() });
-        if files.iter().any(|known| known.name == file.name) {
+        if !names.insert(file.name.clone()) {
             return refuse("is duplicated");
         }
         if files.len() >= FILES_MAX {

@@ -1,5 +1,6 @@
 //! From a bundle to what it proves.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::archive::{self, File};
@@ -63,10 +64,15 @@ pub fn verify<R: Read + Seek>(mut bundle: R, keys: &[PublicKey]) -> Result<Verif
     let signed_by: Vec<String> =
         keys.iter().filter(|key| envelope.is_signed_by(key, &payload)).map(PublicKey::id).collect();
     let mut findings: Vec<String> = unsigned(keys, &signed_by, &envelope).into_iter().collect();
-    findings.extend(altered(&mut bundle, files, &statement.subject)?);
+    // Of a name that comes twice, the first counts.
+    let sealed: Sealed<'_> = statement.subject.iter().rev().map(Subject::named).collect();
+    findings.extend(altered(&mut bundle, files, &sealed)?);
     // What was altered is not judged: it says nothing about the run.
-    let runs =
-        if findings.is_empty() { judged(&mut bundle, files, &statement, &mut findings)? } else { Vec::new() };
+    let runs = if findings.is_empty() {
+        judged(&mut bundle, files, (&sealed, &statement.predicate), &mut findings)?
+    } else {
+        Vec::new()
+    };
     Ok(Verified { runs, signed_by, named_keys: envelope.named_keys(), findings })
 }
 
@@ -84,36 +90,38 @@ fn unsigned(keys: &[PublicKey], signed_by: &[String], envelope: &Envelope) -> Op
     Some(format!("it is not signed by {}: {but}", given.join(" or ")))
 }
 
+/// The SHA-256 of each sealed file, by its name.
+type Sealed<'s> = BTreeMap<&'s str, &'s str>;
+
 /// Where the files and the statement disagree.
 fn altered<R: Read + Seek>(
     bundle: &mut R,
     files: &[File],
-    subjects: &[Subject],
+    sealed: &Sealed<'_>,
 ) -> Result<Vec<String>, SealError> {
     let mut findings = Vec::new();
     for file in files {
-        match subjects.iter().find(|subject| subject.name == file.name) {
+        match sealed.get(&*file.name) {
             None => findings.push(format!("`{}` is not among the sealed files", file.name)),
-            Some(subject) if file.sha256(bundle)? != subject.digest.sha256 => {
+            Some(sha256) if file.sha256(bundle)? != *sha256 => {
                 findings
                     .push(format!("`{}` was changed after it was sealed: its SHA-256 differs", file.name));
             }
             Some(_) => {}
         }
     }
-    for subject in subjects {
-        if !files.iter().any(|file| file.name == subject.name) {
-            findings.push(format!("`{}` was sealed, and is not there any more", subject.name));
-        }
+    let names: BTreeSet<&str> = files.iter().map(|file| &*file.name).collect();
+    for name in sealed.keys().filter(|name| !names.contains(*name)) {
+        findings.push(format!("`{name}` was sealed, and is not there any more"));
     }
     Ok(findings)
 }
 
-/// Each run judged again; what was sealed and is not so is found.
+/// Each run judged again; what was sealed and is not so is found. Every file has its sealed hash.
 fn judged<R: Read + Seek>(
     bundle: &mut R,
     files: &[File],
-    statement: &Statement,
+    (sealed, result): (&Sealed<'_>, &TestResult),
     findings: &mut Vec<String>,
 ) -> Result<Vec<SealedRun>, SealError> {
     let mut runs = Vec::new();
@@ -124,7 +132,7 @@ fn judged<R: Read + Seek>(
         let count =
             at.iter().take_while(|file| file.name.split_once('/').is_some_and(|(of, _)| of == id)).count();
         let (own, rest) = at.split_at(count);
-        if let Some((run, scenario)) = one(bundle, id, own, findings)? {
+        if let Some((run, scenario)) = one(bundle, id, own, sealed, findings)? {
             runs.push(run);
             scenarios.push(scenario);
         }
@@ -134,7 +142,7 @@ fn judged<R: Read + Seek>(
         findings.push(format!("`{}` is of no run", stray.name));
     }
     let results: Vec<_> = runs.iter().map(|run| &run.judgement).zip(scenarios).collect();
-    if findings.is_empty() && (seen == 0 || TestResult::of(&results) != statement.predicate) {
+    if findings.is_empty() && (seen == 0 || TestResult::of(&results) != *result) {
         findings.push("the result that the seal states is not that of its runs".to_owned());
     }
     Ok(runs)
@@ -145,6 +153,7 @@ fn one<R: Read + Seek>(
     bundle: &mut R,
     id: &str,
     files: &[File],
+    sealed: &Sealed<'_>,
     findings: &mut Vec<String>,
 ) -> Result<Option<(SealedRun, Subject)>, SealError> {
     let find =
@@ -159,14 +168,11 @@ fn one<R: Read + Seek>(
         findings.push(format!("run `{id}` has no log, or files that no run has"));
         return Ok(None);
     }
-    let mut segments = Vec::new();
-    for log in &logs {
-        segments.push(log.span());
-    }
     let shared = std::cell::RefCell::new(&mut *bundle);
-    let opened = segments
-        .iter()
-        .map(|(at, size)| BufReader::with_capacity(1 << 18, Span { of: &shared, at: *at, left: *size }));
+    let opened = logs.iter().map(|log| {
+        let (at, left) = log.span();
+        BufReader::with_capacity(1 << 18, Span { of: &shared, at, left })
+    });
     let (judgement, facts) = match crate::judge_logs(opened) {
         Ok(judged) => judged,
         Err(error) => {
@@ -194,7 +200,7 @@ fn one<R: Read + Seek>(
     if findings.len() > before {
         return Ok(None);
     }
-    let logs_sha256 = logs.iter().map(|log| log.sha256(bundle)).collect::<Result<Vec<_>, _>>()?;
+    let logs_sha256 = logs.iter().map(|log| sealed[&*log.name].to_owned()).collect();
     Ok(Some((SealedRun { judgement, logs_sha256 }, configuration(&facts))))
 }
 

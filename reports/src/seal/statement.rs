@@ -62,6 +62,13 @@ impl Outcome {
     }
 }
 
+impl Subject {
+    /// Its name and its SHA-256.
+    pub(super) fn named(&self) -> (&str, &str) {
+        (&self.name, &self.digest.sha256)
+    }
+}
+
 impl TestResult {
     /// Of runs, each with its judgement and the scenario that it was a run of. The worst counts.
     pub(super) fn of(runs: &[(&Judgement, Subject)]) -> Self {
