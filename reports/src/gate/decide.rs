@@ -19,10 +19,20 @@ use crate::verdict::Verdict;
 
 /// Decides one gate.
 pub fn decide(plan: &Plan, gate: &Gate, inputs: &Inputs) -> Decision {
-    let mut decided: Vec<Before> = Vec::new();
+    decide_after(plan, gate, inputs, &mut Vec::new())
+}
+
+/// Decides all gates of a plan, in their order.
+pub fn decide_all(plan: &Plan, inputs: &Inputs) -> Vec<Decision> {
+    let mut decided = Vec::new();
+    plan.gates.iter().map(|gate| decide_after(plan, gate, inputs, &mut decided)).collect()
+}
+
+/// `decided` keeps the gates that others wait for: each is weighed once, however many wait for it.
+fn decide_after(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &mut Vec<Before>) -> Decision {
     for earlier in plan.chain(gate) {
-        if earlier.name != gate.name {
-            decided.push(settled(plan, earlier, inputs, &decided));
+        if earlier.name != gate.name && !decided.iter().any(|done| done.gate == earlier.name) {
+            decided.push(settled(plan, earlier, inputs, decided));
         }
     }
     let before = plan.before(gate);
@@ -31,11 +41,6 @@ pub fn decide(plan: &Plan, gate: &Gate, inputs: &Inputs) -> Decision {
         .filter_map(|earlier| decided.iter().find(|done| done.gate == earlier.name).cloned())
         .collect();
     decision(plan, gate, inputs, before)
-}
-
-/// Decides all gates of a plan, in their order.
-pub fn decide_all(plan: &Plan, inputs: &Inputs) -> Vec<Decision> {
-    plan.gates.iter().map(|gate| decide(plan, gate, inputs)).collect()
 }
 
 /// A gate that others wait for: the newest answer that its evidence gives.

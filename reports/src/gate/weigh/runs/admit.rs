@@ -1,17 +1,20 @@
 //! Which runs of the scenario count, and why the others do not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::Wanted;
 use crate::gate::exhibit::{Exhibit, JudgedRun};
+use crate::gate::index::Entry;
 use crate::gate::plan::{Select, Whose};
 use crate::units;
 
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
 pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
     let mut seen = Seen::default();
+    let index = &wanted.question.inputs.index.entries;
+    let index: BTreeMap<&str, &Entry> = index.iter().map(|entry| (&*entry.run_id, entry)).collect();
     let of_scenario =
         wanted.question.inputs.exhibits.iter().filter(|exhibit| exhibit.scenario == wanted.recipe.name);
     let mut admitted: Vec<_> = of_scenario
@@ -20,7 +23,7 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
                 Err(why) => Some(format!("its log does not verify: {why}")),
                 Ok(run) => seen
                     .copy(exhibit, run)
-                    .or_else(|| altered(wanted, exhibit, run))
+                    .or_else(|| altered(index.get(&*run.judgement.run_id)?, exhibit))
                     .or_else(|| unsigned(wanted, exhibit))
                     .or_else(|| refused(wanted, run)),
             };
@@ -58,9 +61,7 @@ impl Seen {
 }
 
 /// The index has another log for it.
-fn altered(wanted: Wanted<'_>, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
-    let entry =
-        wanted.question.inputs.index.entries.iter().find(|entry| entry.run_id == run.judgement.run_id)?;
+fn altered(entry: &Entry, exhibit: &Exhibit) -> Option<String> {
     (entry.log_sha256 != exhibit.log_sha256).then(|| {
         format!(
             "its log was changed after the run: it was {} when it ended, says the index of runs",

@@ -3,6 +3,8 @@
 //! If all runs count, one that is gone may have been the worst. What the index says that it was is not believed in its favour,
 //! but for one thing: a run that passed has nothing to hide.
 
+use std::collections::BTreeSet;
+
 use super::{Wanted, admit};
 use crate::gate::decision::Weighed;
 use crate::gate::exhibit::Exhibit;
@@ -19,10 +21,11 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
         ));
         blocked = true;
     }
-    let in_question: Vec<&Entry> = index.entries.iter().filter(|entry| would_count(wanted, entry)).collect();
-    let gone: Vec<&Entry> = in_question.iter().copied().filter(|entry| !is_there(entry, found)).collect();
-    let bad: Vec<&Entry> =
-        gone.iter().copied().filter(|entry| entry.verdict != Verdict::Pass.word()).collect();
+    // A run is there with the log that it ended with.
+    let there: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
+    let in_question = index.entries.iter().filter(|entry| would_count(wanted, entry));
+    let gone: Vec<&Entry> = in_question.filter(|entry| !there.contains(&*entry.log_sha256)).collect();
+    let bad = gone.iter().filter(|entry| entry.verdict != Verdict::Pass.word()).count();
     if !gone.is_empty() {
         let list: Vec<&str> = gone.iter().take(3).map(|entry| entry.directory.as_str()).collect();
         let more = if gone.len() > list.len() { ", …" } else { "" };
@@ -30,11 +33,11 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
             "{} in the window {} in the index of runs and cannot be judged any more: {} of them {} not PASS when they ended ({}{more})",
             super::many(gone.len() as u64, "run"),
             if gone.len() == 1 { "is" } else { "are" },
-            bad.len(),
-            if bad.len() == 1 { "was" } else { "were" },
+            bad,
+            if bad == 1 { "was" } else { "were" },
             list.join(", ")
         ));
-        blocked |= !bad.is_empty();
+        blocked |= bad > 0;
     }
     let damaged =
         found.iter().filter(|(exhibit, _)| exhibit.judged.is_err() && !is_known_pass(wanted, exhibit));
@@ -56,11 +59,6 @@ fn would_count(wanted: Wanted<'_>, entry: &Entry) -> bool {
         && entry.scenario_sha256 == wanted.recipe.sha256
         && entry.profile == wanted.runs.profile
         && admit::out_of_window(wanted, entry.started_utc.parse().ok()).is_none()
-}
-
-/// With the log that it ended with.
-fn is_there(entry: &Entry, found: &[(&Exhibit, Option<String>)]) -> bool {
-    found.iter().any(|(exhibit, _)| exhibit.log_sha256 == entry.log_sha256)
 }
 
 /// The index says that a log that cannot be read now was that of a PASS: its directory is known by it.
