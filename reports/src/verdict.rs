@@ -298,15 +298,21 @@ impl Judgement {
     }
 }
 
+impl Exit {
+    /// Of what was judged to its end.
+    pub(crate) fn of(verdict: Verdict) -> Self {
+        let (code, name) = match verdict {
+            Verdict::Pass => (0, "pass"),
+            Verdict::Fail => (10, "fail"),
+            Verdict::Conditional => (11, "conditional"),
+            Verdict::Inconclusive => (12, "inconclusive"),
+        };
+        Self { code, name: name.to_owned() }
+    }
+}
+
 fn exit(verdict: Verdict, interrupted: bool) -> Exit {
-    let (code, name) = match verdict {
-        _ if interrupted => (21, "interrupted"),
-        Verdict::Pass => (0, "pass"),
-        Verdict::Fail => (10, "fail"),
-        Verdict::Conditional => (11, "conditional"),
-        Verdict::Inconclusive => (12, "inconclusive"),
-    };
-    Exit { code, name: name.to_owned() }
+    if interrupted { Exit { code: 21, name: "interrupted".to_owned() } } else { Exit::of(verdict) }
 }
 
 #[cfg(test)]

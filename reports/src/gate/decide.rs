@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::decision::{
-    APPLIED, Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, exit,
-    opens, word,
+    APPLIED, Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, opens,
+    word,
 };
 use super::exhibit::Inputs;
 use super::plan::{Gate, Likelihood, Plan, Risk, Source};
 use super::weigh::{Answer, Question, weigh};
-use crate::verdict::Verdict;
+use crate::verdict::{Exit, Verdict};
 
 /// Decides one gate.
 pub fn decide(plan: &Plan, gate: &Gate, inputs: &Inputs) -> Decision {
@@ -137,7 +137,7 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
         decided_utc: now.to_string(),
         outcome: word(gate.outcomes, verdict),
         verdict,
-        exit: exit(verdict),
+        exit: Exit::of(verdict),
         recommendation: recommendation(gate, verdict),
         reasons: reasons(gate, &evidence, &before),
         conditions: conditions(gate, &evidence),

@@ -21,17 +21,6 @@ pub fn word(outcomes: Outcomes, verdict: Verdict) -> &'static str {
     }
 }
 
-/// See `docs/exit-codes.md`.
-pub fn exit(verdict: Verdict) -> Exit {
-    let (code, name) = match verdict {
-        Verdict::Pass => (0, "pass"),
-        Verdict::Fail => (10, "fail"),
-        Verdict::Conditional => (11, "conditional"),
-        Verdict::Inconclusive => (12, "inconclusive"),
-    };
-    Exit { code, name: name.to_owned() }
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Decision {
     pub version: u32,
@@ -100,6 +89,12 @@ impl Decision {
         let of = format!("{} of {}", waiver.criterion, waiver.evidence);
         let mark = if waiver.state == APPLIED { " (FAIL, waived)" } else { "" };
         if waiver.gate == self.gate { of + mark } else { format!("{of} at {}{mark}", waiver.gate) }
+    }
+
+    /// What to do first: the quickest, which may already decide.
+    pub fn first_step(&self) -> Option<&Step> {
+        let known = self.next.iter().filter(|step| step.takes_ns.is_some());
+        known.min_by_key(|step| step.takes_ns).or(self.next.first())
     }
 
     /// The phases after it may begin.

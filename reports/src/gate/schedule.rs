@@ -131,10 +131,7 @@ fn phase_state(plan: &Plan, name: &str, decisions: &[Decision], slots: &[Slot]) 
 
 fn next(phase: &PhaseState, decisions: &[Decision]) -> Option<Step> {
     let (gate, _) = phase.gate.as_ref()?;
-    let decision = decisions.iter().find(|decision| decision.gate == *gate)?;
-    // The quickest first: it may already decide.
-    let known = decision.next.iter().filter(|step| step.takes_ns.is_some());
-    known.min_by_key(|step| step.takes_ns).or(decision.next.first()).cloned()
+    decisions.iter().find(|decision| decision.gate == *gate)?.first_step().cloned()
 }
 
 /// Each sprint as early as may be. In the order of the plan, whose sprints come after those that they wait for.

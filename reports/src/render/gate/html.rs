@@ -40,13 +40,12 @@ impl<'a> Next<'a> {
 
 pub(super) fn render(decision: &Decision) -> String {
     let (light, dark) = plot::css_variables();
-    let known = decision.next.iter().filter(|step| step.takes_ns.is_some());
     let page = Page {
         decision,
         headline: decision.headline(),
         demo: DEMO,
         reasons: decision.reasons.iter().map(|reason| reason.replace('`', "")).collect(),
-        first: known.min_by_key(|step| step.takes_ns).or(decision.next.first()).map(Next::of),
+        first: decision.first_step().map(Next::of),
         next: decision.next.iter().map(Next::of).collect(),
         evidence: decision
             .evidence
