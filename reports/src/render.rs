@@ -19,11 +19,18 @@ use std::io;
 use crate::facts::{Counts, Facts, WorkloadLoad};
 use crate::runlog::event::{CommandDone, Record};
 use crate::units;
+use notation::visible;
 
 /// `3 timed out, 1 wrong answer`; empty without a failed task.
 fn reasons(counts: &Counts) -> String {
     let one = |(reason, count): (&str, u64)| format!("{} {reason}", crate::units::count(count as f64));
     counts.reasons().into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// A page in HTML, with what hides in its texts shown.
+fn page(page: &impl askama::Template) -> String {
+    // Rendering into a string fails only if a value's own formatting does, and these are strings.
+    visible::text(&page.render().unwrap_or_default()).into_owned()
 }
 
 /// A document that grows with the log, and so is written while the log is read.

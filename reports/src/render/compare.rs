@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use askama::Template;
 
 use super::markdown::{cell, prose};
-use super::plot;
 use crate::compare::{Against, Compared, Comparison, Outcome, SideFacts, Word};
 use notation::visible;
 
@@ -112,12 +111,9 @@ struct Page<'a> {
     class: &'static str,
     explained: &'static str,
     sides: Vec<&'a SideFacts>,
-    light: String,
-    dark: String,
 }
 
 pub fn html(found: &Comparison) -> String {
-    let (light, dark) = plot::css_variables();
     let page = Page {
         found,
         title: title(found),
@@ -128,11 +124,8 @@ pub fn html(found: &Comparison) -> String {
         },
         explained: explained(found.outcome),
         sides: all_sides(found).collect(),
-        light,
-        dark,
     };
-    // Rendering into a string fails only if a value's own formatting does, and these are strings.
-    visible::text(&page.render().unwrap_or_default()).into_owned()
+    super::page(&page)
 }
 
 /// The colour of a word is that of the verdict that it leads to.

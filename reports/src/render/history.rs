@@ -55,20 +55,16 @@ struct Part<'a> {
 #[template(path = "history.html")]
 struct Page<'a> {
     parts: Vec<Part<'a>>,
-    light: String,
-    dark: String,
 }
 
 pub fn html(histories: &[History]) -> String {
-    let (light, dark) = plot::css_variables();
     let part = |history| Part {
         headline: headline(history),
         history,
         drawn: history.figures.iter().map(|figure| (figure, draw(figure).unwrap_or_default())).collect(),
     };
-    let page = Page { parts: histories.iter().map(part).collect(), light, dark };
-    // Rendering into a string fails only if a value's own formatting does, and these are strings.
-    visible::text(&page.render().unwrap_or_default()).into_owned()
+    let page = Page { parts: histories.iter().map(part).collect() };
+    super::page(&page)
 }
 
 /// The values over the runs, from zero, with a line where the level changes.

@@ -13,7 +13,6 @@ use crate::runlog::event::{
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{Judgement, Verdict};
-use notation::visible;
 
 /// Of lists that may be long.
 const LISTED_MAX: usize = 20;
@@ -45,8 +44,6 @@ struct Page<'a> {
     host: Vec<Fact>,
     provenance: Vec<Fact>,
     command: &'a str,
-    light: String,
-    dark: String,
 }
 
 /// A piece of a sentence; what stood between backticks is code.
@@ -95,7 +92,6 @@ struct AlertLine {
 }
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
-    let (light, dark) = plot::css_variables();
     let (faults, faults_more) = faults::rows(facts);
     let page = Page {
         judgement,
@@ -148,11 +144,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         host: host(facts),
         provenance: provenance(judgement, facts),
         command: &facts.header.command,
-        light,
-        dark,
     };
-    // Rendering into a string fails only if a value's own formatting does, and these are strings.
-    visible::text(&page.render().unwrap_or_default()).into_owned()
+    super::page(&page)
 }
 
 fn deaths(facts: &Facts) -> Vec<String> {

@@ -5,8 +5,6 @@ use askama::Template;
 use super::strip::{Strip, strips};
 use super::{DEMO, takes};
 use crate::gate::decision::{Decision, Step, Weighed};
-use crate::render::plot;
-use notation::visible;
 
 #[derive(Template)]
 #[template(path = "gate.html")]
@@ -18,8 +16,6 @@ struct Page<'a> {
     first: Option<Next<'a>>,
     next: Vec<Next<'a>>,
     evidence: Vec<Shown<'a>>,
-    light: String,
-    dark: String,
 }
 
 struct Next<'a> {
@@ -39,7 +35,6 @@ impl<'a> Next<'a> {
 }
 
 pub(super) fn render(decision: &Decision) -> String {
-    let (light, dark) = plot::css_variables();
     let page = Page {
         decision,
         headline: decision.headline(),
@@ -52,9 +47,6 @@ pub(super) fn render(decision: &Decision) -> String {
             .iter()
             .map(|weighed| Shown { weighed, strips: strips(weighed) })
             .collect(),
-        light,
-        dark,
     };
-    // Rendering into a string fails only if a value's own formatting does, and these are strings.
-    visible::text(&page.render().unwrap_or_default()).into_owned()
+    crate::render::page(&page)
 }
