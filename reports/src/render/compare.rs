@@ -9,8 +9,7 @@ use crate::compare::{Against, Compared, Comparison, Outcome, SideFacts, Word};
 use notation::visible;
 
 pub fn json(found: &Comparison) -> String {
-    // These types hold nothing that JSON cannot.
-    serde_json::to_string_pretty(found).unwrap_or_default() + "\n"
+    super::json::pretty(found)
 }
 
 pub fn text(found: &Comparison) -> String {

@@ -27,11 +27,9 @@ pub fn documents(decision: &Decision) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Pretty, with a newline at the end.
+/// Of a decision or a schedule.
 pub fn json(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("it has string keys only and no map");
-    text.push('\n');
-    text
+    super::json::pretty(value)
 }
 
 /// That it decides nothing.

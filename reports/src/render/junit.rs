@@ -80,7 +80,8 @@ fn criterion(c: &CriterionResult, scenario: &str) -> TestCase {
     tested
 }
 
-fn case(kind: &str, scenario: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {
+/// A case of kind `kind`, of a scenario or a gate.
+pub(super) fn case(kind: &str, of: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {
     let message = &*visible::text(message);
     let failing = |kind, ty: &str| {
         let mut status = TestCaseStatus::non_success(kind);
@@ -98,6 +99,6 @@ fn case(kind: &str, scenario: &str, name: &str, verdict: Verdict, message: &str)
         Verdict::Inconclusive => failing(NonSuccessKind::Error, "inconclusive"),
     };
     let mut case = TestCase::new(name, status);
-    case.set_classname(format!("{scenario}.{kind}")).set_system_out(message);
+    case.set_classname(format!("{of}.{kind}")).set_system_out(message);
     case
 }

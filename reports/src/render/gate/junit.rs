@@ -1,9 +1,10 @@
 //! `junit.xml`: a case for each piece of evidence, in the same terms as that of a run: CONDITIONAL is `skipped`, INCONCLUSIVE an error.
 
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{Property, Report, TestSuite};
 
 use super::DEMO;
-use crate::gate::decision::{Decision, Weighed};
+use crate::gate::decision::{Decision, Weighed, opens};
+use crate::render::junit::case;
 use crate::verdict::Verdict;
 use notation::visible;
 
@@ -25,12 +26,17 @@ pub(super) fn render(decision: &Decision) -> String {
     }
     for before in &decision.before {
         let found = format!("{} is {}", before.gate, before.outcome);
-        let verdict =
-            if crate::gate::decision::opens(before.verdict) { Verdict::Pass } else { Verdict::Inconclusive };
-        suite.add_test_case(case(decision, "before", &before.gate, verdict, &found));
+        let verdict = if opens(before.verdict) { Verdict::Pass } else { Verdict::Inconclusive };
+        suite.add_test_case(case("before", &decision.gate, &before.gate, verdict, &found));
     }
     for weighed in &decision.evidence {
-        suite.add_test_case(case(decision, "evidence", &weighed.name, weighed.verdict, &message(weighed)));
+        suite.add_test_case(case(
+            "evidence",
+            &decision.gate,
+            &weighed.name,
+            weighed.verdict,
+            &message(weighed),
+        ));
     }
     suite.set_system_out(&*visible::text(&decision.reasons.join("\n")));
     let mut report = Report::new(format!("{} {}", decision.gate, decision.headline()));
@@ -45,21 +51,4 @@ fn message(weighed: &Weighed) -> String {
         message.extend(["; ", note]);
     }
     message
-}
-
-fn case(decision: &Decision, kind: &str, name: &str, verdict: Verdict, message: &str) -> TestCase {
-    let message = &*visible::text(message);
-    let status = |mut status: TestCaseStatus, kind: &str| {
-        status.set_message(message).set_type(kind);
-        status
-    };
-    let status = match verdict {
-        Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Conditional => status(TestCaseStatus::skipped(), "conditional"),
-        Verdict::Inconclusive => status(TestCaseStatus::non_success(NonSuccessKind::Error), "inconclusive"),
-        Verdict::Fail => status(TestCaseStatus::non_success(NonSuccessKind::Failure), "fail"),
-    };
-    let mut case = TestCase::new(name, status);
-    case.set_classname(format!("{}.{kind}", decision.gate)).set_system_out(message);
-    case
 }

@@ -34,14 +34,14 @@ fn strip(name: &str, weighed: &Weighed) -> Option<Strip> {
         .collect();
     let first = of.first()?;
     let threshold = first.threshold.filter(|threshold| threshold.is_finite())?;
-    let shown: Vec<&str> = match (of.first(), of.last()) {
-        (Some(a), Some(b)) if of.len() > 1 => vec![&a.measured, &b.measured],
-        _ => vec![&first.measured],
+    let measured = match &of[..] {
+        [first, .., last] => format!("{} … {}", first.measured, last.measured),
+        _ => first.measured.clone(),
     };
     Some(Strip {
         criterion: name.to_owned(),
         asked: first.asked.clone(),
-        measured: if of.len() > 1 { format!("{} … {}", shown[0], shown[1]) } else { shown[0].to_owned() },
+        measured,
         svg: draw(&values, threshold, first.comparator.as_deref().unwrap_or_default()),
     })
 }
