@@ -177,6 +177,7 @@ pub(super) fn prose(text: &str) -> String {
     escaped(&line(text))
 }
 
+/// A line as Markdown shows it, whatever is in it.
 fn escaped(line: &str) -> String {
     line.replace('\\', "\\\\").replace('`', "\\`").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -188,7 +189,11 @@ pub(super) fn cell(text: &str) -> String {
 
 /// Prose in which pairs of backticks hold code, as our own sentences do.
 fn sentence(text: &str) -> String {
-    let line = line(text);
+    marked(&line(text))
+}
+
+/// As [`sentence`], of a line of any length.
+pub(super) fn marked(line: &str) -> String {
     let pieces: Vec<&str> = line.split('`').collect();
     // An odd backtick opens nothing.
     let paired = pieces.len() - usize::from(pieces.len().is_multiple_of(2));
@@ -197,15 +202,19 @@ fn sentence(text: &str) -> String {
         match i {
             _ if i >= paired => out.extend(["\\`", escaped(piece).as_str()]),
             _ if i.is_multiple_of(2) || piece.is_empty() => out.push_str(&escaped(piece)),
-            _ => out.push_str(&code(piece)),
+            _ => out.push_str(&fenced(piece)),
         }
     }
     out
 }
 
-/// A code span, with more backticks around it than it has in a row.
+/// A code span.
 fn code(text: &str) -> String {
-    let line = line(text);
+    fenced(&line(text))
+}
+
+/// With more backticks around it than it has in a row.
+fn fenced(line: &str) -> String {
     let longest = line.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     // Markdown takes one space off either end, where there is one at both.

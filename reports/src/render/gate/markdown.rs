@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 
 use super::{DEMO, takes};
 use crate::gate::decision::Decision;
+use crate::render::markdown::marked;
 use notation::visible;
 
 pub(super) fn render(decision: &Decision) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail, here and below.
-    let _ = writeln!(out, "# {}: {}\n", decision.headline(), cell(&decision.title));
+    let _ = writeln!(out, "# {}: {}\n", decision.headline(), sentence(&decision.title));
     if decision.demo {
         let _ = writeln!(out, "**{DEMO}**\n");
     }
-    let _ = writeln!(out, "> {}\n\n**{}**\n", cell(&decision.asks), cell(&decision.recommendation));
+    let _ = writeln!(out, "> {}\n\n**{}**\n", sentence(&decision.asks), sentence(&decision.recommendation));
     for reason in &decision.reasons {
-        let _ = writeln!(out, "- {}", visible::text(reason));
+        let _ = writeln!(out, "- {}", sentence(reason));
     }
     steps(&mut out, decision);
     out.push_str("\n## Evidence\n\n| verdict | evidence | wanted | found |\n|---|---|---|---|\n");
@@ -42,7 +43,7 @@ pub(super) fn render(decision: &Decision) -> String {
     if !decision.conditions.is_empty() {
         out.push_str("\n## Conditions\n\n");
         for condition in &decision.conditions {
-            let _ = writeln!(out, "- {}", visible::text(condition));
+            let _ = writeln!(out, "- {}", sentence(condition));
         }
     }
     risks(&mut out, decision);
@@ -125,7 +126,12 @@ fn risks(out: &mut String, decision: &Decision) {
     }
 }
 
-/// In a table, and with nothing that Markdown takes for its own.
+/// In a table: a bar would be the cell's border.
 fn cell(text: &str) -> String {
-    visible::text(text).replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+    sentence(text).replace('|', "\\|")
+}
+
+/// On one line, whole, and with no markup but code between backticks.
+fn sentence(text: &str) -> String {
+    marked(&visible::line(text))
 }

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use reports::Verdict;
 use reports::gate::decision::Decision;
 use reports::gate::plan::*;
-use reports::render::gate::text;
+use reports::render::gate::{documents, text};
 
 use super::{History, coverage, evidence, gate, green, ran, red, runs, waiver};
 use crate::synthetic::{Run, criterion};
@@ -174,4 +174,19 @@ fn risks_follow_what_was_measured() {
     assert_eq!(now(vec![green(20)]), "low");
     assert_eq!(now(vec![red(20)]), "has occurred");
     assert_eq!(now(Vec::new()), "medium");
+}
+
+#[test]
+fn no_text_of_a_plan_is_markup_in_the_markdown() {
+    let mut history = History::of(vec![red(20)]);
+    history.gate.on_fail = "Stop.\n# GO: <b>all is well</b>".into();
+    history.gate.waivers.push(waiver("all delivered", "2026-02-01"));
+    history.gate.waivers[0].reason = "known\n\n# PASS <b>".into();
+    for expires in ["2026-02-01", "2026-01-31"] {
+        history.gate.waivers[0].expires = expires.parse().unwrap();
+        let documents = documents(&history.decide());
+        let (_, text) = documents.into_iter().find(|(name, _)| *name == "decision.md").unwrap();
+        let heads = text.lines().filter(|line| line.starts_with("# ")).count();
+        assert!(heads == 1 && !text.contains("<b>"), "{text}");
+    }
 }
