@@ -1,6 +1,7 @@
 //! One pass over the log of a run, segment by segment.
 
-use std::io::{self, BufRead};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
@@ -20,22 +21,27 @@ pub(super) fn run(
     let mut pass = Pass { another: another.cloned(), ..Pass::default() };
     for segment in 0..SEGMENTS_MAX {
         let path = run_dir.join(segment_log(segment));
-        let mut reader = match codec::open(&path) {
-            Ok(reader) => reader,
-            Err(source) if segment == 0 => return Err(absent(run_dir, path, source)),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                if let Some(found) = later_segment(run_dir, segment) {
-                    let name =
-                        |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    pass.missing = Some(format!("{} is missing, and {} is there", name(&path), name(&found)));
-                }
-                break;
+        let Some(mut reader) = open(run_dir, segment)? else {
+            if let Some(found) = later_segment(run_dir, segment) {
+                let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                pass.missing = Some(format!("{} is missing, and {} is there", name(&path), name(&found)));
             }
-            Err(source) => return Err(JudgeError::CannotRead { path, source }),
+            break;
         };
         pass.segment(&mut reader, &mut each).map_err(|source| refuse(path, source))?;
     }
     pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))
+}
+
+/// The log of a segment; nothing if there is none. A run has a first one.
+pub(super) fn open(run_dir: &Path, segment: u32) -> Result<Option<Reader<BufReader<File>>>, JudgeError> {
+    let path = run_dir.join(segment_log(segment));
+    match codec::open(&path) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(source) if segment == 0 => Err(absent(run_dir, path, source)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(JudgeError::CannotRead { path, source }),
+    }
 }
 
 /// Reads one file, wherever it is and whatever its name is.
@@ -70,7 +76,7 @@ pub(super) fn later_segment(run_dir: &Path, missing: u32) -> Option<PathBuf> {
 }
 
 /// Why there is no log to open, and where one is.
-pub(super) fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
+fn absent(run_dir: &Path, path: PathBuf, source: io::Error) -> JudgeError {
     if source.kind() != io::ErrorKind::NotFound {
         return JudgeError::CannotRead { path, source };
     }

@@ -1,12 +1,11 @@
 //! Where a run that was interrupted would go on.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JudgeError;
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
-use super::read::{Pass, absent, later_segment, refuse};
-use crate::runlog::codec;
+use super::read::{Pass, later_segment, open, refuse};
+use crate::runlog::codec::LogError;
 use crate::runlog::event::{BuildFacts, EndReason, Event, Header, Resumes};
 use crate::runlog::validate::differs;
 use crate::verdict::Case;
@@ -78,12 +77,7 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
     let path = |segment| run_dir.join(segment_log(segment));
     while segments < SEGMENTS_MAX {
         let path = path(segments);
-        let mut reader = match codec::open(&path) {
-            Ok(reader) => reader,
-            Err(source) if segments == 0 => return Err(absent(run_dir, path, source).into()),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => break,
-            Err(source) => return Err(JudgeError::CannotRead { path, source }.into()),
-        };
+        let Some(mut reader) = open(run_dir, segments)? else { break };
         let before = pass.newest.clone();
         pass.segment(&mut reader, &mut |_, record| {
             if let Event::Round(round) = &record.event {
@@ -108,7 +102,7 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
     }
     let newest = path(segments.saturating_sub(1));
     let Some((lines, crc)) = pass.newest.take() else {
-        return Err(refuse(newest, codec::LogError::Empty).into());
+        return Err(refuse(newest, LogError::Empty).into());
     };
     let (case, log) = pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))?;
     if let Some(what) = log.contradiction {
