@@ -51,6 +51,12 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     Some(f64::midpoint(lower, mid))
 }
 
+/// Their mean, and the sum of the squares of their distances from it.
+fn squares(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    (mean, values.iter().map(|value| (value - mean).powi(2)).sum())
+}
+
 /// Points of a tenth of so many; three at least.
 pub(crate) fn tenth(points: usize) -> usize {
     (points / 10).max(3)

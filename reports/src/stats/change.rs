@@ -8,7 +8,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::median;
+use super::{median, squares};
 
 /// Values on each side of a change, at least.
 const PART_MIN: usize = 3;
@@ -69,10 +69,6 @@ fn divide(values: &[f64], offset: usize, (miss, least): (f64, f64), found: &mut 
 pub(super) fn likeliest(values: &[f64]) -> Option<Change> {
     let n = values.len();
     let divisions = (n + 1).checked_sub(2 * PART_MIN).filter(|divisions| *divisions > 0)?;
-    let squares = |part: &[f64]| {
-        let mean = part.iter().sum::<f64>() / part.len() as f64;
-        (mean, part.iter().map(|value| (value - mean).powi(2)).sum::<f64>())
-    };
     let freedom = n as f64 - 2.0;
     let at = |at: usize| {
         let ((before, a), (after, b)) = (squares(&values[..at]), squares(&values[at..]));

@@ -9,7 +9,7 @@
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::ranks::Null;
-use super::{Interval, MISS_TWO, line, median};
+use super::{Interval, MISS_TWO, line, median, squares};
 
 /// How often a change is to be seen that is called detectable.
 const POWER: f64 = 0.8;
@@ -190,8 +190,7 @@ struct Moments {
 impl Moments {
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let (mean, squares) = squares(values);
         Self { n, mean, variance: squares / (n - 1.0).max(1.0) }
     }
 }
