@@ -1,7 +1,8 @@
 //! When each fault fires, and into which places: decided from the run's seed, before anything starts.
 
+use super::keys::{FaultRole, Pick};
 use super::words::{self, Overwrite};
-use super::{Action, Fault, FaultRole, Pick, SegmentFault};
+use super::{Action, Fault, SegmentFault};
 use crate::scenario::seed;
 use crate::scenario::unit::nanos;
 use crate::system::PlaceId;

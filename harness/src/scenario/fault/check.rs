@@ -1,10 +1,11 @@
 //! A fault's keys against each other, the load and the fleet.
 
 use super::calendar::{DRAWN_MAX, times};
-use super::{
-    APART, Action, At, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, Fault, FaultRole, HOGS, MEMORY, Many, NICE,
-    Of, PART, PICK, Part, Pick, RESOURCE, ROLE, RawFault, SHARE, SIZE, SegmentFault, ShmFault, TO, WORDS,
+use super::keys::{
+    APART, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, PART, PICK, Pick,
+    RESOURCE, ROLE, SHARE, SIZE, TO, WORDS,
 };
+use super::{Action, At, Fault, Many, Of, Part, RawFault, SegmentFault, ShmFault};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
 use crate::scenario::mistake::Mistake;

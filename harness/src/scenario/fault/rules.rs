@@ -1,6 +1,6 @@
 //! Which keys each kind of fault takes, for the JSON Schema.
 
-use super::{
+use super::keys::{
     APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, HOGS, KIND, MEMORY, NICE, PART, PICK, RESOURCE, ROLE, SHARE,
     SIZE, TIMES, TO, WORDS,
 };

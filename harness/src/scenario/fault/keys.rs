@@ -1,0 +1,292 @@
+//! The keys of `[[fault]]`: their forms, their bounds and what they say of themselves.
+//!
+//! Deliberately absent: which of them a kind needs and which it does not take, in `check` and `rules`.
+
+use super::action::{Part, Resource};
+use super::form::{Moment, Share};
+use super::rules;
+use crate::scenario::form::{Count, Name, Size, Span, Whole, Word, Words};
+use crate::scenario::table::{Key, Presence, Preset, Table};
+use reports::runlog::event::FaultKind;
+use std::time::Duration;
+
+/// More firings than this are a mistake in a pace, not a storm.
+pub(super) const FIRINGS_MAX: u32 = 100_000;
+pub(super) const LIMITED_MAX: u32 = 1 << 20;
+/// More than any host has a use for.
+pub(super) const HOGS_MAX: u32 = 256;
+/// Of one target, at once.
+pub(super) const WORDS_MAX: u32 = 1024;
+/// More than any host has.
+pub(super) const CPUS_MAX: u32 = 1 << 16;
+
+pub(in crate::scenario) static TABLE: Table = Table {
+    name: "fault",
+    definition: "Fault",
+    says: "What is done to the fleet while it is under load. A death or stop that a fault explains is not an incident; \
+           a fault whose effect cannot be shown makes the run INCONCLUSIVE.",
+    required: false,
+    repeated: true,
+    keys: &[
+        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO, &SIZE,
+        &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY,
+    ],
+    anew: None,
+    rules: Some(rules::rules),
+};
+
+pub(super) static NAME: Key<Name> = Key {
+    name: "name",
+    form: Name,
+    presence: Presence::Required { example: "\"kill-one\"" },
+    says: "What documents call the fault.",
+};
+
+pub(super) static KIND: Key<Words<FaultKind>> = Key {
+    name: "kind",
+    form: Words {
+        definition: "FaultKind",
+        words: &[
+            Word { text: "kill", value: FaultKind::Kill, says: "SIGKILL, without a warning" },
+            Word {
+                text: "stop",
+                value: FaultKind::Stop,
+                says: "SIGTERM, which no agent but the supervisor handles",
+            },
+            Word { text: "pause", value: FaultKind::Pause, says: "SIGSTOP, and SIGCONT after `for`" },
+            Word {
+                text: "limit",
+                value: FaultKind::Limit,
+                says: "a lower soft limit of a resource, and the one before after `for`",
+            },
+            Word {
+                text: "cpus",
+                value: FaultKind::Cpus,
+                says: "fewer processors, and those before after `for`",
+            },
+            Word {
+                text: "shm-limit",
+                value: FaultKind::ShmLimit,
+                says: "a smaller `/dev/shm`, and the size before after `for`",
+            },
+            Word {
+                text: "shm-fill",
+                value: FaultKind::ShmFill,
+                says: "`/dev/shm` filled up to a share of it, and emptied after `for`",
+            },
+            Word {
+                text: "shm-inodes",
+                value: FaultKind::ShmInodes,
+                says: "all inodes of `/dev/shm` in use, and free after `for`",
+            },
+            Word {
+                text: "shm-read-only",
+                value: FaultKind::ShmReadOnly,
+                says: "`/dev/shm` read-only, and writable after `for`",
+            },
+            Word {
+                text: "segment-unlink",
+                value: FaultKind::SegmentUnlink,
+                says: "the file of a coordinator's region without its name, and with it after `for`",
+            },
+            Word {
+                text: "segment-truncate",
+                value: FaultKind::SegmentTruncate,
+                says: "that file cut off, and as long as before after `for`: the coordinator is lost",
+            },
+            Word {
+                text: "segment-scribble",
+                value: FaultKind::SegmentScribble,
+                says: "`words` of that file overwritten",
+            },
+            Word {
+                text: "cpu-hogs",
+                value: FaultKind::CpuHogs,
+                says: "`hogs` processes of the harness that are busy for `for`",
+            },
+            Word {
+                text: "memory",
+                value: FaultKind::Memory,
+                says: "a process of the harness that holds `memory` for `for`",
+            },
+        ],
+    },
+    presence: Presence::Required { example: "\"kill\"" },
+    says: "What is done.",
+};
+
+/// Whose processes a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scenario) enum FaultRole {
+    Supervisor,
+    Coordinator,
+    Worker,
+}
+
+pub(super) static ROLE: Key<Words<FaultRole>> = Key {
+    name: "role",
+    form: Words {
+        definition: "FaultRole",
+        words: &[
+            Word { text: "supervisor", value: FaultRole::Supervisor, says: "" },
+            Word { text: "coordinator", value: FaultRole::Coordinator, says: "" },
+            Word { text: "worker", value: FaultRole::Worker, says: "" },
+        ],
+    },
+    presence: Presence::RequiredBy {
+        example: "\"coordinator\"",
+        who: "every kind but `shm-…`, `cpu-hogs` and `memory`",
+    },
+    says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, unless `fleet.on_supervisor_death` is `\"adopt\"`: it cannot be killed otherwise. It cannot be stopped: that ends any fleet.",
+};
+
+pub(super) static COUNT: Key<Count> = Key {
+    name: "count",
+    form: Count { max: LIMITED_MAX, things: "processes that are hit at once" },
+    presence: Presence::Default(Preset::Count(1)),
+    says: "How many of them each time.",
+};
+
+pub(super) static SHARE: Key<Share> = Key {
+    name: "share",
+    form: Share,
+    presence: Presence::Optional("`count` says how many"),
+    says: "Instead of `count`: so many of all that there are, rounded up.",
+};
+
+/// How targets are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scenario) enum Pick {
+    Random,
+    Spread,
+}
+
+pub(super) static PICK: Key<Words<Pick>> = Key {
+    name: "pick",
+    form: Words {
+        definition: "FaultPick",
+        words: &[
+            Word { text: "random", value: Pick::Random, says: "drawn from the run's seed" },
+            Word { text: "spread", value: Pick::Spread, says: "in turn, as far apart as they can be" },
+        ],
+    },
+    presence: Presence::Optional("`\"random\"`"),
+    says: "Which of them.",
+};
+
+pub(super) static AT: Key<Moment> = Key {
+    name: "at",
+    form: Moment,
+    presence: Presence::Required { example: "\"10s\"" },
+    says: "When, after the start of the load.",
+};
+
+pub(super) static EVERY: Key<Span> = Key {
+    name: "every",
+    form: Span { least: Duration::from_millis(1), instead: "write `count` for several at once" },
+    presence: Presence::Optional("once"),
+    says: "And again after so long, with targets chosen anew.",
+};
+
+pub(super) static TIMES: Key<Count> = Key {
+    name: "times",
+    form: Count { max: FIRINGS_MAX, things: "injections" },
+    presence: Presence::Optional("until the load ends"),
+    says: "So many times in all.",
+};
+
+pub(super) static APART: Key<Span> = Key {
+    name: "apart",
+    form: Span::ANY,
+    presence: Presence::Optional("all at once"),
+    says: "Rolling: between two of the processes that are hit each time.",
+};
+
+pub(super) static FOR: Key<Span> = Key {
+    name: "for",
+    form: Span::POSITIVE,
+    presence: Presence::RequiredBy {
+        example: "\"2s\"",
+        who: "every kind but `kill`, `stop` and `segment-scribble`",
+    },
+    says: "How long it lasts before it is healed.",
+};
+
+pub(super) static RESOURCE: Key<Words<Resource>> = Key {
+    name: "resource",
+    form: Words {
+        definition: "FaultResource",
+        words: &[
+            Word { text: "nofile", value: Resource::Descriptors, says: "open files" },
+            Word { text: "nproc", value: Resource::Processes, says: "processes of the user" },
+            Word { text: "as", value: Resource::AddressSpace, says: "address space, in bytes" },
+            Word { text: "fsize", value: Resource::FileSize, says: "size of a file, in bytes" },
+        ],
+    },
+    presence: Presence::RequiredBy { example: "\"nofile\"", who: "`kind = \"limit\"`" },
+    says: "Limit: which one.",
+};
+
+pub(super) static TO: Key<Whole> = Key {
+    name: "to",
+    form: Whole,
+    presence: Presence::RequiredBy { example: "64", who: "`kind = \"limit\"` and `\"cpus\"`" },
+    says: "Limit: the new soft limit, below the present one. Processors: how many it may run on, fewer than before.",
+};
+
+pub(super) static SIZE: Key<Size> = Key {
+    name: "size",
+    form: Size { least: 1 << 20, most: 1 << 31 },
+    presence: Presence::RequiredBy { example: "\"64MiB\"", who: "`kind = \"shm-limit\"`" },
+    says: "Of `/dev/shm`: at least what the fleet needs, and below what it has had before.",
+};
+
+pub(super) static FILL: Key<Share> = Key {
+    name: "fill",
+    form: Share,
+    presence: Presence::RequiredBy { example: "\"100%\"", who: "`kind = \"shm-fill\"`" },
+    says: "How much of `/dev/shm` is used then.",
+};
+
+pub(super) static PART: Key<Words<Part>> = Key {
+    name: "part",
+    form: Words {
+        definition: "FaultPart",
+        words: &[
+            Word { text: "table", value: Part::Table, says: "the entries of the task table" },
+            Word { text: "state", value: Part::State, says: "what the workers obey: `stopping` and `epoch`" },
+            Word { text: "rings", value: Part::Rings, says: "heads, tails and slots of the rings" },
+            Word { text: "any", value: Part::Any, says: "any word with a name, the counters too" },
+        ],
+    },
+    presence: Presence::Optional("`\"table\"`"),
+    says: "Scribble: from which part of the region the words are drawn.",
+};
+
+pub(super) static WORDS: Key<Count> = Key {
+    name: "words",
+    form: Count { max: WORDS_MAX, things: "words" },
+    presence: Presence::Default(Preset::Count(1)),
+    says: "Scribble: so many words of each target, drawn from the run's seed with what is written there.",
+};
+
+pub(super) static HOGS: Key<Count> = Key {
+    name: "hogs",
+    form: Count { max: HOGS_MAX, things: "busy processes" },
+    presence: Presence::RequiredBy { example: "4", who: "`kind = \"cpu-hogs\"`" },
+    says: "CPU hogs: so many processes, each of which uses a processor if it gets one.",
+};
+
+pub(super) static NICE: Key<Count> = Key {
+    name: "nice",
+    form: Count { max: 19, things: "steps of niceness" },
+    presence: Presence::Optional("0, as the fleet"),
+    says: "CPU hogs: their niceness, by which they give way to others.",
+};
+
+pub(super) static MEMORY: Key<Size> = Key {
+    name: "memory",
+    form: Size { least: 1 << 20, most: 1 << 31 },
+    presence: Presence::RequiredBy { example: "\"256MiB\"", who: "`kind = \"memory\"`" },
+    says: "Memory: how much is held. What the host cannot give is refused before the start.",
+};
