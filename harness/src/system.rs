@@ -11,6 +11,7 @@
 mod activity;
 pub mod fleet;
 mod notice;
+mod order;
 mod spec;
 
 pub use activity::{Activity, is_stopped};
@@ -18,6 +19,7 @@ pub use coordinator::client::launch::Program;
 pub use coordinator::client::{Beat, HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
 pub use notice::{Notice, Noticed};
+pub use order::{Order, OrderError, Target};
 pub use spec::{FleetSpec, SystemSpec};
 
 use coordinator::wire::command as wire;
@@ -123,6 +125,13 @@ pub trait System: fmt::Debug {
 
     /// How far each process has come that lives and serves; empty if the system does not show it. Cheap.
     fn beats(&self) -> Vec<Beat> {
+        Vec::new()
+    }
+
+    /// The tags of the tasks that a worker has begun and not answered, as it says itself; of a coordinator, those of all its
+    /// workers. Empty if the system does not show it. Cheap.
+    fn in_hand(&self, place: PlaceId) -> Vec<u64> {
+        let _ = place;
         Vec::new()
     }
 
@@ -420,51 +429,6 @@ pub struct Counts {
     pub batches: Option<Batches>,
 }
 
-/// The processes that an order is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    Place(PlaceId),
-    /// Every process of that role.
-    Role(Role),
-}
-
-impl Target {
-    pub fn includes(self, place: PlaceId) -> bool {
-        match self {
-            Self::Place(one) => one == place,
-            Self::Role(role) => role == place.role(),
-        }
-    }
-}
-
-/// What can be done to a system while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// SIGKILL.
-    Kill(Target),
-    /// SIGTERM.
-    Terminate(Target),
-    /// SIGSTOP.
-    Pause(Target),
-    /// SIGCONT.
-    Continue(Target),
-    /// So many coordinators, and so many workers of each; `None` leaves the number as it is.
-    Scale { coordinators: Option<u32>, workers: Option<u32> },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum OrderError {
-    #[error("no process is there for {0:?}")]
-    NoTarget(Order),
-    /// Its pid may belong to another process by now; nothing was sent to it.
-    #[error("{0} (pid {1}) has ended")]
-    Gone(PlaceId, u32),
-    #[error("cannot signal {0} (pid {1}): {2}")]
-    Refused(PlaceId, u32, String),
-    #[error("cannot scale: {0}")]
-    NotScaled(String),
-}
-
 /// How a system ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
@@ -481,19 +445,4 @@ pub struct Stopped {
     /// Words of its memory that another program has overwritten, and helpers that have died, as far as no notice has told so
     /// before.
     pub told_last: Vec<Notice>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_one_place_or_all_of_a_role() {
-        let places =
-            [PlaceId::Supervisor, PlaceId::Coordinator(0), PlaceId::worker(0, 0), PlaceId::worker(0, 1)];
-        let hit = |target: Target| places.map(|place| target.includes(place));
-        assert_eq!(hit(Target::Place(PlaceId::worker(0, 1))), [false, false, false, true]);
-        assert_eq!(hit(Target::Role(Role::Worker)), [false, false, true, true]);
-        assert_eq!(hit(Target::Role(Role::Coordinator)), [false, true, false, false]);
-    }
 }

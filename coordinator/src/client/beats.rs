@@ -50,6 +50,20 @@ impl Client {
         beats
     }
 
+    /// The numbers of the tasks that a worker has begun and not answered; of a coordinator, those of all its workers. A
+    /// worker says so itself, in its slot. Cheap: two words for each.
+    pub fn in_hand(&self, place: PlaceId) -> Vec<u64> {
+        let (coordinator, workers) = match place {
+            PlaceId::Supervisor => return Vec::new(),
+            PlaceId::Coordinator(index) => (index, 0..self.shape().workers_per_coordinator()),
+            PlaceId::Worker(worker) => (worker.coordinator, worker.worker..worker.worker + 1),
+        };
+        let Some(Some(link)) = self.links.get(coordinator as usize) else { return Vec::new() };
+        let slots = workers.map(|number| link.region.worker(number));
+        let live = slots.filter(|slot| slot.process.life() == Life::Live);
+        live.filter_map(|slot| slot.own.task.load(Ordering::Acquire).checked_sub(1)).collect()
+    }
+
     /// The operator that has paused the coordinators; `None` if they are not paused.
     pub fn paused_by(&self) -> Option<Holder> {
         super::status::paused_by(&self.control)

@@ -10,7 +10,7 @@ use crate::fault::{self, Fault, Look};
 use crate::scenario::Plan;
 use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
-use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget};
+use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget, MomentSeen};
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl<'a> Faults<'a> {
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
-        self.record_with(number, step, (at_ns, how), Vec::new());
+        self.record_with(number, step, (at_ns, how), (Vec::new(), None));
     }
 
     fn record_with(
@@ -65,14 +65,34 @@ impl<'a> Faults<'a> {
         number: usize,
         step: FaultStepKind,
         (at_ns, how): (u64, String),
-        targets: Vec<FaultTarget>,
+        (targets, moment): (Vec<FaultTarget>, Option<MomentSeen>),
     ) {
         let firing = u32::try_from(number).unwrap_or(u32::MAX);
-        self.log.record(Event::Fault(FaultStep { firing, step, at_ns, targets, how }));
+        self.log.record(Event::Fault(FaultStep { firing, step, at_ns, targets, how, moment }));
     }
 
-    /// Injects firing `number` of the calendar.
-    pub fn inject(&mut self, number: usize, system: &mut dyn System, watch: &Watch, now_ns: u64) {
+    /// The moment that a firing waited for did not come.
+    pub fn not_injected(&self, number: usize, now_ns: u64, why: String) {
+        self.record(number, FaultStepKind::NotInjected, now_ns, why);
+    }
+
+    /// Whether the load was at its moment when a firing was injected.
+    pub fn moment(&self, number: usize, now_ns: u64, shown: Look) {
+        let (step, how) = match shown {
+            Look::Shown(how) => (FaultStepKind::MomentShown, how),
+            Look::NotYet(how) => (FaultStepKind::MomentMissed, how),
+        };
+        self.record(number, step, now_ns, how);
+    }
+
+    /// Injects firing `number` of the calendar, at `moment` if it waited for one; whether it was.
+    pub fn inject(
+        &mut self,
+        (number, moment): (usize, Option<MomentSeen>),
+        system: &mut dyn System,
+        watch: &Watch,
+        now_ns: u64,
+    ) -> bool {
         let firing = &self.plan.calendar().firings()[number];
         let processes = system.processes();
         let known = |process: &Process| {
@@ -95,17 +115,22 @@ impl<'a> Faults<'a> {
                 "{missing} of {} targets have no process that is known to live",
                 firing.targets.len()
             );
-            return self.record(number, FaultStepKind::NotInjected, now_ns, how);
+            self.record(number, FaultStepKind::NotInjected, now_ns, how);
+            return false;
         }
         let mut fault = fault::of(self.plan.faults()[firing.fault].action(), firing, self.shm_dir);
         match fault.inject(system, &targets) {
-            Err(why) => self.record(number, FaultStepKind::NotInjected, now_ns, why),
+            Err(why) => {
+                self.record(number, FaultStepKind::NotInjected, now_ns, why);
+                false
+            }
             Ok(how) => {
-                self.record_with(number, FaultStepKind::Injected, (now_ns, how), facts);
+                self.record_with(number, FaultStepKind::Injected, (now_ns, how), (facts, moment));
                 self.written.note(&fault.written(), now_ns);
                 let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
                 let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
                 self.active.push(Active { number, fault, stage: Stage::Proving { until_ns }, heals_ns });
+                true
             }
         }
     }

@@ -8,6 +8,7 @@ mod check;
 mod drain;
 mod follow;
 mod latency;
+mod moments;
 mod progress;
 mod round;
 mod scale;
@@ -32,6 +33,7 @@ use check::{Asked, Checked, Wrong};
 use follow::Following;
 use latency::Latencies;
 pub(crate) use latency::written;
+use moments::{Ending, Moments};
 use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severity, TaskFailed};
 use round::{InFlight, Recipients};
 use scale::Size;
@@ -95,6 +97,7 @@ pub struct Loader<'a> {
     failures: &'a mut Failures,
     calendar: Calendar,
     faults: Faults<'a>,
+    moments: Moments,
     to: Recipients,
     /// Where the number of workers changes.
     size: Option<Size>,
@@ -142,6 +145,7 @@ impl<'a> Loader<'a> {
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
             faults: Faults::new(plan, tools.shm_dir, tools.log.clone()),
+            moments: Moments::default(),
             calendar: Calendar::new(plan, tools.clock.now_ns(), tools.from.0),
             to,
             size: plan.workers_least().map(|_| Size::new(plan.workers_at_start())),
@@ -206,6 +210,7 @@ impl<'a> Loader<'a> {
     pub fn run(&mut self, stop: &Stop) -> LoadEnded {
         let ended = self.load(stop);
         self.calendar.end_load();
+        self.wait_no_longer();
         self.faults.end(self.now_ns());
         self.phase(Phase::Drain);
         let ended = match ended {
@@ -225,13 +230,17 @@ impl<'a> Loader<'a> {
             if stop.mode() != StopMode::Run {
                 return LoadEnded::Stopped;
             }
+            if let Some(why) = self.inject_at_moments() {
+                return LoadEnded::SystemLost(why);
+            }
             let now = self.now_ns();
             match self.calendar.step(now, self.in_flight.len()) {
                 Step::Due(Due::LoadOver) => return LoadEnded::Completed,
                 Step::Due(due) => self.act(due),
                 Step::SleepUntil(at_ns) => {
                     self.latencies.flush_if_due(self.tools.log, now);
-                    let at_ns = at_ns.min(self.faults.next_ns()).min(self.watch.next_ns());
+                    let others_ns = self.watch.next_ns().min(self.moments.next_ns());
+                    let at_ns = at_ns.min(self.faults.next_ns()).min(others_ns);
                     self.system.wait(self.tools.clock.until(at_ns).min(LOOK));
                 }
             }
@@ -253,13 +262,7 @@ impl<'a> Loader<'a> {
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),
-            Due::Fault { firing } => {
-                // The newest process of each place is known, or it is not hit.
-                let seen = self.watch.look(self.system, self.now_ns());
-                self.report(seen);
-                let now = self.now_ns();
-                self.faults.inject(firing, self.system, self.watch, now);
-            }
+            Due::Fault { firing } => self.due(firing),
             Due::Scale { stage, workers } => self.scale(stage, workers),
             Due::Sweep { sweep, due_ns } => {
                 self.tools.sampling.sweep(sweep, due_ns);
@@ -359,6 +362,7 @@ impl<'a> Loader<'a> {
     fn settle(&mut self, outcome: Checked) {
         // No system receives anything in the future.
         let received_ns = outcome.received_ns.min(self.now_ns());
+        self.moments.ended(outcome.tag, outcome.ending(), &self.faults, received_ns);
         let Some((round, index)) = self.open_task(outcome.tag) else { return self.surplus(&outcome) };
         match outcome.wrong {
             None => {
@@ -403,6 +407,7 @@ impl<'a> Loader<'a> {
             }
             self.given_up.push_back(tag);
             self.because(tag, Cause::TimedOut);
+            self.moments.ended(tag, Ending::Unknown, &self.faults, now);
             let reason = format!("{to}: neither an answer nor a failure within {timeout:?}");
             self.fail(tag, "none".to_owned(), to.place(), reason);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod fake;
 mod faults;
+mod moments;
 mod runs;
 
 use super::clock::Clock;

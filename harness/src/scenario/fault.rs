@@ -20,18 +20,18 @@ use super::unit::duration_text;
 use coordinator::config::FleetShape;
 use reports::criterion::ANY_FAULT;
 use reports::facts::STEADY_NS;
-use reports::runlog::event::FaultKind;
+use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
 pub use action::{Action, Part, Resource, SegmentFault, ShmFault};
-pub use calendar::{Calendar, Firing};
+pub use calendar::{Calendar, Firing, Hold};
 use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
 pub(super) use keys::TABLE;
 use keys::{
-    APART, AT, COUNT, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, NAME, NICE, PART, PICK, Pick,
-    RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WORDS,
+    APART, AT, COUNT, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, PART, PICK, Pick,
+    RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 pub use words::Overwrite;
 
@@ -47,6 +47,8 @@ pub(super) struct RawFault {
     share: Given<f64>,
     pick: Given<Pick>,
     at: Option<Sited<At>>,
+    moment: Given<FaultMoment>,
+    within: Given<Duration>,
     every: Option<Sited<Duration>>,
     times: Option<Sited<u32>>,
     apart: Given<Duration>,
@@ -82,6 +84,7 @@ pub struct Fault {
     many: Many,
     pick: Pick,
     at: At,
+    hold: Option<Hold>,
     every: Option<Duration>,
     times: Option<u32>,
     apart: Duration,
@@ -100,11 +103,14 @@ impl Fault {
     /// `SIGKILL to 3 of 10 coordinators at once`.
     fn words(&self, shape: &FleetShape) -> String {
         let lasts = self.lasts.map(|lasts| format!(" for {}", duration_text(lasts))).unwrap_or_default();
-        let Some(role) = self.role else { return format!("{}{lasts}", self.action.words()) };
+        let when = self.hold.map(|hold| format!(", {}", hold.words())).unwrap_or_default();
+        let Some(role) = self.role else { return format!("{}{lasts}{when}", self.action.words()) };
         let all = self.all(shape);
         let many = self.many.of(all);
         let role = match (role, all) {
-            (FaultRole::Supervisor, _) => return format!("{}{lasts} to the supervisor", self.action.words()),
+            (FaultRole::Supervisor, _) => {
+                return format!("{}{lasts} to the supervisor{when}", self.action.words());
+            }
             (FaultRole::Coordinator, 1) => "coordinator",
             (FaultRole::Coordinator, _) => "coordinators",
             (FaultRole::Worker, 1) => "worker",
@@ -115,7 +121,7 @@ impl Fault {
             (_, Duration::ZERO) => " at once".to_owned(),
             (_, apart) => format!(", one every {}", duration_text(apart)),
         };
-        format!("{}{lasts} to {many} of {all} {role}{how}", self.action.words())
+        format!("{}{lasts} to {many} of {all} {role}{how}{when}", self.action.words())
     }
 
     fn all(&self, shape: &FleetShape) -> u32 {
@@ -156,6 +162,8 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         share: fields.given(&SHARE, found),
         pick: fields.given(&PICK, found),
         at: fields.value(&AT, found),
+        moment: fields.given(&MOMENT, found),
+        within: fields.given(&WITHIN, found),
         every: fields.value(&EVERY, found),
         times: fields.value(&TIMES, found),
         apart: fields.given(&APART, found),

@@ -79,8 +79,14 @@ pub fn killed_and_back(run: &mut Synthetic) {
 pub fn declare(run: &mut Synthetic, kind: FaultKind, lasts_ns: Option<u64>) -> u64 {
     let plan = &mut run.header().plan;
     let at_ns = plan.duration_ns / 2;
-    let firing =
-        FiringFacts { firing: 0, at_ns, lasts_ns, targets: vec![WORKER.to_owned()], words: Vec::new() };
+    let firing = FiringFacts {
+        firing: 0,
+        at_ns,
+        lasts_ns,
+        targets: vec![WORKER.to_owned()],
+        words: Vec::new(),
+        moment: None,
+    };
     plan.faults = vec![FaultFacts {
         name: "fault".to_owned(),
         kind,
@@ -101,7 +107,7 @@ pub fn step(run: &mut Synthetic, kind: FaultStepKind, at_ns: u64) {
     });
     let targets = target.into_iter().filter(|_| kind == FaultStepKind::Injected).collect();
     let how = kind.name().to_owned();
-    run.add(at_ns, Event::Fault(FaultStep { firing: 0, step: kind, at_ns, targets, how }));
+    run.add(at_ns, Event::Fault(FaultStep { firing: 0, step: kind, at_ns, targets, how, moment: None }));
 }
 
 /// The fleet says when it noticed the death.

@@ -187,6 +187,10 @@ impl System for RunningFleet {
         self.client.beats()
     }
 
+    fn in_hand(&self, place: PlaceId) -> Vec<u64> {
+        self.client.in_hand(place).into_iter().filter_map(|number| self.sent.tag(number)).collect()
+    }
+
     fn paused_by(&self) -> Option<String> {
         let holder = self.client.paused_by()?;
         Some(format!("process {}", holder.pid))

@@ -32,3 +32,27 @@ fn a_calendar_holds_so_many_words_and_targets_and_no_more() {
         assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
     }
 }
+
+#[test]
+fn a_moment_is_one_that_the_targets_can_be_at_and_has_time_to_come() {
+    let kill = "kind = \"kill\"\nrole = \"worker\"";
+    let pause = "kind = \"pause\"\nrole = \"supervisor\"\nfor = \"1s\"\nmoment = \"task-in-flight\"";
+    let hogs = "kind = \"cpu-hogs\"\nhogs = 1\nfor = \"1s\"\nmoment = \"task-in-flight\"";
+    for (keys, why) in [
+        (format!("{kill}\nwithin = \"1s\""), "`fault.x.within` needs something to wait for"),
+        (pause.to_owned(), "a supervisor has no workers with tasks"),
+        (hogs.to_owned(), "`cpu-hogs` has no workers with tasks"),
+        (format!("{kill}\nmoment = \"mid-round\"\nwithin = \"5m\""), "would last until 5m 1s"),
+        (format!("{kill}\nmoment = \"mid-round\"\nevery = \"4s\""), "one injection lasts 5s"),
+        (format!("{kill}\nmoment = \"noon\""), "noon"),
+    ] {
+        let said = with(&keys, "5m");
+        assert!(said.contains(why), "{keys}: {said}");
+    }
+    for keys in [
+        format!("{kill}\nmoment = \"task-in-flight\"\nwithin = \"1s\"\nevery = \"1s\""),
+        hogs.replace("task-in-flight", "mid-round"),
+    ] {
+        assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
+    }
+}

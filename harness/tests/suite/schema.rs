@@ -71,6 +71,18 @@ const MISTAKES: &[(&str, &str)] = &[
         "[sampling]",
         "[[fault]]\nname = \"x\"\nkind = \"stop\"\nrole = \"worker\"\nat = \"1s\"\nfor = \"1s\"\n[sampling]",
     ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"stop\"\nrole = \"worker\"\nat = \"1s\"\nwithin = \"1s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"cpu-hogs\"\nhogs = 1\nfor = \"1s\"\nat = \"1s\"\nmoment = \"task-in-flight\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"pause\"\nrole = \"supervisor\"\nfor = \"1s\"\nat = \"1s\"\nmoment = \"task-in-flight\"\n[sampling]",
+    ),
     ("seed = 7", "seed = 7\nmatrix = 3"),
     ("[fleet]", "[matrix]\nworkers = 4\n[fleet]"),
     ("[fleet]", "[matrix]\nworkers = []\n[fleet]"),

@@ -55,6 +55,8 @@ pub struct Firing {
     /// From the proof of the effect, or of the heal if it lasts.
     pub recovery_ns: Option<u64>,
     lasts: bool,
+    /// It was to wait for a moment of the load, and that it did so is not shown.
+    moment_lacks: bool,
 }
 
 impl Firing {
@@ -65,7 +67,12 @@ impl Firing {
 
     /// Whether everything that it has to show was shown.
     pub fn is_whole(&self) -> bool {
-        self.over_ns().is_some()
+        self.over_ns().is_some() && !self.moment_lacks
+    }
+
+    /// Whether its heal is still to be shown.
+    pub fn needs_heal(&self) -> bool {
+        self.lasts && self.heal_proven_ns.is_none()
     }
 
     /// Until when what befalls its targets may be its effect. One that ends them itself ends them once: what dies then
@@ -142,6 +149,7 @@ impl FaultFacts {
                     hit: 0,
                     recovery_ns: None,
                     lasts: planned.lasts_ns.is_some(),
+                    moment_lacks: planned.moment.is_some(),
                 };
                 firings.push((planned.firing, firing));
             }
@@ -200,7 +208,10 @@ impl FaultFacts {
         let at_ns = step.at_ns;
         self.taken.step(firing.kind, step);
         match step.step {
-            FaultStepKind::NotInjected | FaultStepKind::Unproven | FaultStepKind::Unhealed => {
+            FaultStepKind::NotInjected
+            | FaultStepKind::Unproven
+            | FaultStepKind::Unhealed
+            | FaultStepKind::MomentMissed => {
                 firing.failed.get_or_insert_with(|| format!("{}: {}", step.step.name(), step.how));
                 if step.step == FaultStepKind::NotInjected {
                     self.forget(index);
@@ -210,6 +221,7 @@ impl FaultFacts {
             FaultStepKind::Proven => firing.proven = Some((at_ns, step.how.clone())),
             FaultStepKind::Healed => firing.healed_ns = Some(at_ns),
             FaultStepKind::HealProven => firing.heal_proven_ns = Some(at_ns),
+            FaultStepKind::MomentShown => firing.moment_lacks = false,
         }
     }
 

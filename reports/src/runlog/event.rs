@@ -19,7 +19,10 @@ mod workload;
 pub use causes::Causes;
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
-pub use fault::{FaultFacts, FaultKind, FaultStep, FaultStepKind, FaultTarget, FiringFacts};
+pub use fault::{
+    FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, MomentFacts,
+    MomentSeen,
+};
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
     RoomFacts, ScenarioFacts, SourceText, StageFacts, Topology,
@@ -33,7 +36,7 @@ pub use stray::StrayAnswers;
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 7 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 8 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -102,8 +102,14 @@ pub(crate) fn with_fault(
     lasts_ns: u64,
 ) -> Vec<(u64, Event)> {
     let Event::Header(header) = &mut events[0].1 else { panic!("a log begins with its header") };
-    let firing =
-        FiringFacts { firing: 0, at_ns: 0, lasts_ns: Some(lasts_ns), targets: Vec::new(), words: Vec::new() };
+    let firing = FiringFacts {
+        firing: 0,
+        at_ns: 0,
+        lasts_ns: Some(lasts_ns),
+        targets: Vec::new(),
+        words: Vec::new(),
+        moment: None,
+    };
     let (name, words) = ("busy".into(), "4 busy processes beside the fleet".into());
     header.plan.faults = vec![FaultFacts { name, kind, words, firings: vec![firing] }];
     let to_ns = from_ns + lasts_ns;
@@ -113,7 +119,8 @@ pub(crate) fn with_fault(
         (to_ns - 10 * MS, FaultStepKind::Healed),
         (to_ns, FaultStepKind::HealProven),
     ] {
-        let step = FaultStep { firing: 0, step, at_ns, targets: Vec::new(), how: "was seen".into() };
+        let step =
+            FaultStep { firing: 0, step, at_ns, targets: Vec::new(), how: "was seen".into(), moment: None };
         events.push((at_ns, Event::Fault(step)));
     }
     events.sort_by_key(|event| event.0);

@@ -44,7 +44,7 @@ impl Faulty {
         let targets = if step == FaultStepKind::Injected { vec![target] } else { Vec::new() };
         self.more.push((
             at_ns,
-            Event::Fault(FaultStep { firing: 0, step, at_ns, targets, how: "was seen".into() }),
+            Event::Fault(FaultStep { firing: 0, step, at_ns, targets, how: "was seen".into(), moment: None }),
         ));
         self
     }
@@ -115,6 +115,7 @@ impl Faulty {
                 lasts_ns: kind.is_healed().then_some(SECOND),
                 targets: vec![self.at.1.into()],
                 words: vec![],
+                moment: None,
             }],
         }
     }

@@ -1,6 +1,7 @@
 //! Whether an outcome is what was asked for.
 
 use super::INDEX_BITS;
+use super::moments::Ending;
 use super::round::InFlight;
 use crate::engine::payload;
 use crate::scenario::{Mix, Workload};
@@ -104,6 +105,17 @@ impl Checked {
             made_ns: outcome.result.as_ref().map_or(0, |answer| answer.finished_ns),
             attempt: outcome.result.as_ref().map_or(0, |answer| answer.attempt),
             wrong,
+        }
+    }
+}
+
+impl Checked {
+    /// How its task came to its end, for what it shows of the time.
+    pub fn ending(&self) -> Ending {
+        match &self.wrong {
+            None | Some(Wrong::Content(_) | Wrong::Contradicted(_)) => Ending::Made(self.made_ns),
+            Some(Wrong::Undelivered(_, Cause::Died)) => Ending::Died,
+            Some(Wrong::Failed(..) | Wrong::Undelivered(..)) => Ending::Unknown,
         }
     }
 }

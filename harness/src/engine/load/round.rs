@@ -187,6 +187,11 @@ impl InFlight {
         (0..self.open.len()).filter(|task| self.open[*task]).collect()
     }
 
+    /// Tasks without an outcome, by their index.
+    pub fn open(&self) -> impl Iterator<Item = usize> {
+        (0..self.open.len()).filter(|task| self.open[*task])
+    }
+
     pub fn is_finished(&self) -> bool {
         self.ended as usize == self.open.len()
     }

@@ -2,15 +2,17 @@
 //!
 //! Time passes only while the engine waits, and jumps to the next scripted moment: minutes take milliseconds.
 
+mod launcher;
+
 use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
 use crate::system::{
-    Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LaunchError, Launcher, LedgerEvidence,
-    Life, Notice, Noticed, Order, OrderError, Outcome, PlaceId, Presence, Process, Recipient, Refused,
-    StopMode, Stopped, Stray, System, Target, Task,
+    Answer, Cause, Counts, Death, Event, Failure, HowEnded, Identity, LedgerEvidence, Life, Notice, Noticed,
+    Order, OrderError, Outcome, PlaceId, Presence, Process, Recipient, Refused, StopMode, Stopped, Stray,
+    System, Target, Task,
 };
+pub use launcher::FakeLauncher;
 use reports::runlog::event::LedgerRow;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ pub enum Reply {
     Overlapping(Duration),
     /// The right answer, which says that it has ended so much later.
     Postdated(Duration),
+    /// The right answer, made after a millisecond, which comes after a while.
+    Held(Duration),
     /// An answer with other bytes.
     Wrong,
     /// The right answer, and then once more.
@@ -45,7 +49,7 @@ pub enum Reply {
 type Action = Box<dyn FnOnce(&mut Fake)>;
 
 enum Happening {
-    /// It says that it began and ended so long before, and after, it is received.
+    /// It says that it began and ended so long before, and after, it is received; or ended so long before, if it was held.
     Answer {
         tag: u64,
         place: PlaceId,
@@ -54,6 +58,7 @@ enum Happening {
         began: Duration,
         ended: Duration,
         overlap: Duration,
+        held: Duration,
     },
     Failure {
         tag: u64,
@@ -285,12 +290,12 @@ impl Fake {
     fn settle(&mut self, happening: Happening, each: &mut dyn FnMut(Event<'_>)) {
         let received_ns = self.clock.now_ns();
         match happening {
-            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap } => {
+            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap, held } => {
                 self.counts.answered += 1;
                 self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
                 let how = HowEnded::Exited(0);
                 let started_ns = received_ns.saturating_sub(began.as_nanos() as u64);
-                let finished_ns = received_ns + ended.as_nanos() as u64;
+                let finished_ns = received_ns + ended.as_nanos() as u64 - held.as_nanos() as u64;
                 let (body, errors, attempt) = (&body[..], &[][..], 1);
                 let result = Ok(Answer { body, errors, attempt, started_ns, finished_ns, overlap, how });
                 each(Event::Outcome(Outcome { id: &tag, place, tag, sent_ns, received_ns, result }));
@@ -340,6 +345,17 @@ impl System for Fake {
         if self.present.contains(&process) { Presence::Alive } else { Presence::Gone }
     }
 
+    /// Every task that is not answered, from its sending on.
+    fn in_hand(&self, of: PlaceId) -> Vec<u64> {
+        let tag = |happening: &Happening| match happening {
+            Happening::Answer { tag, place, .. } if of == *place || of == PlaceId::Coordinator(0) => {
+                Some(*tag)
+            }
+            _ => None,
+        };
+        self.script.values().filter_map(tag).collect()
+    }
+
     fn deaths(&self) -> u64 {
         self.deaths
     }
@@ -364,22 +380,22 @@ impl System for Fake {
         self.counts.in_flight += 1;
         let (place, sent_ns) = (to, self.clock.now_ns());
         let ms = |ms: u64| sent_ns + ms * 1_000_000;
-        let claims = |body: &[u8], began, ended| {
+        let (zero, soon) = (Duration::ZERO, Duration::from_millis(1));
+        let claims = |body: &[u8], began, ended, (overlap, held)| {
             let body = body.to_vec();
-            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap: Duration::ZERO }
+            Happening::Answer { tag, place, sent_ns, body, began, ended, overlap, held }
         };
-        let answer = |body: &[u8]| claims(body, Duration::from_millis(1), Duration::ZERO);
+        let answer = |body: &[u8]| claims(body, soon, zero, (zero, zero));
+        let after = |time: Duration| sent_ns + time.as_nanos() as u64;
         match (self.replies)(tag >> INDEX_BITS, to) {
             Reply::Right => self.push(ms(1), answer(body)),
-            Reply::After(time) => {
-                self.push(sent_ns + time.as_nanos() as u64, claims(body, time, Duration::ZERO));
+            Reply::After(time) => self.push(after(time), claims(body, time, zero, (zero, zero))),
+            Reply::Held(time) => {
+                self.push(after(time), claims(body, time, zero, (zero, time.saturating_sub(soon))));
             }
-            Reply::Overlapping(overlap) => {
-                let (body, began, ended) = (body.to_vec(), Duration::from_millis(1), Duration::ZERO);
-                self.push(ms(1), Happening::Answer { tag, place, sent_ns, body, began, ended, overlap });
-            }
-            Reply::Backdated(by) => self.push(ms(1), claims(body, by, Duration::ZERO)),
-            Reply::Postdated(by) => self.push(ms(1), claims(body, Duration::from_millis(1), by)),
+            Reply::Overlapping(overlap) => self.push(ms(1), claims(body, soon, zero, (overlap, zero))),
+            Reply::Backdated(by) => self.push(ms(1), claims(body, by, zero, (zero, zero))),
+            Reply::Postdated(by) => self.push(ms(1), claims(body, soon, by, (zero, zero))),
             Reply::Wrong => self.push(ms(1), answer(b"something else")),
             Reply::Twice => {
                 self.push(ms(1), answer(body));
@@ -479,22 +495,5 @@ impl System for Fake {
 
     fn files_left(&self) -> Vec<String> {
         Vec::new()
-    }
-}
-
-/// Gives its fake away once.
-#[derive(Debug)]
-pub struct FakeLauncher(RefCell<Option<Fake>>);
-
-impl FakeLauncher {
-    pub fn new(fake: Fake) -> Self {
-        Self(RefCell::new(Some(fake)))
-    }
-}
-
-impl Launcher for FakeLauncher {
-    fn launch(&self, _: i64, _: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
-        let fake = self.0.borrow_mut().take();
-        fake.map(|fake| Box::new(fake) as Box<dyn System>).ok_or(LaunchError::Cancelled)
     }
 }

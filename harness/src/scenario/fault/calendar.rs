@@ -10,12 +10,30 @@ use coordinator::config::FleetShape;
 use rand::SeedableRng as _;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
-use reports::runlog::event::{FaultFacts, FiringFacts};
+use reports::runlog::event::{FaultFacts, FaultMoment, FiringFacts, MomentFacts};
 use std::time::Duration;
 
 /// Of one fault, over the whole load: targets of its injections, or words that are overwritten. All of them are in memory
 /// before the first, and in the log's header.
 pub(super) const DRAWN_MAX: u64 = 1 << 18;
+
+/// What an injection waits for, once it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    pub moment: FaultMoment,
+    /// For so long; then it is not injected.
+    pub within: Duration,
+}
+
+impl Hold {
+    /// In words, after what is done.
+    pub fn words(self) -> &'static str {
+        match self.moment {
+            FaultMoment::MidRound => "in the middle of a round",
+            FaultMoment::TaskInFlight => "with a task in hand",
+        }
+    }
+}
 
 /// One injection: everything about it is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +42,7 @@ pub struct Firing {
     pub fault: usize,
     /// After the start of the load.
     pub at: Duration,
+    pub hold: Option<Hold>,
     /// Until it is healed; absent if it needs no heal.
     pub lasts: Option<Duration>,
     /// Each once; none if it is not done to processes.
@@ -33,9 +52,9 @@ pub struct Firing {
 }
 
 impl Firing {
-    /// When it is healed, or was injected if it needs no heal.
+    /// When it is healed, or was injected if it needs no heal, at the latest.
     pub fn ends(&self) -> Duration {
-        self.at + self.lasts.unwrap_or_default()
+        self.at + self.hold.map(|hold| hold.within).unwrap_or_default() + self.lasts.unwrap_or_default()
     }
 }
 
@@ -59,7 +78,8 @@ impl Calendar {
                 let targets = choose(fault, shape, &mut random, &mut turn);
                 let mut fire = |at, targets: Vec<PlaceId>| {
                     let words = overwrites(fault, shape, &targets, &mut drawn);
-                    firings.push(Firing { fault: index, at, lasts: fault.lasts, targets, words });
+                    let (hold, lasts) = (fault.hold, fault.lasts);
+                    firings.push(Firing { fault: index, at, hold, lasts, targets, words });
                 };
                 if fault.apart.is_zero() {
                     fire(at, targets);
@@ -90,6 +110,9 @@ impl Calendar {
                     lasts_ns: firing.lasts.map(nanos),
                     targets: firing.targets.iter().map(ToString::to_string).collect(),
                     words: firing.words.iter().map(ToString::to_string).collect(),
+                    moment: firing
+                        .hold
+                        .map(|hold| MomentFacts { moment: hold.moment, within_ns: nanos(hold.within) }),
                 })
                 .collect()
         };
@@ -112,7 +135,8 @@ pub(super) fn times(fault: &Fault, load: Duration) -> u32 {
         (None, _) => 1,
         (Some(_), Some(times)) => times,
         (Some(every), None) => {
-            until(load.saturating_sub(fault.starts(load)), every, fault.lasts.unwrap_or_default())
+            let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
+            until(load.saturating_sub(fault.starts(load)), every, held + fault.lasts.unwrap_or_default())
         }
     }
 }

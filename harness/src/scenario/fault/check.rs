@@ -3,16 +3,16 @@
 use super::calendar::{DRAWN_MAX, times};
 use super::keys::{
     APART, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, PART, PICK, Pick,
-    RESOURCE, ROLE, SHARE, SIZE, TO, WORDS,
+    RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
 };
-use super::{Action, At, Fault, Many, Of, Part, RawFault, SegmentFault, ShmFault};
+use super::{Action, At, Fault, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
 use crate::scenario::mistake::Mistake;
 use crate::scenario::shm::{Room, reject_too_small};
 use crate::scenario::unit::{bytes_text, duration_text};
 use coordinator::config::FleetShape;
-use reports::runlog::event::FaultKind;
+use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
 pub(super) fn check_one(
@@ -40,14 +40,10 @@ pub(super) fn check_one(
     if role.is_none() && kind.has_targets() {
         return None;
     }
-    if let Some(at) = raw.role.value.as_ref().filter(|at| at.value == FaultRole::Supervisor) {
-        check_supervisor(at, kind, fleet, found);
+    if let Some(at) = &raw.role.value {
+        check_role(at, kind, fleet, found);
     }
-    let others = |at: &&Sited<FaultRole>| kind.is_of_segments() && at.value != FaultRole::Coordinator;
-    if let Some(at) = raw.role.value.as_ref().filter(others) {
-        let message = format!("`{}`: only a coordinator has a region, which its workers share", at.path);
-        at.reject(found, message, "write `role = \"coordinator\"`");
-    }
+    let hold = check_moment(&raw, kind, found);
     let fault = Fault {
         name: raw.name?.value,
         action: action?,
@@ -55,6 +51,7 @@ pub(super) fn check_one(
         many,
         pick: raw.pick.value.map_or(Pick::Random, |pick| pick.value),
         at: raw.at.as_ref()?.value,
+        hold,
         every: raw.every.as_ref().map(|every| every.value),
         times: raw.times.as_ref().map(|times| times.value),
         apart: raw.apart.value.map(|apart| apart.value).filter(|_| role.is_some()).unwrap_or_default(),
@@ -74,6 +71,35 @@ pub(super) fn check_one(
         check_drawn(&fault, raw.at.as_ref()?, load?.duration(), shape, found);
     }
     Some(fault)
+}
+
+fn check_role(at: &Sited<FaultRole>, kind: FaultKind, fleet: Option<Of<'_>>, found: &mut Vec<Mistake>) {
+    if at.value == FaultRole::Supervisor {
+        check_supervisor(at, kind, fleet, found);
+    }
+    if kind.is_of_segments() && at.value != FaultRole::Coordinator {
+        let message = format!("`{}`: only a coordinator has a region, which its workers share", at.path);
+        at.reject(found, message, "write `role = \"coordinator\"`");
+    }
+}
+
+/// A moment that its targets can be at.
+fn check_moment(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Hold> {
+    let Some(moment) = &raw.moment.value else {
+        if let Some(within) = &raw.within.value {
+            let message = format!("`{}` needs something to wait for", within.path);
+            within.reject(found, message, "write `moment = \"mid-round\"` beside it, or leave it out");
+        }
+        return None;
+    };
+    let is_supervisor = raw.role.value.as_ref().is_some_and(|role| role.value == FaultRole::Supervisor);
+    if moment.value == FaultMoment::TaskInFlight && (is_supervisor || !kind.has_targets()) {
+        let what = if is_supervisor { "a supervisor".to_owned() } else { format!("`{}`", kind.name()) };
+        let message = format!("`{}`: {what} has no workers with tasks", moment.path);
+        moment.reject(found, message, "write `moment = \"mid-round\"`");
+    }
+    let within = raw.within.value.as_ref().map_or(WITHIN_DEFAULT, |within| within.value);
+    Some(Hold { moment: moment.value, within })
 }
 
 fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
@@ -230,8 +256,10 @@ fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape
 
 fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {
     let starts = fault.starts(load);
-    let longest =
-        fault.apart * (fault.many.of(fault.all(shape)).saturating_sub(1)) + fault.lasts.unwrap_or_default();
+    let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
+    let longest = (fault.apart * (fault.many.of(fault.all(shape)).saturating_sub(1)))
+        .saturating_add(held)
+        .saturating_add(fault.lasts.unwrap_or_default());
     let again = match (fault.every, fault.times) {
         (Some(every), Some(times)) => every.saturating_mul(times.saturating_sub(1)),
         _ => Duration::ZERO,
@@ -259,7 +287,12 @@ fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape
                 duration_text(longest),
                 duration_text(every)
             );
-            at.reject(found, message, "lengthen `every`");
+            let hint = if fault.hold.is_some() {
+                "lengthen `every`, or shorten `within`"
+            } else {
+                "lengthen `every`"
+            };
+            at.reject(found, message, hint);
         }
     }
 }

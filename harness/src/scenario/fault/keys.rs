@@ -7,7 +7,7 @@ use super::form::{Moment, Share};
 use super::rules;
 use crate::scenario::form::{Count, Name, Size, Span, Whole, Word, Words};
 use crate::scenario::table::{Key, Presence, Preset, Table};
-use reports::runlog::event::FaultKind;
+use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
 /// More firings than this are a mistake in a pace, not a storm.
@@ -28,8 +28,8 @@ pub(in crate::scenario) static TABLE: Table = Table {
     required: false,
     repeated: true,
     keys: &[
-        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &EVERY, &TIMES, &APART, &FOR, &RESOURCE, &TO, &SIZE,
-        &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY,
+        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &MOMENT, &WITHIN, &EVERY, &TIMES, &APART, &FOR,
+        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY,
     ],
     anew: None,
     rules: Some(rules::rules),
@@ -179,6 +179,37 @@ pub(super) static AT: Key<Moment> = Key {
     form: Moment,
     presence: Presence::Required { example: "\"10s\"" },
     says: "When, after the start of the load.",
+};
+
+pub(super) static MOMENT: Key<Words<FaultMoment>> = Key {
+    name: "moment",
+    form: Words {
+        definition: "FaultMoment",
+        words: &[
+            Word {
+                text: "mid-round",
+                value: FaultMoment::MidRound,
+                says: "a round has been sent, and not all of it is answered",
+            },
+            Word {
+                text: "task-in-flight",
+                value: FaultMoment::TaskInFlight,
+                says: "each target has a task in hand; of a coordinator, one of its workers has",
+            },
+        ],
+    },
+    presence: Presence::Optional("whatever the load is at"),
+    says: "Holds each injection back until the load is at this for the first time from then on.",
+};
+
+/// The default of [`WITHIN`].
+pub(super) const WITHIN_DEFAULT: Duration = Duration::from_secs(5);
+
+pub(super) static WITHIN: Key<Span> = Key {
+    name: "within",
+    form: Span::POSITIVE,
+    presence: Presence::Optional("`\"5s\"` with `moment`"),
+    says: "How long the moment may take to come. If it does not, nothing is injected, and the run is INCONCLUSIVE.",
 };
 
 pub(super) static EVERY: Key<Span> = Key {

@@ -1,8 +1,8 @@
 //! Which keys each kind of fault takes, for the JSON Schema.
 
 use super::keys::{
-    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, HOGS, KIND, MEMORY, NICE, PART, PICK, RESOURCE, ROLE, SHARE,
-    SIZE, TIMES, TO, WORDS,
+    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NICE, PART, PICK, RESOURCE, ROLE,
+    SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 use crate::scenario::rule::{when, without};
 use serde_json::{Value as Json, json};
@@ -11,6 +11,15 @@ pub(super) fn rules() -> Vec<Json> {
     let of_all = vec![
         json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
         json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
+        json!({ "if": { "required": [WITHIN.name] }, "then": { "required": [MOMENT.name] } }),
+        when(
+            MOMENT.name,
+            &json!("task-in-flight"),
+            &json!({
+                "required": [ROLE.name],
+                "properties": { ROLE.name: { "not": { "const": "supervisor" } } },
+            }),
+        ),
     ];
     [of_processes_and_shm(), of_segments(), of_the_host(), of_all].concat()
 }

@@ -33,7 +33,9 @@ impl Taken {
             | FaultStepKind::Proven
             | FaultStepKind::Unproven
             | FaultStepKind::Healed
-            | FaultStepKind::Unhealed => {}
+            | FaultStepKind::Unhealed
+            | FaultStepKind::MomentShown
+            | FaultStepKind::MomentMissed => {}
         }
     }
 
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     fn step(firing: u32, step: FaultStepKind, at_ns: u64) -> FaultStep {
-        FaultStep { firing, step, at_ns, targets: Vec::new(), how: String::new() }
+        FaultStep { firing, step, at_ns, targets: Vec::new(), how: String::new(), moment: None }
     }
 
     #[test]

@@ -43,6 +43,52 @@ pub struct FiringFacts {
     /// What it writes into the memory of its targets: `c3 table[4].word := 0x1`. From format 2.6 on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
+    /// What the load must be at when it is injected, and until when that may come. From format 2.8 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<MomentFacts>,
+}
+
+/// An injection that waits for the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MomentFacts {
+    pub moment: FaultMoment,
+    /// How long after its time the moment may come.
+    pub within_ns: u64,
+}
+
+/// What the load can be at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultMoment {
+    /// A round has been sent, and not all of it is answered.
+    MidRound,
+    /// Each target, or a worker of it, has a task in hand.
+    TaskInFlight,
+}
+
+impl FaultMoment {
+    /// As log and scenario spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MidRound => "mid-round",
+            Self::TaskInFlight => "task-in-flight",
+        }
+    }
+}
+
+/// What the load was at when a fault was injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MomentSeen {
+    pub moment: FaultMoment,
+    /// From when the injection was due until then.
+    pub waited_ns: u64,
+    /// The round, if that is what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u64>,
+    /// Of that round, or the tasks of the targets.
+    pub tasks: u32,
+    /// Those of them that had no outcome yet.
+    pub open: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -253,9 +299,13 @@ pub struct FaultStep {
     pub targets: Vec<FaultTarget>,
     /// In words, what was done, or by what it was shown, or what stood against it.
     pub how: String,
+    /// With `injected`, if it waited for a moment of the load. From format 2.8 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<MomentSeen>,
 }
 
-/// The steps of a firing, in their order. `unproven`, `unhealed` and `not-injected` end it.
+/// The steps of a firing, in their order. `unproven`, `unhealed` and `not-injected` end it. What is said of the moment
+/// comes at any time after the injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultStepKind {
@@ -271,6 +321,10 @@ pub enum FaultStepKind {
     HealProven,
     /// That the effect is gone could not be shown in time.
     Unhealed,
+    /// That tasks were in flight at the injection was shown by how they ended. From format 2.8 on, as the next.
+    MomentShown,
+    /// All tasks that seemed to be in flight had ended before, as far as it was shown.
+    MomentMissed,
 }
 
 impl FaultStepKind {
@@ -284,6 +338,8 @@ impl FaultStepKind {
             Self::Healed => "healed",
             Self::HealProven => "heal-proven",
             Self::Unhealed => "unhealed",
+            Self::MomentShown => "moment-shown",
+            Self::MomentMissed => "moment-missed",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Steps of declared faults: each firing of the plan once, its steps in order, into the places that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, PlanFacts};
 
@@ -8,6 +8,8 @@ use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, Pl
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     newest: BTreeMap<u32, (FaultStepKind, u64)>,
+    /// Firings whose moment was shown or missed.
+    moments: BTreeSet<u32>,
     /// Fault and firing by number: a storm has thousands, and four steps of each.
     places: BTreeMap<u32, (usize, usize)>,
 }
@@ -25,6 +27,9 @@ impl Faults {
         if step.how.is_empty() {
             return Err(format!("firing {number} is {name}, and the log does not say how"));
         }
+        if matches!(step.step, FaultStepKind::MomentShown | FaultStepKind::MomentMissed) {
+            return self.moment(step, planned);
+        }
         let before = self.newest.insert(number, (step.step, step.at_ns));
         if before.is_some_and(|(_, at_ns)| step.at_ns < at_ns) {
             return Err(format!("firing {number} is {name} before its step before"));
@@ -33,7 +38,24 @@ impl Faults {
             let before = before.map_or("nothing", |(step, _)| step.name());
             return Err(format!("firing {number} is {name} after {before}"));
         }
-        if step.step == FaultStepKind::Injected { targets(step, planned) } else { Ok(()) }
+        if step.step != FaultStepKind::Injected {
+            return Ok(());
+        }
+        if step.moment.map(|seen| seen.moment) != planned.moment.map(|planned| planned.moment) {
+            return Err(format!("firing {number} was injected at another moment than is planned"));
+        }
+        targets(step, planned)
+    }
+
+    /// Once, of a firing that was injected and waited for a moment.
+    fn moment(&mut self, step: &FaultStep, planned: &FiringFacts) -> Result<(), String> {
+        let (number, name) = (step.firing, step.step.name());
+        let newest = self.newest.get(&number);
+        let is_injected = newest.is_some_and(|(step, _)| *step != FaultStepKind::NotInjected);
+        if planned.moment.is_none() || !is_injected || !self.moments.insert(number) {
+            return Err(format!("firing {number} is {name}, and there is no moment of it to show"));
+        }
+        Ok(())
     }
 }
 
@@ -54,6 +76,8 @@ fn follows(before: Option<FaultStepKind>, step: FaultStepKind, heals: bool) -> b
         // A run that ends heals what was not shown yet, too.
         Step::Healed => heals && matches!(before, Some(Step::Injected | Step::Proven | Step::Unproven)),
         Step::HealProven | Step::Unhealed => before == Some(Step::Healed),
+        // These come at any time after the injection, and are checked before.
+        Step::MomentShown | Step::MomentMissed => false,
     }
 }
 

@@ -38,6 +38,7 @@ fn lacks(firing: &Firing) -> String {
         (Some(why), _, _) => format!("is {why}"),
         (None, None, _) => "was never injected".to_owned(),
         (None, Some(_), None) => "was never proven".to_owned(),
-        (None, Some(_), Some(_)) => "was never shown to be healed".to_owned(),
+        (None, Some(_), Some(_)) if firing.needs_heal() => "was never shown to be healed".to_owned(),
+        (None, Some(_), Some(_)) => "was never shown to have come at its moment".to_owned(),
     }
 }
