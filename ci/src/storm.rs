@@ -1,10 +1,13 @@
 //! `cargo xtask storm`: kills by the thousand, and an exact account of what is left, said or lost.
 
+mod faults;
+
 use crate::workspace::{Outcome, Workspace};
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example: cargo xtask storm --kills 10000 --seed 7
-         cargo xtask storm triple --kills 200")]
+         cargo xtask storm triple --kills 200
+         cargo xtask storm faults --minutes 6")]
 pub(crate) struct Args {
     /// What is killed
     #[arg(value_enum, default_value_t = Kind::Bus)]
@@ -15,6 +18,9 @@ pub(crate) struct Args {
     /// Chooses victims, instants, steps, batches and sizes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Of `faults`: how long the storm lasts; its kills come at 1,000 an hour, whatever `--kills` says
+    #[arg(long, value_name = "M", default_value_t = 60)]
+    minutes: u64,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -33,13 +39,17 @@ enum Kind {
     Journals,
     /// Client, supervisor and coordinators of a run in the same instant: nothing is left
     Triple,
+    /// Agents of a fleet of 500 that write files, with pauses and a full /dev/shm in between: each file is written once
+    Faults,
 }
 
 impl Kind {
     /// The test, the program that it is in, and the names of its variables for how many and which.
-    fn test(self) -> (&'static str, &'static str, [&'static str; 2]) {
+    /// `None` if it is not a test.
+    fn test(self) -> Option<(&'static str, &'static str, [&'static str; 2])> {
         const EPISODES: [&str; 2] = ["STORM_EPISODES", "STORM_SEED"];
-        match self {
+        Some(match self {
+            Self::Faults => return None,
             Self::Bus => (
                 "kills",
                 "storm::a_storm_of_kills_loses_nothing_repeats_nothing_and_reorders_nothing",
@@ -75,12 +85,14 @@ impl Kind {
                 "storms::launches::a_run_whose_client_supervisor_and_coordinator_are_killed_in_one_instant_leaves_nothing",
                 EPISODES,
             ),
-        }
+        })
     }
 }
 
 pub(crate) fn storm(workspace: &Workspace, args: &Args) -> Outcome {
-    let (program, test, [many, which]) = args.kind.test();
+    let Some((program, test, [many, which])) = args.kind.test() else {
+        return faults::storm(workspace, args.seed, args.minutes);
+    };
     let (kills, seed) = (format!("{many}={}", args.kills), format!("{which}={}", args.seed));
     let mut words = vec!["env", &kills, &seed, "cargo", "test", "--release", "--package", "coordinator"];
     if program == "kills" {
