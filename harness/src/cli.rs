@@ -26,6 +26,7 @@ mod run;
 mod schema;
 mod seal;
 mod selftest;
+pub mod swarm_args;
 mod validate;
 pub mod variant_args;
 mod verdict;
@@ -93,6 +94,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Status(args) => ongoing::status(&args),
         Verb::Stop(args) => ongoing::stop(&args),
         Verb::Resume(args) => run::resume(&args),
+        Verb::Swarm(args) => run::swarm(&args),
         Verb::Judge(args) => verdict::judge(&args),
         Verb::Report(args) => verdict::report(&args),
         Verb::Gate(args) => gate::gate(&args),

@@ -36,6 +36,7 @@ pub mod seed;
 mod setup;
 mod shm;
 mod stage;
+pub mod swarm;
 mod syntax;
 mod table;
 mod tree;

@@ -1,6 +1,7 @@
 //! The arguments of every verb, and its help.
 
 use super::compare_args::{BaselineArgs, CompareArgs, HistoryArgs};
+pub use super::swarm_args::SwarmArgs;
 pub use super::variant_args::VariantArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -30,6 +31,9 @@ pub enum Verb {
     /// Resume a run that was interrupted or killed
     #[command(before_help = "Example:  harness resume runs/stage1-7d/latest")]
     Resume(ResumeArgs),
+    /// Draw faults from a seed, run them, and shrink those that fail to a short scenario
+    #[command(before_help = "Example:  harness swarm scenarios/chaos-swarm.toml --seed 7 --runs 20")]
+    Swarm(SwarmArgs),
     /// Show the progress of runs in other terminals
     #[command(before_help = "Example:  harness status runs/stage1-7d/latest")]
     Status(StatusArgs),

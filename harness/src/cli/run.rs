@@ -4,6 +4,7 @@ mod detach;
 mod one;
 mod recap;
 mod resume;
+mod swarm;
 
 use super::args::RunArgs;
 use super::{load, output};
@@ -21,6 +22,7 @@ pub(crate) use resume::resume;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use std::path::{Path, PathBuf};
+pub(crate) use swarm::swarm;
 
 /// Memory that the threads and the verdict of the smallest run take, with as much again to spare.
 const ROOM_MIN: u64 = 32 << 20;

@@ -26,6 +26,7 @@ mod shm;
 mod stages;
 mod stalled;
 mod supervisor;
+mod swarm;
 mod verdicts;
 mod workloads;
 
