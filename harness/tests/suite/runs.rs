@@ -16,6 +16,7 @@ mod lost;
 mod metrics;
 mod ongoing;
 mod pool;
+mod restored;
 mod resumed;
 mod saboteur;
 mod scribbled;
