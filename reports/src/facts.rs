@@ -14,6 +14,7 @@ mod faults;
 mod figure;
 mod fleet_time;
 mod followed;
+mod listed;
 mod load;
 mod mixed;
 mod own;
@@ -24,6 +25,8 @@ mod series;
 mod spans;
 mod strays;
 mod stretches;
+mod time_bins;
+mod typical;
 mod work;
 mod workloads;
 
@@ -44,6 +47,7 @@ pub(crate) use faults::joined;
 pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use fleet_time::FleetTime;
+pub use listed::Listed;
 pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use mixed::{MixedWork, Proof};
 pub use own::{Held, OwnFacts};
@@ -54,35 +58,10 @@ pub use series::{Bin, Medians, STEPS_MAX, Series, Windows};
 pub use spans::{Gap, Span, Spans};
 pub use strays::{Stray, Strays};
 use stretches::Stretches;
+pub use time_bins::{TimeBin, TimeBins};
+pub use typical::Typical;
 pub use work::{WorkFacts, Worked};
 pub use workloads::WorkloadLoad;
-
-/// Of each list that a person reads; the rest is counted.
-const LISTED_MAX: usize = 100;
-
-/// A list that stops growing, and how much was left out.
-#[derive(Debug, Clone)]
-pub struct Listed<T> {
-    pub items: Vec<T>,
-    pub total: u64,
-}
-
-impl<T> Listed<T> {
-    fn new() -> Self {
-        Self { items: Vec::new(), total: 0 }
-    }
-
-    fn push(&mut self, item: T) {
-        self.total += 1;
-        if self.items.len() < LISTED_MAX {
-            self.items.push(item);
-        }
-    }
-
-    pub fn left_out(&self) -> u64 {
-        self.total - self.items.len() as u64
-    }
-}
 
 /// See the module.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ pub mod compare;
 pub mod criterion;
 pub mod facts;
 pub mod gate;
+pub mod layout;
 pub mod render;
 pub mod run_dir;
 pub mod runlog;

@@ -8,7 +8,7 @@
 mod another;
 mod documents;
 mod draft;
-pub mod layout;
+pub use crate::layout;
 mod read;
 mod unfinished;
 

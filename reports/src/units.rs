@@ -6,6 +6,9 @@
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
+/// In percent: more reads better as a multiple.
+const TIMES_FROM: f64 = 1_000.0;
+
 /// `95%`, as the number before the sign.
 pub fn parse_percent(text: &str) -> Result<f64, String> {
     let Some(number) = text.strip_suffix('%') else {
@@ -62,8 +65,11 @@ pub fn percent(ratio: f64) -> String {
     if p > 99.0 && p < 100.0 {
         return format!("{} %", trim(format!("{:.4}", (p * 1e4).floor() / 1e4)));
     }
+    if p.abs() >= TIMES_FROM {
+        return format!("{}×", three_digits(ratio));
+    }
     let decimals = if p.abs() < 1.0 { 3 } else { 2 };
-    format!("{} %", trim(format!("{p:.decimals$}")))
+    format!("{} %", signed(trim(format!("{p:.decimals$}"))))
 }
 
 /// Thousands apart, so that 1,234,567 can be read: whole numbers without a point.
@@ -88,7 +94,16 @@ fn three_digits(value: f64) -> String {
         v if v >= 10.0 => 1,
         _ => 2,
     };
-    trim(format!("{value:.decimals$}"))
+    signed(trim(format!("{value:.decimals$}")))
+}
+
+/// With the one sign for less than nothing.
+fn signed(text: String) -> String {
+    match text.strip_prefix('-') {
+        Some("0") => "0".to_owned(),
+        Some(size) => format!("−{size}"),
+        None => text,
+    }
 }
 
 fn trim(text: String) -> String {
@@ -104,6 +119,12 @@ mod tests {
         assert_eq!(percent(0.999_999_99), "99.9999 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.95), "95 %");
+        assert_eq!(percent(33.4858), "33.5×");
+        assert_eq!(percent(-0.125), "−12.5 %");
+        assert_eq!(
+            (percent(-0.000_000_1), bytes(-2048.0), seconds(-0.5)),
+            ("0 %".into(), "−2 KiB".into(), "−500 ms".into())
+        );
         assert_eq!(percent(0.000_02), "0.002 %");
     }
 

@@ -54,7 +54,7 @@ pub(super) enum Part {
     Rate(fn(&AgentSample) -> u64, Option<fn(&CommandsSample) -> u64>, f64),
 }
 
-fn bytes(kib: u64) -> f64 {
+pub(super) fn bytes(kib: u64) -> f64 {
     kib as f64 * 1024.0
 }
 

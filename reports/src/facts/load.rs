@@ -7,6 +7,7 @@ use super::fleet_time::FleetTime;
 use super::periods::Periods;
 use super::series::{Medians, Series, Windows};
 use super::spans::Spans;
+use super::time_bins::TimeBins;
 use crate::runlog::event::{LatencyInterval, LatencyTag, Phase, PlanFacts, Round};
 
 /// Buckets of five minutes, as the requirements define growth and drift.
@@ -15,6 +16,8 @@ pub(super) const BUCKET_NS: f64 = 300e9;
 const BUCKETS_MIN: u64 = 40;
 /// Bins of a plot to begin with; the series coarsens itself when the run is longer than planned.
 const PLOT_BINS: u64 = 600;
+/// Bins of percentiles to begin with.
+const TIME_BINS: u64 = 100;
 
 /// Sums over rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +159,10 @@ pub struct LoadFacts {
     pub latency_error: Option<String>,
     /// Warm-up and load, for plots: seconds by scheduled time.
     pub coordination_series: Series,
+    /// The same by percentiles.
+    pub coordination_bins: TimeBins,
+    /// Failed tasks, by scheduled time.
+    pub failed_series: Series,
     /// Answered by tasks, by scheduled time.
     pub delivery_series: Series,
     /// Answered tasks, by the time of their round's end.
@@ -190,6 +197,8 @@ impl LoadFacts {
             latency_unreadable: 0,
             latency_error: None,
             coordination_series: Series::new(bin),
+            coordination_bins: TimeBins::new((whole / TIME_BINS).max(plan.round_every_ns)),
+            failed_series: Series::new(coarse),
             delivery_series: Series::new(coarse),
             throughput_series: Series::new(coarse),
             lateness_series: Series::new(bin),
@@ -225,6 +234,8 @@ impl LoadFacts {
         let late = round.started_ns.saturating_sub(round.scheduled_ns);
         self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
         self.lateness_series.push(round.scheduled_ns, late as f64 / 1e9);
+        self.coordination_bins.push(round.scheduled_ns, took);
+        self.failed_series.push(round.scheduled_ns, f64::from(round.failed));
         let (answered, tasks) = (u64::from(round.answered), u64::from(round.tasks));
         self.delivery_series.push_weighted(round.scheduled_ns, answered as f64, tasks as f64);
         self.throughput_series.push(round.finished_ns, answered as f64);

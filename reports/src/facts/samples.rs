@@ -10,6 +10,7 @@ use super::load::bucket_ns;
 use super::scaling::Scaling;
 use super::series::{Medians, Series};
 use super::spans::Spans;
+use super::typical::{Typical, Typicals};
 use crate::runlog::event::{
     AgentId, AgentSample, CommandsSample, HostFacts, HostSample, PlanFacts, Role, Sample, SampleMissed,
 };
@@ -192,6 +193,7 @@ pub struct SampleFacts {
     /// How many processes there should be.
     pub scaling: Scaling,
     each: Vec<Each>,
+    typical: Typicals,
     /// When processes of the fleet were replaced: of many at once, the first.
     pub restarts: Vec<u64>,
     nofile: f64,
@@ -205,6 +207,7 @@ impl SampleFacts {
         let whole = plan.warm_up_ns.saturating_add(plan.duration_ns);
         let bucket = bucket_ns(plan.duration_ns, factor);
         let (bucket_ns, pss_bucket_ns) = (bucket.max(plan.sample_every_ns), bucket.max(plan.pss_every_ns));
+        let bin_ns = (whole / 600).max(plan.sample_every_ns).max(1_000_000);
         let width = |figure| if figure == Figure::Pss { pss_bucket_ns } else { bucket_ns };
         Self {
             each: each.iter().filter_map(|spec| Each::new(*spec, width(spec.figure))).collect(),
@@ -233,9 +236,10 @@ impl SampleFacts {
             used_last: None,
             load_before: None,
             scaling: Scaling::new(plan),
+            typical: Typicals::new(bin_ns),
             restarts: Vec::new(),
             nofile: host.nofile_soft as f64,
-            bin_ns: (whole / 600).max(plan.sample_every_ns).max(1_000_000),
+            bin_ns,
             bucket_ns,
             pss_bucket_ns,
         }
@@ -266,6 +270,11 @@ impl SampleFacts {
 
     pub fn gauge(&self, figure: Figure, whose: Scope) -> Option<&Gauge> {
         self.gauges.get(&(figure, whose))
+    }
+
+    /// Of one process of a role, if its figure was read.
+    pub fn typical(&self, figure: Figure, role: Role) -> Option<&Typical> {
+        self.typical.get(figure, role)
     }
 
     /// What others used of the processors, or was stolen of them, between sweeps between which no fault took any.
@@ -306,6 +315,7 @@ impl SampleFacts {
         self.swept_before = Some(t);
         self.is_taken = is_taken;
         self.live_last = Some(sample.live);
+        self.typical.push(sample, &self.roles);
 
         let mut has_pss = false;
         let mut own_cpu = 0.0;

@@ -5,12 +5,17 @@
 //! that drop properties.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
 use crate::verdict::{CriterionResult, Judgement, Verdict};
 use notation::visible;
+
+/// The check that takes the time of the run, for pipelines that add up their cases: a run is one thing, and no criterion
+/// has a time of its own.
+const TIMED: &str = "run complete";
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut suite = TestSuite::new(judgement.scenario.as_str());
@@ -45,16 +50,29 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     for c in &judgement.criteria {
         suite.add_test_case(criterion(c, &judgement.scenario));
     }
+    let took = Duration::from_nanos(facts.last_ns);
     for e in &judgement.evidence {
         let mut message = e.wanted_and_found();
         if let Some(note) = &e.note {
             message.extend(["; ", note.as_str()]);
         }
-        suite.add_test_case(case("evidence", &judgement.scenario, &e.name, e.verdict, &message));
+        let mut tested = case("evidence", &judgement.scenario, &e.name, e.verdict, &message);
+        if e.name == TIMED {
+            tested.set_time(took);
+        }
+        suite.add_test_case(tested);
+    }
+    suite.set_time(took);
+    let host = &facts.header.host.hostname;
+    suite.extra.insert("hostname".into(), (&*visible::text(host)).into());
+    if let Ok(started) = facts.header.started_utc.parse::<jiff::Timestamp>() {
+        let timestamp = started.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string();
+        suite.extra.insert("timestamp".into(), timestamp.into());
     }
     let reasons = format!("{}\n{}", judgement.headline(), judgement.reasons.join("\n"));
     suite.set_system_out(&*visible::text(&reasons));
     let mut report = Report::new(format!("{} {}", judgement.scenario, judgement.headline()));
+    report.set_time(took);
     report.add_test_suite(suite);
     // Writing to a string fails only if memory does.
     report.to_string().unwrap_or_default()

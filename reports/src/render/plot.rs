@@ -3,18 +3,24 @@
 //! Coordinates come from series of bounded size, so a plot of a month is as big as one of a minute.
 
 mod draw;
+mod frame;
 mod limits;
+mod model;
 mod palette;
+mod processes;
 mod windows;
 
 use crate::criterion::MetricId;
-use crate::facts::{Distribution, Facts, Figure as Read, Series};
+use crate::facts::balance::Share;
+use crate::facts::{Bin, Distribution, Facts, Figure as Read, Series, TimeBin};
 use crate::runlog::event::Role;
 use crate::scope::Scope;
+use crate::units;
 
 use notation::visible;
 
-use draw::{Axis, Figure, Line, Point};
+use draw::Figure;
+use model::{Axis, Band, Line, Point};
 use palette::Colour;
 pub use palette::css_variables;
 
@@ -57,31 +63,12 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         coordination(facts),
         distribution(facts),
         delivery(facts),
+        failures(facts),
         throughput(facts),
-        by_role(
-            facts,
-            Read::Pss,
-            "memory-pss",
-            "Memory by role, PSS",
-            Axis::bytes("PSS, sum"),
-            "Proportional set size, summed over the processes of a role: shared pages count once.",
-        ),
-        by_role(
-            facts,
-            Read::Rss,
-            "memory-rss",
-            "Memory by role, RSS",
-            Axis::bytes("RSS, sum"),
-            "Resident set size, summed: pages that processes share count once for each of them.",
-        ),
-        by_role(
-            facts,
-            Read::Fds,
-            "fds",
-            "Open file descriptors by role",
-            Axis::count("descriptors, sum"),
-            "A line that rises without end is a leak.",
-        ),
+        processes::live(facts),
+        processes::typical(facts, &processes::PSS),
+        processes::typical(facts, &processes::RSS),
+        processes::typical(facts, &processes::FDS),
         by_role(
             facts,
             Read::Cpu,
@@ -91,7 +78,9 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
             "User and system time, summed over the processes of a role; beside the names, the mean. What the kernel counts in ticks shows as steps.",
         ),
         shm(facts),
+        balance(facts),
         lateness(facts),
+        host(facts),
     ]
     .into_iter()
     .flatten()
@@ -111,14 +100,33 @@ fn points(series: &Series) -> Vec<Point> {
         .collect()
 }
 
-fn line(label: impl Into<String>, colour: Colour, series: &Series, band: draw::Band) -> Line {
+fn line(label: impl Into<String>, colour: Colour, series: &Series, band: Band) -> Line {
     Line { label: label.into(), colour, points: points(series), band }
 }
 
 fn coordination(facts: &Facts) -> Option<Plot> {
-    let series = facts.load.coordination_series.at_most(400);
-    let lines =
-        vec![line("mean, with the range from least to greatest", Colour::One, &series, draw::Band::Shown)];
+    let bins = &facts.load.coordination_bins;
+    let middle = bins.width_ns() / 2;
+    let curve = |of: fn(&TimeBin) -> Option<u64>| -> Vec<Point> {
+        let point = |(start_ns, bin): (u64, &TimeBin)| {
+            let seconds = of(bin)? as f64 / 1e9;
+            let t_ns = start_ns.saturating_add(middle) as f64;
+            Some(Point { t_ns, mean: seconds, low: seconds, high: seconds })
+        };
+        bins.bins().filter_map(point).collect()
+    };
+    let line = |label: &str, colour, of| Line {
+        label: label.to_owned(),
+        colour,
+        points: curve(of),
+        band: Band::Hidden,
+    };
+    let lines = vec![
+        line("max", Colour::Two, |bin| Some(bin.max_ns())),
+        line("p99", Colour::Four, |bin| bin.quantile_ns(0.99)),
+        line("p50", Colour::One, |bin| bin.quantile_ns(0.5)),
+    ];
+    let rounds = units::nanos(bins.width_ns());
     Figure::over_time(
         "coordination",
         "Coordination time of the rounds",
@@ -126,14 +134,78 @@ fn coordination(facts: &Facts) -> Option<Plot> {
         lines,
     )
     .limits(limits::of(facts, MetricId::CoordinationTime))
-    .caption("From the scheduled start of a round to its last answer; lower is better.")
+    .caption(&format!("From the scheduled start of a round to its last answer, by {rounds}; lower is better. p99 is drawn where 100 rounds or more fall into that time."))
     .plot(facts)
+}
+
+/// Absent where none failed.
+fn failures(facts: &Facts) -> Option<Plot> {
+    let series = facts.load.failed_series.at_most(120);
+    let of = |bin: &Bin| Point { t_ns: 0.0, mean: bin.sum, low: bin.sum, high: bin.sum };
+    let points: Vec<Point> = series.bins().map(|(t, bin)| Point { t_ns: t as f64, ..of(bin) }).collect();
+    if points.iter().all(|point| point.mean == 0.0) {
+        return None;
+    }
+    let label = match super::reasons(&facts.load.counts) {
+        reasons if reasons.is_empty() => "before and after the load".to_owned(),
+        reasons => reasons,
+    };
+    let lines = vec![Line { label, colour: Colour::Four, points, band: Band::Hidden }];
+    let each = units::nanos(series.width_ns());
+    Figure::over_time("failures", "Failed tasks", Axis::count("failed tasks"), lines)
+        .caption(&format!("By the scheduled start of their round, {each} each."))
+        .plot(facts)
+}
+
+/// How evenly the coordinators did the work; absent with one.
+fn balance(facts: &Facts) -> Option<Plot> {
+    let shares = facts.balance.shares().filter(|shares| shares.len() > 1)?;
+    let point = |(place, share): (usize, &Share)| {
+        let of_equal = if share.equal > 0.0 { share.answered as f64 / share.equal } else { 0.0 };
+        Point { t_ns: place as f64, mean: of_equal, low: of_equal, high: of_equal }
+    };
+    let points: Vec<Point> = shares.iter().enumerate().map(point).collect();
+    if points.iter().all(|point| point.mean == 0.0) {
+        return None;
+    }
+    let label = "answered, of an equal part".to_owned();
+    let lines = vec![Line { label, colour: Colour::One, points, band: Band::Hidden }];
+    Figure::over_places("balance", "Balance of the coordinators", Axis::share("answered"), lines)
+        .caption("Of each round during which no coordinator was missing: what was answered under each, over what would be its part if all had done the same.")
+        .plot(facts)
+}
+
+/// What others did to the machine meanwhile.
+fn host(facts: &Facts) -> Option<Plot> {
+    let gauge = |figure| facts.samples.gauge(figure, Scope::Fleet);
+    let cpus = f64::from(facts.header.host.cpus.max(1));
+    let per_cpu = |series: Series| -> Vec<Point> {
+        let of = |p: Point| Point { mean: p.mean / cpus, low: p.low / cpus, high: p.high / cpus, ..p };
+        points(&series).into_iter().map(of).collect()
+    };
+    let load = gauge(Read::LoadAverage).map(|gauge| Line {
+        label: "load average of a processor".to_owned(),
+        colour: Colour::Five,
+        points: per_cpu(gauge.series.at_most(400)),
+        band: Band::Hidden,
+    });
+    let share = |label: &str, colour, figure| {
+        gauge(figure).map(|gauge| line(label, colour, &gauge.series.at_most(400), Band::Hidden))
+    };
+    let lines = [
+        load,
+        share("used by other programs", Colour::Two, Read::OthersBusy),
+        share("stolen by the hypervisor", Colour::Four, Read::Steal),
+    ];
+    let lines = lines.into_iter().flatten().collect();
+    Figure::over_time("host", "The host", Axis::share("share of the processors"), lines)
+        .caption("A busy host makes rounds slow that the fleet would have done in time. The load average counts this run, too.")
+        .plot(facts)
 }
 
 fn delivery(facts: &Facts) -> Option<Plot> {
     let series = facts.load.delivery_series.at_most(200);
-    let lines =
-        vec![line("answered of accepted, with the worst round", Colour::Three, &series, draw::Band::Shown)];
+    let lines = vec![line("answered of accepted, with the worst round", Colour::Three, &series, Band::Shown)];
     Figure::over_time("delivery", "Delivery", Axis::percent("tasks answered"), lines)
         .limits(limits::of(facts, MetricId::DeliveryRate))
         .caption(
@@ -165,7 +237,7 @@ fn throughput(facts: &Facts) -> Option<Plot> {
         label: "answered tasks a second".into(),
         colour: Colour::One,
         points,
-        band: draw::Band::Hidden,
+        band: Band::Hidden,
     }];
     Figure::over_time("throughput", "Throughput", Axis::count("tasks [1/s]"), lines)
         .limits(limits::of(facts, MetricId::ThroughputTasks))
@@ -194,18 +266,11 @@ fn by_role(
             let agents = facts.agents.values().filter(|a| a.role == role).count();
             let label =
                 if agents > 1 { format!("{agents} {}", whose.name()) } else { whose.name().to_owned() };
-            Some(line(label, colour, &gauge.series.at_most(400), draw::Band::Hidden))
+            Some(line(label, colour, &gauge.series.at_most(400), Band::Hidden))
         })
         .chain(commands(facts, figure))
         .collect();
-    let metrics = [
-        (Read::Pss, MetricId::MemoryPss),
-        (Read::Rss, MetricId::MemoryRss),
-        (Read::Fds, MetricId::Fds),
-        (Read::Cpu, MetricId::Cpu),
-    ];
-    let metric = metrics.into_iter().find(|(of, _)| *of == figure).map(|(_, metric)| metric);
-    let limits = metric.map(|metric| limits::of(facts, metric)).unwrap_or_default();
+    let limits = limits::of(facts, MetricId::Cpu);
     Figure::over_time(name, title, axis, lines).limits(limits).caption(caption).plot(facts)
 }
 
@@ -213,14 +278,12 @@ fn by_role(
 fn commands(facts: &Facts, figure: Read) -> Option<Line> {
     let gauge = facts.samples.gauge(figure, Scope::Commands)?;
     let has_any = gauge.series.bins().any(|(_, bin)| bin.max > 0.0);
-    has_any
-        .then(|| line(Scope::Commands.name(), Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden))
+    has_any.then(|| line(Scope::Commands.name(), Colour::Five, &gauge.series.at_most(400), Band::Hidden))
 }
 
 fn shm(facts: &Facts) -> Option<Plot> {
     let gauge = facts.samples.gauge(Read::FleetShm, Scope::Fleet)?;
-    let lines =
-        vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), draw::Band::Hidden)];
+    let lines = vec![line("the fleet's directory", Colour::Five, &gauge.series.at_most(400), Band::Hidden)];
     Figure::over_time("shm", "Shared memory in /dev/shm", Axis::bytes("bytes in use"), lines)
         .limits(limits::of(facts, MetricId::ShmUsed))
         .caption("Reserved at the start: a line that is not flat is a finding.")
@@ -229,7 +292,7 @@ fn shm(facts: &Facts) -> Option<Plot> {
 
 fn lateness(facts: &Facts) -> Option<Plot> {
     let series = facts.load.lateness_series.at_most(400);
-    let lines = vec![line("rounds started late by", Colour::Four, &series, draw::Band::Shown)];
+    let lines = vec![line("rounds started late by", Colour::Four, &series, Band::Shown)];
     Figure::over_time("lateness", "The harness's own lateness", Axis::seconds("lateness"), lines)
         .limits(limits::of(facts, MetricId::LoadLateness))
         .caption("From a round's scheduled start to its first task sent: it is part of the coordination time above.")
@@ -251,7 +314,7 @@ fn distribution(facts: &Facts) -> Option<Plot> {
             label: label.into(),
             colour,
             points: percentiles(d),
-            band: draw::Band::Hidden,
+            band: Band::Hidden,
         })
         .collect();
     Figure::over_percentiles("distribution", "Distribution of the times", Axis::seconds("time"), lines)

@@ -6,7 +6,7 @@ use reports::runlog::event::{Alert, EndReason, Event, Severity, TaskFailed};
 use crate::synthetic::{Run, criterion, facts, judge, log_of, read, report, run_dir};
 
 /// A run with something to say in every section.
-fn troubled() -> Run {
+pub(crate) fn troubled() -> Run {
     Run {
         failed: |n| u32::from(n % 40 == 7),
         criteria: vec![
@@ -272,4 +272,18 @@ fn the_histogram_log_is_written_as_its_readers_expect() {
     let intervals = IntervalLogIterator::new(text.as_bytes())
         .filter(|entry| matches!(entry, Ok(LogEntry::Interval(found)) if found.tag().is_some()));
     assert_eq!(intervals.count(), 1);
+}
+
+#[test]
+fn junit_says_when_where_and_how_long() {
+    let log = Run::default().log();
+    let facts = facts(&log);
+    let junit = render::junit::render(&judge(&log), &facts);
+    let took = format!("{:.3}", facts.last_ns as f64 / 1e9);
+    assert!(
+        junit.contains("timestamp=\"2026-01-02T03:04:05+00:00\"") && junit.contains("hostname=\"testbed\""),
+        "{junit}"
+    );
+    // The run, its suite, and the one case that stands for it.
+    assert_eq!(junit.matches(&format!("time=\"{took}\"")).count(), 3, "{junit}");
 }

@@ -125,6 +125,14 @@ impl Faulty {
     }
 
     fn judge_with(&self, change: impl Fn(&mut Event)) -> Judgement {
+        judge(&self.log_with(change))
+    }
+
+    pub(crate) fn log(&self) -> Vec<u8> {
+        self.log_with(|_| {})
+    }
+
+    fn log_with(&self, change: impl Fn(&mut Event)) -> Vec<u8> {
         let mut events = self.run.events();
         let replaced = self.more.iter().filter_map(|(t_ns, event)| match event {
             Event::AgentReplaced(new) => Some((*t_ns, new.clone())),
@@ -157,7 +165,7 @@ impl Faulty {
         }
         events.extend(self.more.iter().cloned());
         events.sort_by_key(|(t_ns, _)| *t_ns);
-        judge(&log_of(events))
+        log_of(events)
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod browser;
 mod contention;
 mod damage;
 mod decisions;
@@ -18,6 +19,8 @@ mod mix;
 mod mutations;
 mod segments;
 mod shares;
+#[path = "../../../coordinator/tests/suite/support/skips.rs"]
+mod skips;
 mod stretches;
 mod summary;
 mod synthetic;

@@ -4,7 +4,7 @@ use reports::runlog::Reader;
 use reports::runlog::event::*;
 use reports::{Facts, Judgement, Verdict, judge_logs};
 
-use crate::synthetic::{Run, SECOND, criterion, log_of, read, report, run_dir};
+use crate::synthetic::{Run, SECOND, criterion, log_of, read, report};
 
 const GAP_NS: u64 = 3_600 * SECOND;
 /// Rounds of the load in the first segment.
@@ -106,6 +106,14 @@ fn judged(logs: &[Vec<u8>]) -> (Judgement, Facts) {
     judge_logs(logs.iter().map(Vec::as_slice)).unwrap()
 }
 
+/// Of a run with a gap of an hour.
+pub(crate) fn resumed() -> tempfile::TempDir {
+    let run = run();
+    let first = first(&run, true);
+    let second = second(&run, end_of(&first));
+    directory(&[&first, &second])
+}
+
 fn note(judgement: &Judgement, name: &str) -> (Verdict, String) {
     let check = judgement.evidence.iter().find(|e| e.name == name).unwrap();
     (check.verdict, format!("{} {}", check.found, check.note.clone().unwrap_or_default()))
@@ -132,8 +140,7 @@ fn a_resumed_run_is_judged_as_one_and_its_gap_is_known() {
         judgement.criteria[1]
     );
 
-    let dir = run_dir(&first);
-    std::fs::write(dir.path().join("run.2.log"), &second).unwrap();
+    let dir = resumed();
     let (from_dir, _) = report(dir.path());
     assert_eq!(from_dir, judgement);
     assert_eq!(read(dir.path(), "rounds.csv").lines().count() as u64, 1 + run.rounds + run.warm_up_rounds);

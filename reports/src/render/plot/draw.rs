@@ -6,12 +6,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Plot;
+use super::frame::{Frame, number};
 use super::limits::Limit;
+use super::model::{Axis, Band, Legend, Line, Over, Point};
 use super::palette::Colour;
-use super::windows;
-use crate::facts::{Facts, Gap, Span};
-use crate::runlog::event::Phase;
-use crate::units;
+use crate::facts::{Facts, Gap};
 use crate::verdict::Variant;
 
 /// Two beside each other fill a page, and one is still readable on a phone.
@@ -25,93 +24,10 @@ const LABEL: f64 = 15.0;
 const TITLE: f64 = 18.0;
 /// A character of a label, roughly: the legend is laid out without a font.
 const CHARACTER: i32 = 6;
-/// Limits are drawn up to so many times the greatest value.
-const NEAR: f64 = 2.0;
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Point {
-    /// Nanoseconds since the start; in a figure over percentiles, nines.
-    pub(super) t_ns: f64,
-    pub(super) mean: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Band {
-    Shown,
-    Hidden,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) label: String,
-    pub(super) colour: Colour,
-    pub(super) points: Vec<Point>,
-    pub(super) band: Band,
-}
-
-/// Which value of a line stands beside its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Legend {
-    Newest,
-    Mean,
-}
-
-/// The vertical axis: what, and in which units it may be shown.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
-    what: &'static str,
-    units: &'static [(&'static str, f64)],
-    /// 100 % is drawn even if nothing comes near.
-    percent: bool,
-    /// A value with its unit.
-    show: fn(f64) -> String,
-    legend: Legend,
-}
-
-impl Axis {
-    pub(super) fn seconds(what: &'static str) -> Self {
-        Self {
-            what,
-            units: &[("µs", 1e-6), ("ms", 1e-3), ("s", 1.0)],
-            percent: false,
-            show: units::seconds,
-            legend: Legend::Newest,
-        }
-    }
-
-    pub(super) fn bytes(what: &'static str) -> Self {
-        const KIB: f64 = 1024.0;
-        let units: &[_] = &[("KiB", KIB), ("MiB", KIB * KIB), ("GiB", KIB * KIB * KIB)];
-        Self { what, units, percent: false, show: units::bytes, legend: Legend::Newest }
-    }
-
-    pub(super) fn percent(what: &'static str) -> Self {
-        Self { what, units: &[("%", 0.01)], percent: true, show: units::percent, legend: Legend::Newest }
-    }
-
-    /// `what` says the unit itself.
-    pub(super) fn count(what: &'static str) -> Self {
-        Self { what, units: &[("", 1.0)], percent: false, show: units::count, legend: Legend::Newest }
-    }
-
-    /// Noisy: the newest value would say nothing.
-    pub(super) fn cores(what: &'static str) -> Self {
-        Self { show: |cores| format!("{cores:.3}"), legend: Legend::Mean, ..Self::count(what) }
-    }
-
-    /// The largest unit of which the greatest value has at least one and a half.
-    fn unit(&self, max: f64) -> (&'static str, f64) {
-        *self.units.iter().rev().find(|(_, scale)| max >= 1.5 * scale).unwrap_or(&self.units[0])
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    Time,
-    Percentiles,
-}
+/// Half the width of a bar, of places.
+const BAR: f64 = 0.4;
+/// The height of a tick that marks a death, of the plot's.
+const TICK: f64 = 0.06;
 
 #[derive(Debug, Clone)]
 pub(super) struct Figure {
@@ -140,6 +56,10 @@ impl Figure {
         Self { over: Over::Percentiles, ..Self::over_time(name, title, axis, lines) }
     }
 
+    pub(super) fn over_places(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
+        Self { over: Over::Places, ..Self::over_time(name, title, axis, lines) }
+    }
+
     pub(super) fn caption(mut self, caption: &str) -> Self {
         caption.clone_into(&mut self.caption);
         self
@@ -158,7 +78,7 @@ impl Figure {
     }
 
     fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        let frame = Frame::of(self, facts);
+        let frame = Frame::of((self.axis, self.over), &self.lines, &self.limits, facts);
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
         let legend_bottom = self.head(&root, &frame, facts)?;
         let mut chart = ChartBuilder::on(&root)
@@ -189,6 +109,7 @@ impl Figure {
             self.draw_line(&mut chart, &frame, line, &facts.gaps)?;
         }
         self.draw_limits(&mut chart, &frame)?;
+        self.mark_deaths(&mut chart, &frame, facts)?;
         root.present()?;
         Ok(())
     }
@@ -201,6 +122,14 @@ impl Figure {
             self.over == Over::Time && gaps.iter().any(lies_between)
         };
         let colour = line.colour.marker();
+        if self.over == Over::Places {
+            let bar = |p: &Point| {
+                let (x, y) = at(p, p.mean);
+                Rectangle::new([(x - BAR, 0.0), (x + BAR, y)], colour.filled())
+            };
+            chart.draw_series(line.points.iter().map(bar))?;
+            return Ok(());
+        }
         let dotted = line.points.len() <= 60 && self.over == Over::Time;
         for points in line.points.chunk_by(|a, b| !apart(a, b)) {
             if line.band == Band::Shown && points.len() > 1 {
@@ -221,7 +150,7 @@ impl Figure {
 
     /// What is not judged, and while the scenario disturbs its fleet.
     fn shade(&self, chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
-        if self.over == Over::Percentiles {
+        if self.over != Over::Time {
             return Ok(());
         }
         let unjudged = frame.unjudged(facts).into_iter().map(|area| (area, Colour::Shade, 0.16));
@@ -233,6 +162,18 @@ impl Figure {
             if colour == Colour::Fault {
                 let edge = [(from, frame.y.0), (from, frame.y.1)];
                 chart.draw_series(LineSeries::new(edge, colour.marker().stroke_width(1)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ticks on the axis of time.
+    fn mark_deaths(&self, chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
+        if self.over == Over::Time {
+            let top = frame.y.0 + (frame.y.1 - frame.y.0) * TICK;
+            for x in frame.deaths(facts) {
+                let tick = [(x, frame.y.0), (x, top)];
+                chart.draw_series(LineSeries::new(tick, Colour::Fault.marker().stroke_width(2)))?;
             }
         }
         Ok(())
@@ -317,136 +258,3 @@ fn label_style(colour: Colour) -> TextStyle<'static> {
 
 type Chart<'c, 's> = ChartContext<'c, SVGBackend<'s>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
-
-/// Ranges, units and titles of the axes.
-struct Frame {
-    x: (f64, f64),
-    y: (f64, f64),
-    x_scale: f64,
-    y_scale: f64,
-    x_title: String,
-    y_title: String,
-    x_labels: usize,
-    /// Of the lines, in the axis's own unit.
-    greatest: f64,
-}
-
-impl Frame {
-    fn of(figure: &Figure, facts: &Facts) -> Self {
-        let points = || figure.lines.iter().flat_map(|l| &l.points);
-        let max = points().map(|p| p.high.max(p.mean)).fold(0.0, f64::max);
-        let min = points().map(|p| p.low.min(p.mean)).fold(f64::INFINITY, f64::min);
-        let greatest = max;
-        // A limit that is near is part of the picture.
-        let near = figure.limits.iter().map(|limit| limit.value).filter(|value| *value <= NEAR * max);
-        let max = near.fold(max, f64::max);
-        let (unit, y_scale) = figure.axis.unit(max);
-        let y = if figure.axis.percent {
-            let low = (min * 100.0).min(98.0);
-            ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.06)
-        } else {
-            // From zero: a axis that does not start there makes a mole-hill a mountain.
-            (0.0, if max > 0.0 { max / y_scale * 1.08 } else { 1.0 })
-        };
-        let y_title = match unit {
-            "" => figure.axis.what.to_owned(),
-            unit => format!("{} [{unit}]", figure.axis.what),
-        };
-        let end = points().map(|p| p.t_ns).fold(0.0, f64::max);
-        match figure.over {
-            Over::Percentiles => Self {
-                x: (0.0, end.max(0.5)),
-                y,
-                x_scale: 1.0,
-                y_scale,
-                x_title: "share of rounds or tasks".into(),
-                y_title,
-                x_labels: 6,
-                greatest,
-            },
-            Over::Time => {
-                let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
-                let (unit, x_scale) = match end / 1e9 {
-                    s if s < 240.0 => ("s", 1e9),
-                    s if s < 4.0 * 3600.0 => ("min", 60e9),
-                    s if s < 4.0 * 86_400.0 => ("h", 3600e9),
-                    _ => ("d", 86_400e9),
-                };
-                Self {
-                    x: (0.0, end / x_scale),
-                    y,
-                    x_scale,
-                    y_scale,
-                    x_title: format!("time since the start [{unit}]; {}", shades(facts)),
-                    y_title,
-                    x_labels: 9,
-                    greatest,
-                }
-            }
-        }
-    }
-
-    fn x_label(&self, x: f64, over: Over) -> String {
-        match over {
-            Over::Time => number(x, self.x.1 - self.x.0),
-            // Between the nines a grid line says enough: no reader looks for 96.8377 %.
-            Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
-            Over::Percentiles => {
-                let share = 100.0 - 10f64.powf(2.0 - x);
-                format!("{} %", (share * 1e4).round() / 1e4)
-            }
-        }
-    }
-
-    fn shows(&self, limit: &Limit) -> bool {
-        let y = limit.value / self.y_scale;
-        (self.y.0..=self.y.1).contains(&y)
-    }
-
-    /// While a declared fault lasts, or the fleet has not recovered from it.
-    fn faults(&self, facts: &Facts) -> Vec<(f64, f64)> {
-        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
-        windows::of_faults(facts).into_iter().map(|(from, to)| (at(from), at(to))).collect()
-    }
-
-    /// What lies before and after the load phase, and between its spans: a gap, and the warm-up of another fleet.
-    fn unjudged(&self, facts: &Facts) -> Vec<(f64, f64)> {
-        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
-        let has_load = facts.phases.iter().any(|p| p.0 == Phase::Load);
-        let mut out = Vec::new();
-        if let Some(start) = facts.load_start_ns() {
-            out.push((self.x.0, at(start)));
-        }
-        if let (true, Some(end)) = (has_load, facts.load_end_ns()) {
-            out.push((at(end), self.x.1));
-        }
-        let spans: Vec<Span> = facts.spans.iter().copied().collect();
-        for pair in spans.windows(2) {
-            out.extend(pair[0].end_ns.map(|end| (at(end), at(pair[1].start_ns))));
-        }
-        out.retain(|(from, to)| to > from);
-        out
-    }
-}
-
-/// What the shades mean.
-fn shades(facts: &Facts) -> &'static str {
-    match (facts.faults.firings.is_empty(), facts.gaps.is_empty()) {
-        (true, true) => "shaded: not judged",
-        (true, false) => "shaded: not judged, or the run was interrupted",
-        (false, true) => "grey: not judged; red: faults",
-        (false, false) => "grey: not judged, or interrupted; red: faults",
-    }
-}
-
-/// As many decimals as the range needs.
-fn number(value: f64, range: f64) -> String {
-    let decimals = match range {
-        r if r >= 8.0 => 0,
-        r if r >= 0.8 => 1,
-        r if r >= 0.08 => 2,
-        _ => 3,
-    };
-    let text = format!("{value:.decimals$}");
-    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { "0".into() } else { text }
-}

@@ -18,11 +18,21 @@ pub(super) struct Limit {
 /// Of the levels of a metric over the whole load: those of a single process or of a part of the load are not what the
 /// plots show.
 pub(super) fn of(facts: &Facts, metric: MetricId) -> Vec<Limit> {
+    all(facts, metric, false)
+}
+
+/// Of the levels of a metric of single processes.
+pub(super) fn of_each(facts: &Facts, metric: MetricId) -> Vec<Limit> {
+    all(facts, metric, true)
+}
+
+fn all(facts: &Facts, metric: MetricId, each: bool) -> Vec<Limit> {
     let mut limits = Vec::new();
     for spec in &facts.header.criteria {
         let Ok(criterion) = Criterion::parse(&spec.pass) else { continue };
         let is_level = criterion.aggregation().scale() == Scale::Level;
-        let of_all = criterion.stretch().is_none() && criterion.workload().is_none() && !criterion.is_each();
+        let of_all =
+            criterion.stretch().is_none() && criterion.workload().is_none() && criterion.is_each() == each;
         if criterion.metric().id == metric && is_level && of_all {
             limits.push(limit(&criterion));
         }

@@ -1,0 +1,173 @@
+//! Ranges, units and titles of the axes of a figure, and what lies behind its lines.
+
+use super::limits::Limit;
+use super::model::{Axis, Line, Over};
+use super::windows;
+use crate::facts::{Facts, Span};
+use crate::runlog::event::Phase;
+
+/// Limits are drawn up to so many times the greatest value.
+const NEAR: f64 = 2.0;
+/// Deaths that are marked: closer together they are one mark anyway.
+const MARKS_MAX: usize = 200;
+
+/// Ranges, units and titles of the axes.
+pub(super) struct Frame {
+    pub(super) x: (f64, f64),
+    pub(super) y: (f64, f64),
+    pub(super) x_scale: f64,
+    pub(super) y_scale: f64,
+    pub(super) x_title: String,
+    pub(super) y_title: String,
+    pub(super) x_labels: usize,
+    /// Of the lines, in the axis's own unit.
+    pub(super) greatest: f64,
+}
+
+/// From just below the least to just above all.
+fn percents(min: f64) -> (f64, f64) {
+    let low = (min * 100.0).min(98.0);
+    ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.06)
+}
+
+/// An axis that does not start there makes a mole-hill a mountain.
+fn from_zero(max: f64) -> (f64, f64) {
+    (0.0, if max > 0.0 { max * 1.08 } else { 1.0 })
+}
+
+impl Frame {
+    pub(super) fn of((axis, over): (Axis, Over), lines: &[Line], limits: &[Limit], facts: &Facts) -> Self {
+        let points = || lines.iter().flat_map(|l| &l.points);
+        let max = points().map(|p| p.high.max(p.mean)).fold(0.0, f64::max);
+        let min = points().map(|p| p.low.min(p.mean)).fold(f64::INFINITY, f64::min);
+        let greatest = max;
+        // A limit that is near is part of the picture.
+        let near = limits.iter().map(|limit| limit.value).filter(|value| *value <= NEAR * max);
+        let max = near.fold(max, f64::max);
+        let (unit, y_scale) = axis.unit(max);
+        let y = if axis.percent { percents(min) } else { from_zero(max / y_scale) };
+        let y_title = match unit {
+            "" => axis.what.to_owned(),
+            unit => format!("{} [{unit}]", axis.what),
+        };
+        let end = points().map(|p| p.t_ns).fold(0.0, f64::max);
+        match over {
+            Over::Places => Self {
+                x: (-0.6, end + 0.6),
+                y,
+                x_scale: 1.0,
+                y_scale,
+                x_title: "coordinator".into(),
+                y_title,
+                x_labels: 11,
+                greatest,
+            },
+            Over::Percentiles => Self {
+                x: (0.0, end.max(0.5)),
+                y,
+                x_scale: 1.0,
+                y_scale,
+                x_title: "share of rounds or tasks".into(),
+                y_title,
+                x_labels: 6,
+                greatest,
+            },
+            Over::Time => {
+                let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
+                let (unit, x_scale) = match end / 1e9 {
+                    s if s < 240.0 => ("s", 1e9),
+                    s if s < 4.0 * 3600.0 => ("min", 60e9),
+                    s if s < 4.0 * 86_400.0 => ("h", 3600e9),
+                    _ => ("d", 86_400e9),
+                };
+                Self {
+                    x: (0.0, end / x_scale),
+                    y,
+                    x_scale,
+                    y_scale,
+                    x_title: format!("time since the start [{unit}]; {}", shades(facts)),
+                    y_title,
+                    x_labels: 9,
+                    greatest,
+                }
+            }
+        }
+    }
+
+    pub(super) fn x_label(&self, x: f64, over: Over) -> String {
+        match over {
+            Over::Time => number(x, self.x.1 - self.x.0),
+            // Between the nines a grid line says enough: no reader looks for 96.8377 %, or for half a coordinator.
+            Over::Places | Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
+            Over::Places => format!("{}", x.round()),
+            Over::Percentiles => {
+                let share = 100.0 - 10f64.powf(2.0 - x);
+                format!("{} %", (share * 1e4).round() / 1e4)
+            }
+        }
+    }
+
+    pub(super) fn shows(&self, limit: &Limit) -> bool {
+        let y = limit.value / self.y_scale;
+        (self.y.0..=self.y.1).contains(&y)
+    }
+
+    /// While a declared fault lasts, or the fleet has not recovered from it.
+    pub(super) fn faults(&self, facts: &Facts) -> Vec<(f64, f64)> {
+        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
+        windows::of_faults(facts).into_iter().map(|(from, to)| (at(from), at(to))).collect()
+    }
+
+    /// When processes died, declared or not.
+    pub(super) fn deaths(&self, facts: &Facts) -> Vec<f64> {
+        let all = facts.exits_unexpected.items.iter().chain(&facts.exits_declared.items);
+        let mut at: Vec<f64> = all.map(|exit| exit.seen_ns as f64 / self.x_scale).collect();
+        at.sort_by(f64::total_cmp);
+        at.dedup_by(|a, b| (*a - *b).abs() < (self.x.1 - self.x.0) / MARKS_MAX as f64);
+        at.retain(|x| (self.x.0..=self.x.1).contains(x));
+        at
+    }
+
+    /// What lies before and after the load phase, and between its spans: a gap, and the warm-up of another fleet.
+    pub(super) fn unjudged(&self, facts: &Facts) -> Vec<(f64, f64)> {
+        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
+        let has_load = facts.phases.iter().any(|p| p.0 == Phase::Load);
+        let mut out = Vec::new();
+        if let Some(start) = facts.load_start_ns() {
+            out.push((self.x.0, at(start)));
+        }
+        if let (true, Some(end)) = (has_load, facts.load_end_ns()) {
+            out.push((at(end), self.x.1));
+        }
+        let spans: Vec<Span> = facts.spans.iter().copied().collect();
+        for pair in spans.windows(2) {
+            out.extend(pair[0].end_ns.map(|end| (at(end), at(pair[1].start_ns))));
+        }
+        out.retain(|(from, to)| to > from);
+        out
+    }
+}
+
+/// What the shades mean.
+fn shades(facts: &Facts) -> String {
+    let died = !facts.exits_unexpected.items.is_empty() || !facts.exits_declared.items.is_empty();
+    let areas = match (facts.faults.firings.is_empty(), facts.gaps.is_empty()) {
+        (true, true) => "shaded: not judged",
+        (true, false) => "shaded: not judged, or the run was interrupted",
+        (false, true) => "grey: not judged; red: faults",
+        (false, false) => "grey: not judged, or interrupted; red: faults",
+    };
+    format!("{areas}{}", if died { "; ticks: deaths" } else { "" })
+}
+
+/// As many decimals as the range needs.
+pub(super) fn number(value: f64, range: f64) -> String {
+    let decimals = match range {
+        r if r >= 8.0 => 0,
+        r if r >= 0.8 => 1,
+        r if r >= 0.08 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { "0".into() } else { text }
+}
