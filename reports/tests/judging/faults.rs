@@ -400,3 +400,37 @@ fn a_death_that_the_run_itself_has_caused_counts_from_the_instant_before() {
     let faulty = Faulty { kind: FaultKind::Pause, ..faulty };
     assert_eq!(faulty.judge().criteria[0].value, Some(0.002), "a pause ends no process");
 }
+
+#[test]
+fn a_moment_that_was_asked_for_has_to_be_shown() {
+    use FaultStepKind::{MomentMissed, MomentShown};
+    let asked = MomentFacts { moment: FaultMoment::MidRound, within_ns: SECOND };
+    let judge = |planned: Option<MomentFacts>, seen: Option<FaultMoment>, steps: &[FaultStepKind]| {
+        let mut faulty = Faulty::killed("delivery.rate >= 100%");
+        if let Event::Fault(step) = &mut faulty.more[0].1 {
+            step.moment =
+                seen.map(|moment| MomentSeen { moment, waited_ns: 7, round: Some(9), tasks: 6, open: 2 });
+        }
+        for (after, step) in (2..).zip(steps) {
+            faulty.step(AT + after * MS, *step);
+        }
+        faulty.judge_with(move |event| {
+            if let Event::Header(header) = event {
+                header.plan.faults[0].firings[0].moment = planned;
+            }
+        })
+    };
+    let (asked, seen) = (Some(asked), Some(FaultMoment::MidRound));
+    assert_eq!(judge(asked, seen, &[MomentShown]).verdict, Verdict::Pass);
+    evidence(&judge(asked, seen, &[]), "faults proven", Verdict::Inconclusive);
+    evidence(&judge(asked, seen, &[MomentMissed]), "faults proven", Verdict::Inconclusive);
+    // A log that says otherwise than the plan, says it twice, or of a firing that waited for nothing.
+    for (planned, seen, steps) in [
+        (asked, None, &[MomentShown][..]),
+        (asked, Some(FaultMoment::TaskInFlight), &[MomentShown]),
+        (asked, seen, &[MomentShown, MomentShown]),
+        (None, None, &[MomentShown]),
+    ] {
+        evidence(&judge(planned, seen, steps), "log consistent", Verdict::Inconclusive);
+    }
+}
