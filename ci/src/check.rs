@@ -42,6 +42,9 @@ const CLIPPY: Tool =
 const KILLS: [&str; 8] =
     ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "suite"];
 
+/// Programs with a defect, which what judges fleets must notice.
+const SABOTAGE: [&str; 6] = ["--package", "harness", "--features", "sabotage", "--test", "suite"];
+
 /// Unit tests that take seconds: they run in the whole check alone.
 const SLOW: [&str; 0] = [];
 
@@ -100,6 +103,11 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
             Some(CLIPPY),
             &[&["cargo", "clippy"], &KILLS[..], &["--", "-D", "warnings"]].concat(),
         ),
+        step(
+            "clippy-sabotage",
+            Some(CLIPPY),
+            &[&["cargo", "clippy"], &SABOTAGE[..], &["--", "-D", "warnings"]].concat(),
+        ),
         Step { own: Some(schema::check), ..step("schema", None, &["cargo", "xtask", "schema", "--check"]) },
         validate,
         step("test", None, &["cargo", "test", "--workspace"]),
@@ -110,6 +118,7 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
             None,
             &[&["cargo", "test"], &KILLS[..4], &KILLS[6..], &["recovery::"]].concat(),
         ),
+        step("sabotage", None, &[&["cargo", "test"], &SABOTAGE[..], &["sabotage::"]].concat()),
     ];
     if args.advisories {
         steps.push(step("advisories", Some(DENY), &["cargo", "deny", "--workspace", "check", "advisories"]));

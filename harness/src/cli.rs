@@ -34,12 +34,14 @@ mod verdict;
 use crate::engine::setup;
 use crate::exit::ExitCode;
 use crate::fault;
-use args::{Cli, HogArgs, Verb};
+use crate::trapped;
+use args::{AnswerCallsArgs, Cli, HogArgs, Verb};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use coordinator::cli::console;
 use coordinator::cli::limits::{self, TooLow};
 use std::ffi::OsString;
+use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The whole program, with the arguments of this process.
@@ -102,6 +104,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Seal(args) => seal::seal(&args),
         Verb::Verify(args) => seal::verify(&args),
         Verb::Hog(args) => hog(&args),
+        Verb::AnswerCalls(args) => answer_calls(&args),
         Verb::SetupGuard { run } => setup_guard(&run),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
@@ -131,6 +134,19 @@ fn hog(args: &HogArgs) -> ExitCode {
         None => fault::keep_busy(args.parent, args.nice),
     };
     match ended {
+        Ok(()) => ExitCode::Pass,
+        Err(error) => {
+            output::error(&error.to_string(), None);
+            ExitCode::HostUnfit
+        }
+    }
+}
+
+/// A process of a run, which its harness watches.
+fn answer_calls(args: &AnswerCallsArgs) -> ExitCode {
+    let fds = std::io::stdin().as_fd().try_clone_to_owned();
+    let fds = fds.and_then(|calls| Ok((calls, std::io::stdout().as_fd().try_clone_to_owned()?)));
+    match fds.and_then(|(calls, control)| trapped::serve(calls, control, args.probe, &args.dir)) {
         Ok(()) => ExitCode::Pass,
         Err(error) => {
             output::error(&error.to_string(), None);

@@ -160,6 +160,7 @@ pub fn conduct(
         program,
         shm_dir: request.shm_dir.clone(),
         run_id: fleet_name(&request),
+        traps_calls: request.plan.traps_calls(),
         stderr: directory.fleet_stderr(),
     });
     let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;

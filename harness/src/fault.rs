@@ -7,9 +7,12 @@
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
+mod calls;
 mod cpus;
 mod hogs;
 mod kill;
+#[cfg(feature = "sabotage")]
+mod lie;
 mod limit;
 mod pause;
 mod segment;
@@ -60,6 +63,13 @@ pub trait Fault: fmt::Debug {
 
 /// What a firing does. `shm_dir` is where the fleet keeps its shared memory.
 pub fn of(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
+    let fault = honest(action, firing, shm_dir);
+    #[cfg(feature = "sabotage")]
+    let fault = lie::told(fault);
+    fault
+}
+
+fn honest(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
     match action {
         Action::Kill => Box::new(kill::Kill::by(Order::Kill, "SIGKILL")),
         Action::Stop => Box::new(kill::Kill::by(Order::Terminate, "SIGTERM")),
@@ -68,6 +78,9 @@ pub fn of(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
         Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
         Action::CpuHogs { .. } | Action::Memory { .. } => Box::new(hogs::Hogs::new(action)),
+        Action::ShmErrors { error, which } => {
+            Box::new(calls::Calls::new((error, which), action.words(), firing.seed))
+        }
         Action::Segment(what) => Box::new(segment::Segment::new(what, firing.words.clone())),
     }
 }
@@ -114,8 +127,11 @@ fn names(targets: &[Process]) -> String {
     }
 }
 
-/// Whether something holds of every process: what the first shows of which it does not.
+/// Whether something holds of every process: what the first shows of which it does not. Of none, nothing is shown.
 fn every(targets: &[Process], shown: &str, holds: impl Fn(&Process) -> Result<(), String>) -> Look {
+    if targets.is_empty() {
+        return Look::NotYet("there is no process that it was done to".to_owned());
+    }
     match targets.iter().find_map(|process| holds(process).err().map(|what| (process, what))) {
         Some((process, what)) => Look::NotYet(format!("{} (pid {}) {what}", process.place, process.pid)),
         None => Look::Shown(format!("{shown}: {}", names(targets))),

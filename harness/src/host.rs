@@ -15,6 +15,7 @@ pub(crate) mod read;
 
 use crate::private_shm::REMEDY;
 use crate::scenario::{Plan, Workload};
+use crate::trapped::Trapped;
 use reports::criterion::HostLimits;
 use reports::runlog::event::HostFacts;
 use std::fmt;
@@ -65,6 +66,8 @@ pub struct Need {
     pub cpus_left: u32,
     /// What its faults hold at once, at most.
     pub held_bytes: u64,
+    /// Calls of its fleet are to fail.
+    pub traps_calls: bool,
     /// The programs that are started. In a name, `{}` is the task's number.
     pub programs: Vec<Commanded>,
 }
@@ -86,6 +89,7 @@ impl Need {
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard())
                 + plan.faults().iter().map(|fault| u64::from(fault.action().processes())).sum::<u64>(),
+            traps_calls: plan.traps_calls(),
             programs: programs_of(plan),
         }
     }
@@ -104,6 +108,7 @@ impl Need {
             private_shm_bytes: self.private_shm_bytes.max(other.private_shm_bytes),
             cpus_left: self.cpus_left.max(other.cpus_left),
             held_bytes: self.held_bytes.max(other.held_bytes),
+            traps_calls: self.traps_calls || other.traps_calls,
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<Commanded> = new.collect();
@@ -192,6 +197,7 @@ impl PreflightError {
 pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     let readings = read::readings(shm_dir);
     let mut capabilities = judge::needed(&readings, need);
+    capabilities.extend(trapped_calls(shm_dir, need));
     capabilities.extend(commands(need));
     capabilities.extend(judge::advisory(&readings));
     capabilities
@@ -233,6 +239,7 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     let readings = read::readings(shm_dir);
     let need = Need::of(plan);
     let mut found = judge::needed(&readings, &need);
+    found.extend(trapped_calls(shm_dir, &need));
     found.extend(commands(&need));
     found.extend(
         judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES),
@@ -244,6 +251,11 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     } else {
         Err(PreflightError { missing })
     }
+}
+
+/// Tried out, where it is needed: no reading says whether the kernel allows it here.
+fn trapped_calls(shm_dir: &Path, need: &Need) -> Option<Capability> {
+    need.traps_calls.then(|| judge::trapped_calls(Trapped::rehearse(shm_dir)))
 }
 
 /// The directory of each program, and if that can be entered, the program.

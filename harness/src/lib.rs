@@ -15,3 +15,4 @@ pub mod scenario;
 pub mod selftest;
 pub mod synthetic;
 pub mod system;
+pub mod trapped;

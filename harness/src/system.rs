@@ -10,6 +10,7 @@
 
 mod activity;
 pub mod fleet;
+mod home;
 mod notice;
 mod order;
 mod spec;
@@ -18,10 +19,12 @@ pub use activity::{Activity, is_stopped};
 pub use coordinator::client::launch::Program;
 pub use coordinator::client::{Beat, HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
+pub use home::{Home, own_program};
 pub use notice::{Notice, Noticed};
 pub use order::{Order, OrderError, Target};
 pub use spec::{FleetSpec, SystemSpec};
 
+use crate::trapped::Trap;
 use coordinator::wire::command as wire;
 pub use reports::runlog::event::LedgerEvidence;
 use reports::runlog::event::{Batches, CoordinatorLedger, LedgerRow, Pool};
@@ -53,23 +56,6 @@ pub trait Launcher: fmt::Debug {
         let _ = count;
         None
     }
-}
-
-/// What a system is given to start from: its program, and where it keeps what belongs to one run.
-#[derive(Debug, Clone)]
-pub struct Home {
-    /// How to start a fleet's supervisor, which is the harness itself: [`own_program`], except in tests.
-    pub program: Program,
-    /// Where fleets keep their shared memory.
-    pub shm_dir: PathBuf,
-    pub run_id: String,
-    /// Gets the stderr of the system's processes.
-    pub stderr: PathBuf,
-}
-
-/// This very program, as the supervisor of a fleet.
-pub fn own_program() -> Program {
-    Program::own(&["coordinator"])
 }
 
 impl SystemSpec {
@@ -184,6 +170,11 @@ pub trait System: fmt::Debug {
     /// more, and must be again what it was.
     fn declare_altered(&mut self, coordinator: u32, is_changed: bool) {
         let _ = (coordinator, is_changed);
+    }
+
+    /// What makes its calls on shared memory fail; nothing if it was not started for that.
+    fn trap(&self) -> Option<&dyn Trap> {
+        None
     }
 
     /// What others have done to the system's own files since the last look, in words; each once.

@@ -5,11 +5,12 @@ use crate::workspace::Outcome;
 use cargo_metadata::Metadata;
 
 /// The only edges between members, beside those of `benches`.
-const EDGES: [(&str, &str); 5] = [
+const EDGES: [(&str, &str); 6] = [
     ("coordinator", GROUND_FLOOR),
     ("harness", "coordinator"),
     ("harness", GROUND_FLOOR),
     ("harness", "reports"),
+    ("harness", "trap"),
     ("reports", GROUND_FLOOR),
 ];
 /// Knows none of the others.
@@ -48,7 +49,7 @@ fn what(from: &str, to: &str) -> String {
         "coordinator" => "the coordinator is of use on its own; let the harness ask it",
         "ci" => "ask its program, as a user would",
         _ => {
-            "the edges are harness -> coordinator, harness -> reports, all three -> notation, benches -> anything"
+            "the edges are harness -> coordinator, harness -> reports, all three -> notation, harness -> trap, benches -> anything"
         }
     };
     format!("`{from}` may not depend on `{to}`; {instead}")
@@ -65,7 +66,7 @@ fn line_of(manifest: &str, dependency: &str) -> usize {
 mod tests {
     use super::*;
 
-    const MEMBERS: [&str; 6] = ["coordinator", "harness", "notation", "reports", "benches", "ci"];
+    const MEMBERS: [&str; 7] = ["coordinator", "harness", "notation", "reports", "trap", "benches", "ci"];
 
     #[test]
     fn the_edges_are_those_of_the_map() {

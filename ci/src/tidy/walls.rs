@@ -115,8 +115,9 @@ pub(super) fn lower_floors_know_nothing_above(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
-/// Where shared memory is mapped and processes are forked; and the bench that does both with the peers' own interfaces.
-const UNSAFE: [&str; 3] = ["coordinator/src/bus", "coordinator/src/process/fork", "benches/peers/src"];
+/// Where shared memory is mapped, processes are forked and system calls are trapped; and the bench that does both with the peers' own interfaces.
+const UNSAFE: [&str; 4] =
+    ["coordinator/src/bus", "coordinator/src/process/fork", "trap/src/kernel", "benches/peers/src"];
 
 pub(super) fn unsafe_stays_in_its_two_places(source: &Source) -> Vec<Finding> {
     if is_in_any(&source.path, &UNSAFE) {
@@ -127,7 +128,7 @@ pub(super) fn unsafe_stays_in_its_two_places(source: &Source) -> Vec<Finding> {
         .iter()
         .filter(|token| token.is_word("unsafe"))
         .map(|token| {
-            let what = "`unsafe` outside coordinator/src/bus/ and coordinator/src/process/fork.rs; \
+            let what = "`unsafe` outside coordinator/src/bus/, coordinator/src/process/fork.rs and trap/src/kernel.rs; \
                         use what they offer, or put the unsafe part there behind a safe function";
             Finding::error(&source.path, token.line, what)
         })
@@ -201,7 +202,10 @@ const FOLLOWS: [[&str; 2]; 2] = [["File", "create"], ["fs", "write"]];
 
 /// Directories are shared with others: what the products make there is new, or refused.
 pub(super) fn files_are_made_anew(source: &Source) -> Vec<Finding> {
-    if !is_in_any(&source.path, &["coordinator/src", "harness/src", "reports/src", "notation/src"]) {
+    if !is_in_any(
+        &source.path,
+        &["coordinator/src", "harness/src", "reports/src", "notation/src", "trap/src"],
+    ) {
         return Vec::new();
     }
     source

@@ -114,6 +114,7 @@ impl Cause {
                 | Self::NoAddressSpace { .. }
                 | Self::NoMemory
                 | Self::GroupLimit { .. }
+                | Self::Other(Errno::IO)
         )
     }
 

@@ -24,7 +24,7 @@ pub const STATUS: i32 = 74;
 /// How a parent describes a process that ended with it.
 pub const IN_WORDS: &str = "its shared memory was truncated or taken away";
 
-/// The exit status of a process that the kernel keeps from a fleet's file for now: read-only, no memory, no descriptors.
+/// The exit status of a process that the kernel keeps from a fleet's file for now: read-only, no memory, no descriptors, an error.
 pub const KEPT_OUT: i32 = 78;
 
 /// The exit status of a process that cannot attach to a fleet's file: a file that is not as its maker left it
@@ -32,6 +32,7 @@ pub const KEPT_OUT: i32 = 78;
 pub fn status_of(error: &BusError) -> i32 {
     match error {
         BusError::Refused { .. } | BusError::Kernel { cause: Cause::Absent, .. } => STATUS,
+        BusError::NoSpace { .. } => KEPT_OUT,
         BusError::Kernel { cause, .. } if cause.may_pass() => KEPT_OUT,
         _ => 20,
     }

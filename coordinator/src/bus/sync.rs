@@ -4,6 +4,8 @@
 mod bug;
 #[cfg(feature = "kill-points")]
 pub mod counted;
+#[cfg(all(feature = "sabotage", not(feature = "kill-points")))]
+mod sabotage;
 
 pub use bug::Bug;
 #[cfg(feature = "kill-points")]
@@ -12,6 +14,8 @@ pub use counted::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, as_std
 #[cfg(not(feature = "kill-points"))]
 pub use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64};
 
+#[cfg(all(feature = "sabotage", not(feature = "kill-points")))]
+pub use sabotage::planted;
 pub use std::hint::spin_loop;
 pub use std::sync::atomic::Ordering;
 
@@ -36,7 +40,7 @@ pub fn as_std(word: &AtomicU32) -> &std::sync::atomic::AtomicU32 {
 }
 
 /// True in a test that planted `bug`; otherwise nothing is left of the question.
-#[cfg(not(feature = "kill-points"))]
+#[cfg(not(any(feature = "kill-points", feature = "sabotage")))]
 #[inline]
 pub const fn planted(_bug: Bug) -> bool {
     false

@@ -15,7 +15,7 @@ use std::ptr;
 
 use super::damage;
 use crate::bus::doorbell::Doorbell;
-use crate::bus::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use crate::bus::sync::{AtomicBool, AtomicPtr, AtomicU32, Bug, Ordering, planted};
 use crate::wire::Usage;
 pub use streams::{close_on_exec, started_without};
 
@@ -179,7 +179,8 @@ fn thread_count() -> Option<i64> {
 
 /// Asks for SIGKILL when `parent` ends; fails if it has ended already.
 fn die_with(parent: Pid) -> nix::Result<()> {
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let signal = (!planted(Bug::ObeysTheDead)).then_some(Signal::SIGKILL);
+    nix::sys::prctl::set_pdeathsig(signal)?;
     if getppid() == parent { Ok(()) } else { Err(nix::Error::ESRCH) }
 }
 

@@ -105,6 +105,9 @@ pub enum Verb {
     /// Act as a process that a fault starts
     #[command(hide = true)]
     Hog(HogArgs),
+    /// Answer system calls of a fleet, which are trapped on standard input, by orders on standard output
+    #[command(hide = true)]
+    AnswerCalls(AnswerCallsArgs),
     /// Wait for the end of a harness, and end what its set-up has left running
     #[command(hide = true)]
     SetupGuard {
@@ -414,6 +417,16 @@ pub struct HogArgs {
     /// Hold so much memory
     #[arg(long)]
     pub bytes: Option<usize>,
+}
+
+/// What makes calls of a fleet fail.
+#[derive(Debug, Clone, Args)]
+pub struct AnswerCallsArgs {
+    /// The thread of the harness that is below the filter itself
+    #[arg(long)]
+    pub probe: u32,
+    /// Where shared memory lies
+    pub dir: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -179,10 +179,15 @@ impl<'a> Faults<'a> {
         }
     }
 
+    /// Undoes it; whether its end is still to be proven. A heal that fails ends the firing as unhealed.
     fn heal(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
         let how = match one.fault.heal(system) {
             Ok(how) => how,
-            Err(why) => format!("tried: {why}"),
+            // What stays of it stays, whatever a look at one effect would show.
+            Err(why) => {
+                self.record(one.number, FaultStepKind::Unhealed, now_ns, why);
+                return false;
+            }
         };
         self.record(one.number, FaultStepKind::Healed, now_ns, how);
         one.stage = Stage::Healing { until_ns: now_ns.saturating_add(nanos(SHOWS_WITHIN)) };

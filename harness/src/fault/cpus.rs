@@ -134,6 +134,9 @@ impl Fault for Cpus {
         let wanted: HashMap<u32, u32> =
             present.iter().map(|(process, before)| (process.pid, before.count())).collect();
         let processes: Vec<Process> = present.into_iter().map(|(process, _)| process).collect();
+        if processes.is_empty() && !self.processes().is_empty() {
+            return Look::Shown("no process is left that had them".to_owned());
+        }
         every(&processes, "Cpus_allowed_list in /proc", |process| {
             // One that has ended since is no process any more.
             let shown = match shown(process) {

@@ -128,6 +128,9 @@ impl Fault for Limit {
         let wanted: HashMap<u32, Option<u64>> =
             present.iter().map(|(process, limit)| (process.pid, limit.current)).collect();
         let processes: Vec<Process> = present.into_iter().map(|(process, _)| process).collect();
+        if processes.is_empty() && !self.processes().is_empty() {
+            return Look::Shown("no process is left that had it".to_owned());
+        }
         every(&processes, "/proc/PID/limits", |process| {
             // One that has ended since has no limit any more.
             let shown = match self.shown(process) {

@@ -137,8 +137,10 @@ impl Fault for Shm {
             }
         };
         done.map_err(|error| {
-            // What was made of it is taken back.
-            let _ = self.remove_fillers();
+            // What was made of it is taken back; what was there already is another firing's.
+            if error.kind() != std::io::ErrorKind::AlreadyExists {
+                let _ = self.remove_fillers();
+            }
             format!("{dir}: {error}")
         })
     }
@@ -186,6 +188,11 @@ impl Fault for Shm {
     fn prove_healed(&self, _: &dyn System) -> Look {
         if let (ShmFault::Limit(_), Some(before)) = (self.what, self.before) {
             return self.has_size(before);
+        }
+        // Of one that is not full, a probe shows nothing.
+        let fills = matches!(self.what, ShmFault::Fill(_) | ShmFault::Inodes);
+        if fills && self.filler().symlink_metadata().is_ok() {
+            return Look::NotYet(format!("{FILLER} is still there"));
         }
         match self.probe() {
             Ok(()) => Look::Shown(format!("a probe of {PROBE} can be created and filled")),

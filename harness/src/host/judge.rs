@@ -8,6 +8,7 @@ use super::{Capability, Need, Status};
 use crate::fault::RESERVE_BYTES;
 use crate::private_shm::REMEDY;
 use crate::scenario::unit::bytes_text;
+use crate::trapped::{self, TrapError};
 use coordinator::client::UserProcesses;
 use std::io;
 
@@ -159,6 +160,15 @@ fn private_shm(readings: &Readings) -> Capability {
         ok(PRIVATE_SHM, "in a user namespace".to_owned())
     } else {
         missing(PRIVATE_SHM, "this user may not mount, and has no user namespaces".to_owned(), REMEDY)
+    }
+}
+
+/// System calls of the fleet that another process answers.
+pub(super) fn trapped_calls(tried: Result<(), TrapError>) -> Capability {
+    const NAME: &str = "calls that fail";
+    match tried {
+        Ok(()) => ok(NAME, "a probe below a seccomp filter fails as it is told to".to_owned()),
+        Err(error) => missing(NAME, error.to_string(), trapped::REMEDY),
     }
 }
 

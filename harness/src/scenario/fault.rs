@@ -23,15 +23,15 @@ use reports::facts::STEADY_NS;
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
-pub use action::{Action, Part, Resource, SegmentFault, ShmFault};
+pub use action::{Action, CallError, Part, Resource, SegmentFault, ShmFault, Which};
 pub use calendar::{Calendar, Firing, Hold};
 use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
 pub(super) use keys::TABLE;
 use keys::{
-    APART, AT, COUNT, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, PART, PICK, Pick,
-    RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH, PART,
+    PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 pub use words::Overwrite;
 
@@ -62,6 +62,9 @@ pub(super) struct RawFault {
     hogs: Given<u32>,
     nice: Given<u32>,
     memory: Given<u64>,
+    error: Given<CallError>,
+    rate: Given<f64>,
+    nth: Given<u32>,
 }
 
 impl RawFault {
@@ -177,6 +180,9 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         hogs: fields.given(&HOGS, found),
         nice: fields.given(&NICE, found),
         memory: fields.given(&MEMORY, found),
+        error: fields.given(&ERROR, found),
+        rate: fields.given(&RATE, found),
+        nth: fields.given(&NTH, found),
     };
     entries.iter().map(one).collect()
 }
@@ -207,6 +213,17 @@ pub(super) fn check(
     raw.into_iter().filter_map(|fault| check_one(fault, load, fleet, found)).collect()
 }
 
+/// Whether coordinators are to die while a fault lasts.
+fn meets_a_death(fault: usize, faults: &[Fault], calendar: &Calendar) -> bool {
+    let ends = |firing: &&Firing| {
+        let of = &faults[firing.fault];
+        of.action.kind().ends_targets() && of.role == Some(FaultRole::Coordinator)
+    };
+    let deaths: Vec<Duration> = calendar.firings().iter().filter(ends).map(|firing| firing.at).collect();
+    let mut own = calendar.firings().iter().filter(|firing| firing.fault == fault);
+    own.any(|own| deaths.iter().any(|death| (own.at..own.ends()).contains(death)))
+}
+
 /// What a reader should know: recovery is judged by what follows, and what is destroyed cannot be read.
 pub(super) fn notes(faults: &[Fault], calendar: &Calendar, load: Duration) -> Vec<String> {
     let steady = Duration::from_nanos(STEADY_NS);
@@ -218,6 +235,11 @@ pub(super) fn notes(faults: &[Fault], calendar: &Calendar, load: Duration) -> Ve
                 "the fault `{name}` destroys the ledger of a coordinator, which does not come back: the run is INCONCLUSIVE at best, and recovery from it has no value"
             ));
             continue;
+        }
+        if fault.action.kind().is_of_calls() && !meets_a_death(index, faults, calendar) {
+            notes.push(format!(
+                "no coordinator is killed while the fault `{name}` lasts: a fleet that has its memory mapped makes hardly a call that could fail"
+            ));
         }
         let firings = calendar.firings().iter().filter(|firing| firing.fault == index);
         let Some(last) = firings.map(Firing::ends).max().filter(|last| *last + steady > load) else {

@@ -311,6 +311,11 @@ impl Plan {
         self.scenario.private_shm
     }
 
+    /// Whether calls of the fleet are to fail, so that it must be started below a filter.
+    pub fn traps_calls(&self) -> bool {
+        self.faults().iter().any(|fault| fault.action().kind().is_of_calls())
+    }
+
     /// When each fault fires, and into which places.
     pub fn calendar(&self) -> &Calendar {
         &self.calendar

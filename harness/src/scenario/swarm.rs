@@ -27,7 +27,7 @@ const REST_MS: u64 = 500;
 const SHORTEST_MS: u64 = 300;
 
 /// Kinds that are drawn if nothing else is asked for. A fleet loses what `segment-truncate` and `segment-scribble` destroy, and is
-/// to: these are drawn by name alone.
+/// to: these are drawn by name alone, and so is `shm-errors`, for which a fleet is started below a filter.
 pub const KINDS: [FaultKind; 12] = [
     FaultKind::Kill,
     FaultKind::Stop,
@@ -235,6 +235,7 @@ fn one(
         FaultKind::ShmLimit => format!("size = \"{}B\"\n", fleet.shm_bytes.max(32 << 20)),
         FaultKind::CpuHogs => format!("hogs = {}\n", random.random_range(1..=4)),
         FaultKind::Memory => "memory = \"64MiB\"\n".to_owned(),
+        FaultKind::ShmErrors => "error = \"EIO\"\nrate = \"30%\"\n".to_owned(),
         _ => String::new(),
     };
     let name = format!("swarm-{number}-{}", kind.name());

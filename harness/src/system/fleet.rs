@@ -4,13 +4,16 @@
 //! CLOCK_MONOTONIC, into times on the run's clock, and the fleet's words into the types of [`super`].
 
 mod busy;
+mod offset;
 mod sent;
+mod start;
 mod words;
 
 use super::{
     Beat, Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed,
     Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, Stray, System, Task,
 };
+use crate::trapped::{Trap, Trapped};
 use busy::Busy;
 use coordinator::client::events::Follower;
 use coordinator::client::launch::{self, Fleet};
@@ -18,18 +21,13 @@ use coordinator::client::operator::OperatorLock;
 use coordinator::client::{
     Address, Client, Event as Got, SendError, Surplus, Task as Body, Terms, WorkerRef, now_ns,
 };
+use offset::Offset;
 use reports::runlog::event::{CoordinatorLedger, Pool};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use rustix::time::{ClockId, clock_gettime};
 use sent::Sent;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Readings of both clocks that took no longer than this are used; three readings take a tenth of it.
-const READING_MAX_NS: u64 = 2_000;
-/// After so many readings the best of them is used.
-const READINGS_MAX: u32 = 4;
 
 /// How long an order waits for an operator at a terminal to finish.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(1);
@@ -61,13 +59,8 @@ impl Launcher for FleetLauncher {
     fn launch(&self, zero_ns: i64, cancelled: &dyn Fn() -> bool) -> Result<Box<dyn System>, LaunchError> {
         // A run ends with a verdict, also on a fleet that has lost a region.
         coordinator::client::outlive_regions();
-        let Home { program, shm_dir, run_id, stderr } = &self.home;
-        let FleetSpec { shape, policy } = &self.spec;
-        let launched = launch::launch(program, shm_dir, run_id, (shape, policy), Some(stderr), cancelled);
-        let mut fleet = launched.map_err(|error| match error {
-            launch::LaunchError::Cancelled => LaunchError::Cancelled,
-            error => LaunchError::Failed(error.to_string()),
-        })?;
+        let Home { shm_dir, run_id, .. } = &self.home;
+        let (mut fleet, trapped) = start::start(&self.home, self.spec, cancelled)?;
         tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
         let attached =
             Client::attach(fleet.dir()).and_then(|client| Ok((client, Follower::attach(fleet.dir())?)));
@@ -82,6 +75,7 @@ impl Launcher for FleetLauncher {
             client,
             dir: fleet.dir().to_owned(),
             fleet,
+            trapped,
             shm_dir: shm_dir.clone(),
             run_id: run_id.clone(),
             zero_ns,
@@ -101,6 +95,8 @@ impl Launcher for FleetLauncher {
 struct RunningFleet {
     client: Client,
     fleet: Fleet,
+    /// What it was started below, which outlives it.
+    trapped: Option<Trapped>,
     dir: PathBuf,
     shm_dir: PathBuf,
     run_id: String,
@@ -125,36 +121,6 @@ struct RunningFleet {
 impl std::fmt::Debug for RunningFleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RunningFleet").field("fleet", &self.fleet).finish_non_exhaustive()
-    }
-}
-
-/// How far a time on CLOCK_MONOTONIC is from one on the run's clock, ns.
-#[derive(Debug, Clone, Copy)]
-struct Offset(i128);
-
-impl Offset {
-    /// The two clocks drift apart only while the machine is suspended, so that this is taken anew with each poll.
-    fn now(zero_ns: i64) -> Self {
-        // This thread may have to wait between two readings: the pair that took the least time is the truest.
-        let pair = || {
-            let (before, boot, after) = (now_ns(), clock_gettime(ClockId::Boottime), now_ns());
-            let boot_ns = i128::from(boot.tv_sec) * 1_000_000_000 + i128::from(boot.tv_nsec);
-            // From the earlier reading: an error makes times later, and the fleet no faster than it is.
-            (after.saturating_sub(before), boot_ns - i128::from(zero_ns) - i128::from(before))
-        };
-        let mut best = pair();
-        for _ in 1..READINGS_MAX {
-            if best.0 <= READING_MAX_NS {
-                break;
-            }
-            best = best.min(pair());
-        }
-        Self(best.1)
-    }
-
-    /// What lies before the start of the run counts as its start.
-    fn to_run_ns(self, monotonic_ns: u64) -> u64 {
-        u64::try_from(i128::from(monotonic_ns) + self.0).unwrap_or(0)
     }
 }
 
@@ -344,6 +310,10 @@ impl System for RunningFleet {
         self.fleet.declare_altered(coordinator, is_changed);
     }
 
+    fn trap(&self) -> Option<&dyn Trap> {
+        self.trapped.as_ref().map(|trapped| trapped as &dyn Trap)
+    }
+
     fn altered(&mut self) -> Vec<String> {
         let found = self.fleet.altered();
         self.altered.extend_from_slice(&found);
@@ -354,7 +324,9 @@ impl System for RunningFleet {
         let offset = Offset::now(self.zero_ns);
         // What a dead supervisor has left is this process's to reap.
         self.fleet.poll_ended();
-        match self.follower.poll() {
+        let lost = self.trapped.as_ref().and_then(Trapped::lost).map(Noticed::Unread);
+        let lost = lost.map(|what| now(what, offset));
+        let told = match self.follower.poll() {
             Ok(seen) => {
                 let mut notices: Vec<Notice> = seen
                     .iter()
@@ -367,9 +339,10 @@ impl System for RunningFleet {
             Err(error) => {
                 self.unread = true;
                 let what = Noticed::Unread(format!("the fleet's events cannot be read: {error}"));
-                vec![Notice { at_ns: offset.to_run_ns(now_ns()), place: PlaceId::Supervisor, what }]
+                vec![now(what, offset)]
             }
-        }
+        };
+        told.into_iter().chain(lost).collect()
     }
 
     fn stop(&mut self, mode: StopMode) -> Stopped {
@@ -431,6 +404,11 @@ impl RunningFleet {
     }
 }
 
+/// Of the whole fleet.
+fn now(what: Noticed, offset: Offset) -> Notice {
+    Notice { at_ns: offset.to_run_ns(now_ns()), place: PlaceId::Supervisor, what }
+}
+
 /// Sends a signal to that very process or to none.
 fn send(process: &Process, signal: Signal) -> Result<(), OrderError> {
     let (place, pid) = (process.place, process.pid);
@@ -453,14 +431,6 @@ mod tests {
     use super::*;
     use crate::system::{Identity, Life};
 
-    #[test]
-    fn times_of_the_fleet_are_times_of_the_run() {
-        let boot = clock_gettime(ClockId::Boottime);
-        let zero_ns = boot.tv_sec * 1_000_000_000 + boot.tv_nsec;
-        let times: Vec<_> = (0..100).map(|_| Offset::now(zero_ns).to_run_ns(now_ns())).collect();
-        assert!(times[99] < 60_000_000_000, "{times:?}");
-        assert_eq!(Offset::now(zero_ns).to_run_ns(0), 0, "before the run");
-    }
     /// Another program as the process of a place.
     fn other() -> (std::process::Child, Process) {
         let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();

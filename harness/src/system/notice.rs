@@ -34,6 +34,6 @@ pub enum Noticed {
     /// A process of the system that has no place in it (its guard, a spare) ended, and nothing had asked it to. Its name,
     /// its pid (0 if that is not known), and how it ended, in words.
     HelperDied { name: &'static str, pid: u32, how: String },
-    /// In words: why there may have been more notices.
+    /// In words: why there may have been more notices, or why what happens may not be the system's own doing.
     Unread(String),
 }

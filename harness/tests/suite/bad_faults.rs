@@ -56,3 +56,32 @@ fn a_moment_is_one_that_the_targets_can_be_at_and_has_time_to_come() {
         assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
     }
 }
+
+#[test]
+fn errors_of_calls_say_how_the_calls_fail_and_which_of_them() {
+    let errors = "kind = \"shm-errors\"\nfor = \"2s\"\nerror = \"EIO\"";
+    for (keys, wanted) in [
+        (errors.to_owned(), "`fault.x.rate` is missing: `kind = \"shm-errors\"` needs it"),
+        (errors.to_owned(), "or `nth = 3`"),
+        (format!("{errors}\nrate = \"30%\"\nnth = 3"), "`fault.x.rate` and `nth` both say which calls fail"),
+        (format!("{errors}\nrate = \"0.5%\""), "`fault.x.rate` is less than 1 %, and may hit no call"),
+        (format!("{errors}\nrate = \"101%\""), "`fault.x.rate` cannot be \"101%\""),
+        (format!("{errors}\nnth = 0"), "`fault.x.nth` must be from 1 to 1000, not 0"),
+        (
+            format!("{errors}\nnth = 3\nrole = \"worker\""),
+            "`fault.role` does not apply to `kind = \"shm-errors\"`",
+        ),
+        (errors.replace("EIO", "EACCES") + "\nnth = 3", "`fault.x.error`"),
+        (errors.replace("\nerror = \"EIO\"", "\nnth = 3"), "`fault.x.error` is missing"),
+        (
+            "kind = \"kill\"\nrole = \"worker\"\nnth = 3".to_owned(),
+            "`fault.nth` does not apply to `kind = \"kill\"`",
+        ),
+    ] {
+        let said = with(&keys, "5m");
+        assert!(said.contains(wanted), "{keys}: {said}");
+    }
+    for which in ["rate = \"1%\"", "rate = \"100%\"", "nth = 1", "nth = 1000"] {
+        assert_eq!(with(&format!("{errors}\n{which}"), "5m"), "no mistake\n", "{which}");
+    }
+}

@@ -276,6 +276,7 @@ fn a_declared_pause_explains_its_own_stop_and_must_be_shown_to_be_over() {
     for (rest, why) in [
         (vec![], "was never shown to be healed"),
         (vec![(AT + SECOND, Healed), (AT + 3 * SECOND, Unhealed)], "is unhealed: was seen"),
+        (vec![(AT + SECOND, Unhealed)], "is unhealed: was seen"),
     ] {
         let judgement = paused("recovery.time max < 1s", &[begun.to_vec(), rest].concat()).judge();
         assert_eq!(judgement.verdict, Verdict::Inconclusive, "{judgement:#?}");

@@ -1,6 +1,8 @@
 //! What the handler does, in processes of their own.
 
 use super::*;
+use crate::bus::error::MAP;
+use rustix::io::Errno;
 
 #[test]
 fn numbers_and_text_without_an_allocation_read_as_usual() {
@@ -133,4 +135,16 @@ fn a_fault_of_ours_is_reported_and_any_other_goes_to_the_previous_handler() {
     assert_eq!(meet("outlived"), (Some(6), None, false));
     assert_eq!(meet("outlived-control").0, Some(STATUS));
     assert_eq!(meet("sent"), meet("sent-without-us"));
+}
+
+#[test]
+fn an_error_that_may_pass_keeps_a_process_out_and_one_that_does_not_ends_its_place() {
+    let path = Path::new("/nowhere/c0");
+    for errno in [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::NOMEM, Errno::ROFS] {
+        for what in ["open it", MAP] {
+            assert_eq!(status_of(&BusError::kernel(path, what, 0, errno)), KEPT_OUT, "{errno}: {what}");
+        }
+    }
+    assert_eq!(status_of(&BusError::io(path, "open it", Errno::NOENT)), STATUS);
+    assert_eq!(status_of(&BusError::io(path, "open it", Errno::ACCESS)), 20);
 }

@@ -136,6 +136,28 @@ impl Producer {
 
     #[inline]
     fn stage(&mut self, kind: u32, len: usize) {
+        if planted(Bug::LosesRecord) {
+            return;
+        }
+        if planted(Bug::DelaysRecord) {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+        if planted(Bug::ChangesRecord) {
+            let word = &self.ring.words(self.next)[len.div_ceil(8)];
+            word.store(word.load(Ordering::Relaxed) ^ 1 << (8 * ((len.max(1) - 1) % 8)), Ordering::Relaxed);
+        }
+        self.stage_as_it_is(kind, len);
+        if planted(Bug::DoublesRecord) && self.has_room(self.reserved) {
+            let (from, to) = (self.ring.words(self.next - 1), self.ring.words(self.next));
+            for (from, to) in from.iter().zip(to).skip(1) {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            self.stage_as_it_is(kind, len);
+        }
+    }
+
+    #[inline]
+    fn stage_as_it_is(&mut self, kind: u32, len: usize) {
         assert!((1..=KIND_MAX).contains(&kind), "kinds are 1 to {KIND_MAX}, not {kind}");
         let word = Word::new(self.next, self.epoch, kind, len);
         if self.next == self.published {
@@ -182,7 +204,7 @@ impl Producer {
     /// ([`super::super::doorbell::Doorbell::ring`] has one).
     #[inline]
     pub fn is_fenced(&self) -> bool {
-        if planted(Bug::NoFence) {
+        if planted(Bug::NoFence) || planted(Bug::ObeysTheDead) {
             return false;
         }
         self.ring.header.tail.holder.load(Ordering::Acquire) != self.holder

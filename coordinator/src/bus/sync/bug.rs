@@ -26,4 +26,14 @@ pub enum Bug {
     AcknowledgeBeforeTable = 10,
     /// A successor decides about leases before it has taken what the dead workers had published.
     LeasesBeforeAnswers = 11,
+    /// A record is not staged, and its writer does not find out.
+    LosesRecord = 12,
+    /// A record is staged twice.
+    DoublesRecord = 13,
+    /// A record, and what follows it, is staged a second late.
+    DelaysRecord = 14,
+    /// The last byte of a record is another one.
+    ChangesRecord = 15,
+    /// Workers outlive their coordinator, and its successor believes what they say.
+    ObeysTheDead = 16,
 }

@@ -137,7 +137,11 @@ fn wait_for_predecessors_workers(region: Region) {
             pid: cell.pid.load(Ordering::Acquire),
             start_ticks: cell.start_ticks.load(Ordering::Relaxed),
         };
-        while worker.pid != 0 && !worker.is_gone() && worker.parent() == Some(supervisor) {
+        while !planted(Bug::ObeysTheDead)
+            && worker.pid != 0
+            && !worker.is_gone()
+            && worker.parent() == Some(supervisor)
+        {
             std::thread::sleep(LOOK_AGAIN);
         }
     }

@@ -5,7 +5,7 @@ use super::places::{Duty, PlaceState};
 use crate::bus::events::{EventKind, Helper, SELF};
 use crate::bus::fault;
 use crate::bus::slot::Life;
-use crate::bus::sync::Ordering;
+use crate::bus::sync::{Bug, Ordering, planted};
 use crate::client::operator::OperatorLock;
 use crate::config::Failover;
 use crate::os::clock::now_ns;
@@ -40,7 +40,7 @@ impl Supervisor {
             orphans |= !how.is_orderly();
             self.ended(at, how, stopping);
         }
-        if orphans && !stopping {
+        if orphans && !stopping && !planted(Bug::ObeysTheDead) {
             self.end_orphans();
         }
         for at in 0..self.places.len() {
@@ -211,6 +211,6 @@ impl Supervisor {
     /// No process of the last coordinator here is left.
     fn is_vacant(&self, at: usize) -> bool {
         let Some(process) = &self.places[at].process else { return true };
-        process.group_is_gone()
+        planted(Bug::ObeysTheDead) || process.group_is_gone()
     }
 }

@@ -3,6 +3,7 @@
 //! Time passes only while the engine waits, and jumps to the next scripted moment: minutes take milliseconds.
 
 mod launcher;
+mod obeys;
 
 use crate::engine::clock::Clock;
 use crate::engine::load::INDEX_BITS;
@@ -11,7 +12,9 @@ use crate::system::{
     Order, OrderError, Outcome, PlaceId, Presence, Process, Recipient, Refused, StopMode, Stopped, Stray,
     System, Target, Task,
 };
+use crate::trapped::Trap;
 pub use launcher::FakeLauncher;
+pub use obeys::Obeys;
 use reports::runlog::event::LedgerRow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -91,21 +94,10 @@ pub struct Fake {
     obeys: Obeys,
     /// Where its coordinator has a region.
     pub segments: Option<PathBuf>,
+    /// What makes its calls fail.
+    pub trap: Option<Box<dyn Trap>>,
     /// What it finds overwritten when it is stopped.
     pub finds: Option<Box<dyn Fn(u64) -> Vec<Notice>>>,
-}
-
-/// What becomes of orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Obeys {
-    /// They are carried out; who is killed has a successor after 100 ms.
-    All,
-    /// They are taken, and nothing happens.
-    Nothing,
-    /// What is paused stays paused.
-    NoContinue,
-    /// The first kill is carried out, and every other one is refused.
-    OneKill,
 }
 
 impl fmt::Debug for Fake {
@@ -134,6 +126,7 @@ impl Fake {
             obeys: Obeys::All,
             turn: 0,
             segments: None,
+            trap: None,
             finds: None,
         };
         let places = [PlaceId::Supervisor, PlaceId::Coordinator(0)];
@@ -468,10 +461,18 @@ impl System for Fake {
                 let back_ns = self.clock.now_ns() + 100_000_000;
                 self.push(back_ns, Happening::Action(Box::new(move |fake| fake.replace(place))));
             }
+            (Order::Continue(_), Obeys::RefusesContinue) => {
+                self.stopped.remove(&process.identity());
+                return Err(OrderError::Refused(place, process.pid, "Input/output error".to_owned()));
+            }
             (Order::Pause(_), _) => drop(self.stopped.insert(process.identity())),
             (_, _) => drop(self.stopped.remove(&process.identity())),
         }
         Ok(vec![process])
+    }
+
+    fn trap(&self) -> Option<&dyn Trap> {
+        self.trap.as_deref()
     }
 
     fn notices(&mut self) -> Vec<Notice> {

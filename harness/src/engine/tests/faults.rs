@@ -81,6 +81,15 @@ fn a_pause_is_healed_on_time_and_a_heal_that_does_nothing_is_unhealed() {
 }
 
 #[test]
+fn a_heal_that_fails_is_unhealed_even_if_the_effect_does_not_show_any_more() {
+    let (done, verdict) = run(PAUSE, Obeys::RefusesContinue);
+    let steps = done.all(|event| if let Event::Fault(step) = event { Some(step) } else { None });
+    let kinds: Vec<_> = steps.iter().map(|step| step.step).collect();
+    assert_eq!((&kinds[..], verdict), (&[Injected, Proven, Unhealed][..], Verdict::Inconclusive));
+    assert!(steps[2].how.contains("Input/output error"), "{}", steps[2].how);
+}
+
+#[test]
 fn a_fault_in_a_place_without_a_process_is_not_injected() {
     let fault =
         "kind = \"kill\"\nrole = \"worker\"\nshare = \"100%\"\nat = \"2s\"\nevery = \"50ms\"\ntimes = 2";

@@ -15,6 +15,7 @@ const NEED: Need = Need {
     private_shm_bytes: None,
     cpus_left: 0,
     held_bytes: 0,
+    traps_calls: false,
     programs: Vec::new(),
 };
 

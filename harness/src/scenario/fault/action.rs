@@ -36,6 +36,36 @@ pub enum ShmFault {
     ReadOnly,
 }
 
+/// How a call on shared memory fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallError {
+    NoSpace,
+    Io,
+    Descriptors,
+    NoMemory,
+}
+
+impl CallError {
+    /// As `errno(3)` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSpace => "ENOSPC",
+            Self::Io => "EIO",
+            Self::Descriptors => "EMFILE",
+            Self::NoMemory => "ENOMEM",
+        }
+    }
+}
+
+/// Which of the calls on shared memory fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Which {
+    /// A share of them, 0 to 1, drawn from the run's seed.
+    Rate(f64),
+    /// Every n-th.
+    Nth(u32),
+}
+
 /// A part of a coordinator's region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -95,6 +125,11 @@ pub enum Action {
     },
     Shm(ShmFault),
     Segment(SegmentFault),
+    /// Calls on shared memory fail.
+    ShmErrors {
+        error: CallError,
+        which: Which,
+    },
     /// So many processes that use a processor each, if they get it.
     CpuHogs {
         hogs: u32,
@@ -123,6 +158,7 @@ impl Action {
             Self::Shm(ShmFault::Fill(_)) => FaultKind::ShmFill,
             Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
             Self::Shm(ShmFault::ReadOnly) => FaultKind::ShmReadOnly,
+            Self::ShmErrors { .. } => FaultKind::ShmErrors,
             Self::CpuHogs { .. } => FaultKind::CpuHogs,
             Self::Memory { .. } => FaultKind::Memory,
             Self::Segment(SegmentFault::Unlink) => FaultKind::SegmentUnlink,
@@ -135,7 +171,8 @@ impl Action {
     pub fn processes(self) -> u32 {
         match self {
             Self::CpuHogs { hogs, .. } => hogs,
-            Self::Memory { .. } => 1,
+            // The process that answers the calls.
+            Self::Memory { .. } | Self::ShmErrors { .. } => 1,
             _ => 0,
         }
     }
@@ -162,6 +199,15 @@ impl Action {
             Self::Shm(ShmFault::Fill(share)) => format!("/dev/shm filled to {} %", share * 100.0),
             Self::Shm(ShmFault::Inodes) => "/dev/shm without a free inode".to_owned(),
             Self::Shm(ShmFault::ReadOnly) => "/dev/shm read-only".to_owned(),
+            Self::ShmErrors { error, which: Which::Rate(rate) } => {
+                format!("{} for {} % of the calls on shared memory", error.name(), rate * 100.0)
+            }
+            Self::ShmErrors { error, which: Which::Nth(1) } => {
+                format!("{} for every call on shared memory", error.name())
+            }
+            Self::ShmErrors { error, which: Which::Nth(nth) } => {
+                format!("{} for one in {nth} calls on shared memory", error.name())
+            }
             Self::CpuHogs { hogs: 1, nice } => format!("one busy process beside the fleet{}", niceness(nice)),
             Self::CpuHogs { hogs, nice } => {
                 format!("{hogs} busy processes beside the fleet{}", niceness(nice))

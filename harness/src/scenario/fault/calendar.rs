@@ -49,6 +49,8 @@ pub struct Firing {
     pub targets: Vec<PlaceId>,
     /// What is written into their memory.
     pub words: Vec<Overwrite>,
+    /// Of what is drawn while it lasts.
+    pub seed: u64,
 }
 
 impl Firing {
@@ -76,10 +78,11 @@ impl Calendar {
             for number in 0..times(fault, load) {
                 let at = first + fault.every.unwrap_or_default() * number;
                 let targets = choose(fault, shape, &mut random, &mut turn);
-                let mut fire = |at, targets: Vec<PlaceId>| {
+                let mut fire = |at: Duration, targets: Vec<PlaceId>| {
                     let words = overwrites(fault, shape, &targets, &mut drawn);
+                    let seed = seed::child(root, &format!("fault/{}/{}", fault.name, at.as_nanos()));
                     let (hold, lasts) = (fault.hold, fault.lasts);
-                    firings.push(Firing { fault: index, at, hold, lasts, targets, words });
+                    firings.push(Firing { fault: index, at, hold, lasts, targets, words, seed });
                 };
                 if fault.apart.is_zero() {
                     fire(at, targets);

@@ -2,10 +2,10 @@
 
 use super::calendar::{DRAWN_MAX, times};
 use super::keys::{
-    APART, COUNT, CPUS_MAX, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, PART, PICK, Pick,
-    RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
+    APART, COUNT, CPUS_MAX, ERROR, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, NTH, PART, PICK,
+    Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
 };
-use super::{Action, At, Fault, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault};
+use super::{Action, At, Fault, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
 use crate::scenario::mistake::Mistake;
@@ -161,6 +161,9 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.nice.key, NICE.name, kind == FaultKind::CpuHogs),
         (raw.memory.key, MEMORY.name, kind == FaultKind::Memory),
         (raw.words.key, WORDS.name, kind == FaultKind::SegmentScribble),
+        (raw.error.key, ERROR.name, kind.is_of_calls()),
+        (raw.rate.key, RATE.name, kind.is_of_calls()),
+        (raw.nth.key, NTH.name, kind.is_of_calls()),
     ] {
         if let Some(origin) = key.filter(|_| !applies) {
             let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());
@@ -177,6 +180,31 @@ fn check_cpus(to: &Sited<u64>, found: &mut Vec<Mistake>) -> Option<u32> {
         to.reject(found, message, "such as 1");
     }
     count
+}
+
+/// Which calls fail: a share of them, or every n-th.
+fn check_which(raw: &RawFault, needs: &str, found: &mut Vec<Mistake>) -> Option<Which> {
+    match (&raw.rate.value, &raw.nth.value) {
+        (Some(rate), Some(_)) => {
+            let message = format!("`{}` and `nth` both say which calls fail", rate.path);
+            rate.reject(found, message, "leave one of them out");
+            None
+        }
+        (Some(rate), None) if rate.value < RATE_MIN => {
+            let message = format!("`{}` is less than {} %, and may hit no call", rate.path, RATE_MIN * 100.0);
+            rate.reject(found, message, "write a share from \"1%\" to \"100%\"");
+            None
+        }
+        (Some(rate), None) => Some(Which::Rate(rate.value)),
+        (None, Some(nth)) => Some(Which::Nth(nth.value)),
+        (None, None) => {
+            // One that cannot be read is a mistake already.
+            if raw.rate.key.is_none() && raw.nth.key.is_none() {
+                raw.rate.require(needs, ", or `nth = 3`", found);
+            }
+            None
+        }
+    }
 }
 
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
@@ -197,6 +225,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::ShmFill => raw.fill.require(&needs, "", found),
         FaultKind::CpuHogs => raw.hogs.require(&needs, "", found),
         FaultKind::Memory => raw.memory.require(&needs, "", found),
+        FaultKind::ShmErrors => raw.error.require(&needs, "", found),
         FaultKind::Kill
         | FaultKind::Stop
         | FaultKind::Pause
@@ -206,6 +235,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         | FaultKind::SegmentTruncate
         | FaultKind::SegmentScribble => {}
     }
+    let which = kind.is_of_calls().then(|| check_which(raw, &needs, found)).flatten();
     if kind.is_healed() {
         raw.lasts.value.as_ref()?;
     }
@@ -221,6 +251,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         FaultKind::ShmFill => Action::Shm(ShmFault::Fill(raw.fill.value.as_ref()?.value)),
         FaultKind::ShmInodes => Action::Shm(ShmFault::Inodes),
         FaultKind::ShmReadOnly => Action::Shm(ShmFault::ReadOnly),
+        FaultKind::ShmErrors => Action::ShmErrors { error: raw.error.value.as_ref()?.value, which: which? },
         FaultKind::CpuHogs => Action::CpuHogs {
             hogs: raw.hogs.value.as_ref()?.value,
             nice: raw.nice.value.as_ref().map_or(0, |nice| nice.value),

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: which of them a kind needs and which it does not take, in `check` and `rules`.
 
-use super::action::{Part, Resource};
+use super::action::{CallError, Part, Resource};
 use super::form::{Moment, Share};
 use super::rules;
 use crate::scenario::form::{Count, Name, Size, Span, Whole, Word, Words};
@@ -17,6 +17,10 @@ pub(super) const LIMITED_MAX: u32 = 1 << 20;
 pub(super) const HOGS_MAX: u32 = 256;
 /// Of one target, at once.
 pub(super) const WORDS_MAX: u32 = 1024;
+/// Rarer, neither the fleet nor the probe would meet one within seconds.
+pub(super) const RATE_MIN: f64 = 0.01;
+/// The same.
+pub(super) const NTH_MAX: u32 = 1000;
 /// More than any host has.
 pub(super) const CPUS_MAX: u32 = 1 << 16;
 
@@ -29,7 +33,7 @@ pub(in crate::scenario) static TABLE: Table = Table {
     repeated: true,
     keys: &[
         &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &MOMENT, &WITHIN, &EVERY, &TIMES, &APART, &FOR,
-        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY,
+        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY, &ERROR, &RATE, &NTH,
     ],
     anew: None,
     rules: Some(rules::rules),
@@ -83,6 +87,11 @@ pub(super) static KIND: Key<Words<FaultKind>> = Key {
                 text: "shm-read-only",
                 value: FaultKind::ShmReadOnly,
                 says: "`/dev/shm` read-only, and writable after `for`",
+            },
+            Word {
+                text: "shm-errors",
+                value: FaultKind::ShmErrors,
+                says: "some calls on shared memory fail with `error`, and none after `for`",
             },
             Word {
                 text: "segment-unlink",
@@ -320,4 +329,33 @@ pub(super) static MEMORY: Key<Size> = Key {
     form: Size { least: 1 << 20, most: 1 << 31 },
     presence: Presence::RequiredBy { example: "\"256MiB\"", who: "`kind = \"memory\"`" },
     says: "Memory: how much is held. What the host cannot give is refused before the start.",
+};
+
+pub(super) static ERROR: Key<Words<CallError>> = Key {
+    name: "error",
+    form: Words {
+        definition: "FaultError",
+        words: &[
+            Word { text: "ENOSPC", value: CallError::NoSpace, says: "no space left" },
+            Word { text: "EIO", value: CallError::Io, says: "an error of input or output" },
+            Word { text: "EMFILE", value: CallError::Descriptors, says: "too many open files" },
+            Word { text: "ENOMEM", value: CallError::NoMemory, says: "no memory" },
+        ],
+    },
+    presence: Presence::RequiredBy { example: "\"ENOSPC\"", who: "`kind = \"shm-errors\"`" },
+    says: "Errors: how the calls fail.",
+};
+
+pub(super) static RATE: Key<Share> = Key {
+    name: "rate",
+    form: Share,
+    presence: Presence::Optional("`nth`, and one of them is needed by `kind = \"shm-errors\"`"),
+    says: "Errors: this share of the fleet's calls on shared memory, drawn from the run's seed; at least `\"1%\"`.",
+};
+
+pub(super) static NTH: Key<Count> = Key {
+    name: "nth",
+    form: Count { max: NTH_MAX, things: "calls, of which the last fails" },
+    presence: Presence::Optional("`rate`"),
+    says: "Errors: every n-th of these calls.",
 };

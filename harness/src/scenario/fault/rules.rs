@@ -1,8 +1,8 @@
 //! Which keys each kind of fault takes, for the JSON Schema.
 
 use super::keys::{
-    APART, COUNT, CPUS_MAX, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NICE, PART, PICK, RESOURCE, ROLE,
-    SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, COUNT, CPUS_MAX, ERROR, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NICE, NTH, PART, PICK, RATE,
+    RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 use crate::scenario::rule::{when, without};
 use serde_json::{Value as Json, json};
@@ -21,13 +21,24 @@ pub(super) fn rules() -> Vec<Json> {
             }),
         ),
     ];
-    [of_processes_and_shm(), of_segments(), of_the_host(), of_all].concat()
+    [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_all].concat()
+}
+
+/// Those that make system calls fail: a share of them, or every n-th.
+fn of_calls() -> Vec<Json> {
+    let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_HOST].concat());
+    let which = json!({ "oneOf": [{ "required": [RATE.name] }, { "required": [NTH.name] }] });
+    // Below 1 %.
+    let rare =
+        json!({ "properties": { RATE.name: { "not": { "pattern": r"^\s*0{1,2}(?:\.[0-9]+)?\s*%" } } } });
+    let needs = json!({ "required": [FOR.name, ERROR.name] });
+    vec![when(KIND.name, &json!("shm-errors"), &json!({ "allOf": [lacks, needs, which, rare] }))]
 }
 
 /// Those in the files of coordinators' regions.
 fn of_segments() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
-        let lacks = without(&[OF_LIMIT, OF_SHM, OF_HOST, others].concat());
+        let lacks = without(&[OF_LIMIT, OF_SHM, OF_HOST, OF_CALLS, others].concat());
         let coordinators = json!({ "properties": { ROLE.name: { "const": "coordinator" } } });
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }, coordinators] }))
     };
@@ -41,7 +52,7 @@ fn of_segments() -> Vec<Json> {
 /// Those that take processors or memory from everything beside them.
 fn of_the_host() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
-        let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, others].concat());
+        let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_CALLS, others].concat());
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
     };
     vec![
@@ -118,7 +129,10 @@ const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
 const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
 /// of scribbles,
 const OF_SCRIBBLE: &[&str] = &[PART.name, WORDS.name];
-/// and of what is done to the host.
+/// of what is done to the host,
 const OF_HOST: &[&str] = &[HOGS.name, NICE.name, MEMORY.name];
-/// The last two.
-const OF_OTHERS: &[&str] = &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name];
+/// and to calls.
+const OF_CALLS: &[&str] = &[ERROR.name, RATE.name, NTH.name];
+/// The last three.
+const OF_OTHERS: &[&str] =
+    &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name, ERROR.name, RATE.name, NTH.name];

@@ -77,7 +77,7 @@ fn a_name_that_is_taken_is_not_given_back_and_the_run_says_so() {
     let done = run.end();
     let last = bench.fault_steps().pop().unwrap();
     assert_eq!(last.step, FaultStepKind::Unhealed, "{}", done.stdout);
-    assert!(last.how.contains("has another file as its region"), "{}", last.how);
+    assert!(last.how.contains("File exists"), "{}", last.how);
     assert_eq!(check(&bench, "faults proven")["verdict"], "INCONCLUSIVE");
     bench.assert_nothing_left(&agents);
 }

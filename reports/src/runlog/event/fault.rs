@@ -112,6 +112,8 @@ pub enum FaultKind {
     ShmInodes,
     /// Mounted read-only, and writable again to heal.
     ShmReadOnly,
+    /// Calls on shared memory that fail, and none to heal. From format 2.8 on.
+    ShmErrors,
     /// The file of a coordinator's region without its name, and with it again to heal.
     SegmentUnlink,
     /// That file cut off, and as long as before to heal: what was in it is lost.
@@ -125,7 +127,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -135,6 +137,7 @@ impl FaultKind {
         Self::ShmFill,
         Self::ShmInodes,
         Self::ShmReadOnly,
+        Self::ShmErrors,
         Self::SegmentUnlink,
         Self::SegmentTruncate,
         Self::SegmentScribble,
@@ -154,6 +157,7 @@ impl FaultKind {
             Self::ShmFill => "shm-fill",
             Self::ShmInodes => "shm-inodes",
             Self::ShmReadOnly => "shm-read-only",
+            Self::ShmErrors => "shm-errors",
             Self::SegmentUnlink => "segment-unlink",
             Self::SegmentTruncate => "segment-truncate",
             Self::SegmentScribble => "segment-scribble",
@@ -173,6 +177,7 @@ impl FaultKind {
             | Self::ShmFill
             | Self::ShmInodes
             | Self::ShmReadOnly
+            | Self::ShmErrors
             | Self::SegmentUnlink
             | Self::SegmentTruncate
             | Self::CpuHogs
@@ -186,6 +191,7 @@ impl FaultKind {
             Self::Kill | Self::Stop | Self::Pause | Self::Limit | Self::Cpus => Aim::Processes,
             Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble => Aim::Segments,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => Aim::Shm,
+            Self::ShmErrors => Aim::Calls,
             Self::CpuHogs | Self::Memory => Aim::Host,
         }
     }
@@ -198,6 +204,11 @@ impl FaultKind {
     /// Whether it is done to chosen processes, and not to the host or a file system.
     pub fn has_targets(self) -> bool {
         matches!(self.aim(), Aim::Processes | Aim::Segments)
+    }
+
+    /// Whether it is done to system calls of the fleet, which must be started for that.
+    pub fn is_of_calls(self) -> bool {
+        self.aim() == Aim::Calls
     }
 
     /// Whether it is done to the file of a coordinator's region.
@@ -221,6 +232,7 @@ impl FaultKind {
             | Self::ShmFill
             | Self::ShmInodes
             | Self::ShmReadOnly
+            | Self::ShmErrors
             | Self::SegmentUnlink
             | Self::CpuHogs
             | Self::Memory => Deadly::Never,
@@ -264,6 +276,7 @@ impl FaultKind {
             | Self::ShmFill
             | Self::ShmInodes
             | Self::ShmReadOnly
+            | Self::ShmErrors
             | Self::SegmentUnlink
             | Self::CpuHogs
             | Self::Memory => false,
@@ -277,6 +290,8 @@ enum Aim {
     Processes,
     Segments,
     Shm,
+    /// System calls of all of the fleet.
+    Calls,
     Host,
 }
 
@@ -319,7 +334,7 @@ pub enum FaultStepKind {
     Healed,
     /// That the effect is gone was shown.
     HealProven,
-    /// That the effect is gone could not be shown in time.
+    /// It could not be healed, or that the effect is gone could not be shown in time.
     Unhealed,
     /// That tasks were in flight at the injection was shown by how they ended. From format 2.8 on, as the next.
     MomentShown,

@@ -70,12 +70,15 @@ fn places(plan: &PlanFacts) -> BTreeMap<u32, (usize, usize)> {
 /// Whether a step can come after another.
 fn follows(before: Option<FaultStepKind>, step: FaultStepKind, heals: bool) -> bool {
     use FaultStepKind as Step;
+    // A run that ends heals what was not shown yet, too.
+    let is_under_way = matches!(before, Some(Step::Injected | Step::Proven | Step::Unproven));
     match step {
         Step::NotInjected | Step::Injected => before.is_none(),
         Step::Proven | Step::Unproven => before == Some(Step::Injected),
-        // A run that ends heals what was not shown yet, too.
-        Step::Healed => heals && matches!(before, Some(Step::Injected | Step::Proven | Step::Unproven)),
-        Step::HealProven | Step::Unhealed => before == Some(Step::Healed),
+        Step::Healed => heals && is_under_way,
+        Step::HealProven => before == Some(Step::Healed),
+        // From format 2.8 on also instead of `healed`: the heal itself failed.
+        Step::Unhealed => before == Some(Step::Healed) || heals && is_under_way,
         // These come at any time after the injection, and are checked before.
         Step::MomentShown | Step::MomentMissed => false,
     }
