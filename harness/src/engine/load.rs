@@ -275,8 +275,8 @@ impl<'a> Loader<'a> {
                 let text = format!(
                     "{count} sweeps were overdue at once and are left out: was the machine suspended?"
                 );
-                // The coverage is judged.
-                self.tools.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
+                // What happened meanwhile was not seen.
+                self.tools.log.record(Event::Alert(Alert { severity: Severity::Minor, text }));
             }
             Due::Clock => self.tools.log.record_utc(),
             // Named by `load`, which ends with it.

@@ -41,7 +41,7 @@ pub(super) fn canary(check: Check) -> Canary {
         Check::Ledger => of(one_more_answer),
         Check::NoDeath => of(overlay::die_in_the_middle),
         Check::NoIncident => of(|run| stopped(run, IncidentKind::Hung)),
-        Check::NoAlert => of(|run| alert(run, Severity::Critical)),
+        Check::NoAlert => of(alert),
         Check::NothingLeft => of(|run| verify(run, |verify| verify.files_left = vec!["/dev/shm/x".into()])),
         Check::MemoryUntouched => of(|run| verify(run, |verify| verify.altered = vec!["a word".into()])),
         Check::SetUp => open(|run| command(run, When::SetUp, true))
@@ -81,8 +81,13 @@ fn never_reached(run: &mut Synthetic) {
 }
 
 fn sweeps_missing(run: &mut Synthetic) {
-    run.retain(|event| !matches!(event, Event::Sample(s) if (100..200).contains(&s.sweep)));
-    alert(run, Severity::Info);
+    run.each(|event| match event {
+        Event::Sample(sample) if (100..200).contains(&sample.sweep) => {
+            let (sweep, due_ns, reason) = (sample.sweep, sample.due_ns, "the disk is full".to_owned());
+            *event = Event::SampleMissed(SampleMissed { sweep, due_ns, reason });
+        }
+        _ => {}
+    });
 }
 
 fn sweeps_late(run: &mut Synthetic) {
@@ -107,9 +112,9 @@ fn one_more_answer(run: &mut Synthetic) {
     ledger(run, |ledger| ledger.coordinators[0].coordinator.iter_mut().for_each(|row| row.answered -= 1));
 }
 
-/// Before the first sweep: from then on, some may be missing.
-fn alert(run: &mut Synthetic, severity: Severity) {
-    run.add(LAUNCHED_NS, Event::Alert(Alert { severity, text: "the disk is full".into() }));
+fn alert(run: &mut Synthetic) {
+    let (severity, text) = (Severity::Critical, "the disk is full".to_owned());
+    run.add(LAUNCHED_NS, Event::Alert(Alert { severity, text }));
 }
 
 fn verify(run: &mut Synthetic, bend: impl Fn(&mut Verify)) {

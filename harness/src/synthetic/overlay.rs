@@ -139,7 +139,9 @@ pub fn mixed(run: &mut Synthetic) {
         workload: "echo 256 B".to_owned(),
         cpu_per_task_ns: None,
     };
-    run.header().plan.workloads = vec![part("a"), part("b")];
+    let plan = &mut run.header().plan;
+    "1 of 2 a (echo 256 B), 1 of 2 b (echo 256 B)".clone_into(&mut plan.workload);
+    plan.workloads = vec![part("a"), part("b")];
     run.each(|event| {
         let Event::Round(round) = event else { return };
         let half = round.tasks / 2;

@@ -5,7 +5,7 @@ use crate::engine::written;
 use hdrhistogram::Histogram;
 use reports::runlog::event::{
     Batch, Batches, CoordinatorLedger, Event, LatencyInterval, LatencyTag, Ledger, LedgerEvidence, LedgerRow,
-    Phase, PlanFacts, Pool, Round, WorkloadLatency,
+    Phase, PlanFacts, Pool, Round, StrayAnswers, WorkloadLatency,
 };
 
 /// The length of an interval of the histograms.
@@ -51,13 +51,24 @@ fn latencies(round: &mut Round) {
     }
 }
 
+/// Late and second answers of which nothing else is said are the first coordinator's.
+fn strays(round: &mut Round) {
+    let (late, duplicates) = (round.late, round.duplicates);
+    if round.strays.is_empty() && late.max(duplicates) > 0 {
+        round.strays = vec![StrayAnswers { workload: None, coordinator: Some(0), late, duplicates }];
+    }
+}
+
 impl Synthetic {
     /// Makes histograms, ledger and the order of the log those of the rounds, after rounds or sweeps were bent.
     pub fn settle(&mut self) {
         self.retain(|event| !matches!(event, Event::Latency(_) | Event::WorkloadLatency(_)));
         for (at_ns, event) in &mut self.events {
             match event {
-                Event::Round(round) => *at_ns = round.finished_ns,
+                Event::Round(round) => {
+                    *at_ns = round.finished_ns;
+                    strays(round);
+                }
                 Event::Sample(sample) => *at_ns = sample.started_ns + sample.took_ns,
                 _ => {}
             }

@@ -35,6 +35,8 @@ pub struct Firing {
     /// Of the fault in the plan.
     pub fault: usize,
     pub kind: FaultKind,
+    /// When it is due at the latest, from the start of the load.
+    pub due_ns: u64,
     pub injected_ns: Option<u64>,
     /// By what its effect was shown, and when.
     pub proven: Option<(u64, String)>,
@@ -137,6 +139,7 @@ impl FaultFacts {
                 let firing = Firing {
                     fault,
                     kind: facts.kind,
+                    due_ns: planned.at_ns.saturating_add(planned.moment.map_or(0, |moment| moment.within_ns)),
                     injected_ns: None,
                     proven: None,
                     healed_ns: None,

@@ -6,6 +6,7 @@
 
 mod agents;
 mod bounds;
+mod commands;
 mod faults;
 mod histogram;
 mod ledger;
@@ -17,14 +18,18 @@ mod workloads;
 use std::sync::Arc;
 
 use super::event::{
-    AgentExit, AgentId, Agents, CommandDone, End, EndReason, Event, Header, Ledger, Phase, PlanFacts, Record,
-    Resumes, Round, Sample, When, WorkloadLatency,
+    AgentExit, AgentId, Agents, Alert, End, EndReason, Event, FormatVersion, Header, Ledger, Phase,
+    PlanFacts, Record, Resumes, Round, Sample, Severity, WorkloadLatency,
 };
 use agents::Census;
 use bounds::Bounds;
+use commands::Commands;
 use faults::Faults;
 use load::Rounds;
 use sweeps::Sweeps;
+
+/// The minor version of the format from which on an alert's severity says whether the run may have missed something.
+const ALERTS_GRADED_SINCE: u16 = 4;
 
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +51,9 @@ pub struct Validator {
     t_ns: u64,
     /// Of this segment, in order.
     phases: Vec<Phase>,
+    /// When the newest of them began.
+    since_ns: u64,
+    commands: Commands,
     census: Census,
     /// When the fleet was complete.
     began_ns: u64,
@@ -53,8 +61,10 @@ pub struct Validator {
     rounds: Rounds,
     sweeps: Sweeps,
     bounds: Bounds,
-    /// An operator was told something: it may be that sweeps were left out.
+    /// An operator was told something: it may be that something could not be read,
     alerted: bool,
+    /// or that sweeps were left out.
+    doubted: bool,
     ledger: bool,
     /// Whether something was left behind.
     verify: Option<bool>,
@@ -117,11 +127,15 @@ impl Validator {
             Event::Header(header) => self.begin_segment(header),
             Event::Phase(began) => {
                 self.bounds.phase(began.phase, record.t_ns);
+                self.since_ns = record.t_ns;
                 self.begin_phase(began.phase, plan)
             }
             Event::Agents(event) => self.introduced(event, plan, record.t_ns),
             Event::AgentExit(exit) => self.exited(exit, plan),
-            Event::Command(command) => self.command(command),
+            Event::Command(command) => {
+                let stage = (self.phase(), self.since_ns);
+                plan.map_or(Ok(()), |plan| self.commands.done(command, stage, plan))
+            }
             Event::Incident(incident) if incident.from_ns < self.began_ns => {
                 Err(format!("{} {} before the fleet was there", incident.name, incident.kind.name()))
             }
@@ -137,7 +151,7 @@ impl Validator {
             }
             Event::Scaled(scaled) => plan.map_or(Ok(()), |plan| plan::scaled(scaled, plan)),
             Event::Resized(resized) => plan.map_or(Ok(()), |plan| plan::resized(resized, plan)),
-            Event::DeathNoticed(death) => self.census.noticed(death),
+            Event::DeathNoticed(death) => self.census.noticed(death, self.began_ns),
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
                 self.works(failed.worker)?;
@@ -150,11 +164,8 @@ impl Validator {
             }
             Event::WorkloadLatency(interval) => self.workload_latency(interval, plan),
             Event::Sample(sample) => self.sample(sample, plan),
-            Event::SampleMissed(missed) => self.sweeps.due((missed.sweep, missed.due_ns), plan, self.alerted),
-            Event::Alert(_) => {
-                self.alerted = true;
-                Ok(())
-            }
+            Event::SampleMissed(missed) => self.sweeps.due((missed.sweep, missed.due_ns), plan, self.doubted),
+            Event::Alert(alert) => self.alert(alert),
             Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
             Event::Ledger(ledger) => self.ledger(ledger, plan),
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
@@ -165,13 +176,27 @@ impl Validator {
         }
     }
 
+    fn alert(&mut self, alert: &Alert) -> Result<(), String> {
+        if alert.text.is_empty() {
+            return Err("an alert that says nothing".into());
+        }
+        // Before 2.4 an alert's severity was for its readers alone.
+        let is_graded = self.header.as_ref().is_some_and(|header| {
+            let FormatVersion { major, minor } = header.format;
+            major == 2 && minor >= ALERTS_GRADED_SINCE
+        });
+        self.alerted = true;
+        self.doubted |= !is_graded || alert.severity > Severity::Info;
+        Ok(())
+    }
+
     fn ledger(&mut self, ledger: &Ledger, plan: Option<&PlanFacts>) -> Result<(), String> {
         if std::mem::replace(&mut self.ledger, true) {
             return Err("a second ledger".into());
         }
         if let Some(plan) = plan {
             ledger::check(ledger, plan)?;
-            ledger::bounded(ledger, plan, self.bounds.lost_a_process())?;
+            ledger::bounded(ledger, plan, self.bounds.losses())?;
         }
         self.bounds.ledger(ledger)
     }
@@ -231,18 +256,15 @@ impl Validator {
         plan: Option<&PlanFacts>,
     ) -> Result<(), String> {
         self.under_load("latencies")?;
-        plan.map_or(Ok(()), |plan| self.rounds.workloads.latency(interval, plan))
+        plan.map_or(Ok(()), |plan| self.rounds.workloads.latency(interval, plan))?;
+        self.bounds.workload_latency(interval)
     }
 
-    /// Commands are run before the launch and after the end.
-    fn command(&self, command: &CommandDone) -> Result<(), String> {
-        if command.finished_ns < command.started_ns {
-            return Err(format!("{} was over before it began", command.command));
-        }
-        match (command.when, self.phase()) {
-            (When::SetUp, None) | (When::TearDown, None | Some(Phase::Launch | Phase::Verify)) => Ok(()),
-            (stage, phase) => Err(format!("a command of the {} in phase {phase:?}", stage.name())),
-        }
+    /// What the plan names was done, and when it says.
+    fn carried_out(&self, plan: &PlanFacts) -> Result<(), String> {
+        self.commands.complete(plan)?;
+        self.census.killed(&self.faults.killed(plan))?;
+        self.faults.complete(plan, self.bounds.load_due_ns())
     }
 
     fn works(&self, worker: AgentId) -> Result<(), String> {
@@ -283,7 +305,7 @@ impl Validator {
 
     fn sample(&mut self, sample: &Sample, plan: Option<&PlanFacts>) -> Result<(), String> {
         self.under_load("a sweep")?;
-        self.sweeps.due((sample.sweep, sample.due_ns), plan, self.alerted)?;
+        self.sweeps.due((sample.sweep, sample.due_ns), plan, self.doubted)?;
         if let Some(plan) = plan {
             sweeps::check(sample, plan)?;
         }
@@ -309,8 +331,9 @@ impl Validator {
             .complete(&header.plan, left)
             .and_then(|()| if self.resumed { Ok(()) } else { whole() })
             .and_then(|()| if self.resumed { Ok(()) } else { self.bounds.complete(header, self.alerted) })
+            .and_then(|()| if self.resumed { Ok(()) } else { self.carried_out(&header.plan) })
             .and_then(|()| match self.bounds.load_over_ns(&header.plan) {
-                Some(over_ns) if !self.resumed && !self.alerted => {
+                Some(over_ns) if !self.resumed && !self.doubted => {
                     self.sweeps.complete(&header.plan, over_ns)
                 }
                 _ => Ok(()),
@@ -322,10 +345,11 @@ impl Validator {
         let closed = self.closed.take();
         let ended = self.ended.take().map(|end| end.reason);
         let before = self.header.replace(Arc::new(header.clone()));
-        (self.rounds, self.census) = (Rounds::after(&self.rounds), Census::of_log(header));
+        (self.rounds, self.census) = (Rounds::after(&self.rounds, header.format), Census::of_log(header));
         self.bounds = Bounds::of_segment(header);
         plan::check(header)?;
         workloads::check(&header.plan)?;
+        faults::check(&header.plan)?;
         let Some(before) = before else {
             return match (header.segment, &header.resumes) {
                 (0, None) => Ok(()),
@@ -337,7 +361,7 @@ impl Validator {
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
         self.sweeps = Sweeps::of_resumed_segment();
         self.faults = Faults::default();
-        self.began_ns = 0;
+        (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::default());
         (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
@@ -412,7 +436,7 @@ pub(crate) fn differs(a: &Header, b: &Header) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runlog::event::{Alert, PhaseBegan, SampleMissed, Severity};
+    use crate::runlog::event::{PhaseBegan, SampleMissed};
 
     /// The first contradiction after a header that is taken for granted.
     fn first(events: Vec<(u64, Event)>) -> Option<String> {
@@ -448,7 +472,7 @@ mod tests {
 
     #[test]
     fn the_first_record_is_the_header_and_no_other() {
-        let alert = || Event::Alert(Alert { severity: Severity::Info, text: String::new() });
+        let alert = || Event::Alert(Alert { severity: Severity::Info, text: "a round was late".into() });
         let mut validator = Validator::new();
         assert!(validator.step(&Record { seq: 0, t_ns: 0, event: alert() }).is_err());
         assert_eq!(first(vec![(0, alert())]), None);

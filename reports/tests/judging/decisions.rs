@@ -16,7 +16,7 @@ use reports::gate::outside;
 use reports::gate::plan::*;
 use reports::runlog::event::{Event, Header};
 
-use crate::synthetic::{Run, judge, log_of};
+use crate::synthetic::{Run, SCENARIO, judge, log_of, sha256_of};
 
 pub(crate) const DAY_NS: u64 = 86_400_000_000_000;
 const NOW: &str = "2026-02-01T12:00:00Z";
@@ -149,7 +149,7 @@ impl History {
             lcov: None,
             recipe: Recipe {
                 name: "synthetic".into(),
-                sha256: "00".repeat(32),
+                sha256: sha256_of(SCENARIO),
                 criteria: vec!["all delivered".into(), "fast".into()],
                 command: "harness run scenarios/synthetic.toml".into(),
                 takes_ns: 65_000_000_000,

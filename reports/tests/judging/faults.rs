@@ -108,10 +108,10 @@ impl Faulty {
         FaultFacts {
             name: if firing == 0 { "planned".into() } else { format!("planned-{firing}") },
             kind,
-            words: "something to 1 of 6 workers".into(),
+            words: format!("something{} to 1 of 6 workers", if kind.is_healed() { " for 1s" } else { "" }),
             firings: vec![FiringFacts {
                 firing,
-                at_ns: AT + u64::from(firing),
+                at_ns: AT - self.run.load_ns() + u64::from(firing),
                 lasts_ns: kind.is_healed().then_some(SECOND),
                 targets: vec![self.at.1.into()],
                 words: vec![],
@@ -202,6 +202,22 @@ fn with_a_coordinator_its_workers_may_die_and_no_other_worker() {
     let other = (8, "worker/1.1");
     let judgement = faulty.exit(AT + 10 * MS, other).replaced(AT + 400 * MS, other, 2).judge();
     evidence(&judgement, "no undeclared death", Verdict::Fail);
+}
+
+#[test]
+fn a_fault_that_came_a_second_late_is_not_the_one_that_was_asked_for() {
+    for (late_ns, wanted) in [(SECOND, Verdict::Pass), (SECOND + 1, Verdict::Inconclusive)] {
+        let mut faulty = Faulty::new("delivery.rate >= 100%", FaultKind::Kill, WORKER);
+        faulty
+            .step(AT + late_ns, FaultStepKind::Injected)
+            .step(AT + late_ns + MS, FaultStepKind::Proven)
+            .exit(AT + late_ns + 10 * MS, WORKER)
+            .replaced(AT + late_ns + 300 * MS, WORKER, 2);
+        let judgement = faulty.judge();
+        assert_eq!(judgement.verdict, wanted, "{:?}", judgement.reasons);
+        let said = judgement.reasons.iter().any(|reason| reason.contains("after it was due"));
+        assert_eq!(said, late_ns > SECOND, "{:?}", judgement.reasons);
+    }
 }
 
 #[test]

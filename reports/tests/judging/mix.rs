@@ -38,6 +38,8 @@ fn events_of(run: &Run, cpu_ns: u64) -> Vec<(u64, Event)> {
                     workload: format!("what {name} does"),
                     cpu_per_task_ns,
                 };
+                header.plan.workload =
+                    "1 of 3 compile (what compile does), 2 of 3 quick (what quick does)".into();
                 header.plan.workloads = vec![facts("compile", 1, Some(cpu_ns)), facts("quick", 2, None)];
             }
             Event::Round(round) => {
@@ -54,7 +56,8 @@ fn events_of(run: &Run, cpu_ns: u64) -> Vec<(u64, Event)> {
     let at = events.iter().position(|(_, event)| matches!(event, Event::Latency(_))).unwrap();
     let t_ns = events[at].0;
     for (histogram, name) in timed.iter().zip(["compile", "quick"]) {
-        let whole = latency(histogram, 0, 1);
+        let Event::Latency(all) = &events[at].1 else { unreachable!("the position of one") };
+        let whole = latency(histogram, all.start_ns, all.length_ns);
         let interval = WorkloadLatency {
             workload: name.into(),
             phase: whole.phase,
@@ -64,7 +67,7 @@ fn events_of(run: &Run, cpu_ns: u64) -> Vec<(u64, Event)> {
             count: whole.count,
             histogram: whole.histogram,
         };
-        events.insert(at, (t_ns, Event::WorkloadLatency(interval)));
+        events.insert(at + 1, (t_ns, Event::WorkloadLatency(interval)));
     }
     events
 }

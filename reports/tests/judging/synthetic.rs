@@ -7,6 +7,19 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use reports::runlog::Writer;
 use reports::runlog::event::*;
 use reports::{Facts, Judged, Judgement};
+use sha2::{Digest as _, Sha256};
+
+/// What the scenario's file says, as far as a log knows.
+pub(crate) const SCENARIO: &str = "name = \"synthetic\"\n";
+
+/// As a header has it.
+pub(crate) fn sha256_of(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -97,6 +110,11 @@ impl Run {
         Self { criteria: vec![criterion("asked", pass, None)], ..Self::default() }
     }
 
+    /// When its load begins.
+    pub(crate) fn load_ns(&self) -> u64 {
+        SECOND + self.warm_up_rounds * self.round_every_ns
+    }
+
     pub(crate) fn processes(&self) -> u32 {
         1 + self.coordinators + self.coordinators * self.workers
     }
@@ -116,7 +134,7 @@ impl Run {
                 name: "synthetic".into(),
                 asks: "Do six workers under two coordinators answer every task within a second?".into(),
                 file: "scenarios/synthetic.toml".into(),
-                sha256: "00".repeat(32),
+                sha256: sha256_of(SCENARIO),
                 profile: self.profile.map(Into::into),
                 overrides: self.overrides.clone(),
                 requirements: vec!["C1".into(), "C2".into()],
@@ -124,7 +142,7 @@ impl Run {
                 extends: Vec::new(),
                 judged_by: None,
             },
-            sources: Vec::new(),
+            sources: vec![SourceText { name: "scenarios/synthetic.toml".into(), text: SCENARIO.into() }],
             command: "harness run scenarios/synthetic.toml --seed 7".into(),
             seed: 7,
             rehearsal: self.rehearsal,

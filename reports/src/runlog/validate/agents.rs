@@ -1,12 +1,20 @@
 //! Who takes part, who follows whom, who has ended: against the plan, and against each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::plan;
 use crate::runlog::event::{
     AgentExit, AgentId, AgentReplaced, AgentSample, Agents, DeathNoticed, FaultStep, Header, Incident,
     IncidentKind, Phase, PlanFacts, Role, Sample,
 };
+
+/// What the log says of a process that ended because the run asked it to.
+const ON_REQUEST: [&str; 3] =
+    ["stopped on request", "killed by the harness", "retired when the fleet was scaled"];
+/// Processes of a place that are remembered: more deaths than this are not waiting to be noticed.
+const PIDS_MAX: usize = 64;
+/// What is seen and the moment it is dated with may be as far apart.
+const SEEN_NS: u64 = 10_000_000;
 
 /// The harness, which some logs do not introduce.
 const HARNESS: AgentId = 0;
@@ -26,6 +34,14 @@ struct Agent {
     dubious: Option<String>,
     /// The first sweep that saw it stopped, and when it began, until an incident says so.
     stopped: Option<(u64, u64)>,
+    /// The log says that it stayed stopped for as long as anyone looked: this incarnation.
+    stopped_for_good: Option<u32>,
+    /// The newest processes that have had this place, the last one too.
+    pids: VecDeque<u32>,
+    /// Processes that ended and had not been asked to.
+    deaths: u32,
+    /// Pid and end of the process whose death the fleet has noticed last.
+    noticed: Option<(u32, u64)>,
 }
 
 /// Everyone who was introduced in this segment.
@@ -79,6 +95,10 @@ impl Census {
                 last: None,
                 dubious: None,
                 stopped: None,
+                stopped_for_good: None,
+                pids: VecDeque::from([info.pid]),
+                deaths: 0,
+                noticed: None,
             };
             if self.agents.insert(info.id, agent).is_some() {
                 return Err(format!("agent {} is introduced twice", info.id));
@@ -147,6 +167,10 @@ impl Census {
         }
         (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
         (agent.incarnation, agent.last) = (new.incarnation, None);
+        if agent.pids.len() >= PIDS_MAX {
+            agent.pids.pop_front();
+        }
+        agent.pids.push_back(new.pid);
         Ok(())
     }
 
@@ -174,8 +198,12 @@ impl Census {
         if exit.expected && phase < Some(Phase::Drain) && !retires {
             return Err(format!("{} ended on request in phase {phase:?}", exit.name));
         }
+        if !exit.expected && ON_REQUEST.contains(&exit.how.as_str()) {
+            return Err(format!("{} {}, and its end was not expected", exit.name, exit.how));
+        }
         if !exit.expected {
             agent.dubious = None;
+            agent.deaths = agent.deaths.saturating_add(1);
         }
         if !old {
             if exit.incarnation <= agent.ended {
@@ -198,12 +226,34 @@ impl Census {
         Ok(())
     }
 
-    /// A death that the fleet has noticed is of a place that someone had.
-    pub(super) fn noticed(&self, death: &DeathNoticed) -> Result<(), String> {
-        if self.names.contains(&death.name) {
-            return Ok(());
+    /// A death that the fleet has noticed is of a process that was introduced, and came after that.
+    pub(super) fn noticed(&mut self, death: &DeathNoticed, began_ns: u64) -> Result<(), String> {
+        let DeathNoticed { name, pid, ended_ns, noticed_ns } = death;
+        let Some(agent) = self.agents.values_mut().find(|agent| agent.name == *name) else {
+            return Err(format!("the fleet noticed the death of {name}, which was not introduced"));
+        };
+        if !agent.pids.contains(pid) {
+            return Err(format!("the fleet noticed the death of {name} as pid {pid}, which it never was"));
         }
-        Err(format!("the fleet noticed the death of {}, which was not introduced", death.name))
+        if agent.noticed.replace((*pid, *ended_ns)) == Some((*pid, *ended_ns)) {
+            return Err(format!("the fleet noticed the death of {name} (pid {pid}) twice"));
+        }
+        if ended_ns.min(noticed_ns).saturating_add(SEEN_NS) < began_ns {
+            return Err(format!("{name} had died before the fleet was there"));
+        }
+        Ok(())
+    }
+
+    /// Processes that a fault killed have ended, so many in each place.
+    pub(super) fn killed(&self, killed: &BTreeMap<&str, u32>) -> Result<(), String> {
+        let short =
+            |agent: &&Agent| killed.get(agent.name.as_str()).is_some_and(|least| agent.deaths < *least);
+        match self.agents.values().filter(|_| !killed.is_empty()).find(short) {
+            Some(Agent { name, .. }) => {
+                Err(format!("{name} was killed, and the log does not say how each of its processes ended"))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {
@@ -229,6 +279,16 @@ impl Census {
         }
         if incident.to_ns.is_some_and(|to_ns| to_ns < *from_ns) {
             return Err(format!("an incident of {name} was over before it began"));
+        }
+        if *kind == IncidentKind::Stopped && incident.incarnation == agent.incarnation {
+            // The supervisor's row says nothing of its guard and its spare.
+            let is_own = agent.role != Role::Supervisor;
+            if agent.stopped.is_some_and(|(_, seen_ns)| is_own && seen_ns < *from_ns) {
+                return Err(format!("a sweep saw {name} stopped, and the incident came later"));
+            }
+            if is_own && incident.to_ns.is_none() {
+                agent.stopped_for_good = Some(incident.incarnation);
+            }
         }
         // What the sweep saw was known when it began or soon after.
         if matches!(kind, IncidentKind::Stopped | IncidentKind::Hung)
@@ -304,8 +364,13 @@ impl Census {
 impl Agent {
     fn figures(&mut self, row: &AgentSample, sample: &Sample, old: bool) -> Result<(), String> {
         let (name, sweep) = (&self.name, sample.sweep);
+        if row.is_stopped() && self.role == Role::Harness {
+            return Err(format!("sweep {sweep}: the harness is stopped, and it sweeps"));
+        }
         if row.is_stopped() {
             self.stopped.get_or_insert((sweep, sample.started_ns));
+        } else if self.stopped_for_good == Some(row.incarnation) {
+            return Err(format!("sweep {sweep}: {name} stayed stopped for good, and is not stopped"));
         }
         if row.incarnation == 0 || row.incarnation > self.incarnation {
             return Err(format!(

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 
 use super::histogram::Extent;
+use super::ledger::Losses;
 use super::plan::{utc, workers};
 use crate::runlog::event::{
     AgentId, AgentInfo, AgentSample, Clock, End, Header, HostSample, LatencyInterval, LatencyTag, Ledger,
-    LoadModel, Phase, PlanFacts, Role, Round, Sample,
+    LoadModel, Phase, PlanFacts, Role, Round, Sample, WorkloadLatency,
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -81,10 +82,12 @@ pub(super) struct Bounds {
     failed: u64,
     /// A process of the fleet was lost, and its tasks were done again.
     replaced: bool,
+    /// A coordinator or the supervisor was lost, and perhaps counts with it.
+    lost_counts: bool,
     warm_up: Times,
     load: Times,
-    /// Where the last interval of each tag began and ended; one that both phases have something in is of each.
-    intervals: [(u64, u64); 3],
+    /// Where the newest interval began and ended: all histograms of a moment are of the same one.
+    interval: (u64, u64),
     /// Of all rounds: the least that their answers have cost, when the first was begun, and when the last was over.
     work_ns: u128,
     begun_ns: Option<u64>,
@@ -152,6 +155,7 @@ impl Bounds {
 
     pub(super) fn replaced(&mut self, name: &str, start_ticks: u64, seen_ns: u64) -> Result<(), String> {
         self.replaced = true;
+        self.lost_counts |= !is_worker(name);
         self.started(name, start_ticks, (false, seen_ns))
     }
 
@@ -180,6 +184,7 @@ impl Bounds {
         seen_ns: u64,
     ) -> Result<(), String> {
         self.replaced |= !expected;
+        self.lost_counts |= !expected && !is_worker(name);
         self.exits.insert(agent, (incarnation, seen_ns));
         let shown = self.rows.get(&agent).filter(|row| row.incarnation == incarnation);
         match shown {
@@ -216,7 +221,7 @@ impl Bounds {
 
     pub(super) fn latency(&mut self, interval: &LatencyInterval, extent: Extent) -> Result<(), String> {
         let own = (interval.start_ns, interval.start_ns.saturating_add(interval.length_ns));
-        let last = std::mem::replace(&mut self.intervals[interval.tag as usize], own);
+        let last = std::mem::replace(&mut self.interval, own);
         if interval.length_ns == 0 || own != last && own.0 < last.1 {
             return Err(format!(
                 "an interval of {:?} without length, or within the one before",
@@ -227,6 +232,14 @@ impl Bounds {
         let all = &mut times.histograms[interval.tag as usize];
         *all = Some(all.map_or(extent, |all| all.with(extent)));
         Ok(())
+    }
+
+    /// The tasks of a workload are among those of all, in the same interval.
+    pub(super) fn workload_latency(&self, interval: &WorkloadLatency) -> Result<(), String> {
+        if (interval.start_ns, interval.start_ns.saturating_add(interval.length_ns)) == self.interval {
+            return Ok(());
+        }
+        Err(format!("latencies of workload {} over another interval than all have", interval.workload))
     }
 
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<(), String> {
@@ -316,8 +329,8 @@ impl Bounds {
         all_us.saturating_add(all_us / 10).saturating_add(SECOND_NS / 1_000)
     }
 
-    pub(super) fn lost_a_process(&self) -> bool {
-        self.replaced
+    pub(super) fn losses(&self) -> Losses {
+        Losses { processes: self.replaced, counts: self.lost_counts }
     }
 
     pub(super) fn ledger(&self, ledger: &Ledger) -> Result<(), String> {
@@ -377,6 +390,11 @@ impl Bounds {
         self.warm_up.agree().and(self.load.agree())
     }
 
+    /// When the first round of an open loop's load was due, which is when the load began.
+    pub(super) fn load_due_ns(&self) -> Option<u64> {
+        self.load_due_ns
+    }
+
     /// When a load that went on for its whole time was over, at the earliest.
     pub(super) fn load_over_ns(&self, plan: &PlanFacts) -> Option<u64> {
         self.load_due_ns.filter(|_| !self.old).map(|due_ns| due_ns.saturating_add(plan.duration_ns))
@@ -426,6 +444,10 @@ impl Times {
         }
         Ok(())
     }
+}
+
+fn is_worker(name: &str) -> bool {
+    name.starts_with("worker/")
 }
 
 fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {

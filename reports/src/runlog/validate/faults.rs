@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, PlanFacts};
+use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, LoadModel, PlanFacts};
+
+/// Two readings of a clock are no further apart.
+const READ_NS: u64 = 1_000_000;
 
 /// The newest step of each firing, and where the plan has it; bounded by the plan.
 #[derive(Debug, Default)]
@@ -12,6 +15,47 @@ pub(super) struct Faults {
     moments: BTreeSet<u32>,
     /// Fault and firing by number: a storm has thousands, and four steps of each.
     places: BTreeMap<u32, (usize, usize)>,
+    /// When each was injected and healed, and which were shown to have had their effect.
+    times: BTreeMap<u32, Times>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Times {
+    injected_ns: Option<u64>,
+    is_proven: bool,
+    healed_ns: Option<u64>,
+}
+
+/// What a header may say about its faults: firings in the order of time, each healed if it lasts.
+pub(super) fn check(plan: &PlanFacts) -> Result<(), String> {
+    let mut firings: Vec<&FiringFacts> = Vec::new();
+    for fault in &plan.faults {
+        let name = &fault.name;
+        if name.is_empty() || fault.words.is_empty() {
+            return Err("a fault without a name, or that does not say what it does".into());
+        }
+        for firing in &fault.firings {
+            let distinct: BTreeSet<&String> = firing.targets.iter().collect();
+            if distinct.len() < firing.targets.len() {
+                return Err(format!("fault `{name}` is injected into one place twice at once"));
+            }
+            let is_said = |ns| fault.words.contains(&format!(" for {}", notation::duration::exact(ns)));
+            let lasts = firing.lasts_ns.filter(|ns| *ns > 0 && is_said(*ns));
+            if lasts.is_some() != fault.kind.is_healed() || lasts != firing.lasts_ns {
+                return Err(format!("fault `{name}` ({}) is planned to last another time", fault.words));
+            }
+            if firing.at_ns > plan.duration_ns {
+                return Err(format!("fault `{name}` is planned for after the end of the load"));
+            }
+        }
+        firings.extend(&fault.firings);
+    }
+    firings.sort_by_key(|firing| firing.firing);
+    let is_counted = (0..).zip(&firings).all(|(number, firing): (u32, _)| firing.firing == number);
+    if !is_counted || !firings.is_sorted_by_key(|firing| firing.at_ns) {
+        return Err("injections of faults that are not counted in the order of their times".into());
+    }
+    Ok(())
 }
 
 impl Faults {
@@ -38,13 +82,25 @@ impl Faults {
             let before = before.map_or("nothing", |(step, _)| step.name());
             return Err(format!("firing {number} is {name} after {before}"));
         }
-        if step.step != FaultStepKind::Injected {
-            return Ok(());
+        let times = self.times.entry(number).or_default();
+        match step.step {
+            FaultStepKind::Injected => {
+                times.injected_ns = Some(step.at_ns);
+                if step.moment.map(|seen| seen.moment) != planned.moment.map(|planned| planned.moment) {
+                    return Err(format!("firing {number} was injected at another moment than is planned"));
+                }
+                return targets(step, planned);
+            }
+            FaultStepKind::Proven => times.is_proven = true,
+            FaultStepKind::Healed => times.healed_ns = Some(step.at_ns),
+            FaultStepKind::NotInjected
+            | FaultStepKind::Unproven
+            | FaultStepKind::HealProven
+            | FaultStepKind::Unhealed
+            | FaultStepKind::MomentShown
+            | FaultStepKind::MomentMissed => {}
         }
-        if step.moment.map(|seen| seen.moment) != planned.moment.map(|planned| planned.moment) {
-            return Err(format!("firing {number} was injected at another moment than is planned"));
-        }
-        targets(step, planned)
+        Ok(())
     }
 
     /// Once, of a firing that was injected and waited for a moment.
@@ -54,6 +110,40 @@ impl Faults {
         let is_injected = newest.is_some_and(|(step, _)| *step != FaultStepKind::NotInjected);
         if planned.moment.is_none() || !is_injected || !self.moments.insert(number) {
             return Err(format!("firing {number} is {name}, and there is no moment of it to show"));
+        }
+        Ok(())
+    }
+
+    /// How many processes of each place were killed or stopped for good, as was shown.
+    pub(super) fn killed<'a>(&self, plan: &'a PlanFacts) -> BTreeMap<&'a str, u32> {
+        let mut killed = BTreeMap::new();
+        for fault in plan.faults.iter().filter(|fault| fault.kind.ends_targets()) {
+            let is_shown =
+                |firing: &&FiringFacts| self.times.get(&firing.firing).is_some_and(|t| t.is_proven);
+            for place in fault.firings.iter().filter(is_shown).flat_map(|firing| &firing.targets) {
+                *killed.entry(place.as_str()).or_default() += 1;
+            }
+        }
+        killed
+    }
+
+    /// At the end of a run that was carried out in one segment, whose load began at `load_ns`: nothing was done before it was
+    /// due, and nothing that lasts was over too soon. How late it was is for the evidence.
+    pub(super) fn complete(&self, plan: &PlanFacts, load_ns: Option<u64>) -> Result<(), String> {
+        let Some(load_ns) = load_ns.filter(|_| plan.load == LoadModel::Open) else { return Ok(()) };
+        let over_ns = load_ns.saturating_add(plan.duration_ns);
+        let with_slack = |ns: u64| ns.saturating_add(READ_NS);
+        for firing in plan.faults.iter().flat_map(|fault| &fault.firings) {
+            let Some(times) = self.times.get(&firing.firing) else { continue };
+            let Some(injected_ns) = times.injected_ns else { continue };
+            if with_slack(injected_ns) < load_ns.saturating_add(firing.at_ns) {
+                return Err(format!("firing {} was injected before it was due", firing.firing));
+            }
+            // What still lasts at the end of the load is healed then.
+            let due_ns = injected_ns.saturating_add(firing.lasts_ns.unwrap_or(0)).min(over_ns);
+            if times.healed_ns.is_some_and(|healed_ns| with_slack(healed_ns) < due_ns) {
+                return Err(format!("firing {} was healed before it was due", firing.firing));
+            }
         }
         Ok(())
     }
@@ -87,6 +177,10 @@ fn follows(before: Option<FaultStepKind>, step: FaultStepKind, heals: bool) -> b
 fn targets(step: &FaultStep, planned: &FiringFacts) -> Result<(), String> {
     if step.targets.is_empty() && !planned.targets.is_empty() {
         return Err(format!("firing {} was injected into nothing", step.firing));
+    }
+    let distinct: BTreeSet<u32> = step.targets.iter().map(|target| target.agent).collect();
+    if distinct.len() < step.targets.len() {
+        return Err(format!("firing {} was injected into one process twice", step.firing));
     }
     match step.targets.iter().find(|target| !planned.targets.contains(&target.name)) {
         Some(other) => {

@@ -1,4 +1,4 @@
-//! A histogram of the log against what is said of it.
+//! A histogram of the log against what is said of it, and percentiles against how many values they are of.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +28,7 @@ impl Extent {
 /// A histogram holds what its interval says of it.
 pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<Extent, String> {
     let histogram = decode(histogram)?;
-    if histogram.len() != count || !histogram.equivalent(histogram.max(), max_ns) {
+    if histogram.len() != count || histogram.max() != max_ns {
         return Err(format!(
             "{count} latencies up to {max_ns} ns, and a histogram of {} up to {} ns",
             histogram.len(),
@@ -40,6 +40,12 @@ pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<Extent
         most_from: histogram.lowest_equivalent(histogram.max()),
         most: histogram.highest_equivalent(histogram.max()),
     })
+}
+
+/// Percentiles are values that occurred: of fewer than two answers all are the longest one, and of fewer than 100 the 99th
+/// percentile is.
+pub(super) fn occurred(answered: u32, [p50, p99, max]: [Option<u64>; 3]) -> bool {
+    (answered >= 100 || p99 == max) && (answered >= 2 || p50 == max)
 }
 
 fn decode(base64: &str) -> Result<Histogram<u64>, String> {

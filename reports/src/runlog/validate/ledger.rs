@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::plan;
-use crate::runlog::event::{Batches, Ledger, LedgerRow, PlanFacts, Role};
+use crate::runlog::event::{Batch, Batches, Ledger, LedgerRow, PlanFacts, Role};
 
 /// Whether both ends agree is for the evidence; this is whether it is a ledger of this fleet.
 pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
@@ -48,12 +48,20 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
     Ok(())
 }
 
+/// What a fleet lost before its ledgers were read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Losses {
+    /// A process: its tasks were done again.
+    pub(super) processes: bool,
+    /// One that keeps counts.
+    pub(super) counts: bool,
+}
+
 /// Times that a task may be tried, as any scenario may have it: attempts are counted in a byte.
 const ATTEMPTS_MAX: u64 = 256;
 
 /// No end counts more than the tasks of this ledger can have brought about, and none less where nothing has befallen them.
-/// `lost`: a process of the fleet, and with it perhaps counts.
-pub(super) fn bounded(ledger: &Ledger, plan: &PlanFacts, lost: bool) -> Result<(), String> {
+pub(super) fn bounded(ledger: &Ledger, plan: &PlanFacts, lost: Losses) -> Result<(), String> {
     let most = |row: LedgerRow| {
         let tasks = row.accepted.saturating_add(ledger.refused).saturating_add(1);
         tasks.saturating_mul(ATTEMPTS_MAX)
@@ -69,17 +77,29 @@ pub(super) fn bounded(ledger: &Ledger, plan: &PlanFacts, lost: bool) -> Result<(
         }
     }
     let (client, most) = (ledger.client, most(ledger.client));
-    let is_whole = !lost
+    let is_whole = !lost.counts
         && !ledger.coordinators.is_empty()
         && ledger.coordinators.iter().all(|row| row.coordinator.is_some());
     let least = if is_whole { client.answered } else { 0 };
-    let is_plain =
-        is_whole && ledger.is_undisturbed() && plan.tasks_per_round.is_none() && plan.workers_least.is_none();
+    let is_plain = is_whole
+        && !lost.processes
+        && ledger.is_undisturbed()
+        && plan.tasks_per_round.is_none()
+        && plan.workers_least.is_none();
     let within = |count: u64, plain: u64| (least..=most).contains(&count) && (!is_plain || count == plain);
+    // Of fleets that lost workers, some answers were seen to be in no batch.
+    let least_sent = if lost.processes { 0 } else { least };
+    let is_sent =
+        |batch: Batch| batch.messages >= least_sent && (!is_plain || batch.messages == client.accepted);
     if let Some(pool) = ledger.pool {
         let attempts = pool.hits.saturating_add(pool.misses);
         let plain = client.accepted.saturating_add(pool.retried);
-        if !within(attempts, plain) || pool.retried.max(pool.recycled).max(pool.poisoned) > attempts {
+        // Each task that is tried again is given to a worker again, if all were answered.
+        let all_answered = is_whole && client.accepted == client.answered;
+        if !within(attempts, plain)
+            || (all_answered && attempts < plain)
+            || pool.retried.max(pool.recycled).max(pool.poisoned) > attempts
+        {
             return Err(format!(
                 "{} tasks, and workers were used {attempts} times, replaced {} times and asked again {} times",
                 client.accepted,
@@ -90,7 +110,7 @@ pub(super) fn bounded(ledger: &Ledger, plan: &PlanFacts, lost: bool) -> Result<(
     }
     match ledger.batches {
         Some(Batches { tasks, answers })
-            if !(within(tasks.messages, client.accepted) && within(answers.messages, client.accepted)) =>
+            if !(is_sent(tasks) && is_sent(answers)) || tasks.messages.max(answers.messages) > most =>
         {
             Err(format!(
                 "{} tasks, and {} messages to the coordinators and {} from them",

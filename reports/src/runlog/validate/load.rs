@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::histogram::{Extent, counted};
+use super::histogram::{Extent, counted, occurred};
 use super::plan;
 use super::workloads::Workloads;
 use crate::runlog::event::{
-    LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, StrayAnswers, TaskFailed,
+    FormatVersion, LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, StrayAnswers, TaskFailed,
 };
+
+/// The minor version of the format from which on a round says whose its late and second answers were.
+const STRAYS_SINCE: u16 = 5;
 
 /// Counts of a phase.
 #[derive(Debug, Default, Clone, Copy)]
@@ -40,15 +43,23 @@ pub(super) struct Rounds {
     finished_ns: u64,
     failed: u64,
     failures_listed: u64,
+    /// The log says whose each late or second answer was.
+    names_strays: bool,
     pub(super) workloads: Workloads,
 }
 
 impl Rounds {
     /// The rounds of the next segment: their numbers are greater than all before. Those of the first are counted from 0.
-    pub(super) fn after(before: &Self) -> Self {
+    pub(super) fn after(before: &Self, format: FormatVersion) -> Self {
         let newest = before.newest_number.map(|number| number.saturating_add(1));
         let first = newest.or(before.first).unwrap_or(0);
-        Self { first: Some(first), next: Some(first), newest_number: before.newest_number, ..Self::default() }
+        Self {
+            first: Some(first),
+            next: Some(first),
+            newest_number: before.newest_number,
+            names_strays: format.major == 2 && format.minor >= STRAYS_SINCE,
+            ..Self::default()
+        }
     }
 
     /// `began_ns`: when the fleet was complete.
@@ -69,6 +80,7 @@ impl Rounds {
         }
         latencies(r)?;
         shares(r, plan)?;
+        strays(r, plan, self.names_strays)?;
         self.workloads.round(r, plan)?;
         self.number(r.round, plan)?;
         self.scheduled(r, plan)?;
@@ -171,7 +183,7 @@ impl Rounds {
             return Err(format!("more tasks are listed as failed than the {} of the rounds", self.failed));
         }
         self.warm_up_lasted(plan)?;
-        self.workloads.complete(plan)?;
+        self.workloads.complete(plan, self.warm_up.latencies != [0; 3])?;
         for (tag, what) in [
             (LatencyTag::Coordination, "rounds"),
             (LatencyTag::Task, "answered tasks"),
@@ -238,18 +250,18 @@ fn shares(r: &Round, plan: &PlanFacts) -> Result<(), String> {
             r.round
         ));
     }
-    strays(r, plan)
+    Ok(())
 }
 
 /// Whose late and second answers were adds up to how many there were.
-fn strays(r: &Round, plan: &PlanFacts) -> Result<(), String> {
+fn strays(r: &Round, plan: &PlanFacts, are_named: bool) -> Result<(), String> {
     let sum = |of: fn(&StrayAnswers) -> u32| r.strays.iter().map(|s| u64::from(of(s))).sum::<u64>();
     let is_planned = |s: &StrayAnswers| {
         s.workload.is_none_or(|at| (at as usize) < plan.workloads.len())
             && s.coordinator.is_none_or(|number| number < plan.coordinators)
     };
     let all = (sum(|s| s.late), sum(|s| s.duplicates)) == (r.late.into(), r.duplicates.into());
-    if r.strays.is_empty() || (all && r.strays.iter().all(is_planned)) {
+    if r.strays.is_empty() && !are_named || all && r.strays.iter().all(is_planned) {
         return Ok(());
     }
     Err(format!(
@@ -267,7 +279,8 @@ fn latencies(r: &Round) -> Result<(), String> {
     };
     let took = r.finished_ns.saturating_sub(r.scheduled_ns);
     let whole = r.failed > 0 || max == took;
-    if !(p50 <= p99 && p99 <= max && max <= took && whole) {
+    let occurred = occurred(r.answered, [Some(p50), Some(p99), Some(max)]);
+    if !(p50 <= p99 && p99 <= max && max <= took && whole && occurred) {
         return Err(format!("round {}: latencies that cannot be those of a round of {took} ns", r.round));
     }
     Ok(())

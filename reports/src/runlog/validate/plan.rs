@@ -1,12 +1,16 @@
 //! What a header must say about the run that follows. Pure.
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use std::ops::RangeInclusive;
 
 use crate::runlog::event::{
     Arrivals, Header, HostFacts, LoadModel, PlanFacts, Resized, Role, Scaled, StageFacts,
 };
+use crate::sha256;
 
+/// The minor version of the format from which on the text of the scenario is in the log.
+const SOURCES_SINCE: u16 = 7;
 /// More rounds than this are never on their way at once.
 const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
 
@@ -27,6 +31,7 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
         return Err(format!("the command has seed {seed}, and the header {}", header.seed));
     }
     variant(header)?;
+    sources(header)?;
     if header.run_id.is_empty() || header.scenario.name.is_empty() {
         return Err("a run without a name".into());
     }
@@ -73,6 +78,29 @@ fn variant(header: &Header) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// The texts of the scenario's files are those that the header names and that its digest is of.
+fn sources(header: &Header) -> Result<(), String> {
+    let Header { format, scenario, sources, .. } = header;
+    if sources.is_empty() {
+        return if format.major == 2 && format.minor >= SOURCES_SINCE {
+            Err("the text of the scenario is missing".into())
+        } else {
+            Ok(())
+        };
+    }
+    let named = std::iter::once(&scenario.file).chain(&scenario.extends);
+    if !sources.iter().map(|source| &source.name).eq(named) {
+        return Err("the texts of the scenario are not those of its files".into());
+    }
+    // Parted by a byte that no text has.
+    let texts: Vec<&[u8]> = sources.iter().map(|source| source.text.as_bytes()).collect();
+    let sha256 = sha256::hex(&Sha256::digest(texts.join(&0xff)));
+    if sha256 == scenario.sha256 {
+        return Ok(());
+    }
+    Err(format!("the text of the scenario has the SHA-256 {sha256}, and not {}", scenario.sha256))
 }
 
 /// A date as the log writes it.

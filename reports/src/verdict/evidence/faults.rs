@@ -2,7 +2,11 @@
 
 use super::{check, n, pass_or, shorten};
 use crate::facts::{Facts, Firing};
+use crate::units;
 use crate::verdict::{Check, EvidenceResult, Verdict};
+
+/// A fault that comes later than this was not the one that was asked for.
+const LATE_NS: u64 = 1_000_000_000;
 
 /// Only of scenarios that declare faults. A fault that was not shown proves nothing about the fleet: INCONCLUSIVE, never
 /// better.
@@ -12,7 +16,9 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
         return None;
     }
     let firings = &facts.faults.firings;
-    let whole = firings.iter().filter(|firing| firing.is_whole()).count();
+    let late = |firing: &Firing| late_ns(firing, facts);
+    let is_good = |firing: &Firing| firing.is_whole() && late(firing).is_none();
+    let whole = firings.iter().filter(|firing| is_good(firing)).count();
     let wanted =
         format!("{} injected, each shown by other means, and healed where it lasts", n(firings.len() as u64));
     let mut result = check(
@@ -25,11 +31,25 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     let wrong: Vec<String> = firings
         .iter()
         .enumerate()
-        .filter(|(_, firing)| !firing.is_whole())
-        .map(|(number, firing)| format!("`{}` (firing {number}) {}", name(firing), lacks(firing)))
+        .filter(|(_, firing)| !is_good(firing))
+        .map(|(number, firing)| {
+            let what = match late(firing) {
+                Some(late_ns) => format!("came {} after it was due", units::nanos(late_ns)),
+                None => lacks(firing),
+            };
+            format!("`{}` (firing {number}) {what}", name(firing))
+        })
         .collect();
     result.note = (!wrong.is_empty()).then(|| shorten(&wrong));
     Some(result)
+}
+
+/// By how much it came too late: then another moment of the load met it than the scenario asks for. Not told of a run in
+/// several segments, whose clock goes on between them.
+fn late_ns(firing: &Firing, facts: &Facts) -> Option<u64> {
+    let due_ns = facts.load_start_ns().filter(|_| facts.segments == 1)?.saturating_add(firing.due_ns);
+    let late_ns = firing.injected_ns?.saturating_sub(due_ns);
+    (late_ns > LATE_NS).then_some(late_ns)
 }
 
 /// What stands between a firing and its proof.
