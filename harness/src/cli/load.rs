@@ -18,9 +18,39 @@ const STDIN: &str = "-";
 /// Where scenarios are looked for that are named without a directory.
 const SCENARIOS: &str = "scenarios";
 
+/// Why a file is no text of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unusable {
+    pub message: String,
+    pub hint: String,
+    /// The file that extends it, if it is not the one that was named.
+    pub extended_by: Option<String>,
+}
+
+impl Unusable {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), extended_by: None }
+    }
+
+    pub(super) fn report(&self) {
+        output::error(&self.message, Some(&self.hint));
+        if let Some(by) = &self.extended_by {
+            output::report(&format!("note: `{by}` extends it"));
+        }
+    }
+}
+
+/// As [`text`]; what is wrong has been reported.
+pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
+    text(file).map_err(|unusable| {
+        unusable.report();
+        ExitCode::Usage
+    })
+}
+
 /// The text of a scenario, with those that it extends. `-` is standard input, and a bare name that is no file here is
 /// looked for in `scenarios/`.
-pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
+pub(super) fn text(file: &Path) -> Result<Source, Unusable> {
     let is_stdin = file == Path::new(STDIN);
     let path = if is_stdin { file.to_owned() } else { found(file) };
     let mut source = if is_stdin { from_stdin() } else { text_of(&path) }?;
@@ -37,12 +67,10 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
                 format!(", by way of `{}`", at.display())
             };
             let message = format!("`{}` extends itself{by_way}", base.display());
-            output::error(&message, Some("leave out one `extends`"));
-            return Err(ExitCode::Usage);
+            return Err(Unusable::new(message, "leave out one `extends`"));
         }
-        let Source { name, text, .. } = text_of(&base).inspect_err(|_| {
-            output::report(&format!("note: `{}` extends it", at.display()));
-        })?;
+        let Source { name, text, .. } = text_of(&base)
+            .map_err(|unusable| Unusable { extended_by: Some(at.display().to_string()), ..unusable })?;
         next = Source::extends(&text);
         source.bases.push(Base { name, text });
         seen.push(identity);
@@ -63,13 +91,10 @@ fn found(file: &Path) -> PathBuf {
     file.to_owned()
 }
 
-fn from_stdin() -> Result<Source, ExitCode> {
+fn from_stdin() -> Result<Source, Unusable> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(FILE_MAX + 1).read_to_end(&mut bytes);
-    let refuse = |message: String, hint: &str| {
-        output::error(&message, Some(hint));
-        Err(ExitCode::Usage)
-    };
+    let refuse = |message: String, hint: &str| Err(Unusable::new(message, hint));
     match (read, String::from_utf8(bytes)) {
         (Err(error), _) => refuse(format!("cannot read standard input: {error}"), "name a scenario file"),
         (Ok(n), _) if n as u64 > FILE_MAX => refuse(
@@ -84,12 +109,9 @@ fn from_stdin() -> Result<Source, ExitCode> {
     }
 }
 
-fn text_of(file: &Path) -> Result<Source, ExitCode> {
+fn text_of(file: &Path) -> Result<Source, Unusable> {
     let name = file.display().to_string();
-    let refuse = |message: String, hint: &str| {
-        output::error(&message, Some(hint));
-        Err(ExitCode::Usage)
-    };
+    let refuse = |message: String, hint: &str| Err(Unusable::new(message, hint));
     let bytes = match read(file) {
         Ok(bytes) => bytes,
         Err(Unread::Failed(error)) => {

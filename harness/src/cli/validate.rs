@@ -1,7 +1,8 @@
 //! `harness validate FILE...`: all mistakes in all files.
 
 use super::args::ValidateArgs;
-use super::{load, output};
+use super::load::{self, Unusable};
+use super::output;
 use crate::exit::ExitCode;
 use crate::scenario::{Mistakes, Plan, PlanOptions, Scenario, Selection};
 use serde_json::{Value, json};
@@ -10,8 +11,7 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
     let mut bad = 0_usize;
     let mut files = Vec::new();
     for file in &args.files {
-        let read = load::source(file);
-        let parsed = read.map(|source| Scenario::parse_all(&source, &Selection::default()));
+        let parsed = load::text(file).map(|source| Scenario::parse_all(&source, &Selection::default()));
         let name = file.display().to_string();
         match parsed {
             Ok(Ok(scenarios)) => {
@@ -34,10 +34,16 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
                 }
                 files.push(json!({ "file": name, "ok": false, "notes": [], "mistakes": mistakes(&found) }));
             }
-            // What is wrong has been reported.
-            Err(_) => {
+            Err(unusable) => {
                 bad += 1;
-                files.push(json!({ "file": name, "ok": false, "notes": [], "mistakes": [] }));
+                if !args.json {
+                    unusable.report();
+                }
+                let Unusable { message, hint, extended_by } = unusable;
+                let notes: Vec<String> =
+                    extended_by.map(|by| format!("`{by}` extends it")).into_iter().collect();
+                let mistake = json!({ "message": message, "place": null, "hint": hint });
+                files.push(json!({ "file": name, "ok": false, "notes": notes, "mistakes": [mistake] }));
             }
         }
     }

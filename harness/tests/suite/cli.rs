@@ -230,6 +230,33 @@ fn validate_tells_the_good_from_the_bad() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_a_mistake_in_json_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).unwrap();
+    write("bytes.toml", b"name = \"\xff\"");
+    write("orphan.toml", b"extends = \"none.toml\"");
+    write("circle.toml", b"extends = \"circle.toml\"");
+    for (file, words, extended) in [
+        ("none.toml", "cannot read", false),
+        ("bytes.toml", "is not UTF-8", false),
+        ("orphan.toml", "cannot read", true),
+        ("circle.toml", "extends itself", false),
+        (".", "it is a directory", false),
+    ] {
+        let path = directory.path().join(file);
+        let output = harness(&["validate", "--json", path.to_str().unwrap()]);
+        assert_eq!(code(&output), 64);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of_file = &found["files"][0];
+        let mistakes = of_file["mistakes"].as_array().unwrap();
+        assert_eq!((mistakes.len(), &of_file["ok"]), (1, &false.into()), "{found:#}");
+        assert!(mistakes[0]["message"].as_str().unwrap().contains(words), "{found:#}");
+        assert!(!mistakes[0]["hint"].as_str().unwrap().is_empty(), "{found:#}");
+        assert_eq!(of_file["notes"].as_array().unwrap().len(), usize::from(extended), "{found:#}");
+    }
+}
+
+#[test]
 fn a_plan_as_json_is_what_the_text_says() {
     let file = scenario("load-708.toml");
     let output = harness(&["plan", &file, "--json", "--set", "load.duration=90s", "--seed", "5"]);
