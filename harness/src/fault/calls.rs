@@ -194,7 +194,7 @@ mod tests {
             let mut counts = self.counts.get();
             let failed = if self.armed.get() && self.does != Does::NoInjection { tries / 2 } else { 0 };
             counts.probes += tries;
-            counts.probes_failed += failed - u64::from(self.does == Does::MiscountedInjection);
+            counts.probes_failed += failed.saturating_sub(u64::from(self.does == Does::MiscountedInjection));
             self.counts.set(counts);
             *self.met.borrow_mut() = Some(Probed { tries, failed, other: None });
         }
