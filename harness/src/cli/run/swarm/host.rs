@@ -76,5 +76,7 @@ fn against(
         return Ok(found.to_string().lines().next().map(str::to_owned));
     }
     let fitted = host::fitted(plan(args, &with, Some(0))?, &load::shm_dir());
-    Ok(host::preflight(&fitted, &load::shm_dir()).err().map(|error| error.to_string()))
+    let refused = host::preflight(&fitted, &load::shm_dir()).err();
+    // Its first line says what; the remedies follow.
+    Ok(refused.map(|error| error.to_string().lines().next().unwrap_or_default().to_owned()))
 }
