@@ -12,6 +12,7 @@ use crate::engine::sink::{FileSink, Held};
 use crate::engine::stop::{Stop, StopMode};
 use crate::engine::{self, Ended, EngineError, Follows, Request};
 use crate::exit::ExitCode;
+use crate::fault::undo::{self, Replayed};
 use crate::host::{self, Capability, PreflightError};
 use crate::private_shm::{Namespace, PrivateShm};
 use crate::run_index;
@@ -29,6 +30,8 @@ use thiserror::Error;
 pub struct Options {
     /// Where fleets keep their shared memory.
     pub shm_dir: PathBuf,
+    /// Where journals of what faults make are: what dead harnesses have left is undone first.
+    pub undo_dir: PathBuf,
     /// The command line that repeats this run, for its log.
     pub command: String,
     /// How to start the supervisor.
@@ -66,6 +69,8 @@ pub struct Controls {
 pub enum Notice {
     /// The host has no room for all workers, and the scenario allows fewer: so many of those that it asks for.
     Smaller { workers: u32, asked: u32, processes: u32 },
+    /// What faults of harnesses that were killed had left is gone now, or not. Not empty.
+    Undone(Replayed),
     /// The host can carry out the plan, but this may make the figures worse. Never empty.
     Warnings(Vec<Capability>),
     /// The run's directory exists, and the fleet is about to be launched.
@@ -137,8 +142,16 @@ pub fn conduct(
 ) -> Result<Conducted, ConductError> {
     // First: it is what the preflight looks at. It lasts until the run is judged.
     let _private_shm = private_shm(&plan, &options)?;
+    let replayed = undo::replay(&options.undo_dir, true);
+    if replayed != Replayed::default() {
+        observe(Notice::Undone(replayed));
+    }
     let plan = host::fitted(plan, &options.shm_dir);
     let warnings = host::preflight(&plan, &options.shm_dir)?;
+    if plan.faults().iter().any(|fault| fault.action().kind().is_of_groups()) {
+        undo::prepare(&options.undo_dir)
+            .map_err(|error| PreflightError::no_journal(&options.undo_dir, &error))?;
+    }
     if let Some(asked) = plan.workers_asked() {
         observe(Notice::Smaller {
             workers: plan.workers_at_start(),
@@ -253,6 +266,7 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), ConductErr
         run_id,
         commands_output: directory.commands_output(),
         shm_dir: options.shm_dir,
+        undo_dir: options.undo_dir,
         plan,
         follows: None,
     };
@@ -318,6 +332,7 @@ mod tests {
     fn refused(shm_dir: &Path, out: &Path) -> (ConductError, usize) {
         let options = Options {
             shm_dir: shm_dir.to_owned(),
+            undo_dir: out.join("undo"),
             command: String::new(),
             program: Program::own(&[]),
             namespace: None,

@@ -35,6 +35,7 @@ use crate::system::{LaunchError, Launcher, PlaceId, System};
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
+use faults::Dirs;
 use incidents::Incidents;
 use live::Live;
 pub(crate) use load::written;
@@ -106,6 +107,8 @@ pub struct Request {
     pub run_id: String,
     /// The file system whose use is sampled: where systems keep their shared memory.
     pub shm_dir: PathBuf,
+    /// Where journals of what faults make are written, so that it is undone if the harness is killed.
+    pub undo_dir: PathBuf,
     /// The file that gets the output of the commands before and after the run.
     pub commands_output: PathBuf,
     pub follows: Option<Box<Follows>>,
@@ -387,7 +390,7 @@ impl Run<'_> {
         let tools = Tools {
             ends: ends.as_ref(),
             plan: &self.request.plan,
-            shm_dir: &self.request.shm_dir,
+            dirs: Dirs { shm: &self.request.shm_dir, undo: &self.request.undo_dir },
             clock: &self.clock,
             log: &self.log,
             sampling: sampling.orders(),

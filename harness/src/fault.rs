@@ -3,11 +3,13 @@
 //! A fault is proven by other means than those that injected it: the kernel shows the effect on the process with that
 //! pid and start time, or on the file system that it lies in, whatever the system says of itself. All faults here act on
 //! single processes, of the fleet or of the harness, on files of the fleet, which go with it, or on mounts of a namespace of the run's own, which the kernel
-//! takes down with the harness: nothing of them outlives a run, and there is nothing to undo.
+//! takes down with the harness: nothing of them outlives a run. Only the directories of control groups do, if the harness is killed:
+//! they are in a journal ([`undo`]).
 //! Deliberately absent: when and to whom, which the plan has decided, and what a fault explains, which is for the
 //! judge.
 
 mod calls;
+mod cgroup;
 mod cpus;
 mod hogs;
 mod kill;
@@ -17,6 +19,10 @@ mod limit;
 mod pause;
 mod segment;
 mod shm;
+#[cfg(test)]
+#[path = "../../coordinator/tests/suite/support/skips.rs"]
+mod skips;
+pub mod undo;
 
 use crate::scenario::fault::{Action, Firing, Overwrite};
 use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
@@ -24,6 +30,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
+pub(crate) use cgroup::Controller;
 pub use hogs::{RESERVE_BYTES, hold_memory, keep_busy};
 
 /// What a look at an effect shows.
@@ -61,23 +68,36 @@ pub trait Fault: fmt::Debug {
     fn prove_healed(&self, system: &dyn System) -> Look;
 }
 
-/// What a firing does. `shm_dir` is where the fleet keeps its shared memory.
-pub fn of(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
-    let fault = honest(action, firing, shm_dir);
+/// Where faults find and leave things.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// Where the fleet keeps its shared memory.
+    pub shm_dir: &'a Path,
+    /// Where journals of what is to be undone are written.
+    pub undo_dir: &'a Path,
+    /// Memory that other faults are about to hold, in bytes: the kernel does not show it as used yet.
+    pub pledged: u64,
+}
+
+/// What a firing does.
+pub fn of(action: Action, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
+    let fault = honest(action, firing, site);
     #[cfg(feature = "sabotage")]
     let fault = lie::told(fault);
     fault
 }
 
-fn honest(action: Action, firing: &Firing, shm_dir: &Path) -> Box<dyn Fault> {
+fn honest(action: Action, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
     match action {
+        Action::Group(limit) => Box::new(cgroup::Cgroup::new(cgroup::What::Limit(limit), site.undo_dir)),
+        Action::Oom => Box::new(cgroup::Cgroup::new(cgroup::What::Oom, site.undo_dir)),
         Action::Kill => Box::new(kill::Kill::by(Order::Kill, "SIGKILL")),
         Action::Stop => Box::new(kill::Kill::by(Order::Terminate, "SIGTERM")),
         Action::Pause => Box::new(pause::Pause::default()),
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
-        Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
-        Action::CpuHogs { .. } | Action::Memory { .. } => Box::new(hogs::Hogs::new(action)),
+        Action::Shm(what) => Box::new(shm::Shm::new(what, site.shm_dir)),
+        Action::CpuHogs { .. } | Action::Memory { .. } => Box::new(hogs::Hogs::new(action, site.pledged)),
         Action::ShmErrors { error, which } => {
             Box::new(calls::Calls::new((error, which), action.words(), firing.seed))
         }

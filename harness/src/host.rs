@@ -13,12 +13,14 @@ mod parse;
 mod program;
 pub(crate) mod read;
 
+use crate::fault::Controller;
 use crate::private_shm::REMEDY;
 use crate::scenario::{Plan, Workload};
 use crate::trapped::Trapped;
 use reports::criterion::HostLimits;
 use reports::runlog::event::HostFacts;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use thiserror::Error;
 
@@ -68,6 +70,8 @@ pub struct Need {
     pub held_bytes: u64,
     /// Calls of its fleet are to fail.
     pub traps_calls: bool,
+    /// Controllers of the control groups that its faults put processes into.
+    pub(crate) groups: Vec<Controller>,
     /// The programs that are started. In a name, `{}` is the task's number.
     pub programs: Vec<Commanded>,
 }
@@ -82,7 +86,8 @@ impl Need {
             shm_inodes: of_host(shape.shm_inodes()),
             private_shm_bytes,
             cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
-            held_bytes: plan.faults().iter().map(|fault| fault.action().holds()).sum(),
+            held_bytes: plan.calendar().most_held(plan.faults()),
+            groups: groups_of(plan),
             file_bytes: shape.file_bytes(),
             mapped_bytes: shape.shm_bytes(),
             log_bytes: log_bytes(plan),
@@ -109,6 +114,10 @@ impl Need {
             cpus_left: self.cpus_left.max(other.cpus_left),
             held_bytes: self.held_bytes.max(other.held_bytes),
             traps_calls: self.traps_calls || other.traps_calls,
+            groups: {
+                let new: Vec<_> = other.groups.into_iter().filter(|one| !self.groups.contains(one)).collect();
+                [self.groups, new].concat()
+            },
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<Commanded> = new.collect();
@@ -116,6 +125,16 @@ impl Need {
             },
         }
     }
+}
+
+fn groups_of(plan: &Plan) -> Vec<Controller> {
+    let mut groups = Vec::new();
+    for controller in plan.faults().iter().filter_map(|fault| Controller::of(fault.action())) {
+        if !groups.contains(&controller) {
+            groups.push(controller);
+        }
+    }
+    groups
 }
 
 /// What a run will write down, about: a row for each process in each sweep.
@@ -186,6 +205,14 @@ impl fmt::Display for PreflightError {
 }
 
 impl PreflightError {
+    /// What faults make cannot be written down before it is made.
+    pub fn no_journal(dir: &Path, error: &io::Error) -> Self {
+        let remedy = "set HARNESS_STATE_DIR to a directory of your own, mode 0700, on this host".to_owned();
+        let (name, status) = (judge::CONTROL_GROUPS, Status::Missing);
+        let found = format!("their journal in {}: {error}", dir.display());
+        Self { missing: vec![Capability { name, status, found, remedy: Some(remedy) }] }
+    }
+
     /// The run cannot have a file system of its own for its shared memory.
     pub fn no_private_shm(why: String) -> Self {
         let (name, status, remedy) = (judge::PRIVATE_SHM, Status::Missing, Some(REMEDY.to_owned()));

@@ -44,6 +44,7 @@ impl Synthetic {
             started_utc: "2026-01-02T03:04:05Z".to_owned(),
             run_id: "20260102T030405Z-000000".to_owned(),
             shm_dir: "/dev/shm".into(),
+            undo_dir: "/dev/null".into(),
             commands_output: "/dev/null".into(),
             follows: None,
         }))

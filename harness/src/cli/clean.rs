@@ -1,4 +1,6 @@
-//! `harness clean`: removes old runs, and nothing else.
+//! `harness clean`: removes old runs, and what faults of killed harnesses have left.
+//!
+//! That is in the journals of [`crate::fault::undo`], wherever their runs were.
 //!
 //! What is removed is a directory below that of a scenario whose `run.log` begins with the header of a run. It is left
 //! alone if its log is locked (the run goes on), if `latest` points to it, or if it is one of the newest that are to be
@@ -7,10 +9,12 @@
 mod found;
 
 use super::args::CleanArgs;
-use super::output;
+use super::{load, output};
 use crate::exit::ExitCode;
+use crate::fault::undo::{self, Replayed};
 use found::{Run, Scenario};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -49,6 +53,7 @@ struct Decided {
 }
 
 pub(super) fn clean(args: &CleanArgs) -> ExitCode {
+    let replayed = undo::replay(&load::undo_dir(), args.yes);
     let scenarios = match found::scenarios(&args.directory) {
         Ok(scenarios) => scenarios,
         Err(error) => {
@@ -68,17 +73,21 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
         .map(|run| if args.yes { remove(run).err().map(|error| error.to_string()) } else { None })
         .collect();
     let shown = if args.json {
-        output::data(&as_json(&decided, &failed, args.yes))
+        output::data(&as_json(&decided, &failed, &replayed, args.yes))
     } else {
-        output::data(&as_text(&decided, &failed, args.yes))
+        output::data(&(as_text_undone(&replayed, args.yes) + &as_text(&decided, &failed, args.yes)))
     };
+    for (journal, why) in &replayed.left {
+        let message = format!("what a fault has left stays, by {}: {why}", journal.display());
+        output::error(&message, Some("remove it as the user who made it, and then the journal"));
+    }
     for (run, why) in decided.remove.iter().zip(&failed) {
         if let Some(why) = why {
             let message = format!("{} cannot be removed: {why}", run.path.display());
             output::error(&message, Some("change the permissions, or remove it as the user who made it"));
         }
     }
-    if failed.iter().any(Option::is_some) {
+    if failed.iter().any(Option::is_some) || !replayed.left.is_empty() {
         ExitCode::HostUnfit
     } else {
         shown.err().unwrap_or(ExitCode::Pass)
@@ -128,7 +137,7 @@ fn remove(run: &Run) -> io::Result<()> {
     fs::remove_dir(&run.path)
 }
 
-fn as_json(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
+fn as_json(decided: &Decided, failed: &[Option<String>], replayed: &Replayed, yes: bool) -> String {
     let runs = decided.remove.iter().zip(failed).map(|(run, why)| {
         serde_json::json!({
             "run": run.path,
@@ -147,8 +156,18 @@ fn as_json(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
         "dry_run": !yes,
         "runs": runs.collect::<Vec<_>>(),
         "spared": spared.collect::<Vec<_>>(),
+        "groups": replayed.undone.iter().map(|group| json!({ "group": group, "removed": yes })).collect::<Vec<_>>(),
+        "journals_left":
+            replayed.left.iter().map(|(path, why)| json!({ "journal": path, "message": why })).collect::<Vec<_>>(),
     });
     format!("{all:#}\n")
+}
+
+fn as_text_undone(replayed: &Replayed, yes: bool) -> String {
+    let what = if yes { "removed" } else { "would remove" };
+    let one =
+        |group: &PathBuf| format!("{what}  the control group of a killed harness: {}\n", group.display());
+    replayed.undone.iter().map(one).collect()
 }
 
 fn as_text(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {

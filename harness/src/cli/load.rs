@@ -241,3 +241,16 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
 pub(crate) fn shm_dir() -> PathBuf {
     std::env::var_os("COORDINATOR_SHM_DIR").map_or_else(|| PathBuf::from(SHM_DIR), PathBuf::from)
 }
+
+/// Where journals of what faults make are: of this user, on this host, until it is booted anew.
+pub(crate) fn undo_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("HARNESS_STATE_DIR") {
+        return PathBuf::from(dir);
+    }
+    let user = rustix::process::geteuid();
+    let of_user = || {
+        let usual = || PathBuf::from(format!("/run/user/{}", user.as_raw()));
+        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(usual, PathBuf::from)
+    };
+    if user.is_root() { PathBuf::from("/run/harness") } else { of_user().join("harness") }
+}

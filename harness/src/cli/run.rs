@@ -135,6 +135,7 @@ fn until_decided(job: &Job, args: &RunArgs, namespace: Option<Namespace>, came: 
     loop {
         let options = Options {
             shm_dir: load::shm_dir(),
+            undo_dir: load::undo_dir(),
             command: command(args, job),
             program: own_program(),
             namespace,

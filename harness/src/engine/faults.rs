@@ -6,8 +6,9 @@
 use super::recorder::Handle;
 use super::watch::Watch;
 use super::written::Written;
-use crate::fault::{self, Fault, Look};
+use crate::fault::{self, Fault, Look, Site};
 use crate::scenario::Plan;
+use crate::scenario::fault::Action;
 use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget, MomentSeen};
@@ -39,12 +40,20 @@ struct Active {
     heals_ns: Option<u64>,
 }
 
+/// Where faults find and leave things.
+#[derive(Debug, Clone, Copy)]
+pub struct Dirs<'a> {
+    /// Where the system keeps its shared memory.
+    pub shm: &'a Path,
+    /// Where journals of what is to be undone are written.
+    pub undo: &'a Path,
+}
+
 /// The firings that are under way.
 #[derive(Debug)]
 pub struct Faults<'a> {
     plan: &'a Plan,
-    /// Where the system keeps its shared memory.
-    shm_dir: &'a Path,
+    dirs: Dirs<'a>,
     log: Handle,
     active: Vec<Active>,
     looked_ns: u64,
@@ -52,8 +61,8 @@ pub struct Faults<'a> {
 }
 
 impl<'a> Faults<'a> {
-    pub fn new(plan: &'a Plan, shm_dir: &'a Path, log: Handle) -> Self {
-        Self { plan, shm_dir, log, active: Vec::new(), looked_ns: 0, written: Written::default() }
+    pub fn new(plan: &'a Plan, dirs: Dirs<'a>, log: Handle) -> Self {
+        Self { plan, dirs, log, active: Vec::new(), looked_ns: 0, written: Written::default() }
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
@@ -118,7 +127,7 @@ impl<'a> Faults<'a> {
             self.record(number, FaultStepKind::NotInjected, now_ns, how);
             return false;
         }
-        let mut fault = fault::of(self.plan.faults()[firing.fault].action(), firing, self.shm_dir);
+        let mut fault = fault::of(self.action(number), firing, self.site());
         match fault.inject(system, &targets) {
             Err(why) => {
                 self.record(number, FaultStepKind::NotInjected, now_ns, why);
@@ -133,6 +142,16 @@ impl<'a> Faults<'a> {
                 true
             }
         }
+    }
+
+    fn action(&self, number: usize) -> Action {
+        self.plan.faults()[self.plan.calendar().firings()[number].fault].action()
+    }
+
+    fn site(&self) -> Site<'a> {
+        let is_begun = |one: &&Active| matches!(one.stage, Stage::Proving { .. });
+        let pledged = self.active.iter().filter(is_begun).map(|one| self.action(one.number).holds()).sum();
+        Site { shm_dir: self.dirs.shm, undo_dir: self.dirs.undo, pledged }
     }
 
     /// What was written into the memory of coordinators.

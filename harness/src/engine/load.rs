@@ -18,7 +18,7 @@ mod submit;
 use super::clock::Clock;
 use super::deaths::Ends;
 use super::failure::Failures;
-use super::faults::Faults;
+use super::faults::{Dirs, Faults};
 use super::incidents::Incidents;
 use super::recorder::Handle;
 use super::sampling::Orders;
@@ -38,7 +38,6 @@ use reports::runlog::event::{Alert, Event, LatencyTag, Phase, PhaseBegan, Severi
 use round::{InFlight, Recipients};
 use scale::Size;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::Duration;
 use strays::Strays;
 
@@ -74,8 +73,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Tools<'a> {
     pub plan: &'a Plan,
-    /// Where the system keeps its shared memory.
-    pub shm_dir: &'a Path,
+    pub dirs: Dirs<'a>,
     pub clock: &'a Clock,
     pub log: &'a Handle,
     /// Hears when to sweep, and of new processes in the agents' places.
@@ -144,7 +142,7 @@ impl<'a> Loader<'a> {
         };
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
-            faults: Faults::new(plan, tools.shm_dir, tools.log.clone()),
+            faults: Faults::new(plan, tools.dirs, tools.log.clone()),
             moments: Moments::default(),
             calendar: Calendar::new(plan, tools.clock.now_ns(), tools.from.0),
             to,

@@ -62,6 +62,7 @@ fn request(text: &str) -> Request {
         started_utc: "2026-11-22T10:00:00Z".to_owned(),
         run_id: "fake-1".to_owned(),
         shm_dir: std::env::temp_dir(),
+        undo_dir: std::env::temp_dir().join("none"),
         commands_output: std::env::temp_dir().join("none"),
         follows: None,
     }

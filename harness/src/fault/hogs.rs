@@ -97,14 +97,16 @@ impl Drop for Hog {
 #[derive(Debug)]
 pub(super) struct Hogs {
     what: Action,
+    /// Memory that others are about to hold, in bytes.
+    pledged: u64,
     processes: Vec<Hog>,
     /// The first that had ended before it was to be killed.
     ended: Option<u32>,
 }
 
 impl Hogs {
-    pub(super) fn new(what: Action) -> Self {
-        Self { what, processes: Vec::new(), ended: None }
+    pub(super) fn new(what: Action, pledged: u64) -> Self {
+        Self { what, pledged, processes: Vec::new(), ended: None }
     }
 
     fn start(&mut self) -> io::Result<()> {
@@ -166,6 +168,7 @@ impl Fault for Hogs {
         if let Action::Memory { bytes } = self.what {
             let left = Meminfo::current().ok().and_then(|memory| memory.mem_available);
             let left = left.ok_or("/proc/meminfo does not show how much memory is available")?;
+            let left = left.saturating_sub(self.pledged);
             if left < bytes.saturating_add(RESERVE_BYTES) {
                 let (left, bytes) = (bytes_text(left), bytes_text(bytes));
                 let kept = bytes_text(RESERVE_BYTES);
@@ -272,7 +275,12 @@ mod tests {
     fn of(what: Action, child: Child) -> Hogs {
         let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let identity = Identity::of(child.id()).unwrap();
-        Hogs { what, processes: vec![Hog { child, fd, identity, watched: Cell::new(None) }], ended: None }
+        Hogs {
+            what,
+            pledged: 0,
+            processes: vec![Hog { child, fd, identity, watched: Cell::new(None) }],
+            ended: None,
+        }
     }
 
     #[test]
@@ -345,7 +353,7 @@ mod tests {
     fn a_fault_without_a_process_is_not_proven() {
         let dir = tempfile::tempdir().unwrap();
         let system = Fake::with_segments(dir.path());
-        let fault = Hogs::new(Action::CpuHogs { hogs: 2, nice: 0 });
+        let fault = Hogs::new(Action::CpuHogs { hogs: 2, nice: 0 }, 0);
         assert!(matches!(fault.prove(&system), Look::NotYet(_)));
     }
 
@@ -353,9 +361,11 @@ mod tests {
     fn more_than_the_host_has_is_not_even_tried() {
         let dir = tempfile::tempdir().unwrap();
         let mut system = Fake::with_segments(dir.path());
-        let mut fault = Hogs::new(Action::Memory { bytes: u64::MAX });
-        let refused = fault.inject(&mut system, &[]).unwrap_err();
-        assert!(refused.contains("would leave less than 256 MiB"), "{refused}");
-        assert!(fault.processes.is_empty());
+        for (bytes, pledged) in [(u64::MAX, 0), (1 << 20, u64::MAX)] {
+            let mut fault = Hogs::new(Action::Memory { bytes }, pledged);
+            let refused = fault.inject(&mut system, &[]).unwrap_err();
+            assert!(refused.contains("would leave less than 256 MiB"), "{refused}");
+            assert!(fault.processes.is_empty());
+        }
     }
 }

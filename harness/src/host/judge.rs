@@ -5,7 +5,7 @@ use super::parse;
 use super::program::ProgramReading;
 use super::read::{MemoryReading, Readings};
 use super::{Capability, Need, Status};
-use crate::fault::RESERVE_BYTES;
+use crate::fault::{Controller, RESERVE_BYTES};
 use crate::private_shm::REMEDY;
 use crate::scenario::unit::bytes_text;
 use crate::trapped::{self, TrapError};
@@ -14,6 +14,11 @@ use std::io;
 
 pub(super) const USER_NAMESPACES: &str = "user namespaces";
 pub(super) const PRIVATE_SHM: &str = "private shared memory";
+pub(super) const CONTROL_GROUPS: &str = "control groups";
+
+/// What users are told where groups cannot be made.
+const CONTROL_GROUPS_REMEDY: &str = "run it as root, or in a group that was given to you: systemd-run --user --scope -p Delegate=yes … \
+                                     (docker: --privileged --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)";
 
 /// What a process costs in addition to the shared memory: page tables, stack and the pages that a fork dirties.
 /// An estimate, and so only ever a warning.
@@ -36,6 +41,7 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     let mut found = vec![proc(readings)];
     found.extend(shared_memory(readings, need));
     found.extend(need.private_shm_bytes.map(|_| private_shm(readings)));
+    found.extend(control_groups(readings, need));
     found.extend(processors(readings, need));
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
@@ -44,6 +50,18 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found.extend(kernel(readings));
     found.push(memory(readings, need));
     found
+}
+
+/// Of faults that put processes into groups of their own.
+fn control_groups(readings: &Readings, need: &Need) -> Vec<Capability> {
+    let one = |controller: &Controller| {
+        let name = controller.name();
+        let refused =
+            readings.groups.iter().find(|(of, _)| of == controller).and_then(|(_, why)| why.as_ref());
+        let Some(why) = refused else { return ok(CONTROL_GROUPS, format!("{name}: groups can be made")) };
+        missing(CONTROL_GROUPS, format!("{name}: {why}"), CONTROL_GROUPS_REMEDY)
+    };
+    need.groups.iter().map(one).collect()
 }
 
 /// A program that the scenario names.
@@ -367,9 +385,12 @@ fn memory(readings: &Readings, need: &Need) -> Capability {
     // What a fault may fill is memory, too.
     let shm_bytes = need.shm_bytes.max(need.private_shm_bytes.unwrap_or(0));
     let wanted = shm_bytes + need.processes * PROCESS_BYTES;
-    if need.held_bytes > 0 && available < need.held_bytes + RESERVE_BYTES + shm_bytes {
+    if need.held_bytes > 0 && available < need.held_bytes + RESERVE_BYTES + wanted {
         let (held, kept) = (bytes_text(need.held_bytes), bytes_text(RESERVE_BYTES));
-        let found = format!("{found}: faults that hold {held} would leave less than {kept} beside the fleet");
+        let fleet = bytes_text(wanted);
+        let found = format!(
+            "{found}: faults that hold {held} at once would leave less than {kept} beside the fleet, which may need {fleet}"
+        );
         return missing(NAME, found, "end other programs, or lower `memory` of the fault");
     }
     let remedy = "end other programs, raise the container's limit, or start fewer workers";

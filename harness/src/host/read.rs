@@ -4,6 +4,7 @@
 use super::cgroup::{self, Cgroups};
 use super::identity::MachineIds;
 use super::parse::{self, VirtualizationSigns};
+use crate::fault::Controller;
 use coordinator::client::{UserProcesses, user_processes};
 use procfs::process::Process;
 use procfs::sys::kernel as sysctl;
@@ -33,6 +34,8 @@ pub(super) struct Readings {
     /// Processes and threads on the host now.
     pub(super) pids_now: u64,
     pub(super) cgroups: Cgroups,
+    /// Of each controller, why no group can be made for it.
+    pub(super) groups: Vec<(Controller, Option<String>)>,
     pub(super) kernel: String,
     pub(super) pidfd: Result<(), String>,
     pub(super) futex: Result<(), String>,
@@ -177,6 +180,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         threads_max: sysctl::threads_max().map_or(u64::MAX, u64::from),
         pids_now: load.as_ref().map_or(0, |load| load.entities),
         cgroups: cgroups(),
+        groups: Controller::ALL.map(|one| (one, one.is_writable().err())).to_vec(),
         kernel: known(text("/proc/sys/kernel/osrelease").trim()),
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).map(drop).map_err(|error| error.to_string()),
         futex: futex::wake(&AtomicU32::new(0), futex::Flags::empty(), 1)

@@ -8,6 +8,7 @@ mod check;
 mod choice;
 mod form;
 mod keys;
+mod overlap;
 mod rules;
 mod words;
 
@@ -23,16 +24,16 @@ use reports::facts::STEADY_NS;
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
-pub use action::{Action, CallError, Part, Resource, SegmentFault, ShmFault, Which};
+pub use action::{Action, CallError, GroupLimit, Part, Resource, SegmentFault, ShmFault, Which};
 pub use calendar::{Calendar, Firing, Hold};
 use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
-pub(super) use keys::TABLE;
 use keys::{
-    APART, AT, COUNT, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH, PART,
-    PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, CPUS, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH,
+    PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
+pub(super) use rules::TABLE;
 pub use words::Overwrite;
 
 /// In a rehearsal. Closer together, a storm would outrun the restarts that it is to test.
@@ -65,6 +66,7 @@ pub(super) struct RawFault {
     error: Given<CallError>,
     rate: Given<f64>,
     nth: Given<u32>,
+    cpus: Given<f64>,
 }
 
 impl RawFault {
@@ -183,6 +185,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         error: fields.given(&ERROR, found),
         rate: fields.given(&RATE, found),
         nth: fields.given(&NTH, found),
+        cpus: fields.given(&CPUS, found),
     };
     entries.iter().map(one).collect()
 }
@@ -210,7 +213,15 @@ pub(super) fn check(
         name.reject(found, message, CHOOSE_ANOTHER);
     }
     reject_repeated_names("fault", names, |_| CHOOSE_ANOTHER.to_owned(), found);
-    raw.into_iter().filter_map(|fault| check_one(fault, load, fleet, found)).collect()
+    let sites: Vec<Option<Sited<At>>> = raw.iter().map(|fault| fault.at.clone()).collect();
+    let faults: Vec<Option<Fault>> =
+        raw.into_iter().map(|fault| check_one(fault, load, fleet, found)).collect();
+    if let (Some(load), Some(fleet)) = (load, fleet) {
+        let sited = sites.iter().zip(&faults);
+        let sited: Vec<_> = sited.filter_map(|(at, fault)| Some((at.as_ref()?, fault.as_ref()?))).collect();
+        overlap::check(&sited, load.duration(), fleet.shape, found);
+    }
+    faults.into_iter().flatten().collect()
 }
 
 /// Whether coordinators are to die while a fault lasts.

@@ -185,10 +185,30 @@ pub fn draw(
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed::child(root, "swarm"));
     let times = times(&fleet, budget, &mut random)?;
-    Ok((0..)
-        .zip(times)
-        .map(|(number, at_ms)| one(&fleet, budget, kinds, (number, at_ms), &mut random))
-        .collect())
+    let drawn =
+        (0..).zip(times).map(|(number, at_ms)| one(&fleet, budget, kinds, (number, at_ms), &mut random));
+    let mut drawn: Vec<Drawn> = drawn.collect();
+    end_before_the_next(&mut drawn);
+    Ok(drawn)
+}
+
+/// A fault ends before another begins that sets the same: together they would be a mistake of the file.
+fn end_before_the_next(drawn: &mut [Drawn]) {
+    let sets_the_same = |one: &Drawn, other: &Drawn| {
+        let of_memory = |fault: &Drawn| matches!(fault.kind, FaultKind::CgroupMemory | FaultKind::Oom);
+        let of_shm = |fault: &Drawn| fault.kind.is_of_shm();
+        one.kind == other.kind && (one.role.is_some() || one.kind.is_of_calls())
+            || of_memory(one) && of_memory(other)
+            || of_shm(one) && of_shm(other)
+    };
+    for number in 0..drawn.len() {
+        let (before, rest) = drawn.split_at_mut(number + 1);
+        let one = &mut before[number];
+        let next = rest.iter().find(|other| sets_the_same(one, other)).map(|other| other.at_ms);
+        if let (Some(next), Some(ms)) = (next, one.for_ms) {
+            one.for_ms = Some(ms.min(next.saturating_sub(one.at_ms + 1).max(1)));
+        }
+    }
 }
 
 /// In order; the room that the distances leave is divided by chance.
@@ -234,7 +254,10 @@ fn one(
         // What the fleet needs, and more than none beside it: below the size that the run's own has by default.
         FaultKind::ShmLimit => format!("size = \"{}B\"\n", fleet.shm_bytes.max(32 << 20)),
         FaultKind::CpuHogs => format!("hogs = {}\n", random.random_range(1..=4)),
-        FaultKind::Memory => "memory = \"64MiB\"\n".to_owned(),
+        FaultKind::Memory | FaultKind::CgroupMemory => "memory = \"64MiB\"\n".to_owned(),
+        FaultKind::CgroupCpu => "cpus = 0.5\n".to_owned(),
+        // A coordinator's new workers are in its group.
+        FaultKind::CgroupPids => "to = 512\n".to_owned(),
         FaultKind::ShmErrors => "error = \"EIO\"\nrate = \"30%\"\n".to_owned(),
         _ => String::new(),
     };
@@ -245,8 +268,15 @@ fn one(
 /// Whose processes a kind can be done to.
 fn roles(kind: FaultKind, adopts: bool) -> &'static [&'static str] {
     match kind {
-        FaultKind::Kill if adopts => &["worker", "coordinator", "supervisor"],
-        FaultKind::Kill | FaultKind::Stop | FaultKind::Limit | FaultKind::Cpus => &["worker", "coordinator"],
+        FaultKind::Kill | FaultKind::Oom if adopts => &["worker", "coordinator", "supervisor"],
+        FaultKind::Kill
+        | FaultKind::Stop
+        | FaultKind::Limit
+        | FaultKind::Cpus
+        | FaultKind::CgroupMemory
+        | FaultKind::CgroupCpu
+        | FaultKind::CgroupPids
+        | FaultKind::Oom => &["worker", "coordinator"],
         FaultKind::Pause => &["worker", "coordinator", "supervisor"],
         _ if kind.is_of_segments() => &["coordinator"],
         _ => &[],
@@ -306,6 +336,24 @@ mod tests {
             }
         }
         assert_eq!(kinds.len(), KINDS.len(), "every kind is drawn at some time: {kinds:?}");
+    }
+
+    #[test]
+    fn faults_that_set_the_same_are_drawn_one_after_the_other() {
+        let base = plan(&base());
+        let dense = Budget {
+            apart: Duration::from_millis(400),
+            longest: Duration::from_secs(3),
+            faults: 12,
+            ..BUDGET
+        };
+        let groups = [FaultKind::CgroupMemory, FaultKind::CgroupCpu, FaultKind::CgroupPids, FaultKind::Oom];
+        for seed in 0..100 {
+            for kinds in [&KINDS[..], &[FaultKind::Limit], &groups] {
+                let faults = draw(&base, seed, &dense, kinds).unwrap();
+                assert_eq!(plan(&with_faults(&self::base(), &faults)).calendar().firings().len(), 12);
+            }
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::bad_input::{GOOD, said};
 use harness::scenario::Selection;
 
-fn with(keys: &str, duration: &str) -> String {
-    let fault = format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n[sampling]");
+fn with(keys: &str, duration: &str, more: &str) -> String {
+    let fault = format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n{more}[sampling]");
     // Without its profile, whose load is short.
     let good = GOOD.split("[profile").next().unwrap_or_default();
     let text = good.replacen("[sampling]", &fault, 1).replacen("workers = 4", "workers = 400", 1);
@@ -21,7 +21,7 @@ fn a_calendar_holds_so_many_words_and_targets_and_no_more() {
         (format!("{scribble}\nwords = 1024\nevery = \"1s\"\ntimes = 257"), "263168 words"),
         (format!("{kill}\ncount = 800\nevery = \"1ms\"\ntimes = 100000"), "80000000 processes"),
     ] {
-        let said = with(&keys, "5m");
+        let said = with(&keys, "5m", "");
         let all = format!("the fault `x` would be done to {drawn} in all");
         assert!(said.contains(&all) && said.contains("at most 262144"), "{keys}: {said}");
     }
@@ -29,7 +29,121 @@ fn a_calendar_holds_so_many_words_and_targets_and_no_more() {
         format!("{scribble}\nwords = 1024\nevery = \"1s\"\ntimes = 256"),
         format!("{kill}\ncount = 2\nevery = \"1ms\"\ntimes = 100000"),
     ] {
-        assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
+        assert_eq!(with(&keys, "5m", ""), "no mistake\n", "{keys}");
+    }
+}
+
+/// Two faults, `one` and `two`, whose keys are given.
+fn both(one: &str, two: &str) -> String {
+    with(one, "5m", &format!("[[fault]]\nname = \"two\"\n{two}\n"))
+}
+
+#[test]
+fn faults_that_set_the_same_thing_at_once_are_refused() {
+    let limit = "kind = \"limit\"\nresource = \"nofile\"\nto = 64\nfor = \"10s\"";
+    let shm = "kind = \"shm-limit\"\nsize = \"64MiB\"\nfor = \"10s\"";
+    let group = "kind = \"cgroup-memory\"\nmemory = \"64MiB\"\nfor = \"10s\"";
+    let cases = [
+        (
+            format!("{limit}\nrole = \"worker\""),
+            format!("{limit}\nrole = \"worker\"\nat = \"11s\""),
+            "open files",
+        ),
+        // What a coordinator starts has its limit.
+        (
+            format!("{limit}\nrole = \"worker\""),
+            format!("{limit}\nrole = \"coordinator\"\nat = \"5s\""),
+            "open files",
+        ),
+        // The third injection of one.
+        (
+            format!("{limit}\nrole = \"worker\"\nevery = \"20s\"\ntimes = 5"),
+            format!("{limit}\nrole = \"worker\"\nat = \"45s\""),
+            "open files",
+        ),
+        (shm.to_owned(), format!("{shm}\nat = \"2s\""), "/dev/shm"),
+        (shm.to_owned(), "kind = \"shm-read-only\"\nfor = \"1s\"\nat = \"2s\"".to_owned(), "/dev/shm"),
+        (
+            format!("{group}\nrole = \"worker\""),
+            format!("{group}\nrole = \"supervisor\"\nat = \"2s\""),
+            "(memory)",
+        ),
+        (
+            format!("{group}\nrole = \"worker\""),
+            "kind = \"oom\"\nrole = \"worker\"\nat = \"2s\"".to_owned(),
+            "(memory)",
+        ),
+        (
+            "kind = \"pause\"\nrole = \"worker\"\nfor = \"10s\"".to_owned(),
+            "kind = \"pause\"\nrole = \"worker\"\nfor = \"1s\"\nat = \"2s\"".to_owned(),
+            "paused",
+        ),
+        (
+            "kind = \"cpus\"\nto = 1\nrole = \"worker\"\nfor = \"10s\"".to_owned(),
+            "kind = \"cpus\"\nto = 1\nrole = \"coordinator\"\nfor = \"1s\"\nat = \"2s\"".to_owned(),
+            "the processors",
+        ),
+        (
+            "kind = \"segment-unlink\"\nrole = \"coordinator\"\nfor = \"10s\"".to_owned(),
+            "kind = \"segment-truncate\"\nrole = \"coordinator\"\nfor = \"1s\"\nat = \"2s\"".to_owned(),
+            "a region",
+        ),
+    ];
+    for (one, two, thing) in cases {
+        let said = both(&one, &two);
+        assert!(
+            said.contains("the faults `x` and `two` are both under way") && said.contains(thing),
+            "{one}\n{two}: {said}"
+        );
+    }
+}
+
+#[test]
+fn faults_one_after_the_other_or_of_different_things_are_not_refused() {
+    let limit = "kind = \"limit\"\nresource = \"nofile\"\nto = 64\nfor = \"10s\"\nrole = \"worker\"";
+    let group = "kind = \"cgroup-memory\"\nmemory = \"64MiB\"\nfor = \"10s\"\nrole = \"worker\"";
+    for (one, two) in [
+        (limit, format!("{limit}\nat = \"12s\"")),
+        // Each finds what was there before both.
+        (limit, limit.replace("worker", "coordinator") + "\nat = \"1s\""),
+        (limit, limit.replace("nofile", "nproc") + "\nat = \"2s\""),
+        (limit, "kind = \"kill\"\nrole = \"worker\"\nat = \"2s\"".to_owned()),
+        (
+            group,
+            "kind = \"cgroup-cpu\"\ncpus = 0.5\nfor = \"10s\"\nrole = \"worker\"\nat = \"2s\"".to_owned(),
+        ),
+        (
+            "kind = \"memory\"\nmemory = \"1MiB\"\nfor = \"10s\"",
+            "kind = \"memory\"\nmemory = \"1MiB\"\nfor = \"10s\"\nat = \"2s\"".to_owned(),
+        ),
+        (
+            "kind = \"pause\"\nrole = \"worker\"\nfor = \"10s\"",
+            "kind = \"pause\"\nrole = \"coordinator\"\nfor = \"1s\"\nat = \"2s\"".to_owned(),
+        ),
+    ] {
+        assert_eq!(both(one, &two), "no mistake\n", "{one}\n{two}");
+    }
+}
+
+#[test]
+fn the_keys_of_control_groups_are_held_against_their_kind() {
+    for (keys, wanted) in [
+        ("kind = \"oom\"\nrole = \"supervisor\"", "the fleet ends with its supervisor"),
+        ("kind = \"oom\"\nrole = \"worker\"\nfor = \"1s\"", "does not apply"),
+        ("kind = \"oom\"\nrole = \"worker\"\nmemory = \"1MiB\"", "does not apply"),
+        ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"", "`fault.x.cpus` is missing"),
+        ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = 0", "write from 0.01 to 1024"),
+        ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = \"1\"", "must be a decimal number"),
+        (
+            "kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = inf",
+            "write a number of processors",
+        ),
+        ("kind = \"cgroup-pids\"\nrole = \"worker\"\nfor = \"1s\"\nto = 0", "room for 1 to 4194304"),
+        ("kind = \"cgroup-memory\"\nrole = \"worker\"\nfor = \"1s\"\nmemory = \"1KiB\"", "too small"),
+        ("kind = \"cgroup-memory\"\nfor = \"1s\"\nmemory = \"1MiB\"", "`fault.x.role` is missing"),
+    ] {
+        let said = with(keys, "5m", "");
+        assert!(said.contains(wanted), "{keys}: {said}");
     }
 }
 
@@ -46,14 +160,14 @@ fn a_moment_is_one_that_the_targets_can_be_at_and_has_time_to_come() {
         (format!("{kill}\nmoment = \"mid-round\"\nevery = \"4s\""), "one injection lasts 5s"),
         (format!("{kill}\nmoment = \"noon\""), "noon"),
     ] {
-        let said = with(&keys, "5m");
+        let said = with(&keys, "5m", "");
         assert!(said.contains(why), "{keys}: {said}");
     }
     for keys in [
         format!("{kill}\nmoment = \"task-in-flight\"\nwithin = \"1s\"\nevery = \"1s\""),
         hogs.replace("task-in-flight", "mid-round"),
     ] {
-        assert_eq!(with(&keys, "5m"), "no mistake\n", "{keys}");
+        assert_eq!(with(&keys, "5m", ""), "no mistake\n", "{keys}");
     }
 }
 
@@ -78,10 +192,10 @@ fn errors_of_calls_say_how_the_calls_fail_and_which_of_them() {
             "`fault.nth` does not apply to `kind = \"kill\"`",
         ),
     ] {
-        let said = with(&keys, "5m");
+        let said = with(&keys, "5m", "");
         assert!(said.contains(wanted), "{keys}: {said}");
     }
     for which in ["rate = \"1%\"", "rate = \"100%\"", "nth = 1", "nth = 1000"] {
-        assert_eq!(with(&format!("{errors}\n{which}"), "5m"), "no mistake\n", "{which}");
+        assert_eq!(with(&format!("{errors}\n{which}"), "5m", ""), "no mistake\n", "{which}");
     }
 }

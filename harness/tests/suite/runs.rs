@@ -2,6 +2,7 @@
 
 mod another;
 mod benchmarks;
+mod cgroups;
 mod clean;
 mod commands;
 mod cpus;
@@ -126,9 +127,15 @@ impl Bench {
         self.dir.path().join("runs")
     }
 
+    /// Where journals of faults are.
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(HARNESS);
-        command.env("COORDINATOR_SHM_DIR", self.shm.path()).current_dir(self.dir.path());
+        command.env("COORDINATOR_SHM_DIR", self.shm.path()).env("HARNESS_STATE_DIR", self.state());
+        command.current_dir(self.dir.path());
         command
     }
 

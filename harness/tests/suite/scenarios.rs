@@ -372,3 +372,28 @@ fn compare(root: &Value, schema: &Value, instance: &Value, path: &str, strangers
         }
     }
 }
+
+#[test]
+fn memory_that_faults_hold_is_summed_as_far_as_they_overlap() {
+    let held = |mib: u32, at: &str, lasts: &str| {
+        format!(
+            "[[fault]]\nname = \"m{mib}\"\nkind = \"memory\"\nmemory = \"{mib}MiB\"\nat = \"{at}\"\nfor = \"{lasts}\"\n"
+        )
+    };
+    let most = |faults: &[String]| {
+        let mut source = Source::new("smoke.toml", include_str!("../../../scenarios/smoke.toml").to_owned());
+        source.text = source.text.replacen("[[criterion]]", &format!("{}[[criterion]]", faults.concat()), 1);
+        source.text = source.text.replacen("duration = \"6s\"", "duration = \"60s\"", 1);
+        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        harness::host::Need::of(&plan).held_bytes >> 20
+    };
+    let (long, early, late) = (held(100, "5s", "20s"), held(30, "1s", "5s"), held(7, "24s", "5s"));
+    assert_eq!(most(&[early.clone(), late.clone()]), 30, "one after the other");
+    assert_eq!(most(&[late.clone(), long.clone(), early.clone()]), 130);
+    // What ends as another begins may not be gone yet.
+    assert_eq!(most(&[held(1, "1s", "5s"), held(2, "6s", "5s"), held(4, "12s", "1s")]), 4);
+    assert_eq!(most(&[held(1, "1s", "5s"), held(2, "6s", "5s"), held(4, "11s", "1s")]), 6);
+    let again = held(50, "10s", "3s") + "every = \"10s\"\ntimes = 4\n";
+    assert_eq!(most(&[long, late, again]), 150);
+}

@@ -44,6 +44,59 @@ const MISTAKES: &[(&str, &str)] = &[
     ("schema = 1", "schema = 2"),
     (
         "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"oom\"\nrole = \"worker\"\nfor = \"1s\"\n[sampling]",
+    ),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"oom\"\n[sampling]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"oom\"\nrole = \"worker\"\nto = 1\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = 0\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = 1025\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = \"1\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-cpu\"\nrole = \"worker\"\ncpus = 1\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-memory\"\nrole = \"worker\"\nfor = \"1s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-memory\"\nrole = \"worker\"\nfor = \"1s\"\nmemory = \"1MiB\"\ncpus = 1\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-pids\"\nrole = \"worker\"\nfor = \"1s\"\nto = 0\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"cgroup-pids\"\nrole = \"worker\"\nfor = \"1s\"\nto = 4194305\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"kill\"\nrole = \"worker\"\ncpus = 1\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"memory\"\nmemory = \"1MiB\"\nfor = \"1s\"\ncpus = 1\n[sampling]",
+    ),
+    (
+        "[sampling]",
         "[[fault]]\nname = \"x\"\nkind = \"cpus\"\nat = \"1s\"\nfor = \"1s\"\nrole = \"worker\"\nto = 0\n[sampling]",
     ),
     (

@@ -70,6 +70,20 @@ fn a_pause_explains_a_death_until_a_short_time_after_its_heal() {
 }
 
 #[test]
+fn the_kernels_oom_killer_explains_a_kill_and_what_ends_with_it_and_no_other_end() {
+    for (role, how, explains) in [
+        (Role::Worker, KILLED, true),
+        (Role::Coordinator, KILLED, true),
+        (Role::Worker, WITH_IT, true),
+        (Role::Coordinator, WITH_IT, false),
+        (Role::Worker, OVERWRITTEN, false),
+        (Role::Coordinator, "exited with status 1", false),
+    ] {
+        assert_eq!(FaultKind::Oom.ends_by(role, how, false), explains, "{role:?} {how}");
+    }
+}
+
+#[test]
 fn what_is_done_to_the_host_or_a_limit_explains_no_death() {
     for kind in FaultKind::ALL {
         let explains = matches!(
@@ -79,6 +93,7 @@ fn what_is_done_to_the_host_or_a_limit_explains_no_death() {
                 | FaultKind::Pause
                 | FaultKind::SegmentTruncate
                 | FaultKind::SegmentScribble
+                | FaultKind::Oom
         );
         assert_eq!(kind.explains_deaths(), explains, "{kind:?}");
         let ways = [KILLED, OVERWRITTEN, TRUNCATED, WITH_IT];

@@ -6,6 +6,7 @@ use crate::cli::{output, verdict};
 use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
 use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
+use crate::fault::undo::Replayed;
 use crate::scenario::Plan;
 use coordinator::cli::{outlet, signals};
 use reports::Judgement;
@@ -246,6 +247,7 @@ impl View {
         match notice {
             Notice::Ended(_) => self.finish(),
             _ if self.quiet => {}
+            Notice::Undone(replayed) => undone(replayed),
             Notice::Warnings(warnings) => {
                 for warning in warnings {
                     output::warn(&format!("{}: {}", warning.name, warning.found));
@@ -277,6 +279,16 @@ impl View {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
+    }
+}
+
+/// What faults of harnesses that were killed had left.
+fn undone(replayed: &Replayed) {
+    for group in &replayed.undone {
+        output::report(&format!("removed {}, which the fault of a killed harness had left", group.display()));
+    }
+    for (journal, why) in &replayed.left {
+        output::warn(&format!("{}: {why}", journal.display()));
     }
 }
 

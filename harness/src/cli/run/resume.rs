@@ -108,6 +108,7 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     let mut line = Line::new(plan.name());
     let options = Options {
         shm_dir: load::shm_dir(),
+        undo_dir: load::undo_dir(),
         command: resumes.run.header().command.clone(),
         program: own_program(),
         namespace,

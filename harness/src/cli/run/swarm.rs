@@ -154,6 +154,7 @@ impl Swarm<'_> {
         let plan = plan(self.args, &source, Some(seed))?;
         let options = Options {
             shm_dir: load::shm_dir(),
+            undo_dir: load::undo_dir(),
             command: self.command(&file, seed),
             program: own_program(),
             namespace: self.namespace,

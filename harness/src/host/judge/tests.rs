@@ -16,6 +16,7 @@ const NEED: Need = Need {
     cpus_left: 0,
     held_bytes: 0,
     traps_calls: false,
+    groups: Vec::new(),
     programs: Vec::new(),
 };
 
@@ -39,6 +40,10 @@ fn good() -> Readings {
         threads_max: 100_000,
         pids_now: 300,
         cgroups: Cgroups::default(),
+        groups: vec![
+            (Controller::Memory, None),
+            (Controller::Cpu, Some("/sys/fs/cgroup/cpu cannot be written to".to_owned())),
+        ],
         kernel: "6.8.0".into(),
         pidfd: Ok(()),
         futex: Ok(()),
@@ -92,11 +97,20 @@ fn a_file_system_that_a_fault_can_fill_must_fit_the_memory() {
 
 #[test]
 fn memory_that_a_fault_holds_must_be_there_beside_the_fleet_and_a_reserve() {
-    // Of 6 GiB, 64 MiB are for the fleet's shared memory.
-    for (left, wanted) in [(400 << 20, Status::Ok), (300 << 20, Status::Missing)] {
+    // Of 6 GiB, 64 MiB are for the fleet's shared memory, and 708 for its processes.
+    for (left, wanted) in [(1030 << 20, Status::Ok), (1020 << 20, Status::Missing)] {
         let found = memory(&good(), &Need { held_bytes: (6 << 30) - left, ..NEED });
         assert_eq!(found.status, wanted, "{found:?}");
     }
+}
+
+#[test]
+fn control_groups_are_missing_only_for_faults_that_need_one_that_cannot_be_made() {
+    let found = |groups: &[Controller]| control_groups(&good(), &Need { groups: groups.to_vec(), ..NEED });
+    assert_eq!(found(&[]), []);
+    let [memory, cpu] = &found(&[Controller::Memory, Controller::Cpu])[..] else { panic!() };
+    assert_eq!((memory.status, cpu.status), (Status::Ok, Status::Missing));
+    assert!(cpu.remedy.as_ref().unwrap().contains("Delegate"), "{cpu:?}");
 }
 
 #[test]

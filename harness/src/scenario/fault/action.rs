@@ -108,6 +108,28 @@ pub enum SegmentFault {
     Scribble { part: Part, words: u32 },
 }
 
+/// What the control group of a target is limited to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GroupLimit {
+    /// Memory, in bytes: what is allocated from then on.
+    Memory(u64),
+    /// CPU time per time: 1.5 is one and a half processors.
+    Cpu(f64),
+    /// Processes and threads.
+    Pids(u64),
+}
+
+impl GroupLimit {
+    fn words(self) -> String {
+        match self {
+            Self::Memory(bytes) => format!("a control group with {} of memory", bytes_text(bytes)),
+            Self::Cpu(cpus) => format!("a control group with {cpus} processors"),
+            Self::Pids(1) => "a control group with room for one process or thread".to_owned(),
+            Self::Pids(pids) => format!("a control group with room for {pids} processes and threads"),
+        }
+    }
+}
+
 /// What a firing does: to each target, or to the file system of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
@@ -139,6 +161,10 @@ pub enum Action {
     Memory {
         bytes: u64,
     },
+    /// A control group for each, with its limit.
+    Group(GroupLimit),
+    /// A control group for each, with less memory than it uses.
+    Oom,
 }
 
 impl Action {
@@ -161,6 +187,10 @@ impl Action {
             Self::ShmErrors { .. } => FaultKind::ShmErrors,
             Self::CpuHogs { .. } => FaultKind::CpuHogs,
             Self::Memory { .. } => FaultKind::Memory,
+            Self::Group(GroupLimit::Memory(_)) => FaultKind::CgroupMemory,
+            Self::Group(GroupLimit::Cpu(_)) => FaultKind::CgroupCpu,
+            Self::Group(GroupLimit::Pids(_)) => FaultKind::CgroupPids,
+            Self::Oom => FaultKind::Oom,
             Self::Segment(SegmentFault::Unlink) => FaultKind::SegmentUnlink,
             Self::Segment(SegmentFault::Truncate) => FaultKind::SegmentTruncate,
             Self::Segment(SegmentFault::Scribble { .. }) => FaultKind::SegmentScribble,
@@ -189,6 +219,8 @@ impl Action {
 
     pub fn words(self) -> String {
         match self {
+            Self::Group(limit) => limit.words(),
+            Self::Oom => "an end by the kernel's OOM killer".to_owned(),
             Self::Kill => "SIGKILL".to_owned(),
             Self::Stop => "SIGTERM".to_owned(),
             Self::Pause => "SIGSTOP".to_owned(),

@@ -101,6 +101,25 @@ impl Calendar {
         &self.firings
     }
 
+    /// What faults hold of the host's memory at once, at most; in bytes.
+    pub fn most_held(&self, faults: &[Fault]) -> u64 {
+        let holds = |firing: &Firing| faults[firing.fault].action.holds();
+        let holding = self.firings.iter().filter(|firing| holds(firing) > 0);
+        let mut ends: Vec<(Duration, u64)> =
+            holding.clone().map(|firing| (firing.ends(), holds(firing))).collect();
+        ends.sort_unstable();
+        let (mut held, mut most, mut ended) = (0_u64, 0, ends.iter().peekable());
+        for firing in holding {
+            // What ends just then may not be gone yet.
+            while let Some((_, bytes)) = ended.next_if(|(end, _)| *end < firing.at) {
+                held -= bytes;
+            }
+            held += holds(firing);
+            most = most.max(held);
+        }
+        most
+    }
+
     /// For the log's header.
     pub fn facts(&self, faults: &[Fault], shape: &FleetShape) -> Vec<FaultFacts> {
         let of = |index: usize| {

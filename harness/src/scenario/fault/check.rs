@@ -2,10 +2,10 @@
 
 use super::calendar::{DRAWN_MAX, times};
 use super::keys::{
-    APART, COUNT, CPUS_MAX, ERROR, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, NTH, PART, PICK,
-    Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
+    APART, COUNT, CPUS, CPUS_MAX, ERROR, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, NTH, PART,
+    PICK, PIDS_MAX, Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
 };
-use super::{Action, At, Fault, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which};
+use super::{Action, At, Fault, GroupLimit, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
 use crate::scenario::mistake::Mistake;
@@ -113,7 +113,7 @@ fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
 fn check_supervisor(at: &Sited<FaultRole>, kind: FaultKind, fleet: Option<Of<'_>>, found: &mut Vec<Mistake>) {
     let others = format!("{} coordinators or workers", kind.name());
     match kind {
-        FaultKind::Kill if fleet.is_some_and(|fleet| !fleet.adopts) => {
+        FaultKind::Kill | FaultKind::Oom if fleet.is_some_and(|fleet| !fleet.adopts) => {
             let message = format!("`{}`: the fleet ends with its supervisor", at.path);
             let hint = "write `on_supervisor_death = \"adopt\"` under [fleet], or";
             at.reject(found, message, format!("{hint} {others}"));
@@ -153,13 +153,14 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.apart.key, APART.name, has_targets),
         (raw.lasts.key, FOR.name, kind.is_healed()),
         (raw.resource.key, RESOURCE.name, is_limit),
-        (raw.to.key, TO.name, is_limit || kind == FaultKind::Cpus),
+        (raw.to.key, TO.name, is_limit || matches!(kind, FaultKind::Cpus | FaultKind::CgroupPids)),
         (raw.size.key, SIZE.name, kind == FaultKind::ShmLimit),
         (raw.fill.key, FILL.name, kind == FaultKind::ShmFill),
         (raw.part.key, PART.name, kind == FaultKind::SegmentScribble),
         (raw.hogs.key, HOGS.name, kind == FaultKind::CpuHogs),
         (raw.nice.key, NICE.name, kind == FaultKind::CpuHogs),
-        (raw.memory.key, MEMORY.name, kind == FaultKind::Memory),
+        (raw.memory.key, MEMORY.name, matches!(kind, FaultKind::Memory | FaultKind::CgroupMemory)),
+        (raw.cpus.key, CPUS.name, kind == FaultKind::CgroupCpu),
         (raw.words.key, WORDS.name, kind == FaultKind::SegmentScribble),
         (raw.error.key, ERROR.name, kind.is_of_calls()),
         (raw.rate.key, RATE.name, kind.is_of_calls()),
@@ -207,6 +208,44 @@ fn check_which(raw: &RawFault, needs: &str, found: &mut Vec<Mistake>) -> Option<
     }
 }
 
+fn check_pids(to: &Sited<u64>, found: &mut Vec<Mistake>) -> Option<u64> {
+    let fits = (1..=PIDS_MAX).contains(&to.value);
+    if !fits {
+        let message = format!(
+            "`{}` is {}, and a control group has room for 1 to {PIDS_MAX} processes",
+            to.path, to.value
+        );
+        to.reject(found, message, "such as 16");
+    }
+    fits.then_some(to.value)
+}
+
+/// What the kind needs beside its targets and its time.
+fn require_own(raw: &RawFault, kind: FaultKind, needs: &str, found: &mut Vec<Mistake>) {
+    match kind {
+        FaultKind::Limit => {
+            raw.resource.require(needs, "", found);
+            raw.to.require(needs, "", found);
+        }
+        FaultKind::Cpus | FaultKind::CgroupPids => raw.to.require(needs, "", found),
+        FaultKind::ShmLimit => raw.size.require(needs, "", found),
+        FaultKind::ShmFill => raw.fill.require(needs, "", found),
+        FaultKind::CpuHogs => raw.hogs.require(needs, "", found),
+        FaultKind::Memory | FaultKind::CgroupMemory => raw.memory.require(needs, "", found),
+        FaultKind::ShmErrors => raw.error.require(needs, "", found),
+        FaultKind::CgroupCpu => raw.cpus.require(needs, "", found),
+        FaultKind::Kill
+        | FaultKind::Stop
+        | FaultKind::Pause
+        | FaultKind::Oom
+        | FaultKind::ShmInodes
+        | FaultKind::ShmReadOnly
+        | FaultKind::SegmentUnlink
+        | FaultKind::SegmentTruncate
+        | FaultKind::SegmentScribble => {}
+    }
+}
+
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
     let needs = format!("`kind = \"{}\"` needs it", kind.name());
     if kind.has_targets() {
@@ -215,26 +254,7 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
     if kind.is_healed() {
         raw.lasts.require(&needs, "", found);
     }
-    match kind {
-        FaultKind::Limit => {
-            raw.resource.require(&needs, "", found);
-            raw.to.require(&needs, "", found);
-        }
-        FaultKind::Cpus => raw.to.require(&needs, "", found),
-        FaultKind::ShmLimit => raw.size.require(&needs, "", found),
-        FaultKind::ShmFill => raw.fill.require(&needs, "", found),
-        FaultKind::CpuHogs => raw.hogs.require(&needs, "", found),
-        FaultKind::Memory => raw.memory.require(&needs, "", found),
-        FaultKind::ShmErrors => raw.error.require(&needs, "", found),
-        FaultKind::Kill
-        | FaultKind::Stop
-        | FaultKind::Pause
-        | FaultKind::ShmInodes
-        | FaultKind::ShmReadOnly
-        | FaultKind::SegmentUnlink
-        | FaultKind::SegmentTruncate
-        | FaultKind::SegmentScribble => {}
-    }
+    require_own(raw, kind, &needs, found);
     let which = kind.is_of_calls().then(|| check_which(raw, &needs, found)).flatten();
     if kind.is_healed() {
         raw.lasts.value.as_ref()?;
@@ -257,6 +277,10 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
             nice: raw.nice.value.as_ref().map_or(0, |nice| nice.value),
         },
         FaultKind::Memory => Action::Memory { bytes: raw.memory.value.as_ref()?.value },
+        FaultKind::CgroupMemory => Action::Group(GroupLimit::Memory(raw.memory.value.as_ref()?.value)),
+        FaultKind::CgroupCpu => Action::Group(GroupLimit::Cpu(raw.cpus.value.as_ref()?.value)),
+        FaultKind::CgroupPids => Action::Group(GroupLimit::Pids(check_pids(raw.to.value.as_ref()?, found)?)),
+        FaultKind::Oom => Action::Oom,
         FaultKind::SegmentUnlink => Action::Segment(SegmentFault::Unlink),
         FaultKind::SegmentTruncate => Action::Segment(SegmentFault::Truncate),
         FaultKind::SegmentScribble => Action::Segment(SegmentFault::Scribble {

@@ -1,4 +1,4 @@
-//! Forms of values that only faults have: moments of the load, and shares.
+//! Forms of values that only faults have: moments of the load, shares, and parts of processors.
 
 use super::At;
 use crate::scenario::form::{Form, wrong_kind};
@@ -72,5 +72,41 @@ impl Form for Share {
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
         json!({ "type": "string", "pattern": format!("(?=.*[1-9]){PERCENT}") })
+    }
+}
+
+/// `0.5`, of processors.
+pub(in crate::scenario) struct Processors;
+
+/// The kernel takes no quota below a millisecond of its period, which is 100 ms.
+const PROCESSORS_MIN: f64 = 0.01;
+const PROCESSORS_MAX: f64 = 1024.0;
+
+impl Form for Processors {
+    type Value = f64;
+
+    fn read(&self, value: &Value) -> Result<f64, Rejection> {
+        match value {
+            Value::Integer(text, 10) | Value::Float(text) => {
+                text.replace('_', "").parse().ok().filter(|cpus: &f64| cpus.is_finite()).ok_or_else(|| {
+                    Rejection(format!("cannot be {text}"), "write a number of processors, such as 0.5".into())
+                })
+            }
+            other => Err(wrong_kind("a decimal number", other, "0.5")),
+        }
+    }
+
+    fn beyond(&self, cpus: &f64) -> Option<Rejection> {
+        let fits = (PROCESSORS_MIN..=PROCESSORS_MAX).contains(cpus);
+        let hint = || format!("write from {PROCESSORS_MIN} to {PROCESSORS_MAX}");
+        (!fits).then(|| Rejection(format!("is {cpus}"), hint()))
+    }
+
+    fn words(&self) -> String {
+        format!("number, {PROCESSORS_MIN} to {PROCESSORS_MAX}")
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        json!({ "type": "number", "minimum": PROCESSORS_MIN, "maximum": PROCESSORS_MAX })
     }
 }

@@ -3,10 +3,9 @@
 //! Deliberately absent: which of them a kind needs and which it does not take, in `check` and `rules`.
 
 use super::action::{CallError, Part, Resource};
-use super::form::{Moment, Share};
-use super::rules;
+use super::form::{Moment, Processors, Share};
 use crate::scenario::form::{Count, Name, Size, Span, Whole, Word, Words};
-use crate::scenario::table::{Key, Presence, Preset, Table};
+use crate::scenario::table::{Key, Presence, Preset};
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
@@ -23,21 +22,8 @@ pub(super) const RATE_MIN: f64 = 0.01;
 pub(super) const NTH_MAX: u32 = 1000;
 /// More than any host has.
 pub(super) const CPUS_MAX: u32 = 1 << 16;
-
-pub(in crate::scenario) static TABLE: Table = Table {
-    name: "fault",
-    definition: "Fault",
-    says: "What is done to the fleet while it is under load. A death or stop that a fault explains is not an incident; \
-           a fault whose effect cannot be shown makes the run INCONCLUSIVE.",
-    required: false,
-    repeated: true,
-    keys: &[
-        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &MOMENT, &WITHIN, &EVERY, &TIMES, &APART, &FOR,
-        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY, &ERROR, &RATE, &NTH,
-    ],
-    anew: None,
-    rules: Some(rules::rules),
-};
+/// `PID_MAX_LIMIT` of the kernel.
+pub(super) const PIDS_MAX: u64 = 1 << 22;
 
 pub(super) static NAME: Key<Name> = Key {
     name: "name",
@@ -117,6 +103,26 @@ pub(super) static KIND: Key<Words<FaultKind>> = Key {
                 text: "memory",
                 value: FaultKind::Memory,
                 says: "a process of the harness that holds `memory` for `for`",
+            },
+            Word {
+                text: "cgroup-memory",
+                value: FaultKind::CgroupMemory,
+                says: "a control group of its own with `memory`, and the one before after `for`",
+            },
+            Word {
+                text: "cgroup-cpu",
+                value: FaultKind::CgroupCpu,
+                says: "a control group of its own with a quota of `cpus`, and the one before after `for`",
+            },
+            Word {
+                text: "cgroup-pids",
+                value: FaultKind::CgroupPids,
+                says: "a control group of its own with room for `to` processes and threads, and the one before after `for`",
+            },
+            Word {
+                text: "oom",
+                value: FaultKind::Oom,
+                says: "the kernel's OOM killer ends it, in a control group with less memory than it uses",
             },
         ],
     },
@@ -247,7 +253,7 @@ pub(super) static FOR: Key<Span> = Key {
     form: Span::POSITIVE,
     presence: Presence::RequiredBy {
         example: "\"2s\"",
-        who: "every kind but `kill`, `stop` and `segment-scribble`",
+        who: "every kind but `kill`, `stop`, `oom` and `segment-scribble`",
     },
     says: "How long it lasts before it is healed.",
 };
@@ -270,8 +276,11 @@ pub(super) static RESOURCE: Key<Words<Resource>> = Key {
 pub(super) static TO: Key<Whole> = Key {
     name: "to",
     form: Whole,
-    presence: Presence::RequiredBy { example: "64", who: "`kind = \"limit\"` and `\"cpus\"`" },
-    says: "Limit: the new soft limit, below the present one. Processors: how many it may run on, fewer than before.",
+    presence: Presence::RequiredBy {
+        example: "64",
+        who: "`kind = \"limit\"`, `\"cpus\"` and `\"cgroup-pids\"`",
+    },
+    says: "Limit: the new soft limit, below the present one. Processors: how many it may run on, fewer than before. Control group: how many processes and threads each target and what it starts may have together.",
 };
 
 pub(super) static SIZE: Key<Size> = Key {
@@ -327,8 +336,18 @@ pub(super) static NICE: Key<Count> = Key {
 pub(super) static MEMORY: Key<Size> = Key {
     name: "memory",
     form: Size { least: 1 << 20, most: 1 << 31 },
-    presence: Presence::RequiredBy { example: "\"256MiB\"", who: "`kind = \"memory\"`" },
-    says: "Memory: how much is held. What the host cannot give is refused before the start.",
+    presence: Presence::RequiredBy {
+        example: "\"256MiB\"",
+        who: "`kind = \"memory\"` and `\"cgroup-memory\"`",
+    },
+    says: "Memory: how much is held. What the host cannot give is refused before the start. Control group: how much each target and what it starts may have together, of what they use from then on.",
+};
+
+pub(super) static CPUS: Key<Processors> = Key {
+    name: "cpus",
+    form: Processors,
+    presence: Presence::RequiredBy { example: "0.5", who: "`kind = \"cgroup-cpu\"`" },
+    says: "Control group: how many processors' time each target and what it starts may use together.",
 };
 
 pub(super) static ERROR: Key<Words<CallError>> = Key {

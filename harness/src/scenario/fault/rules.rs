@@ -1,13 +1,29 @@
-//! Which keys each kind of fault takes, for the JSON Schema.
+//! The table of a fault, and which keys each kind takes, for the JSON Schema.
 
 use super::keys::{
-    APART, COUNT, CPUS_MAX, ERROR, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NICE, NTH, PART, PICK, RATE,
-    RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, CPUS, CPUS_MAX, ERROR, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH,
+    PART, PICK, PIDS_MAX, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 use crate::scenario::rule::{when, without};
+use crate::scenario::table::Table;
 use serde_json::{Value as Json, json};
 
-pub(super) fn rules() -> Vec<Json> {
+pub(in crate::scenario) static TABLE: Table = Table {
+    name: "fault",
+    definition: "Fault",
+    says: "What is done to the fleet while it is under load. A death or stop that a fault explains is not an incident; \
+           a fault whose effect cannot be shown makes the run INCONCLUSIVE.",
+    required: false,
+    repeated: true,
+    keys: &[
+        &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &MOMENT, &WITHIN, &EVERY, &TIMES, &APART, &FOR,
+        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY, &CPUS, &ERROR, &RATE, &NTH,
+    ],
+    anew: None,
+    rules: Some(rules),
+};
+
+fn rules() -> Vec<Json> {
     let of_all = vec![
         json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
         json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
@@ -21,7 +37,7 @@ pub(super) fn rules() -> Vec<Json> {
             }),
         ),
     ];
-    [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_all].concat()
+    [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_groups(), of_all].concat()
 }
 
 /// Those that make system calls fail: a share of them, or every n-th.
@@ -56,8 +72,26 @@ fn of_the_host() -> Vec<Json> {
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
     };
     vec![
-        of("cpu-hogs", &[MEMORY.name], &[FOR.name, HOGS.name]),
-        of("memory", &[HOGS.name, NICE.name], &[FOR.name, MEMORY.name]),
+        of("cpu-hogs", &[MEMORY.name, CPUS.name], &[FOR.name, HOGS.name]),
+        of("memory", &[HOGS.name, NICE.name, CPUS.name], &[FOR.name, MEMORY.name]),
+    ]
+}
+
+/// Those that put processes into control groups.
+fn of_groups() -> Vec<Json> {
+    let of = |kind: &str, others: &[&str], needs: &[&str]| {
+        let lacks = without(
+            &[&[RESOURCE.name, HOGS.name, NICE.name], OF_SHM, OF_SCRIBBLE, OF_CALLS, others].concat(),
+        );
+        when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
+    };
+    let pids = json!({ "properties": { TO.name: { "minimum": 1, "maximum": PIDS_MAX } } });
+    vec![
+        of("cgroup-memory", &[TO.name, CPUS.name], &[ROLE.name, FOR.name, MEMORY.name]),
+        of("cgroup-cpu", &[TO.name, MEMORY.name], &[ROLE.name, FOR.name, CPUS.name]),
+        of("cgroup-pids", &[CPUS.name, MEMORY.name], &[ROLE.name, FOR.name, TO.name]),
+        when(KIND.name, &json!("cgroup-pids"), &pids),
+        of("oom", &[TO.name, CPUS.name, MEMORY.name, FOR.name], &[ROLE.name]),
     ]
 }
 
@@ -129,10 +163,10 @@ const OF_LIMIT: &[&str] = &[RESOURCE.name, TO.name];
 const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
 /// of scribbles,
 const OF_SCRIBBLE: &[&str] = &[PART.name, WORDS.name];
-/// of what is done to the host,
-const OF_HOST: &[&str] = &[HOGS.name, NICE.name, MEMORY.name];
+/// of what is done to the host, and of quotas,
+const OF_HOST: &[&str] = &[HOGS.name, NICE.name, MEMORY.name, CPUS.name];
 /// and to calls.
 const OF_CALLS: &[&str] = &[ERROR.name, RATE.name, NTH.name];
 /// The last three.
 const OF_OTHERS: &[&str] =
-    &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name, ERROR.name, RATE.name, NTH.name];
+    &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name, CPUS.name, ERROR.name, RATE.name, NTH.name];

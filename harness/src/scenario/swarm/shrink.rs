@@ -93,10 +93,13 @@ fn fewer(mut faults: Vec<Drawn>, search: &mut Search<'_>) -> Vec<Drawn> {
 fn smaller(faults: &mut [Drawn], search: &mut Search<'_>) {
     // As long as they are in order, the earliest place of each is that of its distance to the first.
     let lead_ms = faults.first().map_or(0, |first| first.at_ms.saturating_sub(FIRST_MS));
-    let changes: [&dyn Fn(&mut Drawn); 3] =
-        [&|fault| fault.count = 1, &|fault| fault.for_ms = fault.for_ms.map(|_| SHORTEST_MS), &|fault| {
+    let changes: [&dyn Fn(&mut Drawn); 3] = [
+        &|fault| fault.count = 1,
+        &|fault| fault.for_ms = fault.for_ms.map(|ms| ms.min(SHORTEST_MS)),
+        &|fault| {
             fault.at_ms = fault.at_ms.saturating_sub(lead_ms);
-        }];
+        },
+    ];
     for (nth, change) in changes.iter().enumerate() {
         // An earlier time keeps the distances, so that all of them move at once.
         let groups: Vec<Vec<usize>> = if nth == 2 {

@@ -9,6 +9,9 @@ fn every_example_passes() {
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 5, "{files:?}");
+    if !cgroups::can_be_made() {
+        files.retain(|file| !file.ends_with("cgroups.toml"));
+    }
     let bench = Bench::new("");
     let done =
         bench.start_by(bench.command().arg("run").args(&files).args(["--json", "--out", "runs"])).end();

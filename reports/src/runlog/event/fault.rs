@@ -10,6 +10,8 @@ use super::{AgentId, Role};
 
 /// How the log says that a worker ended because its coordinator had.
 const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
+/// And that the fleet, the kernel's OOM killer or anyone else has killed a process.
+const KILLED: &str = "killed by SIGKILL";
 /// The status of a process of the fleet whose shared memory was overwritten (`docs/exit-codes.md`),
 const OVERWRITTEN: &str = "73";
 /// or truncated.
@@ -124,10 +126,18 @@ pub enum FaultKind {
     CpuHogs,
     /// A process of the harness that holds memory, and none to heal.
     Memory,
+    /// A control group with a limit of memory, and the group before to heal.
+    CgroupMemory,
+    /// A control group with a quota of CPU time, and the group before to heal.
+    CgroupCpu,
+    /// A control group with a limit of processes and threads, and the group before to heal.
+    CgroupPids,
+    /// The kernel's OOM killer, in a control group with less memory than the process uses.
+    Oom,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -143,6 +153,10 @@ impl FaultKind {
         Self::SegmentScribble,
         Self::CpuHogs,
         Self::Memory,
+        Self::CgroupMemory,
+        Self::CgroupCpu,
+        Self::CgroupPids,
+        Self::Oom,
     ];
 
     /// As log and scenario spell it.
@@ -163,13 +177,17 @@ impl FaultKind {
             Self::SegmentScribble => "segment-scribble",
             Self::CpuHogs => "cpu-hogs",
             Self::Memory => "memory",
+            Self::CgroupMemory => "cgroup-memory",
+            Self::CgroupCpu => "cgroup-cpu",
+            Self::CgroupPids => "cgroup-pids",
+            Self::Oom => "oom",
         }
     }
 
     /// Whether a firing is over by being healed; the effect of any other lasts until the fleet itself has recovered.
     pub fn is_healed(self) -> bool {
         match self {
-            Self::Kill | Self::Stop | Self::SegmentScribble => false,
+            Self::Kill | Self::Stop | Self::SegmentScribble | Self::Oom => false,
             Self::Pause
             | Self::Limit
             | Self::Cpus
@@ -181,14 +199,25 @@ impl FaultKind {
             | Self::SegmentUnlink
             | Self::SegmentTruncate
             | Self::CpuHogs
-            | Self::Memory => true,
+            | Self::Memory
+            | Self::CgroupMemory
+            | Self::CgroupCpu
+            | Self::CgroupPids => true,
         }
     }
 
     /// What it is done to.
     fn aim(self) -> Aim {
         match self {
-            Self::Kill | Self::Stop | Self::Pause | Self::Limit | Self::Cpus => Aim::Processes,
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::CgroupMemory
+            | Self::CgroupCpu
+            | Self::CgroupPids
+            | Self::Oom => Aim::Processes,
             Self::SegmentUnlink | Self::SegmentTruncate | Self::SegmentScribble => Aim::Segments,
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => Aim::Shm,
             Self::ShmErrors => Aim::Calls,
@@ -224,7 +253,7 @@ impl FaultKind {
     /// What it means for the processes that it is done to.
     fn deadly(self) -> Deadly {
         match self {
-            Self::Kill | Self::Stop => Deadly::Always,
+            Self::Kill | Self::Stop | Self::Oom => Deadly::Always,
             Self::Pause | Self::SegmentTruncate | Self::SegmentScribble => Deadly::Perhaps,
             Self::Limit
             | Self::Cpus
@@ -235,7 +264,10 @@ impl FaultKind {
             | Self::ShmErrors
             | Self::SegmentUnlink
             | Self::CpuHogs
-            | Self::Memory => Deadly::Never,
+            | Self::Memory
+            | Self::CgroupMemory
+            | Self::CgroupCpu
+            | Self::CgroupPids => Deadly::Never,
         }
     }
 
@@ -250,7 +282,7 @@ impl FaultKind {
     }
 
     /// Whether a death of a process that it was done to may be its effect. A process must not crash for want of
-    /// descriptors, processors or memory, nor because a file that it has mapped has no name.
+    /// descriptors, processors or memory, unless the kernel was made to end it, nor because a file that it has mapped has no name.
     pub fn explains_deaths(self) -> bool {
         self.deadly() != Deadly::Never
     }
@@ -264,11 +296,12 @@ impl FaultKind {
         let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
         match self {
             Self::Kill | Self::Stop | Self::Pause => true,
+            Self::Oom => how == KILLED || with_its_coordinator,
             Self::SegmentTruncate => exited(TRUNCATED) || with_its_coordinator,
             // A worker obeys words that are wrong, and gives up rings that are: its status says which.
             Self::SegmentScribble => {
                 let obeyed = role == Role::Worker && OBEYED.into_iter().any(exited);
-                exited(OVERWRITTEN) || obeyed || with_its_coordinator || is_hung && how == "killed by SIGKILL"
+                exited(OVERWRITTEN) || obeyed || with_its_coordinator || is_hung && how == KILLED
             }
             Self::Limit
             | Self::Cpus
@@ -279,8 +312,16 @@ impl FaultKind {
             | Self::ShmErrors
             | Self::SegmentUnlink
             | Self::CpuHogs
-            | Self::Memory => false,
+            | Self::Memory
+            | Self::CgroupMemory
+            | Self::CgroupCpu
+            | Self::CgroupPids => false,
         }
+    }
+
+    /// Whether it puts its targets into control groups of the harness.
+    pub fn is_of_groups(self) -> bool {
+        matches!(self, Self::CgroupMemory | Self::CgroupCpu | Self::CgroupPids | Self::Oom)
     }
 }
 

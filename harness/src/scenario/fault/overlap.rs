@@ -1,0 +1,154 @@
+//! Faults that would undo each other: two at once that set the same thing of the same process, or of the run's `/dev/shm`.
+//!
+//! Each remembers what it found, and puts that back; the second has found what the first has set. So the one that ends later
+//! would leave the other's value, or find its own gone. Targets are drawn from a seed that is not known here: what may hit the
+//! same process is refused. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
+
+use super::action::{Action, GroupLimit, Resource, SegmentFault};
+use super::calendar::times;
+use super::{At, Fault};
+use crate::scenario::cursor::Sited;
+use crate::scenario::mistake::Mistake;
+use crate::scenario::unit::duration_text;
+use coordinator::config::FleetShape;
+use std::time::Duration;
+
+/// What a fault sets for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thing {
+    /// Whether a process runs.
+    Running,
+    Limit(Resource),
+    Processors,
+    /// The control group under a controller.
+    Group(&'static str),
+    /// The file of a region: its name and its length.
+    Region,
+    /// The file system of the run's own.
+    Shm,
+    /// Which calls on shared memory fail.
+    Calls,
+}
+
+impl Thing {
+    fn of(action: Action) -> Option<Self> {
+        match action {
+            Action::Pause => Some(Self::Running),
+            Action::Limit { resource, .. } => Some(Self::Limit(resource)),
+            Action::Cpus { .. } => Some(Self::Processors),
+            Action::Group(GroupLimit::Memory(_)) | Action::Oom => Some(Self::Group("memory")),
+            Action::Group(GroupLimit::Cpu(_)) => Some(Self::Group("cpu")),
+            Action::Group(GroupLimit::Pids(_)) => Some(Self::Group("pids")),
+            Action::Segment(SegmentFault::Unlink | SegmentFault::Truncate) => Some(Self::Region),
+            Action::Shm(_) => Some(Self::Shm),
+            Action::ShmErrors { .. } => Some(Self::Calls),
+            Action::Kill
+            | Action::Stop
+            | Action::CpuHogs { .. }
+            | Action::Memory { .. }
+            | Action::Segment(SegmentFault::Scribble { .. }) => None,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Running => "whether a process is paused".to_owned(),
+            Self::Limit(resource) => format!("the limit of {}", resource.words()),
+            Self::Processors => "the processors of a process".to_owned(),
+            Self::Group(controller) => format!("the control group of a process ({controller})"),
+            Self::Region => "the file of a region".to_owned(),
+            Self::Shm => "the run's /dev/shm".to_owned(),
+            Self::Calls => "which calls on shared memory fail".to_owned(),
+        }
+    }
+
+    /// Whether what a process starts has it as well.
+    fn is_inherited(self) -> bool {
+        matches!(self, Self::Limit(_) | Self::Processors | Self::Group(_))
+    }
+
+    /// Whether two faults of this thing may be done to one process, or to what it has started, at all.
+    fn meets(self, one: &Fault, other: &Fault) -> bool {
+        // A coordinator's workers that are started anew have what it has; with the supervisor, everything has.
+        one.role == other.role || self.is_inherited()
+    }
+}
+
+/// The times of a fault's injections: the first, the pace, how many there are, and how long each takes.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    first: Duration,
+    every: Duration,
+    count: u32,
+    takes: Duration,
+    /// Each begins at its time, with all of its targets.
+    is_sharp: bool,
+}
+
+impl Times {
+    fn of(fault: &Fault, load: Duration, shape: &FleetShape) -> Self {
+        let steps = fault.many.of(fault.all(shape)).saturating_sub(1);
+        // One that is held back begins later.
+        let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
+        let lasts = held.saturating_add(fault.lasts.unwrap_or_default());
+        Self {
+            first: fault.starts(load),
+            every: fault.every.unwrap_or_default(),
+            count: times(fault, load),
+            takes: fault.apart.saturating_mul(steps).saturating_add(lasts),
+            is_sharp: held.is_zero() && (fault.apart.is_zero() || steps == 0),
+        }
+    }
+
+    fn nth(&self, number: u32) -> (Duration, Duration) {
+        let from = self.first.saturating_add(self.every.saturating_mul(number));
+        (from, from.saturating_add(self.takes))
+    }
+
+    /// The first moment at which both are under way. `may_begin_together`: of those that begin at the same time, each finds
+    /// what was there before.
+    fn first_with(&self, other: &Self, may_begin_together: bool) -> Option<Duration> {
+        let may_begin_together = may_begin_together && self.is_sharp && other.is_sharp;
+        let (mut mine, mut theirs) = (0, 0);
+        while mine < self.count && theirs < other.count {
+            let (one, two) = (self.nth(mine), other.nth(theirs));
+            let overlaps = one.0 <= two.1 && two.0 <= one.1;
+            if overlaps && !(may_begin_together && one.0 == two.0) {
+                return Some(one.0.max(two.0));
+            }
+            if one.1 < two.1 { mine += 1 } else { theirs += 1 }
+        }
+        None
+    }
+}
+
+/// Rejects each fault that is under way together with one before it in the file, and sets the same.
+pub(super) fn check(
+    faults: &[(&Sited<At>, &Fault)],
+    load: Duration,
+    shape: &FleetShape,
+    found: &mut Vec<Mistake>,
+) {
+    let of = |(at, fault): &(_, &Fault)| {
+        Thing::of(fault.action).map(|thing| (*at, (*fault).clone(), thing, Times::of(fault, load, shape)))
+    };
+    let those: Vec<(&Sited<At>, Fault, Thing, Times)> = faults.iter().filter_map(of).collect();
+    for (index, (at, fault, thing, times)) in those.iter().enumerate() {
+        let earlier = those[..index].iter().filter(|(_, _, same, _)| same == thing);
+        let clash =
+            earlier.filter(|(_, other, ..)| thing.meets(fault, other)).find_map(|(_, other, _, theirs)| {
+                Some((other, times.first_with(theirs, fault.role != other.role)?))
+            });
+        if let Some((other, when)) = clash {
+            let message = format!(
+                "the faults `{}` and `{}` are both under way {} after the start of the load, and both set {}",
+                other.name,
+                fault.name,
+                duration_text(when),
+                thing.words()
+            );
+            let hint = "let one begin after the other has been healed: each puts back what it has found";
+            at.reject(found, message, hint);
+        }
+    }
+}
