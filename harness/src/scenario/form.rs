@@ -4,7 +4,7 @@ mod number;
 mod text;
 
 pub(super) use number::{Codes, Count, Factor, Size, Span, Version, Whole};
-pub(super) use text::{Command, Line, Name, Pairs, Requirement, Requirements, Text};
+pub(super) use text::{Command, Filled, Line, Name, Pairs, Requirement, Requirements, Text};
 
 use super::mistake::Rejection;
 use super::tree::Value;

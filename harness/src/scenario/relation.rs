@@ -24,6 +24,8 @@ pub(super) fn rules() -> Vec<Json> {
         rule(&is("fleet", &partial), &json!({ "properties": { "stage": { "maxItems": 0 } } })),
         rule(&is("load", &closed), &each_stage(&["every"])),
         rule(&names_no_workload(), &never_asks(r"\{\s*workload")),
+        several_workloads_have_names(),
+        one_criterion_is_judged(),
     ]
 }
 
@@ -55,6 +57,22 @@ fn every_workload(one: &Json) -> Json {
 fn runs_nothing() -> Json {
     let kinds = json!({ "enum": ["echo", "sleep", "compute"] });
     every_workload(&json!({ "properties": { "kind": kinds }, "required": ["kind"] }))
+}
+
+fn several_workloads_have_names() -> Json {
+    let several = json!({ "type": "array", "minItems": 2 });
+    let named = json!({ "items": { "required": ["name"] } });
+    rule(
+        &json!({ "properties": { "workload": several }, "required": ["workload"] }),
+        &json!({ "properties": { "workload": named } }),
+    )
+}
+
+/// A run of which every criterion is informational could not fail.
+fn one_criterion_is_judged() -> Json {
+    let shown =
+        json!({ "properties": { "informational": { "const": true } }, "required": ["informational"] });
+    json!({ "properties": { "criterion": { "contains": { "not": shown } } } })
 }
 
 fn names_no_workload() -> Json {

@@ -56,6 +56,7 @@ fn schema() -> Json {
         "type": "object",
         "description": "Keys and their values: one scenario for each combination. {KEY} in a string is the value.",
         "minProperties": 1,
+        "propertyNames": { "enum": axes() },
         "additionalProperties": { "$ref": "#/definitions/Axis" },
     });
     definitions.insert("Axis".to_owned(), axis());
@@ -190,10 +191,16 @@ pub(super) fn of_tables(root: &Table, tables: &[&Table]) -> Json {
     schema
 }
 
+/// What a matrix may have: keys, and the tables that they are of.
+fn axes() -> BTreeSet<&'static str> {
+    let of = |table: &&'static Table| table.key_names().into_iter().chain([table.name]);
+    TABLES.iter().flat_map(of).chain(["seed"]).collect()
+}
+
 /// The values of an axis, or dotted keys with axes below them.
 fn axis() -> Json {
     json!({ "anyOf": [
-        { "type": "array", "minItems": 1, "items": { "type": ["string", "integer", "number", "boolean"] } },
+        { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": ["string", "integer", "number", "boolean"] } },
         { "type": "object", "minProperties": 1, "additionalProperties": { "$ref": "#/definitions/Axis" } },
     ] })
 }

@@ -1,7 +1,7 @@
 //! `[setup]` and `[teardown]`: commands before the launch and after the end.
 
 use super::cursor::{Fields, NoEntries};
-use super::form::{Command as CommandForm, Name, Pairs, Span, Text};
+use super::form::{Command as CommandForm, Filled, Name, Pairs, Span, Text};
 use super::mistake::Mistake;
 use super::table::{AnyKey, Key, Presence, Preset, Table};
 use crate::system::Command;
@@ -47,9 +47,9 @@ static COMMAND: Key<CommandForm> = Key {
     says: "The program and its arguments. It runs in a session of its own, without a terminal or input, and must exit with status 0.",
 };
 
-static CWD: Key<Text> = Key {
+static CWD: Key<Filled> = Key {
     name: "cwd",
-    form: Text { words: "path of a directory", examples: &["/tmp"] },
+    form: Filled(Text { words: "path of a directory", examples: &["/tmp"] }),
     presence: Presence::Optional("that of `harness`"),
     says: "Its working directory.",
 };

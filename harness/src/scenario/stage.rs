@@ -9,6 +9,7 @@ use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
 use coordinator::config::{COORDINATORS_MAX, WORKERS_PER_COORDINATOR_MAX};
 use reports::runlog::event::{LoadModel, StageFacts};
+use serde_json::json;
 use std::time::Duration;
 
 /// Closer together than this, the steps of a ramp are not carried out one by one: a fork takes its time.
@@ -27,7 +28,7 @@ pub(super) static TABLE: Table = Table {
     repeated: true,
     keys: &[&NAME, &AT, &WORKERS, &OVER, &EVERY, &AGAIN],
     anew: None,
-    rules: None,
+    rules: Some(|| vec![json!({ "dependencies": { OVER.name: [WORKERS.name] } })]),
 };
 
 static NAME: Key<Name> = Key {

@@ -92,7 +92,7 @@ fn rules() -> Vec<Json> {
         }
         when(KIND.name, &json!(word.text), &then)
     };
-    KIND.form.words.iter().map(of).chain(saboteur::rules(sleep::TIME.name)).collect()
+    KIND.form.words.iter().map(of).chain(sleep::rules()).chain(saboteur::rules(sleep::TIME.name)).collect()
 }
 
 /// Keys that every kind has.

@@ -41,6 +41,67 @@ const PASS: &str = "\"delivery.rate >= 99%\"\nconditional = \"delivery.rate >= 9
 
 /// What stands in the good file, and the mistake in its place.
 const MISTAKES: &[(&str, &str)] = &[
+    // Kinds that were once left to the harness.
+    (
+        "[workload]\nkind = \"echo\"\npayload = \"256B\"",
+        "[[workload]]\nkind = \"echo\"\npayload = \"256B\"\n[[workload]]\nname = \"b\"\nkind = \"echo\"\npayload = \"1KiB\"",
+    ),
+    ("[sampling]", "[[stage]]\nname = \"a\"\nat = \"1s\"\nevery = \"10ms\"\nover = \"1s\"\n[sampling]"),
+    (PASS, "\"delivery.rate >= 99%\"\ninformational = true"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\ncwd = \"\""),
+    ("[sampling]", "[setup]\ncommand = [\"true\"]\ncwd = \"\"\n[sampling]"),
+    (ECHO, "kind = \"sleep\"\ntime = \"1ms\"\nmean = \"2ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"exponential\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"exponential\"\nmean = \"2ms\"\ndeviation = \"1ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"normal\"\nmean = \"2ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"lognormal\"\ndeviation = \"2ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"uniform\"\nmin = \"2ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"uniform\"\nmin = \"2ms\"\nmax = \"3ms\"\nmean = \"2ms\""),
+    ("[fleet]", "[matrix]\nspeed = [1, 2]\n[fleet]"),
+    ("[fleet]", "[matrix]\nworkers = [4, 4]\n[fleet]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1s\"\ncount = 0\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1s\"\ncount = 1\nshare = \"10%\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1s\"\ntimes = 3\n[sampling]",
+    ),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"110%\"\n[sampling]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"pause\"\nrole = \"worker\"\nat = \"1s\"\nfor = \"0s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"cpu-hogs\"\nat = \"1s\"\nfor = \"1s\"\nhogs = 1\nnice = 25\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"memory\"\nat = \"1s\"\nfor = \"1s\"\nsize = \"0B\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nkind = \"segment-scribble\"\nrole = \"coordinator\"\nat = \"1s\"\nfor = \"1s\"\n[sampling]",
+    ),
+    ("[sampling]", "[[stage]]\nat = \"1s\"\nworkers = 4\n[sampling]"),
+    ("[sampling]", "[[stage]]\nname = \"a\"\nat = \"1s\"\nworkers = 0\n[sampling]"),
+    ("[sampling]", "[setup]\ntimeout = \"1s\"\n[sampling]"),
+    ("[sampling]", "[setup]\ncommand = [\"true\"]\ntimeout = \"0s\"\n[sampling]"),
+    (OPEN, "model = \"closed\"\narrivals = \"poisson\""),
+    ("warm_up = \"1s\"", "warm_up = 1"),
+    ("warm_up = \"1s\"", "warm_up = \"1s\"\ntask_timeout = \"0s\""),
+    (PASS, "\"delivery.rate >= 99% and incidents == 0\""),
+    (PASS, "\"task.time{colour=red} max < 1s\""),
+    (PASS, "\"delivery.rate >= 99% every 0s\""),
+    (PASS, "\"coordination.time.workers max < 1s\""),
+    ("[sampling]", "[profile.x]\nload.speed = \"1s\"\n[sampling]"),
+    ("workers = 4", "workers = 4\nattempts_max = 0"),
+    ("\"probe\"", "\"a/b\""),
     ("schema = 1", "schema = 2"),
     (
         "[sampling]",
@@ -294,6 +355,10 @@ const MISTAKES: &[(&str, &str)] = &[
 
 /// What stands in the good file, and what may stand there as well.
 const FINE: &[(&str, &str)] = &[
+    (ECHO, "kind = \"sleep\"\ndistribution = \"uniform\"\nmin = \"2ms\"\nmax = \"3ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"exponential\"\nmean = \"2ms\"\nmin = \"1ms\"\nmax = \"3ms\""),
+    (ECHO, "kind = \"sleep\"\ndistribution = \"lognormal\"\nmean = \"2ms\"\ndeviation = \"1ms\""),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\nstdin = \"\""),
     (
         PASS,
         "\"cpu mean > 1 cores\"\ninformational = true\n[[criterion]]\nname = \"b\"\npass = \"incidents == 0\"",

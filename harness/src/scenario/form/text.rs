@@ -99,6 +99,27 @@ impl Form for Text {
     }
 }
 
+/// As [`Text`], and not empty; what reads it says so.
+pub(in super::super) struct Filled(pub(in super::super) Text);
+
+impl Form for Filled {
+    type Value = String;
+
+    fn read(&self, value: &Value) -> Result<String, Rejection> {
+        self.0.read(value)
+    }
+
+    fn words(&self) -> String {
+        self.0.words()
+    }
+
+    fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
+        let mut schema = self.0.schema(definitions);
+        schema["minLength"] = json!(1);
+        schema
+    }
+}
+
 const REQUIREMENT: &str = "^[TCPSGM][0-9]{1,2}$";
 
 fn not_a_requirement(id: &str) -> Option<Rejection> {

@@ -2,7 +2,7 @@
 
 use super::{COMMAND, OUTPUT_MAX, fitting};
 use crate::scenario::cursor::{Fields, Given, Sited};
-use crate::scenario::form::{Codes, Pairs, Text};
+use crate::scenario::form::{Codes, Filled, Pairs, Text};
 use crate::scenario::mistake::Mistake;
 use crate::scenario::table::{Key, Presence};
 use crate::scenario::unit::size_text;
@@ -14,9 +14,9 @@ pub(super) const OUTPUT_MAX_DEFAULT: u32 = 4096;
 
 const _: () = assert!(OUTPUT_MAX_DEFAULT <= PAYLOAD_MAX);
 
-pub(super) static CWD: Key<Text> = Key {
+pub(super) static CWD: Key<Filled> = Key {
     name: "cwd",
-    form: Text { words: "path of a directory", examples: &["/tmp"] },
+    form: Filled(Text { words: "path of a directory", examples: &["/tmp"] }),
     presence: Presence::Optional("that of `harness`"),
     says: "Exec, agent: the program's working directory.",
 };

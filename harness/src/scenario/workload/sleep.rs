@@ -3,12 +3,14 @@
 use crate::scenario::cursor::{Fields, Given, Sited};
 use crate::scenario::form::{Span, Word, Words};
 use crate::scenario::mistake::{Mistake, Origin};
+use crate::scenario::rule::{when, without};
 use crate::scenario::seed;
 use crate::scenario::table::{Key, Presence};
 use crate::scenario::unit::duration_text;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Exp1, StandardNormal};
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 const EXAMPLE: &str = "\"10ms\"";
@@ -77,6 +79,21 @@ pub(super) enum Distribution {
     Lognormal,
 }
 
+/// What an editor knows of the keys that a time, or a distribution, takes.
+pub(super) fn rules() -> Vec<Json> {
+    let random = [MEAN.name, DEVIATION.name, MIN.name, MAX.name];
+    let time = json!({ "properties": { "kind": { "const": "sleep" } }, "required": ["kind", TIME.name] });
+    let word = |word: &Word<Distribution>| {
+        let (needed, rejected) = word.value.keys();
+        let mut then = without(rejected);
+        then["required"] = json!(needed);
+        when(DISTRIBUTION.name, &json!(word.text), &then)
+    };
+    let mut rules = vec![json!({ "if": time, "then": without(&random) })];
+    rules.extend(DISTRIBUTION.form.words.iter().map(word));
+    rules
+}
+
 #[derive(Debug)]
 pub(super) struct RawSleep {
     time: Given<Duration>,
@@ -136,6 +153,15 @@ fn value(given: &Given<Duration>) -> Option<Duration> {
 }
 
 impl Distribution {
+    /// Those that it needs, and those that do not apply to it.
+    fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Uniform => (&["min", "max"], &["mean", "deviation"]),
+            Self::Exponential => (&["mean"], &["deviation"]),
+            Self::Normal | Self::Lognormal => (&["mean", "deviation"], &[]),
+        }
+    }
+
     fn name(self) -> &'static str {
         let word = DISTRIBUTION.form.words.iter().find(|word| word.value == self);
         word.map_or("", |word| word.text)
@@ -157,11 +183,10 @@ impl RawSleep {
     }
 
     fn check_keys_of(&self, distribution: Distribution, path: &str, found: &mut Vec<Mistake>) {
-        let (needed, rejected) = match distribution {
-            Distribution::Uniform => (vec![&self.min, &self.max], vec![&self.mean, &self.deviation]),
-            Distribution::Exponential => (vec![&self.mean], vec![&self.deviation]),
-            Distribution::Normal | Distribution::Lognormal => (vec![&self.mean, &self.deviation], vec![]),
-        };
+        let (needed, rejected) = distribution.keys();
+        let own = [&self.mean, &self.deviation, &self.min, &self.max];
+        let of = |names: &[&str]| own.into_iter().filter(|key| names.contains(&key.name)).collect::<Vec<_>>();
+        let (needed, rejected) = (of(needed), of(rejected));
         let name = distribution.name();
         for key in &needed {
             key.require(&format!("the distribution \"{name}\" needs it"), "", found);
