@@ -53,6 +53,12 @@ pub trait Fault: fmt::Debug {
     /// Whether the effect on every process shows.
     fn prove(&self, system: &dyn System) -> Look;
 
+    /// Whether the effect still shows, just before it is to be healed: what others have undone meanwhile did not last.
+    /// Processes that have ended show nothing.
+    fn lasts(&self, system: &dyn System) -> Look {
+        self.prove(system)
+    }
+
     /// Undoes it; of processes that have ended there is nothing to undo. In words.
     ///
     /// # Errors
@@ -144,6 +150,17 @@ fn names(targets: &[Process]) -> String {
         [] => "no process".to_owned(),
         [one] => format!("{} (pid {})", one.place, one.pid),
         [first, rest @ ..] => format!("{} (pid {}) and {} more", first.place, first.pid, rest.len()),
+    }
+}
+
+/// Of those that are still there, or that none is.
+fn living(system: &dyn System, targets: &[Process]) -> Result<Vec<Process>, Look> {
+    let is_alive = |process: &&Process| system.presence(process.identity()) == Presence::Alive;
+    let living: Vec<Process> = targets.iter().filter(is_alive).cloned().collect();
+    if living.is_empty() {
+        Err(Look::NotYet("none of its processes is there any more".to_owned()))
+    } else {
+        Ok(living)
     }
 }
 

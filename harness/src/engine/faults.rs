@@ -38,6 +38,7 @@ struct Active {
     stage: Stage,
     /// When it is to be healed; absent if it needs no heal.
     heals_ns: Option<u64>,
+    is_proven: bool,
 }
 
 /// Where faults find and leave things.
@@ -138,7 +139,13 @@ impl<'a> Faults<'a> {
                 self.written.note(&fault.written(), now_ns);
                 let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
                 let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
-                self.active.push(Active { number, fault, stage: Stage::Proving { until_ns }, heals_ns });
+                self.active.push(Active {
+                    number,
+                    fault,
+                    stage: Stage::Proving { until_ns },
+                    heals_ns,
+                    is_proven: false,
+                });
                 true
             }
         }
@@ -175,7 +182,10 @@ impl<'a> Faults<'a> {
         match one.stage {
             Stage::Proving { until_ns } => {
                 match one.fault.prove(system) {
-                    Look::Shown(how) => self.record(one.number, FaultStepKind::Proven, now_ns, how),
+                    Look::Shown(how) => {
+                        one.is_proven = true;
+                        self.record(one.number, FaultStepKind::Proven, now_ns, how);
+                    }
                     Look::NotYet(_) if now_ns < until_ns && !due(one.heals_ns, now_ns) => return true,
                     Look::NotYet(what) => self.record(one.number, FaultStepKind::Unproven, now_ns, what),
                 }
@@ -200,6 +210,7 @@ impl<'a> Faults<'a> {
 
     /// Undoes it; whether its end is still to be proven. A heal that fails ends the firing as unhealed.
     fn heal(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
+        let gone = one.is_proven.then(|| one.fault.lasts(system));
         let how = match one.fault.heal(system) {
             Ok(how) => how,
             // What stays of it stays, whatever a look at one effect would show.
@@ -209,6 +220,11 @@ impl<'a> Faults<'a> {
             }
         };
         self.record(one.number, FaultStepKind::Healed, now_ns, how);
+        if let Some(Look::NotYet(what)) = gone {
+            let how = format!("its effect was gone before the heal: {what}");
+            self.record(one.number, FaultStepKind::Unhealed, now_ns, how);
+            return false;
+        }
         one.stage = Stage::Healing { until_ns: now_ns.saturating_add(nanos(SHOWS_WITHIN)) };
         true
     }

@@ -118,6 +118,11 @@ impl Fault for Calls {
         look().map_or_else(|why: String| Look::NotYet(why), Look::Shown)
     }
 
+    /// What the probe has met stays met, and it comes back once; the heal compares the counts again.
+    fn lasts(&self, _: &dyn System) -> Look {
+        Look::Shown("its probe has come back".to_owned())
+    }
+
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
         let trap = trap(system)?;
         self.counts = trap.disarm().map_err(|error| error.to_string())?;

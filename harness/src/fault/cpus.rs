@@ -1,6 +1,6 @@
 //! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal. Proven by `/proc/PID/task/*/status`.
 
-use super::{Fault, Look, all, every, heirs, names};
+use super::{Fault, Look, all, every, heirs, living, names};
 use crate::system::{Identity, Presence, Process, System};
 use procfs::process::Process as Proc;
 use rustix::process::Pid;
@@ -116,6 +116,10 @@ impl Fault for Cpus {
                 count => Err(format!("has {count} processors")),
             }
         })
+    }
+
+    fn lasts(&self, system: &dyn System) -> Look {
+        living(system, &self.processes()).map_or_else(|none| none, |_| self.prove(system))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {

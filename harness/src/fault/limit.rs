@@ -1,6 +1,6 @@
 //! A lower soft limit by `prlimit`, and the one before to heal. Proven by `/proc/PID/limits`.
 
-use super::{Fault, Look, all, every, heirs, names};
+use super::{Fault, Look, all, every, heirs, living, names};
 use crate::scenario::fault::Resource;
 use crate::system::{Identity, Presence, Process, System};
 use procfs::process::{LimitValue, Process as Proc};
@@ -20,6 +20,15 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(resource: Resource, to: u64) -> Self {
         Self { resource, to, limited: Vec::new(), before: HashSet::new() }
+    }
+
+    fn proof(&self, processes: &[Process]) -> Look {
+        every(processes, "/proc/PID/limits", |process| match self.shown(process)?.0 {
+            Some(limit) if limit == self.to => Ok(()),
+            limit => {
+                Err(format!("has a limit of {}", limit.map_or("none".to_owned(), |limit| limit.to_string())))
+            }
+        })
     }
 
     fn kind(&self) -> Kind {
@@ -111,12 +120,11 @@ impl Fault for Limit {
     }
 
     fn prove(&self, _: &dyn System) -> Look {
-        every(&self.processes(), "/proc/PID/limits", |process| match self.shown(process)?.0 {
-            Some(limit) if limit == self.to => Ok(()),
-            limit => {
-                Err(format!("has a limit of {}", limit.map_or("none".to_owned(), |limit| limit.to_string())))
-            }
-        })
+        self.proof(&self.processes())
+    }
+
+    fn lasts(&self, system: &dyn System) -> Look {
+        living(system, &self.processes()).map_or_else(|none| none, |living| self.proof(&living))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {

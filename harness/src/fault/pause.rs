@@ -1,6 +1,6 @@
 //! SIGSTOP, and SIGCONT to heal. Proven by the state that the kernel shows.
 
-use super::{Fault, Look, every, names};
+use super::{Fault, Look, every, living, names};
 use crate::system::{Order, Presence, Process, System, Target};
 
 #[derive(Debug, Default)]
@@ -24,9 +24,15 @@ impl Fault for Pause {
     }
 
     fn prove(&self, system: &dyn System) -> Look {
-        every(&self.paused, "state T in /proc", |process| {
-            if system.is_stopped(process.identity()) { Ok(()) } else { Err("is not stopped".to_owned()) }
-        })
+        stopped(system, &self.paused)
+    }
+
+    /// The fleet ends what makes no progress for too long, and that is the pause's doing.
+    fn lasts(&self, system: &dyn System) -> Look {
+        match living(system, &self.paused) {
+            Ok(living) => stopped(system, &living),
+            Err(_) => Look::Shown("the fleet has ended its processes".to_owned()),
+        }
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
@@ -50,4 +56,10 @@ impl Fault for Pause {
             if system.is_stopped(process.identity()) { Err("is still stopped".to_owned()) } else { Ok(()) }
         })
     }
+}
+
+fn stopped(system: &dyn System, paused: &[Process]) -> Look {
+    every(paused, "state T in /proc", |process| {
+        if system.is_stopped(process.identity()) { Ok(()) } else { Err("is not stopped".to_owned()) }
+    })
 }

@@ -132,6 +132,10 @@ fn the_keys_of_control_groups_are_held_against_their_kind() {
         ("kind = \"oom\"\nrole = \"worker\"\nfor = \"1s\"", "does not apply"),
         ("kind = \"oom\"\nrole = \"worker\"\nmemory = \"1MiB\"", "does not apply"),
         ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"", "`fault.x.cpus` is missing"),
+        (
+            "kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = 0.5\nevery = \"1s\"",
+            "its processes are moved back within 500ms, and the next follows after 1s",
+        ),
         ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = 0", "write from 0.01 to 1024"),
         ("kind = \"cgroup-cpu\"\nrole = \"worker\"\nfor = \"1s\"\ncpus = \"1\"", "must be a decimal number"),
         (

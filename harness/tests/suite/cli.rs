@@ -364,7 +364,9 @@ fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
 
 #[test]
 fn what_a_run_refuses_for_a_limit_of_its_process_the_doctor_calls_missing() {
-    for limit in ["-v 20000", "-d 20000", "-s 128"] {
+    // Enough to load the program, which the loader does before any of it runs, and too little for more.
+    let program = std::fs::metadata(env!("CARGO_BIN_EXE_harness")).unwrap().len() / 1024;
+    for limit in [&*format!("-v {}", program + 8_000), "-d 20000", "-s 128"] {
         let of = |verb: &str| {
             let file = scenario("smoke.toml");
             let script = format!("ulimit {limit}; exec {} {verb} {file}", env!("CARGO_BIN_EXE_harness"));

@@ -25,6 +25,8 @@ use crate::runlog::event::{
 pub const STEADY_NS: u64 = 5_000_000_000;
 /// What a fault makes the fleet do to its targets, the fleet has done so long after the fault is over.
 const ENDS_WITHIN_NS: u64 = 5_000_000_000;
+/// A process that goes on is seen to within so long.
+const SEEN_NS: u64 = 700_000_000;
 /// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
 /// sweep's period beside it.
 const HEARD_NS: u64 = 1_000_000_000;
@@ -89,6 +91,15 @@ impl Firing {
         let (proven_ns, _) = self.proven.as_ref().filter(|_| self.failed.is_none())?;
         if self.lasts { self.heal_proven_ns } else { Some(*proven_ns) }
     }
+}
+
+/// Whether a process stood still for longer than a pause held it: another has stopped it again.
+fn outlasts(firing: &Firing, incident: &Incident) -> bool {
+    let stood = matches!(incident.kind, IncidentKind::Stopped | IncidentKind::Silent);
+    let ended = firing.healed_ns.zip(incident.to_ns);
+    stood
+        && firing.kind == FaultKind::Pause
+        && ended.is_some_and(|(healed_ns, to_ns)| to_ns > healed_ns.saturating_add(SEEN_NS))
 }
 
 /// A firing whose effect is not over.
@@ -300,7 +311,7 @@ impl FaultFacts {
         let other = firing
             .injected_ns
             .is_none_or(|at_ns| begins_ns < at_ns || incident.to_ns.is_some_and(|to_ns| to_ns < at_ns));
-        let is_late = incident.from_ns > firing.explains_until_ns();
+        let is_late = incident.from_ns > firing.explains_until_ns() || outlasts(firing, incident);
         if other || is_late || matches!(incident.kind, IncidentKind::Scaled | IncidentKind::Exit) {
             return false;
         }

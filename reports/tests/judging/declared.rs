@@ -22,6 +22,28 @@ fn dies(kind: FaultKind, after_ns: u64, of: (u32, &str), how: &str) -> Faulty {
     faulty
 }
 
+/// The fleet had found the worker to be hung, 10 ms before its end.
+fn hung(mut faulty: Faulty) -> Faulty {
+    let end = faulty.more.iter().find_map(|(at_ns, event)| match event {
+        Event::AgentExit(exit) => Some((*at_ns, exit.clone())),
+        _ => None,
+    });
+    let (at_ns, exit) = end.unwrap();
+    let found_ns = at_ns - 10 * MS;
+    let incident = Incident {
+        kind: IncidentKind::Hung,
+        agent: exit.agent,
+        incarnation: 1,
+        name: exit.name,
+        pid: exit.pid,
+        how: "made no progress".into(),
+        from_ns: found_ns,
+        to_ns: None,
+    };
+    faulty.more.push((found_ns, Event::Incident(incident)));
+    faulty
+}
+
 #[track_caller]
 fn explained(faulty: &Faulty, wanted: bool) {
     let verdict = if wanted { Verdict::Pass } else { Verdict::Fail };
@@ -64,9 +86,20 @@ fn what_is_overwritten_or_cut_off_explains_its_own_end_for_a_short_time() {
 
 #[test]
 fn a_pause_explains_a_death_until_a_short_time_after_its_heal() {
-    explained(&dies(FaultKind::Pause, 500 * MS, WORKER, KILLED), true);
-    explained(&dies(FaultKind::Pause, 2 * SECOND, WORKER, KILLED), true);
-    explained(&dies(FaultKind::Pause, 12 * SECOND, WORKER, KILLED), false);
+    explained(&hung(dies(FaultKind::Pause, 500 * MS, WORKER, KILLED)), true);
+    explained(&hung(dies(FaultKind::Pause, 2 * SECOND, WORKER, KILLED)), true);
+    explained(&hung(dies(FaultKind::Pause, 12 * SECOND, WORKER, KILLED)), false);
+}
+
+#[test]
+fn a_pause_explains_no_death_but_by_the_fleets_patience() {
+    for how in [KILLED, "killed by SIGABRT", "exited with status 1"] {
+        explained(&dies(FaultKind::Pause, 500 * MS, WORKER, how), false);
+        explained(&dies(FaultKind::Pause, 2 * SECOND, WORKER, how), false);
+        explained(&dies(FaultKind::Pause, 2 * SECOND, COORDINATOR, how), false);
+    }
+    explained(&hung(dies(FaultKind::Pause, 500 * MS, WORKER, "killed by SIGABRT")), false);
+    explained(&dies(FaultKind::Pause, 500 * MS, WORKER, WITH_IT), true);
 }
 
 #[test]
@@ -76,6 +109,8 @@ fn the_kernels_oom_killer_explains_a_kill_and_what_ends_with_it_and_no_other_end
         (Role::Coordinator, KILLED, true),
         (Role::Worker, WITH_IT, true),
         (Role::Coordinator, WITH_IT, false),
+        (Role::Supervisor, "gone from /proc", true),
+        (Role::Worker, "gone from /proc", false),
         (Role::Worker, OVERWRITTEN, false),
         (Role::Coordinator, "exited with status 1", false),
     ] {
@@ -117,5 +152,5 @@ fn of_two_faults_in_one_process_each_explains_the_death_that_is_its_own() {
     faulty.step(AT + SECOND, Healed).step(AT + SECOND + MS, HealProven);
     faulty.also = Some(FaultKind::SegmentScribble);
     faulty.exit(AT + 500 * MS, WORKER).replaced(AT + 600 * MS, WORKER, 2);
-    explained(&faulty, true);
+    explained(&hung(faulty), true);
 }

@@ -288,6 +288,15 @@ fn a_declared_pause_explains_its_own_stop_and_must_be_shown_to_be_over() {
     let judgement = paused("recovery.time max < 1s", &[begun, healed].concat()).judge();
     assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
     assert_eq!(judgement.criteria[0].value_text, "0 s", "delivery stayed whole");
+    // Stopped again by another hand, as soon as it went on.
+    let mut longer = paused("recovery.time max < 1s", &[begun, healed].concat());
+    for (at_ns, event) in &mut longer.more {
+        if let Event::Incident(incident) = event {
+            (*at_ns, incident.to_ns) = (AT + 2_000 * MS, Some(AT + 2_000 * MS));
+        }
+    }
+    let judgement = longer.judge();
+    evidence(&judgement, "no undeclared incident", Verdict::Inconclusive);
     // A heal that is forgotten, and one that does nothing.
     for (rest, why) in [
         (vec![], "was never shown to be healed"),

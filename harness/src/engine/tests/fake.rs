@@ -432,7 +432,7 @@ impl System for Fake {
     }
 
     fn is_stopped(&self, process: Identity) -> bool {
-        self.stopped.contains(&process)
+        self.obeys.holds(self.clock.now_ns()) && self.stopped.contains(&process)
     }
 
     /// Scales at once, from 10 ms on.

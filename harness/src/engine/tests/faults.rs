@@ -81,6 +81,15 @@ fn a_pause_is_healed_on_time_and_a_heal_that_does_nothing_is_unhealed() {
 }
 
 #[test]
+fn an_effect_that_others_undo_before_its_heal_has_not_lasted() {
+    let (done, verdict) = run(PAUSE, Obeys::UntilOthers);
+    let steps = done.all(|event| if let Event::Fault(step) = event { Some(step) } else { None });
+    let kinds: Vec<_> = steps.iter().map(|step| step.step).collect();
+    assert_eq!((&kinds[..], verdict), (&[Injected, Proven, Healed, Unhealed][..], Verdict::Inconclusive));
+    assert!(steps[3].how.starts_with("its effect was gone before the heal: "), "{}", steps[3].how);
+}
+
+#[test]
 fn a_heal_that_fails_is_unhealed_even_if_the_effect_does_not_show_any_more() {
     let (done, verdict) = run(PAUSE, Obeys::RefusesContinue);
     let steps = done.all(|event| if let Event::Fault(step) = event { Some(step) } else { None });

@@ -309,6 +309,9 @@ fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape
     }
 }
 
+/// Out of control groups.
+const MOVED_BACK_WITHIN: Duration = Duration::from_millis(500);
+
 fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {
     let starts = fault.starts(load);
     let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
@@ -335,9 +338,14 @@ fn check_times(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape
             let message = format!("`{}` would be injected {firings} times", at.path);
             at.reject(found, message, format!("at most {FIRINGS_MAX}: write `times`, or a longer `every`"));
         }
-        if every < longest {
+        // Moving many processes back takes its time, and the next move must not begin in the middle of it.
+        let moves = fault.lasts.is_some() && fault.action.kind().is_of_groups();
+        let apart = if moves { MOVED_BACK_WITHIN } else { Duration::ZERO };
+        if every < longest.saturating_add(apart) {
+            let back = || format!(", then its processes are moved back within {}", duration_text(apart));
+            let moved = moves.then(back).unwrap_or_default();
             let message = format!(
-                "`{}`: one injection lasts {}, and the next follows after {}",
+                "`{}`: one injection lasts {}{moved}, and the next follows after {}",
                 at.path,
                 duration_text(longest),
                 duration_text(every)

@@ -99,7 +99,8 @@ impl Frame {
             Over::Time => number(x, self.x.1 - self.x.0),
             // Between the nines a grid line says enough: no reader looks for 96.8377 %, or for half a coordinator.
             Over::Places | Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
-            Over::Places => format!("{}", x.round()),
+            // Plus zero, or the first would read as -0.
+            Over::Places => format!("{}", x.round() + 0.0),
             Over::Percentiles => {
                 let share = 100.0 - 10f64.powf(2.0 - x);
                 format!("{} %", (share * 1e4).round() / 1e4)

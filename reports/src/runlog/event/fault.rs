@@ -12,6 +12,8 @@ use super::{AgentId, Role};
 const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 /// And that the fleet, the kernel's OOM killer or anyone else has killed a process.
 const KILLED: &str = "killed by SIGKILL";
+/// And that a process is not there any more, whose parent the harness does not know.
+const GONE: &str = "gone from /proc";
 /// The status of a process of the fleet whose shared memory was overwritten (`docs/exit-codes.md`),
 const OVERWRITTEN: &str = "73";
 /// or truncated.
@@ -295,8 +297,11 @@ impl FaultKind {
         };
         let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
         match self {
-            Self::Kill | Self::Stop | Self::Pause => true,
-            Self::Oom => how == KILLED || with_its_coordinator,
+            Self::Kill | Self::Stop => true,
+            // A process that stands still dies of nothing but the fleet's patience.
+            Self::Pause => is_hung && how == KILLED || with_its_coordinator,
+            // How a supervisor ended, its adopters do not learn.
+            Self::Oom => how == KILLED || role == Role::Supervisor && how == GONE || with_its_coordinator,
             Self::SegmentTruncate => exited(TRUNCATED) || with_its_coordinator,
             // A worker obeys words that are wrong, and gives up rings that are: its status says which.
             Self::SegmentScribble => {

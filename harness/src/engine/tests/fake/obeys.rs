@@ -13,4 +13,13 @@ pub enum Obeys {
     OneKill,
     /// What is paused goes on, and the order says that this failed.
     RefusesContinue,
+    /// What is paused is continued by another program, 2.5 s after the clock's start.
+    UntilOthers,
+}
+
+impl Obeys {
+    /// Whether what is paused is still so.
+    pub fn holds(self, now_ns: u64) -> bool {
+        self != Self::UntilOthers || now_ns < 2_500_000_000
+    }
 }
