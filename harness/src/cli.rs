@@ -33,9 +33,9 @@ mod verdict;
 
 use crate::engine::setup;
 use crate::exit::ExitCode;
-use crate::fault;
 use crate::trapped;
-use args::{AnswerCallsArgs, Cli, HogArgs, Verb};
+use crate::{disk, fault};
+use args::{AnswerCallsArgs, Cli, DiskArgs, HogArgs, Verb};
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use coordinator::cli::console;
@@ -105,6 +105,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Verify(args) => seal::verify(&args),
         Verb::Hog(args) => hog(&args),
         Verb::AnswerCalls(args) => answer_calls(&args),
+        Verb::Disk(args) => serve_disk(args),
         Verb::SetupGuard { run } => setup_guard(&run),
         Verb::Coordinator(args) => coordinator(args.arguments),
     }
@@ -124,6 +125,20 @@ fn setup_guard(run: &str) -> ExitCode {
             output::error(&error.to_string(), None);
             ExitCode::HostUnfit
         }
+    }
+}
+
+/// A process of a run, which its harness watches.
+fn serve_disk(args: DiskArgs) -> ExitCode {
+    // As its harness has started it: with the device as standard input, and a socket as standard output.
+    let given = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|device| Ok((device, std::io::stdout().as_fd().try_clone_to_owned()?)));
+    match given.and_then(|(device, control)| disk::serve(args.parent, device, control)) {
+        Ok(()) => ExitCode::Pass,
+        // The harness has been told why.
+        Err(_) => ExitCode::HostUnfit,
     }
 }
 

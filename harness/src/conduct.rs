@@ -6,6 +6,7 @@
 //! be judged anywhere.
 //! Deliberately absent: signals, standard streams, the environment and the command line.
 
+use crate::disk::Covers;
 use crate::engine::live::Live;
 use crate::engine::run_dir::{RunDir, RunDirError};
 use crate::engine::sink::{FileSink, Held};
@@ -146,12 +147,10 @@ pub fn conduct(
     if replayed != Replayed::default() {
         observe(Notice::Undone(replayed));
     }
+    let covers = Covers::new(options.namespace);
     let plan = host::fitted(plan, &options.shm_dir);
     let warnings = host::preflight(&plan, &options.shm_dir)?;
-    if plan.faults().iter().any(|fault| fault.action().kind().is_of_groups()) {
-        undo::prepare(&options.undo_dir)
-            .map_err(|error| PreflightError::no_journal(&options.undo_dir, &error))?;
-    }
+    prepare_undo(&plan, &options.undo_dir)?;
     if let Some(asked) = plan.workers_asked() {
         observe(Notice::Smaller {
             workers: plan.workers_at_start(),
@@ -167,7 +166,9 @@ pub fn conduct(
         Place::Below(runs) => Some(runs.clone()),
         Place::Resumes(_) => None,
     };
-    let (request, directory) = prepare(plan, options)?;
+    let (mut request, directory) = prepare(plan, options)?;
+    cover(&request, &directory, &covers)?;
+    request.covers = covers.clone();
     observe(Notice::Starting { directory: directory.path().to_owned() });
     let launcher = request.plan.system().launcher(Home {
         program,
@@ -178,6 +179,9 @@ pub fn conduct(
     });
     let sink = FileSink::create(&directory.log()).map_err(EngineError::Recording)?;
     let held = sink.hold(&directory.log()).map_err(EngineError::Recording)?;
+    if let (Some(disk), Some(log)) = (covers.of(None), directory.log().file_name()) {
+        disk.lock(Path::new(log)).map_err(EngineError::Recording)?;
+    }
     let (ended, case) = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
@@ -192,6 +196,14 @@ pub fn conduct(
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }
 
+/// Faults that the kernel does not undo need a journal.
+fn prepare_undo(plan: &Plan, undo_dir: &Path) -> Result<(), PreflightError> {
+    if plan.faults().iter().any(|fault| fault.action().kind().is_of_groups()) {
+        undo::prepare(undo_dir).map_err(|error| PreflightError::no_journal(undo_dir, &error))?;
+    }
+    Ok(())
+}
+
 fn private_shm(plan: &Plan, options: &Options) -> Result<Option<PrivateShm>, PreflightError> {
     let Some(room) = plan.private_shm() else { return Ok(None) };
     let refused = |why: &str| PreflightError::no_private_shm(why.to_owned());
@@ -199,6 +211,22 @@ fn private_shm(plan: &Plan, options: &Options) -> Result<Option<PrivateShm>, Pre
     PrivateShm::mount(namespace, &options.shm_dir, room)
         .map(Some)
         .map_err(|error| refused(&format!("{}: {error}", options.shm_dir.display())))
+}
+
+/// Covers the directories that faults are done to, before anything is written into them. Those of commands, only if no set-up is
+/// to make them.
+fn cover(request: &Request, directory: &RunDir, covers: &Covers) -> Result<(), PreflightError> {
+    let plan = &request.plan;
+    let is_disturbed = plan.faults().iter().any(|fault| fault.covers() == Some(None));
+    let own = if is_disturbed { covers.cover(None, directory.path(), &[]).map(drop) } else { Ok(()) };
+    let of_commands = |()| match plan.setup() {
+        [] => covers.cover_commands(plan, &[directory.path(), &request.shm_dir]),
+        [..] => Ok(()),
+    };
+    own.and_then(of_commands).map_err(|why| {
+        directory.discard();
+        PreflightError::no_disk(why)
+    })
 }
 
 /// From the log; if that is not what was written any more, from what its records amounted to.
@@ -268,6 +296,7 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), ConductErr
         shm_dir: options.shm_dir,
         undo_dir: options.undo_dir,
         plan,
+        covers: Covers::default(),
         follows: None,
     };
     if let Some(run) = before {

@@ -29,13 +29,14 @@ mod written;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::disk::Covers;
+use crate::fault::Places;
 use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};
 use crate::system::{LaunchError, Launcher, PlaceId, System};
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
-use faults::Dirs;
 use incidents::Incidents;
 use live::Live;
 pub(crate) use load::written;
@@ -52,7 +53,7 @@ use sampling::Sampling;
 use schedule::Position;
 use sink::Sink;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stop::{Stop, StopMode};
 use thiserror::Error;
@@ -111,6 +112,8 @@ pub struct Request {
     pub undo_dir: PathBuf,
     /// The file that gets the output of the commands before and after the run.
     pub commands_output: PathBuf,
+    /// The directories that faults are done to.
+    pub covers: Covers,
     pub follows: Option<Box<Follows>>,
 }
 
@@ -246,10 +249,12 @@ impl Run<'_> {
             // Of the segment before, whose harness was killed: a set-up finds what it found the first time.
             self.tear_down();
         }
-        let outcome = match self.set_up() {
+        let outcome = match self.set_up().or_else(|| self.cover()) {
             None => self.launch_and_serve(),
             Some(outcome) => outcome,
         };
+        // A tear-down finds what a set-up has made.
+        self.request.covers.uncover_commands();
         self.tear_down();
         drop(guard);
         outcome
@@ -283,6 +288,16 @@ impl Run<'_> {
             }
         }
         None
+    }
+
+    /// Covers the directories of commands that faults are done to, which the set-up may have made; how the run has ended, if one
+    /// cannot be.
+    fn cover(&mut self) -> Option<Outcome> {
+        let Request { plan, covers, shm_dir, commands_output, .. } = self.request;
+        let run = commands_output.parent().unwrap_or(Path::new("."));
+        let why = covers.cover_commands(plan, &[run, shm_dir]).err()?;
+        self.unprepared = true;
+        Some((EndReason::LaunchFailed, Some(why)))
     }
 
     /// Runs the commands after the end, however the run has ended, and ends what commands have left running.
@@ -390,7 +405,11 @@ impl Run<'_> {
         let tools = Tools {
             ends: ends.as_ref(),
             plan: &self.request.plan,
-            dirs: Dirs { shm: &self.request.shm_dir, undo: &self.request.undo_dir },
+            places: Places {
+                shm_dir: &self.request.shm_dir,
+                undo_dir: &self.request.undo_dir,
+                covers: &self.request.covers,
+            },
             clock: &self.clock,
             log: &self.log,
             sampling: sampling.orders(),

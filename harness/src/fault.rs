@@ -11,6 +11,7 @@
 mod calls;
 mod cgroup;
 mod cpus;
+mod disk;
 mod hogs;
 mod kill;
 #[cfg(feature = "sabotage")]
@@ -24,7 +25,8 @@ mod shm;
 mod skips;
 pub mod undo;
 
-use crate::scenario::fault::{Action, Firing, Overwrite};
+use crate::disk::Covers;
+use crate::scenario::fault::{Action, Fault as Planned, Firing, Overwrite};
 use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -76,35 +78,50 @@ pub trait Fault: fmt::Debug {
 
 /// Where faults find and leave things.
 #[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
+pub struct Places<'a> {
     /// Where the fleet keeps its shared memory.
     pub shm_dir: &'a Path,
     /// Where journals of what is to be undone are written.
     pub undo_dir: &'a Path,
+    /// The directories whose disk can be slow, failing or full.
+    pub covers: &'a Covers,
+}
+
+/// What a firing finds.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    pub places: Places<'a>,
     /// Memory that other faults are about to hold, in bytes: the kernel does not show it as used yet.
     pub pledged: u64,
 }
 
 /// What a firing does.
-pub fn of(action: Action, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
-    let fault = honest(action, firing, site);
+pub fn of(planned: &Planned, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
+    let fault = honest(planned, firing, site);
     #[cfg(feature = "sabotage")]
     let fault = lie::told(fault);
     fault
 }
 
-fn honest(action: Action, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
-    match action {
-        Action::Group(limit) => Box::new(cgroup::Cgroup::new(cgroup::What::Limit(limit), site.undo_dir)),
-        Action::Oom => Box::new(cgroup::Cgroup::new(cgroup::What::Oom, site.undo_dir)),
+fn honest(planned: &Planned, firing: &Firing, site: Site<'_>) -> Box<dyn Fault> {
+    let Places { shm_dir, undo_dir, covers } = site.places;
+    match planned.action() {
+        Action::Group(limit) => Box::new(cgroup::Cgroup::new(cgroup::What::Limit(limit), undo_dir)),
+        Action::Oom => Box::new(cgroup::Cgroup::new(cgroup::What::Oom, undo_dir)),
         Action::Kill => Box::new(kill::Kill::by(Order::Kill, "SIGKILL")),
         Action::Stop => Box::new(kill::Kill::by(Order::Terminate, "SIGTERM")),
         Action::Pause => Box::new(pause::Pause::default()),
         Action::Limit { resource, to } => Box::new(limit::Limit::new(resource, to)),
         Action::Cpus { to } => Box::new(cpus::Cpus::new(to)),
-        Action::Shm(what) => Box::new(shm::Shm::new(what, site.shm_dir)),
-        Action::CpuHogs { .. } | Action::Memory { .. } => Box::new(hogs::Hogs::new(action, site.pledged)),
-        Action::ShmErrors { error, which } => {
+        Action::Shm(what) => Box::new(shm::Shm::new(what, shm_dir)),
+        Action::Disk(what) => {
+            let disk = planned.covers().and_then(|name| covers.of(name));
+            Box::new(disk::DiskHarm::new(what, firing.seed, disk))
+        }
+        action @ (Action::CpuHogs { .. } | Action::Memory { .. }) => {
+            Box::new(hogs::Hogs::new(action, site.pledged))
+        }
+        action @ Action::ShmErrors { error, which } => {
             Box::new(calls::Calls::new((error, which), action.words(), firing.seed))
         }
         Action::Segment(what) => Box::new(segment::Segment::new(what, firing.words.clone())),

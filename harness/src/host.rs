@@ -66,6 +66,10 @@ pub struct Need {
     pub private_shm_bytes: Option<u64>,
     /// It has a fault that leaves a process so many processors: it must have had more. 0 without such a fault.
     pub cpus_left: u32,
+    /// It has faults on the calls in directories.
+    pub disks: bool,
+    /// Those directories that must be there before the start.
+    pub disk_dirs: Vec<String>,
     /// What its faults hold at once, at most.
     pub held_bytes: u64,
     /// Calls of its fleet are to fail.
@@ -86,6 +90,8 @@ impl Need {
             shm_inodes: of_host(shape.shm_inodes()),
             private_shm_bytes,
             cpus_left: plan.faults().iter().filter_map(|fault| fault.action().cpus_left()).max().unwrap_or(0),
+            disks: plan.covers_disks(),
+            disk_dirs: disk_dirs(plan),
             held_bytes: plan.calendar().most_held(plan.faults()),
             groups: groups_of(plan),
             file_bytes: shape.file_bytes(),
@@ -93,7 +99,8 @@ impl Need {
             log_bytes: log_bytes(plan),
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard())
-                + plan.faults().iter().map(|fault| u64::from(fault.action().processes())).sum::<u64>(),
+                + plan.faults().iter().map(|fault| u64::from(fault.action().processes())).sum::<u64>()
+                + plan.covered().len() as u64,
             traps_calls: plan.traps_calls(),
             programs: programs_of(plan),
         }
@@ -118,6 +125,12 @@ impl Need {
                 let new: Vec<_> = other.groups.into_iter().filter(|one| !self.groups.contains(one)).collect();
                 [self.groups, new].concat()
             },
+            disks: self.disks || other.disks,
+            disk_dirs: {
+                let new = other.disk_dirs.into_iter().filter(|dir| !self.disk_dirs.contains(dir));
+                let new: Vec<String> = new.collect();
+                [self.disk_dirs, new].concat()
+            },
             programs: {
                 let new = other.programs.into_iter().filter(|program| !self.programs.contains(program));
                 let new: Vec<Commanded> = new.collect();
@@ -135,6 +148,14 @@ fn groups_of(plan: &Plan) -> Vec<Controller> {
         }
     }
     groups
+}
+
+/// A set-up may make them.
+fn disk_dirs(plan: &Plan) -> Vec<String> {
+    match plan.setup() {
+        [] => plan.covered().into_iter().flatten().map(str::to_owned).collect(),
+        [..] => Vec::new(),
+    }
 }
 
 /// What a run will write down, about: a row for each process in each sweep.
@@ -218,6 +239,12 @@ impl PreflightError {
         let (name, status, remedy) = (judge::PRIVATE_SHM, Status::Missing, Some(REMEDY.to_owned()));
         Self { missing: vec![Capability { name, status, found: why, remedy }] }
     }
+
+    /// The run cannot disturb a directory.
+    pub fn no_disk(why: String) -> Self {
+        let (name, status, remedy) = (judge::DISKS, Status::Missing, Some(judge::disk_remedy()));
+        Self { missing: vec![Capability { name, status, found: why, remedy }] }
+    }
 }
 
 /// Everything that is looked at, in the order of a report. Without a plan, `need` is all zeros.
@@ -226,7 +253,12 @@ pub fn examine(shm_dir: &Path, need: &Need) -> Vec<Capability> {
     let mut capabilities = judge::needed(&readings, need);
     capabilities.extend(trapped_calls(shm_dir, need));
     capabilities.extend(commands(need));
-    capabilities.extend(judge::advisory(&readings));
+    // What the plan needs has been said.
+    capabilities.extend(
+        judge::advisory(&readings)
+            .into_iter()
+            .filter(|capability| !need.disks || capability.name != judge::DISKS),
+    );
     capabilities
 }
 
@@ -269,7 +301,9 @@ pub fn preflight(plan: &Plan, shm_dir: &Path) -> Result<Vec<Capability>, Preflig
     found.extend(trapped_calls(shm_dir, &need));
     found.extend(commands(&need));
     found.extend(
-        judge::advisory(&readings).into_iter().filter(|capability| capability.name != judge::USER_NAMESPACES),
+        judge::advisory(&readings)
+            .into_iter()
+            .filter(|capability| ![judge::USER_NAMESPACES, judge::DISKS].contains(&capability.name)),
     );
     let (missing, rest): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|capability| capability.status == Status::Missing);
@@ -288,14 +322,16 @@ fn trapped_calls(shm_dir: &Path, need: &Need) -> Option<Capability> {
 /// The directory of each program, and if that can be entered, the program.
 fn commands(need: &Need) -> impl Iterator<Item = Capability> {
     let path = std::env::var_os("PATH");
-    need.programs.iter().flat_map(move |Commanded { program, cwd }| {
+    let covered = need.disk_dirs.iter().map(|dir| judge::covered(dir, program::enter(Path::new(dir))));
+    let programs = need.programs.iter().flat_map(move |Commanded { program, cwd }| {
         let directory = cwd.as_deref().map(|cwd| judge::directory(cwd, program::enter(Path::new(cwd))));
         let is_there = directory.as_ref().is_none_or(|found| found.status != Status::Missing);
         let look = is_there && !program.contains("{}");
         let reading = || program::find(program, cwd.as_deref().map(Path::new), path.as_deref());
         let command = look.then(|| judge::command(program, &reading()));
         directory.into_iter().chain(command)
-    })
+    });
+    covered.chain(programs)
 }
 
 /// What bounds the figures of runs; nothing if this host does not say.

@@ -3,7 +3,9 @@
 
 pub mod calibrate;
 pub mod cli;
+mod companion;
 pub mod conduct;
+pub mod disk;
 pub mod engine;
 pub mod exit;
 pub mod fault;

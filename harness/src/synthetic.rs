@@ -9,6 +9,7 @@ pub mod overlay;
 pub mod settle;
 pub mod sweep;
 
+use crate::disk::Covers;
 use crate::engine::{Request, header};
 use crate::scenario::Plan;
 use reports::runlog::Writer;
@@ -46,6 +47,7 @@ impl Synthetic {
             shm_dir: "/dev/shm".into(),
             undo_dir: "/dev/null".into(),
             commands_output: "/dev/null".into(),
+            covers: Covers::default(),
             follows: None,
         }))
     }

@@ -108,6 +108,9 @@ pub enum Verb {
     /// Answer system calls of a fleet, which are trapped on standard input, by orders on standard output
     #[command(hide = true)]
     AnswerCalls(AnswerCallsArgs),
+    /// Serve the working directory as a disk that faults are done to
+    #[command(hide = true)]
+    Disk(DiskArgs),
     /// Wait for the end of a harness, and end what its set-up has left running
     #[command(hide = true)]
     SetupGuard {
@@ -427,6 +430,14 @@ pub struct AnswerCallsArgs {
     pub probe: u32,
     /// Where shared memory lies
     pub dir: PathBuf,
+}
+
+/// What serves a directory for a run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DiskArgs {
+    /// The harness that it dies with
+    #[arg(long)]
+    pub parent: u32,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -118,12 +118,22 @@ fn watch() -> Result<one::Came, ExitCode> {
 }
 
 /// Where runs can mount what is theirs alone, if one of them does. To be called before this process has a second thread.
-fn namespace<'a>(mut plans: impl Iterator<Item = &'a Plan>) -> Result<Option<Namespace>, ExitCode> {
-    if plans.all(|plan| plan.private_shm().is_none()) {
+fn namespace<'a>(plans: impl Iterator<Item = &'a Plan>) -> Result<Option<Namespace>, ExitCode> {
+    let (mut has_shm, mut has_disks) = (false, false);
+    for plan in plans {
+        has_shm |= plan.private_shm().is_some();
+        has_disks |= plan.covers_disks();
+    }
+    if !has_shm && !has_disks {
         return Ok(None);
     }
     Namespace::enter().map(Some).map_err(|error| {
-        output::unfit(&PreflightError::no_private_shm(error.to_string()));
+        let why = error.to_string();
+        output::unfit(&if has_shm {
+            PreflightError::no_private_shm(why)
+        } else {
+            PreflightError::no_disk(why)
+        });
         ExitCode::HostUnfit
     })
 }

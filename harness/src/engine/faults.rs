@@ -6,13 +6,12 @@
 use super::recorder::Handle;
 use super::watch::Watch;
 use super::written::Written;
-use crate::fault::{self, Fault, Look, Site};
+use crate::fault::{self, Fault, Look, Places, Site};
 use crate::scenario::Plan;
 use crate::scenario::fault::Action;
 use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
 use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget, MomentSeen};
-use std::path::Path;
 use std::time::Duration;
 
 /// An effect that does not show within this time is not proven.
@@ -41,20 +40,11 @@ struct Active {
     is_proven: bool,
 }
 
-/// Where faults find and leave things.
-#[derive(Debug, Clone, Copy)]
-pub struct Dirs<'a> {
-    /// Where the system keeps its shared memory.
-    pub shm: &'a Path,
-    /// Where journals of what is to be undone are written.
-    pub undo: &'a Path,
-}
-
 /// The firings that are under way.
 #[derive(Debug)]
 pub struct Faults<'a> {
     plan: &'a Plan,
-    dirs: Dirs<'a>,
+    places: Places<'a>,
     log: Handle,
     active: Vec<Active>,
     looked_ns: u64,
@@ -62,8 +52,8 @@ pub struct Faults<'a> {
 }
 
 impl<'a> Faults<'a> {
-    pub fn new(plan: &'a Plan, dirs: Dirs<'a>, log: Handle) -> Self {
-        Self { plan, dirs, log, active: Vec::new(), looked_ns: 0, written: Written::default() }
+    pub fn new(plan: &'a Plan, places: Places<'a>, log: Handle) -> Self {
+        Self { plan, places, log, active: Vec::new(), looked_ns: 0, written: Written::default() }
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
@@ -128,7 +118,8 @@ impl<'a> Faults<'a> {
             self.record(number, FaultStepKind::NotInjected, now_ns, how);
             return false;
         }
-        let mut fault = fault::of(self.action(number), firing, self.site());
+        let planned = &self.plan.faults()[firing.fault];
+        let mut fault = fault::of(planned, firing, self.site());
         match fault.inject(system, &targets) {
             Err(why) => {
                 self.record(number, FaultStepKind::NotInjected, now_ns, why);
@@ -158,7 +149,7 @@ impl<'a> Faults<'a> {
     fn site(&self) -> Site<'a> {
         let is_begun = |one: &&Active| matches!(one.stage, Stage::Proving { .. });
         let pledged = self.active.iter().filter(is_begun).map(|one| self.action(one.number).holds()).sum();
-        Site { shm_dir: self.dirs.shm, undo_dir: self.dirs.undo, pledged }
+        Site { places: self.places, pledged }
     }
 
     /// What was written into the memory of coordinators.

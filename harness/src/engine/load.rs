@@ -18,7 +18,7 @@ mod submit;
 use super::clock::Clock;
 use super::deaths::Ends;
 use super::failure::Failures;
-use super::faults::{Dirs, Faults};
+use super::faults::Faults;
 use super::incidents::Incidents;
 use super::recorder::Handle;
 use super::sampling::Orders;
@@ -27,6 +27,7 @@ use super::stillness::Stillness;
 use super::stop::{Stop, StopMode};
 use super::watch::{Seen, Watch};
 use super::written::Written;
+use crate::fault::Places;
 use crate::scenario::{Part, Plan, Plotted};
 use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
@@ -73,7 +74,8 @@ enum Kind {
 #[derive(Debug)]
 pub struct Tools<'a> {
     pub plan: &'a Plan,
-    pub dirs: Dirs<'a>,
+    /// The file systems that faults are done to.
+    pub places: Places<'a>,
     pub clock: &'a Clock,
     pub log: &'a Handle,
     /// Hears when to sweep, and of new processes in the agents' places.
@@ -142,7 +144,7 @@ impl<'a> Loader<'a> {
         };
         assert!(to.count() <= 1 << INDEX_BITS, "a tag holds the index of every task");
         Self {
-            faults: Faults::new(plan, tools.dirs, tools.log.clone()),
+            faults: Faults::new(plan, tools.places, tools.log.clone()),
             moments: Moments::default(),
             calendar: Calendar::new(plan, tools.clock.now_ns(), tools.from.0),
             to,

@@ -64,6 +64,18 @@ impl RunDir {
         Self { segment, ..self }
     }
 
+    /// Removes it, and the link to it, if nothing was written into it.
+    pub fn discard(&self) {
+        if fs::remove_dir(&self.path).is_err() {
+            return;
+        }
+        let link = self.path.with_file_name("latest");
+        if fs::read_link(&link).is_ok_and(|to| Some(to.as_os_str()) == self.path.file_name()) {
+            // One that leads nowhere is no harm either.
+            let _ = fs::remove_file(link);
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

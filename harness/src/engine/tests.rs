@@ -10,6 +10,7 @@ use super::live::Live;
 use super::sink::MemorySink;
 use super::stop::Stop;
 use super::{Ended, Request, header, run_by};
+use crate::disk::Covers;
 use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use fake::{Fake, FakeLauncher};
 use reports::facts::{Facts, LiveView};
@@ -64,6 +65,7 @@ fn request(text: &str) -> Request {
         shm_dir: std::env::temp_dir(),
         undo_dir: std::env::temp_dir().join("none"),
         commands_output: std::env::temp_dir().join("none"),
+        covers: Covers::default(),
         follows: None,
     }
 }
@@ -89,10 +91,14 @@ fn run_scenario(text: &str, script: impl FnOnce(&Clock, &Stop) -> Fake) -> Done 
 }
 
 fn run_into(sink: &MemorySink, text: &str, script: impl FnOnce(&Clock, &Stop) -> Fake) -> Done {
+    run_request(sink, &request(text), script)
+}
+
+fn run_request(sink: &MemorySink, request: &Request, script: impl FnOnce(&Clock, &Stop) -> Fake) -> Done {
     let (clock, stop) = (Clock::virtual_at_zero(), Stop::default());
     let launcher = FakeLauncher::new(script(&clock, &stop));
     let boxed = Box::new(sink.clone());
-    let (ended, _) = run_by(clock, &request(text), &launcher, boxed, (&stop, &Live::default())).unwrap();
+    let (ended, _) = run_by(clock, request, &launcher, boxed, (&stop, &Live::default())).unwrap();
     let records = Reader::new(&sink.bytes()[..]).map(Result::unwrap).collect();
     Done { ended, records }
 }

@@ -5,14 +5,13 @@
 //! Deliberately absent: what the fleet makes of it.
 
 use super::{Fault, Look};
+use crate::companion::dies_with;
 use crate::scenario::fault::Action;
 use crate::scenario::unit::bytes_text;
 use crate::system::{Identity, Process, System};
 use procfs::process::{MMapExtension, Process as Proc};
 use procfs::{Current as _, Meminfo};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getppid, nice, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, nice, pidfd_open, pidfd_send_signal};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -220,12 +219,6 @@ impl Fault for Hogs {
 /// The fault did not last as long as it was to.
 fn ended_before(pid: u32) -> String {
     format!("process {pid} had ended before it was to be killed")
-}
-
-/// Makes this process die with its parent; false if that has died already.
-fn dies_with(parent: u32) -> io::Result<bool> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(getppid().is_some_and(|pid| pid.as_raw_nonzero().get().unsigned_abs() == parent))
 }
 
 /// What a busy process does: it returns only if its parent has gone.

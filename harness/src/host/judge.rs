@@ -1,16 +1,19 @@
 //! Readings against needs. Pure: a test can write down any host.
 
+mod mounts;
+
 use super::cgroup;
 use super::parse;
 use super::program::ProgramReading;
 use super::read::{MemoryReading, Readings};
 use super::{Capability, Need, Status};
 use crate::fault::{Controller, RESERVE_BYTES};
-use crate::private_shm::REMEDY;
 use crate::scenario::unit::bytes_text;
-use crate::trapped::{self, TrapError};
 use coordinator::client::UserProcesses;
+use mounts::{disks, fuse, private_shm};
 use std::io;
+
+pub(super) use mounts::{covered, disk_remedy, trapped_calls};
 
 pub(super) const USER_NAMESPACES: &str = "user namespaces";
 pub(super) const PRIVATE_SHM: &str = "private shared memory";
@@ -19,6 +22,7 @@ pub(super) const CONTROL_GROUPS: &str = "control groups";
 /// What users are told where groups cannot be made.
 const CONTROL_GROUPS_REMEDY: &str = "run it as root, or in a group that was given to you: systemd-run --user --scope -p Delegate=yes … \
                                      (docker: --privileged --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)";
+pub(super) const DISKS: &str = "disk faults (FUSE)";
 
 /// What a process costs in addition to the shared memory: page tables, stack and the pages that a fork dirties.
 /// An estimate, and so only ever a warning.
@@ -42,6 +46,7 @@ pub(super) fn needed(readings: &Readings, need: &Need) -> Vec<Capability> {
     found.extend(shared_memory(readings, need));
     found.extend(need.private_shm_bytes.map(|_| private_shm(readings)));
     found.extend(control_groups(readings, need));
+    found.extend(need.disks.then(|| disks(readings)));
     found.extend(processors(readings, need));
     found.push(descriptors(readings, need));
     found.push(processes(readings, need));
@@ -110,6 +115,7 @@ pub(super) fn advisory(readings: &Readings) -> Vec<Capability> {
         load(readings),
         remove_ipc(readings),
         user_namespaces(readings),
+        fuse(readings),
         ok("virtualization", readings.virtualization.clone()),
     ]
 }
@@ -168,26 +174,6 @@ fn shared_memory(readings: &Readings, need: &Need) -> Vec<Capability> {
         missing("shared memory, inodes", found, format!("mount -o remount,nr_inodes=1m {directory}"))
     };
     vec![kind, writable, space, inodes]
-}
-
-/// A tmpfs for the run alone, in a namespace of its own.
-fn private_shm(readings: &Readings) -> Capability {
-    if readings.can_mount {
-        ok(PRIVATE_SHM, "this user may mount".to_owned())
-    } else if readings.user_namespaces > 0 {
-        ok(PRIVATE_SHM, "in a user namespace".to_owned())
-    } else {
-        missing(PRIVATE_SHM, "this user may not mount, and has no user namespaces".to_owned(), REMEDY)
-    }
-}
-
-/// System calls of the fleet that another process answers.
-pub(super) fn trapped_calls(tried: Result<(), TrapError>) -> Capability {
-    const NAME: &str = "calls that fail";
-    match tried {
-        Ok(()) => ok(NAME, "a probe below a seccomp filter fails as it is told to".to_owned()),
-        Err(error) => missing(NAME, error.to_string(), trapped::REMEDY),
-    }
 }
 
 /// Of a host that has no more, none can be taken away.

@@ -40,6 +40,8 @@ pub(super) struct Readings {
     pub(super) pidfd: Result<(), String>,
     pub(super) futex: Result<(), String>,
     pub(super) user_namespaces: u64,
+    /// Whether its device can be opened.
+    pub(super) fuse: Result<(), String>,
     /// Without a user namespace.
     pub(super) can_mount: bool,
     /// Why this process cannot be looked at.
@@ -187,6 +189,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
             .map(drop)
             .map_err(|error| error.to_string()),
         user_namespaces: user_namespaces(),
+        fuse: crate::disk::is_to_be_had().map_err(|error| error.to_string()),
         can_mount: can_mount(),
         proc: Process::myself().and_then(|own| own.stat()).map(drop).map_err(|error| error.to_string()),
         memory: memory().ok(),

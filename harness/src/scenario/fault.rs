@@ -24,14 +24,14 @@ use reports::facts::STEADY_NS;
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
-pub use action::{Action, CallError, GroupLimit, Part, Resource, SegmentFault, ShmFault, Which};
+pub use action::{Action, CallError, DiskFault, GroupLimit, Part, Resource, SegmentFault, ShmFault, Which};
 pub use calendar::{Calendar, Firing, Hold};
 use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
 use keys::{
-    APART, AT, COUNT, CPUS, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH,
-    PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, CPUS, DELAY, DELAY_SHOWN, DIR, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY,
+    MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
 pub(super) use rules::TABLE;
 pub use words::Overwrite;
@@ -63,6 +63,8 @@ pub(super) struct RawFault {
     hogs: Given<u32>,
     nice: Given<u32>,
     memory: Given<u64>,
+    dir: Given<String>,
+    delay: Given<Duration>,
     error: Given<CallError>,
     rate: Given<f64>,
     nth: Given<u32>,
@@ -94,6 +96,8 @@ pub struct Fault {
     times: Option<u32>,
     apart: Duration,
     lasts: Option<Duration>,
+    /// Of a fault on a disk, if not the directory of the run.
+    dir: Option<String>,
 }
 
 impl Fault {
@@ -105,11 +109,21 @@ impl Fault {
         self.action
     }
 
+    /// The directory that it is done to; of a fault on a disk alone. Without a name it is that of the run.
+    pub fn covers(&self) -> Option<Option<&str>> {
+        self.action.kind().is_of_disk().then_some(self.dir.as_deref())
+    }
+
     /// `SIGKILL to 3 of 10 coordinators at once`.
     fn words(&self, shape: &FleetShape) -> String {
         let lasts = self.lasts.map(|lasts| format!(" for {}", duration_text(lasts))).unwrap_or_default();
         let when = self.hold.map(|hold| format!(", {}", hold.words())).unwrap_or_default();
-        let Some(role) = self.role else { return format!("{}{lasts}{when}", self.action.words()) };
+        let place = match self.covers() {
+            None => String::new(),
+            Some(None) => " under the run's directory".to_owned(),
+            Some(Some(dir)) => format!(" under {dir}"),
+        };
+        let Some(role) = self.role else { return format!("{}{place}{lasts}{when}", self.action.words()) };
         let all = self.all(shape);
         let many = self.many.of(all);
         let role = match (role, all) {
@@ -149,7 +163,12 @@ impl Fault {
             self.at = At::After(at.div_f64(factor));
         }
         self.every = self.every.map(|every| shorten(every, factor, REHEARSED_LEAST, &path("every"), notes));
-        self.lasts = self.lasts.map(|lasts| shorten(lasts, factor, REHEARSED_LEAST, &path("for"), notes));
+        // A call that is to take longer has to have the time for it.
+        let least = match self.action {
+            Action::Disk(DiskFault::Slow(delay)) => REHEARSED_LEAST.max(delay + DELAY_SHOWN),
+            _ => REHEARSED_LEAST,
+        };
+        self.lasts = self.lasts.map(|lasts| shorten(lasts, factor, least, &path("for"), notes));
         self.apart = self.apart.div_f64(factor);
     }
 }
@@ -182,6 +201,8 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         hogs: fields.given(&HOGS, found),
         nice: fields.given(&NICE, found),
         memory: fields.given(&MEMORY, found),
+        dir: fields.given(&DIR, found),
+        delay: fields.given(&DELAY, found),
         error: fields.given(&ERROR, found),
         rate: fields.given(&RATE, found),
         nth: fields.given(&NTH, found),

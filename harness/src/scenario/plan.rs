@@ -331,6 +331,22 @@ impl Plan {
         self.criteria().iter().any(|spec| of(spec) == Some(metric))
     }
 
+    /// The directories that faults are done to, each once. Without a name it is that of the run.
+    pub fn covered(&self) -> Vec<Option<&str>> {
+        let mut all: Vec<Option<&str>> = Vec::new();
+        for dir in self.faults().iter().filter_map(Fault::covers) {
+            if !all.contains(&dir) {
+                all.push(dir);
+            }
+        }
+        all
+    }
+
+    /// Whether it has a fault on a directory.
+    pub fn covers_disks(&self) -> bool {
+        !self.covered().is_empty()
+    }
+
     /// What a reader of the plan should know and no figure says; a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -25,9 +25,12 @@ const FIRST_MS: u64 = 1_000;
 const REST_MS: u64 = 500;
 /// No fault that lasts is shorter.
 const SHORTEST_MS: u64 = 300;
+/// Between two faults on the disk of a run, at least: the first is shown to be healed until then.
+const DISK_REST_MS: u64 = 250;
 
 /// Kinds that are drawn if nothing else is asked for. A fleet loses what `segment-truncate` and `segment-scribble` destroy, and is
-/// to: these are drawn by name alone, and so is `shm-errors`, for which a fleet is started below a filter.
+/// to: these are drawn by name alone, and so are `shm-errors`, for which a fleet is started below a filter, and faults on disks, which
+/// are done to that of the run.
 pub const KINDS: [FaultKind; 12] = [
     FaultKind::Kill,
     FaultKind::Stop,
@@ -183,6 +186,12 @@ pub fn draw(
         load_ms: plan.load().duration().as_millis() as u64,
         rest_ms: REST_MS + if is_recovery { STEADY_NS / 1_000_000 } else { 0 },
     };
+    let disk_apart = Duration::from_millis(SHORTEST_MS + DISK_REST_MS);
+    if budget.faults > 1 && budget.apart < disk_apart && kinds.iter().any(|kind| kind.is_of_disk()) {
+        let (is, least) = (budget.apart.as_millis(), disk_apart.as_millis());
+        let what = format!("the faults are {is} ms apart, and those on disks need {least} ms");
+        return Err((what, format!("write `--apart {least}ms` or more, or leave the `disk-` kinds out")));
+    }
     let mut random = ChaCha8Rng::seed_from_u64(seed::child(root, "swarm"));
     let times = times(&fleet, budget, &mut random)?;
     let drawn =
@@ -197,16 +206,19 @@ fn end_before_the_next(drawn: &mut [Drawn]) {
     let sets_the_same = |one: &Drawn, other: &Drawn| {
         let of_memory = |fault: &Drawn| matches!(fault.kind, FaultKind::CgroupMemory | FaultKind::Oom);
         let of_shm = |fault: &Drawn| fault.kind.is_of_shm();
+        let of_disk = |fault: &Drawn| fault.kind.is_of_disk();
         one.kind == other.kind && (one.role.is_some() || one.kind.is_of_calls())
             || of_memory(one) && of_memory(other)
             || of_shm(one) && of_shm(other)
+            || of_disk(one) && of_disk(other)
     };
     for number in 0..drawn.len() {
         let (before, rest) = drawn.split_at_mut(number + 1);
         let one = &mut before[number];
         let next = rest.iter().find(|other| sets_the_same(one, other)).map(|other| other.at_ms);
         if let (Some(next), Some(ms)) = (next, one.for_ms) {
-            one.for_ms = Some(ms.min(next.saturating_sub(one.at_ms + 1).max(1)));
+            let rest_ms = if one.kind.is_of_disk() { DISK_REST_MS } else { 1 };
+            one.for_ms = Some(ms.min(next.saturating_sub(one.at_ms + rest_ms).max(1)));
         }
     }
 }
@@ -258,7 +270,8 @@ fn one(
         FaultKind::CgroupCpu => "cpus = 0.5\n".to_owned(),
         // A coordinator's new workers are in its group.
         FaultKind::CgroupPids => "to = 512\n".to_owned(),
-        FaultKind::ShmErrors => "error = \"EIO\"\nrate = \"30%\"\n".to_owned(),
+        FaultKind::ShmErrors | FaultKind::DiskFail => "error = \"EIO\"\nrate = \"30%\"\n".to_owned(),
+        FaultKind::DiskSlow => "delay = \"20ms\"\n".to_owned(),
         _ => String::new(),
     };
     let name = format!("swarm-{number}-{}", kind.name());
@@ -313,6 +326,22 @@ mod tests {
         assert_ne!(draw(7), draw(8));
         let text = super::with_faults(&self::base(), &draw(7));
         assert_eq!(plan(&text).calendar(), plan(&text).calendar());
+    }
+
+    #[test]
+    fn faults_on_disks_leave_time_to_show_that_the_one_before_is_healed() {
+        let base = plan(&base());
+        let kinds = [FaultKind::DiskSlow, FaultKind::DiskFail, FaultKind::DiskFull];
+        let close = Budget { apart: Duration::from_millis(550), ..BUDGET };
+        for seed in 0..100 {
+            // A mistake in its text would end the test.
+            plan(&super::with_faults(&self::base(), &draw(&base, seed, &close, &kinds).unwrap()));
+        }
+        let closer = Budget { apart: Duration::from_millis(549), ..BUDGET };
+        let (what, remedy) = draw(&base, 7, &closer, &kinds).unwrap_err();
+        assert!(what.contains("need 550 ms") && remedy.contains("--apart 550ms"), "{what}: {remedy}");
+        assert!(draw(&base, 7, &closer, &[FaultKind::Kill]).is_ok());
+        assert!(sample(&base, FaultKind::DiskFull).is_some());
     }
 
     #[test]

@@ -12,6 +12,39 @@ fn with(keys: &str, duration: &str, more: &str) -> String {
 }
 
 #[test]
+fn a_fault_on_a_disk_says_what_it_needs_and_what_it_does_not_take() {
+    let of = |keys: &str| with(&format!("for = \"2s\"\n{keys}"), "5m", "");
+    for (keys, wanted) in [
+        ("kind = \"disk-slow\"", "`fault.x.delay` is missing"),
+        ("kind = \"disk-slow\"\ndelay = \"1001ms\"", "a call can be shown to take up to 1s longer"),
+        ("kind = \"disk-slow\"\ndelay = \"500us\"", "fault.x.delay"),
+        ("kind = \"disk-slow\"\ndelay = \"20ms\"\nerror = \"EIO\"", "`fault.error` does not apply to"),
+        ("kind = \"disk-fail\"\ndelay = \"20ms\"", "`fault.delay` does not apply to"),
+        ("kind = \"disk-fail\"\nerror = \"EIO\"\nrate = \"10%\"\nnth = 3", "both say which calls fail"),
+        ("kind = \"disk-fail\"\nerror = \"EIO\"\nrate = \"0.5%\"", "is less than 1 %"),
+        ("kind = \"disk-fail\"\nerror = \"EIO\"\nnth = 1001", "fault.x.nth"),
+        ("kind = \"disk-fail\"\nerror = \"EINVAL\"", "EMFILE"),
+        ("kind = \"disk-full\"\nnth = 3", "`fault.nth` does not apply to"),
+        ("kind = \"disk-full\"\nrole = \"worker\"", "`fault.role` does not apply to"),
+        ("kind = \"memory\"\nmemory = \"1MiB\"\ndir = \"/tmp\"", "`fault.dir` does not apply to"),
+    ] {
+        let said = of(keys);
+        assert!(said.contains(wanted), "{keys}: {said}");
+    }
+    let short = with("kind = \"disk-slow\"\ndelay = \"20ms\"\nfor = \"219ms\"", "5m", "");
+    assert!(short.contains("it takes 220ms to show the fault"), "{short}");
+    for keys in [
+        "kind = \"disk-slow\"\ndelay = \"1s\"\ndir = \"/tmp/work\"",
+        "kind = \"disk-fail\"\nerror = \"EIO\"\nrate = \"100%\"",
+        "kind = \"disk-fail\"\nerror = \"ENOMEM\"\nrate = \"1%\"",
+        "kind = \"disk-fail\"\nerror = \"EIO\"\nnth = 1000",
+        "kind = \"disk-full\"",
+    ] {
+        assert_eq!(of(keys), "no mistake\n", "{keys}");
+    }
+}
+
+#[test]
 fn a_calendar_holds_so_many_words_and_targets_and_no_more() {
     let scribble = "kind = \"segment-scribble\"\nrole = \"coordinator\"";
     let kill = "kind = \"kill\"\nrole = \"worker\"";
@@ -95,6 +128,25 @@ fn faults_that_set_the_same_thing_at_once_are_refused() {
             said.contains("the faults `x` and `two` are both under way") && said.contains(thing),
             "{one}\n{two}: {said}"
         );
+    }
+}
+
+#[test]
+fn faults_on_one_disk_are_refused_at_once_and_before_the_heal_of_the_first_can_be_shown() {
+    let full = "kind = \"disk-full\"\nfor = \"10s\"";
+    let slow = "kind = \"disk-slow\"\ndelay = \"20ms\"\nfor = \"1s\"";
+    let dir = "dir = \"/tmp/a\"";
+    for (one, two, is_refused) in [
+        (full.to_owned(), format!("{slow}\nat = \"2s\""), true),
+        (full.to_owned(), format!("{full}\nat = \"1s\""), true),
+        (full.to_owned(), format!("{slow}\nat = \"11200ms\""), true),
+        (full.to_owned(), format!("{slow}\nat = \"11201ms\""), false),
+        (format!("{full}\n{dir}"), format!("{slow}\n{dir}\nat = \"2s\""), true),
+        (full.to_owned(), format!("{slow}\n{dir}\nat = \"2s\""), false),
+    ] {
+        let said = both(&one, &two);
+        assert_eq!(said.contains("both set the disk of a directory"), is_refused, "{one}\n{two}: {said}");
+        assert_eq!(said == "no mistake\n", !is_refused, "{one}\n{two}: {said}");
     }
 }
 

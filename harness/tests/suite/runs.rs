@@ -6,6 +6,7 @@ mod cgroups;
 mod clean;
 mod commands;
 mod cpus;
+mod disk;
 mod endings;
 mod examples;
 mod gates;

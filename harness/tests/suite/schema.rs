@@ -197,6 +197,42 @@ const MISTAKES: &[(&str, &str)] = &[
         "[sampling]",
         "[[fault]]\nname = \"x\"\nkind = \"pause\"\nrole = \"supervisor\"\nfor = \"1s\"\nat = \"1s\"\nmoment = \"task-in-flight\"\n[sampling]",
     ),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"disk-full\"\nat = \"1s\"\n[sampling]"),
+    ("[sampling]", "[[fault]]\nname = \"x\"\nkind = \"disk-slow\"\nat = \"1s\"\nfor = \"1s\"\n[sampling]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-slow\"\ndelay = \"1001ms\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-slow\"\ndelay = \"2s\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-slow\"\ndelay = \"1ms\"\nnth = 2\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-fail\"\nerror = \"EIO\"\nrate = \"0.9%\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-fail\"\nerror = \"EIO\"\nrate = \"9%\"\nnth = 2\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-fail\"\nerror = \"EIO\"\nnth = 1001\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"disk-fail\"\nnth = 2\nerror = \"EINVAL\"\n[sampling]",
+    ),
+    ("[load]", "[[fault]]\nname=\"x\"\nat=\"1s\"\nfor=\"2s\"\nkind=\"disk-full\"\nerror=\"EIO\"\n[load]"),
+    ("[load]", "[[fault]]\nname=\"x\"\nat=\"1s\"\nfor=\"2s\"\nkind=\"disk-full\"\nrole=\"worker\"\n[load]"),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nfor = \"2s\"\nkind = \"cpu-hogs\"\nhogs = 1\ndir = \"/tmp\"\n[sampling]",
+    ),
     ("seed = 7", "seed = 7\nmatrix = 3"),
     ("[fleet]", "[matrix]\nworkers = 4\n[fleet]"),
     ("[fleet]", "[matrix]\nworkers = []\n[fleet]"),

@@ -1,7 +1,9 @@
 //! Declared faults on a scripted system: every step in the log, and nothing proven that did not show.
 
 use super::fake::{Fake, Obeys};
-use super::{Done, SCENARIO, request, run_into};
+use super::{Done, SCENARIO, request, run_into, run_request};
+use crate::disk::Covers;
+use crate::engine::Request;
 use crate::engine::sink::MemorySink;
 use crate::scenario::fault::Overwrite;
 use crate::system::{Notice, Noticed, PlaceId};
@@ -66,6 +68,34 @@ fn a_kill_that_is_refused_for_one_of_several_targets_is_unproven() {
     let named = ["worker/0.0", "worker/0.1", "worker/0.2"].into_iter().filter(|name| how.contains(name));
     assert!(named.clone().count() > 0 && named.into_iter().all(|name| name != dead), "{dead}: {how}");
     assert_eq!(done.crashes().len(), 1);
+}
+
+#[test]
+fn a_disk_that_is_not_disturbed_when_it_was_to_be_is_unproven() {
+    for keys in [
+        "kind = \"disk-slow\"\ndelay = \"1s\"",
+        "kind = \"disk-full\"",
+        "kind = \"disk-fail\"\nerror = \"EIO\"\nnth = 3",
+    ] {
+        let fault = format!("{keys}\ndir = \"work\"\nat = \"2s\"\nfor = \"3s\"");
+        let dir = tempfile::tempdir().unwrap();
+        let covers = Covers::idle(Some("work"), dir.path());
+        let sink = MemorySink::default();
+        let request = Request { covers, ..request(&scenario(&fault)) };
+        let done = run_request(&sink, &request, |clock, _| Fake::new(clock, 3));
+        let kinds: Vec<_> = steps(&done).iter().map(|(_, step, _)| *step).collect();
+        assert!(kinds.contains(&Injected) && kinds.contains(&Unproven), "{keys}: {kinds:?}");
+        let (judgement, _) = reports::judge_log(&sink.bytes()[..]).unwrap();
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{keys}");
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_disturbed_is_not_injected() {
+    let fault = "kind = \"disk-full\"\nat = \"2s\"\nfor = \"3s\"";
+    let (done, verdict) = run(fault, Obeys::All);
+    let kinds: Vec<_> = steps(&done).iter().map(|(_, step, _)| *step).collect();
+    assert_eq!((&kinds[..], verdict), (&[NotInjected][..], Verdict::Inconclusive));
 }
 
 #[test]

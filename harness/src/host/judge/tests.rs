@@ -13,6 +13,8 @@ const NEED: Need = Need {
     fds: 109,
     processes: 708,
     private_shm_bytes: None,
+    disks: false,
+    disk_dirs: Vec::new(),
     cpus_left: 0,
     held_bytes: 0,
     traps_calls: false,
@@ -48,6 +50,7 @@ fn good() -> Readings {
         pidfd: Ok(()),
         futex: Ok(()),
         user_namespaces: 10_000,
+        fuse: Ok(()),
         can_mount: false,
         memory: Some(MemoryReading { total: 8 << 30, available: 6 << 30, swap: 0 }),
         clock_source: "tsc".into(),
@@ -86,6 +89,29 @@ fn a_private_file_system_needs_a_right_to_mount_or_user_namespaces() {
         assert_eq!(found.status, wanted, "{found:?}");
     }
     assert!(needed(&good(), &NEED).iter().all(|capability| capability.name != PRIVATE_SHM));
+}
+
+#[test]
+fn faults_on_disks_need_the_device_and_a_right_to_mount() {
+    let need = Need { disks: true, ..NEED };
+    let refused = || Err("Permission denied".to_owned());
+    for (fuse, can_mount, user_namespaces, wanted, remedy) in [
+        (Ok(()), true, 0, Status::Ok, ""),
+        (Ok(()), false, 1, Status::Ok, ""),
+        (Ok(()), false, 0, Status::Missing, "max_user_namespaces"),
+        (refused(), true, 1, Status::Missing, "install fuse3"),
+    ] {
+        let readings = Readings { user_namespaces, fuse, can_mount, ..good() };
+        let all = needed(&readings, &need);
+        let found = all.iter().find(|capability| capability.name == DISKS).unwrap();
+        assert_eq!(found.status, wanted, "{found:?}");
+        assert!(found.remedy.as_deref().unwrap_or_default().contains(remedy), "{found:?}");
+        // Without such a fault, it is no more than a warning.
+        let may = advisory(&readings).into_iter().find(|capability| capability.name == DISKS).unwrap();
+        assert_eq!(may.status == Status::Ok, wanted == Status::Ok, "{may:?}");
+        assert_ne!(may.status, Status::Missing);
+    }
+    assert!(needed(&good(), &NEED).iter().all(|capability| capability.name != DISKS));
 }
 
 #[test]
@@ -185,7 +211,7 @@ fn what_only_hurts_the_figures_is_a_warning() {
         finding(|r| r.load1 = None),
         finding(|r| r.fsize.soft = 8 << 20),
         finding(|r| r.clock_source = "hpet".into()),
-        finding(|r| r.user_namespaces = 0),
+        finding(|r| (r.can_mount, r.user_namespaces) = (true, 0)),
         finding(|r| r.remove_ipc = true),
         finding(|r| r.memory.as_mut().unwrap().available = 200 << 20),
         finding(|r| r.shm = Ok(ShmReading { tmpfs: false, ..*r.shm.as_ref().unwrap() })),

@@ -1,7 +1,8 @@
 //! What a firing of a fault does.
 
-use crate::scenario::unit::bytes_text;
+use crate::scenario::unit::{bytes_text, duration_text};
 use reports::runlog::event::FaultKind;
+use std::time::Duration;
 
 /// What `setrlimit` calls a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,13 @@ pub enum CallError {
 }
 
 impl CallError {
+    const ALL: [Self; 4] = [Self::NoSpace, Self::Io, Self::Descriptors, Self::NoMemory];
+
+    /// The one with this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.name() == name)
+    }
+
     /// As `errno(3)` calls it.
     pub fn name(self) -> &'static str {
         match self {
@@ -130,6 +138,37 @@ impl GroupLimit {
     }
 }
 
+/// What a firing does to the calls in a directory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DiskFault {
+    /// Each takes so much longer.
+    Slow(Duration),
+    Fail {
+        error: CallError,
+        calls: Which,
+    },
+    /// What takes space is refused.
+    Full,
+}
+
+impl DiskFault {
+    pub fn words(self) -> String {
+        match self {
+            Self::Slow(delay) => format!("every call to the disk {} slower", duration_text(delay)),
+            Self::Full => "a full disk".to_owned(),
+            Self::Fail { error, calls: Which::Rate(share) } => {
+                format!("{} for {} % of the calls to the disk", error.name(), share * 100.0)
+            }
+            Self::Fail { error, calls: Which::Nth(1) } => {
+                format!("{} for every call to the disk", error.name())
+            }
+            Self::Fail { error, calls: Which::Nth(nth) } => {
+                format!("{} for one in {nth} calls to the disk", error.name())
+            }
+        }
+    }
+}
+
 /// What a firing does: to each target, or to the file system of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
@@ -152,6 +191,7 @@ pub enum Action {
         error: CallError,
         which: Which,
     },
+    Disk(DiskFault),
     /// So many processes that use a processor each, if they get it.
     CpuHogs {
         hogs: u32,
@@ -185,6 +225,9 @@ impl Action {
             Self::Shm(ShmFault::Inodes) => FaultKind::ShmInodes,
             Self::Shm(ShmFault::ReadOnly) => FaultKind::ShmReadOnly,
             Self::ShmErrors { .. } => FaultKind::ShmErrors,
+            Self::Disk(DiskFault::Slow(_)) => FaultKind::DiskSlow,
+            Self::Disk(DiskFault::Fail { .. }) => FaultKind::DiskFail,
+            Self::Disk(DiskFault::Full) => FaultKind::DiskFull,
             Self::CpuHogs { .. } => FaultKind::CpuHogs,
             Self::Memory { .. } => FaultKind::Memory,
             Self::Group(GroupLimit::Memory(_)) => FaultKind::CgroupMemory,
@@ -240,6 +283,7 @@ impl Action {
             Self::ShmErrors { error, which: Which::Nth(nth) } => {
                 format!("{} for one in {nth} calls on shared memory", error.name())
             }
+            Self::Disk(what) => what.words(),
             Self::CpuHogs { hogs: 1, nice } => format!("one busy process beside the fleet{}", niceness(nice)),
             Self::CpuHogs { hogs, nice } => {
                 format!("{hogs} busy processes beside the fleet{}", niceness(nice))

@@ -2,10 +2,13 @@
 
 use super::calendar::{DRAWN_MAX, times};
 use super::keys::{
-    APART, COUNT, CPUS, CPUS_MAX, ERROR, FILL, FIRINGS_MAX, FOR, FaultRole, HOGS, MEMORY, NICE, NTH, PART,
-    PICK, PIDS_MAX, Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
+    APART, COUNT, CPUS, CPUS_MAX, DELAY, DELAY_MAX, DELAY_SHOWN, DIR, ERROR, FILL, FIRINGS_MAX, FOR,
+    FaultRole, HOGS, MEMORY, NICE, NTH, PART, PICK, PIDS_MAX, Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE,
+    SIZE, TO, WITHIN_DEFAULT, WORDS,
 };
-use super::{Action, At, Fault, GroupLimit, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which};
+use super::{
+    Action, At, DiskFault, Fault, GroupLimit, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which,
+};
 use crate::scenario::cursor::Sited;
 use crate::scenario::load::Load;
 use crate::scenario::mistake::Mistake;
@@ -32,10 +35,7 @@ pub(super) fn check_one(
         let message = format!("`{}` needs a pace", times.path);
         times.reject(found, message, "write `every = \"5s\"` beside it");
     }
-    let many = match (&raw.share.value, &raw.count.value) {
-        (Some(share), _) => Many::Share(share.value),
-        (None, count) => Many::Count(count.as_ref().map_or(1, |count| count.value)),
-    };
+    let many = many(&raw);
     let role = raw.role.value.as_ref().map(|role| role.value).filter(|_| kind.has_targets());
     if role.is_none() && kind.has_targets() {
         return None;
@@ -56,6 +56,7 @@ pub(super) fn check_one(
         times: raw.times.as_ref().map(|times| times.value),
         apart: raw.apart.value.map(|apart| apart.value).filter(|_| role.is_some()).unwrap_or_default(),
         lasts: raw.lasts.value.map(|lasts| lasts.value).filter(|_| kind.is_healed()),
+        dir: raw.dir.value.map(|dir| dir.value).filter(|_| kind.is_of_disk()),
     };
     let Of { shape, room, .. } = fleet?;
     if let Some(count) = raw.count.value.as_ref().filter(|_| fault.role.is_some()) {
@@ -100,6 +101,13 @@ fn check_moment(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
     }
     let within = raw.within.value.as_ref().map_or(WITHIN_DEFAULT, |within| within.value);
     Some(Hold { moment: moment.value, within })
+}
+
+fn many(raw: &RawFault) -> Many {
+    match (&raw.share.value, &raw.count.value) {
+        (Some(share), _) => Many::Share(share.value),
+        (None, count) => Many::Count(count.as_ref().map_or(1, |count| count.value)),
+    }
 }
 
 fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
@@ -162,9 +170,11 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.memory.key, MEMORY.name, matches!(kind, FaultKind::Memory | FaultKind::CgroupMemory)),
         (raw.cpus.key, CPUS.name, kind == FaultKind::CgroupCpu),
         (raw.words.key, WORDS.name, kind == FaultKind::SegmentScribble),
-        (raw.error.key, ERROR.name, kind.is_of_calls()),
-        (raw.rate.key, RATE.name, kind.is_of_calls()),
-        (raw.nth.key, NTH.name, kind.is_of_calls()),
+        (raw.dir.key, DIR.name, kind.is_of_disk()),
+        (raw.delay.key, DELAY.name, kind == FaultKind::DiskSlow),
+        (raw.error.key, ERROR.name, has_which(kind)),
+        (raw.rate.key, RATE.name, has_which(kind)),
+        (raw.nth.key, NTH.name, has_which(kind)),
     ] {
         if let Some(origin) = key.filter(|_| !applies) {
             let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());
@@ -232,7 +242,8 @@ fn require_own(raw: &RawFault, kind: FaultKind, needs: &str, found: &mut Vec<Mis
         FaultKind::ShmFill => raw.fill.require(needs, "", found),
         FaultKind::CpuHogs => raw.hogs.require(needs, "", found),
         FaultKind::Memory | FaultKind::CgroupMemory => raw.memory.require(needs, "", found),
-        FaultKind::ShmErrors => raw.error.require(needs, "", found),
+        FaultKind::ShmErrors | FaultKind::DiskFail => raw.error.require(needs, "", found),
+        FaultKind::DiskSlow => raw.delay.require(needs, "", found),
         FaultKind::CgroupCpu => raw.cpus.require(needs, "", found),
         FaultKind::Kill
         | FaultKind::Stop
@@ -242,8 +253,32 @@ fn require_own(raw: &RawFault, kind: FaultKind, needs: &str, found: &mut Vec<Mis
         | FaultKind::ShmReadOnly
         | FaultKind::SegmentUnlink
         | FaultKind::SegmentTruncate
-        | FaultKind::SegmentScribble => {}
+        | FaultKind::SegmentScribble
+        | FaultKind::DiskFull => {}
     }
+}
+
+/// Kinds that make some calls fail.
+fn has_which(kind: FaultKind) -> bool {
+    kind.is_of_calls() || kind == FaultKind::DiskFail
+}
+
+/// A probe has to see it within the time of a proof.
+fn check_slow(raw: &RawFault, found: &mut Vec<Mistake>) -> Option<DiskFault> {
+    let delay = raw.delay.value.as_ref()?;
+    if delay.value > DELAY_MAX {
+        let (is, most) = (duration_text(delay.value), duration_text(DELAY_MAX));
+        let message =
+            format!("`{}` is {is}, and a call can be shown to take up to {most} longer", delay.path);
+        delay.reject(found, message, format!("write at most `\"{most}\"`"));
+    }
+    let needed = delay.value + DELAY_SHOWN;
+    if let Some(lasts) = raw.lasts.value.as_ref().filter(|lasts| lasts.value < needed) {
+        let (is, needed) = (duration_text(lasts.value), duration_text(needed));
+        let message = format!("`{}` is {is}, and it takes {needed} to show the fault", lasts.path);
+        lasts.reject(found, message, format!("write at least `\"{needed}\"`, or a shorter `delay`"));
+    }
+    Some(DiskFault::Slow(delay.value))
 }
 
 fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Option<Action> {
@@ -255,11 +290,9 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
         raw.lasts.require(&needs, "", found);
     }
     require_own(raw, kind, &needs, found);
-    let which = kind.is_of_calls().then(|| check_which(raw, &needs, found)).flatten();
-    if kind.is_healed() {
-        raw.lasts.value.as_ref()?;
-    }
-    Some(match kind {
+    let which = has_which(kind).then(|| check_which(raw, &needs, found)).flatten();
+    let is_timed = !kind.is_healed() || raw.lasts.value.is_some();
+    is_timed.then_some(match kind {
         FaultKind::Kill => Action::Kill,
         FaultKind::Stop => Action::Stop,
         FaultKind::Pause => Action::Pause,
@@ -276,6 +309,11 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
             hogs: raw.hogs.value.as_ref()?.value,
             nice: raw.nice.value.as_ref().map_or(0, |nice| nice.value),
         },
+        FaultKind::DiskSlow => Action::Disk(check_slow(raw, found)?),
+        FaultKind::DiskFail => {
+            Action::Disk(DiskFault::Fail { error: raw.error.value.as_ref()?.value, calls: which? })
+        }
+        FaultKind::DiskFull => Action::Disk(DiskFault::Full),
         FaultKind::Memory => Action::Memory { bytes: raw.memory.value.as_ref()?.value },
         FaultKind::CgroupMemory => Action::Group(GroupLimit::Memory(raw.memory.value.as_ref()?.value)),
         FaultKind::CgroupCpu => Action::Group(GroupLimit::Cpu(raw.cpus.value.as_ref()?.value)),

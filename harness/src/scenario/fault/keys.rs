@@ -4,7 +4,7 @@
 
 use super::action::{CallError, Part, Resource};
 use super::form::{Moment, Processors, Share};
-use crate::scenario::form::{Count, Name, Size, Span, Whole, Word, Words};
+use crate::scenario::form::{Count, Name, Size, Span, Text, Whole, Word, Words};
 use crate::scenario::table::{Key, Presence, Preset};
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
@@ -20,6 +20,10 @@ pub(super) const WORDS_MAX: u32 = 1024;
 pub(super) const RATE_MIN: f64 = 0.01;
 /// The same.
 pub(super) const NTH_MAX: u32 = 1000;
+/// A call that takes so long can be shown to, within the time of a proof.
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(1);
+/// Beside the delay itself, what a probe takes that shows it more than once.
+pub(super) const DELAY_SHOWN: Duration = Duration::from_millis(200);
 /// More than any host has.
 pub(super) const CPUS_MAX: u32 = 1 << 16;
 /// `PID_MAX_LIMIT` of the kernel.
@@ -124,6 +128,21 @@ pub(super) static KIND: Key<Words<FaultKind>> = Key {
                 value: FaultKind::Oom,
                 says: "the kernel's OOM killer ends it, in a control group with less memory than it uses",
             },
+            Word {
+                text: "disk-slow",
+                value: FaultKind::DiskSlow,
+                says: "opening, creating, reading, writing, renaming and syncing in `dir` takes `delay` longer, for `for`",
+            },
+            Word {
+                text: "disk-fail",
+                value: FaultKind::DiskFail,
+                says: "such calls fail with `error`: some by chance (`rate`), or every n-th (`nth`), for `for`",
+            },
+            Word {
+                text: "disk-full",
+                value: FaultKind::DiskFull,
+                says: "writing and creating in `dir` fails for want of space (ENOSPC), for `for`",
+            },
         ],
     },
     presence: Presence::Required { example: "\"kill\"" },
@@ -150,7 +169,7 @@ pub(super) static ROLE: Key<Words<FaultRole>> = Key {
     },
     presence: Presence::RequiredBy {
         example: "\"coordinator\"",
-        who: "every kind but `shm-…`, `cpu-hogs` and `memory`",
+        who: "every kind but `shm-…`, `disk-…`, `cpu-hogs` and `memory`",
     },
     says: "The processes that it is done to. With a coordinator, its workers end as well; with the supervisor the fleet does, unless `fleet.on_supervisor_death` is `\"adopt\"`: it cannot be killed otherwise. It cannot be stopped: that ends any fleet.",
 };
@@ -350,6 +369,20 @@ pub(super) static CPUS: Key<Processors> = Key {
     says: "Control group: how many processors' time each target and what it starts may use together.",
 };
 
+pub(super) static DIR: Key<Text> = Key {
+    name: "dir",
+    form: Text { words: "path of a directory", examples: &["/tmp/work"] },
+    presence: Presence::Optional("the run's own directory: its log, samples and documents"),
+    says: "Disk: the directory, with all that is below it. Give one that commands write into, such as their `cwd`; a `[setup]` may make it. Only this run sees the fault.",
+};
+
+pub(super) static DELAY: Key<Span> = Key {
+    name: "delay",
+    form: Span { least: Duration::from_millis(1), instead: "leave the fault out" },
+    presence: Presence::RequiredBy { example: "\"20ms\"", who: "`kind = \"disk-slow\"`" },
+    says: "Disk slow: how much longer each call takes; at most a second.",
+};
+
 pub(super) static ERROR: Key<Words<CallError>> = Key {
     name: "error",
     form: Words {
@@ -361,15 +394,20 @@ pub(super) static ERROR: Key<Words<CallError>> = Key {
             Word { text: "ENOMEM", value: CallError::NoMemory, says: "no memory" },
         ],
     },
-    presence: Presence::RequiredBy { example: "\"ENOSPC\"", who: "`kind = \"shm-errors\"`" },
+    presence: Presence::RequiredBy {
+        example: "\"ENOSPC\"",
+        who: "`kind = \"shm-errors\"` and `\"disk-fail\"`",
+    },
     says: "Errors: how the calls fail.",
 };
 
 pub(super) static RATE: Key<Share> = Key {
     name: "rate",
     form: Share,
-    presence: Presence::Optional("`nth`, and one of them is needed by `kind = \"shm-errors\"`"),
-    says: "Errors: this share of the fleet's calls on shared memory, drawn from the run's seed; at least `\"1%\"`.",
+    presence: Presence::Optional(
+        "`nth`, and one of them is needed by `kind = \"shm-errors\"` and `\"disk-fail\"`",
+    ),
+    says: "Errors: this share of the fleet's calls on shared memory, or of the calls in `dir`, drawn from the run's seed; at least `\"1%\"`.",
 };
 
 pub(super) static NTH: Key<Count> = Key {

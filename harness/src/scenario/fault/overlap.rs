@@ -1,11 +1,13 @@
-//! Faults that would undo each other: two at once that set the same thing of the same process, or of the run's `/dev/shm`.
+//! Faults that would undo each other: two at once that set the same thing of the same process, of the run's `/dev/shm`, or of a
+//! directory.
 //!
 //! Each remembers what it found, and puts that back; the second has found what the first has set. So the one that ends later
 //! would leave the other's value, or find its own gone. Targets are drawn from a seed that is not known here: what may hit the
-//! same process is refused. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
+//! same process is refused. Of two faults on a directory, a probe would see both. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
 
 use super::action::{Action, GroupLimit, Resource, SegmentFault};
 use super::calendar::times;
+use super::keys::DELAY_SHOWN;
 use super::{At, Fault};
 use crate::scenario::cursor::Sited;
 use crate::scenario::mistake::Mistake;
@@ -28,6 +30,8 @@ enum Thing {
     Shm,
     /// Which calls on shared memory fail.
     Calls,
+    /// What becomes of calls in a directory.
+    Disk,
 }
 
 impl Thing {
@@ -42,6 +46,7 @@ impl Thing {
             Action::Segment(SegmentFault::Unlink | SegmentFault::Truncate) => Some(Self::Region),
             Action::Shm(_) => Some(Self::Shm),
             Action::ShmErrors { .. } => Some(Self::Calls),
+            Action::Disk(_) => Some(Self::Disk),
             Action::Kill
             | Action::Stop
             | Action::CpuHogs { .. }
@@ -59,7 +64,30 @@ impl Thing {
             Self::Region => "the file of a region".to_owned(),
             Self::Shm => "the run's /dev/shm".to_owned(),
             Self::Calls => "which calls on shared memory fail".to_owned(),
+            Self::Disk => "the disk of a directory".to_owned(),
         }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Disk => {
+                "let one begin 200 ms or more after the other has been healed: until then, a probe may see both"
+            }
+            Self::Running
+            | Self::Limit(_)
+            | Self::Processors
+            | Self::Group(_)
+            | Self::Region
+            | Self::Shm
+            | Self::Calls => {
+                "let one begin after the other has been healed: each puts back what it has found"
+            }
+        }
+    }
+
+    /// What a fault of this thing takes beside the time that it lasts.
+    fn shown_within(self) -> Duration {
+        if self == Self::Disk { DELAY_SHOWN } else { Duration::ZERO }
     }
 
     /// Whether what a process starts has it as well.
@@ -70,7 +98,7 @@ impl Thing {
     /// Whether two faults of this thing may be done to one process, or to what it has started, at all.
     fn meets(self, one: &Fault, other: &Fault) -> bool {
         // A coordinator's workers that are started anew have what it has; with the supervisor, everything has.
-        one.role == other.role || self.is_inherited()
+        one.covers() == other.covers() && (one.role == other.role || self.is_inherited())
     }
 }
 
@@ -86,11 +114,11 @@ struct Times {
 }
 
 impl Times {
-    fn of(fault: &Fault, load: Duration, shape: &FleetShape) -> Self {
+    fn of(fault: &Fault, thing: Thing, load: Duration, shape: &FleetShape) -> Self {
         let steps = fault.many.of(fault.all(shape)).saturating_sub(1);
         // One that is held back begins later.
         let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
-        let lasts = held.saturating_add(fault.lasts.unwrap_or_default());
+        let lasts = held.saturating_add(fault.lasts.unwrap_or_default()).saturating_add(thing.shown_within());
         Self {
             first: fault.starts(load),
             every: fault.every.unwrap_or_default(),
@@ -130,7 +158,8 @@ pub(super) fn check(
     found: &mut Vec<Mistake>,
 ) {
     let of = |(at, fault): &(_, &Fault)| {
-        Thing::of(fault.action).map(|thing| (*at, (*fault).clone(), thing, Times::of(fault, load, shape)))
+        Thing::of(fault.action)
+            .map(|thing| (*at, (*fault).clone(), thing, Times::of(fault, thing, load, shape)))
     };
     let those: Vec<(&Sited<At>, Fault, Thing, Times)> = faults.iter().filter_map(of).collect();
     for (index, (at, fault, thing, times)) in those.iter().enumerate() {
@@ -147,8 +176,7 @@ pub(super) fn check(
                 duration_text(when),
                 thing.words()
             );
-            let hint = "let one begin after the other has been healed: each puts back what it has found";
-            at.reject(found, message, hint);
+            at.reject(found, message, thing.hint());
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The table of a fault, and which keys each kind takes, for the JSON Schema.
 
 use super::keys::{
-    APART, AT, COUNT, CPUS, CPUS_MAX, ERROR, EVERY, FILL, FOR, HOGS, KIND, MEMORY, MOMENT, NAME, NICE, NTH,
-    PART, PICK, PIDS_MAX, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, CPUS, CPUS_MAX, DELAY, DELAY_MAX, DIR, ERROR, EVERY, FILL, FOR, HOGS, KIND, MEMORY,
+    MOMENT, NAME, NICE, NTH, PART, PICK, PIDS_MAX, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN,
+    WORDS,
 };
+use crate::scenario::pattern;
 use crate::scenario::rule::{when, without};
 use crate::scenario::table::Table;
 use serde_json::{Value as Json, json};
+use std::time::Duration;
 
 pub(in crate::scenario) static TABLE: Table = Table {
     name: "fault",
@@ -17,7 +20,8 @@ pub(in crate::scenario) static TABLE: Table = Table {
     repeated: true,
     keys: &[
         &NAME, &KIND, &ROLE, &COUNT, &SHARE, &PICK, &AT, &MOMENT, &WITHIN, &EVERY, &TIMES, &APART, &FOR,
-        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY, &CPUS, &ERROR, &RATE, &NTH,
+        &RESOURCE, &TO, &SIZE, &FILL, &PART, &WORDS, &HOGS, &NICE, &MEMORY, &CPUS, &DIR, &DELAY, &ERROR,
+        &RATE, &NTH,
     ],
     anew: None,
     rules: Some(rules),
@@ -37,24 +41,31 @@ fn rules() -> Vec<Json> {
             }),
         ),
     ];
-    [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_groups(), of_all].concat()
+    let of_faults =
+        [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_groups(), of_disks(), of_all];
+    of_faults.concat()
 }
 
 /// Those that make system calls fail: a share of them, or every n-th.
 fn of_calls() -> Vec<Json> {
-    let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_HOST].concat());
+    let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_HOST, OF_DISKS].concat());
+    vec![when(KIND.name, &json!("shm-errors"), &json!({ "allOf": [lacks, which()] }))]
+}
+
+/// Which calls fail, and how.
+fn which() -> Json {
     let which = json!({ "oneOf": [{ "required": [RATE.name] }, { "required": [NTH.name] }] });
     // Below 1 %.
     let rare =
         json!({ "properties": { RATE.name: { "not": { "pattern": r"^\s*0{1,2}(?:\.[0-9]+)?\s*%" } } } });
     let needs = json!({ "required": [FOR.name, ERROR.name] });
-    vec![when(KIND.name, &json!("shm-errors"), &json!({ "allOf": [lacks, needs, which, rare] }))]
+    json!({ "allOf": [needs, which, rare] })
 }
 
 /// Those in the files of coordinators' regions.
 fn of_segments() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
-        let lacks = without(&[OF_LIMIT, OF_SHM, OF_HOST, OF_CALLS, others].concat());
+        let lacks = without(&[OF_LIMIT, OF_SHM, OF_HOST, OF_CALLS, OF_DISKS, others].concat());
         let coordinators = json!({ "properties": { ROLE.name: { "const": "coordinator" } } });
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }, coordinators] }))
     };
@@ -65,10 +76,37 @@ fn of_segments() -> Vec<Json> {
     ]
 }
 
+/// Those in a directory that the run writes into.
+fn of_disks() -> Vec<Json> {
+    let of = |kind: &str, others: &[&str], needs: &[&str]| {
+        let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_HOST, others].concat());
+        when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
+    };
+    vec![
+        of("disk-slow", OF_CALLS, &[FOR.name, DELAY.name]),
+        of("disk-fail", &[DELAY.name], &[FOR.name]),
+        when(KIND.name, &json!("disk-fail"), &which()),
+        when(
+            KIND.name,
+            &json!("disk-slow"),
+            &json!({ "properties": { DELAY.name: no_longer_than(DELAY_MAX) } }),
+        ),
+        of("disk-full", &[OF_CALLS, &[DELAY.name]].concat(), &[FOR.name]),
+    ]
+}
+
+/// A duration that has one unit, and is not longer.
+fn no_longer_than(most: Duration) -> Json {
+    let longer = pattern::span(most + Duration::from_nanos(1));
+    let of_one_unit = r"^\s*[0-9]+\s*(?:w|d|h|m|s|ms|us|ns)\s*$";
+    json!({ "not": { "allOf": [{ "pattern": of_one_unit }, { "pattern": longer }] } })
+}
+
 /// Those that take processors or memory from everything beside them.
 fn of_the_host() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
-        let lacks = without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_CALLS, others].concat());
+        let lacks =
+            without(&[OF_TARGETS, OF_LIMIT, OF_SHM, OF_SCRIBBLE, OF_CALLS, OF_DISKS, others].concat());
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
     };
     vec![
@@ -81,7 +119,8 @@ fn of_the_host() -> Vec<Json> {
 fn of_groups() -> Vec<Json> {
     let of = |kind: &str, others: &[&str], needs: &[&str]| {
         let lacks = without(
-            &[&[RESOURCE.name, HOGS.name, NICE.name], OF_SHM, OF_SCRIBBLE, OF_CALLS, others].concat(),
+            &[&[RESOURCE.name, HOGS.name, NICE.name], OF_SHM, OF_SCRIBBLE, OF_CALLS, OF_DISKS, others]
+                .concat(),
         );
         when(KIND.name, &json!(kind), &json!({ "allOf": [lacks, { "required": needs }] }))
     };
@@ -165,8 +204,21 @@ const OF_SHM: &[&str] = &[SIZE.name, FILL.name];
 const OF_SCRIBBLE: &[&str] = &[PART.name, WORDS.name];
 /// of what is done to the host, and of quotas,
 const OF_HOST: &[&str] = &[HOGS.name, NICE.name, MEMORY.name, CPUS.name];
-/// and to calls.
+/// to calls,
 const OF_CALLS: &[&str] = &[ERROR.name, RATE.name, NTH.name];
-/// The last three.
-const OF_OTHERS: &[&str] =
-    &[PART.name, WORDS.name, HOGS.name, NICE.name, MEMORY.name, CPUS.name, ERROR.name, RATE.name, NTH.name];
+/// and to a directory.
+const OF_DISKS: &[&str] = &[DIR.name, DELAY.name];
+/// The last four.
+const OF_OTHERS: &[&str] = &[
+    PART.name,
+    WORDS.name,
+    HOGS.name,
+    NICE.name,
+    MEMORY.name,
+    CPUS.name,
+    ERROR.name,
+    RATE.name,
+    NTH.name,
+    DIR.name,
+    DELAY.name,
+];

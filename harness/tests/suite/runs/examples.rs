@@ -7,6 +7,9 @@ fn every_example_passes() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/examples");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    if !disk::has_disks() {
+        files.retain(|file| !file.ends_with("disk.toml"));
+    }
     files.sort();
     assert!(files.len() >= 5, "{files:?}");
     if !cgroups::can_be_made() {

@@ -136,10 +136,16 @@ pub enum FaultKind {
     CgroupPids,
     /// The kernel's OOM killer, in a control group with less memory than the process uses.
     Oom,
+    /// Calls in a directory that take longer, and as long as before to heal.
+    DiskSlow,
+    /// Calls in a directory that fail, and none to heal.
+    DiskFail,
+    /// A directory in which nothing can be written or created, and can again to heal.
+    DiskFull,
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Kill,
         Self::Stop,
         Self::Pause,
@@ -159,6 +165,9 @@ impl FaultKind {
         Self::CgroupCpu,
         Self::CgroupPids,
         Self::Oom,
+        Self::DiskSlow,
+        Self::DiskFail,
+        Self::DiskFull,
     ];
 
     /// As log and scenario spell it.
@@ -183,6 +192,9 @@ impl FaultKind {
             Self::CgroupCpu => "cgroup-cpu",
             Self::CgroupPids => "cgroup-pids",
             Self::Oom => "oom",
+            Self::DiskSlow => "disk-slow",
+            Self::DiskFail => "disk-fail",
+            Self::DiskFull => "disk-full",
         }
     }
 
@@ -204,7 +216,10 @@ impl FaultKind {
             | Self::Memory
             | Self::CgroupMemory
             | Self::CgroupCpu
-            | Self::CgroupPids => true,
+            | Self::CgroupPids
+            | Self::DiskSlow
+            | Self::DiskFail
+            | Self::DiskFull => true,
         }
     }
 
@@ -224,6 +239,7 @@ impl FaultKind {
             Self::ShmLimit | Self::ShmFill | Self::ShmInodes | Self::ShmReadOnly => Aim::Shm,
             Self::ShmErrors => Aim::Calls,
             Self::CpuHogs | Self::Memory => Aim::Host,
+            Self::DiskSlow | Self::DiskFail | Self::DiskFull => Aim::Disk,
         }
     }
 
@@ -252,6 +268,11 @@ impl FaultKind {
         self.aim() == Aim::Host
     }
 
+    /// Whether it is done to the calls in a directory that the run writes into.
+    pub fn is_of_disk(self) -> bool {
+        self.aim() == Aim::Disk
+    }
+
     /// What it means for the processes that it is done to.
     fn deadly(self) -> Deadly {
         match self {
@@ -269,7 +290,10 @@ impl FaultKind {
             | Self::Memory
             | Self::CgroupMemory
             | Self::CgroupCpu
-            | Self::CgroupPids => Deadly::Never,
+            | Self::CgroupPids
+            | Self::DiskSlow
+            | Self::DiskFail
+            | Self::DiskFull => Deadly::Never,
         }
     }
 
@@ -320,7 +344,10 @@ impl FaultKind {
             | Self::Memory
             | Self::CgroupMemory
             | Self::CgroupCpu
-            | Self::CgroupPids => false,
+            | Self::CgroupPids
+            | Self::DiskSlow
+            | Self::DiskFail
+            | Self::DiskFull => false,
         }
     }
 
@@ -339,6 +366,7 @@ enum Aim {
     /// System calls of all of the fleet.
     Calls,
     Host,
+    Disk,
 }
 
 /// Whether processes end of it.

@@ -26,8 +26,9 @@ pub(super) fn look(
     base: &Plan,
 ) -> Result<(Option<Namespace>, Possible), ExitCode> {
     let asked = args.kinds();
-    let is_needed = base.private_shm().is_some();
-    let entered = (is_needed || asked.iter().any(|kind| kind.is_of_shm())).then(Namespace::enter);
+    let mounts = |kind: FaultKind| kind.is_of_shm() || kind.is_of_disk();
+    let is_needed = base.private_shm().is_some() || base.covers_disks();
+    let entered = (is_needed || asked.iter().copied().any(mounts)).then(Namespace::enter);
     let (namespace, refused) = match entered {
         None => (None, None),
         Some(Ok(namespace)) => (Some(namespace), None),
@@ -44,7 +45,7 @@ pub(super) fn look(
     let mut possible = Possible { kinds: Vec::new(), not: Vec::new() };
     for kind in asked {
         let against = match &refused {
-            Some(why) if kind.is_of_shm() => Some(why.clone()),
+            Some(why) if mounts(kind) => Some(why.clone()),
             _ => against(args, source, base, kind)?,
         };
         match against {
