@@ -25,7 +25,7 @@ use crate::runlog::event::{
 pub const STEADY_NS: u64 = 5_000_000_000;
 /// What a fault makes the fleet do to its targets, the fleet has done so long after the fault is over.
 const ENDS_WITHIN_NS: u64 = 5_000_000_000;
-/// A process that goes on is seen to within so long.
+/// A process that goes on is seen by the next sweep, and so long after it at most.
 const SEEN_NS: u64 = 700_000_000;
 /// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
 /// sweep's period beside it.
@@ -94,12 +94,12 @@ impl Firing {
 }
 
 /// Whether a process stood still for longer than a pause held it: another has stopped it again.
-fn outlasts(firing: &Firing, incident: &Incident) -> bool {
+fn outlasts(firing: &Firing, incident: &Incident, sample_every_ns: u64) -> bool {
     let stood = matches!(incident.kind, IncidentKind::Stopped | IncidentKind::Silent);
     let ended = firing.healed_ns.zip(incident.to_ns);
-    stood
-        && firing.kind == FaultKind::Pause
-        && ended.is_some_and(|(healed_ns, to_ns)| to_ns > healed_ns.saturating_add(SEEN_NS))
+    let seen_ns = SEEN_NS.saturating_add(sample_every_ns);
+    let is_long = ended.is_some_and(|(healed_ns, to_ns)| to_ns > healed_ns.saturating_add(seen_ns));
+    stood && firing.kind == FaultKind::Pause && is_long
 }
 
 /// A firing whose effect is not over.
@@ -311,7 +311,8 @@ impl FaultFacts {
         let other = firing
             .injected_ns
             .is_none_or(|at_ns| begins_ns < at_ns || incident.to_ns.is_some_and(|to_ns| to_ns < at_ns));
-        let is_late = incident.from_ns > firing.explains_until_ns() || outlasts(firing, incident);
+        let is_late =
+            incident.from_ns > firing.explains_until_ns() || outlasts(firing, incident, self.sample_every_ns);
         if other || is_late || matches!(incident.kind, IncidentKind::Scaled | IncidentKind::Exit) {
             return false;
         }

@@ -292,7 +292,7 @@ fn a_declared_pause_explains_its_own_stop_and_must_be_shown_to_be_over() {
     let mut longer = paused("recovery.time max < 1s", &[begun, healed].concat());
     for (at_ns, event) in &mut longer.more {
         if let Event::Incident(incident) = event {
-            (*at_ns, incident.to_ns) = (AT + 2_000 * MS, Some(AT + 2_000 * MS));
+            (*at_ns, incident.to_ns) = (AT + 3_000 * MS, Some(AT + 3_000 * MS));
         }
     }
     let judgement = longer.judge();
