@@ -59,7 +59,6 @@ mod defective {
         assert_ne!(verdict["verdict"], "PASS", "{sabotage}: {verdict:#}");
         assert!(matches!(done.status.code(), Some(10 | 12)), "{sabotage}: {}{}", done.stdout, done.stderr);
         let noticed = noticed(&verdict);
-        println!("{variable}={sabotage}: {} by {noticed:?}", verdict["verdict"]);
         (verdict, noticed)
     }
 
