@@ -15,6 +15,7 @@ mod probe;
 mod serve;
 mod through;
 
+use crate::companion::Companion;
 use crate::private_shm::Namespace;
 use crate::scenario::fault::DiskFault;
 pub use covers::Covers;
@@ -22,15 +23,13 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use order::{DONE, Order, READY};
 pub use probe::{Found, Probe, Wanted};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub use serve::serve;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,43 +52,14 @@ pub fn is_to_be_had() -> io::Result<()> {
     File::options().read(true).write(true).open(DEVICE).map(drop)
 }
 
-/// The process that serves a directory. Dropped, it is killed.
-#[derive(Debug)]
-struct Server {
-    child: Child,
-    /// This process may reap it elsewhere, and its pid may then be another one's.
-    fd: OwnedFd,
-}
-
-impl Server {
-    fn start(dir: &OwnedFd, device: OwnedFd, control: OwnedFd) -> io::Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .args(["disk", "--parent", &std::process::id().to_string()])
-            .stdin(Stdio::from(device))
-            .stdout(Stdio::from(control))
-            .stderr(Stdio::null())
-            // By the descriptor: by its name, it would be what lies over it.
-            .current_dir(format!("/proc/self/fd/{}", dir.as_raw_fd()))
-            // What is typed at the terminal is for the harness.
-            .process_group(0)
-            .spawn()?;
-        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(fd) => Ok(Self { child, fd }),
-            Err(errno) => {
-                child.kill()?;
-                child.wait()?;
-                Err(errno.into())
-            }
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // One that has ended needs no signal, and may have been reaped with the orphans of the fleet.
-        let _ = pidfd_send_signal(&self.fd, Signal::KILL);
-        let _ = self.child.wait();
-    }
+/// Starts the process that serves a directory.
+fn start_server(dir: &OwnedFd, device: OwnedFd, control: OwnedFd) -> io::Result<Companion> {
+    Companion::start(|command| {
+        command.args(["disk", "--parent", &std::process::id().to_string()]);
+        command.stdin(Stdio::from(device)).stdout(Stdio::from(control));
+        // By the descriptor: by its name, it would be what lies over it.
+        command.current_dir(format!("/proc/self/fd/{}", dir.as_raw_fd()));
+    })
 }
 
 /// The harness's end of the line to a server.
@@ -142,7 +112,7 @@ pub struct Disk {
     /// What others look for, locked beneath, where they see it.
     locked: Mutex<Vec<File>>,
     /// Absent in tests.
-    _server: Option<Server>,
+    _server: Option<Companion>,
     mounted: Option<Mounted>,
 }
 
@@ -184,7 +154,7 @@ impl Disk {
         let mounted = Mounted(dir.clone());
         let (ours, its) = UnixStream::pair()?;
         // Its end of both is the server's alone: with it, the mount is dead.
-        let server = Server::start(&beneath, device.into(), its.into())?;
+        let server = start_server(&beneath, device.into(), its.into())?;
         let mut control = Control::new(ours)?;
         let said = control.hear(READY_WITHIN)?;
         if said != READY {

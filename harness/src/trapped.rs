@@ -13,10 +13,10 @@ mod orders;
 pub use answers::serve;
 pub use orders::{CallErrors, Counts, Which};
 
+use crate::companion::Companion;
 use coordinator::client::Identity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::gettid;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -24,9 +24,8 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -157,10 +156,10 @@ impl Trapped {
 
     /// That the process that answers has ended, once: from then on trapped calls fail with ENOSYS.
     pub fn lost(&self) -> Option<String> {
-        if self.listener.identity.is_alive() || self.told.replace(true) {
+        if self.listener.process.identity().is_alive() || self.told.replace(true) {
             return None;
         }
-        let pid = self.listener.identity.pid;
+        let pid = self.listener.process.identity().pid;
         Some(format!(
             "the harness's process that answers trapped calls (pid {pid}) has ended: calls of the fleet on files fail from then on"
         ))
@@ -195,7 +194,7 @@ impl Trap for Trapped {
 impl Drop for Trapped {
     fn drop(&mut self) {
         // First the process: a call of the thread that still waits for it has an answer then.
-        self.listener.kill();
+        self.listener.process.kill();
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // A job that has panicked has said so.
@@ -246,48 +245,20 @@ pub fn is_below(process: Identity) -> Result<(), String> {
 /// The process that answers. Dropped, it is killed.
 #[derive(Debug)]
 struct Answerer {
-    child: RefCell<Child>,
-    /// From the start of the child on: this process may reap it elsewhere, and its pid may then be another one's.
-    fd: OwnedFd,
-    identity: Identity,
+    process: Companion,
     control: RefCell<BufReader<UnixStream>>,
 }
 
 impl Answerer {
     fn start(calls: OwnedFd, probe: u32, dir: &Path) -> io::Result<Self> {
         let (control, theirs) = UnixStream::pair()?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg("answer-calls")
-            .args(["--probe", &probe.to_string()])
-            .arg(dir)
-            .stdin(Stdio::from(calls))
-            .stdout(Stdio::from(OwnedFd::from(theirs)))
-            .stderr(Stdio::null())
-            // What is typed at the terminal is for the harness.
-            .process_group(0)
-            .spawn()?;
-        let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(io::Error::from);
-        let known = opened.and_then(|fd| {
-            let identity = Identity::of(child.id()).ok_or(io::ErrorKind::NotFound)?;
-            Ok((fd, identity))
-        });
-        let (fd, identity) = match known {
-            Ok(known) => known,
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                return Err(error);
-            }
-        };
-        let (child, control) = (RefCell::new(child), RefCell::new(BufReader::new(control)));
-        let started = Self { child, fd, identity, control };
+        let process = Companion::start(|command| {
+            command.args(["answer-calls", "--probe", &probe.to_string()]).arg(dir);
+            command.stdin(Stdio::from(calls)).stdout(Stdio::from(OwnedFd::from(theirs)));
+        })?;
+        let started = Self { process, control: RefCell::new(BufReader::new(control)) };
         started.answer(START_MAX)?;
         Ok(started)
-    }
-
-    fn kill(&self) {
-        // One that has ended needs no signal.
-        let _ = pidfd_send_signal(&self.fd, Signal::KILL);
     }
 
     fn order(&self, words: &str) -> Result<Counts, TrapError> {
@@ -305,13 +276,5 @@ impl Answerer {
         let mut line = String::new();
         control.read_line(&mut line)?;
         line.trim_end().parse().map_err(|_| io::Error::other(format!("it says {line:?}")))
-    }
-}
-
-impl Drop for Answerer {
-    fn drop(&mut self) {
-        self.kill();
-        // It may have been reaped with the orphans of the fleet.
-        let _ = self.child.borrow_mut().wait();
     }
 }

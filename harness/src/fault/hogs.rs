@@ -5,20 +5,17 @@
 //! Deliberately absent: what the fleet makes of it.
 
 use super::{Fault, Look};
-use crate::companion::dies_with;
+use crate::companion::{Companion, dies_with};
 use crate::scenario::fault::Action;
 use crate::scenario::unit::bytes_text;
 use crate::system::{Identity, Process, System};
 use procfs::process::{MMapExtension, Process as Proc};
 use procfs::{Current as _, Meminfo};
-use rustix::process::{Pid, PidfdFlags, Signal, nice, pidfd_open, pidfd_send_signal};
+use rustix::process::nice;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the host keeps beside what is held: below this, its other programs would be in danger.
@@ -35,61 +32,31 @@ const TOUCH_EVERY: Duration = Duration::from_secs(1);
 /// A process of this fault. Dropped, it is killed.
 #[derive(Debug)]
 struct Hog {
-    child: Child,
-    /// From the start of the child on: this process may reap it elsewhere, and its pid may then be another one's.
-    fd: OwnedFd,
-    identity: Identity,
+    process: Companion,
     /// Since when it has been looked at, and for how long it had wanted a processor until then.
     watched: Cell<Option<(Instant, u64)>>,
 }
 
 impl Hog {
     fn start(arguments: &[String]) -> io::Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg("hog")
-            .args(["--parent", &std::process::id().to_string()])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // What is typed at the terminal is for the harness.
-            .process_group(0)
-            .spawn()?;
-        let opened = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(io::Error::from);
-        let known = opened.and_then(|fd| {
-            let identity = Identity::of(child.id()).ok_or(io::ErrorKind::NotFound)?;
-            Ok((fd, identity))
-        });
-        match known {
-            Ok((fd, identity)) => Ok(Self { child, fd, identity, watched: Cell::new(None) }),
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
-        }
+        let process = Companion::start(|command| {
+            let parent = std::process::id().to_string();
+            command.args(["hog", "--parent", &parent]).args(arguments);
+        })?;
+        Ok(Self { process, watched: Cell::new(None) })
     }
 
-    fn kill(&self) {
-        // One that has ended needs no signal.
-        let _ = pidfd_send_signal(&self.fd, Signal::KILL);
+    fn identity(&self) -> Identity {
+        self.process.identity()
     }
 
     fn proc(&self) -> Result<Proc, String> {
-        if !self.identity.is_alive() {
+        if !self.identity().is_alive() {
             return Err("has ended".to_owned());
         }
-        i32::try_from(self.identity.pid)
+        i32::try_from(self.identity().pid)
             .map_err(|_| "has no pid".to_owned())
             .and_then(|pid| Proc::new(pid).map_err(|error| error.to_string()))
-    }
-}
-
-impl Drop for Hog {
-    fn drop(&mut self) {
-        self.kill();
-        // It may have been reaped with the orphans of the fleet.
-        let _ = self.child.wait();
     }
 }
 
@@ -179,12 +146,12 @@ impl Fault for Hogs {
             self.processes.clear();
             format!("cannot start a process: {error}")
         })?;
-        let pids: Vec<String> = self.processes.iter().map(|hog| hog.identity.pid.to_string()).collect();
+        let pids: Vec<String> = self.processes.iter().map(|hog| hog.identity().pid.to_string()).collect();
         Ok(format!("{}: pid {}", self.what.words(), pids.join(", ")))
     }
 
     fn prove(&self, _: &dyn System) -> Look {
-        let first = self.processes.iter().find_map(|hog| Some((hog.identity.pid, self.shown(hog).err()?)));
+        let first = self.processes.iter().find_map(|hog| Some((hog.identity().pid, self.shown(hog).err()?)));
         match first {
             _ if self.processes.is_empty() => Look::NotYet("no process was started".to_owned()),
             Some((pid, what)) => Look::NotYet(format!("process {pid} {what}")),
@@ -194,10 +161,10 @@ impl Fault for Hogs {
 
     fn heal(&mut self, _: &mut dyn System) -> Result<String, String> {
         for hog in &self.processes {
-            if !hog.identity.is_alive() {
-                self.ended.get_or_insert(hog.identity.pid);
+            if !hog.identity().is_alive() {
+                self.ended.get_or_insert(hog.identity().pid);
             }
-            hog.kill();
+            hog.process.kill();
         }
         match self.ended {
             Some(pid) => Err(ended_before(pid)),
@@ -209,8 +176,8 @@ impl Fault for Hogs {
         if let Some(pid) = self.ended {
             return Look::NotYet(ended_before(pid));
         }
-        match self.processes.iter().find(|hog| !hog.identity.is_gone()) {
-            Some(hog) => Look::NotYet(format!("process {} is still there", hog.identity.pid)),
+        match self.processes.iter().find(|hog| !hog.identity().is_gone()) {
+            Some(hog) => Look::NotYet(format!("process {} is still there", hog.identity().pid)),
             None => Look::Shown("gone from /proc".to_owned()),
         }
     }
@@ -259,6 +226,7 @@ pub fn hold_memory(parent: u32, bytes: usize) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::engine::tests::fake::Fake;
+    use std::process::{Child, Command};
 
     /// As a fault whose process was started, and does nothing.
     fn idle(what: Action) -> Hogs {
@@ -266,14 +234,8 @@ mod tests {
     }
 
     fn of(what: Action, child: Child) -> Hogs {
-        let fd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
-        let identity = Identity::of(child.id()).unwrap();
-        Hogs {
-            what,
-            pledged: 0,
-            processes: vec![Hog { child, fd, identity, watched: Cell::new(None) }],
-            ended: None,
-        }
+        let process = Companion::of(child).unwrap();
+        Hogs { what, pledged: 0, processes: vec![Hog { process, watched: Cell::new(None) }], ended: None }
     }
 
     #[test]
@@ -335,8 +297,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut system = Fake::with_segments(dir.path());
         let mut fault = idle(Action::Memory { bytes: 1 << 20 });
-        fault.processes[0].child.kill().unwrap();
-        fault.processes[0].child.wait().unwrap();
+        fault.processes[0].process.end().unwrap();
         let why = fault.heal(&mut system).unwrap_err();
         assert!(why.contains("had ended before"), "{why}");
         assert_eq!(fault.prove_healed(&system), Look::NotYet(why));
