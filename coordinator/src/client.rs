@@ -30,7 +30,7 @@ use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::Control;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
-pub use crate::os::identity::{Identity, Presence};
+pub use crate::os::identity::{ELSEWHERE, Identity, Presence, boot_id, namespace};
 pub use crate::process::fork::own_session;
 pub use crate::process::host::{UserProcesses, user_processes};
 pub use crate::process::reap::HowEnded;

@@ -8,6 +8,7 @@
 //! Deliberately absent: what the groups are for, which is for `cgroup`.
 
 use crate::system::Identity;
+use coordinator::client::{ELSEWHERE, boot_id, namespace};
 use notation::framed::{Chain, Lines, Next, append};
 use rustix::fs::OFlags;
 use serde_json::{Value as Json, json};
@@ -98,9 +99,10 @@ impl Journal {
             return Err(io::Error::other("it was removed while it was made"));
         }
         let mut journal = Self { path, file, chain: Chain::START, groups: Vec::new() };
+        let (boot_id, namespace) = here()?;
         let header = json!({
             "nonce": nonce, "pid": harness.pid, "start_ticks": harness.start_ticks,
-            "boot_id": boot_id()?, "pid_namespace": pid_namespace()?,
+            "boot_id": boot_id, "namespace": namespace,
         });
         let mut lines = vec![header];
         for (index, Intended { parent, origin }) in intended.iter().enumerate() {
@@ -163,12 +165,14 @@ fn text(path: &Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| io::Error::other(format!("{} is not UTF-8", path.display())))
 }
 
-fn boot_id() -> io::Result<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
-}
-
-fn pid_namespace() -> io::Result<u64> {
-    fs::metadata("/proc/self/ns/pid").map(|found| found.ino())
+/// The boot, and the namespaces in which pids and start times of processes here mean what they say.
+fn here() -> io::Result<(String, u64)> {
+    match (boot_id(), namespace()) {
+        (0, _) | (_, 0) => {
+            Err(io::Error::other("/proc does not say which boot and which namespaces these are"))
+        }
+        (boot_id, namespace) => Ok((format!("{boot_id:032x}"), namespace)),
+    }
 }
 
 /// Whether it is in a file system of control groups, and its path says where.
@@ -261,7 +265,7 @@ struct Read {
     pid: u32,
     start_ticks: u64,
     boot_id: String,
-    pid_namespace: u64,
+    namespace: u64,
     groups: Vec<Group>,
 }
 
@@ -305,13 +309,12 @@ fn replay_one(path: &Path, really: bool) -> Result<Vec<PathBuf>, Option<String>>
         return Err(None);
     }
     let read = read(&file, path)?;
+    let (boot_id, namespace) = here().map_err(words)?;
     let groups = match read {
         // Nothing was written, so nothing was made.
         None => Vec::new(),
-        Some(read) if read.boot_id != boot_id().map_err(words)? => Vec::new(),
-        Some(read) if read.pid_namespace != pid_namespace().map_err(words)? => {
-            return Err(Some("it is of a harness in another pid namespace".to_owned()));
-        }
+        Some(read) if read.boot_id != boot_id => Vec::new(),
+        Some(read) if read.namespace != namespace => return Err(Some(ELSEWHERE.to_owned())),
         Some(Read { pid, start_ticks, .. }) if (Identity { pid, start_ticks }).is_alive() => {
             return Err(None);
         }
@@ -383,7 +386,7 @@ fn header(line: &Json, nonce: &str) -> Option<Read> {
         pid: u32::try_from(line["pid"].as_u64()?).ok()?,
         start_ticks: line["start_ticks"].as_u64()?,
         boot_id: line["boot_id"].as_str()?.to_owned(),
-        pid_namespace: line["pid_namespace"].as_u64()?,
+        namespace: line["namespace"].as_u64()?,
         groups: Vec::new(),
     })
 }

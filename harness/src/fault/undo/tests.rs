@@ -129,7 +129,7 @@ fn forged(dir: &Path, name: impl Fn(&str) -> String, parent: &Path, made: Option
     let mut lines = vec![
         json!({
             "nonce": nonce, "pid": dead.pid, "start_ticks": dead.start_ticks,
-            "boot_id": boot_id().unwrap(), "pid_namespace": pid_namespace().unwrap(),
+            "boot_id": here().unwrap().0, "namespace": here().unwrap().1,
         }),
         json!({ "parent": parent, "name": name(&nonce), "origin": parent }),
     ];
@@ -158,7 +158,7 @@ fn refuses(dir: &Path, precious: &Path, why: &str) {
 fn a_forged_journal_removes_no_other_directory() {
     let dir = private();
     let ours = |nonce: &str| format!("{PREFIX}{nonce}-0");
-    // A directory of that very name, with that very inode, which is no control group.
+    // A directory of that very name, with that very inode, which is not a control group.
     let elsewhere = tempfile::tempdir().unwrap();
     let path = forged(dir.path(), ours, elsewhere.path(), None);
     let nonce = path.file_stem().unwrap().to_str().unwrap().to_owned();
