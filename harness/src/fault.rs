@@ -170,17 +170,6 @@ fn names(targets: &[Process]) -> String {
     }
 }
 
-/// Of those that are still there, or that none is.
-fn living(system: &dyn System, targets: &[Process]) -> Result<Vec<Process>, Look> {
-    let is_alive = |process: &&Process| system.presence(process.identity()) == Presence::Alive;
-    let living: Vec<Process> = targets.iter().filter(is_alive).cloned().collect();
-    if living.is_empty() {
-        Err(Look::NotYet("none of its processes is there any more".to_owned()))
-    } else {
-        Ok(living)
-    }
-}
-
 /// Whether something holds of every process: what the first shows of which it does not. Of none, nothing is shown.
 fn every(targets: &[Process], shown: &str, holds: impl Fn(&Process) -> Result<(), String>) -> Look {
     if targets.is_empty() {
@@ -190,4 +179,19 @@ fn every(targets: &[Process], shown: &str, holds: impl Fn(&Process) -> Result<()
         Some((process, what)) => Look::NotYet(format!("{} (pid {}) {what}", process.place, process.pid)),
         None => Look::Shown(format!("{shown}: {}", names(targets))),
     }
+}
+
+/// Whether something holds of every process that is still there, and one is: what has ended shows nothing.
+fn every_living(
+    targets: &[Process],
+    is_alive: impl Fn(&Process) -> bool,
+    shown: &str,
+    holds: impl Fn(&Process) -> Result<(), String>,
+) -> Look {
+    if !targets.iter().any(&is_alive) {
+        return Look::NotYet("none of its processes is there any more".to_owned());
+    }
+    every(targets, shown, |process| {
+        holds(process).or_else(|why| if is_alive(process) { Err(why) } else { Ok(()) })
+    })
 }

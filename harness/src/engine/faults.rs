@@ -201,7 +201,7 @@ impl<'a> Faults<'a> {
 
     /// Undoes it; whether its end is still to be proven. A heal that fails ends the firing as unhealed.
     fn heal(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
-        let gone = one.is_proven.then(|| one.fault.lasts(system));
+        let lasted = one.is_proven.then(|| one.fault.lasts(system));
         let how = match one.fault.heal(system) {
             Ok(how) => how,
             // What stays of it stays, whatever a look at one effect would show.
@@ -211,7 +211,7 @@ impl<'a> Faults<'a> {
             }
         };
         self.record(one.number, FaultStepKind::Healed, now_ns, how);
-        if let Some(Look::NotYet(what)) = gone {
+        if let Some(Look::NotYet(what)) = lasted {
             let how = format!("its effect was gone before the heal: {what}");
             self.record(one.number, FaultStepKind::Unhealed, now_ns, how);
             return false;

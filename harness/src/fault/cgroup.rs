@@ -10,7 +10,7 @@ mod controller;
 mod pressure;
 
 use super::undo::{Intended, Journal, put};
-use super::{Fault, Look, every, names};
+use super::{Fault, Look, every, every_living, names};
 use crate::scenario::fault::GroupLimit;
 use crate::scenario::unit::bytes_text;
 use crate::system::{Process, System};
@@ -182,24 +182,17 @@ impl Groups {
         if self.what == What::Oom {
             return self.proof_of_end();
         }
-        let is_there = |target: &Process| target.identity().is_alive();
         let of: Vec<_> = self.each().collect();
-        if !of.iter().any(|(target, ..)| is_there(target)) {
-            return Look::NotYet("none of its processes is there any more".to_owned());
-        }
         let how = match self.what.controller() {
             Controller::Memory => "/proc/PID/cgroup, and the limit and the use of the group",
             Controller::Cpu => "/proc/PID/cgroup, and the quota and the periods of the group",
             Controller::Pids => "/proc/PID/cgroup, and pids.current of the group",
         };
-        every(&self.targets, how, |target| {
-            let Some((_, home, dir)) = of.iter().find(|(process, ..)| process.pid == target.pid) else {
-                return Err("has no group".to_owned());
-            };
-            match self.shown(target, home, dir) {
-                Err(_) if !is_there(target) => Ok(()),
-                shown => shown,
-            }
+        let is_alive = |target: &Process| target.identity().is_alive();
+        every_living(&self.targets, is_alive, how, |target| {
+            let found = of.iter().find(|(process, ..)| process.pid == target.pid);
+            let (_, home, dir) = found.ok_or("has no group")?;
+            self.shown(target, home, dir)
         })
     }
 

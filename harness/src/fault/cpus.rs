@@ -1,11 +1,13 @@
 //! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal. Proven by `/proc/PID/task/*/status`.
 
-use super::{Fault, Look, all, every, heirs, living, names};
+use super::{Fault, Look, all, every, every_living, heirs, names};
 use crate::system::{Identity, Presence, Process, System};
 use procfs::process::Process as Proc;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::{HashMap, HashSet};
+
+const ALLOWED: &str = "Cpus_allowed_list in /proc";
 
 #[derive(Debug)]
 pub(super) struct Cpus {
@@ -107,19 +109,11 @@ impl Fault for Cpus {
     }
 
     fn prove(&self, system: &dyn System) -> Look {
-        every(&self.processes(), "Cpus_allowed_list in /proc", |process| {
-            if system.presence(process.identity()) != Presence::Alive {
-                return Ok(());
-            }
-            match shown(process)? {
-                count if count == self.to => Ok(()),
-                count => Err(format!("has {count} processors")),
-            }
+        let is_alive = |process: &Process| system.presence(process.identity()) == Presence::Alive;
+        every_living(&self.processes(), is_alive, ALLOWED, |process| match shown(process)? {
+            count if count == self.to => Ok(()),
+            count => Err(format!("has {count} processors")),
         })
-    }
-
-    fn lasts(&self, system: &dyn System) -> Look {
-        living(system, &self.processes()).map_or_else(|none| none, |_| self.prove(system))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
@@ -141,7 +135,7 @@ impl Fault for Cpus {
         if processes.is_empty() && !self.processes().is_empty() {
             return Look::Shown("no process is left that had them".to_owned());
         }
-        every(&processes, "Cpus_allowed_list in /proc", |process| {
+        every(&processes, ALLOWED, |process| {
             // One that has ended since is no process any more.
             let shown = match shown(process) {
                 Err(_) if system.presence(process.identity()) != Presence::Alive => return Ok(()),

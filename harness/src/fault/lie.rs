@@ -43,6 +43,10 @@ impl Fault for Liar {
         self.fault.prove(system)
     }
 
+    fn lasts(&self, system: &dyn System) -> Look {
+        self.fault.lasts(system)
+    }
+
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
         if self.lie == Lie::Heal {
             return Ok("a lie".to_owned());

@@ -1,11 +1,13 @@
 //! A lower soft limit by `prlimit`, and the one before to heal. Proven by `/proc/PID/limits`.
 
-use super::{Fault, Look, all, every, heirs, living, names};
+use super::{Fault, Look, all, every, every_living, heirs, names};
 use crate::scenario::fault::Resource;
 use crate::system::{Identity, Presence, Process, System};
 use procfs::process::{LimitValue, Process as Proc};
 use rustix::process::{Pid, Resource as Kind, Rlimit, prlimit};
 use std::collections::{HashMap, HashSet};
+
+const LIMITS: &str = "/proc/PID/limits";
 
 #[derive(Debug)]
 pub(super) struct Limit {
@@ -22,13 +24,13 @@ impl Limit {
         Self { resource, to, limited: Vec::new(), before: HashSet::new() }
     }
 
-    fn proof(&self, processes: &[Process]) -> Look {
-        every(processes, "/proc/PID/limits", |process| match self.shown(process)?.0 {
+    fn has_limit(&self, process: &Process) -> Result<(), String> {
+        match self.shown(process)?.0 {
             Some(limit) if limit == self.to => Ok(()),
             limit => {
                 Err(format!("has a limit of {}", limit.map_or("none".to_owned(), |limit| limit.to_string())))
             }
-        })
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -120,11 +122,12 @@ impl Fault for Limit {
     }
 
     fn prove(&self, _: &dyn System) -> Look {
-        self.proof(&self.processes())
+        every(&self.processes(), LIMITS, |process| self.has_limit(process))
     }
 
     fn lasts(&self, system: &dyn System) -> Look {
-        living(system, &self.processes()).map_or_else(|none| none, |living| self.proof(&living))
+        let is_alive = |process: &Process| system.presence(process.identity()) == Presence::Alive;
+        every_living(&self.processes(), is_alive, LIMITS, |process| self.has_limit(process))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
@@ -139,7 +142,7 @@ impl Fault for Limit {
         if processes.is_empty() && !self.processes().is_empty() {
             return Look::Shown("no process is left that had it".to_owned());
         }
-        every(&processes, "/proc/PID/limits", |process| {
+        every(&processes, LIMITS, |process| {
             // One that has ended since has no limit any more.
             let shown = match self.shown(process) {
                 Err(_) if system.presence(process.identity()) != Presence::Alive => return Ok(()),

@@ -1,7 +1,9 @@
 //! SIGSTOP, and SIGCONT to heal. Proven by the state that the kernel shows.
 
-use super::{Fault, Look, every, living, names};
+use super::{Fault, Look, every, every_living, names};
 use crate::system::{Order, Presence, Process, System, Target};
+
+const STOPPED: &str = "state T in /proc";
 
 #[derive(Debug, Default)]
 pub(super) struct Pause {
@@ -24,15 +26,16 @@ impl Fault for Pause {
     }
 
     fn prove(&self, system: &dyn System) -> Look {
-        stopped(system, &self.paused)
+        every(&self.paused, STOPPED, |process| is_stopped(system, process))
     }
 
     /// The fleet ends what makes no progress for too long, and that is the pause's doing.
     fn lasts(&self, system: &dyn System) -> Look {
-        match living(system, &self.paused) {
-            Ok(living) => stopped(system, &living),
-            Err(_) => Look::Shown("the fleet has ended its processes".to_owned()),
+        let is_alive = |process: &Process| system.presence(process.identity()) == Presence::Alive;
+        if !self.paused.iter().any(is_alive) {
+            return Look::Shown("the fleet has ended its processes".to_owned());
         }
+        every_living(&self.paused, is_alive, STOPPED, |process| is_stopped(system, process))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
@@ -58,8 +61,6 @@ impl Fault for Pause {
     }
 }
 
-fn stopped(system: &dyn System, paused: &[Process]) -> Look {
-    every(paused, "state T in /proc", |process| {
-        if system.is_stopped(process.identity()) { Ok(()) } else { Err("is not stopped".to_owned()) }
-    })
+fn is_stopped(system: &dyn System, process: &Process) -> Result<(), String> {
+    if system.is_stopped(process.identity()) { Ok(()) } else { Err("is not stopped".to_owned()) }
 }
