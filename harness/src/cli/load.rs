@@ -18,7 +18,7 @@ const STDIN: &str = "-";
 /// Where scenarios are looked for that are named without a directory.
 const SCENARIOS: &str = "scenarios";
 
-/// Why a file is no text of a scenario.
+/// Why the text of a scenario cannot be had from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unusable {
     pub message: String,

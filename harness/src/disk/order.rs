@@ -37,7 +37,7 @@ impl fmt::Display for Order {
 }
 
 impl Order {
-    /// `None` if it is no order.
+    /// `None` if it is not an order.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {

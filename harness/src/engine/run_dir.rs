@@ -71,7 +71,7 @@ impl RunDir {
         }
         let link = self.path.with_file_name("latest");
         if fs::read_link(&link).is_ok_and(|to| Some(to.as_os_str()) == self.path.file_name()) {
-            // One that leads nowhere is no harm either.
+            // A link that leads nowhere does no harm, either.
             let _ = fs::remove_file(link);
         }
     }

@@ -106,7 +106,7 @@ fn faults_on_disks_need_the_device_and_a_right_to_mount() {
         let found = all.iter().find(|capability| capability.name == DISKS).unwrap();
         assert_eq!(found.status, wanted, "{found:?}");
         assert!(found.remedy.as_deref().unwrap_or_default().contains(remedy), "{found:?}");
-        // Without such a fault, it is no more than a warning.
+        // Without such a fault, it is only a warning.
         let may = advisory(&readings).into_iter().find(|capability| capability.name == DISKS).unwrap();
         assert_eq!(may.status == Status::Ok, wanted == Status::Ok, "{may:?}");
         assert_ne!(may.status, Status::Missing);

@@ -185,7 +185,7 @@ pub(super) static SHARE: Key<Share> = Key {
     name: "share",
     form: Share,
     presence: Presence::Optional("`count` says how many"),
-    says: "Instead of `count`: so many of all that there are, rounded up.",
+    says: "Instead of `count`: this share of all that there are, rounded up.",
 };
 
 /// How targets are chosen.
