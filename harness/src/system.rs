@@ -105,8 +105,8 @@ pub trait System: fmt::Debug {
 
     /// What the kernel says a process does; `None` if it is not there. As [`Self::presence`], only a fake has its own word
     /// for it.
-    fn activity(&self, process: Identity) -> Option<Activity> {
-        Activity::of(process)
+    fn activity(&self, place: PlaceId, process: Identity) -> Option<Activity> {
+        Activity::of(place, process)
     }
 
     /// How far each process has come that lives and serves; empty if the system does not show it. Cheap.

@@ -4,7 +4,8 @@
 //! a busy host, and so may the harness, whose looks are then late. So time in which the harness did not look is not
 //! held against anyone, and the kernel has the last word: a process is still if it has, for half of the time that it may be
 //! silent, not changed its place on a processor once and does not wait for one. That is a process which is stopped, frozen
-//! with its control group, or caught in the kernel. If no process of the system gets on at all while the harness does, it is
+//! with its control group, or caught in the kernel. One that starts a program has longer: it waits for its fork to execute that, and all
+//! others that fork wait for the same locks of the kernel. If no process of the system gets on at all while the harness does, it is
 //! held from outside, whatever the kernel calls that.
 //!
 //! Pure; bounded by the number of places.
@@ -19,6 +20,10 @@ pub const LOOK: Duration = Duration::from_millis(200);
 const LATE_NS: u64 = 3 * LOOK.as_nanos() as u64;
 /// No process is expected to show progress more often, and no pause that is shorter is told.
 const SILENT_LEAST: Duration = Duration::from_secs(1);
+/// A process that starts a program may be silent for so long: seconds, where hundreds do so at once on few processors. One that
+/// still shows nothing then is held.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+const STARTS_NS: u64 = STARTS_WITHIN.as_nanos() as u64;
 
 /// A process that makes no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +74,7 @@ impl Stillness {
         now_ns: u64,
         beats: &[Beat],
         is_paused: bool,
-        activity: impl Fn(Identity) -> Option<Activity>,
+        activity: impl Fn(PlaceId, Identity) -> Option<Activity>,
     ) -> Found {
         let since_ns = now_ns.saturating_sub(self.looked_ns.unwrap_or(now_ns));
         let passed_ns = if since_ns > LATE_NS { 0 } else { since_ns };
@@ -92,7 +97,7 @@ impl Stillness {
             }
             heart.seen = seen;
             heart.silent_ns = heart.silent_ns.saturating_add(passed_ns);
-            let found = heart.judge(now_ns, limit_ns(beat.every), &activity);
+            let found = heart.judge(now_ns, limit_ns(beat.every), |process| activity(beat.place, process));
             let (to, since_ns) = match found {
                 Some((runs, since_ns)) => (if runs { &mut waiting } else { &mut still }, since_ns),
                 None => continue,
@@ -131,7 +136,7 @@ impl Heart {
         &mut self,
         now_ns: u64,
         limit_ns: u64,
-        activity: &impl Fn(Identity) -> Option<Activity>,
+        activity: impl Fn(Identity) -> Option<Activity>,
     ) -> Option<(bool, u64)> {
         if self.silent_ns < limit_ns / 2 {
             return None;
@@ -139,6 +144,7 @@ impl Heart {
         let now = activity(self.process)?;
         match self.resting {
             Some((then, since_ns)) if then.switches == now.switches => {
+                let limit_ns = if now.starts { limit_ns.max(STARTS_NS) } else { limit_ns };
                 (self.silent_ns >= limit_ns).then_some((now.runs, since_ns))
             }
             _ => {
@@ -155,8 +161,9 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const ASLEEP: Activity = Activity { runs: false, switches: 7 };
-    const WAITS: Activity = Activity { runs: true, switches: 7 };
+    const ASLEEP: Activity = Activity { runs: false, switches: 7, starts: false };
+    const WAITS: Activity = Activity { runs: true, switches: 7, starts: false };
+    const STARTS: Activity = Activity { runs: false, switches: 7, starts: true };
 
     fn beat(worker: u32, count: u64) -> Beat {
         let process = Identity { pid: 100 + worker, start_ticks: 1 };
@@ -173,7 +180,7 @@ mod tests {
         ms.step_by(200)
             .map(|ms| {
                 let beats = [beat(0, ms), beat(1, count(ms))];
-                stillness.look(ms * MS, &beats, false, |_| activity(ms))
+                stillness.look(ms * MS, &beats, false, |_, _| activity(ms))
             })
             .collect()
     }
@@ -200,17 +207,29 @@ mod tests {
 
     #[test]
     fn a_process_that_works_without_a_heartbeat_or_waits_for_a_processor_is_not_still() {
-        let works = |ms| Some(Activity { runs: false, switches: ms / 400 });
+        let works = |ms| Some(Activity { switches: ms / 400, ..ASLEEP });
         assert!(is_quiet(&looks(&mut Stillness::default(), 0..30_000, |_| 3, works)));
         assert!(is_quiet(&looks(&mut Stillness::default(), 0..30_000, |_| 3, |_| Some(WAITS))));
         assert!(is_quiet(&looks(&mut Stillness::default(), 0..30_000, |_| 3, |_| None)), "it has ended");
     }
 
     #[test]
+    fn a_process_that_starts_a_program_has_longer_but_not_for_ever() {
+        let starts = |ms: std::ops::Range<u64>| looks(&mut Stillness::default(), ms, |_| 3, |_| Some(STARTS));
+        assert!(is_quiet(&starts(0..5_000)));
+        let found = starts(0..9_000);
+        assert!(found[26..].iter().all(|found| found.still.len() == 1), "{found:?}");
+        // Held when the program had begun.
+        let then = |ms| Some(if ms < 3_000 { STARTS } else { ASLEEP });
+        let found = looks(&mut Stillness::default(), 0..4_000, |_| 3, then);
+        assert!(found[..15].iter().all(|found| found.still.is_empty()) && found[15].still.len() == 1);
+    }
+
+    #[test]
     fn if_no_process_gets_on_the_system_is_held_whatever_the_kernel_calls_it() {
         let mut stillness = Stillness::default();
         let look = |ms: u64| {
-            let found = stillness.look(ms * MS, &[beat(0, 1), beat(1, 1)], false, |_| Some(WAITS));
+            let found = stillness.look(ms * MS, &[beat(0, 1), beat(1, 1)], false, |_, _| Some(WAITS));
             found.still.len()
         };
         let found: Vec<_> = (0..3_000).step_by(200).map(look).collect();
@@ -221,7 +240,7 @@ mod tests {
     fn time_in_which_the_harness_did_not_look_is_held_against_no_process() {
         let mut stillness = Stillness::default();
         let look = |second: u64| {
-            stillness.look(second * 1_000 * MS, &[beat(0, 1), beat(1, 1)], true, |_| Some(ASLEEP))
+            stillness.look(second * 1_000 * MS, &[beat(0, 1), beat(1, 1)], true, |_, _| Some(ASLEEP))
         };
         assert!(is_quiet(&(0..60).map(look).collect::<Vec<_>>()));
     }
@@ -230,12 +249,12 @@ mod tests {
     fn a_successor_begins_anew_and_a_place_without_a_process_is_forgotten() {
         let mut stillness = Stillness::default();
         looks(&mut stillness, 0..1_800, |_| 3, |_| Some(ASLEEP));
-        stillness.look(1_800 * MS, &[beat(0, 0)], false, |_| Some(ASLEEP));
+        stillness.look(1_800 * MS, &[beat(0, 0)], false, |_, _| Some(ASLEEP));
         assert!(is_quiet(&looks(&mut stillness, 2_000..3_800, |_| 3, |_| Some(ASLEEP))));
         let mut other = beat(1, 3);
         other.process.start_ticks = 2;
         assert_eq!(
-            stillness.look(3_800 * MS, &[beat(0, 9), other], false, |_| Some(ASLEEP)),
+            stillness.look(3_800 * MS, &[beat(0, 9), other], false, |_, _| Some(ASLEEP)),
             Found::default()
         );
     }
@@ -243,7 +262,7 @@ mod tests {
     #[test]
     fn a_pause_is_told_when_it_has_lasted_for_a_second() {
         let mut stillness = Stillness::default();
-        let look = |ms: u64| stillness.look(ms * MS, &[], ms < 2_000, |_| None).paused_ns;
+        let look = |ms: u64| stillness.look(ms * MS, &[], ms < 2_000, |_, _| None).paused_ns;
         let found: Vec<_> = (0..2_400).step_by(400).map(look).collect();
         assert_eq!(found, [None, None, None, Some(0), Some(0), None]);
     }

@@ -1,12 +1,32 @@
 //! What the kernel says about whether a process gets on.
 
-use super::Identity;
+use super::{Identity, PlaceId};
+use nix::libc;
+use procfs::process::{Process, StatFlags};
+use std::fs;
+
+/// The system calls that make a process.
+const FORKS: &[libc::c_long] = &[
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
+];
 
 /// Whether the kernel shows a process as stopped, by a signal or a debugger. One that has ended is not.
 pub fn is_stopped(process: Identity) -> bool {
-    let entry = i32::try_from(process.pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok());
-    let stat = entry.and_then(|entry| entry.stat().ok());
-    stat.is_some_and(|stat| stat.starttime == process.start_ticks && matches!(stat.state, 'T' | 't'))
+    let stat = entry(process.pid).and_then(|entry| entry.stat().ok());
+    stat.is_some_and(|stat| stat.starttime == process.start_ticks && is_held(stat.state))
+}
+
+fn entry(pid: u32) -> Option<Process> {
+    Process::new(i32::try_from(pid).ok()?).ok()
+}
+
+fn is_held(state: char) -> bool {
+    matches!(state, 'T' | 't')
 }
 
 /// What the kernel says about a process that shows no progress.
@@ -16,12 +36,15 @@ pub struct Activity {
     pub runs: bool,
     /// How often it has given a processor up, or lost one.
     pub switches: u64,
+    /// It is making a process, or waits for one that it has made to execute a program: for locks that others hold who do the
+    /// same, or for a fork that has no processor yet.
+    pub starts: bool,
 }
 
 impl Activity {
-    /// As `/proc` has it. A process that has ended does nothing.
-    pub fn of(process: Identity) -> Option<Self> {
-        let entry = procfs::process::Process::new(i32::try_from(process.pid).ok()?).ok()?;
+    /// As `/proc` has it. A process that has ended does nothing. Only workers start programs: the forks of others are agents.
+    pub fn of(place: PlaceId, process: Identity) -> Option<Self> {
+        let entry = entry(process.pid)?;
         let stat = entry.stat().ok().filter(|stat| stat.starttime == process.start_ticks)?;
         if matches!(stat.state, 'Z' | 'X' | 'x') {
             return None;
@@ -29,6 +52,101 @@ impl Activity {
         let status = entry.status().ok()?;
         let switches = [status.voluntary_ctxt_switches, status.nonvoluntary_ctxt_switches];
         let switches = switches.into_iter().flatten().fold(0, u64::saturating_add);
-        Some(Self { runs: stat.state == 'R', switches })
+        let is_worker = matches!(place, PlaceId::Worker(_));
+        let starts = is_worker && !is_held(stat.state) && (forks(process.pid) || has_fork(&entry));
+        Some(Self { runs: stat.state == 'R', switches, starts })
+    }
+}
+
+/// Where the kernel does not show the call, none is seen.
+fn forks(pid: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let number = call.split(' ').next().and_then(|number| number.parse().ok());
+    number.is_some_and(|number: libc::c_long| FORKS.contains(&number))
+}
+
+/// Whether it has a child that has not executed a program yet, and is not held.
+fn has_fork(entry: &Process) -> bool {
+    let children = entry.task_main_thread().and_then(|thread| thread.children()).unwrap_or_default();
+    let is_fork = |pid: u32| {
+        let stat = self::entry(pid)?.stat().ok()?;
+        let is_fork = StatFlags::from_bits_truncate(stat.flags).contains(StatFlags::PF_FORKNOEXEC);
+        Some(is_fork && !is_held(stat.state) && stat.state != 'Z')
+    };
+    children.into_iter().any(|pid| is_fork(pid) == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal, killpg};
+    use nix::unistd::Pid;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command};
+
+    const WORKER: fn() -> PlaceId = || PlaceId::worker(0, 0);
+
+    /// A shell in a group of its own, which ends with this.
+    struct Shell(Child);
+
+    impl Shell {
+        fn that(script: &str) -> Self {
+            Self(Command::new("sh").args(["-c", script]).process_group(0).spawn().unwrap())
+        }
+
+        fn signal(&self, signal: Signal) {
+            killpg(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+        }
+
+        fn activity(&self, place: PlaceId) -> Activity {
+            Activity::of(place, Identity::of(self.0.id()).unwrap()).unwrap()
+        }
+
+        /// Once it has children, and all of those have executed a program or none has.
+        fn settled(&self, executed: bool) {
+            let pid = self.0.id();
+            let list = || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            let is_settled = |child: &str| {
+                let stat = child.parse().ok().and_then(entry).and_then(|entry| entry.stat().ok());
+                stat.is_some_and(|stat| {
+                    let flags = StatFlags::from_bits_truncate(stat.flags);
+                    flags.contains(StatFlags::PF_FORKNOEXEC) != executed
+                })
+            };
+            while list().is_empty() || !list().split_whitespace().all(is_settled) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    impl Drop for Shell {
+        fn drop(&mut self) {
+            self.signal(Signal::SIGKILL);
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_fork_has_not_executed_its_program_starts_one() {
+        // A subshell is a fork that never executes.
+        let shell = Shell::that("(while :; do read -r line </dev/zero; done) & wait");
+        shell.settled(false);
+        assert!(shell.activity(WORKER()).starts);
+        assert!(
+            !shell.activity(PlaceId::Coordinator(0)).starts,
+            "the forks of a coordinator are its workers"
+        );
+        shell.signal(Signal::SIGSTOP);
+        while !is_stopped(Identity::of(shell.0.id()).unwrap()) {
+            std::thread::yield_now();
+        }
+        assert!(!shell.activity(WORKER()).starts, "it is stopped, whatever it was about to do");
+    }
+
+    #[test]
+    fn a_worker_whose_program_runs_starts_none() {
+        let shell = Shell::that("sleep 600 & wait");
+        shell.settled(true);
+        assert!(!shell.activity(WORKER()).starts);
     }
 }

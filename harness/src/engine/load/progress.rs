@@ -41,9 +41,9 @@ impl Loader<'_> {
         }
         let (system, watch) = (&*self.system, &*self.watch);
         let paused_by = system.paused_by();
-        let found = self
-            .stillness
-            .look(now, &system.beats(), paused_by.is_some(), |process| system.activity(process));
+        let found = self.stillness.look(now, &system.beats(), paused_by.is_some(), |place, process| {
+            system.activity(place, process)
+        });
         let agent = |place, pid| {
             watch.agents().get(watch.id_of(place) as usize).filter(|agent| agent.id != 0 && agent.pid == pid)
         };
