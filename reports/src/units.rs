@@ -72,6 +72,16 @@ pub fn percent(ratio: f64) -> String {
     format!("{} %", signed(trim(format!("{p:.decimals$}"))))
 }
 
+/// `1 round`, `2,000 rounds`; of things whose plural is regular.
+pub fn things(n: u64, one: &str) -> String {
+    counted(n, one, &format!("{one}s"))
+}
+
+/// `1 criterion`, `2 criteria`.
+pub fn counted(n: u64, one: &str, more: &str) -> String {
+    format!("{} {}", count(n as f64), if n == 1 { one } else { more })
+}
+
 /// Thousands apart, so that 1,234,567 can be read: whole numbers without a point.
 pub fn count(n: f64) -> String {
     if n.fract().abs() > 1e-9 && n.abs() < 1e6 {

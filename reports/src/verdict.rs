@@ -21,6 +21,7 @@ use crate::stats::Interval;
 
 pub use case::{Asked, Case};
 pub use check::Check;
+pub use judge::show;
 pub use variant::{Ran, Smaller, Variant};
 
 /// The version of `verdict.json`.

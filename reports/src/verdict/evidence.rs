@@ -70,7 +70,7 @@ fn pass_or(bad: Verdict, good: bool) -> Verdict {
 
 /// `1 sweep`, `2 sweeps`.
 fn sweeps(count: u64) -> String {
-    format!("{} sweep{}", n(count), if count == 1 { "" } else { "s" })
+    units::things(count, "sweep")
 }
 
 fn n(count: u64) -> String {

@@ -182,7 +182,7 @@ fn margin_text(c: &Criterion, margin: f64, threshold: f64) -> String {
 }
 
 /// The value in words, with its unit.
-fn show(c: &Criterion, value: f64) -> String {
+pub fn show(c: &Criterion, value: f64) -> String {
     match c.aggregation().scale() {
         Scale::Relative => return units::percent(value),
         Scale::Slope if c.threshold().is_relative() => return format!("{}/h", units::percent(value)),
@@ -377,13 +377,16 @@ fn criterion_reason(c: &CriterionResult) -> String {
 
 fn praise(criteria: usize, evidence: usize, facts: &Facts) -> String {
     let counts = &facts.load.counts;
+    let judged = match criteria {
+        1 => "The criterion".to_owned(),
+        all => format!("All {all} criteria"),
+    };
     format!(
-        "All {criteria} {} and all {evidence} checks of the evidence hold: {} of {} tasks answered in {} rounds by {} processes over {}.",
-        if criteria == 1 { "criterion" } else { "criteria" },
+        "{judged} and all {evidence} checks of the evidence hold: {} of {} answered in {} by {} over {}.",
         units::count(counts.answered as f64),
-        units::count(counts.tasks as f64),
-        units::count(counts.rounds as f64),
-        units::count(f64::from(facts.header.plan.processes)),
+        units::things(counts.tasks, "task"),
+        units::things(counts.rounds, "round"),
+        units::counted(facts.header.plan.processes.into(), "process", "processes"),
         units::nanos(facts.load_ns()),
     )
 }

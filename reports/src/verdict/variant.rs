@@ -158,16 +158,13 @@ impl Ran {
 
 fn title(header: &Header, workers: u64) -> String {
     let plan = &header.plan;
-    let many = |n: u64, one: &str| {
-        if n == 1 { format!("1 {one}") } else { format!("{} {one}s", units::count(n as f64)) }
-    };
     let workers = match plan.workers_least {
         Some(least) if u64::from(least) < workers => {
-            format!("{} to {}", units::count(f64::from(least)), many(workers, "worker"))
+            format!("{} to {}", units::count(f64::from(least)), units::things(workers, "worker"))
         }
-        _ => many(workers, "worker"),
+        _ => units::things(workers, "worker"),
     };
-    let coordinators = many(u64::from(plan.coordinators), "coordinator");
+    let coordinators = units::things(u64::from(plan.coordinators), "coordinator");
     let fleet = match (plan.topology, plan.coordinators_least) {
         (Topology::Flat, _) => format!("{workers} under one coordinator"),
         (Topology::Hybrid, None) => format!("{workers} under {coordinators}"),
@@ -175,7 +172,7 @@ fn title(header: &Header, workers: u64) -> String {
     };
     let round = match plan.tasks_per_round {
         None => "round".to_owned(),
-        Some(tasks) => format!("round of {}", many(u64::from(tasks), "task")),
+        Some(tasks) => format!("round of {}", units::things(u64::from(tasks), "task")),
     };
     let every = units::nanos(plan.round_every_ns);
     let load = match (plan.load, plan.arrivals) {

@@ -69,8 +69,9 @@ fn unknown_criterion(
 /// In words.
 fn asked(evidence: &Evidence, runs: &Runs) -> String {
     let profile = runs.profile.as_ref().map(|profile| format!(" with profile {profile}"));
-    let environments =
-        runs.environments.map(|quorum| format!(" in each of {}", many(quorum.pass.into(), "environment")));
+    let environments = runs
+        .environments
+        .map(|quorum| format!(" in each of {}", units::things(quorum.pass.into(), "environment")));
     let host = (runs.host == Whose::This).then(|| ", of a host like this one".to_owned());
     let build = (runs.build == Whose::This).then(|| ", of this build".to_owned());
     let signed = (!runs.signed_by.is_empty())
@@ -80,13 +81,9 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
         Select::All => "; all in that time count, and the worst decides".to_owned(),
         Select::Latest(n) => format!("; the latest {n} count, and the worst decides"),
     };
-    let asked = format!("{} of {}", many(runs.runs.into(), "run"), runs.scenario);
+    let asked = format!("{} of {}", units::things(runs.runs.into(), "run"), runs.scenario);
     let parts = [Some(asked), profile, environments, host, build, signed, fresh, Some(counts)];
     parts.into_iter().flatten().collect()
-}
-
-fn many(count: u64, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{} {thing}s", units::count(count as f64)) }
 }
 
 fn weigh_known(wanted: Wanted<'_>) -> Answer {
@@ -223,7 +220,8 @@ fn settle_quorum(wanted: Wanted<'_>, quorum: Quorum, counted: &[Counted<'_>], we
     let listed: Vec<String> =
         verdicts.iter().map(|(name, verdict)| format!("{name} {}", verdict.word())).collect();
     let listed = if listed.is_empty() { "none tried".to_owned() } else { listed.join(", ") };
-    weighed.found = format!("works in {works} of {}: {listed}", many(quorum.pass.into(), "environment"));
+    weighed.found =
+        format!("works in {works} of {}: {listed}", units::things(quorum.pass.into(), "environment"));
     if weighed.verdict == Verdict::Inconclusive {
         quorum.pass.saturating_sub(decided) * wanted.runs.runs
     } else {
@@ -258,7 +256,7 @@ fn history(
     if hidden > 0 {
         weighed.notes.push(format!(
             "{} among those that do not count did not pass by the scenario's own criteria",
-            many(hidden as u64, "run")
+            units::things(hidden as u64, "run")
         ));
     }
 }

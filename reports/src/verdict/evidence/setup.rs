@@ -3,6 +3,7 @@
 use super::{check, n, shorten};
 use crate::facts::Facts;
 use crate::runlog::event::When;
+use crate::units;
 use crate::verdict::{Check, EvidenceResult, Verdict};
 
 /// One check for each of the two that the scenario has.
@@ -39,7 +40,7 @@ fn of(when: When, planned: u64, facts: &Facts) -> EvidenceResult {
 }
 
 fn commands(count: u64) -> String {
-    format!("{} command{}", n(count), if count == 1 { "" } else { "s" })
+    units::things(count, "command")
 }
 
 fn of_command(when: When) -> Check {

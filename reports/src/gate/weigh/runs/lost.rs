@@ -9,6 +9,7 @@ use super::{Wanted, admit};
 use crate::gate::decision::Weighed;
 use crate::gate::exhibit::Exhibit;
 use crate::gate::index::Entry;
+use crate::units;
 use crate::verdict::Verdict;
 
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
@@ -31,7 +32,7 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
         let more = if gone.len() > list.len() { ", …" } else { "" };
         weighed.notes.push(format!(
             "{} in the window {} in the index of runs and cannot be judged any more: {} of them {} not PASS when they ended ({}{more})",
-            super::many(gone.len() as u64, "run"),
+            units::things(gone.len() as u64, "run"),
             if gone.len() == 1 { "is" } else { "are" },
             bad,
             if bad == 1 { "was" } else { "were" },
@@ -45,7 +46,7 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
     if damaged > 0 {
         weighed.notes.push(format!(
             "{} of the scenario cannot be read: what it was cannot be known",
-            super::many(damaged as u64, "run")
+            units::things(damaged as u64, "run")
         ));
         blocked = true;
     }
