@@ -179,7 +179,7 @@ impl Facts {
             launch_ns: None,
             bare_forks_ns: None,
             balance: Balance::new(&header.plan),
-            contention: Contention::new(&header.plan),
+            contention: Contention::new(&header.plan, windows),
             strays: Strays::new(&header.plan),
             exits_unexpected: Listed::new(),
             exits_expected: 0,
@@ -314,7 +314,7 @@ impl Facts {
         self.mixed.round(round);
         self.faults.round(round);
         self.balance.round(round);
-        self.contention.round(round);
+        self.contention.round(round, self.spans.load_time(round.scheduled_ns));
         self.strays.round(round);
         self.load.push_round(round, &self.spans);
         workloads::push_round(&mut self.workloads, round, &self.spans);

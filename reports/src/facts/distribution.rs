@@ -40,7 +40,7 @@ impl Distribution {
     }
 
     /// The same value so many times.
-    pub(super) fn record_many(&mut self, ns: u64, count: u64) {
+    pub(crate) fn record_many(&mut self, ns: u64, count: u64) {
         if count > 0 {
             self.histogram.record_n(ns, count).expect("an auto-resizing histogram of u64 takes every value");
             self.min_ns = self.min_ns.min(ns);
@@ -116,6 +116,19 @@ impl Distribution {
     /// How many lie above a value.
     pub fn above(&self, ns: u64) -> u64 {
         self.histogram.len() - self.histogram.count_between(0, ns)
+    }
+
+    /// The same with so many of its greatest values as small as its least.
+    pub(crate) fn without_greatest(&self, count: u64) -> Self {
+        let mut out = Self::default();
+        let mut left = self.count().saturating_sub(count);
+        for (ns, there) in self.buckets() {
+            let kept = there.min(left);
+            out.record_many(ns.clamp(self.min_ns, self.max_ns), kept);
+            left -= kept;
+        }
+        out.record_many(self.min_ns, count.min(self.count()));
+        out
     }
 
     /// `(value, count)` of the recorded buckets.

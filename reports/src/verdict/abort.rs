@@ -78,7 +78,10 @@ fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
     let allowed = ((1.0 - quantile) * planned.max(values.count()) as f64).ceil() as u64;
     let above = match (values.above(limit_ns), round_time(c)) {
         // Some of them may be others' doing.
-        (above, Some(of)) if above > allowed => facts.contention.at_best(of, false).times.above(limit_ns),
+        (above, Some(of)) if above > allowed => {
+            let least_ns = values.min_ns().unwrap_or(0);
+            facts.contention.at_best(of, false, least_ns).times.above(limit_ns)
+        }
         (above, _) => above,
     };
     let lost = planned > 0 && c.comparator().is_ceiling() && above > allowed;

@@ -13,7 +13,9 @@ mod strays;
 use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId as Id};
 use crate::facts::balance::{Share, variation};
-use crate::facts::{Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, WorkloadLoad};
+use crate::facts::{
+    Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, Periods, WorkloadLoad,
+};
 use crate::runlog::event::{Batches, Pool};
 use crate::scope::Scope;
 use crate::stats::{self, Interval};
@@ -315,7 +317,10 @@ fn timed(
     facts: &Facts,
 ) -> Measured {
     if let Some(every) = criterion.every_ns() {
-        return series::worst_window(criterion, each, real_ns(every, facts.time_factor()), facts);
+        let width = real_ns(every, facts.time_factor());
+        let measured = series::worst_window(criterion, each, width, facts);
+        let judged = |periods: &Periods| series::of_windows(criterion, periods, width, facts);
+        return noise::of_others_in_windows(measured, criterion, (series::timed(each), width), facts, judged);
     }
     let measured = series::times(criterion, values, medians, each, facts);
     let own = &facts.load.fleet_time;
@@ -325,7 +330,11 @@ fn timed(
     } else {
         measured
     };
-    noise::of_others(measured, criterion, facts, |times| series::times(criterion, times, None, each, facts))
+    let judged = |times: &Distribution| series::times(criterion, times, None, each, facts);
+    if each == Each::Firing {
+        return noise::of_others_in_recoveries(measured, criterion, facts, judged);
+    }
+    noise::of_others(measured, criterion, values, facts, judged)
 }
 
 /// Of one workload, or of all.

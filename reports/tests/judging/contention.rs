@@ -217,3 +217,83 @@ fn a_run_is_not_given_up_for_what_others_did() {
         assert!((41..=50).contains(&rounds), "{rounds}");
     }
 }
+
+/// What the two slow rounds say of tasks, of windows, and of first answers.
+const ALSO: [&str; 4] = [
+    "task.time max < 500ms",
+    "task.time p99 < 500ms",
+    "coordination.time max < 500ms every 10s",
+    "first.answer max < 500ms",
+];
+
+#[test]
+fn times_of_tasks_and_of_windows_are_open_as_those_of_rounds_are() {
+    for pass in ALSO {
+        let run = Run { rounds: 60, ..two_slow(pass) };
+        let slow = on(&run, QUIET, QUIET);
+        if slow.value.is_none() {
+            // The log of this run has no such time.
+            continue;
+        }
+        assert_eq!(slow.verdict, Verdict::Fail, "{pass}: {slow:#?}");
+        let found = on(&run, TAKEN, QUIET);
+        assert_eq!(found.verdict, Verdict::Inconclusive, "{pass}: {found:#?}");
+        assert!(found.note.unwrap().contains("quiet host"), "{pass}");
+        for (what, near, far) in [
+            ("the fleet used the processors itself", Host { own: 150, ..TAKEN }, QUIET),
+            ("half of the processors were idle", Host { idle: 100, ..TAKEN }, QUIET),
+            ("others used them, but not then", QUIET, TAKEN),
+        ] {
+            let found = on(&run, near, far);
+            assert_eq!(found.verdict, Verdict::Fail, "{pass}: {what}: {found:#?}");
+        }
+    }
+}
+
+#[test]
+fn tasks_that_others_do_not_explain_are_a_failure_beside_those_that_they_do() {
+    for pass in ["task.time p50 < 150ms", "task.time p90 < 150ms", "task.time max < 150ms"] {
+        let run =
+            Run { round_ns: |n| if n == 40 || n == 41 { 900 * MS } else { 200 * MS }, ..two_slow(pass) };
+        let mut events = events_on(&run, TAKEN, QUIET);
+        let mut idle = 0;
+        for (_, event) in &mut events {
+            let Event::Sample(sample) = event else { continue };
+            idle += if (20..24).contains(&sample.sweep) { 0 } else { 150 };
+            sample.host.idle_ticks = Some(700_000 + idle);
+        }
+        let found = judge(&log_of(events)).criteria.remove(0);
+        assert_eq!(found.verdict, Verdict::Fail, "{pass}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_recovery_while_others_had_the_processors_is_open() {
+    // Two seconds after the heal, tasks are answered again.
+    let run = Run { failed: |n| u32::from((40..48).contains(&n)), ..two_slow("recovery.time max < 1s") };
+    let run = Run { round_ns: |_| 9 * MS, ..run };
+    let load_ns = run.events().iter().find_map(|(_, event)| match event {
+        Event::Round(round) if round.phase == Phase::Load => Some(round.scheduled_ns),
+        _ => None,
+    });
+    let from_ns = load_ns.unwrap() + 20 * SECOND;
+    let judged = |is_taken: fn(u64) -> bool| {
+        let mut events = run.events();
+        let (mut idle, mut steal) = (700_000, 5_000);
+        for (_, event) in &mut events {
+            let Event::Sample(sample) = event else { continue };
+            let after_s = (sample.started_ns.saturating_sub(from_ns)) / SECOND;
+            idle += if is_taken(after_s) { 0 } else { 150 };
+            steal += 3;
+            (sample.host.idle_ticks, sample.host.steal_ticks) = (Some(idle), Some(steal));
+        }
+        judge(&log_of(with_fault(events, FaultKind::Pause, from_ns, SECOND))).criteria.remove(0)
+    };
+    let quiet = judged(|_| false);
+    assert_eq!(quiet.verdict, Verdict::Fail, "{quiet:#?}");
+    let taken = judged(|after_s| (1..8).contains(&after_s));
+    assert_eq!(taken.verdict, Verdict::Inconclusive, "{taken:#?}");
+    assert!(taken.note.unwrap().contains("during 1 recovery the processors were busy"));
+    let later = judged(|after_s| after_s > 8);
+    assert_eq!(later.verdict, Verdict::Fail, "{later:#?}");
+}

@@ -1,9 +1,9 @@
 //! What is not the fleet's doing: a load that was late by itself, and a host that others were busy on.
 
 use super::Measured;
-use crate::criterion::{Criterion, MetricId, Scale};
+use crate::criterion::{Aggregation, Criterion, MetricId, Scale};
 use crate::facts::contention::{AtBest, OTHERS_MIN, RoundTime};
-use crate::facts::{Distribution, Facts, Figure};
+use crate::facts::{Distribution, Facts, Figure, Periods, Timed};
 use crate::scope::Scope;
 use crate::stats;
 use crate::units;
@@ -41,36 +41,107 @@ pub(super) fn of_the_load(measured: Measured, fleets: Measured, facts: &Facts) -
 pub(super) fn of_others(
     measured: Measured,
     criterion: &Criterion,
+    values: &Distribution,
     facts: &Facts,
     judged: impl Fn(&Distribution) -> Measured,
 ) -> Measured {
-    let (Some(of), Scale::Level) = (round_time(criterion), criterion.aggregation().scale()) else {
-        return measured;
-    };
-    let limit = criterion.threshold().value();
-    let misses = |value: f64| !criterion.comparator().holds(value, limit);
-    if !criterion.comparator().is_ceiling() || !measured.value.is_some_and(misses) {
-        return measured;
-    }
-    let AtBest { times, others } = facts.contention.at_best(of, facts.end.is_some());
+    let Some(of) = round_time(criterion).filter(|_| misses(&measured, criterion)) else { return measured };
+    let least_ns = values.min_ns().unwrap_or(0);
+    let AtBest { times, others } = facts.contention.at_best(of, facts.end.is_some(), least_ns);
     // In a part of the load it is not known which rounds these are.
     if times.count() != measured.samples {
         return measured;
     }
-    let best = judged(&times);
-    let explains =
-        best.interval.map_or(best.value, |interval| Some(interval.low)).is_some_and(|v| !misses(v));
+    let things = units::things(others, if of == RoundTime::Task { "task" } else { "round" });
+    let mut best = judged(&times);
+    if of == RoundTime::Task {
+        // Of tasks no more is known than what their rounds say, and that others' doing are no more than there are: the worse
+        // of the two is what the fleet is answerable for.
+        let waiting = if facts.end.is_some() { 0 } else { measured.samples - facts.contention.settled(of) };
+        let fewer = judged(&values.without_greatest(others + waiting));
+        let low = |one: &Measured| one.interval.map(|interval| interval.low).or(one.value);
+        if low(&fewer) > low(&best) {
+            best = fewer;
+        }
+    }
+    beside(measured, best, criterion, (others, &things))
+}
+
+/// The same of windows: without those values, none of them may miss.
+pub(super) fn of_others_in_windows(
+    measured: Measured,
+    criterion: &Criterion,
+    (timed, width_ns): (Timed, u64),
+    facts: &Facts,
+    judged: impl Fn(&Periods) -> Measured,
+) -> Measured {
+    let of_tasks = timed == Timed::Tasks;
+    // What a round says of its tasks is too little for other figures.
+    let is_known = !of_tasks
+        || matches!(criterion.aggregation(), Aggregation::Max | Aggregation::P50 | Aggregation::P99);
+    if !is_known || criterion.workload().is_some() || !misses(&measured, criterion) {
+        return measured;
+    }
+    let is_over = facts.end.is_some();
+    let Some((best, others)) = facts.contention.windows_at_best(timed, width_ns, is_over) else {
+        return measured;
+    };
+    if others == 0 && is_over {
+        return measured;
+    }
+    let things = units::things(others, if of_tasks { "task" } else { "round" });
+    beside(measured, judged(&best), criterion, (others, &things))
+}
+
+/// The same of recoveries from faults. There are so few that the quickest says nothing: those in question take no time.
+pub(super) fn of_others_in_recoveries(
+    measured: Measured,
+    criterion: &Criterion,
+    facts: &Facts,
+    judged: impl Fn(&Distribution) -> Measured,
+) -> Measured {
+    let is_asked = criterion.metric().id == MetricId::RecoveryTime && criterion.stretch().is_none();
+    if !is_asked || !misses(&measured, criterion) {
+        return measured;
+    }
+    let (mut times, mut others) = (Distribution::default(), 0);
+    for firing in &facts.faults.firings {
+        let (Some(ended_ns), Some(took_ns)) = (firing.ended_ns(), firing.recovery_ns) else { continue };
+        if facts.contention.covers(ended_ns.saturating_sub(took_ns), ended_ns) {
+            others += 1;
+        } else {
+            times.record(took_ns);
+        }
+    }
+    if others == 0 {
+        return measured;
+    }
+    times.record_many(0, others);
+    let things = units::counted(others, "recovery", "recoveries");
+    beside(measured, judged(&times), criterion, (others, &things))
+}
+
+/// A value over an upper limit. Of trends, see [`of_the_host`].
+fn misses(measured: &Measured, criterion: &Criterion) -> bool {
+    criterion.aggregation().scale() == Scale::Level
+        && criterion.comparator().is_ceiling()
+        && measured
+            .value
+            .is_some_and(|value| !criterion.comparator().holds(value, criterion.threshold().value()))
+}
+
+/// A figure that misses, with what it is at best. `others` are so many values that others may have spoiled, and what they are.
+fn beside(measured: Measured, best: Measured, criterion: &Criterion, others: (u64, &str)) -> Measured {
+    let holds = |value: f64| criterion.comparator().holds(value, criterion.threshold().value());
+    let explains = best.interval.map_or(best.value, |interval| Some(interval.low)).is_none_or(holds);
+    let share = units::percent(OTHERS_MIN);
     let note = match (others, explains) {
-        (0, _) => None,
-        (others, true) => Some(format!(
-            "during {} the processors were busy, and other programs used more than {} of them: run it again on a quiet host",
-            rounds(others),
-            units::percent(OTHERS_MIN)
+        ((0, _), _) => None,
+        ((_, things), true) => Some(format!(
+            "during {things} the processors were busy, and other programs used more than {share} of them: run it again on a quiet host"
         )),
-        (others, false) => Some(format!(
-            "{} during which other programs used more than {} of the processors do not explain it",
-            rounds(others),
-            units::percent(OTHERS_MIN)
+        ((_, things), false) => Some(format!(
+            "{things} during which other programs used more than {share} of the processors do not explain it"
         )),
     };
     let best = Measured { fleets_own: measured.fleets_own, ..best };
@@ -78,19 +149,16 @@ pub(super) fn of_others(
     note.map_or(measured.clone(), |note| measured.noting(note))
 }
 
-fn rounds(count: u64) -> String {
-    format!("{} round{}", units::count(count as f64), if count == 1 { "" } else { "s" })
-}
-
-/// Of the metrics with one time a round.
+/// Of the metrics with one time a round, or one a task.
 pub(in crate::verdict) fn round_time(criterion: &Criterion) -> Option<RoundTime> {
-    if criterion.every_ns().is_some() {
+    if criterion.every_ns().is_some() || criterion.workload().is_some() {
         return None;
     }
     [
         (MetricId::CoordinationTime, RoundTime::Coordination),
         (MetricId::FirstAnswer, RoundTime::FirstAnswer),
         (MetricId::CompletionTime, RoundTime::Completion),
+        (MetricId::TaskTime, RoundTime::Task),
     ]
     .into_iter()
     .find_map(|(id, of)| (id == criterion.metric().id).then_some(of))

@@ -4,7 +4,7 @@ use super::ask::{ask, restarts, trend_points};
 use super::noise;
 use super::{Each, Measured};
 use crate::criterion::{Aggregation, Criterion};
-use crate::facts::{Distribution, Facts, Gauge, Medians, Timed, samples_needed};
+use crate::facts::{Distribution, Facts, Gauge, Medians, Periods, Timed, samples_needed};
 use crate::stats::{self, Interval, NoTrend, TREND_POINTS_MIN};
 use crate::units;
 
@@ -88,8 +88,7 @@ fn too_few(aggregation: Aggregation, quantile: f64, samples: u64) -> String {
 /// The worst of the windows that the criterion asks for. Windows without a value are left out; one with too few leaves
 /// it open what the worst is.
 pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts: &Facts) -> Measured {
-    let timed = if each == Each::Task { Timed::Tasks } else { Timed::Rounds };
-    let aggregation = criterion.aggregation();
+    let timed = timed(each);
     let of = criterion.workload().and_then(|name| facts.workload(name));
     let kept = of.map_or_else(|| facts.load.periods(timed, width), |of| of.periods(width));
     let Some(periods) = kept else {
@@ -98,6 +97,12 @@ pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts:
     if let (Timed::Tasks, Some(why)) = (timed, &facts.load.latency_error) {
         return Measured::nothing(0, format!("histograms of the log cannot be read (the first: {why})"));
     }
+    of_windows(criterion, periods, width, facts)
+}
+
+/// The worst of windows that were kept.
+pub(super) fn of_windows(criterion: &Criterion, periods: &Periods, width: u64, facts: &Facts) -> Measured {
+    let aggregation = criterion.aggregation();
     if periods.too_coarse() {
         return Measured::nothing(
             0,
@@ -133,6 +138,11 @@ pub(super) fn worst_window(criterion: &Criterion, each: Each, width: u64, facts:
         }
         (None, None) => Measured::nothing(0, format!("no window of {} is complete", units::nanos(width))),
     }
+}
+
+/// Whose times are in the windows of such values.
+pub(super) fn timed(each: Each) -> Timed {
+    if each == Each::Task { Timed::Tasks } else { Timed::Rounds }
 }
 
 /// The catalogue gives no such aggregation to the metric: the grammar refuses it.
