@@ -16,6 +16,7 @@ use crate::exit::ExitCode;
 use crate::fault::undo::{self, Replayed};
 use crate::host::{self, Capability, PreflightError};
 use crate::private_shm::{Namespace, PrivateShm};
+use crate::provenance;
 use crate::run_index;
 use crate::scenario::Plan;
 use crate::system::{Home, Program};
@@ -249,7 +250,7 @@ fn judge(directory: &Path, held: Held, case: &Case) -> Result<Judged, JudgeError
 fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
     let lost = match held.lost() {
         Some(lost) => lost,
-        None => match reports::report(directory) {
+        None => match reports::report(directory, provenance::contradiction) {
             // It went just now.
             Err(JudgeError::NoRun { source, .. } | JudgeError::CannotRead { source, .. }) => {
                 format!("the run log cannot be read any more: {source}")

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod fault;
 pub mod host;
 pub mod private_shm;
+pub mod provenance;
 pub mod run_index;
 pub mod sample;
 pub mod scenario;

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
+use crate::runlog::event::Header;
 use crate::sha256::sha256_of;
 use crate::summary::Summary;
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
@@ -27,6 +28,10 @@ pub use another::Another;
 use documents::Documents;
 use read::Pass;
 pub use unfinished::{ResumeError, Unfinished, unfinished};
+
+/// Says how a header differs from the text of the scenario that it holds, in a sentence's fragment; nothing if all of it follows
+/// from that text. This crate cannot read scenarios, so its callers bring the check, and every log of a run is held to it.
+pub type HeaderCheck = fn(&Header) -> Option<String>;
 
 /// Why a run could not be judged, or what of its documents could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -104,17 +109,17 @@ pub struct Judged {
 }
 
 /// Reads the run's log and writes `verdict.json`.
-pub fn judge(run_dir: &Path) -> Result<Judged, JudgeError> {
-    judge_with(run_dir, None)
+pub fn judge(run_dir: &Path, check: HeaderCheck) -> Result<Judged, JudgeError> {
+    judge_with(run_dir, check, None)
 }
 
 /// As [`judge`], by the criteria of another scenario file than the one that ran.
-pub fn judge_by(run_dir: &Path, another: &Another) -> Result<Judged, JudgeError> {
-    judge_with(run_dir, Some(another))
+pub fn judge_by(run_dir: &Path, another: &Another, check: HeaderCheck) -> Result<Judged, JudgeError> {
+    judge_with(run_dir, check, Some(another))
 }
 
-fn judge_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, JudgeError> {
-    let (case, log) = read::run(run_dir, another, |_, _| ())?;
+fn judge_with(run_dir: &Path, check: HeaderCheck, another: Option<&Another>) -> Result<Judged, JudgeError> {
+    let (case, log) = read::run(run_dir, check, another, |_, _| ())?;
     let judgement = case.judgement(&log);
     another::applies(run_dir, &judgement)?;
     let mut documents = Documents::new(run_dir);
@@ -124,8 +129,9 @@ fn judge_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, Judge
 
 /// What the log of a run amounts to, and how far it goes; nothing is written. A path that is not a directory is that of a log
 /// with one segment.
-pub fn summarise(run: &Path) -> Result<(Summary, LogState), JudgeError> {
-    let (case, log) = if run.is_file() { read::file(run) } else { read::run(run, None, |_, _| ()) }?;
+pub fn summarise(run: &Path, check: HeaderCheck) -> Result<(Summary, LogState), JudgeError> {
+    let read = if run.is_file() { read::file(run, check) } else { read::run(run, check, None, |_, _| ()) };
+    let (case, log) = read?;
     let judgement = case.judgement(&log);
     Ok((Summary::of(case.facts(), &judgement), log))
 }
@@ -136,18 +142,18 @@ pub fn write_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
-pub fn report(run_dir: &Path) -> Result<Judged, JudgeError> {
-    report_with(run_dir, None)
+pub fn report(run_dir: &Path, check: HeaderCheck) -> Result<Judged, JudgeError> {
+    report_with(run_dir, check, None)
 }
 
 /// As [`report`], by the criteria of another scenario file than the one that ran.
-pub fn report_by(run_dir: &Path, another: &Another) -> Result<Judged, JudgeError> {
-    report_with(run_dir, Some(another))
+pub fn report_by(run_dir: &Path, another: &Another, check: HeaderCheck) -> Result<Judged, JudgeError> {
+    report_with(run_dir, check, Some(another))
 }
 
-fn report_with(run_dir: &Path, another: Option<&Another>) -> Result<Judged, JudgeError> {
+fn report_with(run_dir: &Path, check: HeaderCheck, another: Option<&Another>) -> Result<Judged, JudgeError> {
     let mut documents = Documents::new(run_dir);
-    let (case, log) = read::run(run_dir, another, |facts, record| documents.tabulate(facts, record))?;
+    let (case, log) = read::run(run_dir, check, another, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
     another::applies(run_dir, &judgement)?;
     documents.write_all(&judgement, case.facts());
@@ -177,15 +183,24 @@ pub fn report_remembered(run_dir: &Path, case: &Case, lost: &str) -> Judged {
     documents.judged(judgement, case.facts())
 }
 
-/// Judges a log wherever it comes from. A log that ends early is judged as far as it goes; one that is
+/// Judges a log that the caller has made: its header is not held against its text. A log that ends early is judged as far as it goes; one that is
 /// damaged, or has no whole header, is an error.
 pub fn judge_log(log: impl BufRead) -> Result<(Judgement, Facts), LogError> {
-    judge_logs([log])
+    pass_over(Pass::default(), [log])
 }
 
-/// Judges the logs of a run's segments, in order, as [`judge_log`] does that of a run with one.
-pub fn judge_logs(logs: impl IntoIterator<Item = impl BufRead>) -> Result<(Judgement, Facts), LogError> {
-    let mut pass = Pass::default();
+/// Judges the logs of a run's segments, in order.
+pub fn judge_logs(
+    logs: impl IntoIterator<Item = impl BufRead>,
+    check: HeaderCheck,
+) -> Result<(Judgement, Facts), LogError> {
+    pass_over(Pass::checking(check), logs)
+}
+
+fn pass_over(
+    mut pass: Pass,
+    logs: impl IntoIterator<Item = impl BufRead>,
+) -> Result<(Judgement, Facts), LogError> {
     for log in logs {
         pass.segment(&mut Reader::new(log), &mut |_, _| ())?;
     }

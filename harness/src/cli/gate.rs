@@ -1,7 +1,6 @@
 //! `harness gate NAME`: from the plan and the runs to a decision, its documents and an exit code.
 
 mod gather;
-mod provenance;
 mod signed;
 
 use super::args::{GateArgs, PlanArg};

@@ -3,6 +3,7 @@
 use super::args::{SealArgs, VerifyArgs};
 use super::{load, output};
 use crate::exit::ExitCode;
+use crate::provenance::contradiction;
 use coordinator::cli::outlet;
 use reports::run_dir::layout::{SEGMENTS_MAX, VERDICT, segment_log};
 use reports::runlog::codec;
@@ -40,7 +41,8 @@ fn sealed(args: &SealArgs) -> Result<(Option<PrivateKey>, Vec<Judgement>), ExitC
         output::error(&format!("cannot write `{}`: {error}", args.out.display()), Some(hint));
         ExitCode::HostUnfit
     })?;
-    sealing::seal(BufWriter::new(&out), runs, key.as_ref()).map(|judged| (key, judged)).map_err(|error| {
+    let sealed = sealing::seal(BufWriter::new(&out), runs, key.as_ref(), contradiction);
+    sealed.map(|judged| (key, judged)).map_err(|error| {
         // Half an archive is none.
         let _ = std::fs::remove_file(&args.out);
         refuse(&error)
@@ -201,7 +203,7 @@ pub(super) fn verified_by(path: &Path, keys: &[PublicKey]) -> Result<Verified, E
         return Err(unreadable("it is not a file".to_owned()));
     }
     let bundle = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    sealing::verify(BufReader::new(bundle), keys).map_err(|error| refuse(&error))
+    sealing::verify(BufReader::new(bundle), keys, contradiction).map_err(|error| refuse(&error))
 }
 
 fn show_verified(args: &VerifyArgs, verified: &Verified) -> ExitCode {

@@ -3,6 +3,7 @@
 use super::args::{JudgeArgs, ReportArgs, VariantArgs};
 use super::{load, output};
 use crate::exit::ExitCode;
+use crate::provenance::contradiction;
 use crate::scenario::Plan;
 use coordinator::cli::outlet;
 use reports::runlog::event::JudgedBy;
@@ -13,8 +14,8 @@ use std::path::Path;
 pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
     outlet::hurry();
     let judged = match args.scenario.as_deref().map(another).transpose() {
-        Ok(Some(another)) => reports::judge_by(&args.run, &another),
-        Ok(None) => reports::judge(&args.run),
+        Ok(Some(another)) => reports::judge_by(&args.run, &another, contradiction),
+        Ok(None) => reports::judge(&args.run, contradiction),
         Err(refused) => return refused,
     };
     if args.json {
@@ -27,8 +28,8 @@ pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
 pub(crate) fn report(args: &ReportArgs) -> ExitCode {
     outlet::hurry();
     let judged = match args.scenario.as_deref().map(another).transpose() {
-        Ok(Some(another)) => reports::report_by(&args.run, &another),
-        Ok(None) => reports::report(&args.run),
+        Ok(Some(another)) => reports::report_by(&args.run, &another, contradiction),
+        Ok(None) => reports::report(&args.run, contradiction),
         Err(refused) => return refused,
     };
     if args.json {

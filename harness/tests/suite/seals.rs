@@ -1,6 +1,7 @@
 //! Seals through the program: what they show, and what no one can get past them. The run never happened; its log is as real
 //! as any.
 
+use harness::provenance::contradiction;
 use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use harness::synthetic::Synthetic;
 use reports::runlog::Writer;
@@ -30,8 +31,16 @@ impl Desk {
 
     /// Writes the log of a run of `text`, bent, and judges it.
     fn run(&self, name: &str, text: &str, bend: impl Fn(&mut Synthetic)) -> PathBuf {
-        let scenario =
-            Scenario::parse(&Source::new("smoke.toml", text.to_owned()), &Selection::default()).unwrap();
+        self.run_of(name, (text, &Selection::default()), bend)
+    }
+
+    fn run_of(
+        &self,
+        name: &str,
+        (text, selection): (&str, &Selection),
+        bend: impl Fn(&mut Synthetic),
+    ) -> PathBuf {
+        let scenario = Scenario::parse(&Source::new("smoke.toml", text.to_owned()), selection).unwrap();
         let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
         let mut run = Synthetic::of(&Plan::new(scenario, &options));
         run.header().run_id = format!("smoke-{}", name.replace('/', "-").to_lowercase());
@@ -42,7 +51,7 @@ impl Desk {
         for (at_ns, event) in run.events() {
             log.append(*at_ns, event.clone()).unwrap();
         }
-        reports::judge(&directory).unwrap();
+        reports::judge(&directory, contradiction).unwrap();
         directory
     }
 
@@ -333,9 +342,12 @@ fn no_single_byte_of_a_bundle_is_free() {
         step += 1;
         let mut changed = bundle.clone();
         changed[at] ^= 1 << (step % 8);
-        assert!(!verify(Cursor::new(&changed), &[]).is_ok_and(|found| found.holds()), "byte {at}");
+        assert!(
+            !verify(Cursor::new(&changed), &[], contradiction).is_ok_and(|found| found.holds()),
+            "byte {at}"
+        );
     }
-    let found = verify(Cursor::new(&bundle), &[]).unwrap();
+    let found = verify(Cursor::new(&bundle), &[], contradiction).unwrap();
     assert!(found.holds() && found.runs.len() == 1);
     // Unsigned, it has no signer.
     assert_eq!(found.signers_of(&found.runs[0].logs_sha256), [] as [String; 0]);
@@ -348,7 +360,7 @@ fn who_sealed_a_run_is_known_by_its_logs() {
     let (private, public) = desk.keys("ours");
     let bundle = desk.sealed(&["one"], Some(&private));
     let key = PublicKey::from_pem(&std::fs::read_to_string(desk.path(&public)).unwrap()).unwrap();
-    let found = verify(Cursor::new(&bundle), std::slice::from_ref(&key)).unwrap();
+    let found = verify(Cursor::new(&bundle), std::slice::from_ref(&key), contradiction).unwrap();
     let signers = |run: &Path| found.signers_of(&reports::run_dir::logs_sha256(run).unwrap()).to_vec();
     assert_eq!(signers(&desk.path("one")), [key.id()]);
     let other = desk.run("two", include_str!("../../../scenarios/smoke.toml"), |_| ());
@@ -365,17 +377,40 @@ fn a_log_that_hides_what_its_command_has_changed_contradicts_itself() {
         ("harness run smoke.toml --profile ci --seed 7", "the command asks for the profile ci"),
     ] {
         let directory = desk.run("hidden", text, |run| command.clone_into(&mut run.header().command));
-        let judged = reports::judge(&directory).unwrap().judgement;
+        let judged = reports::judge(&directory, contradiction).unwrap().judgement;
         let why = judged.reasons.join(" ");
         assert!(judged.verdict == reports::Verdict::Inconclusive && why.contains(words), "{why}");
     }
-    let named = desk.run("named", text, |run| {
-        "harness run smoke.toml --set load.duration=6s --profile ci --seed 7"
+    let text = format!("{text}\n[profile.ci]\nload.warm_up = \"900ms\"\n");
+    let sets = vec!["load.warm_up=1s".to_owned()];
+    let selection = Selection { profile: Some("ci".to_owned()), sets };
+    let named = desk.run_of("named", (text.as_str(), &selection), |run| {
+        "harness run smoke.toml --set load.warm_up=1s --profile ci --seed 7"
             .clone_into(&mut run.header().command);
-        run.header().scenario.overrides = vec!["load.duration=6s".to_owned()];
-        run.header().scenario.profile = Some("ci".to_owned());
     });
-    assert_eq!(reports::judge(&named).unwrap().judgement.verdict, reports::Verdict::Pass);
+    assert_eq!(reports::judge(&named, contradiction).unwrap().judgement.verdict, reports::Verdict::Pass);
+}
+
+#[test]
+fn criteria_that_are_weaker_than_the_text_beside_them_pass_nowhere() {
+    let desk = Desk::new();
+    let text = include_str!("../../../scenarios/smoke.toml");
+    let weaker = |run: &mut Synthetic| "delivery.rate >= 1%".clone_into(&mut run.header().criteria[0].pass);
+    desk.run("runs/smoke/20260102T030405Z-1", text, weaker);
+    let run = "runs/smoke/20260102T030405Z-1";
+    let why = "the header has \"delivery.rate >= 1%\" for criteria[0].pass";
+    for arguments in [&["judge", run][..], &["report", run], &["judge", run, "--scenario", "smoke.toml"]] {
+        let (code, said) = desk.harness(arguments);
+        assert_eq!(code, 12, "{arguments:?}: {said}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+    let (_, listed) = desk.harness(&["list", "--runs", "runs"]);
+    assert!(listed.contains("INCONCLUSIVE"), "{listed}");
+    let (_, told) = desk.harness(&["history", "runs"]);
+    assert!(told.contains(why), "{told}");
+    let (code, sealed) = desk.harness(&["seal", run, "--out", "sealed.tar"]);
+    assert!(code == 0 && sealed.contains("INCONCLUSIVE"), "{sealed}");
 }
 
 #[test]

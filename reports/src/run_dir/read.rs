@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
-use super::{Another, JudgeError};
+use super::{Another, HeaderCheck, JudgeError};
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::{Event, Record};
@@ -15,10 +15,11 @@ use crate::verdict::{Case, LogState};
 /// Reads all segments of a run. `each` sees every record after the facts have taken it.
 pub(super) fn run(
     run_dir: &Path,
+    check: HeaderCheck,
     another: Option<&Another>,
     mut each: impl FnMut(&Facts, &Record),
 ) -> Result<(Case, LogState), JudgeError> {
-    let mut pass = Pass { another: another.cloned(), ..Pass::default() };
+    let mut pass = Pass { another: another.cloned(), ..Pass::checking(check) };
     for segment in 0..SEGMENTS_MAX {
         let path = run_dir.join(segment_log(segment));
         let Some(mut reader) = open(run_dir, segment)? else {
@@ -45,10 +46,10 @@ pub(super) fn open(run_dir: &Path, segment: u32) -> Result<Option<Reader<BufRead
 }
 
 /// Reads one file, wherever it is and whatever its name is.
-pub(super) fn file(path: &Path) -> Result<(Case, LogState), JudgeError> {
+pub(super) fn file(path: &Path, check: HeaderCheck) -> Result<(Case, LogState), JudgeError> {
     let mut reader =
         codec::open(path).map_err(|source| JudgeError::CannotRead { path: path.to_owned(), source })?;
-    let mut pass = Pass::default();
+    let mut pass = Pass::checking(check);
     pass.segment(&mut reader, &mut |_, _| ()).map_err(|source| refuse(path.to_owned(), source))?;
     pass.finish().map_err(|source| refuse(path.to_owned(), source))
 }
@@ -105,6 +106,8 @@ pub(super) fn refuse(path: PathBuf, source: LogError) -> JudgeError {
 #[derive(Default)]
 pub(super) struct Pass {
     case: Option<Case>,
+    /// Absent where the caller has made the header itself, or holds it against its own.
+    check: Option<HeaderCheck>,
     /// What takes the place of the header's criteria.
     another: Option<Another>,
     validator: Validator,
@@ -116,6 +119,10 @@ pub(super) struct Pass {
 }
 
 impl Pass {
+    pub(super) fn checking(check: HeaderCheck) -> Self {
+        Self { check: Some(check), ..Self::default() }
+    }
+
     /// Reads the log of the next segment.
     pub(super) fn segment(
         &mut self,
@@ -148,7 +155,11 @@ impl Pass {
         if let Err(contradiction) = self.validator.step(record) {
             self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
         }
+        // Those of later segments are held against the first.
         if let (None, Event::Header(header)) = (&self.case, &record.event) {
+            if let Some(what) = self.check.and_then(|check| check(header)) {
+                self.log.contradiction.get_or_insert(what);
+            }
             self.case = Some(match &self.another {
                 Some(another) => Case::new(&another.over(header)),
                 None => Case::new(header),

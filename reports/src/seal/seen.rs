@@ -9,6 +9,7 @@ use super::statement::{Statement, Subject, TestResult};
 use super::write::{FINGERPRINT, configuration, fingerprint, scenario_file, scenario_sha256};
 use super::{PublicKey, SEAL, SealError};
 use crate::render;
+use crate::run_dir::HeaderCheck;
 use crate::run_dir::layout::{SEGMENTS_MAX, VERDICT, segment_log};
 use crate::verdict::Judgement;
 
@@ -50,7 +51,11 @@ impl Verified {
 ///
 /// # Errors
 /// It is no bundle that [`super::seal`] could have written.
-pub fn verify<R: Read + Seek>(mut bundle: R, keys: &[PublicKey]) -> Result<Verified, SealError> {
+pub fn verify<R: Read + Seek>(
+    mut bundle: R,
+    keys: &[PublicKey],
+    check: HeaderCheck,
+) -> Result<Verified, SealError> {
     let files = archive::files(&mut bundle)?;
     let [seal, files @ ..] = &files[..] else {
         return Err(SealError::NotABundle("it holds no file".to_owned()));
@@ -69,7 +74,7 @@ pub fn verify<R: Read + Seek>(mut bundle: R, keys: &[PublicKey]) -> Result<Verif
     findings.extend(altered(&mut bundle, files, &sealed)?);
     // What was altered is not judged: it says nothing about the run.
     let runs = if findings.is_empty() {
-        judged(&mut bundle, files, (&sealed, &statement.predicate), &mut findings)?
+        judged(&mut bundle, files, (&sealed, &statement.predicate), (&mut findings, check))?
     } else {
         Vec::new()
     };
@@ -122,7 +127,7 @@ fn judged<R: Read + Seek>(
     bundle: &mut R,
     files: &[File],
     (sealed, result): (&Sealed<'_>, &TestResult),
-    findings: &mut Vec<String>,
+    (findings, check): (&mut Vec<String>, HeaderCheck),
 ) -> Result<Vec<SealedRun>, SealError> {
     let mut runs = Vec::new();
     let mut scenarios = Vec::new();
@@ -132,7 +137,7 @@ fn judged<R: Read + Seek>(
         let count =
             at.iter().take_while(|file| file.name.split_once('/').is_some_and(|(of, _)| of == id)).count();
         let (own, rest) = at.split_at(count);
-        if let Some((run, scenario)) = one(bundle, id, own, sealed, findings)? {
+        if let Some((run, scenario)) = one(bundle, (id, own), sealed, (findings, check))? {
             runs.push(run);
             scenarios.push(scenario);
         }
@@ -151,10 +156,9 @@ fn judged<R: Read + Seek>(
 /// A run whose files are these.
 fn one<R: Read + Seek>(
     bundle: &mut R,
-    id: &str,
-    files: &[File],
+    (id, files): (&str, &[File]),
     sealed: &Sealed<'_>,
-    findings: &mut Vec<String>,
+    (findings, check): (&mut Vec<String>, HeaderCheck),
 ) -> Result<Option<(SealedRun, Subject)>, SealError> {
     let find =
         |name: &str| files.iter().find(|file| file.name.split_once('/').is_some_and(|(_, of)| of == name));
@@ -173,7 +177,7 @@ fn one<R: Read + Seek>(
         let (at, left) = log.span();
         BufReader::with_capacity(1 << 18, Span { of: &shared, at, left })
     });
-    let (judgement, facts) = match crate::judge_logs(opened) {
+    let (judgement, facts) = match crate::judge_logs(opened, check) {
         Ok(judged) => judged,
         Err(error) => {
             findings.push(format!("the log of run `{id}` is damaged: {error}"));

@@ -10,6 +10,7 @@ use super::statement::{Digests, Statement, Subject, TestResult};
 use super::{PrivateKey, SEAL, SealError};
 use crate::facts::Facts;
 use crate::render;
+use crate::run_dir::HeaderCheck;
 use crate::run_dir::layout::{VERDICT, segment_log};
 use crate::sha256::{hex, sha256_of};
 use crate::verdict::Judgement;
@@ -91,8 +92,9 @@ pub fn seal<W: Write>(
     out: W,
     runs: Vec<RunInput>,
     key: Option<&PrivateKey>,
+    check: HeaderCheck,
 ) -> Result<Vec<Judgement>, SealError> {
-    let prepared = runs.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
+    let prepared = runs.into_iter().map(|run| prepare(run, check)).collect::<Result<Vec<_>, _>>()?;
     let mut prepared: Vec<(Prepared, Subject)> = prepared;
     prepared.sort_by(|(a, _), (b, _)| a.judgement.run_id.cmp(&b.judgement.run_id));
     for pair in prepared.windows(2) {
@@ -116,7 +118,7 @@ pub fn seal<W: Write>(
     Ok(prepared.into_iter().map(|(run, _)| run.judgement).collect())
 }
 
-fn prepare(input: RunInput) -> Result<(Prepared, Subject), SealError> {
+fn prepare(input: RunInput, check: HeaderCheck) -> Result<(Prepared, Subject), SealError> {
     let RunInput { name, mut logs, scenario, verdict } = input;
     let refuse = |what: String, hint| SealError::Run { run: name.clone(), what, hint };
     let unreadable = |error: io::Error| {
@@ -128,7 +130,8 @@ fn prepare(input: RunInput) -> Result<(Prepared, Subject), SealError> {
     for log in &mut logs {
         log.rewind().map_err(unreadable)?;
     }
-    let (judgement, facts) = crate::judge_logs(logs.iter_mut().map(BufReader::new)).map_err(|error| {
+    let opened = logs.iter_mut().map(BufReader::new);
+    let (judgement, facts) = crate::judge_logs(opened, check).map_err(|error| {
         refuse(
             format!("its log is damaged: {error}"),
             "take an unharmed copy of the run, or run the scenario again",

@@ -106,7 +106,7 @@ fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
     let middle = log.len() / 2;
     log[middle] ^= 1;
     std::fs::write(dir.path().join("run.log"), &log).unwrap();
-    let error = reports::report(dir.path()).unwrap_err();
+    let error = reports::report(dir.path(), |_| None).unwrap_err();
     assert_eq!(error.exit_code(), 12);
     let line = log[..middle].split(|b| *b == b'\n').count();
     let text = error.to_string();
@@ -121,10 +121,10 @@ fn a_damaged_log_names_the_place_and_leaves_the_files_alone() {
 #[test]
 fn what_is_no_run_log_is_refused_as_usage() {
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(reports::judge(empty.path()).unwrap_err().exit_code(), 64);
+    assert_eq!(reports::judge(empty.path(), |_| None).unwrap_err().exit_code(), 64);
     for text in ["", "hello\n", "{}\n", "\n\n", "{\"seq\":0,\"crc\":\"00000000\"}\n"] {
         let dir = run_dir(text.as_bytes());
-        let error = reports::judge(dir.path()).unwrap_err();
+        let error = reports::judge(dir.path(), |_| None).unwrap_err();
         assert!(matches!(error.exit_code(), 64 | 12), "{text:?}: {error}");
     }
 }
@@ -145,7 +145,7 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
     let judged = |obstruct: &dyn Fn(&std::path::Path)| {
         let dir = run_dir(&Run::default().log());
         obstruct(dir.path());
-        let judged = reports::report(dir.path()).unwrap();
+        let judged = reports::report(dir.path(), |_| None).unwrap();
         assert_eq!(judged.judgement.exit.code, 0);
         assert!(judged.summary.starts_with("PASS"));
         assert_eq!(temporary(dir.path()), Vec::<String>::new());
@@ -171,7 +171,7 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
     // Not even the verdict: it is told all the same.
     let dir = run_dir(&Run::default().log());
     taken(dir.path(), "verdict.json");
-    let judged = reports::judge(dir.path()).unwrap();
+    let judged = reports::judge(dir.path(), |_| None).unwrap();
     assert_eq!((judged.judgement.verdict, judged.files.len()), (Verdict::Pass, 0));
     assert!(judged.unwritten.unwrap().to_string().contains("verdict.json cannot be written"));
 }
@@ -179,21 +179,21 @@ fn what_cannot_be_written_is_told_and_the_verdict_given() {
 #[test]
 fn a_run_that_is_not_there_is_told_from_one_that_cannot_be_read() {
     let none = tempfile::tempdir().unwrap();
-    let error = reports::judge(none.path()).unwrap_err();
+    let error = reports::judge(none.path(), |_| None).unwrap_err();
     assert!(error.to_string().starts_with("there is no run at "), "{error}");
     assert!(error.hint().contains("runs/SCENARIO/latest"));
     // The directory of the scenario was given, and its runs lie below it.
     let latest = none.path().join("latest");
     std::fs::create_dir(&latest).unwrap();
     std::fs::write(latest.join("run.log"), Run::default().log()).unwrap();
-    let error = reports::judge(none.path()).unwrap_err();
+    let error = reports::judge(none.path(), |_| None).unwrap_err();
     assert_eq!(error.hint(), format!("did you mean {}?", latest.display()));
     // A file was given.
-    let error = reports::judge(&latest.join("run.log")).unwrap_err();
+    let error = reports::judge(&latest.join("run.log"), |_| None).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
     assert!(error.hint().contains("not a file in it") && error.exit_code() == 64);
     std::fs::create_dir(none.path().join("run.log")).unwrap();
-    let error = reports::judge(none.path()).unwrap_err();
+    let error = reports::judge(none.path(), |_| None).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
@@ -217,14 +217,14 @@ fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
         let _ = std::fs::remove_file(dir.path().join(name));
         pipe(&dir.path().join(name));
         let path = dir.path().to_owned();
-        let error = in_time(move || reports::report(&path)).unwrap_err();
+        let error = in_time(move || reports::report(&path, |_| None)).unwrap_err();
         assert_eq!(error.exit_code(), 64);
         assert!(error.to_string().contains(name) && error.to_string().contains("pipe"), "{error}");
     }
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/zero", dir.path().join("run.log")).unwrap();
     let path = dir.path().to_owned();
-    assert_eq!(in_time(move || reports::judge(&path)).unwrap_err().exit_code(), 64);
+    assert_eq!(in_time(move || reports::judge(&path, |_| None)).unwrap_err().exit_code(), 64);
     let dir = tempfile::tempdir().unwrap();
     pipe(&dir.path().join("verdict.json"));
     let path = dir.path().to_owned();
@@ -238,7 +238,7 @@ fn a_pipe_in_the_place_of_a_document_is_written_over() {
         pipe(&dir.path().join(name));
     }
     let path = dir.path().to_owned();
-    let judged = in_time(move || reports::report(&path)).unwrap();
+    let judged = in_time(move || reports::report(&path, |_| None)).unwrap();
     assert!(judged.unwritten.is_none(), "{:?}", judged.unwritten);
     assert!(std::fs::metadata(dir.path().join("samples.csv")).unwrap().is_file());
 }
@@ -258,7 +258,7 @@ fn a_document_that_cannot_be_written_is_named_and_stops_no_other() {
             let dir = run_dir(&Run::default().log());
             let taken = dir.path().join(format!("{}{suffix}", name.display()));
             std::fs::create_dir_all(taken).unwrap();
-            let judged = reports::report(dir.path()).unwrap();
+            let judged = reports::report(dir.path(), |_| None).unwrap();
             let error = judged.unwritten.expect("one document cannot be written").to_string();
             assert!(error.contains(&format!("{} cannot", name.display())), "{name:?}: {error}");
             for other in whole.iter().filter(|other| *other != name) {

@@ -103,7 +103,7 @@ fn second(run: &Run, resumes: Resumes) -> Vec<u8> {
 
 #[track_caller]
 fn judged(logs: &[Vec<u8>]) -> (Judgement, Facts) {
-    judge_logs(logs.iter().map(Vec::as_slice)).unwrap()
+    judge_logs(logs.iter().map(Vec::as_slice), |_| None).unwrap()
 }
 
 /// Of a run with a gap of an hour.

@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::exit::ExitCode;
+use crate::provenance::contradiction;
 use reports::JudgeError;
 use reports::compare::{Baseline, Side};
 use reports::run_dir::layout::RUN_LOG;
@@ -53,7 +54,7 @@ pub(super) fn take(
     summaries: &mut Vec<Summary>,
 ) -> Result<Option<usize>, ExitCode> {
     let name = run.display().to_string();
-    match reports::summarise(run) {
+    match reports::summarise(run, contradiction) {
         Ok((summary, log)) => {
             let taken = side.push(&name, &summary, &log);
             if taken.is_some() {

@@ -1,10 +1,10 @@
 //! What a decision is made from, as it lies on this host: runs, the scenarios of the plan, files of other programs, the time.
 
-use super::provenance::contradiction;
 use super::signed::Seals;
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
 use crate::exit::ExitCode;
+use crate::provenance::contradiction;
 use crate::scenario::Source as File;
 use crate::scenario::unit::nanos;
 use crate::{conduct, host, run_index};
@@ -17,6 +17,7 @@ use reports::run_dir::layout::RUN_LOG;
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
 use reports::summary::Identity;
+use reports::verdict::LogState;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read as _};
@@ -185,13 +186,14 @@ fn header(directory: &Path) -> Option<Box<Header>> {
 }
 
 fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
-    let judged = reports::summarise(directory).map_err(|error| error.to_string()).and_then(|(summary, _)| {
-        if let Some(why) = header(directory).and_then(|header| contradiction(&header)) {
-            return Err(format!("it contradicts itself: {why}"));
+    let judged = match reports::summarise(directory, contradiction) {
+        Err(error) => Err(error.to_string()),
+        Ok((_, LogState { contradiction: Some(why), .. })) => Err(format!("it contradicts itself: {why}")),
+        Ok((summary, _)) => {
+            let Identity { host, build, .. } = summary.identity;
+            Ok(Box::new(JudgedRun { judgement: summary.judgement, host, build }))
         }
-        let Identity { host, build, .. } = summary.identity;
-        Ok(Box::new(JudgedRun { judgement: summary.judgement, host, build }))
-    });
+    };
     Exhibit {
         directory: directory.display().to_string(),
         scenario,

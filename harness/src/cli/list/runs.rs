@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::exit::ExitCode;
+use crate::provenance::contradiction;
 use reports::Verdict;
 use reports::run_dir::layout::{SEGMENTS_MAX, segment_log};
 use std::fmt::Write as _;
@@ -115,7 +116,7 @@ fn judged_again(directory: &Path) -> Option<reports::Judgement> {
     if bytes > LOG_MAX {
         return None;
     }
-    reports::judge_logs(logs).ok().map(|(judgement, _)| judgement)
+    reports::judge_logs(logs, contradiction).ok().map(|(judgement, _)| judgement)
 }
 
 fn as_json(runs: &[Run]) -> String {

@@ -8,7 +8,8 @@ use crate::cli::{load, output};
 use crate::conduct::{Options, Place, Resumes};
 use crate::engine::run_dir::RunDir;
 use crate::exit::ExitCode;
-use crate::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
+use crate::provenance::{self, Unplanned};
+use crate::scenario::Plan;
 use crate::system::own_program;
 use coordinator::cli::limits::TooLow;
 use reports::run_dir::{ResumeError, Unfinished};
@@ -74,27 +75,18 @@ fn refuse(error: &ResumeError) -> ExitCode {
 
 /// From what the log holds, whatever has become of the scenario's file.
 fn plan(header: &Header) -> Result<Plan, ExitCode> {
-    let facts = &header.scenario;
     let refuse = |message: &str| {
         output::error(message, Some("run the scenario again; nothing was started"));
-        Err(ExitCode::Usage)
-    };
-    let Some(source) = Source::of_log(&header.sources) else {
-        return refuse("the log does not hold the text of its scenario: it was written before format 2.7");
-    };
-    // The plan adds the seed by itself.
-    let sets = facts.overrides.iter().filter(|set| !set.starts_with("seed=")).cloned().collect();
-    let selection = Selection { profile: facts.profile.clone(), sets };
-    let scenarios = Scenario::parse_all(&source, &selection).map_err(|found| {
-        output::mistakes(&found);
         ExitCode::Usage
-    })?;
-    let rehearsal = header.rehearsal.and_then(Rehearsal::of_factor);
-    let options = PlanOptions { seed: Some(header.seed), fallback_seed: header.seed, rehearsal };
-    let mut plans = scenarios.into_iter().map(|scenario| Plan::new(scenario, &options));
-    match plans.find(|plan| plan.scenario_facts() == facts) {
-        Some(plan) => Ok(plan),
-        None => refuse("the scenario's text in the log is not that of the run"),
+    };
+    match provenance::replan(header) {
+        Ok(plan) if plan.scenario_facts() == &header.scenario => Ok(plan),
+        Ok(_) => Err(refuse("the scenario's text in the log is not that of the run")),
+        Err(Unplanned::Refused(found)) => {
+            output::mistakes(&found);
+            Err(ExitCode::Usage)
+        }
+        Err(error) => Err(refuse(&error.to_string())),
     }
 }
 
