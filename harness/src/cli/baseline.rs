@@ -8,6 +8,7 @@ use coordinator::cli::outlet;
 use reports::compare::{
     Baseline, BaselineError, FigureKind, FigureValue, Side, figure_kinds, show as with_unit,
 };
+use reports::units;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -196,10 +197,7 @@ fn remove(args: &BaselineNameArgs, json: bool) -> Result<ExitCode, ExitCode> {
 
 fn words(baseline: &Baseline) -> String {
     let profile = baseline.terms.profile.as_ref().map(|name| format!(", profile {name}")).unwrap_or_default();
-    let runs = match baseline.runs.len() {
-        1 => "1 run".to_owned(),
-        n => format!("{n} runs"),
-    };
+    let runs = units::things(baseline.runs.len() as u64, "run");
     format!("scenario {}{profile}, {runs}, commit {}", baseline.terms.scenario, commits(baseline).join(", "))
 }
 

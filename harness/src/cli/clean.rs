@@ -14,6 +14,7 @@ use crate::exit::ExitCode;
 use crate::fault::undo::{self, Replayed};
 use found::{Run, Scenario};
 use jiff::{SignedDuration, Timestamp};
+use reports::units;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
@@ -57,9 +58,17 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
     let scenarios = match found::scenarios(&args.directory) {
         Ok(scenarios) => scenarios,
         Err(error) => {
+            // What has been undone is told, whatever became of the runs.
+            let shown = if args.json {
+                let nothing = Decided::default();
+                output::data(&as_json(&nothing, &[], &replayed, args.yes))
+            } else {
+                output::data(&as_text_undone(&replayed, args.yes))
+            };
+            show_left(&replayed);
             let message = format!("cannot read `{}`: {error}", args.directory.display());
             output::error(&message, Some("name the directory of your runs: harness clean DIR --keep 10"));
-            return ExitCode::Usage;
+            return ExitCode::worst([Some(ExitCode::Usage), shown.err()].into_iter().flatten());
         }
     };
     let oldest =
@@ -77,10 +86,7 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
     } else {
         output::data(&(as_text_undone(&replayed, args.yes) + &as_text(&decided, &failed, args.yes)))
     };
-    for (journal, why) in &replayed.left {
-        let message = format!("what a fault has left stays, by {}: {why}", journal.display());
-        output::error(&message, Some("remove it as the user who made it, and then the journal"));
-    }
+    show_left(&replayed);
     for (run, why) in decided.remove.iter().zip(&failed) {
         if let Some(why) = why {
             let message = format!("{} cannot be removed: {why}", run.path.display());
@@ -91,6 +97,13 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
         ExitCode::HostUnfit
     } else {
         shown.err().unwrap_or(ExitCode::Pass)
+    }
+}
+
+fn show_left(replayed: &Replayed) {
+    for (journal, why) in &replayed.left {
+        let message = format!("what a fault has left stays, by {}: {why}", journal.display());
+        output::error(&message, Some("remove it as the user who made it, and then the journal"));
     }
 }
 
@@ -172,7 +185,7 @@ fn as_text_undone(replayed: &Replayed, yes: bool) -> String {
 
 fn as_text(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
     let mut text = String::new();
-    let size = |bytes: u64| reports::units::bytes(bytes as f64);
+    let size = |bytes: u64| units::bytes(bytes as f64);
     let (mut count, mut bytes) = (0_u64, 0);
     for (run, _) in decided.remove.iter().zip(failed).filter(|(_, why)| why.is_none()) {
         let what = if yes { "removed" } else { "would remove" };
@@ -196,7 +209,7 @@ fn as_text(decided: &Decided, failed: &[Option<String>], yes: bool) -> String {
             n => kept.push(format!("{n} {words}")),
         }
     }
-    let runs = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+    let runs = units::things(count, "run");
     let left = if kept.is_empty() { String::new() } else { format!("; left: {}", kept.join(", ")) };
     let _ = match (yes, count) {
         (_, 0) => writeln!(text, "nothing to remove{left}"),

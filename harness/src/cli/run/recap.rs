@@ -4,8 +4,9 @@ use super::one::Ran;
 use crate::cli::compare_args::LimitArgs;
 use crate::cli::{compare, output};
 use crate::exit::ExitCode;
-use reports::Judgement;
 use reports::compare::{Comparison, Side};
+use reports::verdict::show;
+use reports::{Criterion, Judgement, units};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -112,7 +113,7 @@ impl Recap {
     }
 
     fn text(&self, exit: ExitCode) -> String {
-        let mut text = format!("\n{} of {} runs\n", self.lines.len(), self.total);
+        let mut text = format!("\n{} of {}\n", self.lines.len(), units::things(self.total as u64, "run"));
         let width = self.lines.iter().map(|line| line.headline().chars().count()).max().unwrap_or(0);
         for line in &self.lines {
             let directory =
@@ -121,7 +122,7 @@ impl Recap {
             let _ = writeln!(text, "  {:<width$}  {}  {directory}", line.headline(), line.scenario);
         }
         for (scenario, spreads) in self.spreads() {
-            let _ = writeln!(text, "\n{scenario}: {} runs", spreads.runs);
+            let _ = writeln!(text, "\n{scenario}: {}", units::things(spreads.runs as u64, "run"));
             for spread in &spreads.criteria {
                 let _ = writeln!(text, "  {}", spread.words());
             }
@@ -192,8 +193,8 @@ impl Spreads {
             let of_run = |judgement: &&Judgement| {
                 judgement.criteria.iter().find(|found| found.name == name).and_then(|found| found.value)
             };
-            let unit = judgements[0].criteria.iter().find(|found| found.name == name)?.unit.clone();
-            Spread::of(name, &unit, judgements.iter().filter_map(of_run).collect())
+            let first = judgements[0].criteria.iter().find(|found| found.name == name)?;
+            Spread::of(name, (&first.unit, &first.pass), judgements.iter().filter_map(of_run).collect())
         });
         Self { runs: judgements.len(), criteria: criteria.collect() }
     }
@@ -204,6 +205,8 @@ impl Spreads {
 struct Spread {
     criterion: String,
     unit: String,
+    /// The criterion itself.
+    pass: String,
     values: usize,
     mean: f64,
     /// Standard deviation of the sample.
@@ -215,7 +218,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(criterion: &str, unit: &str, mut values: Vec<f64>) -> Option<Self> {
+    fn of(criterion: &str, (unit, pass): (&str, &str), mut values: Vec<f64>) -> Option<Self> {
         if values.len() < 2 {
             return None;
         }
@@ -230,6 +233,7 @@ impl Spread {
         Some(Self {
             criterion: criterion.to_owned(),
             unit: unit.to_owned(),
+            pass: pass.to_owned(),
             values: values.len(),
             mean,
             deviation,
@@ -247,17 +251,21 @@ impl Spread {
     fn words(&self) -> String {
         let outliers = match self.outliers {
             0 => String::new(),
-            1 => ", 1 outlier".to_owned(),
-            n => format!(", {n} outliers"),
+            n => format!(", {}", units::things(n as u64, "outlier")),
+        };
+        let criterion = Criterion::parse(&self.pass).ok();
+        // One that this version cannot read has its plain numbers.
+        let show = |value: f64| match &criterion {
+            Some(criterion) => show(criterion, value),
+            None => format!("{} {}", short(value), self.unit),
         };
         format!(
-            "{}: mean {}, standard deviation {}, {} to {} {}{outliers}",
+            "{}: mean {}, standard deviation {}, {} to {}{outliers}",
             self.criterion,
-            short(self.mean),
-            short(self.deviation),
-            short(self.least),
-            short(self.most),
-            self.unit
+            show(self.mean),
+            show(self.deviation),
+            show(self.least),
+            show(self.most),
         )
     }
 
@@ -296,16 +304,27 @@ fn short(value: f64) -> String {
 mod tests {
     use super::*;
 
+    const P99: (&str, &str) = ("seconds", "coordination.time p99 < 1s");
+    const RATE: (&str, &str) = ("ratio", "delivery.rate >= 100%");
+
     #[test]
     fn a_spread_is_that_of_the_sample_and_names_what_lies_apart() {
-        let spread = Spread::of("p99", "seconds", vec![2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
+        let spread = Spread::of("p99", P99, vec![2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
         assert_eq!((spread.mean, spread.least, spread.most), (5.0, 2.0, 9.0));
         assert!((spread.deviation - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
         // Quartiles 4 and 5.5: fences at 1.75 and 7.75.
         assert_eq!(spread.outliers, 1);
         assert!(spread.is_wide());
-        assert_eq!(Spread::of("p99", "seconds", vec![1.0]), None);
-        assert!(!Spread::of("rate", "ratio", vec![1.0, 1.0, 1.0]).unwrap().is_wide());
+        assert_eq!(Spread::of("p99", P99, vec![1.0]), None);
+        assert!(!Spread::of("rate", RATE, vec![1.0, 1.0, 1.0]).unwrap().is_wide());
+    }
+
+    #[test]
+    fn a_spread_is_told_in_the_units_of_its_criterion() {
+        let words = |asked, values| Spread::of("it", asked, values).unwrap().words();
+        assert_eq!(words(P99, vec![0.002, 0.004]), "it: mean 3 ms, standard deviation 1.41 ms, 2 ms to 4 ms");
+        assert_eq!(words(RATE, vec![1.0, 1.0]), "it: mean 100 %, standard deviation 0 %, 100 % to 100 %");
+        assert!(words(("count", "of a later version"), vec![1.0, 3.0]).contains("mean 2.000 count"));
     }
 
     #[test]
