@@ -240,6 +240,11 @@ impl PreflightError {
         Self { missing: vec![Capability { name, status, found: why, remedy }] }
     }
 
+    /// The run cannot mount what is its own alone: a file system for its shared memory if `has_shm`, or a directory.
+    pub fn no_namespace(has_shm: bool, why: String) -> Self {
+        if has_shm { Self::no_private_shm(why) } else { Self::no_disk(why) }
+    }
+
     /// The run cannot disturb a directory.
     pub fn no_disk(why: String) -> Self {
         let (name, status, remedy) = (judge::DISKS, Status::Missing, Some(judge::disk_remedy()));

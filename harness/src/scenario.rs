@@ -103,6 +103,18 @@ impl Source {
         let table = text.parse::<toml::Table>().ok()?;
         table.get(root::EXTENDS.name)?.as_str().map(ToOwned::to_owned)
     }
+
+    /// The text with another file in its `extends`, however that is written; as it is, if it has none.
+    pub fn extending(text: &str, file: &str) -> String {
+        let place = || {
+            let table = toml::de::DeTable::parse(text).ok()?;
+            Some(table.get_ref().get(root::EXTENDS.name)?.span())
+        };
+        let Some(place) = place() else { return text.to_owned() };
+        let mut out = text.to_owned();
+        out.replace_range(place, &toml::Value::from(file).to_string());
+        out
+    }
 }
 
 /// Which variant of a file is meant.

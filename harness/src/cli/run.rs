@@ -128,12 +128,7 @@ fn namespace<'a>(plans: impl Iterator<Item = &'a Plan>) -> Result<Option<Namespa
         return Ok(None);
     }
     Namespace::enter().map(Some).map_err(|error| {
-        let why = error.to_string();
-        output::unfit(&if has_shm {
-            PreflightError::no_private_shm(why)
-        } else {
-            PreflightError::no_disk(why)
-        });
+        output::unfit(&PreflightError::no_namespace(has_shm, error.to_string()));
         ExitCode::HostUnfit
     })
 }

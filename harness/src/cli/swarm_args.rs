@@ -31,8 +31,7 @@ pub struct SwarmArgs {
     /// Budget: the longest that a fault lasts
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span)]
     pub longest: Duration,
-    /// Draw these kinds of faults alone [default: all but segment-truncate and segment-scribble]
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind, help = kinds_help())]
     pub kinds: Vec<FaultKind>,
     /// Try each list of faults so many times while shrinking; it fails if one of them does
     #[arg(long, value_name = "T", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -67,6 +66,10 @@ impl SwarmArgs {
     }
 }
 
+fn kinds_help() -> String {
+    format!("Draw these kinds of faults alone [default: {}]", KINDS.map(FaultKind::name).join(","))
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     percent
@@ -90,4 +93,17 @@ fn kind(text: &str) -> Result<FaultKind, String> {
         let names: Vec<&str> = FaultKind::ALL.iter().map(|kind| kind.name()).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_kinds_that_are_drawn_by_default() {
+        let help = kinds_help();
+        let listed = help.split_once("default: ").unwrap().1.trim_end_matches(']');
+        let read: Vec<FaultKind> = listed.split(',').map(|name| kind(name).unwrap()).collect();
+        assert_eq!(read, KINDS);
+    }
 }

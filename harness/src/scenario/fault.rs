@@ -33,6 +33,7 @@ use keys::{
     APART, AT, COUNT, CPUS, DELAY, DELAY_SHOWN, DIR, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY,
     MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
 };
+pub(super) use overlap::{Thing, rehearsed as rehearsed_overlaps};
 pub(super) use rules::TABLE;
 pub use words::Overwrite;
 

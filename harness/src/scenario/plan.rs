@@ -83,6 +83,11 @@ impl Plan {
         if let Some(rehearsal) = options.rehearsal {
             plan.compress(rehearsal.factor());
         }
+        if options.rehearsal.is_some() {
+            let clashes =
+                fault::rehearsed_overlaps(&plan.scenario.faults, plan.load().duration(), plan.shape());
+            plan.notes.extend(clashes);
+        }
         plan.calendar = Calendar::new(&plan.scenario.faults, plan.shape(), plan.load().duration(), plan.seed);
         plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
         plan.undecidable = plan.what_is_open(duration);

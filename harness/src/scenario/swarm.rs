@@ -7,6 +7,7 @@
 mod shrink;
 
 use super::Plan;
+use super::fault::{Resource, Thing};
 use super::seed;
 use coordinator::config::SupervisorDeath;
 use rand::{RngExt as _, SeedableRng as _};
@@ -203,15 +204,9 @@ pub fn draw(
 
 /// A fault ends before another begins that sets the same: together they would be a mistake of the file.
 fn end_before_the_next(drawn: &mut [Drawn]) {
-    let sets_the_same = |one: &Drawn, other: &Drawn| {
-        let of_memory = |fault: &Drawn| matches!(fault.kind, FaultKind::CgroupMemory | FaultKind::Oom);
-        let of_shm = |fault: &Drawn| fault.kind.is_of_shm();
-        let of_disk = |fault: &Drawn| fault.kind.is_of_disk();
-        one.kind == other.kind && (one.role.is_some() || one.kind.is_of_calls())
-            || of_memory(one) && of_memory(other)
-            || of_shm(one) && of_shm(other)
-            || of_disk(one) && of_disk(other)
-    };
+    // All limits that are drawn are of open files.
+    let thing = |fault: &Drawn| Thing::of_kind(fault.kind, Resource::Descriptors);
+    let sets_the_same = |one: &Drawn, other: &Drawn| thing(one).is_some() && thing(one) == thing(other);
     for number in 0..drawn.len() {
         let (before, rest) = drawn.split_at_mut(number + 1);
         let one = &mut before[number];
@@ -377,8 +372,12 @@ mod tests {
             ..BUDGET
         };
         let groups = [FaultKind::CgroupMemory, FaultKind::CgroupCpu, FaultKind::CgroupPids, FaultKind::Oom];
+        let regions = [FaultKind::SegmentUnlink, FaultKind::SegmentTruncate];
+        let on_shm: Vec<FaultKind> = FaultKind::ALL.into_iter().filter(|kind| kind.is_of_shm()).collect();
         for seed in 0..100 {
-            for kinds in [&KINDS[..], &[FaultKind::Limit], &groups] {
+            for kinds in
+                [&KINDS[..], &[FaultKind::Limit], &groups, &regions, &on_shm, &[FaultKind::ShmErrors]]
+            {
                 let faults = draw(&base, seed, &dense, kinds).unwrap();
                 assert_eq!(plan(&with_faults(&self::base(), &faults)).calendar().firings().len(), 12);
             }

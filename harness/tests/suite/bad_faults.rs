@@ -1,7 +1,7 @@
 //! Mistakes in `[[fault]]` that concern its whole calendar.
 
 use crate::bad_input::{GOOD, said};
-use harness::scenario::Selection;
+use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 
 fn with(keys: &str, duration: &str, more: &str) -> String {
     let fault = format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n{more}[sampling]");
@@ -254,4 +254,27 @@ fn errors_of_calls_say_how_the_calls_fail_and_which_of_them() {
     for which in ["rate = \"1%\"", "rate = \"100%\"", "nth = 1", "nth = 1000"] {
         assert_eq!(with(&format!("{errors}\n{which}"), "5m", ""), "no mistake\n", "{which}");
     }
+}
+
+#[test]
+fn faults_that_meet_in_a_rehearsal_alone_are_named_before_it() {
+    let pause = |name: &str, at: &str| {
+        format!(
+            "\n[[fault]]\nname = \"{name}\"\nkind = \"pause\"\nrole = \"worker\"\nat = \"{at}\"\nfor = \"500ms\"\n"
+        )
+    };
+    let text = GOOD.replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1)
+        + &pause("one", "1s")
+        + &pause("two", "2s");
+    let notes = |factor: Option<&str>| {
+        let scenario = Scenario::parse(&Source::new("probe.toml", text.clone()), &Selection::default());
+        let rehearsal = factor.map(|factor| factor.parse().unwrap());
+        let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal };
+        Plan::new(scenario.unwrap_or_else(|found| panic!("{found}")), &options).notes().join("\n")
+    };
+    assert!(!notes(None).contains("both under way"), "{}", notes(None));
+    assert!(!notes(Some("2x")).contains("both under way"), "{}", notes(Some("2x")));
+    // A second is 50 ms then, and no fault is shorter than 100 ms.
+    let close = notes(Some("20x"));
+    assert!(close.contains("in this rehearsal the faults `one` and `two` are both under way"), "{close}");
 }

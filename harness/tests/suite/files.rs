@@ -196,3 +196,21 @@ fn a_mistake_in_the_base_points_into_the_base() {
     let unnamed = plans(&extending("extends = \"base.toml\"\n"), &[]).unwrap_err();
     assert!(unnamed.contains("has a name of its own"), "{unnamed}");
 }
+
+#[test]
+fn another_file_stands_in_extends_however_it_is_written() {
+    use harness::scenario::Source;
+    for text in [
+        "extends = \"a.toml\"\nname = \"a.toml\"\n",
+        "extends = 'a.toml'\nname = \"a.toml\"\n",
+        "name = \"a.toml\"\n\"extends\"   =   \"\"\"a.toml\"\"\" # \"a.toml\"\n",
+        "# extends = \"a.toml\"\n'extends' = \"\\u0061.toml\"\nname = \"a.toml\"\n",
+    ] {
+        assert_eq!(Source::extends(text).as_deref(), Some("a.toml"), "{text}");
+        let other = Source::extending(text, "/b \"c\"/d.toml");
+        assert_eq!(Source::extends(&other).as_deref(), Some("/b \"c\"/d.toml"), "{other}");
+        let name = |text: &str| text.parse::<toml::Table>().unwrap()["name"].clone();
+        assert_eq!(name(&other), name(text));
+    }
+    assert_eq!(Source::extending("name = \"a\"\n", "b.toml"), "name = \"a\"\n");
+}

@@ -16,6 +16,7 @@ use crate::system::own_program;
 use coordinator::cli::limits::TooLow;
 use host::Possible;
 use reports::runlog::event::FaultKind;
+use reports::units;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -86,8 +87,7 @@ fn free_standing(source: Source) -> Source {
     let Some(extended) = Source::extends(&source.text) else { return source };
     let beside = Path::new(&source.name).parent().unwrap_or(Path::new("")).join(&extended);
     let Ok(absolute) = beside.canonicalize() else { return source };
-    let absolute = absolute.display().to_string();
-    let text = source.text.replacen(&format!("\"{extended}\""), &format!("{absolute:?}"), 1);
+    let text = Source::extending(&source.text, &absolute.display().to_string());
     Source { text, ..source }
 }
 
@@ -175,9 +175,9 @@ impl Swarm<'_> {
         if let Some(run) = self.runs.last().filter(|_| !self.args.quiet) {
             let directory = run.directory.as_deref().unwrap_or(Path::new("-"));
             output::report(&format!(
-                "seed {}, {} faults: {} ({})",
+                "seed {}, {}: {} ({})",
                 run.seed,
-                run.faults.len(),
+                units::things(run.faults.len() as u64, "fault"),
                 run.headline,
                 directory.display()
             ));
@@ -248,7 +248,11 @@ impl Swarm<'_> {
             }
             if !self.args.quiet {
                 let Tally { tried, failed } = tally;
-                output::report(&format!("{} faults: failed {failed} of {tried} times", faults.len()));
+                let faults = units::things(faults.len() as u64, "fault");
+                output::report(&format!(
+                    "{faults}: failed {failed} of {}",
+                    units::things(tried.into(), "time")
+                ));
             }
             Some(tally)
         });

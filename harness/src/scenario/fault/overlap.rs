@@ -5,7 +5,7 @@
 //! would leave the other's value, or find its own gone. Targets are drawn from a seed that is not known here: what may hit the
 //! same process is refused. Of two faults on a directory, a probe would see both. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
 
-use super::action::{Action, GroupLimit, Resource, SegmentFault};
+use super::action::{Action, Resource};
 use super::calendar::times;
 use super::keys::DELAY_SHOWN;
 use super::{At, Fault};
@@ -13,11 +13,12 @@ use crate::scenario::cursor::Sited;
 use crate::scenario::mistake::Mistake;
 use crate::scenario::unit::duration_text;
 use coordinator::config::FleetShape;
+use reports::runlog::event::FaultKind;
 use std::time::Duration;
 
 /// What a fault sets for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Thing {
+pub(in crate::scenario) enum Thing {
     /// Whether a process runs.
     Running,
     Limit(Resource),
@@ -37,21 +38,26 @@ enum Thing {
 impl Thing {
     fn of(action: Action) -> Option<Self> {
         match action {
-            Action::Pause => Some(Self::Running),
             Action::Limit { resource, .. } => Some(Self::Limit(resource)),
-            Action::Cpus { .. } => Some(Self::Processors),
-            Action::Group(GroupLimit::Memory(_)) | Action::Oom => Some(Self::Group("memory")),
-            Action::Group(GroupLimit::Cpu(_)) => Some(Self::Group("cpu")),
-            Action::Group(GroupLimit::Pids(_)) => Some(Self::Group("pids")),
-            Action::Segment(SegmentFault::Unlink | SegmentFault::Truncate) => Some(Self::Region),
-            Action::Shm(_) => Some(Self::Shm),
-            Action::ShmErrors { .. } => Some(Self::Calls),
-            Action::Disk(_) => Some(Self::Disk),
-            Action::Kill
-            | Action::Stop
-            | Action::CpuHogs { .. }
-            | Action::Memory { .. }
-            | Action::Segment(SegmentFault::Scribble { .. }) => None,
+            other => Self::of_kind(other.kind(), Resource::Descriptors),
+        }
+    }
+
+    /// What a fault of this kind sets; `limited` is what a limit is of.
+    pub(in crate::scenario) fn of_kind(kind: FaultKind, limited: Resource) -> Option<Self> {
+        use FaultKind as Kind;
+        match kind {
+            Kind::Pause => Some(Self::Running),
+            Kind::Limit => Some(Self::Limit(limited)),
+            Kind::Cpus => Some(Self::Processors),
+            Kind::CgroupMemory | Kind::Oom => Some(Self::Group("memory")),
+            Kind::CgroupCpu => Some(Self::Group("cpu")),
+            Kind::CgroupPids => Some(Self::Group("pids")),
+            Kind::SegmentUnlink | Kind::SegmentTruncate => Some(Self::Region),
+            Kind::ShmLimit | Kind::ShmFill | Kind::ShmInodes | Kind::ShmReadOnly => Some(Self::Shm),
+            Kind::ShmErrors => Some(Self::Calls),
+            Kind::DiskSlow | Kind::DiskFail | Kind::DiskFull => Some(Self::Disk),
+            Kind::Kill | Kind::Stop | Kind::CpuHogs | Kind::Memory | Kind::SegmentScribble => None,
         }
     }
 
@@ -150,20 +156,23 @@ impl Times {
     }
 }
 
-/// Rejects each fault that is under way together with one before it in the file, and sets the same.
-pub(super) fn check(
-    faults: &[(&Sited<At>, &Fault)],
-    load: Duration,
-    shape: &FleetShape,
-    found: &mut Vec<Mistake>,
-) {
-    let of = |(at, fault): &(_, &Fault)| {
-        Thing::of(fault.action)
-            .map(|thing| (*at, (*fault).clone(), thing, Times::of(fault, thing, load, shape)))
+/// A fault that is under way together with one before it in the file, and sets the same.
+struct Clash {
+    /// Of the later one, among all.
+    fault: usize,
+    thing: Thing,
+    message: String,
+}
+
+fn clashes(faults: &[&Fault], load: Duration, shape: &FleetShape) -> Vec<Clash> {
+    let of = |(index, fault): (usize, &&Fault)| {
+        let thing = Thing::of(fault.action)?;
+        Some((index, (*fault).clone(), thing, Times::of(fault, thing, load, shape)))
     };
-    let those: Vec<(&Sited<At>, Fault, Thing, Times)> = faults.iter().filter_map(of).collect();
-    for (index, (at, fault, thing, times)) in those.iter().enumerate() {
-        let earlier = those[..index].iter().filter(|(_, _, same, _)| same == thing);
+    let those: Vec<(usize, Fault, Thing, Times)> = faults.iter().enumerate().filter_map(of).collect();
+    let mut found = Vec::new();
+    for (nth, (index, fault, thing, times)) in those.iter().enumerate() {
+        let earlier = those[..nth].iter().filter(|(_, _, same, _)| same == thing);
         let clash =
             earlier.filter(|(_, other, ..)| thing.meets(fault, other)).find_map(|(_, other, _, theirs)| {
                 Some((other, times.first_with(theirs, fault.role != other.role)?))
@@ -176,7 +185,30 @@ pub(super) fn check(
                 duration_text(when),
                 thing.words()
             );
-            at.reject(found, message, thing.hint());
+            found.push(Clash { fault: *index, thing: *thing, message });
         }
     }
+    found
+}
+
+/// Rejects each of them.
+pub(super) fn check(
+    faults: &[(&Sited<At>, &Fault)],
+    load: Duration,
+    shape: &FleetShape,
+    found: &mut Vec<Mistake>,
+) {
+    let all: Vec<&Fault> = faults.iter().map(|(_, fault)| *fault).collect();
+    for clash in clashes(&all, load, shape) {
+        faults[clash.fault].0.reject(found, clash.message, clash.thing.hint());
+    }
+}
+
+/// A sentence for each of them that a rehearsal makes of faults that do not meet in the scenario itself.
+pub(in crate::scenario) fn rehearsed(faults: &[Fault], load: Duration, shape: &FleetShape) -> Vec<String> {
+    let all: Vec<&Fault> = faults.iter().collect();
+    let note = |clash: Clash| {
+        format!("in this rehearsal {}: what they show is not sure; lower --rehearse", clash.message)
+    };
+    clashes(&all, load, shape).into_iter().map(note).collect()
 }

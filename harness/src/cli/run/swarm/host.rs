@@ -27,13 +27,14 @@ pub(super) fn look(
 ) -> Result<(Option<Namespace>, Possible), ExitCode> {
     let asked = args.kinds();
     let mounts = |kind: FaultKind| kind.is_of_shm() || kind.is_of_disk();
-    let is_needed = base.private_shm().is_some() || base.covers_disks();
+    let has_shm = base.private_shm().is_some();
+    let is_needed = has_shm || base.covers_disks();
     let entered = (is_needed || asked.iter().copied().any(mounts)).then(Namespace::enter);
     let (namespace, refused) = match entered {
         None => (None, None),
         Some(Ok(namespace)) => (Some(namespace), None),
         Some(Err(error)) if is_needed => {
-            output::unfit(&PreflightError::no_private_shm(error.to_string()));
+            output::unfit(&PreflightError::no_namespace(has_shm, error.to_string()));
             return Err(ExitCode::HostUnfit);
         }
         Some(Err(error)) => (None, Some(error.to_string())),

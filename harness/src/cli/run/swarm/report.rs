@@ -4,6 +4,7 @@ use super::{Run, Shrunk, Swarm};
 use crate::cli::output;
 use crate::exit::ExitCode;
 use crate::scenario::swarm::{Drawn, Step};
+use reports::units;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -107,8 +108,12 @@ fn as_text(swarm: &Swarm<'_>, first: usize, shrunk: Option<&Shrunk>, exit: ExitC
         let (left, steps) = (shrunk.left.len(), shrunk.steps.len());
         let _ = writeln!(
             text,
-            "\nseed {} fails with {left} of its {} faults (failed {} of {} times; {steps} lists tried)",
-            shrunk.seed, shrunk.before, shrunk.tally.failed, shrunk.tally.tried
+            "\nseed {} fails with {left} of its {} (failed {} of {}; {} tried)",
+            shrunk.seed,
+            units::things(shrunk.before as u64, "fault"),
+            shrunk.tally.failed,
+            units::things(shrunk.tally.tried.into(), "time"),
+            units::things(steps as u64, "list")
         );
         if shrunk.left.is_empty() {
             text.push_str("  the scenario fails without any of them\n");
