@@ -33,8 +33,8 @@ mod workloads;
 use std::collections::BTreeMap;
 
 use crate::runlog::event::{
-    AgentExit, AgentInfo, AgentReplaced, Agents, Alert, CommandDone, End, Event, FormatVersion, Header,
-    Incident, Ledger, Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
+    AgentExit, AgentInfo, AgentReplaced, Agents, Alert, CommandDone, End, Event, Header, Incident, Ledger,
+    Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
 };
 use crate::stretch::Stretch;
 
@@ -43,8 +43,8 @@ use contention::Contention;
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
 pub use each::{Each, EachSpec, Process};
-pub(crate) use faults::joined;
 pub use faults::{FaultFacts, Firing, STEADY_NS};
+pub(crate) use faults::{dependents, joined};
 pub use figure::Figure;
 pub use fleet_time::FleetTime;
 pub use listed::Listed;
@@ -408,7 +408,7 @@ impl Facts {
 
     /// Whether the log was written in a version that has what came with `minor` of format 2.
     pub fn has(&self, minor: u16) -> bool {
-        self.header.format >= FormatVersion { major: 2, minor }
+        self.header.format.has(minor)
     }
 
     /// Scenario time over real time: 1, or the factor of a rehearsal.

@@ -431,7 +431,7 @@ pub(crate) fn joined(windows: &[(u64, u64)], apart_ns: u64) -> Vec<(u64, u64)> {
 }
 
 /// What the names of everything begin with that ends with this place.
-fn dependents(name: &str) -> Option<String> {
+pub(crate) fn dependents(name: &str) -> Option<String> {
     name.strip_prefix("coord/").map(|number| format!("worker/{number}."))
 }
 

@@ -10,12 +10,8 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
-use crate::verdict::{CriterionResult, Judgement, Verdict};
+use crate::verdict::{Check, CriterionResult, Judgement, Verdict};
 use notation::visible;
-
-/// The check that takes the time of the run, for pipelines that add up their cases: a run is one thing, and no criterion
-/// has a time of its own.
-const TIMED: &str = "run complete";
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     let mut suite = TestSuite::new(judgement.scenario.as_str());
@@ -57,7 +53,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             message.extend(["; ", note.as_str()]);
         }
         let mut tested = case("evidence", &judgement.scenario, &e.name, e.verdict, &message);
-        if e.name == TIMED {
+        // For pipelines that add up their cases: a run is one thing, and no criterion has a time of its own.
+        if e.name == Check::RunComplete.name() {
             tested.set_time(took);
         }
         suite.add_test_case(tested);

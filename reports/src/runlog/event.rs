@@ -45,6 +45,13 @@ pub struct FormatVersion {
     pub minor: u16,
 }
 
+impl FormatVersion {
+    /// Whether a log of it has what came with `minor` of format 2.
+    pub fn has(self, minor: u16) -> bool {
+        self >= Self { major: 2, minor }
+    }
+}
+
 /// One line of the log; how it is written is for [`super::codec`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

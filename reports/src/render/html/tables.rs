@@ -1,7 +1,7 @@
 //! The tables and lists of a report that need more than a row of the facts: the ledger, and who died with whom.
 
 use super::n;
-use crate::facts::Facts;
+use crate::facts::{Facts, dependents};
 use crate::runlog::event::{AgentExit, LedgerRow};
 use crate::units;
 
@@ -85,11 +85,8 @@ pub(super) fn every_death(facts: &Facts) -> Vec<String> {
 fn consequences<'a>(first: &AgentExit, rest: &[&'a AgentExit]) -> Vec<&'a AgentExit> {
     let near = |other: &&&AgentExit| other.seen_ns.abs_diff(first.seen_ns) <= WITH_IT_NS;
     let others = rest.iter().filter(|other| !std::ptr::eq(**other, first)).filter(near);
-    match first.name.strip_prefix("coord/") {
-        Some(coordinator) => {
-            let prefix = format!("worker/{coordinator}.");
-            others.filter(|other| other.name.starts_with(&prefix)).copied().collect()
-        }
+    match dependents(&first.name) {
+        Some(prefix) => others.filter(|other| other.name.starts_with(&prefix)).copied().collect(),
         None => others
             .filter(|other| other.how == first.how && role(&other.name) == role(&first.name))
             .copied()

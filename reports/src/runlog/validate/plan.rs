@@ -84,7 +84,7 @@ fn variant(header: &Header) -> Result<(), String> {
 fn sources(header: &Header) -> Result<(), String> {
     let Header { format, scenario, sources, .. } = header;
     if sources.is_empty() {
-        return if format.major == 2 && format.minor >= SOURCES_SINCE {
+        return if format.has(SOURCES_SINCE) {
             Err("the text of the scenario is missing".into())
         } else {
             Ok(())
