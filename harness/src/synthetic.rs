@@ -268,7 +268,7 @@ pub fn exit(agent: &AgentInfo, seen_ns: u64, expected: bool) -> AgentExit {
         incarnation: agent.incarnation,
         name: agent.name.clone(),
         pid: agent.pid,
-        how: if expected { "exited with status 0" } else { "killed by SIGKILL" }.to_owned(),
+        how: if expected { "stopped on request" } else { "killed by SIGKILL" }.to_owned(),
         expected,
         seen_ns,
     }

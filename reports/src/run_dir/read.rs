@@ -8,7 +8,7 @@ use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
 use super::{Another, HeaderCheck, JudgeError};
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
-use crate::runlog::event::{Event, Record};
+use crate::runlog::event::{Event, PlanFacts, Record};
 use crate::runlog::validate::Validator;
 use crate::verdict::{Case, LogState};
 
@@ -102,6 +102,19 @@ pub(super) fn refuse(path: PathBuf, source: LogError) -> JudgeError {
     }
 }
 
+/// Linux numbers no more processes than this.
+const PROCESSES_MAX: u64 = 1 << 22;
+
+/// Whether any host could have had the fleet.
+fn plausible(plan: &PlanFacts) -> Result<(), String> {
+    let coordinators = u64::from(plan.coordinators);
+    let processes = 1 + coordinators + coordinators * u64::from(plan.workers_per_coordinator);
+    if processes <= PROCESSES_MAX {
+        return Ok(());
+    }
+    Err(format!("it plans {processes} processes, and a host has no more than {PROCESSES_MAX}"))
+}
+
 /// What the segments read so far amount to.
 #[derive(Default)]
 pub(super) struct Pass {
@@ -152,6 +165,10 @@ impl Pass {
     }
 
     fn record(&mut self, record: &Record, each: &mut impl FnMut(&Facts, &Record)) -> Result<(), LogError> {
+        if let Event::Header(header) = &record.event {
+            // What is kept of a fleet grows with what is planned.
+            plausible(&header.plan).map_err(|what| LogError::BadHeader { what })?;
+        }
         if let Err(contradiction) = self.validator.step(record) {
             self.log.contradiction.get_or_insert_with(|| contradiction.to_string());
         }

@@ -12,14 +12,15 @@ mod histogram;
 mod ledger;
 mod load;
 mod plan;
+mod ranks;
 mod sweeps;
 mod workloads;
 
 use std::sync::Arc;
 
 use super::event::{
-    AgentExit, AgentId, Agents, Alert, End, EndReason, Event, FormatVersion, Header, Ledger, Phase,
-    PlanFacts, Record, Resumes, Round, Sample, Severity, WorkloadLatency,
+    AgentExit, AgentId, Agents, Alert, End, EndReason, Event, Header, Ledger, Phase, PlanFacts, Record,
+    Resumes, Round, Sample, Severity, WorkloadLatency,
 };
 use agents::Census;
 use bounds::Bounds;
@@ -181,10 +182,7 @@ impl Validator {
             return Err("an alert that says nothing".into());
         }
         // Before 2.4 an alert's severity was for its readers alone.
-        let is_graded = self.header.as_ref().is_some_and(|header| {
-            let FormatVersion { major, minor } = header.format;
-            major == 2 && minor >= ALERTS_GRADED_SINCE
-        });
+        let is_graded = self.header.as_ref().is_some_and(|header| header.format.has(ALERTS_GRADED_SINCE));
         self.alerted = true;
         self.doubted |= !is_graded || alert.severity > Severity::Info;
         Ok(())

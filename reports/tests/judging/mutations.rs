@@ -6,12 +6,16 @@ mod harmless;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
 use reports::Verdict;
 use reports::runlog::Reader;
-use reports::runlog::event::{AgentSample, Event, Record};
+use reports::runlog::event::{AgentSample, Event, LatencyInterval, LatencyTag, Record};
 use serde_json::Value;
 
-use crate::synthetic::{log_of, rewritten};
+use crate::synthetic::{latency, log_of, rewritten};
 use forgeries::FORGERIES;
 use harmless::{HARMLESS, HARMLESS_RICH, Reviewed};
 
@@ -237,6 +241,48 @@ fn no_figure_that_another_one_bounds_passes_beyond_it() {
         records.iter_mut().for_each(forge);
         assert!(records != genuine, "{what}: nothing is forged");
         assert!(!passes(&records), "{what}");
+    }
+}
+
+/// The same count and extremes, and all that lies between them as long as the shortest.
+fn quicker(interval: &LatencyInterval) -> LatencyInterval {
+    let bytes = STANDARD.decode(&interval.histogram).unwrap();
+    let genuine: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+    let mut histogram = Histogram::<u64>::new(3).unwrap();
+    histogram.record_n(genuine.min(), genuine.len() - 1).unwrap();
+    histogram.record(interval.max_ns).unwrap();
+    let forged = latency(&histogram, interval.start_ns, interval.length_ns);
+    LatencyInterval { max_ns: interval.max_ns, histogram: forged.histogram, ..interval.clone() }
+}
+
+#[test]
+fn a_histogram_that_is_quicker_than_its_rounds_between_its_extremes_does_not_pass() {
+    for tag in [LatencyTag::Coordination, LatencyTag::Task] {
+        let mut records = records(GENUINE);
+        let mut forged = 0;
+        for record in &mut records {
+            if let Event::Latency(interval) = &mut record.event
+                && interval.tag == tag
+                && interval.count > 2
+            {
+                *interval = quicker(interval);
+                forged += 1;
+            }
+        }
+        assert!(forged > 0, "{tag:?}");
+        assert!(!passes(&records), "{tag:?}");
+    }
+}
+
+#[test]
+fn a_plan_of_more_processes_than_a_host_can_have_is_refused_before_anything_is_kept_of_it() {
+    for (coordinators, workers) in [(u32::MAX, 4), (2, u32::MAX), (u32::MAX, u32::MAX), (4_000, 4_000)] {
+        let mut records = records(GENUINE);
+        let Event::Header(header) = &mut records[0].event else { panic!("no header") };
+        (header.plan.coordinators, header.plan.workers_per_coordinator) = (coordinators, workers);
+        let log = log_of(records.into_iter().map(|r| (r.t_ns, r.event)).collect());
+        let refused = reports::judge_log(log.as_slice()).unwrap_err().to_string();
+        assert!(refused.contains("it plans"), "{refused}");
     }
 }
 

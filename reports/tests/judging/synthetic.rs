@@ -293,7 +293,7 @@ impl Run {
             incarnation: agent.incarnation,
             name: agent.name.clone(),
             pid: agent.pid,
-            how: "exited with status 0".into(),
+            how: "stopped on request".into(),
             expected: true,
             seen_ns,
         }

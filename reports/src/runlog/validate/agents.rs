@@ -198,6 +198,9 @@ impl Census {
         if exit.expected && phase < Some(Phase::Drain) && !retires {
             return Err(format!("{} ended on request in phase {phase:?}", exit.name));
         }
+        if exit.expected && !old && !ON_REQUEST.contains(&exit.how.as_str()) {
+            return Err(format!("{} ended on request, and the log says how: {}", exit.name, exit.how));
+        }
         if !exit.expected && ON_REQUEST.contains(&exit.how.as_str()) {
             return Err(format!("{} {}, and its end was not expected", exit.name, exit.how));
         }

@@ -25,8 +25,8 @@ impl Extent {
     }
 }
 
-/// A histogram holds what its interval says of it.
-pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<Extent, String> {
+/// A histogram that holds what its interval says of it, and its extent.
+pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<(Histogram<u64>, Extent), String> {
     let histogram = decode(histogram)?;
     if histogram.len() != count || histogram.max() != max_ns {
         return Err(format!(
@@ -35,11 +35,12 @@ pub(super) fn counted(histogram: &str, count: u64, max_ns: u64) -> Result<Extent
             histogram.max()
         ));
     }
-    Ok(Extent {
+    let extent = Extent {
         least: histogram.lowest_equivalent(histogram.min()),
         most_from: histogram.lowest_equivalent(histogram.max()),
         most: histogram.highest_equivalent(histogram.max()),
-    })
+    };
+    Ok((histogram, extent))
 }
 
 /// Percentiles are values that occurred: of fewer than two answers all are the longest one, and of fewer than 100 the 99th

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::histogram::{Extent, counted, occurred};
 use super::plan;
+use super::ranks::{self, Ranks};
 use super::workloads::Workloads;
 use crate::runlog::event::{
     FormatVersion, LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, StrayAnswers, TaskFailed,
@@ -13,12 +14,14 @@ use crate::runlog::event::{
 const STRAYS_SINCE: u16 = 5;
 
 /// Counts of a phase.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Counts {
     rounds: u64,
     answered: u64,
     /// Of latencies, for each tag.
     latencies: [u64; 3],
+    /// The same, as histograms: what they hold, and what the rounds say.
+    ranks: [Ranks; 3],
     /// What the start of round 0 would be if all rounds had been of this phase. Of an open loop.
     base: Option<i128>,
 }
@@ -57,7 +60,7 @@ impl Rounds {
             first: Some(first),
             next: Some(first),
             newest_number: before.newest_number,
-            names_strays: format.major == 2 && format.minor >= STRAYS_SINCE,
+            names_strays: format.has(STRAYS_SINCE),
             ..Self::default()
         }
     }
@@ -87,6 +90,8 @@ impl Rounds {
         let counts = self.of(r.phase);
         counts.rounds += 1;
         counts.answered += u64::from(r.answered);
+        counts.ranks[LatencyTag::Coordination as usize].known(r.finished_ns.saturating_sub(r.scheduled_ns));
+        counts.ranks[LatencyTag::Task as usize].round(ranks::of_round(r));
         self.failed += u64::from(r.failed);
         if plan.rounds_planned > 0 && self.load.rounds > plan.rounds_planned {
             return Err(format!("round {} is more than the {} planned", r.round, plan.rounds_planned));
@@ -167,9 +172,10 @@ impl Rounds {
         if !matches!(interval.phase, Phase::WarmUp | Phase::Load) {
             return Err(format!("latencies of phase {:?}", interval.phase));
         }
-        let extent = counted(&interval.histogram, interval.count, interval.max_ns)?;
+        let (histogram, extent) = counted(&interval.histogram, interval.count, interval.max_ns)?;
         let tag = interval.tag as usize;
         let counts = self.of(interval.phase);
+        counts.ranks[tag].histogram(&histogram);
         counts.latencies[tag] = counts.latencies[tag].saturating_add(interval.count);
         Ok(extent)
     }
@@ -208,7 +214,7 @@ impl Rounds {
                 ));
             }
         }
-        Ok(())
+        self.warm_up.agree().and_then(|()| self.load.agree())
     }
 
     /// The first round of the load was due when the warm-up was over.
@@ -224,6 +230,20 @@ impl Rounds {
             }
         }
         Ok(())
+    }
+}
+
+impl Counts {
+    /// Histograms of as many values as the rounds have say the same of them.
+    fn agree(&self) -> Result<(), String> {
+        let of = |tag: LatencyTag| &self.ranks[tag as usize];
+        let (task, from_send) = (of(LatencyTag::Task), of(LatencyTag::TaskFromSend));
+        of(LatencyTag::Coordination).agree().map_err(|what| format!("of rounds {what}"))?;
+        task.agree().map_err(|what| format!("of tasks {what}"))?;
+        if from_send.within(task) {
+            return Ok(());
+        }
+        Err("more tasks were slow from their sending than from when they were due".into())
     }
 }
 

@@ -1,10 +1,11 @@
 //! The parts that the workloads of a mix have in rounds and latencies, against the plan and the rounds.
 
 use super::histogram::{Extent, counted, occurred};
+use super::ranks::Ranks;
 use crate::runlog::event::{Phase, PlanFacts, Round, WorkloadLatency, WorkloadRound};
 
 /// Of one workload, in one phase.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 struct Counts {
     answered: u64,
     /// Latencies.
@@ -14,6 +15,7 @@ struct Counts {
     task_most: Option<u64>,
     /// and those of the histograms.
     extent: Option<Extent>,
+    ranks: Ranks,
 }
 
 /// Grows with the number of workloads.
@@ -113,6 +115,8 @@ impl Workloads {
             counts.answered += u64::from(part.answered);
             counts.p50_least = [counts.p50_least, part.task_p50_ns].into_iter().flatten().min();
             counts.task_most = counts.task_most.max(part.task_max_ns);
+            let times = [part.task_p50_ns, part.task_p99_ns, part.task_max_ns];
+            counts.ranks.round((part.answered, times));
         }
         together(r)
     }
@@ -124,8 +128,9 @@ impl Workloads {
         let Some(at) = plan.workloads.iter().position(|w| w.name == interval.workload) else {
             return Err(format!("latencies of workload {}, which is not planned", interval.workload));
         };
-        let extent = counted(&interval.histogram, interval.count, interval.max_ns)?;
+        let (histogram, extent) = counted(&interval.histogram, interval.count, interval.max_ns)?;
         let counts = &mut self.of(interval.phase, plan)[at];
+        counts.ranks.histogram(&histogram);
         counts.timed = counts.timed.saturating_add(interval.count);
         counts.extent = Some(counts.extent.map_or(extent, |all| all.with(extent)));
         Ok(())
@@ -150,6 +155,7 @@ impl Workloads {
                         "tasks of workload {name} took another time in the {phase} than its histograms have"
                     ));
                 }
+                counts.ranks.agree().map_err(|what| format!("of workload {name} in the {phase} {what}"))?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ pub(super) type Reviewed = (&'static str, &'static str, &'static str);
 
 /// What only a log with commands, faults, workloads and deaths has, beside [`HARMLESS`].
 pub(super) const HARMLESS_RICH: &[Reviewed] = &[
+    ("agent-exit.how", "longer", "of a process that was killed: in words, for people"),
     ("agent-replaced.seen_ns", "less", "a measured time, within its bounds"),
     ("agent-replaced.seen_ns", "more", "a measured time, within its bounds"),
     ("agent-replaced.start_ticks", "less", "the kernel's own, and only this record has it"),
@@ -70,7 +71,6 @@ pub(super) const HARMLESS: &[Reviewed] = &[
     ("agents.agents.pid", "*", "of the harness, which no record follows"),
     ("agents.agents.start_ticks", "*", "the kernel's own, and only this record has it"),
     ("agents.launch_ns", "*", "a measured time, within its bounds"),
-    ("agent-exit.how", "longer", "in words, for people"),
     ("agent-exit.seen_ns", "*", "a measured time, within its bounds"),
     ("ledger.coordinators.coordinator.late", "*", "a coordinator's late answers are shown and not judged"),
     ("ledger.batches.*", "less", "how messages went together only the log knows"),
