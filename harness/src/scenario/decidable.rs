@@ -7,7 +7,7 @@ use super::sampling::Sampling;
 use super::unit::{duration_text, nanos};
 use super::workload::{Mix, Workload};
 use coordinator::config::Policy;
-use reports::criterion::{Aggregation, Criterion, CriterionPair, Kind, MetricId};
+use reports::criterion::{Aggregation, Criterion, CriterionPair, Kind, MetricId, Side};
 use reports::facts::STEADY_NS;
 use reports::runlog::event::CriterionSpec;
 use reports::stats::{self, TREND_POINTS_MIN};
@@ -61,6 +61,7 @@ impl Run<'_> {
     /// Ends a sentence that begins with the criterion. `weakest` is what a run must meet at least to be decided.
     fn why_open(&self, criterion: &Criterion, weakest: &Criterion) -> Option<String> {
         self.no_window(criterion)
+            .or_else(|| self.no_part(criterion))
             .or_else(|| self.few_values(criterion))
             .or_else(|| self.few_tasks(weakest))
             .or_else(|| self.no_trend(criterion))
@@ -77,6 +78,33 @@ impl Run<'_> {
             duration_text(Duration::from_nanos(every_ns)),
             duration_text(self.duration),
         ))
+    }
+
+    /// The part of the load that it is about has no length.
+    fn no_part(&self, criterion: &Criterion) -> Option<String> {
+        let stretch = criterion.stretch()?;
+        let mut windows =
+            self.firings(criterion).map(|firing| (firing.at, firing.ends().min(self.rehearsed)));
+        let first = windows.next()?;
+        let (mut covered_to, mut free) = (first.1, first.0);
+        for (from, to) in windows {
+            free += from.saturating_sub(covered_to);
+            covered_to = covered_to.max(to);
+        }
+        let after = self.rehearsed.saturating_sub(covered_to);
+        let left = match stretch.side {
+            Side::Before => first.0,
+            Side::After => after,
+            Side::Outside => free + after,
+            // What follows a fault until all is well is part of it.
+            Side::During => return None,
+        };
+        left.is_zero().then(|| {
+            format!(
+                "asks for the part of the load `{stretch}`, which is empty: it will be INCONCLUSIVE; \
+                 move the fault away from that end of the load, or shorten it"
+            )
+        })
     }
 
     /// A percentile of fewer values may lie above all of them, even if none is over the limit.

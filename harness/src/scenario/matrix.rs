@@ -12,6 +12,8 @@ use notation::suggest;
 pub(super) const MATRIX: &str = "matrix";
 /// More scenarios of one file are a mistake in it.
 const CELLS_MAX: usize = 100;
+/// The only axis that is a key above all tables.
+pub(super) const ABOVE: &str = "seed";
 
 /// The declared tables, where axes without one look for theirs.
 type Tables = &'static [&'static Declared];
@@ -223,14 +225,17 @@ fn axis(
     Some(Axis { name, path, values: values.to_vec() })
 }
 
+/// A key alone can be one of this table.
+pub(super) fn is_single(table: &Declared) -> bool {
+    !table.repeated || table.required && table.may_stand_alone()
+}
+
 /// `workers` is `fleet.workers`: the table is left out where one alone has such a key.
 fn whole_path(key: &str, tables: Tables, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<String>> {
-    const ABOVE: &str = "seed";
     if key == ABOVE {
         return Some(vec![key.to_owned()]);
     }
-    let single =
-        || tables.iter().filter(|table| !table.repeated || table.required && table.may_stand_alone());
+    let single = || tables.iter().filter(|table| is_single(table));
     let having: Vec<&str> =
         single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
     match having[..] {

@@ -15,6 +15,8 @@ use std::time::Duration;
 const TASKS_PER_SECOND_MAX: f64 = 1e8;
 /// What is added to all times, for launch, drain, and a host that is suspended for a while.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// What is added to the time-out of a task: until it is sent, and until the harness gives it up.
+const ROUND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of a checked scenario, before its seed is known.
 pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -> Planned {
@@ -49,6 +51,7 @@ pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -
         tasks_per_second_at_once: at_once,
         messages_per_task: f64::from(system.messages_per_task()),
         longest_s,
+        round_longest_s: round_longest_s(load, stages).unwrap_or(longest_s),
         load_s,
         task_least_s,
         has_commands: mix.parts().iter().any(|part| runs_commands(&part.workload)),
@@ -101,4 +104,18 @@ fn longest_s(load: &Load, rounds: Option<f64>) -> f64 {
     let waiting = rounds.unwrap_or(0.0) / f64::from(load.rounds_in_flight_max().max(1)) + 1.0;
     let all = load.warm_up() + load.duration() + PATIENCE;
     waiting.mul_add(timeout, all.as_secs_f64())
+}
+
+/// Until the last task of a round has been given up. Nothing where rounds may wait for those before them.
+fn round_longest_s(load: &Load, stages: &[Stage]) -> Option<f64> {
+    let all = load.task_timeout() + ROUND_PATIENCE;
+    let paces = stage::paces(stages).into_iter().map(|(_, every)| every).chain(load.every());
+    let is_free = match paces.min() {
+        // A closed loop schedules a round when the one before it is over.
+        None => true,
+        Some(every) => {
+            load.arrivals() == Arrivals::Constant && every.saturating_mul(load.rounds_in_flight_max()) >= all
+        }
+    };
+    is_free.then(|| all.as_secs_f64())
 }

@@ -24,6 +24,7 @@ pub(super) fn rules() -> Vec<Json> {
         rule(&is("fleet", &partial), &json!({ "properties": { "stage": { "maxItems": 0 } } })),
         rule(&is("load", &closed), &each_stage(&["every"])),
         rule(&names_no_workload(), &never_asks(r"\{\s*workload")),
+        rule(&is("fleet", &not_adopted()), &never_ends_the_supervisor()),
         several_workloads_have_names(),
         one_criterion_is_judged(),
     ]
@@ -66,6 +67,19 @@ fn several_workloads_have_names() -> Json {
         &json!({ "properties": { "workload": several }, "required": ["workload"] }),
         &json!({ "properties": { "workload": named } }),
     )
+}
+
+/// The fleet ends with its supervisor.
+fn not_adopted() -> Json {
+    json!({ "properties": { "on_supervisor_death": { "not": { "const": "adopt" } } } })
+}
+
+fn never_ends_the_supervisor() -> Json {
+    let ends = json!({
+        "properties": { "kind": { "enum": ["kill", "oom"] }, "role": { "const": "supervisor" } },
+        "required": ["kind", "role"],
+    });
+    json!({ "properties": { "fault": { "items": { "not": ends } } } })
 }
 
 /// A run of which every criterion is informational could not fail.

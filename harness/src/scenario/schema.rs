@@ -3,11 +3,11 @@
 //! Assembled from the declared tables: each key's form, and the rules of its table for keys together. What a schema
 //! cannot say (two criteria of one name, a product of two numbers) only the checks say.
 
-use super::matrix::MATRIX;
+use super::matrix::{self, MATRIX};
 use super::overlay::UNSET;
 use super::relation;
 use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
-use super::table::{Presence, Table};
+use super::table::{AnyKey, Presence, Table};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -57,6 +57,7 @@ fn schema() -> Json {
         "description": "Keys and their values: one scenario for each combination. {KEY} in a string is the value.",
         "minProperties": 1,
         "propertyNames": { "enum": axes() },
+        "properties": typed_axes(&mut definitions),
         "additionalProperties": { "$ref": "#/definitions/Axis" },
     });
     definitions.insert("Axis".to_owned(), axis());
@@ -191,10 +192,53 @@ pub(super) fn of_tables(root: &Table, tables: &[&Table]) -> Json {
     schema
 }
 
-/// What a matrix may have: keys, and the tables that they are of.
+/// What a matrix may have: keys that one table alone has, and tables.
 fn axes() -> BTreeSet<&'static str> {
-    let of = |table: &&'static Table| table.key_names().into_iter().chain([table.name]);
-    TABLES.iter().flat_map(of).chain(["seed"]).collect()
+    let bare = singles().into_iter().flat_map(Table::key_names).filter(|key| is_bare(key));
+    bare.chain(TABLES.iter().map(|table| table.name)).chain([matrix::ABOVE]).collect()
+}
+
+/// Tables whose keys a matrix can name alone.
+fn singles() -> Vec<&'static Table> {
+    TABLES.iter().copied().filter(|table| matrix::is_single(table)).collect()
+}
+
+fn is_bare(key: &str) -> bool {
+    singles().iter().filter(|table| table.key_names().contains(&key)).count() == 1
+}
+
+/// Axes whose values are those of a key: by the names of the keys that one table alone has, and below those of tables.
+fn typed_axes(definitions: &mut Map<String, Json>) -> Map<String, Json> {
+    let mut axes = Map::new();
+    for key in ROOT.keys.iter().filter(|key| key.name() == matrix::ABOVE) {
+        axes.insert(key.name().to_owned(), axis_of(*key, definitions));
+    }
+    for table in singles() {
+        let mut below = Map::new();
+        for key in table.keys {
+            let axis = axis_of(*key, definitions);
+            if is_bare(key.name()) {
+                axes.insert(key.name().to_owned(), axis.clone());
+            }
+            below.insert(key.name().to_owned(), axis);
+        }
+        // One that may be repeated has entries by their names, too.
+        if !table.repeated {
+            let whole = json!({ "type": "object", "minProperties": 1, "additionalProperties": false, "properties": below });
+            axes.insert(table.name.to_owned(), whole);
+        }
+    }
+    axes
+}
+
+/// The values of an axis that is a key.
+fn axis_of(key: &dyn AnyKey, definitions: &mut Map<String, Json>) -> Json {
+    let mut items = key.schema(definitions);
+    // It stands beside the key.
+    if let Some(items) = items.as_object_mut() {
+        items.remove("description");
+    }
+    json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": items })
 }
 
 /// The values of an axis, or dotted keys with axes below them.

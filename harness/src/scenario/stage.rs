@@ -9,6 +9,7 @@ use super::table::{Key, Presence, Table};
 use super::unit::{duration_text, nanos};
 use coordinator::config::{COORDINATORS_MAX, WORKERS_PER_COORDINATOR_MAX};
 use reports::runlog::event::{LoadModel, StageFacts};
+use reports::units;
 use serde_json::json;
 use std::time::Duration;
 
@@ -28,7 +29,13 @@ pub(super) static TABLE: Table = Table {
     repeated: true,
     keys: &[&NAME, &AT, &WORKERS, &OVER, &EVERY, &AGAIN],
     anew: None,
-    rules: Some(|| vec![json!({ "dependencies": { OVER.name: [WORKERS.name] } })]),
+    rules: Some(|| {
+        vec![
+            json!({ "dependencies": { OVER.name: [WORKERS.name] } }),
+            // One that comes again may find what it wants there, but not want nothing.
+            json!({ "anyOf": [{ "required": [WORKERS.name] }, { "required": [EVERY.name] }] }),
+        ]
+    }),
 };
 
 static NAME: Key<Name> = Key {
@@ -222,15 +229,23 @@ pub(super) fn check(
         let next =
             raw.get(index + 1).and_then(|next| next.at.as_ref()).map_or(load.duration(), |next| next.value);
         stage.check_over(next.saturating_sub(at.value), found);
-        let before = stages.last();
+        let before = stages.last().map_or((workers, load.every()), |before| (before.workers, before.every));
+        let mistakes = found.len();
+        let now = (
+            stage.workers_under_each(coordinators, found).unwrap_or(before.0),
+            stage.pace(load.model(), found).or(before.1),
+        );
+        // One that comes again may find what it wants there, but not want nothing.
+        let is_idle = stage.again.is_none() || stage.workers.is_none() && stage.every.is_none();
+        if now == before && is_idle && found.len() == mistakes {
+            stage.reject_idle(name, (coordinators, before), found);
+        }
         stages.push(Stage {
             name: name.value.clone(),
             at: at.value,
-            workers: stage
-                .workers_under_each(coordinators, found)
-                .unwrap_or(before.map_or(workers, |before| before.workers)),
+            workers: now.0,
             over: stage.over.as_ref().map_or(Duration::ZERO, |over| over.value),
-            every: stage.pace(load.model(), found).or(before.map_or(load.every(), |before| before.every)),
+            every: now.1,
         });
     }
     stages
@@ -294,6 +309,23 @@ impl RawStage {
             return None;
         }
         Some(each)
+    }
+
+    /// It has what there is already: `before` is the workers under each coordinator, and the pace.
+    fn reject_idle(
+        &self,
+        name: &Sited<String>,
+        (coordinators, before): (u32, (u32, Option<Duration>)),
+        found: &mut Vec<Mistake>,
+    ) {
+        let all = units::things((coordinators * before.0).into(), "worker");
+        let pace = before.1.map(|every| format!(", and rounds start every {}", duration_text(every)));
+        let message = format!(
+            "the stage `{}` changes nothing: the fleet has {all} then{}",
+            name.value,
+            pace.unwrap_or_default()
+        );
+        name.reject(found, message, "give it other `workers` or another `every`, or leave the stage out");
     }
 
     /// `room` is how long the stage lasts.

@@ -1,7 +1,7 @@
 //! Criteria that are right by themselves, and do not fit the scenario that they stand in.
 
 use crate::bad_input::{GOOD, said};
-use harness::scenario::Selection;
+use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 
 #[test]
 fn a_part_of_the_load_lies_beside_a_fault_of_the_scenario() {
@@ -62,6 +62,7 @@ fn what_the_plan_alone_decides_is_no_bar() {
         "memory.anon.commands slope < 1MiB/h",
         "threads.commands max < 10",
         "sampler.cost max <= 100%",
+        "incidents <= 100000000",
     ] {
         assert!(asking(pass).contains("holds of every run: "), "{pass}: {}", asking(pass));
     }
@@ -78,6 +79,12 @@ fn what_the_plan_alone_rules_out_is_no_question() {
         "threads.workers max < 8",
         "threads max < 1 each",
         "shm.used max <= 0B",
+        "shm.used max < 1B",
+        "memory.rss max < 1B",
+        "memory.rss max < 44KiB",
+        "memory.pss.workers max <= 31KiB",
+        "memory.vsz max < 1B each",
+        "harness.rss max < 1B",
         "throughput.tasks >= 170/s",
         "throughput.messages > 660/s",
         "throughput.tasks >= 250/s every 2s",
@@ -102,6 +109,9 @@ fn what_the_plan_leaves_open_is_asked() {
         "coordination.time max < 30s",
         "balance < 99%",
         "memory.vsz max < 1TiB",
+        "memory.rss max < 45KiB",
+        "memory.anon max < 1B",
+        "memory.rss min < 1KiB",
         "agents.live min >= 11",
         "agents.live max == 11",
         "threads max < 12",
@@ -146,4 +156,106 @@ fn loads_whose_tasks_are_not_counted_before_are_bounded_as_well() {
     assert!(asking("timeouts <= 2880").contains("holds of every run"));
     assert_eq!(asking("timeouts < 2880"), "no mistake\n");
     assert!(asking("throughput.tasks >= 500/s").contains("can never hold"));
+}
+
+#[test]
+fn what_no_retry_is_configured_for_is_never_retried() {
+    let once = GOOD.replacen("workers = 4", "workers = 4\nattempts_max = 1", 1);
+    for pass in ["retries == 0", "retries <= 0"] {
+        assert_eq!(asking(pass), "no mistake\n", "{pass}");
+        let found = said(&once.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+        assert!(found.contains("holds of every run"), "{pass}: {found}");
+    }
+}
+
+/// A round that never waits for another is over when its tasks have timed out.
+#[test]
+fn a_round_is_no_longer_than_the_time_out_of_its_tasks_unless_it_waits() {
+    let open = GOOD.replacen("every = \"50ms\"", "every = \"50ms\"\ntask_timeout = \"3s\"", 1);
+    let closed = open.replacen("model = \"open\"\nevery = \"50ms\"", "model = \"closed\"", 1);
+    let sparse = open.replacen("every = \"50ms\"", "every = \"2s\"\nrounds_in_flight_max = 64", 1);
+    let asking = |text: &str, pass: &str| {
+        said(&text.replacen("delivery.rate >= 100%", pass, 1), &Selection::default())
+    };
+    for metric in ["task.time", "coordination.time", "first.answer", "completion.time"] {
+        let (far, near) = (format!("{metric} max < 2m"), format!("{metric} max < 1m"));
+        for text in [&closed, &sparse] {
+            assert!(asking(text, &far).contains("no round of it takes longer than"), "{far}");
+            assert_eq!(asking(text, &near), "no mistake\n", "{near}");
+        }
+        assert_eq!(asking(&open, &far), "no mistake\n", "{far}");
+    }
+}
+
+#[test]
+fn tasks_that_can_only_time_out_are_no_work() {
+    let with = |workload: &str| {
+        said(&GOOD.replacen("kind = \"echo\"\npayload = \"256B\"", workload, 1), &Selection::default())
+    };
+    let found = with("kind = \"sleep\"\ntime = \"40s\"");
+    assert!(found.contains("no task of `workload` can be answered"), "{found}");
+    assert!(with("kind = \"compute\"\ncpu = \"30s\"").contains("times out after 30s"));
+    assert_eq!(with("kind = \"sleep\"\ntime = \"29s\""), "no mistake\n");
+    let mixed = GOOD.replacen(
+        "[workload]\n",
+        "[[workload]]\nname = \"a\"\nkind = \"sleep\"\ntime = \"40s\"\n[[workload]]\nname = \"b\"\n",
+        1,
+    );
+    assert_eq!(said(&mixed, &Selection::default()), "no mistake\n");
+}
+
+#[test]
+fn a_stage_changes_something() {
+    let with = |stage: &str| {
+        let staged = GOOD.replacen(
+            "[sampling]",
+            &format!("[[stage]]\nname = \"s\"\nat = \"1s\"\n{stage}[sampling]"),
+            1,
+        );
+        said(&staged, &Selection::default())
+    };
+    for idle in ["", "workers = 8\n", "every = \"50ms\"\n", "workers = 8\nevery = \"50ms\"\n"] {
+        let found = with(idle);
+        assert!(
+            found.contains("the stage `s` changes nothing: the fleet has 8 workers then"),
+            "{idle}: {found}"
+        );
+    }
+    for busy in ["workers = 6\n", "every = \"60ms\"\n", "workers = 8\nevery = \"60ms\"\n"] {
+        assert_eq!(with(busy), "no mistake\n", "{busy}");
+    }
+}
+
+/// What a run would be asked of a part of its load that has no length.
+#[test]
+fn a_part_of_the_load_that_is_empty_is_named_before_the_launch() {
+    let notes = |criterion: &str, at: &str, lasts: &str| {
+        let text = GOOD.replacen("delivery.rate >= 100%", criterion, 1);
+        let fault = format!(
+            "\n[[fault]]\nname = \"x\"\nkind = \"pause\"\nrole = \"worker\"\nat = \"{at}\"\nfor = \"{lasts}\"\n"
+        );
+        let text = (text + &fault).replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1);
+        let scenario = Scenario::parse(&Source::new("probe.toml", text), &Selection::default())
+            .unwrap_or_else(|found| panic!("{found}"));
+        let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
+        Plan::new(scenario, &options)
+            .undecidable()
+            .iter()
+            .map(|found| found.note.clone())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    for criterion in ["incidents == 0 before x", "incidents == 0 before faults"] {
+        let notes = notes(criterion, "0s", "1s");
+        assert!(notes.contains("which is empty"), "{criterion}: {notes}");
+    }
+    for (criterion, at, lasts) in [
+        ("incidents == 0 before x", "1s", "1s"),
+        ("incidents == 0 after x", "0s", "1s"),
+        ("incidents == 0 outside faults", "0s", "5s"),
+        ("incidents == 0 during x", "0s", "5s"),
+    ] {
+        let notes = notes(criterion, at, lasts);
+        assert!(!notes.contains("which is empty"), "{criterion}: {notes}");
+    }
 }

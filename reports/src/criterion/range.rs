@@ -36,6 +36,8 @@ pub struct Planned {
     pub messages_per_task: f64,
     /// The longest that a run can take.
     pub longest_s: f64,
+    /// The longest from the scheduled start of a round to its last answer or time-out.
+    pub round_longest_s: f64,
     pub load_s: f64,
     /// The least time that a task takes, by the name of its workload.
     pub task_least_s: Vec<(Option<String>, f64)>,
@@ -162,8 +164,8 @@ impl HostLimits {
         use MetricId as Id;
         if matches!(metric, Id::Cpu | Id::HarnessCpu) {
             let processors = f64::from(self.processors);
-            let noun = if self.processors == 1 { "processor" } else { "processors" };
-            return Some((processors, format!("this host has {} {noun}", self.processors)));
+            let all = units::things(self.processors.into(), "processor");
+            return Some((processors, format!("this host has {all}")));
         }
         if matches!(metric, Id::MemoryPss | Id::MemoryAnon | Id::HarnessRss | Id::ShmUsed) {
             let memory = self.memory_bytes as f64;
@@ -195,9 +197,8 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
     match criterion.metric().id {
         Id::TaskTime | Id::FirstAnswer => working_time(criterion, plan),
         // A round ends sooner than its tasks take if they fail.
-        Id::CoordinationTime
-        | Id::Silence
-        | Id::CompletionTime
+        Id::CoordinationTime | Id::CompletionTime => Bounds { low: None, high: longest_round(plan) },
+        Id::Silence
         | Id::RecoveryTime
         | Id::DetectionTime
         | Id::DeathDetection
@@ -216,15 +217,18 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         | Id::FailuresOther => tasks(),
         Id::FaultLoss | Id::FaultTasksHit => at_most(plan.tasks_of_run, "the number of its tasks"),
         Id::DeliveryDuplicates | Id::FaultDuplicates => answers(plan),
-        Id::PoolPoisoned | Id::Retries => attempts(plan),
+        Id::PoolPoisoned => attempts(plan),
+        Id::Retries => retries(plan),
         Id::ThroughputTasks => throughput(criterion, plan, 1.0),
         Id::ThroughputMessages => throughput(criterion, plan, plan.messages_per_task),
         Id::BatchTasks => in_flight(plan.tasks_in_flight),
         Id::BatchAnswers => in_flight(plan.tasks_in_flight * plan.attempts_per_task),
         Id::BatchEfficiency => in_flight(1.0 - 1.0 / (plan.tasks_in_flight * plan.attempts_per_task)),
         Id::Balance => balance(plan),
-        Id::Fds | Id::Threads => each_has_one(criterion, plan),
-        Id::MemoryVsz => address_space(criterion, plan),
+        Id::Fds | Id::Threads => Bounds { low: each_has(criterion, plan, 1.0), high: None },
+        Id::MemoryVsz => Bounds { low: pages(criterion, plan), high: address_space(criterion, plan) },
+        Id::MemoryPss | Id::MemoryRss => Bounds { low: pages(criterion, plan), high: None },
+        Id::HarnessRss | Id::ShmUsed => Bounds { low: is_greatest(criterion).then(one_page), high: None },
         Id::Incidents => deaths(plan),
         Id::IncidentsMinor => looks(plan),
         Id::AgentsLive => live(criterion, plan),
@@ -234,16 +238,12 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         | Id::PoolReuse
         | Id::FdsUse
         | Id::HostSteal
-        | Id::MemoryPss
-        | Id::MemoryRss
         | Id::MemoryAnon
         | Id::Cpu
         | Id::SwitchesVoluntary
         | Id::SwitchesInvoluntary
-        | Id::ShmUsed
         | Id::HostLoad
         | Id::HarnessCpu
-        | Id::HarnessRss
         | Id::LaunchRatio => Bounds::default(),
     }
 }
@@ -256,6 +256,12 @@ fn attempts(plan: &Planned) -> Bounds {
     at_most(plan.tasks_of_run * plan.attempts_per_task, "the number of attempts at its tasks")
 }
 
+/// The first attempt at a task is none.
+fn retries(plan: &Planned) -> Bounds {
+    let most = plan.tasks_of_run * (plan.attempts_per_task - 1.0);
+    at_most(most, "the number of further attempts at its tasks that `attempts_max` allows")
+}
+
 /// A defective worker may answer twice.
 fn answers(plan: &Planned) -> Bounds {
     at_most(2.0 * plan.tasks_of_run * plan.attempts_per_task, "two answers to each attempt at its tasks")
@@ -266,10 +272,10 @@ fn looks(plan: &Planned) -> Bounds {
     at_most(f64::from(plan.processes().most) * plan.longest_s * 1e3, "one a process and millisecond")
 }
 
-/// Workers die with their coordinator, whose successor counts their deaths anew.
+/// Workers die with their coordinator, whose successor counts their deaths anew. No process is replaced within a millisecond.
 fn deaths(plan: &Planned) -> Bounds {
-    let most = f64::from(plan.processes().most) * plan.deaths_per_place.powi(2);
-    at_most(most, "as often as its policy replaces its processes")
+    let per_place = plan.deaths_per_place.powi(2).min(plan.longest_s * 1e3);
+    at_most(f64::from(plan.processes().most) * per_place, "as often as its policy replaces its processes")
 }
 
 fn longest(plan: &Planned) -> Option<(f64, String)> {
@@ -279,11 +285,22 @@ fn longest(plan: &Planned) -> Option<(f64, String)> {
     })
 }
 
+fn longest_round(plan: &Planned) -> Option<(f64, String)> {
+    let longest = plan.round_longest_s;
+    if longest >= plan.longest_s {
+        return self::longest(plan);
+    }
+    Some((
+        longest,
+        format!("no round of it takes longer than {}: its tasks time out before", units::seconds(longest)),
+    ))
+}
+
 /// Of times of tasks that were done.
 fn working_time(criterion: &Criterion, plan: &Planned) -> Bounds {
     let least = plan.task_least_s(criterion.workload());
     let why = || format!("no task of it takes its worker less than {}", units::seconds(least));
-    Bounds { low: (least > 0.0).then(|| (least, why())), high: longest(plan) }
+    Bounds { low: (least > 0.0).then(|| (least, why())), high: longest_round(plan) }
 }
 
 fn throughput(criterion: &Criterion, plan: &Planned, weight: f64) -> Bounds {
@@ -329,29 +346,47 @@ fn balance(plan: &Planned) -> Bounds {
     }
 }
 
-fn each_has_one(criterion: &Criterion, plan: &Planned) -> Bounds {
+/// So much is the least that a process has of it.
+fn each_has(criterion: &Criterion, plan: &Planned, least: f64) -> Option<(f64, String)> {
     let scope = criterion.scope();
     if scope == Scope::Commands {
-        return Bounds::default();
+        return None;
     }
     // Where processes die, a sweep may see fewer, and the fewest of all sweeps is no matter of the plan.
     let is_sum = !criterion.is_each() && criterion.aggregation() != Aggregation::Min;
-    let least = if is_sum { plan.processes_of(scope).least } else { 1 };
-    let why = match least {
-        1 => "a process has at least one".to_owned(),
-        least => format!("each of at least {least} processes has at least one"),
+    let processes = if is_sum { plan.processes_of(scope).least } else { 1 };
+    let much = if least > 1.0 { units::bytes(least) } else { "one".to_owned() };
+    let why = match processes {
+        1 => format!("a process has at least {much}"),
+        processes => format!("each of at least {processes} processes has at least {much}"),
     };
-    Bounds { low: Some((f64::from(least), why)), high: None }
+    Some((f64::from(processes) * least, why))
 }
 
-fn address_space(criterion: &Criterion, plan: &Planned) -> Bounds {
+/// The smallest on the machines that are known today.
+const PAGE_BYTES: f64 = 4096.0;
+
+/// What is not used may be swapped out: then the greatest figure alone is known to be so much.
+fn pages(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
+    if is_greatest(criterion) { each_has(criterion, plan, PAGE_BYTES) } else { None }
+}
+
+fn one_page() -> (f64, String) {
+    (PAGE_BYTES, format!("it has at least {}", units::bytes(PAGE_BYTES)))
+}
+
+fn is_greatest(criterion: &Criterion) -> bool {
+    criterion.aggregation() == Aggregation::Max
+}
+
+fn address_space(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
     /// Of a process, on the machines that are known today with page tables of four levels; with five, 2^56.
     const MOST: f64 = (1_u64 << 56) as f64;
     if criterion.scope() == Scope::Commands {
-        return Bounds::default();
+        return None;
     }
     let processes = if criterion.is_each() { 1 } else { plan.processes_of(criterion.scope()).most };
-    Bounds::most(f64::from(processes) * MOST, "no process can have more addresses")
+    Some((f64::from(processes) * MOST, "no process can have more addresses".to_owned()))
 }
 
 fn live(criterion: &Criterion, plan: &Planned) -> Bounds {

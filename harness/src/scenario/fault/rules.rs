@@ -8,6 +8,7 @@ use super::keys::{
 use crate::scenario::pattern;
 use crate::scenario::rule::{when, without};
 use crate::scenario::table::Table;
+use reports::criterion::ANY_FAULT;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -29,6 +30,11 @@ pub(in crate::scenario) static TABLE: Table = Table {
 
 fn rules() -> Vec<Json> {
     let of_all = vec![
+        json!({ "properties": { NAME.name: { "not": { "const": ANY_FAULT } } } }),
+        // At the end of the load, nothing of a fault would be seen.
+        json!({ "properties": { AT.name: { "not": { "pattern": r"^\s*0*100(?:\.0*)?\s*%" } } } }),
+        // There is one.
+        when(ROLE.name, &json!("supervisor"), &json!({ "properties": { COUNT.name: { "maximum": 1 } } })),
         json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) }),
         json!({ "if": { "required": [TIMES.name] }, "then": { "required": [EVERY.name] } }),
         json!({ "if": { "required": [WITHIN.name] }, "then": { "required": [MOMENT.name] } }),

@@ -99,7 +99,9 @@ impl Form for Text {
     }
 }
 
-/// As [`Text`], and not empty; what reads it says so.
+const NO_NUL: &str = r"^[^\u0000]*$";
+
+/// As [`Text`], not empty and without a NUL byte; what reads it says so.
 pub(in super::super) struct Filled(pub(in super::super) Text);
 
 impl Form for Filled {
@@ -115,7 +117,7 @@ impl Form for Filled {
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
         let mut schema = self.0.schema(definitions);
-        schema["minLength"] = json!(1);
+        schema["pattern"] = json!(r"^[^\u0000]+$");
         schema
     }
 }
@@ -217,7 +219,7 @@ impl Form for Command {
     }
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
-        let argument = json!({ "type": "string", "pattern": r"^[^\u0000]*$" });
+        let argument = json!({ "type": "string", "pattern": NO_NUL });
         let program = json!({ "type": "string", "pattern": r"^[^\u0000]+$" });
         json!({ "type": "array", "items": [program], "additionalItems": argument, "minItems": 1 })
     }
@@ -244,9 +246,13 @@ impl Form for Pairs {
     }
 
     fn beyond(&self, pairs: &BTreeMap<String, String>) -> Option<Rejection> {
-        let bad = pairs.keys().find(|name| name.is_empty() || name.contains(['=', '\0']))?;
-        let message = format!("has a name that no variable can have: \"{}\"", bad.escape_debug());
-        Some(Rejection(message, format!("such as {}", self.example)))
+        if let Some(bad) = pairs.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            let message = format!("has a name that no variable can have: \"{}\"", bad.escape_debug());
+            return Some(Rejection(message, format!("such as {}", self.example)));
+        }
+        let (name, _) = pairs.iter().find(|(_, value)| value.contains('\0'))?;
+        let message = format!("has a NUL byte in `{name}`, which no variable can hold");
+        Some(Rejection(message, "remove it".to_owned()))
     }
 
     fn words(&self) -> String {
@@ -257,7 +263,7 @@ impl Form for Pairs {
         json!({
             "type": "object",
             "propertyNames": { "pattern": r"^[^=\u0000]+$" },
-            "additionalProperties": { "type": "string" },
+            "additionalProperties": { "type": "string", "pattern": NO_NUL },
         })
     }
 }
