@@ -5,8 +5,10 @@
 
 mod change;
 mod effect;
+mod fit;
 mod line;
 mod ranks;
+mod scaling;
 mod shape;
 mod share;
 mod trend;
@@ -14,6 +16,7 @@ mod trend;
 pub use change::{Change, changes};
 pub use effect::{Effect, Method};
 pub use ranks::{higher_by_chance, holm, least_chance, rank_correlation};
+pub use scaling::{Growth, Parameter, Predicted, Scaling};
 pub use share::{rank_interval, share_interval};
 pub use trend::{Asked, NoTrend, Question, Trend, trend};
 
