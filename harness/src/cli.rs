@@ -7,10 +7,12 @@
 pub mod args;
 mod baseline;
 mod calibrate;
+pub mod capacity_args;
 mod clean;
 mod compare;
 pub mod compare_args;
 mod doctor;
+mod forecast;
 mod gate;
 mod history;
 #[cfg(test)]
@@ -85,6 +87,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::List(args) => list::list(&args),
         Verb::Compare(args) => compare::compare(&args),
         Verb::History(args) => history::history(&args),
+        Verb::Forecast(args) => forecast::forecast(&args),
         Verb::Baseline(args) => baseline::baseline(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

@@ -10,6 +10,7 @@
 pub mod compare;
 pub mod criterion;
 pub mod facts;
+pub mod forecast;
 pub mod gate;
 pub mod layout;
 pub mod render;

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod csv;
 mod faults;
+pub mod forecast;
 pub mod gate;
 pub mod history;
 pub mod hlog;

@@ -1,5 +1,6 @@
 //! The arguments of every verb, and its help.
 
+use super::capacity_args::ForecastArgs;
 use super::compare_args::{BaselineArgs, CompareArgs, HistoryArgs};
 pub use super::swarm_args::SwarmArgs;
 pub use super::variant_args::VariantArgs;
@@ -76,6 +77,9 @@ pub enum Verb {
     /// Show every figure from run to run, and between which commits it changed
     #[command(before_help = "Example:  harness history runs/smoke --html history.html")]
     History(HistoryArgs),
+    /// Predict from runs of smaller fleets what larger ones cost, and which resource runs out first
+    #[command(before_help = "Example:  harness forecast runs/capacity-* --predict 708 2000")]
+    Forecast(ForecastArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),

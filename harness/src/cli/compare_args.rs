@@ -122,7 +122,7 @@ fn figure(text: &str) -> Result<String, String> {
     })
 }
 
-fn document(text: &str) -> Result<PathBuf, String> {
+pub(super) fn document(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("html" | "md" | "json" | "txt") => Ok(path),

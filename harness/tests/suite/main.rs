@@ -12,6 +12,7 @@ mod cli;
 mod compare;
 mod docs;
 mod files;
+mod forecast;
 mod old_files;
 mod runs;
 mod sampler;

@@ -113,7 +113,7 @@ impl Terms {
 }
 
 impl Across {
-    pub(super) fn allows(self, difference: &Difference) -> bool {
+    pub fn allows(self, difference: &Difference) -> bool {
         match difference.option {
             "--across-hosts" => self.hosts,
             "--across-scenarios" => self.scenarios,

@@ -1,0 +1,50 @@
+//! `harness forecast`: what larger fleets cost. What is fitted, and how, is in [`reports::forecast`].
+
+use super::capacity_args::ForecastArgs;
+use super::compare::sides;
+use super::output;
+use crate::exit::ExitCode;
+use coordinator::cli::outlet;
+use reports::forecast::{Family, Forecast, ForecastError};
+use reports::render::forecast as render;
+use std::path::Path;
+
+pub(super) fn forecast(args: &ForecastArgs) -> ExitCode {
+    outlet::hurry();
+    let found = match read(args) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
+    let exit = if found.holds == Some(false) { ExitCode::Inconclusive } else { ExitCode::Pass };
+    let text = if args.json { render::json(&found) } else { render::text(&found) };
+    let mut written = output::data_only(&text);
+    for path in &args.report {
+        if let Err(error) = reports::write_whole(path, document(path, &found).as_bytes()) {
+            output::error(&error.to_string(), Some("free some space, or name a file that you may write"));
+            written = ExitCode::HostUnfit;
+        } else {
+            output::report(&path.display().to_string());
+        }
+    }
+    if exit == ExitCode::Pass { written } else { exit }
+}
+
+fn read(args: &ForecastArgs) -> Result<Forecast, ExitCode> {
+    let (side, summaries) = sides::read("the runs", &args.runs)?;
+    let refused = |error: ForecastError| {
+        output::error(&error.to_string(), Some(&error.hint()));
+        ExitCode::Usage
+    };
+    let family = Family::new(&side, &summaries, args.across()).map_err(refused)?;
+    Forecast::of(&family, &args.asked()).map_err(refused)
+}
+
+/// The ending has been looked at when the command line was read.
+fn document(path: &Path, found: &Forecast) -> String {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => render::html(found),
+        Some("json") => render::json(found),
+        Some("md") => render::markdown(found),
+        _ => render::text(found),
+    }
+}

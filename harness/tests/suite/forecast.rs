@@ -1,0 +1,135 @@
+//! `harness forecast`, over runs that never happened: how their figures grow with the fleet is known.
+
+use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+use harness::synthetic::{MS_NS, Synthetic, settle};
+use reports::runlog::Writer;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Of `smoke` with so many coordinators of four workers. A round takes 2 ms and 0.1 ms for each agent.
+fn run(directory: &Path, coordinators: u32, number: u32, bend: impl FnOnce(&mut Synthetic)) {
+    let text = include_str!("../../../scenarios/smoke.toml").to_owned();
+    let source = Source::new("scenarios/smoke.toml", text);
+    let sets = vec![format!("fleet.coordinators={coordinators}")];
+    let scenario = Scenario::parse(&source, &Selection { profile: None, sets }).unwrap();
+    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal: None });
+    let mut run = Synthetic::of(&plan);
+    let name = format!("run-{coordinators}-{number}");
+    name.clone_into(&mut run.header().run_id);
+    let agents = u64::from(1 + coordinators * 5);
+    for (at, round) in run.load_rounds() {
+        let took = 2 * MS_NS + agents * MS_NS / 10 + (at + u64::from(number)) * 7 % 11 * (MS_NS / 100);
+        settle::took(round, took);
+    }
+    bend(&mut run);
+    run.settle();
+    let path = directory.join(&name);
+    std::fs::create_dir_all(&path).unwrap();
+    let mut log = Writer::new(Vec::new());
+    for (at_ns, event) in run.events() {
+        log.append(*at_ns, event.clone()).unwrap();
+    }
+    std::fs::write(path.join("run.log"), log.into_inner()).unwrap();
+}
+
+/// Three runs of each size.
+fn runs(directory: &Path, sizes: &[u32]) {
+    for size in sizes {
+        for number in 0..3 {
+            run(directory, *size, number, |_| ());
+        }
+    }
+}
+
+fn forecast(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.current_dir(directory).args(["forecast", "."]).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn larger_fleets_are_predicted_with_an_interval_and_held_against_runs() {
+    let whole = tempfile::tempdir().unwrap();
+    runs(whole.path(), &[2, 3, 4, 5, 6, 7, 12]);
+    let documents = ["--report", "a.html", "--report", "a.md", "--report", "a.json"];
+    let output =
+        forecast(whole.path(), &[&["--fit-up-to", "36", "--predict", "50", "144"][..], &documents].concat());
+    assert_eq!(code(&output), 0, "{}", words(&output));
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(whole.path().join("a.json")).unwrap()).unwrap();
+    assert_eq!((&json["largest"], &json["reach"], &json["holds"]), (&36.into(), &144.into(), &true.into()));
+    let figures = json["figures"].as_array().unwrap();
+    let figure = figures.iter().find(|figure| figure["name"] == "coordination.time p50").unwrap();
+    let last = &figure["models"][0]["expected"][1];
+    assert_eq!((&last["agents"], &last["is_extrapolated"]), (&144.into(), &true.into()));
+    let of = |name: &str| last["run"]["interval"][name].as_f64().unwrap();
+    // 2 ms, 14.4 ms for the agents, and half a millisecond of noise at the most.
+    assert!(of("low") < 0.0169 && of("high") > 0.0164, "{last}");
+    assert_eq!(figure["held"][0]["agents"], 61);
+    for name in ["a.html", "a.md"] {
+        let text = std::fs::read_to_string(whole.path().join(name)).unwrap();
+        for part in ["Universal Scalability Law", "beyond", "runs out"] {
+            assert!(text.contains(part), "{name} has no {part:?}: {text}");
+        }
+        assert!(!text.contains("NaN") && !text.contains("http") && !text.contains("<script"), "{name}");
+    }
+}
+
+#[test]
+fn runs_that_come_out_differently_than_predicted_are_inconclusive() {
+    let whole = tempfile::tempdir().unwrap();
+    runs(whole.path(), &[2, 3, 4, 5, 6, 7]);
+    for number in 0..3 {
+        run(whole.path(), 9, number, |run| {
+            for (_, round) in run.load_rounds() {
+                settle::took(round, 19 * MS_NS);
+            }
+        });
+    }
+    let output = forecast(whole.path(), &["--fit-up-to", "36"]);
+    assert_eq!(code(&output), 12, "{}", words(&output));
+    assert!(words(&output).contains("outside"), "{}", words(&output));
+}
+
+#[test]
+fn runs_that_do_not_carry_a_forecast_are_refused_with_the_reason() {
+    type Bend = fn(&mut Synthetic);
+    let same: Bend = |_| ();
+    let cases: [(&[u32], Bend, &[&str], &str); 7] = [
+        (&[2, 3, 4, 5, 6], same, &[], "1 more size of fleet"),
+        (&[2, 3, 4, 5, 6, 7], |run| run.header().host.machine = "m1-9999".into(), &[], "--across-hosts"),
+        (&[2, 3, 4, 5, 6, 7], |run| run.header().build.git = "0123abc".into(), &[], "--across-builds"),
+        (
+            &[2, 3, 4, 5, 6, 7],
+            |run| run.header().scenario.overrides.push("load.every=9ms".into()),
+            &[],
+            "--across-scenarios",
+        ),
+        (&[2, 3, 4, 5, 6, 7], |run| run.header().rehearsal = Some(60.0), &[], "rehearsal"),
+        (&[2, 3, 4, 5, 6, 7], same, &["--predict", "165"], "four times the largest fleet"),
+        (&[2, 3, 4, 5, 6, 7], same, &["--fit-up-to", "31"], "1 more size of fleet"),
+    ];
+    for (sizes, bend, arguments, said) in cases {
+        let whole = tempfile::tempdir().unwrap();
+        runs(whole.path(), sizes);
+        run(whole.path(), 2, 9, bend);
+        let output = forecast(whole.path(), arguments);
+        assert_eq!(code(&output), 64, "{said}: {}", words(&output));
+        assert!(words(&output).contains(said), "{said}: {}", words(&output));
+    }
+    let whole = tempfile::tempdir().unwrap();
+    runs(whole.path(), &[2, 3, 4, 5, 6, 7]);
+    let log = whole.path().join("run-4-1/run.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[300] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let output = forecast(whole.path(), &[]);
+    assert!(code(&output) == 64 && words(&output).contains("cannot be used"), "{}", words(&output));
+}

@@ -1,0 +1,104 @@
+//! Which resource of the host that the runs were made on ends first, and at how many agents.
+
+use serde::{Deserialize, Serialize};
+
+use super::figures::{CPU, DESCRIPTORS, MEMORY, RESERVED, THREADS};
+use super::fitted::{Fitted, run};
+use crate::criterion::Unit;
+use crate::runlog::event::HostFacts;
+use crate::stats::Predicted;
+
+/// Sizes that are looked at between the smallest fleet and the largest one that is predicted.
+const STEPS: u32 = 4_096;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// In words: `memory`.
+    pub name: String,
+    /// The figure that uses it.
+    pub figure: String,
+    pub unit: Unit,
+    /// What the host has of it, whatever else uses it.
+    pub has: f64,
+    /// Absent if it does not end within reach.
+    pub ends: Option<Reached>,
+    /// What the largest fleet within reach needs of it; absent if there is no model.
+    pub at_reach: Option<Predicted>,
+}
+
+/// At how many agents a resource ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    pub agents: u32,
+    /// From here on it may be at its end.
+    pub low: u32,
+    /// From here on it is for sure; absent if that is beyond reach.
+    pub high: Option<u32>,
+}
+
+impl Resource {
+    /// How much of it the largest fleet within reach needs.
+    pub fn share(&self) -> Option<f64> {
+        self.at_reach.map(|run| run.value / self.has)
+    }
+}
+
+pub(super) fn all(host: &HostFacts, figures: &[Fitted], reach: u32) -> Vec<Resource> {
+    let least = |own: u64, group: Option<u64>| group.map_or(own, |group| group.min(own)) as f64;
+    let cpus = host.cgroup_cpus.map_or(f64::from(host.cpus), |group| group.min(f64::from(host.cpus)));
+    let known = [
+        ("memory", MEMORY, least(host.memory_bytes, host.cgroup_memory_bytes)),
+        ("processors, under this load", CPU, cpus),
+        ("processes and threads", THREADS, least(host.pids_max, host.cgroup_pids)),
+        ("/dev/shm", RESERVED, host.shm_bytes as f64),
+        ("descriptors of one process", DESCRIPTORS, host.nofile_hard as f64),
+    ];
+    known
+        .into_iter()
+        .filter(|(_, _, has)| *has > 0.0)
+        .filter_map(|(name, figure, has)| {
+            let fitted = figures.iter().find(|fitted| fitted.name == figure)?;
+            Some(resource(name, fitted, has, reach))
+        })
+        .collect()
+}
+
+fn resource(name: &str, fitted: &Fitted, has: f64, reach: u32) -> Resource {
+    let scaling = fitted.models.first().and_then(|model| model.scaling.as_ref());
+    let at = |agents: u32| scaling.and_then(|scaling| run(scaling, agents));
+    let first = |of: fn(Predicted) -> f64| {
+        let step = (reach / STEPS).max(1) as usize;
+        (1..=reach).step_by(step).find(|agents| at(*agents).is_some_and(|run| of(run) >= has))
+    };
+    let ends = first(|run| run.value).map(|agents| Reached {
+        agents,
+        low: first(|run| run.interval.high).unwrap_or(agents),
+        high: first(|run| run.interval.low),
+    });
+    let (name, figure) = (name.to_owned(), fitted.name.clone());
+    Resource { name, figure, unit: fitted.unit, has, ends, at_reach: at(reach) }
+}
+
+/// In a sentence.
+pub(super) fn first(resources: &[Resource], reach: u32) -> String {
+    let ends = resources.iter().filter_map(|resource| Some((resource, resource.ends?)));
+    if let Some((resource, ends)) = ends.min_by_key(|(_, ends)| ends.agents) {
+        let high = ends.high.map_or_else(|| format!("more than {reach}"), |high| high.to_string());
+        return format!(
+            "First to run out is {}: at {} agents (between {} and {high}), of {} there.",
+            resource.name,
+            ends.agents,
+            ends.low,
+            crate::compare::show(resource.unit, resource.has)
+        );
+    }
+    let most = resources.iter().filter_map(|resource| Some((resource, resource.share()?)));
+    match most.max_by(|a, b| a.1.total_cmp(&b.1)) {
+        Some((resource, share)) => format!(
+            "No resource of this host runs out up to {reach} agents; closest is {}, of which such a fleet needs {}.",
+            resource.name,
+            crate::units::percent(share)
+        ),
+        None => "These runs do not say which resource runs out first.".into(),
+    }
+}

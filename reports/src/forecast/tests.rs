@@ -1,0 +1,116 @@
+//! Forecasts of runs whose growth is known.
+
+use super::fitted::{Fitted, Range};
+use super::*;
+use crate::criterion::Unit;
+use crate::stats::Growth;
+
+const SIZES: [u32; 6] = [102, 183, 264, 345, 426, 507];
+
+/// Three runs of each size, a little apart.
+fn runs(of: impl Fn(f64) -> f64) -> Vec<(u32, f64)> {
+    let near = [0.995, 1.0, 1.005];
+    SIZES.iter().flat_map(|agents| near.map(|near| (*agents, of(f64::from(*agents)) * near))).collect()
+}
+
+fn fitted(growth: Option<Growth>, runs: Vec<(u32, f64)>, held: Vec<(u32, f64)>) -> Fitted {
+    let range = Range { predict: &[500, 708, 2_000], least: 102, largest: 507 };
+    Fitted::new(("a figure", Unit::Count), growth, (runs, held), range)
+}
+
+fn usl(size: f64) -> f64 {
+    40.0 * size / (1.0 + 0.01 * (size - 1.0) + 2e-5 * size * (size - 1.0))
+}
+
+fn all_numbers(fitted: &Fitted) -> Vec<f64> {
+    let runs =
+        fitted.models.iter().flat_map(|model| model.expected.iter().filter_map(|expected| expected.run));
+    runs.flat_map(|run| [run.value, run.interval.low, run.interval.high]).collect()
+}
+
+#[test]
+fn a_law_that_holds_is_found_and_what_it_predicts_comes_out() {
+    let held = vec![(708, usl(708.0)), (2_000, usl(2_000.0)), (2_000, usl(2_000.0) * 1.01)];
+    let found = fitted(Some(Growth::Throughput), runs(usl), held);
+    assert_eq!(found.models[0].name, "law", "{:?}", found.models);
+    assert!(found.held.len() == 2 && found.held.iter().all(|held| held.inside), "{:?}", found.held);
+    let beyond: Vec<bool> =
+        found.models[0].expected.iter().map(|expected| expected.is_extrapolated).collect();
+    assert_eq!(beyond, [false, true, true]);
+    let peak = found.models[0].peak.unwrap();
+    assert!((peak / (0.99_f64 / 2e-5).sqrt() - 1.0).abs() < 0.1, "{peak}");
+}
+
+#[test]
+fn growth_that_breaks_off_beyond_what_was_measured_is_outside() {
+    let found = fitted(Some(Growth::Throughput), runs(usl), vec![(708, usl(708.0) / 2.0)]);
+    assert_eq!(found.held.iter().map(|held| held.inside).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn a_line_predicts_better_than_the_law_what_grows_in_a_line() {
+    let line = |size: f64| 3e6 + 9e4 * size;
+    let found = fitted(None, runs(line), vec![(2_000, line(2_000.0))]);
+    assert!(found.models.len() == 1 && found.held[0].inside, "{found:?}");
+    let each = &found.models[0].parameters[1];
+    assert!((each.value / 9e4 - 1.0).abs() < 0.05, "{each:?}");
+}
+
+#[test]
+fn odd_values_have_a_clear_answer_and_no_nan() {
+    let steady = |_: f64| 7.0;
+    let shrinking = |size: f64| 1e3 - size;
+    for of in [&steady as &dyn Fn(f64) -> f64, &shrinking, &|_| 0.0, &|size| size * 1e-9, &|size| {
+        size * size * 1e12
+    }] {
+        for growth in [Some(Growth::Throughput), Some(Growth::Time), None] {
+            let found = fitted(growth, runs(of), vec![(708, of(708.0))]);
+            assert!(!found.models.is_empty() || !found.notes.is_empty(), "{found:?}");
+            let numbers = all_numbers(&found);
+            assert!(
+                numbers.iter().all(|number| !number.is_nan() && *number >= 0.0),
+                "{growth:?}: {numbers:?}"
+            );
+        }
+    }
+    let zero = fitted(Some(Growth::Throughput), runs(|_| 0.0), Vec::new());
+    assert!(zero.notes.iter().any(|note| note.contains("the value 0")), "{:?}", zero.notes);
+    assert!(zero.models.iter().all(|model| model.name == "line"));
+}
+
+#[test]
+fn one_run_far_from_the_others_is_named_and_makes_intervals_wider() {
+    let mut disturbed = runs(usl);
+    disturbed[7].1 /= 2.0;
+    let (calm, disturbed) = (
+        fitted(Some(Growth::Throughput), runs(usl), vec![]),
+        fitted(Some(Growth::Throughput), disturbed, vec![]),
+    );
+    assert!(calm.notes.is_empty(), "{:?}", calm.notes);
+    assert!(disturbed.notes.iter().any(|note| note.contains("a run of 264 agents")), "{:?}", disturbed.notes);
+    let width = |fitted: &Fitted| {
+        let law = fitted.models.iter().find(|model| model.name == "law").unwrap();
+        let run = law.expected[0].run.unwrap();
+        run.interval.high - run.interval.low
+    };
+    assert!(width(&disturbed) > 2.0 * width(&calm));
+}
+
+#[test]
+fn too_few_sizes_and_runs_are_named_together() {
+    let sizes: Vec<Measured> = [(102, 3), (203, 2), (304, 1)]
+        .map(|(agents, runs)| Measured { agents, coordinators: 1, runs })
+        .to_vec();
+    let said = missing(&sizes).unwrap_err().to_string();
+    for part in ["3 more sizes", "1 more run of 203 agents", "2 more runs of 304 agents"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn what_these_runs_do_not_reach_is_refused() {
+    let asked = Asked { predict: vec![2_029], fit_up_to: None };
+    assert!(matches!(asked.sizes(507, 2_028, &[]), Err(ForecastError::OutOfReach { agents: 2_029, .. })));
+    let usual = Asked::default().sizes(507, 2_028, &[]).unwrap();
+    assert_eq!(usual, [500, 507, 600, 708, 750, 1_000, 1_014, 2_000, 2_028]);
+}
