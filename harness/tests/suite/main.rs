@@ -14,6 +14,7 @@ mod docs;
 mod files;
 mod forecast;
 mod old_files;
+mod recipes;
 mod runs;
 mod sampler;
 mod scenarios;

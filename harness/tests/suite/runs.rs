@@ -49,7 +49,7 @@ const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 /// What may hang carries a watchdog. Far above anything that is waited for here.
 const WATCHDOG: Duration = Duration::from_secs(120);
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < WATCHDOG, "waited in vain: {what}");
