@@ -24,6 +24,7 @@ mod output;
 mod phases;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod seal;
@@ -101,7 +102,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Resume(args) => run::resume(&args),
         Verb::Swarm(args) => run::swarm(&args),
         Verb::Judge(args) => verdict::judge(&args),
-        Verb::Report(args) => verdict::report(&args),
+        Verb::Report(args) => report::report(&args),
         Verb::Gate(args) => gate::gate(&args),
         Verb::Phases(args) => phases::phases(&args),
         Verb::Seal(args) => seal::seal(&args),

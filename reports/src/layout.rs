@@ -3,6 +3,7 @@
 /// The log of a run, or of its first segment.
 pub const RUN_LOG: &str = "run.log";
 pub const VERDICT: &str = "verdict.json";
+pub const REPORT: &str = "report.html";
 
 /// The most segments that a run may have. Each is a resumption: after so many the run is not one run.
 pub const SEGMENTS_MAX: u32 = 1_000;

@@ -11,7 +11,9 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod next;
 pub mod plot;
+pub mod side_by_side;
 pub mod summary;
 pub mod text;
 

@@ -48,6 +48,8 @@ pub enum JudgeError {
     CannotWrite { path: PathBuf, source: io::Error },
     #[error("{file} cannot judge {path}: {}", what.join("; "))]
     CannotApply { path: PathBuf, file: String, what: Vec<String> },
+    #[error("{path} holds another run, whose documents would be lost")]
+    HoldsAnotherRun { path: PathBuf },
     #[error("{path} is not a verdict that this program can read: {what}")]
     NotAVerdict { path: PathBuf, what: String },
 }
@@ -61,6 +63,7 @@ impl JudgeError {
             | Self::CannotRead { .. }
             | Self::NotARunLog { .. }
             | Self::CannotApply { .. }
+            | Self::HoldsAnotherRun { .. }
             | Self::NotAVerdict { .. } => 64,
             Self::CannotWrite { .. } => 20,
         }
@@ -91,6 +94,7 @@ impl JudgeError {
             Self::CannotApply { .. } => {
                 "leave these criteria out of the file, or mark them `informational`; nothing was written"
             }
+            Self::HoldsAnotherRun { .. } => "give a directory of its own; nothing was written",
             Self::NotAVerdict { .. } => "judge the run again: its verdict is made from its log",
         }
     }
@@ -143,21 +147,39 @@ pub fn write_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path, check: HeaderCheck) -> Result<Judged, JudgeError> {
-    report_with(run_dir, check, None)
+    report_to(run_dir, check, None, None).map(|(judged, _)| judged)
 }
 
-/// As [`report`], by the criteria of another scenario file than the one that ran.
-pub fn report_by(run_dir: &Path, another: &Another, check: HeaderCheck) -> Result<Judged, JudgeError> {
-    report_with(run_dir, check, Some(another))
-}
-
-fn report_with(run_dir: &Path, check: HeaderCheck, another: Option<&Another>) -> Result<Judged, JudgeError> {
-    let mut documents = Documents::new(run_dir);
+/// As [`report`], and what was found. With `out` the documents go to that directory, which is made if it is not there, and
+/// nothing is written to the run's own; with `another` it is judged by the criteria of another scenario file than the one that
+/// ran.
+pub fn report_to(
+    run_dir: &Path,
+    check: HeaderCheck,
+    out: Option<&Path>,
+    another: Option<&Another>,
+) -> Result<(Judged, Facts), JudgeError> {
+    let mut documents = match out {
+        Some(out) if !make_place(run_dir, out)? => Documents::apart(out),
+        _ => Documents::new(run_dir),
+    };
     let (case, log) = read::run(run_dir, check, another, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
     another::applies(run_dir, &judgement)?;
     documents.write_all(&judgement, case.facts());
-    Ok(documents.judged(judgement, case.facts()))
+    Ok((documents.judged(judgement, case.facts()), case.into_facts()))
+}
+
+/// Makes a directory for documents, and says whether it is the run's own. That of another run is refused: its own
+/// documents would be gone.
+fn make_place(run_dir: &Path, out: &Path) -> Result<bool, JudgeError> {
+    let refuse = |source| JudgeError::CannotWrite { path: out.to_owned(), source };
+    std::fs::create_dir_all(out).map_err(refuse)?;
+    let is_own = out.canonicalize().map_err(refuse)? == run_dir.canonicalize().unwrap_or_default();
+    if !is_own && out.join(layout::RUN_LOG).exists() {
+        return Err(JudgeError::HoldsAnotherRun { path: out.to_owned() });
+    }
+    Ok(is_own)
 }
 
 /// As [`report`], for a log that was lost from the run's directory while the run went on, and is still held

@@ -53,8 +53,9 @@ pub enum Verb {
     /// Judge a run again from its log
     #[command(before_help = "Example:  harness judge runs/load-100/latest")]
     Judge(JudgeArgs),
-    /// Create the documents of a run again from its log
-    #[command(before_help = "Example:  harness report runs/load-100/latest")]
+    /// Create the documents of runs again from their logs
+    #[command(before_help = "Example:  harness report runs/load-100/latest --open
+          harness report runs/load-100/* --out side-by-side")]
     Report(ReportArgs),
     /// Decide a gate of the plan from the runs on this host
     #[command(before_help = "Example:  harness gate gate-1")]
@@ -244,9 +245,15 @@ pub struct JudgeArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// The run's directory
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    /// The directory of the run; of several, a page with all of them side by side is made as well
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write the documents to this directory, of several runs to a folder for each in it, instead of beside the logs
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Open the report in the browser: the program in $BROWSER, or xdg-open
+    #[arg(long)]
+    pub open: bool,
     /// Judge by the criteria of this scenario file; unless it is the one that ran, the verdict satisfies no gate
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,

@@ -1,6 +1,6 @@
-//! `harness judge` and `harness report`: from the run log alone.
+//! `harness judge`: from the run log alone. And what it and `harness report` show.
 
-use super::args::{JudgeArgs, ReportArgs, VariantArgs};
+use super::args::{JudgeArgs, VariantArgs};
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
@@ -24,22 +24,8 @@ pub(crate) fn judge(args: &JudgeArgs) -> ExitCode {
     show(&judged, ExitCode::of_judged(&judged), &args.run, "verdict.json")
 }
 
-/// Draws all documents again and shows the verdict.
-pub(crate) fn report(args: &ReportArgs) -> ExitCode {
-    outlet::hurry();
-    let judged = match args.scenario.as_deref().map(another).transpose() {
-        Ok(Some(another)) => reports::report_by(&args.run, &another, contradiction),
-        Ok(None) => reports::report(&args.run, contradiction),
-        Err(refused) => return refused,
-    };
-    if args.json {
-        return print_json(&judged);
-    }
-    show(&judged, ExitCode::of_judged(&judged), &args.run, "report.html")
-}
-
 /// The criteria of a scenario file. All combinations of a matrix must have the same.
-fn another(file: &Path) -> Result<Another, ExitCode> {
+pub(super) fn another(file: &Path) -> Result<Another, ExitCode> {
     let plans = load::plans(file, &VariantArgs::default())?;
     let Some((plan, others)) = plans.split_first() else { return Err(ExitCode::Usage) };
     let asked = |plan: &Plan| -> Vec<(String, Option<String>)> {
@@ -59,7 +45,7 @@ fn another(file: &Path) -> Result<Another, ExitCode> {
 }
 
 /// As `verdict.json` has it.
-fn print_json(judged: &Result<Judged, JudgeError>) -> ExitCode {
+pub(super) fn print_json(judged: &Result<Judged, JudgeError>) -> ExitCode {
     let exit = ExitCode::of_judged(judged);
     match judged {
         Ok(judged) => {

@@ -18,6 +18,7 @@ mod lost;
 mod metrics;
 mod ongoing;
 mod pool;
+mod reported;
 mod restored;
 mod resumed;
 mod sabotage;

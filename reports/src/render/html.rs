@@ -3,7 +3,7 @@
 //! The template is `templates/report.html`; here is only what it shows, already in words.
 
 mod about;
-mod head;
+pub(super) mod head;
 mod tables;
 
 use askama::Template;
@@ -34,6 +34,8 @@ struct Page<'a> {
     banners: Vec<Vec<Part>>,
     explained: &'static str,
     reasons: Vec<Vec<Part>>,
+    /// What to do next.
+    next: Vec<Vec<Part>>,
     tiles: Vec<Tile>,
     /// The gravest first,
     criteria: Vec<&'a CriterionResult>,
@@ -79,6 +81,8 @@ struct Drawn {
     caption: String,
     title: String,
     svg: String,
+    /// The same with powers of ten upwards.
+    log: Option<String>,
 }
 
 struct WorkloadLine {
@@ -102,7 +106,17 @@ struct AlertLine {
     text: String,
 }
 
+/// To stand beside the log, and to link to it.
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
+    draw(judgement, facts, head::files(facts, true))
+}
+
+/// To stand in another directory than the log.
+pub fn render_apart(judgement: &Judgement, facts: &Facts) -> String {
+    draw(judgement, facts, head::files(facts, false))
+}
+
+fn draw(judgement: &Judgement, facts: &Facts, files: Vec<head::File>) -> String {
     let (faults, faults_more) = faults::rows(facts);
     let (criteria, criteria_held) = head::criteria(judgement);
     let (evidence_held, evidence) = judgement.evidence.iter().partition(|e| e.verdict == Verdict::Pass);
@@ -112,6 +126,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         banners: judgement.banners().iter().map(|b| parts(b)).collect(),
         explained: explained(judgement),
         reasons: judgement.reasons.iter().map(|r| parts(r)).collect(),
+        next: super::next::steps(judgement, facts).iter().map(|s| parts(s)).collect(),
         started: head::date(&judgement.started_utc),
         printed: head::printed(judgement),
         subtitle: head::subtitle(judgement, facts),
@@ -120,7 +135,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         criteria_held,
         evidence,
         evidence_held,
-        files: head::files(facts),
+        files,
         plots: plots(facts),
         harness: about::harness(facts),
         commands: super::commands(facts),
@@ -146,8 +161,8 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
 
 fn plots(facts: &Facts) -> Vec<Drawn> {
     let drawn = |plot: plot::Plot| {
-        let svg = plot.inline();
-        Drawn { name: plot.name, caption: plot.caption, title: plot.title, svg }
+        let (svg, log) = (plot.inline(), plot.inline_log());
+        Drawn { name: plot.name, caption: plot.caption, title: plot.title, svg, log }
     };
     plot::all(facts).into_iter().map(drawn).collect()
 }

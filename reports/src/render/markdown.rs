@@ -25,6 +25,10 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let _ = writeln!(out, "- {}", sentence(reason));
     }
     left_out(&mut out, judgement.reasons.len());
+    out.push_str("\nWhat next:\n\n");
+    for step in super::next::steps(judgement, facts) {
+        let _ = writeln!(out, "- {}", sentence(&step));
+    }
     criteria(&mut out, judgement);
     evidence(&mut out, judgement);
     workloads(&mut out, facts);

@@ -4,6 +4,7 @@
 
 mod draw;
 mod frame;
+mod heat;
 mod limits;
 mod model;
 mod palette;
@@ -33,12 +34,19 @@ pub struct Plot {
     /// What one sees, in a sentence.
     pub caption: String,
     svg: String,
+    /// The same with powers of ten upwards, where a reader may choose it.
+    log: Option<String>,
 }
 
 impl Plot {
     /// To stand in a page that defines [`css_variables`].
     pub fn inline(&self) -> String {
         palette::with_variables(&self.svg)
+    }
+
+    /// As [`Self::inline`], with powers of ten upwards.
+    pub fn inline_log(&self) -> Option<String> {
+        self.log.as_deref().map(palette::with_variables)
     }
 
     /// A file of its own: light by attribute, dark by style, so that plain viewers show it too.
@@ -61,6 +69,7 @@ pub(super) fn inline(svg: &str) -> String {
 pub fn all(facts: &Facts) -> Vec<Plot> {
     [
         coordination(facts),
+        heat::rounds(facts),
         distribution(facts),
         delivery(facts),
         failures(facts),
@@ -134,6 +143,7 @@ fn coordination(facts: &Facts) -> Option<Plot> {
         lines,
     )
     .limits(limits::of(facts, MetricId::CoordinationTime))
+    .with_log()
     .caption(&format!("From the scheduled start of a round to its last answer, by {rounds}; lower is better. p99 is drawn where 100 rounds or more fall into that time."))
     .plot(facts)
 }

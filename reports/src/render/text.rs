@@ -74,6 +74,11 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     for reason in &judgement.reasons {
         let _ = writeln!(out, "{}", visible::line(reason));
     }
+    if judgement.verdict != Verdict::Pass {
+        for step in super::next::steps(judgement, facts) {
+            let _ = writeln!(out, "next: {}", visible::line(&step));
+        }
+    }
     out
 }
 

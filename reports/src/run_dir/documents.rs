@@ -26,7 +26,7 @@ enum Format {
 /// Name and format, in the order of writing. Tables are finished last: they give way to all others.
 const FORMATS: [(&str, Format); 9] = [
     (layout::VERDICT, Format::Drawn(|judgement, _| json::render(judgement))),
-    ("report.html", Format::Drawn(html::render)),
+    (layout::REPORT, Format::Drawn(html::render)),
     ("report.md", Format::Drawn(markdown::render)),
     ("junit.xml", Format::Drawn(junit::render)),
     ("plots", Format::Folder(plot::files)),
@@ -39,6 +39,8 @@ const FORMATS: [(&str, Format); 9] = [
 /// An error ends nothing: that of the first document in [`FORMATS`] is kept.
 pub(super) struct Documents<'a> {
     run_dir: &'a Path,
+    /// Not beside the log.
+    is_apart: bool,
     tables: Tables,
     files: Vec<PathBuf>,
     failures: Vec<Failure>,
@@ -57,7 +59,12 @@ type Failure = (PathBuf, io::Error);
 
 impl<'a> Documents<'a> {
     pub(super) fn new(run_dir: &'a Path) -> Self {
-        Self { run_dir, tables: Tables::Due, files: Vec::new(), failures: Vec::new() }
+        Self { run_dir, is_apart: false, tables: Tables::Due, files: Vec::new(), failures: Vec::new() }
+    }
+
+    /// As [`Self::new`], in another directory than the one that the log is in.
+    pub(super) fn apart(directory: &'a Path) -> Self {
+        Self { is_apart: true, ..Self::new(directory) }
     }
 
     /// As [`Self::new`], of a directory that may have been removed: then it is made again.
@@ -110,6 +117,9 @@ impl<'a> Documents<'a> {
 
     fn write_one(&mut self, name: &str, format: &Format, judgement: &Judgement, facts: &Facts) {
         match format {
+            Format::Drawn(_) if self.is_apart && name == layout::REPORT => {
+                self.write(&self.run_dir.join(name), html::render_apart(judgement, facts).as_bytes());
+            }
             Format::Drawn(draw) => self.write(&self.run_dir.join(name), draw(judgement, facts).as_bytes()),
             Format::Folder(draw) => {
                 let folder = self.run_dir.join(name);

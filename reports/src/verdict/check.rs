@@ -84,4 +84,65 @@ impl Check {
             Self::TearDown => "tear-down",
         }
     }
+
+    /// The check that the documents call so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|check| check.name() == name)
+    }
+
+    /// What to do where it does not hold, in a sentence; what stands between backticks is typed.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::RunComplete => {
+                "Go on with the run where it ended, with `harness resume` and its directory, or run it again."
+            }
+            Self::LogConsistent => {
+                "Judge an unharmed copy of the run log, or run the scenario again: this log does not agree with itself."
+            }
+            Self::CriteriaGiven => {
+                "Write into the scenario what is asked, with `[[criterion]]`, and run it again."
+            }
+            Self::LoadDuration | Self::RoundsDone => {
+                "Look in the plots for the time from which the load fell behind, and run the scenario again on a quiet host."
+            }
+            Self::WorkDone => {
+                "Read in the report which tasks failed, and why: the first of them is often the cause of the others."
+            }
+            Self::WorkProven => {
+                "Look at what the workers ran: the times that they report are not those that the kernel counted for them."
+            }
+            Self::FaultsProven => {
+                "Read in the table of faults which of them had no effect or was not healed; `harness doctor` says what this host allows."
+            }
+            Self::StagesDone => {
+                "Look in the plots for the stage that was not reached, and give its change of size more time."
+            }
+            Self::AgentsSeen | Self::SamplingCoverage | Self::SamplerOnTime => {
+                "Run it again on a quiet host, or sample less often: the processes were not looked at as often as planned."
+            }
+            Self::PssRead => {
+                "Run it as a user who may read the memory of the workers, or ask about `memory.rss` instead of `memory.pss`."
+            }
+            Self::HarnessDoesNotGrow => "Keep the run's directory, and report it: the harness itself leaks.",
+            Self::CountedOnce | Self::Ledger => {
+                "Keep the run's directory: tasks were lost or counted twice, and the ledger in the report says at which end."
+            }
+            Self::NoDeath => {
+                "Find out what ended the processes that the report lists: the kernel's log names those that ran out of memory. An end that is part of the test belongs in a `[[fault]]`."
+            }
+            Self::NoIncident => {
+                "Find out what disturbed the processes that the report lists, and run it again without that; a criterion on `incidents.minor` says how many a long run may have."
+            }
+            Self::NoAlert => "Read the alerts in the report: the first is often the cause of the others.",
+            Self::NothingLeft => {
+                "Remove what is left, with `coordinator clean`, and keep the run's directory: nothing may be left."
+            }
+            Self::MemoryUntouched => {
+                "Find out which other program wrote to the fleet's directory in /dev/shm."
+            }
+            Self::SetUp | Self::TearDown => {
+                "Read in the report what the command put out, mend it, and run the scenario again."
+            }
+        }
+    }
 }

@@ -17,8 +17,10 @@ mod live;
 mod metrics;
 mod mix;
 mod mutations;
+mod next;
 mod segments;
 mod shares;
+mod side_by_side;
 #[path = "../../../coordinator/tests/suite/support/skips.rs"]
 mod skips;
 mod stretches;

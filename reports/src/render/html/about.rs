@@ -128,18 +128,28 @@ fn size_over_time(p: &PlanFacts) -> Vec<Fact> {
 
 pub(super) fn host(facts: &Facts) -> Vec<Fact> {
     let h = &facts.header.host;
+    let limit = |text: String| format!("; limit of the control group: {text}");
+    let limited = |text: Option<String>| text.map_or_else(String::new, limit);
     vec![
         fact("fingerprint", h.fingerprint.clone()),
         fact("name", h.hostname.clone()),
         fact("kernel", h.kernel.clone()),
-        fact("CPU", format!("{} × {}", h.cpus, h.cpu_model)),
+        fact(
+            "CPU",
+            format!("{} × {}{}", h.cpus, h.cpu_model, limited(h.cgroup_cpus.map(|cpus| format!("{cpus}")))),
+        ),
         fact(
             "memory, swap",
-            format!("{}, {}", units::bytes(h.memory_bytes as f64), units::bytes(h.swap_bytes as f64)),
+            format!(
+                "{}, {}{}",
+                units::bytes(h.memory_bytes as f64),
+                units::bytes(h.swap_bytes as f64),
+                limited(h.cgroup_memory_bytes.map(|bytes| units::bytes(bytes as f64)))
+            ),
         ),
         fact("/dev/shm", format!("{}, {} inodes", units::bytes(h.shm_bytes as f64), n(h.shm_inodes))),
         fact("descriptors, soft and hard limit", format!("{}, {}", n(h.nofile_soft), n(h.nofile_hard))),
-        fact("processes, at most", n(h.pids_max)),
+        fact("processes, at most", format!("{}{}", n(h.pids_max), limited(h.cgroup_pids.map(n)))),
         fact("clock", h.clock_source.clone()),
         fact("virtualization", h.virtualization.clone()),
         fact("load at the start (1 min)", format!("{:.2}", h.load1_at_start)),

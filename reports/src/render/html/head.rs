@@ -29,13 +29,13 @@ pub(super) struct File {
 }
 
 /// `28 Nov 2026, 19:04 UTC`; what is not a time stays as it is.
-pub(super) fn date(utc: &str) -> String {
+pub(in crate::render) fn date(utc: &str) -> String {
     let parsed: Result<jiff::Timestamp, _> = utc.parse();
     parsed.map_or_else(|_| utc.to_owned(), |at| at.strftime("%-d %b %Y, %H:%M UTC").to_string())
 }
 
 /// `10 × 50 workers · 12 s of load · profile ci · 2 × AMD EPYC, load 3.4: noisy`.
-pub(super) fn subtitle(judgement: &Judgement, facts: &Facts) -> String {
+pub(in crate::render) fn subtitle(judgement: &Judgement, facts: &Facts) -> String {
     let plan = &facts.header.plan;
     let fleet = format!(
         "{} × {} workers",
@@ -131,7 +131,7 @@ pub(super) fn criteria(judgement: &Judgement) -> (Vec<&CriterionResult>, Vec<&Cr
 }
 
 /// What lies beside the report, for those who want the figures themselves.
-pub(super) fn files(facts: &Facts) -> Vec<File> {
+pub(super) fn files(facts: &Facts, with_logs: bool) -> Vec<File> {
     let file = |name: &str, says| File { name: name.to_owned(), says };
     let logs =
         (0..facts.segments).map(|segment| File { name: layout::segment_log(segment), says: "every event" });
@@ -143,7 +143,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
         file("report.md", "for a comment"),
         file("junit.xml", "for a pipeline"),
     ];
-    rest.into_iter().chain(logs.take(LOGS_MAX)).collect()
+    rest.into_iter().chain(logs.take(if with_logs { LOGS_MAX } else { 0 })).collect()
 }
 
 /// Logs of segments that are named.

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Plot;
-use super::frame::{Frame, number};
+use super::frame::Frame;
 use super::limits::Limit;
 use super::model::{Axis, Band, Legend, Line, Over, Point};
 use super::palette::Colour;
@@ -38,12 +38,22 @@ pub(super) struct Figure {
     lines: Vec<Line>,
     limits: Vec<Limit>,
     over: Over,
+    scale: Scale,
+}
+
+/// Of the vertical axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Linear,
+    Log,
+    /// One drawing of each, of which the reader chooses.
+    Both,
 }
 
 impl Figure {
     pub(super) fn over_time(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
         let (title, caption) = (title.to_owned(), String::new());
-        Self { name, title, caption, axis, lines, limits: Vec::new(), over: Over::Time }
+        Self { name, title, caption, axis, lines, limits: Vec::new(), over: Over::Time, scale: Scale::Linear }
     }
 
     /// What criteria allow of what the lines show.
@@ -60,6 +70,17 @@ impl Figure {
         Self { over: Over::Places, ..Self::over_time(name, title, axis, lines) }
     }
 
+    /// How many values lie where: `lines` has one of cells, each as wide as `width_ns`.
+    pub(super) fn heat(name: &'static str, title: &str, axis: Axis, line: Line, width_ns: u64) -> Self {
+        let over = Over::Heat { width_ns };
+        Self { over, scale: Scale::Log, ..Self::over_time(name, title, axis, vec![line]) }
+    }
+
+    /// The reader may choose powers of ten.
+    pub(super) fn with_log(self) -> Self {
+        Self { scale: Scale::Both, ..self }
+    }
+
     pub(super) fn caption(mut self, caption: &str) -> Self {
         caption.clone_into(&mut self.caption);
         self
@@ -71,25 +92,38 @@ impl Figure {
         if self.lines.is_empty() {
             return None;
         }
-        let mut svg = String::new();
-        // Drawing into a string fails only for a coordinate that is no number, which no series holds.
-        self.draw(facts, &mut svg).ok()?;
-        Some(Plot { name: self.name, title: self.title, caption: self.caption, svg })
+        let axes = (self.axis, self.over);
+        let frame = match self.scale {
+            Scale::Log => Frame::log(axes, &self.lines, &self.limits, facts),
+            Scale::Linear | Scale::Both => Frame::of(axes, &self.lines, &self.limits, facts),
+        };
+        let svg = self.drawn(facts, &frame)?;
+        let log = match self.scale {
+            Scale::Both => self.drawn(facts, &Frame::log(axes, &self.lines, &self.limits, facts)),
+            Scale::Linear | Scale::Log => None,
+        };
+        Some(Plot { name: self.name, title: self.title, caption: self.caption, svg, log })
     }
 
-    fn draw(&self, facts: &Facts, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        let frame = Frame::of((self.axis, self.over), &self.lines, &self.limits, facts);
+    fn drawn(&self, facts: &Facts, frame: &Frame) -> Option<String> {
+        let mut svg = String::new();
+        // Drawing into a string fails only for a coordinate that is no number, which no series holds.
+        self.draw(facts, frame, &mut svg).ok()?;
+        Some(svg)
+    }
+
+    fn draw(&self, facts: &Facts, frame: &Frame, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        let legend_bottom = self.head(&root, &frame, facts)?;
+        let legend_bottom = self.head(&root, frame, facts)?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(legend_bottom + 8)
             .margin_left(8)
             .margin_right(20)
             .margin_bottom(4)
             .x_label_area_size(46)
-            .y_label_area_size(64)
+            .y_label_area_size(if frame.is_log { 78 } else { 64 })
             .build_cartesian_2d(frame.x.0..frame.x.1, frame.y.0..frame.y.1)?;
-        self.shade(&mut chart, &frame, facts)?;
+        self.shade(&mut chart, frame, facts)?;
         let label = ("sans-serif", LABEL).into_font().color(&Colour::Text.marker());
         chart
             .configure_mesh()
@@ -103,20 +137,20 @@ impl Figure {
             .x_desc(frame.x_title.clone())
             .y_desc(frame.y_title.clone())
             .x_label_formatter(&|x| frame.x_label(*x, self.over))
-            .y_label_formatter(&|y| number(*y, frame.y.1 - frame.y.0))
+            .y_label_formatter(&|y| frame.y_label(*y, self.axis.show))
             .draw()?;
         for line in &self.lines {
-            self.draw_line(&mut chart, &frame, line, &facts.gaps)?;
+            self.draw_line(&mut chart, frame, line, &facts.gaps)?;
         }
-        self.draw_limits(&mut chart, &frame)?;
-        self.mark_deaths(&mut chart, &frame, facts)?;
+        self.draw_limits(&mut chart, frame)?;
+        self.mark_deaths(&mut chart, frame, facts)?;
         root.present()?;
         Ok(())
     }
 
     /// What was not recorded is not drawn: the line ends before a gap, and begins again after it.
     fn draw_line(&self, chart: &mut Chart<'_, '_>, frame: &Frame, line: &Line, gaps: &[Gap]) -> Drawn {
-        let at = |p: &Point, v: f64| (p.t_ns / frame.x_scale, v / frame.y_scale);
+        let at = |p: &Point, v: f64| (p.t_ns / frame.x_scale, frame.y_at(v));
         let apart = |a: &Point, b: &Point| {
             let lies_between = |gap: &Gap| a.t_ns < gap.to_ns as f64 && b.t_ns >= gap.to_ns as f64;
             self.over == Over::Time && gaps.iter().any(lies_between)
@@ -128,6 +162,17 @@ impl Figure {
                 Rectangle::new([(x - BAR, 0.0), (x + BAR, y)], colour.filled())
             };
             chart.draw_series(line.points.iter().map(bar))?;
+            return Ok(());
+        }
+        if let Over::Heat { width_ns } = self.over {
+            let most = line.points.iter().map(|p| p.mean).fold(1.0, f64::max);
+            let cell = |p: &Point| {
+                let right = (p.t_ns + width_ns as f64) / frame.x_scale;
+                let corners = [at(p, p.low), (right.min(frame.x.1), frame.y_at(p.high))];
+                // A single value among thousands is still seen.
+                Rectangle::new(corners, colour.mix(0.12 + 0.88 * (p.mean / most).sqrt()).filled())
+            };
+            chart.draw_series(line.points.iter().map(cell))?;
             return Ok(());
         }
         let dotted = line.points.len() <= 60 && self.over == Over::Time;
@@ -150,7 +195,7 @@ impl Figure {
 
     /// What is not judged, and while the scenario disturbs its fleet.
     fn shade(&self, chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
-        if self.over != Over::Time {
+        if !self.over.is_time() {
             return Ok(());
         }
         let unjudged = frame.unjudged(facts).into_iter().map(|area| (area, Colour::Shade, 0.16));
@@ -169,7 +214,7 @@ impl Figure {
 
     /// Ticks on the axis of time.
     fn mark_deaths(&self, chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
-        if self.over == Over::Time {
+        if self.over.is_time() {
             let top = frame.y.0 + (frame.y.1 - frame.y.0) * TICK;
             for x in frame.deaths(facts) {
                 let tick = [(x, frame.y.0), (x, top)];
@@ -181,16 +226,20 @@ impl Figure {
 
     fn draw_limits(&self, chart: &mut Chart<'_, '_>, frame: &Frame) -> Drawn {
         let right = label_style(Colour::Limit).pos(Pos::new(HPos::Right, VPos::Bottom));
+        let mut shown: Vec<(f64, String)> = Vec::new();
         for limit in self.limits.iter().filter(|limit| frame.shows(limit)) {
-            let y = limit.value / frame.y_scale;
+            // Two on one line would be written over each other.
+            match shown.iter_mut().find(|(value, _)| *value == limit.value) {
+                Some((_, labels)) => *labels = format!("{labels}, {}", limit.label),
+                None => shown.push((limit.value, limit.label.clone())),
+            }
+        }
+        for (value, labels) in shown {
+            let y = frame.y_at(value);
             let ends = [(frame.x.0, y), (frame.x.1, y)];
             let style = Colour::Limit.marker().stroke_width(1);
             chart.draw_series(DashedLineSeries::new(ends, 6, 4, style))?;
-            chart.draw_series(std::iter::once(Text::new(
-                limit.label.clone(),
-                (frame.x.1, y),
-                right.clone(),
-            )))?;
+            chart.draw_series(std::iter::once(Text::new(labels, (frame.x.1, y), right.clone())))?;
         }
         Ok(())
     }

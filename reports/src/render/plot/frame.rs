@@ -8,6 +8,8 @@ use crate::runlog::event::Phase;
 
 /// Limits are drawn up to so many times the greatest value.
 const NEAR: f64 = 2.0;
+/// As [`NEAR`], where a factor of ten is a step.
+const NEAR_LOG: f64 = 100.0;
 /// Deaths that are marked: closer together they are one mark anyway.
 const MARKS_MAX: usize = 200;
 
@@ -22,12 +24,20 @@ pub(super) struct Frame {
     pub(super) x_labels: usize,
     /// Of the lines, in the axis's own unit.
     pub(super) greatest: f64,
+    /// The vertical axis counts powers of ten.
+    pub(super) is_log: bool,
 }
 
 /// From just below the least to just above all.
 fn percents(min: f64) -> (f64, f64) {
     let low = (min * 100.0).min(98.0);
     ((low - (100.0 - low) * 0.1).max(0.0), 100.0 + (100.0 - low) * 0.06)
+}
+
+/// Whole powers of ten around all that is not zero.
+fn powers(min: f64, max: f64) -> (f64, f64) {
+    let (low, high) = (min.log10().floor(), max.log10().ceil());
+    if low.is_finite() && high > low { (low, high) } else { (high - 1.0, high) }
 }
 
 /// An axis that does not start there makes a mole-hill a mountain.
@@ -61,6 +71,7 @@ impl Frame {
                 y_title,
                 x_labels: 11,
                 greatest,
+                is_log: false,
             },
             Over::Percentiles => Self {
                 x: (0.0, end.max(0.5)),
@@ -71,8 +82,9 @@ impl Frame {
                 y_title,
                 x_labels: 6,
                 greatest,
+                is_log: false,
             },
-            Over::Time => {
+            Over::Time | Over::Heat { .. } => {
                 let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
                 let (unit, x_scale) = match end / 1e9 {
                     s if s < 240.0 => ("s", 1e9),
@@ -89,14 +101,44 @@ impl Frame {
                     y_title,
                     x_labels: 9,
                     greatest,
+                    is_log: false,
                 }
             }
         }
     }
 
+    /// As [`Self::of`], with powers of ten upwards: what is small is seen beside what is large.
+    pub(super) fn log(axis: (Axis, Over), lines: &[Line], limits: &[Limit], facts: &Facts) -> Self {
+        let frame = Self::of(axis, lines, limits, facts);
+        let points = || lines.iter().flat_map(|line| &line.points);
+        let min = points().map(|p| p.low).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
+        let max = points().map(|p| p.high).fold(0.0, f64::max);
+        let near = limits.iter().map(|limit| limit.value).filter(|value| *value <= NEAR_LOG * max);
+        let max = near.fold(max, f64::max);
+        if !min.is_finite() || max <= 0.0 {
+            return frame;
+        }
+        let y_title = format!("{}, logarithmic", axis.0.what);
+        Self { y: powers(min, max), y_scale: 1.0, y_title, is_log: true, ..frame }
+    }
+
+    /// Where a value is drawn.
+    pub(super) fn y_at(&self, value: f64) -> f64 {
+        if self.is_log { value.log10().max(self.y.0) } else { value / self.y_scale }
+    }
+
+    pub(super) fn y_label(&self, y: f64, show: fn(f64) -> String) -> String {
+        match self.is_log {
+            false => number(y, self.y.1 - self.y.0),
+            // Between the powers a grid line says enough.
+            true if (y - y.round()).abs() > 1e-6 => String::new(),
+            true => show(10f64.powf(y.round())),
+        }
+    }
+
     pub(super) fn x_label(&self, x: f64, over: Over) -> String {
         match over {
-            Over::Time => number(x, self.x.1 - self.x.0),
+            Over::Time | Over::Heat { .. } => number(x, self.x.1 - self.x.0),
             // Between the nines a grid line says enough: no reader looks for 96.8377 %, or for half a coordinator.
             Over::Places | Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
             // Plus zero, or the first would read as -0.
@@ -109,7 +151,7 @@ impl Frame {
     }
 
     pub(super) fn shows(&self, limit: &Limit) -> bool {
-        let y = limit.value / self.y_scale;
+        let y = self.y_at(limit.value);
         (self.y.0..=self.y.1).contains(&y)
     }
 

@@ -93,4 +93,14 @@ pub(super) enum Over {
     Percentiles,
     /// Of the coordinators: bars.
     Places,
+    /// Over time, columns of this width: how many values lie between `low` and `high` of a point is its `mean`.
+    Heat {
+        width_ns: u64,
+    },
+}
+
+impl Over {
+    pub(super) fn is_time(self) -> bool {
+        matches!(self, Self::Time | Self::Heat { .. })
+    }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::documents::troubled;
 use crate::faults::Faulty;
 use crate::segments;
+use crate::side_by_side::page;
 use crate::synthetic::{Run, log_of, report, run_dir};
 
 pub(super) struct Page {
@@ -25,6 +26,13 @@ impl Page {
         Self::new(name, run_dir(log))
     }
 
+    /// What is no report of one run.
+    fn drawn(name: &'static str, html: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("report.html"), html).unwrap();
+        Self { name, dir }
+    }
+
     pub(super) fn file(&self) -> PathBuf {
         self.dir.path().join("report.html")
     }
@@ -39,6 +47,7 @@ pub(super) fn all() -> Vec<Page> {
         Page::of("unending", &Run { end: None, ..Run::default() }.log()),
         Page::new("resumed", segments::resumed()),
         Page::of("foreign", &foreign()),
+        Page::drawn("side-by-side", &page(&[Run::default().log(), died(&troubled()), foreign()])),
     ]
 }
 

@@ -1,0 +1,78 @@
+//! What a reader does next: few steps, the gravest first.
+
+use crate::facts::Facts;
+use crate::runlog::event::EndReason;
+use crate::verdict::{Check, CriterionResult, EvidenceResult, Judgement, Verdict};
+
+/// More would be the tables.
+const STEPS_MAX: usize = 3;
+
+/// Sentences; what stands between backticks is typed.
+pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    let ended = facts.end.as_ref().map(|end| end.reason);
+    if ended == Some(EndReason::LaunchFailed) {
+        steps.push("Read in the reasons why the launch failed; `harness doctor` says what this host lacks, and how to get it.".into());
+    }
+    if ended == Some(EndReason::RecordingFailed) {
+        steps.push("Make room where the run log is written, or give the directory of the runs another place, and run the scenario again.".into());
+    }
+    for verdict in [Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional] {
+        steps.extend(of_evidence(judgement, verdict, ended));
+        steps.extend(of_criteria(judgement, verdict, ended));
+    }
+    if steps.is_empty() {
+        steps.push(of_pass(judgement));
+    }
+    let mut told = std::collections::BTreeSet::new();
+    steps.retain(|step| told.insert(step.clone()));
+    steps.truncate(STEPS_MAX);
+    steps
+}
+
+/// What is missing because the run is cut short needs no step of its own.
+fn of_evidence(
+    judgement: &Judgement,
+    verdict: Verdict,
+    ended: Option<EndReason>,
+) -> impl Iterator<Item = String> {
+    let open = judgement.evidence.iter().filter(move |result| result.verdict == verdict);
+    let check = |result: &EvidenceResult| Check::named(&result.name);
+    let counts = move |check: &Check| {
+        verdict == Verdict::Fail || ended == Some(EndReason::Completed) || *check == Check::RunComplete
+    };
+    open.filter_map(check).filter(counts).map(|check| check.remedy().to_owned())
+}
+
+/// A run that is cut short decides no criterion: going on with it is the step.
+fn of_criteria(judgement: &Judgement, verdict: Verdict, ended: Option<EndReason>) -> Option<String> {
+    if verdict != Verdict::Fail && ended != Some(EndReason::Completed) {
+        return None;
+    }
+    let open: Vec<&CriterionResult> =
+        judgement.criteria.iter().filter(|c| c.verdict == verdict && !c.informational).collect();
+    let first = open.first()?;
+    let name = first.name.replace('`', "'");
+    Some(match (verdict, &first.note) {
+        (Verdict::Inconclusive, Some(note)) => {
+            format!("What would decide “{name}”: {}.", note.trim_end_matches('.'))
+        }
+        (Verdict::Inconclusive, None) => {
+            format!(
+                "Run it again, longer or on a quiet host, to decide “{name}”: `--retry-inconclusive 2` does it by itself."
+            )
+        }
+        _ => format!(
+            "See whether the miss of “{name}” comes again, with the command under “How to repeat it”; `harness compare` sets both runs beside an earlier one."
+        ),
+    })
+}
+
+fn of_pass(judgement: &Judgement) -> String {
+    if judgement.variant.is_plain() {
+        "Nothing is open. `harness baseline set` keeps this run as what later ones are compared with.".into()
+    } else {
+        "Run the scenario file as it stands, without changes to it, if the answer has to count for a gate."
+            .into()
+    }
+}

@@ -1,0 +1,72 @@
+//! Several runs on one page, and documents in another directory than the log's.
+
+use reports::JudgeError;
+use reports::render::side_by_side::{self, Run as Shown};
+use std::path::Path;
+
+use crate::documents::troubled;
+use crate::synthetic::{Run, criterion, facts, judge, read, report, run_dir};
+
+/// The page of runs with these logs.
+pub(crate) fn page(logs: &[Vec<u8>]) -> String {
+    let found: Vec<_> = logs.iter().map(|log| (judge(log), facts(log))).collect();
+    let names: Vec<String> = (0..logs.len()).map(|n| format!("run-{n}/report.html")).collect();
+    let runs: Vec<Shown> = found
+        .iter()
+        .zip(&names)
+        .map(|((judgement, facts), report)| Shown { judgement, facts, report })
+        .collect();
+    side_by_side::render(&runs)
+}
+
+#[test]
+fn a_page_of_runs_has_each_with_its_verdict_its_figures_and_its_plots() {
+    let logs = [Run::default().log(), troubled().log()];
+    let page = page(&logs);
+    for (number, log) in logs.iter().enumerate() {
+        let judgement = judge(log);
+        assert!(page.contains(&format!("href=\"run-{number}/report.html\"")));
+        assert!(page.contains(&judgement.headline()));
+        for criterion in &judgement.criteria {
+            assert!(page.contains(&criterion.value_text), "{}", criterion.name);
+        }
+    }
+    assert_eq!(page.matches("aria-label=\"Coordination time of the rounds, run").count(), 2);
+    // Both ask for this; the rest of the second is not asked of the first.
+    assert_eq!(page.matches("all delivered: delivery.rate").count(), 1);
+    assert_eq!(page.matches("not asked").count(), 1 + 4);
+}
+
+#[test]
+fn runs_that_were_asked_something_else_under_one_name_have_rows_of_their_own() {
+    let asking = |pass| Run { criteria: vec![criterion("fast", pass, None)], ..Run::default() }.log();
+    let page = page(&[asking("coordination.time p95 < 1s"), asking("coordination.time p95 < 2s")]);
+    assert!(page.contains("fast: coordination.time p95") && page.matches("not asked").count() == 2);
+}
+
+#[test]
+fn documents_in_another_directory_are_the_same_and_the_run_keeps_its_own() {
+    let log = troubled().log();
+    let (run, other) = (run_dir(&log), tempfile::tempdir().unwrap());
+    let out = other.path().join("new/folder");
+    let (judged, _) = reports::report_to(run.path(), |_| None, Some(&out), None).unwrap();
+    assert!(judged.files.iter().all(|file| file.starts_with(&out)), "{:?}", judged.files);
+    assert_eq!(std::fs::read_dir(run.path()).unwrap().count(), 1, "the run's directory was written to");
+    report(run.path());
+    for name in ["verdict.json", "report.md", "samples.csv"] {
+        assert_eq!(read(run.path(), name), read(&out, name), "{name}");
+    }
+    let link = "href=\"run.log\"";
+    assert!(read(run.path(), "report.html").contains(link) && !read(&out, "report.html").contains(link));
+}
+
+#[test]
+fn the_directory_of_another_run_is_no_place_for_documents_and_the_own_one_is() {
+    let (run, other) = (run_dir(&Run::default().log()), run_dir(&troubled().log()));
+    let into = |out: &Path| reports::report_to(run.path(), |_| None, Some(out), None);
+    let refused = into(other.path()).unwrap_err();
+    assert!(matches!(refused, JudgeError::HoldsAnotherRun { .. }) && refused.exit_code() == 64);
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 1);
+    into(run.path()).unwrap();
+    assert!(read(run.path(), "report.html").contains("href=\"run.log\""));
+}
