@@ -104,7 +104,7 @@ fn several(
     let (mut codes, mut found) = (Vec::new(), Vec::new());
     for (run, place) in runs.iter().zip(places) {
         let (judged, facts) = made(run, Some(place));
-        codes.push(if args.json { complain(&judged) } else { shown(args, &judged, place) });
+        codes.push(if args.json { show_error(&judged) } else { shown(args, &judged, place) });
         if let (Ok(judged), Some(facts)) = (judged, facts) {
             let name = place.file_name().unwrap_or_default().to_string_lossy();
             found.push((judged, facts, format!("{name}/{REPORT}")));
@@ -123,7 +123,7 @@ fn several(
 }
 
 /// What of a run could not be judged, or written.
-fn complain(judged: &Result<Judged, JudgeError>) -> ExitCode {
+fn show_error(judged: &Result<Judged, JudgeError>) -> ExitCode {
     let error = match judged {
         Ok(judged) => judged.unwritten.as_ref(),
         Err(error) => Some(error),

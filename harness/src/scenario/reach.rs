@@ -117,5 +117,5 @@ fn round_longest_s(load: &Load, stages: &[Stage]) -> Option<f64> {
             load.arrivals() == Arrivals::Constant && every.saturating_mul(load.rounds_in_flight_max()) >= all
         }
     };
-    is_free.then(|| all.as_secs_f64())
+    is_free.then_some(all.as_secs_f64())
 }

@@ -238,7 +238,7 @@ pub(super) fn check(
         // One that comes again may find what it wants there, but not want nothing.
         let is_idle = stage.again.is_none() || stage.workers.is_none() && stage.every.is_none();
         if now == before && is_idle && found.len() == mistakes {
-            stage.reject_idle(name, (coordinators, before), found);
+            RawStage::reject_idle(name, (coordinators, before), found);
         }
         stages.push(Stage {
             name: name.value.clone(),
@@ -313,7 +313,6 @@ impl RawStage {
 
     /// It has what there is already: `before` is the workers under each coordinator, and the pace.
     fn reject_idle(
-        &self,
         name: &Sited<String>,
         (coordinators, before): (u32, (u32, Option<Duration>)),
         found: &mut Vec<Mistake>,

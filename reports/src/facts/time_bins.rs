@@ -28,6 +28,11 @@ impl TimeBin {
     pub fn max_ns(&self) -> u64 {
         self.max_ns
     }
+
+    /// `(greatest value, count)` of each step of the histogram that has any.
+    pub fn steps(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_since_last_iteration()))
+    }
 }
 
 /// Equal bins of time, as wide as their number asks for.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::facts::Facts;
-use crate::verdict::{Check, CriterionResult, Judgement, Verdict};
+use crate::verdict::{Check, CriterionResult, EvidenceResult, Judgement, Verdict};
 use notation::visible;
 
 pub fn render(judgement: &Judgement, facts: &Facts) -> String {
@@ -48,16 +48,7 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     }
     let took = Duration::from_nanos(facts.last_ns);
     for e in &judgement.evidence {
-        let mut message = e.wanted_and_found();
-        if let Some(note) = &e.note {
-            message.extend(["; ", note.as_str()]);
-        }
-        let mut tested = case("evidence", &judgement.scenario, &e.name, e.verdict, &message);
-        // For pipelines that add up their cases: a run is one thing, and no criterion has a time of its own.
-        if e.name == Check::RunComplete.name() {
-            tested.set_time(took);
-        }
-        suite.add_test_case(tested);
+        suite.add_test_case(check(e, &judgement.scenario, took));
     }
     suite.set_time(took);
     let host = &facts.header.host.hostname;
@@ -73,6 +64,20 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
     report.add_test_suite(suite);
     // Writing to a string fails only if memory does.
     report.to_string().unwrap_or_default()
+}
+
+/// For pipelines that add up their cases, the check for completeness has the time of the run: a run is one thing, and no
+/// criterion has a time of its own.
+fn check(e: &EvidenceResult, scenario: &str, took: Duration) -> TestCase {
+    let mut message = e.wanted_and_found();
+    if let Some(note) = &e.note {
+        message.extend(["; ", note.as_str()]);
+    }
+    let mut case = case("evidence", scenario, &e.name, e.verdict, &message);
+    if e.name == Check::RunComplete.name() {
+        case.set_time(took);
+    }
+    case
 }
 
 fn criterion(c: &CriterionResult, scenario: &str) -> TestCase {

@@ -70,6 +70,12 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
         let _ =
             writeln!(out, "  {:<12}  {}: {}", e.verdict.word(), e.name, visible::line(&e.wanted_and_found()));
     }
+    conclusion(&mut out, judgement, facts);
+    out
+}
+
+/// Why, and what to do next.
+fn conclusion(out: &mut String, judgement: &Judgement, facts: &Facts) {
     out.push('\n');
     for reason in &judgement.reasons {
         let _ = writeln!(out, "{}", visible::line(reason));
@@ -79,7 +85,6 @@ pub fn render(judgement: &Judgement, facts: &Facts) -> String {
             let _ = writeln!(out, "next: {}", visible::line(&step));
         }
     }
-    out
 }
 
 fn failed(out: &mut String, counts: &Counts) {

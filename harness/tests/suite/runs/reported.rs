@@ -1,10 +1,9 @@
 //! `harness report` of one run and of several.
 
-use super::{Bench, documents, scenario};
+use super::{Bench, documents, scenario, wait_until};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 fn ask(bench: &Bench, arguments: &[&str]) -> Output {
     bench.command().args(arguments).output().unwrap()
@@ -46,7 +45,7 @@ fn several_runs_are_shown_side_by_side_and_stay_as_they_are() {
     let some = ask(&bench, &["report", &first, "gone", &second, "--out", "beside"]);
     assert_eq!(some.status.code(), Some(64), "{some:?}");
     assert!(String::from_utf8_lossy(&some.stderr).contains("there is no run at gone"), "{some:?}");
-    // As `runs/small/*` names them: the newest is there twice.
+    // As `runs/small/*` names them: the newest by two names.
     let latest = bench.latest();
     let all = ask(&bench, &["report", &first, latest.to_str().unwrap(), &second, "--out", "all", "--json"]);
     let verdicts: Value = serde_json::from_slice(&all.stdout).unwrap();
@@ -72,11 +71,7 @@ fn a_report_is_handed_to_the_browser_that_the_user_names() {
     std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
     let opened = bench.command().args(["report", &run, "--open"]).env("BROWSER", &browser).output().unwrap();
     assert_eq!(opened.status.code(), Some(0), "{opened:?}");
-    let watchdog = Instant::now();
-    while !seen.exists() {
-        assert!(watchdog.elapsed() < Duration::from_secs(60), "the browser was not started");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the browser is started", || seen.exists());
     assert_eq!(std::fs::read_to_string(&seen).unwrap().trim(), format!("{run}/report.html"));
 
     let none = bench.command().args(["report", &run, "--open"]).env("BROWSER", "/no/such").output().unwrap();

@@ -229,7 +229,7 @@ impl Figure {
         let mut shown: Vec<(f64, String)> = Vec::new();
         for limit in self.limits.iter().filter(|limit| frame.shows(limit)) {
             // Two on one line would be written over each other.
-            match shown.iter_mut().find(|(value, _)| *value == limit.value) {
+            match shown.iter_mut().find(|(value, _)| value.total_cmp(&limit.value).is_eq()) {
                 Some((_, labels)) => *labels = format!("{labels}, {}", limit.label),
                 None => shown.push((limit.value, limit.label.clone())),
             }

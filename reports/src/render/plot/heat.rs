@@ -10,7 +10,7 @@ use crate::criterion::MetricId;
 use crate::facts::Facts;
 use crate::units;
 
-/// Columns: more are narrower than what a reader can tell apart.
+/// Columns: more are narrower than what a reader sees apart.
 const COLUMNS_MAX: usize = 60;
 /// Rows to a factor of ten.
 const ROWS: f64 = 8.0;

@@ -130,13 +130,17 @@ mod tests {
 
     fn histogram(times: &[u64]) -> Histogram<u64> {
         let mut histogram = Histogram::new_with_bounds(1, 1 << 46, DIGITS).unwrap();
-        times.iter().for_each(|ns| histogram.record(*ns).unwrap());
+        for ns in times {
+            histogram.record(*ns).unwrap();
+        }
         histogram
     }
 
     fn ranks(rounds: &mut [Vec<u64>], logged: &[u64]) -> Ranks {
         let mut ranks = Ranks::default();
-        rounds.iter_mut().for_each(|times| ranks.round(percentiles(times)));
+        for times in rounds {
+            ranks.round(percentiles(times));
+        }
         ranks.histogram(&histogram(logged));
         ranks
     }
@@ -153,7 +157,9 @@ mod tests {
         #[test]
         fn a_time_that_is_known_agrees_with_no_other(times in prop::collection::vec(1_u64..1 << 40, 1..50), at: prop::sample::Index) {
             let mut known = Ranks::default();
-            times.iter().for_each(|ns| known.known(*ns));
+            for ns in &times {
+                known.known(*ns);
+            }
             let mut moved = times.clone();
             moved[at.index(times.len())] *= 2;
             known.histogram(&histogram(&moved));
