@@ -136,9 +136,14 @@ impl Bench {
 
     fn command(&self) -> Command {
         let mut command = Command::new(HARNESS);
-        command.env("COORDINATOR_SHM_DIR", self.shm.path()).env("HARNESS_STATE_DIR", self.state());
-        command.current_dir(self.dir.path());
+        self.within(&mut command);
         command
+    }
+
+    /// Where all that it makes is in directories of this bench.
+    fn within<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("COORDINATOR_SHM_DIR", self.shm.path()).env("HARNESS_STATE_DIR", self.state());
+        command.current_dir(self.dir.path())
     }
 
     fn start(&self, extra: &[&str]) -> Run<'_> {
@@ -148,12 +153,10 @@ impl Bench {
     /// With so many KiB of addresses for each process: an allocation beyond is refused, and ends it.
     fn start_within(&self, addresses: u32) -> Run<'_> {
         let mut command = Command::new("sh");
-        command
+        self.within(&mut command)
             .args(["-c", &format!("ulimit -v {addresses}; exec \"$0\" \"$@\""), HARNESS])
             .args(["run", "small.toml", "--out", "runs", "--quiet"])
-            .env("COORDINATOR_SHM_DIR", self.shm.path())
-            .env("RUST_BACKTRACE", "0")
-            .current_dir(self.dir.path());
+            .env("RUST_BACKTRACE", "0");
         self.start_by(&mut command)
     }
 

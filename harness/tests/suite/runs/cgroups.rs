@@ -259,8 +259,8 @@ fn where_no_group_can_be_made_the_run_is_refused_with_the_remedy() {
     }
     let command = |verb: &[&str]| {
         let mut command = Command::new(&program);
-        command.args(verb).env("COORDINATOR_SHM_DIR", bench.shm.path()).current_dir(bench.dir.path());
-        command.env("HARNESS_STATE_DIR", bench.state()).uid(OTHER).gid(OTHER);
+        bench.within(command.args(verb));
+        command.uid(OTHER).gid(OTHER);
         command
     };
     for verb in [&["doctor", "small.toml"][..], &["run", "small.toml", "--out", "runs", "--quiet"]] {

@@ -294,10 +294,9 @@ fn a_full_disk_ends_the_run_without_a_pass() {
     }
     let bench = Bench::new(&scenario(60));
     let script = r#"mkdir runs && mount -t tmpfs -o size=48k tmpfs runs && exec "$0" run small.toml --out runs --quiet"#;
-    let output = Command::new("unshare")
+    let output = bench
+        .within(&mut Command::new("unshare"))
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, HARNESS])
-        .env("COORDINATOR_SHM_DIR", bench.shm.path())
-        .current_dir(bench.dir.path())
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -322,10 +321,10 @@ fn two_runs_side_by_side_do_not_disturb_each_other() {
     let other = Bench::new(&scenario(60));
     // In one directory of shared memory, as two users of one machine would be.
     let run = bench.start(&["--quiet"]);
-    let doomed = Command::new(HARNESS)
-        .args(["run", "small.toml", "--out", "runs", "--quiet"])
+    let doomed = other
+        .command()
         .env("COORDINATOR_SHM_DIR", bench.shm.path())
-        .current_dir(other.dir.path())
+        .args(["run", "small.toml", "--out", "runs", "--quiet"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -403,10 +402,9 @@ fn an_orphan_of_another_process_is_listed_and_left_alone() {
     let bench = Bench::new(&scenario(2));
     let script =
         "sh -c 'sleep 1000 & echo $! >stranger; until [ -e go ]; do sleep 0.01; done' >&- 2>&- & exec \"$@\"";
-    let child = Command::new("sh")
+    let child = bench
+        .within(&mut Command::new("sh"))
         .args(["-c", script, "sh", HARNESS, "run", "small.toml", "--out", "runs", "--quiet"])
-        .current_dir(bench.dir.path())
-        .env("COORDINATOR_SHM_DIR", bench.shm.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -9,10 +9,9 @@ use std::process::{Command, Stdio};
 /// A run of a small fleet, as `wrapper` starts it: `$0 "$@"` in a script of a shell.
 fn start<'a>(bench: &'a Bench, wrapper: &str) -> Run<'a> {
     let mut command = Command::new("sh");
-    command
+    bench
+        .within(&mut command)
         .args(["-c", wrapper, HARNESS, "run", "small.toml", "--out", "runs", "--quiet"])
-        .env("COORDINATOR_SHM_DIR", bench.shm.path())
-        .current_dir(bench.dir.path())
         .stdin(Stdio::null());
     bench.start_by(&mut command)
 }
@@ -106,7 +105,7 @@ fn without_proc_memory_is_unknown_and_a_run_is_refused() {
     let ended = |verb: &[&str]| {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).args(["mount -t tmpfs none /proc && exec \"$0\" \"$@\"", HARNESS]);
-        command.args(verb).env("COORDINATOR_SHM_DIR", bench.shm.path()).current_dir(bench.dir.path());
+        bench.within(command.args(verb));
         bench.start_by(&mut command).end()
     };
     let doctor = ended(&["doctor", "small.toml"]);

@@ -1,6 +1,6 @@
 //! Runs that were interrupted or killed, and go on.
 
-use super::{Bench, Done, HARNESS, scenario, verdict, wait_until};
+use super::{Bench, Done, scenario, verdict, wait_until};
 use nix::sys::signal::Signal;
 use reports::runlog::codec;
 use reports::runlog::event::{AgentInfo, Event};
@@ -207,8 +207,8 @@ fn the_scenario_in_the_log_is_what_goes_on() {
     std::fs::remove_file(bench.file()).unwrap();
     let moved = bench.dir.path().join("elsewhere");
     std::fs::rename(bench.latest(), &moved).unwrap();
-    let mut command = std::process::Command::new(HARNESS);
-    command.env("COORDINATOR_SHM_DIR", bench.shm.path()).args(["resume", "--quiet"]).arg(&moved);
+    let mut command = bench.command();
+    command.args(["resume", "--quiet"]).arg(&moved);
     let done = bench.start_by(&mut command).end();
     assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
     assert_eq!(rounds(&moved).len(), planned(3));

@@ -118,7 +118,7 @@ fn it_needs_no_root_and_says_what_it_needs_where_it_is_refused() {
     let short = ["--set", "load.duration=9s", "--set", "!fault.read-only"];
     let command = |verb: &[&str]| {
         let mut command = Command::new(&program);
-        command.args(verb).env("COORDINATOR_SHM_DIR", bench.shm.path()).current_dir(bench.dir.path());
+        bench.within(command.args(verb));
         if nix::unistd::geteuid().is_root() {
             command.uid(OTHER).gid(OTHER);
         }
