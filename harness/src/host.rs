@@ -203,6 +203,10 @@ fn programs_of(plan: &Plan) -> Vec<Commanded> {
     programs
 }
 
+/// What users are told where journals cannot be written.
+pub const NO_JOURNAL_REMEDY: &str =
+    "set HARNESS_STATE_DIR to the absolute path of a directory of your own, mode 0700, on this host";
+
 /// This host cannot carry out the plan; nothing was started.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct PreflightError {
@@ -228,7 +232,7 @@ impl fmt::Display for PreflightError {
 impl PreflightError {
     /// What faults make cannot be written down before it is made.
     pub fn no_journal(dir: &Path, error: &io::Error) -> Self {
-        let remedy = "set HARNESS_STATE_DIR to a directory of your own, mode 0700, on this host".to_owned();
+        let remedy = NO_JOURNAL_REMEDY.to_owned();
         let (name, status) = (judge::CONTROL_GROUPS, Status::Missing);
         let found = format!("their journal in {}: {error}", dir.display());
         Self { missing: vec![Capability { name, status, found, remedy: Some(remedy) }] }

@@ -4,10 +4,12 @@ use super::args::DoctorArgs;
 use super::run::allowed;
 use super::{load, output};
 use crate::exit::ExitCode;
-use crate::host::{self, Capability, Need, Status};
+use crate::fault::undo;
+use crate::host::{self, Capability, NO_JOURNAL_REMEDY, Need, Status};
 use anstyle::{AnsiColor, Style};
 use coordinator::cli::limits::TooLow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     let need = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
@@ -20,6 +22,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     };
     let mut capabilities = host::examine(&load::shm_dir(), &need);
     capabilities.push(own_limits());
+    capabilities.push(journals(&load::undo_dir(), &need));
     let shown = if args.json { json(&capabilities) } else { text(&capabilities) };
     if let Err(code) = output::styled(&shown) {
         return code;
@@ -44,6 +47,22 @@ fn own_limits() -> Capability {
         }
         Err(TooLow { what, remedy }) => {
             Capability { name, status: Status::Missing, found: what, remedy: Some(remedy.to_owned()) }
+        }
+    }
+}
+
+/// Where a run writes down what the kernel does not undo: only faults with control groups need it.
+fn journals(dir: &Path, need: &Need) -> Capability {
+    let name = "journals of faults";
+    match undo::could_prepare(dir) {
+        Ok(()) => {
+            let found = format!("{} can be written to", dir.display());
+            Capability { name, status: Status::Ok, found, remedy: None }
+        }
+        Err(error) => {
+            let status = if need.groups.is_empty() { Status::Warn } else { Status::Missing };
+            let found = format!("{}: {error}", dir.display());
+            Capability { name, status, found, remedy: Some(NO_JOURNAL_REMEDY.to_owned()) }
         }
     }
 }

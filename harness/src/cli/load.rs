@@ -250,7 +250,9 @@ pub(crate) fn undo_dir() -> PathBuf {
     let user = rustix::process::geteuid();
     let of_user = || {
         let usual = || PathBuf::from(format!("/run/user/{}", user.as_raw()));
-        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(usual, PathBuf::from)
+        // A relative one is invalid by its specification, and to be ignored.
+        let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        named.filter(|dir| dir.is_absolute()).unwrap_or_else(usual)
     };
     if user.is_root() { PathBuf::from("/run/harness") } else { of_user().join("harness") }
 }

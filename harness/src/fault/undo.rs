@@ -68,12 +68,38 @@ pub(super) struct Journal {
 /// Makes the directory of journals, for this user alone.
 ///
 /// # Errors
-/// It cannot be made, or is another user's, or open to others.
+/// It cannot be made, or is another user's, or open to others, or is another one wherever a program is started.
 pub fn prepare(dir: &Path) -> io::Result<()> {
+    if !dir.is_absolute() {
+        return Err(io::Error::other(
+            "it must be an absolute path, so that `harness clean` finds it from any directory",
+        ));
+    }
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    is_usable(dir)
+}
+
+/// Whether [`prepare`] would succeed; makes nothing.
+///
+/// # Errors
+/// As there.
+pub fn could_prepare(dir: &Path) -> io::Result<()> {
+    if !dir.is_absolute() || dir.symlink_metadata().is_ok() {
+        return prepare(dir);
+    }
+    let parent = dir.parent().unwrap_or(dir);
+    let named = |what: &dyn std::fmt::Display| io::Error::other(format!("{}: {what}", parent.display()));
+    if !parent.is_dir() {
+        return Err(named(&"there is no such directory"));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(parent, access).map_err(|errno| named(&errno))
+}
+
+fn is_usable(dir: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() || !is_private(&found) {
         return Err(io::Error::other("it must be a directory of this user with mode 0700"));
