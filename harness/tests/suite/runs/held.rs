@@ -1,12 +1,13 @@
 //! A fleet that is held in ways that stop no process in the kernel's sense: by its control group, by an operator, or in what
 //! belongs to it and is no agent. Nothing of that is declared, so nothing of it may pass.
 
-use super::{Bench, scenario, verdict, wait_until};
+use super::{Bench, WHOLE, of_faults, scenario, verdict, wait_until};
 use crate::skips::has_or_skips;
 use coordinator::client::Identity;
 use coordinator::client::fields::of_control;
 use coordinator::config::FleetShape;
 use nix::sys::signal::Signal;
+use reports::runlog::codec;
 use reports::runlog::event::AgentInfo;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,38 @@ fn is_inconclusive(bench: &Bench, hold: impl FnOnce(&[AgentInfo]), release: impl
     assert_eq!(of("no undeclared incident"), "INCONCLUSIVE", "{told}");
     assert_eq!(of("log consistent"), "PASS", "{told}");
     bench.assert_nothing_left(&agents);
+}
+
+/// A fleet with a worker that is paused as declared, and a process that is stopped by another hand when that is over.
+fn stopped_beside_a_pause(is_meant: impl Fn(&AgentInfo, &str) -> bool) {
+    let bench = patient(6);
+    let pause = "[[fault]]\nname = \"planned\"\nkind = \"pause\"\nrole = \"worker\"\nat = \"300ms\"\nfor = \"500ms\"\n";
+    let text = std::fs::read_to_string(bench.file()).unwrap();
+    std::fs::write(bench.file(), text + pause).unwrap();
+    let stopped = std::cell::Cell::new(0);
+    let hold = |agents: &[AgentInfo]| {
+        let step = || {
+            let records = codec::open(&bench.latest().join("run.log")).unwrap().map_while(Result::ok);
+            of_faults(records)
+        };
+        wait_until("the pause is over", || step().last().is_some_and(|last| last.step == WHOLE[3]));
+        let target = step()[0].targets[0].name.clone();
+        // The sweep in which the end of the pause is seen is over, too.
+        wait_until("the pause was seen", || bench.log_so_far().contains("was stopped for about"));
+        let agent = agents.iter().find(|agent| is_meant(agent, &target)).unwrap();
+        stopped.set(agent.pid as i32);
+        send(stopped.get(), Signal::SIGSTOP);
+        let seen = format!("{} (pid {}) is stopped", agent.name, agent.pid);
+        wait_until("the stop is seen", || bench.log_so_far().contains(&seen));
+    };
+    is_inconclusive(&bench, hold, || send(stopped.get(), Signal::SIGCONT), "was stopped for about ");
+}
+
+#[test]
+fn a_stop_by_another_hand_is_not_the_pause_that_was_declared() {
+    stopped_beside_a_pause(|agent, _| agent.name == "supervisor");
+    stopped_beside_a_pause(|agent, _| agent.name == "coord/1");
+    stopped_beside_a_pause(|agent, target| agent.name.starts_with("worker/") && agent.name != target);
 }
 
 fn frozen(name: &str, is_meant: fn(&AgentInfo) -> bool) {
