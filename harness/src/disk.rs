@@ -20,8 +20,10 @@ use crate::private_shm::Namespace;
 use crate::scenario::fault::DiskFault;
 pub use covers::Covers;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use order::{DONE, Order, READY};
-pub use probe::{Found, Probe, Wanted};
+use order::{DONE, Order, READY, read_met};
+use probe::At;
+pub use probe::{Found, Probe, Tally, Wanted};
+use reports::runlog::event::Met;
 use rustix::fs::{Mode, OFlags};
 pub use serve::serve;
 use std::fs::File;
@@ -188,17 +190,19 @@ impl Disk {
         Ok(id)
     }
 
-    /// No more of it; how many calls it has befallen, in words.
+    /// No more of it; how many calls it has befallen, those of probes among them.
     ///
     /// # Errors
-    /// As of [`Self::arm`].
-    pub fn disarm(&self, id: u32) -> io::Result<String> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner).order(Order::Disarm { id })
+    /// As of [`Self::arm`], or the process says something else.
+    pub fn disarm(&self, id: u32) -> io::Result<Met> {
+        let said = self.control.lock().unwrap_or_else(PoisonError::into_inner).order(Order::Disarm { id })?;
+        read_met(&said).ok_or_else(|| io::Error::other(format!("it says {said:?}")))
     }
 
-    /// Looks for the effect, or its end, on a thread of its own.
-    pub fn probe(&self, what: DiskFault, wanted: Wanted) -> io::Result<Probe> {
-        Probe::start((&self.dir, &self.probe), what, wanted)
+    /// Looks for the effect, or its end, on a thread of its own, and counts its calls.
+    pub fn probe(&self, what: DiskFault, wanted: Wanted, tally: &Arc<Tally>) -> io::Result<Probe> {
+        let at = At { dir: self.dir.clone(), file: Arc::clone(&self.probe), tally: Arc::clone(tally) };
+        Probe::start(at, what, wanted)
     }
 
     /// Where it is.
@@ -213,7 +217,7 @@ impl Disk {
         std::thread::spawn(move || {
             let mut answers = its.try_clone().unwrap();
             for _ in BufReader::new(its).lines().map_while(Result::ok) {
-                let _ = writeln!(answers, "{DONE}");
+                let _ = writeln!(answers, "{DONE} 0 of 0");
             }
         });
         Self {

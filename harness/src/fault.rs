@@ -28,9 +28,11 @@ pub mod undo;
 use crate::disk::Covers;
 use crate::scenario::fault::{Action, Fault as Planned, Firing, Overwrite};
 use crate::system::{Identity, Order, PlaceId, Presence, Process, System};
+use reports::runlog::event::Met;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use cgroup::Controller;
 pub use hogs::{RESERVE_BYTES, hold_memory, keep_busy};
@@ -55,10 +57,20 @@ pub trait Fault: fmt::Debug {
     /// Whether the effect on every process shows.
     fn prove(&self, system: &dyn System) -> Look;
 
+    /// Begins a second look at the effect, which [`Self::lasts`] tells of. A look that takes no time needs no beginning.
+    fn look_again(&mut self, system: &dyn System) {
+        let _ = system;
+    }
+
+    /// How long before the heal the second look has to begin, so that it is over by then.
+    fn looks_for(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether the effect still shows, just before it is to be healed: what others have undone meanwhile did not last.
-    /// Processes that have ended show nothing.
-    fn lasts(&self, system: &dyn System) -> Look {
-        self.prove(system)
+    /// Processes that have ended show nothing. `None` as long as the second look takes.
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
+        Some(self.prove(system))
     }
 
     /// Undoes it; of processes that have ended there is nothing to undo. In words.
@@ -66,6 +78,11 @@ pub trait Fault: fmt::Debug {
     /// # Errors
     /// In words, what stays.
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String>;
+
+    /// How often its effect has met the fleet, once it is healed; of an effect that is counted.
+    fn met(&self) -> Option<Met> {
+        None
+    }
 
     /// What was written into words of the memory of coordinators: whose, which word, and what.
     fn written(&self) -> Vec<Overwrite> {

@@ -1,6 +1,7 @@
 //! What a harness tells the process that serves a directory, and what that answers: a line each.
 
 use crate::scenario::fault::{CallError, DiskFault, Which};
+use reports::runlog::event::Met;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,17 @@ pub(super) enum Order {
 pub(super) const READY: &str = "ready";
 /// Of an order that was carried out, with what it has to say.
 pub(super) const DONE: &str = "done";
+
+/// How a server says what an effect has met.
+pub(super) fn met(Met { hit, of }: &Met) -> String {
+    format!("{hit} of {of}")
+}
+
+/// `None` if it is not said in this way.
+pub(super) fn read_met(said: &str) -> Option<Met> {
+    let (hit, of) = said.split_once(" of ")?;
+    Some(Met { hit: hit.parse().ok()?, of: of.parse().ok()? })
+}
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +96,8 @@ mod tests {
         for order in orders {
             assert_eq!(Order::parse(&order.to_string()), Some(order), "{order}");
         }
+        let some = Met { hit: 3, of: u64::MAX };
+        assert_eq!((read_met(&met(&some)), read_met("3"), read_met("x of 3")), (Some(some), None, None));
         for line in
             ["", "arm", "arm 1 2 slow", "arm 1 2 fail ENONE nth 3", "disarm", "disarm x", "arm 1 2 full 3"]
         {

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const NAME: &str = ".harness-probe";
 /// Between two looks at what is not so yet.
 const AGAIN: Duration = Duration::from_millis(2);
+/// A thousand calls that nothing holds up, by a thread that has to wait for a processor.
+const LOOKS_FOR: Duration = Duration::from_millis(100);
 /// Writes that are timed in one look, at most.
 const LOOKS_MAX: u32 = 10;
 /// A call that was to fail by chance has not done so in so many tries as make that less likely than this.
@@ -63,6 +66,37 @@ pub enum Wanted {
     Heal,
 }
 
+/// The calls that a probe has made, and those that failed or took longer as they were to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    made: AtomicU64,
+    hit: AtomicU64,
+}
+
+impl Tally {
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    pub fn hit(&self) -> u64 {
+        self.hit.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, is_hit: bool) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.hit.fetch_add(u64::from(is_hit), Ordering::Relaxed);
+    }
+}
+
+/// Where a probe looks.
+#[derive(Debug)]
+pub(super) struct At {
+    pub(super) dir: PathBuf,
+    /// A file there.
+    pub(super) file: Arc<File>,
+    pub(super) tally: Arc<Tally>,
+}
+
 /// In words: by what it was shown, or what was seen instead.
 pub type Found = Result<String, String>;
 
@@ -73,15 +107,10 @@ pub struct Probe {
 }
 
 impl Probe {
-    pub(super) fn start(
-        (dir, file): (&Path, &Arc<File>),
-        what: DiskFault,
-        wanted: Wanted,
-    ) -> io::Result<Self> {
+    pub(super) fn start(at: At, what: DiskFault, wanted: Wanted) -> io::Result<Self> {
         let (send, found) = channel();
-        let (dir, file) = (dir.to_owned(), Arc::clone(file));
         let look = move || loop {
-            let seen = look(&dir, &file, what, wanted);
+            let seen = look(&at, what, wanted);
             let is_over = seen.is_ok();
             if send.send(seen).is_err() || is_over {
                 return;
@@ -90,6 +119,14 @@ impl Probe {
         };
         std::thread::Builder::new().name("probe".to_owned()).spawn(look)?;
         Ok(Self { found })
+    }
+
+    /// How long a look at this effect takes, about.
+    pub fn looks_for(what: DiskFault) -> Duration {
+        match what {
+            DiskFault::Slow(delay) => delay * looks(delay) + LOOKS_FOR,
+            DiskFault::Fail { .. } | DiskFault::Full => LOOKS_FOR,
+        }
     }
 
     /// The newest finding since the last question, and the one that was looked for before all others.
@@ -107,24 +144,24 @@ impl Probe {
 }
 
 /// One look. What the disk refuses by itself is neither the effect nor its end.
-fn look(dir: &Path, file: &File, what: DiskFault, wanted: Wanted) -> Found {
+fn look(at: &At, what: DiskFault, wanted: Wanted) -> Found {
     match (what, wanted) {
         (DiskFault::Slow(delay), Wanted::Effect) => {
             // On a busy host, one alone may take long by itself.
             let mut least = Duration::MAX;
             for _ in 0..looks(delay) {
-                least = least.min(timed(file)?);
+                least = least.min(timed(at)?);
             }
             let words = format!("a write to a probe took {} at least", millis(least));
             if least >= delay { Ok(words) } else { Err(words) }
         }
         (DiskFault::Slow(delay), Wanted::Heal) => {
-            let took = timed(file)?;
+            let took = timed(at)?;
             let words = format!("a write to a probe took {}", millis(took));
             if took < delay { Ok(words) } else { Err(words) }
         }
         (DiskFault::Fail { error, calls }, Wanted::Effect) => (1..=tries(calls))
-            .find_map(|number| match write(file) {
+            .find_map(|number| match write(at, expected(error)) {
                 Ok(()) => None,
                 Err(errno) if errno == expected(error) => {
                     Some(Ok(format!("write {number} to a probe gets {}: {errno}", error.name())))
@@ -132,9 +169,10 @@ fn look(dir: &Path, file: &File, what: DiskFault, wanted: Wanted) -> Found {
                 Err(errno) => Some(Err(format!("a write to a probe gets {errno}"))),
             })
             .unwrap_or_else(|| Err(format!("{} writes to a probe succeed", tries(calls)))),
-        (DiskFault::Fail { calls, .. }, Wanted::Heal) => {
+        (DiskFault::Fail { error, calls }, Wanted::Heal) => {
             for number in 1..=tries(calls) {
-                write(file).map_err(|errno| format!("write {number} to a probe gets {errno}"))?;
+                write(at, expected(error))
+                    .map_err(|errno| format!("write {number} to a probe gets {errno}"))?;
             }
             Ok(format!("{} writes to a probe succeed", tries(calls)))
         }
@@ -144,13 +182,13 @@ fn look(dir: &Path, file: &File, what: DiskFault, wanted: Wanted) -> Found {
                 Err(errno) => Err(format!("{what} a probe gets {errno}")),
                 Ok(()) => Err(format!("{what} a probe succeeds")),
             };
-            refused("writing to", write(file))?;
-            refused("creating", create(dir))?;
+            refused("writing to", write(at, Errno::NOSPC))?;
+            refused("creating", create(at))?;
             Ok(format!("writing to a probe gets {0}, and so does creating one", Errno::NOSPC))
         }
         (DiskFault::Full, Wanted::Heal) => {
-            write(file).map_err(|errno| format!("writing to a probe gets {errno}"))?;
-            create(dir).map_err(|errno| format!("creating a probe gets {errno}"))?;
+            write(at, Errno::NOSPC).map_err(|errno| format!("writing to a probe gets {errno}"))?;
+            create(at).map_err(|errno| format!("creating a probe gets {errno}"))?;
             Ok("a probe can be created and written".to_owned())
         }
     }
@@ -162,9 +200,11 @@ fn looks(delay: Duration) -> u32 {
     u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, LOOKS_MAX)
 }
 
-fn timed(file: &File) -> Result<Duration, String> {
+fn timed(at: &At) -> Result<Duration, String> {
     let begun = Instant::now();
-    file.write_at(b"x", 0).map_err(|error| format!("a write to a probe gets {error}"))?;
+    let done = at.file.write_at(b"x", 0);
+    at.tally.count(true);
+    done.map_err(|error| format!("a write to a probe gets {error}"))?;
     Ok(begun.elapsed())
 }
 
@@ -172,14 +212,18 @@ fn millis(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1e3)
 }
 
-fn write(file: &File) -> Result<(), Errno> {
-    rustix::io::pwrite(file, b"x", 0).map(drop)
+fn write(at: &At, meant: Errno) -> Result<(), Errno> {
+    let done = rustix::io::pwrite(&at.file, b"x", 0).map(drop);
+    at.tally.count(done == Err(meant));
+    done
 }
 
-fn create(dir: &Path) -> Result<(), Errno> {
-    let path = path(dir);
+fn create(at: &At) -> Result<(), Errno> {
+    let path = path(&at.dir);
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+    let made = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(drop);
+    at.tally.count(made == Err(Errno::NOSPC));
+    made?;
     rustix::fs::unlinkat(rustix::fs::CWD, &path, AtFlags::empty())
 }
 
@@ -203,6 +247,10 @@ fn tries(calls: Which) -> u32 {
 mod tests {
     use super::*;
 
+    fn at(dir: &Path, file: File) -> At {
+        At { dir: dir.to_owned(), file: Arc::new(file), tally: Arc::default() }
+    }
+
     #[test]
     fn as_many_calls_are_tried_as_leave_nothing_to_chance() {
         assert_eq!([1.0, 0.5, 0.1, 0.01].map(|share| tries(Which::Rate(share))), [1, 20, 132, 1375]);
@@ -212,13 +260,13 @@ mod tests {
     #[test]
     fn a_disk_that_is_not_disturbed_shows_no_effect_and_is_healed() {
         let dir = tempfile::tempdir().unwrap();
-        let file = file(dir.path()).unwrap();
+        let at = at(dir.path(), file(dir.path()).unwrap());
         let fail = DiskFault::Fail { error: CallError::Io, calls: Which::Rate(0.1) };
         // No write takes a minute.
         for what in [DiskFault::Slow(Duration::from_secs(60)), fail, DiskFault::Full] {
-            let found = look(dir.path(), &file, what, Wanted::Effect);
+            let found = look(&at, what, Wanted::Effect);
             assert!(found.is_err(), "{found:?}");
-            let healed = look(dir.path(), &file, what, Wanted::Heal);
+            let healed = look(&at, what, Wanted::Heal);
             assert!(healed.is_ok(), "{healed:?}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -245,11 +293,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "a").unwrap();
         // Opened for reading: each write fails as EBADF.
-        let file = File::open(dir.path().join("a")).unwrap();
+        let at = at(dir.path(), File::open(dir.path().join("a")).unwrap());
         let fail = DiskFault::Fail { error: CallError::Io, calls: Which::Rate(1.0) };
         for what in [DiskFault::Slow(Duration::ZERO), fail, DiskFault::Full] {
             for wanted in [Wanted::Effect, Wanted::Heal] {
-                let found = look(dir.path(), &file, what, wanted);
+                let found = look(&at, what, wanted);
                 assert!(found.is_err(), "{what:?} {wanted:?} {found:?}");
             }
         }

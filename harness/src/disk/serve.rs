@@ -3,10 +3,11 @@
 use super::beneath::Beneath;
 use super::harm::Harms;
 use super::later::Later;
-use super::order::{DONE, Order, READY};
+use super::order::{DONE, Order, READY, met};
 use super::through::Through;
 use crate::companion::dies_with;
 use fuser::{Config, Session, SessionACL};
+use reports::runlog::event::Met;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, getrlimit, setrlimit, umask};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -68,7 +69,7 @@ fn obey(line: &str, harms: &Mutex<Harms>) -> String {
             DONE.to_owned()
         }
         Some(Order::Disarm { id }) => match harms.disarm(id) {
-            Some((calls, hit)) => format!("{DONE} {hit} of {calls} calls"),
+            Some((of, hit)) => format!("{DONE} {}", met(&Met { hit, of })),
             None => format!("nothing is armed as {id}"),
         },
         None => format!("no order: {line}"),

@@ -11,7 +11,7 @@ use crate::scenario::Plan;
 use crate::scenario::fault::Action;
 use crate::scenario::unit::nanos;
 use crate::system::{Presence, Process, System};
-use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget, MomentSeen};
+use reports::runlog::event::{AgentInfo, Event, FaultStep, FaultStepKind, FaultTarget, Met, MomentSeen};
 use std::time::Duration;
 
 /// An effect that does not show within this time is not proven.
@@ -24,8 +24,10 @@ const LOOK_NS: u64 = 2_000_000;
 enum Stage {
     /// Its effect is to show until then.
     Proving { until_ns: u64 },
-    /// Its time to heal.
+    /// Its time to heal, or to look again whether the effect still shows.
     Lasting,
+    /// That the effect still shows is to be seen until then, and its time to heal.
+    Looking { until_ns: u64 },
     /// That its effect is gone is to show until then.
     Healing { until_ns: u64 },
 }
@@ -38,6 +40,21 @@ struct Active {
     /// When it is to be healed; absent if it needs no heal.
     heals_ns: Option<u64>,
     is_proven: bool,
+}
+
+/// What is written down with some steps.
+#[derive(Debug, Default)]
+struct Seen {
+    targets: Vec<FaultTarget>,
+    moment: Option<MomentSeen>,
+    met: Option<Met>,
+}
+
+impl Active {
+    /// When to look again whether the effect still shows; absent if it needs no heal.
+    fn looks_ns(&self) -> Option<u64> {
+        Some(self.heals_ns?.saturating_sub(nanos(self.fault.looks_for())))
+    }
 }
 
 /// The firings that are under way.
@@ -57,7 +74,23 @@ impl<'a> Faults<'a> {
     }
 
     fn record(&self, number: usize, step: FaultStepKind, at_ns: u64, how: String) {
-        self.record_with(number, step, (at_ns, how), (Vec::new(), None));
+        self.record_with(number, step, (at_ns, how), Seen::default());
+    }
+
+    /// With what it has met, if that is counted.
+    fn heal_proven(&self, one: &Active, now_ns: u64, how: String) {
+        let (met, kind) = (one.fault.met(), self.action(one.number).kind());
+        let how = match met.and_then(|met| Some((kind.is_effect(met), kind.met_words(met)?))) {
+            Some((true, words)) => format!("{how}; {words}"),
+            Some((false, words)) => format!("{how}; not effective: {words}"),
+            None => how,
+        };
+        self.record_with(
+            one.number,
+            FaultStepKind::HealProven,
+            (now_ns, how),
+            Seen { met, ..Seen::default() },
+        );
     }
 
     fn record_with(
@@ -65,10 +98,10 @@ impl<'a> Faults<'a> {
         number: usize,
         step: FaultStepKind,
         (at_ns, how): (u64, String),
-        (targets, moment): (Vec<FaultTarget>, Option<MomentSeen>),
+        Seen { targets, moment, met }: Seen,
     ) {
         let firing = u32::try_from(number).unwrap_or(u32::MAX);
-        self.log.record(Event::Fault(FaultStep { firing, step, at_ns, targets, how, moment }));
+        self.log.record(Event::Fault(FaultStep { firing, step, at_ns, targets, how, moment, met }));
     }
 
     /// The moment that a firing waited for did not come.
@@ -126,7 +159,12 @@ impl<'a> Faults<'a> {
                 false
             }
             Ok(how) => {
-                self.record_with(number, FaultStepKind::Injected, (now_ns, how), (facts, moment));
+                self.record_with(
+                    number,
+                    FaultStepKind::Injected,
+                    (now_ns, how),
+                    Seen { targets: facts, moment, met: None },
+                );
                 self.written.note(&fault.written(), now_ns);
                 let until_ns = now_ns.saturating_add(nanos(SHOWS_WITHIN));
                 let heals_ns = firing.lasts.map(|lasts| now_ns.saturating_add(nanos(lasts)));
@@ -183,11 +221,25 @@ impl<'a> Faults<'a> {
                 one.stage = Stage::Lasting;
                 one.heals_ns.is_some()
             }
-            Stage::Lasting if due(one.heals_ns, now_ns) => self.heal(one, system, now_ns),
+            Stage::Lasting if one.is_proven && due(one.looks_ns(), now_ns) => {
+                one.fault.look_again(system);
+                let heals_ns = one.heals_ns.unwrap_or(now_ns).max(now_ns);
+                one.stage = Stage::Looking { until_ns: heals_ns.saturating_add(nanos(SHOWS_WITHIN)) };
+                self.step(one, system, now_ns)
+            }
+            Stage::Lasting if due(one.heals_ns, now_ns) => self.heal(one, None, system, now_ns),
             Stage::Lasting => true,
+            Stage::Looking { .. } if !due(one.heals_ns, now_ns) => true,
+            Stage::Looking { until_ns } => match one.fault.lasts(system) {
+                None if now_ns < until_ns => true,
+                lasted => {
+                    let lasted = lasted.unwrap_or_else(|| Look::NotYet("it was not seen in time".to_owned()));
+                    self.heal(one, Some(lasted), system, now_ns)
+                }
+            },
             Stage::Healing { until_ns } => match one.fault.prove_healed(system) {
                 Look::Shown(how) => {
-                    self.record(one.number, FaultStepKind::HealProven, now_ns, how);
+                    self.heal_proven(one, now_ns, how);
                     false
                 }
                 Look::NotYet(_) if now_ns < until_ns => true,
@@ -199,9 +251,9 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// Undoes it; whether its end is still to be proven. A heal that fails ends the firing as unhealed.
-    fn heal(&self, one: &mut Active, system: &mut dyn System, now_ns: u64) -> bool {
-        let lasted = one.is_proven.then(|| one.fault.lasts(system));
+    /// Undoes it; whether its end is still to be proven. A heal that fails ends the firing as unhealed, and so does an effect that
+    /// has not `lasted`.
+    fn heal(&self, one: &mut Active, lasted: Option<Look>, system: &mut dyn System, now_ns: u64) -> bool {
         let how = match one.fault.heal(system) {
             Ok(how) => how,
             // What stays of it stays, whatever a look at one effect would show.
@@ -225,7 +277,8 @@ impl<'a> Faults<'a> {
         let look_ns = self.looked_ns.saturating_add(LOOK_NS);
         let next = |one: &Active| match one.stage {
             Stage::Proving { .. } | Stage::Healing { .. } => look_ns,
-            Stage::Lasting => one.heals_ns.unwrap_or(u64::MAX).max(look_ns),
+            Stage::Lasting => one.looks_ns().unwrap_or(u64::MAX).max(look_ns),
+            Stage::Looking { .. } => one.heals_ns.unwrap_or(0).max(look_ns),
         };
         self.active.iter().map(next).min().unwrap_or(u64::MAX)
     }

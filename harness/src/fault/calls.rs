@@ -8,11 +8,15 @@ use super::{Fault, Look};
 use crate::scenario::fault::{CallError, Which};
 use crate::system::{PlaceId, Presence, Process, System};
 use crate::trapped::{self, CallErrors, Counts, Probed, Trap, is_below};
+use reports::runlog::event::Met;
 use rustix::io::Errno;
 use std::cell::Cell;
+use std::time::Duration;
 
 /// A probe that none of the tries of which fails, though they are to, is as rare as this.
 const UNLUCKY: f64 = 1e-9;
+/// Thousands of calls at most, each of which is answered by another process.
+const LOOKS_FOR: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -57,8 +61,8 @@ impl Calls {
                 "{failed} of {tried} probes fail, and {probes_failed} of {probes} are counted where they are answered"
             ));
         }
-        if failed == 0 {
-            return Err(format!("none of {tried} probes fails"));
+        if met.failed == 0 {
+            return Err(format!("none of {} probes fails", met.tries));
         }
         Ok(format!("{failed} of {tried} probes below the fleet's filter get {errno}, as they are counted"))
     }
@@ -118,9 +122,25 @@ impl Fault for Calls {
         look().map_or_else(|why: String| Look::NotYet(why), Look::Shown)
     }
 
-    /// What the probe has met stays met, and it comes back once; the heal compares the counts again.
-    fn lasts(&self, _: &dyn System) -> Look {
-        Look::Shown("its probe has come back".to_owned())
+    fn look_again(&mut self, system: &dyn System) {
+        // Without a trap there is nothing that could have lasted, and [`Self::lasts`] says so.
+        if let Ok(trap) = trap(system) {
+            self.probe(trap);
+        }
+    }
+
+    fn looks_for(&self) -> Duration {
+        LOOKS_FOR
+    }
+
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
+        let trap = match trap(system) {
+            Ok(trap) => trap,
+            Err(why) => return Some(Look::NotYet(why)),
+        };
+        let met = trap.probed()?;
+        let counts = trap.counts().map_err(|error| error.to_string());
+        Some(counts.and_then(|counts| self.agrees(&met, counts)).map_or_else(Look::NotYet, Look::Shown))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {
@@ -131,6 +151,10 @@ impl Fault for Calls {
         self.probe(trap);
         let Counts { calls, failed, .. } = self.counts;
         Ok(format!("every call goes on; of the fleet's {calls} on shared memory, {failed} had failed"))
+    }
+
+    fn met(&self) -> Option<Met> {
+        Some(Met { hit: self.counts.failed, of: self.counts.calls })
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
@@ -169,6 +193,8 @@ mod tests {
         MiscountedInjection,
         /// It stays armed.
         NoHeal,
+        /// Its effect is gone after the first probe.
+        ShortInjection,
     }
 
     /// A trap without a filter: its probe is a counter.
@@ -201,6 +227,7 @@ mod tests {
             counts.probes += tries;
             counts.probes_failed += failed.saturating_sub(u64::from(self.does == Does::MiscountedInjection));
             self.counts.set(counts);
+            self.armed.set(self.armed.get() && self.does != Does::ShortInjection);
             *self.met.borrow_mut() = Some(Probed { tries, failed, other: None });
         }
 
@@ -209,8 +236,7 @@ mod tests {
         }
     }
 
-    /// What its steps come to.
-    fn steps(does: Does) -> (Look, Look) {
+    fn injected(does: Does) -> (Fake, Calls) {
         let dir = tempfile::tempdir().unwrap();
         let mut system = Fake::with_segments(dir.path());
         let (armed, counts, met) = Default::default();
@@ -218,6 +244,12 @@ mod tests {
         let what = (CallError::NoSpace, Which::Nth(2));
         let mut fault = Calls::new(what, "words".to_owned(), 7);
         fault.inject(&mut system, &[]).unwrap();
+        (system, fault)
+    }
+
+    /// What its steps come to.
+    fn steps(does: Does) -> (Look, Look) {
+        let (mut system, mut fault) = injected(does);
         let proof = fault.prove(&system);
         fault.heal(&mut system).unwrap();
         (proof, fault.prove_healed(&system))
@@ -240,6 +272,20 @@ mod tests {
         not_yet(&steps(Does::NoInjection).0, "none of 4 probes fails");
         not_yet(&steps(Does::MiscountedInjection).0, "are counted where they are answered");
         not_yet(&steps(Does::NoHeal).1, "2 of 4 probes fail");
+    }
+
+    #[test]
+    fn an_effect_that_is_gone_before_the_heal_has_not_lasted() {
+        let looks = |does| {
+            let (system, mut fault) = injected(does);
+            let first = fault.lasts(&system).unwrap();
+            assert!(matches!(first, Look::Shown(_)), "{first:?}");
+            assert_eq!(fault.lasts(&system), None, "what a probe has met is told once");
+            fault.look_again(&system);
+            fault.lasts(&system).unwrap()
+        };
+        assert!(matches!(looks(Does::All), Look::Shown(_)));
+        not_yet(&looks(Does::ShortInjection), "none of 4 probes fails");
     }
 
     #[test]

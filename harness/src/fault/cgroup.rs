@@ -16,6 +16,7 @@ use crate::scenario::unit::bytes_text;
 use crate::system::{Process, System};
 pub(crate) use controller::Controller;
 use controller::{Home, Version};
+use reports::runlog::event::Met;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,8 +48,17 @@ enum Step {
     Moved,
     /// In words; what was made is undone.
     Failed(String),
-    /// In words, what the kernel had counted, or what stays.
-    Undone(Result<String, String>),
+    /// What the kernel had counted, or in words, what stays.
+    Undone(Result<Counted, String>),
+}
+
+/// What the kernel has counted while an effect lasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Counted {
+    /// How often a quota was used up,
+    met: Option<Met>,
+    /// or what is no measure of the effect.
+    words: Option<String>,
 }
 
 /// What the threads of an injection work on, one after the other.
@@ -129,8 +139,8 @@ impl Groups {
         of.map(|((target, home), dir)| (target, home, dir.as_path()))
     }
 
-    /// What the kernel has counted in all groups while they lasted, in words.
-    fn counted(&self) -> String {
+    /// What the kernel has counted in all groups while they lasted.
+    fn counted(&self) -> Counted {
         let sum = |read: &dyn Fn(&Home, &Path) -> Result<u64, String>| -> u64 {
             self.each().filter_map(|(_, home, dir)| read(home, dir).ok()).sum()
         };
@@ -138,14 +148,15 @@ impl Groups {
             What::Limit(GroupLimit::Cpu(_)) => {
                 let all = sum(&|_, dir| Ok(controller::periods(dir)?.0));
                 let throttled = sum(&|_, dir| Ok(controller::periods(dir)?.1));
-                format!("throttled in {throttled} of {all} periods")
+                Counted { met: Some(Met { hit: throttled, of: all }), words: None }
             }
             What::Limit(GroupLimit::Memory(_)) | What::Oom => {
                 let kills = sum(&|home, dir| controller::oom_kills(home.version, dir));
-                format!("{kills} processes ended by the OOM killer")
+                Counted { met: None, words: Some(format!("{kills} processes ended by the OOM killer")) }
             }
             What::Limit(GroupLimit::Pids(_)) => {
-                format!("{} forks refused", sum(&|_, dir| controller::refused_forks(dir)))
+                let refused = sum(&|_, dir| controller::refused_forks(dir));
+                Counted { met: None, words: Some(format!("{refused} forks refused")) }
             }
         }
     }
@@ -229,7 +240,8 @@ impl Groups {
         if let Some(dir) = self.dirs.iter().find(|dir| dir.exists()) {
             return Look::NotYet(format!("{} is still there", dir.display()));
         }
-        let shown = format!("its groups are gone ({counted}); /proc/PID/cgroup");
+        let words = counted.words.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
+        let shown = format!("its groups are gone{words}; /proc/PID/cgroup");
         every(&self.targets, &shown, |target| {
             let home = self.each().find(|(process, ..)| process.pid == target.pid).map(|(_, home, _)| home);
             let now = self.what.controller().home(target.pid);
@@ -358,6 +370,13 @@ impl Fault for Cgroup {
         }
         self.by_thread(Groups::undo)?;
         Ok("each back into the group before, and its group removed".to_owned())
+    }
+
+    fn met(&self) -> Option<Met> {
+        match &self.look()?.step {
+            Step::Undone(Ok(counted)) => counted.met,
+            Step::Due | Step::Moved | Step::Failed(_) | Step::Undone(Err(_)) => None,
+        }
     }
 
     fn prove_healed(&self, _: &dyn System) -> Look {

@@ -4,11 +4,15 @@
 //! were. Proven by a probe: a file of the harness's own in that directory.
 
 use super::{Fault, Look};
-use crate::disk::{Disk, Found, Probe, Wanted};
+use crate::disk::{Disk, Found, Probe, Tally, Wanted};
 use crate::scenario::fault::DiskFault;
 use crate::system::{Process, System};
+use reports::runlog::event::Met;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
+
+const NOT_RETURNED: &str = "a call of the probe has not returned yet";
 
 #[derive(Debug)]
 pub(super) struct DiskHarm {
@@ -21,26 +25,29 @@ pub(super) struct DiskHarm {
     probe: Option<Probe>,
     /// By that probe, last.
     found: RefCell<Option<Found>>,
+    /// Calls of the probes that looked for the effect.
+    probed: Arc<Tally>,
+    met: Option<Met>,
     healed: bool,
 }
 
 impl DiskHarm {
     pub(super) fn new(what: DiskFault, seed: u64, disk: Option<Arc<Disk>>) -> Self {
-        Self { what, seed, disk, id: None, probe: None, found: RefCell::default(), healed: false }
+        let (id, probe, found, probed, met) = Default::default();
+        Self { what, seed, disk, id, probe, found, probed, met, healed: false }
+    }
+
+    /// What the probe has found so far, if a call of it has returned.
+    fn found(&self) -> Option<Look> {
+        if let Some(found) = self.probe.as_ref().and_then(Probe::newest) {
+            *self.found.borrow_mut() = Some(found);
+        }
+        self.found.borrow().clone().map(|found| found.map_or_else(Look::NotYet, Look::Shown))
     }
 
     fn looked(&self) -> Look {
-        let Some(probe) = &self.probe else {
-            return Look::NotYet("no probe looks at it".to_owned());
-        };
-        if let Some(found) = probe.newest() {
-            *self.found.borrow_mut() = Some(found);
-        }
-        match &*self.found.borrow() {
-            None => Look::NotYet("a call of the probe has not returned yet".to_owned()),
-            Some(Ok(how)) => Look::Shown(how.clone()),
-            Some(Err(what)) => Look::NotYet(what.clone()),
-        }
+        let why = if self.probe.is_some() { NOT_RETURNED } else { "no probe looks at it" };
+        self.found().unwrap_or_else(|| Look::NotYet(why.to_owned()))
     }
 }
 
@@ -50,7 +57,7 @@ impl Fault for DiskHarm {
         let where_ = disk.dir().display();
         let armed = disk.arm(self.what, self.seed).and_then(|id| {
             self.id = Some(id);
-            disk.probe(self.what, Wanted::Effect)
+            disk.probe(self.what, Wanted::Effect, &self.probed)
         });
         match armed {
             Ok(probe) => self.probe = Some(probe),
@@ -67,17 +74,44 @@ impl Fault for DiskHarm {
         self.looked()
     }
 
+    fn look_again(&mut self, _: &dyn System) {
+        (self.probe, self.found) = (None, RefCell::default());
+        let Some(disk) = &self.disk else { return };
+        match disk.probe(self.what, Wanted::Effect, &self.probed) {
+            Ok(probe) => self.probe = Some(probe),
+            Err(error) => self.found = RefCell::new(Some(Err(format!("no probe can be started: {error}")))),
+        }
+    }
+
+    fn looks_for(&self) -> Duration {
+        Probe::looks_for(self.what)
+    }
+
+    fn lasts(&self, _: &dyn System) -> Option<Look> {
+        self.found()
+    }
+
     fn heal(&mut self, _: &mut dyn System) -> Result<String, String> {
         // What it has found says nothing of the heal.
         (self.probe, self.found) = (None, RefCell::default());
         let (Some(disk), Some(id)) = (&self.disk, self.id) else {
             return Err("it was not armed".to_owned());
         };
-        let befallen = disk.disarm(id).map_err(|error| format!("{}: {error}", disk.dir().display()))?;
+        let met = disk.disarm(id).map_err(|error| format!("{}: {error}", disk.dir().display()))?;
+        // A probe is no part of the run.
+        let met = Met {
+            hit: met.hit.saturating_sub(self.probed.hit()),
+            of: met.of.saturating_sub(self.probed.made()),
+        };
+        self.met = Some(met);
         self.healed = true;
-        let probe = disk.probe(self.what, Wanted::Heal);
+        let probe = disk.probe(self.what, Wanted::Heal, &Arc::default());
         self.probe = Some(probe.map_err(|error| format!("no probe can be started: {error}"))?);
-        Ok(format!("every call as before; it befell {befallen}"))
+        Ok(format!("every call as before; it befell {} of {} calls", met.hit, met.of))
+    }
+
+    fn met(&self) -> Option<Met> {
+        self.met
     }
 
     fn prove_healed(&self, _: &dyn System) -> Look {
@@ -90,7 +124,6 @@ mod tests {
     use super::*;
     use crate::engine::tests::fake::Fake;
     use crate::scenario::fault::{CallError, Which};
-    use std::time::Duration;
 
     const KINDS: [DiskFault; 3] = [
         DiskFault::Slow(Duration::from_secs(1)),
@@ -118,6 +151,10 @@ mod tests {
             fault.inject(&mut system, &[]).unwrap();
             let found = first(|| fault.prove(&system));
             assert!(matches!(found, Look::NotYet(_)), "{what:?} {found:?}");
+            fault.look_again(&system);
+            let lasted =
+                first(|| fault.lasts(&system).unwrap_or_else(|| Look::NotYet(NOT_RETURNED.to_owned())));
+            assert!(matches!(lasted, Look::NotYet(_)), "{what:?} {lasted:?}");
             fault.heal(&mut system).unwrap();
             let healed = first(|| fault.prove_healed(&system));
             assert!(matches!(healed, Look::Shown(_)), "{what:?} {healed:?}");

@@ -4,6 +4,8 @@
 use super::{Fault, Look};
 use crate::scenario::fault::Overwrite;
 use crate::system::{Process, System};
+use reports::runlog::event::Met;
+use std::time::Duration;
 
 /// `no-injection` or `no-heal`.
 const VARIABLE: &str = "HARNESS_SABOTAGE";
@@ -43,7 +45,15 @@ impl Fault for Liar {
         self.fault.prove(system)
     }
 
-    fn lasts(&self, system: &dyn System) -> Look {
+    fn look_again(&mut self, system: &dyn System) {
+        self.fault.look_again(system);
+    }
+
+    fn looks_for(&self) -> Duration {
+        self.fault.looks_for()
+    }
+
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
         self.fault.lasts(system)
     }
 
@@ -52,6 +62,10 @@ impl Fault for Liar {
             return Ok("a lie".to_owned());
         }
         self.fault.heal(system)
+    }
+
+    fn met(&self) -> Option<Met> {
+        self.fault.met()
     }
 
     fn written(&self) -> Vec<Overwrite> {

@@ -125,9 +125,9 @@ impl Fault for Limit {
         every(&self.processes(), LIMITS, |process| self.has_limit(process))
     }
 
-    fn lasts(&self, system: &dyn System) -> Look {
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
         let is_alive = |process: &Process| system.presence(process.identity()) == Presence::Alive;
-        every_living(&self.processes(), is_alive, LIMITS, |process| self.has_limit(process))
+        Some(every_living(&self.processes(), is_alive, LIMITS, |process| self.has_limit(process)))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {

@@ -30,12 +30,12 @@ impl Fault for Pause {
     }
 
     /// The fleet ends what makes no progress for too long, and that is the pause's doing.
-    fn lasts(&self, system: &dyn System) -> Look {
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
         let is_alive = |process: &Process| system.presence(process.identity()) == Presence::Alive;
         if !self.paused.iter().any(is_alive) {
-            return Look::Shown("the fleet has ended its processes".to_owned());
+            return Some(Look::Shown("the fleet has ended its processes".to_owned()));
         }
-        every_living(&self.paused, is_alive, STOPPED, |process| is_stopped(system, process))
+        Some(every_living(&self.paused, is_alive, STOPPED, |process| is_stopped(system, process)))
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {

@@ -178,13 +178,13 @@ impl Fault for Segment {
     }
 
     /// What was cut off ends its coordinator, which takes the file along.
-    fn lasts(&self, system: &dyn System) -> Look {
-        match self.what {
+    fn lasts(&self, system: &dyn System) -> Option<Look> {
+        Some(match self.what {
             SegmentFault::Unlink => self.prove(system),
             SegmentFault::Truncate | SegmentFault::Scribble { .. } => {
                 Look::Shown("its coordinator is lost".to_owned())
             }
-        }
+        })
     }
 
     fn heal(&mut self, system: &mut dyn System) -> Result<String, String> {

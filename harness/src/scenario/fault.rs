@@ -30,8 +30,9 @@ use check::check_one;
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
 use keys::{
-    APART, AT, COUNT, CPUS, DELAY, DELAY_SHOWN, DIR, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND, MEMORY,
-    MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE, TIMES, TO, WITHIN, WORDS,
+    APART, AT, COUNT, CPUS, DELAY, DELAY_SHOWN, DIR, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND,
+    MAY_MEET_NOTHING, MEMORY, MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE,
+    TIMES, TO, WITHIN, WORDS,
 };
 pub(super) use overlap::{Thing, rehearsed as rehearsed_overlaps};
 pub(super) use rules::TABLE;
@@ -70,6 +71,7 @@ pub(super) struct RawFault {
     rate: Given<f64>,
     nth: Given<u32>,
     cpus: Given<f64>,
+    may_meet_nothing: Given<bool>,
 }
 
 impl RawFault {
@@ -99,6 +101,7 @@ pub struct Fault {
     lasts: Option<Duration>,
     /// Of a fault on a disk, if not the directory of the run.
     dir: Option<String>,
+    may_meet_nothing: bool,
 }
 
 impl Fault {
@@ -208,6 +211,7 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Vec<RawFault>
         rate: fields.given(&RATE, found),
         nth: fields.given(&NTH, found),
         cpus: fields.given(&CPUS, found),
+        may_meet_nothing: fields.given(&MAY_MEET_NOTHING, found),
     };
     entries.iter().map(one).collect()
 }

@@ -164,8 +164,9 @@ pub fn with_faults(text: &str, faults: &[Drawn]) -> String {
 /// the plan.
 pub fn sample(plan: &Plan, kind: FaultKind) -> Option<Drawn> {
     let budget =
-        Budget { faults: 1, share: 0.0, apart: Duration::ZERO, longest: Duration::from_millis(SHORTEST_MS) };
-    draw(plan, 0, &budget, &[kind]).ok()?.pop()
+        Budget { faults: 1, share: 1.0, apart: Duration::ZERO, longest: Duration::from_millis(SHORTEST_MS) };
+    let drawn = draw(plan, 0, &budget, &[kind]).ok()?.pop()?;
+    Some(Drawn { count: 1, ..drawn })
 }
 
 /// Draws faults of these kinds, in the order of their times.
@@ -193,10 +194,11 @@ pub fn draw(
         let what = format!("the faults are {is} ms apart, and those on disks need {least} ms");
         return Err((what, format!("write `--apart {least}ms` or more, or leave the `disk-` kinds out")));
     }
+    let kinds = within(&fleet, budget, kinds)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed::child(root, "swarm"));
     let times = times(&fleet, budget, &mut random)?;
     let drawn =
-        (0..).zip(times).map(|(number, at_ms)| one(&fleet, budget, kinds, (number, at_ms), &mut random));
+        (0..).zip(times).map(|(number, at_ms)| one(&fleet, budget, &kinds, (number, at_ms), &mut random));
     let mut drawn: Vec<Drawn> = drawn.collect();
     end_before_the_next(&mut drawn);
     Ok(drawn)
@@ -235,6 +237,41 @@ fn times(fleet: &Fleet, budget: &Budget, random: &mut ChaCha8Rng) -> Result<Vec<
     Ok((0..).zip(times).map(|(nth, ms)| FIRST_MS + ms + nth * apart_ms).collect())
 }
 
+/// The kinds of which a fault keeps within the budget.
+fn within(fleet: &Fleet, budget: &Budget, kinds: &[FaultKind]) -> Result<Vec<FaultKind>, (String, String)> {
+    let lasts = kinds.iter().any(|kind| kind.is_healed());
+    if lasts && budget.longest < Duration::from_millis(SHORTEST_MS) {
+        let what = format!("a fault lasts {SHORTEST_MS} ms at least, so that its effect can be shown");
+        return Err((what, format!("write `--longest {SHORTEST_MS}ms` or more")));
+    }
+    let fits = |kind: &FaultKind| !kind.has_targets() || !fleet.roles(*kind, budget).is_empty();
+    let fitting: Vec<FaultKind> = kinds.iter().copied().filter(fits).collect();
+    if fitting.is_empty() {
+        let (share, Fleet { coordinators, workers, .. }) = (budget.share * 100.0, fleet);
+        let what =
+            format!("{share:.1} % of {coordinators} coordinators or of {workers} workers is not one process");
+        return Err((what, "raise --share, or enlarge the fleet".to_owned()));
+    }
+    Ok(fitting)
+}
+
+impl Fleet {
+    /// How many processes of a role a fault may hit. There is one supervisor: no share of it is less than all.
+    fn most(&self, role: &str, budget: &Budget) -> u32 {
+        let of = |all: u32| (budget.share * f64::from(all)) as u32;
+        match role {
+            "worker" => of(self.workers),
+            "coordinator" => of(self.coordinators),
+            _ => 1,
+        }
+    }
+
+    /// Whose processes a kind can be done to, within the budget.
+    fn roles(&self, kind: FaultKind, budget: &Budget) -> Vec<&'static str> {
+        roles(kind, self.adopts).iter().copied().filter(|role| self.most(role, budget) > 0).collect()
+    }
+}
+
 fn one(
     fleet: &Fleet,
     budget: &Budget,
@@ -243,16 +280,10 @@ fn one(
     random: &mut ChaCha8Rng,
 ) -> Drawn {
     let kind = kinds[random.random_range(0..kinds.len())];
-    let roles = roles(kind, fleet.adopts);
+    let roles = fleet.roles(kind, budget);
     let role = (!roles.is_empty()).then(|| roles[random.random_range(0..roles.len())]);
-    let all = match role {
-        Some("worker") => fleet.workers,
-        Some("coordinator") => fleet.coordinators,
-        _ => 1,
-    };
-    let most = ((budget.share * f64::from(all)) as u32).max(1);
-    let count = random.random_range(1..=most);
-    let longest_ms = (budget.longest.as_millis() as u64).max(SHORTEST_MS);
+    let count = random.random_range(1..=role.map_or(1, |role| fleet.most(role, budget)));
+    let longest_ms = budget.longest.as_millis() as u64;
     let for_ms = kind.is_healed().then(|| random.random_range(SHORTEST_MS..=longest_ms));
     let keys = match kind {
         FaultKind::Limit => "resource = \"nofile\"\nto = 64\n".to_owned(),
@@ -269,6 +300,8 @@ fn one(
         FaultKind::DiskSlow => "delay = \"20ms\"\n".to_owned(),
         _ => String::new(),
     };
+    // When it comes is chance: what it meets is, too.
+    let keys = if kind.is_counted() { format!("{keys}may_meet_nothing = true\n") } else { keys };
     let name = format!("swarm-{number}-{}", kind.name());
     Drawn { name, kind, role, count, at_ms, for_ms, keys }
 }
@@ -382,6 +415,27 @@ mod tests {
                 assert_eq!(plan(&with_faults(&self::base(), &faults)).calendar().firings().len(), 12);
             }
         }
+    }
+
+    #[test]
+    fn a_budget_is_kept_or_refused() {
+        let base = plan(&base());
+        // Of 10 coordinators, less than one; of 500 workers, 25.
+        let small = Budget { share: 0.05, ..BUDGET };
+        for seed in 0..50 {
+            let faults = draw(&base, seed, &small, &KINDS).unwrap();
+            let of_processes =
+                faults.iter().filter(|fault| fault.role.is_some_and(|role| role != "supervisor"));
+            assert!(of_processes.clone().all(|fault| fault.role == Some("worker") && fault.count <= 25));
+        }
+        let none = Budget { share: 0.001, ..BUDGET };
+        let (what, hint) = draw(&base, 1, &none, &[FaultKind::Kill]).unwrap_err();
+        assert!(what.contains("is not one process") && hint.contains("--share"), "{what}");
+        assert!(draw(&base, 1, &none, &[FaultKind::Kill, FaultKind::CpuHogs]).is_ok());
+        let short = Budget { longest: Duration::from_millis(SHORTEST_MS - 1), ..BUDGET };
+        let (what, hint) = draw(&base, 1, &short, &[FaultKind::Pause]).unwrap_err();
+        assert!(what.contains(&format!("{SHORTEST_MS} ms at least")) && hint.contains("--longest"), "{what}");
+        assert!(draw(&base, 1, &short, &[FaultKind::Kill]).is_ok(), "a death has no length");
     }
 
     #[test]

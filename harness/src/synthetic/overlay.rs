@@ -92,6 +92,7 @@ pub fn declare(run: &mut Synthetic, kind: FaultKind, lasts_ns: Option<u64>) -> u
         kind,
         words: format!("{} of 1 worker", kind.name()),
         firings: vec![firing],
+        may_meet_nothing: false,
     }];
     run.middle_ns()
 }
@@ -107,7 +108,10 @@ pub fn step(run: &mut Synthetic, kind: FaultStepKind, at_ns: u64) {
     });
     let targets = target.into_iter().filter(|_| kind == FaultStepKind::Injected).collect();
     let how = kind.name().to_owned();
-    run.add(at_ns, Event::Fault(FaultStep { firing: 0, step: kind, at_ns, targets, how, moment: None }));
+    run.add(
+        at_ns,
+        Event::Fault(FaultStep { firing: 0, step: kind, at_ns, targets, how, moment: None, met: None }),
+    );
 }
 
 /// The fleet says when it noticed the death.

@@ -18,7 +18,7 @@ use taken::Taken;
 use super::{Counts, Distribution};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
-    IncidentKind, Role, Round,
+    IncidentKind, Met, Role, Round,
 };
 
 /// Delivery must be whole for so long before the fleet counts as recovered.
@@ -46,6 +46,8 @@ pub struct Firing {
     pub heal_proven_ns: Option<u64>,
     /// What stood against it: it could not be injected, proven or healed.
     pub failed: Option<String>,
+    /// How often its effect has met the fleet, if that is counted.
+    pub met: Option<Met>,
     /// Processes that it was injected into.
     pub targets: u32,
     /// When the log first has a death or a suspicion that it explains.
@@ -59,6 +61,7 @@ pub struct Firing {
     /// From the proof of the effect, or of the heal if it lasts.
     pub recovery_ns: Option<u64>,
     lasts: bool,
+    may_meet_nothing: bool,
     /// It was to wait for a moment of the load, and that it did so is not shown.
     moment_lacks: bool,
 }
@@ -71,7 +74,13 @@ impl Firing {
 
     /// Whether everything that it has to show was shown.
     pub fn is_whole(&self) -> bool {
-        self.over_ns().is_some() && !self.moment_lacks
+        self.over_ns().is_some() && !self.moment_lacks && self.met_nothing().is_none()
+    }
+
+    /// What its effect has met, in words, if that is nothing and the scenario asks for more.
+    pub fn met_nothing(&self) -> Option<String> {
+        let met = self.met.filter(|met| !self.kind.is_effect(*met) && !self.may_meet_nothing)?;
+        self.kind.met_words(met)
     }
 
     /// Whether its heal is still to be shown.
@@ -156,6 +165,7 @@ impl FaultFacts {
                     healed_ns: None,
                     heal_proven_ns: None,
                     failed: None,
+                    met: None,
                     targets: 0,
                     noticed_ns: None,
                     deaths: 0,
@@ -163,6 +173,7 @@ impl FaultFacts {
                     hit: 0,
                     recovery_ns: None,
                     lasts: planned.lasts_ns.is_some(),
+                    may_meet_nothing: facts.may_meet_nothing,
                     moment_lacks: planned.moment.is_some(),
                 };
                 firings.push((planned.firing, firing));
@@ -234,7 +245,10 @@ impl FaultFacts {
             FaultStepKind::Injected => self.injected(index, step, agents),
             FaultStepKind::Proven => firing.proven = Some((at_ns, step.how.clone())),
             FaultStepKind::Healed => firing.healed_ns = Some(at_ns),
-            FaultStepKind::HealProven => firing.heal_proven_ns = Some(at_ns),
+            FaultStepKind::HealProven => {
+                firing.heal_proven_ns = Some(at_ns);
+                firing.met = step.met;
+            }
             FaultStepKind::MomentShown => firing.moment_lacks = false,
         }
     }

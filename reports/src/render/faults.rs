@@ -35,7 +35,10 @@ fn row(facts: &Facts, firing: &Firing) -> FaultRow {
         (Some(failed), _) => failed.clone(),
         (None, Some((at_ns, how))) => {
             let after = at_ns.saturating_sub(firing.injected_ns.unwrap_or(*at_ns));
-            format!("after {}: {how}", units::nanos(after))
+            let met = firing.met.and_then(|met| firing.kind.met_words(met));
+            let met = met.map(|met| format!("; {met}")).unwrap_or_default();
+            let effect = if firing.met_nothing().is_some() { "not effective, shown " } else { "" };
+            format!("{effect}after {}: {how}{met}", units::nanos(after))
         }
         (None, None) => "not proven".to_owned(),
     };

@@ -20,7 +20,7 @@ pub use causes::Causes;
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
 pub use fault::{
-    FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, MomentFacts,
+    FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, Met, MomentFacts,
     MomentSeen,
 };
 pub use header::{

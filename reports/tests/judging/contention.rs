@@ -111,7 +111,8 @@ pub(crate) fn with_fault(
         moment: None,
     };
     let (name, words) = ("busy".into(), "4 busy processes beside the fleet".into());
-    header.plan.faults = vec![FaultFacts { name, kind, words, firings: vec![firing] }];
+    header.plan.faults =
+        vec![FaultFacts { name, kind, words, firings: vec![firing], may_meet_nothing: false }];
     let to_ns = from_ns + lasts_ns;
     for (at_ns, step) in [
         (from_ns, FaultStepKind::Injected),
@@ -119,8 +120,15 @@ pub(crate) fn with_fault(
         (to_ns - 10 * MS, FaultStepKind::Healed),
         (to_ns, FaultStepKind::HealProven),
     ] {
-        let step =
-            FaultStep { firing: 0, step, at_ns, targets: Vec::new(), how: "was seen".into(), moment: None };
+        let step = FaultStep {
+            firing: 0,
+            step,
+            at_ns,
+            targets: Vec::new(),
+            how: "was seen".into(),
+            moment: None,
+            met: None,
+        };
         events.push((at_ns, Event::Fault(step)));
     }
     events.sort_by_key(|event| event.0);

@@ -44,7 +44,15 @@ impl Faulty {
         let targets = if step == FaultStepKind::Injected { vec![target] } else { Vec::new() };
         self.more.push((
             at_ns,
-            Event::Fault(FaultStep { firing: 0, step, at_ns, targets, how: "was seen".into(), moment: None }),
+            Event::Fault(FaultStep {
+                firing: 0,
+                step,
+                at_ns,
+                targets,
+                how: "was seen".into(),
+                moment: None,
+                met: None,
+            }),
         ));
         self
     }
@@ -117,6 +125,7 @@ impl Faulty {
                 words: vec![],
                 moment: None,
             }],
+            may_meet_nothing: false,
         }
     }
 
@@ -240,6 +249,35 @@ fn a_death_before_the_injection_is_not_the_faults() {
     let judgement = faulty.judge();
     evidence(&judgement, "no undeclared death", Verdict::Fail);
     evidence(&judgement, "faults proven", Verdict::Inconclusive);
+}
+
+#[test]
+fn an_effect_that_has_met_nothing_makes_a_run_inconclusive_unless_the_scenario_allows_it() {
+    let judge = |hit, allowed| {
+        let mut faulty = Faulty::new("delivery.rate >= 100%", FaultKind::CgroupCpu, WORKER);
+        faulty
+            .step(AT, FaultStepKind::Injected)
+            .step(AT + MS, FaultStepKind::Proven)
+            .step(AT + SECOND, FaultStepKind::Healed)
+            .step(AT + SECOND + MS, FaultStepKind::HealProven);
+        if let Some((_, Event::Fault(step))) = faulty.more.last_mut() {
+            step.met = Some(Met { hit, of: 10 });
+        }
+        faulty.judge_with(|event| {
+            if let Event::Header(header) = event {
+                header.plan.faults[0].may_meet_nothing = allowed;
+            }
+        })
+    };
+    for (hit, allowed) in [(3, false), (0, true)] {
+        assert_eq!(judge(hit, allowed).verdict, Verdict::Pass, "{hit} {allowed}");
+    }
+    let judgement = judge(0, false);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    let check = judgement.evidence.iter().find(|e| e.name == "faults proven").unwrap();
+    let why = "`planned` (firing 0) was not effective: throttled in 0 of 10 periods";
+    assert_eq!(check.note.as_deref(), Some(why));
+    evidence(&judge(11, false), "log consistent", Verdict::Inconclusive);
 }
 
 #[test]

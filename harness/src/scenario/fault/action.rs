@@ -257,7 +257,12 @@ impl Action {
 
     /// How many processors it leaves a process, if it takes some away.
     pub fn cpus_left(self) -> Option<u32> {
-        if let Self::Cpus { to } = self { Some(to) } else { None }
+        match self {
+            Self::Cpus { to } => Some(to),
+            // A quota of 1.5 takes something from a host with two, and nothing from one with one.
+            Self::Group(GroupLimit::Cpu(cpus)) => Some(cpus.floor() as u32),
+            _ => None,
+        }
     }
 
     pub fn words(self) -> String {

@@ -146,6 +146,7 @@ impl Calendar {
                 kind: fault.action.kind(),
                 words: fault.words(shape),
                 firings: of(index),
+                may_meet_nothing: fault.may_meet_nothing,
             })
             .collect()
     }

@@ -3,8 +3,8 @@
 use super::calendar::{DRAWN_MAX, times};
 use super::keys::{
     APART, COUNT, CPUS, CPUS_MAX, DELAY, DELAY_MAX, DELAY_SHOWN, DIR, ERROR, FILL, FIRINGS_MAX, FOR,
-    FaultRole, HOGS, MEMORY, NICE, NTH, PART, PICK, PIDS_MAX, Pick, RATE, RATE_MIN, RESOURCE, ROLE, SHARE,
-    SIZE, TO, WITHIN_DEFAULT, WORDS,
+    FaultRole, HOGS, MAY_MEET_NOTHING, MEMORY, NICE, NTH, PART, PICK, PIDS_MAX, Pick, RATE, RATE_MIN,
+    RESOURCE, ROLE, SHARE, SIZE, TO, WITHIN_DEFAULT, WORDS,
 };
 use super::{
     Action, At, DiskFault, Fault, GroupLimit, Hold, Many, Of, Part, RawFault, SegmentFault, ShmFault, Which,
@@ -56,6 +56,7 @@ pub(super) fn check_one(
         times: raw.times.as_ref().map(|times| times.value),
         apart: raw.apart.value.map(|apart| apart.value).filter(|_| role.is_some()).unwrap_or_default(),
         lasts: raw.lasts.value.map(|lasts| lasts.value).filter(|_| kind.is_healed()),
+        may_meet_nothing: raw.may_meet_nothing.value.is_some_and(|flag| flag.value),
         dir: raw.dir.value.map(|dir| dir.value).filter(|_| kind.is_of_disk()),
     };
     let Of { shape, room, .. } = fleet?;
@@ -175,6 +176,7 @@ fn refuse_what_does_not_apply(raw: &RawFault, kind: FaultKind, found: &mut Vec<M
         (raw.error.key, ERROR.name, has_which(kind)),
         (raw.rate.key, RATE.name, has_which(kind)),
         (raw.nth.key, NTH.name, has_which(kind)),
+        (raw.may_meet_nothing.key, MAY_MEET_NOTHING.name, kind.is_counted()),
     ] {
         if let Some(origin) = key.filter(|_| !applies) {
             let message = format!("`fault.{name}` does not apply to `kind = \"{}\"`", kind.name());

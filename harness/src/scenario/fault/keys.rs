@@ -4,7 +4,7 @@
 
 use super::action::{CallError, Part, Resource};
 use super::form::{Moment, Processors, Share};
-use crate::scenario::form::{Count, Name, Size, Span, Text, Whole, Word, Words};
+use crate::scenario::form::{Count, Flag, Name, Size, Span, Text, Whole, Word, Words};
 use crate::scenario::table::{Key, Presence, Preset};
 use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
@@ -415,4 +415,11 @@ pub(super) static NTH: Key<Count> = Key {
     form: Count { max: NTH_MAX, things: "calls, of which the last fails" },
     presence: Presence::Optional("`rate`"),
     says: "Errors: every n-th of these calls.",
+};
+
+pub(super) static MAY_MEET_NOTHING: Key<Flag> = Key {
+    name: "may_meet_nothing",
+    form: Flag,
+    presence: Presence::Optional("`false`"),
+    says: "Errors, disks and `cgroup-cpu`: the run counts although no call failed or took longer, or no period was throttled. Without it, such a fault makes the run INCONCLUSIVE.",
 };

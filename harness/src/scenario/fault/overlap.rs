@@ -5,7 +5,7 @@
 //! would leave the other's value, or find its own gone. Targets are drawn from a seed that is not known here: what may hit the
 //! same process is refused. Of two faults on a directory, a probe would see both. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
 
-use super::action::{Action, Resource};
+use super::action::{Action, DiskFault, Resource};
 use super::calendar::times;
 use super::keys::DELAY_SHOWN;
 use super::{At, Fault};
@@ -108,6 +108,14 @@ impl Thing {
     }
 }
 
+/// A slow disk is shown to be slow when it has become so, and again before it is healed: one that is to last shorter waits for that.
+fn looked_at_twice(action: Action) -> Duration {
+    match action {
+        Action::Disk(DiskFault::Slow(delay)) => 2 * delay + DELAY_SHOWN,
+        _ => Duration::ZERO,
+    }
+}
+
 /// The times of a fault's injections: the first, the pace, how many there are, and how long each takes.
 #[derive(Debug, Clone, Copy)]
 struct Times {
@@ -124,7 +132,8 @@ impl Times {
         let steps = fault.many.of(fault.all(shape)).saturating_sub(1);
         // One that is held back begins later.
         let held = fault.hold.map(|hold| hold.within).unwrap_or_default();
-        let lasts = held.saturating_add(fault.lasts.unwrap_or_default()).saturating_add(thing.shown_within());
+        let lasts = fault.lasts.unwrap_or_default().max(looked_at_twice(fault.action));
+        let lasts = held.saturating_add(lasts).saturating_add(thing.shown_within());
         Self {
             first: fault.starts(load),
             every: fault.every.unwrap_or_default(),

@@ -328,6 +328,41 @@ fn a_server_that_is_killed_costs_the_verdict_and_hangs_nothing() {
 }
 
 #[test]
+fn a_server_that_is_killed_while_its_disk_is_slow_leaves_the_fault_unhealed() {
+    if !has_disks() {
+        return;
+    }
+    let bench = on_run("kind = \"disk-slow\"\ndelay = \"50ms\"\ndir = \"work\"");
+    std::fs::create_dir(bench.dir.path().join("work")).unwrap();
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    wait_until("proven", || bench.log_so_far().contains("\"firing\":0,\"step\":\"proven\""));
+    let server = servers(&bench)[0];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(steps(&bench).last().unwrap().step, FaultStepKind::Unhealed);
+    bench.assert_nothing_left(&agents);
+}
+
+#[test]
+fn a_disk_on_which_nothing_is_called_is_not_effective() {
+    if !has_disks() {
+        return;
+    }
+    let fault = "kind = \"disk-slow\"\ndelay = \"50ms\"\ndir = \"work\"";
+    for (keys, code) in [("", 12), ("\nmay_meet_nothing = true", 0)] {
+        let bench = on_run(&format!("{fault}{keys}"));
+        std::fs::create_dir(bench.dir.path().join("work")).unwrap();
+        let done = bench.start(&["--quiet"]).end();
+        assert_eq!(done.status.code(), Some(code), "{}{}", done.stdout, done.stderr);
+        let healed = steps(&bench).pop().unwrap();
+        assert_eq!((healed.step, healed.met.map(|met| met.hit)), (FaultStepKind::HealProven, Some(0)));
+        assert!(healed.how.contains("not effective: 0 of 0 calls in the directory"), "{}", healed.how);
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_disturbed_is_refused_before_anything_starts() {
     if !has_disks() {
         return;
@@ -370,7 +405,7 @@ fn as_another_user(mode: &str) {
         } else {
             Command::new(&program)
         };
-        command.args(verb).env("COORDINATOR_SHM_DIR", bench.shm.path()).current_dir(bench.dir.path());
+        bench.within(command.args(verb));
         command
     };
     for directory in [bench.dir.path(), bench.shm.path()] {

@@ -93,11 +93,14 @@ fn a_sound_fleet_passes_the_same_faults() {
 }
 
 #[test]
-fn a_budget_that_the_load_has_no_room_for_is_refused() {
+fn a_budget_that_the_load_or_the_fleet_has_no_room_for_is_refused() {
     let bench = Bench::new(&fragile(1));
-    let mut command = bench.command();
-    command.arg("swarm").arg(bench.file()).args(["--faults", "100", "--kinds", "kill"]);
-    let done = bench.start_by(&mut command).end();
-    assert_eq!(done.status.code(), Some(64));
-    assert!(done.stderr.contains("100 faults, 3000 ms apart"), "{}", done.stderr);
+    for (share, why) in [("20%", "100 faults, 3000 ms apart"), ("10%", "is not one process")] {
+        let mut command = bench.command();
+        command.arg("swarm").arg(bench.file());
+        command.args(["--faults", "100", "--kinds", "kill", "--share", share]);
+        let done = bench.start_by(&mut command).end();
+        assert_eq!(done.status.code(), Some(64));
+        assert!(done.stderr.contains(why), "{}", done.stderr);
+    }
 }

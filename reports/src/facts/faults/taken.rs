@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn step(firing: u32, step: FaultStepKind, at_ns: u64) -> FaultStep {
-        FaultStep { firing, step, at_ns, targets: Vec::new(), how: String::new(), moment: None }
+        FaultStep { firing, step, at_ns, targets: Vec::new(), how: String::new(), moment: None, met: None }
     }
 
     #[test]

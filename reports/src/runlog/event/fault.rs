@@ -30,6 +30,9 @@ pub struct FaultFacts {
     /// In words: `SIGKILL to 1 coordinator`.
     pub words: String,
     pub firings: Vec<FiringFacts>,
+    /// The run counts although an injection has met nothing ([`Met`]). From format 2.8 on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_meet_nothing: bool,
 }
 
 /// One injection, as it is planned.
@@ -351,6 +354,44 @@ impl FaultKind {
         }
     }
 
+    /// What it has met, in words; `None` of a fault that meets its targets by being there.
+    pub fn met_words(self, Met { hit, of }: Met) -> Option<String> {
+        match self {
+            Self::ShmErrors => Some(format!("{hit} of {of} calls of the fleet failed")),
+            Self::DiskSlow => Some(format!("{hit} of {of} calls in the directory took longer")),
+            Self::DiskFail | Self::DiskFull => Some(format!("{hit} of {of} calls in the directory failed")),
+            Self::CgroupCpu => Some(format!("throttled in {hit} of {of} periods")),
+            Self::Kill
+            | Self::Stop
+            | Self::Pause
+            | Self::Limit
+            | Self::Cpus
+            | Self::ShmLimit
+            | Self::ShmFill
+            | Self::ShmInodes
+            | Self::ShmReadOnly
+            | Self::SegmentUnlink
+            | Self::SegmentTruncate
+            | Self::SegmentScribble
+            | Self::CpuHogs
+            | Self::Memory
+            | Self::CgroupMemory
+            | Self::CgroupPids
+            | Self::Oom => None,
+        }
+    }
+
+    /// Whether that is an effect. A call that was drawn for has met it, also if it was not to fail.
+    pub fn is_effect(self, met: Met) -> bool {
+        let counts_when_drawn = matches!(self, Self::ShmErrors | Self::DiskFail);
+        if counts_when_drawn { met.of > 0 } else { met.hit > 0 }
+    }
+
+    /// Whether it can last and meet nothing.
+    pub fn is_counted(self) -> bool {
+        self.met_words(Met { hit: 0, of: 0 }).is_some()
+    }
+
     /// Whether it puts its targets into control groups of the harness.
     pub fn is_of_groups(self) -> bool {
         matches!(self, Self::CgroupMemory | Self::CgroupCpu | Self::CgroupPids | Self::Oom)
@@ -391,6 +432,18 @@ pub struct FaultStep {
     /// With `injected`, if it waited for a moment of the load. From format 2.8 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moment: Option<MomentSeen>,
+    /// With `heal-proven`, of a fault that can last and meet nothing. From format 2.8 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<Met>,
+}
+
+/// How often an effect has met the fleet while it lasted, as what carries it out has counted: calls that failed or took longer,
+/// periods in which a quota was used up. What the probes of the harness have met is not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    pub hit: u64,
+    /// That could have been hit.
+    pub of: u64,
 }
 
 /// The steps of a firing, in their order. `unproven`, `unhealed` and `not-injected` end it. What is said of the moment

@@ -82,6 +82,10 @@ impl Faults {
             let before = before.map_or("nothing", |(step, _)| step.name());
             return Err(format!("firing {number} is {name} after {before}"));
         }
+        let is_counted = step.step == FaultStepKind::HealProven && fault.kind.is_counted();
+        if step.met.is_some_and(|met| !is_counted || met.hit > met.of) {
+            return Err(format!("firing {number} is {name}, and has met what cannot be"));
+        }
         let times = self.times.entry(number).or_default();
         match step.step {
             FaultStepKind::Injected => {

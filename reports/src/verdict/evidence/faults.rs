@@ -59,6 +59,9 @@ fn lacks(firing: &Firing) -> String {
         (None, None, _) => "was never injected".to_owned(),
         (None, Some(_), None) => "was never proven".to_owned(),
         (None, Some(_), Some(_)) if firing.needs_heal() => "was never shown to be healed".to_owned(),
-        (None, Some(_), Some(_)) => "was never shown to have come at its moment".to_owned(),
+        (None, Some(_), Some(_)) => match firing.met_nothing() {
+            Some(met) => format!("was not effective: {met}"),
+            None => "was never shown to have come at its moment".to_owned(),
+        },
     }
 }
