@@ -78,7 +78,7 @@ pub enum Verb {
     /// Show every figure from run to run, and between which commits it changed
     #[command(before_help = "Example:  harness history runs/smoke --html history.html")]
     History(HistoryArgs),
-    /// Predict from runs of smaller fleets what larger ones cost, and which resource runs out first
+    /// Predict what larger fleets cost, and which resource runs out first
     #[command(before_help = "Example:  harness forecast runs/capacity-* --predict 708 2000")]
     Forecast(ForecastArgs),
     /// Remove old runs; without --yes, only list them

@@ -123,8 +123,9 @@ fn model(
     })
 }
 
-/// No figure is kept with more digits than this share of it, so that no interval is narrower.
-const STEP: f64 = 1e-3;
+/// No interval is narrower than this share of its figure, either way: memory comes in pages and tables grow in steps, which no
+/// smooth curve has.
+const STEP: f64 = 1e-2;
 
 /// What one more run of this size would have.
 pub(super) fn run(scaling: &Scaling, agents: u32) -> Option<Predicted> {

@@ -12,10 +12,15 @@ fn sabotaged(keys: &str, criteria: &[(&str, &str)], change: impl Fn(String) -> S
 }
 
 fn judged(bench: &Bench) -> Value {
+    judged_as(bench, &[10])
+}
+
+fn judged_as(bench: &Bench, codes: &[i32]) -> Value {
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let done = run.end();
-    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    let code = done.status.code().unwrap();
+    assert!(codes.contains(&code), "{code}: {}{}", done.stdout, done.stderr);
     bench.assert_nothing_left(&agents);
     verdict(&bench.latest())
 }
@@ -54,7 +59,12 @@ fn a_slow_worker_is_noticed_by_the_time_of_its_tasks_from_the_moment_on_from_whi
     let keys = "time = \"1ms\"\ndefect = \"slow\"\nfactor = \"400x\"\ncount = 1\nfrom = \"40%\"";
     let slower = |text: String| text.replace("every = \"50ms\"", "every = \"500ms\"");
     let bench = sabotaged(keys, &[("time", "task.time max < 350ms")], slower);
-    assert_eq!(verdicts(&judged(&bench), ["time", "delivery"]), ["FAIL", "PASS"]);
+    let verdict = judged_as(&bench, &[10, 12]);
+    // The tests beside this one may have the processors: then the time is open, with that reason, and never a pass.
+    let [time, delivery] = verdicts(&verdict, ["time", "delivery"]);
+    let reasons = verdict["reasons"].to_string();
+    let is_open = time == "INCONCLUSIVE" && reasons.contains("the processors were busy");
+    assert!((time == "FAIL" || is_open) && delivery == "PASS", "{verdict:#}");
     let log = codec::open(&bench.latest().join("run.log")).unwrap();
     let rounds = log.filter_map(|record| match record.unwrap().event {
         Event::Round(round) if round.phase == Phase::Load => Some(round.finished_ns - round.scheduled_ns),

@@ -41,7 +41,7 @@ fn repeated_runs_have_a_spread_and_what_is_open_is_run_again() {
     assert_eq!(done.stderr.matches("run again (1 of 1)").count(), 2, "{}", done.stderr);
     assert!(done.stdout.contains("INCONCLUSIVE, after 1 INCONCLUSIVE"), "{}", done.stdout);
     assert!(
-        done.stdout.contains("small: 2 runs") && done.stdout.contains("delivery: mean 1.000"),
+        done.stdout.contains("small: 2 runs") && done.stdout.contains("delivery: mean 100 %"),
         "{}",
         done.stdout
     );
