@@ -57,7 +57,7 @@ enum Step {
 struct Counted {
     /// How often a quota was used up,
     met: Option<Met>,
-    /// or what is no measure of the effect.
+    /// or, in words, what does not show the effect.
     words: Option<String>,
 }
 

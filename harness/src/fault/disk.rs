@@ -98,7 +98,7 @@ impl Fault for DiskHarm {
             return Err("it was not armed".to_owned());
         };
         let met = disk.disarm(id).map_err(|error| format!("{}: {error}", disk.dir().display()))?;
-        // A probe is no part of the run.
+        // What the probes did does not belong to the run.
         let met = Met {
             hit: met.hit.saturating_sub(self.probed.hit()),
             of: met.of.saturating_sub(self.probed.made()),

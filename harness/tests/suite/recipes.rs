@@ -1,6 +1,8 @@
 //! The recipes for pipelines in `docs/ci/`: the script of each step does in a shell what a user of the pipeline wants.
 
 use crate::runs::wait_until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -29,8 +31,8 @@ fn step(name: &str) -> String {
     block(from, "run:")
 }
 
-/// All of a job's script but its first command, which builds the program.
-fn script(key: &str, skip: usize) -> String {
+/// The parts of a script of a job, which one shell runs in turn.
+fn parts(key: &str) -> Vec<String> {
     let text = recipe("gitlab-ci.yml");
     let (_, from) = text.split_once(&format!("\n  {key}:\n")).unwrap();
     let (mut rest, mut found) = (from, Vec::new());
@@ -40,8 +42,7 @@ fn script(key: &str, skip: usize) -> String {
         found.push(one);
         rest = rest.splitn(lines + 1, '\n').last().unwrap_or_default();
     }
-    assert!(found.len() > skip, "{key}: {found:?}");
-    found[skip..].concat()
+    found
 }
 
 /// A checkout with scenarios of a moment, and `harness` in the path.
@@ -118,9 +119,16 @@ impl Checkout {
     }
 }
 
-/// The step that makes the runs, in both recipes.
+/// What makes the runs, in both recipes.
 fn run_scripts() -> [(&'static str, String); 2] {
-    [("github", step("Run")), ("gitlab", script("script", 1))]
+    let [_build, functions, runs, _compare] = parts("script").try_into().unwrap();
+    [("github", step("Run")), ("gitlab", functions + &runs)]
+}
+
+/// What compares them, in both recipes.
+fn compare_scripts() -> [(&'static str, String); 2] {
+    let [_build, functions, _runs, compare] = parts("script").try_into().unwrap();
+    [("github", step("Compare")), ("gitlab", functions + "open=0\n" + &compare)]
 }
 
 #[test]
@@ -158,19 +166,21 @@ fn a_noisy_build_is_repeated_and_then_a_warning() {
         assert!(checkout.documents("run.log") >= 3 * 8, "{recipe}: {words}");
     }
     let gitlab = recipe("gitlab-ci.yml");
-    assert!(gitlab.contains("allow_failure:\n    exit_codes: [12]"), "12 is no failure of the job: {gitlab}");
+    assert!(
+        gitlab.contains("allow_failure:\n    exit_codes: [12]"),
+        "GitLab must not fail the job on 12: {gitlab}"
+    );
 }
 
-fn signal(child: &Child, name: &str) {
-    // Of the shell alone, as the runners do it, and not of its group.
-    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+/// To the shell alone, as the runners do it, and not to its group.
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 
 #[test]
 fn a_cancelled_build_ends_the_run_which_is_judged_as_far_as_it_went() {
     for (recipe, script) in run_scripts() {
-        for name in ["-INT", "-TERM"] {
+        for name in [Signal::SIGINT, Signal::SIGTERM] {
             let checkout = Checkout::new("delivery.failed <= 1", "10m");
             let child =
                 checkout.command(&script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -189,9 +199,27 @@ fn a_cancelled_build_ends_the_run_which_is_judged_as_far_as_it_went() {
 }
 
 #[test]
+fn a_cancelled_comparison_ends_the_runs_that_it_has_made() {
+    for (recipe, script) in compare_scripts() {
+        for name in [Signal::SIGINT, Signal::SIGTERM] {
+            // Its run goes on until it is told to end.
+            let stand_in = "[ \"$1\" = compare ] && exit 12\n\
+                            trap 'echo told >> calls; exit 21' INT TERM\nsleep 600 & wait $!";
+            let checkout = Checkout::new("delivery.failed <= 1", "300ms").stand_in(stand_in);
+            let child = checkout.command(&script).spawn().unwrap();
+            wait_until("a run of the comparison", || checkout.read("calls").contains("run smoke"));
+            signal(&child, name);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(21), "{recipe} {name}");
+            let calls = checkout.read("calls");
+            assert!(calls.ends_with("told\n") && calls.matches("run ").count() == 1, "{recipe}: {calls}");
+        }
+    }
+}
+
+#[test]
 fn a_regression_is_red_and_noise_is_repeated_once() {
-    let compare = step("Compare");
-    let gitlab = format!("open=0\n{}", script("script", 2));
+    let [(_, compare), (_, gitlab)] = compare_scripts();
     // What `compare` answers in turn, the code of each recipe, and how often it is asked of two scenarios.
     for (answers, github, in_gitlab, asked) in [
         ("0 0", 0, 0, 2),
@@ -240,7 +268,7 @@ fn a_summary_stays_within_the_size_that_is_shown() {
     assert!(shown.len() < 1_048_576 && shown.contains("| é |\n\nCut here"), "{} bytes", shown.len());
     let nothing = Checkout::new("delivery.failed <= 1", "300ms");
     assert_eq!(nothing.run(&summary).0, 0, "a build that failed has a summary without a line");
-    let (code, words) = checkout.run(&script("after_script", 0));
+    let (code, words) = checkout.run(&parts("after_script").concat());
     assert!(code == 0 && words.len() <= 100_000, "{code}");
 }
 

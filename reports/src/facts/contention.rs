@@ -44,7 +44,7 @@ struct Waiting {
     /// When the round was due, since the start of the load.
     load_ns: u64,
     values: [AtLeast; 3],
-    /// Values of which no more is known than that there are so many.
+    /// How many values there are besides, of which nothing else is known.
     more: u64,
 }
 

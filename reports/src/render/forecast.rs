@@ -132,7 +132,7 @@ pub fn html(found: &Forecast) -> String {
     })
 }
 
-const EXPLAINED: &str = "Of one more run, 95 in 100 lie between the two ends, if the figure goes on as it did. Sizes marked “beyond” were not measured.";
+const EXPLAINED: &str = "If the figure goes on as it did, one more run lies between the two ends 95 times in 100. Sizes marked “beyond” were not measured.";
 
 fn held_word(holds: bool) -> &'static str {
     if holds {

@@ -63,7 +63,7 @@ fn of_criteria(judgement: &Judgement, verdict: Verdict, ended: Option<EndReason>
             )
         }
         _ => format!(
-            "See whether the miss of “{name}” comes again, with the command under “How to repeat it”; `harness compare` sets both runs beside an earlier one."
+            "Check whether “{name}” misses again, with the command under “How to repeat it”; `harness compare` sets both runs beside an earlier one."
         ),
     })
 }

@@ -112,7 +112,7 @@ impl Scaling {
                 for fit in starts(&logs).iter().filter_map(|start| Fit::of(&law, &law.start(*start), &logs)) {
                     let (sigma, kappa) = law.both(&fit.parameters);
                     let is_possible = (0.0..=1.0).contains(&sigma) && kappa >= 0.0;
-                    // One that is no better by more than rounding has a parameter too many.
+                    // If a fit is better by rounding alone, its extra parameter is not needed.
                     let is_better =
                         best.as_ref().is_none_or(|(_, best)| fit.squares < best.squares * (1.0 - 1e-9));
                     if is_possible && is_better {

@@ -93,9 +93,7 @@ impl Check {
     /// What to do where it does not hold, in a sentence; what stands between backticks is typed.
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::RunComplete => {
-                "Go on with the run where it ended, with `harness resume` and its directory, or run it again."
-            }
+            Self::RunComplete => "Resume the run where it ended, with `harness resume RUN`, or run it again.",
             Self::LogConsistent => {
                 "Judge an unharmed copy of the run log, or run the scenario again: this log does not agree with itself."
             }

@@ -57,6 +57,19 @@ fn on(run: &Run, near: Host, far: Host) -> CriterionResult {
     judge(&log_of(events_on(run, near, far))).criteria.remove(0)
 }
 
+/// All rounds are slow, and the host was quiet but for a few sweeps in the middle.
+fn all_slow(pass: &str) -> CriterionResult {
+    let run = Run { round_ns: |n| if n == 40 || n == 41 { 900 * MS } else { 200 * MS }, ..two_slow(pass) };
+    let mut events = events_on(&run, TAKEN, QUIET);
+    let mut idle = 0;
+    for (_, event) in &mut events {
+        let Event::Sample(sample) = event else { continue };
+        idle += if (20..24).contains(&sample.sweep) { 0 } else { 150 };
+        sample.host.idle_ticks = Some(700_000 + idle);
+    }
+    judge(&log_of(events)).criteria.remove(0)
+}
+
 #[test]
 fn a_time_over_its_limit_while_others_had_the_processors_is_open() {
     for host in [TAKEN, Host { idle: 0, steal: 190, own: 0 }] {
@@ -159,19 +172,7 @@ fn what_a_fault_of_the_run_used_is_not_others() {
 
 #[test]
 fn slow_rounds_that_others_do_not_explain_are_a_failure_beside_those_that_they_do() {
-    let run = Run {
-        round_ns: |n| if n == 40 || n == 41 { 900 * MS } else { 200 * MS },
-        ..two_slow("coordination.time max < 150ms")
-    };
-    let mut events = events_on(&run, TAKEN, QUIET);
-    // All rounds are slow, and the host was quiet but for a few sweeps in the middle.
-    let mut idle = 0;
-    for (_, event) in &mut events {
-        let Event::Sample(sample) = event else { continue };
-        idle += if (20..24).contains(&sample.sweep) { 0 } else { 150 };
-        sample.host.idle_ticks = Some(700_000 + idle);
-    }
-    let found = judge(&log_of(events)).criteria.remove(0);
+    let found = all_slow("coordination.time max < 150ms");
     assert_eq!(found.verdict, Verdict::Fail, "{found:#?}");
     assert!(found.note.as_ref().unwrap().contains("do not explain it"), "{found:#?}");
 }
@@ -261,16 +262,7 @@ fn times_of_tasks_and_of_windows_are_open_as_those_of_rounds_are() {
 #[test]
 fn tasks_that_others_do_not_explain_are_a_failure_beside_those_that_they_do() {
     for pass in ["task.time p50 < 150ms", "task.time p90 < 150ms", "task.time max < 150ms"] {
-        let run =
-            Run { round_ns: |n| if n == 40 || n == 41 { 900 * MS } else { 200 * MS }, ..two_slow(pass) };
-        let mut events = events_on(&run, TAKEN, QUIET);
-        let mut idle = 0;
-        for (_, event) in &mut events {
-            let Event::Sample(sample) = event else { continue };
-            idle += if (20..24).contains(&sample.sweep) { 0 } else { 150 };
-            sample.host.idle_ticks = Some(700_000 + idle);
-        }
-        let found = judge(&log_of(events)).criteria.remove(0);
+        let found = all_slow(pass);
         assert_eq!(found.verdict, Verdict::Fail, "{pass}: {found:#?}");
     }
 }

@@ -61,7 +61,7 @@ fn what_would_decide_an_open_criterion_is_said_and_a_miss_names_it() {
     let open = of(&Run { rounds: 50, ..Run::asking("coordination.time p99 < 1s") });
     assert!(open[0].starts_with("What would decide “asked”: "), "{open:?}");
     let missed = of(&Run::asking("coordination.time max < 12ms"));
-    assert!(missed[0].starts_with("See whether the miss of “asked” comes again"), "{missed:?}");
+    assert!(missed[0].starts_with("Check whether “asked” misses again"), "{missed:?}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Page {
         Self::new(name, run_dir(log))
     }
 
-    /// What is no report of one run.
+    /// A page other than the report of a run.
     fn drawn(name: &'static str, html: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("report.html"), html).unwrap();
