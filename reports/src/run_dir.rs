@@ -170,15 +170,19 @@ pub fn report_to(
     Ok((documents.judged(judgement, case.facts()), case.into_facts()))
 }
 
-/// Makes a directory for documents, and says whether it is the run's own. That of another run is refused: its own
-/// documents would be gone.
+/// Makes a directory for the documents of a run, and says whether it is the run's own. That of another run is refused: its own
+/// documents would be gone. Without a run, nothing is made.
 fn make_place(run_dir: &Path, out: &Path) -> Result<bool, JudgeError> {
-    let refuse = |source| JudgeError::CannotWrite { path: out.to_owned(), source };
-    std::fs::create_dir_all(out).map_err(refuse)?;
-    let is_own = out.canonicalize().map_err(refuse)? == run_dir.canonicalize().unwrap_or_default();
+    read::open(run_dir, 0)?;
+    let cannot_read = |source| JudgeError::CannotRead { path: run_dir.to_owned(), source };
+    let own = run_dir.canonicalize().map_err(cannot_read)?;
+    // A directory that is not there yet is not the run's.
+    let is_own = out.canonicalize().is_ok_and(|out| out == own);
     if !is_own && out.join(layout::RUN_LOG).exists() {
         return Err(JudgeError::HoldsAnotherRun { path: out.to_owned() });
     }
+    let cannot_write = |source| JudgeError::CannotWrite { path: out.to_owned(), source };
+    std::fs::create_dir_all(out).map_err(cannot_write)?;
     Ok(is_own)
 }
 

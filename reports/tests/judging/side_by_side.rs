@@ -70,3 +70,18 @@ fn the_directory_of_another_run_is_no_place_for_documents_and_the_own_one_is() {
     into(run.path()).unwrap();
     assert!(read(run.path(), "report.html").contains("href=\"run.log\""));
 }
+
+#[test]
+fn a_report_of_a_run_that_is_not_there_leaves_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let (missing, empty) = (place.path().join("mistyped"), place.path().join("empty"));
+    std::fs::create_dir(&empty).unwrap();
+    for (run, out) in [(&missing, "out"), (&missing, "new/folder"), (&missing, "mistyped"), (&empty, "out")] {
+        let refused = reports::report_to(run, |_| None, Some(&place.path().join(out)), None).unwrap_err();
+        assert!(matches!(refused, JudgeError::NoRun { .. }), "{refused:?}");
+        let left: Vec<_> =
+            std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, std::slice::from_ref(&empty), "of {}", run.display());
+    }
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0);
+}
