@@ -93,15 +93,15 @@ impl Figure {
             return None;
         }
         let axes = (self.axis, self.over);
-        let frame = match self.scale {
-            Scale::Log => Frame::log(axes, &self.lines, &self.limits, facts),
-            Scale::Linear | Scale::Both => Frame::of(axes, &self.lines, &self.limits, facts),
+        let linear = || Frame::of(axes, &self.lines, &self.limits, facts);
+        let log = || Frame::log(axes, &self.lines, &self.limits, facts);
+        let (frame, twin) = match self.scale {
+            Scale::Linear => (linear(), None),
+            Scale::Log => (log().unwrap_or_else(linear), None),
+            Scale::Both => (linear(), log()),
         };
         let svg = self.drawn(facts, &frame)?;
-        let log = match self.scale {
-            Scale::Both => self.drawn(facts, &Frame::log(axes, &self.lines, &self.limits, facts)),
-            Scale::Linear | Scale::Log => None,
-        };
+        let log = twin.and_then(|frame| self.drawn(facts, &frame));
         Some(Plot { name: self.name, title: self.title, caption: self.caption, svg, log })
     }
 
@@ -307,3 +307,22 @@ fn label_style(colour: Colour) -> TextStyle<'static> {
 
 type Chart<'c, 's> = ChartContext<'c, SVGBackend<'s>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_of_ten_are_offered_only_where_a_value_is_above_zero() {
+        let log = std::fs::File::open("tests/fixtures/v1/death/run.log").unwrap();
+        let (_, facts) = crate::run_dir::judge_log(std::io::BufReader::new(log)).unwrap();
+        let plot = |value: f64| {
+            let points = vec![Point { t_ns: 1e9, mean: value, low: value, high: value }];
+            let line = Line { label: "all".into(), colour: Colour::One, points, band: Band::Hidden };
+            let figure = Figure::over_time("times", "Times", Axis::seconds("time"), vec![line]);
+            figure.with_log().plot(&facts).unwrap()
+        };
+        assert!(plot(0.5).inline_log().is_some_and(|svg| svg.contains("logarithmic")));
+        assert!(plot(0.0).inline_log().is_none());
+    }
+}

@@ -107,19 +107,19 @@ impl Frame {
         }
     }
 
-    /// As [`Self::of`], with powers of ten upwards: what is small is seen beside what is large.
-    pub(super) fn log(axis: (Axis, Over), lines: &[Line], limits: &[Limit], facts: &Facts) -> Self {
-        let frame = Self::of(axis, lines, limits, facts);
+    /// As [`Self::of`], with powers of ten upwards: what is small is seen beside what is large. `None` where nothing is above zero.
+    pub(super) fn log(axis: (Axis, Over), lines: &[Line], limits: &[Limit], facts: &Facts) -> Option<Self> {
         let points = || lines.iter().flat_map(|line| &line.points);
         let min = points().map(|p| p.low).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
         let max = points().map(|p| p.high).fold(0.0, f64::max);
         let near = limits.iter().map(|limit| limit.value).filter(|value| *value <= NEAR_LOG * max);
         let max = near.fold(max, f64::max);
         if !min.is_finite() || max <= 0.0 {
-            return frame;
+            return None;
         }
         let y_title = format!("{}, logarithmic", axis.0.what);
-        Self { y: powers(min, max), y_scale: 1.0, y_title, is_log: true, ..frame }
+        let frame = Self::of(axis, lines, limits, facts);
+        Some(Self { y: powers(min, max), y_scale: 1.0, y_title, is_log: true, ..frame })
     }
 
     /// Where a value is drawn.
