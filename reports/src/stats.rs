@@ -32,6 +32,9 @@ pub fn values_for(quantile: f64) -> u64 {
     ((MISS_TWO / 2.0).ln() / quantile.ln() - 1e-9).ceil() as u64
 }
 
+/// The standard deviation of normal values over the median of their distances from the middle.
+pub(crate) const DEVIATION_OF_MEDIAN: f64 = 1.4826;
+
 /// Both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {

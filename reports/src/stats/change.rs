@@ -8,7 +8,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{median, squares};
+use super::{DEVIATION_OF_MEDIAN, median, squares};
 
 /// Values on each side of a change, at least.
 const PART_MIN: usize = 3;
@@ -17,8 +17,6 @@ const PART_MIN: usize = 3;
 const NEIGHBOURS: usize = 2;
 /// How many standard deviations apart that is.
 const APART: f64 = 4.0;
-/// The standard deviation of normal values over the median of their distances from the middle.
-const DEVIATION_OF_MEDIAN: f64 = 1.4826;
 
 /// From which value on the level is another one.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,12 +8,15 @@
 
 use std::collections::BTreeMap;
 
+use super::MISS;
 use super::line::quantile;
 
 /// Steps after which a fit that still moves is given up.
 const STEPS_MAX: usize = 500;
-/// A fit has ended when a step gains less than this share of the sum of squares.
+/// A fit has ended when a step gains less than this share of the sum of squares,
 const GAIN_MIN: f64 = 1e-13;
+/// or when not even a step this heavily damped gains anything: to the precision of numbers, both are a minimum.
+const DAMPING_MAX: f64 = 1e12;
 
 /// A curve of a few parameters; `None` where it has no value.
 pub(super) trait Curve {
@@ -28,16 +31,18 @@ pub(super) struct Fit {
     pub(super) squares: f64,
     /// Of the normal equations.
     inverse: Vec<Vec<f64>>,
-    /// Variance and degrees of freedom, from all runs and from the means of the sizes.
+    /// Variance, and Student's t for its degrees of freedom, from all runs and from the means of the sizes.
     spreads: Vec<(f64, f64)>,
 }
 
 impl Fit {
-    /// From `start`, to runs of `(size, value)`. `None` if there are too few of them for the parameters, or no end is found.
+    /// From `start`, to runs of `(size, value)`. `None` if there are too few of them for the parameters, or the fit still moves after
+    /// [`STEPS_MAX`] steps.
     pub(super) fn of(curve: &impl Curve, start: &[f64], runs: &[(f64, f64)]) -> Option<Self> {
         let mut best = start.to_vec();
         let mut squares = sum(curve, &best, runs)?;
         let mut damping = 1e-3;
+        let mut has_ended = false;
         for _ in 0..STEPS_MAX {
             let (normal, slope) = equations(curve, &best, runs)?;
             let mut damped = normal.clone();
@@ -52,13 +57,17 @@ impl Fit {
                     let gain = squares - less;
                     (best, squares) = (next, less);
                     damping = (damping / 10.0).max(1e-12);
-                    if gain <= GAIN_MIN * squares.max(f64::MIN_POSITIVE) {
-                        break;
-                    }
+                    has_ended = gain <= GAIN_MIN * squares.max(f64::MIN_POSITIVE);
                 }
-                _ if damping > 1e12 => break,
+                _ if damping > DAMPING_MAX => has_ended = true,
                 _ => damping *= 10.0,
             }
+            if has_ended {
+                break;
+            }
+        }
+        if !has_ended {
+            return None;
         }
         let inverse = inverse(&equations(curve, &best, runs)?.0)?;
         let spreads = spreads(curve, &best, squares, runs)?;
@@ -67,17 +76,17 @@ impl Fit {
     }
 
     /// Half the width of the interval that holds one more run where the curve has these slopes.
-    pub(super) fn half_of_run(&self, slopes: &[f64], miss: f64) -> f64 {
-        self.half(1.0 + dot(slopes, &times(&self.inverse, slopes)), miss)
+    pub(super) fn half_of_run(&self, slopes: &[f64]) -> f64 {
+        self.half(1.0 + dot(slopes, &times(&self.inverse, slopes)))
     }
 
     /// Half the width of the interval of a parameter.
-    pub(super) fn half_of_parameter(&self, at: usize, miss: f64) -> f64 {
-        self.half(self.inverse[at][at], miss)
+    pub(super) fn half_of_parameter(&self, at: usize) -> f64 {
+        self.half(self.inverse[at][at])
     }
 
-    fn half(&self, share: f64, miss: f64) -> f64 {
-        let half = |(variance, freedom): &(f64, f64)| quantile(*freedom, miss) * (variance * share).sqrt();
+    fn half(&self, share: f64) -> f64 {
+        let half = |(variance, t): &(f64, f64)| t * (variance * share).sqrt();
         self.spreads.iter().map(half).fold(0.0, f64::max)
     }
 }
@@ -123,7 +132,7 @@ fn spreads(
         let (mean, _) = super::squares(values);
         between += values.len() as f64 * (mean - curve.at(parameters, f64::from_bits(*size))?.0).powi(2);
     }
-    let of = |squares: f64, freedom: f64| (squares / freedom, freedom);
+    let of = |squares: f64, freedom: f64| (squares / freedom, quantile(freedom, MISS));
     Some(vec![of(squares, free(runs.len())?), of(between, free(sizes.len())?)])
 }
 
@@ -167,4 +176,27 @@ fn inverse(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
         }
     }
     Some((0..n).map(|i| (0..n).map(|j| right[i][j] / scale[i] / scale[j]).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Falls for ever as its parameter grows.
+    struct Falling;
+
+    impl Curve for Falling {
+        fn at(&self, parameters: &[f64], _: f64) -> Option<(f64, Vec<f64>)> {
+            let value = (-parameters[0]).exp();
+            Some((value, vec![-value]))
+        }
+    }
+
+    #[test]
+    fn a_fit_that_still_moves_after_its_last_step_is_given_up() {
+        // Each step takes the parameter one further, and divides the sum of squares by e².
+        assert_eq!(Fit::of(&Falling, &[-300.0], &[(1.0, 0.0), (2.0, 0.0)]), None);
+        let ended = Fit::of(&Falling, &[0.0], &[(1.0, 0.5), (2.0, 0.5)]).expect("it has a minimum");
+        assert!((ended.parameters[0] - 2_f64.ln()).abs() < 1e-9, "{ended:?}");
+    }
 }

@@ -6,8 +6,8 @@
 //! falls on each of the N. λ > 0, 0 ≤ σ ≤ 1 and κ ≥ 0: where the best parameters lie beyond one of these, the best ones on that
 //! boundary are taken, and the model says so.
 
+use super::Interval;
 use super::fit::{Curve, Fit};
-use super::{Interval, MISS};
 
 /// What the law is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,11 +105,13 @@ impl Scaling {
             .iter()
             .map(|(size, value)| (*size, if growth == Growth::Time { size / value } else { *value }.ln()))
             .collect();
+        let starts = starts(&logs);
+        // A law with a fixed parameter counts only where the free one lies outside its bounds: otherwise that one is the better.
         let mut best: Option<(Law, Fit)> = None;
         for sigma in [None, Some(0.0), Some(1.0)] {
             for kappa in [None, Some(0.0)] {
                 let law = Law { sigma, kappa };
-                for fit in starts(&logs).iter().filter_map(|start| Fit::of(&law, &law.start(*start), &logs)) {
+                for fit in starts.iter().filter_map(|start| Fit::of(&law, &law.start(*start), &logs)) {
                     let (sigma, kappa) = law.both(&fit.parameters);
                     let is_possible = (0.0..=1.0).contains(&sigma) && kappa >= 0.0;
                     // If a fit is better by rounding alone, its extra parameter is not needed.
@@ -138,7 +140,7 @@ impl Scaling {
         let predicted = match self.form {
             Form::Line => {
                 let (share, slopes) = Line.at(&self.fit.parameters, size)?;
-                let half = self.fit.half_of_run(&slopes, MISS);
+                let half = self.fit.half_of_run(&slopes);
                 let of = |share: f64| (share * size).max(0.0);
                 Predicted {
                     value: of(share),
@@ -147,7 +149,7 @@ impl Scaling {
             }
             Form::Law(growth, law) => {
                 let (log, slopes) = law.at(&self.fit.parameters, size)?;
-                let half = self.fit.half_of_run(&slopes, MISS);
+                let half = self.fit.half_of_run(&slopes);
                 let of = |log: f64| match growth {
                     Growth::Throughput => log.exp(),
                     Growth::Time => size / log.exp(),
@@ -166,7 +168,7 @@ impl Scaling {
     /// λ, σ and κ of the law; what the line has for any fleet, and for each of the N.
     pub fn parameters(&self) -> Vec<Parameter> {
         let raw = |at: usize| {
-            let half = self.fit.half_of_parameter(at, MISS);
+            let half = self.fit.half_of_parameter(at);
             (self.fit.parameters[at], half)
         };
         let named = |name: &str, value: f64, interval: Option<Interval>| Parameter {
@@ -204,7 +206,7 @@ impl Scaling {
         }
     }
 
-    /// Where the throughput of the law is greatest, if its κ is above zero for sure.
+    /// Where the throughput of the law is greatest, if its κ is certainly above zero.
     pub fn peak(&self) -> Option<f64> {
         let parameters = self.parameters();
         let [_, sigma, kappa] = &parameters[..] else { return None };

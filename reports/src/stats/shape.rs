@@ -2,7 +2,7 @@
 //! sawtooth. A slope means nothing of some of them.
 
 use super::line::{LINE_POINTS_MIN, Noise, theil_sen};
-use super::{median, tenth};
+use super::{DEVIATION_OF_MEDIAN, median, tenth};
 
 /// How many robust standard deviations of the usual step make a jump.
 const JUMP: f64 = 6.0;
@@ -10,9 +10,6 @@ const JUMP: f64 = 6.0;
 pub(super) const LASTS: usize = 3;
 /// A rise that goes on over more medians is no jump.
 const ABRUPT_MAX: usize = 2;
-
-/// Half of the values lie within 0.6745 standard deviations of a normal distribution's middle.
-const NORMAL: f64 = 1.4826;
 
 /// A level that changed from one median to the next, and stayed changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +24,7 @@ fn steps(values: &[f64], quantum: f64) -> (f64, f64) {
     let mut steps: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
     let usual = median(&mut steps).unwrap_or(0.0);
     let mut away: Vec<f64> = steps.iter().map(|s| (s - usual).abs()).collect();
-    let spread = median(&mut away).unwrap_or(0.0) * NORMAL;
+    let spread = median(&mut away).unwrap_or(0.0) * DEVIATION_OF_MEDIAN;
     (usual, (JUMP * spread).max(LASTS as f64 * quantum))
 }
 
@@ -112,7 +109,7 @@ pub(super) fn warm_up(points: &[(f64, f64)], quantum: f64) -> usize {
         return 0;
     };
     let away = |p: &(f64, f64)| (p.1 - slope * p.0 - level).abs();
-    let spread = median(&mut rest.iter().map(away).collect::<Vec<_>>()).unwrap_or(0.0) * NORMAL;
+    let spread = median(&mut rest.iter().map(away).collect::<Vec<_>>()).unwrap_or(0.0) * DEVIATION_OF_MEDIAN;
     let band = (4.0 * spread).max(quantum);
     let settled = |at: usize| points[at..(at + LASTS).min(points.len())].iter().all(|p| away(p) <= band);
     (0..third).find(|at| settled(*at)).unwrap_or(third)
