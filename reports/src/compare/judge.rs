@@ -16,6 +16,7 @@ use super::side::{LeftOut, Pair, Side, SideError};
 use super::terms::{Across, Terms};
 use crate::criterion::Better;
 use crate::stats::{self, Effect, Interval};
+use crate::units::things;
 use crate::verdict::Exit;
 
 /// The version of the comparison in JSON.
@@ -107,10 +108,7 @@ pub struct Against {
 impl Against {
     /// How many runs there are on each side, in a sentence.
     pub fn runs_text(&self, first: &SideFacts) -> String {
-        let runs = |side: &SideFacts| match side.runs.len() {
-            1 => "1 run".to_owned(),
-            n => format!("{n} runs"),
-        };
+        let runs = |side: &SideFacts| things(side.runs.len() as u64, "run");
         let turns = if self.pairs.is_some() { ", made in turn" } else { "" };
         format!("{} before and {} now{turns}.", runs(first), runs(&self.side))
     }

@@ -256,7 +256,7 @@ fn attempts(plan: &Planned) -> Bounds {
     at_most(plan.tasks_of_run * plan.attempts_per_task, "the number of attempts at its tasks")
 }
 
-/// The first attempt at a task is none.
+/// The first attempt at a task is not a retry.
 fn retries(plan: &Planned) -> Bounds {
     let most = plan.tasks_of_run * (plan.attempts_per_task - 1.0);
     at_most(most, "the number of further attempts at its tasks that `attempts_max` allows")
@@ -286,13 +286,16 @@ fn longest(plan: &Planned) -> Option<(f64, String)> {
 }
 
 fn longest_round(plan: &Planned) -> Option<(f64, String)> {
-    let longest = plan.round_longest_s;
-    if longest >= plan.longest_s {
-        return self::longest(plan);
+    let most = plan.round_longest_s;
+    if most >= plan.longest_s {
+        return longest(plan);
     }
     Some((
-        longest,
-        format!("no round of it takes longer than {}: its tasks time out before", units::seconds(longest)),
+        most,
+        format!(
+            "no round of it takes longer than {}: by then its tasks have timed out",
+            units::seconds(most)
+        ),
     ))
 }
 
@@ -372,7 +375,7 @@ fn pages(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
 }
 
 fn one_page() -> (f64, String) {
-    (PAGE_BYTES, format!("it has at least {}", units::bytes(PAGE_BYTES)))
+    (PAGE_BYTES, format!("it takes at least {}", units::bytes(PAGE_BYTES)))
 }
 
 fn is_greatest(criterion: &Criterion) -> bool {

@@ -66,7 +66,7 @@ impl Fitted {
             notes: Vec::new(),
         };
         if growth.is_some() && fitted.runs.iter().any(|(_, value)| *value <= 0.0) {
-            fitted.notes.push("a run has the value 0, so that no law can be fitted".into());
+            fitted.notes.push("a run has the value 0, so no law can be fitted".into());
         }
         fitted
             .models

@@ -7,6 +7,7 @@ use plotters::prelude::*;
 
 use super::plot;
 use crate::compare::{History, Tracked};
+use crate::units;
 use notation::visible;
 
 const WIDTH: u32 = 480;
@@ -38,10 +39,7 @@ fn headline(history: &History) -> String {
         none if none.is_empty() => none,
         some => format!(", with {some}"),
     };
-    let runs = match history.runs.len() {
-        1 => "1 run".to_owned(),
-        n => format!("{n} runs"),
-    };
+    let runs = units::things(history.runs.len() as u64, "run");
     format!("{}{profile}{changed}: {runs} on {} ({})", terms.scenario, terms.machine, terms.fingerprint)
 }
 

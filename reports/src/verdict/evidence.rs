@@ -68,11 +68,6 @@ fn pass_or(bad: Verdict, good: bool) -> Verdict {
     if good { Verdict::Pass } else { bad }
 }
 
-/// `1 sweep`, `2 sweeps`.
-fn sweeps(count: u64) -> String {
-    units::things(count, "sweep")
-}
-
 fn n(count: u64) -> String {
     units::count(count as f64)
 }
@@ -216,12 +211,13 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
         Check::AgentsSeen,
         pass_or(Verdict::Inconclusive, samples.sweeps_short == 0),
         wanted,
-        format!("{} at least, over {}", n(u64::from(least)), sweeps(samples.sweeps)),
+        format!("{} at least, over {}", n(u64::from(least)), units::things(samples.sweeps, "sweep")),
     );
     if samples.sweeps_short > 0 {
-        result.note = Some(format!("{} saw fewer than planned", sweeps(samples.sweeps_short)));
+        result.note =
+            Some(format!("{} saw fewer than planned", units::things(samples.sweeps_short, "sweep")));
     } else if facts.faults.sweeps_excused > 0 {
-        let excused = sweeps(facts.faults.sweeps_excused);
+        let excused = units::things(facts.faults.sweeps_excused, "sweep");
         result.note =
             Some(format!("{excused} saw fewer while a declared fault lasted, and no fewer than it explains"));
     }
@@ -240,11 +236,19 @@ fn sampling_coverage(facts: &Facts) -> EvidenceResult {
     let mut result = check(
         Check::SamplingCoverage,
         pass_or(Verdict::Inconclusive, good),
-        format!("{} of {}, no gap over {}", n(needed), sweeps(due), units::nanos(gap_max)),
-        format!("{}, longest gap {}", sweeps(samples.sweeps), units::nanos(samples.gap_max_ns)),
+        format!("{} of {}, no gap over {}", n(needed), units::things(due, "sweep"), units::nanos(gap_max)),
+        format!(
+            "{}, longest gap {}",
+            units::things(samples.sweeps, "sweep"),
+            units::nanos(samples.gap_max_ns)
+        ),
     );
     if samples.missed > 0 {
-        result.note = Some(format!("{} missed: {}", sweeps(samples.missed), samples.missed_why.join("; ")));
+        result.note = Some(format!(
+            "{} missed: {}",
+            units::things(samples.missed, "sweep"),
+            samples.missed_why.join("; ")
+        ));
     }
     result
 }
@@ -271,7 +275,7 @@ fn pss_read(case: &Case) -> Option<EvidenceResult> {
     Some(check(
         Check::PssRead,
         pass_or(Verdict::Inconclusive, found >= wanted),
-        format!("{} that read it from every process", sweeps(wanted)),
+        format!("{} that read it from every process", units::things(wanted, "sweep")),
         n(found),
     ))
 }

@@ -381,7 +381,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether that is an effect. A call that was drawn for has met it, also if it was not to fail.
+    /// Whether that counts as an effect. A call for which a lot was drawn counts, even if it was spared.
     pub fn is_effect(self, met: Met) -> bool {
         let counts_when_drawn = matches!(self, Self::ShmErrors | Self::DiskFail);
         if counts_when_drawn { met.of > 0 } else { met.hit > 0 }

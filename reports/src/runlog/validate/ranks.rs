@@ -2,7 +2,7 @@
 //!
 //! A round gives its median, its 99th percentile and its longest time, all of which occurred. So it says of each time how many of its tasks
 //! took no longer: at least so many, and at most so many. Summed over all rounds, this bounds the histogram of all tasks from both
-//! sides, wherever one looks. The size of what is kept here is fixed: the precision of the log's own histograms.
+//! sides, wherever one looks. The size of what is kept here is bounded: the precision of the log's own histograms.
 
 use hdrhistogram::Histogram;
 

@@ -29,7 +29,7 @@ fn of(when: When, planned: u64, facts: &Facts) -> EvidenceResult {
     }
     let good = failed.is_empty() && done >= planned;
     let verdict = if good { Verdict::Pass } else { Verdict::Inconclusive };
-    let wanted = format!("{} with exit status 0", commands(planned));
+    let wanted = format!("{} with exit status 0", units::things(planned, "command"));
     let mut result = check(of_command(when), verdict, wanted, n(done));
     if !failed.is_empty() {
         result.note = Some(shorten(&failed));
@@ -37,10 +37,6 @@ fn of(when: When, planned: u64, facts: &Facts) -> EvidenceResult {
         result.note = Some("the log does not say how all of them ended".to_owned());
     }
     result
-}
-
-fn commands(count: u64) -> String {
-    units::things(count, "command")
 }
 
 fn of_command(when: When) -> Check {
