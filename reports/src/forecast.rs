@@ -121,5 +121,5 @@ fn missing(sizes: &[Measured]) -> Result<(), ForecastError> {
         let more = things((RUNS_MIN - size.runs) as u64, "more run");
         wanted.push(format!("{more} of {} agents", size.agents));
     }
-    if wanted.is_empty() { Ok(()) } else { Err(ForecastError::TooFew { sizes: sizes.len(), wanted }) }
+    if wanted.is_empty() { Ok(()) } else { Err(ForecastError::TooFew { wanted }) }
 }

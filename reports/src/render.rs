@@ -1,5 +1,6 @@
 //! The documents: one file a format, each drawn from a judgement and the facts, deciding nothing.
 
+mod columns;
 pub mod compare;
 pub mod csv;
 mod faults;

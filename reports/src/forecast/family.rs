@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::{REACH, RUNS_MIN, SIZES_MIN};
 use crate::compare::{Across, Difference, RunFigures, Side, Terms};
 use crate::runlog::event::{HostFacts, LoadModel, PlanFacts};
 use crate::summary::Summary;
@@ -31,8 +32,8 @@ pub struct Family {
 /// Why there is no forecast.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForecastError {
-    #[error("{sizes} sizes of fleet are too few, or their runs are: {} missing", wanted.join(", "))]
-    TooFew { sizes: usize, wanted: Vec<String> },
+    #[error("these runs are too few for a forecast: missing are {}", wanted.join(", "))]
+    TooFew { wanted: Vec<String> },
     #[error("the run {run} cannot be used: {why}")]
     Unusable { run: String, why: String },
     #[error("the run {run} is a rehearsal: its schedule was compressed, and its figures are of no real load")]
@@ -42,7 +43,7 @@ pub enum ForecastError {
     #[error("the runs {first} and {second} differ in {}", what.join("; "))]
     Different { first: String, second: String, what: Vec<String>, options: Vec<&'static str> },
     #[error(
-        "{agents} agents are more than these runs say anything of: {reach}, four times the largest fleet, of {largest}"
+        "{agents} agents are out of reach: these runs predict up to {reach}, {REACH} times the largest fleet ({largest})"
     )]
     OutOfReach { agents: u32, largest: u32, reach: u32 },
     #[error("a baseline does not hold what a forecast needs of its runs")]
@@ -56,7 +57,9 @@ impl ForecastError {
     pub fn hint(&self) -> String {
         match self {
             Self::TooFew { .. } => {
-                "make them with `harness run capacity`, or with `--set fleet.coordinators=N --runs 3` for each size".into()
+                format!(
+                    "make them with `harness run capacity`, or with `--set fleet.coordinators=N --runs {RUNS_MIN}` for each size"
+                )
             }
             Self::Unusable { .. } => "name finished runs alone, or make it again".into(),
             Self::Rehearsal { .. } => "name runs that were made without --rehearse".into(),
@@ -69,7 +72,7 @@ impl ForecastError {
                 format!("ask for at most {reach}, or measure a larger fleet")
             }
             Self::Baseline => "name the runs themselves".into(),
-            Self::Nothing => "name runs of at least six sizes, three of each".into(),
+            Self::Nothing => format!("name runs of at least {SIZES_MIN} sizes, {RUNS_MIN} of each"),
         }
     }
 }
@@ -206,7 +209,7 @@ fn doubts(runs: &[Sized]) -> Vec<String> {
         }
     }
     if runs[0].terms.load == LoadModel::Open {
-        found.push("rounds start on schedule (`load.model = \"open\"`), so that throughput is what was offered, and not what a fleet could do".into());
+        found.push("rounds start on schedule (`load.model = \"open\"`), so throughput is what was offered, and not what a fleet could do".into());
     }
     found
 }

@@ -8,7 +8,7 @@ use crate::criterion::Unit;
 use crate::runlog::event::HostFacts;
 use crate::stats::Predicted;
 
-/// Sizes that are looked at between the smallest fleet and the largest one that is predicted.
+/// Most sizes that are looked at, as far apart as each other up to the largest fleet that is predicted.
 const STEPS: u32 = 4_096;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,15 @@ pub struct Reached {
     pub agents: u32,
     /// From here on it may be at its end.
     pub low: u32,
-    /// From here on it is for sure; absent if that is beyond reach.
+    /// From here on it certainly is; absent if that is beyond reach.
     pub high: Option<u32>,
+}
+
+impl Reached {
+    /// The size at which it certainly is at its end, as far as these runs say anything.
+    pub fn high_text(&self, reach: u32) -> String {
+        self.high.map_or_else(|| format!("more than {reach}"), |high| high.to_string())
+    }
 }
 
 impl Resource {
@@ -66,10 +73,8 @@ pub(super) fn all(host: &HostFacts, figures: &[Fitted], reach: u32) -> Vec<Resou
 fn resource(name: &str, fitted: &Fitted, has: f64, reach: u32) -> Resource {
     let scaling = fitted.models.first().and_then(|model| model.scaling.as_ref());
     let at = |agents: u32| scaling.and_then(|scaling| run(scaling, agents));
-    let first = |of: fn(Predicted) -> f64| {
-        let step = (reach / STEPS).max(1) as usize;
-        (1..=reach).step_by(step).find(|agents| at(*agents).is_some_and(|run| of(run) >= has))
-    };
+    let first =
+        |of: fn(Predicted) -> f64| sizes(reach).find(|agents| at(*agents).is_some_and(|run| of(run) >= has));
     let ends = first(|run| run.value).map(|agents| Reached {
         agents,
         low: first(|run| run.interval.high).unwrap_or(agents),
@@ -79,16 +84,22 @@ fn resource(name: &str, fitted: &Fitted, has: f64, reach: u32) -> Resource {
     Resource { name, figure, unit: fitted.unit, has, ends, at_reach: at(reach) }
 }
 
+/// Those that are looked at: the last is `reach`, so that what it needs and where a resource ends never disagree.
+fn sizes(reach: u32) -> impl Iterator<Item = u32> {
+    let step = reach.div_ceil(STEPS).max(1);
+    (0..reach.div_ceil(step)).rev().map(move |before| reach - before * step)
+}
+
 /// In a sentence.
 pub(super) fn first(resources: &[Resource], reach: u32) -> String {
     let ends = resources.iter().filter_map(|resource| Some((resource, resource.ends?)));
     if let Some((resource, ends)) = ends.min_by_key(|(_, ends)| ends.agents) {
-        let high = ends.high.map_or_else(|| format!("more than {reach}"), |high| high.to_string());
         return format!(
-            "First to run out is {}: at {} agents (between {} and {high}), of {} there.",
+            "First to run out is {}: at {} agents (between {} and {}), of {} there.",
             resource.name,
             ends.agents,
             ends.low,
+            ends.high_text(reach),
             crate::compare::show(resource.unit, resource.has)
         );
     }
@@ -100,5 +111,23 @@ pub(super) fn first(resources: &[Resource], reach: u32) -> String {
             crate::units::percent(share)
         ),
         None => "These runs do not say which resource runs out first.".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_end_at_the_reach_and_are_no_more_than_promised() {
+        for reach in [1, 2, STEPS - 1, STEPS, STEPS + 1, 2 * STEPS - 1, 2 * STEPS, 100_001, u32::MAX] {
+            let all: Vec<u32> = sizes(reach).collect();
+            assert!(all.len() <= STEPS as usize, "{reach}: {} sizes", all.len());
+            assert_eq!(all.last(), Some(&reach));
+            let step = reach.div_ceil(STEPS);
+            assert!(all[0] >= 1 && all[0] <= step, "{reach}: the first is {}", all[0]);
+            assert!(all.windows(2).all(|pair| pair[1] - pair[0] == step), "{reach}");
+        }
+        assert_eq!(sizes(3).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

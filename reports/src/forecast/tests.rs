@@ -114,3 +114,57 @@ fn what_these_runs_do_not_reach_is_refused() {
     let usual = Asked::default().sizes(507, 2_028, &[]).unwrap();
     assert_eq!(usual, [500, 507, 600, 708, 750, 1_000, 1_014, 2_000, 2_028]);
 }
+
+/// Of these figures, with nothing else in it.
+fn forecast(figures: Vec<Fitted>) -> Forecast {
+    Forecast {
+        version: FORECAST_VERSION,
+        scenario: "capacity".into(),
+        commits: Vec::new(),
+        machine: String::new(),
+        fingerprint: String::new(),
+        cpu_model: String::new(),
+        cpus: 1,
+        sizes: Vec::new(),
+        largest: 507,
+        reach: 2_028,
+        warnings: Vec::new(),
+        figures,
+        resources: Vec::new(),
+        first: String::new(),
+        holds: None,
+    }
+}
+
+#[test]
+fn a_figure_without_a_model_has_no_table() {
+    let bare = fitted(Some(Growth::Time), vec![(102, f64::NAN)], Vec::new());
+    assert!(bare.models.is_empty(), "{bare:?}");
+    let found = forecast(vec![bare]);
+    let text = crate::render::forecast::text(&found);
+    assert!(!text.lines().any(|line| line.trim() == "agents"), "{text}");
+    let markdown = crate::render::forecast::markdown(&found);
+    assert!(!markdown.contains("| agents |"), "{markdown}");
+    let html = crate::render::forecast::html(&found);
+    assert_eq!(html.matches("<table>").count(), 2, "those of resources and of sizes: {html}");
+}
+
+#[test]
+fn a_table_has_a_head_and_cells_apart_in_every_format() {
+    let found = forecast(vec![fitted(Some(Growth::Throughput), runs(|size| usl(size) * 1e12), Vec::new())]);
+    let text = crate::render::forecast::text(&found);
+    let mut lines = text.lines().skip_while(|line| !line.trim_start().starts_with("agents"));
+    let head = lines.next().unwrap();
+    let at: Vec<usize> =
+        found.figures[0].models.iter().map(|model| head.find(model.title()).unwrap()).collect();
+    for row in lines.take(3) {
+        let cells: Vec<char> = row.chars().collect();
+        for at in &at {
+            assert_eq!(cells[at - 2..*at], [' ', ' '], "{text}");
+            assert!(cells[*at].is_ascii_digit(), "{text}");
+        }
+    }
+    let html = crate::render::forecast::html(&found);
+    assert!(html.contains("<thead><tr><th scope=\"col\">agents</th>"), "{html}");
+    assert_eq!(html.matches("docs/capacity.md").count(), 1);
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
+use super::columns;
 use super::markdown::{cell, prose};
 use crate::compare::{Against, Compared, Comparison, Outcome, SideFacts, Word};
 use notation::visible;
@@ -43,10 +44,10 @@ pub fn text(found: &Comparison) -> String {
 
 fn table(out: &mut String, side: &Against) {
     let head = ["", "figure", "before", "now", "change", "limit", "detectable"].map(str::to_owned);
-    let rows: Vec<[String; 7]> = std::iter::once(head)
+    let rows: Vec<Vec<String>> = std::iter::once(head.to_vec())
         .chain(side.figures.iter().map(|f| {
             let watched = if f.is_watched() { " (watched)" } else { "" };
-            [
+            vec![
                 f.word.text().to_owned(),
                 format!("{}{watched}", visible::line(&f.name)),
                 f.first_text.clone(),
@@ -57,14 +58,8 @@ fn table(out: &mut String, side: &Against) {
             ]
         }))
         .collect();
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
-    for row in &rows {
-        let cells = row.iter().enumerate().map(|(at, text)| {
-            let pad = " ".repeat(widths[at].saturating_sub(text.chars().count()));
-            if at < 2 { format!("{text}{pad}") } else { format!("{pad}{text}") }
-        });
-        let _ = writeln!(out, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    for line in columns::lines(&rows, 2) {
+        let _ = writeln!(out, "  {line}");
     }
 }
 

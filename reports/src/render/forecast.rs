@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
+use super::columns;
 use super::markdown::{cell, prose};
 use crate::compare::show;
 use crate::criterion::Unit;
@@ -37,9 +38,8 @@ pub fn text(found: &Forecast) -> String {
         for note in &figure.notes {
             let _ = writeln!(out, "  {}", visible::line(note));
         }
-        for row in table(figure) {
-            let cells: Vec<String> = row.iter().map(|cell| format!("{cell:<32}")).collect();
-            let _ = writeln!(out, "    {}", cells.join("").trim_end());
+        for line in columns::lines(&table(figure), 1 + figure.models.len()) {
+            let _ = writeln!(out, "    {line}");
         }
         for held in &figure.held {
             let _ = writeln!(out, "    {}", held_text(figure.unit, held));
@@ -73,8 +73,7 @@ pub fn markdown(found: &Forecast) -> String {
         {
             let _ = writeln!(out, "- {}", prose(&line));
         }
-        let rows = table(figure);
-        for (at, row) in rows.iter().enumerate().filter(|_| !figure.models.is_empty()) {
+        for (at, row) in table(figure).iter().enumerate() {
             let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
             let before = if at == 0 { "\n" } else { "" };
             let _ = writeln!(out, "{before}| {} |", cells.join(" | "));
@@ -138,7 +137,7 @@ fn held_word(holds: bool) -> &'static str {
     if holds {
         "Every figure of the larger runs lies where it was predicted."
     } else {
-        "INCONCLUSIVE: figures of the larger runs lie outside what was predicted, so that the models do not hold there."
+        "INCONCLUSIVE: figures of the larger runs lie outside what was predicted, so the models do not hold there."
     }
 }
 
@@ -160,8 +159,7 @@ fn resource_text(resource: &Resource, found: &Forecast) -> String {
     let has = show(resource.unit, resource.has);
     match (resource.ends, resource.at_reach) {
         (Some(ends), _) => {
-            let high =
-                ends.high.map_or_else(|| format!("more than {}", found.reach), |high| high.to_string());
+            let high = ends.high_text(found.reach);
             let beyond = if ends.agents > found.largest { ", beyond what was measured" } else { "" };
             format!("{has}, ends at {} agents ({} to {high}{beyond})", ends.agents, ends.low)
         }
@@ -189,11 +187,11 @@ fn four_digits(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A row for each size, after the names of the models.
+/// A row for each size, after the names of the models; empty without a model.
 fn table(figure: &Fitted) -> Vec<Vec<String>> {
+    let Some(first) = figure.models.first() else { return Vec::new() };
     let head = std::iter::once("agents".to_owned())
         .chain(figure.models.iter().map(|model| model.title().to_owned()));
-    let sizes = figure.models.first().map_or(&[][..], |model| &model.expected);
     let row = |(at, expected): (usize, &Expected)| {
         let beyond = if expected.is_extrapolated { " (beyond)" } else { "" };
         let cells = figure.models.iter().map(|model| {
@@ -202,7 +200,7 @@ fn table(figure: &Fitted) -> Vec<Vec<String>> {
         });
         std::iter::once(format!("{}{beyond}", expected.agents)).chain(cells).collect()
     };
-    std::iter::once(head.collect()).chain(sizes.iter().enumerate().map(row)).collect()
+    std::iter::once(head.collect()).chain(first.expected.iter().enumerate().map(row)).collect()
 }
 
 fn described(figure: &Fitted, model: &Model) -> String {
@@ -227,20 +225,19 @@ fn parameter_text(unit: Unit, model: &Model, parameter: &Parameter) -> String {
     }
 }
 
-/// Three digits, whatever the size.
+/// Four digits; three and a power of ten of what is very small or very large.
 fn scientific(value: f64) -> String {
     if value == 0.0 || (0.001..10_000.0).contains(&value.abs()) {
-        format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        format!("{}", four_digits(value))
     } else {
         format!("{value:.2e}")
     }
 }
 
 fn held_text(unit: Unit, held: &Held) -> String {
-    let runs = match held.measured.len() {
-        1 => "1 run".to_owned(),
-        n => format!("the median of {n} runs"),
-    };
+    let count = held.measured.len();
+    let runs = units::things(count as u64, "run");
+    let runs = if count == 1 { runs } else { format!("the median of {runs}") };
     format!(
         "{} agents: predicted {}, {runs} has {}: {}",
         held.agents,
@@ -248,4 +245,24 @@ fn held_text(unit: Unit, held: &Held) -> String {
         show(unit, held.median),
         if held.inside { "inside" } else { "outside" }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_keeps_four_digits_however_small_it_is() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.001_049, "0.001049"),
+            (0.012_345_6, "0.01235"),
+            (-1.5, "-1.5"),
+            (1_234.56, "1235"),
+            (2.046e-5, "2.05e-5"),
+            (123_456.0, "1.23e5"),
+        ] {
+            assert_eq!(scientific(value), text);
+        }
+    }
 }
