@@ -203,13 +203,18 @@ impl Synthetic {
         load_ns(plan) + plan.duration_ns / 2
     }
 
-    /// What the judge makes of its log.
-    pub fn judge(&self) -> Result<Judgement, LogError> {
+    /// The bytes of its run log.
+    pub fn log(&self) -> Result<Vec<u8>, LogError> {
         let mut log = Writer::new(Vec::new());
         for (at_ns, event) in &self.events {
-            log.append(*at_ns, event.clone()).map_err(LogError::Io)?;
+            log.append(*at_ns, event.clone())?;
         }
-        reports::judge_log(&log.into_inner()[..]).map(|(judgement, _)| judgement)
+        Ok(log.into_inner())
+    }
+
+    /// What the judge makes of its log.
+    pub fn judge(&self) -> Result<Judgement, LogError> {
+        reports::judge_log(&self.log()?[..]).map(|(judgement, _)| judgement)
     }
 
     /// As [`Self::judge`], without writing, reading and validating a log.

@@ -2,7 +2,6 @@
 
 use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use harness::synthetic::{MS_NS, Synthetic, settle};
-use reports::runlog::Writer;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -26,11 +25,7 @@ fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic
     run.settle();
     let path = directory.join(name);
     std::fs::create_dir_all(&path).unwrap();
-    let mut log = Writer::new(Vec::new());
-    for (at_ns, event) in run.events() {
-        log.append(*at_ns, event.clone()).unwrap();
-    }
-    std::fs::write(path.join("run.log"), log.into_inner()).unwrap();
+    std::fs::write(path.join("run.log"), run.log().unwrap()).unwrap();
     path
 }
 
@@ -42,15 +37,15 @@ fn side(directory: &Path, name: &str, runs: usize, slow: f64) -> String {
     directory.join(name).to_str().unwrap().to_owned()
 }
 
-fn harness(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn harness(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_harness")).current_dir(directory).args(arguments).output().unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -1,23 +1,24 @@
 //! `harness forecast`, over runs that never happened: how their figures grow with the fleet is known.
 
+use crate::compare::{code, harness, words};
 use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
 use harness::synthetic::{MS_NS, Synthetic, settle};
-use reports::runlog::Writer;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Of `smoke` with so many coordinators of four workers. A round takes 2 ms and 0.1 ms for each agent.
 fn run(directory: &Path, coordinators: u32, number: u32, bend: impl FnOnce(&mut Synthetic)) {
     run_as(directory, coordinators, number, None, bend);
 }
 
+/// The directory's name.
 fn run_as(
     directory: &Path,
     coordinators: u32,
     number: u32,
     rehearsal: Option<Rehearsal>,
     bend: impl FnOnce(&mut Synthetic),
-) {
+) -> String {
     let text = include_str!("../../../scenarios/smoke.toml").to_owned();
     let source = Source::new("scenarios/smoke.toml", text);
     let sets = vec![format!("fleet.coordinators={coordinators}")];
@@ -35,11 +36,8 @@ fn run_as(
     run.settle();
     let path = directory.join(&name);
     std::fs::create_dir_all(&path).unwrap();
-    let mut log = Writer::new(Vec::new());
-    for (at_ns, event) in run.events() {
-        log.append(*at_ns, event.clone()).unwrap();
-    }
-    std::fs::write(path.join("run.log"), log.into_inner()).unwrap();
+    std::fs::write(path.join("run.log"), run.log().unwrap()).unwrap();
+    name
 }
 
 /// Three runs of each size.
@@ -52,16 +50,7 @@ fn runs(directory: &Path, sizes: &[u32]) {
 }
 
 fn forecast(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.current_dir(directory).args(["forecast", "."]).args(arguments).output().unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn words(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
+    harness(directory, &[&["forecast", "."], arguments].concat())
 }
 
 #[test]
@@ -114,39 +103,39 @@ fn runs_that_come_out_differently_than_predicted_are_inconclusive() {
 fn runs_that_do_not_carry_a_forecast_are_refused_with_the_reason() {
     type Bend = fn(&mut Synthetic);
     let same: Bend = |_| ();
-    let cases: [(&[u32], Bend, &[&str], &str); 6] = [
-        (&[2, 3, 4, 5, 6], same, &[], "1 more size of fleet"),
-        (&[2, 3, 4, 5, 6, 7], |run| run.header().host.machine = "m1-9999".into(), &[], "--across-hosts"),
-        (&[2, 3, 4, 5, 6, 7], |run| run.header().build.git = "0123abc".into(), &[], "--across-builds"),
-        (
-            &[2, 3, 4, 5, 6, 7],
-            |run| run.header().scenario.overrides.push("load.every=20ms".into()),
-            &[],
-            "--across-scenarios",
-        ),
-        (&[2, 3, 4, 5, 6, 7], same, &["--predict", "165"], "four times the largest fleet"),
-        (&[2, 3, 4, 5, 6, 7], same, &["--fit-up-to", "31"], "1 more size of fleet"),
-    ];
-    for (sizes, bend, arguments, said) in cases {
-        let whole = tempfile::tempdir().unwrap();
-        runs(whole.path(), sizes);
-        run(whole.path(), 2, 9, bend);
-        let output = forecast(whole.path(), arguments);
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    let refused = |arguments: &[&str], said: &str| {
+        let output = forecast(at, arguments);
         assert_eq!(code(&output), 64, "{said}: {}", words(&output));
         assert!(words(&output).contains(said), "{said}: {}", words(&output));
+    };
+    // With one run more, which is gone after it.
+    let refused_with = |rehearsal: Option<Rehearsal>, bend: Bend, arguments: &[&str], said: &str| {
+        let name = run_as(at, 2, 9, rehearsal, bend);
+        refused(arguments, said);
+        std::fs::remove_dir_all(at.join(name)).unwrap();
+    };
+    runs(at, &[2, 3, 4, 5, 6]);
+    refused_with(None, same, &[], "1 more size of fleet");
+    runs(at, &[7]);
+    let cases: [(Bend, &[&str], &str); 5] = [
+        (|run| run.header().host.machine = "m1-9999".into(), &[], "--across-hosts"),
+        (|run| run.header().build.git = "0123abc".into(), &[], "--across-builds"),
+        (|run| run.header().scenario.overrides.push("load.every=20ms".into()), &[], "--across-scenarios"),
+        (same, &["--predict", "165"], "four times the largest fleet"),
+        (same, &["--fit-up-to", "31"], "1 more size of fleet"),
+    ];
+    for (bend, arguments, said) in cases {
+        refused_with(None, bend, arguments, said);
     }
-    let rehearsed = tempfile::tempdir().unwrap();
-    runs(rehearsed.path(), &[2, 3, 4, 5, 6, 7]);
-    run_as(rehearsed.path(), 2, 9, Rehearsal::of_factor(2.0), |_| ());
-    let output = forecast(rehearsed.path(), &[]);
-    assert!(code(&output) == 64 && words(&output).contains("rehearsal"), "{}", words(&output));
+    let rehearsal = Rehearsal::of_factor(2.0);
+    assert!(rehearsal.is_some());
+    refused_with(rehearsal, same, &[], "rehearsal");
 
-    let whole = tempfile::tempdir().unwrap();
-    runs(whole.path(), &[2, 3, 4, 5, 6, 7]);
-    let log = whole.path().join("run-4-1/run.log");
+    let log = at.join("run-4-1/run.log");
     let mut bytes = std::fs::read(&log).unwrap();
     bytes[300] ^= 1;
     std::fs::write(&log, bytes).unwrap();
-    let output = forecast(whole.path(), &[]);
-    assert!(code(&output) == 64 && words(&output).contains("cannot be used"), "{}", words(&output));
+    refused(&[], "cannot be used");
 }

@@ -4,9 +4,7 @@
 use harness::provenance::contradiction;
 use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use harness::synthetic::Synthetic;
-use reports::runlog::Writer;
 use reports::seal::{PublicKey, pae, verify};
-use std::fs::File;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -47,10 +45,7 @@ impl Desk {
         bend(&mut run);
         let directory = self.path(name);
         std::fs::create_dir_all(&directory).unwrap();
-        let mut log = Writer::new(File::create(directory.join("run.log")).unwrap());
-        for (at_ns, event) in run.events() {
-            log.append(*at_ns, event.clone()).unwrap();
-        }
+        std::fs::write(directory.join("run.log"), run.log().unwrap()).unwrap();
         reports::judge(&directory, contradiction).unwrap();
         directory
     }
