@@ -146,6 +146,11 @@ impl Bench {
         command.current_dir(self.dir.path())
     }
 
+    /// Another command, to its end.
+    fn ask(&self, arguments: &[&str]) -> Done {
+        self.start_by(self.command().args(arguments)).end()
+    }
+
     fn start(&self, extra: &[&str]) -> Run<'_> {
         self.start_by(self.command().args(["run", "small.toml", "--out", "runs"]).args(extra))
     }
@@ -175,6 +180,11 @@ impl Bench {
         of_faults(codec::open(&self.latest().join("run.log")).unwrap().map(Result::unwrap))
     }
 
+    /// As [`Self::fault_steps`], of a run that may go on: as far as its log is written.
+    fn steps_so_far(&self) -> Vec<FaultStep> {
+        of_faults(codec::open(&self.latest().join("run.log")).unwrap().map_while(Result::ok))
+    }
+
     /// The newest run's directory.
     fn latest(&self) -> PathBuf {
         std::fs::canonicalize(self.out().join("small/latest")).unwrap()
@@ -198,7 +208,8 @@ struct Run<'a> {
     child: Child,
 }
 
-/// A run that has ended.
+/// A run, or another command, that has ended.
+#[derive(Debug)]
 struct Done {
     status: ExitStatus,
     stdout: String,

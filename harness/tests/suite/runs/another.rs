@@ -1,15 +1,10 @@
 //! An old run, judged by the criteria of a new scenario file.
 
 use super::{Bench, documents, scenario, verdict};
-use std::process::Output;
 
 /// The scenario that ran, for longer, with one more criterion.
 fn with(pass: &str) -> String {
     format!("{}\n[[criterion]]\nname = \"new\"\npass = \"{pass}\"\n", scenario(100))
-}
-
-fn ask(bench: &Bench, arguments: &[&str]) -> Output {
-    bench.command().args(arguments).output().unwrap()
 }
 
 #[test]
@@ -22,7 +17,7 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     let before = documents(&run);
     std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time max < 1us")).unwrap();
 
-    let judged = ask(&bench, &["judge", path, "--scenario", "new.toml"]);
+    let judged = bench.ask(&["judge", path, "--scenario", "new.toml"]);
     assert_eq!(judged.status.code(), Some(10), "{judged:?}");
     let found = verdict(&run);
     assert_eq!((&found["verdict"], &found["satisfies_gate"]), (&"FAIL".into(), &false.into()));
@@ -35,24 +30,24 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
 
     // A pass by other criteria is no pass of the scenario that ran.
     std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time max < 100s")).unwrap();
-    let reported = ask(&bench, &["report", path, "--scenario", "new.toml"]);
+    let reported = bench.ask(&["report", path, "--scenario", "new.toml"]);
     assert_eq!(reported.status.code(), Some(0), "{reported:?}");
-    assert!(String::from_utf8_lossy(&reported.stdout).contains("criteria of new.toml"), "{reported:?}");
+    assert!(reported.stdout.contains("criteria of new.toml"), "{reported:?}");
     let found = verdict(&run);
     assert_eq!((&found["verdict"], &found["satisfies_gate"]), (&"PASS".into(), &false.into()));
     for name in ["report.html", "report.md", "junit.xml", "verdict.json"] {
         let text = std::fs::read_to_string(run.join(name)).unwrap();
         assert!(text.contains("new.toml"), "{name}");
     }
-    let listed = ask(&bench, &["list", "--runs"]);
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("PASS (criteria of new.toml)"), "{listed:?}");
-    let listed = ask(&bench, &["list", "--runs", "--json"]);
-    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let listed = bench.ask(&["list", "--runs"]);
+    assert!(listed.stdout.contains("PASS (criteria of new.toml)"), "{listed:?}");
+    let listed = bench.ask(&["list", "--runs", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     let run_listed = (&listed[0]["verdict"], &listed[0]["variant"]);
     assert_eq!(run_listed, (&"PASS".into(), &"criteria of new.toml".into()), "{listed:#}");
 
     // By the file that ran it is the run that it was.
-    let plain = ask(&bench, &["report", path, "--scenario", "small.toml"]);
+    let plain = bench.ask(&["report", path, "--scenario", "small.toml"]);
     assert_eq!(plain.status.code(), Some(0), "{plain:?}");
     assert_eq!(verdict(&run)["satisfies_gate"], true);
     assert!(documents(&run) == before, "the file that ran made other documents");
@@ -67,14 +62,14 @@ fn criteria_that_cannot_apply_are_named_and_nothing_is_written() {
     let before = documents(&run);
     std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time p99.9 < 100s")).unwrap();
     for verb in ["judge", "report"] {
-        let refused = ask(&bench, &[verb, path, "--scenario", "new.toml"]);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let refused = bench.ask(&[verb, path, "--scenario", "new.toml"]);
+        let said = refused.stderr;
         assert_eq!(refused.status.code(), Some(64), "{said}");
         for words in ["criterion `new` (new.toml:", "p99.9 needs 1000 values", "`informational`"] {
             assert!(said.contains(words), "{words}: {said}");
         }
     }
-    let missing = ask(&bench, &["judge", path, "--scenario", "none.toml"]);
+    let missing = bench.ask(&["judge", path, "--scenario", "none.toml"]);
     assert_eq!(missing.status.code(), Some(64), "{missing:?}");
     assert!(documents(&run) == before);
 }

@@ -30,11 +30,6 @@ fn on_run(fault: &str) -> Bench {
     Bench::new(&(scenario(9) + &fault))
 }
 
-/// As far as the log is written.
-fn steps(bench: &Bench) -> Vec<FaultStep> {
-    of_faults(codec::open(&bench.latest().join("run.log")).unwrap().map_while(Result::ok))
-}
-
 fn assert_not_mounted(bench: &Bench) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains(bench.dir.path().to_str().unwrap()), "{mounts}");
@@ -76,12 +71,12 @@ fn a_fleet_answers_on_slow_disks_and_again_after_errors_and_want_of_space() {
     assert_eq!(servers(&bench).len(), 2);
     let done = run.end();
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-    let found: Vec<_> = steps(&bench).iter().map(|step| (step.firing, step.step)).collect();
+    let found: Vec<_> = bench.fault_steps().iter().map(|step| (step.firing, step.step)).collect();
     let wanted: Vec<_> = (0..4).flat_map(|firing| WHOLE.map(|step| (firing, step))).collect();
     assert_eq!(found, wanted);
     let proof = |firing| {
         let is_proof = |step: &&FaultStep| step.firing == firing && step.step == FaultStepKind::Proven;
-        steps(&bench).iter().find(is_proof).unwrap().how.clone()
+        bench.fault_steps().iter().find(is_proof).unwrap().how.clone()
     };
     assert!(proof(0).contains("a write to a probe took 1"), "{}", proof(0));
     assert!(proof(1).contains("a write to a probe took"), "{}", proof(1));
@@ -137,7 +132,7 @@ fn a_slow_disk_of_the_run_makes_no_round_late_and_other_runs_see_nothing_of_it()
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     let done = run.end();
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-    let found: Vec<_> = steps(&bench).iter().map(|step| step.step).collect();
+    let found: Vec<_> = bench.fault_steps().iter().map(|step| step.step).collect();
     assert_eq!(found, WHOLE);
     for record in codec::open(&bench.latest().join("run.log")).unwrap() {
         if let Event::Round(round) = record.unwrap().event {
@@ -321,7 +316,7 @@ fn a_server_that_is_killed_costs_the_verdict_and_hangs_nothing() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
     let done = run.end();
     assert!(matches!(done.status.code(), Some(10 | 12)), "{}{}", done.stdout, done.stderr);
-    let kinds: Vec<_> = steps(&bench).iter().map(|step| (step.firing, step.step)).collect();
+    let kinds: Vec<_> = bench.fault_steps().iter().map(|step| (step.firing, step.step)).collect();
     assert!(kinds.contains(&(1, FaultStepKind::NotInjected)), "{kinds:?}");
     bench.assert_nothing_left(&agents);
     assert_not_mounted(&bench);
@@ -341,7 +336,7 @@ fn a_server_that_is_killed_while_its_disk_is_slow_leaves_the_fault_unhealed() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), nix::sys::signal::Signal::SIGKILL).unwrap();
     let done = run.end();
     assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
-    assert_eq!(steps(&bench).last().unwrap().step, FaultStepKind::Unhealed);
+    assert_eq!(bench.fault_steps().last().unwrap().step, FaultStepKind::Unhealed);
     bench.assert_nothing_left(&agents);
 }
 
@@ -356,7 +351,7 @@ fn a_disk_on_which_nothing_is_called_is_not_effective() {
         std::fs::create_dir(bench.dir.path().join("work")).unwrap();
         let done = bench.start(&["--quiet"]).end();
         assert_eq!(done.status.code(), Some(code), "{}{}", done.stdout, done.stderr);
-        let healed = steps(&bench).pop().unwrap();
+        let healed = bench.fault_steps().pop().unwrap();
         assert_eq!((healed.step, healed.met.map(|met| met.hit)), (FaultStepKind::HealProven, Some(0)));
         assert!(healed.how.contains("not effective: 0 of 0 calls in the directory"), "{}", healed.how);
     }
@@ -415,7 +410,7 @@ fn as_another_user(mode: &str) {
     let done = bench.start_by(&mut command(&["run", "small.toml", "--out", "runs", "--quiet"])).end();
     if doctor.status.success() && done.status.code() != Some(20) {
         assert_eq!(done.status.code(), Some(0), "{mode}: {}{}", done.stdout, done.stderr);
-        assert_eq!(steps(&bench).iter().map(|step| step.step).collect::<Vec<_>>(), WHOLE);
+        assert_eq!(bench.fault_steps().iter().map(|step| step.step).collect::<Vec<_>>(), WHOLE);
     } else {
         assert_eq!(done.status.code(), Some(20), "{mode}: {}{}", done.stdout, done.stderr);
         let said = String::from_utf8_lossy(&doctor.stdout).into_owned() + &done.stderr;

@@ -1,13 +1,12 @@
 //! A fleet that is held in ways that stop no process in the kernel's sense: by its control group, by an operator, or in what
 //! belongs to it and is no agent. Nothing of that is declared, so nothing of it may pass.
 
-use super::{Bench, WHOLE, of_faults, scenario, verdict, wait_until};
+use super::{Bench, WHOLE, scenario, verdict, wait_until};
 use crate::skips::has_or_skips;
 use coordinator::client::Identity;
 use coordinator::client::fields::of_control;
 use coordinator::config::FleetShape;
 use nix::sys::signal::Signal;
-use reports::runlog::codec;
 use reports::runlog::event::AgentInfo;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -99,12 +98,9 @@ fn stopped_beside_a_pause(is_meant: impl Fn(&AgentInfo, &str) -> bool) {
     std::fs::write(bench.file(), text + pause).unwrap();
     let stopped = std::cell::Cell::new(0);
     let hold = |agents: &[AgentInfo]| {
-        let step = || {
-            let records = codec::open(&bench.latest().join("run.log")).unwrap().map_while(Result::ok);
-            of_faults(records)
-        };
-        wait_until("the pause is over", || step().last().is_some_and(|last| last.step == WHOLE[3]));
-        let target = step()[0].targets[0].name.clone();
+        let is_over = || bench.steps_so_far().last().is_some_and(|last| last.step == WHOLE[3]);
+        wait_until("the pause is over", is_over);
+        let target = bench.steps_so_far()[0].targets[0].name.clone();
         // The sweep in which the end of the pause is seen is over, too.
         wait_until("the pause was seen", || bench.log_so_far().contains("was stopped for about"));
         let agent = agents.iter().find(|agent| is_meant(agent, &target)).unwrap();
@@ -117,9 +113,17 @@ fn stopped_beside_a_pause(is_meant: impl Fn(&AgentInfo, &str) -> bool) {
 }
 
 #[test]
-fn a_stop_by_another_hand_is_not_the_pause_that_was_declared() {
+fn a_supervisor_stopped_by_another_hand_is_not_the_pause_that_was_declared() {
     stopped_beside_a_pause(|agent, _| agent.name == "supervisor");
+}
+
+#[test]
+fn a_coordinator_stopped_by_another_hand_is_not_the_pause_that_was_declared() {
     stopped_beside_a_pause(|agent, _| agent.name == "coord/1");
+}
+
+#[test]
+fn another_worker_stopped_by_another_hand_is_not_the_pause_that_was_declared() {
     stopped_beside_a_pause(|agent, target| agent.name.starts_with("worker/") && agent.name != target);
 }
 

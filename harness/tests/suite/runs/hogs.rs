@@ -8,15 +8,10 @@ fn example() -> Bench {
     Bench::new(&EXAMPLE.replace("name = \"hogs\"", "name = \"small\""))
 }
 
-/// As far as the log is written.
-fn steps(bench: &Bench) -> Vec<FaultStep> {
-    of_faults(codec::open(&bench.latest().join("run.log")).unwrap().map_while(Result::ok))
-}
-
 /// The processes that a firing has started.
 fn started(bench: &Bench, firing: u32) -> Vec<Identity> {
     let injected = |step: &&FaultStep| step.firing == firing && step.step == FaultStepKind::Injected;
-    let steps = steps(bench);
+    let steps = bench.steps_so_far();
     let pids = steps.iter().find(injected).unwrap().how.split("pid ").nth(1).unwrap().to_owned();
     pids.split(", ").filter_map(|pid| Identity::of(pid.parse().unwrap())).collect()
 }
@@ -27,14 +22,14 @@ fn a_fleet_answers_beside_busy_processes_and_one_that_holds_memory() {
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
     let done = run.end();
-    let found: Vec<_> = steps(&bench).iter().map(|step| (step.firing, step.step)).collect();
+    let found: Vec<_> = bench.fault_steps().iter().map(|step| (step.firing, step.step)).collect();
     for firing in 0..2 {
         let of: Vec<_> = found.iter().filter(|(of, _)| *of == firing).map(|(_, step)| *step).collect();
         assert_eq!(of, WHOLE, "{firing}: {}{}", done.stdout, done.stderr);
     }
     let proof = |firing| {
         let is_proof = |step: &&FaultStep| step.firing == firing && step.step == FaultStepKind::Proven;
-        steps(&bench).iter().find(is_proof).unwrap().how.clone()
+        bench.fault_steps().iter().find(is_proof).unwrap().how.clone()
     };
     assert!(proof(0).contains("schedstat") && proof(1).contains("smaps_rollup"));
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);

@@ -1,51 +1,47 @@
 //! Runs without a terminal, or in another one.
 
-use super::{Bench, Done, scenario, verdict, wait_until};
+use super::{Bench, scenario, verdict, wait_until};
 use std::path::PathBuf;
-
-fn ask(bench: &Bench, words: &[&str]) -> Done {
-    bench.start_by(bench.command().args(words)).end()
-}
 
 #[test]
 fn a_run_in_another_terminal_is_shown_and_ended() {
     let bench = Bench::new(&scenario(60));
     let run = bench.start(&["--quiet"]);
     let agents = run.agents_under_load();
-    let shown = ask(&bench, &["status", "--json"]);
+    let shown = bench.ask(&["status", "--json"]);
     assert_eq!(shown.status.code(), Some(0), "{}", shown.stderr);
     let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
     let one = &shown[0];
     assert_eq!((&one["pid"], &one["state"]), (&run.child.id().into(), &"running".into()), "{shown}");
-    let text = ask(&bench, &["status", "runs/small/latest"]).stdout;
+    let text = bench.ask(&["status", "runs/small/latest"]).stdout;
     assert!(text.contains(&format!("(pid {})", run.child.id())) && text.contains("load"), "{text}");
 
-    let stopped = ask(&bench, &["stop", "runs/small/latest"]);
+    let stopped = bench.ask(&["stop", "runs/small/latest"]);
     assert_eq!(stopped.status.code(), Some(0), "{}", stopped.stderr);
     // It returns when the run is over, and judged.
     assert_eq!(verdict(&bench.latest())["exit"]["code"], 21);
     assert_eq!(run.end().status.code(), Some(21));
     bench.assert_nothing_left(&agents);
 
-    let again = ask(&bench, &["stop", "runs/small/latest"]);
+    let again = bench.ask(&["stop", "runs/small/latest"]);
     assert_eq!(again.status.code(), Some(64), "{}", again.stderr);
     assert!(again.stderr.contains("is not running"), "{}", again.stderr);
-    assert!(ask(&bench, &["status"]).stderr.contains("no run is under way in `runs`"));
-    let text = ask(&bench, &["status", "runs/small/latest"]).stdout;
+    assert!(bench.ask(&["status"]).stderr.contains("no run is under way in `runs`"));
+    let text = bench.ask(&["status", "runs/small/latest"]).stdout;
     assert!(text.contains("goes on with it"), "{text}");
 }
 
 #[test]
 fn a_detached_run_returns_when_it_has_begun_and_goes_on_alone() {
     let bench = Bench::new(&scenario(2));
-    let begun = ask(&bench, &["run", "small.toml", "--out", "runs", "--detach"]);
+    let begun = bench.ask(&["run", "small.toml", "--out", "runs", "--detach"]);
     assert_eq!(begun.status.code(), Some(0), "{}", begun.stderr);
     let directory = PathBuf::from(begun.stdout.trim_end());
     assert_eq!(bench.dir.path().join(&directory), bench.latest());
     wait_until("the run is judged", || bench.latest().join("verdict.json").exists());
     assert_eq!(verdict(&bench.latest())["verdict"], "PASS");
     // Its process is not a child of this test, and still writes after the verdict.
-    wait_until("nothing is running", || ask(&bench, &["status"]).stderr.contains("no run is under way"));
+    wait_until("nothing is running", || bench.ask(&["status"]).stderr.contains("no run is under way"));
     let printed: Vec<PathBuf> = std::fs::read_dir(bench.out())
         .unwrap()
         .map(|entry| entry.unwrap().path())

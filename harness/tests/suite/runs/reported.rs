@@ -3,34 +3,26 @@
 use super::{Bench, documents, scenario, wait_until};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
 
-fn ask(bench: &Bench, arguments: &[&str]) -> Output {
-    bench.command().args(arguments).output().unwrap()
-}
-
-/// A bench with two runs, and where they are.
-fn twice() -> (Bench, [String; 2]) {
-    let bench = Bench::new(&scenario(1));
-    let runs = [(), ()].map(|()| {
-        let done = bench.start(&["--quiet"]).end();
-        assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
-        bench.latest().canonicalize().unwrap().to_str().unwrap().to_owned()
-    });
-    (bench, runs)
+/// A run that passes, and where it is.
+fn run(bench: &Bench) -> String {
+    let done = bench.start(&["--quiet"]).end();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    bench.latest().to_str().unwrap().to_owned()
 }
 
 #[test]
 fn several_runs_are_shown_side_by_side_and_stay_as_they_are() {
-    let (bench, [first, second]) = twice();
+    let bench = Bench::new(&scenario(1));
+    let (first, second) = (run(&bench), run(&bench));
     let before = [documents(first.as_ref()), documents(second.as_ref())];
-    let refused = ask(&bench, &["report", &first, &second]);
+    let refused = bench.ask(&["report", &first, &second]);
     assert_eq!(refused.status.code(), Some(64), "{refused:?}");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("--out DIR"), "{refused:?}");
+    assert!(refused.stderr.contains("--out DIR"), "{refused:?}");
 
-    let made = ask(&bench, &["report", &first, &second, "--out", "beside", "--json"]);
+    let made = bench.ask(&["report", &first, &second, "--out", "beside", "--json"]);
     assert_eq!(made.status.code(), Some(0), "{made:?}");
-    let verdicts: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let verdicts: Value = serde_json::from_str(&made.stdout).unwrap();
     assert_eq!(verdicts.as_array().unwrap().len(), 2);
     let out = bench.dir.path().join("beside");
     let page = std::fs::read_to_string(out.join("side-by-side.html")).unwrap();
@@ -42,29 +34,30 @@ fn several_runs_are_shown_side_by_side_and_stay_as_they_are() {
     assert!(before == [documents(first.as_ref()), documents(second.as_ref())]);
 
     // One that cannot be judged is named; the page is made of the others, and the code is the worst.
-    let some = ask(&bench, &["report", &first, "gone", &second, "--out", "beside"]);
+    let some = bench.ask(&["report", &first, "gone", &second, "--out", "beside"]);
     assert_eq!(some.status.code(), Some(64), "{some:?}");
-    assert!(String::from_utf8_lossy(&some.stderr).contains("there is no run at gone"), "{some:?}");
+    assert!(some.stderr.contains("there is no run at gone"), "{some:?}");
     // As `runs/small/*` names them: the newest by two names.
     let latest = bench.latest();
-    let all = ask(&bench, &["report", &first, latest.to_str().unwrap(), &second, "--out", "all", "--json"]);
-    let verdicts: Value = serde_json::from_slice(&all.stdout).unwrap();
+    let all = bench.ask(&["report", &first, latest.to_str().unwrap(), &second, "--out", "all", "--json"]);
+    let verdicts: Value = serde_json::from_str(&all.stdout).unwrap();
     assert_eq!(verdicts.as_array().unwrap().len(), 2, "{all:?}");
     // Two runs of one name would have one folder.
     let copy = bench.dir.path().join("copy").join(first.rsplit('/').next().unwrap());
     std::fs::create_dir_all(&copy).unwrap();
     std::fs::copy(format!("{first}/run.log"), copy.join("run.log")).unwrap();
-    let one_name = ask(&bench, &["report", &first, copy.to_str().unwrap(), "--out", "beside"]);
+    let one_name = bench.ask(&["report", &first, copy.to_str().unwrap(), "--out", "beside"]);
     assert_eq!(one_name.status.code(), Some(64), "{one_name:?}");
     let names: Vec<String> = (0..9).map(|n| format!("run-{n}")).collect();
     let many: Vec<&str> =
         ["report", "--out", "beside"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    assert!(String::from_utf8_lossy(&ask(&bench, &many).stderr).contains("at most 8"));
+    assert!(bench.ask(&many).stderr.contains("at most 8"));
 }
 
 #[test]
 fn a_report_is_handed_to_the_browser_that_the_user_names() {
-    let (bench, [run, _]) = twice();
+    let bench = Bench::new(&scenario(1));
+    let run = run(&bench);
     let (browser, seen) = (bench.dir.path().join("browser"), bench.dir.path().join("seen"));
     std::fs::write(&browser, format!("#!/bin/sh\necho \"$1\" > {0}.new && mv {0}.new {0}\n", seen.display()))
         .unwrap();
