@@ -21,20 +21,25 @@ ASKED = (40.0, 500.0, 708.0, 2000.0)
 def half(residuals, sizes, parameters, share):
     """The wider of two intervals: from all runs, and from the means of the sizes."""
     free = len(residuals) - parameters
-    found = [stats.t.ppf(1 - MISS / 2, free) * np.sqrt(np.sum(residuals**2) / free * share)]
+    of_runs = stats.t.ppf(1 - MISS / 2, free) * np.sqrt(np.sum(residuals**2) / free * share)
     means = [(np.sum(sizes == size), residuals[sizes == size].mean()) for size in np.unique(sizes)]
     free = len(means) - parameters
     between = sum(count * mean**2 for count, mean in means) / free
-    return max(found + [stats.t.ppf(1 - MISS / 2, free) * np.sqrt(between * share)])
+    return max(of_runs, stats.t.ppf(1 - MISS / 2, free) * np.sqrt(between * share))
 
 
 def law(sizes, values, growth, fixed):
     """`fixed` are the parameters on their boundary: the test checks that the same ones are found."""
     names = [name for name in ("sigma", "kappa") if name not in fixed]
 
-    def log(size, log_lambda, *free):
+    def slowed(size, free):
+        """What contention and coherency add to 1, by which the law divides."""
         given = dict(fixed, **dict(zip(names, free)))
-        return log_lambda + np.log(size) - np.log1p(given["sigma"] * (size - 1) + given["kappa"] * size * (size - 1))
+        return given["sigma"] * (size - 1), given["kappa"] * size * (size - 1)
+
+    def log(size, log_lambda, *free):
+        contention, coherency = slowed(size, free)
+        return log_lambda + np.log(size) - np.log1p(contention + coherency)
 
     logs = np.log(sizes / values if growth == "time" else values)
     scale = [1.0] + [{"sigma": 1e-2, "kappa": 1e-5}[name] for name in names]
@@ -45,9 +50,9 @@ def law(sizes, values, growth, fixed):
     )
 
     def slopes(size):
-        given = dict(fixed, **dict(zip(names, found.x[1:])))
-        slowed = 1 + given["sigma"] * (size - 1) + given["kappa"] * size * (size - 1)
-        all_of = {"sigma": -(size - 1) / slowed, "kappa": -size * (size - 1) / slowed}
+        contention, coherency = slowed(size, found.x[1:])
+        divided = 1 + contention + coherency
+        all_of = {"sigma": -(size - 1) / divided, "kappa": -size * (size - 1) / divided}
         return np.array([1.0] + [all_of[name] for name in names])
 
     rows = np.array([slopes(size) for size in sizes])

@@ -1,7 +1,15 @@
 //! Criteria that are right by themselves, and do not fit the scenario that they stand in.
 
 use crate::bad_input::{GOOD, said};
-use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
+
+/// The plan of a file without a mistake.
+#[track_caller]
+pub(crate) fn planned(text: &str, rehearsal: Option<Rehearsal>) -> Plan {
+    let source = Source::new("probe.toml", text.to_owned());
+    let scenario = Scenario::parse(&source, &Selection::default()).unwrap_or_else(|found| panic!("{found}"));
+    Plan::new(scenario, &PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal })
+}
 
 #[test]
 fn a_part_of_the_load_lies_beside_a_fault_of_the_scenario() {
@@ -235,10 +243,7 @@ fn a_part_of_the_load_that_is_empty_is_named_before_the_launch() {
             "\n[[fault]]\nname = \"x\"\nkind = \"pause\"\nrole = \"worker\"\nat = \"{at}\"\nfor = \"{lasts}\"\n"
         );
         let text = (text + &fault).replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1);
-        let scenario = Scenario::parse(&Source::new("probe.toml", text), &Selection::default())
-            .unwrap_or_else(|found| panic!("{found}"));
-        let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal: None };
-        Plan::new(scenario, &options)
+        planned(&text, None)
             .undecidable()
             .iter()
             .map(|found| found.note.clone())

@@ -1,7 +1,8 @@
 //! Mistakes in `[[fault]]` that concern its whole calendar.
 
+use crate::bad_criteria::planned;
 use crate::bad_input::{GOOD, said};
-use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+use harness::scenario::Selection;
 
 fn with(keys: &str, duration: &str, more: &str) -> String {
     let fault = format!("[[fault]]\nname = \"x\"\nat = \"1s\"\n{keys}\n{more}[sampling]");
@@ -267,10 +268,7 @@ fn faults_that_meet_in_a_rehearsal_alone_are_named_before_it() {
         + &pause("one", "1s")
         + &pause("two", "2s");
     let notes = |factor: Option<&str>| {
-        let scenario = Scenario::parse(&Source::new("probe.toml", text.clone()), &Selection::default());
-        let rehearsal = factor.map(|factor| factor.parse().unwrap());
-        let options = PlanOptions { seed: Some(7), fallback_seed: 7, rehearsal };
-        Plan::new(scenario.unwrap_or_else(|found| panic!("{found}")), &options).notes().join("\n")
+        planned(&text, factor.map(|factor| factor.parse().unwrap())).notes().join("\n")
     };
     assert!(!notes(None).contains("both under way"), "{}", notes(None));
     assert!(!notes(Some("2x")).contains("both under way"), "{}", notes(Some("2x")));

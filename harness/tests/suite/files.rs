@@ -199,7 +199,6 @@ fn a_mistake_in_the_base_points_into_the_base() {
 
 #[test]
 fn another_file_stands_in_extends_however_it_is_written() {
-    use harness::scenario::Source;
     for text in [
         "extends = \"a.toml\"\nname = \"a.toml\"\n",
         "extends = 'a.toml'\nname = \"a.toml\"\n",

@@ -90,12 +90,8 @@ fn crowded(partial: bool) -> (Bench, Done) {
         .replace("every = \"50ms\"", "every = \"500ms\"");
     let bench = Bench::new(&text);
     let mut command = Command::new("sh");
-    bench.within(&mut command).args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", HARNESS]).args([
-        "run",
-        "small.toml",
-        "--out",
-        "runs",
-    ]);
+    bench.within(&mut command).args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", HARNESS]);
+    command.args(["run", "small.toml", "--out", "runs"]);
     let done = bench.start_by(&mut command).end();
     (bench, done)
 }

@@ -165,11 +165,10 @@ fn below_another_listener_nothing_is_started_and_the_remedy_is_said() {
         sender.send(trap::install()).unwrap();
         commands.each_mut().map(|command| command.output().unwrap())
     });
-    let listener = receiver.recv().unwrap();
-    if !has_or_skips("seccomp user notification, without another listener", listener.is_ok()) {
+    let Ok(listener) = receiver.recv().unwrap() else {
+        has_or_skips("seccomp user notification, without another listener", false);
         return;
-    }
-    let Ok(listener) = listener else { return };
+    };
     let listener = trap::Listener::new(listener).unwrap();
     while !thread.is_finished() {
         let mut fds =
