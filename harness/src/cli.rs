@@ -18,7 +18,7 @@ mod history;
 #[cfg(test)]
 mod keys;
 mod list;
-mod load;
+pub(crate) mod load;
 mod ongoing;
 mod output;
 mod phases;

@@ -20,13 +20,15 @@ const QUOTED_MAX: usize = 80;
 /// Why a run cannot be planned again from its header.
 #[derive(Debug, Error)]
 pub enum Unplanned {
-    #[error("the log does not hold the text of its scenario: it was written before format 2.7")]
+    #[error("the log does not hold the text of its scenario, as those of format 2.7 and later do")]
     NoText,
     #[error("the scenario text in the header is refused: {}", first(.0))]
     Refused(Box<Mistakes>),
     #[error("the scenario text in the header is that of {found}, and not of {named}")]
     Named { found: String, named: String },
-    #[error("the header says that the run is a rehearsal, {0} times as fast, which no run is")]
+    #[error(
+        "the header says that the run is a rehearsal, {0} times as fast, which is outside the range of --rehearse"
+    )]
     Rehearsal(f64),
     #[error(
         "the header says that the fleet was smaller than asked for, and the scenario text does not allow that"
@@ -227,8 +229,13 @@ mod tests {
                 let path = entry.unwrap().path();
                 let is_scenario = path.extension().is_some_and(|ending| ending == "toml");
                 let text = if is_scenario { std::fs::read_to_string(&path).unwrap() } else { continue };
-                let source = source(&path.display().to_string(), &text);
-                let Ok(scenarios) = Scenario::parse_all(&source, &Selection::default()) else { continue };
+                // Neither is a scenario: a file that others extend, and a plan of phases.
+                if path.ends_with("base.toml") || text.contains("phases.schema.json") {
+                    continue;
+                }
+                let Ok(source) = crate::cli::load::source(&path) else { panic!("{}", path.display()) };
+                let parsed = Scenario::parse_all(&source, &Selection::default());
+                let Ok(scenarios) = parsed else { panic!("{}: {parsed:?}", path.display()) };
                 for rehearsal in [None, Rehearsal::of_factor(7.3)] {
                     for scenario in scenarios.clone() {
                         let options = PlanOptions { rehearsal, ..PLAIN };
@@ -239,7 +246,7 @@ mod tests {
                 }
             }
         }
-        assert!(planned > 60, "{planned}");
+        assert!(planned > 0, "there are scenarios");
     }
 
     /// Without the rounds and sweeps of a run of days.
@@ -284,7 +291,7 @@ mod tests {
             ("for plan.rounds_planned", |header| header.plan.rounds_planned -= 1),
             ("for plan.workers_least", |header| header.plan.workers_least = Some(1)),
             ("is refused", |header| header.sources[0].text = "schema = 1".to_owned()),
-            ("which no run is", |header| header.rehearsal = Some(1e9)),
+            ("outside the range of --rehearse", |header| header.rehearsal = Some(1e9)),
         ];
         for (why, bend) in bends {
             let mut header = header(Some("ci"));

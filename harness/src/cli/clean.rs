@@ -65,10 +65,10 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
             } else {
                 output::data(&as_text_undone(&replayed, args.yes))
             };
-            show_left(&replayed);
+            let left = show_left(&replayed);
             let message = format!("cannot read `{}`: {error}", args.directory.display());
             output::error(&message, Some("name the directory of your runs: harness clean DIR --keep 10"));
-            return ExitCode::worst([Some(ExitCode::Usage), shown.err()].into_iter().flatten());
+            return ExitCode::worst([Some(ExitCode::Usage), shown.err(), left].into_iter().flatten());
         }
     };
     let oldest =
@@ -86,25 +86,24 @@ pub(super) fn clean(args: &CleanArgs) -> ExitCode {
     } else {
         output::data(&(as_text_undone(&replayed, args.yes) + &as_text(&decided, &failed, args.yes)))
     };
-    show_left(&replayed);
+    let left = show_left(&replayed);
     for (run, why) in decided.remove.iter().zip(&failed) {
         if let Some(why) = why {
             let message = format!("{} cannot be removed: {why}", run.path.display());
             output::error(&message, Some("change the permissions, or remove it as the user who made it"));
         }
     }
-    if failed.iter().any(Option::is_some) || !replayed.left.is_empty() {
-        ExitCode::HostUnfit
-    } else {
-        shown.err().unwrap_or(ExitCode::Pass)
-    }
+    let kept = failed.iter().any(Option::is_some).then_some(ExitCode::HostUnfit);
+    ExitCode::worst([Some(ExitCode::Pass), shown.err(), left, kept].into_iter().flatten())
 }
 
-fn show_left(replayed: &Replayed) {
+/// What the journals still hold; nothing if that is nothing.
+fn show_left(replayed: &Replayed) -> Option<ExitCode> {
     for (journal, why) in &replayed.left {
         let message = format!("what a fault has left stays, by {}: {why}", journal.display());
         output::error(&message, Some("remove it as the user who made it, and then the journal"));
     }
+    (!replayed.left.is_empty()).then_some(ExitCode::HostUnfit)
 }
 
 fn decide(scenarios: Vec<Scenario>, keep: usize, is_old: impl Fn(&Run) -> bool) -> Decided {

@@ -33,7 +33,7 @@ pub(super) fn report(args: &ReportArgs) -> ExitCode {
             let (judged, _) = made(run, args.out.as_deref());
             let place = args.out.as_deref().unwrap_or(run);
             let code = shown(args, &judged, place);
-            if args.open && judged.is_ok() {
+            if args.open && is_written(&judged) {
                 ExitCode::worst([code, open(&place.join(REPORT))])
             } else {
                 code
@@ -44,6 +44,11 @@ pub(super) fn report(args: &ReportArgs) -> ExitCode {
             Err(refused) => refused,
         },
     }
+}
+
+/// There is a page to open.
+fn is_written(judged: &Result<Judged, JudgeError>) -> bool {
+    judged.as_ref().is_ok_and(|judged| judged.unwritten.is_none())
 }
 
 fn shown(args: &ReportArgs, judged: &Result<Judged, JudgeError>, place: &Path) -> ExitCode {

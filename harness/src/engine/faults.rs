@@ -53,7 +53,8 @@ struct Seen {
 impl Active {
     /// When to look again whether the effect still shows; absent if it needs no heal.
     fn looks_ns(&self) -> Option<u64> {
-        Some(self.heals_ns?.saturating_sub(nanos(self.fault.looks_for())))
+        let looks_for = if self.is_proven { nanos(self.fault.looks_for()) } else { 0 };
+        Some(self.heals_ns?.saturating_sub(looks_for))
     }
 }
 

@@ -54,11 +54,11 @@ enum Step {
 
 /// What the kernel has counted while an effect lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Counted {
-    /// How often a quota was used up,
-    met: Option<Met>,
-    /// or, in words, what does not show the effect.
-    words: Option<String>,
+enum Counted {
+    /// How often a quota was used up.
+    Met(Met),
+    /// In words: what does not show the effect.
+    Words(String),
 }
 
 /// What the threads of an injection work on, one after the other.
@@ -148,15 +148,15 @@ impl Groups {
             What::Limit(GroupLimit::Cpu(_)) => {
                 let all = sum(&|_, dir| Ok(controller::periods(dir)?.0));
                 let throttled = sum(&|_, dir| Ok(controller::periods(dir)?.1));
-                Counted { met: Some(Met { hit: throttled, of: all }), words: None }
+                Counted::Met(Met { hit: throttled, of: all })
             }
             What::Limit(GroupLimit::Memory(_)) | What::Oom => {
                 let kills = sum(&|home, dir| controller::oom_kills(home.version, dir));
-                Counted { met: None, words: Some(format!("{kills} processes ended by the OOM killer")) }
+                Counted::Words(format!("{kills} processes ended by the OOM killer"))
             }
             What::Limit(GroupLimit::Pids(_)) => {
                 let refused = sum(&|_, dir| controller::refused_forks(dir));
-                Counted { met: None, words: Some(format!("{refused} forks refused")) }
+                Counted::Words(format!("{refused} forks refused"))
             }
         }
     }
@@ -240,7 +240,10 @@ impl Groups {
         if let Some(dir) = self.dirs.iter().find(|dir| dir.exists()) {
             return Look::NotYet(format!("{} is still there", dir.display()));
         }
-        let words = counted.words.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
+        let words = match counted {
+            Counted::Met(_) => String::new(),
+            Counted::Words(words) => format!(" ({words})"),
+        };
         let shown = format!("its groups are gone{words}; /proc/PID/cgroup");
         every(&self.targets, &shown, |target| {
             let home = self.each().find(|(process, ..)| process.pid == target.pid).map(|(_, home, _)| home);
@@ -374,8 +377,8 @@ impl Fault for Cgroup {
 
     fn met(&self) -> Option<Met> {
         match &self.look()?.step {
-            Step::Undone(Ok(counted)) => counted.met,
-            Step::Due | Step::Moved | Step::Failed(_) | Step::Undone(Err(_)) => None,
+            Step::Undone(Ok(Counted::Met(met))) => Some(*met),
+            Step::Due | Step::Moved | Step::Failed(_) | Step::Undone(Ok(Counted::Words(_)) | Err(_)) => None,
         }
     }
 

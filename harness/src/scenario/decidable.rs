@@ -80,20 +80,23 @@ impl Run<'_> {
         ))
     }
 
-    /// The part of the load that it is about has no length.
+    /// The part of the load that it is about has no length. Not known where a fault waits for a moment.
     fn no_part(&self, criterion: &Criterion) -> Option<String> {
         let stretch = criterion.stretch()?;
-        let mut windows =
-            self.firings(criterion).map(|firing| (firing.at, firing.ends().min(self.rehearsed)));
-        let first = windows.next()?;
-        let (mut covered_to, mut free) = (first.1, first.0);
+        let firings: Vec<&Firing> = self.firings(criterion).collect();
+        if firings.iter().any(|firing| firing.hold.is_some()) {
+            return None;
+        }
+        let windows = firings.iter().map(|firing| (firing.at, firing.ends().min(self.rehearsed)));
+        let begins = firings.first()?.at;
+        let (mut covered_to, mut free) = (Duration::ZERO, Duration::ZERO);
         for (from, to) in windows {
             free += from.saturating_sub(covered_to);
             covered_to = covered_to.max(to);
         }
         let after = self.rehearsed.saturating_sub(covered_to);
         let left = match stretch.side {
-            Side::Before => first.0,
+            Side::Before => begins,
             Side::After => after,
             Side::Outside => free + after,
             // What follows a fault until all is well is part of it.

@@ -205,6 +205,11 @@ pub(super) fn check(
     (coordinators, workers): (u32, u32),
     found: &mut Vec<Mistake>,
 ) -> Vec<Stage> {
+    for stage in raw.iter().filter(|stage| stage.again.is_some()) {
+        if let (Some(name), None, None) = (&stage.name, &stage.workers, &stage.every) {
+            reject_idle(name, "it has neither `workers` nor `every`", found);
+        }
+    }
     let raw = &repeated(raw, load.duration(), found)[..];
     let names = raw.iter().filter_map(|stage| stage.name.as_ref());
     reject_repeated_names("stage", names, |_| CHOOSE_ANOTHER.to_owned(), found);
@@ -235,10 +240,11 @@ pub(super) fn check(
             stage.workers_under_each(coordinators, found).unwrap_or(before.0),
             stage.pace(load.model(), found).or(before.1),
         );
-        // One that comes again may find what it wants there, but not want nothing.
-        let is_idle = stage.again.is_none() || stage.workers.is_none() && stage.every.is_none();
-        if now == before && is_idle && found.len() == mistakes {
-            RawStage::reject_idle(name, (coordinators, before), found);
+        // One that comes again may find what it wants there.
+        if now == before && stage.again.is_none() && found.len() == mistakes {
+            let all = units::things((coordinators * before.0).into(), "worker");
+            let pace = before.1.map(|every| format!(", and rounds start every {}", duration_text(every)));
+            reject_idle(name, &format!("the fleet has {all} then{}", pace.unwrap_or_default()), found);
         }
         stages.push(Stage {
             name: name.value.clone(),
@@ -249,6 +255,11 @@ pub(super) fn check(
         });
     }
     stages
+}
+
+fn reject_idle(name: &Sited<String>, why: &str, found: &mut Vec<Mistake>) {
+    let message = format!("the stage `{}` changes nothing: {why}", name.value);
+    name.reject(found, message, "give it other `workers` or another `every`, or leave the stage out");
 }
 
 /// With every stage that comes again as often as it does. Those are in the order of their times; where none comes again, the
@@ -309,22 +320,6 @@ impl RawStage {
             return None;
         }
         Some(each)
-    }
-
-    /// It has what there is already: `before` is the workers under each coordinator, and the pace.
-    fn reject_idle(
-        name: &Sited<String>,
-        (coordinators, before): (u32, (u32, Option<Duration>)),
-        found: &mut Vec<Mistake>,
-    ) {
-        let all = units::things((coordinators * before.0).into(), "worker");
-        let pace = before.1.map(|every| format!(", and rounds start every {}", duration_text(every)));
-        let message = format!(
-            "the stage `{}` changes nothing: the fleet has {all} then{}",
-            name.value,
-            pace.unwrap_or_default()
-        );
-        name.reject(found, message, "give it other `workers` or another `every`, or leave the stage out");
     }
 
     /// `room` is how long the stage lasts.

@@ -248,8 +248,9 @@ fn within(fleet: &Fleet, budget: &Budget, kinds: &[FaultKind]) -> Result<Vec<Fau
     let fitting: Vec<FaultKind> = kinds.iter().copied().filter(fits).collect();
     if fitting.is_empty() {
         let (share, Fleet { coordinators, workers, .. }) = (budget.share * 100.0, fleet);
-        let what =
-            format!("{share:.1} % of {coordinators} coordinators or of {workers} workers is not one process");
+        let what = format!(
+            "{share:.1} % of {coordinators} coordinators or of {workers} workers is less than one process"
+        );
         return Err((what, "raise --share, or enlarge the fleet".to_owned()));
     }
     Ok(fitting)
@@ -430,7 +431,7 @@ mod tests {
         }
         let none = Budget { share: 0.001, ..BUDGET };
         let (what, hint) = draw(&base, 1, &none, &[FaultKind::Kill]).unwrap_err();
-        assert!(what.contains("is not one process") && hint.contains("--share"), "{what}");
+        assert!(what.contains("is less than one process") && hint.contains("--share"), "{what}");
         assert!(draw(&base, 1, &none, &[FaultKind::Kill, FaultKind::CpuHogs]).is_ok());
         let short = Budget { longest: Duration::from_millis(SHORTEST_MS - 1), ..BUDGET };
         let (what, hint) = draw(&base, 1, &short, &[FaultKind::Pause]).unwrap_err();

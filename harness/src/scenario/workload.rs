@@ -291,7 +291,7 @@ pub(super) fn check(raw: Vec<RawWorkload>, load: Option<&Load>, found: &mut Vec<
     let count = raw.len();
     let mut agents: Vec<(String, Origin, agent::Program)> = Vec::new();
     let mut parts = Vec::new();
-    let times: Vec<(String, Origin)> = raw.iter().map(|raw| (raw.path.clone(), raw.origin)).collect();
+    let first = raw.first().map(|raw| raw.origin);
     for raw in raw {
         let (path, origin) = (raw.path.clone(), raw.origin);
         let name = raw.name.value.as_ref().map(|at| at.value.clone());
@@ -312,10 +312,11 @@ pub(super) fn check(raw: Vec<RawWorkload>, load: Option<&Load>, found: &mut Vec<
         found.push(Mistake::new(*origin, message, hint));
         return None;
     }
-    if let (Some(load), true) = (load, parts.len() == count) {
-        reject_hopeless(&parts, &times, load, found);
+    let mix = (parts.len() == count).then_some(Mix(parts));
+    if let (Some(mix), Some(load), Some(first)) = (&mix, load, first) {
+        reject_hopeless(mix, first, load, found);
     }
-    (count > 0 && parts.len() == count).then_some(Mix(parts))
+    mix.filter(|_| count > 0)
 }
 
 fn check_names(raw: &[RawWorkload], found: &mut Vec<Mistake>) {
@@ -329,21 +330,15 @@ fn check_names(raw: &[RawWorkload], found: &mut Vec<Mistake>) {
 }
 
 /// A mix may have tasks that time out, as long as any can be answered.
-fn reject_hopeless(parts: &[Part], sites: &[(String, Origin)], load: &Load, found: &mut Vec<Mistake>) {
+fn reject_hopeless(mix: &Mix, origin: Origin, load: &Load, found: &mut Vec<Mistake>) {
     let timeout = load.task_timeout();
-    let takes = |part: &Part| part.workload.least().filter(|least| *least >= timeout);
-    let Some(least) =
-        parts.iter().map(takes).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().min())
-    else {
-        return;
-    };
-    let Some((path, origin)) = sites.first() else { return };
+    let Some(least) = mix.task_least().filter(|least| *least >= timeout) else { return };
     let message = format!(
-        "no task of `{path}` can be answered: each takes its worker {} or longer, and times out after {}",
+        "no task can be answered: each takes its worker {} or longer, and times out after {}",
         duration_text(least),
         duration_text(timeout)
     );
-    found.push(Mistake::new(*origin, message, "lengthen `load.task_timeout`, or shorten the tasks"));
+    found.push(Mistake::new(origin, message, "lengthen `load.task_timeout`, or shorten the tasks"));
 }
 
 fn check_one(raw: RawWorkload, load: Option<&Load>, found: &mut Vec<Mistake>) -> Option<Workload> {

@@ -2,8 +2,7 @@
 
 use super::{Identity, PlaceId};
 use nix::libc;
-use procfs::process::{Process, StatFlags};
-use std::fs;
+use procfs::process::{Process, StatFlags, Syscall};
 
 /// The system calls that make a process.
 const FORKS: &[libc::c_long] = &[
@@ -53,27 +52,30 @@ impl Activity {
         let switches = [status.voluntary_ctxt_switches, status.nonvoluntary_ctxt_switches];
         let switches = switches.into_iter().flatten().fold(0, u64::saturating_add);
         let is_worker = matches!(place, PlaceId::Worker(_));
-        let starts = is_worker && !is_held(stat.state) && (forks(process.pid) || has_fork(&entry));
+        let starts = is_worker && !is_held(stat.state) && (forks(&entry) || has_fork(&entry));
         Some(Self { runs: stat.state == 'R', switches, starts })
     }
 }
 
 /// Where the kernel does not show the call, none is seen.
-fn forks(pid: u32) -> bool {
-    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    let number = call.split(' ').next().and_then(|number| number.parse().ok());
-    number.is_some_and(|number: libc::c_long| FORKS.contains(&number))
+fn forks(entry: &Process) -> bool {
+    let call = entry.syscall();
+    matches!(call, Ok(Syscall::Blocked { syscall_number, .. }) if FORKS.contains(&syscall_number))
 }
 
 /// Whether it has a child that has not executed a program yet, and is not held.
 fn has_fork(entry: &Process) -> bool {
-    let children = entry.task_main_thread().and_then(|thread| thread.children()).unwrap_or_default();
     let is_fork = |pid: u32| {
         let stat = self::entry(pid)?.stat().ok()?;
         let is_fork = StatFlags::from_bits_truncate(stat.flags).contains(StatFlags::PF_FORKNOEXEC);
         Some(is_fork && !is_held(stat.state) && stat.state != 'Z')
     };
-    children.into_iter().any(|pid| is_fork(pid) == Some(true))
+    children(entry).into_iter().any(|pid| is_fork(pid) == Some(true))
+}
+
+/// Of its first thread, which is the only one of a worker.
+fn children(entry: &Process) -> Vec<u32> {
+    entry.task_main_thread().and_then(|thread| thread.children()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -83,8 +85,21 @@ mod tests {
     use nix::unistd::Pid;
     use std::os::unix::process::CommandExt as _;
     use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
 
-    const WORKER: fn() -> PlaceId = || PlaceId::worker(0, 0);
+    const WATCHDOG: Duration = Duration::from_secs(60);
+
+    fn worker() -> PlaceId {
+        PlaceId::worker(0, 0)
+    }
+
+    fn wait_until(what: &str, done: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < WATCHDOG, "waited in vain: {what}");
+            std::thread::yield_now();
+        }
+    }
 
     /// A shell in a group of its own, which ends with this.
     struct Shell(Child);
@@ -104,18 +119,18 @@ mod tests {
 
         /// Once it has children, and all of those have executed a program or none has.
         fn settled(&self, executed: bool) {
-            let pid = self.0.id();
-            let list = || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-            let is_settled = |child: &str| {
-                let stat = child.parse().ok().and_then(entry).and_then(|entry| entry.stat().ok());
+            let shell = entry(self.0.id()).unwrap();
+            let is_settled = |child: u32| {
+                let stat = entry(child).and_then(|entry| entry.stat().ok());
                 stat.is_some_and(|stat| {
                     let flags = StatFlags::from_bits_truncate(stat.flags);
                     flags.contains(StatFlags::PF_FORKNOEXEC) != executed
                 })
             };
-            while list().is_empty() || !list().split_whitespace().all(is_settled) {
-                std::thread::yield_now();
-            }
+            wait_until("children of a shell", || {
+                let children = children(&shell);
+                !children.is_empty() && children.into_iter().all(is_settled)
+            });
         }
     }
 
@@ -131,22 +146,20 @@ mod tests {
         // A subshell is a fork that never executes.
         let shell = Shell::that("(while :; do read -r line </dev/zero; done) & wait");
         shell.settled(false);
-        assert!(shell.activity(WORKER()).starts);
+        assert!(shell.activity(worker()).starts);
         assert!(
             !shell.activity(PlaceId::Coordinator(0)).starts,
             "the forks of a coordinator are its workers"
         );
         shell.signal(Signal::SIGSTOP);
-        while !is_stopped(Identity::of(shell.0.id()).unwrap()) {
-            std::thread::yield_now();
-        }
-        assert!(!shell.activity(WORKER()).starts, "it is stopped, whatever it was about to do");
+        wait_until("a stopped shell", || is_stopped(Identity::of(shell.0.id()).unwrap()));
+        assert!(!shell.activity(worker()).starts, "it is stopped, whatever it was about to do");
     }
 
     #[test]
     fn a_worker_whose_program_runs_starts_none() {
         let shell = Shell::that("sleep 600 & wait");
         shell.settled(true);
-        assert!(!shell.activity(WORKER()).starts);
+        assert!(!shell.activity(worker()).starts);
     }
 }

@@ -201,7 +201,7 @@ fn tasks_that_can_only_time_out_are_no_work() {
         said(&GOOD.replacen("kind = \"echo\"\npayload = \"256B\"", workload, 1), &Selection::default())
     };
     let found = with("kind = \"sleep\"\ntime = \"40s\"");
-    assert!(found.contains("no task of `workload` can be answered"), "{found}");
+    assert!(found.contains("no task can be answered"), "{found}");
     assert!(with("kind = \"compute\"\ncpu = \"30s\"").contains("times out after 30s"));
     assert_eq!(with("kind = \"sleep\"\ntime = \"29s\""), "no mistake\n");
     let mixed = GOOD.replacen(

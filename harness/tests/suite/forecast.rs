@@ -123,7 +123,7 @@ fn runs_that_do_not_carry_a_forecast_are_refused_with_the_reason() {
         (|run| run.header().host.machine = "m1-9999".into(), &[], "--across-hosts"),
         (|run| run.header().build.git = "0123abc".into(), &[], "--across-builds"),
         (|run| run.header().scenario.overrides.push("load.every=20ms".into()), &[], "--across-scenarios"),
-        (same, &["--predict", "165"], "four times the largest fleet"),
+        (same, &["--predict", "165"], "4 times the largest fleet"),
         (same, &["--fit-up-to", "31"], "1 more size of fleet"),
     ];
     for (bend, arguments, said) in cases {

@@ -25,7 +25,7 @@ fn a_page_of_runs_has_each_with_its_verdict_its_figures_and_its_plots() {
     let page = page(&logs);
     for (number, log) in logs.iter().enumerate() {
         let judgement = judge(log);
-        assert!(page.contains(&format!("href=\"run-{number}/report.html\"")));
+        assert!(page.contains(&format!("href=\"./run-{number}/report.html\"")));
         assert!(page.contains(&judgement.headline()));
         for criterion in &judgement.criteria {
             assert!(page.contains(&criterion.value_text), "{}", criterion.name);
