@@ -114,6 +114,8 @@ pub struct Client {
     /// Tasks that the client alone has given up, the newest last: their answers are late, and not duplicates.
     given_up: VecDeque<u64>,
     batches: Batches,
+    /// Tasks for one coordinator that go out at once.
+    batch_max: u32,
     record: Record,
 }
 
@@ -160,6 +162,7 @@ impl Client {
             missing: HashSet::new(),
             given_up: VecDeque::new(),
             batches: Batches::default(),
+            batch_max: u32::MAX,
             record: Record::empty(),
         };
         client.meet_coordinators()?;
@@ -273,16 +276,26 @@ impl Client {
 
     /// Publishes the tasks that were submitted, and wakes their coordinators.
     pub fn flush(&mut self) {
-        for (link, index) in self.links.iter_mut().zip(0..) {
-            let Some(link) = link else { continue };
-            let staged = std::mem::take(&mut link.staged);
-            if staged > 0 {
-                self.batches.batches += 1;
-                self.batches.messages += u64::from(staged);
-                link.tasks.publish();
-                self.control.coordinator(index).bell.ring();
-            }
+        for index in 0..self.links.len() as u32 {
+            self.flush_to(index);
         }
+    }
+
+    pub(super) fn flush_to(&mut self, index: u32) {
+        let Some(link) = &mut self.links[index as usize] else { return };
+        let staged = std::mem::take(&mut link.staged);
+        if staged > 0 {
+            self.batches.batches += 1;
+            self.batches.messages += u64::from(staged);
+            link.tasks.publish();
+            self.control.coordinator(index).bell.ring();
+        }
+    }
+
+    /// From now on at most `messages` tasks wait for [`Client::flush`] at one coordinator; the last of them takes them along.
+    /// With 1 each task goes out at once. At first there is no such bound.
+    pub fn limit_batches(&mut self, messages: u32) {
+        self.batch_max = messages.max(1);
     }
 
     /// How the tasks went out.

@@ -90,6 +90,12 @@ pub(super) struct Args {
     /// Replace a worker when its memory has grown by this size, such as 64MiB, or in bytes
     #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
+    /// Publish at most so many messages at once, with one wake-up; by default as many as there are
+    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
+    batch_max: Option<u32>,
+    /// Start at most so many coordinators, and so many workers of each, at the same time; by default all
+    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
+    spawn_max: Option<u32>,
     /// Agent program that each worker keeps running: a JSON array of the program and its arguments
     // The full path, or clap would take the words for repetitions of the option.
     #[arg(long, value_name = "JSON", value_parser = agent)]
@@ -283,6 +289,8 @@ impl Args {
             partial: self.partial,
             recycle_after: self.recycle_after,
             recycle_growth: self.recycle_growth,
+            batch_max: self.batch_max,
+            spawn_max: self.spawn_max,
             agent: self.agent(),
             agent_startup: self.startup.agent_startup,
             stop: self.stop.stop(),
@@ -325,6 +333,8 @@ pub(crate) fn arguments(shape: &FleetShape, policy: &Policy) -> Vec<OsString> {
     let optional = [
         ("--recycle-after", policy.recycle_after.map(|tasks| tasks.to_string())),
         ("--recycle-growth", policy.recycle_growth.map(|bytes| bytes.to_string())),
+        ("--batch-max", policy.batch_max.map(|messages| messages.to_string())),
+        ("--spawn-max", policy.spawn_max.map(|processes| processes.to_string())),
         ("--agent", policy.agent.and_then(|agent| serde_json::to_string(&agent.command).ok())),
     ];
     all.extend(optional.into_iter().filter_map(|(option, value)| Some((option, value?))));
@@ -390,6 +400,8 @@ mod tests {
             partial: true,
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
+            batch_max: Some(10),
+            spawn_max: Some(1),
             agent: Some(Box::leak(Box::new(Agent {
                 command: vec!["a b".to_owned(), "\"".to_owned()],
                 env: [("A", "-x = y"), ("B", "")]
@@ -431,6 +443,8 @@ mod tests {
             (&["--failover", "none"], "fresh, spare, survivors"),
             (&["--on-supervisor-death", "x"], "end, adopt"),
             (&["--attempts-max", "0"], "--attempts-max"),
+            (&["--batch-max", "0"], "--batch-max"),
+            (&["--spawn-max", "0"], "--spawn-max"),
             (&["--stop-signal", "STOP"], "SIGSTOP does not end a process; write a signal such as TERM"),
             (&["--grace", "61s"], "`61s` is too long; write at most 60s"),
             (&["--depth", "x"], "`x` is not a whole number; write a whole number from 0"),

@@ -218,6 +218,9 @@ impl Client {
         link.staged += 1;
         link.ledger.accepted += 1;
         link.ledger.in_flight += 1;
+        if link.staged >= self.batch_max {
+            self.flush_to(index);
+        }
         Ok(position)
     }
 

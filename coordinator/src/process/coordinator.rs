@@ -137,8 +137,9 @@ struct Coordinator {
     peers: peers::Peers,
     /// Consecutive forks that the kernel refused.
     refused: u32,
-    /// Something was staged in a worker's ring since the last publication.
-    touched: bool,
+    /// Workers whose rings have something staged since the last publication, and how many tasks that is.
+    touched: Vec<u32>,
+    staged: u32,
     by_pid: HashMap<Pid, u32>,
     /// Workers to be started: when, and at which place.
     due: VecDeque<(u64, u32)>,
@@ -189,7 +190,7 @@ pub fn run(
         report(Err(why));
         return 20;
     }
-    let ready = coordinator.wait_for_workers();
+    let ready = coordinator.wait_for_workers(0);
     let up = ready.is_ok();
     if up {
         control.coordinator(index).process.set_life(Life::Live);
@@ -245,7 +246,8 @@ impl Coordinator {
             scaled: control.coordinator(index).own.scaled.load(Ordering::Acquire),
             peers: peers::Peers::new(control, index, policy),
             refused: 0,
-            touched: false,
+            touched: Vec::with_capacity(workers as usize),
+            staged: 0,
             by_pid: HashMap::new(),
             due: VecDeque::new(),
             free: Vec::new(),
@@ -274,6 +276,9 @@ impl Coordinator {
             self.links[number as usize].rings = Some(Rings { tasks, answers });
             if number >= self.wanted || short {
                 continue;
+            }
+            if let Some(max) = self.policy.spawn_max {
+                self.wait_for_workers(max.saturating_sub(1))?;
             }
             match self.start_with_retries(number) {
                 Ok(()) => {}
@@ -313,7 +318,8 @@ impl Coordinator {
         self.start_worker(number)
     }
 
-    fn wait_for_workers(&mut self) -> Result<(), String> {
+    /// Until at most `starting` of the workers that were forked have not attached yet.
+    fn wait_for_workers(&mut self, starting: u32) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
         // At the lowest places: all that are wanted, or as many as could be forked.
         let workers = self.links.iter().filter(|link| link.pid.is_some()).count() as u32;
@@ -328,7 +334,7 @@ impl Coordinator {
                 }
                 seen += 1;
             }
-            if seen == workers {
+            if workers - seen <= starting {
                 return Ok(());
             }
             if is_stopping(self.control) || self.peers.has_lost_its_supervisor() {

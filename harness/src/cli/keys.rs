@@ -43,6 +43,8 @@ const UP: &[(&str, Is)] = &[
     ("partial", Key("Fleet", "partial")),
     ("recycle-after", Key("Fleet", "recycle_after")),
     ("recycle-growth", Key("Fleet", "recycle_growth")),
+    ("batch-max", Key("Fleet", "batch_max")),
+    ("spawn-max", Key("Fleet", "spawn_max")),
     ("agent", Key("Workload", "command")),
     ("agent-env", Key("Workload", "env")),
     ("agent-cwd", Key("Workload", "cwd")),

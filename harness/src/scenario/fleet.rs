@@ -52,6 +52,8 @@ pub(super) static TABLE: Table = Table {
         &policy::FAILOVER,
         &policy::RECYCLE_AFTER,
         &policy::RECYCLE_GROWTH,
+        &policy::BATCH_MAX,
+        &policy::SPAWN_MAX,
         &policy::STOP_SIGNAL,
         &policy::GRACE,
         &policy::ON_SUPERVISOR_DEATH,

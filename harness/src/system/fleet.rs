@@ -64,13 +64,16 @@ impl Launcher for FleetLauncher {
         tracing::debug!(supervisor = fleet.supervisor_pid(), dir = %fleet.dir().display(), "fleet is up");
         let attached =
             Client::attach(fleet.dir()).and_then(|client| Ok((client, Follower::attach(fleet.dir())?)));
-        let (client, follower) = match attached {
+        let (mut client, follower) = match attached {
             Ok(attached) => attached,
             Err(error) => {
                 fleet.stop();
                 return Err(LaunchError::Failed(error.to_string()));
             }
         };
+        if let Some(messages) = self.spec.policy.batch_max {
+            client.limit_batches(messages);
+        }
         Ok(Box::new(RunningFleet {
             client,
             dir: fleet.dir().to_owned(),

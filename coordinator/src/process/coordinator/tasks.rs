@@ -168,27 +168,33 @@ impl Coordinator {
         }
         self.table.lease(entry, number as u16);
         link.outstanding += 1;
-        link.touched = true;
-        self.touched = true;
+        if !std::mem::replace(&mut link.touched, true) {
+            self.touched.push(number as u32);
+        }
+        self.staged += 1;
         let counters = self.region.counters();
         let there = self.region.worker(number as u32).process.life() == Life::Live;
         add(if there { &counters.hits } else { &counters.misses });
         if link.pid.is_none() {
             self.want_worker(number as u32);
         }
+        if self.policy.batch_max.is_some_and(|max| self.staged >= max) {
+            self.publish_tasks();
+        }
         true
     }
 
     pub(super) fn publish_tasks(&mut self) {
-        if !std::mem::take(&mut self.touched) {
-            return;
-        }
-        for (number, link) in self.links.iter_mut().enumerate() {
+        self.staged = 0;
+        self.touched.sort_unstable();
+        for number in self.touched.drain(..) {
+            let link = &mut self.links[number as usize];
+            // Neither if the worker has died since and its rings are new.
             if std::mem::take(&mut link.touched)
                 && let Some(rings) = &mut link.rings
             {
                 rings.tasks.publish();
-                self.region.worker(number as u32).bell.ring();
+                self.region.worker(number).bell.ring();
             }
         }
     }
@@ -344,9 +350,19 @@ impl Coordinator {
 
     /// Puts answers and failures into the client's ring, as far as there is room.
     pub(super) fn report_outcomes(&mut self) {
-        while let Some(&entry) = self.unreported.front() {
+        while self.report_batch() {}
+    }
+
+    /// As many as are published at once. True if more can follow.
+    fn report_batch(&mut self) -> bool {
+        let most = self.policy.batch_max.map_or(usize::MAX, |max| max as usize);
+        let mut room = true;
+        while self.reported.len() < most
+            && let Some(&entry) = self.unreported.front()
+        {
             self.table.answer_body(entry, &mut self.body);
             if self.to_client.push(ANSWER, &self.table.answer_bytes(entry), &self.body).is_err() {
+                room = false;
                 break;
             }
             self.unreported.pop_front();
@@ -366,6 +382,7 @@ impl Coordinator {
         }
         // Published, so it cannot be lost any more.
         self.free_reported();
+        room && !self.unreported.is_empty()
     }
 
     fn free_reported(&mut self) {

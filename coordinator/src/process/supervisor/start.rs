@@ -15,11 +15,27 @@ pub(super) const START_MAX: Duration = Duration::from_secs(60);
 /// A fork that is refused at the start is tried again for this long; then the fleet starts without it, or not at all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What the coordinators say when they are up, or are not: a line from each, `<number> ready` or `<number> <why not>`.
+struct Reports {
+    lines: BufReader<File>,
+    /// The one that is being read.
+    line: String,
+    /// How many are up.
+    ready: usize,
+}
+
 impl Supervisor {
     pub(super) fn start(&mut self) -> Result<(), SuperviseError> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
             .map_err(|errno| SuperviseError::System { what: "make a pipe", errno })?;
+        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| SuperviseError::System { what: "read from a pipe", errno })?;
+        let mut reports =
+            Reports { lines: BufReader::new(File::from(reader)), line: String::new(), ready: 0 };
         for at in 0..self.scaling.wanted as usize {
+            if let Some(max) = self.launch.policy.spawn_max {
+                self.wait_for_coordinators(&mut reports, max.saturating_sub(1) as usize)?;
+            }
             if let Err(refusal) = self.start_with_retries(at, &writer) {
                 if !self.launch.policy.partial || !refusal.is_temporary() {
                     return Err(match refusal {
@@ -35,7 +51,10 @@ impl Supervisor {
         }
         // The children have it; when the last of them closes it, the reader sees the end.
         drop(writer);
-        self.wait_for_coordinators(reader)
+        if self.started() == 0 {
+            return Err(SuperviseError::System { what: "start any coordinator", errno: nix::Error::EAGAIN });
+        }
+        self.wait_for_coordinators(&mut reports, 0)
     }
 
     fn start_with_retries(&mut self, at: usize, writer: &OwnedFd) -> Result<(), Refusal> {
@@ -50,26 +69,28 @@ impl Supervisor {
         }
     }
 
-    /// Reads a line from each: `<number> ready`, or `<number> <why not>`.
-    fn wait_for_coordinators(&mut self, reader: OwnedFd) -> Result<(), SuperviseError> {
+    fn started(&self) -> usize {
+        self.places.iter().filter(|place| place.state == PlaceState::Alive).count()
+    }
+
+    /// Until at most `starting` of the coordinators that were started have not reported yet.
+    fn wait_for_coordinators(
+        &mut self,
+        reports: &mut Reports,
+        starting: usize,
+    ) -> Result<(), SuperviseError> {
         let deadline = Instant::now() + START_MAX;
-        fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-            .map_err(|errno| SuperviseError::System { what: "read from a pipe", errno })?;
-        let mut lines = BufReader::new(File::from(reader));
-        let mut line = String::new();
-        let mut waited_for = self.places.iter().filter(|place| place.state == PlaceState::Alive).count();
-        if waited_for == 0 {
-            return Err(SuperviseError::System { what: "start any coordinator", errno: nix::Error::EAGAIN });
-        }
-        while waited_for > 0 {
-            match lines.read_line(&mut line) {
+        let wanted = self.started().saturating_sub(starting);
+        let Reports { lines, line, ready } = reports;
+        while *ready < wanted {
+            match lines.read_line(line) {
                 Ok(n) if n > 0 && line.ends_with('\n') => {
                     let (number, word) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
                     if word != "ready" {
                         let coordinator = number.parse().unwrap_or(u32::MAX);
                         return Err(SuperviseError::Coordinator { coordinator, why: word.to_owned() });
                     }
-                    waited_for -= 1;
+                    *ready += 1;
                     line.clear();
                     continue;
                 }

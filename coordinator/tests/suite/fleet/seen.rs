@@ -89,6 +89,23 @@ pub(super) fn any(client: &mut Client, task: Task<'_>, terms: &Terms) -> TaskId 
 }
 
 #[test]
+fn a_fleet_that_spawns_one_by_one_starts_each_coordinator_when_the_one_before_is_ready() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 4, 8, &["--spawn-max", "1"]);
+    let all = fine(shm.path(), &["events", "test"]);
+    let started: Vec<&str> = all.lines().filter(|line| line.contains(" started pid ")).collect();
+    let at = |words: &str| started.iter().position(|line| line.contains(words)).expect(words);
+    for coordinator in 1..4 {
+        let next = at(&format!("supervisor coord/{coordinator} started"));
+        let before = coordinator - 1;
+        let workers = (0..8).map(|worker| at(&format!("coord/{before} worker/{before}.{worker} started")));
+        assert!(workers.into_iter().all(|worker| worker < next), "{started:#?}");
+    }
+    assert_eq!(started.len(), 4 * 9, "{started:#?}");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn a_death_and_what_follows_are_events_in_order() {
     let shm = shm();
     let up = Up::start(shm.path(), 2, 2, &[]);

@@ -285,6 +285,35 @@ fn a_worker_makes_room_for_a_fresh_one_after_its_share() {
     assert_balanced(&client);
 }
 
+/// Of a fleet that gets 40 tasks at once: how often the client published tasks, and its coordinator answers.
+fn publications(options: &[&str], limit: Option<u32>) -> (u64, u64) {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 4, &[&["--depth", "16"], options].concat());
+    let mut client = Client::attach(&up.dir).unwrap();
+    if let Some(messages) = limit {
+        client.limit_batches(messages);
+    }
+    for tag in 0..40 {
+        client.submit(Address::Any, Task::Echo(b"x"), &terms(), tag).unwrap();
+    }
+    client.flush();
+    assert_eq!(collect(&mut client, 40).len(), 40);
+    let counted = |client: &Client| client.status().coordinators[0].counts;
+    wait_until("all are counted", || counted(&client).batched == 40);
+    assert_balanced(&client);
+    let (sent, answers) = (client.batches(), counted(&client).batches);
+    assert_eq!(sent.messages, 40);
+    (sent.batches, answers)
+}
+
+#[test]
+fn a_fleet_without_batching_publishes_each_message_alone() {
+    assert_eq!(publications(&[], None).0, 1, "without a bound all of them go out with the flush");
+    assert_eq!(publications(&["--batch-max", "1"], Some(1)), (40, 40));
+    let (tasks, answers) = publications(&["--batch-max", "8"], Some(8));
+    assert!(tasks == 5 && answers >= 5, "{tasks} {answers}");
+}
+
 #[test]
 fn workers_come_with_load_and_go_without() {
     let shm = shm();

@@ -81,6 +81,21 @@ pub(super) static RECYCLE_GROWTH: Key<Size> = Key {
     says: "Growth of its memory after which a worker is replaced by a new process.",
 };
 
+pub(super) static BATCH_MAX: Key<Count> = Key {
+    name: "batch_max",
+    form: Count { max: u32::MAX, things: "messages that are published at once" },
+    presence: Presence::Optional("as many as there are"),
+    says: "Most tasks or answers that the client and the coordinators publish at once, with one wake-up; 1 is no batching.",
+};
+
+pub(super) static SPAWN_MAX: Key<Count> = Key {
+    name: "spawn_max",
+    form: Count { max: u32::MAX, things: "processes that are started at the same time" },
+    presence: Presence::Optional("all"),
+    says: "Most coordinators that the supervisor, and most workers that each coordinator, starts at the same time when the fleet comes \
+           up; 1 starts each one when the one before it is ready.",
+};
+
 pub(super) static STOP_SIGNAL: Key<SignalName> = Key {
     name: "stop_signal",
     form: SignalName,
@@ -123,6 +138,8 @@ pub(super) struct RawPolicy {
     failover: Option<Sited<Failover>>,
     recycle_after: Option<Sited<u32>>,
     recycle_growth: Option<Sited<u64>>,
+    batch_max: Option<Sited<u32>>,
+    spawn_max: Option<Sited<u32>>,
     stop_signal: Option<Sited<Signal>>,
     grace: Option<Sited<Duration>>,
     on_supervisor_death: Option<Sited<SupervisorDeath>>,
@@ -139,6 +156,8 @@ pub(super) fn read(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawPolicy {
         failover: fields.value(&FAILOVER, found),
         recycle_after: fields.value(&RECYCLE_AFTER, found),
         recycle_growth: fields.value(&RECYCLE_GROWTH, found),
+        batch_max: fields.value(&BATCH_MAX, found),
+        spawn_max: fields.value(&SPAWN_MAX, found),
         stop_signal: fields.value(&STOP_SIGNAL, found),
         grace: fields.value(&GRACE, found),
         on_supervisor_death: fields.value(&ON_SUPERVISOR_DEATH, found),
@@ -172,6 +191,8 @@ pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>
         failover: value(raw.failover.as_ref(), Failover::default()),
         recycle_after: raw.recycle_after.as_ref().map(|at| at.value),
         recycle_growth: raw.recycle_growth.as_ref().map(|at| at.value),
+        batch_max: raw.batch_max.as_ref().map(|at| at.value),
+        spawn_max: raw.spawn_max.as_ref().map(|at| at.value),
         stop: Stop {
             signal: value(raw.stop_signal.as_ref(), stop.signal),
             grace: value(raw.grace.as_ref(), stop.grace),

@@ -50,6 +50,8 @@ fn each_key_of_the_policy_reaches_the_fleet() {
         "fleet.failover=spare",
         "fleet.recycle_after=100",
         "fleet.recycle_growth=8MiB",
+        "fleet.batch_max=10",
+        "fleet.spawn_max=1",
         "fleet.stop_signal=INT",
         "fleet.grace=2s",
         "fleet.on_supervisor_death=adopt",
@@ -64,6 +66,8 @@ fn each_key_of_the_policy_reaches_the_fleet() {
         failover: Failover::Spare,
         recycle_after: Some(100),
         recycle_growth: Some(8 << 20),
+        batch_max: Some(10),
+        spawn_max: Some(1),
         stop: Stop { signal: Signal::SIGINT, grace: Duration::from_secs(2) },
         supervisor_death: SupervisorDeath::Adopt,
         ..Policy::default()
