@@ -5,6 +5,7 @@
 
 mod change;
 mod effect;
+mod factorial;
 mod fit;
 mod line;
 mod ranks;
@@ -15,6 +16,7 @@ mod trend;
 
 pub use change::{Change, changes};
 pub use effect::{Effect, Method};
+pub use factorial::{FACTORS_MAX, FactorEffect, NoEffects, Observed, factor_effects};
 pub use ranks::{higher_by_chance, holm, least_chance, rank_correlation};
 pub use scaling::{Growth, Parameter, Predicted, Scaling};
 pub use share::{rank_interval, share_interval};

@@ -12,7 +12,7 @@ use super::ranks::Null;
 use super::{Interval, MISS_TWO, line, median, squares};
 
 /// How often a change is to be seen that is called detectable.
-const POWER: f64 = 0.8;
+pub(super) const POWER: f64 = 0.8;
 
 /// Where a difference comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

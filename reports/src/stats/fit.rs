@@ -136,16 +136,16 @@ fn spreads(
     Some(vec![of(squares, free(runs.len())?), of(between, free(sizes.len())?)])
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn times(matrix: &[Vec<f64>], vector: &[f64]) -> Vec<f64> {
+pub(super) fn times(matrix: &[Vec<f64>], vector: &[f64]) -> Vec<f64> {
     matrix.iter().map(|row| dot(row, vector)).collect()
 }
 
 /// By Gauss and Jordan, each row and column scaled to a diagonal of ones before. `None` of a matrix that has none.
-fn inverse(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+pub(super) fn inverse(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     let n = matrix.len();
     let scale: Vec<f64> = (0..n).map(|at| matrix[at][at].sqrt()).collect();
     if scale.iter().any(|scale| !(scale.is_finite() && *scale > 0.0)) {

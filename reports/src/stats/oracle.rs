@@ -1,6 +1,7 @@
 //! Other people's statistics: SciPy and statsmodels, whose figures `reports/oracle/stats.py` has written down.
 
 mod compare;
+mod factorial;
 mod scaling;
 
 use serde::Deserialize;
