@@ -24,6 +24,7 @@ pub mod sink;
 mod stillness;
 pub mod stop;
 mod watch;
+pub mod writer;
 mod written;
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ pub mod sweep;
 use crate::disk::Covers;
 use crate::engine::{Request, header};
 use crate::scenario::Plan;
-use reports::runlog::Writer;
 use reports::runlog::codec::LogError;
 use reports::runlog::event::{
     AgentExit, AgentId, AgentInfo, Agents, Causes, End, EndReason, Event, Header, Phase, PhaseBegan,
-    PlanFacts, Record, Role, Round, Sample, Verify,
+    PlanFacts, Record, Resumes, Role, Round, Sample, Verify,
 };
+use reports::runlog::{Reader, Writer};
 use reports::verdict::LogState;
 use reports::{Case, Judgement};
 
@@ -32,6 +32,8 @@ const ROUND_NS: u64 = 5 * MS_NS;
 #[derive(Debug, Clone)]
 pub struct Synthetic {
     events: Vec<(u64, Event)>,
+    /// The segment after this one, of a run that was resumed.
+    next: Option<Box<Self>>,
 }
 
 impl Synthetic {
@@ -96,15 +98,15 @@ impl Synthetic {
             events.push((sample.started_ns + sample.took_ns, Event::Sample(sample)));
             due_ns += plan.sample_every_ns.max(1);
         }
-        let mut run = Self { events };
+        let mut run = Self { events, next: None };
         run.events.sort_by_key(|(at_ns, _)| *at_ns);
-        run.conclude(&agents, end_ns);
+        run.conclude(&agents, end_ns, EndReason::Completed);
         run.settle();
         run
     }
 
     /// What comes after the load.
-    fn conclude(&mut self, agents: &[AgentInfo], end_ns: u64) {
+    fn conclude(&mut self, agents: &[AgentInfo], end_ns: u64, reason: EndReason) {
         let plan = self.header().plan.clone();
         let drain_ns = self.events.last().map_or(end_ns, |(at_ns, _)| end_ns.max(*at_ns));
         self.events.push((drain_ns, begins(Phase::Drain)));
@@ -119,7 +121,7 @@ impl Synthetic {
         self.events.push((
             drain_ns + 5 * MS_NS,
             Event::End(End {
-                reason: EndReason::Completed,
+                reason,
                 detail: None,
                 rounds,
                 harness_cpu_ns: drain_ns / 1_000,
@@ -203,7 +205,7 @@ impl Synthetic {
         load_ns(plan) + plan.duration_ns / 2
     }
 
-    /// The bytes of its run log.
+    /// The bytes of its run log; of its first segment, if it has several.
     pub fn log(&self) -> Result<Vec<u8>, LogError> {
         let mut log = Writer::new(Vec::new());
         for (at_ns, event) in &self.events {
@@ -214,10 +216,18 @@ impl Synthetic {
 
     /// What the judge makes of its log.
     pub fn judge(&self) -> Result<Judgement, LogError> {
-        reports::judge_log(&self.log()?[..]).map(|(judgement, _)| judgement)
+        let mut logs = vec![self.log()?];
+        let mut next = self.next.clone();
+        while let Some(mut segment) = next {
+            let before = Reader::new(&logs[logs.len() - 1][..]);
+            segment.header().resumes = Some(resumes(&self.events, before));
+            logs.push(segment.log()?);
+            next = segment.next;
+        }
+        reports::judge_logs(logs.iter().map(Vec::as_slice), |_| None).map(|(judgement, _)| judgement)
     }
 
-    /// As [`Self::judge`], without writing, reading and validating a log.
+    /// As [`Self::judge`], of the first segment, without writing, reading and validating a log.
     pub fn judge_as_it_is(mut self) -> Judgement {
         let mut case = Case::new(self.header());
         let lines = self.events.len() as u64;
@@ -230,6 +240,16 @@ impl Synthetic {
     pub fn events(&self) -> &[(u64, Event)] {
         &self.events
     }
+}
+
+/// What is written on of a run, after the last line of a segment.
+fn resumes(run: &[(u64, Event)], mut last: Reader<&[u8]>) -> Resumes {
+    last.by_ref().for_each(drop);
+    let id = run.iter().find_map(|(_, event)| match event {
+        Event::Header(header) => Some(header.run_id.clone()),
+        _ => None,
+    });
+    Resumes { run: id.unwrap_or_default(), seq: last.lines().saturating_sub(1), crc: last.crc() }
 }
 
 fn begins(phase: Phase) -> Event {

@@ -4,6 +4,7 @@
 
 use super::args::{StatusArgs, StopArgs};
 use super::{output, progress};
+use crate::engine::writer::Writer;
 use crate::exit::ExitCode;
 use notation::visible;
 use reports::run_dir::layout::RUN_LOG;
@@ -11,38 +12,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The process that writes a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
-    None,
-    Process(i32),
-    /// One that this process cannot see.
-    Unknown,
-}
-
-/// Who has locked the log of a run.
-fn writer(run: &Path) -> io::Result<Writer> {
-    let file = File::open(run.join(RUN_LOG))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(Writer::None),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    let metadata = file.metadata()?;
-    let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
-    let locks = procfs::locks().map_err(io::Error::other)?;
-    let is_its =
-        |lock: &procfs::Lock| (lock.devmaj, lock.devmin, lock.inode) == (major, minor, metadata.ino());
-    let pid = locks.iter().find(|lock| is_its(lock)).and_then(|lock| lock.pid).filter(|pid| *pid > 0);
-    Ok(pid.map_or(Writer::Unknown, Writer::Process))
-}
 
 pub(crate) fn status(args: &StatusArgs) -> ExitCode {
     let is_run = args.run.join(RUN_LOG).is_file();
@@ -57,7 +31,7 @@ pub(crate) fn status(args: &StatusArgs) -> ExitCode {
     };
     let (mut text, mut objects) = (String::new(), Vec::new());
     for run in runs {
-        let writer = match writer(&run) {
+        let writer = match Writer::of(&run) {
             Ok(Writer::None) if !is_run => continue,
             // Why a log cannot be read is said when it is described.
             found => found.unwrap_or(Writer::None),
@@ -99,6 +73,7 @@ fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
     let path = run.display();
     let (pid, who) = match writer {
         Writer::None => (None, "no harness writes it".to_owned()),
+        Writer::Killed => (None, "its harness was killed, and its fleet is ending".to_owned()),
         Writer::Unknown => (None, "its harness cannot be seen from here".to_owned()),
         Writer::Process(pid) => (Some(pid), format!("pid {pid}")),
     };
@@ -118,7 +93,8 @@ fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
     };
     let line = progress::line(&view, Duration::from_nanos(facts.last_ns), Duration::from_nanos(left_ns));
     let mut text = format!("{path} ({who})\n  {line}\n");
-    if writer == Writer::None {
+    let is_ongoing = matches!(writer, Writer::Process(_) | Writer::Unknown);
+    if !is_ongoing {
         let _ = writeln!(text, "  it was interrupted or killed; `harness resume {path}` goes on with it");
     }
     for (_, alert) in facts.alerts.items.iter().rev().take(3).rev() {
@@ -128,7 +104,7 @@ fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
         "run": run,
         "pid": pid,
         "scenario": facts.header.scenario.name,
-        "state": if writer == Writer::None { "interrupted" } else { "running" },
+        "state": if is_ongoing { "running" } else { "interrupted" },
         "segments": facts.segments,
         "rounds": view.rounds,
         "rounds_planned": view.rounds_planned,
@@ -150,9 +126,9 @@ pub(crate) fn stop(args: &StopArgs) -> ExitCode {
         ExitCode::Usage
     };
     let path = args.run.display();
-    let pid = match writer(&args.run) {
+    let pid = match Writer::of(&args.run) {
         Ok(Writer::Process(pid)) => pid,
-        Ok(Writer::None) => {
+        Ok(Writer::None | Writer::Killed) => {
             return refuse(&format!("{path} is not running"), "`harness status` lists the runs that are");
         }
         Ok(Writer::Unknown) => {
@@ -181,7 +157,7 @@ fn end(run: &Path, pid: i32) -> io::Result<()> {
     let process = Pid::from_raw(pid).ok_or_else(gone)?;
     let fd = pidfd_open(process, PidfdFlags::empty())?;
     // The pid may have become another process's before it was opened.
-    if writer(run)? != Writer::Process(pid) {
+    if Writer::of(run)? != Writer::Process(pid) {
         return Err(gone());
     }
     pidfd_send_signal(&fd, Signal::TERM)?;

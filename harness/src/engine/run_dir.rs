@@ -1,11 +1,17 @@
 //! The directory of a run: `runs/<scenario>/<UTC>-<id>/`, and the link `latest` beside it.
 
+use super::writer::Writer;
 use reports::run_dir::layout::{RUN_LOG, segment_log};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use thiserror::Error;
+
+/// A guard ends what a killed harness has started.
+const FLEET_ENDS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Error)]
 #[error("{path}: cannot {what}: {error}")]
@@ -48,12 +54,20 @@ impl RunDir {
         let log = path.join(RUN_LOG);
         let failed = |what, error| RunDirError { path: log.clone(), what, error };
         let file = File::open(&log).map_err(|error| failed("open the log", error))?;
-        match file.try_lock() {
-            // A file system without locks does without.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-            Err(TryLockError::WouldBlock) => {
+        let begun = Instant::now();
+        // A file system without locks does without.
+        while let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let writer =
+                Writer::holding(&file).map_err(|error| failed("see who has locked the log", error))?;
+            if let Writer::Process(_) = writer {
                 return Err(failed("go on with the run", io::Error::other("another harness is writing it")));
             }
+            // The fleet of a killed harness ends by itself.
+            if begun.elapsed() > FLEET_ENDS_WITHIN {
+                let why = io::Error::other("another harness is writing it, or its fleet has not ended");
+                return Err(failed("go on with the run", why));
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
         }
         Ok(Self { path: path.to_owned(), segment: 0, _lock: Some(Arc::new(file)) })
     }

@@ -21,6 +21,10 @@ pub(super) fn canary(metric: MetricId) -> Canary {
         Id::CoordinationTime => of("coordination.time p95 < 1s", slow),
         Id::TaskTime => of("task.time p95 < 1s", slow),
         Id::Silence => of("silence < 10s", |run| overlay::sleep(run, 100, 30 * SECOND_NS)),
+        Id::GapTime => {
+            let sound = |run: &mut Synthetic| overlay::resumed(run, 60 * SECOND_NS);
+            of("gap.time < 5m", |run| overlay::resumed(run, 600 * SECOND_NS)).sound(sound)
+        }
         Id::DeliveryRate => of("delivery.rate >= 99%", |run| rounds(run, |_, r, p| lost(r, 1, p))),
         Id::DeliveryLate => of("delivery.late == 0", |run| one_lost(run, |r| r.late = 1)),
         Id::DeliveryDuplicates => of("delivery.duplicates == 0", twice).also(TWICE),

@@ -1,9 +1,9 @@
 //! What else a run can hold: deaths, declared faults, a mix of workloads, a fleet that follows its load.
 
-use super::{MS_NS, Synthetic, exit, pid};
+use super::{MS_NS, Synthetic, begins, exit, pid};
 use reports::runlog::event::{
-    AgentId, AgentReplaced, DeathNoticed, Event, FaultFacts, FaultKind, FaultStep, FaultStepKind,
-    FaultTarget, FiringFacts, Resized, WorkloadFacts, WorkloadRound,
+    AgentId, AgentInfo, AgentReplaced, Agents, DeathNoticed, EndReason, Event, FaultFacts, FaultKind,
+    FaultStep, FaultStepKind, FaultTarget, FiringFacts, Phase, Resized, WorkloadFacts, WorkloadRound,
 };
 
 /// The first worker, which overlays and bends are done to.
@@ -51,6 +51,73 @@ pub fn die(run: &mut Synthetic, name: &str, (died_ns, back_ns): (u64, u64)) {
 pub fn die_in_the_middle(run: &mut Synthetic) {
     let died_ns = run.middle_ns();
     die(run, WORKER, (died_ns, died_ns + MS_NS));
+}
+
+/// The run is interrupted in the middle of its load, and so long after that it goes on with another fleet.
+pub fn resumed(run: &mut Synthetic, gap_ns: u64) {
+    let middle_ns = run.middle_ns();
+    // No round is under way there.
+    let cut_ns = run
+        .load_rounds()
+        .map(|(_, round)| round.scheduled_ns)
+        .find(|at_ns| *at_ns >= middle_ns)
+        .unwrap_or(middle_ns);
+    let is_before = |(at_ns, event): &(u64, Event)| match event {
+        Event::Round(round) => round.scheduled_ns < cut_ns,
+        Event::Sample(sample) => sample.due_ns < cut_ns,
+        _ => *at_ns < cut_ns,
+    };
+    let fleet = run.agents().to_vec();
+    let mut header = run.header().clone();
+    header.segment = 1;
+    let (before, after) = std::mem::take(&mut run.events).into_iter().partition(is_before);
+    run.events = before;
+    run.conclude(&fleet, cut_ns, EndReason::Interrupted);
+    run.settle();
+
+    let at_ns = cut_ns + gap_ns;
+    let again = |agent: &AgentInfo| AgentInfo {
+        pid: pid(agent.id, 2),
+        start_ticks: agent.start_ticks + at_ns / (10 * MS_NS),
+        incarnation: 2,
+        ..agent.clone()
+    };
+    let agents =
+        Agents { agents: fleet.iter().map(again).collect(), launch_ns: 40 * MS_NS, bare_forks_ns: None };
+    let mut events = vec![
+        (at_ns, Event::Header(Box::new(header))),
+        (at_ns, begins(Phase::Launch)),
+        (at_ns, Event::Agents(agents)),
+        (at_ns, begins(Phase::Load)),
+    ];
+    events.extend(after);
+    let mut next = Synthetic { events, next: None };
+    for (at_ns, event) in next.events.iter_mut().skip(4) {
+        *at_ns += gap_ns;
+        match event {
+            Event::Round(round) => {
+                for time in [&mut round.scheduled_ns, &mut round.started_ns, &mut round.finished_ns] {
+                    *time += gap_ns;
+                }
+                for time in [&mut round.first_ns, &mut round.made_ns].into_iter().flatten() {
+                    *time += gap_ns;
+                }
+            }
+            Event::Sample(sample) => {
+                (sample.due_ns, sample.started_ns) = (sample.due_ns + gap_ns, sample.started_ns + gap_ns);
+                for row in sample.agents.iter_mut().filter(|row| row.agent != 0) {
+                    row.incarnation = 2;
+                }
+            }
+            Event::AgentExit(exit) => {
+                (exit.incarnation, exit.pid) = (2, pid(exit.agent, 2));
+                exit.seen_ns += gap_ns;
+            }
+            _ => {}
+        }
+    }
+    next.settle();
+    run.next = Some(Box::new(next));
 }
 
 /// A sweep lacks a process.

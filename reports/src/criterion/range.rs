@@ -235,6 +235,7 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         Id::SamplerCost => Bounds::most(1.0, "one thread takes the samples, and has one core at most"),
         // Bounded by what they are, or by the host.
         Id::DeliveryRate
+        | Id::GapTime
         | Id::PoolReuse
         | Id::FdsUse
         | Id::HostSteal

@@ -79,6 +79,7 @@ impl MetricId {
             | Self::HarnessCpu
             | Self::HarnessRss
             | Self::Silence
+            | Self::GapTime
             | Self::LaunchTime
             | Self::LaunchRatio => Better::Lower,
         }
@@ -113,7 +114,8 @@ impl MetricId {
             | Self::Threads
             | Self::ShmUsed
             | Self::HarnessRss => true,
-            Self::DeliveryRate
+            Self::GapTime
+            | Self::DeliveryRate
             | Self::DeliveryLate
             | Self::DeliveryDuplicates
             | Self::DeliveryCorrupt

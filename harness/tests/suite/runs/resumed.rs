@@ -150,6 +150,17 @@ fn killed() -> Bench {
 }
 
 #[test]
+fn a_run_is_resumed_at_once_after_its_harness_was_killed() {
+    // Its fleet has the log locked until it has ended.
+    for _ in 0..3 {
+        let bench = killed();
+        assert_eq!(resume(&bench, &[]).status.code(), Some(12));
+        let report = std::fs::read_to_string(bench.latest().join("report.md")).unwrap();
+        assert!(report.contains("A segment that was killed has no ledger"), "{report}");
+    }
+}
+
+#[test]
 fn two_harnesses_cannot_go_on_with_one_run() {
     let bench = killed();
     let first = bench.start_by(bench.command().args(["resume", "runs/small/latest", "--quiet"]));
