@@ -5,7 +5,7 @@ use super::{Canary, Kind};
 use crate::synthetic::overlay::{self, killed_and_back};
 use crate::synthetic::settle::{lost, took};
 use crate::synthetic::{MS_NS, SECOND_NS, Synthetic};
-use reports::criterion::{Metric, MetricId};
+use reports::criterion::{Metric, MetricId as Id};
 use reports::runlog::event::{Batch, Batches, Causes, End, Event, IncidentKind, PlanFacts, Pool, Round};
 use reports::verdict::Check;
 
@@ -14,17 +14,13 @@ const TWICE: &[Check] = &[Check::CountedOnce];
 const UNSEEN: &[Check] = &[Check::AgentsSeen, Check::PssRead];
 
 /// One for each, or it does not compile.
-pub(super) fn canary(metric: MetricId) -> Canary {
-    use MetricId as Id;
+pub(super) fn canary(metric: Id) -> Canary {
     let of = |asks, bend| Canary::new(Kind::Metric, Metric::of(metric).name, asks, bend);
     match metric {
         Id::CoordinationTime => of("coordination.time p95 < 1s", slow),
         Id::TaskTime => of("task.time p95 < 1s", slow),
         Id::Silence => of("silence < 10s", |run| overlay::sleep(run, 100, 30 * SECOND_NS)),
-        Id::GapTime => {
-            let sound = |run: &mut Synthetic| overlay::resumed(run, 60 * SECOND_NS);
-            of("gap.time < 5m", |run| overlay::resumed(run, 600 * SECOND_NS)).sound(sound)
-        }
+        Id::GapTime => of("gap.time < 5m", interrupted_for_long).sound(interrupted),
         Id::DeliveryRate => of("delivery.rate >= 99%", |run| rounds(run, |_, r, p| lost(r, 1, p))),
         Id::DeliveryLate => of("delivery.late == 0", |run| one_lost(run, |r| r.late = 1)),
         Id::DeliveryDuplicates => of("delivery.duplicates == 0", twice).also(TWICE),
@@ -81,6 +77,14 @@ pub(super) fn canary(metric: MetricId) -> Canary {
 
 fn slow(run: &mut Synthetic) {
     rounds(run, |_, round, _| took(round, 3 * SECOND_NS / 2));
+}
+
+fn interrupted(run: &mut Synthetic) {
+    overlay::resumed(run, 60 * SECOND_NS);
+}
+
+fn interrupted_for_long(run: &mut Synthetic) {
+    overlay::resumed(run, 600 * SECOND_NS);
 }
 
 fn half_lost(run: &mut Synthetic) {

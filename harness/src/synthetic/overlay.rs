@@ -3,7 +3,7 @@
 use super::{MS_NS, Synthetic, begins, exit, pid};
 use reports::runlog::event::{
     AgentId, AgentInfo, AgentReplaced, Agents, DeathNoticed, EndReason, Event, FaultFacts, FaultKind,
-    FaultStep, FaultStepKind, FaultTarget, FiringFacts, Phase, Resized, WorkloadFacts, WorkloadRound,
+    FaultStep, FaultStepKind, FaultTarget, FiringFacts, Header, Phase, Resized, WorkloadFacts, WorkloadRound,
 };
 
 /// The first worker, which overlays and bends are done to.
@@ -68,14 +68,24 @@ pub fn resumed(run: &mut Synthetic, gap_ns: u64) {
         _ => *at_ns < cut_ns,
     };
     let fleet = run.agents().to_vec();
-    let mut header = run.header().clone();
-    header.segment = 1;
-    let (before, after) = std::mem::take(&mut run.events).into_iter().partition(is_before);
+    let header = run.header().clone();
+    let (before, after): (_, Vec<_>) = std::mem::take(&mut run.events).into_iter().partition(is_before);
     run.events = before;
     run.conclude(&fleet, cut_ns, EndReason::Interrupted);
     run.settle();
+    let mut events = begun_again(header, &fleet, cut_ns + gap_ns);
+    events.extend(after.into_iter().map(|(at_ns, mut event)| {
+        later(&mut event, gap_ns);
+        (at_ns + gap_ns, event)
+    }));
+    let mut next = Synthetic { events, next: None };
+    next.settle();
+    run.next = Some(Box::new(next));
+}
 
-    let at_ns = cut_ns + gap_ns;
+/// What a second segment begins with: the same fleet in other processes.
+fn begun_again(mut header: Header, fleet: &[AgentInfo], at_ns: u64) -> Vec<(u64, Event)> {
+    header.segment = 1;
     let again = |agent: &AgentInfo| AgentInfo {
         pid: pid(agent.id, 2),
         start_ticks: agent.start_ticks + at_ns / (10 * MS_NS),
@@ -84,40 +94,34 @@ pub fn resumed(run: &mut Synthetic, gap_ns: u64) {
     };
     let agents =
         Agents { agents: fleet.iter().map(again).collect(), launch_ns: 40 * MS_NS, bare_forks_ns: None };
-    let mut events = vec![
-        (at_ns, Event::Header(Box::new(header))),
-        (at_ns, begins(Phase::Launch)),
-        (at_ns, Event::Agents(agents)),
-        (at_ns, begins(Phase::Load)),
-    ];
-    events.extend(after);
-    let mut next = Synthetic { events, next: None };
-    for (at_ns, event) in next.events.iter_mut().skip(4) {
-        *at_ns += gap_ns;
-        match event {
-            Event::Round(round) => {
-                for time in [&mut round.scheduled_ns, &mut round.started_ns, &mut round.finished_ns] {
-                    *time += gap_ns;
-                }
-                for time in [&mut round.first_ns, &mut round.made_ns].into_iter().flatten() {
-                    *time += gap_ns;
-                }
+    [Event::Header(Box::new(header)), begins(Phase::Launch), Event::Agents(agents), begins(Phase::Load)]
+        .map(|event| (at_ns, event))
+        .into()
+}
+
+/// The same of the second segment's fleet, with its times so much later.
+fn later(event: &mut Event, by_ns: u64) {
+    match event {
+        Event::Round(round) => {
+            for time in [&mut round.scheduled_ns, &mut round.started_ns, &mut round.finished_ns] {
+                *time += by_ns;
             }
-            Event::Sample(sample) => {
-                (sample.due_ns, sample.started_ns) = (sample.due_ns + gap_ns, sample.started_ns + gap_ns);
-                for row in sample.agents.iter_mut().filter(|row| row.agent != 0) {
-                    row.incarnation = 2;
-                }
+            for time in [&mut round.first_ns, &mut round.made_ns].into_iter().flatten() {
+                *time += by_ns;
             }
-            Event::AgentExit(exit) => {
-                (exit.incarnation, exit.pid) = (2, pid(exit.agent, 2));
-                exit.seen_ns += gap_ns;
-            }
-            _ => {}
         }
+        Event::Sample(sample) => {
+            (sample.due_ns, sample.started_ns) = (sample.due_ns + by_ns, sample.started_ns + by_ns);
+            for row in sample.agents.iter_mut().filter(|row| row.agent != 0) {
+                row.incarnation = 2;
+            }
+        }
+        Event::AgentExit(exit) => {
+            (exit.incarnation, exit.pid) = (2, pid(exit.agent, 2));
+            exit.seen_ns += by_ns;
+        }
+        _ => {}
     }
-    next.settle();
-    run.next = Some(Box::new(next));
 }
 
 /// A sweep lacks a process.

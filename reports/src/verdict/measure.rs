@@ -97,19 +97,18 @@ pub(super) fn source<'a>(criterion: &Criterion, facts: &'a Facts) -> Source<'a> 
 /// Of the tasks of one workload, or of all.
 fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a WorkloadLoad>) -> Source<'a> {
     let (load, samples, counts) = (&facts.load, &facts.samples, counts_of(of, facts));
-    let answered = |over, weight| Source::Answered { over, weight, of };
     let scoped = |figure| Source::Gauge(samples.gauge(figure, criterion.scope()));
     match criterion.metric().id {
         Id::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
         Id::TaskTime => task_times(of, load),
         Id::Silence => Source::Once(silence(facts)),
         Id::GapTime => Source::Once(Ok(facts.gaps.iter().map(Gap::length_ns).sum::<u64>() as f64 / 1e9)),
-        Id::DeliveryRate => answered(Over::Tasks, 1.0),
+        Id::DeliveryRate => Source::Answered { over: Over::Tasks, weight: 1.0, of },
         Id::DeliveryLate | Id::DeliveryDuplicates => strays::of(criterion, counts, of.is_some(), facts),
         Id::DeliveryCorrupt => Source::Count { value: counts.corrupt, among: counts.tasks },
         Id::DeliveryFailed => Source::Count { value: counts.failed, among: counts.tasks },
-        Id::ThroughputTasks => answered(Over::Time, 1.0),
-        Id::ThroughputMessages => answered(Over::Time, f64::from(facts.header.plan.messages_per_task)),
+        Id::ThroughputTasks => Source::Answered { over: Over::Time, weight: 1.0, of },
+        Id::ThroughputMessages => messages(facts, of),
         Id::MemoryPss => scoped(Figure::Pss),
         Id::MemoryRss => scoped(Figure::Rss),
         Id::MemoryAnon => scoped(Figure::Anon),
@@ -155,6 +154,10 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         Id::LaunchTime => Source::Once(launch(facts)),
         Id::LaunchRatio => Source::Once(launch_ratio(facts)),
     }
+}
+
+fn messages<'a>(facts: &Facts, of: Option<&'a WorkloadLoad>) -> Source<'a> {
+    Source::Answered { over: Over::Time, weight: f64::from(facts.header.plan.messages_per_task), of }
 }
 
 fn times<'a>(values: &'a Distribution, medians: &'a Medians, each: Each) -> Source<'a> {
