@@ -145,7 +145,7 @@ fn half_missed(run: &mut Synthetic) {
 }
 
 fn one_retry(run: &mut Synthetic) {
-    pool(run, |p| (p.hits, p.retried) = (p.hits + 1, 1));
+    first_round(run, |round, _| round.retried = 1);
 }
 
 /// Every message was published alone.

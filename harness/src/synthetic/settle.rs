@@ -5,7 +5,7 @@ use crate::engine::written;
 use hdrhistogram::Histogram;
 use reports::runlog::event::{
     Batch, Batches, CoordinatorLedger, Event, LatencyInterval, LatencyTag, Ledger, LedgerEvidence, LedgerRow,
-    Phase, PlanFacts, Pool, Round, StrayAnswers, WorkloadLatency,
+    Phase, PlanFacts, Pool, Round, StrayAnswers, TASK_FAILURES_MAX, TaskFailed, WorkloadLatency,
 };
 
 /// The length of an interval of the histograms.
@@ -16,7 +16,9 @@ pub fn took(round: &mut Round, took_ns: u64) {
     round.started_ns = round.started_ns.max(round.scheduled_ns + 40_000.min(took_ns));
     round.finished_ns = (round.scheduled_ns + took_ns).max(round.started_ns);
     let answer_ns = round.finished_ns - round.started_ns;
-    round.first_ns = (round.answered > 0).then_some(round.started_ns + answer_ns / 4);
+    // Of one or two answers, the first is the median.
+    let first_ns = if round.answered > 2 { round.started_ns + answer_ns / 4 } else { round.finished_ns };
+    round.first_ns = (round.answered > 0).then_some(first_ns);
     round.made_ns = (round.failed == 0).then_some(round.finished_ns - answer_ns / 50);
     latencies(round);
 }
@@ -34,7 +36,7 @@ pub fn lost(round: &mut Round, failed: u32, plan: &PlanFacts) {
             each - theirs
         })
         .collect();
-    if plan.coordinators < 2 {
+    if plan.coordinators < 2 || round.answered == 0 {
         round.coordinators.clear();
     }
     let took_ns = round.finished_ns - round.scheduled_ns;
@@ -62,7 +64,10 @@ fn strays(round: &mut Round) {
 impl Synthetic {
     /// Makes histograms, ledger and the order of the log those of the rounds, after rounds or sweeps were bent.
     pub fn settle(&mut self) {
-        self.retain(|event| !matches!(event, Event::Latency(_) | Event::WorkloadLatency(_)));
+        let is_made = |event: &Event| {
+            matches!(event, Event::Latency(_) | Event::WorkloadLatency(_) | Event::TaskFailed(_))
+        };
+        self.retain(|event| !is_made(event));
         for (at_ns, event) in &mut self.events {
             match event {
                 Event::Round(round) => {
@@ -86,10 +91,34 @@ impl Synthetic {
         self.events.extend(made.into_iter().map(|(at_ns, event)| (at_ns.min(drain_ns), event)));
         self.events.sort_by_key(|(at_ns, _)| *at_ns);
         self.events.extend(rest);
+        self.list_failures(&plan);
         let booked = ledger(&rounds, &plan);
         self.each(|event| {
             if let Event::Ledger(ledger) = event {
                 *ledger = booked.clone();
+            }
+        });
+    }
+
+    /// Each failed task, before its round is over.
+    fn list_failures(&mut self, plan: &PlanFacts) {
+        let mut listed = 0;
+        let mut events = Vec::with_capacity(self.events.len());
+        for (at_ns, event) in std::mem::take(&mut self.events) {
+            if let Event::Round(round) = &event {
+                for failed in failures(round, plan) {
+                    listed += 1;
+                    if listed <= TASK_FAILURES_MAX {
+                        events.push((at_ns, Event::TaskFailed(failed)));
+                    }
+                }
+            }
+            events.push((at_ns, event));
+        }
+        self.events = events;
+        self.each(|event| {
+            if let Event::End(end) = event {
+                end.task_failures_unwritten = listed.saturating_sub(TASK_FAILURES_MAX);
             }
         });
     }
@@ -110,6 +139,22 @@ impl Synthetic {
             }
         }
     }
+}
+
+/// The failed tasks of a round, those of each workload.
+fn failures(round: &Round, plan: &PlanFacts) -> Vec<TaskFailed> {
+    let failed = |workload: Option<&str>| TaskFailed {
+        round: round.round,
+        task: "none".to_owned(),
+        worker: 0,
+        workload: workload.map(str::to_owned),
+        reason: "no answer in time".to_owned(),
+    };
+    if plan.workloads.is_empty() {
+        return (0..round.failed).map(|_| failed(None)).collect();
+    }
+    let parts = plan.workloads.iter().zip(&round.workloads);
+    parts.flat_map(|(planned, part)| (0..part.failed).map(|_| failed(Some(&planned.name)))).collect()
 }
 
 /// One histogram an interval, of the tasks of the load; and of each workload.
@@ -198,6 +243,7 @@ pub(super) fn ledger(rounds: &[Round], plan: &PlanFacts) -> Ledger {
         rows[0].late += u64::from(round.late);
         rows[0].duplicates += u64::from(round.duplicates);
     }
+    let retried: u64 = rounds.iter().map(|round| u64::from(round.retried)).sum();
     let client = rows.iter().fold(LedgerRow::default(), |sum, row| sum.plus(*row));
     let coordinators = (0..count)
         .zip(&rows)
@@ -215,7 +261,7 @@ pub(super) fn ledger(rounds: &[Round], plan: &PlanFacts) -> Ledger {
         refused,
         rejected: 0,
         evidence: LedgerEvidence::Workers,
-        pool: Some(Pool { hits: client.accepted, ..Pool::default() }),
+        pool: Some(Pool { hits: client.accepted + retried, retried, ..Pool::default() }),
         batches: Some(Batches {
             tasks: batch(client.accepted),
             answers: batch(client.answered + client.failed),

@@ -145,6 +145,8 @@ pub struct FaultFacts {
     hung: BTreeSet<(AgentId, u32)>,
     /// Processes that were killed, and the instant before; until their death is noticed.
     killed: BTreeMap<u32, u64>,
+    /// Those of them whose death is to be noticed, by name.
+    unnoticed: BTreeMap<u32, String>,
     /// Firings that have all their places back: until when sweeps may not have heard of it.
     settling: Vec<(u64, BTreeSet<AgentId>)>,
     taken: Taken,
@@ -277,6 +279,11 @@ impl FaultFacts {
         if kind.ends_targets() {
             self.killed.extend(step.targets.iter().map(|target| (target.pid, step.at_ns)));
         }
+        if kind == FaultKind::Kill {
+            // Of a supervisor's end its adopters learn otherwise.
+            let told = step.targets.iter().filter(|target| target.name != "supervisor");
+            self.unnoticed.extend(told.map(|target| (target.pid, target.name.clone())));
+        }
         let hit: BTreeSet<AgentId> = hit.into_keys().collect();
         let missing = if kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
         self.open.push(Open { firing: index, hit, missing, steady_ns: step.at_ns });
@@ -284,7 +291,13 @@ impl FaultFacts {
 
     /// The instant before the run killed the process with this pid, if it has.
     pub(super) fn killed(&mut self, pid: u32) -> Option<u64> {
+        self.unnoticed.remove(&pid);
         self.killed.remove(&pid)
+    }
+
+    /// Processes that the run has killed, and whose death the fleet does not say to have noticed.
+    pub(crate) fn unnoticed(&self) -> usize {
+        self.unnoticed.len()
     }
 
     /// Nothing was done: nothing is explained.
@@ -296,6 +309,13 @@ impl FaultFacts {
 
     /// Whether a firing explains a death that was not asked for otherwise.
     pub(super) fn explains(&mut self, exit: &AgentExit, role: Option<Role>) -> bool {
+        if let Some(number) = exit.name.strip_prefix("coord/") {
+            // The deaths of its workers are part of its own.
+            let is_of = |name: &str| {
+                name.strip_prefix("worker/").and_then(|w| w.split_once('.')).is_some_and(|(c, _)| c == number)
+            };
+            self.unnoticed.retain(|_, name| !is_of(name));
+        }
         let key = (exit.agent, exit.pid);
         let is_hung = self.hung.remove(&key);
         let firings = self.explains.remove(&key).unwrap_or_default();

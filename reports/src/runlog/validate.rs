@@ -11,8 +11,11 @@ mod faults;
 mod histogram;
 mod ledger;
 mod load;
+mod newest;
 mod plan;
 mod ranks;
+mod since;
+mod stages;
 mod sweeps;
 mod workloads;
 
@@ -27,10 +30,15 @@ use bounds::Bounds;
 use commands::Commands;
 use faults::Faults;
 use load::Rounds;
+use newest::newest;
+use stages::Stages;
 use sweeps::Sweeps;
 
 /// The minor version of the format from which on an alert's severity says whether the run may have missed something.
 const ALERTS_GRADED_SINCE: u16 = 4;
+
+/// That from which on a fleet says how its workers were used.
+const POOL_SINCE: u16 = 5;
 
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +67,7 @@ pub struct Validator {
     /// When the fleet was complete.
     began_ns: u64,
     faults: Faults,
+    stages: Stages,
     rounds: Rounds,
     sweeps: Sweeps,
     bounds: Bounds,
@@ -67,6 +76,8 @@ pub struct Validator {
     /// or that sweeps were left out.
     doubted: bool,
     ledger: bool,
+    /// Workers that others have replaced in order, as far as the ledger says.
+    renewed: Option<u64>,
     /// Whether something was left behind.
     verify: Option<bool>,
     ended: Option<End>,
@@ -118,6 +129,9 @@ impl Validator {
         if let Some((what, at_ns)) = newest(&record.event).filter(|(_, at_ns)| *at_ns > record.t_ns) {
             return Err(format!("{what} at {at_ns} ns, and it was recorded at {} ns", record.t_ns));
         }
+        let own = if let Event::Header(header) = &record.event { Some(header.format) } else { None };
+        let format = own.or_else(|| self.header.as_ref().map(|header| header.format));
+        format.map_or(Ok(()), |format| since::check(&record.event, format))?;
         self.event(record)
     }
 
@@ -147,10 +161,15 @@ impl Validator {
             }
             Event::Fault(step) => {
                 self.under_load("a fault")?;
-                self.census.faulted(step)?;
-                plan.map_or(Ok(()), |plan| self.faults.step(step, plan))
+                let is_deadly = plan.is_some_and(|plan| Faults::ends_targets(step, plan));
+                self.census.faulted(step, is_deadly)?;
+                plan.map_or(Ok(()), |plan| self.faults.step(step, plan))?;
+                self.rounds.faulted(step)
             }
-            Event::Scaled(scaled) => plan.map_or(Ok(()), |plan| plan::scaled(scaled, plan)),
+            Event::Scaled(scaled) => plan.map_or(Ok(()), |plan| {
+                plan::scaled(scaled, plan)?;
+                self.stages.step(scaled, plan)
+            }),
             Event::Resized(resized) => plan.map_or(Ok(()), |plan| plan::resized(resized, plan)),
             Event::DeathNoticed(death) => self.census.noticed(death, self.began_ns),
             Event::Round(round) => self.round(round, plan),
@@ -193,9 +212,12 @@ impl Validator {
             return Err("a second ledger".into());
         }
         if let Some(plan) = plan {
-            ledger::check(ledger, plan)?;
+            let has_pool = self.header.as_ref().is_some_and(|header| header.format.has(POOL_SINCE));
+            ledger::check(ledger, plan, has_pool)?;
             ledger::bounded(ledger, plan, self.bounds.losses())?;
+            self.rounds.booked(ledger, plan, self.census.deaths())?;
         }
+        self.renewed = ledger::renewed(ledger);
         self.bounds.ledger(ledger)
     }
 
@@ -261,6 +283,7 @@ impl Validator {
     /// What the plan names was done, and when it says.
     fn carried_out(&self, plan: &PlanFacts) -> Result<(), String> {
         self.commands.complete(plan)?;
+        self.stages.complete(plan, self.bounds.load_due_ns())?;
         self.census.killed(&self.faults.killed(plan))?;
         self.faults.complete(plan, self.bounds.load_due_ns())
     }
@@ -324,9 +347,10 @@ impl Validator {
             }
         }
         let left = self.verify.unwrap_or_default();
-        let whole = || self.rounds.complete(&header.plan, end.task_failures_unwritten);
+        let whole = || self.rounds.complete(&header.plan, end);
         self.census
             .complete(&header.plan, left)
+            .and_then(|()| self.census.succeeded(&header.plan, self.renewed))
             .and_then(|()| if self.resumed { Ok(()) } else { whole() })
             .and_then(|()| if self.resumed { Ok(()) } else { self.bounds.complete(header, self.alerted) })
             .and_then(|()| if self.resumed { Ok(()) } else { self.carried_out(&header.plan) })
@@ -359,8 +383,9 @@ impl Validator {
         // A new fleet goes through the phases again, with the same places, and a new sampler counts its sweeps.
         self.sweeps = Sweeps::of_resumed_segment();
         self.faults = Faults::default();
+        self.stages = Stages::of_resumed_segment();
         (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::default());
-        (self.phases, self.ledger, self.verify) = (Vec::new(), false, None);
+        (self.phases, self.ledger, self.renewed, self.verify) = (Vec::new(), false, None, None);
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
         }
@@ -382,44 +407,6 @@ impl Validator {
             return Err(format!("segment {} is of another plan than the one before", header.segment));
         }
         Ok(())
-    }
-}
-
-/// What an event says last happened, on the run's clock: no record knows the future.
-fn newest(event: &Event) -> Option<(&'static str, u64)> {
-    match event {
-        Event::Agents(agents) => Some(("the launch was over", agents.launch_ns)),
-        Event::AgentReplaced(replaced) => Some(("a process was seen", replaced.seen_ns)),
-        Event::AgentExit(exit) => Some(("an end was seen", exit.seen_ns)),
-        Event::Incident(incident) => {
-            Some(("an incident was over", incident.to_ns.unwrap_or(incident.from_ns).max(incident.from_ns)))
-        }
-        Event::Scaled(scaled) => {
-            Some(("the fleet was scaled", scaled.reached_ns.unwrap_or(0).max(scaled.ordered_ns)))
-        }
-        Event::Resized(resized) => {
-            Some(("the fleet was resized", resized.reached_ns.max(resized.decided_ns)))
-        }
-        Event::DeathNoticed(death) => Some(("a death was noticed", death.noticed_ns.max(death.ended_ns))),
-        Event::Command(command) => Some(("a command was over", command.finished_ns)),
-        Event::Round(round) => Some(("a round was over", round.finished_ns)),
-        Event::Latency(interval) => {
-            Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
-        }
-        Event::Fault(step) => Some(("a fault took a step", step.at_ns)),
-        Event::WorkloadLatency(interval) => {
-            Some(("an interval was over", interval.start_ns.saturating_add(interval.length_ns)))
-        }
-        Event::Sample(sample) => Some(("a sweep was over", sample.started_ns.saturating_add(sample.took_ns))),
-        Event::SampleMissed(missed) => Some(("a sweep was due", missed.due_ns)),
-        Event::Header(_)
-        | Event::Phase(_)
-        | Event::TaskFailed(_)
-        | Event::Alert(_)
-        | Event::Clock(_)
-        | Event::Ledger(_)
-        | Event::Verify(_)
-        | Event::End(_) => None,
     }
 }
 

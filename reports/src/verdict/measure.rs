@@ -138,7 +138,7 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         Id::IncidentsMinor => incidents_minor(facts),
         Id::RecoveryTime => faults::recovery(&facts.faults),
         Id::DetectionTime => faults::detection(&facts.faults),
-        Id::DeathDetection => times_of(&facts.deaths_noticed, "no death was noticed"),
+        Id::DeathDetection => death_detection(facts),
         Id::ScalingTime => times_of(&facts.resizings, "the number of processes never changed"),
         Id::FaultLoss => faults::loss(&facts.faults),
         Id::FaultDuplicates => faults::duplicates(&facts.faults),
@@ -201,6 +201,18 @@ fn times_of<'a>(values: &'a Distribution, none: &str) -> Source<'a> {
         0 => Source::Nothing(none.to_owned()),
         _ => Source::Times { values, medians: None, each: Each::Firing },
     }
+}
+
+/// Of all processes that the run has killed, or of none: what is missing may have been the slowest.
+fn death_detection(facts: &Facts) -> Source<'_> {
+    let missing = facts.faults.unnoticed();
+    if missing > 0 && facts.deaths_noticed.count() > 0 {
+        let those = units::things(missing as u64, "process");
+        return Source::Nothing(format!(
+            "the log does not say when the fleet noticed the death of {those} that the run has killed"
+        ));
+    }
+    times_of(&facts.deaths_noticed, "no death was noticed")
 }
 
 fn sweeps(values: &Distribution) -> Source<'_> {

@@ -24,13 +24,9 @@ pub(crate) struct Faulty {
 
 pub(crate) const AT: u64 = 10 * SECOND;
 
-fn run(asking: &str) -> Run {
-    Run::asking(asking)
-}
-
 impl Faulty {
     pub(crate) fn new(asking: &str, kind: FaultKind, at: (u32, &'static str)) -> Self {
-        Self { run: run(asking), kind, at, also: None, more: Vec::new() }
+        Self { run: Run::asking(asking), kind, at, also: None, more: Vec::new() }
     }
 
     pub(crate) fn step(&mut self, at_ns: u64, step: FaultStepKind) -> &mut Self {
@@ -262,6 +258,7 @@ fn an_effect_that_has_met_nothing_makes_a_run_inconclusive_unless_the_scenario_a
             .step(AT + SECOND + MS, FaultStepKind::HealProven);
         if let Some((_, Event::Fault(step))) = faulty.more.last_mut() {
             step.met = Some(Met { hit, of: 10 });
+            step.how = FaultKind::CgroupCpu.met_words(Met { hit, of: 10 }).unwrap();
         }
         faulty.judge_with(|event| {
             if let Event::Header(header) = event {
@@ -473,7 +470,8 @@ fn a_moment_that_was_asked_for_has_to_be_shown() {
         let mut faulty = Faulty::killed("delivery.rate >= 100%");
         if let Event::Fault(step) = &mut faulty.more[0].1 {
             step.moment =
-                seen.map(|moment| MomentSeen { moment, waited_ns: 7, round: Some(9), tasks: 6, open: 2 });
+                seen.map(|moment| MomentSeen { moment, waited_ns: 7, round: Some(18), tasks: 6, open: 2 });
+            (step.at_ns, faulty.more[0].0) = (AT + MS / 2, AT + MS / 2);
         }
         for (after, step) in (2..).zip(steps) {
             faulty.step(AT + after * MS, *step);
@@ -484,6 +482,7 @@ fn a_moment_that_was_asked_for_has_to_be_shown() {
             }
         })
     };
+    // Round 18 began a moment after it was due.
     let (asked, seen) = (Some(asked), Some(FaultMoment::MidRound));
     assert_eq!(judge(asked, seen, &[MomentShown]).verdict, Verdict::Pass);
     evidence(&judge(asked, seen, &[]), "faults proven", Verdict::Inconclusive);

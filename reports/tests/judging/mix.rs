@@ -42,6 +42,7 @@ fn events_of(run: &Run, cpu_ns: u64) -> Vec<(u64, Event)> {
                     "1 of 3 compile (what compile does), 2 of 3 quick (what quick does)".into();
                 header.plan.workloads = vec![facts("compile", 1, Some(cpu_ns)), facts("quick", 2, None)];
             }
+            Event::TaskFailed(failed) => failed.workload = Some("quick".into()),
             Event::Round(round) => {
                 round.workloads = parts(round);
                 for (part, histogram) in round.workloads.iter().zip(&mut timed) {

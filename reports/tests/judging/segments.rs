@@ -67,6 +67,8 @@ fn later(event: Event) -> Event {
             scheduled_ns: round.scheduled_ns + GAP_NS,
             started_ns: round.started_ns + GAP_NS,
             finished_ns: round.finished_ns + GAP_NS,
+            first_ns: round.first_ns.map(|ns| ns + GAP_NS),
+            made_ns: round.made_ns.map(|ns| ns + GAP_NS),
             ..round
         }),
         Event::Sample(sample) => Event::Sample(Sample {

@@ -56,7 +56,22 @@ fn figures_of_rounds_and_of_the_launch_are_measured() {
 fn a_log_that_does_not_say_it_leaves_the_criterion_open() {
     for pass in ["first.answer max < 1s", "completion.time max < 1s", "launch.ratio < 200%"] {
         let run = Run { criteria: vec![criterion("asked", pass, None)], ..Run::default() };
-        let judgement = bent(&run, |_| true);
+        let judgement = bent(&run, |event| {
+            match event {
+                // An older one.
+                Event::Header(header) => {
+                    header.format.minor = 2;
+                    header.sources.clear();
+                }
+                Event::Round(round) => {
+                    (round.first_ns, round.made_ns, round.coordinators) = (None, None, Vec::new());
+                }
+                Event::Sample(sample) => sample.host.idle_ticks = None,
+                _ => {}
+            }
+            true
+        });
+        evidence(&judgement, "log consistent", Verdict::Pass);
         assert_eq!(judgement.verdict, Verdict::Inconclusive, "{pass}: {:?}", judgement.reasons);
     }
 }

@@ -1,5 +1,7 @@
 //! A run that never happened, in full: deterministic, and bendable in one place at a time.
 
+mod losses;
+
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
@@ -244,6 +246,7 @@ impl Run {
         out.push((launched, Event::Phase(PhaseBegan { phase: Phase::WarmUp })));
         let load = launched + self.warm_up_rounds * self.round_every_ns;
         let end = load + self.rounds * self.round_every_ns;
+        let mut listed = 0;
         let mut timed = vec![(load, Event::Phase(PhaseBegan { phase: Phase::Load }))];
         let mut tasks = Histogram::<u64>::new(3).unwrap();
         for n in 0..self.warm_up_rounds + self.rounds {
@@ -251,8 +254,10 @@ impl Run {
             for _ in 0..if round.phase == Phase::Load { round.answered } else { 0 } {
                 tasks.record(round.finished_ns - round.scheduled_ns).unwrap();
             }
+            timed.extend(Self::failures(&round, &mut listed));
             timed.push((round.finished_ns, Event::Round(round)));
         }
+        let unwritten = listed.saturating_sub(TASK_FAILURES_MAX);
         let mut sweep = 0;
         while launched + sweep * self.sample_every_ns < end {
             let due = launched + sweep * self.sample_every_ns;
@@ -279,7 +284,7 @@ impl Run {
                 rounds: self.warm_up_rounds + self.rounds,
                 harness_cpu_ns: 300 * MS,
                 harness_rss_max_kib: 9_000,
-                task_failures_unwritten: 0,
+                task_failures_unwritten: unwritten,
                 ended_utc: None,
             };
             out.push((drain + 5 * MS, Event::End(end)));
@@ -322,9 +327,10 @@ impl Run {
             task_p50_ns: Some(took),
             task_p99_ns: Some(took),
             task_max_ns: Some(took),
-            first_ns: None,
-            made_ns: None,
-            coordinators: Vec::new(),
+            // All answers come together.
+            first_ns: (failed < self.tasks()).then_some(scheduled_ns + took),
+            made_ns: (failed == 0).then_some(scheduled_ns + took),
+            coordinators: self.shares(failed),
             strays: if in_load == Some(0) { self.strays.clone() } else { Vec::new() },
             workloads: Vec::new(),
         }
@@ -386,39 +392,6 @@ impl Run {
                 steal_ticks: Some(5_000 + sweep * 3),
                 idle_ticks: Some(700_000 + sweep * 150),
             },
-        }
-    }
-
-    pub(crate) fn ledger(&self) -> Ledger {
-        let each = u64::from(self.workers);
-        let rounds = self.warm_up_rounds + self.rounds;
-        let failed_total: u64 = (0..self.rounds).map(|n| u64::from((self.failed)(n))).sum();
-        let mut coordinators = Vec::new();
-        let mut client = LedgerRow::default();
-        for c in 0..self.coordinators {
-            // The losses lie with the first coordinator, as far as it has tasks.
-            let failed =
-                failed_total.saturating_sub(u64::from(c) * self.rounds * each).min(self.rounds * each);
-            let accepted = rounds * each;
-            let row = LedgerRow { accepted, answered: accepted - failed, failed, ..LedgerRow::default() };
-            client.accepted += row.accepted;
-            client.answered += row.answered;
-            client.failed += row.failed;
-            coordinators.push(CoordinatorLedger {
-                name: format!("coord/{c}"),
-                client: row,
-                coordinator: Some(row),
-                executed_by_workers: Some(row.answered),
-            });
-        }
-        Ledger {
-            client,
-            coordinators,
-            refused: 0,
-            rejected: 0,
-            evidence: LedgerEvidence::Workers,
-            pool: self.pool,
-            batches: self.batches,
         }
     }
 

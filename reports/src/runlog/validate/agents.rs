@@ -1,11 +1,16 @@
 //! Who takes part, who follows whom, who has ended: against the plan, and against each other.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+mod ends;
+
+pub(super) use ends::Deaths;
+use ends::WITH_ITS_COORDINATOR;
 
 use super::plan;
 use crate::runlog::event::{
-    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, DeathNoticed, FaultStep, Header, Incident,
-    IncidentKind, Phase, PlanFacts, Role, Sample,
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind, Phase,
+    PlanFacts, Role, Sample,
 };
 
 /// What the log says of a process that ended because the run asked it to.
@@ -13,9 +18,6 @@ const ON_REQUEST: [&str; 3] =
     ["stopped on request", "killed by the harness", "retired when the fleet was scaled"];
 /// Processes of a place that are remembered: more deaths than this are not waiting to be noticed.
 const PIDS_MAX: usize = 64;
-/// What is seen and the moment it is dated with may be as far apart.
-const SEEN_NS: u64 = 10_000_000;
-
 /// The harness, which some logs do not introduce.
 const HARNESS: AgentId = 0;
 
@@ -40,6 +42,15 @@ struct Agent {
     pids: VecDeque<u32>,
     /// Processes that ended and had not been asked to.
     deaths: u32,
+    /// Ends that the log has, and processes that came after another one.
+    exits: u64,
+    successors: u64,
+    /// Pid of the process that ended last, and when that was seen.
+    last_exit: Option<(u32, u64)>,
+    /// One of its processes ended with its coordinator.
+    follows_coordinator: bool,
+    /// Pid of the process that a fault has killed last, and the instant before.
+    killed: Option<(u32, u64)>,
     /// Pid and end of the process whose death the fleet has noticed last.
     noticed: Option<(u32, u64)>,
 }
@@ -51,6 +62,8 @@ pub(super) struct Census {
     old: bool,
     /// The fleet that is planned for the start was complete.
     began: bool,
+    /// What the log says that the launch took: of processes that come later, it says it again.
+    launch_ns: Option<u64>,
     agents: HashMap<AgentId, Agent>,
     names: HashSet<String>,
     pids: HashSet<u32>,
@@ -67,6 +80,13 @@ impl Census {
         }
         if event.bare_forks_ns == Some(0) {
             return Err("bare forks that took no time".into());
+        }
+        let launch_ns = *self.launch_ns.get_or_insert(event.launch_ns);
+        if launch_ns != event.launch_ns {
+            return Err(format!(
+                "the launch took {} ns by the processes that came later, and {launch_ns} ns by the first",
+                event.launch_ns
+            ));
         }
         for info in &event.agents {
             let name = &info.name;
@@ -98,6 +118,11 @@ impl Census {
                 stopped_for_good: None,
                 pids: VecDeque::from([info.pid]),
                 deaths: 0,
+                exits: 0,
+                successors: 0,
+                last_exit: None,
+                follows_coordinator: false,
+                killed: None,
                 noticed: None,
             };
             if self.agents.insert(info.id, agent).is_some() {
@@ -165,12 +190,18 @@ impl Census {
         {
             return Err(format!("the process that follows {} is no other process", new.name));
         }
-        (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
+        let before = std::mem::replace(&mut agent.pid, new.pid);
+        agent.start_ticks = new.start_ticks;
         (agent.incarnation, agent.last) = (new.incarnation, None);
+        agent.successors += 1;
         if agent.pids.len() >= PIDS_MAX {
             agent.pids.pop_front();
         }
         agent.pids.push_back(new.pid);
+        self.pids.remove(&before);
+        if !self.pids.insert(new.pid) {
+            return Err(format!("{} has pid {}, as another agent has", new.name, new.pid));
+        }
         Ok(())
     }
 
@@ -226,37 +257,10 @@ impl Census {
             }
         }
         agent.ended = agent.ended.max(exit.incarnation);
+        agent.exits += 1;
+        agent.last_exit = Some((exit.pid, exit.seen_ns));
+        agent.follows_coordinator |= exit.how == WITH_ITS_COORDINATOR;
         Ok(())
-    }
-
-    /// A death that the fleet has noticed is of a process that was introduced, and came after that.
-    pub(super) fn noticed(&mut self, death: &DeathNoticed, began_ns: u64) -> Result<(), String> {
-        let DeathNoticed { name, pid, ended_ns, noticed_ns } = death;
-        let Some(agent) = self.agents.values_mut().find(|agent| agent.name == *name) else {
-            return Err(format!("the fleet noticed the death of {name}, which was not introduced"));
-        };
-        if !agent.pids.contains(pid) {
-            return Err(format!("the fleet noticed the death of {name} as pid {pid}, which it never was"));
-        }
-        if agent.noticed.replace((*pid, *ended_ns)) == Some((*pid, *ended_ns)) {
-            return Err(format!("the fleet noticed the death of {name} (pid {pid}) twice"));
-        }
-        if ended_ns.min(noticed_ns).saturating_add(SEEN_NS) < began_ns {
-            return Err(format!("{name} had died before the fleet was there"));
-        }
-        Ok(())
-    }
-
-    /// Processes that a fault killed have ended, so many in each place.
-    pub(super) fn killed(&self, killed: &BTreeMap<&str, u32>) -> Result<(), String> {
-        let short =
-            |agent: &&Agent| killed.get(agent.name.as_str()).is_some_and(|least| agent.deaths < *least);
-        match self.agents.values().filter(|_| !killed.is_empty()).find(short) {
-            Some(Agent { name, .. }) => {
-                Err(format!("{name} was killed, and the log does not say how each of its processes ended"))
-            }
-            None => Ok(()),
-        }
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {
@@ -302,8 +306,8 @@ impl Census {
         Ok(())
     }
 
-    /// A fault was injected into processes that are there.
-    pub(super) fn faulted(&mut self, step: &FaultStep) -> Result<(), String> {
+    /// A fault was injected into processes that are there; `is_deadly` if it ends them.
+    pub(super) fn faulted(&mut self, step: &FaultStep, is_deadly: bool) -> Result<(), String> {
         for target in &step.targets {
             let agent = self.fleet(target.agent)?;
             if agent.name != target.name {
@@ -315,6 +319,9 @@ impl Census {
                     "a fault was injected into {} as pid {}, and it is pid {}",
                     target.name, target.pid, agent.pid
                 ));
+            }
+            if is_deadly {
+                agent.killed = Some((target.pid, step.at_ns));
             }
         }
         Ok(())

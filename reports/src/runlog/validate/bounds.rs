@@ -4,6 +4,8 @@
 //! second answers against failures and the ledger. Bounds are wide: a clock may be set, and a kernel rounds. They are there
 //! to part a run from what cannot have been one.
 
+mod sweeps;
+
 use jiff::Timestamp;
 use std::collections::HashMap;
 
@@ -28,14 +30,10 @@ const SEEN_NS: u64 = SECOND_NS;
 const READ_NS: u64 = 1_000_000;
 /// Nothing that is not in the log takes longer at its end.
 const END_NS: u64 = 600 * SECOND_NS;
-/// By how much two readings of a file system may differ, beside a tenth.
-const READ_BYTES: u64 = 1 << 20;
 /// Switches of a processor between processes in this time take longer.
 const SWITCHES_A_US: u64 = 20;
 /// 57 bits of them are the most that a process can have.
 const ADDRESSES_KIB: u64 = 1 << 47;
-/// Linux numbers no more processes than this.
-const LOAD_MAX: f64 = 4_194_304.0;
 /// No process is started earlier after the start of its host, in ticks.
 const BOOT_TICKS: u64 = 10;
 
@@ -74,6 +72,10 @@ pub(super) struct Bounds {
     /// The newest exit of each agent: incarnation, and when it was seen.
     exits: HashMap<AgentId, (u32, u64)>,
     harness_rss_kib: u64,
+    /// CPU time of the harness in the first sweep and in the last, and when that was over.
+    harness_cpu: Option<(u64, u64, u64)>,
+    /// When the newest sweep was over, and what it said of the host.
+    last: Option<(u64, HostSample)>,
     /// Sweeps, and those that saw something of the fleet in shared memory.
     sweeps: u64,
     in_memory: u64,
@@ -253,30 +255,9 @@ impl Bounds {
             return Err(format!("sweep {sweep}: more processor time was stolen than there was"));
         }
         self.memory(host).map_err(|what| format!("sweep {sweep}: {what}"))?;
+        self.after_the_last(sample)?;
         for row in &sample.agents {
             self.row(row, sample).map_err(|what| format!("sweep {sweep}: agent {} {what}", row.agent))?;
-        }
-        Ok(())
-    }
-
-    /// The fleet's files are a part of what is used of the file system that they lie in.
-    fn memory(&self, host: &HostSample) -> Result<(), String> {
-        let HostSample { fleet_shm_bytes, fleet_shm_files, shm_used_bytes, shm_used_inodes, .. } = *host;
-        // The two are read one after the other.
-        let with_slack = |used: u64| used.saturating_add(used / 10).saturating_add(READ_BYTES);
-        let beyond = |part: u64, all: u64| all > 0 && part > with_slack(all);
-        if beyond(fleet_shm_bytes, shm_used_bytes) || beyond(fleet_shm_files, shm_used_inodes) {
-            return Err("the fleet's files have more than is used of their file system".into());
-        }
-        if self
-            .shm
-            .is_some_and(|(bytes, inodes)| beyond(shm_used_bytes, bytes) || beyond(shm_used_inodes, inodes))
-        {
-            return Err("more is used of /dev/shm than there is".into());
-        }
-        let [load1, load5, load15] = [host.load1, host.load5, host.load15];
-        if load1.max(load5).max(load15) > LOAD_MAX {
-            return Err("more processes run than any host has".into());
         }
         Ok(())
     }
@@ -286,6 +267,8 @@ impl Bounds {
         let (incarnation, started_ns) = (row.incarnation, sample.started_ns);
         if row.agent == 0 {
             self.harness_rss_kib = self.harness_rss_kib.max(row.rss_kib);
+            let first_us = self.harness_cpu.map_or(row.cpu_us, |(first_us, ..)| first_us);
+            self.harness_cpu = Some((first_us, row.cpu_us, until_ns));
         }
         if self.old {
             return Ok(());
@@ -361,6 +344,7 @@ impl Bounds {
         if end.harness_cpu_ns / 1_000 > self.cpu_most_us(t_ns) {
             return Err("the harness has used more CPU time than has passed".into());
         }
+        self.harness_used(end.harness_cpu_ns / 1_000, t_ns)?;
         if self.memory_kib > 0 && end.harness_rss_max_kib > self.memory_kib {
             return Err("the harness had more memory than the host".into());
         }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::runlog::event::{FaultFacts, FaultStep, FaultStepKind, FiringFacts, LoadModel, PlanFacts};
+use crate::runlog::event::{
+    FaultFacts, FaultMoment, FaultStep, FaultStepKind, FiringFacts, LoadModel, MomentSeen, PlanFacts,
+};
 
 /// Two readings of a clock are no further apart.
 const READ_NS: u64 = 1_000_000;
@@ -22,6 +24,8 @@ pub(super) struct Faults {
 #[derive(Debug, Default, Clone, Copy)]
 struct Times {
     injected_ns: Option<u64>,
+    /// For its moment, from when it was due.
+    waited_ns: u64,
     is_proven: bool,
     healed_ns: Option<u64>,
 }
@@ -59,6 +63,12 @@ pub(super) fn check(plan: &PlanFacts) -> Result<(), String> {
 }
 
 impl Faults {
+    /// Whether the firing of a step ends the processes that it is injected into.
+    pub(super) fn ends_targets(step: &FaultStep, plan: &PlanFacts) -> bool {
+        let is_of = |fault: &&FaultFacts| fault.firings.iter().any(|firing| firing.firing == step.firing);
+        plan.faults.iter().filter(|fault| fault.kind.ends_targets()).any(|fault| is_of(&fault))
+    }
+
     pub(super) fn step(&mut self, step: &FaultStep, plan: &PlanFacts) -> Result<(), String> {
         let (number, name) = (step.firing, step.step.name());
         if self.places.is_empty() {
@@ -86,6 +96,15 @@ impl Faults {
         if step.met.is_some_and(|met| !is_counted || met.hit > met.of) {
             return Err(format!("firing {number} is {name}, and has met what cannot be"));
         }
+        if let Some(words) =
+            step.met.and_then(|met| fault.kind.met_words(met)).filter(|w| !step.how.ends_with(w))
+        {
+            return Err(format!("firing {number} is {name}: by `met`, {words}, and by `how`, {}", step.how));
+        }
+        // What lasts and meets nothing was not effective: without a count, no one knows.
+        if step.step == FaultStepKind::HealProven && fault.kind.is_counted() && step.met.is_none() {
+            return Err(format!("firing {number} is {name}, and `met` is left out"));
+        }
         let times = self.times.entry(number).or_default();
         match step.step {
             FaultStepKind::Injected => {
@@ -93,6 +112,8 @@ impl Faults {
                 if step.moment.map(|seen| seen.moment) != planned.moment.map(|planned| planned.moment) {
                     return Err(format!("firing {number} was injected at another moment than is planned"));
                 }
+                times.waited_ns = step.moment.map_or(0, |seen| seen.waited_ns);
+                step.moment.map_or(Ok(()), |seen| moment_seen(number, seen))?;
                 return targets(step, planned);
             }
             FaultStepKind::Proven => times.is_proven = true,
@@ -114,6 +135,13 @@ impl Faults {
         let is_injected = newest.is_some_and(|(step, _)| *step != FaultStepKind::NotInjected);
         if planned.moment.is_none() || !is_injected || !self.moments.insert(number) {
             return Err(format!("firing {number} is {name}, and there is no moment of it to show"));
+        }
+        let injected_ns = self.times.get(&number).and_then(|times| times.injected_ns);
+        if injected_ns.is_some_and(|injected_ns| step.at_ns < injected_ns) {
+            return Err(format!(
+                "firing {number} is {name} at {} ns, and was injected at {injected_ns:?}",
+                step.at_ns
+            ));
         }
         Ok(())
     }
@@ -140,8 +168,12 @@ impl Faults {
         for firing in plan.faults.iter().flat_map(|fault| &fault.firings) {
             let Some(times) = self.times.get(&firing.firing) else { continue };
             let Some(injected_ns) = times.injected_ns else { continue };
-            if with_slack(injected_ns) < load_ns.saturating_add(firing.at_ns) {
-                return Err(format!("firing {} was injected before it was due", firing.firing));
+            let from_ns = load_ns.saturating_add(firing.at_ns).saturating_add(times.waited_ns);
+            if with_slack(injected_ns) < from_ns {
+                return Err(format!(
+                    "firing {} was injected at {injected_ns} ns, before it was due and had waited: at {from_ns} ns",
+                    firing.firing
+                ));
             }
             // What still lasts at the end of the load is healed then.
             let due_ns = injected_ns.saturating_add(firing.lasts_ns.unwrap_or(0)).min(over_ns);
@@ -151,6 +183,23 @@ impl Faults {
         }
         Ok(())
     }
+}
+
+/// What the load was at when a firing was injected: at something.
+fn moment_seen(number: u32, seen: MomentSeen) -> Result<(), String> {
+    let MomentSeen { moment, round, tasks, open, .. } = seen;
+    let fits = match moment {
+        FaultMoment::MidRound => round.is_some(),
+        // Those in hand are open, or they would not be.
+        FaultMoment::TaskInFlight => round.is_none() && tasks == open,
+    };
+    if !fits || open == 0 || open > tasks {
+        return Err(format!(
+            "firing {number} was injected at {}, with {open} of {tasks} tasks open and round {round:?}",
+            moment.name()
+        ));
+    }
+    Ok(())
 }
 
 fn places(plan: &PlanFacts) -> BTreeMap<u32, (usize, usize)> {

@@ -6,7 +6,8 @@ use super::plan;
 use crate::runlog::event::{Batch, Batches, Ledger, LedgerRow, PlanFacts, Role};
 
 /// Whether both ends agree is for the evidence; this is whether it is a ledger of this fleet.
-pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
+/// `has_pool`: a fleet of this format says how its workers were used.
+pub(super) fn check(ledger: &Ledger, plan: &PlanFacts, has_pool: bool) -> Result<(), String> {
     // A system that keeps no counts of its own has no rows.
     let rows = &ledger.coordinators;
     if rows.is_empty() {
@@ -32,6 +33,9 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
     if proven > 0 && proven < read {
         return Err("the workers of some coordinators have counts, and those of others have none".into());
     }
+    if proven > 0 && ledger.pool.is_none() && has_pool {
+        return Err("`pool` is left out, and the rows say what workers have executed".into());
+    }
     if ledger.rejected > ledger.client.answered {
         return Err("more answers were rejected than there were".into());
     }
@@ -46,6 +50,12 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
         return Err("the client's ledger is not the sum of its rows".into());
     }
     Ok(())
+}
+
+/// Workers that others have replaced in order, if the counts of all coordinators were read.
+pub(super) fn renewed(ledger: &Ledger) -> Option<u64> {
+    let is_whole = ledger.coordinators.iter().all(|row| row.coordinator.is_some());
+    ledger.pool.filter(|_| is_whole).map(|pool| pool.recycled.saturating_add(pool.poisoned))
 }
 
 /// What a fleet lost before its ledgers were read.

@@ -1,17 +1,24 @@
 //! The rounds of a run against its schedule, and its latencies against its rounds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::agents::Deaths;
 use super::histogram::{Extent, counted, occurred};
 use super::plan;
 use super::ranks::{self, Ranks};
 use super::workloads::Workloads;
 use crate::runlog::event::{
-    FormatVersion, LatencyInterval, LatencyTag, LoadModel, Phase, PlanFacts, Round, StrayAnswers, TaskFailed,
+    End, FaultStep, FormatVersion, LatencyInterval, LatencyTag, Ledger, LoadModel, Phase, PlanFacts, Round,
+    StrayAnswers, TASK_FAILURES_MAX, TaskFailed,
 };
 
-/// The minor version of the format from which on a round says whose its late and second answers were.
+/// The minor version of the format from which on a round says when its first answer came, when its last was made, and who
+/// shared it.
+const ANSWERS_SINCE: u16 = 3;
+/// That from which on a round says whose its late and second answers were, and how many tasks were tried again.
 const STRAYS_SINCE: u16 = 5;
+/// Attempts are counted in a byte.
+const RETRIES_MAX: u64 = 255;
 
 /// Counts of a phase.
 #[derive(Debug, Default)]
@@ -46,6 +53,18 @@ pub(super) struct Rounds {
     finished_ns: u64,
     failed: u64,
     failures_listed: u64,
+    /// Failed tasks that are listed, of rounds on their way: how many of each workload, in the plan's order.
+    listed: BTreeMap<u64, Vec<u64>>,
+    /// What a fault says of rounds that were on their way when it was injected: how many tasks they have, and when that was.
+    /// No more than firings.
+    hit: BTreeMap<u64, (u32, u64)>,
+    /// Answered tasks under each coordinator, where there are several.
+    shared: Vec<u64>,
+    /// Tasks that a later attempt answered, and that were not taken.
+    retried: u64,
+    refused: u64,
+    /// The log says of each round when its first answer came, when its last was made, and who shared it.
+    names_answers: bool,
     /// The log says whose each late or second answer was.
     names_strays: bool,
     pub(super) workloads: Workloads,
@@ -60,6 +79,7 @@ impl Rounds {
             first: Some(first),
             next: Some(first),
             newest_number: before.newest_number,
+            names_answers: format.has(ANSWERS_SINCE),
             names_strays: format.has(STRAYS_SINCE),
             ..Self::default()
         }
@@ -83,6 +103,11 @@ impl Rounds {
         }
         latencies(r)?;
         shares(r, plan)?;
+        if self.names_answers {
+            answers(r, plan)?;
+        }
+        self.failures_of(r)?;
+        self.hit_by_fault(r)?;
         strays(r, plan, self.names_strays)?;
         self.workloads.round(r, plan)?;
         self.number(r.round, plan)?;
@@ -93,6 +118,12 @@ impl Rounds {
         counts.ranks[LatencyTag::Coordination as usize].known(r.finished_ns.saturating_sub(r.scheduled_ns));
         counts.ranks[LatencyTag::Task as usize].round(ranks::of_round(r));
         self.failed += u64::from(r.failed);
+        self.retried += u64::from(r.retried);
+        self.refused += u64::from(r.causes.refused);
+        self.shared.resize(r.coordinators.len().max(self.shared.len()), 0);
+        for (sum, answered) in self.shared.iter_mut().zip(&r.coordinators) {
+            *sum += u64::from(*answered);
+        }
         if plan.rounds_planned > 0 && self.load.rounds > plan.rounds_planned {
             return Err(format!("round {} is more than the {} planned", r.round, plan.rounds_planned));
         }
@@ -161,11 +192,113 @@ impl Rounds {
         Ok(())
     }
 
+    /// Of a round that is on its way, and of a workload of the plan.
     pub(super) fn task_failed(&mut self, failed: &TaskFailed, plan: &PlanFacts) -> Result<(), String> {
+        let TaskFailed { round, workload, .. } = failed;
         self.failures_listed += 1;
         let ahead = u64::from(plan.rounds_in_flight_max);
-        let begun = self.next.is_none_or(|next| failed.round < next.saturating_add(ahead));
-        if begun { Ok(()) } else { Err(format!("a task of round {}, which never began", failed.round)) }
+        let next = self.next.unwrap_or(*round);
+        if *round >= next.saturating_add(ahead) {
+            return Err(format!("a task of round {round}, which never began"));
+        }
+        if *round < next && !self.open.contains(round) {
+            return Err(format!("a task of round {round} has failed, and that round was over"));
+        }
+        let planned = || plan.workloads.iter().map(|planned| Some(planned.name.as_str()));
+        let of = match (plan.workloads.is_empty(), workload) {
+            (true, None) => Some(0),
+            _ => planned().position(|name| name == workload.as_deref()),
+        };
+        let Some(of) = of else {
+            let name = workload.as_deref().unwrap_or("none");
+            return Err(format!(
+                "a task of round {round} has failed, of workload {name}, which is not planned"
+            ));
+        };
+        let counts = self.listed.entry(*round).or_insert_with(|| vec![0; plan.workloads.len().max(1)]);
+        counts[of] += 1;
+        Ok(())
+    }
+
+    /// Each failed task is listed before its round is over, as long as there is room for it.
+    fn failures_of(&mut self, r: &Round) -> Result<(), String> {
+        let listed = self.listed.remove(&r.round).unwrap_or_default();
+        let is_whole = self.failures_listed < TASK_FAILURES_MAX;
+        let fits =
+            |listed: u64, failed: u32| listed == u64::from(failed) || !is_whole && listed < u64::from(failed);
+        let all = listed.iter().sum();
+        if !fits(all, r.failed) {
+            return Err(format!(
+                "round {}: `failed` is {}, and {all} of its tasks are listed",
+                r.round, r.failed
+            ));
+        }
+        match r.workloads.iter().zip(&listed).find(|(part, listed)| !fits(**listed, part.failed)) {
+            Some((part, listed)) => Err(format!(
+                "round {}: `failed` of a workload is {}, and {listed} of its tasks are listed",
+                r.round, part.failed
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A fault was injected while a round was on its way.
+    pub(super) fn faulted(&mut self, step: &FaultStep) -> Result<(), String> {
+        let Some((moment, round)) = step.moment.and_then(|moment| Some((moment, moment.round?))) else {
+            return Ok(());
+        };
+        if self.next.is_some_and(|next| round < next) && !self.open.contains(&round) {
+            return Err(format!("firing {} was injected into round {round}, which was over", step.firing));
+        }
+        self.hit.insert(round, (moment.tasks, step.at_ns));
+        Ok(())
+    }
+
+    fn hit_by_fault(&mut self, r: &Round) -> Result<(), String> {
+        match self.hit.remove(&r.round) {
+            Some((tasks, at_ns)) if tasks != r.tasks || at_ns < r.started_ns => Err(format!(
+                "round {} of {} tasks began at {} ns, and a fault was injected at {at_ns} ns into {tasks} tasks of it",
+                r.round, r.tasks, r.started_ns
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// When all rounds of this segment are over: what they say of their coordinators and of attempts, against the ledger.
+    pub(super) fn booked(&self, ledger: &Ledger, plan: &PlanFacts, deaths: Deaths) -> Result<(), String> {
+        for (number, answered) in (0_u32..).zip(&self.shared) {
+            let name = format!("coord/{number}");
+            let booked =
+                ledger.coordinators.iter().find(|row| row.name == name).map(|row| row.client.answered);
+            if let Some(booked) = booked.filter(|booked| booked < answered) {
+                return Err(format!(
+                    "`answered` of {name} is {booked} in the ledger, and `coordinators` of the rounds have {answered}"
+                ));
+            }
+        }
+        if !self.names_strays {
+            return Ok(());
+        }
+        if ledger.refused > self.refused {
+            return Err(format!(
+                "`refused` of the ledger is {}, and the rounds have {}",
+                ledger.refused, self.refused
+            ));
+        }
+        let Some(pool) = ledger.pool else { return Ok(()) };
+        // What a coordinator had in hand when it died, its successor hands out again and counts nowhere; and so does one of
+        // whose workers no other comes.
+        let in_hand = u64::from(plan.rounds_in_flight_max) * u64::from(plan.workers_per_coordinator);
+        let uncounted = deaths.coordinators.saturating_mul(in_hand).saturating_add(deaths.workers);
+        let uncounted = if deaths.coordinators > 0 || plan.tasks_per_round.is_some() { uncounted } else { 0 };
+        let most = self.retried.saturating_add(self.failed).saturating_mul(RETRIES_MAX);
+        if self.retried > pool.retried.saturating_add(uncounted) || pool.retried > most {
+            return Err(format!(
+                "`retried` of the ledger is {}, and the rounds have {} tasks that a later attempt answered and {} that failed",
+                pool.retried, self.retried, self.failed
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn latency(&mut self, interval: &LatencyInterval) -> Result<Extent, String> {
@@ -181,12 +314,20 @@ impl Rounds {
     }
 
     /// At the end of a run that was carried out in one segment.
-    pub(super) fn complete(&self, plan: &PlanFacts, unwritten: u64) -> Result<(), String> {
-        if let Some(open) = self.open.first() {
+    pub(super) fn complete(&self, plan: &PlanFacts, end: &End) -> Result<(), String> {
+        if let Some(open) = self.open.first().or(self.hit.keys().next()) {
             return Err(format!("round {open} is missing"));
         }
-        if self.failures_listed.saturating_add(unwritten) > self.failed {
-            return Err(format!("more tasks are listed as failed than the {} of the rounds", self.failed));
+        let unwritten = end.task_failures_unwritten;
+        if self.failures_listed.saturating_add(unwritten) != self.failed {
+            return Err(format!(
+                "{} tasks are listed as failed, `task_failures_unwritten` is {unwritten}, and the rounds have {}",
+                self.failures_listed, self.failed
+            ));
+        }
+        let rounds = self.warm_up.rounds + self.load.rounds;
+        if end.rounds != rounds {
+            return Err(format!("`rounds` of the end is {}, and the log has {rounds}", end.rounds));
         }
         self.warm_up_lasted(plan)?;
         self.workloads.complete(plan, self.warm_up.latencies != [0; 3])?;
@@ -245,6 +386,34 @@ impl Counts {
         }
         Err("more tasks were slow from their sending than from when they were due".into())
     }
+}
+
+/// What a round says of its answers is there if there are any, and its first answer is no later than half of them.
+fn answers(r: &Round, plan: &PlanFacts) -> Result<(), String> {
+    let is_shared = r.answered > 0 && plan.coordinators > 1;
+    for (what, is_there, is_due) in [
+        ("first_ns", r.first_ns.is_some(), r.answered > 0),
+        ("made_ns", r.made_ns.is_some(), r.failed == 0),
+        ("coordinators", !r.coordinators.is_empty(), is_shared),
+    ] {
+        if is_there != is_due {
+            let word = if is_there { "there" } else { "left out" };
+            return Err(format!(
+                "round {}: `{what}` is {word}, and {} of {} tasks were answered",
+                r.round, r.answered, r.tasks
+            ));
+        }
+    }
+    let Some((first_ns, p50_ns)) = r.first_ns.zip(r.task_p50_ns) else { return Ok(()) };
+    // Of one or two answers the median is the first.
+    let took_ns = first_ns.saturating_sub(r.scheduled_ns);
+    if took_ns > p50_ns || r.answered <= 2 && took_ns != p50_ns {
+        return Err(format!(
+            "round {}: `first_ns` is {took_ns} ns after its start, and `task_p50_ns` of {} answers is {p50_ns}",
+            r.round, r.answered
+        ));
+    }
+    Ok(())
 }
 
 /// What a round says of its first answer, of the making of its last, and of who shared it.
