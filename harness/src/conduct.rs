@@ -90,7 +90,7 @@ pub struct Conducted {
     pub ended: Ended,
     /// Absent if the run was killed: its log is left for `harness report`.
     pub judged: Option<Result<Judged, JudgeError>>,
-    /// Why the run is not in the index of runs, in a sentence; absent if it is, or was not judged.
+    /// Why the run is not in the index of runs, in a sentence; absent if it is, or has no directory of runs.
     pub unindexed: Option<String>,
 }
 
@@ -163,10 +163,7 @@ pub fn conduct(
         observe(Notice::Warnings(warnings.clone()));
     }
     let program = options.program.clone();
-    let runs = match &options.place {
-        Place::Below(runs) => Some(runs.clone()),
-        Place::Resumes(_) => None,
-    };
+    let runs = named_runs(&options.place);
     let (mut request, directory) = prepare(plan, options)?;
     cover(&request, &directory, &covers)?;
     request.covers = covers.clone();
@@ -183,18 +180,28 @@ pub fn conduct(
     if let (Some(disk), Some(log)) = (covers.of(None), directory.log().file_name()) {
         disk.lock(Path::new(log)).map_err(EngineError::Recording)?;
     }
+    let runs = runs.or_else(|| run_index::home_of(directory.path(), request.plan.name()));
+    let begun = runs
+        .as_ref()
+        .and_then(|runs| run_index::begin(runs, directory.path(), &engine::header(&request)).err());
     let (ended, case) = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    let unindexed =
-        match (&judged, runs.or_else(|| run_index::home_of(directory.path(), request.plan.name()))) {
-            (Some(Ok(judged)), Some(runs)) => {
-                run_index::add(&runs, directory.path(), &judged.judgement).err()
-            }
-            _ => None,
-        };
+    let unindexed = match (&judged, runs) {
+        (Some(Ok(judged)), Some(runs)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
+        // What kept its beginning out keeps out its end as well, which says so.
+        _ => begun,
+    };
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
+}
+
+/// The directory of runs, if it was named and is not to be found by that of the run.
+fn named_runs(place: &Place) -> Option<PathBuf> {
+    match place {
+        Place::Below(runs) => Some(runs.clone()),
+        Place::Resumes(_) => None,
+    }
 }
 
 /// Faults that the kernel does not undo need a journal.

@@ -1,9 +1,11 @@
-//! The index of a directory of runs, kept up by each run that ends: what a gate asks which runs there were.
+//! The index of a directory of runs, kept up by each run that begins or ends: what a gate asks which runs there were.
 //!
 //! The format is in `reports::gate::index`. A run is added under a lock, so that runs side by side do not mix their lines.
 
-use reports::gate::index::{self, Addition, Entry};
+use reports::gate::index::{self, Addition, Entry, Index};
 use reports::run_dir::logs_sha256;
+use reports::runlog::codec;
+use reports::runlog::event::Header;
 use reports::{JudgeError, Judgement};
 use rustix::fs::OFlags;
 use std::fs::File;
@@ -11,14 +13,30 @@ use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// Adds a run that begins to the index of `runs`: should it be killed and removed, a gate misses it. The error is a sentence.
+pub fn begin(runs: &Path, directory: &Path, header: &Header) -> Result<(), String> {
+    append(runs, directory, |place| Ok(Entry::begun(header, place)))
+}
+
 /// Adds a run that has ended to the index of `runs`. The error is a sentence: the run itself is none the worse for it.
 pub fn add(runs: &Path, directory: &Path, judgement: &Judgement) -> Result<(), String> {
+    append(runs, directory, |place| {
+        let log_sha256 = log_sha256(directory).map_err(|error| error.to_string())?;
+        Ok(Entry::of(judgement, log_sha256, place))
+    })
+}
+
+/// One more line, of a run in this directory.
+fn append(
+    runs: &Path,
+    directory: &Path,
+    entry: impl FnOnce(String) -> Result<Entry, String>,
+) -> Result<(), String> {
     let path = runs.join(index::FILE);
     let failed = |error: io::Error| format!("{}: {error}", path.display());
-    let log_sha256 = log_sha256(directory).map_err(|error| error.to_string())?;
     let place = directory.canonicalize().map_err(failed)?;
     let within = runs.canonicalize().ok().and_then(|runs| place.strip_prefix(runs).ok()).unwrap_or(&place);
-    let entry = Entry::of(judgement, log_sha256, within.display().to_string());
+    let entry = entry(within.display().to_string())?;
     let mut file = open(&path).map_err(failed)?;
     file.lock().map_err(failed)?;
     let Addition { offset, line } = index::add(BufReader::new(&file), &entry)
@@ -28,6 +46,24 @@ pub fn add(runs: &Path, directory: &Path, judgement: &Judgement) -> Result<(), S
         .and_then(|_| file.write_all(&line))
         .and_then(|()| file.sync_data())
         .map_err(failed)
+}
+
+/// What the index of `runs` says. One that cannot be read is damaged: it is there, and may hold anything.
+pub fn read(runs: &Path) -> Index {
+    let path = runs.join(index::FILE);
+    let damaged = |why: String| Some(format!("{}: {why}", path.display()));
+    let file = match codec::open_file(&path) {
+        Ok(file) => file,
+        // A directory of runs from before there was an index, or from elsewhere.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Index::default(),
+        Err(error) => return Index { entries: Vec::new(), damaged: damaged(error.to_string()) },
+    };
+    // Not while a line is being written.
+    if let Err(error) = file.lock_shared() {
+        return Index { entries: Vec::new(), damaged: damaged(error.to_string()) };
+    }
+    let Index { entries, damaged: why } = index::read(BufReader::new(&file));
+    Index { entries, damaged: why.and_then(damaged) }
 }
 
 /// Neither a link nor a pipe, which could lead elsewhere or have no other end.

@@ -18,7 +18,7 @@ mod write;
 use std::io;
 
 pub use envelope::pae;
-pub use key::{PrivateKey, PublicKey};
+pub use key::{PrivateKey, PublicKey, is_signed_beside};
 pub use seen::{SealedRun, Verified, verify};
 pub use write::{RunInput, Source, scenario_sha256, seal};
 

@@ -387,7 +387,7 @@ pub struct GateArgs {
     pub name: String,
     #[command(flatten)]
     pub plan: PlanArg,
-    /// Show everything behind one piece of evidence or one criterion, and write nothing
+    /// Show everything behind one piece of evidence or one criterion, and write nothing; --json as one object
     #[arg(long, value_name = "CRITERION")]
     pub explain: Option<String>,
     /// Where the documents are written: DIR/NAME

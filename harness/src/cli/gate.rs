@@ -4,7 +4,7 @@ mod gather;
 mod signed;
 
 use super::args::{GateArgs, PlanArg};
-use super::output;
+use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::phases;
 use coordinator::cli::outlet;
@@ -25,7 +25,7 @@ pub(super) fn gate(args: &GateArgs) -> ExitCode {
     };
     let exit = ExitCode::of_reports(decision.exit.code);
     if let Some(name) = &args.explain {
-        return explain(&decision, name, exit);
+        return explain(args, &decision, name);
     }
     let unwritten = write(&decision, &args.output.join(&args.name));
     let shown = if args.json {
@@ -51,7 +51,7 @@ fn decided(args: &GateArgs) -> Result<Decision, ExitCode> {
 
 /// Reads a plan; mistakes have been shown when this returns an error.
 pub(super) fn plan(args: &PlanArg) -> Result<Plan, ExitCode> {
-    let source = gather::text(&args.phases)?;
+    let source = load::plan_source(&args.phases)?;
     phases::parse(&source).map_err(|found| {
         output::mistakes(&found);
         ExitCode::Usage
@@ -63,10 +63,15 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
     gather::inputs(plan, gates, args)
 }
 
-fn explain(decision: &Decision, name: &str, exit: ExitCode) -> ExitCode {
-    match render::explain(decision, name) {
-        Ok(text) => {
-            let shown = output::verdict(&output::coloured_verdict(&text));
+fn explain(args: &GateArgs, decision: &Decision, name: &str) -> ExitCode {
+    let exit = ExitCode::of_reports(decision.exit.code);
+    match render::explained(decision, name) {
+        Ok(explained) => {
+            let shown = if args.json {
+                output::verdict(&render::json(&explained))
+            } else {
+                output::verdict(&output::coloured_verdict(&render::explain(&explained)))
+            };
             if exit == ExitCode::Pass { shown.err().unwrap_or(exit) } else { exit }
         }
         Err(hint) => {

@@ -11,8 +11,19 @@ use notation::suggest;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// The largest committed scenario has a few KiB; a far larger file is something else.
-const FILE_MAX: u64 = 1 << 20;
+/// How large a text may be: a far larger file is something else.
+#[derive(Clone, Copy)]
+struct Bound {
+    bytes_max: u64,
+    hint: &'static str,
+}
+
+/// The largest committed one has a few KiB.
+const OF_SCENARIOS: Bound =
+    Bound { bytes_max: 1 << 20, hint: "scenarios have a few KiB; is this the right file?" };
+/// The plan of this project has 30 KiB.
+const OF_PLANS: Bound =
+    Bound { bytes_max: 256 << 10, hint: "plans have a few dozen KiB; is this the right file?" };
 /// As a file's name on the command line.
 const STDIN: &str = "-";
 /// Where scenarios are looked for that are named without a directory.
@@ -48,12 +59,25 @@ pub(crate) fn source(file: &Path) -> Result<Source, ExitCode> {
     })
 }
 
-/// The text of a scenario, with those that it extends. `-` is standard input, and a bare name that is no file here is
-/// looked for in `scenarios/`.
-pub(super) fn text(file: &Path) -> Result<Source, Unusable> {
+/// The text of a plan; what is wrong has been reported.
+pub(super) fn plan_source(file: &Path) -> Result<Source, ExitCode> {
+    own_text(file, OF_PLANS).map(|(source, _)| source).map_err(|unusable| {
+        unusable.report();
+        ExitCode::Usage
+    })
+}
+
+/// `-` is standard input, and a bare name that is no file here is looked for in `scenarios/`: with its path.
+fn own_text(file: &Path, bound: Bound) -> Result<(Source, PathBuf), Unusable> {
     let is_stdin = file == Path::new(STDIN);
     let path = if is_stdin { file.to_owned() } else { found(file) };
-    let mut source = if is_stdin { from_stdin() } else { text_of(&path) }?;
+    let source = if is_stdin { from_stdin(bound) } else { text_of(&path, bound) }?;
+    Ok((source, path))
+}
+
+/// The text of a scenario, with those that it extends.
+pub(super) fn text(file: &Path) -> Result<Source, Unusable> {
+    let (mut source, path) = own_text(file, OF_SCENARIOS)?;
     let mut seen = vec![path.canonicalize().unwrap_or_else(|_| path.clone())];
     let mut at = path;
     let mut next = Source::extends(&source.text);
@@ -69,7 +93,7 @@ pub(super) fn text(file: &Path) -> Result<Source, Unusable> {
             let message = format!("`{}` extends itself{by_way}", base.display());
             return Err(Unusable::new(message, "leave out one `extends`"));
         }
-        let Source { name, text, .. } = text_of(&base)
+        let Source { name, text, .. } = text_of(&base, OF_SCENARIOS)
             .map_err(|unusable| Unusable { extended_by: Some(at.display().to_string()), ..unusable })?;
         next = Source::extends(&text);
         source.bases.push(Base { name, text });
@@ -91,16 +115,15 @@ fn found(file: &Path) -> PathBuf {
     file.to_owned()
 }
 
-fn from_stdin() -> Result<Source, Unusable> {
+fn from_stdin(bound: Bound) -> Result<Source, Unusable> {
     let mut bytes = Vec::new();
-    let read = io::stdin().lock().take(FILE_MAX + 1).read_to_end(&mut bytes);
+    let read = io::stdin().lock().take(bound.bytes_max + 1).read_to_end(&mut bytes);
     let refuse = |message: String, hint: &str| Err(Unusable::new(message, hint));
     match (read, String::from_utf8(bytes)) {
         (Err(error), _) => refuse(format!("cannot read standard input: {error}"), "name a scenario file"),
-        (Ok(n), _) if n as u64 > FILE_MAX => refuse(
-            format!("standard input is larger than {}", bytes_text(FILE_MAX)),
-            "scenarios have a few KiB; is this the right file?",
-        ),
+        (Ok(n), _) if n as u64 > bound.bytes_max => {
+            refuse(format!("standard input is larger than {}", bytes_text(bound.bytes_max)), bound.hint)
+        }
         (Ok(0), _) => {
             refuse("standard input is empty".to_owned(), "pipe a scenario into it: `harness run - < FILE`")
         }
@@ -109,10 +132,10 @@ fn from_stdin() -> Result<Source, Unusable> {
     }
 }
 
-fn text_of(file: &Path) -> Result<Source, Unusable> {
+fn text_of(file: &Path, bound: Bound) -> Result<Source, Unusable> {
     let name = file.display().to_string();
     let refuse = |message: String, hint: &str| Err(Unusable::new(message, hint));
-    let bytes = match read(file) {
+    let bytes = match read(file, bound.bytes_max) {
         Ok(bytes) => bytes,
         Err(Unread::Failed(error)) => {
             let hint = match error.kind() {
@@ -133,8 +156,8 @@ fn text_of(file: &Path) -> Result<Source, Unusable> {
             return refuse(message, "write the scenario to a file, and name that");
         }
         Err(Unread::TooLarge) => {
-            let message = format!("cannot read `{name}`: it is larger than {}", bytes_text(FILE_MAX));
-            return refuse(message, "scenarios have a few KiB; is this the right file?");
+            let most = bytes_text(bound.bytes_max);
+            return refuse(format!("cannot read `{name}`: it is larger than {most}"), bound.hint);
         }
     };
     match String::from_utf8(bytes) {
@@ -167,7 +190,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Unread> {
+fn read(file: &Path, bytes_max: u64) -> Result<Vec<u8>, Unread> {
     let metadata = std::fs::metadata(file)?;
     if metadata.is_dir() {
         return Err(Unread::Directory);
@@ -177,8 +200,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Unread> {
     }
     let mut bytes = Vec::new();
     // The bound is held while reading: files of /proc say that they are empty.
-    std::fs::File::open(file)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_MAX { Err(Unread::TooLarge) } else { Ok(bytes) }
+    std::fs::File::open(file)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max { Err(Unread::TooLarge) } else { Ok(bytes) }
 }
 
 /// A hint for a user who names a scenario without its directory or its extension, or misspells it.

@@ -84,7 +84,11 @@ fn sources(plan: &Plan, PlanArg { phases, seals, .. }: &PlanArg) -> Result<Vec<P
     let mut files = seals.clone();
     for evidence in plan.gates.iter().flat_map(|gate| &gate.evidence) {
         match &evidence.source {
-            Source::File(file) => files.push(PathBuf::from(&file.path)),
+            Source::File(file) => {
+                files.push(PathBuf::from(&file.path));
+                files.push(PathBuf::from(format!("{}.sig", file.path)));
+                files.extend(file.about.iter().chain(&file.signed_by).map(|named| home.join(named)));
+            }
             Source::Runs(runs) => {
                 let path = home.join(&runs.scenario);
                 let source = load::source(&path)?;

@@ -11,12 +11,13 @@ mod keys;
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Sited, reject_repeated_names};
 use super::form::{Flag, Line, Version};
-use super::mistake::{self, Mistake, Mistakes};
+use super::mistake::{self, Mistake, Mistakes, Origin};
 use super::root::hex;
 use super::schema;
 use super::table::{Key, Presence, Table};
-use super::{Selection, Source, tree};
-use notation::suggest;
+use super::tree::{self, Node, Value};
+use super::{Selection, Source};
+use notation::{suggest, visible};
 use reports::gate::plan::{Gate, Plan, PlanFile};
 use sha2::{Digest as _, Sha256};
 
@@ -87,6 +88,8 @@ fn is_repeated(name: &str) -> bool {
 
 fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
     let tree = tree::parse(&source.text, None, &is_repeated, found)?;
+    reject_hidden_in_text(&source.text, found);
+    reject_hidden(&tree, &source.text, found);
     let mut known = ROOT.key_names();
     known.extend(TABLES.iter().map(|table| table.name));
     let root = Fields::open(&tree, tree.origin, ROOT.name, known, found);
@@ -97,7 +100,7 @@ fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
     let gates = gate::read(&root, &calendar, found);
     let names: Vec<&str> = gates.iter().map(|gate| gate.name.value.as_str()).collect();
     let evidence = evidence::read(&root, source, &names, found);
-    let extras = gate::Extras::read(&root, &names, &evidence, found);
+    let extras = gate::Extras::read(&root, source, &names, &evidence, found);
     gate::reject_missing(&calendar.awaited(), &gates, found);
     let gates: Vec<Gate> =
         gates.into_iter().filter_map(|raw| gate::complete(raw, &evidence, &extras, found)).collect();
@@ -111,6 +114,40 @@ fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
         gates,
     })
 }
+
+/// What a reader of the plan does not see, anywhere in it, comments included: two names that look alike would differ, and a line could
+/// read otherwise than it is.
+fn reject_hidden_in_text(text: &str, found: &mut Vec<Mistake>) {
+    let mut from = 0;
+    while let Some((at, c)) = text.get(from..).and_then(visible::first_hidden) {
+        let start = from + at;
+        // An editor may mark the text as UTF-8 at its beginning.
+        if start > 0 || c != '\u{feff}' {
+            let origin = Origin::File { start, end: start + c.len_utf8() };
+            found.push(Mistake::new(origin, format!("here is {}", visible::name_of(c)), TAKE_OUT));
+        }
+        from = start + c.len_utf8();
+    }
+}
+
+/// The same where it is written as an escape, `"\u200b"`.
+fn reject_hidden(node: &Node, text: &str, found: &mut Vec<Mistake>) {
+    match &node.value {
+        Value::String(value) => {
+            let Some((_, c)) = visible::first_hidden(value) else { return };
+            let Origin::File { start, end } = node.origin else { return };
+            if text.get(start..end).is_some_and(|raw| visible::first_hidden(raw).is_none()) {
+                let message = format!("the text has {}", visible::name_of(c));
+                found.push(Mistake::new(node.origin, message, TAKE_OUT));
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| reject_hidden(item, text, found)),
+        Value::Table(table) => table.values().for_each(|entry| reject_hidden(&entry.node, text, found)),
+        Value::Integer(..) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+}
+
+const TAKE_OUT: &str = "take it out: what looks alike in a plan must be alike";
 
 /// The entries of a table; none if there are none, or what there is was rejected.
 fn entries<'t>(root: &Fields<'t>, table: &'static Table, found: &mut Vec<Mistake>) -> Vec<Fields<'t>> {

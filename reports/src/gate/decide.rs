@@ -1,19 +1,19 @@
 //! From a plan, runs and files to a decision.
 //!
 //! The worst piece of evidence decides: FAIL before INCONCLUSIVE before CONDITIONAL before PASS. A gate opens only when those before
-//! it are passed; these are decided as of the newest time at which their own evidence was complete, so that a decision does not
-//! lapse because the project went on.
+//! it are passed; these are decided as of the newest time at which their own evidence was complete, by the build of that time, so
+//! that a decision does not lapse because the project went on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::decision::{
-    APPLIED, Before, DECISION_VERSION, Decision, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed, opens,
-    word,
+    APPLIED, Before, DECISION_VERSION, Decision, EXPIRED, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed,
+    opens, word,
 };
-use super::exhibit::Inputs;
-use super::plan::{Gate, Likelihood, Plan, Risk, Source};
+use super::exhibit::{Found, Inputs};
+use super::plan::{Evidence, Gate, Likelihood, Plan, Risk, Runs, Source, Whose};
 use super::weigh::{Answer, Question, weigh};
 use crate::verdict::{Exit, Verdict};
 
@@ -50,43 +50,98 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
         .before(gate)
         .iter()
         .all(|earlier| decided.iter().any(|done| done.gate == earlier.name && opens(done.verdict)));
-    let answer = |at: Timestamp| {
-        let question = Question { gate, inputs, at };
+    let answer = |Moment { at, commit }: Moment<'_>| {
+        let question = Question { gate, inputs, at, commit };
         let answers = gate.evidence.iter().map(|evidence| weigh(evidence, question));
         let (weighed, closed): (Vec<Weighed>, Vec<bool>) =
             answers.map(|answer| (answer.weighed, answer.is_closed)).unzip();
         (weighed, closed.contains(&true))
     };
-    let (weighed, mut is_closed) = answer(now);
-    let (mut at, mut verdict) = (now, merged(&weighed));
+    let mut decided = Moment { at: now, commit: inputs.circumstances.commit.as_deref() };
+    let (weighed, mut is_closed) = answer(decided);
+    let mut verdict = merged(&weighed);
     let mut used = waivers(gate, &weighed, now);
-    for std::cmp::Reverse(earlier) in anchors(gate, inputs) {
+    for earlier in moments(gate, inputs) {
         if verdict != Verdict::Inconclusive || is_closed {
             break;
         }
         let (weighed, closes) = answer(earlier);
         is_closed = closes;
         if merged(&weighed) != Verdict::Inconclusive || closes {
-            (at, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, now));
+            (decided, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, now));
         }
     }
     let verdict = if is_open { verdict } else { verdict.max(Verdict::Inconclusive) };
-    Before::of(gate, verdict, at.to_string(), used)
+    let of_build = asks_for_a_build(gate).then(|| decided.commit.map(str::to_owned)).flatten();
+    Before::of(gate, verdict, (decided.at.to_string(), of_build), used)
 }
 
-/// The times at which something of a gate's evidence was made, the newest first; also of runs that are gone.
-fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<std::cmp::Reverse<Timestamp>> {
-    let names: BTreeSet<&str> = gate
-        .evidence
-        .iter()
-        .filter_map(|evidence| match &evidence.source {
-            Source::Runs(runs) => {
-                let recipe = inputs.recipes.get(&(runs.scenario.clone(), runs.profile.clone()))?;
-                Some(recipe.name.as_str())
+/// When a gate was or may have been decided, and by the build of which commit.
+#[derive(Clone, Copy)]
+struct Moment<'a> {
+    at: Timestamp,
+    commit: Option<&'a str>,
+}
+
+fn asks_for_a_build(gate: &Gate) -> bool {
+    gate.evidence.iter().any(|evidence| evidence.build() == Whose::This)
+}
+
+/// The times at which something of a gate's evidence was made, the newest first, each with the build that was current then: that of
+/// the newest run so far where the gate asks for this build. So a gate that was passed by one build does not open again
+/// because there is a newer one, and it is never passed by runs of several.
+fn moments<'a>(gate: &'a Gate, inputs: &'a Inputs) -> Vec<Moment<'a>> {
+    let here = inputs.circumstances.commit.as_deref();
+    let builds = builds(gate, inputs);
+    let current = |at: Timestamp| builds.range(..=at).next_back().map_or(here, |(_, commit)| Some(*commit));
+    let times = anchors(gate, inputs);
+    times.into_iter().rev().map(|at| Moment { at, commit: current(at) }).collect()
+}
+
+/// The commits of the runs and statements of which a gate asks that they are of one build, by their times.
+fn builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, &'a str> {
+    let names = scenarios(gate, inputs, |runs| runs.build == Whose::This);
+    let of_gate = inputs.exhibits.iter().filter(|exhibit| names.contains(exhibit.scenario.as_str()));
+    let of_runs = of_gate.filter_map(|exhibit| {
+        let run = exhibit.judged.as_ref().ok()?;
+        run.build.commit().and_then(|commit| Some((run.started()?, commit)))
+    });
+    let of_files = files(gate, inputs).filter(|(evidence, _)| evidence.build() == Whose::This);
+    let of_files = of_files.filter_map(|(_, found)| {
+        let reading = found.reading.as_ref().ok()?;
+        let commit = reading.build.as_deref()?;
+        Some((reading.dated?, commit))
+    });
+    // Of a statement and a run of the same time, the run tells.
+    of_files.chain(of_runs).collect()
+}
+
+/// The files of a gate that are there.
+fn files<'a>(gate: &'a Gate, inputs: &'a Inputs) -> impl Iterator<Item = (&'a Evidence, &'a Found)> {
+    gate.evidence.iter().filter_map(|evidence| match &evidence.source {
+        Source::File(file) => Some((evidence, inputs.files.get(&(file.path.clone(), file.format))?)),
+        Source::Runs(_) => None,
+    })
+}
+
+/// Names of the scenarios of those runs of a gate that are asked for in this way.
+fn scenarios<'a>(gate: &Gate, inputs: &'a Inputs, is_asked: impl Fn(&Runs) -> bool) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
+    for evidence in &gate.evidence {
+        match &evidence.source {
+            Source::Runs(runs) if is_asked(runs) => {
+                let recipes = inputs.recipes.get(&(runs.scenario.clone(), runs.profile.clone()));
+                names.extend(recipes.into_iter().flatten().map(|recipe| recipe.name.as_str()));
             }
-            Source::File(_) => None,
-        })
-        .collect();
+            Source::Runs(_) | Source::File(_) => {}
+        }
+    }
+    names
+}
+
+/// The times at which something of a gate's evidence was made; also of runs that are gone.
+fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<Timestamp> {
+    let names = scenarios(gate, inputs, |_| true);
     let there = inputs
         .exhibits
         .iter()
@@ -98,11 +153,11 @@ fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<std::cmp::Reverse<Timestamp
         .iter()
         .filter(|entry| names.contains(entry.scenario.as_str()))
         .filter_map(|entry| entry.started_utc.parse().ok());
-    there
-        .chain(indexed)
-        .filter(|started| *started <= inputs.circumstances.now)
-        .map(std::cmp::Reverse)
-        .collect()
+    let of_files = files(gate, inputs).filter_map(|(_, found)| {
+        let reading = found.reading.as_ref().ok()?;
+        Some(reading.dated.unwrap_or(found.changed))
+    });
+    there.chain(indexed).chain(of_files).filter(|started| *started <= inputs.circumstances.now).collect()
 }
 
 fn merged(evidence: &[Weighed]) -> Verdict {
@@ -111,12 +166,12 @@ fn merged(evidence: &[Weighed]) -> Verdict {
 
 fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> Decision {
     let now = inputs.circumstances.now;
-    let question = Question { gate, inputs, at: now };
+    let question = Question { gate, inputs, at: now, commit: inputs.circumstances.commit.as_deref() };
     let answers: Vec<Answer> = gate.evidence.iter().map(|evidence| weigh(evidence, question)).collect();
     let (mut evidence, mut steps) = (Vec::new(), Vec::new());
-    for Answer { weighed, step, .. } in answers {
+    for Answer { weighed, steps: missing, .. } in answers {
         evidence.push(weighed);
-        steps.extend(step);
+        steps.extend(missing);
     }
     let mut verdict = merged(&evidence);
     for closed in before.iter().filter(|done| !opens(done.verdict)) {
@@ -253,8 +308,9 @@ fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> 
         author: waiver.author.clone(),
         reason: waiver.reason.clone(),
         expires: waiver.expires.to_string(),
+        place: waiver.place.clone(),
         state: if waiver.expires < day {
-            "expired"
+            EXPIRED
         } else if is_applied(&waiver.evidence, &waiver.criterion) {
             APPLIED
         } else {

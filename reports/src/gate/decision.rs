@@ -11,6 +11,9 @@ pub const DECISION_VERSION: u32 = 1;
 /// The state of a waiver by which a failure is waived.
 pub(super) const APPLIED: &str = "applied";
 
+/// The state of a waiver whose last day is over.
+pub(crate) const EXPIRED: &str = "expired";
+
 /// The word of a verdict at a gate with these outcomes.
 pub fn word(outcomes: Outcomes, verdict: Verdict) -> &'static str {
     match (outcomes, verdict) {
@@ -119,13 +122,28 @@ pub struct Before {
     pub verdict: Verdict,
     /// The time whose evidence it is decided from.
     pub as_of_utc: String,
+    /// The commit whose runs it is decided from; absent if it does not ask for runs of one build, or has none.
+    pub of_build: Option<String>,
     /// Those of its own plan.
     pub waivers: Vec<WaiverUse>,
 }
 
 impl Before {
-    pub fn of(gate: &Gate, verdict: Verdict, as_of_utc: String, waivers: Vec<WaiverUse>) -> Self {
-        Self { gate: gate.name.clone(), outcome: word(gate.outcomes, verdict), verdict, as_of_utc, waivers }
+    /// Decided from the evidence of a time, and of a build where the gate asks for one.
+    pub(super) fn of(
+        gate: &Gate,
+        verdict: Verdict,
+        (as_of_utc, of_build): (String, Option<String>),
+        waivers: Vec<WaiverUse>,
+    ) -> Self {
+        let outcome = word(gate.outcomes, verdict);
+        Self { gate: gate.name.clone(), outcome, verdict, as_of_utc, of_build, waivers }
+    }
+
+    /// `as of 2026-01-20T12:00:00Z, by build 1234567`
+    pub fn basis(&self) -> String {
+        let build = self.of_build.as_ref().map_or_else(String::new, |build| format!(", by build {build}"));
+        format!("as of {}{build}", self.as_of_utc)
     }
 }
 
@@ -233,6 +251,8 @@ pub struct WaiverUse {
     pub author: String,
     pub reason: String,
     pub expires: String,
+    /// `file:line` of the plan.
+    pub place: String,
     /// `applied`, `expired`, or `not needed`.
     pub state: &'static str,
 }

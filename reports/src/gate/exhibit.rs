@@ -46,7 +46,7 @@ impl JudgedRun {
     }
 }
 
-/// What a scenario of the plan is as its file stands.
+/// What a scenario of the plan is as its file stands; of a file with a matrix, one of its combinations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     pub name: String,
@@ -63,6 +63,8 @@ pub struct Recipe {
 pub struct Found {
     /// When it was last changed.
     pub changed: Timestamp,
+    /// Files of public keys, as the plan names them, that have signed exactly this text.
+    pub signers: Vec<String>,
     /// The error says why it cannot be read.
     pub reading: Result<Reading, String>,
 }
@@ -84,8 +86,10 @@ pub struct Inputs {
     /// In the order of their directories.
     pub exhibits: Vec<Exhibit>,
     pub index: Index,
-    /// By the file and the profile that the plan names.
-    pub recipes: BTreeMap<(String, Option<String>), Recipe>,
+    /// Directories of runs that are not over yet: they are not gone, and say nothing so far.
+    pub ongoing: Vec<String>,
+    /// By the file and the profile that the plan names: a scenario, or each combination of its matrix. Never empty.
+    pub recipes: BTreeMap<(String, Option<String>), Vec<Recipe>>,
     /// By the path that the plan names, and as what it is read; absent if there is no such file.
     pub files: BTreeMap<(String, Format), Found>,
 }

@@ -1,6 +1,6 @@
-//! The index of a directory of runs: one line for each run that has ended, appended and never changed.
+//! The index of a directory of runs: a line for each run that begins and one for each that ends, appended and never changed.
 //!
-//! A run that is in the index and not in the directory was removed. Checksums continue from line to line, so that a
+//! A run that is in the index and not in the directory was removed, also if it was killed before it could end. Checksums continue from line to line, so that a
 //! line that was changed or taken out is found; lines cut off at the end are not, nor is an index that was removed.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use std::io::BufRead;
 use notation::framed::{Chain, Lines, Next, TooLong, append};
 use serde::{Deserialize, Serialize};
 
+use crate::runlog::event::Header;
 use crate::verdict::Judgement;
 
 /// Its name in the directory of runs.
@@ -16,7 +17,10 @@ pub const FILE: &str = "index.jsonl";
 /// A line holds a few names and hashes.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// A run that has ended.
+/// The verdict of a run that has begun and not ended: it goes on, or was killed.
+const UNFINISHED: &str = "UNFINISHED";
+
+/// A run that has begun, or that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub run_id: String,
@@ -26,8 +30,9 @@ pub struct Entry {
     pub profile: Option<String>,
     /// Nothing but a profile was laid over the file: no override, no compressed schedule, no smaller fleet.
     pub as_asked: bool,
-    /// `FAIL`: what it was judged to be when it ended.
+    /// `FAIL`: what it was judged to be when it ended; `UNFINISHED` until then.
     pub verdict: String,
+    /// Empty until it has ended.
     pub log_sha256: String,
     /// From the directory of runs.
     pub directory: String,
@@ -50,6 +55,28 @@ impl Entry {
             directory,
         }
     }
+
+    /// Of a run that begins now.
+    pub fn begun(header: &Header, directory: String) -> Self {
+        let scenario = &header.scenario;
+        Self {
+            run_id: header.run_id.clone(),
+            started_utc: header.started_utc.clone(),
+            scenario: scenario.name.clone(),
+            scenario_sha256: scenario.sha256.clone(),
+            profile: scenario.profile.clone(),
+            as_asked: scenario.overrides.is_empty()
+                && header.rehearsal.is_none()
+                && header.plan.workers_asked.is_none(),
+            verdict: UNFINISHED.to_owned(),
+            log_sha256: String::new(),
+            directory,
+        }
+    }
+
+    pub fn is_unfinished(&self) -> bool {
+        self.verdict == UNFINISHED
+    }
 }
 
 /// What an index says, as far as it can be believed.
@@ -60,10 +87,13 @@ pub struct Index {
     pub damaged: Option<String>,
 }
 
-/// Reads an index. A last line that a writer did not finish is no damage. A run that went on after an interruption has a
-/// line for each of its ends: the last one counts.
+/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, and one for each end.
 pub fn read(input: impl BufRead) -> Index {
-    let (mut index, ..) = walk(input);
+    let (mut index, end) = walk(input);
+    if end.is_torn {
+        let line = end.count + 1;
+        index.damaged = Some(format!("line {line}: it stops in its middle, so what it said is lost"));
+    }
     let mut seen = BTreeSet::new();
     index.entries.reverse();
     index.entries.retain(|entry| seen.insert(entry.run_id.clone()));
@@ -80,7 +110,7 @@ pub struct Addition {
 
 /// The line of one more run, for an index that holds `before`. The error says why nothing can be added.
 pub fn add(before: impl BufRead, entry: &Entry) -> Result<Addition, String> {
-    let (index, mut chain, offset) = walk(before);
+    let (index, End { mut chain, offset, .. }) = walk(before);
     if let Some(damaged) = index.damaged {
         return Err(damaged);
     }
@@ -90,18 +120,31 @@ pub fn add(before: impl BufRead, entry: &Entry) -> Result<Addition, String> {
     Ok(Addition { offset, line })
 }
 
-/// What it holds; where its chain is, and where its whole lines end.
-fn walk(input: impl BufRead) -> (Index, Chain, u64) {
+/// How far the lines of an index are whole.
+struct End {
+    count: u64,
+    chain: Chain,
+    offset: u64,
+    /// What follows is the beginning of one more line: its writer was stopped, or the file was cut.
+    is_torn: bool,
+}
+
+/// What it holds; a line at the end that is not whole is for the caller to judge.
+fn walk(input: impl BufRead) -> (Index, End) {
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
-    let mut entries = Vec::new();
+    let (mut entries, mut is_torn) = (Vec::new(), false);
     let damaged = loop {
         match next(&mut lines) {
             Ok(Some(entry)) => entries.push(entry),
-            Ok(None) => break None,
+            Ok(None) => {
+                is_torn = !lines.text().is_empty();
+                break None;
+            }
             Err(why) => break Some(format!("line {}: {why}", lines.count() + 1)),
         }
     };
-    (Index { entries, damaged }, lines.chain(), lines.offset())
+    let end = End { count: lines.count(), chain: lines.chain(), offset: lines.offset(), is_torn };
+    (Index { entries, damaged }, end)
 }
 
 /// Nothing at the end.
@@ -180,7 +223,9 @@ mod tests {
     fn a_line_that_was_not_finished_is_overwritten() {
         let mut bytes = file(2);
         bytes.truncate(bytes.len() - 7);
-        assert_eq!(read(&*bytes).entries.len(), 1);
+        let torn = read(&*bytes);
+        assert_eq!(torn.entries.len(), 1);
+        assert!(torn.damaged.unwrap().starts_with("line 2: it stops in its middle"));
         let Addition { offset, line } = add(&*bytes, &entry(5)).unwrap();
         bytes.truncate(offset as usize);
         bytes.extend(line);

@@ -12,6 +12,7 @@ mod supply;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::ask::Format;
 
@@ -24,6 +25,12 @@ pub struct Reading {
     pub dated: Option<Timestamp>,
     /// Who stands for it, if it says so.
     pub by: Option<String>,
+    /// The commit of the build that it is for, if it says so.
+    pub build: Option<String>,
+    /// The SHA-256 of the scenario that it is about, if it says so.
+    pub scenario_sha256: Option<String>,
+    /// The last day on which it holds, in UTC, if it says so.
+    pub expires: Option<Date>,
     /// What it says beside figures: a statement, the first few of what it found.
     pub remarks: Vec<String>,
 }

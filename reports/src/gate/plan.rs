@@ -132,6 +132,16 @@ pub struct Evidence {
     pub place: String,
 }
 
+impl Evidence {
+    /// Whether it asks for what the build that decides has made.
+    pub fn build(&self) -> Whose {
+        match &self.source {
+            Source::Runs(runs) => runs.build,
+            Source::File(file) => file.build,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
@@ -144,6 +154,9 @@ pub enum Source {
 pub struct Runs {
     /// From the directory of the plan.
     pub scenario: String,
+    /// Of the scenario's text, with what it extends: neither the file nor a run may have another. Absent if the file as
+    /// it stands is what is asked for.
+    pub sha256: Option<String>,
     pub profile: Option<String>,
     /// At least so many.
     pub runs: u32,
@@ -189,6 +202,13 @@ pub struct OutsideFile {
     /// From the working directory.
     pub path: String,
     pub format: Format,
+    /// Of a statement: whether it must be for the build that decides.
+    pub build: Whose,
+    /// Of a statement: the scenario that it must be about, from the directory of the plan, as its file stands.
+    pub about: Option<String>,
+    /// Of a statement: files of public keys, from the directory of the plan, one of which must have signed it. Empty if no
+    /// signature is asked for.
+    pub signed_by: Vec<String>,
     pub pass: Asked,
     pub conditional: Option<Asked>,
     /// The command line that makes it, and how long that takes.
@@ -206,6 +226,8 @@ pub struct Waiver {
     /// The last day on which it holds, in UTC.
     #[serde(serialize_with = "as_text")]
     pub expires: Date,
+    /// `file:line` of the plan.
+    pub place: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

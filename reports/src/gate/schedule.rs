@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::decision::{Decision, Step};
+use super::decision::{Decision, Step, opens};
 use super::plan::{Plan, PlanFile, Sprint};
+use crate::verdict::Verdict;
 
 /// Where a phase stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,16 +104,13 @@ pub fn schedule(plan: &Plan, decisions: &[Decision]) -> Schedule {
 }
 
 fn phase_state(plan: &Plan, name: &str, decisions: &[Decision], slots: &[Slot]) -> PhaseState {
-    let decided = |phase: &str| {
-        let gate = plan.gate_of(phase)?;
-        decisions.iter().find(|decision| decision.gate == gate.name)
-    };
+    let standing = |phase: &str| standing(plan, phase, decisions);
     let (title, after) =
         plan.phase(name).map(|phase| (phase.title.clone(), &phase.after[..])).unwrap_or_default();
-    let is_open = |phase: &String| decided(phase).is_some_and(Decision::opens);
+    let is_open = |phase: &String| standing(phase).is_some_and(|(_, verdict, _)| opens(verdict));
     let blocked_by: Vec<String> = after.iter().filter(|phase| !is_open(phase)).cloned().collect();
-    let own = decided(name);
-    let state = match (blocked_by.is_empty(), own.is_some_and(Decision::opens)) {
+    let own = standing(name);
+    let state = match (blocked_by.is_empty(), own.is_some_and(|(_, verdict, _)| opens(verdict))) {
         (false, _) => State::Blocked,
         (true, true) => State::Done,
         (true, false) => State::Open,
@@ -123,10 +121,26 @@ fn phase_state(plan: &Plan, name: &str, decisions: &[Decision], slots: &[Slot]) 
         title,
         state,
         blocked_by,
-        gate: own.map(|decision| (decision.gate.clone(), decision.outcome)),
+        gate: own.map(|(gate, _, outcome)| (gate.to_owned(), outcome)),
         from_ns: of_phase().map(|slot| slot.from_ns).min().unwrap_or(0),
         to_ns: of_phase().map(|slot| slot.to_ns).max().unwrap_or(0),
     }
+}
+
+/// The gate of a phase, its verdict and its outcome: as the gates after it see it, where there are any. A phase that is done does
+/// not open again because its runs grow old, or because there is a newer build.
+fn standing<'a>(
+    plan: &'a Plan,
+    phase: &str,
+    decisions: &'a [Decision],
+) -> Option<(&'a str, Verdict, &'static str)> {
+    let gate = &*plan.gate_of(phase)?.name;
+    let before = decisions.iter().flat_map(|decision| &decision.before).find(|before| before.gate == gate);
+    if let Some(before) = before {
+        return Some((gate, before.verdict, before.outcome));
+    }
+    let own = decisions.iter().find(|decision| decision.gate == gate)?;
+    Some((gate, own.verdict, own.outcome))
 }
 
 fn next(phase: &PhaseState, decisions: &[Decision]) -> Option<Step> {

@@ -18,12 +18,14 @@ pub(super) struct Question<'a> {
     pub(super) inputs: &'a Inputs,
     /// The time of the decision. Runs that started later do not count.
     pub(super) at: Timestamp,
+    /// The build that decides, as its commit; absent if it has none.
+    pub(super) commit: Option<&'a str>,
 }
 
 /// The evidence, and what would complete it.
 pub(super) struct Answer {
     pub(super) weighed: Weighed,
-    pub(super) step: Option<Step>,
+    pub(super) steps: Vec<Step>,
     /// INCONCLUSIVE by what is there or is gone, and not by what is missing or old: no earlier time answers for it.
     pub(super) is_closed: bool,
 }
@@ -33,6 +35,14 @@ pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
         Source::Runs(runs) => runs::weigh(evidence, runs, question),
         Source::File(file) => file::weigh(evidence, file, question),
     }
+}
+
+/// Fewer digits of a commit could be those of many.
+const COMMIT_DIGITS_MIN: usize = 7;
+
+/// Whether two commits are one, of which one may be written with more digits.
+fn is_same_commit(a: &str, b: &str) -> bool {
+    a.len().min(b.len()) >= COMMIT_DIGITS_MIN && (a.starts_with(b) || b.starts_with(a))
 }
 
 fn worst(findings: &[Finding]) -> Option<Verdict> {

@@ -9,7 +9,7 @@ mod phases;
 mod strip;
 mod text;
 
-pub use explain::explain;
+pub use explain::{Explained, explained, text as explain};
 pub use phases::{svg as phases_svg, text as phases_text};
 pub use text::render as text;
 

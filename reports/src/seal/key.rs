@@ -1,5 +1,7 @@
 //! Ed25519 keys, as `openssl` writes them: PEM around PKCS #8 or a subject's public key.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
@@ -58,5 +60,35 @@ impl PublicKey {
     pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         Signature::from_slice(signature)
             .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())
+    }
+}
+
+/// Whether a signature in a file of its own is that of `text` by this key: 64 bytes as
+/// `openssl pkeyutl -sign -rawin -inkey key.pem -in FILE -out FILE.sig` writes them, or these in base64.
+pub fn is_signed_beside(key: &PublicKey, text: &[u8], signature: &[u8]) -> bool {
+    if key.has_signed(text, signature) {
+        return true;
+    }
+    let decoded = STANDARD.decode(signature.trim_ascii());
+    decoded.is_ok_and(|signature| key.has_signed(text, &signature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_beside_a_text_is_of_that_text_and_that_key() {
+        let [key, other] = [1, 2].map(|byte| PrivateKey(SigningKey::from_bytes(&[byte; 32])));
+        let signature = key.sign(b"a text");
+        let in_base64 = STANDARD.encode(&signature) + "\n";
+        for signature in [&signature[..], in_base64.as_bytes()] {
+            assert!(is_signed_beside(&key.public(), b"a text", signature));
+            assert!(!is_signed_beside(&key.public(), b"a text.", signature), "another text");
+            assert!(!is_signed_beside(&other.public(), b"a text", signature), "another key");
+        }
+        for damaged in [&b""[..], b"no signature", &signature[1..]] {
+            assert!(!is_signed_beside(&key.public(), b"a text", damaged));
+        }
     }
 }

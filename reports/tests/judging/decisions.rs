@@ -1,5 +1,6 @@
 //! One history for each outcome of a gate, and for each way to pass one that must not work.
 
+mod bound;
 mod cheats;
 mod outcomes;
 mod plans;
@@ -56,6 +57,7 @@ pub(crate) fn red(day: u32) -> Exhibit {
 pub(crate) fn runs() -> Runs {
     Runs {
         scenario: "synthetic.toml".into(),
+        sha256: None,
         profile: None,
         runs: 1,
         select: Select::All,
@@ -82,6 +84,9 @@ pub(crate) fn coverage() -> Evidence {
     let file = OutsideFile {
         path: "lcov.info".into(),
         format: Format::Lcov,
+        build: Whose::Any,
+        about: None,
+        signed_by: Vec::new(),
         pass: asked("coverage.lines >= 75%"),
         conditional: Some(asked("coverage.lines >= 70%")),
         command: "cargo xtask coverage".into(),
@@ -123,6 +128,7 @@ pub(crate) fn waiver(criterion: &str, expires: &str) -> Waiver {
         author: "Jane Doe".into(),
         reason: "The loss is understood.".into(),
         expires: expires.parse().unwrap(),
+        place: "phases.toml:40".into(),
     }
 }
 
@@ -137,7 +143,8 @@ pub(crate) struct History {
     pub(crate) exhibits: Vec<Exhibit>,
     pub(crate) index: Index,
     pub(crate) lcov: Option<&'static str>,
-    pub(crate) recipe: Recipe,
+    pub(crate) ongoing: Vec<String>,
+    pub(crate) recipes: Vec<Recipe>,
 }
 
 impl History {
@@ -147,13 +154,14 @@ impl History {
             exhibits,
             index: Index::default(),
             lcov: None,
-            recipe: Recipe {
+            ongoing: Vec::new(),
+            recipes: vec![Recipe {
                 name: "synthetic".into(),
                 sha256: sha256_of(SCENARIO),
                 criteria: vec!["all delivered".into(), "fast".into()],
                 command: "harness run scenarios/synthetic.toml".into(),
                 takes_ns: 65_000_000_000,
-            },
+            }],
         }
     }
 
@@ -176,8 +184,10 @@ impl History {
 
     pub(crate) fn inputs(&self) -> Inputs {
         let now: Timestamp = NOW.parse().unwrap();
-        let found =
-            |text: &str| Found { changed: now, reading: outside::read(Format::Lcov, text.as_bytes()) };
+        let found = |text: &str| {
+            let reading = outside::read(Format::Lcov, text.as_bytes());
+            Found { changed: now, signers: Vec::new(), reading }
+        };
         Inputs {
             circumstances: Circumstances {
                 now,
@@ -186,7 +196,8 @@ impl History {
             },
             exhibits: self.exhibits.clone(),
             index: self.index.clone(),
-            recipes: BTreeMap::from([(("synthetic.toml".into(), None), self.recipe.clone())]),
+            ongoing: self.ongoing.clone(),
+            recipes: BTreeMap::from([(("synthetic.toml".into(), None), self.recipes.clone())]),
             files: self.lcov.map(|text| (lcov(), found(text))).into_iter().collect(),
         }
     }

@@ -1,18 +1,16 @@
 //! What a decision is made from, as it lies on this host: runs, the scenarios of the plan, files of other programs, the time.
 
-use super::signed::Seals;
+use super::signed::{Keys, Seals};
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
-use crate::scenario::Source as File;
 use crate::scenario::unit::nanos;
-use crate::{conduct, host, run_index};
+use crate::{conduct, host, run_index, scenario};
 use jiff::{Timestamp, Unit};
 use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
-use reports::gate::index::{self, Index};
 use reports::gate::outside;
-use reports::gate::plan::{Format, Gate, Plan, Runs, Source};
+use reports::gate::plan::{Format, Gate, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
@@ -20,98 +18,99 @@ use reports::summary::Identity;
 use reports::verdict::LogState;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// A coverage report of a large workspace has a few MiB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// The text of a plan.
-pub(super) fn text(path: &Path) -> Result<File, ExitCode> {
-    load::source(path)
-}
-
 pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inputs, ExitCode> {
     let home = args.phases.parent().unwrap_or(Path::new(""));
-    let (mut recipes, mut files) = (BTreeMap::new(), BTreeMap::new());
+    let keys = Keys::read(gates, home)?;
+    let (mut named, mut files) = (Vec::new(), BTreeMap::new());
     for evidence in gates.iter().flat_map(|gate| &gate.evidence) {
         match &evidence.source {
-            Source::Runs(runs) => {
-                let key = (runs.scenario.clone(), runs.profile.clone());
-                if let Entry::Vacant(place) = recipes.entry(key) {
-                    let recipe = recipe(runs, home).inspect_err(|_| {
-                        output::report(&format!(
-                            "note: `{}` names it, at {}",
-                            plan.file.path, evidence.place
-                        ));
-                    })?;
-                    place.insert(recipe);
-                }
-            }
+            Source::Runs(runs) => named.push((evidence, (runs.scenario.clone(), runs.profile.clone()))),
             Source::File(file) => {
-                if let Some(found) = found(Path::new(&file.path), file.format) {
+                named.extend(file.about.iter().map(|about| (evidence, (about.clone(), None))));
+                if let Some(found) = found(Path::new(&file.path), file.format, &keys) {
                     files.insert((file.path.clone(), file.format), found);
                 }
             }
         }
     }
-    let scenarios: BTreeSet<&str> = recipes.values().map(|recipe| recipe.name.as_str()).collect();
-    let seals = Seals::read(gates, args)?;
-    let exhibits = exhibits(&args.runs, &scenarios, &seals).map_err(|error| {
+    let mut recipes = BTreeMap::new();
+    for (evidence, key) in named {
+        if let Entry::Vacant(place) = recipes.entry(key) {
+            let (scenario, profile) = place.key();
+            let cells = cells(&home.join(scenario), profile.as_ref()).inspect_err(|_| {
+                output::report(&format!("note: `{}` names it, at {}", plan.file.path, evidence.place));
+            })?;
+            place.insert(cells);
+        }
+    }
+    let scenarios: BTreeSet<&str> = recipes.values().flatten().map(|recipe| recipe.name.as_str()).collect();
+    let seals = Seals::read(&keys, &args.seals)?;
+    // Before the runs are looked for: one that begins meanwhile is not taken for gone.
+    let index = run_index::read(&args.runs);
+    let Runs { exhibits, ongoing } = exhibits(&args.runs, &scenarios, &seals).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", args.runs.display());
         output::error(&message, Some("name the directory of your runs with --runs"));
         ExitCode::Usage
     })?;
-    Ok(Inputs { circumstances: circumstances(), exhibits, index: read_index(&args.runs), recipes, files })
+    Ok(Inputs { circumstances: circumstances(), exhibits, index, ongoing, recipes, files })
 }
 
 fn circumstances() -> Circumstances {
     let build = conduct::build();
     let now = Timestamp::now();
-    let is_known = !build.dirty && build.git != "unknown";
     Circumstances {
         now: now.round(Unit::Second).unwrap_or(now),
         fingerprint: host::facts(&load::shm_dir()).fingerprint,
-        commit: is_known.then_some(build.git),
+        commit: build.commit().map(str::to_owned),
     }
 }
 
-/// What a scenario is as its file stands.
-fn recipe(runs: &Runs, home: &Path) -> Result<Recipe, ExitCode> {
-    let path = home.join(&runs.scenario);
-    let variant = VariantArgs { profile: runs.profile.clone(), ..VariantArgs::default() };
-    let plans = load::plans(&path, &variant)?;
-    let [plan] = plans.as_slice() else {
-        let message = format!("`{}` has a matrix, and is {} scenarios", path.display(), plans.len());
-        output::error(&message, Some("a gate asks for runs of one scenario: name a file without a matrix"));
-        return Err(ExitCode::Usage);
+/// What a scenario is as its file stands; of a file with a matrix, each of its scenarios.
+fn cells(path: &Path, profile: Option<&String>) -> Result<Vec<Recipe>, ExitCode> {
+    let variant = VariantArgs { profile: profile.cloned(), ..VariantArgs::default() };
+    let plans = load::plans(path, &variant)?;
+    let profile = profile.map_or_else(String::new, |name| format!(" --profile {name}"));
+    let is_cell = plans.len() > 1;
+    let recipe = |plan: &scenario::Plan| {
+        let facts = plan.scenario_facts();
+        let filter = if is_cell { format!(" --filter {}", facts.name) } else { String::new() };
+        let judged = plan.criteria().iter().filter(|one| !one.informational);
+        Recipe {
+            name: facts.name.clone(),
+            sha256: facts.sha256.clone(),
+            criteria: judged.map(|one| one.name.clone()).collect(),
+            command: format!("harness run {}{profile}{filter}", path.display()),
+            takes_ns: nanos(plan.expected_duration()),
+        }
     };
-    let facts = plan.scenario_facts();
-    let profile = runs.profile.as_ref().map_or_else(String::new, |name| format!(" --profile {name}"));
-    Ok(Recipe {
-        name: facts.name.clone(),
-        sha256: facts.sha256.clone(),
-        criteria: plan
-            .criteria()
-            .iter()
-            .filter(|one| !one.informational)
-            .map(|one| one.name.clone())
-            .collect(),
-        command: format!("harness run {}{profile}", path.display()),
-        takes_ns: nanos(plan.expected_duration()),
-    })
+    Ok(plans.iter().map(recipe).collect())
 }
 
 /// Nothing if there is no such file.
-fn found(path: &Path, format: Format) -> Option<Found> {
+fn found(path: &Path, format: Format, keys: &Keys) -> Option<Found> {
+    let unknown = Timestamp::UNIX_EPOCH;
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(Found { changed: Timestamp::UNIX_EPOCH, reading: Err(error.to_string()) }),
+        Err(error) => {
+            return Some(Found { changed: unknown, signers: Vec::new(), reading: Err(error.to_string()) });
+        }
     };
     let changed = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
-    let reading = bytes(path).and_then(|bytes| outside::read(format, &bytes));
-    Some(Found { changed: changed.unwrap_or(Timestamp::UNIX_EPOCH), reading })
+    let text = bytes(path);
+    // The very bytes that are read: the file may change meanwhile.
+    let signers = match (format, &text) {
+        (Format::Statement, Ok(text)) => keys.signers_of(path, text),
+        _ => Vec::new(),
+    };
+    let reading = text.and_then(|bytes| outside::read(format, &bytes));
+    Some(Found { changed: changed.unwrap_or(unknown), signers, reading })
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
@@ -121,25 +120,27 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > FILE_BYTES_MAX { Err("it is too large".to_owned()) } else { Ok(bytes) }
 }
 
-fn read_index(runs: &Path) -> Index {
-    match codec::open_file(&runs.join(index::FILE)) {
-        Ok(file) => index::read(BufReader::new(file)),
-        // A directory of runs from before there was an index, or from elsewhere.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Index::default(),
-        Err(error) => Index { entries: Vec::new(), damaged: Some(error.to_string()) },
-    }
+/// The runs of some scenarios.
+struct Runs {
+    exhibits: Vec<Exhibit>,
+    /// Directories of runs, of whatever scenario, that are not over.
+    ongoing: Vec<String>,
 }
 
 /// Every run of these scenarios, judged from its log: none if the directory does not exist.
-fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Vec<Exhibit>> {
+fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Runs> {
     let folders = match directories(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         folders => folders?,
     };
-    let mut found = Vec::new();
+    let (mut found, mut ongoing) = (Vec::new(), Vec::new());
     for folder in folders {
         for directory in directories(&folder)? {
-            if !directory.join(RUN_LOG).is_file() || goes_on(&directory) {
+            if !directory.join(RUN_LOG).is_file() {
+                continue;
+            }
+            if goes_on(&directory) {
+                ongoing.push(directory.display().to_string());
                 continue;
             }
             let scenario = scenario_of(&directory, &folder);
@@ -148,7 +149,7 @@ fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Resul
             }
         }
     }
-    Ok(found)
+    Ok(Runs { exhibits: found, ongoing })
 }
 
 /// In the order of their names; links, such as `latest`, are not followed.

@@ -1,34 +1,67 @@
-//! Who vouches for which runs: the seals that are given, and the keys that the plan lists.
+//! Who vouches for which runs and statements: the seals that are given, the signatures beside statements, and the keys that the
+//! plan lists.
 
-use crate::cli::args::PlanArg;
 use crate::cli::seal;
 use crate::exit::ExitCode;
 use reports::gate::plan::{Gate, Source};
 use reports::run_dir::logs_sha256;
-use reports::seal::Verified;
-use std::collections::BTreeSet;
-use std::path::Path;
+use reports::runlog::codec;
+use reports::seal::{PublicKey, Verified, is_signed_beside};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// 64 bytes, or these in base64 with an end of line.
+const SIGNATURE_BYTES_MAX: u64 = 1 << 10;
+
+/// The public keys that a plan lists, by the names that it gives them.
+pub(super) struct Keys(BTreeMap<String, PublicKey>);
+
+impl Keys {
+    /// `home` is the directory of the plan. Mistakes have been shown when this returns an error.
+    pub(super) fn read(gates: &[&Gate], home: &Path) -> Result<Self, ExitCode> {
+        let evidence = gates.iter().flat_map(|gate| &gate.evidence);
+        let names = evidence.flat_map(|evidence| match &evidence.source {
+            Source::Runs(runs) => &runs.signed_by,
+            Source::File(file) => &file.signed_by,
+        });
+        let mut keys = BTreeMap::new();
+        for name in names {
+            if !keys.contains_key(name) {
+                keys.insert(name.clone(), seal::public_key(&home.join(name))?);
+            }
+        }
+        Ok(Self(keys))
+    }
+
+    /// Those that have signed a file with this text; its signature lies beside it, with `.sig` behind its name.
+    pub(super) fn signers_of(&self, file: &Path, text: &[u8]) -> Vec<String> {
+        let Some(signature) = signature(file) else { return Vec::new() };
+        let signed = self.0.iter().filter(|(_, key)| is_signed_beside(key, text, &signature));
+        signed.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// None that can be read is none at all: the decision says that there is no signature of the text.
+fn signature(file: &Path) -> Option<Vec<u8>> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".sig");
+    let mut bytes = Vec::new();
+    let beside = codec::open_file(&PathBuf::from(beside)).ok()?;
+    beside.take(SIGNATURE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
 
 /// Every seal, as each key sees it.
 pub(super) struct Seals(Vec<(String, Verified)>);
 
 impl Seals {
     /// Mistakes have been shown when this returns an error.
-    pub(super) fn read(gates: &[&Gate], args: &PlanArg) -> Result<Self, ExitCode> {
-        let home = args.phases.parent().unwrap_or(Path::new(""));
-        let evidence = gates.iter().flat_map(|gate| &gate.evidence);
-        let keys: BTreeSet<&String> = evidence
-            .filter_map(|evidence| match &evidence.source {
-                Source::Runs(runs) => Some(&runs.signed_by),
-                Source::File(_) => None,
-            })
-            .flatten()
-            .collect();
+    pub(super) fn read(keys: &Keys, bundles: &[PathBuf]) -> Result<Self, ExitCode> {
         let mut seen = Vec::new();
-        for name in keys {
-            let key = seal::public_key(&home.join(name))?;
-            for bundle in &args.seals {
-                seen.push((name.clone(), seal::verified_by(bundle, std::slice::from_ref(&key))?));
+        for (name, key) in &keys.0 {
+            for bundle in bundles {
+                seen.push((name.clone(), seal::verified_by(bundle, std::slice::from_ref(key))?));
             }
         }
         Ok(Self(seen))

@@ -1,6 +1,6 @@
 //! `[[evidence]]`: what a gate asks for. Runs of a scenario, or a file of another program.
 
-use super::form::{Names, Selected};
+use super::form::{Hash, Names, Selected};
 use super::keys::{NAME, OF, SAYS};
 use super::{entries, refer, reject_duplicates};
 use crate::scenario::Source as File;
@@ -25,6 +25,7 @@ pub(super) static EVIDENCE: Table = Table {
         &SAYS,
         &FRESH,
         &SCENARIO,
+        &SHA256,
         &PROFILE,
         &RUNS,
         &SELECT,
@@ -36,6 +37,7 @@ pub(super) static EVIDENCE: Table = Table {
         &CRITERIA,
         &FILE,
         &FORMAT,
+        &ABOUT,
         &PASS,
         &CONDITIONAL,
         &COMMAND,
@@ -60,6 +62,13 @@ static SCENARIO: Key<Text> = Key {
     },
     presence: Presence::Optional("the evidence is a `file`"),
     says: "The scenario whose runs are asked for, as its file stands.",
+};
+
+static SHA256: Key<Hash> = Key {
+    name: "sha256",
+    form: Hash,
+    presence: Presence::Optional("the file as it stands"),
+    says: "The SHA-256 of the scenario's text, with what it extends, as `harness plan FILE --json` prints it. Neither the file nor a run may have another.",
 };
 
 static PROFILE: Key<Name> = Key {
@@ -97,7 +106,7 @@ static BUILD: Key<Words<Whose>> = Key {
     name: "build",
     form: Words { definition: "Whose", words: WHOSE_HOST },
     presence: Presence::Optional("`\"any\"`"),
-    says: "Whether runs of builds of another commit than the one that decides count.",
+    says: "Whether runs of builds of another commit than the one that decides count, or a statement that is for another.",
 };
 
 static ENVIRONMENTS: Key<Count> = Key {
@@ -118,7 +127,7 @@ static SIGNED_BY: Key<Names> = Key {
     name: "signed_by",
     form: Names { example: "[\"keys/ci.pub.pem\"]" },
     presence: Presence::Optional("no signature is asked for"),
-    says: "Public keys in PEM, from the directory of this file. A run counts only if it is in a seal that one of them has signed.",
+    says: "Public keys in PEM, from the directory of this file. A run counts only if it is in a seal that one of them has signed, a statement only if one of them has signed it.",
 };
 
 static CRITERIA: Key<Names> = Key {
@@ -163,6 +172,16 @@ static FORMAT: Key<Words<Format>> = Key {
     },
     presence: Presence::RequiredBy { example: "\"lcov\"", who: "`file`" },
     says: "What the file is.",
+};
+
+static ABOUT: Key<Text> = Key {
+    name: "about",
+    form: Text {
+        words: "path of a scenario file, from the directory of this one",
+        examples: &["load-500.toml"],
+    },
+    presence: Presence::Optional("no scenario"),
+    says: "The scenario that a statement must be about, as its file stands.",
 };
 
 static PASS: Key<Text> = Key {
@@ -228,7 +247,7 @@ pub(super) fn read(root: &Fields<'_>, source: &File, gates: &[&str], found: &mut
 }
 
 /// `file:line`
-fn place(origin: Origin, source: &File) -> String {
+pub(super) fn place(origin: Origin, source: &File) -> String {
     let start = if let Origin::File { start, .. } = origin { start } else { 0 };
     format!("{}:{}", source.name, line_and_column(&source.text, start).0)
 }
@@ -267,7 +286,9 @@ fn refuse(fields: &Fields<'_>, keys: &[&'static str], kind: &str, found: &mut Ve
 }
 
 fn runs(fields: &Fields<'_>, scenario: Given<String>, found: &mut Vec<Mistake>) -> Option<Source> {
-    refuse(fields, &["format", "pass", "conditional", "command", "takes"], "runs of a scenario", found);
+    let of_files = ["format", "about", "pass", "conditional", "command", "takes"];
+    refuse(fields, &of_files, "runs of a scenario", found);
+    let sha256 = fields.value(&SHA256, found);
     let profile = fields.value(&PROFILE, found);
     let runs = fields.value(&RUNS, found).map_or(1, |at| at.value);
     let select = fields.value(&SELECT, found);
@@ -292,6 +313,7 @@ fn runs(fields: &Fields<'_>, scenario: Given<String>, found: &mut Vec<Mistake>) 
     }
     Some(Source::Runs(Runs {
         scenario: scenario.value?.value,
+        sha256: sha256.map(|at| at.value),
         profile: profile.map(|at| at.value),
         runs,
         select: select.map_or(Select::All, |at| at.value),
@@ -310,18 +332,23 @@ fn outside(
     found: &mut Vec<Mistake>,
 ) -> Option<Source> {
     let of_runs = [
+        "sha256",
         "profile",
         "runs",
         "select",
         "host",
-        "build",
         "environments",
         "environments_conditional",
-        "signed_by",
         "criteria",
     ];
     refuse(fields, &of_runs, "a file", found);
     let format = fields.given(&FORMAT, found);
+    if format.value.as_ref().is_some_and(|format| format.value != Format::Statement) {
+        refuse(fields, &["build", "about", "signed_by"], "a file other than a statement", found);
+    }
+    let build = fields.value(&BUILD, found).map_or(Whose::Any, |at| at.value);
+    let about = fields.value(&ABOUT, found);
+    let signed_by = fields.value(&SIGNED_BY, found).map(|at| at.value).unwrap_or_default();
     let pass = fields.given(&PASS, found);
     let command = fields.given(&COMMAND, found);
     format.require("a file has one", "", found);
@@ -342,6 +369,9 @@ fn outside(
     Some(Source::File(OutsideFile {
         path: file.value?.value,
         format,
+        build,
+        about: about.map(|at| at.value),
+        signed_by,
         pass,
         conditional: weaker,
         command: command.value?.value,

@@ -61,6 +61,32 @@ impl Form for Day {
     }
 }
 
+/// A SHA-256 in hex.
+pub(super) struct Hash;
+
+impl Form for Hash {
+    type Value = String;
+
+    fn read(&self, value: &Value) -> Result<String, Rejection> {
+        let Value::String(text) = value else {
+            return Err(wrong_kind("a SHA-256", value, "\"9f86d081…\""));
+        };
+        let is_hex = text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        is_hex.then(|| text.clone()).ok_or_else(|| {
+            let hint = "write 64 lower-case hex digits, as `harness plan FILE --json` prints them";
+            Rejection(format!("cannot be \"{text}\""), hint.to_owned())
+        })
+    }
+
+    fn words(&self) -> String {
+        "SHA-256: 64 lower-case hex digits".to_owned()
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+    }
+}
+
 /// A share of a target, between 0 and 1: `"80%"`.
 pub(super) struct Share;
 

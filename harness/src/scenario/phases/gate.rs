@@ -1,10 +1,11 @@
 //! `[[gate]]`, and what belongs to one beside evidence: `[[waiver]]`, `[[risk]]`, `[[option]]`.
 
 use super::calendar::Calendar;
-use super::evidence::Read;
+use super::evidence::{Read, place};
 use super::form::{Day, Names, Share};
 use super::keys::{NAME, OF, SAYS, TITLE, line};
 use super::{entries, refer, refer_to, reject_duplicates};
+use crate::scenario::Source as File;
 use crate::scenario::cursor::{Fields, Sited};
 use crate::scenario::form::{Line, Name, Requirements, Text, Word, Words};
 use crate::scenario::mistake::Mistake;
@@ -247,11 +248,12 @@ pub(super) struct Extras {
 impl Extras {
     pub(super) fn read(
         root: &Fields<'_>,
+        source: &File,
         gates: &[&str],
         evidence: &[Read],
         found: &mut Vec<Mistake>,
     ) -> Self {
-        let known = Known { gates, evidence };
+        let known = Known { gates, evidence, source };
         let waivers =
             entries(root, &WAIVER, found).iter().filter_map(|fields| waiver(fields, known, found)).collect();
         let risks =
@@ -266,6 +268,7 @@ impl Extras {
 struct Known<'a> {
     gates: &'a [&'a str],
     evidence: &'a [Read],
+    source: &'a File,
 }
 
 impl<'a> Known<'a> {
@@ -297,6 +300,7 @@ fn waiver(fields: &Fields<'_>, known: Known<'_>, found: &mut Vec<Mistake>) -> Op
         refer("figure of this evidence", &criterion, &[file.pass.figure.name], found);
     }
     let waiver = Waiver {
+        place: place(criterion.origin, known.source),
         evidence: evidence.value,
         criterion: criterion.value,
         author: author?.value,

@@ -89,6 +89,87 @@ fn a_waiver_names_what_it_waives() {
     assert!(said.contains("cannot be \"2026-13-01\""), "{said}");
 }
 
+const WAIVER: &str = "\n[[waiver]]\ngate = \"gate-1\"\nevidence = \"coverage\"\ncriterion = \"coverage.lines\"\nauthor = \"Jane Doe\"\nreason = \"The rest is generated.\"\nexpires = 2026-12-31\n";
+
+/// Each mistake has a place in the file, and a hint.
+#[track_caller]
+fn refused(text: &str, message: &str, hint: &str) {
+    let said = said(text);
+    let block = said.split("\n\n").find(|block| block.contains(message));
+    let block = block.unwrap_or_else(|| panic!("{message}: {said}"));
+    assert!(block.contains(hint) && block.contains("at phases.toml:"), "{block}");
+}
+
+#[test]
+fn a_waiver_ends_on_a_day_that_it_names() {
+    assert_eq!(said(&(committed() + WAIVER)), "");
+    let endless = committed() + &WAIVER.replace("expires = 2026-12-31\n", "");
+    refused(&endless, "`waiver[0].expires` is missing", "write `expires = 2026-12-31`");
+    let never = committed() + &WAIVER.replace("2026-12-31", "\"never\"");
+    refused(&never, "cannot be \"never\"", "write a date, such as 2026-12-31");
+}
+
+#[test]
+fn what_a_reader_does_not_see_is_refused_wherever_it_is_in_a_plan() {
+    for (from, to, named) in [
+        ("Jane Doe", "Jane\u{200b} Doe", "U+200B, which cannot be seen"),
+        ("Jane Doe", "\u{202e}eoD enaJ", "U+202E, which changes the direction of text"),
+        ("Jane Doe", "Jane\\u200b Doe", "U+200B"),
+        ("coverage.lines", "coverage.lines\u{2060}", "U+2060"),
+        ("gate-1", "gate-1\u{feff}", "U+FEFF"),
+        ("[[waiver]]", "# \u{2066}no waiver\u{2069}\n[[waiver]]", "U+2066"),
+    ] {
+        let text = committed() + &WAIVER.replacen(from, to, 1);
+        refused(&text, named, "take it out");
+    }
+    // What people write, and a mark that an editor sets.
+    let written = WAIVER.replace("Jane Doe", "José 日本 👩‍🚀");
+    assert_eq!(said(&format!("\u{feff}{}{written}", committed())), "");
+}
+
+#[test]
+fn a_pinned_hash_is_a_sha_256() {
+    let pin = |sha256: &str| {
+        committed().replacen(
+            "scenario = \"load-500.toml\"",
+            &format!("scenario = \"load-500.toml\"\nsha256 = \"{sha256}\""),
+            1,
+        )
+    };
+    assert_ne!(pin(""), committed(), "the plan asks for runs of load-500");
+    assert_eq!(said(&pin(&"0a".repeat(32))), "");
+    for wrong in ["", "0a0a", &"0A".repeat(32), &"0g".repeat(32)] {
+        refused(&pin(wrong), &format!("cannot be \"{wrong}\""), "harness plan FILE --json");
+    }
+}
+
+#[test]
+fn only_statements_are_bound_to_a_build_or_a_scenario() {
+    let bind = |format: &str| {
+        committed().replacen(
+            &format!("format = \"{format}\""),
+            &format!(
+                "format = \"{format}\"\nbuild = \"this\"\nabout = \"load-500.toml\"\nsigned_by = [\"k.pem\"]"
+            ),
+            1,
+        )
+    };
+    assert_eq!(said(&bind("statement")), "");
+    for key in ["build", "about", "signed_by"] {
+        let message = format!("`{key}` has no meaning for evidence that is a file other than a statement");
+        refused(&bind("lcov"), &message, "leave it out");
+    }
+}
+
+#[test]
+fn sprints_in_a_circle_are_each_named() {
+    let circle = "\n[[sprint]]\nname = \"x\"\ntitle = \"X\"\nphase = \"phase-1\"\ntakes = \"1d\"\nafter = [\"y\"]\n\n[[sprint]]\nname = \"y\"\ntitle = \"Y\"\nphase = \"phase-1\"\ntakes = \"1d\"\nafter = [\"x\"]\n";
+    for name in ["x", "y"] {
+        let message = format!("the sprint `{name}` comes after itself");
+        refused(&(committed() + circle), &message, "leave one of the names out of `after`");
+    }
+}
+
 #[test]
 fn the_schema_knows_the_plan() {
     let schema: serde_json::Value = serde_json::from_str(&schema_json()).unwrap();

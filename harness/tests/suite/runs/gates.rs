@@ -188,3 +188,153 @@ fn a_drawing_replaces_a_regular_file_and_nothing_else() {
         assert!(std::fs::read_to_string(at(to)).unwrap().starts_with("<svg"));
     }
 }
+
+/// A plan of one gate, which asks for runs of `small.toml` as `more` says.
+fn small_plan(more: &str) -> String {
+    format!(
+        "schema = 1\ntitle = \"Small\"\n[[phase]]\nname = \"p\"\ntitle = \"P\"\n[[gate]]\nname = \"g\"\ntitle = \"G\"\nasks = \"Works?\"\n\
+         phase = \"p\"\non_pass = \"Go.\"\non_conditional = \"Mend.\"\non_fail = \"Stop.\"\n[[evidence]]\ngate = \"g\"\nname = \"e\"\n\
+         says = \"It works.\"\n{more}\n"
+    )
+}
+
+impl Bench {
+    /// `harness gate g` on a plan: its exit code, standard output and standard error.
+    fn gate_of(&self, plan: &str, more: &[&str]) -> (Option<i32>, String, String) {
+        std::fs::write(self.dir.path().join("plan.toml"), plan).unwrap();
+        let done =
+            self.start_by(self.command().args(["gate", "g", "--phases", "plan.toml"]).args(more)).end();
+        (done.status.code(), done.stdout, done.stderr)
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_is_in_the_index_and_missed_once_it_is_deleted() {
+    let bench = Bench::new(&scenario(30));
+    let going = bench.start(&["--quiet"]);
+    let index =
+        || reports::gate::index::read(&*std::fs::read(bench.out().join("index.jsonl")).unwrap_or_default());
+    wait_until("the run is in the index", || !index().entries.is_empty());
+    let plan = small_plan("scenario = \"small.toml\"\nfresh = \"7d\"");
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12));
+    assert!(!stdout.contains("cannot be judged any more"), "it goes on, and is not gone: {stdout}");
+    going.signal(nix::sys::signal::Signal::SIGKILL);
+    assert_eq!(going.end().status.code(), None);
+    let [entry] = &index().entries[..] else { panic!("{:?}", index()) };
+    assert!(entry.is_unfinished(), "{entry:?}");
+    std::fs::remove_dir_all(bench.out().join(&entry.directory)).unwrap();
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12));
+    assert!(stdout.contains("cannot be judged any more") && stdout.contains(&entry.directory), "{stdout}");
+    // A byte of the index is changed: the file and the line are named.
+    let path = bench.out().join("index.jsonl");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace("UNFINISHED", "PASS")).unwrap();
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12));
+    assert!(stdout.contains("does not verify (runs/index.jsonl: line 1: "), "{stdout}");
+}
+
+#[test]
+fn a_piece_of_evidence_is_explained_as_json() {
+    let bench = Bench::new(&scenario(1));
+    bench.start_by(bench.command().args(["run", "small.toml", "--quiet"])).end();
+    let plan = small_plan("scenario = \"small.toml\"");
+    let (exit, stdout, stderr) = bench.gate_of(&plan, &["--explain", "e", "--json"]);
+    assert_eq!(exit, Some(0), "{stderr}");
+    let explained: serde_json::Value = serde_json::from_str(&stdout).expect(&stdout);
+    assert_eq!((&explained["gate"], &explained["explains"]), (&"g".into(), &"e".into()));
+    let criterion = explained["evidence"][0]["findings"][0]["criterion"].as_str().unwrap().to_owned();
+    let (_, stdout, _) = bench.gate_of(&plan, &["--explain", &criterion, "--json"]);
+    let explained: serde_json::Value = serde_json::from_str(&stdout).expect(&stdout);
+    let findings = explained["evidence"][0]["findings"].as_array().unwrap();
+    assert!(!findings.is_empty() && findings.iter().all(|one| one["criterion"] == criterion.as_str()));
+    assert_eq!(explained["evidence"][0]["runs"].as_array().unwrap().len(), 1);
+    assert!(!bench.dir.path().join("gates").exists(), "to explain writes nothing");
+    let (exit, stdout, _) = bench.gate_of(&plan, &["--explain", "delivry", "--json"]);
+    assert_eq!(exit, Some(64));
+    let error: serde_json::Value = serde_json::from_str(&stdout).expect(&stdout);
+    assert!(error["error"]["message"].to_string().contains("no criterion `delivry`"), "{error}");
+}
+
+#[test]
+fn a_gate_asks_for_each_scenario_of_a_matrix() {
+    let text = scenario(1) + "\n[matrix]\nseed = [1, 2]\n";
+    let bench = Bench::new(&text);
+    let plan = small_plan("scenario = \"small.toml\"");
+    let (exit, stdout, stderr) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12), "{stderr}");
+    let command = |cell: &str| format!("harness run small.toml --filter small-{cell} ");
+    assert!(stdout.contains(&command("1")) && stdout.contains(&command("2")), "{stdout}");
+    bench.start_by(bench.command().args(["run", "small.toml", "--filter", "small-1", "--quiet"])).end();
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12));
+    assert!(!stdout.contains(&command("1")) && stdout.contains(&command("2")), "{stdout}");
+    bench.start_by(bench.command().args(["run", "small.toml", "--filter", "small-2", "--quiet"])).end();
+    assert_eq!(bench.gate_of(&plan, &[]).0, Some(0));
+}
+
+#[test]
+fn a_pinned_scenario_that_was_changed_is_refused_with_both_hashes() {
+    let bench = Bench::new(&scenario(1));
+    let done = bench.start_by(bench.command().args(["plan", "small.toml", "--json"])).end();
+    let planned: serde_json::Value = serde_json::from_str(&done.stdout).expect(&done.stderr);
+    let pinned = planned["scenario"]["sha256"].as_str().unwrap().to_owned();
+    let plan = small_plan(&format!("scenario = \"small.toml\"\nsha256 = \"{pinned}\""));
+    bench.start_by(bench.command().args(["run", "small.toml", "--quiet"])).end();
+    assert_eq!(bench.gate_of(&plan, &[]).0, Some(0));
+    std::fs::write(bench.dir.path().join("small.toml"), scenario(1) + "# weaker\n").unwrap();
+    bench.start_by(bench.command().args(["run", "small.toml", "--quiet"])).end();
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12));
+    assert!(
+        stdout.contains(&pinned) && stdout.contains("not the text that the plan asks for: its SHA-256 is ")
+    );
+}
+
+#[test]
+fn a_statement_is_signed_with_the_tools_of_everyone() {
+    let bench = Bench::new(&scenario(1));
+    let at = |name: &str| bench.dir.path().join(name);
+    let openssl = |arguments: &[&str]| {
+        let done = Command::new("openssl").args(arguments).current_dir(bench.dir.path()).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    openssl(&["genpkey", "-algorithm", "ed25519", "-out", "key.pem"]);
+    openssl(&["pkey", "-in", "key.pem", "-pubout", "-out", "key.pub.pem"]);
+    let stated = "Statement: Read.\nName: Jane Doe\nDate: 2026-01-31\nApproves: yes\n";
+    std::fs::write(at("s.txt"), stated).unwrap();
+    let plan = small_plan(
+        "file = \"s.txt\"\nformat = \"statement\"\npass = \"statement.approved == 1\"\ncommand = \"sign it\"\nsigned_by = [\"key.pub.pem\"]",
+    );
+    let (exit, stdout, stderr) = bench.gate_of(&plan, &[]);
+    assert_eq!(exit, Some(12), "{stderr}");
+    assert!(stdout.contains("s.txt is not signed by key.pub.pem"), "{stdout}");
+    openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", "key.pem", "-in", "s.txt", "-out", "s.txt.sig"]);
+    assert_eq!(bench.gate_of(&plan, &[]).0, Some(0));
+    std::fs::write(at("s.txt"), stated.replace("Read.", "Read it.")).unwrap();
+    assert_eq!(bench.gate_of(&plan, &[]).0, Some(12), "another text");
+}
+
+#[test]
+fn a_plan_that_is_too_large_and_names_that_are_not_seen_are_refused() {
+    let bench = Bench::new(&scenario(1));
+    let plan = small_plan("scenario = \"small.toml\"");
+    let (exit, _, stderr) = bench.gate_of(&format!("{plan}# {}", "x".repeat(256 << 10)), &[]);
+    assert_eq!(exit, Some(64));
+    assert!(
+        stderr.contains("plan.toml`: it is larger than 256 KiB") && stderr.contains("hint: plans have"),
+        "{stderr}"
+    );
+    let (exit, _, stderr) = bench.gate_of(&plan.replace("It works.", "It\u{202e} works."), &[]);
+    assert_eq!(exit, Some(64));
+    assert!(stderr.contains("U+202E") && stderr.contains("plan.toml:17:11"), "{stderr}");
+    let waiver = "[[waiver]]\ngate = \"g\"\nevidence = \"e\"\ncriterion = \"delivry\"\nauthor = \"J\"\nreason = \"R\"\nexpires = 2020-01-01\n";
+    let (exit, stdout, _) = bench.gate_of(&format!("{plan}{waiver}"), &[]);
+    assert_eq!(exit, Some(12));
+    assert!(stdout.contains("no criterion `delivry`, which the plan names at plan.toml:"), "{stdout}");
+    assert!(stdout.contains("renew it with its author, or take it out of the plan"), "{stdout}");
+    let done = bench.start_by(bench.command().args(["gate", "g\u{200b}", "--phases", "plan.toml"])).end();
+    assert_eq!(done.status.code(), Some(64));
+    assert!(done.stderr.contains("g\\u200b"), "{}", done.stderr);
+}

@@ -7,56 +7,89 @@
 //! Approves: yes
 //! ```
 //!
-//! It is signed by name alone: who wrote the file cannot be seen from it.
+//! Three more lines bind it: `Build:` to a commit, `Scenario:` to the text of a scenario by its SHA-256, `Expires:` to a last day.
+//! The name alone proves nothing: who wrote the file is seen from a signature beside it, if the gate asks for one.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use notation::visible;
 
 use super::Reading;
 
+/// The lines that a statement may have, in the order in which it is written.
+const KEYS: [&str; 7] = ["Statement", "Name", "Date", "Approves", "Build", "Scenario", "Expires"];
+
 pub(super) fn read(text: &str) -> Result<Reading, String> {
-    let (mut statement, mut name, mut date, mut approves) = (None, None, None, None);
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let at = index + 1;
-        let (key, value) =
-            line.split_once(':').ok_or_else(|| format!("line {at} has no `:`: write `Name: …`"))?;
-        let slot = match key.trim() {
-            "Statement" => &mut statement,
-            "Name" => &mut name,
-            "Date" => &mut date,
-            "Approves" => &mut approves,
-            other => {
-                return Err(format!(
-                    "line {at} begins with `{other}`: a statement has Statement, Name, Date and Approves"
-                ));
-            }
-        };
-        if slot.replace(value.trim().to_owned()).is_some() {
-            return Err(format!("line {at}: `{}` is duplicated", key.trim()));
-        }
-    }
-    let given = |slot: Option<String>, key: &str| {
-        slot.filter(|text| !text.is_empty()).ok_or_else(|| format!("it has no `{key}`"))
-    };
-    let (statement, name) = (given(statement, "Statement")?, given(name, "Name")?);
-    let date = given(date, "Date")?;
-    let day: Date = date.parse().map_err(|_| format!("`{date}` is not a date: write it like 2026-11-30"))?;
-    let dated = day.to_zoned(TimeZone::UTC).map_err(|error| error.to_string())?.timestamp();
-    let approved = match given(approves, "Approves")?.as_str() {
+    let lines = lines(text)?;
+    let given = |key: &str| lines.get(key).cloned().filter(|text| !text.is_empty());
+    let needed = |key: &str| given(key).ok_or_else(|| format!("it has no `{key}`"));
+    let (statement, name) = (needed("Statement")?, needed("Name")?);
+    let dated = day(&needed("Date")?)?.to_zoned(TimeZone::UTC).map_err(|error| error.to_string())?;
+    let approved = match needed("Approves")?.as_str() {
         "yes" => 1.0,
         "no" => 0.0,
         other => return Err(format!("`Approves` is `{other}`: write yes or no")),
     };
+    let build = given("Build").map(|commit| hash("Build", commit, BUILD_DIGITS)).transpose()?;
+    let scenario = given("Scenario").map(|sha256| hash("Scenario", sha256, SHA256_DIGITS)).transpose()?;
+    let expires = given("Expires").map(|date| day(&date)).transpose()?;
+    // A key without a value was meant to bind it.
+    if let Some(empty) = lines.iter().find(|(_, value)| value.is_empty()) {
+        return Err(format!("`{}` has no value: write one, or leave the line out", empty.0));
+    }
     Ok(Reading {
         figures: [("statement.approved", approved)].into(),
-        dated: Some(dated),
+        dated: Some(dated.timestamp()),
         by: Some(name),
+        build,
+        scenario_sha256: scenario,
+        expires,
         remarks: vec![statement],
     })
+}
+
+/// By their keys, as they were found.
+fn lines(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
+    let mut found = BTreeMap::new();
+    for (line, at) in text.lines().zip(1..) {
+        if let Some((_, hidden)) = visible::first_hidden(line) {
+            return Err(format!("line {at} has {}: take it out", visible::name_of(hidden)));
+        }
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) =
+            line.split_once(':').ok_or_else(|| format!("line {at} has no `:`: write `Name: …`"))?;
+        let key = key.trim();
+        let Some(known) = KEYS.into_iter().find(|known| *known == key) else {
+            return Err(format!("line {at} begins with `{key}`: a statement has {}", KEYS.join(", ")));
+        };
+        if found.insert(known, value.trim().to_owned()).is_some() {
+            return Err(format!("line {at}: `{key}` is duplicated"));
+        }
+    }
+    Ok(found)
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a date: write it like 2026-11-30"))
+}
+
+/// A commit may be shortened, as builds say it.
+const BUILD_DIGITS: RangeInclusive<usize> = 7..=64;
+const SHA256_DIGITS: RangeInclusive<usize> = 64..=64;
+
+fn hash(key: &str, text: String, digits: RangeInclusive<usize>) -> Result<String, String> {
+    let is_hex = text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    if is_hex && digits.contains(&text.len()) {
+        return Ok(text);
+    }
+    let what = if key == "Build" { "a commit" } else { "the SHA-256 of a scenario" };
+    Err(format!("`{key}` is `{text}`: write {what}, in lower-case hex digits, as `harness gate` shows it"))
 }
 
 #[cfg(test)]
@@ -75,6 +108,18 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_may_be_bound_to_a_build_and_a_scenario_and_may_expire() {
+        let sha256 = "ab".repeat(32);
+        let bound = format!("{GOOD}Build: 1234567\nScenario: {sha256}\nExpires: 2026-12-31\n");
+        let reading = read(&bound).unwrap();
+        assert_eq!(reading.build.as_deref(), Some("1234567"));
+        assert_eq!(reading.scenario_sha256, Some(sha256));
+        assert_eq!(reading.expires.unwrap().to_string(), "2026-12-31");
+        let plain = read(GOOD).unwrap();
+        assert_eq!((plain.build, plain.scenario_sha256, plain.expires), (None, None, None));
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         for (from, to, why) in [
             ("Name: Jane Doe\n", "", "no `Name`"),
@@ -84,6 +129,12 @@ mod tests {
             ("Name: Jane", "Name: A\nName: Jane", "duplicated"),
             ("Name: Jane Doe", "Jane Doe", "no `:`"),
             ("Name", "Author", "begins with `Author`"),
+            ("Approves", "Expires: 2026-13-01\nApproves", "`2026-13-01` is not a date"),
+            ("Approves", "Expires:\nApproves", "`Expires` has no value"),
+            ("Approves", "Build: head\nApproves", "`Build` is `head`: write a commit"),
+            ("Approves", "Scenario: abcdef0123\nApproves", "write the SHA-256 of a scenario"),
+            ("Jane Doe", "Jane\u{200b} Doe", "line 2 has the character U+200B"),
+            ("Jane Doe", "\u{202e}eoD enaJ", "line 2 has the character U+202E"),
         ] {
             let error = read(&GOOD.replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(why), "{from} -> {to}: {error}");

@@ -1,29 +1,29 @@
 //! Evidence that is a file of another program.
 
-use super::{Answer, Question, bands, waive, worst};
+use super::{Answer, Question, bands, is_same_commit, waive, worst};
 use crate::gate::decision::{Finding, Step, Weighed};
 use crate::gate::exhibit::Found;
 use crate::gate::outside::Reading;
-use crate::gate::plan::{Evidence, OutsideFile};
+use crate::gate::plan::{Evidence, OutsideFile, Whose};
 use crate::units;
 use crate::verdict::Verdict;
 
 pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<'_>) -> Answer {
     let fresh =
         evidence.fresh_ns.map_or_else(String::new, |ns| format!(", at most {} old", units::nanos(ns)));
-    let mut weighed = Weighed::open(evidence, format!("`{}` of {}{fresh}", file.pass, file.path));
+    let mut weighed =
+        Weighed::open(evidence, format!("`{}` of {}{}{fresh}", file.pass, file.path, bonds(file)));
     match question.inputs.files.get(&(file.path.clone(), file.format)) {
         None => weighed.found = format!("there is no file {}", file.path),
         Some(Found { reading: Err(why), .. }) => {
             weighed.found = format!("{} cannot be read: {why}", file.path);
         }
-        Some(Found { reading: Ok(reading), changed }) => {
+        Some(Found { reading: Ok(reading), changed, signers }) => {
             let dated = reading.dated.unwrap_or(*changed);
             weighed.notes.extend(reading.remarks.iter().cloned());
-            if let Some(by) = &reading.by {
-                weighed.notes.push(format!("stated by {by}"));
-            }
-            match out_of_time(evidence, question, dated) {
+            weighed.notes.extend(stated(reading));
+            let unbound = || unsigned(file, signers).or_else(|| unbound(file, question, reading));
+            match out_of_time(evidence, question, dated).or_else(unbound) {
                 Some(why) => weighed.found = format!("{} {why}", file.path),
                 None => judge(evidence, file, question, reading, &mut weighed),
             }
@@ -40,7 +40,91 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         command: file.command.clone(),
         takes_ns: file.takes_ns,
     });
-    Answer { weighed, step, is_closed: false }
+    Answer { weighed, steps: step.into_iter().collect(), is_closed: false }
+}
+
+/// `, for this build, about load-500.toml, signed by keys/lead.pub.pem`
+fn bonds(file: &OutsideFile) -> String {
+    let mut said = String::new();
+    if file.build == Whose::This {
+        said.push_str(", for this build");
+    }
+    if let Some(about) = &file.about {
+        said.extend([", about ", about]);
+    }
+    if !file.signed_by.is_empty() {
+        said.extend([", signed by ", &file.signed_by.join(" or ")]);
+    }
+    said
+}
+
+/// `stated by Jane Doe, for build 1234567, until 2026-12-31`
+fn stated(reading: &Reading) -> Option<String> {
+    let mut said = format!("stated by {}", reading.by.as_ref()?);
+    if let Some(build) = &reading.build {
+        said.extend([", for build ", build]);
+    }
+    if let Some(sha256) = &reading.scenario_sha256 {
+        said.extend([", about the scenario with SHA-256 ", sha256]);
+    }
+    if let Some(expires) = &reading.expires {
+        said.extend([", until ", &expires.to_string()]);
+    }
+    Some(said)
+}
+
+fn unsigned(file: &OutsideFile, signers: &[String]) -> Option<String> {
+    let is_signed = file.signed_by.is_empty() || file.signed_by.iter().any(|key| signers.contains(key));
+    (!is_signed).then(|| {
+        format!(
+            "is not signed by {}: {}.sig has no signature of its text",
+            file.signed_by.join(" or "),
+            file.path
+        )
+    })
+}
+
+/// Why a statement does not hold here and now: it has expired, or it is for another build or about another scenario than the gate
+/// asks. The last day counts by the day of the decision, also where the evidence is that of an earlier one.
+fn unbound(file: &OutsideFile, question: Question<'_>, reading: &Reading) -> Option<String> {
+    let day = question.inputs.circumstances.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    if let Some(expires) = reading.expires.filter(|last| *last < day) {
+        return Some(format!("expired at the end of {expires}: have it stated again"));
+    }
+    other_build(file, question, reading).or_else(|| {
+        let about = file.about.as_ref()?;
+        let recipes = question.inputs.recipes.get(&(about.clone(), None));
+        let Some(recipe) = recipes.and_then(|cells| cells.first()) else {
+            return Some(format!("is to be about {about}, which was not read"));
+        };
+        match &reading.scenario_sha256 {
+            Some(sha256) if *sha256 == recipe.sha256 => None,
+            Some(sha256) => Some(format!(
+                "is about another scenario: its `Scenario` is {sha256}, and the SHA-256 of {about} is {}",
+                recipe.sha256
+            )),
+            None => Some(format!(
+                "does not say which text of {about} it is about: have `Scenario: {}` stated in it",
+                recipe.sha256
+            )),
+        }
+    })
+}
+
+fn other_build(file: &OutsideFile, question: Question<'_>, reading: &Reading) -> Option<String> {
+    if file.build == Whose::Any {
+        return None;
+    }
+    let Some(commit) = question.commit else {
+        return Some("cannot be held against this build, which has no commit".to_owned());
+    };
+    match &reading.build {
+        Some(build) if is_same_commit(build, commit) => None,
+        Some(build) => {
+            Some(format!("is for another build: its `Build` is {build}, and this one is {commit}"))
+        }
+        None => Some(format!("does not say for which build it is: have `Build: {commit}` stated in it")),
+    }
 }
 
 /// Why the age of a file is not right. It may be newer than the runs that a gate was decided from.

@@ -5,6 +5,7 @@
 
 mod admit;
 mod lost;
+mod matrix;
 
 use std::collections::BTreeMap;
 
@@ -34,18 +35,57 @@ struct Counted<'a> {
 
 pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) -> Answer {
     let key = (runs.scenario.clone(), runs.profile.clone());
-    let why = match question.inputs.recipes.get(&key) {
-        Some(recipe) => match unknown_criterion(evidence, runs, recipe, question) {
-            None => return weigh_known(Wanted { evidence, runs, recipe, question }),
-            Some(why) => why,
-        },
-        None => format!("{} was not read", runs.scenario),
-    };
+    let recipes = question.inputs.recipes.get(&key).map(Vec::as_slice).unwrap_or_default();
+    if let Some(unusable) = unusable(evidence, runs, recipes, question) {
+        return unanswered(evidence, runs, unusable);
+    }
+    match recipes {
+        [recipe] => weigh_known(Wanted { evidence, runs, recipe, question }),
+        cells => matrix::weigh(evidence, runs, cells, question),
+    }
+}
+
+/// Why a piece of evidence has no answer whatever was run, and what to do.
+struct Unusable {
+    why: String,
+    what: String,
+    command: String,
+}
+
+fn unusable(
+    evidence: &Evidence,
+    runs: &Runs,
+    recipes: &[Recipe],
+    question: Question<'_>,
+) -> Option<Unusable> {
+    let validate = format!("harness validate {}", runs.scenario);
+    if recipes.is_empty() {
+        let why = format!("{} was not read", runs.scenario);
+        return Some(Unusable { what: why.clone(), why, command: validate });
+    }
+    let other = recipes.iter().find(|recipe| runs.sha256.as_ref().is_some_and(|pin| *pin != recipe.sha256));
+    if let (Some(other), Some(pin)) = (other, &runs.sha256) {
+        return Some(Unusable {
+            why: format!(
+                "{} is not the text that the plan asks for: its SHA-256 is {}, and `sha256` of the evidence is {pin}",
+                runs.scenario, other.sha256
+            ),
+            what: format!(
+                "bring the asked text of {} back, or have the new one agreed on and write its SHA-256 at {}",
+                runs.scenario, evidence.place
+            ),
+            command: format!("git log -p -- {}", runs.scenario),
+        });
+    }
+    let why = recipes.iter().find_map(|recipe| unknown_criterion(evidence, runs, recipe, question))?;
+    Some(Unusable { what: why.clone(), why, command: validate })
+}
+
+fn unanswered(evidence: &Evidence, runs: &Runs, Unusable { why, what, command }: Unusable) -> Answer {
     let mut weighed = Weighed::open(evidence, asked(evidence, runs));
-    weighed.found.clone_from(&why);
-    let command = format!("harness validate {}", runs.scenario);
-    let step = Step { evidence: evidence.name.clone(), what: why, command, takes_ns: None };
-    Answer { weighed, step: Some(step), is_closed: false }
+    weighed.found = why;
+    let step = Step { evidence: evidence.name.clone(), what, command, takes_ns: None };
+    Answer { weighed, steps: vec![step], is_closed: false }
 }
 
 /// A name that a gate or a waiver uses and the scenario does not have.
@@ -55,12 +95,13 @@ fn unknown_criterion(
     recipe: &Recipe,
     question: Question<'_>,
 ) -> Option<String> {
+    let of_evidence = runs.criteria.iter().map(|name| (name, &evidence.place));
     let waivers = question.gate.waivers.iter().filter(|waiver| waiver.evidence == evidence.name);
-    let mut used = runs.criteria.iter().chain(waivers.map(|waiver| &waiver.criterion));
-    let unknown = used.find(|name| !recipe.criteria.contains(name))?;
+    let mut used = of_evidence.chain(waivers.map(|waiver| (&waiver.criterion, &waiver.place)));
+    let (unknown, place) = used.find(|(name, _)| !recipe.criteria.contains(name))?;
     let known: Vec<&str> = recipe.criteria.iter().map(String::as_str).collect();
     Some(format!(
-        "{} has no criterion `{unknown}`, which the plan names: {}",
+        "{} has no criterion `{unknown}`, which the plan names at {place}: {}",
         runs.scenario,
         suggest::hint(unknown, &known)
     ))
@@ -72,6 +113,7 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
     let environments = runs
         .environments
         .map(|quorum| format!(" in each of {}", units::things(quorum.pass.into(), "environment")));
+    let pinned = runs.sha256.as_ref().map(|pin| format!(" with SHA-256 {pin}"));
     let host = (runs.host == Whose::This).then(|| ", of a host like this one".to_owned());
     let build = (runs.build == Whose::This).then(|| ", of this build".to_owned());
     let signed = (!runs.signed_by.is_empty())
@@ -82,7 +124,7 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
         Select::Latest(n) => format!("; the latest {n} count, and the worst decides"),
     };
     let asked = format!("{} of {}", units::things(runs.runs.into(), "run"), runs.scenario);
-    let parts = [Some(asked), profile, environments, host, build, signed, fresh, Some(counts)];
+    let parts = [Some(asked), pinned, profile, environments, host, build, signed, fresh, Some(counts)];
     parts.into_iter().flatten().collect()
 }
 
@@ -110,7 +152,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
     let is_closed = blocked || counted.iter().any(|run| run.verdict == Verdict::Inconclusive);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
     let step = step(wanted, &weighed, missing, blocked);
-    Answer { weighed, step, is_closed }
+    Answer { weighed, steps: step.into_iter().collect(), is_closed }
 }
 
 fn show(exhibit: &Exhibit, why_not: Option<String>) -> RunShown {
@@ -270,6 +312,9 @@ fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> O
     let is_elsewhere = wanted.runs.environments.is_some() && missing > 0;
     let what = match (weighed.verdict, blocked) {
         (Verdict::Fail, _) => "mend what fails, and run it again".to_owned(),
+        (_, true) if wanted.question.inputs.index.damaged.is_some() => {
+            "bring the index of runs back as it was, or make the runs again in a new directory".to_owned()
+        }
         (_, true) => "bring back the runs that are gone, or wait until they are out of the window".to_owned(),
         _ if is_elsewhere && missing == 1 => "run it in another environment".to_owned(),
         _ if is_elsewhere => format!("run it in {missing} environments where it was not tried"),

@@ -2,31 +2,66 @@
 
 use std::fmt::Write as _;
 
-use crate::gate::decision::{Decision, Finding, Weighed};
+use crate::gate::decision::{Decision, Weighed};
+use crate::gate::plan::PlanFile;
+use crate::verdict::Exit;
 use notation::suggest;
+use serde::Serialize;
+
+/// What is behind one piece of evidence, or behind one criterion wherever it was judged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    pub gate: String,
+    /// The evidence or the criterion, as it was asked for.
+    pub explains: String,
+    /// Of the whole gate.
+    pub outcome: &'static str,
+    pub exit: Exit,
+    pub plan: PlanFile,
+    pub decided_utc: String,
+    pub demo: bool,
+    /// Each with its runs, and with the findings in question alone.
+    pub evidence: Vec<Weighed>,
+}
 
 /// The error names what was meant.
-pub fn explain(decision: &Decision, name: &str) -> Result<String, String> {
-    let mut out = String::new();
-    for weighed in &decision.evidence {
+pub fn explained(decision: &Decision, name: &str) -> Result<Explained, String> {
+    let of = |weighed: &Weighed| {
+        let mut weighed = weighed.clone();
         let is_named = weighed.name == name;
-        let of: Vec<&Finding> =
-            weighed.findings.iter().filter(|finding| is_named || finding.criterion == name).collect();
-        if is_named || !of.is_empty() {
-            evidence(&mut out, weighed, &of);
-        }
-    }
-    if out.is_empty() {
+        weighed.findings.retain(|finding| is_named || finding.criterion == name);
+        (is_named || !weighed.findings.is_empty()).then_some(weighed)
+    };
+    let evidence: Vec<Weighed> = decision.evidence.iter().filter_map(of).collect();
+    if evidence.is_empty() {
         let mut known: Vec<&str> = decision.evidence.iter().map(|weighed| weighed.name.as_str()).collect();
         known.extend(decision.evidence.iter().flat_map(|w| w.findings.iter().map(|f| f.criterion.as_str())));
         known.sort_unstable();
         known.dedup();
         return Err(suggest::hint(name, &known));
     }
-    Ok(out)
+    Ok(Explained {
+        gate: decision.gate.clone(),
+        explains: name.to_owned(),
+        outcome: decision.outcome,
+        exit: decision.exit.clone(),
+        plan: decision.plan.clone(),
+        decided_utc: decision.decided_utc.clone(),
+        demo: decision.demo,
+        evidence,
+    })
 }
 
-fn evidence(out: &mut String, weighed: &Weighed, findings: &[&Finding]) {
+/// For a terminal.
+pub fn text(explained: &Explained) -> String {
+    let mut out = String::new();
+    for weighed in &explained.evidence {
+        evidence(&mut out, weighed);
+    }
+    out
+}
+
+fn evidence(out: &mut String, weighed: &Weighed) {
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "{}  {}: {}", weighed.verdict.word(), weighed.name, weighed.says);
     let _ = writeln!(
@@ -51,7 +86,7 @@ fn evidence(out: &mut String, weighed: &Weighed, findings: &[&Finding]) {
             );
         }
     }
-    for finding in findings {
+    for finding in &weighed.findings {
         let _ = writeln!(
             out,
             "  {} {}: asked `{}`, measured {} in {}",

@@ -23,8 +23,10 @@ pub(super) fn render(decision: &Decision) -> String {
     for before in &decision.before {
         let _ = writeln!(
             out,
-            "| {} | {} | passed before this one | as of {} |",
-            before.outcome, before.gate, before.as_of_utc
+            "| {} | {} | passed before this one | {} |",
+            before.outcome,
+            before.gate,
+            cell(&before.basis())
         );
     }
     for weighed in &decision.evidence {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{DEMO, takes};
-use crate::gate::decision::{Decision, Weighed};
+use crate::gate::decision::{Decision, EXPIRED, Weighed};
 use crate::verdict::Verdict;
 
 pub fn render(decision: &Decision) -> String {
@@ -20,7 +20,13 @@ pub fn render(decision: &Decision) -> String {
     out.push_str("\nevidence\n");
     let width = decision.evidence.iter().map(|weighed| weighed.name.chars().count()).max().unwrap_or(0);
     for before in &decision.before {
-        let _ = writeln!(out, "  {:<12}  {:<width$}  the gate before this one", before.outcome, before.gate);
+        let _ = writeln!(
+            out,
+            "  {:<12}  {:<width$}  the gate before this one, {}",
+            before.outcome,
+            before.gate,
+            before.basis()
+        );
     }
     for weighed in &decision.evidence {
         let _ =
@@ -71,6 +77,13 @@ fn waivers(out: &mut String, decision: &Decision) {
             waiver.expires,
             waiver.reason
         );
+        if waiver.state == EXPIRED {
+            let _ = writeln!(
+                out,
+                "    at {}: renew it with its author, or take it out of the plan",
+                waiver.place
+            );
+        }
     }
 }
 

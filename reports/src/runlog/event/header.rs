@@ -307,3 +307,10 @@ pub struct BuildFacts {
     pub profile: String,
     pub rustc: String,
 }
+
+impl BuildFacts {
+    /// The commit whose text it is of; nothing if that is unknown, or the text had changes of its own.
+    pub fn commit(&self) -> Option<&str> {
+        (!self.dirty && self.git != "unknown").then_some(self.git.as_str())
+    }
+}

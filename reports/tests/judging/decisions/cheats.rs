@@ -2,12 +2,13 @@
 
 use insta::assert_snapshot;
 use reports::gate::exhibit::Exhibit;
-use reports::gate::index::{self, Index};
-use reports::gate::plan::{Select, Whose};
+use reports::gate::index::{self, Entry, Index};
+use reports::gate::plan::{Runs, Select, Whose};
 use reports::render::gate::text;
+use reports::runlog::event::Event;
 
 use super::{History, green, ran, red, why_not};
-use crate::synthetic::{Run, sha256_of};
+use crate::synthetic::{Run, SCENARIO, sha256_of};
 
 /// A history of one run, which does not count.
 #[track_caller]
@@ -48,6 +49,35 @@ fn weaker_criteria_under_the_same_name_do_not_count() {
     refused(&History::of(vec![weaker]), "another text of the scenario: its SHA-256 begins with c17619a0a9aa");
 }
 
+/// The pinned text, under whose name a weaker one passes.
+#[test]
+fn a_scenario_that_is_not_the_pinned_one_is_refused_with_both_hashes() {
+    let text = format!("{SCENARIO}# weaker");
+    let weaker = sha256_of(&text);
+    let pinned = sha256_of(SCENARIO);
+    let pin = |runs: &mut Runs| runs.sha256 = Some(pinned.clone());
+    assert_eq!(History::of(vec![green(20)]).asking(pin).decide().outcome, "PASS", "the pinned text counts");
+    // The file was weakened, and was run as it stands.
+    let of_weaker = ran(20, &Run::default(), |header| {
+        header.sources[0].text.clone_from(&text);
+        header.scenario.sha256.clone_from(&weaker);
+    });
+    let mut history = History::of(vec![of_weaker.clone()]);
+    history.recipes[0].sha256.clone_from(&weaker);
+    assert_eq!(history.decide().outcome, "PASS", "without a pin, the file as it stands is what is asked for");
+    let refused_file = history.asking(pin).decide();
+    assert_eq!(refused_file.exit.code, 12);
+    let found = &refused_file.evidence[0].found;
+    assert!(found.contains(&weaker) && found.contains(&pinned), "{found}");
+    assert!(
+        refused_file.next[0].what.contains("bring the asked text of synthetic.toml back"),
+        "{refused_file:#?}"
+    );
+    // The file was put back, and the run of the weaker one is still there.
+    let history = History::of(vec![of_weaker]).asking(pin);
+    refused(&history, &format!("its SHA-256 is {weaker}, and the plan asks for {pinned}"));
+}
+
 #[test]
 fn another_host_and_another_build_do_not_count_where_this_one_is_asked() {
     let host = ran(20, &Run::default(), |header| header.host.fingerprint = "f1-beef".into());
@@ -56,6 +86,11 @@ fn another_host_and_another_build_do_not_count_where_this_one_is_asked() {
     let build = ran(20, &Run::default(), |header| header.build.git = "7654321".into());
     let history = History::of(vec![build.clone()]).asking(|runs| runs.build = Whose::This);
     refused(&history, "another build: 7654321, and this one is 1234567");
+    // Digits that any commit could begin with are none.
+    for few in ["", "1", "123456"] {
+        let short = ran(20, &Run::default(), |header| header.build.git = few.into());
+        refused(&History::of(vec![short]).asking(|runs| runs.build = Whose::This), "it is of another build");
+    }
     let dirty = ran(20, &Run::default(), |header| header.build.dirty = true);
     refused(
         &History::of(vec![dirty]).asking(|runs| runs.build = Whose::This),
@@ -138,6 +173,40 @@ fn a_run_that_passed_may_be_removed_and_so_may_one_that_would_not_count() {
     assert_eq!(History::of(vec![green(20)]).indexed(&all).decide().outcome, "PASS");
 }
 
+/// Its line in the index is from its beginning: it had no end.
+#[test]
+fn a_run_that_was_killed_and_then_deleted_is_missed() {
+    let killed = ran(15, &Run { end: None, ..Run::default() }, |_| ());
+    let mut header = None;
+    for (_, event) in Run::default().events() {
+        if let Event::Header(mut of_run) = event {
+            of_run.run_id = "synthetic-15".into();
+            of_run.started_utc = "2026-01-15T12:00:00Z".into();
+            header = Some(of_run);
+        }
+    }
+    let begun = Entry::begun(&header.unwrap(), "synthetic/synthetic-15".into());
+    let of = |exhibits: Vec<Exhibit>, ongoing: &[&str]| {
+        let mut history = History::of(exhibits).indexed(&[green(20)]);
+        history.index.entries.insert(0, begun.clone());
+        history.ongoing = ongoing.iter().map(|place| (*place).to_owned()).collect();
+        history.decide()
+    };
+    let gone = of(vec![green(20)], &[]);
+    assert_eq!(gone.outcome, "INCONCLUSIVE");
+    let note = &gone.evidence[0].notes[0];
+    assert!(
+        note.contains("1 run in the window is in the index") && note.contains("synthetic/synthetic-15"),
+        "{note}"
+    );
+    assert!(note.contains("killed before their end"), "{note}");
+    // As long as it is there, it counts as what its log shows; as long as it goes on, as nothing.
+    let there = of(vec![killed, green(20)], &[]);
+    assert!(!there.evidence[0].notes.iter().any(|note| note.contains("in the index")), "{there:#?}");
+    assert_eq!((there.outcome, there.evidence[0].runs[0].counts), ("INCONCLUSIVE", true));
+    assert_eq!(of(vec![green(20)], &["runs/synthetic/synthetic-15"]).outcome, "PASS");
+}
+
 #[test]
 fn a_log_that_was_changed_after_the_run_does_not_count() {
     let forged = Exhibit { log_sha256: "another".into(), ..green(20) };
@@ -161,6 +230,35 @@ fn an_index_that_does_not_verify_leaves_the_question_open() {
     let decision = history.decide();
     assert_eq!(decision.outcome, "INCONCLUSIVE");
     assert!(decision.evidence[0].notes[0].contains("index of runs does not verify"), "{decision:#?}");
+}
+
+/// Cut in its last line, without a line, with a changed byte: the line is named, and nothing passes by what cannot be seen.
+#[test]
+fn a_cut_or_damaged_index_is_named_by_its_line_and_decides_nothing() {
+    let history = History::of(vec![green(20)]).indexed(&[red(18), red(19), green(20)]);
+    let mut whole = Vec::new();
+    for entry in &history.index.entries {
+        let line = index::add(&*whole, entry).unwrap().line;
+        whole.extend(line);
+    }
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    let changed = String::from_utf8(whole.clone()).unwrap().replacen("FAIL", "PASS", 1).into_bytes();
+    for (bytes, line, what) in [
+        (whole[..whole.len() - 9].to_vec(), "line 3: ", "stops in its middle"),
+        (lines[0][..20].to_vec(), "line 1: ", "stops in its middle"),
+        ([lines[0], lines[2]].concat(), "line 2: ", "its checksum is"),
+        ([lines[1], lines[2]].concat(), "line 1: ", "its checksum is"),
+        (changed, "line 1: ", "its checksum is"),
+        (b"\n".to_vec(), "line 1: ", "no checksum"),
+    ] {
+        let mut history = History::of(vec![green(20)]);
+        history.index = index::read(&*bytes);
+        let decision = history.decide();
+        assert_eq!(decision.outcome, "INCONCLUSIVE", "{what} at {line}");
+        let note = &decision.evidence[0].notes[0];
+        assert!(note.contains("does not verify") && note.contains(line) && note.contains(what), "{note}");
+        assert!(decision.next[0].what.contains("bring the index of runs back"), "{:?}", decision.next);
+    }
 }
 
 #[test]

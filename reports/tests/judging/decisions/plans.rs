@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use reports::gate::decide::{decide, decide_all};
 use reports::gate::decision::Decision;
-use reports::gate::exhibit::Inputs;
+use reports::gate::exhibit::{Exhibit, Inputs};
 use reports::gate::plan::*;
 use reports::gate::schedule::{State, schedule};
 use reports::render::gate::{documents, phases_svg, phases_text};
@@ -55,7 +55,7 @@ fn later() -> Gate {
 
 const COVERED: &str = "SF:a.rs\nLF:100\nLH:80\nend_of_record\n";
 
-fn two(exhibits: Vec<reports::gate::exhibit::Exhibit>) -> (Plan, Inputs) {
+fn two(exhibits: Vec<Exhibit>) -> (Plan, Inputs) {
     let mut history = History::of(exhibits);
     history.lcov = Some(COVERED);
     (plan(vec![history.gate.clone(), later()]), history.inputs())
@@ -86,6 +86,66 @@ fn a_gate_that_was_passed_stays_so_while_its_evidence_grows_old_and_falls_by_wha
     inputs.circumstances.now = "2026-06-01T12:00:00Z".parse().unwrap();
     let decision = decide(&plan, &plan.gates[1], &inputs);
     assert_eq!((decision.outcome, decision.before[0].outcome), ("INCONCLUSIVE", "FAIL"));
+}
+
+fn of_build(day: u32, run: &Run, commit: &str) -> Exhibit {
+    ran(day, run, |header| header.build.git = commit.into())
+}
+
+/// Two pieces of evidence of one build, and a gate after it.
+#[test]
+fn a_gate_that_one_build_has_passed_stays_so_under_a_newer_build() {
+    let lossy = || Run { failed: |_| 3, ..Run::default() };
+    let (a, b) = ("aaaaaaa", "bbbbbbb");
+    let decide_by = |exhibits: Vec<Exhibit>, commit: Option<&str>, needed: u32| {
+        let mut history = History::of(exhibits).asking(|runs| {
+            runs.build = Whose::This;
+            runs.runs = needed;
+        });
+        history.lcov = Some(COVERED);
+        let plan = plan(vec![history.gate.clone(), later()]);
+        let mut inputs = history.inputs();
+        inputs.circumstances.commit = commit.map(str::to_owned);
+        let own = decide(&plan, &plan.gates[0], &inputs);
+        let next = decide(&plan, &plan.gates[1], &inputs);
+        let state = schedule(&plan, &decide_all(&plan, &inputs)).phases[0].state;
+        (own.outcome, next, state)
+    };
+    let both = || vec![of_build(20, &Run::default(), a), of_build(21, &Run::default(), a)];
+    // By another build, or by one without a commit: the phase stays done, and the page says by which build.
+    for commit in [Some(b), None] {
+        let (own, next, state) = decide_by(both(), commit, 2);
+        assert_eq!((own, next.outcome, state), ("INCONCLUSIVE", "PASS", State::Done), "{commit:?}");
+        assert_eq!(next.before[0].of_build.as_deref(), Some(a));
+        for (name, text) in documents(&next) {
+            let is_shown = ["junit.xml", "evidence.csv"].contains(&name) || text.contains(a);
+            assert!(is_shown, "{name} does not say by which build: {text}");
+        }
+    }
+    // A first run of the newer build says nothing yet; one that fails closes it.
+    let begun = [both(), vec![of_build(25, &Run::default(), b)]].concat();
+    let (own, next, state) = decide_by(begun, Some(b), 2);
+    assert_eq!((own, next.outcome, state), ("INCONCLUSIVE", "PASS", State::Done));
+    let failed = [both(), vec![of_build(25, &lossy(), b)]].concat();
+    for commit in [Some(b), Some("ccccccc")] {
+        let (_, next, state) = decide_by(failed.clone(), commit, 2);
+        assert_eq!((next.outcome, state), ("INCONCLUSIVE", State::Open), "{commit:?}");
+        assert_eq!(next.before[0].outcome, "FAIL", "{commit:?}");
+    }
+    // Runs of several builds never add up to one.
+    let mixed = vec![of_build(20, &Run::default(), a), of_build(21, &Run::default(), b)];
+    let (_, next, state) = decide_by(mixed, Some("ccccccc"), 2);
+    assert_eq!((next.before[0].outcome, state), ("INCONCLUSIVE", State::Open));
+}
+
+#[test]
+fn a_phase_stays_done_in_the_calendar_while_its_runs_grow_old() {
+    let (plan, mut inputs) = two(vec![green(20)]);
+    inputs.circumstances.now = "2026-06-01T12:00:00Z".parse().unwrap();
+    inputs.files.get_mut(&super::lcov()).unwrap().changed = inputs.circumstances.now;
+    let schedule = schedule(&plan, &decide_all(&plan, &inputs));
+    let states: Vec<State> = schedule.phases.iter().map(|phase| phase.state).collect();
+    assert_eq!(states, [State::Done, State::Done]);
 }
 
 /// As the gate before it decides by itself, so the next one sees it.

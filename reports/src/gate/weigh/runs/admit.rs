@@ -8,6 +8,7 @@ use super::Wanted;
 use crate::gate::exhibit::{Exhibit, JudgedRun};
 use crate::gate::index::Entry;
 use crate::gate::plan::{Select, Whose};
+use crate::gate::weigh::is_same_commit;
 use crate::units;
 
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
@@ -62,7 +63,7 @@ impl Seen {
 
 /// The index has another log for it.
 fn altered(entry: &Entry, exhibit: &Exhibit) -> Option<String> {
-    (entry.log_sha256 != exhibit.log_sha256).then(|| {
+    (!entry.is_unfinished() && entry.log_sha256 != exhibit.log_sha256).then(|| {
         format!(
             "its log was changed after the run: it was {} when it ended, says the index of runs",
             entry.verdict
@@ -94,13 +95,16 @@ fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
     profile(wanted, variant.profile.as_deref())
         .or_else(|| {
             let sha256 = judgement.file.as_ref().map_or("", |file| &file.sha256);
-            (sha256 != wanted.recipe.sha256).then(|| {
-                format!(
+            (sha256 != wanted.recipe.sha256).then(|| match &wanted.runs.sha256 {
+                Some(pin) => {
+                    format!("it ran another text of the scenario: its SHA-256 is {sha256}, and the plan asks for {pin}")
+                }
+                None => format!(
                     "it ran another text of the scenario: its SHA-256 begins with {}, that of {} with {}",
                     start(sha256),
                     wanted.runs.scenario,
                     start(&wanted.recipe.sha256)
-                )
+                ),
             })
         })
         .or_else(|| foreign(wanted, run))
@@ -131,14 +135,16 @@ fn foreign(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
     if wanted.runs.build == Whose::Any {
         return None;
     }
-    let Some(commit) = &here.commit else {
+    let Some(commit) = wanted.question.commit else {
         return Some("this build has no commit that a run could be held against".to_owned());
     };
     if run.build.dirty {
         return Some(format!("its build, of {}, had changes that are in no commit", run.build.git));
     }
-    (run.build.git != *commit)
-        .then(|| format!("it is of another build: {}, and this one is {commit}", run.build.git))
+    (!is_same_commit(&run.build.git, commit)).then(|| {
+        let this = if here.commit.as_deref() == Some(commit) { "this one" } else { "the one that decided" };
+        format!("it is of another build: {}, and {this} is {commit}", run.build.git)
+    })
 }
 
 /// Stale, or from the future.

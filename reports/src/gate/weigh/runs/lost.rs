@@ -4,6 +4,7 @@
 //! but for one thing: a run that passed has nothing to hide.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::{Wanted, admit};
 use crate::gate::decision::Weighed;
@@ -18,24 +19,35 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
     let mut blocked = false;
     if let Some(damaged) = &index.damaged {
         weighed.notes.push(format!(
-            "the index of runs does not verify ({damaged}): whether runs were removed cannot be seen"
+            "the index of runs does not verify ({damaged}): which runs were removed cannot be seen"
         ));
         blocked = true;
     }
-    // A run is there with the log that it ended with.
-    let there: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
+    // A run is there with the log that it ended with, and one that has not ended with its directory.
+    let logs: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
+    let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
+    let places: Vec<&str> = found.iter().map(|(exhibit, _)| &*exhibit.directory).chain(ongoing).collect();
+    let is_there = |entry: &Entry| {
+        logs.contains(&*entry.log_sha256)
+            || entry.is_unfinished() && places.iter().any(|place| is_at(place, entry))
+    };
     let in_question = index.entries.iter().filter(|entry| would_count(wanted, entry));
-    let gone: Vec<&Entry> = in_question.filter(|entry| !there.contains(&*entry.log_sha256)).collect();
+    let gone: Vec<&Entry> = in_question.filter(|entry| !is_there(entry)).collect();
     let bad = gone.iter().filter(|entry| entry.verdict != Verdict::Pass.word()).count();
+    let unfinished = gone.iter().filter(|entry| entry.is_unfinished()).count();
     if !gone.is_empty() {
         let list: Vec<&str> = gone.iter().take(3).map(|entry| entry.directory.as_str()).collect();
         let more = if gone.len() > list.len() { ", …" } else { "" };
         weighed.notes.push(format!(
-            "{} in the window {} in the index of runs and cannot be judged any more: {} of them {} not PASS when they ended ({}{more})",
+            "{} in the window {} in the index of runs and cannot be judged any more: {} of them {} not PASS when they ended{} ({}{more})",
             units::things(gone.len() as u64, "run"),
             if gone.len() == 1 { "is" } else { "are" },
             bad,
             if bad == 1 { "was" } else { "were" },
+            match unfinished {
+                0 => String::new(),
+                count => format!(", {count} of these because they were killed before their end"),
+            },
             list.join(", ")
         ));
         blocked |= bad > 0;
@@ -70,5 +82,10 @@ fn is_known_pass(wanted: Wanted<'_>, exhibit: &Exhibit) -> bool {
         .index
         .entries
         .iter()
-        .any(|entry| exhibit.directory.ends_with(&entry.directory) && entry.verdict == Verdict::Pass.word())
+        .any(|entry| is_at(&exhibit.directory, entry) && entry.verdict == Verdict::Pass.word())
+}
+
+/// Whether this is the directory that a run was begun in; the directory of runs may have moved.
+fn is_at(directory: &str, entry: &Entry) -> bool {
+    Path::new(directory).ends_with(&entry.directory)
 }
