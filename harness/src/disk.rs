@@ -20,7 +20,7 @@ use crate::private_shm::Namespace;
 use crate::scenario::fault::DiskFault;
 pub use covers::Covers;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use order::{DONE, Order, READY, read_met};
+use order::{DONE, LOADED, Order, READY, SERVE, read_met};
 use probe::At;
 pub use probe::{Found, Probe, Tally, Wanted};
 use reports::runlog::event::Met;
@@ -92,9 +92,19 @@ impl Control {
         }
     }
 
+    fn say(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.orders, "{line}")
+    }
+
+    /// Waits for this line at the start; what the server says instead is why it cannot serve.
+    fn expect(&mut self, line: &str) -> io::Result<()> {
+        let said = self.hear(READY_WITHIN)?;
+        if said == line { Ok(()) } else { Err(io::Error::other(said)) }
+    }
+
     /// What the server has to say of an order that it has carried out.
     fn order(&mut self, order: Order) -> io::Result<String> {
-        writeln!(self.orders, "{order}")?;
+        self.say(&order.to_string())?;
         let said = self.hear(OBEYS_WITHIN)?;
         match said.strip_prefix(DONE) {
             Some(rest) => Ok(rest.trim_start().to_owned()),
@@ -150,18 +160,19 @@ impl Disk {
             "fd={},rootmode=40000,user_id={uid},group_id={gid},default_permissions,allow_other",
             device.as_raw_fd()
         );
+        let (ours, its) = UnixStream::pair()?;
+        // Before the mount: what it is started from may lie in the directory, and would wait for it.
+        let server = start_server(&beneath, device.try_clone()?.into(), its.into())?;
+        let mut control = Control::new(ours)?;
+        control.expect(LOADED)?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         mount(Some("harness"), &dir, Some("fuse.harness"), flags, Some(&*options))
             .map_err(|errno| named(&dir)(errno.into()))?;
         let mounted = Mounted(dir.clone());
-        let (ours, its) = UnixStream::pair()?;
-        // Its end of both is the server's alone: with it, the mount is dead.
-        let server = start_server(&beneath, device.into(), its.into())?;
-        let mut control = Control::new(ours)?;
-        let said = control.hear(READY_WITHIN)?;
-        if said != READY {
-            return Err(io::Error::other(said));
-        }
+        // The server's is the only one then: with it, the mount is dead.
+        drop(device);
+        control.say(SERVE)?;
+        control.expect(READY)?;
         let probe = Arc::new(probe::file(&dir).map_err(named(&dir))?);
         let (control, locked) = (Mutex::new(control), Mutex::default());
         Ok(Self { dir, beneath, control, probe, locked, _server: Some(server), mounted: Some(mounted) })

@@ -4,13 +4,27 @@ use super::Disk;
 use crate::private_shm::Namespace;
 use crate::scenario::Plan;
 use crate::scenario::fault::Fault;
+use procfs::process::MMapPath;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// By the name that a fault has for it; none is that of the run.
 type Disks = BTreeMap<Option<String>, Arc<Disk>>;
+
+/// Nothing there is on a disk.
+const OF_THE_KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// What any process needs: devices, and what this program consists of.
+fn for_all() -> impl Iterator<Item = PathBuf> {
+    let maps = procfs::process::Process::myself().and_then(|own| own.maps());
+    let files = maps.into_iter().flatten().filter_map(|map| match map.pathname {
+        MMapPath::Path(path) => Some(path),
+        _ => None,
+    });
+    files.chain([PathBuf::from("/dev/null")])
+}
 
 /// Shared by what carries a run out. Dropped with the last of them, all directories are what they were.
 #[derive(Debug, Clone, Default)]
@@ -56,13 +70,15 @@ impl Covers {
     fn check(&self, path: &Path, apart: &[&Path]) -> Result<(), String> {
         let whole = |path: &Path| path.canonicalize().map_err(|error: io::Error| error.to_string());
         let dir = whole(path)?;
-        for other in apart {
-            if whole(other).is_ok_and(|other| other.starts_with(&dir)) {
-                return Err(format!(
-                    "{} lies in it, which the run needs as it is: name a directory of the commands alone",
-                    other.display()
-                ));
-            }
+        if let Some(made) = OF_THE_KERNEL.into_iter().find(|made| dir.starts_with(made)) {
+            return Err(format!("what is in {made} is made by the kernel: name a directory of the commands alone"));
+        }
+        let apart = apart.iter().map(|other| whole(other)).chain(for_all().map(Ok));
+        if let Some(other) = apart.flatten().find(|other| other.starts_with(&dir)) {
+            return Err(format!(
+                "{} lies in it, which the run needs as it is: name a directory of the commands alone",
+                other.display()
+            ));
         }
         let nested = |disk: &&Arc<Disk>| disk.dir().starts_with(&dir) || dir.starts_with(disk.dir());
         match self.lock().values().find(nested) {

@@ -11,7 +11,11 @@ pub(super) enum Order {
     Disarm { id: u32 },
 }
 
-/// The line of a process that serves its directory.
+/// The first line of a server, which has all that it needs and waits for the mount,
+pub(super) const LOADED: &str = "loaded";
+/// the line that says that it is there,
+pub(super) const SERVE: &str = "serve";
+/// and that of one that serves its directory.
 pub(super) const READY: &str = "ready";
 /// Of an order that was carried out, with what it has to say.
 pub(super) const DONE: &str = "done";

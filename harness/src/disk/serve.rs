@@ -3,7 +3,7 @@
 use super::beneath::Beneath;
 use super::harm::Harms;
 use super::later::Later;
-use super::order::{DONE, Order, READY, met};
+use super::order::{DONE, LOADED, Order, READY, SERVE, met};
 use super::through::Through;
 use crate::companion::dies_with;
 use fuser::{Config, Session, SessionACL};
@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Threads that take calls; what takes long is left to others.
 const THREADS: usize = 2;
 
-/// Serves the working directory until its harness has gone or has closed its end of `control`. `device` is /dev/fuse, mounted.
+/// Serves the working directory until its harness has gone or has closed its end of `control`. `device` is /dev/fuse, and is mounted
+/// when the harness says so.
 ///
 /// # Errors
 /// In words, for the harness as well: it cannot be served.
@@ -27,8 +28,18 @@ pub fn serve(parent: u32, device: OwnedFd, control: OwnedFd) -> io::Result<()> {
         return Ok(());
     }
     let mut control = UnixStream::from(control);
+    let mut orders = BufReader::new(control.try_clone()?);
     let harms = Arc::new(Mutex::new(Harms::default()));
-    let session = match session(device, &harms) {
+    let session = through(&harms).and_then(|through| {
+        writeln!(control, "{LOADED}")?;
+        let mut said = String::new();
+        orders.read_line(&mut said)?;
+        if said.trim_end() != SERVE {
+            return Err(io::Error::other("the directory was not mounted"));
+        }
+        session(through, device)
+    });
+    let session = match session {
         Ok(session) => session,
         Err(error) => {
             writeln!(control, "{error}")?;
@@ -38,7 +49,6 @@ pub fn serve(parent: u32, device: OwnedFd, control: OwnedFd) -> io::Result<()> {
     // It ends with the mount.
     std::thread::Builder::new().name("calls".to_owned()).spawn(move || session.run())?;
     writeln!(control, "{READY}")?;
-    let orders = BufReader::new(control.try_clone()?);
     for line in orders.lines() {
         let said = obey(&line?, &harms);
         writeln!(control, "{said}")?;
@@ -46,15 +56,19 @@ pub fn serve(parent: u32, device: OwnedFd, control: OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel has been told that the directory is served, when it returns.
-fn session(device: OwnedFd, harms: &Arc<Mutex<Harms>>) -> io::Result<Session<Through>> {
+/// What serves the working directory.
+fn through(harms: &Arc<Mutex<Harms>>) -> io::Result<Through> {
     // The kernel has taken the mask of the caller into account.
     umask(Mode::empty());
     let limit = getrlimit(Resource::Nofile);
     // A descriptor for each that is open through the mount. As many as there may be; fewer do for most.
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
     let root = rustix::fs::open(".", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let through = Through::new(Beneath::new(root)?, Arc::clone(harms), Later::start()?);
+    Ok(Through::new(Beneath::new(root)?, Arc::clone(harms), Later::start()?))
+}
+
+/// The kernel has been told that the directory is served, when it returns.
+fn session(through: Through, device: OwnedFd) -> io::Result<Session<Through>> {
     let mut config = Config::default();
     config.n_threads = Some(THREADS);
     Session::from_fd(through, device, SessionACL::All, config)

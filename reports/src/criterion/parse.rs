@@ -13,14 +13,19 @@ const COMPARATORS: [Comparator; 5] =
     [Comparator::AtMost, Comparator::AtLeast, Comparator::Equal, Comparator::Less, Comparator::Greater];
 
 /// What people write for one of them, and which they mean.
-const SLIPS: [(&str, Comparator); 6] = [
-    ("===", Comparator::Equal),
-    ("=<", Comparator::AtMost),
-    ("=>", Comparator::AtLeast),
-    ("≤", Comparator::AtMost),
-    ("≥", Comparator::AtLeast),
-    ("=", Comparator::Equal),
+const SLIPS: [(&str, Option<Comparator>); 8] = [
+    ("===", Some(Comparator::Equal)),
+    ("=<", Some(Comparator::AtMost)),
+    ("=>", Some(Comparator::AtLeast)),
+    ("≤", Some(Comparator::AtMost)),
+    ("≥", Some(Comparator::AtLeast)),
+    ("=", Some(Comparator::Equal)),
+    // Nothing is good by being another figure than one.
+    ("!=", None),
+    ("<>", None),
 ];
+
+const KNOWN: &str = "the comparators are < <= > >= ==";
 
 pub(super) fn criterion(text: &str) -> Result<Criterion, CriterionError> {
     let (text, label) = label::take(text)?;
@@ -111,14 +116,14 @@ fn rest(
 pub(crate) fn comparison(text: &str) -> Result<(usize, Comparator), CriterionError> {
     refuse_slips(text)?;
     find_comparator(text).ok_or_else(|| {
-        let hint = "write `metric [aggregation] comparator threshold`, such as `coordination.time p99 < 5s`; the comparators are < <= > >= ==";
-        error(0..text.len(), "a comparison is missing", Some(hint.into()))
+        let hint = "write `metric [aggregation] comparator threshold`, such as `coordination.time p99 < 5s`";
+        error(0..text.len(), "a comparison is missing", Some(format!("{hint}; {KNOWN}")))
     })
 }
 
 /// At the first sign of a comparison: one that is none, and looks like one.
 fn refuse_slips(text: &str) -> Result<(), CriterionError> {
-    let Some(at) = text.find(['<', '>', '=', '≤', '≥']) else { return Ok(()) };
+    let Some(at) = text.find(['<', '>', '=', '≤', '≥', '!']) else { return Ok(()) };
     let Some((slip, meant)) = SLIPS.into_iter().find(|(slip, _)| text[at..].starts_with(slip)) else {
         return Ok(());
     };
@@ -127,7 +132,8 @@ fn refuse_slips(text: &str) -> Result<(), CriterionError> {
         return Ok(());
     }
     let message = format!("`{slip}` is not a comparator");
-    Err(error(at..at + slip.len(), &message, Some(format!("did you mean `{}`?", meant.symbol()))))
+    let hint = meant.map_or(KNOWN.to_owned(), |meant| format!("did you mean `{}`?", meant.symbol()));
+    Err(error(at..at + slip.len(), &message, Some(hint)))
 }
 
 fn find_comparator(text: &str) -> Option<(usize, Comparator)> {
@@ -377,6 +383,9 @@ mod tests {
         refuses("load.lateness p99 < 5s every 1m", "1m", "no windows", "ratios, rates and times");
         refuses("delivery.rate > 5% every 0s", "0s", "longer than nothing", "");
         refuses("memory.pss.worker max < 5B", "memory.pss.worker", "no metric", "memory.pss.workers");
+        refuses("delivery.late != 0", "!=", "`!=` is not a comparator", "the comparators are < <=");
+        refuses("delivery.late <> 0", "<>", "`<>` is not a comparator", "the comparators are < <=");
+        refuses("retries <= 1.5", "1.5", "`retries` counts whole things; write a whole number", "");
         refuses("coordination.time p99 = 1s", "=", "`=` is not a comparator", "did you mean `==`?");
         refuses("coordination.time p99 =< 1s", "=<", "`=<` is not a comparator", "did you mean `<=`?");
         refuses("delivery.rate => 95%", "=>", "not a comparator", "did you mean `>=`?");

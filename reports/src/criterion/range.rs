@@ -221,9 +221,11 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         Id::Retries => retries(plan),
         Id::ThroughputTasks => throughput(criterion, plan, 1.0),
         Id::ThroughputMessages => throughput(criterion, plan, plan.messages_per_task),
-        Id::BatchTasks => in_flight(plan.tasks_in_flight),
-        Id::BatchAnswers => in_flight(plan.tasks_in_flight * plan.attempts_per_task),
-        Id::BatchEfficiency => in_flight(1.0 - 1.0 / (plan.tasks_in_flight * plan.attempts_per_task)),
+        Id::BatchTasks => in_flight(plan.tasks_in_flight, |most| most.to_string()),
+        Id::BatchAnswers => in_flight(plan.tasks_in_flight * plan.attempts_per_task, |most| most.to_string()),
+        Id::BatchEfficiency => {
+            in_flight(1.0 - 1.0 / (plan.tasks_in_flight * plan.attempts_per_task), units::percent)
+        }
         Id::Balance => balance(plan),
         Id::Fds | Id::Threads => Bounds { low: each_has(criterion, plan, 1.0), high: None },
         Id::MemoryVsz => Bounds { low: pages(criterion, plan), high: address_space(criterion, plan) },
@@ -325,11 +327,15 @@ fn throughput(criterion: &Criterion, plan: &Planned, weight: f64) -> Bounds {
     Bounds::most(rate, format!("this scenario offers no more than {:.1}/s", (rate * 10.0).ceil() / 10.0))
 }
 
-fn in_flight(most: f64) -> Bounds {
+fn in_flight(most: f64, said: impl Fn(f64) -> String) -> Bounds {
     if !most.is_finite() {
         return Bounds::default();
     }
-    at_most(most, "with as many tasks as it has on their way at the same time")
+    let most_said = said(most);
+    let why = format!(
+        "this scenario cannot bring it above {most_said}, with as many tasks as it has on their way at the same time"
+    );
+    Bounds::most(most, why)
 }
 
 /// Of a coefficient of variation: one of them has done all.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::catalogue::{Aggregation, Metric, MetricId, Scale, Unit};
+use super::catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit};
 use crate::units;
 
 /// Over which time a slope is written.
@@ -87,9 +87,16 @@ fn parse_level(text: &str, metric: &Metric) -> Result<Threshold, String> {
             "`{}` is a count; for a share of the limit write `fds.use max < {text}`",
             metric.name
         )),
-        Unit::Count => units::parse_number(text)
-            .map(Threshold::Count)
-            .ok_or_else(|| format!("`{text}` is not a count; write a plain number, such as `0` or `708`")),
+        Unit::Count => {
+            let number = units::parse_number(text);
+            let number = number.ok_or_else(|| {
+                format!("`{text}` is not a count; write a plain number, such as `0` or `708`")
+            })?;
+            if metric.kind == Kind::Count && number.fract() != 0.0 {
+                return Err(format!("`{}` counts whole things; write a whole number", metric.name));
+            }
+            Ok(Threshold::Count(number))
+        }
         Unit::Cores => text
             .strip_suffix("cores")
             .and_then(|n| units::parse_number(n.trim_end()))

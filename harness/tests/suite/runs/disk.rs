@@ -367,6 +367,9 @@ fn a_directory_that_cannot_be_disturbed_is_refused_before_anything_starts() {
         (".", "lies in it, which the run needs as it is"),
         ("/", "lies in it, which the run needs as it is"),
         ("/dev", "lies in it, which the run needs as it is"),
+        ("/usr", "lies in it, which the run needs as it is"),
+        ("/proc", "is made by the kernel"),
+        ("/sys/fs", "is made by the kernel"),
     ] {
         let bench = on_run(&format!("kind = \"disk-full\"\ndir = {dir:?}"));
         let done = bench.start(&["--quiet"]).end();
