@@ -81,7 +81,10 @@ pub(super) fn command(program: &str, reading: &ProgramReading) -> Capability {
             "install it, or write its full path in the scenario",
         ),
         ProgramReading::Absent(error) => {
-            missing(NAME, format!("`{program}`: {error}"), format!("install it, {other}"))
+            let relative = !program.starts_with('/');
+            let elsewhere =
+                if relative { "start the harness in the directory where this path begins, " } else { "" };
+            missing(NAME, format!("`{program}`: {error}"), format!("{elsewhere}install it, {other}"))
         }
         ProgramReading::NoFile(path) => {
             missing(NAME, format!("`{}` is not a file", path.display()), "name a program in the scenario")
