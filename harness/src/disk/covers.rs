@@ -71,7 +71,9 @@ impl Covers {
         let whole = |path: &Path| path.canonicalize().map_err(|error: io::Error| error.to_string());
         let dir = whole(path)?;
         if let Some(made) = OF_THE_KERNEL.into_iter().find(|made| dir.starts_with(made)) {
-            return Err(format!("what is in {made} is made by the kernel: name a directory of the commands alone"));
+            return Err(format!(
+                "what is in {made} is made by the kernel: name a directory of the commands alone"
+            ));
         }
         let apart = apart.iter().map(|other| whole(other)).chain(for_all().map(Ok));
         if let Some(other) = apart.flatten().find(|other| other.starts_with(&dir)) {
