@@ -15,6 +15,9 @@ mod doctor;
 mod forecast;
 mod gate;
 mod history;
+mod impact;
+pub mod impact_args;
+mod in_turn;
 #[cfg(test)]
 mod keys;
 mod list;
@@ -89,6 +92,7 @@ fn carry_out(verb: Verb) -> ExitCode {
         Verb::Compare(args) => compare::compare(&args),
         Verb::History(args) => history::history(&args),
         Verb::Forecast(args) => forecast::forecast(&args),
+        Verb::Impact(args) => impact::impact(&args),
         Verb::Baseline(args) => baseline::baseline(&args),
         Verb::Clean(args) => clean::clean(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

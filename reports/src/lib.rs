@@ -12,6 +12,7 @@ pub mod criterion;
 pub mod facts;
 pub mod forecast;
 pub mod gate;
+pub mod impact;
 pub mod layout;
 pub mod render;
 pub mod run_dir;

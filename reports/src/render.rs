@@ -9,6 +9,7 @@ pub mod gate;
 pub mod history;
 pub mod hlog;
 pub mod html;
+pub mod impact;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -2,6 +2,7 @@
 
 use super::capacity_args::ForecastArgs;
 use super::compare_args::{BaselineArgs, CompareArgs, HistoryArgs};
+use super::impact_args::ImpactArgs;
 pub use super::swarm_args::SwarmArgs;
 pub use super::variant_args::VariantArgs;
 use clap::{Args, Parser, Subcommand};
@@ -81,6 +82,9 @@ pub enum Verb {
     /// Predict what larger fleets cost, and which resource runs out first
     #[command(before_help = "Example:  harness forecast runs/capacity-* --predict 708 2000")]
     Forecast(ForecastArgs),
+    /// Run a scenario with optimisations on and off, and say what each does
+    #[command(before_help = "Example:  harness impact capacity --runs 5 --report impact.html")]
+    Impact(ImpactArgs),
     /// Remove old runs; without --yes, only list them
     #[command(before_help = "Example:  harness clean --keep 10 --older-than 30d")]
     Clean(CleanArgs),

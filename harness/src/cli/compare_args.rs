@@ -93,7 +93,7 @@ impl LimitArgs {
     }
 }
 
-fn limit(text: &str) -> Result<OneLimit, String> {
+pub(super) fn limit(text: &str) -> Result<OneLimit, String> {
     let (named, share) = match text.rsplit_once('=') {
         Some((name, share)) => (Some(figure(name)?), share),
         None => (None, text),

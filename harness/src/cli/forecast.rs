@@ -17,15 +17,7 @@ pub(super) fn forecast(args: &ForecastArgs) -> ExitCode {
     };
     let exit = if found.holds == Some(false) { ExitCode::Inconclusive } else { ExitCode::Pass };
     let text = if args.json { render::json(&found) } else { render::text(&found) };
-    let mut written = output::data_only(&text);
-    for path in &args.report {
-        if let Err(error) = reports::write_whole(path, document(path, &found).as_bytes()) {
-            output::error(&error.to_string(), Some("free some space, or name a file that you may write"));
-            written = ExitCode::HostUnfit;
-        } else {
-            output::report(&path.display().to_string());
-        }
-    }
+    let written = output::with_documents(&text, &args.report, |path| document(path, &found));
     if exit == ExitCode::Pass { written } else { exit }
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shows what the engine does, to find a fault in it: `HARNESS_LOG=debug harness run …`.
@@ -127,6 +128,20 @@ fn lost(found: &io::Error) -> ExitCode {
 /// For verbs that do nothing but write data: [`ExitCode::Pass`] if it could be written.
 pub(crate) fn data_only(text: &str) -> ExitCode {
     data(text).err().unwrap_or(ExitCode::Pass)
+}
+
+/// As [`data_only`], and writes documents: `document` is what belongs into a file of that name.
+pub(crate) fn with_documents(text: &str, files: &[PathBuf], document: impl Fn(&Path) -> String) -> ExitCode {
+    let mut written = data_only(text);
+    for path in files {
+        if let Err(found) = reports::write_whole(path, document(path).as_bytes()) {
+            error(&found.to_string(), Some("free some space, or name a file that you may write"));
+            written = ExitCode::HostUnfit;
+        } else {
+            report(&path.display().to_string());
+        }
+    }
+    written
 }
 
 /// The words of a verdict in their colours, each time they begin a line. Colour repeats what the word

@@ -173,6 +173,16 @@ impl Plan {
         &self.scenario.facts
     }
 
+    /// Whether a run of it can do nothing else than one of `other`, whatever the command line has said.
+    pub fn does_the_same_as(&self, other: &Self) -> bool {
+        let unnamed = |plan: &Self| {
+            let mut scenario = plan.scenario.clone();
+            scenario.facts.overrides.clear();
+            scenario
+        };
+        unnamed(self) == unnamed(other)
+    }
+
     /// The root; derive others with [`Self::child_seed`].
     pub fn seed(&self) -> u64 {
         self.seed

@@ -13,6 +13,7 @@ mod compare;
 mod docs;
 mod files;
 mod forecast;
+mod impact;
 mod old_files;
 mod recipes;
 mod runs;

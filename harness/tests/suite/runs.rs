@@ -12,6 +12,7 @@ mod examples;
 mod gates;
 mod held;
 mod hogs;
+mod impact;
 mod inherited;
 mod limits;
 mod lost;

@@ -28,6 +28,8 @@ pub struct Observed {
 pub enum NoEffects {
     /// No run has this combination.
     EmptyCell(u32),
+    /// A single one has it: how far runs of it differ does not show, and that of the others may be another.
+    OneRun(u32),
     /// As many levels are sought as there are runs: the noise between runs does not show.
     NoNoise,
     /// Blocks have no cells in common.
@@ -53,8 +55,12 @@ pub struct FactorEffect {
 /// There are no runs of some cell, or too few of all.
 pub fn factor_effects(factors: usize, runs: &[Observed]) -> Result<Vec<FactorEffect>, NoEffects> {
     let cells = 1_u32 << factors;
-    if let Some(empty) = (0..cells).find(|cell| !runs.iter().any(|run| run.cell == *cell)) {
+    let of = |cell: u32| runs.iter().filter(|run| run.cell == cell).count();
+    if let Some(empty) = (0..cells).find(|cell| of(*cell) == 0) {
         return Err(NoEffects::EmptyCell(empty));
+    }
+    if let Some(single) = (0..cells).find(|cell| of(*cell) == 1) {
+        return Err(NoEffects::OneRun(single));
     }
     let mut blocks: Vec<usize> = runs.iter().map(|run| run.block).collect();
     blocks.sort_unstable();

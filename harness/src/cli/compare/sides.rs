@@ -48,7 +48,7 @@ pub(crate) fn read(label: &str, paths: &[PathBuf]) -> Result<(Side, Vec<Summary>
 
 /// Takes a run. One whose log is damaged is left out; what is not a run at all is an error. The position that it has in the
 /// side, if it has one.
-pub(super) fn take(
+pub(crate) fn take(
     run: &Path,
     side: &mut Side,
     summaries: &mut Vec<Summary>,
@@ -75,7 +75,7 @@ pub(super) fn take(
 
 /// A run by itself, or all below a directory, in the order of their paths. Links below it are not followed: `latest` is
 /// one of the others.
-pub(super) fn runs(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn runs(path: &Path) -> io::Result<Vec<PathBuf>> {
     if path.join(RUN_LOG).is_file() || fs::metadata(path)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }

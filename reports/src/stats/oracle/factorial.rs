@@ -56,7 +56,9 @@ fn runs_that_say_nothing_of_a_factor_say_why() {
         runs(&cells.iter().enumerate().map(|(at, cell)| (*cell, at / 4, 1.0)).collect::<Vec<_>>())
     };
     assert_eq!(factor_effects(2, &all(&[0, 1, 2, 0, 0, 1, 2, 0])), Err(NoEffects::EmptyCell(3)));
-    assert_eq!(factor_effects(2, &all(&[0, 1, 2, 3])), Err(NoEffects::NoNoise));
+    assert_eq!(factor_effects(2, &all(&[0, 1, 2, 3, 0, 2, 3])), Err(NoEffects::OneRun(1)));
+    let alone = [(0, 0, 1.0), (0, 1, 2.0), (1, 2, 3.0), (1, 3, 4.0)];
+    assert_eq!(factor_effects(1, &runs(&alone)), Err(NoEffects::NoNoise));
     let apart = [(0, 0, 1.0), (0, 0, 2.0), (1, 1, 3.0), (1, 1, 4.0)];
     assert_eq!(factor_effects(1, &runs(&apart)), Err(NoEffects::Apart));
 }
