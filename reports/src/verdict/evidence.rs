@@ -3,12 +3,15 @@
 //! One function a check. Data that is missing or short makes a run INCONCLUSIVE; what proves that the
 //! fleet did wrong (a death, a leftover, a difference between the two ends' ledgers) makes it FAIL.
 
+mod believed;
 mod faults;
 mod incidents;
 mod own;
 mod setup;
 mod stages;
 mod work;
+
+pub(super) use believed::believed;
 
 use std::fmt::Write;
 
@@ -28,7 +31,7 @@ pub(super) fn all(case: &Case, log: &LogState) -> Vec<EvidenceResult> {
     let facts = case.facts();
     let mut out = vec![
         log_complete(facts, log),
-        log_consistent(log),
+        log_consistent(facts, log),
         criteria_given(case),
         load_duration(facts),
         rounds_done(facts),
@@ -101,7 +104,7 @@ fn log_complete(facts: &Facts, log: &LogState) -> EvidenceResult {
     result
 }
 
-fn log_consistent(log: &LogState) -> EvidenceResult {
+fn log_consistent(facts: &Facts, log: &LogState) -> EvidenceResult {
     let wanted = "records that agree with each other";
     let unknown = &log.unknown;
     let (verdict, found) = match &log.contradiction {
@@ -118,8 +121,9 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
         None => (Verdict::Pass, format!("{} records, no contradiction", n(log.lines))),
     };
     let mut result = check(Check::LogConsistent, verdict, wanted, found);
+    let mut notes: Vec<String> = believed(facts).into_iter().collect();
     if unknown.skipped > 0 {
-        result.note = Some(format!(
+        notes.push(format!(
             "{} {} of a newer format {} skipped, and judging does not need {}: {}",
             n(unknown.skipped),
             if unknown.skipped == 1 { "event" } else { "events" },
@@ -128,6 +132,7 @@ fn log_consistent(log: &LogState) -> EvidenceResult {
             unknown.skipped_kinds.join(", ")
         ));
     }
+    result.note = (!notes.is_empty()).then(|| notes.join("; "));
     result
 }
 

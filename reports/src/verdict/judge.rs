@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::case::Asked;
-use super::evidence::shorten;
+use super::evidence::{believed, shorten};
 use super::measure::{Measured, measure};
 use super::{Check, CriterionResult, EvidenceResult, LogState, Ran, Variant, Verdict};
 use crate::criterion::{Aggregation, Criterion, CriterionPair, Kind, Scale, Unit};
@@ -260,6 +260,9 @@ pub(super) fn reasons(
         out.push(format!(
             "This is a rehearsal: the schedule was compressed {factor} times. It shows that the scenario works, and satisfies no gate."
         ));
+    }
+    if let Some(believed) = believed(facts) {
+        out.push(format!("Not all of the log was checked: {believed}."));
     }
     let variant = Variant { rehearsal: None, ..Variant::of(&facts.header) };
     if !variant.is_plain() {

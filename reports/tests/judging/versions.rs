@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use reports::runlog::event::{Alert, Event, FormatVersion, Severity};
+use reports::runlog::event::{Alert, Event, FaultKind, FormatVersion, Severity};
 use reports::runlog::{LogError, Reader};
 use reports::{Judgement, Verdict, judge_log};
 
-use crate::synthetic::{Run, log_of, rewritten};
+use crate::synthetic::{Run, log_of, read, report, rewritten, run_dir};
 
 /// Real logs, each with the verdict that the program of its time gave.
 fn fixtures() -> Vec<PathBuf> {
@@ -84,6 +84,47 @@ fn a_log_of_2_0_is_judged_without_what_its_version_did_not_record() {
     let asks = rewritten(log, "incidents == 0", "incidents.minor == 0");
     let (judgement, _) = judge_log(asks.as_slice()).unwrap();
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
+}
+
+/// In part of a sentence that no document escapes.
+const BELIEVED: &str = "the header could not be held against the scenario";
+
+#[test]
+fn a_log_without_the_text_of_its_scenario_says_so_in_every_document() {
+    let old = include_bytes!("../fixtures/v2/pass-2.6/run.log");
+    let new = Run::default().log();
+    for (log, is_believed) in [(&old[..], true), (&new[..], false)] {
+        let dir = run_dir(log);
+        report(dir.path());
+        for name in ["report.html", "report.md", "junit.xml", "verdict.json"] {
+            assert_eq!(read(dir.path(), name).contains(BELIEVED), is_believed, "{name}");
+        }
+        let (judgement, facts) = judge_log(log).unwrap();
+        let text = reports::render::text::render(&judgement, &facts);
+        assert_eq!(text.contains(BELIEVED), is_believed, "{text}");
+    }
+}
+
+#[test]
+fn a_log_that_claims_to_be_older_than_what_is_in_it_contradicts_itself() {
+    let genuine = include_bytes!("../fixtures/v2/staged/run.log");
+    for (minor, has_faults, what) in [
+        (6, true, "a kind of fault in the plan came with format 2.8, and the header says"),
+        (6, false, "`moment` of a firing came with format 2.8, and the header says"),
+        (2, true, "came with format 2.8, and the header says that the log is of format 2.2"),
+    ] {
+        let mut events: Vec<(u64, Event)> =
+            Reader::new(&genuine[..]).map(Result::unwrap).map(|record| (record.t_ns, record.event)).collect();
+        let Event::Header(header) = &mut events[0].1 else { panic!("a log begins with its header") };
+        header.format.minor = minor;
+        header.sources.clear();
+        if !has_faults {
+            header.plan.faults.retain(|fault| fault.kind == FaultKind::Kill);
+        }
+        let (_, verdict, said) = consistent(&log_of(events));
+        assert_eq!(verdict, Verdict::Inconclusive, "{said}");
+        assert!(said.contains(what), "{said}");
+    }
 }
 
 fn small() -> Run {

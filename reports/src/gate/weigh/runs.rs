@@ -14,7 +14,7 @@ use crate::gate::decision::{Finding, RunShown, Step, Weighed};
 use crate::gate::exhibit::{Exhibit, JudgedRun, Recipe};
 use crate::gate::plan::{Evidence, Quorum, Runs, Select, Whose};
 use crate::units;
-use crate::verdict::Verdict;
+use crate::verdict::{Check, Verdict};
 use notation::suggest;
 
 /// What a piece of evidence asks of runs.
@@ -139,6 +139,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
             let findings = bands::findings(evidence, runs, question, &exhibit.directory, run);
             let verdict = worst(&findings).unwrap_or(Verdict::Inconclusive);
             shown.verdict = Some(verdict);
+            weighed.notes.extend(remark(exhibit, run));
             counted.push(Counted { run, findings, verdict });
         }
         weighed.runs.push(shown);
@@ -153,6 +154,12 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
     let step = step(wanted, &weighed, missing, blocked);
     Answer { weighed, steps: step.into_iter().collect(), is_closed }
+}
+
+/// What a run's log does not show, although it does not contradict itself.
+fn remark(exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+    let check = run.judgement.evidence.iter().find(|check| check.name == Check::LogConsistent.name())?;
+    check.note.as_ref().map(|note| format!("{}: {note}", exhibit.directory))
 }
 
 fn show(exhibit: &Exhibit, why_not: Option<String>) -> RunShown {

@@ -47,6 +47,8 @@ struct Agent {
     successors: u64,
     /// Pid of the process that ended last, and when that was seen.
     last_exit: Option<(u32, u64)>,
+    /// Its coordinator died, and the log has not said yet how this incarnation ended, which did so, too.
+    owes_end: Option<u32>,
     /// One of its processes ended with its coordinator.
     follows_coordinator: bool,
     /// Pid of the process that a fault has killed last, and the instant before.
@@ -121,6 +123,7 @@ impl Census {
                 exits: 0,
                 successors: 0,
                 last_exit: None,
+                owes_end: None,
                 follows_coordinator: false,
                 killed: None,
                 noticed: None,
@@ -257,9 +260,12 @@ impl Census {
             }
         }
         agent.ended = agent.ended.max(exit.incarnation);
-        agent.exits += 1;
-        agent.last_exit = Some((exit.pid, exit.seen_ns));
+        (agent.exits, agent.last_exit) = (agent.exits + 1, Some((exit.pid, exit.seen_ns)));
+        agent.owes_end = agent.owes_end.filter(|owed| *owed < exit.incarnation);
         agent.follows_coordinator |= exit.how == WITH_ITS_COORDINATOR;
+        if !exit.expected && agent.role == Role::Coordinator {
+            self.left_alone(&exit.name);
+        }
         Ok(())
     }
 

@@ -223,6 +223,18 @@ fn a_log_that_does_not_verify_is_no_evidence_and_is_not_ignored() {
 }
 
 #[test]
+fn a_run_whose_header_is_believed_is_shown_as_that() {
+    let old = |header: &mut reports::runlog::event::Header| {
+        header.format.minor = 6;
+        header.sources.clear();
+    };
+    let decision = History::of(vec![ran(20, &Run::default(), old)]).decide();
+    assert_eq!(decision.outcome, "PASS");
+    let said = "note: runs/synthetic/synthetic-20: the header could not be held against the scenario's text";
+    assert!(text(&decision).contains(said), "{}", text(&decision));
+}
+
+#[test]
 fn an_index_that_does_not_verify_leaves_the_question_open() {
     let mut history = History::of(vec![green(20)]);
     history.index = index::read(&b"{\"run_id\":\"x\"}\n"[..]);
