@@ -204,11 +204,12 @@ fn what_outlives_the_guard_too_is_ended_by_clean_and_no_other_process_is() {
     let mut all = up.identities();
     all.push(guard(shm.path()).unwrap());
     drop(client);
-    // In one instant: none of them sees another die.
+    // In one instant: none of them sees another die. The kernel continues what is stopped when its parent dies, so parents
+    // come last.
     for process in &all {
         kill(*process, Signal::SIGSTOP);
     }
-    for process in all {
+    for process in all.into_iter().rev() {
         slay(process);
     }
     drop(up);
