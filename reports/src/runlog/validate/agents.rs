@@ -66,6 +66,8 @@ pub(super) struct Census {
     began: bool,
     /// What the log says that the launch took: of processes that come later, it says it again.
     launch_ns: Option<u64>,
+    /// An operator has changed the number of processes: those that went left no end.
+    scaled_by_hand: bool,
     agents: HashMap<AgentId, Agent>,
     names: HashSet<String>,
     pids: HashSet<u32>,
@@ -270,6 +272,7 @@ impl Census {
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {
+        self.scaled_by_hand |= incident.kind == IncidentKind::Scaled;
         let agent = self.fleet(incident.agent)?;
         let Incident { kind, name, from_ns, .. } = incident;
         if agent.name != *name {

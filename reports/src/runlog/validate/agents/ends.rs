@@ -95,8 +95,8 @@ impl Census {
         plan: &PlanFacts,
         renewed: Option<u64>,
     ) -> Result<(), String> {
-        // Who writes over a region writes over its counts, too.
-        if self.old || plan.faults.iter().any(|fault| fault.kind.is_of_segments()) {
+        // Who writes over a region writes over its counts, too; and what an operator scales away leaves no end.
+        if self.old || self.scaled_by_hand || plan.faults.iter().any(|fault| fault.kind.is_of_segments()) {
             return Ok(());
         }
         // One that has come no further than its start, such as under a fault that fails its calls, is followed by the next
