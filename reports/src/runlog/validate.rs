@@ -161,7 +161,7 @@ impl Validator {
             }
             Event::Fault(step) => {
                 self.under_load("a fault")?;
-                let is_deadly = plan.is_some_and(|plan| Faults::ends_targets(step, plan));
+                let is_deadly = plan.is_some_and(|plan| self.faults.ends_targets(step, plan));
                 self.census.faulted(step, is_deadly)?;
                 plan.map_or(Ok(()), |plan| self.faults.step(step, plan))?;
                 self.rounds.faulted(step)

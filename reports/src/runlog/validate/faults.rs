@@ -64,20 +64,15 @@ pub(super) fn check(plan: &PlanFacts) -> Result<(), String> {
 
 impl Faults {
     /// Whether the firing of a step ends the processes that it is injected into.
-    pub(super) fn ends_targets(step: &FaultStep, plan: &PlanFacts) -> bool {
-        let is_of = |fault: &&FaultFacts| fault.firings.iter().any(|firing| firing.firing == step.firing);
-        plan.faults.iter().filter(|fault| fault.kind.ends_targets()).any(|fault| is_of(&fault))
+    pub(super) fn ends_targets(&mut self, step: &FaultStep, plan: &PlanFacts) -> bool {
+        self.planned(step.firing, plan).is_some_and(|(fault, _)| fault.kind.ends_targets())
     }
 
     pub(super) fn step(&mut self, step: &FaultStep, plan: &PlanFacts) -> Result<(), String> {
         let (number, name) = (step.firing, step.step.name());
-        if self.places.is_empty() {
-            self.places = places(plan);
-        }
-        let Some(fault) = self.places.get(&number).and_then(|(fault, _)| plan.faults.get(*fault)) else {
+        let Some((fault, planned)) = self.planned(number, plan) else {
             return Err(format!("firing {number} of a fault is {name}, and the plan has no such firing"));
         };
-        let planned = &fault.firings[self.places[&number].1];
         if step.how.is_empty() {
             return Err(format!("firing {number} is {name}, and the log does not say how"));
         }
@@ -126,6 +121,16 @@ impl Faults {
             | FaultStepKind::MomentMissed => {}
         }
         Ok(())
+    }
+
+    /// The firing of that number, with its fault.
+    fn planned<'a>(&mut self, firing: u32, plan: &'a PlanFacts) -> Option<(&'a FaultFacts, &'a FiringFacts)> {
+        if self.places.is_empty() {
+            self.places = places(plan);
+        }
+        let (fault, at) = self.places.get(&firing)?;
+        let fault = plan.faults.get(*fault)?;
+        Some((fault, fault.firings.get(*at)?))
     }
 
     /// Once, of a firing that was injected and waited for a moment.
