@@ -31,14 +31,9 @@ use commands::Commands;
 use faults::Faults;
 use load::Rounds;
 use newest::newest;
+use since::{ALERTS_GRADED_SINCE, POOL_SINCE};
 use stages::Stages;
 use sweeps::Sweeps;
-
-/// The minor version of the format from which on an alert's severity says whether the run may have missed something.
-const ALERTS_GRADED_SINCE: u16 = 4;
-
-/// That from which on a fleet says how its workers were used.
-const POOL_SINCE: u16 = 5;
 
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,9 +124,9 @@ impl Validator {
         if let Some((what, at_ns)) = newest(&record.event).filter(|(_, at_ns)| *at_ns > record.t_ns) {
             return Err(format!("{what} at {at_ns} ns, and it was recorded at {} ns", record.t_ns));
         }
-        let own = if let Event::Header(header) = &record.event { Some(header.format) } else { None };
-        let format = own.or_else(|| self.header.as_ref().map(|header| header.format));
-        format.map_or(Ok(()), |format| since::check(&record.event, format))?;
+        let own = if let Event::Header(own) = &record.event { Some(&**own) } else { None };
+        let header = own.or(self.header.as_deref());
+        header.map_or(Ok(()), |header| since::check(&record.event, header.format))?;
         self.event(record)
     }
 

@@ -6,17 +6,13 @@ use super::agents::Deaths;
 use super::histogram::{Extent, counted, occurred};
 use super::plan;
 use super::ranks::{self, Ranks};
+use super::since::{ANSWERS_SINCE, STRAYS_SINCE};
 use super::workloads::Workloads;
 use crate::runlog::event::{
     End, FaultStep, FormatVersion, LatencyInterval, LatencyTag, Ledger, LoadModel, Phase, PlanFacts, Round,
     StrayAnswers, TASK_FAILURES_MAX, TaskFailed,
 };
 
-/// The minor version of the format from which on a round says when its first answer came, when its last was made, and who
-/// shared it.
-const ANSWERS_SINCE: u16 = 3;
-/// That from which on a round says whose its late and second answers were, and how many tasks were tried again.
-const STRAYS_SINCE: u16 = 5;
 /// Attempts are counted in a byte.
 const RETRIES_MAX: u64 = 255;
 

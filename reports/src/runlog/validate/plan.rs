@@ -4,13 +4,12 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::ops::RangeInclusive;
 
+use super::since::SOURCES_SINCE;
 use crate::runlog::event::{
     Arrivals, Header, HostFacts, LoadModel, PlanFacts, Resized, Role, Scaled, StageFacts,
 };
 use crate::sha256;
 
-/// The minor version of the format from which on the text of the scenario is in the log.
-const SOURCES_SINCE: u16 = 7;
 /// More rounds than this are never on their way at once.
 const ROUNDS_IN_FLIGHT_MAX: u32 = 1_000_000;
 

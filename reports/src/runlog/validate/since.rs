@@ -4,15 +4,31 @@
 //! writer knew an event or a field before its version. The versions are those of the table in `docs/run-log.md`.
 
 use crate::runlog::event::{
-    Agents, Arrivals, Event, FaultFacts, FaultKind, FaultStep, FaultStepKind, FormatVersion, Header,
+    Agents, Arrivals, Event, FORMAT, FaultFacts, FaultKind, FaultStep, FaultStepKind, FormatVersion, Header,
     Incident, IncidentKind, Ledger, LedgerEvidence, PlanFacts, Round, Sample,
 };
+
+/// The minor version of the format from which on a round says when its first answer came, when its last was made, and who
+/// shared it.
+pub(super) const ANSWERS_SINCE: u16 = 3;
+/// From this minor version on, an alert's severity says whether the run may have missed something.
+pub(super) const ALERTS_GRADED_SINCE: u16 = 4;
+/// From this minor version on, a round says whose its late and second answers were, and how many tasks were tried again.
+pub(super) const STRAYS_SINCE: u16 = 5;
+/// From this minor version on, `pool` may not be left out; it came with 2.1.
+pub(super) const POOL_SINCE: u16 = 5;
+/// From this minor version on, the text of the scenario is in the log.
+pub(super) const SOURCES_SINCE: u16 = 7;
 
 /// Whether it is there, the minor version of format 2 that it came with, and its name.
 type Feature = (bool, u16, &'static str);
 
 /// The error is a sentence fragment.
 pub(super) fn check(event: &Event, format: FormatVersion) -> Result<(), String> {
+    // A current log may have whatever this program knows.
+    if format.has(FORMAT.minor) {
+        return Ok(());
+    }
     let newest =
         features(event).into_iter().filter(|(is_there, ..)| *is_there).max_by_key(|(_, minor, _)| *minor);
     match newest {
@@ -66,7 +82,7 @@ fn of_header(header: &Header) -> Vec<Feature> {
             1,
             "`informational` of a criterion",
         ),
-        (!header.sources.is_empty(), 7, "`sources` of the header"),
+        (!header.sources.is_empty(), SOURCES_SINCE, "`sources` of the header"),
     ];
     features.extend(of_plan(&header.plan));
     features
@@ -136,12 +152,15 @@ fn of_step(step: &FaultStep) -> Vec<Feature> {
 }
 
 fn of_incident(incident: &Incident) -> Vec<Feature> {
-    let minor = match incident.kind {
+    vec![(true, incident_since(incident.kind), "this kind of incident")]
+}
+
+fn incident_since(kind: IncidentKind) -> u16 {
+    match kind {
         IncidentKind::Hung | IncidentKind::Stopped | IncidentKind::Suspected | IncidentKind::Scaled => 1,
         IncidentKind::Silent | IncidentKind::Paused => 3,
         IncidentKind::Exit => 7,
-    };
-    vec![(true, minor, "this kind of incident")]
+    }
 }
 
 fn of_round(round: &Round) -> Vec<Feature> {
@@ -149,11 +168,11 @@ fn of_round(round: &Round) -> Vec<Feature> {
         (round.contradicted > 0, 1, "`contradicted` of a round"),
         (round.causes.total() > 0, 1, "`causes` of a round"),
         (!round.workloads.is_empty(), 2, "`workloads` of a round"),
-        (round.first_ns.is_some(), 3, "`first_ns` of a round"),
-        (round.made_ns.is_some(), 3, "`made_ns` of a round"),
-        (!round.coordinators.is_empty(), 3, "`coordinators` of a round"),
-        (round.retried > 0, 5, "`retried` of a round"),
-        (!round.strays.is_empty(), 5, "`strays` of a round"),
+        (round.first_ns.is_some(), ANSWERS_SINCE, "`first_ns` of a round"),
+        (round.made_ns.is_some(), ANSWERS_SINCE, "`made_ns` of a round"),
+        (!round.coordinators.is_empty(), ANSWERS_SINCE, "`coordinators` of a round"),
+        (round.retried > 0, STRAYS_SINCE, "`retried` of a round"),
+        (!round.strays.is_empty(), STRAYS_SINCE, "`strays` of a round"),
     ]
 }
 
@@ -179,7 +198,8 @@ fn of_ledger(ledger: &Ledger) -> Vec<Feature> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runlog::event::{Clock, DeathNoticed};
+    use crate::runlog::Reader;
+    use crate::runlog::event::{Clock, DeathNoticed, Resized};
 
     fn of(major: u16, minor: u16) -> FormatVersion {
         FormatVersion { major, minor }
@@ -197,5 +217,21 @@ mod tests {
         let clock = Event::Clock(Clock { utc: String::new() });
         assert!(check(&clock, of(1, 1)).is_err(), "what came with 2.0 is in no log of 1.x");
         assert_eq!(check(&clock, of(2, 0)), Ok(()));
+    }
+
+    #[test]
+    fn the_newest_that_a_log_can_have_came_with_the_current_format() {
+        let rich: &[u8] = include_bytes!("../../../tests/fixtures/v2/rich/run.log");
+        let staged: &[u8] = include_bytes!("../../../tests/fixtures/v2/staged/run.log");
+        let resized =
+            Event::Resized(Resized { name: "coord/0".into(), from: 1, to: 2, decided_ns: 1, reached_ns: 2 });
+        let events = [rich, staged].into_iter().flat_map(|log| Reader::new(log).map(|r| r.unwrap().event));
+        let events: Vec<Event> = events.chain([resized]).collect();
+        let of_events = events.iter().flat_map(features).map(|(_, minor, _)| minor);
+        let of_kinds =
+            FaultKind::ALL.map(kind_since).into_iter().chain(IncidentKind::ALL.map(incident_since));
+        let checked = [ANSWERS_SINCE, ALERTS_GRADED_SINCE, STRAYS_SINCE, POOL_SINCE, SOURCES_SINCE];
+        // An older version is held to what came after it, and the current one to nothing.
+        assert_eq!(of_events.chain(of_kinds).chain(checked).max(), Some(FORMAT.minor));
     }
 }
