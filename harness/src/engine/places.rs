@@ -1,7 +1,7 @@
 //! What follows from the place of a process: its parent, its role, and how it ended if no one says so. Pure.
 
 use crate::system::{Life, PlaceId, Process, Role as PlaceRole};
-use reports::runlog::event::Role;
+use reports::runlog::event::{Role, WITH_ITS_COORDINATOR};
 
 /// The place of the process that forks the one in `place`.
 pub(super) fn parent(place: PlaceId) -> Option<PlaceId> {
@@ -17,7 +17,7 @@ pub(super) fn unreported(place: PlaceId) -> &'static str {
     match place {
         PlaceId::Supervisor => "gone from /proc",
         PlaceId::Coordinator(_) => "ended when the supervisor died",
-        PlaceId::Worker(_) => "ended when its coordinator died",
+        PlaceId::Worker(_) => WITH_ITS_COORDINATOR,
     }
 }
 

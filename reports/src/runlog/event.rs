@@ -21,7 +21,7 @@ pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
 pub use fault::{
     FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, Met, MomentFacts,
-    MomentSeen,
+    MomentSeen, WITH_ITS_COORDINATOR,
 };
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,

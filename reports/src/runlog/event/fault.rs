@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{AgentId, Role};
 
 /// How the log says that a worker ended because its coordinator had.
-const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
+pub const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 /// And that the fleet, the kernel's OOM killer or anyone else has killed a process.
 const KILLED: &str = "killed by SIGKILL";
 /// And that a process is not there any more, whose parent the harness does not know.

@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 mod ends;
 
 pub(super) use ends::Deaths;
-use ends::WITH_ITS_COORDINATOR;
 
 use super::plan;
 use crate::runlog::event::{
     AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind, Phase,
-    PlanFacts, Role, Sample,
+    PlanFacts, Role, Sample, WITH_ITS_COORDINATOR,
 };
 
 /// What the log says of a process that ended because the run asked it to.

@@ -1,12 +1,11 @@
 //! Who died, who noticed it, and who came after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Agent, Census};
-use crate::runlog::event::{DeathNoticed, PlanFacts, Role};
+use crate::facts::dependents;
+use crate::runlog::event::{DeathNoticed, PlanFacts, Role, WITH_ITS_COORDINATOR};
 
-/// What the log says of a process that ended since its coordinator had.
-pub(super) const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 /// What the fleet notices of a process, and what the harness sees of it, may come as far apart in the wrong order.
 const LATE_NS: u64 = 1_000_000_000;
 /// What is seen and the moment it is dated with may be as far apart.
@@ -80,9 +79,9 @@ impl Census {
 
     /// A coordinator has died: the kernel ends its workers with it.
     pub(super) fn left_alone(&mut self, coordinator: &str) {
-        let number = coordinator.strip_prefix("coord/");
+        let Some(prefix) = dependents(coordinator) else { return };
         for agent in self.agents.values_mut().filter(|agent| agent.role == Role::Worker) {
-            if number.is_some() && agent.coordinator() == number && agent.ended < agent.incarnation {
+            if agent.name.starts_with(&prefix) && agent.ended < agent.incarnation {
                 agent.owes_end = Some(agent.incarnation);
             }
         }
@@ -116,18 +115,20 @@ impl Census {
                 agent.name, agent.successors
             ));
         }
-        let died = |number: &str| {
-            let is_it = |agent: &&Agent| agent.name.strip_prefix("coord/") == Some(number);
-            self.agents.values().find(is_it).is_some_and(|agent| agent.deaths > 0)
-        };
         if let Some(agent) = self.agents.values().find(|agent| agent.owes_end.is_some()) {
             return Err(format!(
                 "the coordinator of {} died, and the log does not say how that ended",
                 agent.name
             ));
         }
+        let died: BTreeSet<&str> = self
+            .agents
+            .values()
+            .filter(|agent| agent.deaths > 0)
+            .filter_map(|agent| agent.name.strip_prefix("coord/"))
+            .collect();
         for agent in self.agents.values().filter(|agent| agent.follows_coordinator) {
-            if agent.coordinator().is_some_and(|coordinator| !died(coordinator)) {
+            if agent.coordinator().is_some_and(|coordinator| !died.contains(coordinator)) {
                 return Err(format!(
                     "{} {WITH_ITS_COORDINATOR}, and the log has no death of that",
                     agent.name
