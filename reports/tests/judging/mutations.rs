@@ -88,12 +88,12 @@ fn kind(event: &Event) -> String {
 }
 
 /// The first, the middle one and the last of each kind of record; all phases.
-fn chosen(records: &[Record]) -> BTreeSet<usize> {
-    let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, record) in records.iter().enumerate() {
-        kinds.entry(kind(&record.event)).or_default().push(at);
+fn chosen(records: &[Record], kinds: &[String]) -> BTreeSet<usize> {
+    let mut of_kinds: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, kind) in kinds.iter().enumerate() {
+        of_kinds.entry(kind).or_default().push(at);
     }
-    kinds
+    of_kinds
         .values()
         .flat_map(|all| match all[0] {
             first if matches!(records[first].event, Event::Phase(_)) => all.clone(),
@@ -102,8 +102,11 @@ fn chosen(records: &[Record]) -> BTreeSet<usize> {
         .collect()
 }
 
+/// Path, change, and the record that it leaves.
+type Mutant = (String, &'static str, Record);
+
 /// Every change of one record, with what it was.
-fn mutants(record: &Record, others: &Others) -> Vec<(String, &'static str, Record)> {
+fn mutants(record: &Record, others: &Others) -> Vec<Mutant> {
     let (name, json) = spelt(&record.event);
     let mut out = Vec::new();
     for (path, how, changed) in others.changes(&name, &json) {
@@ -233,19 +236,22 @@ fn a_clock_that_is_read_twice_at_once_does_not_pass() {
 /// Changes of records that are not among the chosen: no more than so many of each log.
 const DRAWN: usize = 3_000;
 
-/// A change of a log, with the records that it leaves.
-fn each_change(genuine: &[Record], judge: &mut dyn FnMut(&str, &'static str, &[Record])) {
-    let (chosen, texts) = (chosen(genuine), texts(genuine));
+/// Gets a change of a log, and the records that it leaves.
+type Judge<'a> = dyn FnMut(&str, &'static str, &[Record]) + 'a;
+
+fn each_change(genuine: &[Record], judge: &mut Judge<'_>) {
+    let kinds: Vec<String> = genuine.iter().map(|record| kind(&record.event)).collect();
+    let (chosen, texts) = (chosen(genuine, &kinds), texts(genuine));
+    // One copy for all changes: each is undone after it was judged.
+    let mut records = genuine.to_vec();
     let mut drawn = Vec::new();
     let mut others = Others { beside: None, texts };
     for (at, record) in genuine.iter().enumerate() {
-        others.beside = beside(genuine, at);
+        others.beside = beside(genuine, &kinds, at);
         let mutants = mutants(record, &others).into_iter();
         if chosen.contains(&at) {
-            for (path, how, record) in mutants {
-                let mut records = genuine.to_vec();
-                records[at] = record;
-                judge(&path, how, &records);
+            for mutant in mutants {
+                replaced(&mut records, at, mutant, judge);
             }
         } else {
             drawn.extend(mutants.map(|mutant| (at, mutant)));
@@ -253,34 +259,46 @@ fn each_change(genuine: &[Record], judge: &mut dyn FnMut(&str, &'static str, &[R
     }
     // At equal distances: the same changes each time, of every record and every field.
     let step = drawn.len() / DRAWN + 1;
-    for (at, (path, how, record)) in drawn.into_iter().step_by(step) {
-        let mut records = genuine.to_vec();
-        records[at] = record;
-        judge(&path, how, &records);
+    for (at, mutant) in drawn.into_iter().step_by(step) {
+        replaced(&mut records, at, mutant, judge);
     }
     for (at, record) in genuine.iter().enumerate() {
-        let path = format!("record.{}", kind(&record.event));
-        let mut without = genuine.to_vec();
-        without.remove(at);
-        judge(&path, "removed", &without);
-        let mut twice = genuine.to_vec();
-        twice.insert(at, record.clone());
-        judge(&path, "repeated", &twice);
-        let Some(next) = genuine.get(at + 1).filter(|next| next.event != record.event) else { continue };
-        let path = format!("{path}, {}", kind(&next.event));
-        let mut swapped = genuine.to_vec();
-        swapped[at].event = next.event.clone();
-        swapped[at + 1].event = record.event.clone();
-        judge(&path, "swapped", &swapped);
+        let path = format!("record.{}", kinds[at]);
+        let own = records.remove(at);
+        judge(&path, "removed", &records);
+        records.insert(at, own.clone());
+        records.insert(at, own);
+        judge(&path, "repeated", &records);
+        records.remove(at);
+        if genuine.get(at + 1).is_none_or(|next| next.event == record.event) {
+            continue;
+        }
+        let path = format!("{path}, {}", kinds[at + 1]);
+        swap_events(&mut records, at);
+        judge(&path, "swapped", &records);
+        swap_events(&mut records, at);
     }
+    assert!(records == genuine, "a change was not undone");
+}
+
+/// Judges the records with a mutant in the place of its own, and puts that back.
+fn replaced(records: &mut [Record], at: usize, (path, how, mutant): Mutant, judge: &mut Judge<'_>) {
+    let own = std::mem::replace(&mut records[at], mutant);
+    judge(&path, how, records);
+    records[at] = own;
+}
+
+/// Of a record and the next, which keep their times.
+fn swap_events(records: &mut [Record], at: usize) {
+    let (before, after) = records.split_at_mut(at + 1);
+    std::mem::swap(&mut before[at].event, &mut after[0].event);
 }
 
 /// The next event of the same kind, or the one before.
-fn beside(records: &[Record], at: usize) -> Option<Value> {
-    let own = kind(&records[at].event);
-    let later = records[at + 1..].iter().find(|other| kind(&other.event) == own);
-    let other = later.or_else(|| records[..at].iter().rev().find(|other| kind(&other.event) == own))?;
-    Some(spelt(&other.event).1)
+fn beside(records: &[Record], kinds: &[String], at: usize) -> Option<Value> {
+    let is_own = |other: &usize| kinds[*other] == kinds[at];
+    let other = (at + 1..kinds.len()).find(is_own).or_else(|| (0..at).rev().find(is_own))?;
+    Some(spelt(&records[other].event).1)
 }
 
 #[test]
