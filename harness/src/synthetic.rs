@@ -25,6 +25,8 @@ pub const SECOND_NS: u64 = 1_000_000_000;
 pub const MS_NS: u64 = 1_000_000;
 /// When the fleet is there.
 pub const LAUNCHED_NS: u64 = SECOND_NS;
+/// How long a launch takes.
+const LAUNCH_NS: u64 = 40 * MS_NS;
 /// What a round takes.
 const ROUND_NS: u64 = 5 * MS_NS;
 
@@ -72,7 +74,7 @@ impl Synthetic {
                 LAUNCHED_NS,
                 Event::Agents(Agents {
                     agents: agents.clone(),
-                    launch_ns: 40 * MS_NS,
+                    launch_ns: LAUNCH_NS,
                     bare_forks_ns: Some(30 * MS_NS),
                 }),
             ),
@@ -220,7 +222,7 @@ impl Synthetic {
         let mut next = self.next.clone();
         while let Some(mut segment) = next {
             let before = Reader::new(&logs[logs.len() - 1][..]);
-            segment.header().resumes = Some(resumes(&self.events, before));
+            resume(segment.header(), before);
             logs.push(segment.log()?);
             next = segment.next;
         }
@@ -242,14 +244,11 @@ impl Synthetic {
     }
 }
 
-/// What is written on of a run, after the last line of a segment.
-fn resumes(run: &[(u64, Event)], mut last: Reader<&[u8]>) -> Resumes {
-    last.by_ref().for_each(drop);
-    let id = run.iter().find_map(|(_, event)| match event {
-        Event::Header(header) => Some(header.run_id.clone()),
-        _ => None,
-    });
-    Resumes { run: id.unwrap_or_default(), seq: last.lines().saturating_sub(1), crc: last.crc() }
+/// Lets the segment of a header follow the last line of the one before.
+fn resume(header: &mut Header, mut before: Reader<&[u8]>) {
+    before.by_ref().for_each(drop);
+    let (seq, crc) = (before.lines().saturating_sub(1), before.crc());
+    header.resumes = Some(Resumes { run: header.run_id.clone(), seq, crc });
 }
 
 fn begins(phase: Phase) -> Event {

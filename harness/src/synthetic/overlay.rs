@@ -1,6 +1,6 @@
 //! What else a run can hold: deaths, declared faults, a mix of workloads, a fleet that follows its load.
 
-use super::{MS_NS, Synthetic, begins, exit, pid};
+use super::{LAUNCH_NS, MS_NS, Synthetic, begins, exit, pid};
 use reports::runlog::event::{
     AgentId, AgentInfo, AgentReplaced, Agents, DeathNoticed, EndReason, Event, FaultFacts, FaultKind,
     FaultStep, FaultStepKind, FaultTarget, FiringFacts, Header, Phase, Resized, WorkloadFacts, WorkloadRound,
@@ -93,7 +93,7 @@ fn begun_again(mut header: Header, fleet: &[AgentInfo], at_ns: u64) -> Vec<(u64,
         ..agent.clone()
     };
     let agents =
-        Agents { agents: fleet.iter().map(again).collect(), launch_ns: 40 * MS_NS, bare_forks_ns: None };
+        Agents { agents: fleet.iter().map(again).collect(), launch_ns: LAUNCH_NS, bare_forks_ns: None };
     [Event::Header(Box::new(header)), begins(Phase::Launch), Event::Agents(agents), begins(Phase::Load)]
         .map(|event| (at_ns, event))
         .into()
