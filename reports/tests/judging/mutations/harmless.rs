@@ -3,6 +3,16 @@
 /// Path (a `*` at its end stands for the rest), change (`*`: any), and why a verdict does not rest on it.
 pub(super) type Reviewed = (&'static str, &'static str, &'static str);
 
+/// Nothing else in the log says it, and `provenance` of the harness holds the header to that text.
+const FOLLOWS_FROM_THE_TEXT: &str = "follows from the text of the scenario, which the harness plans again";
+const SAME_MOMENT: &str = "what happened at the same moment may be written down in any order";
+const ABOUT_TO_END: &str = "a process that is about to end is seen like that for a moment";
+const MEASURED: &str = "a measured time, within its bounds";
+const WAITED: &str = "a measured time, not longer than from when it was due";
+const TRIED_AGAIN: &str = "a coordinator died: its successor tries again and does not count it";
+const GIVEN_OUT_AGAIN: &str = "a coordinator died: what it had in hand may be given out again or not";
+const GIVEN_BACK: &str = "a task given back unbegun by a worker that died is given out again";
+
 /// What only a log with stages, moments, attempts and recycled workers has, beside [`HARMLESS_RICH`] and [`HARMLESS`].
 pub(super) const HARMLESS_STAGED: &[Reviewed] = &[
     (
@@ -11,10 +21,10 @@ pub(super) const HARMLESS_STAGED: &[Reviewed] = &[
         "of a process that a fault explains however it ended: in words, for people",
     ),
     ("agent-replaced.pid", "*", "the kernel's own, of a worker that was recycled: only this record has it"),
-    ("fault.moment.waited_ns", "less", "a measured time, not longer than from when it was due"),
+    ("fault.moment.waited_ns", "less", WAITED),
     ("fault.moment.waited_ns", "more", "a measured time, to the precision of two clocks"),
-    ("fault.moment.waited_ns", "one", "a measured time, not longer than from when it was due"),
-    ("fault.moment.waited_ns", "zero", "a measured time, not longer than from when it was due"),
+    ("fault.moment.waited_ns", "one", WAITED),
+    ("fault.moment.waited_ns", "zero", WAITED),
     ("header.plan.faults.firings.at_ns", "one", FOLLOWS_FROM_THE_TEXT),
     ("header.plan.faults.firings.at_ns", "zero", FOLLOWS_FROM_THE_TEXT),
     ("header.plan.faults.firings.moment.within_ns", "*", FOLLOWS_FROM_THE_TEXT),
@@ -34,38 +44,33 @@ pub(super) const HARMLESS_STAGED: &[Reviewed] = &[
         "more",
         "a worker may have begun the task that was tried again",
     ),
-    ("ledger.pool.hits", "*", "a coordinator died: what it had in hand may be given out again or not"),
-    ("ledger.pool.misses", "less", "a coordinator died: what it had in hand may be given out again or not"),
-    ("ledger.pool.misses", "zero", "a coordinator died: what it had in hand may be given out again or not"),
-    ("ledger.pool.retried", "less", "a coordinator died: its successor tries again and does not count it"),
+    ("ledger.pool.hits", "*", GIVEN_OUT_AGAIN),
+    ("ledger.pool.misses", "less", GIVEN_OUT_AGAIN),
+    ("ledger.pool.misses", "zero", GIVEN_OUT_AGAIN),
+    ("ledger.pool.retried", "less", TRIED_AGAIN),
     ("ledger.pool.retried", "more", "two tasks failed, and each may have been tried again"),
-    ("ledger.pool.retried", "zero", "a coordinator died: its successor tries again and does not count it"),
+    ("ledger.pool.retried", "zero", TRIED_AGAIN),
     ("record.agent-replaced, *", "swapped", SAME_MOMENT),
     ("record.fault, roundload", "swapped", SAME_MOMENT),
-    ("round.retried", "more", "a coordinator died: its successor tries again and does not count it"),
-    ("round.retried", "one", "a coordinator died: its successor tries again and does not count it"),
+    ("round.retried", "more", TRIED_AGAIN),
+    ("round.retried", "one", TRIED_AGAIN),
     ("row.fds", "*", ABOUT_TO_END),
     ("row.rss", "zero", ABOUT_TO_END),
     ("row.rss_anon", "enormous", ABOUT_TO_END),
     ("row.threads", "*", ABOUT_TO_END),
     ("row.vsz", "zero", ABOUT_TO_END),
-    ("scaled.reached_ns", "less", "a measured time, within its bounds"),
+    ("scaled.reached_ns", "less", MEASURED),
     ("scaled.reached_ns", "more", "a measured time, before its record"),
     ("task-failed.reason", "*", "in words, for people; the rounds count what the reasons are"),
     ("task-failed.task", "*", "a name for people, who look it up at the coordinator"),
     ("task-failed.worker", "*", "which worker had the task only this record says"),
 ];
 
-/// Nothing else in the log says it, and `provenance` of the harness holds the header to that text.
-const FOLLOWS_FROM_THE_TEXT: &str = "follows from the text of the scenario, which the harness plans again";
-const SAME_MOMENT: &str = "what happened at the same moment may be written down in any order";
-const ABOUT_TO_END: &str = "a process that is about to end is seen like that for a moment";
-
 /// What only a log with commands, faults, workloads and deaths has, beside [`HARMLESS`].
 pub(super) const HARMLESS_RICH: &[Reviewed] = &[
     ("agent-exit.how", "longer", "of a process that was killed: in words, for people"),
-    ("agent-replaced.seen_ns", "less", "a measured time, within its bounds"),
-    ("agent-replaced.seen_ns", "more", "a measured time, within its bounds"),
+    ("agent-replaced.seen_ns", "less", MEASURED),
+    ("agent-replaced.seen_ns", "more", MEASURED),
     ("agent-replaced.start_ticks", "less", "the kernel's own, and only this record has it"),
     ("agent-replaced.start_ticks", "more", "the kernel's own, and only this record has it"),
     ("alert.text", "longer", "in words, for people"),
@@ -74,10 +79,10 @@ pub(super) const HARMLESS_RICH: &[Reviewed] = &[
     ("command.finished_ns", "less", "a measured time, between its start and its record"),
     ("command.finished_ns", "more", "a measured time, between its start and its record"),
     ("command.started_ns", "*", "a measured time, between the end of what comes before and its own"),
-    ("death-noticed.ended_ns", "less", "a measured time, within its bounds"),
-    ("death-noticed.ended_ns", "more", "a measured time, within its bounds"),
-    ("death-noticed.noticed_ns", "less", "a measured time, within its bounds"),
-    ("death-noticed.noticed_ns", "more", "a measured time, within its bounds"),
+    ("death-noticed.ended_ns", "less", MEASURED),
+    ("death-noticed.ended_ns", "more", MEASURED),
+    ("death-noticed.noticed_ns", "less", MEASURED),
+    ("death-noticed.noticed_ns", "more", MEASURED),
     ("fault.at_ns", "less", "a measured time, not before it was due"),
     ("fault.at_ns", "more", "a measured time, before its record"),
     ("fault.at_ns", "neighbour's", "a measured time, between the step before and its record"),
@@ -94,14 +99,14 @@ pub(super) const HARMLESS_RICH: &[Reviewed] = &[
     ("incident.how", "longer", "in words, for people"),
     ("incident.to_ns", "less", "a look between two sweeps may have seen its end"),
     ("incident.to_ns", "more", "a measured time, before its record"),
-    ("ledger.pool.hits", "more", "a task given back unbegun by a worker that died is given out again"),
-    ("ledger.pool.misses", "more", "a task given back unbegun by a worker that died is given out again"),
-    ("ledger.pool.misses", "one", "a task given back unbegun by a worker that died is given out again"),
+    ("ledger.pool.hits", "more", GIVEN_BACK),
+    ("ledger.pool.misses", "more", GIVEN_BACK),
+    ("ledger.pool.misses", "one", GIVEN_BACK),
     ("record.alert", "*", "for people; what these two say has records of its own"),
-    ("round.workloads.task_p50_ns", "less", "a measured time, within its bounds"),
-    ("round.workloads.task_p50_ns", "more", "a measured time, within its bounds"),
-    ("round.workloads.task_p50_ns", "much", "a measured time, within its bounds"),
-    ("round.workloads.task_p50_ns", "neighbour's", "a measured time, within its bounds"),
+    ("round.workloads.task_p50_ns", "less", MEASURED),
+    ("round.workloads.task_p50_ns", "more", MEASURED),
+    ("round.workloads.task_p50_ns", "much", MEASURED),
+    ("round.workloads.task_p50_ns", "neighbour's", MEASURED),
     ("record.alert, *", "swapped", "for people; what it says has records of its own"),
     ("record.fault, alert", "swapped", "for people; what the alert says has records of its own"),
     ("record.sample, *", "swapped", SAME_MOMENT),
@@ -124,7 +129,7 @@ pub(super) const HARMLESS: &[Reviewed] = &[
     (
         "header.format.minor",
         "*",
-        "what a newer log needs says so itself; an older one has fewer checks to pass",
+        "no check of this log depends on the step; a version older than what is in the log is refused",
     ),
     ("header.plan.duration_ns", "less", "as many rounds, of the same length"),
     ("header.plan.fds_max", "*", "an estimate that only the preflight uses"),
@@ -139,8 +144,8 @@ pub(super) const HARMLESS: &[Reviewed] = &[
     ("agents.agents.incarnation", "*", "of the harness, which no record follows"),
     ("agents.agents.pid", "*", "of the harness, which no record follows"),
     ("agents.agents.start_ticks", "*", "the kernel's own, and only this record has it"),
-    ("agents.launch_ns", "*", "a measured time, within its bounds"),
-    ("agent-exit.seen_ns", "*", "a measured time, within its bounds"),
+    ("agents.launch_ns", "*", MEASURED),
+    ("agent-exit.seen_ns", "*", MEASURED),
     ("ledger.coordinators.coordinator.late", "*", "a coordinator's late answers are shown and not judged"),
     ("ledger.batches.*", "less", "how messages went together only the log knows"),
     ("ledger.batches.*", "more", "how messages went together only the log knows"),
@@ -150,8 +155,8 @@ pub(super) const HARMLESS: &[Reviewed] = &[
     ("ledger.pool.poisoned", "*", "no more than there were tasks, and no criterion of this run asks"),
     ("round.first_ns", "*", "a measured time, within its bounds; absent before 2.3"),
     ("round.made_ns", "*", "a measured time, within its bounds; absent before 2.3"),
-    ("round.started_ns", "*", "a measured time, within its bounds"),
-    ("round.task_p50_ns", "*", "a measured time, within its bounds"),
+    ("round.started_ns", "*", MEASURED),
+    ("round.task_p50_ns", "*", MEASURED),
     ("row.*", "less", "a measured figure, within its bounds"),
     ("row.*", "more", "a measured figure, within its bounds"),
     ("row.*", "much", "a measured figure, within its bounds"),
@@ -161,8 +166,8 @@ pub(super) const HARMLESS: &[Reviewed] = &[
     ("row.voluntary_switches", "zero", "in the first sweep: it may have had none so far"),
     ("row.rss_anon", "zero", "a part of the RSS, and it may be none"),
     ("sample.cpu_ns", "*", "what sampling costs, within its bounds"),
-    ("sample.started_ns", "*", "a measured time, within its bounds"),
-    ("sample.took_ns", "*", "a measured time, within its bounds"),
+    ("sample.started_ns", "*", MEASURED),
+    ("sample.took_ns", "*", MEASURED),
     ("sample.host.*", "*", "measured; 0 stands for what could not be read"),
     ("end.harness_cpu_ns", "*", "measured, and only the log has it"),
     ("end.harness_rss_max_kib", "*", "measured, and only the log has it"),
