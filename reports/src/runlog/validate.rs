@@ -35,6 +35,9 @@ use since::{ALERTS_GRADED_SINCE, POOL_SINCE};
 use stages::Stages;
 use sweeps::Sweeps;
 
+/// Two readings of a clock, or of two, are no further apart.
+const READ_NS: u64 = 1_000_000;
+
 /// A record that contradicts those before it, or itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {seq}: {what}")]

@@ -9,6 +9,7 @@ mod sweeps;
 use jiff::Timestamp;
 use std::collections::HashMap;
 
+use super::READ_NS;
 use super::histogram::Extent;
 use super::ledger::Losses;
 use super::plan::{utc, workers};
@@ -26,8 +27,6 @@ const CLOCK_SET_NS: u64 = 60 * SECOND_NS;
 const CLOCKS_APART_NS: u64 = 55 * SECOND_NS;
 /// What is seen and the moment it is dated with may be as far apart.
 const SEEN_NS: u64 = SECOND_NS;
-/// Two readings of different clocks are no further apart.
-const READ_NS: u64 = 1_000_000;
 /// Nothing that is not in the log takes longer at its end.
 const END_NS: u64 = 600 * SECOND_NS;
 /// Switches of a processor between processes in this time take longer.

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::READ_NS;
 use crate::runlog::event::{
     FaultFacts, FaultMoment, FaultStep, FaultStepKind, FiringFacts, LoadModel, MomentSeen, PlanFacts,
 };
-
-/// Two readings of a clock are no further apart.
-const READ_NS: u64 = 1_000_000;
 
 /// The newest step of each firing, and where the plan has it; bounded by the plan.
 #[derive(Debug, Default)]

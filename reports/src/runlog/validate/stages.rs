@@ -1,22 +1,18 @@
 //! The sizes that a run has asked its fleet for: those of the plan's stages, in their order, each from the one before.
 
+use super::READ_NS;
 use crate::runlog::event::{LoadModel, PlanFacts, Scaled};
-
-/// Two readings of a clock are no further apart.
-const READ_NS: u64 = 1_000_000;
 
 /// Of one segment; grows with the number of stages.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
     /// A fleet that is new catches up with the stage that the run was in.
     resumed: bool,
-    /// Where the plan has the stage of the newest order.
-    at: Option<usize>,
     /// Workers that are wanted; absent before the first order.
     wanted: Option<u32>,
     /// The newest order, until the fleet was seen to have followed it.
     open: Option<Scaled>,
-    /// When each stage's first order came, by its place in the plan.
+    /// When each stage's first order came, by its place in the plan; the last is the stage of the newest order.
     ordered_ns: Vec<(usize, u64)>,
 }
 
@@ -31,21 +27,22 @@ impl Stages {
             return self.reached(scaled);
         }
         let Scaled { stage, from, to, ordered_ns, .. } = scaled;
-        let before = self.wanted.or(plan.workers_at_start).unwrap_or_else(|| plan.places());
+        let before = self.wanted(plan);
         if *from != before {
             return Err(format!(
                 "stage {stage} scales the fleet from {from} workers, and {before} were wanted"
             ));
         }
-        let first = self.at.unwrap_or(0);
+        let newest = self.newest();
+        let first = newest.unwrap_or(0);
         let found = plan.stages.iter().enumerate().skip(first).find(|(_, planned)| planned.name == *stage);
         let Some((at, planned)) = found else {
             return Err(format!("stage {stage} scales the fleet, and was over"));
         };
-        if self.at != Some(at) {
+        if newest != Some(at) {
             // A stage of another pace alone orders nothing.
-            let from = self.at.map_or(0, |before| before + 1);
-            let last = self.at.and_then(|before| plan.stages.get(before)).into_iter();
+            let from = newest.map_or(0, |before| before + 1);
+            let last = newest.and_then(|before| plan.stages.get(before)).into_iter();
             let left_out = last.chain(&plan.stages[from..at]).find(|planned| planned.workers != before);
             if let Some(left_out) = left_out.filter(|_| !self.resumed) {
                 return Err(format!(
@@ -54,7 +51,6 @@ impl Stages {
                 ));
             }
             self.ordered_ns.push((at, *ordered_ns));
-            self.at = Some(at);
         }
         if !(before.min(planned.workers)..=before.max(planned.workers)).contains(to) && !self.resumed {
             return Err(format!(
@@ -64,6 +60,16 @@ impl Stages {
         }
         (self.wanted, self.open) = (Some(*to), Some(scaled.clone()));
         Ok(())
+    }
+
+    /// Where the plan has the stage of the newest order.
+    fn newest(&self) -> Option<usize> {
+        self.ordered_ns.last().map(|(at, _)| *at)
+    }
+
+    /// How many workers are wanted so far.
+    fn wanted(&self, plan: &PlanFacts) -> u32 {
+        self.wanted.or(plan.workers_at_start).unwrap_or_else(|| plan.places())
     }
 
     fn reached(&mut self, scaled: &Scaled) -> Result<(), String> {
@@ -83,8 +89,8 @@ impl Stages {
     /// At the end of a run that was carried out in one segment, whose load began at `load_ns`: each stage was ordered, none
     /// before it was due.
     pub(super) fn complete(&self, plan: &PlanFacts, load_ns: Option<u64>) -> Result<(), String> {
-        let from = self.at.unwrap_or(0);
-        let wanted = self.wanted.or(plan.workers_at_start).unwrap_or_else(|| plan.places());
+        let from = self.newest().unwrap_or(0);
+        let wanted = self.wanted(plan);
         if let Some(left_out) = plan.stages.iter().skip(from).find(|planned| planned.workers != wanted) {
             return Err(format!(
                 "stage {} asks for {} workers, and the fleet was asked for {wanted} at last",
