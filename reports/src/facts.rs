@@ -406,6 +406,11 @@ impl Facts {
         self.spans.extent_ns(self.last_ns)
     }
 
+    /// A segment that was killed has none.
+    pub fn lacks_a_ledger(&self) -> bool {
+        self.ledgers < self.segments
+    }
+
     /// Whether the log was written in a version that has what came with `minor` of format 2.
     pub fn has(&self, minor: u16) -> bool {
         self.header.format.has(minor)

@@ -7,8 +7,8 @@ use crate::verdict::{Check, CriterionResult, EvidenceResult, Judgement, Verdict}
 /// More would be the tables.
 const STEPS_MAX: usize = 3;
 
-const IN_ONE_PIECE: &str = "A segment that was killed has no ledger, so nothing more of this run can decide it. Run it again if the counts of \
-                            both ends have to be there; `harness stop` interrupts a run and leaves a ledger.";
+const IN_ONE_PIECE: &str = "A segment that was killed has no ledger, so this run cannot be decided any further. Run it again if the verdict \
+                            needs the counts of both ends. `harness stop` interrupts a run and leaves a ledger.";
 
 /// Sentences; what stands between backticks is typed.
 pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
@@ -21,7 +21,7 @@ pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
         steps.push("Make room where the run log is written, or give the directory of the runs another place, and run the scenario again.".into());
     }
     for verdict in [Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional] {
-        steps.extend(of_evidence(judgement, verdict, facts));
+        steps.extend(of_evidence(judgement, verdict, (ended, facts.lacks_a_ledger())));
         steps.extend(of_criteria(judgement, verdict, ended));
     }
     if steps.is_empty() {
@@ -34,15 +34,18 @@ pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
 }
 
 /// What is missing because the run is cut short needs no step of its own.
-fn of_evidence(judgement: &Judgement, verdict: Verdict, facts: &Facts) -> impl Iterator<Item = String> {
-    let ended = facts.end.as_ref().map(|end| end.reason);
+fn of_evidence(
+    judgement: &Judgement,
+    verdict: Verdict,
+    (ended, lacks_a_ledger): (Option<EndReason>, bool),
+) -> impl Iterator<Item = String> {
     let open = judgement.evidence.iter().filter(move |result| result.verdict == verdict);
     let check = |result: &EvidenceResult| Check::named(&result.name);
     let counts = move |check: &Check| {
         verdict == Verdict::Fail || ended == Some(EndReason::Completed) || *check == Check::RunComplete
     };
     // What both ends of a killed segment counted is not known, and not wrong.
-    let is_cut = verdict == Verdict::Inconclusive && facts.ledgers < facts.segments;
+    let is_cut = verdict == Verdict::Inconclusive && lacks_a_ledger;
     let remedy =
         move |check: Check| if is_cut && check == Check::Ledger { IN_ONE_PIECE } else { check.remedy() };
     open.filter_map(check).filter(counts).map(move |check| remedy(check).to_owned())

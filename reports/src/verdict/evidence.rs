@@ -330,10 +330,10 @@ fn ledger(facts: &Facts) -> EvidenceResult {
         against_coordinators(facts, ledger, &mut wrong, &mut unread);
     }
     // Rounds of a segment that was killed are in no ledger.
-    if facts.ledgers >= facts.segments {
+    if !facts.lacks_a_ledger() {
         wrong.extend(against_rounds(facts, ledger));
     }
-    let verdict = match (wrong.is_empty(), unread.is_empty() && facts.ledgers >= facts.segments) {
+    let verdict = match (wrong.is_empty(), unread.is_empty() && !facts.lacks_a_ledger()) {
         (false, _) => Verdict::Fail,
         (true, false) => Verdict::Inconclusive,
         (true, true) => Verdict::Pass,
@@ -343,7 +343,7 @@ fn ledger(facts: &Facts) -> EvidenceResult {
         result.note = Some(shorten(&wrong));
     } else if !unread.is_empty() {
         result.note = Some(format!("could not be read: {}", shorten(&unread)));
-    } else if facts.ledgers < facts.segments {
+    } else if facts.lacks_a_ledger() {
         result.note = Some(format!("{} of {} segments have a ledger", facts.ledgers, facts.segments));
     }
     result
