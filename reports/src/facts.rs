@@ -406,6 +406,11 @@ impl Facts {
         self.spans.extent_ns(self.last_ns)
     }
 
+    /// Of all gaps together: what the series reach over and the load does not.
+    pub fn gaps_ns(&self) -> u64 {
+        self.gaps.iter().map(Gap::length_ns).sum()
+    }
+
     /// A segment that was killed has none.
     pub fn lacks_a_ledger(&self) -> bool {
         self.ledgers < self.segments

@@ -16,7 +16,7 @@ pub(super) use believed::believed;
 use std::fmt::Write;
 
 use super::{Case, Check, EvidenceResult, LogState, Verdict};
-use crate::facts::{Facts, Gap};
+use crate::facts::Facts;
 use crate::runlog::event::{Arrivals, EndReason, Ledger, LedgerEvidence, LedgerRow, LoadModel};
 use crate::units;
 
@@ -162,9 +162,9 @@ fn load_duration(facts: &Facts) -> EvidenceResult {
         units::nanos(observed),
     );
     if facts.segments > 1 {
-        let gaps: u64 = facts.gaps.iter().map(Gap::length_ns).sum();
         let count = n(u64::from(facts.segments));
-        result.note = Some(format!("in {count} segments, and {} between them", units::nanos(gaps)));
+        result.note =
+            Some(format!("in {count} segments, and {} between them", units::nanos(facts.gaps_ns())));
     }
     result
 }

@@ -14,7 +14,7 @@ use super::case::real_ns;
 use crate::criterion::{Criterion, MetricId as Id};
 use crate::facts::balance::{Share, variation};
 use crate::facts::{
-    Counts, Distribution, Facts, Figure, Gap, Gauge, LoadFacts, Medians, Over, Periods, WorkloadLoad,
+    Counts, Distribution, Facts, Figure, Gauge, LoadFacts, Medians, Over, Periods, WorkloadLoad,
 };
 use crate::runlog::event::{Batches, Pool};
 use crate::scope::Scope;
@@ -102,7 +102,7 @@ fn source_of<'a>(criterion: &Criterion, facts: &'a Facts, of: Option<&'a Workloa
         Id::CoordinationTime => times(&load.coordination, &load.coordination_medians, Each::Round),
         Id::TaskTime => task_times(of, load),
         Id::Silence => Source::Once(silence(facts)),
-        Id::GapTime => Source::Once(Ok(facts.gaps.iter().map(Gap::length_ns).sum::<u64>() as f64 / 1e9)),
+        Id::GapTime => Source::Once(Ok(facts.gaps_ns() as f64 / 1e9)),
         Id::DeliveryRate => Source::Answered { over: Over::Tasks, weight: 1.0, of },
         Id::DeliveryLate | Id::DeliveryDuplicates => strays::of(criterion, counts, of.is_some(), facts),
         Id::DeliveryCorrupt => Source::Count { value: counts.corrupt, among: counts.tasks },
