@@ -3,6 +3,8 @@
 //! [`planned`] names every metric: a new one cannot forget that the plan may decide it. Ends are where no sound run can
 //! go, and rather too far out than too near: a criterion between them can be met and missed.
 
+use std::fmt::Display;
+
 use super::catalogue::{Aggregation, MetricId, Scale, Unit};
 use super::{Criterion, Scope};
 use crate::units;
@@ -252,7 +254,12 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
 }
 
 fn at_most(most: f64, what: &str) -> Bounds {
-    Bounds::most(most, format!("this scenario cannot bring it above {most}, {what}"))
+    said_at_most(most, most, what)
+}
+
+/// `said` is the figure as people read it.
+fn said_at_most(most: f64, said: impl Display, what: &str) -> Bounds {
+    Bounds::most(most, format!("this scenario cannot bring it above {said}, {what}"))
 }
 
 fn attempts(plan: &Planned) -> Bounds {
@@ -331,11 +338,7 @@ fn in_flight(most: f64, said: impl Fn(f64) -> String) -> Bounds {
     if !most.is_finite() {
         return Bounds::default();
     }
-    let most_said = said(most);
-    let why = format!(
-        "this scenario cannot bring it above {most_said}, with as many tasks as it has on their way at the same time"
-    );
-    Bounds::most(most, why)
+    said_at_most(most, said(most), "with as many tasks as it has on their way at the same time")
 }
 
 /// Of a coefficient of variation: one of them has done all.
