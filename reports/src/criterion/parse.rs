@@ -20,7 +20,7 @@ const SLIPS: [(&str, Option<Comparator>); 8] = [
     ("≤", Some(Comparator::AtMost)),
     ("≥", Some(Comparator::AtLeast)),
     ("=", Some(Comparator::Equal)),
-    // Nothing is good by being another figure than one.
+    // No comparator means 'not equal': no figure is good merely because it differs from another.
     ("!=", None),
     ("<>", None),
 ];

@@ -86,8 +86,8 @@ fn a_log_of_2_0_is_judged_without_what_its_version_did_not_record() {
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
 }
 
-/// In part of a sentence that no document escapes.
-const BELIEVED: &str = "the header could not be held against the scenario";
+/// The part of the sentence before its apostrophe, which some documents escape.
+const BELIEVED: &str = "the header could not be checked against the scenario";
 
 #[test]
 fn a_log_without_the_text_of_its_scenario_says_so_in_every_document() {

@@ -94,7 +94,7 @@ impl Faults {
         {
             return Err(format!("firing {number} is {name}: by `met`, {words}, and by `how`, {}", step.how));
         }
-        // What lasts and meets nothing was not effective: without a count, no one knows.
+        // What lasts and meets nothing was not effective: without a count, that cannot be told.
         if step.step == FaultStepKind::HealProven && fault.kind.is_counted() && step.met.is_none() {
             return Err(format!("firing {number} is {name}, and `met` is left out"));
         }

@@ -384,7 +384,8 @@ impl Counts {
     }
 }
 
-/// What a round says of its answers is there if there are any, and its first answer is no later than half of them.
+/// A round with answers says when the first came, when the last was made and who shared it; its first answer is no later than
+/// the median.
 fn answers(r: &Round, plan: &PlanFacts) -> Result<(), String> {
     let is_shared = r.answered > 0 && plan.coordinators > 1;
     for (what, is_there, is_due) in [

@@ -1,4 +1,4 @@
-//! What a log says of itself, and nothing else does.
+//! What only the log itself vouches for.
 
 use crate::facts::Facts;
 use crate::runlog::event::Header;
@@ -8,7 +8,7 @@ pub(in crate::verdict) fn believed(facts: &Facts) -> Option<String> {
     let Header { format, sources, .. } = &facts.header;
     sources.is_empty().then(|| {
         format!(
-            "the header could not be held against the scenario's text, which a log of format {}.{} does not hold: its criteria and its plan are believed",
+            "the header could not be checked against the scenario's text, which a log of format {}.{} does not contain: its criteria and plan are taken on trust",
             format.major, format.minor
         )
     })

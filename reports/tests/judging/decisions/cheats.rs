@@ -230,7 +230,8 @@ fn a_run_whose_header_is_believed_is_shown_as_that() {
     };
     let decision = History::of(vec![ran(20, &Run::default(), old)]).decide();
     assert_eq!(decision.outcome, "PASS");
-    let said = "note: runs/synthetic/synthetic-20: the header could not be held against the scenario's text";
+    let said =
+        "note: runs/synthetic/synthetic-20: the header could not be checked against the scenario's text";
     assert!(text(&decision).contains(said), "{}", text(&decision));
 }
 

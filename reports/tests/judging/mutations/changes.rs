@@ -63,7 +63,7 @@ fn neighbours(path: &str, value: &Value, beside: &Value, out: &mut Vec<Change>) 
     }
 }
 
-/// What the log has in each field that holds a text, by path; names alone, and no more than a few of each.
+/// The texts that the log has in each field of [`NAMES`], by path.
 pub(super) fn texts(records: &[Record]) -> Texts {
     fn collect(path: &str, value: &Value, out: &mut Texts) {
         match value {
@@ -85,7 +85,7 @@ pub(super) fn texts(records: &[Record]) -> Texts {
     out
 }
 
-/// Fields that name something, and what is done to it.
+/// Fields that hold a name or a word.
 const NAMES: [&str; 10] =
     ["name", "workload", "stage", "targets", "command", "kind", "step", "how", "when", "words"];
 /// So many other names are tried.
