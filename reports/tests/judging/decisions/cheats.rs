@@ -205,6 +205,15 @@ fn a_run_that_was_killed_and_then_deleted_is_missed() {
     assert!(!there.evidence[0].notes.iter().any(|note| note.contains("in the index")), "{there:#?}");
     assert_eq!((there.outcome, there.evidence[0].runs[0].counts), ("INCONCLUSIVE", true));
     assert_eq!(of(vec![green(20)], &["runs/synthetic/synthetic-15"]).outcome, "PASS");
+    // It has no hash in the index. Another run whose log cannot be hashed is not it.
+    let unhashed =
+        Exhibit { log_sha256: String::new(), judged: Err("it cannot be read".into()), ..green(19) };
+    let mut history = History::of(vec![unhashed, green(20)]).indexed(&[green(19), green(20)]);
+    history.index.entries.insert(0, begun);
+    let gone = history.decide();
+    let notes = &gone.evidence[0].notes;
+    assert_eq!(gone.outcome, "INCONCLUSIVE", "{notes:?}");
+    assert!(notes[0].contains("synthetic/synthetic-15"), "{notes:?}");
 }
 
 #[test]

@@ -27,9 +27,13 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
     let logs: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
     let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
     let places: Vec<&str> = found.iter().map(|(exhibit, _)| &*exhibit.directory).chain(ongoing).collect();
+    // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that.
     let is_there = |entry: &Entry| {
-        logs.contains(&*entry.log_sha256)
-            || entry.is_unfinished() && places.iter().any(|place| is_at(place, entry))
+        if entry.is_unfinished() {
+            places.iter().any(|place| is_at(place, entry))
+        } else {
+            logs.contains(&*entry.log_sha256)
+        }
     };
     let in_question = index.entries.iter().filter(|entry| would_count(wanted, entry));
     let gone: Vec<&Entry> = in_question.filter(|entry| !is_there(entry)).collect();
