@@ -41,6 +41,7 @@ pub use beats::Beat;
 use coordinators::Link;
 pub use outcome::{Answer, Batches, Event, Failure, Ledger, Outcome, Partial, Surplus};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use task::{Address, SendError, Task, Terms};
@@ -115,7 +116,7 @@ pub struct Client {
     given_up: VecDeque<u64>,
     batches: Batches,
     /// Tasks for one coordinator that go out at once.
-    batch_max: u32,
+    batch_max: NonZeroU32,
     record: Record,
 }
 
@@ -162,7 +163,7 @@ impl Client {
             missing: HashSet::new(),
             given_up: VecDeque::new(),
             batches: Batches::default(),
-            batch_max: u32::MAX,
+            batch_max: NonZeroU32::MAX,
             record: Record::empty(),
         };
         client.meet_coordinators()?;
@@ -294,8 +295,8 @@ impl Client {
 
     /// From now on at most `messages` tasks wait for [`Client::flush`] at one coordinator; the last of them takes them along.
     /// With 1 each task goes out at once. At first there is no such bound.
-    pub fn limit_batches(&mut self, messages: u32) {
-        self.batch_max = messages.max(1);
+    pub fn limit_batches(&mut self, messages: NonZeroU32) {
+        self.batch_max = messages;
     }
 
     /// How the tasks went out.

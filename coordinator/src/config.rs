@@ -9,6 +9,7 @@ pub use crate::bus::shape::{
 pub use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
 pub use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,12 +59,12 @@ pub struct Policy {
     pub recycle_after: Option<u32>,
     /// or when it has grown by this many bytes.
     pub recycle_growth: Option<u64>,
-    /// The client and the coordinators publish at most this many messages at once, at least 1; 1 is a publication and a
-    /// wake-up for each. `None`: as many as there are.
-    pub batch_max: Option<u32>,
+    /// The client and the coordinators publish at most this many messages at once; 1 is a publication and a wake-up
+    /// for each. `None`: as many as there are.
+    pub batch_max: Option<NonZeroU32>,
     /// While the fleet starts, the supervisor, and each coordinator, has at most this many processes that are not ready
-    /// yet, at least 1; 1 starts one after the other. `None`: all are started at once.
-    pub spawn_max: Option<u32>,
+    /// yet; 1 starts one after the other. `None`: all are started at once.
+    pub spawn_max: Option<NonZeroU32>,
     /// What each worker keeps running for tasks of kind `Agent`.
     pub agent: Option<&'static Agent>,
     /// That program may take this long from its start until it reads its first task.

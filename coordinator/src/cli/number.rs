@@ -1,6 +1,7 @@
 //! Numbers and sizes on the command line.
 
 use notation::{count, size};
+use std::num::NonZeroU32;
 
 /// Reads a whole number from `min` to `max`.
 pub(super) fn number<T>(min: T, max: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -11,6 +12,12 @@ where
         let number = count::parse(text, min.into(), max.into())?;
         T::try_from(number).map_err(|_| format!("`{text}` is too large"))
     }
+}
+
+/// Reads a number of things, of which there is at least one.
+pub(super) fn some(text: &str) -> Result<NonZeroU32, String> {
+    let count: u32 = number(1, u32::MAX)(text)?;
+    NonZeroU32::try_from(count).map_err(|error| error.to_string())
 }
 
 /// Reads a size: bytes, or a number and its unit.

@@ -1,7 +1,7 @@
 //! The options of `up`: the size of a fleet, and what it does about deaths, failures, hangs and load.
 
 use super::json;
-use super::number::{bytes, number, some_bytes};
+use super::number::{bytes, number, some, some_bytes};
 use super::time::time;
 use crate::config::{
     ATTEMPTS_MAX, Agent, COORDINATORS_MAX, DEPTH_MAX, Failover, FleetShape, HANG_AFTER_MIN, PAYLOAD_MAX,
@@ -11,6 +11,7 @@ use crate::config::{
 use crate::os::stop::{GRACE_MAX, Stop, parse_signal, signal_name};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,11 +92,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = some_bytes)]
     recycle_growth: Option<u64>,
     /// Publish at most so many messages at once, with one wake-up; by default as many as there are
-    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
-    batch_max: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true)]
+    batch_max: Option<NonZeroU32>,
     /// Start at most so many coordinators, and so many workers of each, at the same time; by default all
-    #[arg(long, value_name = "N", value_parser = number(1, u32::MAX), allow_negative_numbers = true)]
-    spawn_max: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = some, allow_negative_numbers = true)]
+    spawn_max: Option<NonZeroU32>,
     /// Agent program that each worker keeps running: a JSON array of the program and its arguments
     // The full path, or clap would take the words for repetitions of the option.
     #[arg(long, value_name = "JSON", value_parser = agent)]
@@ -372,6 +373,13 @@ mod tests {
         Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
     }
 
+    /// A batch of no messages would be published again and again, and a coordinator would do nothing else.
+    #[test]
+    fn a_policy_cannot_bound_batches_or_starts_by_zero() {
+        let zero = NonZeroU32::new(0);
+        assert_eq!(Policy { batch_max: zero, spawn_max: zero, ..Policy::default() }, Policy::default());
+    }
+
     #[test]
     fn options_for_a_supervisor_are_read_back() {
         let shape = FleetShape::new(5, 7, 100, 2).unwrap();
@@ -400,8 +408,8 @@ mod tests {
             partial: true,
             recycle_after: Some(12),
             recycle_growth: Some(1 << 20),
-            batch_max: Some(10),
-            spawn_max: Some(1),
+            batch_max: NonZeroU32::new(10),
+            spawn_max: NonZeroU32::new(1),
             agent: Some(Box::leak(Box::new(Agent {
                 command: vec!["a b".to_owned(), "\"".to_owned()],
                 env: [("A", "-x = y"), ("B", "")]

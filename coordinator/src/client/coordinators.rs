@@ -218,7 +218,7 @@ impl Client {
         link.staged += 1;
         link.ledger.accepted += 1;
         link.ledger.in_flight += 1;
-        if link.staged >= self.batch_max {
+        if link.staged >= self.batch_max.get() {
             self.flush_to(index);
         }
         Ok(position)

@@ -278,7 +278,7 @@ impl Coordinator {
                 continue;
             }
             if let Some(max) = self.policy.spawn_max {
-                self.wait_for_workers(max.saturating_sub(1))?;
+                self.wait_for_workers(max.get() - 1)?;
             }
             match self.start_with_retries(number) {
                 Ok(()) => {}

@@ -178,7 +178,7 @@ impl Coordinator {
         if link.pid.is_none() {
             self.want_worker(number as u32);
         }
-        if self.policy.batch_max.is_some_and(|max| self.staged >= max) {
+        if self.policy.batch_max.is_some_and(|max| self.staged >= max.get()) {
             self.publish_tasks();
         }
         true
@@ -355,7 +355,7 @@ impl Coordinator {
 
     /// As many as are published at once. True if more can follow.
     fn report_batch(&mut self) -> bool {
-        let most = self.policy.batch_max.map_or(usize::MAX, |max| max as usize);
+        let most = self.policy.batch_max.map_or(usize::MAX, |max| max.get() as usize);
         let mut room = true;
         while self.reported.len() < most
             && let Some(&entry) = self.unreported.front()

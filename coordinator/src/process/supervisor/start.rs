@@ -34,7 +34,7 @@ impl Supervisor {
             Reports { lines: BufReader::new(File::from(reader)), line: String::new(), ready: 0 };
         for at in 0..self.scaling.wanted as usize {
             if let Some(max) = self.launch.policy.spawn_max {
-                self.wait_for_coordinators(&mut reports, max.saturating_sub(1) as usize)?;
+                self.wait_for_coordinators(&mut reports, max.get() as usize - 1)?;
             }
             if let Err(refusal) = self.start_with_retries(at, &writer) {
                 if !self.launch.policy.partial || !refusal.is_temporary() {

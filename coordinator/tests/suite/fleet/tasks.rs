@@ -10,6 +10,7 @@ use coordinator::client::{Address, Client, Event, Failure, Task, TaskId, Terms, 
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(50);
@@ -291,7 +292,7 @@ fn publications(options: &[&str], limit: Option<u32>) -> (u64, u64) {
     let up = Up::start(shm.path(), 1, 4, &[&["--depth", "16"], options].concat());
     let mut client = Client::attach(&up.dir).unwrap();
     if let Some(messages) = limit {
-        client.limit_batches(messages);
+        client.limit_batches(NonZeroU32::new(messages).unwrap());
     }
     for tag in 0..40 {
         client.submit(Address::Any, Task::Echo(b"x"), &terms(), tag).unwrap();

@@ -12,6 +12,7 @@ use coordinator::config::{
     HANG_AFTER as HANG_AFTER_DEFAULT, Policy, RESTART_WINDOW as RESTART_WINDOW_DEFAULT,
     RESTARTS_MAX as RESTARTS_DEFAULT, Signal, Stop, SupervisorDeath,
 };
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub(super) static ATTEMPTS_MAX: Key<Count> = Key {
@@ -191,8 +192,9 @@ pub(super) fn check(raw: &RawPolicy, coordinators: u32, found: &mut Vec<Mistake>
         failover: value(raw.failover.as_ref(), Failover::default()),
         recycle_after: raw.recycle_after.as_ref().map(|at| at.value),
         recycle_growth: raw.recycle_growth.as_ref().map(|at| at.value),
-        batch_max: raw.batch_max.as_ref().map(|at| at.value),
-        spawn_max: raw.spawn_max.as_ref().map(|at| at.value),
+        // Of their keys the least value is 1.
+        batch_max: raw.batch_max.as_ref().and_then(|at| NonZeroU32::new(at.value)),
+        spawn_max: raw.spawn_max.as_ref().and_then(|at| NonZeroU32::new(at.value)),
         stop: Stop {
             signal: value(raw.stop_signal.as_ref(), stop.signal),
             grace: value(raw.grace.as_ref(), stop.grace),

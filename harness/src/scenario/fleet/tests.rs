@@ -3,6 +3,7 @@
 use super::*;
 use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
 use coordinator::config::Thresholds;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 fn hang_after(set: &[&str]) -> Result<Option<Duration>, String> {
@@ -66,8 +67,8 @@ fn each_key_of_the_policy_reaches_the_fleet() {
         failover: Failover::Spare,
         recycle_after: Some(100),
         recycle_growth: Some(8 << 20),
-        batch_max: Some(10),
-        spawn_max: Some(1),
+        batch_max: NonZeroU32::new(10),
+        spawn_max: NonZeroU32::new(1),
         stop: Stop { signal: Signal::SIGINT, grace: Duration::from_secs(2) },
         supervisor_death: SupervisorDeath::Adopt,
         ..Policy::default()
