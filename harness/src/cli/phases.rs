@@ -81,22 +81,26 @@ fn place(path: &Path) -> Option<PathBuf> {
 /// The seals, every file that the plan names, and what these extend.
 fn sources(plan: &Plan, PlanArg { phases, seals, .. }: &PlanArg) -> Result<Vec<PathBuf>, ExitCode> {
     let home = phases.parent().unwrap_or(Path::new(""));
-    let mut files = seals.clone();
+    let (mut files, mut scenarios) = (seals.clone(), Vec::new());
     for evidence in plan.gates.iter().flat_map(|gate| &gate.evidence) {
-        match &evidence.source {
+        let keys = match &evidence.source {
             Source::File(file) => {
-                files.push(PathBuf::from(&file.path));
-                files.push(PathBuf::from(format!("{}.sig", file.path)));
-                files.extend(file.about.iter().chain(&file.signed_by).map(|named| home.join(named)));
+                files.extend([PathBuf::from(&file.path), PathBuf::from(file.signature())]);
+                scenarios.extend(&file.about);
+                &file.signed_by
             }
             Source::Runs(runs) => {
-                let path = home.join(&runs.scenario);
-                let source = load::source(&path)?;
-                files.push(path);
-                files.extend(runs.signed_by.iter().map(|key| home.join(key)));
-                files.extend(source.bases.iter().map(|base| PathBuf::from(&base.name)));
+                scenarios.push(&runs.scenario);
+                &runs.signed_by
             }
-        }
+        };
+        files.extend(keys.iter().map(|key| home.join(key)));
+    }
+    for scenario in scenarios {
+        let path = home.join(scenario);
+        let source = load::source(&path)?;
+        files.push(path);
+        files.extend(source.bases.iter().map(|base| PathBuf::from(&base.name)));
     }
     Ok(files)
 }

@@ -216,6 +216,13 @@ pub struct OutsideFile {
     pub takes_ns: Option<u64>,
 }
 
+impl OutsideFile {
+    /// Where a signature of its text lies: beside it.
+    pub fn signature(&self) -> String {
+        format!("{}.sig", self.path)
+    }
+}
+
 /// A person takes responsibility for one failure, for a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiver {

@@ -10,7 +10,7 @@ use crate::{conduct, host, run_index, scenario};
 use jiff::{Timestamp, Unit};
 use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
 use reports::gate::outside;
-use reports::gate::plan::{Format, Gate, Plan, Source};
+use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
@@ -33,7 +33,7 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
             Source::Runs(runs) => named.push((evidence, (runs.scenario.clone(), runs.profile.clone()))),
             Source::File(file) => {
                 named.extend(file.about.iter().map(|about| (evidence, (about.clone(), None))));
-                if let Some(found) = found(Path::new(&file.path), file.format, &keys) {
+                if let Some(found) = found(file, &keys) {
                     files.insert((file.path.clone(), file.format), found);
                 }
             }
@@ -93,7 +93,8 @@ fn cells(path: &Path, profile: Option<&String>) -> Result<Vec<Recipe>, ExitCode>
 }
 
 /// Nothing if there is no such file.
-fn found(path: &Path, format: Format, keys: &Keys) -> Option<Found> {
+fn found(file: &OutsideFile, keys: &Keys) -> Option<Found> {
+    let path = Path::new(&file.path);
     let unknown = Timestamp::UNIX_EPOCH;
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -105,11 +106,11 @@ fn found(path: &Path, format: Format, keys: &Keys) -> Option<Found> {
     let changed = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
     let text = bytes(path);
     // The very bytes that are read: the file may change meanwhile.
-    let signers = match (format, &text) {
-        (Format::Statement, Ok(text)) => keys.signers_of(path, text),
+    let signers = match (file.format, &text) {
+        (Format::Statement, Ok(text)) => keys.signers_of(file, text),
         _ => Vec::new(),
     };
-    let reading = text.and_then(|bytes| outside::read(format, &bytes));
+    let reading = text.and_then(|bytes| outside::read(file.format, &bytes));
     Some(Found { changed: changed.unwrap_or(unknown), signers, reading })
 }
 

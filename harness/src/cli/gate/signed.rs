@@ -3,7 +3,7 @@
 
 use crate::cli::seal;
 use crate::exit::ExitCode;
-use reports::gate::plan::{Gate, Source};
+use reports::gate::plan::{Gate, OutsideFile, Source};
 use reports::run_dir::logs_sha256;
 use reports::runlog::codec;
 use reports::seal::{PublicKey, Verified, is_signed_beside};
@@ -34,8 +34,8 @@ impl Keys {
         Ok(Self(keys))
     }
 
-    /// Those that have signed a file with this text; its signature lies beside it, with `.sig` behind its name.
-    pub(super) fn signers_of(&self, file: &Path, text: &[u8]) -> Vec<String> {
+    /// Those that have signed a file with this text.
+    pub(super) fn signers_of(&self, file: &OutsideFile, text: &[u8]) -> Vec<String> {
         let Some(signature) = signature(file) else { return Vec::new() };
         let signed = self.0.iter().filter(|(_, key)| is_signed_beside(key, text, &signature));
         signed.map(|(name, _)| name.clone()).collect()
@@ -43,11 +43,9 @@ impl Keys {
 }
 
 /// None that can be read is none at all: the decision says that there is no signature of the text.
-fn signature(file: &Path) -> Option<Vec<u8>> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".sig");
+fn signature(file: &OutsideFile) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let beside = codec::open_file(&PathBuf::from(beside)).ok()?;
+    let beside = codec::open_file(Path::new(&file.signature())).ok()?;
     beside.take(SIGNATURE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

@@ -160,6 +160,14 @@ fn a_drawing_replaces_a_regular_file_and_nothing_else() {
         std::fs::create_dir_all(at("plans/examples")).unwrap();
         std::fs::copy(format!("{SCENARIOS}/{file}"), at("plans").join(file)).unwrap();
     }
+    std::fs::create_dir(at("plans/about")).unwrap();
+    for file in ["gates.toml", "base.toml"] {
+        std::fs::copy(at("plans/examples").join(file), at("plans/about").join(file)).unwrap();
+    }
+    let stated = "\n[[evidence]]\ngate = \"demo-go\"\nname = \"stated\"\nsays = \"It is right.\"\nfile = \"s.txt\"\nformat = \"statement\"\n\
+                  about = \"about/gates.toml\"\npass = \"statement.approved == 1\"\ncommand = \"sign it\"\n";
+    let plan = std::fs::read_to_string(at("plans/phases-demo.toml")).unwrap() + stated;
+    std::fs::write(at("plans/phases-demo.toml"), plan).unwrap();
     let draw = |to: &str| {
         let plan = ["--phases", "plans/phases-demo.toml"];
         bench.start_by(bench.command().args(["phases", "--svg", to]).args(plan)).end()
@@ -168,8 +176,13 @@ fn a_drawing_replaces_a_regular_file_and_nothing_else() {
     std::fs::create_dir_all(bench.out()).unwrap();
     std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
     let socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-    let inputs =
-        ["plans/phases-demo.toml", "./plans/../plans/examples/gates.toml", "plans/examples/base.toml"];
+    let inputs = [
+        "plans/phases-demo.toml",
+        "./plans/../plans/examples/gates.toml",
+        "plans/examples/base.toml",
+        "plans/about/gates.toml",
+        "plans/about/base.toml",
+    ];
     let within = bench.out().join("p.svg").display().to_string();
     for to in ["folder", "null", "/dev/stdout", "socket", &within].into_iter().chain(inputs) {
         // A device is not read.

@@ -77,9 +77,9 @@ fn unsigned(file: &OutsideFile, signers: &[String]) -> Option<String> {
     let is_signed = file.signed_by.is_empty() || file.signed_by.iter().any(|key| signers.contains(key));
     (!is_signed).then(|| {
         format!(
-            "is not signed by {}: {}.sig has no signature of its text",
+            "is not signed by {}: {} has no signature of its text",
             file.signed_by.join(" or "),
-            file.path
+            file.signature()
         )
     })
 }
