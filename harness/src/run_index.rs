@@ -13,7 +13,7 @@ use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Adds a run that begins to the index of `runs`: should it be killed and removed, a gate misses it. The error is a sentence.
+/// Adds a run that begins to the index of `runs`: should it be killed and removed, a gate notices. The error is a sentence.
 pub fn begin(runs: &Path, directory: &Path, header: &Header) -> Result<(), String> {
     append(runs, directory, |place| Ok(Entry::begun(header, place)))
 }

@@ -52,7 +52,7 @@ fn the_demonstration_reaches_every_outcome_on_real_runs() {
     let forged = std::fs::read_to_string(&verdict).unwrap().replace("FAIL", "PASS");
     std::fs::write(&verdict, forged).unwrap();
     assert_eq!(bench.demo("demo-fail").0, Some(10), "the log decides");
-    // A run that failed and is gone is missed.
+    // A run that failed and is gone is noticed.
     std::fs::remove_dir_all(bench.dir.path().join(&run)).unwrap();
     bench.run_demo("ci");
     let (exit, decision) = bench.demo("demo-fail");
@@ -222,7 +222,7 @@ impl Bench {
 }
 
 #[test]
-fn a_run_that_is_killed_is_in_the_index_and_missed_once_it_is_deleted() {
+fn a_run_that_is_killed_is_in_the_index_and_noticed_once_it_is_deleted() {
     let bench = Bench::new(&scenario(30));
     let going = bench.start(&["--quiet"]);
     let index =

@@ -158,7 +158,7 @@ fn a_stated_rule_selects_and_what_it_leaves_out_is_shown() {
 }
 
 #[test]
-fn nine_reds_that_were_deleted_are_missed() {
+fn nine_reds_that_were_deleted_are_noticed() {
     let mut all: Vec<Exhibit> = (10..19).map(red).collect();
     all.push(green(20));
     let history = History::of(vec![green(20)]).indexed(&all);
@@ -175,7 +175,7 @@ fn a_run_that_passed_may_be_removed_and_so_may_one_that_would_not_count() {
 
 /// Its line in the index is from its beginning: it had no end.
 #[test]
-fn a_run_that_was_killed_and_then_deleted_is_missed() {
+fn a_run_that_was_killed_and_then_deleted_is_noticed() {
     let killed = ran(15, &Run { end: None, ..Run::default() }, |_| ());
     let mut header = None;
     for (_, event) in Run::default().events() {
