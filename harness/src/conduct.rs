@@ -196,7 +196,7 @@ pub fn conduct(
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }
 
-/// The directory of runs, if it was named and is not to be found by that of the run.
+/// The directory of runs, if the command names it; that of a resumed run is found from the run's own directory.
 fn named_runs(place: &Place) -> Option<PathBuf> {
     match place {
         Place::Below(runs) => Some(runs.clone()),

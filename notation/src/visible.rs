@@ -1,8 +1,9 @@
 //! Text that others wrote, such as the output of a command, in a form that shows what is in it and does nothing.
 //!
 //! A terminal obeys control characters: they clear the screen, move the cursor and set colours. Characters that set the direction
-//! of writing make text read otherwise than it is, and those of no width make two names look like one. XML has no place for noncharacters at all. Each of these becomes its
-//! number, `\u001b`: an escape of JSON, so that a document in JSON stays the document that it was.
+//! of writing make text read otherwise than it is, and those of no width make two names look like one. XML has no place for
+//! noncharacters at all. Each of these becomes its number, `\u001b`: an escape of JSON, so that a document in JSON stays the
+//! document that it was.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -39,7 +40,7 @@ pub fn first_hidden(text: &str) -> Option<(usize, char)> {
     None
 }
 
-/// `U+200B, which cannot be seen`: a character that [`first_hidden`] has found, for a message.
+/// `the character U+200B, which cannot be seen`: one that [`first_hidden`] has found, for a message.
 pub fn name_of(hidden: char) -> String {
     let does =
         if is_direction(hidden) { "which changes the direction of text" } else { "which cannot be seen" };

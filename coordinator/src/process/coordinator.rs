@@ -318,7 +318,7 @@ impl Coordinator {
         self.start_worker(number)
     }
 
-    /// Until at most `starting` of the workers that were forked have not attached yet.
+    /// Until all but the last `starting` of the workers that were forked have attached, in the order of their places.
     fn wait_for_workers(&mut self, starting: u32) -> Result<(), String> {
         let deadline = now_ns() + START_MAX.as_nanos() as u64;
         // At the lowest places: all that are wanted, or as many as could be forked.

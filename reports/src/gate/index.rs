@@ -1,7 +1,8 @@
 //! The index of a directory of runs: a line for each run that begins and one for each that ends, appended and never changed.
 //!
-//! A run that is in the index and not in the directory was removed, also if it was killed before it could end. Checksums continue from line to line, so that a
-//! line that was changed or taken out is found; lines cut off at the end are not, nor is an index that was removed.
+//! A run that is in the index and not in the directory was removed, also if it was killed before it could end. Checksums continue
+//! from line to line, so that a line that was changed or taken out is found; lines cut off at the end are not, nor is an index that
+//! was removed.
 
 use std::collections::BTreeSet;
 use std::io::BufRead;

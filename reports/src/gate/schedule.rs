@@ -127,8 +127,8 @@ fn phase_state(plan: &Plan, name: &str, decisions: &[Decision], slots: &[Slot]) 
     }
 }
 
-/// The gate of a phase, its verdict and its outcome: as the gates after it see it, where there are any. A phase that is done does
-/// not open again because its runs grow old, or because there is a newer build.
+/// The gate of a phase, its verdict and its outcome: as the gates after it see it, where there are any. As long as another gate
+/// waits for it, a phase that is done stays done while its runs grow old, and when there is a newer build.
 fn standing<'a>(
     plan: &'a Plan,
     phase: &str,

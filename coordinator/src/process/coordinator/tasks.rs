@@ -189,7 +189,7 @@ impl Coordinator {
         self.touched.sort_unstable();
         for number in self.touched.drain(..) {
             let link = &mut self.links[number as usize];
-            // Neither if the worker has died since and its rings are new.
+            // Not if the worker has died since: its new rings have nothing staged. A place may then be listed twice.
             if std::mem::take(&mut link.touched)
                 && let Some(rings) = &mut link.rings
             {
