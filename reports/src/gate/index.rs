@@ -11,7 +11,7 @@ use notation::framed::{Chain, Lines, Next, TooLong, append};
 use serde::{Deserialize, Serialize};
 
 use crate::runlog::event::Header;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Variant};
 
 /// Its name in the directory of runs.
 pub const FILE: &str = "index.jsonl";
@@ -41,16 +41,13 @@ pub struct Entry {
 
 impl Entry {
     pub fn of(judgement: &Judgement, log_sha256: String, directory: String) -> Self {
-        let variant = &judgement.variant;
         Self {
             run_id: judgement.run_id.clone(),
             started_utc: judgement.started_utc.clone(),
             scenario: judgement.scenario.clone(),
             scenario_sha256: judgement.file.as_ref().map(|file| file.sha256.clone()).unwrap_or_default(),
-            profile: variant.profile.clone(),
-            as_asked: variant.overrides.is_empty()
-                && variant.rehearsal.is_none()
-                && variant.smaller.is_none(),
+            profile: judgement.variant.profile.clone(),
+            as_asked: as_asked(&judgement.variant),
             verdict: judgement.verdict.word().to_owned(),
             log_sha256,
             directory,
@@ -66,9 +63,7 @@ impl Entry {
             scenario: scenario.name.clone(),
             scenario_sha256: scenario.sha256.clone(),
             profile: scenario.profile.clone(),
-            as_asked: scenario.overrides.is_empty()
-                && header.rehearsal.is_none()
-                && header.plan.workers_asked.is_none(),
+            as_asked: as_asked(&Variant::of(header)),
             verdict: UNFINISHED.to_owned(),
             log_sha256: String::new(),
             directory,
@@ -78,6 +73,11 @@ impl Entry {
     pub fn is_unfinished(&self) -> bool {
         self.verdict == UNFINISHED
     }
+}
+
+/// Other criteria leave the run as it was.
+fn as_asked(variant: &Variant) -> bool {
+    variant.overrides.is_empty() && variant.rehearsal.is_none() && variant.smaller.is_none()
 }
 
 /// What an index says, as far as it can be believed.
