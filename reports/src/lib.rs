@@ -19,7 +19,7 @@ pub mod run_dir;
 pub mod runlog;
 pub mod scope;
 pub mod seal;
-mod sha256;
+pub mod sha256;
 pub mod stats;
 pub mod stretch;
 pub mod summary;

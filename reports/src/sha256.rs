@@ -20,6 +20,11 @@ pub(crate) fn sha256_of(mut content: impl Read) -> io::Result<(String, u64)> {
     }
 }
 
+/// Whether these are digits as [`hex`] writes them; how many is for the caller.
+pub fn is_hex(text: &str) -> bool {
+    text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Two lower-case digits a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

@@ -38,7 +38,7 @@ pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
 }
 
 /// Fewer digits of a commit could be those of many.
-const COMMIT_DIGITS_MIN: usize = 7;
+pub(super) const COMMIT_DIGITS_MIN: usize = 7;
 
 /// Whether two commits are one, of which one may be written with more digits.
 fn is_same_commit(a: &str, b: &str) -> bool {

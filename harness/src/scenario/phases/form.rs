@@ -5,6 +5,7 @@ use crate::scenario::mistake::Rejection;
 use crate::scenario::tree::Value;
 use jiff::civil::Date;
 use reports::gate::plan::Select;
+use reports::sha256::is_hex;
 use reports::units;
 use serde_json::{Map, Value as Json, json};
 
@@ -71,8 +72,8 @@ impl Form for Hash {
         let Value::String(text) = value else {
             return Err(wrong_kind("a SHA-256", value, "\"9f86d081…\""));
         };
-        let is_hex = text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
-        is_hex.then(|| text.clone()).ok_or_else(|| {
+        let is_hash = text.len() == 64 && is_hex(text);
+        is_hash.then(|| text.clone()).ok_or_else(|| {
             let hint = "write 64 lower-case hex digits, as `harness plan FILE --json` prints them";
             Rejection(format!("cannot be \"{text}\""), hint.to_owned())
         })

@@ -18,6 +18,8 @@ use jiff::tz::TimeZone;
 use notation::visible;
 
 use super::Reading;
+use crate::gate::weigh::COMMIT_DIGITS_MIN;
+use crate::sha256::is_hex;
 
 /// The lines that a statement may have, in the order in which it is written.
 const KEYS: [&str; 7] = ["Statement", "Name", "Date", "Approves", "Build", "Scenario", "Expires"];
@@ -33,8 +35,10 @@ pub(super) fn read(text: &str) -> Result<Reading, String> {
         "no" => 0.0,
         other => return Err(format!("`Approves` is `{other}`: write yes or no")),
     };
-    let build = given("Build").map(|commit| hash("Build", commit, BUILD_DIGITS)).transpose()?;
-    let scenario = given("Scenario").map(|sha256| hash("Scenario", sha256, SHA256_DIGITS)).transpose()?;
+    let build = given("Build").map(|commit| hash("Build", commit, "a commit", BUILD_DIGITS)).transpose()?;
+    let scenario = given("Scenario")
+        .map(|sha256| hash("Scenario", sha256, "the SHA-256 of a scenario", SHA256_DIGITS))
+        .transpose()?;
     let expires = given("Expires").map(|date| day(&date)).transpose()?;
     // A key without a value was meant to bind it.
     if let Some(empty) = lines.iter().find(|(_, value)| value.is_empty()) {
@@ -80,15 +84,14 @@ fn day(text: &str) -> Result<Date, String> {
 }
 
 /// A commit may be shortened, as builds say it.
-const BUILD_DIGITS: RangeInclusive<usize> = 7..=64;
+const BUILD_DIGITS: RangeInclusive<usize> = COMMIT_DIGITS_MIN..=64;
 const SHA256_DIGITS: RangeInclusive<usize> = 64..=64;
 
-fn hash(key: &str, text: String, digits: RangeInclusive<usize>) -> Result<String, String> {
-    let is_hex = text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
-    if is_hex && digits.contains(&text.len()) {
+/// The value of a key, which must be `what`.
+fn hash(key: &str, text: String, what: &str, digits: RangeInclusive<usize>) -> Result<String, String> {
+    if is_hex(&text) && digits.contains(&text.len()) {
         return Ok(text);
     }
-    let what = if key == "Build" { "a commit" } else { "the SHA-256 of a scenario" };
     Err(format!("`{key}` is `{text}`: write {what}, in lower-case hex digits, as `harness gate` shows it"))
 }
 
