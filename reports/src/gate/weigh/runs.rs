@@ -63,8 +63,9 @@ fn unusable(
         let why = format!("{} was not read", runs.scenario);
         return Some(Unusable { what: why.clone(), why, command: validate });
     }
-    let other = recipes.iter().find(|recipe| runs.sha256.as_ref().is_some_and(|pin| *pin != recipe.sha256));
-    if let (Some(other), Some(pin)) = (other, &runs.sha256) {
+    if let Some(pin) = &runs.sha256
+        && let Some(other) = recipes.iter().find(|recipe| recipe.sha256 != *pin)
+    {
         return Some(Unusable {
             why: format!(
                 "{} is not the text that the plan asks for: its SHA-256 is {}, and `sha256` of the evidence is {pin}",

@@ -51,8 +51,8 @@ fn found(answers: &[(&Recipe, Answer)]) -> String {
     for (recipe, Answer { weighed, .. }) in open.iter().take(NAMED_MAX) {
         said.extend(["; ", &recipe.name, " is ", weighed.verdict.word(), ": ", &weighed.found]);
     }
-    if let Some(more) = open.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
-        said.extend(["; and ", &more.to_string(), " more"]);
+    if open.len() > NAMED_MAX {
+        said.extend(["; and ", &(open.len() - NAMED_MAX).to_string(), " more"]);
     }
     said
 }
