@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::decision::{
     APPLIED, Before, DECISION_VERSION, Decision, EXPIRED, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed,
@@ -45,7 +46,7 @@ fn decide_after(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &mut Vec<Bef
 
 /// A gate that others wait for: the newest answer that its evidence gives.
 fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Before {
-    let now = inputs.circumstances.now;
+    let day = inputs.circumstances.day();
     let is_open = plan
         .before(gate)
         .iter()
@@ -57,10 +58,10 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
             answers.map(|answer| (answer.weighed, answer.is_closed)).unzip();
         (weighed, closed.contains(&true))
     };
-    let mut decided = Moment { at: now, commit: inputs.circumstances.commit.as_deref() };
+    let mut decided = Moment { at: inputs.circumstances.now, commit: inputs.circumstances.commit.as_deref() };
     let (weighed, mut is_closed) = answer(decided);
     let mut verdict = merged(&weighed);
-    let mut used = waivers(gate, &weighed, now);
+    let mut used = waivers(gate, &weighed, day);
     for earlier in moments(gate, inputs) {
         if verdict != Verdict::Inconclusive || is_closed {
             break;
@@ -68,7 +69,7 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
         let (weighed, closes) = answer(earlier);
         is_closed = closes;
         if merged(&weighed) != Verdict::Inconclusive || closes {
-            (decided, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, now));
+            (decided, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, day));
         }
     }
     let verdict = if is_open { verdict } else { verdict.max(Verdict::Inconclusive) };
@@ -153,10 +154,7 @@ fn anchors(gate: &Gate, inputs: &Inputs) -> BTreeSet<Timestamp> {
         .iter()
         .filter(|entry| names.contains(entry.scenario.as_str()))
         .filter_map(|entry| entry.started_utc.parse().ok());
-    let of_files = files(gate, inputs).filter_map(|(_, found)| {
-        let reading = found.reading.as_ref().ok()?;
-        Some(reading.dated.unwrap_or(found.changed))
-    });
+    let of_files = files(gate, inputs).filter_map(|(_, found)| found.dated());
     there.chain(indexed).chain(of_files).filter(|started| *started <= inputs.circumstances.now).collect()
 }
 
@@ -196,7 +194,7 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
         recommendation: recommendation(gate, verdict),
         reasons: reasons(gate, &evidence, &before),
         conditions: conditions(gate, &evidence),
-        waivers: waivers(gate, &evidence, now)
+        waivers: waivers(gate, &evidence, inputs.circumstances.day())
             .into_iter()
             .chain(before.iter().flat_map(|done| done.waivers.clone()))
             .collect(),
@@ -294,8 +292,7 @@ fn conditions(gate: &Gate, evidence: &[Weighed]) -> Vec<String> {
     conditions
 }
 
-fn waivers(gate: &Gate, evidence: &[Weighed], now: Timestamp) -> Vec<WaiverUse> {
-    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+fn waivers(gate: &Gate, evidence: &[Weighed], day: Date) -> Vec<WaiverUse> {
     let is_applied = |name: &str, criterion: &str| {
         let of = evidence.iter().filter(|weighed| weighed.name == name);
         of.flat_map(|weighed| &weighed.findings)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::ask::Format;
 use super::index::Index;
@@ -69,6 +71,13 @@ pub struct Found {
     pub reading: Result<Reading, String>,
 }
 
+impl Found {
+    /// The time that it is of: as it says itself, or else that of its last change. Absent if it cannot be read.
+    pub fn dated(&self) -> Option<Timestamp> {
+        Some(self.reading.as_ref().ok()?.dated.unwrap_or(self.changed))
+    }
+}
+
 /// Where and when a decision is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circumstances {
@@ -77,6 +86,13 @@ pub struct Circumstances {
     pub fingerprint: String,
     /// Commit of this build; absent if it is unknown, or the build has changes of its own.
     pub commit: Option<String>,
+}
+
+impl Circumstances {
+    /// The day of the decision, in UTC: last days count by it.
+    pub fn day(&self) -> Date {
+        self.now.to_zoned(TimeZone::UTC).date()
+    }
 }
 
 /// Everything that a decision is made from.

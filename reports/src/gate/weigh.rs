@@ -45,6 +45,11 @@ fn is_same_commit(a: &str, b: &str) -> bool {
     a.len().min(b.len()) >= COMMIT_DIGITS_MIN && (a.starts_with(b) || b.starts_with(a))
 }
 
+/// Whether one of the keys that are asked for is among those that have signed; so it is if none is asked for.
+fn is_signed(asked: &[String], signers: &[String]) -> bool {
+    asked.is_empty() || asked.iter().any(|key| signers.contains(key))
+}
+
 fn worst(findings: &[Finding]) -> Option<Verdict> {
     findings.iter().map(|finding| finding.verdict).max()
 }
@@ -52,7 +57,7 @@ fn worst(findings: &[Finding]) -> Option<Verdict> {
 /// Turns the FAIL of a waived criterion into CONDITIONAL, as long as the waiver holds: by the day of the decision, also where the
 /// evidence is that of an earlier one.
 fn waive(evidence: &Evidence, question: Question<'_>, finding: &mut Finding) {
-    let day = question.inputs.circumstances.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = question.inputs.circumstances.day();
     let waiver = question.gate.waivers.iter().find(|waiver| {
         waiver.evidence == evidence.name && waiver.criterion == finding.criterion && waiver.expires >= day
     });

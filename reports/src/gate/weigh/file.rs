@@ -1,6 +1,6 @@
 //! Evidence that is a file of another program.
 
-use super::{Answer, Question, bands, is_same_commit, waive, worst};
+use super::{Answer, Question, bands, is_same_commit, is_signed, waive, worst};
 use crate::gate::decision::{Finding, Step, Weighed};
 use crate::gate::exhibit::Found;
 use crate::gate::outside::Reading;
@@ -18,12 +18,11 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
         Some(Found { reading: Err(why), .. }) => {
             weighed.found = format!("{} cannot be read: {why}", file.path);
         }
-        Some(Found { reading: Ok(reading), changed, signers }) => {
-            let dated = reading.dated.unwrap_or(*changed);
+        Some(found @ Found { reading: Ok(reading), signers, .. }) => {
             weighed.notes.extend(reading.remarks.iter().cloned());
             weighed.notes.extend(stated(reading));
-            let unbound = || unsigned(file, signers).or_else(|| unbound(file, question, reading));
-            match out_of_time(evidence, question, dated).or_else(unbound) {
+            let unheld = || unsigned(file, signers).or_else(|| unbound(file, question, reading));
+            match found.dated().and_then(|dated| out_of_time(evidence, question, dated)).or_else(unheld) {
                 Some(why) => weighed.found = format!("{} {why}", file.path),
                 None => judge(evidence, file, question, reading, &mut weighed),
             }
@@ -74,8 +73,7 @@ fn stated(reading: &Reading) -> Option<String> {
 }
 
 fn unsigned(file: &OutsideFile, signers: &[String]) -> Option<String> {
-    let is_signed = file.signed_by.is_empty() || file.signed_by.iter().any(|key| signers.contains(key));
-    (!is_signed).then(|| {
+    (!is_signed(&file.signed_by, signers)).then(|| {
         format!(
             "is not signed by {}: {} has no signature of its text",
             file.signed_by.join(" or "),
@@ -87,7 +85,7 @@ fn unsigned(file: &OutsideFile, signers: &[String]) -> Option<String> {
 /// Why a statement does not hold here and now: it has expired, or it is for another build or about another scenario than the gate
 /// asks. The last day counts by the day of the decision, also where the evidence is that of an earlier one.
 fn unbound(file: &OutsideFile, question: Question<'_>, reading: &Reading) -> Option<String> {
-    let day = question.inputs.circumstances.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = question.inputs.circumstances.day();
     if let Some(expires) = reading.expires.filter(|last| *last < day) {
         return Some(format!("expired at the end of {expires}: have it stated again"));
     }

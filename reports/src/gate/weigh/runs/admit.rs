@@ -8,7 +8,7 @@ use super::Wanted;
 use crate::gate::exhibit::{Exhibit, JudgedRun};
 use crate::gate::index::Entry;
 use crate::gate::plan::{Select, Whose};
-use crate::gate::weigh::is_same_commit;
+use crate::gate::weigh::{is_same_commit, is_signed};
 use crate::units;
 
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
@@ -73,8 +73,8 @@ fn altered(entry: &Entry, exhibit: &Exhibit) -> Option<String> {
 
 fn unsigned(wanted: Wanted<'_>, exhibit: &Exhibit) -> Option<String> {
     let keys = &wanted.runs.signed_by;
-    let is_signed = keys.is_empty() || keys.iter().any(|key| exhibit.signers.contains(key));
-    (!is_signed).then(|| format!("it is in no seal that is signed by {}", keys.join(" or ")))
+    (!is_signed(keys, &exhibit.signers))
+        .then(|| format!("it is in no seal that is signed by {}", keys.join(" or ")))
 }
 
 fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
