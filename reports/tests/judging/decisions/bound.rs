@@ -7,7 +7,7 @@ use reports::gate::outside;
 use reports::gate::plan::*;
 use reports::render::gate::text;
 
-use super::plans::alone;
+use super::plans::{alone, plan};
 use super::{History, evidence, gate, ran};
 use crate::synthetic::{Run, SCENARIO, sha256_of};
 
@@ -102,19 +102,7 @@ fn a_gate_that_rests_on_a_statement_for_an_older_build_stays_passed_until_that_e
     let first = asked_for(|file| file.build = Whose::This);
     let second = asked_for(|_| ());
     let second = Gate { name: "second".into(), phase: "second".into(), ..second };
-    let phase = |name: &str, after: &[&str]| Phase {
-        name: name.into(),
-        title: name.into(),
-        after: after.iter().map(|name| (*name).into()).collect(),
-    };
-    let plan = Plan {
-        title: "A project".into(),
-        demo: false,
-        file: PlanFile { path: "phases.toml".into(), sha256: String::new() },
-        phases: vec![phase("phase", &[]), phase("second", &["phase"])],
-        sprints: Vec::new(),
-        gates: vec![first, second.clone()],
-    };
+    let plan = plan(vec![first, second.clone()]);
     for (expires, outcome) in [("2026-02-01", "PASS"), ("2026-01-31", "INCONCLUSIVE")] {
         let inputs = inputs(&format!("{STATED}Build: 7654321\nExpires: {expires}\n"), &[]);
         let decision = decide(&plan, &second, &inputs);

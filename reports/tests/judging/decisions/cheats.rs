@@ -5,7 +5,7 @@ use reports::gate::exhibit::Exhibit;
 use reports::gate::index::{self, Entry, Index};
 use reports::gate::plan::{Runs, Select, Whose};
 use reports::render::gate::text;
-use reports::runlog::event::Event;
+use reports::runlog::event::Header;
 
 use super::{History, green, ran, red, why_not};
 use crate::synthetic::{Run, SCENARIO, sha256_of};
@@ -177,15 +177,12 @@ fn a_run_that_passed_may_be_removed_and_so_may_one_that_would_not_count() {
 #[test]
 fn a_run_that_was_killed_and_then_deleted_is_noticed() {
     let killed = ran(15, &Run { end: None, ..Run::default() }, |_| ());
-    let mut header = None;
-    for (_, event) in Run::default().events() {
-        if let Event::Header(mut of_run) = event {
-            of_run.run_id = "synthetic-15".into();
-            of_run.started_utc = "2026-01-15T12:00:00Z".into();
-            header = Some(of_run);
-        }
-    }
-    let begun = Entry::begun(&header.unwrap(), "synthetic/synthetic-15".into());
+    let header = Header {
+        run_id: "synthetic-15".into(),
+        started_utc: "2026-01-15T12:00:00Z".into(),
+        ..Run::default().header()
+    };
+    let begun = Entry::begun(&header, "synthetic/synthetic-15".into());
     let of = |exhibits: Vec<Exhibit>, ongoing: &[&str]| {
         let mut history = History::of(exhibits).indexed(&[green(20)]);
         history.index.entries.insert(0, begun.clone());
@@ -233,7 +230,7 @@ fn a_log_that_does_not_verify_is_no_evidence_and_is_not_ignored() {
 
 #[test]
 fn a_run_whose_header_is_believed_is_shown_as_that() {
-    let old = |header: &mut reports::runlog::event::Header| {
+    let old = |header: &mut Header| {
         header.format.minor = 6;
         header.sources.clear();
     };

@@ -16,7 +16,7 @@ pub(super) fn alone(gate: &Gate, inputs: &Inputs) -> Decision {
     decide(&plan, gate, inputs)
 }
 
-fn plan(gates: Vec<Gate>) -> Plan {
+pub(super) fn plan(gates: Vec<Gate>) -> Plan {
     let mut before: Option<String> = None;
     let phases = gates
         .iter()
