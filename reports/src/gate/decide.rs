@@ -58,8 +58,8 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
             answers.map(|answer| (answer.weighed, answer.is_closed)).unzip();
         (weighed, closed.contains(&true))
     };
-    let mut decided = Moment { at: inputs.circumstances.now, commit: inputs.circumstances.commit.as_deref() };
-    let (weighed, mut is_closed) = answer(decided);
+    let mut basis = Moment { at: inputs.circumstances.now, commit: inputs.circumstances.commit.as_deref() };
+    let (weighed, mut is_closed) = answer(basis);
     let mut verdict = merged(&weighed);
     let mut used = waivers(gate, &weighed, day);
     for earlier in moments(gate, inputs) {
@@ -69,12 +69,12 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
         let (weighed, closes) = answer(earlier);
         is_closed = closes;
         if merged(&weighed) != Verdict::Inconclusive || closes {
-            (decided, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, day));
+            (basis, verdict, used) = (earlier, merged(&weighed), waivers(gate, &weighed, day));
         }
     }
     let verdict = if is_open { verdict } else { verdict.max(Verdict::Inconclusive) };
-    let of_build = asks_for_a_build(gate).then(|| decided.commit.map(str::to_owned)).flatten();
-    Before::of(gate, verdict, (decided.at.to_string(), of_build), used)
+    let of_build = asks_for_a_build(gate).then(|| basis.commit.map(str::to_owned)).flatten();
+    Before::of(gate, verdict, basis.at.to_string(), of_build, used)
 }
 
 /// When a gate was or may have been decided, and by the build of which commit.

@@ -133,7 +133,8 @@ impl Before {
     pub(super) fn of(
         gate: &Gate,
         verdict: Verdict,
-        (as_of_utc, of_build): (String, Option<String>),
+        as_of_utc: String,
+        of_build: Option<String>,
         waivers: Vec<WaiverUse>,
     ) -> Self {
         let outcome = word(gate.outcomes, verdict);
