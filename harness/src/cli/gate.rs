@@ -25,7 +25,7 @@ pub(super) fn gate(args: &GateArgs) -> ExitCode {
     };
     let exit = ExitCode::of_reports(decision.exit.code);
     if let Some(name) = &args.explain {
-        return explain(args, &decision, name);
+        return explain(args, &decision, name, exit);
     }
     let unwritten = write(&decision, &args.output.join(&args.name));
     let shown = if args.json {
@@ -63,8 +63,8 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
     gather::inputs(plan, gates, args)
 }
 
-fn explain(args: &GateArgs, decision: &Decision, name: &str) -> ExitCode {
-    let exit = ExitCode::of_reports(decision.exit.code);
+/// `exit` is that of the decision.
+fn explain(args: &GateArgs, decision: &Decision, name: &str, exit: ExitCode) -> ExitCode {
     match render::explained(decision, name) {
         Ok(explained) => {
             let shown = if args.json {

@@ -76,9 +76,7 @@ impl Envelope {
     /// Whether one of its signatures is by this key.
     pub(super) fn is_signed_by(&self, key: &PublicKey, payload: &[u8]) -> bool {
         let message = pae(&self.payload_type, payload);
-        self.signatures.iter().any(|signature| {
-            STANDARD.decode(&signature.sig).is_ok_and(|signature| key.has_signed(&message, &signature))
-        })
+        self.signatures.iter().any(|signature| key.has_signed_in_base64(&message, signature.sig.as_bytes()))
     }
 }
 

@@ -61,16 +61,17 @@ impl PublicKey {
         Signature::from_slice(signature)
             .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())
     }
+
+    /// Of a signature that is nothing but base64, without an end of line.
+    pub(super) fn has_signed_in_base64(&self, message: &[u8], signature: &[u8]) -> bool {
+        STANDARD.decode(signature).is_ok_and(|signature| self.has_signed(message, &signature))
+    }
 }
 
 /// Whether a signature in a file of its own is that of `text` by this key: 64 bytes as
 /// `openssl pkeyutl -sign -rawin -inkey key.pem -in FILE -out FILE.sig` writes them, or these in base64.
 pub fn is_signed_beside(key: &PublicKey, text: &[u8], signature: &[u8]) -> bool {
-    if key.has_signed(text, signature) {
-        return true;
-    }
-    let decoded = STANDARD.decode(signature.trim_ascii());
-    decoded.is_ok_and(|signature| key.has_signed(text, &signature))
+    key.has_signed(text, signature) || key.has_signed_in_base64(text, signature.trim_ascii())
 }
 
 #[cfg(test)]

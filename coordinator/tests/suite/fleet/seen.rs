@@ -88,6 +88,8 @@ pub(super) fn any(client: &mut Client, task: Task<'_>, terms: &Terms) -> TaskId 
     id
 }
 
+/// An event tells when a process was forked, and not when it was ready: that a worker waits for the one before it within its
+/// coordinator is not seen here, since its event comes after that one's either way.
 #[test]
 fn a_fleet_that_spawns_one_by_one_starts_each_coordinator_when_the_one_before_is_ready() {
     let shm = shm();

@@ -307,6 +307,8 @@ fn publications(options: &[&str], limit: Option<u32>) -> (u64, u64) {
     (sent.batches, answers)
 }
 
+/// By the counts of the client and its coordinator. How often that publishes tasks to its workers is counted nowhere, and so not
+/// seen here; nor is how often a bell was rung.
 #[test]
 fn a_fleet_without_batching_publishes_each_message_alone() {
     assert_eq!(publications(&[], None).0, 1, "without a bound all of them go out with the flush");
