@@ -10,6 +10,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+/// The log of a run that is being written, or was until its harness was killed; nothing of one that is over.
+pub fn locked(run: &Path) -> io::Result<Option<File>> {
+    let file = File::open(run.join(RUN_LOG))?;
+    match file.try_lock() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(file)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
     None,
@@ -24,12 +34,7 @@ pub enum Writer {
 impl Writer {
     /// Of the run in this directory.
     pub fn of(run: &Path) -> io::Result<Self> {
-        let file = File::open(run.join(RUN_LOG))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self::None),
-            Err(TryLockError::WouldBlock) => Self::holding(&file),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        locked(run)?.map_or(Ok(Self::None), |file| Self::holding(&file))
     }
 
     /// The one that has a file locked.

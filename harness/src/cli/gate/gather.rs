@@ -3,11 +3,12 @@
 use super::signed::{Keys, Seals};
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
+use crate::engine::writer;
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
 use crate::scenario::unit::nanos;
 use crate::{conduct, host, run_index, scenario};
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
@@ -63,12 +64,18 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
 
 fn circumstances() -> Circumstances {
     let build = conduct::build();
-    let now = Timestamp::now();
     Circumstances {
-        now: now.round(Unit::Second).unwrap_or(now),
+        now: next_second(Timestamp::now()),
         fingerprint: host::facts(&load::shm_dir()).fingerprint,
         commit: build.commit().map(str::to_owned),
     }
+}
+
+/// The whole second that ends next. Rounded down, the time of the decision would be before the start of a run that has just
+/// begun, which is in no window then.
+fn next_second(now: Timestamp) -> Timestamp {
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    now.round(up).unwrap_or(now)
 }
 
 /// What a scenario is as its file stands; of a file with a matrix, each of its scenarios.
@@ -168,8 +175,7 @@ fn directories(parent: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The harness that writes a log holds a lock on it until it has judged the run.
 fn goes_on(directory: &Path) -> bool {
-    let locked = |file: std::fs::File| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock));
-    std::fs::File::open(directory.join(RUN_LOG)).is_ok_and(locked)
+    writer::locked(directory).is_ok_and(|log| log.is_some())
 }
 
 /// As the log says; the name of its folder if that cannot be read.
@@ -202,5 +208,25 @@ fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
         log_sha256: run_index::log_sha256(directory).unwrap_or_default(),
         signers: seals.signers(directory),
         judged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_decided_no_earlier_than_any_run_has_begun() {
+        for (now, decided) in [
+            ("2026-11-30T10:00:00.0004Z", "2026-11-30T10:00:01Z"),
+            ("2026-11-30T10:00:00.49Z", "2026-11-30T10:00:01Z"),
+            ("2026-11-30T10:00:00.9996Z", "2026-11-30T10:00:01Z"),
+            ("2026-11-30T10:00:01Z", "2026-11-30T10:00:01Z"),
+        ] {
+            let now: Timestamp = now.parse().unwrap();
+            assert_eq!(next_second(now).to_string(), decided, "{now}");
+            // A run says when it began in whole milliseconds, rounded to the nearest.
+            assert!(next_second(now) >= now.round(Unit::Millisecond).unwrap(), "{now}");
+        }
     }
 }
