@@ -20,6 +20,7 @@ pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, show}
 pub use history::{Changed, History, HistoryLine, Tracked};
 pub use judge::{Against, COMPARISON_VERSION, Comparison, Limits, Outcome, SideFacts, compare};
 pub use side::{LeftOut, Pair, Side, SideError};
+pub(crate) use terms::set_key;
 pub use terms::{Across, Difference, Terms};
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub const IMPACT_VERSION: u32 = 1;
 pub struct ImpactAsked {
     /// Names of figures; all of them, if empty.
     pub figures: Vec<String>,
-    /// As a share: an effect that is smaller for sure is none.
+    /// As a share: an effect whose whole interval lies within it counts as none.
     pub limit: f64,
 }
 
@@ -52,10 +52,10 @@ pub struct Impact {
     /// Each combination, and how many of its runs are analysed.
     pub cells: Vec<CellRuns>,
     pub blocks: u32,
-    /// As a share: an effect that is smaller for sure is none.
+    /// As a share: an effect whose whole interval lies within it counts as none.
     pub limit: f64,
     pub warnings: Vec<String>,
-    /// Runs that were to be there. Nothing stands in for them.
+    /// Planned runs that are not analysed. No values are imputed.
     pub missing: Vec<Missing>,
     /// In sentences: the effects that are shown.
     pub shown: Vec<String>,
@@ -84,11 +84,12 @@ impl Impact {
             .filter(|figure| asked.figures.is_empty() || asked.figures.iter().any(|name| name == figure.name))
             .map(|figure| answer::ask(design, figure, runs))
             .collect();
-        let all: Vec<&mut FactorAnswer> =
-            figures.iter_mut().flat_map(|figure| figure.effects.iter_mut()).collect();
-        let adjusted = holm(&all.iter().map(|effect| effect.chance).collect::<Vec<_>>());
-        for (effect, chance) in all.into_iter().zip(adjusted) {
-            effect.decide(chance, asked.limit);
+        let effects = figures.iter().flat_map(|figure| &figure.effects);
+        let mut adjusted = holm(&effects.map(|effect| effect.chance).collect::<Vec<_>>()).into_iter();
+        for figure in &mut figures {
+            for (effect, chance) in figure.effects.iter_mut().zip(&mut adjusted) {
+                effect.decide(chance, asked.limit, &figure.better);
+            }
         }
         let is_answered = figures.iter().any(|figure| !figure.effects.is_empty());
         let (code, name) = if is_answered { (0, "pass") } else { (12, "inconclusive") };
@@ -100,7 +101,8 @@ impl Impact {
             version: IMPACT_VERSION,
             exit: Exit { code, name: name.into() },
             scenario: first.terms.scenario.clone(),
-            commits: runs.iter().map(|run| run.commit.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
+            // They have one in common.
+            commits: vec![first.commit.clone()],
             machine: first.terms.machine.clone(),
             fingerprint: first.terms.fingerprint.clone(),
             cpu_model: first.terms.cpu_model.clone(),

@@ -33,17 +33,7 @@ pub(super) fn compare(args: &CompareArgs) -> ExitCode {
 
 /// An option that says how to run a scenario, where none is run.
 fn unused(args: &CompareArgs) -> Option<String> {
-    let variant = &args.variant;
-    let given = [
-        ("--profile", variant.profile.is_some()),
-        ("--set", !variant.sets.is_empty()),
-        ("--seed", variant.seed.is_some()),
-        ("--rehearse", variant.rehearse.is_some()),
-    ];
-    given
-        .iter()
-        .find(|(_, given)| *given)
-        .map(|(name, _)| format!("{name} says how to run, and these runs are over"))
+    args.variant.given().map(|name| format!("{name} says how to run, and these runs are over"))
 }
 
 fn read(args: &CompareArgs) -> Result<Vec<Side>, ExitCode> {
@@ -77,26 +67,18 @@ pub(super) fn judge(
 fn show(found: &Comparison, documents: &[PathBuf], json: bool) -> ExitCode {
     let exit = ExitCode::of_reports(found.exit.code);
     let text = if json { render::json(found) } else { coloured(found) };
-    let mut shown = output::verdict(&text);
-    for path in documents {
-        if let Err(error) = reports::write_whole(path, document(path, found).as_bytes()) {
-            output::error(&error.to_string(), Some("free some space, or name a file that you may write"));
-            shown = Err(ExitCode::HostUnfit);
-        } else {
-            output::report(&path.display().to_string());
-        }
-    }
-    if exit == ExitCode::Pass { shown.err().unwrap_or(exit) } else { exit }
+    let shown = output::verdict(&text).err().unwrap_or(ExitCode::Pass);
+    let written = output::documents(shown, documents, |path| document(path, found));
+    if exit == ExitCode::Pass { written } else { exit }
 }
 
-/// The ending has been looked at when the command line was read.
 fn document(path: &Path, found: &Comparison) -> String {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("html") => render::html(found),
-        Some("json") => render::json(found),
-        Some("md") => render::markdown(found),
-        _ => render::text(found),
-    }
+    output::by_ending(
+        path,
+        [&|| render::html(found), &|| render::json(found), &|| render::markdown(found), &|| {
+            render::text(found)
+        }],
+    )
 }
 
 /// The first word in its colour.

@@ -68,12 +68,6 @@ pub struct OneLimit {
     share: f64,
 }
 
-impl OneLimit {
-    pub(crate) fn share(&self) -> f64 {
-        self.share
-    }
-}
-
 impl LimitArgs {
     pub(crate) fn limits(&self) -> Limits {
         let usual = limit(LIMIT).map_or(0.1, |limit| limit.share);
@@ -93,16 +87,21 @@ impl LimitArgs {
     }
 }
 
-pub(super) fn limit(text: &str) -> Result<OneLimit, String> {
+fn limit(text: &str) -> Result<OneLimit, String> {
     let (named, share) = match text.rsplit_once('=') {
         Some((name, share)) => (Some(figure(name)?), share),
         None => (None, text),
     };
-    let percent = reports::units::parse_percent(share)?;
+    Ok(OneLimit { figure: named, share: self::share(share)? })
+}
+
+/// A limit of whatever figure, as a share.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let percent = reports::units::parse_percent(text)?;
     if !(percent > 0.0 && percent < 100.0) {
-        return Err(format!("a limit lies between 0% and 100%, and {share} does not"));
+        return Err(format!("a limit lies between 0% and 100%, and {text} does not"));
     }
-    Ok(OneLimit { figure: named, share: percent / 100.0 })
+    Ok(percent / 100.0)
 }
 
 /// The name of a figure, with or without the label of a workload.
@@ -192,8 +191,8 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
     /// The smallest change of a level that is named
-    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = limit)]
-    pub least: OneLimit,
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
+    pub least: f64,
     /// Draw a page with every figure over the runs
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

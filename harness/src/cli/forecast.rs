@@ -31,12 +31,11 @@ fn read(args: &ForecastArgs) -> Result<Forecast, ExitCode> {
     Forecast::of(&family, &args.asked()).map_err(refused)
 }
 
-/// The ending has been looked at when the command line was read.
 fn document(path: &Path, found: &Forecast) -> String {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("html") => render::html(found),
-        Some("json") => render::json(found),
-        Some("md") => render::markdown(found),
-        _ => render::text(found),
-    }
+    output::by_ending(
+        path,
+        [&|| render::html(found), &|| render::json(found), &|| render::markdown(found), &|| {
+            render::text(found)
+        }],
+    )
 }

@@ -26,7 +26,7 @@ fn draw(args: &HistoryArgs) -> Result<ExitCode, ExitCode> {
         let text: String = lines.iter().map(HistoryLine::to_json).collect();
         return Ok(output::data_only(&text));
     }
-    let histories = History::of(lines, args.least.share());
+    let histories = History::of(lines, args.least);
     if let Some(path) = &args.html {
         reports::write_whole(path, render::html(&histories).as_bytes()).map_err(|error| {
             output::error(&error.to_string(), Some("name a file that you may write"));

@@ -35,7 +35,7 @@ pub(super) fn impact(args: &ImpactArgs) -> ExitCode {
 /// The factors of the command line, or the usual ones.
 fn design(args: &ImpactArgs) -> Result<Design, ExitCode> {
     let factors = if args.factors.is_empty() {
-        USUAL.iter().map(|text| Factor::parse(text)).collect::<Result<Vec<_>, _>>().unwrap_or_default()
+        USUAL.map(|text| Factor::parse(text).unwrap_or_else(|wrong| unreachable!("{wrong}"))).to_vec()
     } else {
         args.factors.clone()
     };
@@ -60,13 +60,8 @@ fn unused(args: &ImpactArgs) -> Result<(), ExitCode> {
     if args.scenario.is_some() {
         return Ok(());
     }
-    let given = [
-        ("--profile", variant.profile.is_some()),
-        ("--set", !variant.sets.is_empty()),
-        ("--seed", variant.seed.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        Some((name, _)) => refuse(
+    match variant.given() {
+        Some(name) => refuse(
             format!("{name} says how to run, and that is decided for these runs"),
             "leave it out, or name a scenario",
         ),
@@ -76,7 +71,7 @@ fn unused(args: &ImpactArgs) -> Result<(), ExitCode> {
 
 /// A refusal has been explained when this returns its exit code.
 fn analyse(taken: Taken, args: &ImpactArgs) -> Result<Impact, ExitCode> {
-    let asked = ImpactAsked { figures: args.figures.clone(), limit: args.limit.share() };
+    let asked = ImpactAsked { figures: args.figures.clone(), limit: args.limit };
     Impact::of(&taken.design, &taken.runs, taken.missing, &asked).map_err(|error| {
         output::error(&error.to_string(), Some(error.hint()));
         if error.is_missing_runs() { ExitCode::Inconclusive } else { ExitCode::Usage }
@@ -91,12 +86,11 @@ fn show(found: &Impact, args: &ImpactArgs) -> ExitCode {
     if exit == ExitCode::Pass { written } else { exit }
 }
 
-/// The ending has been looked at when the command line was read.
 fn document(path: &Path, found: &Impact) -> String {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("html") => render::html(found),
-        Some("json") => render::json(found),
-        Some("md") => render::markdown(found),
-        _ => render::text(found),
-    }
+    output::by_ending(
+        path,
+        [&|| render::html(found), &|| render::json(found), &|| render::markdown(found), &|| {
+            render::text(found)
+        }],
+    )
 }

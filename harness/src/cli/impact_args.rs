@@ -1,6 +1,6 @@
 //! The arguments of `harness impact`.
 
-use super::compare_args::{OneLimit, document, limit};
+use super::compare_args::{document, share};
 use super::variant_args::VariantArgs;
 use clap::Args;
 use reports::impact::{FIGURES, Factor};
@@ -43,9 +43,9 @@ pub struct ImpactArgs {
     /// Ask for this figure alone, such as 'task.time p50'; may be repeated
     #[arg(long = "figure", value_name = "NAME", value_parser = figure)]
     pub figures: Vec<String>,
-    /// An effect within this limit for sure is none
-    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = limit)]
-    pub limit: OneLimit,
+    /// Count an effect as none if its whole interval lies within this share
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
+    pub limit: f64,
     /// Write a document, too: FILE ends in .html, .md, .json or .txt; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "plan", value_parser = document)]
     pub report: Vec<PathBuf>,

@@ -30,6 +30,8 @@ enum Came {
 /// Which run is wanted.
 pub(super) struct Order<'a> {
     pub program: &'a Path,
+    /// What messages call it.
+    pub name: &'a str,
     pub scenario: &'a Path,
     pub variant: &'a VariantArgs,
     /// `--set` arguments beside those of the variant.
@@ -72,19 +74,24 @@ impl InTurn {
             return Err(ExitCode::Interrupted);
         }
         let log = order.home.join("standard-error");
-        let started = fs::create_dir_all(&order.home)
-            .and_then(|()| File::create_new(&log))
-            .and_then(|errors| order.command(errors).spawn());
-        let child = started.map_err(|error| {
+        let errors =
+            fs::create_dir_all(&order.home).and_then(|()| File::create_new(&log)).map_err(|error| {
+                output::error(
+                    &format!("cannot write to `{}`: {error}", order.home.display()),
+                    Some("free some space, or name another directory with --out"),
+                );
+                ExitCode::HostUnfit
+            })?;
+        let child = order.command(errors).spawn().map_err(|error| {
             output::error(
-                &format!("cannot start {}: {error}", order.program.display()),
+                &format!("cannot start {}: {error}", order.name),
                 Some("name a harness program, such as target/release/harness"),
             );
             if error.kind() == io::ErrorKind::NotFound { ExitCode::Usage } else { ExitCode::HostUnfit }
         })?;
         let status = self.wait(child)?;
         if status.code() == Some(REFUSED) {
-            let message = format!("{} refused to run {}", order.program.display(), order.scenario.display());
+            let message = format!("{} refused to run {}", order.name, order.scenario.display());
             output::error(&message, Some(&said(&log)));
             return Err(ExitCode::Usage);
         }

@@ -243,8 +243,12 @@ pub(crate) fn scenarios(source: &Source, selection: &Selection) -> Result<Vec<Sc
 
 /// A scenario that names no seed gets one of its own text: the same file is the same run.
 pub(crate) fn plans(file: &Path, variant: &VariantArgs) -> Result<Vec<Plan>, ExitCode> {
-    let source = source(file)?;
-    let scenarios = scenarios(&source, &variant.selection())?;
+    plans_of(&source(file)?, variant)
+}
+
+/// As [`plans`], of a text that has been read.
+pub(crate) fn plans_of(source: &Source, variant: &VariantArgs) -> Result<Vec<Plan>, ExitCode> {
+    let scenarios = scenarios(source, &variant.selection())?;
     let options = PlanOptions {
         seed: variant.seed,
         fallback_seed: seed::child(0, &source.text),

@@ -132,7 +132,12 @@ pub(crate) fn data_only(text: &str) -> ExitCode {
 
 /// As [`data_only`], and writes documents: `document` is what belongs into a file of that name.
 pub(crate) fn with_documents(text: &str, files: &[PathBuf], document: impl Fn(&Path) -> String) -> ExitCode {
-    let mut written = data_only(text);
+    documents(data_only(text), files, document)
+}
+
+/// Writes documents beside what `shown` became of; they do not undo each other.
+pub(crate) fn documents(shown: ExitCode, files: &[PathBuf], document: impl Fn(&Path) -> String) -> ExitCode {
+    let mut written = shown;
     for path in files {
         if let Err(found) = reports::write_whole(path, document(path).as_bytes()) {
             error(&found.to_string(), Some("free some space, or name a file that you may write"));
@@ -142,6 +147,16 @@ pub(crate) fn with_documents(text: &str, files: &[PathBuf], document: impl Fn(&P
         }
     }
     written
+}
+
+/// A document in the form that the ending of its file names; the ending has been looked at when the command line was read.
+pub(crate) fn by_ending(path: &Path, [html, json, markdown, text]: [&dyn Fn() -> String; 4]) -> String {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html") => html(),
+        Some("json") => json(),
+        Some("md") => markdown(),
+        _ => text(),
+    }
 }
 
 /// The words of a verdict in their colours, each time they begin a line. Colour repeats what the word

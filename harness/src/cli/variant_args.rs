@@ -25,6 +25,17 @@ fn seed(text: &str) -> Result<u64, String> {
 }
 
 impl VariantArgs {
+    /// The first option that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--profile", self.profile.is_some()),
+            ("--set", !self.sets.is_empty()),
+            ("--seed", self.seed.is_some()),
+            ("--rehearse", self.rehearse.is_some()),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
     pub(crate) fn selection(&self) -> Selection {
         Selection { profile: self.profile.clone(), sets: self.sets.clone() }
     }

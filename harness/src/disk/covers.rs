@@ -17,7 +17,7 @@ type Disks = BTreeMap<Option<String>, Arc<Disk>>;
 const OF_THE_KERNEL: [&str; 2] = ["/proc", "/sys"];
 
 /// What any process needs: devices, and what this program consists of.
-fn for_all() -> impl Iterator<Item = PathBuf> {
+fn needed() -> impl Iterator<Item = PathBuf> {
     let maps = procfs::process::Process::myself().and_then(|own| own.maps());
     let files = maps.into_iter().flatten().filter_map(|map| match map.pathname {
         MMapPath::Path(path) => Some(path),
@@ -75,7 +75,7 @@ impl Covers {
                 "what is in {made} is made by the kernel: name a directory of the commands alone"
             ));
         }
-        let apart = apart.iter().map(|other| whole(other)).chain(for_all().map(Ok));
+        let apart = apart.iter().map(|other| whole(other)).chain(needed().map(Ok));
         if let Some(other) = apart.flatten().find(|other| other.starts_with(&dir)) {
             return Err(format!(
                 "{} lies in it, which the run needs as it is: name a directory of the commands alone",

@@ -1,32 +1,48 @@
 //! `harness compare` and `harness baseline`, over runs that never happened: their true difference is known.
 
-use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
 use harness::synthetic::{MS_NS, Synthetic, settle};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Of `smoke`, whose rounds take `slow` times as long in a run, and a little more or less in each run.
-fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic)) -> PathBuf {
+/// A run of `smoke` that never happened.
+pub(crate) fn smoke(name: &str, sets: &[&str], rehearsal: Option<Rehearsal>) -> Synthetic {
     let text = include_str!("../../../scenarios/smoke.toml").to_owned();
     let source = Source::new("scenarios/smoke.toml", text);
-    let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
-    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal: None });
+    let selection = Selection { profile: None, sets: sets.iter().map(|set| (*set).to_owned()).collect() };
+    let scenario = Scenario::parse(&source, &selection).unwrap();
+    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal });
     let mut run = Synthetic::of(&plan);
     name.clone_into(&mut run.header().run_id);
-    // 0 to 3 % more, by the name.
+    run
+}
+
+/// Its rounds take `slow` times as long, and 0 to 3 % more, by its name.
+pub(crate) fn slowed(run: &mut Synthetic, name: &str, slow: f64) {
     let own = 1.0 + f64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 0.005;
     for (number, round) in run.load_rounds() {
         let took = (5 * MS_NS + number * 7 % 11 * (MS_NS / 10)) as f64 * slow * own;
         settle::took(round, took as u64);
     }
-    bend(&mut run);
+}
+
+/// Its log in a directory of its own.
+pub(crate) fn stored(mut run: Synthetic, directory: &Path, name: &str) -> PathBuf {
     run.settle();
     let path = directory.join(name);
     std::fs::create_dir_all(&path).unwrap();
     std::fs::write(path.join("run.log"), run.log().unwrap()).unwrap();
     path
+}
+
+/// Of `smoke`, whose rounds take `slow` times as long in a run, and a little more or less in each run.
+fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic)) -> PathBuf {
+    let mut run = smoke(name, &[], None);
+    slowed(&mut run, name, slow);
+    bend(&mut run);
+    stored(run, directory, name)
 }
 
 /// So many runs in a directory of their own.

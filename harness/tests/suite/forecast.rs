@@ -1,7 +1,7 @@
 //! `harness forecast`, over runs that never happened: how their figures grow with the fleet is known.
 
-use crate::compare::{code, harness, words};
-use harness::scenario::{Plan, PlanOptions, Rehearsal, Scenario, Selection, Source};
+use crate::compare::{code, harness, smoke, stored, words};
+use harness::scenario::Rehearsal;
 use harness::synthetic::{MS_NS, Synthetic, settle};
 use std::path::Path;
 use std::process::Output;
@@ -19,24 +19,15 @@ fn run_as(
     rehearsal: Option<Rehearsal>,
     bend: impl FnOnce(&mut Synthetic),
 ) -> String {
-    let text = include_str!("../../../scenarios/smoke.toml").to_owned();
-    let source = Source::new("scenarios/smoke.toml", text);
-    let sets = vec![format!("fleet.coordinators={coordinators}")];
-    let scenario = Scenario::parse(&source, &Selection { profile: None, sets }).unwrap();
-    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal });
-    let mut run = Synthetic::of(&plan);
     let name = format!("run-{coordinators}-{number}");
-    name.clone_into(&mut run.header().run_id);
+    let mut run = smoke(&name, &[&format!("fleet.coordinators={coordinators}")], rehearsal);
     let agents = u64::from(1 + coordinators * 5);
     for (at, round) in run.load_rounds() {
         let took = 2 * MS_NS + agents * MS_NS / 10 + (at + u64::from(number)) * 7 % 11 * (MS_NS / 100);
         settle::took(round, took);
     }
     bend(&mut run);
-    run.settle();
-    let path = directory.join(&name);
-    std::fs::create_dir_all(&path).unwrap();
-    std::fs::write(path.join("run.log"), run.log().unwrap()).unwrap();
+    stored(run, directory, &name);
     name
 }
 

@@ -1,8 +1,7 @@
 //! `harness impact`, over runs that never happened: what each factor does to them is known.
 
-use crate::compare::{code, harness, words};
-use harness::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
-use harness::synthetic::{MS_NS, Synthetic, settle};
+use crate::compare::{code, harness, slowed, smoke, stored, words};
+use harness::synthetic::Synthetic;
 use std::path::Path;
 use std::process::Output;
 
@@ -11,26 +10,13 @@ const FACTORS: [&str; 4] =
 
 /// Of `smoke`, whose rounds take half as long again without batching.
 fn run(directory: &Path, block: u32, sets: &[&str], bend: impl FnOnce(&mut Synthetic)) {
-    let text = include_str!("../../../scenarios/smoke.toml").to_owned();
-    let source = Source::new("scenarios/smoke.toml", text);
-    let selection = Selection { profile: None, sets: sets.iter().map(|set| (*set).to_owned()).collect() };
-    let scenario = Scenario::parse(&source, &selection).unwrap();
-    let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal: None });
-    let mut run = Synthetic::of(&plan);
     let name = format!("run-{block}-{}", sets.join("-").replace('.', "-"));
-    name.clone_into(&mut run.header().run_id);
+    let mut run = smoke(&name, sets, None);
     run.header().started_utc = format!("2026-12-01T10:0{block}:00Z");
     let slow = if sets.contains(&"fleet.batch_max=1") { 1.5 } else { 1.0 };
-    let own = 1.0 + f64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 0.005;
-    for (number, round) in run.load_rounds() {
-        let took = (5 * MS_NS + number * 7 % 11 * (MS_NS / 10)) as f64 * slow * own;
-        settle::took(round, took as u64);
-    }
+    slowed(&mut run, &name, slow);
     bend(&mut run);
-    run.settle();
-    let path = directory.join(&name);
-    std::fs::create_dir_all(&path).unwrap();
-    std::fs::write(path.join("run.log"), run.log().unwrap()).unwrap();
+    stored(run, directory, &name);
 }
 
 const CELLS: [&[&str]; 4] = [
@@ -124,6 +110,7 @@ fn what_cannot_be_analysed_or_planned_is_refused_with_the_reason() {
         (&["--from", ".", "--figure", "task.time p5"], "task.time p50"),
         (&["--from", "nowhere"], "cannot read"),
         (&["--resume", "."], "impact.json"),
+        (&["--from", ".", "--limit", "launch.time=20%"], "launch.time=20%"),
         (&[smoke, "--plan", "--factor", "x=fleet.batch_maxx:1,2"], "batch_max"),
         (&[smoke, "--plan", "--factor", "x=fleet.batch_max:0,2"], "fleet.batch_max"),
         (&[smoke, "--plan", "--factor", "x=fleet.restarts_max:default,16"], "changes nothing"),

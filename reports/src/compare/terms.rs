@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::runlog::event::{LoadModel, Topology};
 use crate::summary::Summary;
 
+/// Runs of one scenario have seeds of their own, and a file that names one has it laid over.
+const SEED: &str = "seed";
+
 /// Of one run. Not its seed, nor the commit of its build: these are what differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
@@ -12,7 +15,7 @@ pub struct Terms {
     /// Of the text of its file, and of those that it extends.
     pub sha256: String,
     pub profile: Option<String>,
-    /// `key=value`, as given.
+    /// `key=value`, as given; a seed may be among them, and makes no difference.
     pub overrides: Vec<String>,
     /// Present if the schedule was compressed.
     pub rehearsal: Option<f64>,
@@ -87,9 +90,12 @@ impl Terms {
         asked("the scenario", |t| t.scenario.clone());
         asked("the scenario file (SHA-256)", |t| short(&t.sha256));
         asked("the profile", |t| t.profile.clone().unwrap_or_else(|| "none".into()));
-        asked("what --set changed", |t| match t.overrides.join(", ") {
-            none if none.is_empty() => "nothing".into(),
-            some => some,
+        asked("what --set changed", |t| {
+            let sets = t.overrides.iter().map(String::as_str).filter(|set| set_key(set) != SEED);
+            match sets.collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "nothing".into(),
+                some => some,
+            }
         });
         asked("the rehearsal", |t| t.rehearsal.map_or("none".into(), |factor| format!("{factor}x")));
         asked("the size of the fleet", |t| {
@@ -120,6 +126,12 @@ impl Across {
             _ => self.builds,
         }
     }
+}
+
+/// The key that a `--set` argument sets or, after a `!`, unsets.
+pub(crate) fn set_key(set: &str) -> &str {
+    let key = set.split('=').next().unwrap_or(set).trim();
+    key.strip_prefix('!').unwrap_or(key)
 }
 
 fn short(sha256: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{REACH, RUNS_MIN, SIZES_MIN};
-use crate::compare::{Across, Difference, RunFigures, Side, Terms};
+use crate::compare::{Across, Difference, RunFigures, Side, Terms, set_key};
 use crate::runlog::event::{HostFacts, LoadModel, PlanFacts};
 use crate::summary::Summary;
 use crate::verdict::Verdict;
@@ -183,9 +183,7 @@ fn differences(first: &Sized, other: &Sized) -> Vec<Difference> {
 /// What a run has in common with others of its family.
 fn without_size(run: &Sized, first: &Sized) -> Terms {
     let terms = &run.terms;
-    let is_size = |set: &String| {
-        SIZE_KEYS.iter().any(|key| set.split('=').next().is_some_and(|name| name.trim() == *key))
-    };
+    let is_size = |set: &String| SIZE_KEYS.contains(&set_key(set));
     Terms {
         // A matrix over the size puts it into the name.
         scenario: if terms.sha256 == first.terms.sha256 { String::new() } else { terms.scenario.clone() },

@@ -63,7 +63,6 @@ pub struct FactorAnswer {
     /// The least change that runs like these show, four times in five.
     pub detectable: f64,
     pub word: Word,
-    better: bool,
 }
 
 /// Of all runs that have the figure.
@@ -78,19 +77,14 @@ pub(super) fn ask(design: &Design, figure: &ImpactFigure, runs: &[ImpactRun]) ->
     let mut answered = Answered {
         name: figure.name.to_owned(),
         unit: figure.unit,
-        better: match figure.better {
-            Better::Lower => "lower".into(),
-            Better::Higher => "higher".into(),
-        },
+        better: figure.better.name().into(),
         cells: if observed.is_empty() { Vec::new() } else { means(design, &observed) },
         effects: Vec::new(),
         note: lacking(figure, runs.len() - with.len(), runs.len()),
     };
     match factor_effects(design.factors().len(), &observed) {
         Ok(effects) => {
-            let answer = |effect: FactorEffect| {
-                FactorAnswer::of(design, figure.better, effect.with_error_of_at_least(step))
-            };
+            let answer = |effect: FactorEffect| FactorAnswer::of(design, effect.with_error_of_at_least(step));
             answered.effects = effects.into_iter().map(answer).collect();
         }
         Err(_) if observed.is_empty() => {}
@@ -142,7 +136,7 @@ fn unsaid(design: &Design, why: NoEffects) -> String {
 }
 
 impl FactorAnswer {
-    fn of(design: &Design, better: Better, effect: FactorEffect) -> Self {
+    fn of(design: &Design, effect: FactorEffect) -> Self {
         let Interval { low, high } = effect.interval();
         Self {
             name: design.term(effect.factors),
@@ -153,19 +147,16 @@ impl FactorAnswer {
             chance: effect.chance_of_none(),
             detectable: effect.detectable().exp_m1(),
             word: Word::Undecided,
-            better: match better {
-                Better::Lower => effect.estimate < 0.0,
-                Better::Higher => effect.estimate > 0.0,
-            },
         }
     }
 
-    /// `chance` is adjusted for all that is asked.
-    pub(super) fn decide(&mut self, chance: f64, limit: f64) {
+    /// `chance` is adjusted for all that is asked; `better` is that of the figure.
+    pub(super) fn decide(&mut self, chance: f64, limit: f64, better: &str) {
         self.chance = chance;
+        let is_better = if better == Better::Lower.name() { self.change < 0.0 } else { self.change > 0.0 };
         let most = limit.ln_1p();
         self.word = match () {
-            () if chance <= MISS && self.better => Word::Better,
+            () if chance <= MISS && is_better => Word::Better,
             () if chance <= MISS => Word::Worse,
             () if self.low.ln_1p() >= -most && self.high.ln_1p() <= most => Word::None,
             () => Word::Undecided,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::set_key;
 use crate::stats::FACTORS_MAX;
 
 /// Of a scenario that has none of its own for the key.
@@ -99,6 +100,8 @@ pub struct Design {
 /// Why factors make no design.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DesignError {
+    #[error("there is no factor")]
+    Nothing,
     #[error(
         "{count} factors are too many: an analysis has 1 to {FACTORS_MAX}, and twice the runs with each one"
     )]
@@ -111,6 +114,7 @@ impl DesignError {
     /// What to do next.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Nothing => "name one with --factor",
             Self::Count { .. } => "leave some out, and ask for them in another analysis",
             Self::Twice { .. } => "give each factor a name and a key of its own",
         }
@@ -121,7 +125,10 @@ impl Design {
     /// # Errors
     /// There are too many factors, or two are the same.
     pub fn new(factors: Vec<Factor>) -> Result<Self, DesignError> {
-        if !(1..=FACTORS_MAX).contains(&factors.len()) {
+        if factors.is_empty() {
+            return Err(DesignError::Nothing);
+        }
+        if factors.len() > FACTORS_MAX {
             return Err(DesignError::Count { count: factors.len() });
         }
         for (at, factor) in factors.iter().enumerate() {
@@ -180,7 +187,7 @@ impl Design {
     pub fn cell_of(&self, overrides: &[String]) -> Result<Cell, String> {
         let mut cell = 0;
         for (at, factor) in self.factors.iter().enumerate() {
-            let set = overrides.iter().rev().find(|set| is_of(set, factor));
+            let set = overrides.iter().rev().find(|set| set_key(set) == factor.key);
             let level = match set.and_then(|set| set.split_once('=')) {
                 Some((_, value)) => Level::from(value.trim().trim_matches('"').to_owned()),
                 None => Level::Default,
@@ -201,7 +208,7 @@ impl Design {
 
     /// Whether a `--set` argument sets or unsets the key of a factor.
     pub(super) fn is_about(&self, set: &str) -> bool {
-        self.factors.iter().any(|factor| is_of(set, factor))
+        self.factors.iter().any(|factor| set_key(set) == factor.key)
     }
 
     /// `pooling`, or `pooling × batching`.
@@ -209,9 +216,4 @@ impl Design {
         let of = self.factors.iter().enumerate().filter(|(at, _)| factors >> at & 1 == 1);
         of.map(|(_, factor)| factor.name.as_str()).collect::<Vec<_>>().join(" × ")
     }
-}
-
-fn is_of(set: &str, factor: &Factor) -> bool {
-    let key = set.split('=').next().unwrap_or(set).trim();
-    key.strip_prefix('!').unwrap_or(key) == factor.key
 }

@@ -1,7 +1,7 @@
 //! What stands beside the runs of an analysis: what was asked, and a line for each run that is over, so that what a signal has ended
 //! can go on. Deliberately absent: the files.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,12 @@ const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Ordered {
     pub format: u32,
+    /// The whole path: it may go on from another directory.
     pub scenario: PathBuf,
+    /// Of the text of the scenario, and of those that it extends.
+    pub sha256: String,
+    /// Of the build that makes the runs.
+    pub commit: String,
     pub profile: Option<String>,
     pub sets: Vec<String>,
     pub seed: u64,
@@ -42,12 +47,22 @@ pub struct Over {
 impl Ordered {
     pub fn new(
         scenario: &Path,
+        (sha256, commit): (&str, &str),
         (profile, sets): (Option<String>, Vec<String>),
         (seed, runs): (u64, u32),
         design: &Design,
     ) -> Self {
-        let (scenario, factors) = (scenario.to_owned(), design.factors().to_vec());
-        Self { format: FORMAT, scenario, profile, sets, seed, runs, factors }
+        Self {
+            format: FORMAT,
+            scenario: scenario.to_owned(),
+            sha256: sha256.to_owned(),
+            commit: commit.to_owned(),
+            profile,
+            sets,
+            seed,
+            runs,
+            factors: design.factors().to_vec(),
+        }
     }
 
     pub fn text(&self) -> String {
@@ -61,6 +76,12 @@ impl Ordered {
         let found: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if found.format != FORMAT {
             return Err(format!("it has format {}, and this program knows {FORMAT}", found.format));
+        }
+        for factor in &found.factors {
+            // Documents draw their names as they are.
+            if Factor::parse(&factor.to_string()).as_ref() != Ok(factor) {
+                return Err(format!("`{}` is not a factor", notation::visible::line(&factor.to_string())));
+            }
         }
         let design = Design::new(found.factors.clone()).map_err(|error| error.to_string())?;
         Ok((found, design))
@@ -83,6 +104,10 @@ impl Over {
                     "line {number}: cell {} of block {} was not asked for",
                     over.cell, over.block
                 ));
+            }
+            let is_below = |run: &PathBuf| run.components().all(|part| matches!(part, Component::Normal(_)));
+            if !over.run.iter().all(is_below) {
+                return Err(format!("line {number}: its run is not below this directory"));
             }
             if all.iter().any(|other| (other.block, other.cell) == (over.block, over.cell)) {
                 return Err(format!("line {number}: cell {} of block {} comes twice", over.cell, over.block));

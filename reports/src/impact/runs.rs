@@ -112,6 +112,8 @@ impl ImpactRun {
 
 /// Whether runs differ in the factors alone.
 pub(super) fn agree(design: &Design, runs: &[ImpactRun]) -> Result<(), Mismatch> {
+    let Some(first) = runs.first() else { return Ok(()) };
+    let wanted = common(design, first, first);
     for (at, run) in runs.iter().enumerate() {
         if run.terms.rehearsal.is_some() {
             return Err(Mismatch::Rehearsal { run: run.name.clone() });
@@ -119,8 +121,7 @@ pub(super) fn agree(design: &Design, runs: &[ImpactRun]) -> Result<(), Mismatch>
         if runs[..at].iter().any(|other| other.run_id == run.run_id) {
             return Err(Mismatch::Twice { run: run.run_id.clone() });
         }
-        let first = &runs[0];
-        let mut what: Vec<String> = common(design, first, first)
+        let mut what: Vec<String> = wanted
             .differences(&common(design, run, first))
             .into_iter()
             .map(|Difference { what, .. }| what)

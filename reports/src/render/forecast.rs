@@ -73,14 +73,7 @@ pub fn markdown(found: &Forecast) -> String {
         {
             let _ = writeln!(out, "- {}", prose(&line));
         }
-        for (at, row) in table(figure).iter().enumerate() {
-            let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
-            let before = if at == 0 { "\n" } else { "" };
-            let _ = writeln!(out, "{before}| {} |", cells.join(" | "));
-            if at == 0 {
-                let _ = writeln!(out, "|{}", "---|".repeat(row.len()));
-            }
-        }
+        super::markdown::table(&mut out, &table(figure));
         for (at, held) in figure.held.iter().enumerate() {
             let before = if at == 0 { "\n" } else { "" };
             let _ = writeln!(out, "{before}- {}", prose(&held_text(figure.unit, held)));

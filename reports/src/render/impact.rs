@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use askama::Template;
 
 use super::columns;
-use super::markdown::{cell, prose};
+use super::markdown::{cell, prose, table};
 use crate::compare::show;
 use crate::impact::{Answered, CellMean, Impact, Missing};
 use crate::units::{percent, things};
@@ -28,20 +28,18 @@ pub fn text(found: &Impact) -> String {
     }
     let _ = writeln!(out, "\n{}", lead(found));
     for line in &found.shown {
-        let _ = writeln!(out, "  {line}");
+        let _ = writeln!(out, "  {}", visible::line(line));
     }
     out.push_str("\nfactors\n");
     for factor in &found.factors {
-        let _ = writeln!(
-            out,
-            "  {}: {} is {} when on, {} when off",
-            factor.name, factor.key, factor.on, factor.off
-        );
+        let line =
+            format!("{}: {} is {} when on, {} when off", factor.name, factor.key, factor.on, factor.off);
+        let _ = writeln!(out, "  {}", visible::line(&line));
     }
     for figure in &found.figures {
         let _ = writeln!(out, "\n{} ({} is better)", figure.name, figure.better);
         if let Some(note) = &figure.note {
-            let _ = writeln!(out, "  {note}");
+            let _ = writeln!(out, "  {}", visible::line(note));
         }
         for rows in [effects(figure), cells(figure)] {
             for line in columns::lines(&rows, 1) {
@@ -79,18 +77,6 @@ pub fn markdown(found: &Impact) -> String {
     }
     let _ = writeln!(out, "\n{}", prose(&explained(found)));
     out
-}
-
-/// The first row is its head; nothing of an empty one.
-fn table(out: &mut String, rows: &[Vec<String>]) {
-    for (at, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
-        let before = if at == 0 { "\n" } else { "" };
-        let _ = writeln!(out, "{before}| {} |", cells.join(" | "));
-        if at == 0 {
-            let _ = writeln!(out, "|{}", "---|".repeat(row.len()));
-        }
-    }
 }
 
 struct Part<'a> {
@@ -151,7 +137,7 @@ fn lead(found: &Impact) -> String {
         return "INCONCLUSIVE: too many runs are missing for anything to be said.".to_owned();
     }
     if found.shown.is_empty() {
-        return "No effect is shown: what each figure would have shown stands under “detectable”.".to_owned();
+        return "No effect is shown: the smallest effect that each figure could have shown is under “detectable”.".to_owned();
     }
     "These effects are shown, among all that were asked:".to_owned()
 }
@@ -164,7 +150,7 @@ fn missing_lines(found: &Impact) -> Vec<String> {
 fn explained(found: &Impact) -> String {
     format!(
         "A change is what turning a factor on does to the figure, on the average over the others; of factors together (×) it is by how much the ratio of one \
-         changes where the other is on. An effect is shown if it is one even though so many are asked at once (Holm, 5 %), and none if its whole interval is \
+         changes where the other is on. An effect is shown if it is significant after correcting for the number of effects tested (Holm, 5 %), and none if its whole interval is \
          within {}. “Detectable” is the least change that such runs show four times in five.",
         percent(found.limit)
     )

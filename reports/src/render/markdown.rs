@@ -191,6 +191,18 @@ pub(super) fn cell(text: &str) -> String {
     prose(text).replace('|', "\\|")
 }
 
+/// A table after an empty line: the first row is its head. Nothing without rows.
+pub(super) fn table(out: &mut String, rows: &[Vec<String>]) {
+    for (at, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        let before = if at == 0 { "\n" } else { "" };
+        let _ = writeln!(out, "{before}| {} |", cells.join(" | "));
+        if at == 0 {
+            let _ = writeln!(out, "|{}", "---|".repeat(row.len()));
+        }
+    }
+}
+
 /// Prose in which pairs of backticks hold code, as our own sentences do.
 fn sentence(text: &str) -> String {
     marked(&line(text))

@@ -99,6 +99,7 @@ impl Turns<'_> {
         let name = format!("{}/{:03}", program.name, pair + 1);
         let Made { status, run } = self.in_turn.make(&Order {
             program: program.path,
+            name: &program.path.display().to_string(),
             scenario: self.scenario,
             variant: &self.args.variant,
             sets: Vec::new(),

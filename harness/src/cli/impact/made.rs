@@ -10,8 +10,9 @@ use crate::cli::impact_args::ImpactArgs;
 use crate::cli::in_turn::{self, InTurn, Made, Order};
 use crate::cli::variant_args::VariantArgs;
 use crate::cli::{load, output};
+use crate::conduct;
 use crate::exit::ExitCode;
-use crate::scenario::{Plan, seed};
+use crate::scenario::{Plan, Source, seed};
 use coordinator::cli::outlet;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -37,14 +38,14 @@ fn order(design: &Design, (root, blocks): (u64, u32)) -> Vec<(u32, Cell)> {
 }
 
 /// The plan of each cell, before any of them is run. What is wrong has been explained.
-fn plans(design: &Design, scenario: &Path, variant: &VariantArgs) -> Result<Vec<Plan>, ExitCode> {
+fn plans(design: &Design, source: &Source, variant: &VariantArgs) -> Result<Vec<Plan>, ExitCode> {
     let plan = |cell| {
         let mut variant = variant.clone();
         variant.sets.extend(design.sets(cell));
-        match <[Plan; 1]>::try_from(load::plans(scenario, &variant)?) {
+        match <[Plan; 1]>::try_from(load::plans_of(source, &variant)?) {
             Ok([plan]) => Ok(plan),
             Err(several) => {
-                let message = format!("`{}` stands for {} scenarios", scenario.display(), several.len());
+                let message = format!("`{}` stands for {} scenarios", source.name, several.len());
                 output::error(&message, Some("choose one of its matrix with --set"));
                 Err(ExitCode::Usage)
             }
@@ -71,8 +72,7 @@ pub(super) fn plan(args: &ImpactArgs) -> ExitCode {
 
 fn planned(args: &ImpactArgs) -> Result<String, ExitCode> {
     let design = design(args)?;
-    let scenario = scenario(args)?;
-    let plans = plans(&design, scenario, &args.variant)?;
+    let plans = plans(&design, &source(args)?, &args.variant)?;
     let root = args.variant.seed.unwrap_or_else(rand::random);
     let order = order(&design, (root, args.runs));
     let takes: Duration = order.iter().map(|(_, cell)| plans[*cell as usize].expected_duration()).sum();
@@ -115,36 +115,57 @@ fn planned(args: &ImpactArgs) -> Result<String, ExitCode> {
     Ok(text)
 }
 
-fn scenario(args: &ImpactArgs) -> Result<&Path, ExitCode> {
+fn source(args: &ImpactArgs) -> Result<Source, ExitCode> {
     // Each run is a program of its own, which reads the file again.
-    args.scenario.as_deref().filter(|scenario| *scenario != Path::new("-")).ok_or_else(|| {
+    let scenario = args.scenario.as_deref().filter(|scenario| *scenario != Path::new("-"));
+    load::source(scenario.ok_or_else(|| {
         output::error("an analysis needs a scenario in a file", Some("name a scenario file"));
         ExitCode::Usage
-    })
+    })?)
 }
 
 /// What the command line orders; no run is over yet.
 fn fresh(args: &ImpactArgs) -> Result<(Ordered, Design, Vec<Over>), ExitCode> {
-    let (design, scenario) = (design(args)?, scenario(args)?);
+    let (design, source) = (design(args)?, source(args)?);
+    let plans = plans(&design, &source, &args.variant)?;
     let root = args.variant.seed.unwrap_or_else(rand::random);
+    let path = Path::new(&source.name);
+    let scenario = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let variant = (args.variant.profile.clone(), args.variant.sets.clone());
-    Ok((Ordered::new(scenario, variant, (root, args.runs), &design), design, Vec::new()))
+    let makes = (&*plans[0].scenario_facts().sha256, &*conduct::build().git);
+    Ok((Ordered::new(&scenario, makes, variant, (root, args.runs), &design), design, Vec::new()))
+}
+
+/// What is left of an analysis; its scenario and this program are those that made the runs so far.
+fn left(directory: &Path) -> Result<(Ordered, Design, Vec<Over>), ExitCode> {
+    let (ordered, design, over) = listing::read(directory)?;
+    let plans = plans(&design, &load::source(&ordered.scenario)?, &variant(&ordered))?;
+    let changed = match () {
+        () if plans[0].scenario_facts().sha256 != ordered.sha256 => ordered.scenario.display().to_string(),
+        () if conduct::build().git != ordered.commit => "this program".to_owned(),
+        () => return Ok((ordered, design, over)),
+    };
+    let message = format!("{changed} has changed since the runs in `{}` were made", directory.display());
+    output::error(
+        &message,
+        Some("go on with what made them, or begin anew: the runs could not be analysed together"),
+    );
+    Err(ExitCode::Usage)
+}
+
+/// What all runs have in common.
+fn variant(ordered: &Ordered) -> VariantArgs {
+    VariantArgs { profile: ordered.profile.clone(), sets: ordered.sets.clone(), seed: None, rehearse: None }
 }
 
 /// Makes the runs, or those that a signal has left to be made, and takes all of them.
 pub(super) fn runs(args: &ImpactArgs) -> Result<Taken, ExitCode> {
     output::start_tracing();
     let (ordered, design, mut over) = match &args.resume {
-        Some(directory) => listing::read(directory)?,
+        Some(directory) => left(directory)?,
         None => fresh(args)?,
     };
-    let variant = VariantArgs {
-        profile: ordered.profile.clone(),
-        sets: ordered.sets.clone(),
-        seed: None,
-        rehearse: None,
-    };
-    plans(&design, &ordered.scenario, &variant)?;
+    let variant = variant(&ordered);
     let mut in_turn = InTurn::begin()?;
     outlet::hurry();
     let directory = match &args.resume {
@@ -164,6 +185,7 @@ pub(super) fn runs(args: &ImpactArgs) -> Result<Taken, ExitCode> {
         output::report(&format!("run {} of {}: {levels} (block {block})", number + 1, order.len()));
         let made = in_turn.make(&Order {
             program: Path::new(OWN),
+            name: "this program",
             scenario: &ordered.scenario,
             variant: &variant,
             sets: design.sets(cell),
@@ -181,7 +203,7 @@ pub(super) fn runs(args: &ImpactArgs) -> Result<Taken, ExitCode> {
         over.push(Over { block, cell, levels, run, said });
         listing::update(&directory, &over)?;
     }
-    taken::listed(&directory)
+    taken::of(&directory, &ordered, design, &over)
 }
 
 /// A directory that holds nothing yet: what a signal has ended stays where it is.

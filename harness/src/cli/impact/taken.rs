@@ -6,7 +6,7 @@ use crate::cli::impact_args::ImpactArgs;
 use crate::cli::output;
 use crate::exit::ExitCode;
 use reports::compare::{RunFigures, Side, Terms};
-use reports::impact::{Cell, Design, ImpactRun, Missing};
+use reports::impact::{Cell, Design, ImpactRun, Missing, Ordered, Over};
 use reports::summary::Summary;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +52,18 @@ impl Taken {
 /// The runs of a directory that this verb has made.
 pub(super) fn listed(directory: &Path) -> Result<Taken, ExitCode> {
     let (ordered, design, over) = listing::read(directory)?;
+    of(directory, &ordered, design, &over)
+}
+
+/// As [`listed`], of what has been read.
+pub(super) fn of(
+    directory: &Path,
+    ordered: &Ordered,
+    design: Design,
+    over: &[Over],
+) -> Result<Taken, ExitCode> {
     let mut taken = Taken::new(design);
-    for run in &over {
+    for run in over {
         let at = (run.block, run.cell);
         match &run.run {
             Some(path) => taken.take(&directory.join(path), at)?,

@@ -80,6 +80,13 @@ fn an_analysis_that_a_signal_has_ended_goes_on_with_the_runs_that_are_left() {
     let so_far = bench.ask(&["impact", "--from", made]);
     assert_eq!(so_far.status.code(), Some(12), "{}", so_far.stdout);
     assert!(so_far.stdout.contains("it was not made"), "{}", so_far.stdout);
+    // Runs of another text could not be analysed together with these.
+    let text = std::fs::read_to_string(bench.file()).unwrap();
+    std::fs::write(bench.file(), text.clone() + "# another\n").unwrap();
+    let refused = bench.ask(&["impact", "--resume", made]);
+    assert_eq!(refused.status.code(), Some(64), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has changed since the runs"), "{}", refused.stderr);
+    std::fs::write(bench.file(), text).unwrap();
     let done = bench.ask(&["impact", "--resume", made, "--json", "--figure", "processes.started"]);
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     assert!(!done.stderr.contains("run 2 of 8:") && done.stderr.contains("run 3 of 8:"), "{}", done.stderr);

@@ -68,5 +68,8 @@ fn an_effect_without_any_noise_is_certain_and_none_is_none() {
     let rows = [(0, 0, 1.0), (1, 0, 3.0), (0, 1, 1.0), (1, 1, 3.0)];
     let found = factor_effects(1, &runs(&rows)).unwrap();
     assert!((found[0].estimate - 2.0).abs() < 1e-12, "{found:?}");
-    assert!(found[0].with_error_of_at_least(0.0).chance_of_none() < 1e-9, "{found:?}");
+    assert!(found[0].chance_of_none() < 1e-9, "{found:?}");
+    let same = [(0, 0, 1.0), (1, 0, 1.0), (0, 1, 1.0), (1, 1, 1.0)];
+    let none = factor_effects(1, &runs(&same)).unwrap();
+    assert!(none[0].with_error_of_at_least(1e-9).chance_of_none() > 0.99, "{none:?}");
 }
