@@ -18,7 +18,7 @@ use taken::Taken;
 use super::{Counts, Distribution};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
-    IncidentKind, Met, Role, Round,
+    IncidentKind, Met, Role, Round, dependents,
 };
 
 /// Delivery must be whole for so long before the fleet counts as recovered.
@@ -463,12 +463,6 @@ pub(crate) fn joined(windows: &[(u64, u64)], apart_ns: u64) -> Vec<(u64, u64)> {
     }
     out
 }
-
-/// What the names of everything begin with that ends with this place.
-pub(crate) fn dependents(name: &str) -> Option<String> {
-    name.strip_prefix("coord/").map(|number| format!("worker/{number}."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,8 @@ pub struct Reading {
     pub remarks: Vec<String>,
 }
 
+/// Fewer digits of a commit could be those of many.
+pub(super) const COMMIT_DIGITS_MIN: usize = 7;
 /// How many findings of a file are kept as remarks.
 const REMARKS_MAX: usize = 5;
 

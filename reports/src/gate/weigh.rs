@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::decision::{Finding, Step, Weighed};
 use super::exhibit::Inputs;
+use super::outside::COMMIT_DIGITS_MIN;
 use super::plan::{Evidence, Gate, Source};
 use crate::verdict::Verdict;
 
@@ -36,9 +37,6 @@ pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
         Source::File(file) => file::weigh(evidence, file, question),
     }
 }
-
-/// Fewer digits of a commit could be those of many.
-pub(super) const COMMIT_DIGITS_MIN: usize = 7;
 
 /// Whether two commits are one, of which one may be written with more digits.
 fn is_same_commit(a: &str, b: &str) -> bool {

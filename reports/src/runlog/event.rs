@@ -19,6 +19,7 @@ mod workload;
 pub use causes::Causes;
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
+pub(crate) use death::dependents;
 pub use fault::{
     FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, Met, MomentFacts,
     MomentSeen, WITH_ITS_COORDINATOR,

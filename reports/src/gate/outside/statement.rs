@@ -17,8 +17,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use notation::visible;
 
-use super::Reading;
-use crate::gate::weigh::COMMIT_DIGITS_MIN;
+use super::{COMMIT_DIGITS_MIN, Reading};
 use crate::sha256::is_hex;
 
 /// The lines that a statement may have, in the order in which it is written.

@@ -1,8 +1,8 @@
 //! The tables and lists of a report that need more than a row of the facts: the ledger, and who died with whom.
 
 use super::n;
-use crate::facts::{Facts, dependents};
-use crate::runlog::event::{AgentExit, LedgerRow};
+use crate::facts::Facts;
+use crate::runlog::event::{AgentExit, LedgerRow, dependents};
 use crate::units;
 
 /// Deaths seen within this time of a coordinator's are its workers', if they are its workers.

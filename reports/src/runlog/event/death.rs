@@ -13,3 +13,8 @@ pub struct DeathNoticed {
     /// When the fleet says that it noticed.
     pub noticed_ns: u64,
 }
+
+/// What the names of everything begin with that ends with this place.
+pub(crate) fn dependents(name: &str) -> Option<String> {
+    name.strip_prefix("coord/").map(|number| format!("worker/{number}."))
+}

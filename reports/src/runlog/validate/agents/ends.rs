@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Agent, Census};
-use crate::facts::dependents;
-use crate::runlog::event::{DeathNoticed, PlanFacts, Role, WITH_ITS_COORDINATOR};
+use crate::runlog::event::{DeathNoticed, PlanFacts, Role, WITH_ITS_COORDINATOR, dependents};
 
 /// What the fleet notices of a process, and what the harness sees of it, may come as far apart in the wrong order.
 const LATE_NS: u64 = 1_000_000_000;
