@@ -196,7 +196,7 @@ fn in_words(skipped: usize) -> String {
 }
 
 /// Says now and then that a step still runs, whatever it prints itself.
-fn with_heartbeat(name: &str, run: impl FnOnce() -> Outcome) -> Outcome {
+pub(crate) fn with_heartbeat(name: &str, run: impl FnOnce() -> Outcome) -> Outcome {
     let began = Instant::now();
     let (done, ends) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -265,7 +265,7 @@ fn carry_out(
 }
 
 /// `7.3 s`, or `12 min 3 s`.
-fn clock(time: Duration) -> String {
+pub(crate) fn clock(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 60.. => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{:.1} s", time.as_secs_f64()),

@@ -10,6 +10,7 @@ mod check;
 mod chroot;
 mod coverage;
 mod dist;
+mod full;
 mod fuzz;
 mod mutants;
 mod sanitize;
@@ -35,6 +36,8 @@ struct Cli {
 enum Verb {
     /// Everything that CI runs, cheapest first, up to the first failure
     Check(check::Args),
+    /// Everything that takes too long for CI, through to the end, with a table of what failed
+    Full(full::Args),
     /// Run .ci/run on a pristine Debian 12 (needs root and debootstrap)
     CiInChroot(chroot::Args),
     /// Check the module boundaries and code conventions
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     };
     let done = Workspace::find().and_then(|workspace| match verb {
         Verb::Check(args) => check::check(&workspace, &args),
+        Verb::Full(args) => full::full(&workspace, &args),
         Verb::CiInChroot(args) => chroot::chroot(&workspace, &args),
         Verb::Tidy(args) => tidy::tidy(&workspace, &args),
         Verb::Figures => tidy::figures(&workspace),
