@@ -11,6 +11,7 @@
 //! Deliberately absent: a threshold. They are in the scenario files and in the plan.
 
 pub mod ask;
+mod builds;
 pub mod decide;
 pub mod decision;
 pub mod exhibit;

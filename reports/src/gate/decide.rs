@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::builds;
 use super::decision::{
     APPLIED, Before, DECISION_VERSION, Decision, EXPIRED, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed,
     opens, word,
@@ -88,19 +89,21 @@ fn asks_for_a_build(gate: &Gate) -> bool {
     gate.evidence.iter().any(|evidence| evidence.build() == Whose::This)
 }
 
-/// The times at which something of a gate's evidence was made, the newest first, each with the build that was current then: that of
-/// the newest run so far where the gate asks for this build. So a gate that was passed by one build does not open again
-/// because there is a newer one, and it is never passed by runs of several.
+/// The times at which something of a gate's evidence was made, the newest first, each with the build that was current then: the newest
+/// one so far that has made any of it, where the gate asks for this build. So a gate that was passed by one build does not open again
+/// because there is a newer one, it is never passed by runs of several, and what a newer build has failed is not passed because an
+/// older one ran again.
 fn moments<'a>(gate: &'a Gate, inputs: &'a Inputs) -> Vec<Moment<'a>> {
     let here = inputs.circumstances.commit.as_deref();
-    let builds = builds(gate, inputs);
+    let builds = newest_builds(gate, inputs);
     let current = |at: Timestamp| builds.range(..=at).next_back().map_or(here, |(_, commit)| Some(*commit));
     let times = anchors(gate, inputs);
     times.into_iter().rev().map(|at| Moment { at, commit: current(at) }).collect()
 }
 
-/// The commits of the runs and statements of which a gate asks that they are of one build, by their times.
-fn builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, &'a str> {
+/// The commits of the runs and statements of which a gate asks that they are of one build: each by the time from which on it is the
+/// newest of them.
+fn newest_builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, &'a str> {
     let names = scenarios(gate, inputs, |runs| runs.build == Whose::This);
     let of_gate = inputs.exhibits.iter().filter(|exhibit| names.contains(exhibit.scenario.as_str()));
     let of_runs = of_gate.filter_map(|exhibit| {
@@ -114,7 +117,19 @@ fn builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, &'a str
         Some((reading.dated?, commit))
     });
     // Of a statement and a run of the same time, the run tells.
-    of_files.chain(of_runs).collect()
+    let made: BTreeMap<Timestamp, &str> = of_files.chain(of_runs).collect();
+    // A statement alone does not make a build older: its date is what a person writes.
+    let began = |at: Timestamp, commit: &str| builds::began(inputs, commit).map_or(at, |began| began.min(at));
+    let mut newest: Option<Timestamp> = None;
+    let is_newest = |(at, commit): &(Timestamp, &str)| {
+        let began = began(*at, commit);
+        let is_newest = newest.is_none_or(|newest| began >= newest);
+        if is_newest {
+            newest = Some(began);
+        }
+        is_newest
+    };
+    made.into_iter().filter(is_newest).collect()
 }
 
 /// The files of a gate that are there.
@@ -131,7 +146,7 @@ fn scenarios<'a>(gate: &Gate, inputs: &'a Inputs, is_asked: impl Fn(&Runs) -> bo
     for evidence in &gate.evidence {
         match &evidence.source {
             Source::Runs(runs) if is_asked(runs) => {
-                let recipes = inputs.recipes.get(&(runs.scenario.clone(), runs.profile.clone()));
+                let recipes = inputs.recipes.get(&runs.recipe());
                 names.extend(recipes.into_iter().flatten().map(|recipe| recipe.name.as_str()));
             }
             Source::Runs(_) | Source::File(_) => {}

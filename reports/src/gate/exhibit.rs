@@ -60,6 +60,9 @@ pub struct Recipe {
     pub takes_ns: u64,
 }
 
+/// By the file and the profile that the plan names: a scenario, or each combination of its matrix. None is empty.
+pub type Recipes = BTreeMap<(String, Option<String>), Vec<Recipe>>;
+
 /// A file from outside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -104,8 +107,7 @@ pub struct Inputs {
     pub index: Index,
     /// Directories of runs that are not over yet: they are not gone, and say nothing so far.
     pub ongoing: Vec<String>,
-    /// By the file and the profile that the plan names: a scenario, or each combination of its matrix. Never empty.
-    pub recipes: BTreeMap<(String, Option<String>), Vec<Recipe>>,
+    pub recipes: Recipes,
     /// By the path that the plan names, and as what it is read; absent if there is no such file.
     pub files: BTreeMap<(String, Format), Found>,
 }

@@ -4,7 +4,7 @@
 //! from line to line, so that a line that was changed or taken out is found; lines cut off at the end are not, nor is an index that
 //! was removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
 use notation::framed::{Chain, Lines, Next, TooLong, append};
@@ -37,6 +37,9 @@ pub struct Entry {
     pub log_sha256: String,
     /// From the directory of runs.
     pub directory: String,
+    /// Of the build that ran; absent if that is unknown or the build had changes of its own, and in older indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 impl Entry {
@@ -51,6 +54,7 @@ impl Entry {
             verdict: judgement.verdict.word().to_owned(),
             log_sha256,
             directory,
+            commit: None,
         }
     }
 
@@ -67,6 +71,7 @@ impl Entry {
             verdict: UNFINISHED.to_owned(),
             log_sha256: String::new(),
             directory,
+            commit: header.build.commit().map(str::to_owned),
         }
     }
 
@@ -88,17 +93,27 @@ pub struct Index {
     pub damaged: Option<String>,
 }
 
-/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, and one for each end.
+/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, which alone names the commit, and one for
+/// each end.
 pub fn read(input: impl BufRead) -> Index {
     let (mut index, end) = walk(input);
     if end.is_torn {
         let line = end.count + 1;
         index.damaged = Some(format!("line {line}: it stops in its middle, so what it said is lost"));
     }
+    let mut commits = BTreeMap::new();
+    for Entry { run_id, commit, .. } in &index.entries {
+        if let Some(commit) = commit {
+            commits.entry(run_id.clone()).or_insert_with(|| commit.clone());
+        }
+    }
     let mut seen = BTreeSet::new();
     index.entries.reverse();
     index.entries.retain(|entry| seen.insert(entry.run_id.clone()));
     index.entries.reverse();
+    for entry in &mut index.entries {
+        entry.commit = commits.remove(&entry.run_id);
+    }
     index
 }
 
@@ -177,6 +192,7 @@ mod tests {
             verdict: "FAIL".into(),
             log_sha256: "cd".repeat(32),
             directory: format!("smoke/{number}"),
+            commit: None,
         }
     }
 

@@ -171,6 +171,18 @@ pub struct Runs {
     pub criteria: Vec<String>,
 }
 
+impl Runs {
+    /// Which recipe they follow: the scenario, and the profile.
+    pub fn recipe(&self) -> (String, Option<String>) {
+        (self.scenario.clone(), self.profile.clone())
+    }
+
+    /// Whether a text of the scenario with this SHA-256 may be what is asked for.
+    pub fn admits(&self, sha256: &str) -> bool {
+        self.sha256.as_ref().is_none_or(|pin| pin == sha256)
+    }
+}
+
 /// Which runs in the window count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

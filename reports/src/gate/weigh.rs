@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::decision::{Finding, Step, Weighed};
 use super::exhibit::Inputs;
-use super::outside::COMMIT_DIGITS_MIN;
 use super::plan::{Evidence, Gate, Source};
 use crate::verdict::Verdict;
 
@@ -36,11 +35,6 @@ pub(super) fn weigh(evidence: &Evidence, question: Question<'_>) -> Answer {
         Source::Runs(runs) => runs::weigh(evidence, runs, question),
         Source::File(file) => file::weigh(evidence, file, question),
     }
-}
-
-/// Whether two commits are one, of which one may be written with more digits.
-fn is_same_commit(a: &str, b: &str) -> bool {
-    a.len().min(b.len()) >= COMMIT_DIGITS_MIN && (a.starts_with(b) || b.starts_with(a))
 }
 
 /// Whether one of the keys that are asked for is among those that have signed; so it is if none is asked for.

@@ -1,6 +1,7 @@
 //! Evidence that is a file of another program.
 
-use super::{Answer, Question, bands, is_same_commit, is_signed, waive, worst};
+use super::{Answer, Question, bands, is_signed, waive, worst};
+use crate::gate::builds::is_same_commit;
 use crate::gate::decision::{Finding, Step, Weighed};
 use crate::gate::exhibit::Found;
 use crate::gate::outside::Reading;

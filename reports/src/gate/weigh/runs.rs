@@ -7,9 +7,10 @@ mod admit;
 mod lost;
 mod matrix;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Question, bands, worst};
+use crate::gate::builds::is_newer;
 use crate::gate::decision::{Finding, RunShown, Step, Weighed};
 use crate::gate::exhibit::{Exhibit, JudgedRun, Recipe};
 use crate::gate::plan::{Evidence, Quorum, Runs, Select, Whose};
@@ -34,8 +35,7 @@ struct Counted<'a> {
 }
 
 pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) -> Answer {
-    let key = (runs.scenario.clone(), runs.profile.clone());
-    let recipes = question.inputs.recipes.get(&key).map(Vec::as_slice).unwrap_or_default();
+    let recipes = question.inputs.recipes.get(&runs.recipe()).map(Vec::as_slice).unwrap_or_default();
     if let Some(unusable) = unusable(evidence, runs, recipes, question) {
         return unanswered(evidence, runs, unusable);
     }
@@ -64,7 +64,7 @@ fn unusable(
         return Some(Unusable { what: why.clone(), why, command: validate });
     }
     if let Some(pin) = &runs.sha256
-        && let Some(other) = recipes.iter().find(|recipe| recipe.sha256 != *pin)
+        && let Some(other) = recipes.iter().find(|recipe| !runs.admits(&recipe.sha256))
     {
         return Some(Unusable {
             why: format!(
@@ -72,7 +72,7 @@ fn unusable(
                 runs.scenario, other.sha256
             ),
             what: format!(
-                "bring the asked text of {} back, or have the new one agreed on and write its SHA-256 at {}",
+                "bring the asked text of {} back, or have the new one agreed on and pin it at {} (`harness phases --pin`)",
                 runs.scenario, evidence.place
             ),
             command: format!("git log -p -- {}", runs.scenario),
@@ -114,7 +114,7 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
     let environments = runs
         .environments
         .map(|quorum| format!(" in each of {}", units::things(quorum.pass.into(), "environment")));
-    let pinned = runs.sha256.as_ref().map(|pin| format!(" with SHA-256 {pin}"));
+    let pinned = runs.sha256.as_ref().map(|pin| format!(" with SHA-256 {}…", admit::start(pin)));
     let host = (runs.host == Whose::This).then(|| ", of a host like this one".to_owned());
     let build = (runs.build == Whose::This).then(|| ", of this build".to_owned());
     let signed = (!runs.signed_by.is_empty())
@@ -293,22 +293,41 @@ fn history(
         weighed.notes.push(format!("one {word} after {bad} that did not pass: all of them count"));
     }
     // Runs of another profile answer another question.
-    let is_hidden = |(exhibit, why_not): &&(&Exhibit, Option<String>)| {
-        exhibit.judged.as_ref().is_ok_and(|run| {
-            let judgement = &run.judgement;
-            why_not.is_some()
-                && judgement.verdict != Verdict::Pass
-                && judgement.variant.profile == wanted.runs.profile
-        })
+    let is_hidden = |run: &&JudgedRun| {
+        let judgement = &run.judgement;
+        judgement.verdict != Verdict::Pass && judgement.variant.profile == wanted.runs.profile
     };
-    let hidden = admitted.iter().filter(is_hidden).count();
-    weighed.runs_beside = hidden;
-    if hidden > 0 {
+    let not_counted = admitted.iter().filter(|(_, why_not)| why_not.is_some());
+    let hidden: Vec<&JudgedRun> =
+        not_counted.filter_map(|(exhibit, _)| exhibit.judged.as_deref().ok()).filter(is_hidden).collect();
+    weighed.runs_beside = hidden.len();
+    if !hidden.is_empty() {
         weighed.notes.push(format!(
-            "{} among those that do not count did not pass by the scenario's own criteria",
-            units::things(hidden as u64, "run")
+            "{} among those that do not count did not pass by the scenario's own criteria{}",
+            units::things(hidden.len() as u64, "run"),
+            by_newer_builds(wanted, &hidden)
         ));
     }
+}
+
+/// A decision for an older build says that a newer one did not pass.
+fn by_newer_builds(wanted: Wanted<'_>, hidden: &[&JudgedRun]) -> String {
+    let question = wanted.question;
+    let commit = question.commit.filter(|_| wanted.runs.build == Whose::This);
+    let Some(commit) = commit else { return String::new() };
+    let of_builds = hidden.iter().filter_map(|run| run.build.commit());
+    let newer: Vec<&str> = of_builds.filter(|other| is_newer(question.inputs, other, commit)).collect();
+    let names: BTreeSet<&str> = newer.iter().copied().collect();
+    if newer.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    format!(
+        "; {} of them {} of a newer build than {commit}: {}",
+        newer.len(),
+        if newer.len() == 1 { "is" } else { "are" },
+        names.join(", ")
+    )
 }
 
 fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> Option<Step> {

@@ -138,6 +138,54 @@ fn a_gate_that_one_build_has_passed_stays_so_under_a_newer_build() {
     assert_eq!((next.before[0].outcome, state), ("INCONCLUSIVE", State::Open));
 }
 
+/// What a newer build has failed is asked of the newer build: no run of an older one answers for it.
+#[test]
+fn a_newer_build_that_fails_is_not_hidden_by_another_run_of_an_older_one() {
+    let lossy = || Run { failed: |_| 3, ..Run::default() };
+    let (a, b, c) = ("aaaaaaa", "bbbbbbb", "ccccccc");
+    let good = |day, commit| of_build(day, &Run::default(), commit);
+    let history = |exhibits: Vec<Exhibit>, indexed: Vec<Exhibit>| {
+        let mut history = History::of(exhibits).asking(|runs| runs.build = Whose::This).indexed(&indexed);
+        for (entry, exhibit) in history.index.entries.iter_mut().zip(&indexed) {
+            entry.commit = exhibit.judged.as_ref().unwrap().build.commit().map(str::to_owned);
+        }
+        history.lcov = Some(COVERED);
+        history
+    };
+    let decide_by = |history: &History, commit: &str, now: &str| {
+        let plan = plan(vec![history.gate.clone(), later()]);
+        let mut inputs = history.inputs();
+        inputs.circumstances.commit = Some(commit.into());
+        inputs.circumstances.now = now.parse().unwrap();
+        inputs.files.get_mut(&super::lcov()).unwrap().changed = inputs.circumstances.now;
+        (decide(&plan, &plan.gates[0], &inputs), decide(&plan, &plan.gates[1], &inputs))
+    };
+    let failed_between = vec![good(20, a), of_build(25, &lossy(), b), good(27, a)];
+    let again = history(failed_between.clone(), Vec::new());
+    // By a build that has run nothing yet, soon and much later.
+    for now in ["2026-02-01T12:00:00Z", "2026-06-01T12:00:00Z"] {
+        let (own, next) = decide_by(&again, c, now);
+        assert_eq!((own.outcome, next.outcome), ("INCONCLUSIVE", "INCONCLUSIVE"), "{now}");
+        let before = &next.before[0];
+        assert_eq!((before.outcome, before.of_build.as_deref()), ("FAIL", Some(b)), "{now}");
+    }
+    let (own, next) = decide_by(&again, b, "2026-02-01T12:00:00Z");
+    assert_eq!((own.outcome, next.before[0].outcome), ("FAIL", "FAIL"));
+    // The older build itself passes, and every document says that there is a newer one.
+    let (own, _) = decide_by(&again, a, "2026-02-01T12:00:00Z");
+    assert_eq!(own.headline(), "PASS, with 1 run beside it that did not pass");
+    let note = "1 of them is of a newer build than aaaaaaa: bbbbbbb";
+    assert!(own.evidence[0].notes.iter().any(|said| said.contains(note)), "{:?}", own.evidence[0].notes);
+    // The older build is as old as its first run, also where that is gone.
+    let gone = history(failed_between[1..].to_vec(), failed_between.clone());
+    assert_eq!(decide_by(&gone, c, "2026-02-01T12:00:00Z").1.before[0].outcome, "FAIL");
+    // What mends it opens it.
+    let mended = [failed_between, vec![good(28, c)]].concat();
+    let (own, next) = decide_by(&history(mended, Vec::new()), "ddddddd", "2026-02-01T12:00:00Z");
+    assert_eq!((own.outcome, next.outcome), ("INCONCLUSIVE", "PASS"));
+    assert_eq!(next.before[0].of_build.as_deref(), Some(c));
+}
+
 #[test]
 fn a_phase_stays_done_in_the_calendar_while_its_runs_grow_old() {
     let (plan, mut inputs) = two(vec![green(20)]);

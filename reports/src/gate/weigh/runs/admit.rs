@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::Wanted;
+use crate::gate::builds::is_same_commit;
 use crate::gate::exhibit::{Exhibit, JudgedRun};
 use crate::gate::index::Entry;
 use crate::gate::plan::{Select, Whose};
-use crate::gate::weigh::{is_same_commit, is_signed};
+use crate::gate::weigh::is_signed;
 use crate::units;
 
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
@@ -111,7 +112,8 @@ fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
         .or_else(|| out_of_window(wanted, run.started()))
 }
 
-fn start(sha256: &str) -> &str {
+/// Enough of it to tell texts apart by eye.
+pub(super) fn start(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
