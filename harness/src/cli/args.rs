@@ -409,6 +409,9 @@ pub struct PhasesArgs {
     /// Draw the calendar to this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// Write the SHA-256 of each scenario into the plan, below its name, and show no phases
+    #[arg(long, conflicts_with = "svg")]
+    pub pin: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,

@@ -6,13 +6,13 @@ mod signed;
 use super::args::{GateArgs, PlanArg};
 use super::{load, output};
 use crate::exit::ExitCode;
-use crate::scenario::phases;
+use crate::scenario::{Source, phases};
 use coordinator::cli::outlet;
 use notation::suggest;
 use reports::gate::decide::decide;
 use reports::gate::decision::Decision;
 use reports::gate::exhibit::Inputs;
-use reports::gate::plan::{Gate, Plan};
+use reports::gate::plan::{Evidence, Gate, Plan};
 use reports::render::gate as render;
 use reports::run_dir::write_document;
 use std::path::Path;
@@ -38,29 +38,42 @@ pub(super) fn gate(args: &GateArgs) -> ExitCode {
 }
 
 fn decided(args: &GateArgs) -> Result<Decision, ExitCode> {
-    let plan = plan(&args.plan)?;
+    let (source, plan) = plan(&args.plan)?;
     let Some(gate) = plan.gate(&args.name) else {
         let names: Vec<&str> = plan.gates.iter().map(|gate| gate.name.as_str()).collect();
         let message = format!("there is no gate `{}` in {}", args.name, plan.file.path);
         output::error(&message, Some(&suggest::hint(&args.name, &names)));
         return Err(ExitCode::Usage);
     };
-    let inputs = inputs(&plan, &plan.chain(gate), &args.plan)?;
+    let inputs = inputs(&source, &plan, &plan.chain(gate), &args.plan)?;
     Ok(decide(&plan, gate, &inputs))
 }
 
 /// Reads a plan; mistakes have been shown when this returns an error.
-pub(super) fn plan(args: &PlanArg) -> Result<Plan, ExitCode> {
+pub(super) fn plan(args: &PlanArg) -> Result<(Source, Plan), ExitCode> {
     let source = load::plan_source(&args.phases)?;
-    phases::parse(&source).map_err(|found| {
-        output::mistakes(&found);
-        ExitCode::Usage
-    })
+    match phases::parse(&source) {
+        Ok(plan) => Ok((source, plan)),
+        Err(found) => {
+            output::mistakes(&found);
+            Err(ExitCode::Usage)
+        }
+    }
 }
 
-/// Everything that these gates are decided from.
-pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inputs, ExitCode> {
-    gather::inputs(plan, gates, args)
+/// Below an error about a file that a piece of evidence names.
+pub(super) fn note_who_names_it(plan: &Plan, evidence: &Evidence) {
+    output::report(&format!("note: `{}` names it, at {}", plan.file.path, evidence.place));
+}
+
+/// Everything that these gates are decided from. `source` is the text of the plan.
+pub(super) fn inputs(
+    source: &Source,
+    plan: &Plan,
+    gates: &[&Gate],
+    args: &PlanArg,
+) -> Result<Inputs, ExitCode> {
+    gather::inputs(source, plan, gates, args)
 }
 
 /// `exit` is that of the decision.

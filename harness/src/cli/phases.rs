@@ -1,5 +1,7 @@
 //! `harness phases`: what of the plan is open, what waits for what, and what to do next.
 
+mod pin;
+
 use super::args::{PhasesArgs, PlanArg};
 use super::{gate, load, output};
 use crate::exit::ExitCode;
@@ -14,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn phases(args: &PhasesArgs) -> ExitCode {
     outlet::hurry();
+    if args.pin {
+        return pin::pin(args);
+    }
     let schedule = match read(args) {
         Ok(schedule) => schedule,
         Err(code) => return code,
@@ -31,12 +36,12 @@ pub(super) fn phases(args: &PhasesArgs) -> ExitCode {
 }
 
 fn read(args: &PhasesArgs) -> Result<Schedule, ExitCode> {
-    let plan = gate::plan(&args.plan)?;
+    let (source, plan) = gate::plan(&args.plan)?;
     let gates: Vec<&Gate> = plan.gates.iter().collect();
     if let Some(path) = &args.svg {
         replaceable(path, args, &plan)?;
     }
-    let inputs = gate::inputs(&plan, &gates, &args.plan)?;
+    let inputs = gate::inputs(&source, &plan, &gates, &args.plan)?;
     Ok(schedule(&plan, &decide_all(&plan, &inputs)))
 }
 

@@ -8,6 +8,8 @@ mod evidence;
 mod form;
 mod gate;
 mod keys;
+mod named;
+mod pin;
 
 use super::cursor::{CHOOSE_ANOTHER, Fields, Sited, reject_repeated_names};
 use super::form::{Flag, Line, Version};
@@ -20,6 +22,9 @@ use super::{Selection, Source};
 use notation::{suggest, visible};
 use reports::gate::plan::{Gate, Plan, PlanFile};
 use sha2::{Digest as _, Sha256};
+
+pub use named::check_criteria;
+pub use pin::{Pin, pinned};
 
 /// The only version of the format so far.
 const VERSION: u64 = 1;
@@ -90,9 +95,7 @@ fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
     let tree = tree::parse(&source.text, None, &is_repeated, found)?;
     reject_hidden_in_text(&source.text, found);
     reject_hidden(&tree, &source.text, found);
-    let mut known = ROOT.key_names();
-    known.extend(TABLES.iter().map(|table| table.name));
-    let root = Fields::open(&tree, tree.origin, ROOT.name, known, found);
+    let root = root(&tree, found);
     root.value(&SCHEMA, found);
     let title = root.value(&TITLE, found);
     let demo = root.value(&DEMO, found).is_some_and(|at| at.value);
@@ -113,6 +116,26 @@ fn read(source: &Source, found: &mut Vec<Mistake>) -> Option<Plan> {
         sprints,
         gates,
     })
+}
+
+fn root<'t>(tree: &'t Node, found: &mut Vec<Mistake>) -> Fields<'t> {
+    let mut known = ROOT.key_names();
+    known.extend(TABLES.iter().map(|table| table.name));
+    Fields::open(tree, tree.origin, ROOT.name, known, found)
+}
+
+/// Looks again at a text that has been read as a plan, where what is written where matters.
+fn reread(source: &Source, look: impl FnOnce(&Fields<'_>)) {
+    let mut found = Vec::new();
+    if let Some(tree) = tree::parse(&source.text, None, &is_repeated, &mut found) {
+        look(&root(&tree, &mut found));
+    }
+}
+
+/// `file:line`
+fn place(origin: Origin, source: &Source) -> String {
+    let start = if let Origin::File { start, .. } = origin { start } else { 0 };
+    format!("{}:{}", source.name, mistake::line_and_column(&source.text, start).0)
 }
 
 /// What a reader of the plan does not see, anywhere in it, comments included: two names that look alike would differ, and a line could

@@ -1,11 +1,13 @@
 //! What a decision is made from, as it lies on this host: runs, the scenarios of the plan, files of other programs, the time.
 
+use super::note_who_names_it;
 use super::signed::{Keys, Seals};
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::{load, output};
 use crate::engine::writer;
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
+use crate::scenario::phases::check_criteria;
 use crate::scenario::unit::nanos;
 use crate::{conduct, host, run_index, scenario};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
@@ -25,13 +27,18 @@ use std::path::{Path, PathBuf};
 /// A coverage report of a large workspace has a few MiB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inputs, ExitCode> {
+pub(super) fn inputs(
+    source: &scenario::Source,
+    plan: &Plan,
+    gates: &[&Gate],
+    args: &PlanArg,
+) -> Result<Inputs, ExitCode> {
     let home = args.phases.parent().unwrap_or(Path::new(""));
-    let keys = Keys::read(gates, home)?;
+    let keys = Keys::read(plan, gates, home)?;
     let (mut named, mut files) = (Vec::new(), BTreeMap::new());
     for evidence in gates.iter().flat_map(|gate| &gate.evidence) {
         match &evidence.source {
-            Source::Runs(runs) => named.push((evidence, (runs.scenario.clone(), runs.profile.clone()))),
+            Source::Runs(runs) => named.push((evidence, runs.recipe())),
             Source::File(file) => {
                 named.extend(file.about.iter().map(|about| (evidence, (about.clone(), None))));
                 if let Some(found) = found(file, &keys) {
@@ -44,12 +51,15 @@ pub(super) fn inputs(plan: &Plan, gates: &[&Gate], args: &PlanArg) -> Result<Inp
     for (evidence, key) in named {
         if let Entry::Vacant(place) = recipes.entry(key) {
             let (scenario, profile) = place.key();
-            let cells = cells(&home.join(scenario), profile.as_ref()).inspect_err(|_| {
-                output::report(&format!("note: `{}` names it, at {}", plan.file.path, evidence.place));
-            })?;
+            let cells = cells(&home.join(scenario), profile.as_ref())
+                .inspect_err(|_| note_who_names_it(plan, evidence))?;
             place.insert(cells);
         }
     }
+    check_criteria(source, plan, &recipes).map_err(|found| {
+        output::mistakes(&found);
+        ExitCode::Usage
+    })?;
     let scenarios: BTreeSet<&str> = recipes.values().flatten().map(|recipe| recipe.name.as_str()).collect();
     let seals = Seals::read(&keys, &args.seals)?;
     // Before the runs are looked for: one that begins meanwhile is not taken for gone.

@@ -1,9 +1,10 @@
 //! Who vouches for which runs and statements: the seals that are given, the signatures beside statements, and the keys that the
 //! plan lists.
 
+use super::note_who_names_it;
 use crate::cli::seal;
 use crate::exit::ExitCode;
-use reports::gate::plan::{Gate, OutsideFile, Source};
+use reports::gate::plan::{Gate, OutsideFile, Plan, Source};
 use reports::run_dir::logs_sha256;
 use reports::runlog::codec;
 use reports::seal::{PublicKey, Verified, is_signed_beside};
@@ -19,16 +20,19 @@ pub(super) struct Keys(BTreeMap<String, PublicKey>);
 
 impl Keys {
     /// `home` is the directory of the plan. Mistakes have been shown when this returns an error.
-    pub(super) fn read(gates: &[&Gate], home: &Path) -> Result<Self, ExitCode> {
-        let evidence = gates.iter().flat_map(|gate| &gate.evidence);
-        let names = evidence.flat_map(|evidence| match &evidence.source {
-            Source::Runs(runs) => &runs.signed_by,
-            Source::File(file) => &file.signed_by,
-        });
+    pub(super) fn read(plan: &Plan, gates: &[&Gate], home: &Path) -> Result<Self, ExitCode> {
         let mut keys = BTreeMap::new();
-        for name in names {
-            if !keys.contains_key(name) {
-                keys.insert(name.clone(), seal::public_key(&home.join(name))?);
+        for evidence in gates.iter().flat_map(|gate| &gate.evidence) {
+            let names = match &evidence.source {
+                Source::Runs(runs) => &runs.signed_by,
+                Source::File(file) => &file.signed_by,
+            };
+            for name in names {
+                if !keys.contains_key(name) {
+                    let key = seal::public_key(&home.join(name))
+                        .inspect_err(|_| note_who_names_it(plan, evidence))?;
+                    keys.insert(name.clone(), key);
+                }
             }
         }
         Ok(Self(keys))

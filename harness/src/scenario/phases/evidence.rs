@@ -2,11 +2,11 @@
 
 use super::form::{Hash, Names, Selected};
 use super::keys::{NAME, OF, SAYS};
-use super::{entries, refer, reject_duplicates};
+use super::{entries, place, refer, reject_duplicates};
 use crate::scenario::Source as File;
 use crate::scenario::cursor::{Fields, Given, Sited};
 use crate::scenario::form::{Count, Line, Name, Span, Text, Word, Words};
-use crate::scenario::mistake::{Mistake, Origin, line_and_column};
+use crate::scenario::mistake::{Mistake, Origin};
 use crate::scenario::table::{Key, Presence, Preset, Table};
 use crate::scenario::unit::nanos;
 use reports::criterion::CriterionError;
@@ -54,7 +54,7 @@ static FRESH: Key<Span> = Key {
     says: "How old it may be. All runs in that time count.",
 };
 
-static SCENARIO: Key<Text> = Key {
+pub(super) static SCENARIO: Key<Text> = Key {
     name: "scenario",
     form: Text {
         words: "path of a scenario file, from the directory of this one",
@@ -64,11 +64,11 @@ static SCENARIO: Key<Text> = Key {
     says: "The scenario whose runs are asked for, as its file stands.",
 };
 
-static SHA256: Key<Hash> = Key {
+pub(super) static SHA256: Key<Hash> = Key {
     name: "sha256",
     form: Hash,
     presence: Presence::Optional("the file as it stands"),
-    says: "The SHA-256 of the scenario's text, with what it extends, as `harness plan FILE --json` prints it. Neither the file nor a run may have another.",
+    says: "The SHA-256 of the scenario's text, with what it extends, as `harness plan FILE --json` prints it and `harness phases --pin` writes it. Neither the file nor a run may have another.",
 };
 
 static PROFILE: Key<Name> = Key {
@@ -130,7 +130,7 @@ static SIGNED_BY: Key<Names> = Key {
     says: "Public keys in PEM, from the directory of this file. A run counts only if it is in a seal that one of them has signed, a statement only if one of them has signed it.",
 };
 
-static CRITERIA: Key<Names> = Key {
+pub(super) static CRITERIA: Key<Names> = Key {
     name: "criteria",
     form: Names { example: "[\"delivery-seed\"]" },
     presence: Presence::Optional("all"),
@@ -244,12 +244,6 @@ pub(super) fn read(root: &Fields<'_>, source: &File, gates: &[&str], found: &mut
         reject_duplicates("evidence", names.iter().filter(|(of, _)| of == gate).map(|(_, name)| name), found);
     }
     all
-}
-
-/// `file:line`
-pub(super) fn place(origin: Origin, source: &File) -> String {
-    let start = if let Origin::File { start, .. } = origin { start } else { 0 };
-    format!("{}:{}", source.name, line_and_column(&source.text, start).0)
 }
 
 fn body(fields: &Fields<'_>, source: &File, found: &mut Vec<Mistake>) -> Option<Source> {

@@ -1,10 +1,10 @@
 //! `[[gate]]`, and what belongs to one beside evidence: `[[waiver]]`, `[[risk]]`, `[[option]]`.
 
 use super::calendar::Calendar;
-use super::evidence::{Read, place};
+use super::evidence::Read;
 use super::form::{Day, Names, Share};
 use super::keys::{NAME, OF, SAYS, TITLE, line};
-use super::{entries, refer, refer_to, reject_duplicates};
+use super::{entries, place, refer, refer_to, reject_duplicates};
 use crate::scenario::Source as File;
 use crate::scenario::cursor::{Fields, Sited};
 use crate::scenario::form::{Line, Name, Requirements, Text, Word, Words};
@@ -41,7 +41,7 @@ pub(super) static WAIVER: Table = Table {
     says: "Turns the FAIL of one criterion into CONDITIONAL, for a time, and is shown in every document.",
     required: false,
     repeated: true,
-    keys: &[&OF, &EVIDENCE, &CRITERION, &AUTHOR, &REASON, &EXPIRES],
+    keys: &[&OF, &OF_EVIDENCE, &CRITERION, &AUTHOR, &REASON, &EXPIRES],
     anew: None,
     rules: None,
 };
@@ -111,14 +111,14 @@ static CONDITIONAL_FROM: Key<Share> = Key {
     says: "From which share of its target a figure that misses it is CONDITIONAL and no FAIL.",
 };
 
-static EVIDENCE: Key<Name> = Key {
+pub(super) static OF_EVIDENCE: Key<Name> = Key {
     name: "evidence",
     form: Name,
     presence: Presence::Required { example: "\"coverage\"" },
     says: "The evidence of the gate in which the failure is.",
 };
 
-static CRITERION: Key<Text> = Key {
+pub(super) static CRITERION: Key<Text> = Key {
     name: "criterion",
     form: Text { words: "name of a criterion", examples: &["delivery-seed", "coverage.lines"] },
     presence: Presence::Required { example: "\"coverage.lines\"" },
@@ -278,6 +278,11 @@ impl<'a> Known<'a> {
         Some(gate)
     }
 
+    /// Of a gate that is not there, no evidence can be named: that it is not there says it all.
+    fn has(&self, gate: &Sited<String>) -> bool {
+        self.gates.contains(&gate.value.as_str())
+    }
+
     fn of_gate(&self, gate: &Sited<String>) -> Vec<&'a str> {
         let of = self.evidence.iter().filter(|read| read.gate.value == gate.value);
         of.map(|read| read.evidence.name.as_str()).collect()
@@ -286,12 +291,14 @@ impl<'a> Known<'a> {
 
 fn waiver(fields: &Fields<'_>, known: Known<'_>, found: &mut Vec<Mistake>) -> Option<Of<Waiver>> {
     let gate = known.gate(fields, found);
-    let evidence = fields.value(&EVIDENCE, found);
+    let evidence = fields.value(&OF_EVIDENCE, found);
     let criterion = fields.value(&CRITERION, found);
     let (author, reason) = (fields.value(&AUTHOR, found), fields.value(&REASON, found));
     let expires: Option<Sited<Date>> = fields.value(&EXPIRES, found);
     let (gate, evidence, criterion) = (gate?, evidence?, criterion?);
-    refer("evidence of this gate", &evidence, &known.of_gate(&gate), found);
+    if known.has(&gate) {
+        refer("evidence of this gate", &evidence, &known.of_gate(&gate), found);
+    }
     let of = known
         .evidence
         .iter()
@@ -342,7 +349,7 @@ fn named(
     found: &mut Vec<Mistake>,
 ) -> Vec<String> {
     let Some(names) = fields.value(key, found) else { return Vec::new() };
-    if let Some(gate) = gate {
+    if let Some(gate) = gate.filter(|gate| known.has(gate)) {
         for name in &names.value {
             refer_to("evidence of this gate", name, &names, &known.of_gate(gate), found);
         }

@@ -1,6 +1,7 @@
 //! The plan of the project is read, and mistakes are all found at once.
 
 use super::*;
+use std::collections::BTreeMap;
 
 fn committed() -> String {
     include_str!("../../../../scenarios/phases.toml").to_owned()
@@ -130,13 +131,9 @@ fn what_a_reader_does_not_see_is_refused_wherever_it_is_in_a_plan() {
 #[test]
 fn a_pinned_hash_is_a_sha_256() {
     let pin = |sha256: &str| {
-        committed().replacen(
-            "scenario = \"load-500.toml\"",
-            &format!("scenario = \"load-500.toml\"\nsha256 = \"{sha256}\""),
-            1,
-        )
+        let evidence = "\n[[evidence]]\ngate = \"gate-1\"\nname = \"pinned\"\nsays = \"It works.\"\nscenario = \"load-500.toml\"";
+        format!("{}{evidence}\nsha256 = \"{sha256}\"\n", committed())
     };
-    assert_ne!(pin(""), committed(), "the plan asks for runs of load-500");
     assert_eq!(said(&pin(&"0a".repeat(32))), "");
     for wrong in ["", "0a0a", &"0A".repeat(32), &"0g".repeat(32)] {
         refused(&pin(wrong), &format!("cannot be \"{wrong}\""), "harness plan FILE --json");
@@ -180,4 +177,20 @@ fn the_schema_knows_the_plan() {
     let bent = committed().replacen("outcomes = \"go\"", "outcomes = \"stay\"", 1);
     let bent: serde_json::Value = toml::from_str(&bent).unwrap();
     assert!(!validator.is_valid(&bent));
+}
+
+#[test]
+fn a_pin_is_written_into_braces_as_well() {
+    let hash = "0a".repeat(32);
+    let hashes = BTreeMap::from([("a.toml".to_owned(), hash.clone())]);
+    let pins = |text: &str| pinned(&Source::new("phases.toml", text), &hashes).0;
+    let evidence = |entry: &str| format!("evidence = [{{ gate = \"g\", name = \"e\", {entry} }}]");
+    let both = format!("scenario = \"a.toml\", sha256 = \"{hash}\", runs = 2");
+    assert_eq!(pins(&evidence("scenario = \"a.toml\", runs = 2")), evidence(&both));
+    assert_eq!(pins(&evidence(&both.replace("0a0a", "0b0b"))), evidence(&both));
+    assert_eq!(pins(&evidence("scenario = \"b.toml\"")), evidence("scenario = \"b.toml\""));
+    assert_eq!(
+        pins("[[evidence]]\ngate = \"g\"\nname = \"e\"\nscenario = \"a.toml\""),
+        format!("[[evidence]]\ngate = \"g\"\nname = \"e\"\nscenario = \"a.toml\"\nsha256 = \"{hash}\"")
+    );
 }

@@ -112,7 +112,7 @@ fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
         .or_else(|| out_of_window(wanted, run.started()))
 }
 
-/// Enough of it to tell texts apart by eye.
+/// Enough digits for a reader to see which text it is.
 pub(super) fn start(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
