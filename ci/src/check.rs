@@ -49,6 +49,13 @@ const GITLAB_SCHEMA: Tool = Tool {
     install: "pipx install check-jsonschema==0.39.0",
 };
 
+/// Those that users of the documents have.
+const OTHER_TOOLS: Tool = Tool {
+    name: "hdrhistogram, junitparser, pandas, html5lib, jsonschema or taplo",
+    probe: &["python3", "ci/other-tools.py", "--probe"],
+    install: "pip install -r ci/other-tools.txt, and npm install --global @taplo/cli@0.7.0",
+};
+
 /// The tests that kill processes at every step need atomics that count.
 const KILLS: [&str; 8] =
     ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "suite"];
@@ -127,6 +134,8 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
         ),
         Step { own: Some(schema::check), ..step("schema", None, &["cargo", "xtask", "schema", "--check"]) },
         validate,
+        // With the program that the step before has built.
+        step("other-tools", Some(OTHER_TOOLS), &["python3", "ci/other-tools.py", &debug_harness(workspace)]),
         step("test", None, &["cargo", "test", "--workspace"]),
         step("kills", None, &[&["cargo", "test"], &KILLS[..6]].concat()),
         // A part of the suite: the rest of it does not change with the feature.
@@ -141,6 +150,10 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
         steps.push(step("advisories", Some(DENY), &["cargo", "deny", "--workspace", "check", "advisories"]));
     }
     Ok(steps)
+}
+
+fn debug_harness(workspace: &Workspace) -> String {
+    workspace.metadata.target_directory.join("debug/harness").into_string()
 }
 
 pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
