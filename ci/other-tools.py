@@ -93,7 +93,7 @@ def read_tables(directory, summary, histograms):
     samples = pandas.read_csv(directory / "samples.csv", parse_dates=["time_utc"])
     for column in ("rss_kib", "fds", "threads", "cpu_total_us", "agents_live"):
         if not pandas.api.types.is_integer_dtype(samples[column]):
-            sys.exit(f"error: samples.csv: `{column}` is no column of whole numbers but of {samples[column].dtype}")
+            sys.exit(f"error: samples.csv: `{column}` must hold whole numbers, not {samples[column].dtype}")
     fleet = samples[samples.role != "harness"]
     same("processes in samples.csv", fleet.name.nunique(), summary["plan"]["processes"])
     same("the fewest live agents in samples.csv", int(samples.agents_live.min()), summary["sweeps"]["live_min"])
