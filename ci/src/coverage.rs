@@ -97,6 +97,7 @@ fn crate_of(file: &Path, root: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
 
     #[test]
     fn lines_are_summed_by_the_crate_that_they_are_in() {
@@ -117,6 +118,40 @@ mod tests {
                 line("whole", " 86.7 % of 45 lines"),
             ]
         );
+    }
+
+    const LCOV: &str = "case \"$*\" in *--lcov) printf 'SF:%s/a/src/b.rs\\nLF:4\\nLH:1\\n' \"$PWD\";; esac\n";
+
+    #[test]
+    fn the_report_is_drawn_whether_or_not_the_tests_passed() {
+        let tree = Tree::new(&[]);
+        tree.program("cargo", LCOV).program("env", "");
+        let more = |words: &[&str]| {
+            let more = words.iter().map(|word| (*word).to_owned()).collect();
+            coverage(&tree.workspace, &Args { more })
+        };
+        assert_eq!(more(&[]), Ok(()));
+        let calls = tree.calls();
+        assert_eq!(calls[..2], ["cargo llvm-cov --version", "cargo llvm-cov clean --profraw-only"]);
+        assert!(
+            calls[2].starts_with("env LLVM_PROFILE_FILE_NAME=tests-%m%c.profraw RUSTFLAGS="),
+            "{calls:?}"
+        );
+        assert!(calls[2].ends_with("cargo llvm-cov --no-report --no-fail-fast --workspace"), "{calls:?}");
+        assert_eq!(calls[3..], ["cargo llvm-cov report --failure-mode all --lcov"]);
+        tree.program("env", "exit 101");
+        assert!(more(&["--html"]).unwrap_err().ends_with("failed: exit status: 101"));
+        let report = "cargo llvm-cov report --failure-mode all --html";
+        assert_eq!(tree.calls().last().map(String::as_str), Some(report));
+    }
+
+    #[test]
+    fn without_the_tool_it_says_how_to_install_it() {
+        let tree = Tree::new(&[]);
+        tree.program("cargo", "exit 101");
+        let error = coverage(&tree.workspace, &Args { more: Vec::new() }).unwrap_err();
+        assert!(error.contains("cargo install cargo-llvm-cov"), "{error}");
+        assert_eq!(tree.calls().len(), 1);
     }
 
     #[test]

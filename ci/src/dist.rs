@@ -152,9 +152,79 @@ fn failed(path: &Path, error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
 
     const CHANGELOG: &str =
         "# Changelog\n\n## Unreleased\n\n- c\n\n## [0.2.0] - 2026-01-02\n\n- b\n\n## 0.1.0\n\n- a\n";
+
+    const BUILT: &str = "../target/x86_64-unknown-linux-gnu/ship";
+    const DIST: &str = "../target/dist/harness-0.1.0-x86_64-linux";
+
+    /// A checkout whose programs are built, and say that they are of this version.
+    fn built(version: &str) -> Tree {
+        let tree = Tree::new(&[("CHANGELOG.md", CHANGELOG), ("README.md", "r"), ("LICENSE-MIT", "m")]);
+        tree.write("LICENSE-APACHE", "a");
+        // Builds are not carried out, and all else is what it is.
+        tree.program("env", "case \"$1\" in --chdir) exec /usr/bin/env \"$@\";; esac");
+        for program in PROGRAMS {
+            let says = format!(
+                "case \"$*\" in --version) echo {program} {version};; \
+                 --help) printf 'Does it.\\n\\nCommands:\\n  run   Runs\\n  help  Helps\\n';; \
+                 'run --help') echo Runs;; completions*) echo \"for $2\";; esac"
+            );
+            tree.program_at(&format!("{BUILT}/{program}"), &says);
+        }
+        tree
+    }
+
+    #[test]
+    fn a_release_holds_programs_pages_completions_papers_and_the_sums_of_all_of_them() {
+        let tree = built("0.1.0");
+        // What an earlier release had is not in it.
+        tree.write(&format!("{DIST}/old"), "");
+        assert_eq!(dist(&tree.workspace, &Args {}), Ok(()));
+        let sums = tree.read(&format!("{DIST}/SHA256SUMS"));
+        let names: Vec<&str> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+        let programs = |program: &str| {
+            [
+                format!("completions/_{program}"),
+                format!("completions/{program}.bash"),
+                format!("completions/{program}.fish"),
+                format!("man/man1/{program}-run.1"),
+                format!("man/man1/{program}.1"),
+                program.to_owned(),
+            ]
+        };
+        let papers = ["CHANGES.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"].map(str::to_owned);
+        let mut wanted = [&papers[..], &programs("harness"), &programs("coordinator")].concat();
+        wanted.sort();
+        assert_eq!(names, wanted);
+        assert_eq!(tree.read(&format!("{DIST}/CHANGES.md")), "## 0.1.0\n\n- a\n");
+        assert_eq!(tree.read(&format!("{DIST}/completions/_harness")), "for zsh\n");
+        let page = tree.read(&format!("{DIST}/man/man1/harness-run.1"));
+        assert!(page.starts_with(".TH HARNESS-RUN 1 \"\" \"harness 0.1.0\""), "{page}");
+        // The sums are right.
+        let dir = tree.path(DIST).display().to_string();
+        let held = ["env", "--chdir", &dir, "sha256sum", "--check", "--quiet", "SHA256SUMS"];
+        assert_eq!(tree.workspace.run(&held), Ok(()));
+        assert_eq!(
+            tree.calls()[0],
+            "env RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --profile ship --target \
+             x86_64-unknown-linux-gnu --locked --package harness --package coordinator"
+        );
+    }
+
+    #[test]
+    fn a_program_of_another_version_and_a_paper_that_is_not_there_are_no_release() {
+        let error = dist(&built("0.0.9").workspace, &Args {}).unwrap_err();
+        assert!(error.ends_with("/ship/harness is harness 0.0.9, and this is 0.1.0"), "{error}");
+        let tree = built("0.1.0");
+        std::fs::remove_file(tree.path("LICENSE-MIT")).unwrap();
+        let error = dist(&tree.workspace, &Args {}).unwrap_err();
+        assert!(error.starts_with("LICENSE-MIT: "), "{error}");
+        tree.program("env", "exit 101");
+        assert!(dist(&tree.workspace, &Args {}).unwrap_err().ends_with("failed: exit status: 101"));
+    }
 
     #[test]
     fn a_version_has_its_own_section() {

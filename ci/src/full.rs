@@ -155,7 +155,7 @@ fn summary(done: &[Done], ci: bool) -> Outcome {
 fn last_lines(text: &str) -> String {
     const LINES: usize = 40;
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("    {line}\n")).collect()
+    lines[lines.len().saturating_sub(LINES)..].iter().flat_map(|line| ["    ", line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_goes_away_leaves_the_last_lines() {
-        let text: String = (0..100).map(|n| format!("{n}\n")).collect();
+        let text: String = (0..100).flat_map(|n| [n.to_string(), "\n".to_owned()]).collect();
         let kept = last_lines(&text);
         assert!(kept.starts_with("    60\n") && kept.ends_with("    99\n"), "{kept}");
         assert_eq!(last_lines(""), "");

@@ -77,12 +77,44 @@ fn words(target: &str, new: &str, seconds: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
 
     #[test]
     fn targets_are_the_files_of_their_folder() {
         let files =
             ["ci/src/fuzz.rs", "coordinator/fuzz/fuzz_targets/wire.rs", "coordinator/fuzz/Cargo.toml"];
         assert_eq!(targets(&files.map(str::to_owned)), ["wire"]);
+    }
+
+    #[test]
+    fn each_target_runs_in_turn_up_to_the_first_finding() {
+        let tree = Tree::new(&[
+            ("coordinator/fuzz/fuzz_targets/attach.rs", ""),
+            ("coordinator/fuzz/fuzz_targets/wire.rs", ""),
+        ]);
+        tree.program("rustup", "");
+        let run = |targets: &[&str]| {
+            let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+            fuzz(&tree.workspace, &Args { seconds: 5, targets })
+        };
+        let ran = |calls: Vec<String>| -> Vec<String> {
+            let target =
+                |call: &String| call.split(" coordinator/fuzz ").nth(1)?.split(' ').next().map(str::to_owned);
+            calls.iter().filter_map(target).collect()
+        };
+        assert_eq!(run(&[]), Ok(()));
+        assert_eq!(ran(tree.calls()), ["attach", "wire"]);
+        assert!(tree.path("../target/fuzz-corpus/attach").is_dir());
+        assert_eq!(run(&["wire"]), Ok(()));
+        assert_eq!(ran(tree.calls()), ["wire"]);
+        let unknown = run(&["wire", "ring"]).unwrap_err();
+        assert_eq!(unknown, "there is no fuzz target `ring`\nhint: there are attach, wire");
+        assert_eq!(ran(tree.calls()), [] as [&str; 0]);
+        tree.program("rustup", "case \"$*\" in *attach*) exit 77;; esac");
+        assert!(run(&[]).unwrap_err().ends_with("failed: exit status: 77"));
+        assert_eq!(ran(tree.calls()), ["attach"]);
+        tree.program("rustup", "exit 1");
+        assert!(run(&[]).unwrap_err().contains("cargo install cargo-fuzz"));
     }
 
     #[test]

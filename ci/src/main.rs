@@ -70,26 +70,86 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     };
-    let done = Workspace::find().and_then(|workspace| match verb {
-        Verb::Check(args) => check::check(&workspace, &args),
-        Verb::Full(args) => full::full(&workspace, &args),
-        Verb::CiInChroot(args) => chroot::chroot(&workspace, &args),
-        Verb::Tidy(args) => tidy::tidy(&workspace, &args),
-        Verb::Figures => tidy::figures(&workspace),
-        Verb::Schema(args) => schema::schema(&workspace, &args),
-        Verb::Coverage(args) => coverage::coverage(&workspace, &args),
-        Verb::Mutants(args) => mutants::mutants(&workspace, &args),
-        Verb::Fuzz(args) => fuzz::fuzz(&workspace, &args),
-        Verb::Storm(args) => storm::storm(&workspace, &args),
-        Verb::Scribble(args) => scribble::scribble(&workspace, &args),
-        Verb::Dist(args) => dist::dist(&workspace, &args),
-        Verb::Sanitize(args) => sanitize::sanitize(&workspace, &args),
-    });
-    match done {
+    match Workspace::find().and_then(|workspace| carry_out(verb, &workspace)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(verb: Verb, workspace: &Workspace) -> workspace::Outcome {
+    match verb {
+        Verb::Check(args) => check::check(workspace, &args),
+        Verb::Full(args) => full::full(workspace, &args),
+        Verb::CiInChroot(args) => chroot::chroot(workspace, &args),
+        Verb::Tidy(args) => tidy::tidy(workspace, &args),
+        Verb::Figures => tidy::figures(workspace),
+        Verb::Schema(args) => schema::schema(workspace, &args),
+        Verb::Coverage(args) => coverage::coverage(workspace, &args),
+        Verb::Mutants(args) => mutants::mutants(workspace, &args),
+        Verb::Fuzz(args) => fuzz::fuzz(workspace, &args),
+        Verb::Storm(args) => storm::storm(workspace, &args),
+        Verb::Scribble(args) => scribble::scribble(workspace, &args),
+        Verb::Dist(args) => dist::dist(workspace, &args),
+        Verb::Sanitize(args) => sanitize::sanitize(workspace, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use workspace::made_up::Tree;
+
+    fn typed(words: &str) -> Verb {
+        Cli::try_parse_from(words.split(' ')).unwrap().verb.unwrap()
+    }
+
+    #[test]
+    fn what_is_typed_is_what_is_run() {
+        let tree = Tree::new(&[]);
+        for program in ["bash", "cargo", "env", "rustc", "rustup"] {
+            tree.program(program, "");
+        }
+        for (words, last) in [
+            ("xtask check --fast", "cargo fmt --all --check"),
+            ("xtask ci-in-chroot --keep --mirror m", "bash .ci/in-chroot TARGET/chroot keep m"),
+            ("xtask schema --check", "cargo run --quiet --package harness -- schema --phases"),
+            ("xtask coverage -- --html", "cargo llvm-cov report --failure-mode all --html"),
+            ("xtask mutants", "-- --lib plan::"),
+            ("xtask fuzz --seconds 5", "rustup run nightly cargo fuzz --version"),
+            ("xtask storm triple --kills 5 --seed 7", "_in_one_instant_leaves_nothing"),
+            (
+                "xtask scribble --seed 7",
+                "--package harness --test suite -- --nocapture whatever_one_word_of_a_fleet_says",
+            ),
+            ("xtask sanitize", "rustc --version --verbose"),
+        ] {
+            // Some of it fails on a tree where there is nothing.
+            let _ = carry_out(typed(words), &tree.workspace);
+            let calls = tree.calls();
+            assert!(calls.last().is_some_and(|call| call.ends_with(last)), "{words}: {calls:#?}");
+        }
+        // Those that run nothing, on a tree that has none of the files that they need.
+        for (words, file) in [
+            ("xtask tidy --tighten", "ci/ratchets.toml"),
+            ("xtask figures", "Cargo.lock"),
+            ("xtask dist", "CHANGELOG.md"),
+        ] {
+            let error = carry_out(typed(words), &tree.workspace).unwrap_err();
+            assert!(error.starts_with(file), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_no_verb_knows_is_refused_and_nothing_typed_asks_for_help() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["xtask"]).unwrap().verb.is_none());
+        for words in
+            ["xtask chek", "xtask check --fast --advisories", "xtask storm rain", "xtask scribble --seed x"]
+        {
+            assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{words}");
         }
     }
 }

@@ -53,6 +53,7 @@ fn words(found: &str, files: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
 
     #[test]
     fn plans_are_files_and_not_the_tests_of_one() {
@@ -62,6 +63,25 @@ mod tests {
             "coordinator/src/plan/retry/tests.rs",
         ];
         assert_eq!(plans(&files.map(str::to_owned)), ["retry.rs"]);
+    }
+
+    #[test]
+    fn a_plan_that_is_not_there_is_an_error_before_anything_is_built() {
+        let tree = Tree::new(&[("coordinator/src/plan/retry.rs", ""), ("coordinator/src/plan/lease.rs", "")]);
+        tree.program("cargo", "").program("env", "");
+        let run = |files: &[&str]| {
+            let files = files.iter().map(|file| (*file).to_owned()).collect();
+            mutants(&tree.workspace, &Args { files })
+        };
+        let error = run(&["retry.rs", "pool.rs"]).unwrap_err();
+        assert_eq!(error, "there is no plan `pool.rs`\nhint: there are lease.rs, retry.rs");
+        assert_eq!(tree.calls(), ["cargo mutants --version"]);
+        assert_eq!(run(&["lease.rs"]), Ok(()));
+        let wanted = "env CARGO_TARGET_DIR=TARGET/mutants/target cargo mutants --package coordinator \
+                      --output TARGET/mutants --file coordinator/src/plan/lease.rs -- --lib plan::";
+        assert_eq!(tree.calls(), ["cargo mutants --version", wanted]);
+        tree.program("cargo", "exit 101");
+        assert!(run(&[]).unwrap_err().contains("cargo install cargo-mutants"));
     }
 
     #[test]

@@ -42,3 +42,42 @@ pub(crate) fn sanitize(workspace: &Workspace, _: &Args) -> Outcome {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::made_up::Tree;
+
+    #[test]
+    fn each_sanitizer_builds_for_this_host_in_a_target_of_its_own() {
+        let tree = Tree::new(&[]);
+        tree.program("rustup", "").program("env", "").program("rustc", "echo release: 1; echo host: h-linux");
+        assert_eq!(sanitize(&tree.workspace, &Args {}), Ok(()));
+        let calls = tree.calls();
+        assert_eq!(calls[..2], ["rustup run nightly cargo --version", "rustc --version --verbose"]);
+        for (call, name) in calls[2..].iter().zip(["address", "thread"]) {
+            assert!(call.starts_with(&format!("env RUSTFLAGS=-Zsanitizer={name}")), "{call}");
+            let words = format!(
+                "CARGO_TARGET_DIR=TARGET/sanitize/{name} rustup run nightly cargo test --package coordinator \
+                 --target h-linux --lib bus -- --test-threads=1"
+            );
+            assert!(call.ends_with(&words), "{call}");
+        }
+        assert!(calls[3].contains(":suppressions=ROOT/ci/thread-sanitizer.txt "), "{calls:?}");
+        assert_eq!(calls.len(), 4);
+    }
+
+    #[test]
+    fn a_finding_of_the_first_sanitizer_and_a_missing_tool_end_it() {
+        let tree = Tree::new(&[]);
+        tree.program("rustup", "").program("rustc", "echo host: h-linux").program("env", "exit 66");
+        assert!(sanitize(&tree.workspace, &Args {}).unwrap_err().ends_with("failed: exit status: 66"));
+        assert_eq!(tree.calls().len(), 3);
+        tree.program("rustc", "");
+        assert_eq!(sanitize(&tree.workspace, &Args {}).unwrap_err(), "rustc names no host");
+        tree.program("rustup", "exit 1");
+        assert!(
+            sanitize(&tree.workspace, &Args {}).unwrap_err().contains("rustup toolchain install nightly")
+        );
+    }
+}

@@ -7,6 +7,9 @@ use crate::workspace::{Outcome, Workspace};
 const SCHEMA: &str = "scenarios/scenario.schema.json";
 const PLANS: &str = "scenarios/phases.schema.json";
 const GUIDE: &str = "docs/scenarios.md";
+/// All that is written.
+#[cfg(test)]
+pub(crate) const FILES: [&str; 3] = [SCHEMA, PLANS, GUIDE];
 /// The program has the only declarations.
 const PRINT_SCHEMA: [&str; 7] = ["cargo", "run", "--quiet", "--package", "harness", "--", "schema"];
 const PRINT_PLANS: [&str; 8] =
@@ -93,6 +96,39 @@ fn compare(file: &str, found: &str, wanted: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
+
+    #[test]
+    fn what_is_written_is_what_the_program_declares_and_a_committed_file_that_differs_is_named() {
+        let tree = Tree::new(&[(GUIDE, "one\n<!-- begin a: x -->\n<!-- end a -->\ntwo\n")]);
+        let tables = "printf '<!-- begin a: x -->\\n1\\n<!-- end a -->\\n'";
+        tree.program(
+            "cargo",
+            &format!(
+                "case \"$*\" in *--phases) echo plans;; *--guide) {tables};; *schema) echo schema;; esac"
+            ),
+        );
+        let run = |check| schema(&tree.workspace, &Args { check });
+        assert!(
+            run(true).unwrap_err().starts_with("scenarios/scenario.schema.json: "),
+            "it is not there yet"
+        );
+        std::fs::create_dir(tree.path("scenarios")).unwrap();
+        assert_eq!(run(false), Ok(()));
+        assert_eq!(run(true), Ok(()));
+        assert_eq!((tree.read(SCHEMA), tree.read(PLANS)), ("schema\n".to_owned(), "plans\n".to_owned()));
+        assert_eq!(tree.read(GUIDE), "one\n<!-- begin a: x -->\n1\n<!-- end a -->\ntwo\n");
+        for file in FILES {
+            let before = tree.read(file);
+            let bent = before.replacen(['s', 'p', '1'], "other", 1);
+            tree.write(file, &bent);
+            assert!(run(true).unwrap_err().starts_with(&format!("{file}:")), "{file}");
+            assert_eq!(tree.read(file), bent, "a check writes nothing");
+            tree.write(file, &before);
+        }
+        tree.program("cargo", "exit 101");
+        assert!(run(false).unwrap_err().ends_with("failed: exit status: 101"));
+    }
 
     #[test]
     fn the_same_schema_passes() {

@@ -25,3 +25,39 @@ pub(crate) fn scribble(workspace: &Workspace, args: &Args) -> Outcome {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::made_up::Tree;
+
+    #[test]
+    fn both_suites_scribble_over_the_same_words() {
+        let tree = Tree::new(&[]);
+        tree.program("env", "");
+        let run = || scribble(&tree.workspace, &Args { seed: 7, only: "region counters".to_owned() });
+        assert_eq!(run(), Ok(()));
+        let call = |package: &str| {
+            format!(
+                "env SCRIBBLE_ALL=1 RUST_BACKTRACE=0 SCRIBBLE_SEED=7 SCRIBBLE_ONLY=region counters cargo test \
+                 --package {package} --test suite -- --nocapture whatever_one_word_of_a_fleet_says"
+            )
+        };
+        assert_eq!(tree.calls(), ["coordinator", "harness"].map(call));
+        tree.program("env", "exit 101");
+        assert!(run().is_err());
+        assert_eq!(tree.calls(), [call("coordinator")]);
+    }
+
+    /// A filter that no test has runs nothing, and passes.
+    #[test]
+    fn both_suites_have_tests_of_that_name() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for package in ["coordinator", "harness"] {
+            assert!(
+                crate::storm::tests::has_test(&root.join(package).join("tests/suite"), TESTS),
+                "{package}"
+            );
+        }
+    }
+}

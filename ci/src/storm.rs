@@ -101,3 +101,63 @@ pub(crate) fn storm(workspace: &Workspace, args: &Args) -> Outcome {
     words.extend(["--test", program, "--", "--exact", "--nocapture", test]);
     workspace.run(&words)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::workspace::made_up::Tree;
+    use clap::ValueEnum as _;
+    use std::path::Path;
+
+    /// Whether a file below `dir` has a test whose name begins so.
+    pub(crate) fn has_test(dir: &Path, name: &str) -> bool {
+        let below = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        below.into_iter().any(|path| {
+            has_test(&path, name)
+                || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(&format!("fn {name}")))
+        })
+    }
+
+    /// `--exact` with a name that no test has runs nothing, and passes.
+    #[test]
+    fn each_storm_is_a_test_that_reads_its_variables() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("coordinator/tests");
+        let mut read = String::new();
+        let mut dirs = vec![tests.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap().flatten() {
+                if entry.path().is_dir() {
+                    dirs.push(entry.path());
+                } else {
+                    read.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
+                }
+            }
+        }
+        for kind in Kind::value_variants() {
+            let Some((program, test, variables)) = kind.test() else { continue };
+            let name = test.rsplit("::").next().unwrap();
+            let dir = tests.join(program);
+            assert!(dir.is_dir(), "{kind:?}: there is no test program {program}");
+            assert!(has_test(&dir, &format!("{name}()")), "{kind:?}: {program} has no test {name}");
+            for variable in variables {
+                assert!(read.contains(&format!("\"{variable}\"")), "{kind:?}: no test reads {variable}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_storm_runs_its_one_test_with_its_seed_and_its_number_of_kills() {
+        let tree = Tree::new(&[]);
+        tree.program("env", "");
+        let run = |kind| storm(&tree.workspace, &Args { kind, kills: 5, seed: 7, minutes: 60 });
+        assert_eq!(run(Kind::Triple), Ok(()));
+        assert_eq!(run(Kind::Bus), Ok(()));
+        let [triple, bus] = &tree.calls()[..] else { panic!("two calls") };
+        let start = "env STORM_EPISODES=5 STORM_SEED=7 cargo test --release --package coordinator --test suite -- --exact ";
+        assert!(triple.starts_with(start), "{triple}");
+        let start = "env KILLS=5 SEED=7 cargo test --release --package coordinator --features kill-points --test kills -- ";
+        assert!(bus.starts_with(start), "{bus}");
+        tree.program("env", "exit 101");
+        assert!(run(Kind::Launches).unwrap_err().ends_with("failed: exit status: 101"));
+    }
+}

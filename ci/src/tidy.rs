@@ -223,8 +223,125 @@ fn lines(rule: fn(&Source) -> Vec<Finding>, path: &str, text: &str) -> Vec<usize
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
+
+    const RUST: &str = "//! A file.\n\nfn f() {}\n";
+    const GLOSSARY: &str =
+        "# Glossary\n\n## Retired\n\n| retired | use instead |\n|---|---|\n| wight | ghost |\n";
+
+    /// A checkout that keeps all rules, with one commit after the one from which on subjects are looked at.
+    pub(crate) fn kept() -> Tree {
+        let map = "- `harness/`, `coordinator/`: a\n- `docs/`: b\n- `ci/`: c\n- `scenarios/`: d\n";
+        let tree = Tree::new(&[
+            (documents::ARCHITECTURE, map),
+            (terms::GLOSSARY, GLOSSARY),
+            ("scenarios/a.toml", "#:schema scenario.schema.json\nasks = \"Does it?\"\n"),
+            ("harness/src/lib.rs", RUST),
+        ]);
+        let base = tree.commit(&"x".repeat(100));
+        tree.write(ratchets::FILE, &format!("[commits]\nafter = \"{base}\"\n[rules]\n[terms]\nwight = 0\n"));
+        tree.commit("Short");
+        tree
+    }
+
+    fn said(tree: &Tree) -> Outcome {
+        tidy(&tree.workspace, &Args { tighten: false })
+    }
+
+    /// Errors while a file has this text.
+    fn errors_with(tree: &Tree, path: &str, text: &str) -> usize {
+        let before = std::fs::read_to_string(tree.path(path)).ok();
+        tree.write(path, text);
+        let error = said(tree).expect_err(path);
+        match before {
+            Some(before) => tree.write(path, &before),
+            None => std::fs::remove_file(tree.path(path)).unwrap(),
+        }
+        let words: Vec<&str> = error.split(' ').collect();
+        let at = words.iter().position(|word| *word == "errors,").unwrap();
+        words[at - 1].parse().unwrap()
+    }
+
+    #[test]
+    fn a_checkout_that_keeps_all_rules_passes() {
+        let tree = kept();
+        assert_eq!(said(&tree), Ok(()));
+        assert_eq!(check(&tree.workspace), Ok(()));
+        // A base that this clone does not have, as in a shallow one, is no reason to fail.
+        let ratchets = tree.read(ratchets::FILE);
+        let base = ratchets.split('"').nth(1).unwrap();
+        tree.write(ratchets::FILE, &ratchets.replace(base, &"1".repeat(40)));
+        assert_eq!(said(&tree), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_breaks_one_rule_is_found_and_no_other_rule_finds_it() {
+        let tree = kept();
+        for (path, text) in [
+            ("harness/src/engine.rs", "use coordinator::bus::ring;\n"),
+            ("coordinator/src/os/clock.rs", "use crate::client::Client;\n"),
+            ("coordinator/src/plan/retry.rs", "use std::fs;\nconst _: () = assert!(true);\n"),
+            ("coordinator/src/client.rs", "fn f() { unsafe { g() } }\n"),
+            ("coordinator/src/client.rs", "use std::sync::atomic::AtomicU32;\n"),
+            ("harness/src/engine.rs", "fn f() { println!(); }\n"),
+            ("harness/src/engine.rs", "fn f() { File::create(a); }\n"),
+            ("harness/src/engine.rs", "#[test]\n#[ignore]\nfn f() {}\n"),
+            ("harness/src/engine.rs", "fn f() { todo!() }\n"),
+            ("harness/src/engine.rs", "#[allow(a)]\nfn f() {}\n"),
+            ("harness/tests/a.rs", "fn f() { std::thread::sleep(a); }\n"),
+            ("harness/src/utils.rs", RUST),
+            ("harness/src/engine.rs", "fn f() {\n"),
+            ("scenarios/b.toml", "#:schema scenario.schema.json\n"),
+            ("scenarios/c.sh", concat!("# FIX", "ME: later\n")),
+            ("tools/a", ""),
+            (terms::GLOSSARY, "## Retired\n| wight |\n"),
+            (ratchets::FILE, "[rules]\n"),
+        ] {
+            assert_eq!(errors_with(&tree, path, text), 1, "{path}: {text}");
+        }
+        // What is counted is an error where it is, and in the file of the counts.
+        for (path, text) in [
+            ("harness/src/engine.rs", "fn f() { a.expect(\"set\"); }\n"),
+            ("harness/src/engine.rs", "fn f() {} // a wight\n"),
+            ("coordinator/src/plan/retry.rs", "fn f() {}\n"),
+        ] {
+            assert_eq!(errors_with(&tree, path, text), 2, "{path}: {text}");
+        }
+        assert_eq!(said(&tree), Ok(()));
+    }
+
+    #[test]
+    fn a_subject_that_is_too_long_is_an_error_after_the_base_alone() {
+        let tree = kept();
+        tree.commit(&"x".repeat(73));
+        // The commit, and the count that has grown.
+        assert!(said(&tree).unwrap_err().ends_with(" 2 errors, 0 warnings"));
+    }
+
+    #[test]
+    fn what_has_grown_is_listed_with_its_sites_and_what_has_become_less_can_be_tightened() {
+        let tree = kept();
+        let ratchets = tree.read(ratchets::FILE);
+        tree.write(ratchets::FILE, &ratchets.replace("wight = 0", "wight = 3"));
+        tree.write("harness/src/engine.rs", "// a wight\n");
+        tidy(&tree.workspace, &Args { tighten: true }).unwrap();
+        assert!(tree.read(ratchets::FILE).ends_with("[terms]\nwight = 1\n"));
+        tree.write("harness/src/engine.rs", "// a wight, a wight\n");
+        assert!(tidy(&tree.workspace, &Args { tighten: true }).is_err(), "a number never rises");
+        assert!(tree.read(ratchets::FILE).ends_with("[terms]\nwight = 1\n"));
+    }
+
+    #[test]
+    fn a_tree_without_a_map_has_none_to_keep_and_a_glossary_is_needed() {
+        let tree = kept();
+        tree.write("tools/a", "");
+        std::fs::remove_file(tree.path(documents::ARCHITECTURE)).unwrap();
+        assert_eq!(said(&tree), Ok(()));
+        std::fs::remove_file(tree.path(terms::GLOSSARY)).unwrap();
+        assert!(said(&tree).unwrap_err().starts_with("docs/glossary.md: "));
+    }
 
     #[test]
     fn a_finding_reads_as_editors_expect() {

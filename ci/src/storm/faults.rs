@@ -174,6 +174,54 @@ fn criteria(text: &mut String, minutes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
+
+    /// A harness that leaves a log of two tasks, and their files.
+    const RUNS: &str = "\
+        mkdir -p \"$4/storm-faults/1\"\n\
+        echo '{\"ev\":\"round\",\"tasks\":2,\"answered\":2}' > \"$4/storm-faults/1/run.log\"\n\
+        cd \"${4%/runs}\"\n\
+        for task in 0 1; do echo $task > tries/$task.7; ln tries/$task.7 out/$task; done\n";
+    const DIR: &str = "../target/storm-faults";
+
+    fn after(runs: &str, minutes: u64) -> (Tree, Outcome) {
+        let tree = Tree::new(&[]);
+        tree.program("cargo", "");
+        tree.program_at("../target/debug/harness", runs);
+        // Of a storm before.
+        tree.write(&format!("{DIR}/out/9"), "9\n");
+        let outcome = storm(&tree.workspace, 7, minutes);
+        (tree, outcome)
+    }
+
+    #[test]
+    fn a_storm_whose_files_and_log_agree_leaves_the_run_and_no_files_of_its_tasks() {
+        let (tree, outcome) = after(RUNS, 2);
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(tree.calls(), ["cargo build --package harness"]);
+        let called = tree.read("../target/debug/calls");
+        assert!(called.trim_end().ends_with("/storm-faults/runs --seed 7"), "{called}");
+        let left = |part: &str| tree.path(&format!("{DIR}/{part}")).exists();
+        assert!(left("storm-faults.toml") && left("runs") && !left("out") && !left("tries"));
+    }
+
+    #[test]
+    fn a_storm_that_lost_a_file_or_was_judged_to_fail_keeps_all_of_them() {
+        let (tree, outcome) = after(&format!("{RUNS}rm out/1\nexit 10\n"), 2);
+        let error = outcome.unwrap_err();
+        assert!(error.starts_with("the storm left 2 things wrong; the files are in `"), "{error}");
+        assert!(error.contains("\n  task 1 was counted, and has no file\n"), "{error}");
+        assert!(error.ends_with("failed: exit status: 10"), "{error}");
+        assert_eq!(tree.read(&format!("{DIR}/out/0")), "0\n");
+        assert!(!tree.path(&format!("{DIR}/out/9")).exists(), "what was there before is gone");
+    }
+
+    #[test]
+    fn a_storm_that_is_too_short_or_begins_no_run_is_an_error() {
+        assert!(after(RUNS, 1).1.unwrap_err().contains("write `--minutes 2`"));
+        assert!(after("", 2).1.unwrap_err().starts_with("no run was begun in `"));
+        assert!(after(&RUNS.replace("'{", "'["), 2).1.unwrap_err().contains("run.log`: expected"));
+    }
 
     #[test]
     fn an_hour_has_close_to_a_thousand_kills_and_the_same_scenario_each_time() {

@@ -8,6 +8,14 @@ use super::{has_extension, read, sources};
 use crate::workspace::{Outcome, Workspace};
 
 pub(crate) fn figures(workspace: &Workspace) -> Outcome {
+    for (name, figure) in rows(workspace)? {
+        eprintln!("{name:<48} {figure}");
+    }
+    Ok(())
+}
+
+/// What is measured, and how much it is.
+fn rows(workspace: &Workspace) -> Outcome<Vec<(String, String)>> {
     let files = workspace.files()?;
     let (sources, _) = sources(workspace, &files)?;
     let production = |source: &&Source| source.tokens.iter().any(|token| !token.test);
@@ -24,10 +32,7 @@ pub(crate) fn figures(workspace: &Workspace) -> Outcome {
     rows.extend(measures::of(&sources).into_iter().map(|measure| (measure.name, measure.count.to_string())));
     let documents = files.iter().filter(|file| has_extension(file, "md")).count();
     rows.push(("documents".to_owned(), documents.to_string()));
-    for (name, figure) in rows {
-        eprintln!("{name:<48} {figure}");
-    }
-    Ok(())
+    Ok(rows)
 }
 
 fn locked(lock: &str) -> usize {
@@ -61,6 +66,7 @@ fn impls(tokens: &[Token]) -> impl Iterator<Item = (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::made_up::Tree;
 
     #[test]
     fn an_impl_that_is_an_item_is_measured_and_a_type_is_not() {
@@ -68,6 +74,29 @@ mod tests {
                     #[cfg(test)]\nmod tests {\n    impl B {\n    }\n}";
         let source = Source::parse("a/src/b.rs", text).expect("the fixture is Rust");
         assert_eq!(impls(&source.tokens).collect::<Vec<_>>(), [(4, 3), (7, 1)]);
+    }
+
+    #[test]
+    fn a_tree_is_measured_by_what_it_has_outside_its_tests() {
+        let long = format!("fn f() {{\n{}}}\n", "a();\n".repeat(420));
+        let tree = Tree::new(&[
+            ("Cargo.lock", "[[package]]\n[[package]]\n"),
+            ("README.md", ""),
+            ("a/src/lib.rs", "mod b;\nmod c;\nimpl A {\n}\n"),
+            ("a/src/b.rs", "use crate::c::C;\n"),
+            ("a/src/c.rs", &(long + "use crate::b::B;\n")),
+            ("a/tests/d.rs", "impl A {\n\n\n\n}\n"),
+        ]);
+        let rows = rows(&tree.workspace).unwrap();
+        let figure = |name: &str| rows.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
+        assert_eq!(figure("lines of Rust"), Some("433"));
+        assert_eq!(figure("files over 400 lines"), Some("1"));
+        assert_eq!(figure("largest impl block"), Some("2 lines (a/src/lib.rs:3)"));
+        assert_eq!(figure("locked packages"), Some("2"));
+        assert_eq!(figure("functions-over-60-lines"), Some("1"));
+        assert_eq!(figure("a: files in cycles"), Some("2"));
+        assert_eq!(figure("documents"), Some("1"));
+        assert_eq!(figures(&tree.workspace), Ok(()));
     }
 
     #[test]

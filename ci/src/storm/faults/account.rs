@@ -215,6 +215,32 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_left_at_work_in_the_directory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .current_dir(&dir)
+            .spawn()
+            .unwrap();
+        let found = survivors(dir.path());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let said = format!("process {} is left at work in `{}`", child.id(), dir.path().display());
+        assert_eq!(found, [said]);
+        assert_eq!(survivors(dir.path()), [] as [String; 0]);
+    }
+
+    #[test]
+    fn figures_are_those_of_log_and_files() {
+        let (mut log, files) = right();
+        log.injected = [("kill".to_owned(), 5), ("pause".to_owned(), 1)].into();
+        log.proven = 6;
+        let wanted = "faults: 5 kill, 1 pause (6 shown)\ntasks: 2 of 2 answered, 1 by a second or later attempt\n\
+                      files: 2 with a task's name, of 3 attempts; 1 tasks were attempted more than once";
+        assert_eq!(figures(&log, &files), wanted);
+    }
+
+    #[test]
     fn a_log_is_counted_by_its_events() {
         let (mut log, mut kinds) = (Log::default(), BTreeMap::new());
         for line in [
