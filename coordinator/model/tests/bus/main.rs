@@ -4,6 +4,7 @@
 
 mod bugs;
 mod passing;
+mod records;
 mod sealing;
 mod sleeping;
 mod succession;
