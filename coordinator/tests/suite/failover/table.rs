@@ -23,15 +23,18 @@ fn start(shm: &std::path::Path, extra: &[&str]) -> (Fleet, Load) {
     (fleet, load)
 }
 
-/// Kills as many as the case says within a moment; the supervisor first.
+/// Kills as many as the case says within a moment; the supervisor first, unless all are killed.
 fn strike(fleet: &Fleet, case: &Case) {
     let all = fleet.coordinators();
     let supervisor = fleet.control.owner();
     if case.supervisor && case.killed == all.len() {
-        // None of them is to see the supervisor's death and adopt the fleet before it is killed itself.
-        for process in &all {
-            send(*process, Signal::SIGSTOP);
+        // None of them is to see another die: the supervisor would replace a coordinator, and a coordinator adopt the fleet.
+        // The kernel continues what is stopped when its parent dies, so the supervisor comes last.
+        let everyone = || all.iter().copied().chain([supervisor]);
+        for process in everyone() {
+            send(process, Signal::SIGSTOP);
         }
+        return everyone().for_each(slay);
     }
     if case.supervisor {
         slay(supervisor);
