@@ -1,8 +1,8 @@
 //! The index of a directory of runs: a line for each run that begins and one for each that ends, appended and never changed.
 //!
 //! A run that is in the index and not in the directory was removed, also if it was killed before it could end. Checksums continue
-//! from line to line, so that a line that was changed or taken out is found; lines cut off at the end are not, nor is an index that
-//! was removed.
+//! from line to line, so that a line that was changed or taken out is found. Lines cut off at the end are found by a later run that is there
+//! and not in the index; where there is none, or the whole index was removed, nothing shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -40,6 +40,9 @@ pub struct Entry {
     /// Of the build that ran; absent if that is unknown or the build had changes of its own, and in older indexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// That ran it, as its log names it; absent in older indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 impl Entry {
@@ -55,6 +58,7 @@ impl Entry {
             log_sha256,
             directory,
             commit: None,
+            machine: None,
         }
     }
 
@@ -72,6 +76,7 @@ impl Entry {
             log_sha256: String::new(),
             directory,
             commit: header.build.commit().map(str::to_owned),
+            machine: Some(header.host.machine.clone()),
         }
     }
 
@@ -93,26 +98,24 @@ pub struct Index {
     pub damaged: Option<String>,
 }
 
-/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, which alone names the commit, and one for
-/// each end.
+/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, which alone names commit and machine, and one
+/// for each end.
 pub fn read(input: impl BufRead) -> Index {
     let (mut index, end) = walk(input);
     if end.is_torn {
         let line = end.count + 1;
         index.damaged = Some(format!("line {line}: it stops in its middle, so what it said is lost"));
     }
-    let mut commits = BTreeMap::new();
-    for Entry { run_id, commit, .. } in &index.entries {
-        if let Some(commit) = commit {
-            commits.entry(run_id.clone()).or_insert_with(|| commit.clone());
-        }
+    let mut begun = BTreeMap::new();
+    for Entry { run_id, commit, machine, .. } in &index.entries {
+        begun.entry(run_id.clone()).or_insert_with(|| (commit.clone(), machine.clone()));
     }
     let mut seen = BTreeSet::new();
     index.entries.reverse();
     index.entries.retain(|entry| seen.insert(entry.run_id.clone()));
     index.entries.reverse();
     for entry in &mut index.entries {
-        entry.commit = commits.remove(&entry.run_id);
+        (entry.commit, entry.machine) = begun.remove(&entry.run_id).unwrap_or_default();
     }
     index
 }
@@ -193,6 +196,7 @@ mod tests {
             log_sha256: "cd".repeat(32),
             directory: format!("smoke/{number}"),
             commit: None,
+            machine: None,
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Answer, Question, bands, worst};
 use crate::gate::builds::is_newer;
 use crate::gate::decision::{Finding, RunShown, Step, Weighed};
-use crate::gate::exhibit::{Exhibit, JudgedRun, Recipe};
+use crate::gate::exhibit::{Exhibit, Inputs, JudgedRun, Recipe};
 use crate::gate::plan::{Evidence, Quorum, Runs, Select, Whose};
 use crate::units;
 use crate::verdict::{Check, Verdict};
@@ -330,6 +330,10 @@ fn by_newer_builds(wanted: Wanted<'_>, hidden: &[&JudgedRun]) -> String {
     )
 }
 
+fn is_index_in_doubt(inputs: &Inputs) -> bool {
+    inputs.index.damaged.is_some() || lost::unlisted(inputs).is_some()
+}
+
 fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> Option<Step> {
     if weighed.verdict < Verdict::Inconclusive {
         return None;
@@ -339,7 +343,7 @@ fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> O
     let is_elsewhere = wanted.runs.environments.is_some() && missing > 0;
     let what = match (weighed.verdict, blocked) {
         (Verdict::Fail, _) => "mend what fails, and run it again".to_owned(),
-        (_, true) if wanted.question.inputs.index.damaged.is_some() => {
+        (_, true) if is_index_in_doubt(wanted.question.inputs) => {
             "bring the index of runs back as it was, or make the runs again in a new directory".to_owned()
         }
         (_, true) => "bring back the runs that are gone, or wait until they are out of the window".to_owned(),

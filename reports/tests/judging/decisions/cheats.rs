@@ -280,6 +280,33 @@ fn a_cut_or_damaged_index_is_named_by_its_line_and_decides_nothing() {
     }
 }
 
+/// The reds and what followed them were cut off the index: the green run that came later is there, and is not in it.
+#[test]
+fn lines_cut_off_the_end_of_the_index_are_noticed_by_a_later_run() {
+    let indexed = |exhibits: &[Exhibit]| {
+        let mut history = History::of(vec![green(5), green(20)]).indexed(exhibits);
+        for entry in &mut history.index.entries {
+            let run = exhibits.iter().filter_map(|one| one.judged.as_ref().ok());
+            let run = run.clone().find(|run| run.judgement.run_id == entry.run_id).unwrap();
+            entry.machine = Some(run.host.machine.clone());
+        }
+        history
+    };
+    let whole = indexed(&[green(5), green(20)]);
+    assert_eq!(whole.decide().outcome, "PASS");
+    let cut = indexed(&[green(5)]).decide();
+    assert_eq!(cut.outcome, "INCONCLUSIVE");
+    let note = &cut.evidence[0].notes[0];
+    assert!(note.contains("synthetic-20 is not in the index of runs") && note.contains("cut off"), "{note}");
+    assert!(cut.next[0].what.contains("bring the index of runs back"), "{:?}", cut.next);
+    // What ran before there was an index, or elsewhere, was never in it.
+    let mut old = indexed(&[green(20)]);
+    assert_eq!(old.decide().outcome, "PASS");
+    old = indexed(&[green(5)]);
+    old.exhibits[1] = ran(20, &Run::default(), |header| header.host.machine = "another".into());
+    assert_eq!(old.decide().outcome, "PASS");
+}
+
 #[test]
 fn an_interrupted_run_is_no_pass_whatever_its_criteria_say() {
     let run = Run { end: Some(reports::runlog::event::EndReason::Interrupted), ..Run::default() };

@@ -3,12 +3,14 @@
 //! If all runs count, one that is gone may have been the worst. What the index says that it was is not believed in its favour,
 //! but for one thing: a run that passed has nothing to hide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use jiff::Timestamp;
 
 use super::{Wanted, admit};
 use crate::gate::decision::Weighed;
-use crate::gate::exhibit::Exhibit;
+use crate::gate::exhibit::{Exhibit, Inputs};
 use crate::gate::index::Entry;
 use crate::units;
 use crate::verdict::Verdict;
@@ -16,13 +18,7 @@ use crate::verdict::Verdict;
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
 pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], weighed: &mut Weighed) -> bool {
     let index = &wanted.question.inputs.index;
-    let mut blocked = false;
-    if let Some(damaged) = &index.damaged {
-        weighed.notes.push(format!(
-            "the index of runs does not verify ({damaged}): which runs were removed cannot be seen"
-        ));
-        blocked = true;
-    }
+    let mut blocked = doubts(wanted, weighed);
     // A run is there with the log that it ended with, and one that has not ended with its directory.
     let logs: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
     let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
@@ -67,6 +63,49 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
         blocked = true;
     }
     blocked
+}
+
+/// Adds notes for what speaks against the index itself.
+fn doubts(wanted: Wanted<'_>, weighed: &mut Weighed) -> bool {
+    let index = &wanted.question.inputs.index;
+    let mut blocked = false;
+    if let Some(damaged) = &index.damaged {
+        weighed.notes.push(format!(
+            "the index of runs does not verify ({damaged}): which runs were removed cannot be seen"
+        ));
+        blocked = true;
+    }
+    if let Some(exhibit) = unlisted(wanted.question.inputs) {
+        weighed.notes.push(format!(
+            "{} is not in the index of runs, and earlier runs of its machine are: lines were cut off the end of the index, or the run was \
+             brought here; which runs were removed cannot be seen",
+            exhibit.directory
+        ));
+        blocked = true;
+    }
+    blocked
+}
+
+/// A run that the index must have if it is whole: one of a machine that had begun an earlier run here. Of other machines, runs are
+/// brought from elsewhere. The first of them.
+pub(super) fn unlisted(inputs: &Inputs) -> Option<&Exhibit> {
+    let entries = &inputs.index.entries;
+    let mut first: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for entry in entries {
+        if let (Some(machine), Ok(started)) =
+            (entry.machine.as_deref(), entry.started_utc.parse::<Timestamp>())
+        {
+            first.entry(machine).and_modify(|first| *first = started.min(*first)).or_insert(started);
+        }
+    }
+    let ids: BTreeSet<&str> = entries.iter().map(|entry| &*entry.run_id).collect();
+    inputs.exhibits.iter().find(|exhibit| {
+        exhibit.judged.as_ref().is_ok_and(|run| {
+            let begun = first.get(&*run.host.machine);
+            !ids.contains(&*run.judgement.run_id)
+                && begun.is_some_and(|begun| run.started().is_some_and(|started| started > *begun))
+        })
+    })
 }
 
 /// As far as the index says.
