@@ -8,7 +8,7 @@ mod pages;
 use std::path::PathBuf;
 
 use crate::skips::has_or_skips;
-use chromium::{Browser, Shown, Tab};
+use chromium::{Browser, Look, Shown, Tab};
 use pages::Page;
 
 /// A phone, a tablet, a desk.
@@ -22,16 +22,20 @@ fn browser() -> Option<Browser> {
         .then(|| Browser::start(program.unwrap()))
 }
 
-/// Each page at each width, light and dark.
+/// A sheet of A4 without its margins, in CSS pixels.
+const PAPER: u32 = 718;
+
+/// Each page at each width, light and dark, and on paper.
 fn everywhere(mut look: impl FnMut(&mut Tab<'_>, &Page, Shown)) {
     let Some(mut browser) = browser() else { return };
     let mut tab = browser.tab();
     for page in pages::all() {
         for width in WIDTHS {
-            for dark in [false, true] {
-                look(&mut tab, &page, Shown { width, dark });
+            for scheme in [Look::Light, Look::Dark] {
+                look(&mut tab, &page, Shown { width, look: scheme });
             }
         }
+        look(&mut tab, &page, Shown { width: PAPER, look: Look::Print });
     }
 }
 
@@ -46,8 +50,8 @@ fn a_page_asks_for_nothing_complains_of_nothing_and_fits_its_width() {
         let beyond = tab.evaluate(BEYOND);
         assert!(wide <= u64::from(shown.width), "{} {shown:?} is {wide} pixels wide: {beyond}", page.name);
         if let Some(dir) = &pictures {
-            let scheme = if shown.dark { "dark" } else { "light" };
-            let file = dir.join(format!("{}-{}-{scheme}.png", page.name, shown.width));
+            let look = format!("{:?}", shown.look).to_lowercase();
+            let file = dir.join(format!("{}-{}-{look}.png", page.name, shown.width));
             std::fs::write(file, tab.picture()).unwrap();
         }
     });
@@ -65,10 +69,43 @@ fn a_page_that_overflows_is_noticed() {
     let file = dir.path().join("wide.html");
     std::fs::write(&file, "<!doctype html><meta charset=utf-8><title>w</title><p style='width:900px'>x<script src=a.js></script>").unwrap();
     let mut tab = browser.tab();
-    let noise = tab.open(&file, Shown { width: 390, dark: false });
+    let noise = tab.open(&file, Shown { width: 390, look: Look::Light });
     assert_eq!(noise.requests.len(), 1, "{noise:?}");
     assert!(!noise.complaints.is_empty(), "{noise:?}");
     assert!(tab.evaluate("document.documentElement.scrollWidth").as_u64().unwrap() > 390);
+}
+
+/// What is folded on a screen is read on paper.
+#[test]
+fn a_decision_that_is_printed_folds_nothing() {
+    let Some(mut browser) = browser() else { return };
+    let mut tab = browser.tab();
+    let closed = "[...document.querySelectorAll('details:not([open]) > .inside')]";
+    let is_seen =
+        "e.checkVisibility({ contentVisibilityAuto: true }) && e.getBoundingClientRect().height > 10";
+    for page in pages::all().iter().filter(|page| page.name.starts_with("gate-go")) {
+        tab.open(&page.file(), Shown { width: PAPER, look: Look::Light });
+        assert_eq!(tab.evaluate(&format!("{closed}.some(e => {is_seen})")), false, "{}", page.name);
+        tab.open(&page.file(), Shown { width: PAPER, look: Look::Print });
+        assert!(tab.evaluate(&format!("{closed}.length")).as_u64() > Some(0), "{} folds nothing", page.name);
+        assert_eq!(tab.evaluate(&format!("{closed}.every(e => {is_seen})")), true, "{}", page.name);
+    }
+}
+
+/// Decision, reason and next step are on the first screen of a desk, and the decision is on that of a phone.
+#[test]
+fn a_decision_has_its_reason_and_the_next_step_on_the_first_screen() {
+    let Some(mut browser) = browser() else { return };
+    let mut tab = browser.tab();
+    let bottom = |selector| format!("document.querySelector('{selector}').getBoundingClientRect().bottom");
+    for page in pages::all().iter().filter(|page| page.name.starts_with("gate-") && page.name != "gate-fail")
+    {
+        for (width, selector) in [(1_280, ".verdict"), (1_280, ".next"), (390, ".verdict strong")] {
+            tab.open(&page.file(), Shown { width, look: Look::Light });
+            let at = tab.evaluate(&bottom(selector)).as_f64().unwrap();
+            assert!(at <= 900.0, "{} has {selector} at {at} at {width}", page.name);
+        }
+    }
 }
 
 #[test]

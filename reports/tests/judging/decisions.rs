@@ -4,6 +4,7 @@ mod bound;
 mod cheats;
 mod outcomes;
 mod plans;
+pub(crate) mod shown;
 
 use std::collections::BTreeMap;
 

@@ -13,6 +13,7 @@ struct Page<'a> {
     headline: String,
     demo: &'static str,
     reasons: Vec<String>,
+    conditions: Vec<String>,
     first: Option<Next<'a>>,
     next: Vec<Next<'a>>,
     evidence: Vec<Shown<'a>>,
@@ -34,12 +35,18 @@ impl<'a> Next<'a> {
     }
 }
 
+/// Without the marks of Markdown.
+fn plain(sentences: &[String]) -> Vec<String> {
+    sentences.iter().map(|sentence| sentence.replace('`', "")).collect()
+}
+
 pub(super) fn render(decision: &Decision) -> String {
     let page = Page {
         decision,
         headline: decision.headline(),
         demo: DEMO,
-        reasons: decision.reasons.iter().map(|reason| reason.replace('`', "")).collect(),
+        reasons: plain(&decision.reasons),
+        conditions: plain(&decision.conditions),
         first: decision.first_step().map(Next::of),
         next: decision.next.iter().map(Next::of).collect(),
         evidence: decision

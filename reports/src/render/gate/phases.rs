@@ -80,7 +80,8 @@ const LEFT: f64 = 170.0;
 const WIDE: f64 = 720.0;
 const ROW: f64 = 26.0;
 
-/// A bar for each sprint in the earliest calendar; the critical path is darker, and each phase has the colour of its state.
+/// A bar for each sprint in the earliest calendar; what is not on the critical path is paler, and each phase has the colour of its
+/// state.
 pub fn svg(schedule: &Schedule) -> String {
     let end = schedule.takes_ns.max(1) as f64;
     let x = |ns: u64| LEFT + ns as f64 / end * WIDE;
@@ -116,12 +117,43 @@ pub fn svg(schedule: &Schedule) -> String {
     }
     let title = format!("{}{}", if schedule.demo { "DEMO: " } else { "" }, escape(&schedule.title));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {:.0}\" role=\"img\" aria-label=\"{title}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" class=\"bg\"/>\n<text x=\"10\" y=\"20\" class=\"p\">{title}</text>\n{grid}{body}</svg>\n",
-        y + 14.0
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {:.0}\" role=\"img\" aria-label=\"{title}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" class=\"bg\"/>\n<text x=\"10\" y=\"20\" class=\"p\">{title}</text>\n{grid}{body}{}</svg>\n",
+        y + 14.0 + ROW,
+        legend(schedule, y + 14.0)
     )
 }
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.p{font-weight:600}.w{fill:#59636e;font-size:11px;text-anchor:middle}.g{stroke:#d8dde3}.bg{fill:#fff}.done{fill:#0f6b4f}.open{fill:#0072b2}.blocked{fill:#8a939e}.slack{opacity:.45}@media (prefers-color-scheme:dark){text{fill:#e6eaef}.w{fill:#a3adb8}.g{stroke:#3a424c}.bg{fill:#0f1317}.done{fill:#39c496}.open{fill:#56b4e9}}";
+/// What the colours mean that there are.
+fn legend(schedule: &Schedule, y: f64) -> String {
+    let has = |state: &State| schedule.phases.iter().any(|phase| phase.state == *state);
+    let states = [State::Done, State::Open, State::Blocked];
+    let mut entries: Vec<(String, &str)> = states
+        .iter()
+        .filter(|state| has(state))
+        .map(|state| (state.word().to_owned(), state.word()))
+        .collect();
+    if let Some(slot) = schedule.sprints.iter().find(|slot| !slot.critical) {
+        let phase = schedule.phases.iter().find(|phase| phase.name == slot.phase);
+        let state = phase.map_or("open", |phase| phase.state.word());
+        entries.push((format!("{state} slack"), "not on the critical path"));
+    }
+    let mut out = String::new();
+    for (index, (class, says)) in entries.iter().enumerate() {
+        let x = LEFT + index as f64 * 100.0;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "<rect width=\"16\" height=\"12\" x=\"{x:.0}\" y=\"{:.0}\" rx=\"3\" class=\"{class}\"/><text x=\"{:.0}\" y=\"{:.0}\">{says}</text>",
+            y,
+            x + 22.0,
+            y + 11.0
+        );
+    }
+    out
+}
+
+/// Letters have an edge in the colour of the ground, so that lines behind them do not cross them.
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328;stroke:#fff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}.p{font-weight:600}.w{fill:#59636e;font-size:11px;text-anchor:middle}.g{stroke:#d8dde3}.bg{fill:#fff}.done{fill:#0f6b4f}.open{fill:#0072b2}.blocked{fill:#8a939e}.slack{opacity:.45}@media (prefers-color-scheme:dark){text{fill:#e6eaef;stroke:#0f1317}.w{fill:#a3adb8}.g{stroke:#3a424c}.bg{fill:#0f1317}.done{fill:#39c496}.open{fill:#56b4e9}}";
 
 fn bar(body: &mut String, slot: &Slot, state: State, (from, to): (f64, f64), y: f64) {
     let slack = if slot.critical { "" } else { " slack" };

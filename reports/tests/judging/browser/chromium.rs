@@ -116,7 +116,15 @@ pub(crate) struct Tab<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown {
     pub(crate) width: u32,
-    pub(crate) dark: bool,
+    pub(crate) look: Look,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Light,
+    Dark,
+    /// On paper, which is light.
+    Print,
 }
 
 impl Tab<'_> {
@@ -131,8 +139,14 @@ impl Tab<'_> {
             "width": shown.width, "height": 900, "deviceScaleFactor": 1, "mobile": shown.width < 640,
         });
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
-        let scheme = if shown.dark { "dark" } else { "light" };
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let (scheme, media) = match shown.look {
+            Look::Light => ("light", "screen"),
+            Look::Dark => ("dark", "screen"),
+            Look::Print => ("light", "print"),
+        };
+        let media = json!({
+            "media": media, "features": [{ "name": "prefers-color-scheme", "value": scheme }],
+        });
         self.call("Emulation.setEmulatedMedia", &media);
         self.browser.events.clear();
         let url = format!("file://{}", file.display());

@@ -1,10 +1,11 @@
-//! One report of each kind that a reader meets, on disk.
+//! One report, and one decision, of each kind that a reader meets, on disk.
 
 use std::path::PathBuf;
 
 use reports::runlog::event::{AgentExit, Event};
 use tempfile::TempDir;
 
+use crate::decisions::shown;
 use crate::documents::troubled;
 use crate::faults::Faulty;
 use crate::segments;
@@ -39,7 +40,8 @@ impl Page {
 }
 
 pub(super) fn all() -> Vec<Page> {
-    vec![
+    let gates = shown::pages().into_iter().map(|(name, html)| Page::drawn(name, &html));
+    let mut pages = vec![
         Page::of("pass", &Run::default().log()),
         Page::of("fail", &died(&troubled())),
         Page::of("faults", &Faulty::killed("recovery.time max < 1s").log()),
@@ -48,7 +50,9 @@ pub(super) fn all() -> Vec<Page> {
         Page::new("resumed", segments::resumed()),
         Page::of("foreign", &foreign()),
         Page::drawn("side-by-side", &page(&[Run::default().log(), died(&troubled()), foreign()])),
-    ]
+    ];
+    pages.extend(gates);
+    pages
 }
 
 /// In which 22 processes die at once.

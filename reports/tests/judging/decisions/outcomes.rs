@@ -20,7 +20,7 @@ const NEARLY: &str = "SF:a.rs\nLF:100\nLH:72\nend_of_record\n";
 const HARDLY: &str = "SF:a.rs\nLF:100\nLH:40\nend_of_record\n";
 
 /// The first gate asks for three environments, and has options.
-fn gate_0(tried: &[(&str, bool)]) -> History {
+pub(super) fn gate_0(tried: &[(&str, bool)]) -> History {
     let exhibits = (1..).zip(tried).map(|(day, (environment, works))| {
         let run = if *works { Run::default() } else { Run { failed: |_| 3, ..Run::default() } };
         ran(day + 10, &run, |header| header.host.virtualization = (*environment).into())

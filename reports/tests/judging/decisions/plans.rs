@@ -49,7 +49,7 @@ pub(super) fn plan(gates: Vec<Gate>) -> Plan {
     }
 }
 
-fn later() -> Gate {
+pub(super) fn later() -> Gate {
     Gate { name: "later".into(), phase: "later".into(), ..gate(Outcomes::Pass, vec![coverage()]) }
 }
 
