@@ -166,7 +166,8 @@ impl ProcessCell {
 
     /// Parent only, right after the fork.
     pub fn record_fork(&self, pid: u32, start_ticks: u64) {
-        self.pid.store(pid, Ordering::Relaxed);
+        // Pairs with the Acquire in `ProcessCell::identity`: a reader that sees a successor sees the death before it counted.
+        self.pid.store(pid, Ordering::Release);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.incarnation.store(self.incarnation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         self.mark_starting();
@@ -187,7 +188,8 @@ impl ProcessCell {
     /// The process itself, once: it is at work. It writes its identity, as its parent does
     /// ([`ProcessCell::record_fork`]), so that it is never seen alive under its predecessor's pid.
     pub fn mark_live(&self, pid: u32, start_ticks: u64) {
-        self.pid.store(pid, Ordering::Relaxed);
+        // As in `record_fork`: what its parent wrote before the fork is before it.
+        self.pid.store(pid, Ordering::Release);
         self.start_ticks.store(start_ticks, Ordering::Relaxed);
         self.set_life(Life::Live);
     }

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 #[path = "belief.rs"]
 mod belief;
+#[path = "followed.rs"]
+mod followed;
 #[path = "places.rs"]
 mod places;
 
@@ -47,6 +49,9 @@ pub struct Watch {
     elastic: Option<u64>,
 }
 
+/// What the log says of a process that was too many.
+const RETIRED: &str = "retired when the fleet was scaled";
+
 /// What the log has of a place.
 #[derive(Debug, Clone, Copy, Default)]
 struct Noted {
@@ -62,6 +67,8 @@ struct Noted {
     died: Option<Identity>,
     /// One that another process followed before its end was noted.
     unannounced: Option<u32>,
+    /// A look has found the last confirmed process at work, and not only starting.
+    served: bool,
 }
 
 /// What a look found.
@@ -138,7 +145,7 @@ impl Watch {
             incarnation: process.incarnation.max(1),
         });
         self.by_place.insert(place, id);
-        self.noted.push(Noted::default());
+        self.noted.push(Noted { served: process.life == Life::Live, ..Noted::default() });
     }
 
     pub fn agents(&self) -> &[AgentInfo] {
@@ -202,6 +209,7 @@ impl Watch {
         let arrived = self.arrived(system, &processes, &mut events);
         let retired = self.retired(system, &processes, now_ns);
         let exits = self.crashed(system, &processes, now_ns, &mut events);
+        let followed = self.followed(system, &processes, now_ns);
         let (replaced, settled) = self.replaced(system, &processes);
         self.recycled_ns = (is_recycling && !settled).then(|| now_ns + RECYCLED_LOOK_NS);
         self.unsettled_ns =
@@ -217,7 +225,7 @@ impl Watch {
                 format!("{} (pid {}) {}{more}", first.name, first.pid, first.how),
             ));
         }
-        events.extend(exits.into_iter().chain(retired).map(Event::AgentExit));
+        events.extend(exits.into_iter().chain(retired).chain(followed).map(Event::AgentExit));
         events.extend(replaced.iter().map(|agent| {
             Event::AgentReplaced(AgentReplaced {
                 agent: agent.id,
@@ -286,7 +294,7 @@ impl Watch {
                 && process.life == Life::Stopped
                 && system.presence(process.identity()) == Presence::Gone
             {
-                let how = "retired when the fleet was scaled".to_owned();
+                let how = RETIRED.to_owned();
                 exits.extend(self.end(&Ending { process, how, expected: true }, seen_ns));
             }
         }
@@ -368,9 +376,11 @@ impl Watch {
             }
             noted.unannounced = (noted.exits == 0).then_some(agent.pid);
             (agent.pid, agent.start_ticks) = (process.pid, process.start_ticks);
-            noted.ended = false;
+            (noted.ended, noted.served) = (false, process.life == Life::Live);
             agent.incarnation = agent.incarnation.saturating_add(std::mem::take(&mut noted.exits).max(1));
             replaced.push(agent.clone());
+            // It may not come to serve, and another one come in its place, which nothing announces.
+            settled &= process.life != Life::Starting || process.place.role() != PlaceRole::Coordinator;
         }
         (replaced, settled)
     }

@@ -21,8 +21,8 @@ pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
 pub(crate) use death::dependents;
 pub use fault::{
-    FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, Met, MomentFacts,
-    MomentSeen, WITH_ITS_COORDINATOR,
+    FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, KEPT_OUT, Met,
+    MomentFacts, MomentSeen, WITH_ITS_COORDINATOR,
 };
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,
@@ -37,7 +37,7 @@ pub use stray::StrayAnswers;
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 8 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 9 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -225,7 +225,7 @@ pub struct AgentExit {
     pub pid: u32,
     /// In words: `killed by SIGKILL`, `exited with status 3`, `ended when its coordinator died`.
     pub how: String,
-    /// The run asked for it (stop after the drain). Anything else is a crash.
+    /// The run asked for it (stop after the drain), or another one tries again ([`KEPT_OUT`]). Else it is a crash.
     pub expected: bool,
     /// When it was noticed.
     pub seen_ns: u64,

@@ -6,6 +6,7 @@
 
 mod agents;
 mod bounds;
+mod calm;
 mod commands;
 mod faults;
 mod histogram;
@@ -76,6 +77,8 @@ pub struct Validator {
     ledger: bool,
     /// Workers that others have replaced in order, as far as the ledger says.
     renewed: Option<u64>,
+    /// Attempts at tasks beyond those that the ledger accounts for: given out again after a process had ended.
+    given_again: u64,
     /// Whether something was left behind.
     verify: Option<bool>,
     ended: Option<End>,
@@ -182,7 +185,7 @@ impl Validator {
             }
             Event::WorkloadLatency(interval) => self.workload_latency(interval, plan),
             Event::Sample(sample) => self.sample(sample, plan),
-            Event::SampleMissed(missed) => self.sweeps.due((missed.sweep, missed.due_ns), plan, self.doubted),
+            Event::SampleMissed(missed) => self.sweeps.missed(missed, plan, self.doubted),
             Event::Alert(alert) => self.alert(alert),
             Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
             Event::Ledger(ledger) => self.ledger(ledger, plan),
@@ -215,7 +218,7 @@ impl Validator {
             ledger::bounded(ledger, plan, self.bounds.losses())?;
             self.rounds.booked(ledger, plan, self.census.deaths())?;
         }
-        self.renewed = ledger::renewed(ledger);
+        (self.renewed, self.given_again) = (ledger::renewed(ledger), ledger::given_again(ledger));
         self.bounds.ledger(ledger)
     }
 
@@ -232,6 +235,9 @@ impl Validator {
             return Err(format!("{} had ended before the fleet was there", exit.name));
         }
         self.census.exit(exit, self.phase(), plan)?;
+        if self.census.is_death_of_coordinator(exit) {
+            self.rounds.coordinator_died(exit.seen_ns);
+        }
         self.bounds.exit((exit.agent, &exit.name), (exit.incarnation, exit.expected), exit.seen_ns)
     }
 
@@ -329,6 +335,9 @@ impl Validator {
             sweeps::check(sample, plan)?;
         }
         self.census.sample(sample)?;
+        if self.census.has_all_coordinators(sample) {
+            self.rounds.all_coordinators_live(sample.started_ns);
+        }
         self.bounds.sample(sample)
     }
 
@@ -349,6 +358,7 @@ impl Validator {
         self.census
             .complete(&header.plan, left)
             .and_then(|()| self.census.succeeded(&header.plan, self.renewed))
+            .and_then(|()| self.census.gave_again(&header.plan, self.given_again, self.renewed))
             .and_then(|()| if self.resumed { Ok(()) } else { whole() })
             .and_then(|()| if self.resumed { Ok(()) } else { self.bounds.complete(header, self.alerted) })
             .and_then(|()| if self.resumed { Ok(()) } else { self.carried_out(&header.plan) })
@@ -384,6 +394,7 @@ impl Validator {
         self.stages = Stages::of_resumed_segment();
         (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::default());
         (self.phases, self.ledger, self.renewed, self.verify) = (Vec::new(), false, None, None);
+        self.given_again = 0;
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
         }
@@ -435,7 +446,7 @@ mod tests {
     }
 
     fn missed(sweep: u64) -> Event {
-        Event::SampleMissed(SampleMissed { sweep, due_ns: 0, reason: String::new() })
+        Event::SampleMissed(SampleMissed { sweep, due_ns: 0, reason: "late".to_owned() })
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Faulty {
         self
     }
 
-    fn exit_of(
+    pub(crate) fn exit_of(
         &mut self,
         at_ns: u64,
         (agent, name): (u32, &str),
@@ -129,7 +129,7 @@ impl Faulty {
         self.judge_with(|_| {})
     }
 
-    fn judge_with(&self, change: impl Fn(&mut Event)) -> Judgement {
+    pub(crate) fn judge_with(&self, change: impl Fn(&mut Event)) -> Judgement {
         judge(&self.log_with(change))
     }
 
@@ -185,28 +185,6 @@ fn a_declared_kill_explains_the_death_of_its_target_and_nothing_else_is_needed()
     let judgement = Faulty::killed("detection.time max < 1s").judge();
     assert_eq!(judgement.criteria[0].value_text, "10 ms");
     assert_eq!(Faulty::killed("recovery.time max < 200ms").judge().verdict, Verdict::Fail);
-}
-
-#[test]
-fn with_a_coordinator_its_workers_may_die_and_no_other_worker() {
-    let theirs = [(3, "worker/0.0"), (4, "worker/0.1"), (5, "worker/0.2")];
-    let mut faulty = Faulty::new("recovery.time max < 1s", FaultKind::Kill, COORDINATOR);
-    faulty
-        .step(AT, FaultStepKind::Injected)
-        .step(AT + MS, FaultStepKind::Proven)
-        .exit(AT + 10 * MS, COORDINATOR);
-    for worker in theirs {
-        faulty.exit(AT + 10 * MS, worker);
-    }
-    for agent in theirs.into_iter().chain([COORDINATOR]) {
-        faulty.replaced(AT + 400 * MS, agent, 2);
-    }
-    let judgement = faulty.judge();
-    assert_eq!(judgement.verdict, Verdict::Pass, "{judgement:#?}");
-    assert_eq!(judgement.criteria[0].value_text, "399 ms");
-    let other = (8, "worker/1.1");
-    let judgement = faulty.exit(AT + 10 * MS, other).replaced(AT + 400 * MS, other, 2).judge();
-    evidence(&judgement, "no undeclared death", Verdict::Fail);
 }
 
 #[test]

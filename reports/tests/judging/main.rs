@@ -10,6 +10,7 @@ mod decisions;
 mod declared;
 mod disturbed;
 mod documents;
+mod ends;
 mod faults;
 mod figures;
 mod gates;

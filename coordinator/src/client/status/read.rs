@@ -184,14 +184,15 @@ fn supervisor(control: &Control) -> ProcessStatus {
 }
 
 fn process(place: PlaceId, cell: &ProcessCell) -> ProcessStatus {
+    // First of all: the deaths of all processes before this one are counted below.
+    let Identity { pid, start_ticks } = cell.identity();
     let life = cell.life();
     let deaths = cell.deaths.load(Ordering::Acquire);
-    let start_ticks = cell.start_ticks.load(Ordering::Relaxed);
     let ended = matches!(life, Life::Dead | Life::Stopped)
         .then(|| HowEnded::from_raw(cell.wait_status.load(Ordering::Relaxed)).in_fleet().to_string());
     ProcessStatus {
         place,
-        pid: cell.pid.load(Ordering::Relaxed),
+        pid,
         start_ticks,
         up_ns: (life == Life::Live).then(|| up_ns(start_ticks)),
         life,

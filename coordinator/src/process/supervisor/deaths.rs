@@ -90,7 +90,7 @@ impl Supervisor {
         }
         self.places[at].kept_out = 0;
         if was_handing_back {
-            return self.hand_back_ended(at, how, now, stopping);
+            return self.hand_back_ended(at, (pid, how), now, stopping);
         }
         let place = &mut self.places[at];
         let retiring = entry.retire.load(Ordering::Acquire) != 0;
@@ -128,20 +128,23 @@ impl Supervisor {
     }
 
     /// The tasks of a dead coordinator have been handed back; or the process that did it has died, and another one tries.
-    fn hand_back_ended(&mut self, at: usize, how: HowEnded, now: u64, stopping: bool) {
+    fn hand_back_ended(&mut self, at: usize, (pid, how): (u32, HowEnded), now: u64, stopping: bool) {
         let place = &mut self.places[at];
-        let process = &self.control.coordinator(place.index).process;
+        let index = place.index;
+        let process = &self.control.coordinator(index).process;
         let again =
             !how.is_orderly() && !stopping && place.restarts.died(now, &self.launch.policy) == Restart::Again;
         if again {
             place.state = PlaceState::Replacing;
             place.due_ns = now;
+            process.record_death(how.raw(), now);
+            self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
+            self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
             return;
         }
         place.state = PlaceState::Closed;
         process.recovered_ns.store(now, Ordering::Release);
         process.set_life(Life::Dead);
-        let index = place.index;
         // The others do its work, so none is missing.
         self.scaling.wanted = (self.scaling.wanted - 1).max(1);
         self.event(EventKind::Settled, index, &[]);

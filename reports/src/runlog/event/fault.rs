@@ -10,6 +10,9 @@ use super::{AgentId, Role};
 
 /// How the log says that a worker ended because its coordinator had.
 pub const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
+
+/// Of a coordinator that was kept from its memory while it started, which is no death. From format 2.9 on.
+pub const KEPT_OUT: &str = "could not open its memory, and another one was started";
 /// And that the fleet, the kernel's OOM killer or anyone else has killed a process.
 const KILLED: &str = "killed by SIGKILL";
 /// And that a process is not there any more, whose parent the harness does not know.

@@ -7,14 +7,15 @@ mod ends;
 pub(super) use ends::Deaths;
 
 use super::plan;
+use super::since::ALL_ENDS_SINCE;
 use crate::runlog::event::{
-    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind, Phase,
-    PlanFacts, Role, Sample, WITH_ITS_COORDINATOR,
+    AgentExit, AgentId, AgentReplaced, AgentSample, Agents, FaultStep, Header, Incident, IncidentKind,
+    KEPT_OUT, Phase, PlanFacts, Role, Sample, WITH_ITS_COORDINATOR,
 };
 
-/// What the log says of a process that ended because the run asked it to.
-const ON_REQUEST: [&str; 3] =
-    ["stopped on request", "killed by the harness", "retired when the fleet was scaled"];
+/// What the log says of a process that ended in order: because the run asked it to, or to try its start again.
+const IN_ORDER: [&str; 4] =
+    ["stopped on request", "killed by the harness", "retired when the fleet was scaled", KEPT_OUT];
 /// Processes of a place that are remembered: more deaths than this are not waiting to be noticed.
 const PIDS_MAX: usize = 64;
 /// The harness, which some logs do not introduce.
@@ -44,6 +45,8 @@ struct Agent {
     /// Ends that the log has, and processes that came after another one.
     exits: u64,
     successors: u64,
+    /// It ended as one that is started again, and the next has not come yet.
+    kept_out: bool,
     /// Pid of the process that ended last, and when that was seen.
     last_exit: Option<(u32, u64)>,
     /// Its coordinator died, and the log has not said yet how this incarnation ended, which did so, too.
@@ -61,12 +64,16 @@ struct Agent {
 pub(super) struct Census {
     /// The log does not count incarnations.
     old: bool,
+    /// It has the end of each coordinator, also of one that could not start.
+    has_all_ends: bool,
     /// The fleet that is planned for the start was complete.
     began: bool,
     /// What the log says that the launch took: of processes that come later, it says it again.
     launch_ns: Option<u64>,
     /// An operator has changed the number of processes: those that went left no end.
     scaled_by_hand: bool,
+    /// Ends of processes that may have had tasks: all but those after the load, where the run asked for them.
+    ends: u64,
     agents: HashMap<AgentId, Agent>,
     names: HashSet<String>,
     pids: HashSet<u32>,
@@ -74,7 +81,11 @@ pub(super) struct Census {
 
 impl Census {
     pub(super) fn of_log(header: &Header) -> Self {
-        Self { old: header.format.major == 1, ..Self::default() }
+        Self {
+            old: header.format.major == 1,
+            has_all_ends: header.format.has(ALL_ENDS_SINCE),
+            ..Self::default()
+        }
     }
 
     pub(super) fn introduce(&mut self, event: &Agents, plan: Option<&PlanFacts>) -> Result<(), String> {
@@ -123,6 +134,7 @@ impl Census {
                 deaths: 0,
                 exits: 0,
                 successors: 0,
+                kept_out: false,
                 last_exit: None,
                 owes_end: None,
                 follows_coordinator: false,
@@ -196,7 +208,7 @@ impl Census {
         }
         let before = std::mem::replace(&mut agent.pid, new.pid);
         agent.start_ticks = new.start_ticks;
-        (agent.incarnation, agent.last) = (new.incarnation, None);
+        (agent.incarnation, agent.last, agent.kept_out) = (new.incarnation, None, false);
         agent.successors += 1;
         if agent.pids.len() >= PIDS_MAX {
             agent.pids.pop_front();
@@ -218,6 +230,7 @@ impl Census {
         let old = self.old;
         // From here on another process may have its pid.
         self.pids.remove(&exit.pid);
+        self.ends += u64::from(!exit.expected || phase < Some(Phase::Drain));
         let agent = self.fleet(exit.agent)?;
         if agent.name != exit.name {
             return Err(format!("agent {} is {}, and not {}", exit.agent, agent.name, exit.name));
@@ -225,20 +238,7 @@ impl Census {
         if exit.pid == 0 || exit.how.is_empty() {
             return Err(format!("{} ended, and the log does not say how or which process", exit.name));
         }
-        let retires = plan.is_some_and(|plan| match agent.role {
-            Role::Worker => plan.workers_least.is_some(),
-            Role::Coordinator => plan.coordinators_least.is_some(),
-            Role::Harness | Role::Supervisor => false,
-        });
-        if exit.expected && phase < Some(Phase::Drain) && !retires {
-            return Err(format!("{} ended on request in phase {phase:?}", exit.name));
-        }
-        if exit.expected && !old && !ON_REQUEST.contains(&exit.how.as_str()) {
-            return Err(format!("{} ended on request, and the log says how: {}", exit.name, exit.how));
-        }
-        if !exit.expected && ON_REQUEST.contains(&exit.how.as_str()) {
-            return Err(format!("{} {}, and its end was not expected", exit.name, exit.how));
-        }
+        agent.ends_in_order(exit, phase, plan, old)?;
         if !exit.expected {
             agent.dubious = None;
             agent.deaths = agent.deaths.saturating_add(1);
@@ -268,6 +268,18 @@ impl Census {
             self.left_alone(&exit.name);
         }
         Ok(())
+    }
+
+    pub(super) fn is_death_of_coordinator(&self, exit: &AgentExit) -> bool {
+        let is_one = |agent: &Agent| agent.role == Role::Coordinator;
+        !exit.expected && self.agents.get(&exit.agent).is_some_and(is_one)
+    }
+
+    /// The sweep found each coordinator that was introduced.
+    pub(super) fn has_all_coordinators(&self, sample: &Sample) -> bool {
+        let found: HashSet<AgentId> = sample.agents.iter().map(|row| row.agent).collect();
+        let mut coordinators = self.agents.iter().filter(|(_, agent)| agent.role == Role::Coordinator);
+        coordinators.all(|(id, _)| found.contains(id))
     }
 
     pub(super) fn incident(&mut self, incident: &Incident) -> Result<(), String> {
@@ -367,6 +379,9 @@ impl Census {
             if let Some(what) = &agent.dubious {
                 return Err(what.clone());
             }
+            if agent.kept_out {
+                return Err(format!("{} {KEPT_OUT}, and the log has none that came", agent.name));
+            }
             if let Some((sweep, _)) = agent.stopped {
                 return Err(format!("sweep {sweep} saw {} stopped, and no incident says so", agent.name));
             }
@@ -380,6 +395,39 @@ impl Census {
 }
 
 impl Agent {
+    /// Whether an end that is said to have been asked for can have been, and the other way round.
+    fn ends_in_order(
+        &mut self,
+        exit: &AgentExit,
+        phase: Option<Phase>,
+        plan: Option<&PlanFacts>,
+        old: bool,
+    ) -> Result<(), String> {
+        let retires = plan.is_some_and(|plan| match self.role {
+            Role::Worker => plan.workers_least.is_some(),
+            Role::Coordinator => plan.coordinators_least.is_some(),
+            Role::Harness | Role::Supervisor => false,
+        });
+        self.kept_out = exit.how == KEPT_OUT;
+        // The first process of a place that cannot start is the end of the launch.
+        if self.kept_out && (self.role != Role::Coordinator || self.exits == 0) {
+            return Err(format!(
+                "{} {KEPT_OUT}, and it is no coordinator that follows another one",
+                exit.name
+            ));
+        }
+        if exit.expected && phase < Some(Phase::Drain) && !retires && !self.kept_out {
+            return Err(format!("{} ended on request in phase {phase:?}", exit.name));
+        }
+        if exit.expected && !old && !IN_ORDER.contains(&exit.how.as_str()) {
+            return Err(format!("{} ended on request, and the log says how: {}", exit.name, exit.how));
+        }
+        if !exit.expected && IN_ORDER.contains(&exit.how.as_str()) {
+            return Err(format!("{} {}, and its end was not expected", exit.name, exit.how));
+        }
+        Ok(())
+    }
+
     fn figures(&mut self, row: &AgentSample, sample: &Sample, old: bool) -> Result<(), String> {
         let (name, sweep) = (&self.name, sample.sweep);
         if row.is_stopped() && self.role == Role::Harness {

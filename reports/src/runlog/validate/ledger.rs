@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::plan;
-use crate::runlog::event::{Batch, Batches, Ledger, LedgerRow, PlanFacts, Role};
+use crate::runlog::event::{Batch, Batches, Ledger, LedgerRow, PlanFacts, Pool, Role};
 
 /// Whether both ends agree is for the evidence; this is whether it is a ledger of this fleet.
 /// `has_pool`: a fleet of this format says how its workers were used.
@@ -56,6 +56,12 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts, has_pool: bool) -> Result
 pub(super) fn renewed(ledger: &Ledger) -> Option<u64> {
     let is_whole = ledger.coordinators.iter().all(|row| row.coordinator.is_some());
     ledger.pool.filter(|_| is_whole).map(|pool| pool.recycled.saturating_add(pool.poisoned))
+}
+
+/// Attempts at tasks that neither a task nor a failed attempt accounts for.
+pub(super) fn given_again(ledger: &Ledger) -> u64 {
+    let tried = |pool: Pool| ledger.client.accepted.saturating_add(pool.retried);
+    ledger.pool.map_or(0, |pool| pool.attempts().saturating_sub(tried(pool)))
 }
 
 /// What a fleet lost before its ledgers were read.

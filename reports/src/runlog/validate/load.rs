@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agents::Deaths;
+use super::calm::Calm;
 use super::histogram::{Extent, counted, occurred};
 use super::plan;
 use super::ranks::{self, Ranks};
@@ -58,6 +59,8 @@ pub(super) struct Rounds {
     shared: Vec<u64>,
     /// Tasks that a later attempt answered, and that were not taken.
     retried: u64,
+    /// Of the first of these: what no death of a coordinator can have befallen.
+    calm: Calm,
     refused: u64,
     /// The log says of each round when its first answer came, when its last was made, and who shared it.
     names_answers: bool,
@@ -115,6 +118,7 @@ impl Rounds {
         counts.ranks[LatencyTag::Task as usize].round(ranks::of_round(r));
         self.failed += u64::from(r.failed);
         self.retried += u64::from(r.retried);
+        self.calm.round(r);
         self.refused += u64::from(r.causes.refused);
         self.shared.resize(r.coordinators.len().max(self.shared.len()), 0);
         for (sum, answered) in self.shared.iter_mut().zip(&r.coordinators) {
@@ -282,19 +286,34 @@ impl Rounds {
             ));
         }
         let Some(pool) = ledger.pool else { return Ok(()) };
-        // What a coordinator had in hand when it died, its successor hands out again and counts nowhere; and so does one of
-        // whose workers no other comes.
-        let in_hand = u64::from(plan.rounds_in_flight_max) * u64::from(plan.workers_per_coordinator);
-        let uncounted = deaths.coordinators.saturating_mul(in_hand).saturating_add(deaths.workers);
-        let uncounted = if deaths.coordinators > 0 || plan.tasks_per_round.is_some() { uncounted } else { 0 };
+        // What a worker had in hand when its coordinator died, the successor hands out again and counts nowhere: one task a
+        // worker. A task for any worker is handed out again, uncounted, also when its worker died and no other comes there.
+        let abandoned = if plan.tasks_per_round.is_some() { deaths.workers } else { 0 };
+        let taken_over = deaths.coordinators.saturating_mul(plan.workers_per_coordinator.into());
+        let uncounted = taken_over.saturating_add(abandoned);
+        // No closer from above: how often a task may be tried is in the scenario, and not in the plan of the log; and attempts
+        // at a task that was answered in the end are counted in its round as one.
         let most = self.retried.saturating_add(self.failed).saturating_mul(RETRIES_MAX);
-        if self.retried > pool.retried.saturating_add(uncounted) || pool.retried > most {
+        if self.retried > pool.retried.saturating_add(uncounted)
+            || self.calm.retried > pool.retried.saturating_add(abandoned)
+            || pool.retried > most
+        {
             return Err(format!(
                 "`retried` of the ledger is {}, and the rounds have {} tasks that a later attempt answered and {} that failed",
                 pool.retried, self.retried, self.failed
             ));
         }
         Ok(())
+    }
+
+    /// A coordinator has died, which was seen at `seen_ns`.
+    pub(super) fn coordinator_died(&mut self, seen_ns: u64) {
+        self.calm.disturbed(seen_ns);
+    }
+
+    /// A sweep that began at `started_ns` has found every coordinator alive that the log knows.
+    pub(super) fn all_coordinators_live(&mut self, started_ns: u64) {
+        self.calm.proven(started_ns);
     }
 
     pub(super) fn latency(&mut self, interval: &LatencyInterval) -> Result<Extent, String> {

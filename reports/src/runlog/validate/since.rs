@@ -5,7 +5,7 @@
 
 use crate::runlog::event::{
     Agents, Arrivals, Event, FORMAT, FaultFacts, FaultKind, FaultStep, FaultStepKind, FormatVersion, Header,
-    Incident, IncidentKind, Ledger, LedgerEvidence, PlanFacts, Round, Sample,
+    Incident, IncidentKind, KEPT_OUT, Ledger, LedgerEvidence, PlanFacts, Round, Sample,
 };
 
 /// The minor version of the format from which on a round says when its first answer came, when its last was made, and who
@@ -19,6 +19,9 @@ pub(super) const STRAYS_SINCE: u16 = 5;
 pub(super) const POOL_SINCE: u16 = 5;
 /// From this minor version on, the text of the scenario is in the log.
 pub(super) const SOURCES_SINCE: u16 = 7;
+
+/// From this minor version on, a coordinator that could not open its memory when it started has an end of its own.
+pub(super) const ALL_ENDS_SINCE: u16 = 9;
 
 /// Whether it is there, the minor version of format 2 that it came with, and its name.
 type Feature = (bool, u16, &'static str);
@@ -47,7 +50,10 @@ fn features(event: &Event) -> Vec<Feature> {
             (agents.iter().any(|agent| agent.incarnation > 1), 0, "the incarnation of an agent"),
             (bare_forks_ns.is_some(), 3, "`bare_forks_ns` of agents"),
         ],
-        Event::AgentExit(exit) => vec![(exit.incarnation > 1, 0, "the incarnation of an exit")],
+        Event::AgentExit(exit) => vec![
+            (exit.incarnation > 1, 0, "the incarnation of an exit"),
+            (exit.how == KEPT_OUT, ALL_ENDS_SINCE, "an end of a coordinator that is started again"),
+        ],
         Event::AgentReplaced(_) => vec![(true, 0, "the event agent-replaced")],
         Event::Clock(_) => vec![(true, 0, "the event clock")],
         Event::Command(_) => vec![(true, 2, "the event command")],

@@ -1,6 +1,6 @@
 //! When sweeps were due, and which of them are in the log.
 
-use crate::runlog::event::{HostSample, PlanFacts, Sample};
+use crate::runlog::event::{HostSample, PlanFacts, Sample, SampleMissed};
 
 /// Two clocks are read one after the other.
 const CLOCKS_APART_NS: u64 = 10_000_000;
@@ -40,6 +40,18 @@ impl Sweeps {
             return Err(format!("sweep {sweep} was not due when the schedule says"));
         }
         Ok(())
+    }
+
+    pub(super) fn missed(
+        &mut self,
+        missed: &SampleMissed,
+        plan: Option<&PlanFacts>,
+        excused: bool,
+    ) -> Result<(), String> {
+        if missed.reason.is_empty() {
+            return Err(format!("sweep {} was missed, and the log does not say why", missed.sweep));
+        }
+        self.due((missed.sweep, missed.due_ns), plan, excused)
     }
 
     /// At the end of a run that was carried out in one segment: sweeps go on until no more rounds come, which is not before

@@ -97,11 +97,14 @@ impl Census {
         if self.old || self.scaled_by_hand || plan.faults.iter().any(|fault| fault.kind.is_of_segments()) {
             return Ok(());
         }
-        // One that has come no further than its start, such as under a fault that fails its calls, is followed by the next
-        // without a word. So a place needs one end, and not as many as it had successors.
+        // Before 2.9, a coordinator that had come no further than its start, such as under a fault that fails its calls, was
+        // followed by the next without a word; and so is a worker that is recycled. So a place needs one end, and only that of a
+        // coordinator as many as it had successors.
         let is_explained = |agent: &Agent| {
             let own = u64::from(agent.ended >= agent.incarnation);
-            agent.successors == 0 || agent.exits > own
+            let is_each_told = self.has_all_ends && agent.role == Role::Coordinator;
+            agent.successors == 0
+                || agent.exits > own && (!is_each_told || agent.exits >= agent.successors.saturating_add(own))
         };
         let mut workers = 0;
         for agent in self.agents.values().filter(|agent| !is_explained(agent)) {
@@ -110,7 +113,7 @@ impl Census {
                 continue;
             }
             return Err(format!(
-                "{} had {} successors, and the log does not say how any process before them ended",
+                "{} had {} successors, and the log does not say how each process before them ended",
                 agent.name, agent.successors
             ));
         }
@@ -140,6 +143,32 @@ impl Census {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+impl Census {
+    /// At the end of a run that was carried out: `again` attempts at tasks are accounted for by no task and no failed attempt.
+    /// They were given back unbegun, or taken over: when a worker or a coordinator ends, at most what is on its way there.
+    pub(in crate::runlog::validate) fn gave_again(
+        &self,
+        plan: &PlanFacts,
+        again: u64,
+        renewed: Option<u64>,
+    ) -> Result<(), String> {
+        // Who writes over a region writes over its counts, too; and what an operator scales away leaves no end.
+        if self.scaled_by_hand || plan.faults.iter().any(|fault| fault.kind.is_of_segments()) {
+            return Ok(());
+        }
+        let a_round = u64::from(plan.workers_per_coordinator.max(plan.tasks_per_round.unwrap_or(0)));
+        let open = a_round.saturating_mul(plan.rounds_in_flight_max.into());
+        let most = self.ends.saturating_add(renewed.unwrap_or(0)).saturating_mul(open);
+        if again > most {
+            return Err(format!(
+                "workers were used {again} times more than tasks were tried, and {} processes ended with at most {open} tasks each",
+                self.ends
+            ));
+        }
+        Ok(())
     }
 }
 
