@@ -24,6 +24,7 @@ mod list;
 pub(crate) mod load;
 mod ongoing;
 mod output;
+mod outside;
 mod phases;
 mod plan;
 mod progress;

@@ -11,14 +11,16 @@ mod counts;
 mod figures;
 mod history;
 mod judge;
+mod measured;
 mod side;
 mod terms;
 
 pub use baseline::{BASELINE_FORMAT, Baseline, BaselineError};
 pub use compared::{Compared, Word};
 pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, show};
-pub use history::{Changed, History, HistoryLine, Tracked};
+pub use history::{Changed, Entry, History, HistoryLine, Point, Subject, Tracked};
 pub use judge::{Against, COMPARISON_VERSION, Comparison, Limits, Outcome, SideFacts, compare};
+pub use measured::{CoverageFormat, Estimate, Measurement, Source, criterion_estimate, criterion_id};
 pub use side::{LeftOut, Pair, Side, SideError};
 pub(crate) use terms::set_key;
 pub use terms::{Across, Difference, Terms};

@@ -2,12 +2,15 @@
 
 use super::variant_args::VariantArgs;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use reports::compare::{Across, Limits, figure_kinds};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What the project asks for: no figure worse by more than a tenth.
 const LIMIT: &str = "10%";
+/// A SHA-256 in hexadecimal digits has 64.
+const COMMIT_CHARS_MAX: usize = 80;
 
 /// A side is the directory of a run, a directory with runs in it, the log of a run, or a baseline.
 #[derive(Debug, Clone, Args)]
@@ -104,6 +107,21 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     Ok(percent / 100.0)
 }
 
+/// As git and people write it: it stands in lines and documents.
+fn commit(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
+    if (1..=COMMIT_CHARS_MAX).contains(&text.len()) && text.chars().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a commit has 1 to {COMMIT_CHARS_MAX} letters, digits, `-`, `.`, `_` or `/`: try \"$(git rev-parse --short HEAD)\""
+    ))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}; write it like 2026-12-01T10:00:00Z"))
+}
+
 /// The name of a figure, with or without the label of a workload.
 fn figure(text: &str) -> Result<String, String> {
     let plain = match (text.find('{'), text.rfind('}')) {
@@ -185,8 +203,22 @@ pub struct BaselineListArgs {
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArgs {
     /// Directories with runs in them, runs, and files of lines that --lines has printed (.jsonl)
-    #[arg(value_name = "RUNS", default_value = "runs")]
+    ///
+    /// `runs` if nothing else is named.
+    #[arg(value_name = "RUNS")]
     pub sources: Vec<PathBuf>,
+    /// What Criterion has measured: the directory that it writes to, such as target/criterion
+    #[arg(long, value_name = "DIR", requires = "commit")]
+    pub criterion: Option<PathBuf>,
+    /// A coverage report: lcov's tracefile, or the JSON of `cargo llvm-cov --json`
+    #[arg(long, value_name = "FILE", requires = "commit")]
+    pub coverage: Option<PathBuf>,
+    /// The commit that --criterion and --coverage are of
+    #[arg(long, value_name = "HASH", value_parser = commit)]
+    pub commit: Option<String>,
+    /// When --criterion and --coverage were measured, such as 2026-12-01T10:00:00Z; when their files were written, if it is not said
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<Timestamp>,
     /// Only runs of this scenario
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,

@@ -1,14 +1,19 @@
 //! `harness history`: figures from run to run, and the commits between which they changed.
 
+mod measured;
+
 use super::compare::sides;
 use super::compare_args::HistoryArgs;
 use super::output;
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
-use reports::compare::{History, HistoryLine, Side};
+use reports::compare::{Entry, History, HistoryLine, Side};
 use reports::render::history as render;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where runs are if nothing is named.
+const RUNS: &str = "runs";
 
 pub(super) fn history(args: &HistoryArgs) -> ExitCode {
     outlet::hurry();
@@ -16,14 +21,19 @@ pub(super) fn history(args: &HistoryArgs) -> ExitCode {
 }
 
 fn draw(args: &HistoryArgs) -> Result<ExitCode, ExitCode> {
-    let mut lines = Vec::new();
-    for path in &args.sources {
+    let mut lines = measured::entries(args)?;
+    let sources = match &args.sources[..] {
+        // There need be no runs where something else was measured.
+        [] if lines.is_empty() => &[PathBuf::from(RUNS)],
+        named => named,
+    };
+    for path in sources {
         let is_kept = path.extension().is_some_and(|ending| ending == "jsonl");
         lines.extend(if is_kept { kept(path) } else { of_runs(path) }?);
     }
-    lines.retain(|line| args.scenario.as_ref().is_none_or(|name| *name == line.terms.scenario));
+    lines.retain(|line| args.scenario.as_deref().is_none_or(|name| line.scenario() == Some(name)));
     if args.lines {
-        let text: String = lines.iter().map(HistoryLine::to_json).collect();
+        let text: String = lines.iter().map(Entry::to_json).collect();
         return Ok(output::data_only(&text));
     }
     let histories = History::of(lines, args.least);
@@ -39,16 +49,16 @@ fn draw(args: &HistoryArgs) -> Result<ExitCode, ExitCode> {
     Ok(output::data_only(&text))
 }
 
-fn of_runs(path: &Path) -> Result<Vec<HistoryLine>, ExitCode> {
+fn of_runs(path: &Path) -> Result<Vec<Entry>, ExitCode> {
     let (Side { runs, left_out, .. }, _) = sides::read("history", &[path.to_owned()])?;
     for left in left_out {
         output::warn(&format!("{} is left out: {}", left.run, left.why));
     }
-    Ok(runs.into_iter().map(|(terms, run)| HistoryLine { run, terms }).collect())
+    Ok(runs.into_iter().map(|(terms, run)| HistoryLine { run, terms }.into()).collect())
 }
 
 /// The lines that an earlier `--lines` has printed.
-fn kept(path: &Path) -> Result<Vec<HistoryLine>, ExitCode> {
+fn kept(path: &Path) -> Result<Vec<Entry>, ExitCode> {
     let refuse = |what: String, hint: &str| {
         output::error(&format!("{}: {what}", path.display()), Some(hint));
         ExitCode::Usage
@@ -59,10 +69,10 @@ fn kept(path: &Path) -> Result<Vec<HistoryLine>, ExitCode> {
     (1..)
         .zip(text.lines())
         .map(|(number, line)| {
-            HistoryLine::parse(line).map_err(|what| {
+            Entry::parse(line).map_err(|what| {
                 refuse(
-                    format!("line {number} is not a run: {what}"),
-                    "write it again: harness history RUNS --lines",
+                    format!("line {number} is neither a run nor a measurement: {what}"),
+                    "write it again: harness history RUNS --lines, with --criterion or --coverage for a measurement",
                 )
             })
         })

@@ -290,3 +290,134 @@ fn a_history_names_the_commits_between_which_a_figure_changed_also_from_kept_lin
     std::fs::write(at.join("bad.jsonl"), "{}\n").unwrap();
     assert_eq!(code(&harness(at, &["history", "bad.jsonl"])), 64);
 }
+
+/// As Criterion leaves it: a benchmark of `ns` nanoseconds.
+fn benchmark(at: &Path, directory: &str, id: &str, ns: f64) {
+    let new = at.join("criterion").join(directory).join("new");
+    std::fs::create_dir_all(&new).unwrap();
+    let (low, high) = (ns * 0.98, ns * 1.02);
+    let estimates = serde_json::json!({"mean": {
+        "confidence_interval": {"confidence_level": 0.95, "lower_bound": low, "upper_bound": high},
+        "point_estimate": ns, "standard_error": 1.0,
+    }});
+    std::fs::write(new.join("estimates.json"), estimates.to_string()).unwrap();
+    std::fs::write(new.join("benchmark.json"), serde_json::json!({"full_id": id}).to_string()).unwrap();
+}
+
+#[test]
+fn benchmarks_and_coverage_are_in_the_same_history_as_runs() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    run(&at.join("runs"), "run-1", 1.0, |_| {});
+    let mut kept = harness(at, &["history", "runs", "--lines"]).stdout;
+    for day in 0..12 {
+        let slow = if day < 6 { 1.0 } else { 1.4 };
+        benchmark(at, "ring/one", "ring/one by one", (1000.0 + f64::from(day * 5 % 7)) * slow);
+        benchmark(at, "ring/base", "ring/two copies", 50.0 + f64::from(day * 3 % 5) * 0.1);
+        let hit = if day < 8 { 90 } else { 70 };
+        std::fs::write(at.join("lcov.info"), format!("SF:a.rs\nLF:100\nLH:{hit}\nend_of_record\n")).unwrap();
+        let (commit, time) = (format!("c{day:02}"), format!("2026-12-{:02}T10:00:00Z", day + 1));
+        let lines = harness(
+            at,
+            &[
+                "history",
+                "--criterion",
+                "criterion",
+                "--coverage",
+                "lcov.info",
+                "--commit",
+                &commit,
+                "--at",
+                &time,
+                "--lines",
+            ],
+        );
+        assert_eq!(
+            (code(&lines), String::from_utf8_lossy(&lines.stdout).lines().count()),
+            (0, 2),
+            "{}",
+            words(&lines)
+        );
+        kept.extend(lines.stdout);
+    }
+    std::fs::write(at.join("kept.jsonl"), kept).unwrap();
+    let shown = harness(at, &["history", "kept.jsonl", "--html", "history.html"]);
+    let said = words(&shown);
+    for words in [
+        "Criterion: 12 measurements on m1-",
+        "coverage (lcov): 12 measurements",
+        "(worse) between commits c05 and c06 (runs criterion-20261206T100000Z-c05 and criterion-20261207T100000Z-c06)",
+        "(worse) between commits c07 and c08 (runs lcov-20261208T100000Z-c07 and lcov-20261209T100000Z-c08)",
+        "smoke: 1 run on",
+        "ring/two copies             50.2 ns",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(said.matches("between commits").count(), 2, "{said}");
+    let html = std::fs::read_to_string(at.join("history.html")).unwrap();
+    assert!(html.contains("<b>ring/one by one</b>") && html.contains("<b>coverage.lines</b>"));
+    let smoke = words(&harness(at, &["history", "kept.jsonl", "--scenario", "smoke"]));
+    assert!(smoke.contains("smoke: 1 run on") && !smoke.contains("Criterion"), "{smoke}");
+}
+
+#[test]
+fn results_of_benchmarks_that_did_not_run_again_are_left_out_and_named() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    benchmark(at, "ring/new", "ring/new", 10.0);
+    benchmark(at, "ring/old", "ring/old", 20.0);
+    let old = std::fs::File::open(at.join("criterion/ring/old/new/estimates.json")).unwrap();
+    old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(48)).unwrap();
+    let output = harness(at, &["history", "--criterion", "criterion", "--commit", "abc", "--lines"]);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(lines.contains("ring/new") && !lines.contains("ring/old"), "{lines}");
+    assert!(words(&output).contains("`ring/old` is left out: it was measured on"), "{}", words(&output));
+}
+
+#[test]
+fn the_format_of_a_coverage_report_is_seen_in_it() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    std::fs::write(at.join("cov.json"), r#" {"data":[{"totals":{"lines":{"count":8,"covered":4}}}]}"#)
+        .unwrap();
+    let shown = words(&harness(at, &["history", "--coverage", "cov.json", "--commit", "abc"]));
+    assert!(shown.contains("coverage (llvm-cov): 1 measurement"), "{shown}");
+    assert!(shown.contains("coverage.lines") && shown.contains("50 %"), "{shown}");
+}
+
+#[test]
+fn a_measurement_that_cannot_be_read_is_refused_with_its_file_and_what_to_do() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    benchmark(at, "ring/one", "ring/one", 1000.0);
+    std::fs::create_dir_all(at.join("empty")).unwrap();
+    std::fs::write(at.join("cut.info"), "SF:a.rs\nLF:100\n").unwrap();
+    let refused = |arguments: &[&str], wanted: &[&str]| {
+        let output = harness(at, &[&["history"], arguments].concat());
+        assert_eq!(code(&output), 64, "{}", words(&output));
+        for part in wanted {
+            assert!(words(&output).contains(part), "{part}: {}", words(&output));
+        }
+    };
+    refused(&["--criterion", "criterion"], &["--commit"]);
+    refused(
+        &["--criterion", "empty", "--commit", "abc"],
+        &["`empty`", "no `new/estimates.json`", "target/criterion"],
+    );
+    refused(
+        &["--coverage", "cut.info", "--commit", "abc"],
+        &["`cut.info`", "ends within the record", "cargo llvm-cov"],
+    );
+    refused(&["--coverage", "cut.info", "--commit", "a b"], &["letters, digits"]);
+    refused(&["--coverage", "cut.info", "--commit", "abc", "--at", "today"], &["2026-12-01T10:00:00Z"]);
+    std::fs::write(at.join("criterion/ring/one/new/estimates.json"), "{\"mean\":{").unwrap();
+    refused(
+        &["--criterion", "criterion", "--commit", "abc"],
+        &[
+            "criterion/ring/one/new/estimates.json",
+            "not what Criterion writes",
+            "line 1 column",
+            "cargo bench",
+        ],
+    );
+}

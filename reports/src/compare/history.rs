@@ -1,18 +1,25 @@
 //! Figures from run to run, and the commits between which they changed for good.
 //!
-//! Only runs that can be compared are in one series: what was asked, the machine and the kind of build are the same. Deliberately absent: a
-//! verdict. A change is something to look at; whether it is a regression, `compare` says.
+//! Only runs that can be compared are in one series: what was asked, the machine and the kind of build are the same. What was measured without a
+//! run, such as benchmarks, has series of its own, by its source. Deliberately absent: a verdict. A change is something to look at; whether it is a
+//! regression, `compare` says.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{FigureKind, RunFigures, figure_kinds, show};
+use super::figures::{RunFigures, figure_kinds, show};
+use super::measured::{Measurement, Source};
 use super::terms::Terms;
+use crate::criterion::{Better, Unit};
 use crate::stats::{self, changes};
 
 /// How often a history without a change may show one, over all its figures together.
 const MISS: f64 = 0.01;
+/// The key that a run does not have, and a measurement does.
+const SOURCE: &str = "source";
 
-/// One run, as a line of JSON.
+/// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryLine {
     #[serde(flatten)]
@@ -20,11 +27,37 @@ pub struct HistoryLine {
     pub terms: Terms,
 }
 
-/// Runs that can be compared, in the order in which they began.
+/// What is kept as a line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Entry {
+    Run(Box<HistoryLine>),
+    Measured(Measurement),
+}
+
+/// What the points of a series have in common.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Subject {
+    Runs { terms: Box<Terms> },
+    Measured(Source),
+}
+
+/// A run or a measurement, without what it has in common with its series.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Point {
+    Run(RunFigures),
+    Measured(Measurement),
+}
+
+/// What can be compared, in the order in which it began.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct History {
-    pub terms: Terms,
-    pub runs: Vec<RunFigures>,
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Runs, or measurements.
+    pub runs: Vec<Point>,
     pub figures: Vec<Tracked>,
 }
 
@@ -36,7 +69,12 @@ pub struct Tracked {
     pub better: String,
     /// One a run, in base units; absent where the run has none.
     pub values: Vec<Option<f64>>,
+    /// One a value, where its source says how sure it is; empty if it never does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Option<(f64, f64)>>,
     pub changes: Vec<Changed>,
+    #[serde(skip)]
+    unit: Unit,
 }
 
 /// A figure has another level from one run on.
@@ -54,89 +92,191 @@ pub struct Changed {
     pub chance: f64,
 }
 
-impl HistoryLine {
+impl Entry {
     pub fn to_json(&self) -> String {
         // These types hold nothing that JSON cannot.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
+    /// The error says what is missing of the one that it is.
     pub fn parse(line: &str) -> Result<Self, String> {
-        serde_json::from_str(line).map_err(|error| error.to_string())
+        let value: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let read = if value.get(SOURCE).is_some() {
+            serde_json::from_value(value).map(Self::Measured)
+        } else {
+            serde_json::from_value(value).map(|run| Self::Run(Box::new(run)))
+        };
+        read.map_err(|error| error.to_string())
+    }
+
+    /// `None` of what is not a run.
+    pub fn scenario(&self) -> Option<&str> {
+        match self {
+            Self::Run(line) => Some(&line.terms.scenario),
+            Self::Measured(_) => None,
+        }
+    }
+
+    fn split(self) -> (Subject, Point) {
+        match self {
+            Self::Run(line) => {
+                let HistoryLine { run, terms } = *line;
+                (Subject::Runs { terms: Box::new(terms) }, Point::Run(run))
+            }
+            Self::Measured(own) => (Subject::Measured(own.source.clone()), Point::Measured(own)),
+        }
+    }
+}
+
+impl From<HistoryLine> for Entry {
+    fn from(line: HistoryLine) -> Self {
+        Self::Run(Box::new(line))
+    }
+}
+
+impl Subject {
+    fn is_comparable(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Runs { terms }, Self::Runs { terms: others }) => terms.differences(others).is_empty(),
+            (Self::Measured(source), Self::Measured(other)) => source == other,
+            (Self::Runs { .. }, Self::Measured(_)) | (Self::Measured(_), Self::Runs { .. }) => false,
+        }
+    }
+}
+
+impl Point {
+    pub fn run_id(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.run_id,
+            Self::Measured(own) => &own.run_id,
+        }
+    }
+
+    /// RFC 3339, UTC.
+    pub fn started_utc(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.started_utc,
+            Self::Measured(own) => &own.started_utc,
+        }
+    }
+
+    pub fn commit(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.commit,
+            Self::Measured(own) => &own.commit,
+        }
+    }
+
+    /// A dash where nothing was judged.
+    pub fn verdict(&self) -> &'static str {
+        match self {
+            Self::Run(run) => run.verdict.word(),
+            Self::Measured(_) => "—",
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<f64> {
+        match self {
+            Self::Run(run) => run.level(name).map(|level| level.0),
+            Self::Measured(own) => own.figures.get(name).map(|estimate| estimate.value),
+        }
+    }
+
+    fn interval(&self, name: &str) -> Option<(f64, f64)> {
+        match self {
+            Self::Run(_) => None,
+            Self::Measured(own) => own.figures.get(name)?.interval(),
+        }
     }
 }
 
 impl History {
-    /// A history for each series, in the order of their first runs. A run that comes twice counts once. `least` is the smallest
+    /// A history for each series, in the order of their first runs. What comes twice counts once. `least` is the smallest
     /// change that is worth a word, as a share.
-    pub fn of(lines: Vec<HistoryLine>, least: f64) -> Vec<Self> {
-        let mut lines = lines;
-        lines.sort_by(|a, b| (&a.run.started_utc, &a.run.run_id).cmp(&(&b.run.started_utc, &b.run.run_id)));
-        lines.dedup_by(|a, b| a.run.run_id == b.run.run_id);
-        let mut series: Vec<(Terms, Vec<RunFigures>)> = Vec::new();
-        for HistoryLine { run, terms } in lines {
-            match series.iter_mut().find(|(known, _)| known.differences(&terms).is_empty()) {
-                Some((_, runs)) => runs.push(run),
-                None => series.push((terms, vec![run])),
+    pub fn of(entries: Vec<Entry>, least: f64) -> Vec<Self> {
+        let mut points: Vec<(Subject, Point)> = entries.into_iter().map(Entry::split).collect();
+        let key = |point: &Point| (point.started_utc().to_owned(), point.run_id().to_owned());
+        points.sort_by_cached_key(|(_, point)| key(point));
+        let mut series: Vec<(Subject, Vec<Point>)> = Vec::new();
+        for (subject, point) in points {
+            match series.iter_mut().find(|(known, _)| known.is_comparable(&subject)) {
+                Some((_, points)) if points.last().is_some_and(|last| last.run_id() == point.run_id()) => {}
+                Some((_, points)) => points.push(point),
+                None => series.push((subject, vec![point])),
             }
         }
-        let whole = |(terms, runs): (Terms, Vec<RunFigures>)| {
-            let figures = track(&runs, least);
-            Self { terms, runs, figures }
+        let whole = |(subject, runs): (Subject, Vec<Point>)| {
+            let figures = track(&subject, &runs, least);
+            Self { subject, runs, figures }
         };
         series.into_iter().map(whole).collect()
     }
 }
 
-fn track(runs: &[RunFigures], least: f64) -> Vec<Tracked> {
-    let has_one = |kind: &&FigureKind| runs.iter().any(|run| run.level(kind.name).is_some());
-    let kinds: Vec<&FigureKind> = figure_kinds().iter().filter(has_one).collect();
+fn track(subject: &Subject, points: &[Point], least: f64) -> Vec<Tracked> {
+    let kinds: Vec<(String, Unit, Better)> = match subject {
+        Subject::Runs { .. } => figure_kinds()
+            .iter()
+            .filter(|kind| points.iter().any(|point| point.value(kind.name).is_some()))
+            .map(|kind| (kind.name.to_owned(), kind.unit, kind.better))
+            .collect(),
+        Subject::Measured(source) => {
+            let names = points.iter().filter_map(|point| match point {
+                Point::Measured(own) => Some(own.figures.keys()),
+                Point::Run(_) => None,
+            });
+            let names: BTreeSet<&String> = names.flatten().collect();
+            names.into_iter().map(|name| (name.clone(), source.unit(), source.better())).collect()
+        }
+    };
     let miss = MISS / kinds.len().max(1) as f64;
-    kinds.into_iter().map(|kind| one(kind, runs, (miss, least))).collect()
+    kinds.into_iter().map(|kind| one(kind, points, (miss, least))).collect()
 }
 
-fn one(kind: &FigureKind, runs: &[RunFigures], (miss, least): (f64, f64)) -> Tracked {
-    let values: Vec<Option<f64>> = runs.iter().map(|run| run.level(kind.name).map(|level| level.0)).collect();
+fn one((name, unit, better): (String, Unit, Better), points: &[Point], (miss, least): (f64, f64)) -> Tracked {
+    let values: Vec<Option<f64>> = points.iter().map(|point| point.value(&name)).collect();
     // What is missing is passed over. Levels are compared as ratios.
-    let known: Vec<(&RunFigures, f64)> = runs
+    let known: Vec<(&Point, f64)> = points
         .iter()
         .zip(&values)
-        .filter_map(|(run, value)| Some((run, value.filter(|value| *value > 0.0)?.ln())))
+        .filter_map(|(point, value)| Some((point, value.filter(|value| *value > 0.0)?.ln())))
         .collect();
     let logs: Vec<f64> = known.iter().map(|(_, log)| *log).collect();
     let describe = |change: stats::Change| {
         let (last, first) = (known[change.at - 1].0, known[change.at].0);
         let is_more = change.by > 0.0;
         Changed {
-            last_run: last.run_id.clone(),
-            last_commit: last.commit.clone(),
-            first_run: first.run_id.clone(),
-            first_commit: first.commit.clone(),
+            last_run: last.run_id().to_owned(),
+            last_commit: last.commit().to_owned(),
+            first_run: first.run_id().to_owned(),
+            first_commit: first.commit().to_owned(),
             change: change.by.exp_m1(),
-            is_worse: is_more == (kind.better == crate::criterion::Better::Lower),
+            is_worse: is_more == (better == Better::Lower),
             chance: change.chance,
         }
     };
     let found = changes(&logs, miss, least.ln_1p()).into_iter().map(describe).collect();
-    Tracked { name: kind.name.to_owned(), better: kind.better.name().to_owned(), values, changes: found }
+    let mut intervals: Vec<_> = points.iter().map(|point| point.interval(&name)).collect();
+    if intervals.iter().all(Option::is_none) {
+        intervals.clear();
+    }
+    Tracked { name, better: better.name().to_owned(), values, intervals, changes: found, unit }
 }
 
 impl Tracked {
-    /// A value with its unit; a dash where there is none.
-    pub fn text(&self, at: usize) -> String {
-        let kind = FigureKind::named(&self.name);
-        let value = self.values.get(at).copied().flatten();
-        kind.zip(value).map_or_else(|| "—".to_owned(), |(kind, value)| show(kind.unit, value))
-    }
-
-    /// Median and range of all values.
+    /// Median and range of all values; and the last one with its interval, where it has one.
     pub fn summary(&self) -> String {
         let mut values: Vec<f64> = self.values.iter().copied().flatten().collect();
-        let Some((kind, median)) = FigureKind::named(&self.name).zip(stats::median(&mut values)) else {
-            return "—".to_owned();
-        };
+        let of = |value: f64| show(self.unit, value);
+        let Some(median) = stats::median(&mut values) else { return "—".to_owned() };
         values.sort_by(f64::total_cmp);
-        let of = |value: f64| show(kind.unit, value);
-        format!("{} ({} to {})", of(median), of(values[0]), of(values[values.len() - 1]))
+        let last = match (self.values.last(), self.intervals.last()) {
+            (Some(Some(value)), Some(Some((low, high)))) => {
+                format!("; last {}, mean within {} to {}", of(*value), of(*low), of(*high))
+            }
+            _ => String::new(),
+        };
+        format!("{} ({} to {}){last}", of(median), of(values[0]), of(values[values.len() - 1]))
     }
 }
 

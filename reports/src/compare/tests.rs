@@ -334,16 +334,20 @@ fn a_watched_figure_that_is_named_is_judged() {
 
 /// Twenty commits, a run of each; from `planted` on every run is slower.
 fn twenty(seed: u64, planted: usize, slow: f64) -> Vec<History> {
+    History::of(twenty_lines(seed, planted, slow), 0.05)
+}
+
+fn twenty_lines(seed: u64, planted: usize, slow: f64) -> Vec<Entry> {
     let mut maker = Maker::new(seed, 0.03);
     let line = |at: usize| {
         let mut run = maker.run(if at < planted { 1.0 } else { slow });
         run.commit = format!("c{at:02}");
         run.started_utc = format!("2026-01-{:02}T03:04:05Z", at + 1);
-        HistoryLine { run, terms: terms() }
+        HistoryLine { run, terms: terms() }.into()
     };
-    let mut lines: Vec<HistoryLine> = (0..20).map(line).collect();
+    let mut lines: Vec<Entry> = (0..20).map(line).collect();
     lines.reverse();
-    History::of(lines, 0.05)
+    lines
 }
 
 #[test]
@@ -376,12 +380,76 @@ fn runs_that_cannot_be_compared_are_in_histories_of_their_own() {
     let mut maker = Maker::new(17, 0.02);
     let mut elsewhere = terms();
     elsewhere.machine = "m1-there".into();
-    let of = |terms: Terms, run: RunFigures| HistoryLine { run, terms };
+    let of = |terms: Terms, run: RunFigures| Entry::from(HistoryLine { run, terms });
     let twice = of(terms(), maker.run(1.0));
     let lines = vec![twice.clone(), of(elsewhere, maker.run(1.0)), twice];
     let histories = History::of(lines.clone(), 0.05);
     assert_eq!(histories.iter().map(|history| history.runs.len()).collect::<Vec<_>>(), [1, 1]);
     for line in lines {
-        assert_eq!(HistoryLine::parse(&line.to_json()).unwrap(), line);
+        assert_eq!(Entry::parse(&line.to_json()).unwrap(), line);
+    }
+}
+
+/// A commit a day, with one benchmark and one coverage report.
+fn measured(day: usize, seconds: f64, covered: f64) -> [Entry; 2] {
+    let of = |source: Source, name: &str, value: f64, within: Option<(f64, f64)>| {
+        let (low, high) = within.unzip();
+        Entry::Measured(Measurement {
+            source,
+            run_id: format!("m-{day:02}"),
+            started_utc: format!("2026-01-{:02}T03:04:05Z", day + 1),
+            commit: format!("c{day:02}"),
+            figures: BTreeMap::from([(name.to_owned(), Estimate { value, low, high })]),
+        })
+    };
+    let here = Source::Criterion { machine: "m1-here".into(), fingerprint: "f1-here".into() };
+    [
+        of(here, "ring/one", seconds, Some((seconds * 0.99, seconds * 1.01))),
+        of(Source::Coverage { format: CoverageFormat::Lcov }, "coverage.lines", covered, None),
+    ]
+}
+
+#[test]
+fn benchmarks_and_coverage_have_series_of_their_own_in_which_changes_are_found() {
+    let slower = |day: usize| if day < 8 { 1e-6 } else { 1.3e-6 };
+    let entries: Vec<Entry> = (0..16)
+        .flat_map(|day| {
+            measured(day, slower(day) * (1.0 + (day * 7 % 5) as f64 * 2e-3), if day < 5 { 0.9 } else { 0.8 })
+        })
+        .chain(twenty_lines(17, 20, 1.0))
+        .collect();
+    let kept: Vec<Entry> =
+        entries.iter().map(|entry| Entry::parse(entry.to_json().trim_end()).unwrap()).collect();
+    assert_eq!(kept, entries);
+    // What is kept, and is measured again, counts once.
+    let histories = History::of([kept, entries].concat(), 0.05);
+    assert_eq!(histories.iter().map(|history| history.runs.len()).collect::<Vec<_>>(), [16, 16, 20]);
+    let commits = |history: &History| -> Vec<(String, bool)> {
+        let figure = &history.figures[0];
+        figure.changes.iter().map(|change| (change.first_commit.clone(), change.is_worse)).collect()
+    };
+    assert_eq!(commits(&histories[0]), [("c08".to_owned(), true)]);
+    assert_eq!(commits(&histories[1]), [("c05".to_owned(), true)]);
+    assert!(
+        histories[0].figures[0].summary().contains("; last 1.3 µs, mean within 1.29 µs to 1.31 µs"),
+        "{}",
+        histories[0].figures[0].summary()
+    );
+    assert!(histories[1].figures[0].intervals.is_empty());
+}
+
+#[test]
+fn a_line_that_is_neither_a_run_nor_a_measurement_is_refused_with_what_it_lacks() {
+    let [line, _] = measured(0, 1e-6, 0.9);
+    let line = line.to_json();
+    for (bent, why) in [
+        (line.replace("\"criterion\"", "\"guess\""), "unknown variant `guess`"),
+        (line.replace("\"commit\"", "\"comit\""), "missing field `commit`"),
+        (line.replace("1e-6", "\"quick\""), "expected f64"),
+        ("{}".to_owned(), "missing field"),
+        ("[1]".to_owned(), "expected"),
+    ] {
+        let error = Entry::parse(&bent).unwrap_err();
+        assert!(error.contains(why), "{bent}: {error}");
     }
 }

@@ -3,6 +3,7 @@
 use super::note_who_names_it;
 use super::signed::{Keys, Seals};
 use crate::cli::args::{PlanArg, VariantArgs};
+use crate::cli::outside::bytes;
 use crate::cli::{load, output};
 use crate::engine::writer;
 use crate::exit::ExitCode;
@@ -21,11 +22,8 @@ use reports::summary::Identity;
 use reports::verdict::LogState;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// A coverage report of a large workspace has a few MiB.
-const FILE_BYTES_MAX: u64 = 256 << 20;
 
 pub(super) fn inputs(
     source: &scenario::Source,
@@ -129,13 +127,6 @@ fn found(file: &OutsideFile, keys: &Keys) -> Option<Found> {
     };
     let reading = text.and_then(|bytes| outside::read(file.format, &bytes));
     Some(Found { changed: changed.unwrap_or(unknown), signers, reading })
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let file = codec::open_file(path).map_err(|error| error.to_string())?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES_MAX { Err("it is too large".to_owned()) } else { Ok(bytes) }
 }
 
 /// The runs of some scenarios.
