@@ -10,22 +10,30 @@ const STEPS_MAX: usize = 3;
 const IN_ONE_PIECE: &str = "A segment that was killed has no ledger, so this run cannot be decided any further. Run it again if the verdict \
                             needs the counts of both ends. `harness stop` interrupts a run and leaves a ledger.";
 
+const SETUP_FAILED: &str = "Read in the reasons which command of the set-up failed; its output is in `commands.output` in the run's directory.";
+
+const LAUNCH_FAILED: &str = "Read in the reasons why the launch failed; `harness doctor` says what this host lacks, and how to get it.";
+
 /// Sentences; what stands between backticks is typed.
 pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     let ended = facts.end.as_ref().map(|end| end.reason);
     if ended == Some(EndReason::LaunchFailed) {
-        steps.push("Read in the reasons why the launch failed; `harness doctor` says what this host lacks, and how to get it.".into());
+        steps.push(if facts.setup_failed() { SETUP_FAILED } else { LAUNCH_FAILED }.into());
+    }
+    if ended == Some(EndReason::FleetLost) {
+        steps.push("Find out in the report and in the kernel's log what ended the fleet, and run the scenario again.".into());
     }
     if ended == Some(EndReason::RecordingFailed) {
         steps.push("Make room where the run log is written, or give the directory of the runs another place, and run the scenario again.".into());
     }
     for verdict in [Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional] {
-        steps.extend(of_evidence(judgement, verdict, (ended, facts.lacks_a_ledger())));
+        steps.extend(of_evidence(judgement, verdict, facts));
         steps.extend(of_criteria(judgement, verdict, ended));
     }
     if steps.is_empty() {
-        steps.push(of_pass(judgement));
+        let passed = judgement.verdict == Verdict::Pass;
+        steps.push(if passed { of_pass(judgement) } else { "Run the scenario again.".into() });
     }
     let mut told = std::collections::BTreeSet::new();
     steps.retain(|step| told.insert(step.clone()));
@@ -33,19 +41,18 @@ pub(super) fn steps(judgement: &Judgement, facts: &Facts) -> Vec<String> {
     steps
 }
 
-/// What is missing because the run is cut short needs no step of its own.
-fn of_evidence(
-    judgement: &Judgement,
-    verdict: Verdict,
-    (ended, lacks_a_ledger): (Option<EndReason>, bool),
-) -> impl Iterator<Item = String> {
+/// What is missing because the run is cut short needs no step of its own, and a run that cannot be resumed is not.
+fn of_evidence(judgement: &Judgement, verdict: Verdict, facts: &Facts) -> impl Iterator<Item = String> {
     let open = judgement.evidence.iter().filter(move |result| result.verdict == verdict);
     let check = |result: &EvidenceResult| Check::named(&result.name);
-    let counts = move |check: &Check| {
-        verdict == Verdict::Fail || ended == Some(EndReason::Completed) || *check == Check::RunComplete
+    let ended = facts.end.as_ref().map(|end| end.reason);
+    let can_be_resumed = ended.is_none_or(|reason| reason.can_be_resumed(facts.segments));
+    let counts = move |check: &Check| match check {
+        Check::RunComplete => can_be_resumed,
+        _ => verdict == Verdict::Fail || ended == Some(EndReason::Completed),
     };
     // What both ends of a killed segment counted is not known, and not wrong.
-    let is_cut = verdict == Verdict::Inconclusive && lacks_a_ledger;
+    let is_cut = verdict == Verdict::Inconclusive && facts.lacks_a_ledger();
     let remedy =
         move |check: Check| if is_cut && check == Check::Ledger { IN_ONE_PIECE } else { check.remedy() };
     open.filter_map(check).filter(counts).map(move |check| remedy(check).to_owned())

@@ -498,3 +498,15 @@ pub enum EndReason {
     /// The run log or another file could not be written.
     RecordingFailed,
 }
+
+impl EndReason {
+    /// Whether another segment can follow one that ended so; `segments` counts it too.
+    pub(crate) fn can_be_resumed(self, segments: u32) -> bool {
+        match self {
+            Self::Interrupted | Self::RecordingFailed => true,
+            // What came before it is as good as it was.
+            Self::LaunchFailed => segments > 1,
+            Self::Completed | Self::Aborted | Self::FleetLost => false,
+        }
+    }
+}

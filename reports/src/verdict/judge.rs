@@ -231,24 +231,8 @@ pub(super) fn reasons(
         out.extend(evidence.iter().filter(|e| e.verdict == Verdict::Fail).map(evidence_reason));
         out.extend(so_far(criteria));
     } else {
-        let mut first_failed = first_failed_task(facts);
-        // Of a run that ended itself early, what has failed is the news; the rest is a line.
         let whole = reach == Reach::Whole;
-        let told: &[Verdict] = if whole {
-            &[Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional]
-        } else {
-            &[Verdict::Fail]
-        };
-        for &verdict in told {
-            for e in evidence.iter().filter(|e| e.verdict == verdict) {
-                let tasks = verdict == Verdict::Fail && e.name == Check::WorkDone.name();
-                out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
-            }
-            for c in criteria.iter().filter(|c| c.verdict == verdict && !c.informational) {
-                let tasks = verdict != Verdict::Inconclusive && c.metric.starts_with("delivery.");
-                out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
-            }
-        }
+        out.extend(open_questions(whole, criteria, evidence, facts));
         if !whole {
             out.extend(so_far(criteria));
         }
@@ -271,6 +255,36 @@ pub(super) fn reasons(
             Ran::of(facts).title,
             variant.tag()
         ));
+    }
+    out
+}
+
+/// What does not hold, the gravest first. Of a run that ended itself early, what has failed is the news; the rest is a line.
+fn open_questions(
+    whole: bool,
+    criteria: &[CriterionResult],
+    evidence: &[EvidenceResult],
+    facts: &Facts,
+) -> Vec<String> {
+    let told: &[Verdict] =
+        if whole { &[Verdict::Fail, Verdict::Inconclusive, Verdict::Conditional] } else { &[Verdict::Fail] };
+    // Where a criterion ended the run, that it ended is what follows from the rest.
+    let aborted = facts.end.as_ref().is_some_and(|end| end.reason == EndReason::Aborted);
+    let follows = |e: &&EvidenceResult| aborted && e.name == Check::RunComplete.name();
+    let mut first_failed = first_failed_task(facts);
+    let mut out = Vec::new();
+    for &verdict in told {
+        let (last, first): (Vec<_>, Vec<_>) =
+            evidence.iter().filter(|e| e.verdict == verdict).partition(follows);
+        for e in first {
+            let tasks = verdict == Verdict::Fail && e.name == Check::WorkDone.name();
+            out.push(with(evidence_reason(e), tasks.then(|| first_failed.take()).flatten()));
+        }
+        for c in criteria.iter().filter(|c| c.verdict == verdict && !c.informational) {
+            let tasks = verdict != Verdict::Inconclusive && c.metric.starts_with("delivery.");
+            out.push(with(criterion_reason(c), tasks.then(|| first_failed.take()).flatten()));
+        }
+        out.extend(last.into_iter().map(evidence_reason));
     }
     out
 }

@@ -411,6 +411,11 @@ fn a_stopped_run_keeps_its_failures() {
     let judgement = judged(&Run { end: Some(EndReason::Aborted), failed: |_| 1, ..Run::default() });
     let verdicts: Vec<_> = judgement.criteria.iter().map(|c| c.verdict).collect();
     assert_eq!(verdicts, [Verdict::Fail, Verdict::Inconclusive]);
+    // What failed ended the run: it is said before that.
+    let reasons = &judgement.reasons;
+    let at = |words: &str| reasons.iter().position(|reason| reason.contains(words));
+    let (why, end) = (at("asked `delivery.rate"), at("run complete"));
+    assert!(why.is_some() && why < end, "{reasons:?}");
 }
 
 /// No name in the catalogue is an empty promise.

@@ -38,6 +38,20 @@ fn a_launch_that_failed_and_a_full_disk_have_steps_of_their_own() {
 }
 
 #[test]
+fn a_run_that_cannot_be_resumed_is_not() {
+    for (end, first) in [
+        (EndReason::Aborted, "Check whether “all delivered” misses again"),
+        (EndReason::FleetLost, "Find out in the report and in the kernel's log"),
+        (EndReason::LaunchFailed, "Read in the reasons why the launch failed"),
+    ] {
+        let failed = if end == EndReason::Aborted { |_| 1 } else { |_| 0 };
+        let steps = of(&Run { end: Some(end), failed, ..Run::default() });
+        assert!(steps[0].starts_with(first), "{end:?}: {steps:?}");
+        assert!(steps.iter().all(|step| !step.contains("harness resume")), "{end:?}: {steps:?}");
+    }
+}
+
+#[test]
 fn the_gravest_comes_first_and_the_steps_are_few() {
     let run = troubled();
     let mut events = run.events();
