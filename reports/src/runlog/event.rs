@@ -7,6 +7,7 @@
 mod causes;
 mod command;
 mod death;
+mod end;
 mod fault;
 mod header;
 mod incident;
@@ -20,6 +21,7 @@ pub use causes::Causes;
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
 pub(crate) use death::dependents;
+pub use end::{End, EndReason};
 pub use fault::{
     FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, KEPT_OUT, Met,
     MomentFacts, MomentSeen, WITH_ITS_COORDINATOR,
@@ -463,50 +465,4 @@ pub struct Verify {
     /// What others had done to the fleet's files while it ran, in words. Not in logs of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub altered: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    pub reason: EndReason,
-    /// In words, where the reason has more to say.
-    pub detail: Option<String>,
-    /// Of all segments of the run.
-    pub rounds: u64,
-    /// Of the harness process over the whole run: user + system.
-    pub harness_cpu_ns: u64,
-    pub harness_rss_max_kib: u64,
-    /// Task failures that were counted but not written.
-    pub task_failures_unwritten: u64,
-    /// RFC 3339.
-    #[serde(default)]
-    pub ended_utc: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndReason {
-    /// The schedule was carried out to its end.
-    Completed,
-    /// It was asked to stop.
-    Interrupted,
-    /// A criterion with `abort = true` could not pass any more.
-    Aborted,
-    /// The supervisor died, or no coordinator was left.
-    FleetLost,
-    /// The fleet never came up.
-    LaunchFailed,
-    /// The run log or another file could not be written.
-    RecordingFailed,
-}
-
-impl EndReason {
-    /// Whether another segment can follow one that ended so; `segments` counts it too.
-    pub(crate) fn can_be_resumed(self, segments: u32) -> bool {
-        match self {
-            Self::Interrupted | Self::RecordingFailed => true,
-            // What came before it is as good as it was.
-            Self::LaunchFailed => segments > 1,
-            Self::Completed | Self::Aborted | Self::FleetLost => false,
-        }
-    }
 }
