@@ -203,7 +203,7 @@ pub fn resized(run: &mut Synthetic, after_ns: u64) {
     let decided_ns = run.middle_ns();
     let reached_ns = decided_ns + after_ns;
     let name = "coord/0".to_owned();
-    run.add(reached_ns, Event::Resized(Resized { name, from: most - 1, to: most, decided_ns, reached_ns }));
+    run.add(reached_ns, Event::Resized(Resized { name, from: most, to: most - 1, decided_ns, reached_ns }));
 }
 
 /// Two workloads, `a` and `b`: each has half of the tasks of a round.

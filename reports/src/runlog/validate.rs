@@ -16,6 +16,7 @@ mod newest;
 mod plan;
 mod ranks;
 mod since;
+mod sizes;
 mod stages;
 mod sweeps;
 mod workloads;
@@ -32,7 +33,8 @@ use commands::Commands;
 use faults::Faults;
 use load::Rounds;
 use newest::newest;
-use since::{ALERTS_GRADED_SINCE, POOL_SINCE};
+use since::{ALERTS_GRADED_SINCE, ALL_ENDS_SINCE, POOL_SINCE};
+use sizes::Sizes;
 use stages::Stages;
 use sweeps::Sweeps;
 
@@ -67,6 +69,7 @@ pub struct Validator {
     began_ns: u64,
     faults: Faults,
     stages: Stages,
+    sizes: Sizes,
     rounds: Rounds,
     sweeps: Sweeps,
     bounds: Bounds,
@@ -171,7 +174,7 @@ impl Validator {
                 plan::scaled(scaled, plan)?;
                 self.stages.step(scaled, plan)
             }),
-            Event::Resized(resized) => plan.map_or(Ok(()), |plan| plan::resized(resized, plan)),
+            Event::Resized(resized) => plan.map_or(Ok(()), |plan| self.sizes.resized(resized, plan)),
             Event::DeathNoticed(death) => self.census.noticed(death, self.began_ns),
             Event::Round(round) => self.round(round, plan),
             Event::TaskFailed(failed) => {
@@ -260,6 +263,9 @@ impl Validator {
             return Err(format!("phase {phase:?} after {:?}", self.phase()));
         }
         self.phases.push(phase);
+        if phase == Phase::Launch {
+            self.sizes = Sizes::since(self.since_ns);
+        }
         match (phase, plan) {
             (Phase::WarmUp | Phase::Load, Some(plan)) => self.census.begin(plan),
             _ => Ok(()),
@@ -289,7 +295,11 @@ impl Validator {
         self.commands.complete(plan)?;
         self.stages.complete(plan, self.bounds.load_due_ns())?;
         self.census.killed(&self.faults.killed(plan))?;
-        self.faults.complete(plan, self.bounds.load_due_ns())
+        self.faults.complete(plan, self.bounds.load_due_ns())?;
+        // Who was told something may have missed a notice; and older writers began with what was not reached.
+        let has_all = self.header.as_ref().is_some_and(|header| header.format.has(ALL_ENDS_SINCE));
+        let is_one = |name: &str| self.census.is_one_process(name);
+        if has_all && !self.alerted { self.sizes.complete(is_one) } else { Ok(()) }
     }
 
     fn works(&self, worker: AgentId) -> Result<(), String> {

@@ -290,9 +290,10 @@ fn with_events(pass: &str, events: Vec<Event>) -> Judgement {
 
 #[test]
 fn a_change_of_size_and_a_death_have_their_times() {
-    let resized =
-        |reached_ns| Resized { name: "coord/1".into(), from: 3, to: 2, decided_ns: 100, reached_ns };
-    let changes = vec![Event::Resized(resized(2_000_100)), Event::Resized(resized(5_000_100))];
+    let resized = |from, decided_ns, reached_ns| {
+        Event::Resized(Resized { name: "coord/1".into(), from, to: from - 1, decided_ns, reached_ns })
+    };
+    let changes = vec![resized(3, 100, 2_000_100), resized(2, 2_000_100, 7_000_100)];
     let found = with_events("scaling.time max < 5s", changes).criteria.remove(0);
     assert_eq!((found.verdict, found.value, found.samples), (Verdict::Pass, Some(0.005), 2), "{found:#?}");
     let dead = |noticed_ns| DeathNoticed { name: "worker/0.1".into(), pid: 1_004, ended_ns: 500, noticed_ns };

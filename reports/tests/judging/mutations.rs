@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::synthetic::{latency, log_of, rewritten};
 use changes::{Others, changes, spelt, texts};
 use forgeries::FORGERIES;
-use harmless::{HARMLESS, HARMLESS_RICH, HARMLESS_STAGED, Reviewed};
+use harmless::{HARMLESS, HARMLESS_FOLLOWED, HARMLESS_RICH, HARMLESS_STAGED, Reviewed};
 
 /// What a real run of `scenarios/smoke.toml` has left (with `load.every=20ms` and a load of 2.4 s).
 const GENUINE: &[u8] = include_bytes!("../fixtures/v2/pass/run.log");
@@ -31,6 +31,8 @@ const GENUINE_RICH: &[u8] = include_bytes!("../fixtures/v2/rich/run.log");
 /// One that grew and shrank, whose workers were recycled, with a program that failed, calls that failed, a coordinator that was
 /// killed meanwhile, and a worker that was killed with a task in hand.
 const GENUINE_STAGED: &[u8] = include_bytes!("../fixtures/v2/staged/run.log");
+/// One that followed its load, up and down, while the thread that sweeps was stopped twice, for a third of a second.
+const GENUINE_FOLLOWED: &[u8] = include_bytes!("../fixtures/v2/followed/run.log");
 
 fn records(genuine: &[u8]) -> Vec<Record> {
     // Its 120 rounds are too few for a p99.
@@ -165,7 +167,7 @@ fn allowed(list: &[&Reviewed], path: &str, how: &str) -> Option<usize> {
 
 #[test]
 fn a_genuine_log_passes() {
-    for genuine in [GENUINE, GENUINE_LATER, GENUINE_RICH, GENUINE_STAGED] {
+    for genuine in [GENUINE, GENUINE_LATER, GENUINE_RICH, GENUINE_STAGED, GENUINE_FOLLOWED] {
         let log = log_of(records(genuine).into_iter().map(|r| (r.t_ns, r.event)).collect());
         let (judgement, _) = reports::judge_log(log.as_slice()).unwrap();
         assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
@@ -309,6 +311,12 @@ fn no_single_change_of_a_run_with_faults_and_workloads_passes_unless_it_is_harml
 #[test]
 fn no_single_change_of_a_run_with_stages_and_attempts_passes_unless_it_is_harmless() {
     assert!(changes_are_reviewed(&[GENUINE_STAGED], HARMLESS_STAGED, &[HARMLESS, HARMLESS_RICH]) > 5_000);
+}
+
+#[test]
+fn no_single_change_of_a_run_that_follows_its_load_passes_unless_it_is_harmless() {
+    let known = [HARMLESS, HARMLESS_RICH, HARMLESS_STAGED];
+    assert!(changes_are_reviewed(&[GENUINE_FOLLOWED], HARMLESS_FOLLOWED, &known) > 5_000);
 }
 
 #[test]

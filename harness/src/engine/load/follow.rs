@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A decision that is not carried out yet.
 #[derive(Debug, Clone, Copy)]
 struct Open {
+    /// How many there were when the decision before it had been carried out: what is turned round was not.
+    origin: u32,
     from: u32,
     to: u32,
     decided_ns: u64,
@@ -61,11 +63,13 @@ impl Following {
     fn decide(&mut self, place: PlaceId, (from, to): (u64, u64), decided_ns: u64) {
         let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let (from, to) = (small(from), small(to));
-        let new = Open { from, to, decided_ns, left: from.abs_diff(to) };
-        let same_way = |open: &Open| (open.to > open.from) == (to > from);
-        let merged = match self.open.remove(&place).filter(same_way) {
+        let new = Open { origin: from, from, to, decided_ns, left: from.abs_diff(to) };
+        let merged = match self.open.remove(&place) {
             // It goes on: what was wanted first has waited longest.
-            Some(before) => Open { to, left: before.left.saturating_add(new.left), ..before },
+            Some(before) if (before.to > before.from) == (to > from) => {
+                Open { to, left: before.left.saturating_add(new.left), ..before }
+            }
+            Some(before) => Open { origin: before.origin, ..new },
             None => new,
         };
         if merged.left > 0 {
@@ -94,9 +98,11 @@ impl Following {
         if open.left > 0 {
             return None;
         }
-        let Open { from, to, decided_ns, .. } = self.open.remove(&by)?;
+        let Open { origin, to, decided_ns, .. } = self.open.remove(&by)?;
         let reached_ns = at_ns.max(decided_ns);
-        Some(Event::Resized(Resized { name: by.to_string(), from, to, decided_ns, reached_ns }))
+        let resized = Resized { name: by.to_string(), from: origin, to, decided_ns, reached_ns };
+        // Turned round, and back where it was.
+        (origin != to).then_some(Event::Resized(resized))
     }
 }
 
@@ -179,6 +185,13 @@ mod tests {
             notice(21, coordinator, Noticed::Resized { from: 6, to: 5 }),
             notice(22, worker(5), Noticed::Ended),
         ];
-        assert_eq!(resized(following.notice(&turned, None, 100)), [(6, 5, 21, 22)]);
+        // There never were six.
+        assert_eq!(resized(following.notice(&turned, None, 100)), [(4, 5, 21, 22)]);
+        let back = [
+            notice(30, coordinator, Noticed::Resized { from: 5, to: 6 }),
+            notice(31, coordinator, Noticed::Resized { from: 6, to: 5 }),
+            notice(32, worker(5), Noticed::Ended),
+        ];
+        assert_eq!(resized(following.notice(&back, None, 100)), []);
     }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Resized {
     /// The process that decides: a coordinator on its workers, the supervisor on the coordinators.
     pub name: String,
+    /// How many there were when it had last reached what it wanted. From format 2.9 on; before, what it wanted last, which it may
+    /// not have reached.
     pub from: u32,
     pub to: u32,
     pub decided_ns: u64,

@@ -275,6 +275,12 @@ impl Census {
         !exit.expected && self.agents.get(&exit.agent).is_some_and(is_one)
     }
 
+    /// One process alone has had this place, and no operator has scaled the fleet.
+    pub(super) fn is_one_process(&self, name: &str) -> bool {
+        let is_one = |agent: &Agent| agent.name == name && agent.successors == 0 && agent.deaths == 0;
+        !self.scaled_by_hand && self.agents.values().any(is_one)
+    }
+
     /// The sweep found each coordinator that was introduced.
     pub(super) fn has_all_coordinators(&self, sample: &Sample) -> bool {
         let found: HashSet<AgentId> = sample.agents.iter().map(|row| row.agent).collect();
