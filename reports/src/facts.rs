@@ -26,6 +26,7 @@ mod spans;
 mod strays;
 mod stretches;
 mod time_bins;
+mod turnover;
 mod typical;
 mod work;
 mod workloads;
@@ -265,7 +266,7 @@ impl Facts {
     }
 
     fn replaced(&mut self, new: &AgentReplaced, t_ns: u64) {
-        self.samples.replaced(t_ns);
+        self.samples.replaced(new, t_ns);
         self.balance.replaced(new);
         if let Some(agent) = self.agents.get_mut(&new.agent) {
             (agent.pid, agent.start_ticks) = (new.pid, new.start_ticks);
@@ -286,6 +287,7 @@ impl Facts {
     /// Whether a declared fault explains it.
     fn exit(&mut self, exit: &AgentExit) -> bool {
         self.balance.exit(exit);
+        self.samples.exit(exit);
         if exit.expected {
             self.exits_expected += 1;
         } else if self.faults.explains(exit, self.agents.get(&exit.agent).map(|agent| agent.role)) {

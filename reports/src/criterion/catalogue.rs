@@ -460,7 +460,7 @@ const CATALOGUE: &[Metric] = &[
     metric(MetricId::FaultTasksHit, "fault.tasks_hit", Kind::Count, Unit::Count, WHOLE,
         "tasks of those rounds that failed, or were answered by a second or later attempt: what the fault reached, lost or not"),
     metric(MetricId::AgentsLive, "agents.live", Kind::Gauge, Unit::Count, RANGE,
-        "fleet processes that a sweep found, each with the right start time"),
+        "fleet processes that a sweep found, each with the right start time, or whose place had its next worker (`recycle_after`) before the sweep was over"),
     metric(MetricId::FirstAnswer, "first.answer", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
         "from the first task of a round sent to its first answer: how soon a fleet whose workers are there begins to answer; one value a round"),
     metric(MetricId::CompletionTime, "completion.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,

@@ -10,9 +10,11 @@ use super::load::bucket_ns;
 use super::scaling::Scaling;
 use super::series::{Medians, Series};
 use super::spans::Spans;
+use super::turnover::Turnover;
 use super::typical::{Typical, Typicals};
 use crate::runlog::event::{
-    AgentId, AgentSample, CommandsSample, HostFacts, HostSample, PlanFacts, Role, Sample, SampleMissed,
+    AgentExit, AgentId, AgentReplaced, AgentSample, CommandsSample, HostFacts, HostSample, PlanFacts, Role,
+    Sample, SampleMissed,
 };
 use crate::scope::Scope;
 
@@ -162,6 +164,9 @@ pub struct SampleFacts {
     pub live_min: Option<u32>,
     /// Sweeps of the load phase that saw fewer than planned.
     pub sweeps_short: u64,
+    /// Sweeps of the load phase that came when some workers had ended in order, and whose successors were seen before the sweep was over.
+    pub sweeps_in_turn: u64,
+    turnover: Turnover,
     pub live_last: Option<u32>,
     pub fleet_pss_last: Option<f64>,
     /// Longest time without a sweep in the load phase.
@@ -218,6 +223,8 @@ impl SampleFacts {
             missed_why: Vec::new(),
             live_min: None,
             sweeps_short: 0,
+            sweeps_in_turn: 0,
+            turnover: Turnover::default(),
             live_last: None,
             fleet_pss_last: None,
             gap_max_ns: 0,
@@ -260,8 +267,15 @@ impl SampleFacts {
         self.roles.insert(agent, role);
     }
 
-    /// A process of the fleet was replaced. Those that follow at once, and those after very many, are not kept.
-    pub(super) fn replaced(&mut self, t_ns: u64) {
+    pub(super) fn exit(&mut self, exit: &AgentExit) {
+        self.turnover.exit(exit);
+    }
+
+    /// A process of the fleet was replaced. Of the times for the plots, those that follow at once, and those after very many, are not kept.
+    pub(super) fn replaced(&mut self, new: &AgentReplaced, t_ns: u64) {
+        if self.roles.get(&new.agent) == Some(&Role::Worker) {
+            self.turnover.replaced(new);
+        }
         let is_new = self.restarts.last().is_none_or(|last| t_ns.saturating_sub(*last) >= self.bucket_ns);
         if is_new && self.restarts.len() < RESTARTS_MAX {
             self.restarts.push(t_ns);
@@ -314,7 +328,9 @@ impl SampleFacts {
         let seconds = seconds.filter(|s| *s > 0.0);
         self.swept_before = Some(t);
         self.is_taken = is_taken;
-        self.live_last = Some(sample.live);
+        let in_turn = self.turnover.during(sample);
+        let live = sample.live.saturating_add(in_turn);
+        self.live_last = Some(live);
         self.typical.push(sample, &self.roles);
 
         let mut has_pss = false;
@@ -348,7 +364,7 @@ impl SampleFacts {
             (Figure::HostShm, sample.host.shm_used_bytes as f64),
             (Figure::MemoryAvailable, sample.host.mem_available_kib as f64 * 1024.0),
             (Figure::LoadAverage, sample.host.load1),
-            (Figure::Live, f64::from(sample.live)),
+            (Figure::Live, f64::from(live)),
         ];
         for (figure, value) in host {
             self.set(figure, Scope::Fleet, t, since, value);
@@ -358,7 +374,7 @@ impl SampleFacts {
         if let Some(seconds) = seconds {
             self.set(Figure::SamplerCost, Scope::Fleet, t, since, sample.cpu_ns as f64 / 1e9 / seconds);
         }
-        since.is_some() && self.account(sample, has_pss, excused)
+        since.is_some() && self.account(sample, has_pss, (live, excused))
     }
 
     /// What the processors did, by the fleet and the harness (whether both are known), and by others.
@@ -401,13 +417,16 @@ impl SampleFacts {
         (all > 0).then(|| (used as f64 / all as f64).min(1.0))
     }
 
-    fn account(&mut self, sample: &Sample, has_pss: bool, excused: u32) -> bool {
+    /// `live`: with those between two workers.
+    fn account(&mut self, sample: &Sample, has_pss: bool, (live, excused): (u32, u32)) -> bool {
         self.sweeps += 1;
         self.sweeps_with_pss += u64::from(has_pss);
-        self.live_min = Some(self.live_min.unwrap_or(u32::MAX).min(sample.live));
+        self.live_min = Some(self.live_min.unwrap_or(u32::MAX).min(live));
         let expected = self.scaling.least_at(sample.due_ns);
-        let short = sample.live.saturating_add(excused) < expected;
+        // A process may be both excused and followed by another: it counts once.
+        let short = live.max(sample.live.saturating_add(excused)) < expected;
         self.sweeps_short += u64::from(short);
+        self.sweeps_in_turn += u64::from(live > sample.live);
         self.lateness.record(sample.started_ns.saturating_sub(sample.due_ns));
         self.cpu_ns += sample.cpu_ns;
         self.took_max_ns = self.took_max_ns.max(sample.took_ns);
@@ -415,7 +434,7 @@ impl SampleFacts {
             self.gap_max_ns = self.gap_max_ns.max(sample.started_ns.saturating_sub(before));
         }
         self.load_before = Some(sample.started_ns);
-        !short && sample.live < expected
+        !short && live < expected
     }
 
     fn sums(&mut self, sample: &Sample, since_load: Option<u64>) -> [(Scope, Sums); Scope::ALL.len()] {

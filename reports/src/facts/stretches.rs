@@ -201,6 +201,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         }
         Event::AgentExit(exit) => {
             facts.balance.exit(exit);
+            facts.samples.exit(exit);
             if inside && !waiting.declared && !exit.expected {
                 facts.exits_unexpected.push(exit.clone());
             }

@@ -225,6 +225,11 @@ fn agents_live(facts: &Facts) -> EvidenceResult {
         let excused = units::things(facts.faults.sweeps_excused, "sweep");
         result.note =
             Some(format!("{excused} saw fewer while a declared fault lasted, and no fewer than it explains"));
+    } else if samples.sweeps_in_turn > 0 {
+        let came = units::things(samples.sweeps_in_turn, "sweep");
+        result.note = Some(format!(
+            "{came} came when workers were being recycled: their successors were seen alive before the sweep was over"
+        ));
     }
     result
 }

@@ -28,5 +28,6 @@ mod stretches;
 mod summary;
 mod synthetic;
 mod trends;
+mod turnover;
 mod variants;
 mod versions;
