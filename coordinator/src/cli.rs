@@ -128,10 +128,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, program: &[&str]) -> 
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             let _ = error.print();
-            return if error.use_stderr() { USAGE } else { OK };
+            return USAGE;
         }
+        Err(help) => return outlet::print_help(&help).map_or_else(|lost| print::unwritable(&lost), |()| OK),
     };
     let status = match limits::allow(&cli.verb) {
         Ok(()) => dispatch(cli.verb, program),

@@ -44,7 +44,6 @@ use crate::trapped;
 use crate::{disk, fault};
 use args::{AnswerCallsArgs, Cli, DiskArgs, HogArgs, Verb};
 use clap::Parser as _;
-use clap::error::ErrorKind;
 use coordinator::cli::console;
 use coordinator::cli::limits::{self, TooLow};
 use std::ffi::OsString;
@@ -181,14 +180,12 @@ fn answer_calls(args: &AnswerCallsArgs) -> ExitCode {
 
 /// Help that was asked for is data. A wrong command line is an error with a code of its own.
 fn explain_usage(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
-        let text = error.to_string();
-        output::note_error(text.trim().trim_start_matches("error: "), None);
+    if !error.use_stderr() {
+        return output::help(error);
     }
-    // A reader that has closed the pipe does not want the text.
+    let text = error.to_string();
+    output::note_error(text.trim().trim_start_matches("error: "), None);
+    // There is no other place to report it.
     let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Pass,
-        _ => ExitCode::Usage,
-    }
+    ExitCode::Usage
 }

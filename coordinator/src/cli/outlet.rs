@@ -4,11 +4,13 @@
 //! So what may wait is asked first, and the caller says how long to go on.
 
 use crate::bus::sync::{AtomicBool, Ordering};
+use crate::os::named::own_descriptor;
 use crate::process::inherited::started_without;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a process in a [`hurry`] waits for a reader in all: one that reads at all takes a page in far less.
@@ -92,7 +94,7 @@ impl Outlet {
     /// `WouldBlock`: nothing is taken at the moment. `BrokenPipe`: the reader has gone.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         if !bytes.is_empty() && self.stream.is_missing() {
-            return Err(io::Error::other("it is closed"));
+            return Err(closed());
         }
         let piece = match self.to {
             To::Watched if !self.is_ready(Duration::ZERO) => return Err(io::ErrorKind::WouldBlock.into()),
@@ -150,6 +152,30 @@ impl Outlet {
     }
 }
 
+fn closed() -> io::Error {
+    io::Error::other("it is closed")
+}
+
+/// Prints help or a version that was asked for. A reader that has gone does not want it.
+///
+/// # Errors
+/// It could not be written.
+pub fn print_help(help: &clap::Error) -> io::Result<()> {
+    if Stream::Stdout.is_missing() {
+        return Err(closed());
+    }
+    match help.print() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// The file at `path` is a standard stream that this process was started without: what stands in its place takes all and
+/// keeps nothing, and gives nothing.
+pub(super) fn is_missing_stream(path: &Path) -> bool {
+    own_descriptor(path).is_some_and(started_without)
+}
+
 /// The same pipe or terminal, by its entry in `/proc`.
 fn again(stream: Stream) -> Option<OwnedFd> {
     let path = match stream {
@@ -159,6 +185,7 @@ fn again(stream: Stream) -> Option<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).ok()
 }
+
 struct Patient<G> {
     outlet: Outlet,
     go_on: G,

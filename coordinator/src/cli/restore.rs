@@ -62,6 +62,8 @@ struct Load {
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let begun = Instant::now();
     let mut load = match load_other(args) {
+    // Of what a person reads, nothing is waited for, from the first warning on.
+    super::outlet::hurry();
         Ok(load) => load,
         Err(status) => return status,
     };
@@ -103,7 +105,11 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     };
     print::report(format_args!("{id} is ready after {:.2} s", begun.elapsed().as_secs_f64()));
     let status = match Client::attach(fleet.dir()) {
-        Ok(client) => work::all(client, &mut load, &mut results, begun),
+        Ok(client) => match work::all(client, &mut load, &mut results, begun) {
+            // A signal came, and what holds up the results is their reader.
+            UNFIT if results.is_stalled() => INTERRUPTED,
+            status => status,
+        },
         Err(error) => {
             print::error(error, "");
             UNFIT

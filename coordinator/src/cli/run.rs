@@ -18,7 +18,7 @@ mod template;
 mod work;
 
 use super::number::{bytes, number, some_bytes};
-use super::outlet::{Stream, WAIT_MAX};
+use super::outlet::{Outlet, Stream, WAIT_MAX};
 use super::policy::Startup;
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, console, print};
 use crate::bus::error::{BusError, in_words_at};
@@ -38,6 +38,7 @@ use outputs::Outputs;
 use progress::Progress;
 use results::{Done, Results, Resume, Standing};
 use std::ffi::OsString;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -97,6 +98,8 @@ static HEARD: AtomicU32 = AtomicU32::new(0);
 const HEARD_MAX: Duration = Duration::from_secs(5);
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
+    // Of what a person reads, nothing is waited for, from the first warning on.
+    super::outlet::hurry();
     let from = args.which.from().unwrap_or(From::Agents(args.agents));
     if args.command.is_empty() && matches!(from, From::Agents(_)) {
         print::error(
@@ -426,8 +429,12 @@ fn begin(prepared: Prepared<'_>, window: u32, fleet: FleetOf, whole: bool) -> Re
 
 fn dry_run(prepared: Prepared<'_>) -> u8 {
     let mut list = prepared.list;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    match list::print(&mut list, &mut out) {
+    // A reader such as a pager may take its time.
+    let mut out = BufWriter::new(Outlet::open(Stream::Stdout).patient(|| || true));
+    let printed = list::print(&mut list, &mut out);
+    // Without another try to write what is left.
+    drop(out.into_parts());
+    match printed {
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::BrokenPipe => print::unwritable(&error),
         Ok(_) => OK,
         Err(error) => {
@@ -437,7 +444,7 @@ fn dry_run(prepared: Prepared<'_>) -> u8 {
     }
 }
 
-/// Blocks the signals that ask to stop, and counts them. From now on nothing that a person reads is waited for.
+/// Blocks the signals that ask to stop, and counts them. For a process in a [`hurry`](super::outlet::hurry).
 /// Errors are already printed.
 pub(super) fn watch_signals() -> Result<(), u8> {
     let watched = super::signals::watch(|_| {
@@ -451,9 +458,7 @@ pub(super) fn watch_signals() -> Result<(), u8> {
         let hint = "see `ulimit -u` and `ulimit -v`, and `pids.max` of the control group";
         print::error(format!("cannot start the thread that watches for signals: {error}"), hint);
         UNFIT
-    })?;
-    super::outlet::hurry();
-    Ok(())
+    })
 }
 
 /// How many signals have asked this process to stop. Shows that it hears them.

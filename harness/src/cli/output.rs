@@ -11,7 +11,7 @@ use anstream::adapter::strip_str;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use coordinator::cli::console;
-use coordinator::cli::outlet::{Outlet, Stream};
+use coordinator::cli::outlet::{self, Outlet, Stream};
 use notation::visible;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -20,8 +20,15 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// To be called first by a verb that makes runs: they do not wait for those who read what is written here, from the first
+/// warning on.
+pub(crate) fn begin_runs() {
+    outlet::hurry();
+    start_tracing();
+}
+
 /// Shows what the engine does, to find a fault in it: `HARNESS_LOG=debug harness run …`.
-pub(crate) fn start_tracing() {
+fn start_tracing() {
     let Some(level) = std::env::var_os("HARNESS_LOG") else { return };
     match level.to_str().and_then(|level| level.parse::<tracing::Level>().ok()) {
         // Refused if this process has a subscriber already, as tests in one process do.
@@ -128,6 +135,12 @@ fn lost(found: &io::Error) -> ExitCode {
 /// For verbs that do nothing but write data: [`ExitCode::Pass`] if it could be written.
 pub(crate) fn data_only(text: &str) -> ExitCode {
     data(text).err().unwrap_or(ExitCode::Pass)
+}
+
+/// Prints help or a version that was asked for.
+pub(crate) fn help(help: &clap::Error) -> ExitCode {
+    errors().has_data = true;
+    outlet::print_help(help).map_or_else(|found| lost(&found), |()| ExitCode::Pass)
 }
 
 /// As [`data_only`], and writes documents: `document` is what belongs into a file of that name.

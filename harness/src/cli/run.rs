@@ -41,7 +41,7 @@ pub(super) fn allowed() -> Result<(), TooLow> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    output::start_tracing();
+    output::begin_runs();
     if let Err(TooLow { what, remedy }) = allowed() {
         output::error(&format!("{what}; nothing was started"), Some(remedy));
         return ExitCode::HostUnfit;

@@ -1,5 +1,6 @@
 //! Input that can be read only once: copied if all of it is needed first, or taken as it comes.
 
+use super::super::outlet::is_missing_stream;
 use crate::os::nameless::nameless;
 use crate::process::inherited::started_without;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,6 +28,9 @@ pub(super) enum Input {
 
 /// Opens `path`, or standard input if it is `-`. `whole` waits for the end of a pipe, however late.
 pub(super) fn open(path: &Path, whole: bool) -> io::Result<Input> {
+    if is_missing_stream(path) {
+        return Err(io::Error::other("it is closed"));
+    }
     let mut file = if path.as_os_str() == "-" {
         if started_without(io::stdin().as_raw_fd()) {
             return Err(io::Error::other("standard input is closed"));

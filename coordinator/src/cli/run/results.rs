@@ -6,7 +6,7 @@ mod past;
 mod standing;
 mod written;
 
-use super::super::outlet::{Outlet, Stream};
+use super::super::outlet::{Outlet, Stream, is_missing_stream};
 use super::patience;
 use super::source::{PIECE, Source};
 use crate::bus::error::in_words_at;
@@ -199,6 +199,16 @@ impl Results {
             usage: false,
         };
         let look = resume == Resume::LookOnly;
+        if !look && is_missing_stream(path) {
+            return Err(Unusable {
+                what: format!(
+                    "{} is closed, and the results would be lost; nothing was started",
+                    path.display()
+                ),
+                hint: "name a file, or /dev/null if they are not wanted",
+                usage: false,
+            });
+        }
         // A process that can read from a pipe itself does not see that the reader has gone.
         let is_pipe = path.metadata().is_ok_and(|found| found.file_type().is_fifo());
         let mut file = match open_named(path, File::options().read(!is_pipe).append(!look).create(!look)) {
@@ -287,11 +297,18 @@ impl Results {
             Self::Nowhere => Ok(()),
             Self::Stdout(standing) => {
                 standing.check()?;
+                let stalled = standing.is_stalled;
+                let patience = move || {
+                    let mut go_on = patience();
+                    move || !stalled && go_on()
+                };
                 let mut to = BufWriter::with_capacity(PIECE, Outlet::open(Stream::Stdout).patient(patience));
                 let written = fill(&mut to).and_then(|()| to.flush());
                 // Without another try to write what is left.
                 drop(to.into_parts());
                 standing.note();
+                standing.is_stalled |=
+                    written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
                 written.map_err(|error| format!("cannot write to standard output: {error}"))
             }
             Self::File(written) => written.write(fill),
@@ -316,8 +333,12 @@ impl Results {
     }
 
     /// A signal has asked to stop, and the reader of a pipe holds up the results.
-    pub(super) fn is_stalled(&self) -> bool {
-        matches!(self, Self::File(written) if written.is_stalled())
+    pub(in crate::cli) fn is_stalled(&self) -> bool {
+        match self {
+            Self::File(written) => written.is_stalled(),
+            Self::Stdout(standing) => standing.is_stalled,
+            Self::Nowhere => false,
+        }
     }
 
     pub(super) fn is_file(&self) -> bool {

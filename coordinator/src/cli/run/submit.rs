@@ -2,6 +2,7 @@
 
 use super::super::choose::fleet;
 use super::super::number::number;
+use super::super::outlet;
 use super::args::{HELP, How, Protocol, Where, Which};
 use super::task::{Doer, OwnStop};
 use super::template::Template;
@@ -46,6 +47,8 @@ pub(in crate::cli) fn main(args: &Args) -> u8 {
 }
 
 fn submit(args: &Args) -> Result<u8, u8> {
+    // Of what a person reads, nothing is waited for, from the first warning on.
+    outlet::hurry();
     let Some(from) = args.which.from() else {
         print::error("there is nothing to submit", "give a file with `--inputs` or `--tasks`");
         return Err(USAGE);

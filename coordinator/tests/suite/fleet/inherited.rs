@@ -140,7 +140,33 @@ fn output_that_would_be_lost_is_refused() {
     let output = by_shell(shm.path(), closed, &run).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let closed = "exec \"$0\" \"$@\" <&-";
+    // By another name, it is the same stream.
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let run = ["run", "--agents", "1", "--results", name, "--", "touch", "begun"];
+        let output = by_shell(shm.path(), closed, &run).output().unwrap();
+        assert_eq!(output.status.code(), Some(20), "{name}: {output:?}");
+        assert!(stderr(&output).contains("nothing was started") && !shm.path().join("begun").exists());
+    }
+    for data in [
+        &["run", "--agents", "1", "--dry-run", "--", "x"][..],
+        &["--help"],
+        &["run", "--help"],
+        &["--version"],
+    ] {
+        for lost in [closed, "exec \"$0\" \"$@\" >/dev/full"] {
+            let output = by_shell(shm.path(), lost, data).output().unwrap();
+            assert_eq!(output.status.code(), Some(20), "{data:?} {lost}: {output:?}");
+            assert!(stderr(&output).contains("cannot write to standard output"), "{output:?}");
+        }
+        assert_eq!(by_shell(shm.path(), "exec \"$0\" \"$@\"", data).output().unwrap().status.code(), Some(0));
+    }
     let run = ["run", "--agents", "1", "--inputs", "-", "--", "echo"];
+    for name in ["/dev/stdin", "/dev/fd/0"] {
+        let run = ["run", "--agents", "1", "--inputs", name, "--", "echo"];
+        let output = by_shell(shm.path(), closed, &run).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        assert!(stderr(&output).contains("it is closed"), "{output:?}");
+    }
     let output = by_shell(shm.path(), closed, &run).output().unwrap();
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     assert!(stderr(&output).contains("standard input is closed"), "{output:?}");

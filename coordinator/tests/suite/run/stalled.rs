@@ -66,6 +66,21 @@ fn a_run_whose_output_is_lost_after_its_last_task_has_not_succeeded() {
 }
 
 #[test]
+fn a_run_that_warns_before_it_starts_goes_on_if_that_is_not_read() {
+    let desk = Desk::new();
+    desk.write("inputs", "a\nb\n");
+    let arguments = ["--agents", "2", "--inputs", "inputs", "--results", "out"];
+    let command = ["--", "sh", "-c", "echo $0 >> begun"];
+    desk.start(&[&arguments[..], &command].concat()).wait_with_output().unwrap();
+    desk.write("inputs", "a\nb\nc\n");
+    let mut resumed = desk.command(&[&arguments[..], &["--resume"], &command].concat());
+    let (_reader, writer) = full_pipe();
+    // "2 of 3 tasks are done; 1 to do" is not read.
+    desk.ended(resumed.stderr(writer).spawn().unwrap()).with(0);
+    assert_eq!(desk.lines("begun").len(), 3);
+}
+
+#[test]
 fn two_signals_end_a_run_whose_output_is_not_read_as_interrupted() {
     for full in [Full::Stdout, Full::Stderr] {
         let desk = Desk::new();
@@ -92,6 +107,23 @@ fn a_signal_ends_a_run_whose_results_are_not_read() {
     assert_eq!(output.status.code(), Some(21), "{output:?}");
     // The fleet ends by itself.
     wait_until("the fleet has ended", || is_empty(desk.shm.path()));
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_results_on_stdout_are_not_read_as_interrupted() {
+    for number in asking() {
+        let desk = Desk::new();
+        // Each waits, and each result is one that does not fit.
+        let script = "echo >> begun; seq 100000";
+        let mut command = desk.command(&["--agents", "4", "--results", "-", "--", "sh", "-c", script]);
+        let (_reader, writer) = full_pipe();
+        let child = command.stdout(writer).spawn().unwrap();
+        wait_until("the tasks have begun", || desk.lines("begun").len() == 4);
+        signal(&child, number);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(21), "{output:?}");
+        wait_until("the fleet has ended", || is_empty(desk.shm.path()));
+    }
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::cli::in_turn::{self, InTurn, Made, Order};
 use crate::cli::output;
 use crate::exit::ExitCode;
 use crate::scenario::seed;
-use coordinator::cli::outlet;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use reports::compare::{Pair, Side};
@@ -26,7 +25,7 @@ struct Program<'a> {
 }
 
 pub(super) fn interleave(args: &CompareArgs) -> ExitCode {
-    output::start_tracing();
+    output::begin_runs();
     let (Some(scenario), [old, new]) =
         (args.sides.first().filter(|_| args.sides.len() == 1), &args.interleave[..])
     else {
@@ -38,7 +37,6 @@ pub(super) fn interleave(args: &CompareArgs) -> ExitCode {
         Ok(in_turn) => in_turn,
         Err(code) => return code,
     };
-    outlet::hurry();
     let root = args.variant.seed.unwrap_or_else(rand::random);
     let out = match in_turn::directory(&args.out, root) {
         Ok(out) => out,

@@ -13,7 +13,6 @@ use crate::cli::{load, output};
 use crate::conduct;
 use crate::exit::ExitCode;
 use crate::scenario::{Plan, Source, seed};
-use coordinator::cli::outlet;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -160,14 +159,13 @@ fn variant(ordered: &Ordered) -> VariantArgs {
 
 /// Makes the runs, or those that a signal has left to be made, and takes all of them.
 pub(super) fn runs(args: &ImpactArgs) -> Result<Taken, ExitCode> {
-    output::start_tracing();
+    output::begin_runs();
     let (ordered, design, mut over) = match &args.resume {
         Some(directory) => left(directory)?,
         None => fresh(args)?,
     };
     let variant = variant(&ordered);
     let mut in_turn = InTurn::begin()?;
-    outlet::hurry();
     let directory = match &args.resume {
         Some(directory) => directory.clone(),
         None => in_turn::directory(&args.out, ordered.seed)?,

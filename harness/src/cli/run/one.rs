@@ -8,7 +8,7 @@ use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::fault::undo::Replayed;
 use crate::scenario::Plan;
-use coordinator::cli::{outlet, signals};
+use coordinator::cli::signals;
 use reports::Judgement;
 use reports::runlog::event::EndReason;
 use std::io;
@@ -34,8 +34,6 @@ pub(super) fn watch() -> io::Result<Came> {
     signals::watch(move |number| {
         let _ = signal.send(number);
     })?;
-    // From here on this process must look at its signals, and cannot wait for those who read what it writes.
-    outlet::hurry();
     Ok(came)
 }
 

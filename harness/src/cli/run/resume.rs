@@ -18,7 +18,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 pub(crate) fn resume(args: &ResumeArgs) -> ExitCode {
-    output::start_tracing();
+    output::begin_runs();
     if let Err(TooLow { what, remedy }) = allowed() {
         output::error(&format!("{what}; nothing was started"), Some(remedy));
         return ExitCode::HostUnfit;

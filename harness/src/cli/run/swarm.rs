@@ -59,7 +59,7 @@ struct Swarm<'a> {
 }
 
 pub(crate) fn swarm(args: &SwarmArgs) -> ExitCode {
-    output::start_tracing();
+    output::begin_runs();
     if let Err(TooLow { what, remedy }) = allowed() {
         output::error(&format!("{what}; nothing was started"), Some(remedy));
         return ExitCode::HostUnfit;

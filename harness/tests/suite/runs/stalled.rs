@@ -37,6 +37,32 @@ fn a_run_whose_reports_are_not_read_is_judged() {
 }
 
 #[test]
+fn runs_that_warn_before_they_start_go_on_if_that_is_not_read() {
+    // Without a warm-up, and with fewer rounds than its percentile needs.
+    let text = scenario(1).replace("coordination.time max < 3s", "coordination.time p99 < 3s");
+    let bench = Bench::new(&text);
+    let noted = bench.command().args(["run", "small.toml", "--out", "runs"]).output().unwrap();
+    let first = String::from_utf8_lossy(&noted.stderr).into_owned();
+    assert!(first.starts_with("warning: "), "{first}");
+    let (_reader, full) = full_pipe();
+    let done = start(&bench, Stdio::piped(), full.into()).end();
+    let word = verdict(&bench.latest())["verdict"].as_str().unwrap().to_owned();
+    assert!(done.stdout.starts_with(&word), "{}", done.stdout);
+    // No run at all, for one that cannot be.
+    for arguments in [
+        &["run", "absent.toml"][..],
+        &["resume", "absent"],
+        &["swarm", "absent.toml"],
+        &["impact", "absent.toml"],
+        &["compare", "absent.toml", "--interleave", "a", "b", "-n", "2"],
+    ] {
+        let (_reader, full) = full_pipe();
+        let status = bench.command().args(arguments).stdout(Stdio::null()).stderr(full).status().unwrap();
+        assert!(matches!(status.code(), Some(20 | 64)), "{arguments:?}: {status}");
+    }
+}
+
+#[test]
 fn a_run_whose_verdict_is_not_read_is_judged_and_ends_with_its_own_code() {
     let text = scenario(2).replace("coordination.time max < 3s", "coordination.time max < 1us");
     let bench = Bench::new(&text);

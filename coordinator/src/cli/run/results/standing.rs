@@ -8,11 +8,14 @@ use rustix::fs::{FileType, Stat, fstat};
 pub(in crate::cli) struct Standing {
     /// How long the file was after the last line; `None` unless it is a regular file with a name.
     len: Option<i64>,
+    /// Its reader did not read when a signal asked to stop: it is not waited for again.
+    pub(super) is_stalled: bool,
 }
 
 impl Standing {
     pub(in crate::cli) fn now() -> Self {
-        Self { len: file().filter(|found| found.st_nlink > 0).map(|found| found.st_size) }
+        let len = file().filter(|found| found.st_nlink > 0).map(|found| found.st_size);
+        Self { len, is_stalled: false }
     }
 
     /// What was written before is still where it was asked for.
