@@ -28,6 +28,7 @@ use crate::bus::ring::Record;
 use crate::bus::slot::Stage;
 use crate::bus::sync::{AtomicU64, Ordering};
 use crate::bus::view::Control;
+use crate::bus::written::Foreign;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
 pub use crate::os::identity::{ELSEWHERE, Identity, Presence, boot_id, namespace};
@@ -39,6 +40,7 @@ use crate::wire::{ANY, ControlHeader, DEATHS_ONLY, Order, RETRY_FAILURES, TaskHe
 pub use crate::wire::{TaskId, Usage};
 pub use beats::Beat;
 use coordinators::Link;
+use events::What;
 pub use outcome::{Answer, Batches, Event, Failure, Ledger, Outcome, Partial, Surplus};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
@@ -114,6 +116,10 @@ pub struct Client {
     missing: HashSet<u64>,
     /// Tasks that the client alone has given up, the newest last: their answers are late, and not duplicates.
     given_up: VecDeque<u64>,
+    /// As this process has written it.
+    moves: u32,
+    /// What it has found in its own words since it was last asked, the oldest first.
+    overwritten: Vec<Foreign>,
     batches: Batches,
     /// Tasks for one coordinator that go out at once.
     batch_max: NonZeroU32,
@@ -140,6 +146,7 @@ impl Client {
     pub fn attach(dir: &Path) -> Result<Self, BusError> {
         let control = Control::attach(&control_path(dir))?;
         coordinators::become_client(&control, dir)?;
+        let moves = control.state().client_moves.load(Ordering::Acquire);
         let sender = control.state().clients.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         let shape = control.shape();
         let workers = shape.coordinators() * shape.workers_per_coordinator();
@@ -162,6 +169,8 @@ impl Client {
             searched_ns: 0,
             missing: HashSet::new(),
             given_up: VecDeque::new(),
+            moves,
+            overwritten: Vec::new(),
             batches: Batches::default(),
             batch_max: NonZeroU32::MAX,
             record: Record::empty(),
@@ -365,7 +374,17 @@ impl Client {
 
     /// Unexpected deaths of coordinators and workers that their parents have seen.
     pub fn deaths(&self) -> u64 {
-        self.control.state().deaths.load(Ordering::Acquire)
+        self.control.deaths()
+    }
+
+    /// Words of this client that another program has overwritten, and that were put back, since the last call: no process of
+    /// the fleet names them in its events.
+    pub fn overwritten(&mut self) -> Vec<What> {
+        self.reassert_words();
+        std::mem::take(&mut self.overwritten)
+            .into_iter()
+            .map(|Foreign { word, found, .. }| What::Overwritten { word: Some(word.name()), found })
+            .collect()
     }
 
     /// Workers that have ended in order so far because others were to take their places: worn, grown or poisoned.

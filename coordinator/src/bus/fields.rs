@@ -96,7 +96,7 @@ fields! {
         dead_status padding
     }
     CoordinatorEntry { process bell own retire suspected_ns }
-    CoordinatorOwn { beat live busy queued paused wanted closed left_until scaled }
+    CoordinatorOwn { beat live busy queued paused wanted closed left_until scaled deaths }
     RegionState { stopping epoch }
     Counters {
         accepted answered failed_tasks failed late duplicates fenced requeued damaged ending returned revived retried cancelled

@@ -13,7 +13,7 @@ use zerocopy::{Immutable, IntoBytes};
 /// `coordfleet` in eight bytes, more or less.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"coordflt");
 /// Version of the layout's meaning; the offsets have a hash of their own.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// How many markers of outer fleets a stamp has room for.
 pub const WITHIN: usize = 5;
@@ -53,7 +53,7 @@ pub struct FleetState {
     pub stage: AtomicU32,
     /// Counts the clients that have attached; written by them.
     pub clients: AtomicU32,
-    /// Unrequested deaths of coordinators and workers; raised by the parent that saw one.
+    /// Unrequested deaths of coordinators; those of workers are in [`CoordinatorOwn::deaths`].
     pub deaths: AtomicU64,
     /// Counts the supervisors; raised by the one that adopts the fleet.
     pub supervisors: AtomicU32,
@@ -249,6 +249,8 @@ pub struct CoordinatorOwn {
     pub left_until: AtomicU64,
     /// The operator's order that `wanted` follows: see [`Orders::scaled`].
     pub scaled: AtomicU32,
+    /// Unrequested deaths of workers that it or its predecessors have seen.
+    pub deaths: AtomicU64,
 }
 
 /// Written by the coordinator.

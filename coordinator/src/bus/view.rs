@@ -279,6 +279,14 @@ impl Control {
     }
 
     pub fn client_bell(&self) -> &'static Doorbell {
+    /// Unrequested deaths of coordinators and workers, as their parents have counted them.
+    pub fn deaths(&self) -> u64 {
+        let of_workers = |index| self.coordinator(index).own.deaths.load(Ordering::Acquire);
+        let of_coordinators = self.state().deaths.load(Ordering::Acquire);
+        // Any of them may be overwritten.
+        (0..self.shape().coordinators()).map(of_workers).fold(of_coordinators, u64::wrapping_add)
+    }
+
         self.map.at(self.layout.client_bell)
     }
 

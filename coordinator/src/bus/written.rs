@@ -33,6 +33,12 @@ raw_enum! {
         Closed = 19,
         LeftUntil = 20,
         Suspected = 21,
+        Beat = 22,
+        FleetDeaths = 23,
+        OwnDeaths = 24,
+        ClientPid = 25,
+        ClientStart = 26,
+        ClientMoves = 27,
     }
 }
 
@@ -62,6 +68,12 @@ impl OwnWord {
             Self::Closed => "own.closed",
             Self::LeftUntil => "own.left_until",
             Self::Suspected => "orders.suspected_ns",
+            Self::Beat => "control.beat",
+            Self::FleetDeaths => "control.deaths",
+            Self::OwnDeaths => "own.deaths",
+            Self::ClientPid => "control.client_pid",
+            Self::ClientStart => "control.client_start",
+            Self::ClientMoves => "control.client_moves",
         }
     }
 }

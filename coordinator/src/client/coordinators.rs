@@ -7,6 +7,7 @@ use crate::bus::ring::{Consumer, Full, HEADER, Producer, Record};
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::Ordering;
 use crate::bus::view::{Control, Region};
+use crate::bus::written::{Foreign, OwnWord, put_back, put_back_wide};
 use crate::os::identity::{ELSEWHERE, Identity, namespace};
 use crate::process::coordinator::{take_consumer, take_producer};
 use crate::process::reap::HowEnded;
@@ -21,6 +22,9 @@ const ADOPTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A new client writes its start time within this time after its pid.
 const IDENTIFIED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Words that wait to be told: as many as this client has, several times over.
+const OVERWRITTEN_MAX: usize = 64;
 
 /// What identifies an answer: sender, sequence, lease, time of its end, status.
 type AnswerKey = (u32, u64, u32, u64, u32);
@@ -251,7 +255,7 @@ impl Client {
 
     pub(super) fn look_for_losses(&mut self, each: &mut impl FnMut(Event<'_>)) -> usize {
         let mut events = 0;
-        self.reassert_identity();
+        self.reassert_words();
         self.look_for_the_supervisor();
         // A coordinator that cannot be attached to now is tried again at the next look.
         let _ = self.meet_coordinators();
@@ -308,14 +312,17 @@ impl Client {
         events + self.fail(&left, |_| failure.clone(), each)
     }
 
-    /// Puts back who the fleet's client is: another one may attach only after the end of this process.
-    fn reassert_identity(&self) {
+    /// Puts back the words of this client. Who the fleet's client is changes only after the end of this process.
+    pub(super) fn reassert_words(&mut self) {
         let (own, state) = (self.own, self.control.state());
-        if state.client_pid.load(Ordering::Relaxed) != own.pid {
-            state.client_pid.store(own.pid, Ordering::Release);
-        }
-        if state.client_start.load(Ordering::Relaxed) != own.start_ticks {
-            state.client_start.store(own.start_ticks, Ordering::Release);
+        self.note_overwritten(put_back(OwnWord::ClientPid, &state.client_pid, own.pid));
+        self.note_overwritten(put_back_wide(OwnWord::ClientStart, &state.client_start, own.start_ticks));
+        self.note_overwritten(put_back(OwnWord::ClientMoves, &state.client_moves, self.moves));
+    }
+
+    fn note_overwritten(&mut self, found: Option<Foreign>) {
+        if self.overwritten.len() < OVERWRITTEN_MAX {
+            self.overwritten.extend(found);
         }
     }
 
@@ -387,12 +394,14 @@ impl Client {
     }
 
     /// Publishes whether the client has tasks that no region holds.
-    pub(super) fn publish_moves(&self, has_some: bool) {
+    pub(super) fn publish_moves(&mut self, has_some: bool) {
         let moves = &self.control.state().client_moves;
-        let before = moves.load(Ordering::Relaxed);
-        if (before % 2 == 1) != has_some {
-            moves.store(before.wrapping_add(1), Ordering::Release);
+        let foreign = put_back(OwnWord::ClientMoves, moves, self.moves);
+        if (self.moves % 2 == 1) != has_some {
+            self.moves = self.moves.wrapping_add(1);
+            moves.store(self.moves, Ordering::Release);
         }
+        self.note_overwritten(foreign);
     }
 
     /// Sends tasks without a coordinator to coordinators that have room.

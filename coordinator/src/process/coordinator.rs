@@ -113,6 +113,8 @@ struct Coordinator {
     own: Option<Identity>,
     /// `None` until it serves.
     own_words: Option<OwnWords>,
+    /// Of workers, as this process has published them.
+    deaths: u64,
     table: Table,
     bell: &'static Doorbell,
     from_client: Consumer,
@@ -225,6 +227,7 @@ impl Coordinator {
             policy,
             epoch: region.state().epoch.load(Ordering::Relaxed),
             stamp: region.written_stamp(),
+            deaths: control.coordinator(index).own.deaths.load(Ordering::Relaxed),
             own: Identity::of(std::process::id()),
             own_words: None,
             table: Table::new(region),

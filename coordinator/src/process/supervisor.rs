@@ -131,6 +131,8 @@ struct Supervisor {
     stage: Stage,
     stamp: WrittenStamp,
     supervisors: u32,
+    beat: u64,
+    deaths: u64,
     /// Until then, processes may be found that the workers of dead coordinators have left.
     strays_until_ns: u64,
 }
@@ -245,6 +247,8 @@ impl Supervisor {
             stamp: control.written_stamp(),
             supervisors: control.state().supervisors.load(Ordering::Acquire),
             strays_until_ns: 0,
+            beat: control.state().beat.load(Ordering::Acquire),
+            deaths: control.state().deaths.load(Ordering::Acquire),
             launch,
         }
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::trapped::{Trap, Trapped};
 use busy::Busy;
-use coordinator::client::events::Follower;
+use coordinator::client::events::{Follower, What};
 use coordinator::client::launch::{self, Fleet};
 use coordinator::client::operator::OperatorLock;
 use coordinator::client::{
@@ -345,12 +345,13 @@ impl System for RunningFleet {
                 vec![now(what, offset)]
             }
         };
-        told.into_iter().chain(lost).collect()
+        told.into_iter().chain(lost).chain(self.own_overwritten(offset)).collect()
     }
 
     fn stop(&mut self, mode: StopMode) -> Stopped {
         // The last look at what the fleet now removes.
         self.altered();
+        let own = self.own_overwritten(Offset::now(self.zero_ns));
         let stopped = match mode {
             StopMode::Run | StopMode::Drain => self.fleet.stop(),
             StopMode::Kill => self.fleet.kill(),
@@ -363,7 +364,7 @@ impl System for RunningFleet {
         let all = seen.iter().filter_map(|seen| words::notice(seen, offset.to_run_ns(seen.at_ns)));
         let is_last =
             |what: &Noticed| matches!(what, Noticed::Overwritten { .. } | Noticed::HelperDied { .. });
-        let told_last = all.filter(|notice| is_last(&notice.what)).collect();
+        let told_last = all.filter(|notice| is_last(&notice.what)).chain(own).collect();
         Stopped { how, adopted, cleaned, strangers, altered: self.altered.clone(), told_last }
     }
 
@@ -389,6 +390,16 @@ impl System for RunningFleet {
 }
 
 impl RunningFleet {
+    /// Words of this process in the fleet's memory, which no process of the fleet looks after.
+    fn own_overwritten(&mut self, offset: Offset) -> Vec<Notice> {
+        let found = self.client.overwritten().into_iter().filter_map(|what| {
+            let text = format!("client: {what}");
+            let What::Overwritten { word, found } = what else { return None };
+            Some(now(Noticed::Overwritten { word: word.unwrap_or("a word"), found, text }, offset))
+        });
+        found.collect()
+    }
+
     /// The fleet follows every order alike, and does not know whose it is. Once this run has given one, what is noticed
     /// of scaling says nothing; that there were more orders than this run's does.
     fn leave_out_own_orders(&mut self, notices: &mut Vec<Notice>, at_ns: u64) {

@@ -210,6 +210,9 @@ impl Run {
             client.flush();
             let events = client.poll(|event| self.handle(event));
             self.look_for_adopted(client);
+            for what in client.overwritten() {
+                print::warn(format_args!("in the memory of this run's fleet: {what}"));
+            }
             self.end_overdue(client, events);
             self.work.progress.update(&self.counts());
             self.check_for_stop(client, &mut phase);

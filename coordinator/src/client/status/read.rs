@@ -136,7 +136,7 @@ pub(crate) fn read(control: &Control, region: impl Fn(u32) -> Option<Region>) ->
             depth: shape.depth(),
         },
         supervisor: supervisor(control),
-        deaths: state.deaths.load(Ordering::Acquire),
+        deaths: control.deaths(),
         client: holder(&state.client_pid, &state.client_start),
         pause: paused_by(control),
         wanted: Wanted { coordinators: nonzero(&orders.coordinators), workers: nonzero(&orders.workers) },

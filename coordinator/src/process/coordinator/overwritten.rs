@@ -102,6 +102,7 @@ impl Coordinator {
         let entry = self.control.coordinator(self.index);
         let cell = &entry.process;
         let mut foreign = self.region.put_back_stamp(&self.stamp);
+        foreign.extend(put_back_wide(OwnWord::OwnDeaths, &entry.own.deaths, self.deaths));
         foreign.extend(self.own_words.into_iter().flat_map(|words| words.put_back(entry)));
         if let Some(own) = self.own {
             foreign.extend(put_back(OwnWord::Pid, &cell.pid, own.pid));

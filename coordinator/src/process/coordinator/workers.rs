@@ -185,7 +185,8 @@ impl Coordinator {
                 slot.process.record_death(how.raw(), now_ns());
                 slot.process.set_life(if replaced { Life::Replacing } else { Life::Dead });
                 // After the life: a reader that sees the count finds that the worker is not live.
-                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+                self.deaths = self.deaths.wrapping_add(1);
+                self.control.coordinator(self.index).own.deaths.store(self.deaths, Ordering::Release);
                 self.events.write(now_ns(), EventKind::Died, number, &details);
             }
             Departure::Recycled => {

@@ -163,7 +163,7 @@ impl Supervisor {
                 self.expect_strays(now);
                 cell.record_death(HowEnded::Unseen.raw(), now);
                 cell.set_life(Life::Replacing);
-                self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+                self.count_death();
                 self.event(EventKind::Died, at as u32, &[identity.pid.into(), HowEnded::Unseen.raw() as u64]);
             }
         }

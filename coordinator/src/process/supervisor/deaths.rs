@@ -121,7 +121,7 @@ impl Supervisor {
         place.due_ns = now;
         self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
         self.apply_restart(at, restart, stopping);
-        self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+        self.count_death();
         if !stopping {
             self.control.client_bell().wake();
         }
@@ -139,7 +139,7 @@ impl Supervisor {
             place.due_ns = now;
             process.record_death(how.raw(), now);
             self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
-            self.control.state().deaths.fetch_add(1, Ordering::AcqRel);
+            self.count_death();
             return;
         }
         place.state = PlaceState::Closed;

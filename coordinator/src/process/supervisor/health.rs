@@ -26,8 +26,17 @@ pub(in crate::process) fn limits(hang_after: Duration) -> Limits {
 
 impl Supervisor {
     /// Shows that this process makes progress.
-    pub(super) fn beat(&self) {
-        self.control.state().beat.fetch_add(1, Ordering::Release);
+    pub(super) fn beat(&mut self) {
+        let before = self.beat;
+        self.beat = before.wrapping_add(1);
+        let found = self.control.state().beat.swap(self.beat, Ordering::AcqRel);
+        self.name(SELF, (found != before).then(|| Foreign::new(OwnWord::Beat, found)));
+    }
+
+    /// Counts the death of a coordinator. Its place, its event and its life are written before.
+    pub(super) fn count_death(&mut self) {
+        self.deaths = self.deaths.wrapping_add(1);
+        self.control.state().deaths.store(self.deaths, Ordering::Release);
     }
 
     /// Compares all of them: in each round.
@@ -42,6 +51,7 @@ impl Supervisor {
         self.name(SELF, put_back(OwnWord::Supervisors, &state.supervisors, self.supervisors));
         let adoptable = u32::from(self.launch.policy.supervisor_death == SupervisorDeath::Adopt);
         self.name(SELF, put_back(OwnWord::Adoptable, &state.adoptable, adoptable));
+        self.name(SELF, put_back_wide(OwnWord::FleetDeaths, &state.deaths, self.deaths));
         self.name(SELF, put_back_wide(OwnWord::Marker, &state.marker, self.marker.hash()));
         self.name(SELF, self.control.put_back_stamp(&self.stamp));
         for at in 0..self.places.len() {

@@ -135,7 +135,7 @@ fn load_brings_coordinators_and_its_end_retires_them() {
     load.answers(50);
     load.end_whole();
     wait_until("one is left", || live(&fleet) == (1, 1));
-    assert_eq!(fleet.control.state().deaths.load(Ordering::Relaxed), 0);
+    assert_eq!(fleet.control.deaths(), 0);
     fleet.stop(shm.path());
 }
 

@@ -255,6 +255,8 @@ fn a_time_or_a_position_that_another_program_has_written_is_put_back_named_and_n
         ("control", "coordinators[1].own.closed", "own.closed"),
         ("control", "coordinators[1].own.left_until", "own.left_until"),
         ("control", "state.marker", "control.marker"),
+        ("control", "state.deaths", "control.deaths"),
+        ("control", "coordinators[1].own.deaths", "own.deaths"),
     ];
     for (file, field, name) in words {
         let fields = if file == "control" { of_control(&shape) } else { of_region(&shape) };
@@ -281,6 +283,54 @@ fn a_time_or_a_position_that_another_program_has_written_is_put_back_named_and_n
     assert_eq!(up.identities(), everyone);
     assert_eq!(client.status().ledger.duplicates, 0);
     drop(client);
+    assert_eq!(up.stop(), Some(0));
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_word_of_the_client_that_another_program_has_written_is_put_back_and_told_to_the_client() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--payload-max", "64"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let fields = of_control(client.shape());
+    let memory = File::options().read(true).write(true).open(control_path(&up.dir)).unwrap();
+    assert_eq!(client.overwritten(), []);
+    for name in ["client_pid", "client_start", "client_moves"] {
+        let field = fields.iter().find(|field| field.name == format!("state.{name}")).unwrap();
+        let bytes = field.bytes as usize;
+        let word = || {
+            let mut word = [0; 8];
+            memory.read_exact_at(&mut word[..bytes], field.at).unwrap();
+            u64::from_ne_bytes(word)
+        };
+        let before = word();
+        for found in [before + 1, before + 2] {
+            memory.write_all_at(&found.to_ne_bytes()[..bytes], field.at).unwrap();
+            wait_until("it is put back", || {
+                client.poll(|_| ());
+                word() == before
+            });
+            let wanted = What::Overwritten { word: Some(&format!("control.{name}").leak()[..]), found };
+            assert_eq!(client.overwritten(), [wanted]);
+        }
+    }
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
+    assert!(is_empty(shm.path()));
+}
+
+#[test]
+fn a_count_of_rounds_that_another_program_has_written_is_named() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 1, &["--payload-max", "64"]);
+    let mut follower = Follower::attach(&up.dir).unwrap();
+    let shape = *Client::attach(&up.dir).unwrap().shape();
+    let beat = of_control(&shape).into_iter().find(|field| field.name == "state.beat").unwrap();
+    for found in [0, u64::MAX] {
+        write(&control_path(&up.dir), beat.at, found);
+        let wanted = What::Overwritten { word: Some("control.beat"), found };
+        wait_until("it is named", || follower.poll().unwrap().iter().any(|seen| seen.what == wanted));
+    }
     assert_eq!(up.stop(), Some(0));
     assert!(is_empty(shm.path()));
 }

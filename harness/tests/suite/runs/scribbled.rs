@@ -126,9 +126,21 @@ fn is_named(field: &Field) -> bool {
             | "attached_ns"
             | "recovered_ns"
     ) || field.name.starts_with("stamp.")
-        || [".own.closed", ".own.left_until", ".orders.suspected_ns", "state.supervisors", "state.marker"]
-            .iter()
-            .any(|end| field.name.ends_with(end))
+        || [
+            ".own.closed",
+            ".own.left_until",
+            ".own.deaths",
+            ".orders.suspected_ns",
+            "state.supervisors",
+            "state.marker",
+            "state.beat",
+            "state.deaths",
+            "state.client_pid",
+            "state.client_start",
+            "state.client_moves",
+        ]
+        .iter()
+        .any(|end| field.name.ends_with(end))
 }
 
 /// The deaths that the log lists of processes that `/proc` shows at that moment.
@@ -233,7 +245,12 @@ fn known() -> Vec<Case> {
         ("control", "stamp.owner_start", 1, Expected::NoPass),
         ("control", "coordinators[0].process.pid", max, Expected::NoPass),
         ("control", "coordinators[0].process.life", 3, Expected::NoPass),
-        ("control", "state.client_pid", 1, Expected::NoPassIfNamed),
+        ("control", "coordinators[0].own.deaths", 1, Expected::NoPass),
+        ("control", "state.client_pid", 1, Expected::NoPass),
+        ("control", "state.client_start", 1, Expected::NoPass),
+        ("control", "state.client_moves", 2, Expected::NoPass),
+        ("control", "state.beat", 0, Expected::NoPass),
+        ("control", "state.deaths", 1, Expected::NoPass),
     ];
     known.map(|(file, name, value, verdict)| word(file, &field(file, name), value, verdict)).into()
 }
