@@ -5,7 +5,7 @@
 
 use super::dead_letters::{DeadLetter, of_region};
 use super::operator::{OperatorError, OperatorLock};
-use super::status::{Watch, answer_of, open_tasks};
+use super::status::{Watch, answer_of, open_task, open_tasks};
 use crate::bus::error::BusError;
 use crate::bus::ring::{HEADER, Producer, Ring, RingError};
 use crate::bus::slot::Life;
@@ -85,7 +85,8 @@ impl Operator {
         Ok(Self { lock, watch, rings: BTreeMap::new(), patience })
     }
 
-    /// Cancels tasks that are queued or in hand. Returns a result for each task that was found or named.
+    /// Cancels tasks that are queued or in hand; a command that is running has its grace, and its outcome comes when it has
+    /// ended. Returns a result for each task that was found or named.
     pub fn cancel(&mut self, which: &Which) -> Result<Vec<(TaskId, OrderResult)>, OrderError> {
         let mut open = BTreeMap::new();
         for (index, region) in self.watch.regions() {
@@ -95,7 +96,7 @@ impl Operator {
         }
         let (wanted, found) = meant(which, open);
         let acknowledged =
-            self.order(Order::Cancel, which, found.iter().map(|(id, (index, ..))| (*id, *index)))?;
+            self.order(Order::End, which, found.iter().map(|(id, (index, ..))| (*id, *index)))?;
         Ok(wanted
             .into_iter()
             .map(|id| {
@@ -270,6 +271,9 @@ fn meant<T>(which: &Which, known: BTreeMap<TaskId, T>) -> (Vec<TaskId>, BTreeMap
 /// The result of a cancellation, from the task table.
 fn cancelled(region: &Region, entry: u32, id: TaskId) -> OrderResult {
     let slot = &region.table()[entry as usize];
+    if open_task(slot).is_some_and(|task| task.id == id && task.is_ending()) {
+        return OrderResult::Done;
+    }
     let is_still_open = |word: Word| matches!(word.state(), Some(State::Queued | State::Leased));
     let answer = answer_of(slot);
     if answer.id != id {

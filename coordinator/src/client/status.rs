@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::fmt;
 
 pub use crate::bus::slot::{Life, Stage};
-pub(super) use open::{answer_of, open_tasks};
+pub(super) use open::{answer_of, open_task, open_tasks};
 pub use read::{Watch, of};
 pub(super) use read::{paused_by, read};
 

@@ -41,9 +41,14 @@ fn open_entry(entry: &TableEntry) -> Option<Open> {
     })
 }
 
+/// The task that an entry holds, if it is queued or in hand.
+pub(crate) fn open_task(entry: &TableEntry) -> Option<TaskHeader> {
+    open_entry(entry).map(|open| open.task)
+}
+
 /// The tasks that are queued or in hand, by their entries.
 pub(crate) fn open_tasks(region: Region) -> impl Iterator<Item = (u32, TaskHeader)> {
-    (0..).zip(region.table()).filter_map(|(at, entry)| Some((at, open_entry(entry)?.task)))
+    (0..).zip(region.table()).filter_map(|(at, entry)| Some((at, open_task(entry)?)))
 }
 
 /// The last answer that an entry held.

@@ -7,7 +7,8 @@ use crate::bus::sync::Ordering;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::plan::lease::State;
-use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskId, TaskKind};
+use crate::wire::{AnswerStatus, CONTROL, ControlHeader, Order, TaskHeader, TaskKind};
+use std::collections::HashSet;
 use zerocopy::FromBytes;
 
 impl Coordinator {
@@ -56,11 +57,11 @@ impl Coordinator {
             Some(Order::Cancel) => {
                 // It may have overtaken its task.
                 self.take_tasks(record);
-                self.cancel(id, all);
+                self.cancel(|task| all || task.id == id);
             }
             Some(Order::End) => {
                 self.take_tasks(record);
-                self.end(id, record);
+                self.end(|task| all || task.id == id, record);
             }
             Some(Order::Revive) => self.to_revive.extend(self.matching_dead_letters(id, all)),
             Some(Order::Drop) => {
@@ -72,12 +73,11 @@ impl Coordinator {
         }
     }
 
-    fn cancel(&mut self, id: TaskId, all: bool) {
-        let matching: Vec<_> = self.table.open().filter(|(_, _, task)| all || task.id == id).collect();
+    fn cancel(&mut self, is_meant: impl Fn(&TaskHeader) -> bool) {
+        let matching: Vec<_> = self.table.open().filter(|(_, _, task)| is_meant(task)).collect();
         for (entry, word, task) in matching {
             let worker = u32::from(word.worker());
-            let details = [task.id.sequence, task.id.sender.into()];
-            self.events.write(now_ns(), EventKind::Cancelled, worker, &details);
+            self.events.write(now_ns(), EventKind::Cancelled, worker, &cancelled_details(&task));
             self.fail(entry, AnswerStatus::Cancelled);
             // Woken, it sees in the table that the task is not leased to it any more.
             if word.state() == Some(State::Leased) && (worker as usize) < self.links.len() {
@@ -86,22 +86,29 @@ impl Coordinator {
         }
     }
 
-    /// As [`Self::cancel`], but the worker of a command that is running answers once it has ended.
-    fn end(&mut self, id: TaskId, record: &mut Record) {
-        let Some((entry, word, task)) = self.table.open().find(|(_, _, task)| task.id == id) else { return };
-        let is_command = matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
-        if is_command && self.was_in_hand(word, &task) {
+    /// As [`Self::cancel`], but the workers of commands that are running answer once these have ended.
+    fn end(&mut self, is_meant: impl Fn(&TaskHeader) -> bool, record: &mut Record) {
+        let matching: Vec<_> = self.table.open().filter(|(_, _, task)| is_meant(task)).collect();
+        let (all, mut asked) = (matching.len(), HashSet::new());
+        for (entry, word, task) in matching {
+            let is_command =
+                matches!(TaskKind::from_raw(task.kind), Some(TaskKind::Exec | TaskKind::Command));
+            if !is_command || !self.was_in_hand(word, &task) {
+                continue;
+            }
             let worker = u32::from(word.worker());
             if !task.is_ending() {
-                let details = [id.sequence, id.sender.into()];
-                self.events.write(now_ns(), EventKind::Cancelled, worker, &details);
+                self.events.write(now_ns(), EventKind::Cancelled, worker, &cancelled_details(&task));
                 self.table.ask_to_end(entry);
             }
-            return self.region.worker(worker).bell.wake();
+            self.region.worker(worker).bell.wake();
+            asked.insert(task.id);
         }
-        // A worker puts a task out of its hand when its answer is there.
-        self.take_answers(record);
-        self.cancel(id, false);
+        if asked.len() < all {
+            // A worker puts a task out of its hand when its answer is there.
+            self.take_answers(record);
+            self.cancel(|task| is_meant(task) && !asked.contains(&task.id));
+        }
     }
 
     /// The pause that an operator has ordered and this coordinator has not begun yet.
@@ -140,4 +147,8 @@ impl Coordinator {
         own.paused.store(0, Ordering::Release);
         self.events.write(now_ns(), EventKind::Paused, SELF, &[now_ns().saturating_sub(began)]);
     }
+}
+
+fn cancelled_details(task: &TaskHeader) -> [u64; 2] {
+    [task.id.sequence, task.id.sender.into()]
 }

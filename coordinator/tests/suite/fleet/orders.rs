@@ -7,6 +7,7 @@ use coordinator::client::{Answer, Client, Event, Failure, Identity, Task, TaskId
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Longer than any test.
@@ -23,22 +24,29 @@ fn twice() -> Terms {
 
 /// What became of a task: its exit status and its output; of one that an operator had made of a letter, if `revived`.
 fn outcome(client: &mut Client, id: TaskId, revived: bool) -> Result<(i32, Vec<u8>), Failure> {
-    let mut found = None;
-    wait_until("the task's outcome", || {
+    outcomes(client, &[id], revived).remove(&id).unwrap()
+}
+
+/// The same of several tasks, which may end at once.
+fn outcomes(
+    client: &mut Client,
+    ids: &[TaskId],
+    revived: bool,
+) -> HashMap<TaskId, Result<(i32, Vec<u8>), Failure>> {
+    let mut found = HashMap::new();
+    wait_until("the outcome of each task", || {
         client.poll(|event| {
             let outcome = match event {
                 Event::Outcome(outcome) if !revived => outcome,
                 Event::Revived(outcome) if revived => outcome,
                 _ => return,
             };
-            if outcome.id == id {
-                let whole = |answer: Answer<'_>| (answer.code, answer.body[..answer.stdout_len].to_vec());
-                found = Some(outcome.result.map(whole));
-            }
+            let whole = |answer: Answer<'_>| (answer.code, answer.body[..answer.stdout_len].to_vec());
+            found.insert(outcome.id, outcome.result.map(whole));
         });
-        found.is_some()
+        ids.iter().all(|id| found.contains_key(id))
     });
-    found.unwrap()
+    found
 }
 
 #[test]
@@ -136,8 +144,8 @@ fn a_task_is_cancelled_by_its_id_and_one_that_cannot_be_is_reported() {
     });
     let told = fine(shm.path(), &["cancel", "test", &asleep.to_string()]);
     assert_eq!(told, format!("cancelled {asleep}\n"));
-    assert_eq!(outcome(&mut client, asleep, false).unwrap_err(), Failure::Cancelled);
-    assert!(outcome(&mut client, waiting, false).is_ok());
+    let ended = outcomes(&mut client, &[asleep, waiting], false);
+    assert!(matches!(ended[&asleep], Err(Failure::Ended(_))) && ended[&waiting].is_ok(), "{ended:?}");
     wait_until("its command has ended", || command_pid.unwrap().is_gone());
     let (_, error, code) = said(shm.path(), &["cancel", "test", &asleep.to_string(), "1.99.5"]);
     assert_eq!(code, Some(10));

@@ -108,7 +108,8 @@ fn a_cancelled_task_gets_the_signal_and_the_grace_of_its_client_or_of_its_fleet(
         let desk = Desk::new();
         let up = Up::start(desk.shm.path(), 1, 1, fleet);
         desk.write("inputs", "one\n");
-        let script = super::ends::saves_at("INT");
+        let script = super::ends::saves_at("INT").replace("exit 5", "echo cleaned; exit 5");
+        let script = format!("echo begun; {script}");
         let rest = ["--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script];
         let child = start(&desk, &[client, &rest].concat());
         wait_until("it has begun", || desk.lines("begun").len() == 1);
@@ -119,7 +120,15 @@ fn a_cancelled_task_gets_the_signal_and_the_grace_of_its_client_or_of_its_fleet(
             .unwrap();
         assert!(cancel.status.success(), "{cancel:?}");
         Ended::of(&child.wait_with_output().unwrap()).with(10);
-        wait_until("it has saved its work", || desk.lines("saved") == ["one"]);
+        // Its result comes when it has ended, and with what it has output.
+        assert_eq!(desk.lines("saved"), ["one"]);
+        let row = &desk.rows("out")[0];
+        assert_eq!(
+            (&row["status"], &row["stdout"]),
+            (&"cancelled".into(), &"begun\ncleaned\n".into()),
+            "{row}"
+        );
+        assert!(row["exit"] == 5 && row["run_ms"].is_f64() && row["max_rss_bytes"].is_u64(), "{row}");
         assert_eq!(up.stop(), Some(0));
     }
 }
