@@ -18,10 +18,11 @@ use super::slot::{
 use super::sync::{AtomicU64, Ordering};
 use super::written::{Foreign, STAMP_WORDS, WrittenStamp};
 use crate::os::identity::{Identity, boot_id, namespace};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 /// The contents of a stamp, copied out once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,7 +279,6 @@ impl Control {
         Stage::from_raw(self.state().stage.load(Ordering::Acquire)).unwrap_or(Stage::Ready)
     }
 
-    pub fn client_bell(&self) -> &'static Doorbell {
     /// Unrequested deaths of coordinators and workers, as their parents have counted them.
     pub fn deaths(&self) -> u64 {
         let of_workers = |index| self.coordinator(index).own.deaths.load(Ordering::Acquire);
@@ -287,6 +287,7 @@ impl Control {
         (0..self.shape().coordinators()).map(of_workers).fold(of_coordinators, u64::wrapping_add)
     }
 
+    pub fn client_bell(&self) -> &'static Doorbell {
         self.map.at(self.layout.client_bell)
     }
 
@@ -299,30 +300,56 @@ impl Control {
         self.map.slice(self.layout.events, EVENTS as usize)
     }
 
-    /// Notes how the supervisor was started, for a program that starts another fleet like this one. Options
-    /// that are too long together are not noted at all.
-    pub fn note_options(&self, options: &[impl AsRef<OsStr>]) {
+    /// Notes how the supervisor was started, for a program that starts another fleet like this one; and where this one has
+    /// its temporary files. Options that are too long together are not noted at all, and a path that has no room beside them
+    /// neither.
+    pub fn note_start(&self, options: &[impl AsRef<OsStr>], temporary: &Path) {
         let mut text = Vec::new();
         for option in options {
             text.extend_from_slice(option.as_ref().as_encoded_bytes());
             text.push(0);
         }
         let words = self.option_words();
-        if text.len() <= (words.len() - 1) * 8 {
-            copy_in(&words[1..], &text);
-            words[0].store(text.len() as u64, Ordering::Release);
+        let room = (words.len() - 1) * 8;
+        if text.len() > room {
+            text.clear();
         }
+        let options = text.len();
+        text.extend_from_slice(temporary.as_os_str().as_encoded_bytes());
+        if text.len() > room {
+            text.truncate(options);
+        }
+        copy_in(&words[1..], &text);
+        let lengths = options as u64 | ((text.len() - options) as u64) << 32;
+        words[0].store(lengths, Ordering::Release);
     }
 
-    /// As noted; empty if nothing was, or if it cannot be read.
+    /// The options of [`Self::note_start`]; empty if none were noted, or if they cannot be read.
     pub fn options(&self) -> Vec<String> {
-        let words = self.option_words();
-        let len = words[0].load(Ordering::Acquire).min((words.len() as u64 - 1) * 8);
-        let mut text = vec![0; len as usize];
-        copy_out(&words[1..], &mut text);
-        let whole = String::from_utf8(text).ok();
+        let (options, _) = self.noted();
+        let whole = String::from_utf8(options).ok();
         let options = whole.as_deref().and_then(|text| text.strip_suffix('\0'));
         options.map_or_else(Vec::new, |text| text.split('\0').map(str::to_owned).collect())
+    }
+
+    /// The directory of [`Self::note_start`]. Any program may have written another one there: what is removed in it must be
+    /// proven to be the fleet's.
+    pub fn temporary(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(OsString::from_vec(self.noted().1));
+        path.is_absolute().then_some(path)
+    }
+
+    /// The bytes of the options and of the path.
+    fn noted(&self) -> (Vec<u8>, Vec<u8>) {
+        let words = self.option_words();
+        let room = (words.len() - 1) * 8;
+        let lengths = words[0].load(Ordering::Acquire);
+        let options = (lengths as u32 as usize).min(room);
+        let whole = options.saturating_add((lengths >> 32) as usize).min(room);
+        let mut text = vec![0; whole];
+        copy_out(&words[1..], &mut text);
+        let path = text.split_off(options);
+        (text, path)
     }
 
     fn option_words(&self) -> &'static [AtomicU64] {
@@ -495,10 +522,16 @@ mod tests {
         let none = Identity { pid: 0, start_ticks: 0 };
         let control = Control::create(&path, &Stamped::new(none, 0, shape)).unwrap();
         assert_eq!(control.options(), Vec::<String>::new());
-        control.note_options(&["x".repeat(1 << 16)]);
+        control.note_start(&["x".repeat(1 << 16)], Path::new("/tmp"));
         assert_eq!(control.options(), Vec::<String>::new());
+        assert_eq!(control.temporary().as_deref(), Some(Path::new("/tmp")));
         let options = ["--agent", "[\"a b\", \"\u{e9}\"]", ""];
-        control.note_options(&options);
-        assert_eq!(Control::attach(&path).unwrap().options(), options);
+        control.note_start(&options, Path::new("/var/tmp"));
+        let attached = Control::attach(&path).unwrap();
+        assert_eq!(attached.options(), options);
+        assert_eq!(attached.temporary().as_deref(), Some(Path::new("/var/tmp")));
+        control.note_start(&options, Path::new(&"/x".repeat(1 << 15)));
+        assert_eq!(control.options(), options);
+        assert_eq!(control.temporary(), None);
     }
 }

@@ -54,7 +54,13 @@ fn remove(dir: &Path, owner: Identity) -> io::Result<()> {
     if held.head().is_ok_and(|head| head.owner != owner) {
         return Err(io::Error::other("another fleet has this name now"));
     }
-    remove_with_temporary(&held)
+    remove_with_temporary(&held, |temporary, error| {
+        print::warn(format_args!(
+            "{}: temporary files of its workers stay in {}: {error}",
+            dir.display(),
+            temporary.display()
+        ));
+    })
 }
 
 pub(super) fn main(args: &Args) -> u8 {

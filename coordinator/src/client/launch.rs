@@ -388,7 +388,7 @@ impl Fleet {
         let (mut cleaned, strangers) = self.end_orphans();
         let own = self.own_directory();
         let held = self.held.as_ref().or(own.as_ref()).filter(|held| held.exists());
-        if held.is_some_and(|held| remove_with_temporary(held).is_ok()) {
+        if held.is_some_and(|held| remove_with_temporary(held, |_, _| ()).is_ok()) {
             cleaned.push(self.dir.display().to_string());
         }
         // A supervisor that was killed while it made the directory.

@@ -171,7 +171,7 @@ impl Guard<'_> {
         nested::remove_all(dir.parent().unwrap_or(dir), marker);
         // Without the directory, `clean` does not find them.
         if !dir.exists() {
-            let _ = temporary::remove_of_fleet(created_unix_ns);
+            let _ = temporary::remove_of_fleet(&std::env::temp_dir(), created_unix_ns);
         }
         0
     }

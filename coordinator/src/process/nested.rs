@@ -33,16 +33,24 @@ fn remove_in(root: &Path, marker: &Marker) {
         let has_living =
             || Control::attach(&control_path(&found.path)).is_ok_and(|it| it.has_living_coordinator());
         if is_within && !has_living() {
-            let _ = remove_with_temporary(&held);
+            let _ = remove_with_temporary(&held, |_, _| ());
         }
     }
 }
 
-/// Removes a dead fleet's directory, and the temporary files of its workers.
-pub(crate) fn remove_with_temporary(held: &Held) -> io::Result<()> {
+/// Removes a dead fleet's directory, and the temporary files of its workers: where it has noted that they are, and where they
+/// would be if this process had started it. `left` is told in which directory some cannot be removed, and why.
+pub(crate) fn remove_with_temporary(held: &Held, mut left: impl FnMut(&Path, io::Error)) -> io::Result<()> {
     if let Ok(head) = held.head() {
-        // Files that cannot be removed do no harm.
-        let _ = temporary::remove_of_fleet(head.created_unix_ns);
+        let control = Control::attach(&control_path(held.path())).ok();
+        let noted = control.filter(|control| held.is_of(control.stamped())).and_then(|it| it.temporary());
+        let own = std::env::temp_dir();
+        let others = noted.filter(|noted| *noted != own);
+        for dir in others.iter().chain([&own]) {
+            if let Err(error) = temporary::remove_of_fleet(dir, head.created_unix_ns) {
+                left(dir, error);
+            }
+        }
     }
     held.remove()
 }

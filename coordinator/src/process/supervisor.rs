@@ -153,7 +153,8 @@ pub fn run(launch: &Launch, ready: impl FnOnce(&Path)) -> Result<Ending, Supervi
         *word = outer.hash();
     }
     let (held, control) = directory::create_held(&launch.root, &launch.id, &stamped, start)?;
-    control.note_options(&arguments(&launch.shape, &launch.policy));
+    let temporary = std::path::absolute(std::env::temp_dir()).unwrap_or_default();
+    control.note_start(&arguments(&launch.shape, &launch.policy), &temporary);
     control.state().supervisors.store(1, Ordering::Release);
     let adoptable = launch.policy.supervisor_death == SupervisorDeath::Adopt;
     control.state().adoptable.store(adoptable.into(), Ordering::Release);
@@ -246,9 +247,9 @@ impl Supervisor {
             stage: Stage::Starting,
             stamp: control.written_stamp(),
             supervisors: control.state().supervisors.load(Ordering::Acquire),
-            strays_until_ns: 0,
             beat: control.state().beat.load(Ordering::Acquire),
             deaths: control.state().deaths.load(Ordering::Acquire),
+            strays_until_ns: 0,
             launch,
         }
     }
@@ -272,7 +273,10 @@ impl Supervisor {
         self.stop();
         let removed = self.held.remove();
         // Each worker removes its own, except those that were killed. What cannot be removed does no harm.
-        let _ = super::reset::temporary::remove_of_fleet(self.control.stamped().created_unix_ns);
+        let _ = super::reset::temporary::remove_of_fleet(
+            &std::env::temp_dir(),
+            self.control.stamped().created_unix_ns,
+        );
         super::nested::remove_all(&self.launch.root, &self.marker);
         let ending = served?;
         removed.map_err(|error| SuperviseError::Remove { path: self.dir.clone(), error })?;

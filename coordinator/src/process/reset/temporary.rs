@@ -32,10 +32,11 @@ fn name_of(created_unix_ns: u64) -> String {
     format!("coordinator-{uid}-{created_unix_ns:x}")
 }
 
-/// Removes a fleet's temporary directories, after all its processes have ended. It is not an error if there are none.
-pub fn remove_of_fleet(created_unix_ns: u64) -> io::Result<()> {
-    let path = of_fleet(created_unix_ns);
-    match Temporary::open(&path) {
+/// Removes a fleet's temporary directories, after all its processes have ended: what has its name in `temporary`, if it is of
+/// this user and no other may enter it. It is not an error if there are none.
+pub fn remove_of_fleet(temporary: &Path, created_unix_ns: u64) -> io::Result<()> {
+    let path = temporary.join(name_of(created_unix_ns));
+    match Temporary::open(&path).and_then(Temporary::private) {
         Ok(temporary) => temporary.remove_alone(),
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
@@ -90,6 +91,12 @@ impl Temporary {
             return Err(Errno::PERM);
         }
         Ok(Self { path: path.to_owned(), dir: readable(&handle)? })
+    }
+
+    /// As [`private`] has made it.
+    fn private(self) -> rustix::io::Result<Self> {
+        let mode = rustix::fs::fstat(&self.dir)?.st_mode;
+        if mode & (Mode::RWXG | Mode::RWXO).bits() == 0 { Ok(self) } else { Err(Errno::PERM) }
     }
 
     pub fn path(&self) -> &Path {

@@ -221,10 +221,12 @@ fn what_outlives_the_guard_too_is_ended_by_clean_and_no_other_process_is() {
             .args(extra)
             .arg("--shm-dir")
             .arg(shm.path())
-            .env("TMPDIR", shm.path())
+            // Another one than the fleet's, which it has noted.
+            .env("TMPDIR", dir.path())
             .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
+    assert!(std::fs::read_dir(shm.path()).unwrap().count() > 1, "the workers have no temporary files");
     let rehearsed = said(&["--dry-run"]);
     assert!(daemons.iter().all(Identity::is_alive));
     let cleaned = said(&[]);
