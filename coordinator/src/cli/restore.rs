@@ -1,5 +1,6 @@
 //! `coordinator restore`: starts a fleet like the one that was saved, and does what that one had not done.
 
+mod name;
 mod work;
 
 use super::run::distinct::is_same;
@@ -61,9 +62,9 @@ struct Load {
 
 pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     let begun = Instant::now();
-    let mut load = match load_other(args) {
     // Of what a person reads, nothing is waited for, from the first warning on.
     super::outlet::hurry();
+    let mut load = match load_other(args) {
         Ok(load) => load,
         Err(status) => return status,
     };
@@ -82,6 +83,9 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if let Err(status) = watch_signals() {
         return status;
     }
+    if let Err(status) = name::wait_until_free(&args.place.shm_dir, &id) {
+        return status;
+    }
     let mut results = match open(args, &mut load) {
         Ok(results) => results,
         Err(status) => return status,
@@ -98,8 +102,15 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
                 // It is empty, and would be in the way of the next attempt.
                 let _ = std::fs::remove_file(made);
             }
-            let status = if matches!(error, LaunchError::Cancelled) { INTERRUPTED } else { UNFIT };
-            print::error(error, "the file was not changed; `--name` gives the fleet another name");
+            let status = match &error {
+                LaunchError::Cancelled => INTERRUPTED,
+                // Another fleet has taken the name meanwhile: its supervisor says so.
+                LaunchError::Failed { status: Some(ended), .. } if ended.code() == Some(USAGE.into()) => {
+                    USAGE
+                }
+                LaunchError::Spawn(_) | LaunchError::Failed { .. } => UNFIT,
+            };
+            print::error(error, name::HINT);
             return status;
         }
     };

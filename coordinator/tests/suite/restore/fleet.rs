@@ -529,7 +529,7 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
         assert!(said.contains(words) && said.contains("hint: "), "{said}");
     }
     let taken = place.coordinator(&["restore", "backup"]);
-    assert_eq!(taken.status.code(), Some(20));
+    assert_eq!(taken.status.code(), Some(64));
     assert!(text(&taken.stderr).contains("a fleet with that name already exists"), "{}", text(&taken.stderr));
     for (arguments, code) in [
         (&["backup", "no/such/dir", "--name", "test"][..], 20),
@@ -540,6 +540,33 @@ fn what_cannot_be_restored_is_refused_before_anything_starts() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
     }
     assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_restore_that_was_killed_is_resumed_at_once() {
+    let place = Place::new();
+    let up = Up::start(place.shm.path(), 1, 1, &[]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    // With a closed gate, it takes as long as it may to end.
+    let dir = place.dir().display();
+    let script = format!(
+        "trap '' TERM; test -e {dir}/gate || {{ echo >> {dir}/begun; read x < {dir}/never; }}; echo 1 >> {dir}/log"
+    );
+    client.submit(Address::Any, Task::Exec(&shell(&script)), &Terms::within(LONG), 0).unwrap();
+    client.flush();
+    let begun = |count| std::fs::read_to_string(place.file("begun")).is_ok_and(|text| text.len() == count);
+    wait_until("it has begun", || begun(1));
+    place.backup();
+    drop(client);
+    place.disaster(up);
+    let mut first = place.command(&["restore", "backup", "--results", "out"]).spawn().unwrap();
+    wait_until("it has begun again", || begun(2));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(place.shm.path().join("coord-test").exists());
+    place.open_gate();
+    place.succeeds(&["restore", "backup", "--results", "out", "--resume"]);
+    assert_eq!(place.done(), once([1]));
 }
 
 #[test]
