@@ -30,6 +30,7 @@ use crate::wire::{Usage, command};
 use rustix::event::{PollFd, PollFlags};
 use spool::Growing;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -97,6 +98,15 @@ pub enum Stream {
     Stderr,
 }
 
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        })
+    }
+}
+
 /// Why a watcher stops a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
@@ -152,7 +162,7 @@ pub enum ExecError {
     Empty,
     #[error("cannot enter {path}, where the command must run: {source}", path = .path.display())]
     Directory { path: PathBuf, source: io::Error },
-    #[error("cannot write the command's {stream:?} to {path}: {source}", path = .path.display())]
+    #[error("cannot write the command's {stream} to {path}: {source}", path = .path.display())]
     Output { stream: Stream, path: PathBuf, source: io::Error },
     #[error("cannot run {program:?}{how_often}: {words}", how_often = how_often(*.tries), words = start::explain(.source))]
     Start { program: OsString, tries: u32, source: io::Error },

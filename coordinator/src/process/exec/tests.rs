@@ -332,7 +332,7 @@ fn what_cannot_be_run_is_told_in_words() {
         (Command::new([text.as_str()]), "it may not be executed"),
         (at("/no/such/place"), "cannot enter /no/such/place"),
         (at(&text), "where the command must run: Not a directory"),
-        (into("/no/such/place/file"), "cannot write the command's Stderr to /no/such/place/file"),
+        (into("/no/such/place/file"), "cannot write the command's stderr to /no/such/place/file"),
         (
             Command::new(["true".to_owned(), "x".repeat(3 << 20)]),
             "its arguments and environment are too long",
