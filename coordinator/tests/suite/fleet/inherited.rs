@@ -2,6 +2,7 @@
 
 use super::{PROGRAM, Up, is_empty, shm, wait_until};
 use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -139,7 +140,6 @@ fn output_that_would_be_lost_is_refused() {
     let run = ["run", "--agents", "1", "--results", "out", "--", "echo", "kept"];
     let output = by_shell(shm.path(), closed, &run).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let closed = "exec \"$0\" \"$@\" <&-";
     // By another name, it is the same stream.
     for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         let run = ["run", "--agents", "1", "--results", name, "--", "touch", "begun"];
@@ -160,13 +160,14 @@ fn output_that_would_be_lost_is_refused() {
         }
         assert_eq!(by_shell(shm.path(), "exec \"$0\" \"$@\"", data).output().unwrap().status.code(), Some(0));
     }
-    let run = ["run", "--agents", "1", "--inputs", "-", "--", "echo"];
+    let closed = "exec \"$0\" \"$@\" <&-";
     for name in ["/dev/stdin", "/dev/fd/0"] {
         let run = ["run", "--agents", "1", "--inputs", name, "--", "echo"];
         let output = by_shell(shm.path(), closed, &run).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         assert!(stderr(&output).contains("it is closed"), "{output:?}");
     }
+    let run = ["run", "--agents", "1", "--inputs", "-", "--", "echo"];
     let output = by_shell(shm.path(), closed, &run).output().unwrap();
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     assert!(stderr(&output).contains("standard input is closed"), "{output:?}");
@@ -182,4 +183,32 @@ fn limits_that_are_too_low_are_named() {
         assert_eq!(output.status.code(), Some(20), "{limit}: {output:?}");
         assert!(stderr(&output).contains(words), "{output:?}");
     }
+}
+
+#[test]
+fn no_limit_of_addresses_aborts_the_program() {
+    let shm = shm();
+    let mut refused = 0;
+    // From what the loader refuses to what is enough.
+    for addresses in (4_000..12_000).step_by(40) {
+        let wrapper = format!("ulimit -v {addresses}; exec \"$0\" --version");
+        let output = by_shell(shm.path(), &wrapper, &[]).output().unwrap();
+        match output.status.code() {
+            Some(20) => {
+                refused += 1;
+                assert!(stderr(&output).contains("raise `ulimit -v`"), "{addresses}: {output:?}");
+            }
+            // The loader has refused, and none of the program has run.
+            Some(0 | 127) => {}
+            // The kernel had no room for the loader, and has killed it.
+            code => {
+                assert_eq!(
+                    (code, output.status.signal()),
+                    (None, Some(Signal::SIGSEGV as i32)),
+                    "{output:?}"
+                );
+            }
+        }
+    }
+    assert!(refused > 0);
 }
