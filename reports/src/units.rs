@@ -1,10 +1,16 @@
 //! Quantities as people read them, and ratios and numbers as people write them.
 //!
 //! Printing chooses the unit that leaves one to three digits before the point, and never rounds a ratio up
-//! to 100 %. Durations and sizes are read and spelled out by `notation`.
+//! to 100 %, nor what is not zero down to it, as long as it is not smaller than any error of computing. Durations and sizes are read and spelled out by `notation`.
 
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+
+/// Decimals at most: what is less, in its unit, is an error of computing.
+const DECIMALS_MAX: usize = 9;
+
+/// Of a percentage: a hundred-millionth of the whole.
+const PERCENT_DECIMALS_MAX: usize = 6;
 
 /// In percent: more reads better as a multiple.
 const TIMES_FROM: f64 = 1_000.0;
@@ -56,7 +62,21 @@ pub fn nanos(ns: u64) -> String {
 pub fn bytes(b: f64) -> String {
     let (name, scale) = SIZES.iter().rev().find(|(_, scale)| b.abs() >= *scale as f64).unwrap_or(&SIZES[0]);
     let value = b / *scale as f64;
-    if *scale == 1 { format!("{} B", value.round()) } else { format!("{} {name}", three_digits(value)) }
+    // A slope may be less than a byte.
+    let is_whole = *scale == 1 && value.abs() >= 10.0;
+    format!("{} {name}", three_digits(if is_whole { value.round() } else { value }))
+}
+
+/// CPU time a second: `1.5 cores`, `0.253 cores`, `12.3 mcores`, `4 µcores`.
+pub fn cores(cores: f64) -> String {
+    let (value, unit) = match cores.abs() {
+        size if size >= 1.0 || size == 0.0 => (cores, "cores"),
+        size if size >= 0.1 => return format!("{} cores", signed(trim(format!("{cores:.3}")))),
+        size if size >= 1e-3 => (cores * 1e3, "mcores"),
+        size if size >= 1e-6 => (cores * 1e6, "µcores"),
+        _ => (cores * 1e9, "ncores"),
+    };
+    format!("{} {unit}", three_digits(value))
 }
 
 /// A share: rounded down, so that 99.9999 % never reads as 100 %.
@@ -68,7 +88,7 @@ pub fn percent(ratio: f64) -> String {
     if p.abs() >= TIMES_FROM {
         return format!("{}×", three_digits(ratio));
     }
-    let decimals = if p.abs() < 1.0 { 3 } else { 2 };
+    let decimals = if p.abs() < 1.0 { decimals(p, 3).min(PERCENT_DECIMALS_MAX) } else { 2 };
     format!("{} %", signed(trim(format!("{p:.decimals$}"))))
 }
 
@@ -102,9 +122,16 @@ fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
-        _ => 2,
+        _ => decimals(value, 2),
     };
     signed(trim(format!("{value:.decimals$}")))
+}
+
+/// The usual number of decimals; as many as two digits take where that would leave only zeros.
+fn decimals(value: f64, usual: usize) -> usize {
+    let size = value.abs();
+    let is_lost = size > 0.0 && size < 0.5 / 10f64.powi(usual as i32);
+    if is_lost { ((-size.log10()).ceil() as usize + 1).min(DECIMALS_MAX) } else { usual }
 }
 
 /// With the one sign for less than nothing.
@@ -133,9 +160,21 @@ mod tests {
         assert_eq!(percent(-0.125), "−12.5 %");
         assert_eq!(
             (percent(-0.000_000_1), bytes(-2048.0), seconds(-0.5)),
-            ("0 %".into(), "−2 KiB".into(), "−500 ms".into())
+            ("−0.00001 %".into(), "−2 KiB".into(), "−500 ms".into())
         );
         assert_eq!(percent(0.000_02), "0.002 %");
+    }
+
+    #[test]
+    fn what_is_not_zero_does_not_read_as_zero() {
+        assert_eq!(
+            [1.5, 0.253, 0.0123, 12e-6, 4.2e-9, 0.0, -0.000_5].map(cores),
+            ["1.5 cores", "0.253 cores", "12.3 mcores", "12 µcores", "4.2 ncores", "0 cores", "−500 µcores"]
+        );
+        assert_eq!([0.3, -0.004, 7.0, 512.4, 0.0].map(bytes), ["0.3 B", "−0.004 B", "7 B", "512 B", "0 B"]);
+        assert_eq!([0.000_000_3, 0.000_02, 1e-9].map(percent), ["0.00003 %", "0.002 %", "0 %"]);
+        assert_eq!([0.004, 0.000_12, 1e-12].map(count), ["0.004", "0.00012", "0"]);
+        assert_eq!([4e-12, 3.1e-15].map(seconds), ["0.004 ns", "0.0000031 ns"]);
     }
 
     #[test]

@@ -213,6 +213,6 @@ pub fn show(unit: Unit, value: f64) -> String {
         Unit::Count => units::count(value),
         Unit::PerSecond => format!("{}/s", units::count(value)),
         Unit::Share | Unit::OfOneCore | Unit::OfMean => units::percent(value),
-        Unit::Cores => format!("{value:.3} cores"),
+        Unit::Cores => units::cores(value),
     }
 }

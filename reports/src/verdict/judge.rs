@@ -193,10 +193,15 @@ pub fn show(c: &Criterion, value: f64) -> String {
         Unit::Bytes => units::bytes(value),
         Unit::Share | Unit::OfOneCore | Unit::OfMean => units::percent(value),
         Unit::Count => units::count(value),
-        Unit::Cores => format!("{value:.3} cores"),
-        Unit::PerSecond => format!("{}/s", units::count(value.round())),
+        Unit::Cores => units::cores(value),
+        Unit::PerSecond => format!("{}/s", units::count(whole(value))),
     };
     if c.aggregation() == Aggregation::Slope { format!("{text}/h") } else { text }
+}
+
+/// From ten on; a rate below, or its slope, has digits after the point.
+fn whole(rate: f64) -> f64 {
+    if rate.abs() < 10.0 { rate } else { rate.round() }
 }
 
 fn unit(c: &Criterion) -> &'static str {

@@ -209,6 +209,7 @@ pub(super) fn number(value: f64, range: f64) -> String {
         r if r >= 8.0 => 0,
         r if r >= 0.8 => 1,
         r if r >= 0.08 => 2,
+        r if r > 0.0 => ((0.8 / r).log10().ceil() as usize + 1).clamp(3, 9),
         _ => 3,
     };
     let text = format!("{value:.decimals$}");

@@ -78,7 +78,7 @@ impl Axis {
 
     /// Noisy: the newest value would say nothing.
     pub(super) fn cores(what: &'static str) -> Self {
-        Self { show: |cores| format!("{cores:.3}"), legend: Legend::Mean, ..Self::count(what) }
+        Self { show: units::cores, legend: Legend::Mean, ..Self::count(what) }
     }
 
     /// The largest unit of which the greatest value has at least one and a half.
