@@ -54,6 +54,9 @@ struct Row {
 }
 
 /// Of one segment.
+/// Sweeps that take so long together use CPU time: the kernel counts that of a thread by the nanosecond.
+const SWEPT_NS: u64 = 10_000_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     /// Logs of version 1 say less, and some of it in other words.
@@ -78,6 +81,8 @@ pub(super) struct Bounds {
     /// Sweeps, and those that saw something of the fleet in shared memory.
     sweeps: u64,
     in_memory: u64,
+    /// How long all sweeps took together, and the CPU time that they used.
+    swept_ns: (u64, u64),
     late: u64,
     duplicates: u64,
     failed: u64,
@@ -246,6 +251,8 @@ impl Bounds {
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<(), String> {
         let (sweep, host) = (sample.sweep, &sample.host);
         self.sweeps += 1;
+        let (took_ns, cpu_ns) = self.swept_ns;
+        self.swept_ns = (took_ns.saturating_add(sample.took_ns), cpu_ns.saturating_add(sample.cpu_ns));
         self.in_memory += u64::from(host.fleet_shm_bytes > 0 && host.fleet_shm_files > 0);
         if self.memory_kib > 0 && host.mem_available_kib > self.memory_kib {
             return Err(format!("sweep {sweep}: more memory is available than the host has"));
@@ -362,6 +369,9 @@ impl Bounds {
         }
         if self.in_memory > 0 && self.in_memory < self.sweeps && !excused && !self.old {
             return Err("a sweep saw nothing of the fleet in shared memory, and others did".into());
+        }
+        if matches!(self.swept_ns, (SWEPT_NS.., 0)) && !self.old {
+            return Err("no sweep used any CPU time".into());
         }
         self.in_time(plan.task_timeout_ns)?;
         if let (LoadModel::Open, Some(due_ns), Some(drain_ns)) = (plan.load, self.load_due_ns, self.drain_ns)

@@ -288,6 +288,9 @@ fn host(host: &HostFacts) -> Result<(), String> {
     if host.cpus == 0 || host.memory_bytes == 0 {
         return Err("a host without processors or memory".into());
     }
+    if host.pids_max == 0 || host.nofile_hard == 0 {
+        return Err("a host on which no process may be started, or may open a file".into());
+    }
     if !(host.load1_at_start.is_finite() && host.load1_at_start >= 0.0) {
         return Err(format!("a load average of {}", host.load1_at_start));
     }

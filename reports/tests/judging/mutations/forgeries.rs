@@ -134,4 +134,29 @@ pub(super) const FORGERIES: &[Forgery] = &[
             end.harness_rss_max_kib = 1_000;
         }
     }),
+    ("sweeps without CPU time", |record| {
+        if let Event::Sample(sample) = &mut record.event {
+            sample.cpu_ns = 0;
+        }
+    }),
+    ("more files of the fleet than its file system has", |record| {
+        if let Event::Sample(sample) = &mut record.event {
+            sample.host.fleet_shm_files = sample.host.shm_used_inodes + 1_000;
+        }
+    }),
+    ("a host without room in /dev/shm", |record| {
+        if let Event::Header(header) = &mut record.event {
+            header.host.shm_bytes = 0;
+        }
+    }),
+    ("a host that may start no process", |record| {
+        if let Event::Header(header) = &mut record.event {
+            header.host.pids_max = 0;
+        }
+    }),
+    ("a host that may open no file", |record| {
+        if let Event::Header(header) = &mut record.event {
+            header.host.nofile_hard = 0;
+        }
+    }),
 ];

@@ -9,6 +9,8 @@ const READ_TICKS: u64 = 100;
 const CPU_COUNTED_US: u64 = 1_000_000;
 /// By how much two readings of a file system may differ, beside a tenth.
 const READ_BYTES: u64 = 1 << 20;
+/// The same, of files: those of a few coordinators that come or go meanwhile.
+const READ_FILES: u64 = 16;
 /// Linux numbers no more processes than this.
 const LOAD_MAX: f64 = 4_194_304.0;
 
@@ -49,16 +51,21 @@ impl Bounds {
     pub(super) fn memory(&self, host: &HostSample) -> Result<(), String> {
         let HostSample { fleet_shm_bytes, fleet_shm_files, shm_used_bytes, shm_used_inodes, .. } = *host;
         // The two are read one after the other.
-        let with_slack = |used: u64| used.saturating_add(used / 10).saturating_add(READ_BYTES);
-        let beyond = |part: u64, all: u64| all > 0 && part > with_slack(all);
-        if beyond(fleet_shm_bytes, shm_used_bytes) || beyond(fleet_shm_files, shm_used_inodes) {
+        let beyond = |part: u64, all: u64, slack: u64| {
+            all > 0 && part > all.saturating_add(all / 10).saturating_add(slack)
+        };
+        if beyond(fleet_shm_bytes, shm_used_bytes, READ_BYTES)
+            || beyond(fleet_shm_files, shm_used_inodes, READ_FILES)
+        {
             return Err("the fleet's files have more than is used of their file system".into());
         }
-        if self
-            .shm
-            .is_some_and(|(bytes, inodes)| beyond(shm_used_bytes, bytes) || beyond(shm_used_inodes, inodes))
-        {
+        if self.shm.is_some_and(|(bytes, inodes)| {
+            beyond(shm_used_bytes, bytes, READ_BYTES) || beyond(shm_used_inodes, inodes, READ_FILES)
+        }) {
             return Err("more is used of /dev/shm than there is".into());
+        }
+        if self.shm.is_some_and(|(bytes, _)| bytes == 0) && shm_used_bytes > 0 {
+            return Err("something is used of /dev/shm, and the header says that it has no room".into());
         }
         let [load1, load5, load15] = [host.load1, host.load5, host.load15];
         if load1.max(load5).max(load15) > LOAD_MAX {
