@@ -347,7 +347,13 @@ fn commands(need: &Need) -> impl Iterator<Item = Capability> {
 pub fn limits() -> Option<HostLimits> {
     let processors = std::thread::available_parallelism().ok()?.get();
     let memory_bytes = read::memory().ok()?.total;
-    Some(HostLimits { processors: u32::try_from(processors).ok()?, memory_bytes })
+    Some(HostLimits {
+        processors: u32::try_from(processors).ok()?,
+        memory_bytes,
+        threads: read::threads(),
+        descriptors: read::descriptors(),
+        address_bytes: read::address_bytes(),
+    })
 }
 
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.

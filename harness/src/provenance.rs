@@ -83,6 +83,11 @@ pub fn replan(header: &Header) -> Result<Plan, Unplanned> {
     as_large(plan, header)
 }
 
+/// Which of other criteria the plan of a run decides, whatever happened in it. None where the log has no text to plan by.
+pub fn settled(header: &Header, criteria: &[CriterionSpec]) -> Vec<(String, String)> {
+    replan(header).map(|plan| plan.settles(criteria)).unwrap_or_default()
+}
+
 /// What the command line may have laid over the file. A seed that the header names may have been given as an override, or
 /// have been added by the plan.
 fn sets(header: &Header) -> Vec<Vec<String>> {

@@ -117,6 +117,12 @@ impl Source {
     }
 }
 
+/// To a matrix.
+const KNOWN: matrix::Known = matrix::Known { tables: root::TABLES, fixed: root::FIXED };
+
+/// Of one file: each combination of its matrix, alone and with each profile. Every one of them is checked.
+const VARIANTS_MAX: usize = 1000;
+
 /// Which variant of a file is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -150,14 +156,34 @@ impl Scenario {
 
 fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Vec<Scenario> {
     let Some(mut base) = read_tree(source, found) else { return Vec::new() };
-    let mut cells = matrix::take(&mut base, root::TABLES, found);
+    let mut cells = matrix::take(&mut base, KNOWN, found);
     let profiles = overlay::take_profiles(&mut base, found);
     let chosen = profiles.iter().find(|profile| selection.profile.as_deref() == Some(&*profile.name));
     overlay::values(chosen, &selection.sets, |path, value| matrix::overridden(&mut cells, path, value));
-    let mut scenarios = Vec::new();
+    if let Some(last) = profiles.last()
+        && cells.len().saturating_mul(profiles.len() + 1) > VARIANTS_MAX
+    {
+        let of_matrix =
+            if cells.len() > 1 { format!(" and a matrix of {}", cells.len()) } else { String::new() };
+        let message = format!("{} profiles{of_matrix} make too many scenarios to check", profiles.len());
+        let hint = format!("a file may make {VARIANTS_MAX}: split it, or write fewer profiles");
+        found.push(Mistake::new(last.origin, message, hint));
+        return Vec::new();
+    }
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    let mut injections = 0;
     for cell in &cells {
         let before = found.len();
         scenarios.extend(parse_cell(&base, &profiles, (source, selection), cell, found));
+        injections += scenarios.last().map_or(0, Scenario::injections);
+        if injections > fault::FIRINGS_MAX.into() && found.len() == before {
+            let message = format!(
+                "the faults of all scenarios of the matrix would be injected over {} times",
+                fault::FIRINGS_MAX
+            );
+            let hint = "list fewer values, write smaller `times` or a longer `every`, or split the file";
+            found.push(Mistake::new(base.origin, message, hint));
+        }
         if found.len() > before {
             // What is wrong with one combination is mostly wrong with all.
             return Vec::new();
@@ -221,6 +247,7 @@ fn parse_cell(
     for (index, set) in selection.sets.iter().enumerate() {
         overlay::set(&mut chosen, index, set, &mut mistakes);
     }
+    cell.reject_lost(&chosen, &mut mistakes);
     let scenario = build(chosen, &mut mistakes);
     // What the file says without the overrides must be right as well, or the next run without them fails.
     mistakes.extend(base_mistakes.into_iter().filter(Mistake::is_in_file));

@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod label;
+mod limits;
 mod parse;
 mod range;
 mod sound;
@@ -26,8 +27,9 @@ pub use crate::scope::Scope;
 pub use crate::stretch::{ANY_FAULT, Side, Stretch};
 pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
+pub use limits::HostLimits;
 pub(crate) use parse::comparison;
-pub use range::{HostLimits, Known, Planned, Sizes};
+pub use range::{Known, Planned, Sizes};
 pub use sound::{Better, Unsound};
 pub use threshold::{Per, Threshold};
 

@@ -24,7 +24,7 @@ use crate::sha256::sha256_of;
 use crate::summary::Summary;
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
-pub use another::Another;
+pub use another::{Another, PlanCheck};
 use documents::Documents;
 use read::Pass;
 pub use unfinished::{ResumeError, Unfinished, unfinished};
@@ -125,7 +125,7 @@ pub fn judge_by(run_dir: &Path, another: &Another, check: HeaderCheck) -> Result
 fn judge_with(run_dir: &Path, check: HeaderCheck, another: Option<&Another>) -> Result<Judged, JudgeError> {
     let (case, log) = read::run(run_dir, check, another, |_, _| ())?;
     let judgement = case.judgement(&log);
-    another::applies(run_dir, &judgement)?;
+    another::applies(run_dir, &judgement, &case.facts().header, another)?;
     let mut documents = Documents::new(run_dir);
     documents.write_verdict(&judgement, case.facts());
     Ok(documents.judged(judgement, case.facts()))
@@ -165,7 +165,7 @@ pub fn report_to(
     };
     let (case, log) = read::run(run_dir, check, another, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
-    another::applies(run_dir, &judgement)?;
+    another::applies(run_dir, &judgement, &case.facts().header, another)?;
     documents.write_all(&judgement, case.facts());
     Ok((documents.judged(judgement, case.facts()), case.into_facts()))
 }

@@ -10,6 +10,7 @@ use crate::scenario::{Base, Plan, PlanOptions, Scenario, Selection, Source, seed
 use notation::suggest;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How large a text may be: a far larger file is something else.
 #[derive(Clone, Copy)]
@@ -116,6 +117,14 @@ fn found(file: &Path) -> PathBuf {
 }
 
 fn from_stdin(bound: Bound) -> Result<Source, Unusable> {
+    /// Whether it has been read: there is no more in it then.
+    static READ: AtomicBool = AtomicBool::new(false);
+    if READ.swap(true, Ordering::Relaxed) {
+        return Err(Unusable::new(
+            "`-` is named twice".to_owned(),
+            "standard input can be read once: name `-` once",
+        ));
+    }
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(bound.bytes_max + 1).read_to_end(&mut bytes);
     let refuse = |message: String, hint: &str| Err(Unusable::new(message, hint));

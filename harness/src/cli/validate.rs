@@ -63,7 +63,7 @@ pub(super) fn validate(args: &ValidateArgs) -> ExitCode {
 fn notes(scenarios: Vec<Scenario>) -> Vec<String> {
     let options = PlanOptions { seed: None, fallback_seed: 0, rehearsal: None };
     let mut notes: Vec<String> = Vec::new();
-    for note in scenarios.into_iter().flat_map(|scenario| Plan::new(scenario, &options).notes().to_vec()) {
+    for note in scenarios.into_iter().flat_map(|scenario| load::notes(&Plan::new(scenario, &options))) {
         if !notes.contains(&note) {
             notes.push(note);
         }

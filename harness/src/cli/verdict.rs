@@ -3,7 +3,7 @@
 use super::args::{JudgeArgs, VariantArgs};
 use super::{load, output};
 use crate::exit::ExitCode;
-use crate::provenance::contradiction;
+use crate::provenance::{contradiction, settled};
 use crate::scenario::Plan;
 use coordinator::cli::outlet;
 use reports::runlog::event::JudgedBy;
@@ -40,6 +40,7 @@ pub(super) fn another(file: &Path) -> Result<Another, ExitCode> {
     let facts = plan.scenario_facts();
     Ok(Another {
         criteria: plan.criteria().to_vec(),
+        settled,
         by: JudgedBy { scenario: facts.name.clone(), file: facts.file.clone(), sha256: facts.sha256.clone() },
     })
 }

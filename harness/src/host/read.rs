@@ -167,6 +167,29 @@ pub(crate) fn space(directory: &Path) -> Result<Space, Errno> {
     })
 }
 
+/// That this host has at once, at most; nothing if it does not say.
+pub(super) fn threads() -> Option<u64> {
+    let pids = u64::try_from(sysctl::pid_max().ok()?).ok()?;
+    Some(pids.min(sysctl::threads_max().ok()?.into()))
+}
+
+/// That a process may have open at once, whatever its limits.
+pub(super) fn descriptors() -> Option<u64> {
+    text("/proc/sys/fs/nr_open").trim().parse().ok()
+}
+
+/// Of a process. What `/proc/cpuinfo` of x86 says is the kernel's half as well.
+pub(super) fn address_bytes() -> Option<u64> {
+    virtual_bits(&text("/proc/cpuinfo")).map(|bits| 1 << (bits - 1))
+}
+
+/// `address sizes : 46 bits physical, 48 bits virtual`
+fn virtual_bits(cpuinfo: &str) -> Option<u32> {
+    let sizes = cpuinfo.lines().find(|line| line.starts_with("address sizes"))?;
+    let bits = sizes.split(',').find_map(|size| size.trim().strip_suffix(" bits virtual"))?;
+    bits.trim().parse().ok().filter(|bits| (1..=64).contains(bits))
+}
+
 pub(super) fn readings(shm_dir: &Path) -> Readings {
     let load = load_average().ok();
     let root = getuid().is_root();

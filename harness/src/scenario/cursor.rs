@@ -7,6 +7,8 @@ use super::mistake::{Mistake, Origin, Rejection};
 use super::table::{Key, Presence, Table};
 use super::tree::{self, Node, Value};
 use notation::suggest;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A value, where it was written, and the path of its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,10 +36,16 @@ pub(super) fn reject_repeated_names<'a>(
     hint: impl Fn(&Sited<String>) -> String,
     found: &mut Vec<Mistake>,
 ) {
-    let names: Vec<_> = names.collect();
-    for (index, name) in names.iter().enumerate() {
-        if let Some(first) = names[..index].iter().find(|earlier| earlier.value == name.value) {
-            name.reject(found, format!("the {what} name `{}` is duplicated", name.value), hint(first));
+    let mut known: BTreeMap<&str, &Sited<String>> = BTreeMap::new();
+    for name in names {
+        match known.entry(&name.value) {
+            Entry::Occupied(first) => {
+                let message = format!("the {what} name `{}` is duplicated", name.value);
+                name.reject(found, message, hint(first.get()));
+            }
+            Entry::Vacant(place) => {
+                place.insert(name);
+            }
         }
     }
 }

@@ -26,9 +26,11 @@ use std::time::Duration;
 
 pub use action::{Action, CallError, DiskFault, GroupLimit, Part, Resource, SegmentFault, ShmFault, Which};
 pub use calendar::{Calendar, Firing, Hold};
-use check::check_one;
+use check::{beyond, check_one};
+pub(super) use check::{check_count, injections};
 pub(super) use choice::{At, Many};
 pub(super) use form::{Moment, Share};
+pub(super) use keys::FIRINGS_MAX;
 use keys::{
     APART, AT, COUNT, CPUS, DELAY, DELAY_SHOWN, DIR, ERROR, EVERY, FILL, FOR, FaultRole, HOGS, KIND,
     MAY_MEET_NOTHING, MEMORY, MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE,
@@ -240,12 +242,19 @@ pub(super) fn check(
     }
     reject_repeated_names("fault", names, |_| CHOOSE_ANOTHER.to_owned(), found);
     let sites: Vec<Option<Sited<At>>> = raw.iter().map(|fault| fault.at.clone()).collect();
+    let mistakes = found.len();
     let faults: Vec<Option<Fault>> =
         raw.into_iter().map(|fault| check_one(fault, load, fleet, found)).collect();
     if let (Some(load), Some(fleet)) = (load, fleet) {
         let sited = sites.iter().zip(&faults);
         let sited: Vec<_> = sited.filter_map(|(at, fault)| Some((at.as_ref()?, fault.as_ref()?))).collect();
-        overlap::check(&sited, load.duration(), fleet.shape, found);
+        match beyond(&sited, load.duration(), fleet.shape) {
+            // Which of them meet is found injection by injection.
+            None => overlap::check(&sited, load.duration(), fleet.shape, found),
+            Some(mistake) if found.len() == mistakes => found.push(mistake),
+            // One of them has too many by itself.
+            Some(_) => {}
+        }
     }
     faults.into_iter().flatten().collect()
 }

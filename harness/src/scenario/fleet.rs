@@ -13,11 +13,12 @@ use super::rule::when;
 use super::stage::Stage;
 use super::table::{Key, Presence, Preset, Table};
 use coordinator::config::{
-    COORDINATORS_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy, ShapeError,
-    Span as SizeSpan, WORKERS_PER_COORDINATOR_MAX,
+    COORDINATORS_MAX, DEPTH_MAX, FleetShape, HANG_AFTER as HANG_AFTER_DEFAULT, HANG_AFTER_MIN, Policy,
+    ShapeError, Span as SizeSpan, WORKERS_PER_COORDINATOR_MAX,
 };
 use form::Patience;
 use policy::RawPolicy;
+pub(super) use pool::BOUNDS;
 use pool::{Pool, RawPool};
 use reports::runlog::event::Topology;
 use serde_json::{Value as Json, json};
@@ -66,6 +67,15 @@ fn rules() -> Vec<Json> {
     let bounds = ["coordinators_min", "coordinators_max"].map(|bound| json!({ "required": [bound] }));
     let single = json!({ "properties": { "coordinators": { "const": 1 } }, "not": { "anyOf": bounds } });
     let mut rules = vec![when("topology", &json!("flat"), &single)];
+    // A single coordinator leaves none.
+    rules.push(json!({ "not": {
+        "properties": {
+            "failover": { "const": "survivors" },
+            "coordinators": { "const": 1 },
+            "coordinators_max": false,
+        },
+        "required": ["failover", "coordinators"],
+    } }));
     rules.extend(pool::rules());
     rules
 }
@@ -220,6 +230,18 @@ pub(super) struct Bus {
 }
 
 impl Bus {
+    /// More tasks of all rounds may have to wait for each of `served` workers than there is room for.
+    fn too_many_tasks(self, tasks_at: Origin, depth: u32, served: u32) -> Option<Mistake> {
+        let tasks = self.tasks_for_any.filter(|_| depth > DEPTH_MAX)?;
+        let message = format!(
+            "`load.tasks_per_round` is {tasks} with {} rounds in flight, and {DEPTH_MAX} tasks may wait for each of {served} workers",
+            self.rounds
+        );
+        let most = u64::from(DEPTH_MAX) * u64::from(served) / u64::from(self.rounds.max(1));
+        let hint = format!("write at most {most}, lower `load.rounds_in_flight_max`, or have more workers");
+        Some(Mistake::new(tasks_at, message, hint))
+    }
+
     /// Tasks that may wait for one of `workers` at the same time: a fleet has room for so many of each. Where coordinators are
     /// retired, the tasks have the room of those that are left, with places for `served` workers.
     fn depth(self, workers: u32, served: u32) -> u32 {
@@ -245,10 +267,20 @@ pub(super) fn read(root: &Fields<'_>, found: &mut Vec<Mistake>) -> Option<RawFle
     })
 }
 
-/// `bus` is absent if the tables that decide it were rejected.
+/// Whether there may be fewer workers where the host has no room for all.
+fn check_partial(partial: Option<&Sited<bool>>, stages: &[Stage], found: &mut Vec<Mistake>) -> bool {
+    let Some(at) = partial.filter(|at| at.value) else { return false };
+    if !stages.is_empty() {
+        let message = format!("`{}` does not apply to a fleet whose size `[[stage]]` decides", at.path);
+        at.reject(found, message, "leave one of them out");
+    }
+    true
+}
+
+/// `bus` is absent if the tables that decide it were rejected; `tasks_at` is where the tasks of a round are stated.
 pub(super) fn check(
     raw: &RawFleet,
-    bus: Option<Bus>,
+    (bus, tasks_at): (Option<Bus>, Option<Origin>),
     stages: &[Stage],
     found: &mut Vec<Mistake>,
 ) -> Option<Fleet> {
@@ -270,11 +302,7 @@ pub(super) fn check(
         return None;
     }
     let pool = pool::check(&raw.pool, (coordinators, workers), bus, stages, found);
-    let partial = raw.partial.as_ref().filter(|at| at.value);
-    if let Some(at) = partial.filter(|_| !stages.is_empty()) {
-        let message = format!("`{}` does not apply to a fleet whose size `[[stage]]` decides", at.path);
-        at.reject(found, message, "leave one of them out");
-    }
+    let partial = check_partial(raw.partial.as_ref(), stages, found);
     let bus = bus?;
     let sizes = || {
         let by_load = pool.workers.iter().flat_map(|bounds| [bounds.min, bounds.max]);
@@ -282,7 +310,12 @@ pub(super) fn check(
     };
     let (fewest, most) = pool.coordinators.map_or((coordinators, coordinators), |b| (b.min, b.max));
     let (least, workers_most) = (Fewest { coordinators: fewest, workers: sizes().min()? }, sizes().max()?);
-    let depth = bus.depth(most.saturating_mul(workers_most), fewest.saturating_mul(workers_most));
+    let served = fewest.saturating_mul(workers_most);
+    let depth = bus.depth(most.saturating_mul(workers_most), served);
+    if let Some(mistake) = tasks_at.and_then(|at| bus.too_many_tasks(at, depth, served)) {
+        found.push(mistake);
+        return None;
+    }
     let shape = FleetShape::new(most, workers_most, bus.payload_max, depth)
         .map_err(|error| {
             let hint = "each key is right by itself: change `fleet`, `workload`, `load.tasks_per_round` or \
@@ -301,6 +334,6 @@ pub(super) fn check(
         policy.workers = SizeSpan { min: 1, start: workers, by_load: false };
     }
     let changes = pool != Pool::default() || !stages.is_empty();
-    let (least, partial) = (changes.then_some(least), partial.is_some());
+    let least = changes.then_some(least);
     Some(Fleet { topology, shape, policy, least, partial, bus, asked: None })
 }

@@ -6,7 +6,7 @@ pub use starts::{Starts, Stretch};
 
 use super::cursor::{Fields, Given, Sited};
 use super::form::{Count, Span, Word, Words};
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Origin};
 use super::rehearsal::shorten;
 use super::rule::{when, without};
 use super::table::{Anew, Drops, Key, Presence, Preset, Table};
@@ -29,6 +29,8 @@ pub const REHEARSED_ROUND_EVERY_MIN: Duration = Duration::from_millis(5);
 /// The index of a task in its round is part of its tag.
 const TASKS_PER_ROUND_MAX: u32 = 1_000_000;
 
+// As the key says it.
+const _: () = assert!(DEPTH_MAX == 64);
 const _: () = assert!(ROUNDS_IN_FLIGHT_DEFAULT >= 1 && ROUNDS_IN_FLIGHT_DEFAULT <= DEPTH_MAX);
 
 pub(super) static TABLE: Table = Table {
@@ -126,7 +128,7 @@ static TASKS_PER_ROUND: Key<Count> = Key {
     name: "tasks_per_round",
     form: Count { max: TASKS_PER_ROUND_MAX, things: "tasks of a round" },
     presence: Presence::Optional("as many as there are workers"),
-    says: "Tasks of a round, each for any worker.",
+    says: "Tasks of a round, each for any worker. Of those of all rounds in flight, 64 may wait for a worker.",
 };
 
 static DURATION: Key<Span> = Key {
@@ -156,6 +158,13 @@ static ROUNDS_IN_FLIGHT_MAX: Key<Count> = Key {
     presence: Presence::Default(Preset::Count(ROUNDS_IN_FLIGHT_DEFAULT)),
     says: "Open loop: rounds that may overlap. One more starts late, and its time includes the delay.",
 };
+
+impl RawLoad {
+    /// Where `tasks_per_round` stands.
+    pub(super) fn tasks_per_round_at(&self) -> Option<Origin> {
+        self.tasks_per_round.as_ref().map(|tasks| tasks.origin)
+    }
+}
 
 /// Which workers the tasks of a round go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

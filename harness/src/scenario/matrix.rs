@@ -11,12 +11,18 @@ use notation::suggest;
 /// Its table's name.
 pub(super) const MATRIX: &str = "matrix";
 /// More scenarios of one file are a mistake in it.
-const CELLS_MAX: usize = 100;
+pub(super) const CELLS_MAX: usize = 100;
 /// The only axis that is a key above all tables.
 pub(super) const ABOVE: &str = "seed";
 
-/// The declared tables, where axes without one look for theirs.
-type Tables = &'static [&'static Declared];
+/// What a matrix is told of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// The declared tables, where axes without one look for theirs.
+    pub(super) tables: &'static [&'static Declared],
+    /// Keys above them that are the same in all scenarios of a file.
+    pub(super) fixed: &'static [&'static str],
+}
 
 /// One combination.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +66,22 @@ impl Cell {
                 let message = format!("`{MATRIX}.{}` changes no entry of an array of tables", setting.axis);
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 let hint = format!("write TABLE.NAME.KEY; the names are {}", known.join(", "));
+                found.push(Mistake::new(setting.node.origin, message, hint));
+            }
+        }
+    }
+
+    /// Reports each value that is not in the scenario, because a profile or `--set` took its key out or put something in its
+    /// place: the scenario's name, its title and its documents would still state it.
+    pub(super) fn reject_lost(&self, root: &Node, found: &mut Vec<Mistake>) {
+        for setting in &self.values {
+            if find(root, &setting.path).is_none_or(|node| node.value != setting.node.value) {
+                let message = format!(
+                    "`{MATRIX}.{}` is {}, and the profile or `--set` takes that out of the scenario",
+                    setting.axis,
+                    setting.node.value.text()
+                );
+                let hint = "leave the key of the matrix as it is, or give it another value";
                 found.push(Mistake::new(setting.node.origin, message, hint));
             }
         }
@@ -149,13 +171,13 @@ pub(super) fn overridden(cells: &mut Vec<Cell>, path: &[&str], value: &Node) {
 }
 
 /// Takes `[matrix]` out of the file's tree: one cell without values if there is none, none if it was rejected.
-pub(super) fn take(root: &mut Node, tables: Tables, found: &mut Vec<Mistake>) -> Vec<Cell> {
+pub(super) fn take(root: &mut Node, known: Known, found: &mut Vec<Mistake>) -> Vec<Cell> {
     let Value::Table(table) = &mut root.value else { return vec![Cell::default()] };
     let Some(entry) = table.remove(MATRIX) else { return vec![Cell::default()] };
     let before = found.len();
     let mut axes = Vec::new();
     match &entry.node.value {
-        Value::Table(named) => collect(named, &mut Vec::new(), (tables, &mut axes), found),
+        Value::Table(named) => collect(named, &mut Vec::new(), (known, &mut axes), found),
         other => {
             let message = format!("`{MATRIX}` must be a table, not {}", other.kind());
             found.push(Mistake::new(entry.key, message, HINT));
@@ -183,14 +205,14 @@ const HINT: &str = "write [matrix] and below it a key and its values: `workers =
 fn collect(
     table: &Table,
     path: &mut Vec<String>,
-    (tables, axes): (Tables, &mut Vec<Axis>),
+    (known, axes): (Known, &mut Vec<Axis>),
     found: &mut Vec<Mistake>,
 ) {
     for (key, entry) in table {
         path.push(key.clone());
         match &entry.node.value {
-            Value::Table(inner) => collect(inner, path, (tables, axes), found),
-            Value::Array(values) => axes.extend(axis(path, values, (tables, entry.key), found)),
+            Value::Table(inner) => collect(inner, path, (known, axes), found),
+            Value::Array(values) => axes.extend(axis(path, values, (known, entry.key), found)),
             other => {
                 let message =
                     format!("`{MATRIX}.{}` must be an array of values, not {}", path.join("."), other.kind());
@@ -204,7 +226,7 @@ fn collect(
 fn axis(
     path: &[String],
     values: &[Node],
-    (tables, key): (Tables, Origin),
+    (known, key): (Known, Origin),
     found: &mut Vec<Mistake>,
 ) -> Option<Axis> {
     let name = path.join(".");
@@ -219,7 +241,12 @@ fn axis(
         return None;
     }
     let path = match path {
-        [key] => whole_path(key, tables, values[0].origin, found)?,
+        [key] => whole_path(key, known, values[0].origin, found)?,
+        [first, ..] if known.fixed.contains(&first.as_str()) => {
+            let message = format!("`{MATRIX}.{name}`: a matrix cannot change `{first}`");
+            found.push(Mistake::new(key, message, HINT));
+            return None;
+        }
         path => path.to_vec(),
     };
     Some(Axis { name, path, values: values.to_vec() })
@@ -231,11 +258,11 @@ pub(super) fn is_single(table: &Declared) -> bool {
 }
 
 /// `workers` is `fleet.workers`: the table is left out where one alone has such a key.
-fn whole_path(key: &str, tables: Tables, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<String>> {
+fn whole_path(key: &str, known: Known, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<String>> {
     if key == ABOVE {
         return Some(vec![key.to_owned()]);
     }
-    let single = || tables.iter().filter(|table| is_single(table));
+    let single = || known.tables.iter().filter(|table| is_single(table));
     let having: Vec<&str> =
         single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
     match having[..] {
@@ -314,10 +341,24 @@ fn insert(node: &mut Node, path: &[String], value: &Node) -> Result<(), Vec<Stri
         };
         return insert(&mut items[index], rest, value);
     }
+    // In the place of a value, as `--set` does it: the reader refuses a table there.
+    if !matches!(node.value, Value::Table(_)) {
+        *node = Node { origin: value.origin, value: Value::Table(Table::new()) };
+    }
     let Value::Table(table) = &mut node.value else { return Ok(()) };
     let empty = || Entry {
         key: value.origin,
         node: Node { origin: value.origin, value: Value::Table(Table::new()) },
     };
     insert(&mut table.entry(key.clone()).or_insert_with(empty).node, rest, value)
+}
+
+/// What stands at a path.
+fn find<'n>(node: &'n Node, path: &[String]) -> Option<&'n Node> {
+    let Some((key, rest)) = path.split_first() else { return Some(node) };
+    match &node.value {
+        Value::Table(table) => find(&table.get(key)?.node, rest),
+        Value::Array(items) => find(items.iter().find(|item| name_of(item).as_ref() == Some(key))?, rest),
+        _ => None,
+    }
 }

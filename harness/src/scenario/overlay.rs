@@ -18,6 +18,8 @@ const UNSET_MARK: char = '!';
 /// `[profile.NAME]`.
 pub(super) struct Profile {
     pub(super) name: String,
+    /// Where its table stands.
+    pub(super) origin: Origin,
     keys: Node,
     unset: Vec<(String, Origin)>,
 }
@@ -64,9 +66,9 @@ fn take_profile(name: String, entry: Entry, found: &mut Vec<Mistake>) -> Option<
             found.push(Mistake::new(rejected.key, message, "leave it out, or write another scenario"));
         }
     }
-    let key = format!("profile.{name}.{UNSET}");
-    let unset = table.remove(UNSET).map(|entry| read_unset(&key, &entry.node, found)).unwrap_or_default();
-    Some(Profile { name, keys: node, unset })
+    let path = format!("profile.{name}.{UNSET}");
+    let unset = table.remove(UNSET).map(|entry| read_unset(&path, &entry.node, found)).unwrap_or_default();
+    Some(Profile { name, origin: key, keys: node, unset })
 }
 
 fn read_unset(key: &str, node: &Node, found: &mut Vec<Mistake>) -> Vec<(String, Origin)> {
@@ -178,8 +180,8 @@ pub(super) fn values(profile: Option<&Profile>, sets: &[String], mut each: impl 
         if let Some((path, value)) =
             argument.split_once('=').filter(|(path, _)| !path.starts_with(UNSET_MARK))
         {
-            let segments: Vec<&str> = path.split('.').map(str::trim).collect();
-            each(&segments, &parse_set(value, index, path.len() + 1));
+            let mut segments: Vec<&str> = path.split('.').map(str::trim).collect();
+            leaves(&parse_set(value, index, path.len() + 1), &mut segments, &mut each);
         }
     }
 }
@@ -301,6 +303,14 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
                 }
             }
         }
+        (Value::Array(items), Value::Array(above))
+            if above.is_empty() && !items.is_empty() && are_named(items) =>
+        {
+            reject_idle(over, found);
+        }
+        (Value::Array(_), Value::Table(above)) if above.is_empty() && matches!(place, Place::In(_)) => {
+            reject_idle(over, found);
+        }
         (Value::Array(items), Value::Table(above)) if matches!(place, Place::In(_)) => {
             let Place::In(table) = place else { return };
             if names == NewNames::Append && table.may_stand_alone() && stands_alone(table, over) {
@@ -322,6 +332,14 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
         }
         _ => *base = over.clone(),
     }
+}
+
+/// Entries are merged by their names: none changes none.
+fn reject_idle(over: &Node, found: &mut Vec<Mistake>) {
+    let message = format!("{} without an entry changes nothing", over.value.kind());
+    let hint =
+        "to take entries out, unset each: `unset = [\"criterion.NAME\"]`, or `--set '!criterion.NAME'`";
+    found.push(Mistake::new(over.origin, message, hint));
 }
 
 /// Whether a table is an entry itself, and not one of entries by their names.

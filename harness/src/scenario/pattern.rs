@@ -3,8 +3,12 @@
 //! An editor knows no more of a string than these. They follow what the readers accept; a test holds both to one
 //! corpus of files. In the dialect of JSON Schema: anchors, groups and lookaheads.
 
-use reports::criterion::{Aggregation, Criterion, Known, Metric, Scale, Side, Unit, catalogue};
+use super::unit::DURATION_MAX;
+use reports::criterion::{
+    Aggregation, Criterion, Kind, Known, Metric, MetricId, Scale, Side, Unit, catalogue,
+};
 use reports::scope::Scope;
+use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -65,11 +69,46 @@ fn span_body() -> String {
     format!("(?=[0-9]){}", parts.concat())
 }
 
+/// Numbers with more digits than the longest duration has in their unit, as a lookahead against them.
+fn too_long() -> String {
+    let units = [("w", 604_800u64), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let below = [("ms", 3u32), ("us", 6), ("ns", 9)];
+    let longest_s = DURATION_MAX.as_secs();
+    let digits = |most: u64| most.ilog10() + 1;
+    let above = units.map(|(unit, s)| (unit, digits(longest_s / s)));
+    let below = below.map(|(unit, more)| (unit, digits(longest_s) + more));
+    let parts: Vec<String> = above
+        .into_iter()
+        .chain(below)
+        .map(|(unit, most)| format!(r"[0-9]{{{most},}}\s*{unit}(?![a-z])"))
+        .collect();
+    format!(r"(?!.*[1-9](?:{}))", parts.join("|"))
+}
+
+/// A duration that has one unit, and is longer than `most`, is none.
+pub(super) fn no_longer_than(most: Duration) -> Json {
+    let longer = span(most + Duration::from_nanos(1));
+    let of_one_unit = r"^\s*[0-9]+\s*(?:w|d|h|m|s|ms|us|ns)\s*$";
+    json!({ "not": { "allOf": [{ "pattern": of_one_unit }, { "pattern": longer }] } })
+}
+
+/// A duration or a share that is nothing.
+pub(super) const NOTHING: &str = r"^\s*0[^1-9{]*$";
+
 /// A duration, not shorter than `least` where it has one unit.
 pub(super) fn span(least: Duration) -> String {
     let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
-    let units = [("ns", 1u64), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
-    let mut text = "^".to_owned();
+    let units = [
+        ("ns", 1u64),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
+        ("w", 604_800_000_000_000),
+    ];
+    let mut text = format!("^{}", too_long());
     if least > 0 {
         // No digit but 0 anywhere is no time at all.
         text.push_str("(?=.*[1-9])");
@@ -159,7 +198,7 @@ fn comparison(metric: &Metric, scope: &str, aggregation: Aggregation, informatio
     let threshold = match aggregation.scale() {
         Scale::Slope => slope(metric.unit),
         Scale::Relative => PERCENT.to_owned(),
-        Scale::Level => level(metric.unit),
+        Scale::Level => level(metric),
     };
     let mut comparators: Vec<(String, Vec<&str>)> = Vec::new();
     for symbol in ["<=", ">=", "==", "<", ">"] {
@@ -196,6 +235,7 @@ fn guard(
     const NOT_ZERO: &str = r"(?=(?:(?!\s[abdeo]).)*[1-9])";
     const ZERO: &str = r"(?!(?:(?!\s[abdeo]).)*[1-9])";
     const FULL: &str = r"(?=100(?:\.0+)?%)";
+    const ABOVE_ONE: &str = r"(?=0*(?:[1-9][0-9]|[2-9]|1\.0*[1-9]))";
     const NOT_FULL: &str = r"(?!100(?:\.0+)?%)";
     let allows = |amount: &str| {
         let unit = match (aggregation.scale(), metric.unit) {
@@ -212,8 +252,12 @@ fn guard(
         asked.is_settled(Known::default()).is_none()
             && (informational || asked.points_the_wrong_way().is_none())
     };
-    let is_share = aggregation.scale() == Scale::Level && metric.unit == Unit::Share;
+    let is_share = is_share(metric, aggregation);
     let (zero, between, full) = (allows("0"), allows("7"), is_share && allows("100"));
+    let of_things = aggregation.scale() == Scale::Level && metric.unit == Unit::Count;
+    if of_things && between && !zero && !allows("1") {
+        return Some(ABOVE_ONE.to_owned());
+    }
     match (zero, between, full) {
         (false, false, false) => None,
         (true, false, _) => Some(ZERO.to_owned()),
@@ -232,14 +276,22 @@ fn stretch(metric: &Metric, aggregation: Aggregation) -> Option<String> {
     (!sides.is_empty()).then(|| format!(r"\s+(?:{})\s+[a-z0-9-]+", sides.join("|")))
 }
 
+const SHARE: &str = r"(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)%";
 const PERCENT: &str = r"[0-9]+(?:\.[0-9]+)?%";
 const NUMBER: &str = r"[0-9]+(?:\.[0-9]+)?";
 
-fn level(unit: Unit) -> String {
-    match unit {
+/// A figure that never exceeds 100 %: a share, or what one thread uses of one core.
+fn is_share(metric: &Metric, aggregation: Aggregation) -> bool {
+    aggregation.scale() == Scale::Level && (metric.unit == Unit::Share || metric.id == MetricId::SamplerCost)
+}
+
+fn level(metric: &Metric) -> String {
+    match metric.unit {
+        Unit::OfOneCore if metric.id == MetricId::SamplerCost => SHARE.to_owned(),
+        Unit::Share => SHARE.to_owned(),
+        Unit::Count if metric.kind == Kind::Count => r"[0-9]+(?:\.0+)?".to_owned(),
         Unit::Seconds => span_body(),
         Unit::Bytes => r"[0-9]+(?:B|KiB|MiB|GiB|TiB)".to_owned(),
-        Unit::Share => r"(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)%".to_owned(),
         Unit::OfOneCore | Unit::OfMean => PERCENT.to_owned(),
         Unit::Count => NUMBER.to_owned(),
         Unit::Cores => format!(r"{NUMBER}\s*cores"),

@@ -3,6 +3,7 @@
 use super::decidable::{self, Undecidable};
 use super::fault::{self, Calendar, Fault};
 use super::load::{Load, Starts};
+use super::reach;
 use super::rehearsal::Rehearsal;
 use super::root::Scenario;
 use super::sampling::Sampling;
@@ -372,15 +373,33 @@ impl Plan {
         &self.undecidable
     }
 
+    /// Those of other criteria that no run of it could fail, or none pass: names, each with a sentence fragment.
+    pub fn settles(&self, criteria: &[CriterionSpec]) -> Vec<(String, String)> {
+        let scenario = &self.scenario;
+        let plan = reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages);
+        let known = Known { plan: Some(&plan), host: None };
+        let texts = |spec: &CriterionSpec| [Some(spec.pass.clone()), spec.conditional.clone()];
+        let why = |spec: &CriterionSpec| {
+            let unsound = |text: String| Criterion::parse(&text).ok()?.is_settled(known);
+            Some((spec.name.clone(), texts(spec).into_iter().flatten().find_map(unsound)?.message))
+        };
+        criteria.iter().filter_map(why).collect()
+    }
+
     /// Criteria that this host alone decides; a sentence each.
     pub fn settled_by(&self, host: &HostLimits) -> Vec<String> {
         let texts = |spec: &CriterionSpec| [Some(spec.pass.clone()), spec.conditional.clone()];
-        let known = Known { plan: None, host: Some(host) };
+        let scenario = &self.scenario;
+        let plan = reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages);
+        let by = |host| Known { plan: Some(&plan), host };
         self.criteria()
             .iter()
             .flat_map(texts)
             .flatten()
-            .filter_map(|text| Criterion::parse(&text).ok()?.is_settled(known))
+            .filter_map(|text| Criterion::parse(&text).ok())
+            // Of a rehearsal, the plan may settle more than that of the scenario itself.
+            .filter(|criterion| criterion.is_settled(by(None)).is_none())
+            .filter_map(|criterion| criterion.is_settled(by(Some(host))))
             .map(|unsound| format!("{}; {}", unsound.message, unsound.hint))
             .collect()
     }

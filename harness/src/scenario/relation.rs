@@ -1,6 +1,7 @@
 //! What holds of the tables of a file together, as JSON Schemas. They follow the checks; a test holds both to one corpus
 //! of files. They are for files that stand alone: what another file, or a matrix, adds is not in sight of an editor.
 
+use super::fleet::BOUNDS;
 use super::rule::without;
 use serde_json::{Value as Json, json};
 
@@ -8,8 +9,7 @@ pub(super) fn rules() -> Vec<Json> {
     let is = |table: &str, schema: &Json| json!({ "properties": { table: schema }, "required": [table] });
     let has_not = |table: &str, keys: &[&str]| is(table, &without(keys));
     let none = |table: &str| json!({ "not": { "required": [table] } });
-    let keeps_size =
-        has_not("fleet", &["workers_min", "workers_max", "coordinators_min", "coordinators_max"]);
+    let keeps_size = has_not("fleet", &BOUNDS);
     let has_one = json!({ "properties": { "coordinators": { "const": 1 }, "coordinators_max": false } });
     let each_stage = |keys: &[&str]| json!({ "properties": { "stage": { "items": without(keys) } } });
     let partial = json!({ "properties": { "partial": { "const": true } }, "required": ["partial"] });
@@ -22,6 +22,7 @@ pub(super) fn rules() -> Vec<Json> {
         rule(&runs_nothing(), &never_asks(r"^\s*(?:exits\.nonzero|[a-z.]+\.commands)(?![a-z_])")),
         rule(&is("fleet", &has_one), &never_asks(r"^\s*balance(?![a-z_])")),
         rule(&is("fleet", &partial), &json!({ "properties": { "stage": { "maxItems": 0 } } })),
+        rule(&is("fleet", &follows_its_load()), &any_worker_will_do()),
         rule(&is("load", &closed), &each_stage(&["every"])),
         rule(&names_no_workload(), &never_asks(r"\{\s*workload")),
         rule(&is("fleet", &not_adopted()), &never_ends_the_supervisor()),
@@ -52,6 +53,19 @@ fn every_workload(one: &Json) -> Json {
         "properties": { "workload": { "anyOf": [all(&[single, one.clone()]), several] } },
         "required": ["workload"],
     })
+}
+
+/// The load decides how many processes there are.
+fn follows_its_load() -> Json {
+    let bounds = BOUNDS.map(|bound| json!({ "required": [bound] }));
+    json!({ "anyOf": bounds })
+}
+
+/// No task is for a worker that may be retired, and no stage decides as well.
+fn any_worker_will_do() -> Json {
+    let any = json!({ "properties": { "to": { "const": "any" } }, "required": ["to"] });
+    let load = json!({ "anyOf": [any, { "required": ["tasks_per_round"] }] });
+    json!({ "properties": { "load": load, "stage": { "maxItems": 0 } } })
 }
 
 /// No worker runs a command.

@@ -156,6 +156,11 @@ impl Scenario {
     pub fn seed(&self) -> Option<u64> {
         self.seed
     }
+
+    /// How often its faults are injected in all.
+    pub(super) fn injections(&self) -> u64 {
+        fault::injections(&self.faults, &self.fleet.shape, self.load.duration())
+    }
 }
 
 /// A file that extends another is another scenario.
@@ -232,6 +237,14 @@ fn disturbances(
     (room, fault::check(faults, load, of, found))
 }
 
+/// No workload is about more workers than there are.
+fn reject_more_than_all(counts: &[Sited<u32>], fleet: &Fleet, found: &mut Vec<Mistake>) {
+    let workers = fleet.shape.coordinators() * fleet.shape.workers_per_coordinator();
+    for count in counts {
+        fault::check_count(count, workers, found);
+    }
+}
+
 fn check(
     raw: Raw,
     source: &Source,
@@ -239,7 +252,9 @@ fn check(
     cell: &Cell,
     found: &mut Vec<Mistake>,
 ) -> Option<Scenario> {
+    let tasks_at = raw.load.as_ref().and_then(RawLoad::tasks_per_round_at);
     let load = raw.load.and_then(|raw| load::check(raw, found));
+    let counts = workload::counts(&raw.workload);
     let mix = workload::check(raw.workload, load.as_ref(), found);
     let sampling = raw.sampling.and_then(|raw| sampling::check(raw, load.as_ref(), found));
     let criteria = criterion::check(&raw.criteria, load.as_ref(), sampling.as_ref(), source, found);
@@ -251,10 +266,11 @@ fn check(
     let bus = mix.as_ref().zip(load.as_ref()).map(|(mix, load)| bus(mix, load));
     let sized = load.as_ref().zip(raw.fleet.as_ref().and_then(RawFleet::sizes));
     let stages = sized.map(|(load, sizes)| stage::check(&raw.stages, load, sizes, found)).unwrap_or_default();
-    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, bus, &stages, found));
+    let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, (bus, tasks_at), &stages, found));
     let faults = (raw.faults, &*raw.criteria);
     let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), fleet.as_ref(), found);
     let fleet = fleet?;
+    reject_more_than_all(&counts, &fleet, found);
     criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);
     criterion::reject_unknown_coordinators(&raw.criteria, fleet.shape.coordinators(), found);
     if let Some((mix, load)) = mix.as_ref().zip(load.as_ref()) {

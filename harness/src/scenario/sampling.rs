@@ -4,9 +4,11 @@ use super::cursor::{Fields, Sited};
 use super::form::Span;
 use super::load::Load;
 use super::mistake::Mistake;
+use super::pattern::NOTHING;
 use super::rehearsal::shorten;
 use super::table::{Key, Presence, Table};
 use super::unit::duration_text;
+use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// A sweep over hundreds of processes takes tens of milliseconds: closer together, the sampler measures itself.
@@ -24,8 +26,13 @@ pub(super) static TABLE: Table = Table {
     repeated: false,
     keys: &[&EVERY, &PSS_EVERY],
     anew: None,
-    rules: None,
+    rules: Some(rules),
 };
+
+/// It is no shorter than `every`.
+fn rules() -> Vec<Json> {
+    vec![json!({ "properties": { "pss_every": { "not": { "type": "string", "pattern": NOTHING } } } })]
+}
 
 static EVERY: Key<Span> = Key {
     name: "every",

@@ -3,7 +3,8 @@
 //! Assembled from the declared tables: each key's form, and the rules of its table for keys together. What a schema
 //! cannot say (two criteria of one name, a product of two numbers) only the checks say.
 
-use super::matrix::{self, MATRIX};
+use super::form::{Form as _, Name};
+use super::matrix::{self, CELLS_MAX, MATRIX};
 use super::overlay::UNSET;
 use super::relation;
 use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
@@ -48,6 +49,7 @@ fn schema() -> Json {
     root["then"] = json!({ "required": ["name"] });
     root["else"] = json!({
         "required": required,
+        "properties": { UNSET: false },
         "if": { "required": [MATRIX] },
         "then": { "properties": open(&Json::Object(whole.clone())) },
         "else": { "properties": whole, "allOf": relation::rules() },
@@ -62,7 +64,7 @@ fn schema() -> Json {
     });
     definitions.insert("Axis".to_owned(), axis());
     root["properties"][UNSET] =
-        unset("Keys, tables and entries that are not taken from the file that this one extends.");
+        unset("", "Keys, tables and entries that are not taken from the file that this one extends.");
     root["properties"][PROFILE] = profiles();
     for (name, definition) in definitions.clone() {
         definitions.insert(format!("{OPEN}{name}"), open(&definition));
@@ -83,7 +85,7 @@ const OPEN: &str = "Open";
 fn open(schema: &Json) -> Json {
     const KEY: &str = r"\{[a-z0-9_.-]+\}";
     match schema {
-        Json::Object(object) if object.contains_key("enum") || object.contains_key("oneOf") => {
+        Json::Object(object) if ["enum", "oneOf", "const"].iter().any(|key| object.contains_key(*key)) => {
             json!({ "anyOf": [schema, { "type": "string", "pattern": format!("^{KEY}$") }] })
         }
         Json::Object(object) => {
@@ -93,7 +95,8 @@ fn open(schema: &Json) -> Json {
                     ("$ref", Some(target)) => {
                         json!(target.replacen(DEFINITIONS, &format!("{DEFINITIONS}{OPEN}"), 1))
                     }
-                    ("if", _) => value.clone(),
+                    // What does not look like it is not it.
+                    ("if" | "not", _) => value.clone(),
                     _ => open(value),
                 };
                 (key.clone(), value)
@@ -238,19 +241,21 @@ fn axis_of(key: &dyn AnyKey, definitions: &mut Map<String, Json>) -> Json {
     if let Some(items) = items.as_object_mut() {
         items.remove("description");
     }
-    json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": items })
+    json!({ "type": "array", "minItems": 1, "maxItems": CELLS_MAX, "uniqueItems": true, "items": items })
 }
 
 /// The values of an axis, or dotted keys with axes below them.
 fn axis() -> Json {
     json!({ "anyOf": [
-        { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": ["string", "integer", "number", "boolean"] } },
+        { "type": "array", "minItems": 1, "maxItems": CELLS_MAX, "uniqueItems": true, "items": { "type": ["string", "integer", "number", "boolean"] } },
         { "type": "object", "minProperties": 1, "additionalProperties": { "$ref": "#/definitions/Axis" } },
     ] })
 }
 
-fn unset(says: &str) -> Json {
-    json!({ "type": "array", "description": says, "items": { "type": "string" } })
+/// Paths of keys, none of them empty; `unlike` is a lookahead.
+fn unset(unlike: &str, says: &str) -> Json {
+    let path = format!(r"^{unlike}\s*[^.\s][^.]*(?:\.\s*[^.\s][^.]*)*$");
+    json!({ "type": "array", "description": says, "items": { "type": "string", "pattern": path } })
 }
 
 /// The same table with no key required, and no rule for keys together: some of them stand elsewhere.
@@ -278,6 +283,7 @@ fn profile(root: &Json) -> Json {
             let mut by_name = json!({
                 "type": "object",
                 "description": format!("By name: {}.NAME.KEY = …", table.name),
+                "propertyNames": Name.schema(&mut Map::new()),
                 "additionalProperties": target,
             });
             if table.may_stand_alone() {
@@ -288,8 +294,10 @@ fn profile(root: &Json) -> Json {
             target
         };
     }
+    // A profile cannot change these.
+    let fixed = format!(r"(?!\s*(?:{})\s*(?:\.|$))", FIXED.join("|"));
     profile["properties"][UNSET] =
-        unset("Keys, tables and entries that the profile takes out, such as \"load.warm_up\".");
+        unset(&fixed, "Keys, tables and entries that the profile takes out, such as \"load.warm_up\".");
     profile
 }
 

@@ -19,7 +19,7 @@ use super::load::Load;
 use super::mistake::{Mistake, Origin};
 use super::rule::{when, without};
 use super::table::{Anew, AnyKey, Drops, Key, Presence, Preset, Table};
-use super::unit::{bytes_text, duration_text};
+use super::unit::{bytes_text, duration_text, size_text};
 use agent::RawAgent;
 use coordinator::config::PAYLOAD_MAX;
 use exec::{OUTPUT_MAX_DEFAULT, RawExec, Surrounded};
@@ -162,9 +162,14 @@ static COMMAND: Key<Command> = Key {
 
 const EXEC_EXAMPLE: &str = "[\"sh\", \"-c\", \"echo {}\"]";
 
+/// A duration or a status, and what frames it: beside what a task or its answer carries.
+const FRAME_BYTES: u32 = 64;
+/// What they have room for.
+const ROOM_BYTES: u32 = PAYLOAD_MAX - FRAME_BYTES;
+
 static OUTPUT_MAX: Key<Size> = Key {
     name: "output_max",
-    form: Size { least: 0, most: PAYLOAD_MAX },
+    form: Size { least: 0, most: ROOM_BYTES },
     presence: Presence::Default(Preset::Size(OUTPUT_MAX_DEFAULT)),
     says: "Exec: how much of the output is kept. Agent: the longest result.",
 };
@@ -286,6 +291,13 @@ fn read_one(fields: &Fields<'_>, found: &mut Vec<Mistake>) -> RawWorkload {
     }
 }
 
+/// Numbers of workers that are asked for, for a fleet to have.
+pub(super) fn counts(raw: &[RawWorkload]) -> Vec<Sited<u32>> {
+    let saboteurs =
+        raw.iter().filter(|raw| raw.kind.as_ref().is_some_and(|kind| kind.value == Kind::Saboteur));
+    saboteurs.filter_map(|raw| raw.saboteur.count().cloned()).collect()
+}
+
 pub(super) fn check(raw: Vec<RawWorkload>, load: Option<&Load>, found: &mut Vec<Mistake>) -> Option<Mix> {
     check_names(&raw, found);
     let count = raw.len();
@@ -347,7 +359,7 @@ fn check_one(raw: RawWorkload, load: Option<&Load>, found: &mut Vec<Mistake>) ->
     match kind {
         Kind::Echo => {
             raw.payload.require("", "", found);
-            Some(Workload::Echo { payload_bytes: fitting(&raw.payload.value?)? })
+            Some(Workload::Echo { payload_bytes: fitting(&raw.payload.value?, PAYLOAD_MAX)? })
         }
         Kind::Sleep => sleep::check(&raw.sleep, (&raw.path, raw.origin), found).map(Workload::Sleep),
         Kind::Compute => {
@@ -358,16 +370,27 @@ fn check_one(raw: RawWorkload, load: Option<&Load>, found: &mut Vec<Mistake>) ->
         Kind::Agent => agent::check(raw.agent, raw.given, found).map(Workload::Agent),
         Kind::Saboteur => {
             raw.payload.require("", "", found);
-            let payload = raw.payload.value.as_ref().and_then(fitting);
+            let payload = raw.payload.value.as_ref();
+            // Beyond the latter, the key's own form refuses it.
+            let too_large = u64::from(saboteur::PAYLOAD_BYTES_MAX) + 1..=u64::from(PAYLOAD_MAX);
+            if let Some(at) = payload.filter(|at| too_large.contains(&at.value)) {
+                let most = size_text(saboteur::PAYLOAD_BYTES_MAX.into());
+                let message = format!(
+                    "`{}`: a saboteur's task has room for {most}, beside what is wrong with it",
+                    at.path
+                );
+                at.reject(found, message, format!("write at most \"{most}\""));
+            }
             let checked = saboteur::check(raw.saboteur, &raw.path, raw.sleep.time(), load, found);
-            Some(Workload::Saboteur(checked?.with_payload(payload?)))
+            let payload = fitting(payload?, saboteur::PAYLOAD_BYTES_MAX)?;
+            Some(Workload::Saboteur(checked?.with_payload(payload)))
         }
     }
 }
 
 /// Absent if it is too large, which has been reported.
-fn fitting(size: &Sited<u64>) -> Option<u32> {
-    u32::try_from(size.value).ok().filter(|bytes| *bytes <= PAYLOAD_MAX)
+fn fitting(size: &Sited<u64>, most: u32) -> Option<u32> {
+    u32::try_from(size.value).ok().filter(|bytes| *bytes <= most)
 }
 
 fn reject_foreign_keys(path: &str, present: &[(&'static str, Origin)], kind: Kind, found: &mut Vec<Mistake>) {
@@ -384,16 +407,14 @@ fn reject_foreign_keys(path: &str, present: &[(&'static str, Origin)], kind: Kin
 impl Workload {
     /// Bytes that a task or its answer carries at most: what the bus must have room for.
     pub fn payload_max_bytes(&self) -> u32 {
-        /// A duration or a status, and what frames it.
-        const SMALL: u32 = 64;
         match self {
-            Self::Echo { payload_bytes } => (*payload_bytes).max(SMALL),
-            Self::Sleep(_) | Self::Compute { .. } => SMALL,
-            Self::Saboteur(saboteur) => saboteur.bytes().max(SMALL),
-            Self::Agent(agent) => agent.bytes().saturating_add(SMALL),
+            Self::Echo { payload_bytes } => (*payload_bytes).max(FRAME_BYTES),
+            Self::Sleep(_) | Self::Compute { .. } => FRAME_BYTES,
+            Self::Saboteur(saboteur) => saboteur.bytes().max(FRAME_BYTES),
+            Self::Agent(agent) => agent.bytes().saturating_add(FRAME_BYTES),
             Self::Exec(exec) => {
                 let command = u32::try_from(exec.command_bytes()).unwrap_or(u32::MAX);
-                command.max(exec.output_max_bytes()).saturating_add(SMALL)
+                command.max(exec.output_max_bytes()).saturating_add(FRAME_BYTES)
             }
         }
     }

@@ -12,6 +12,56 @@ fn with(keys: &str, duration: &str, more: &str) -> String {
     said(&text.replacen("duration = \"6s\"", &format!("duration = \"{duration}\""), 1), &Selection::default())
 }
 
+/// Before any of them is drawn.
+#[test]
+fn the_injections_of_all_faults_together_have_a_bound() {
+    let storm = |faults: u32, every: &str| {
+        let one = |n: u32| {
+            format!(
+                "[[fault]]\nname = \"f{n}\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1ms\"\nevery = \"{every}\"\n"
+            )
+        };
+        let all: String = (0..faults).map(one).collect();
+        let good = GOOD.split("[profile").next().unwrap_or_default();
+        said(&good.replacen("[sampling]", &format!("{all}[sampling]"), 1), &Selection::default())
+    };
+    let found = storm(2_000, "1ms");
+    assert!(
+        found.contains(
+            "`fault.f16.at`: together with those before it, this fault would be injected 101983 times"
+        ),
+        "{found}"
+    );
+    assert!(found.contains("at most 100000 in all"), "{found}");
+    assert_eq!(found.matches("error: ").count(), 1, "{found}");
+    assert_eq!(storm(16, "1ms"), "no mistake\n");
+    let many = |n: u32| {
+        format!(
+            "[[fault]]\nname = \"f{n}\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1ms\"\nevery = \"100ms\"\ncount = 500\n"
+        )
+    };
+    let all: String = (0..10).map(many).collect();
+    let good = GOOD.split("[profile").next().unwrap_or_default().replacen("workers = 4", "workers = 400", 1);
+    let found = said(&good.replacen("[sampling]", &format!("{all}[sampling]"), 1), &Selection::default());
+    assert!(found.contains("would be done to 270000 processes or words"), "{found}");
+    // Of a matrix, those of all of its scenarios.
+    let matrix = good.replacen(
+        "[sampling]",
+        &format!(
+            "{}[matrix]\nseed = [1, 2, 3]\n[sampling]",
+            many(0).replace("100ms", "1ms").replace("500", "1")
+        ),
+        1,
+    );
+    assert_eq!(said(&matrix, &Selection::default()), "no mistake\n");
+    let seeds: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let found = said(&matrix.replacen("1, 2, 3", &seeds.join(", "), 1), &Selection::default());
+    assert!(
+        found.contains("the faults of all scenarios of the matrix would be injected over 100000 times"),
+        "{found}"
+    );
+}
+
 #[test]
 fn a_fault_on_a_disk_says_what_it_needs_and_what_it_does_not_take() {
     let of = |keys: &str| with(&format!("for = \"2s\"\n{keys}"), "5m", "");

@@ -56,12 +56,12 @@ pub(crate) fn said(text: &str, selection: &Selection) -> String {
 
 /// What is said when `from` stands as `to` in a good file.
 #[track_caller]
-fn changed(from: &str, to: &str) -> String {
+pub(crate) fn changed(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from}");
     said(&GOOD.replacen(from, to, 1), &Selection::default())
 }
 
-fn with_set(sets: &[&str]) -> String {
+pub(crate) fn with_set(sets: &[&str]) -> String {
     let sets = sets.iter().map(|&set| set.to_owned()).collect();
     said(GOOD, &Selection { profile: None, sets })
 }
@@ -201,7 +201,7 @@ fn rounds_and_tasks_that_contradict_the_model_are_refused() {
     let none = changed("\"50ms\"", "\"50ms\"\ntasks_per_round = 0");
     assert!(none.contains("`load.tasks_per_round` must be from 1 to 1000000, not 0"), "{none}");
     let deep = changed("\"50ms\"", "\"50ms\"\ntasks_per_round = 1000");
-    assert!(deep.contains("1 to 64 tasks may wait for a worker, not 500"), "{deep}");
+    assert!(deep.contains("and 64 tasks may wait for each of 8 workers"), "{deep}");
     assert!(deep.contains("load.tasks_per_round"), "{deep}");
     let near = changed("\"50ms\"", "\"50ms\"\narrivals = \"poison\"");
     assert!(near.contains("did you mean \"poisson\"?"), "{near}");

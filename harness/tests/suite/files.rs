@@ -154,12 +154,83 @@ fn a_matrix_that_cannot_be_is_refused() {
     assert!(with(&format!("workers = [{}]", many.join(", "))).contains("makes 101 scenarios"));
 }
 
+/// What a run is called by is what it was.
+#[test]
+fn a_value_of_the_matrix_reaches_a_key_that_the_scenario_reads() {
+    for (axis, said) in [
+        ("fleet.workers.of = [708]", "`fleet.workers` must be an integer, not a table"),
+        ("load.duration.is = [\"1s\"]", "`load.duration` must be a duration, not a table"),
+        ("fleet.topology.a.b.c = [1]", "`fleet.topology` must be"),
+        ("criterion.delivery.pass.x = [1]", "`criterion.delivery.pass` must be a string, not a table"),
+        ("fleet.wrokers = [4]", "`wrokers` is not a key of [fleet]"),
+        ("nope.x = [4]", "`nope` is not a key of this file"),
+        ("schema.x = [1]", "`matrix.schema.x`: a matrix cannot change `schema`"),
+        ("name.x = [1]", "`matrix.name.x`: a matrix cannot change `name`"),
+        ("extends.x = [1]", "a matrix cannot change `extends`"),
+        ("matrix.workers = [1]", "a matrix cannot change `matrix`"),
+        ("unset.x = [1]", "`unset` is not a key of this file"),
+        ("profile.ci.load.duration = [\"zzz\"]", "a matrix cannot change `profile`"),
+        ("profile.ci.fleet.workers = [3]", "a matrix cannot change `profile`"),
+    ] {
+        let text = FILE
+            .replacen("workers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]", axis, 1)
+            .replace("{workers}", "2");
+        let found = read(&text, &[]).expect_err(axis);
+        assert!(found.contains(said), "{axis}: {found}");
+    }
+    // A table that is one value may have a key of its own in the matrix.
+    let exec = FILE
+        .replacen("load.every = [\"50ms\", \"100ms\"]", "workload.env.SIZE = [\"1\", \"2\"]", 1)
+        .replacen("kind = \"echo\"\npayload = \"256B\"", "kind = \"exec\"\ncommand = [\"true\"]", 1);
+    assert_eq!(read(&exec, &[]).unwrap().len(), 4);
+}
+
+#[test]
+fn a_value_of_the_matrix_that_is_taken_out_again_is_a_mistake() {
+    let profile = FILE.to_owned() + "\n[profile.large]\nunset = [\"load.every\"]\nload.model = \"closed\"\n";
+    let selection = Selection { profile: Some("large".into()), sets: Vec::new() };
+    let found = Scenario::parse_all(&Source::new("load.toml", profile), &selection).unwrap_err().to_string();
+    assert!(
+        found.contains("`matrix.load.every` is \"50ms\", and the profile or `--set` takes that out"),
+        "{found}"
+    );
+    let found = read(FILE, &["!load.every", "load.model=closed"]).unwrap_err();
+    assert!(found.contains("`--set` takes that out of the scenario"), "{found}");
+    // A table that holds another value is that value.
+    let plans = read(FILE, &["load={every=\"70ms\"}"]).unwrap();
+    let names: Vec<&str> = plans.iter().map(Plan::name).collect();
+    assert_eq!(names, ["load-70ms-4", "load-70ms-8"]);
+}
+
+/// Each is checked with each combination, whichever is chosen.
+#[test]
+fn profiles_have_a_bound_with_the_matrix_and_without() {
+    let one = |n: u32| format!("[profile.p{n}]\nseed = {n}\n");
+    let profiles = |count: u32| (0..count).map(one).collect::<Vec<_>>().concat();
+    let found = read(&(FILE.to_owned() + &profiles(250)), &[]).unwrap_err();
+    assert!(found.contains("251 profiles and a matrix of 4 make too many scenarios"), "{found}");
+    let plain = FILE
+        .replacen("[matrix]\nworkers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]\n", "", 1)
+        .replace("{workers}", "2");
+    let found = read(&(plain.clone() + &profiles(20_000)), &[]).unwrap_err();
+    assert!(found.contains("20001 profiles make too many scenarios"), "{found}");
+    assert!(found.contains("a file may make 1000"), "{found}");
+    assert_eq!(read(&(plain + &profiles(20)), &[]).unwrap().len(), 1);
+}
+
 fn extending(text: &str) -> Source {
     let base = FILE
         .replacen("[matrix]\nworkers = [4, 8]\nload.every = [\"50ms\", \"100ms\"]\n", "", 1)
         .replace("{workers}", "2");
     let bases = vec![Base { name: "base.toml".into(), text: base }];
     Source { bases, ..Source::new("child.toml", text) }
+}
+
+#[test]
+fn a_file_that_extends_another_cannot_name_no_entry() {
+    let found =
+        plans(&extending("extends = \"base.toml\"\nname = \"child\"\ncriterion = []\n"), &[]).unwrap_err();
+    assert!(found.contains("an array without an entry changes nothing"), "{found}");
 }
 
 #[test]

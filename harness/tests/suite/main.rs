@@ -8,6 +8,7 @@
 mod bad_criteria;
 mod bad_faults;
 mod bad_input;
+mod bad_limits;
 mod cli;
 mod compare;
 mod docs;

@@ -275,13 +275,33 @@ fn what_a_host_alone_decides_is_said_of_that_host() {
         let sets = vec![format!("criterion.delivery.pass={pass}")];
         let scenario = Scenario::parse(&source("smoke"), &Selection { profile: None, sets }).unwrap();
         let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
-        plan.settled_by(&HostLimits { processors, memory_bytes: 8 << 30 })
+        plan.settled_by(&HostLimits {
+            processors,
+            memory_bytes: 8 << 30,
+            threads: Some(1 << 15),
+            descriptors: Some(1 << 20),
+            address_bytes: Some(1 << 47),
+        })
     };
     let [note] = settled("cpu max < 3 cores", 2).try_into().unwrap();
     assert!(note.contains("holds of every run: this host has 2 processors"), "{note}");
     assert_eq!(settled("cpu max < 3 cores", 4), [] as [String; 0]);
     assert_eq!(settled("memory.pss max < 9GiB", 4).len(), 1);
     assert_eq!(settled("memory.pss max < 7GiB", 4), [] as [String; 0]);
+    for pass in [
+        "fds max < 20000000",
+        "threads max < 40000",
+        "memory.vsz max < 100000TiB",
+        "shm.used max < 100GiB",
+        "harness.cpu mean < 100000%",
+        "harness.rss max < 1000GiB",
+        "switches.voluntary max < 1000000000/s",
+        "host.load max < 100000",
+        "memory.rss max < 1TiB",
+    ] {
+        let [note] = settled(pass, 4).try_into().expect(pass);
+        assert!(note.contains("holds of every run: ") && note.contains("this host"), "{pass}: {note}");
+    }
 }
 
 #[test]

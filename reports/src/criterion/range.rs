@@ -6,6 +6,7 @@
 use std::fmt::Display;
 
 use super::catalogue::{Aggregation, MetricId, Scale, Unit};
+use super::limits::{HostLimits, THREADS_MAX, addresses, descriptors, physical};
 use super::{Criterion, Scope};
 use crate::units;
 
@@ -57,7 +58,7 @@ impl Planned {
         }
     }
 
-    fn processes_of(&self, scope: Scope) -> Sizes {
+    pub(super) fn processes_of(&self, scope: Scope) -> Sizes {
         const ONE: Sizes = Sizes { least: 1, most: 1 };
         match scope {
             Scope::Fleet => self.processes(),
@@ -76,13 +77,6 @@ impl Planned {
     }
 }
 
-/// What a host bounds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HostLimits {
-    pub processors: u32,
-    pub memory_bytes: u64,
-}
-
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
@@ -95,6 +89,12 @@ pub struct Known<'a> {
 pub(super) struct End {
     pub(super) at: f64,
     pub(super) why: String,
+}
+
+impl From<(f64, String)> for End {
+    fn from((at, why): (f64, String)) -> Self {
+        Self { at, why }
+    }
 }
 
 /// Between which values a figure can lie, both ends included unless `above_low`.
@@ -119,10 +119,11 @@ impl Range {
             Scale::Level if metric.unit == Unit::Share => {
                 (low(0.0, "it lies between 0% and 100%"), low(1.0, "it lies between 0% and 100%"))
             }
-            Scale::Level if matches!(metric.id, MetricId::BatchTasks | MetricId::BatchAnswers) => {
-                (low(1.0, "it is never below 1"), unbounded(f64::INFINITY))
-            }
-            Scale::Level => (low(0.0, "it is never below 0"), unbounded(f64::INFINITY)),
+            Scale::Level => (
+                least(criterion),
+                physical(criterion, processes_most(criterion, None))
+                    .map_or(unbounded(f64::INFINITY), End::from),
+            ),
         };
         // It may be that no worker runs a command.
         let above_low = criterion.aggregation().scale() == Scale::Level
@@ -146,10 +147,14 @@ impl Range {
             return range;
         }
         let of_plan = known.plan.map(|plan| planned(criterion, plan)).unwrap_or_default();
-        let of_host = known.host.and_then(|host| host.most(criterion.metric().id));
+        let of_host = known.host.and_then(|host| host.most(criterion, processes_most(criterion, known.plan)));
         if let Some((at, why)) = of_plan.low.filter(|(at, _)| *at > range.low.at) {
             range.low = End { at, why };
             range.above_low = false;
+        }
+        if let Some(why) = known.plan.and(never_nothing(criterion)).filter(|_| range.low.at <= 0.0) {
+            range.above_low = true;
+            why.clone_into(&mut range.low.why);
         }
         for (at, why) in of_plan.high.into_iter().chain(of_host) {
             if at < range.high.at {
@@ -160,21 +165,49 @@ impl Range {
     }
 }
 
-impl HostLimits {
-    /// The greatest value of a figure on this host.
-    fn most(&self, metric: MetricId) -> Option<(f64, String)> {
-        use MetricId as Id;
-        if matches!(metric, Id::Cpu | Id::HarnessCpu) {
-            let processors = f64::from(self.processors);
-            let all = units::things(self.processors.into(), "processor");
-            return Some((processors, format!("this host has {all}")));
-        }
-        if matches!(metric, Id::MemoryPss | Id::MemoryAnon | Id::HarnessRss | Id::ShmUsed) {
-            let memory = self.memory_bytes as f64;
-            return Some((memory, format!("this host has {} of memory", units::bytes(memory))));
-        }
-        None
+/// That a figure may be of.
+fn processes_most(criterion: &Criterion, plan: Option<&Planned>) -> f64 {
+    if criterion.is_each() {
+        return 1.0;
     }
+    plan.map_or(THREADS_MAX, |plan| f64::from(plan.processes_of(criterion.scope()).most).min(THREADS_MAX))
+}
+
+/// The least that a level can be.
+fn least(criterion: &Criterion) -> End {
+    let of_batches = matches!(criterion.metric().id, MetricId::BatchTasks | MetricId::BatchAnswers);
+    let (at, why) = if of_batches { (1.0, "it is never below 1") } else { (0.0, "it is never below 0") };
+    End { at, why: why.to_owned() }
+}
+
+const NO_ANSWER: &str = "a run without any answer fails anyhow";
+
+/// About all answers of a load: a run has at least one, whatever is asked.
+fn answers_only(criterion: &Criterion) -> bool {
+    matches!(
+        criterion.metric().id,
+        MetricId::DeliveryRate | MetricId::ThroughputTasks | MetricId::ThroughputMessages
+    ) && criterion.every_ns().is_none()
+        && criterion.stretch().is_none()
+        && criterion.workload().is_none()
+}
+
+/// Why a figure over the whole of a run is more than nothing, if it is.
+fn never_nothing(criterion: &Criterion) -> Option<&'static str> {
+    if answers_only(criterion) && criterion.metric().id != MetricId::DeliveryRate {
+        return Some(NO_ANSWER);
+    }
+    is_of_work(criterion).then_some("a run that does any work has some of it")
+}
+
+/// What costs processors: over a whole load, it has cost something. In steps of 10 ms, a supervisor may have none.
+fn is_of_work(criterion: &Criterion) -> bool {
+    matches!(
+        criterion.metric().id,
+        MetricId::Cpu | MetricId::SwitchesVoluntary | MetricId::HarnessCpu | MetricId::SamplerCost
+    ) && !matches!(criterion.scope(), Scope::Commands | Scope::Supervisor)
+        && criterion.aggregation() != Aggregation::Min
+        && criterion.stretch().is_none()
 }
 
 /// What a plan says of one figure.
@@ -195,7 +228,7 @@ const NO_COMMANDS: &str = "no worker of this scenario runs a command, so it is a
 /// How far the plan lets a level go.
 fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
     use MetricId as Id;
-    let tasks = || at_most(plan.tasks, "the number of tasks in its load");
+    let tasks = || failed(plan.tasks);
     match criterion.metric().id {
         Id::TaskTime | Id::FirstAnswer => working_time(criterion, plan),
         // A round ends sooner than its tasks take if they fail.
@@ -217,6 +250,7 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         | Id::FailuresDeaths
         | Id::FailuresRefused
         | Id::FailuresOther => tasks(),
+        Id::DeliveryRate => Bounds { low: one_answer(criterion, plan), high: None },
         Id::FaultLoss | Id::FaultTasksHit => at_most(plan.tasks_of_run, "the number of its tasks"),
         Id::DeliveryDuplicates | Id::FaultDuplicates => answers(plan),
         Id::PoolPoisoned => attempts(plan),
@@ -229,17 +263,18 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
             in_flight(1.0 - 1.0 / (plan.tasks_in_flight * plan.attempts_per_task), units::percent)
         }
         Id::Balance => balance(plan),
-        Id::Fds | Id::Threads => Bounds { low: each_has(criterion, plan, 1.0), high: None },
-        Id::MemoryVsz => Bounds { low: pages(criterion, plan), high: address_space(criterion, plan) },
+        Id::Threads => Bounds { low: each_has(criterion, plan, 1.0), high: None },
+        Id::Fds => fds(criterion, plan),
+        Id::MemoryVsz => vsz(criterion, plan),
         Id::MemoryPss | Id::MemoryRss => Bounds { low: pages(criterion, plan), high: None },
         Id::HarnessRss | Id::ShmUsed => Bounds { low: is_greatest(criterion).then(one_page), high: None },
         Id::Incidents => deaths(plan),
         Id::IncidentsMinor => looks(plan),
         Id::AgentsLive => live(criterion, plan),
-        Id::SamplerCost => Bounds::most(1.0, "one thread takes the samples, and has one core at most"),
+        Id::LaunchRatio => launch_ratio(plan),
         // Bounded by what they are, or by the host.
-        Id::DeliveryRate
-        | Id::GapTime
+        Id::GapTime
+        | Id::SamplerCost
         | Id::PoolReuse
         | Id::FdsUse
         | Id::HostSteal
@@ -248,8 +283,7 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         | Id::SwitchesVoluntary
         | Id::SwitchesInvoluntary
         | Id::HostLoad
-        | Id::HarnessCpu
-        | Id::LaunchRatio => Bounds::default(),
+        | Id::HarnessCpu => Bounds::default(),
     }
 }
 
@@ -260,6 +294,38 @@ fn at_most(most: f64, what: &str) -> Bounds {
 /// `said` is the figure as people read it.
 fn said_at_most(most: f64, said: impl Display, what: &str) -> Bounds {
     Bounds::most(most, format!("this scenario cannot bring it above {said}, {what}"))
+}
+
+/// A run in which none is answered fails, whatever is asked.
+fn failed(tasks: f64) -> Bounds {
+    let most = (tasks - 1.0).max(0.0);
+    at_most(most, "all tasks in its load but one, and a run without any answer fails anyhow")
+}
+
+fn one_answer(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
+    let tasks = plan.tasks;
+    let is_known = answers_only(criterion) && tasks.is_finite() && tasks >= 1.0;
+    is_known.then(|| {
+        let why =
+            format!("{NO_ANSWER}, and one of {} is {}", units::count(tasks), units::percent(1.0 / tasks));
+        (1.0 / tasks, why)
+    })
+}
+
+/// No host starts and reaps a process sooner.
+const FORK_LEAST_S: f64 = 1e-5;
+
+/// Of the longest launch to the quickest forks.
+fn launch_ratio(plan: &Planned) -> Bounds {
+    if !plan.longest_s.is_finite() {
+        return Bounds::default();
+    }
+    let forks_s = f64::from(plan.processes().least) * FORK_LEAST_S;
+    let why = format!(
+        "no launch takes longer than {}, and no fork less than 10 µs",
+        units::seconds(plan.longest_s)
+    );
+    Bounds::most(plan.longest_s / forks_s, why)
 }
 
 fn attempts(plan: &Planned) -> Bounds {
@@ -392,19 +458,22 @@ fn is_greatest(criterion: &Criterion) -> bool {
     criterion.aggregation() == Aggregation::Max
 }
 
-fn address_space(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
-    /// Of a process, on the machines that are known today with page tables of four levels; with five, 2^56.
-    const MOST: f64 = (1_u64 << 56) as f64;
-    if criterion.scope() == Scope::Commands {
-        return None;
-    }
-    let processes = if criterion.is_each() { 1 } else { plan.processes_of(criterion.scope()).most };
-    Some((f64::from(processes) * MOST, "no process can have more addresses".to_owned()))
+fn fds(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let most = descriptors(processes_most(criterion, Some(plan)));
+    Bounds { low: each_has(criterion, plan, 1.0), high: Some(most) }
+}
+
+fn vsz(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let most = addresses(processes_most(criterion, Some(plan)));
+    Bounds { low: pages(criterion, plan), high: Some(most) }
 }
 
 fn live(criterion: &Criterion, plan: &Planned) -> Bounds {
     let Sizes { least, most } = plan.processes();
     // Where the number changes, the fewest that a sweep may see.
     let high = if criterion.aggregation() == Aggregation::Min { least } else { most };
-    Bounds::most(f64::from(high), format!("this scenario starts {high} processes"))
+    Bounds {
+        low: Some((1.0, "a run that is left without a process of its fleet is lost anyhow".to_owned())),
+        high: Some((f64::from(high), format!("this scenario starts {high} processes"))),
+    }
 }

@@ -315,6 +315,19 @@ mod tests {
             "fds.use max <= 100%",
             "launch.time > 0s",
             "delivery.rate >= 0% every 15m",
+            "fds max < 10000000000000000",
+            "fds max < 3000000000 each",
+            "threads max < 99999999999999",
+            "cpu max < 100000 cores",
+            "harness.cpu mean <= 900000%",
+            "memory.vsz max <= 100000TiB each",
+            "memory.pss max < 5000TiB",
+            "harness.rss max < 5000TiB",
+            "shm.used max < 5000TiB",
+            "host.load max < 100000000000",
+            "switches.voluntary max < 99999999999999/s",
+            "switches.involuntary mean < 99999999999999/s",
+            "sampler.cost max <= 100%",
         ] {
             assert!(settled(text).is_some_and(|m| m.contains("holds of every run")), "{text}");
         }
@@ -330,6 +343,7 @@ mod tests {
             "coordination.time max == 0s",
             "memory.pss max <= 0B",
             "delivery.duplicates < 0",
+            "harness.rss max <= 0B",
         ] {
             assert!(settled(text).is_some_and(|m| m.contains("can never hold")), "{text}");
         }
@@ -370,6 +384,9 @@ mod tests {
             "agents.live min == 101",
             "load.lateness max <= 0s",
             "cpu max < 1.5 cores",
+            "cpu max < 8000 cores",
+            "threads max < 4000000",
+            "fds max < 2000000000 each",
         ] {
             assert_eq!((settled(text), wrong(text)), (None, None), "{text}");
         }

@@ -9,11 +9,17 @@ use super::JudgeError;
 use crate::runlog::event::{CriterionSpec, Header, JudgedBy};
 use crate::verdict::Judgement;
 
+/// Which criteria cannot distinguish a good run from a bad one, by the plan of the run that a header states: the name of each, and
+/// why, as the end of a sentence that begins `criterion … asks …, and`. Not a matter of this crate, which knows no plans.
+pub type PlanCheck = fn(&Header, &[CriterionSpec]) -> Vec<(String, String)>;
+
 /// What a scenario file asks, whatever it would run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Another {
     pub criteria: Vec<CriterionSpec>,
     pub by: JudgedBy,
+    /// Names of criteria, each with the reason.
+    pub settled: PlanCheck,
 }
 
 impl Another {
@@ -28,19 +34,26 @@ impl Another {
     }
 }
 
-/// An error that names every criterion of another file for which the run has no figure at all: a run is not
-/// INCONCLUSIVE because it was asked later what it could not know.
-pub(super) fn applies(run_dir: &Path, judgement: &Judgement) -> Result<(), JudgeError> {
-    let Some(by) = &judgement.variant.judged_by else { return Ok(()) };
-    let what: Vec<String> = judgement
-        .criteria
-        .iter()
-        .filter(|c| !c.informational && c.value.is_none())
-        .map(|c| {
-            let why = c.note.as_deref().unwrap_or("the log has no figure for it");
-            format!("criterion `{}` ({}) asks `{}`, and {why}", c.name, c.source, c.pass)
-        })
+/// An error that names every criterion of another file for which the run has no figure at all, or which the run's own plan
+/// decides: a run is not INCONCLUSIVE because it was asked later what it could not know, and not PASS because it was asked what
+/// no run of its size could fail.
+pub(super) fn applies(
+    run_dir: &Path,
+    judgement: &Judgement,
+    header: &Header,
+    another: Option<&Another>,
+) -> Result<(), JudgeError> {
+    let (Some(by), Some(another)) = (&judgement.variant.judged_by, another) else { return Ok(()) };
+    let asks = |name: &str, why: &str| {
+        let spec = another.criteria.iter().find(|spec| spec.name == name)?;
+        Some(format!("criterion `{}` ({}) asks `{}`, and {why}", spec.name, spec.source, spec.pass))
+    };
+    let unknown = judgement.criteria.iter().filter(|c| !c.informational && c.value.is_none());
+    let mut what: Vec<String> = unknown
+        .filter_map(|c| asks(&c.name, c.note.as_deref().unwrap_or("the log has no figure for it")))
         .collect();
+    let settled = (another.settled)(header, &another.criteria);
+    what.extend(settled.iter().filter_map(|(name, why)| asks(name, why)));
     if what.is_empty() {
         return Ok(());
     }

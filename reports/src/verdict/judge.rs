@@ -253,7 +253,14 @@ pub(super) fn reasons(
     if let Some(believed) = believed(facts) {
         out.push(format!("Not all of the log was checked: {believed}."));
     }
-    let variant = Variant { rehearsal: None, ..Variant::of(&facts.header) };
+    let variant = Variant::of(&facts.header);
+    if let Some(by) = &variant.judged_by {
+        out.push(format!(
+            "It was judged by the criteria of `{}`, and not by those that it was asked.",
+            by.file
+        ));
+    }
+    let variant = Variant { rehearsal: None, judged_by: None, ..variant };
     if !variant.is_plain() {
         out.push(format!(
             "Not what the scenario file states was run, but {}: {}.",

@@ -101,17 +101,24 @@ impl Variant {
                 "REHEARSAL: the schedule was compressed {factor} times. This run satisfies no gate."
             ));
         }
-        if let Some(name) = &self.profile {
-            out.push(format!(
-                "PROFILE `{name}`: keys of the scenario file were replaced. This run satisfies only a gate that names this profile."
-            ));
-        }
-        if !self.overrides.is_empty() {
-            let given: Vec<String> = self.overrides.iter().map(|text| format!("`{text}`")).collect();
-            out.push(format!(
-                "OVERRIDES on the command line: {}. This run satisfies no gate.",
-                given.join(", ")
-            ));
+        let given: Vec<String> = self.overrides.iter().map(|text| format!("`{text}`")).collect();
+        let given = given.join(", ");
+        match &self.profile {
+            Some(name) if self.overrides.is_empty() => {
+                // What was changed besides says that the run satisfies none.
+                let besides = Self { profile: None, ..self.clone() };
+                let gate = if besides.is_plain() {
+                    " This run satisfies only a gate that names this profile."
+                } else {
+                    ""
+                };
+                out.push(format!("PROFILE `{name}`: keys of the scenario file were replaced.{gate}"));
+            }
+            Some(name) => out.push(format!(
+                "PROFILE `{name}` AND OVERRIDES on the command line: {given}. This run satisfies no gate."
+            )),
+            None if self.overrides.is_empty() => {}
+            None => out.push(format!("OVERRIDES on the command line: {given}. This run satisfies no gate.")),
         }
         if let Some(by) = &self.judged_by {
             out.push(format!(
@@ -186,6 +193,26 @@ fn title(header: &Header, workers: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two banners never say two things about gates.
+    #[test]
+    fn a_profile_alone_can_satisfy_a_gate_and_its_banner_says_so_only_then() {
+        let ci = Variant { profile: Some("ci".into()), ..Variant::default() };
+        let [alone] = &ci.banners()[..] else { panic!("{:?}", ci.banners()) };
+        assert!(alone.ends_with("satisfies only a gate that names this profile."), "{alone}");
+        let set = Variant { overrides: vec!["seed=7".into()], ..ci.clone() };
+        let [both] = &set.banners()[..] else { panic!("{:?}", set.banners()) };
+        assert_eq!(
+            both,
+            "PROFILE `ci` AND OVERRIDES on the command line: `seed=7`. This run satisfies no gate."
+        );
+        let rehearsed = Variant { rehearsal: Some(60.0), ..ci };
+        let banners = rehearsed.banners().join("\n");
+        assert!(
+            !banners.contains("names this profile") && banners.contains("satisfies no gate"),
+            "{banners}"
+        );
+    }
 
     #[test]
     fn a_variant_names_all_that_was_changed() {

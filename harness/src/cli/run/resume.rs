@@ -94,7 +94,9 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
     let namespace = namespace(std::iter::once(&plan))?;
     let mut came = watch()?;
     if !args.quiet {
-        plan.notes().iter().for_each(|note| output::warn(note));
+        for note in load::notes(&plan) {
+            output::warn(&note);
+        }
         output::report(&before(&resumes.run));
     }
     let mut line = Line::new(plan.name());

@@ -111,7 +111,8 @@ fn many(raw: &RawFault) -> Many {
     }
 }
 
-fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
+/// No more than there are.
+pub(in crate::scenario) fn check_count(count: &Sited<u32>, all: u32, found: &mut Vec<Mistake>) {
     if count.value > all {
         let message = format!("`{}` is {}, and the fleet has {all} of them", count.path, count.value);
         count.reject(found, message, "write a smaller number, or `share = \"100%\"`");
@@ -330,15 +331,20 @@ fn check_action(raw: &RawFault, kind: FaultKind, found: &mut Vec<Mistake>) -> Op
     })
 }
 
-/// What a calendar holds of a fault has a bound.
-fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {
+/// What a calendar holds of a fault: how many targets or words, and which of them it is.
+fn drawn(fault: &Fault, load: Duration, shape: &FleetShape) -> (u64, &'static str) {
     let firings = u64::from(times(fault, load));
     let targets = u64::from(fault.many.of(fault.all(shape)));
     let (words, what) = match fault.action {
         Action::Segment(SegmentFault::Scribble { words, .. }) => (u64::from(words), "words"),
         _ => (1, "processes"),
     };
-    let drawn = firings.saturating_mul(targets).saturating_mul(words);
+    (firings.saturating_mul(targets).saturating_mul(words), what)
+}
+
+/// What a calendar holds of a fault has a bound.
+fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape, found: &mut Vec<Mistake>) {
+    let (drawn, what) = drawn(fault, load, shape);
     if drawn > DRAWN_MAX {
         let message = format!("the fault `{}` would be done to {drawn} {what} in all", fault.name);
         let hint = match what {
@@ -347,6 +353,36 @@ fn check_drawn(fault: &Fault, at: &Sited<At>, load: Duration, shape: &FleetShape
         };
         at.reject(found, message, format!("at most {DRAWN_MAX}: {hint}"));
     }
+}
+
+/// How often faults are injected in all; one target after the other, each time for itself.
+pub(in crate::scenario) fn injections(faults: &[Fault], shape: &FleetShape, load: Duration) -> u64 {
+    faults.iter().fold(0, |all, fault| all.saturating_add(firings(fault, shape, load)))
+}
+
+fn firings(fault: &Fault, shape: &FleetShape, load: Duration) -> u64 {
+    let steps = if fault.apart.is_zero() { 1 } else { fault.many.of(fault.all(shape)) };
+    u64::from(times(fault, load)) * u64::from(steps)
+}
+
+/// What a calendar holds of all of them has the same bounds as what it holds of one: the first with which it is too much.
+pub(super) fn beyond(faults: &[(&Sited<At>, &Fault)], load: Duration, shape: &FleetShape) -> Option<Mistake> {
+    let (mut injected, mut done) = (0_u64, 0_u64);
+    for (at, fault) in faults {
+        injected = injected.saturating_add(firings(fault, shape, load));
+        done = done.saturating_add(drawn(fault, load, shape).0);
+        let (what, most) = if injected > u64::from(FIRINGS_MAX) {
+            (format!("injected {injected} times"), u64::from(FIRINGS_MAX))
+        } else if done > DRAWN_MAX {
+            (format!("done to {done} processes or words"), DRAWN_MAX)
+        } else {
+            continue;
+        };
+        let message = format!("`{}`: together with those before it, this fault would be {what}", at.path);
+        let hint = format!("at most {most} in all: write fewer faults, smaller `times`, or a longer `every`");
+        return Some(Mistake::new(at.origin, message, hint));
+    }
+    None
 }
 
 /// Out of control groups.

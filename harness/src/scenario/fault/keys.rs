@@ -10,7 +10,7 @@ use reports::runlog::event::{FaultKind, FaultMoment};
 use std::time::Duration;
 
 /// More firings than this are a mistake in a pace, not a storm.
-pub(super) const FIRINGS_MAX: u32 = 100_000;
+pub(in crate::scenario) const FIRINGS_MAX: u32 = 100_000;
 pub(super) const LIMITED_MAX: u32 = 1 << 20;
 /// More than any host has a use for.
 pub(super) const HOGS_MAX: u32 = 256;

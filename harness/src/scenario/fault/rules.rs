@@ -10,7 +10,6 @@ use crate::scenario::rule::{when, without};
 use crate::scenario::table::Table;
 use reports::criterion::ANY_FAULT;
 use serde_json::{Value as Json, json};
-use std::time::Duration;
 
 pub(in crate::scenario) static TABLE: Table = Table {
     name: "fault",
@@ -73,8 +72,18 @@ fn rules() -> Vec<Json> {
             }),
         ),
     ];
-    let of_faults =
-        [of_processes_and_shm(), of_segments(), of_calls(), of_the_host(), of_groups(), of_disks(), of_all];
+    let uncounted = KIND.form.words.iter().filter(|word| !word.value.is_counted());
+    let meets = uncounted.map(|word| when(KIND.name, &json!(word.text), &without(&[MAY_MEET_NOTHING.name])));
+    let of_faults = [
+        meets.collect(),
+        of_processes_and_shm(),
+        of_segments(),
+        of_calls(),
+        of_the_host(),
+        of_groups(),
+        of_disks(),
+        of_all,
+    ];
     of_faults.concat()
 }
 
@@ -121,17 +130,10 @@ fn of_disks() -> Vec<Json> {
         when(
             KIND.name,
             &json!("disk-slow"),
-            &json!({ "properties": { DELAY.name: no_longer_than(DELAY_MAX) } }),
+            &json!({ "properties": { DELAY.name: pattern::no_longer_than(DELAY_MAX) } }),
         ),
         of("disk-full", &[OF_CALLS, &[DELAY.name]].concat(), &[FOR.name]),
     ]
-}
-
-/// A duration that has one unit, and is not longer.
-fn no_longer_than(most: Duration) -> Json {
-    let longer = pattern::span(most + Duration::from_nanos(1));
-    let of_one_unit = r"^\s*[0-9]+\s*(?:w|d|h|m|s|ms|us|ns)\s*$";
-    json!({ "not": { "allOf": [{ "pattern": of_one_unit }, { "pattern": longer }] } })
 }
 
 /// Those that take processors or memory from everything beside them.

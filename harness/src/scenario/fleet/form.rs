@@ -46,7 +46,9 @@ impl Form for Patience {
     }
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
-        json!({ "anyOf": [self.0.schema(definitions), { "const": NEVER, "type": "string" }] })
+        let mut span = self.0.schema(definitions);
+        span["allOf"] = json!([pattern::no_longer_than(HANG_AFTER_MAX)]);
+        json!({ "anyOf": [span, { "const": NEVER, "type": "string" }] })
     }
 }
 
@@ -75,7 +77,9 @@ impl Form for Grace {
     }
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
-        Span::ANY.schema(definitions)
+        let mut span = Span::ANY.schema(definitions);
+        span["allOf"] = json!([pattern::no_longer_than(GRACE_MAX)]);
+        span
     }
 }
 

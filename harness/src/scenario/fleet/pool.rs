@@ -82,7 +82,8 @@ pub(super) static SCALE_PAUSE: Key<Span> = Key {
 };
 
 /// The keys that make a fleet follow its load.
-const BOUNDS: [&str; 4] = ["workers_min", "workers_max", "coordinators_min", "coordinators_max"];
+pub(in crate::scenario) const BOUNDS: [&str; 4] =
+    ["workers_min", "workers_max", "coordinators_min", "coordinators_max"];
 
 /// Keys that say how the load is followed need one that says that it is.
 pub(super) fn rules() -> Vec<Json> {

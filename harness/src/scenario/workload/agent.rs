@@ -1,27 +1,28 @@
 //! `kind = "agent"`: a program that each worker keeps running, and that answers a line of JSON for each task.
 
+use super::ROOM_BYTES;
 use super::exec::{Surrounded, Surroundings};
 use crate::scenario::cursor::{Fields, Sited};
-use crate::scenario::form::{Span, Text};
+use crate::scenario::form::{Filled, Span, Text};
 use crate::scenario::mistake::Mistake;
 use crate::scenario::table::{Key, Presence, Preset};
 use crate::scenario::unit::size_text;
-use coordinator::config::{AGENT_STARTUP, PAYLOAD_MAX};
+use coordinator::config::AGENT_STARTUP;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) static QUESTION: Key<Text> = Key {
+pub(super) static QUESTION: Key<Filled> = Key {
     name: "question",
-    form: Text { words: "JSON; `{}` becomes the task's number", examples: &[r#"{"add": [1, {}]}"#] },
+    form: Filled(Text { words: "JSON; `{}` becomes the task's number", examples: &[r#"{"add": [1, {}]}"#] }),
     presence: Presence::Optional("`null`"),
     says: "Agent: the `question` of each task.",
 };
 
-pub(super) static ANSWER: Key<Text> = Key {
+pub(super) static ANSWER: Key<Filled> = Key {
     name: "answer",
-    form: Text { words: "JSON; `{}` becomes the task's number", examples: &["{}"] },
+    form: Filled(Text { words: "JSON; `{}` becomes the task's number", examples: &["{}"] }),
     presence: Presence::Optional("not compared"),
     says: "Agent: what the `answer` in the program's result must be.",
 };
@@ -155,8 +156,8 @@ pub(super) fn check(raw: RawAgent, given: Surrounded, found: &mut Vec<Mistake>) 
         answer: raw.answer.map(|at| at.value),
         output_max_bytes,
     };
-    if agent.bytes() > PAYLOAD_MAX {
-        let room = size_text(u64::from(PAYLOAD_MAX));
+    if agent.bytes() > ROOM_BYTES {
+        let room = size_text(u64::from(ROOM_BYTES));
         let message =
             format!("`{}`: its question does not fit into a task, which holds {room}", command.path);
         command.reject(found, message, "ask a shorter question");

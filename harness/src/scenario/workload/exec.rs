@@ -1,6 +1,6 @@
 //! `kind = "exec"`: a command for each task, with its surroundings and the exit codes that are an answer.
 
-use super::{COMMAND, OUTPUT_MAX, fitting};
+use super::{COMMAND, OUTPUT_MAX, ROOM_BYTES, fitting};
 use crate::scenario::cursor::{Fields, Given, Sited};
 use crate::scenario::form::{Codes, Filled, Pairs, Text};
 use crate::scenario::mistake::Mistake;
@@ -74,7 +74,7 @@ impl Surrounded {
     pub(super) fn check(self, found: &mut Vec<Mistake>) -> Option<Surroundings> {
         self.command.require("", "", found);
         let output_max_bytes = match &self.output_max.value {
-            Some(at) => fitting(at)?,
+            Some(at) => fitting(at, ROOM_BYTES)?,
             None => OUTPUT_MAX_DEFAULT,
         };
         // A command without a program has been reported.
@@ -164,13 +164,13 @@ pub(super) fn check(raw: RawExec, given: Surrounded, found: &mut Vec<Mistake>) -
     let template = Command { arguments, env, cwd, stdin: raw.stdin.map(|at| at.value) };
     let exits = raw.exits.map_or_else(|| vec![0], |at| at.value);
     let exec = Exec { template, exits, output_max_bytes };
-    if exec.command_bytes() > PAYLOAD_MAX as usize {
+    if exec.command_bytes() > ROOM_BYTES as usize {
         let message = format!(
-            "`{}`, its surroundings and its output do not fit into a task, which holds {}",
+            "`{}` and its surroundings do not fit into a task, which holds {}",
             command.path,
-            size_text(u64::from(PAYLOAD_MAX))
+            size_text(u64::from(ROOM_BYTES))
         );
-        command.reject(found, message, "put a long script into a file and name that, or lower `output_max`");
+        command.reject(found, message, "put a long script into a file and name that");
         return None;
     }
     Some(exec)

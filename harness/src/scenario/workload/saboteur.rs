@@ -3,15 +3,19 @@
 //! Without its defect a saboteur's task is an echo that takes a while. Which workers have the defect is drawn from the run's
 //! seed; a worker knows by its place whether it is one of them, whichever of them gets a task.
 
+#[cfg(test)]
+mod tests;
+
 use crate::scenario::cursor::{Fields, Given, Sited};
 use crate::scenario::fault::{At, Many, Moment, Share};
 use crate::scenario::form::{Count, Factor, Size, Span, Word, Words};
 use crate::scenario::load::Load;
 use crate::scenario::mistake::{Mistake, Origin};
+use crate::scenario::pattern::NOTHING;
 use crate::scenario::rule::{when, without};
 use crate::scenario::table::{AnyKey, Key, Presence, Preset};
 use crate::scenario::unit::{bytes_text, duration_text, nanos};
-use coordinator::config::FleetShape;
+use coordinator::config::{FleetShape, PAYLOAD_MAX};
 use coordinator::wire::sabotage::{
     Defect, LEAK_BYTES_MAX, LEAK_DESCRIPTORS_MAX, Per, SABOTAGE_LEN, Sabotage, lot,
 };
@@ -19,6 +23,8 @@ use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 const COUNT_MAX: u32 = 1 << 20;
+/// A task carries what is wrong with it as well.
+pub(super) const PAYLOAD_BYTES_MAX: u32 = PAYLOAD_MAX - SABOTAGE_LEN as u32;
 
 pub(super) static DEFECT: Key<Words<Defect>> = Key {
     name: "defect",
@@ -84,14 +90,14 @@ pub(super) static BYTES: Key<Size> = Key {
     name: "bytes",
     form: Size { least: 1, most: 1 << 31 },
     presence: Presence::RequiredBy { example: "\"1MiB\"", who: "`defect = \"leak-memory\"`" },
-    says: "Saboteur: how much a worker leaks.",
+    says: "Saboteur: how much a worker leaks; for a task, up to 1GiB.",
 };
 
 pub(super) static DESCRIPTORS: Key<Count> = Key {
     name: "descriptors",
     form: Count { max: COUNT_MAX, things: "descriptors that a worker leaks" },
     presence: Presence::RequiredBy { example: "1", who: "`defect = \"leak-descriptors\"`" },
-    says: "Saboteur: how many a worker leaks.",
+    says: "Saboteur: how many a worker leaks; for a task, up to 65536.",
 };
 
 pub(super) static FACTOR: Key<Factor> = Key {
@@ -150,6 +156,9 @@ pub(super) static UNTIL: Key<Moment> = Key {
     says: "Saboteur: when it ends. What has been leaked stays.",
 };
 
+// As the keys say it.
+const _: () = assert!(LEAK_BYTES_MAX == 1 << 30 && LEAK_DESCRIPTORS_MAX == 65536);
+
 /// Besides `payload` and `time`.
 pub(super) static KEYS: [&dyn AnyKey; 12] =
     [&DEFECT, &PER, &BYTES, &DESCRIPTORS, &FACTOR, &LATE, &LIVES, &NTH, &COUNT, &SHARE, &FROM, &UNTIL];
@@ -190,7 +199,8 @@ pub(super) fn rules(time: &str) -> Vec<Json> {
         when(DEFECT.name, &json!(word.text), &then)
     };
     let one = json!({ "if": { "required": [SHARE.name] }, "then": without(&[COUNT.name]) });
-    DEFECT.form.words.iter().map(of).chain([one]).collect()
+    let never = json!({ "properties": { UNTIL.name: { "not": { "type": "string", "pattern": NOTHING } } } });
+    DEFECT.form.words.iter().map(of).chain([one, never]).collect()
 }
 
 fn name(defect: Defect) -> &'static str {
@@ -257,6 +267,7 @@ pub(super) fn check(
     let defect = raw.defect.value.as_ref()?.value;
     raw.check_keys(defect, path, found);
     raw.reject_too_much(found);
+    raw.reject_fraction(found);
     if defect == Defect::Slow {
         time.require("a slow worker takes a multiple of it", "", found);
     }
@@ -290,6 +301,25 @@ pub(super) fn check(
 }
 
 impl RawSaboteur {
+    /// Of workers that have the defect.
+    pub(super) fn count(&self) -> Option<&Sited<u32>> {
+        self.count.value.as_ref()
+    }
+
+    /// An orphan runs for whole seconds.
+    fn reject_fraction(&self, found: &mut Vec<Mistake>) {
+        let Some(lives) = self.lives.value.as_ref().filter(|lives| lives.value.subsec_nanos() > 0) else {
+            return;
+        };
+        let message = format!(
+            "`{}` is {}, and an orphan runs for whole seconds",
+            lives.path,
+            duration_text(lives.value)
+        );
+        let next = Duration::from_secs(lives.value.as_secs() + 1);
+        lives.reject(found, message, format!("write \"{}\"", duration_text(next)));
+    }
+
     fn check_keys(&self, defect: Defect, path: &str, found: &mut Vec<Mistake>) {
         let keys: [(&str, Option<Origin>); 6] = [
             (PER.name, self.per.key),
@@ -444,51 +474,5 @@ impl Saboteur {
             when("from", self.from),
             when("until", self.until)
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn saboteur(many: Option<Many>) -> Saboteur {
-        Saboteur {
-            payload_bytes: 64,
-            time: Duration::ZERO,
-            defect: Defect::LeakMemory,
-            per: Per::Hour,
-            amount: 1 << 20,
-            nth: 1,
-            many,
-            from: Some(At::After(Duration::from_secs(10))),
-            until: Some(At::Share(0.5)),
-        }
-    }
-
-    #[test]
-    fn a_defect_is_there_from_its_begin_to_its_end_and_never_before_the_load() {
-        let shape = FleetShape::new(2, 3, 256, 1).unwrap();
-        let plotted = saboteur(None).plot(&shape, Duration::from_secs(60), 1);
-        let at = |after| Defect::from_raw(plotted.at(after).defect).unwrap();
-        let seconds = [None, Some(9), Some(10), Some(29), Some(30)];
-        assert_eq!(
-            seconds.map(|after| at(after.map(Duration::from_secs)) == Defect::LeakMemory),
-            [false, false, true, true, false]
-        );
-    }
-
-    #[test]
-    fn as_many_workers_have_it_as_were_asked_for_and_the_seed_says_which() {
-        let shape = FleetShape::new(10, 50, 256, 1).unwrap();
-        let chosen = |many, seed| {
-            let sabotage = saboteur(many).plot(&shape, Duration::from_secs(60), seed).sabotage;
-            let places = (0..10).flat_map(|c| (0..50).map(move |w| (c, w)));
-            places.filter(|(c, w)| sabotage.is_for(*c, *w)).collect::<Vec<_>>()
-        };
-        assert_eq!(chosen(Some(Many::Count(3)), 7).len(), 3);
-        assert_eq!(chosen(Some(Many::Share(0.1)), 7).len(), 50);
-        assert_eq!(chosen(None, 7).len(), 500);
-        assert_eq!(chosen(Some(Many::Count(3)), 7), chosen(Some(Many::Count(3)), 7));
-        assert_ne!(chosen(Some(Many::Count(3)), 7), chosen(Some(Many::Count(3)), 8));
     }
 }

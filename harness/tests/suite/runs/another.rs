@@ -32,7 +32,9 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time max < 100s")).unwrap();
     let reported = bench.ask(&["report", path, "--scenario", "new.toml"]);
     assert_eq!(reported.status.code(), Some(0), "{reported:?}");
-    assert!(reported.stdout.contains("criteria of new.toml"), "{reported:?}");
+    assert!(reported.stdout.contains("criteria of `new.toml`"), "{reported:?}");
+    // It was the run of its own file.
+    assert!(!reported.stdout.contains("Not what the scenario file states"), "{reported:?}");
     let found = verdict(&run);
     assert_eq!((&found["verdict"], &found["satisfies_gate"]), (&"PASS".into(), &false.into()));
     for name in ["report.html", "report.md", "junit.xml", "verdict.json"] {
@@ -51,6 +53,25 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     assert_eq!(plain.status.code(), Some(0), "{plain:?}");
     assert_eq!(verdict(&run)["satisfies_gate"], true);
     assert!(documents(&run) == before, "the file that ran made other documents");
+}
+
+/// What the new file would run may be of another size.
+#[test]
+fn criteria_that_the_run_itself_could_not_fail_are_refused() {
+    let bench = Bench::new(&scenario(1));
+    assert_eq!(bench.start(&["--quiet"]).end().status.code(), Some(0));
+    let run = bench.latest();
+    let path = run.to_str().unwrap();
+    let before = documents(&run);
+    std::fs::write(bench.dir.path().join("new.toml"), with("delivery.failed <= 500")).unwrap();
+    for verb in ["judge", "report"] {
+        let refused = bench.ask(&[verb, path, "--scenario", "new.toml"]);
+        assert_eq!(refused.status.code(), Some(64), "{refused:?}");
+        for words in ["criterion `new` (new.toml:", "asks `delivery.failed <= 500`", "holds of every run"] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+    }
+    assert!(documents(&run) == before);
 }
 
 #[test]

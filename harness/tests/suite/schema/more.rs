@@ -13,6 +13,8 @@ pub(super) fn mistakes() -> Vec<(&'static str, String)> {
     let kills = KILLS.iter().map(|keys| ("[sampling]", format!("{KILL}{keys}\n[sampling]")));
     let commands = COMMANDS.iter().map(|keys| (ECHO, format!("{EXEC}{keys}")));
     let fleets = FLEETS.iter().map(|keys| ("workers = 4", format!("workers = 4\n{keys}")));
+    let many: Vec<String> = (1..=101).map(|n| n.to_string()).collect();
+    let many = ("[fleet]", format!("[matrix]\nworkers = [{}]\n[fleet]", many.join(", ")));
     let axes = AXES.iter().map(|axis| ("[fleet]", format!("[matrix]\n{axis}\n[fleet]")));
     let stages =
         STAGES.iter().map(|keys| ("[sampling]", format!("[[stage]]\nname = \"a\"\n{keys}\n[sampling]")));
@@ -23,7 +25,7 @@ pub(super) fn mistakes() -> Vec<(&'static str, String)> {
         kills.collect(),
         commands.collect(),
         fleets.collect(),
-        axes.collect(),
+        axes.chain([many]).collect(),
         stages.collect(),
         tables.collect(),
         others.collect(),
@@ -149,6 +151,45 @@ const TABLES: &[&str] = &[
 ];
 
 const OTHERS: &[(&str, &str)] = &[
+    ("workers = 4", "workers = 4\nworkers_max = 8"),
+    ("workers = 4", "workers = 4\nworkers_min = 2"),
+    ("workers = 4", "workers = 4\ncoordinators_max = 4"),
+    ("workers = 4", "workers = 4\ncoordinators_min = 1"),
+    ("workers = 4", "workers = 4\nworkers_max = 8\n[[stage]]\nname = \"a\"\nat = \"1s\"\nworkers = 6"),
+    ("workers = 4", "workers = 4\nhang_after = \"2d\""),
+    ("workers = 4", "workers = 4\nhang_after = \"25h\""),
+    ("workers = 4", "workers = 4\nhang_after = \"86401s\""),
+    ("workers = 4", "workers = 4\ngrace = \"61s\""),
+    ("workers = 4", "workers = 4\ngrace = \"60001ms\""),
+    ("workers = 4", "workers = 4\ngrace = \"1h\""),
+    (
+        "topology = \"hybrid\"\ncoordinators = 2",
+        "topology = \"flat\"\ncoordinators = 1\nfailover = \"survivors\"",
+    ),
+    (
+        "[sampling]",
+        "[[fault]]\nname = \"x\"\nat = \"1s\"\nkind = \"kill\"\nrole = \"worker\"\nmay_meet_nothing = true\n[sampling]",
+    ),
+    ("schema = 1", "schema = 1\nunset = [\"fleet\"]"),
+    ("schema = 1", "schema = 1\nunset = []"),
+    ("[sampling]", "[profile.p]\nunset = [\"\"]\n[sampling]"),
+    ("[sampling]", "[profile.p]\nunset = [\"load.\"]\n[sampling]"),
+    ("[sampling]", "[profile.p]\nunset = [\"name\"]\n[sampling]"),
+    ("[sampling]", "[profile.p]\nunset = [\"schema\"]\n[sampling]"),
+    ("[sampling]", "[profile.p]\ncriterion.Bad_Name.pass = \"incidents == 0\"\n[sampling]"),
+    ("[sampling]", "[profile.p]\ncriterion = []\n[sampling]"),
+    (ECHO, "kind = \"exec\"\ncommand = [\"true\"]\noutput_max = \"1MiB\""),
+    (ECHO, "kind = \"agent\"\ncommand = [\"a\"]\nquestion = \"\""),
+    (ECHO, "kind = \"agent\"\ncommand = [\"a\"]\nanswer = \"\""),
+    (ECHO, "kind = \"saboteur\"\npayload = \"1B\"\ndefect = \"crash\"\nuntil = \"0s\""),
+    (ECHO, "kind = \"saboteur\"\npayload = \"1B\"\ndefect = \"crash\"\nuntil = \"0%\""),
+    ("duration = \"6s\"", "duration = \"100000d\""),
+    ("duration = \"6s\"", "duration = \"99999999999999999999s\""),
+    (PASS, "\"delivery.failed <= 1.5\""),
+    (PASS, "\"batch.tasks >= 1\""),
+    (PASS, "\"sampler.cost max < 101%\""),
+    (PASS, "\"sampler.cost mean <= 100%\""),
+    ("pss_every = \"1s\"", "pss_every = \"0s\""),
     (OPEN, "model = \"half\""),
     (OPEN, "model = \"open\"\nevery = \"50ms\"\nto = \"each\"\ntasks_per_round = 3"),
     (OPEN, "model = \"open\"\nevery = \"50ms\"\ntasks_per_round = 0"),
@@ -166,4 +207,30 @@ const OTHERS: &[(&str, &str)] = &[
     ("seed = 7", "seed = 7.5"),
     ("seed = 7", "seed = \"7\""),
     ("every = \"500ms\"", "every = \"500ms\"\nevery_other = 1"),
+];
+
+/// What both take: placeholders of a matrix where a rule is a denial, and the edges of ranges.
+pub(super) const FINE: &[(&str, &str)] = &[
+    (
+        "[sampling]",
+        "[matrix]\nload.warm_up = [\"1s\", \"2s\"]\n[[fault]]\nname = \"x\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"{load.warm_up}\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[matrix]\nworkers = [2, 3]\n[[fault]]\nname = \"x\"\nkind = \"disk-slow\"\nat = \"{workers}s\"\nfor = \"2s\"\ndelay = \"{workers}ms\"\n[sampling]",
+    ),
+    (
+        "[sampling]",
+        "[matrix]\nworkers = [2, 3]\n[[fault]]\nname = \"x\"\nkind = \"shm-errors\"\nat = \"1s\"\nfor = \"1s\"\nerror = \"EMFILE\"\nrate = \"{workers}%\"\n[sampling]",
+    ),
+    ("workers = 4", "workers = 4\nhang_after = \"24h\"\ngrace = \"60s\""),
+    ("workers = 4", "workers = 4\nhang_after = \"1d\"\nfailover = \"survivors\""),
+    ("workers = 4", "workers = 4\nhang_after = \"never\"\ngrace = \"0s\""),
+    (PASS, "\"sampler.cost max < 100%\""),
+    (PASS, "\"batch.tasks > 1\""),
+    ("duration = \"6s\"", "duration = \"522w\""),
+    (
+        "[sampling]",
+        "[profile.p]\nunset = [\"criterion.delivery.conditional\", \" load . warm_up\"]\n[sampling]",
+    ),
 ];
