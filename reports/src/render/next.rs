@@ -47,9 +47,9 @@ fn of_evidence(judgement: &Judgement, verdict: Verdict, facts: &Facts) -> impl I
     let check = |result: &EvidenceResult| Check::named(&result.name);
     let ended = facts.end.as_ref().map(|end| end.reason);
     let can_be_resumed = ended.is_none_or(|reason| reason.can_be_resumed(facts.segments));
-    let counts = move |check: &Check| match check {
-        Check::RunComplete => can_be_resumed,
-        _ => verdict == Verdict::Fail || ended == Some(EndReason::Completed),
+    let counts = move |check: &Check| {
+        let is_done = verdict == Verdict::Fail || ended == Some(EndReason::Completed);
+        if *check == Check::RunComplete { can_be_resumed } else { is_done }
     };
     // What both ends of a killed segment counted is not known, and not wrong.
     let is_cut = verdict == Verdict::Inconclusive && facts.lacks_a_ledger();

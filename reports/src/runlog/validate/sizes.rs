@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(wrong(&[begins]).as_deref(), Some(gap));
         let shrinks = went("coord/0", (2, 0), (10 * MS, 20 * MS));
         let below = "coord/0 went to 0 processes, and keeps 1 at least";
-        assert_eq!(wrong(&[shrinks.clone()]).as_deref(), Some(below));
+        assert_eq!(wrong(std::slice::from_ref(&shrinks)).as_deref(), Some(below));
         let mut sizes = Sizes::default();
         assert_eq!(sizes.follow(&shrinks, None), Ok(()));
         let idle = "coord/0 went from 2 to 0 processes, and has nothing to decide";
