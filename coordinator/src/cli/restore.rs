@@ -102,16 +102,7 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
                 // It is empty, and would be in the way of the next attempt.
                 let _ = std::fs::remove_file(made);
             }
-            let status = match &error {
-                LaunchError::Cancelled => INTERRUPTED,
-                // Another fleet has taken the name meanwhile: its supervisor says so.
-                LaunchError::Failed { status: Some(ended), .. } if ended.code() == Some(USAGE.into()) => {
-                    USAGE
-                }
-                LaunchError::Spawn(_) | LaunchError::Failed { .. } => UNFIT,
-            };
-            print::error(error, name::HINT);
-            return status;
+            return refused(&error);
         }
     };
     print::report(format_args!("{id} is ready after {:.2} s", begun.elapsed().as_secs_f64()));
@@ -127,6 +118,17 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
         }
     };
     stop(args, fleet, &id, status)
+}
+
+/// Prints why the fleet did not start; the exit status.
+fn refused(error: &LaunchError) -> u8 {
+    print::error(error, name::HINT);
+    match error {
+        LaunchError::Cancelled => INTERRUPTED,
+        // Another fleet has taken the name meanwhile: its supervisor says so.
+        LaunchError::Failed { status: Some(ended), .. } if ended.code() == Some(USAGE.into()) => USAGE,
+        LaunchError::Spawn(_) | LaunchError::Failed { .. } => UNFIT,
+    }
 }
 
 /// Stops the fleet, after a while if it is to be kept; the exit status.

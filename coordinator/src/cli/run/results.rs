@@ -186,6 +186,14 @@ pub(in crate::cli) struct Unusable {
     pub(in crate::cli) usage: bool,
 }
 
+fn closed(path: &Path) -> Unusable {
+    Unusable {
+        what: format!("{} is closed, and the results would be lost; nothing was started", path.display()),
+        hint: "name a file, or /dev/null if they are not wanted",
+        usage: false,
+    }
+}
+
 impl Results {
     /// Opens `path` for more lines, and reads the existing ones. `warn` is called for what had to be repaired.
     pub(in crate::cli) fn open(
@@ -200,14 +208,7 @@ impl Results {
         };
         let look = resume == Resume::LookOnly;
         if !look && is_missing_stream(path) {
-            return Err(Unusable {
-                what: format!(
-                    "{} is closed, and the results would be lost; nothing was started",
-                    path.display()
-                ),
-                hint: "name a file, or /dev/null if they are not wanted",
-                usage: false,
-            });
+            return Err(closed(path));
         }
         // A process that can read from a pipe itself does not see that the reader has gone.
         let is_pipe = path.metadata().is_ok_and(|found| found.file_type().is_fifo());
