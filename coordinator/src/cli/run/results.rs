@@ -186,6 +186,14 @@ pub(in crate::cli) struct Unusable {
     pub(in crate::cli) usage: bool,
 }
 
+fn locked(path: &Path) -> Unusable {
+    Unusable {
+        what: format!("another run is writing to {}", path.display()),
+        hint: "wait until it has ended, or choose another file",
+        usage: true,
+    }
+}
+
 fn closed(path: &Path) -> Unusable {
     Unusable {
         what: format!("{} is closed, and the results would be lost; nothing was started", path.display()),
@@ -229,12 +237,7 @@ impl Results {
         }
         // Not every file system has locks; a file that is only read needs none.
         if !look && matches!(lock(&file, path), Err(SnapshotError::Locked { .. })) {
-            let what = format!("another run is writing to {}", path.display());
-            return Err(Unusable {
-                what,
-                hint: "wait until it has ended, or choose another file",
-                usage: true,
-            });
+            return Err(locked(path));
         }
         let mut done = Done::default();
         let mut len = found.len();
