@@ -21,6 +21,13 @@ pub(super) fn unreported(place: PlaceId) -> &'static str {
     }
 }
 
+/// Whether a worker was between two processes when its coordinator stopped in order, as after one that was recycled: the one
+/// has ended in order, and the other is called off before it serves. Where the one had died, its death is counted.
+pub(super) fn was_called_off(worker: &Process, all: &[Process]) -> bool {
+    let stopped = |place| all.iter().any(|one| one.place == place && one.life == Life::Stopped);
+    worker.life == Life::Starting && parent(worker.place).is_some_and(stopped)
+}
+
 /// How a process ended, where the system says so.
 pub(super) fn words(process: &Process, otherwise: &str) -> String {
     match &process.ended {
@@ -34,5 +41,44 @@ pub(super) fn role(place: PlaceId) -> Role {
         PlaceRole::Supervisor => Role::Supervisor,
         PlaceRole::Coordinator => Role::Coordinator,
         PlaceRole::Worker => Role::Worker,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::WorkerRef;
+
+    fn process(place: PlaceId, life: Life) -> Process {
+        Process {
+            place,
+            incarnation: 1,
+            pid: 7,
+            start_ticks: 1,
+            life,
+            retiring: false,
+            deaths: 0,
+            last_death: None,
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn only_one_that_had_not_served_is_called_off_and_only_by_a_coordinator_that_stopped() {
+        let worker = PlaceId::Worker(WorkerRef { coordinator: 1, worker: 4 });
+        let cases = [
+            (Life::Starting, Life::Stopped, true),
+            (Life::Starting, Life::Dead, false),
+            (Life::Live, Life::Stopped, false),
+            (Life::Dead, Life::Stopped, false),
+        ];
+        for (life, of_coordinator, expected) in cases {
+            let all = [
+                process(PlaceId::Coordinator(0), Life::Stopped),
+                process(PlaceId::Coordinator(1), of_coordinator),
+                process(worker, life),
+            ];
+            assert_eq!(was_called_off(&all[2], &all), expected, "{life:?} under {of_coordinator:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! nothing; the kernel's word comes through [`System::presence`].
 
 use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
-use places::{parent, role, unreported, words};
+use places::{parent, role, unreported, was_called_off, words};
 use reports::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity,
 };
@@ -412,7 +412,10 @@ impl Watch {
             let (orderly, otherwise) = match process.place {
                 PlaceId::Supervisor => (supervisor_how.is_none(), supervisor_how.unwrap_or_default()),
                 PlaceId::Coordinator(_) => (process.life == Life::Stopped, "ended with the supervisor"),
-                PlaceId::Worker(_) => (process.life == Life::Stopped, "ended with its coordinator"),
+                PlaceId::Worker(_) => (
+                    process.life == Life::Stopped || was_called_off(process, &processes),
+                    "ended with its coordinator",
+                ),
             };
             let how = match (forced, orderly) {
                 (true, _) => "killed by the harness".to_owned(),
