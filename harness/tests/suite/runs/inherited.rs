@@ -1,6 +1,7 @@
 //! What a run inherits from its caller, and what does not change its verdict.
 
 use super::{Bench, Done, HARNESS, Run, scenario, verdict};
+use crate::cli::scant_addresses;
 use crate::skips::has_or_skips;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::MetadataExt;
@@ -83,8 +84,7 @@ fn a_verdict_that_cannot_be_shown_is_no_pass() {
 #[test]
 fn limits_that_no_run_can_work_within_are_named() {
     // Below 64 KiB, arguments and environment alone may fill the stack.
-    // Of addresses, enough to load the program, which the loader does before any of it runs.
-    let addresses = format!("-v {}", std::fs::metadata(HARNESS).unwrap().len() / 1024 + 8_000);
+    let addresses = scant_addresses();
     for (limit, remedy) in [(&*addresses, "ulimit -v"), ("-s 64", "ulimit -s"), ("-s 128", "ulimit -s")] {
         let bench = Bench::new(&scenario(1));
         let done = run(&bench, &format!("ulimit {limit}; exec \"$0\" \"$@\""));
