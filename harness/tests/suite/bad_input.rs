@@ -282,8 +282,7 @@ fn a_criterion_that_can_never_hold_is_refused() {
 fn a_criterion_that_no_run_can_fail_is_refused() {
     let asking = |pass: &str| changed("delivery.rate >= 100%", pass);
     insta::assert_snapshot!(asking("delivery.rate >= 0%"));
-    // 120 rounds of 8 tasks.
-    insta::assert_snapshot!(asking("delivery.failed <= 960"));
+    insta::assert_snapshot!(asking("delivery.failed <= 960")); // 120 rounds of 8 tasks.
     // In the profile, 60 rounds of 8 tasks, of which one at least must be answered anyhow.
     assert!(asking("delivery.failed < 480").contains("holds of every run"));
     assert_eq!(asking("delivery.failed < 479"), "no mistake\n");
