@@ -23,9 +23,10 @@ fn every_example_passes() {
     let (first, second) = files.split_at(files.len() / 2);
     let mut runs = Vec::new();
     // Read side by side: a harness whose output is not read for long gives up on it.
-    let both = [half(first), half(second)].map(|run| std::thread::spawn(|| run.end()));
-    for half in both {
-        let done = half.join().unwrap();
+    let both = std::thread::scope(|scope| {
+        [half(first), half(second)].map(|run| scope.spawn(|| run.end())).map(|run| run.join().unwrap())
+    });
+    for done in both {
         let recap: serde_json::Value = serde_json::from_str(&done.stdout).unwrap_or_default();
         runs.extend(recap["runs"].as_array().expect(&done.stderr).clone());
     }
