@@ -411,11 +411,7 @@ mod tests {
     fn a_test_that_was_skipped_fails_the_check_in_ci_alone() {
         let tree = checkout();
         tree.write("../target/skipped-tests", "of an earlier check: it wants root\n");
-        assert_eq!(
-            check_in(&tree.workspace, &FAST, true),
-            Ok(()),
-            "what an earlier check skipped is no more"
-        );
+        assert_eq!(check_in(&tree.workspace, &FAST, true), Ok(()), "what an earlier check skipped is gone");
         tree.program("cargo", "case \"$*\" in test*) echo 'a: it wants root' >> \"$TEST_SKIPS_FILE\";; esac");
         assert_eq!(check_in(&tree.workspace, &FAST, false), Ok(()));
         let error = check_in(&tree.workspace, &FAST, true).unwrap_err();

@@ -269,7 +269,7 @@ pub(crate) mod tests {
         let tree = kept();
         assert_eq!(said(&tree), Ok(()));
         assert_eq!(check(&tree.workspace), Ok(()));
-        // A base that this clone does not have, as in a shallow one, is no reason to fail.
+        // A base that this clone does not have, as in a shallow one, is not an error.
         let ratchets = tree.read(ratchets::FILE);
         let base = ratchets.split('"').nth(1).unwrap();
         tree.write(ratchets::FILE, &ratchets.replace(base, &"1".repeat(40)));

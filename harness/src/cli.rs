@@ -185,7 +185,7 @@ fn explain_usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     output::note_error(text.trim().trim_start_matches("error: "), None);
-    // There is no other place to report it.
+    // It cannot be reported anywhere else.
     let _ = error.print();
     ExitCode::Usage
 }

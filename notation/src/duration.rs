@@ -8,7 +8,7 @@ use jiff::Span;
 use jiff::fmt::friendly::SpanParser;
 
 /// With its length in nanoseconds, the shortest first.
-const UNITS: [(&str, u64); 8] = [
+pub const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
     ("ms", 1_000_000),

@@ -24,7 +24,7 @@ impl Default for Stop {
 /// Reads the name of a signal, with or without SIG and in any case.
 ///
 /// # Errors
-/// There is no such signal, or it does not end a process that does nothing about it: it stops or continues one, or has no
+/// The name is not that of a signal, or the signal does not end a process by default: it stops it, continues it, or has no
 /// effect.
 pub fn parse_signal(text: &str) -> Result<Signal, String> {
     let upper = text.trim().to_ascii_uppercase();

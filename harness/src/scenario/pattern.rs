@@ -98,22 +98,12 @@ pub(super) const NOTHING: &str = r"^\s*0[^1-9{]*$";
 /// A duration, not shorter than `least` where it has one unit.
 pub(super) fn span(least: Duration) -> String {
     let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
-    let units = [
-        ("ns", 1u64),
-        ("us", 1_000),
-        ("ms", 1_000_000),
-        ("s", 1_000_000_000),
-        ("m", 60_000_000_000),
-        ("h", 3_600_000_000_000),
-        ("d", 86_400_000_000_000),
-        ("w", 604_800_000_000_000),
-    ];
     let mut text = format!("^{}", too_long());
     if least > 0 {
         // No digit but 0 anywhere is no time at all.
         text.push_str("(?=.*[1-9])");
     }
-    for (unit, scale) in units {
+    for (unit, scale) in notation::duration::UNITS {
         if let Some(below) = least.div_ceil(scale).checked_sub(1).filter(|below| *below > 0) {
             // Writing to a String cannot fail.
             let _ = write!(text, r"(?!\s*0*{}\s*{unit}\s*$)", number(0, below));

@@ -152,7 +152,7 @@ fn a_word_that_cannot_be_is_an_error_and_no_record() {
         words[0].store(word | LEN, Ordering::Relaxed);
         let too_long = RingError::Length { position: 0, len: LEN as usize, max: HEADER + 8 };
         assert_eq!(consumer.pop(&mut Record::empty()), Err(too_long));
-        assert_eq!(consumer.poll(1, |_| panic!("it is no record")), Err(too_long));
+        assert_eq!(consumer.poll(1, |_| panic!("that is not a record")), Err(too_long));
         assert_eq!((ring.unread(), ring.backlog()), (Err(too_long), Err(too_long)));
         assert_eq!(ring.reset(), Err(too_long));
         words[0].store(word & !KIND, Ordering::Relaxed);

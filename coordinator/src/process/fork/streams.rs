@@ -22,7 +22,7 @@ static BEFORE_MAIN: extern "C" fn() = before_main;
 extern "C" fn before_main() {
     note_missing_streams();
     if !has_room() {
-        // There is no other place to report it.
+        // It cannot be reported anywhere else.
         let _ = rustix::io::write(rustix::stdio::stderr(), NO_ROOM);
         // SAFETY: ends this process, of which nothing has run yet that would have to be ended in an orderly way.
         unsafe { nix::libc::_exit(UNFIT) };

@@ -80,22 +80,28 @@ pub(crate) fn runs(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();
-    below(path, DEPTH_MAX, &mut found)?;
+    below(path, DEPTH_MAX, &|path| path.join(RUN_LOG).is_file(), &mut found)?;
     found.sort();
     Ok(found)
 }
 
-fn below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+/// The directories that are looked for, at most so many levels down, and nothing within one of them. Links are not followed.
+pub(crate) fn below(
+    directory: &Path,
+    depth: usize,
+    is_one: &dyn Fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if !entry.file_type()?.is_dir() {
             continue;
         }
         let path = entry.path();
-        if path.join(RUN_LOG).is_file() {
+        if is_one(&path) {
             found.push(path);
         } else if depth > 1 {
-            below(&path, depth - 1, found)?;
+            below(&path, depth - 1, is_one, found)?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! From the files of Criterion and of coverage tools to lines of a history. Which commit they are of, the caller says: the files do not.
 
+use crate::cli::compare::sides::below;
 use crate::cli::compare_args::HistoryArgs;
 use crate::cli::outside::bytes;
 use crate::cli::{load, output};
@@ -13,8 +14,7 @@ use reports::gate::outside;
 use reports::gate::plan::Format;
 use std::collections::{BTreeMap, btree_map};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const ESTIMATES: &str = "estimates.json";
 const BENCHMARK: &str = "benchmark.json";
@@ -93,7 +93,10 @@ fn benchmarks(directory: &Path) -> Result<(BTreeMap<String, Estimate>, Timestamp
     const HINT: &str = "name the directory that Criterion writes to: target/criterion, after `cargo bench`";
     const AGAIN: &str = "run this benchmark again: cargo bench";
     let mut places = Vec::new();
-    below(directory, DEPTH_MAX, &mut places).map_err(|error| refuse(directory, &error.to_string(), HINT))?;
+    let has_estimates =
+        |path: &Path| path.file_name().is_some_and(|name| name == NEW) && path.join(ESTIMATES).is_file();
+    below(directory, DEPTH_MAX, &has_estimates, &mut places)
+        .map_err(|error| refuse(directory, &error.to_string(), HINT))?;
     if places.len() > BENCHMARKS_MAX {
         let what = format!("it holds {} benchmarks, and {BENCHMARKS_MAX} are read at most", places.len());
         return Err(refuse(directory, &what, "name a directory of some of them"));
@@ -140,23 +143,6 @@ fn name(directory: &Path, place: &Path) -> Result<String, ExitCode> {
     }
     let path = place.parent().unwrap_or(place);
     Ok(path.strip_prefix(directory).unwrap_or(path).display().to_string())
-}
-
-/// Directories `new` with estimates in them. Links are not followed.
-fn below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
-        let path = entry.path();
-        if entry.file_name() == NEW && path.join(ESTIMATES).is_file() {
-            found.push(path);
-        } else if depth > 1 {
-            below(&path, depth - 1, found)?;
-        }
-    }
-    Ok(())
 }
 
 /// When a file was last written.
