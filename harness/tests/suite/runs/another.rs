@@ -55,6 +55,19 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     assert!(documents(&run) == before, "the file that ran made other documents");
 }
 
+/// By a new file that asks for this, a run is neither judged nor reported, and the refusal says so.
+fn assert_refused(bench: &Bench, run: &str, pass: &str, words: &[&str]) {
+    std::fs::write(bench.dir.path().join("new.toml"), with(pass)).unwrap();
+    for verb in ["judge", "report"] {
+        let refused = bench.ask(&[verb, run, "--scenario", "new.toml"]);
+        let said = refused.stderr;
+        assert_eq!(refused.status.code(), Some(64), "{said}");
+        for words in words.iter().chain([&"criterion `new` (new.toml:"]) {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+}
+
 /// What the new file would run may be of another size.
 #[test]
 fn criteria_that_the_run_itself_could_not_fail_are_refused() {
@@ -63,14 +76,12 @@ fn criteria_that_the_run_itself_could_not_fail_are_refused() {
     let run = bench.latest();
     let path = run.to_str().unwrap();
     let before = documents(&run);
-    std::fs::write(bench.dir.path().join("new.toml"), with("delivery.failed <= 500")).unwrap();
-    for verb in ["judge", "report"] {
-        let refused = bench.ask(&[verb, path, "--scenario", "new.toml"]);
-        assert_eq!(refused.status.code(), Some(64), "{refused:?}");
-        for words in ["criterion `new` (new.toml:", "asks `delivery.failed <= 500`", "holds of every run"] {
-            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
-        }
-    }
+    assert_refused(
+        &bench,
+        path,
+        "delivery.failed <= 500",
+        &["asks `delivery.failed <= 500`", "holds of every run"],
+    );
     assert!(documents(&run) == before);
 }
 
@@ -81,15 +92,12 @@ fn criteria_that_cannot_apply_are_named_and_nothing_is_written() {
     let run = bench.latest();
     let path = run.to_str().unwrap();
     let before = documents(&run);
-    std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time p99.9 < 100s")).unwrap();
-    for verb in ["judge", "report"] {
-        let refused = bench.ask(&[verb, path, "--scenario", "new.toml"]);
-        let said = refused.stderr;
-        assert_eq!(refused.status.code(), Some(64), "{said}");
-        for words in ["criterion `new` (new.toml:", "p99.9 needs 1000 values", "`informational`"] {
-            assert!(said.contains(words), "{words}: {said}");
-        }
-    }
+    assert_refused(
+        &bench,
+        path,
+        "coordination.time p99.9 < 100s",
+        &["p99.9 needs 1000 values", "`informational`"],
+    );
     let missing = bench.ask(&["judge", path, "--scenario", "none.toml"]);
     assert_eq!(missing.status.code(), Some(64), "{missing:?}");
     assert!(documents(&run) == before);
