@@ -1,7 +1,8 @@
 //! Quantities as people read them, and ratios and numbers as people write them.
 //!
-//! Printing chooses the unit that leaves one to three digits before the point, and never rounds a ratio up
-//! to 100 %, nor what is not zero down to it, as long as it is not smaller than any error of computing. Durations and sizes are read and spelled out by `notation`.
+//! Printing chooses the unit that leaves one to three digits before the point, never rounds a ratio up
+//! to 100 %, and never rounds a value other than zero to 0, unless it is within the error of computing. Durations and
+//! sizes are read and spelled out by `notation`.
 
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];

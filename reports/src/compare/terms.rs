@@ -77,6 +77,12 @@ impl Terms {
         }
     }
 
+    /// What `--set` changed that makes another variant: runs that differ by their seed alone are of one. Empty if nothing.
+    pub fn changed(&self) -> String {
+        let sets = self.overrides.iter().map(String::as_str).filter(|set| set_key(set) != SEED);
+        sets.collect::<Vec<_>>().join(", ")
+    }
+
     /// In the order of their weight; empty if these runs can be compared.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
@@ -90,12 +96,9 @@ impl Terms {
         asked("the scenario", |t| t.scenario.clone());
         asked("the scenario file (SHA-256)", |t| short(&t.sha256));
         asked("the profile", |t| t.profile.clone().unwrap_or_else(|| "none".into()));
-        asked("what --set changed", |t| {
-            let sets = t.overrides.iter().map(String::as_str).filter(|set| set_key(set) != SEED);
-            match sets.collect::<Vec<_>>().join(", ") {
-                none if none.is_empty() => "nothing".into(),
-                some => some,
-            }
+        asked("what --set changed", |t| match t.changed() {
+            none if none.is_empty() => "nothing".into(),
+            some => some,
         });
         asked("the rehearsal", |t| t.rehearsal.map_or("none".into(), |factor| format!("{factor}x")));
         asked("the size of the fleet", |t| {

@@ -165,7 +165,7 @@ impl Range {
     }
 }
 
-/// That a figure may be of.
+/// The most processes that a figure can cover.
 fn processes_most(criterion: &Criterion, plan: Option<&Planned>) -> f64 {
     if criterion.is_each() {
         return 1.0;

@@ -463,6 +463,7 @@ pub(crate) fn joined(windows: &[(u64, u64)], apart_ns: u64) -> Vec<(u64, u64)> {
     }
     out
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

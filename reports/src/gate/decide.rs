@@ -119,9 +119,13 @@ fn newest_builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, 
     // Of a statement and a run of the same time, the run tells.
     let made: BTreeMap<Timestamp, &str> = of_files.chain(of_runs).collect();
     // A statement alone does not make a build older: its date is what a person writes.
-    let began = |at: Timestamp, commit: &str| builds::began(inputs, commit).map_or(at, |began| began.min(at));
+    let mut first: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
+    let mut began = |at: Timestamp, commit: &'a str| {
+        let first = *first.entry(commit).or_insert_with(|| builds::began(inputs, commit));
+        first.map_or(at, |first| first.min(at))
+    };
     let mut newest: Option<Timestamp> = None;
-    let is_newest = |(at, commit): &(Timestamp, &str)| {
+    let is_newest = |(at, commit): &(Timestamp, &'a str)| {
         let began = began(*at, commit);
         let is_newest = newest.is_none_or(|newest| began >= newest);
         if is_newest {

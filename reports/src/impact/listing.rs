@@ -29,6 +29,11 @@ pub struct Ordered {
     pub factors: Vec<Factor>,
 }
 
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// A run that is over; a line of `runs.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,10 +78,12 @@ impl Ordered {
     /// # Errors
     /// In words: what is wrong with the text.
     pub fn parse(text: &str) -> Result<(Self, Design), String> {
-        let found: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if found.format != FORMAT {
-            return Err(format!("it has format {}, and this program knows {FORMAT}", found.format));
+        // Before its other keys: those of another format are other ones.
+        let Format { format } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if format != FORMAT {
+            return Err(format!("it has format {format}, and this program knows {FORMAT}"));
         }
+        let found: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for factor in &found.factors {
             // Documents draw their names as they are.
             if Factor::parse(&factor.to_string()).as_ref() != Ok(factor) {
@@ -105,7 +112,9 @@ impl Over {
                     over.cell, over.block
                 ));
             }
-            let is_below = |run: &PathBuf| run.components().all(|part| matches!(part, Component::Normal(_)));
+            let is_below = |run: &PathBuf| {
+                run.file_name().is_some() && run.components().all(|part| matches!(part, Component::Normal(_)))
+            };
             if !over.run.iter().all(is_below) {
                 return Err(format!("line {number}: its run is not below this directory"));
             }

@@ -47,7 +47,7 @@ fn headline(history: &History) -> String {
 
 fn of_runs(terms: &Terms, count: u64) -> String {
     let profile = terms.profile.as_ref().map(|name| format!(", profile {name}")).unwrap_or_default();
-    let changed = match terms.overrides.join(", ") {
+    let changed = match terms.changed() {
         none if none.is_empty() => none,
         some => format!(", with {some}"),
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::JudgeError;
 use crate::runlog::event::{CriterionSpec, Header, JudgedBy};
-use crate::verdict::Judgement;
+use crate::verdict::{CriterionResult, Judgement};
 
 /// Which criteria cannot distinguish a good run from a bad one, by the plan of the run that a header states: the name of each, and
 /// why, as the end of a sentence that begins `criterion … asks …, and`. Not a matter of this crate, which knows no plans.
@@ -48,12 +48,14 @@ pub(super) fn applies(
         let spec = another.criteria.iter().find(|spec| spec.name == name)?;
         Some(format!("criterion `{}` ({}) asks `{}`, and {why}", spec.name, spec.source, spec.pass))
     };
-    let unknown = judgement.criteria.iter().filter(|c| !c.informational && c.value.is_none());
+    let is_unknown = |c: &&CriterionResult| !c.informational && c.value.is_none();
+    let unknown = judgement.criteria.iter().filter(is_unknown);
     let mut what: Vec<String> = unknown
         .filter_map(|c| asks(&c.name, c.note.as_deref().unwrap_or("the log has no figure for it")))
         .collect();
+    let is_named = |name: &str| judgement.criteria.iter().filter(is_unknown).any(|c| c.name == name);
     let settled = (another.settled)(header, &another.criteria);
-    what.extend(settled.iter().filter_map(|(name, why)| asks(name, why)));
+    what.extend(settled.iter().filter(|(name, _)| !is_named(name)).filter_map(|(name, why)| asks(name, why)));
     if what.is_empty() {
         return Ok(());
     }

@@ -118,12 +118,12 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
 
 /// In words, if nothing can follow the last of so many segments.
 fn ended(reason: EndReason, segments: u32) -> Option<&'static str> {
-    (!reason.can_be_resumed(segments)).then_some(match reason {
-        EndReason::Completed => "it was carried out to its end",
-        EndReason::Aborted => "a criterion ended it",
-        EndReason::FleetLost => "its fleet was lost",
-        EndReason::LaunchFailed => "its fleet did not start",
-        EndReason::Interrupted => "it was interrupted",
-        EndReason::RecordingFailed => "it could not be recorded",
-    })
+    match reason {
+        _ if reason.can_be_resumed(segments) => None,
+        EndReason::Interrupted | EndReason::RecordingFailed => None,
+        EndReason::Completed => Some("it was carried out to its end"),
+        EndReason::Aborted => Some("a criterion ended it"),
+        EndReason::FleetLost => Some("its fleet was lost"),
+        EndReason::LaunchFailed => Some("its fleet did not start"),
+    }
 }

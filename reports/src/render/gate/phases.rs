@@ -123,7 +123,7 @@ pub fn svg(schedule: &Schedule) -> String {
     )
 }
 
-/// What the colours mean that there are.
+/// What each colour in use means.
 fn legend(schedule: &Schedule, y: f64) -> String {
     let has = |state: &State| schedule.phases.iter().any(|phase| phase.state == *state);
     let states = [State::Done, State::Open, State::Blocked];
@@ -152,7 +152,7 @@ fn legend(schedule: &Schedule, y: f64) -> String {
     out
 }
 
-/// Letters have an edge in the colour of the ground, so that lines behind them do not cross them.
+/// Text is outlined in the colour of the background, so that lines behind them do not cross them.
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328;stroke:#fff;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}.p{font-weight:600}.w{fill:#59636e;font-size:11px;text-anchor:middle}.g{stroke:#d8dde3}.bg{fill:#fff}.done{fill:#0f6b4f}.open{fill:#0072b2}.blocked{fill:#8a939e}.slack{opacity:.45}@media (prefers-color-scheme:dark){text{fill:#e6eaef;stroke:#0f1317}.w{fill:#a3adb8}.g{stroke:#3a424c}.bg{fill:#0f1317}.done{fill:#39c496}.open{fill:#56b4e9}}";
 
 fn bar(body: &mut String, slot: &Slot, state: State, (from, to): (f64, f64), y: f64) {

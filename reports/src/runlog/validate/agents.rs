@@ -238,6 +238,7 @@ impl Census {
         if exit.pid == 0 || exit.how.is_empty() {
             return Err(format!("{} ended, and the log does not say how or which process", exit.name));
         }
+        agent.kept_out = exit.how == KEPT_OUT;
         agent.ends_in_order(exit, phase, plan, old)?;
         if !exit.expected {
             agent.dubious = None;
@@ -403,7 +404,7 @@ impl Census {
 impl Agent {
     /// Whether an end that is said to have been asked for can have been, and the other way round.
     fn ends_in_order(
-        &mut self,
+        &self,
         exit: &AgentExit,
         phase: Option<Phase>,
         plan: Option<&PlanFacts>,
@@ -414,7 +415,6 @@ impl Agent {
             Role::Coordinator => plan.coordinators_least.is_some(),
             Role::Harness | Role::Supervisor => false,
         });
-        self.kept_out = exit.how == KEPT_OUT;
         // The first process of a place that cannot start is the end of the launch.
         if self.kept_out && (self.role != Role::Coordinator || self.exits == 0) {
             return Err(format!(

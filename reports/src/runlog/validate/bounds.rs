@@ -29,6 +29,8 @@ const CLOCKS_APART_NS: u64 = 55 * SECOND_NS;
 const SEEN_NS: u64 = SECOND_NS;
 /// Nothing that is not in the log takes longer at its end.
 const END_NS: u64 = 600 * SECOND_NS;
+/// Sweeps that take so long together use CPU time: the kernel counts that of a thread by the nanosecond.
+const SWEPT_NS: u64 = 10_000_000;
 /// Switches of a processor between processes in this time take longer.
 const SWITCHES_A_US: u64 = 20;
 /// 57 bits of them are the most that a process can have.
@@ -54,9 +56,6 @@ struct Row {
 }
 
 /// Of one segment.
-/// Sweeps that take so long together use CPU time: the kernel counts that of a thread by the nanosecond.
-const SWEPT_NS: u64 = 10_000_000;
-
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     /// Logs of version 1 say less, and some of it in other words.

@@ -144,9 +144,7 @@ impl Census {
             _ => Ok(()),
         }
     }
-}
 
-impl Census {
     /// At the end of a run that was carried out: `again` attempts at tasks are accounted for by no task and no failed attempt.
     /// They were given back unbegun, or taken over: when a worker or a coordinator ends, at most what is on its way there.
     pub(in crate::runlog::validate) fn gave_again(
@@ -161,11 +159,10 @@ impl Census {
         }
         let a_round = u64::from(plan.workers_per_coordinator.max(plan.tasks_per_round.unwrap_or(0)));
         let open = a_round.saturating_mul(plan.rounds_in_flight_max.into());
-        let most = self.ends.saturating_add(renewed.unwrap_or(0)).saturating_mul(open);
-        if again > most {
+        let ended = self.ends.saturating_add(renewed.unwrap_or(0));
+        if again > ended.saturating_mul(open) {
             return Err(format!(
-                "workers were used {again} times more than tasks were tried, and {} processes ended with at most {open} tasks each",
-                self.ends
+                "workers were used {again} times more than tasks were tried, and {ended} processes ended with at most {open} tasks each"
             ));
         }
         Ok(())
