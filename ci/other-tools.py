@@ -49,7 +49,7 @@ def run(harness, scenario, exit_code):
 
 
 def runs(harness):
-    """One that passes, one whose last criterion cannot hold, and one with several workloads and foreign text in its name."""
+    """One that passes, one whose last criterion cannot hold, and one whose question has markup and foreign text."""
     smoke = (SCENARIOS / "smoke.toml").read_text()
     passing, failing, odd = (WORK / f"{name}.toml" for name in ("passing", "failing", "odd"))
     passing.write_text(smoke.replace('name = "smoke"', 'name = "passing"', 1))

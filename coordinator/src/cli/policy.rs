@@ -376,8 +376,10 @@ mod tests {
     /// A batch of no messages would be published again and again, and a coordinator would do nothing else.
     #[test]
     fn a_policy_cannot_bound_batches_or_starts_by_zero() {
-        let zero = NonZeroU32::new(0);
-        assert_eq!(Policy { batch_max: zero, spawn_max: zero, ..Policy::default() }, Policy::default());
+        for option in ["--batch-max", "--spawn-max"] {
+            assert!(parse(&[option, "0"]).is_err(), "{option}");
+            assert!(parse(&[option, "1"]).is_ok(), "{option}");
+        }
     }
 
     #[test]

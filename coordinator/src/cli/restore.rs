@@ -120,15 +120,20 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     stop(args, fleet, &id, status)
 }
 
+const UNCHANGED: &str = "the file was not changed";
+
 /// Prints why the fleet did not start; the exit status.
 fn refused(error: &LaunchError) -> u8 {
-    print::error(error, name::HINT);
-    match error {
-        LaunchError::Cancelled => INTERRUPTED,
+    let (status, hint) = match error {
+        LaunchError::Cancelled => (INTERRUPTED, UNCHANGED),
         // Another fleet has taken the name meanwhile: its supervisor says so.
-        LaunchError::Failed { status: Some(ended), .. } if ended.code() == Some(USAGE.into()) => USAGE,
-        LaunchError::Spawn(_) | LaunchError::Failed { .. } => UNFIT,
-    }
+        LaunchError::Failed { status: Some(ended), .. } if ended.code() == Some(USAGE.into()) => {
+            (USAGE, name::HINT)
+        }
+        LaunchError::Spawn(_) | LaunchError::Failed { .. } => (UNFIT, UNCHANGED),
+    };
+    print::error(error, hint);
+    status
 }
 
 /// Stops the fleet, after a while if it is to be kept; the exit status.

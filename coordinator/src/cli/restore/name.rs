@@ -22,9 +22,10 @@ pub(super) fn wait_until_free(root: &Path, id: &str) -> Result<(), u8> {
     let (dir, begun) = (fleet_dir(root, id), Instant::now());
     while dir.symlink_metadata().is_ok() {
         if stops() > 0 {
+            print::error("interrupted while waiting for the name", "the file was not changed");
             return Err(INTERRUPTED);
         }
-        if !may_be_ending(root, id) || begun.elapsed() >= ENDED_WITHIN {
+        if !may_be_ending(root, &dir) || begun.elapsed() >= ENDED_WITHIN {
             print::error(format_args!("{}: a fleet with that name already exists", dir.display()), HINT);
             return Err(USAGE);
         }
@@ -34,10 +35,11 @@ pub(super) fn wait_until_free(root: &Path, id: &str) -> Result<(), u8> {
 }
 
 /// It has a supervisor, and is not served, or its client was killed.
-fn may_be_ending(root: &Path, id: &str) -> bool {
-    let found = find(root).unwrap_or_default().into_iter().find(|found| found.id == id);
+fn may_be_ending(root: &Path, dir: &Path) -> bool {
+    // Not one that was being made under the same name.
+    let found = find(root).unwrap_or_default().into_iter().find(|found| found.path == dir);
     // One that is not listed is another user's, or has just gone.
-    let Some(found) = found else { return fleet_dir(root, id).symlink_metadata().is_err() };
+    let Some(found) = found else { return dir.symlink_metadata().is_err() };
     // Its supervisor removes the files as its last act.
     let is_gone = || found.path.symlink_metadata().is_err();
     let Ok(control) = Control::attach(&control_path(&found.path)) else {

@@ -108,6 +108,9 @@ impl Work<'_> {
                 self.submit()?;
             }
             let ended = self.take()?;
+            for what in self.client.overwritten() {
+                print::warn(format_args!("in the memory of this run's fleet: {what}"));
+            }
             has_room = ended > 0 && !self.waiting.is_empty();
             if self.client.is_lost() {
                 print::error(format!("the fleet is lost: {} of {total} tasks had ended", self.ended), "");

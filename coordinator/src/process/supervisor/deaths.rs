@@ -129,20 +129,21 @@ impl Supervisor {
 
     /// The tasks of a dead coordinator have been handed back; or the process that did it has died, and another one tries.
     fn hand_back_ended(&mut self, at: usize, (pid, how): (u32, HowEnded), now: u64, stopping: bool) {
-        let place = &mut self.places[at];
-        let index = place.index;
+        let index = self.places[at].index;
         let process = &self.control.coordinator(index).process;
-        let again =
-            !how.is_orderly() && !stopping && place.restarts.died(now, &self.launch.policy) == Restart::Again;
-        if again {
-            place.state = PlaceState::Replacing;
-            place.due_ns = now;
+        if !how.is_orderly() && !stopping {
             process.record_death(how.raw(), now);
+            self.note_place(at);
             self.event(EventKind::Died, index, &[pid.into(), how.raw() as u64]);
             self.count_death();
-            return;
+            let place = &mut self.places[at];
+            if place.restarts.died(now, &self.launch.policy) == Restart::Again {
+                place.state = PlaceState::Replacing;
+                place.due_ns = now;
+                return;
+            }
         }
-        place.state = PlaceState::Closed;
+        self.places[at].state = PlaceState::Closed;
         process.recovered_ns.store(now, Ordering::Release);
         process.set_life(Life::Dead);
         // The others do its work, so none is missing.
