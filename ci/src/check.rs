@@ -191,7 +191,7 @@ fn check_in(workspace: &Workspace, args: &Args, ci: bool) -> Outcome {
     if !skipped.is_empty() {
         eprintln!("tests that this host let pass without a look:\n  {}", skipped.join("\n  "));
         if ci {
-            return Err(format!("check: {} tests were skipped, and nothing is skipped in CI", skipped.len()));
+            return Err(format!("check: skipped tests: {}, and nothing is skipped in CI", skipped.len()));
         }
     }
     eprintln!("check: {summary}{} in {}", in_words(skipped.len()), clock(began.elapsed()));
@@ -415,7 +415,7 @@ mod tests {
         tree.program("cargo", "case \"$*\" in test*) echo 'a: it wants root' >> \"$TEST_SKIPS_FILE\";; esac");
         assert_eq!(check_in(&tree.workspace, &FAST, false), Ok(()));
         let error = check_in(&tree.workspace, &FAST, true).unwrap_err();
-        assert_eq!(error, "check: 1 tests were skipped, and nothing is skipped in CI");
+        assert_eq!(error, "check: skipped tests: 1, and nothing is skipped in CI");
     }
 
     #[test]

@@ -42,6 +42,12 @@ impl Workspace {
         let mut command = Command::new(program);
         command.args(words[1..].iter().map(AsRef::as_ref)).current_dir(self.root()).stdin(Stdio::null());
         command.env("TEST_SKIPS_FILE", self.skips_file());
+        if self.programs.is_some() {
+            // A made-up checkout, whatever repository a hook that runs the tests has named.
+            for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
