@@ -373,15 +373,6 @@ mod tests {
         Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
     }
 
-    /// A batch of no messages would be published again and again, and a coordinator would do nothing else.
-    #[test]
-    fn a_policy_cannot_bound_batches_or_starts_by_zero() {
-        for option in ["--batch-max", "--spawn-max"] {
-            assert!(parse(&[option, "0"]).is_err(), "{option}");
-            assert!(parse(&[option, "1"]).is_ok(), "{option}");
-        }
-    }
-
     #[test]
     fn options_for_a_supervisor_are_read_back() {
         let shape = FleetShape::new(5, 7, 100, 2).unwrap();

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 impl Control {
     /// Notes how the supervisor was started, for a program that starts another fleet like this one; and where this one has
-    /// its temporary files. Options that are too long together are not noted at all, and a path that has no room beside them
-    /// neither.
+    /// its temporary files. Options that are too long together are not noted at all; nor is a path that does not fit beside
+    /// them.
     pub fn note_start(&self, options: &[impl AsRef<OsStr>], temporary: &Path) {
         let mut text = Vec::new();
         for option in options {
