@@ -229,6 +229,11 @@ fn parse_cell(
         let mut merged = base.clone();
         let mut mistakes = Vec::new();
         overlay::apply(&mut merged, profile, &mut mistakes);
+        let mut own = vec![cell.clone()];
+        overlay::values(Some(profile), &[], |path, value| matrix::overridden(&mut own, path, value));
+        for cell in own {
+            cell.reject_lost(&merged, &mut mistakes);
+        }
         build(merged, &mut mistakes);
         // What is wrong without the profile is reported once.
         mistakes.retain(|mistake| !base_mistakes.iter().any(|reported| reported.is_same_place(mistake)));

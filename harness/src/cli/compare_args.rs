@@ -201,6 +201,7 @@ pub struct BaselineListArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("measured").multiple(true)))]
 pub struct HistoryArgs {
     /// Directories with runs in them, runs, and files of lines that --lines has printed (.jsonl)
     ///
@@ -208,16 +209,16 @@ pub struct HistoryArgs {
     #[arg(value_name = "RUNS")]
     pub sources: Vec<PathBuf>,
     /// What Criterion has measured: the directory that it writes to, such as target/criterion
-    #[arg(long, value_name = "DIR", requires = "commit")]
+    #[arg(long, value_name = "DIR", requires = "commit", group = "measured")]
     pub criterion: Option<PathBuf>,
     /// A coverage report: lcov's tracefile, or the JSON of `cargo llvm-cov --json`
-    #[arg(long, value_name = "FILE", requires = "commit")]
+    #[arg(long, value_name = "FILE", requires = "commit", group = "measured")]
     pub coverage: Option<PathBuf>,
     /// The commit that --criterion and --coverage are of
-    #[arg(long, value_name = "HASH", value_parser = commit)]
+    #[arg(long, value_name = "HASH", value_parser = commit, requires = "measured")]
     pub commit: Option<String>,
     /// When --criterion and --coverage were measured, such as 2026-12-01T10:00:00Z; when their files were written, if it is not said
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "measured")]
     pub at: Option<Timestamp>,
     /// Only runs of this scenario
     #[arg(long, value_name = "NAME")]

@@ -3,6 +3,8 @@
 mod gather;
 mod signed;
 
+pub(super) use gather::{home_of, inputs};
+
 use super::args::{GateArgs, PlanArg};
 use super::{load, output};
 use crate::exit::ExitCode;
@@ -11,8 +13,7 @@ use coordinator::cli::outlet;
 use notation::suggest;
 use reports::gate::decide::decide;
 use reports::gate::decision::Decision;
-use reports::gate::exhibit::Inputs;
-use reports::gate::plan::{Evidence, Gate, Plan};
+use reports::gate::plan::{Evidence, Plan};
 use reports::render::gate as render;
 use reports::run_dir::write_document;
 use std::path::Path;
@@ -64,16 +65,6 @@ pub(super) fn plan(args: &PlanArg) -> Result<(Source, Plan), ExitCode> {
 /// Below an error about a file that a piece of evidence names.
 pub(super) fn note_who_names_it(plan: &Plan, evidence: &Evidence) {
     output::report(&format!("note: `{}` names it, at {}", plan.file.path, evidence.place));
-}
-
-/// Everything that these gates are decided from. `source` is the text of the plan.
-pub(super) fn inputs(
-    source: &Source,
-    plan: &Plan,
-    gates: &[&Gate],
-    args: &PlanArg,
-) -> Result<Inputs, ExitCode> {
-    gather::inputs(source, plan, gates, args)
 }
 
 /// `exit` is that of the decision.

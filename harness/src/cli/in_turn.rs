@@ -83,11 +83,14 @@ impl InTurn {
                 ExitCode::HostUnfit
             })?;
         let child = order.command(errors).spawn().map_err(|error| {
-            output::error(
-                &format!("cannot start {}: {error}", order.name),
-                Some("name a harness program, such as target/release/harness"),
-            );
-            if error.kind() == io::ErrorKind::NotFound { ExitCode::Usage } else { ExitCode::HostUnfit }
+            let (hint, exit) = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    ("name a harness program, such as target/release/harness", ExitCode::Usage)
+                }
+                _ => ("see `ulimit -u` and `ulimit -v`", ExitCode::HostUnfit),
+            };
+            output::error(&format!("cannot start {}: {error}", order.name), Some(hint));
+            exit
         })?;
         let status = self.wait(child)?;
         if status.code() == Some(REFUSED) {

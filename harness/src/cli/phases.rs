@@ -2,7 +2,7 @@
 
 mod pin;
 
-use super::args::{PhasesArgs, PlanArg};
+use super::args::PhasesArgs;
 use super::{gate, load, output};
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
@@ -66,10 +66,10 @@ fn replaceable(path: &Path, args: &PhasesArgs, plan: &Plan) -> Result<(), ExitCo
         return refuse("it is in the directory of runs");
     }
     let is_read = |file: &Path| file.canonicalize().is_ok_and(|file| file == at);
-    if is_read(&args.plan.phases) {
+    if is_read(Path::new(&plan.file.path)) {
         return refuse("it is the plan");
     }
-    if let Some(read) = sources(plan, &args.plan)?.iter().find(|file| is_read(file)) {
+    if let Some(read) = sources(plan, &args.plan.seals)?.iter().find(|file| is_read(file)) {
         return refuse(&format!("the plan reads it as {}", read.display()));
     }
     Ok(())
@@ -84,9 +84,9 @@ fn place(path: &Path) -> Option<PathBuf> {
 }
 
 /// The seals, every file that the plan names, and what these extend.
-fn sources(plan: &Plan, PlanArg { phases, seals, .. }: &PlanArg) -> Result<Vec<PathBuf>, ExitCode> {
-    let home = phases.parent().unwrap_or(Path::new(""));
-    let (mut files, mut scenarios) = (seals.clone(), Vec::new());
+fn sources(plan: &Plan, seals: &[PathBuf]) -> Result<Vec<PathBuf>, ExitCode> {
+    let home = gate::home_of(plan);
+    let (mut files, mut scenarios) = (seals.to_vec(), Vec::new());
     for evidence in plan.gates.iter().flat_map(|gate| &gate.evidence) {
         let keys = match &evidence.source {
             Source::File(file) => {

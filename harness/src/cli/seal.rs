@@ -64,10 +64,7 @@ fn refuse(error: &SealError) -> ExitCode {
 fn key_of<K>(path: &Path, parse: impl Fn(&str) -> Result<K, SealError>) -> Result<K, ExitCode> {
     let refused = |error: String| {
         let message = format!("cannot read the key `{}`: {error}", path.display());
-        output::error(
-            &message,
-            Some("a key is a file in PEM, as `openssl genpkey -algorithm ed25519` writes it"),
-        );
+        output::error(&message, Some(SealError::Key(String::new()).hint()));
         ExitCode::Usage
     };
     let is_small = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?;

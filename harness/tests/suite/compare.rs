@@ -400,6 +400,7 @@ fn a_measurement_that_cannot_be_read_is_refused_with_its_file_and_what_to_do() {
         }
     };
     refused(&["--criterion", "criterion"], &["--commit"]);
+    refused(&["--commit", "abc"], &["--criterion", "--coverage"]);
     refused(
         &["--criterion", "empty", "--commit", "abc"],
         &["`empty`", "no `new/estimates.json`", "target/criterion"],

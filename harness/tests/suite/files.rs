@@ -187,13 +187,17 @@ fn a_value_of_the_matrix_reaches_a_key_that_the_scenario_reads() {
 
 #[test]
 fn a_value_of_the_matrix_that_is_taken_out_again_is_a_mistake() {
-    let profile = FILE.to_owned() + "\n[profile.large]\nunset = [\"load.every\"]\nload.model = \"closed\"\n";
+    const LARGE: &str = "\n[profile.large]\nunset = [\"load.every\"]\nload.model = \"closed\"\n";
+    let profile = FILE.to_owned() + LARGE;
     let selection = Selection { profile: Some("large".into()), sets: Vec::new() };
     let found = Scenario::parse_all(&Source::new("load.toml", profile), &selection).unwrap_err().to_string();
     assert!(
         found.contains("`matrix.load.every` is \"50ms\", and the profile or `--set` takes that out"),
         "{found}"
     );
+    // Also if another profile is chosen, or none.
+    let others = read(&(FILE.to_owned() + LARGE), &[]).unwrap_err();
+    assert!(others.contains("takes that out") && others.contains("--profile large"), "{others}");
     let found = read(FILE, &["!load.every", "load.model=closed"]).unwrap_err();
     assert!(found.contains("`--set` takes that out of the scenario"), "{found}");
     // A table that holds another value is that value.

@@ -256,6 +256,7 @@ fn the_list_of_runs_is_read_back_and_held_to_what_was_asked_for() {
         (vec![over(1, 0), over(1, 0)], "comes twice"),
         (vec![Over { run: Some("../elsewhere".into()), ..over(1, 0) }], "is not below"),
         (vec![Over { run: Some("/elsewhere".into()), ..over(1, 0) }], "is not below"),
+        (vec![Over { run: Some("".into()), ..over(1, 0) }], "is not below"),
     ] {
         let error = Over::parse(&Over::lines(&wrong), &ordered).unwrap_err();
         assert!(error.contains(words), "{error}");

@@ -25,13 +25,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(super) fn inputs(
+/// Where a plan looks for what it names: beside itself.
+pub(in crate::cli) fn home_of(plan: &Plan) -> &Path {
+    Path::new(&plan.file.path).parent().unwrap_or(Path::new(""))
+}
+
+/// Everything that these gates are decided from. `source` is the text of the plan.
+pub(in crate::cli) fn inputs(
     source: &scenario::Source,
     plan: &Plan,
     gates: &[&Gate],
     args: &PlanArg,
 ) -> Result<Inputs, ExitCode> {
-    let home = args.phases.parent().unwrap_or(Path::new(""));
+    let home = home_of(plan);
     let keys = Keys::read(plan, gates, home)?;
     let (mut named, mut files) = (Vec::new(), BTreeMap::new());
     for evidence in gates.iter().flat_map(|gate| &gate.evidence) {

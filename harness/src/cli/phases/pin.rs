@@ -32,10 +32,12 @@ fn written(args: &PhasesArgs) -> Result<(String, Vec<Pin>), ExitCode> {
         output::error("pins are written into the plan", Some("name its file with --phases"));
         return Err(ExitCode::Usage);
     }
-    let (text, pins) = pinned(&source, &hashes(&plan, path.parent().unwrap_or(Path::new("")))?);
+    let (text, pins) = pinned(&source, &hashes(&plan)?);
     if text != source.text {
         is_pinned(&Source::new(&*source.name, &*text))?;
-        write_document(path, text.as_bytes()).map_err(|error| {
+        // The plan itself, and not a link to it.
+        let at = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        write_document(&at, text.as_bytes()).map_err(|error| {
             let message = format!("{} cannot be written: {error}", path.display());
             output::error(&message, Some("make it writable, or free some space; it is as it was"));
             ExitCode::HostUnfit
@@ -44,9 +46,9 @@ fn written(args: &PhasesArgs) -> Result<(String, Vec<Pin>), ExitCode> {
     Ok((source.name, pins))
 }
 
-/// By the names that the plan has for its scenarios, from its own directory.
-fn hashes(plan: &Plan, home: &Path) -> Result<BTreeMap<String, String>, ExitCode> {
-    let mut hashes = BTreeMap::new();
+/// By the names that the plan has for its scenarios.
+fn hashes(plan: &Plan) -> Result<BTreeMap<String, String>, ExitCode> {
+    let (home, mut hashes) = (gate::home_of(plan), BTreeMap::new());
     for evidence in plan.gates.iter().flat_map(|gate| &gate.evidence) {
         if let Asked::Runs(runs) = &evidence.source
             && !hashes.contains_key(&runs.scenario)

@@ -166,7 +166,19 @@ fn pins_are_written_and_nothing_else_of_the_plan_is() {
     let (new, was) = (&object["pins"][0]["sha256"], &object["pins"][0]["was"]);
     assert!(was == sha256 && new != sha256, "{object:#}");
     assert_eq!(std::fs::read_to_string(&at).unwrap(), pinned.replace(sha256, new.as_str().unwrap()));
-    // What is no file cannot be written.
+    // A link stays one, and a plan in `scenarios/` is found by its name, with what lies beside it.
+    let within = bench.dir.path().join("scenarios");
+    std::fs::create_dir(&within).unwrap();
+    std::fs::copy(bench.dir.path().join("small.toml"), within.join("small.toml")).unwrap();
+    std::fs::write(bench.dir.path().join("kept.toml"), &plan).unwrap();
+    std::os::unix::fs::symlink("../kept.toml", within.join("linked.toml")).unwrap();
+    let done = bench.start_by(bench.command().args(["phases", "--pin", "--phases", "linked"])).end();
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    assert!(within.join("linked.toml").is_symlink());
+    assert!(std::fs::read_to_string(bench.dir.path().join("kept.toml")).unwrap().contains("sha256"));
+    let done = bench.start_by(bench.command().args(["gate", "g", "--phases", "linked"])).end();
+    assert_eq!(done.status.code(), Some(12), "{}", done.stderr);
+    // What is not a file cannot be written.
     let done = bench.start_by(bench.command().args(["phases", "--pin", "--phases", "/dev/null"])).end();
     assert_eq!(done.status.code(), Some(64), "{}", done.stderr);
 }
